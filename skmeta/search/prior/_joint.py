@@ -42,9 +42,11 @@ class JointPrior:
         `own` and `shipped`.
     datasets : tuple of str of length n_tasks
         Data sets of the past tasks, the user's own first.
-    task_weights : ndarray of shape (n_tasks,)
-        Weights of the tasks, which sum to 1. Five searches of the user have the same total weight
-        as all shipped ones.
+    task_weights, pooled_weights : ndarray of shape (n_tasks,)
+        Weights of the tasks for the data set at hand, and for any; they sum to 1. Five searches of
+        the user have the same total weight as all shipped ones.
+    levels : ndarray of shape (n_tasks, 2)
+        Location and scale of each task's scores.
 
     Examples
     --------
@@ -64,62 +66,42 @@ class JointPrior:
     """
 
     def __init__(self, own: Part, shipped: Part) -> None:
-        self._parts = (own, shipped)
-
-    @property
-    def parts(self) -> tuple[Part, Part]:
-        """The user's own prior, and the shipped one."""
-        return self._parts
+        self.parts = own, shipped
+        self.datasets = (*own.datasets, *shipped.datasets)
+        self.levels = np.concatenate([own.levels, shipped.levels])
+        share = len(own) / (len(own) + _N_EQUAL)
+        self.task_weights, self.pooled_weights = (
+            np.concatenate([share * mine, (1 - share) * theirs])
+            for mine, theirs in (
+                (own.task_weights, shipped.task_weights),
+                (own.pooled_weights, shipped.pooled_weights),
+            )
+        )
 
     def __len__(self) -> int:
-        return len(self._parts[0]) + len(self._parts[1])
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Data sets of the past tasks, the user's own first."""
-        return tuple(name for part in self._parts for name in part.datasets)
-
-    @property
-    def task_weights(self) -> Array:
-        """Weight of each past task for the data set at hand, (n_tasks,); they sum to 1."""
-        return self._joined(*(part.task_weights for part in self._parts))
-
-    @property
-    def pooled_weights(self) -> Array:
-        """Weight of each past task for any data set, of shape (n_tasks,); they sum to 1."""
-        return self._joined(*(part.pooled_weights for part in self._parts))
-
-    @property
-    def levels(self) -> Array:
-        """Return location and scale of each task's scores, of shape (n_tasks, 2)."""
-        return np.concatenate([part.levels for part in self._parts])
-
-    @staticmethod
-    def _joined(own: Array, shipped: Array) -> Array:
-        share = len(own) / (len(own) + _N_EQUAL)
-        return np.concatenate([share * own, (1 - share) * shipped])
+        return len(self.datasets)
 
     def conditioned_on(self, dataset_features: Mapping[str, float]) -> "JointPrior":
         """Weight the past searches of each part by the resemblance of their data sets."""
-        return JointPrior(*(part.conditioned_on(dataset_features) for part in self._parts))
+        return JointPrior(*(part.conditioned_on(dataset_features) for part in self.parts))
 
     def __repr__(self) -> str:
-        return f"JointPrior({', '.join(map(repr, self._parts))})"
+        return f"JointPrior({', '.join(map(repr, self.parts))})"
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
         """Encode configurations by each part; squared distances are means over the parts."""
-        blocks = [part.encode(configurations, names) for part in self._parts]
+        blocks = [part.encode(configurations, names) for part in self.parts]
         return np.asarray(np.concatenate(blocks, axis=1) / np.sqrt(len(blocks)))
 
     def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
         """Return whether past tasks tried the estimators of configurations, of shape (n,)."""
-        return np.logical_or(*(part.covers(configurations) for part in self._parts))
+        return np.logical_or(*(part.covers(configurations) for part in self.parts))
 
     def surfaces_of(self, Z: Array) -> Array:
         """Return the surfaces at configurations that `encode` encoded."""
-        Z = Z * np.sqrt(len(self._parts))
-        ends = np.cumsum([part.n_columns for part in self._parts])[:-1]
+        Z = Z * np.sqrt(len(self.parts))
+        ends = np.cumsum([part.n_columns for part in self.parts])[:-1]
         blocks = np.split(Z, ends, axis=1)
         return np.concatenate(
-            [part.surfaces_of(block) for part, block in zip(self._parts, blocks, strict=True)]
+            [part.surfaces_of(block) for part, block in zip(self.parts, blocks, strict=True)]
         )

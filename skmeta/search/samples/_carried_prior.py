@@ -32,7 +32,7 @@ its own, a remainder that they do not explain, and a model without history besid
 that misleads costs little, and what is best on few rows need not be best on many.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,34 +70,20 @@ class CarriedPrior:
         The candidates of the sample, encoded.
     A : ndarray of shape (n_tasks, m)
         By how much each task's surface changes near each of them.
+
+    Attributes
+    ----------
+    datasets, encode, pooled_weights : object
+        Those of the prior.
     """
 
     def __init__(self, prior: Any, task_weights: Array, Z: Array, A: Array) -> None:
-        self._prior = prior
-        self._task_weights = task_weights
-        self._Z, self._A = Z, A
+        self.datasets, self.encode = prior.datasets, prior.encode
+        self.task_weights, self.pooled_weights = task_weights, prior.pooled_weights
+        self._prior, self._Z, self._A = prior, Z, A
 
     def __len__(self) -> int:
         return len(self._prior)
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Data set of each past task."""
-        return tuple(self._prior.datasets)
-
-    @property
-    def task_weights(self) -> Array:
-        """Weight of each past task, of shape (n_tasks,); they sum to 1."""
-        return self._task_weights.copy()
-
-    @property
-    def pooled_weights(self) -> Array:
-        """Weight of each past task whatever the data set at hand."""
-        return np.asarray(self._prior.pooled_weights)
-
-    def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations as the prior does."""
-        return np.asarray(self._prior.encode(configurations, names))
 
     def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
         """Return whether past tasks tried the estimators of configurations: all True.
