@@ -3,7 +3,6 @@
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -174,7 +173,7 @@ class PriorSampler(BaseSampler):
         with self._lock:
             if self._session is None or self._session.key != _identity(study, search_space):
                 rng = np.random.default_rng([self._seed, trial.number])
-                self._session = _Session.begin(study, search_space, self._names, self._prior, rng)
+                self._session = _Session(study, search_space, self._names, self._prior, rng)
             return self._session.suggest(study)
 
     def sample_independent(
@@ -213,37 +212,27 @@ class PriorSampler(BaseSampler):
         return values[int(self._prior.surfaces_of(Z)[task].argmax())]
 
 
-@dataclass
 class _Session:
     """The strategy of one study and search space, and what it was told."""
 
-    key: tuple[Any, ...]
-    space: dict[str, Any]
-    names: "_Names"
-    strategy: SearchStrategy
-    pool: list[dict[str, Any]]
-    rng: np.random.Generator
-    positions: dict[str, int]
-    told: set[int] = field(default_factory=set)
-    best: dict[str, Any] | None = None
-    best_score: float = -math.inf
-
-    @classmethod
-    def begin(
-        cls,
+    def __init__(
+        self,
         study: Any,
         space: dict[str, Any],
         names: "_Names",
         prior: Prior | None,
         rng: np.random.Generator,
-    ) -> "_Session":
-        """Draw a pool of candidates, and set up the strategy."""
+    ) -> None:
+        self.key = _identity(study, space)
+        self.space, self.names, self.rng = space, names, rng
         columns = [_draw(source, rng.uniform(size=_POOL_SIZE)) for source in space.values()]
         drawn = [dict(zip(space, values, strict=True)) for values in zip(*columns, strict=True)]
-        pool = list({_key(params): params for params in drawn}.values())
-        strategy = SearchStrategy(names.configurations(pool), prior, rng=rng)
-        positions = {_key(params): i for i, params in enumerate(pool)}
-        return cls(_identity(study, space), space, names, strategy, pool, rng, positions)
+        self.pool = list({_key(params): params for params in drawn}.values())
+        self.positions = {_key(params): i for i, params in enumerate(self.pool)}
+        self.strategy = SearchStrategy(names.configurations(self.pool), prior, rng=rng)
+        self.told: set[int] = set()
+        self.best: dict[str, Any] | None = None
+        self.best_score = -math.inf
 
     def suggest(self, study: Any) -> dict[str, Any]:
         """Take note of finished trials, and return the next candidate."""

@@ -2,9 +2,8 @@
 
 from skmeta.plotting._adaptation import AdaptationDisplay
 from skmeta.plotting._episode import EpisodeDisplay
-from skmeta.plotting._group_effects import GroupEffectsDisplay
-from skmeta.plotting._group_losses import GroupLossDisplay
 from skmeta.plotting._group_trajectories import GroupTrajectoryDisplay
+from skmeta.plotting._groups import GroupEffectsDisplay, GroupLossDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
 from skmeta.search.report import SearchDisplay
 

@@ -73,12 +73,12 @@ def test_every_public_estimator_is_here():
 
 @pytest.mark.parametrize("name", saved.MAKE)
 def test_another_process_predicts_the_same(name, fitted, in_another_process):
-    with np.load(in_another_process / f"{name}.npz") as found:
+    with np.load(in_another_process / f"{name}.npz") as actual:
         for key, value in saved.outputs(fitted[name]).items():
             if value.dtype.kind == "U":
-                assert np.array_equal(found[key], value)
+                assert np.array_equal(actual[key], value)
             else:
-                np.testing.assert_allclose(found[key], value, rtol=1e-6, atol=1e-9)
+                np.testing.assert_allclose(actual[key], value, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
@@ -168,8 +168,8 @@ def with_text(old, new):
     """Replace text in the tree of skops."""
 
     def change(parts):
-        content, found = io.BytesIO(), parts["estimator.skops"]
-        with zipfile.ZipFile(io.BytesIO(found)) as old_zip, zipfile.ZipFile(content, "w") as zip_:
+        content, actual = io.BytesIO(), parts["estimator.skops"]
+        with zipfile.ZipFile(io.BytesIO(actual)) as old_zip, zipfile.ZipFile(content, "w") as zip_:
             for name in old_zip.namelist():
                 text = old_zip.read(name)
                 zip_.writestr(name, text.replace(old, new) if name == "schema.json" else text)

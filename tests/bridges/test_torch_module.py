@@ -114,9 +114,9 @@ def test_no_step_from_a_prototypical_network_is_the_nearest_class_mean(data):
     X, y = new_task(data)
     module = PriorModule(prior, 3)
     module.start(torch.tensor(X), torch.tensor(y))
-    found = module(torch.tensor(X)).softmax(1).detach().numpy()
+    actual = module(torch.tensor(X)).softmax(1).detach().numpy()
     expected = MetaFewShotClassifier(prior, precision="float64").fit(X, y).predict_proba(X)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
 def test_batch_normalisation_has_the_statistics_of_the_rows(data):

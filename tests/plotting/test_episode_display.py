@@ -23,11 +23,11 @@ def draw(**kwargs):
 
 def drawn_images(display):
     """Each image drawn, by its upper left corner."""
-    found = {}
+    actual = {}
     for picture in display.ax_.images:
         left, _, _, top = picture.get_extent()
-        found[round(left, 6), round(top, 6)] = np.asarray(picture.get_array())
-    return found
+        actual[round(left, 6), round(top, 6)] = np.asarray(picture.get_array())
+    return actual
 
 
 def test_records_classes_and_accuracy_before_drawing():
@@ -53,8 +53,8 @@ def test_each_class_is_a_row_and_support_comes_first():
     for row, expected in zip(
         rows, ([support[1], query[0], query[2]], [support[0], query[1], query[3]]), strict=True
     ):
-        found = [drawn[corner] for corner in sorted(drawn) if corner[1] == row]
-        np.testing.assert_array_equal(found, expected)
+        actual = [drawn[corner] for corner in sorted(drawn) if corner[1] == row]
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_wrong_predictions_are_named():

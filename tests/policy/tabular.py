@@ -116,7 +116,7 @@ def change(sample, function):
 
 def differences(function, state, step=1e-5):
     """Gradient of a function of a state by central differences."""
-    found = {}
+    actual = {}
     for name, value in state.items():
         slope = torch.zeros_like(value)
         for at in range(value.numel()):
@@ -126,5 +126,5 @@ def differences(function, state, step=1e-5):
                 moved.view(-1)[at] += sign * step
                 pair.append(float(function(state | {name: moved})))
             slope.view(-1)[at] = (pair[0] - pair[1]) / (2 * step)
-        found[name] = slope
-    return found
+        actual[name] = slope
+    return actual

@@ -60,9 +60,9 @@ def exact_step(session, fast):
     return {n: fast[n] + INNER_LR * slope[n] for n in fast}
 
 
-def assert_close(found, expected, rtol=1e-5):
+def assert_close(actual, expected, rtol=1e-5):
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=rtol, atol=1e-8)
+        torch.testing.assert_close(actual[name], expected[name], rtol=rtol, atol=1e-8)
 
 
 def far_apart(a, b):
@@ -78,8 +78,8 @@ def test_episodes_are_listed_once():
 
 def test_without_inner_steps_it_is_the_policy_gradient():
     _learner, session, state = begin(n_inner_steps=0)
-    found = slope_of(session, state, listed_samples(session, state, 0))
-    assert_close(found, differences(lambda at: -expected_return(session, at), state))
+    actual = slope_of(session, state, listed_samples(session, state, 0))
+    assert_close(actual, differences(lambda at: -expected_return(session, at), state))
 
 
 @pytest.mark.parametrize("n_steps", [1, 2])
@@ -93,18 +93,18 @@ def test_dice_is_the_exact_gradient_after_exact_steps(n_steps):
             at = exact_step(session, at)
         return -expected_return(session, at)
 
-    found = slope_of(session, state, samples)
+    actual = slope_of(session, state, samples)
     expected = differences(objective, state)
-    assert_close(found, expected, rtol=1e-4)
+    assert_close(actual, expected, rtol=1e-4)
     _learner, session, state = begin(estimator="dice", n_inner_steps=n_steps, first_order=True)
     assert far_apart(slope_of(session, state, samples), expected)
 
 
 def test_first_order_is_the_policy_gradient_at_the_adapted_policy():
     _learner, session, state = begin(n_inner_steps=1, first_order=True)
-    found = slope_of(session, state, listed_samples(session, state, 1))
+    actual = slope_of(session, state, listed_samples(session, state, 1))
     adapted = exact_step(session, state)
-    assert_close(found, torch.func.grad(lambda at: -expected_return(session, at))(adapted))
+    assert_close(actual, torch.func.grad(lambda at: -expected_return(session, at))(adapted))
 
 
 def mean_and_error(learner, session, state, n_tasks, n_episodes):

@@ -273,11 +273,3 @@ def test_something_that_is_no_family():
 
     with pytest.raises(InvalidEnvironmentError, match="max_episode_steps must be an integer"):
         fitted(Endless())
-
-
-def test_environments_that_are_stepped_one_by_one():
-    family = EnvironmentFamily(
-        "MountainCarContinuous-v0", {"power": uniform(0.001, 0.002)}, max_episode_steps=8
-    )
-    learner = fitted(family, n_iterations=1, meta_batch_size=2, n_episodes=2)
-    assert learner.prior_.n_features_in == 2

@@ -207,6 +207,6 @@ def test_a_prior_survives_a_file(learner, tmp_path):
     learner = clone(learner).set_params(n_iterations=1).fit(family)
     learner.prior_.save(tmp_path / "prior")
     assert MetaPrior.load(tmp_path / "prior") == learner.prior_
-    found = learner.score_tasks(family, n_tasks=2)
+    actual = learner.score_tasks(family, n_tasks=2)
     learner.prior_ = MetaPrior.load(tmp_path / "prior")
-    assert np.array_equal(learner.score_tasks(family, n_tasks=2), found)
+    assert np.array_equal(learner.score_tasks(family, n_tasks=2), actual)

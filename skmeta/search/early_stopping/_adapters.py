@@ -17,6 +17,9 @@ _PATIENCE = 20
 _MOST_ROUNDS = 1000
 
 
+Params = Mapping[str, Any]
+
+
 class HeldRows(NamedTuple):
     """Rows on which early stopping computes the loss.
 
@@ -46,9 +49,7 @@ class Adapter(ABC):
     patience_names: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def fit(
-        self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Mapping[str, Any]
-    ) -> float:
+    def fit(self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Params) -> float:
         """Fit until the loss on held rows does not improve any more.
 
         Parameters
@@ -66,9 +67,10 @@ class Adapter(ABC):
             Number of rounds that was found.
         """
 
-    @abstractmethod
     def without(self, estimator: Any) -> dict[str, Any]:
         """Return the parameters to set, so that the estimator makes all of its rounds."""
+        params = estimator.get_params()
+        return {name: None for name in self.patience_names if params.get(name) is not None}
 
     def obstacle(self, estimator: Any) -> str | None:
         """Return why this estimator cannot stop early; None if it can."""
@@ -93,11 +95,6 @@ class Adapter(ABC):
         own = [params[n] for n in self.patience_names if params.get(n) is not None]
         return int(own[0]) if own else _PATIENCE
 
-    def set_to_none(self, estimator: Any, names: tuple[str, ...]) -> dict[str, Any]:
-        """Return None for those parameters that the estimator has set."""
-        params = estimator.get_params()
-        return {name: None for name in names if params.get(name) is not None}
-
 
 _CATBOOST_COLUMNS = ("cat_features", "text_features", "embedding_features")
 
@@ -108,9 +105,7 @@ class CatBoost(Adapter):
     rounds_names = ("iterations", "n_estimators", "num_boost_round", "num_trees")
     patience_names = ("early_stopping_rounds", "od_wait")
 
-    def fit(
-        self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Mapping[str, Any]
-    ) -> float:
+    def fit(self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Params) -> float:
         eval_set: Any = (held.X, held.y)
         if held.sample_weight is not None:
             own = {**estimator.get_params(), **params}
@@ -144,9 +139,7 @@ class LightGBM(Adapter):
             return "boosting_type='dart' changes earlier rounds later, so that it never stops early"
         return None
 
-    def fit(
-        self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Mapping[str, Any]
-    ) -> float:
+    def fit(self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Params) -> float:
         callback = import_optional("lightgbm", "boosting").early_stopping(
             self.patience(estimator), first_metric_only=True, verbose=False
         )
@@ -162,9 +155,6 @@ class LightGBM(Adapter):
             given["eval_sample_weight"] = [held.sample_weight]
         estimator.fit(X, y, **given)
         return float(estimator.best_iteration_ or estimator.n_estimators_)
-
-    def without(self, estimator: Any) -> dict[str, Any]:
-        return self.set_to_none(estimator, self.patience_names)
 
 
 # Since scikit-learn 1.7.
@@ -184,9 +174,7 @@ class HistGradientBoosting(Adapter):
     def obstacle(self, estimator: Any) -> str | None:
         return None if TAKES_ROWS else "it takes held rows from scikit-learn 1.7 on"
 
-    def fit(
-        self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Mapping[str, Any]
-    ) -> float:
+    def fit(self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Params) -> float:
         estimator.set_params(early_stopping=True, n_iter_no_change=self.patience(estimator))
         given = {**params, "X_val": held.X, "y_val": held.y}
         if held.sample_weight is not None:
@@ -211,18 +199,13 @@ class XGBoost(Adapter):
             return "booster='gblinear' cannot return to its best round"
         return None
 
-    def fit(
-        self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Mapping[str, Any]
-    ) -> float:
+    def fit(self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Params) -> float:
         estimator.set_params(early_stopping_rounds=self.patience(estimator))
         given = {"verbose": False, **params, "eval_set": [(held.X, held.y)]}
         if held.sample_weight is not None:
             given["sample_weight_eval_set"] = [held.sample_weight]
         estimator.fit(X, y, **given)
         return float(estimator.best_iteration + 1)
-
-    def without(self, estimator: Any) -> dict[str, Any]:
-        return self.set_to_none(estimator, self.patience_names)
 
 
 # Package and class -> adapter. Classes are known by name, so that no package is imported.

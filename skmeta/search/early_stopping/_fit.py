@@ -173,7 +173,8 @@ def _hold_share(share: float, y: Any, groups: Any, is_classification: bool) -> A
             )
         # Classes are stratified as far as whole groups allow.
         n_splits = round(1 / share)
-        if is_classification and _fewest(y) >= n_splits >= 2 and _n(groups) >= n_splits:
+        n_groups = len(np.unique(groups))
+        if is_classification and min(_fewest(y), n_groups) >= n_splits >= 2:
             stratified = StratifiedGroupKFold(n_splits, shuffle=True, random_state=_SEED)
             return next(stratified.split(rows, y, groups))
         grouped = GroupShuffleSplit(1, test_size=share, random_state=_SEED)
@@ -192,7 +193,3 @@ def _fewest(y: Any) -> int:
     if type_of_target(y) not in ("binary", "multiclass"):
         return 0
     return int(np.unique(np.asarray(y), return_counts=True)[1].min())
-
-
-def _n(values: Any) -> int:
-    return len(np.unique(values))

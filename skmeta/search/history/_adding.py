@@ -185,11 +185,12 @@ def _check_folds(what: str, values: Any, n_candidates: int) -> _Folds:
             "Give one number, or one list of numbers, for each."
         )
     try:
-        return [tuple(float(v) for v in np.atleast_1d(np.asarray(row, float))) for row in rows]
+        table = np.asarray(rows, dtype=np.float64).reshape(n_candidates, -1)
     except (TypeError, ValueError) as error:
         raise HistoryFormatError(
             f"{what} must be numbers, or lists of numbers ({error}). NaN stands for a failed fit."
         ) from error
+    return [tuple(row) for row in table.tolist()]
 
 
 def _check_names(estimator: Any, params: _Params) -> None:

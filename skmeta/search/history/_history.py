@@ -93,14 +93,19 @@ class SearchHistory(HistoryReader):
                 "Give the path of a file, which processes of one machine share, or the URL of a "
                 "server, such as postgresql://..."
             )
-        store = HistoryStore(address, read_only=read_only)
-        super().__init__(store, shared=bool(shared), lease_timeout=float(lease_timeout))
+        self.read_only, self.shared = bool(read_only), bool(shared)
+        self.lease_timeout = float(lease_timeout)
+        self._opened = HistoryStore(address, read_only=self.read_only)
+        self._address, self._name = self._opened.address, self._opened.name
+        self._content = None
         self._records: dict[int, SearchRecord] = {}
         self._pending: list[tuple[SearchRecord, _codec.Row]] = []
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._records, self._pending = {}, []
+    def __getstate__(self) -> dict[str, Any]:
+        content = self._content
+        if self._opened is not None and self._opened.in_memory:
+            content = self._opened.content()
+        return {**vars(self), "_content": content, "_opened": None, "_records": {}, "_pending": []}
 
     def begin(self, record: SearchRecord) -> int:
         """Begin a search, or resume the one with the same fingerprint.
@@ -175,11 +180,6 @@ class SearchHistory(HistoryReader):
             Those of this worker.
         """
         return Leases(self._store, search_id, self.lease_timeout)
-
-    @property
-    def lease_timeout(self) -> float:
-        """Return the seconds after which a worker of a shared search counts as dead."""
-        return float(self._state["lease_timeout"])
 
     def add(
         self,

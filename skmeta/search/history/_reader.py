@@ -30,10 +30,13 @@ _FRAME_COLUMNS = (
 class HistoryReader(Uncopied):
     """Methods of a history that only read."""
 
-    def __init__(self, store: HistoryStore, **settings: Any) -> None:
-        self._opened: HistoryStore | None = store
-        place = {"address": store.address, "name": store.name, "content": None}
-        self._state: dict[str, Any] = {**place, "read_only": store.read_only, **settings}
+    read_only: bool
+    shared: bool
+    lease_timeout: float
+    _opened: HistoryStore | None
+    _address: str
+    _name: str  # the address without its password
+    _content: bytes | None  # of a history in memory that was copied, until it is opened
 
     @property
     def _store(self) -> HistoryStore:
@@ -42,8 +45,9 @@ class HistoryReader(Uncopied):
         if self._opened is None:
             with _opening:
                 if self._opened is None:
-                    settings = {name: self._state[name] for name in ("read_only", "content")}
-                    self._opened = HistoryStore(self._state["address"], **settings)
+                    self._opened = HistoryStore(
+                        self._address, read_only=self.read_only, content=self._content
+                    )
         return self._opened
 
     def candidates(
@@ -259,18 +263,8 @@ class HistoryReader(Uncopied):
     @property
     def path(self) -> Path | None:
         """Return the file of the history; None if it is in memory or on a server."""
-        address = self._state["address"]
-        return None if address == MEMORY or "://" in address else Path(address)
-
-    @property
-    def read_only(self) -> bool:
-        """Return whether the history is never written."""
-        return bool(self._state["read_only"])
-
-    @property
-    def shared(self) -> bool:
-        """Return whether several processes work on one search."""
-        return bool(self._state["shared"])
+        is_file = self._address != MEMORY and "://" not in self._address
+        return Path(self._address) if is_file else None
 
     def __iter__(self) -> Iterator[RecordedSearch]:
         # Everything is read first, so that no transaction stays open between steps of the caller.
@@ -286,8 +280,8 @@ class HistoryReader(Uncopied):
         return True  # an empty history can still record
 
     def __repr__(self) -> str:
-        settings = (f", {name}=True" for name in ("shared", "read_only") if self._state[name])
-        return f"{type(self).__name__}({self._state['name']!r}{''.join(settings)})"
+        settings = (f", {name}=True" for name in ("shared", "read_only") if getattr(self, name))
+        return f"{type(self).__name__}({self._name!r}{''.join(settings)})"
 
     def _repr_html_(self) -> str:
         """Return what the history holds as an HTML table, for notebooks."""
@@ -314,15 +308,6 @@ class HistoryReader(Uncopied):
         decoded = _codec.decode_rows(rows, decode, damage)
         _codec.warn_of_damage(self._store.place, damage)
         return decoded
-
-    def __getstate__(self) -> dict[str, Any]:
-        if self._opened is not None and self._opened.in_memory:
-            return {**self._state, "content": self._opened.content()}
-        return self._state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._opened = None
-        self._state = state
 
 
 def _split_classes(estimator: str | Collection[str]) -> set[str]:

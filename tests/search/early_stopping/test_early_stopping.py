@@ -132,17 +132,17 @@ def test_the_refit_has_the_rounds_that_were_found_and_all_rows(kind):
     search = MetaLearnedSearchCV(
         model, {"learning_rate": [0.3, 0.6]}, cv=CV, early_stopping=0.2, **SETTINGS
     ).fit(X, y)
-    found = search.cv_results_["n_rounds"][search.best_index_]
+    actual = search.cv_results_["n_rounds"][search.best_index_]
     best = search.best_estimator_
     name = "iterations" if "Cat" in str(kind) else "max_iter" if kind in HIST else "n_estimators"
-    assert search.best_params_[name] == best.get_params()[name] == found
+    assert search.best_params_[name] == best.get_params()[name] == actual
     assert type(best.get_params()[name]) is int
     size = next(
         getattr(best, attribute)
         for attribute in ("tree_count_", "n_estimators_", "n_iter_", "n_estimators")
         if getattr(best, attribute, None) is not None
     )
-    assert size == found
+    assert size == actual
     by_hand = clone(best).fit(X, y)
     np.testing.assert_array_equal(best.predict(X), by_hand.predict(X))
     assert "fit" not in vars(best)

@@ -56,8 +56,8 @@ def test_the_last_split_of_a_splitter():
     X, y = rows()
     splitter = TimeSeriesSplit(4)
     expected = list(splitter.split(X))[-1]
-    for found, wanted in zip(hold_out(splitter, X, y, None, True), expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for actual, wanted in zip(hold_out(splitter, X, y, None, True), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
 
 
 def test_a_class_keeps_its_only_row():

@@ -100,21 +100,21 @@ RECORD = SearchRecord(fingerprint="f", estimator="SVC", metrics={"m": 1}, refit_
 @given(st.sampled_from(sorted(_codec.candidate_to_row(EVALUATION))), DAMAGE)
 def test_a_damaged_evaluation_is_read_or_refused_by_name(column, damage):
     row = {**_codec.candidate_to_row(EVALUATION), column: damage}
-    found = read_or_message(_codec.row_to_candidate, row)
-    if isinstance(found, str):
-        assert found.startswith(f"{column} is damaged: ")
+    actual = read_or_message(_codec.row_to_candidate, row)
+    if isinstance(actual, str):
+        assert actual.startswith(f"{column} is damaged: ")
     else:  # what is read can be written again
-        found = replace(found, key="k", source="added", error=None)
-        again = _codec.row_to_candidate(_codec.candidate_to_row(found))
-        assert shown(again) == shown(found)
+        actual = replace(actual, key="k", source="added", error=None)
+        again = _codec.row_to_candidate(_codec.candidate_to_row(actual))
+        assert shown(again) == shown(actual)
 
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(_codec.search_to_row(RECORD))), DAMAGE)
 def test_a_damaged_search_is_read_or_refused_by_name(column, damage):
     row = {**_codec.search_to_row(RECORD), column: damage}
-    found = read_or_message(_codec.row_to_search, row)
-    if isinstance(found, str):
-        assert found.startswith(f"{column} is damaged: ")
+    actual = read_or_message(_codec.row_to_search, row)
+    if isinstance(actual, str):
+        assert actual.startswith(f"{column} is damaged: ")
     else:  # what is read can be written again
-        assert _codec.row_to_search(_codec.search_to_row(found)).metrics == found.metrics
+        assert _codec.row_to_search(_codec.search_to_row(actual)).metrics == actual.metrics

@@ -26,11 +26,6 @@ def test_a_missing_folder_is_named(tmp_path):
         SearchHistory(tmp_path / "nowhere" / "searches.db")
 
 
-def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(HistoryError, match="is not a regular file"):
-        SearchHistory(tmp_path)
-
-
 @pytest.mark.parametrize("address", [None, 3, "", b"searches.db"])
 def test_what_is_no_path(address):
     with pytest.raises(HistoryError, match="given by a path or an SQLAlchemy URL"):

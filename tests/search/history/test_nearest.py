@@ -50,8 +50,8 @@ def test_without_features_the_latest_are_read(history):
 
 def test_what_is_left_out_takes_no_place(history):
     like = {"size": 3.0, "shape": 0.5}
-    found = history.searches(limit=2, like=like, exclude=["set 3", "set 2"])
-    assert names(found) == [4, 5] or names(found) == [1, 4]
+    actual = history.searches(limit=2, like=like, exclude=["set 3", "set 2"])
+    assert names(actual) == [4, 5] or names(actual) == [1, 4]
 
 
 def test_later_searches_take_no_place(history):

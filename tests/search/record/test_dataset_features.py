@@ -18,9 +18,9 @@ def of(X, y, is_classification=True):
     return dataset_features(X, y, is_classification=is_classification)
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
-    np.testing.assert_allclose([*found.values()], [*expected.values()], atol=1e-8)
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
+    np.testing.assert_allclose([*actual.values()], [*expected.values()], atol=1e-8)
 
 
 def test_every_data_set_has_the_same_finite_features(wine):
@@ -28,32 +28,32 @@ def test_every_data_set_has_the_same_finite_features(wine):
         (True, [wine, load_iris(return_X_y=True), (np.ones((30, 3)), np.arange(30) % 2)]),
         (False, [load_diabetes(return_X_y=True), wine]),
     ):
-        found = [of(*one, is_classification) for one in sets]
-        assert len({frozenset(one) for one in found}) == 1
-        assert all(np.isfinite([*one.values()]).all() for one in found)
+        actual = [of(*one, is_classification) for one in sets]
+        assert len({frozenset(one) for one in actual}) == 1
+        assert all(np.isfinite([*one.values()]).all() for one in actual)
 
 
 def test_sizes_and_classes(wine):
-    found = of(*wine)
-    assert found["log_rows"] == pytest.approx(np.log(178))
-    assert found["log_columns"] == pytest.approx(np.log(13))
+    actual = of(*wine)
+    assert actual["log_rows"] == pytest.approx(np.log(178))
+    assert actual["log_columns"] == pytest.approx(np.log(13))
     shares = np.array([59, 71, 48]) / 178
-    assert found["log_classes"] == pytest.approx(np.log(3))
-    assert found["class_entropy"] == pytest.approx(-(shares * np.log(shares)).sum() / np.log(3))
-    assert found["largest_class"] == pytest.approx(71 / 178)
+    assert actual["log_classes"] == pytest.approx(np.log(3))
+    assert actual["class_entropy"] == pytest.approx(-(shares * np.log(shares)).sum() / np.log(3))
+    assert actual["largest_class"] == pytest.approx(71 / 178)
 
 
 def test_landmarks_tell_models_apart():
     X, y = make_moons(300, noise=0.1, random_state=0)
-    found = of(X, y)
-    assert found["score_kernel_1"] > found["score_ridge_1"] + 0.1
+    actual = of(X, y)
+    assert actual["score_kernel_1"] > actual["score_ridge_1"] + 0.1
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 10))
-    found = of(X, (X.sum(1) > 0).astype(int))
-    assert found["score_ridge_1"] > found["score_tree_2"] + 0.1
+    actual = of(X, (X.sum(1) > 0).astype(int))
+    assert actual["score_ridge_1"] > actual["score_tree_2"] + 0.1
     assert abs(of(X, rng.permutation(300) % 2)["mean_score"]) < 0.15, "chance is about 0"
-    found = of(X, X[:, 0] + 0.01 * X[:, 1], is_classification=False)
-    assert found["mean_score"] + found["score_ridge_0"] > 0.99, "no error is 1"
+    actual = of(X, X[:, 0] + 0.01 * X[:, 1], is_classification=False)
+    assert actual["mean_score"] + actual["score_ridge_0"] > 0.99, "no error is 1"
 
 
 def test_units_of_columns_and_names_of_classes_do_not_matter(wine):
@@ -85,11 +85,11 @@ def test_categories_and_missing_values(wine):
     frame = pd.DataFrame(X)
     frame[0] = pd.Categorical(np.array(["low", "high"])[(X[:, 0] > 13).astype(int)])
     frame.loc[::2, 1] = np.nan
-    found = of(frame, y)
-    assert found["categories"] == pytest.approx(1 / 13)
-    assert found["missing"] == pytest.approx(0.5 / 13)
-    assert found["binary"] == pytest.approx(1 / 13)
-    assert found["mean_score"] > 0.5
+    actual = of(frame, y)
+    assert actual["categories"] == pytest.approx(1 / 13)
+    assert actual["missing"] == pytest.approx(0.5 / 13)
+    assert actual["binary"] == pytest.approx(1 / 13)
+    assert actual["mean_score"] > 0.5
     assert of(frame.astype(object).to_numpy(), y)["categories"] == pytest.approx(1 / 13)
 
 
@@ -97,10 +97,10 @@ def test_a_large_table_is_sampled():
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=5000)
     X = sp.random_array((5000, 400), density=0.01, rng=rng, format="csr")
-    found = of(X, y)
-    assert found["log_rows"] == pytest.approx(np.log(5000))
-    assert found["log_columns"] == pytest.approx(np.log(400))
-    assert of(X, y) == found
+    actual = of(X, y)
+    assert actual["log_rows"] == pytest.approx(np.log(5000))
+    assert actual["log_columns"] == pytest.approx(np.log(400))
+    assert of(X, y) == actual
 
 
 def test_very_large_and_very_small_numbers(wine):

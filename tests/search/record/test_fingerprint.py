@@ -63,20 +63,20 @@ def test_columns_of_words_missing_values_and_dates():
             "count": pd.array([1, None, 3, 4], dtype="Int64"),
         }
     )
-    found = fingerprint_data(frame)
-    assert found == fingerprint_data(frame.copy())
+    actual = fingerprint_data(frame)
+    assert actual == fingerprint_data(frame.copy())
     other = frame.assign(word=["a", "b", None, "d"])
-    assert fingerprint_data(other).digest != found.digest
+    assert fingerprint_data(other).digest != actual.digest
     zero = frame.assign(number=[1.0, np.nan, 0.0, 4.0])
-    assert fingerprint_data(zero) == found
+    assert fingerprint_data(zero) == actual
 
 
 def test_sparse_rows(X):
     dense = np.where(np.abs(X) > 1, X, 0)
-    found = fingerprint_data(sp.csr_matrix(dense))
-    assert found == fingerprint_data(sp.csc_matrix(dense)) == fingerprint_data(sp.coo_array(dense))
+    actual = fingerprint_data(sp.csr_matrix(dense))
+    assert actual == fingerprint_data(sp.csc_matrix(dense)) == fingerprint_data(sp.coo_array(dense))
     moved = np.roll(dense, 1, axis=1)
-    assert fingerprint_data(sp.csr_matrix(moved)).digest != found.digest
+    assert fingerprint_data(sp.csr_matrix(moved)).digest != actual.digest
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_one_long_text_takes_no_memory_for_all(container):
         return
     long = container([*texts[:-1], "x" * 1_000_000])
     tracemalloc.start()
-    found = fingerprint_data(long)
+    actual = fingerprint_data(long)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6
-    assert found.digest != short.digest
+    assert actual.digest != short.digest
 
 
 def test_bytes_are_hashed_as_their_text():
@@ -120,7 +120,7 @@ def test_bytes_are_hashed_as_their_text():
 )
 def test_missing_values_of_pandas_are_hashed(column):
     frame = pd.DataFrame({"a": np.arange(30.0), "b": column})
-    found = fingerprint_data(frame)
-    assert (len(found.digest), len(found.sketch)) == (24, 64)
-    assert fingerprint_data(frame.copy()) == found
-    assert fingerprint_data(frame.iloc[::-1]).digest != found.digest
+    actual = fingerprint_data(frame)
+    assert (len(actual.digest), len(actual.sketch)) == (24, 64)
+    assert fingerprint_data(frame.copy()) == actual
+    assert fingerprint_data(frame.iloc[::-1]).digest != actual.digest

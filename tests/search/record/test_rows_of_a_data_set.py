@@ -11,8 +11,8 @@ def test_names_tell_the_rows():
 
 
 def test_features_tell_the_rows():
-    found = features_at_rows({"log_rows": 9.0, "log_columns": 2.0, "missing": 0.5}, 1000)
-    assert found["log_rows"] == pytest.approx(np.log(1000))
-    assert found["log_rows_per_column"] == pytest.approx(np.log(1000) - 2)
-    assert found["missing"] == 0.5
+    actual = features_at_rows({"log_rows": 9.0, "log_columns": 2.0, "missing": 0.5}, 1000)
+    assert actual["log_rows"] == pytest.approx(np.log(1000))
+    assert actual["log_rows_per_column"] == pytest.approx(np.log(1000) - 2)
+    assert actual["missing"] == 0.5
     assert features_at_rows({}, 1000) == {}

@@ -82,14 +82,6 @@ def test_fitted_kernel_is_a_stationary_point_of_greatest_density(data):
     assert all(value < negative_log_posterior(t, D, y)[0] for t in others)
 
 
-def test_length_scales_tell_what_matters():
-    rng = np.random.default_rng(0)
-    X = rng.random((60, 2))
-    y = np.sin(8 * X[:, 0])
-    theta = fit_kernel([group_distances(X, np.array([0, 1]), 2)], [y / y.std()])
-    assert np.exp(theta[1]) > 3 * np.exp(theta[0])
-
-
 def test_tasks_share_a_kernel(data):
     X, y = data
     D = group_distances(X, GROUPS, 2)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from skmeta.search.prior._kernel_sums import weighted_kernel_sums
+from skmeta.search.prior._past_surfaces import weighted_kernel_sums
 from skmeta.search.surrogate import matern
 from skmeta.search.surrogate._surfaces import SurfaceInterpolation
 
@@ -33,12 +33,6 @@ def test_between_the_nodes_they_are_close():
     ]
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
     assert errors[2] < 0.05 * exact.std()
-
-
-def test_new_candidates_are_interpolated_too():
-    near = Z[:50] + 0.01
-    found = SurfaceInterpolation(surfaces_of, Z, 300)(near)
-    np.testing.assert_allclose(found, surfaces_of(near), atol=0.05)
 
 
 def test_far_from_all_nodes_a_surface_is_at_its_mean():

@@ -59,10 +59,10 @@ def test_surfaces_are_scikit_learns_posteriors_standardised(three):
         candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
         noise = candidates[np.argmax([best_density(Z[rows], y[t], e) for e in candidates])]
         expected = oracle(Z[rows], y[t], noise).predict(Z)
-        found = surface_of(learned, rows)
+        actual = surface_of(learned, rows)
         # Standardised: the same up to location and a positive scale.
-        slope, intercept = np.polyfit(expected, found, 1)
-        np.testing.assert_allclose(found, intercept + slope * expected, atol=1e-4)
+        slope, intercept = np.polyfit(expected, actual, 1)
+        np.testing.assert_allclose(actual, intercept + slope * expected, atol=1e-4)
         assert slope > 0
 
 
@@ -75,9 +75,9 @@ def test_scores_of_fewer_folds_count_as_noisier(three):
     D = [group_distances(x, encoding.groups, 2) for x in X]
     theta = fit_kernel(D, y)
     candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
-    found = surface_of(learned, rows)
+    actual = surface_of(learned, rows)
     fits = [oracle(Z[rows], y[0], e * factors[0]).predict(Z) for e in candidates]
-    errors = [found - np.polyval(np.polyfit(fit, found, 1), fit) for fit in fits]
+    errors = [actual - np.polyval(np.polyfit(fit, actual, 1), fit) for fit in fits]
     assert min(np.abs(error).max() for error in errors) < 1e-4
 
 
@@ -128,15 +128,15 @@ def test_without_columns_there_is_nothing_to_learn():
 
 
 def test_standardised_scores():
-    found = standardise(np.array([2.0, 4.0, 6.0]))
-    np.testing.assert_allclose(found, np.array([-1, 0, 1]) * np.sqrt(1.5))
-    np.testing.assert_allclose(standardise(np.array([2e9, 4e9, 6e9]) + 7), found)
+    actual = standardise(np.array([2.0, 4.0, 6.0]))
+    np.testing.assert_allclose(actual, np.array([-1, 0, 1]) * np.sqrt(1.5))
+    np.testing.assert_allclose(standardise(np.array([2e9, 4e9, 6e9]) + 7), actual)
 
 
 @pytest.mark.parametrize("failed", [np.nan, np.inf, -np.inf])
 def test_a_failure_counts_as_the_worst(failed):
-    found = winsorize_scores(np.array([3.0, failed, 1.0, 2.0]), np.inf)
-    np.testing.assert_array_equal(found, [3.0, 1.0, 1.0, 2.0])
+    actual = winsorize_scores(np.array([3.0, failed, 1.0, 2.0]), np.inf)
+    np.testing.assert_array_equal(actual, [3.0, 1.0, 1.0, 2.0])
 
 
 def test_very_bad_scores_are_raised():

@@ -47,16 +47,16 @@ def test_the_limit_ends_if_the_function_raises():
 
 
 def test_a_call_in_another_thread_neither_waits_nor_changes_the_limit():
-    before, found = n_threads(), []
+    before, actual = n_threads(), []
 
     def beside():
-        thread = threading.Thread(target=lambda: found.append(inside()))
+        thread = threading.Thread(target=lambda: actual.append(inside()))
         thread.start()
         thread.join(10)
         return n_threads()
 
     assert inside(beside) == ({1}, {1})
-    assert found == [({1}, {1})]
+    assert actual == [({1}, {1})]
     assert n_threads() == before
 
 
