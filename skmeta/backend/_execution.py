@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
@@ -172,7 +172,7 @@ class Execution:
     def gradient(
         self,
         fn: Callable[[dict[str, Tensor], Any], tuple[Tensor, Any]],
-        state: Mapping[str, Tensor],
+        state: State,
         tasks: Any,
         key: Hashable = None,
     ) -> tuple[State, Any]:
@@ -219,11 +219,7 @@ class Execution:
         return gradient
 
     def mean_at(
-        self,
-        fn: Callable[[State, Any], Any],
-        state: Mapping[str, Tensor],
-        tasks: Any,
-        key: Hashable = None,
+        self, fn: Callable[[State, Any], Any], state: State, tasks: Any, key: Hashable = None
     ) -> Any:
         """Return the mean result over the tasks of a function of a state and a task.
 
@@ -313,7 +309,7 @@ def channels_last(x: Tensor) -> Tensor:
     return x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
-def _backward(value: Tensor, leaves: Mapping[str, Tensor]) -> State:
+def _backward(value: Tensor, leaves: State) -> State:
     gradient = torch.autograd.grad(
         value, list(leaves.values()), allow_unused=True, materialize_grads=True
     )

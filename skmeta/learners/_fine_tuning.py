@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core import Context, InnerLoopLearner, Memory, loss, score
+from skmeta.learners._core import Context, InnerLoopLearner, Memory, measures
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,12 +46,7 @@ class FineTuning(InnerLoopLearner):
     default_head: ClassVar[str] = "zeros"
 
     def update(
-        self,
-        state: Mapping[str, Tensor],
-        fast: State,
-        gradient: State,
-        memory: Memory,
-        value: Tensor,
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """Take one step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
         step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)
@@ -67,7 +61,7 @@ class FineTuning(InnerLoopLearner):
         return part, new
 
     def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+        self, context: Context, state: State, task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of one model for all tasks on all rows of a task, without adaptation."""
         if context.head != "learned":
@@ -81,5 +75,5 @@ class FineTuning(InnerLoopLearner):
         if context.network.has_statistics:
             start |= context.network.measure(start, rows.x)[1]
         outputs = self.forward(context, start, rows.x)
-        value = loss(context.kind, outputs, rows)
-        return value, {"loss": value, "score": score(context.kind, outputs, rows)}
+        metrics = measures(context.kind, outputs, rows)
+        return metrics["loss"], metrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -19,7 +19,7 @@ from skmeta.learners._core import (
     Memory,
     initial_head,
     loss,
-    score,
+    measures,
 )
 from skmeta.training import Declared, parameter
 
@@ -105,7 +105,7 @@ class MAML(GradientLearner):
 
     plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
 
-    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
+    def skips_zero_gradient(self, state: State) -> bool:
         return not any(n.startswith("norm.") for n in state)
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -127,12 +127,7 @@ class MAML(GradientLearner):
         return options
 
     def update(
-        self,
-        state: Mapping[str, Tensor],
-        fast: State,
-        gradient: State,
-        memory: Memory,
-        value: Tensor,
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
 
@@ -151,7 +146,7 @@ class MAML(GradientLearner):
         return new, {"step": step + 1}
 
     def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+        self, context: Context, state: State, task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
         options = self._options
         if context.progress < options.first_order_until and not self.first_order:
@@ -171,7 +166,7 @@ class MAML(GradientLearner):
         return "first-order" if context.progress < options.first_order_until else "exact"
 
     def _multi_step_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+        self, context: Context, state: State, task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
         annealed = context.progress / self._options.multi_step_loss
         point = self._start_point(context, state, task.support)
@@ -180,9 +175,8 @@ class MAML(GradientLearner):
             point = self._take_step(context, state, point, task.support)
             adapted = self._final_state(context, point, task.support)
             outputs = self.forward(context, adapted, task.query.x)
-            value = loss(context.kind, outputs, task.query)
-            total = total + weight * value
-        return total, {"loss": value, "score": score(context.kind, outputs, task.query)}
+            total = total + weight * loss(context.kind, outputs, task.query)
+        return total, measures(context.kind, outputs, task.query)
 
 
 def step_weights(n_steps: int, annealed: float) -> list[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -62,11 +61,7 @@ class MetaSGD(GradientLearner):
         return state | rates
 
     def _start_point(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
+        self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> Point:
         if start is not None:
             start = {n: v for n, v in start.items() if not n.startswith("rate.")}
@@ -79,12 +74,7 @@ class MetaSGD(GradientLearner):
         return point._replace(memory=rates)
 
     def update(
-        self,
-        state: Mapping[str, Tensor],
-        fast: State,
-        gradient: State,
-        memory: Memory,
-        value: Tensor,
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """Take one inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
         rates = memory or {n: state[f"rate.{n}"] for n in fast}

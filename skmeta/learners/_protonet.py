@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -57,17 +56,13 @@ class ProtoNet(NetworkLearner):
         return context.network.initial_weights()
 
     def adapt(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
+        self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
         features, statistics = context.network.measure(state, support.x)
         prototypes, offset = class_means(features, support, context.n_outputs)
         return dict(state) | statistics | {"prototypes": prototypes, "offset": offset}
 
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         features, centres = context.features(adapted, x), adapted["prototypes"]
         # -|f - c|^2 (Snell et al. 2017, equation 2), as a product of matrices.
         squares = (centres * centres).sum(1) + (features * features).sum(1, keepdim=True)

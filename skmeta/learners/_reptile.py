@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
-from skmeta.backend import State, TaskTensors
-from skmeta.learners._core import Context, InnerLoopLearner, reptile_gradient
+from skmeta.backend import Rows, State, TaskTensors
+from skmeta.learners._core import Context, InnerLoopLearner, measures
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -51,4 +52,14 @@ class Reptile(InnerLoopLearner):
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[State, dict[str, Tensor]]:
-        return reptile_gradient(self, context, state, task)
+        """Compute the state minus its adaptation to all rows of a task (algorithm 2)."""
+        rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
+        adapted = self.adapt(context, state, rows)
+        outputs = self.forward(context, adapted, task.query.x)
+        gradient = {n: _difference(v, adapted[n]) for n, v in state.items()}
+        return gradient, measures(context.kind, outputs, task.query)
+
+
+def _difference(before: Tensor, after: Tensor) -> Tensor:
+    # A row shared by all classes moves towards the mean of the rows after training.
+    return before - (after if after.shape == before.shape else after.mean(0, keepdim=True))

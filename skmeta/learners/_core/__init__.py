@@ -14,7 +14,7 @@ from skmeta.learners._core._heads import (
     class_means,
     initial_head,
     loss,
-    reptile_gradient,
+    measures,
     score,
 )
 from skmeta.learners._core._inputs import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from skmeta.backend import (
     TaskTensors,
     TensorAdapter,
 )
-from skmeta.learners._core._heads import Context, loss, score
+from skmeta.learners._core._heads import Context, measures
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.priors import MetaPrior
 from skmeta.training import FitSettings
@@ -178,11 +178,7 @@ class Algorithm(FitSettings, ABC):
 
     @abstractmethod
     def adapt(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
+        self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
         """Learn a task from its support set.
 
@@ -204,7 +200,7 @@ class Algorithm(FitSettings, ABC):
         """
 
     @abstractmethod
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         """Predict query rows with an adapted state.
 
         Parameters
@@ -222,7 +218,7 @@ class Algorithm(FitSettings, ABC):
             Logits, or standardised predictions.
         """
 
-    def prepare(self, context: Context, adapted: Mapping[str, Tensor]) -> State:
+    def prepare(self, context: Context, adapted: State) -> State:
         """Compute once what each call of :meth:`forward` for a task would compute again.
 
         Parameters
@@ -240,7 +236,7 @@ class Algorithm(FitSettings, ABC):
         return dict(adapted)
 
     def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+        self, context: Context, state: State, task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of the query set after adaptation to the support set.
 
@@ -262,8 +258,8 @@ class Algorithm(FitSettings, ABC):
         """
         adapted = self.adapt(context, state, task.support)
         outputs = self.forward(context, adapted, task.query.x)
-        value = loss(context.kind, outputs, task.query)
-        return value, {"loss": value, "score": score(context.kind, outputs, task.query)}
+        metrics = measures(context.kind, outputs, task.query)
+        return metrics["loss"], metrics
 
     def recording_key(self, context: Context) -> Hashable:
         """Return what :meth:`meta_gradient` depends on besides the state and the task.

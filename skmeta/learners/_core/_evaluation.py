@@ -13,7 +13,7 @@ import torch
 from skmeta._random import check_rng
 from skmeta.backend import Execution, State, TaskTensors, to_numpy
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core._heads import loss, score
+from skmeta.learners._core._heads import measures
 from skmeta.learners._core._inputs import check_learner_rows, flatten_rows
 from skmeta.learners._core._prior_io import read_prior
 from skmeta.learners._core._session import Session, make_execution, read_settings
@@ -128,9 +128,9 @@ class DrawnTasks:
 
 def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, torch.Tensor]:
     # In one view: a validation compares states, and others would take longer.
-    learner, context, kind = session.learner, session.context, session.context.kind
+    learner, context = session.learner, session.context
     outputs = learner.forward(context, learner.adapt(context, state, task.support), task.query.x)
-    return {"loss": loss(kind, outputs, task.query), "score": score(kind, outputs, task.query)}
+    return measures(context.kind, outputs, task.query)
 
 
 def evaluate(

@@ -297,11 +297,7 @@ def _objective(
 
 
 def _compare(
-    session: Session,
-    problem: Problem,
-    validation: DrawnTasks,
-    state: State,
-    history: History,
+    session: Session, problem: Problem, validation: DrawnTasks, state: State, history: History
 ) -> History:
     """Return the history with the scores of plain baselines, and warn if one is better."""
     is_image = len(session.context.network.input_shape) > 1

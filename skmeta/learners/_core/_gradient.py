@@ -98,11 +98,7 @@ class InnerLoopLearner(NetworkLearner):
     default_head: ClassVar[str] = "prototype"
 
     def adapt(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
+        self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
         point = self._start_point(context, state, support, start)
         for _ in range(self.n_inner_steps):
@@ -110,11 +106,7 @@ class InnerLoopLearner(NetworkLearner):
         return self._final_state(context, point, support)
 
     def _start_point(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
+        self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> Point:
         if start is not None:
             # Normalisation statistics are computed again, not adapted.
@@ -124,7 +116,7 @@ class InnerLoopLearner(NetworkLearner):
         return Point(*self.first_fast(context, state, support), {}, int(context.has_equal_rows))
 
     def first_fast(
-        self, context: Context, state: Mapping[str, Tensor], support: Rows
+        self, context: Context, state: State, support: Rows
     ) -> tuple[State, Measured | None]:
         """Return what a task starts from: the body, and a head sized by its classes.
 
@@ -152,9 +144,7 @@ class InnerLoopLearner(NetworkLearner):
         head = start_head(context.head, state, context.classes, n_features, support.w)
         return body | head, None
 
-    def _take_step(
-        self, context: Context, state: Mapping[str, Tensor], point: Point, support: Rows
-    ) -> Point:
+    def _take_step(self, context: Context, state: State, point: Point, support: Rows) -> Point:
         fast, measured, memory, n_head_only = point
         frozen = context.network.frozen & fast.keys()
         adapted = {n for n in fast if self.is_adapted(n)} - frozen
@@ -231,7 +221,7 @@ class InnerLoopLearner(NetworkLearner):
         at = {n: v for n, v in part.items() if moved is None or n in moved}
         gradient, value = self._inner_gradient(inner_loss, at)
         gradient = {n: gradient[n] if n in at else torch.zeros_like(v) for n, v in part.items()}
-        part, memory = self.update(state, part, gradient, memory, value)
+        part, memory = self.update(dict(state), part, gradient, memory, value)
         return fast | part, memory, value
 
     def _inner_gradient(
@@ -246,12 +236,7 @@ class InnerLoopLearner(NetworkLearner):
         return {n: g.detach() for n, g in gradient.items()}, value.detach()
 
     def update(
-        self,
-        state: Mapping[str, Tensor],
-        fast: State,
-        gradient: State,
-        memory: Memory,
-        value: Tensor,
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
 
@@ -300,7 +285,7 @@ class InnerLoopLearner(NetworkLearner):
         """Whether a task adapts the tensor of this name."""
         return True
 
-    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
+    def skips_zero_gradient(self, state: State) -> bool:
         """Return whether a step does not change a tensor whose gradient is zero."""
         return True
 

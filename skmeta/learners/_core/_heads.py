@@ -1,4 +1,4 @@
-"""The context of a task, linear heads sized by it, the losses on top, and what Reptile descends.
+"""The context of a task, linear heads sized by it, and the losses on top.
 
 Notation: n rows, d features, k outputs (classes, or 1 for a regression).
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.backend import Network, Rows, State, TaskTensors
+from skmeta.backend import Network, Rows, State
 
 HEADS = ("auto", "shared", "zeros", "prototype", "learned")
 
@@ -93,9 +92,7 @@ def initial_head(head: str, n_features: int, n_rows: int, generator: torch.Gener
     return {"head.weight": weight, "head.bias": torch.zeros(rows)}
 
 
-def start_head(
-    head: str, state: Mapping[str, Tensor], classes: Tensor, n_features: int, like: Tensor
-) -> State:
+def start_head(head: str, state: State, classes: Tensor, n_features: int, like: Tensor) -> State:
     """Make the head that a task starts from, whatever its rows.
 
     Parameters
@@ -224,40 +221,6 @@ def score(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
     return -loss(kind, outputs, rows)
 
 
-def reptile_gradient(
-    learner: Any, context: Context, state: State, task: TaskTensors
-) -> tuple[State, dict[str, Tensor]]:
-    """Compute Reptile's meta-gradient: the state minus its adaptation to all rows of a task.
-
-    Parameters
-    ----------
-    learner : Algorithm
-        Adapts to the task.
-    context : Context
-        Network, kind and head of the task.
-    state : dict of Tensor
-        The prior.
-    task : TaskTensors
-        The task.
-
-    Returns
-    -------
-    gradient : dict of Tensor
-        With the names and shapes of ``state``.
-    metrics : dict of Tensor
-        ``"loss"`` and ``"score"``.
-    """
-    rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
-    adapted = learner.adapt(context, state, rows)
-    outputs = learner.forward(context, adapted, task.query.x)
-    gradient = {n: _difference(v, adapted[n]) for n, v in state.items()}
-    metrics = {
-        "loss": loss(context.kind, outputs, task.query),
-        "score": score(context.kind, outputs, task.query),
-    }
-    return gradient, metrics
-
-
-def _difference(before: Tensor, after: Tensor) -> Tensor:
-    # A row shared by all classes moves towards the mean of the rows after training.
-    return before - (after if after.shape == before.shape else after.mean(0, keepdim=True))
+def measures(kind: str, outputs: Tensor, rows: Rows) -> State:
+    """Return the metrics of a task, ``"loss"`` and ``"score"``, each a tensor of shape ()."""
+    return {"loss": loss(kind, outputs, rows), "score": score(kind, outputs, rows)}

@@ -7,7 +7,6 @@ Notation: e edges, o operations; alpha (e, o) the architecture parameters; s the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -152,11 +151,11 @@ class AnnealedNetwork:
         """Names of the weights that require no gradient."""
         return self.network.frozen
 
-    def features(self, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def features(self, state: State, x: Tensor) -> Tensor:
         """Features of ``x``, normalised by the statistics in ``state``."""
         return self.network.features(self._annealed(state), x)
 
-    def measure(self, state: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, State]:
+    def measure(self, state: State, x: Tensor) -> tuple[Tensor, State]:
         """Features of ``x``, normalised by its own statistics, and those."""
         return self.network.measure(self._annealed(state), x)
 
@@ -180,7 +179,7 @@ class AnnealedNetwork:
         """
         return alpha.masked_fill(~self._possible.to(alpha.device), -torch.inf)
 
-    def _annealed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _annealed(self, state: State) -> dict[str, Tensor]:
         return {**state, ALPHA: self.logits(state[ALPHA])}
 
     @cached_property

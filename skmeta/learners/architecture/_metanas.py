@@ -124,7 +124,7 @@ class MetaNAS(GradientLearner):
 
     for_users: ClassVar[tuple[str, ...]] = ("architecture_",)
 
-    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
+    def skips_zero_gradient(self, state: State) -> bool:
         return False  # The choice becomes sharper without a gradient, too.
 
     @property
@@ -135,7 +135,7 @@ class MetaNAS(GradientLearner):
         )
         return cast(MetaNAS, session.learner).architecture(session.context, state)
 
-    def architecture(self, context: Context, adapted: Mapping[str, Tensor]) -> Architecture:
+    def architecture(self, context: Context, adapted: State) -> Architecture:
         """Describe the operation on each edge.
 
         Parameters
@@ -154,9 +154,7 @@ class MetaNAS(GradientLearner):
         chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
         return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
 
-    def task_attributes(
-        self, context: Context, adapted: Mapping[str, Tensor]
-    ) -> dict[str, Architecture]:
+    def task_attributes(self, context: Context, adapted: State) -> dict[str, Architecture]:
         """Return what an estimator that learned a task shows of it.
 
         Parameters
@@ -185,11 +183,7 @@ class MetaNAS(GradientLearner):
         return super().init_state(context, generator)
 
     def adapt(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
+        self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
         point = self._start_point(self._annealed(context, 0), state, support, start)
         for step in range(self.n_inner_steps):
@@ -200,12 +194,7 @@ class MetaNAS(GradientLearner):
         return super().forward(self._annealed(context, self.n_inner_steps), adapted, x)
 
     def update(
-        self,
-        state: Mapping[str, Tensor],
-        fast: State,
-        gradient: State,
-        memory: Memory,
-        value: Tensor,
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """One inner step of weights and architecture (Elsken et al. 2020, equation 3)."""
         rates = {ALPHA: self._options.lr}

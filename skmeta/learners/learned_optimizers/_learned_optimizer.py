@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
@@ -20,7 +19,7 @@ from skmeta.learners._core import (
     Memory,
     Point,
     loss,
-    score,
+    measures,
 )
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
 from skmeta.training import parameter
@@ -102,7 +101,7 @@ class LearnedOptimizer(GradientLearner):
         "n_inner_steps": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
+    def skips_zero_gradient(self, state: State) -> bool:
         return False
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -110,12 +109,7 @@ class LearnedOptimizer(GradientLearner):
         return super().init_state(context, generator) | rule
 
     def update(
-        self,
-        state: Mapping[str, Tensor],
-        fast: State,
-        gradient: State,
-        memory: Memory,
-        value: Tensor,
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """Take one inner step: theta' = theta + u (equations 2 and 3)."""
         return learned_step(state, self.inner_lr, fast, gradient, memory, value)
@@ -123,7 +117,7 @@ class LearnedOptimizer(GradientLearner):
     # --------------------------------------------------------------------------- meta-training
 
     def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+        self, context: Context, state: State, task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the mean loss over the steps; see :meth:`MetaLearner.meta_loss`."""
         item = task, self._draw(context, state, task)
@@ -186,13 +180,10 @@ class LearnedOptimizer(GradientLearner):
             adapted = self._final_state(context, point, task.support)
             total = total + loss(context.kind, self.forward(context, adapted, rows.x), rows)
         outputs = self.forward(context, adapted, task.query.x)
-        metrics = {
-            "loss": loss(context.kind, outputs, task.query),
-            "score": score(context.kind, outputs, task.query),
-        }
+        metrics = measures(context.kind, outputs, task.query)
         return total / self.n_inner_steps, ((point.fast, point.memory), metrics)
 
-    def _draw(self, context: Context, state: Mapping[str, Tensor], task: TaskTensors) -> State:
+    def _draw(self, context: Context, state: State, task: TaskTensors) -> State:
         """Draw the scale of a task's loss, and the weights that it starts from."""
         support = task.support
         seen = support.w > 0

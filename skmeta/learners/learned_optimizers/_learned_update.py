@@ -35,12 +35,12 @@ from skmeta.backend import State
 _P = 10.0
 
 
-def ravel(tensors: Mapping[str, Tensor]) -> Tensor:
+def ravel(tensors: State) -> Tensor:
     """Return all entries of the tensors in one vector of shape (n,)."""
     return torch.cat([v.reshape(-1) for v in tensors.values()])
 
 
-def unravel(values: Tensor, like: Mapping[str, Tensor]) -> State:
+def unravel(values: Tensor, like: State) -> State:
     """Undo :func:`ravel`.
 
     Parameters
@@ -117,7 +117,7 @@ def lstm_weights(name: str, n_inputs: int, n_hidden: int, generator: torch.Gener
 
 
 def lstm_cell(
-    state: Mapping[str, Tensor],
+    state: State,
     name: str,
     inputs: Tensor,
     hidden: Tensor | None = None,
@@ -182,12 +182,7 @@ def bound_step(update: Tensor, slope: Tensor, step: Tensor, horizon: Tensor) -> 
 
 
 def guard_loss(
-    guard: Mapping[str, Tensor],
-    theta: Tensor,
-    slope: Tensor,
-    value: Tensor,
-    step: Tensor,
-    horizon: Tensor,
+    guard: State, theta: Tensor, slope: Tensor, value: Tensor, step: Tensor, horizon: Tensor
 ) -> tuple[Guard, Tensor, Tensor]:
     """Compare the loss with the bound, and reset the parameters if it is above.
 
@@ -237,9 +232,7 @@ def guard_loss(
     return new, theta, torch.where(exceeded, new["best_slope"], slope)
 
 
-def select_step(
-    guard: Mapping[str, Tensor], update: Tensor, slope: Tensor, step: Tensor
-) -> tuple[Guard, Tensor]:
+def select_step(guard: State, update: Tensor, slope: Tensor, step: Tensor) -> tuple[Guard, Tensor]:
     """Return the learned update, or a gradient step if gradient descent has taken over.
 
     Parameters
@@ -301,7 +294,7 @@ def initial_rule(n_hidden: int, horizon: int, generator: torch.Generator) -> Sta
 
 
 def learned_step(
-    state: Mapping[str, Tensor],
+    state: State,
     lr: float,
     fast: State,
     gradient: State,

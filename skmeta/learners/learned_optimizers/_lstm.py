@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -82,7 +81,7 @@ class LSTMMetaLearner(GradientLearner):
         "inner_lr": [Interval(Real, 0, 1, closed="neither")],
     }
 
-    def skips_zero_gradient(self, state: Mapping[str, Tensor]) -> bool:
+    def skips_zero_gradient(self, state: State) -> bool:
         return False  # The forget gate changes weights without a gradient, too.
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -96,12 +95,7 @@ class LSTMMetaLearner(GradientLearner):
         return state
 
     def update(
-        self,
-        state: Mapping[str, Tensor],
-        fast: State,
-        gradient: State,
-        memory: Memory,
-        value: Tensor,
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """Take one step of both LSTMs (section 3.1, equation 2 and those after it)."""
         theta, slope = ravel(fast), ravel(gradient)
@@ -113,7 +107,7 @@ class LSTMMetaLearner(GradientLearner):
         theta = torch.cat([piece for piece, _ in pieces])
         return unravel(theta, fast), {"pieces": [m for _, m in pieces]}
 
-    def _rule(self, state: Mapping[str, Tensor], value: Tensor) -> State:
+    def _rule(self, state: State, value: Tensor) -> State:
         """Return the weights of a step; the loss, the same for all coordinates, becomes a bias."""
         weight, bias = state["lstm.weight"], state["lstm.bias"]
         gates = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
