@@ -57,7 +57,7 @@ from skmeta.learners import HierarchicalLinear
 # Rows are repeated if their number becomes at most so many times as large.
 _MOST_REPEATED = 10
 # What a learner sets of the mixed-effects model.
-_EFFECTS = ("effects", "rank", "shrinkage", "varied_noise", "heavy_tails")
+_EFFECTS = ("effects", "rank", "shrinkage")
 
 
 class BaseGrouped(DocLink, BaseEstimator):

@@ -37,8 +37,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, with the number of rounds that
         is best on groups held out.
     learner : "auto" or HierarchicalLinear, default="auto"
-        Learns how groups differ. Its ``effects``, ``rank``, ``shrinkage``, ``varied_noise`` and
-        ``heavy_tails`` count; ``"auto"`` takes their defaults.
+        Learns how groups differ. Its ``effects``, ``rank`` and ``shrinkage`` count; ``"auto"``
+        takes their defaults.
     combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
         What predicts: the population; the learner, from the columns; the learner, from the columns
         and the log odds of the population (``"both"``); a second population, which has the log

@@ -74,7 +74,7 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
     mean = np.concatenate([middle, above - middle], axis=1)
     all_names, units = _columns(model, effects, names)
     noise = conditioned.given.noise
-    std = None if noise is None else _deviations(predictions, noise, n_groups + 1, d)
+    std = None if model.n_classes else _deviations(predictions, noise, n_groups + 1, d)
     if not model.n_classes:
         scale = float(model.target_units.scale)
         mean = scale * mean
@@ -86,11 +86,11 @@ def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
     return Coefficients([all_names[k] for k in kept], mean[:, kept], std)
 
 
-def _deviations(found: Outputs, noise: np.ndarray, n_groups: int, d: int) -> np.ndarray:
+def _deviations(found: Outputs, noise: float, n_groups: int, d: int) -> np.ndarray:
     """Return standard deviations (n_groups, d + 1) of the coefficients."""
     variance = (found.std**2).reshape(n_groups, -1)
     middle, above, below = variance[:, :1], variance[:, 1 : d + 1], variance[:, d + 1 :]
-    each = np.concatenate([middle - noise[:, None] ** 2, (above + below) / 2 - middle], axis=1)
+    each = np.concatenate([middle - noise**2, (above + below) / 2 - middle], axis=1)
     return np.asarray(np.sqrt(np.maximum(each, 0.0)))
 
 

@@ -38,8 +38,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         best on groups held out. Up to 10,000 rows, it is averaged with
         :class:`~sklearn.ensemble.ExtraTreesRegressor`.
     learner : "auto" or HierarchicalLinear, default="auto"
-        Learns how groups differ. Its ``effects``, ``rank``, ``shrinkage``, ``varied_noise`` and
-        ``heavy_tails`` count; ``"auto"`` takes their defaults.
+        Learns how groups differ. Its ``effects``, ``rank`` and ``shrinkage`` count; ``"auto"``
+        takes their defaults.
     combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
         What predicts: the population; the learner, from the columns; the learner, from the columns
         and the predictions of the population (``"both"``); the same, plus a second population,

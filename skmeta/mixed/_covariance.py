@@ -48,12 +48,15 @@ class CovarianceShape:
         r.
     shrinkage : float
         Strength of the prior; 0 is none.
+    unit : float, default=1.0
+        Unit of the coefficients: the larger it is, the less are slopes shrunken.
     """
 
     varies: np.ndarray
     n_predictors: int
     rank: int
     shrinkage: float
+    unit: float = 1.0
 
     @property
     def n_scales(self) -> int:
@@ -67,17 +70,9 @@ class CovarianceShape:
 
     def start(self) -> np.ndarray:
         """Return initial parameters, without correlations."""
-        scales = np.full((self.n_predictors, len(self.varies)), _START_SLOPE)
+        scales = np.full((self.n_predictors, len(self.varies)), self.unit * _START_SLOPE)
         scales[:, 0] = _START_INTERCEPT
         return np.concatenate([np.log(scales).ravel(), np.zeros(self.n_scales * self.rank)])
-
-    def extended(self, parameters: np.ndarray, n_after: int) -> np.ndarray:
-        """Return parameters with F = 0 if they have none, and unchanged otherwise.
-
-        The last ``n_after`` of them do not belong to the covariance.
-        """
-        n_missing = self.n_parameters + n_after - len(parameters)
-        return np.insert(parameters, np.full(n_missing, self.n_scales), 0.0)
 
     def bounds(self, with_factor: bool) -> list[tuple[float, float]]:
         """Return bounds of the parameters; without a factor, F stays at 0."""
@@ -142,7 +137,9 @@ class CovarianceShape:
         """Return minus the log prior of the parameters, up to a constant."""
         scales, factor = self.unpack(parameters)
         scale_part = _SCALE_RATE * (scales * self.varies)[:, 1:].sum()
-        return float(self.shrinkage * (scale_part + 0.5 * _FACTOR_RATE * (factor**2).sum()))
+        return float(
+            self.shrinkage / self.unit * (scale_part + 0.5 * _FACTOR_RATE * (factor**2).sum())
+        )
 
     # ---------------------------------------------------------------------------- derivatives
 
@@ -256,4 +253,5 @@ class CovarianceShape:
         there = np.broadcast_to(self.varies[:, None], factor.shape) * _FACTOR_RATE
         gradient = np.concatenate([scale_part.ravel(), factor_part.ravel()])
         curvature = np.concatenate([scale_part.ravel(), there.ravel()])
-        return self.shrinkage * gradient, self.shrinkage * curvature
+        strength = self.shrinkage / self.unit
+        return strength * gradient, strength * curvature

@@ -4,7 +4,6 @@ Notation: n rows, q coefficients (the first is the intercept), G groups, j linea
 a regression or of two classes, else one for each class), c classes. Z (n, q) are rows with a
 leading 1 and standardised columns, codes (n,) their groups, from 0 on. Coefficients of a group are
 drawn from N(m, S), targets from N(Z b, sigma^2); of two classes, Z b is the logit of the second.
-The logarithms of sigma and of the scale of a group's effects are normal over groups.
 
 References: Laird and Ware (1982), Random-effects models for longitudinal data; Breslow and Clayton
 (1993), Approximate inference in generalized linear mixed models; Bates, Maechler, Bolker and Walker
@@ -13,25 +12,28 @@ References: Laird and Ware (1982), Random-effects models for longitudinal data; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
-from skmeta.mixed._classification import Classifications
 from skmeta.mixed._covariance import CovarianceShape
-from skmeta.mixed._forms import Family, Forms, Prior, candidate_shapes, fit_forms
-from skmeta.mixed._noise import effect_scales, noise_levels
-from skmeta.mixed._posterior import ConditionedClasses, ConditionedTargets, condition_targets
-from skmeta.mixed._regression import Regressions
-from skmeta.mixed._statistics import group_statistics
+from skmeta.mixed._evidence import Evidence
+from skmeta.mixed._likelihood import ClassRows, RowSums
+from skmeta.mixed._posterior import ConditionedGroups
+from skmeta.mixed._statistics import batches_of_groups, group_statistics
 
+EFFECTS = ("auto", "intercept", "slopes", "correlated")
 # A column is constant within groups if less than this share of its variance is within groups.
 _CONSTANT = 1e-8
 # Added to the diagonal of a covariance before its Cholesky factor is computed.
 _JITTER = 1e-10
 # Values of a column are the same if they differ by less than this share of its deviation.
 _SAME = 1e-9
+# The fit of twice as many groups, or more, starts from that of so many.
+_ENOUGH_GROUPS = 400
+# Unit of logits, where that of targets is 1.
+_LOGIT_UNIT = 3.0
 
 
 @dataclass(frozen=True)
@@ -42,33 +44,37 @@ class MixedModel:
     ----------
     n_classes : int
         c; 0 for a regression.
-    prior : Prior
-        The distribution of the coefficients and of the noise.
-    shapes : list of CovarianceShape
-        Forms of S that were estimated.
-    forms : Forms
-        Their estimates and weights.
+    mean : ndarray of shape (j, q)
+        m.
+    covariance : ndarray of shape (j, q, q)
+        S.
+    mean_covariance : ndarray of shape (j, q, q)
+        Covariance of the estimate of m, for each predictor separately.
+    noise : float
+        sigma; 1 for a classification.
+    shape : CovarianceShape
+        Form of S.
+    parameters : ndarray
+        Those that maximise the marginal likelihood. Another fit can start from them.
     """
 
     n_classes: int
-    prior: Prior
-    shapes: list[CovarianceShape]
-    forms: Forms
-
-    @property
-    def covariance(self) -> np.ndarray:
-        """S, and the covariance of the estimate of m: (j, q, q)."""
-        return np.asarray(self.prior.covariance + self.prior.mean_covariance)
+    mean: np.ndarray
+    covariance: np.ndarray
+    mean_covariance: np.ndarray
+    noise: float
+    shape: CovarianceShape
+    parameters: np.ndarray
 
     @property
     def factor(self) -> np.ndarray:
-        """Cholesky factors (j, q, q) of the covariance."""
-        q = self.covariance.shape[-1]
-        return np.linalg.cholesky(self.covariance + _JITTER * np.eye(q))
+        """Cholesky factors (j, q, q) of the covariance of coefficients, with that of m."""
+        whole = self.covariance + self.mean_covariance
+        return np.linalg.cholesky(whole + _JITTER * np.eye(whole.shape[-1]))
 
     def condition(
-        self, z: np.ndarray, y: np.ndarray, w: np.ndarray, codes: np.ndarray, n_groups: int
-    ) -> ConditionedTargets | ConditionedClasses:
+        self, z: np.ndarray, y: np.ndarray, w: np.ndarray, codes: np.ndarray
+    ) -> ConditionedGroups:
         """Condition the model on rows of groups.
 
         Parameters
@@ -80,21 +86,16 @@ class MixedModel:
         w : ndarray of shape (n,)
             Weights as numbers of repetitions.
         codes : ndarray of shape (n,), int64
-            Groups of the rows, from 0 on.
-        n_groups : int
-            Number of groups. A group may have no rows.
+            Groups of the rows.
 
         Returns
         -------
-        ConditionedTargets or ConditionedClasses
-            It predicts other rows of the groups.
+        ConditionedGroups
+            It predicts other rows of these groups and of others.
         """
-        mean, factor = self.prior.mean, self.factor
-        if self.n_classes:
-            return ConditionedClasses(mean, factor, z, y.astype(np.int64), w, codes)
-        levels = noise_levels(self.prior.log_noise, self.prior.log_spread)
-        scales = effect_scales(self.prior.log_scale_spread)
-        return condition_targets(z, y, w, codes, n_groups, mean[:, 0], factor[0], *levels, *scales)
+        y = y.astype(np.int64) if self.n_classes else y
+        prior = self.mean.ravel(), np.asarray(block_diag(*self.factor)), self.noise
+        return ConditionedGroups(self.n_classes, *prior, z, y, w, codes)
 
 
 def fit(
@@ -106,10 +107,7 @@ def fit(
     effects: str = "auto",
     rank: int = 2,
     shrinkage: float = 1.0,
-    varied_noise: bool = True,
-    heavy_tails: bool = True,
     start: MixedModel | None = None,
-    is_over: Callable[[], bool] | None = None,
 ) -> MixedModel:
     """Estimate the distribution of coefficients over groups by marginal likelihood.
 
@@ -123,13 +121,11 @@ def fit(
         Group of each row, from 0 on.
     n_classes : int, default=0
         c; 0 for a regression.
-    effects, rank, shrinkage, varied_noise, heavy_tails
+    effects, rank, shrinkage
         As for :class:`~skmeta.learners.HierarchicalLinear`.
     start : MixedModel, optional
         A model of the same columns, fitted with the same settings to other rows. A rough optimum
         near its estimates is found.
-    is_over : callable, optional
-        Tells whether the time is over. Then the estimates so far are returned.
 
     Returns
     -------
@@ -140,22 +136,55 @@ def fit(
     z, y, codes = z[order], y[order], codes[order]
     # Groups are numbered in this order, too.
     codes = np.cumsum(np.diff(codes, prepend=codes[:1]) != 0)
+    y = y.astype(np.int64) if n_classes else y
     if start is None:
-        n_predictors = 1 if n_classes <= 2 else n_classes
-        shape = CovarianceShape(_varies(z, codes), n_predictors, rank, shrinkage)
-        shapes, before = candidate_shapes(shape, effects), None
+        shape, parameters = _shape_of(z, codes, n_classes, effects, rank, shrinkage), None
     else:
-        before = start.forms
-        shapes = start.shapes[: len(before.fits)]
-    family: Family
-    if n_classes:
-        y = y.astype(np.int64)
-        family = Classifications(z, y, codes, n_classes)
-    else:
-        statistics = group_statistics(z, y, codes, int(codes.max()) + 1)
-        family = Regressions(statistics, varied_noise, heavy_tails)
-    prior, forms = fit_forms(family, shapes, z, y, codes, before, is_over)
-    return MixedModel(n_classes, prior, shapes, forms)
+        shape, parameters = start.shape, start.parameters
+    n_groups, coarse = int(codes.max()) + 1, start is not None
+    if parameters is None and n_groups >= 2 * _ENOUGH_GROUPS:
+        some = np.linspace(0, n_groups - 1, _ENOUGH_GROUPS).round().astype(int)
+        rows = np.flatnonzero(np.isin(codes, some))
+        own = np.searchsorted(some, codes[rows])
+        part = Evidence(_batches(z[rows], y[rows], own, n_classes), shape)
+        parameters, coarse = part.maximise(part.start()), True
+    evidence = Evidence(_batches(z, y, codes, n_classes), shape)
+    parameters = evidence.start() if parameters is None else parameters
+    parameters = evidence.maximise(parameters, coarse)
+    return MixedModel(
+        n_classes,
+        evidence.mean(parameters),
+        shape.covariance(parameters),
+        evidence.mean_covariance(parameters),
+        1.0 if n_classes else float(np.exp(parameters[-1])),
+        shape,
+        parameters,
+    )
+
+
+def _shape_of(
+    z: np.ndarray, codes: np.ndarray, n_classes: int, effects: str, rank: int, shrinkage: float
+) -> CovarianceShape:
+    """Return the form of the covariance; ``"auto"`` is correlated for regressions."""
+    varies = _varies(z, codes)
+    if effects == "intercept":
+        varies[1:] = False
+    is_correlated = effects == "correlated" or (effects == "auto" and not n_classes)
+    n_predictors = 1 if n_classes <= 2 else n_classes
+    rank = rank if is_correlated and varies[1:].any() else 0
+    unit = _LOGIT_UNIT if n_classes else 1.0
+    return CovarianceShape(varies, n_predictors, rank, shrinkage, unit)
+
+
+def _batches(
+    z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_classes: int
+) -> list[RowSums] | list[ClassRows]:
+    """Return sums over the rows of each group, or rows of classes in batches of groups."""
+    if not n_classes:
+        return [group_statistics(z, y, codes, int(codes.max()) + 1)]
+    indicators = np.eye(n_classes)
+    batches = batches_of_groups(codes, z.shape[1] * n_classes)
+    return [ClassRows(z[rows], indicators[y[rows]], there) for _, rows, there in batches]
 
 
 def _varies(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -211,5 +240,4 @@ def _mixed(keys: np.ndarray) -> np.ndarray:
     keys = keys + np.uint64(0x9E3779B97F4A7C15)
     keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    found: np.ndarray = keys ^ (keys >> np.uint64(31))
-    return found
+    return np.asarray(keys ^ (keys >> np.uint64(31)))

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmeta.mixed._likelihood import RowSums
+
 # Groups computed together: largest ratio of the numbers of rows of two of them.
 _SIZE_RATIO = 1.5
 # Values of one array of a batch, to bound the memory.
@@ -67,45 +69,7 @@ def batches_of_groups(codes: np.ndarray, n_values: int = 1) -> Iterator[Batch]:
         first = last
 
 
-class GroupStatistics(NamedTuple):
-    """Sufficient statistics of the rows of each group.
-
-    Attributes
-    ----------
-    gram : ndarray of shape (G, q, q)
-        A = Z'WZ.
-    moment : ndarray of shape (G, q)
-        b = Z'Wy.
-    square : ndarray of shape (G,)
-        c = y'Wy.
-    n_rows : ndarray of shape (G,)
-        Sums of the weights.
-    """
-
-    gram: np.ndarray
-    moment: np.ndarray
-    square: np.ndarray
-    n_rows: np.ndarray
-
-    def take(self, groups: np.ndarray) -> GroupStatistics:
-        """Return the statistics of some groups."""
-        return GroupStatistics(*(value[groups] for value in self))
-
-    def weighted(self, ratio: np.ndarray) -> GroupStatistics:
-        """Return the statistics of groups whose rows count ``ratio`` (G,) times."""
-        gram, moment = self.gram * ratio[:, None, None], self.moment * ratio[:, None]
-        return GroupStatistics(gram, moment, self.square * ratio, self.n_rows)
-
-    def centred(self, mean: np.ndarray) -> GroupStatistics:
-        """Return the statistics of y - Z m in place of y."""
-        explained = self.gram @ mean
-        square = self.square - 2 * self.moment @ mean + explained @ mean
-        return self._replace(moment=self.moment - explained, square=np.maximum(square, 0.0))
-
-
-def group_statistics(
-    z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_groups: int, w: np.ndarray | None = None
-) -> GroupStatistics:
+def group_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_groups: int) -> RowSums:
     """Compute the sufficient statistics of the rows of each group.
 
     Parameters
@@ -118,23 +82,16 @@ def group_statistics(
         Group of each row.
     n_groups : int
         G.
-    w : ndarray of shape (n,), optional
-        Weights; 1 by default.
 
     Returns
     -------
-    GroupStatistics
+    RowSums
         With zeros for groups without rows.
     """
     q = z.shape[1]
-    gram, moment = np.zeros((n_groups, q, q)), np.zeros((n_groups, q))
-    square, n_rows = np.zeros(n_groups), np.zeros(n_groups)
+    shapes = (q, q), (q,), (), ()
+    sums = RowSums(*(np.zeros((n_groups, *shape)) for shape in shapes))
     for groups, rows, there in batches_of_groups(codes, q):
-        weight = there if w is None else there * w[rows]
-        z_rows, y_rows = z[rows], y[rows]
-        weighted = (weight[..., None] * z_rows).swapaxes(1, 2)
-        gram[groups] = weighted @ z_rows
-        moment[groups] = (weighted @ y_rows[..., None])[..., 0]
-        square[groups] = (weight * y_rows**2).sum(1)
-        n_rows[groups] = weight.sum(1)
-    return GroupStatistics(gram, moment, square, n_rows)
+        for whole, part in zip(sums, RowSums.from_rows(z[rows], y[rows], there), strict=True):
+            whole[groups] = part
+    return sums

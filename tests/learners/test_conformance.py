@@ -38,7 +38,7 @@ CASES = {
     "ProtoNet": ProtoNet(),
     "InContextLearner": InContextLearner(width=8, n_layers=1, n_heads=2, cell_width=4),
     "HierarchicalLinear": HierarchicalLinear(),
-    "ALPaCA": ALPaCA(varied_noise=False),
+    "ALPaCA": ALPaCA(),
     "FineTuning": FineTuning(head_init="learned"),
     "LSTMMetaLearner": LSTMMetaLearner(),
     "LearnedOptimizer": LearnedOptimizer(),

@@ -6,11 +6,12 @@ from scipy.special import expit, log_softmax, logsumexp
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from skmeta.mixed._class_evidence import ClassEvidence, _marginal, batch_tasks
-from skmeta.mixed._classification import Classifications
+from skmeta.mixed import fit
 from skmeta.mixed._covariance import CovarianceShape
-from skmeta.mixed._logistic import ClassRows, find_mode
-from skmeta.mixed._posterior import ConditionedClasses
+from skmeta.mixed._evidence import Evidence, _marginal
+from skmeta.mixed._likelihood import ClassRows, find_mode
+from skmeta.mixed._model import _batches
+from skmeta.mixed._posterior import ConditionedGroups
 
 
 def draw(n_classes, seed=0, n=30, q=3):
@@ -47,12 +48,12 @@ def laplace_evidence(z, y, scale, n_classes):
     """The evidence of one task given m = 0, from that where m is integrated out."""
     j = 1 if n_classes == 2 else n_classes
     shape = CovarianceShape(np.ones(2, bool), j, 0, 0.0)
-    whole = ClassEvidence(batch_tasks(z, y, np.zeros(len(y), int), n_classes), shape)
+    whole = Evidence(_batches(z, y, np.zeros(len(y), int), n_classes), shape)
     whole.tolerance = 1e-8
     at = np.concatenate([np.full(2 * j, np.log(scale)), np.zeros(2 * j), [0.0]])
     of_mean = np.diag([0.01, 1e-6] * j)
     information = of_mean.copy()
-    for mode in whole._modes(np.zeros(2 * j), shape.root(at)):
+    for mode in whole._modes(at):
         information += _marginal(mode, shape.root(at)).weights.sum(0)
     change = np.linalg.slogdet(information)[1] - np.linalg.slogdet(of_mean)[1]
     return -whole.evaluate(at).value + 0.5 * change
@@ -65,9 +66,8 @@ def test_evidence_and_probabilities_are_close_to_numerical_integration(n_classes
     evidence, expected = integrate(z, y, scale, at, n_classes)
     np.testing.assert_allclose(laplace_evidence(z, y, scale, n_classes), evidence, atol=0.25)
     j = 1 if n_classes == 2 else n_classes
-    factor = np.tile(scale * np.eye(2), (j, 1, 1))
-    ones, codes = np.ones(len(y)), np.zeros(len(y), int)
-    given = ConditionedClasses(np.zeros((2, j)), factor, z, y, ones, codes)
+    prior = n_classes, np.zeros(2 * j), scale * np.eye(2 * j), 1.0
+    given = ConditionedGroups(*prior, z, y, np.ones(len(y)), np.zeros(len(y), int))
     np.testing.assert_allclose(given.predict(at, np.zeros(3, int)).mean, expected, atol=0.03)
     # The mean of the coefficients is nearer to the truth than their mode.
     share = np.abs(given.predict(at, np.zeros(3, int)).mean - expected).mean()
@@ -81,37 +81,34 @@ def test_groups_are_predicted_one_as_all():
     rng = np.random.default_rng(0)
     z, y = draw(3, n=60)
     codes = np.repeat(np.arange(6), [1, 3, 5, 11, 20, 20])
-    factor = np.tile(0.8 * np.eye(3), (3, 1, 1))
+    prior = 3, np.zeros(9), 0.8 * np.eye(9), 1.0
     weight = rng.choice([1.0, 2.0], 60)
-    given = ConditionedClasses(np.zeros((3, 3)), factor, z, y, weight, codes)
+    given = ConditionedGroups(*prior, z, y, weight, codes)
     at, codes_at = rng.normal(size=(40, 3)), rng.integers(8, size=40)
     found = given.predict(at, codes_at).mean
     for k in range(8):
         own, rows = codes == k, codes_at == k
-        alone = ConditionedClasses(
-            given.prior_mean, factor, z[own], y[own], weight[own], np.zeros(own.sum(), int)
-        )
+        own_codes = np.zeros(own.sum(), int)
+        alone = ConditionedGroups(*prior, z[own], y[own], weight[own], own_codes)
         expected = alone.predict(at[rows], np.zeros(rows.sum(), int)).mean
         np.testing.assert_allclose(found[rows], expected, atol=1e-6)
     # Weights are numbers of repetitions.
     often = np.repeat(np.arange(60), weight.astype(int))
-    repeated = ConditionedClasses(
-        given.prior_mean, factor, z[often], y[often], np.ones(len(often)), codes[often]
-    )
+    repeated = ConditionedGroups(*prior, z[often], y[often], np.ones(len(often)), codes[often])
     np.testing.assert_allclose(repeated.predict(at, codes_at).mean, found, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_gradient_of_the_evidence_equals_finite_differences(n_classes):
     z, y = draw(n_classes, n=60)
-    batches = batch_tasks(z, y, np.repeat(np.arange(6), [4, 6, 8, 10, 14, 18]), n_classes)
+    batches = _batches(z, y, np.repeat(np.arange(6), [4, 6, 8, 10, 14, 18]), n_classes)
     assert len(batches) > 1
     j = 1 if n_classes == 2 else n_classes
     shape = CovarianceShape(np.array([True, True, False]), j, 1, 1.0)
-    evidence = ClassEvidence(batches, shape)
+    evidence = Evidence(batches, shape)
     evidence.tolerance = 1e-8
     rng = np.random.default_rng(0)
-    at = 0.3 * rng.normal(size=shape.n_parameters + evidence.n_mean + 1)
+    at = 0.3 * rng.normal(size=len(evidence.start()))
     found = evidence.evaluate(at)
     hessian = found.curvature()
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
@@ -129,9 +126,8 @@ def test_variance_of_intercepts_is_found():
     eta = 0.5 + X[:, 0] + 1.2 * rng.normal(size=200)[groups]
     y = (eta + rng.logistic(size=6000) > 0).astype(int)
     z = np.column_stack([np.ones(6000), X])
-    shape = CovarianceShape(np.array([True, True]), 1, 1, 1.0)
-    found = Classifications(z, y, groups, 2).fit(shape).prior
-    np.testing.assert_allclose(found.mean[:, 0], [0.5, 1.0], atol=0.2)
+    found = fit(z, y, groups, 2, effects="correlated", rank=1)
+    np.testing.assert_allclose(found.mean[0], [0.5, 1.0], atol=0.2)
     np.testing.assert_allclose(np.sqrt(found.covariance[0, 0, 0]), 1.2, rtol=0.1)
     assert np.sqrt(found.covariance[0, 1, 1]) < 0.15
     # The standard error of the mean intercept: 1.2 / sqrt(200), and a little for the rows.
@@ -145,15 +141,15 @@ def test_variance_is_found_where_tasks_have_mostly_one_class():
     y = (effects[groups] + rng.gumbel(size=(1800, 4))).argmax(1)
     z = np.column_stack([np.ones(1800), rng.normal(size=(1800, 2))])
     shape = CovarianceShape(np.array([True, False, False]), 4, 0, 1.0)
-    batches = batch_tasks(z, y, groups, 4)
-    found = Classifications(z, y, groups, 4).fit(shape).prior
+    batches = _batches(z, y, groups, 4)
+    found = fit(z, y, groups, 4, effects="intercept")
     # Laplace's approximation is rough here, and what all classes share is not identified.
     between = found.covariance[:, 0, 0]
     np.testing.assert_allclose(np.sqrt(between[:, None] + between), 3.0 * 2**0.5, rtol=0.45)
     # From modes of small effects to those of large ones, the evidence stays what it is.
     mean = np.zeros(4 * 3 + 1)
     at = [np.concatenate([np.full(12, np.log(d)), mean]) for d in (0.5, 20.0)]
-    evidence, fresh = ClassEvidence(batches, shape), ClassEvidence(batches, shape)
+    evidence, fresh = Evidence(batches, shape), Evidence(batches, shape)
     evidence.evaluate(at[0])
     assert evidence.evaluate(at[1]).value == pytest.approx(fresh.evaluate(at[1]).value, rel=1e-6)
 
@@ -162,10 +158,9 @@ def test_labels_of_classes_do_not_matter():
     z, y = draw(3, n=90)
     groups = np.repeat(np.arange(9), 10)
     turn = np.array([2, 0, 1])
-    shape = CovarianceShape(np.ones(3, bool), 3, 1, 1.0)
-    first = Classifications(z, y, groups, 3).fit(shape).prior
-    second = Classifications(z, turn[y], groups, 3).fit(shape).prior
-    np.testing.assert_allclose(second.mean[:, turn], first.mean, atol=2e-3)
+    first = fit(z, y, groups, 3, effects="correlated", rank=1)
+    second = fit(z, turn[y], groups, 3, effects="correlated", rank=1)
+    np.testing.assert_allclose(second.mean[turn], first.mean, atol=2e-3)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])

@@ -1,41 +1,40 @@
-"""All groups at once against one group at a time."""
+"""All groups at once against one group at a time, and fits that start from others."""
 
 import numpy as np
 import pytest
-import torch
+from sklearn.linear_model import Ridge
 
-from skmeta.learners.hierarchical._gaussian import (
-    mixture_moments,
-    predictive,
-    regression_posterior,
-)
-from skmeta.mixed import effect_scales, fit, noise_levels
-from skmeta.mixed._posterior import condition_targets
+from skmeta.mixed import fit
+from skmeta.mixed._model import content_order
+from skmeta.mixed._posterior import ConditionedGroups
 from skmeta.mixed._statistics import batches_of_groups, group_statistics
 
 SIZES = [1, 0, 3, 3, 12, 40, 2, 0, 7]
 
 
-@pytest.mark.parametrize("spreads", [(-0.5, -0.4), (None, None)])
-def test_regressions_are_those_of_one_group_at_a_time(spreads):
+def test_regressions_are_those_of_one_group_at_a_time():
     rng = np.random.default_rng(0)
     codes = rng.permutation(np.repeat(np.arange(len(SIZES)), SIZES))
     z = np.column_stack([np.ones(len(codes)), rng.normal(size=(len(codes), 2))])
     y, w = codes + rng.normal(size=len(codes)), rng.choice([1.0, 2.0, 0.5], len(codes))
-    mean, factor = rng.normal(size=3), np.tril(rng.normal(size=(3, 3)))
-    prior = (mean, factor, *noise_levels(-0.3, spreads[0]), *effect_scales(spreads[1]))
-    found = condition_targets(z, y, w, codes, len(SIZES), *prior)
+    mean, factor, noise = rng.normal(size=3), np.tril(rng.normal(size=(3, 3))), 0.7
+    given = ConditionedGroups(0, mean, factor, noise, z, y, w, codes)
     at = np.column_stack([np.ones(50), rng.normal(size=(50, 2))])
     codes_at = rng.integers(len(SIZES), size=50)
-    predicted = found.predict(at, codes_at)
+    predicted = given.predict(at, codes_at)
     for k in range(len(SIZES)):
         own, rows = codes == k, codes_at == k
-        arrays = map(torch.from_numpy, (z[own], y[own], w[own], *prior))
-        posterior = regression_posterior(*arrays)
-        parts = (*predictive(posterior, torch.from_numpy(at[rows])), posterior.log_weight)
-        centre, variance = mixture_moments(*parts)
-        np.testing.assert_allclose(predicted.mean[rows], centre, rtol=1e-9)
-        np.testing.assert_allclose(predicted.std[rows], variance.sqrt(), rtol=1e-9)
+        # A ridge regression on rows times the factor.
+        expected = at[rows] @ mean
+        if own.any():
+            ridge = Ridge(noise**2, fit_intercept=False)
+            ridge.fit(z[own] @ factor, y[own] - z[own] @ mean, w[own])
+            expected = expected + ridge.predict(at[rows] @ factor)
+        np.testing.assert_allclose(predicted.mean[rows], expected, rtol=1e-6)
+        precision = np.eye(3) + factor.T @ (z[own].T * w[own]) @ z[own] @ factor / noise**2
+        spread = at[rows] @ factor
+        variance = (spread @ np.linalg.inv(precision) * spread).sum(1) + noise**2
+        np.testing.assert_allclose(predicted.std[rows], np.sqrt(variance), rtol=1e-9)
 
 
 @pytest.mark.parametrize("n_classes", [0, 2, 3])
@@ -52,7 +51,7 @@ def test_a_fit_that_starts_from_another_ends_near_one_from_scratch(n_classes):
     part = codes < 48
     warm = fit(z[part], y[part], codes[part], n_classes, start=whole)
     cold = fit(z[part], y[part], codes[part], n_classes)
-    np.testing.assert_allclose(warm.prior.mean, cold.prior.mean, atol=0.1)
+    np.testing.assert_allclose(warm.mean, cold.mean, atol=0.1)
     gap, moved = (abs(warm.covariance - m.covariance).max() for m in (cold, whole))
     assert gap < 0.3 * whole.covariance.max()
     # It is the fit of the part, not that of all groups.
@@ -76,12 +75,24 @@ def test_statistics_are_sums_over_rows():
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(len(SIZES)), SIZES)
     z, y = rng.normal(size=(len(codes), 4)), rng.normal(size=len(codes))
-    w = rng.uniform(size=len(codes))
-    parts = group_statistics(z, y, codes, len(SIZES), w)
+    parts = group_statistics(z, y, codes, len(SIZES))
     for k in range(len(SIZES)):
         own = codes == k
-        weighted = w[own, None] * z[own]
-        np.testing.assert_allclose(parts.gram[k], weighted.T @ z[own], atol=1e-12)
-        np.testing.assert_allclose(parts.moment[k], weighted.T @ y[own], atol=1e-12)
-        np.testing.assert_allclose(parts.square[k], w[own] @ y[own] ** 2)
-        np.testing.assert_allclose(parts.n_rows[k], w[own].sum())
+        np.testing.assert_allclose(parts.gram[k], z[own].T @ z[own], atol=1e-12)
+        np.testing.assert_allclose(parts.moment[k], z[own].T @ y[own], atol=1e-12)
+        np.testing.assert_allclose(parts.square[k], (y[own] ** 2).sum())
+        assert parts.n_rows[k] == own.sum()
+
+
+def test_rows_and_tasks_are_sorted_by_content():
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(60, 3)), rng.integers(2, size=60)
+    codes = rng.permutation(np.repeat(np.arange(10), 6))
+    order = content_order(z, y, codes)
+    assert (np.diff(codes[order]) != 0).sum() == 9
+    moved, names = rng.permutation(60), rng.permutation(10)
+    again = content_order(2 * z[moved] + 1, y[moved], names[codes[moved]])
+    np.testing.assert_array_equal(moved[again], order)
+    # One other value changes the order.
+    y[1] = 1 - y[1]
+    assert (content_order(z, y, codes) != order).any()

@@ -25,7 +25,7 @@ from skmeta.grouped.members import (
 # Folds of groups of the trees that are fitted again to earlier rows.
 _N_FOLDS_AGAIN = 2
 # One form of effects: curves of groups are beside it.
-_SETTINGS = {"effects": "slopes", "heavy_tails": False}
+_SETTINGS = {"effects": "slopes"}
 
 
 class Effects(NamedTuple):

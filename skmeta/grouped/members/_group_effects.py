@@ -11,7 +11,7 @@ import numpy as np
 from skmeta.grouped.members._member import Outputs
 from skmeta.grouped.members._population import fill, log_odds, varying, with_all_classes
 from skmeta.grouped.members._rows import Standardiser, Table, deal_rows
-from skmeta.mixed import MixedModel, fit
+from skmeta.mixed import ConditionedGroups, MixedModel, fit
 
 # Least standard deviation: this in units of that of the targets, and this share of the root mean
 # square of all. A group with equal targets would pass for one without noise.
@@ -95,9 +95,7 @@ class GroupEffects:
             seen = np.flatnonzero(np.isin(y, self.present))
             z, weight, codes = z[seen], weight[seen], codes[seen]
             y = np.searchsorted(self.present, y[seen])
-        # The last group has no rows.
-        given = self.model.condition(z, y, weight, codes, len(groups) + 1)
-        return ConditionedEffects(self, groups, given)
+        return ConditionedEffects(self, groups, self.model.condition(z, y, weight, codes))
 
     def rows(self, Z: np.ndarray) -> np.ndarray:
         """Return standardised columns with a leading 1."""
@@ -113,13 +111,13 @@ class ConditionedEffects(NamedTuple):
         The model.
     groups : ndarray of int64
         Sorted numbers of the groups.
-    given : object
-        The model given the rows of the groups, and last of a group without rows.
+    given : ConditionedGroups
+        The model given the rows of the groups.
     """
 
     member: GroupEffects
     groups: np.ndarray
-    given: Any
+    given: ConditionedGroups
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows; those of groups without known rows from the prior."""

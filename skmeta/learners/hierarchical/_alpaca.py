@@ -34,11 +34,6 @@ class ALPaCA(NetworkLearner, HierarchicalLinear):
         the whole covariance.
     shrinkage : float, default=1.0
         Shrinkage of the initial covariance, as in :class:`HierarchicalLinear`.
-    varied_noise : bool, default=False
-        Whether the noise of a regression differs between tasks. In the paper it is the same.
-    heavy_tails : bool, default=False
-        Whether effects have heavy tails, as in :class:`HierarchicalLinear`. In the paper they are
-        normal.
     %(parameters)s
 
     Attributes
@@ -64,9 +59,6 @@ class ALPaCA(NetworkLearner, HierarchicalLinear):
     >>> reg = MetaFewShotRegressor(prior).fit(X[:5], y[:5])
     >>> mean, std = reg.predict(X[5:20], return_std=True)
     """
-
-    varied_noise: bool = False
-    heavy_tails: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_iterations": [Interval(Integral, 0, None, closed="left")],

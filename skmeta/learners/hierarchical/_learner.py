@@ -24,24 +24,14 @@ from skmeta.learners._core import (
     score,
     task_type_parameter,
 )
-from skmeta.learners.hierarchical._gaussian import (
-    mixture_log_density,
-    mixture_moments,
-    mixture_quantiles,
-    with_intercept,
-)
 from skmeta.learners.hierarchical._mixed_model import (
     condition_mixed_model,
     model_state,
     predict_classes,
-    predict_targets,
+    target_moments,
 )
 from skmeta.mixed import EFFECTS, fit
 from skmeta.tasks import GroupEpisodes
-from skmeta.training import start_deadline
-
-# Share of a limited time for the estimate that an outer loop starts from.
-_ESTIMATE_SHARE = 0.5
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -69,9 +59,8 @@ class HierarchicalLinear(MetaLearner):
         numbers may be either, and ``fit`` asks for a ``task_type``.
     effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
         Which coefficients differ between tasks: the intercept only; the intercept and the slopes,
-        independently of each other; or both, with correlations. ``"auto"`` estimates all three.
-        Their weighted mean is the prior. The weights follow from how well they predict held-out
-        tasks.
+        independently of each other; or both, with correlations. ``"auto"`` has correlations in
+        regressions, and none in classifications.
     rank : int, default=2
         With correlations, the covariance over tasks is a diagonal matrix plus a matrix of this
         rank.
@@ -79,13 +68,6 @@ class HierarchicalLinear(MetaLearner):
         How strongly the variances of slopes are shrunken towards 0. With 0, and
         ``effects="correlated"``, the estimates are the restricted maximum likelihood of
         mixed-effects models, without any prior.
-    varied_noise : bool, default=True
-        Whether the noise of a regression differs between tasks. If so, its logarithm is normally
-        distributed over tasks.
-    heavy_tails : bool, default=True
-        Whether the effects of a task of a regression have heavier tails than a normal
-        distribution. If so, their scale differs between tasks, and its logarithm is normally
-        distributed over tasks. A task that is far from the others is then shrunken less.
     %(parameters)s
 
     Attributes
@@ -108,9 +90,6 @@ class HierarchicalLinear(MetaLearner):
     Laird and Ware (1982), Random-effects models for longitudinal data.
 
     Breslow and Clayton (1993), Approximate inference in generalized linear mixed models.
-
-    Pinheiro, Liu and Wu (2001), Efficient algorithms for robust estimation in linear mixed-effects
-    models using the multivariate t distribution.
 
     Tierney and Kadane (1986), Accurate approximations for posterior moments and marginal densities.
 
@@ -135,15 +114,11 @@ class HierarchicalLinear(MetaLearner):
     effects: str = "auto"
     rank: int = 2
     shrinkage: float = 1.0
-    varied_noise: bool = True
-    heavy_tails: bool = True
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "effects": [StrOptions(set(EFFECTS))],
         "rank": [Interval(Integral, 0, None, closed="left")],
         "shrinkage": [Interval(Real, 0, None, closed="left")],
-        "varied_noise": ["boolean"],
-        "heavy_tails": ["boolean"],
     }
 
     allow_nan: ClassVar[bool] = True
@@ -165,10 +140,6 @@ class HierarchicalLinear(MetaLearner):
         }
         if context.kind == "regression":
             drawn["head.log_noise"] = torch.tensor(-0.5)
-        if context.kind == "regression" and self.varied_noise:
-            drawn["head.log_spread"] = torch.tensor(-1.0)
-        if context.kind == "regression" and self.heavy_tails:
-            drawn["head.log_scale_spread"] = torch.tensor(-2.0)
         return context.network.initial_weights() | drawn
 
     def estimate_state(
@@ -181,10 +152,6 @@ class HierarchicalLinear(MetaLearner):
         rng: np.random.Generator,
     ) -> State:
         assert source.groups is not None
-        # An outer loop needs time, too.
-        deadline = start_deadline(
-            share=_ESTIMATE_SHARE if read_settings(self).n_iterations else 1.0
-        )
         tasks = np.unique(source.groups, return_inverse=True)[1]
         missing = np.flatnonzero(np.isnan(source.X).any(0))
         if len(missing):
@@ -205,9 +172,6 @@ class HierarchicalLinear(MetaLearner):
             effects=self.effects,
             rank=self.rank,
             shrinkage=self.shrinkage,
-            varied_noise=self.varied_noise,
-            heavy_tails=self.heavy_tails,
-            is_over=None if deadline is None else deadline.is_over,
         )
         head = {f"head.{n}": v for n, v in model_state(model).items()}
         return state | {n: v.to(adapter.device, adapter.dtype) for n, v in head.items()}
@@ -251,7 +215,7 @@ class HierarchicalLinear(MetaLearner):
     def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         z = self._query_design(context, adapted, x)
         if context.kind == "regression":
-            return mixture_moments(*_predictive(adapted, z))[0][:, None]
+            return _moments(adapted, z)[0][:, None].to(x.dtype)
         log_p = predict_classes(_named(adapted, "task."), z, context.classes)
         return log_p.to(x.dtype)
 
@@ -284,9 +248,10 @@ class HierarchicalLinear(MetaLearner):
             outputs = self.forward(context, adapted, query.x)
             value = loss(context.kind, outputs, query)
         else:
-            parts = _predictive(adapted, self._query_design(context, adapted, query.x))
-            value = -(query.w * mixture_log_density(*parts, query.y)).sum() / query.w.sum()
-            outputs = mixture_moments(*parts)[0][:, None]
+            mean, variance = _moments(adapted, self._query_design(context, adapted, query.x))
+            density = torch.distributions.Normal(mean, variance.sqrt(), validate_args=False)
+            value = -(query.w * density.log_prob(query.y)).sum() / query.w.sum()
+            outputs = mean[:, None]
         return value, {"loss": value, "score": score(context.kind, outputs, query)}
 
     def predict_distribution(
@@ -314,9 +279,10 @@ class HierarchicalLinear(MetaLearner):
         quantiles : Tensor of shape (n_rows, n_levels)
             Quantiles.
         """
-        parts = _predictive(adapted, self._query_design(context, adapted, x))
-        mean, variance = mixture_moments(*parts)
-        return mean, variance.sqrt(), mixture_quantiles(*parts, levels)
+        mean, variance = _moments(adapted, self._query_design(context, adapted, x))
+        std = variance.sqrt()
+        quantiles = mean[:, None] + std[:, None] * torch.special.ndtri(levels.to(std))
+        return mean.to(x.dtype), std.to(x.dtype), quantiles.to(x.dtype)
 
     # ------------------------------------------------------------------------------ for users
 
@@ -362,7 +328,7 @@ def _design(state: Mapping[str, Tensor], x: Tensor, features: Tensor) -> Tensor:
         is_missing = x.flatten(1).isnan().to(features.dtype)
         missing = is_missing.index_select(1, state["head.missing"].long())
         features = torch.cat([features, missing], 1)
-    return with_intercept(features)
+    return torch.cat([torch.ones_like(features[:, :1]), features], 1)
 
 
 def _with_indicators(state: State, missing: np.ndarray, dtype: torch.dtype) -> State:
@@ -386,5 +352,5 @@ def _model(state: Mapping[str, Tensor]) -> State:
     return _named(state, "head.")
 
 
-def _predictive(adapted: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return predict_targets(_named(adapted, "task."), z)
+def _moments(adapted: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    return target_moments(_named(adapted, "task."), z)

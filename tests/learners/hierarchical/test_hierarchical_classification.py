@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import block_diag
 from scipy.special import softmax
 
 from skmeta.learners.hierarchical._mixed_model import condition_mixed_model, predict_classes
-from skmeta.mixed._posterior import ConditionedClasses
+from skmeta.mixed._posterior import ConditionedGroups
 
 
 def drawn_model(n_outputs, q=3):
@@ -30,8 +31,9 @@ def test_a_task_is_predicted_as_one_of_many_groups(n_classes):
     given = condition_mixed_model(model, *map(torch.from_numpy, (z, y, w)), classes)
     found = predict_classes(given, torch.from_numpy(at), classes).exp()
     head = torch.cat([model["bias"][:, None], model["weight"]], 1).numpy()
-    mean = head.T if n_classes > 2 else (head[1:] - head[:1]).T
-    groups = ConditionedClasses(mean, model["factor"].numpy(), z, y, w, np.zeros(12, int))
+    mean = head if n_classes > 2 else head[1:] - head[:1]
+    factor = block_diag(*model["factor"].numpy())
+    groups = ConditionedGroups(n_classes, mean.ravel(), factor, 1.0, z, y, w, np.zeros(12, int))
     expected = groups.predict(at, np.zeros(12, int)).mean
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 

@@ -1,7 +1,5 @@
 """HierarchicalLinear and ALPaCA as learners."""
 
-import functools
-
 import numpy as np
 import pytest
 import torch
@@ -11,9 +9,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import EpisodeError
 from skmeta.learners import ALPaCA, ExecutionOptions, HierarchicalLinear
 from skmeta.learners._core import read_prior
-from skmeta.mixed import _forms
 from skmeta.priors import MetaPrior
-from skmeta.training import time_limit
 
 
 def made_classes(n_classes, seed=0, n_tasks=40, n_rows=20):
@@ -34,28 +30,6 @@ def proba(prior, X, y, at, n_classes):
     adapted = session.learner.adapt(session.context, state, rows)
     outputs = session.learner.forward(session.context, adapted, adapter.inputs(adapter.upload(at)))
     return torch.softmax(outputs, 1).detach().numpy()
-
-
-@pytest.mark.parametrize("n_classes", [0, 2, 3])
-def test_an_estimate_ends_early_if_its_time_is_over(n_classes, monkeypatch):
-    X, y, groups = made_classes(max(n_classes, 2))
-    y = y if n_classes else X[:, 0] + np.random.default_rng(0).normal(size=len(X))
-    calls = []
-    counted = functools.partial(count_calls, _forms.minimise, calls)
-    monkeypatch.setattr(_forms, "minimise", counted)
-    HierarchicalLinear().fit(X, y, groups)
-    n_calls = len(calls)
-    calls.clear()
-    with time_limit(0.0):
-        prior = HierarchicalLinear().fit(X, y, groups).prior_
-    # One form only, and no tasks are held out.
-    assert len(calls) < n_calls / 3
-    assert all(np.isfinite(value).all() for value in prior.tensors.values())
-
-
-def count_calls(function, calls, *args, **options):
-    calls.append(None)
-    return function(*args, **options)
 
 
 def test_groups_are_needed():
@@ -125,9 +99,7 @@ def test_constant_columns_do_no_harm():
 
 def test_std_and_quantiles_belong_together():
     X, y, subjects = load_sleepstudy()
-    prior = (
-        HierarchicalLinear(varied_noise=False, heavy_tails=False).fit(X, y, groups=subjects).prior_
-    )
+    prior = HierarchicalLinear().fit(X, y, groups=subjects).prior_
     reg = MetaFewShotRegressor(prior).fit(X[:4], y[:4])
     mean, std = reg.predict(X[4:10], return_std=True)
     low, middle, high = reg.predict_quantiles(X[4:10]).T
@@ -142,7 +114,6 @@ def test_alpaca_on_the_rows_themselves_is_the_hierarchical_model():
     linear = HierarchicalLinear().fit(X, y, groups=subjects).prior_
     settings = {"backbone": "identity", "random_state": 0}
     settings |= {"execution": ExecutionOptions(precision="float64")}
-    settings |= {"varied_noise": True, "heavy_tails": True}
     same = ALPaCA(n_iterations=0, validation=0, **settings)
     same.fit(X, y, groups=subjects)
     for name, value in linear.tensors.items():

@@ -1,21 +1,23 @@
-"""Logistic models of groups whose coefficients have a normal prior, by Laplace's approximation.
+"""Rows of groups given coefficients with a normal prior: modes, moments and predictions.
 
 Notation as in `_model`: n rows, q coefficients of each of j linear predictors, c classes. Two
 classes share one predictor, the logit of the second. Vectors of all j q coefficients are sorted by
 predictor, then by coefficient. They are m + L u, and the prior of u is N(0, I). A is the
 information of the rows on the coefficients, and M = I + L'AL.
 
-The coefficients of a group are normal around their mode, with the covariance C = L M^-1 L'. The
-mean is not the mode: third derivatives of the log likelihood move it by -C v / 2, where v is the
-gradient of tr(A C) (Tierney and Kadane, equation 2.6, for the mean). Logits of other rows are
-normal, too, and probabilities are averaged over them: by quadrature for two classes, else over even
-draws in opposite pairs.
+Given the rows of a group of a regression, the coefficients are normal around their mode, with the
+covariance C = L M^-1 L'. For classes this is Laplace's approximation. Their mean is not the mode:
+third derivatives of the log likelihood move it by -C v / 2, where v is the gradient of tr(A C)
+(Tierney and Kadane, equation 2.6, for the mean). Logits of other rows are normal, too, and
+probabilities are averaged over them: by quadrature for two classes, else over even draws in
+opposite pairs.
 
 All functions take arrays of NumPy or tensors of torch, with any number of axes before those named.
 Tensors have derivatives, and without a tolerance nothing branches on values.
 
-References: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 3.4;
-Tierney and Kadane (1986), Accurate approximations for posterior moments and marginal densities.
+References: Bishop (2006), Pattern Recognition and Machine Learning, section 3.3; Rasmussen and
+Williams (2006), Gaussian Processes for Machine Learning, section 3.4; Tierney and Kadane (1986),
+Accurate approximations for posterior moments and marginal densities.
 """
 
 from __future__ import annotations
@@ -40,6 +42,22 @@ _LONGEST_MOVE = 0.5
 _JITTER = 1e-9
 
 
+class RowSums(NamedTuple):
+    """Sufficient statistics of the rows of a regression."""
+
+    gram: Array  # A = Z'WZ (..., q, q)
+    moment: Array  # Z'Wy (..., q)
+    square: Array  # y'Wy (...)
+    n_rows: Array  # sum of the weights (...)
+
+    @classmethod
+    def from_rows(cls, z: Array, y: Array, w: Array) -> RowSums:
+        """Return the statistics of rows (..., n, q), targets (..., n) and weights (..., n)."""
+        weighted = transposed(w[..., None] * z)
+        moment = (weighted @ y[..., None])[..., 0]
+        return cls(weighted @ z, moment, (w * y**2).sum(-1), w.sum(-1))
+
+
 class ClassRows(NamedTuple):
     """Rows of tasks with their classes; padding rows have weight 0."""
 
@@ -53,12 +71,13 @@ class Mode(NamedTuple):
 
     joint: Array  # log likelihood plus log prior (...)
     u: Array  # (..., k)
-    late: Array  # L times the last step (..., j q), after which A and proba are not renewed
-    proba: Array  # probabilities (..., n, j), of the second class if j is 1
     score: Array  # gradient (..., j q) of the log likelihood
     information: Array  # A (..., j q, j q)
     precision: Array  # M (..., k, k)
-    largest: Array  # the largest entry of the last step
+    # Of classes only. A and the probabilities are not renewed after the last step.
+    proba: Array = None  # probabilities (..., n, j), of the second class if j is 1
+    late: Array = None  # L times the last step (..., j q)
+    largest: Array = 0.0  # the largest entry of the last step
 
 
 def module_of(values: Array) -> Any:
@@ -76,6 +95,33 @@ def _like(constant: np.ndarray, values: Array) -> Array:
 def transposed(values: Array) -> Array:
     """Swap the last two axes."""
     return values.swapaxes(-1, -2)
+
+
+def gaussian_mode(rows: RowSums, mean: Array, factor: Array, noise: Array) -> Mode:
+    """Return the modes of regressions.
+
+    Parameters
+    ----------
+    rows : RowSums
+        Sufficient statistics of the rows.
+    mean : array of shape (q,)
+        m.
+    factor : array of shape (q, k)
+        L.
+    noise : float or tensor of shape ()
+        Standard deviation of the noise.
+    """
+    xp, variance = module_of(mean), noise**2
+    information = rows.gram / variance
+    explained = rows.gram @ mean
+    residual = (rows.moment - explained) / variance
+    square = (rows.square - 2 * rows.moment @ mean + explained @ mean) / variance
+    precision = _like(np.eye(factor.shape[-1]), mean) + factor.T @ information @ factor
+    gradient = residual @ factor
+    u = xp.linalg.solve(precision, gradient[..., None])[..., 0]
+    joint = 0.5 * (u * gradient).sum(-1) - 0.5 * square - rows.n_rows * xp.log(noise)
+    score = residual - (information @ (u @ factor.T)[..., None])[..., 0]
+    return Mode(joint, u, score, information, precision)
 
 
 def predictors(z: Array, coefficients: Array) -> Array:
@@ -176,7 +222,7 @@ def find_mode(
     late = step @ factor.T
     score = score - (information @ late[..., None])[..., 0]
     now = now + 0.5 * (step * gradient).sum(-1)
-    return Mode(now, u + step, late, proba, score, information, precision, largest)
+    return Mode(now, u + step, score, information, precision, proba, late, largest)
 
 
 def logit_covariance(z: Array, covariance: Array) -> Array:
@@ -208,8 +254,14 @@ def third_derivatives(rows: ClassRows, proba: Array, covariance: Array) -> Array
     return derivatives.reshape(*covariance.shape[:-1])
 
 
-def moments(rows: ClassRows, mean: Array, factor: Array, u: Array) -> tuple[Array, Array]:
-    """Return means (..., j q) of the coefficients, and roots of their covariances.
+def root_of_covariance(precision: Array, factor: Array) -> Array:
+    """Return H (..., k, j q) with H'H = C, given M (..., k, k) and L (j q, k)."""
+    xp = module_of(precision)
+    return xp.linalg.inv(xp.linalg.cholesky(precision)) @ factor.T
+
+
+def class_moments(rows: ClassRows, mean: Array, factor: Array, u: Array) -> tuple[Array, Array]:
+    """Return means (..., j q) of the coefficients, and roots H of their covariances.
 
     Parameters
     ----------
@@ -217,44 +269,43 @@ def moments(rows: ClassRows, mean: Array, factor: Array, u: Array) -> tuple[Arra
         As for :func:`find_mode`.
     u : array of shape (..., k)
         The modes.
-
-    Returns
-    -------
-    mean : array of shape (..., j q)
-        Means.
-    half : array of shape (..., k, j q)
-        H, where H'H are the covariances.
     """
     xp, coefficients = module_of(u), mean + u @ factor.T
     proba, _, information = row_parts(rows, predictors(rows.z, coefficients))
     precision = _like(np.eye(factor.shape[-1]), u) + factor.T @ information @ factor
-    half = xp.linalg.inv(xp.linalg.cholesky(precision)) @ factor.T
-    trace_gradient = third_derivatives(rows, proba, transposed(half) @ half)
+    root = root_of_covariance(precision, factor)
+    trace_gradient = third_derivatives(rows, proba, transposed(root) @ root)
     # In coordinates in which the covariance is I.
-    move = -0.5 * (half @ trace_gradient[..., None])
+    move = -0.5 * (root @ trace_gradient[..., None])
     square = (move**2).sum((-2, -1), keepdims=True) / _LONGEST_MOVE**2
     move = move / xp.sqrt(xp.where(square > 1, square, xp.ones_like(square)))
-    return coefficients + (transposed(half) @ move)[..., 0], half
+    return coefficients + (transposed(root) @ move)[..., 0], root
 
 
-def mean_probabilities(z: Array, mean: Array, half: Array) -> Array:
+def predict_targets(z: Array, mean: Array, root: Array, noise: Array) -> tuple[Array, Array]:
+    """Return means and variances (..., m) of the targets of rows (..., m, q)."""
+    spread = z @ transposed(root)
+    return (z @ mean[..., None])[..., 0], (spread**2).sum(-1) + noise**2
+
+
+def mean_probabilities(z: Array, mean: Array, root: Array) -> Array:
     """Return probabilities (..., m, c) of rows (..., m, q), averaged over the coefficients.
 
     Parameters
     ----------
     z : array of shape (..., m, q)
         Rows.
-    mean, half
-        As :func:`moments` returns them.
+    mean, root
+        As :func:`class_moments` returns them.
     """
     xp, eta = module_of(z), predictors(z, mean)
     j = eta.shape[-1]
-    covariance = logit_covariance(z, transposed(half) @ half)
-    root = xp.linalg.cholesky(covariance + _JITTER * _like(np.eye(j), eta))
+    covariance = logit_covariance(z, transposed(root) @ root)
+    logit_root = xp.linalg.cholesky(covariance + _JITTER * _like(np.eye(j), eta))
     nodes, weights = _nodes(j)
     total = 0.0
     for node, weight in zip(nodes, weights.tolist(), strict=True):
-        total = total + weight * _probabilities(eta + root @ _like(node, eta))
+        total = total + weight * _probabilities(eta + logit_root @ _like(node, eta))
     return total
 
 
