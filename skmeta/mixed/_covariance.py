@@ -25,9 +25,7 @@ _NONE = 1e-5
 _LEAST_SCALE = 1.01 * math.exp(LOG_SCALE_BOUNDS[0])
 # Longest steps of log d and of F.
 _LONGEST_SCALE_STEP, _LONGEST_FACTOR_STEP = 2.0, 0.3
-_START_INTERCEPT, _START_SLOPE = 0.5, 0.1
-# Rates of the exponential prior on d and of the normal prior on F, at shrinkage 1.
-_SCALE_RATE, _FACTOR_RATE = 60.0, 60.0
+_START_INTERCEPT = 0.5
 
 
 def _einsum(form: str, *arrays: np.ndarray) -> np.ndarray:
@@ -47,16 +45,16 @@ class CovarianceShape:
     rank : int
         r.
     shrinkage : float
-        Strength of the prior; 0 is none.
-    unit : float, default=1.0
-        Unit of the coefficients: the larger it is, the less are slopes shrunken.
+        Rate of the exponential prior on d and of the normal prior on F; 0 is none.
+    start_slope : float, default=0.1
+        Standard deviation of slopes that a fit starts from.
     """
 
     varies: np.ndarray
     n_predictors: int
     rank: int
     shrinkage: float
-    unit: float = 1.0
+    start_slope: float = 0.1
 
     @property
     def n_scales(self) -> int:
@@ -70,7 +68,7 @@ class CovarianceShape:
 
     def start(self) -> np.ndarray:
         """Return initial parameters, without correlations."""
-        scales = np.full((self.n_predictors, len(self.varies)), self.unit * _START_SLOPE)
+        scales = np.full((self.n_predictors, len(self.varies)), self.start_slope)
         scales[:, 0] = _START_INTERCEPT
         return np.concatenate([np.log(scales).ravel(), np.zeros(self.n_scales * self.rank)])
 
@@ -136,10 +134,8 @@ class CovarianceShape:
     def penalty(self, parameters: np.ndarray) -> float:
         """Return minus the log prior of the parameters, up to a constant."""
         scales, factor = self.unpack(parameters)
-        scale_part = _SCALE_RATE * (scales * self.varies)[:, 1:].sum()
-        return float(
-            self.shrinkage / self.unit * (scale_part + 0.5 * _FACTOR_RATE * (factor**2).sum())
-        )
+        scale_part = (scales * self.varies)[:, 1:].sum()
+        return float(self.shrinkage * (scale_part + 0.5 * (factor**2).sum()))
 
     # ---------------------------------------------------------------------------- derivatives
 
@@ -247,11 +243,9 @@ class CovarianceShape:
     def penalty_derivatives(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradient of the penalty, and the diagonal of its Hessian."""
         scales, factor = self.unpack(parameters)
-        scale_part = _SCALE_RATE * scales * self.varies
+        scale_part = scales * self.varies
         scale_part[:, 0] = 0.0
-        factor_part = _FACTOR_RATE * factor
-        there = np.broadcast_to(self.varies[:, None], factor.shape) * _FACTOR_RATE
-        gradient = np.concatenate([scale_part.ravel(), factor_part.ravel()])
+        there = np.broadcast_to(self.varies[:, None], factor.shape).astype(float)
+        gradient = np.concatenate([scale_part.ravel(), factor.ravel()])
         curvature = np.concatenate([scale_part.ravel(), there.ravel()])
-        strength = self.shrinkage / self.unit
-        return strength * gradient, strength * curvature
+        return self.shrinkage * gradient, self.shrinkage * curvature
