@@ -73,7 +73,6 @@ learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
 mixed._covariance.CovarianceShape mixed._crossed.CrossedFit mixed._crossed._Solution
-mixed._forms.Fit mixed._forms.Forms mixed._forms.Prior
 mixed._model.MixedModel mixed._sparse_system.Levels mixed._sparse_system.System
 policy._maml.PolicyMAML policy._maml.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
