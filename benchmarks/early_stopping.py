@@ -20,9 +20,11 @@ import argparse
 import json
 import os
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+from intervals import bootstrap_interval
 from lightgbm import LGBMClassifier, LGBMRegressor
 from make_searches import load
 from resumable import read_lines, run_cells
@@ -38,13 +40,8 @@ SIZES = (500, 3000)
 # left out of the larger size.
 SETS = {
     "classification": (
-        *("phoneme", "spambase", "churn", "splice", "adult", "car", "cmc", "chess"),
-        *(
-            "ann_thyroid",
-            "titanic",
-            "GAMETES_Epistasis_2_Way_20atts_0.4H_EDM_1_1",
-            "german",
-        ),
+        *("phoneme", "spambase", "churn", "splice", "adult", "car", "cmc", "chess", "ann_thyroid"),
+        *("titanic", "GAMETES_Epistasis_2_Way_20atts_0.4H_EDM_1_1", "german"),
     ),
     "regression": (
         *("uci_elevators", "uci_bike", "uci_pumadyn32nm", "uci_skillcraft", "uci_sml"),
@@ -62,12 +59,9 @@ def run(cell):
     X, y = load(folder, dataset, n_train + N_TEST, is_classification)
     if n_train > SIZES[0] and (len(X) < n_train + 1000 or method == "thousand"):
         return None
+    n_train, strata = min(n_train, len(X) // 2), y if is_classification else None
     X, X_test, y, y_test = train_test_split(
-        X,
-        y,
-        train_size=min(n_train, len(X) // 2),
-        stratify=y if is_classification else None,
-        random_state=seed,
+        X, y, train_size=n_train, stratify=strata, random_state=seed
     )
     folds = StratifiedKFold if is_classification else KFold
     model = (LGBMClassifier if is_classification else LGBMRegressor)(**SETTINGS)
@@ -99,41 +93,38 @@ def run(cell):
 
 def summarise():
     """Return scores and seconds of the runs that both methods have, with bootstrap intervals."""
-    found = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
+    lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
     summary = {}
-    for task, names in SETS.items():
-        for size in SIZES:
-            for other in ("searched", "thousand"):
-                pairs = [
-                    (found[(*cell[:3], other)], found[cell])
-                    for cell in sorted(found)
-                    if cell[0] in names
-                    and cell[1] == size
-                    and cell[3] == "stopped"
-                    and (*cell[:3], other) in found
-                ]
-                if pairs:
-                    summary[f"{task}, {size} rows, {other}"] = compare(pairs)
+    for (task, names), size, other in product(SETS.items(), SIZES, ("searched", "thousand")):
+        pairs = [
+            (lines[dataset, n_train, seed, other], lines[dataset, n_train, seed, method])
+            for dataset, n_train, seed, method in sorted(lines)
+            if dataset in names
+            and (n_train, method) == (size, "stopped")
+            and (dataset, n_train, seed, other) in lines
+        ]
+        if pairs:
+            summary[f"{task}, {size} rows, {other}"] = compare(pairs)
     return summary
 
 
 def compare(pairs):
     """Return what early stopping changes."""
-    scores = np.array([[one["test_score"], other["test_score"]] for one, other in pairs])
-    seconds = np.array([[one["seconds"], other["seconds"]] for one, other in pairs])
+    scores, seconds, rounds = (
+        np.array([[line[key] for line in pair] for pair in pairs])
+        for key in ("test_score", "seconds", "rounds")
+    )
     gain = scores[:, 1] - scores[:, 0]
-    drawn = np.random.default_rng(0).integers(len(pairs), size=(2000, len(pairs)))
+    difference, *bounds = bootstrap_interval(gain)
     return {
         "runs": len(pairs),
         "test score, without and stopped": scores.mean(0).round(4).tolist(),
-        "difference": round(float(gain.mean()), 4),
-        "interval": np.percentile(gain[drawn].mean(1), [2.5, 97.5]).round(4).tolist(),
+        "difference": round(float(difference), 4),
+        "interval": np.round(bounds, 4).tolist(),
         "at least as good": round(float((gain >= 0).mean()), 3),
         "share of all seconds": round(float(seconds[:, 1].sum() / seconds[:, 0].sum()), 3),
         "share of seconds, median": round(float(np.median(seconds[:, 1] / seconds[:, 0])), 3),
-        "rounds, without and stopped, median": [
-            int(np.median([pair[i]["rounds"] for pair in pairs])) for i in (0, 1)
-        ],
+        "rounds, without and stopped, median": np.median(rounds, axis=0).astype(int).tolist(),
     }
 
 
@@ -147,13 +138,10 @@ def main():
     if options.summary:
         print(json.dumps(summarise(), indent=1))
         return
+    datasets = [name for names in SETS.values() for name in names]
     cells = [
         (dataset, size, seed, method)
-        for size in SIZES
-        for seed in range(options.seeds)
-        for names in SETS.values()
-        for dataset in names
-        for method in METHODS
+        for size, seed, dataset, method in product(SIZES, range(options.seeds), datasets, METHODS)
     ]
     run_cells(cells, run, RESULTS, options.minutes)
 

@@ -17,23 +17,23 @@ classes for the comparison.
 
 import argparse
 import json
-import os
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
+from comparison import RESULTS as FOLDER
+from resumable import add_line
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from tabular_sets import load
 
 from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
 from skmeta.exceptions import BaselineWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet
 
-RESULTS = Path(__file__).parent / "results" / "new_classes.jsonl"
+RESULTS = FOLDER / "new_classes.jsonl"
 LEARNERS = {"ProtoNet": ProtoNet, "MAML": MAML}
 N_WAY, N_QUERY = 5, 10
 
@@ -59,10 +59,8 @@ def omniglot():
 
 def table(name, n_learned):
     """A table of PMLB."""
-    path = Path(os.environ["SKMETA_DATA"]) / "tabular" / f"{name}.tsv.gz"
-    frame = pd.read_csv(path, sep="\t")
-    y = np.unique(frame.pop("target"), return_inverse=True)[1]
-    return frame.to_numpy(dtype=np.float64), y, n_learned
+    X, y = load(name)
+    return X, np.unique(y, return_inverse=True)[1], n_learned
 
 
 SETS = {
@@ -85,14 +83,10 @@ def divide(name, seed):
 
 def draw(y, n_shot, rng):
     """Draw the rows of one task."""
-    known, asked = [], []
-    counts = np.bincount(y)
-    enough = np.flatnonzero(counts >= n_shot + N_QUERY)
-    for label in rng.choice(enough, N_WAY, replace=False):
-        rows = rng.permutation(np.flatnonzero(y == label))[: n_shot + N_QUERY]
-        known += list(rows[:n_shot])
-        asked += list(rows[n_shot:])
-    return known, asked
+    enough = np.flatnonzero(np.bincount(y) >= n_shot + N_QUERY)
+    labels = rng.choice(enough, N_WAY, replace=False)
+    rows = np.array([rng.permutation(np.flatnonzero(y == k))[: n_shot + N_QUERY] for k in labels])
+    return rows[:, :n_shot].ravel(), rows[:, n_shot:].ravel()
 
 
 def accuracy(model, X, y, known, asked):
@@ -138,9 +132,7 @@ def run(name, learner_name, args):
     }  # fmt: skip
     result = {n: round(v, 4) if isinstance(v, float) else v for n, v in result.items()}
     print(json.dumps(result), flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(result) + "\n")
+    add_line(RESULTS, result)
 
 
 def main():

@@ -9,15 +9,15 @@ to ``doc/figures/summary-*.svg``, three of them side by side to ``doc/figures/su
 picture of README.
 """
 
-import gzip
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from comparison import RESULTS, read_results
+from intervals import bootstrap_interval
+from resumable import read_lines, read_records
 
-RESULTS = Path(__file__).parent / "results"
 FIGURES = Path(__file__).parent.parent / "doc" / "figures"
 OURS, PEER, PLAIN, GREY = "#1d6fb8", "#c2410c", "#3f7d3a", "#6b7280"
 STYLES = {
@@ -39,26 +39,11 @@ SCIKIT_LEARN = {
 }
 
 
-def read_lines(name):
-    """Read a file of JSON lines."""
-    opener = gzip.open if name.endswith(".gz") else open
-    with opener(RESULTS / name, "rt") as file:
-        return [json.loads(line) for line in file]
-
-
-def interval(values, seed=0, n_draws=2000):
-    """Return the mean over the first axis, and a 95% interval by a bootstrap over it."""
-    values = np.asarray(values)
-    rng = np.random.default_rng(seed)
-    draws = values[rng.integers(len(values), size=(n_draws, len(values)))].mean(axis=1)
-    return values.mean(axis=0), *np.quantile(draws, [0.025, 0.975], axis=0)
-
-
 def draw_curves(ax, x, values):
     """Draw the mean of each method; the first is ours, from which the differences are taken."""
     ours = np.asarray(next(iter(values.values())))
     for k, (label, each) in enumerate(values.items()):
-        _, low, high = interval(np.asarray(each) - ours)
+        _, low, high = bootstrap_interval(np.asarray(each) - ours)
         style, mean = STYLES[k], ours.mean(axis=0)
         ax.plot(x, np.mean(each, axis=0), **style, label=label, markersize=5, linewidth=1.8)
         if k:
@@ -70,17 +55,17 @@ def draw_curves(ax, x, values):
 def regrets(line, low, best, n):
     """Return the normalised distance to the best score after 1 to n candidates."""
     scores = np.maximum.accumulate(np.maximum(line["every"][:n], low))
-    found = (best - scores) / (best - low)
-    return np.concatenate([found, np.full(n - len(found), found[-1])])
+    distance = (best - scores) / (best - low)
+    return np.concatenate([distance, np.full(n - len(distance), distance[-1])])
 
 
 def draw_search(ax):
     """Regret by the number of candidates, all estimators with all methods."""
     by_key = {}
-    for line in read_lines("search_day_one.jsonl.gz"):
+    for line in read_lines(RESULTS / "search_day_one.jsonl.gz"):
         if line["method"] in ("shipped", "plain", "random") and "error" not in line:
             by_key.setdefault((line["estimator"], line["data"]), {})[line["method"]] = line
-    n, found = 20, {"shipped": [], "plain": [], "random": []}
+    n, curves = 20, {"shipped": [], "plain": [], "random": []}
     for lines in by_key.values():
         if len(lines) < 3:
             continue
@@ -91,22 +76,22 @@ def draw_search(ax):
         if best <= low:
             continue
         for method in ("shipped", "plain"):
-            found[method].append(regrets(lines[method], low, best, n))
+            curves[method].append(regrets(lines[method], low, best, n))
         # The expectation of the best of k random candidates, by order statistics.
         ordered = np.sort(np.maximum(every, low))
         ranks = np.arange(1, len(ordered) + 1) / len(ordered)
         steps = [np.diff(np.concatenate([[0], ranks**k])) @ ordered for k in range(1, n + 1)]
-        found["random"].append((best - np.array(steps)) / (best - low))
+        curves["random"].append((best - np.array(steps)) / (best - low))
     x = np.arange(1, n + 1)
     labels = {
         "shipped": "MetaLearnedSearchCV",
         "plain": "the same without a prior",
         "random": "random search",
     }
-    draw_curves(ax, x, {label: found[method] for method, label in labels.items()})
+    draw_curves(ax, x, {label: curves[method] for method, label in labels.items()})
     ax.set_xticks([1, 5, 10, 15, 20])
     ax.set(xlabel="candidates", ylabel="regret", ylim=(0, None))
-    ax.set_title(f"Tuning on day one ({len(found['shipped'])} searches)")
+    ax.set_title(f"Tuning on day one ({len(curves['shipped'])} searches)")
 
 
 def small_table_means(kind, measure):
@@ -115,20 +100,14 @@ def small_table_means(kind, measure):
     The prior is the one that was measured last. For classifications it is a pair like the one that
     ships, each of which was trained on other sets than it is measured on.
     """
-    lines = read_lines(f"small_tables-{kind}.jsonl.gz")
-    last = [line["method"] for line in lines if line["method"].startswith("prior-")][-1]
-    n_draws = {
-        (line["name"], line["size"]): len(line["scores"])
-        for line in lines
-        if line["method"] == last
-    }
+    results = read_results(RESULTS / f"small_tables-{kind}.jsonl.gz")
+    last = [method for method, _, _ in results if method.startswith("prior-")][-1]
     rows = []
-    for line in lines:
-        key = line["name"], line["size"]
-        if key in n_draws:
-            scores = [score[measure] for score in line["scores"][: n_draws[key]]]
-            method = "prior" if line["method"] == last else line["method"]
-            rows.append((method, *key, np.mean(scores)))
+    for (method, *cell), scores in results.items():
+        if (last, *cell) in results:
+            n_draws = len(results[last, *cell])
+            mean = np.mean([score[measure] for score in scores[:n_draws]])
+            rows.append(("prior" if method == last else method, *cell, mean))
     return pd.DataFrame(rows, columns=["method", "name", "size", measure])
 
 
@@ -155,7 +134,7 @@ def draw_groups(ax):
     rows = [
         {"task": line["task"], "set": line["cell"][0], "method": line["cell"][2]}
         | {"error": line["error"]["new 5"]}
-        for line in read_lines("grouped.jsonl")
+        for line in read_lines(RESULTS / "grouped.jsonl")
     ]
     table = pd.DataFrame(rows)
     labels = {
@@ -174,7 +153,7 @@ def draw_groups(ax):
         whole = wide[["gp_intercepts", *present]].dropna()
         for method in present:
             ratios = np.log2(whole[method] / whole["gp_intercepts"])
-            mean, low, high = interval(ratios)
+            mean, low, high = bootstrap_interval(ratios)
             y = places.setdefault(method, len(places)) + 0.16 * (2 * k - 1)
             style = STYLES[k]
             ax.plot([low, high], [y, y], color=style["color"], linewidth=1.8)
@@ -190,7 +169,7 @@ def draw_groups(ax):
 
 def draw_speed(ax):
     """The time of the same meta-gradient in other packages, over ours."""
-    results = json.loads((RESULTS / "speed.json").read_text())
+    results = read_records(RESULTS / "speed.json")
     networks = {"mlp": "small network", "conv4": "images (conv4)"}
     for k, package in enumerate(("higher", "torchopt")):
         ratios = [results[n][package]["time_over_skmeta"] for n in networks]
@@ -213,7 +192,7 @@ def draw_speed(ax):
 
 def draw_policy(ax):
     """The return in new environments after 0 to 3 updates."""
-    results = json.loads((RESULTS / "policy.json").read_text())
+    results = read_records(RESULTS / "policy.json")
     labels = {"maml": "PolicyMAML", "pretrained": "one policy for all", "scratch": "from scratch"}
     returns = {}
     for method, label in labels.items():

@@ -25,6 +25,7 @@ from make_search_priors import (
     read_cards,
 )
 from origins import same_origin
+from resumable import read_records
 from search_tables import random_regret
 from tqdm import tqdm
 
@@ -39,20 +40,20 @@ METHODS = ("with", "without", "random")
 
 
 def main():
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    figures = read_records(RESULTS)
     pairs = [(name, metric) for name, card in read_cards()[0].items() for metric in card["metrics"]]
     histories = [
         open_history(str(FOLDER / f"{name}.parquet")) for name in ("searches", "boosting_searches")
     ]
     for name, metric in tqdm(pairs):
-        if any(key.startswith(f"{name}, {metric}") for key in found):
+        if any(key.startswith(f"{name}, {metric}") for key in figures):
             continue
         searches = own_searches(histories[name in BOOSTERS], name, metric)
         if name not in BOOSTERS:
             searches = searches[:: -(-len(searches) // MAX_SETS)]
-        found |= compare(name, metric, searches)
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(summarise(found), indent=1))
+        figures |= compare(name, metric, searches)
+        RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(summarise(figures), indent=1))
 
 
 def compare(name, metric, searches):
@@ -91,15 +92,15 @@ def describe(regrets):
     return summary | {"interval": interval.T.round(2).tolist()}
 
 
-def summarise(found):
+def summarise(figures):
     """Return where a prior is behind none, and the geometric mean of all ratios."""
-    ratios = np.array([one["with over without"] for one in found.values()])
+    ratios = np.array([one["with over without"] for one in figures.values()])
     return {
         "figures": ratios.size,
         "geometric mean": np.exp(np.log(np.maximum(ratios, 0.01)).mean(0)).round(3).tolist(),
         "behind none": {
             f"{key}, after {n}": (one["with over without"][k], one["interval"][k])
-            for key, one in found.items()
+            for key, one in figures.items()
             for k, n in enumerate(AFTER)
             if one["with over without"][k] > 1
         },
