@@ -11,8 +11,8 @@ All methods start from the same weights on the same 200 unseen problems. The ste
 torch's optimizers is the best of 17, from 0.0001 to 1 (SGD: momentum 0.9), on 200 validation
 problems, for each number of steps on its own. ``excess`` is the mean over problems of the log10 of
 the learned optimizer's loss over the best rival's, with a 95% interval: below 0 is better.
-Beyond the horizon, the learned optimizer is run with the loss (``step(loss=loss)``), without it,
-and without any guard; ``worst_rise`` is the largest loss after ten horizons over that after one.
+The learned optimizer gets the loss (``step(loss=loss)``); ``worst_rise`` is the largest loss after
+ten horizons over that after one.
 
 A run resumes where it was stopped. Results go to ``benchmarks/results/learned_optimizers.json``.
 """
@@ -43,11 +43,10 @@ RIVALS: dict[str, Callable] = {
 }
 N_TRAINING, N_TEST = 5000, 200
 Problems = tuple[Callable[[Tensor], Tensor], Tensor]
+Rows = tuple[np.ndarray, np.ndarray]
 
 
-def quadratic_rows(
-    rng: np.random.Generator, n: int, n_more: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def quadratic_rows(rng: np.random.Generator, n: int, n_more: int = 0) -> Rows:
     """Rows of n problems and their targets."""
     return rng.normal(size=(n, 10 + n_more, 10)), rng.normal(size=(n, 10 + n_more))
 
@@ -65,9 +64,7 @@ def quadratics(n: int, seed: int) -> Problems:
     return losses, start
 
 
-def network_rows(
-    rng: np.random.Generator, n: int, n_more: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def network_rows(rng: np.random.Generator, n: int, n_more: int = 0) -> Rows:
     """Rows of n problems and their targets."""
     x = rng.uniform(-5, 5, (n, 20 + n_more))
     amplitude, phase = rng.uniform(0.1, 5, (n, 1)), rng.uniform(0, np.pi, (n, 1))
@@ -150,16 +147,15 @@ def run_rival(make: Callable, lr: float, problems: Problems, n_steps: int) -> np
     return np.stack(curve)
 
 
-def run_learned(prior, problems: Problems, n_steps: int, guard: str) -> np.ndarray:
+def run_learned(prior, problems: Problems, n_steps: int) -> np.ndarray:
     """As above; each problem has a guard of its own."""
     session, state = read_prior(
         prior, LearnedOptimizer, classes=[0], device="cpu", precision="float64"
     )
     lr, (losses, theta) = session.learner.inner_lr, problems
-    memory = {} if guard != "none" else {"step": torch.zeros(len(theta), dtype=torch.float64)}
+    memory = {"step": torch.zeros(len(theta), dtype=torch.float64)}
 
     def step(theta, gradient, value, memory):
-        value = value if guard == "loss" else None
         new, memory = learned_step(state, lr, {"all": theta}, {"all": gradient}, memory, value)
         return new["all"], memory
 
@@ -178,12 +174,9 @@ def compare(family: str, horizon: int, n_iterations: int) -> dict:
     validation, test = draw(N_TEST, 1001), draw(N_TEST, 1002)
     learner = meta_train(family, horizon, n_iterations)
     record: dict = {"minutes": learner.history_["seconds"][-1] / 60, "iterations": n_iterations}
-    curves = {}
-    for guard in ("loss", "no_loss", "none"):
-        curve = run_learned(learner.prior_, test, 10 * horizon, guard)
-        curves[guard] = curve
-        record[f"worst_rise_{guard}"] = float((curve[-1] / curve[horizon]).max())
-        record[f"after_{10 * horizon}_{guard}"] = normal_interval(curve[-1])
+    learned = run_learned(learner.prior_, test, max(10 * horizon, *STEPS))
+    record["worst_rise"] = float((learned[10 * horizon] / learned[horizon]).max())
+    record[f"after_{10 * horizon}"] = normal_interval(learned[10 * horizon])
     best: dict[int, np.ndarray] = {}
     for name, make in RIVALS.items():
         tried = [run_rival(make, lr, validation, max(STEPS)) for lr in RATES]
@@ -195,7 +188,7 @@ def compare(family: str, horizon: int, n_iterations: int) -> dict:
             if n_steps not in best or losses.mean() < best[n_steps].mean():
                 best[n_steps] = losses
     for n_steps in STEPS:
-        losses = curves["loss"][n_steps]
+        losses = learned[n_steps]
         record[f"learned_{n_steps}"] = normal_interval(losses)
         record[f"excess_{n_steps}"] = normal_interval(np.log10(losses / best[n_steps]))
     return record

@@ -1,20 +1,17 @@
 """Meta-train the priors for any small table, on synthetic tasks; resumable.
 
+    python benchmarks/make_table_priors.py classification --folder RUN --planned-hours 1.5
     python benchmarks/make_table_priors.py classification --folder RUN --hours 1.5
-    python benchmarks/make_table_priors.py classification --folder RUN --finish 4000
 
 ``RUN/<kind>.checkpoint`` holds network, optimizer, random numbers and loss curve; it is written
 every few minutes, and when the time is up, and the same command goes on from it to the bit (on
-the same device and number of threads). The step size rises, then stays as it is, so that a run
-may have any length; ``--finish N`` lets it fall to zero over N more iterations and writes the
-prior and its record. The finished run has a checkpoint of its own, so that the unfinished one can
-be continued afterwards. ``--export`` writes a prior, in half precision, from the mean of the last
-weights at any time. ``--start FILE`` begins a new run from a prior of either kind, such as one
-that ships (``skmeta/priors/data``), with a new optimizer.
-
-``--planned-hours H`` lets the step size fall linearly from the warm-up on, and ends the run after H
-hours of processor time (of the clock on a GPU), however often it was stopped in between.
-``--optimizer muon`` uses Muon for the matrices of hidden layers.
+the same device and number of threads). ``--planned-hours H`` lets the step size fall linearly from
+the warm-up on, ends the run after H hours of processor time (of the clock on a GPU), however often
+it was stopped in between, and writes the prior. Without it, the step size rises, then stays as it
+is. ``--export`` writes a prior, in half precision, from the mean of the last weights at any time.
+``--start FILE`` begins a new run from a prior of either kind, such as one that ships
+(``skmeta/priors/data``), with a new optimizer. ``--optimizer muon`` uses Muon for the matrices of
+hidden layers.
 
 ``--real-share 0.7 --origins first`` draws 70% of the batches from real tables, those of the first
 half of all origins (``real_tables.py``; ``SKMETA_DATA`` is their folder), and ``--r-share 0.6
@@ -116,12 +113,8 @@ class Config:
 
     def learner(self) -> InContextLearner:
         """The learner whose network is trained."""
-        return InContextLearner(
-            width=self.width,
-            n_layers=self.n_layers,
-            n_heads=self.n_heads,
-            cell_width=self.cell_width,
-        )
+        names = ("width", "n_layers", "n_heads", "cell_width")
+        return InContextLearner(**{name: getattr(self, name) for name in names})
 
 
 def draw_shape(
@@ -181,25 +174,19 @@ class Run:
             self.real = RealTables(tables, config.kind)
             self.unseen = unseen_tables(config)
         self.iteration, self.n_tasks, self.seconds = 0, 0, 0.0
-        self.finish: tuple[int, int] | None = None  # first and last iteration of the descent
         self.curve: list[dict] = []
         self.recent: list[tuple[float, float]] = []
 
     def lr_factor(self) -> float:
         """Share of the step size at this iteration."""
         rise = min(1.0, (self.iteration + 1) / self.config.warm_up)
-        if self.config.planned_hours:
-            return rise * max(0.0, 1 - self.seconds / (3600 * self.config.planned_hours))
-        if self.finish is None:
+        if not self.config.planned_hours:
             return rise
-        first, last = self.finish
-        return rise * max(0.0, (last - self.iteration) / (last - first))
+        return rise * max(0.0, 1 - self.seconds / (3600 * self.config.planned_hours))
 
     def is_over(self) -> bool:
         """Whether the step size has fallen to zero."""
-        if self.config.planned_hours:
-            return self.seconds >= 3600 * self.config.planned_hours
-        return self.finish is not None and self.iteration >= self.finish[1]
+        return 0 < 3600 * self.config.planned_hours <= self.seconds
 
     def step(self) -> None:
         """One iteration."""
@@ -212,16 +199,12 @@ class Run:
         b, n_support, n_columns = draw_shape(config, self.rng, real, has_indicators)
         n_rows = n_support + config.n_query
         if real is None:
-            categories = draw_categories(config, self.rng, n_columns)
-            x, y = draw_tables(
-                self.generator,
-                b,
-                n_rows,
-                n_columns,
-                kind=config.kind,
-                categories=categories,
-                n_support=n_support,
-            )
+            settings = {
+                "kind": config.kind,
+                "categories": draw_categories(config, self.rng, n_columns),
+                "n_support": n_support,
+            }
+            x, y = draw_tables(self.generator, b, n_rows, n_columns, **settings)
         else:
             asked = n_support if has_indicators else None
             x, y = (v.to(self.device) for v in real.draw(self.rng, b, n_rows, n_columns, asked))
@@ -290,7 +273,6 @@ class Run:
             "iteration": self.iteration,
             "n_tasks": self.n_tasks,
             "seconds": self.seconds,
-            "finish": self.finish,
             "curve": self.curve,
             "recent": self.recent,
             "started_from": self.started_from,
@@ -310,7 +292,6 @@ class Run:
         self.generator.set_state(saved["generator"].cpu())
         self.iteration, self.n_tasks = saved["iteration"], saved["n_tasks"]
         self.seconds, self.curve = saved["seconds"], list(saved["curve"])
-        self.finish = None if saved["finish"] is None else tuple(saved["finish"])
         self.recent = [tuple(pair) for pair in saved["recent"]]
         self.started_from = saved.get("started_from")
 
@@ -319,13 +300,9 @@ class Run:
 
         Layers beyond those of the prior add nothing to the tokens at first.
         """
-        had = prior.provenance
-        self.started_from = {
-            "digest": prior.digest,
-            "n_iterations": had.get("n_iterations"),
-            "n_tasks": had.get("n_tasks"),
-            "hours": had.get("hours"),
-        }
+        names = ("n_iterations", "n_tasks", "hours")
+        self.started_from = {"digest": prior.digest}
+        self.started_from |= {name: prior.provenance.get(name) for name in names}
         own = self.network.state_dict()
         weights = {
             name: torch.tensor(value, dtype=torch.float32)
@@ -427,7 +404,7 @@ def validate_real(
     """Mean loss on real tables of each size."""
     rng, losses = np.random.default_rng(0), []
     for n_support in REAL_SIZES:
-        of_size = []
+        each = []
         for table in tables:
             if table.n_rows[0] <= n_support:
                 continue
@@ -435,8 +412,8 @@ def validate_real(
             x, y = table.draw(rng, REAL_DRAWS, n, d)
             generator = torch.Generator().manual_seed(0)
             loss, _ = batch_loss(network, kind, x.to(device), y.to(device), n_support, generator)
-            of_size.append(loss.clamp_max(20).mean().item())
-        losses.append(round(float(np.mean(of_size)), 5))
+            each.append(loss.clamp_max(20).mean().item())
+        losses.append(round(float(np.mean(each)), 5))
     return losses
 
 
@@ -462,7 +439,6 @@ def main() -> None:
     parser.add_argument("kind", choices=("classification", "regression"))
     parser.add_argument("--folder", type=Path, required=True, help="of the checkpoints")
     parser.add_argument("--hours", type=float, default=1.0, help="of this call, by the clock")
-    parser.add_argument("--finish", type=int, help="iterations in which the step size falls to 0")
     parser.add_argument("--start", type=Path, help="prior that a new run begins from")
     parser.add_argument("--export", type=Path, help="only write the prior of a checkpoint here")
     parser.add_argument("--power", type=float, default=1.0, help="of exported probabilities")
@@ -483,19 +459,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     fingerprint = json.dumps(dataclasses.asdict(config), sort_keys=True)
-    unfinished = options.folder / f"{config.kind}.checkpoint"
-    path = options.folder / f"{config.kind}-finish.checkpoint" if options.finish else unfinished
+    path = options.folder / f"{config.kind}.checkpoint"
     amp = options.device != "cpu" if options.amp is None else options.amp
     run = Run(config, options.device, amp)
     saved = load_checkpoint(path, fingerprint)
-    if saved is None and options.finish:
-        saved = load_checkpoint(unfinished, fingerprint)
     if saved is not None:
         run.restore(saved)
     elif options.start is not None:
         run.begin_from(MetaPrior.load(options.start))
-    if options.finish and run.finish is None:
-        run.finish = (run.iteration, run.iteration + options.finish)
     if options.export is not None:
         run.export(options.export, options.power)
         return

@@ -68,14 +68,12 @@ FIELDS = {
 def embeddings(half: str = "development") -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return embeddings (texts, 384) and positions of classes of each set of a half."""
     with np.load(PATH) as file:
-        names = sorted({key.rsplit("/", 1)[0] for key in file if key.startswith(half)})
-        return {
-            name.split("/")[1]: (
-                file[f"{name}/x"].astype(np.float32),
-                file[f"{name}/y"].astype(int),
-            )
-            for name in names
-        }
+        names = sorted(key.split("/")[1] for key in file if re.match(f"{half}/.*/x$", key))
+        x, y = ([file[f"{half}/{name}/{part}"] for name in names] for part in "xy")
+    return {
+        name: (rows.astype(np.float32), labels.astype(int))
+        for name, rows, labels in zip(names, x, y, strict=True)
+    }
 
 
 def texts_of(name: str) -> tuple[list[str], np.ndarray]:
@@ -111,7 +109,7 @@ def texts_of(name: str) -> tuple[list[str], np.ndarray]:
 def texts_of_scipy() -> tuple[list[str], list[str]]:
     """Return the beginnings of docstrings, without signatures, and their parts of SciPy."""
     section = re.compile(r"\n\s*(?:Parameters|Attributes|Methods|Notes|Returns|\.\. )")
-    found = []
+    pairs = []
     for part in PARTS:
         module = importlib.import_module(f"scipy.{part}")
         things = [getattr(module, name) for name in module.__all__]
@@ -120,8 +118,8 @@ def texts_of_scipy() -> tuple[list[str], list[str]]:
         leads = {" ".join(lead.split()) for lead in leads}
         kept = sorted(lead for lead in leads if 5 < len(lead.split()) < 50)
         rows = np.random.default_rng(0).permutation(len(kept))[:MOST_OF_PART]
-        found += [(kept[k], part) for k in sorted(rows)]
-    texts, labels = zip(*found, strict=True)
+        pairs += [(kept[k], part) for k in sorted(rows)]
+    texts, labels = zip(*pairs, strict=True)
     return list(texts), list(labels)
 
 

@@ -29,6 +29,7 @@ import argparse
 import json
 import resource
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -62,34 +63,29 @@ from skmeta.tasks import EpisodeSplit
 
 RESULTS = Path(__file__).parent / "results"
 STEP = {"inner_lr": 0.4, "n_inner_steps": 1, "n_query": 5, "meta_lr": 0.002}
+TWO_STEPS = STEP | {"inner_lr": 0.1, "n_inner_steps": 2}
+EARLY = ArchitectureSearch(0.0, temperature=(0.03, 0.005), annealing=(0.0, 0.15))
 LEARNERS = {
     "maml": (MAML, STEP),
     "fomaml": (MAML, STEP | {"first_order": True}),
     "mamlpp": (
         MAML,
-        STEP
-        | {
-            "inner_lr": 0.1,
-            "n_inner_steps": 2,
-            "plus_plus": MAMLPlusPlus(learn_inner_lr=True, per_step_norm=True),
-        },
+        TWO_STEPS | {"plus_plus": MAMLPlusPlus(learn_inner_lr=True, per_step_norm=True)},
     ),
     "metanas": (
         MetaNAS,
-        STEP
-        | {"backbone": "cells", "input_shape": (1, 28, 28), "n_inner_steps": 2}
-        | {"backbone_params": {"n_channels": 48}, "max_parameters": 112_000}
-        | {"inner_lr": 0.1}
-        | {"search": ArchitectureSearch(0.0, temperature=(0.03, 0.005), annealing=(0.0, 0.15))},
+        TWO_STEPS
+        | {"backbone": "cells", "backbone_params": {"n_channels": 48}, "search": EARLY}
+        | {"input_shape": (1, 28, 28), "max_parameters": 112_000},
     ),
     "anil": (ANIL, STEP),
     "metasgd": (MetaSGD, STEP),
+    # 32 filters, as in the paper.
     "lstm": (
         LSTMMetaLearner,
-        # 32 filters, as in the paper.
         STEP
-        | {"backbone_params": {"n_channels": 32}, "inner_lr": 0.1, "n_inner_steps": 3}
-        | {"meta_batch_size": 4},
+        | {"backbone_params": {"n_channels": 32}, "meta_batch_size": 4}
+        | {"inner_lr": 0.1, "n_inner_steps": 3},
     ),
     "reptile": (Reptile, {"inner_lr": 0.1, "n_inner_steps": 5}),
     "protonet": (ProtoNet, {"n_way": 20, "n_query": 5, "meta_batch_size": 2, "meta_lr": 0.002}),
@@ -224,11 +220,8 @@ def main() -> None:
         iterations = ITERATIONS.get((args.protocol, args.learner), 1000)
     changes = {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
     name = "-".join([args.protocol, args.learner, str(iterations), str(args.seed), *args.set])
-    name += (
-        "-within" * args.within
-        + "-gray" * args.gray
-        + (f"-from-{args.start.stem}" if args.start else "")
-    )
+    name += "-within" * args.within + "-gray" * args.gray
+    name += f"-from-{args.start.stem}" if args.start else ""
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     common = {
@@ -246,9 +239,9 @@ def main() -> None:
         "prior": MetaPrior.load(args.start) if args.start else None,
     }
     if args.within:
-        of = alphabet_of()
-        of_label = {label: of[label % 1623] for label in np.unique(y).tolist()}
-        common["sampling"] = TaskSampling(superclass=of_label)
+        alphabets = alphabet_of()
+        superclass = {label: alphabets[label % 1623] for label in np.unique(y).tolist()}
+        common["sampling"] = TaskSampling(superclass=superclass)
     learner = cls(**(common | settings)).set_params(**changes)
     if iterations:
         learner.fit(X, y)
@@ -264,26 +257,21 @@ def main() -> None:
         "settings": settings | changes,
         "views": args.views,
         "iterations": iterations,
-        "seed": args.seed,
-        "gray": args.gray,
-        "within": args.within,
+        **{name: getattr(args, name) for name in ("seed", "gray", "within")},
         "start": args.start.stem if args.start else None,
         "minutes": learner.history_["seconds"][-1] / 60 if iterations else 0.0,
         "cpu_minutes": (usage.ru_utime + usage.ru_stime) / 60,
         "threads": torch.get_num_threads(),
     }
-    for pair in args.evaluate:
+    superclass = alphabet_of() if args.protocol == "alphabets" else None
+    learner.set_params(sampling=TaskSampling(superclass=superclass), n_query=15)
+    for pair, mode in product(args.evaluate, args.modes):
         n_way, n_shot = map(int, pair.split(","))
-        for mode in args.modes:
-            superclass = alphabet_of() if args.protocol == "alphabets" else None
-            learner.set_params(n_way=n_way, n_shot=n_shot, n_query=15)
-            learner.set_params(
-                sampling=TaskSampling(superclass=superclass), transductive=mode == "transductive"
-            )
-            scores = learner.score_tasks(
-                X_test, y_test, n_tasks=args.episodes, test_time_augment=args.views
-            )
-            record[f"{n_way}-way {n_shot}-shot {mode}"] = normal_interval(100 * scores)
+        learner.set_params(n_way=n_way, n_shot=n_shot, transductive=mode == "transductive")
+        scores = learner.score_tasks(
+            X_test, y_test, n_tasks=args.episodes, test_time_augment=args.views
+        )
+        record[f"{n_way}-way {n_shot}-shot {mode}"] = normal_interval(100 * scores)
     report(record)
 
 

@@ -298,22 +298,6 @@ def test_some_columns_repeat_others(classifications):
     assert 0.03 < np.mean(repeated) < 0.4
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"n_tasks": 0}, r"n_tasks must be an integer of at least 1, got 0"),
-        ({"n_samples": 1}, r"n_samples must be an integer of at least 2, got 1"),
-        ({"n_features": 1.5}, r"n_features must be an integer of at least 1, got 1\.5"),
-        ({"n_classes": 1}, r"n_classes must be an integer of at least 2, got 1"),
-        ({"n_classes": 11}, r"n_classes must be at most 10, got 11"),
-        ({"kind": "ranking"}, r"kind must be one of .* got 'ranking'"),
-    ],
-)
-def test_wrong_parameters_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        make_table_tasks(**options)
-
-
 def test_the_largest_rank_has_a_level():
     generator = torch.Generator().manual_seed(0)
     level, *_ = _table_columns._discretize(generator, torch.ones(1, 1, 100_000))
