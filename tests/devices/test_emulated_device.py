@@ -224,20 +224,26 @@ def test_a_race_of_learners():
 # -- a new task ------------------------------------------------------------------------------
 
 
-def few_shot(kind, prior, device, X, y, **settings):
-    return kind(prior, device=device, precision="float64", **settings).fit(X, y)
+def few_shot(kind, prior, X, y, **settings):
+    """Return estimators that are fitted on the emulated device and on the CPU."""
+    return [
+        kind(prior, device=device, precision="float64", **settings).fit(X, y)
+        for device in (EMULATED, "cpu")
+    ]
+
+
+def assert_same_classes(prior, X, y, asked, **settings):
+    one, other = few_shot(MetaFewShotClassifier, prior, X, y, **settings)
+    np.testing.assert_allclose(one.predict_proba(asked), other.predict_proba(asked), **CLOSE)
 
 
 @pytest.mark.parametrize("name", LEARNER)
 def test_a_regression_adapts(name, trained):
     X, y, _ = table()
     prior = trained(name, "regression").prior_
-    found, expected = (
-        few_shot(MetaFewShotRegressor, prior, device, X[:15], y[:15]).partial_fit(
-            X[15:20], y[15:20]
-        )
-        for device in (EMULATED, "cpu")
-    )
+    found, expected = few_shot(MetaFewShotRegressor, prior, X[:15], y[:15])
+    for reg in (found, expected):
+        reg.partial_fit(X[15:20], y[15:20])
     assert_same(found.adapted_, expected.adapted_)
     np.testing.assert_allclose(found.predict(X), expected.predict(X), **CLOSE)
 
@@ -245,12 +251,7 @@ def test_a_regression_adapts(name, trained):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classification_adapts(name, trained):
     X, y, *_ = tasks_of(name, "classification")
-    prior = trained(name, "classification").prior_
-    found, expected = (
-        few_shot(MetaFewShotClassifier, prior, device, X[:40], y[:40]).predict_proba(X)
-        for device in (EMULATED, "cpu")
-    )
-    np.testing.assert_allclose(found, expected, **CLOSE)
+    assert_same_classes(trained(name, "classification").prior_, X[:40], y[:40], X)
 
 
 def wide(X):
@@ -272,9 +273,7 @@ def test_the_prior_of_regressions_that_ships(view, many):
     X, y, _ = table()
     X, y = (np.vstack([X, X + 0.1]), np.r_[y, y]) if many else (X[:30], y[:30])
     X = view(X)
-    found, expected = (
-        few_shot(MetaFewShotRegressor, None, device, X, y) for device in (EMULATED, "cpu")
-    )
+    found, expected = few_shot(MetaFewShotRegressor, None, X, y)
     for one, two in zip(
         found.predict(X, return_std=True), expected.predict(X, return_std=True), strict=True
     ):
@@ -287,30 +286,20 @@ def test_the_prior_of_regressions_that_ships(view, many):
 @pytest.mark.parametrize("view", TABLES.values(), ids=TABLES.keys())
 def test_the_prior_of_classifications_that_ships(view, n_classes):
     X, _, group = table()
-    X, y = view(X[::2]), group[::2] % n_classes
-    found, expected = (
-        few_shot(MetaFewShotClassifier, None, device, X, y).predict_proba(X)
-        for device in (EMULATED, "cpu")
-    )
-    np.testing.assert_allclose(found, expected, **CLOSE)
+    X = view(X[::2])
+    assert_same_classes(None, X, group[::2] % n_classes, X)
 
 
 def test_images_are_averaged_over_views():
     X, label = images()
     prior = fit(IMAGES["ProtoNet"], X, label, device="cpu").prior_
-    found, expected = (
-        few_shot(
-            MetaFewShotClassifier, prior, device, X[:24], label[:24], test_time_augment="rotations"
-        ).predict_proba(X)
-        for device in (EMULATED, "cpu")
-    )
-    np.testing.assert_allclose(found, expected, **CLOSE)
+    assert_same_classes(prior, X[:24], label[:24], X, test_time_augment="rotations")
 
 
 def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
     X, y, _ = table()
     path = tmp_path / "model.skops"
-    reg = few_shot(MetaFewShotRegressor, None, EMULATED, X, y)
+    reg, _ = few_shot(MetaFewShotRegressor, None, X, y)
     skops.dump(reg, path)
     code = (
         "import sys, warnings, numpy as np\n"

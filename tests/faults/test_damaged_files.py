@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load
 
 from skmeta.exceptions import CheckpointError, PriorError
 from skmeta.priors import MetaPrior
 from skmeta.search import PastSearch, SearchPrior
-from skmeta.training import load_checkpoint, meta_train
+from skmeta.training import meta_train
 
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
@@ -82,17 +83,6 @@ PRIOR = content_of(write_prior)
 
 
 @AGAIN
-@given(damages(len(PRIOR)))
-def test_damaged_priors(path, damage):
-    path.write_bytes(damage(PRIOR))
-    if path.read_bytes() == PRIOR:
-        MetaPrior.load(path)
-        return
-    with bounded(), pytest.raises(PriorError, match=r"file' (is|was|holds|lacks) .*\.$"):
-        MetaPrior.load(path)
-
-
-@AGAIN
 @given(edits(PRIOR, "skmeta.prior"))
 def test_edited_priors(path, content):
     path.write_bytes(content)
@@ -134,17 +124,6 @@ def write_search_prior(path):
 
 
 SEARCH_PRIOR = content_of(write_search_prior)
-
-
-@AGAIN
-@given(damages(len(SEARCH_PRIOR)))
-def test_damaged_search_priors(path, damage):
-    path.write_bytes(damage(SEARCH_PRIOR))
-    if path.read_bytes() == SEARCH_PRIOR:
-        SearchPrior.load(path)
-        return
-    with bounded(), pytest.raises(PriorError, match=r"file' (is|was|holds|lacks) .*\.$"):
-        SearchPrior.load(path)
 
 
 @AGAIN
@@ -196,19 +175,7 @@ def write_checkpoint(path):
 
 CHECKPOINT = content_of(write_checkpoint)
 
-
-@AGAIN
-@given(damages(len(CHECKPOINT)))
-def test_damaged_checkpoints(path, damage):
-    path.write_bytes(damage(CHECKPOINT))
-    if path.read_bytes() == CHECKPOINT:
-        load_checkpoint(path, "one")
-        return
-    with bounded(), pytest.raises(CheckpointError, match=r"^checkpoint='.*start anew\.$"):
-        load_checkpoint(path, "one")
-
-
-# -- damage that was once accepted -----------------------------------------------------------------
+# -- damage to any of them -------------------------------------------------------------------------
 
 DEEP = "[" * 2000 + "]" * 2000
 KINDS = {
@@ -216,6 +183,20 @@ KINDS = {
     "skmeta.search_prior": (SEARCH_PRIOR, SearchPrior.load, PriorError),
     "skmeta.checkpoint": (CHECKPOINT, lambda path: train(path, 6), CheckpointError),
 }
+
+
+@pytest.mark.parametrize("name", KINDS)
+@AGAIN
+@given(st.data())
+def test_damaged_files(path, name, data):
+    content, load_file, error = KINDS[name]
+    path.write_bytes(data.draw(damages(len(content)))(content))
+    if path.read_bytes() == content:
+        load_file(path)
+        return
+    expected = r"^checkpoint='.*start anew\.$|file' (is|was|holds|lacks) .*\.$"
+    with bounded(), pytest.raises(error, match=expected):
+        load_file(path)
 
 
 @pytest.mark.parametrize("name", KINDS)
