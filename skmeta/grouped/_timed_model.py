@@ -141,10 +141,12 @@ class TimedModel:
     def losses(self) -> Any:
         """Return a pandas data frame of the losses: new groups by known rows, then later rows."""
         pandas = import_optional("pandas", "losses_")
-        new, later = self.fitted.new, self.fitted.later
-        rows = {} if new is None else {f"{k:.0f}": losses for k, losses in new.losses.items()}
-        if later is not None:
-            rows["later"] = np.mean(list(later.losses.values()), axis=0)
+        regimes, rows = self.fitted.regimes, {}
+        if "new" in regimes:
+            new = regimes["new"]
+            rows = {f"{k:.0f}": row for k, row in zip(new.known, new.losses, strict=True)}
+        if "later" in regimes:
+            rows["later"] = regimes["later"].losses[0]
         index = pandas.Index(list(rows), name="known rows")
         columns = [*self.fitted.names, "mixture"]
         return pandas.DataFrame(list(rows.values()), index=index, columns=columns)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from skmeta.grouped.longitudinal._process import Process, Rows, fit_process, predict_process
 from skmeta.grouped.longitudinal._rows import TimedRows, rows_before
-from skmeta.grouped.longitudinal._spline import Spline
 
 # Columns of the spline of time in the mean.
 _N_SPLINE = 5
+# Straight lines go on with this share of their slope beyond the times seen.
+_DAMPING = 0.5
 # Columns have interactions with time if there are no more of them.
 _MOST_CROSSED = 15
 # Each distinct time has an effect if there are so many at most, with so many rows each at least.
@@ -26,27 +27,71 @@ _BEYOND = 1.0
 _MOST_LOG, _MOST_VARIANCE = 3.0, 0.5
 
 
-class Shape(NamedTuple):
-    """What a curve may look like.
+class Spline(NamedTuple):
+    """A constant, a straight line, and curves; orthonormal over the times they were learned from.
+
+    References: Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning,
+    equations 5.4 and 5.5.
 
     Attributes
     ----------
-    mean : {"level", "line", "curve"}
-        How the mean of all groups depends on time: not, as a straight line, or as a spline with an
-        effect of each time. Lines and splines differ by the other columns.
-    n_curves : int
-        Random coefficients of a group: 1 is an intercept, 2 is a slope too, more is a spline.
+    knots : ndarray of shape (k,)
+        Knots, ascending.
+    turn : ndarray of shape (k, q)
+        From the natural splines to orthonormal columns.
+    """
+
+    knots: np.ndarray
+    turn: np.ndarray
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return int(self.turn.shape[1])
+
+    @classmethod
+    def learn(cls, times: np.ndarray, n_columns: int) -> Self:
+        """Return a spline with so many columns, at most one for each distinct time."""
+        distinct = np.unique(times)
+        q = min(n_columns, len(distinct))
+        if q == 1:
+            return cls(np.array([distinct[0], distinct[0] + 1.0]), np.eye(2)[:, :1])
+        knots = np.quantile(distinct, np.linspace(0, 1, q))
+        turn = np.linalg.qr(_natural(times, knots), mode="r") / np.sqrt(len(times))
+        return cls(knots, np.linalg.inv(turn * np.sign(np.diag(turn))[:, None]))
+
+    def __call__(self, times: np.ndarray) -> np.ndarray:
+        """Return columns (..., q) at times (...)."""
+        return np.asarray(_natural(times, self.knots) @ self.turn)
+
+
+def _natural(times: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    scale = knots[-1] - knots[0]
+    u, k = (times - knots[0]) / scale, (knots - knots[0]) / scale
+    cubes = [np.maximum(u - knot, 0.0) ** 3 for knot in k]
+    slopes = [(cube - cubes[-1]) / (1 - at) for cube, at in zip(cubes[:-1], k[:-1], strict=True)]
+    curves = [slope - slopes[-1] for slope in slopes[:-1]]
+    return np.stack([np.ones_like(u), u, *curves], axis=-1)
+
+
+class Shape(NamedTuple):
+    """What a curve may look like. Each group has an intercept and a slope.
+
+    Attributes
+    ----------
+    is_line : bool
+        Whether the mean of all groups is a straight line of time. Otherwise it is a spline that
+        differs by the other columns, with an effect of each time.
     is_log : bool
         Whether logarithms of the targets are modelled.
     """
 
-    mean: str
-    n_curves: int
+    is_line: bool
     is_log: bool = False
 
 
 class Design(NamedTuple):
-    """Columns of the mean: what was learned from times.
+    """Columns of the mean and of the groups: what was learned from times.
 
     Attributes
     ----------
@@ -54,31 +99,40 @@ class Design(NamedTuple):
         Of time.
     times : ndarray
         Times that have an effect.
+    first, last : float
+        Beyond these times, straight lines rise half as fast.
     """
 
     spline: Spline
     times: np.ndarray
+    first: float
+    last: float
 
     @classmethod
     def learn(cls, shape: Shape, times: np.ndarray) -> Design:
         """Return the design for a shape."""
         distinct = np.unique(times)
         few = len(distinct) <= min(_MOST_TIMES, len(times) / _LEAST_ROWS)
-        has_effects = shape.mean == "curve" and len(distinct) >= _N_SPLINE and few
-        n_columns = {"level": 1, "line": 2, "curve": _N_SPLINE}[shape.mean]
-        return cls(Spline.learn(times, n_columns), distinct if has_effects else distinct[:0])
+        has_effects = not shape.is_line and len(distinct) >= _N_SPLINE and few
+        spline = Spline.learn(times, 2 if shape.is_line else _N_SPLINE)
+        first, last = (distinct[0], distinct[-1]) if shape.is_line else (-np.inf, np.inf)
+        return cls(spline, distinct if has_effects else distinct[:0], float(first), float(last))
 
-    def __call__(self, rows: TimedRows) -> tuple[np.ndarray, np.ndarray]:
-        """Return columns (n, p) and their blocks (p,)."""
-        phi, X = self.spline(rows.times), rows.X
-        parts, blocks = [phi[:, :2]], [-1] * phi[:, :2].shape[1]
-        crossed = phi[:, 1 : min(3, phi.shape[1])]
+    def phi(self, rows: TimedRows) -> np.ndarray:
+        """Return columns (n, q) of the spline."""
+        near = np.clip(rows.times, self.first, self.last)
+        return self.spline(near + _DAMPING * (rows.times - near))
+
+    def __call__(self, rows: TimedRows, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return columns (n, p) of the mean and their blocks (p,)."""
+        X, crossed = rows.X, phi[:, 1 : min(3, phi.shape[1])]
         if X.shape[1] > _MOST_CROSSED or phi.shape[1] == 2:
             crossed = crossed[:, :0]
         products = (X[:, :, None] * crossed[:, None, :]).reshape(
             len(X), X.shape[1] * crossed.shape[1]
         )
         effects = (rows.times[:, None] == self.times).astype(float)
+        parts, blocks = [phi[:, :2]], [-1] * phi[:, :2].shape[1]
         for part in (X, products, phi[:, 2:], effects):
             if part.shape[1]:
                 parts.append(part)
@@ -129,9 +183,10 @@ class Curve(NamedTuple):
         return within(mean, self.lowest, self.highest), std
 
     def _rows(self, rows: TimedRows) -> Rows:
-        y = _forward(self.shape, rows.y, self.lowest, self.zero)
-        Z = self.design(rows)[0]
-        return Rows(Z, (y - self.centre) / self.scale, rows.times, rows.codes, rows.weight)
+        y = (_forward(self.shape, rows.y, self.lowest, self.zero) - self.centre) / self.scale
+        phi = self.design.phi(rows)
+        Z = self.design(rows, phi)[0]
+        return Rows(Z, phi[:, :2], y, rows.times, rows.codes, rows.weight)
 
 
 def within(mean: np.ndarray, lowest: float, highest: float) -> np.ndarray:
@@ -176,12 +231,12 @@ def fit_curve(shape: Shape, rows: TimedRows, zero: float, start: Curve | None = 
     centre, scale = float(y.mean()), float(y.std()) or 1.0
     design = Design.learn(shape, rows.times)
     sample = rows.some_groups(_MOST_ROWS)
-    Z, blocks = design(sample)
+    phi = design.phi(sample)
+    Z, blocks = design(sample, phi)
     y = (_forward(shape, sample.y, lowest, zero) - centre) / scale
     process = fit_process(
-        Rows(Z, y, sample.times, sample.codes, sample.weight),
+        Rows(Z, phi[:, :2], y, sample.times, sample.codes, sample.weight),
         blocks,
-        shape.n_curves,
         None if start is None else start.process,
         20 if start is None else 8,
     )

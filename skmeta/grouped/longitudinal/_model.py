@@ -1,4 +1,4 @@
-"""The model of groups in time: members, and their mixture by known rows and time ahead."""
+"""The model of groups in time: members, and their mixture by the number of known rows."""
 
 from __future__ import annotations
 
@@ -17,28 +17,23 @@ from skmeta.grouped.longitudinal._curves import (
 )
 from skmeta.grouped.longitudinal._effects import Effects, fit_effects
 from skmeta.grouped.longitudinal._rows import (
-    CUTS,
     Cases,
     TimedRows,
     first_rows,
-    gaps,
-    join_cases,
     later_rows,
     rows_between,
 )
 from skmeta.grouped.longitudinal._steps import Steps, cross_fit_steps, fit_steps, step_columns
-from skmeta.grouped.longitudinal._weights import Held, Regime, find_regime, mix_members
+from skmeta.grouped.longitudinal._weights import Regime, find_regime, mix_members
 from skmeta.grouped.members import FitSettings
 
 # Rows that weights are found on, at most: before, and of cases.
 _MOST_ROWS, _MOST_CASES = 4000, 4000
 SHAPES = {
-    "level": Shape("level", 1),
-    "slopes": Shape("line", 2),
-    "slopes around a curve": Shape("curve", 2),
-    "curves": Shape("curve", 4),
-    "slopes of logarithms": Shape("line", 2, True),
-    "curves of logarithms": Shape("curve", 4, True),
+    "slopes": Shape(is_line=True),
+    "slopes around a curve": Shape(is_line=False),
+    "slopes of logarithms": Shape(is_line=True, is_log=True),
+    "slopes around a curve of logarithms": Shape(is_line=False, is_log=True),
 }
 LAST, EFFECTS, TREES = "last value", "group effects", "trees on the last value"
 # Times are seen if so many groups, and this share of them, have later ones.
@@ -95,23 +90,16 @@ class Longitudinal(NamedTuple):
     ----------
     members : Members
         Fitted to all rows.
-    is_safe : ndarray of shape (m,), bool
-        Members that may predict further ahead than was seen.
-    new : Regime or None
-        Groups that were held out, at times when others are known.
-    later : Regime or None
-        Later rows of groups, beyond the times of all.
-    between : Regime or None
-        Rows of groups with earlier and later known rows.
+    regimes : dict of str to Regime
+        "new": groups that were held out, at times when others are known; "later": later rows of
+        groups, beyond the times of all; "between": rows of groups with earlier and later known
+        rows. At least one of them.
     latest : float
         The latest time at which groups are known.
     """
 
     members: Members
-    is_safe: np.ndarray
-    new: Regime | None
-    later: Regime | None
-    between: Regime | None
+    regimes: Mapping[str, Regime]
     latest: float
 
     @property
@@ -122,36 +110,31 @@ class Longitudinal(NamedTuple):
     def predict(self, known: TimedRows, at: TimedRows) -> Timed:
         """Predict rows of groups, given known rows of these groups."""
         means, stds = self.members.predict(known, at)
-        counts = np.bincount(known.codes, minlength=int(at.codes.max(initial=0)) + 1)
-        n_known = np.where(at.codes >= 0, counts[at.codes], 0)
-        ends = np.full(len(counts), -np.inf)
+        n_groups = max(known.codes.max(initial=-1), at.codes.max(initial=-1)) + 1
+        # The last entry is that of groups without known rows, whose code is -1.
+        n_known = np.bincount(known.codes, minlength=n_groups + 1)[at.codes]
+        ends = np.full(n_groups + 1, -np.inf)
         np.maximum.at(ends, known.codes, known.times)
-        end = np.where(at.codes >= 0, ends[at.codes], -np.inf)
-        gap = gaps(known, at)
-        is_between = (at.times <= end) & (n_known > 0)
+        is_between = at.times <= ends[at.codes]
         is_later = (at.times > self.latest) & (n_known > 0) & ~is_between
-        regimes = np.where(is_between, 2, np.where(is_later, 1, 0))
-        mean, std, quantiles = np.empty(len(gap)), np.empty(len(gap)), np.empty((len(gap), 0))
-        for k, regime in enumerate(self._regimes()):
-            rows = np.flatnonzero(regimes == k)
-            weights = regime.weights_of(n_known[rows], gap[rows], self.is_safe)
+        kind = np.where(is_between, "between", np.where(is_later, "later", "new"))
+        n_quantiles = next(iter(self.regimes.values())).quantiles.shape[1]
+        mean, std = np.empty(len(kind)), np.empty(len(kind))
+        quantiles = np.empty((len(kind), n_quantiles))
+        for name in np.unique(kind):
+            rows = np.flatnonzero(kind == name)
+            # A regime without cases is replaced by another.
+            used = next(one for one in (name, *_INSTEAD[name]) if one in self.regimes)
+            weights, quantiles[rows] = self.regimes[used].at(n_known[rows])
             mean[rows], std[rows] = mix_members(means[:, rows], stds[:, rows], weights)
-            shares = regime.shares(n_known[rows], gap[rows])
-            row_quantiles = np.einsum("nab,abq->nq", shares, regime.quantiles)
-            if not quantiles.shape[1]:
-                quantiles = np.empty((len(gap), row_quantiles.shape[1]))
-            quantiles[rows] = row_quantiles
         return Timed(mean, std, quantiles)
 
-    def _regimes(self) -> list[Regime]:
-        """Return the regimes; one without cases is replaced by another."""
-        some = next(regime for regime in (self.new, self.later, self.between) if regime is not None)
-        later = self.later if self.later is not None else some
-        return [
-            self.new if self.new is not None else later,
-            later,
-            self.between if self.between is not None else some,
-        ]
+
+_INSTEAD = {
+    "new": ("later", "between"),
+    "later": ("new", "between"),
+    "between": ("new", "later"),
+}
 
 
 def fit_longitudinal(
@@ -180,43 +163,37 @@ def fit_longitudinal(
     simple |= {name: fit_curve(shape, rows, zero) for name, shape in shapes.items()}
     simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS)
     sample = rows.some_groups(_MOST_ROWS)
-    is_safe = np.array([*[True] * len(simple), False])
-    cases = first_rows(sample, _MOST_CASES)
-    trees, new = _hold_out_groups(simple, sample, cases, is_safe, probabilities)
+    cases, held_out = first_rows(sample, _MOST_CASES), {}
+    trees, predicted = _hold_out_groups(simple, sample, cases)
+    if predicted is not None:
+        held_out["new"] = cases, predicted
     members = Members(simple, trees)
-    later = _hold_out_later(members, sample, zero, is_safe, probabilities)
-    between = None
-    inner = rows_between(sample)
-    if inner is not None and len(inner.group) >= _LEAST_CASES:
-        means, stds = members.predict(inner.known, inner.query)
-        between = find_regime(means, stds, _held(inner), is_safe, "between", probabilities)
-    if new is None and later is None and between is None:
+    later, between = later_rows(sample), rows_between(sample)
+    if later is not None and len(later.group) >= _LEAST_CASES:
+        earlier = _fit_again(members, later.known, zero)
+        held_out["later"] = later, earlier.predict(later.known, later.query)
+    if between is not None and len(between.group) >= _LEAST_CASES:
+        held_out["between"] = between, members.predict(between.known, between.query)
+    regimes = {
+        kind: find_regime(*predicted, cases, kind, probabilities)
+        for kind, (cases, predicted) in held_out.items()
+    }
+    if not regimes:
         return None
     ends = np.full(int(rows.codes.max()) + 1, -np.inf)
     np.maximum.at(ends, rows.codes, rows.times)
     n_later = min(max(_LEAST_GROUPS, round(_LEAST_SHARE * len(ends))), len(ends))
-    latest = float(np.sort(ends)[-n_later])
-    return Longitudinal(members, is_safe, new, later, between, latest)
+    return Longitudinal(members, regimes, float(np.sort(ends)[-n_later]))
 
 
 def _moments(y: np.ndarray) -> tuple[float, float]:
     return float(y.mean()), float(y.std())
 
 
-def _held(cases: Cases) -> Held:
-    query = cases.query
-    gap = gaps(cases.known, query)
-    return Held(query.y, query.weight, cases.n_known, gap, cases.cell, cases.group)
-
-
 def _hold_out_groups(
-    simple: Mapping[str, Curve | LastValue | Effects],
-    rows: TimedRows,
-    cases: Cases,
-    is_safe: np.ndarray,
-    probabilities: np.ndarray,
-) -> tuple[Steps, Regime | None]:
-    """Predict groups of each fold without their rows; fit the trees, and find the weights."""
+    simple: Mapping[str, Curve | LastValue | Effects], rows: TimedRows, cases: Cases
+) -> tuple[Steps, tuple[np.ndarray, np.ndarray] | None]:
+    """Predict groups of each fold without their rows, and fit the trees."""
     fold = cases.query.fold
     if len(np.unique(fold)) < 2 or len(fold) < _LEAST_CASES:
         return Steps([], 0), None
@@ -230,29 +207,7 @@ def _hold_out_groups(
     left = cases.query.y - held_out[LAST][0]
     columns = step_columns(cases.known, cases.query)
     trees, unseen = cross_fit_steps(columns, left, cases, fold % _N_FOLDS)
-    means, stds = Members(simple, trees).with_trees(held_out, unseen)
-    return trees, find_regime(means, stds, _held(cases), is_safe, "new", probabilities)
-
-
-def _hold_out_later(
-    members: Members, rows: TimedRows, zero: float, is_safe: np.ndarray, probabilities: np.ndarray
-) -> Regime | None:
-    """Predict later rows of groups by members that are fitted to the earlier ones."""
-    parts, means, stds = [], [], []
-    for step in range(len(CUTS)):
-        divided = later_rows(rows, step)
-        if divided is None or len(divided[1].group) < _LEAST_CASES:
-            continue
-        before, cases = divided
-        earlier = _fit_again(members, before, zero)
-        predicted = earlier.predict(cases.known, cases.query)
-        parts.append(cases)
-        means.append(predicted[0])
-        stds.append(predicted[1])
-    if not parts:
-        return None
-    held = _held(join_cases(parts))
-    return find_regime(np.hstack(means), np.hstack(stds), held, is_safe, "later", probabilities)
+    return trees, Members(simple, trees).with_trees(held_out, unseen)
 
 
 def _fit_again(members: Members, rows: TimedRows, zero: float) -> Members:

@@ -8,8 +8,8 @@ The deviation f_g of a group is a Gaussian process with covariance
 
     k(t, u) = phi(t) L L' phi(u)' + s_m^2 (1 + r) exp(-r) + s_a^2 exp(-|t - u| / l_a)
 
-with r = sqrt(3) |t - u| / l_m: random coefficients of a spline (intercepts, and slopes if it has
-two columns), a smooth curve (Matern 3/2), and an autoregressive remainder. So what the rows of a
+with r = sqrt(3) |t - u| / l_m: random coefficients of given columns (an intercept and a slope), a
+smooth curve (Matern 3/2), and an autoregressive remainder. So what the rows of a
 group leave is carried over, and fades with the gap in time.
 
 Notation: n rows, p columns of z, q columns of phi, c blocks of columns. Groups are padded to
@@ -29,8 +29,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
-
-from skmeta.grouped.longitudinal._spline import Spline
 
 # Latest rows of a group that the likelihood and the predictions take.
 _MOST_FITTED, _MOST_KNOWN = 60, 80
@@ -56,6 +54,8 @@ class Rows(NamedTuple):
     ----------
     Z : ndarray of shape (n, p)
         Columns of the mean.
+    phi : ndarray of shape (n, q)
+        Columns with random coefficients.
     y : ndarray of shape (n,)
         Standardised targets; of rows to predict they have no meaning.
     times : ndarray of shape (n,)
@@ -67,6 +67,7 @@ class Rows(NamedTuple):
     """
 
     Z: np.ndarray
+    phi: np.ndarray
     y: np.ndarray
     times: np.ndarray
     codes: np.ndarray
@@ -78,8 +79,6 @@ class Process(NamedTuple):
 
     Attributes
     ----------
-    spline : Spline
-        Phi.
     theta : ndarray
         Parameters of the covariance.
     log_v : ndarray of shape (c,)
@@ -92,7 +91,6 @@ class Process(NamedTuple):
         Their covariance.
     """
 
-    spline: Spline
     theta: np.ndarray
     log_v: np.ndarray
     blocks: np.ndarray
@@ -101,7 +99,7 @@ class Process(NamedTuple):
 
     def with_mean(self, rows: Rows) -> Process:
         """Return the process with coefficients from other rows, and the same covariances."""
-        groups = fitted_batches(self.spline, rows)
+        groups = fitted_batches(rows)
         fitted = likelihood(self.theta, self.log_v, self.blocks, groups)
         return self._replace(b=fitted.b, cov=fitted.cov)
 
@@ -123,7 +121,7 @@ class Batch(NamedTuple):
     there : ndarray of shape (G, m), bool
         Whether there is a row.
     phi : ndarray of shape (G, m, q)
-        Columns of the spline.
+        Columns with random coefficients.
     gap : ndarray of shape (G, m, m)
         Times between rows.
     Z : ndarray of shape (G, m, p)
@@ -145,14 +143,14 @@ class Batch(NamedTuple):
         return np.asarray(self.there[:, :, None] & self.there[:, None, :])
 
 
-def fitted_batches(spline: Spline, rows: Rows) -> list[Batch]:
+def fitted_batches(rows: Rows) -> list[Batch]:
     """Return the latest 60 rows of each group, in batches."""
     result = []
     for at in batches(rows.times, rows.codes, _MOST_FITTED):
         there, t = at >= 0, rows.times[at]
         Z = np.where(there[:, :, None], rows.Z[at], 0.0)
         y = np.where(there, rows.y[at], 0.0)
-        result.append(Batch(there, spline(t), _gaps(t, t), Z, y, rows.weight[at]))
+        result.append(Batch(there, rows.phi[at], _gaps(t, t), Z, y, rows.weight[at]))
     return result
 
 
@@ -262,7 +260,6 @@ def likelihood(
 def fit_process(
     rows: Rows,
     blocks: np.ndarray,
-    n_curves: int,
     start: Process | None = None,
     n_steps: int = 40,
 ) -> Process:
@@ -274,15 +271,12 @@ def fit_process(
         Rows of all groups.
     blocks : ndarray of shape (p,), int64
         Block of each column of the mean, from 0 on; -1 for columns without a prior.
-    n_curves : int
-        Columns of the spline, at most: 1 for intercepts, 2 for slopes, more for curves.
     start : Process, optional
         Where to start: a process with the same columns, fitted to other rows.
     n_steps : int, default=40
         Steps of L-BFGS, at most.
     """
-    spline = Spline.learn(rows.times, n_curves)
-    q, c = spline.n_columns, int(blocks.max(initial=-1)) + 1
+    q, c = rows.phi.shape[1], int(blocks.max(initial=-1)) + 1
     n_entries = q * (q + 1) // 2
     first = np.append(
         np.diag([0.5, 0.3, *[0.1] * q][:q])[np.tril_indices(q)],
@@ -294,7 +288,7 @@ def fit_process(
     width = np.concatenate([np.ones(n_entries), _WIDTH, np.full(c, _WIDTH_BLOCK)])
     low = np.concatenate([np.full(n_entries, -_LARGEST_ENTRY), _LOW, np.full(c, _LOW_BLOCK)])
     high = np.concatenate([np.full(n_entries, _LARGEST_ENTRY), _HIGH, np.full(c, _HIGH_BLOCK)])
-    n_theta, groups = n_entries + 5, fitted_batches(spline, rows)
+    n_theta, groups = n_entries + 5, fitted_batches(rows)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         likelihood_at = likelihood(values[:n_theta], values[n_theta:], blocks, groups)
@@ -309,7 +303,7 @@ def fit_process(
         bounds=np.column_stack([low, high]),
         options={"maxiter": n_steps, "ftol": 1e-6},
     ).x
-    process = Process(spline, best[:n_theta], best[n_theta:], blocks, np.empty(0), np.empty(0))
+    process = Process(best[:n_theta], best[n_theta:], blocks, np.empty(0), np.empty(0))
     return process.with_mean(rows)
 
 
@@ -330,9 +324,9 @@ def predict_process(process: Process, known: Rows, at: Rows) -> tuple[np.ndarray
     mean, std : ndarray of shape (n,)
         Means, and standard deviations with those of the noise and of the coefficients.
     """
-    L, (s_m, _, s_a, _, s_e) = _unpack(process.theta, process.spline.n_columns)
+    L, (s_m, _, s_a, _, s_e) = _unpack(process.theta, at.phi.shape[1])
     mean = at.Z @ process.b
-    prior = ((process.spline(at.times) @ L) ** 2).sum(1) + s_m**2 + s_a**2 + s_e**2
+    prior = ((at.phi @ L) ** 2).sum(1) + s_m**2 + s_a**2 + s_e**2
     variance = prior + np.einsum("ni,ij,nj->n", at.Z, process.cov, at.Z)
     used = np.flatnonzero(np.isin(known.codes, at.codes))
     order = np.argsort(at.codes, kind="stable")
@@ -346,12 +340,12 @@ def predict_process(process: Process, known: Rows, at: Rows) -> tuple[np.ndarray
         query = order[np.where(asked, first[:, None] + place, first[:, None])]
         t = known.times[rows]
         pair = there[:, :, None] & there[:, None, :]
-        phi = process.spline(t)
+        phi = known.phi[rows]
         K = np.where(pair, _covariance(process.theta, phi, phi, _gaps(t, t)), 0.0)
         diagonal = np.arange(K.shape[1])
         K[:, diagonal, diagonal] += np.where(there, s_e**2 / known.weight[rows] + _JITTER, 1.0)
         u = at.times[query]
-        cross = _covariance(process.theta, process.spline(u), phi, _gaps(u, t))
+        cross = _covariance(process.theta, at.phi[query], phi, _gaps(u, t))
         cross = cross * there[:, None, :]
         Z = np.where(there[:, :, None], known.Z[rows], 0.0)
         gain = np.swapaxes(np.linalg.solve(K, np.swapaxes(cross, 1, 2)), 1, 2)

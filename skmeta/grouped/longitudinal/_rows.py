@@ -8,8 +8,8 @@ import numpy as np
 
 # Numbers of known rows of groups that are held out.
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
-# Of each group, the rows after these shares of its rows are predicted from those before.
-CUTS = (0.5, 0.65, 0.8)
+# Of each group, the rows after this share of its rows are predicted from those before.
+CUT = 0.65
 # Every so manieth row within a group is predicted from the others.
 _EVERY = 5
 
@@ -75,8 +75,6 @@ class Cases(NamedTuple):
         Known rows and rows to predict; the codes are those of the case.
     n_known : ndarray of shape (n,)
         Number of known rows of each row to predict.
-    cell : ndarray of shape (n,)
-        What is compared: losses are shares of the least one of a cell.
     group : ndarray of shape (n,), int64
         Group of each row to predict.
     """
@@ -84,22 +82,13 @@ class Cases(NamedTuple):
     known: TimedRows
     query: TimedRows
     n_known: np.ndarray
-    cell: np.ndarray
     group: np.ndarray
 
     def take(self, at: np.ndarray) -> Cases:
         """Return the cases with some of the rows to predict."""
         query = self.query.take(at)
         known = self.known.take(np.flatnonzero(np.isin(self.known.codes, query.codes)))
-        return Cases(known, query, self.n_known[at], self.cell[at], self.group[at])
-
-
-def join_cases(parts: list[Cases]) -> Cases:
-    """Return all cases, whose codes are distinct."""
-    known, query, *others = zip(*parts, strict=True)
-    joined = [TimedRows(*map(np.concatenate, zip(*of, strict=True))) for of in (known, query)]
-    n_known, cell, group = (np.concatenate(of) for of in others)
-    return Cases(joined[0], joined[1], n_known, cell, group)
+        return Cases(known, query, self.n_known[at], self.group[at])
 
 
 def first_rows(rows: TimedRows, most: int) -> Cases:
@@ -113,55 +102,40 @@ def first_rows(rows: TimedRows, most: int) -> Cases:
         Rows to predict, at most.
     """
     place, sizes = rows.places()
-    n_groups, parts = int(rows.codes.max()) + 1, []
-    for step, k in enumerate(N_KNOWN):
-        known, query = np.flatnonzero((place < k) & (sizes > k)), np.flatnonzero(place >= k)
-        if len(query):
-            parts.append(_cases(rows, known, query, k, step, n_groups, np.full(len(query), k)))
-    cases = join_cases(parts)
+    known = [np.flatnonzero((place < k) & (sizes > k)) for k in N_KNOWN]
+    query = [np.flatnonzero(place >= k) for k in N_KNOWN]
+    n_known = np.repeat(N_KNOWN, [len(at) for at in query])
+    group = rows.codes[np.concatenate(query)]
+    cases = Cases(_renumbered(rows, known), _renumbered(rows, query), n_known, group)
     kept = np.random.default_rng(0).permutation(len(cases.group))[:most]
     return cases.take(np.sort(kept))
 
 
-def later_rows(rows: TimedRows, step: int) -> tuple[TimedRows, Cases] | None:
-    """Return the rows before a cut of each group, and the rows after it as cases; None without."""
+def _renumbered(rows: TimedRows, parts: list[np.ndarray]) -> TimedRows:
+    """Return parts of the rows; a group has another code in each part."""
+    step = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    taken = rows.take(np.concatenate(parts))
+    return taken._replace(codes=taken.codes + step * (int(rows.codes.max()) + 1))
+
+
+def later_rows(rows: TimedRows) -> Cases | None:
+    """Return cases of the rows after a cut of each group, from those before it; None without."""
     place, sizes = rows.places()
-    n_first = np.maximum(np.ceil(CUTS[step] * sizes), 1).astype(int)
-    known, query = np.flatnonzero(place < n_first), np.flatnonzero(place >= n_first)
-    if not len(query):
-        return None
-    before = rows.take(known)
-    return before, _cases(rows, known, query, step, step, int(rows.codes.max()) + 1, n_first[query])
+    n_first = np.maximum(np.ceil(CUT * sizes), 1).astype(int)
+    return _known_and_query(rows, place >= n_first, n_first)
 
 
 def rows_between(rows: TimedRows) -> Cases | None:
     """Return cases of rows with earlier and later known rows of their group; None without."""
     place, sizes = rows.places()
-    is_query = (place % _EVERY == _EVERY // 2) & (place < sizes - 1)
+    return _known_and_query(rows, (place % _EVERY == _EVERY // 2) & (place < sizes - 1), sizes)
+
+
+def _known_and_query(rows: TimedRows, is_query: np.ndarray, n_known: np.ndarray) -> Cases | None:
     if not is_query.any():
         return None
-    query, known = np.flatnonzero(is_query), np.flatnonzero(~is_query)
-    return _cases(rows, known, query, 0, 0, int(rows.codes.max()) + 1, sizes[query])
-
-
-def _cases(
-    rows: TimedRows,
-    known: np.ndarray,
-    query: np.ndarray,
-    cell: int,
-    step: int,
-    n_groups: int,
-    n_known: np.ndarray,
-) -> Cases:
-    first, group = step * n_groups, rows.codes[query]
-    known_rows, query_rows = rows.take(known), rows.take(query)
-    return Cases(
-        known_rows._replace(codes=known_rows.codes + first),
-        query_rows._replace(codes=group + first),
-        n_known,
-        np.full(len(query), cell),
-        group,
-    )
+    query = rows.take(np.flatnonzero(is_query))
+    return Cases(rows.take(np.flatnonzero(~is_query)), query, n_known[is_query], query.codes)
 
 
 class Before(NamedTuple):
