@@ -8,7 +8,7 @@ import pytest
 from sklearn.preprocessing import OneHotEncoder
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
-from skmeta._columns import CategoryCodes, FrameEncoder
+from skmeta._columns import CategoryCodes, FrameEncoder, time_numbers
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
 
@@ -259,3 +259,44 @@ def test_a_task_without_rows_of_a_family_with_categories():
         reg.fit(frame[:0], [])
     with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
         reg.predict(frame[:0])
+
+
+DATES = pd.to_datetime(["2024-01-01", "2024-01-02 12:00", "2023-12-31"], format="ISO8601")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        DATES,
+        DATES.tz_localize("UTC"),
+        [d.to_pydatetime() for d in DATES],
+        DATES.to_numpy(),
+    ],
+    ids=["timestamps", "zone", "datetimes", "numpy"],
+)
+def test_dates_are_days(values):
+    found = time_numbers(pd.DataFrame({"when": values}), "when")
+    np.testing.assert_allclose(found - found[0], [0, 1.5, -1])
+
+
+def test_other_times():
+    days = [datetime.date(2024, 1, 1), datetime.date(2024, 3, 1)]
+    assert np.diff(time_numbers(pd.DataFrame({"t": days}), "t")) == 60
+    periods = pd.PeriodIndex(["2024-01", "2024-03"], freq="M")
+    assert np.diff(time_numbers(pd.DataFrame({"t": periods}), "t")) == 60
+    spans = pd.to_timedelta([12, 36], unit="h")
+    np.testing.assert_allclose(time_numbers(pd.DataFrame({"t": spans}), "t"), [0.5, 1.5])
+    np.testing.assert_array_equal(time_numbers(np.array([[1.0, 5], [2, 3]]), 1), [5, 3])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["2024-01", "2024-02"], "holds '2024-01'. Give it numbers or dates"),
+        ([1.0, np.nan], "is missing in 1 row"),
+        ([1.0, np.inf], "holds infinity"),
+    ],
+)
+def test_what_is_no_time_is_an_error(values, message):
+    with pytest.raises(ValueError, match=message):
+        time_numbers(pd.DataFrame({"when": values}), "when")

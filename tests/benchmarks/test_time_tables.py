@@ -36,9 +36,21 @@ def test_what_is_predicted_follows_what_is_known(tables):
             assert last < times[division.test][groups[division.test] == group].min()
 
 
-def test_halves_are_frozen_and_keep_origins_together(tables):
-    halves = {name: tables.half_of(name) for name in tables.SOURCES}
-    assert halves["sitka"] == halves["spruces"] == halves["chicks"] == "development"
-    assert (
-        sum(half == "report" for name, half in halves.items() if name in tables.REGRESSIONS) == 20
-    )
+def test_parts_are_frozen_and_keep_origins_together(tables):
+    parts = pd.Series({name: tables.half_of(name) for name in tables.SOURCES})
+    assert set(parts[list(tables.REGRESSIONS)]) == {"development"}
+    assert dict(parts[list(tables.FRESH)].value_counts()) == {"report": 32, "reserve": 18}
+    origins = pd.Series({n: s.origin or s.item for n, s in tables.SOURCES.items()})
+    assert parts.groupby(origins).nunique().eq(1).all()
+    items = pd.Series({n: s.item for n, s in tables.SOURCES.items()})
+    assert not set(items[list(tables.FRESH)]) & set(items[list(tables.REGRESSIONS)])
+
+
+def test_a_column_per_time_becomes_rows(tables):
+    frame = pd.DataFrame({"kind": ["a", "b"], "w.pre": [1.0, 2.0], "w.4m": [3.0, None]})
+    source = tables.Source("some::table", "", "w", "month", "kind", wide="w.pre w.4m")
+    found = tables._long(frame, source)
+    assert found["month"].tolist() == [0, 0, 4, 4]
+    assert found["row"].tolist() == [0, 1, 0, 1]
+    assert found["w"].tolist()[:3] == [1, 2, 3]
+    assert found["kind"].tolist() == ["a", "b", "a", "b"]

@@ -1,9 +1,8 @@
-"""Groups in time: curves and processes of groups, and their mixture by the time ahead."""
+"""Groups in time: curves and processes of groups, and their mixture."""
 
-from skmeta.grouped.longitudinal._class_lags import fit_class_lags
 from skmeta.grouped.longitudinal._model import Longitudinal, fit_longitudinal
-from skmeta.grouped.longitudinal._rows import TimedRows
-from skmeta.grouped.longitudinal._times import rising_columns, warn_of_time
+from skmeta.grouped.longitudinal._rows import TimedRows, rising_columns, warn_of_time
+from skmeta.grouped.longitudinal._trees import fit_class_lags
 
 __all__ = [
     "Longitudinal",

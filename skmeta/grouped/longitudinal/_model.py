@@ -23,7 +23,7 @@ from skmeta.grouped.longitudinal._rows import (
     later_rows,
     rows_between,
 )
-from skmeta.grouped.longitudinal._steps import Steps, cross_fit_steps, fit_steps, step_columns
+from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
 from skmeta.grouped.longitudinal._weights import Regime, find_regime, mix_members
 from skmeta.grouped.members import FitSettings
 

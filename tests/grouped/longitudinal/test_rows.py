@@ -3,16 +3,15 @@
 import numpy as np
 
 from skmeta.grouped.longitudinal._rows import (
-    CUTS,
+    CUT,
     N_KNOWN,
     TimedRows,
     first_rows,
-    gaps,
     later_rows,
+    rising_columns,
     rows_before,
     rows_between,
 )
-from skmeta.grouped.longitudinal._steps import step_columns
 
 
 def make_rows(sizes=(12, 7, 3, 1)):
@@ -50,13 +49,12 @@ def test_first_rows_come_before_the_others():
 
 def test_later_rows_follow_a_cut_of_each_group():
     rows = make_rows()
-    for step, share in enumerate(CUTS):
-        before, cases = later_rows(rows, step)
-        assert len(before.y) + len(cases.group) == len(rows.y)
-        assert (before.codes == 0).sum() == np.ceil(share * 12)
-        for group in np.unique(cases.group):
-            assert ends(before, group)[1] < cases.query.times[cases.group == group].min()
-    assert later_rows(make_rows((1, 1)), 0) is None
+    cases = later_rows(rows)
+    assert len(cases.known.y) + len(cases.group) == len(rows.y)
+    assert (cases.known.codes == 0).sum() == np.ceil(CUT * 12)
+    for group in np.unique(cases.group):
+        assert ends(cases.known, group)[1] < ends(cases.query, group)[0]
+    assert later_rows(make_rows((1, 1))) is None
 
 
 def test_rows_between_have_later_ones():
@@ -73,30 +71,13 @@ def test_rows_before_are_those_of_the_group():
     rng = np.random.default_rng(1)
     codes = rng.integers(-1, 6, 50)
     at = timed(rng.normal(size=(50, 2)), rng.normal(size=50), np.zeros(50), codes)
-    before, since = rows_before(known, at), gaps(known, at)
+    before = rows_before(known, at)
     for k in range(50):
         expected = np.flatnonzero((known.codes == codes[k]) & (known.times <= at.times[k]))
         expected = expected[np.argsort(known.times[expected])]
         found = before.order[before.first[k] : before.first[k] + before.n[k]]
         np.testing.assert_array_equal(found, expected)
         assert before.last[k] == (expected[-1] if len(expected) else -1)
-        gap = at.times[k] - known.times[expected[-1]] if len(expected) else 0.0
-        assert since[k] == gap
-
-
-def test_columns_of_steps_describe_the_rows_before():
-    codes, times = np.array([0, 0, 0, 2]), np.array([1.0, 2.0, 4.0, 3.0])
-    y = np.array([1.0, 3.0, 4.0, 9.0])
-    known = timed(np.array([[0.0], [1.0], [5.0], [0.0]]), times, y, codes)
-    t = np.array([5.0, 3.5, 5.0])
-    columns = step_columns(known, timed(np.full((3, 1), 7.0), t, np.zeros(3), np.array([0, 0, 1])))
-    nan = np.nan
-    expected = [
-        [4, 1, 8 / 3, 1, 1, 3, 5, 7, 2],
-        [3, 2, 2, 2, 1.5, 2, 3.5, 7, 6],
-        [nan, nan, nan, nan, nan, 0, 5, 7, nan],
-    ]
-    np.testing.assert_allclose(columns, expected)
 
 
 def test_a_sample_holds_whole_groups():
@@ -105,3 +86,15 @@ def test_a_sample_holds_whole_groups():
     assert len(sample.y) == 40
     assert (np.bincount(sample.codes)[np.unique(sample.codes)] == 4).all()
     assert rows.some_groups(200) is rows
+
+
+def test_columns_that_rise_within_groups_are_noticed():
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(20), 6)
+    day = np.tile(np.arange(6), 20)
+    numbers = np.column_stack([rng.normal(size=120), day, rng.normal(size=120)])
+    numbers[0, 2] = np.nan
+    assert list(rising_columns(numbers, codes)) == [1]
+    shuffled = rng.permutation(120)
+    assert not len(rising_columns(numbers[shuffled], codes[shuffled]))
+    assert not len(rising_columns(numbers[:18], codes[:18]))

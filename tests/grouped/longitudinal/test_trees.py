@@ -1,4 +1,4 @@
-"""Trees that know the earlier classes of a group."""
+"""Trees that know the earlier rows of a group: their targets, or their classes."""
 
 import numpy as np
 import pandas as pd
@@ -6,14 +6,29 @@ from sklearn.metrics import log_loss
 
 from skmeta import GroupedClassifier
 from skmeta.grouped.longitudinal import TimedRows
-from skmeta.grouped.longitudinal._class_lags import lag_columns
+from skmeta.grouped.longitudinal._trees import lag_columns, step_columns
 
 
-def timed(times, y, codes):
-    n = len(y)
-    columns = np.asarray(times, float)[:, None]
+def timed(times, y, codes, X=None):
+    n, times = len(y), np.asarray(times, float)
+    X = times[:, None] if X is None else X
     codes = np.asarray(codes)
-    return TimedRows(columns, columns[:, 0], y, codes, np.ones(n), columns, np.zeros(n, int))
+    return TimedRows(X, times, y, codes, np.ones(n), times[:, None], np.zeros(n, int))
+
+
+def test_columns_of_steps_describe_the_rows_before():
+    codes, times = np.array([0, 0, 0, 2]), np.array([1.0, 2.0, 4.0, 3.0])
+    y = np.array([1.0, 3.0, 4.0, 9.0])
+    known = timed(times, y, codes, np.array([[0.0], [1.0], [5.0], [0.0]]))
+    at = timed([5.0, 3.5, 5.0], np.zeros(3), [0, 0, 1], np.full((3, 1), 7.0))
+    columns = step_columns(known, at)
+    nan = np.nan
+    expected = [
+        [4, 1, 8 / 3, 1, 1, 3, 5, 7, 2],
+        [3, 2, 2, 2, 1.5, 2, 3.5, 7, 6],
+        [nan, nan, nan, nan, nan, 0, 5, 7, nan],
+    ]
+    np.testing.assert_allclose(columns, expected)
 
 
 def test_columns_are_the_earlier_classes():
