@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from group_tables import LEAST_PROBABILITY, Table, encode
 from resumable import read_lines, run_cells
-from time_tables import CLASSES, REGRESSIONS, Division, TimeTable, divide, half_of, load
+from time_tables import CLASSES, FRESH, REGRESSIONS, Division, TimeTable, divide, half_of, load
 
 RESULTS = Path(__file__).parent / "results" / "grouped_time.jsonl"
 REGIMES = ("later", "new")
@@ -192,12 +192,17 @@ def _best(case: Case, settings: Any, fit: Callable, at: Callable) -> Any:
 def _lightgbm(
     case: Case, Z: np.ndarray, y: np.ndarray, first: np.ndarray, last: np.ndarray, **fit: Any
 ) -> Any:
-    """Fit LightGBM to all rows, with the rounds that are best on the last ones."""
+    """Fit LightGBM to all rows, with the rounds that are best on the last ones.
+
+    If all rows are last ones, in groups of two rows, it has its default number of rounds.
+    """
     import lightgbm as lgb
 
     kind = lgb.LGBMRegressor if case.is_regression else lgb.LGBMClassifier
     settings = {"n_jobs": 1, "verbose": -1, "random_state": 0}
     last = last[np.isin(y[last], y[first])] if not case.is_regression else last
+    if not len(first):
+        return kind(**settings).fit(Z[last], y[last], **fit)
     model = kind(n_estimators=MOST_ROUNDS, **settings).fit(
         Z[first],
         y[first],
@@ -493,7 +498,7 @@ def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--sets", nargs="+")
-    parser.add_argument("--half", choices=("development", "report"))
+    parser.add_argument("--half", choices=("development", "report", "reserve"))
     parser.add_argument("--classes", action="store_true", help="classifications, too")
     parser.add_argument("--splits", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=600)
@@ -503,8 +508,9 @@ def main(given: list[str] | None = None) -> None:
     if arguments.summary:
         summarise(read(arguments.results, arguments.half))
         return
-    names = arguments.sets or [*REGRESSIONS, *(CLASSES if arguments.classes else ())]
-    names = [n for n in names if arguments.half in (None, half_of(n))]
+    names = arguments.sets or [*REGRESSIONS, *FRESH, *(CLASSES if arguments.classes else ())]
+    halves = (arguments.half,) if arguments.half else ("development", "report")
+    names = [n for n in names if half_of(n) in halves]
     splits = range(arguments.splits)
     cells = [(name, seed, m) for seed in splits for m in arguments.methods for name in names]
     run_cells(cells, run, arguments.results, arguments.minutes)

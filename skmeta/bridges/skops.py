@@ -52,12 +52,11 @@ grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
 grouped._mixture.Level grouped._mixture.Mixture grouped._model.GroupedModel
 grouped._model.Settings grouped._regressor.GroupedRegressor grouped._timed_model.TimedModel
 grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
-grouped.longitudinal._class_lags.ClassLags
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
-grouped.longitudinal._effects.Effects
+grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
-grouped.longitudinal._process.Process grouped.longitudinal._spline.Spline
-grouped.longitudinal._steps.Steps grouped.longitudinal._weights.Regime
+grouped.longitudinal._process.Process grouped.longitudinal._trees.ClassLags
+grouped.longitudinal._trees.Steps grouped.longitudinal._weights.Regime
 grouped.members._crossed.CrossedEffects grouped.members._group_effects.Design
 grouped.members._group_effects.GroupEffects
 grouped.members._member.PopulationMember grouped.members._population.FitSettings

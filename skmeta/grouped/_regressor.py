@@ -54,7 +54,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Name or position of the column of times: numbers or dates. It stays a feature, and later
         rows are predicted from earlier ones: by curves of the groups, processes in time, last
         values, and trees on what these leave. Weights and intervals follow from later rows of
-        groups, and depend on the time ahead. If ``population``, ``learner`` or ``combine`` is set,
+        groups. If ``population``, ``learner`` or ``combine`` is set,
         these predict, and the known rows of a group that is held out are its earliest.
     n_folds : int, default=5
         Number of folds of groups.
