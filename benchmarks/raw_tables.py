@@ -170,6 +170,37 @@ def behind(model: BaseEstimator, *, scaled: bool = True) -> BaseEstimator:
     return make_pipeline(encoder, *[StandardScaler()] * scaled, model)
 
 
+class CatBoost(BaseEstimator):
+    """CatBoost with its defaults, its own categories and one thread."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> "CatBoost":
+        """Fit."""
+        import catboost
+
+        kinds = {"classification": "CatBoostClassifier", "regression": "CatBoostRegressor"}
+        model = getattr(catboost, kinds[self.kind])(
+            random_seed=0, thread_count=1, verbose=False, allow_writing_files=False
+        )
+        self.words_ = list(X.select_dtypes(exclude="number"))
+        self.model_ = model.fit(self._with_words(X), y, cat_features=self.words_)
+        self.classes_ = np.unique(y)
+        return self
+
+    def _with_words(self, X: pd.DataFrame) -> pd.DataFrame:
+        return X.assign(**{c: X[c].fillna("nothing").astype(str) for c in self.words_})
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Predict."""
+        return np.ravel(self.model_.predict(self._with_words(X)))
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        """Predict probabilities."""
+        return self.model_.predict_proba(self._with_words(X))
+
+
 PROCESS = GaussianProcessRegressor(
     ConstantKernel() * RBF(length_scale=3.0) + WhiteKernel(0.1),
     normalize_y=True,
@@ -180,11 +211,13 @@ PEERS: dict[str, dict[str, BaseEstimator]] = {
         "logistic": behind(LogisticRegression(max_iter=1000)),
         "forest": behind(RandomForestClassifier(random_state=0), scaled=False),
         "svc": behind(SVC()),
+        "catboost": CatBoost("classification"),
     },
     "regression": {
         "ridge": behind(RidgeCV(np.logspace(-3, 3, 13))),
         "forest": behind(RandomForestRegressor(random_state=0), scaled=False),
         "process": behind(PROCESS),
+        "catboost": CatBoost("regression"),
     },
 }
 
