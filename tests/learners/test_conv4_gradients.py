@@ -16,9 +16,6 @@ from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet
 from skmeta.learners._core import Session
 
 SHAPE, N_WAY, N_TASKS = (1, 8, 8), 3, 3
-NETWORKS = {
-    "pool": ("conv4", {"n_channels": 4, "n_blocks": 2}),
-}
 STEP = 1e-6
 CASES = {
     "maml": MAML(n_inner_steps=2, inner_lr=0.3),
@@ -32,14 +29,14 @@ CASES = {
 }
 
 
-def make_problem(learner, network):
+def make_problem(learner):
     generator = torch.Generator().manual_seed(0)
-    backbone, params = NETWORKS[network]
+    module = build_backbone("conv4", SHAPE, {"n_channels": 4, "n_blocks": 2}, generator)
     head_init = getattr(learner, "head_init", "auto")
     head = "shared" if head_init == "auto" else head_init
     scaler = Scaler(*map(np.float64, (0, 1, 0, 1)))
     session = Session.open(
-        learner, build_backbone(backbone, SHAPE, params, generator), SHAPE, scaler,
+        learner, module, SHAPE, scaler,
         kind="classification", head=head, classes=range(N_WAY), device="cpu",
         precision="float64",
     )  # fmt: skip
@@ -49,7 +46,7 @@ def make_problem(learner, network):
 
     # Negative scales too: conv4 turns their filters.
     state = {n: v + 0.1 * draw(*v.shape) for n, v in session.draw_state(1).items()}
-    state["body.0.norms.0.weight" if network == "residual" else "body.0.norm.weight"][1] *= -1
+    state["body.0.norm.weight"][1] *= -1
 
     def rows(n):
         y = (torch.arange(n) % N_WAY).expand(N_TASKS, -1)
@@ -58,14 +55,13 @@ def make_problem(learner, network):
     return session.context, state, TaskTensors(rows(2 * N_WAY), rows(2 * N_WAY + 1))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(
     "case",
     [c if c in ("maml", "protonet") else pytest.param(c, marks=pytest.mark.slow) for c in CASES],
 )
-def test_gradient_in_every_way_of_execution_equals_finite_differences(case, network, caplog):
+def test_gradient_in_every_way_of_execution_equals_finite_differences(case, caplog):
     learner = CASES[case]
-    context, state, tasks = make_problem(learner, network)
+    context, state, tasks = make_problem(learner)
     gradients = {}
     for mode in ("loop", "threads", "vmap"):
         # Recording takes seconds; threads share the recordings of the loop.
@@ -100,12 +96,11 @@ def test_gradient_in_every_way_of_execution_equals_finite_differences(case, netw
             assert abs(found - expected) < 1e-5 * abs(expected), (mode, found, expected)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_an_inductive_prediction_sees_its_own_row_only(network):
+def test_an_inductive_prediction_sees_its_own_row_only():
     outputs = {}
     for transductive in (False, True):
         learner = MAML(transductive=transductive)
-        context, state, tasks = make_problem(learner, network)
+        context, state, tasks = make_problem(learner)
         support, query = (Rows(*(part[0] for part in side)) for side in tasks)
         adapted = learner.adapt(context, state, support)
         together = learner.forward(context, adapted, query.x)

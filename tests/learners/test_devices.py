@@ -1,7 +1,7 @@
-"""Meta-gradients mix no devices, and another device computes what the CPU does.
+"""Another device computes what the CPU does: one that the variable SKMETA_TEST_DEVICE names.
 
-The device ``meta`` computes shapes only, but refuses tensors of other devices as a GPU does. A real
-device is named by the environment variable SKMETA_TEST_DEVICE, such as ``cuda``.
+An emulated device is in ``tests/devices``. Here the device ``meta``, which computes shapes only,
+refuses tensors of other devices as a GPU does.
 """
 
 import os
@@ -12,8 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
-from skmeta.backbones import build_backbone
-from skmeta.backend import Augmentation, Execution, Rows, Scaler, TaskTensors, resolve_device
+from skmeta.backend import Augmentation, Rows, TaskTensors, resolve_device
 from skmeta.learners import (
     ANIL,
     MAML,
@@ -25,7 +24,6 @@ from skmeta.learners import (
     Reptile,
     Validation,
 )
-from skmeta.learners._core import Session
 
 META = torch.device("meta")
 SHAPE, N_WAY, N_TASKS = (1, 8, 8), 3, 2
@@ -52,31 +50,6 @@ def make_tasks():
         return Rows(torch.zeros(N_TASKS, n, *SHAPE, device=META), y, torch.ones_like(y).float())
 
     return TaskTensors(rows(6), rows(9))
-
-
-@pytest.mark.parametrize("backbone", ["conv4", "mlp"])
-@pytest.mark.parametrize("mode", ["loop", "vmap"])
-@pytest.mark.parametrize("learner", LEARNERS, ids=NAMES)
-def test_a_meta_gradient_stays_on_its_device(learner, mode, backbone):
-    params = {"conv4": {"n_channels": 4, "n_blocks": 2}, "mlp": {"hidden": (4,)}}[backbone]
-    generator = torch.Generator().manual_seed(0)
-    session = Session.open(
-        learner, build_backbone(backbone, SHAPE, params, generator), SHAPE,
-        Scaler(*map(np.float64, (0, 1, 0, 1))), kind="classification",
-        head=learner.resolve_head("classification", "classes"), classes=range(N_WAY), device=META,
-        precision="float32",
-    )  # fmt: skip
-    state = session.draw_state(1)
-    with Execution(mode, device=META) as execution:
-        gradient, metrics = learner.mean_gradient(session.context, state, make_tasks(), execution)
-    assert {n: v.shape for n, v in gradient.items()} == {n: v.shape for n, v in state.items()}
-    assert {v.device for v in (*gradient.values(), *metrics.values())} == {META}
-
-
-def test_a_tensor_of_another_device_is_noticed():
-    # The tests above can fail.
-    with pytest.raises(RuntimeError, match="meta"):
-        torch.ones(2, device=META) + torch.ones(2)
 
 
 @pytest.mark.parametrize("name", ["affine", "mirror", "rotations"])

@@ -58,13 +58,6 @@ def test_a_subclass_has_the_parameters_of_its_bases():
     assert Reptile().get_params()["meta_optimizer"] == "sgd"
 
 
-def test_a_misspelt_parameter_is_refused():
-    with pytest.raises(TypeError, match="inner_rate"):
-        MAML(inner_rate=0.1)
-    with pytest.raises(ValueError, match="Invalid parameter 'inner_rate'"):
-        MAML().set_params(inner_rate=0.1)
-
-
 def make_tasks(n_groups=12):
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(n_groups), 8)

@@ -216,9 +216,3 @@ def test_in_context_learner_remembers_earlier_tasks(classes):
     first = InContextLearner(**settings).fit(X[y < 8], y[y < 8]).prior_
     second = InContextLearner(**settings, prior=first).fit(X[y >= 8], y[y >= 8]).prior_
     assert_array_equal(np.sort(second.trained_on), np.arange(12))
-
-
-@pytest.mark.parametrize("cls", [MAML, InContextLearner])
-def test_it_is_described_once(cls):
-    lines = [line.strip() for line in cls.__doc__.splitlines()]
-    assert sum(line.startswith("prior : ") for line in lines) == 1

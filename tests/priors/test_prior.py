@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -378,18 +377,6 @@ def test_fields_that_are_signed_but_wrong(saved, field):
     rewrite(saved, lambda record: record["fields"].update(field), sign=True)
     with pytest.raises(PriorError, match="holds a field that is not allowed"):
         MetaPrior.load(saved)
-
-
-def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
-    def fail(*args):
-        raise OSError("disk full")
-
-    before = saved.read_bytes()
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        make_prior(learner="Reptile").save(saved)
-    assert saved.read_bytes() == before
-    assert os.listdir(saved.parent) == [saved.name]
 
 
 def test_priors_do_not_import_torch():

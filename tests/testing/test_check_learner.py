@@ -153,15 +153,6 @@ def test_a_prediction_that_sees_other_query_rows():
     fails(Transductive(), "predictions_are_inductive", match="a row alone")
 
 
-def test_batch_statistics_of_the_query_set():
-    class QueryNormalised(ProtoNet):
-        def forward(self, context, adapted, x):
-            features = context.network.measure(adapted, x)[0]
-            return features @ adapted["prototypes"].T
-
-    fails(QueryNormalised(), "predictions_are_inductive", match="a row alone")
-
-
 def test_weights_that_are_ignored():
     class Unweighted(ProtoNet):
         def adapt(self, context, state, support, start=None):

@@ -104,12 +104,6 @@ def test_baselines_of_classifications_by_groups():
     assert scores["pooled_ridge"].mean() > 0.8
 
 
-def test_images_are_compared_as_they_are():
-    X, y = make_classes()
-    scores = scores_of("classification", X, y, None, is_image=True)
-    assert set(scores) == {"nearest_mean", "nearest_neighbour", "logistic_regression"}
-
-
 @pytest.mark.parametrize("n_features", [3, 60], ids=["few columns", "many columns"])
 def test_plain_classifiers_are_those_of_scikit_learn(n_features):
     rng = np.random.default_rng(0)
