@@ -30,33 +30,6 @@ _ADVICE = "Give another path, or delete the file to start anew."
 _TENSOR, _ARRAY, _TUPLE, _PAIRS = "$tensor", "$array", "$tuple", "$pairs"
 
 
-def prepare_checkpoint(path: str | PathLike[str]) -> None:
-    """Make the folder of a checkpoint.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-
-    Raises
-    ------
-    CheckpointError
-        If nothing can be written there.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        if not os.access(path.parent, os.W_OK):
-            raise PermissionError(f"{str(path.parent)!r} is read-only")
-    except OSError as error:
-        raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} cannot be written ({error}). "
-            "Give the path of a file in a folder that you may write to."
-        ) from error
-
-
 def save_checkpoint(path: str | PathLike[str], fingerprint: str, content: dict[str, Any]) -> None:
     """Write a checkpoint; a kill at any moment leaves the old file or the new one.
 
@@ -102,27 +75,30 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
     CheckpointError
         If the file cannot be read, is damaged, or belongs to another run.
     """
-    path = Path(path)
+    path, place = Path(path), f"checkpoint={os.fspath(path)!r}"
     try:
         if not path.exists():
             return None
-        owner, content = _read(path)
-    except OSError as error:
+        record, tensors = read_tensor_file(path, FORMAT, place)
+        owner = record["fields"]["fingerprint"]
+        content = _unpack(record["fields"]["content"], tensors)
+        if not isinstance(content, dict) or not isinstance(owner, str):
+            raise TypeError("its fields are of other types")
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} {_ADVICE}") from error
+    except (OSError, ValueError, TypeError, LookupError) as error:
         raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} cannot be read ({error}). {_ADVICE}"
+            f"{place} cannot be read as a checkpoint of skmeta: {error}. {_ADVICE}"
         ) from error
     if owner != fingerprint:
-        raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} belongs to a run with other parameters or data. "
-            f"{_ADVICE}"
-        )
+        raise CheckpointError(f"{place} belongs to a run with other parameters or data. {_ADVICE}")
     return content
 
 
 def resume_checkpoint(
     path: str | PathLike[str] | None, fingerprint: str, restore: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Go on from a checkpoint, if there is one.
+    """Go on from a checkpoint, if there is one; make its folder, if there is none.
 
     Parameters
     ----------
@@ -140,7 +116,18 @@ def resume_checkpoint(
     """
     if path is None:
         return
-    prepare_checkpoint(path)
+    place, folder = f"checkpoint={os.fspath(path)!r}", Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if Path(path).is_dir():
+            raise IsADirectoryError("it is a folder")
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{str(folder)!r} is read-only")
+    except OSError as error:
+        raise CheckpointError(
+            f"{place} cannot be written ({error}). "
+            "Give the path of a file in a folder that you may write to."
+        ) from error
     saved = load_checkpoint(path, fingerprint)
     if saved is None:
         return
@@ -148,27 +135,9 @@ def resume_checkpoint(
         restore(saved)
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"checkpoint={os.fspath(path)!r} cannot be resumed: what it holds does not fit the run "
+            f"{place} cannot be resumed: what it holds does not fit the run "
             f"({error}). Delete the file to start anew."
         ) from error
-
-
-def _read(path: Path) -> tuple[Any, dict[str, Any]]:
-    place = f"checkpoint={os.fspath(path)!r}"
-    try:
-        record, tensors = read_tensor_file(path, FORMAT, place)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error} {_ADVICE}") from error
-    fields = record["fields"]
-    try:
-        content = _unpack(fields["content"], tensors)
-        if not isinstance(content, dict) or not isinstance(fields["fingerprint"], str):
-            raise TypeError("its fields are of other types")
-    except (ValueError, TypeError, LookupError) as error:
-        raise CheckpointError(
-            f"{place} cannot be read as a checkpoint of skmeta: {error}. {_ADVICE}"
-        ) from error
-    return fields["fingerprint"], content
 
 
 def _pack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
