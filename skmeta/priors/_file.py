@@ -1,18 +1,20 @@
 """Prior files: the plain, immutable values of a prior, and what is checked before they are used.
 
-Each value equals itself after a round trip through JSON.
+Each value equals itself after a round trip through JSON. A pickle has a copy of a prior, but of one
+in the package the name and the digest.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any
 
 import numpy as np
 
-from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
+from skmeta._files import FileFormat, read_tensor_file, skmeta_version, write_tensor_file
 from skmeta.exceptions import PriorError
 
 _LABEL_DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, str: np.str_}
@@ -159,3 +161,50 @@ def _find_wrong(fields: Mapping[str, Any]) -> str | None:
 def _find_broken(tensors: Mapping[str, np.ndarray]) -> str | None:
     """Return the name of a tensor with values that are not finite, or None."""
     return next((name for name, t in tensors.items() if not np.isfinite(t).all()), None)
+
+
+_FOLDER = Path(__file__).parent / "data"
+
+
+def packaged_names() -> list[str]:
+    """Return the names of the files, without their suffix."""
+    return sorted(path.stem for path in _FOLDER.glob("*.skmeta"))
+
+
+@cache
+def load_packaged(cls: Any, name: str) -> Any:
+    """Load a prior from the package, once per process; `name` is one of :func:`packaged_names`.
+
+    ``cls`` is :class:`MetaPrior`, whose module imports this one.
+    """
+    prior = cls.load(_FOLDER / f"{name}.skmeta")
+    vars(prior)["_packaged_as"] = name
+    return prior
+
+
+def reference(prior: Any) -> dict[str, Any]:
+    """Return what stands for a prior of the package."""
+    version = skmeta_version()
+    return {"name": prior._packaged_as, "digest": prior.digest, "skmeta_version": version}
+
+
+def dereference(cls: Any, state: Mapping[str, Any]) -> Any:
+    """Return the prior that a :func:`reference` stands for.
+
+    Raises
+    ------
+    PriorError
+        If this version of skmeta has no such prior, or another one of that name.
+    """
+    name, version = state["name"], state["skmeta_version"]
+    if name not in packaged_names():
+        now = "no prior of this name"
+    elif (prior := load_packaged(cls, name)).digest == state["digest"]:
+        return prior
+    else:
+        now = f"another prior of this name, with digest {prior.digest[:12]}"
+    raise PriorError(
+        f"What is loaded was fitted by skmeta {version} from the prior {name!r} of the package, "
+        f"with digest {state['digest']:.12}, but skmeta {skmeta_version()} has {now}. Install "
+        f"skmeta {version}, or fit again."
+    )

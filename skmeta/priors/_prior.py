@@ -16,15 +16,16 @@ from skmeta.exceptions import PriorError
 from skmeta.priors._file import (
     FIELDS,
     compute_digest,
+    dereference,
     freeze,
     freeze_labels,
     freeze_tensor,
     freeze_tuple,
     read_prior,
+    reference,
     thaw,
     write_prior,
 )
-from skmeta.priors._packaged import dereference, reference
 
 # All fields but the tensors and the module.
 _FIELDS = tuple(name for name in FIELDS if name != "user_module")

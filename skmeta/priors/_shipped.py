@@ -1,7 +1,7 @@
 """Priors that ship with the package, for small tables."""
 
 from skmeta.exceptions import PriorError
-from skmeta.priors._packaged import load_packaged, packaged_names
+from skmeta.priors._file import load_packaged, packaged_names
 from skmeta.priors._prior import MetaPrior
 
 

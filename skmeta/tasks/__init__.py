@@ -2,11 +2,9 @@
 
 from skmeta.tasks._known_rows import KnownRowsGroupKFold
 from skmeta.tasks._later_rows import LaterRowsSplit
-from skmeta.tasks._overlap import warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes, EpisodeSampler, GroupEpisodes, check_shots
 from skmeta.tasks._splits import EpisodeSplit, split_tasks
-from skmeta.tasks._superclasses import Superclass, usable_superclasses
-from skmeta.tasks._task import Task
+from skmeta.tasks._task import Superclass, Task, usable_superclasses, warn_if_reused
 
 __all__ = [
     "EpisodeSplit",

@@ -12,9 +12,8 @@ from skmeta._columns import time_numbers
 from skmeta._random import check_rng
 from skmeta._validation import check_count, check_labels
 from skmeta.exceptions import EpisodeError
-from skmeta.tasks._overlap import warn_if_reused
 from skmeta.tasks._samplers import ClassEpisodes, GroupEpisodes
-from skmeta.tasks._task import Task
+from skmeta.tasks._task import Task, warn_if_reused
 
 
 def split_tasks(

@@ -1,9 +1,14 @@
-"""A task: its support rows, its query rows and their targets."""
+"""A task: its rows and targets, the classes it may have, and whether they were seen before."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+
+from skmeta._validation import quote, quote_some
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import EpisodeError, OverlapWarning
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,4 +82,106 @@ class Task:
             self.y_support[in_support],
             rows[self.query[in_query]],
             self.y_query[in_query],
+        )
+
+
+Superclass = Mapping[Any, Any] | Callable[[Any], Any]
+
+
+def usable_superclasses(
+    names: np.ndarray, superclass: Superclass, n_way: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the superclass of each class, and which have enough classes for a task.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n_names,)
+        Distinct classes.
+    superclass : mapping or callable
+        From a class to its superclass.
+    n_way : int
+        Number of classes of a task.
+
+    Returns
+    -------
+    positions : ndarray of shape (n_names,), int64
+        Position of the superclass of each class.
+    usable : ndarray of int64
+        Positions of superclasses with ``n_way`` classes or more.
+
+    Raises
+    ------
+    EpisodeError
+        If a class has no superclass, or none has enough classes.
+    """
+    keys = names.tolist()
+    if callable(superclass):
+        assigned = [superclass(key) for key in keys]
+    else:
+        missing = [key for key in keys if key not in superclass]
+        if missing:
+            raise EpisodeError(
+                f"superclass has no entry for {quote_some(missing)}. Give every class of y one."
+            )
+        assigned = [superclass[key] for key in keys]
+    try:
+        labels, positions = np.unique(np.array(assigned), return_inverse=True)
+    except TypeError as error:
+        raise EpisodeError(
+            f"superclass must give labels of one kind, such as strings, but they cannot be sorted: "
+            f"{error}."
+        ) from error
+    counts = np.bincount(positions)
+    usable = np.flatnonzero(counts >= n_way)
+    if len(usable) == 0:
+        k = int(counts.argmax())
+        raise EpisodeError(
+            f"The largest superclass, {quote(labels[k])}, has {counts[k]} classes, but "
+            f"n_way={n_way}. Lower n_way, or set superclass=None."
+        )
+    return positions.astype(np.int64), usable
+
+
+def warn_if_reused(prior: Any, labels: np.ndarray, kind: Literal["classes", "groups"]) -> None:
+    """Warn if an evaluation uses classes or groups that the prior was trained on.
+
+    Parameters
+    ----------
+    prior : object or None
+        Anything with ``trained_on``, an array of labels or None, and ``trained_on_kind``, which is
+        ``"classes"``, ``"groups"`` or None. None is never reused.
+    labels : array-like of shape (n_labels,)
+        The classes or groups of the evaluation. They may be repeated.
+    kind : {"classes", "groups"}
+        What ``labels`` are. A prior that was trained on the other kind is not compared.
+
+    Warns
+    -----
+    OverlapWarning
+        Once, naming up to three of the labels in common.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from types import SimpleNamespace
+    >>> prior = SimpleNamespace(trained_on=["cat", "dog"], trained_on_kind="classes")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_if_reused(prior, ["cow", "dog"], "classes")
+    >>> caught[0].category.__name__
+    'OverlapWarning'
+    """
+    trained_on = getattr(prior, "trained_on", None)
+    if trained_on is None or prior.trained_on_kind != kind:
+        return
+    # Python's sets: NumPy would turn numbers into strings where the two have different types.
+    seen = set(np.asarray(trained_on).tolist())
+    evaluated = np.unique(np.asarray(labels)).tolist()
+    reused = [label for label in evaluated if label in seen]
+    if reused:
+        warn_caller(
+            f"{len(reused)} of {len(evaluated)} {kind} were used to train the prior: "
+            f"{quote_some(reused)}. The scores will be too good for new tasks. "
+            "Divide the rows with skmeta.tasks.split_tasks before meta-training.",
+            OverlapWarning,
         )

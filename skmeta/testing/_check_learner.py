@@ -6,28 +6,28 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from skmeta.learners import MetaLearner
-from skmeta.testing import _fit_checks, _method_checks
+from skmeta.testing import _checks
 
 Check = Callable[[MetaLearner, str], None]
 
 CHECKS: tuple[Check, ...] = (
-    _method_checks.zero_inner_steps_give_the_initial_state,
-    _method_checks.meta_gradient_is_right,
-    _method_checks.ways_of_execution_agree,
-    _method_checks.order_of_tasks_does_not_matter,
-    _method_checks.order_of_support_rows_does_not_matter,
-    _method_checks.predictions_are_inductive,
-    _method_checks.rows_of_weight_zero_change_nothing,
-    _method_checks.number_of_classes_is_free,
-    _method_checks.classes_may_lack_support_rows,
-    _method_checks.adaptation_can_go_on,
-    _method_checks.methods_are_pure,
-    _fit_checks.fit_is_reproducible,
-    _fit_checks.groups_are_learned,
-    _fit_checks.fit_changes_the_state_and_keeps_the_parameters,
-    _fit_checks.score_is_a_finite_number,
-    _fit_checks.interrupted_fit_resumes_exactly,
-    _fit_checks.prior_survives_a_file,
+    _checks.zero_inner_steps_give_the_initial_state,
+    _checks.meta_gradient_is_right,
+    _checks.ways_of_execution_agree,
+    _checks.order_of_tasks_does_not_matter,
+    _checks.order_of_support_rows_does_not_matter,
+    _checks.predictions_are_inductive,
+    _checks.rows_of_weight_zero_change_nothing,
+    _checks.number_of_classes_is_free,
+    _checks.classes_may_lack_support_rows,
+    _checks.adaptation_can_go_on,
+    _checks.methods_are_pure,
+    _checks.fit_is_reproducible,
+    _checks.groups_are_learned,
+    _checks.fit_changes_the_state_and_keeps_the_parameters,
+    _checks.score_is_a_finite_number,
+    _checks.interrupted_fit_resumes_exactly,
+    _checks.prior_survives_a_file,
 )
 
 
