@@ -31,8 +31,8 @@ from skmeta.learners.in_context._network_call import (
     read_memory,
     store_memory,
     stored_parameters,
+    weights_of_prior,
 )
-from skmeta.learners.in_context._start import weights_of_prior
 from skmeta.learners.in_context._support import (
     bin_log_probability,
     class_log_probability,

@@ -1,7 +1,6 @@
 """Forms of cells, against NumPy and SciPy."""
 
 import numpy as np
-import pytest
 import torch
 from scipy.stats import rankdata
 
@@ -101,13 +100,3 @@ def test_a_row_whose_weight_is_no_whole_number_is_left_out_whole():
         others = np.arange(8) != i
         expected = describe(support[others], support[[i]], w=w[others])
         np.testing.assert_allclose(found[i][:, [2, 3]], expected[0][:, [2, 3]], atol=1e-12)
-
-
-@pytest.mark.parametrize("own", [True, False])
-def test_weights_are_repetitions(own):
-    support = np.round(draw(8, 3), 1)
-    support[1, 2] = np.nan
-    w = np.array([1, 2, 0, 3, 1, 1, 0, 2.0])
-    repeated = np.repeat(support, w.astype(int), 0)
-    found, expected = describe(support, w=w, own=own), describe(repeated, own=own)
-    np.testing.assert_allclose(found[w > 0], expected[np.r_[0, 1, 3, 6, 7, 8]], atol=1e-12)

@@ -59,21 +59,6 @@ def test_the_normal_kernel_is_that_of_a_gaussian_process():
     np.testing.assert_allclose(found[0, :, k, 0], expected, atol=1e-8)
 
 
-def test_weights_are_repetitions():
-    x, y = draw(8)
-    w = torch.tensor([[1.0, 2, 0, 3, 1, 1, 0, 2]], dtype=torch.float64)
-    repeated = [n.repeat_interleave(w[0].long(), 1) for n in (x, y)]
-    query, _ = draw(5, seed=1)
-    found, nearest, fitted = fit(describe(x, w), y, w)
-    expected, near, other = fit(describe(repeated[0]), repeated[1])
-    first = [0, 1, 3, 6, 7, 8]
-    torch.testing.assert_close(found[:, w[0] > 0], expected[:, first])
-    torch.testing.assert_close(nearest[:, w[0] > 0], near[:, first])
-    asked = describe(x, w, query)
-    for a, b in zip(predict_experts(fitted, asked), predict_experts(other, asked), strict=True):
-        torch.testing.assert_close(a, b)
-
-
 @pytest.mark.parametrize("n", [2, 60])
 def test_experts_know_what_each_is_made_for(n):
     """A line, a wave and a threshold among noise: the best expert is right about each."""

@@ -61,16 +61,6 @@ def test_the_line_is_a_mixture_of_ridge_regressions(weights):
     np.testing.assert_allclose(found[0], np.einsum("g,gpc->pc", chance, coef), atol=1e-8)
 
 
-def test_weights_are_repetitions():
-    x, y = draw(8)
-    w = torch.tensor([[1.0, 2, 0, 3, 1, 1, 0, 2]], dtype=torch.float64)
-    several = [n.repeat_interleave(w[0].long(), 1) for n in (x, y)]
-    found, coef = _fit(describe(x, w), y, w)
-    expected, other = _fit(describe(several[0]), several[1], torch.ones_like(several[0][..., 0]))
-    torch.testing.assert_close(found[:, w[0] > 0], expected[:, [0, 1, 3, 6, 7, 8]])
-    torch.testing.assert_close(coef, other)
-
-
 @pytest.mark.parametrize("is_linear", [False, True])
 def test_the_share_of_a_regression_follows_the_evidence(is_linear):
     x, y = draw(60, c=1)

@@ -110,13 +110,6 @@ def test_rows_of_weight_zero_are_not_there(network, task):
     assert not torch.allclose(call(network, task, x=x, y=y), expected)
 
 
-def test_weights_are_repetitions(network, task):
-    times = torch.tensor([1, 2, 1, 1, 3, 1, 1, 1, 1, 2, 1])
-    repeated = {n: task[n].repeat_interleave(times, 1) for n in ("x", "y")}
-    w = times.double().expand(B, -1)
-    close(call(network, task, w=w), call(network, task, **repeated))
-
-
 def test_memory_predicts_as_one_call_does(network, task):
     memory = call(network, task, query=None)
     with torch.no_grad():
