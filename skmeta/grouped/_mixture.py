@@ -15,8 +15,15 @@ from typing import NamedTuple
 import numpy as np
 
 from skmeta._stacking import average_weights, mix, weight_grid
-from skmeta.grouped._cases import make_cases, some
-from skmeta.grouped.members import Conditioned, Member, Outputs, Table, losses_of
+from skmeta.grouped.members import (
+    Conditioned,
+    Member,
+    Outputs,
+    Table,
+    losses_of,
+    make_cases,
+    some,
+)
 
 # Steps of the grid from 0 to 1.
 _N_STEPS = 6

@@ -1,6 +1,7 @@
 """Mixed-effects models as functions on arrays: fit, condition on rows of groups, predict."""
 
 from skmeta.mixed._crossed import CrossedFit, fit_crossed
+from skmeta.mixed._groups import ConditionedGroups
 from skmeta.mixed._likelihood import (
     ClassRows,
     RowSums,
@@ -12,6 +13,5 @@ from skmeta.mixed._likelihood import (
     root_of_covariance,
 )
 from skmeta.mixed._model import EFFECTS, MixedModel, fit
-from skmeta.mixed._posterior import ConditionedGroups
 
 __all__ = []

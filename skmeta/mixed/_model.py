@@ -19,9 +19,8 @@ from scipy.linalg import block_diag
 
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
+from skmeta.mixed._groups import ConditionedGroups, batches_of_groups, group_statistics
 from skmeta.mixed._likelihood import ClassRows, RowSums
-from skmeta.mixed._posterior import ConditionedGroups
-from skmeta.mixed._statistics import batches_of_groups, group_statistics
 
 EFFECTS = ("auto", "intercept", "slopes", "correlated")
 # A column is constant within groups if less than this share of its variance is within groups.

@@ -9,9 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from skmeta.mixed import fit
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence, _marginal
+from skmeta.mixed._groups import ConditionedGroups
 from skmeta.mixed._likelihood import ClassRows, find_mode
 from skmeta.mixed._model import _batches
-from skmeta.mixed._posterior import ConditionedGroups
 
 
 def draw(n_classes, seed=0, n=30, q=3):

@@ -5,9 +5,8 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from skmeta.mixed import fit
+from skmeta.mixed._groups import ConditionedGroups, batches_of_groups, group_statistics
 from skmeta.mixed._model import content_order
-from skmeta.mixed._posterior import ConditionedGroups
-from skmeta.mixed._statistics import batches_of_groups, group_statistics
 
 SIZES = [1, 0, 3, 3, 12, 40, 2, 0, 7]
 

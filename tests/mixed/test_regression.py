@@ -9,7 +9,7 @@ from sleepstudy import load_sleepstudy
 from skmeta.mixed import _model, fit
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
-from skmeta.mixed._statistics import group_statistics
+from skmeta.mixed._groups import group_statistics
 
 
 def evidence_of(z, y, codes, shape):

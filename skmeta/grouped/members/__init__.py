@@ -42,5 +42,7 @@ from skmeta.grouped.members._rows import (
     canonical_order,
     deal_groups,
     deal_rows,
+    make_cases,
+    some,
 )
 from skmeta.grouped.members._trees import fit_rows, fit_trees

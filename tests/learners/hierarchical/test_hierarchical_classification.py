@@ -7,7 +7,7 @@ from scipy.linalg import block_diag
 from scipy.special import softmax
 
 from skmeta.learners.hierarchical._mixed_model import condition_mixed_model, predict_classes
-from skmeta.mixed._posterior import ConditionedGroups
+from skmeta.mixed._groups import ConditionedGroups
 
 
 def drawn_model(n_outputs, q=3):
