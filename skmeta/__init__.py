@@ -41,7 +41,6 @@ _ROOMS = {
 }
 _MODULES = (
     "backbones",
-    "backend",
     "bridges",
     "datasets",
     "exceptions",

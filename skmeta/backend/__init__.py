@@ -1,6 +1,6 @@
 """Devices, precision, functional networks and the execution of tasks.
 
-Names in ``__all__`` are for those who write a learner. The others are the package's own.
+Learners are given a ``Network``, ``Rows`` and ``TaskTensors``. All names are the package's own.
 """
 
 from skmeta.backend._adapter import (
@@ -25,8 +25,4 @@ from skmeta.backend._execution import MODES, Execution, one_thread_if_small
 from skmeta.backend._functional import Network, State, open_network
 from skmeta.backend._trees import tree_leaves, tree_map
 
-__all__ = [
-    "Network",
-    "Rows",
-    "TaskTensors",
-]
+__all__ = []
