@@ -236,7 +236,9 @@ class SearchStrategy:
             self._kinds += [frozenset(one) for one in configurations]
             if self._prior is not None and self._learned is not None:
                 Z = self._prior.encode(configurations, self._names)
-                self._learned.extend(self._surfaces(Z), Z)
+                F = self._surfaces(Z)
+                self._F = np.concatenate([self._F, F], axis=1)
+                self._learned.extend(F, Z)
             self._size += len(configurations)
         return range(start, self._size)
 
@@ -274,7 +276,8 @@ class SearchStrategy:
         n_nodes = _N_NODES * (1 + max(1, len({frozenset(c) for c in pool})))
         self._surfaces = SurfaceInterpolation(self._prior.surfaces_of, Z, n_nodes)
         weights = self._prior.task_weights, self._prior.pooled_weights
-        model = LearnedModels(self._surfaces.F, Z, *weights, _REMAINDERS, _NOISE)
+        self._F = self._surfaces.F
+        model = LearnedModels(self._F, Z, *weights, _REMAINDERS, _NOISE)
         # Past tasks that do not predict each other will not predict this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
 
@@ -330,10 +333,10 @@ class SearchStrategy:
     def _design(self, seen: Sequence[int]) -> int:
         available = self._available()
         if self._prior is not None and self._learned is not None:
-            F, weights = self._learned.F, self._prior.task_weights
-            if not seen:  # the best one on average, since the regret depends on the worst one too
-                return int(np.where(available, weights @ F, -np.inf).argmax())
-            return design_from_surfaces(F, weights, seen, available)
+            weights = self._prior.task_weights
+            if not seen:  # the best one on average; surfaces that are unsure are flat
+                return int(np.where(available, weights @ self._F, -np.inf).argmax())
+            return design_from_surfaces(self._learned.F, weights, seen, available)
         return design_of_least_variance(self._plain.X, seen, available)
 
     def _observations(self) -> "_Observations":
