@@ -276,7 +276,7 @@ class SearchStrategy:
         n_nodes = _N_NODES * (1 + max(1, len({frozenset(c) for c in pool})))
         self._surfaces = SurfaceInterpolation(self._prior.surfaces_of, Z, n_nodes)
         weights = self._prior.task_weights, self._prior.pooled_weights
-        self._F = self._surfaces.F
+        self._F: Array = self._surfaces.F
         model = LearnedModels(self._F, Z, *weights, _REMAINDERS, _NOISE)
         # Past tasks that do not predict each other will not predict this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
