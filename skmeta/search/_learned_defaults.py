@@ -43,7 +43,7 @@ Array = NDArray[np.float64]
 # Chosen on recorded searches, without the origin of the data set. Among more candidates, the
 # expected best is more often one whose surface is wrong.
 _N_DRAWN = 100
-_GAIN_SCALE = 2.0
+_GAIN_SCALE = 0.7
 _LEAST_UTILITY = 0.01  # below it, the estimator stays as given
 _CROSSED = (bool, int, float, tuple, np.number, type(None))
 _QUANTILES = (0.1, 0.9)

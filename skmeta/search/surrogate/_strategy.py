@@ -129,6 +129,7 @@ class SearchStrategy:
         self._names = frozenset(parameter_names(pool))
         self._encoding = Encoding.from_configurations(pool)
         X = self._encoding.transform(pool, self._names)
+        self._F: Array = np.empty((0, len(pool)))  # surfaces of past tasks
         self._learned = self._learn(pool)
         refit = _REFIT_ALONE if self._learned is None else _REFIT_BESIDE_OTHERS
         self._plain = PlainModel(X, self._encoding.groups, _PLAIN_LOG_WEIGHT, refit=refit)
@@ -276,7 +277,7 @@ class SearchStrategy:
         n_nodes = _N_NODES * (1 + max(1, len({frozenset(c) for c in pool})))
         self._surfaces = SurfaceInterpolation(self._prior.surfaces_of, Z, n_nodes)
         weights = self._prior.task_weights, self._prior.pooled_weights
-        self._F: Array = self._surfaces.F
+        self._F = self._surfaces.F
         model = LearnedModels(self._F, Z, *weights, _REMAINDERS, _NOISE)
         # Past tasks that do not predict each other will not predict this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
