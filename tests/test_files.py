@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import threading
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -66,18 +67,14 @@ def test_round_trip(path):
     record, tensors = read_tensor_file(str(path), FORM)
     assert record["fields"] == FIELDS
     assert record["format_version"] == 2
-    assert tensors.keys() == TENSORS.keys()
+    by_safetensors = load_file(path)
+    assert tensors.keys() == by_safetensors.keys() == TENSORS.keys()
     for name, expected in TENSORS.items():
         assert tensors[name].dtype == expected.dtype
+        assert tensors[name].flags.aligned
         assert not tensors[name].flags.writeable
         np.testing.assert_array_equal(tensors[name], expected)
-
-
-def test_it_is_a_safetensors_file(path):
-    found = load_file(path)
-    assert found.keys() == TENSORS.keys()
-    for name, expected in TENSORS.items():
-        np.testing.assert_array_equal(found[name], expected)
+        np.testing.assert_array_equal(by_safetensors[name], expected)
 
 
 def test_the_bytes_do_not_depend_on_order_or_layout(path, tmp_path):
@@ -85,11 +82,6 @@ def test_the_bytes_do_not_depend_on_order_or_layout(path, tmp_path):
     other["double"] = other["double"].astype(">f8")
     write_tensor_file(tmp_path / "other", FORM, dict(reversed(FIELDS.items())), other)
     assert (tmp_path / "other").read_bytes() == path.read_bytes()
-
-
-def test_arrays_are_aligned(path):
-    for tensor in read_tensor_file(path, FORM)[1].values():
-        assert tensor.flags.aligned
 
 
 @pytest.mark.parametrize(
@@ -236,42 +228,33 @@ def test_json_that_is_read():
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def test_a_failed_write_leaves_the_old_file(path):
+@pytest.mark.parametrize("reason", ["a value that is no bytes", "a full disk"])
+def test_a_failed_write_leaves_the_old_file(path, monkeypatch, reason):
     before = path.read_bytes()
-    with pytest.raises(TypeError, match="bytes-like"), atomic_writer(path) as file:
-        file.write("text")
+    if reason == "a full disk":
+        full = Mock(side_effect=OSError(28, "No space left on device"))
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            write_tensor_file(path, FORM, {}, {})
+    else:
+        with pytest.raises(TypeError, match="bytes-like"), atomic_writer(path) as file:
+            file.write("text")
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
-    def fail(descriptor):
-        raise OSError(28, "No space left on device")
-
-    before = path.read_bytes()
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space left on device"):
-        write_tensor_file(path, FORM, {}, {})
-    assert path.read_bytes() == before
-    assert os.listdir(path.parent) == [path.name]
-
-
-def test_a_folder_in_place_of_a_file(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "error", "match"),
+    [
+        ("folder", IsADirectoryError, r"is a folder\. Give the path of a file in it"),
+        ("none/file", FileNotFoundError, "Create it before 'file' is written to it"),
+    ],
+)
+def test_a_folder_in_place_of_a_file_and_a_missing_folder(tmp_path, name, error, match):
     (tmp_path / "folder").mkdir()
-    with (
-        pytest.raises(IsADirectoryError, match=r"is a folder\. Give the path of a file in it"),
-        atomic_writer(tmp_path / "folder"),
-    ):
+    with pytest.raises(error, match=match), atomic_writer(tmp_path / name):
         pass
     assert os.listdir(tmp_path) == ["folder"]
-
-
-def test_a_missing_folder(tmp_path):
-    with (
-        pytest.raises(FileNotFoundError, match="Create it before 'file' is written to it"),
-        atomic_writer(tmp_path / "none" / "file"),
-    ):
-        pass
     with pytest.raises(FileNotFoundError, match="Create it before saving a test as 'file'"):
         write_tensor_file(tmp_path / "none" / "file", FORM, {}, {})
 
