@@ -138,7 +138,7 @@ class _Run:
     ) -> None:
         self.objective, self.validate = objective, validate
         self.settings, self.rng, self.identity = settings, rng, identity
-        self.deadline = start_deadline()
+        self.deadline = _LIMIT.get()
         self.state = {n: v.detach().clone() for n, v in state.items()}
         # A state without tensors, such as ProtoNet's without a network, has nothing to learn.
         self.n_iterations = settings.n_iterations if state else 0
@@ -316,8 +316,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     """Limit the time of a meta-training within the context, from the beginning of the context on.
 
     The outer loop takes one step at least. As the end comes near, the schedule of the step size
-    reaches its end too. An estimate in closed form before the loop, of a mixed-effects model, has a
-    share of the time.
+    reaches its end too. An estimate before the loop, of a mixed-effects model, is not cut short.
 
     Parameters
     ----------
@@ -334,20 +333,3 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         _LIMIT.reset(token)
-
-
-def start_deadline(share: float = 1.0) -> Deadline | None:
-    """Return the deadline of a part of a meta-training.
-
-    Parameters
-    ----------
-    share : float, default=1.0
-        Share of the time after which this part ends.
-
-    Returns
-    -------
-    Deadline or None
-        None without a limit.
-    """
-    limit = _LIMIT.get()
-    return None if limit is None else limit._replace(seconds=share * limit.seconds)

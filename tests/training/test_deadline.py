@@ -6,7 +6,7 @@ import torch
 from builders import loop_settings
 
 from skmeta.exceptions import DivergenceWarning
-from skmeta.training import meta_train, start_deadline, time_limit
+from skmeta.training import meta_train, time_limit
 
 SETTINGS = loop_settings(n_iterations=6, optimizer="sgd", meta_lr=0.1, every=2)
 
@@ -41,19 +41,6 @@ def test_a_limit_ends_with_its_context():
     assert train()[1]["iteration"] == [2, 4, 6]
     with time_limit(0.0), time_limit(None):
         assert train()[1]["iteration"] == [2, 4, 6]
-
-
-def test_parts_of_a_meta_training_share_one_limit(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    assert start_deadline() is None
-    with time_limit(10.0):
-        now[0] += 6.0
-        # The first half of the time was for an estimate; the loop has what is left.
-        assert start_deadline(share=0.5).is_over()
-        assert not start_deadline().is_over()
-        now[0] += 5.0
-        assert start_deadline().is_over()
 
 
 def diverge_at(iteration):
