@@ -135,10 +135,10 @@ def intrusion(importer, imported):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_down(module):
-    found = []
+    upwards = []
     for name in skmeta_imports(module):
-        found += offences(module, name)
-    assert found == []
+        upwards += offences(module, name)
+    assert upwards == []
 
 
 def test_every_room_has_a_floor():
@@ -195,13 +195,13 @@ def test_no_circle(name_of):
 
 def test_rooms_are_entered_by_the_front():
     """A private module or package is imported in the package that it lies in, but by guests."""
-    found = {
+    intrusions = {
         (room(module), private)
         for module in MODULES
         for name in skmeta_imports(module)
         if (private := intrusion(module, name))
     }
-    assert found == GUESTS
+    assert intrusions == GUESTS
 
 
 def test_no_folder_has_too_many_modules():
@@ -258,54 +258,48 @@ def test_intrusions_are_seen():
 
 def test_heavy_packages_that_are_optional_are_imported_where_they_are_used():
     optional = {"matplotlib", "optuna", "pandas", "polars", "psycopg", "pyarrow"}
-    found = [
+    at_the_top = [
         (module, name)
         for module in MODULES
         for name, in_function in IMPORTS[module]
         if name.split(".")[0] in optional and not in_function
     ]
-    assert found == []
+    assert at_the_top == []
 
 
 def test_private_scikit_learn_is_imported_in_few_places():
     """A new version of scikit-learn may move what begins with an underscore."""
-    found = {
+    rooms = {
         room(module)
         for module in MODULES
         for name, _ in IMPORTS[module]
         if name.startswith("sklearn.") and any(part.startswith("_") for part in name.split("."))
     }
-    assert found <= {"_sklearn_compat"}
+    assert rooms <= {"_sklearn_compat"}
+
+
+TASK = "[[0.0], [1.0]], [0.0, 1.0]"
+FAMILY = "[[k] for k in range(6)], [.1, .5, .2, .9, .3, .4], groups=[0, 0, 0, 1, 1, 1]"
 
 
 @pytest.mark.parametrize(
-    "module", ["skmeta", "skmeta.tasks", "skmeta.priors", "skmeta.exceptions", "skmeta.datasets"]
-)
-def test_torch_is_not_imported(module):
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_the_front_door_opens_without_a_database():
-    code = "import sys, skmeta; sys.exit('sqlalchemy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("make", "fit"),
+    ("code", "heavy"),
     [
-        ("skmeta.MetaFewShotRegressor()", "fit([[0.0], [1.0]], [0.0, 1.0])"),
+        ("import skmeta", "torch"),
+        ("import skmeta.tasks", "torch"),
+        ("import skmeta.priors", "torch"),
+        ("import skmeta.exceptions", "torch"),
+        ("import skmeta.datasets", "torch"),
+        ("import skmeta", "sqlalchemy"),
+        ("import skmeta.plotting", "matplotlib"),
+        # The compiler of torch takes seconds, and closed forms do without it.
+        (f"import skmeta; skmeta.MetaFewShotRegressor().fit({TASK})", "torch._dynamo"),
         (
-            "skmeta.learners.HierarchicalLinear()",
-            "fit([[k] for k in range(6)], [.1, .5, .2, .9, .3, .4], groups=[0, 0, 0, 1, 1, 1])",
+            f"import skmeta.learners as m; m.HierarchicalLinear().fit({FAMILY})",
+            "torch._dynamo",
         ),
     ],
 )
-def test_closed_forms_do_without_the_compiler_of_torch(make, fit):
-    code = f"import sys, skmeta.learners; {make}.{fit}; sys.exit('torch._dynamo' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_plotting_is_imported_without_matplotlib():
-    code = "import sys, skmeta.plotting; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_heavy_packages_are_imported_when_they_are_needed(code, heavy):
+    command = [sys.executable, "-c", f"import sys; {code}; sys.exit({heavy!r} in sys.modules)"]
+    assert subprocess.run(command, check=False).returncode == 0
