@@ -34,6 +34,8 @@ _SQUARED_SCALES = (1.0, 2.0)
 _SIGNALS = (0.0, 0.1, 0.3, 1.0, 3.0)
 _LEAST_NOISE = 0.3
 _MAX_DEVIATION = 3.0  # of a feature from the mean of past data sets, in standard deviations
+# A past data set with more than twice the rows has no weight: what pays there may be too much here.
+_MORE_ROWS = float(np.log(2))
 _MIN_TASKS = 5  # with fewer tasks, leave-one-out errors say nothing
 
 
@@ -67,7 +69,8 @@ def weights_by_resemblance(
 ) -> Array:
     """Return the weights of past tasks, of shape (n_tasks,).
 
-    Tasks whose features are unknown have the mean weight.
+    Tasks whose features are unknown have the mean weight, and those with more than twice the rows
+    have none.
 
     Parameters
     ----------
@@ -80,9 +83,13 @@ def weights_by_resemblance(
     present : dict
         Features of the data set at hand; empty if unknown.
     """
-    n_tasks = len(past)
-    weights = np.full(n_tasks, 1 / max(1, n_tasks))
-    known = np.array([bool(present) and present.keys() <= of.keys() for of in past], dtype=bool)
+    limit = present.get("log_rows", np.inf) + _MORE_ROWS
+    fits = np.array([of.get("log_rows", 0.0) <= limit for of in past], dtype=bool)
+    if not fits.any():
+        fits[:] = True
+    n_tasks = int(fits.sum())
+    weights = fits / max(1, n_tasks)
+    known = fits & [bool(present) and present.keys() <= of.keys() for of in past]
     if known.sum() < _MIN_TASKS:
         return weights
     rows = np.array(
