@@ -18,7 +18,7 @@ Reference: Rasmussen and Williams (2006), Gaussian processes for machine learnin
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,6 +147,12 @@ class GaussianProcess(NamedTuple):
         standardised = self.kernel(self.inputs.encode(X), self.rows) @ self.dual
         return np.asarray(self.location + self.scale * standardised)
 
+    def log_parameters(self) -> np.ndarray:
+        """Return the logarithms (d + 2,) of the relevances, the noise and a."""
+        _, first = np.unique(self.inputs.owners(), return_index=True)
+        noise = max(self.kernel.noise - _LEAST_NOISE, _LEAST_NOISE)
+        return np.asarray(np.log(np.r_[self.kernel.relevance[first], noise, self.kernel.linear]))
+
     def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
         """Return quantiles (m, q) of the targets of rows (m, d): those of t distributions."""
         inputs = self.inputs.encode(X)
@@ -159,7 +165,9 @@ class GaussianProcess(NamedTuple):
         return np.asarray(self.predict(X)[:, None] + std[:, None] * stdtrit(self.total, levels))
 
 
-def fit_process(support: SupportSet, categories: Collection[int]) -> GaussianProcess:
+def fit_process(
+    support: SupportSet, categories: Collection[int], others: Sequence[GaussianProcess] = ()
+) -> GaussianProcess:
     """Fit a process.
 
     Parameters
@@ -168,6 +176,8 @@ def fit_process(support: SupportSet, categories: Collection[int]) -> GaussianPro
         The rows of a table, of positive weights.
     categories : collection of int
         Positions of the columns whose values are codes of categories.
+    others : sequence of GaussianProcess, default=()
+        Processes of parts of the rows, from whose kernels the search begins, too.
 
     Returns
     -------
@@ -180,7 +190,7 @@ def fit_process(support: SupportSet, categories: Collection[int]) -> GaussianPro
     location, scale = (float(unit) for unit in units)
     X, y, w = _part_of_rows(support, _ROWS_OF_FIT)
     targets = (y - location) / scale
-    kernel = Posterior(inputs.encode(X), targets, w, inputs.owners()).best_kernel()
+    kernel = Posterior(inputs.encode(X), targets, w, inputs.owners()).best_kernel(others)
     X, y, w = support
     rows, targets = inputs.encode(X), (y - location) / scale
     factor, noise = _factorise(kernel(rows, rows), kernel.noise / w)
@@ -274,13 +284,29 @@ class Posterior(NamedTuple):
         away = (log - mean) / spread
         return loss + 0.5 * away @ away, gradient + away / spread
 
-    def best_kernel(self) -> Kernel:
-        """Return the kernel of the largest density."""
+    def best_kernel(self, others: Sequence[GaussianProcess] = ()) -> Kernel:
+        """Return the kernel of the largest density.
+
+        With many columns, the density may have several maxima. The search begins at the means
+        beforehand, and again at the best kernel of other processes of these columns, if that is
+        better than what it found.
+        """
         start, _ = self.beforehand()
+        low, high = start - _REACH, start + _REACH
+        best = self._maximise(start, low, high)
+        logs = [other.log_parameters() for other in others]
+        logs = [log.clip(low, high) for log in logs if log.shape == start.shape]
+        if logs:
+            start = min(logs, key=lambda log: self(log)[0])
+            if self(start)[0] < self(best)[0]:
+                best = self._maximise(start, low, high)
+        return self.kernel(best)
+
+    def _maximise(self, start: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         options: dict[str, Any] = {"maxiter": _MOST_STEPS}
-        bounds = [(low, high) for low, high in zip(start - _REACH, start + _REACH, strict=True)]
+        bounds = list(zip(low, high, strict=True))
         best = minimize(self, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        return self.kernel(best.x)
+        return np.asarray(best.x)
 
 
 def _factorise(values: np.ndarray, noise: np.ndarray) -> tuple[Any, np.ndarray]:

@@ -22,7 +22,7 @@ Notation: n rows, k models, g shares that are tried, c classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -54,7 +54,8 @@ class Member(Protocol):
         """Return probabilities (n, c) of classes, or means (n,)."""
 
 
-Fit = Callable[[SupportSet], Member]
+# From rows, and models of the same kind of parts of these rows.
+Fit = Callable[[SupportSet, list[Any]], Member]
 
 
 class Mixture(NamedTuple):
@@ -145,7 +146,7 @@ def fit_mixture(
     best = "ridge" if "ridge" in fits and X.shape[1] > MOST_RELEVANCES else "prior"
     believed = np.array([name == best for name in names], float)
     shares, spread = believed, 1.0
-    rows, predicted = _predict_held_out(task, support, fits)
+    rows, predicted, models = _predict_held_out(task, support, fits)
     if len(rows):
         losses = _losses(support, n_classes, rows, predicted)
         grid = weight_grid(len(names), _N_STEPS if len(names) < 4 else _N_STEPS_OF_MANY)
@@ -161,7 +162,7 @@ def fit_mixture(
             without = _without_boosting(dict(zip(names, shares, strict=True)))
             mixed, others = losses(np.stack([shares, list(without.values())])).mean(1)
             spread = min(1.0, float(np.sqrt(mixed / others)))
-    members = {name: fit(support) for name, fit in fits.items()}
+    members = {name: fit(support, models[name]) for name, fit in fits.items()}
     return Mixture(members, dict(zip(names, shares.tolist(), strict=True)), spread)
 
 
@@ -181,20 +182,20 @@ def _choose_members(
     X, n_rows, fits = support.X, support.weight.sum(), dict[str, Fit]()
     is_wide = X.shape[1] > MOST_RELEVANCES and not categories and not np.isnan(X).any()
     if n_classes and (is_wide or n_rows >= _MANY_ROWS):
-        fits["ridge"] = lambda part: fit_ridge(part, n_classes, categories)
+        fits["ridge"] = lambda part, _: fit_ridge(part, n_classes, categories)
     if not n_classes and n_rows >= _LEAST_ROWS_OF_PROCESS:
-        fits["process"] = lambda part: fit_process(part, categories)
+        fits["process"] = lambda part, others: fit_process(part, categories, others)
     if n_rows >= _MANY_ROWS and n_classes <= MOST_CLASSES:
-        fits["boosting"] = lambda part: fit_boosting(part, n_classes)
+        fits["boosting"] = lambda part, _: fit_boosting(part, n_classes)
         if n_classes:
-            fits["forest"] = lambda part: fit_forest(part, n_classes)
+            fits["forest"] = lambda part, _: fit_forest(part, n_classes)
     return fits
 
 
 def _predict_held_out(
     task: AdaptedTask, support: SupportSet, fits: dict[str, Fit]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions (n,) of held-out rows, and their predictions (k, n) or (k, n, c)."""
+) -> tuple[np.ndarray, np.ndarray, dict[str, list[Any]]]:
+    """Return positions (n,) of held-out rows, their predictions (k, n[, c]), and the models."""
     (X, y, weight), n_classes = support, task.n_classes
     labels = torch.from_numpy(y if n_classes else np.zeros(len(y))).long()
     n_folds, folds = _N_FOLDS, range(_N_FOLDS)
@@ -203,6 +204,7 @@ def _predict_held_out(
     x, w = torch.from_numpy(X).double(), torch.from_numpy(weight).double()
     fold = divide_rows(x, labels, w, max(1, n_classes), n_folds).numpy()
     sets, predicted = [], []
+    models: dict[str, list[Any]] = {name: [] for name in fits}
     for k in folds:
         kept, held = fold != k, fold == k
         if n_classes:
@@ -211,12 +213,14 @@ def _predict_held_out(
         if held.any() and len(np.unique(y[kept])) > 1:
             part = SupportSet(*(v[kept] for v in support))
             sets.append(np.flatnonzero(held))
-            predicted.append([fit(part).predict(X[held]) for fit in fits.values()])
+            for name, fit in fits.items():
+                models[name].append(fit(part, []))
+            predicted.append([models[name][-1].predict(X[held]) for name in fits])
     if not sets:
-        return np.empty(0, int), np.empty(0)
+        return np.empty(0, int), np.empty(0), models
     own = task.predict_held_out(support, sets)
     both = [np.stack([p, *others]) for p, others in zip(own, predicted, strict=True)]
-    return np.concatenate(sets), np.concatenate(both, 1)
+    return np.concatenate(sets), np.concatenate(both, 1), models
 
 
 def _losses(

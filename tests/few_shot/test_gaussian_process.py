@@ -6,7 +6,7 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
-from skmeta.few_shot import MetaFewShotRegressor
+from skmeta.few_shot import MetaFewShotRegressor, _gaussian_process
 from skmeta.few_shot._gaussian_process import Inputs, Kernel, Posterior, fit_process
 from skmeta.few_shot._support import SupportSet
 
@@ -167,3 +167,22 @@ def test_extreme_rows_and_a_kernel_that_is_almost_singular():
     kernel = Posterior(X, np.sin(X[:, 0]), np.ones(40), np.zeros(1, int)).best_kernel()
     assert isinstance(kernel, Kernel)
     assert np.isfinite(fit_process(support(X, np.sin(X[:, 0])), ()).predict(X)).all()
+
+
+def test_the_search_begins_at_kernels_of_other_processes_too(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 6))
+    rows = support(X, np.sin(2 * X[:, 0]) + 0.01 * rng.normal(size=80))
+    good = fit_process(rows, ())
+    log = good.log_parameters()
+    assert log[0] == max(log[:6])
+    np.testing.assert_allclose(np.exp(log[:6]), good.kernel.relevance)
+    monkeypatch.setattr(_gaussian_process, "_MOST_STEPS", 1)
+    new = rng.normal(size=(200, 6))
+
+    def error(*others):
+        return np.mean((fit_process(rows, (), others).predict(new) - np.sin(2 * new[:, 0])) ** 2)
+
+    assert error() > 2 * error(good)
+    other_columns = fit_process(rows._replace(X=X[:, :5]), ())
+    assert error(other_columns) == error()
