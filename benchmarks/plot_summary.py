@@ -31,7 +31,6 @@ SCIKIT_LEARN = {
     "svc": "SVC",
     "forest": "random forest",
     "boosting": "gradient boosting",
-    "3-nn": "3 nearest neighbours",
     "5-nn": "5 nearest neighbours",
     "bayes": "naive Bayes",
     "process": "Gaussian process",

@@ -215,7 +215,7 @@ class CovarianceShape:
         moved = (flat * score[:, None]).sum(0) * square
         if r == 0:
             return scale_part, moved
-        there = np.broadcast_to(self.varies[:, None], (j, q, r)).astype(float).ravel()
+        is_free = np.broadcast_to(self.varies[:, None], (j, q, r)).astype(float).ravel()
         # t = F' r, W F and F' W F, with one block for each pair of predictors.
         t = (scores[:, :, None] @ factor)[:, :, 0]  # (G, j, r)
         right = _einsum("gcidk,dkb->gcidb", weights, factor)
@@ -224,7 +224,7 @@ class CovarianceShape:
         across = _einsum("gci,gcidk,gdb->cidkb", scores, weights, t)
         across += _einsum("gci,gcidb,gdk->cidkb", scores, right, scores)
         across -= _einsum("gcidk,gcidb->cidkb", weights, right)
-        across = across.reshape(j * q, -1) * square[:, None] * there
+        across = across.reshape(j * q, -1) * square[:, None] * is_free
 
         fisher = _einsum("gcidk,gcadb->ciadkb", weights, inner)
         fisher += _einsum("gcidb,gdkca->ciadkb", right, right)
@@ -232,11 +232,11 @@ class CovarianceShape:
         observed += _einsum("gci,gdk,gcadb->ciadkb", scores, scores, inner)
         turned = _einsum("gca,gdk,gcidb->ciadkb", t, scores, right)
         factor_part = observed + turned + turned.transpose(3, 4, 5, 0, 1, 2) - fisher
-        factor_part = factor_part.reshape(j * q * r, j * q * r) * there * there[:, None]
+        factor_part = factor_part.reshape(j * q * r, j * q * r) * is_free * is_free[:, None]
 
         factor_moved = _einsum("gcidk,gdb->cidkb", weights, t)
         factor_moved += _einsum("gcidb,gdk->cidkb", right, scores)
-        factor_moved = factor_moved.reshape(j * q, -1) * there
+        factor_moved = factor_moved.reshape(j * q, -1) * is_free
         whole = np.block([[scale_part, across], [across.T, factor_part]])
         return whole, np.hstack([moved, factor_moved])
 
@@ -245,7 +245,7 @@ class CovarianceShape:
         scales, factor = self.unpack(parameters)
         scale_part = scales * self.varies
         scale_part[:, 0] = 0.0
-        there = np.broadcast_to(self.varies[:, None], factor.shape).astype(float)
+        is_free = np.broadcast_to(self.varies[:, None], factor.shape).astype(float)
         gradient = np.concatenate([scale_part.ravel(), factor.ravel()])
-        curvature = np.concatenate([scale_part.ravel(), there.ravel()])
+        curvature = np.concatenate([scale_part.ravel(), is_free.ravel()])
         return self.shrinkage * gradient, self.shrinkage * curvature

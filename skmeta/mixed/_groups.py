@@ -38,13 +38,13 @@ class Batch(NamedTuple):
         Numbers of the groups.
     rows : ndarray of shape (g, n), int64
         Positions of their rows; padding repeats one.
-    there : ndarray of shape (g, n)
+    mask : ndarray of shape (g, n)
         1 for rows, and 0 for padding.
     """
 
     groups: np.ndarray
     rows: np.ndarray
-    there: np.ndarray
+    mask: np.ndarray
 
 
 def batches_of_groups(codes: np.ndarray, n_values: int = 1) -> Iterator[Batch]:
@@ -73,9 +73,9 @@ def batches_of_groups(codes: np.ndarray, n_values: int = 1) -> Iterator[Batch]:
         last = min(int(np.searchsorted(sorted_sizes, longest, side="right")), first + most)
         groups = by_size[first:last]
         position = np.arange(int(sorted_sizes[last - 1]))
-        there = position < sizes[groups, None]
+        mask = position < sizes[groups, None]
         yield Batch(
-            groups, order[starts[groups, None] + np.where(there, position, 0)], there.astype(float)
+            groups, order[starts[groups, None] + np.where(mask, position, 0)], mask.astype(float)
         )
         first = last
 
@@ -102,8 +102,8 @@ def group_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_groups: 
     q = z.shape[1]
     shapes = (q, q), (q,), (), ()
     sums = RowSums(*(np.zeros((n_groups, *shape)) for shape in shapes))
-    for groups, rows, there in batches_of_groups(codes, q):
-        for whole, part in zip(sums, RowSums.from_rows(z[rows], y[rows], there), strict=True):
+    for groups, rows, mask in batches_of_groups(codes, q):
+        for whole, part in zip(sums, RowSums.from_rows(z[rows], y[rows], mask), strict=True):
             whole[groups] = part
     return sums
 
@@ -168,8 +168,8 @@ class ConditionedGroups(NamedTuple):
         z = np.vstack([self.z[known], np.zeros((len(empty), self.z.shape[1]))])
         y = np.append(self.y[known], np.zeros(len(empty), self.y.dtype))
         w = np.append(self.w[known], np.zeros(len(empty)))
-        for part, rows, there in batches_of_groups(np.append(position, empty), self._n_values):
-            yield Posterior(part, *self._moments(z[rows], y[rows], there * w[rows]))
+        for part, rows, mask in batches_of_groups(np.append(position, empty), self._n_values):
+            yield Posterior(part, *self._moments(z[rows], y[rows], mask * w[rows]))
 
     def _moments(
         self, z: np.ndarray, y: np.ndarray, w: np.ndarray

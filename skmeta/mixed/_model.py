@@ -185,7 +185,7 @@ def _batches(
         return [group_statistics(z, y, codes, int(codes.max()) + 1)]
     indicators = np.eye(n_classes)
     batches = batches_of_groups(codes, z.shape[1] * n_classes)
-    return [ClassRows(z[rows], indicators[y[rows]], there) for _, rows, there in batches]
+    return [ClassRows(z[rows], indicators[y[rows]], mask) for _, rows, mask in batches]
 
 
 def _varies(z: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -32,6 +32,14 @@ def test_the_docstring_lists_each_parameter(name):
     assert sorted(documented) == sorted(cls._get_param_names())
 
 
+def test_a_constructor_is_short():
+    n = {name: len(cls._get_param_names()) for name, cls in OURS.items()}
+    assert n["HierarchicalLinear"] <= 8
+    assert n["ProtoNet"] <= 22
+    assert n["MAML"] <= 28
+    assert max(n.values()) <= 30
+
+
 def test_options_are_tuned_and_cloned_as_parameters_are():
     learner = MAML(validation=Validation(0.2, patience=3))
     cloned = clone(learner).set_params(validation__patience=5)

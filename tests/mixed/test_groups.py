@@ -60,13 +60,13 @@ def test_a_fit_that_starts_from_another_ends_near_one_from_scratch(n_classes):
 def test_batches_have_each_row_of_each_group_once():
     codes = np.random.default_rng(0).permutation(np.repeat(np.arange(9), SIZES))
     seen = []
-    for groups, rows, there in batches_of_groups(codes):
-        sizes = there.sum(1)
+    for groups, rows, mask in batches_of_groups(codes):
+        sizes = mask.sum(1)
         assert sizes.min() >= 1
         assert sizes.max() <= 1.5 * sizes.min() + 1
         own = codes[rows] == groups[:, None]
         assert own.all()
-        seen.append(rows[there > 0])
+        seen.append(rows[mask > 0])
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(len(codes)))
 
 
