@@ -194,7 +194,8 @@ class MetaPrior(Immutable):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         is_reference = "tensors" not in state
-        prior = dereference(type(self), state) if is_reference else _rebuild(**state)
+        cls = type(self)
+        prior = dereference(cls, state) if is_reference else _rebuild(**state, cls=cls)
         vars(self).update(vars(prior))
 
     def __eq__(self, other: object) -> bool:
@@ -416,7 +417,7 @@ def _rebuild(
     tensors: Mapping[str, np.ndarray],
     fields: Mapping[str, Any],
     module: Any,
-    cls: type[Prior] = MetaPrior,  # type: ignore[assignment]
+    cls: type[Prior],
 ) -> Prior:
     arguments = dict(fields)
     user_module = arguments.pop("user_module")
