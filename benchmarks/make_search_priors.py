@@ -32,9 +32,9 @@ from recorded import add_file, open_history
 from search_tables import evaluations_needed, load_table, random_regret, tried_rows
 from tqdm import tqdm
 
-from skmeta.search import PastSearch, SearchPrior
+from skmeta.search import SearchPrior
 from skmeta.search.prior import _shipped as shipped
-from skmeta.search.record import dataset_features, features_at_rows
+from skmeta.search.record import PastSearch, dataset_features, features_at_rows
 from skmeta.search.space import relative_configuration
 from skmeta.search.surrogate._surfaces import winsorize_scores
 

@@ -42,8 +42,10 @@ import pandas as pd
 from resumable import read_lines, run_cells
 from scipy.special import gammaln
 
-from skmeta.search import PastSearch, SearchPrior, SearchStrategy
+from skmeta.search import SearchPrior
+from skmeta.search.record import PastSearch
 from skmeta.search.space import Encoding
+from skmeta.search.surrogate import SearchStrategy
 
 RESULTS = Path(__file__).parent / "results"
 KEYS = ("table", "task", "seed")

@@ -108,10 +108,10 @@ print("days:", report["task_weights"].round(2))
 # %%
 # Where are the good settings?
 # ----------------------------
-# Each line is a candidate, and dark ones are good. The ranges are wide, and good settings fill a
-# small part of them, which is where a search without history has to get to first.
+# Each point is a candidate. The ranges are wide, and good settings fill a small part of them, which
+# is where a search without history has to get to first.
 
-display.plot("parallel")
+display.plot("slice")
 plt.show()
 
 # %%

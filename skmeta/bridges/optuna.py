@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.search import SearchPrior, SearchStrategy
-from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, load_shipped
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.space import canonical_names, plain_value, predictor_name, short_names
+from skmeta.search.surrogate import SearchStrategy
 
 optuna = import_optional("optuna", "optuna")
 BaseSampler: Any = optuna.samplers.BaseSampler

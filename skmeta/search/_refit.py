@@ -1,7 +1,6 @@
 """Rules that choose the candidate to refit."""
 
 import math
-import pickle
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SkmetaWarning
+from skmeta.search.report import result_metric
 
 
 def best_within(limits: Mapping[str, float], *, metric: str | None = None) -> "BestWithin":
@@ -24,10 +24,10 @@ def best_within(limits: Mapping[str, float], *, metric: str | None = None) -> "B
         ``"fit_time"`` and ``"score_time"`` have an upper limit: the mean seconds in which the
         training part of a fold is fitted, and its test part is predicted and scored. Any other
         name is a key of ``scoring`` and has a lower limit, since greater is better for scorers.
-        :func:`neg_model_size` is a scorer for the size of the fitted model.
+        A scorer may measure anything, such as the size of the fitted model in the example.
     metric : str, default=None
-        Metric that is to be best, if the search has several: a key of ``scoring``. The search
-        maximises it.
+        Metric that is to be best, if the search has several: a key of ``scoring``, by default the
+        first. The search maximises it.
 
     Returns
     -------
@@ -43,45 +43,24 @@ def best_within(limits: Mapping[str, float], *, metric: str | None = None) -> "B
 
     Examples
     --------
+    >>> import pickle
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skmeta.search import MetaLearnedSearchCV, best_within, neg_model_size
+    >>> from skmeta.search import MetaLearnedSearchCV, best_within
     >>> X, y = load_iris(return_X_y=True)
+    >>> def neg_size(model, X, y):
+    ...     return -len(pickle.dumps(model))
     >>> search = MetaLearnedSearchCV(
     ...     DecisionTreeClassifier(random_state=0),
     ...     {"max_depth": [1, 2, 3, 4, 5, 6]},
     ...     n_iter="all",
-    ...     scoring={"accuracy": "accuracy", "size": neg_model_size},
+    ...     scoring={"accuracy": "accuracy", "size": neg_size},
     ...     refit=best_within({"size": -2100}, metric="accuracy"),
     ... ).fit(X, y)
     >>> search.best_params_["max_depth"] < 4
     True
     """
     return BestWithin(dict(limits), metric)
-
-
-def neg_model_size(estimator: Any, X: Any = None, y: Any = None) -> float:
-    """Return the size of a fitted model, as a scorer: minus the bytes of its pickle.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
-    X, y : object, default=None
-        Not used.
-
-    Returns
-    -------
-    float
-        Greater is better, that is, smaller models.
-
-    Examples
-    --------
-    >>> from sklearn.dummy import DummyClassifier
-    >>> neg_model_size(DummyClassifier().fit([[0], [1]], [0, 1])) < 0
-    True
-    """
-    return -float(len(pickle.dumps(estimator)))
 
 
 # Limits on what is not a score: the column of ``cv_results_``.
@@ -123,7 +102,7 @@ class BestWithin:
         ------
         ValueError
         """
-        _choose(metrics, self.metric, None)
+        result_metric([f"mean_test_{name}" for name in metrics], self.metric)
         known = [*_TIMES, *metrics]
         for name, limit in self.limits.items():
             if name not in known:
@@ -196,42 +175,3 @@ def check_refit(refit: Any, metrics: Collection[str]) -> None:
             f"callable to refit. scoring returns the metrics {list(metrics)}, and refit={refit!r} "
             "is none of them. Set refit to one of them, to a callable, or to False."
         )
-
-
-def result_metric(results: Mapping[str, Any], metric: str | None, default: Any = None) -> str:
-    """Return a metric of ``cv_results_``.
-
-    Parameters
-    ----------
-    results : dict
-    metric : str or None
-        The metric that the user named.
-    default : object, default=None
-        Used if the user named no metric and this is one.
-
-    Returns
-    -------
-    str
-        The only metric, if there is one.
-
-    Raises
-    ------
-    ValueError
-        If the metric is not in the results, or none is named and there are several.
-    """
-    prefix = "mean_test_"
-    metrics = [key.removeprefix(prefix) for key in results if key.startswith(prefix)]
-    return _choose(metrics, metric, default)
-
-
-def _choose(metrics: Collection[str], metric: str | None, default: Any) -> str:
-    metrics = list(metrics)
-    chosen = metric if metric is not None else default
-    if isinstance(chosen, str) and chosen in metrics:
-        return chosen
-    if metric is None and len(metrics) == 1:
-        return metrics[0]
-    given = "none was named" if metric is None else f"got metric={metric!r}"
-    raise ValueError(
-        f"The metrics of the search are {metrics}; {given}. Set metric to one of them."
-    )

@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._optional import import_optional
 from skmeta._progress import is_interactive, progress_bar
 from skmeta.search._arguments import Arguments
-from skmeta.search._refit import BestWithin, result_metric
+from skmeta.search._refit import BestWithin
 from skmeta.search._trials import Trial
-from skmeta.search.report import write_search_report
+from skmeta.search.report import result_metric, write_search_report
 from skmeta.search.space import Candidate, short_names, shown_value
 
 # No handler is added: without one, Python shows warnings only.
@@ -129,7 +129,8 @@ class ReportMethods:
         Parameters
         ----------
         metric : str, default=None
-            A key of `scoring`, if the search has several metrics. By default that of `refit`.
+            A key of `scoring`, if the search has several metrics. By default that of `refit`, or
+            the first.
 
         Returns
         -------
@@ -152,13 +153,12 @@ class ReportMethods:
         ImportError
             If pandas is not installed.
         ValueError
-            If the metric is not among those of the search, or has to be named.
+            If the metric is not among those of the search.
         """
         check_is_fitted(self, "cv_results_")
         pandas = import_optional("pandas", "history")
         results = self.cv_results_
-        wanted = getattr(self.refit, "metric", self.refit)
-        chosen = result_metric(results, metric, default=wanted)
+        chosen = result_metric(results, metric, self.refit)
         candidates = results["params"]
         n_folds = results.get("n_folds", self.n_splits_)
         columns = {
@@ -186,9 +186,8 @@ class ReportMethods:
     def report(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
         """Write an HTML page about the search: one file that loads nothing from elsewhere.
 
-        It shows the best parameters as code, the progress, a leaderboard that can be sorted and
-        filtered, the importance of the parameters, the scores along each of them, what past
-        searches contributed, and versions.
+        It shows the best parameters as code, the progress, the leaderboard, the importance of the
+        parameters, the scores along each of them, what past searches contributed, and versions.
 
         Parameters
         ----------

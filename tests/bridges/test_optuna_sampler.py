@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.bridges.optuna import PriorSampler, _draw, _share
-from skmeta.search import PastSearch, SearchHistory, SearchPrior
+from skmeta.search import SearchHistory, SearchPrior
+from skmeta.search.record import PastSearch
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 BEST_C, BEST_GAMMA = 10.0, 0.01

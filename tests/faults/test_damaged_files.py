@@ -19,7 +19,8 @@ from safetensors.numpy import load
 
 from skmeta.exceptions import CheckpointError, PriorError
 from skmeta.priors import MetaPrior
-from skmeta.search import PastSearch, SearchPrior
+from skmeta.search import SearchPrior
+from skmeta.search.record import PastSearch
 from skmeta.training import meta_train
 
 if os.name == "nt":

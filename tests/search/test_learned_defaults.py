@@ -15,8 +15,9 @@ from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta.exceptions import PriorError, SearchSpaceError
-from skmeta.search import PastSearch, SearchHistory, SearchPrior, learned_defaults
+from skmeta.search import SearchHistory, SearchPrior, learned_defaults
 from skmeta.search._learned_defaults import _cross
+from skmeta.search.record import PastSearch
 
 X, y = load_iris(return_X_y=True)
 KEYS = ["metric", "gain", "low", "high", "better_on", "n_datasets"]

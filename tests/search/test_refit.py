@@ -11,9 +11,13 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.exceptions import SkmetaWarning
-from skmeta.search import MetaLearnedSearchCV, best_within, neg_model_size
+from skmeta.search import MetaLearnedSearchCV, best_within
 
 X, y = load_iris(return_X_y=True)
+
+
+def neg_size(model, X, y):
+    return -len(pickle.dumps(model))
 
 
 TIMED = {
@@ -62,7 +66,7 @@ def test_a_leaderboard_shows_the_front():
 @pytest.mark.parametrize("kind", [MetaLearnedSearchCV, GridSearchCV])
 def test_the_smallest_model_that_is_good_enough(kind):
     tree = DecisionTreeClassifier(random_state=0)
-    scoring = {"accuracy": "accuracy", "size": neg_model_size}
+    scoring = {"accuracy": "accuracy", "size": neg_size}
     grid = {"max_depth": [1, 2, 3, 4, 5]}
     settings = {"n_iter": "all"} if kind is MetaLearnedSearchCV else {}
     found = kind(tree, grid, scoring=scoring, refit=False, **settings).fit(X, y)

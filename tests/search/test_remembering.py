@@ -27,10 +27,10 @@ from skmeta.exceptions import (
 )
 from skmeta.search import (
     MetaLearnedSearchCV,
-    PastSearch,
     SearchHistory,
     SearchPrior,
 )
+from skmeta.search.record import PastSearch
 
 
 def test_a_finished_search_is_not_evaluated_again(iris, counted, path):

@@ -1,6 +1,6 @@
 """Plot a finished search: its progress, its parameters and their importance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,23 +14,22 @@ from skmeta.search.report._incumbent import (
     ExpectedIncumbent,
     draw_incumbent,
     expected_incumbent,
-    finite_or_nan,
 )
-from skmeta.search.report._parameters import draw_importance, draw_parallel, draw_slices
+from skmeta.search.report._parameters import draw_importance, draw_slices
 from skmeta.search.space import short_names
 
 Array = NDArray[np.float64]
 
-_KINDS = ("incumbent", "parallel", "importance", "slice")
+_KINDS = ("incumbent", "importance", "slice")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SearchDisplay:
-    """Best score of a search over the evaluations, or its parameters and what they do.
+    """Best score of a search over the evaluations, or what its parameters do.
 
     It draws :class:`~skmeta.search.MetaLearnedSearchCV` and every search of scikit-learn. Create a
-    display with :meth:`from_estimator`. Draw it again, or draw the other
-    kind of picture, with :meth:`plot`.
+    display with :meth:`from_estimator`. Draw it again, or draw another kind of picture, with
+    :meth:`plot`.
 
     Parameters
     ----------
@@ -108,9 +107,9 @@ class SearchDisplay:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        self.scores = finite_or_nan(self.scores)
+        self.scores = _finite_or_nan(self.scores)
         self.sources = None if self.sources is None else [str(one) for one in self.sources]
-        self.reference = None if self.reference is None else finite_or_nan(self.reference)
+        self.reference = None if self.reference is None else _finite_or_nan(self.reference)
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -184,18 +183,19 @@ class SearchDisplay:
             If ``metric`` or ``kind`` is unknown.
         """
         check_is_fitted(search, "cv_results_")
-        _check_kind(kind)
         results = search.cv_results_
-        if metric is None and isinstance(search.refit, str):
-            metric = search.refit
-        column = metric_of(results, metric)
+        column = result_metric(results, metric, search.refit)
         keep = _most_resources(results)
+        if hasattr(reference, "cv_results_"):
+            others = reference.cv_results_
+            scores = others[f"mean_test_{result_metric(others, column)}"]
+            reference = np.asarray(scores, dtype=float)[_most_resources(others)]
         display = cls(
             scores=np.asarray(results[f"mean_test_{column}"], dtype=float)[keep],
             params=[results["params"][i] for i in keep],
             sources=[results["source"][i] for i in keep] if "source" in results else None,
-            reference=_reference_scores(reference, column),
-            metric_name=_metric_name(search, metric) or column,
+            reference=reference,
+            metric_name=_metric_name(search, column),
             name=type(search).__name__ if name is None else name,
         )
         return display.plot(kind, ax, **plot_kw)
@@ -210,27 +210,25 @@ class SearchDisplay:
         show_points: bool = True,
         show_expected: bool = True,
         color: Any = None,
-        cmap: Any = "YlGnBu",
         parameters: Sequence[str] | None = None,
     ) -> Self:
         """Draw the display.
 
         Parameters
         ----------
-        kind : {"incumbent", "parallel", "importance", "slice"}, default="incumbent"
+        kind : {"incumbent", "importance", "slice"}, default="incumbent"
             ``"incumbent"`` draws the best score over the evaluations. Each candidate is a point in
             the colour of its source. A dashed line is the expected best score of the same number
             of evaluations in random order, and a band holds 80% of the orders. Low scores are
             triangles at the edge of the axis.
-            ``"parallel"`` draws one axis per parameter and one line per candidate, in the colour
-            of its score, with the best candidate on top. An axis is logarithmic if its values span
-            two decades or more. Parameters that never vary are left out. *not set* is a parameter
-            that the candidate's sub-space does not have.
             ``"importance"`` draws one bar per parameter: the share of the variance of the score
             that it accounts for, alone or with others.
             It is computed with a Gaussian process that is fitted to the scores.
-            ``"slice"`` draws the scores of the candidates along each parameter that varies. The
-            best candidate is a star. Low scores are triangles at the edge.
+            ``"slice"`` draws the scores of the candidates along each parameter that varies. An
+            axis is logarithmic if its values span a decade or more. Values that are not all
+            numbers are drawn at equal distances; *not set* is a parameter that the candidate's
+            sub-space does not have. The best candidate is a star. Low scores are triangles at the
+            edge.
         ax : matplotlib Axes, array of them, or None, default=None
             Where to draw; for kind ``"slice"``, one per parameter. None makes a figure.
         show_points : bool, default=True
@@ -240,8 +238,6 @@ class SearchDisplay:
         color : color or None, default=None
             Colour of the incumbent, for kind ``"incumbent"``, so that several searches can be
             drawn on the same axes. None takes black, or another colour if the axes have lines.
-        cmap : str or matplotlib Colormap, default="YlGnBu"
-            Colours of the scores, for kind ``"parallel"``; low scores share one colour.
         parameters : sequence of str or None, default=None
             Parameters for kind ``"slice"``, by their names or by the ends of these. None takes
             all that vary.
@@ -257,32 +253,46 @@ class SearchDisplay:
             If ``kind`` or a parameter is unknown, or fewer than six candidates have a score and
             the kind is ``"importance"``.
         """
-        _check_kind(kind)
         if kind == "incumbent":
             self.ax_ = draw_incumbent(self, ax, show_points, show_expected, color)
-        elif kind == "parallel":
-            self.ax_ = draw_parallel(ax, self.params, self.scores, self.metric_name, cmap)
         elif kind == "slice":
             self.ax_ = draw_slices(ax, self.params, self.scores, parameters, self.metric_name)
-        else:
+        elif kind == "importance":
             labels = short_names(dict.fromkeys(name for params in self.params for name in params))
             self.ax_ = draw_importance(ax, self.importance, labels)
+        else:
+            raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
         self.figure_ = np.ravel(self.ax_)[0].figure
         return self
 
 
-def _check_kind(kind: str) -> None:
-    if kind not in _KINDS:
-        raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
+def result_metric(results: Iterable[str], metric: str | None = None, refit: Any = None) -> str:
+    """Return the metric of a search that is meant.
 
+    Parameters
+    ----------
+    results : iterable of str
+        Keys of ``cv_results_``.
+    metric : str or None
+        The metric that the user named.
+    refit : object, default=None
+        The parameter of the search. It names the metric if the user does not; otherwise it is the
+        first one.
 
-def metric_of(cv_results: Any, metric: str | None) -> str:
-    """Check the name of a metric of a search; None returns the first metric."""
-    known = [str(key)[10:] for key in cv_results if str(key).startswith("mean_test_")]
+    Raises
+    ------
+    ValueError
+        If the search does not have the metric.
+    """
+    known = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
+    own = getattr(refit, "metric", refit)
     if metric is None:
-        return known[0]
+        metric = own if isinstance(own, str) and own in known else known[0]
     if metric not in known:
-        raise ValueError(f"metric must be one of the search's metrics, {known}, got {metric!r}.")
+        raise ValueError(
+            f"The metrics of the search are {known}; got metric={metric!r}. Set metric to one of "
+            "them."
+        )
     return metric
 
 
@@ -294,23 +304,18 @@ def _most_resources(cv_results: Any) -> NDArray[np.intp]:
     return np.flatnonzero(resources == resources.max())
 
 
-def _reference_scores(reference: Any, metric: str) -> Any:
-    """Return the scores of a fitted search; an array is returned as it is."""
-    results = getattr(reference, "cv_results_", None)
-    if results is None:
-        return reference
-    scores = results[f"mean_test_{metric_of(results, metric)}"]
-    return np.asarray(scores, dtype=float)[_most_resources(results)]
-
-
-def _metric_name(search: Any, metric: str | None) -> str | None:
-    """Return the name of a search's scores, or None if it is unknown."""
-    if metric not in (None, "score"):
+def _metric_name(search: Any, metric: str) -> str:
+    """Return the name of a search's scores, which scikit-learn calls "score" if it is the only."""
+    if metric != "score":
         return metric
-    if isinstance(search.scoring, str):
-        return search.scoring
     if search.scoring is not None:
-        return getattr(search.scoring, "__name__", None)
+        return str(getattr(search.scoring, "__name__", search.scoring))
     if is_classifier(search):
         return "accuracy"
-    return "R²" if is_regressor(search) else None
+    return "R²" if is_regressor(search) else metric
+
+
+def _finite_or_nan(scores: Any) -> Array:
+    values = np.array(scores, dtype=np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return values

@@ -126,13 +126,6 @@ def expected_incumbent(scores: Array) -> ExpectedIncumbent:
     return curves
 
 
-def finite_or_nan(scores: Any) -> Array:
-    """Return scores as floats, with NaN for those that are not finite."""
-    values = np.array(scores, dtype=np.float64)
-    values[~np.isfinite(values)] = np.nan
-    return values
-
-
 def score_floor(scores: Array) -> float:
     """Return the lowest score to draw: lower ones would compress the rest of the picture."""
     finite = scores[np.isfinite(scores)]

@@ -1,4 +1,4 @@
-"""The report of a search: one HTML file that loads nothing, and runs no script but its own."""
+"""The report of a search: one HTML file that loads nothing and runs no script."""
 
 import base64
 import hashlib
@@ -20,11 +20,24 @@ from skmeta._optional import import_optional
 from skmeta._validation import count
 from skmeta.search.prior import JointPrior
 from skmeta.search.report._code import code_of_best
-from skmeta.search.report._display import SearchDisplay, metric_of
+from skmeta.search.report._display import SearchDisplay
 from skmeta.search.space import signature
 
 _PACKAGES = ("scikit-learn", "numpy", "scipy")
 _MOST_TASKS, _MOST_SLICES = 8, 6
+_CAPTIONS = {
+    "incumbent": "Every candidate in the order of evaluation, and the best score so far. The "
+    "dashed line is not another search: it is the best score so far if these same candidates came "
+    "in random order, on average over all orders, and the band holds 80% of the orders. It may lie "
+    "above the search's own line, since late candidates, which the search found by the scores of "
+    "the early ones, come early in many orders.",
+    "importance": "Importance: the share of the variance of the expected scores of the candidates "
+    "that a parameter accounts for, alone or with others. It is computed with a Gaussian process "
+    "that was fitted to the scores of this search. Very low scores are raised, so that they do not "
+    "hide the differences between good ones.",
+    "slice": "Scores of the candidates along each parameter. The other parameters differ, too. The "
+    "star is the best candidate.",
+}
 
 
 def write_search_report(search: Any, path: str | os.PathLike[str], title: str | None) -> Path:
@@ -48,65 +61,41 @@ def write_search_report(search: Any, path: str | os.PathLike[str], title: str | 
     if title is None:
         dataset = "" if search.dataset is None else f" on {search.dataset}"
         title = f"{_describe_estimator(search)}{dataset}"
-    page = _render(title, _sections(search))
-    with atomic_writer(target) as file:
-        file.write(page.encode())
-    return target
-
-
-def _render(title: str, main: Markup) -> str:
-    style, script = _asset("report.css"), _asset("report.js")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
-        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    )
+    style = (files("skmeta.search.report") / "assets" / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="generator", content="skmeta"),
         tag("title", f"{title}: search report"),
         tag("style", Markup(style)),
     )
-    body = tag(
-        "body",
-        tag("header", tag("h1", title)),
-        tag("main", main),
-        tag("script", Markup(script)),
-    )
-    return "<!DOCTYPE html>\n" + tag("html", head, body, lang="en") + "\n"
-
-
-def _asset(name: str) -> str:
-    text = (files("skmeta.search.report") / "assets" / name).read_text(encoding="utf-8")
-    assert "</" not in text  # it would end its element
-    return text
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
-
-
-# -- sections --------------------------------------------------------------------------------------
+    body = tag("body", tag("h1", title), tag("main", _sections(search)))
+    page = f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    with atomic_writer(target) as file:
+        file.write(page.encode())
+    return target
 
 
 def _sections(search: Any) -> Markup:
     plt = import_optional("matplotlib.pyplot", "plot")
-    wanted = getattr(search.refit, "metric", search.refit)
-    metric = metric_of(search.cv_results_, wanted if isinstance(wanted, str) else None)
-    frame = search.leaderboard(metric)
     with plt.ioff(), plt.rc_context({"svg.hashsalt": "skmeta", "figure.facecolor": "white"}):
-        display = SearchDisplay.from_estimator(search, metric=metric, name="")
+        display = SearchDisplay.from_estimator(search, name="")
+        frame = search.leaderboard()
+        leaderboard = frame.assign(candidate=frame.index + 1)[["candidate", *frame.columns]]
+        caption = f"All {len(frame)} candidates, the best one first."
         sections = {
             "Best candidate": _best(search, frame, display.metric_name),
-            "Progress": _progress(display),
-            "Leaderboard": _leaderboard(frame),
+            "Progress": _figure(display, "incumbent"),
+            "Leaderboard": _table(caption, leaderboard, "scroll wide"),
             "Parameters": _parameters(display),
             "What past searches contributed": _prior(search, frame),
-            "Versions": _facts(_versions()),
+            "Versions": _facts(
+                {"python": platform.python_version(), "skmeta": skmeta_version()}
+                | {name: version(name) for name in _PACKAGES}
+            ),
         }
     return join(
         _facts(_search_facts(search, display.metric_name)),
@@ -142,22 +131,11 @@ def _search_facts(search: Any, metric: str) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "skmeta": skmeta_version()}
-    return versions | {name: version(name) for name in _PACKAGES}
-
-
 def _best(search: Any, frame: Any, metric: str) -> Markup:
     at = int(getattr(search, "best_index_", frame.index[0]))
     best = frame.loc[at]
     if not math.isfinite(best["score"]):
         return tag("p", "No candidate has a score.")
-    code = tag(
-        "div",
-        tag("button", "Copy", type="button", hidden=True, aria_label="Copy the code"),
-        tag("pre", tag("code", code_of_best(search)), tabindex="0"),
-        class_="code",
-    )
     text = (
         f"Mean {metric} over the folds; its standard deviation over them is {best['std']:.3g}. "
         f"Candidate {at + 1} of {len(frame)}, tried as: {best['source']}."
@@ -166,35 +144,12 @@ def _best(search: Any, frame: Any, metric: str) -> Markup:
         "The best score of many candidates is optimistic. Score the refitted model on rows that "
         "the search has not seen."
     )
-    score = tag("p", f"{best['score']:.5g}", class_="score")
-    return join(score, tag("p", text), code, tag("p", warning, class_="quiet"))
-
-
-def _progress(display: SearchDisplay) -> Markup:
-    return _figure(
-        display,
-        f"Best {display.metric_name} so far after each of {len(display.scores)} candidates",
-        "Every candidate in the order of evaluation, and the best score so far. The dashed line is "
-        "not another search: it is the best score so far if these same candidates came in random "
-        "order, on average over all orders, and the band holds 80% of the orders. It may lie above "
-        "the search's own line, since late candidates, which the search found by the scores of "
-        "the early ones, come early in many orders.",
+    return join(
+        tag("p", f"{best['score']:.5g}", class_="score"),
+        tag("p", text),
+        tag("pre", tag("code", code_of_best(search)), tabindex="0"),
+        tag("p", warning, class_="quiet"),
     )
-
-
-def _leaderboard(frame: Any) -> Markup:
-    bar = tag(
-        "div",
-        tag("label", "Show rows with these words", for_="candidates-filter"),
-        tag("input", type="search", id="candidates-filter", autocomplete="off", spellcheck="false"),
-        tag("span", role="status", class_="quiet"),
-        class_="filter",
-        data_table="candidates",
-        hidden=True,
-    )
-    caption = f"All {len(frame)} candidates, the best one first."
-    numbered = frame.assign(candidate=frame.index + 1)[["candidate", *frame.columns]]
-    return join(bar, _table(caption, numbered, id="candidates", class_="sortable"))
 
 
 def _parameters(display: SearchDisplay) -> Markup:
@@ -202,31 +157,26 @@ def _parameters(display: SearchDisplay) -> Markup:
         names = display.importance.names[:_MOST_SLICES]
     except ValueError as error:
         return tag("p", str(error))
-    importance = _figure(
-        display.plot("importance"),
-        "Importance of each parameter",
-        "Importance: the share of the variance of the expected scores of the candidates that a "
-        "parameter accounts for, alone or with others. It is computed with a Gaussian process that "
-        "was fitted to the scores of this search. Very low scores are raised, so that they do not "
-        "hide the differences between good ones.",
-    )
-    slices = _figure(
-        display.plot("slice", parameters=names),
-        f"{display.metric_name} along each parameter",
-        "Scores of the candidates along each parameter. The other parameters differ, too. The star "
-        "is the best candidate.",
-    )
-    return join(importance, slices)
+    return join(_figure(display, "importance"), _figure(display, "slice", parameters=names))
 
 
 def _prior(search: Any, frame: Any) -> Markup:
+    """Return what past searches contributed, and what the candidates of each source achieved."""
+    scores = frame.sort_index()["score"]
+    is_new_best = scores > scores.cummax().shift(fill_value=-np.inf)
+    achieved = frame.sort_index().assign(is_new_best=is_new_best).groupby("source", sort=False)
+    columns = {"candidates": ("score", "size"), "best": ("score", "max"), "mean": ("score", "mean")}
+    columns["new best scores"] = ("is_new_best", "sum")
+    caption = "What the candidates of each source achieved."
+    sources = _table(caption, achieved.agg(**columns).reset_index())
     report, prior = search.prior_report_, search.prior_
     if prior is None or not report:
-        return join(tag("p", "No prior was used."), _sources(frame))
+        return join(tag("p", "No prior was used."), sources)
     text = (
-        f"After the last candidate, models that learned from past searches had "
-        f"{report['learned_weight']:.0%} of the weight, and the model without them the rest. "
-        "Models are weighted by how probable they made the scores of this search."
+        f"The prior was learned from {_describe_prior(prior)}. After the last candidate, models "
+        f"that learned from past searches had {report['learned_weight']:.0%} of the weight, and "
+        "the model without them the rest. Models are weighted by how probable they made the scores "
+        "of this search."
     )
     pandas = import_optional("pandas", "history")
     tasks = pandas.DataFrame(
@@ -237,33 +187,19 @@ def _prior(search: Any, frame: Any) -> Markup:
         "Past data sets that predict the scores of this search best: the probability of each, if "
         "this data set is like one of them."
     )
-    known = f"The prior was learned from {_describe_prior(prior)}."
-    return join(tag("p", known), tag("p", text), _sources(frame), _table(caption, likeliest))
+    return join(tag("p", text), sources, _table(caption, likeliest))
 
 
 def _describe_prior(prior: Any) -> str:
     if isinstance(prior, JointPrior):
         own, shipped = map(_describe_prior, prior.parts)
         return f"{own} (your own), and {shipped} (shipped with the package)"
-    n_searches, n_datasets = len(prior), len(set(prior.datasets))
     estimators = [name.replace("|", " or ") for name in prior.estimators if name]
     kinds = f" of {', '.join(estimators)}" if estimators else ""
     metrics = [metric for metric in getattr(prior, "metrics", ()) if metric]
     scored = f", scored by {', '.join(metrics)}" if metrics else ""
-    searches, datasets = count(n_searches, "past searches"), count(n_datasets, "data sets")
-    return f"{searches}{kinds} on {datasets}{scored}"
-
-
-def _sources(frame: Any) -> Markup:
-    """Return what the candidates of each source achieved."""
-    ordered = frame.sort_index()
-    scores = ordered["score"]
-    is_new_best = scores > scores.cummax().shift(fill_value=-np.inf)
-    achieved = ordered.assign(is_new_best=is_new_best).groupby("source", sort=False)
-    columns = {"candidates": ("score", "size"), "best": ("score", "max"), "mean": ("score", "mean")}
-    columns["new best scores"] = ("is_new_best", "sum")
-    caption = "What the candidates of each source achieved."
-    return _table(caption, achieved.agg(**columns).reset_index())
+    datasets = count(len(set(prior.datasets)), "data sets")
+    return f"{count(len(prior), 'past searches')}{kinds} on {datasets}{scored}"
 
 
 # -- parts of a page -------------------------------------------------------------------------------
@@ -274,20 +210,19 @@ def _facts(facts: Mapping[str, Any]) -> Markup:
     return tag("dl", join(*pairs), class_="facts")
 
 
-def _figure(display: SearchDisplay, label: str, caption: str) -> Markup:
-    """Return the picture of a display, which is closed."""
-    file = io.BytesIO()
-    display.figure_.savefig(file, format="svg", metadata={"Date": None})
-    import_optional("matplotlib.pyplot", "plot").close(display.figure_)
+def _figure(display: SearchDisplay, kind: str, **settings: Any) -> Markup:
+    """Return the picture of a display."""
+    file, figure = io.BytesIO(), display.plot(kind, **settings).figure_
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    import_optional("matplotlib.pyplot", "plot").close(figure)
     source = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return tag("figure", tag("img", src=source, alt=label), tag("figcaption", caption))
+    image = tag("img", src=source, alt=f"{display.metric_name}: {kind}")
+    return tag("figure", image, tag("figcaption", _CAPTIONS[kind]))
 
 
-def _table(caption: str, frame: Any, **attributes: Any) -> Markup:
-    """Return a table; the page's script sorts and filters one with an identifier."""
+def _table(caption: str, frame: Any, class_: str = "scroll") -> Markup:
     values = frame.itertuples(index=False, name=None)
     rows = [["-" if value != value else value for value in row] for row in values]  # "-" for NaN
+    content = table(caption, list(frame.columns), rows)
     # What scrolls must be reached with the keyboard.
-    class_ = "scroll wide" if attributes else "scroll"
-    content = table(caption, list(frame.columns), rows, **attributes)
     return tag("div", content, class_=class_, tabindex="0", role="group", aria_label=caption)

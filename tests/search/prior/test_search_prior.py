@@ -9,8 +9,9 @@ from sklearn.base import clone
 
 from skmeta._files import write_tensor_file
 from skmeta.exceptions import PriorError, SkmetaError
-from skmeta.search import PastSearch, SearchHistory, SearchPrior
+from skmeta.search import SearchHistory, SearchPrior
 from skmeta.search.prior import _file as prior_file
+from skmeta.search.record import PastSearch
 
 C = np.geomspace(1e-3, 1e3, 25)
 CONFIGURATIONS = tuple({"SVC.C": float(c), "SVC.kernel": k} for c in C for k in ("rbf", "poly"))

@@ -14,7 +14,6 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.plotting import SearchDisplay
-from skmeta.search.report._parameters import parameter_axes, round_ticks
 
 X, y = load_iris(return_X_y=True)
 FEW = np.array([0.5, np.nan, 0.9, 0.7, 0.9, np.nan])
@@ -154,7 +153,7 @@ def test_searches_are_compared_on_the_same_axes():
     assert lines[0].get_color() != lines[1].get_color()
 
 
-@pytest.mark.parametrize("kind", ["incumbent", "parallel", "slice"])
+@pytest.mark.parametrize("kind", ["incumbent", "slice"])
 def test_draws_on_the_axes_given(kind):
     figure, ax = plt.subplots()
     display = display_of(FEW)
@@ -164,7 +163,7 @@ def test_draws_on_the_axes_given(kind):
     assert display.plot(kind).ax_ is not ax
 
 
-@pytest.mark.parametrize("kind", ["incumbent", "parallel", "slice"])
+@pytest.mark.parametrize("kind", ["incumbent", "slice"])
 @pytest.mark.parametrize("scores", [[np.nan] * 3, [0.5] * 3, [0.5], [np.nan], [0.5, -np.inf]])
 def test_hard_cases_are_drawn(kind, scores):
     display = display_of(scores).plot(kind)
@@ -174,85 +173,14 @@ def test_hard_cases_are_drawn(kind, scores):
     assert np.isnan(display.incumbent).all() == (display.n_failed == len(scores))
 
 
-# -- parallel coordinates ----------------------------------------------------------------------
-
-
-def axes_of(*columns):
-    names = [f"p{k}" for k in range(len(columns))]
-    params = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-    return parameter_axes(params)
-
-
-def test_values_over_decades_are_spaced_by_their_logarithm():
-    log, linear = axes_of(np.logspace(-3, 3, 13), np.linspace(1, 10, 13))
-    np.testing.assert_allclose(log.positions, np.linspace(0, 1, 13), atol=1e-12)
-    np.testing.assert_allclose(linear.positions, np.linspace(0, 1, 13), atol=1e-12)
-    assert (0.5, "$10^{0}$") in [(round(place, 9), text) for place, text in log.ticks]
-
-
-def test_categories_are_ticks():
-    (axis,) = axes_of(["b", "a", "b", "a", "b"])
-    assert [text for _, text in axis.ticks] == ["a", "b"]
-    place = {text: place for place, text in axis.ticks}
-    np.testing.assert_array_equal(axis.positions, [place[text] for text in "babab"])
-
-
-def test_numbers_and_categories_may_share_an_axis():
-    (axis,) = axes_of(["scale", 0.001, "auto", 1.0, 0.1, None])
-    assert [text for _, text in axis.ticks] == ["None", "auto", "scale", "0.001", "0.1", "1"]
-    numbers = axis.positions[[1, 3, 4]]
-    assert numbers.min() > axis.positions[[0, 2, 5]].max()
-
-
-def test_conditional_spaces_show_what_is_not_set():
-    params = [
-        {"kernel": "rbf", "gamma": 0.1},
-        {"kernel": "linear"},
-        {"kernel": "rbf", "gamma": 10.0},
-        {"kernel": "poly", "gamma": 1.0, "degree": 3},
-    ]
-    _, gamma, degree = parameter_axes(params)
-    assert (gamma.ticks[0][1], degree.ticks[0][1]) == ("not set", "not set")
-    assert gamma.positions[1] < gamma.positions[[0, 2, 3]].min()
-
-
-def test_masked_parameters_of_a_fitted_search():
-    space = [{"kernel": ["linear"]}, {"kernel": ["rbf"], "gamma": [0.01, 0.1, 1.0]}]
-    search = GridSearchCV(SVC(), space, cv=3).fit(X, y)
-    display = SearchDisplay.from_estimator(search, kind="parallel")
-    texts = [text.get_text() for text in display.ax_.texts]
-    assert "not set" in texts
-    assert any("best" in text for text in texts)
-
-
-def test_constant_parameters_are_left_out_unless_there_is_nothing_else():
-    assert [axis.name for axis in axes_of([1, 2], ["x", "x"])] == ["p0"]
-    assert [axis.name for axis in axes_of(["x", "x"])] == ["p0"]
-
-
-def test_estimators_and_tuples_are_categories():
-    (models, layers) = axes_of([SVC(C=2), SVC(), SVC(C=2)], [(10,), (10, 5), (10,)])
-    assert [text for _, text in models.ticks] == ["SVC()", "SVC(C=2)"]
-    assert [text for _, text in layers.ticks] == ["(10, 5)", "(10,)"]
-    assert layers.positions[0] != layers.positions[1]
-
-
-def test_failed_and_low_scores_are_named_in_parallel_coordinates():
-    texts = [text.get_text() for text in display_of([*FEW, -9.0]).plot("parallel").ax_.texts]
-    assert "2 failed" in texts
-    assert any(text.startswith("≤ ") for text in texts)
-
-
 def test_a_thousand_candidates_are_all_drawn():
     rng = np.random.default_rng(0)
     params = [{"C": 10.0**v, "k": "ab"[int(v > 0)]} for v in rng.normal(size=1000)]
     display = SearchDisplay(scores=rng.random(1000), params=params)
-    incumbent = display.plot("incumbent").ax_
-    assert max(len(line.get_xdata()) for line in incumbent.lines) == 1000
-    parallel = display.plot("parallel").ax_
-    assert max(len(one.get_paths()) for one in parallel.collections) == 1000
-    for ax in (incumbent, parallel):
-        ax.figure.canvas.draw()
+    for kind in ("incumbent", "slice"):
+        display.plot(kind).figure_.canvas.draw()
+    points = np.concatenate([marks.get_offsets() for marks in display.ax_[0].collections])
+    assert len(points) == 1000
 
 
 def test_a_halving_search_shows_what_can_be_compared():
@@ -268,7 +196,7 @@ def test_a_halving_search_shows_what_can_be_compared():
 def test_bad_arguments_are_refused(multimetric):
     with pytest.raises(ValueError, match=r"kind must be one of .* got 'bars'"):
         SearchDisplay.from_estimator(multimetric, kind="bars")
-    with pytest.raises(ValueError, match=r"metric must be one of .*'accuracy'.* got 'f1'"):
+    with pytest.raises(ValueError, match=r"are \['accuracy'.*got metric='f1'"):
         SearchDisplay.from_estimator(multimetric, metric="f1")
     with pytest.raises(NotFittedError, match="not fitted"):
         SearchDisplay.from_estimator(GridSearchCV(SVC(), {"C": [1.0]}))
@@ -306,12 +234,13 @@ def test_slices_show_each_candidate_at_its_value(search):
     display = SearchDisplay.from_estimator(search, kind="slice")
     assert [ax.get_xlabel() for ax in display.ax_] == ["C", "gamma"]
     scores = search.cv_results_["mean_test_score"]
-    C = np.log10([params["svc__C"] for params in search.cv_results_["params"]])
+    C = [params["svc__C"] for params in search.cv_results_["params"]]
     points = np.concatenate([marks.get_offsets() for marks in display.ax_[0].collections])
     assert len(points) == 14
     at = dict(zip(points[:, 0].round(9), points[:, 1], strict=True))
-    for place, score in zip((C - C.min()) / np.ptp(C), scores, strict=True):
-        assert at[round(place, 9)] >= score  # low ones are raised to the edge
+    assert display.ax_[0].get_xscale() == "log"
+    for value, score in zip(C, scores, strict=True):
+        assert at[round(value, 9)] >= score  # low ones are raised to the edge
     [best] = display.ax_[0].lines
     assert best.get_ydata() == [scores.max()]
     assert "scale" in [label.get_text() for label in display.ax_[1].get_xticklabels()]
@@ -328,19 +257,35 @@ def test_a_slice_is_chosen_by_the_end_of_its_name(search):
         display.plot("slice", parameters=["depth"])
 
 
+def ticks_of(values, **settings):
+    params = [{} if value is ... else {"p": value, "q": k} for k, value in enumerate(values)]
+    display = SearchDisplay(scores=np.linspace(0.5, 1, len(values)), params=params)
+    ax = display.plot("slice", parameters=["p"]).ax_
+    points = np.concatenate([marks.get_offsets()[:, 0] for marks in ax.collections])
+    return [text.get_text() for text in ax.get_xticklabels()], len(set(points.tolist()))
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "is_log", "expected"),
+    ("values", "ticks"),
     [
-        (0, 1, False, [0, 0.2, 1]),
-        (0.94, 0.985, False, [0.94, 0.96, 0.98]),
-        (-3, 3, False, [-2, 0, 2]),
-        (0.001, 1000, True, [0.001, 1, 1000]),
-        (0.02, 0.6, True, [0.2]),
-        (3, 3, False, [3]),
+        (["b", "a", "b", "a"], ["a", "b"]),
+        (["scale", 0.001, "auto", 1.0, None], ["0.001", "1", "None", "auto", "scale"]),
+        ([0.1, ..., 10.0], ["0.1", "10", "not set"]),
+        ([SVC(C=2), DecisionTreeClassifier()], ["DecisionTreeClassif…"[:15] + "…", "SVC"]),
+        ([(10,), (10, 5)], ["(10, 5)", "(10,)"]),
     ],
 )
-def test_ticks_are_round(low, high, is_log, expected):
-    places = [place for place, _ in round_ticks(low, high, is_log)]
-    assert set(np.round(expected, 12)) <= set(np.round(places, 12))
-    assert all(low - 1e-9 <= v <= high * (1 + 1e-9) for v in places)
-    assert 1 <= len(places) <= 8
+def test_values_that_are_not_all_numbers_are_ticks(values, ticks):
+    assert ticks_of(values) == (ticks, len(set(map(str, values))))
+
+
+def test_many_texts_have_a_few_ticks():
+    texts, n_places = ticks_of([f"v{k:02}" for k in range(30)])
+    assert (len(texts), texts[0], texts[-1], n_places) == (8, "v00", "v29", 30)
+
+
+def test_constant_parameters_are_left_out_unless_there_is_nothing_else():
+    params = [{"p": 1, "q": "x"}, {"p": 2, "q": "x"}]
+    assert SearchDisplay(scores=[1, 2], params=params).plot("slice").ax_.get_xlabel() == "p"
+    one = SearchDisplay(scores=[1], params=params[:1]).plot("slice")
+    assert [ax.get_xlabel() for ax in one.ax_] == ["p", "q"]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from skmeta.search import PastSearch, SearchPrior
+from skmeta.search import SearchPrior
+from skmeta.search.record import PastSearch
 from skmeta.search.samples import _carried_prior as carried
 from skmeta.search.samples import carry_over
 from skmeta.search.surrogate import matern

@@ -3,7 +3,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from skmeta.search import PastSearch, SearchPrior
+from skmeta.search import SearchPrior
+from skmeta.search.record import PastSearch
 from skmeta.search.surrogate._strategy import SearchStrategy
 
 RNG = np.random.default_rng(0)
