@@ -8,7 +8,7 @@ from skmeta.training._checkpoint import (
     scaler_of,
     state_of,
 )
-from skmeta.training._loop import meta_train, time_limit
+from skmeta.training._loop import meta_train
 from skmeta.training._options import (
     ExecutionOptions,
     FitSettings,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -138,7 +137,6 @@ class _Run:
     ) -> None:
         self.objective, self.validate = objective, validate
         self.settings, self.rng, self.identity = settings, rng, identity
-        self.deadline = _LIMIT.get()
         self.state = {n: v.detach().clone() for n, v in state.items()}
         # A state without tensors, such as ProtoNet's without a network, has nothing to learn.
         self.n_iterations = settings.n_iterations if state else 0
@@ -164,20 +162,15 @@ class _Run:
     def goes_on(self) -> bool:
         patience = self.settings.validation.patience
         is_stale = patience is not None and self.n_stale >= patience
-        if self.iteration >= self.n_iterations or is_stale:
-            return False
-        return self.iteration == 0 or self.deadline is None or not self.deadline.is_over()
+        return self.iteration < self.n_iterations and not is_stale
 
     def is_due(self) -> bool:
         """Whether an evaluation follows the iteration."""
-        is_late = self.deadline is not None and self.deadline.is_over()
-        is_last = is_late or self.iteration == self.n_iterations
+        is_last = self.iteration == self.n_iterations
         return is_last or self.iteration % self.settings.validation.every == 0
 
     def step(self) -> None:
         done = self.iteration / self.settings.n_iterations
-        if self.deadline is not None:
-            done = max(done, self.deadline.progress())
         gradient, metrics = self.objective(self.state, self.rng, done)
         if not math.isfinite(metrics["loss"]):
             raise FloatingPointError(
@@ -274,62 +267,3 @@ class _Run:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": saved["optimizer"], "param_groups": groups})
         self.rng.bit_generator.state = saved["rng"]
-
-
-# ------------------------------------------------------------------------------ its time
-
-
-class Deadline(NamedTuple):
-    """A span of time.
-
-    Attributes
-    ----------
-    seconds : float
-        Its length.
-    began : float
-        When it began, by :func:`time.perf_counter`.
-    """
-
-    seconds: float
-    began: float
-
-    def is_over(self) -> bool:
-        """Return whether the time has passed."""
-        return time.perf_counter() - self.began >= self.seconds
-
-    def progress(self) -> float:
-        """Return how far the second half has passed, from 0 to 1.
-
-        A run that needs less than half of its time does not depend on the clock.
-        """
-        if self.seconds <= 0:
-            return 1.0
-        passed = (time.perf_counter() - self.began) / self.seconds
-        return min(1.0, max(0.0, 2 * passed - 1))
-
-
-_LIMIT: ContextVar[Deadline | None] = ContextVar("time of a meta-training", default=None)
-
-
-@contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
-    """Limit the time of a meta-training within the context, from the beginning of the context on.
-
-    The outer loop takes one step at least. As the end comes near, the schedule of the step size
-    reaches its end too. An estimate before the loop, of a mixed-effects model, is not cut short.
-
-    Parameters
-    ----------
-    seconds : float or None
-        Time of a meta-training; None is no limit.
-
-    Yields
-    ------
-    None
-        The context has no value.
-    """
-    token = _LIMIT.set(None if seconds is None else Deadline(seconds, time.perf_counter()))
-    try:
-        yield
-    finally:
-        _LIMIT.reset(token)

@@ -354,7 +354,7 @@ def test_whole_numbers_that_are_kept_as_objects():
 def test_groups_that_a_prior_cannot_keep(kind):
     X, y, groups = make_groups()
     days = (np.datetime64("2024-01-01") + groups).astype(kind)
-    for learner in (HierarchicalLinear(), AutoLearner(time_budget=1)):
+    for learner in (HierarchicalLinear(), AutoLearner()):
         with pytest.raises(ValueError, match=r"groups has labels of type date.*Convert them"):
             learner.fit(X, y, groups=days)
 

@@ -1,3 +1,3 @@
-"""AutoLearner: a race of learners on held-out tasks."""
+"""AutoLearner: learners are compared on held-out tasks."""
 
 from skmeta.learners.auto._learner import AutoLearner

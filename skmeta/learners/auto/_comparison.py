@@ -1,144 +1,57 @@
-"""Train learners without some tasks, compare them on these, and say which one to choose.
-
-All learners are compared on the first fold. Of those with an outer loop, the best third goes on to
-the other folds. The runs share the time that is left in equal parts; a training whose time is over
-ends early.
-"""
+"""What the losses on held-out tasks say: which learner to choose, and whether it pays."""
 
 from __future__ import annotations
 
-import math
-import time
-import warnings
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from scipy.special import ndtri
-from sklearn.base import clone
+from scipy.stats import t
 
-from skmeta._validation import check_rows
-from skmeta.exceptions import SkmetaError, SkmetaWarning
-from skmeta.learners._core import MetaLearner
-from skmeta.learners.auto._candidates import Entry
-from skmeta.learners.auto._losses import TREES, losses_of_prior, mean_and_error
+from skmeta.learners.auto._candidates import TREES, Entry
 from skmeta.learners.auto._tasks import Design
-from skmeta.priors import load_table_prior
-from skmeta.training import time_limit
 
-# Share of the learners with an outer loop that go on after the first fold.
-_KEPT = 1 / 3
-# What a learner may raise for data that it cannot learn; torch raises RuntimeErrors.
-FAILURES = (SkmetaError, ValueError, ArithmeticError, RuntimeError)
+# Share of all verdicts whose intervals do not hold the true differences.
+_ERROR_RATE = 0.05
+# A difference of a smaller share of the loss is none, however certain it is: two models can differ
+# by almost nothing in all tasks, and the standard error of the difference is as small.
+_NEGLIGIBLE = 0.01
 
 
-@dataclass(eq=False)
-class Comparison:
-    """The tasks that learners are compared on, and how they are trained.
+class Mean(NamedTuple):
+    """A weighted mean over tasks.
 
     Attributes
     ----------
-    design : Design
-        The rows and the tasks.
-    seed : int
-        Seed of all runs.
-    device : str or torch.device
-        Where to compute.
-    deadline : float
-        When the time is over, by :func:`time.perf_counter`; it may be infinite.
-    report : callable
-        Is told the name of each run before it begins.
+    value : float
+        The mean.
+    error : float
+        Its standard error; infinite for a single task, or a value that is not finite.
+    n_tasks : float
+        Number of tasks that count alike and would have this error.
     """
 
-    design: Design
-    seed: int
-    device: str | torch.device
-    deadline: float
-    report: Callable[[str], None]
-    # Runs that are still to be made.
-    _n_left: int = 1
+    value: float
+    error: float
+    n_tasks: float
 
-    def run(self, entries: Sequence[Entry]) -> None:
-        """Compare learners: note what is known of each."""
-        n_folds, weights = len(self.design.train_rows), self.design.weights
-        racing = [entry for entry in entries if entry.has_outer_loop]
-        n_kept = math.ceil(_KEPT * len(racing))
-        n_final = len(entries) - len(racing) + n_kept
-        self._n_left = len(entries) + n_final * (n_folds - 1) + 1
-        for entry in entries:
-            self._measure(entry, 0)
-        if n_folds > 1:
-            known = [entry for entry in racing if not entry.error]
-            known.sort(key=lambda entry: mean_and_error(entry.loss, weights)[0])
-            for entry in known[n_kept:]:
-                entry.status = "stopped"
-        for entry in entries:
-            for fold in range(1, n_folds):
-                if entry.status == "compared":
-                    self._measure(entry, fold)
+    @classmethod
+    def over(cls, values: np.ndarray, weights: np.ndarray) -> Mean:
+        """Average the values (n_tasks,) of tasks."""
+        n, mean = len(values), float(np.average(values, weights=weights))
+        n_alike = float(weights.sum() ** 2 / (weights**2).sum())
+        if n < 2 or not np.isfinite(values).all():
+            return cls(mean, np.inf, n_alike)
+        spread = (weights**2 * (values - mean) ** 2).sum() * n / (n - 1)
+        return cls(mean, float(np.sqrt(spread) / weights.sum()), n_alike)
 
-    def _measure(self, entry: Entry, fold: int) -> None:
-        """Train a learner without the tasks of a fold, and note its loss on them."""
-        design, began = self.design, time.perf_counter()
-        try:
-            learner = self.fit(entry, design.train_rows[fold], f"{entry.name}, fold {fold}")
-            loss = losses_of_prior(learner.prior_, design, fold, self.device)
-            if learner.history_:
-                entry.n_iterations = int(learner.history_["iteration"][-1])
-            if np.isinf(loss).any():
-                entry.error = "a prediction is not finite"
-            entry.loss = np.append(entry.loss, loss)
-        except FAILURES as error:
-            entry.error = str(error)
-        entry.status = "failed" if entry.error else entry.status
-        entry.seconds += time.perf_counter() - began
+    def margin(self, n_comparisons: int = 1) -> float:
+        """Return half of a 95% interval of Student's t, by Bonferroni's (Dunn's) correction.
 
-    def fit(self, entry: Entry, rows: np.ndarray, name: str) -> MetaLearner:
-        """Train a learner.
-
-        Parameters
-        ----------
-        entry : Entry
-            The learner.
-        rows : ndarray of int
-            Rows to learn from.
-        name : str
-            Name of the run.
-
-        Returns
-        -------
-        MetaLearner
-            The fitted learner.
+        The best of several models looks better than it is, so each has a wider interval.
         """
-        design = self.design
-        learner: MetaLearner = clone(entry.learner)
-        learner.set_params(random_state=zlib.crc32(f"{self.seed} {entry.name}".encode()))
-        left = max(0.0, self.deadline - time.perf_counter())
-        limit = left / max(1, self._n_left) if math.isfinite(left) else None
-        self._n_left -= 1
-        self.report(name)
-        with warnings.catch_warnings(), time_limit(limit):
-            # Groups that are too small and plain models that are better are in the leaderboard.
-            warnings.simplefilter("ignore", SkmetaWarning)
-            if entry.is_shipped:
-                check_rows(learner, design.X[rows], reset=True, allow_nan=True)
-                learner.prior_, learner.history_ = load_table_prior(design.kind), {}
-            else:
-                groups = None if design.groups is None else design.groups[rows]
-                learner.fit(design.X[rows], design.y[rows], groups)
-        return learner
-
-
-# Share of all comparisons whose interval does not hold the true difference.
-_ERROR_RATE = 0.05
-# A gain of a smaller share of the loss is none, however certain it is: the losses of two learners
-# can differ by almost nothing in all tasks, and the standard error of the difference is as small.
-_NEGLIGIBLE = 1e-3
-# Order of the leaderboard: learners that were compared come first.
-_LAST = {"stopped": 1, "failed": 2}
+        level = 1 - _ERROR_RATE / (2 * n_comparisons)
+        return float(t.ppf(level, max(self.n_tasks - 1, 1)) * self.error)
 
 
 def choose(results: Sequence[Entry], weights: np.ndarray) -> Entry | None:
@@ -154,20 +67,20 @@ def choose(results: Sequence[Entry], weights: np.ndarray) -> Entry | None:
     Returns
     -------
     Entry or None
-        Of the learners that were compared on all folds, the first whose loss is within one standard
-        error of the least one, paired over tasks, or within a thousandth of it.
+        Of the learners that did not fail, the first whose loss is within one standard error of the
+        least one, paired over tasks, or within a hundredth of it.
     """
-    finalists = [r for r in results if r.status == "compared"]
-    if not finalists:
+    known = [r for r in results if not r.error]
+    if not known:
         return None
-    best = min(finalists, key=lambda result: np.average(result.loss, weights=weights))
+    best = min(known, key=lambda result: np.average(result.loss, weights=weights))
     least = np.average(best.loss, weights=weights)
 
     def is_as_good(result: Entry) -> bool:
-        gap, error = mean_and_error(result.loss - best.loss, weights)
-        return result is best or bool(gap <= max(error, _NEGLIGIBLE * abs(least)))
+        gap = Mean.over(result.loss - best.loss, weights)
+        return result is best or bool(gap.value <= max(gap.error, _NEGLIGIBLE * abs(least)))
 
-    return next(result for result in finalists if is_as_good(result))
+    return next(result for result in known if is_as_good(result))
 
 
 def leaderboard_rows(
@@ -187,24 +100,23 @@ def leaderboard_rows(
     Returns
     -------
     list of dict
-        Those that were stopped after the first fold come after the others.
+        Those that failed come after the others.
     """
-    rows, half_width = [], _half_width(1)
+    rows = []
     for result in results:
-        mean, error = mean_and_error(result.loss, weights)
+        loss = result.loss if len(result.loss) else np.full(len(weights), np.nan)
+        mean = Mean.over(loss, weights)
         row = {
             "learner": result.name,
-            "loss": mean,
-            "standard_error": error if np.isfinite(error) else np.nan,
-            "low": mean - half_width * error,
-            "high": mean + half_width * error,
-            "n_tasks": len(result.loss),
-            "n_iterations": result.n_iterations,
+            "loss": mean.value,
+            "standard_error": mean.error if np.isfinite(mean.error) else np.nan,
+            "low": mean.value - mean.margin(),
+            "high": mean.value + mean.margin(),
             "seconds": round(result.seconds, 3),
             "chosen": result.name == chosen,
-            "status": result.error or result.status,
+            "status": result.status,
         }
-        rows.append(((_LAST.get(result.status, 0), mean), row))
+        rows.append(((bool(result.error), mean.value), row))
     return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
 
 
@@ -226,23 +138,30 @@ def summarise(design: Design, results: Sequence[Entry], chosen: Entry) -> tuple[
         One to three sentences.
     is_beaten : bool
         Whether a plain model is better beyond doubt.
+
+    References
+    ----------
+    Dunn (1961), Multiple comparisons among means: a learner and a plain model were chosen, so the
+    interval is that of one of all their pairs.
     """
     weights, model = design.weights, chosen.name
     measure = "log loss" if design.kind == "classification" else "squared error (over the variance)"
-    own, _ = mean_and_error(chosen.loss, weights)
-    plain = [r for r in results if r.status == "plain"]
+    plain = [r for r in results if r.learner is None]
     best = min(plain, key=lambda r: np.average(r.loss, weights=weights))
-    other, _ = mean_and_error(best.loss, weights)
-    gain, error = mean_and_error(best.loss - chosen.loss, weights)
-    margin, name = _half_width(len(plain)) * error, best.name.removesuffix(" (plain)")
-    pays = "pays" if gain > margin else "may pay" if gain > error else "does not pay"
+    own, other = (float(np.average(r.loss, weights=weights)) for r in (chosen, best))
+    gain = Mean.over(best.loss - chosen.loss, weights)
+    n_learners = sum(r.learner is not None and not r.error for r in results)
+    margin, name = gain.margin(len(plain) * max(n_learners, 1)), best.name.removesuffix(" (plain)")
+    least = _NEGLIGIBLE * abs(other)
+    is_better = gain.value > max(gain.error, least)
+    is_beaten = bool(gain.value < -max(margin, least))
+    pays = "pays" if is_better and gain.value > margin else "may pay"
     text = (
-        f"Meta-learning {pays} here: on {len(weights)} held-out tasks {model} has a {measure} of "
-        f"{own:.3g}, the best plain model, {name}, has {other:.3g} (difference {gain:.2g} ± "
-        f"{margin:.2g})."
+        f"Meta-learning {pays if is_better else 'does not pay'} here: on {len(weights)} held-out "
+        f"tasks {model} has a {measure} of {own:.3g}, the best plain model, {name}, has "
+        f"{other:.3g} (difference {gain.value:.2g} ± {margin:.2g})."
     )
-    is_beaten = bool(gain < -margin)
-    if gain <= error:
+    if not is_better:
         text += f" The plain model ({name}) {'is better' if is_beaten else 'does as well'}."
         if best.name == TREES:
             kind = "GroupedClassifier" if design.kind == "classification" else "GroupedRegressor"
@@ -251,11 +170,3 @@ def summarise(design: Design, results: Sequence[Entry], chosen: Entry) -> tuple[
         text += " A mixed-effects model is all that these tasks need: no network is better by more "
         text += "than one standard error."
     return text, is_beaten
-
-
-def _half_width(n_comparisons: int) -> float:
-    """Return half of a 95% interval in standard errors, by Bonferroni's (Dunn's) correction.
-
-    The best of several plain models looks better than it is, so each has a wider interval.
-    """
-    return float(ndtri(1 - _ERROR_RATE / (2 * n_comparisons)))

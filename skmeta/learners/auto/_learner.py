@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
-from numbers import Integral, Real
+from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._columns import FrameEncoder
 from skmeta._optional import import_optional
 from skmeta._progress import progress_bar
 from skmeta._random import check_rng
-from skmeta._sklearn_compat import (
-    Interval,
-    StrOptions,
-    fit_context,
-    get_feature_names,
-)
+from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._warnings import warn_caller
 from skmeta.backend import one_thread_if_small, resolve_device
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
@@ -33,43 +24,43 @@ from skmeta.learners._core import (
     resolve_kind,
     task_type_parameter,
 )
-from skmeta.learners.auto._candidates import make_candidates
-from skmeta.learners.auto._comparison import Comparison, choose, leaderboard_rows, summarise
-from skmeta.learners.auto._losses import plain_entries
-from skmeta.learners.auto._tasks import Design, design_classes, design_groups
+from skmeta.learners.auto._candidates import (
+    make_candidates,
+    measure_learner,
+    plain_entries,
+    train,
+)
+from skmeta.learners.auto._comparison import choose, leaderboard_rows, summarise
+from skmeta.learners.auto._tasks import design_classes, design_groups
 from skmeta.priors import MetaPrior
 from skmeta.training import FitSettings, parameter
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class AutoLearner(FitSettings):
-    """Find the learner that suits the tasks, within a time budget.
+    """Find the learner that suits the tasks.
 
     ``fit`` holds out tasks, trains several learners on the others, and compares what they predict
     for the tasks held out. The learners are:
 
     * tables whose tasks are groups: :class:`HierarchicalLinear`, the prior that ships (of
-      regressions), :class:`ALPaCA`, :class:`MAML` and :class:`MetaSGD` with two step sizes each,
-      and :class:`InContextLearner` fine-tuned from the prior that ships;
+      regressions), :class:`MAML` with two step sizes, :class:`MetaSGD`, :class:`ALPaCA`, and
+      :class:`InContextLearner` fine-tuned from the prior that ships;
     * tables whose tasks are drawn from classes: the prior that ships, :class:`ProtoNet`, and
       :class:`InContextLearner`;
     * images: :class:`ProtoNet` and :class:`MAML` on ``conv4``.
 
-    With fewer than 60 groups, each group is held out once, in three folds (cross-fitting). Of the
-    learners with an outer loop, the best third on the first fold goes on to the others. The chosen
-    learner is the simplest one whose loss is within one standard error of the least loss, or within
-    a thousandth of it. It is trained again on all tasks (of which a network keeps some for its own
-    validation).
+    With fewer than 60 groups, each group is held out once, in three folds (cross-fitting). The
+    chosen learner is the simplest one whose loss is within one standard error of the least loss, or
+    within a hundredth of it. It is trained again on all tasks (of which a network keeps some for
+    its own validation).
 
     Models of scikit-learn, on the rows of a task or of all tasks, are compared on the same tasks,
-    and ``summary_`` says whether meta-learning pays.
+    and ``summary_`` says whether meta-learning pays. A difference of less than a hundredth of the
+    loss counts as none.
 
     Parameters
     ----------
-    time_budget : float or None, default=300.0
-        Seconds of ``fit``, of which each training has an equal share of what is left; one whose
-        time is over ends early. With None, each learner has all of its meta-iterations. Predictions
-        and plain models are not cut short.
     candidates : "auto" or list of MetaLearner, default="auto"
         The learners to compare, the simplest first.
     task_type : {"auto", "classification", "regression"}, default="auto"
@@ -92,8 +83,7 @@ class AutoLearner(FitSettings):
     verbose : int, default=0
         1 shows progress on standard error: a bar in terminals and notebooks, else lines.
     random_state : int, Generator, RandomState or None, default=None
-        Seed of what is held out, and of the learners. With the same seed the result is the same
-        if no learner runs out of time.
+        Seed of what is held out, and of the learners.
 
     Attributes
     ----------
@@ -104,11 +94,10 @@ class AutoLearner(FitSettings):
     summary_ : str
         Whether meta-learning pays, in a few sentences.
     leaderboard_ : pandas.DataFrame
-        Learners and plain models, the least loss first, but learners that were stopped or
-        failed last. The columns are ``learner``, ``loss`` (log loss, or squared error over
-        the variance of all targets), ``standard_error``, ``low`` and ``high`` (a 95% interval over
-        tasks), ``n_tasks``, ``n_iterations``, ``seconds``, ``chosen`` and ``status``:
-        ``compared``, ``plain``, ``stopped`` after the first fold, or why it failed.
+        Learners and plain models, the least loss first, but learners that failed last. The
+        columns are ``learner``, ``loss`` (log loss, or squared error over the variance of all
+        targets), ``standard_error``, ``low`` and ``high`` (a 95% interval over tasks), ``seconds``,
+        ``chosen`` and ``status``: ``compared``, ``plain``, or why it failed.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -128,7 +117,7 @@ class AutoLearner(FitSettings):
     Breiman, Friedman, Olshen and Stone (1984), Classification and regression trees, section 3.4.3
     (the rule of one standard error).
 
-    Dunn (1961), Multiple comparisons among means (the interval for several plain models).
+    Dunn (1961), Multiple comparisons among means (the interval for several models).
 
     Examples
     --------
@@ -150,8 +139,6 @@ class AutoLearner(FitSettings):
     # Whether a value of a row may be missing (NaN).
     allow_nan: ClassVar[bool] = True
 
-    time_budget: float | None = parameter(300.0, Interval(Real, 0, None, closed="neither"), None)
-    _: KW_ONLY
     candidates: str | Sequence[MetaLearner] = parameter("auto", list, tuple, StrOptions({"auto"}))
     task_type: str = task_type_parameter()
     n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
@@ -180,7 +167,7 @@ class AutoLearner(FitSettings):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
             Rows of all tasks. Columns of a data frame may hold categories; the prior keeps how they
-            are encoded. With a missing value (NaN), only learners that take them race.
+            are encoded. With a missing value (NaN), only learners that take them are compared.
         y : array-like of shape (n_samples,)
             Class labels, or the targets of regressions.
         groups : array-like of shape (n_samples,), optional
@@ -201,40 +188,42 @@ class AutoLearner(FitSettings):
         -----
         BaselineWarning
             If a plain model is better than the chosen learner: its 95% interval of the difference,
-            corrected for the number of plain models, excludes zero.
+            corrected for the number of models, excludes zero.
         DivergenceWarning
             If a learner of ``candidates`` fails.
         """
-        began = time.perf_counter()
         resolve_device(self.device)
         rng = check_rng(self.random_state)
-        design, encoder = self._design(X, y, groups, rng)
+        rows, shape = flatten_rows(X, self.input_shape)
+        rows, _ = check_learner_rows(self, rows)
+        kind = resolve_kind(self.task_type, y, groups)
+        if groups is not None:
+            design = design_groups(kind, rows, y, groups, self.n_shot, self.n_query, rng)
+        else:
+            shape = (rows.shape[1],) if shape is None else shape
+            design = design_classes(rows, y, shape, self.n_way, self.n_shot, self.n_query, rng)
         candidates = make_candidates(self.candidates, design, self.device)
-        deadline = math.inf if self.time_budget is None else began + self.time_budget
-        with progress_bar(None, "AutoLearner", "runs", shown=bool(self.verbose)) as bar:
-
-            def report(name: str) -> None:
-                bar.set_postfix({"learner": name})
+        seed = int(rng.integers(2**31))
+        with one_thread_if_small(design.X.size):
+            plain = plain_entries(design)
+        shown = bool(self.verbose)
+        with progress_bar(len(candidates), "AutoLearner", "learners", shown=shown) as bar:
+            for entry in candidates:
+                bar.set_postfix({"learner": entry.name})
+                measure_learner(entry, design, seed, self.device)
                 bar.update()
-
-            seed = int(rng.integers(2**31))
-            comparison = Comparison(design, seed, self.device, deadline, report)
-            with one_thread_if_small(design.X.size):
-                plain = plain_entries(design)
-            comparison.run(candidates)
-            chosen = choose(candidates, design.weights)
-            if chosen is None:
-                reasons = "; ".join(f"{entry.name}: {entry.error}" for entry in candidates)
-                raise EpisodeError(
-                    f"None of the learners could learn these tasks ({reasons}). Give other "
-                    "candidates."
-                )
-            all_rows = np.arange(len(design.X))
-            self.best_learner_ = comparison.fit(chosen, all_rows, f"{chosen.name}, all tasks")
+        chosen = choose(candidates, design.weights)
+        if chosen is None:
+            reasons = "; ".join(f"{entry.name}: {entry.error}" for entry in candidates)
+            raise EpisodeError(
+                f"None of the learners could learn these tasks ({reasons}). Give other candidates."
+            )
+        # The table as it was given, so that the prior knows the columns of a data frame.
+        self.best_learner_ = train(chosen, kind, seed, X, y, groups)
         self.prior_: MetaPrior = self.best_learner_.prior_
-        self._describe_columns(get_feature_names(X), encoder)
-        self._leaderboard = leaderboard_rows([*plain, *candidates], chosen.name, design.weights)
-        self.summary_, is_beaten = summarise(design, plain, chosen)
+        results = [*plain, *candidates]
+        self._leaderboard = leaderboard_rows(results, chosen.name, design.weights)
+        self.summary_, is_beaten = summarise(design, results, chosen)
         for entry in candidates:
             if entry.error and not isinstance(self.candidates, str):
                 warn_caller(
@@ -245,34 +234,6 @@ class AutoLearner(FitSettings):
         if is_beaten:
             warn_caller(self.summary_, BaselineWarning)
         return self
-
-    def _design(
-        self, X: Any, y: Any, groups: Any, rng: np.random.Generator
-    ) -> tuple[Design, FrameEncoder | None]:
-        rows, shape = flatten_rows(X, self.input_shape)
-        rows, encoder = check_learner_rows(self, rows)
-        kind = resolve_kind(self.task_type, y, groups)
-        if groups is not None:
-            design = design_groups(kind, rows, y, groups, self.n_shot, self.n_query, rng)
-        else:
-            shape = (rows.shape[1],) if shape is None else shape
-            design = design_classes(rows, y, shape, self.n_way, self.n_shot, self.n_query, rng)
-        return design, encoder
-
-    def _describe_columns(self, names: Any, encoder: FrameEncoder | None) -> None:
-        """Let the prior and the chosen learner know the columns of the data frame."""
-        if encoder is None and (names is None or self.prior_.n_features_in is None):
-            return  # a prior for tables of any columns, or nothing to tell
-        columns = {} if encoder is None else {"columns": encoder.columns}
-        self.prior_ = self.prior_.replace(
-            feature_names_in=names,
-            n_features_in=self.n_features_in_,
-            provenance={**self.prior_.provenance, **columns},
-        )
-        self.best_learner_.prior_ = self.prior_
-        self.best_learner_.n_features_in_ = self.n_features_in_
-        if names is not None:
-            self.best_learner_.feature_names_in_ = self.feature_names_in_
 
     @property
     def leaderboard_(self) -> Any:

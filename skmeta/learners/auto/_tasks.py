@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,11 @@ _MOST_HELD_OUT = 60
 _N_EPISODES, _N_DRAWS = 40, 2
 # A group counts by its number of query rows, up to this number.
 _MOST_WEIGHT = 20
+# Probabilities are raised to this value, as one query row must not decide a comparison.
+_LEAST_PROBABILITY = 1e-3
+
+Predict = Callable[[Task], np.ndarray]
+"""Learns the support set of a task; returns targets, or probabilities, of its query set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +45,9 @@ class Design:
         Shape of one row.
     task_size : dict
         ``n_shot`` (fewest and most support rows), ``n_query`` and ``n_way`` in meta-training.
-    train_rows : list of ndarray of int
-        Rows to learn from, for each fold.
-    tasks : list of tuple of Task
-        Held-out tasks: draws from one group, or one task drawn from classes.
-    fold : ndarray of shape (n_tasks,)
-        The fold that learners for a task are trained on.
+    folds : list of tuple of ndarray of int and list of tuple of Task
+        Rows to learn from, and tasks that are held out: draws from one group, or one task that is
+        drawn from classes.
     """
 
     kind: str
@@ -53,9 +56,7 @@ class Design:
     groups: np.ndarray | None
     input_shape: tuple[int, ...]
     task_size: dict[str, Any]
-    train_rows: list[np.ndarray]
-    tasks: list[tuple[Task, ...]]
-    fold: np.ndarray
+    folds: list[tuple[np.ndarray, list[tuple[Task, ...]]]]
 
     @property
     def is_image(self) -> bool:
@@ -65,8 +66,38 @@ class Design:
     @property
     def weights(self) -> np.ndarray:
         """Weights of the tasks, (n_tasks,)."""
-        sizes = [draws[0].w_query.sum() for draws in self.tasks]
+        sizes = [draws[0].w_query.sum() for _, tasks in self.folds for draws in tasks]
         return np.minimum(sizes, np.inf if self.groups is None else _MOST_WEIGHT)
+
+    def losses(self, learn: Callable[[np.ndarray], Predict]) -> np.ndarray:
+        """Return the loss (n_tasks,) of each task, without which a model is trained.
+
+        Parameters
+        ----------
+        learn : callable
+            Takes the rows to learn from; returns what predicts tasks.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks,)
+            The log loss, or the squared error over the variance of all targets, as the mean over
+            the draws; infinite if a prediction is not finite.
+        """
+        losses = []
+        for rows, tasks in self.folds:
+            predict = learn(rows)
+            losses += [np.mean([self._loss(task, predict(task)) for task in t]) for t in tasks]
+        return np.array(losses)
+
+    def _loss(self, task: Task, predicted: np.ndarray) -> float:
+        y = task.take(self.X)[3]
+        if not np.isfinite(predicted).all():
+            return np.inf
+        if task.classes is None:
+            with np.errstate(over="ignore"):
+                return float(np.mean((predicted - y) ** 2) / max(self.y.var(), 1e-300))
+        p = np.clip(predicted, _LEAST_PROBABILITY, None)
+        return float(-np.log(p[np.arange(len(y)), y] / p.sum(1)).mean())
 
 
 def design_groups(
@@ -84,20 +115,17 @@ def design_groups(
         )
     size: dict[str, Any] = {"n_way": 2, "n_shot": shots, "n_query": n_query}
     train = make_problem(kind, X, y, groups, **size, shots_per="task").train
-    assert isinstance(train.sampler, GroupEpisodes)
-    order = rng.permutation(len(train.sampler.names))
+    sampler = train.sampler
+    assert isinstance(sampler, GroupEpisodes)
+    order = rng.permutation(len(sampler.names))
     parts = [order[k::_N_FOLDS] for k in range(_N_FOLDS)]
     if len(order) >= _FEW_GROUPS:
         parts = [order[: min(len(order) // 3, _MOST_HELD_OUT)]]
-    tasks = [
-        tuple(train.sampler.episode(k, rng) for _ in range(_N_DRAWS))
-        for part in parts
-        for k in part
-    ]
-    held_out = [train.sampler.names[part] for part in parts]
-    rows = [np.flatnonzero(~np.isin(groups, names)) for names in held_out]
-    fold = np.repeat(range(len(parts)), [len(part) for part in parts])
-    return Design(kind, X, train.y, groups, X.shape[1:], size, rows, tasks, fold)
+    folds = []
+    for part in parts:
+        tasks = [tuple(sampler.episode(k, rng) for _ in range(_N_DRAWS)) for k in part]
+        folds.append((np.flatnonzero(~np.isin(groups, sampler.names[part])), tasks))
+    return Design(kind, X, train.y, groups, X.shape[1:], size, folds)
 
 
 def design_classes(
@@ -120,20 +148,20 @@ def design_classes(
             "pass groups."
         )
     shots = _resolve_shots(n_shot, y, largest=5, smallest=1)
-    n_query = max(1, min(n_query, int(sizes.min()) - shots[1]))
+    size: dict[str, Any] = {"n_way": n_way, "n_shot": shots}
+    size["n_query"] = max(1, min(n_query, int(sizes.min()) - shots[1]))
     names = rng.permutation(names)
     # Few classes are held out in two halves, one after the other.
     parts = np.array_split(names, 2)
     if len(names) >= 4 * n_way:
         parts = [names[: max(n_way, len(names) // 3)]]
-    samplers = [ClassEpisodes(y, n_way, shots, n_query, classes=part) for part in parts]
-    n_episodes = _N_EPISODES // len(parts)
-    tasks: list[tuple[Task, ...]]
-    tasks = [(sampler.sample(rng),) for sampler in samplers for _ in range(n_episodes)]
-    rows = [np.flatnonzero(~np.isin(y, part)) for part in parts]
-    size = {"n_way": n_way, "n_shot": shots, "n_query": n_query}
-    fold = np.repeat(range(len(parts)), n_episodes)
-    return Design("classification", X, y, None, input_shape, size, rows, tasks, fold)
+    folds = []
+    for part in parts:
+        sampler = ClassEpisodes(y, **size, classes=part)
+        tasks: list[tuple[Task, ...]]
+        tasks = [(sampler.sample(rng),) for _ in range(_N_EPISODES // len(parts))]
+        folds.append((np.flatnonzero(~np.isin(y, part)), tasks))
+    return Design("classification", X, y, None, input_shape, size, folds)
 
 
 def _resolve_shots(

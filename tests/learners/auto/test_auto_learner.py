@@ -73,16 +73,14 @@ def test_the_leaderboard_says_what_was_compared(intercepts):
     board = intercepts.leaderboard_
     assert list(board.columns) == [
         *("learner", "loss", "standard_error", "low", "high"),
-        *("n_tasks", "n_iterations", "seconds", "chosen", "status"),
+        *("seconds", "chosen", "status"),
     ]
     assert set(board.learner) == {
         *("HierarchicalLinear", "MAML"),
         *("pooled rows (plain)", "own rows (plain)", "boosted trees on pooled rows (plain)"),
     }
-    assert (board.n_tasks == 30).all()
     assert board.loss.is_monotonic_increasing
     assert ((board.low < board.loss) & (board.loss < board.high)).all()
-    assert board.set_index("learner").n_iterations["MAML"] == 8
     assert set(board.status) == {"compared", "plain"}
 
 
@@ -102,18 +100,14 @@ def test_a_network_is_chosen_for_sinusoids():
     assert auto.score(X, y, groups + 100) > 0.8
 
 
-@pytest.mark.filterwarnings("ignore::skmeta.exceptions.BaselineWarning")
-def test_meta_learning_does_not_pay_on_noise():
-    summaries = []
-    for seed in range(3):
-        X, _, groups = make_intercepts(seed=seed)
-        noise = np.random.default_rng(seed).normal(size=len(X))
-        auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0).fit(X, noise, groups)
-        assert auto.summary_.startswith("Meta-learning does not pay here")
-        assert auto.prior_.learner == "HierarchicalLinear"
-        summaries.append("does as well" in auto.summary_)
-    # An interval of 95 % may miss the truth.
-    assert sum(summaries) >= 2
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_meta_learning_does_not_pay_on_noise(seed):
+    X, _, groups = make_intercepts(seed=seed)
+    noise = np.random.default_rng(seed).normal(size=len(X))
+    auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0).fit(X, noise, groups)
+    assert auto.summary_.startswith("Meta-learning does not pay here")
+    assert "does as well" in auto.summary_
+    assert auto.prior_.learner == "HierarchicalLinear"
 
 
 def test_classifications_by_groups_have_the_classes_of_all_groups():
@@ -136,7 +130,6 @@ def test_classes_are_held_out_if_there_are_no_groups():
         auto.fit(X, y)
     board = auto.leaderboard_.set_index("learner")
     assert set(board.index) == {"ProtoNet", "own rows (plain)"}
-    assert (board.n_tasks == 40).all()
     assert MetaFewShotClassifier(auto.prior_).fit(X[:50], y[:50]).score(X, y) > 0.6
 
 
@@ -167,18 +160,18 @@ def test_estimators_take_it_and_pickles_keep_it(intercepts):
 
 
 def test_it_follows_scikit_learn():
-    auto = AutoLearner(60, candidates=[HierarchicalLinear()], random_state=0)
-    assert clone(auto).get_params()["time_budget"] == 60
+    auto = AutoLearner(candidates=[HierarchicalLinear()], n_query=10, random_state=0)
+    assert clone(auto).get_params()["n_query"] == 10
     assert not hasattr(clone(auto), "prior_")
     assert not hasattr(auto, "leaderboard_")
     assert "AutoLearner(" in repr(auto)
-    assert "time_budget=60" in repr(auto)
+    assert "n_query=10" in repr(auto)
     X, y, groups = make_intercepts()
     params = auto.get_params(deep=False)
     assert auto.fit(X, y, groups) is auto
     assert auto.get_params(deep=False) == params
-    with pytest.raises(TypeError, match=r"time_budgets.*time_budget"):
-        AutoLearner(time_budgets=3)
+    with pytest.raises(TypeError, match=r"n_queries.*n_query"):
+        AutoLearner(n_queries=3)
     with pytest.raises(ValueError, match="not fitted"):
         MetaFewShotRegressor(clone(auto)).fit(X[:5], y[:5])
 
@@ -217,7 +210,7 @@ def test_missing_values_leave_learners_that_take_them():
     [
         ({"candidates": []}, r"candidates must be 'auto' or a list of learners.*an empty list"),
         ({"candidates": [MAML]}, r"got <class .*MAML'> of type"),
-        ({"time_budget": 0.0}, "The 'time_budget' parameter of AutoLearner must be"),
+        ({"n_query": 0}, "The 'n_query' parameter of AutoLearner must be"),
         ({"n_shot": "many"}, "The 'n_shot' parameter of AutoLearner must be"),
         ({"n_shot": (4, 2)}, r"n_shot=\(4, 2\) is empty"),
         ({"n_shot": 12}, r"compares learners on groups that are held out, but 0 of the 30 groups"),
@@ -283,20 +276,10 @@ def test_the_same_seed_gives_the_same_result(intercepts):
     assert not other.leaderboard_.drop(columns="seconds").equals(boards[0])
 
 
-def test_without_time_each_training_has_one_iteration():
-    three = [HierarchicalLinear(), *(clone(SMALL_MAML) for _ in range(3))]
-    auto = AutoLearner(1e-9, candidates=three, n_shot=5, random_state=0).fit(*make_intercepts())
-    status = auto.leaderboard_.set_index("learner").status
-    assert status["HierarchicalLinear"] == "compared"
-    assert sorted(status[[f"MAML {k}" for k in (1, 2, 3)]]) == ["compared", "stopped", "stopped"]
-    assert set(auto.leaderboard_.n_iterations) == {0, 1}
-    assert auto.prior_.learner == "HierarchicalLinear"
-
-
 def test_lines_of_progress_name_the_learner(capsys):
     AutoLearner(candidates=[HierarchicalLinear()], verbose=1).fit(*make_intercepts())
     printed = capsys.readouterr().err  # which is no terminal
-    assert printed.startswith("AutoLearner: 1 run, ")
+    assert printed.startswith("AutoLearner: 1/1 learners, ")
     assert "learner=HierarchicalLinear" in printed
     assert all(c.isprintable() for c in printed.replace("\n", ""))
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from skmeta.backend import Scaler
@@ -17,10 +17,6 @@ from skmeta.learners import (
 )
 from skmeta.learners._core._baselines import (
     baseline_scores,
-    fit_ridge,
-    logistic_regression,
-    nearest_mean,
-    nearest_neighbour,
     warn_if_beaten,
 )
 from skmeta.learners._core._task_source import make_problem
@@ -52,33 +48,12 @@ def make_classes(n_classes=20, spread=5.0, seed=0):
     return spread * rng.normal(size=(n_classes, 3))[y] + rng.normal(size=(len(y), 3)), y
 
 
-@pytest.mark.parametrize("shape", [(20, 3), (4, 9)], ids=["primal", "dual"])
-def test_ridge_is_that_of_scikit_learn(shape):
-    rng = np.random.default_rng(0)
-    x, targets, w = (
-        rng.normal(size=shape),
-        rng.normal(size=(shape[0], 2)),
-        rng.uniform(size=shape[0]),
-    )
-    expected = Ridge(alpha=1.0).fit(x, targets, sample_weight=w)
-    new = rng.normal(size=(5, shape[1]))
-    np.testing.assert_allclose(fit_ridge(x, targets, w)(new), expected.predict(new), rtol=1e-10)
-
-
-def test_nearest_mean_is_that_of_scikit_learn():
-    X, y = make_classes(4, spread=1.0)
-    query = np.random.default_rng(1).normal(size=(30, 3))
-    found = nearest_mean(X, y, np.ones(len(y)), 5, query)
-    assert found.argmax(1).tolist() == NearestCentroid().fit(X, y).predict(query).tolist()
-    assert np.isneginf(found[:, 4]).all()  # A class without rows.
-
-
 def scores_of(kind, X, y, groups, y_mean=0.0, y_scale=1.0, **options):
-    problem = make_problem(kind, X, y, groups, n_way=3, n_shot=3, n_query=3)
+    problem = make_problem(kind, X, y, groups, n_way=3, n_shot=3, n_query=3, **options)
     rng = np.random.default_rng(0)
     tasks = [problem.train.sampler.sample(rng) for _ in range(5)]
     scaler = Scaler(*map(np.asarray, (0.0, 1.0, y_mean, y_scale)))
-    return baseline_scores(problem.train, tasks, X, kind, scaler, **options)
+    return baseline_scores(problem.train, tasks, X, kind, scaler)
 
 
 def test_baselines_of_regressions():
@@ -105,24 +80,23 @@ def test_baselines_of_classifications_by_groups():
 
 
 @pytest.mark.parametrize("n_features", [3, 60], ids=["few columns", "many columns"])
-def test_plain_classifiers_are_those_of_scikit_learn(n_features):
+def test_plain_models_are_those_of_scikit_learn(n_features):
     rng = np.random.default_rng(0)
-    y = np.repeat([0, 2, 3], 5)
-    X, query = rng.normal(size=(15, n_features)) + y[:, None], rng.normal(size=(30, n_features))
-    w = np.where(np.arange(15) == 7, 0.0, rng.uniform(0.5, 2, 15))
-    found = nearest_neighbour(X, y, w, 5, query)
-    kept = w > 0
-    expected = KNeighborsClassifier(1).fit(X[kept], y[kept]).predict(query)
-    assert np.array_equal(found.argmax(1), expected)
-    found = logistic_regression(X, y, w, 5, query)
-    expected = (
-        LogisticRegression(tol=1e-8, max_iter=10_000)
-        .fit(X, y, sample_weight=w)
-        .predict_proba(query)
-    )
-    np.testing.assert_allclose(found[:, [0, 2, 3]], expected, atol=1e-3)
-    one = logistic_regression(X[:5], y[:5], w[:5], 5, query)
-    assert (one[:, 0] == 1).all()
+    y = np.repeat(np.arange(12), 8)
+    X = rng.normal(size=(96, n_features)) + 0.2 * y[:, None]
+    problem = make_problem("classification", X, y, None, n_way=3, n_shot=3, n_query=3)
+    tasks = [problem.train.sampler.sample(np.random.default_rng(k)) for k in range(5)]
+    scaler = Scaler(*map(np.asarray, (0.0, 1.0, 0.0, 1.0)))
+    scores = baseline_scores(problem.train, tasks, X, "classification", scaler, is_image=True)
+    models = {
+        "nearest_mean": NearestCentroid(),
+        "nearest_neighbour": KNeighborsClassifier(1),
+        "logistic_regression": LogisticRegression(),
+    }
+    for name, model in models.items():
+        parts = [task.take(X) for task in tasks]
+        expected = [model.fit(x, y).score(*query) for x, y, *query in parts]
+        np.testing.assert_allclose(scores[name], expected)
 
 
 def test_columns_of_equal_units_are_scaled_alike():
@@ -219,7 +193,13 @@ def test_a_validation_that_is_skipped_is_told():
         MAML(**SMALL).fit(X, y, groups)
 
 
-def test_a_logistic_regression_of_one_row_per_class_warns_of_nothing():
-    rows, labels = 10.0 * np.eye(30), np.arange(30)
-    shares = logistic_regression(rows, labels, np.ones(30), 30, rows)
-    assert np.array_equal(shares.argmax(1), labels)
+def test_one_row_per_class_or_one_class_warns_of_nothing():
+    X, y = make_classes()
+    problem = make_problem("classification", X, y, None, n_way=20, n_shot=1, n_query=7)
+    tasks = [problem.train.sampler.sample(np.random.default_rng(0))]
+    scaler = Scaler(*map(np.asarray, (0.0, 1.0, 0.0, 1.0)))
+    scores = baseline_scores(problem.train, tasks, X, "classification", scaler)
+    assert scores["logistic_regression"][0] > 0.5
+    X, _, groups = make_lines()
+    scores = scores_of("classification", X, (groups > 9).astype(int), groups, shots_per="task")
+    assert scores["logistic_regression"].tolist() == [1.0] * 5
