@@ -123,13 +123,13 @@ def _fit_some(
     # The constant kernel 1 is an offset with the same penalty.
     system = root[:, None, :, None] * (kernels + 1) * root[:, None, None, :] + noise * itself
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(system))
-    inverse = root[:, None, :, None] * inverse * root[:, None, None, :]
-    dual = inverse @ y[:, None]
+    root = root[:, None, :, None]
+    dual = root * (inverse @ (root * y[:, None]))
     # As if the row were two rows, with the weights that is left out and that remains.
     out = left_out_weight(w)
     share = torch.where(w > 0, out / w.clamp_min(1e-12), 1.0)[:, None, :, None]
     rest = (w - out)[:, None, :, None]
-    without = rest / noise + inverse.diagonal(dim1=2, dim2=3)[..., None] * share
+    without = rest / noise + inverse.diagonal(dim1=2, dim2=3)[..., None] * root**2 * share
     predicted = y[:, None] - dual / without.clamp_min(1e-6)
     seen = has_weight[:, None, :] - itself * (rest[:, 0] <= 0)
     return predicted, (kernels * seen[:, None]).amax(3), dual
