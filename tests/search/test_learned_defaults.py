@@ -118,10 +118,10 @@ def test_it_learns_from_a_history_and_writes_nothing():
         scores = 0.9 - 0.1 * (np.log10(C) + 1) ** 2
         params = [{"C": float(c), "gamma": 0.1} for c in C]
         history.add(SVC(), params, scores, dataset=f"set {k}", scoring="accuracy")
-    before = history.version_token()
+    before = history.position()
     model = learned_defaults(SVC(gamma=0.1), X, y, prior="history", history=history)
     assert np.log10(model.C) == pytest.approx(-1, abs=0.5)
-    assert history.version_token() == before
+    assert history.position() == before
     joint = learned_defaults(SVC(gamma=0.1), X, y, history=history)
     assert joint.expected_gain["n_datasets"] > 6
 

@@ -198,12 +198,12 @@ def test_a_read_only_history_is_read_and_not_written(iris, path):
     MetaLearnedSearchCV(SVC(), SPACE, n_iter=6, history=path, random_state=0).fit(
         *load_wine(return_X_y=True)
     )
-    before = SearchHistory(path).version_token()
+    before = SearchHistory(path).position()
     settings = {"n_iter": 4, "history": SearchHistory(path, read_only=True), "prior": "history"}
     search = MetaLearnedSearchCV(SVC(), SPACE, random_state=0, **settings)
     scores = cross_val_score(search, *iris, cv=3, n_jobs=2)
     assert (scores > 0.8).all()
-    assert SearchHistory(path).version_token() == before
+    assert SearchHistory(path).position() == before
     assert len(search.fit(*iris).prior_) == 1
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer_names
 
-from skmeta._validation import suggest
 from skmeta.exceptions import HistoryFormatError
 from skmeta.search.record import (
     CandidateRecord,
@@ -21,6 +20,7 @@ from skmeta.search.record import (
     fingerprint_data,
 )
 from skmeta.search.space import (
+    SearchSpace,
     candidate_key,
     canonical_configurations,
     canonical_names,
@@ -29,11 +29,11 @@ from skmeta.search.space import (
     target_scale,
 )
 
-_Params = Sequence[Mapping[str, Any]]
-_Folds = list[tuple[float, ...]]
-
 _DEFAULT_METRIC = "score"
 _ADDED = "added"  # replaces a description of the values, which may be added in parts
+
+# Metric -> score of each fold, one tuple per candidate.
+_Scores = dict[str, list[tuple[float, ...]]]
 
 
 def measured_search(
@@ -58,9 +58,17 @@ def measured_search(
         raise HistoryFormatError(
             f"estimator must be an estimator, such as SVC(), got {estimator!r}."
         )
-    params = _check_params(params)
-    _check_names(estimator, params)
-    folds, metric = _check_scores(scores, scoring, len(params))
+    is_list = isinstance(params, Iterable) and not isinstance(params, Mapping)
+    candidates: list[Any] = list(params) if is_list else []
+    if not candidates or not all(isinstance(one, Mapping) for one in candidates):
+        raise HistoryFormatError(
+            f"params must be a list of dicts, one per candidate, such as [{{'C': 1.0}}, ...], got "
+            f"{params!r:.100}."
+        )
+    SearchSpace([{name: [value] for name, value in one.items()} for one in candidates]).check(
+        estimator
+    )
+    folds, metric = _check_scores(scores, scoring, len(candidates))
     signs = {name: _sign(name, greater_is_better) for name in folds}
     data = DataFingerprint("", ()) if X is None else fingerprint_data(X, y)
     label = data.digest if dataset is None else dataset
@@ -70,8 +78,8 @@ def measured_search(
             "Give it, or give X and y."
         )
     known = canonical_names(estimator)
-    searched = {known[name] for one in params for name in one if name in known}
-    kind, classes = predictor_name(estimator, params), signature(estimator)
+    searched = {known[name] for one in candidates for name in one if name in known}
+    kind, classes = predictor_name(estimator, candidates), signature(estimator)
     identity = ["measured", label, data.digest, kind, classes, sorted(signs.items()), metric]
     features = {}
     if X is not None:
@@ -89,22 +97,23 @@ def measured_search(
         dataset_features=features,
         target_scale=target_scale(estimator, y),
     )
-    configurations = canonical_configurations(estimator, params)
-    candidates = tuple(
+    measured = tuple(
         CandidateRecord(
             configuration=configuration,
             key=candidate_key(one),
             scores={name: values[k] for name, values in folds.items()},
         )
-        for k, (configuration, one) in enumerate(zip(configurations, params, strict=True))
+        for k, (configuration, one) in enumerate(
+            zip(canonical_configurations(estimator, candidates), candidates, strict=True)
+        )
     )
     now = time.time()
-    return RecordedSearch(record=record, candidates=candidates, started=now, finished=now)
+    return RecordedSearch(record=record, candidates=measured, started=now, finished=now)
 
 
 def _read_fitted_search(
     search: Any, scoring: str | None
-) -> tuple[_Params, dict[str, list[list[float]]], str | None]:
+) -> tuple[Sequence[Mapping[str, Any]], dict[str, Any], str | None]:
     """Return the candidates of a fitted search, their scores by metric, and its metric."""
     if not hasattr(search, "cv_results_"):
         raise HistoryFormatError(
@@ -118,31 +127,17 @@ def _read_fitted_search(
     names = [name.removeprefix("mean_test_") for name in results if name.startswith("mean_test_")]
     own = search.refit if len(names) > 1 else search.scoring
     metric = scoring or (own if isinstance(own, str) else None)
-    scores: dict[str, list[list[float]]] = {}
-    for name in names:
-        splits = [
-            np.asarray(results[f"split{k}_test_{name}"])[kept] for k in range(search.n_splits_)
-        ]
+    scores = {
         # In scikit-learn, the score of a single metric is named "score", whatever the metric.
-        recorded = metric or name if names == [_DEFAULT_METRIC] else name
-        scores[recorded] = np.transpose(splits).tolist()
+        (metric or name) if names == [_DEFAULT_METRIC] else name: np.column_stack(
+            [results[f"split{k}_test_{name}"][kept] for k in range(search.n_splits_)]
+        )
+        for name in names
+    }
     return [results["params"][k] for k in kept], scores, metric
 
 
-def _check_params(params: Any) -> _Params:
-    is_list = isinstance(params, Iterable) and not isinstance(params, Mapping)
-    candidates = list(params) if is_list else []
-    if not candidates or not all(isinstance(one, Mapping) for one in candidates):
-        raise HistoryFormatError(
-            f"params must be a list of dicts, one per candidate, such as [{{'C': 1.0}}, ...], got "
-            f"{params!r:.100}."
-        )
-    return candidates
-
-
-def _check_scores(
-    scores: Any, scoring: str | None, n_candidates: int
-) -> tuple[dict[str, _Folds], str]:
+def _check_scores(scores: Any, scoring: str | None, n_candidates: int) -> tuple[_Scores, str]:
     """Return the scores of each fold by metric, and the metric that was maximised."""
     if scores is None:
         raise HistoryFormatError(
@@ -155,17 +150,29 @@ def _check_scores(
             f"scoring must name the metric to maximise, one of {sorted(by_metric)}; got "
             f"{scoring!r}."
         )
-    folds = {
-        name: _check_folds(f"scores of {name!r}", values, n_candidates)
-        for name, values in by_metric.items()
-    }
+    folds = {}
+    for name, values in by_metric.items():
+        rows = list(values)
+        if len(rows) != n_candidates:
+            raise HistoryFormatError(
+                f"scores of {name!r}: {len(rows)} were given for the {n_candidates} dicts in "
+                "params. Give one number, or one list of numbers, for each."
+            )
+        try:
+            table = np.asarray(rows, dtype=np.float64).reshape(n_candidates, -1)
+        except (TypeError, ValueError) as error:
+            raise HistoryFormatError(
+                f"scores of {name!r} must be numbers, or lists of numbers ({error}). NaN stands "
+                "for a failed fit."
+            ) from error
+        folds[name] = [tuple(row) for row in table.tolist()]
     return folds, str(chosen)
 
 
 def _sign(name: str, greater_is_better: bool | Mapping[str, bool] | None) -> int:
-    given = (
-        greater_is_better.get(name) if isinstance(greater_is_better, Mapping) else greater_is_better
-    )
+    given = greater_is_better
+    if isinstance(given, Mapping):
+        given = given.get(name)
     if given is not None:
         return 1 if given else -1
     if name == _DEFAULT_METRIC or name in get_scorer_names():
@@ -174,38 +181,3 @@ def _sign(name: str, greater_is_better: bool | Mapping[str, bool] | None) -> int
         f"It is not known whether a greater {name!r} is better, since scikit-learn has no scorer "
         "of that name. Give greater_is_better=True or False."
     )
-
-
-def _check_folds(what: str, values: Any, n_candidates: int) -> _Folds:
-    """Return one tuple of floats per candidate, from a number or a list of numbers for each."""
-    rows = list(values)
-    if len(rows) != n_candidates:
-        raise HistoryFormatError(
-            f"{what}: {len(rows)} were given for the {n_candidates} dicts in params. "
-            "Give one number, or one list of numbers, for each."
-        )
-    try:
-        table = np.asarray(rows, dtype=np.float64).reshape(n_candidates, -1)
-    except (TypeError, ValueError) as error:
-        raise HistoryFormatError(
-            f"{what} must be numbers, or lists of numbers ({error}). NaN stands for a failed fit."
-        ) from error
-    return [tuple(row) for row in table.tolist()]
-
-
-def _check_names(estimator: Any, params: _Params) -> None:
-    known = set(estimator.get_params(deep=True))
-    for number, one in enumerate(params):
-        for name in one:
-            if name not in known and not _is_of_a_part(name, one):
-                hint = suggest(name, known) or " See estimator.get_params()."
-                raise HistoryFormatError(
-                    f"params[{number}] has {name!r}, which {type(estimator).__name__} does not "
-                    f"have.{hint}"
-                )
-
-
-def _is_of_a_part(name: str, params: Mapping[str, Any]) -> bool:
-    """Return whether a parameter belongs to a part that the candidate itself sets."""
-    steps = name.split("__")
-    return any("__".join(steps[:k]) in params for k in range(1, len(steps)))

@@ -8,10 +8,9 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SkmetaError
 from skmeta.search.history import _codec, _queries
 from skmeta.search.history._adding import measured_search
-from skmeta.search.history._address import MEMORY, address_of
 from skmeta.search.history._leases import Leases
 from skmeta.search.history._reader import HistoryReader
-from skmeta.search.history._store import HistoryStore
+from skmeta.search.history._store import MEMORY, HistoryStore, mask_password
 from skmeta.search.record import CandidateRecord, SearchRecord
 
 VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
@@ -86,7 +85,12 @@ class SearchHistory(HistoryReader):
                 f"lease_timeout must be a positive number of seconds, got {lease_timeout!r}. "
                 "Leave it out for a minute."
             )
-        address = address_of(path_or_url)
+        address = os.fspath(path_or_url) if isinstance(path_or_url, str | os.PathLike) else ""
+        if not isinstance(address, str) or not address:
+            raise HistoryError(
+                f"A history is given by a path or an SQLAlchemy URL, not {path_or_url!r} of type "
+                f"{type(path_or_url).__name__}. Give 'searches.db', for example."
+            )
         if shared and address == MEMORY:
             raise HistoryError(
                 "shared=True needs a history that all processes write, but this one is in memory. "
@@ -227,6 +231,13 @@ optional
         -----
         HistoryWarning
             If a configuration is there already with other scores.
+
+        Raises
+        ------
+        HistoryFormatError
+            If something that is needed is missing, or scores are not numbers.
+        SearchSpaceError
+            If the estimator does not have one of the parameters.
 
         Examples
         --------
@@ -369,3 +380,30 @@ def open_history(
     if isinstance(given, bool):
         return None
     return given if isinstance(given, SearchHistory) else SearchHistory(given)
+
+
+class _MaskedAddress(str):
+    """A URL whose password is hidden when it is shown as the parameter of an estimator."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(mask_password(str(self)))
+
+
+def hide_password(history: object) -> object:
+    """Return a URL with a password as an equal string whose ``repr`` hides it.
+
+    Parameters
+    ----------
+    history : object
+        The parameter ``history`` of a search. Anything but a URL with a password is returned as
+        it is.
+
+    Returns
+    -------
+    object
+    """
+    if type(history) is str and "://" in history and mask_password(history) != history:
+        return _MaskedAddress(history)
+    return history

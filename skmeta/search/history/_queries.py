@@ -326,19 +326,6 @@ def count_searches(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(search)).scalar_one())
 
 
-def read_token(connection: sa.Connection) -> tuple[Any, ...]:
-    """Return a value that changes when searches or candidates are added or removed.
-
-    Ids are never used again. The number of rows shows a smaller id that was committed later.
-    """
-    numbers = [
-        tuple(connection.execute(sa.select(sa.func.count(), sa.func.max(t.c.id))).one())
-        for t in (search, candidate)
-    ]
-    latest = connection.execute(sa.select(sa.func.max(search.c.started))).scalar()
-    return (read_position(connection)[0], latest, *numbers)
-
-
 def read_position(connection: sa.Connection) -> tuple[str, int]:
     """Return the history's identity and the id of its last candidate."""
     identity = connection.execute(sa.select(about.c.value).where(about.c.name == "id")).scalar()

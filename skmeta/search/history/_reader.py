@@ -1,7 +1,7 @@
 """Methods of a history that only read."""
 
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -12,9 +12,8 @@ from skmeta._identity import Uncopied
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec, _queries
-from skmeta.search.history._address import MEMORY
 from skmeta.search.history._past_searches import make_past_search, nearest_searches
-from skmeta.search.history._store import HistoryStore
+from skmeta.search.history._store import MEMORY, HistoryStore
 from skmeta.search.record import CandidateRecord, PastSearch, RecordedSearch, SearchRecord
 
 T = TypeVar("T")
@@ -185,14 +184,6 @@ class HistoryReader(Uncopied):
 
         past = self._decode(rows, decode, damage)
         return [one for one in past if np.isfinite(one.scores).any()]
-
-    def version_token(self) -> Hashable:
-        """Return a value that changes when searches or candidates are added or removed.
-
-        It is cheap. What was computed from a history is valid until the token changes.
-        """
-        # The name is part of it, because copies of a file have the same identity.
-        return (self._store.name, *self._store.run(_queries.read_token))
 
     def describe(self) -> str:
         """Return a table with the number of data sets, searches and candidates per estimator.

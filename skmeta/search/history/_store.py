@@ -1,33 +1,40 @@
-"""The database of a history: its connections, transactions and errors."""
+"""The database of a history: its address, connections, transactions and errors."""
 
 import contextlib
 import itertools
 import os
+import re
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError, SkmetaError
 from skmeta.search.history import _queries
-from skmeta.search.history._address import (
-    MASK,
-    MEMORY,
-    check_file,
-    file_of,
-    mask_password,
-    parse_url,
-    secrets_of,
-)
 
 T = TypeVar("T")
 
+MEMORY = ":memory:"
+_MASK = "***"
+# Secrets of a URL: the password of its user, and parameters such as ?password= and ?sslpassword=.
+_SECRET = re.compile(
+    r"(://[^:/]*:)([^@]*)(?=@)|([?&][^=&]*(?:pass|pwd|secret|token|credential|key)[^=&]*=)([^&]*)",
+    re.IGNORECASE,
+)
 BUSY_SECONDS = 30.0  # how long a process waits for other processes to finish writing
 # How long it waits after a failure, so that a locked database does not delay each candidate.
 _SHORT_BUSY_SECONDS = 1.0
@@ -47,11 +54,10 @@ class HistoryStore:
     def __init__(self, address: str, *, read_only: bool = False, content: bytes | None = None):
         self.address = address
         self.read_only = read_only
-        self.path = file_of(address)
+        self.path = _file_of(address)
         self.name = mask_password(address) if self.path is None else str(self.path)
-        self._secrets = secrets_of(address)
         if self.path is not None:
-            check_file(self.path, read_only)
+            _check_file(self.path, read_only)
             self.path = self.path.absolute()  # this process or a worker may change its folder
             self.address = str(self.path)
         self.place = "The history in memory" if self.in_memory else repr(self.name)
@@ -87,9 +93,9 @@ class HistoryStore:
             except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
                 self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
                 if self._timed_out or not _is_transient(error):
-                    # An error that names a secret is not shown as the cause.
-                    cause = error if self._mask(str(error)) == str(error) else None
-                    raise translate(error, self.place, self._mask) from cause
+                    text = str(error)  # an error that names a secret is not shown as the cause
+                    cause = error if without_secrets(text, self.address) == text else None
+                    raise translate(error, self.place, self.address) from cause
                 time.sleep(0.05 * 4**attempt)
             else:
                 self._timed_out = False
@@ -117,11 +123,6 @@ class HistoryStore:
         """Return how long to wait for other processes, in seconds."""
         return _SHORT_BUSY_SECONDS if self._timed_out else BUSY_SECONDS
 
-    def _mask(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
-
     def _prepare(self) -> None:
         version = self.run(_queries.read_version, self.place)
         if not version and self.read_only:
@@ -134,12 +135,10 @@ class HistoryStore:
         self._may_create_file = False
 
     def _make_engine(self, content: bytes | None) -> sa.Engine:
-        if self.in_memory:
-            engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=sa.StaticPool)
-        elif self.path is not None:
-            engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=sa.NullPool)
-        else:
+        if self.path is None and not self.in_memory:
             return _make_server_engine(self.address)
+        pool = sa.StaticPool if self.in_memory else sa.NullPool
+        engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=pool)
         sa.event.listen(engine, "begin", _begin_sqlite)
         if content is not None:
             with engine.connect() as connection:
@@ -161,6 +160,97 @@ class HistoryStore:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA trusted_schema = OFF")  # the file may come from a stranger
         return connection
+
+
+def mask_password(address: str) -> str:
+    """Return an address with its secrets replaced by ``***``.
+
+    Parameters
+    ----------
+    address : str
+        A path or URL. If a URL cannot be parsed, only the driver's name remains.
+    """
+    if "://" in address and _parse(address) is None:
+        return f"{address.partition('://')[0]}://{_MASK}"
+    return _SECRET.sub(lambda match: f"{match[1] or match[3]}{_MASK}", address)
+
+
+def without_secrets(text: str, address: str) -> str:
+    """Return a text without the secrets of a URL, as written or decoded in any way."""
+    secrets = {match[2] or match[4] or "" for match in _SECRET.finditer(address)}
+    secrets |= {decode(one) for one in secrets for decode in (unquote, unquote_plus)}
+    secrets |= {encode(one) for one in secrets for encode in (quote_plus, _quote_all)}
+    for secret in sorted(secrets - {""}, key=len, reverse=True):
+        text = text.replace(secret, _MASK)
+    return text
+
+
+def _quote_all(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _parse(address: str) -> sa.URL | None:
+    try:
+        return sa.make_url(str(address))
+    except (ArgumentError, ValueError):  # ValueError: a port that is not a number
+        return None
+
+
+def _parse_url(address: str) -> sa.URL:
+    """Return a parsed URL; psycopg 3 is the driver of PostgreSQL unless another is named."""
+    url = _parse(address)
+    if url is None:  # the message does not repeat the URL, which may hold a password
+        raise HistoryError(
+            f"The URL of the history ({mask_password(address)}) cannot be parsed. It looks like "
+            "postgresql://user@host:5432/database (special characters as %XX)."
+        )
+    is_postgres = url.drivername in ("postgresql", "postgres")
+    return url.set(drivername="postgresql+psycopg") if is_postgres else url
+
+
+def _file_of(address: str) -> Path | None:
+    """Return the file of an address; None if it is in memory or on a server."""
+    if address == MEMORY:
+        return None
+    if "://" not in address:
+        return Path(address).expanduser()
+    url = _parse_url(address)
+    if url.get_backend_name() != "sqlite":
+        return None
+    plain = url.drivername in ("sqlite", "sqlite+pysqlite") and not url.query
+    if not plain or not url.database or url.database.startswith((":", "file:")) or url.host:
+        raise HistoryError(
+            f"The URL {mask_password(address)!r} is not just the path of a SQLite file, and its "
+            f"other parts would be ignored. Give the path itself, or {MEMORY!r} for a history in "
+            "memory."
+        )
+    return Path(url.database).expanduser()
+
+
+def _check_file(path: Path, read_only: bool) -> None:
+    """Raise if a history cannot be kept in a file, before SQLite opens it."""
+    if path.exists() and not path.is_file():
+        raise HistoryError(
+            f"{str(path)!r} is not a regular file, but a folder, a pipe or a device. Give the path "
+            "of a file."
+        )
+    if not path.parent.is_dir():
+        raise HistoryError(
+            f"The folder {str(path.parent)!r} does not exist. Create it before a history is "
+            f"kept there as {path.name!r}."
+        )
+    if read_only and not path.exists():
+        raise HistoryError(
+            f"{str(path)!r} does not exist, and a read-only history is not created. "
+            "Record a search first, or give another path."
+        )
+    # SQLite writes its journal to the same folder, which has to be writable too.
+    for what, place in (("folder", path.parent), ("file", path)):
+        if not read_only and place.exists() and not os.access(place, os.W_OK):
+            raise HistoryError(
+                f"The {what} {str(place)!r} cannot be written, and the history needs to. "
+                "Change its permissions, choose another, or open it with read_only=True."
+            )
 
 
 def _create_private_file(path: os.PathLike[str]) -> None:
@@ -205,7 +295,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _make_server_engine(address: str) -> sa.Engine:
-    url = parse_url(address)
+    url = _parse_url(address)
     options: dict[str, Any] = {}
     if url.drivername == "postgresql+psycopg":
         import_optional("psycopg", "postgres")
@@ -246,7 +336,7 @@ _ADVICE = (
 )
 
 
-def translate(error: Exception, place: str, mask: Callable[[str], str] = str) -> SkmetaError:
+def translate(error: Exception, place: str, address: str = "") -> SkmetaError:
     """Return an error of skmeta for one of the database, with advice.
 
     Parameters
@@ -254,11 +344,11 @@ def translate(error: Exception, place: str, mask: Callable[[str], str] = str) ->
     error : Exception
     place : str
         Name of the database, without its password.
-    mask : callable of str -> str
-        Replaces secrets in the text of the error.
+    address : str
+        Its URL, whose secrets are left out of the text of the error.
     """
     cause = getattr(error, "orig", None) or error
-    text = mask(" ".join(str(cause).split()))
+    text = without_secrets(" ".join(str(cause).split()), address)
     lower = text.lower()
     # SQLite quotes a damaged text in its errors.
     if "not a database" in lower:

@@ -225,10 +225,9 @@ class SearchDisplay:
             that it accounts for, alone or with others.
             It is computed with a Gaussian process that is fitted to the scores.
             ``"slice"`` draws the scores of the candidates along each parameter that varies. An
-            axis is logarithmic if its values span a decade or more. Values that are not all
-            numbers are drawn at equal distances; *not set* is a parameter that the candidate's
-            sub-space does not have. The best candidate is a star. Low scores are triangles at the
-            edge.
+            axis is logarithmic if its numbers span a decade or more; other values stand to the
+            right of them. *not set* is a parameter that the candidate's sub-space does not have.
+            The best candidate is a star. Low scores are triangles at the edge.
         ax : matplotlib Axes, array of them, or None, default=None
             Where to draw; for kind ``"slice"``, one per parameter. None makes a figure.
         show_points : bool, default=True

@@ -61,32 +61,49 @@ def _panels(ax: Any, n: int) -> Any:
 
 
 def _draw_slice(panel: Any, values: list[Any], scores: Array) -> None:
-    if all(map(_is_number, values)):
-        x = np.array(values, dtype=np.float64)
-        panel.set_xscale("log" if is_logarithmic(x) else "linear")
-    else:  # numbers in their order, and then the others
-        ordered = sorted(set(map(_sort_key, values)))
-        x = np.array([ordered.index(_sort_key(value)) for value in values], dtype=np.float64)
-        ticks = np.unique(np.linspace(0, len(ordered) - 1, _MOST_TICKS).round().astype(int))
-        texts = [text for _, _, text in (ordered[k] for k in ticks)]
-        panel.set_xticks(ticks, texts, rotation=30, ha="right", rotation_mode="anchor")
+    is_number = np.array([_is_number(value) for value in values])
+    numbers = np.array([v for v in values if _is_number(v)], dtype=np.float64)
+    is_log = is_logarithmic(numbers)
+    if is_number.all():
+        x = numbers
+        panel.set_xscale("log" if is_log else "linear")
+    else:  # others stand at equal distances to the right of the numbers, which are 0 to 1
+        x = np.empty(len(values))
+        x[is_number], ticks = _scale(np.log10(numbers) if is_log else numbers, is_log)
+        texts = [_text(value) for value in values]
+        others = sorted({text for text, other in zip(texts, ~is_number, strict=True) if other})
+        at = {text: bool(ticks) + (k + bool(ticks)) / 8 for k, text in enumerate(others)}
+        x[~is_number] = [at[text] for text, other in zip(texts, ~is_number, strict=True) if other]
+        shown = np.unique(np.linspace(0, len(others) - 1, _MOST_TICKS).round().astype(int))
+        ticks |= {at[others[k]]: others[k] for k in shown}
+        panel.set_xticks([*ticks], ticks.values(), rotation=30, ha="right", rotation_mode="anchor")
     floor = score_floor(scores)
-    for shown, marker, color in ((scores < floor, "v", "0.6"), (scores >= floor, "o", "C0")):
+    for drawn, marker, color in ((scores < floor, "v", "0.6"), (scores >= floor, "o", "C0")):
         style = {"marker": marker, "color": color, "s": 16, "linewidth": 0, "alpha": 0.6}
-        panel.scatter(x[shown], np.maximum(scores, floor)[shown], **style)
+        panel.scatter(x[drawn], np.maximum(scores, floor)[drawn], **style)
     if np.isfinite(scores).any():
         best = int(np.nanargmax(scores))
         panel.plot(x[best], scores[best], "*", color="#c2185b", ms=12, mec="white")
+
+
+def _scale(numbers: Array, is_log: bool) -> tuple[Array, dict[float, str]]:
+    """Return numbers, or their logarithms, scaled to 0 to 1, and ticks there."""
+    if not len(numbers):
+        return numbers, {}
+    low, width = numbers.min(), np.ptp(numbers) or 1.0
+    distinct = np.unique(numbers)
+    shown = distinct if len(distinct) <= 4 else np.linspace(low, low + width, 4)
+    texts = [f"{10**v if is_log else v:.2g}" for v in shown]
+    return (numbers - low) / width, dict(zip((shown - low) / width, texts, strict=True))
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _sort_key(value: Any) -> tuple[bool, float, str]:
-    text = f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split())
-    shown = text if len(text) <= 16 else f"{text[:15]}…"
-    return (False, float(value), shown) if _is_number(value) else (True, 0.0, shown)
+def _text(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 16 else f"{text[:15]}…"
 
 
 def draw_importance(ax: Any, importance: Importance, labels: Mapping[str, str]) -> Any:

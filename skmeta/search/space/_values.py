@@ -300,6 +300,6 @@ def _unknown_name_message(
         )
     own = sorted(n for n in known if "__" not in n)
     return (
-        f"Invalid parameter {name!r} for estimator {kind}: it has no such "
-        f"parameter, but the search space gives it values.{hint} Valid parameters are: {own!r}."
+        f"Invalid parameter {name!r} for estimator {kind}: it has no such parameter.{hint} Valid "
+        f"parameters are: {own!r}."
     )

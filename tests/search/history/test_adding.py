@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryFormatError, HistoryWarning
+from skmeta.exceptions import HistoryFormatError, HistoryWarning, SearchSpaceError
 from skmeta.search import SearchHistory
 from skmeta.search.record import dataset_features
 
@@ -123,8 +123,6 @@ ADD = {"estimator": SVC(), "params": [{"C": 1.0}], "scores": [0.5], "dataset": "
         ({"scores": {"accuracy": [1]}, "scoring": "recall"}, "got 'recall'"),
         ({"params": {"C": [1.0]}}, r"a list of dicts, .* got {'C': \[1.0\]}"),
         ({"params": ["C"]}, r"a list of dicts, .* got \['C'\]"),
-        ({"params": [{"c": 1.0}]}, r"params\[0\] has 'c', which SVC does not have"),
-        ({"params": [{"gama": 1.0}]}, "Did you mean 'gamma'"),
         ({"estimator": 3}, r"estimator must be an estimator, such as SVC\(\), got 3"),
         ({"estimator": SVC}, "estimator must be an estimator"),
         (
@@ -139,6 +137,13 @@ def test_what_cannot_be_added(changes, message):
     history = SearchHistory()
     with pytest.raises(HistoryFormatError, match=message):
         history.add(**{**ADD, **changes})
+    assert len(history) == 0
+
+
+def test_names_are_those_of_the_estimator():
+    history = SearchHistory()
+    with pytest.raises(SearchSpaceError, match=r"'gama' for estimator SVC.*Did you mean 'gamma'"):
+        history.add(SVC(), [{"C": 1.0}, {"gama": 1.0}], [0.5, 0.6], dataset="d")
     assert len(history) == 0
 
 

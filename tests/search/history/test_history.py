@@ -2,7 +2,6 @@
 
 import math
 import pickle
-import shutil
 
 import numpy as np
 import pytest
@@ -229,27 +228,6 @@ def test_data_sets_can_be_left_out_by_name_digest_and_fingerprint(history):
     assert actual("set a") == actual(["digest a"]) == actual({"a"}) == "bcd"
     assert actual(["set a", "digest c"]) == "bd"
     assert actual("") == "abcd"  # an unknown digest is not a digest
-
-
-def test_the_token_differs_when_the_content_does(history):
-    tokens = [history.version_token()]
-    history.begin(make_record("other", dataset="wine"))
-    tokens.append(history.version_token())
-    search_id = history.begin(make_record())
-    tokens.append(history.version_token())
-    history.record(search_id, make_evaluation("a"))
-    tokens.append(history.version_token())
-    assert history.version_token() == SearchHistory(history.path).version_token() == tokens[-1]
-    history.record(search_id, make_evaluation("a"))
-    assert history.version_token() == tokens[-1]
-    assert history.remove("iris") == 1
-    assert history.version_token() == tokens[1]  # what is left is what was there then
-    record_all(history, make_record(), make_evaluation("a"))
-    tokens.append(history.version_token())
-    copied = shutil.copy(history.path, history.path.with_name("copy.db"))
-    tokens.append(SearchHistory(copied).version_token())
-    tokens.append(SearchHistory().version_token())
-    assert len(set(tokens)) == len(tokens)
 
 
 def test_removing_a_data_set_leaves_the_others(history):

@@ -9,8 +9,7 @@ from sklearn.base import clone
 
 from skmeta.exceptions import HistoryError, HistoryFormatError, SkmetaError
 from skmeta.search import SearchHistory
-from skmeta.search.history import open_history
-from skmeta.search.history._address import mask_password
+from skmeta.search.history import mask_password, open_history
 
 # A history that is only read.
 

@@ -50,10 +50,10 @@ def test_everything_comes_back(url):
 
 def test_users_do_all_that_they_do_with_a_file(url, tmp_path):
     with SearchHistory(url) as history:
-        token = history.version_token()
+        token = history.position()
         history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [0.5, math.nan], dataset="a")
         history.add(SVC(), [{"C": 1.0}], [0.5], dataset="b")
-        assert history.version_token() != token
+        assert history.position() != token
         assert [past.dataset for past in history.searches(estimator="SVC")] == ["a", "b"]
         assert len(history.to_frame()) == 3
         assert "SVC                2         2           3" in history.describe()
