@@ -17,6 +17,7 @@ from skmeta.mixed._likelihood import (
     find_mode,
     gaussian_mode,
     mean_probabilities,
+    n_draws,
     predict_targets,
     root_of_covariance,
 )
@@ -204,4 +205,5 @@ class ConditionedGroups(NamedTuple):
     @property
     def _n_values(self) -> int:
         """Number of values that a computation needs for each row."""
-        return len(self.mean) ** 2 // int(self.z.shape[1])
+        n_predictors = len(self.mean) // int(self.z.shape[1])
+        return n_predictors * max(len(self.mean), n_draws(n_predictors))

@@ -6,18 +6,18 @@ predictor, then by coefficient. They are m + L u, and the prior of u is N(0, I).
 information of the rows on the coefficients, and M = I + L'AL.
 
 Given the rows of a group of a regression, the coefficients are normal around their mode, with the
-covariance C = L M^-1 L'. For classes this is Laplace's approximation. Their mean is not the mode:
-third derivatives of the log likelihood move it by -C v / 2, where v is the gradient of tr(A C)
-(Tierney and Kadane, equation 2.6, for the mean). Logits of other rows are normal, too, and
-probabilities are averaged over them: by quadrature for two classes, else over even draws in
-opposite pairs.
+covariance C = L M^-1 L'. For classes this is Laplace's approximation. It is the start of the normal
+distribution that is closest to theirs in Kullback-Leibler divergence: there the score and A are
+averages over the distribution itself (Opper and Archambeau, section 2). Logits of rows are
+normal, and probabilities are averaged over them: by quadrature for two classes, else over even
+draws in opposite pairs.
 
 All functions take arrays of NumPy or tensors of torch, with any number of axes before those named.
 Tensors have derivatives, and without a tolerance nothing branches on values.
 
 References: Bishop (2006), Pattern Recognition and Machine Learning, section 3.3; Rasmussen and
-Williams (2006), Gaussian Processes for Machine Learning, section 3.4; Tierney and Kadane (1986),
-Accurate approximations for posterior moments and marginal densities.
+Williams (2006), Gaussian Processes for Machine Learning, section 3.4; Opper and Archambeau (2009),
+The variational Gaussian approximation revisited.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ Array = Any
 _STEP_SIZES = (1.0, 0.5, 0.2, 0.05, 0.01, 2e-3, 0.0)
 # Nodes of the quadrature, and pairs of draws.
 _N_NODES, _N_PAIRS = 12, 64
-# Longest move from the mode to the mean, in standard deviations.
-_LONGEST_MOVE = 0.5
+# Steps from Laplace's approximation to the variational one, and their pairs of draws.
+_N_STEPS, _N_STEP_PAIRS = 2, 24
 # Added to the variances of logits, so that their covariance has a Cholesky factor.
 _JITTER = 1e-9
 
@@ -130,39 +130,45 @@ def predictors(z: Array, coefficients: Array) -> Array:
     return z @ transposed(coefficients.reshape(*coefficients.shape[:-1], -1, q))
 
 
-def _logits(eta: Array) -> Array:
-    """Return a logit for each class; that of the first of two classes is 0."""
-    if eta.shape[-1] > 1:
-        return eta
-    return module_of(eta).concatenate([0.0 * eta, eta], -1)
-
-
 def _probabilities(eta: Array) -> Array:
-    """Return the probabilities (..., c) of all classes."""
-    xp, logits = module_of(eta), _logits(eta)
-    p = xp.exp(logits - xp.amax(logits, -1, keepdims=True))
+    """Return the probabilities (..., j) of the classes, of the second one if j is 1."""
+    xp = module_of(eta)
+    if eta.shape[-1] == 1:
+        return 0.5 + 0.5 * xp.tanh(0.5 * eta)
+    p = xp.exp(eta - xp.amax(eta, -1, keepdims=True))
     return p / p.sum(-1, keepdims=True)
 
 
 def log_joint(rows: ClassRows, eta: Array, u: Array) -> Array:
     """Return the log likelihood of linear predictors plus the log prior of u, (...)."""
-    xp, logits = module_of(eta), _logits(eta)
-    top = xp.amax(logits, -1, keepdims=True)
-    log_sum = top[..., 0] + xp.log(xp.exp(logits - top).sum(-1))
-    return (rows.w * ((rows.p * logits).sum(-1) - log_sum)).sum(-1) - 0.5 * (u**2).sum(-1)
+    xp, j = module_of(eta), eta.shape[-1]
+    # The logit of the first of two classes is 0.
+    top = xp.amax(eta, -1) if j > 1 else 0.5 * (eta + abs(eta))[..., 0]
+    rest = xp.exp(eta - top[..., None]).sum(-1)
+    log_sum = top + xp.log(rest if j > 1 else rest + xp.exp(-top))
+    return (rows.w * ((rows.p[..., -j:] * eta).sum(-1) - log_sum)).sum(-1) - 0.5 * (u**2).sum(-1)
 
 
-def row_parts(rows: ClassRows, eta: Array) -> tuple[Array, Array, Array]:
-    """Return probabilities (..., n, j), scores (..., j q) and information (..., j q, j q)."""
-    (z, p, w), j, q = rows, eta.shape[-1], rows.z.shape[-1]
-    proba = _probabilities(eta)[..., -j:]
+def row_parts(rows: ClassRows, proba: Array, square: Array) -> tuple[Array, Array]:
+    """Return scores (..., j q) and information (..., j q, j q).
+
+    Parameters
+    ----------
+    rows : ClassRows
+        Rows of the tasks.
+    proba : array of shape (..., n, j)
+        Their probabilities, of the second class if j is 1.
+    square : array of shape (..., n, j, j)
+        Products of the probabilities. Both may be averages.
+    """
+    (z, p, w), j, q = rows, proba.shape[-1], rows.z.shape[-1]
     score = transposed(transposed(z) @ (w[..., None] * (p[..., -j:] - proba)))
-    curvature = proba[..., None] * (_like(np.eye(j), proba) - proba[..., None, :])
+    curvature = proba[..., None] * _like(np.eye(j), proba) - square
     weighted = (w[..., None, None] * curvature)[..., None] * z[..., None, None, :]
     information = transposed(z) @ weighted.reshape(*z.shape[:-1], j * j * q)
     information = information.reshape(*z.shape[:-2], q, j, j, q).swapaxes(-4, -3)
     size = *z.shape[:-2], j * q
-    return proba, score.reshape(*size), information.reshape(*size, j * q)
+    return score.reshape(*size), information.reshape(*size, j * q)
 
 
 def find_mode(
@@ -202,7 +208,8 @@ def find_mode(
             eta = predictors(rows.z, mean + u @ factor.T)
             now = log_joint(rows, eta, u)
     for k in range(max_steps):
-        proba, score, information = row_parts(rows, eta)
+        proba = _probabilities(eta)
+        score, information = row_parts(rows, proba, _square(proba))
         precision = eye + factor.T @ information @ factor
         gradient = score @ factor - u
         step = xp.linalg.solve(precision, gradient[..., None])[..., 0]
@@ -270,16 +277,22 @@ def class_moments(rows: ClassRows, mean: Array, factor: Array, u: Array) -> tupl
     u : array of shape (..., k)
         The modes.
     """
-    xp, coefficients = module_of(u), mean + u @ factor.T
-    proba, _, information = row_parts(rows, predictors(rows.z, coefficients))
-    precision = _like(np.eye(factor.shape[-1]), u) + factor.T @ information @ factor
-    root = root_of_covariance(precision, factor)
-    trace_gradient = third_derivatives(rows, proba, transposed(root) @ root)
-    # In coordinates in which the covariance is I.
-    move = -0.5 * (root @ trace_gradient[..., None])
-    square = (move**2).sum((-2, -1), keepdims=True) / _LONGEST_MOVE**2
-    move = move / xp.sqrt(xp.where(square > 1, square, xp.ones_like(square)))
-    return coefficients + (transposed(root) @ move)[..., 0], root
+    xp, eye = module_of(u), _like(np.eye(factor.shape[-1]), u)
+    eta = predictors(rows.z, mean + u @ factor.T)
+    proba = _probabilities(eta)
+    precision = eye + factor.T @ row_parts(rows, proba, _square(proba))[1] @ factor
+    for _ in range(_N_STEPS):
+        p, weights = _drawn_probabilities(
+            rows.z, eta, root_of_covariance(precision, factor), _N_STEP_PAIRS
+        )
+        proba, square = weights @ p, transposed(p) @ (weights[:, None] * p)
+        score, information = row_parts(rows, proba, square)
+        # The whole change of M would overshoot where the likelihood is almost flat.
+        precision = 0.5 * (precision + eye + factor.T @ information @ factor)
+        gradient = score @ factor - u
+        u = u + xp.linalg.solve(precision, gradient[..., None])[..., 0]
+        eta = predictors(rows.z, mean + u @ factor.T)
+    return mean + u @ factor.T, root_of_covariance(precision, factor)
 
 
 def predict_targets(z: Array, mean: Array, root: Array, noise: Array) -> tuple[Array, Array]:
@@ -298,19 +311,34 @@ def mean_probabilities(z: Array, mean: Array, root: Array) -> Array:
     mean, root
         As :func:`class_moments` returns them.
     """
-    xp, eta = module_of(z), predictors(z, mean)
-    j = eta.shape[-1]
+    p, weights = _drawn_probabilities(z, predictors(z, mean), root, _N_PAIRS)
+    average = weights @ p
+    if average.shape[-1] > 1:
+        return average
+    return module_of(z).concatenate([1 - average, average], -1)
+
+
+def _drawn_probabilities(z: Array, eta: Array, root: Array, n_pairs: int) -> tuple[Array, Array]:
+    """Return probabilities (..., n, d, j) at d draws around eta (..., n, j), and their weights."""
     covariance = logit_covariance(z, transposed(root) @ root)
-    logit_root = xp.linalg.cholesky(covariance + _JITTER * _like(np.eye(j), eta))
-    nodes, weights = _nodes(j)
-    total = 0.0
-    for node, weight in zip(nodes, weights.tolist(), strict=True):
-        total = total + weight * _probabilities(eta + logit_root @ _like(node, eta))
-    return total
+    jitter = _JITTER * _like(np.eye(eta.shape[-1]), eta)
+    logit_root = module_of(z).linalg.cholesky(covariance + jitter)
+    nodes, weights = (_like(values, eta) for values in _nodes(eta.shape[-1], n_pairs))
+    return _probabilities(eta[..., None, :] + nodes @ transposed(logit_root)), weights
+
+
+def _square(proba: Array) -> Array:
+    """Return products (..., n, j, j) of probabilities (..., n, j)."""
+    return proba[..., None] * proba[..., None, :]
+
+
+def n_draws(j: int) -> int:
+    """Return the number of linear predictors over which the probabilities of a row are averaged."""
+    return len(_nodes(j, _N_PAIRS)[1])
 
 
 @lru_cache
-def _nodes(j: int) -> tuple[np.ndarray, np.ndarray]:
+def _nodes(j: int, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes (d, j) of a standard normal distribution, and their weights (d,).
 
     For several predictors they fill it evenly, in opposite pairs: an additive recurrence, whose
@@ -323,5 +351,5 @@ def _nodes(j: int) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(50):
         root = (1 + root) ** (1 / (j + 1))
     steps = root ** -np.arange(1, j + 1)
-    draws = ndtri((0.5 + np.arange(1, _N_PAIRS + 1)[:, None] * steps) % 1)
-    return np.concatenate([draws, -draws]), np.full(2 * _N_PAIRS, 0.5 / _N_PAIRS)
+    draws = ndtri((0.5 + np.arange(1, n_pairs + 1)[:, None] * steps) % 1)
+    return np.concatenate([draws, -draws]), np.full(2 * n_pairs, 0.5 / n_pairs)

@@ -46,7 +46,8 @@ class HierarchicalLinear(MetaLearner):
 
     Regressions are exact, and predict distributions: see ``return_std`` and ``predict_quantiles``
     of :class:`~skmeta.few_shot.MetaFewShotRegressor`. Classifications, of two classes or more,
-    are logistic models and use Laplace's approximation. Classes mean the same in each task, and a
+    are logistic models: the marginal likelihood is Laplace's approximation, and the posterior of a
+    task the closest normal distribution. Classes mean the same in each task, and a
     new task may lack some of them.
 
     Tasks are groups of rows: ``fit`` needs ``groups``.
@@ -91,7 +92,7 @@ class HierarchicalLinear(MetaLearner):
 
     Breslow and Clayton (1993), Approximate inference in generalized linear mixed models.
 
-    Tierney and Kadane (1986), Accurate approximations for posterior moments and marginal densities.
+    Opper and Archambeau (2009), The variational Gaussian approximation revisited.
 
     Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4.
 
