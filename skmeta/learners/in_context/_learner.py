@@ -306,9 +306,10 @@ class InContextLearner(OuterLoopLearner):
         supports, queries = [], []
         for out in held:
             kept = rows._replace(w=rows.w.index_fill(0, out, 0.0))
-            support = view_support(
-                state, features, kept, n_classes, self.n_estimators, self.max_rows
-            )
+            x = features
+            if len(held) == 1:  # Several sets are read at once, which needs tables of one size.
+                kept, x = Rows(*(part[kept.w > 0] for part in kept)), features[kept.w > 0]
+            support = view_support(state, x, kept, n_classes, self.n_estimators, self.max_rows)
             # Sets are filled up with their first row, so that all are of one size.
             filled = out[:1].repeat(max(map(len, held)))
             filled[: len(out)] = out
@@ -316,7 +317,7 @@ class InContextLearner(OuterLoopLearner):
             supports.append((support, dict(state) | adapted))
             queries.append(_views_of_rows(adapted, features[filled], len(support.slots)))
         parts = zip(*(support.expanded() for support, _ in supports), strict=True)
-        memory = self._call(context, state, *(torch.cat(part) for part in parts))
+        memory = self._call(context, state, *(torch.cat(part) for part in parts), fast=True)
         outputs = self._call(context, state, torch.cat(queries), memory=memory)
         average = class_log_probability if n_classes else mean_target
         views = zip(supports, held, outputs.chunk(len(held)), strict=True)

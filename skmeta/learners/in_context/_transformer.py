@@ -137,6 +137,7 @@ class TableTransformer(nn.Module):
         slots: Tensor | None = None,
         memory: Memory | None = None,
         query: Tensor | None = None,
+        fast: bool = False,
     ) -> Tensor | Memory:
         """Read support sets, predict query sets, or both; or prepare a memory for many calls.
 
@@ -158,6 +159,8 @@ class TableTransformer(nn.Module):
             What an earlier call returned.
         query : Tensor of shape (b, m, d), optional
             Query rows, to be predicted at once.
+        fast : bool, default=False
+            Whether support rows are read by a faster kernel, which has no rule for ``vmap``.
 
         Returns
         -------
@@ -169,13 +172,13 @@ class TableTransformer(nn.Module):
                 raise ValueError(
                     "Support rows need their labels y, and the slots of their columns."
                 )
-            memory = self._read(x, y, w, slots)
+            memory = self._read(x, y, w, slots, fast)
             return memory if query is None else self._predict(memory, query)
         if x is None:
             return memory | {"row_weight": self._row_weight(memory["slots"])}
         return self._predict(memory, x)
 
-    def _read(self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor) -> Memory:
+    def _read(self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor, fast: bool) -> Memory:
         weight = x.new_ones(x.shape[:2]) if w is None else w.to(x.dtype)
         with full_precision(x):
             columns = measure_columns(x, weight)
@@ -201,7 +204,7 @@ class TableTransformer(nn.Module):
             keys, values = block.keys_and_values(token)
             memory[f"keys.{i}"], memory[f"values.{i}"] = keys, values
             if i + 1 < len(self.blocks):  # Nothing reads the support rows after the last layer.
-                token = block(token, keys, values, bias)
+                token = block(token, keys, values, bias, fast)
         return memory
 
     def _predict(self, memory: Memory, x: Tensor) -> Tensor:
@@ -292,7 +295,7 @@ class Block(nn.Module):
         bias: Tensor | None,
         fast: bool = False,
     ) -> Tensor:
-        """Return the tokens (b, m, D) after the layer; fast for predictions outside vmap."""
+        """Return the tokens (b, m, D) after the layer; fast outside vmap."""
         queries = self.query(self.norm_attention(token))
         queries = queries.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
         if fast:
