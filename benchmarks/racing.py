@@ -39,7 +39,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space
-from skmeta.search._stopping import FoldRace
+from skmeta.search._trials import FoldRace
 
 RESULTS = Path(__file__).parent / "results" / "racing.jsonl"
 RECORDED = RESULTS.with_name("searches.parquet")

@@ -30,8 +30,7 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import suggest
 from skmeta.search._arguments import Arguments
-from skmeta.search._stopping import FoldRace, SearchClock
-from skmeta.search._trials import Trial
+from skmeta.search._trials import FoldRace, SearchClock, Trial
 from skmeta.search.early_stopping import check_held_rows, hold_out, stop_early
 from skmeta.search.space import stable_repr
 

@@ -2,9 +2,10 @@
 
 import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -16,17 +17,25 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import FitData, Folds, check_same_folds
-from skmeta.search._stopping import resolve_racing
-from skmeta.search.history import Leases, open_history
+from skmeta.search._trials import FoldRace, Trial, resolve_racing
+from skmeta.search.history import Leases, open_history, retry
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import (
+    CandidateRecord,
     SearchRecord,
     dataset_features,
     features_at_rows,
     fingerprint_data,
     name_at_rows,
 )
-from skmeta.search.space import canonical_names, predictor_name, signature, stable_repr
+from skmeta.search.space import (
+    CandidateDescriber,
+    candidate_key,
+    canonical_names,
+    predictor_name,
+    signature,
+    stable_repr,
+)
 
 Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
 
@@ -202,6 +211,136 @@ def _describe_data(
     )
 
 
+class TrialRecord:
+    """The trials of one search in a history.
+
+    Parameters
+    ----------
+    search : MetaLearnedSearchCV
+        Gives ``return_train_score``: if it is set, candidates on record without scores on training
+        parts are of no use.
+    arguments : Arguments
+    record : OpenRecord
+    n_splits : int
+    race : FoldRace
+    """
+
+    def __init__(
+        self, search: Any, arguments: Arguments, record: OpenRecord, n_splits: int, race: FoldRace
+    ) -> None:
+        self._history, self._search_id = record.history, record.search_id
+        self._space, self._metrics = arguments.space, arguments.metrics
+        self._describe = CandidateDescriber(arguments.estimator)
+        self._n_splits, self._race = n_splits, race
+        self._with_train_scores = search.return_train_score
+        self._known: dict[str, CandidateRecord] = {}
+        self._has_warned = False
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(self, keys: Collection[str] | None = None) -> None:
+        """Read finished candidates, all or those of some keys."""
+        if self._history is not None:
+            candidates = self._history.candidates(self._search_id, keys)
+            self._known |= {one.key: one for one in candidates if self._is_usable(one)}
+
+    def restore(self, trial: Trial) -> None:
+        """Give a trial the results that are on record for it, if there are any."""
+        known = self._known.get(trial.key)
+        if known is None:
+            return
+        if not np.isnan(known.predicted_mean_score):
+            trial.predicted_mean = known.predicted_mean_score
+            trial.predicted_std = known.predicted_std_score
+        n_folds = len(known.fit_times)
+        trial.outputs = {fold: self._metrics.output_of(known, fold) for fold in range(n_folds)}
+        if not self._with_train_scores:
+            for output in trial.outputs.values():
+                output.pop("train_scores", None)
+        is_own, score = trial.is_finished and not trial.is_on_record, trial.score
+        trial.finish(n_folds, self._metrics, self._race, self._n_splits)
+        trial.is_on_record = not is_own
+        if is_own and trial.is_stopped:
+            trial.score = score  # as it was expected when it was stopped
+
+    def others(self, trials: Iterable[Trial]) -> list[Trial]:
+        """Return the candidates on record that are not among some trials, in order."""
+        proposed = {trial.key for trial in trials}
+        unknown = [one for key, one in self._known.items() if key not in proposed]
+        others = [trial for trial in map(self.decode, unknown) if trial is not None]
+        for trial in others:
+            self.restore(trial)
+        return others
+
+    def decode(self, candidate: CandidateRecord) -> Trial | None:
+        """Return the trial of a candidate, without results; None if the space has none."""
+        params = self._space.decode(candidate.params)
+        if params is None or candidate_key(params) != candidate.key:
+            return None
+        predicted = candidate.predicted_mean_score, candidate.predicted_std_score
+        return Trial(params, candidate.key, candidate.source, *predicted)
+
+    def _is_usable(self, candidate: CandidateRecord) -> bool:
+        n_folds = len(candidate.fit_times)
+        least = 1 if self._race.is_on else self._n_splits
+        return (
+            least <= n_folds <= self._n_splits
+            and len(candidate.n_test_samples) == n_folds
+            and (bool(candidate.train_scores) or not self._with_train_scores)
+        )
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def write(self, trial: Trial) -> None:
+        """Write a finished trial."""
+        if self._history is not None:
+            self._write(partial(self._history.record, self._search_id, self.encode(trial)))
+
+    def end(self) -> None:
+        """Write that the search is finished."""
+        if self._history is not None:
+            self._write(partial(self._history.finish, self._search_id))
+
+    def encode(self, trial: Trial) -> CandidateRecord:
+        """Return what the history keeps of a trial."""
+        outputs = trial.results
+        errors = [str(o["fit_error"]) for o in outputs if o.get("fit_error") is not None]
+        has_train_scores = any("train_scores" in output for output in outputs)
+        return CandidateRecord(
+            configuration=self._describe([trial.params])[0],
+            key=trial.key,
+            params=self._space.encode(trial.params),
+            scores=self._metrics.by_name(outputs, "test_scores"),
+            train_scores=(
+                self._metrics.by_name(outputs, "train_scores") if has_train_scores else {}
+            ),
+            fit_times=tuple(float(output["fit_time"]) for output in outputs),
+            score_times=tuple(float(output["score_time"]) for output in outputs),
+            costs=tuple(float(output["cost"]) for output in outputs if "cost" in output),
+            n_test_samples=tuple(int(output["n_test_samples"]) for output in outputs),
+            n_rounds=tuple(output["n_rounds"] for output in outputs if "n_rounds" in output),
+            error=errors[0].strip().splitlines()[-1] if errors else None,
+            source=trial.source,
+            predicted_mean_score=trial.predicted_mean,
+            predicted_std_score=trial.predicted_std,
+        )
+
+    def _write(self, write: Callable[[], None]) -> None:
+        if self._history.shared:
+            retry(write, self._history.lease_timeout)
+            return
+        try:
+            write()
+        except Exception as error:  # a failing history must not end the search
+            if not self._has_warned:
+                self._has_warned = True
+                warn_caller(
+                    f"The history could not be written: {error} The search continues. If it is "
+                    "run again, candidates that are not on record will be evaluated again.",
+                    HistoryWarning,
+                )
+
+
 # -- the prior -------------------------------------------------------------------------------------
 
 
@@ -229,46 +368,30 @@ def resolve_prior(
     PriorError
         If the user's own prior is of other estimators.
     """
-    parts = _parts(given, record, history)
-    if exclude_same_data:
+    parts: list[Any] = [*given.parts] if isinstance(given, JointPrior) else [given]
+    if isinstance(given, str):
+        learns, ships = given != "shipped" and history is not None, given != "history"
         parts = [
-            part and part.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)
-            for part in parts
+            _learn(history, record) if learns else None,
+            load_shipped(record.estimator, record.refit_metric) if ships else None,
         ]
-    known = [
-        part.conditioned_on(record.dataset_features)
-        for part in parts
-        if part is not None and len(part)
-    ]
-    if len(known) < 2:
-        return known[0] if known else None
-    return JointPrior(*known)
-
-
-def _parts(
-    given: Any, record: SearchRecord, history: Any
-) -> list[SearchPrior | AlgorithmSelectionPrior | None]:
-    if given is None:
-        return []
-    if isinstance(given, JointPrior):
-        own: list[Any] = list(given.parts)
-    elif isinstance(given, SearchPrior | AlgorithmSelectionPrior):
-        own = [given]
-    else:
-        learned = _learn(history, record) if given != "shipped" and history is not None else None
-        ships = given != "history"
-        return [learned, load_shipped(record.estimator, record.refit_metric) if ships else None]
-    _check_estimators(own, record.estimator)
-    return own
+    elif given is not None:
+        _check_estimators(parts, record.estimator)
+    if exclude_same_data:
+        same = {"data_digests": [record.data_digest], "data_sketch": record.data_sketch}
+        parts = [part and part.without(**same) for part in parts]
+    known = [part.conditioned_on(record.dataset_features) for part in parts if part]
+    return JointPrior(*known) if len(known) > 1 else next(iter(known), None)
 
 
 def _check_estimators(parts: list[Any], estimator: str) -> None:
     known = set().union(*map(_estimators_of, parts))
     wanted = set(estimator.split("|"))
     if known and known.isdisjoint(wanted):
+        known_text, text = (" or ".join(sorted(names)) for names in (known, wanted))
         raise PriorError(
-            f"prior was learned from searches of {_spell(known)}, but this search is of "
-            f"{_spell(wanted)}. Pass a prior of {_spell(wanted)}, or prior='auto'."
+            f"prior was learned from searches of {known_text}, but this search is of {text}. Pass "
+            f"a prior of {text}, or prior='auto'."
         )
 
 
@@ -278,10 +401,6 @@ def _estimators_of(prior: SearchPrior | AlgorithmSelectionPrior) -> set[str]:
     named = {name for text in prior.estimators for name in text.split("|") if name}
     # Searches that were added without an estimator are known by their parameters ("SVC.C").
     return named or {name.partition(".")[0] for name in prior.parameters}
-
-
-def _spell(names: set[str]) -> str:
-    return " or ".join(sorted(names))
 
 
 def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:

@@ -19,6 +19,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 
@@ -31,6 +32,8 @@ from skmeta._sklearn_compat import (
     scorers_by_name,
     select_best_index,
 )
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import SearchStoppedWarning
 from skmeta.search._arguments import (
     Arguments,
     resolve_arguments,
@@ -38,7 +41,7 @@ from skmeta.search._arguments import (
 )
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, check_fit_data, draw_folds
-from skmeta.search._open_record import OpenRecord, open_record
+from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
 from skmeta.search._propose import (
     AS_GIVEN,
     GridProposer,
@@ -47,16 +50,15 @@ from skmeta.search._propose import (
     Proposer,
 )
 from skmeta.search._report import Progress
-from skmeta.search._stopping import (
+from skmeta.search._trials import (
     Budget,
     BudgetSpent,
     FoldRace,
+    Output,
     SearchClock,
-    fill_folds,
+    Trial,
     resolve_racing,
-    warn_of_interrupt,
 )
-from skmeta.search._trials import Trial, TrialRecord, prediction_columns
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.samples import (
     SHARE_OF_BUDGET,
@@ -255,7 +257,12 @@ def _evaluate_candidates(
         except KeyboardInterrupt:
             if is_sample or not batches.finished():
                 raise
-            warn_of_interrupt(len(batches.finished()), arguments.n_iter)
+            warn_caller(
+                f"The search was interrupted after {len(batches.finished())} of {arguments.n_iter} "
+                "candidates. The best of them is kept. With a history, the same search continues "
+                "from there.",
+                SearchStoppedWarning,
+            )
             stopped_by = "interrupt"
     return _Outcome(batches.finished(), proposer.report(), stopped_by, proposer.observations())
 
@@ -287,12 +294,16 @@ def _set_results(
     if callable(search.scoring) and search.multimetric_:
         arguments.metrics.check_refit(first_scores)
         refit_metric = search.refit
-    columns = {} if arguments.walks_grid else prediction_columns(trials)
+    columns: dict[str, list[Any]] = {}
+    if not arguments.walks_grid:
+        columns["source"] = [trial.source for trial in trials]
+        columns["predicted_mean_score"] = [trial.predicted_mean for trial in trials]
+        columns["predicted_std_score"] = [trial.predicted_std for trial in trials]
     if search.racing:
         columns["n_folds"] = [len(own) for own in by_trial]
     if search.early_stopping is not None:
         columns |= rounds_columns(by_trial, search.n_splits_)
-    filled = fill_folds(by_trial, search.n_splits_)
+    filled = [one for own in by_trial for one in _filled(own, search.n_splits_)]
     with warnings.catch_warnings():
         if any(trial.is_stopped for trial in trials):
             warnings.filterwarnings("ignore", "One or more of the .* scores are non-finite")
@@ -316,6 +327,21 @@ def _set_results(
             n_rounds = results["n_rounds"][search.best_index_]
             best = replace_parts(arguments.estimator, search.best_params_)
             search.best_params_ = {**search.best_params_, **refit_params(best, n_rounds)}
+
+
+def _filled(own: list[Output], n_splits: int) -> list[Output]:
+    """Return the results of a candidate for all folds, as scikit-learn expects them.
+
+    A fold that was not run has NaN scores, and the candidate's mean times, so that mean times are
+    those of the folds that were run.
+    """
+    missing = dict(own[0])
+    for kind in missing.keys() & {"test_scores", "train_scores"}:
+        one = missing[kind]
+        missing[kind] = dict.fromkeys(one, math.nan) if isinstance(one, Mapping) else math.nan
+    for kind in ("fit_time", "score_time"):
+        missing[kind] = float(np.mean([output[kind] for output in own]))
+    return [*own, *[missing] * (n_splits - len(own))]
 
 
 def _prefer_as_given(trials: list[Trial], best: int, rank: NDArray[Any], first: int) -> int:

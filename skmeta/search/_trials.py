@@ -1,20 +1,156 @@
-"""Candidates of a running search, and their record in the history."""
+"""Candidates of a running search, and what ends early: one that will not win, and the search.
 
-from collections.abc import Callable, Collection, Iterable
+Racing over folds stops a candidate before its last fold.
+"""
+
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
 
-from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryWarning
-from skmeta.search._arguments import Arguments
 from skmeta.search._metrics import Metrics
-from skmeta.search._stopping import FoldRace
-from skmeta.search.history import retry
-from skmeta.search.record import CandidateRecord
-from skmeta.search.space import Candidate, CandidateDescriber, candidate_key
+from skmeta.search.space import Candidate, candidate_key
+
+# What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
+Output = dict[str, Any]
+
+
+# Chosen on searches with 3, 5 and 10 folds, see benchmarks/racing.py.
+_MIN_PROBABILITY = 0.3
+# How many observations the best candidate's variance counts as, as a guess of the variance of
+# differences between candidates.
+_N_PRIOR = 2
+
+
+class FoldRace:
+    """Decides after each fold of a candidate whether the candidate goes on.
+
+    It is stopped when the probability that it will beat the best candidate, on average over all
+    folds, is small. Both are compared fold by fold, as some folds are harder than others. The
+    differences of the folds to come are predicted from those of the folds so far, with a flat
+    prior on their mean, which is the predictive power of Spiegelhalter et al. (1986). Their
+    variance is pooled over all candidates of the race. A candidate with a failed fold is stopped
+    too, as its mean over all folds cannot be computed.
+
+    The best candidate is that of the batches before, so that candidates of a batch may be
+    evaluated in any order.
+
+    Parameters
+    ----------
+    min_probability : float or None, default=0.3
+        A candidate is stopped if its probability is smaller. None stops none.
+
+    References
+    ----------
+    D. J. Spiegelhalter, L. S. Freedman, P. R. Blackburn (1986), "Monitoring clinical trials:
+    conditional or predictive power?", Controlled Clinical Trials 7(1).
+
+    E. Bergman, L. Purucker, F. Hutter (2024), "Don't waste your time: early stopping
+    cross-validation", AutoML 2024.
+    """
+
+    def __init__(self, min_probability: float | None = _MIN_PROBABILITY) -> None:
+        self.min_probability = min_probability
+        self._best: NDArray[np.float64] | None = None
+        # Sum of squares and degrees of freedom of the differences between candidates.
+        self._squares = 0.0
+        self._n_free = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether candidates may be stopped."""
+        return self.min_probability is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a candidate to compare others with."""
+        return self._best is not None
+
+    def is_lost(self, scores: Sequence[float]) -> bool:
+        """Return whether a candidate is stopped after its first folds.
+
+        Parameters
+        ----------
+        scores : sequence of float
+            One per fold, in the order of the folds, but not of all folds. NaN if the fit failed.
+        """
+        if self._best is None or self.min_probability is None:
+            return False
+        mean = float(self._differences(scores).mean())
+        if not mean < 0:
+            return math.isnan(mean)
+        variance = self.variance(scores)
+        return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < self.min_probability)
+
+    def estimate(self, scores: Sequence[float]) -> float:
+        """Return the expected mean over all folds of a stopped candidate.
+
+        Parameters
+        ----------
+        scores : sequence of float
+            Scores of the folds that were run.
+
+        Returns
+        -------
+        float
+            The best candidate's mean plus the mean difference from it; never above that mean.
+        """
+        if self._best is None:
+            return float(np.mean(scores))
+        return float(self._best.mean() + np.minimum(self._differences(scores).mean(), 0.0))
+
+    def variance(self, scores: Sequence[float]) -> float:
+        """Return the variance of the mean over all folds, given those that were run.
+
+        Parameters
+        ----------
+        scores : sequence of float
+            Scores of the folds that were run; at least one.
+
+        Returns
+        -------
+        float
+            NaN if a fit failed.
+        """
+        assert self._best is not None
+        n, n_run = len(self._best), len(scores)
+        own = _sum_of_squares(self._differences(scores))
+        squares = self._squares + own + _N_PRIOR * float(self._best.var(ddof=1))
+        fold_variance = squares / (self._n_free + n_run - 1 + _N_PRIOR)
+        # The mean over all folds is n_run / n of what is known, and (n - n_run) / n of what is
+        # predicted, with variance (1 / n_run + 1 / (n - n_run)) of a fold's.
+        return fold_variance * (n - n_run) / (n * n_run)
+
+    def enter(self, scores: Sequence[float]) -> None:
+        """Compare later candidates with this one, if it is the best so far.
+
+        Parameters
+        ----------
+        scores : sequence of float
+            One per fold, of all folds.
+        """
+        entered = np.array(scores)
+        if not self.is_on or not np.isfinite(entered).all():
+            return
+        if self._best is not None:
+            self._squares += _sum_of_squares(self._differences(scores))
+            self._n_free += len(scores) - 1
+        if self._best is None or entered.mean() > self._best.mean():
+            self._best = entered
+
+    def _differences(self, scores: Sequence[float]) -> NDArray[np.float64]:
+        """Return the differences from the best candidate on the same folds."""
+        assert self._best is not None
+        return np.asarray(np.array(scores) - self._best[: len(scores)])
+
+
+def _sum_of_squares(differences: NDArray[np.float64]) -> float:
+    return float(((differences - differences.mean()) ** 2).sum())
 
 
 @dataclass(eq=False)
@@ -104,140 +240,81 @@ class Trial:
             self.score = race.estimate(scores) if self.is_stopped else float(np.mean(scores))
 
 
-def prediction_columns(trials: list[Trial]) -> dict[str, list[Any]]:
-    """Return the columns of ``cv_results_`` that scikit-learn's searches do not have."""
-    return {
-        "source": [trial.source for trial in trials],
-        "predicted_mean_score": [trial.predicted_mean for trial in trials],
-        "predicted_std_score": [trial.predicted_std for trial in trials],
-    }
+# -- the time of a search --------------------------------------------------------------------------
 
 
-class TrialRecord:
-    """The trials of one search in a history.
+class BudgetSpent(Exception):
+    """Raised when the time budget is used up, to end the search."""
+
+
+class SearchClock:
+    """When a search began, and its first fit.
+
+    Attributes
+    ----------
+    begun : float
+        When the search began, in seconds of `time.monotonic`.
+    first_fit : float or None
+        When its first fit began; None before the first result.
+    """
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.first_fit: float | None = None
+
+    def note(self, output: Output) -> None:
+        """Take note of the first result of a fold that was fitted now."""
+        if self.first_fit is None:
+            took = output["fit_time"] + output["score_time"]
+            self.first_fit = max(self.begun, time.monotonic() - took)
+
+
+class Budget:
+    """The time of a search.
+
+    It counts from the first fit, so that what comes before (the start of worker processes, the
+    history) takes nothing of it.
 
     Parameters
     ----------
-    search : MetaLearnedSearchCV
-        Gives ``return_train_score``: if it is set, candidates on record without scores on training
-        parts are of no use.
-    arguments : Arguments
-    record : OpenRecord
-    n_splits : int
-    race : FoldRace
+    seconds : float or None
+        None is without end.
+    clock : SearchClock
     """
 
-    def __init__(
-        self, search: Any, arguments: Arguments, record: Any, n_splits: int, race: FoldRace
-    ) -> None:
-        self._history, self._search_id = record.history, record.search_id
-        self._space, self._metrics = arguments.space, arguments.metrics
-        self._describe = CandidateDescriber(arguments.estimator)
-        self._n_splits, self._race = n_splits, race
-        self._with_train_scores = search.return_train_score
-        self._known: dict[str, CandidateRecord] = {}
-        self._has_warned = False
+    def __init__(self, seconds: float | None, clock: SearchClock) -> None:
+        self._seconds = math.inf if seconds is None else seconds
+        self._clock = clock
+        self._fit_times: list[float] = []
 
-    # -- reading ------------------------------------------------------------------------------
+    def add(self, outputs: Sequence[Output]) -> None:
+        """Take note of the results of a finished candidate."""
+        self._fit_times.append(float(np.mean([output["fit_time"] for output in outputs])))
 
-    def read(self, keys: Collection[str] | None = None) -> None:
-        """Read finished candidates, all or those of some keys."""
-        if self._history is not None:
-            candidates = self._history.candidates(self._search_id, keys)
-            self._known |= {one.key: one for one in candidates if self._is_usable(one)}
+    def check(self) -> None:
+        """Raise `BudgetSpent` if the time is over, and at least one candidate is finished."""
+        # The budget includes the refit, which takes about as long as the fit of a fold.
+        if self._fit_times:
+            reserve = float(np.median(self._fit_times))
+            first_fit = self._clock.first_fit
+            begun = self._clock.begun if first_fit is None else first_fit
+            if time.monotonic() + reserve > begun + self._seconds:
+                raise BudgetSpent
 
-    def restore(self, trial: Trial) -> None:
-        """Give a trial the results that are on record for it, if there are any."""
-        known = self._known.get(trial.key)
-        if known is None:
-            return
-        if not np.isnan(known.predicted_mean_score):
-            trial.predicted_mean = known.predicted_mean_score
-            trial.predicted_std = known.predicted_std_score
-        n_folds = len(known.fit_times)
-        trial.outputs = {fold: self._metrics.output_of(known, fold) for fold in range(n_folds)}
-        if not self._with_train_scores:
-            for output in trial.outputs.values():
-                output.pop("train_scores", None)
-        is_own, score = trial.is_finished and not trial.is_on_record, trial.score
-        trial.finish(n_folds, self._metrics, self._race, self._n_splits)
-        trial.is_on_record = not is_own
-        if is_own and trial.is_stopped:
-            trial.score = score  # as it was expected when it was stopped
 
-    def others(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Return the candidates on record that are not among some trials, in order."""
-        proposed = {trial.key for trial in trials}
-        unknown = [one for key, one in self._known.items() if key not in proposed]
-        others = [trial for trial in map(self.decode, unknown) if trial is not None]
-        for trial in others:
-            self.restore(trial)
-        return others
+def resolve_racing(racing: bool | float) -> float | None:
+    """Return the smallest probability to win with which a candidate goes on.
 
-    def decode(self, candidate: CandidateRecord) -> Trial | None:
-        """Return the trial of a candidate, without results; None if the space has none."""
-        params = self._space.decode(candidate.params)
-        if params is None or candidate_key(params) != candidate.key:
-            return None
-        predicted = candidate.predicted_mean_score, candidate.predicted_std_score
-        return Trial(params, candidate.key, candidate.source, *predicted)
+    Parameters
+    ----------
+    racing : bool or float
+        The parameter of a search.
 
-    def _is_usable(self, candidate: CandidateRecord) -> bool:
-        n_folds = len(candidate.fit_times)
-        least = 1 if self._race.is_on else self._n_splits
-        return (
-            least <= n_folds <= self._n_splits
-            and len(candidate.n_test_samples) == n_folds
-            and (bool(candidate.train_scores) or not self._with_train_scores)
-        )
-
-    # -- writing ------------------------------------------------------------------------------
-
-    def write(self, trial: Trial) -> None:
-        """Write a finished trial."""
-        if self._history is not None:
-            self._write(partial(self._history.record, self._search_id, self.encode(trial)))
-
-    def end(self) -> None:
-        """Write that the search is finished."""
-        if self._history is not None:
-            self._write(partial(self._history.finish, self._search_id))
-
-    def encode(self, trial: Trial) -> CandidateRecord:
-        """Return what the history keeps of a trial."""
-        outputs = trial.results
-        errors = [str(o["fit_error"]) for o in outputs if o.get("fit_error") is not None]
-        has_train_scores = any("train_scores" in output for output in outputs)
-        return CandidateRecord(
-            configuration=self._describe([trial.params])[0],
-            key=trial.key,
-            params=self._space.encode(trial.params),
-            scores=self._metrics.by_name(outputs, "test_scores"),
-            train_scores=(
-                self._metrics.by_name(outputs, "train_scores") if has_train_scores else {}
-            ),
-            fit_times=tuple(float(output["fit_time"]) for output in outputs),
-            score_times=tuple(float(output["score_time"]) for output in outputs),
-            costs=tuple(float(output["cost"]) for output in outputs if "cost" in output),
-            n_test_samples=tuple(int(output["n_test_samples"]) for output in outputs),
-            n_rounds=tuple(output["n_rounds"] for output in outputs if "n_rounds" in output),
-            error=errors[0].strip().splitlines()[-1] if errors else None,
-            source=trial.source,
-            predicted_mean_score=trial.predicted_mean,
-            predicted_std_score=trial.predicted_std,
-        )
-
-    def _write(self, write: Callable[[], None]) -> None:
-        if self._history.shared:
-            retry(write, self._history.lease_timeout)
-            return
-        try:
-            write()
-        except Exception as error:  # a failing history must not end the search
-            if not self._has_warned:
-                self._has_warned = True
-                warn_caller(
-                    f"The history could not be written: {error} The search continues. If it is "
-                    "run again, candidates that are not on record will be evaluated again.",
-                    HistoryWarning,
-                )
+    Returns
+    -------
+    float or None
+        None if there is no racing.
+    """
+    if isinstance(racing, bool | np.bool_):
+        return _MIN_PROBABILITY if racing else None
+    return float(racing)

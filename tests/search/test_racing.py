@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search._propose import ModelProposer
-from skmeta.search._stopping import FoldRace
+from skmeta.search._trials import FoldRace
 
 X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
 FOLDS = KFold(5)

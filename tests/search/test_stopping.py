@@ -8,7 +8,7 @@ from searching import QUALITY, SPACE, raising
 from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 
-import skmeta.search._stopping
+import skmeta.search._trials
 from skmeta.exceptions import (
     SearchStoppedWarning,
 )
@@ -38,7 +38,7 @@ def test_ctrl_c_before_the_first_candidate_is_a_ctrl_c(iris, counted):
 @pytest.mark.parametrize("n_iter", ["all", 40])
 def test_time_budget(iris, counted, monkeypatch, n_iter):
     clock = iter(range(10**6))  # each look at the clock is a second
-    monkeypatch.setattr(skmeta.search._stopping, "time", _Clock(clock))
+    monkeypatch.setattr(skmeta.search._trials, "time", _Clock(clock))
     search = MetaLearnedSearchCV(
         counted(), {"quality": np.linspace(0.01, 1, 50)}, n_iter=n_iter, cv=3
     )
