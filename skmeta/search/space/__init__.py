@@ -1,13 +1,6 @@
 """Search spaces: default spaces, candidates, names of parameters, encoding."""
 
 from skmeta._identity import candidate_key, stable_repr
-from skmeta.search.space._configurations import (
-    CandidateDescriber,
-    RoundLimit,
-    canonical_configurations,
-    plain_value,
-    shown_value,
-)
 from skmeta.search.space._defaults import (
     default_search_space,
     expand_choices,
@@ -17,12 +10,17 @@ from skmeta.search.space._defaults import (
 )
 from skmeta.search.space._encoding import Encoding, is_logarithmic, parameter_names
 from skmeta.search.space._parts import (
+    CandidateDescriber,
+    RoundLimit,
+    canonical_configurations,
     canonical_names,
     every_param,
     is_estimator,
+    plain_value,
     predictor_name,
     replace_parts,
     short_names,
+    shown_value,
     signature,
 )
 from skmeta.search.space._space import Candidate, SearchSpace

@@ -1,23 +1,35 @@
-"""Parts of an estimator, such as the steps of a pipeline, and names of their parameters.
+"""Parts of an estimator, such as the steps of a pipeline, names of their parameters, and values.
 
 Canonical names do not depend on a pipeline's step names: ``svc__C`` in one pipeline, ``clf__C`` in
 another and ``C`` of a bare estimator are all ``"SVC.C"``, so that what one search learned serves
-the next.
+the next. A *configuration* has the parameters of a candidate under these names, with plain values.
+
+Configurations are kept in histories, so they must not give away secrets. A parameter that is
+searched is kept as it is. One that is not searched may hold anything, such as a password, and is
+kept only if it cannot be a secret; otherwise a digest stands for it.
 """
 
+import hashlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from numbers import Real
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator, clone
 
-from skmeta._identity import candidate_key
-from skmeta._sklearn_compat import Interval
+from skmeta._identity import candidate_key, stable_repr
+from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta.search.record import Configuration, Value
 
 _PLACEHOLDERS = ("passthrough", "drop")
+# Value of the number of rounds in the configurations of searches with early stopping. It is a kind
+# of its own, so that priors tell it from any fixed number.
+_EARLY_STOPPING = "early stopping"
+_MAX_LENGTH = 8  # of a list whose values are shown
+_MAX_CHARACTERS = 120
 
 
 def is_estimator(value: Any) -> bool:
@@ -41,19 +53,10 @@ def is_list_of_parts(value: Any) -> bool:
 
 
 def every_param(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of an estimator and its parts, those that were never set included.
+    """Return ``get_params(deep=True)`` of an estimator, with what was never set.
 
     CatBoost's ``get_params`` lists only what was set. The others have the defaults of its
     constructor.
-
-    Parameters
-    ----------
-    estimator : estimator
-
-    Returns
-    -------
-    dict
-        As ``get_params(deep=True)`` of an estimator of scikit-learn.
     """
     params = dict(estimator.get_params(deep=True))
     for path, part in [("", estimator), *params.items()]:
@@ -81,17 +84,7 @@ def class_defaults(kind: type) -> Mapping[str, Any]:
 
 
 def set_params_of(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of an estimator that differ from the defaults of its class.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Its parts are not looked into.
-
-    Returns
-    -------
-    dict
-    """
+    """Return the parameters of an estimator that differ from the defaults of its class."""
     defaults = class_defaults(estimator.__class__)
     return {
         name: value
@@ -106,36 +99,13 @@ def _is_equal(one: Any, other: Any) -> bool:
 
 
 def replace_parts(estimator: Any, parts: Mapping[str, Any]) -> Any:
-    """Return a copy of an estimator with some of its parts replaced.
-
-    Parameters
-    ----------
-    estimator : estimator
-    parts : dict
-        Names of parameters, as for ``set_params``, and their new values.
-
-    Returns
-    -------
-    estimator
-    """
+    """Return a copy of an estimator with some of its parts replaced."""
     copy = clone(estimator, safe=False)
     return copy.set_params(**clone(dict(parts), safe=False)) if parts else copy
 
 
 def structural_params(current: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a candidate that replace parts of an estimator.
-
-    Parameters
-    ----------
-    current : dict
-        ``get_params(deep=True)`` of the estimator.
-    params : dict
-        Parameters of the candidate.
-
-    Returns
-    -------
-    dict
-    """
+    """Return the parameters of a candidate that replace parts of an estimator."""
     return {
         name: value
         for name, value in params.items()
@@ -147,20 +117,7 @@ def structural_params(current: Mapping[str, Any], params: Mapping[str, Any]) -> 
 
 
 def takes_reals_only(estimator: Any, current: Mapping[str, Any], name: str) -> bool:
-    """Whether 1 and 1.0 mean the same for a parameter: ``max_features`` takes a count or a share.
-
-    Parameters
-    ----------
-    estimator : estimator
-    current : dict
-        Its ``get_params(deep=True)``.
-    name : str
-
-    Returns
-    -------
-    bool
-        False if the class does not declare it as scikit-learn's do.
-    """
+    """Return whether 1 and 1.0 mean the same for a parameter, unlike for ``max_features``."""
     part, _, leaf = name.rpartition("__")
     owner = current.get(part) if part else estimator
     declared = getattr(owner, "_parameter_constraints", {}).get(leaf, ())
@@ -251,14 +208,6 @@ def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ())
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """Return the shortest end of each parameter's name that belongs to no other one.
 
-    Parameters
-    ----------
-    names : iterable of str
-
-    Returns
-    -------
-    dict of str -> str
-
     Examples
     --------
     >>> short_names(["svc__C", "svc__gamma", "pca__n_components"])
@@ -281,14 +230,6 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 def signature(estimator: Any) -> str:
     """Return the classes of an estimator and its parts.
-
-    Parameters
-    ----------
-    estimator : estimator
-
-    Returns
-    -------
-    str
 
     Examples
     --------
@@ -326,3 +267,149 @@ def _final_class(estimator: Any) -> str:
             break
         estimator = parts[-1]
     return type(estimator).__name__
+
+
+# -- configurations --------------------------------------------------------------------------------
+
+
+class RoundLimit(int):
+    """Largest number of boosting rounds of an estimator that stops early.
+
+    Estimators take it as the integer that it is. In a configuration it is ``"early stopping"``.
+    """
+
+    def __deepcopy__(self, memo: object) -> "RoundLimit":
+        # Copies are the same object, as for other integers: scikit-learn's clone checks that.
+        return self
+
+
+def describe_estimator(estimator: Any) -> dict[str, Value]:
+    """Return the parameters of an estimator and its parts, under canonical names.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> described = describe_estimator(make_pipeline(StandardScaler(), SVC(C=10)))
+    >>> described["SVC.C"], described["Pipeline.final_step"]
+    (10, 'SVC')
+    """
+    params = estimator.get_params(deep=True)
+    described = {}
+    for path, name in canonical_names(estimator).items():
+        prefix, _, leaf = path.rpartition("__")
+        owner = params[prefix] if prefix else estimator
+        described[name] = _value_without_secrets(type(owner), leaf, params[path])
+    return described
+
+
+def canonical_configurations(
+    estimator: Any, candidates: Sequence[Mapping[str, Any]]
+) -> list[Configuration]:
+    """Return the configuration of an estimator with each candidate's parameters set.
+
+    Parameters
+    ----------
+    estimator : estimator
+    candidates : sequence of dict
+        Parameters for ``set_params``. They are searched, so their values are kept.
+
+    Returns
+    -------
+    list of dict
+        Like `describe_estimator` of each candidate, at a fraction of the cost.
+    """
+    return CandidateDescriber(estimator)(candidates)
+
+
+class CandidateDescriber:
+    """Returns configurations as `canonical_configurations` does, for several calls.
+
+    What candidates with the same parts have in common is computed once.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It must not change between calls.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+        self._current = estimator.get_params(deep=True)
+        # Parameters of the candidates' own that change what the estimator is made of.
+        self._structures: dict[tuple[str, ...], tuple[dict[str, str], dict[str, Value]]] = {}
+
+    def __call__(self, candidates: Sequence[Mapping[str, Any]]) -> list[Configuration]:
+        """Return the configurations of candidates."""
+        configurations: list[Configuration] = []
+        for params in candidates:
+            parts = structural_params(self._current, params)
+            key = (*params, candidate_key(parts) if parts else "")
+            if key not in self._structures:
+                structured = replace_parts(self._estimator, parts)
+                described = canonical_names(structured, params), describe_estimator(structured)
+                self._structures[key] = described
+            names, base = self._structures[key]
+            plain = {
+                names[name]: plain_value(value)
+                for name, value in params.items()
+                if name in names and name not in parts
+            }
+            configurations.append({**base, **plain})
+        return configurations
+
+
+def plain_value(value: Any) -> Value:
+    """Return a parameter's value as a bool, int, float, str or None."""
+    if isinstance(value, RoundLimit):
+        return _EARLY_STOPPING
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if is_estimator(value):
+        return type(value).__name__
+    if isinstance(value, (list, tuple)) and len(value) <= _MAX_LENGTH:
+        return repr(value)
+    return stable_repr(value)[:_MAX_CHARACTERS]
+
+
+def shown_value(value: Any) -> Value:
+    """Return a parameter's value as people read it: a pipeline by the classes of its steps."""
+    steps = getattr(value, "steps", None) if is_estimator(value) else None
+    if not isinstance(steps, list):
+        return plain_value(value)
+    return "+".join(type(step[1]).__name__ for step in steps if is_estimator(step[1]))
+
+
+def _value_without_secrets(owner: type, name: str, value: Any) -> Value:
+    """Return the value of a parameter that is not searched, or a digest of it."""
+    shown = (
+        _is_number(value)
+        or is_estimator(value)
+        or (isinstance(value, (list, tuple)) and all(map(_is_number, value)))
+        or is_placeholder(value)
+        or (isinstance(value, str) and value in _string_options(owner, name))
+        or _is_default(owner, name, value)
+    )
+    if shown:
+        return plain_value(value)
+    text = stable_repr(value).encode("utf-8", "backslashreplace")
+    return f"digest:{hashlib.sha256(text).hexdigest()[:12]}"
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, np.number, np.bool_))
+
+
+def _is_default(owner: type, name: str, value: Any) -> bool:
+    defaults = class_defaults(owner)
+    return name in defaults and stable_repr(value) == stable_repr(defaults[name])
+
+
+def _string_options(owner: type, name: str) -> set[str]:
+    """Return the strings that a class of scikit-learn's kind declares for a parameter."""
+    constraints = getattr(owner, "_parameter_constraints", {}).get(name, ())
+    declared = constraints if isinstance(constraints, (list, tuple)) else [constraints]
+    return {option for one in declared if isinstance(one, StrOptions) for option in one.options}

@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.space import canonical_configurations
-from skmeta.search.space._configurations import describe_estimator
+from skmeta.search.space._parts import describe_estimator
 
 SECRET = "hunter2"
 

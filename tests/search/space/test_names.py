@@ -19,7 +19,7 @@ from skmeta.search.space import (
     signature,
     stable_repr,
 )
-from skmeta.search.space._configurations import describe_estimator
+from skmeta.search.space._parts import describe_estimator
 
 
 def test_names_do_not_depend_on_the_names_of_steps():
