@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 MIN_CANDIDATES = 6
 _WINSOR_FACTOR = 2.0  # as for the surfaces of past searches
-_MAX_ROWS = 250  # the best candidates of a larger search, half of them, and every k-th other one
+_MAX_ROWS = 250  # the best candidates of a larger search
 _N_PERMUTED = 1000  # rows with permuted values of each parameter
 
 
@@ -70,7 +70,7 @@ def parameter_importance(params: Sequence[Mapping[str, Any]], scores: Any) -> Im
     .. [1] Saltelli et al. (2010), Variance based sensitivity analysis of model output, table 2 (f).
     """
     values = np.asarray(scores, dtype=np.float64)
-    rows = _chosen_rows(values)
+    rows = np.sort(np.argsort(-values, kind="stable")[: np.isfinite(values).sum()][:_MAX_ROWS])
     tried = [{name: plain_value(v) for name, v in params[i].items()} for i in rows.tolist()]
     names = [n for n in dict.fromkeys(n for one in tried for n in one) if _varies(n, tried)]
     if len(rows) < MIN_CANDIDATES or standardise(values[rows]) is None or not names:
@@ -89,15 +89,6 @@ def parameter_importance(params: Sequence[Mapping[str, Any]], scores: Any) -> Im
     effects = np.clip(((after - before) ** 2).mean(axis=(1, 2)) / (2 * variance), 0, 1)
     order = np.argsort(-effects, kind="stable")
     return Importance(tuple(names[j] for j in order), effects[order])
-
-
-def _chosen_rows(scores: Array) -> NDArray[np.intp]:
-    rows = np.flatnonzero(np.isfinite(scores))
-    if len(rows) <= _MAX_ROWS:
-        return rows
-    order = rows[np.argsort(-scores[rows], kind="stable")]
-    others = np.linspace(_MAX_ROWS // 2, len(order) - 1, _MAX_ROWS // 2).round().astype(np.intp)
-    return np.sort(np.concatenate([order[: _MAX_ROWS // 2], order[others]]))
 
 
 def _varies(name: str, configurations: Sequence[Configuration]) -> bool:

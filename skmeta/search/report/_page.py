@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from skmeta._files import atomic_writer, skmeta_version
 from skmeta._html import Markup, join, table, tag
 from skmeta._optional import import_optional
 from skmeta._validation import count
 from skmeta.search.prior import JointPrior
-from skmeta.search.report._code import code_of_best
 from skmeta.search.report._display import SearchDisplay
 from skmeta.search.space import signature
 
@@ -138,18 +138,17 @@ def _best(search: Any, frame: Any, metric: str) -> Markup:
         return tag("p", "No candidate has a score.")
     text = (
         f"Mean {metric} over the folds; its standard deviation over them is {best['std']:.3g}. "
-        f"Candidate {at + 1} of {len(frame)}, tried as: {best['source']}."
+        f"Candidate {at + 1} of {len(frame)}, tried as: {best['source']}. The best score of many "
+        "candidates is optimistic: score the refitted model on rows that the search has not seen."
     )
-    warning = (
-        "The best score of many candidates is optimistic. Score the refitted model on rows that "
-        "the search has not seen."
-    )
-    return join(
-        tag("p", f"{best['score']:.5g}", class_="score"),
-        tag("p", text),
-        tag("pre", tag("code", code_of_best(search)), tabindex="0"),
-        tag("p", warning, class_="quiet"),
-    )
+    code = f"estimator.set_params(**{search.best_params_!r})"
+    if hasattr(search, "best_estimator_"):  # scikit-learn's representation is Python
+        bare = clone(search.best_estimator_)
+        params = bare.get_params(deep=True)
+        bare.set_params(**{n: v.item() for n, v in params.items() if isinstance(v, np.generic)})
+        code = bare.__repr__(N_CHAR_MAX=10**6)
+    score = tag("p", f"{best['score']:.5g}", class_="score")
+    return join(score, tag("p", text), tag("pre", tag("code", code), tabindex="0"))
 
 
 def _parameters(display: SearchDisplay) -> Markup:

@@ -13,8 +13,8 @@ from scipy.stats import loguniform
 from sklearn.datasets import load_iris
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.exceptions import FitFailedWarning, NotFittedError
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline  # noqa: F401 (in code)
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -182,14 +182,6 @@ def test_failed_candidates_are_last(evil, page_of_evil):
     assert [row[2] == "-" for row in rows] == [False] * (12 - n_failed) + [True] * n_failed
 
 
-def test_the_code_makes_the_best_estimator(ordinary, page_of_ordinary):
-    [code, *_] = Page(page_of_ordinary).text_of("code")
-    names = {}
-    exec(code, names)
-    for name, value in ordinary.best_params_.items():
-        assert names["model"].get_params()[name] == value
-
-
 def test_the_page_tells_what_the_prior_contributed(ordinary, page_of_ordinary):
     text = "".join(data for _, data in Page(page_of_ordinary).texts)
     n_tasks = len(ordinary.prior_)
@@ -210,25 +202,14 @@ def test_the_page_tells_what_the_prior_contributed(ordinary, page_of_ordinary):
         AdaBoostClassifier(DecisionTreeClassifier(max_depth=np.int64(3)), n_estimators=7),
     ],
 )
-def test_the_code_makes_an_equal_estimator(estimator, tmp_path):
+def test_the_best_estimator_is_shown_as_code(estimator, tmp_path):
     search = MetaLearnedSearchCV(estimator, {}, n_iter="all", cv=2).fit(X, y)
     code = Page(search.report(tmp_path / "page.html").read_text()).text_of("code")[0]
     assert "np." not in code
-    names = {}
-    exec(code, names)
+    made = eval(code).get_params()
     for name, value in estimator.get_params().items():
         if isinstance(value, int | float | str | np.generic):
-            assert names["model"].get_params()[name] == value
-
-
-@pytest.mark.parametrize(
-    "step", [FunctionTransformer(lambda X: X), make_pipeline(*[StandardScaler()] * 40)]
-)
-def test_what_is_no_python_is_set_by_parameters(step, tmp_path):
-    pipe = make_pipeline(step, SVC())
-    search = MetaLearnedSearchCV(pipe, {"svc__C": [2.0]}, n_iter="all", cv=2).fit(X, y)
-    code = Page(search.report(tmp_path / "page.html").read_text()).text_of("code")[0]
-    assert code == "estimator.set_params(**{'svc__C': 2.0})"
+            assert made[name] == value
 
 
 def test_a_short_search_says_what_it_lacks(tmp_path):
