@@ -11,17 +11,14 @@ from sklearn.pipeline import Pipeline
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import resolve_scorers
-from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics
-from skmeta.search._refit import BestWithin
 from skmeta.search.early_stopping import (
     check_early_stopping,
     limit_rounds,
     without_default_rounds,
 )
-from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 from skmeta.search.space import (
     Candidate,
     SearchSpace,
@@ -35,8 +32,6 @@ from skmeta.search.space import (
 
 # The only step of a pipeline that chooses between estimators.
 _STEP = "model"
-_KINDS_OF_PRIOR = ("auto", "history", "shipped")
-_PRIORS = SearchPrior | AlgorithmSelectionPrior | JointPrior
 # Number of bits of a drawn seed: integers in the JSON of some databases have 64, one for the sign.
 _SEED_BITS = 63
 
@@ -119,20 +114,13 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         )
     if search.dataset == "":
         raise ValueError("dataset='' is empty. Pass the data set's name, or None.")
-    _check_prior(search.prior)
     scale = target_scale(search.estimator, y)
     space = _resolve_space(search, scale)
     space.check(search.estimator)
-    metrics = Metrics(
-        scorers,
-        search.estimator,
-        search.refit,
-        search.error_score,
-    )
-    if metrics.is_multiple:
+    metrics = Metrics(scorers, search.estimator, search.refit, search.error_score)
+    # Which metrics a callable returns is not known before.
+    if not callable(search.scoring) and (metrics.is_multiple or callable(search.refit)):
         metrics.check_refit(metrics.names)
-    if isinstance(search.refit, BestWithin) and not callable(search.scoring):
-        search.refit.check_metric(metrics.names)
     n_iter = _resolve_n_iter(search, space)
     estimator = search.estimator
     if search.early_stopping is not None:
@@ -254,17 +242,6 @@ def _resolve_seed(random_state: Any) -> int:
     return int(check_rng(random_state).integers(2**_SEED_BITS))
 
 
-def _check_prior(given: Any) -> None:
-    """Raise if a parameter names no prior."""
-    if given is None or isinstance(given, _PRIORS) or given in _KINDS_OF_PRIOR:
-        return
-    raise ValueError(
-        f"prior={given!r} is none of {', '.join(map(repr, _KINDS_OF_PRIOR))}."
-        f"{suggest(given, _KINDS_OF_PRIOR)} Pass one of these, a SearchPrior (SearchPrior.load "
-        "reads a file), or None."
-    )
-
-
 def _check_scoring(scoring: Any) -> None:
     """Raise if a function of `sklearn.metrics` is given in place of a scorer."""
     if isfunction(scoring) and scoring.__module__.startswith("sklearn.metrics."):
@@ -307,14 +284,6 @@ def with_one_estimator(search: Any) -> Any:
         raise TypeError(f"estimator is the class {name}. Pass an instance of it, such as {name}().")
     if not isinstance(estimators, list | tuple):
         return search
-    _check_estimators(estimators, search.param_distributions, search.param_grid)
-    one = copy(search)
-    one.estimator = Pipeline([(_STEP, estimators[0])])
-    one.param_distributions = {_STEP: list(estimators)}
-    return one
-
-
-def _check_estimators(estimators: Any, *spaces: Any) -> None:
     if not estimators:
         raise SearchSpaceError("estimator is an empty list. Pass at least one estimator in it.")
     for estimator in estimators:
@@ -323,9 +292,13 @@ def _check_estimators(estimators: Any, *spaces: Any) -> None:
                 f"estimator is a list that holds {estimator!r}, which is not an estimator. "
                 "Pass instances, such as [SVC(), RandomForestClassifier()]."
             )
-    if any(space is not None for space in spaces):
+    if search.param_distributions is not None or search.param_grid is not None:
         raise SearchSpaceError(
             "A list of estimators was given and a search space as well. Leave the space out, so "
             "that each estimator has its default one, or pass a pipeline and one sub-space for "
             'each choice of its step: [{"clf": [SVC()], "clf__C": ...}, ...].'
         )
+    one = copy(search)
+    one.estimator = Pipeline([(_STEP, estimators[0])])
+    one.param_distributions = {_STEP: list(estimators)}
+    return one

@@ -13,9 +13,10 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SearchSpaceError
+from skmeta.search._evaluate import Stage
 from skmeta.search._open_record import TrialRecord
 from skmeta.search._propose import Proposer
-from skmeta.search._trials import Budget, FoldRace, Trial
+from skmeta.search._trials import Budget, Trial
 from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord
 
@@ -33,20 +34,18 @@ class _Batches:
 
     Parameters
     ----------
-    search : MetaLearnedSearchCV
-        Gives ``batch_size``, ``stop_when_flat`` and ``target_score``.
+    stage : Stage
+        Its search gives ``batch_size``, ``stop_when_flat`` and ``target_score``.
     limit : callable
         Takes the first candidate, or None, and returns the number of all candidates.
     proposer : Proposer
     record : TrialRecord
-    race : FoldRace
     """
 
-    def __init__(
-        self, search: Any, limit: Limit, proposer: Proposer, record: TrialRecord, race: FoldRace
-    ) -> None:
-        self._search, self._limit = search, limit
-        self._proposer, self._record, self._race = proposer, record, race
+    def __init__(self, stage: Stage, limit: Limit, proposer: Proposer, record: TrialRecord) -> None:
+        self._search, self._race, self._limit = stage.search, stage.race, limit
+        self._walks_grid = stage.arguments.walks_grid
+        self._proposer, self._record = proposer, record
         self._unshown: list[Trial] = []
 
     def _tell(self, trials: Iterable[Trial]) -> None:
@@ -148,15 +147,13 @@ class SharedBatches(_Batches):
     ----------
     *common : object
         As of `_Batches`.
-    walks_grid : bool
-        As in `Arguments`.
     budget : Budget
     leases : Leases
     """
 
-    def __init__(self, *common: Any, walks_grid: bool, budget: Budget, leases: Leases) -> None:
+    def __init__(self, *common: Any, budget: Budget, leases: Leases) -> None:
         super().__init__(*common)
-        self._walks_grid, self._budget, self._leases = walks_grid, budget, leases
+        self._budget, self._leases = budget, leases
         self._trials: dict[str, Trial] = {}
         self._order: list[str] = []  # keys of all candidates
         self._told: set[str] = set()

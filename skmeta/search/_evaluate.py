@@ -4,7 +4,7 @@ scikit-learn's searches receive the results of a batch together. This one receiv
 so that it can record each candidate, keep to a time budget, and resume from its record.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from inspect import Parameter, signature
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import indexable
@@ -129,7 +128,12 @@ class Folds(NamedTuple):
     """
 
     splitter: Any
-    splits: list[Any]
+    splits: Any
+
+    @property
+    def text(self) -> str:
+        """Return a text that is equal for equal splits."""
+        return stable_repr([list(map(np.asarray, split)) for split in self.splits])
 
 
 def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
@@ -179,8 +183,8 @@ def check_same_folds(folds: Folds, data: FitData) -> None:
     ------
     ValueError
     """
-    again = folds.splitter.split(data.X, data.y, **data.split_params)
-    if stable_repr(_as_arrays(folds.splits)) != stable_repr(_as_arrays(again)):
+    again = Folds(folds.splitter, folds.splitter.split(data.X, data.y, **data.split_params))
+    if folds.text != again.text:
         raise ValueError(
             "A shared history needs the same folds in all processes, but "
             f"cv={folds.splitter!r} draws others each time. Give it an integer as random_state, or "
@@ -188,8 +192,46 @@ def check_same_folds(folds: Folds, data: FitData) -> None:
         )
 
 
-def _as_arrays(splits: Iterable[Any]) -> list[list[NDArray[Any]]]:
-    return [list(map(np.asarray, split)) for split in splits]
+class Stage(NamedTuple):
+    """What the parts of a search share, while it tries candidates on a sample or on all rows.
+
+    Attributes
+    ----------
+    search : MetaLearnedSearchCV
+        With one estimator or several.
+    arguments : Arguments
+    data : FitData
+    folds : Folds
+    clock : SearchClock
+        Is told of each result.
+    race : FoldRace
+        Decides which candidates are stopped before their last fold.
+    """
+
+    search: Any
+    arguments: Arguments
+    data: FitData
+    folds: Folds
+    clock: SearchClock
+    race: FoldRace
+
+    def settle(self, trial: Trial) -> None:
+        """Finish a trial if it has all folds, or if the first ones show that it will not win."""
+        n_splits = len(self.folds.splits)
+        n_first = next((k for k in range(n_splits) if k not in trial.outputs), n_splits)
+        scores = self.arguments.metrics.fold_scores(trial.results[:n_first]) if n_first else []
+        # After the last fold, there is nothing to save.
+        ends = (n for n in range(1, min(n_first + 1, n_splits)) if self.race.is_lost(scores[:n]))
+        n_folds = next(ends, n_splits if n_first == n_splits else None)
+        if n_folds is not None:
+            self.finish(trial, n_folds)
+
+    def finish(self, trial: Trial, n_folds: int) -> None:
+        """Set the score of a trial from its first folds."""
+        trial.n_folds = n_folds
+        trial.is_stopped = n_folds < len(self.folds.splits)
+        scores = trial.fold_scores = self.arguments.metrics.fold_scores(trial.results)
+        trial.score = self.race.estimate(scores) if trial.is_stopped else float(np.mean(scores))
 
 
 class FoldEvaluator:
@@ -199,33 +241,13 @@ class FoldEvaluator:
 
     Parameters
     ----------
-    search : MetaLearnedSearchCV
-        Gives ``n_jobs``, ``pre_dispatch``, ``verbose``, ``error_score`` and
-        ``return_train_score``.
-    arguments : Arguments
-    data : FitData
-    folds : Folds
-    race : FoldRace
-        Decides which candidates are stopped before their last fold.
-    clock : SearchClock
-        Is told of each result.
+    stage : Stage
     """
 
-    def __init__(
-        self,
-        search: Any,
-        arguments: Arguments,
-        data: FitData,
-        folds: Folds,
-        race: FoldRace,
-        clock: SearchClock,
-    ) -> None:
-        self._clock = clock
-        self._data = data
-        self._splits = folds.splits
-        self._stopping = _stopping(search.early_stopping, arguments.estimator, data, folds)
-        self._metrics = arguments.metrics
-        self._race = race
+    def __init__(self, stage: Stage) -> None:
+        search, arguments, data = stage.search, stage.arguments, stage.data
+        self._stage, self._splits = stage, stage.folds.splits
+        self._stopping = _stopping(search.early_stopping, arguments.estimator, data, stage.folds)
         self._estimator = clone(arguments.estimator)
         # The search goes along with each fit, but only if callbacks are to receive it.
         self._caller = search if has_callbacks(search) else None
@@ -291,10 +313,10 @@ class FoldEvaluator:
     def _receive(self, trial: Trial, fold: int, output: dict[str, Any]) -> None:
         scores = output.get("test_scores")
         if isinstance(scores, Mapping):
-            self._metrics.check_refit(scores)
-        self._clock.note(output)
+            self._stage.arguments.metrics.check_refit(scores)
+        self._stage.clock.note(output)
         trial.outputs[fold] = output
-        trial.settle(self._metrics, self._race, len(self._splits))
+        self._stage.settle(trial)
 
     def _failure(self, trial: Trial, fold: int) -> dict[str, Any]:
         """Return the output of a fit that fails because of the trial's obstacle."""
@@ -310,7 +332,7 @@ class FoldEvaluator:
             if not trial.is_finished:
                 unfinished.setdefault(trial.key, position)
         most = len(self._splits)
-        if self._race.has_begun:
+        if self._stage.race.has_begun:
             most = max(1, self._n_workers // max(1, len(unfinished)))
         tasks = []
         for position in unfinished.values():
@@ -325,8 +347,8 @@ class FoldEvaluator:
         train, test = self._splits[fold]
         n_splits = len(self._splits)
         return {
-            "X": self._data.X,
-            "y": self._data.y,
+            "X": self._stage.data.X,
+            "y": self._stage.data.y,
             "train": train,
             "test": test,
             "stopping": self._stopping[fold],

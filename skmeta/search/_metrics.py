@@ -16,7 +16,7 @@ from skmeta._sklearn_compat import (
     scorer_parts,
     scorers_by_name,
 )
-from skmeta.search._refit import check_refit
+from skmeta.search._refit import BestWithin
 from skmeta.search.history import mask_password
 from skmeta.search.record import CandidateRecord
 from skmeta.search.space import stable_repr
@@ -69,7 +69,16 @@ class Metrics:
         ------
         ValueError
         """
-        check_refit(self._refit, keys)
+        refit = self._refit
+        if isinstance(refit, BestWithin):
+            refit.check_metric(keys)
+        elif refit and not callable(refit) and refit not in keys:
+            raise ValueError(
+                # The first sentence is scikit-learn's.
+                "For multi-metric scoring, the parameter refit must be set to a scorer key or a "
+                f"callable to refit. scoring returns the metrics {list(keys)}, and refit={refit!r} "
+                "is none of them. Set refit to one of them, to a callable, or to False."
+            )
 
     @property
     def refit_metric(self) -> str:

@@ -16,8 +16,8 @@ from skmeta._sklearn_compat import is_routing_enabled
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
-from skmeta.search._evaluate import FitData, Folds, check_same_folds
-from skmeta.search._trials import FoldRace, Trial, resolve_racing
+from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
+from skmeta.search._trials import Trial, resolve_racing
 from skmeta.search.history import Leases, open_history, retry
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import (
@@ -186,7 +186,7 @@ def _describe_data(
         digested.digest,
         stable_repr(estimator),
         stable_repr(space.spaces),
-        stable_repr([list(map(np.asarray, split)) for split in folds.splits]),
+        folds.text,
         stable_repr(search.scoring),
         stable_repr(given),
         # Which part asks for what was given.
@@ -216,23 +216,18 @@ class TrialRecord:
 
     Parameters
     ----------
-    search : MetaLearnedSearchCV
-        Gives ``return_train_score``: if it is set, candidates on record without scores on training
+    stage : Stage
+        If its search has ``return_train_score``, candidates on record without scores on training
         parts are of no use.
-    arguments : Arguments
     record : OpenRecord
-    n_splits : int
-    race : FoldRace
     """
 
-    def __init__(
-        self, search: Any, arguments: Arguments, record: OpenRecord, n_splits: int, race: FoldRace
-    ) -> None:
+    def __init__(self, stage: Stage, record: OpenRecord) -> None:
         self._history, self._search_id = record.history, record.search_id
-        self._space, self._metrics = arguments.space, arguments.metrics
-        self._describe = CandidateDescriber(arguments.estimator)
-        self._n_splits, self._race = n_splits, race
-        self._with_train_scores = search.return_train_score
+        self._space, self._metrics = stage.arguments.space, stage.arguments.metrics
+        self._describe = CandidateDescriber(stage.arguments.estimator)
+        self._stage = stage
+        self._with_train_scores = stage.search.return_train_score
         self._known: dict[str, CandidateRecord] = {}
         self._has_warned = False
 
@@ -258,7 +253,7 @@ class TrialRecord:
             for output in trial.outputs.values():
                 output.pop("train_scores", None)
         is_own, score = trial.is_finished and not trial.is_on_record, trial.score
-        trial.finish(n_folds, self._metrics, self._race, self._n_splits)
+        self._stage.finish(trial, n_folds)
         trial.is_on_record = not is_own
         if is_own and trial.is_stopped:
             trial.score = score  # as it was expected when it was stopped
@@ -282,9 +277,9 @@ class TrialRecord:
 
     def _is_usable(self, candidate: CandidateRecord) -> bool:
         n_folds = len(candidate.fit_times)
-        least = 1 if self._race.is_on else self._n_splits
+        n_splits = len(self._stage.folds.splits)
         return (
-            least <= n_folds <= self._n_splits
+            (1 if self._stage.race.is_on else n_splits) <= n_folds <= n_splits
             and len(candidate.n_test_samples) == n_folds
             and (bool(candidate.train_scores) or not self._with_train_scores)
         )

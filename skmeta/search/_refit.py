@@ -151,27 +151,3 @@ class BestWithin:
             over = (self._values(results, name) - limit) * (1 if name in _TIMES else -1)
             excess += np.maximum(over, 0.0) / (abs(limit) or 1.0)
         return np.where(np.isnan(excess), np.inf, excess)
-
-
-def check_refit(refit: Any, metrics: Collection[str]) -> None:
-    """Raise if it is not said which of several metrics chooses the candidate to refit.
-
-    Parameters
-    ----------
-    refit : bool, str or callable
-        The parameter of the search.
-    metrics : collection of str
-
-    Raises
-    ------
-    ValueError
-    """
-    if isinstance(refit, BestWithin):
-        refit.check_metric(metrics)
-    elif refit and not callable(refit) and refit not in metrics:
-        raise ValueError(
-            # The first sentence is scikit-learn's.
-            "For multi-metric scoring, the parameter refit must be set to a scorer key or a "
-            f"callable to refit. scoring returns the metrics {list(metrics)}, and refit={refit!r} "
-            "is none of them. Set refit to one of them, to a callable, or to False."
-        )

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ from skmeta.search._arguments import (
     with_one_estimator,
 )
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
-from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, check_fit_data, draw_folds
+from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
 from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
 from skmeta.search._propose import (
     AS_GIVEN,
@@ -91,16 +91,17 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
         with open_record(single, arguments, data, folds) as record:
-            run = _Run(search, arguments, data, callbacks, clock)
+            race = FoldRace(resolve_racing(search.racing))
+            stage = Stage(search, arguments, data, folds, clock, race)
             sampled: list[Trial] = []
             carried = record.prior
             if n_sample:
-                sampled, carried = _try_sample(run, n_sample, folds, record)
+                sampled, carried = _try_sample(stage, n_sample, record, callbacks)
             outcome = _evaluate_candidates(
-                run,
-                folds,
+                stage,
                 replace(record, prior=carried),
                 Budget(search.time_budget, clock),
+                callbacks,
                 extra=[trial.params for trial in sampled],
             )
         # An earlier fit may have set attributes that this one does not set.
@@ -120,16 +121,6 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
 
 
 # -- candidates -----------------------------------------------------------------------------------
-
-
-class _Run(NamedTuple):
-    """What all parts of a search share."""
-
-    search: Any
-    arguments: Arguments
-    data: FitData
-    callbacks: Any
-    clock: SearchClock
 
 
 @dataclass(frozen=True)
@@ -154,18 +145,18 @@ class _Outcome:
 
 
 def _try_sample(
-    run: _Run, n_rows: int, folds: Folds, record: OpenRecord
+    stage: Stage, n_rows: int, record: OpenRecord, callbacks: Any
 ) -> tuple[list[Trial], Any]:
     """Evaluate candidates on a sample; return them, and the prior for the whole table."""
     # Only the scores on the whole table end a search.
-    search = copy(run.search)
+    search, arguments = copy(stage.search), stage.arguments
     search.stop_when_flat = search.target_score = None
     seconds = None if search.time_budget is None else SHARE_OF_BUDGET * search.time_budget
     splits = sample_folds(
-        folds.splits,
-        run.data.y,
-        n_rows / run.data.n_rows,
-        is_classification=is_classifier(run.arguments.estimator),
+        stage.folds.splits,
+        stage.data.y,
+        n_rows / stage.data.n_rows,
+        is_classification=is_classifier(arguments.estimator),
         seed=record.seed,
     )
 
@@ -175,13 +166,15 @@ def _try_sample(
     note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
     n_iter = n_on_sample(search.samples, math.inf)
     outcome = _evaluate_candidates(
-        run._replace(
+        stage._replace(
             search=search,
-            arguments=replace(run.arguments, n_iter=n_iter, start=[], notes=[note]),
+            arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note]),
+            folds=Folds(stage.folds.splitter, splits),
+            race=FoldRace(stage.race.min_probability),
         ),
-        Folds(folds.splitter, splits),
         record.on_sample(n_rows),
-        Budget(seconds, run.clock),
+        Budget(seconds, stage.clock),
+        callbacks,
         limit=limit,
         is_sample=True,
     )
@@ -189,42 +182,37 @@ def _try_sample(
 
 
 def _evaluate_candidates(
-    run: _Run,
-    folds: Folds,
+    stage: Stage,
     record: OpenRecord,
     budget: Budget,
+    callbacks: Any,
     *,
     extra: Sequence[Candidate] = (),
     limit: Limit | None = None,
     is_sample: bool = False,
 ) -> _Outcome:
     """Evaluate candidates until there are enough, the time is over, or the user stops it."""
-    search, arguments, data, callbacks, clock = run
-    n_splits = len(folds.splits)
-    race = FoldRace(resolve_racing(search.racing))
+    search, arguments, n_splits = stage.search, stage.arguments, len(stage.folds.splits)
     proposer: Proposer = (
         GridProposer(arguments.space)
         if arguments.walks_grid
         else ModelProposer(search, arguments, record.prior, record.seed, extra)
     )
-    trial_record = TrialRecord(search, arguments, record, n_splits, race)
-    limit = limit or (lambda first: arguments.n_iter)
-    common = search, limit, proposer, trial_record, race
+    trial_record = TrialRecord(stage, record)
+    common = stage, limit or (lambda first: arguments.n_iter), proposer, trial_record
     batches: SoloBatches | SharedBatches
     if record.leases is None:
         batches = SoloBatches(*common, is_replayed=record.is_replayed)
     else:
-        batches = SharedBatches(
-            *common, walks_grid=arguments.walks_grid, budget=budget, leases=record.leases
-        )
+        batches = SharedBatches(*common, budget=budget, leases=record.leases)
     # Callbacks see a grid as one task of all fits. A worker may take over candidates one by one.
     is_one_batch = arguments.walks_grid and record.leases is None
     batch_size = search.batch_size if record.leases is None else 1
     n_parts = arguments.n_iter * n_splits if is_one_batch else -(-arguments.n_iter // batch_size)
     with (
-        Progress(search, arguments, clock.begun) as progress,
+        Progress(search, arguments, stage.clock.begun) as progress,
         subtask(callbacks, search, "search", n_parts, sequential=not is_one_batch) as whole,
-        FoldEvaluator(search, arguments, data, folds, race, clock) as evaluator,
+        FoldEvaluator(stage) as evaluator,
     ):
         progress.begin(n_splits)
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from skmeta.search._metrics import Metrics
 from skmeta.search.space import Candidate, candidate_key
 
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
@@ -222,22 +221,6 @@ class Trial:
         """Return the seconds of all folds together, less what other work on the machine took."""
         pairs = zip(self.results, self.seconds, strict=True)
         return float(sum(output.get("cost", seconds) for output, seconds in pairs))
-
-    def settle(self, metrics: Metrics, race: FoldRace, n_splits: int) -> None:
-        """Finish it if it has all folds, or if the first ones show that it will not win."""
-        n_first = next((k for k in range(n_splits) if k not in self.outputs), n_splits)
-        scores = metrics.fold_scores(self.results[:n_first]) if n_first else []
-        # After the last fold, there is nothing to save.
-        ends = (n for n in range(1, min(n_first + 1, n_splits)) if race.is_lost(scores[:n]))
-        self.finish(next(ends, n_splits if n_first == n_splits else None), metrics, race, n_splits)
-
-    def finish(self, n_folds: int | None, metrics: Metrics, race: FoldRace, n_splits: int) -> None:
-        """Set its score from the first folds; None leaves it unfinished."""
-        self.n_folds = n_folds
-        if n_folds is not None:
-            self.is_stopped = n_folds < n_splits
-            scores = self.fold_scores = metrics.fold_scores(self.results)
-            self.score = race.estimate(scores) if self.is_stopped else float(np.mean(scores))
 
 
 # -- the time of a search --------------------------------------------------------------------------
