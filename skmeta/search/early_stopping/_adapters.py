@@ -216,10 +216,6 @@ _ADAPTERS: dict[tuple[str, str], Adapter] = {
     ("sklearn", "HistGradientBoostingClassifier"): HistGradientBoosting(),
     ("sklearn", "HistGradientBoostingRegressor"): HistGradientBoosting(),
 }
-KNOWN_ESTIMATORS = (
-    "estimators of LightGBM, XGBoost and CatBoost, and HistGradientBoosting of scikit-learn, alone "
-    "or as the last step of a pipeline"
-)
 
 
 class Predictor(NamedTuple):
@@ -264,9 +260,6 @@ def find_predictor(estimator: Any) -> Predictor:
         pipelines.append(estimator)
         name, estimator = estimator.steps[-1][:2]
         prefix += f"{name}__"
-    return Predictor(estimator, prefix, pipelines, _adapter_of(type(estimator)))
-
-
-def _adapter_of(kind: type) -> Adapter | None:
-    names = [(base.__module__.partition(".")[0], base.__name__) for base in kind.__mro__]
-    return next((_ADAPTERS[name] for name in names if name in _ADAPTERS), None)
+    names = [(base.__module__.partition(".")[0], base.__name__) for base in type(estimator).__mro__]
+    adapters = [_ADAPTERS[name] for name in names if name in _ADAPTERS]
+    return Predictor(estimator, prefix, pipelines, next(iter(adapters), None))

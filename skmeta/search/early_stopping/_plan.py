@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from skmeta.search.early_stopping._adapters import KNOWN_ESTIMATORS, Predictor, find_predictor
+from skmeta.search.early_stopping._adapters import Predictor, find_predictor
 from skmeta.search.space import (
     RoundLimit,
     SearchSpace,
@@ -39,7 +39,9 @@ def check_early_stopping(early_stopping: Any, estimator: Any, space: SearchSpace
         names = sorted({type(one.estimator).__name__ for one in candidates})
         raise ValueError(
             f"early_stopping={early_stopping!r} needs an estimator that can stop early, got "
-            f"{', '.join(names)}. These can: {KNOWN_ESTIMATORS}. Leave early_stopping out."
+            f"{', '.join(names)}. These can: estimators of LightGBM, XGBoost and CatBoost, and "
+            "HistGradientBoosting of scikit-learn, alone or as the last step of a pipeline. Leave "
+            "early_stopping out."
         )
     for one in known:
         assert one.adapter is not None
@@ -116,44 +118,24 @@ def without_default_rounds(estimator: Any, space: Any) -> Any:
     dict or list of dict
         Values that the user gave stay.
     """
-    listed = [space] if isinstance(space, Mapping) else list(space)
-    left = [_without_default_rounds(estimator, one) for one in listed]
+    left = []
+    for one in [space] if isinstance(space, Mapping) else space:
+        dropped = set()
+        for predictor in _candidates(estimator, [dict(one)]):
+            if predictor.adapter is not None and predictor.rounds_name in one:
+                own = default_search_space(predictor.estimator)
+                leaf = predictor.rounds_name.removeprefix(predictor.prefix)
+                values = [s.get(leaf) for s in ([own] if isinstance(own, dict) else own)]
+                if any(source is one[predictor.rounds_name] for source in values):
+                    dropped.add(predictor.rounds_name)
+        left.append({name: source for name, source in one.items() if name not in dropped})
     return left[0] if isinstance(space, Mapping) else left
-
-
-def _without_default_rounds(estimator: Any, space: Mapping[str, Any]) -> dict[str, Any]:
-    dropped = set()
-    for predictor in _candidates(estimator, [dict(space)]):
-        if predictor.adapter is not None and predictor.rounds_name in space:
-            name = predictor.rounds_name
-            own = default_search_space(predictor.estimator)
-            for one in [own] if isinstance(own, dict) else own:
-                if one.get(name.removeprefix(predictor.prefix)) is space[name]:
-                    dropped.add(name)
-    return {name: source for name, source in space.items() if name not in dropped}
 
 
 def _candidates(estimator: Any, spaces: list[dict[str, Any]]) -> Iterator[Predictor]:
     """Yield the predictor for each combination of parts that sub-spaces put into an estimator."""
     for parts in SearchSpace(spaces).part_choices(estimator):
         yield find_predictor(replace_parts(estimator, parts))
-
-
-def typical_rounds(outputs: Sequence[Mapping[str, Any]]) -> float:
-    """Return the median number of rounds over a candidate's folds, rounded up.
-
-    Parameters
-    ----------
-    outputs : sequence of dict
-        Results of folds, with ``n_rounds``.
-
-    Returns
-    -------
-    float
-        NaN if no fold stopped early.
-    """
-    rounds = [output["n_rounds"] for output in outputs if not math.isnan(output["n_rounds"])]
-    return float(math.ceil(np.median(rounds))) if rounds else math.nan
 
 
 def rounds_columns(
@@ -172,13 +154,13 @@ def rounds_columns(
     dict of str -> list of float
         ``n_rounds`` and ``split<k>_n_rounds``, with one value per candidate.
     """
-    by_fold = {
-        f"split{fold}_n_rounds": [
-            own[fold]["n_rounds"] if fold < len(own) else math.nan for own in outputs
-        ]
-        for fold in range(n_splits)
-    }
-    return {**by_fold, "n_rounds": [typical_rounds(own) for own in outputs]}
+    rounds = np.full((len(outputs), n_splits), math.nan)
+    for row, own in zip(rounds, outputs, strict=True):
+        row[: len(own)] = [output["n_rounds"] for output in own]
+    by_fold = {f"split{fold}_n_rounds": rounds[:, fold].tolist() for fold in range(n_splits)}
+    known = [row[~np.isnan(row)] for row in rounds]
+    typical = [float(np.ceil(np.median(own))) if len(own) else math.nan for own in known]
+    return {**by_fold, "n_rounds": typical}
 
 
 def refit_params(estimator: Any, n_rounds: float) -> dict[str, Any]:

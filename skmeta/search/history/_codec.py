@@ -72,7 +72,7 @@ def search_to_row(record: SearchRecord) -> Row:
 
 def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
     """Return the record that `search_to_row` encoded."""
-    label, digest = (_decode(row, name, partial(_read, str)) for name in ("dataset", "data_digest"))
+    label, digest = (_column(row, name, str) for name in ("dataset", "data_digest"))
     name = None if label == digest[:12] else label
     record: SearchRecord = _from_row(SearchRecord, SEARCH_FIELDS, {**row, "dataset": name})
     return record
@@ -80,19 +80,14 @@ def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
 
 def row_to_times(row: Mapping[str, Any]) -> tuple[float, float | None]:
     """Return when a search started and finished, in seconds since 1970."""
-    return (
-        _decode(row, "started", partial(_read, float)),
-        _decode(row, "finished", partial(_read, float | None)),
-    )
+    return _column(row, "started", float), _column(row, "finished", float | None)
 
 
 def row_to_scores(row: Row) -> tuple[Configuration, Mapping[str, tuple[float, ...]]]:
     """Return configuration and scores of a candidate, whose other columns may be missing."""
     hints = _hints(CandidateRecord)
-    return (
-        _decode(row, "configuration", partial(_read, hints["configuration"])),
-        _decode(row, "scores", partial(_read, hints["scores"])),
-    )
+    configuration, scores = (_column(row, n, hints[n]) for n in ("configuration", "scores"))
+    return configuration, scores
 
 
 def decode_rows(rows: Iterable[Row], decode: Callable[[Row], T], damage: list[str]) -> list[T]:
@@ -144,13 +139,17 @@ def _default(field: Field[Any]) -> Any:
 
 def _from_row(kind: Any, columns: Sequence[str], row: Mapping[str, Any]) -> Any:
     hints = _hints(kind)
-    values = {name: _decode(row, name, partial(_read, hints[name])) for name in columns}
+    values = {name: _column(row, name, hints[name]) for name in columns}
 
     def build(details: dict[str, Any]) -> Any:
         others = {n: _read(hints[n], v) for n, v in details.items() if n in hints}
         return kind(**values, **others)
 
     return _decode(row, "details", build)
+
+
+def _column(row: Mapping[str, Any], name: str, hint: Any) -> Any:
+    return _decode(row, name, partial(_read, hint))
 
 
 def _decode(row: Mapping[str, Any], name: str, decode: Callable[[Any], Any]) -> Any:

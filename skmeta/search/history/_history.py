@@ -262,7 +262,7 @@ optional
         5
         """
         item = measured_search(estimator, params, scores, dataset, X, y, scoring, greater_is_better)
-        n_different = self._store.run(_queries.merge_search, item, write=True)
+        n_different = self._store.run(_queries.merge_searches, [item], write=True)
         if n_different:
             warn_caller(
                 f"{n_different} configurations were measured before on "

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,7 @@ from skmeta.search.space import relative_configuration
 
 Rows = Sequence[dict[str, Any]]
 
-_KEY = '"dataset_features":'
 _MAX_DEVIATION = 3.0  # of a feature from the mean, in standard deviations
-_decoder = json.JSONDecoder()
 
 
 def nearest_searches(rows: Rows, features: Mapping[str, float], n: int) -> list[dict[str, Any]]:
@@ -51,16 +50,9 @@ def _read_features(rows: Rows, names: list[str]) -> NDArray[np.float64]:
     """Return the features of each search; NaN where they are unknown or cannot be read."""
     values = np.full((len(rows), len(names)), np.nan)
     for row, value in zip(rows, values, strict=True):
-        text = row["details"]
-        # The rest of the details is much longer.
-        at = text.find(_KEY) if isinstance(text, str) else -1
-        if at < 0:
-            continue
-        try:
-            features = _decoder.raw_decode(text, at + len(_KEY))[0]
+        with suppress(ValueError, TypeError, KeyError, RecursionError):
+            features = json.loads(row["details"])["dataset_features"]
             value[:] = [features[name] for name in names]
-        except (ValueError, TypeError, KeyError):
-            continue
     return values
 
 
@@ -82,11 +74,12 @@ def make_past_search(
     """
     chosen = metric if metric is not None and metric in record.metrics else record.refit_metric
     folds = [scores.get(chosen, ()) for _, scores in scored]
+    n_folds = np.array([len(values) for values in folds], dtype=np.intp)
     return PastSearch(
         dataset=record.dataset_label,
         configurations=tuple(relative_configuration(one, record.target_scale) for one, _ in scored),
         scores=_average(folds) * record.metrics.get(chosen, 1),
-        n_folds=_count_folds(folds),
+        n_folds=n_folds if len(set(n_folds.tolist())) > 1 else None,
         metric=chosen,
         estimator=record.estimator,
         data_digest=record.data_digest,
@@ -112,9 +105,3 @@ def _average(folds: list[tuple[float, ...]]) -> NDArray[np.float64]:
             ease = whole.mean(axis=0) - whole.mean()
             means -= [np.mean(ease[: len(v)]) if 0 < len(v) < most else 0.0 for v in folds]
         return means
-
-
-def _count_folds(folds: list[tuple[float, ...]]) -> NDArray[np.intp] | None:
-    """Return the number of folds of each candidate; None if it is the same for all."""
-    counts = np.array([len(values) for values in folds], dtype=np.intp)
-    return None if len(np.unique(counts)) < 2 else counts

@@ -83,16 +83,6 @@ lease = sa.Table(
     sa.UniqueConstraint("search_id", "key"),
 )
 
-# Statements that are executed for each candidate. Building them took longer than executing them.
-_SEARCH_ID = sa.select(search.c.id).where(search.c.fingerprint == sa.bindparam("fingerprint"))
-_CANDIDATES = (
-    sa.select(candidate)
-    .where(candidate.c.search_id == sa.bindparam("search_id"))
-    .order_by(candidate.c.id)
-)
-_CANDIDATES_OF_KEYS = _CANDIDATES.where(candidate.c.key.in_(sa.bindparam("keys", expanding=True)))
-_INSERT_CANDIDATES = sa.insert(candidate)
-
 # An arbitrary number: the key of PostgreSQL's advisory lock while tables are created.
 _CREATION_LOCK = 7_305_810_964
 
@@ -162,7 +152,9 @@ def prepare(connection: sa.Connection, place: str) -> None:
 
 def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
     """Return the id of a search, or None."""
-    search_id: int | None = connection.execute(_SEARCH_ID, {"fingerprint": fingerprint}).scalar()
+    search_id: int | None = connection.execute(
+        sa.select(search.c.id).where(search.c.fingerprint == fingerprint)
+    ).scalar()
     return search_id
 
 
@@ -201,7 +193,7 @@ def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[
             connection.execute(sa.delete(candidate).where(candidate.c.id == row["id"]))
     if wanted:
         new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
-        connection.execute(_INSERT_CANDIDATES, new)
+        connection.execute(sa.insert(candidate), new)
     return n_different
 
 
@@ -225,19 +217,16 @@ def finish_search(
     connection.execute(sa.update(search).where(is_open).values(finished=moment))
 
 
-def merge_search(connection: sa.Connection, item: RecordedSearch) -> int:
-    """Insert a search, or its candidates that are new; return as `insert_candidates` does."""
-    search_id = ensure_search(connection, item.record, item.started)
-    if item.finished is not None:
-        finish_search(connection, item.record.fingerprint, item.finished)
-    rows = [_codec.candidate_to_row(one) for one in item.candidates]
-    return insert_candidates(connection, search_id, rows)
-
-
-def merge_searches(connection: sa.Connection, items: Iterable[RecordedSearch]) -> None:
-    """Insert searches, or their candidates that are new."""
+def merge_searches(connection: sa.Connection, items: Iterable[RecordedSearch]) -> int:
+    """Insert searches, or their candidates that are new; return as `insert_candidates` does."""
+    n_different = 0
     for item in items:
-        merge_search(connection, item)
+        search_id = ensure_search(connection, item.record, item.started)
+        if item.finished is not None:
+            finish_search(connection, item.record.fingerprint, item.finished)
+        rows = [_codec.candidate_to_row(one) for one in item.candidates]
+        n_different += insert_candidates(connection, search_id, rows)
+    return n_different
 
 
 def remove_dataset(connection: sa.Connection, dataset: str) -> int:
@@ -257,8 +246,10 @@ def read_candidates(
 
     With `keys`, only these.
     """
-    query = _CANDIDATES if keys is None else _CANDIDATES_OF_KEYS
-    return _read(connection, query, {"search_id": search_id, "keys": list(keys or ())})
+    query = sa.select(candidate).where(candidate.c.search_id == search_id)
+    if keys is not None:
+        query = query.where(candidate.c.key.in_(list(keys)))
+    return _read(connection, query.order_by(candidate.c.id))
 
 
 def read_searches(
@@ -346,9 +337,7 @@ def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:
     return [(str(name), int(a), int(b), int(c)) for name, a, b, c in rows]
 
 
-def _read(
-    connection: sa.Connection, query: sa.Select[Any], values: dict[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    result = connection.execute(query, values)
+def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    result = connection.execute(query)
     names = tuple(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result]

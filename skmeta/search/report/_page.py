@@ -19,7 +19,6 @@ from skmeta._files import atomic_writer, skmeta_version
 from skmeta._html import Markup, join, table, tag
 from skmeta._optional import import_optional
 from skmeta._validation import count
-from skmeta.search.prior import JointPrior
 from skmeta.search.report._display import SearchDisplay
 from skmeta.search.space import signature
 
@@ -109,25 +108,17 @@ def _describe_estimator(search: Any) -> str:
 
 
 def _search_facts(search: Any, metric: str) -> dict[str, Any]:
-    results = search.cv_results_
     resumed = f", {search.n_resumed_} of them on record before" if search.n_resumed_ else ""
-    fits, scores = (
-        float(np.nansum(results[f"mean_{kind}_time"] * results.get("n_folds", search.n_splits_)))
-        for kind in ("fit", "score")
-    )
-    refit = getattr(search, "refit_time_", None)
     return {
         "Estimator": _describe_estimator(search),
         "Data set": search.dataset,
         "Score": metric,
-        "Candidates": f"{len(results['params'])}{resumed}",
+        "Candidates": f"{len(search.cv_results_['params'])}{resumed}",
         "Folds": search.n_splits_,
         "Ended by": search.stopped_by_,
         "Search": f"{search.search_time_:.3g} s",
-        "Fits and scores, added over all folds": f"{fits:.3g} s and {scores:.3g} s",
-        "Refit": None if refit is None else f"{refit:.3g} s",
         "Rows": f"{search.n_samples_fit_:,}",
-        "Columns": f"{search.n_features_in_:,}" if hasattr(search, "n_features_in_") else None,
+        "Columns": getattr(search, "n_features_in_", None),
     }
 
 
@@ -172,33 +163,20 @@ def _prior(search: Any, frame: Any) -> Markup:
     if prior is None or not report:
         return join(tag("p", "No prior was used."), sources)
     text = (
-        f"The prior was learned from {_describe_prior(prior)}. After the last candidate, models "
-        f"that learned from past searches had {report['learned_weight']:.0%} of the weight, and "
+        f"The prior was learned from {count(len(prior), 'past searches')} on "
+        f"{count(len(set(prior.datasets)), 'data sets')}. After the last candidate, models that "
+        f"learned from past searches had {report['learned_weight']:.0%} of the weight, and "
         "the model without them the rest. Models are weighted by how probable they made the scores "
         "of this search."
     )
-    pandas = import_optional("pandas", "history")
-    tasks = pandas.DataFrame(
-        {"data set": report["datasets"], "probability": np.asarray(report["task_weights"])}
-    )
+    past = {"data set": report["datasets"], "probability": np.asarray(report["task_weights"])}
+    tasks = import_optional("pandas", "history").DataFrame(past)
     likeliest = tasks.sort_values("probability", ascending=False, kind="stable")[:_MOST_TASKS]
     caption = (
         "Past data sets that predict the scores of this search best: the probability of each, if "
         "this data set is like one of them."
     )
     return join(tag("p", text), sources, _table(caption, likeliest))
-
-
-def _describe_prior(prior: Any) -> str:
-    if isinstance(prior, JointPrior):
-        own, shipped = map(_describe_prior, prior.parts)
-        return f"{own} (your own), and {shipped} (shipped with the package)"
-    estimators = [name.replace("|", " or ") for name in prior.estimators if name]
-    kinds = f" of {', '.join(estimators)}" if estimators else ""
-    metrics = [metric for metric in getattr(prior, "metrics", ()) if metric]
-    scored = f", scored by {', '.join(metrics)}" if metrics else ""
-    datasets = count(len(set(prior.datasets)), "data sets")
-    return f"{count(len(prior), 'past searches')}{kinds} on {datasets}{scored}"
 
 
 # -- parts of a page -------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_failed_candidates_are_last(evil, page_of_evil):
 def test_the_page_tells_what_the_prior_contributed(ordinary, page_of_ordinary):
     text = "".join(data for _, data in Page(page_of_ordinary).texts)
     n_tasks = len(ordinary.prior_)
-    known = f"{n_tasks} past searches of SVC on {n_tasks} data sets, scored by accuracy."
+    known = f"{n_tasks} past searches on {n_tasks} data sets."
     assert f"The prior was learned from {known}" in text
     assert repr(ordinary.prior_) not in text
     report = ordinary.prior_report_
