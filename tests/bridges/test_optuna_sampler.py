@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skmeta.bridges.optuna import PriorSampler, _draw, _share
+from skmeta.bridges.optuna import PriorSampler
 from skmeta.search import SearchHistory, SearchPrior
 from skmeta.search.record import PastSearch
 
@@ -87,15 +87,6 @@ def test_values_are_minimised_if_the_study_does(prior):
     sampler = PriorSampler(prior, estimator=SVC(), seed=0)
     study = optimise(sampler, 8, lambda trial: -objective(trial), direction="minimize")
     assert study.best_value < 0.03
-
-
-def test_equal_seeds_give_equal_trials(prior):
-    def params(seed):
-        study = optimise(PriorSampler(prior, estimator=SVC(), seed=seed), 6)
-        return [trial.params for trial in study.trials]
-
-    assert params(1) == params(1)
-    assert params(1) != params(2)
 
 
 def test_names_are_those_of_the_estimator_or_the_user_s(prior):
@@ -211,24 +202,3 @@ def test_optuna_is_asked_for_if_it_is_not_there(monkeypatch):
     monkeypatch.delitem(sys.modules, "skmeta.bridges.optuna")
     with pytest.raises(ImportError, match=r"pip install '\.\[optuna\]'"):
         import skmeta.bridges.optuna  # noqa: F401
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        optuna.distributions.FloatDistribution(0.1, 10, log=True),
-        optuna.distributions.FloatDistribution(-1, 2),
-        optuna.distributions.FloatDistribution(0, 1, step=0.2),
-        optuna.distributions.IntDistribution(1, 64, log=True),
-        optuna.distributions.IntDistribution(0, 9, step=3),
-    ],
-)
-def test_drawn_values_are_those_of_the_distribution(source):
-    values = _draw(source, np.linspace(0, 1, 201))
-    assert values[0] == pytest.approx(source.low)
-    assert values[-1] == pytest.approx(source.high)
-    assert all(source._contains(source.to_internal_repr(value)) for value in values)
-    shares = [_share(source, value) for value in values]
-    assert shares == sorted(shares)
-    assert shares[0] == pytest.approx(0, abs=1e-12)
-    assert shares[-1] == pytest.approx(1)

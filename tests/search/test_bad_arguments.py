@@ -31,6 +31,7 @@ from skmeta.search import (
 from skmeta.search.prior import AlgorithmSelectionPrior
 from skmeta.search.record import PastSearch
 
+ALL = {"n_iter": "all", "param_distributions": {"C": [1, 10]}}
 TWO = {"scoring": ["accuracy", "f1_macro"]}
 
 
@@ -52,7 +53,21 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"prior": 3}, ValueError, "'prior' parameter"),
         ({"scoring": "acuracy"}, ValueError, "'scoring' parameter|valid scoring"),
         ({"scoring": ["accuracy", "mae"]}, ValueError, "'scoring' parameter|valid scoring"),
-        ({"prior": "historic"}, ValueError, "is none of.*Did you mean 'history'"),
+        ({"prior": "historic"}, ValueError, "'prior' parameter.*'history'"),
+        ({"stop_when_flat": 0}, ValueError, "'stop_when_flat' parameter"),
+        ({"racing": "yes"}, ValueError, "'racing' parameter"),
+        ({"racing": 0.6}, ValueError, "'racing' parameter"),
+        ({**ALL, "racing": True}, ValueError, "racing=True does not go with n_iter='all'"),
+        ({**ALL, "stop_when_flat": 3}, ValueError, "stop_when_flat=3 does not go with"),
+        ({**ALL, "target_score": 0.9}, ValueError, "target_score=0.9 does not go with"),
+        ({**ALL, "start": [{"C": 1}]}, ValueError, "start=.* does not go with n_iter='all'"),
+        (
+            {"start": [{"c": 1.0}]},
+            SearchSpaceError,
+            r"start\[0\] does not fit .* are \['C', 'gamma'\]",
+        ),
+        ({"start": [{"C": 1.0}, {"kernel": "rbf"}]}, SearchSpaceError, r"start\[1\] does not fit"),
+        ({"start": [1.0]}, TypeError, r"start\[0\] must be a dict of parameters, got 1.0"),
         ({"param_distributions": {"C": 1.0}}, TypeError, "'C' needs to be a list.*1.0"),
         ({"param_distributions": {"C": loguniform}}, SearchSpaceError, "'C'.*cannot be sampled"),
         ({"param_distributions": {1: [1, 2]}}, SearchSpaceError, "parameter 1, which is not a str"),

@@ -13,8 +13,6 @@ from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
-from skmeta.search._propose import ModelProposer
-from skmeta.search._trials import FoldRace
 
 X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
 FOLDS = KFold(5)
@@ -277,60 +275,13 @@ def test_a_time_budget_and_patience_hold():
     assert np.nanargmax(means) == len(means) - 1 - 8
 
 
-def test_a_race_needs_a_number_of_candidates():
-    with pytest.raises(ValueError, match=r"racing=True .* n_iter='all'"):
-        MetaLearnedSearchCV(Bowl(), {"p": [0.1, 0.2]}, n_iter="all", racing=True).fit(X, y)
-    for racing in ("yes", 0.0, 0.6):
-        with pytest.raises(ValueError, match="'racing' parameter"):
-            search(racing=racing).fit(X, y)
-    # All candidates of a small space are raced too.
+def test_all_candidates_of_a_small_space_are_raced():
     grid = {"p": [0.9, 0.3, 0.31, 0.8, 1.0, 0.0]}
     found = MetaLearnedSearchCV(
         Bowl(), grid, n_iter=6, racing=True, cv=FOLDS, prior=None, random_state=0
     ).fit(X, y)
     assert found.cv_results_["n_folds"].min() == 1
     assert found.best_params_["p"] in (0.3, 0.31)
-
-
-def test_a_race_begins_with_its_first_candidate():
-    race = FoldRace()
-    assert not race.has_begun
-    assert not race.is_lost([-1.0])
-    race.enter([np.nan, 1.0])
-    assert not race.has_begun
-    race.enter([0.5, 0.7, 0.6])
-    race.enter([0.1, 0.9, 0.6])  # no better on average, so it is not what others are compared with
-    assert not race.is_lost([0.5])
-    assert not race.is_lost([0.49])
-    assert race.is_lost([-1.0])
-    assert race.is_lost([np.nan])
-
-
-def test_without_any_variance_the_first_difference_decides():
-    race = FoldRace()
-    race.enter([0.5, 0.5, 0.5])
-    assert race.is_lost([0.499])
-    assert not race.is_lost([0.5])
-
-
-def test_the_model_is_told_of_stopped_candidates_what_was_expected(monkeypatch):
-    told = {}
-    tell = ModelProposer.tell
-
-    def spy(self, trials):
-        told.update((trial.params["p"], trial.score) for trial in trials)
-        tell(self, trials)
-
-    monkeypatch.setattr(ModelProposer, "tell", spy)
-    found = search().fit(X, y)
-    best = None
-    for params, scores in zip(found.cv_results_["params"], folds_of(found), strict=True):
-        n = np.isfinite(scores).sum()
-        expected = scores.mean() if n == 5 else best.mean() + (scores - best)[:n].mean()
-        assert told[params["p"]] == pytest.approx(expected)
-        if n == 5 and (best is None or scores.mean() > best.mean()):
-            best = scores
-        assert told[params["p"]] <= best.mean()
 
 
 def test_another_probability_is_another_search(tmp_path):

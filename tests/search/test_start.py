@@ -9,7 +9,6 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from skmeta.exceptions import SearchSpaceError
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 
@@ -28,18 +27,6 @@ def test_they_come_first(iris):
     assert len(found.cv_results_["params"]) == 5
 
 
-def test_the_scores_are_learned_from(iris, counted):
-    start = [{"quality": 0.3}, {"quality": 0.9}]
-    found = make(counted(), QUALITY, start=start, n_iter=8).fit(*iris)
-    assert "model" in found.cv_results_["source"]
-    assert found.best_params_["quality"] == pytest.approx(0.3, abs=0.05)
-
-
-def test_an_empty_dict_is_the_estimator_as_it_is(iris):
-    found = make(SVC(C=2.5, gamma=0.7), start=[{}], n_iter=2).fit(*iris)
-    assert found.cv_results_["params"][0] == {"C": 2.5, "gamma": 0.7}
-
-
 def test_a_value_outside_of_the_space_is_tried(iris):
     found = make(SVC(), start=[{"C": 1e5, "gamma": "scale"}], n_iter=3).fit(*iris)
     assert found.cv_results_["params"][0] == {"C": 1e5, "gamma": "scale"}
@@ -54,11 +41,6 @@ def test_equal_ones_are_tried_once(iris, counted, batch_size):
     # 0.5 is the estimator as given too.
     assert qualities[:2] == [0.5, 0.2]
     assert len(set(qualities)) == 5
-
-
-def test_more_than_there_are_candidates(iris):
-    found = make(SVC(), start=[{"C": float(c)} for c in range(1, 9)], n_iter=3).fit(*iris)
-    assert [params["C"] for params in found.cv_results_["params"]] == [1.0, 2.0, 3.0]
 
 
 def test_the_sub_space_that_has_the_parameters(iris):
@@ -103,37 +85,6 @@ def test_workers_of_a_shared_search_try_them_once(iris, counted, path):
     assert found.n_resumed_ == 1
     assert [p["quality"] for p in found.cv_results_["params"][:2]] == [0.4, 0.6]
     assert len({p["quality"] for p in found.cv_results_["params"]}) == 5
-
-
-@pytest.mark.parametrize(
-    ("start", "error", "message"),
-    [
-        ([{"c": 1.0}], SearchSpaceError, r"start\[0\] does not fit .* are \['C', 'gamma'\]"),
-        ([{"C": 1.0}, {"kernel": "rbf"}], SearchSpaceError, r"start\[1\] .* are \['C', 'gamma'\]"),
-        ([1.0], TypeError, r"start\[0\] must be a dict of parameters, got 1.0"),
-    ],
-)
-def test_what_does_not_fit_is_refused(iris, start, error, message):
-    with pytest.raises(error, match=message):
-        make(SVC(), start=start).fit(*iris)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"start": [{"C": 1}]}, r"start=.* does not go with n_iter='all'"),
-        ({"target_score": 0.9}, "target_score=0.9 does not go with n_iter='all'"),
-    ],
-)
-def test_a_whole_grid_takes_neither(iris, settings, message):
-    with pytest.raises(ValueError, match=message):
-        make(SVC(), {"C": [1, 10]}, n_iter="all", **settings).fit(*iris)
-
-
-def test_a_small_grid_begins_with_them(iris):
-    found = make(SVC(), {"C": [1, 10, 100]}, n_iter=3, start=[{"C": 100}]).fit(*iris)
-    assert found.cv_results_["params"][0] == {"C": 100}
-    assert len(found.cv_results_["params"]) == 3
 
 
 @pytest.mark.parametrize("is_shared", [False, True])

@@ -72,25 +72,17 @@ def test_an_empty_file_becomes_a_history(tmp_path):
     assert len(SearchHistory(path)) == 0
 
 
-def set_version(path, version):
-    make_database(path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'")
-
-
-@pytest.mark.parametrize("version", ["3", "10"])
-def test_a_newer_format_is_refused(history, version):
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [("3", "of format 3, .* Upgrade skmeta"), ("10", "Upgrade"), ("x", "It was altered")],
+)
+def test_another_format_is_refused(history, version, message):
     make_database(
         history.path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'"
     )
     for open_it in (SearchHistory, partial(SearchHistory, read_only=True)):
-        with pytest.raises(HistoryFormatError, match=f"of format {version}, .* Upgrade skmeta"):
+        with pytest.raises(HistoryFormatError, match=message):
             open_it(history.path)
-
-
-@pytest.mark.parametrize("value", ["", "x", "-1", "0"])
-def test_an_altered_version_is_refused(history, value):
-    set_version(history.path, value)
-    with pytest.raises(HistoryFormatError, match="It was altered"):
-        SearchHistory(history.path)
 
 
 def test_a_damaged_file_is_an_error(history):
@@ -100,24 +92,6 @@ def test_a_damaged_file_is_an_error(history):
     history.path.write_bytes(content)
     with pytest.raises(HistoryFormatError, match="is damaged"):
         list(SearchHistory(history.path))
-
-
-@pytest.mark.parametrize(
-    ("url", "what"),
-    [
-        ("nonsense://x", "driver of 'nonsense' cannot be loaded"),
-        ("no scheme://x", "cannot be parsed"),
-        ("sqlite:///file:x?uri=true", "its other parts would be ignored"),
-        ("sqlite://", "not just the path of a SQLite file"),
-        ("postgresql://user:secret@127.0.0.1:1/none", "Check that the server runs"),
-    ],
-)
-def test_a_url_that_leads_nowhere(url, what):
-    if "postgresql" in url:
-        pytest.importorskip("psycopg")
-    with pytest.raises(HistoryError, match=what) as caught:
-        SearchHistory(url)
-    assert "secret" not in str(caught.value)
 
 
 def test_the_tilde_is_the_home_folder(tmp_path, monkeypatch):

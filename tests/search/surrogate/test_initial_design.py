@@ -33,10 +33,6 @@ def test_goes_on_with_what_is_good_on_average_once_every_task_is_at_its_best():
     assert portfolio(F, np.full(2, 0.5), 3) == [0, 2, 1]
 
 
-def test_flat_surfaces_are_no_obstacle():
-    assert portfolio(np.zeros((2, 4)), np.full(2, 0.5), 2) == [0, 1]
-
-
 def mean_variance(X, chosen):
     kernel = Matern(2.0, nu=2.5)
     process = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None)

@@ -35,19 +35,6 @@ def test_between_the_nodes_they_are_close():
     assert errors[2] < 0.05 * exact.std()
 
 
-def test_far_from_all_nodes_a_surface_is_at_its_mean():
-    interpolation = SurfaceInterpolation(surfaces_of, Z, 100)
-    far = interpolation(np.array([[1e3, 1e3]]))
-    np.testing.assert_allclose(far[:, 0], interpolation.F.mean(axis=1), atol=0.5)
-
-
-def test_equal_candidates_are_no_difficulty():
-    equal = np.repeat(Z[:10], 20, axis=0)
-    np.testing.assert_allclose(
-        SurfaceInterpolation(surfaces_of, equal, 150).F, surfaces_of(equal), atol=0.02
-    )
-
-
 def test_kernel_sums_are_those_of_each_task_alone():
     sizes = [1, 700, 3, 300, 300, 2]  # in blocks of 512 evaluations
     ends = np.cumsum([0, *sizes])

@@ -43,11 +43,6 @@ def test_prior_means_are_weighed_by_bayes():
     assert kriging.shares[1] > 0.5 > kriging.shares[2]
 
 
-def test_a_prior_mean_of_probability_0_has_no_share():
-    shares = krige(NOISY, np.array([np.zeros(4), Y]), Y, np.array([1.0, 0.0])).shares
-    np.testing.assert_array_equal(shares, [1, 0])
-
-
 def test_prediction_is_scikit_learns_with_an_unknown_mean():
     kriging = krige(NOISY, np.zeros((1, 4)), Y, np.ones(1))
     mean, variance = kriging.predict(K[ROWS], np.ones(30), None)
@@ -84,8 +79,3 @@ def test_scale_and_offset_of_scores_are_learned():
     mean, _ = kriging.predict(0.01 * K[:12], np.full(30, 0.01), surface[None])
     np.testing.assert_allclose(mean, 4 + 0.2 * surface, atol=0.01)
     np.testing.assert_allclose(kriging.c[0], 5, rtol=0.1)
-
-
-def test_the_same_observation_twice_is_no_obstacle():
-    kriging = krige(np.ones((3, 3)), np.zeros((1, 3)), np.array([0.0, 1.0, 0.5]), np.ones(1))
-    assert np.isfinite(kriging.evidence)

@@ -37,17 +37,6 @@ def test_plain_model_is_scikit_learns_at_its_own_hyperparameters():
     np.testing.assert_allclose(found_std, std, atol=1e-6)
 
 
-def test_fitting_does_not_change_the_evidence():
-    model = PlainModel(X, np.array([0, 1]))
-    model.observe(ROWS, Y, 0)  # nothing measured: the kernel is that of the prior
-    before, unfitted = model.log_weight, model.predict()[0]
-    model.observe(ROWS, Y, len(Y))
-    fitted = model.predict()[0]
-    model.observe(ROWS, Y, len(Y))
-    assert model.log_weight == before
-    assert np.abs(unfitted - fitted).max() > 1e-3
-
-
 def test_plain_evidence_is_that_of_the_prior_kernel():
     scale, _, _, noise = np.exp(prior_moments(2)[0])
     model = PlainModel(X, np.array([0, 1]), log_weight=-1.5)
@@ -55,22 +44,6 @@ def test_plain_evidence_is_that_of_the_prior_kernel():
     covariance = Matern(scale, nu=2.5)(X[ROWS]) + (noise + 1e-6) * np.eye(4)
     expected = krige(covariance, np.zeros((1, 4)), Y, np.ones(1))
     np.testing.assert_allclose(model.log_weight, expected.evidence - 1.5, rtol=1e-6)
-
-
-def test_candidates_that_join_the_plain_model():
-    whole, short = PlainModel(X, np.array([0, 1])), PlainModel(X[:20], np.array([0, 1]))
-    short.extend(X[20:])
-    for model in (whole, short):
-        model.observe(ROWS, Y, len(Y))
-    np.testing.assert_array_equal(short.X, X)
-    for a, b in zip(whole.predict(), short.predict(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9)
-
-
-def test_candidates_without_parameters():
-    model = PlainModel(np.empty((3, 0)), np.empty(0, dtype=np.intp))
-    model.observe(np.array([0, 1]), np.array([1.0, -1.0]), 2)
-    assert np.isfinite(model.predict()[0]).all()
 
 
 # -- the models that learned ---------------------------------------------------------------------
@@ -132,39 +105,6 @@ def test_a_past_turned_upside_down_is_taken_back():
     np.testing.assert_allclose(best_of(opposed[2:]).mean, -best_of(alike[2:]).mean, atol=1e-9)
 
 
-def test_neither_order_nor_copies_of_tasks_matter():
-    F = surfaces()
-    expected = predict(make_model(F), ROWS, Y)
-    for actual in (
-        predict(make_model(F[::-1]), ROWS, Y),
-        predict(make_model(F, weights=np.array([0.125] * 8)), ROWS, Y),
-    ):
-        for a, b in zip(actual, expected, strict=True):
-            np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
-            np.testing.assert_allclose(a.std, b.std, atol=1e-10)
-            np.testing.assert_allclose(a.evidence, b.evidence)
-
-
-def test_a_task_without_weight_might_as_well_not_be_there():
-    F = surfaces()
-    weights = np.array([0.2] * 5 + [0.0] * 3)
-    for a, b in zip(
-        predict(make_model(F, weights=weights), ROWS, Y),
-        predict(make_model(F[:5]), ROWS, Y),
-        strict=True,
-    ):
-        np.testing.assert_allclose(a.mean, b.mean, atol=1e-10)
-        np.testing.assert_allclose(a.evidence, b.evidence)
-
-
-def test_offset_of_scores_moves_the_mean_only():
-    model = make_model()
-    for a, b in zip(predict(model, ROWS, Y), predict(model, ROWS, Y + 2), strict=True):
-        np.testing.assert_allclose(a.mean + 2, b.mean)
-        np.testing.assert_allclose(a.std, b.std)
-        np.testing.assert_allclose(a.evidence, b.evidence)
-
-
 def test_mixture_has_mean_and_covariance_of_the_past():
     F = surfaces()
     model = make_model(F, remainders=(0.0,))
@@ -198,34 +138,6 @@ def test_without_mean_good_and_bad_can_be_exchanged():
     assert np.abs(inverted[0].mean - expected[0].mean).max() > 0.1
 
 
-def test_mean_task_correlation_is_the_mean_correlation():
-    F = surfaces()
-    correlations = np.corrcoef(np.maximum(F, 0))
-    expected = correlations[~np.eye(8, dtype=bool)].mean()
-    np.testing.assert_allclose(make_model(F).mean_task_correlation, expected)
-    assert make_model(F[:1]).mean_task_correlation == 1
-
-
-def test_what_is_appended_changes_nothing_for_the_others():
-    F = surfaces()
-    short = make_model(F, n=24)
-    before = predict(short, ROWS, Y)
-    short.extend(F[:, 24:], X[24:] / 0.5)
-    after = predict(short, ROWS, Y)
-    for a, b in zip(before, after, strict=True):
-        assert len(b.mean) == 30
-        np.testing.assert_allclose(a.mean, b.mean[:24], atol=1e-10)
-        np.testing.assert_allclose(a.std, b.std[:24], atol=1e-10)
-
-
-def test_one_past_task_and_a_constant_one():
-    for F in (surfaces()[:1], np.zeros((1, 30)), np.array([np.zeros(30), surfaces()[0]])):
-        for p in predict(make_model(F), ROWS, Y):
-            assert np.isfinite(p.mean).all()
-            assert (p.std > 0).all()
-            assert np.isfinite(p.evidence)
-
-
 def test_deviations_are_honest():
     """Tasks drawn from the model: about as many scores within a deviation as a normal has."""
     rng = np.random.default_rng(1)
@@ -239,14 +151,3 @@ def test_deviations_are_honest():
         p = predict(model, np.arange(6), truth[:6])[0]
         inside.append(np.abs(truth[6:] - p.mean[6:]) < p.std[6:])
     assert abs(np.mean(inside) - (norm.cdf(1) - norm.cdf(-1))) < 0.15
-
-
-def test_single_precision_is_that_of_a_search(monkeypatch):
-    exact = predict(make_model(), ROWS, Y)
-    monkeypatch.undo()
-    assert np.dtype(_models._PRECISION) == "float32"
-    for a, b in zip(exact, predict(make_model(), ROWS, Y), strict=True):
-        assert not np.array_equal(a.mean, b.mean)
-        np.testing.assert_allclose(a.mean, b.mean, atol=1e-5)
-        np.testing.assert_allclose(a.std, b.std, atol=1e-5)
-        np.testing.assert_allclose(a.evidence, b.evidence, rtol=1e-5)

@@ -111,18 +111,6 @@ def test_a_candidate_that_is_pending_no_more_may_be_asked_for(prior):
     assert other.index != one.index
 
 
-def test_a_batch_of_what_is_left():
-    strategy = make_strategy(pool=POOL[:5])
-    assert len(strategy.ask(3)) == 3
-    assert len(strategy.ask(3)) == 2
-    assert strategy.ask(3) == []
-
-
-def test_candidates_that_are_all_alike_are_asked_for_too():
-    strategy = make_strategy(pool=[{"a": 1.0}] * 4)
-    assert sorted(run(strategy, np.array([0.1, 0.2, 0.1, 0.3]), 4)) == [0, 1, 2, 3]
-
-
 @pytest.mark.parametrize("learned", [False, True])
 def test_one_seed_gives_one_search(prior, learned):
     prior = prior if learned else None
@@ -172,18 +160,6 @@ def test_size_of_the_initial_design(prior, learned, default):
             sources.append(suggestion.source == "initial design")
             strategy.tell([suggestion.index], [scores_of(9)[suggestion.index]])
         assert sources == [True] * expected + [False] * (8 - expected)
-
-
-def test_without_a_prior_each_sub_space_adds_to_the_initial_design():
-    for n_spaces, expected in ((1, 2), (2, 3), (4, 5), (9, 5)):
-        pool = [{f"p{k % n_spaces}": float(k)} for k in range(60)]
-        strategy = make_strategy(pool=pool)
-        sources = []
-        for _ in range(7):
-            (suggestion,) = strategy.ask()
-            sources.append(suggestion.source == "initial design")
-            strategy.tell([suggestion.index], [np.sin(suggestion.index)])
-        assert sources == [True] * expected + [False] * (7 - expected)
 
 
 # -- what is learned from the past ---------------------------------------------------------------

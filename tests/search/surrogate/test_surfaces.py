@@ -98,18 +98,6 @@ def test_mean_is_0_and_variance_with_what_is_open_1(three):
         np.testing.assert_allclose(surface.var() + learned["uncertainty"][t], 1)
 
 
-def test_a_noisy_task_is_known_as_one(three):
-    noise = three[3]["noise"]
-    assert noise[2] > 3 * max(noise[:2])
-
-
-def test_what_is_open_shrinks_with_evaluations():
-    uncertainty = learn([make_task(0, n=60), make_task(0, n=10), make_task(0, n=3)])[3][
-        "uncertainty"
-    ]
-    assert 0 <= uncertainty[0] < uncertainty[1] < uncertainty[2] < 1
-
-
 def test_one_kernel_is_shared_and_tells_what_matters():
     rng = np.random.default_rng(0)
     tasks = []
@@ -119,12 +107,6 @@ def test_one_kernel_is_shared_and_tells_what_matters():
         tasks.append((configurations, standardise(np.sin(7 * values[:, 0] + shift))))
     scales = learn(tasks)[3]["length_scales"]
     assert scales[1] > 3 * scales[0]
-
-
-def test_without_columns_there_is_nothing_to_learn():
-    tasks = [([{"a": 1.0}] * 3, np.array([-1.0, 0.0, 1.0]))]
-    _, _, _, learned = learn(tasks)
-    assert len(learned["X"]) == len(learned["weights"]) == len(learned["offsets"]) == 0
 
 
 def test_standardised_scores():
