@@ -140,7 +140,9 @@ def _check(estimator: Any, scoring: Any, prior: Any, history: Any) -> MetaLearne
         raise TypeError(f"estimator must be an instance, such as SVC(), got {estimator!r}.")
     if isinstance(scoring, list | tuple | set | dict):
         raise ValueError(f"scoring must be one metric, got {scoring!r}. Name the one to maximise.")
-    return MetaLearnedSearchCV(estimator, scoring=scoring, prior=prior, history=history)
+    search = MetaLearnedSearchCV(estimator, scoring=scoring, prior=prior, history=history)
+    search._validate_params()
+    return search
 
 
 @with_one_thread()

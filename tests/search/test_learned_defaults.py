@@ -148,7 +148,7 @@ def test_bad_arguments(arguments, error, match):
 
 
 def test_bad_priors_and_histories():
-    with pytest.raises(ValueError, match="Did you mean 'shipped'"):
+    with pytest.raises(ValueError, match=r"'prior' parameter.*'shipped'"):
         learned_defaults(SVC(), X, y, prior="shiped")
     with pytest.raises(PriorError, match="learned from searches of SVC"):
         learned_defaults(ExtraTreesClassifier(), X, y, prior=make_prior([0.0]))
