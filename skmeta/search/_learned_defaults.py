@@ -141,7 +141,7 @@ def _check(estimator: Any, scoring: Any, prior: Any, history: Any) -> MetaLearne
     if isinstance(scoring, list | tuple | set | dict):
         raise ValueError(f"scoring must be one metric, got {scoring!r}. Name the one to maximise.")
     search = MetaLearnedSearchCV(estimator, scoring=scoring, prior=prior, history=history)
-    search._validate_params()
+    validate_params(search)
     return search
 
 

@@ -227,17 +227,17 @@ optional
         -------
         self : SearchHistory
 
-        Warns
-        -----
-        HistoryWarning
-            If a configuration is there already with other scores.
-
         Raises
         ------
         HistoryFormatError
             If something that is needed is missing, or scores are not numbers.
         SearchSpaceError
             If the estimator does not have one of the parameters.
+
+        Warns
+        -----
+        HistoryWarning
+            If a configuration is there already with other scores.
 
         Examples
         --------
