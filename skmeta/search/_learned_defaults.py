@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import indexable
 
+from skmeta._sklearn_compat import validate_params
 from skmeta.search._arguments import Arguments, resolve_arguments
 from skmeta.search._open_record import Prior, describe_search, resolve_prior
 from skmeta.search._search_cv import MetaLearnedSearchCV
