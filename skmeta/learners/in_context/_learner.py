@@ -233,15 +233,13 @@ class InContextLearner(OuterLoopLearner):
     def _adapt(
         self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int | str
     ) -> State:
-        features, statistics = context.network.measure(state, rows.x)
-        rows = rows._replace(w=relative_weight(rows.w))
+        rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
         n_classes = context.n_outputs if context.kind == "classification" else 0
-        support = view_support(state, features, rows, n_classes, n_estimators, self.max_rows)
+        support = view_support(rows, n_classes, n_estimators, self.max_rows)
         memory = self._call(context, state, support.x, support.y, support.w, support.slots)
         # One dtype, because a state is stored and restored with one dtype.
         kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
-        kept = {n: v.to(features.dtype) for n, v in kept.items()}
-        return dict(state) | statistics | kept
+        return dict(state) | {n: v.to(rows.x.dtype) for n, v in kept.items()}
 
     def n_rows_used(self, n_rows: int, n_classes: int) -> int:
         """Return the largest number of support rows that all views of a task have together.
@@ -275,7 +273,7 @@ class InContextLearner(OuterLoopLearner):
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""
         memory = read_memory(adapted, context.dtype)
-        views = _views_of_rows(adapted, context.features(adapted, x), len(memory["column.mean"]))
+        views = _views_of_rows(adapted, x.flatten(1), len(memory["column.mean"]))
         outputs: Tensor = self._call(context, adapted, views, memory=memory)
         return outputs
 
@@ -300,22 +298,20 @@ class InContextLearner(OuterLoopLearner):
         list of Tensor of shape (n, n_outputs)
             Log probabilities, or standardised predictions, of each set.
         """
-        features, _ = context.network.measure(state, rows.x)
-        rows = rows._replace(w=relative_weight(rows.w))
+        rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
         n_classes = context.n_outputs if context.kind == "classification" else 0
         supports, queries = [], []
         for out in held:
             kept = rows._replace(w=rows.w.index_fill(0, out, 0.0))
-            x = features
             if len(held) == 1:  # Several sets are read at once, which needs tables of one size.
-                kept, x = Rows(*(part[kept.w > 0] for part in kept)), features[kept.w > 0]
-            support = view_support(state, x, kept, n_classes, self.n_estimators, self.max_rows)
+                kept = Rows(*(part[kept.w > 0] for part in kept))
+            support = view_support(kept, n_classes, self.n_estimators, self.max_rows)
             # Sets are filled up with their first row, so that all are of one size.
             filled = out[:1].repeat(max(map(len, held)))
             filled[: len(out)] = out
             adapted = {f"memory.{n}": v for n, v in support.kept.items()}
             supports.append((support, dict(state) | adapted))
-            queries.append(_views_of_rows(adapted, features[filled], len(support.slots)))
+            queries.append(_views_of_rows(adapted, rows.x[filled], len(support.slots)))
         parts = zip(*(support.expanded() for support, _ in supports), strict=True)
         memory = self._call(context, state, *(torch.cat(part) for part in parts), fast=True)
         outputs = self._call(context, state, torch.cat(queries), memory=memory)

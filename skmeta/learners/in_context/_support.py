@@ -65,24 +65,13 @@ class Support(NamedTuple):
         return x, y, w, self.slots
 
 
-def view_support(
-    state: Mapping[str, Tensor],
-    features: Tensor,
-    rows: Rows,
-    n_classes: int,
-    n_estimators: int | str,
-    max_rows: int,
-) -> Support:
+def view_support(rows: Rows, n_classes: int, n_estimators: int | str, max_rows: int) -> Support:
     """Choose the views of a support set, and convert it to them.
 
     Parameters
     ----------
-    state : mapping of str to Tensor
-        The prior.
-    features : Tensor of shape (n, d)
-        Features of the rows.
     rows : Rows
-        The support set.
+        The support set, of inputs (n, d).
     n_classes : int
         c; 0 for a regression.
     n_estimators : int or "auto"
@@ -95,26 +84,16 @@ def view_support(
     Support
         For the transformer.
     """
-    has_weights = any(name.startswith("body.") for name in state)
-    components = {} if has_weights else fit_components(features, rows.w)
-    views = choose_views(
-        # By the input rows: views must not change while the network learns.
-        rows.x.flatten(1),
-        rows.y,
-        rows.w,
-        n_classes,
-        n_estimators,
-        max_rows,
-        n_features=features.shape[1] if has_weights else None,
-        n_components=components["loadings"].shape[1] if components else 0,
-    )
-    support = _convert(views, add_components(components, features), rows, n_classes)
+    components = fit_components(rows.x, rows.w)
+    n_components = components["loadings"].shape[1] if components else 0
+    views = choose_views(*rows, n_classes, n_estimators, max_rows, n_components)
+    support = _convert(views, rows._replace(x=add_components(components, rows.x)), n_classes)
     more = {f"component.{n}": v for n, v in components.items()}
     return support._replace(kept=support.kept | more)
 
 
-def _convert(views: Views, features: Tensor, rows: Rows, n_classes: int) -> Support:
-    x, w = select_columns(features[views.rows], views.columns), rows.w[views.rows]
+def _convert(views: Views, rows: Rows, n_classes: int) -> Support:
+    x, w = select_columns(rows.x[views.rows], views.columns), rows.w[views.rows]
     kept: State = {"columns": views.columns}
     if n_classes == 0:
         y, more = _standardise(rows)

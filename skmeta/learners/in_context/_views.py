@@ -96,7 +96,6 @@ def choose_views(
     n_classes: int,
     n_estimators: int | str,
     max_rows: int,
-    n_features: int | None = None,
     n_components: int = 0,
 ) -> Views:
     """Choose the views of a support set.
@@ -115,9 +114,6 @@ def choose_views(
         Requested number of views, as for :func:`n_views`.
     max_rows : int
         Largest number of rows of a view.
-    n_features : int, optional
-        Number of features that a backbone computes from ``x``, if there is one. Their keys are
-        their positions, because a feature means the same in every task.
     n_components : int, default=0
         Number of principal components, which follow the columns of a table of more than 64.
         Every second view has the components in place of columns, repeated to 64.
@@ -127,22 +123,20 @@ def choose_views(
     Views
         The views.
     """
-    n, d = len(x), x.shape[1] if n_features is None else n_features
+    n, d = x.shape
     e = n_views(n_estimators, n, d, n_classes, max_rows)
     rank, column_key, row_key, class_key = _keys(x, y, w, n_classes)
-    if n_features is not None:
-        column_key = torch.sin(1.0 + torch.arange(n_features, device=x.device, dtype=x.dtype))
     order, slots = _shuffle(column_key, e, 0), _tables(N_SLOTS)[:e].to(x.device)
-    if order.shape[1] > N_SLOTS and n_features is None:
+    if d > N_SLOTS:
         order = _strongest_first(order, rank, y, w, n_classes)
     columns = order[:, :N_SLOTS]
     if n_components:
         # With equal repetitions, distances between rows are those of the components alone.
-        repeated = order.shape[1] + torch.arange(N_SLOTS, device=x.device) % n_components
+        repeated = d + torch.arange(N_SLOTS, device=x.device) % n_components
         is_odd = torch.arange(e, device=x.device)[:, None] % 2 == 1
         columns = torch.where(is_odd, repeated, columns)
-    if order.shape[1] <= N_SLOTS:
-        columns = torch.arange(order.shape[1], device=x.device)[None]
+    if d <= N_SLOTS:
+        columns = torch.arange(d, device=x.device)[None]
         slots = slots.gather(1, order.argsort(1))
     rows = torch.arange(n, device=x.device)[None]
     if n > max_rows:
@@ -389,7 +383,7 @@ def _earlier_of_same_class(y: Tensor, has_weight: Tensor) -> Tensor:
     ----------
     y : Tensor of shape (n,)
         Classes of the rows.
-    there : Tensor of shape (n,)
+    has_weight : Tensor of shape (n,)
         1 for rows that are counted, 0 for others.
 
     Returns
