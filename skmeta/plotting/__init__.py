@@ -3,7 +3,7 @@
 from skmeta.plotting._adaptation import AdaptationDisplay
 from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._group_trajectories import GroupTrajectoryDisplay
-from skmeta.plotting._groups import GroupEffectsDisplay, GroupLossDisplay
+from skmeta.plotting._groups import GroupEffectsDisplay
 from skmeta.plotting._learning_curve import LearningCurveDisplay
 from skmeta.search.report import SearchDisplay
 
@@ -11,7 +11,6 @@ __all__ = [
     "AdaptationDisplay",
     "EpisodeDisplay",
     "GroupEffectsDisplay",
-    "GroupLossDisplay",
     "GroupTrajectoryDisplay",
     "LearningCurveDisplay",
     "SearchDisplay",

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import ParameterGrid, ParameterSampler
+from sklearn.model_selection import ParameterGrid
 
 from skmeta._identity import stable_repr
 from skmeta._validation import suggest
@@ -193,22 +193,27 @@ def check_form(spaces: Any) -> None:
     SearchSpaceError
         If the space or one of its lists is empty, a name is no string, or a distribution cannot be
         sampled.
-    TypeError, ValueError
+    TypeError
         What scikit-learn raises if a parameter has neither a list nor a distribution.
     """
-    if not isinstance(spaces, (Mapping, Sequence)) or isinstance(spaces, str):
-        ParameterGrid(spaces)  # raises, with the message that users of scikit-learn know
-    listed = [spaces] if isinstance(spaces, Mapping) else list(spaces)
-    if not listed:
-        raise SearchSpaceError(
-            "The search space is an empty list. Pass a dict of parameters, such as "
-            '{"C": [0.1, 1, 10]}, or a list of such dicts.'
-        )
-    has_distribution = False
-    for space in listed:
-        if not isinstance(space, Mapping):
-            ParameterGrid(listed)
-            ParameterSampler(listed, 1)
+    listed = [spaces] if isinstance(spaces, Mapping) else spaces
+    if isinstance(listed, (list, tuple)):
+        if not listed:
+            raise SearchSpaceError(
+                "The search space is an empty list. Pass a dict of parameters, such as "
+                '{"C": [0.1, 1, 10]}, or a list of such dicts.'
+            )
+        listed = [
+            {n: [None] if is_distribution(s) else s for n, s in one.items()}
+            if isinstance(one, Mapping)
+            else one
+            for one in listed
+        ]
+    try:
+        ParameterGrid(listed)
+    except ValueError as error:
+        raise SearchSpaceError(f"{error} Pass a list of at least one value.") from error
+    for space in [spaces] if isinstance(spaces, Mapping) else spaces:
         for name, source in space.items():
             if not isinstance(name, str):
                 raise SearchSpaceError(
@@ -217,36 +222,13 @@ def check_form(spaces: Any) -> None:
                 )
             if is_distribution(source):
                 sample(name, source, 1, np.random.RandomState(0))
-                has_distribution = True
-            elif hasattr(source, "__len__") and not isinstance(source, str) and not len(source):
-                raise SearchSpaceError(
-                    f"Parameter grid for parameter {name!r} need to be a non-empty sequence, got: "
-                    f"{source!r}. Give it at least one value, or leave it out."
-                )
-    if has_distribution:
-        ParameterSampler(spaces, 1)
-        for space in listed:  # the sampler accepts a str, as an iterable of letters
-            ParameterGrid({n: s for n, s in space.items() if not is_distribution(s)})
-    else:
-        ParameterGrid(spaces)
 
 
 def check_names(estimator: Any, spaces: Sequence[Mapping[str, Any]]) -> None:
-    """Raise if an estimator lacks a parameter of the space.
-
-    Parameters
-    ----------
-    estimator : estimator
-    spaces : sequence of dict
-        Sub-spaces. A parameter may belong to a part that its sub-space puts into the estimator.
-
-    Raises
-    ------
-    SearchSpaceError
-        With the name of the closest parameter that exists.
-    """
+    """Raise if an estimator lacks a parameter of some sub-spaces; see `SearchSpace.check`."""
     current = estimator.get_params(deep=True)
     for space in spaces:
+        # A parameter may belong to a part that its sub-space puts into the estimator.
         for parts in choices_of_parts(current, space):
             if not parts and set(space) <= set(current):
                 continue
