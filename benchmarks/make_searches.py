@@ -31,8 +31,7 @@ from sklearn.utils import all_estimators
 from tqdm import tqdm
 
 from skmeta.search import SearchHistory, default_search_space
-from skmeta.search.record import CandidateRecord, SearchRecord
-from skmeta.search.record._fingerprint import fingerprint_data
+from skmeta.search.record import CandidateRecord, SearchRecord, fingerprint_data
 from skmeta.search.space import (
     SearchSpace,
     candidate_key,

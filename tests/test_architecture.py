@@ -246,7 +246,7 @@ def test_the_rules_see_faults():
 
 def test_intrusions_are_seen():
     deep = "skmeta.search.record._records"
-    assert intrusion("skmeta.search.record._fingerprint", deep) is None
+    assert intrusion("skmeta.search.record._records", deep) is None
     assert intrusion("skmeta.search.record", deep) is None
     assert intrusion("skmeta.search._run", deep) == deep
     assert intrusion("skmeta.tasks._task", "skmeta._validation") is None

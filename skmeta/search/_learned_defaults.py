@@ -27,9 +27,8 @@ from sklearn.utils import indexable
 
 from skmeta._sklearn_compat import validate_params
 from skmeta.search._arguments import Arguments, resolve_arguments
-from skmeta.search._open_record import Prior, describe_search, resolve_prior
+from skmeta.search._open_record import Prior, describe_search, open_history, resolve_prior
 from skmeta.search._search_cv import MetaLearnedSearchCV
-from skmeta.search.history import open_history
 from skmeta.search.record import SearchRecord
 from skmeta.search.space import (
     Candidate,

@@ -1,6 +1,7 @@
 """Open the record of a search, and learn from the past, before its first candidate."""
 
 import hashlib
+import os
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
 from skmeta.search._trials import Trial, resolve_racing
-from skmeta.search.history import Leases, open_history, retry
+from skmeta.search.history import Leases, SearchHistory, retry
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import (
     CandidateRecord,
@@ -39,8 +40,20 @@ from skmeta.search.space import (
 
 Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
 
+_VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
 # Most past searches of a history that a prior is learned from.
 _MOST_SEARCHES = 150
+
+
+def open_history(
+    given: SearchHistory | str | os.PathLike[str] | bool | None,
+) -> SearchHistory | None:
+    """Open the history that the parameter of a search means; None if it means none."""
+    if given is None:
+        given = os.environ.get(_VARIABLE) or False
+    if isinstance(given, bool):
+        return None
+    return given if isinstance(given, SearchHistory) else SearchHistory(given)
 
 
 @dataclass(frozen=True)
@@ -344,24 +357,8 @@ def resolve_prior(
 ) -> Prior | None:
     """Return the prior of a search.
 
-    Parameters
-    ----------
-    given : "auto", "history", "shipped", None or a prior
-    record : SearchRecord
-        The search.
-    history : history or None
-    exclude_same_data : bool
-        Whether to leave out what is known of the search's own data set.
-
-    Returns
-    -------
-    prior : SearchPrior, AlgorithmSelectionPrior, JointPrior or None
-        None if nothing is known.
-
-    Raises
-    ------
-    PriorError
-        If the user's own prior is of other estimators.
+    None if nothing is known. With `exclude_same_data`, what is known of the search's own data set
+    is left out. An error if the user's own prior is of other estimators.
     """
     parts: list[Any] = [*given.parts] if isinstance(given, JointPrior) else [given]
     if isinstance(given, str):

@@ -320,8 +320,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             All that shows an estimator shows these, so a URL's password is hidden in its ``repr``.
         """
         params = super().get_params(deep)
-        # A subclass may leave the parameter out.
-        return {n: hide_password(v) if n == "history" else v for n, v in params.items()}
+        if isinstance(params.get("history"), str):  # a subclass may leave the parameter out
+            params["history"] = hide_password(params["history"])
+        return params
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:

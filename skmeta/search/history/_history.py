@@ -13,8 +13,6 @@ from skmeta.search.history._reader import HistoryReader
 from skmeta.search.history._store import MEMORY, HistoryStore, mask_password
 from skmeta.search.record import CandidateRecord, SearchRecord
 
-VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
-
 
 class SearchHistory(HistoryReader):
     """Past searches, kept in a file, on a server or in memory.
@@ -357,29 +355,6 @@ optional
                 f"{len(batch)}."
             ) from error
         del self._pending[: len(batch)]
-
-
-def open_history(
-    given: SearchHistory | str | os.PathLike[str] | bool | None,
-) -> SearchHistory | None:
-    """Open the history that the parameter of a search means.
-
-    Parameters
-    ----------
-    given : SearchHistory, str, path-like, False or None
-        A path or URL is opened. None means the history that the environment variable
-        ``SKMETA_HISTORY`` names, if any, and False no history.
-
-    Returns
-    -------
-    SearchHistory or None
-        The history.
-    """
-    if given is None:
-        given = os.environ.get(VARIABLE) or False
-    if isinstance(given, bool):
-        return None
-    return given if isinstance(given, SearchHistory) else SearchHistory(given)
 
 
 class _MaskedAddress(str):

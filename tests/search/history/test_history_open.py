@@ -9,7 +9,8 @@ from sklearn.base import clone
 
 from skmeta.exceptions import HistoryError, HistoryFormatError, SkmetaError
 from skmeta.search import SearchHistory
-from skmeta.search.history import mask_password, open_history
+from skmeta.search._open_record import open_history
+from skmeta.search.history import mask_password
 
 # A history that is only read.
 

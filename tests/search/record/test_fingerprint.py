@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
-from skmeta.search.record._fingerprint import fingerprint_data, sketch_similarity
+from skmeta.search.record import fingerprint_data, sketch_similarity
 
 
 @pytest.fixture
