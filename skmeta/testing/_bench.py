@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,23 +13,22 @@ from torch import Tensor, nn
 
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors
+from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import Context, ExecutionOptions, MetaLearner, TaskSampling, Validation
-from skmeta.learners._core import Session, read_prior, read_settings
+from skmeta.learners._core import Session, read_settings
 from skmeta.priors import MetaPrior
 
 N_FEATURES = 4
 N_WAY = 3
 N_TASKS = 3
-# Networks that the pure methods are checked with. Both are smooth, so that finite differences
-# are exact to rounding; the second one has statistics that come from the support set.
-NETWORKS = ("mlp", "normalised")
 
 # A learner that is made for cells is checked with small ones.
 _CELLS = {"n_cells": 1, "n_nodes": 2, "width": 5, "activation": "tanh"}
+_MLP = {"hidden": (5,), "activation": "tanh"}
 
 _SMALL: dict[str, Any] = {
     "backbone": "mlp",
-    "backbone_params": {"hidden": (5,), "activation": "tanh"},
+    "backbone_params": _MLP,
     "input_shape": None,
     "task_type": "auto",
     "n_way": N_WAY,
@@ -47,6 +46,9 @@ _SMALL: dict[str, Any] = {
     "random_state": 0,
 }
 
+Table = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Rows of many tasks, their targets and their groups, as ``fit`` takes them."""
+
 
 def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
     """Clone a learner with settings under which a fit takes a moment."""
@@ -59,11 +61,6 @@ def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
     names = small.get_params(deep=False)
     small.set_params(**{n: v for n, v in (settings | changes).items() if n in names})
     return small
-
-
-def has_outer_loop(learner: MetaLearner) -> bool:
-    """Whether a learner is meta-trained by iterations."""
-    return bool(read_settings(learner).n_iterations)
 
 
 @dataclass(frozen=True)
@@ -99,16 +96,13 @@ class Bench:
             return self.learner.forward(self.context, adapted, task.query.x if x is None else x)
 
     def gradient(
-        self,
-        mode: str = "loop",
-        tasks: TaskTensors | None = None,
-        chunk_size: int | None = None,
+        self, mode: str = "loop", chunk_size: int | None = None
     ) -> tuple[State, dict[str, Tensor]]:
         """Mean meta-gradient and metrics over the tasks."""
-        execution = Execution(mode, device=torch.device("cpu"), n_jobs=2, chunk_size=chunk_size)
-        with execution:
-            tasks = self.tasks if tasks is None else tasks
-            return self.learner.mean_gradient(self.context, self.state, tasks, execution)
+        with Execution(
+            mode, device=torch.device("cpu"), n_jobs=2, chunk_size=chunk_size
+        ) as execution:
+            return self.learner.mean_gradient(self.context, self.state, self.tasks, execution)
 
     def mean_loss(self, state: State) -> float:
         """Mean meta-loss over the tasks at a state."""
@@ -126,56 +120,51 @@ class Bench:
         return replace(self, context=context, tasks=_draw_tasks("classification", n_way, generator))
 
 
-def make_bench(
-    learner: MetaLearner,
-    kind: str,
-    network: str = "mlp",
-    names_kind: str = "classes",
-    **changes: Any,
-) -> Bench:
-    """Set up a learner with a network of ``NETWORKS`` and tasks of a kind."""
-    generator = torch.Generator().manual_seed(0)
+def make_benches(
+    learner: MetaLearner, kind: str, names_kind: str = "classes", **changes: Any
+) -> Iterator[Bench]:
+    """Set up a learner with tasks of a kind and with two networks.
+
+    Both are smooth, so that finite differences are exact to rounding; the second one has
+    statistics that come from the support set.
+    """
     small = small_clone(learner, **changes)
-    scaler = Scaler(np.zeros(()), np.ones(()), np.zeros(()), np.ones(()))
     n_outputs = N_WAY if kind == "classification" else 1
-    session = Session.open(
-        small,
-        _make_module(network, read_settings(small).backbone, generator),
-        (N_FEATURES,),
-        scaler,
-        kind=kind,
-        head=small.resolve_head(kind, names_kind),
-        classes=range(n_outputs),
-        device="cpu",
-        precision="float64",
-    )
-    state = {
-        name: value + 0.05 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
-        for name, value in session.draw_state(1).items()
-    }
-    return Bench(small, session.context, state, _draw_tasks(kind, n_outputs, generator))
+    for normalize in (False, True):
+        generator = torch.Generator().manual_seed(0)
+        session = Session.open(
+            small,
+            _make_module(normalize, read_settings(small).backbone, generator),
+            (N_FEATURES,),
+            Scaler(np.zeros(()), np.ones(()), np.zeros(()), np.ones(())),
+            kind=kind,
+            head=small.resolve_head(kind, names_kind),
+            classes=range(n_outputs),
+            device="cpu",
+            precision="float64",
+        )
+        state = {
+            name: value + 0.05 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+            for name, value in session.draw_state(1).items()
+        }
+        yield Bench(small, session.context, state, _draw_tasks(kind, n_outputs, generator))
 
 
-def _make_module(network: str, backbone: Any, generator: torch.Generator) -> nn.Module:
+def _make_module(normalize: bool, backbone: Any, generator: torch.Generator) -> nn.Module:
     if backbone == "cells":
-        params = _CELLS | {"normalize": network == "normalised"}
+        params = _CELLS | {"normalize": normalize}
         return build_backbone("cells", (N_FEATURES,), params, generator)
-    if network == "mlp":
-        params = {"hidden": (5,), "activation": "tanh"}
-        return build_backbone("mlp", (N_FEATURES,), params, generator)
-    # `skip_init`, since a new layer would take its weights from torch's global generator.
-    linear = nn.utils.skip_init(nn.Linear, N_FEATURES, 5)
-    bound = N_FEATURES**-0.5
-    for values in linear.parameters():
-        nn.init.uniform_(values, -bound, bound, generator)
-    return nn.Sequential(linear, EpisodeBatchNorm(5), nn.Tanh())
+    if not normalize:
+        return build_backbone("mlp", (N_FEATURES,), _MLP, generator)
+    with torch.random.fork_rng(devices=[]):  # A new layer draws from torch's global generator.
+        torch.random.manual_seed(0)
+        return nn.Sequential(nn.Linear(N_FEATURES, 5), EpisodeBatchNorm(5), nn.Tanh())
 
 
 def _draw_tasks(kind: str, n_outputs: int, generator: torch.Generator) -> TaskTensors:
     def draw(n_rows: int) -> Rows:
-        values = torch.randn(
-            N_TASKS, n_rows, N_FEATURES + 2, generator=generator, dtype=torch.float64
-        )
+        shape = N_TASKS, n_rows, N_FEATURES + 2
+        values = torch.randn(shape, generator=generator, dtype=torch.float64)
         x, y, weight = values[..., 2:], values[..., 0], 0.5 + values[..., 1].abs()
         if kind == "classification":
             y = (torch.arange(n_rows) % n_outputs).expand(N_TASKS, -1)
@@ -184,62 +173,37 @@ def _draw_tasks(kind: str, n_outputs: int, generator: torch.Generator) -> TaskTe
     return TaskTensors(draw(2 * n_outputs + 3), draw(n_outputs + 2))
 
 
-class Table(NamedTuple):
-    """Rows of many tasks, as ``fit`` takes them."""
+def make_table(learner: MetaLearner, kind: str, seed: int = 0, groups: bool = False) -> Table:
+    """Draw twelve classes, or twelve groups, of six rows; another seed gives other tasks.
 
-    X: np.ndarray
-    y: np.ndarray
-    groups: np.ndarray | None
-
-
-def make_table(learner: MetaLearner, kind: str, seed: int = 0) -> Table:
-    """Draw twelve classes, or twelve groups, of six rows; another seed gives other tasks."""
+    Of classifications by groups, every third group lacks a class.
+    """
     rng = np.random.default_rng(seed)
     names = np.repeat(np.arange(12), 6)
     X = rng.normal(size=(len(names), N_FEATURES)) + rng.normal(size=(12, N_FEATURES))[names]
     labels = names + 100 * seed
     if kind == "regression":
-        return Table(X, (X * rng.normal(size=(12, N_FEATURES))[names]).sum(1), labels)
-    if learner.resolve_head(kind, "classes") == "learned":
-        # Outputs of a learned head mean the same in every task.
-        return Table(X, np.arange(len(names)) % N_WAY, labels)
-    return Table(X, labels, None)
-
-
-def make_grouped_table(kind: str, seed: int = 0) -> Table:
-    """Draw twelve groups of six rows; of the classifications, every third lacks a class."""
-    rng = np.random.default_rng(seed)
-    names = np.repeat(np.arange(12), 6)
-    X = rng.normal(size=(len(names), N_FEATURES))
-    if kind == "regression":
-        y = (X * rng.normal(size=(12, N_FEATURES))[names]).sum(1)
-        return Table(X, y, names + 100 * seed)
+        return X, (X * rng.normal(size=(12, N_FEATURES))[names]).sum(1), labels
     y = np.arange(len(names)) % N_WAY
-    kept = (names % 3 > 0) | (y > 0)
-    return Table(X[kept], y[kept], names[kept] + 100 * seed)
+    if groups:
+        kept = (names % 3 > 0) | (y > 0)
+        return X[kept], y[kept], labels[kept]
+    # Outputs of a learned head mean the same in every task.
+    is_learned = learner.resolve_head(kind, "classes") == "learned"
+    return (X, y, labels) if is_learned else (X, labels, None)
 
 
 def predict_with_prior(
-    learner: MetaLearner, prior: MetaPrior, table: Table, classes: Sequence[int] | None = None
+    prior: MetaPrior, table: Table, classes: tuple[int, ...] = (0, 1, 2)
 ) -> np.ndarray:
-    """Adapt a learner to the first rows of a table, and return its outputs for every row.
-
-    ``classes`` are the positions of the task's classes among those of the prior.
-    """
-    if classes is None:
-        classes = range(N_WAY if prior.kind == "classification" else 1)
-    n_outputs = len(classes)
-    session, state = read_prior(
-        prior, type(learner), classes=classes, device="cpu", precision="float64"
-    )
-    rows = session.adapter.upload(table.X)
-    few = slice(0, 4 * n_outputs)
-    y: Any = np.arange(4 * n_outputs) % n_outputs if n_outputs > 1 else table.y[few]
-    support = session.adapter.rows(rows[few], y, np.ones(4 * n_outputs))
-    with torch.no_grad():
-        adapted = session.learner.adapt(session.context, state, support)
-        outputs = session.learner.forward(session.context, adapted, session.adapter.inputs(rows))
-    return np.asarray(outputs.numpy())
+    """Learn the first rows of a table as a task of these classes, and predict every row."""
+    X, y, _ = table
+    options: dict[str, Any] = {"device": "cpu", "precision": "float64"}
+    if prior.kind == "regression":
+        return np.asarray(MetaFewShotRegressor(prior, **options).fit(X[:4], y[:4]).predict(X))
+    n_rows = 4 * len(classes)
+    clf = MetaFewShotClassifier(prior, **options).fit(X[:n_rows], np.tile(classes, 4))
+    return np.asarray(clf.predict_proba(X))
 
 
 def assert_close(actual: Any, expected: Any, what: str, exact: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 import tempfile
 from pathlib import Path
@@ -15,23 +14,20 @@ from sklearn.base import clone
 
 from skmeta.backend import Rows, State, TaskTensors, tree_map
 from skmeta.learners import ExecutionOptions, MetaLearner, TaskSampling
+from skmeta.learners._core import read_settings
 from skmeta.priors import MetaPrior
 from skmeta.testing._bench import (
     N_FEATURES,
     N_TASKS,
     N_WAY,
-    NETWORKS,
     Bench,
     assert_close,
-    has_outer_loop,
-    make_bench,
-    make_grouped_table,
+    make_benches,
     make_table,
     predict_with_prior,
     small_clone,
 )
 
-MODES = ("loop", "threads", "vmap")
 _STEP = 1e-6
 _TOLERANCE = 1e-5
 
@@ -40,8 +36,7 @@ def zero_inner_steps_give_the_initial_state(learner: MetaLearner, kind: str) -> 
     """Without an inner step, adaptation returns the state that it was given."""
     if not hasattr(learner, "n_inner_steps"):
         return
-    for network in NETWORKS:
-        bench = make_bench(learner, kind, network, n_inner_steps=0)
+    for bench in make_benches(learner, kind, n_inner_steps=0):
         adapted = bench.learner.adapt(bench.context, bench.state, bench.task().support)
         shared = [name for name in bench.state if name in adapted]
         assert any(name.startswith("body.") for name in shared), "adapt returns no body.* weights"
@@ -57,23 +52,26 @@ def meta_gradient_is_right(learner: MetaLearner, kind: str) -> None:
     A first-order gradient, or one that a learner defines itself, differs from them on purpose. It
     must be finite and not zero, and have the names and shapes of the state.
     """
-    for network in NETWORKS:
-        bench = make_bench(learner, kind, network)
-        slopes = _slopes(bench) if _descends_meta_loss(bench.learner) else []
-        for mode in MODES:
+    own = type(learner).meta_gradient is not MetaLearner.meta_gradient
+    is_exact = not own and not getattr(learner, "first_order", False)
+    for bench in make_benches(learner, kind):
+        slopes = _slopes(bench) if is_exact else []
+        for mode in ("loop", "threads", "vmap"):
             gradient, metrics = bench.gradient(mode)
             _assert_like_state(gradient, bench.state)
             for name in ("loss", "score"):
                 value = metrics.get(name, torch.tensor(torch.nan))
                 assert value.shape == (), f"the metric {name!r} is not a single number"
                 assert torch.isfinite(value), f"meta_gradient returns no finite metric {name!r}"
-            for direction, slope in slopes:
-                _assert_has_slope(gradient, direction, slope, f"{network}, {mode}")
-
-
-def _descends_meta_loss(learner: MetaLearner) -> bool:
-    own = type(learner).meta_gradient is not MetaLearner.meta_gradient
-    return not own and not getattr(learner, "first_order", False)
+            for direction, expected in slopes:
+                slope = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
+                # The norm is the typical slope along a normal direction; a single slope may be
+                # close to zero by chance.
+                error = abs(slope - expected) / max(abs(expected), _norm(gradient))
+                assert error < _TOLERANCE, (
+                    f"along a random direction ({mode}) the meta-gradient is {slope:.8g}, finite "
+                    f"differences give {expected:.8g}: relative error {error:.1e}"
+                )
 
 
 def _assert_like_state(gradient: State, state: State) -> None:
@@ -83,6 +81,10 @@ def _assert_like_state(gradient: State, state: State) -> None:
     for name, value in gradient.items():
         assert torch.isfinite(value).all(), f"the gradient of {name} is not finite"
     assert _norm(gradient) > 0, "the gradient is zero"
+
+
+def _norm(gradient: State) -> float:
+    return float(torch.cat([value.flatten() for value in gradient.values()]).norm())
 
 
 def _slopes(bench: Bench) -> list[tuple[State, float]]:
@@ -102,28 +104,12 @@ def _slopes(bench: Bench) -> list[tuple[State, float]]:
     return slopes
 
 
-def _assert_has_slope(gradient: State, direction: State, expected: float, where: str) -> None:
-    slope = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
-    # The norm is the typical slope along a normal direction; a single slope may be close to zero
-    # by chance.
-    error = abs(slope - expected) / max(abs(expected), _norm(gradient))
-    assert error < _TOLERANCE, (
-        f"along a random direction ({where}) the meta-gradient is {slope:.8g}, finite "
-        f"differences give {expected:.8g}: relative error {error:.1e}"
-    )
-
-
-def _norm(gradient: State) -> float:
-    return math.sqrt(sum(float((value * value).sum()) for value in gradient.values()))
-
-
 def ways_of_execution_agree(learner: MetaLearner, kind: str) -> None:
     """Loop, threads, vmap whole and in chunks give the mean of each task's own gradient."""
-    for network in NETWORKS:
-        bench = make_bench(learner, kind, network)
+    for bench in make_benches(learner, kind):
         expected = bench.gradient("loop")
         for mode, chunk_size in (("threads", None), ("vmap", None), ("vmap", 2)):
-            actual = bench.gradient(mode, chunk_size=chunk_size)
+            actual = bench.gradient(mode, chunk_size)
             assert_close(actual, expected, f"{mode} (chunk_size={chunk_size}) differs from a loop")
         gradients = [
             bench.learner.meta_gradient(bench.context, bench.state, bench.task(i))
@@ -133,42 +119,21 @@ def ways_of_execution_agree(learner: MetaLearner, kind: str) -> None:
         assert_close(mean, expected, "mean_gradient differs from the mean of meta_gradient")
 
 
-def order_of_tasks_does_not_matter(learner: MetaLearner, kind: str) -> None:
-    """The mean over a meta-batch is the same for its tasks in another order."""
-    bench = make_bench(learner, kind)
-    turned = TaskTensors(*(Rows(*(part.flip(0) for part in side)) for side in bench.tasks))
-    actual, expected = bench.gradient(tasks=turned), bench.gradient()
-    assert_close(actual, expected, "tasks in another order give another gradient")
-
-
-def order_of_support_rows_does_not_matter(learner: MetaLearner, kind: str) -> None:
-    """The predictions are the same for the support rows in another order."""
-    for network in NETWORKS:
-        bench = make_bench(learner, kind, network)
-        support = Rows(*(part.flip(0) for part in bench.task().support))
-        what = "support rows in another order give other predictions"
-        assert_close(bench.predict(support), bench.predict(), what)
-
-
-def predictions_are_inductive(learner: MetaLearner, kind: str) -> None:
-    """A query row's prediction does not depend on the rows beside it."""
-    for network in NETWORKS:
-        bench = make_bench(learner, kind, network)
-        x = bench.task().query.x
-        together = bench.predict(x=x)
-        alone = torch.cat([bench.predict(x=row[None]) for row in x])
-        assert_close(alone, together, "a row alone has another prediction than among others")
-
-
-def rows_of_weight_zero_change_nothing(learner: MetaLearner, kind: str) -> None:
-    """Padding of the support set or the query set has no effect."""
-    bench = make_bench(learner, kind)
-    task = bench.task()
+def rows_count_alike(learner: MetaLearner, kind: str) -> None:
+    """Predictions depend on no order of rows, no other query row, and no row of weight 0."""
+    for bench in make_benches(learner, kind):
+        task, expected = bench.task(), bench.predict()
+        turned = bench.predict(Rows(*(part.flip(0) for part in task.support)))
+        assert_close(turned, expected, "support rows in another order give other predictions")
+        alone = torch.cat([bench.predict(x=row[None]) for row in task.query.x])
+        assert_close(alone, expected, "a row alone has another prediction than among others")
+    bench = next(make_benches(learner, kind))
+    task, expected = bench.task(), bench.predict()
     padded = TaskTensors(_pad(task.support), _pad(task.query))
-    actual, expected = bench.predict(padded.support), bench.predict()
-    assert_close(actual, expected, "support rows of weight 0 change predictions")
-    gradient = bench.learner.meta_gradient(bench.context, bench.state, task)
-    with_padding = bench.learner.meta_gradient(bench.context, bench.state, padded)
+    assert_close(bench.predict(padded.support), expected, "rows of weight 0 change predictions")
+    gradient, with_padding = (
+        bench.learner.meta_gradient(bench.context, bench.state, t) for t in (task, padded)
+    )
     assert_close(with_padding, gradient, "rows of weight 0 change the meta-gradient")
 
 
@@ -181,44 +146,38 @@ def _pad(rows: Rows) -> Rows:
 
 
 def number_of_classes_is_free(learner: MetaLearner, kind: str) -> None:
-    """A task may have any number of classes, unless the head learns a row for each."""
-    bench = make_bench(learner, kind)
-    if kind != "classification" or bench.context.head == "learned":
-        return
-    for n_way in (2, 5):
-        other = bench.with_n_way(n_way)
-        outputs = other.predict()
-        shape = (len(other.task().query.y), n_way)
-        assert tuple(outputs.shape) == shape, (
-            f"after a task of {n_way} classes, forward returns the shape {tuple(outputs.shape)} "
-            f"instead of {shape}"
-        )
-        assert torch.isfinite(outputs).all(), f"outputs for {n_way} classes are not finite"
-        _assert_like_state(other.gradient("vmap")[0], other.state)
+    """A task may have any number of classes, unless the head learns a row for each.
 
-
-def classes_may_lack_support_rows(learner: MetaLearner, kind: str) -> None:
-    """A class without support rows leaves outputs and the meta-gradient finite."""
+    A class without support rows leaves outputs and the meta-gradient finite.
+    """
     if kind != "classification":
         return
     for names_kind in ("classes", "groups"):
-        bench = make_bench(learner, kind, names_kind=names_kind)
+        bench = next(make_benches(learner, kind, names_kind))
+        for n_way in (2, 5) if bench.context.head != "learned" else ():
+            other = bench.with_n_way(n_way)
+            _assert_outputs(other, other.task().support, n_way)
+            _assert_like_state(other.gradient("vmap")[0], other.state)
         support, query = bench.task()
         fewer = Rows(*(part[support.y != N_WAY - 1] for part in support))
-        outputs = bench.predict(fewer)
-        assert tuple(outputs.shape) == (len(query.y), N_WAY), (
-            f"a class without support rows changes the shape of the outputs to {outputs.shape}"
-        )
-        assert torch.isfinite(outputs).all(), "outputs are not finite"
+        _assert_outputs(bench, fewer, N_WAY)
         task = TaskTensors(fewer, query)
         gradient, _ = bench.learner.meta_gradient(bench.context, bench.state, task)
         _assert_like_state(gradient, bench.state)
 
 
+def _assert_outputs(bench: Bench, support: Rows, n_way: int) -> None:
+    outputs, shape = bench.predict(support), (len(bench.task().query.y), n_way)
+    assert tuple(outputs.shape) == shape, (
+        f"after a task of {n_way} classes, forward returns the shape {tuple(outputs.shape)} "
+        f"instead of {shape}"
+    )
+    assert torch.isfinite(outputs).all(), f"outputs for {n_way} classes are not finite"
+
+
 def adaptation_can_go_on(learner: MetaLearner, kind: str) -> None:
     """The result of adapt can be its start, and outputs keep their shape."""
-    for network in NETWORKS:
-        bench = make_bench(learner, kind, network)
+    for bench in make_benches(learner, kind):
         support, query = bench.task()
         with torch.no_grad():
             first = bench.learner.adapt(bench.context, bench.state, support)
@@ -230,8 +189,7 @@ def adaptation_can_go_on(learner: MetaLearner, kind: str) -> None:
 
 def methods_are_pure(learner: MetaLearner, kind: str) -> None:
     """Methods change neither state, tasks nor the learner; the same call gives the same result."""
-    for network in NETWORKS:
-        bench = make_bench(learner, kind, network)
+    for bench in make_benches(learner, kind):
         settings = copy.deepcopy(vars(bench.learner))
         state, tasks = tree_map(torch.clone, (bench.state, bench.tasks))
         adapted = bench.learner.adapt(bench.context, bench.state, bench.task().support)
@@ -248,8 +206,15 @@ def methods_are_pure(learner: MetaLearner, kind: str) -> None:
         assert_close(bench.gradient()[0], first[0], "the same call gives another gradient")
 
 
+def _has_outer_loop(learner: MetaLearner) -> bool:
+    return bool(read_settings(learner).n_iterations)
+
+
 def fit_is_reproducible(learner: MetaLearner, kind: str) -> None:
-    """The same random_state gives the same prior, bit by bit, whatever the global generators."""
+    """The same random_state gives the same prior, bit by bit, whatever the global generators.
+
+    Tasks not seen in meta-training get the same finite score each time.
+    """
     table, before = make_table(learner, kind), _global_states()
     threads = [ExecutionOptions("threads", precision="float64", n_jobs=n) for n in (1, 2)]
     runs = [{}, {}, *({"execution": execution} for execution in threads)]
@@ -257,10 +222,15 @@ def fit_is_reproducible(learner: MetaLearner, kind: str) -> None:
     _assert_same_prior(fits[1].prior_, fits[0].prior_, "a second fit")
     _assert_same_prior(fits[3].prior_, fits[2].prior_, "a fit with n_jobs=2 instead of 1")
     unseen = make_table(learner, kind, seed=1)
-    fits[0].score_tasks(*unseen, n_tasks=2)
-    predict_with_prior(learner, fits[0].prior_, unseen)
+    scores = [fits[0].score(*unseen) for _ in range(2)]
+    assert isinstance(scores[0], float), f"score returns a {type(scores[0]).__name__}"
+    assert np.isfinite(scores[0]), f"score is {scores[0]}"
+    assert scores[0] == scores[1], "score gives another value when called again"
+    each = fits[0].score_tasks(*unseen, n_tasks=3)
+    assert each.shape == (3,), f"score_tasks returns the shape {each.shape} for 3 tasks"
+    predict_with_prior(fits[0].prior_, unseen)
     assert _global_states() == before, "a global generator of NumPy or torch is used"
-    if has_outer_loop(learner):
+    if _has_outer_loop(learner):
         other = small_clone(learner, random_state=1).fit(*table)
         assert _learned_differs(other, fits[0]), "random_state has no effect"
 
@@ -274,16 +244,14 @@ def groups_are_learned(learner: MetaLearner, kind: str) -> None:
     """Tasks may be groups. Some groups, and a new task, may lack a class."""
     needs_all = learner.needs_every_class(learner.resolve_head(kind, "groups"))
     shots_per = "class" if needs_all or kind == "regression" else "task"
-    fitted = small_clone(learner, sampling=TaskSampling(shots_per)).fit(*make_grouped_table(kind))
-    unseen = make_grouped_table(kind, seed=1)
+    table, unseen = (make_table(learner, kind, seed, groups=True) for seed in (0, 1))
+    fitted = small_clone(learner, sampling=TaskSampling(shots_per)).fit(*table)
     losses = fitted.history_.get("train_loss", [])
     assert np.isfinite(losses).all(), "the loss over groups is not finite"
     assert np.isfinite(fitted.score(*unseen)), "the score over groups is not finite"
-    tasks: tuple[tuple[int, ...], ...] = ((0, 1, 2), (0, 2), (2, 1))
-    for classes in tasks if kind == "classification" else ((0,),):
-        outputs = predict_with_prior(learner, fitted.prior_, unseen, classes)
-        assert outputs.shape == (len(unseen.y), len(classes))
-        assert np.isfinite(outputs).all(), f"outputs for the classes {classes} are not finite"
+    for classes in ((0, 1, 2), (0, 2), (1, 2)):
+        predicted = predict_with_prior(fitted.prior_, unseen, classes)
+        assert np.isfinite(predicted).all(), f"predictions for {classes} are not finite"
 
 
 def fit_changes_the_state_and_keeps_the_parameters(learner: MetaLearner, kind: str) -> None:
@@ -294,7 +262,7 @@ def fit_changes_the_state_and_keeps_the_parameters(learner: MetaLearner, kind: s
     assert small.get_params() == params, "fit changed a constructor parameter"
     assert small.n_features_in_ == N_FEATURES
     assert small.prior_.kind == kind
-    if not has_outer_loop(learner):
+    if not _has_outer_loop(learner):
         return
     assert small.history_["iteration"] == [2, 4, 6], "history_ needs one entry per evaluation"
     assert np.isfinite(small.history_["validation_score"]).all()
@@ -308,21 +276,9 @@ def _learned_differs(actual: MetaLearner, expected: MetaLearner) -> bool:
     return any(not np.array_equal(a[n], b[n]) for n in b if not n.startswith("scaler."))
 
 
-def score_is_a_finite_number(learner: MetaLearner, kind: str) -> None:
-    """Tasks not seen in meta-training get the same finite score each time."""
-    fitted = small_clone(learner).fit(*make_table(learner, kind))
-    unseen = make_table(learner, kind, seed=1)
-    scores = [fitted.score(*unseen) for _ in range(2)]
-    assert isinstance(scores[0], float), f"score returns a {type(scores[0]).__name__}"
-    assert np.isfinite(scores[0]), f"score is {scores[0]}"
-    assert scores[0] == scores[1], "score gives another value when called again"
-    each = fitted.score_tasks(*unseen, n_tasks=3)
-    assert each.shape == (3,), f"score_tasks returns the shape {each.shape} for 3 tasks"
-
-
 def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
     """A fit that is interrupted and started again gives the result of an uninterrupted one."""
-    if not has_outer_loop(learner):
+    if not _has_outer_loop(learner):
         return
     table = make_table(learner, kind)
     expected = small_clone(learner).fit(*table)
@@ -372,10 +328,10 @@ def prior_survives_a_file(learner: MetaLearner, kind: str) -> None:
         path = Path(folder) / "prior.skmeta"
         fitted.prior_.save(path)
         loaded = MetaPrior.load(path)
-    expected = predict_with_prior(learner, fitted.prior_, unseen)
+    expected = predict_with_prior(fitted.prior_, unseen)
     assert np.isfinite(expected).all(), "predictions of a fitted learner are not finite"
     assert not hasattr(clone(fitted), "prior_"), "a clone of a fitted learner is fitted"
     for prior in (loaded, pickle.loads(pickle.dumps(fitted.prior_))):
         assert prior == fitted.prior_, "a prior changes when saved and loaded"
-        actual = predict_with_prior(learner, prior, unseen)
+        actual = predict_with_prior(prior, unseen)
         assert np.array_equal(actual, expected), "a loaded prior predicts something else"
