@@ -46,7 +46,6 @@ from skmeta.datasets import load_omniglot
 from skmeta.learners import (
     ANIL,
     MAML,
-    ArchitectureSearch,
     ExecutionOptions,
     FineTuning,
     LSTMMetaLearner,
@@ -55,7 +54,6 @@ from skmeta.learners import (
     MetaSGD,
     ProtoNet,
     Reptile,
-    TaskSampling,
     Validation,
 )
 from skmeta.priors import MetaPrior
@@ -64,7 +62,7 @@ from skmeta.tasks import EpisodeSplit
 RESULTS = Path(__file__).parent / "results"
 STEP = {"inner_lr": 0.4, "n_inner_steps": 1, "n_query": 5, "meta_lr": 0.002}
 TWO_STEPS = STEP | {"inner_lr": 0.1, "n_inner_steps": 2}
-EARLY = ArchitectureSearch(0.0, temperature=(0.03, 0.005), annealing=(0.0, 0.15))
+EARLY = {"architecture_lr": 0.0, "temperature": (0.03, 0.005), "annealing": (0.0, 0.15)}
 LEARNERS = {
     "maml": (MAML, STEP),
     "fomaml": (MAML, STEP | {"first_order": True}),
@@ -75,7 +73,7 @@ LEARNERS = {
     "metanas": (
         MetaNAS,
         TWO_STEPS
-        | {"backbone": "cells", "backbone_params": {"n_channels": 48}, "search": EARLY}
+        | {"backbone": "cells", "backbone_params": {"n_channels": 48}, **EARLY}
         | {"input_shape": (1, 28, 28), "max_parameters": 112_000},
     ),
     "anil": (ANIL, STEP),
@@ -232,7 +230,6 @@ def main() -> None:
         "n_iterations": iterations,
         "validation": Validation(0.0, every=100),
         "execution": ExecutionOptions(),
-        "sampling": TaskSampling(),
         "verbose": 1,
         "checkpoint": runs / (name.replace("=", "_").replace('"', "") + ".ckpt"),
         "random_state": args.seed,
@@ -241,7 +238,7 @@ def main() -> None:
     if args.within:
         alphabets = alphabet_of()
         superclass = {label: alphabets[label % 1623] for label in np.unique(y).tolist()}
-        common["sampling"] = TaskSampling(superclass=superclass)
+        common["superclass"] = superclass
     learner = cls(**(common | settings)).set_params(**changes)
     if iterations:
         learner.fit(X, y)
@@ -264,7 +261,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     superclass = alphabet_of() if args.protocol == "alphabets" else None
-    learner.set_params(sampling=TaskSampling(superclass=superclass), n_query=15)
+    learner.set_params(superclass=superclass, n_query=15)
     for pair, mode in product(args.evaluate, args.modes):
         n_way, n_shot = map(int, pair.split(","))
         learner.set_params(n_way=n_way, n_shot=n_shot, transductive=mode == "transductive")

@@ -33,7 +33,6 @@ from resumable import store
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
     MAML,
-    ArchitectureSearch,
     MetaNAS,
     MetaOptimizer,
     MetaSGD,
@@ -66,7 +65,9 @@ CELLS = {
     "backbone": "cells",
     "max_parameters": 1720,
     "first_order": False,
-    "search": ArchitectureSearch(0.0, temperature=(0.3, 0.03), annealing=(0.0, 0.3)),
+    "architecture_lr": 0.0,
+    "temperature": (0.3, 0.03),
+    "annealing": (0.0, 0.3),
 }
 # No inner step: the squared error of all tasks at once.
 FIT_ALL = PAPER | {

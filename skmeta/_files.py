@@ -5,9 +5,9 @@ is JSON text, and the arrays follow. The header's ``__metadata__`` holds two str
 (format, version, fields) as JSON text under the name of the format, and ``sha256``, the digest of
 the whole file with 64 zeros in its own place. A change of any bit is therefore seen.
 
-The library safetensors reads a file and checks its header. Files are written here, because the
-library may write the strings in any order. Nothing unpickles or runs what a file says, so a file
-may come from a stranger. The digest tells of damage; it does not tell who wrote the file.
+The library safetensors packs arrays, reads a file and checks its header. The strings are added
+here, because the library may write them in any order. Nothing unpickles or runs what a file says,
+so a file may come from a stranger. The digest tells of damage; it does not tell who wrote the file.
 """
 
 import errno
@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load
+from safetensors.numpy import load, save
 
 from skmeta.exceptions import SkmetaError
 
@@ -88,19 +88,6 @@ MAX_HEADER = 2**25  # bytes; parsed JSON takes up to 20 times as much memory
 _MAX_NAME = 256
 _DIGEST = "sha256"
 _ZEROS = "0" * 64
-
-# Little-endian arrays -> names in the header.
-_NAMES = {
-    np.dtype("?"): "BOOL",
-    np.dtype("u1"): "U8",
-    np.dtype("<f2"): "F16",
-    np.dtype("<i4"): "I32",
-    np.dtype("<u4"): "U32",
-    np.dtype("<f4"): "F32",
-    np.dtype("<i8"): "I64",
-    np.dtype("<u8"): "U64",
-    np.dtype("<f8"): "F64",
-}
 
 Arrays = dict[str, np.ndarray]
 
@@ -172,22 +159,17 @@ def write_tensor_file(
         "fields": fields,
     }
     metadata = {form.name: dump_json(record), _DIGEST: _ZEROS}
-    header: dict[str, Any] = {"__metadata__": metadata}
-    # Wide types first, so that each array is aligned.
-    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
-    blocks, end = [], 0
-    for name in names:
-        array = tensors[name].astype(tensors[name].dtype.newbyteorder("<"), order="C", copy=False)
+    arrays = {}
+    for name, tensor in tensors.items():
         _check_name(name)
-        if array.dtype not in _NAMES:
-            raise TypeError(f"The tensor {name!r} has dtype {array.dtype}. Convert it to a number.")
-        blocks.append(array.tobytes())
-        begin, end = end, end + array.nbytes
-        header[name] = {
-            "dtype": _NAMES[array.dtype],
-            "shape": list(array.shape),
-            "data_offsets": [begin, end],
-        }
+        if tensor.dtype.kind not in "biuf":
+            raise TypeError(
+                f"The tensor {name!r} has dtype {tensor.dtype}. Convert it to a number."
+            )
+        arrays[name] = tensor.astype(tensor.dtype.newbyteorder("<"), order="C", copy=False)
+    saved = save(arrays)
+    size = 8 + int.from_bytes(saved[:8], "little")
+    header = {"__metadata__": metadata, **json.loads(saved[8:size])}
     text = dump_json(header).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER:
@@ -195,7 +177,7 @@ def write_tensor_file(
             f"The settings of {form.kind} take {len(text):,} bytes, but {MAX_HEADER:,} is the "
             "most. Leave out long lists of names or labels."
         )
-    content = b"".join([len(text).to_bytes(8, "little"), text, *blocks])
+    content = b"".join([len(text).to_bytes(8, "little"), text, saved[size:]])
     at = content.index(f'"{_DIGEST}":"{_ZEROS}"'.encode()) + len(_DIGEST) + 4
     digest = hashlib.sha256(content).hexdigest().encode()
     with atomic_writer(path, mode=mode) as file:

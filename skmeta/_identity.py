@@ -251,7 +251,7 @@ class Immutable(Uncopied):
 
     _advice = ""  # how to make a changed object
 
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
+    def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(
             f"A {type(self).__name__} is immutable, so {name!r} cannot be set. {self._advice}"
         )

@@ -13,7 +13,6 @@ __all__ = [
     "HistoryError",
     "HistoryFormatError",
     "HistoryWarning",
-    "InvalidEnvironmentError",
     "ModelFileError",
     "OverlapWarning",
     "PriorError",
@@ -30,7 +29,7 @@ class SkmetaError(Exception):
 
 
 class EpisodeError(SkmetaError, ValueError):
-    """The given rows cannot form the requested tasks."""
+    """The given rows or environments cannot form the requested tasks."""
 
 
 class BackboneError(SkmetaError, ValueError):
@@ -51,10 +50,6 @@ class CheckpointError(SkmetaError, ValueError):
 
 class SearchSpaceError(SkmetaError, ValueError):
     """A search space is empty, or names a parameter that the estimator does not have."""
-
-
-class InvalidEnvironmentError(SkmetaError, ValueError):
-    """An environment, or a family of them, is not one that a policy can learn in."""
 
 
 class HistoryError(SkmetaError, OSError):

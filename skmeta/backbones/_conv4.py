@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.backbones._layers import EpisodeBatchNorm, convolved_moments, halve
+from skmeta.backbones._layers import EpisodeBatchNorm, convolved_moments
 from skmeta.exceptions import BackboneError
 
 # Bytes of the wide maps that are computed at once, before they are halved.
@@ -65,7 +65,7 @@ class ConvBlock(nn.Module):
         return F.conv2d(x, weight, padding=1)
 
     def _finish(self, maps: Tensor, scale: Tensor | None, shift: Tensor) -> Tensor:
-        maps, shift = halve(maps) if self.pool else maps, shift[:, None, None]
+        maps, shift = F.max_pool2d(maps, 2) if self.pool else maps, shift[:, None, None]
         if scale is None:
             return F.relu(maps + shift)
         return F.relu(torch.addcmul(shift, maps, scale[:, None, None]))

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta._torch_compat import has_bfloat16_instructions
 from skmeta._warnings import warn_caller
 from skmeta.backend._execution import channels_last
 from skmeta.exceptions import SkmetaWarning
@@ -80,35 +79,6 @@ def here_or_cpu(device: str | torch.device) -> str | torch.device:
         )
         return "cpu"
     return device
-
-
-def check_bfloat16(device: torch.device) -> None:
-    """Raise an error if a device does not compute in bfloat16.
-
-    Parameters
-    ----------
-    device : torch.device
-        An available device.
-
-    Raises
-    ------
-    ValueError
-        If it has no instructions for it. Emulation would be slower than float32.
-    """
-    if device.type == "cpu":
-        is_able = has_bfloat16_instructions()
-        needed = "a processor with AVX-512-BF16 or AMX"
-    elif device.type == "cuda":
-        with torch.cuda.device(device):
-            is_able = torch.cuda.is_bf16_supported(including_emulation=False)
-        needed = "a GPU of compute capability 8.0 or more"
-    else:
-        is_able, needed = False, "a CPU or a CUDA GPU"
-    if not is_able:
-        raise ValueError(
-            f"precision='bfloat16' needs {needed}, which device={str(device)!r} is not. Use "
-            "precision='float32'."
-        )
 
 
 class Rows(NamedTuple):

@@ -21,7 +21,6 @@ from skmeta.backend._adapter import (
     NETWORK_PRECISIONS,
     Scaler,
     TensorAdapter,
-    check_bfloat16,
     resolve_device,
 )
 
@@ -310,12 +309,9 @@ def open_network(
     Raises
     ------
     ValueError
-        If the device is not there, or does not compute in bfloat16.
+        If the device is not there.
     """
     where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]
-    in_bfloat16 = precision == "bfloat16"
-    if in_bfloat16:
-        check_bfloat16(where)
     # Buffers of a module, such as random features, have the precision of its rows.
-    network = Network(module.to(dtype), input_shape, where, in_bfloat16)
+    network = Network(module.to(dtype), input_shape, where, precision == "bfloat16")
     return network, TensorAdapter(input_shape, scaler, where, dtype)

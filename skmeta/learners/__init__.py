@@ -8,14 +8,13 @@ from skmeta.learners._core import (
     InnerLoopLearner,
     MetaLearner,
     NetworkLearner,
-    TaskSampling,
 )
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._maml import MAML, MAMLPlusPlus
 from skmeta.learners._meta_sgd import MetaSGD
 from skmeta.learners._protonet import ProtoNet
 from skmeta.learners._reptile import Reptile
-from skmeta.learners.architecture import ArchitectureSearch, MetaNAS
+from skmeta.learners.architecture import MetaNAS
 from skmeta.learners.auto import AutoLearner
 from skmeta.learners.hierarchical import ALPaCA, HierarchicalLinear
 from skmeta.learners.in_context import InContextLearner
@@ -26,7 +25,6 @@ __all__ = [
     "ANIL",
     "MAML",
     "ALPaCA",
-    "ArchitectureSearch",
     "AutoLearner",
     "Context",
     "ExecutionOptions",
@@ -44,6 +42,5 @@ __all__ = [
     "PriorOptimizer",
     "ProtoNet",
     "Reptile",
-    "TaskSampling",
     "Validation",
 ]

@@ -2,7 +2,7 @@
 
 from skmeta.policy._maml import PolicyMAML, PolicyMetaSGD
 from skmeta.policy._policy import MetaPolicy
-from skmeta.policy.environments import EnvironmentFamily, PointNavigation, TaskFamily
+from skmeta.policy.environments import EnvironmentFamily, PointNavigation
 
 __all__ = [
     "EnvironmentFamily",
@@ -10,5 +10,4 @@ __all__ = [
     "PointNavigation",
     "PolicyMAML",
     "PolicyMetaSGD",
-    "TaskFamily",
 ]

@@ -107,7 +107,7 @@ class PolicyMAML(PolicySettings):
 
         Raises
         ------
-        InvalidEnvironmentError
+        EpisodeError
             If a policy cannot learn in the family's environments.
         CheckpointError
             If the checkpoint belongs to another run.

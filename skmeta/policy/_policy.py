@@ -17,7 +17,7 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_count
 from skmeta.backend import PRECISIONS, State, here_or_cpu, state_to_numpy, state_to_torch, to_numpy
-from skmeta.exceptions import InvalidEnvironmentError
+from skmeta.exceptions import EpisodeError
 from skmeta.policy._core import (
     Episodes,
     PolicySession,
@@ -139,7 +139,7 @@ class MetaPolicy(DocLink, BaseEstimator):
         ------
         PriorError
             If the environment has other spaces than those of meta-training.
-        InvalidEnvironmentError
+        EpisodeError
             If an observation or a reward is not a finite number.
         """
         session, state = self._begin(env)
@@ -296,7 +296,7 @@ def _spaces(env: Any) -> tuple[Any, Any]:
         return env.single_observation_space, env.single_action_space
     if isinstance(env, gymnasium.Env):
         return env.observation_space, env.action_space
-    raise InvalidEnvironmentError(
+    raise EpisodeError(
         f"env must be a gymnasium.Env or a gymnasium.vector.VectorEnv, got {type(env).__name__}. "
         "Make one with gymnasium.make, or with the method make of a family."
     )

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -36,6 +37,7 @@ _LONGEST_COLLECTION = 10
 Prior = TypeVar("Prior", bound="MetaPrior")
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MetaPrior(Immutable):
     """What a meta-learner carries from earlier tasks to the next.
 
@@ -114,75 +116,59 @@ class MetaPrior(Immutable):
     False
     """
 
-    tensors: Mapping[str, np.ndarray]
+    tensors: Mapping[str, np.ndarray] = field(kw_only=False)
     learner: str
     learner_params: Mapping[str, Any]
     backbone: str | None
     backbone_params: Mapping[str, Any]
     kind: str
     n_features_in: int | None
-    feature_names_in: tuple[str, ...] | None
-    input_shape: tuple[int, ...] | None
-    classes: np.ndarray | None
-    trained_on: np.ndarray | None
-    trained_on_kind: str | None
-    provenance: Mapping[str, Any]
-    module: Any
-    _user_module: bool
-    _packaged_as: str | None = None  # the name of its file in the package
+    feature_names_in: Sequence[str] | None = None
+    input_shape: tuple[int, ...] | None = None
+    classes: np.ndarray | None = None
+    trained_on: np.ndarray | None = None
+    trained_on_kind: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    module: Any = None
+
+    _user_module: bool = field(init=False)
+    _packaged_as: ClassVar[str | None] = None  # the name of its file in the package
     _advice = "Make a changed prior with prior.replace(...)."
 
-    def __init__(
-        self,
-        tensors: Mapping[str, np.ndarray],
-        *,
-        learner: str,
-        learner_params: Mapping[str, Any],
-        backbone: str | None,
-        backbone_params: Mapping[str, Any],
-        kind: str,
-        n_features_in: int | None,
-        feature_names_in: Sequence[str] | None = None,
-        input_shape: tuple[int, ...] | None = None,
-        classes: Sequence[Any] | np.ndarray | None = None,
-        trained_on: Sequence[Any] | np.ndarray | None = None,
-        trained_on_kind: str | None = None,
-        provenance: Mapping[str, Any] | None = None,
-        module: Any = None,
-    ) -> None:
-        if kind not in _KINDS:
-            raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
-        if (trained_on is None) != (trained_on_kind is None) or (
-            trained_on_kind not in (None, *_TRAINED_ON_KINDS)
-        ):
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ValueError(f"kind must be one of {_KINDS}, got {self.kind!r}.")
+        names_kind, is_given = self.trained_on_kind, self.trained_on is not None
+        if is_given == (names_kind is None) or names_kind not in (None, *_TRAINED_ON_KINDS):
             raise ValueError(
                 f"trained_on_kind must be one of {_TRAINED_ON_KINDS} where trained_on is given, "
-                f"and None where it is not; got trained_on_kind={trained_on_kind!r} and "
-                f"trained_on {'missing' if trained_on is None else 'given'}."
+                f"and None where it is not; got trained_on_kind={names_kind!r} and "
+                f"trained_on {'given' if is_given else 'missing'}."
             )
-        if feature_names_in is not None and len(feature_names_in) != n_features_in:
+        names, n_features = self.feature_names_in, self.n_features_in
+        if names is not None and len(names) != n_features:
             raise ValueError(
-                f"feature_names_in must name each of the n_features_in={n_features_in} features, "
-                f"got {len(feature_names_in)} names."
+                f"feature_names_in must name each of the n_features_in={n_features} features, "
+                f"got {len(names)} names."
             )
+        n = self.tensors
+        mappings = ("learner_params", "backbone_params", "provenance")
         # Writing to the instance's dict goes past __setattr__, which refuses.
         vars(self).update(
-            tensors=MappingProxyType({n: freeze_tensor(n, tensors[n]) for n in sorted(tensors)}),
-            learner=learner,
-            learner_params=freeze(dict(learner_params), "learner_params"),
-            backbone=backbone,
-            backbone_params=freeze(dict(backbone_params), "backbone_params"),
-            kind=kind,
-            n_features_in=None if n_features_in is None else int(n_features_in),
-            feature_names_in=freeze_tuple(feature_names_in, str),
-            input_shape=freeze_tuple(input_shape, int),
-            classes=freeze_labels(classes, "classes"),
-            trained_on=freeze_labels(trained_on, "trained_on"),
-            trained_on_kind=trained_on_kind,
-            provenance=freeze(dict(provenance or {}), "provenance"),
-            module=module,
-            _user_module=module is not None,
+            tensors=MappingProxyType({name: freeze_tensor(name, n[name]) for name in sorted(n)}),
+            n_features_in=None if n_features is None else int(n_features),
+            feature_names_in=freeze_tuple(names, str),
+            input_shape=freeze_tuple(self.input_shape, int),
+            classes=freeze_labels(self.classes, "classes"),
+            trained_on=freeze_labels(self.trained_on, "trained_on"),
+            _user_module=self.module is not None,
+            **{name: freeze(dict(getattr(self, name) or {}), name) for name in mappings},
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "module" in vars(self):  # The last one that the constructor writes.
+            super().__setattr__(name, value)
+        vars(self)[name] = value
 
     # -- immutable and shared ------------------------------------------------------------------
 
@@ -224,14 +210,7 @@ class MetaPrior(Immutable):
         TypeError
             If a field does not exist.
         """
-        names = ("tensors", *_FIELDS, "module")
-        unknown = sorted(set(changes) - set(names))
-        if unknown:
-            raise TypeError(
-                f"A MetaPrior has no field {', '.join(map(repr, unknown))}. "
-                f"Fields that can be replaced: {', '.join(names)}."
-            )
-        prior = type(self)(**{name: getattr(self, name) for name in names} | changes)
+        prior = replace(self, **changes)
         if self._user_module and not {"backbone", "module"} & set(changes):
             vars(prior)["_user_module"] = True
         return prior

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.learners import Context, ExecutionOptions, MetaLearner, TaskSampling, Validation
+from skmeta.learners import Context, ExecutionOptions, MetaLearner, Validation
 from skmeta.learners._core import Session, read_settings
 from skmeta.priors import MetaPrior
 
@@ -34,7 +34,7 @@ _SMALL: dict[str, Any] = {
     "n_way": N_WAY,
     "n_shot": 2,
     "n_query": 2,
-    "sampling": TaskSampling("class"),
+    "shots_per": "class",
     "transductive": False,
     "n_iterations": 6,
     "meta_batch_size": 2,

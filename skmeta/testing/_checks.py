@@ -13,7 +13,7 @@ import torch
 from sklearn.base import clone
 
 from skmeta.backend import Rows, State, TaskTensors, tree_map
-from skmeta.learners import ExecutionOptions, MetaLearner, TaskSampling
+from skmeta.learners import ExecutionOptions, MetaLearner
 from skmeta.learners._core import read_settings
 from skmeta.priors import MetaPrior
 from skmeta.testing._bench import (
@@ -245,7 +245,7 @@ def groups_are_learned(learner: MetaLearner, kind: str) -> None:
     needs_all = learner.needs_every_class(learner.resolve_head(kind, "groups"))
     shots_per = "class" if needs_all or kind == "regression" else "task"
     table, unseen = (make_table(learner, kind, seed, groups=True) for seed in (0, 1))
-    fitted = small_clone(learner, sampling=TaskSampling(shots_per)).fit(*table)
+    fitted = small_clone(learner, shots_per=shots_per).fit(*table)
     losses = fitted.history_.get("train_loss", [])
     assert np.isfinite(losses).all(), "the loss over groups is not finite"
     assert np.isfinite(fitted.score(*unseen)), "the score over groups is not finite"

@@ -114,8 +114,8 @@ class ExecutionOptions(Declared):
         vectorised. ``auto`` chooses by device and size.
     precision : {"float32", "float64", "bfloat16"}, default="float32"
         Precision of meta-training. With ``bfloat16``, a network's convolutions and products of
-        matrices are computed in it, while weights and statistics stay in float32; it needs a
-        processor with AVX-512-BF16 or AMX, or a GPU.
+        matrices are computed in it, while weights and statistics stay in float32; it saves time on
+        processors with AVX-512-BF16 or AMX, and on GPUs.
     chunk_size : int or None, default=None
         Tasks vectorised at once; None: as many as fit into 1 GiB, or half of a GPU's memory.
     n_jobs : int or None, default=None

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skmeta.backbones._layers import convolved_moments, halve, moments
+from skmeta.backbones._layers import convolved_moments, moments
 
 
 def draw(*shape, seed=0):
@@ -50,31 +50,3 @@ def test_moments_of_a_convolution_without_its_output(size):
     inputs = x.requires_grad_(), weight.requires_grad_()
     assert torch.autograd.gradcheck(convolved_moments, inputs)
     assert torch.autograd.gradgradcheck(convolved_moments, inputs)
-
-
-@pytest.mark.parametrize("size", [(4, 4), (5, 7)])
-def test_halving_and_its_first_two_derivatives(size):
-    x = draw(2, 3, *size)
-    assert torch.equal(halve(x), F.max_pool2d(x, 2))
-    x.requires_grad_()
-    assert torch.autograd.gradcheck(halve, x)
-    assert torch.autograd.gradgradcheck(halve, x)
-
-
-def test_second_order_gradients_of_halving_under_vmap():
-    def objective(x):
-        gradient = torch.func.grad(lambda z: halve(z).pow(3).sum())(x)
-        return (gradient * halve(x).sum()).pow(2).sum()
-
-    x = draw(3, 2, 4, 5, 4)
-    found = torch.func.vmap(torch.func.grad(objective))(x)
-    for i in range(3):
-        torch.testing.assert_close(found[i], torch.func.grad(objective)(x[i]))
-
-
-def test_halving_keeps_positions_only():
-    x = draw(2, 3, 8, 8).requires_grad_()
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-        halve(2 * x)
-    assert all(t.numel() <= x.numel() // 4 for t in kept)

@@ -52,37 +52,6 @@ def test_statistics_are_those_of_the_last_batch(shape):
     torch.testing.assert_close(ours(x[:1]), measured[:1])
 
 
-def test_gradient_flows_through_the_statistics():
-    ours, _ = make_pair((6, 3))
-    support = draw(6, 3).requires_grad_()
-    ours(support)
-    query = ours.eval()(draw(2, 3, seed=1))
-    (gradient,) = torch.autograd.grad(query.pow(2).sum(), support)
-    assert gradient.abs().max() > 0
-
-
-def test_second_order_gradient_under_vmap():
-    module = EpisodeBatchNorm(3).double()
-    names = dict(module.named_parameters())
-
-    def objective(weight, x):
-        values = names | {"weight": weight}
-
-        def inner(w):
-            return torch.func.functional_call(module, values | {"weight": w}, (x,)).pow(3).sum()
-
-        return inner(weight - 0.01 * torch.func.grad(inner)(weight))
-
-    weight, x = draw(3), draw(4, 6, 3, seed=1)
-    found = torch.func.vmap(torch.func.grad(objective), (None, 0))(weight, x)
-    step = 1e-6
-    for i in range(4):
-        for k in range(3):
-            e = step * torch.eye(3, dtype=torch.float64)[k]
-            expected = (objective(weight + e, x[i]) - objective(weight - e, x[i])) / (2 * step)
-            torch.testing.assert_close(found[i, k], expected.detach(), rtol=1e-6, atol=1e-6)
-
-
 def test_conversion_keeps_weights_and_eps():
     module = nn.Sequential(
         nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, eps=0.01), nn.Sequential(nn.Flatten())
@@ -105,15 +74,6 @@ def test_conversion_of_a_normalisation_itself():
     torch.testing.assert_close(converted(x), nn.BatchNorm3d(2)(x))
 
 
-def test_conversion_leaves_other_modules_alone():
-    module = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2), nn.GroupNorm(1, 2))
-    assert [type(part) for part in convert_batch_norm(module)] == [
-        nn.Linear,
-        nn.LayerNorm,
-        nn.GroupNorm,
-    ]
-
-
 @pytest.mark.parametrize("part", [nn.LazyBatchNorm1d, partial(nn.LazyLinear, 3)])
 def test_a_lazy_module_is_refused_until_it_has_seen_data(part):
     module = nn.Sequential(nn.Flatten(), part())
@@ -122,7 +82,3 @@ def test_a_lazy_module_is_refused_until_it_has_seen_data(part):
             call(module)
     module(torch.ones(2, 4))
     build_backbone(module, (4,))
-
-
-def test_repr_shows_size_and_eps():
-    assert repr(EpisodeBatchNorm(3)) == "EpisodeBatchNorm(3, eps=1e-05)"

@@ -51,13 +51,6 @@ def test_a_table_keeps_its_precision_until_rows_are_taken(dtype):
     np.testing.assert_allclose(found, (X - mean) / scale, rtol=1e-5, atol=1e-5)
 
 
-def test_images_get_their_shape_and_channels_last():
-    adapter, _, _ = make_adapter((3, 2, 4))
-    found = adapter.inputs(adapter.upload(make_table(5, 24)))
-    assert found.shape == (5, 3, 2, 4)
-    assert found.is_contiguous(memory_format=torch.channels_last)
-
-
 def test_a_batch_of_tasks_is_each_task_stacked():
     adapter, _, _ = make_adapter()
     X, y = make_table(), np.repeat(np.arange(5), 4)
@@ -93,15 +86,6 @@ def test_padding_keeps_its_weight_of_zero():
     assert batch.query.w.tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
-def test_scales_of_a_prior_may_be_read_only():
-    mean = np.zeros(4)
-    mean.setflags(write=False)
-    scaler = Scaler(mean, np.ones(4), np.zeros(()), np.ones(()))
-    adapter = TensorAdapter((4,), scaler, CPU, torch.float64)
-    X = make_table()
-    np.testing.assert_allclose(adapter.inputs(adapter.upload(X)), X)
-
-
 def test_states_cross_both_ways_as_copies():
     state = {"body.weight": torch.randn(2, 3, requires_grad=True), "rate": torch.tensor(0.1)}
     arrays = state_to_numpy(state)
@@ -114,19 +98,6 @@ def test_states_cross_both_ways_as_copies():
     array = to_numpy(tensor)
     array[0] = 1
     assert tensor[0] == 0
-
-
-def test_auto_takes_a_gpu_if_there_is_one():
-    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert resolve_device() == resolve_device("auto")
-    assert resolve_device(torch.device("cpu")) == CPU
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda")])
-def test_a_gpu_that_is_not_there(device):
-    with pytest.raises(ValueError, match=r"device='cuda.*' is not available here: .*Use device='a"):
-        resolve_device(device)
 
 
 @pytest.mark.parametrize("device", ["gpu", "", "cpu:x"])

@@ -44,11 +44,6 @@ def test_auto_chooses_by_device_and_size(device, flops, mode):
     assert Execution("auto", device=torch.device(device), flops_per_task=flops).mode == mode
 
 
-def test_a_mode_that_was_named_is_taken():
-    for mode in ("loop", "threads", "vmap"):
-        assert Execution(mode, device=CPU, flops_per_task=1e12).mode == mode
-
-
 def test_chunks_bound_how_much_is_vectorised():
     sizes = []
 
@@ -123,13 +118,6 @@ def test_an_error_in_a_task_comes_out_and_the_threads_end(mode):
         execution.mean(fail, torch.arange(4.0))
     assert threading.active_count() == n_before
     assert torch.get_num_threads() == n_intra_op
-
-
-def test_no_grad_holds_in_every_mode():
-    weight = torch.ones(1, requires_grad=True)
-    for mode in ("loop", "vmap"):
-        with Execution(mode, device=CPU) as execution, torch.no_grad():
-            assert not execution.mean(lambda x: x * weight, torch.ones(3, 1)).requires_grad
 
 
 @pytest.mark.parametrize("chunk_size", [None, 2])

@@ -45,20 +45,6 @@ def test_weights_are_arguments():
     torch.testing.assert_close(network.features(state, x), module(x))
 
 
-def test_weights_handed_out_are_copies():
-    network, module = make_network()
-    network.initial_weights()["body.0.weight"].zero_()
-    assert module[0].weight.abs().max() > 0
-    assert not network.initial_weights()["body.0.weight"].requires_grad
-
-
-def test_the_module_and_its_buffers_stay_as_they_are():
-    network, module = make_network()
-    before = {n: v.clone() for n, v in module.state_dict().items()}
-    network.measure(network.initial_weights(), draw(6, *SHAPE))
-    assert all(torch.equal(v, before[n]) for n, v in module.state_dict().items())
-
-
 def test_a_measurement_is_not_remembered():
     network, _ = make_network()
     state = network.initial_weights()
@@ -66,14 +52,6 @@ def test_a_measurement_is_not_remembered():
     network.measure(state, 5 + draw(6, *SHAPE, seed=1))
     again = network.measure(state, draw(6, *SHAPE))[1]
     torch.testing.assert_close(first, again)
-
-
-def test_channels_last_gives_the_same():
-    network, _ = make_network(shape=(2, 8, 8))
-    x, state = draw(6, 2, 8, 8), network.initial_weights()
-    found = network.measure(state, x.to(memory_format=torch.channels_last))
-    expected = network.measure(state, x.contiguous())
-    torch.testing.assert_close(found, expected)
 
 
 def test_dropout_is_inactive():
@@ -141,13 +119,6 @@ def test_values_that_a_backward_pass_needs():
     assert linear.n_kept == 3 + 5  # The input and tanh's output, but no weights.
     small, large = (Network(build_backbone("conv4", (1, s, s)), (1, s, s), CPU) for s in (16, 32))
     assert 3.5 < large.n_kept / small.n_kept < 4.5
-
-
-@pytest.mark.parametrize(("backbone", "has"), [("conv4", True), ("mlp", False)])
-def test_it_knows_whether_it_has_statistics(backbone, has):
-    network, _ = make_network(backbone, params=PARAMS if has else {})
-    assert network.has_statistics is has
-    assert network.n_features == (16 if has else 40)
 
 
 class Attention(nn.Module):

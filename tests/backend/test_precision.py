@@ -7,8 +7,6 @@ from sklearn.datasets import load_digits
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Network
-from skmeta.backend import _adapter as device_module
-from skmeta.backend._adapter import check_bfloat16
 from skmeta.learners import (
     MAML,
     ExecutionOptions,
@@ -28,19 +26,6 @@ def make(in_bfloat16, backbone="conv4", shape=(1, 16, 16)):
 
 def draw(*shape, seed=1):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize(("backbone", "shape"), [("conv4", (1, 16, 16)), ("mlp", (6,))])
-def test_features_are_close_and_kept_in_float32(backbone, shape):
-    x, found = draw(10, *shape), []
-    for in_bfloat16 in (False, True):
-        network = make(in_bfloat16, backbone, shape)
-        features, statistics = network.measure(network.initial_weights(), x)
-        assert features.dtype == torch.float32
-        assert {v.dtype for v in statistics.values()} <= {torch.float32}
-        found.append(features)
-    error = (found[1] - found[0]).norm() / found[0].norm()
-    assert 1e-5 < error < 0.05  # Not equal: the products were computed in bfloat16.
 
 
 @pytest.mark.parametrize("mode", ["loop", "threads", "vmap"])
@@ -69,13 +54,6 @@ def test_second_order_gradients_are_close(mode):
     assert 0.8 < float(similarity) < 1 - 1e-9
 
 
-@pytest.fixture
-def _able(monkeypatch):
-    # Without the instructions torch emulates them.
-    monkeypatch.setattr(device_module, "has_bfloat16_instructions", lambda: True)
-
-
-@pytest.mark.usefixtures("_able")
 @pytest.mark.parametrize("learner_class", [MAML, ProtoNet])
 def test_a_learner_trains_in_bfloat16(learner_class):
     X, y = load_digits(return_X_y=True)
@@ -92,16 +70,6 @@ def test_a_learner_trains_in_bfloat16(learner_class):
         assert learner.prior_.tensors["body.0.weight"].dtype == np.dtype("float32")
         scores[precision] = learner.history_["validation_score"][-1]
     assert scores["bfloat16"] == pytest.approx(scores["float32"], abs=0.1)
-
-
-def test_a_processor_without_the_instructions_is_told(monkeypatch):
-    monkeypatch.setattr(device_module, "has_bfloat16_instructions", lambda: False)
-    with pytest.raises(ValueError, match="needs a processor with AVX-512-BF16 or AMX"):
-        ProtoNet(
-            execution=ExecutionOptions(precision="bfloat16"), n_way=2, n_iterations=1, validation=0
-        ).fit(draw(40, 3).numpy(), [0, 1] * 20)
-    with pytest.raises(ValueError, match="a CPU or a CUDA GPU, which device='meta' is not"):
-        check_bfloat16(torch.device("meta"))
 
 
 def test_learners_in_closed_form_and_of_tables_have_no_bfloat16():

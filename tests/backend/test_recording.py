@@ -1,7 +1,6 @@
 """Recorded gradients are those of the function; what cannot be recorded runs as it is."""
 
 import logging
-import threading
 
 import pytest
 import torch
@@ -57,19 +56,6 @@ def test_a_recorded_gradient_is_the_gradient(mode, chunk_size):
         torch.testing.assert_close(found[name], value)
         assert not found[name].requires_grad
     assert not extra["loss"].requires_grad
-
-
-def test_recording_uses_the_memory_of_a_thread_that_repeats_it():
-    threads = set()
-
-    def loss(state, task):
-        threads.add(threading.current_thread().name.split("_")[0])
-        value = (state["w"] * task).pow(3).sum()
-        return value, {"loss": value}
-
-    with Execution("threads", device=CPU, n_jobs=1, record=True) as execution:
-        execution.gradient(loss, {"w": draw(3)}, draw(2, 3, seed=1), "key")
-    assert threads == {"skmeta"}
 
 
 def test_a_recording_holds_for_other_values_and_is_made_once():
@@ -165,20 +151,6 @@ def test_a_module_that_cannot_be_recorded_runs_as_it_is(part, reason, caplog):
         expected, _ = gradients(make_module(part), "loop", False, tasks)
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value)
-
-
-def test_without_a_key_nothing_is_recorded():
-    state, loss = network_loss(make_module())
-    calls = []
-
-    def count(at, task):
-        calls.append(1)
-        return loss(at, task)
-
-    with Execution("vmap", device=CPU, record=True) as execution:
-        for _ in range(4):
-            execution.gradient(count, state, make_tasks())
-    assert len(calls) == 4
 
 
 def test_a_graph_becomes_smaller_and_computes_the_same():

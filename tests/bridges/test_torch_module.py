@@ -16,7 +16,6 @@ from skmeta.learners import (
     HierarchicalLinear,
     MetaNAS,
     ProtoNet,
-    TaskSampling,
 )
 from skmeta.priors import MetaPrior
 
@@ -139,7 +138,7 @@ def test_batch_normalisation_has_the_statistics_of_the_rows(data):
 def test_classes_with_rows_of_their_own_in_the_head(data):
     X, y = data
     groups = np.arange(len(y)) % 4
-    settings = {"task_type": "classification", "sampling": TaskSampling("task")}
+    settings = {"task_type": "classification", "shots_per": "task"}
     learner = MAML(backbone="mlp", n_shot=8, n_query=8, **settings, **QUICK)
     prior = learner.fit(X, y % 3, groups=groups).prior_
     module = PriorModule(prior, 2)

@@ -18,14 +18,11 @@ from sklearn.base import clone
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.backend import resolve_device
 from skmeta.bridges import skops
-from skmeta.bridges.torch import PriorModule
 from skmeta.learners import (
     ANIL,
     LEARNERS,
     MAML,
     ALPaCA,
-    ArchitectureSearch,
-    AutoLearner,
     ExecutionOptions,
     FineTuning,
     HierarchicalLinear,
@@ -70,7 +67,7 @@ LEARNER = {
     "LSTMMetaLearner": LSTMMetaLearner(n_inner_steps=2, **SMALL, **QUICK),
     "LearnedOptimizer": LearnedOptimizer(n_inner_steps=2, **SMALL, **QUICK),
     "MetaNAS": MetaNAS(**QUICK),
-    "MetaNAS-budget": MetaNAS(max_parameters=200, search=ArchitectureSearch(), **QUICK),
+    "MetaNAS-budget": MetaNAS(max_parameters=200, **QUICK),
 }  # fmt: skip
 CLASSIFIERS = {**LEARNER, "ProtoNet": ProtoNet(**SMALL, **QUICK)}
 IMAGES = {
@@ -215,12 +212,6 @@ def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path, monkeypatch):
         assert_same(fit(learner, *table(), device=then, **settings).prior_.tensors, expected)
 
 
-def test_a_race_of_learners():
-    auto = AutoLearner(candidates=[HierarchicalLinear(), LEARNER["MAML"]], random_state=0)
-    found, expected = (fit(auto, *table(), device=device) for device in (EMULATED, "cpu"))
-    assert found.summary_ == expected.summary_
-
-
 # -- a new task ------------------------------------------------------------------------------
 
 
@@ -290,12 +281,6 @@ def test_the_prior_of_classifications_that_ships(view, n_classes):
     assert_same_classes(None, X, group[::2] % n_classes, X)
 
 
-def test_images_are_averaged_over_views():
-    X, label = images()
-    prior = fit(IMAGES["ProtoNet"], X, label, device="cpu").prior_
-    assert_same_classes(prior, X[:24], label[:24], X, test_time_augment="rotations")
-
-
 def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
     X, y, _ = table()
     path = tmp_path / "model.skops"
@@ -341,11 +326,3 @@ def test_policies(kind):
     ]
     assert_same(policies[0].adapted_, policies[1].adapted_)
     np.testing.assert_allclose(*(p.predict(np.ones(2)) for p in policies), **CLOSE)
-
-
-def test_a_module_of_a_prior_moves_to_the_device(trained):
-    X, _, _ = table()
-    module = PriorModule(trained("MAML", "regression").prior_).double()
-    expected = module(torch.tensor(X)).detach()
-    found = module.to(EMULATED)(torch.tensor(X).to(EMULATED)).detach().cpu()
-    np.testing.assert_allclose(found, expected, **CLOSE)

@@ -34,7 +34,6 @@ from skmeta.learners import (
     MAMLPlusPlus,
     MetaSGD,
     ProtoNet,
-    TaskSampling,
 )
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import EpisodeSplit
@@ -259,9 +258,9 @@ def test_learned_head_knows_its_classes():
     groups = np.repeat(np.arange(30), 20)
     X = rng.normal(size=(600, 3))
     y = np.where(X[:, 0] + 0.3 * rng.normal(size=30)[groups] > 0, "sick", "well")
-    learner = MAML(
-        n_shot=2, n_query=4, sampling=TaskSampling("class"), n_iterations=200, random_state=0
-    ).fit(X, y, groups=groups)
+    learner = MAML(n_shot=2, n_query=4, shots_per="class", n_iterations=200, random_state=0).fit(
+        X, y, groups=groups
+    )
     assert list(learner.prior_.classes) == ["sick", "well"]
     clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=0)
     # No step is taken: the meaning of the labels comes from the earlier tasks alone.

@@ -10,7 +10,6 @@ from skmeta.learners import (
     MAML,
     ProtoNet,
     Reptile,
-    TaskSampling,
     Validation,
 )
 
@@ -57,21 +56,7 @@ def test_a_function_sees_the_tasks_of_meta_training_only():
 
 
 def test_a_prior_keeps_neither(tmp_path):
-    learner = ProtoNet(
-        **SMALL, augment=torch.neg, sampling=TaskSampling(superclass=lambda k: k % 3)
-    )
+    learner = ProtoNet(**SMALL, augment=torch.neg, superclass=lambda k: k % 3)
     learner.fit(IMAGES, Y)
     learner.prior_.save(tmp_path / "prior.skmeta")
     assert not {"augment", "superclass"} & set(learner.prior_.learner_params)
-
-
-def test_tables_are_refused_before_the_work():
-    with pytest.raises(ValueError, match=r"augment='affine' changes images .* shape \(64,\)"):
-        ProtoNet(**SMALL | {"backbone": "mlp", "backbone_params": None}, augment="affine").fit(X, Y)
-
-
-def test_a_checkpoint_belongs_to_its_augmentation(tmp_path):
-    path = tmp_path / "checkpoint"
-    ProtoNet(**SMALL, checkpoint=path).fit(IMAGES, Y)
-    with pytest.raises(ValueError, match="other parameters or data"):
-        ProtoNet(**SMALL, checkpoint=path, augment="mirror").fit(IMAGES, Y)

@@ -45,10 +45,6 @@ def scores(learner, X, y, groups=None):
     return {"score": learner.score(X, y, groups)}
 
 
-class Propagated(Recorder):
-    max_propagation_depth = 1
-
-
 def small_maml(**settings):
     return MAML(
         **{
@@ -121,20 +117,6 @@ def test_scores_of_scikit_learns_monitor():
         assert rows[0]["score"] == learner.score(X, y)
 
 
-def test_scores_of_groups(sinusoids):
-    monitor = callback.ScoringMonitor(scoring=scores)
-    small_maml().set_callbacks(monitor).fit(*sinusoids)
-    found = [row["score"] for row in monitor.get_logs().data]
-    assert len(found) == 4
-    assert np.isfinite(found).all()
-
-
-def test_progress_of_scikit_learn_is_shown(sinusoids, capsys):
-    pytest.importorskip("rich")
-    small_maml().set_callbacks(callback.ProgressBar()).fit(*sinusoids)
-    assert "MAML - fit" in capsys.readouterr().out
-
-
 def test_a_learner_in_closed_form_is_one_task(sinusoids):
     seen = Recorder()
     learner = HierarchicalLinear().set_callbacks(seen).fit(*sinusoids)
@@ -160,7 +142,3 @@ def test_clones_keep_callbacks():
     assert clone(estimator.set_callbacks(seen)).set_callbacks() is not estimator
     with pytest.raises(TypeError, match="FitCallback"):
         small_maml().set_callbacks("progress")
-
-
-def test_callbacks_are_shown_to_users():
-    assert "set_callbacks" in dir(MAML())

@@ -7,7 +7,6 @@ from skmeta.learners import (
     LEARNERS,
     MAML,
     ALPaCA,
-    ArchitectureSearch,
     FineTuning,
     HierarchicalLinear,
     InContextLearner,
@@ -48,7 +47,7 @@ CASES = {
     "MetaNAS-second_order": MetaNAS(first_order=False),
     # Its gradient is a straight-through estimate, which finite differences do not give.
     "MetaNAS-budget": MetaNAS(max_parameters=100),
-    "MetaNAS-annealing": MetaNAS(search=ArchitectureSearch(annealing=(0.0, 0.5))),
+    "MetaNAS-annealing": MetaNAS(annealing=(0.0, 0.5)),
 }
 # A learner's variants, whose names have a dash, are slow.
 CHECKS = [

@@ -124,27 +124,6 @@ def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
             torch.testing.assert_close(gradient[name], expected[name], rtol=1e-8, atol=1e-11)
 
 
-def test_exact_gradient_equals_finite_differences():
-    learner = make_learner(first_order=False, truncation=None)
-    context, task = make_context(), make_task()
-    state = make_state(learner, context)
-    gradient, _ = learner.meta_gradient(context, state, task)
-    generator = torch.Generator().manual_seed(3)
-    moved = [n for n in state if n != "horizon" and not is_weight(n)]
-    for _ in range(3):
-        direction = {n: torch.randn(state[n].shape, generator=generator).double() for n in moved}
-        up, down = (
-            float(
-                learner.meta_loss(
-                    context, state | {n: state[n] + s * d for n, d in direction.items()}, task
-                )[0]
-            )
-            for s in (1e-6, -1e-6)
-        )
-        found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
-        assert found == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-8)
-
-
 def test_each_task_has_a_start_and_a_scale_of_its_own():
     learner, context = make_learner(), make_context()
     state = make_state(learner, context)
@@ -387,15 +366,6 @@ def test_parameters_without_a_gradient_stay(fitted):
     assert not torch.equal(used, start())
 
 
-def test_parameters_of_float32_and_any_shape(fitted):
-    weight = torch.ones(2, 3, 4, requires_grad=True)
-    optimizer = PriorOptimizer([weight], fitted.prior_)
-    (weight**2).sum().backward()
-    optimizer.step(loss=24.0)
-    assert weight.dtype == torch.float32
-    assert (weight != 1).all()
-
-
 def test_bad_input(fitted):
     with pytest.raises(ValueError, match="lr must be positive, got -1"):
         PriorOptimizer([start()], fitted.prior_, lr=-1)
@@ -405,14 +375,3 @@ def test_bad_input(fitted):
         PriorOptimizer([start()], prior)
     with pytest.raises(TypeError, match="prior must be a MetaPrior, got list"):
         PriorOptimizer(prior, [start()])
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("n_inner_steps", 0), ("truncation", 0), ("objective", "both")],
-)
-def test_parameters_out_of_range(name, value):
-    X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
-    learner = LearnedOptimizer(**{name: value})
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of .* must be"):
-        learner.fit(X, y, groups)

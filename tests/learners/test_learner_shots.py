@@ -11,7 +11,6 @@ from skmeta.learners import (
     HierarchicalLinear,
     MetaSGD,
     ProtoNet,
-    TaskSampling,
     Validation,
 )
 from skmeta.learners._core._task_source import resolve_shots_per
@@ -50,9 +49,9 @@ def test_groups_of_one_class_are_learned_from(learner):
 def test_shots_of_groups_count_rows_in_all():
     X, y, groups = make_groups()
     new = MAML(**SMALL, n_shot=3).fit(X, y, groups)
-    same = MAML(**SMALL, n_shot=3, sampling=TaskSampling("task")).fit(X, y, groups)
+    same = MAML(**SMALL, n_shot=3, shots_per="task").fit(X, y, groups)
     as_range = MAML(**SMALL, n_shot=(3, 3)).fit(X, y, groups)
-    of_class = MAML(**SMALL, n_shot=3, sampling=TaskSampling("class")).fit(X, y, groups)
+    of_class = MAML(**SMALL, n_shot=3, shots_per="class").fit(X, y, groups)
     weights = [f.prior_.tensors["head.weight"] for f in (new, same, as_range, of_class)]
     np.testing.assert_array_equal(weights[0], weights[1])
     np.testing.assert_array_equal(weights[0], weights[2])
@@ -65,9 +64,9 @@ def test_protonet_has_rows_of_each_class():
         assert resolve_shots_per(learner, "auto", "classification", groups) == "class"
     ProtoNet(**SMALL, n_shot=2).fit(X, y, groups)  # Warnings are errors.
     with pytest.raises(EpisodeError, match="this learner needs rows of each class"):
-        ProtoNet(**SMALL, sampling=TaskSampling("task")).fit(X, y, groups)
+        ProtoNet(**SMALL, shots_per="task").fit(X, y, groups)
     with pytest.raises(EpisodeError, match="tasks are drawn from classes"):
-        MAML(**SMALL, sampling=TaskSampling("task")).fit(X, groups)
+        MAML(**SMALL, shots_per="task").fit(X, groups)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from builders import tiny_mlp
 from scipy.special import expit
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import LSTMMetaLearner
 from skmeta.learners.learned_optimizers import _lstm
 from skmeta.learners.learned_optimizers._learned_update import preprocess_gradient, ravel
@@ -151,33 +149,6 @@ def test_meta_gradient_is_that_with_gradients_and_losses_held_fixed(kind):
             assert abs(found - expected) < 1e-7 + 1e-5 * abs(expected), (name, k, found, expected)
 
 
-def test_the_initial_weights_receive_a_gradient():
-    learner, context = make_learner(), make_context()
-    state = make_state(learner, context)
-    gradient, _ = learner.meta_gradient(context, state, make_task())
-    for name in weights_of(state):
-        assert gradient[name].abs().max() > 1e-4, name
-
-
-def test_meta_training_moves_the_initial_weights():
-    X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
-    settings = {"n_hidden": 4, "random_state": 0, "validation": 0, "device": "cpu"}
-    one, more = (
-        LSTMMetaLearner(n_iterations=n, **settings).fit(X, y, groups).prior_.tensors for n in (1, 5)
-    )
-    for name in weights_of(one):
-        assert np.abs(one[name] - more[name]).max() > 1e-4, name
-
-
-def test_second_order_sees_more_than_first_order():
-    context, task = make_context(), make_task()
-    learner = make_learner()
-    state = make_state(learner, context)
-    first, _ = learner.meta_gradient(context, state, task)
-    second, _ = make_learner(first_order=False).meta_gradient(context, state, task)
-    assert not torch.allclose(first["body.1.weight"], second["body.1.weight"], rtol=1e-3)
-
-
 def test_gates_start_as_gradient_descent_with_a_small_step():
     learner = LSTMMetaLearner(inner_lr=0.02, n_inner_steps=1)
     context, task = make_context(), make_task()
@@ -200,40 +171,6 @@ def test_preprocessing(x):
     (slope,) = torch.autograd.grad(found.sum(), value)
     expected = 1 / (10 * x) if abs(x) >= math.exp(-10) else math.exp(10)
     assert float(slope) == pytest.approx(expected)
-
-
-@pytest.mark.slow
-def test_a_new_regression_takes_any_number_of_steps():
-    X, y, groups = make_sinusoid_tasks(60, 20, random_state=0)
-    learner = LSTMMetaLearner(n_shot=10, n_query=10, n_iterations=60, meta_lr=0.01, random_state=0)
-    prior = learner.fit(X, y, groups).prior_
-    rows = groups == groups[0]
-    predictions = []
-    for n_steps in (None, 0, 5, 9):
-        model = MetaFewShotRegressor(prior, n_inner_steps=n_steps).fit(X[rows][:10], y[rows][:10])
-        predictions.append(model.predict(X[rows][10:]))
-    np.testing.assert_allclose(predictions[0], predictions[2], rtol=1e-4, atol=1e-5)
-    assert not np.allclose(predictions[0], predictions[1])
-    assert not np.allclose(predictions[0], predictions[3])
-
-
-def test_a_new_classification_has_any_number_of_classes():
-    rng = np.random.default_rng(0)
-    y = np.repeat(np.arange(20), 10)
-    X = rng.normal(size=(20, 8))[y] + 0.3 * rng.normal(size=(200, 8))
-    learner = LSTMMetaLearner(n_way=3, n_shot=2, n_query=5, n_iterations=20, random_state=0)
-    prior = learner.fit(X[y < 14], y[y < 14]).prior_
-    new, shown = y >= 14, np.arange(200) % 10 < 2
-    model = MetaFewShotClassifier(prior).fit(X[new & shown], y[new & shown])
-    assert len(model.classes_) == 6
-    assert model.score(X[new & ~shown], y[new & ~shown]) > 0.7
-
-
-@pytest.mark.parametrize(("name", "value"), [("inner_lr", 1.0), ("n_hidden", 0)])
-def test_parameters_out_of_range(name, value):
-    X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of LSTMMetaLearner must be"):
-        LSTMMetaLearner(**{name: value}).fit(X, y, groups)
 
 
 def test_a_step_in_pieces_is_the_step(monkeypatch):

@@ -10,15 +10,12 @@ import torch.nn.functional as F
 from builders import make_task
 from torch import nn
 
-from skmeta import MetaFewShotClassifier
 from skmeta.backbones import EpisodeBatchNorm
 from skmeta.backend import Execution, Rows, TaskTensors
-from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
     ANIL,
     MAML,
     MAMLPlusPlus,
-    Validation,
 )
 from skmeta.learners._maml import step_weights
 
@@ -199,55 +196,3 @@ def test_gradient_with_all_options_equals_finite_differences(progress, head):
         )
         found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
         assert found == pytest.approx((up - down) / (2 * STEP), rel=1e-5)
-
-
-def test_meta_training_says_how_far_it_is(monkeypatch):
-    told = []
-    original = MAML.mean_gradient, MAML.adapt
-
-    def mean_gradient(self, context, *args):
-        told.append(("train", context.progress))
-        return original[0](self, context, *args)
-
-    def adapt(self, context, *args):
-        told.append(("adapt", context.progress))
-        return original[1](self, context, *args)
-
-    monkeypatch.setattr(MAML, "mean_gradient", mean_gradient)
-    monkeypatch.setattr(MAML, "adapt", adapt)
-    X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
-    settings = {
-        "validation": Validation(n_tasks=1, every=2),
-        "execution": "loop",
-    }
-    MAML(
-        n_iterations=4, plus_plus=MAMLPlusPlus(1.0), n_inner_steps=2, random_state=0, **settings
-    ).fit(X, y, groups)
-    assert [p for what, p in told if what == "train"] == [0.0, 0.25, 0.5, 0.75]
-    # A validation, or a new task, is always that of the end.
-    assert [p for what, p in told if what == "adapt"] == [1.0, 1.0]
-
-
-def test_a_new_task_can_take_more_steps_than_there_are_step_sizes():
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(60, 3)), np.repeat(np.arange(12), 5)
-    learner = MAML(
-        n_way=3,
-        n_shot=2,
-        n_query=2,
-        n_inner_steps=2,
-        plus_plus=MAMLPlusPlus(learn_inner_lr=True),
-        n_iterations=3,
-        random_state=0,
-    ).fit(X, y)
-    for n_steps in (0, 1, 5):
-        clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=n_steps).fit(X[:15], y[:15])
-        assert np.isfinite(clf.decision_function(X)).all()
-
-
-@pytest.mark.parametrize("name", ["multi_step_loss", "first_order_until"])
-@pytest.mark.parametrize("value", [-0.1, 1.1])
-def test_shares_out_of_range(name, value):
-    X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of MAMLPlusPlus must be"):
-        MAML(plus_plus=MAMLPlusPlus(**{name: value})).fit(X, y, groups)

@@ -8,14 +8,13 @@ import pytest
 import torch
 from builders import make_task
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta import MetaFewShotRegressor
 from skmeta.backbones import _cell_network, build_backbone
 from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
 from skmeta.learners import (
     MAML,
-    ArchitectureSearch,
     MetaNAS,
 )
 from skmeta.learners.architecture import _choice
@@ -86,7 +85,7 @@ def test_sharpening_ends_in_one_operation_and_starts_with_all():
 
 @pytest.mark.parametrize("n_steps", [0, 1, 4])
 def test_sharpness_rises_with_steps_and_meta_training(n_steps):
-    learner = MetaNAS(n_inner_steps=n_steps, search=ArchitectureSearch(annealing=(0.2, 0.6)))
+    learner = MetaNAS(n_inner_steps=n_steps, annealing=(0.2, 0.6))
 
     def sharpness(progress):
         context = make_context(progress)
@@ -101,7 +100,7 @@ def test_sharpness_rises_with_steps_and_meta_training(n_steps):
 
 def test_an_adapted_network_computes_only_what_was_chosen():
     learner, context = (
-        MetaNAS(n_inner_steps=2, search=ArchitectureSearch(temperature=(1.0, 0.05))),
+        MetaNAS(n_inner_steps=2, temperature=(1.0, 0.05)),
         make_context(),
     )
     state, (support, query) = make_state(learner, context), make_task()
@@ -143,7 +142,7 @@ def test_what_is_pruned_is_not_computed_and_changes_nothing(first_order, monkeyp
 @pytest.mark.parametrize("budget", [60, 100, 140, None])
 def test_a_task_keeps_to_the_budget(budget):
     learner, context = (
-        MetaNAS(max_parameters=budget, search=ArchitectureSearch(3.0)),
+        MetaNAS(max_parameters=budget, architecture_lr=3.0),
         make_context(),
     )
     for seed in range(5):
@@ -200,7 +199,8 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
         first_order=False,
         n_inner_steps=2,
         inner_lr=0.3,
-        search=ArchitectureSearch(1.0 if budget is None else 0.0, temperature=(1.0, 0.5)),
+        architecture_lr=1.0 if budget is None else 0.0,
+        temperature=(1.0, 0.5),
         max_parameters=budget,
     )
     context = make_context(progress)
@@ -226,24 +226,6 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
             gradient, _ = learner.mean_gradient(context, state, stacked, execution)
         found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
         assert found == pytest.approx(expected, rel=1e-5)
-
-
-def test_images_in_every_way_of_execution():
-    shape = (1, 8, 8)
-    learner = MetaNAS(
-        n_inner_steps=1, first_order=False, search=ArchitectureSearch(temperature=(1.0, 0.5))
-    )
-    context = make_context(0.4, shape=shape, n_channels=3, n_cells=2)
-    state, tasks = make_state(learner, context, 0.1), [make_task(s, shape=shape) for s in (2, 3)]
-    stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
-                            for pair in zip(*tasks, strict=True)))  # fmt: skip
-    found = []
-    for mode in ("loop", "threads", "vmap"):
-        with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
-            found.append(learner.mean_gradient(context, state, stacked, execution)[0])
-    for name in state:
-        for other in found[1:]:
-            torch.testing.assert_close(other[name], found[0][name], rtol=1e-7, atol=1e-10)
 
 
 @pytest.fixture(scope="module")
@@ -287,11 +269,6 @@ def test_the_architecture_can_be_read(fitted, tmp_path):
     assert not hasattr(again, "architecture_"), "it is that of the last fit"
 
 
-def test_other_estimators_have_no_architecture():
-    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
-    assert not hasattr(MetaFewShotClassifier().fit(X, y), "architecture_")
-
-
 def test_bad_input():
     X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
     with pytest.raises(BackboneError, match="the smallest of these networks has 80 parameters"):
@@ -299,8 +276,8 @@ def test_bad_input():
     with pytest.raises(BackboneError, match="backbone='mlp' has none"):
         MetaNAS(backbone="mlp").fit(X, y, groups)
     with pytest.raises(ValueError, match=r"annealing must be two rising shares .* \(0.5, 0.2\)"):
-        MetaNAS(search=ArchitectureSearch(annealing=(0.5, 0.2))).fit(X, y, groups)
+        MetaNAS(annealing=(0.5, 0.2)).fit(X, y, groups)
     for wrong in ((0.0, 0.0), (0.1, 0.2), (0.1,)):
         with pytest.raises(ValueError, match="temperature must be two positive numbers"):
-            MetaNAS(search=ArchitectureSearch(temperature=wrong)).fit(X, y, groups)
+            MetaNAS(temperature=wrong).fit(X, y, groups)
     assert isinstance(MAML(backbone="cells", n_iterations=2).fit(X, y, groups).prior_, MetaPrior)

@@ -16,7 +16,6 @@ from skmeta.learners import (
     MetaNAS,
     MetaOptimizer,
     ProtoNet,
-    TaskSampling,
     Validation,
 )
 from skmeta.training import fingerprint
@@ -37,7 +36,7 @@ def test_a_constructor_is_short():
     assert n["HierarchicalLinear"] <= 8
     assert n["ProtoNet"] <= 22
     assert n["MAML"] <= 28
-    assert max(n.values()) <= 30
+    assert max(n.values()) <= 31
 
 
 def test_options_are_tuned_and_cloned_as_parameters_are():
@@ -52,12 +51,12 @@ def test_options_are_tuned_and_cloned_as_parameters_are():
     ("changes", "is_same"),
     [
         ({"meta_optimizer": MetaOptimizer("adam", schedule="auto")}, True),
-        ({"validation": Validation(0.1), "sampling": TaskSampling()}, True),
+        ({"validation": Validation(0.1), "shots_per": "auto"}, True),
         ({"execution": ExecutionOptions("threads", n_jobs=2), "verbose": 1}, True),
         ({"execution": ExecutionOptions(precision="float64")}, False),
         ({"validation": Validation(patience=2)}, False),
         ({"plus_plus": MAMLPlusPlus(learn_inner_lr=True)}, False),
-        ({"sampling": TaskSampling("class")}, False),
+        ({"shots_per": "class"}, False),
         ({"n_way": 3}, False),
     ],
 )
@@ -106,12 +105,10 @@ OBJECT = "class Noise:\n    def __call__(self, x): return x + {}\nmade = Noise()
 @pytest.mark.parametrize(
     "source", ["def made(x): return x + {}", "made = lambda x, by={}: x + by", OBJECT, LSTM]
 )
-@pytest.mark.parametrize("name", ["augment", "sampling", "backbone"])
+@pytest.mark.parametrize("name", ["augment", "superclass", "backbone"])
 def test_a_checkpoint_knows_a_callable_by_what_it_does(name, source):
     def identity(number):
-        value = defined(source.format(number))
-        value = TaskSampling(superclass=value) if name == "sampling" else value
-        return fingerprint(MAML(random_state=0, **{name: value}))
+        return fingerprint(MAML(random_state=0, **{name: defined(source.format(number))}))
 
     state = torch.get_rng_state()
     first, again, other = identity(1), identity(1), identity(2)

@@ -7,19 +7,17 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
-from skmeta.exceptions import CheckpointError, PriorError
+from skmeta.exceptions import PriorError
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import (
     ANIL,
     MAML,
     ALPaCA,
-    InContextLearner,
     LSTMMetaLearner,
     MAMLPlusPlus,
     MetaSGD,
     ProtoNet,
     Reptile,
-    TaskSampling,
 )
 from skmeta.priors import load_table_prior
 
@@ -156,7 +154,7 @@ def test_mixed_models_on_learned_features(sinusoids):
         assert_allclose(learned.tensors[name], value, rtol=1e-6, err_msg=name)
 
 
-TASKS = SMALL | {"n_shot": 3, "n_query": 3, "sampling": TaskSampling("task")}
+TASKS = SMALL | {"n_shot": 3, "n_query": 3, "shots_per": "task"}
 
 
 def of_another_kind(X, y, groups, prior):
@@ -197,22 +195,3 @@ def test_priors_that_do_not_fit(fit, message):
     prior = ProtoNet(**SMALL).fit(X, y).prior_
     with pytest.raises(PriorError, match=message):
         fit(X, y, np.tile(np.arange(10), 6), prior)
-
-
-def test_checkpoint_of_another_start(classes, tmp_path):
-    X, y = classes
-    priors = [ProtoNet(**SMALL | {"random_state": seed}).fit(X, y).prior_ for seed in (0, 1)]
-    settings = SMALL | {"checkpoint": tmp_path / "run"}
-    ProtoNet(**settings, prior=priors[0]).fit(X, y)
-    ProtoNet(**settings, prior=priors[0]).fit(X, y)
-    with pytest.raises(CheckpointError):
-        ProtoNet(**settings, prior=priors[1]).fit(X, y)
-
-
-def test_in_context_learner_remembers_earlier_tasks(classes):
-    X, y = classes
-    settings = {"width": 16, "n_layers": 1, "n_way": 3, "n_iterations": 2, "random_state": 0}
-    settings |= {"n_shot": 2, "n_query": 2, "validation": 0}
-    first = InContextLearner(**settings).fit(X[y < 8], y[y < 8]).prior_
-    second = InContextLearner(**settings, prior=first).fit(X[y >= 8], y[y >= 8]).prior_
-    assert_array_equal(np.sort(second.trained_on), np.arange(12))

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.learners import MAML, MetaNAS, ProtoNet
+from skmeta.learners import MAML, ProtoNet
 from skmeta.priors import MetaPrior
 
 SMALL = {
@@ -97,17 +97,6 @@ def test_a_fitted_estimator_keeps_its_views(first, then, digits):
     assert abs(clf.fit(X[:30], y[:30]).predict_proba(X[30:50]) - expected).max() > 1e-6
 
 
-def test_auto_of_an_estimator_is_that_of_the_prior(digits):
-    X, y = digits
-    learner = ProtoNet(**SMALL, augment="rotations").fit(X, y)
-    each = [
-        MetaFewShotClassifier(learner, device="cpu", test_time_augment=value).fit(X[:30], y[:30])
-        for value in (None, "auto", ["rotations"])
-    ]
-    for clf in each[1:]:
-        np.testing.assert_array_equal(clf.predict_proba(X), each[0].predict_proba(X))
-
-
 @pytest.mark.parametrize(
     ("augment", "expected"),
     [
@@ -163,19 +152,6 @@ def test_a_regression_of_images(digits):
     np.testing.assert_allclose(reg.predict(X[20:40]), np.mean(each, axis=0), rtol=1e-4)
 
 
-def test_the_chosen_architecture_is_that_of_the_task_itself(digits):
-    X, y = digits
-    settings = SMALL | {
-        "backbone": "cells",
-        "backbone_params": {"n_cells": 1, "n_nodes": 2, "n_channels": 4},
-        "input_shape": (1, 8, 8),
-    }
-    learner = MetaNAS(**settings, augment="rotations").fit(X, y)
-    clf = MetaFewShotClassifier(learner, device="cpu").fit(X[:30], y[:30])
-    plain = MetaFewShotClassifier(learner, device="cpu", test_time_augment=[]).fit(X[:30], y[:30])
-    assert clf.architecture_ == plain.architecture_
-
-
 @pytest.mark.parametrize(
     ("params", "value", "match"),
     [
@@ -190,9 +166,3 @@ def test_what_cannot_be(params, value, match, digits):
     prior = ProtoNet(**(SMALL | params)).fit(X, y).prior_
     with pytest.raises(ValueError, match=match):
         MetaFewShotClassifier(prior, device="cpu", test_time_augment=value).fit(X[:30], y[:30])
-
-
-def test_a_prior_of_tables_has_no_views(digits):
-    X, y = digits
-    with pytest.raises(ValueError, match="images of shape"):
-        MetaFewShotClassifier(test_time_augment="mirror", device="cpu").fit(X[:30], y[:30])

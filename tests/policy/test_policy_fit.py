@@ -1,11 +1,5 @@
 """Meta-training: reproducible, resumable, the same for any way of execution."""
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-
 import numpy as np
 import pytest
 import torch
@@ -94,61 +88,12 @@ def test_an_interrupted_fit_resumes_exactly(learner, tmp_path):
     resumed = clone(learner).set_params(checkpoint=tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         # Two draws for the spaces and the scale, three for the fingerprint's one, then batches.
-        resumed.fit(_same_type(family, 6))
+        resumed.fit(Interrupted(family, 6))
     assert (tmp_path / "run").exists()
-    resumed.fit(_same_type(family, 10**9))
+    resumed.fit(Interrupted(family, 10**9))
     assert resumed.prior_.digest == whole.prior_.digest
     assert resumed.history_["train_score"] == whole.history_["train_score"]
     assert resumed.history_["iteration"] == [2, 4]
-
-
-def _same_type(family, n):
-    return Interrupted(family, n)
-
-
-KILLED = """
-    import os, signal, sys
-    from skmeta.learners import Validation
-    from skmeta.policy import PointNavigation, PolicyMAML
-
-    class Killer(PointNavigation):
-        draws = 0
-        def sample(self, n, rng):
-            Killer.draws += 1
-            if Killer.draws == {n}:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return super().sample(n, rng)
-
-    learner = PolicyMAML(
-        hidden=(8,), n_iterations=6, meta_batch_size=3, n_episodes=4,
-        validation=Validation(0.0, every=2), random_state=0, checkpoint={path!r},
-    )
-    print(learner.fit(Killer()).prior_.digest)
-"""
-
-
-def run_killed(path, n):
-    code = textwrap.dedent(KILLED.format(n=n, path=str(path)))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.mark.slow
-def test_a_killed_run_ends_with_the_same_weights(tmp_path):
-    killed = run_killed(tmp_path / "one", 7)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert (tmp_path / "one").exists()
-    resumed = run_killed(tmp_path / "one", -1)
-    assert resumed.returncode == 0, resumed.stderr
-    whole = run_killed(tmp_path / "two", -1)
-    assert resumed.stdout == whole.stdout
-    assert len(whole.stdout.strip()) == 64
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -157,12 +102,6 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         clone(learner).set_params(inner_lr=0.3).fit(PointNavigation())
     with pytest.raises(CheckpointError, match="belongs to a run with other parameters"):
         clone(learner).fit(PointNavigation(half_width=1))
-
-
-def test_a_checkpoint_needs_a_seed(tmp_path):
-    learner = PolicyMAML(**SMALL | {"random_state": None}, checkpoint=tmp_path / "run")
-    with pytest.raises(ValueError, match="Set random_state to an integer"):
-        learner.fit(PointNavigation())
 
 
 FAMILIES = [

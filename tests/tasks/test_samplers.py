@@ -14,10 +14,6 @@ def rng():
     return np.random.default_rng(0)
 
 
-def real(task):
-    return task.support[task.w_support > 0], task.query[task.w_query > 0]
-
-
 LETTERS = np.array(list("abcdefg"))[np.random.default_rng(1).integers(7, size=300)]
 
 
@@ -50,24 +46,11 @@ def test_every_class_takes_every_position_equally_often(rng):
         assert abs(counts - 300).max() < 5 * np.sqrt(300)
 
 
-def test_every_row_is_drawn_into_support_and_query(rng):
-    sampler = ClassEpisodes(np.repeat([3, 8], 6), 2, 1, 2)
-    tasks = [sampler.sample(rng) for _ in range(100)]
-    for rows in ([t.support for t in tasks], [t.query for t in tasks]):
-        assert set(np.concatenate(rows)) == set(range(12))
-
-
 def test_classes_restricts_what_is_drawn_and_checked(rng):
     y = np.array(["small"] + ["a", "b", "c"] * 4)
     sampler = ClassEpisodes(y, 2, 1, 3, classes=["c", "a", "c"])
     assert list(sampler.names) == ["a", "c"]
     assert set(sampler.sample(rng).classes) == {"a", "c"}
-
-
-def test_same_generator_state_gives_the_same_task():
-    sampler = ClassEpisodes(LETTERS, 5, 1, 5)
-    one, two = (sampler.sample(np.random.default_rng(3)) for _ in range(2))
-    np.testing.assert_array_equal(one.query, two.query)
 
 
 @pytest.mark.parametrize(
@@ -103,65 +86,6 @@ def test_class_episodes_refuse_what_cannot_be_drawn(y, options, message):
 def test_class_episodes_refuse_wrong_parameters(change, message):
     with pytest.raises(ValueError, match=message):
         ClassEpisodes(**{"y": [0, 0, 1, 1], "n_way": 2, "n_shot": 1, "n_query": 1} | change)
-
-
-def test_regression_group_is_padded_to_one_shape(rng):
-    groups = np.repeat(["big", "mid", "tiny"], [30, 7, 4])
-    y = rng.normal(size=len(groups))
-    sampler = GroupEpisodes(y, groups, n_shot=3, n_query=10)
-    assert sampler.n_classes is None
-    names = set()
-    for _ in range(50):
-        task = sampler.sample(rng)
-        names.add(task.name)
-        support, query = real(task)
-        assert task.support.shape == (3,)
-        assert task.query.shape == (10,)
-        assert len(query) == {"big": 10, "mid": 4, "tiny": 1}[task.name]
-        assert not set(support) & set(task.query)
-        assert len(set(query)) == len(query)
-        assert set(task.query) == set(query)
-        assert set(groups[task.support]) | set(groups[task.query]) == {task.name}
-        np.testing.assert_array_equal(task.y_query, y[task.query])
-        assert task.classes is None
-    assert names == {"big", "mid", "tiny"}
-
-
-def test_every_row_of_a_group_reaches_the_support_set(rng):
-    sampler = GroupEpisodes(np.arange(8), np.zeros(8, dtype=int), n_shot=2, n_query=3)
-    assert set(np.concatenate([sampler.sample(rng).support for _ in range(80)])) == set(range(8))
-
-
-def test_classification_group_shares_rows_of_each_class(rng):
-    #                 rows of class  x  y  z  in the group
-    sizes = {"plenty": (9, 9, 9), "short": (3, 2, 1), "absent": (0, 5, 1)}
-    expected = {  # support and query rows of each class with n_shot=3, n_query=4
-        "plenty": ((3, 3, 3), (4, 4, 4)),
-        "short": ((2, 1, 1), (1, 1, 0)),
-        "absent": ((0, 3, 1), (0, 2, 0)),
-    }
-    groups = np.concatenate([np.repeat(name, sum(n)) for name, n in sizes.items()])
-    y = np.concatenate([np.repeat(list("xyz"), n) for n in sizes.values()])
-    order = rng.permutation(len(y))
-    groups, y = groups[order], y[order]
-    sampler = GroupEpisodes(y, groups, n_shot=3, n_query=4, classes=["z", "x", "y"])
-    assert sampler.n_classes == 3
-    assert set(sampler.names) == {"plenty", "short", "absent"}
-    for position, name in enumerate(sampler.names):
-        task = sampler.episode(position, rng)
-        support, query = real(task)
-        assert task.name == name
-        assert task.support.shape == (9,)
-        assert task.query.shape == (12,)
-        for rows, padded, sizes_expected in zip(
-            (support, query), (task.support, task.query), expected[name], strict=True
-        ):
-            assert tuple(np.sum(y[rows] == c) for c in "xyz") == sizes_expected
-            assert len(set(rows)) == len(rows)
-            assert set(padded) == set(rows)
-        assert not set(support) & set(query)
-        np.testing.assert_array_equal(task.classes[task.y_support], y[task.support])
-        np.testing.assert_array_equal(task.classes[task.y_query], y[task.query])
 
 
 def test_groups_too_small_are_left_out_with_one_warning():

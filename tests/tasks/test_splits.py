@@ -12,7 +12,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GridSearchCV, check_cv, cross_val_score, cross_validate
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
-from skmeta.exceptions import EpisodeError, OverlapWarning
+from skmeta.exceptions import OverlapWarning
 from skmeta.tasks import EpisodeSplit, split_tasks, warn_if_reused
 
 X, Y = load_iris(return_X_y=True)
@@ -21,26 +21,6 @@ GROUPS = np.arange(150) % 10  # each group has five rows of each class
 
 
 # ------------------------------------------------------------------ split_tasks
-
-
-@pytest.mark.parametrize("n_labels", [3, 7, 20, 101])
-@pytest.mark.parametrize(
-    "sizes", [(1,), (2, 1), (0.5, 0.5), (0.7, 0.2, 0.1), (0.34, 0.33, 0.33), (0.4, 0.3)]
-)
-def test_parts_have_no_label_in_common_and_keep_labels_whole(n_labels, sizes):
-    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(n_labels) * 7, 3))
-    try:
-        parts = split_tasks(labels, sizes, random_state=1)
-    except EpisodeError:
-        assert n_labels * min(sizes) < 1  # a fraction too small for one label
-        return
-    assert len(parts) == len(sizes)
-    seen = [set(labels[rows]) for rows in parts]
-    assert sum(map(len, seen)) == len(set.union(*seen))
-    for rows, found, size in zip(parts, seen, sizes, strict=True):
-        assert len(rows) == 3 * len(found)
-        assert (np.diff(rows) > 0).all()
-        assert abs(len(found) - (size if isinstance(size, int) else size * n_labels)) <= 1
 
 
 def test_fractions_that_sum_to_one_use_every_row():
@@ -116,16 +96,6 @@ def test_groups_are_visited_equally_often():
         visits.append(group)
     assert sorted(visits[:10]) == sorted(visits[10:20]) == list(range(10))
     assert visits[:10] != visits[10:20]
-
-
-def test_groups_of_a_classification_are_divided_by_class():
-    cv = EpisodeSplit(n_shot=2, n_query=9, n_episodes=10, random_state=0)
-    for support, query in cv.split(X, NAMES, GROUPS):
-        assert len(set(GROUPS[support]) | set(GROUPS[query])) == 1
-        classes, counts = np.unique(NAMES[support], return_counts=True)
-        assert list(counts) == [2] * 3
-        np.testing.assert_array_equal(np.unique(NAMES[query]), classes)
-        assert len(query) == 9
 
 
 def test_whole_numbers_can_be_targets():

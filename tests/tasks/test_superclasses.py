@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skmeta.exceptions import EpisodeError
-from skmeta.learners import ProtoNet, TaskSampling, Validation
+from skmeta.learners import ProtoNet, Validation
 from skmeta.tasks import ClassEpisodes
 
 # Superclass "a" has 4 classes, "b" 3, "c" 2.
@@ -31,13 +31,6 @@ def test_classes_of_a_task_are_of_one_superclass(superclass):
     assert drawn.count("a") / 700 == pytest.approx(4 / 7, abs=0.06)
 
 
-def test_integers_are_classes_too():
-    sampler = ClassEpisodes(np.repeat(np.arange(6), 4), 2, 1, 1, superclass=lambda k: k % 2)
-    for seed in range(10):
-        classes = sampler.sample(np.random.default_rng(seed)).classes
-        assert len(set(classes % 2)) == 1
-
-
 def test_errors_name_what_is_missing():
     with pytest.raises(EpisodeError, match="no entry for 'c0', 'c1'"):
         ClassEpisodes(Y, 2, 1, 2, superclass={name: name[0] for name in NAMES[:-2]})
@@ -50,7 +43,7 @@ def test_a_learner_sets_whole_superclasses_aside_and_scores_within_them():
     X = np.random.default_rng(0).normal(size=(len(y), 4))
     learner = ProtoNet(
         n_way=3, n_shot=1, n_query=2, n_iterations=2, validation=Validation(0.2, n_tasks=3),
-        sampling=TaskSampling(superclass=first_letter), random_state=0,
+        superclass=first_letter, random_state=0,
     ).fit(X, y)  # fmt: skip
     trained = {name[0] for name in learner.prior_.trained_on}
     assert len(trained) == 8

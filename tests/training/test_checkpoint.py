@@ -52,16 +52,6 @@ def test_stopped_anywhere_it_ends_the_same(tmp_path, stop_at, validate, optimize
     assert found[2] == 12 - stop_at // 3 * 3
 
 
-def test_stopped_twice(tmp_path):
-    path = tmp_path / "checkpoint"
-    for stop_at in (4, 5):
-        with pytest.raises(KeyboardInterrupt):
-            run(path, stop_at=stop_at)
-    found, expected = run(path), run()
-    assert torch.equal(found[0], expected[0])
-    assert found[1] == expected[1]
-
-
 def test_a_finished_run_is_not_run_again(tmp_path):
     path = tmp_path / "checkpoint"
     first, again = run(path), run(path)
@@ -81,22 +71,12 @@ def test_patience_is_remembered(tmp_path):
     assert found[1] == expected[1]
 
 
-def test_there_may_be_no_file_yet(tmp_path):
-    assert load_checkpoint(tmp_path / "none", "one") is None
-
-
 def test_what_is_saved_is_loaded(tmp_path):
     content = {"state": {"w": torch.arange(3.0)}, "best": None, "score": -float("inf"), "n": 2**100}
     save_checkpoint(tmp_path / "file", "one", content)
     found = load_checkpoint(tmp_path / "file", "one")
     assert torch.equal(found["state"].pop("w"), content["state"].pop("w"))
     assert found == content
-
-
-def test_a_checkpoint_of_another_run_is_refused(tmp_path):
-    save_checkpoint(tmp_path / "file", "one", {})
-    with pytest.raises(CheckpointError, match=r"file' belongs to a run with other parameters"):
-        load_checkpoint(tmp_path / "file", "two")
 
 
 def write_text(path):
@@ -170,24 +150,6 @@ def test_a_full_disk_warns_once_and_training_goes_on(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
-    path, expected = tmp_path / "file", run()
-    with pytest.raises(KeyboardInterrupt):
-        run(path, stop_at=4)
-    before = path.read_bytes()
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "full")))
-        with (
-            pytest.warns(SkmetaWarning, match="Training goes on"),
-            pytest.raises(KeyboardInterrupt),
-        ):
-            run(path, stop_at=7)
-    assert path.read_bytes() == before
-    found = run(path)
-    assert torch.equal(found[0], expected[0])
-    assert found[1] == expected[1]
-
-
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "checkpoint"):
@@ -257,15 +219,6 @@ def test_other_validation_rows_are_another_run(tmp_path):
     assert held_out.any()
     with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
         MAML(**settings, checkpoint=tmp_path / "file").fit(X + 9 * held_out[:, None], y)
-
-
-def test_other_groups_are_another_run(tmp_path):
-    X, y = make_classes()
-    settings = SETTINGS | {"validation": 0, "n_shot": 1}
-    target, groups = X[:, 0], y // 2
-    MAML(**settings, checkpoint=tmp_path / "file").fit(X, target, groups)
-    with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
-        MAML(**settings, checkpoint=tmp_path / "file").fit(X, target, np.roll(groups, 1))
 
 
 def test_hardware_settings_are_the_same_run(tmp_path):

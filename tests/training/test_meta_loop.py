@@ -77,13 +77,6 @@ def test_a_long_gradient_is_clipped_to_the_norm():
     assert not torch.allclose(found["w"], plain(torch.optim.SGD, 10)["w"])
 
 
-def test_the_start_is_not_changed():
-    state = start()
-    settings = loop_settings(n_iterations=3)
-    meta_train(state, objective, None, settings, np.random.default_rng(0))
-    assert torch.equal(state["w"], start()["w"])
-
-
 def test_the_history_has_a_row_an_evaluation_and_one_at_the_end():
     _, history = train(n_iterations=11, every=4, optimizer="sgd", meta_lr=1e-3)
     assert history["iteration"] == [4, 8, 11]
@@ -121,12 +114,6 @@ def test_the_best_state_by_validation_is_returned():
     assert history["validation_score"] == [0.2, 0.7, 0.7, 0.5]
 
 
-def test_without_validation_the_last_state_is_returned():
-    validate, states = scores(0.5, 0.1)
-    train(validate)
-    assert torch.equal(train()[0]["w"], states[1]["w"])
-
-
 @pytest.mark.parametrize(
     ("patience", "values", "n_rows"),
     [(1, [0.5, 0.4], 2), (2, [0.5, 0.4, 0.6, 0.1, 0.2], 5), (None, [5, 4, 3, 2, 1], 5)],
@@ -146,10 +133,6 @@ def test_the_objective_is_told_how_much_is_done():
 
     train(fn=record, n_iterations=4)
     assert told == [0.0, 0.25, 0.5, 0.75]
-
-
-def test_patience_waits_for_ever_without_validation():
-    assert train(patience=1, n_iterations=20, every=2)[1]["iteration"][-1] == 20
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

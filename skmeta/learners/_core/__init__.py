@@ -26,7 +26,6 @@ from skmeta.learners._core._inputs import (
 from skmeta.learners._core._prior_io import read_prior, write_prior
 from skmeta.learners._core._session import Session, read_settings
 from skmeta.learners._core._task_source import (
-    TaskSampling,
     TaskSource,
     make_problem,
     resolve_kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import get_annotations
 from numbers import Integral
@@ -24,7 +25,6 @@ from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._baselines import summarise
 from skmeta.learners._core._evaluation import evaluate
 from skmeta.learners._core._fit import meta_fit, untrained_prior
-from skmeta.learners._core._task_source import TaskSampling
 from skmeta.priors import MetaPrior
 from skmeta.training import OuterLoopSettings, learner_name, parameter
 
@@ -285,8 +285,14 @@ class OuterLoopLearner(OuterLoopSettings, MetaLearner):
     n_way : int, default=5
         Classes of a task that is drawn from classes. With groups it has no effect: a task then has
         all classes.
-    sampling : TaskSampling or None, default=None
-        How the rows of a task are drawn.
+    shots_per : {"auto", "class", "task"}, default="auto"
+        What ``n_shot`` and ``n_query`` count in classifications by groups. ``task``: rows in all,
+        drawn as they come, so that a class may be absent and a group may have one class.
+        ``class``: rows of each class. ``auto``: ``task``, unless the learner needs rows of each
+        class (ProtoNet, and heads that start from prototypes).
+    superclass : mapping, callable or None, default=None
+        From a class to its superclass, such as the alphabet of a character. The classes of a task
+        are then drawn from one superclass, and whole superclasses are set aside for validation.
     prior : MetaPrior or None, default=None
         Where meta-training starts: ``prior_`` of a learner with the same backbone, such as last
         month's. Its network, its standardisation and what else the learners have in common are
@@ -299,7 +305,8 @@ class OuterLoopLearner(OuterLoopSettings, MetaLearner):
     """
 
     n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
-    sampling: Any = parameter(None, TaskSampling, None, role="training")
+    shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
+    superclass: Any = parameter(None, Mapping, callable, None, role="training")
     prior: Any = parameter(None, MetaPrior, None, role="training")
 
 

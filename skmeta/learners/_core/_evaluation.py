@@ -160,9 +160,9 @@ def evaluate(
         n_way=settings.n_way,
         n_shot=settings.n_shot,
         n_query=settings.n_query,
-        shots_per=resolve_shots_per(learner, settings.sampling.shots_per, prior.kind, groups),
+        shots_per=resolve_shots_per(learner, settings.shots_per, prior.kind, groups),
         labels=prior.classes,
-        superclass=settings.sampling.superclass,
+        superclass=settings.superclass,
     )
     source = problem.train
     warn_if_reused(prior, source.sampler.names, problem.names_kind)

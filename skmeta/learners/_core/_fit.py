@@ -175,8 +175,8 @@ def _read_tasks(
         n_way=settings.n_way,
         n_shot=settings.n_shot if settings.draws_tasks else 1,
         n_query=settings.n_query,
-        shots_per=resolve_shots_per(learner, settings.sampling.shots_per, kind, groups),
-        superclass=settings.sampling.superclass,
+        shots_per=resolve_shots_per(learner, settings.shots_per, kind, groups),
+        superclass=settings.superclass,
         validation_fraction=settings.validation.fraction,
         rng=rng,
     )
@@ -197,7 +197,7 @@ def _warn_of_no_validation(settings: Any, problem: Problem) -> None:
     names_kind: str = problem.names_kind
     all_names = f"the {len(problem.train.sampler.names)} there are"
     needed = f"n_way={settings.n_way} of the" if names_kind == "classes" else "one of the"
-    if settings.sampling.superclass is not None:
+    if settings.superclass is not None:
         names_kind, needed, all_names = "superclasses", "one of the", "those with n_way classes"
     warn_caller(
         f"validation={settings.validation.fraction} sets at least {needed} {names_kind} "

@@ -27,7 +27,6 @@ from skmeta.backend import (
 )
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._heads import Context
-from skmeta.learners._core._task_source import TaskSampling
 from skmeta.priors import MetaPrior
 from skmeta.training import ExecutionOptions, MetaOptimizer, Validation, read_parameters
 
@@ -105,7 +104,7 @@ class Session:
         Raises
         ------
         ValueError
-            If the device is not there, or does not compute in bfloat16.
+            If the device is not there.
         """
         augment = getattr(learner, "augment", None)
         changes = resolve_test_time_augment(test_time_augment, augment)
@@ -308,7 +307,8 @@ def _without_views(adapted: State) -> State:
 # double precision.
 _CLOSED_FORM: dict[str, Any] = {
     "n_way": 5,
-    "sampling": TaskSampling(),
+    "shots_per": "auto",
+    "superclass": None,
     "augment": None,
     "backbone": "identity",
     "backbone_params": None,

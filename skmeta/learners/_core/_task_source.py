@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any, Literal
@@ -23,32 +22,7 @@ from skmeta.tasks import (
     split_tasks,
     usable_superclasses,
 )
-from skmeta.training import Declared, parameter
-
-
-@dataclass(repr=False)
-class TaskSampling(Declared):
-    """How meta-training draws the rows of a task, for the parameter ``sampling``.
-
-    Parameters
-    ----------
-    shots_per : {"auto", "class", "task"}, default="auto"
-        What ``n_shot`` and ``n_query`` count in classifications by groups. ``task``: rows in all,
-        drawn as they come, so that a class may be absent and a group may have one class.
-        ``class``: rows of each class. ``auto``: ``task``, unless the learner needs rows of each
-        class (ProtoNet, and heads that start from prototypes).
-    superclass : mapping, callable or None, default=None
-        From a class to its superclass, such as the alphabet of a character. The classes of a task
-        are then drawn from one superclass, and whole superclasses are set aside for validation.
-
-    Examples
-    --------
-    >>> from skmeta.learners import ProtoNet, TaskSampling
-    >>> learner = ProtoNet(sampling=TaskSampling(superclass=lambda name: name.split("/")[0]))
-    """
-
-    shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
-    superclass: Any = parameter(None, Mapping, callable, None, role="training")
+from skmeta.training import parameter
 
 
 def task_type_parameter() -> Any:

@@ -1,3 +1,3 @@
 """MetaNAS: the architecture of a network is learned together with its weights."""
 
-from skmeta.learners.architecture._metanas import ArchitectureSearch, MetaNAS
+from skmeta.learners.architecture._metanas import MetaNAS

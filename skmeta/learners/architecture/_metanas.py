@@ -21,47 +21,7 @@ from skmeta.learners._core import (
     read_prior,
 )
 from skmeta.learners.architecture._choice import ALPHA, AnnealedNetwork
-from skmeta.training import Declared, parameter
-
-
-@dataclass(repr=False)
-class ArchitectureSearch(Declared):
-    """How MetaNAS chooses operations, for its parameter ``search``.
-
-    Parameters
-    ----------
-    lr : float, default=0.001
-        Step size of the inner loop for the architecture parameters.
-    temperature : tuple of two floats, default=(0.1, 0.01)
-        Temperature of the softmax over operations at first, and when the choice is made.
-        Architecture parameters start near 0 and move by about ``meta_lr`` an iteration: the lower
-        the temperature, the sooner the preferred operations have most of the network.
-    annealing : tuple of two floats, default=(0.0, 0.15)
-        Shares of the meta-training at which annealing begins and ends: before the first, all
-        operations are mixed; after the second, one per edge is left.
-
-    Examples
-    --------
-    >>> from skmeta.learners import ArchitectureSearch, MetaNAS
-    >>> learner = MetaNAS(search=ArchitectureSearch(annealing=(0.0, 0.3)), max_parameters=2000)
-    """
-
-    lr: float = parameter(0.001, Interval(Real, 0, None, closed="left"))
-    temperature: tuple[float, float] = parameter((0.1, 0.01), tuple, list)
-    annealing: tuple[float, float] = parameter((0.0, 0.15), tuple, list, role="training")
-
-    def check(self) -> None:
-        """Raise an error if a pair is not in order."""
-        if len(self.annealing) != 2 or not 0 <= self.annealing[0] < self.annealing[1] <= 1:
-            raise ValueError(
-                f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
-                "Pass (0.0, 0.3) to have the choice made in the first 30%."
-            )
-        if len(self.temperature) != 2 or not 0 < self.temperature[1] <= self.temperature[0]:
-            raise ValueError(
-                "temperature must be two positive numbers, the larger one first, got "
-                f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
-            )
+from skmeta.training import parameter
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -76,8 +36,15 @@ class MetaNAS(GradientLearner):
 
     Parameters
     ----------
-    search : ArchitectureSearch or None, default=None
-        How operations are chosen.
+    architecture_lr : float, default=0.001
+        Step size of the inner loop for the architecture parameters.
+    temperature : tuple of two floats, default=(0.1, 0.01)
+        Temperature of the softmax over operations at first, and when the choice is made.
+        Architecture parameters start near 0 and move by about ``meta_lr`` an iteration: the lower
+        the temperature, the sooner the preferred operations have most of the network.
+    annealing : tuple of two floats, default=(0.0, 0.15)
+        Shares of the meta-training at which annealing begins and ends: before the first, all
+        operations are mixed; after the second, one per edge is left.
     max_parameters : int or None, default=None
         Budget of the network that is left when the choice is made, without the head.
     %(parameters)s
@@ -90,7 +57,7 @@ class MetaNAS(GradientLearner):
     -----
     For a new task, the sharpness rises evenly over the n inner steps and the decision: 1 / (n + 1),
     2 / (n + 1), ..., 1. Meta-training multiplies it by a factor that rises from 0 to 1 between the
-    two shares that ``search.annealing`` gives.
+    two shares that ``annealing`` gives.
 
     With a budget, the selected architecture has the largest sum of alphas among all architectures
     within the budget. It is found exactly, except that costs are rounded to a two-thousandth of the
@@ -119,7 +86,9 @@ class MetaNAS(GradientLearner):
     backbone: Any = "cells"
     n_inner_steps: int = 3
     first_order: bool = True
-    search: Any = parameter(None, ArchitectureSearch, None)
+    architecture_lr: float = parameter(0.001, Interval(Real, 0, None, closed="left"))
+    temperature: tuple[float, float] = parameter((0.1, 0.01), tuple, list)
+    annealing: tuple[float, float] = parameter((0.0, 0.15), tuple, list, role="training")
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
 
     for_users: ClassVar[tuple[str, ...]] = ("architecture_",)
@@ -172,7 +141,16 @@ class MetaNAS(GradientLearner):
         return {"architecture_": self.architecture(context, adapted)}
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
-        self._options.check()
+        if len(self.annealing) != 2 or not 0 <= self.annealing[0] < self.annealing[1] <= 1:
+            raise ValueError(
+                f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
+                "Pass (0.0, 0.3) to have the choice made in the first 30%."
+            )
+        if len(self.temperature) != 2 or not 0 < self.temperature[1] <= self.temperature[0]:
+            raise ValueError(
+                "temperature must be two positive numbers, the larger one first, got "
+                f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
+            )
         cells = self._annealed_network(context, 0).cells
         least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
         if self.max_parameters is not None and self.max_parameters < least:
@@ -197,7 +175,7 @@ class MetaNAS(GradientLearner):
         self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """One inner step of weights and architecture (Elsken et al. 2020, equation 3)."""
-        rates = {ALPHA: self._options.lr}
+        rates = {ALPHA: self.architecture_lr}
         return {n: v - rates.get(n, self.inner_lr) * gradient[n] for n, v in fast.items()}, memory
 
     def _annealed(self, context: Context, step: int) -> Context:
@@ -210,16 +188,10 @@ class MetaNAS(GradientLearner):
                 f"MetaNAS chooses the operations of cells, but backbone={self.backbone!r} has "
                 "none. Use backbone='cells'."
             )
-        options = self._options
-        begin, end = options.annealing
+        begin, end = self.annealing
         done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
         sharpness = max(done, 0.0) * (step + 1) / (self.n_inner_steps + 1)
         cells = context.network.cells
         return AnnealedNetwork(
-            context.network, cells, self.max_parameters, sharpness, options.temperature
+            context.network, cells, self.max_parameters, sharpness, self.temperature
         )
-
-    @property
-    def _options(self) -> ArchitectureSearch:
-        options: ArchitectureSearch = self.search or ArchitectureSearch()
-        return options

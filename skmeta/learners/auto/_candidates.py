@@ -191,13 +191,10 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner
     """Return a copy with the sizes of the tasks, and the device."""
     learner = clone(learner)
     own, names = read_settings(learner), learner.get_params(deep=False)
-    sampling = clone(own.sampling)
-    if design.groups is not None and design.kind == "classification":
-        needs_all = learner.needs_every_class(learner.resolve_head(design.kind, "groups"))
-        sampling.shots_per = "class" if needs_all else "task"
+    needs_all = learner.needs_every_class(learner.resolve_head(design.kind, "groups"))
     settings: dict[str, Any] = {
         **design.task_size,
-        "sampling": sampling,
+        "shots_per": "auto" if design.groups is None else ("class" if needs_all else "task"),
         "task_type": design.kind,
         "input_shape": own.input_shape or (design.input_shape if design.is_image else None),
         "device": device,

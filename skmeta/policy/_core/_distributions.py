@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skmeta.backend import State
-from skmeta.exceptions import InvalidEnvironmentError, PriorError
+from skmeta.exceptions import EpisodeError, PriorError
 from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior
 
@@ -136,7 +136,7 @@ def describe_actions(space: Any) -> dict[str, Any]:
 
     Raises
     ------
-    InvalidEnvironmentError
+    EpisodeError
         If it is neither discrete nor a box of one axis.
     """
     if isinstance(space, gymnasium.spaces.Discrete):
@@ -144,7 +144,7 @@ def describe_actions(space: Any) -> dict[str, Any]:
     if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
         low, high = (np.asarray(end, np.float64).tolist() for end in (space.low, space.high))
         return {"kind": "gaussian", "low": low, "high": high}
-    raise InvalidEnvironmentError(
+    raise EpisodeError(
         f"The action space must be Discrete, or a Box of one axis, got {space}. Wrap the "
         "environment, for example in gymnasium.wrappers.RescaleAction or a wrapper of your own."
     )
@@ -180,19 +180,19 @@ def check_family(family: Any) -> None:
 
     Raises
     ------
-    InvalidEnvironmentError
+    EpisodeError
         If a method is missing, or there is no limit of steps.
     """
     missing = [n for n in ("sample", "make") if not callable(getattr(family, n, None))]
     if missing:
-        raise InvalidEnvironmentError(
+        raise EpisodeError(
             f"A family of environments has methods sample(n, rng) and make(task), but "
             f"{type(family).__name__} has no {missing[0]}. Give PointNavigation(), an "
             "EnvironmentFamily, or a class of your own with both."
         )
     steps = getattr(family, "max_episode_steps", None)
     if not isinstance(steps, int | np.integer) or steps < 1:
-        raise InvalidEnvironmentError(
+        raise EpisodeError(
             f"{type(family).__name__}.max_episode_steps must be an integer of at least 1, so that "
             f"every episode ends, got {steps!r}."
         )
@@ -215,17 +215,17 @@ def check_observation_space(space: Any, standardize: bool) -> int:
 
     Raises
     ------
-    InvalidEnvironmentError
+    EpisodeError
         If observations are not vectors of numbers, or have no scale.
     """
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-        raise InvalidEnvironmentError(
+        raise EpisodeError(
             f"Observations must be vectors (a Box of one axis), got {space}. Wrap the environment "
             "in gymnasium.wrappers.FlattenObservation."
         )
     unbounded = ~(np.isfinite(space.low) & np.isfinite(space.high))
     if unbounded.any() and not standardize:
-        raise InvalidEnvironmentError(
+        raise EpisodeError(
             f"The observation space is unbounded in dimensions {np.flatnonzero(unbounded).tolist()}"
             ", and standardize=False leaves it so. Set standardize=True, which measures the scale "
             "of observations, or wrap the environment in one with bounds."
@@ -247,7 +247,7 @@ def check_environment(observation_space: Any, action_space: Any, prior: MetaPrio
     ------
     PriorError
         If they differ.
-    InvalidEnvironmentError
+    EpisodeError
         If no policy can act in the environment.
     """
     if prior.kind != "policy":

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.exceptions import InvalidEnvironmentError
+from skmeta.exceptions import EpisodeError
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def collect(
 
     Raises
     ------
-    InvalidEnvironmentError
+    EpisodeError
         If an observation or a reward is not a finite number.
     """
     n = env.num_envs
@@ -137,7 +137,7 @@ def _check_finite(values: np.ndarray, what: str, step: int) -> None:
     bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
     at = int(bad.argmax())
     given = values[at].tolist()
-    raise InvalidEnvironmentError(
+    raise EpisodeError(
         f"The {what} of environment {at} is {given} at step {step} ({bad.sum()} such environments "
         f"in all), but each {what} must be a finite number. Mend the environment, or wrap it in "
         f"one that ends the episode before this."

@@ -5,16 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
 from skmeta._validation import check_count, suggest
-from skmeta.exceptions import InvalidEnvironmentError
+from skmeta.exceptions import EpisodeError
 from skmeta.policy.environments._vector import Parameters, gymnasium
 
 
-@runtime_checkable
 class TaskFamily(Protocol):
     """Interface of a family of environments.
 
@@ -22,12 +21,6 @@ class TaskFamily(Protocol):
     ``gymnasium.vector.VectorEnv`` of ``len(tasks) * n_episodes`` environments in the order of the
     tasks. Without it, environments are made one by one and stepped in a loop.
     ``max_episode_steps`` is an attribute that bounds the length of an episode.
-
-    Examples
-    --------
-    >>> from skmeta.policy import PointNavigation, TaskFamily
-    >>> isinstance(PointNavigation(), TaskFamily)
-    True
     """
 
     max_episode_steps: int
@@ -84,7 +77,7 @@ class EnvironmentFamily:
 
     Raises
     ------
-    InvalidEnvironmentError
+    EpisodeError
         If the environment is not registered, does not have a parameter, or has no limit of steps.
 
     Notes
@@ -114,20 +107,20 @@ class EnvironmentFamily:
         try:
             spec = gymnasium.spec(env_id)
         except gymnasium.error.Error as error:
-            raise InvalidEnvironmentError(
+            raise EpisodeError(
                 f"env_id={env_id!r} is not an environment of Gymnasium: {error} See "
                 "gymnasium.pprint_registry(), or import the package that registers it."
             ) from error
         limit = max_episode_steps if max_episode_steps is not None else spec.max_episode_steps
         if limit is None:
-            raise InvalidEnvironmentError(
+            raise EpisodeError(
                 f"{env_id} has no limit of steps, so an episode might never end. Set "
                 "max_episode_steps."
             )
         self.max_episode_steps = check_count(limit, "max_episode_steps")
         for name, distribution in self.parameters.items():
             if not hasattr(distribution, "rvs"):
-                raise InvalidEnvironmentError(
+                raise EpisodeError(
                     f"parameters[{name!r}] must be a distribution with a method rvs, such as "
                     f"scipy.stats.uniform(0.5, 1), got {distribution!r}."
                 )
@@ -178,7 +171,7 @@ class EnvironmentFamily:
 
         Raises
         ------
-        InvalidEnvironmentError
+        EpisodeError
             If the environment does not have a parameter.
         """
         given = {name: value for name, value in task.items() if name in self._arguments}
@@ -193,7 +186,7 @@ class EnvironmentFamily:
         for name in task.keys() - given.keys():
             if not hasattr(inner, name):
                 known = sorted({*self._arguments, *vars(inner)})
-                raise InvalidEnvironmentError(
+                raise EpisodeError(
                     f"{self.env_id} has neither a constructor argument nor an attribute "
                     f"{name!r}.{suggest(name, known)} Name one of: {', '.join(known)}."
                 )

@@ -176,16 +176,6 @@ def test_it_follows_scikit_learn():
         MetaFewShotRegressor(clone(auto)).fit(X[:5], y[:5])
 
 
-def test_names_of_columns_reach_the_prior():
-    pandas = pytest.importorskip("pandas")
-    X, y, groups = make_intercepts()
-    frame = pandas.DataFrame(X, columns=["age", "height"])
-    auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0)
-    auto.fit(frame, pandas.Series(y), groups=pandas.Series(groups).map("school {}".format))
-    assert auto.prior_.feature_names_in == ("age", "height")
-    assert auto.feature_names_in_.tolist() == ["age", "height"]
-
-
 def test_a_learner_that_fails_is_named_and_left_out():
     wild = clone(SMALL_MAML).set_params(inner_lr=1e30, n_inner_steps=5)
     auto = AutoLearner(candidates=[HierarchicalLinear(), wild], n_shot=5, random_state=0)

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import log_loss, mean_squared_error
 
 from skmeta.backend import Rows
-from skmeta.learners import MAML, TaskSampling
+from skmeta.learners import MAML
 from skmeta.learners._core._heads import (
     class_means,
     initial_head,
@@ -107,7 +107,7 @@ def test_the_prior_keeps_the_head_that_was_chosen(head_init, grouped, resolved):
     learner = MAML(
         head_init=head_init, n_way=2, n_shot=1, n_query=1, n_iterations=1, random_state=0,
         backbone_params={"hidden": (5,)}, meta_batch_size=1, device="cpu",
-        sampling=TaskSampling("class"),
+        shots_per="class",
     ).fit(X, y, groups)  # fmt: skip
     assert learner.prior_.learner_params["head_init"] == resolved
     learned_rows = {"shared": 1, "learned": 2}.get(resolved)

@@ -12,7 +12,7 @@ from table_loss import batch_loss
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.exceptions import PriorError
-from skmeta.learners import FineTuning, InContextLearner, ProtoNet, TaskSampling
+from skmeta.learners import FineTuning, InContextLearner, ProtoNet
 from skmeta.learners.in_context._cells import N_SLOTS
 from skmeta.learners.in_context._network_call import module_parameters
 from skmeta.learners.in_context._views import choose_views
@@ -362,7 +362,7 @@ def test_meta_training_goes_on_from_a_prior():
     X, y, groups = make_table_tasks(30, 24, 4, n_classes=2, random_state=2)
     settings = {
         **SMALL,
-        "sampling": TaskSampling("class"),
+        "shots_per": "class",
         "n_shot": 6,
         "n_query": 6,
         "n_iterations": 3,
@@ -395,7 +395,7 @@ def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
             | {
                 "n_shot": 2,
                 "n_query": 2,
-                "sampling": TaskSampling("class"),
+                "shots_per": "class",
                 "prior": priors["classification"],
             }
             | changes
@@ -412,7 +412,7 @@ def test_wrong_parameters_are_refused():
         ({"n_estimators": 65}, "n_estimators"),
     ):
         with pytest.raises(ValueError, match=message):
-            InContextLearner(sampling=TaskSampling("task"), **changes).fit(X, y, groups)
+            InContextLearner(shots_per="task", **changes).fit(X, y, groups)
 
 
 def test_other_priors_predict_no_distribution():

@@ -3,27 +3,27 @@
 import pytest
 from scipy.stats import uniform
 
-from skmeta.exceptions import InvalidEnvironmentError
+from skmeta.exceptions import EpisodeError
 from skmeta.policy import EnvironmentFamily, PointNavigation
 
 
 def test_an_unknown_environment():
-    with pytest.raises(InvalidEnvironmentError, match="'Pendulm-v1' is not an environment of Gymn"):
+    with pytest.raises(EpisodeError, match="'Pendulm-v1' is not an environment of Gymn"):
         EnvironmentFamily("Pendulm-v1", {})
 
 
 def test_an_unknown_parameter_names_its_neighbours():
-    with pytest.raises(InvalidEnvironmentError, match=r"nor an attribute 'lenght'.*'length'"):
+    with pytest.raises(EpisodeError, match=r"nor an attribute 'lenght'.*'length'"):
         EnvironmentFamily("CartPole-v1", {"lenght": uniform(0, 1)})
 
 
 def test_a_parameter_that_is_no_distribution():
-    with pytest.raises(InvalidEnvironmentError, match=r"parameters\['g'\] must be a distribution"):
+    with pytest.raises(EpisodeError, match=r"parameters\['g'\] must be a distribution"):
         EnvironmentFamily("Pendulum-v1", {"g": (0, 1)})
 
 
 def test_episodes_without_a_limit():
-    with pytest.raises(InvalidEnvironmentError, match=r"CliffWalking-v. has no limit of steps"):
+    with pytest.raises(EpisodeError, match=r"CliffWalking-v. has no limit of steps"):
         EnvironmentFamily(_without_limit(), {})
 
 
