@@ -26,58 +26,37 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 import warnings
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from group_tables import (
-    FEWEST_ROWS,
-    LEAST_PROBABILITY,
-    Table,
-    encode,
-    is_development,
-    load,
-    table_names,
+from group_peers import (
+    Case,
+    Peer,
+    add_options,
+    gp_linear,
+    gp_trees,
+    line_of,
+    linear,
+    outputs,
+    predict_grouped,
+    predict_peer,
+    run_all,
 )
-from resumable import read_lines, run_cells
+from group_peers import lightgbm as lightgbm_chosen_on
+from group_peers import mixed_lm as mixed_lm_with
+from group_tables import Table, is_development, load, table_names
+from resumable import read_lines
 
 RESULTS = Path(__file__).parent / "results" / "grouped.jsonl"
 SHOTS = (0, 1, 5, 10)
 REGIMES = ("known", *(f"new {k}" for k in SHOTS))
-MOST_GROUPS, MOST_QUERIES, MOST_KNOWN_QUERIES, MOST_CODES = 25, 100, 3000, 10
-MOST_ROUNDS = 300
-
-
-class Case(NamedTuple):
-    """Rows to learn from, further rows of new groups, and rows to predict."""
-
-    table: Table
-    train: np.ndarray
-    few: np.ndarray
-    test: np.ndarray
-
-    @property
-    def rows(self) -> np.ndarray:
-        return np.concatenate([self.train, self.few])
-
-    @property
-    def is_regression(self) -> bool:
-        return self.table.task == "regression"
-
-    @property
-    def n_classes(self) -> int:
-        return int(self.table.y.max()) + 1
-
-
-class Prediction(NamedTuple):
-    """Means or probabilities of the rows to predict; 5 % and 95 % quantiles if there are some."""
-
-    y: np.ndarray
-    interval: np.ndarray | None = None
+FEWEST_ROWS, MOST_GROUPS, MOST_QUERIES, MOST_KNOWN_QUERIES = 15, 25, 100, 3000
+MOST_SLOPES = 8
+PENALTIES = np.logspace(-3, 4, 22)
 
 
 def make_cases(table: Table, seed: int) -> dict[str, Case]:
@@ -107,99 +86,59 @@ def make_cases(table: Table, seed: int) -> dict[str, Case]:
 # ------------------------------------------------------------------------------------------ peers
 
 
-def _encoded(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    X = encode(case.table.X, case.train)
-    return X[case.rows], X[case.test]
-
-
-def _labels(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return case.table.y[case.rows], case.table.groups[case.rows], case.table.groups[case.test]
-
-
-def _outputs(case: Case, model: Any, X: Any) -> Prediction:
-    if case.is_regression:
-        return Prediction(np.asarray(model.predict(X)))
-    proba = np.zeros((len(case.test), case.n_classes))
-    proba[:, np.asarray(model.classes_, int)] = model.predict_proba(X)
-    return Prediction(proba)
-
-
-def pooled(case: Case) -> Prediction:
+def pooled(case: Case) -> np.ndarray:
     """Ridge or logistic regression on all rows."""
-    from sklearn.linear_model import LogisticRegression, RidgeCV
-
-    X, at = _encoded(case)
-    model = (
-        RidgeCV(np.logspace(-3, 4, 22)) if case.is_regression else LogisticRegression(max_iter=2000)
-    )
-    return _outputs(case, model.fit(X, _labels(case)[0]), at)
+    return linear(case, PENALTIES)
 
 
-def _trees(case: Case, **settings: Any) -> Any:
+def _trees(case: Case) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     trees = HistGradientBoostingRegressor if case.is_regression else HistGradientBoostingClassifier
-    return trees(random_state=0, early_stopping=True, **settings)
+    return trees(random_state=0, early_stopping=True)
 
 
-def boosted(case: Case) -> Prediction:
+def boosted(case: Case) -> np.ndarray:
     """Gradient-boosted trees, without the group."""
-    X, at = _encoded(case)
-    return _outputs(case, _trees(case).fit(X, _labels(case)[0]), at)
+    model = _trees(case).fit(case.X[case.rows], case.table.y[case.rows])
+    return outputs(case, model, case.X[case.test])
 
 
-def boosted_target(case: Case) -> Prediction:
+def boosted_target(case: Case) -> np.ndarray:
     """Gradient-boosted trees, with the group target-encoded."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import TargetEncoder
 
-    X, at = _encoded(case)
-    y, groups, at_groups = _labels(case)
-    encoder = TargetEncoder(
-        random_state=0, target_type="continuous" if case.is_regression else "auto"
-    )
+    target_type = "continuous" if case.is_regression else "auto"
+    encoder = TargetEncoder(random_state=0, target_type=target_type)
     columns = ColumnTransformer([("group", encoder, [0])], remainder="passthrough")
-    model = make_pipeline(columns, _trees(case)).fit(np.column_stack([groups, X]), y)
-    return _outputs(case, model, np.column_stack([at_groups, at]))
+    Z = np.column_stack([case.table.groups, case.X])
+    model = make_pipeline(columns, _trees(case)).fit(Z[case.rows], case.table.y[case.rows])
+    return outputs(case, model, Z[case.test])
 
 
-def lightgbm(case: Case) -> Prediction:
+def lightgbm(case: Case) -> np.ndarray:
     """LightGBM with the group as a category; its rounds are chosen on a seventh of the rows."""
-    import lightgbm as lgb
     from sklearn.model_selection import train_test_split
 
-    X, at = _encoded(case)
-    y, groups, at_groups = _labels(case)
-    Z, at = np.column_stack([groups, X]), np.column_stack([at_groups, at])
-    kind = lgb.LGBMRegressor if case.is_regression else lgb.LGBMClassifier
-    settings = {"n_jobs": 1, "verbose": -1, "random_state": 0}
-    first, rest = train_test_split(
-        np.arange(len(y)),
-        test_size=1 / 7,
-        random_state=0,
-        stratify=None if case.is_regression else y,
-    )
-    model = kind(n_estimators=MOST_ROUNDS, **settings).fit(
-        Z[first],
-        y[first],
-        eval_set=[(Z[rest], y[rest])],
-        categorical_feature=[0],
-        callbacks=[lgb.early_stopping(20, verbose=False)],
-    )
-    rounds = max(1, int(model.best_iteration_))
-    model = kind(n_estimators=rounds, **settings).fit(Z, y, categorical_feature=[0])
-    return _outputs(case, model, at)
+    labels = None if case.is_regression else case.table.y[case.rows]
+    first, last = train_test_split(case.rows, test_size=1 / 7, random_state=0, stratify=labels)
+    return lightgbm_chosen_on(case, first, last)
 
 
-def lego(case: Case) -> Prediction:
+def lego(case: Case) -> np.ndarray:
     """scikit-lego: a ridge or logistic regression per group, shrunken towards that of all rows."""
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.preprocessing import StandardScaler
     from sklego.meta import HierarchicalClassifier, HierarchicalRegressor
 
-    X, at = _encoded(case)
-    y, groups, at_groups = _labels(case)
+    X, at = case.X[case.rows], case.X[case.test]
+    y, groups, at_groups = (
+        case.table.y[case.rows],
+        case.table.groups[case.rows],
+        case.table.groups[case.test],
+    )
     scaler = StandardScaler().fit(X)
     frame, at_frame = pd.DataFrame(scaler.transform(X)), pd.DataFrame(scaler.transform(at))
     frame.columns = at_frame.columns = [f"x{k}" for k in range(X.shape[1])]
@@ -220,149 +159,43 @@ def lego(case: Case) -> Prediction:
                 return super().fit(rows, labels, weight)
 
         model = HierarchicalClassifier(Logistic(max_iter=500), "group", **settings)
-    return _outputs(case, model.fit(frame, y), at_frame)
+    return outputs(case, model.fit(frame, y), at_frame)
 
 
-def mixed_lm(case: Case) -> Prediction | None:
+def mixed_lm(case: Case) -> np.ndarray | None:
     """The random-intercept model of statsmodels; regressions only."""
-    import statsmodels.api as sm
-
-    if not case.is_regression:
-        return None
-    X, at = _encoded(case)
-    y, groups, at_groups = _labels(case)
-    keep = X.std(0) > 1e-9
-    design, scale = sm.add_constant(X[:, keep], has_constant="add"), y.std()
-    # Columns that are linear combinations of others have no estimate.
-    _, pivots = _independent(design)
-    try:
-        fitted = sm.MixedLM(y / scale, design[:, pivots], groups).fit(reml=True)
-        effects = {g: float(v.iloc[0]) for g, v in fitted.random_effects.items()}
-    except (np.linalg.LinAlgError, ValueError):  # A variance of 0 makes its matrices singular.
-        return None
-    fixed = sm.add_constant(at[:, keep], has_constant="add")[:, pivots] @ fitted.fe_params
-    return Prediction(scale * (fixed + np.array([effects.get(g, 0.0) for g in at_groups])))
+    return mixed_lm_with(case, np.ones((len(case.X), 1)))
 
 
-def _independent(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.linalg import qr
-
-    r, pivots = qr(X / np.linalg.norm(X, axis=0), mode="r", pivoting=True)
-    rank = int((abs(np.diag(r)) > 1e-8).sum())
-    return r, np.sort(pivots[:rank])
-
-
-def _gp_targets(case: Case, y: np.ndarray) -> list[np.ndarray]:
-    """Targets of the models: one, or one for each of several classes."""
-    if case.is_regression:
-        return [y]
-    if case.n_classes == 2:
-        return [y.astype(float)]
-    return [(y == c).astype(float) for c in range(case.n_classes)]
-
-
-def _gp_joined(case: Case, found: list[np.ndarray]) -> Prediction:
-    if case.is_regression:
-        return Prediction(found[0])
-    if len(found) == 1:
-        return Prediction(np.column_stack([1 - found[0], found[0]]))
-    p = np.column_stack(found)
-    return Prediction(p / p.sum(1, keepdims=True))
-
-
-def _gp_model(case: Case, with_slopes: bool) -> Prediction:
-    X, at = _encoded(case)
-    y, groups, at_groups = _labels(case)
-    keep = X.std(0) > 1e-9
-    X, at = X[:, keep], at[:, keep]
-    X, at = np.column_stack([np.ones(len(X)), X]), np.column_stack([np.ones(len(at)), at])
-    _, pivots = _independent(X)
-    X, at = X[:, pivots], at[:, pivots]
-    slopes: dict[str, Any] = {}
-    within = pd.DataFrame(X).groupby(groups).transform(lambda v: v - v.mean()).var().to_numpy()
-    chosen = np.argsort(-within / np.maximum(X.var(0), 1e-12))[:8]
-    chosen = chosen[within[chosen] > 1e-6]
-    if with_slopes and len(chosen):
-        slopes = {
-            "group_rand_coef_data": X[:, chosen],
-            "ind_effect_group_rand_coef": [1] * len(chosen),
-        }
-        at_slopes = {"group_rand_coef_data_pred": at[:, chosen]}
-    else:
-        at_slopes = {}
-    found, scale = [], y.std() if case.is_regression else 1.0
-    for target in _gp_targets(case, y):
-        model = _gp_intercept(case, groups, **slopes)
-        model.fit(y=target / scale, X=X)
-        of = model.predict(group_data_pred=at_groups, X_pred=at, predict_response=True, **at_slopes)
-        found.append(scale * of["mu"])
-    return _gp_joined(case, found)
-
-
-def gp_intercepts(case: Case) -> Prediction:
+def gp_intercepts(case: Case) -> np.ndarray:
     """GPBoost's mixed model with random intercepts."""
-    return _gp_model(case, with_slopes=False)
+    return gp_linear(case)
 
 
-def gp_slopes(case: Case) -> Prediction:
-    """GPBoost's mixed model with random intercepts and slopes."""
-    return _gp_model(case, with_slopes=True)
+def gp_slopes(case: Case) -> np.ndarray:
+    """GPBoost's mixed model with random intercepts and slopes, of columns that vary in groups."""
+    X, groups = case.X[case.rows], case.table.groups[case.rows]
+    within = pd.DataFrame(X).groupby(groups).transform(lambda v: v - v.mean()).var().to_numpy()
+    chosen = np.argsort(-within / np.maximum(X.var(0), 1e-12))[:MOST_SLOPES]
+    chosen = chosen[within[chosen] > 1e-6]
+    return gp_linear(case, case.X[:, chosen] if len(chosen) else None)
 
 
-def gp_boosted(case: Case) -> Prediction:
-    """GPBoost's trees with random intercepts; its rounds are chosen over groups."""
-    import gpboost as gpb
-
-    X, at = _encoded(case)
-    y, groups, at_groups = _labels(case)
-    scale, found = (y.std() if case.is_regression else 1.0), []
-    settings = {"learning_rate": 0.1, "verbose": -1, "num_threads": 1}
-    settings["objective"] = "regression" if case.is_regression else "binary"
-    n = len(case.train)
-    for k, target in enumerate(_gp_targets(case, y / scale)):
-        rounds = _gp_rounds(case, k, settings, X[:n], target[:n], groups[:n])
-        effects = _gp_intercept(case, groups)
-        trees = gpb.train(
-            settings, gpb.Dataset(X, target), gp_model=effects, num_boost_round=rounds
-        )
-        of = trees.predict(data=at, group_data_pred=at_groups, pred_latent=False)
-        found.append(scale * np.asarray(of["response_mean"]))
-    return _gp_joined(case, found)
+_ROUNDS: dict[tuple[str, bytes], dict[int, int]] = {}
 
 
-def _gp_intercept(case: Case, groups: np.ndarray, **slopes: Any) -> Any:
-    import gpboost as gpb
-
-    likelihood = "gaussian" if case.is_regression else "bernoulli_logit"
-    return gpb.GPModel(group_data=groups, likelihood=likelihood, num_parallel_threads=1, **slopes)
-
-
-_ROUNDS: dict[tuple[str, bytes, int], int] = {}
-
-
-def _gp_rounds(
-    case: Case, k: int, settings: dict, X: np.ndarray, y: np.ndarray, groups: np.ndarray
-) -> int:
-    """Return the number of rounds, chosen once for all numbers of known rows."""
-    import gpboost as gpb
+def gp_boosted(case: Case) -> np.ndarray:
+    """GPBoost's trees with random intercepts; rounds are chosen once, over groups to learn from."""
     from sklearn.model_selection import GroupKFold
 
-    key = case.table.name, case.train.tobytes(), k
-    if key not in _ROUNDS:
-        tried = gpb.cv(
-            settings | {"metric": "l2" if case.is_regression else "binary_logloss"},
-            gpb.Dataset(X, y),
-            gp_model=_gp_intercept(case, groups),
-            num_boost_round=MOST_ROUNDS,
-            early_stopping_rounds=10,
-            folds=list(GroupKFold(4).split(X, y, groups)),
-            verbose_eval=False,
-        )
-        _ROUNDS[key] = len(next(v for n, v in tried.items() if n.endswith("-mean")))
-    return _ROUNDS[key]
+    def folds(rows: np.ndarray) -> list:
+        return list(GroupKFold(4).split(rows, groups=case.table.groups[rows]))
+
+    chosen = _ROUNDS.setdefault((case.table.name, case.train.tobytes()), {})
+    return gp_trees(case, np.arange(len(case.train)), folds, chosen)
 
 
-PEERS = {
+PEERS: dict[str, Peer] = {
     f.__name__: f
     for f in (
         pooled,
@@ -376,82 +209,18 @@ PEERS = {
         gp_boosted,
     )
 }
-
-
-# ------------------------------------------------------------------------------------ the package
-
-
-def grouped(cases: dict[str, Case], **settings: Any) -> dict[str, tuple[Prediction, float]]:
-    """GroupedRegressor or GroupedClassifier, with seconds."""
-    import copy
-
-    from skmeta import GroupedClassifier, GroupedRegressor
-
-    found, fitted = {}, {}
-    for regime, case in cases.items():
-        began = time.process_time()
-        X = case.table.X.assign(group=[f"g{g}" for g in case.table.groups])
-        key = regime.split()[0]
-        if key not in fitted:
-            kind = GroupedRegressor if case.is_regression else GroupedClassifier
-            fitted[key] = kind("group", **settings).fit(
-                X.iloc[case.train], case.table.y[case.train]
-            )
-        model = fitted[key]
-        if len(case.few):
-            model = copy.deepcopy(model).partial_fit(X.iloc[case.few], case.table.y[case.few])
-        at = X.iloc[case.test]
-        prediction = _outputs(case, model, at)
-        if case.is_regression:
-            prediction = prediction._replace(interval=model.predict_quantiles(at, (0.05, 0.95)))
-        found[regime] = prediction, time.process_time() - began
-    return found
-
-
-METHODS = (*PEERS, "grouped")
-
-
-def predict(method: str, cases: dict[str, Case]) -> dict[str, tuple[Prediction, float]]:
-    if method == "grouped":
-        return grouped(cases)
-    found = {}
-    for regime, case in cases.items():
-        began = time.process_time()
-        prediction = PEERS[method](case)
-        if prediction is not None:
-            found[regime] = prediction, time.process_time() - began
-    return found
+METHODS = [*PEERS, "grouped"]
 
 
 # ---------------------------------------------------------------------------------------- results
 
 
-def error(case: Case, prediction: Prediction) -> float:
-    y = case.table.y[case.test]
-    if case.is_regression:
-        return float(np.mean((prediction.y - y) ** 2) / case.table.y.var())
-    p = np.clip(prediction.y, LEAST_PROBABILITY, None)
-    p = p / p.sum(1, keepdims=True)
-    return float(-np.log(p[np.arange(len(y)), y]).mean())
-
-
 def run(cell: tuple[str, int, str]) -> dict[str, Any] | None:
     name, seed, method = cell
-    table = load(name)
-    cases = make_cases(table, seed)
-    found = predict(method, cases)
-    if not found:
-        return None
-    line: dict[str, Any] = {"cell": cell, "task": table.task, "error": {}, "seconds": {}}
-    covered = {}
-    for regime, (prediction, seconds) in found.items():
-        line["error"][regime] = round(error(cases[regime], prediction), 5)
-        line["seconds"][regime] = round(seconds, 2)
-        if prediction.interval is not None:
-            low, high = prediction.interval.T
-            y = table.y[cases[regime].test]
-            covered[regime] = round(float(np.mean((y >= low) & (y <= high))), 4)
-    return line | ({"covered": covered} if covered else {})
+    cases = make_cases(load(name), seed)
+    own = method == "grouped"
+    found = predict_grouped(cases) if own else predict_peer(PEERS[method], cases)
+    return line_of(cell, cases, found)
 
 
 def read(path: Path = RESULTS, splits: int = 1) -> pd.DataFrame:
@@ -500,13 +269,8 @@ def summarise(found: pd.DataFrame, methods: list[str] | None = None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--sets", nargs="+")
+    add_options(parser, METHODS, RESULTS)
     parser.add_argument("--development", action="store_true", help="tables to choose settings on")
-    parser.add_argument("--splits", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=600)
-    parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if arguments.summary:
         summarise(read(arguments.results, arguments.splits))
@@ -514,9 +278,7 @@ def main() -> None:
     names = arguments.sets or table_names()
     if arguments.development:
         names = [name for name in names if is_development(name)]
-    splits = range(arguments.splits)
-    cells = [(name, seed, m) for seed in splits for name in names for m in arguments.methods]
-    run_cells(cells, run, arguments.results, arguments.minutes)
+    run_all(arguments, names, run)
 
 
 if __name__ == "__main__":

