@@ -12,14 +12,8 @@ from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.few_shot._adapted_task import AdaptedTask
 from skmeta.few_shot._distribution import LEVELS
 
-SETTINGS = {
-    "max_iter": 50,
-    "learning_rate": 0.2,
-    "max_leaf_nodes": 15,
-    "min_samples_leaf": 10,
-    "early_stopping": False,
-    "random_state": 0,
-}
+SETTINGS = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
+CLASS_SETTINGS = SETTINGS | {"max_iter": 50, "learning_rate": 0.2, "max_leaf_nodes": 15}
 
 
 def make_table(n, seed=0):
@@ -68,7 +62,7 @@ def test_trees_find_what_the_prior_does_not(classifier, regressor):
 def test_probabilities_are_a_geometric_mixture(classifier):
     X, y = make_classes(400)
     new = make_table(50, seed=1)[0]
-    trees = HistGradientBoostingClassifier(**SETTINGS).fit(X, y).predict_proba(new)
+    trees = HistGradientBoostingClassifier(**CLASS_SETTINGS).fit(X, y).predict_proba(new)
     ridge, forest = (classifier._mixture.members[m].predict(new) for m in ("ridge", "forest"))
     own, shares = alone(classifier).predict_proba(new), classifier.shares_
     expected = own ** shares["prior"] * ridge ** shares["ridge"] * trees ** shares["boosting"]
