@@ -19,12 +19,7 @@ from scipy.sparse import issparse
 
 from skmeta._files import atomic_writer, dump_json, parse_json, skmeta_version
 from skmeta._optional import import_optional
-from skmeta._sklearn_compat import (
-    find_wrong_tree,
-    metric_functions,
-    restore_loss,
-    without_losses,
-)
+from skmeta._sklearn_compat import find_wrong_tree, metric_functions, restore_loss, without_losses
 from skmeta.exceptions import ModelFileError, SkmetaError
 
 skops_io = import_optional("skops.io", "skops")

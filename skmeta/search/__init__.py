@@ -4,11 +4,7 @@ from skmeta.search._learned_defaults import learned_defaults
 from skmeta.search._refit import best_within
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import SearchHistory
-from skmeta.search.prior import (
-    SearchPrior,
-    describe_prior,
-    shipped_priors,
-)
+from skmeta.search.prior import SearchPrior, describe_prior, shipped_priors
 from skmeta.search.space import default_search_space
 
 __all__ = [

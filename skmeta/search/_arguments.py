@@ -14,11 +14,7 @@ from skmeta._sklearn_compat import resolve_scorers
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics
-from skmeta.search.early_stopping import (
-    check_early_stopping,
-    limit_rounds,
-    without_default_rounds,
-)
+from skmeta.search.early_stopping import check_early_stopping, limit_rounds, without_default_rounds
 from skmeta.search.space import (
     Candidate,
     SearchSpace,

@@ -10,12 +10,7 @@ import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
-from skmeta._sklearn_compat import (
-    ScorerParts,
-    is_passthrough_scorer,
-    scorer_parts,
-    scorers_by_name,
-)
+from skmeta._sklearn_compat import ScorerParts, is_passthrough_scorer, scorer_parts, scorers_by_name
 from skmeta.search._refit import BestWithin
 from skmeta.search.history import mask_password
 from skmeta.search.record import CandidateRecord

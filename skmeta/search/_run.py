@@ -34,21 +34,11 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchStoppedWarning
-from skmeta.search._arguments import (
-    Arguments,
-    resolve_arguments,
-    with_one_estimator,
-)
+from skmeta.search._arguments import Arguments, resolve_arguments, with_one_estimator
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
 from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
-from skmeta.search._propose import (
-    AS_GIVEN,
-    GridProposer,
-    ModelProposer,
-    Observations,
-    Proposer,
-)
+from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
 from skmeta.search._report import Progress
 from skmeta.search._trials import (
     Budget,

@@ -22,12 +22,7 @@ from skmeta.exceptions import (
     PriorError,
     SearchSpaceError,
 )
-from skmeta.search import (
-    MetaLearnedSearchCV,
-    SearchHistory,
-    SearchPrior,
-    best_within,
-)
+from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior, best_within
 from skmeta.search.prior import AlgorithmSelectionPrior
 from skmeta.search.record import PastSearch
 

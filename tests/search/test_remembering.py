@@ -12,24 +12,13 @@ from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import (
-    GridSearchCV,
-    KFold,
-    cross_val_score,
-)
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from skmeta.exceptions import (
-    HistoryWarning,
-    SearchStoppedWarning,
-)
-from skmeta.search import (
-    MetaLearnedSearchCV,
-    SearchHistory,
-    SearchPrior,
-)
+from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
+from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
 from skmeta.search.record import PastSearch
 
 

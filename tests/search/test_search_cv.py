@@ -17,19 +17,12 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    ShuffleSplit,
-)
+from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from skmeta.search import (
-    MetaLearnedSearchCV,
-    SearchHistory,
-)
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 
 @pytest.mark.parametrize(

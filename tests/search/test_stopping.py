@@ -11,12 +11,8 @@ from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 
 import skmeta.search._trials
-from skmeta.exceptions import (
-    SearchStoppedWarning,
-)
-from skmeta.search import (
-    MetaLearnedSearchCV,
-)
+from skmeta.exceptions import SearchStoppedWarning
+from skmeta.search import MetaLearnedSearchCV
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])

@@ -8,11 +8,7 @@ from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
-from skmeta.search import (
-    MetaLearnedSearchCV,
-    SearchHistory,
-    SearchPrior,
-)
+from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
 from skmeta.search.record import CandidateRecord, SearchRecord
 
 # `test_codec_properties` has other kinds of damage.

@@ -9,10 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from skmeta.search import (
-    MetaLearnedSearchCV,
-    SearchPrior,
-)
+from skmeta.search import MetaLearnedSearchCV, SearchPrior
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior
 from skmeta.search.record import PastSearch
 from skmeta.search.surrogate._strategy import SearchStrategy
