@@ -83,6 +83,13 @@ lease = sa.Table(
     sa.UniqueConstraint("search_id", "key"),
 )
 
+# Statements that are executed for each candidate. Building them took longer than executing them.
+_SEARCH_ID = sa.select(search.c.id).where(search.c.fingerprint == sa.bindparam("fingerprint"))
+_CANDIDATES = sa.select(candidate).where(candidate.c.search_id == sa.bindparam("search_id"))
+_CANDIDATES = _CANDIDATES.order_by(candidate.c.id)
+_CANDIDATES_OF_KEYS = _CANDIDATES.where(candidate.c.key.in_(sa.bindparam("keys", expanding=True)))
+_INSERT_CANDIDATES = sa.insert(candidate)
+
 # An arbitrary number: the key of PostgreSQL's advisory lock while tables are created.
 _CREATION_LOCK = 7_305_810_964
 
@@ -152,9 +159,7 @@ def prepare(connection: sa.Connection, place: str) -> None:
 
 def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
     """Return the id of a search, or None."""
-    search_id: int | None = connection.execute(
-        sa.select(search.c.id).where(search.c.fingerprint == fingerprint)
-    ).scalar()
+    search_id: int | None = connection.execute(_SEARCH_ID, {"fingerprint": fingerprint}).scalar()
     return search_id
 
 
@@ -193,7 +198,7 @@ def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[
             connection.execute(sa.delete(candidate).where(candidate.c.id == row["id"]))
     if wanted:
         new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
-        connection.execute(sa.insert(candidate), new)
+        connection.execute(_INSERT_CANDIDATES, new)
     return n_different
 
 
@@ -246,10 +251,8 @@ def read_candidates(
 
     With `keys`, only these.
     """
-    query = sa.select(candidate).where(candidate.c.search_id == search_id)
-    if keys is not None:
-        query = query.where(candidate.c.key.in_(list(keys)))
-    return _read(connection, query.order_by(candidate.c.id))
+    query = _CANDIDATES if keys is None else _CANDIDATES_OF_KEYS
+    return _read(connection, query, {"search_id": search_id, "keys": list(keys or ())})
 
 
 def read_searches(
@@ -337,7 +340,9 @@ def describe(connection: sa.Connection) -> list[tuple[str, int, int, int]]:
     return [(str(name), int(a), int(b), int(c)) for name, a, b, c in rows]
 
 
-def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
-    result = connection.execute(query)
+def _read(
+    connection: sa.Connection, query: sa.Select[Any], values: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    result = connection.execute(query, values)
     names = tuple(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result]
