@@ -30,19 +30,6 @@ def drawn_images(display):
     return actual
 
 
-def test_records_classes_and_accuracy_before_drawing():
-    display = EpisodeDisplay(
-        support_images=images(2, 4, 4),
-        support_labels=Y_SUPPORT,
-        query_images=images(4, 4, 4),
-        query_labels=Y_QUERY,
-        predictions=Y_PRED,
-    )
-    assert display.classes.tolist() == ["cat", "dog"]
-    assert display.accuracy == 0.75
-    assert not hasattr(display, "ax_")
-
-
 def test_each_class_is_a_row_and_support_comes_first():
     display = draw()
     drawn = drawn_images(display)
@@ -121,12 +108,6 @@ def test_draws_on_the_axes_given():
     display = draw(ax=ax)
     assert display.ax_ is ax
     assert display.figure_ is figure
-
-
-def test_many_classes_have_many_colours():
-    y = np.arange(12)
-    display = EpisodeDisplay.from_predictions(images(12, 4), y, images(12, 4), y, y)
-    assert len({t.get_color() for t in display.ax_.get_yticklabels()}) == 12
 
 
 @pytest.mark.parametrize(

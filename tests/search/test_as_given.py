@@ -1,21 +1,18 @@
 """The estimator as it is given is one of the candidates."""
 
-from inspect import signature
-
 import numpy as np
 import pytest
 from scipy.stats import loguniform, randint
 from sklearn.datasets import load_iris
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skmeta.search import MetaLearnedSearchCV, _arguments
+from skmeta.search import MetaLearnedSearchCV
 from skmeta.search.space import SearchSpace
 
 X, y = load_iris(return_X_y=True)
@@ -110,65 +107,6 @@ def test_the_sub_space_that_fits_best_is_taken():
         "kernel": "poly",
     }
     assert SearchSpace({"alpha": C}).as_given(SVC(), even_outside=True) is None
-
-
-class OnlyWhatWasSet:
-    """A classifier whose ``get_params`` lists only what was set, as that of CatBoost."""
-
-    def __init__(self, max_depth=None, min_samples_leaf=1, random_state=None):
-        self._set = {}
-        self.set_params(
-            max_depth=max_depth, min_samples_leaf=min_samples_leaf, random_state=random_state
-        )
-
-    def get_params(self, deep=True):
-        return dict(self._set)
-
-    def set_params(self, **params):
-        own = signature(type(self)).parameters
-        self._set |= {n: v for n, v in params.items() if v is not own[n].default}
-        return self
-
-    def fit(self, X, y):
-        self._tree = DecisionTreeClassifier(**self._set).fit(X, y)
-        self.classes_ = self._tree.classes_
-        return self
-
-    def predict(self, X):
-        return self._tree.predict(X)
-
-    def __sklearn_tags__(self):
-        return DecisionTreeClassifier().__sklearn_tags__()
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "_tree")
-
-    def score(self, X, y):
-        return self._tree.score(X, y)
-
-
-@pytest.mark.parametrize("history", [None, "history.db"])
-def test_parameters_that_get_params_does_not_list(monkeypatch, tmp_path, history):
-    space = {"max_depth": randint(1, 6), "min_samples_leaf": randint(1, 9)}
-    monkeypatch.setattr(_arguments, "default_search_space", lambda estimator, **scale: space)
-    settings = {"history": tmp_path / history} if history else {}
-    found = search(OnlyWhatWasSet(random_state=0), n_iter=8, **settings)
-    params, sources = found.cv_results_["params"], list(found.cv_results_["source"])
-    assert params[1] == {}
-    assert sources[1] == "as given"
-    assert all(set(one) == set(space) for one in params[:1] + params[2:])
-    alone = cross_val_score(DecisionTreeClassifier(random_state=0), X, y, cv=3).mean()
-    assert found.cv_results_["mean_test_score"][1] == pytest.approx(alone)
-    if history:
-        again = search(OnlyWhatWasSet(random_state=0), n_iter=8, **settings)
-        assert again.n_resumed_ == 8
-        assert again.cv_results_["params"] == params
-
-    # In a space of the user's, a value that no one knows is outside.
-    narrow = search(OnlyWhatWasSet(random_state=0), space, n_iter=4)
-    assert "as given" not in narrow.cv_results_["source"]
-    partly = SearchSpace(space).as_given(OnlyWhatWasSet(max_depth=3), even_outside=True)
-    assert partly == {"max_depth": 3}
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,6 @@ def test_a_default_space_and_what_is_kept_are_named(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
-def test_nothing_is_printed_by_default(capsys):
-    search(n_iter=2).fit(X, y)
-    assert capsys.readouterr() == ("", "")
-
-
 def test_lines_go_to_the_log(caplog):
     with caplog.at_level(logging.INFO, logger="skmeta"):
         found = search().fit(X, y)

@@ -1,7 +1,5 @@
 """A search that goes on from its record is the search that it would have been."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from searching import QUALITY, SPACE, assert_same, raising, scores_of
@@ -99,14 +97,6 @@ def test_a_read_only_history_is_gone_on_from(iris, counted, tmp_path, path):
     assert found.n_resumed_ == 4
 
 
-def test_predictions_are_on_record(iris, path):
-    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=8, cv=3, history=path, random_state=0)
-    results = search.fit(*iris).cv_results_
-    evaluations = SearchHistory(path).candidates(1)
-    for name in ("predicted_mean_score", "predicted_std_score"):
-        np.testing.assert_array_equal([getattr(e, name) for e in evaluations], results[name])
-
-
 def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     interrupt(counted, iris, path, 12, batch_size=1)
     on_record = [evaluation.key for evaluation in SearchHistory(path).candidates(1)]
@@ -121,30 +111,6 @@ def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     assert list(evaluations)[:6] == on_record
     qualities = {e.configuration["Counted.quality"] for e in evaluations.values()}
     assert qualities == {params["quality"] for params in search.cv_results_["params"]}
-
-
-def test_a_record_of_version_0_1_has_no_seed(iris, counted, path, monkeypatch):
-    begin, record = SearchHistory.begin, SearchHistory.record
-    costs = iter([True, False, False])  # whether the candidate has them, as of this version
-    monkeypatch.setattr(
-        SearchHistory,
-        "record",
-        lambda self, search, one: record(
-            self, search, one if next(costs) else replace(one, costs=())
-        ),
-    )
-    monkeypatch.setattr(
-        SearchHistory,
-        "begin",
-        lambda self, record: begin(self, replace(record, seed=None, learned_until=None)),
-    )
-    interrupt(counted, iris, path, 7)
-    monkeypatch.undo()
-    # Its candidates come first, without a warning; then those of this search's own seed.
-    search = make(counted(), path, random_state=8).fit(*iris)
-    assert search.n_resumed_ == 3
-    assert len(search.cv_results_["params"]) == N_ITER
-    assert len({params["quality"] for params in search.cv_results_["params"]}) == N_ITER
 
 
 def test_the_name_of_the_data_set_is_kept(iris, path):

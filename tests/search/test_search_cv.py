@@ -1,6 +1,5 @@
 """MetaLearnedSearchCV as a search of scikit-learn: results, metrics, failures."""
 
-import pickle
 import warnings
 
 import joblib
@@ -146,15 +145,6 @@ def test_sparse_and_pairwise_input_and_groups(iris, path):
     assert weighted.n_resumed_ == 0
 
 
-def test_clone_pickle_and_repr(iris, path):
-    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=4, history=SearchHistory(path))
-    copy = clone(search).fit(*iris)
-    again = pickle.loads(pickle.dumps(copy))
-    np.testing.assert_array_equal(again.predict(iris[0]), copy.predict(iris[0]))
-    assert repr(search).startswith("MetaLearnedSearchCV(estimator=SVC()")
-    assert clone(again).set_params(estimator__C=3).estimator.C == 3
-
-
 def test_a_later_fit_keeps_nothing_of_an_earlier_one(iris):
     X, y = iris
     frame = pd.DataFrame(X, columns=list("abcd"))
@@ -257,9 +247,3 @@ def test_failed_candidates_are_recorded_and_avoided(iris, counted, path, error_s
         warnings.simplefilter("ignore")
         again = clone(search).fit(*iris)
     assert_same(scores_of(search), scores_of(again))
-
-
-def test_a_search_whose_fits_all_fail_raises(iris, counted):
-    search = MetaLearnedSearchCV(Picky(), {"quality": loguniform(0.6, 1)}, n_iter=3)
-    with pytest.raises(ValueError, match=r"All the 15 fits failed[\s\S]*too large"):
-        search.fit(*iris)

@@ -1,7 +1,5 @@
 """A shared search, with workers that come one after the other in one process."""
 
-import pickle
-
 import numpy as np
 import pytest
 from scipy.stats import loguniform
@@ -126,29 +124,9 @@ def test_a_flat_search_is_flat_for_all(iris, counted, path):
     assert second.cv_results_["params"] == first.cv_results_["params"]
 
 
-def test_removing_the_data_set_removes_the_leases(iris, counted, path):
-    make(counted(), path, dataset="iris").fit(*iris)
-    assert SearchHistory(path).remove("iris") == 1
-    again = make(counted(), path, dataset="iris").fit(*iris)
-    assert again.n_resumed_ == 0
-
-
 def test_a_history_in_memory_is_refused():
     with pytest.raises(HistoryError, match=r"this one is in memory\. Give the path of a file"):
         SearchHistory(shared=True)
-
-
-@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
-def test_a_lease_lasts_some_time(path, timeout):
-    with pytest.raises(ValueError, match="lease_timeout must be a positive number of seconds"):
-        SearchHistory(path, shared=True, lease_timeout=timeout)
-
-
-def test_copies_are_shared_too(path):
-    history = SearchHistory(path, shared=True, lease_timeout=5)
-    copied = pickle.loads(pickle.dumps(history))
-    assert (copied.shared, copied.lease_timeout) == (True, 5.0)
-    assert repr(copied) == repr(history) == f"SearchHistory({str(path)!r}, shared=True)"
 
 
 def test_folds_must_be_the_same_in_all_processes(iris, path):

@@ -1,14 +1,13 @@
 """What goes into a history comes out of it, and queries find it."""
 
 import math
-import pickle
 
 import numpy as np
 import pytest
 from builders import make_evaluation, make_record, record_all
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.exceptions import HistoryFormatError
 from skmeta.search import SearchHistory
 
 NAN, INF = math.nan, math.inf
@@ -138,21 +137,6 @@ def test_a_finished_search_knows_when(history):
     [second] = history
     assert first.finished >= first.started
     assert second.finished == first.finished
-
-
-def test_an_unknown_id_is_an_error(history):
-    with pytest.raises(HistoryError, match="no search with id 7"):
-        history.record(7, make_evaluation())
-    with pytest.raises(HistoryError, match="no search with id 7"):
-        history.finish(7)
-
-
-def test_a_copy_goes_on_with_the_search(history):
-    search_id = history.begin(make_record())
-    other = pickle.loads(pickle.dumps(history))
-    other.record(search_id, make_evaluation("a"))
-    other.finish(search_id)
-    assert [e.key for e in history.candidates(search_id)] == ["a"]
 
 
 # Past searches, as the prior sees them.

@@ -77,10 +77,3 @@ def test_repr_says_where_and_hides_the_password(tmp_path):
     assert repr(reading) == f"SearchHistory({str(path)!r}, read_only=True)"
     shown = mask_password("postgresql://me:secret@host/db")
     assert shown == "postgresql://me:***@host/db"
-
-
-def test_an_empty_history_is_true():
-    assert SearchHistory()
-    assert len(SearchHistory()) == 0
-    assert list(SearchHistory()) == SearchHistory().searches() == []
-    assert SearchHistory().describe().splitlines() == ["estimator  data sets  searches  candidates"]

@@ -121,16 +121,6 @@ def test_to_frame_leaves_out_what_tells_nothing():
     assert parameters == ["SVC.C", "SVC.gamma", "SVC.shrinking", "SVC.tol"]
 
 
-def test_to_frame_signs_the_score():
-    history = SearchHistory().add(
-        SVC(), [{"C": 1.0}], [[2.0, 4.0]], dataset="d", scoring="loss", greater_is_better=False
-    )
-    [row] = history.to_frame().to_dict("records")
-    assert row["score"] == -3.0
-    assert row["mean_test_loss"] == 3.0
-    assert row["score_std"] == 1.0
-
-
 def test_an_empty_history_is_an_empty_frame():
     frame = SearchHistory().to_frame()
     assert len(frame) == 0

@@ -54,13 +54,6 @@ def test_what_is_left_out_takes_no_place(history):
     assert names(actual) == [4, 5] or names(actual) == [1, 4]
 
 
-def test_later_searches_take_no_place(history):
-    position = history.position()
-    for k in range(3):
-        history.add(SVC(), [{"C": 1.0}], [0.1], dataset=f"set {N + k}")
-    assert names(history.searches(limit=2, until=position)) == [N - 2, N - 1]
-
-
 def test_a_search_with_a_long_history_learns_from_a_part_of_it(monkeypatch):
     from skmeta.search import _open_record
 

@@ -135,12 +135,6 @@ def test_low_scores_are_marked_at_the_edge_and_counted():
     assert top > 1.0
 
 
-def test_parts_can_be_left_out():
-    display = display_of(FEW).plot(show_points=False, show_expected=False, color="tab:red")
-    assert labels_of(display) == ["best so far"]
-    assert line_of(display, "best so far").get_color() == "tab:red"
-
-
 def test_searches_are_compared_on_the_same_axes():
     first = display_of([0.5, 0.9], name="one").plot()
     second = display_of([0.1, 0.2], name="two").plot(ax=first.ax_)
@@ -171,16 +165,6 @@ def test_hard_cases_are_drawn(kind, scores):
     assert display.n_failed == np.sum(~np.isfinite(scores))
     assert (display.best_index is None) == (display.n_failed == len(scores))
     assert np.isnan(display.incumbent).all() == (display.n_failed == len(scores))
-
-
-def test_a_thousand_candidates_are_all_drawn():
-    rng = np.random.default_rng(0)
-    params = [{"C": 10.0**v, "k": "ab"[int(v > 0)]} for v in rng.normal(size=1000)]
-    display = SearchDisplay(scores=rng.random(1000), params=params)
-    for kind in ("incumbent", "slice"):
-        display.plot(kind).figure_.canvas.draw()
-    points = np.concatenate([marks.get_offsets() for marks in display.ax_[0].collections])
-    assert len(points) == 1000
 
 
 def test_a_halving_search_shows_what_can_be_compared():

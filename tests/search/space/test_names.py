@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -17,7 +16,6 @@ from skmeta.search.space import (
     canonical_names,
     predictor_name,
     signature,
-    stable_repr,
 )
 from skmeta.search.space._parts import describe_estimator
 
@@ -95,8 +93,3 @@ def test_predictor_and_signature():
 )
 def test_keys_are_equal_for_equal_candidates(one, other, equal):
     assert (candidate_key(one) == candidate_key(other)) is equal
-
-
-def test_stable_repr_of_a_distribution_has_its_arguments():
-    assert stable_repr(loguniform(1, 10)) == stable_repr(loguniform(1, 10))
-    assert stable_repr(loguniform(1, 10)) != stable_repr(loguniform(1, 100))

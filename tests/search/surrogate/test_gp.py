@@ -93,12 +93,6 @@ def test_tasks_share_a_kernel(data):
     np.testing.assert_allclose(fit_kernel([D[:, :6, :6], D], [y[:6], y]), reversed_, atol=1e-6)
 
 
-def test_the_same_point_many_times_is_no_obstacle():
-    K = np.ones((5, 5))
-    L = cholesky(K)
-    np.testing.assert_allclose(L @ L.T, K, atol=1e-5)
-
-
 def test_no_jitter_makes_scores_that_are_not_finite_a_covariance():
     with pytest.raises(np.linalg.LinAlgError, match="Check that scores are finite"):
         cholesky(np.array([[1.0, np.nan], [np.nan, 1.0]]))

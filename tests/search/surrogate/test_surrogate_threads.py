@@ -32,20 +32,6 @@ def test_one_thread_inside_and_as_many_as_before_outside():
     assert n_threads() == before
 
 
-def test_an_inner_call_does_not_end_the_limit_of_the_outer_one():
-    before = n_threads()
-    _, (_, inner) = inside(lambda: (inside(), n_threads()))
-    assert inner == {1}
-    assert n_threads() == before
-
-
-def test_the_limit_ends_if_the_function_raises():
-    before = n_threads()
-    with pytest.raises(ZeroDivisionError, match="division"):
-        inside(lambda: 1 / 0)
-    assert n_threads() == before
-
-
 def test_a_call_in_another_thread_neither_waits_nor_changes_the_limit():
     before, actual = n_threads(), []
 
