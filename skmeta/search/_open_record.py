@@ -18,7 +18,7 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
-from skmeta.search._trials import Trial, resolve_racing
+from skmeta.search._trials import FoldRace, Trial
 from skmeta.search.history import Leases, SearchHistory, retry
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import (
@@ -194,7 +194,7 @@ def _describe_data(
     names = canonical_names(estimator)
     early = [] if search.early_stopping is None else [stable_repr(search.early_stopping)]
     given = {name: value for name, value in data.given.items() if name != "groups"}
-    least = resolve_racing(search.racing)
+    least = FoldRace(search.racing).min_probability
     parts = (
         digested.digest,
         stable_repr(estimator),

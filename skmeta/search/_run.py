@@ -47,7 +47,6 @@ from skmeta.search._trials import (
     Output,
     SearchClock,
     Trial,
-    resolve_racing,
 )
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.samples import (
@@ -81,8 +80,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
         with open_record(single, arguments, data, folds) as record:
-            race = FoldRace(resolve_racing(search.racing))
-            stage = Stage(search, arguments, data, folds, clock, race)
+            stage = Stage(search, arguments, data, folds, clock, FoldRace(search.racing))
             sampled: list[Trial] = []
             carried = record.prior
             if n_sample:
@@ -160,7 +158,7 @@ def _try_sample(
             search=search,
             arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note]),
             folds=Folds(stage.folds.splitter, splits),
-            race=FoldRace(stage.race.min_probability),
+            race=FoldRace(search.racing),
         ),
         record.on_sample(n_rows),
         Budget(seconds, stage.clock),

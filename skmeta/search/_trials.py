@@ -41,8 +41,13 @@ class FoldRace:
 
     Parameters
     ----------
-    min_probability : float or None, default=0.3
-        A candidate is stopped if its probability is smaller. None stops none.
+    racing : bool or float, default=True
+        The parameter of a search: the smallest probability to win with which a candidate goes on.
+        True is 0.3. False stops none.
+
+    Attributes
+    ----------
+    min_probability : float or None
 
     References
     ----------
@@ -53,8 +58,10 @@ class FoldRace:
     cross-validation", AutoML 2024.
     """
 
-    def __init__(self, min_probability: float | None = _MIN_PROBABILITY) -> None:
-        self.min_probability = min_probability
+    def __init__(self, racing: bool | float = True) -> None:
+        is_switch = isinstance(racing, bool | np.bool_)
+        default = _MIN_PROBABILITY if racing else None
+        self.min_probability = default if is_switch else float(racing)
         self._best: NDArray[np.float64] | None = None
         # Sum of squares and degrees of freedom of the differences between candidates.
         self._squares = 0.0
@@ -283,21 +290,3 @@ class Budget:
             begun = self._clock.begun if first_fit is None else first_fit
             if time.monotonic() + reserve > begun + self._seconds:
                 raise BudgetSpent
-
-
-def resolve_racing(racing: bool | float) -> float | None:
-    """Return the smallest probability to win with which a candidate goes on.
-
-    Parameters
-    ----------
-    racing : bool or float
-        The parameter of a search.
-
-    Returns
-    -------
-    float or None
-        None if there is no racing.
-    """
-    if isinstance(racing, bool | np.bool_):
-        return _MIN_PROBABILITY if racing else None
-    return float(racing)

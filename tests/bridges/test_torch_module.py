@@ -185,13 +185,6 @@ def test_a_module_of_the_user_s(data, tmp_path):
         PriorModule(MetaPrior.load(tmp_path / "prior.skmeta"))
 
 
-def test_torch_s_global_generator_does_not_move(data):
-    prior = maml_prior(data)
-    before = torch.get_rng_state()
-    PriorModule(prior, 3)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_what_is_refused(sinusoids):
     with pytest.raises(TypeError, match=r"must be a MetaPrior, such as learner.prior_, got MAML"):
         PriorModule(MAML())

@@ -27,6 +27,7 @@ from skmeta.search.prior import AlgorithmSelectionPrior
 from skmeta.search.record import PastSearch
 
 ALL = {"n_iter": "all", "param_distributions": {"C": [1, 10]}}
+NO_SPACE = {"param_distributions": None}
 TWO = {"scoring": ["accuracy", "f1_macro"]}
 
 
@@ -70,6 +71,9 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"dataset": ""}, ValueError, "dataset='' is empty"),
         ({"dataset": 3}, ValueError, "'dataset' parameter"),
         ({"estimator": []}, SearchSpaceError, "empty list"),
+        ({"estimator": [SVC], **NO_SPACE}, TypeError, "not an estimator"),
+        ({"estimator": [SVC(), "svm"], **NO_SPACE}, TypeError, "'svm'"),
+        ({"estimator": [SVC()]}, SearchSpaceError, "search space as well"),
         ({**TWO, "refit": True}, ValueError, "refit must be set to a scorer key"),
         ({**TWO, "refit": best_within({}, metric="f1")}, ValueError, "metric='f1'"),
     ],

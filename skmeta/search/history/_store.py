@@ -170,7 +170,9 @@ def mask_password(address: str) -> str:
     address : str
         A path or URL. If a URL cannot be parsed, only the driver's name remains.
     """
-    if "://" in address and _parse(address) is None:
+    if "://" not in address:
+        return address
+    if _parse(address) is None:
         return f"{address.partition('://')[0]}://{_MASK}"
     return _SECRET.sub(lambda match: f"{match[1] or match[3]}{_MASK}", address)
 

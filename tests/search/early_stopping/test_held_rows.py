@@ -20,19 +20,6 @@ def test_a_share_is_stratified():
     )
 
 
-def test_a_share_of_a_regression():
-    X, _ = rows(50)
-    kept, held = hold_out(0.1, X, X[:, 0], None, False)
-    assert len(held) == 5
-    assert sorted([*kept, *held]) == list(range(50))
-
-
-def test_the_rows_do_not_change():
-    X, y = rows()
-    first, second = (hold_out(0.1, X, y, None, True) for _ in range(2))
-    np.testing.assert_array_equal(first.held, second.held)
-
-
 @pytest.mark.parametrize("is_classification", [True, False])
 def test_groups_stay_together(is_classification):
     X, y = rows(200, n_classes=2)

@@ -3,9 +3,7 @@ import shutil
 import numpy as np
 import pytest
 from boosters import CLASSES, make_booster
-from sklearn.datasets import load_diabetes, load_wine
-from sklearn.linear_model import Ridge
-from sklearn.naive_bayes import GaussianNB
+from sklearn.datasets import load_wine
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -181,18 +179,6 @@ def test_the_users_own_searches_join(wine, tmp_path):
     other = MetaLearnedSearchCV(estimator, **settings, prior="shipped").fit(X[:, 1:], y)
     assert isinstance(other.prior_, SearchPrior)
     assert len(other.prior_) > 20
-
-
-def test_an_estimator_of_which_nothing_is_known(wine):
-    space = {"var_smoothing": [1e-9, 1e-6, 1e-3, 1.0, 10.0]}
-    search = MetaLearnedSearchCV(GaussianNB(), space, n_iter=3, random_state=0).fit(*wine)
-    assert search.prior_ is None
-
-
-def test_a_regressor(wine):
-    X, y = load_diabetes(return_X_y=True)
-    search = MetaLearnedSearchCV(Ridge(), n_iter=4, random_state=0).fit(X, y)
-    assert search.prior_.metrics == ("r2",)
 
 
 def test_a_choice_of_one_known_and_one_unknown_estimator():

@@ -63,11 +63,6 @@ def test_no_default_space():
         MetaLearnedSearchCV(GaussianNB()).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
 
 
-def test_a_class_is_no_estimator():
-    with pytest.raises(TypeError, match=r"must be an instance, such as SVC\(\), got <class.*SVC'>"):
-        default_search_space(SVC)
-
-
 def test_a_class_of_the_same_name_elsewhere_has_no_space():
     other = type("SVC", (BaseEstimator,), {"__module__": "elsewhere"})
     with pytest.raises(SearchSpaceError, match="no default"):
@@ -121,13 +116,6 @@ def test_a_space_that_says_more_stays_as_it_is(space):
     assert spaces.expand_choices(pipeline, space) == space
 
 
-def test_the_whole_choice_is_walked_as_it_is(iris):
-    pipeline = Pipeline([("clf", LogisticRegression())])
-    space = {"clf": [SVC(), GaussianNB()]}
-    search = MetaLearnedSearchCV(pipeline, space, n_iter="all", cv=3).fit(*iris)
-    assert len(search.cv_results_["params"]) == 2
-
-
 # -- a list of estimators ----------------------------------------------------------------------
 
 
@@ -145,29 +133,6 @@ def test_a_list_of_estimators(iris):
     assert kinds.count("GaussianNB") <= 1, "without a default space there is one candidate"
     assert search.score(*iris) > 0.9
     assert search.classes_.tolist() == [0, 1, 2]
-
-
-def test_a_search_over_a_list_remembers(iris, tmp_path):
-    listed = [SVC(), LogisticRegression(max_iter=500)]
-    settings = {"n_iter": 5, "cv": 3, "random_state": 0, "history": tmp_path / "searches.db"}
-    MetaLearnedSearchCV(listed, **settings).fit(*iris)
-    again = MetaLearnedSearchCV(listed, **settings).fit(*iris)
-    assert again.n_resumed_ == 5
-
-
-@pytest.mark.parametrize(
-    ("estimators", "settings", "error", "match"),
-    [
-        ([], {}, SearchSpaceError, "empty list"),
-        ([SVC], {}, TypeError, "not an estimator"),
-        ([SVC(), "svm"], {}, TypeError, "'svm'"),
-        ([SVC()], {"param_grid": {"C": [1]}}, SearchSpaceError, "search space as well"),
-        ([SVC()], {"param_distributions": {"C": [1]}}, SearchSpaceError, "search space as well"),
-    ],
-)
-def test_bad_lists(iris, estimators, settings, error, match):
-    with pytest.raises(error, match=match):
-        MetaLearnedSearchCV(estimators, **settings).fit(*iris)
 
 
 # What a user set is kept.
@@ -189,35 +154,6 @@ def test_the_sub_spaces_of_a_value_that_was_set():
     assert sorted(space) == ["C", "coef0", "degree", "gamma"]
     # There is no sub-space for this kernel.
     assert sorted(default_search_space(SVC(kernel="linear"))) == ["C", "gamma"]
-
-
-class Base(BaseEstimator):
-    def __init__(self, depth=None, rate=0.1, rounds=100):
-        self.depth, self.rate, self.rounds = depth, rate, rounds
-
-
-class PassesOn(Base):
-    """As XGBoost's estimators, whose constructor takes any parameter of its base."""
-
-    def __init__(self, *, rounds=50, **others):
-        super().__init__(rounds=rounds, **others)
-
-    def get_params(self, deep=True):
-        return dict(vars(self))
-
-
-def test_defaults_of_a_base_class(monkeypatch):
-    space = {"depth": [1, 2], "rate": [0.1, 1.0], "rounds": [50, 100]}
-    monkeypatch.setitem(spaces._TABLES, PassesOn.__module__, {"PassesOn": space})
-
-    class Mine(PassesOn):
-        pass
-
-    assert default_search_space(Mine()) == space, "a subclass inherits the space"
-    assert default_search_space(PassesOn()) == space
-    assert sorted(default_search_space(PassesOn(depth=2))) == ["rate", "rounds"]
-    assert sorted(default_search_space(PassesOn(rounds=100))) == ["depth", "rate"]
-    assert sorted(default_search_space(PassesOn(rate=True))) == ["depth", "rounds"]
 
 
 def test_nothing_is_left_to_search():
