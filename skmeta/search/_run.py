@@ -40,14 +40,7 @@ from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_
 from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
 from skmeta.search._report import Progress
-from skmeta.search._trials import (
-    Budget,
-    BudgetSpent,
-    FoldRace,
-    Output,
-    SearchClock,
-    Trial,
-)
+from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, SearchClock, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.samples import (
     SHARE_OF_BUDGET,

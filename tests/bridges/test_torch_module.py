@@ -11,12 +11,7 @@ from sklearn.base import clone
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorError
-from skmeta.learners import (
-    MAML,
-    HierarchicalLinear,
-    MetaNAS,
-    ProtoNet,
-)
+from skmeta.learners import MAML, HierarchicalLinear, MetaNAS, ProtoNet
 from skmeta.priors import MetaPrior
 
 skorch = pytest.importorskip("skorch")
