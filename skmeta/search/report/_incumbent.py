@@ -78,23 +78,22 @@ def _limits(display: Any, ax: Any, show_expected: bool) -> tuple[float, float]:
 
 
 def _draw_points(display: Any, ax: Any, bottom: float, edge: float) -> None:
-    """Draw the candidates of each source; those below the bottom are triangles at the edge."""
+    """Draw the candidates of each source; low and failed ones are marks at the edge."""
     x = np.arange(1, len(display.scores) + 1)
     failed, hidden = np.isnan(display.scores), display.scores < bottom
     sources = np.array(display.sources or ["candidate"] * len(x))
     size = float(np.clip(2400 / max(len(x), 1), 10, 40))
+    style = {"clip_on": False, "zorder": 3}
     for k, source in enumerate(dict.fromkeys(sources.tolist())):
         shape, color = _STYLES.get(source, _OTHER_STYLES[k % len(_OTHER_STYLES)])
-        for shown, marker, label in ((~failed & ~hidden, shape, source), (hidden, "v", None)):
-            at = shown & (sources == source)
-            style = {"color": color, "marker": marker, "label": label, "clip_on": False}
-            heights = np.maximum(display.scores[at], edge if label is None else bottom)
-            ax.scatter(x[at], heights, size, linewidth=0, alpha=0.8, zorder=3, **style)
-    if hidden.any():
-        ax.scatter([], [], 30, marker="v", color="0.6", label=f"{hidden.sum()} below")
-    if failed.any():
-        style = {"marker": "x", "color": "tab:red", "label": f"{failed.sum()} failed"}
-        ax.scatter(x[failed], np.full(failed.sum(), edge), 30, **style)
+        at = ~failed & ~hidden & (sources == source)
+        look = {"color": color, "marker": shape, "linewidth": 0, "alpha": 0.8}
+        ax.scatter(x[at], display.scores[at], size, label=source, **look, **style)
+    edges = ((hidden, "v", "0.6", "below"), (failed, "x", "tab:red", "failed"))
+    for at, shape, color, what in edges:
+        if at.any():
+            look = {"color": color, "marker": shape, "label": f"{at.sum()} {what}"}
+            ax.scatter(x[at], np.full(at.sum(), edge), 30, **look, **style)
 
 
 class ExpectedIncumbent(NamedTuple):
