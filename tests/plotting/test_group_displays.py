@@ -47,3 +47,23 @@ def test_an_effect_that_is_not_there_is_an_error(table):
     model = GroupedRegressor(0, combine="learner").fit(X[:, [0, 2]], y)
     with pytest.raises(ValueError, match="There is no effect 'intercpt'"):
         GroupEffectsDisplay.from_estimator(model, effect="intercpt")
+
+
+def test_a_frame_of_losses_has_a_line_for_each_part_of_the_mixture():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 15)
+    X = np.column_stack([groups, rng.normal(size=180)])
+    y = rng.normal(size=12)[groups] + X[:, 1] + 0.1 * rng.normal(size=180)
+    model = GroupedRegressor(0).fit(X, y)
+    ax = model.losses_.plot(marker="o")
+    assert [line.get_label() for line in ax.lines] == list(model.losses_.columns)
+    mixture = model.losses_["mixture"]
+    assert list(mixture.index) == ["0", "1", "3", "most"]
+    # An intercept per group explains half of the variance, once rows are known.
+    assert mixture.iloc[0] > 0.3
+    assert mixture.iloc[-1] < 0.1
+    for loss in mixture:
+        assert f"mixture {loss:.3f}" in model.summary_
+    two = GroupedRegressor([0, 1], combine="learner").fit(X.round(), y)
+    with pytest.raises(AttributeError, match="no losses_: with several columns of groups"):
+        _ = two.losses_
