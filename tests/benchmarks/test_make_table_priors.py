@@ -1,8 +1,8 @@
 """Meta-training of the table priors, on a tiny network."""
 
 import dataclasses
-from pathlib import Path
 
+import make_table_priors as make
 import numpy as np
 import pytest
 import torch
@@ -13,16 +13,7 @@ from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 
 
-@pytest.fixture
-def make(monkeypatch):
-    """The script, as a module."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    import make_table_priors
-
-    return make_table_priors
-
-
-def start(make, kind="classification", **changes):
+def start(kind="classification", **changes):
     tiny = make.Config(
         kind,
         width=16,
@@ -42,8 +33,8 @@ def start(make, kind="classification", **changes):
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_a_run_goes_on_from_its_checkpoint_to_the_bit(make, kind, tmp_path):
-    whole, first, second = (start(make, kind) for _ in range(3))
+def test_a_run_goes_on_from_its_checkpoint_to_the_bit(kind, tmp_path):
+    whole, first, second = (start(kind) for _ in range(3))
     for _ in range(4):
         whole.step()
     for _ in range(2):
@@ -59,15 +50,15 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_bit(make, kind, tmp_path):
         assert not torch.equal(dict(first.network.named_parameters())[name], value)
 
 
-def test_a_larger_network_starts_with_the_predictions_of_a_smaller_one(make, tmp_path):
-    small = start(make)
+def test_a_larger_network_starts_with_the_predictions_of_a_smaller_one(tmp_path):
+    small = start()
     for _ in range(3):
         small.step()
     small.export(tmp_path / "prior.skmeta")
     prior = MetaPrior.load(tmp_path / "prior.skmeta")
     losses = []
     for n_layers in (1, 3):
-        run = start(make, n_layers=n_layers)
+        run = start(n_layers=n_layers)
         run.begin_from(prior)
         x, y = draw_tables(torch.Generator().manual_seed(0), 5, 20, 3)
         generator = torch.Generator().manual_seed(0)
@@ -76,7 +67,7 @@ def test_a_larger_network_starts_with_the_predictions_of_a_smaller_one(make, tmp
     assert prior.provenance["n_iterations"] == 3
 
 
-def test_categories_are_codes_or_indicators_that_fill_the_columns(make):
+def test_categories_are_codes_or_indicators_that_fill_the_columns():
     config, rng = make.Config("regression", categories_share=1.0), np.random.default_rng(0)
     drawn = [make.draw_categories(config, rng, 12) for _ in range(200)]
     assert make.draw_categories(config, rng, 1) is None

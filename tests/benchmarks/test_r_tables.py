@@ -1,21 +1,12 @@
 """Tables of R packages: columns as numbers, and tables that are of the same origin."""
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import pytest
-
-
-@pytest.fixture
-def r_tables(monkeypatch):
-    """The module."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    import r_tables
-
-    return r_tables
+import r_tables
+import real_tables
 
 
 def draw(seed, n=60):
@@ -29,7 +20,7 @@ def draw(seed, n=60):
     )
 
 
-def test_columns_become_numbers(r_tables):
+def test_columns_become_numbers():
     frame = pd.DataFrame(
         {
             "rownames": [3, 1, 2, 9, 4, 8],
@@ -53,7 +44,7 @@ def test_columns_become_numbers(r_tables):
     assert found.shape == (6, 4)
 
 
-def test_a_table_is_alike_in_other_units_codes_and_orders(r_tables):
+def test_a_table_is_alike_in_other_units_codes_and_orders():
     one = r_tables.to_numbers(draw(0))
     other = np.column_stack([3 * one[::-1, 1] + 1, (2 - one[::-1, 2]) * 5])
     prints = r_tables.table_prints(one)
@@ -62,7 +53,7 @@ def test_a_table_is_alike_in_other_units_codes_and_orders(r_tables):
     assert not r_tables.are_alike(prints, r_tables.table_prints(one[:40]))
 
 
-def test_tables_of_known_origins_are_left_out(r_tables, monkeypatch):
+def test_tables_of_known_origins_are_left_out(monkeypatch):
     tables = {
         ("MASS", "new"): draw(2),
         ("copies", "new again"): draw(2)[["dose", "kind", "age"]],
@@ -83,12 +74,9 @@ def test_tables_of_known_origins_are_left_out(r_tables, monkeypatch):
     }
 
 
-def test_words_become_the_indicators_of_a_prediction(monkeypatch):
-    monkeypatch.setenv("SKMETA_DATA", "")
-    import real_tables
-
+def test_words_become_the_indicators_of_a_prediction():
     frame = draw(0, n=40)
-    values, is_words = sys.modules["r_tables"].read_columns(frame)
+    values, is_words = r_tables.read_columns(frame)
     np.testing.assert_array_equal(is_words, [False, False, True])
     found = real_tables.to_indicators(values, is_words, 20, 5)
     expected = pd.get_dummies(frame["kind"], dtype=float)
@@ -100,9 +88,7 @@ def test_words_become_the_indicators_of_a_prediction(monkeypatch):
     np.testing.assert_array_equal(more[:, 5:], found[:, :2])
 
 
-def test_tables_with_words_are_drawn_with_indicators(r_tables, monkeypatch):
-    import real_tables
-
+def test_tables_with_words_are_drawn_with_indicators():
     rng = np.random.default_rng(0)
     values, is_words = r_tables.read_columns(draw(1, n=200))
     tables = [

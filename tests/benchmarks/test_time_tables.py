@@ -1,22 +1,11 @@
 """Divisions in time of the benchmark of grouped tables."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-import pytest
+import time_tables as tables
 
 
-@pytest.fixture
-def tables(monkeypatch):
-    """The module, as the benchmark imports it."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    import time_tables
-
-    return time_tables
-
-
-def test_what_is_predicted_follows_what_is_known(tables):
+def test_what_is_predicted_follows_what_is_known():
     sizes = [12, 8, 5, 1, 12, 9]
     groups = np.repeat(np.arange(6), sizes)
     times = np.random.default_rng(0).permutation(len(groups)) * 1.0
@@ -36,7 +25,7 @@ def test_what_is_predicted_follows_what_is_known(tables):
             assert last < times[division.test][groups[division.test] == group].min()
 
 
-def test_parts_are_frozen_and_keep_origins_together(tables):
+def test_parts_are_frozen_and_keep_origins_together():
     parts = pd.Series({name: tables.half_of(name) for name in tables.SOURCES})
     assert set(parts[list(tables.REGRESSIONS)]) == {"development"}
     assert dict(parts[list(tables.FRESH)].value_counts()) == {"report": 32, "reserve": 18}
@@ -46,7 +35,7 @@ def test_parts_are_frozen_and_keep_origins_together(tables):
     assert not set(items[list(tables.FRESH)]) & set(items[list(tables.REGRESSIONS)])
 
 
-def test_a_column_per_time_becomes_rows(tables):
+def test_a_column_per_time_becomes_rows():
     frame = pd.DataFrame({"kind": ["a", "b"], "w.pre": [1.0, 2.0], "w.4m": [3.0, None]})
     source = tables.Source("some::table", "", "w", "month", "kind", wide="w.pre w.4m")
     found = tables._long(frame, source)

@@ -35,7 +35,7 @@ from skmeta.learners import (
     MetaSGD,
     ProtoNet,
 )
-from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.priors import MetaPrior
 from skmeta.tasks import EpisodeSplit
 
 TINY = {"n_channels": 8, "n_blocks": 4}
@@ -430,17 +430,6 @@ def test_images_need_a_backbone_that_fits():
         MAML(backbone="conv4", input_shape=(1, 5, 5)).initial_prior(np.zeros((4, 16)))
 
 
-def test_a_task_starts_from_the_prior_that_ships():
-    X, y = load_iris(return_X_y=True)
-    clf = MetaFewShotClassifier().fit(X[::10], y[::10])
-    assert clf.prior_ is load_table_prior("classification")
-    assert clf.score(X, y) > 0.9
-    assert clf.prior is None
-    reg = MetaFewShotRegressor().fit(X[::5, :3], X[::5, 3])
-    assert reg.prior_ is load_table_prior("regression")
-    assert reg.score(X[:, :3], X[:, 3]) > 0.85
-
-
 def test_a_refused_task_leaves_the_fitted_one_as_it_was():
     X, y = load_iris(return_X_y=True)
     clf = MetaFewShotClassifier().fit(X[::10], y[::10])
@@ -466,10 +455,13 @@ def test_advice_for_what_a_prior_does_not_know():
     with pytest.raises(PriorError, match="Pass rows of these classes, or a prior"):
         clf.fit(X[:4], ["x", "y", "x", "y"])
     reg = MetaFewShotRegressor(drawn_prior(X)).fit(X[:6], X[:6, 0])
-    with pytest.raises(PriorError, match=r"of ALPaCA, .*HierarchicalLinear"):
+    with pytest.raises(PriorError, match=r"FineTuning, which .* of ALPaCA, .*Hierarch"):
         reg.predict(X, return_std=True)
-    with pytest.raises(ValueError, match=r"quantiles must be a list of levels, got 0\.5"):
-        MetaFewShotRegressor().fit(X[:6], X[:6, 0]).predict_quantiles(X, 0.5)
+    with pytest.raises(PriorError, match="no distribution"):
+        reg.predict_quantiles(X)
+    for levels, message in ((0.5, "a list of levels, got 0.5"), ([0.0, 0.5], "between 0 and 1")):
+        with pytest.raises(ValueError, match=f"quantiles must be {message}"):
+            MetaFewShotRegressor().fit(X[:6], X[:6, 0]).predict_quantiles(X, levels)
 
 
 def test_more_views_than_there_can_be():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from crossed_tables import load_pastes, load_penicillin
+from mixed_tables import load_pastes, load_penicillin
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from crossed_tables import load_pastes, load_penicillin
+from mixed_tables import load_penicillin
 from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import multivariate_normal, norm
@@ -13,14 +13,6 @@ from skmeta.mixed._crossed import _Problem
 
 def ones(n):
     return np.ones((n, 1))
-
-
-def test_pastes_are_those_of_lme4():
-    y, codes = load_pastes()
-    fit = fit_crossed(ones(60), y, codes)
-    batch, cask = fit.deviations
-    found = [cask, batch, fit.sigma, fit.beta[0], fit.deviance]
-    np.testing.assert_allclose(found, [2.9041, 1.2874, 0.8234, 60.0533, 246.9907], atol=1e-4)
 
 
 def test_penicillin_is_that_of_lme4():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from mixed_tables import draw_tasks, load_sleepstudy
 from scipy import stats
-from sleepstudy import load_sleepstudy
 
 from skmeta.mixed import _model, fit
 from skmeta.mixed._covariance import CovarianceShape
@@ -74,30 +74,9 @@ def test_the_fit_of_many_groups_starts_from_some_and_ends_where_that_of_all_does
     assert abs(of_part.covariance / expected.covariance - 1).max() > 0.02
 
 
-def test_sleepstudy_agrees_with_statsmodels():
-    X, y, subjects = load_sleepstudy()
-    design = sm.add_constant(X)
-    fitted = sm.MixedLM(y, design, subjects, exog_re=design).fit(reml=True)
-    mean, covariance, _, noise = sleepstudy_prior()
-    np.testing.assert_allclose(mean, fitted.fe_params, rtol=1e-3)
-    np.testing.assert_allclose(covariance, fitted.cov_re, rtol=2e-3, atol=0.05)
-    np.testing.assert_allclose(noise**2, fitted.scale, rtol=1e-3)
-
-
-def made_tasks(seed, n_tasks=40, n_rows=12, n_features=3):
-    rng = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_tasks), n_rows)
-    X = rng.normal(size=(len(groups), n_features))
-    effects = rng.normal(size=(n_tasks, n_features + 1)) * np.r_[1.0, 0.5, np.zeros(n_features - 1)]
-    slopes = np.r_[0.3, 1.0, -0.5, np.zeros(n_features - 2)]
-    coefficients = slopes + effects
-    y = (np.column_stack([np.ones(len(X)), X]) * coefficients[groups]).sum(1)
-    return X, y + 0.7 * rng.normal(size=len(y)), groups
-
-
 @pytest.mark.parametrize("shrinkage", [0.0, 1.0])
 def test_gradient_of_the_evidence_equals_finite_differences(shrinkage):
-    X, y, groups = made_tasks(4, n_tasks=10)
+    X, y, groups = draw_tasks(4, n_tasks=10)
     z = np.column_stack([np.ones(len(X)), X])
     shape = CovarianceShape(np.array([True, True, False, True]), 1, 2, shrinkage)
     evidence = evidence_of(z, y, groups, shape)
@@ -111,7 +90,7 @@ def test_gradient_of_the_evidence_equals_finite_differences(shrinkage):
 
 
 def test_evidence_is_the_density_of_all_targets():
-    X, y, groups = made_tasks(5, n_tasks=3, n_rows=4)
+    X, y, groups = draw_tasks(5, n_tasks=3, n_rows=4)
     z = np.column_stack([np.ones(len(X)), X])
     shape = CovarianceShape(np.ones(4, bool), 1, 1, 1.0)
     evidence = evidence_of(z, y, groups, shape)
@@ -138,7 +117,7 @@ def test_evidence_is_the_density_of_all_targets():
 
 
 def test_random_intercept_agrees_with_statsmodels():
-    X, y, groups = made_tasks(0)
+    X, y, groups = draw_tasks(0)
     found = estimate(X, y, groups, effects="intercept")
     fitted = sm.MixedLM(y, sm.add_constant(X), groups).fit(reml=True)
     np.testing.assert_allclose(found.mean[0], fitted.fe_params, atol=1e-3)
@@ -147,7 +126,7 @@ def test_random_intercept_agrees_with_statsmodels():
 
 
 def test_unneeded_slopes_vanish_and_needed_ones_stay():
-    X, y, groups = made_tasks(1, n_tasks=200)
+    X, y, groups = draw_tasks(1, n_tasks=200)
     found = estimate(X, y, groups, shrinkage=1.0, rank=2)
     deviations = np.sqrt(np.diag(found.covariance[0]))
     np.testing.assert_allclose(deviations[:2], [1.0, 0.5], rtol=0.25)

@@ -1,4 +1,4 @@
-"""Classifications of one task, with tensors, against those of many groups with arrays."""
+"""Predictions of one task, with tensors, against those of many groups with arrays."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,24 @@ import torch
 from scipy.linalg import block_diag
 from scipy.special import softmax
 
-from skmeta.learners.hierarchical._mixed_model import condition_mixed_model, predict_classes
+from skmeta.learners.hierarchical._mixed_model import (
+    condition_mixed_model,
+    predict_classes,
+    target_moments,
+)
 from skmeta.mixed._groups import ConditionedGroups
 
 
 def drawn_model(n_outputs, q=3):
+    """A model of so many classes, or of a regression if there is one output."""
     generator = torch.Generator().manual_seed(0)
     j = 1 if n_outputs == 2 else n_outputs
     head = torch.randn(n_outputs, q, generator=generator, dtype=torch.float64)
     factor = torch.randn(j, q, q, generator=generator, dtype=torch.float64).tril()
-    return {"weight": head[:, 1:], "bias": head[:, 0], "factor": factor}
+    model = {"weight": head[:, 1:], "bias": head[:, 0], "factor": factor}
+    return model | (
+        {"log_noise": torch.tensor(-0.9, dtype=torch.float64)} if n_outputs == 1 else {}
+    )
 
 
 def drawn_rows(n_classes, seed=0, n=12, q=3):
@@ -36,6 +44,18 @@ def test_a_task_is_predicted_as_one_of_many_groups(n_classes):
     groups = ConditionedGroups(n_classes, mean.ravel(), factor, 1.0, z, y, w, np.zeros(12, int))
     expected = groups.predict(at, np.zeros(12, int)).mean
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_regression_is_predicted_as_one_of_many_groups():
+    model, (z, _, w) = drawn_model(1), drawn_rows(2)
+    at, y = z[::-1] + 0.3, z[:, 1] - z[:, 2] ** 2
+    given = condition_mixed_model(model, *map(torch.from_numpy, (z, y, w)), None)
+    mean, variance = target_moments(given, torch.from_numpy(at))
+    prior = torch.cat([model["bias"], model["weight"][0]]).numpy(), model["factor"][0].numpy()
+    groups = ConditionedGroups(0, *prior, np.exp(-0.9), z, y, w, np.zeros(12, int))
+    expected = groups.predict(at, np.zeros(12, int))
+    np.testing.assert_allclose(mean, expected.mean, rtol=1e-9)
+    np.testing.assert_allclose(variance.sqrt(), expected.std, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("n_classes", "classes"), [(2, [1, 0]), (4, [3, 1])])

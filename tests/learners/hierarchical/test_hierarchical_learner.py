@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sleepstudy import load_sleepstudy
+from mixed_tables import load_sleepstudy
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import EpisodeError

@@ -12,7 +12,7 @@ from table_loss import batch_loss
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.exceptions import PriorError
-from skmeta.learners import FineTuning, InContextLearner, ProtoNet
+from skmeta.learners import FineTuning, InContextLearner
 from skmeta.learners.in_context._cells import N_SLOTS
 from skmeta.learners.in_context._network_call import module_parameters
 from skmeta.learners.in_context._views import choose_views
@@ -157,13 +157,6 @@ def test_order_does_not_matter_in_regressions_nor_do_units(priors):
     scale = np.array([3.0, 0.1, 20, 5, 1])
     found = reg.fit(scale * X + 2, 50 * y - 7).predict(scale * X_query + 2, return_std=True)
     np.testing.assert_allclose(found, (50 * mean - 7, 50 * std), rtol=1e-4, atol=1e-3)
-
-
-def test_a_row_alone_is_predicted_as_among_others(priors):
-    X, y, X_query = make_task()
-    clf = MetaFewShotClassifier(priors["classification"]).fit(X, y)
-    alone = np.concatenate([clf.predict_proba(row[None]) for row in X_query])
-    np.testing.assert_allclose(alone, clf.predict_proba(X_query), atol=1e-6)
 
 
 def test_weights_are_repetitions(priors):
@@ -405,33 +398,6 @@ def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
         learner.fit(X, y, groups)
 
 
-def test_wrong_parameters_are_refused():
-    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
-    for changes, message in (
-        ({"n_heads": 5}, "n_heads=5 must divide width=128"),
-        ({"n_estimators": 65}, "n_estimators"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            InContextLearner(shots_per="task", **changes).fit(X, y, groups)
-
-
-def test_other_priors_predict_no_distribution():
-    X = np.random.default_rng(0).normal(size=(20, 2))
-    prior = FineTuning(random_state=0).initial_prior(X, kind="regression")
-    reg = MetaFewShotRegressor(prior).fit(X, X[:, 0])
-    with pytest.raises(PriorError, match="FineTuning, which predicts a number"):
-        reg.predict(X, return_std=True)
-    with pytest.raises(PriorError, match="no distribution"):
-        reg.predict_quantiles(X)
-
-
-def test_levels_of_quantiles_are_checked(priors):
-    X, _, X_query = make_task()
-    reg = MetaFewShotRegressor(priors["regression"]).fit(X, np.arange(len(X)))
-    with pytest.raises(ValueError, match="quantiles must be between 0 and 1"):
-        reg.predict_quantiles(X_query, [0.0, 0.5])
-
-
 def test_batch_loss_is_that_of_the_learner(trained):
     """One table, the same columns and codes: the loss of training is the loss of prediction."""
     prior = trained["classification"][0]
@@ -476,21 +442,16 @@ def test_batch_loss_leaves_out_classes_that_the_support_set_lacks(trained):
     assert (loss.item(), score.item()) == (0, 0)
 
 
-def test_only_its_own_priors_serve_any_width():
-    X, y = load_iris(return_X_y=True)
-    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation=0)
-    prior = learner.fit(X, y).prior_
-    with pytest.raises(PriorError, match="3 features"):
-        MetaFewShotClassifier(prior).fit(X[:, :3], y)
-
-
 def test_the_prior_that_ships_learns_small_tables():
     X, y = load_iris(return_X_y=True)
     X[::7, 2] = np.nan
     rows = np.random.default_rng(0).permutation(150)
-    clf = MetaFewShotClassifier("tabular").fit(X[rows[:30]], y[rows[:30]])
+    clf = MetaFewShotClassifier().fit(X[rows[:30]], y[rows[:30]])
     assert clf.score(X[rows[30:]], y[rows[30:]]) > 0.9
     assert clf.prior_ is load_table_prior("classification")
+    assert clf.prior is None
+    named = MetaFewShotClassifier("tabular").fit(X[rows[:30]], y[rows[:30]])
+    assert named.prior_ is clf.prior_
     assert clone(clf).__sklearn_tags__().input_tags.allow_nan
 
 
@@ -499,6 +460,7 @@ def test_the_prior_that_ships_predicts_distributions():
     rows = np.random.default_rng(0).permutation(len(y))
     few, rest = rows[:60], rows[60:]
     reg = MetaFewShotRegressor().fit(X[few], y[few])
+    assert reg.prior_ is load_table_prior("regression")
     assert reg.score(X[rest], y[rest]) > 0.35
     low, high = reg.predict_quantiles(X[rest], [0.05, 0.95]).T
     assert 0.82 < np.mean((low <= y[rest]) & (y[rest] <= high)) < 0.97
@@ -514,6 +476,12 @@ def test_fine_tuning_begins_with_the_prior_that_ships():
     for name, value in load_table_prior("classification").tensors.items():
         if name.startswith("table."):
             np.testing.assert_allclose(found[name], value, atol=1e-6)
+
+
+def test_heads_divide_the_width():
+    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
+    with pytest.raises(ValueError, match="n_heads=5 must divide width=128"):
+        InContextLearner(shots_per="task", n_heads=5).fit(X, y, groups)
 
 
 def test_a_kind_without_a_prior_is_an_error():
