@@ -179,6 +179,8 @@ def mask_password(address: str) -> str:
 
 def without_secrets(text: str, address: str) -> str:
     """Return a text without the secrets of a URL, as written or decoded in any way."""
+    if "://" not in address:
+        return text
     secrets = {match[2] or match[4] or "" for match in _SECRET.finditer(address)}
     secrets |= {decode(one) for one in secrets for decode in (unquote, unquote_plus)}
     secrets |= {encode(one) for one in secrets for encode in (quote_plus, _quote_all)}
