@@ -5,7 +5,9 @@ of ``REPORTED`` are kept apart: figures are reported on them, and nothing is lea
 """
 
 import contextlib
+import csv
 import io
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,59 +29,23 @@ class Table(NamedTuple):
     left_out: tuple[str, ...] = ()
 
 
-REPORTED = (
-    Table("ggplot2::diamonds", False, "price"),
-    Table("survival::flchain", True, "death", ("futime", "chapter")),
-    Table("modeldata::hotel_rates", False, "avg_price_per_room"),
-    Table("phoneme", True),
-    Table("modeldata::deliveries", False, "time_to_delivery"),
-    Table("DAAG::nassCDS", True, "dead", ("injSeverity", "caseid")),
-    Table("nycflights13::flights", False, "arr_delay", ("arr_time", "dep_delay", "air_time")),
-    Table("adult", True),
-)
+def _tables(part):
+    """Read a part of ``large_tables.csv``."""
+    with Path(__file__).with_suffix(".csv").open(newline="") as file:
+        return tuple(
+            Table(
+                row["name"],
+                row["is_classification"] == "yes",
+                row["target"] or None,
+                tuple(row["left_out"].split()),
+            )
+            for row in csv.DictReader(file)
+            if row["part"] == part
+        )
 
-# Classifications and regressions in turn, so that any first ones are a mixture.
-RECORDED = (
-    Table("modeldata::credit_data", True, "Status"),
-    Table("Ecdat::Computers", False, "price"),
-    Table("spambase", True),
-    Table("uci_bike", False),
-    Table("wooldridge::k401ksubs", True, "e401k", ("p401k", "incsq", "agesq")),
-    Table("AER::CPS1988", False, "wage"),
-    Table("nursery", True),
-    Table("uci_elevators", False),
-    Table("churn", True),
-    Table("537_houses", False),
-    Table("AER::HealthInsurance", True, "insurance"),
-    Table(
-        "openintro::loans_full_schema",
-        False,
-        "interest_rate",
-        ("grade", "sub_grade", "installment"),
-    ),
-    Table("modeldata::hpc_data", True, "class"),
-    Table("nycflights13::weather", False, "humid", ("time_hour",)),
-    Table("wooldridge::labsup", True, "worked", ("weeks", "hours", "labinc", "nonmomi")),
-    Table("stevedata::gss_wages", False, "realrinc"),
-    Table("coil2000", True),
-    Table("197_cpu_act", False),
-    Table("stevedata::gss_abortion", True, "abany", ("id", "abnomore", "absingle", "abpoor")),
-    Table("sampleSelection::nlswork", False, "ln_wage", ("idcode",)),
-    Table("wine_quality_white", True),
-    Table("uci_sml", False),
-    Table("openintro::email", True, "spam"),
-    Table("mlmRev::Chem97", False, "score", ("gcsecnt", "student")),
-    Table("satimage", True),
-    Table("uci_pumadyn32nm", False),
-    Table("causaldata::credit_cards", True, "LateSept"),
-    Table("mosaicData::Birthdays", False, "births"),
-    Table("modeldata::taxi", True, "tip"),
-    Table("201_pol", False),
-    Table("stevedata::mm_nhis", True, "hi", ("perweight",)),
-    Table("Ecdat::BudgetFood", False, "wfood"),
-    Table("ann_thyroid", True),
-    Table("uci_parkinsons", False),
-)
+
+# Of those on record, classifications and regressions come in turn: any first ones are a mixture.
+REPORTED, RECORDED = _tables("reported"), _tables("recorded")
 
 
 def load_table(folder, table, max_rows):

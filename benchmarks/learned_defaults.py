@@ -25,9 +25,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from make_searches import read
 from origins import half_of, same_origin
 from resumable import read_lines, run_cells
-from search_day_one import chosen, read
+from search_day_one import chosen
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.impute import SimpleImputer

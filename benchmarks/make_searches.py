@@ -16,6 +16,7 @@ import csv
 import os
 import time
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -91,15 +92,11 @@ def main():
     parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
     parser.add_argument("--n-configurations", type=int, default=60)
     parser.add_argument("--hours", type=float, default=float("inf"))
-    parser.add_argument(
-        "--part", default="0/1", help="k/n: every n-th piece of work, from the k-th"
-    )
     parser.add_argument("--first", action="store_true", help="no more sets than priors need")
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    k, n = map(int, options.part.split("/"))
-    work = plan(folder, options.estimators, options.first)[k::n]
+    work = plan(folder, options.estimators, options.first)
 
     def search_one(history, end, name, dataset):
         search(history, folder, name, dataset, options.n_configurations, end)
@@ -164,15 +161,19 @@ def data_sets(folder):
     return found
 
 
-def load(folder, name, max_rows, is_classification):
-    """Return X and y of a set, at most `max_rows` of them."""
+@cache
+def read(folder, name):
+    """Return X and y of a set."""
     if name.startswith("uci_"):
         frame = pd.read_csv(folder / "uci_regression" / f"{name[4:]}.csv.gz", header=None)
-        X, y = frame.iloc[:, :-1], frame.iloc[:, -1]
-    else:
-        frame = pd.read_csv(folder / f"{name}.tsv.gz", sep="\t")
-        X, y = frame.drop(columns="target"), frame["target"]
-    X, y = X.to_numpy(dtype=float), y.to_numpy()
+        return frame.iloc[:, :-1].to_numpy(float), frame.iloc[:, -1].to_numpy()
+    frame = pd.read_csv(folder / f"{name}.tsv.gz", sep="\t")
+    return frame.drop(columns="target").to_numpy(float), frame["target"].to_numpy()
+
+
+def load(folder, name, max_rows, is_classification):
+    """Return X and y of a set, at most `max_rows` of them."""
+    X, y = read(folder, name)
     if is_classification:
         y = LabelEncoder().fit_transform(y)
         kept = np.bincount(y)[y] >= 5  # a class needs a row in each fold

@@ -33,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
+from make_searches import read
 from resumable import read_lines, run_cells
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -74,9 +75,7 @@ def load(dataset):
     if dataset in OWN_SETS:
         X, y = OWN_SETS[dataset](return_X_y=True)
     else:
-        path = Path(os.environ["SKMETA_DATA"]) / "tabular" / f"{dataset}.tsv.gz"
-        frame = pd.read_csv(path, sep="\t")
-        X, y = frame.drop(columns="target").to_numpy(float), frame["target"].to_numpy()
+        X, y = read(Path(os.environ["SKMETA_DATA"]) / "tabular", dataset)
     n_train = min(N_ROWS, len(X) // 2)
     n_test = min(N_TEST, len(X) - n_train)
     return train_test_split(X, y, train_size=n_train, test_size=n_test, stratify=y, random_state=0)

@@ -43,14 +43,12 @@ from r_tables import read_frame
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
-from table_scores import class_probabilities, class_weights, regress
+from table_scores import class_probabilities, class_weights, gaussian_process, regress
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 
@@ -201,11 +199,6 @@ class CatBoost(BaseEstimator):
         return self.model_.predict_proba(self._with_words(X))
 
 
-PROCESS = GaussianProcessRegressor(
-    ConstantKernel() * RBF(length_scale=3.0) + WhiteKernel(0.1),
-    normalize_y=True,
-    n_restarts_optimizer=1,
-)
 PEERS: dict[str, dict[str, BaseEstimator]] = {
     "classification": {
         "logistic": behind(LogisticRegression(max_iter=1000)),
@@ -216,7 +209,7 @@ PEERS: dict[str, dict[str, BaseEstimator]] = {
     "regression": {
         "ridge": behind(RidgeCV(np.logspace(-3, 3, 13))),
         "forest": behind(RandomForestRegressor(random_state=0), scaled=False),
-        "process": behind(PROCESS),
+        "process": behind(gaussian_process()),
         "catboost": CatBoost("regression"),
     },
 }

@@ -14,12 +14,9 @@ some tasks, and as indicators in others.
 Notation: b tasks, n rows, d columns.
 """
 
-import csv
-import os
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +30,7 @@ from sklearn.datasets import (
     load_iris,
     load_wine,
 )
-from tabular_sets import load
+from tabular_sets import index, load
 from torch import Tensor
 
 from skmeta.few_shot._indicators import choose_indicators
@@ -77,11 +74,8 @@ class Table(NamedTuple):
 
 def all_names() -> list[str]:
     """The sets of the index, then those of UCI."""
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    with open(folder / "index.csv") as file:
-        names = [row["name"] for row in csv.DictReader(file)]
-    uci = (folder / "uci_regression").glob("*.csv.gz")
-    return names + sorted(f"uci/{path.name.removesuffix('.csv.gz')}" for path in uci)
+    rows, uci = index()
+    return [row["name"] for row in rows] + uci
 
 
 def load_tables(halves: Iterable[str]) -> list[Table]:

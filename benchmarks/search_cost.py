@@ -21,15 +21,12 @@ time from the call of ``fit`` to the first fit, in the first search of its kind 
 loads or learns the prior) and in later ones. The past searches are read from a history and learned
 from anew in each repeat, as a search that ended since then has added to them.
 
-``--large`` measures searches of five candidates of ``Ridge()`` on 100,000 rows of 50 columns, with
-three folds: what they take beyond fits and scores, those on a sample included.
-
 ``--long`` measures searches of ten candidates with 0, 600 and 10,000 past searches of ten
 candidates each in the history, whole: fits included, of a space of 72 candidates and three folds.
 
 The bars: at most 0.3 s beyond RandomizedSearchCV for ``shipped``, and at most 5 ms per suggestion
 for ``shipped`` and ``history``. With 600 past searches, at most 0.3 s beyond fits, and with 10,000
-at most 1 s; on a large table at most 0.3 s. Results go to ``benchmarks/results/search_cost.json``.
+at most 1 s. Results go to ``benchmarks/results/search_cost.json``.
 """
 
 import argparse
@@ -40,7 +37,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import sklearn.linear_model
 import sklearn.svm
 from sklearn.datasets import load_iris
 from sklearn.model_selection import RandomizedSearchCV
@@ -75,21 +71,6 @@ class SVC(sklearn.svm.SVC):
         accuracy = super().score(X, y)
         _scored.append(time.process_time())
         return accuracy
-
-
-class Ridge(sklearn.linear_model.Ridge):
-    """Ridge regression that notes when its fit begins, and when its score is known."""
-
-    def fit(self, X, y):
-        """Fit, and note when that began."""
-        _begun.append(time.process_time())
-        return super().fit(X, y)
-
-    def score(self, X, y):
-        """Return R2, and note when it was known."""
-        score = super().score(X, y)
-        _scored.append(time.process_time())
-        return score
 
 
 class TimedHistory(SearchHistory):
@@ -188,26 +169,6 @@ def measure_long(n_repeats):
     return summary
 
 
-def measure_large(n_repeats):
-    """Return seconds beyond fits and scores of searches on a large table."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(100_000, 50))
-    y = X @ rng.normal(size=50) + rng.normal(size=len(X))
-    seconds = {"with a sample": [], "without": []}
-    for seed in range(n_repeats):
-        for name, samples in (("with a sample", 5), ("without", False)):
-            search = MetaLearnedSearchCV(
-                Ridge(), n_iter=5, cv=3, samples=samples, history=False, refit=False
-            )
-            _begun.clear()
-            _scored.clear()
-            start = time.process_time()
-            search.set_params(random_state=seed).fit(X, y)
-            whole = time.process_time() - start
-            seconds[name].append(whole - sum(np.subtract(_scored, _begun)))
-    return {name: round(float(np.median(own[1:])), 3) for name, own in seconds.items()}
-
-
 def make_search(method, seed, history):
     """Return an unfitted search."""
     common = {"n_iter": N_ITER, "random_state": seed}
@@ -285,13 +246,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--long", action="store_true")
-    parser.add_argument("--large", action="store_true")
     options = parser.parse_args()
     summary = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if options.long:
         summary["past searches"] = measure_long(max(2, options.repeats))
-    elif options.large:
-        summary["large table"] = measure_large(max(2, options.repeats))
     else:
         summary |= describe(run(max(2, options.repeats)))
     RESULTS.write_text(json.dumps(summary, indent=1) + "\n")

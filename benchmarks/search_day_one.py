@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from make_search_priors import BOUND
-from make_searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make
+from make_searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make, read
 from origins import origin, same_origin
 from resumable import read_lines, run_cells
 from search_tables import evaluations_needed, random_regret
@@ -97,15 +97,6 @@ def chosen(folder, task):
 
 def n_rows(folder, name):
     return len(read(folder, name)[1])
-
-
-@cache
-def read(folder, name):
-    if name.startswith("uci_"):
-        frame = pd.read_csv(folder / "uci_regression" / f"{name[4:]}.csv.gz", header=None)
-        return frame.iloc[:, :-1].to_numpy(float), frame.iloc[:, -1].to_numpy()
-    frame = pd.read_csv(folder / f"{name}.tsv.gz", sep="\t")
-    return frame.drop(columns="target").to_numpy(float), frame["target"].to_numpy()
 
 
 def load(folder, name, is_classification):

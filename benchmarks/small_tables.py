@@ -80,8 +80,6 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import (
@@ -95,7 +93,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
-from table_scores import classify, regress
+from table_scores import classify, gaussian_process, regress
 from tabular_sets import SETS, draw, draw_imbalanced, imbalanced_names, load, names_of
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
@@ -132,12 +130,6 @@ def tuned(estimator: BaseEstimator, space: dict) -> BaseEstimator:
     return RandomizedSearchCV(
         estimator, space, n_iter=N_CANDIDATES, scoring=scoring, random_state=0
     )
-
-
-def gaussian_process() -> BaseEstimator:
-    """Scale and noise are fitted by marginal likelihood."""
-    kernel = ConstantKernel() * RBF(length_scale=3.0) + WhiteKernel(0.1)
-    return GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=1)
 
 
 LOGISTIC = LogisticRegression(max_iter=1000)

@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.metrics import average_precision_score
 
 NORMAL_90 = 1.6448536269514722
+
+
+def gaussian_process() -> GaussianProcessRegressor:
+    """A process whose scale and noise are fitted by marginal likelihood."""
+    kernel = ConstantKernel() * RBF(length_scale=3.0) + WhiteKernel(0.1)
+    return GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=1)
 
 
 def class_probabilities(model: Any, part: tuple) -> np.ndarray:

@@ -21,16 +21,21 @@ LARGEST_RARE_SHARE, LEAST_IMBALANCED = 0.25, 250
 Draw = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def names_of(kind: str) -> list[str]:
-    """The sets of a kind, in order."""
+def index() -> tuple[list[dict[str, str]], list[str]]:
+    """The rows of the index, and the names of the sets of UCI."""
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     with open(folder / "index.csv") as file:
-        rows = [row for row in csv.DictReader(file) if row["task"].endswith(kind)]
+        rows = list(csv.DictReader(file))
+    uci = (folder / "uci_regression").glob("*.csv.gz")
+    return rows, sorted(f"uci/{path.name.removesuffix('.csv.gz')}" for path in uci)
+
+
+def names_of(kind: str) -> list[str]:
+    """The sets of a kind, in order."""
+    rows, uci = index()
+    rows = [row for row in rows if row["task"].endswith(kind)]
     if kind == "regression":
-        uci = (folder / "uci_regression").glob("*.csv.gz")
-        return [row["name"] for row in rows] + sorted(
-            f"uci/{path.name.removesuffix('.csv.gz')}" for path in uci
-        )
+        return [row["name"] for row in rows] + uci
     return [
         row["name"]
         for row in rows
