@@ -46,9 +46,9 @@ INNER_FLOORS = {
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import
 # each other, as long as no circle comes of it.
 WINGS = {"few_shot", "grouped", "search", "policy"}
-# Rooms that use what another room keeps to itself, by its front: estimators and checks run the
-# learners' own machinery.
-GUESTS = {(room, "skmeta.learners._core") for room in ("few_shot", "testing")}
+# Rooms that use what another room keeps to itself, by its front: estimators, policies and checks
+# run the learners' own machinery.
+GUESTS = {(room, "skmeta.learners._core") for room in ("few_shot", "policy", "testing")}
 MOST_MODULES = 15
 MOST_LINES = 450
 # To be split by those who work on them; take a line out as soon as its module is short enough.

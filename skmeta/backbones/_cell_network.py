@@ -106,22 +106,6 @@ _SMALL = 1e-3
 _BITS = 2 ** torch.arange(63)
 
 
-class Zero(nn.Module):
-    """An operation that removes an edge: its output is zero."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return zeros like ``x``."""
-        return torch.zeros_like(x)
-
-
-class Skip(nn.Module):
-    """An operation that returns its input."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` itself."""
-        return x
-
-
 class CellNetwork(nn.Module):
     """A stem and a sequence of cells, whose nodes sum mixed operations of the nodes before.
 
@@ -144,6 +128,11 @@ class CellNetwork(nn.Module):
         Applied after each cell.
     n_cells, n_nodes : int
         Number of cells, and of nodes per cell.
+
+    Attributes
+    ----------
+    costs : Tensor of shape (e, o)
+        Number of parameters of each operation on each edge, as float64.
 
     References
     ----------
@@ -179,10 +168,10 @@ class CellNetwork(nn.Module):
             for row in range(len(allowed))
         )
         self.nodes = nn.ModuleList(make_node() for _ in range(n_cells * n_nodes))
-        self._costs = torch.zeros(allowed.shape, dtype=torch.float64)
+        self.costs = torch.zeros(allowed.shape, dtype=torch.float64)
         for row in range(len(allowed)):
             for name in self._names(row):
-                self._costs[row, self.operations.index(name)] = _size(self._module(row, name))
+                self.costs[row, self.operations.index(name)] = _size(self._module(row, name))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows to features."""
@@ -218,19 +207,9 @@ class CellNetwork(nn.Module):
         """Draw the architecture parameters."""
         nn.init.normal_(self.architecture, 0.0, _SMALL, generator)
 
-    def costs(self) -> Tensor:
-        """Return the number of parameters of each operation on each edge.
-
-        Returns
-        -------
-        Tensor of shape (e, o)
-            The numbers, as float64.
-        """
-        return self._costs
-
     def cheapest(self) -> Tensor:
         """Return the parameters (e,) of the smallest operation on each edge."""
-        return self._costs.masked_fill(~self.allowed.cpu(), torch.inf).amin(1)
+        return self.costs.masked_fill(~self.allowed.cpu(), torch.inf).amin(1)
 
     def n_fixed_parameters(self) -> int:
         """Return the parameters of stem and nodes, which every architecture has."""
@@ -254,7 +233,7 @@ class CellNetwork(nn.Module):
         alpha = torch.as_tensor(alpha, dtype=torch.float64).cpu()
         shares = torch.softmax(alpha.masked_fill(~self.allowed.cpu(), -torch.inf), 1)
         chosen = shares.argmax(1).tolist() if chosen is None else chosen
-        costs = self.costs().long()
+        costs = self.costs.long()
         edges = tuple(
             Edge(*place, self.operations[k], float(shares[row, k]), int(costs[row, k]))
             for row, (place, k) in enumerate(zip(self.places, chosen, strict=True))

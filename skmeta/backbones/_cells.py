@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.backbones._cell_network import CellNetwork, Skip, Zero, check_cells
+from skmeta.backbones._cell_network import CellNetwork, check_cells
 from skmeta.backbones._conv4 import ConvBlock
 from skmeta.backbones._layers import EpisodeBatchNorm
 from skmeta.backbones._mlp import ACTIVATIONS
@@ -87,15 +87,15 @@ IMAGE_OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
     "sep_conv_5x5": lambda c: separable(c, 5),
     "dil_conv_3x3": lambda c: separable(c, 3, dilation=2),
     "max_pool_3x3": lambda c: nn.MaxPool2d(3, 1, 1),
-    "skip": lambda c: Skip(),
-    "none": lambda c: Zero(),
+    "skip": lambda c: nn.Identity(),
+    "none": lambda c: nn.Identity(),  # It is never called.
 }
 TABLE_OPERATIONS: dict[str, Callable[[int, Callable[[], nn.Module]], nn.Module]] = {
     "linear": lambda width, activation: nn.Sequential(nn.Linear(width, width), activation()),
     "gated": lambda width, activation: Gated(width),
     "residual": lambda width, activation: Residual(width, activation()),
-    "skip": lambda width, activation: Skip(),
-    "none": lambda width, activation: Zero(),
+    "skip": lambda width, activation: nn.Identity(),
+    "none": lambda width, activation: nn.Identity(),  # It is never called.
 }
 
 

@@ -3,8 +3,8 @@
 from skmeta.tasks._known_rows import KnownRowsGroupKFold
 from skmeta.tasks._later_rows import LaterRowsSplit
 from skmeta.tasks._samplers import ClassEpisodes, EpisodeSampler, GroupEpisodes, check_shots
-from skmeta.tasks._splits import EpisodeSplit, split_tasks
-from skmeta.tasks._task import Superclass, Task, usable_superclasses, warn_if_reused
+from skmeta.tasks._splits import EpisodeSplit
+from skmeta.tasks._task import Superclass, Task, split_tasks, usable_superclasses, warn_if_reused
 
 __all__ = [
     "EpisodeSplit",

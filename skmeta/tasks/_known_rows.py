@@ -14,7 +14,41 @@ from skmeta._validation import check_count, check_labels
 from skmeta.exceptions import EpisodeError
 
 
-class KnownRowsGroupKFold(BaseCrossValidator):
+class GroupDivision(BaseCrossValidator):
+    """Base class of cross-validations that divide the rows of each group."""
+
+    # Lets scikit-learn's metadata routing pass ``groups`` on without being asked.
+    __metadata_request__split: ClassVar[dict[str, bool]] = {"groups": True}
+    least_splits: ClassVar[int] = 2
+    n_splits: int
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return ``n_splits``.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
+        return check_count(self.n_splits, "n_splits", self.least_splits)
+
+    def _groups(self, X: Any, groups: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the names of the groups, and the position of each row's among them."""
+        if groups is None:
+            raise EpisodeError(
+                f"{type(self).__name__} divides groups, but groups is None. Pass groups, one label "
+                "per row, for example cross_val_score(model, X, y, groups=X['school'], cv=...)."
+            )
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        names, codes = np.unique(check_labels(groups, "groups", n_rows), return_inverse=True)
+        return names, codes
+
+
+class KnownRowsGroupKFold(GroupDivision):
     """Cross-validation over groups, with some known rows of each group held out.
 
     The groups are divided into folds. In each split, ``n_known`` rows of each group of a fold go
@@ -54,9 +88,6 @@ class KnownRowsGroupKFold(BaseCrossValidator):
     9 ['a' 'a' 'a']
     """
 
-    # Lets scikit-learn's metadata routing pass ``groups`` on without being asked.
-    __metadata_request__split: ClassVar[dict[str, bool]] = {"groups": True}
-
     def __init__(
         self,
         n_known: int = 5,
@@ -69,20 +100,6 @@ class KnownRowsGroupKFold(BaseCrossValidator):
         self.n_splits = n_splits
         self.order = order
         self.random_state = random_state
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return ``n_splits``.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Ignored.
-
-        Returns
-        -------
-        int
-        """
-        return check_count(self.n_splits, "n_splits", 2)
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
@@ -108,14 +125,9 @@ class KnownRowsGroupKFold(BaseCrossValidator):
         EpisodeError
             If there are fewer groups than splits, or a fold has no test rows.
         """
-        if groups is None:
-            raise EpisodeError(
-                "KnownRowsGroupKFold divides groups, but groups is None. Pass groups, one label "
-                "per row, for example cross_val_score(model, X, y, groups=X['school'], cv=...)."
-            )
         n_splits, n_known = self.get_n_splits(), check_count(self.n_known, "n_known", 0)
-        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        names, codes = np.unique(check_labels(groups, "groups", n_rows), return_inverse=True)
+        names, codes = self._groups(X, groups)
+        n_rows = len(codes)
         if len(names) < n_splits:
             raise EpisodeError(
                 f"n_splits={n_splits}, but there are {len(names)} groups. Lower n_splits."

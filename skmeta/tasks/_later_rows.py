@@ -7,15 +7,13 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator
 
 from skmeta._columns import time_numbers
-from skmeta._validation import check_count, check_labels
 from skmeta.exceptions import EpisodeError
-from skmeta.tasks._known_rows import places_in_groups
+from skmeta.tasks._known_rows import GroupDivision, places_in_groups
 
 
-class LaterRowsSplit(BaseCrossValidator):
+class LaterRowsSplit(GroupDivision):
     """Cross-validation over time: the later rows of each group are held out.
 
     In each split, consecutive rows of each group are the test rows, and all earlier rows of the
@@ -48,27 +46,12 @@ class LaterRowsSplit(BaseCrossValidator):
     [0 1 2 0 1 2] [3 4 3 4]
     """
 
-    # Lets scikit-learn's metadata routing pass ``groups`` on without being asked.
-    __metadata_request__split: ClassVar[dict[str, bool]] = {"groups": True}
+    least_splits: ClassVar[int] = 1
 
     def __init__(self, order: str | int, *, test_size: float = 0.2, n_splits: int = 1) -> None:
         self.order = order
         self.test_size = test_size
         self.n_splits = n_splits
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return ``n_splits``.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Ignored.
-
-        Returns
-        -------
-        int
-        """
-        return check_count(self.n_splits, "n_splits")
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
@@ -102,13 +85,7 @@ class LaterRowsSplit(BaseCrossValidator):
                 "test_size must be a share of the rows of a group between 0 and 1, both excluded, "
                 f"got {self.test_size!r}. Pass 0.2, for example."
             )
-        if groups is None:
-            raise EpisodeError(
-                "LaterRowsSplit divides the rows of each group, but groups is None. Pass groups, "
-                "one label per row, or use sklearn.model_selection.TimeSeriesSplit."
-            )
-        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        codes = np.unique(check_labels(groups, "groups", n_rows), return_inverse=True)[1]
+        codes = self._groups(X, groups)[1]
         sizes = np.bincount(codes)[codes]
         place = places_in_groups(codes, time_numbers(X, self.order))
         n_test = np.maximum(np.floor(float(self.test_size) * sizes), 1).astype(np.int64)

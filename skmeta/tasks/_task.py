@@ -1,12 +1,13 @@
-"""A task: its rows and targets, the classes it may have, and whether they were seen before."""
+"""A task: its rows and targets; how a table is divided by tasks, and whether they were seen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from skmeta._validation import quote, quote_some
+from skmeta._random import check_rng
+from skmeta._validation import check_labels, quote, quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, OverlapWarning
 
@@ -185,3 +186,74 @@ def warn_if_reused(prior: Any, labels: np.ndarray, kind: Literal["classes", "gro
             "Divide the rows with skmeta.tasks.split_tasks before meta-training.",
             OverlapWarning,
         )
+
+
+def split_tasks(
+    labels: Any, sizes: Sequence[float] = (0.6, 0.2, 0.2), *, random_state: Any = None
+) -> tuple[np.ndarray, ...]:
+    """Divide a table so that no class, or no group, is in two parts.
+
+    With ``y`` as labels, the parts have no class in common: what few-shot classification needs.
+    With ``groups``, they have no group in common.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+        The class or the group of each row.
+    sizes : sequence of float or of int, default=(0.6, 0.2, 0.2)
+        How many of the distinct labels go to each part: fractions that sum to at most 1, or
+        numbers of labels. Remaining labels are in no part.
+    random_state : int, Generator, RandomState or None, default=None
+        Decides which label goes where. Pass an int for the same parts each time.
+
+    Returns
+    -------
+    tuple of ndarray of shape (n_rows,), int64
+        The positions of each part's rows, in ascending order.
+
+    Raises
+    ------
+    EpisodeError
+        If there are too few labels, or a part would have none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.tasks import split_tasks
+    >>> y = np.array(["ant", "bee", "cat", "ant", "bee", "cat"])
+    >>> train, test = split_tasks(y, (2, 1), random_state=0)
+    >>> print(y[train], y[test])
+    ['ant' 'cat' 'ant' 'cat'] ['bee' 'bee']
+    """
+    names, codes = np.unique(check_labels(labels, "labels"), return_inverse=True)
+    counts = _label_counts(sizes, len(names))
+    part = np.full(len(names), -1)
+    part[check_rng(random_state).permutation(len(names))[: sum(counts)]] = np.repeat(
+        np.arange(len(counts)), counts
+    )
+    return tuple(np.flatnonzero(part[codes] == k) for k in range(len(counts)))
+
+
+def _label_counts(sizes: Sequence[float], n_labels: int) -> np.ndarray:
+    given = np.asarray(sizes)
+    if given.ndim != 1 or len(given) == 0 or given.dtype.kind not in "iuf":
+        raise ValueError(
+            f"sizes must be fractions or numbers of labels, one for each part, got {sizes!r}."
+        )
+    if given.dtype.kind in "iu":
+        counts, total, limit = given, given.sum(), n_labels
+    else:
+        bounds = np.rint(np.cumsum(given) * n_labels).astype(np.int64)
+        # Rounding errors: 0.7 + 0.2 + 0.1 is not exactly 1.
+        counts, total, limit = np.diff(bounds, prepend=0), round(given.sum(), 9), 1
+    if total > limit:
+        raise EpisodeError(
+            f"sizes={sizes!r} sum to {total}, but there are {n_labels} distinct labels, so they "
+            f"can sum to {limit} at most. Lower the sizes."
+        )
+    if (counts < 1).any():
+        raise EpisodeError(
+            f"sizes={sizes!r} leave part {(counts < 1).argmax()} without any of the {n_labels} "
+            "distinct labels, but each part needs one. Enlarge it, or pass numbers of labels."
+        )
+    return counts

@@ -1,13 +1,6 @@
 """The one outer loop, its settings, checkpoints and priors, for learners of all kinds."""
 
-from skmeta.training._checkpoint import (
-    load_checkpoint,
-    make_prior,
-    resume_checkpoint,
-    save_checkpoint,
-    scaler_of,
-    state_of,
-)
+from skmeta.training._checkpoint import load_checkpoint, save_checkpoint
 from skmeta.training._loop import meta_train
 from skmeta.training._options import (
     ExecutionOptions,

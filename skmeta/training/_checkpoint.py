@@ -1,14 +1,13 @@
-"""What is kept of a meta-training: checkpoints, from which a killed run resumes, and priors.
+"""Checkpoints, from which a killed meta-training resumes.
 
-Checkpoints are tensor files, as priors are. The state of a run is written as JSON, in which the
+They are tensor files, as priors are. The state of a run is written as JSON, in which the
 name of a tensor stands for each array.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,7 @@ import numpy as np
 import torch
 
 from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
-from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import CheckpointError
-from skmeta.priors import MetaPrior
-from skmeta.training._parameters import learner_name
 
 FORMAT = FileFormat("skmeta.checkpoint", 2, "a checkpoint", "meta-training", CheckpointError)
 
@@ -96,14 +92,14 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
 
 
 def resume_checkpoint(
-    path: str | PathLike[str] | None, fingerprint: str, restore: Callable[[dict[str, Any]], None]
+    path: str | PathLike[str], fingerprint: str, restore: Callable[[dict[str, Any]], None]
 ) -> None:
     """Go on from a checkpoint, if there is one; make its folder, if there is none.
 
     Parameters
     ----------
-    path : path or None
-        The file; None keeps no checkpoint.
+    path : path
+        The file.
     fingerprint : str
         Identifies the run.
     restore : callable
@@ -114,8 +110,6 @@ def resume_checkpoint(
     CheckpointError
         If the file cannot be read or written, is damaged, or belongs to another run.
     """
-    if path is None:
-        return
     place, folder = f"checkpoint={os.fspath(path)!r}", Path(path).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,52 +178,3 @@ def _unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
         if key == _PAIRS:
             return {_unpack(k, tensors): _unpack(v, tensors) for k, v in item}
     return {key: _unpack(item, tensors) for key, item in value.items()}
-
-
-def make_prior(
-    learner: Any,
-    scaler: Scaler,
-    state: State,
-    *,
-    provenance: Mapping[str, Any],
-    **fields: Any,
-) -> MetaPrior:
-    """Make a prior of a learner's state.
-
-    Parameters
-    ----------
-    learner : object
-        The learner.
-    scaler : Scaler
-        Its standardisation.
-    state : dict of Tensor
-        Its state.
-    provenance : mapping
-        Where the state comes from.
-    **fields
-        Other fields of the prior.
-
-    Returns
-    -------
-    MetaPrior
-        The prior.
-    """
-    versions = {"torch": torch.__version__, "numpy": np.__version__}
-    return MetaPrior(
-        state_to_numpy(state) | {f"scaler.{n}": np.asarray(v) for n, v in scaler._asdict().items()},
-        learner=learner_name(type(learner)),
-        provenance=dict(provenance) | versions,
-        **fields,
-    )
-
-
-def scaler_of(prior: MetaPrior) -> Scaler:
-    """Return the standardisation of a prior's features and targets."""
-    return Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields))
-
-
-@lru_cache(maxsize=2)
-def state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> State:
-    """The state of a prior. It is cached for the next task: the methods of learners are pure."""
-    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
-    return state_to_torch(tensors, device, dtype)

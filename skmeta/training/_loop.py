@@ -98,7 +98,8 @@ def meta_train(
         If the loss or the state is not finite; the best validated state is returned.
     """
     run = _Run(state, objective, validate, settings, rng, identity)
-    resume_checkpoint(settings.checkpoint, identity, run.restore)
+    if settings.checkpoint is not None:
+        resume_checkpoint(settings.checkpoint, identity, run.restore)
     if not run.n_iterations:
         run.evaluate()
     run.began = time.perf_counter() - run.seconds

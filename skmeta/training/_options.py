@@ -139,24 +139,7 @@ class ExecutionOptions(Declared):
     def open(
         self, network: Network, device: torch.device, flops_per_task: float, **more: Any
     ) -> Execution:
-        """Decide how tasks are computed.
-
-        Parameters
-        ----------
-        network : Network
-            What each task is computed with.
-        device : torch.device
-            Where to compute.
-        flops_per_task : float
-            Operations of a task.
-        **more
-            Other settings of the execution.
-
-        Returns
-        -------
-        Execution
-            To be entered.
-        """
+        """Decide how tasks are computed; the arguments are those of ``Execution``."""
         return Execution(
             self.mode,
             device=device,

@@ -113,7 +113,7 @@ def test_table_operations_are_what_their_names_say():
 
 def test_parameters_are_counted():
     network = make("cells", (1, 28, 28), n_channels=8, n_cells=2, n_nodes=2)
-    costs = dict(zip(network.operations, network.costs()[1].tolist(), strict=True))
+    costs = dict(zip(network.operations, network.costs[1].tolist(), strict=True))
     assert costs["conv_3x3"] == 8 * 8 * 9
     assert costs["sep_conv_5x5"] == 8 * 25 + 64
     assert costs["none"] == costs["skip"] == costs["max_pool_3x3"] == 0

@@ -1,9 +1,10 @@
 """Another device computes what the CPU computes, and nowhere are tensors of two devices mixed.
 
-What the emulated device cannot show is listed in ``emulated_device.py``. Tests of a real device are
-in ``tests/learners/test_devices.py``.
+What the emulated device cannot show is listed in ``emulated_device.py``. The variable
+``SKMETA_TEST_DEVICE`` names a real device to test instead, such as ``cuda``.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ from skmeta.learners import (
 )
 from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML, PolicyMetaSGD
 
-EMULATED = emulated_device.NAME
+EMULATED = os.environ.get("SKMETA_TEST_DEVICE", emulated_device.NAME)
 N_GROUPS, IMAGE = 12, (1, 8, 8)
 DOUBLE = {"execution": ExecutionOptions(precision="float64")}
 QUICK = {
@@ -77,6 +78,8 @@ IMAGES = {
 }  # fmt: skip
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
+if EMULATED != emulated_device.NAME:
+    CLOSE = {"rtol": 1e-6, "atol": 1e-8}
 
 
 def table():
@@ -144,14 +147,14 @@ MIXTURES = {
 def test_a_mixture_of_devices_is_an_error(mix):
     # All other tests of this module can fail.
     with pytest.raises(RuntimeError, match=r"expected all tensors on one device|not supported"):
-        mix(torch.ones(2, device=EMULATED), torch.ones(2))
+        mix(torch.ones(2, device=emulated_device.NAME), torch.ones(2))
 
 
 def test_tensors_that_it_makes_are_its_own():
-    a = torch.ones(2, 2, device=EMULATED)
-    made = a.new_zeros(2), torch.zeros_like(a), a.double(), a[0], torch.eye(2, device=EMULATED)
-    assert {v.device for v in (*made, a.T @ a)} == {emulated_device.DEVICE}
-    assert resolve_device(EMULATED).type == EMULATED
+    a, eye = (make(2, 2, device=emulated_device.NAME) for make in (torch.ones, torch.eye))
+    made = a.new_zeros(2), torch.zeros_like(a), a.double(), a[0], eye, a.T @ a
+    assert {v.device for v in made} == {emulated_device.DEVICE}
+    assert resolve_device(emulated_device.NAME).type == emulated_device.NAME
     assert a.cpu().device.type == "cpu"
     assert a.sum().item() == 4
 
@@ -302,7 +305,7 @@ def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
         cwd=Path(__file__).parent,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    assert "device='emulated'" in process.stdout
+    assert f"device='{EMULATED}'" in process.stdout
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), reg.predict(X), rtol=1e-6)
 
 

@@ -15,7 +15,6 @@ from skmeta.exceptions import (
     BackboneError,
     EpisodeError,
     PriorError,
-    UnusedDataWarning,
 )
 from skmeta.learners import (
     ANIL,
@@ -97,29 +96,6 @@ def test_a_class_with_too_few_rows_is_named():
     keep = np.r_[: len(y) - 4]
     with pytest.raises(EpisodeError, match=r"Class 'class \d+' has 2 rows, .* need 4\. Lower n_qu"):
         ProtoNet(**SMALL | {"validation": 0}).fit(X[keep], names[keep])
-
-
-def test_a_group_that_is_too_small_is_left_out_with_a_warning():
-    X, y, groups = make_groups()
-    groups[groups == 9], groups[-2:] = 8, 9
-    with pytest.warns(UnusedDataWarning, match=r"1 of .* groups cannot be tasks .*: 9"):
-        learner = MAML(**SMALL | {"validation": 0}).fit(X, y, groups)
-    assert 9 not in learner.prior_.trained_on
-
-
-def test_a_group_with_one_class_is_left_out_with_a_warning():
-    X, target, groups = make_groups()
-    y = (target > np.median(target)).astype(int)
-    y[groups == 4] = 1
-    with pytest.warns(UnusedDataWarning, match=r"Group 4 has a single class, but a task needs 2"):
-        learner = MAML(**SMALL | {"validation": 0}).fit(X, y, groups)
-    assert 4 not in learner.prior_.trained_on
-
-
-def test_groups_that_are_all_too_small():
-    X, y, _ = make_groups()
-    with pytest.raises(EpisodeError, match=r"None of the .* groups can be a task"):
-        MAML(**SMALL).fit(X, y, np.arange(len(y)) // 2)
 
 
 @pytest.mark.parametrize("learner", [MAML, ANIL, MetaSGD, Reptile, FineTuning])
@@ -271,15 +247,6 @@ def test_numbers_that_are_kept_as_objects_are_targets(convert):
     )
 
 
-def test_whole_numbers_that_are_kept_as_objects():
-    X, y, groups = make_groups()
-    codes = (y > 0).astype(object)
-    assert HierarchicalLinear().fit(X, codes, groups=groups).prior_.kind == "classification"
-    counts = np.arange(len(y)).astype(object)
-    with pytest.raises(EpisodeError, match=r"60 different whole numbers .*Set task_type="):
-        HierarchicalLinear().fit(X, counts, groups=groups)
-
-
 @pytest.mark.parametrize("kind", ["datetime64[D]", object])
 def test_groups_that_a_prior_cannot_keep(kind):
     X, y, groups = make_groups()
@@ -287,12 +254,6 @@ def test_groups_that_a_prior_cannot_keep(kind):
     for learner in (HierarchicalLinear(), AutoLearner()):
         with pytest.raises(ValueError, match=r"groups has labels of type date.*Convert them"):
             learner.fit(X, y, groups=days)
-
-
-def test_groups_of_several_columns():
-    X, y, groups = make_groups()
-    with pytest.raises(ValueError, match=r"groups has the shape \(60, 2\), but one label per row"):
-        HierarchicalLinear().fit(X, y, groups=np.stack([groups, groups], axis=1))
 
 
 @pytest.mark.parametrize("n_tasks", [0, -1, 2.5])

@@ -159,7 +159,7 @@ def test_an_operation_above_the_budget_leaves_room_for_others():
     """However well liked the gated layers are: the budget has room for one linear layer."""
     context = make_context()
     cells = context.network.cells
-    one = int(cells.costs()[0, cells.operations.index("linear")])
+    one = int(cells.costs[0, cells.operations.index("linear")])
     learner = MetaNAS(max_parameters=cells.n_fixed_parameters() + one)
     state = make_state(learner, context)
     state[ALPHA] = torch.zeros_like(state[ALPHA])
@@ -183,7 +183,7 @@ def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
             network = learner._annealed_network(context, learner.n_inner_steps)
             assert network._units[1] <= 4
             chosen = network.logits(state[ALPHA].double()).argmax(1)
-            costs = cells.costs().gather(1, chosen[:, None]).sum()
+            costs = cells.costs.gather(1, chosen[:, None]).sum()
             assert cells.n_fixed_parameters() + costs <= budget
     free = MetaNAS(max_parameters=200)._annealed_network(context, 3)
     alpha = torch.randn(cells.allowed.shape, generator=torch.manual_seed(0)).double()

@@ -13,7 +13,6 @@ from skmeta.learners import (
     MAML,
     ExecutionOptions,
     MAMLPlusPlus,
-    MetaNAS,
     MetaOptimizer,
     ProtoNet,
     Validation,
@@ -66,13 +65,6 @@ def test_a_checkpoint_belongs_to_runs_that_compute_the_same(changes, is_same):
         for learner in (MAML(random_state=0), MAML(random_state=0, **changes))
     )
     assert (first == second) == is_same
-
-
-def test_tab_completion_shows_what_is_for_users():
-    shown = {name for name in dir(MAML()) if not name.startswith("_")}
-    assert {"fit", "score", "score_tasks", "initial_prior", "inner_lr", "set_params"} <= shown
-    assert not {"init_state", "estimate_state", "adapt", "forward", "meta_loss", "kinds"} & shown
-    assert "architecture_" in dir(MetaNAS())
 
 
 @pytest.mark.parametrize("kind", [MAML, ProtoNet])

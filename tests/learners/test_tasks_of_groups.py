@@ -70,13 +70,6 @@ def test_groups_that_are_too_small_are_reported_once():
     assert len([w for w in caught if w.category is UnusedDataWarning]) == 1
 
 
-def test_protonet_scores_groups():
-    X, y, groups = make_groups()
-    learner = ProtoNet(**SMALL).fit(X, y, groups=groups)
-    X_new, y_new, groups_new = make_groups(seed=1)
-    assert learner.score(X_new, y_new, groups=groups_new + 100) > 0.8
-
-
 def test_protonet_learns_a_class_that_no_group_had():
     X, y, groups = make_groups()
     prior = ProtoNet(**SMALL).fit(X, y, groups=groups).prior_

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import get_annotations
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,8 +21,7 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._baselines import summarise
-from skmeta.learners._core._evaluation import evaluate
+from skmeta.learners._core._evaluation import evaluate, summarise
 from skmeta.learners._core._fit import meta_fit, untrained_prior
 from skmeta.priors import MetaPrior
 from skmeta.training import OuterLoopSettings, learner_name, parameter
@@ -83,29 +81,22 @@ class MetaLearner(CallbackSupport, Algorithm):
     )
     n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
 
-    # Methods and properties, beyond those of this class, that tab completion shows.
-    for_users: ClassVar[tuple[str, ...]] = ()
-
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        parameters = [n for n, kind in get_annotations(cls).items() if "ClassVar" not in str(kind)]
-        if parameters and "__dataclass_fields__" not in vars(cls):
-            raise TypeError(
-                f"{cls.__name__} is no dataclass, so {parameters[0]!r} is not a parameter of it. "
-                "Write @dataclass(kw_only=True, eq=False, repr=False) above the class."
-            )
-        ignored = [
-            n for n in vars(cls) if n in parameter_names(cls) and n not in get_annotations(cls)
-        ]
+        annotated = get_annotations(cls)
+        is_dataclass = "__dataclass_fields__" in vars(cls)
+        ignored = [n for n in vars(cls) if n in parameter_names(cls) and n not in annotated]
+        if not is_dataclass:
+            ignored += [n for n, kind in annotated.items() if "ClassVar" not in str(kind)]
         if ignored:
             raise TypeError(
-                f"{cls.__name__} has {ignored[0]!r} in its body, where a parameter needs a type. "
-                f"Write {ignored[0]}: ... = ... there, and @dataclass(kw_only=True, eq=False, "
-                "repr=False) above the class."
+                f"{ignored[0]!r} is no parameter of {cls.__name__}, because a parameter needs a "
+                f"type and a dataclass. Write {ignored[0]}: ... = ... in the class, and "
+                "@dataclass(kw_only=True, eq=False, repr=False) above it."
             )
         return super().__new__(cls, *args, **kwargs)
 
@@ -114,13 +105,6 @@ class MetaLearner(CallbackSupport, Algorithm):
         needed = (getattr(cls, name) for name in ("init_state", "adapt", "forward"))
         if not any(getattr(method, "__isabstractmethod__", False) for method in needed):
             LEARNERS[learner_name(cls)] = cls
-
-    def __dir__(self) -> list[str]:
-        """Return what is for users: the methods of the contract are for authors of learners."""
-        own = {n for n in vars(MetaLearner) if callable(getattr(MetaLearner, n))}
-        known = set(dir(BaseEstimator)) | set(dir(CallbackSupport))
-        shown = own | known | set(parameter_names(type(self))) | set(vars(self))
-        return sorted(shown | set(self.for_users) | {"summary_"})
 
     @property
     def summary_(self) -> str:

@@ -1,20 +1,29 @@
-"""Learn many tasks from their support sets, and compare predictions of their query sets."""
+"""Learn held-out tasks from their support sets, and compare with plain models.
+
+Plain models have no meta-learning: they learn the support set of a task, or all rows of the
+meta-training at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.metrics import pairwise_distances_argmin
 
 from skmeta._random import check_rng
-from skmeta.backend import Execution, State, TaskTensors, to_numpy
-from skmeta.exceptions import EpisodeError
+from skmeta._warnings import warn_caller
+from skmeta.backend import Execution, Scaler, State, TaskTensors, to_numpy
+from skmeta.exceptions import BaselineWarning, EpisodeError
 from skmeta.learners._core._heads import measures
-from skmeta.learners._core._inputs import check_learner_rows, flatten_rows
+from skmeta.learners._core._inputs import check_learner_rows, fit_scaler, flatten_rows
 from skmeta.learners._core._prior_io import read_prior
 from skmeta.learners._core._session import Session, make_execution, read_settings
 from skmeta.learners._core._task_source import (
@@ -24,7 +33,7 @@ from skmeta.learners._core._task_source import (
     resolve_shots_per,
 )
 from skmeta.priors import MetaPrior
-from skmeta.tasks import warn_if_reused
+from skmeta.tasks import GroupEpisodes, Task, warn_if_reused
 from skmeta.training import settings_by_role
 
 # Tasks evaluated at once; bounds the memory of an evaluation.
@@ -192,3 +201,213 @@ def evaluate(
         np.stack([getattr(t, n) for t in drawn.tasks]) for n in ("y_query", "w_query")
     )
     return TaskPredictions(y_true, np.concatenate(parts), weight)
+
+
+# ---------------------------------------------------------------------------- plain models
+
+# The comparison must cost little: beyond these sizes, rows are left out, or linear models are.
+_MOST_ROWS = 10_000
+_MOST_FEATURES = 1_000
+# Tasks drawn to choose the scale of columns.
+_N_TASKS = 50
+# With fewer tasks, a standard error is too uncertain.
+LEAST_TASKS = 10
+
+NAMES = {
+    "nearest_mean": "the nearest class mean of each support set",
+    "nearest_neighbour": "the nearest neighbour in each support set",
+    "logistic_regression": "a logistic regression on each support set",
+    "task_ridge": "a ridge regression on each support set",
+    "pooled_ridge": "one ridge regression on all rows of the meta-training",
+}
+
+Predict = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Learns rows and targets of a support set, and predicts query rows."""
+
+
+def nearest_mean(x: np.ndarray, y: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Predict the class with the nearest mean."""
+    classes = np.unique(y)
+    means = np.stack([x[y == k].mean(0) for k in classes])
+    return np.asarray(classes[pairwise_distances_argmin(query, means)])
+
+
+def _nearest_neighbour(x: np.ndarray, y: np.ndarray, query: np.ndarray) -> np.ndarray:
+    return np.asarray(y[pairwise_distances_argmin(query, x)])
+
+
+def _logistic_regression(x: np.ndarray, y: np.ndarray, query: np.ndarray) -> np.ndarray:
+    if len(np.unique(y)) == 1:
+        return np.full(len(query), y[0])
+    if x.shape[1] > len(x):  # The coefficients lie in the span of the rows.
+        basis = np.linalg.qr(x.T)[0]
+        x, query = x @ basis, query @ basis
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # With one row of each class, scikit-learn takes labels for targets of a regression.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        return np.asarray(LogisticRegression().fit(x, y).predict(query))
+
+
+def _ridge(x: np.ndarray, y: np.ndarray, query: np.ndarray) -> np.ndarray:
+    return np.asarray(Ridge().fit(x, y).predict(query))
+
+
+def baseline_scores(
+    train: TaskSource,
+    tasks: Sequence[Task],
+    X: np.ndarray,
+    kind: str,
+    scaler: Scaler,
+    *,
+    is_image: bool = False,
+) -> dict[str, np.ndarray]:
+    """Score plain models on tasks.
+
+    Parameters
+    ----------
+    train : TaskSource
+        The meta-training, for the model that is fitted to all of its rows at once.
+    tasks : sequence of Task
+        The tasks to score on, as positions of rows in ``X``.
+    X : ndarray of shape (n, d)
+        The rows of these tasks; NaN is a missing value.
+    kind : {"classification", "regression"}
+        What the tasks are.
+    scaler : Scaler
+        The learner's standardisation. If it leaves features as they are, those of a table are
+        standardised by the rows of the meta-training.
+    is_image : bool, default=False
+        Whether rows are images, which are not standardised.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_tasks,)
+        Accuracy, or minus the mean squared error of standardised targets, by the names of
+        ``NAMES``: for classifications ``"nearest_mean"``, ``"nearest_neighbour"`` and, of up to
+        1,000 features, ``"logistic_regression"``; for regressions ``"task_ridge"``; for tables
+        whose tasks are groups ``"pooled_ridge"``.
+    """
+    is_small = X.shape[1] <= _MOST_FEATURES
+    has_ridge = is_small and not is_image
+    is_regression, y_scale = kind == "regression", float(scaler.y_scale)
+    if not np.any(scaler.x_scale != 1):
+        scaler = fit_scaler(not is_image, train.X, None, train.X.shape[1:])
+
+    def standardise(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(np.nan_to_num((rows - scaler.x_mean) / scaler.x_scale))
+
+    models: dict[str, Predict] = {}
+    if not is_regression:
+        models = {"nearest_mean": nearest_mean, "nearest_neighbour": _nearest_neighbour}
+    if is_small and not is_regression:
+        models["logistic_regression"] = _logistic_regression
+    if has_ridge and is_regression:
+        models["task_ridge"] = _ridge
+    if has_ridge and isinstance(train.sampler, GroupEpisodes):
+        step, classes = -(-len(train.X) // _MOST_ROWS), train.sampler.classes
+        y = train.y if classes is None else np.searchsorted(classes, train.y)
+        pooled = (Ridge if is_regression else RidgeClassifier)()
+        pooled.fit(standardise(train.X[::step]), y[::step])
+        models["pooled_ridge"] = lambda x, y, query: pooled.predict(query)
+    scores: dict[str, list[float]] = {name: [] for name in models}
+    for task in tasks:
+        x, y, query, truth = task.take(X)
+        x, query = standardise(x), standardise(query)
+        for name, predict in models.items():
+            predicted = predict(x, y, query)
+            error = ((predicted - truth) / y_scale) ** 2 if is_regression else predicted != truth
+            scores[name].append(float(-error.mean() if is_regression else 1 - error.mean()))
+    return {name: np.array(values) for name, values in scores.items()}
+
+
+def warn_if_beaten(learner: str, own: np.ndarray, baselines: Mapping[str, np.ndarray]) -> None:
+    """Warn if a baseline is better than a prior by more than one standard error.
+
+    Parameters
+    ----------
+    learner : str
+        Name of the learner.
+    own : ndarray of shape (n_tasks,)
+        Score of the prior on each task; greater is better.
+    baselines : mapping of str to ndarray of shape (n_tasks,)
+        Those of the baselines on the same tasks.
+
+    Warns
+    -----
+    BaselineWarning
+        If one is.
+    """
+    if not baselines:
+        return
+    best = max(baselines, key=lambda name: baselines[name].mean())
+    gain = baselines[best] - own
+    if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
+        warn_caller(
+            f"The prior of {learner} scores {own.mean():.3g} on its {len(own)} validation tasks, "
+            f"but {NAMES[best]}, without meta-learning, scores {baselines[best].mean():.3g} "
+            "(history_ has both). Train for longer, on more tasks or with another learner or "
+            "backbone, or use the plain model.",
+            BaselineWarning,
+        )
+
+
+def choose_scale(scaler: Scaler, source: TaskSource) -> Scaler:
+    """Choose between one scale per column and one scale for all, which suits columns of one unit.
+
+    Parameters
+    ----------
+    scaler : Scaler
+        With the standard deviation of each column.
+    source : TaskSource
+        Classification tasks of the meta-training.
+
+    Returns
+    -------
+    Scaler
+        With one scale if the nearest class mean is better with it on 50 tasks, by more than two
+        standard errors; else the same.
+    """
+    common = np.full_like(scaler.x_scale, np.sqrt(np.mean(scaler.x_scale**2)))
+    rng, gains = np.random.default_rng(0), []
+    for task in (source.sampler.sample(rng) for _ in range(_N_TASKS)):
+        x, y, query, truth = task.take(source.X)
+        x, query = (np.nan_to_num(rows - scaler.x_mean) for rows in (x, query))
+        own, alike = (
+            float(np.mean(nearest_mean(x / scale, y, query / scale) == truth))
+            for scale in (scaler.x_scale, common)
+        )
+        gains.append(alike - own)
+    is_better = np.mean(gains) > 2 * np.std(gains, ddof=1) / np.sqrt(_N_TASKS)
+    return scaler._replace(x_scale=common) if is_better else scaler
+
+
+def summarise(learner: str, history: Mapping[str, Sequence[float]]) -> str:
+    """Say how a prior and plain models score on the validation tasks.
+
+    Parameters
+    ----------
+    learner : str
+        Name of the learner.
+    history : mapping of str to sequence
+        The learning curve.
+
+    Returns
+    -------
+    str
+        A sentence or two.
+    """
+    if "validation_score" not in history:
+        return f"{learner} was not compared: there were no validation tasks."
+    own = max(history["validation_score"])
+    others = {
+        text: history[f"{n}_score"][-1] for n, text in NAMES.items() if f"{n}_score" in history
+    }
+    listed = "; ".join(f"{text} {score:.3g}" for text, score in others.items())
+    best = max(others.values(), default=-np.inf)
+    ahead = (
+        f"{learner} is ahead" if own > best else f"{max(others, key=others.__getitem__)} is ahead"
+    )
+    return (
+        f"On validation tasks, {learner} scores {own:.3g}; {listed}. {ahead[0].upper()}{ahead[1:]}."
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -15,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from skmeta._callbacks import fit_task, subtask
+from skmeta._callbacks import FitTask, fit_task, subtask
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import callback_context, has_callbacks, validate_params
 from skmeta._validation import check_count, check_plain_labels, check_targets
@@ -24,17 +25,18 @@ from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, State, one_thread_if_small
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._baselines import (
+from skmeta.learners._core._evaluation import (
     LEAST_TASKS,
+    DrawnTasks,
     baseline_scores,
     choose_scale,
     warn_if_beaten,
 )
-from skmeta.learners._core._evaluation import DrawnTasks
 from skmeta.learners._core._inputs import Table, fit_scaler
 from skmeta.learners._core._prior_io import (
     check_start,
     load_weights,
+    scaler_of,
     take_learned,
     with_earlier,
     write_prior,
@@ -49,7 +51,7 @@ from skmeta.learners._core._task_source import (
 )
 from skmeta.priors import MetaPrior
 from skmeta.tasks import check_shots
-from skmeta.training import fingerprint, meta_train, scaler_of
+from skmeta.training import fingerprint, meta_train
 
 History = dict[str, list[float]]
 
@@ -86,13 +88,12 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         prior = write_prior(
             session,
             state,
-            n_features=table.n_features,
-            feature_names=table.names,
+            n_features_in=table.n_features,
+            feature_names_in=table.names,
             classes=problem.labels,
             trained_on=with_earlier(settings.prior, names, names_kind),
             trained_on_kind=names_kind,
-            columns=table.columns,
-            n_iterations=int(history["iteration"][-1]),
+            provenance=table.columns | {"n_iterations": int(history["iteration"][-1])},
         )
         return {"prior_": prior, "history_": {n: list(values) for n, values in history.items()}}
 
@@ -100,11 +101,13 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     identity = _identity(learner, problem, groups) if settings.checkpoint else ""
     validation_rng = np.random.default_rng(int(rng.integers(2**63)))
     data = {"X": X, "y": y, "metadata": None if groups is None else {"groups": groups}}
-    callbacks = callback_context(learner, settings.n_iterations)
-    with (
-        make_execution(session, settings) as execution,
-        fit_task(callbacks, learner, **data) as task,
-    ):
+    whole: AbstractContextManager[FitTask] = nullcontext(FitTask(None))
+    iteration_task = None
+    if has_callbacks(learner):
+        callbacks = callback_context(learner, settings.n_iterations)
+        whole = fit_task(callbacks, learner, **data)
+        iteration_task = partial(subtask, callbacks, learner, "meta-iteration", **data)
+    with make_execution(session, settings) as execution, whole as task:
         validation = None
         if problem.validation is not None:
             n_tasks = settings.validation.n_tasks
@@ -116,8 +119,8 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
             settings,
             rng,
             identity=identity,
-            iteration_task=partial(subtask, callbacks, learner, "meta-iteration", **data),
-            fitted=fitted if has_callbacks(learner) else None,
+            iteration_task=iteration_task,
+            fitted=None if iteration_task is None else fitted,
         )
         if validation is not None:
             history = _compare(session, problem, validation, state, history)
@@ -145,9 +148,9 @@ def untrained_prior(learner: Algorithm, X: Any, y: Any, kind: str, n_classes: in
     return write_prior(
         session,
         session.draw_state(seed),
-        n_features=table.n_features,
-        feature_names=table.names,
-        columns=table.columns,
+        n_features_in=table.n_features,
+        feature_names_in=table.names,
+        provenance=table.columns,
     )
 
 

@@ -79,7 +79,9 @@ def check_learner_rows(
     encoder : FrameEncoder or None
         What encodes the data frames of a new task; None if the rows are numbers already.
     """
-    encoder = FrameEncoder.learn(X, learner.allow_nan) if prior is None else frame_encoder(prior)
+    encoder = None if prior is None else frame_encoder(prior)
+    if prior is None and is_data_frame(X):
+        encoder = FrameEncoder.learn(X, learner.allow_nan)
     if encoder is not None:
         return encode_rows(learner, encoder, X, reset=reset), encoder
     return check_rows(learner, X, reset=reset, allow_nan=learner.allow_nan), None
@@ -124,9 +126,9 @@ class Table:
         return cls(rows, shape, n_features, get_feature_names(X), encoder, start)
 
     @property
-    def columns(self) -> Any:
-        """How the columns are encoded, for the prior; None if they are numbers already."""
-        return None if self.encoder is None else self.encoder.columns
+    def columns(self) -> dict[str, Any]:
+        """How the columns are encoded, for the prior; empty if they are numbers already."""
+        return {} if self.encoder is None else {"columns": self.encoder.columns}
 
 
 def frame_encoder(prior: MetaPrior) -> FrameEncoder | None:

@@ -13,18 +13,16 @@ from torch import nn
 from skmeta._sklearn_compat import parameter_names
 from skmeta._validation import quote_some
 from skmeta.backbones import build_backbone, check_backbone, check_weights
-from skmeta.backend import State
+from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorError
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._session import Session, read_settings
 from skmeta.priors import MetaPrior
 from skmeta.training import (
     declarations,
-    make_prior,
+    learner_name,
     option_class,
-    scaler_of,
     settings_by_role,
-    state_of,
 )
 
 # The setting of a prior that says in which views predictions are averaged; no learner reads it.
@@ -32,16 +30,7 @@ _VIEWS = "test_time_augment"
 
 
 def write_prior(
-    session: Session,
-    state: State,
-    *,
-    n_features: int | None,
-    feature_names: Sequence[str] | None,
-    classes: np.ndarray | None = None,
-    trained_on: np.ndarray | None = None,
-    trained_on_kind: str | None = None,
-    columns: Sequence[Mapping[str, Any]] | None = None,
-    **provenance: Any,
+    session: Session, state: State, *, provenance: Mapping[str, Any], **fields: Any
 ) -> MetaPrior:
     """Make a prior of a learner's state.
 
@@ -51,12 +40,11 @@ def write_prior(
         Learner, network and standardisation.
     state : dict of Tensor
         The learner's state.
-    n_features, feature_names, classes, trained_on, trained_on_kind
-        As :class:`~skmeta.priors.MetaPrior` takes them.
-    columns : sequence of mapping, optional
-        How the columns of data frames are encoded; see :func:`frame_encoder`.
-    **provenance
-        Where the state comes from.
+    provenance : mapping
+        Where the state comes from; ``columns`` says how data frames are encoded, see
+        :func:`frame_encoder`.
+    **fields
+        Other fields of the prior.
 
     Returns
     -------
@@ -71,8 +59,6 @@ def write_prior(
         settings[_VIEWS] = list(session.changes)
     named = read_settings(learner)
     own = isinstance(named.backbone, torch.nn.Module)
-    if columns is not None:
-        provenance["columns"] = columns
     return make_prior(
         learner,
         session.scaler,
@@ -83,13 +69,58 @@ def write_prior(
         backbone_params=named.backbone_params or {},
         kind=context.kind,
         input_shape=context.network.input_shape,
-        n_features_in=n_features,
-        feature_names_in=None if feature_names is None else list(feature_names),
-        classes=classes,
-        trained_on=trained_on,
-        trained_on_kind=trained_on_kind,
         module=named.backbone if own else None,
+        **fields,
     )
+
+
+def make_prior(
+    learner: Any,
+    scaler: Scaler,
+    state: State,
+    *,
+    provenance: Mapping[str, Any],
+    **fields: Any,
+) -> MetaPrior:
+    """Make a prior of a learner's state.
+
+    Parameters
+    ----------
+    learner : object
+        The learner.
+    scaler : Scaler
+        Its standardisation.
+    state : dict of Tensor
+        Its state.
+    provenance : mapping
+        Where the state comes from.
+    **fields
+        Other fields of the prior.
+
+    Returns
+    -------
+    MetaPrior
+        The prior.
+    """
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    return MetaPrior(
+        state_to_numpy(state) | {f"scaler.{n}": np.asarray(v) for n, v in scaler._asdict().items()},
+        learner=learner_name(type(learner)),
+        provenance=dict(provenance) | versions,
+        **fields,
+    )
+
+
+def scaler_of(prior: MetaPrior) -> Scaler:
+    """Return the standardisation of a prior's features and targets."""
+    return Scaler(*(prior.tensors[f"scaler.{n}"] for n in Scaler._fields))
+
+
+@lru_cache(maxsize=2)
+def state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> State:
+    """The state of a prior. It is cached for the next task: the methods of learners are pure."""
+    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
+    return state_to_torch(tensors, device, dtype)
 
 
 def read_prior(

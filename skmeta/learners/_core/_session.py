@@ -106,8 +106,9 @@ class Session:
         ValueError
             If the device is not there.
         """
-        augment = getattr(learner, "augment", None)
-        changes = resolve_test_time_augment(test_time_augment, augment)
+        augment, changes = getattr(learner, "augment", None), []
+        if test_time_augment and (test_time_augment != "auto" or augment is not None):
+            changes = resolve_test_time_augment(test_time_augment, augment)
         network, adapter = open_network(module, input_shape, scaler, device, precision)
         context = Context(
             network,
@@ -122,7 +123,9 @@ class Session:
     @cached_property
     def views(self) -> tuple[Any, ...]:
         """Views of a new task that predictions are averaged over."""
-        return (*make_views(self.changes, self.adapter.input_shape), *self.more_views)
+        shape = self.adapter.input_shape
+        own = make_views(self.changes, shape) if self.changes else (_as_it_is,)
+        return (*own, *self.more_views)
 
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state.
@@ -285,6 +288,10 @@ class Session:
             Logits, or standardised predictions.
         """
         return self.forward(self.adapt(state, task.support), task.query.x)
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def _join(prior: State, states: Sequence[State]) -> State:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -136,20 +137,8 @@ class AnnealedNetwork:
     sharpness: float
     temperature: tuple[float, float]
 
-    @property
-    def n_features(self) -> int:
-        """Size of the output."""
-        return self.network.n_features
-
-    @property
-    def has_statistics(self) -> bool:
-        """Whether the module has batch normalisations."""
-        return self.network.has_statistics
-
-    @property
-    def frozen(self) -> frozenset[str]:
-        """Names of the weights that require no gradient."""
-        return self.network.frozen
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
 
     def features(self, state: State, x: Tensor) -> Tensor:
         """Features of ``x``, normalised by the statistics in ``state``."""
@@ -185,7 +174,7 @@ class AnnealedNetwork:
     @cached_property
     def _extra_parameters(self) -> Tensor:
         """Parameters beyond those of the cheapest operation on each edge, of shape (e, o)."""
-        return (self.cells.costs() - self.cells.cheapest()[:, None]).long()
+        return (self.cells.costs - self.cells.cheapest()[:, None]).long()
 
     @cached_property
     def _budget(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -90,8 +90,6 @@ class MetaNAS(GradientLearner):
     temperature: tuple[float, float] = parameter((0.1, 0.01), tuple, list)
     annealing: tuple[float, float] = parameter((0.0, 0.15), tuple, list, role="training")
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
-
-    for_users: ClassVar[tuple[str, ...]] = ("architecture_",)
 
     def skips_zero_gradient(self, state: State) -> bool:
         return False  # The choice becomes sharper without a gradient, too.

@@ -18,6 +18,7 @@ from skmeta.learners._core import (
     OuterLoopLearner,
     TaskLimits,
     loss,
+    make_prior,
     score,
     task_type_parameter,
 )
@@ -45,7 +46,7 @@ from skmeta.learners.in_context._support import (
 from skmeta.learners.in_context._transformer import TableTransformer
 from skmeta.learners.in_context._views import add_components, n_views
 from skmeta.priors import MetaPrior
-from skmeta.training import make_prior, settings_by_role
+from skmeta.training import settings_by_role
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

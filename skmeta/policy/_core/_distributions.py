@@ -143,7 +143,7 @@ def describe_actions(space: Any) -> dict[str, Any]:
         return {"kind": "categorical", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
         low, high = (np.asarray(end, np.float64).tolist() for end in (space.low, space.high))
-        return {"kind": "gaussian", "low": low, "high": high}
+        return {"kind": "gaussian", "low": tuple(low), "high": tuple(high)}
     raise EpisodeError(
         f"The action space must be Discrete, or a Box of one axis, got {space}. Wrap the "
         "environment, for example in gymnasium.wrappers.RescaleAction or a wrapper of your own."
@@ -262,18 +262,10 @@ def check_environment(observation_space: Any, action_space: Any, prior: MetaPrio
             f"meta-trained on {prior.n_features_in}. Give an environment of the same family, or "
             "meta-train a prior on this one."
         )
-    actions = _name_actions(describe_actions(action_space))
-    expected = _name_actions(prior.learner_params["action_space"])
+    actions, expected = describe_actions(action_space), dict(prior.learner_params["action_space"])
     if actions != expected:
         raise PriorError(
             f"The environment's actions are {actions}, but the prior was meta-trained on "
             f"{expected}. Give an environment of the same family, or wrap it, for example in "
             "gymnasium.wrappers.RescaleAction."
         )
-
-
-def _name_actions(space: Mapping[str, Any]) -> str:
-    if space["kind"] == "categorical":
-        return f"{space['n']} discrete ones from {space['start']}"
-    low, high = list(space["low"]), list(space["high"])
-    return f"vectors between {low} and {high}"

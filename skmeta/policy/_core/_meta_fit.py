@@ -13,6 +13,7 @@ from skmeta._random import check_rng
 from skmeta.backbones import build_backbone, check_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
 from skmeta.exceptions import PriorError
+from skmeta.learners._core import make_prior, scaler_of, state_of
 from skmeta.policy._core._distributions import (
     ActionDistribution,
     check_environment,
@@ -30,12 +31,9 @@ from skmeta.priors import MetaPrior
 from skmeta.training import (
     ExecutionOptions,
     fingerprint,
-    make_prior,
     meta_train,
     read_parameters,
-    scaler_of,
     settings_by_role,
-    state_of,
 )
 
 # Tasks and episodes of random actions that the scale of observations is measured on.

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.signal import lfilter
 from torch import Tensor
 
 ESTIMATORS = ("lvc", "dice")
@@ -99,12 +100,8 @@ def discounted_sums(values: np.ndarray, factor: float) -> np.ndarray:
     ndarray of shape (..., T)
         The sums.
     """
-    out = np.empty_like(values)
-    total = np.zeros(values.shape[:-1])
-    for step in reversed(range(values.shape[-1])):
-        total = values[..., step] + factor * total
-        out[..., step] = total
-    return out
+    sums = lfilter([1.0], [1.0, -factor], values[..., ::-1])
+    return np.ascontiguousarray(sums[..., ::-1])
 
 
 def linear_baseline(

@@ -15,7 +15,7 @@ from skmeta.learners import (
     ProtoNet,
     Validation,
 )
-from skmeta.learners._core._baselines import (
+from skmeta.learners._core._evaluation import (
     baseline_scores,
     warn_if_beaten,
 )

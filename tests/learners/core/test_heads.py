@@ -14,7 +14,6 @@ from skmeta.learners._core._heads import (
     loss,
     prototype_head,
     score,
-    start_head,
 )
 
 
@@ -26,28 +25,6 @@ def make_rows(y, w=None):
 
 def generator():
     return torch.Generator().manual_seed(0)
-
-
-def test_a_shared_head_is_one_row_for_every_class():
-    state = initial_head("shared", 4, 9, generator())
-    assert state["head.weight"].shape == (1, 4)
-    head = start_head("shared", state, torch.arange(3), 4, torch.zeros(1))
-    assert torch.equal(head["head.weight"], state["head.weight"].repeat(3, 1))
-    assert head["head.bias"].shape == (3,)
-
-
-def test_a_learned_head_gives_each_class_its_row():
-    state = initial_head("learned", 4, 5, generator())
-    assert state["head.weight"].shape == (5, 4)
-    head = start_head("learned", state, torch.tensor([4, 1]), 4, torch.zeros(1))
-    assert torch.equal(head["head.weight"], state["head.weight"][[4, 1]])
-
-
-def test_a_zero_head_has_no_scores_yet():
-    assert initial_head("zeros", 4, 5, generator()) == {}
-    features = torch.randn(3, 4, generator=generator())
-    head = start_head("zeros", {}, torch.arange(3), 4, features)
-    assert torch.equal(linear(head, features), torch.zeros(3, 3))
 
 
 def test_a_prototype_head_ranks_by_distance_to_the_class_mean():
@@ -62,11 +39,6 @@ def test_a_prototype_head_ranks_by_distance_to_the_class_mean():
     # Up to a term that all classes share, the logits are minus the squared distances.
     shared = (features.numpy() ** 2).sum(1, keepdims=True)
     np.testing.assert_allclose(outputs, shared - squares, atol=1e-12)
-
-
-def test_initial_weights_are_bounded_by_the_number_of_features():
-    weight = initial_head("learned", 100, 50, generator())["head.weight"]
-    assert 0.09 < weight.abs().max() <= 0.1
 
 
 def test_class_means_of_a_class_without_rows():
