@@ -9,8 +9,8 @@ metadata is routed as without early stopping, and the scorer sees the estimator 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from numbers import Real
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,15 +43,8 @@ class Held(NamedTuple):
     held: NDArray[np.intp]
 
 
-@dataclass
-class EarlyStop:
-    """The number of rounds that a fit found; NaN before, and if it did not stop early."""
-
-    n_rounds: float = float("nan")
-
-
 @contextmanager
-def stop_early(estimator: Any, rows: Held) -> Iterator[EarlyStop]:
+def stop_early(estimator: Any, rows: Held) -> Iterator[Any]:
     """Let the next fit of an estimator stop early, if its predictor can.
 
     Parameters
@@ -63,10 +56,11 @@ def stop_early(estimator: Any, rows: Held) -> Iterator[EarlyStop]:
 
     Yields
     ------
-    EarlyStop
-        What the fit found.
+    object
+        With ``n_rounds``, the number of rounds that the fit found; NaN before, and if it did not
+        stop early.
     """
-    stop = EarlyStop()
+    stop = SimpleNamespace(n_rounds=float("nan"))
 
     def fit(X: Any, y: Any = None, **params: Any) -> Any:
         predictor = find_predictor(estimator)

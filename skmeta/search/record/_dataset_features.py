@@ -84,7 +84,9 @@ def _features(X: Any, y: Any, is_classification: bool) -> dict[str, float]:
     rows, folds = _sample(target, is_classification)
     values, is_category, n_columns = _table(X, rows)
     columns, features = _column_features(values, is_category)
-    features |= _size_features(len(target), n_columns)
+    features["log_rows"] = np.log(len(target))
+    features["log_columns"] = np.log(n_columns)
+    features["log_rows_per_column"] = np.log(len(target) / n_columns)
     features |= _class_features(target) if is_classification else _target_features(target)
     features |= _landmarks(columns, target[rows], folds, is_classification)
     return {name: float(value) for name, value in features.items()}
@@ -137,35 +139,34 @@ def _table(X: Any, rows: Rows) -> tuple[Array, NDArray[np.bool_], int]:
     """
     if is_data_frame(X):
         frame = frame_columns(X)
-        chosen = [frame[i] for i in _some_columns(len(frame))]
+        n_columns = len(frame)
+        chosen = [frame[i] for i in _some_columns(n_columns)]
         is_category = np.array([has_categories(column) for column in chosen])
         cells = [np.array(column.to_numpy()[rows], dtype=object) for column in chosen]
-        return _numbers(cells, is_category), is_category, len(frame)
-    table: Any = X.tocsr()[rows] if sp.issparse(X) else np.asarray(X)[rows]
-    if table.ndim != 2 or table.dtype.kind == "c" or not table.shape[1]:
-        raise ValueError("not a table of real numbers or categories")
-    values: Any = table[:, _some_columns(table.shape[1])]
-    values = values.toarray() if sp.issparse(X) else values
-    if values.dtype.kind in "biuf":
-        values = values.astype(np.float64)
-        values[~np.isfinite(values)] = np.nan
-        return values, np.zeros(values.shape[1], dtype=bool), table.shape[1]
-    is_category = np.array([any(isinstance(v, str) for v in column) for column in values.T])
-    return _numbers(list(values.T), is_category), is_category, table.shape[1]
-
-
-def _some_columns(n_columns: int) -> Rows:
-    return np.sort(np.random.default_rng(0).permutation(n_columns)[:_MAX_COLUMNS])
-
-
-def _numbers(columns: list[NDArray[Any]], is_category: NDArray[np.bool_]) -> Array:
+    else:
+        table: Any = X.tocsr()[rows] if sp.issparse(X) else np.asarray(X)[rows]
+        if table.ndim != 2 or table.dtype.kind == "c" or not table.shape[1]:
+            raise ValueError("not a table of real numbers or categories")
+        n_columns = table.shape[1]
+        values: Any = table[:, _some_columns(n_columns)]
+        values = values.toarray() if sp.issparse(X) else values
+        if values.dtype.kind in "biuf":
+            values = values.astype(np.float64)
+            values[~np.isfinite(values)] = np.nan
+            return values, np.zeros(values.shape[1], dtype=bool), n_columns
+        cells = list(values.T)
+        is_category = np.array([any(isinstance(v, str) for v in column) for column in cells])
     encoded = [
         _codes(np.array([str(value) for value in column]))
         if category
         else np.array([_number(value) for value in column])
-        for column, category in zip(columns, is_category, strict=True)
+        for column, category in zip(cells, is_category, strict=True)
     ]
-    return np.column_stack(encoded)
+    return np.column_stack(encoded), is_category, n_columns
+
+
+def _some_columns(n_columns: int) -> Rows:
+    return np.sort(np.random.default_rng(0).permutation(n_columns)[:_MAX_COLUMNS])
 
 
 def _number(value: Any) -> float:
@@ -177,14 +178,6 @@ def _number(value: Any) -> float:
 
 
 # -- sizes and moments -----------------------------------------------------------------------------
-
-
-def _size_features(n: int, d: int) -> dict[str, Any]:
-    return {
-        "log_rows": np.log(n),
-        "log_columns": np.log(d),
-        "log_rows_per_column": np.log(n / d),
-    }
 
 
 def _class_features(target: Array) -> dict[str, Any]:

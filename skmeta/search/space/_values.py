@@ -1,5 +1,6 @@
 """Lists and distributions of parameters: checks, and values that are drawn, moved and encoded."""
 
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from numbers import Integral, Real
@@ -16,8 +17,8 @@ from skmeta.search.space._parts import every_param, replace_parts, structural_pa
 # Standard deviation of a local step: in units of a distribution's own quantiles, or of the
 # length of a list of numbers.
 _STEP_SIZE = 0.1
-_MAX_SHOWN = 20  # values of a list
-_MAX_CHARACTERS = 60  # of a value
+_shortened = reprlib.Repr()
+_shortened.maxlist, _shortened.maxother, _shortened.maxstring = 20, 60, 60
 
 
 def is_distribution(source: Any) -> bool:
@@ -148,17 +149,11 @@ def contains(source: Any, value: Any) -> bool:
 def describe_values(source: Any) -> str:
     """Return a list or distribution as text."""
     if not is_distribution(source):
-        shown = ", ".join(_abbreviate(value) for value in source[:_MAX_SHOWN])
-        return f"[{shown}{', ...' if len(source) > _MAX_SHOWN else ''}]"
+        return _shortened.repr(source)
     if hasattr(source, "dist"):
         arguments = [*map(repr, source.args), *(f"{k}={v!r}" for k, v in source.kwds.items())]
         return f"{source.dist.name}({', '.join(arguments)})"
     return type(source).__name__
-
-
-def _abbreviate(value: Any) -> str:
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 3] + "..."
 
 
 def encode_value(source: Any, value: Any) -> list[Any] | None:
