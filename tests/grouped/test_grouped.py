@@ -431,16 +431,34 @@ def test_the_column_of_groups_must_be_there(groups, message, table):
         GroupedRegressor(groups, **QUICK).fit(table.X, table.y)
 
 
-def test_a_name_needs_a_data_frame(table):
-    with pytest.raises(ValueError, match="which has no names of columns"):
-        GroupedRegressor("school").fit(table.X[["x"]].to_numpy(), table.y)
-
-
-def test_a_missing_group_names_its_rows(table):
-    X = table.X.copy()
-    X.loc[[4, 9], "school"] = None
-    with pytest.raises(ValueError, match="'school' is missing in 2 rows: 4, 9"):
-        GroupedRegressor("school").fit(X, table.y)
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda X, y: (X[["x"]].to_numpy(), y), ValueError, "which has no names of columns"),
+        (
+            lambda X, y: (X.assign(school=X["school"].mask(X.index.isin([4, 9]))), y),
+            ValueError,
+            "'school' is missing in 2 rows: 4, 9",
+        ),
+        (
+            lambda X, y: (X.assign(school=np.arange(len(X))), y),
+            EpisodeError,
+            "Each of the 240 rows has a group of its own",
+        ),
+        (
+            lambda X, y: (X, X["school"].str[1:].astype(float)),
+            EpisodeError,
+            "'school' is a copy of the target",
+        ),
+        (lambda X, y: (X.assign(x=X["x"].mask(X.index == 5, np.inf)), y), ValueError, "row 5"),
+        (lambda X, y: (X["school"], y), ValueError, "a data frame or an array.*got Series"),
+        (lambda X, y: (X.iloc[:0], y[:0]), ValueError, "0 sample.* is required by GroupedRegr"),
+    ],
+    ids=["array", "no group", "own groups", "copy", "infinity", "series", "empty"],
+)
+def test_tables_that_cannot_be_learned_from(change, error, message, table):
+    with pytest.raises(error, match=message):
+        GroupedRegressor("school").fit(*change(table.X, table.y))
 
 
 def test_unknown_groups_can_be_refused(table):
@@ -450,35 +468,11 @@ def test_unknown_groups_can_be_refused(table):
     assert np.isfinite(model.partial_fit(rows_of("g33"), [1.0]).predict(rows_of("g33")))
 
 
-def test_groups_must_group(table):
-    X = table.X.assign(school=np.arange(len(table.X)))
-    with pytest.raises(EpisodeError, match="Each of the 240 rows has a group of its own"):
-        GroupedRegressor("school").fit(X, table.y)
-
-
-def test_a_copy_of_the_target_is_no_group(table):
-    y = table.X["school"].str[1:].astype(float)
-    with pytest.raises(EpisodeError, match="'school' is a copy of the target"):
-        GroupedRegressor("school").fit(table.X, y)
-
-
 def test_few_groups_are_warned_of():
     table = make_table(n_groups=4)
     with pytest.warns(UnusedDataWarning, match=r"'school' has fewer than 10 groups \(4\)"):
         model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
     assert np.isfinite(model.predict(table.X)).all()
-
-
-def test_one_class_is_too_few(table):
-    with pytest.raises(ValueError, match="needs rows of at least 2 classes"):
-        GroupedClassifier("school").fit(table.X, np.zeros(len(table.X)))
-
-
-def test_infinite_values_name_their_row(table):
-    with pytest.raises(ValueError, match="infinity in row 5"):
-        GroupedRegressor("school").fit(
-            table.X.assign(x=[*[0.0] * 5, np.inf, *[0.0] * 234]), table.y
-        )
 
 
 def test_columns_of_another_type_are_refused_at_predict(regressor, table):
@@ -500,11 +494,16 @@ def test_missing_values_of_nullable_columns(table):
     )
 
 
-def test_population_and_table_must_be_of_the_right_kind(table):
-    with pytest.raises(ValueError, match="must be a classifier, got Ridge"):
-        GroupedClassifier("school", population=Ridge()).fit(table.X, table.y > 0)
-    with pytest.raises(ValueError, match=r"must be a data frame or an array.*got Series"):
-        GroupedRegressor("school").fit(table.X["school"], table.y)
+@pytest.mark.parametrize(
+    ("settings", "y", "message"),
+    [
+        ({"population": Ridge()}, np.arange(240) % 2, "must be a classifier, got Ridge"),
+        ({}, np.zeros(240), "needs rows of at least 2 classes"),
+    ],
+)
+def test_a_classifier_needs_a_classifier_and_classes(settings, y, message, table):
+    with pytest.raises(ValueError, match=message):
+        GroupedClassifier("school", **settings).fit(table.X, y)
 
 
 def test_constant_targets_and_useless_groups_are_put_in_words(table):
@@ -517,10 +516,7 @@ def test_constant_targets_and_useless_groups_are_put_in_words(table):
     assert model.summary_.startswith("241 rows of 25 groups")
 
 
-@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
-def test_a_table_without_rows_says_so(kind, table, regressor):
-    with pytest.raises(ValueError, match=f"0 sample.* minimum of 1 is required by {kind.__name__}"):
-        kind("school").fit(table.X.iloc[:0], table.y[:0])
+def test_no_rows_are_no_prediction(regressor, table):
     with pytest.raises(ValueError, match="0 sample"):
         regressor.predict(table.X.iloc[:0])
 

@@ -23,7 +23,7 @@ class ALPaCA(NetworkLearner, HierarchicalLinear):
     Meta-training starts from random weights of the network, and from the prior of
     :class:`HierarchicalLinear` on its features. With ``backbone="identity"`` and
     ``n_iterations=0`` the two learners are the same. Classifications, which are not in the paper,
-    use Laplace's approximation.
+    have the closest normal distribution in place of the posterior.
 
     Parameters
     ----------
