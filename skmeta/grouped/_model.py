@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -43,7 +43,6 @@ from skmeta.grouped.members import (
     fit_crossed_member,
     fit_group_effects,
     fit_population,
-    fit_rows,
     fit_trees,
     folds_of,
     from_other_rows,
@@ -161,18 +160,8 @@ def fit_model(
         stds = None if n_classes else outputs.std[None]
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
         mixture = Mixture(members, [level], [level], len(folds))
-    model = GroupedModel(
-        settings,
-        n_classes,
-        column_units,
-        target_units,
-        population,
-        fold_factor,
-        folds,
-        mixture,
-        table,
-    )
-    return model, order
+    fitted = settings, n_classes, column_units, target_units, folds, table, population, mixture
+    return GroupedModel(*fitted, fold_factor=fold_factor), order
 
 
 def _fit_members(
@@ -189,10 +178,9 @@ def _fit_members(
     settings.population.report()
     effects, outputs = from_other_rows(effects, table, _N_PARTS)
     found[base] = effects
-    if TREES in names:
-        found[TREES] = fit_trees(table, base, outputs, settings.population, n_classes)
-    if ROWS in names:
-        found[ROWS] = fit_rows(table, base, outputs, settings.population, n_classes)
+    for name in (name for name in (TREES, ROWS) if name in names):
+        parts = table, base, outputs, settings.population, n_classes
+        found[name] = fit_trees(*parts, known_only=name == ROWS)
     return found
 
 
@@ -205,7 +193,7 @@ def _deal(codes: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[int, np.ndarr
 
 
 @dataclass(frozen=True)
-class GroupedModel:
+class FittedModel:
     """A fitted model, an immutable value. Groups have numbers; -1 is one without known rows.
 
     Attributes
@@ -216,14 +204,8 @@ class GroupedModel:
         Number of classes; 0 for a regression.
     column_units, target_units : Standardiser
         Units.
-    population : Population
-        What all groups share.
-    fold_factor : int
-        The column of groups whose groups are divided into folds.
     folds : ndarray of shape (n_groups,), int64
-        Fold of each of its groups of fit.
-    mixture : Mixture
-        The members, and their weights.
+        Fold of each group of fit, of the column of groups that is divided into folds.
     known : Table
         The known rows, those of fit first.
     """
@@ -232,15 +214,20 @@ class GroupedModel:
     n_classes: int
     column_units: Standardiser
     target_units: Standardiser
-    population: Population
-    fold_factor: int
     folds: np.ndarray
-    mixture: Mixture
     known: Table
+
+    # The column of groups whose groups are divided into folds.
+    fold_factor: int = field(default=0, kw_only=True)
+
+    @property
+    def crossed(self) -> CrossedEffects | None:
+        """Effects of several columns of groups; None with one column, or without effects."""
+        return None
 
     def add(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
-    ) -> GroupedModel:
+    ) -> Self:
         """Return a model with more known rows, of groups that are known or new.
 
         Parameters
@@ -249,21 +236,69 @@ class GroupedModel:
             As for :func:`fit_model`. New groups have numbers that were not used before.
         """
         y = y if self.n_classes else self.target_units(y)
-        known = self.known.join(self._table(X, y, weight, codes, times))
-        mixture = self.mixture
-        if self.crossed is not None:
-            mixture = replace(mixture, members={BOTH: self.crossed.condition(known)})
-        return replace(self, known=known, mixture=mixture)
+        return replace(self, known=self.known.join(self._table(X, y, weight, codes, times)))
+
+    def resolve(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes (n, n_factors) with -1 for groups beside another than they are nested in."""
+        return codes if self.crossed is None else self.crossed.within_parents(codes)
+
+    def _asked(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> tuple[Table, Table]:
+        """Return rows to predict, and the known rows of their groups."""
+        nothing = np.zeros(len(X))
+        at, known = self._table(X, nothing, nothing, codes, times), self.known
+        if codes.shape[1] == 1:
+            known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
+        return at, known
+
+    def _table(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
+    ) -> Table:
+        X = self.column_units(X)
+        fold = folds_of(self.folds, codes[:, self.fold_factor])
+        place = np.full(len(X), -1)
+        return Table(X, self._shared(X, fold), y, weight, codes, fold, place, times)
+
+    def _shared(self, X: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        """Return what the population predicts for rows of groups in these folds."""
+        return np.zeros(len(X))
+
+    def _effects_of_fit(self) -> GroupEffects:
+        """Fit how groups differ in the columns to the rows of fit."""
+        learned = self.known.take(np.flatnonzero(self.known.place >= 0))
+        design = design_of(learned, False, self.n_classes)
+        return fit_group_effects(learned, design, self.settings.effects)
+
+
+@dataclass(frozen=True)
+class GroupedModel(FittedModel):
+    """A fitted model of a table without an order of the rows, or of classes.
+
+    Attributes
+    ----------
+    population : Population
+        What all groups share.
+    mixture : Mixture
+        The members, and their weights.
+    """
+
+    population: Population
+    mixture: Mixture
+
+    def add(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
+    ) -> Self:
+        """Return a model with more known rows; the variances of groups stay as they are."""
+        model = super().add(X, y, weight, codes, times)
+        if self.crossed is None:
+            return model
+        members: dict[str, Member] = {BOTH: self.crossed.condition(model.known)}
+        return replace(model, mixture=replace(self.mixture, members=members))
 
     @property
     def crossed(self) -> CrossedEffects | None:
         """Effects of several columns of groups; None with one column, or without effects."""
         member = self.mixture.members.get(BOTH)
         return member if isinstance(member, CrossedEffects) else None
-
-    def resolve(self, codes: np.ndarray) -> np.ndarray:
-        """Return codes (n, n_factors) with -1 for groups beside another than they are nested in."""
-        return codes if self.crossed is None else self.crossed.within_parents(codes)
 
     def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
         """Predict rows.
@@ -282,19 +317,11 @@ class GroupedModel:
         CalibratedOutputs
             In standardised units.
         """
-        nothing = np.zeros(len(X))
-        at, known = self._table(X, nothing, nothing, codes, times), self.known
-        if codes.shape[1] == 1:
-            known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
+        at, known = self._asked(X, codes, times)
         return self.mixture.condition(known).predict(at)
 
-    def _table(
-        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
-    ) -> Table:
-        X = self.column_units(X)
-        fold = folds_of(self.folds, codes[:, self.fold_factor])
-        place = np.full(len(X), -1)
-        return Table(X, self.population.predict(X, fold), y, weight, codes, fold, place, times)
+    def _shared(self, X: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        return self.population.predict(X, fold)
 
     @cached_property
     def effects_of_columns(self) -> GroupEffects | None:
@@ -306,6 +333,4 @@ class GroupedModel:
         if LEARNER in members or BOTH not in members:
             learned_member = members.get(LEARNER)
             return learned_member if isinstance(learned_member, GroupEffects) else None
-        learned = self.known.take(np.flatnonzero(self.known.place >= 0))
-        design = design_of(learned, False, self.n_classes)
-        return fit_group_effects(learned, design, self.settings.effects)
+        return self._effects_of_fit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from skmeta._optional import import_optional
 from skmeta.grouped._mixture import PROBABILITIES, CalibratedOutputs
-from skmeta.grouped._model import Settings
+from skmeta.grouped._model import FittedModel, Settings
 from skmeta.grouped.longitudinal import Longitudinal, TimedRows, fit_longitudinal
 from skmeta.grouped.members import (
     GroupEffects,
@@ -19,10 +19,7 @@ from skmeta.grouped.members import (
     Table,
     canonical_order,
     deal_groups,
-    design_of,
     fill,
-    fit_group_effects,
-    folds_of,
     varying,
 )
 
@@ -67,7 +64,8 @@ def fit_timed_model(
     settings.population.report()
     if fitted is None:
         return None
-    return TimedModel(settings, column_units, target_units, columns, folds, fitted, table), order
+    units = column_units, target_units
+    return TimedModel(settings, 0, *units, folds, table, columns, fitted), order
 
 
 def _rows(table: Table, columns: np.ndarray) -> TimedRows:
@@ -76,67 +74,30 @@ def _rows(table: Table, columns: np.ndarray) -> TimedRows:
 
 
 @dataclass(frozen=True)
-class TimedModel:
-    """A fitted model, an immutable value. Groups have numbers; -1 is one without known rows.
+class TimedModel(FittedModel):
+    """A fitted model of groups in time.
 
     Attributes
     ----------
-    settings : Settings
-        How it was fitted.
-    column_units, target_units : Standardiser
-        Units.
     columns : ndarray of int64
         Columns that vary, of those that are filled, without the times.
-    folds : ndarray of shape (n_groups,), int64
-        Fold of each group of fit.
     fitted : Longitudinal
         The members, and their weights.
-    known : Table
-        The known rows, those of fit first.
     """
 
-    settings: Settings
-    column_units: Standardiser
-    target_units: Standardiser
     columns: np.ndarray
-    folds: np.ndarray
     fitted: Longitudinal
-    known: Table
-
-    n_classes = 0
-    crossed = None
-
-    def add(
-        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
-    ) -> TimedModel:
-        """Return a model with more known rows, of groups that are known or new."""
-        rows = self._table(X, self.target_units(y), weight, codes, times)
-        return replace(self, known=self.known.join(rows))
-
-    def resolve(self, codes: np.ndarray) -> np.ndarray:
-        """Return the codes as they are."""
-        return codes
 
     def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
         """Predict rows, in standardised units."""
-        nothing = np.zeros(len(X))
-        at, known = self._table(X, nothing, nothing, codes, times), self.known
-        known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
+        at, known = self._asked(X, codes, times)
         predicted = self.fitted.predict(_rows(known, self.columns), _rows(at, self.columns))
         return CalibratedOutputs(predicted.mean, predicted.std, predicted.quantiles)
-
-    def _table(
-        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
-    ) -> Table:
-        none, fold = np.full(len(X), -1), folds_of(self.folds, codes[:, 0])
-        X = self.column_units(X)
-        return Table(X, np.zeros(len(X)), y, weight, codes, fold, none, times)
 
     @cached_property
     def effects_of_columns(self) -> GroupEffects | None:
         """How groups differ in the columns, time included; fitted when it is asked for."""
-        fit_rows = self.known.take(np.flatnonzero(self.known.place >= 0))
-        return fit_group_effects(fit_rows, design_of(fit_rows, False, 0), self.settings.effects)
+        return self._effects_of_fit()
 
     def losses(self) -> Any:
         """Return a pandas data frame of the losses: new groups by known rows, then later rows."""

@@ -116,24 +116,6 @@ class Prediction(NamedTuple):
     std: np.ndarray
 
 
-class Posterior(NamedTuple):
-    """Coefficients of g groups.
-
-    Attributes
-    ----------
-    groups : ndarray of shape (g,), int64
-        Positions of the groups.
-    mean : ndarray of shape (g, j q)
-        Means.
-    root : ndarray of shape (g, k, j q)
-        H, where H'H are the covariances.
-    """
-
-    groups: np.ndarray
-    mean: np.ndarray
-    root: np.ndarray
-
-
 class ConditionedGroups(NamedTuple):
     """Known rows of groups, and the prior of the coefficients.
 
@@ -160,8 +142,14 @@ class ConditionedGroups(NamedTuple):
     w: np.ndarray
     codes: np.ndarray
 
-    def posteriors(self, groups: np.ndarray) -> Iterator[Posterior]:
-        """Yield the coefficients of sorted groups (G,) in batches, which bounds the memory."""
+    def _posteriors(
+        self, groups: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield the coefficients of sorted groups (G,) in batches, which bounds the memory.
+
+        They are positions (g,) of groups, means (g, j q), and H (g, k, j q), where H'H are the
+        covariances.
+        """
         known = np.flatnonzero(np.isin(self.codes, groups))
         position = np.searchsorted(groups, self.codes[known])
         # A group without rows gets one of weight 0.
@@ -170,7 +158,7 @@ class ConditionedGroups(NamedTuple):
         y = np.append(self.y[known], np.zeros(len(empty), self.y.dtype))
         w = np.append(self.w[known], np.zeros(len(empty)))
         for part, rows, mask in batches_of_groups(np.append(position, empty), self._n_values):
-            yield Posterior(part, *self._moments(z[rows], y[rows], mask * w[rows]))
+            yield part, *self._moments(z[rows], y[rows], mask * w[rows])
 
     def _moments(
         self, z: np.ndarray, y: np.ndarray, w: np.ndarray
@@ -191,7 +179,7 @@ class ConditionedGroups(NamedTuple):
         mean, variance = np.empty(shape), np.zeros(len(z))
         queries, sizes = np.argsort(own, kind="stable"), np.bincount(own)
         starts = np.cumsum(sizes) - sizes
-        for part, means, roots in self.posteriors(groups):
+        for part, means, roots in self._posteriors(groups):
             asked = np.concatenate([queries[starts[g] : starts[g] + sizes[g]] for g in part])
             local = np.repeat(np.arange(len(part)), sizes[part])
             for some, at, _ in batches_of_groups(local, self._n_values):

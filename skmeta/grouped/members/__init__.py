@@ -45,4 +45,4 @@ from skmeta.grouped.members._rows import (
     make_cases,
     some,
 )
-from skmeta.grouped.members._trees import fit_rows, fit_trees
+from skmeta.grouped.members._trees import fit_trees

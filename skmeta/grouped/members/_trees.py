@@ -81,9 +81,15 @@ class Trees:
 
 
 def fit_trees(
-    table: Table, base: str, outputs: Outputs, settings: FitSettings, n_classes: int
+    table: Table,
+    base: str,
+    outputs: Outputs,
+    settings: FitSettings,
+    n_classes: int,
+    *,
+    known_only: bool,
 ) -> Trees:
-    """Fit trees over groups.
+    """Fit trees over groups, or over the rows of known groups.
 
     Parameters
     ----------
@@ -97,42 +103,27 @@ def fit_trees(
         How populations are fitted.
     n_classes : int
         Number of classes; 0 for a regression.
+    known_only : bool
+        Whether they are cross-fitted over rows, and have the group as a column.
     """
-    X = _columns(table, outputs, n_classes, False, False)
-    y = table.y if n_classes else table.y - outputs.mean
-    population, unseen = fit_population(
-        settings, X, y, table.weight, table.fold, n_classes, beside=True
-    )
-    unseen = unseen if n_classes else unseen + outputs.mean
-    ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
-    return Trees(base, population, n_classes, ratio)
-
-
-def fit_rows(
-    table: Table,
-    base: str,
-    outputs: Outputs,
-    settings: FitSettings,
-    n_classes: int,
-) -> Trees:
-    """Fit trees over rows; see :func:`fit_trees`."""
-    has_group = settings.is_auto and int(table.group.max()) < _MOST_CATEGORIES
-    X = _columns(table, outputs, n_classes, True, has_group)
-    categories = [X.shape[1] - 1] if has_group else []
-    parts = deal_rows(table.group, _N_PARTS)
+    has_group = known_only and settings.is_auto and int(table.group.max()) < _MOST_CATEGORIES
+    X = _columns(table, outputs, n_classes, known_only, has_group)
+    added = 0.0 if known_only or n_classes else outputs.mean
     population, unseen = fit_population(
         settings,
         X,
-        table.y,
+        table.y - added,
         table.weight,
-        parts,
+        deal_rows(table.group, _N_PARTS) if known_only else table.fold,
         n_classes,
         beside=True,
-        refit=True,
-        categories=categories,
+        refit=known_only,
+        categories=[X.shape[1] - 1] if has_group else [],
     )
+    unseen = unseen + added
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
-    return Trees(base, population, n_classes, ratio, True, has_group, unseen)
+    kept = unseen if known_only else None
+    return Trees(base, population, n_classes, ratio, known_only, has_group, kept)
 
 
 def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:

@@ -209,7 +209,7 @@ class HierarchicalLinear(MetaLearner):
         features, statistics = context.network.measure(state, torch.nan_to_num(support.x))
         classes = context.classes if context.kind == "classification" else None
         z = _design(state, support.x, features)
-        given = condition_mixed_model(_model(state), z, support.y, support.w, classes)
+        given = condition_mixed_model(_named(state, "head."), z, support.y, support.w, classes)
         kept = {f"task.{n}": v.to(features.dtype) for n, v in given.items()}
         return dict(state) | statistics | kept
 
@@ -347,10 +347,6 @@ def _with_indicators(state: State, missing: np.ndarray, dtype: torch.dtype) -> S
 def _named(state: Mapping[str, Tensor], prefix: str) -> State:
     """Return the tensors whose names have a prefix, without it."""
     return {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
-
-
-def _model(state: Mapping[str, Tensor]) -> State:
-    return _named(state, "head.")
 
 
 def _moments(adapted: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
