@@ -45,7 +45,7 @@ average precision of the rare class, too. Methods whose names end in "balanced" 
 when four fifths of all rows are known (five folds of at most 2,000 rows).
 
 ``--speed`` measures the processor time of ``fit`` and ``predict``, with 50 and 1,000 known rows,
-2,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
+1,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
 in one process, and the least time of each counts. ``OMP_NUM_THREADS=1`` takes one thread.
 
 Results go to ``benchmarks/results/small_tables-<kind>.jsonl.gz`` (see ``comparison.py``); of
@@ -108,7 +108,7 @@ MEASURES = {
     "regression": ("error", "coverage", "seconds"),
 }
 N_CANDIDATES, MOST_ROWS_OF_FOLDS = 20, 2000
-SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS = (50, 1000), 2000, 20
+SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS = (50, 1000), 1000, 20
 
 
 # -- peers ---------------------------------------------------------------------------------------
