@@ -137,24 +137,7 @@ class Folds(NamedTuple):
 
 
 def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
-    """Draw the folds.
-
-    Parameters
-    ----------
-    cv : int, splitter, iterable or None
-        The parameter of the search.
-    estimator : estimator
-    data : FitData
-
-    Returns
-    -------
-    Folds
-
-    Raises
-    ------
-    ValueError
-        If there are no folds, or another number than the splitter's ``get_n_splits`` returns.
-    """
+    """Draw the folds."""
     splitter = check_cv(cv, data.y, classifier=is_classifier(estimator))
     n_splits = splitter.get_n_splits(data.X, data.y, **data.split_params)
     splits = list(splitter.split(data.X, data.y, **data.split_params))
@@ -172,17 +155,7 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
 
 
 def check_same_folds(folds: Folds, data: FitData) -> None:
-    """Raise if a splitter draws other folds each time, as other processes draw them too.
-
-    Parameters
-    ----------
-    folds : Folds
-    data : FitData
-
-    Raises
-    ------
-    ValueError
-    """
+    """Raise if a splitter draws other folds each time, as other processes draw them too."""
     again = Folds(folds.splitter, folds.splitter.split(data.X, data.y, **data.split_params))
     if folds.text != again.text:
         raise ValueError(

@@ -122,20 +122,8 @@ def open_record(
     """Open the history, find the search in it or enter it, and learn the prior.
 
     A search that is on record already keeps its seed, and learns only from the searches that were
-    on record when it began. So it proposes the same candidates as without the interruption.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-        With one estimator.
-    arguments : Arguments
-    data : FitData
-    folds : Folds
-
-    Yields
-    ------
-    OpenRecord
-        A history that this function opened is closed afterwards, also if a later step fails.
+    on record when it began. So it proposes the same candidates as without the interruption. A
+    history that is opened here is closed afterwards.
     """
     with ExitStack() as opened:
         history: Any = open_history(search.history)

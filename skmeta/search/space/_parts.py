@@ -177,16 +177,7 @@ def canonical_names(estimator: Any, searched: Iterable[str] = ()) -> dict[str, s
 def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ()) -> str:
     """Return the class of the final predictor, or of all that a search chooses between.
 
-    Parameters
-    ----------
-    estimator : estimator
-    candidates : iterable of dict, default=()
-        Parameters that the search may set.
-
-    Returns
-    -------
-    str
-        ``"SVC"``, or ``"RandomForestClassifier|SVC"``.
+    Several are joined by ``"|"``.
 
     Examples
     --------
@@ -309,16 +300,7 @@ def canonical_configurations(
 ) -> list[Configuration]:
     """Return the configuration of an estimator with each candidate's parameters set.
 
-    Parameters
-    ----------
-    estimator : estimator
-    candidates : sequence of dict
-        Parameters for ``set_params``. They are searched, so their values are kept.
-
-    Returns
-    -------
-    list of dict
-        Like `describe_estimator` of each candidate, at a fraction of the cost.
+    Their values are kept as they are, since they are searched.
     """
     return CandidateDescriber(estimator)(candidates)
 
