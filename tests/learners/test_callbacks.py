@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from builders import make_classes
-from sklearn.base import clone
 
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
@@ -134,11 +133,3 @@ def test_teardown_follows_an_error(sinusoids):
         learner.fit(*sinusoids)
     assert seen.n_setups == seen.n_teardowns == 1  # that of the second fit
     assert len(seen.begun) == len(seen.ended)
-
-
-def test_clones_keep_callbacks():
-    seen = Recorder()
-    estimator = small_maml()
-    assert clone(estimator.set_callbacks(seen)).set_callbacks() is not estimator
-    with pytest.raises(TypeError, match="FitCallback"):
-        small_maml().set_callbacks("progress")

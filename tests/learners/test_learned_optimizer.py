@@ -298,19 +298,6 @@ def test_updates_beyond_the_horizon_are_short_and_downhill():
                 torch.testing.assert_close(found, update * 10 / step)
 
 
-def test_more_steps_than_the_horizon_do_not_spoil_a_new_task(fitted):
-    X, y, groups = make_sinusoid_tasks(12, 12, random_state=5)
-    errors = []
-    for n_steps in (None, 100):
-        error = 0.0
-        for g in range(12):
-            rows = groups == g
-            model = MetaFewShotRegressor(fitted.prior_, n_inner_steps=n_steps).fit(X[rows], y[rows])
-            error += ((model.predict(X[rows]) - y[rows]) ** 2).mean()
-        errors.append(error)
-    assert errors[1] < errors[0]
-
-
 def test_a_closure_and_the_loss_itself_are_alike(fitted):
     first, second = start(), start()
     run(PriorOptimizer([first], fitted.prior_), first, 25)

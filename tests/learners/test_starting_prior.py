@@ -6,7 +6,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmeta.datasets import load_omniglot, make_sinusoid_tasks
+from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorError
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import (
@@ -14,7 +14,6 @@ from skmeta.learners import (
     MAML,
     ALPaCA,
     LSTMMetaLearner,
-    MAMLPlusPlus,
     MetaSGD,
     ProtoNet,
     Reptile,
@@ -117,20 +116,6 @@ def test_initial_prior_and_a_module_of_ones_own(classes):
     for start in (learner.initial_prior(X), learner.fit(X, y).prior_):
         for name, value in body(first).items():
             assert_array_equal(start.tensors[name], value, err_msg=name)
-
-
-def test_norms_of_each_step_start_from_those_of_the_prior():
-    X, y = load_omniglot(subset="validation", return_X_y=True)
-    settings = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4}, "meta_lr": 0.1}
-    first = ProtoNet(**settings).fit(X, y).prior_
-    options = AS_IT_IS | {"plus_plus": MAMLPlusPlus(per_step_norm=True), "prior": first}
-    state = MAML(**settings | options).fit(X, y).prior_.tensors
-    steps = [n for n in state if not n.startswith(("body.", "scaler.", "head.", "lr."))]
-    assert steps
-    norms = np.concatenate([first.tensors[n] for n in first.tensors if n.endswith("norm.weight")])
-    assert np.abs(norms - 1).max() > 0.01
-    found = np.concatenate([state[n].ravel() for n in steps])
-    assert np.isin(norms, found).all()
 
 
 def test_columns_of_a_frame_keep_their_code():

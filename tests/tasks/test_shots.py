@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from skmeta.exceptions import UnusedDataWarning
 from skmeta.tasks import ClassEpisodes, GroupEpisodes
 
 
@@ -60,19 +59,6 @@ def test_rows_in_all_have_the_shares_of_the_classes_of_the_group(rng):
     ones = np.array([task.y_support.sum() for task in tasks])
     assert abs(ones.mean() - 1) < 5 * np.sqrt(0.8 / 400)
     assert ones.min() == 0, "a support set may lack a class"
-
-
-def test_groups_of_one_class_take_part(rng):
-    y, groups = np.r_[np.zeros(6, int), np.ones(6, int)], np.repeat(["a", "b"], 6)
-    sampler = GroupEpisodes(y, groups, n_shot=2, n_query=4, classes=[0, 1], shots_per="task")
-    assert list(sampler.names) == ["a", "b"]
-    assert sampler.sample(rng).n_classes == 2
-
-
-def test_a_group_without_a_query_row_is_left_out():
-    groups = np.repeat(["a", "b"], [6, 2])
-    with pytest.warns(UnusedDataWarning, match=r"Group 'b' has 2 rows, but n_shot=\(2, 4\) and"):
-        GroupEpisodes(np.arange(8) % 2, groups, (2, 4), 4, classes=[0, 1], shots_per="task")
 
 
 @pytest.mark.parametrize(

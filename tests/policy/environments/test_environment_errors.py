@@ -7,19 +7,17 @@ from skmeta.exceptions import EpisodeError
 from skmeta.policy import EnvironmentFamily, PointNavigation
 
 
-def test_an_unknown_environment():
-    with pytest.raises(EpisodeError, match="'Pendulm-v1' is not an environment of Gymn"):
-        EnvironmentFamily("Pendulm-v1", {})
-
-
-def test_an_unknown_parameter_names_its_neighbours():
-    with pytest.raises(EpisodeError, match=r"nor an attribute 'lenght'.*'length'"):
-        EnvironmentFamily("CartPole-v1", {"lenght": uniform(0, 1)})
-
-
-def test_a_parameter_that_is_no_distribution():
-    with pytest.raises(EpisodeError, match=r"parameters\['g'\] must be a distribution"):
-        EnvironmentFamily("Pendulum-v1", {"g": (0, 1)})
+@pytest.mark.parametrize(
+    ("env_id", "parameters", "message"),
+    [
+        ("Pendulm-v1", {}, "'Pendulm-v1' is not an environment of Gymn"),
+        ("CartPole-v1", {"lenght": uniform(0, 1)}, r"nor an attribute 'lenght'.*'length'"),
+        ("Pendulum-v1", {"g": (0, 1)}, r"parameters\['g'\] must be a distribution"),
+    ],
+)
+def test_families_that_cannot_be(env_id, parameters, message):
+    with pytest.raises(EpisodeError, match=message):
+        EnvironmentFamily(env_id, parameters)
 
 
 def test_episodes_without_a_limit():
@@ -35,11 +33,13 @@ def _without_limit():
     return name
 
 
-def test_a_limit_that_is_no_count():
-    with pytest.raises(ValueError, match="max_episode_steps must be an integer of at least 1"):
-        PointNavigation(max_episode_steps=0)
-
-
-def test_a_square_without_area():
-    with pytest.raises(ValueError, match="half_width must be above 0"):
-        PointNavigation(half_width=0)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1"),
+        ({"half_width": 0}, "half_width must be above 0"),
+    ],
+)
+def test_a_square_that_cannot_be(settings, message):
+    with pytest.raises(ValueError, match=message):
+        PointNavigation(**settings)
