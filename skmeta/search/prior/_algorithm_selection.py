@@ -49,8 +49,9 @@ class AlgorithmSelectionPrior:
 
     Examples
     --------
-    >>> from skmeta.search import PastSearch, SearchPrior
+    >>> from skmeta.search import SearchPrior
     >>> from skmeta.search.prior import AlgorithmSelectionPrior
+    >>> from skmeta.search.record import PastSearch
     >>> def learn(name, *scores):
     ...     tried = tuple({name: value} for value in (0.1, 1.0, 10.0))
     ...     return SearchPrior.from_searches(

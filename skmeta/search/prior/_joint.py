@@ -50,8 +50,9 @@ class JointPrior:
 
     Examples
     --------
-    >>> from skmeta.search import PastSearch, SearchPrior
+    >>> from skmeta.search import SearchPrior
     >>> from skmeta.search.prior import JointPrior
+    >>> from skmeta.search.record import PastSearch
     >>> def learn(*datasets):
     ...     tried = ({"SVC.C": 0.1}, {"SVC.C": 1.0}, {"SVC.C": 10.0})
     ...     return SearchPrior.from_searches(

@@ -62,14 +62,13 @@ class SearchPrior(PastSurfaces):
     Examples
     --------
     >>> import numpy as np
-    >>> from skmeta.search import PastSearch, SearchPrior
+    >>> from sklearn.svm import SVC
+    >>> from skmeta.search import SearchHistory, SearchPrior
     >>> values = np.geomspace(0.01, 100, 9)
-    >>> past = PastSearch(
-    ...     dataset="wine",
-    ...     configurations=tuple({"SVC.C": float(c)} for c in values),
-    ...     scores=1 - 0.01 * np.log10(values) ** 2,
-    ... )
-    >>> prior = SearchPrior.from_searches([past])
+    >>> scores = 1 - 0.01 * np.log10(values) ** 2
+    >>> history = SearchHistory()
+    >>> history = history.add(SVC(), [{"C": float(c)} for c in values], scores, dataset="wine")
+    >>> prior = SearchPrior.from_searches(history.searches())
     >>> prior
     SearchPrior(1 task, 9 evaluations of 1 parameter, metric 'score')
     >>> bad, good = prior.surfaces([{"SVC.C": 0.01}, {"SVC.C": 1.0}])[0]
