@@ -22,7 +22,7 @@ from skmeta.backend._augmentation import (
     resolve_test_time_augment,
 )
 from skmeta.backend._execution import MODES, Execution, one_thread_if_small
-from skmeta.backend._functional import Network, State, open_network
+from skmeta.backend._functional import Network, State
 from skmeta.backend._trees import tree_leaves, tree_map
 
 __all__ = []

@@ -17,12 +17,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from skmeta.backbones import CellNetwork, EpisodeBatchNorm
-from skmeta.backend._adapter import (
-    NETWORK_PRECISIONS,
-    Scaler,
-    TensorAdapter,
-    resolve_device,
-)
 
 
 class PlainAttention:
@@ -274,44 +268,3 @@ def _count_kept(module: nn.Module, x: Tensor) -> int:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value), torch.enable_grad():
         module(x)
     return sum(kept.values())
-
-
-def open_network(
-    module: nn.Module,
-    input_shape: tuple[int, ...],
-    scaler: Scaler,
-    device: str | torch.device,
-    precision: str,
-) -> tuple[Network, TensorAdapter]:
-    """Put a network on a device.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Maps (n_rows, *input_shape) to (n_rows, n_features).
-    input_shape : tuple of int
-        Shape of one row.
-    scaler : Scaler
-        Standardisation of features and targets.
-    device : str or torch.device
-        Where to compute.
-    precision : {"float32", "float64", "bfloat16"}
-        Precision of the tensors; with ``"bfloat16"`` that of the network's products, and the
-        tensors have float32.
-
-    Returns
-    -------
-    network : Network
-        The network.
-    adapter : TensorAdapter
-        Brings rows to the device.
-
-    Raises
-    ------
-    ValueError
-        If the device is not there.
-    """
-    where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]
-    # Buffers of a module, such as random features, have the precision of its rows.
-    network = Network(module.to(dtype), input_shape, where, precision == "bfloat16")
-    return network, TensorAdapter(input_shape, scaler, where, dtype)

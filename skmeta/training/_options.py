@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike
@@ -246,7 +245,7 @@ def read_parameters(learner: FitSettings) -> SimpleNamespace:
     return SimpleNamespace(**values)
 
 
-def fingerprint(learner: Any, *content: Any, settings: Mapping[str, Any] | None = None) -> str:
+def fingerprint(learner: Any, *content: Any) -> str:
     """Identify a run by its settings and data, so that no other run takes its checkpoint.
 
     Parameters
@@ -255,17 +254,14 @@ def fingerprint(learner: Any, *content: Any, settings: Mapping[str, Any] | None 
         The learner.
     *content
         Arrays that its result depends on.
-    settings : mapping, optional
-        Its settings; by default the declared ones that a result depends on.
 
     Returns
     -------
     str
         Hexadecimal digits.
     """
-    if settings is None:
-        settings = dict(settings_by_role(learner, "prior", "training"))
-    text = {n: stable_repr(getattr(value, "digest", value)) for n, value in settings.items()}
+    settings = settings_by_role(learner, "prior", "training")
+    text = {n: stable_repr(getattr(value, "digest", value)) for n, value in settings}
     names = [learner_name(type(learner)), text]
     digest = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     for part in content:

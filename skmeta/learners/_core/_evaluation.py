@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.metrics import pairwise_distances_argmin
+from sklearn.metrics import pairwise_distances_argmin, r2_score
 
 from skmeta._random import check_rng
 from skmeta._warnings import warn_caller
@@ -68,10 +68,8 @@ class TaskPredictions:
 
     def r2(self) -> float:
         """Share of variance explained over all query rows."""
-        mean = np.average(self.y_true, weights=self.weight)
-        total = np.average((self.y_true - mean) ** 2, weights=self.weight)
-        error = np.average((self.y_true - self.y_pred) ** 2, weights=self.weight)
-        return float(1 - error / total) if total > 0 else float(error == 0)
+        rows = self.y_true.ravel(), self.y_pred.ravel()
+        return float(r2_score(*rows, sample_weight=self.weight.ravel()))
 
 
 class DrawnTasks:

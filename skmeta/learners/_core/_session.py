@@ -16,13 +16,14 @@ from torch import Tensor
 from skmeta.backend import (
     NETWORK_PRECISIONS,
     Execution,
+    Network,
     Rows,
     Scaler,
     State,
     TaskTensors,
     TensorAdapter,
     make_views,
-    open_network,
+    resolve_device,
     resolve_test_time_augment,
 )
 from skmeta.learners._core._algorithm import Algorithm
@@ -83,8 +84,17 @@ class Session:
         ----------
         learner : Algorithm
             Settings of the algorithm.
-        module, input_shape, scaler, device, precision
-            As for :func:`~skmeta.backend.open_network`.
+        module : torch.nn.Module
+            Maps (n_rows, *input_shape) to (n_rows, n_features).
+        input_shape : tuple of int
+            Shape of one row.
+        scaler : Scaler
+            Standardisation of features and targets.
+        device : str or torch.device
+            Where to compute.
+        precision : {"float32", "float64", "bfloat16"}
+            Precision of the tensors; with ``"bfloat16"`` that of the network's products, and the
+            tensors have float32.
         kind : {"classification", "regression"}
             What the tasks are.
         head : {"none", "shared", "zeros", "prototype", "learned"}
@@ -109,7 +119,10 @@ class Session:
         augment, changes = getattr(learner, "augment", None), []
         if test_time_augment and (test_time_augment != "auto" or augment is not None):
             changes = resolve_test_time_augment(test_time_augment, augment)
-        network, adapter = open_network(module, input_shape, scaler, device, precision)
+        where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]
+        # Buffers of a module, such as random features, have the precision of its rows.
+        network = Network(module.to(dtype), input_shape, where, precision == "bfloat16")
+        adapter = TensorAdapter(input_shape, scaler, where, dtype)
         context = Context(
             network,
             kind,

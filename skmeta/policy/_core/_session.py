@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.backend import Execution, Scaler, State, open_network, to_numpy
-from skmeta.learners import Context
+from skmeta.backend import Execution, Scaler, State, to_numpy
+from skmeta.learners._core import Session
 from skmeta.policy._core._distributions import make_distribution
 from skmeta.policy._core._policy_gradient import (
     Sample,
@@ -81,10 +81,18 @@ class PolicySession:
         self.max_steps, self.n_trained_steps = max_steps, n_trained_steps
         self.inner = learner.inner_learner()
         self.distribution = make_distribution(action_space, learner.initial_std)
-        shape = scaler.x_mean.shape
-        network, self.adapter = open_network(module, shape, scaler, device, precision)
-        outputs = torch.arange(self.distribution.n_outputs, device=self.adapter.device)
-        self.context = Context(network, "policy", "learned", outputs)
+        session = Session.open(
+            self.inner,
+            module,
+            scaler.x_mean.shape,
+            scaler,
+            kind="policy",
+            head="learned",
+            classes=range(self.distribution.n_outputs),
+            device=device,
+            precision=precision,
+        )
+        self.context, self.adapter = session.context, session.adapter
 
     def draw_state(self, seed: int) -> State:
         """Draw the initial state.
