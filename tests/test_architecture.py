@@ -267,17 +267,6 @@ def test_heavy_packages_that_are_optional_are_imported_where_they_are_used():
     assert at_the_top == []
 
 
-def test_private_scikit_learn_is_imported_in_few_places():
-    """A new version of scikit-learn may move what begins with an underscore."""
-    rooms = {
-        room(module)
-        for module in MODULES
-        for name, _ in IMPORTS[module]
-        if name.startswith("sklearn.") and any(part.startswith("_") for part in name.split("."))
-    }
-    assert rooms <= {"_sklearn_compat"}
-
-
 TASK = "[[0.0], [1.0]], [0.0, 1.0]"
 FAMILY = "[[k] for k in range(6)], [.1, .5, .2, .9, .3, .4], groups=[0, 0, 0, 1, 1, 1]"
 
