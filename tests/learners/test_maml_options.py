@@ -11,7 +11,6 @@ from builders import make_task
 from torch import nn
 
 from skmeta.backbones import EpisodeBatchNorm
-from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.learners import (
     ANIL,
     MAML,
@@ -20,9 +19,6 @@ from skmeta.learners import (
 from skmeta.learners._maml import step_weights
 
 N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
-ALL = {
-    "plus_plus": MAMLPlusPlus(0.8, first_order_until=0.1, learn_inner_lr=True, per_step_norm=True),
-}
 
 
 def make_context(progress=1.0, head="learned"):
@@ -168,31 +164,3 @@ def test_the_meta_gradient_is_of_first_order_until_it_is_not():
         for name in expected:
             torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
     assert not learner.first_order
-
-
-@pytest.mark.parametrize("progress", [0.3, 0.9])
-@pytest.mark.parametrize("head", ["shared", "prototype"])
-def test_gradient_with_all_options_equals_finite_differences(progress, head):
-    learner = MAML(n_inner_steps=3, inner_lr=0.3, **ALL)
-    context = make_context(progress, head)
-    state = make_state(learner, context)
-    tasks = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
-                          for pair in zip(make_task(2), make_task(3), strict=True)))  # fmt: skip
-
-    def mean_loss(at):
-        losses = [learner.meta_loss(context, at, make_task(seed))[0] for seed in (2, 3)]
-        return float(torch.stack(losses).mean())
-
-    generator = torch.Generator().manual_seed(3)
-    for mode in ("loop", "threads", "vmap"):
-        with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
-            gradient, _ = learner.mean_gradient(context, state, tasks, execution)
-        assert all(gradient[n].abs().max() > 1e-7 for n in state if n.startswith("norm."))
-        direction = {
-            n: torch.randn(v.shape, generator=generator).double() for n, v in state.items()
-        }
-        up, down = (
-            mean_loss({n: v + s * direction[n] for n, v in state.items()}) for s in (STEP, -STEP)
-        )
-        found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
-        assert found == pytest.approx((up - down) / (2 * STEP), rel=1e-5)

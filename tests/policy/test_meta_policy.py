@@ -79,12 +79,6 @@ def test_steps_beyond_those_of_meta_training_are_half_as_long(prior, family):
         assert not np.array_equal(full[name], value)
 
 
-def test_zero_steps_are_the_prior(prior, family):
-    policy = MetaPolicy(prior, n_inner_steps=0).fit(family.make(TASK))
-    for name, value in policy.adapted_.items():
-        assert np.array_equal(value, prior.tensors[name])
-
-
 def test_a_vector_environment_will_do(prior, family):
     env = family.make_vector([TASK], 3)
     policy = MetaPolicy(prior, random_state=0).fit(env, n_episodes=5)
