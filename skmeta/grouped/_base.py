@@ -197,8 +197,12 @@ class BaseGrouped(DocLink, BaseEstimator):
                 UnusedDataWarning,
             )
 
-    def _check_table(self, X: Any, reset: bool) -> Any:
+    def _check_table(self, X: Any, reset: bool, y: Any = ()) -> Any:
         """Check names and number of the columns; return a data frame, or an array."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
         if not is_data_frame(X) and (self.groups is None or _is_numeric(X)):
             X = check_rows(self, X, reset=reset, allow_nan=True)
         else:

@@ -188,11 +188,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         return self
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        X = self._check_table(X, reset=reset)
+        X = self._check_table(X, reset=reset, y=y)
         labels = column_or_1d(y, warn=True)
         if labels.dtype.kind == "f":
             assert_all_finite(labels, input_name="y")

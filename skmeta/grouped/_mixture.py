@@ -23,6 +23,7 @@ from skmeta.grouped.members import (
     losses_of,
     make_cases,
     some,
+    weighted_quantiles,
 )
 
 # Steps of the grid from 0 to 1.
@@ -125,15 +126,8 @@ def weigh(
     quantiles = np.zeros(0)
     if stds is not None:
         ratio = (y - mixture) / np.maximum(mix(stds, weights), 1e-300)
-        quantiles = _weighted_quantiles(ratio, row_weights)
+        quantiles = weighted_quantiles(ratio, row_weights, PROBABILITIES)
     return Level(n_known, weights, np.array(member_losses), quantiles)
-
-
-def _weighted_quantiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    order = np.argsort(values, kind="stable")
-    values, weights = values[order], weights[order]
-    at = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
-    return np.asarray(np.interp(PROBABILITIES, at, values))
 
 
 def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float) -> np.ndarray:

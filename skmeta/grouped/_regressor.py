@@ -182,11 +182,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         return self
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        X = self._check_table(X, reset=reset)
+        X = self._check_table(X, reset=reset, y=y)
         targets = check_targets(column_or_1d(y, warn=True))
         check_consistent_length(X, targets)
         return X, targets

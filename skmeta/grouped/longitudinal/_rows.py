@@ -9,6 +9,7 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
+from skmeta.grouped.members import places_in_groups, some
 
 # Numbers of known rows of groups that are held out.
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
@@ -60,16 +61,14 @@ class TimedRows(NamedTuple):
             return self
         groups = np.unique(self.codes)
         n_kept = max(round(share * len(groups)), 2)
-        kept = groups[np.linspace(0, len(groups) - 1, n_kept).round().astype(int)]
-        return self.take(np.flatnonzero(np.isin(self.codes, kept)))
+        return self.take(np.flatnonzero(np.isin(self.codes, some(groups, n_kept))))
 
     def places(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the place (n,) of each row in the time of its group, and the group's size."""
         order = np.lexsort((self.times, self.codes))
-        sizes = np.bincount(self.codes)
         place = np.empty(len(order), int)
-        place[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return place, sizes[self.codes]
+        place[order] = places_in_groups(self.codes[order])
+        return place, np.bincount(self.codes)[self.codes]
 
 
 class Cases(NamedTuple):

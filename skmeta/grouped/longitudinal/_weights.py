@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import ndtri, softmax, stdtrit
 
 from skmeta.grouped.longitudinal._rows import Cases
+from skmeta.grouped.members import weighted_quantiles
 
 # Weights of later rows are from one cut in time, at which all groups may err alike.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
@@ -106,10 +107,7 @@ def _by_level(squares: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.
 
 def _quantiles(ratio: np.ndarray, weight: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Return geometric means of the larger quantile of both signs and that of a normal one."""
-    order = np.argsort(ratio, kind="stable")
-    weight = weight[order]
-    at = (np.cumsum(weight) - 0.5 * weight) / weight.sum()
-    pooled = np.interp(probabilities, at, ratio[order])
+    pooled = weighted_quantiles(ratio, weight, probabilities)
     larger = np.maximum(np.maximum(pooled, -pooled[::-1]), 0.0)
     upper = np.sqrt(larger * np.maximum(_NARROWER * ndtri(probabilities), 0.0))
     return np.asarray(upper - upper[::-1])

@@ -43,6 +43,8 @@ from skmeta.grouped.members._rows import (
     deal_groups,
     deal_rows,
     make_cases,
+    places_in_groups,
     some,
+    weighted_quantiles,
 )
 from skmeta.grouped.members._trees import fit_trees

@@ -89,13 +89,12 @@ class GroupEffects:
 
     def condition(self, known: Table) -> ConditionedEffects:
         """Condition the model on the known rows of groups."""
-        groups, codes = np.unique(known.group, return_inverse=True)
-        z, y, weight = self.rows(self.design(known)), known.y, known.weight
+        z, y, weight, codes = self.rows(self.design(known)), known.y, known.weight, known.group
         if self.design.n_classes:
             seen = np.flatnonzero(np.isin(y, self.present))
             z, weight, codes = z[seen], weight[seen], codes[seen]
             y = np.searchsorted(self.present, y[seen])
-        return ConditionedEffects(self, groups, self.model.condition(z, y, weight, codes))
+        return ConditionedEffects(self, self.model.condition(z, y, weight, codes))
 
     def rows(self, Z: np.ndarray) -> np.ndarray:
         """Return standardised columns with a leading 1."""
@@ -109,22 +108,16 @@ class ConditionedEffects(NamedTuple):
     ----------
     member : GroupEffects
         The model.
-    groups : ndarray of int64
-        Sorted numbers of the groups.
     given : ConditionedGroups
         The model given the rows of the groups.
     """
 
     member: GroupEffects
-    groups: np.ndarray
     given: ConditionedGroups
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows; those of groups without known rows from the prior."""
-        position = np.searchsorted(self.groups, at.group)
-        is_known = np.append(self.groups, -2)[position] == at.group
-        codes = np.where(is_known, position, len(self.groups))
-        mean, std = self.outputs(self.member.design(at), codes)
+        mean, std = self.outputs(self.member.design(at), at.group)
         return Outputs(mean, std if mean.ndim > 1 else np.maximum(std, self.member.least_std))
 
     def outputs(self, Z: np.ndarray, codes: np.ndarray) -> Outputs:

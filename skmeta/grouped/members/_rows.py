@@ -294,3 +294,13 @@ def rows_of_groups(codes: np.ndarray, n_groups: int) -> list[np.ndarray]:
     """Return the rows of each group."""
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.cumsum(np.bincount(codes, minlength=n_groups))[:-1])
+
+
+def weighted_quantiles(
+    values: np.ndarray, weights: np.ndarray, probabilities: np.ndarray
+) -> np.ndarray:
+    """Return quantiles of values (n,) with weights (n,)."""
+    order = np.argsort(values, kind="stable")
+    values, weights = values[order], weights[order]
+    at = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
+    return np.asarray(np.interp(probabilities, at, values))
