@@ -18,7 +18,7 @@ from skmeta.learners import (
 )
 from skmeta.learners._maml import step_weights
 
-N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
+N_FEATURES, N_WAY = 3, 3
 
 
 def make_context(progress=1.0, head="learned"):
