@@ -38,6 +38,13 @@ def store(path, name, record, indent=1):
     path.write_text(json.dumps(records, indent=indent, default=repr) + "\n")
 
 
+def report(summary, path):
+    """Keep a summary, and print it."""
+    text = json.dumps(summary, indent=1, default=repr)
+    path.write_text(text + "\n")
+    print(text)
+
+
 def run_cells(cells, run, path, minutes, keys=None):
     """Run the cells that have no line yet, until the time is over.
 

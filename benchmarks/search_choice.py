@@ -17,7 +17,6 @@ A line a run goes to ``benchmarks/results/search_choice.jsonl``; what is there i
 """
 
 import argparse
-import json
 import os
 import time
 from pathlib import Path
@@ -25,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from make_searches import make
 from origins import same_origin
-from resumable import read_lines, run_cells
+from resumable import read_lines, report, run_cells
 from search_day_one import chosen, load
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
@@ -135,9 +134,7 @@ def main():
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args()
     if options.summary:
-        summary = summarise()
-        RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
-        print(json.dumps(summary, indent=1))
+        report(summarise(), RESULTS.with_suffix(".json"))
         return
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     cells = [(m, d) for d in chosen(folder, "classification") for m in options.methods]

@@ -30,7 +30,6 @@ at most 1 s. Results go to ``benchmarks/results/search_cost.json``.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from dataclasses import replace
@@ -38,6 +37,7 @@ from pathlib import Path
 
 import numpy as np
 import sklearn.svm
+from resumable import read_records, report
 from sklearn.datasets import load_iris
 from sklearn.model_selection import RandomizedSearchCV
 from tqdm import trange
@@ -247,13 +247,12 @@ def main():
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--long", action="store_true")
     options = parser.parse_args()
-    summary = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    summary = read_records(RESULTS)
     if options.long:
         summary["past searches"] = measure_long(max(2, options.repeats))
     else:
         summary |= describe(run(max(2, options.repeats)))
-    RESULTS.write_text(json.dumps(summary, indent=1) + "\n")
-    print(json.dumps(summary, indent=1))
+    report(summary, RESULTS)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ again.
 """
 
 import argparse
-import json
 import os
 import time
 from functools import cache
@@ -40,7 +39,7 @@ import pandas as pd
 from make_search_priors import BOUND
 from make_searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make, read
 from origins import origin, same_origin
-from resumable import read_lines, run_cells
+from resumable import read_lines, report, run_cells
 from search_tables import evaluations_needed, random_regret
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, r2_score
@@ -441,9 +440,7 @@ def main():
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args()
     if options.summary:
-        summary = summarise()
-        RESULTS.with_name("search_day_one.json").write_text(json.dumps(summary, indent=1) + "\n")
-        print(json.dumps(summary, indent=1))
+        report(summarise(), RESULTS.with_name("search_day_one.json"))
         return
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     names = options.estimators or [

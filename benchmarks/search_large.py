@@ -27,7 +27,6 @@ the score and the rows of each evaluation, and the seconds after which it was do
 
 import argparse
 import contextlib
-import json
 import os
 import time
 import warnings
@@ -38,7 +37,7 @@ import numpy as np
 from large_tables import REPORTED, load_table
 from lightgbm import LGBMClassifier, LGBMRegressor
 from origins import same_origin
-from resumable import read_lines, run_cells
+from resumable import read_lines, report, run_cells
 from search_day_one import for_optuna
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import (
@@ -367,9 +366,7 @@ def main():
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args()
     if options.summary:
-        summary = summarise()
-        RESULTS.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
-        print(json.dumps(summary, indent=1))
+        report(summarise(), RESULTS.with_suffix(".json"))
         return
     warnings.simplefilter("ignore")
     warm_up()

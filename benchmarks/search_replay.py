@@ -21,7 +21,6 @@ sets. A line per search goes to ``results/search_replay.jsonl``, and what is the
 """
 
 import argparse
-import json
 import os
 import time
 from functools import cache
@@ -31,7 +30,7 @@ import numpy as np
 from make_search_priors import BOUND, best_so_far
 from make_searches import CLASSIFIERS, make
 from origins import same_origin
-from resumable import read_lines, run_cells
+from resumable import read_lines, report, run_cells
 from search_day_one import CHEAP, KEYS, load
 from search_day_one import RESULTS as SCORED
 from search_tables import random_regret
@@ -45,7 +44,6 @@ from skmeta.search.surrogate import matern, scale_columns, winsorize_scores
 from skmeta.search.surrogate._gp import fit_kernel, group_distances
 
 RESULTS = Path(__file__).parent / "results" / "search_replay.jsonl"
-SUMMARY = RESULTS.with_suffix(".json")
 METHODS = ("without", "prior", "conditioned")
 LIMIT = "same"
 AFTER = (1, 3, 5, 10, 20)
@@ -58,9 +56,7 @@ def main():
     options = parser.parse_args()
     if not options.summary:
         run_all(Path(os.environ["SKMETA_DATA"]) / "tabular")
-    summary = summarise()
-    SUMMARY.write_text(json.dumps(summary, indent=1) + "\n")
-    print(json.dumps(summary, indent=1))
+    report(summarise(), RESULTS.with_suffix(".json"))
 
 
 def run_all(folder):

@@ -12,7 +12,6 @@ on record.
 """
 
 import argparse
-import json
 import os
 from collections import defaultdict
 from functools import cache
@@ -23,6 +22,7 @@ from large_tables import RECORDED, load_table
 from make_searches_at_sizes import MAX_TEST_ROWS
 from origins import ROWS, SIZES, same_origin
 from recorded import open_history
+from resumable import report
 from search_tables import tried_rows
 from tqdm import tqdm
 
@@ -45,9 +45,7 @@ def main():
     parser.add_argument("--history", default=RESULTS / "searches_at_sizes.parquet")
     options = parser.parse_args()
     found = [replay(*pair) for pair in tqdm(list(pairs(options.history)))]
-    summary = summarise([one for one in found if one is not None])
-    (RESULTS / "search_samples.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(json.dumps(summary, indent=1))
+    report(summarise([one for one in found if one is not None]), RESULTS / "search_samples.json")
 
 
 def pairs(path):
