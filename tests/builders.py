@@ -6,6 +6,7 @@ import torch
 from skmeta.backbones import build_backbone
 from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.learners import Context
+from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.search.record import CandidateRecord, SearchRecord
 from skmeta.training import MetaOptimizer, OuterLoopSettings, Validation, read_parameters
 
@@ -60,6 +61,13 @@ def make_classes(n_classes=12, n_rows=6, n_features=4, spread=0.0, first=0):
     y = np.repeat(np.arange(first, first + n_classes), n_rows)
     centres = spread * rng.normal(size=(n_classes, n_features)) if spread else np.zeros((1, 1))
     return rng.normal(size=(len(y), n_features)) + centres[(y - first) % len(centres)], y
+
+
+def describe_table(x, w=None, query=None):
+    """Cells of tables (b, n, d) for an InContextLearner, or of query rows beside them."""
+    w = torch.ones(x.shape[:2], dtype=x.dtype) if w is None else w
+    columns = measure_columns(x, w)
+    return describe_cells(columns, x, w) if query is None else describe_cells(columns, query)
 
 
 def make_record(fingerprint="f", **changes):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from builders import describe_table
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._experts import EXPERTS, N_EXPERTS, fit_experts, predict_experts
 
 
@@ -17,12 +17,6 @@ def draw(n, d=4, c=3, seed=0):
     return x, torch.randn(1, n, c, generator=generator, dtype=torch.float64)
 
 
-def describe(x, w=None, query=None):
-    w = torch.ones(x.shape[:2], dtype=x.dtype) if w is None else w
-    columns = measure_columns(x, w)
-    return describe_cells(columns, x, w) if query is None else describe_cells(columns, query)
-
-
 def fit(cell_features, y, w=None):
     return fit_experts(cell_features, y, torch.ones(y.shape[:2], dtype=y.dtype) if w is None else w)
 
@@ -31,7 +25,7 @@ def fit(cell_features, y, w=None):
 def test_a_support_row_is_predicted_by_the_others(weights):
     x, y = draw(9)
     w = torch.ones(1, 9, dtype=torch.float64) * torch.tensor(weights, dtype=torch.float64)
-    cell_features = describe(x, w)
+    cell_features = describe_table(x, w)
     # The cell_features of the others stay as they are, and so does the relevance of columns.
     found, nearest, whole = fit(cell_features, y, w)
     uniform = [k for k, expert in enumerate(EXPERTS) if not expert.by_relevance]
@@ -48,14 +42,14 @@ def test_a_support_row_is_predicted_by_the_others(weights):
 def test_the_normal_kernel_is_that_of_a_gaussian_process():
     x, y = draw(12, c=1)
     query, _ = draw(5, seed=1)
-    cell_features = describe(x)
-    found, _ = predict_experts(fit(cell_features, y)[2], describe(x, query=query))
+    cell_features = describe_table(x)
+    found, _ = predict_experts(fit(cell_features, y)[2], describe_table(x, query=query))
     k = next(k for k, e in enumerate(EXPERTS) if e.kernel == "normal" and not e.by_relevance)
     scale = np.sqrt(4 / (2 * EXPERTS[k].scale))
     kernel = RBF(scale) + ConstantKernel(1.0)
     model = GaussianProcessRegressor(kernel, alpha=EXPERTS[k].noise, optimizer=None)
     model.fit(cell_features[0, ..., 1].numpy(), y[0, :, 0].numpy())
-    expected = model.predict(describe(x, query=query)[0, ..., 1].numpy())
+    expected = model.predict(describe_table(x, query=query)[0, ..., 1].numpy())
     np.testing.assert_allclose(found[0, :, k, 0], expected, atol=1e-8)
 
 
@@ -64,14 +58,14 @@ def test_experts_know_what_each_is_made_for(n):
     """A line, a wave and a threshold among noise: the best expert is right about each."""
     if n == 2:  # The fewest rows there can be.
         x, y = draw(2)
-        found, nearest, _ = fit(describe(x), y)
+        found, nearest, _ = fit(describe_table(x), y)
         assert found.isfinite().all()
         assert nearest.isfinite().all()
         return
     x, _ = draw(n + 40, d=5)
     targets = torch.stack([x[0, :, 0], torch.sin(2 * x[0, :, 2]), (x[0, :, 3] > 0.2).double()], 1)
     targets = (targets - targets.mean(0)) / targets.std(0)
-    cell_features = describe(x[:, :n], query=x)
+    cell_features = describe_table(x[:, :n], query=x)
     for c in range(3):
         y = targets[None, :, [c]]
         predicted, _ = predict_experts(fit(cell_features[:, :n], y[:, :n])[2], cell_features[:, n:])

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from builders import describe_table
 from sklearn.linear_model import Ridge
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners.in_context._binned import bin_edges, binned_moments
-from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._linear_model import LinearModel, _fit, mix_with_linear_model
 
 PENALTIES = np.logspace(-4, 1, 9)
@@ -20,19 +20,13 @@ def draw(n, d=4, c=2, seed=0):
     return x, y - y.mean(1, keepdim=True)
 
 
-def describe(x, w=None, query=None):
-    w = torch.ones(x.shape[:2], dtype=x.dtype) if w is None else w
-    columns = measure_columns(x, w)
-    return describe_cells(columns, x, w) if query is None else describe_cells(columns, query)
-
-
 def fit(x, y, expert=None, present=None):
     w = torch.ones(x.shape[:2], dtype=y.dtype)
     expert = torch.zeros_like(y)[:, :, None] if expert is None else expert
     line = LinearModel(None if present is None else y.shape[2])
     line.reset()
     with torch.no_grad():
-        return line.read(describe(x), y, w, expert, present)
+        return line.read(describe_table(x), y, w, expert, present)
 
 
 @pytest.mark.parametrize("weights", [1.0, [0.3, 1, 2, 1.7, 0.6, 3, 1, 1, 0.2, 1, 1, 0.5]])
@@ -56,7 +50,7 @@ def test_the_line_is_a_mixture_of_ridge_regressions(weights):
     share = error / ((target**2).sum(1) @ w) + 1e-4
     chance = share ** (-w.sum() / 2) / (share ** (-w.sum() / 2)).sum()
     weight = torch.from_numpy(w)[None]
-    predicted, found = _fit(describe(x, weight), y, weight)
+    predicted, found = _fit(describe_table(x, weight), y, weight)
     np.testing.assert_allclose(predicted[0], np.einsum("g,gnc->nc", chance, others), atol=1e-8)
     np.testing.assert_allclose(found[0], np.einsum("g,gpc->pc", chance, coef), atol=1e-8)
 
@@ -68,7 +62,7 @@ def test_the_share_of_a_regression_follows_the_evidence(is_linear):
         y = (x[..., :1].abs() > 0.7).double() - 0.5
     good, bad = y[:, :30, None] + 0.2, torch.zeros(1, 30, 1, 1, dtype=torch.float64)
     own = torch.zeros(1, 30, len(bin_edges()) + 1, dtype=torch.float64)
-    query = describe(x[:, :30], query=x[:, 30:])
+    query = describe_table(x[:, :30], query=x[:, 30:])
     fitted = [fit(x[:, :30], y[:, :30], expert) for expert in (good, bad)]
     share = [part["logit"].sigmoid().item() for part in fitted]
     assert share[0] < share[1]
@@ -95,7 +89,7 @@ def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
     both = [torch.cat([v[:, ..., :], v.flip(-1)]) for v in (label[:, :20], expert, present)]
     fitted = fit(x[:, :20], *both)
     own = torch.zeros(2, 20, 5, dtype=torch.float64)
-    p = mix_with_linear_model(fitted, describe(x[:, :20], query=x[:, 20:]), own).exp()
+    p = mix_with_linear_model(fitted, describe_table(x[:, :20], query=x[:, 20:]), own).exp()
     torch.testing.assert_close(p[1], p[0].flip(1))
     torch.testing.assert_close(p.sum(2), torch.ones_like(p[..., 0]))
     assert (p[0, :, 2:] < 1e-30).all()
@@ -109,7 +103,7 @@ def test_the_evidence_counts_more_with_more_rows():
     share = []
     for n in (6, 30, 60):
         # The line and the expert predict the same, so there is no evidence for either.
-        predicted = _fit(describe(x[:, :n]), y[:, :n], torch.ones(1, n, dtype=y.dtype))[0]
+        predicted = _fit(describe_table(x[:, :n]), y[:, :n], torch.ones(1, n, dtype=y.dtype))[0]
         share.append(fit(x[:, :n], y[:, :n], predicted[:, :, None])["logit"].item())
     np.testing.assert_allclose(share, [-2.0 * 10 / n for n in (6, 30, 60)], rtol=1e-6)
 
@@ -124,7 +118,7 @@ def test_rows_of_weight_zero_set_no_bounds():
     far[0, 3] = 1e6
     zeros = torch.zeros(1, 8, 1, 1, dtype=torch.float64)
     with torch.no_grad():
-        found, expected = (line.read(describe(x, w), v, w, zeros, None) for v in (far, y))
+        found, expected = (line.read(describe_table(x, w), v, w, zeros, None) for v in (far, y))
     for name in ("low", "high"):
         torch.testing.assert_close(found[name], expected[name])
 
@@ -134,7 +128,8 @@ def test_one_class_has_all_the_probability():
     present = torch.tensor([[False, True, False]])
     zeros = torch.zeros(1, 6, 1, 3, dtype=torch.float64)
     fitted = fit(x, zeros[:, :, 0], zeros, present)
-    p = mix_with_linear_model(fitted, describe(x), torch.ones(1, 6, 3, dtype=torch.float64)).exp()
+    own = torch.ones(1, 6, 3, dtype=torch.float64)
+    p = mix_with_linear_model(fitted, describe_table(x), own).exp()
     torch.testing.assert_close(p, present.double()[:, None].expand(1, 6, 3))
 
 
