@@ -315,9 +315,8 @@ def _interrupt_after(learner: MetaLearner, n_calls: int) -> None:
 
 
 def _assert_same_prior(actual: MetaPrior, expected: MetaPrior, what: str) -> None:
-    assert list(actual.tensors) == list(expected.tensors), f"{what} gives other tensors"
-    for name, value in expected.tensors.items():
-        assert np.array_equal(actual.tensors[name], value), f"{what} gives another {name}"
+    names = [n for n, v in expected.tensors.items() if not np.array_equal(actual.tensors[n], v)]
+    assert not names, f"{what} gives another {names[0]}"
 
 
 def prior_survives_a_file(learner: MetaLearner, kind: str) -> None:

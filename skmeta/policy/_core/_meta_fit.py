@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from skmeta._random import check_rng
-from skmeta.backbones import build_backbone, check_backbone
+from skmeta.backbones import check_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
 from skmeta.exceptions import PriorError
 from skmeta.learners._core import make_prior, scaler_of, state_of
@@ -165,17 +165,15 @@ def make_session(
         if learner.standardize
         else (Scaler(np.zeros(n_features), np.ones(n_features), np.zeros(()), np.ones(())))
     )
-    backbone_params = {"hidden": tuple(learner.hidden), "activation": "tanh"}
-    generator = torch.Generator().manual_seed(seed)
     session = PolicySession(
         learner,
-        build_backbone("mlp", (n_features,), backbone_params, generator),
         scaler,
         actions,
         max_steps=int(family.max_episode_steps),
         n_trained_steps=learner.n_inner_steps,
         device=learner.device,
         precision=read_parameters(learner).execution.precision,
+        generator=torch.Generator().manual_seed(seed),
     )
     return session, session.draw_state(seed + 1)
 
@@ -236,7 +234,7 @@ def write_prior(session: PolicySession, state: State, **provenance: Any) -> Meta
         provenance=provenance,
         learner_params=settings | spaces,
         backbone="mlp",
-        backbone_params={"hidden": tuple(learner.hidden), "activation": "tanh"},
+        backbone_params=learner.network_params,
         kind="policy",
         n_features_in=network.input_shape[0],
         input_shape=network.input_shape,
@@ -293,7 +291,6 @@ def read_prior(
     learner = POLICY_LEARNERS[prior.learner](**settings)
     session = PolicySession(
         learner,
-        build_backbone(str(prior.backbone), shape, network),
         scaler_of(prior),
         prior.learner_params["action_space"],
         max_steps=int(max_steps or prior.learner_params["max_episode_steps"]),

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
 from skmeta.learners._core import Session
 from skmeta.policy._core._distributions import make_distribution
@@ -38,8 +39,6 @@ class PolicySession:
     ----------
     learner : PolicySettings
         Settings of the algorithm.
-    module : torch.nn.Module
-        Maps observations (n_rows, d) to features.
     scaler : Scaler
         Standardisation of the observations.
     action_space : mapping
@@ -52,6 +51,8 @@ class PolicySession:
         The device to compute on.
     precision : {"float32", "float64"}
         Precision of the tensors.
+    generator : torch.Generator, optional
+        Draws the weights of the network.
 
     Attributes
     ----------
@@ -68,7 +69,6 @@ class PolicySession:
     def __init__(
         self,
         learner: PolicySettings,
-        module: torch.nn.Module,
         scaler: Scaler,
         action_space: Mapping[str, Any],
         *,
@@ -76,6 +76,7 @@ class PolicySession:
         n_trained_steps: int,
         device: str | torch.device,
         precision: str,
+        generator: torch.Generator | None = None,
     ) -> None:
         self.learner, self.scaler, self.action_space = learner, scaler, action_space
         self.max_steps, self.n_trained_steps = max_steps, n_trained_steps
@@ -83,7 +84,7 @@ class PolicySession:
         self.distribution = make_distribution(action_space, learner.initial_std)
         session = Session.open(
             self.inner,
-            module,
+            build_backbone("mlp", scaler.x_mean.shape, learner.network_params, generator),
             scaler.x_mean.shape,
             scaler,
             kind="policy",

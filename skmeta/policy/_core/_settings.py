@@ -107,6 +107,11 @@ class PolicySettings(OuterLoopSettings, ABC):
         super().__init_subclass__(**kwargs)
         POLICY_LEARNERS[learner_name(cls)] = cls
 
+    @property
+    def network_params(self) -> dict[str, Any]:
+        """Parameters of the backbone ``"mlp"``."""
+        return {"hidden": tuple(self.hidden), "activation": "tanh"}
+
     # ---------------------------------------------------------------- the algorithm: pure methods
 
     @abstractmethod
