@@ -61,8 +61,6 @@ N_SEARCHES, N_CONFIGURATIONS = 20, 30
 N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
 N_CONFIGURATIONS_AT_SIZES = 12
 LEAST_ROWS_AT_SIZES = 3_000
-# Its first candidates became worse on larger tables with noisy classes, which few of these are.
-WITHOUT_SIZES = {("LGBMClassifier", "neg_log_loss")}
 MAX_LARGE_ROWS = 24_000  # that make_searches_at_sizes.py reads of a table
 MAX_ROWS = 1000  # of which the features of a data set are computed
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
@@ -161,7 +159,6 @@ def own_searches(history, name, metric):
         for s in found
         if len(s.scores) >= (N_CONFIGURATIONS_AT_SIZES if is_cut(s) else least)
         and not 0 < n_cut(s.dataset) < LEAST_ROWS_AT_SIZES
-        and not (is_cut(s) and (name, metric) in WITHOUT_SIZES)
         and np.isfinite(s.scores).mean() > 0.5
     ]
     return without_constants(found)

@@ -5,7 +5,10 @@
 A search of n rows learns from two thirds of n rows, as three folds do, and is scored on the same
 rows at every size: those of a third of the table, up to 4,000, which no size learns from. On few
 rows several draws are averaged. The configurations of a table are the same at every size, and
-others on another table. Seconds are of the process. What is on record is not evaluated again, so
+others on another table. ``--n-promising N`` adds N configurations at 3,000 and 10,000 rows that the
+shipped prior, without the table's origin, expects to be good there: random ones are seldom better
+than the defaults on tables of this size, and what a prior expects wrongly is seen only where it is
+tried. Seconds are of the process. What is on record is not evaluated again, so
 the script may be stopped at any time; cheap work comes first. ``--export FILE`` writes the history
 as parquet every ten minutes and when done, and the history begins with what that file holds.
 """
@@ -22,13 +25,28 @@ import numpy as np
 from large_tables import RECORDED, load_table
 from make_boosting_searches import BOOSTERS
 from make_searches import design, make, metrics, record_all, record_search, rounded
-from origins import SIZES
+from origins import SIZES, same_origin
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
 
-from skmeta.search.record import CandidateRecord, name_at_rows
-from skmeta.search.space import candidate_key, canonical_configurations
+from skmeta.search import MetaLearnedSearchCV
+from skmeta.search._arguments import resolve_arguments
+from skmeta.search._propose import draw_near
+from skmeta.search.prior import load_shipped
+from skmeta.search.record import (
+    CandidateRecord,
+    dataset_features,
+    features_at_rows,
+    name_at_rows,
+)
+from skmeta.search.space import (
+    CandidateDescriber,
+    candidate_key,
+    canonical_configurations,
+    parameter_names,
+    relative_configuration,
+)
 
 DRAWS = (2, 1, 1, 1, 1)
 # Place of each size in the order of work: searches of 300 rows are on record of other tables too.
@@ -36,6 +54,7 @@ SIZE_LEVELS = (2, 0, 1, 2, 3)
 # Seconds of one search, beyond which the rest of its configurations is left to a later run.
 SECONDS = (20, 30, 60, 120, 240)
 MAX_TEST_ROWS = 4_000
+PROMISING_SIZES = (3_000, 10_000)
 MAX_ROWS = {"SVC": 10_000, "SVR": 10_000}
 MAX_CLASSES = 7
 # Name without "Classifier" or "Regressor" -> its place in the order of work.
@@ -62,6 +81,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("history")
     parser.add_argument("--n-configurations", type=int, default=15)
+    parser.add_argument("--n-promising", type=int, default=0)
+    parser.add_argument("--estimators", nargs="*", help="names without Classifier or Regressor")
+    parser.add_argument("--sizes", nargs="*", type=int, default=SIZES)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--levels", type=int, default=99, help="no more work than these")
     parser.add_argument("--export", type=Path)
@@ -73,9 +95,16 @@ def main():
         return load_table(folder, table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
 
     def search_one(history, end, _, k, table, name):
-        search(history, table, *load(table), name, k, options.n_configurations, end)
+        counts = options.n_configurations, options.n_promising
+        search(history, table, *load(table), name, k, counts, end)
 
-    work = [piece for piece in plan() if piece[0] <= options.levels]
+    work = [
+        piece
+        for piece in plan()
+        if piece[0] <= options.levels
+        and SIZES[piece[1]] in options.sizes
+        and (not options.estimators or kind_of(piece[3]) in options.estimators)
+    ]
     record_all(options, work, search_one, options.minutes)
 
 
@@ -86,10 +115,13 @@ def plan():
         for name in estimators(table.is_classification):
             for k, size in enumerate(SIZES):
                 if size <= MAX_ROWS.get(name, np.inf):
-                    kind = name.removesuffix("Classifier").removesuffix("Regressor")
-                    level = SIZE_LEVELS[k] + LEVELS[kind] + position // 8
+                    level = SIZE_LEVELS[k] + LEVELS[kind_of(name)] + position // 8
                     work.append((level, k, position, name))
     return [(level, k, RECORDED[i], name) for level, k, i, name in sorted(work)]
+
+
+def kind_of(name):
+    return name.removesuffix("Classifier").removesuffix("Regressor")
 
 
 def estimators(is_classification):
@@ -100,17 +132,21 @@ def estimators(is_classification):
     return [kind if kind in whole else kind + suffix for kind in LEVELS if kind not in left]
 
 
-def search(history, table, X, y, name, k, n_configurations, end):
+def search(history, table, X, y, name, k, counts, end):
     """Evaluate one estimator at one size of a table, but for what is on record."""
     size = SIZES[k]
     n_test, n_train = min(len(y) // 3, MAX_TEST_ROWS), size * 2 // 3
     if n_train > len(y) - n_test or (table.is_classification and y.max() >= MAX_CLASSES):
         return
     estimator = make_any(name)
+    n_configurations, n_promising = counts
     candidates = design(estimator, n_configurations, seed=f"{name} {table.name}")
     fingerprint = f"make_searches_at_sizes 1: {name} on {name_at_rows(table.name, size)}"
     known = {e.key for e in history.candidates(fingerprint)}
     todo = [c for c in candidates if candidate_key(c) not in known]
+    n_left = n_promising - max(0, len(known) - n_configurations - 1)
+    if size in PROMISING_SIZES and n_left > 0:
+        todo += promising(estimator, name, table, X, y, n_left)
     if not todo:
         return
     if name in BOOSTERS:
@@ -128,6 +164,33 @@ def search(history, table, X, y, name, k, n_configurations, end):
     named = fingerprint, name_at_rows(table.name, size), name, estimator, X[rows], y[rows]
     text = f"{len(draws)} draws of {n_train} rows, {n_test} test rows"
     record_search(history, *named, scoring, todo, of_candidate, end, text)
+
+
+def promising(estimator, name, table, X, y, n):
+    """Return configurations that the shipped prior, without the table's origin, expects to be good.
+
+    The first one is the best on average, the others are the best ones of past tasks, drawn by their
+    weights. Half of those they are chosen from have values of the estimator as given.
+    """
+    prior = load_shipped(name, "neg_log_loss" if table.is_classification else "r2")
+    if prior is None:
+        return []
+    arguments = resolve_arguments(MetaLearnedSearchCV(estimator, random_state=0), y)
+    features = dataset_features(X, y, is_classification=table.is_classification)
+    features = features_at_rows(features, PROMISING_SIZES[-1])
+    prior = prior.without(datasets=same_origin(table.name)).conditioned_on(features)
+    rng = np.random.default_rng(list(f"{name} {table.name}".encode()))
+    pool = draw_near(arguments.space, arguments.as_given, 1000, rng)
+    described = [
+        relative_configuration(one, arguments.target_scale)
+        for one in CandidateDescriber(estimator)(pool)
+    ]
+    F = prior.surfaces_of(prior.encode(described, parameter_names(described)))
+    chosen = {int((prior.task_weights @ F).argmax())}
+    for task in rng.choice(len(F), size=10 * n, p=prior.task_weights):
+        if len(chosen) < n:
+            chosen.add(int(F[task].argmax()))
+    return [pool[i] for i in sorted(chosen)]
 
 
 def make_any(name):

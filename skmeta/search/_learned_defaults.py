@@ -7,14 +7,9 @@ symbol  shape            meaning
 ======  ===============  ====================================================================
 F       (T, n)           surfaces of T past tasks at n candidates; 0 is the estimator as given
 w       (T,)             weights of the past tasks for this data set, with sum 1
-G       (T, n)           F - F[:, 0], the gain over the estimator as given
 ======  ===============  ====================================================================
 
-Half of the candidates are drawn from the space. The others have about half of their values from the
-estimator as given, since a few changes are often better than a change of everything.
-
-A candidate is the best one if it has the largest mean utility w' tanh(G / s). The utility is
-bounded, so that a very large gain on a few data sets does not outweigh small losses on most.
+The candidate is the one that a search would try first.
 """
 
 from contextlib import closing, nullcontext
@@ -28,6 +23,7 @@ from sklearn.utils import indexable
 from skmeta._sklearn_compat import validate_params
 from skmeta.search._arguments import Arguments, resolve_arguments
 from skmeta.search._open_record import Prior, describe_search, open_history, resolve_prior
+from skmeta.search._propose import draw_near
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.record import SearchRecord
 from skmeta.search.space import (
@@ -36,16 +32,11 @@ from skmeta.search.space import (
     parameter_names,
     relative_configuration,
 )
-from skmeta.search.surrogate import with_one_thread
+from skmeta.search.surrogate import design_from_surfaces, with_one_thread
 
 Array = NDArray[np.float64]
 
-# Chosen on recorded searches, without the origin of the data set. Among more candidates, the
-# expected best is more often one whose surface is wrong.
-_N_DRAWN = 100
-_GAIN_SCALE = 0.7
-_LEAST_UTILITY = 0.01  # below it, the estimator stays as given
-_CROSSED = (bool, int, float, tuple, np.number, type(None))
+_N_CANDIDATES = 400
 _QUANTILES = (0.1, 0.9)
 _DIGITS = 3
 
@@ -152,37 +143,15 @@ def _choose(
     """Return the parameters of the best candidate, and what is expected of it."""
     rng = np.random.default_rng(0)
     given = arguments.as_given or {}
-    drawn = arguments.space.sample(_N_DRAWN, rng)
-    candidates = [given, *drawn, *(_cross(given, one, rng) for one in drawn)]
+    candidates = [given, *draw_near(arguments.space, given, _N_CANDIDATES, rng)]
     described = [
         relative_configuration(one, arguments.target_scale)
         for one in CandidateDescriber(arguments.estimator)(candidates)
     ]
     F = past.surfaces_of(past.encode(described, parameter_names(described)))
-    utilities = _utilities(F, past.task_weights)
-    best = int(utilities.argmax()) if utilities.max() > _LEAST_UTILITY else 0
+    best = design_from_surfaces(F, past.task_weights, given=0)
     gains = past.levels[:, 1] * (F[:, best] - F[:, 0])
     return candidates[best] if best else {}, _gain(record, gains, past.task_weights)
-
-
-def _cross(given: Candidate, drawn: Candidate, rng: np.random.Generator) -> Candidate:
-    """Return a candidate that has about half of its values from the estimator as given.
-
-    Text and parts are the drawn ones, as not all of their combinations are valid.
-    """
-    chosen = rng.random(len(drawn)) < 0.5
-    if given.keys() != drawn.keys():
-        return drawn
-    kept = {
-        name: given[name]
-        for name, is_chosen in zip(drawn, chosen, strict=True)
-        if is_chosen and isinstance(given[name], _CROSSED) and isinstance(drawn[name], _CROSSED)
-    }
-    return {**drawn, **kept}
-
-
-def _utilities(F: Array, weights: Array) -> Array:
-    return np.asarray(weights @ np.tanh((F - F[:, :1]) / _GAIN_SCALE))
 
 
 def _gain(record: SearchRecord, gains: Array, weights: Array) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from skmeta.search.space import (
 )
 from skmeta.search.surrogate import SearchStrategy
 
-# A finite space up to this size is in the pool as a whole. From others, _DRAWN_POOL candidates are
-# drawn at the start.
+# A finite space up to this size is in the pool as a whole. From others, about _DRAWN_POOL
+# candidates are drawn at the start.
 _WHOLE_POOL = 2000
 _DRAWN_POOL = 1000
 # Number of candidates near the best one so far that are added to the pool if there is a new best
@@ -32,6 +32,10 @@ _FIRST_POOL, _N_WITH_FIRST_POOL = 200, 50
 _FIRST_NEAR = 10
 
 
+# Types of values that can be combined with those of other parameters. Not all combinations of texts
+# and parts are valid.
+_CROSSED = (bool, int, float, tuple, np.number, type(None))
+
 # Configurations, and their scores.
 Observations = tuple[list[Any], list[float]]
 
@@ -39,6 +43,33 @@ Observations = tuple[list[Any], list[float]]
 AS_GIVEN = "as given"
 # Its place. With a prior, it comes when it is the most promising one, and there at the latest.
 _GIVEN_WITHOUT_PRIOR, _GIVEN_WITH_PRIOR = 2, 5
+
+
+def draw_near(
+    space: SearchSpace, given: Candidate | None, n: int, rng: np.random.Generator
+) -> list[Candidate]:
+    """Draw about `n` candidates from a space, half of them near the estimator as given.
+
+    These have about half of their values from it, since a few changes are often better than a
+    change of everything.
+    """
+    if given is None:
+        return space.sample(n, rng)
+    drawn = space.sample(n // 2, rng)
+    return [*drawn, *(_cross(given, one, rng) for one in drawn)]
+
+
+def _cross(given: Candidate, drawn: Candidate, rng: np.random.Generator) -> Candidate:
+    """Return a candidate that has about half of its values from the estimator as given."""
+    is_kept = rng.random(len(drawn)) < 0.5
+    if given.keys() != drawn.keys():
+        return drawn
+    kept = {
+        name: given[name]
+        for name, keep in zip(drawn, is_kept, strict=True)
+        if keep and isinstance(given[name], _CROSSED) and isinstance(drawn[name], _CROSSED)
+    }
+    return {**drawn, **kept}
 
 
 class GridProposer:
@@ -110,19 +141,26 @@ class ModelProposer:
         self._is_timed = search.time_budget is not None
         self._target_scale = arguments.target_scale
         self._is_whole = space.size <= _WHOLE_POOL
-        self._pool = space.sample(_WHOLE_POOL if self._is_whole else _DRAWN_POOL, self._rng)
         self._knows_past = prior is not None and len(prior) > 0
+        given = arguments.as_given
+        pool = (
+            draw_near(space, given, _DRAWN_POOL, self._rng)
+            if self._knows_past and not self._is_whole
+            else space.sample(_WHOLE_POOL if self._is_whole else _DRAWN_POOL, self._rng)
+        )
+        given_at = None
+        if given is not None and self._knows_past and space.is_complete(given):
+            pool, given_at = [given, *pool], 0
+        self._pool = list({candidate_key(params): params for params in pool}.values())
         self._later: list[Candidate] = []  # drawn, and not in the pool yet
         if not (self._is_whole or self._knows_past):
             self._later, self._pool = self._pool[_FIRST_POOL:], self._pool[:_FIRST_POOL]
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
-        self._strategy = SearchStrategy(self._describe(self._pool), prior, rng=self._rng)
-        given = arguments.as_given
+        described = self._describe(self._pool)
+        self._strategy = SearchStrategy(described, prior, rng=self._rng, given=given_at)
         self._as_given = None if given is None else Trial.propose(given, AS_GIVEN)
         self._as_given_untold = self._as_given
         self._given_at = _GIVEN_WITH_PRIOR if self._knows_past else _GIVEN_WITHOUT_PRIOR
-        if given is not None and self._knows_past:
-            extra = [given, *extra]
         self._add([one for one in extra if space.is_complete(one)])
         self._start = [Trial.propose(params, "start") for params in arguments.start]
         self._start = list({trial.key: trial for trial in self._start}.values())

@@ -33,11 +33,12 @@ def test_it_is_the_second_candidate_without_a_prior(batch_size):
     assert np.isnan(found["predicted_mean_score"][1])
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_it_is_the_fifth_with_a_prior_that_expects_little_of_it(batch_size):
+@pytest.mark.parametrize(("batch_size", "places"), [(1, [4]), (4, [3, 4])])
+def test_it_is_the_fifth_at_the_latest_with_a_prior_that_expects_little_of_it(batch_size, places):
     found = search(SVC(C=0.011), {"C": C}, prior="shipped", batch_size=batch_size).cv_results_
-    assert found["params"][4] == {"C": 0.011}
-    assert [k for k, source in enumerate(found["source"]) if source == "as given"] == [4]
+    [place] = [k for k, source in enumerate(found["source"]) if source == "as given"]
+    assert place in places
+    assert found["params"][place] == {"C": 0.011}
 
 
 def test_it_comes_earlier_if_the_prior_expects_much_of_it():

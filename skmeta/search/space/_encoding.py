@@ -3,7 +3,7 @@
 A parameter that varies has, in this order,
 
 - one numeric column, if it takes at least two different numbers. They are scaled to [0, 1], after
-  a logarithm if that spreads them more evenly; and
+  a logarithm if that spreads them more evenly. Zero is then the lower end of the range; and
 - one indicator column for each *kind* of value, if there are at least two kinds. Each string, bool
   and None is a kind, all numbers together are one kind, and so is being absent (a parameter of an
   estimator that was not chosen). The indicator is ``sqrt(1/2)``, so two kinds have distance 1.
@@ -28,6 +28,8 @@ _NUMBER = "number"
 _CENTRE = 0.5
 _CLIP = (-0.5, 1.5)  # bounds of numbers outside the range that the encoding was fitted to
 _MIN_LOG_RATIO = 10.0
+# A penalty of zero is as good as the smallest one if penalties span this factor.
+_MIN_RATIO_BESIDE_ZERO = 1000.0
 _INDICATOR = math.sqrt(0.5)
 
 
@@ -88,7 +90,7 @@ class _Parameter:
         if self.log:
             with np.errstate(divide="ignore", invalid="ignore"):
                 column = np.where(
-                    column > 0, np.log(column), np.where(column <= 0, -np.inf, column)
+                    column > 0, np.log(column), np.where(column <= 0, self.low, column)
                 )
         column = (column - self.low) / (self.high - self.low)
         return np.where(np.isnan(column), _CENTRE, np.clip(column, *_CLIP))
@@ -228,11 +230,12 @@ def _fit_parameter(name: str, values: Sequence[Any]) -> _Parameter:
     kinds = tuple(sorted({_kind(value) for value in values}))
     numbers = np.array([v for v in values if _kind(v) == _NUMBER], dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
-    log = is_logarithmic(numbers)
-    if len(numbers):
-        low, high = (np.log(numbers) if log else numbers)[[numbers.argmin(), numbers.argmax()]]
-    else:
-        low = high = 0.0
+    positive = numbers[numbers > 0]
+    log = is_logarithmic(positive) and (
+        len(positive) == len(numbers) or _spans_thousands(numbers, positive)
+    )
+    scaled = np.log(positive) if log else numbers
+    low, high = (scaled.min(), scaled.max()) if len(scaled) else (0.0, 0.0)
     return _Parameter(name, float(low), float(high), log, kinds if len(kinds) > 1 else ())
 
 
@@ -259,6 +262,11 @@ def is_logarithmic(numbers: NDArray[np.float64]) -> bool:
     if len(numbers) == 0 or numbers.min() <= 0 or numbers.max() < _MIN_LOG_RATIO * numbers.min():
         return False
     return _unevenness(np.log(numbers)) < _unevenness(numbers)
+
+
+def _spans_thousands(numbers: NDArray[np.float64], positive: NDArray[np.float64]) -> bool:
+    """Return whether zero is the only other number, and as good as the smallest of a wide range."""
+    return bool(numbers.min() == 0 and positive.max() > _MIN_RATIO_BESIDE_ZERO * positive.min())
 
 
 def _unevenness(numbers: NDArray[np.float64]) -> float:

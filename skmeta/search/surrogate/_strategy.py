@@ -39,7 +39,6 @@ _NOISE = 0.03  # variance; past tasks have variance 1
 _PLAIN_LOG_WEIGHT = -1.0  # log prior weight of the model without history
 _WINSOR_FACTOR = 1.0
 _MIN_TASK_CORRELATION = 0.05
-_N_INITIAL_LEARNED = 3
 _N_INITIAL_PLAIN = 2  # plus one per further sub-space, up to the next constant
 _MAX_INITIAL_PLAIN = 5
 _MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
@@ -106,10 +105,14 @@ class SearchStrategy:
         expected improvement if it is None or empty, or if its past tasks are not correlated.
     rng : numpy.random.Generator
         Draws the first candidate of each estimator that the prior does not know.
-    n_initial : int, default=None
-        Number of candidates of the initial design. The default is 3 with a prior. Without a prior
-        it is 2, plus one per further sub-space (set of parameters), up to 5. After the initial
-        design, each estimator that the prior does not know is tried once.
+    given : int, default=None
+        Position of the estimator as given, beside which past tasks judge the first suggestion.
+
+    Notes
+    -----
+    With a prior, the initial design ends with the first score; after it, each estimator that the
+    prior does not know is tried once. Without a prior, the design has 2 candidates, plus one per
+    further sub-space (set of parameters), up to 5.
     """
 
     @with_one_thread()
@@ -119,12 +122,12 @@ class SearchStrategy:
         prior: Any = None,
         *,
         rng: np.random.Generator,
-        n_initial: int | None = None,
+        given: int | None = None,
     ) -> None:
         if len(pool) == 0:
             raise ValueError("pool is empty. Pass at least one configuration.")
         self._prior = prior if prior is not None and len(prior) else None
-        self._rng = rng
+        self._rng, self._given = rng, given
         self._size = len(pool)
         self._names = frozenset(parameter_names(pool))
         self._encoding = Encoding.from_configurations(pool)
@@ -136,10 +139,8 @@ class SearchStrategy:
         self._kinds = [frozenset(one) for one in pool]  # the estimator of each candidate
         self._seconds: dict[int, float] = {}
         self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
-        n_plain = _N_INITIAL_PLAIN + len(set(self._kinds)) - 1
-        n_plain = min(n_plain, _MAX_INITIAL_PLAIN)
-        default = n_plain if self._learned is None else _N_INITIAL_LEARNED
-        self._n_initial = check_count(default if n_initial is None else n_initial, "n_initial")
+        n_plain = min(_N_INITIAL_PLAIN + len(set(self._kinds)) - 1, _MAX_INITIAL_PLAIN)
+        self._n_initial = n_plain if self._learned is None else 1
         self._scores: dict[int, float] = {}
         self._pending: dict[int, float] = {}  # candidate -> its expected score
         self._is_outdated = False  # whether scores came after the expected ones
@@ -335,9 +336,7 @@ class SearchStrategy:
         available = self._available()
         if self._prior is not None and self._learned is not None:
             weights = self._prior.task_weights
-            if not seen:  # the best one on average; surfaces that are unsure are flat
-                return int(np.where(available, weights @ self._F, -np.inf).argmax())
-            return design_from_surfaces(self._learned.F, weights, seen, available)
+            return design_from_surfaces(self._F, weights, self._given, seen, available)
         return design_of_least_variance(self._plain.X, seen, available)
 
     def _observations(self) -> "_Observations":

@@ -40,7 +40,13 @@ def test_no_log_scale_for_zero_negative_or_narrow_ranges(values):
 def test_numbers_outside_the_range_are_clipped():
     encoding = Encoding.from_configurations([{"a": v} for v in np.geomspace(1, 1000, 4)])
     far = encoding.transform([{"a": 0.0}, {"a": -5.0}, {"a": 1e300}, {"a": float("inf")}])
-    np.testing.assert_array_equal(far[:, 0], [-0.5, -0.5, 1.5, 1.5])
+    np.testing.assert_array_equal(far[:, 0], [0, 0, 1.5, 1.5])
+
+
+def test_zero_beside_a_wide_range_is_its_lower_end():
+    penalties = [{"a": value} for value in (0.0, 1e-4, 1.0, 1e4)]
+    X = Encoding.from_configurations(penalties).transform([*penalties, {"a": 1e-9}])
+    np.testing.assert_allclose(X[:, 0], [0, 0, 0.5, 1, -0.5])
 
 
 @pytest.mark.parametrize(

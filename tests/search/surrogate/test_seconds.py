@@ -25,7 +25,7 @@ def test_an_estimator_that_was_not_tried_takes_as_long_as_the_others():
 
 @pytest.mark.parametrize("is_timed", [False, True])
 def test_a_slow_estimator_has_to_promise_more(is_timed):
-    strategy = SearchStrategy(FAST + SLOW, rng=np.random.default_rng(0), n_initial=4)
+    strategy = SearchStrategy(FAST + SLOW, rng=np.random.default_rng(0))
     rows = np.array([0, 10, 20, 30])
     # The slow one is a little better.
     scores = np.array([0.60, 0.81, 0.62, 0.82])

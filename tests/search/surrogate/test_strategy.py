@@ -141,8 +141,8 @@ def test_sources_and_predictions(prior):
     scores = scores_of(9)
     for i in range(12):
         (suggestion,) = strategy.ask()
-        assert (suggestion.source == "initial design") == (i < 3)
-        assert np.isnan(suggestion.mean) == np.isnan(suggestion.std) == (i < 3)
+        assert (suggestion.source == "initial design") == (i < 1)
+        assert np.isnan(suggestion.mean) == np.isnan(suggestion.std) == (i < 1)
         if i > 3 and scores[suggestion.index] > np.median(scores):
             # Of bad candidates it is said only that they are bad.
             assert abs(suggestion.mean - scores[suggestion.index]) < 4 * suggestion.std + 0.02
@@ -150,16 +150,15 @@ def test_sources_and_predictions(prior):
         strategy.tell([suggestion.index], [scores[suggestion.index]])
 
 
-@pytest.mark.parametrize(("learned", "default"), [(True, 3), (False, 2)])
-def test_size_of_the_initial_design(prior, learned, default):
-    for n_initial, expected in ((None, default), (4, 4)):
-        strategy = make_strategy(prior if learned else None, n_initial=n_initial)
-        sources = []
-        for _ in range(8):
-            (suggestion,) = strategy.ask()
-            sources.append(suggestion.source == "initial design")
-            strategy.tell([suggestion.index], [scores_of(9)[suggestion.index]])
-        assert sources == [True] * expected + [False] * (8 - expected)
+@pytest.mark.parametrize(("learned", "size"), [(True, 1), (False, 2)])
+def test_size_of_the_initial_design(prior, learned, size):
+    strategy = make_strategy(prior if learned else None)
+    sources = []
+    for _ in range(8):
+        (suggestion,) = strategy.ask()
+        sources.append(suggestion.source == "initial design")
+        strategy.tell([suggestion.index], [scores_of(9)[suggestion.index]])
+    assert sources == [True] * size + [False] * (8 - size)
 
 
 # -- what is learned from the past ---------------------------------------------------------------
@@ -311,8 +310,6 @@ def test_appended_candidates_are_candidates(prior, learned):
 def test_bad_input():
     with pytest.raises(ValueError, match=r"pool is empty\. Pass at least one"):
         make_strategy(pool=[])
-    with pytest.raises(ValueError, match="n_initial"):
-        make_strategy(n_initial=0)
     strategy = make_strategy()
     with pytest.raises(ValueError, match="n must be"):
         strategy.ask(0)
