@@ -5,9 +5,9 @@ positions and `tell` records scores. The strategy does not depend on estimators.
 
 Each model predicts a normal distribution of the score of every candidate. Models are weighted by
 their evidence, the density of the scores observed so far. The acquisition function is the
-expected improvement under the mixture of the models; it is divided by the expected seconds if
-times are told. The weight of models that learned from a misleading history falls as scores are
-observed.
+expected improvement under the mixture of the models, over the expected seconds if times are told,
+and else over the root of what rounds and leaves say of them. The weight of models that learned
+from a misleading history falls as scores are observed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,6 +24,7 @@ from skmeta.search.surrogate._acquisition import (
     design_from_surfaces,
     design_of_least_variance,
     expected_log_seconds,
+    log_cost,
     most_promising,
 )
 from skmeta.search.surrogate._gp import with_one_thread
@@ -41,6 +42,7 @@ _WINSOR_FACTOR = 1.0
 _MIN_TASK_CORRELATION = 0.05
 _N_INITIAL_PLAIN = 2  # plus one per further sub-space, up to the next constant
 _MAX_INITIAL_PLAIN = 5
+_N_BEFORE_UNSEEN = 3  # candidates before the estimators that the prior does not know
 _MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
 # The kernel of the model without history is fitted again when the number of scores has grown by
 # this factor. Fitting it less often costs regret if there is no other model.
@@ -110,9 +112,9 @@ class SearchStrategy:
 
     Notes
     -----
-    With a prior, the initial design ends with the first score; after it, each estimator that the
-    prior does not know is tried once. Without a prior, the design has 2 candidates, plus one per
-    further sub-space (set of parameters), up to 5.
+    With a prior, the initial design ends with the first score; after three candidates, each
+    estimator that the prior does not know is tried once. Without a prior, the design has 2
+    candidates, plus one per further sub-space (set of parameters), up to 5.
     """
 
     @with_one_thread()
@@ -137,6 +139,7 @@ class SearchStrategy:
         refit = _REFIT_ALONE if self._learned is None else _REFIT_BESIDE_OTHERS
         self._plain = PlainModel(X, self._encoding.groups, _PLAIN_LOG_WEIGHT, refit=refit)
         self._kinds = [frozenset(one) for one in pool]  # the estimator of each candidate
+        self._log_costs = [log_cost(one) for one in pool]
         self._seconds: dict[int, float] = {}
         self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
         n_plain = min(_N_INITIAL_PLAIN + len(set(self._kinds)) - 1, _MAX_INITIAL_PLAIN)
@@ -236,6 +239,7 @@ class SearchStrategy:
         if len(configurations):
             self._plain.extend(self._encoding.transform(configurations, self._names))
             self._kinds += [frozenset(one) for one in configurations]
+            self._log_costs += [log_cost(one) for one in configurations]
             if self._prior is not None and self._learned is not None:
                 Z = self._prior.encode(configurations, self._names)
                 F = self._surfaces(Z)
@@ -298,12 +302,12 @@ class SearchStrategy:
         if len(seen) < self._n_initial or not scored:
             return Suggestion(self._design(seen), "initial design")
         # The acquisition would rarely choose an estimator that the prior does not cover.
-        for rows in self._unseen_estimators:
+        for rows in self._unseen_estimators if len(seen) >= _N_BEFORE_UNSEEN else ():
             if not np.isin(rows, seen).any():
                 return Suggestion(int(self._rng.choice(rows)), "initial design")
         observed, predictions, weights, source = self._predict()
         best = float(observed.y[: len(self._scores)].max())
-        log_seconds = expected_log_seconds(self._kinds, self._seconds)
+        log_seconds = expected_log_seconds(self._kinds, self._log_costs, self._seconds)
         index = most_promising(predictions, weights, best, log_seconds, self._available())
         mean, std = _mixture(predictions, weights, index)
         location, scale = observed.location, observed.scale

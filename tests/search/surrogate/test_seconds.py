@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from skmeta.search.surrogate import SearchStrategy
-from skmeta.search.surrogate._acquisition import expected_log_seconds
+from skmeta.search.surrogate._acquisition import expected_log_seconds, log_cost
 
 FAST = [{"Fast.a": float(a)} for a in np.linspace(0, 1, 20)]
 SLOW = [{"Slow.b": float(b)} for b in np.linspace(0, 1, 20)]
 KINDS = ["fast"] * 20 + ["slow"] * 20
+EQUAL = [0.0] * 40
 
 
 def test_means_of_logarithms_by_estimator():
-    expected = expected_log_seconds(KINDS, {0: 0.01, 1: 0.04, 20: 2.0, 21: float("nan")})
+    expected = expected_log_seconds(KINDS, EQUAL, {0: 0.01, 1: 0.04, 20: 2.0, 21: float("nan")})
     fast, slow = np.log(0.02), np.log(2.0)
     overall = (fast + slow) / 2
     np.testing.assert_allclose(expected[:20], (2 * fast + 0.5 * overall) / 2.5)
@@ -20,7 +21,28 @@ def test_means_of_logarithms_by_estimator():
 
 
 def test_an_estimator_that_was_not_tried_takes_as_long_as_the_others():
-    np.testing.assert_allclose(expected_log_seconds(KINDS, {3: 0.5}), np.log(0.5))
+    np.testing.assert_allclose(expected_log_seconds(KINDS, EQUAL, {3: 0.5}), np.log(0.5))
+
+
+def test_cost_of_rounds_and_leaves():
+    boosting = {"LGBMClassifier.n_estimators": 200, "LGBMClassifier.num_leaves": 62}
+    assert log_cost(boosting) == pytest.approx(1.25 * np.log(2))
+    assert log_cost({"SVC.C": 200.0, "LGBMClassifier.num_leaves": None}) == 0.0
+
+
+def test_seconds_are_those_of_the_costs():
+    costs = [0.0, np.log(10)]
+    np.testing.assert_allclose(expected_log_seconds("aa", costs, {}), [0, np.log(10) / 2])
+    np.testing.assert_allclose(
+        expected_log_seconds("aa", costs, {0: 0.5}), [np.log(0.5), np.log(5)]
+    )
+
+
+def test_of_equally_good_candidates_the_cheap_one_is_tried():
+    pool = [{"B.n_estimators": n, "B.a": a} for n in (500, 50) for a in np.linspace(0, 1, 9)]
+    strategy = SearchStrategy(pool, rng=np.random.default_rng(0))
+    strategy.tell([0, 8, 9, 17], [0.1, 0.4, 0.1, 0.4])
+    assert strategy.ask()[0].index >= 9
 
 
 @pytest.mark.parametrize("is_timed", [False, True])
