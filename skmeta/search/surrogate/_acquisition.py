@@ -192,7 +192,7 @@ def expected_log_seconds(
         kind: (sum(values) + _N_PRIOR * overall) / (len(values) + _N_PRIOR)
         for kind, values in by_kind.items()
     }
-    return np.array([expected.get(kind, overall) for kind in kinds]) + costs
+    return np.asarray(costs + [expected.get(kind, overall) for kind in kinds])
 
 
 def log_expected_improvement(mean: Array, std: Array, best: float) -> Array:
