@@ -15,14 +15,9 @@ from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta.exceptions import PriorError, SearchSpaceError
-<<<<<<< HEAD
 from skmeta.search import SearchHistory, SearchPrior, learned_defaults
-from skmeta.search._learned_defaults import _cross
-from skmeta.search.record import PastSearch
-=======
-from skmeta.search import PastSearch, SearchHistory, SearchPrior, learned_defaults
 from skmeta.search._propose import _cross
->>>>>>> cf31f9d (The first candidate of a search and learned_defaults are one rule: the best mean utility beside the estimator as given, among candidates half of whose values are as given; the model proposes from the second candidate on; penalties are on a log scale beside zero)
+from skmeta.search.record import PastSearch
 
 X, y = load_iris(return_X_y=True)
 KEYS = ["metric", "gain", "low", "high", "better_on", "n_datasets"]

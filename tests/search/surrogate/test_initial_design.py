@@ -45,13 +45,10 @@ def test_the_estimator_as_given_comes_first_if_nothing_is_clearly_better(given):
     assert design_from_surfaces(np.array([[0.0, 0.001]]), np.ones(1), given) == given
 
 
-<<<<<<< HEAD
-=======
 def test_flat_surfaces_are_no_obstacle():
     assert portfolio(np.zeros((2, 4)), np.full(2, 0.5), 2, given=None) == [0, 1]
 
 
->>>>>>> cf31f9d (The first candidate of a search and learned_defaults are one rule: the best mean utility beside the estimator as given, among candidates half of whose values are as given; the model proposes from the second candidate on; penalties are on a log scale beside zero)
 def mean_variance(X, chosen):
     kernel = Matern(2.0, nu=2.5)
     process = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None)
