@@ -40,8 +40,8 @@ _NOISE = 0.03  # variance; past tasks have variance 1
 _PLAIN_LOG_WEIGHT = -1.0  # log prior weight of the model without history
 _WINSOR_FACTOR = 1.0
 _MIN_TASK_CORRELATION = 0.05
-_N_INITIAL_PLAIN = 2  # plus one per further sub-space, up to the next constant
-_MAX_INITIAL_PLAIN = 5
+_N_INITIAL = 2  # without a prior plus one per further sub-space, up to the next constant
+_MAX_INITIAL = 5
 _N_BEFORE_UNSEEN = 3  # candidates before the estimators that the prior does not know
 _MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
 # The kernel of the model without history is fitted again when the number of scores has grown by
@@ -112,9 +112,9 @@ class SearchStrategy:
 
     Notes
     -----
-    With a prior, the initial design ends with the first score; after three candidates, each
-    estimator that the prior does not know is tried once. Without a prior, the design has 2
-    candidates, plus one per further sub-space (set of parameters), up to 5.
+    The initial design has 2 candidates; without a prior plus one per further sub-space (set of
+    parameters), up to 5. After three candidates, each estimator that the prior does not know is
+    tried once.
     """
 
     @with_one_thread()
@@ -142,8 +142,8 @@ class SearchStrategy:
         self._log_costs = [log_cost(one) for one in pool]
         self._seconds: dict[int, float] = {}
         self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
-        n_plain = min(_N_INITIAL_PLAIN + len(set(self._kinds)) - 1, _MAX_INITIAL_PLAIN)
-        self._n_initial = n_plain if self._learned is None else 1
+        n_more = 0 if self._learned is not None else len(set(self._kinds)) - 1
+        self._n_initial = min(_N_INITIAL + n_more, _MAX_INITIAL)
         self._scores: dict[int, float] = {}
         self._pending: dict[int, float] = {}  # candidate -> its expected score
         self._is_outdated = False  # whether scores came after the expected ones

@@ -141,8 +141,8 @@ def test_sources_and_predictions(prior):
     scores = scores_of(9)
     for i in range(12):
         (suggestion,) = strategy.ask()
-        assert (suggestion.source == "initial design") == (i < 1)
-        assert np.isnan(suggestion.mean) == np.isnan(suggestion.std) == (i < 1)
+        assert (suggestion.source == "initial design") == (i < 2)
+        assert np.isnan(suggestion.mean) == np.isnan(suggestion.std) == (i < 2)
         if i > 3 and scores[suggestion.index] > np.median(scores):
             # Of bad candidates it is said only that they are bad.
             assert abs(suggestion.mean - scores[suggestion.index]) < 4 * suggestion.std + 0.02
@@ -150,15 +150,15 @@ def test_sources_and_predictions(prior):
         strategy.tell([suggestion.index], [scores[suggestion.index]])
 
 
-@pytest.mark.parametrize(("learned", "size"), [(True, 1), (False, 2)])
-def test_size_of_the_initial_design(prior, learned, size):
+@pytest.mark.parametrize("learned", [True, False])
+def test_size_of_the_initial_design(prior, learned):
     strategy = make_strategy(prior if learned else None)
     sources = []
     for _ in range(8):
         (suggestion,) = strategy.ask()
         sources.append(suggestion.source == "initial design")
         strategy.tell([suggestion.index], [scores_of(9)[suggestion.index]])
-    assert sources == [True] * size + [False] * (8 - size)
+    assert sources == [True] * 2 + [False] * 6
 
 
 # -- what is learned from the past ---------------------------------------------------------------
