@@ -9,12 +9,7 @@ from typing import Any
 from skmeta._files import skmeta_version
 from skmeta._validation import count, suggest
 from skmeta.exceptions import HistoryError, HistoryFormatError, PriorError
-from skmeta.search import (
-    SearchHistory,
-    SearchPrior,
-    describe_prior,
-    shipped_priors,
-)
+from skmeta.search import SearchHistory, SearchPrior, describe_prior, shipped_priors
 from skmeta.search.history import mask_password
 
 _EXPECTED = (HistoryError, HistoryFormatError, PriorError, ImportError, OSError, ValueError)

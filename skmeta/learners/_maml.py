@@ -13,14 +13,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State, TaskTensors
-from skmeta.learners._core import (
-    Context,
-    GradientLearner,
-    Memory,
-    initial_head,
-    loss,
-    measures,
-)
+from skmeta.learners._core import Context, GradientLearner, Memory, initial_head, loss, measures
 from skmeta.training import Declared, parameter
 
 

@@ -7,13 +7,7 @@ from sklearn.datasets import load_digits
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Network
-from skmeta.learners import (
-    MAML,
-    ExecutionOptions,
-    InContextLearner,
-    ProtoNet,
-    Validation,
-)
+from skmeta.learners import MAML, ExecutionOptions, InContextLearner, ProtoNet, Validation
 
 CPU = torch.device("cpu")
 

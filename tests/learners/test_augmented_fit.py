@@ -6,12 +6,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
-from skmeta.learners import (
-    MAML,
-    ProtoNet,
-    Reptile,
-    Validation,
-)
+from skmeta.learners import MAML, ProtoNet, Reptile, Validation
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 1, 8, 8).astype(np.float32)

@@ -5,13 +5,7 @@ import pytest
 from builders import make_classes
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import (
-    MAML,
-    HierarchicalLinear,
-    MetaOptimizer,
-    ProtoNet,
-    Validation,
-)
+from skmeta.learners import MAML, HierarchicalLinear, MetaOptimizer, ProtoNet, Validation
 
 callback = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
 

@@ -11,11 +11,7 @@ from numpy.testing import assert_array_equal
 from torch import nn
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.exceptions import (
-    BackboneError,
-    EpisodeError,
-    PriorError,
-)
+from skmeta.exceptions import BackboneError, EpisodeError, PriorError
 from skmeta.learners import (
     ANIL,
     MAML,

@@ -10,15 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.utils import estimator_checks
 
-from skmeta.learners import (
-    ANIL,
-    LEARNERS,
-    MAML,
-    MetaSGD,
-    ProtoNet,
-    Reptile,
-    Validation,
-)
+from skmeta.learners import ANIL, LEARNERS, MAML, MetaSGD, ProtoNet, Reptile, Validation
 
 OURS = {n: cls for n, cls in LEARNERS.items() if cls.__module__.startswith("skmeta.")}
 # Those of scikit-learn's checks that draw no data, for a fit of a learner needs tasks.

@@ -10,14 +10,7 @@ from torch import nn
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError, EpisodeError
-from skmeta.learners import (
-    MAML,
-    ALPaCA,
-    AutoLearner,
-    MetaNAS,
-    ProtoNet,
-    Validation,
-)
+from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet, Validation
 
 SMALL = {
     "n_way": 3,

@@ -5,14 +5,7 @@ import pytest
 
 from skmeta import MetaFewShotClassifier
 from skmeta.exceptions import EpisodeError
-from skmeta.learners import (
-    MAML,
-    ALPaCA,
-    HierarchicalLinear,
-    MetaSGD,
-    ProtoNet,
-    Validation,
-)
+from skmeta.learners import MAML, ALPaCA, HierarchicalLinear, MetaSGD, ProtoNet, Validation
 from skmeta.learners._core._task_source import resolve_shots_per
 
 SMALL = {

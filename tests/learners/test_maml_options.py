@@ -11,11 +11,7 @@ from builders import make_task
 from torch import nn
 
 from skmeta.backbones import EpisodeBatchNorm
-from skmeta.learners import (
-    ANIL,
-    MAML,
-    MAMLPlusPlus,
-)
+from skmeta.learners import ANIL, MAML, MAMLPlusPlus
 from skmeta.learners._maml import step_weights
 
 N_FEATURES, N_WAY = 3, 3

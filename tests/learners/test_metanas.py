@@ -13,10 +13,7 @@ from skmeta.backbones import _cell_network, build_backbone
 from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
-from skmeta.learners import (
-    MAML,
-    MetaNAS,
-)
+from skmeta.learners import MAML, MetaNAS
 from skmeta.learners.architecture import _choice
 from skmeta.learners.architecture._choice import ALPHA, anneal, raise_selected, select_operations
 from skmeta.priors import MetaPrior

@@ -9,15 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorError
 from skmeta.few_shot import MetaFewShotClassifier
-from skmeta.learners import (
-    ANIL,
-    MAML,
-    ALPaCA,
-    LSTMMetaLearner,
-    MetaSGD,
-    ProtoNet,
-    Reptile,
-)
+from skmeta.learners import ANIL, MAML, ALPaCA, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
 from skmeta.priors import load_table_prior
 
 SMALL = {

@@ -7,14 +7,7 @@ from torch import nn
 
 from skmeta.backend import Execution, Network
 from skmeta.exceptions import BackboneError
-from skmeta.learners import (
-    ANIL,
-    MAML,
-    MetaSGD,
-    ProtoNet,
-    Reptile,
-    Validation,
-)
+from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet, Reptile, Validation
 
 
 class Recurrent(nn.Module):

@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tabular import (
-    CHANCES,
-    Tabular,
-    differences,
-    expected_return,
-    listed,
-    probabilities,
-)
+from tabular import CHANCES, Tabular, differences, expected_return, listed, probabilities
 
 from skmeta.backend import Execution
 from skmeta.learners import ExecutionOptions

@@ -12,13 +12,7 @@ from sklearn.exceptions import NotFittedError
 from skmeta.exceptions import EpisodeError, PriorError
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import ProtoNet
-from skmeta.policy import (
-    EnvironmentFamily,
-    MetaPolicy,
-    PointNavigation,
-    PolicyMAML,
-    PolicyMetaSGD,
-)
+from skmeta.policy import EnvironmentFamily, MetaPolicy, PointNavigation, PolicyMAML, PolicyMetaSGD
 from skmeta.priors import MetaPrior
 
 TASK = {"goal_x": 0.3, "goal_y": 0.2}

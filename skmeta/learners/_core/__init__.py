@@ -9,27 +9,14 @@ from skmeta.learners._core._base import (
     missing_attribute,
 )
 from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
-from skmeta.learners._core._heads import (
-    Context,
-    class_means,
-    initial_head,
-    loss,
-    measures,
-    score,
-)
+from skmeta.learners._core._heads import Context, class_means, initial_head, loss, measures, score
 from skmeta.learners._core._inputs import (
     check_learner_rows,
     encode_rows,
     flatten_rows,
     frame_encoder,
 )
-from skmeta.learners._core._prior_io import (
-    make_prior,
-    read_prior,
-    scaler_of,
-    state_of,
-    write_prior,
-)
+from skmeta.learners._core._prior_io import make_prior, read_prior, scaler_of, state_of, write_prior
 from skmeta.learners._core._session import Session, read_settings
 from skmeta.learners._core._task_source import (
     TaskSource,

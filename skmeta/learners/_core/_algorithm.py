@@ -12,14 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.backend import (
-    Execution,
-    Rows,
-    Scaler,
-    State,
-    TaskTensors,
-    TensorAdapter,
-)
+from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors, TensorAdapter
 from skmeta.learners._core._heads import Context, measures
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.priors import MetaPrior

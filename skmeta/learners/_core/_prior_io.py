@@ -18,12 +18,7 @@ from skmeta.exceptions import PriorError
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._session import Session, read_settings
 from skmeta.priors import MetaPrior
-from skmeta.training import (
-    declarations,
-    learner_name,
-    option_class,
-    settings_by_role,
-)
+from skmeta.training import declarations, learner_name, option_class, settings_by_role
 
 # The setting of a prior that says in which views predictions are averaged; no learner reads it.
 _VIEWS = "test_time_augment"

@@ -14,12 +14,7 @@ from skmeta._sklearn_compat import Interval
 from skmeta.backbones import Architecture
 from skmeta.backend import Network, Rows, State
 from skmeta.exceptions import BackboneError
-from skmeta.learners._core import (
-    Context,
-    GradientLearner,
-    Memory,
-    read_prior,
-)
+from skmeta.learners._core import Context, GradientLearner, Memory, read_prior
 from skmeta.learners.architecture._choice import ALPHA, AnnealedNetwork
 from skmeta.training import parameter
 

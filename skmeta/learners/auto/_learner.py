@@ -24,12 +24,7 @@ from skmeta.learners._core import (
     resolve_kind,
     task_type_parameter,
 )
-from skmeta.learners.auto._candidates import (
-    make_candidates,
-    measure_learner,
-    plain_entries,
-    train,
-)
+from skmeta.learners.auto._candidates import make_candidates, measure_learner, plain_entries, train
 from skmeta.learners.auto._comparison import choose, leaderboard_rows, summarise
 from skmeta.learners.auto._tasks import design_classes, design_groups
 from skmeta.priors import MetaPrior

@@ -13,14 +13,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Execution, State, TaskTensors, to_numpy, tree_map
-from skmeta.learners._core import (
-    Context,
-    GradientLearner,
-    Memory,
-    Point,
-    loss,
-    measures,
-)
+from skmeta.learners._core import Context, GradientLearner, Memory, Point, loss, measures
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
 from skmeta.training import parameter
 

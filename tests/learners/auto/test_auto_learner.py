@@ -9,12 +9,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.exceptions import (
-    BaselineWarning,
-    DivergenceWarning,
-    EpisodeError,
-    OverlapWarning,
-)
+from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError, OverlapWarning
 from skmeta.learners import (
     MAML,
     ALPaCA,
