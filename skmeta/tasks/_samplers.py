@@ -229,16 +229,13 @@ class GroupEpisodes:
         # One stratum for each class if shots are those of a class, else one in all.
         self._is_stratified = classes is not None and shots_per == "class"
         self._stratum = stratum if self._is_stratified else np.zeros_like(stratum)
-        self._n_strata = (
-            len(self.classes) if self.classes is not None and self._is_stratified else 1
-        )
-        stratum = self._stratum
+        self._n_strata = (self.n_classes or 1) if self._is_stratified else 1
         names, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
-        pairs, sizes = np.unique(codes * self._n_strata + stratum, return_counts=True)
+        pairs, sizes = np.unique(codes * self._n_strata + self._stratum, return_counts=True)
         owner = pairs // self._n_strata
         n_present = np.bincount(owner, minlength=len(names))
         n_usable = np.bincount(owner[sizes >= 2], minlength=len(names))
-        fit = self._is_task(counts, n_present, n_usable)
+        fit = (n_present >= 2) & (n_usable >= 1) if self._is_stratified else counts > self._low
         self._report_skipped(names, counts, n_present, fit)
         self._is_ordered = order is not None
         times = np.zeros(len(codes)) if order is None else check_labels(order, "order", len(codes))
@@ -246,13 +243,6 @@ class GroupEpisodes:
         rows = np.split(np.lexsort((times, codes)), np.cumsum(counts)[:-1])
         self._rows = [rows[k] for k in np.flatnonzero(fit)]
         self.names = names[fit]
-
-    def _is_task(
-        self, counts: np.ndarray, n_present: np.ndarray, n_usable: np.ndarray
-    ) -> np.ndarray:
-        if not self._is_stratified:
-            return counts > self._low
-        return (n_present >= 2) & (n_usable >= 1)
 
     def _report_skipped(
         self, names: np.ndarray, counts: np.ndarray, n_present: np.ndarray, fit: np.ndarray
