@@ -89,7 +89,9 @@ class AlgorithmSelectionPrior:
         if not len(self):
             return self
         parts = list(self._priors.values())
-        surfaces = self.surfaces_of(self._reference())
+        surfaces = np.hstack(
+            [self._on_common_scale(prior, prior.surfaces_of(prior.reference())) for prior in parts]
+        )
         noise = np.mean([prior.noise + prior.uncertainty for prior in parts], axis=0)
         past = parts[0].dataset_features
         weights = weights_by_resemblance(surfaces, noise, past, dataset_features)
@@ -97,17 +99,11 @@ class AlgorithmSelectionPrior:
             return self
         return AlgorithmSelectionPrior(self._priors, weights)
 
-    def _reference(self) -> Array:
-        """Return some configurations of each estimator's past searches, encoded."""
-        references = [prior.reference() for prior in self._priors.values()]
-        Z = np.zeros((sum(map(len, references)), self.n_columns))
-        row = column = 0
-        for own in references:
-            rows = slice(row, row + len(own))
-            Z[rows, column] = 1.0
-            Z[rows, column + 1 : column + 1 + own.shape[1]] = own
-            row, column = row + len(own), column + 1 + own.shape[1]
-        return Z
+    def _on_common_scale(self, prior: SearchPrior, F: Array) -> Array:
+        """Return the surfaces of one estimator in units of the scores of all."""
+        location, scale = prior.levels.T[:, :, None]
+        scores = location + scale * F
+        return np.asarray((scores - self._mean[:, None]) / self._deviation[:, None])
 
     def __len__(self) -> int:
         return len(self.datasets)
@@ -162,9 +158,8 @@ class AlgorithmSelectionPrior:
         for prior in self._priors.values():
             end = start + 1 + prior.n_columns
             rows = Z[:, start] > 0.5
-            location, scale = prior.levels.T[:, :, None]
-            scores = location + scale * prior.surfaces_of(Z[rows, start + 1 : end])
-            F[:, rows] = (scores - self._mean[:, None]) / self._deviation[:, None]
+            own = prior.surfaces_of(Z[rows, start + 1 : end])
+            F[:, rows] = self._on_common_scale(prior, own)
             start = end
         return F
 
