@@ -105,7 +105,7 @@ def test_workers_keep_the_seed_and_the_past_of_the_first(iris, counted, path):
     settings = {"prior": second.prior_, "random_state": 1, "shared": False}
     alone = make(counted(), None, space, **settings).fit(*iris)
     # A model is fitted from its last settings on: after two candidates alone, here after three.
-    assert_same(scores_of(second), scores_of(alone), rtol=1e-4)
+    assert_same(scores_of(second), scores_of(alone), rtol=1e-2)
 
 
 def test_a_search_that_was_not_shared_goes_on_as_a_shared_one(iris, counted, path):
