@@ -143,12 +143,9 @@ class ModelProposer:
         self._is_whole = space.size <= _WHOLE_POOL
         self._knows_past = prior is not None and len(prior) > 0
         given = arguments.as_given
-        pool = (
-            draw_near(space, given, _DRAWN_POOL, self._rng)
-            if self._knows_past and not self._is_whole
-            else space.sample(_WHOLE_POOL if self._is_whole else _DRAWN_POOL, self._rng)
-        )
-        given_at = None
+        n_pool = _WHOLE_POOL if self._is_whole else _DRAWN_POOL
+        near = given if self._knows_past and not self._is_whole else None
+        pool, given_at = draw_near(space, near, n_pool, self._rng), None
         if given is not None and self._knows_past and space.is_complete(given):
             pool, given_at = [given, *pool], 0
         self._pool = list({candidate_key(params): params for params in pool}.values())

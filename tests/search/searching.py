@@ -44,10 +44,10 @@ def scores_of(search):
     return {k: v for k, v in search.cv_results_.items() if "time" not in k}
 
 
-def assert_same(one, other, rtol=1e-7):
+def assert_same(one, other):
     assert list(one) == list(other)
     for name in one:
         if name.startswith("predicted"):  # computed twice, so equal up to rounding
-            np.testing.assert_allclose(one[name], other[name], rtol=rtol, err_msg=name)
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-7, err_msg=name)
         else:
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
