@@ -13,8 +13,9 @@ fold, which the model is fitted to, and its error and log loss are of the other 
 ``flaml``     FLAML's zero-shot parameters (``flaml.default``), of the estimators that it has
 
 The rule by which ``learned_defaults`` chooses was made on recorded scores of the sets of the first
-half of all origins. A line of results goes to ``results/learned_defaults.jsonl`` for each estimator
-and set, and what is there is not run again. ``--speed`` prints milliseconds of processor time.
+half of all origins, and on the tables of ``first_candidates.py``. A line of results goes to
+``results/learned_defaults.jsonl`` for each estimator and set, and what is there is not run again.
+``--speed`` prints milliseconds of processor time.
 """
 
 import argparse
