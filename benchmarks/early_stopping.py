@@ -16,18 +16,16 @@ One line per run goes to ``benchmarks/results/early_stopping.jsonl``; what is th
 again.
 """
 
-import argparse
-import json
 import os
 import time
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from intervals import bootstrap_interval
+from intervals import compare_pairs
 from lightgbm import LGBMClassifier, LGBMRegressor
 from make_searches import load
-from resumable import read_lines, run_cells
+from resumable import run_or_summarize
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space
@@ -91,60 +89,32 @@ def run(cell):
     }
 
 
-def summarise():
-    """Return scores and seconds of the runs that both methods have, with bootstrap intervals."""
-    lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
+def summarize(lines):
+    """Compare scores and seconds of the runs that both methods have."""
     summary = {}
-    for (task, names), size, other in product(SETS.items(), SIZES, ("searched", "thousand")):
+    for size, other, (task, names) in product(SIZES, ("searched", "thousand"), SETS.items()):
         pairs = [
-            (lines[dataset, n_train, seed, other], lines[dataset, n_train, seed, method])
-            for dataset, n_train, seed, method in sorted(lines)
-            if dataset in names
-            and (n_train, method) == (size, "stopped")
-            and (dataset, n_train, seed, other) in lines
+            (lines[(*cell[:3], other)], line)
+            for cell, line in sorted(lines.items())
+            if cell[1] == size and cell[0] in names and cell[3] == "stopped"
+            if (*cell[:3], other) in lines
         ]
         if pairs:
-            summary[f"{task}, {size} rows, {other}"] = compare(pairs)
+            before, after = ([pair[k]["test_score"] for pair in pairs] for k in (0, 1))
+            seconds = np.array([[line["seconds"] for line in pair] for pair in pairs])
+            rounds = [[line["rounds"] for line in pair] for pair in pairs]
+            summary[f"{task}, {size} rows, {other}"] = compare_pairs(before, after) | {
+                "share of all seconds": round(float(np.divide(*seconds.sum(0)[::-1])), 3),
+                "share of seconds, median": round(
+                    float(np.median(seconds[:, 1] / seconds[:, 0])), 3
+                ),
+                "rounds, median": np.median(rounds, axis=0).astype(int).tolist(),
+            }
     return summary
 
 
-def compare(pairs):
-    """Return what early stopping changes."""
-    scores, seconds, rounds = (
-        np.array([[line[key] for line in pair] for pair in pairs])
-        for key in ("test_score", "seconds", "rounds")
-    )
-    gain = scores[:, 1] - scores[:, 0]
-    difference, *bounds = bootstrap_interval(gain)
-    return {
-        "runs": len(pairs),
-        "test score, without and stopped": scores.mean(0).round(4).tolist(),
-        "difference": round(float(difference), 4),
-        "interval": np.round(bounds, 4).tolist(),
-        "at least as good": round(float((gain >= 0).mean()), 3),
-        "share of all seconds": round(float(seconds[:, 1].sum() / seconds[:, 0].sum()), 3),
-        "share of seconds, median": round(float(np.median(seconds[:, 1] / seconds[:, 0])), 3),
-        "rounds, without and stopped, median": np.median(rounds, axis=0).astype(int).tolist(),
-    }
-
-
-def main():
-    """Run what is missing, or print the summary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    options = parser.parse_args()
-    if options.summary:
-        print(json.dumps(summarise(), indent=1))
-        return
-    datasets = [name for names in SETS.values() for name in names]
-    cells = [
-        (dataset, size, seed, method)
-        for size, seed, dataset, method in product(SIZES, range(options.seeds), datasets, METHODS)
-    ]
-    run_cells(cells, run, RESULTS, options.minutes)
-
-
 if __name__ == "__main__":
-    main()
+    names = [name for names in SETS.values() for name in names]
+    run_or_summarize(
+        __doc__, lambda seeds: product(names, SIZES, seeds, METHODS), run, summarize, RESULTS
+    )

@@ -2,7 +2,7 @@
 
     SKMETA_DATA=... python benchmarks/grouped.py --methods grouped boosted_target
     python benchmarks/grouped.py --summary
-    python benchmarks/grouped.py --time ...                 # grouped_time.py: rows in time
+    SKMETA_DATA=... python benchmarks/grouped.py --time     # later rows, in time
 
 Regimes of each of the 20 tables of ``groupbench`` and of the older grouped tables:
 
@@ -11,57 +11,59 @@ Regimes of each of the 20 tables of ``groupbench`` and of the older grouped tabl
            them, 0, 1, 5 or 10 rows are known, at random, and up to 100 others are predicted, the
            same ones for each number.
 
-The known rows are added to the rows to learn from, and each peer is fitted again, so that a new
-group is a known one to it. GroupedRegressor and GroupedClassifier are fitted once without them,
-and get them by ``partial_fit``. Peers get encoded columns (one-hot, medians, indicators); rounds
-and penalties are chosen within the rows to learn from.
+Regimes and tables of ``--time`` are those of ``time_tables.py``; all methods have the column of
+time. The known rows of new groups are added to the rows to learn from, and each peer is fitted
+again, so that a new group is a known one to it. GroupedRegressor and GroupedClassifier are fitted
+once without them, and get them by ``partial_fit``. Peers get encoded columns (one-hot, medians,
+indicators); rounds and penalties are chosen within the rows to learn from, in time on the last
+fifth of those of each group.
 
 Errors are squared errors over the variance of all targets of the table, or log losses of
-probabilities not below 0.001. Every second table, by a hash of its name, is there to choose
-settings on. Each result is a line of ``results/grouped.jsonl``, and a run goes on after those that
+probabilities not below 0.001. Settings are chosen on tables of the development half. Each result is
+a line of ``results/grouped.jsonl`` or ``grouped_time.jsonl``, and a run goes on after those that
 are there.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import group_tables
 import numpy as np
 import pandas as pd
+import time_tables
 from group_peers import (
+    PEERS,
+    PEERS_IN_TIME,
     Case,
-    Peer,
-    add_options,
-    gp_linear,
-    gp_trees,
-    line_of,
-    linear,
-    outputs,
+    Predictions,
+    loss,
     predict_grouped,
     predict_peer,
-    run_all,
 )
-from group_peers import lightgbm as lightgbm_chosen_on
-from group_peers import mixed_lm as mixed_lm_with
-from group_tables import Table, is_development, load, table_names
-from resumable import read_lines
+from resumable import read_lines, run_cells
 
-RESULTS = Path(__file__).parent / "results" / "grouped.jsonl"
+RESULTS = Path(__file__).parent / "results"
 SHOTS = (0, 1, 5, 10)
-REGIMES = ("known", *(f"new {k}" for k in SHOTS))
+REGIMES = ("known", *(f"new {k}" for k in SHOTS), "later", "new")
 FEWEST_ROWS, MOST_GROUPS, MOST_QUERIES, MOST_KNOWN_QUERIES = 15, 25, 100, 3000
-MOST_SLOPES = 8
-PENALTIES = np.logspace(-3, 4, 22)
+OWN = {
+    "grouped": predict_grouped,
+    # Not told which column is time.
+    "grouped_unordered": partial(predict_grouped, with_order=False),
+}
 
 
-def make_cases(table: Table, seed: int) -> dict[str, Case]:
+def make_cases(name: str, seed: int) -> dict[str, Case]:
     """Return the cases of a division of a table, by regime."""
-    rng = np.random.default_rng([seed, zlib.crc32(table.name.encode())])
+    table = group_tables.load(name)
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     groups, sizes = table.groups, np.bincount(table.groups)
     ranks = np.empty(len(groups), int)
     for g in range(len(sizes)):
@@ -83,209 +85,114 @@ def make_cases(table: Table, seed: int) -> dict[str, Case]:
     return cases
 
 
-# ------------------------------------------------------------------------------------------ peers
+def make_cases_in_time(name: str, seed: int) -> dict[str, Case]:
+    """Return the cases of a division of a table in time, by regime."""
+    given = time_tables.load(name)
+    return {
+        regime: Case(given.table, *time_tables.divide(given, regime, seed), given.time, given.times)
+        for regime in ("later", "new")
+    }
 
 
-def pooled(case: Case) -> np.ndarray:
-    """Ridge or logistic regression on all rows."""
-    return linear(case, PENALTIES)
-
-
-def _trees(case: Case) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    trees = HistGradientBoostingRegressor if case.is_regression else HistGradientBoostingClassifier
-    return trees(random_state=0, early_stopping=True)
-
-
-def boosted(case: Case) -> np.ndarray:
-    """Gradient-boosted trees, without the group."""
-    model = _trees(case).fit(case.X[case.rows], case.table.y[case.rows])
-    return outputs(case, model, case.X[case.test])
-
-
-def boosted_target(case: Case) -> np.ndarray:
-    """Gradient-boosted trees, with the group target-encoded."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import TargetEncoder
-
-    target_type = "continuous" if case.is_regression else "auto"
-    encoder = TargetEncoder(random_state=0, target_type=target_type)
-    columns = ColumnTransformer([("group", encoder, [0])], remainder="passthrough")
-    Z = np.column_stack([case.table.groups, case.X])
-    model = make_pipeline(columns, _trees(case)).fit(Z[case.rows], case.table.y[case.rows])
-    return outputs(case, model, Z[case.test])
-
-
-def lightgbm(case: Case) -> np.ndarray:
-    """LightGBM with the group as a category; its rounds are chosen on a seventh of the rows."""
-    from sklearn.model_selection import train_test_split
-
-    labels = None if case.is_regression else case.table.y[case.rows]
-    first, last = train_test_split(case.rows, test_size=1 / 7, random_state=0, stratify=labels)
-    return lightgbm_chosen_on(case, first, last)
-
-
-def lego(case: Case) -> np.ndarray:
-    """scikit-lego: a ridge or logistic regression per group, shrunken towards that of all rows."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.preprocessing import StandardScaler
-    from sklego.meta import HierarchicalClassifier, HierarchicalRegressor
-
-    X, at = case.X[case.rows], case.X[case.test]
-    y, groups, at_groups = (
-        case.table.y[case.rows],
-        case.table.groups[case.rows],
-        case.table.groups[case.test],
-    )
-    scaler = StandardScaler().fit(X)
-    frame, at_frame = pd.DataFrame(scaler.transform(X)), pd.DataFrame(scaler.transform(at))
-    frame.columns = at_frame.columns = [f"x{k}" for k in range(X.shape[1])]
-    frame["group"], at_frame["group"] = groups, at_groups
-    settings = {"shrinkage": "min_n_obs", "shrinkage_kwargs": {"min_n_obs": 10}}
-    settings["fallback_method"] = "parent"
-    if case.is_regression:
-        model = HierarchicalRegressor(Ridge(), "group", **settings)
-    else:
-
-        class Logistic(LogisticRegression):
-            """Has all classes: a row of small weight of each is added to a group's."""
-
-            def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-                X, c = np.asarray(X), case.n_classes
-                rows, labels = np.vstack([X, np.tile(X.mean(0), (c, 1))]), np.r_[y, np.arange(c)]
-                weight = np.r_[np.ones(len(X)), np.full(c, 0.1)]
-                return super().fit(rows, labels, weight)
-
-        model = HierarchicalClassifier(Logistic(max_iter=500), "group", **settings)
-    return outputs(case, model.fit(frame, y), at_frame)
-
-
-def mixed_lm(case: Case) -> np.ndarray | None:
-    """The random-intercept model of statsmodels; regressions only."""
-    return mixed_lm_with(case, np.ones((len(case.X), 1)))
-
-
-def gp_intercepts(case: Case) -> np.ndarray:
-    """GPBoost's mixed model with random intercepts."""
-    return gp_linear(case)
-
-
-def gp_slopes(case: Case) -> np.ndarray:
-    """GPBoost's mixed model with random intercepts and slopes, of columns that vary in groups."""
-    X, groups = case.X[case.rows], case.table.groups[case.rows]
-    within = pd.DataFrame(X).groupby(groups).transform(lambda v: v - v.mean()).var().to_numpy()
-    chosen = np.argsort(-within / np.maximum(X.var(0), 1e-12))[:MOST_SLOPES]
-    chosen = chosen[within[chosen] > 1e-6]
-    return gp_linear(case, case.X[:, chosen] if len(chosen) else None)
-
-
-_ROUNDS: dict[tuple[str, bytes], dict[int, int]] = {}
-
-
-def gp_boosted(case: Case) -> np.ndarray:
-    """GPBoost's trees with random intercepts; rounds are chosen once, over groups to learn from."""
-    from sklearn.model_selection import GroupKFold
-
-    def folds(rows: np.ndarray) -> list:
-        return list(GroupKFold(4).split(rows, groups=case.table.groups[rows]))
-
-    chosen = _ROUNDS.setdefault((case.table.name, case.train.tobytes()), {})
-    return gp_trees(case, np.arange(len(case.train)), folds, chosen)
-
-
-PEERS: dict[str, Peer] = {
-    f.__name__: f
-    for f in (
-        pooled,
-        boosted,
-        boosted_target,
-        lightgbm,
-        lego,
-        mixed_lm,
-        gp_intercepts,
-        gp_slopes,
-        gp_boosted,
-    )
-}
-METHODS = [*PEERS, "grouped"]
-
-
-# ---------------------------------------------------------------------------------------- results
-
-
-def run(cell: tuple[str, int, str]) -> dict[str, Any] | None:
+def run(cell: tuple[str, int, str], in_time: bool) -> dict[str, Any] | None:
+    """Return the line of a table, a division and a method; None without predictions."""
     name, seed, method = cell
-    cases = make_cases(load(name), seed)
-    own = method == "grouped"
-    found = predict_grouped(cases) if own else predict_peer(PEERS[method], cases)
-    return line_of(cell, cases, found)
+    cases = (make_cases_in_time if in_time else make_cases)(name, seed)
+    if method in OWN:
+        predictions: Predictions = OWN[method](cases)
+    else:
+        predictions = predict_peer((PEERS_IN_TIME if in_time else PEERS)[method], cases)
+    error, seconds, covered = {}, {}, {}
+    for regime, (prediction, taken) in predictions.items():
+        case = cases[regime]
+        y = case.table.y[case.test]
+        error[regime], seconds[regime] = round(loss(case, y, prediction.y), 5), round(taken, 2)
+        if prediction.interval is not None:
+            low, high = prediction.interval.T
+            covered[regime] = round(float(np.mean((y >= low) & (y <= high))), 4)
+    task = next(iter(cases.values())).table.task
+    line = {"cell": cell, "task": task, "error": error, "seconds": seconds, "covered": covered}
+    return line if error else None
 
 
-def read(path: Path = RESULTS, splits: int = 1) -> pd.DataFrame:
+def read(path: Path, splits: int, is_shown: Callable[[str], bool]) -> pd.DataFrame:
     """Return one row for each table, method and regime that has all splits: means over them."""
-    rows = []
-    for line in read_lines(path):
-        name, seed, method = line["cell"]
-        if seed >= splits:
-            continue
-        for regime, value in line["error"].items():
-            covered = line.get("covered", {}).get(regime, np.nan)
-            rows.append(
-                (line["task"], name, seed, method, regime, value, line["seconds"][regime], covered)
-            )
-    columns = ["task", "table", "seed", "method", "regime", "error", "seconds", "covered"]
-    found = pd.DataFrame(rows, columns=columns)
-    cells = found.groupby(["task", "table", "method", "regime"])
-    cells = cells.filter(lambda of_cell: len(of_cell) == splits).groupby(cells.keys, as_index=False)
+    rows = [
+        (line["task"], name, method, regime, value, line.get("covered", {}).get(regime))
+        for line in read_lines(path)
+        for name, seed, method in [line["cell"]]
+        if seed < splits and is_shown(name)
+        for regime, value in line["error"].items()
+    ]
+    columns = ["task", "table", "method", "regime", "error", "covered"]
+    frame = pd.DataFrame(rows, columns=columns).astype({"covered": float})
+    cells = frame.groupby(columns[:4])
+    cells = cells.filter(lambda each: len(each) == splits).groupby(columns[:4], as_index=False)
     return cells.mean(numeric_only=True)
 
 
-def summarise(found: pd.DataFrame, methods: list[str] | None = None) -> None:
-    """Print mean errors, ratios to the best method of each table, and shares within 2 %."""
-    for task, of_task in found.groupby("task"):
-        for regime in REGIMES:
-            table = of_task[of_task["regime"] == regime].pivot(
-                index="table", columns="method", values="error"
-            )
-            if methods:
-                table = table[[m for m in methods if m in table]]
-            table = table.dropna(axis=1, how="all").dropna()
-            if table.empty:
-                continue
-            best = table.min(axis=1)
-            peers = table.drop(columns=[c for c in table if c.startswith("grouped")]).min(axis=1)
-            shown = pd.DataFrame(
-                {
-                    "mean": table.mean(),
-                    "over best": np.exp(np.log(table.div(best, axis=0)).mean()),
-                    "within 2 %": (table.div(peers, axis=0) <= 1.02).mean(),
-                    "rank": table.rank(axis=1).mean(),
-                }
-            ).sort_values("mean")
-            print(f"\n{task}, {regime}, {len(table)} tables\n{shown.round(3).to_string()}")
+def summarise(results: pd.DataFrame) -> None:
+    """Print mean errors, and ratios to the best method and to the best peer of each table.
+
+    A method without a result on a table has the largest error of it.
+    """
+    for task, regime in [(t, r) for t in ("classification", "regression") for r in REGIMES]:
+        some = results[(results["task"] == task) & (results["regime"] == regime)]
+        table = some.pivot(index="table", columns="method", values="error")
+        table = table[table.notna().sum(axis=1) >= 2]
+        if table.empty:
+            continue
+        table = table.apply(lambda row: row.fillna(row.max()), axis=1)
+        ratios = table.div(table.min(axis=1), axis=0)
+        peers = table.drop(columns=[c for c in table if c in OWN]).min(axis=1)
+        covered = some.pivot(index="method", columns="table", values="covered")
+        shown = pd.DataFrame(
+            {
+                "mean": table.mean(),
+                "over best": np.exp(np.log(ratios).mean()),
+                "worst over best": ratios.max(),
+                "first": (ratios == 1).sum(),
+                "within 2 %": (table.div(peers, axis=0) <= 1.02).mean(),
+                "covered": covered.mean(axis=1),
+                "least covered": covered.min(axis=1),
+                "rank": table.rank(axis=1).mean(),
+            }
+        ).sort_values("mean")
+        print(f"\n{task}, {regime}, {len(table)} tables\n{shown.round(3).to_string()}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_options(parser, METHODS, RESULTS)
-    parser.add_argument("--development", action="store_true", help="tables to choose settings on")
-    arguments = parser.parse_args()
-    if arguments.summary:
-        summarise(read(arguments.results, arguments.splits))
+    parser.add_argument("--time", action="store_true", help="rows in time")
+    parser.add_argument("--methods", nargs="+", choices=[*PEERS, *PEERS_IN_TIME, *OWN])
+    parser.add_argument("--sets", nargs="+")
+    parser.add_argument("--half", choices=("development", "report", "reserve"))
+    parser.add_argument("--splits", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=600)
+    parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--results", type=Path)
+    options = parser.parse_args()
+    tables = time_tables if options.time else group_tables
+    methods = [*PEERS_IN_TIME, *OWN] if options.time else [*PEERS, "grouped"]
+    path = options.results or RESULTS / f"grouped{'_time' * options.time}.jsonl"
+    halves = (options.half,) if options.half else ("development", "report")
+
+    def is_shown(name: str) -> bool:
+        return tables.half_of(name) in halves
+
+    if options.summary:
+        summarise(read(path, options.splits, is_shown))
         return
-    names = arguments.sets or table_names()
-    if arguments.development:
-        names = [name for name in names if is_development(name)]
-    run_all(arguments, names, run)
+    names = options.sets or [*filter(is_shown, tables.table_names())]
+    cells = [
+        (name, seed, method)
+        for seed in range(options.splits)
+        for name in names
+        for method in options.methods or methods
+    ]
+    run_cells(cells, partial(run, in_time=options.time), path, options.minutes)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    if "--time" in sys.argv:
-        import grouped_time
-
-        grouped_time.main([word for word in sys.argv[1:] if word != "--time"])
-    else:
-        main()
+    main()

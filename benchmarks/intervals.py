@@ -13,6 +13,20 @@ def bootstrap_interval(values: Any, n_draws: int = 2000) -> tuple[Any, Any, Any]
     return values.mean(axis=0), low, high
 
 
+def compare_pairs(theirs: Any, ours: Any) -> dict[str, Any]:
+    """Means of paired scores, and their difference with its interval."""
+    theirs, ours = np.asarray(theirs, float), np.asarray(ours, float)
+    mean, *ends = bootstrap_interval(ours - theirs)
+    return {
+        "pairs": len(ours),
+        "means": np.round([theirs.mean(), ours.mean()], 4).tolist(),
+        "difference": round(float(mean), 4),
+        "interval": np.round(ends, 4).tolist(),
+        "better": round(float((ours > theirs).mean()), 3),
+        "at least as good": round(float((ours >= theirs).mean()), 3),
+    }
+
+
 def normal_interval(scores: np.ndarray) -> list[float] | None:
     """Mean and half width of its interval; None if a score is not finite."""
     if not np.isfinite(scores).all():

@@ -26,20 +26,11 @@ first half for classification, for example, went on with::
         --origins first --real-share 0.7 --r-origins first --r-share 0.6 --largest-support 1000 \\
         --optimizer muon --lr 4e-4 --warm-up 50 --threads 1 --record RUN/record.json --power 1.1
 
-``--categories-share 0.4`` gives so many of the batches of synthetic tables columns of categories of
-2 to 50 levels: codes in drawn orders in half of them, indicators in the others.
-``--indicators-of-r 0.3`` shows so many of the batches of real tables with indicators in the place
-of words, as predictions do. ``results/table_prior-*-words.json`` have the curves of six minutes of
-each kind, which changed nothing beyond noise on tables with words. They went on from
-``tables-classification-first.skmeta`` (``--lr 4e-4``) and the regressor that ships (``--lr 5e-4``),
-with ``--planned-hours 0.1`` and the other options below; more hours need a larger number there.
-
 ``--power`` raises the probabilities of the exported prior to a power, here one with less log loss
 on development sets: targets of people are easier to predict than other columns.
 
 A larger ``--n-layers`` begins with the predictions of the prior, as new layers add nothing at
-first. ``results/table_prior-further.json`` has the curves of some hundred such iterations, which
-changed too little to ship.
+first.
 
 On a GPU (``--device cuda``) tables are drawn there. ``--amp``, the default on a GPU, computes the
 linear maps in bfloat16: on a processor with AMX 1.4 times as many tables per second for 4.4 million
@@ -78,7 +69,6 @@ SHAPES = ((6, 5), (20, 4), (40, 12), (100, 30), (200, 10))
 TASKS_A_SHAPE = 48
 # Support rows, and draws of each size, of the real tables that a run has not seen.
 REAL_SIZES, REAL_DRAWS = (8, 40), 8
-MOST_INDICATORS = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,8 +97,6 @@ class Config:
     origins: str = "none"
     r_share: float = 0.0
     r_origins: str = "none"
-    categories_share: float = 0.0
-    indicators_of_r: float = 0.0
     seed: int = 0
 
     def learner(self) -> InContextLearner:
@@ -118,39 +106,18 @@ class Config:
 
 
 def draw_shape(
-    config: Config,
-    rng: np.random.Generator,
-    real: RealTables | None = None,
-    has_indicators: bool = False,
+    config: Config, rng: np.random.Generator, real: RealTables | None = None
 ) -> tuple[int, int, int]:
     """Number of tables, support rows and columns of an iteration."""
     n_support = round(math.exp(rng.uniform(math.log(2), math.log(config.largest_support + 1))))
     if real is None:
         n_columns = int(math.exp(rng.uniform(0, math.log(config.most_columns + 1))))
     else:
-        asked = n_support if has_indicators else None
-        n_columns = real.draw_columns(rng, n_support + config.n_query, asked)
+        n_columns = real.draw_columns(rng, n_support + config.n_query)
     n_support = max(2, min(config.largest_support, n_support))
     # A row costs as much as 20 cells beside its own, and 20 pairs of rows as much as one.
     cost = (n_support + config.n_query) * (n_columns + 20 + n_support / 20)
     return max(2, min(config.most_tasks, round(config.cost / cost))), n_support, n_columns
-
-
-def draw_categories(
-    config: Config, rng: np.random.Generator, n_columns: int
-) -> tuple[int, ...] | None:
-    """Columns that each column of categories takes: 1 for codes, or a number of indicators."""
-    if n_columns < 2 or rng.random() >= config.categories_share:
-        return None
-    if rng.random() < 0.5:
-        return (1,) * int(rng.integers(1, n_columns + 1))
-    sizes: list[int] = []
-    left = n_columns if rng.random() < 0.3 else int(rng.integers(2, n_columns + 1))
-    while left >= 2:
-        size = round(math.exp(rng.uniform(math.log(2), math.log(min(MOST_INDICATORS, left)))))
-        sizes.append(size)
-        left -= size
-    return tuple(sizes)
 
 
 class Run:
@@ -194,20 +161,12 @@ class Run:
         real = self.real
         if real is not None and self.rng.random() >= config.real_share:
             real = None
-        share = config.indicators_of_r if real is not None else 0.0
-        has_indicators = share > 0 and self.rng.random() < share
-        b, n_support, n_columns = draw_shape(config, self.rng, real, has_indicators)
+        b, n_support, n_columns = draw_shape(config, self.rng, real)
         n_rows = n_support + config.n_query
         if real is None:
-            settings = {
-                "kind": config.kind,
-                "categories": draw_categories(config, self.rng, n_columns),
-                "n_support": n_support,
-            }
-            x, y = draw_tables(self.generator, b, n_rows, n_columns, **settings)
+            x, y = draw_tables(self.generator, b, n_rows, n_columns, kind=config.kind)
         else:
-            asked = n_support if has_indicators else None
-            x, y = (v.to(self.device) for v in real.draw(self.rng, b, n_rows, n_columns, asked))
+            x, y = (v.to(self.device) for v in real.draw(self.rng, b, n_rows, n_columns))
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.amp):
             losses, scores = batch_loss(self.network, config.kind, x, y, n_support, self.generator)
         # A table whose targets are far out must not decide the step.

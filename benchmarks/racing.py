@@ -2,7 +2,6 @@
 
     SKMETA_DATA=... python benchmarks/racing.py
     python benchmarks/racing.py --summary
-    python benchmarks/racing.py --recorded
 
 A random forest of 16 trees, histogram gradient boosting of 30 iterations and LightGBM of 30 trees,
 otherwise in their default spaces and without prior, 30 candidates, by cross-validation with five
@@ -14,50 +13,33 @@ The score is accuracy. Sets of scikit-learn come first, then those of the folder
 ``all``      MetaLearnedSearchCV, every candidate on every fold
 ``racing``   MetaLearnedSearchCV(racing=True), which is 0.3: chosen on twelve other sets
 
-``--recorded`` compares rules on the recorded searches from which the shipped priors were learned,
-20 of their candidates in random order, on three folds: the share of fold fits, how often the best
-candidate is lost, and the mean loss of cross-validated score. ``forgiving`` stops a candidate whose
-running mean is below the best candidate's worst fold, ``mean`` one whose running mean is below the
-best candidate's mean, ``racing`` is what MetaLearnedSearchCV does.
-
 One line per run goes to ``benchmarks/results/racing.jsonl``; what is there is not run again.
 """
 
-import argparse
-import json
 import os
 import time
-from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+from intervals import compare_pairs
 from lightgbm import LGBMClassifier
 from make_searches import read
-from resumable import read_lines, run_cells
+from resumable import run_or_summarize
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from skmeta.search import MetaLearnedSearchCV, default_search_space
-from skmeta.search._trials import FoldRace
 
 RESULTS = Path(__file__).parent / "results" / "racing.jsonl"
-RECORDED = RESULTS.with_name("searches.parquet")
 METHODS = {"all": False, "racing": True}
 N_FOLDS = 5
 OWN_SETS = {"breast_cancer": load_breast_cancer, "wine": load_wine}
 # Of different origins, and with few classes.
 MORE_SETS = (
-    "german",
-    "tic_tac_toe",
-    "diabetes",
-    "vehicle",
-    "phoneme",
-    "spambase",
-    "australian",
-    "churn",
-    "splice",
+    *("german", "tic_tac_toe", "diabetes", "vehicle", "phoneme", "spambase", "australian"),
+    *("churn", "splice"),
 )
 ESTIMATORS = {
     "forest": RandomForestClassifier(16, random_state=0),
@@ -65,7 +47,6 @@ ESTIMATORS = {
     "lightgbm": LGBMClassifier(n_estimators=30, random_state=0, n_jobs=1, verbose=-1),
 }
 N_ITER = 30
-N_RECORDED = 20
 N_ROWS = 500
 N_TEST = 1000
 
@@ -118,10 +99,9 @@ def run(cell):
     }
 
 
-def summarise():
-    """Return means of the runs that both methods have, by estimator."""
-    lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
-    rows = []
+def summarize(lines):
+    """Compare the runs that both methods have, by estimator."""
+    summary = {}
     for estimator in (*ESTIMATORS, "all"):
         pairs = [
             (line, lines[(*cell[:3], "racing")])
@@ -129,117 +109,23 @@ def summarise():
             if cell[3] == "all" and estimator in (cell[1], "all") and (*cell[:3], "racing") in lines
         ]
         if pairs:
-            rows.append({"estimator": estimator} | compare(pairs))
-    return rows
-
-
-def compare(pairs):
-    """Return what racing saves and costs, with a bootstrap interval over runs."""
-    cost = np.array(
-        [[raced[k] - every[k] for k in ("test_score", "cv_score")] for every, raced in pairs]
-    )
-    drawn = np.random.default_rng(0).integers(len(pairs), size=(2000, len(pairs)))
-    return {
-        "runs": len(pairs),
-        "share of fits": round(float(np.mean([raced["share"] for _, raced in pairs])), 3),
-        "share of seconds": round(
-            sum(raced["seconds"] for _, raced in pairs)
-            / sum(every["seconds"] for every, _ in pairs),
-            3,
-        ),
-        "test score, all and racing": [
-            round(float(np.mean([pair[i]["test_score"] for pair in pairs])), 4) for i in (0, 1)
-        ],
-        "difference": round(float(cost[:, 0].mean()), 4),
-        "interval": np.percentile(cost[drawn, 0].mean(1), [2.5, 97.5]).round(4).tolist(),
-        "difference in cross-validated score": round(float(cost[:, 1].mean()), 4),
-    }
-
-
-class BelowWorstFold(FoldRace):
-    """Stops candidates whose running mean is below the best candidate's worst fold."""
-
-    def is_lost(self, scores):
-        return self.has_begun and np.mean(scores) < self._best.min()
-
-
-class BelowMean(FoldRace):
-    """Stops candidates whose running mean is below the best candidate's mean."""
-
-    def is_lost(self, scores):
-        return self.has_begun and np.mean(scores) < self._best.mean()
-
-
-def recorded():
-    """Return the scores of recorded searches, each of shape (n_candidates, n_folds)."""
-    columns = ["fingerprint", "refit_metric", "scores"]
-    searches = []
-    for _, own in pd.read_parquet(RECORDED, columns=columns).groupby("fingerprint", sort=False):
-        folds = [json.loads(t)[m] for t, m in zip(own["scores"], own["refit_metric"], strict=True)]
-        folds = np.array([f for f in folds if len(f) == 3], dtype=float).reshape(-1, 3)
-        if len(folds) >= N_RECORDED:
-            drawn = folds[np.random.default_rng(len(searches)).permutation(len(folds))[:N_RECORDED]]
-            if np.isfinite(drawn).all():
-                searches.append(drawn)
-    return searches
-
-
-def replay(folds, race):
-    """Return the share of fold fits, and how much worse the winner is than the best candidate."""
-    n_splits = folds.shape[1]
-    n_fits, won = 0, -np.inf
-    for scores in folds:
-        n = next((n for n in range(1, n_splits) if race.is_lost(scores[:n])), n_splits)
-        n_fits += n
-        if n == n_splits:
-            race.enter(scores)
-            won = max(won, scores.mean())
-    return n_fits / folds.size, folds.mean(1).max() - won
-
-
-def compare_rules():
-    """Return what each rule costs and saves on recorded searches."""
-    searches = recorded()
-    rows = []
-    rules = {"forgiving": BelowWorstFold, "mean": BelowMean}
-    rules |= {"racing below 0.1": partial(FoldRace, 0.1), "racing": FoldRace}
-    for name, rule in rules.items():
-        share, loss = np.array([replay(folds, rule()) for folds in searches]).T
-        rows.append(
-            {
-                "rule": name,
-                "searches": len(searches),
-                "share of fits": round(float(share.mean()), 3),
-                "lost": round(float((loss > 1e-9).mean()), 3),
-                "mean loss": round(float(loss.mean()), 5),
+            tested, validated, seconds, share = (
+                np.array([[line[key] for line in pair] for pair in pairs]).T
+                for key in ("test_score", "cv_score", "seconds", "share")
+            )
+            summary[estimator] = compare_pairs(*tested) | {
+                "share of fits": round(float(share[1].mean()), 3),
+                "share of seconds": round(float(np.divide(*seconds.sum(1)[::-1])), 3),
+                "difference in cross-validated score": compare_pairs(*validated)["difference"],
             }
-        )
-    return rows
-
-
-def main():
-    """Run what is missing, or print the summary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--recorded", action="store_true")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    options = parser.parse_args()
-    if options.summary:
-        print(json.dumps(summarise(), indent=1))
-        return
-    if options.recorded:
-        print(json.dumps(compare_rules(), indent=1))
-        return
-    cells = [
-        (dataset, estimator, seed, method)
-        for seed in range(options.seeds)
-        for dataset in data_sets()
-        for estimator in ESTIMATORS
-        for method in METHODS
-    ]
-    run_cells(cells, run, RESULTS, options.minutes)
+    return summary
 
 
 if __name__ == "__main__":
-    main()
+    run_or_summarize(
+        __doc__,
+        lambda seeds: product(data_sets(), ESTIMATORS, seeds, METHODS),
+        run,
+        summarize,
+        RESULTS,
+    )

@@ -8,8 +8,7 @@ tested on the other. Sets that scikit-learn ships are in neither half: examples 
 In half of the tasks the target is that of the set, otherwise another column. A target of a
 classification with more than ten values is cut at random quantiles. Rows favour rare classes in
 many tasks, as those of synthetic tables do. Columns are drawn at random; some are flipped, warped,
-coded anew or lose values, so that a table is not learned by heart. Words are seen as codes in
-some tasks, and as indicators in others.
+coded anew or lose values, so that a table is not learned by heart.
 
 Notation: b tasks, n rows, d columns.
 """
@@ -22,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from origins import half_of, origin
-from r_tables import RTable, load_r_tables
+from r_tables import load_r_tables
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -33,11 +32,9 @@ from sklearn.datasets import (
 from tabular_sets import index, load
 from torch import Tensor
 
-from skmeta.few_shot._indicators import choose_indicators
-
 MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 5000, 10, 60
-# Columns of at most so many values may be coded anew, and indicators of a column of words.
-MAX_CODES, MAX_INDICATORS = 12, 30
+# Columns of at most so many values may be coded anew.
+MAX_CODES = 12
 # Share of the most frequent value above which a column is no target.
 MAX_SHARE = 0.9
 
@@ -52,11 +49,9 @@ class Table(NamedTuple):
     values : ndarray of shape (rows, columns)
         At most 5,000 rows.
     n_levels : ndarray of shape (columns,)
-        Number of values of each column, 0 where numbers are missing.
+        Number of values of each column, 0 where values are missing.
     is_target : ndarray of shape (columns,), bool
         Whether a column may be a target.
-    is_words : ndarray of shape (columns,), bool
-        Whether a column has codes of words.
     weight : float
         Chance of the table: one over the number of tables of its origin.
     has_target : bool
@@ -67,7 +62,6 @@ class Table(NamedTuple):
     values: np.ndarray
     n_levels: np.ndarray
     is_target: np.ndarray
-    is_words: np.ndarray
     weight: float
     has_target: bool = True
 
@@ -89,8 +83,8 @@ def load_tables(halves: Iterable[str]) -> list[Table]:
 
 
 @cache
-def tables_of_r_packages() -> dict[str, RTable]:
-    """The tables of R packages."""
+def tables_of_r_packages() -> dict[str, tuple[str, np.ndarray]]:
+    """Origin and values of each table of R packages."""
     kept_apart = [whole(name) for name in all_names()]
     kept_apart += [
         np.column_stack(loader(return_X_y=True))
@@ -104,13 +98,13 @@ def load_tables_of_r(halves: Iterable[str], share: float, others: list[Table]) -
 
     A table of less than ten columns has a smaller chance.
     """
-    tables = {name: t for name, t in tables_of_r_packages().items() if half_of(t.origin) in halves}
-    n_tables = Counter(t.origin for t in tables.values())
-    chance = {name: min(10, t.values.shape[1]) / n_tables[t.origin] for name, t in tables.items()}
+    tables = {n: t for n, t in tables_of_r_packages().items() if half_of(t[0]) in halves}
+    n_tables = Counter(origin for origin, _ in tables.values())
+    chance = {n: min(10, values.shape[1]) / n_tables[o] for n, (o, values) in tables.items()}
     unit = share / (1 - share) * sum(t.weight for t in others) / sum(chance.values())
     return [
-        make_table(name, t.values, unit * chance[name], t.is_words)._replace(has_target=False)
-        for name, t in tables.items()
+        make_table(name, values, unit * chance[name])._replace(has_target=False)
+        for name, (_, values) in tables.items()
     ]
 
 
@@ -119,22 +113,18 @@ def whole(name: str) -> np.ndarray:
     return np.column_stack(load(name))
 
 
-def make_table(
-    name: str, values: np.ndarray, weight: float, is_words: np.ndarray | None = None
-) -> Table:
+def make_table(name: str, values: np.ndarray, weight: float) -> Table:
     """Describe the columns of a table."""
-    if is_words is None:
-        is_words = np.zeros(values.shape[1], bool)
     values = values.astype(np.float32)
     if len(values) > MAX_ROWS:
         values = values[np.random.default_rng(0).choice(len(values), MAX_ROWS, replace=False)]
     n_levels, is_target = [], []
-    for column, has_words in zip(values.T, is_words, strict=True):
-        count = np.unique(column[~np.isnan(column)], return_counts=True)[1]
+    for column in values.T:
+        count = np.unique(column, return_counts=True)[1]
         is_whole = not np.isnan(column).any()
-        n_levels.append(len(count) if is_whole or has_words else 0)
+        n_levels.append(len(count) if is_whole else 0)
         is_target.append(is_whole and len(count) > 1 and count.max() <= MAX_SHARE * len(column))
-    return Table(name, values, np.array(n_levels), np.array(is_target), is_words, weight)
+    return Table(name, values, np.array(n_levels), np.array(is_target), weight)
 
 
 class RealTables:
@@ -165,44 +155,24 @@ class RealTables:
         self.n_rows = np.array([len(t.values) for t in tables])
         self.n_columns = np.array([t.values.shape[1] - 1 for t in tables])
 
-    def widths(self, n_support: int | None) -> np.ndarray:
-        """Columns of each table; with `n_support`, with indicators, and 0 without words."""
-        if n_support is None:
-            return self.n_columns
-        most = min(MAX_INDICATORS, n_support // 2)
-        own = [np.minimum(t.n_levels[t.is_words] - 1, most) for t in self.tables]
-        columns = zip(self.n_columns, own, strict=True)
-        # Without the widest, which may be the target.
-        return np.array([n + w.clip(0).sum() - w.max() if len(w) else 0 for n, w in columns])
-
-    def draw_columns(
-        self, rng: np.random.Generator, n_rows: int, n_support: int | None = None
-    ) -> int:
+    def draw_columns(self, rng: np.random.Generator, n_rows: int) -> int:
         """Draw a number of columns: all of a table in most cases."""
-        n_columns = self.widths(n_support)
-        chance = self.weight * (self.n_rows >= n_rows) * (n_columns > 0)
-        n = min(MAX_COLUMNS, n_columns[rng.choice(len(chance), p=chance / chance.sum())])
+        chance = self.weight * (self.n_rows >= n_rows)
+        n = min(MAX_COLUMNS, self.n_columns[rng.choice(len(chance), p=chance / chance.sum())])
         return int(n if rng.random() < 0.6 else np.exp(rng.uniform(0, np.log(n + 1))))
 
-    def draw(
-        self, rng: np.random.Generator, b: int, n: int, d: int, n_support: int | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Draw tasks: rows (b, n, d), and labels or targets (b, n).
-
-        With `n_support`, tables have words, and each has indicators in the place of its code:
-        those that a prediction chooses by the first rows, which are the support rows.
-        """
-        n_columns = self.widths(n_support)
-        chance = self.weight * (self.n_rows >= n) * (n_columns >= d)
+    def draw(self, rng: np.random.Generator, b: int, n: int, d: int) -> tuple[Tensor, Tensor]:
+        """Draw tasks: rows (b, n, d), and labels or targets (b, n)."""
+        chance = self.weight * (self.n_rows >= n) * (self.n_columns >= d)
         # Tables of about d columns are most frequent.
-        chance = chance * d / np.maximum(n_columns, d)
+        chance = chance * d / np.maximum(self.n_columns, d)
         chosen = rng.choice(len(chance), b, p=chance / chance.sum())
-        parts = [self._draw_one(rng, int(i), n, d, n_support) for i in chosen]
+        parts = [self._draw_one(rng, int(i), n, d) for i in chosen]
         x, y = (np.stack(part) for part in zip(*parts, strict=True))
         return torch.from_numpy(x), torch.from_numpy(y)
 
     def _draw_one(
-        self, rng: np.random.Generator, i: int, n: int, d: int, n_support: int | None
+        self, rng: np.random.Generator, i: int, n: int, d: int
     ) -> tuple[np.ndarray, np.ndarray]:
         table, targets = self.tables[i], self.targets[i]
         last = table.values.shape[1] - 1
@@ -211,7 +181,7 @@ class RealTables:
         if not is_own:
             target = int(rng.choice(targets))
         others = np.delete(np.arange(last + 1), target)
-        columns = rng.permutation(others)[:d]
+        columns = rng.choice(others, d, replace=False)
         pool = rng.choice(len(table.values), min(len(table.values), 4 * n), replace=False)
         y = table.values[pool, target]
         if self.kind == "classification":
@@ -221,10 +191,8 @@ class RealTables:
             rows = np.arange(n)
             if self.varied and rng.random() < 0.3:
                 y = warp(rng, y)
-        x, is_words = table.values[pool[rows]][:, columns], table.is_words[columns]
-        if self.varied:
-            x = vary(rng, x, table.n_levels[columns], is_words)
-        return x if n_support is None else to_indicators(x, is_words, n_support, d), y[rows]
+        x = table.values[pool[rows]][:, columns]
+        return vary(rng, x, table.n_levels[columns]) if self.varied else x, y[rows]
 
 
 def to_classes(rng: np.random.Generator, values: np.ndarray, n_levels: int, n: int) -> np.ndarray:
@@ -260,37 +228,17 @@ def warp(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
     return warped.astype(x.dtype)
 
 
-def to_indicators(x: np.ndarray, is_words: np.ndarray, n_support: int, d: int) -> np.ndarray:
-    """Replace words by indicators, as a prediction does; then cut to d columns, or repeat some."""
-    parts, width = [], 0
-    for column, has_words in zip(x.T, is_words, strict=True):
-        part = column[:, None]
-        chosen = choose_indicators(part[:n_support].astype(float), [0]) if has_words else None
-        if chosen is not None:
-            part = chosen(torch.from_numpy(part)).numpy()
-        parts.append(part)
-        width += part.shape[1]
-        if width >= d:
-            break
-    return np.hstack(parts)[:, np.arange(d) % width]
-
-
-def vary(
-    rng: np.random.Generator, x: np.ndarray, n_levels: np.ndarray, is_words: np.ndarray
-) -> np.ndarray:
+def vary(rng: np.random.Generator, x: np.ndarray, n_levels: np.ndarray) -> np.ndarray:
     """Flip half of the columns; in some tasks warp them, code them anew or remove values."""
     d = x.shape[1]
     x = x * rng.choice(np.array([-1.0, 1.0], dtype=x.dtype), d)
     if rng.random() < 0.3:
         some = rng.random(d) < 0.5
         x[:, some] = warp(rng, x[:, some])
-    codes, anew = (n_levels > 2) & (n_levels <= MAX_CODES), rng.random()
-    if anew < 0.5:
-        # Words have no order more often than numbers.
-        for j in np.flatnonzero(is_words | codes if anew < 0.3 else is_words):
-            known = ~np.isnan(x[:, j])
-            levels, code = np.unique(x[known, j], return_inverse=True)
-            x[known, j] = rng.permutation(len(levels))[code]
+    if rng.random() < 0.3:
+        for j in np.flatnonzero((n_levels > 2) & (n_levels <= MAX_CODES)):
+            levels, code = np.unique(x[:, j], return_inverse=True)
+            x[:, j] = rng.permutation(len(levels))[code]
     if rng.random() < 0.1:
         x[rng.random(x.shape) < 0.5 * rng.random(d) ** 2] = np.nan
     return x

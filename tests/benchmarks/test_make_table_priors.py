@@ -3,7 +3,6 @@
 import dataclasses
 
 import make_table_priors as make
-import numpy as np
 import pytest
 import torch
 from synthetic_tables.batches import draw_tables
@@ -26,8 +25,7 @@ def start(kind="classification", **changes):
         cost=2000,
         most_tasks=4,
         largest_support=12,
-        most_columns=8,
-        categories_share=0.8,
+        most_columns=4,
     )
     return make.Run(dataclasses.replace(tiny, **changes), "cpu", amp=False)
 
@@ -65,12 +63,3 @@ def test_a_larger_network_starts_with_the_predictions_of_a_smaller_one(tmp_path)
         losses.append(batch_loss(run.network, "classification", x, y, 10, generator)[0])
     torch.testing.assert_close(*losses)
     assert prior.provenance["n_iterations"] == 3
-
-
-def test_categories_are_codes_or_indicators_that_fill_the_columns():
-    config, rng = make.Config("regression", categories_share=1.0), np.random.default_rng(0)
-    drawn = [make.draw_categories(config, rng, 12) for _ in range(200)]
-    assert make.draw_categories(config, rng, 1) is None
-    assert any(set(sizes) == {1} for sizes in drawn)
-    assert any(min(sizes) > 1 for sizes in drawn)
-    assert all(0 < sum(sizes) <= 12 for sizes in drawn)

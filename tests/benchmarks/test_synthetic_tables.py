@@ -10,7 +10,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from synthetic_tables import columns as observed
 from synthetic_tables import functions, make_table_tasks
-from synthetic_tables.batches import draw_tables
 
 
 def by_task(X, y, groups):
@@ -282,28 +281,3 @@ def test_the_largest_rank_has_a_level():
     level, *_ = observed._discretize(generator, torch.ones(1, 1, 100_000))
     assert level.min() >= 1
     assert level.max() == observed._MAX_LEVELS - 1
-
-
-@pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_categories_have_codes_or_indicators(kind):
-    generator = torch.Generator().manual_seed(0)
-    x, y = draw_tables(generator, 40, 80, 9, kind=kind, categories=(1, 2, 5), n_support=50)
-    assert x.shape == (40, 80, 9)
-    assert y.shape == (40, 80)
-    n_levels = [len(np.unique(codes[~np.isnan(codes)])) for codes in x[:, :, 1].numpy()]
-    assert min(n_levels) <= 3
-    assert 20 < max(n_levels) <= 50
-    for block in (x[:, :, 2:4], x[:, :, 4:]):
-        assert block.unique().tolist() == [0, 1]
-        # Each row has one category at most, and in most tables each has one.
-        assert block.sum(2).max() == 1
-        assert (block.sum(2) == 1).all(1).float().mean() > 0.6
-
-
-def test_frequent_codes_have_an_indicator_and_others_share_one():
-    codes = torch.tensor([[3.0, 3, 7, 7, 7, 9, torch.nan, 2]])
-    expected = [[0, 1], [0, 1], [1, 0], [1, 0], [1, 0], [0, 1], [0, 0], [0, 1]]
-    assert observed.to_indicators(codes, 2, 6)[0].tolist() == expected
-    # With room for all known ones, an unknown one has none.
-    indicators = observed.to_indicators(codes, 4, 6)[0][[2, 0, 5, 7]]
-    assert indicators.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]

@@ -27,12 +27,12 @@ def test_what_is_predicted_follows_what_is_known():
 
 def test_parts_are_frozen_and_keep_origins_together():
     parts = pd.Series({name: tables.half_of(name) for name in tables.SOURCES})
-    assert set(parts[list(tables.REGRESSIONS)]) == {"development"}
+    assert set(parts[list(tables.FIRST)]) == {"development"}
     assert dict(parts[list(tables.FRESH)].value_counts()) == {"report": 32, "reserve": 18}
     origins = pd.Series({n: s.origin or s.item for n, s in tables.SOURCES.items()})
     assert parts.groupby(origins).nunique().eq(1).all()
     items = pd.Series({n: s.item for n, s in tables.SOURCES.items()})
-    assert not set(items[list(tables.FRESH)]) & set(items[list(tables.REGRESSIONS)])
+    assert not set(items[list(tables.FRESH)]) & set(items[list(tables.FIRST)])
 
 
 def test_a_column_per_time_becomes_rows():
