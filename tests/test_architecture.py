@@ -40,7 +40,7 @@ INNER_FLOORS = {
         {"architecture", "auto", "hierarchical", "in_context", "learned_optimizers"},
         {""},
     ],
-    "policy": [{"environments"}, {"_core"}, {""}],
+    "policy": [{"environments"}, {""}],
     "grouped": [{"members"}, {"longitudinal"}, {""}],
 }
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import

@@ -103,16 +103,19 @@ class MAML(GradientLearner):
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         state = super().init_state(context, generator)
-        n_steps, options = max(1, self.n_inner_steps), self._options
-        own: State = {}
-        if options.learn_inner_lr:
-            # A head that starts from zero or from prototypes is adapted, too.
-            names = {*state, *initial_head("shared", 1, 1, generator)}
-            rate = torch.full((n_steps,), self.inner_lr)
-            own |= {f"rate.{n}": rate.clone() for n in sorted(names) if self.is_adapted(n)}
-        if options.per_step_norm:
-            own |= {f"norm.{n}": state[n].repeat(n_steps, 1) for n in context.network.norm_weights}
-        return state | own
+        # A head that starts from zero or from prototypes is adapted, too.
+        rates = self.step_sizes(state | initial_head("shared", 1, 1, generator))
+        if not self._options.per_step_norm:
+            return state | rates
+        n_steps = max(1, self.n_inner_steps)
+        norms = {f"norm.{n}": state[n].repeat(n_steps, 1) for n in context.network.norm_weights}
+        return state | rates | norms
+
+    def step_sizes(self, adapted: State) -> State:
+        if not self._options.learn_inner_lr:
+            return {}
+        rate = torch.full((max(1, self.n_inner_steps),), self.inner_lr)
+        return {f"rate.{n}": rate.clone() for n in sorted(adapted) if self.is_adapted(n)}
 
     @property
     def _options(self) -> MAMLPlusPlus:

@@ -57,8 +57,10 @@ class MetaSGD(GradientLearner):
         # A head that starts from zero or from prototypes has no learned weights, but learned step
         # sizes: one row, shared by all classes.
         adapted = initial_head("shared", context.network.n_features, 1, generator) | state
-        rates = {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in adapted.items()}
-        return state | rates
+        return state | self.step_sizes(adapted)
+
+    def step_sizes(self, adapted: State) -> State:
+        return {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in adapted.items()}
 
     def _start_point(
         self, context: Context, state: State, support: Rows, start: State | None = None
@@ -71,11 +73,11 @@ class MetaSGD(GradientLearner):
             # Each class has step sizes of its own; a task may have some of the classes only.
             for name in ("head.weight", "head.bias"):
                 rates[name] = rates[name].index_select(0, context.classes)
-        return point._replace(memory=rates)
+        return point._replace(memory={"rates": rates})
 
     def update(
         self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """Take one inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
-        rates = memory or {n: state[f"rate.{n}"] for n in fast}
+        rates = memory.get("rates") or {n: state[f"rate.{n}"] for n in fast}
         return {n: fast[n] - rates[n] * gradient[n] for n in fast}, memory

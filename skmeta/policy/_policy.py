@@ -18,14 +18,11 @@ from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_count
 from skmeta.backend import PRECISIONS, State, here_or_cpu, state_to_numpy, state_to_torch, to_numpy
 from skmeta.exceptions import EpisodeError
-from skmeta.policy._core import (
-    Episodes,
-    PolicySession,
-    Sample,
-    check_environment,
-    concatenate,
-    read_prior,
-)
+from skmeta.policy._distributions import check_environment
+from skmeta.policy._meta_fit import read_prior
+from skmeta.policy._policy_gradient import Sample
+from skmeta.policy._rollout import Episodes, concatenate
+from skmeta.policy._session import PolicySession
 from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior
 
@@ -196,7 +193,7 @@ class MetaPolicy(DocLink, BaseEstimator):
         sample = session.sample(episodes, stacked)
 
         def step(at: State, sample: Sample) -> State:
-            return session.step(state, at, self.n_updates_, sample)
+            return session.step(state, at, sample, self.n_updates_)
 
         with torch.no_grad():
             stacked = torch.func.vmap(step)(stacked, sample)

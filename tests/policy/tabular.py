@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from skmeta.policy._core import Episodes
+from skmeta.policy._rollout import Episodes
 from skmeta.policy.environments import NumpyVectorEnv, SingleEnv
 
 HORIZON = 3
@@ -91,6 +91,14 @@ def expected_return(session, fast):
     """Expected return per step."""
     total = torch.as_tensor(REWARDS.sum(1))
     return (probabilities(session, fast) * total).sum() / HORIZON
+
+
+def adapted(session, state, samples):
+    """The policy after one step on each sample."""
+    fast = session.begin(state)
+    for k, sample in enumerate(samples):
+        fast = session.step(state, fast, sample, k)
+    return fast
 
 
 def listed(session, fast, only=None):

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from tabular import CHANCES, Tabular, differences, expected_return, listed, probabilities
+from tabular import CHANCES, Tabular, adapted, differences, expected_return, listed, probabilities
 
 from skmeta.backend import Execution
 from skmeta.learners import ExecutionOptions
 from skmeta.policy import PolicyMAML
-from skmeta.policy._core._meta_fit import make_session
-from skmeta.policy._maml import meta_loss
+from skmeta.policy._meta_fit import make_session, meta_loss
 from skmeta.policy.environments import make_vector
 
 INNER_LR = 0.8
@@ -43,8 +42,8 @@ def listed_samples(session, state, n_steps):
     """Every episode, before and after each update."""
     samples = []
     for _ in range(n_steps):
-        samples.append(listed(session, session.adapt(state, samples)))
-    return (*samples, listed(session, session.adapt(state, samples)))
+        samples.append(listed(session, adapted(session, state, samples)))
+    return (*samples, listed(session, adapted(session, state, samples)))
 
 
 def exact_step(session, fast):
@@ -106,7 +105,7 @@ def mean_and_error(learner, session, state, n_tasks, n_episodes):
     rng = np.random.default_rng(3)
     env = make_vector(Tabular(), Tabular().sample(n_tasks, rng), n_episodes)
     with Execution("vmap", device=torch.device("cpu")) as execution:
-        samples, _ = session.sample_tasks(state, env, 1, execution, rng)
+        samples, *_ = session.sample_tasks(state, env, 1, execution, rng)
         each = execution.map(lambda s: slope_of(session, state, s), samples)
     mean = {n: v.mean(0) for n, v in each.items()}
     error = {n: v.std(0) / n_tasks**0.5 for n, v in each.items()}
@@ -130,6 +129,6 @@ def test_dice_and_lvc_agree_on_the_first_order():
     slopes = []
     for estimator in ("lvc", "dice"):
         session.learner.estimator = estimator
-        slopes.append(session.adapt(state, [sample]))
+        slopes.append(adapted(session, state, [sample]))
     assert_close(slopes[0], slopes[1])
     assert_close(slopes[0], exact_step(session, state))

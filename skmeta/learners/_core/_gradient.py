@@ -277,6 +277,21 @@ class InnerLoopLearner(NetworkLearner):
         )
         return context.network.initial_weights() | head
 
+    def step_sizes(self, adapted: State) -> State:
+        """Return the learned step sizes of tensors that a task adapts, ``rate.*``, at their start.
+
+        Parameters
+        ----------
+        adapted : dict of Tensor
+            The tensors.
+
+        Returns
+        -------
+        dict of Tensor
+            None by default.
+        """
+        return {}
+
     def is_first_order(self) -> bool:
         """Whether the outer gradient ignores how the inner gradients depend on the prior."""
         return True

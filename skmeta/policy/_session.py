@@ -6,8 +6,7 @@ Notation: M tasks, E episodes of each, T steps, d features, k outputs, K inner s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,16 +16,18 @@ from torch import Tensor
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
 from skmeta.learners._core import Session
-from skmeta.policy._core._distributions import make_distribution
-from skmeta.policy._core._policy_gradient import (
+from skmeta.policy._distributions import make_distribution
+from skmeta.policy._policy_gradient import (
     Sample,
     generalised_advantages,
     linear_baseline,
     standardise,
     surrogate_loss,
 )
-from skmeta.policy._core._rollout import Episodes, collect
-from skmeta.policy._core._settings import PolicySettings
+from skmeta.policy._rollout import Episodes, collect
+
+POLICY_LEARNERS: dict[str, Any] = {}
+"""Classes of policy learners by the name that a prior keeps."""
 
 # Parameters that are learned, and are the same for all tasks.
 _NOT_ADAPTED = ("rate.", "norm.")
@@ -37,7 +38,7 @@ class PolicySession:
 
     Parameters
     ----------
-    learner : PolicySettings
+    learner : PolicyMAML
         Settings of the algorithm.
     scaler : Scaler
         Standardisation of the observations.
@@ -68,7 +69,7 @@ class PolicySession:
 
     def __init__(
         self,
-        learner: PolicySettings,
+        learner: Any,
         scaler: Scaler,
         action_space: Mapping[str, Any],
         *,
@@ -110,7 +111,7 @@ class PolicySession:
             learns in addition.
         """
         own = self.distribution.initial_state()
-        own |= self.learner.step_size_state(own)
+        own |= self.inner.step_sizes(own)
         state = self.inner.init_state(self.context, torch.Generator().manual_seed(seed))
         # The head is small, so the first policy hardly depends on the observation.
         state["head.weight"] = self.learner.initial_head_scale * state["head.weight"]
@@ -133,7 +134,7 @@ class PolicySession:
         """Return the log probabilities (E, T) of the actions."""
         return self.distribution.log_prob(fast, self.outputs(fast, sample.x), sample.action)
 
-    def step(self, state: Mapping[str, Tensor], fast: State, n_done: int, sample: Sample) -> State:
+    def step(self, state: Mapping[str, Tensor], fast: State, sample: Sample, n_done: int) -> State:
         """Adapt by one step on the episodes of a task.
 
         Parameters
@@ -142,10 +143,10 @@ class PolicySession:
             The prior.
         fast : dict of Tensor
             The policy that played the episodes.
-        n_done : int
-            Number of earlier steps.
         sample : Sample
             The episodes.
+        n_done : int
+            Number of earlier steps.
 
         Returns
         -------
@@ -157,18 +158,10 @@ class PolicySession:
             log_prob = self.log_prob(part, sample)
             return surrogate_loss(self.learner.estimator, log_prob, sample)
 
-        memory = self.learner.inner_memory(n_done)
-        adapted, _, _ = self.inner.descend(state, fast, memory, loss)
+        adapted, _, _ = self.inner.descend(state, fast, {"step": n_done}, loss)
         if 0 < self.n_trained_steps <= n_done:
             return {n: v + 0.5 * (adapted[n] - v) for n, v in fast.items()}
         return adapted
-
-    def adapt(self, state: Mapping[str, Tensor], samples: Sequence[Sample]) -> State:
-        """Adapt by one step on each sample."""
-        fast = self.begin(state)
-        for n_done, sample in enumerate(samples):
-            fast = self.step(state, fast, n_done, sample)
-        return fast
 
     # --------------------------------------------------------------------------- episodes of tasks
 
@@ -282,7 +275,7 @@ class PolicySession:
         n_updates: int,
         execution: Execution,
         rng: np.random.Generator,
-    ) -> tuple[tuple[Sample, ...], np.ndarray]:
+    ) -> tuple[tuple[Sample, ...], np.ndarray, list[State]]:
         """Play, adapt, play again, ... in each task.
 
         Parameters
@@ -304,25 +297,24 @@ class PolicySession:
             Before each update, and after the last one; stacked along axis 0.
         returns : ndarray of shape (K + 1, M)
             Mean returns.
+        policies : list of dict of Tensor, of length K + 1
+            That played; stacked along axis 0.
         """
         n_tasks = env.num_envs // self.learner.n_episodes
-        fast = self.adapt_tasks(state, (), n_tasks, execution)
+        start = self.begin(state)
+        fast = {n: v.expand(n_tasks, *v.shape) for n, v in start.items()}
         samples: list[Sample] = []
-        returns = []
+        returns, policies = [], []
         for k in range(n_updates + 1):
+            policies.append(fast)
             episodes = self.play(env, fast, rng)
             returns.append(episodes.returns.mean(1))
             samples.append(self.sample(episodes, fast))
             if k < n_updates:
-                fast = self.adapt_tasks(state, tuple(samples), n_tasks, execution)
-        return tuple(samples), np.stack(returns)
-
-    def adapt_tasks(
-        self, state: State, samples: tuple[Sample, ...], n_tasks: int, execution: Execution
-    ) -> State:
-        """Return the policies after one step on each sample, stacked along axis 0."""
-        if not samples:
-            return {n: v.expand(n_tasks, *v.shape) for n, v in self.begin(state).items()}
-        with torch.no_grad():
-            adapted: State = execution.map(partial(self.adapt, state), samples)
-        return adapted
+                with torch.no_grad():
+                    # The first policy is the same in all tasks, which needs fewer products.
+                    fast = execution.map(
+                        lambda task, k=k: self.step(state, task[0] if k else start, task[1], k),
+                        (fast, samples[-1]),
+                    )
+        return tuple(samples), np.stack(returns), policies

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from skmeta._sklearn_compat import fit_context, validate_params
-from skmeta.backend import State
+from skmeta._random import check_rng
+from skmeta._sklearn_compat import Interval, StrOptions, fit_context, validate_params
+from skmeta.backend import PRECISIONS
 from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus, MetaSGD
-from skmeta.policy._core import (
-    PolicySession,
-    PolicySettings,
-    Sample,
-    evaluate,
-    initial_prior,
-    meta_fit,
-    surrogate_loss,
-)
+from skmeta.policy._meta_fit import evaluate, make_session, meta_fit, write_prior
+from skmeta.policy._policy_gradient import BASELINES, ESTIMATORS
+from skmeta.policy._session import POLICY_LEARNERS
 from skmeta.policy.environments import TaskFamily
 from skmeta.priors import MetaPrior
-from skmeta.training import parameter
+from skmeta.training import OuterLoopSettings, learner_name, parameter
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PolicyMAML(PolicySettings):
+class PolicyMAML(OuterLoopSettings):
     """Model-agnostic meta-learning of a policy: weights from which a few updates suffice.
 
     In each task of a meta-batch the policy plays ``n_episodes`` episodes, takes a policy gradient
@@ -47,11 +41,58 @@ class PolicyMAML(PolicySettings):
     multi_step_loss : bool, default=False
         Whether the meta-gradient is that of the policies after each update, with equal weights,
         instead of the policy after the last update alone.
+    hidden : tuple of int, default=(64, 64)
+        Width of each hidden layer of the policy; tanh is applied after each.
+    initial_std : float, default=1.0
+        Standard deviation of a Gaussian policy at first, in half the range of an action. It is
+        learned, and adapted to a task.
+    initial_head_scale : float, default=0.1
+        Size of the output layer's first weights; the smaller, the less the first policy depends on
+        the observation.
+    inner_lr : float, default=0.1
+        Step size of the inner loop (alpha in the papers).
+    n_inner_steps : int, default=1
+        Updates of a task's policy, each on ``n_episodes`` new episodes. With 0, one policy is
+        trained for all tasks by plain policy gradients. Updates beyond these are half as long.
+    estimator : {"lvc", "dice"}, default="lvc"
+        How an inner gradient depends on the policy whose episodes it is estimated from, which the
+        meta-gradient sees. ``lvc``: ProMP's estimator, of low variance; ``dice``: exact in
+        expectation, of higher variance.
+    n_episodes : int, default=20
+        Episodes of a task before each update, and after the last one.
+    discount : float, default=0.99
+        Weight of a reward one step later (gamma).
+    gae_lambda : float, default=1.0
+        Weight of longer estimates in generalised advantages; with 1 an advantage is the return
+        minus the baseline.
+    baseline : {"linear", "none"}, default="linear"
+        Expected return that advantages are relative to: linear in observation and time, fitted for
+        each task anew, or zero.
+    standardize_advantages : bool, default=True
+        Whether the advantages of a task are centred and scaled over its steps.
+    standardize : bool, default=True
+        Whether observations are centred and scaled by what random actions lead to.
+    n_iterations : int, default=300
+        Meta-iterations, each with new tasks and episodes.
+    meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
+        Optimizer of the outer loop. A name stands for a constant step size and no clipping; a
+        :class:`~skmeta.learners.MetaOptimizer` sets both.
+    validation : float or Validation, default=0.0
+        With 0 the last state is taken. Above 0 it is the state with the best mean return in tasks
+        set aside, as many as the ``n_tasks`` of a :class:`~skmeta.learners.Validation`. A number
+        stands for one entry of ``history_`` every 10 iterations.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the drawn weights, tasks and episodes.
     %(parameters)s
 
     Attributes
     ----------
-    %(attributes)s
+    prior_ : MetaPrior
+        What was learned; give it to :class:`~skmeta.policy.MetaPolicy`.
+    history_ : dict of list
+        Learning curve, one entry for each evaluation: ``iteration``, ``train_loss``,
+        ``train_score`` and ``validation_score`` (mean return after adaptation),
+        ``meta_lr``, ``seconds``.
 
     References
     ----------
@@ -72,22 +113,53 @@ class PolicyMAML(PolicySettings):
     first_order: bool = parameter(False, "boolean", role="training")
     learn_inner_lr: bool = parameter(False, "boolean", role="training")
     multi_step_loss: bool = parameter(False, "boolean", role="training")
+    hidden: tuple[int, ...] = parameter((64, 64), tuple, list, role="training")
+    initial_std: float = parameter(1.0, Interval(Real, 0, None, closed="neither"))
+    initial_head_scale: float = parameter(
+        0.1, Interval(Real, 0, None, closed="left"), role="training"
+    )
+    inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
+    n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
+    estimator: str = parameter("lvc", StrOptions(set(ESTIMATORS)))
+    n_episodes: int = parameter(20, Interval(Integral, 1, None, closed="left"))
+    discount: float = parameter(0.99, Interval(Real, 0, 1, closed="right"))
+    gae_lambda: float = parameter(1.0, Interval(Real, 0, 1, closed="both"))
+    baseline: str = parameter("linear", StrOptions(set(BASELINES)))
+    standardize_advantages: bool = parameter(True, "boolean")
+    standardize: bool = parameter(True, "boolean", role="training")
+    n_iterations: int = 300
+    meta_batch_size: int = 20
+    validation: Any = 0.0
+
+    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
+    option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "meta_optimizer": {"schedule": "constant", "clip_norm": None},
+        "validation": {"every": 10},
+    }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        POLICY_LEARNERS[learner_name(cls)] = cls
+
+    @property
+    def network_params(self) -> dict[str, Any]:
+        """Parameters of the backbone ``"mlp"``."""
+        return {"hidden": tuple(self.hidden), "activation": "tanh"}
 
     def inner_learner(self) -> GradientLearner:
+        """Return the supervised learner whose inner step adapts a policy.
+
+        Returns
+        -------
+        GradientLearner
+            With the settings of this learner.
+        """
         return MAML(
             inner_lr=self.inner_lr,
             n_inner_steps=self.n_inner_steps,
             first_order=self.first_order,
             plus_plus=MAMLPlusPlus(learn_inner_lr=self.learn_inner_lr),
         )
-
-    def step_size_state(self, own: Mapping[str, Tensor]) -> State:
-        if not self.learn_inner_lr:
-            return {}
-        n_steps = max(1, self.n_inner_steps)
-        return {f"rate.{n}": torch.full((n_steps,), self.inner_lr) for n in own}
-
-    # ------------------------------------------------------------------------------ for users
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, family: TaskFamily, y: Any = None) -> Self:
@@ -112,7 +184,7 @@ class PolicyMAML(PolicySettings):
         CheckpointError
             If the checkpoint belongs to another run.
         """
-        self.prior_, self.history_ = meta_fit(self, family, meta_loss)
+        self.prior_, self.history_ = meta_fit(self, family)
         return self
 
     def score(self, family: TaskFamily, y: Any = None) -> float:
@@ -175,7 +247,10 @@ class PolicyMAML(PolicySettings):
             The prior.
         """
         validate_params(self)
-        return initial_prior(self, family)
+        return write_prior(*make_session(self, family, check_rng(self.random_state)))
+
+
+POLICY_LEARNERS[learner_name(PolicyMAML)] = PolicyMAML
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -213,45 +288,3 @@ class PolicyMetaSGD(PolicyMAML):
             n_inner_steps=self.n_inner_steps,
             first_order=self.first_order,
         )
-
-    def inner_memory(self, n_done: int) -> dict[str, Any]:
-        return {}
-
-    def step_size_state(self, own: Mapping[str, Tensor]) -> State:
-        return {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in own.items()}
-
-
-def meta_loss(
-    session: PolicySession, state: State, samples: tuple[Sample, ...]
-) -> tuple[Tensor, Tensor]:
-    """Return the loss of a task after adaptation, from episodes before and after each update.
-
-    Parameters
-    ----------
-    session : PolicySession
-        Learner, network and distribution of actions.
-    state : dict of Tensor
-        The prior.
-    samples : tuple of Sample of length n_inner_steps + 1
-        Episodes of one task.
-
-    Returns
-    -------
-    loss : Tensor of shape ()
-        What the prior descends.
-    loss : Tensor of shape ()
-        The same, to be recorded.
-    """
-    *before, last = samples
-    fast = session.begin(state)
-    losses: list[Tensor] = []
-    for k, sample in enumerate(before):
-        fast = session.step(state, fast, k, sample)
-        if session.learner.multi_step_loss:
-            losses.append(
-                surrogate_loss("lvc", session.log_prob(fast, samples[k + 1]), samples[k + 1])
-            )
-    if not losses:
-        losses.append(surrogate_loss("lvc", session.log_prob(fast, last), last))
-    value = torch.stack(losses).mean()
-    return value, value

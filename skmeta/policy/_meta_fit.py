@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skmeta._random import check_rng
 from skmeta.backbones import check_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
 from skmeta.exceptions import PriorError
 from skmeta.learners._core import make_prior, scaler_of, state_of
-from skmeta.policy._core._distributions import (
+from skmeta.policy._distributions import (
     ActionDistribution,
     check_environment,
     check_family,
@@ -22,10 +23,9 @@ from skmeta.policy._core._distributions import (
     describe_actions,
     make_distribution,
 )
-from skmeta.policy._core._policy_gradient import Sample
-from skmeta.policy._core._rollout import collect
-from skmeta.policy._core._session import PolicySession
-from skmeta.policy._core._settings import POLICY_LEARNERS, PolicySettings
+from skmeta.policy._policy_gradient import Sample, surrogate_loss
+from skmeta.policy._rollout import collect
+from skmeta.policy._session import POLICY_LEARNERS, PolicySession
 from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
 from skmeta.training import (
@@ -41,22 +41,15 @@ _SCALE_TASKS, _SCALE_EPISODES = 20, 5
 _SPACES = ("action_space", "max_episode_steps")  # not settings of the learner
 
 
-MetaLoss = Callable[[PolicySession, State, tuple[Sample, ...]], tuple[torch.Tensor, torch.Tensor]]
-
-
-def meta_fit(
-    learner: PolicySettings, family: TaskFamily, loss: MetaLoss
-) -> tuple[MetaPrior, dict[str, Any]]:
+def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any]]:
     """Meta-train a policy learner.
 
     Parameters
     ----------
-    learner : PolicySettings
+    learner : PolicyMAML
         The settings.
     family : TaskFamily
         The tasks.
-    loss : callable
-        What the outer loop descends, of one task.
 
     Returns
     -------
@@ -78,14 +71,14 @@ def meta_fit(
         ) -> tuple[tuple[Sample, ...], float]:
             env = make_vector(family, tasks, learner.n_episodes)
             n_updates = learner.n_inner_steps
-            samples, returns = session.sample_tasks(state, env, n_updates, execution, rng)
+            samples, returns, _ = session.sample_tasks(state, env, n_updates, execution, rng)
             return samples, float(returns[-1].mean())
 
         def objective(
             state: State, rng: np.random.Generator, progress: float
         ) -> tuple[State, dict[str, float]]:
             samples, score = play(state, list(family.sample(learner.meta_batch_size, rng)), rng)
-            gradient, value = execution.gradient(partial(loss, session), state, samples)
+            gradient, value = execution.gradient(partial(meta_loss, session), state, samples)
             return gradient, {"loss": float(value), "score": score}
 
         validate = None
@@ -102,13 +95,44 @@ def meta_fit(
     return write_prior(session, state, n_iterations=int(history["iteration"][-1])), history
 
 
-def initial_prior(learner: PolicySettings, family: TaskFamily) -> MetaPrior:
-    """Return the prior that meta-training starts from."""
-    return write_prior(*make_session(learner, family, check_rng(learner.random_state)))
+def meta_loss(
+    session: PolicySession, state: State, samples: tuple[Sample, ...]
+) -> tuple[Tensor, Tensor]:
+    """Return the loss of a task after adaptation, from episodes before and after each update.
+
+    Parameters
+    ----------
+    session : PolicySession
+        Learner, network and distribution of actions.
+    state : dict of Tensor
+        The prior.
+    samples : tuple of Sample of length n_inner_steps + 1
+        Episodes of one task.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        What the prior descends.
+    loss : Tensor of shape ()
+        The same, to be recorded.
+    """
+    *before, last = samples
+    fast = session.begin(state)
+    losses: list[Tensor] = []
+    for k, sample in enumerate(before):
+        fast = session.step(state, fast, sample, k)
+        if session.learner.multi_step_loss:
+            losses.append(
+                surrogate_loss("lvc", session.log_prob(fast, samples[k + 1]), samples[k + 1])
+            )
+    if not losses:
+        losses.append(surrogate_loss("lvc", session.log_prob(fast, last), last))
+    value = torch.stack(losses).mean()
+    return value, value
 
 
 def evaluate(
-    learner: PolicySettings,
+    learner: Any,
     prior: MetaPrior,
     family: TaskFamily,
     n_tasks: int,
@@ -130,15 +154,11 @@ def evaluate(
     env = make_vector(family, tasks, learner.n_episodes)
     check_environment(env.single_observation_space, env.single_action_space, prior)
     with make_execution(session) as execution:
-        samples, returns = session.sample_tasks(state, env, n_updates, execution, rng)
+        _, returns, policies = session.sample_tasks(state, env, n_updates, execution, rng)
         if explore:
             return returns
-        returns_likely = []
-        for k in range(n_updates + 1):
-            with torch.no_grad():
-                fast = session.adapt_tasks(state, samples[:k], n_tasks, execution)
-            returns_likely.append(session.play(env, fast, rng, explore=False).returns.mean(1))
-        return np.stack(returns_likely)
+        likely = [session.play(env, fast, rng, explore=False) for fast in policies]
+    return np.stack([episodes.returns.mean(1) for episodes in likely])
 
 
 def make_execution(session: PolicySession) -> Execution:
@@ -151,7 +171,7 @@ def make_execution(session: PolicySession) -> Execution:
 
 
 def make_session(
-    learner: PolicySettings, family: TaskFamily, rng: np.random.Generator
+    learner: Any, family: TaskFamily, rng: np.random.Generator
 ) -> tuple[PolicySession, State]:
     """Begin a session of a learner on a family, with a random initial state."""
     check_family(family)
@@ -198,7 +218,7 @@ def _measure_scale(
     return Scaler(rows.mean(0), scale, np.zeros(()), np.ones(()))
 
 
-def _identity(learner: PolicySettings, family: TaskFamily) -> str:
+def _identity(learner: Any, family: TaskFamily) -> str:
     # The tasks that a family draws identify it.
     tasks = [repr(task) for task in family.sample(3, np.random.default_rng(0))]
     return fingerprint(learner, [type(family).__name__, *tasks, str(family.max_episode_steps)])
