@@ -193,7 +193,6 @@ def simplify(module: fx.GraphModule, arguments: Sequence[Tensor]) -> fx.GraphMod
             place = (root, layouts[node])
             same = root if layouts.get(root) == layouts[node] else known.get(place)
             if same is None:
-                node = _as_one_view(module.graph, node, root, layouts)
                 roots[node], known[place] = root, node
         if same is None:
             known[key] = node
@@ -205,20 +204,6 @@ def simplify(module: fx.GraphModule, arguments: Sequence[Tensor]) -> fx.GraphMod
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
-
-
-def _as_one_view(
-    graph: fx.Graph, node: fx.Node, root: fx.Node, layouts: dict[fx.Node, _Layout]
-) -> fx.Node:
-    """Replace a view of a view by one of the tensor itself."""
-    # An argument may be a part of another tensor the next time.
-    if root is node.args[0] or root.op != "call_function" or layouts[root][3] != 0:
-        return node
-    with graph.inserting_before(node):
-        new = graph.call_function(torch.ops.aten.as_strided.default, (root, *layouts[node][1:]))
-    layouts[new] = layouts[node]
-    _replace(node, new)
-    return new
 
 
 def _fuse_step(node: fx.Node, layouts: dict[fx.Node, _Layout]) -> None:

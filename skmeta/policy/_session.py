@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
+from skmeta.learners import GradientLearner
 from skmeta.learners._core import Session
 from skmeta.policy._distributions import make_distribution
 from skmeta.policy._policy_gradient import (
@@ -81,7 +83,7 @@ class PolicySession:
     ) -> None:
         self.learner, self.scaler, self.action_space = learner, scaler, action_space
         self.max_steps, self.n_trained_steps = max_steps, n_trained_steps
-        self.inner = learner.inner_learner()
+        self.inner: GradientLearner = learner.inner_learner()
         self.distribution = make_distribution(action_space, learner.initial_std)
         session = Session.open(
             self.inner,
@@ -305,6 +307,11 @@ class PolicySession:
         fast = {n: v.expand(n_tasks, *v.shape) for n, v in start.items()}
         samples: list[Sample] = []
         returns, policies = [], []
+
+        def update(task: tuple[State, Sample], k: int) -> State:
+            # The first policy is the same in all tasks, which needs fewer products.
+            return self.step(state, task[0] if k else start, task[1], k)
+
         for k in range(n_updates + 1):
             policies.append(fast)
             episodes = self.play(env, fast, rng)
@@ -313,8 +320,5 @@ class PolicySession:
             if k < n_updates:
                 with torch.no_grad():
                     # The first policy is the same in all tasks, which needs fewer products.
-                    fast = execution.map(
-                        lambda task, k=k: self.step(state, task[0] if k else start, task[1], k),
-                        (fast, samples[-1]),
-                    )
+                    fast = execution.map(partial(update, k=k), (fast, samples[-1]))
         return tuple(samples), np.stack(returns), policies
