@@ -74,10 +74,10 @@ class SVC(sklearn.svm.SVC):
 class TimedHistory(SearchHistory):
     """History that notes how long it takes to write a candidate."""
 
-    def record(self, search_id, evaluation):
-        """Write a candidate, and note the seconds."""
+    def record(self, fingerprint, *candidates):
+        """Write candidates, and note the seconds."""
         start = time.process_time()
-        super().record(search_id, evaluation)
+        super().record(fingerprint, *candidates)
         _written.append(time.process_time() - start)
 
 

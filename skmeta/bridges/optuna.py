@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import loguniform, uniform
 
 from skmeta._optional import import_optional
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
-from skmeta.search.space import canonical_names, plain_value, predictor_name, short_names
+from skmeta.search.space import (
+    SearchSpace,
+    candidate_key,
+    canonical_names,
+    plain_value,
+    predictor_name,
+    short_names,
+)
 from skmeta.search.surrogate import SearchStrategy
 
 optuna = import_optional("optuna", "optuna")
@@ -19,9 +27,8 @@ __all__ = ["PriorSampler"]
 
 _POOL_SIZE = 1000
 _N_NEAR = 30  # candidates near the best one that join the pool before each trial
-_STEP = 0.1  # standard deviation of a local step, in units of the range
-_KEEP_PROBABILITY = 0.4  # of a parameter, in a local step
 _N_VALUES = 64  # that are compared if a parameter is sampled alone
+_N_LISTED = 1000  # the most values of a parameter with steps
 
 Prior = SearchPrior | JointPrior | AlgorithmSelectionPrior
 
@@ -197,7 +204,8 @@ class PriorSampler(BaseSampler):
         object
         """
         rng = np.random.default_rng([self._seed, trial.number, *param_name.encode()])
-        values = _draw(param_distribution, rng.uniform(size=_N_VALUES))
+        drawn = SearchSpace({param_name: _values(param_distribution)}).sample(_N_VALUES, rng)
+        values = [drawn[k][param_name] for k in rng.permutation(len(drawn))]
         if self._prior is None or not len(self._prior):
             return values[0]
         params = [{**trial.params, param_name: value} for value in values]
@@ -224,11 +232,10 @@ class _Session:
         rng: np.random.Generator,
     ) -> None:
         self.key = _identity(study, space)
-        self.space, self.names, self.rng = space, names, rng
-        columns = [_draw(source, rng.uniform(size=_POOL_SIZE)) for source in space.values()]
-        drawn = [dict(zip(space, values, strict=True)) for values in zip(*columns, strict=True)]
-        self.pool = list({_key(params): params for params in drawn}.values())
-        self.positions = {_key(params): i for i, params in enumerate(self.pool)}
+        self.space = SearchSpace({name: _values(source) for name, source in space.items()})
+        self.names, self.rng = names, rng
+        self.pool = self.space.sample(_POOL_SIZE, rng)
+        self.positions = {candidate_key(params): i for i, params in enumerate(self.pool)}
         self.strategy = SearchStrategy(names.configurations(self.pool), prior, rng=rng)
         self.told: set[int] = set()
         self.best: dict[str, Any] | None = None
@@ -238,7 +245,7 @@ class _Session:
         """Take note of finished trials, and return the next candidate."""
         self._tell(study)
         if self.best is not None:
-            self._add([self._near(self.best) for _ in range(_N_NEAR)])
+            self._add(self.space.neighbours(self.best, _N_NEAR, self.rng))
         suggestions = self.strategy.ask(1)
         if suggestions:
             return dict(self.pool[suggestions[0].index])
@@ -252,35 +259,25 @@ class _Session:
             if trial.number in self.told or not trial.state.is_finished():
                 continue
             self.told.add(trial.number)
-            params = {name: trial.params[name] for name in self.space if name in trial.params}
-            if len(params) < len(self.space):  # it failed before it had all of them
+            names = self.space.names
+            params = {name: trial.params[name] for name in names if name in trial.params}
+            if len(params) < len(names):  # it failed before it had all of them
                 continue
             value = trial.value if trial.state == states.COMPLETE else None
             score = math.nan if value is None else sign * value
             self._add([params])
-            self.strategy.tell([self.positions[_key(params)]], [score])
+            self.strategy.tell([self.positions[candidate_key(params)]], [score])
             if score > self.best_score:
                 self.best, self.best_score = params, score
 
     def _add(self, candidates: Sequence[dict[str, Any]]) -> None:
-        fresh = {_key(p): p for p in candidates if _key(p) not in self.positions}
+        given = {candidate_key(params): params for params in candidates}
+        fresh = {key: params for key, params in given.items() if key not in self.positions}
         if fresh:
             start = len(self.pool)
             self.positions.update({key: start + i for i, key in enumerate(fresh)})
             self.pool.extend(fresh.values())
             self.strategy.extend(self.names.configurations([*fresh.values()]))
-
-    def _near(self, params: dict[str, Any]) -> dict[str, Any]:
-        moved = dict(params)
-        for name, source in self.space.items():
-            if self.rng.uniform() < _KEEP_PROBABILITY:
-                continue
-            if isinstance(source, optuna.distributions.CategoricalDistribution):
-                share = self.rng.uniform()
-            else:
-                share = _share(source, params[name]) + _STEP * self.rng.normal()
-            moved[name] = _draw(source, np.array([np.clip(share, 0.0, 1.0)]))[0]
-        return moved
 
 
 class _Names:
@@ -336,32 +333,18 @@ def _identity(study: Any, space: Mapping[str, Any]) -> tuple[Any, ...]:
     return study.study_name, tuple((name, repr(source)) for name, source in space.items())
 
 
-def _key(params: Mapping[str, Any]) -> str:
-    return repr(sorted(params.items()))
-
-
-def _draw(source: Any, shares: np.ndarray) -> list[Any]:
-    """Return the values of a distribution at shares of its range, from 0 to 1."""
+def _values(source: Any) -> Any:
+    """Return the values of a distribution of Optuna: a list, or a distribution of SciPy."""
     if isinstance(source, optuna.distributions.CategoricalDistribution):
-        n = len(source.choices)
-        return [source.choices[min(int(share * n), n - 1)] for share in shares]
-    low, high = float(source.low), float(source.high)
+        return list(source.choices)
+    low, width = source.low, source.high - source.low
     is_whole = isinstance(source, optuna.distributions.IntDistribution)
-    step = source.step or (1 if is_whole else None)
-    if step is not None and not source.log:
-        n = round((high - low) / step) + 1
-        values = low + step * np.minimum(np.floor(shares * n), n - 1)
-    elif source.log:
-        values = np.exp(math.log(low) + shares * (math.log(high) - math.log(low)))
-    else:
-        values = low + shares * (high - low)
-    values = np.clip(values, low, high)
-    return [round(v) for v in values.tolist()] if is_whole else list(values.tolist())
-
-
-def _share(source: Any, value: Any) -> float:
-    """Return where a number is in the range of its distribution, from 0 to 1."""
-    low, high, at = float(source.low), float(source.high), float(value)
-    if source.log:
-        low, high, at = math.log(low), math.log(high), math.log(at)
-    return (at - low) / (high - low) if high > low else 0.5
+    if width == 0:
+        return [low]
+    if is_whole and source.log:  # small numbers are several times in the list, as they should be
+        return np.geomspace(low, source.high, _N_LISTED).round().astype(int).tolist()
+    if source.step is not None:
+        n = round(width / source.step) + 1
+        steps = np.unique(np.linspace(0, n - 1, min(n, _N_LISTED)).round().astype(int))
+        return (low + source.step * steps).tolist()
+    return loguniform(low, source.high) if source.log else uniform(low, width)

@@ -1,23 +1,22 @@
 """Fitted estimators in files without pickle: skops, and the types that it may build.
 
-A file is a zip archive of ``estimator.skops``, which skops writes, and ``skmeta.json``, which says
-with which versions. Reading one builds objects of trusted types only. Of trees and sparse arrays,
-whose numbers are positions in memory, these numbers are checked, too.
+A file is what skops writes, compressed as a whole. Reading one builds objects of trusted types
+only. Of trees and sparse arrays, whose numbers are positions in memory, these numbers are checked,
+too.
 """
 
 from __future__ import annotations
 
+import lzma
 import os
-import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_LZMA, BadZipFile, ZipFile
 
 import sklearn
 from scipy.sparse import issparse
 
-from skmeta._files import atomic_writer, dump_json, parse_json, skmeta_version
+from skmeta._files import atomic_writer, skmeta_version
 from skmeta._optional import import_optional
 from skmeta._sklearn_compat import find_wrong_tree, metric_functions, restore_loss, without_losses
 from skmeta.exceptions import ModelFileError, SkmetaError
@@ -31,10 +30,8 @@ def _name_of(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__name__}"
 
 
-_FORMAT = 1
-_ESTIMATOR, _RECORD = "estimator.skops", "skmeta.json"
-# Unpacked bytes: of a record, and of an estimator per byte of the file and in addition.
-_LONGEST_RECORD, _MOST_PER_BYTE, _MOST_BYTES = 2**12, 500, 2**26
+# Unpacked bytes: per byte of the file, and in addition.
+_MOST_PER_BYTE, _MOST_BYTES = 500, 2**26
 
 _SKMETA = """
 _columns._codes.CategoryCodes _columns._encoder.FrameEncoder
@@ -140,15 +137,8 @@ def dump(estimator: Any, path: str | os.PathLike[str]) -> None:
             f"This {type(estimator).__name__} cannot be saved without pickle: {error}. A network "
             "of your own cannot; save the prior, with estimator.prior_.save(path)."
         ) from error
-    record = {
-        "format": _FORMAT,
-        "skmeta": skmeta_version(),
-        "scikit-learn": sklearn.__version__,
-        "python": platform.python_version(),
-    }
-    with atomic_writer(path) as file, ZipFile(file, "w", ZIP_LZMA) as archive:
-        archive.writestr(_RECORD, dump_json(record))
-        archive.writestr(_ESTIMATOR, content)
+    with atomic_writer(path) as file:
+        file.write(lzma.compress(content))
 
 
 def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) -> Any:
@@ -172,7 +162,8 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     FileNotFoundError
         If there is no such file.
     ModelFileError
-        If the file is damaged, of a newer format, or needs types that are not trusted.
+        If the file is damaged, needs types that are not trusted, or was written by versions whose
+        estimators have other parts.
     PriorError
         If this version of skmeta does not have the prior that the estimator was fitted from.
 
@@ -182,8 +173,7 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
         Scikit-learn's, for estimators of another version of scikit-learn within.
     """
     place = repr(os.fspath(path))
-    content, record = _read(Path(path), place)
-    wrote = ", ".join(f"{name} {version}" for name, version in sorted(record.items()))
+    content = _read(Path(path), place)
     try:
         unknown = set(skops_io.get_untrusted_types(data=content))
     except Exception as error:  # damaged bytes may break skops anywhere
@@ -207,40 +197,28 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
         raise
     except Exception as error:  # parts of an altered file may not fit together anywhere
         raise ModelFileError(
-            f"{place} does not hold what these versions can build ({error}). It was written by "
-            f"{wrote}; here are scikit-learn {sklearn.__version__} and skmeta {skmeta_version()}. "
-            "Install those versions, or fit again."
+            f"{place} does not hold what scikit-learn {sklearn.__version__} and skmeta "
+            f"{skmeta_version()} can build ({error}). Install the versions that wrote it, or fit "
+            "again."
         ) from error
     if wrong is not None:
         raise ModelFileError(f"{place} was altered: {wrong}. Do not use it.")
     return estimator
 
 
-def _read(path: Path, place: str) -> tuple[bytes, dict[str, Any]]:
-    """Return the skops file in a file, and the versions that wrote it."""
-    size = path.stat().st_size
+def _read(path: Path, place: str) -> bytes:
+    """Return the skops file in a file."""
+    packed = path.read_bytes()
+    unpacking = lzma.LZMADecompressor()
     try:
-        with ZipFile(path) as archive:
-            limits = {_RECORD: _LONGEST_RECORD, _ESTIMATOR: _MOST_PER_BYTE * size + _MOST_BYTES}
-            for name, limit in limits.items():
-                if archive.getinfo(name).file_size > limit:
-                    raise ModelFileError(f"{place} unpacks to too many bytes. Do not use it.")
-            record, content = parse_json(archive.read(_RECORD)), archive.read(_ESTIMATOR)
-    except (BadZipFile, KeyError, ValueError, EOFError, NotImplementedError, OSError) as error:
-        if isinstance(error, SkmetaError):
-            raise
+        content = unpacking.decompress(packed, _MOST_PER_BYTE * len(packed) + _MOST_BYTES)
+    except lzma.LZMAError as error:
         raise ModelFileError(
             f"{place} is no file of skmeta.bridges.skops.dump, or is damaged: {error}."
         ) from error
-    version = record.pop("format", None) if isinstance(record, dict) else None
-    if type(version) is not int:
-        raise ModelFileError(f"{place} was altered: its format is missing. Save it again.")
-    if version > _FORMAT:
-        raise ModelFileError(
-            f"{place} has format {version}, and this version ({skmeta_version()}) reads up to "
-            f"format {_FORMAT}. Upgrade skmeta to load it."
-        )
-    return content, record
+    if not unpacking.eof:
+        raise ModelFileError(f"{place} was cut short, or unpacks to too many bytes. Do not use it.")
+    return content
 
 
 def _parts(root: Any) -> Iterator[Any]:

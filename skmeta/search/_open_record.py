@@ -3,10 +3,8 @@
 import hashlib
 import os
 import platform
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -64,8 +62,6 @@ class OpenRecord:
     ----------
     history : history or None
         Where candidates are read from and written to.
-    search_id : int or None
-        The search's number in the history.
     prior : prior or None
         What was learned from the searches that were on record when this one began.
     seed : int
@@ -80,10 +76,9 @@ class OpenRecord:
     """
 
     history: Any
-    search_id: int | None
     prior: Prior | None
     seed: int
-    is_replayed: bool
+    is_replayed: bool = False
     leases: Leases | None = None
     description: SearchRecord | None = None
 
@@ -110,51 +105,44 @@ class OpenRecord:
             dataset=name_at_rows(known.dataset_label, n_rows),
             dataset_features=features,
         )
-        search_id = self.history.begin(described)
-        leases = None if self.leases is None else self.history.leases(search_id)
-        return replace(self, search_id=search_id, prior=prior, leases=leases)
+        fingerprint = self.history.begin(described)
+        leases = None if self.leases is None else self.history.leases(fingerprint)
+        return replace(self, prior=prior, leases=leases, description=described)
 
 
-@contextmanager
-def open_record(
-    search: Any, arguments: Arguments, data: FitData, folds: Folds
-) -> Iterator[OpenRecord]:
+def open_record(search: Any, arguments: Arguments, data: FitData, folds: Folds) -> OpenRecord:
     """Open the history, find the search in it or enter it, and learn the prior.
 
     A search that is on record already keeps its seed, and learns only from the searches that were
-    on record when it began. So it proposes the same candidates as without the interruption. A
-    history that is opened here is closed afterwards.
+    on record when it began. So it proposes the same candidates as without the interruption.
     """
-    with ExitStack() as opened:
-        history: Any = open_history(search.history)
-        if history is not None and history is not search.history:
-            opened.callback(history.close)
-        is_shared = history is not None and history.shared
-        if is_shared:
-            check_same_folds(folds, data)
-        if history is None and (arguments.walks_grid or search.prior is None):
-            yield OpenRecord(None, None, None, arguments.seed, False)
-            return
-        record = describe_search(arguments, data.X, data.y)
-        if history is not None or search.exclude_same_data:
-            record = _describe_data(record, search, arguments, data, folds)
-        is_replayed, seed = False, arguments.seed
-        if history is not None:
-            known = history.find(record.fingerprint)
-            if known is None and is_shared:
+    history: Any = open_history(search.history)
+    is_shared = history is not None and history.shared
+    if is_shared:
+        check_same_folds(folds, data)
+    if history is None and (arguments.walks_grid or search.prior is None):
+        return OpenRecord(None, None, arguments.seed)
+    record = describe_search(arguments, data.X, data.y)
+    if history is not None or search.exclude_same_data:
+        record = _describe_data(record, search, arguments, data, folds)
+    seed, is_replayed = arguments.seed, False
+    if history is not None:
+        known = history.find(record.fingerprint)
+        if known is None:
+            record = replace(record, learned_until=history.position())
+            if is_shared:
                 # If several workers begin at the same time, one enters its seed and position.
-                history.begin(replace(record, learned_until=history.position()))
+                history.begin(record)
                 known = history.find(record.fingerprint)
-            if known is None:
-                record = replace(record, learned_until=history.position())
-            elif known.seed is not None:
-                is_replayed, seed = True, known.seed
-                record = replace(record, seed=seed, learned_until=known.learned_until)
-        given = None if arguments.walks_grid else search.prior
-        prior = resolve_prior(given, record, history, exclude_same_data=search.exclude_same_data)
-        search_id = None if history is None else history.begin(record)
-        leases = history.leases(search_id) if is_shared else None
-        yield OpenRecord(history, search_id, prior, seed, is_replayed, leases, record)
+        if known is not None and known.seed is not None:
+            seed, is_replayed = known.seed, True
+            record = replace(record, seed=seed, learned_until=known.learned_until)
+    given = None if arguments.walks_grid else search.prior
+    prior = resolve_prior(given, record, history, exclude_same_data=search.exclude_same_data)
+    if history is not None:
+        history.begin(record)
+    leases = history.leases(record.fingerprint) if is_shared else None
+    return OpenRecord(history, prior, seed, is_replayed, leases, record)
 
 
 def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
@@ -224,12 +212,14 @@ class TrialRecord:
     """
 
     def __init__(self, stage: Stage, record: OpenRecord) -> None:
-        self._history, self._search_id = record.history, record.search_id
+        self._history = record.history
+        self._fingerprint = "" if record.description is None else record.description.fingerprint
         self._space, self._metrics = stage.arguments.space, stage.arguments.metrics
         self._describe = CandidateDescriber(stage.arguments.estimator)
         self._stage = stage
         self._with_train_scores = stage.search.return_train_score
         self._known: dict[str, CandidateRecord] = {}
+        self._unwritten: list[CandidateRecord] = []
         self._has_warned = False
 
     # -- reading ------------------------------------------------------------------------------
@@ -237,7 +227,7 @@ class TrialRecord:
     def read(self, keys: Collection[str] | None = None) -> None:
         """Read finished candidates, all or those of some keys."""
         if self._history is not None:
-            candidates = self._history.candidates(self._search_id, keys)
+            candidates = self._history.candidates(self._fingerprint, keys)
             self._known |= {one.key: one for one in candidates if self._is_usable(one)}
 
     def restore(self, trial: Trial) -> None:
@@ -288,14 +278,21 @@ class TrialRecord:
     # -- writing ------------------------------------------------------------------------------
 
     def write(self, trial: Trial) -> None:
-        """Write a finished trial."""
+        """Write a finished trial, and those that could not be written before."""
         if self._history is not None:
-            self._write(partial(self._history.record, self._search_id, self.encode(trial)))
+            self._unwritten.append(self.encode(trial))
+            self._write(self._write_candidates)
 
     def end(self) -> None:
         """Write that the search is finished."""
         if self._history is not None:
-            self._write(partial(self._history.finish, self._search_id))
+            if self._unwritten:
+                self._write(self._write_candidates)
+            self._write(lambda: self._history.finish(self._fingerprint))
+
+    def _write_candidates(self) -> None:
+        self._history.record(self._fingerprint, *self._unwritten)
+        self._unwritten.clear()
 
     def encode(self, trial: Trial) -> CandidateRecord:
         """Return what the history keeps of a trial."""
@@ -331,8 +328,9 @@ class TrialRecord:
             if not self._has_warned:
                 self._has_warned = True
                 warn_caller(
-                    f"The history could not be written: {error} The search continues. If it is "
-                    "run again, candidates that are not on record will be evaluated again.",
+                    f"The history could not be written: {error} The search continues, and tries "
+                    "again after the next candidate. Candidates that are not on record are "
+                    "evaluated again if the search is run again.",
                     HistoryWarning,
                 )
 

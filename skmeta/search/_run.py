@@ -72,19 +72,19 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     callbacks = callback_context(search, max_subtasks=n_parts)
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
-        with open_record(single, arguments, data, folds) as record:
-            stage = Stage(search, arguments, data, folds, clock, FoldRace(search.racing))
-            sampled: list[Trial] = []
-            carried = record.prior
-            if n_sample:
-                sampled, carried = _try_sample(stage, n_sample, record, callbacks)
-            outcome = _evaluate_candidates(
-                stage,
-                replace(record, prior=carried),
-                Budget(search.time_budget, clock),
-                callbacks,
-                extra=[trial.params for trial in sampled],
-            )
+        record = open_record(single, arguments, data, folds)
+        stage = Stage(search, arguments, data, folds, clock, FoldRace(search.racing))
+        sampled: list[Trial] = []
+        carried = record.prior
+        if n_sample:
+            sampled, carried = _try_sample(stage, n_sample, record, callbacks)
+        outcome = _evaluate_candidates(
+            stage,
+            replace(record, prior=carried),
+            Budget(search.time_budget, clock),
+            callbacks,
+            extra=[trial.params for trial in sampled],
+        )
         # An earlier fit may have set attributes that this one does not set.
         for name in [name for name in vars(search) if name.endswith("_")]:
             delattr(search, name)

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import io
+import lzma
 import subprocess
 import sys
 import zipfile
@@ -94,8 +95,7 @@ def test_files_of_other_versions_are_read(path):
 def test_what_is_trusted_is_needed_and_exists(folder):
     needed = set()
     for path in folder.glob("*.skops"):
-        with zipfile.ZipFile(path) as archive:
-            needed |= set(skops_io.get_untrusted_types(data=archive.read("estimator.skops")))
+        needed |= set(skops_io.get_untrusted_types(data=lzma.decompress(path.read_bytes())))
     own = {name for name in skops.TRUSTED_TYPES if name.startswith("skmeta.")}
     assert {name for name in needed if name.startswith("skmeta.")} == own
     for name in set(skops.TRUSTED_TYPES) - set(skops._EARLIER):
@@ -154,50 +154,36 @@ def test_an_estimator_of_a_gpu_predicts_where_there_is_none(tmp_path, name, devi
         assert np.array_equal(expected[key], value)
 
 
-def rewrite(path, target, change):
-    """Write a file again with its two parts, or their bytes, changed."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    change(parts)
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-
-
-def with_text(old, new):
-    """Replace text in the tree of skops."""
-
-    def change(parts):
-        content, actual = io.BytesIO(), parts["estimator.skops"]
-        with zipfile.ZipFile(io.BytesIO(actual)) as old_zip, zipfile.ZipFile(content, "w") as zip_:
-            for name in old_zip.namelist():
-                text = old_zip.read(name)
-                zip_.writestr(name, text.replace(old, new) if name == "schema.json" else text)
-        parts["estimator.skops"] = content.getvalue()
-
-    return change
+def rewrite(path, target, old, new):
+    """Write a file again with text replaced in the tree of skops."""
+    changed = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(lzma.decompress(path.read_bytes()))) as archive,
+        zipfile.ZipFile(changed, "w") as other,
+    ):
+        for name in archive.namelist():
+            text = archive.read(name)
+            other.writestr(name, text.replace(old, new) if name == "schema.json" else text)
+    target.write_bytes(lzma.compress(changed.getvalue()))
 
 
 CHANGES = {
-    "no file of": lambda parts: parts.pop("skmeta.json"),
-    "was altered: its format": lambda parts: parts.update({"skmeta.json": b"{}"}),
-    "Upgrade skmeta": lambda parts: parts.update({"skmeta.json": b'{"format": 99}'}),
-    "unpacks to too many": lambda parts: parts.update({"skmeta.json": b"1" * 10_000}),
-    "is damaged": lambda parts: parts.update({"estimator.skops": b"PK"}),
+    "is no file of": lambda content: b"no estimator",
+    "cut short": lambda content: content[:-20],
+    "unpacks to too many": lambda content: lzma.compress(bytes(2**27)),
+    "is damaged": lambda content: lzma.compress(b"PK"),
 }
 
 
 @pytest.mark.parametrize("message", CHANGES)
 def test_a_changed_file_is_refused(folder, tmp_path, message):
-    rewrite(folder / "MAML.skops", tmp_path / "changed.skops", CHANGES[message])
+    content = (folder / "MAML.skops").read_bytes()
+    (tmp_path / "changed.skops").write_bytes(CHANGES[message](content))
     with pytest.raises(ModelFileError, match=message):
         skops.load(tmp_path / "changed.skops")
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path):
-    (tmp_path / "model.skops").write_bytes(b"no archive")
-    with pytest.raises(ModelFileError, match="is no file of"):
-        skops.load(tmp_path / "model.skops")
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.skops"):
         skops.load(tmp_path / "none.skops")
 
@@ -212,20 +198,19 @@ def test_functions_of_a_file_are_not_called_unless_trusted(tmp_path):
 
 def test_a_class_that_is_gone_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.delattr("skmeta.learners._maml.MAML")
-    with pytest.raises(ModelFileError, match=r"written by python .*, skmeta .*Install those"):
+    with pytest.raises(ModelFileError, match="Install the versions that wrote it"):
         skops.load(folder / "MAML.skops")
 
 
 def test_another_prior_of_the_same_name_is_an_error(folder, tmp_path):
     digest = load_table_prior("regression").digest.encode()
-    change = with_text(digest, b"0" * 64)
-    rewrite(folder / "MetaFewShotRegressor.skops", tmp_path / "changed.skops", change)
+    path, changed = folder / "MetaFewShotRegressor.skops", tmp_path / "changed.skops"
+    rewrite(path, changed, digest, b"0" * 64)
     with pytest.raises(PriorError, match="another prior of this name"):
-        skops.load(tmp_path / "changed.skops")
-    change = with_text(b"tables-regression", b"tables-of-old")
-    rewrite(folder / "MetaFewShotRegressor.skops", tmp_path / "changed.skops", change)
+        skops.load(changed)
+    rewrite(path, changed, b"tables-regression", b"tables-of-old")
     with pytest.raises(PriorError, match="no prior of this name"):
-        skops.load(tmp_path / "changed.skops")
+        skops.load(changed)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +230,7 @@ def test_a_sparse_array_that_leads_nowhere_is_refused(tmp_path):
     array = next(part for part in skops._parts(model) if issparse(part))
     array.indices[0] = 10**6
     skops.dump(model, tmp_path / "model.skops")
-    with pytest.raises(ModelFileError, match="does not hold what these versions can build"):
+    with pytest.raises(ModelFileError, match=r"does not hold what scikit-learn .* can build"):
         skops.load(tmp_path / "model.skops")
 
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryWarning, SearchStoppedWarning
+from skmeta.exceptions import HistoryError, HistoryWarning, SearchStoppedWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
 from skmeta.search.record import PastSearch
 
@@ -233,10 +233,10 @@ def test_a_prior_of_the_users_own(iris, tmp_path):
 
 def test_a_failing_history_never_costs_the_search(iris, counted, path):
     class Failing(SearchHistory):
-        def record(self, search_id, evaluation):
+        def record(self, fingerprint, *candidates):
             raise OSError("No space left on device")
 
-        def finish(self, search_id):
+        def finish(self, fingerprint):
             raise OSError("No space left on device")
 
     search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=4)
@@ -247,6 +247,25 @@ def test_a_failing_history_never_costs_the_search(iris, counted, path):
     told = [str(w.message) for w in caught if w.category is HistoryWarning]
     assert len(told) == 1
     assert "No space left on device" in told[0]
+
+
+def test_candidates_that_could_not_be_written_are_written_with_the_next(iris, counted, path):
+    class Full(SearchHistory):
+        n_calls = 0
+
+        def record(self, fingerprint, *candidates):
+            Full.n_calls += 1
+            if Full.n_calls in (2, 3, 5):
+                raise HistoryError("No space left on device")
+            super().record(fingerprint, *candidates)
+
+    search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=5, prior=None, random_state=0)
+    with pytest.warns(HistoryWarning, match="tries again after the next candidate"):
+        search.set_params(history=Full(path)).fit(*iris)
+    [recorded] = SearchHistory(path)
+    tried = [candidate.configuration["Counted.quality"] for candidate in recorded.candidates]
+    assert tried == [params["quality"] for params in search.cv_results_["params"]]
+    assert recorded.finished is not None
 
 
 def test_a_history_of_nothing_but_failures_is_no_prior(iris, path):

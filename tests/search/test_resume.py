@@ -99,7 +99,8 @@ def test_a_read_only_history_is_gone_on_from(iris, counted, tmp_path, path):
 
 def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     interrupt(counted, iris, path, 12, batch_size=1)
-    on_record = [evaluation.key for evaluation in SearchHistory(path).candidates(1)]
+    [recorded] = SearchHistory(path)
+    on_record = [candidate.key for candidate in recorded.candidates]
     assert len(on_record) == 6
     search = make(counted(), path, batch_size=4)
     with pytest.warns(HistoryWarning, match="candidates of this search that it would not propose"):
@@ -107,7 +108,8 @@ def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     assert search.n_resumed_ == 6
     assert len(search.cv_results_["params"]) == N_ITER
     assert len(counted.fits) == 2 * N_FOLDS + 1
-    evaluations = {e.key: e for e in SearchHistory(path).candidates(1)}
+    [recorded] = SearchHistory(path)
+    evaluations = {candidate.key: candidate for candidate in recorded.candidates}
     assert list(evaluations)[:6] == on_record
     qualities = {e.configuration["Counted.quality"] for e in evaluations.values()}
     assert qualities == {params["quality"] for params in search.cv_results_["params"]}

@@ -240,7 +240,8 @@ def test_failed_candidates_are_recorded_and_avoided(iris, counted, path, error_s
     )
     # Told once, as by a search that evaluates all at once.
     assert sum(w.category is FitFailedWarning for w in caught) == 1
-    evaluations = SearchHistory(path).candidates(1)
+    [recorded] = SearchHistory(path)
+    evaluations = recorded.candidates
     assert [e.error is not None for e in evaluations] == failed.tolist()
     assert all("too large" in e.error for e, bad in zip(evaluations, failed, strict=True) if bad)
     with warnings.catch_warnings():

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryError, HistoryWarning, SkmetaError
-from skmeta.search.history import _codec, _queries
+from skmeta.exceptions import HistoryError, HistoryWarning
+from skmeta.search.history import _queries
 from skmeta.search.history._adding import measured_search
 from skmeta.search.history._leases import Leases
 from skmeta.search.history._reader import HistoryReader
-from skmeta.search.history._store import MEMORY, HistoryStore, mask_password
+from skmeta.search.history._store import MEMORY, mask_password
 from skmeta.search.record import CandidateRecord, SearchRecord
 
 
@@ -97,19 +97,17 @@ class SearchHistory(HistoryReader):
             )
         self.read_only, self.shared = bool(read_only), bool(shared)
         self.lease_timeout = float(lease_timeout)
-        self._opened = HistoryStore(address, read_only=self.read_only)
-        self._address, self._name = self._opened.address, self._opened.name
-        self._content = None
-        self._records: dict[int, SearchRecord] = {}
-        self._pending: list[tuple[SearchRecord, _codec.Row]] = []
+        self._address = address
+        self._address, self._name = self._store.address, self._store.name
 
     def __getstate__(self) -> dict[str, Any]:
-        content = self._content
-        if self._opened is not None and self._opened.in_memory:
-            content = self._opened.content()
-        return {**vars(self), "_content": content, "_opened": None, "_records": {}, "_pending": []}
+        state = dict(vars(self))
+        store = state.pop("_store", None)
+        if store is not None and store.in_memory:
+            state["_content"] = store.content()
+        return state
 
-    def begin(self, record: SearchRecord) -> int:
+    def begin(self, record: SearchRecord) -> str:
         """Begin a search, or resume the one with the same fingerprint.
 
         Parameters
@@ -119,69 +117,58 @@ class SearchHistory(HistoryReader):
 
         Returns
         -------
-        search_id : int
-            Id of the search in this history; 0 if it is read only and does not have the search.
+        fingerprint : str
+            That of the search, by which the other methods know it.
         """
-        if self.read_only:
-            return self._store.run(_queries.find_search, record.fingerprint) or 0
-        search_id = self._store.run(_queries.ensure_search, record, write=True)
-        self._records[search_id] = record
-        return search_id
+        if not self.read_only:
+            self._store.run(_queries.ensure_search, record, write=True)
+        return record.fingerprint
 
-    def record(self, search_id: int, candidate: CandidateRecord) -> None:
-        """Write a finished candidate. It is durable when this method returns.
+    def record(self, fingerprint: str, *candidates: CandidateRecord) -> None:
+        """Write finished candidates. They are durable when this method returns.
 
-        If the search has a candidate with the same ``key``, that one is kept. A candidate that
-        cannot be written stays in memory and is written with the next one.
+        If the search has a candidate with the same ``key``, that one is kept.
 
         Parameters
         ----------
-        search_id : int
-            Id that `begin` returned.
-        candidate : CandidateRecord
-            The candidate.
+        fingerprint : str
+            What `begin` returned.
+        *candidates : CandidateRecord
+            The candidates.
 
         Raises
         ------
         HistoryError
-            If the database cannot be written now.
+            If the database cannot be written now, or the search was removed.
         """
-        if self.read_only:
-            return
-        row = _codec.candidate_to_row(candidate)
-        with self._store.lock:
-            self._pending.append((self._record_of(search_id), row))
-            self._flush()
+        if not self.read_only:
+            self._store.run(_queries.insert_candidates, fingerprint, candidates, write=True)
 
-    def finish(self, search_id: int) -> None:
-        """Write the time at which a search finished, and candidates that are still in memory.
+    def finish(self, fingerprint: str) -> None:
+        """Write the time at which a search finished.
 
         Parameters
         ----------
-        search_id : int
-            Id that `begin` returned.
+        fingerprint : str
+            What `begin` returned.
         """
-        if self.read_only:
-            return
-        fingerprint = self._record_of(search_id).fingerprint
-        with self._store.lock:
-            self._flush()
+        if not self.read_only:
             self._store.run(_queries.finish_search, fingerprint, write=True)
 
-    def leases(self, search_id: int) -> Leases:
+    def leases(self, fingerprint: str) -> Leases:
         """Return the leases of a worker that shares a search with others.
 
         Parameters
         ----------
-        search_id : int
-            Id that `begin` returned.
+        fingerprint : str
+            What `begin` returned.
 
         Returns
         -------
         Leases
             Those of this worker.
         """
-        return Leases(self._store, search_id, self.lease_timeout)
+        return Leases(self._store, fingerprint, self.lease_timeout)
 
     def add(
         self,
@@ -314,47 +301,6 @@ optional
             Number of searches that were deleted.
         """
         return self._store.run(_queries.remove_dataset, dataset, write=True)
-
-    def close(self) -> None:
-        """Write candidates that are still in memory, and close the database.
-
-        A later use opens it again.
-
-        Warns
-        -----
-        HistoryWarning
-            If candidates still cannot be written. They stay in memory.
-        """
-        try:
-            if self._pending:
-                with self._store.lock:
-                    self._flush()
-        except SkmetaError as error:
-            warn_caller(f"Finished candidates are in memory only. {error}", HistoryWarning)
-        super().close()
-
-    def _record_of(self, search_id: int) -> SearchRecord:
-        if search_id not in self._records:  # another process began it, or this is a copy
-            rows = self._store.run(_queries.read_searches, id=search_id)
-            if not rows:
-                raise HistoryError(
-                    f"{self!r} has no search with id {search_id!r}. Give one that begin returned."
-                )
-            self._records[search_id] = _codec.row_to_search(rows[0])
-        return self._records[search_id]
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        batch = list(self._pending)
-        try:
-            self._store.run(_queries.write_candidates, batch, write=True)
-        except HistoryError as error:
-            raise HistoryError(
-                f"{error} Finished candidates that wait in memory, to be written with the next: "
-                f"{len(batch)}."
-            ) from error
-        del self._pending[: len(batch)]
 
 
 class _MaskedAddress(str):

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history._codec import candidate_to_row, dump, row_to_candidate
-from skmeta.search.history._queries import candidate, lease, search
+from skmeta.search.history._queries import candidate, find_search, lease, search
 from skmeta.search.history._store import HistoryStore
 from skmeta.search.record import CandidateRecord
 
@@ -71,17 +71,17 @@ class Leases:
     ----------
     store : HistoryStore
         The database of a history.
-    search_id : int
-        The search's number in the history.
+    fingerprint : str
+        Fingerprint of the search.
     timeout : float
         Seconds after which a lease that is not renewed expires.
     """
 
-    def __init__(self, store: HistoryStore, search_id: int, timeout: float) -> None:
+    def __init__(self, store: HistoryStore, fingerprint: str, timeout: float) -> None:
         self.timeout = timeout
         self.worker = f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(8)}"
         self._store = store
-        self._search_id = search_id
+        self._search_id = store.run(find_search, fingerprint)
         self._held: frozenset[str] = frozenset()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="skmeta-leases", daemon=True)

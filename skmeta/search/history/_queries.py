@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from skmeta.exceptions import HistoryFormatError
+from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec
 from skmeta.search.history._codec import KEY_LENGTH
-from skmeta.search.record import RecordedSearch, SearchRecord
+from skmeta.search.record import CandidateRecord, RecordedSearch, SearchRecord
 
 FORMAT = "skmeta.history"
-VERSION = 2  # version 1 had a column `digest` in each row
+VERSION = 2
 
 _FEW_KEYS = 300  # the most that are listed in a query
 
@@ -85,7 +85,7 @@ lease = sa.Table(
 
 # Statements that are executed for each candidate. Building them took longer than executing them.
 _SEARCH_ID = sa.select(search.c.id).where(search.c.fingerprint == sa.bindparam("fingerprint"))
-_CANDIDATES = sa.select(candidate).where(candidate.c.search_id == sa.bindparam("search_id"))
+_CANDIDATES = sa.select(candidate).where(candidate.c.search_id == _SEARCH_ID.scalar_subquery())
 _CANDIDATES = _CANDIDATES.order_by(candidate.c.id)
 _CANDIDATES_OF_KEYS = _CANDIDATES.where(candidate.c.key.in_(sa.bindparam("keys", expanding=True)))
 _INSERT_CANDIDATES = sa.insert(candidate)
@@ -122,9 +122,9 @@ def read_version(connection: sa.Connection, place: str) -> int:
             f"{place} has a table {about.name!r} that does not describe a history (format "
             f"{values.get('format')!r}, version {version!r}). It was altered: use a copy."
         )
-    if int(version) > VERSION:
+    if int(version) != VERSION:
         raise HistoryFormatError(
-            f"{place} holds a history of format {version}, and this version of skmeta reads up to "
+            f"{place} holds a history of format {version}, and this version of skmeta reads "
             f"format {VERSION}. Upgrade skmeta, or give another file."
         )
     return int(version)
@@ -139,19 +139,13 @@ def _describe_foreign(place: str, names: list[str]) -> str:
 
 
 def prepare(connection: sa.Connection, place: str) -> None:
-    """Create the tables, or bring them to this version, unless another process was faster."""
+    """Create the tables, unless another process was faster."""
     if connection.dialect.name == "postgresql":  # other processes wait
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-    version = read_version(connection, place)
-    if version == 0:
+    if not read_version(connection, place):
         _tables.create_all(connection)
         values = {"format": FORMAT, "version": str(VERSION), "id": secrets.token_hex(16)}
         connection.execute(sa.insert(about), [{"name": k, "value": v} for k, v in values.items()])
-    elif version == 1:
-        for table in (search, candidate):
-            connection.execute(sa.text(f"ALTER TABLE {table.name} DROP COLUMN digest"))
-        is_version = about.c.name == "version"
-        connection.execute(sa.update(about).where(is_version).values(value=str(VERSION)))
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -165,31 +159,38 @@ def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
 
 def ensure_search(
     connection: sa.Connection, record: SearchRecord, started: float | None = None
+) -> None:
+    """Insert a search if it is not there."""
+    if find_search(connection, record.fingerprint) is None:
+        started = time.time() if started is None else started
+        row = {**_codec.search_to_row(record), "started": started}
+        connection.execute(sa.insert(search).values(row))
+
+
+def insert_candidates(
+    connection: sa.Connection, fingerprint: str, candidates: Iterable[CandidateRecord]
 ) -> int:
-    """Return the id of a search, and insert it if it is not there."""
-    known = find_search(connection, record.fingerprint)
-    if known is not None:
-        return known
-    row = {**_codec.search_to_row(record), "started": time.time() if started is None else started}
-    key = connection.execute(sa.insert(search).values(row)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
-
-
-def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[_codec.Row]) -> int:
     """Insert the candidates that a search does not have yet.
 
     A candidate of the same key is kept, unless it is damaged. Return how many of those that are
     kept have other scores.
     """
-    wanted = {row["key"]: row for row in reversed(list(rows))}  # the first of equal keys
+    # Not by the id, which would be that of another search if the file was replaced meanwhile.
+    search_id = find_search(connection, fingerprint)
+    if search_id is None:
+        raise HistoryError(
+            f"The search {fingerprint!r} is not in the history. It was removed, or the file was "
+            "replaced."
+        )
+    rows = [_codec.candidate_to_row(one) for one in candidates]
+    wanted = {row["key"]: row for row in reversed(rows)}  # the first of equal keys
     if connection.dialect.name != "sqlite":  # SQLite locks the whole file
         # Locking the search's row makes other writers of this search wait, if rows can be locked.
         lock = sa.select(search.c.id).where(search.c.id == search_id).with_for_update()
         connection.execute(lock)
     n_different = 0
     keys = list(wanted) if len(wanted) <= _FEW_KEYS else None
-    for row in read_candidates(connection, search_id, keys):
+    for row in read_candidates(connection, fingerprint, keys):
         if row["key"] not in wanted:
             continue
         if _codec.decode_rows([row], _codec.row_to_candidate, []):
@@ -200,17 +201,6 @@ def insert_candidates(connection: sa.Connection, search_id: int, rows: Iterable[
         new = [{"search_id": search_id, **row} for row in reversed(wanted.values())]
         connection.execute(_INSERT_CANDIDATES, new)
     return n_different
-
-
-def write_candidates(
-    connection: sa.Connection, batch: Iterable[tuple[SearchRecord, _codec.Row]]
-) -> None:
-    """Insert candidates, each with the record of its search.
-
-    Searches are found by their fingerprints: if the file was replaced, ids have changed.
-    """
-    for record, row in batch:
-        insert_candidates(connection, ensure_search(connection, record), [row])
 
 
 def finish_search(
@@ -226,11 +216,10 @@ def merge_searches(connection: sa.Connection, items: Iterable[RecordedSearch]) -
     """Insert searches, or their candidates that are new; return as `insert_candidates` does."""
     n_different = 0
     for item in items:
-        search_id = ensure_search(connection, item.record, item.started)
+        ensure_search(connection, item.record, item.started)
         if item.finished is not None:
             finish_search(connection, item.record.fingerprint, item.finished)
-        rows = [_codec.candidate_to_row(one) for one in item.candidates]
-        n_different += insert_candidates(connection, search_id, rows)
+        n_different += insert_candidates(connection, item.record.fingerprint, item.candidates)
     return n_different
 
 
@@ -245,14 +234,14 @@ def remove_dataset(connection: sa.Connection, dataset: str) -> int:
 
 
 def read_candidates(
-    connection: sa.Connection, search_id: int, keys: Collection[str] | None = None
+    connection: sa.Connection, fingerprint: str, keys: Collection[str] | None = None
 ) -> Rows:
     """Return the rows of a search's candidates, in the order in which they were recorded.
 
     With `keys`, only these.
     """
     query = _CANDIDATES if keys is None else _CANDIDATES_OF_KEYS
-    return _read(connection, query, {"search_id": search_id, "keys": list(keys or ())})
+    return _read(connection, query, {"fingerprint": fingerprint, "keys": list(keys or ())})
 
 
 def read_searches(
@@ -304,10 +293,10 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], list[str]
     damage: list[str] = []
 
     def decode(row: dict[str, Any]) -> RecordedSearch:
-        rows = read_candidates(connection, row["id"])
+        record = _codec.row_to_search(row)
+        rows = read_candidates(connection, record.fingerprint)
         candidates = tuple(_codec.decode_rows(rows, _codec.row_to_candidate, damage))
         started, finished = _codec.row_to_times(row)
-        record = _codec.row_to_search(row)
         return RecordedSearch(
             record=record, candidates=candidates, started=started, finished=finished
         )

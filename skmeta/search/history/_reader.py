@@ -1,7 +1,7 @@
 """Methods of a history that only read."""
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,8 +18,6 @@ from skmeta.search.record import CandidateRecord, PastSearch, RecordedSearch, Se
 
 T = TypeVar("T")
 
-_opening = threading.Lock()
-
 _FRAME_COLUMNS = (
     *("search", "dataset", "estimator", "metric", "score", "score_std"),
     *("mean_fit_time", "mean_score_time", "source", "error"),
@@ -31,33 +29,25 @@ class HistoryReader(Uncopied):
 
     read_only: bool
     shared: bool
-    lease_timeout: float
-    _opened: HistoryStore | None
     _address: str
     _name: str  # the address without its password
-    _content: bytes | None  # of a history in memory that was copied, until it is opened
+    _content: bytes | None = None  # of a history in memory that was copied, until it is opened
 
-    @property
+    @cached_property
     def _store(self) -> HistoryStore:
         # A copy opens its database when it is first used. So a fitted search can be loaded on a
         # machine that does not have the history.
-        if self._opened is None:
-            with _opening:
-                if self._opened is None:
-                    self._opened = HistoryStore(
-                        self._address, read_only=self.read_only, content=self._content
-                    )
-        return self._opened
+        return HistoryStore(self._address, read_only=self.read_only, content=self._content)
 
     def candidates(
-        self, search: int | str, keys: Collection[str] | None = None
+        self, fingerprint: str, keys: Collection[str] | None = None
     ) -> list[CandidateRecord]:
         """Return the finished candidates of a search, in the order in which they were recorded.
 
         Parameters
         ----------
-        search : int or str
-            Id of the search, as returned by `begin`, or its fingerprint.
+        fingerprint : str
+            Fingerprint of the search.
         keys : collection of str, default=None
             Keys of the wanted candidates. None returns all.
 
@@ -71,10 +61,7 @@ class HistoryReader(Uncopied):
         HistoryWarning
             If rows are damaged. They are left out.
         """
-
-        if isinstance(search, str):
-            search = self._store.run(_queries.find_search, search) or 0
-        rows = self._store.run(_queries.read_candidates, search, keys)
+        rows = self._store.run(_queries.read_candidates, fingerprint, keys)
         return self._decode(rows, _codec.row_to_candidate)
 
     def find(self, fingerprint: str) -> SearchRecord | None:
@@ -247,9 +234,7 @@ class HistoryReader(Uncopied):
         return frame.reindex(columns=[*_FRAME_COLUMNS, *scores, *params])
 
     def close(self) -> None:
-        """Close the database. A later use opens it again."""
-        if self._opened is not None:
-            self._opened.close()
+        """Do nothing: no connection to a file or a server outlives a method."""
 
     @property
     def path(self) -> Path | None:

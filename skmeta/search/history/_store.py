@@ -1,6 +1,5 @@
 """The database of a history: its address, connections, transactions and errors."""
 
-import contextlib
 import itertools
 import os
 import re
@@ -9,6 +8,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
@@ -40,15 +41,14 @@ BUSY_SECONDS = 30.0  # how long a process waits for other processes to finish wr
 _SHORT_BUSY_SECONDS = 1.0
 _ATTEMPTS = 5
 
-_stores: "weakref.WeakSet[HistoryStore]" = weakref.WeakSet()
-
 
 class HistoryStore:
     """A database with the tables of a history.
 
     SQLite keeps its rollback journal: write-ahead logging breaks on network file systems, needs a
     writable directory even to read, and spreads a history over three files. Every transaction on
-    a file opens its own connection, so forks and threads share nothing.
+    a file or a server opens its own connection, so forks and threads share nothing, and there is
+    nothing to close.
     """
 
     def __init__(self, address: str, *, read_only: bool = False, content: bytes | None = None):
@@ -60,14 +60,16 @@ class HistoryStore:
             _check_file(self.path, read_only)
             self.path = self.path.absolute()  # this process or a worker may change its folder
             self.address = str(self.path)
+            # A file that is deleted later must not be replaced by an empty one.
+            if not read_only:
+                _create_private_file(self.path)
         self.place = "The history in memory" if self.in_memory else repr(self.name)
-        self.lock = threading.RLock()
+        # Threads share the one connection to a database in memory.
+        self._lock = threading.RLock() if self.in_memory else nullcontext()
         self._timed_out = False
-        self._may_create_file = self.path is not None and not read_only
         self.engine = self._make_engine(content)
-        # Garbage collection of a pool leaves its connections open, about which Python warns.
-        self._finalizer = weakref.finalize(self, _dispose, self.engine, os.getpid())
-        _stores.add(self)
+        # Garbage collection leaves the connection open, about which Python warns.
+        weakref.finalize(self, self.engine.dispose)
         self._prepare()
 
     @property
@@ -88,7 +90,7 @@ class HistoryStore:
         engine = self.engine.execution_options(skmeta_write=write)
         for attempt in itertools.count():
             try:
-                with self.lock, engine.begin() as connection:
+                with self._lock, engine.begin() as connection:
                     result = work(connection, *args, **kwargs)
             except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
                 self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
@@ -104,19 +106,8 @@ class HistoryStore:
 
     def content(self) -> bytes:
         """Return a database in memory as bytes."""
-        with self.lock, self.engine.connect() as connection:
+        with self._lock, self.engine.connect() as connection:
             return bytes(_driver(connection).serialize())
-
-    def close(self) -> None:
-        """Close the connections. The next transaction opens new ones."""
-        if not self.in_memory:
-            self.engine.dispose()
-
-    def renew_after_fork(self) -> None:
-        """Replace the lock and connections, which belong to the parent process."""
-        self.lock = threading.RLock()
-        if not self.in_memory:
-            self.engine.dispose(close=False)
 
     @property
     def _timeout(self) -> float:
@@ -130,9 +121,8 @@ class HistoryStore:
                 f"{self.place} holds no history, and a read-only one is not created. "
                 "Record a search first, or give another place."
             )
-        if version < _queries.VERSION and not self.read_only:
+        if not version:
             self.run(_queries.prepare, self.place, write=True)
-        self._may_create_file = False
 
     def _make_engine(self, content: bytes | None) -> sa.Engine:
         if self.path is None and not self.in_memory:
@@ -146,13 +136,8 @@ class HistoryStore:
         return engine
 
     def _connect(self) -> sqlite3.Connection:
-        name = MEMORY
-        if self.path is not None:
-            # Only the first connection may create the file. A file that was deleted later must not
-            # be replaced by an empty one.
-            if self._may_create_file:
-                _create_private_file(self.path)
-            name = f"{self.path.as_uri()}?mode={'ro' if self.read_only else 'rw'}"
+        mode = "ro" if self.read_only else "rw"
+        name = MEMORY if self.path is None else f"{self.path.as_uri()}?mode={mode}"
         connection = sqlite3.connect(
             name, uri=True, timeout=self._timeout, isolation_level=None, check_same_thread=False
         )
@@ -183,14 +168,10 @@ def without_secrets(text: str, address: str) -> str:
         return text
     secrets = {match[2] or match[4] or "" for match in _SECRET.finditer(address)}
     secrets |= {decode(one) for one in secrets for decode in (unquote, unquote_plus)}
-    secrets |= {encode(one) for one in secrets for encode in (quote_plus, _quote_all)}
+    secrets |= {encode(one) for one in secrets for encode in (quote_plus, partial(quote, safe=""))}
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, _MASK)
     return text
-
-
-def _quote_all(text: str) -> str:
-    return quote(text, safe="")
 
 
 def _parse(address: str) -> sa.URL | None:
@@ -262,7 +243,7 @@ def _create_private_file(path: os.PathLike[str]) -> None:
 
     SQLite gives its journal the same permissions.
     """
-    with contextlib.suppress(FileExistsError):
+    with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
@@ -285,19 +266,6 @@ def _driver(connection: sa.Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def _dispose(engine: sa.Engine, pid: int) -> None:
-    engine.dispose(close=os.getpid() == pid)
-
-
-def _renew_stores() -> None:
-    for store in list(_stores):
-        store.renew_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_stores)
-
-
 def _make_server_engine(address: str) -> sa.Engine:
     url = _parse_url(address)
     options: dict[str, Any] = {}
@@ -306,15 +274,12 @@ def _make_server_engine(address: str) -> sa.Engine:
         if "connect_timeout" not in url.query:  # by default, the wait for a server is endless
             options = {"connect_timeout": 10}
     try:
-        engine = sa.create_engine(
-            url, pool_size=1, max_overflow=4, pool_pre_ping=True, connect_args=options
-        )
+        return sa.create_engine(url, poolclass=sa.NullPool, connect_args=options)
     except (NoSuchModuleError, ImportError) as error:
         raise HistoryError(
             f"The driver of {url.drivername!r} cannot be loaded ({error}). Install it, or use "
             "a path (SQLite) or postgresql://..."
         ) from error
-    return engine
 
 
 def _is_transient(error: Exception) -> bool:

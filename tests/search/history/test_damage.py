@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryFormatError, HistoryWarning
+from skmeta.exceptions import HistoryWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
 from skmeta.search.record import CandidateRecord, SearchRecord
 
@@ -79,7 +79,7 @@ def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
     damage_candidate(path, column, value)
     history = SearchHistory(path)
     with pytest.warns(HistoryWarning, match=f"candidate 2 of search 1: {column} is damaged"):
-        kept = history.candidates(1)
+        kept = history.candidates("a")
     assert kept == [make_evaluation("k"), make_evaluation("kkk")]
     with pytest.warns(HistoryWarning, match="candidate 2 of search 1"):
         first, second = history
@@ -103,7 +103,7 @@ def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
         warnings.simplefilter("ignore", HistoryWarning)
         assert [search.record.dataset for search in history] == ["set b"]
         assert [past.dataset for past in history.searches()] == ["set b"]
-    assert len(history.candidates(1)) == 3
+    assert len(history.candidates("a")) == 3
 
 
 @pytest.mark.parametrize(("column", "value"), [("started", "x"), ("finished", "x")])
@@ -139,15 +139,15 @@ def test_a_search_with_a_damaged_row_goes_on(tmp_path):
     assert len(resumed.cv_results_["params"]) == 5
     # The candidate was evaluated again, and its new row took the place of the damaged one.
     with SearchHistory(path) as history:
-        assert len(history.candidates(1)) == 5
+        assert [len(one.candidates) for one in history] == [5]
 
 
 def test_a_damaged_candidate_is_replaced(path):
     damage_candidate(path, "scores", "{")
     with SearchHistory(path) as history:
-        history.record(1, make_evaluation("k"))  # sound, and stays
-        history.record(1, make_evaluation("kk"))
-        assert [e.key for e in history.candidates(1)] == ["k", "kkk", "kk"]
+        history.record("a", make_evaluation("k"))  # sound, and stays
+        history.record("a", make_evaluation("kk"))
+        assert [e.key for e in history.candidates("a")] == ["k", "kkk", "kk"]
 
 
 def test_many_damaged_rows_are_counted(path):
@@ -156,24 +156,3 @@ def test_many_damaged_rows_are_counted(path):
     connection.close()
     with pytest.warns(HistoryWarning, match="candidate 5 of search 2: .*; and 1 more. A search"):
         assert [search.candidates for search in SearchHistory(path)] == [(), ()]
-
-
-def test_a_search_of_a_damaged_record_cannot_be_looked_up(path):
-    execute(path, "UPDATE skmeta_search SET details = '{' WHERE id = 1")
-    with pytest.raises(HistoryFormatError, match="details is damaged"):
-        SearchHistory(path).record(1, make_evaluation("new"))
-
-
-def test_a_history_of_the_first_format_is_read_and_brought_to_the_present_one(path):
-    with sqlite3.connect(path) as connection:
-        for table in ("search", "candidate"):
-            column = "digest TEXT NOT NULL DEFAULT ''"
-            connection.execute(f"ALTER TABLE skmeta_{table} ADD COLUMN {column}")
-        connection.execute("UPDATE skmeta_about SET value = '1' WHERE name = 'version'")
-    connection.close()
-    before = path.read_bytes()
-    assert [len(search.candidates) for search in SearchHistory(path, read_only=True)] == [3, 3]
-    assert path.read_bytes() == before
-    with SearchHistory(path) as history:
-        history.record(1, make_evaluation("new"))
-        assert [len(search.candidates) for search in history] == [4, 3]

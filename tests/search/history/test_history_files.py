@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from builders import make_evaluation, make_record, record_all
 
-from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
+from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search import SearchHistory
 from skmeta.search.history import _store as store_module
 
@@ -111,25 +111,6 @@ def test_odd_file_names(tmp_path):
 # Writes that fail.
 
 
-def test_a_full_disk_keeps_candidates_until_there_is_room(history):
-    search_id = record_all(history, make_record(), make_evaluation("a"))
-    full = True
-
-    def limit(connection, _):
-        if full:
-            connection.execute("PRAGMA max_page_count = 1")  # no page can be added
-
-    sa.event.listen(history._store.engine, "connect", limit)
-    large = {"SVC.kernel": "x" * 10_000}
-    for k in range(3):
-        with pytest.raises(HistoryError, match=f"full.* Free some space.*next: {k + 1}"):
-            history.record(search_id, make_evaluation(f"b{k}", configuration=large))
-    assert len(history.candidates(search_id)) == 1
-    full = False
-    history.record(search_id, make_evaluation("c"))
-    assert [e.key for e in history.candidates(search_id)] == ["a", "b0", "b1", "b2", "c"]
-
-
 def test_a_full_disk_is_known_before_the_first_fit(history):
     sa.event.listen(
         history._store.engine,
@@ -148,33 +129,18 @@ def test_a_vanished_file_does_not_come_back_empty(history):
         history.record(search_id, make_evaluation("b"))
     assert not history.path.exists()
     away.rename(history.path)
-    history.finish(search_id)
+    history.record(search_id, make_evaluation("b"))
     assert [e.key for e in history.candidates(search_id)] == ["a", "b"]
 
 
-def test_a_replaced_file_gets_the_search_and_not_a_wrong_one(history, tmp_path):
-    search_id = record_all(history, make_record("mine"), make_evaluation("a"))
+def test_a_replaced_file_does_not_get_the_candidates_of_another_search(history, tmp_path):
+    record_all(history, make_record("mine"), make_evaluation("a"))
     other = SearchHistory(tmp_path / "other.db")
-    assert other.begin(make_record("other")) == search_id
+    other.begin(make_record("other"))
     shutil.move(other.path, history.path)
-    history.record(search_id, make_evaluation("b"))
-    assert history.candidates("other") == []
-    assert [e.key for e in history.candidates("mine")] == ["b"]
-
-
-def test_closing_writes_what_waited_or_warns(history):
-    search_id = record_all(history, make_record())
-    away = history.path.with_name("away.db")
-    history.path.rename(away)
-    with pytest.raises(HistoryError, match="moved or deleted"):
-        history.record(search_id, make_evaluation("b"))
-    with pytest.warns(HistoryWarning, match="in memory only"):
-        history.close()
-    away.rename(history.path)
-    history.close()
-    assert [e.key for e in SearchHistory(away.with_name(history.path.name)).candidates("f")] == [
-        "b"
-    ]
+    with pytest.raises(HistoryError, match="'mine' is not in the history"):
+        history.record("mine", make_evaluation("b"))
+    assert [search.candidates for search in history] == [()]
 
 
 def test_a_locked_file_is_waited_for(history):
@@ -205,7 +171,7 @@ def test_a_file_that_stays_locked_is_an_error_and_waited_for_less_the_next_time(
     blocker.close()
     history.record(search_id, make_evaluation("2"))
     assert not history._store._timed_out
-    assert [e.key for e in history.candidates(search_id)] == ["0", "1", "2"]
+    assert [e.key for e in history.candidates(search_id)] == ["2"]
 
 
 UNPRIVILEGED = """

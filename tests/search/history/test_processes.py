@@ -127,11 +127,11 @@ def test_a_process_killed_inside_a_transaction_leaves_no_trace_of_it(tmp_path):
 
 
 def die_while_writing(path, search_id):
-    from skmeta.search.history import _codec, _queries
+    from skmeta.search.history import _queries
 
     def work(connection):
-        rows = [_codec.candidate_to_row(make_evaluation(k)) for k in range(100, 20_000)]
-        _queries.insert_candidates(connection, search_id, rows)
+        many = [make_evaluation(k) for k in range(100, 20_000)]
+        _queries.insert_candidates(connection, search_id, many)
         os.kill(os.getpid(), signal.SIGKILL)
 
     SearchHistory(path)._store.run(work, write=True)
