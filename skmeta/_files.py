@@ -85,7 +85,6 @@ def _items(value: Any) -> list[Any]:
 
 
 MAX_HEADER = 2**25  # bytes; parsed JSON takes up to 20 times as much memory
-_MAX_NAME = 256
 _DIGEST = "sha256"
 _ZEROS = "0" * 64
 
@@ -147,12 +146,6 @@ def write_tensor_file(
     ValueError
         If the fields take more than 32 MiB.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"The folder {str(path.parent)!r} does not exist. "
-            f"Create it before saving {form.kind} as {path.name!r}."
-        )
     record = {
         "format_version": form.version,
         "skmeta_version": skmeta_version(),
@@ -161,7 +154,6 @@ def write_tensor_file(
     metadata = {form.name: dump_json(record), _DIGEST: _ZEROS}
     arrays = {}
     for name, tensor in tensors.items():
-        _check_name(name)
         if tensor.dtype.kind not in "biuf":
             raise TypeError(
                 f"The tensor {name!r} has dtype {tensor.dtype}. Convert it to a number."
@@ -307,13 +299,6 @@ def _read_record(place: str, form: FileFormat, text: str) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise form.error(f"{place} was altered: its fields are missing. Copy or save it again.")
     return dict(record)
-
-
-def _check_name(name: str) -> None:
-    if len(name) > _MAX_NAME or not name.isprintable():
-        raise ValueError(
-            f"the tensor name {name[:40]!r} must have at most {_MAX_NAME} printable characters"
-        )
 
 
 def _matches(content: bytes, digest: Any) -> bool:

@@ -1,13 +1,16 @@
-"""Plot the effects of groups with intervals."""
+"""Pictures of groups: their effects with intervals, and their rows in time with predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from skmeta._validation import suggest
+from skmeta._columns import resolve_columns, take_column
+from skmeta._optional import import_optional
+from skmeta._validation import check_count, suggest
 from skmeta.plotting._display import Display
 
 # Half the width of an interval of 95%, in standard deviations.
@@ -154,3 +157,202 @@ class GroupEffectsDisplay(Display):
             ax.set_yticks([])
             ax.set_ylabel(f"{len(effect)} groups, sorted")
         return self
+
+
+# -- rows in time ----------------------------------------------------------------------------------
+
+_N_COLUMNS = 4
+
+
+class Trajectory(NamedTuple):
+    """Times and targets of one group.
+
+    Attributes
+    ----------
+    known_times, known : ndarray of shape (n_known,)
+        Rows that are known.
+    times, mean, low, high : ndarray of shape (n,)
+        Predictions, and the bounds of their intervals.
+    actual : ndarray of shape (n,) or None
+        Targets that were observed later.
+    """
+
+    known_times: np.ndarray
+    known: np.ndarray
+    times: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    actual: np.ndarray | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class GroupTrajectoryDisplay(Display):
+    """Known rows of groups in time, and predictions ahead with their intervals.
+
+    Each group has axes of its own. Create a display with :meth:`from_estimator`, and draw it again
+    with :meth:`plot`.
+
+    Parameters
+    ----------
+    trajectories : mapping of group to Trajectory
+        Times and targets of the groups, in the order in which they are drawn.
+    level : float, default=0.9
+        Share of targets that intervals shall hold, for the legend.
+    names : tuple of (str, str), default=("time", "y")
+        Names of the axes.
+
+    Attributes
+    ----------
+    axes_ : list of matplotlib Axes
+        Axes of each group.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+
+    Examples
+    --------
+    >>> from skmeta.plotting import GroupTrajectoryDisplay
+    >>> boy = ([8, 9], [128, 134], [10, 11], [139, 145], [136, 141], [142, 149])
+    >>> len(GroupTrajectoryDisplay(trajectories={"boy": boy}).plot().axes_)
+    1
+    """
+
+    trajectories: Mapping[Any, Any]
+    level: float = 0.9
+    names: tuple[str, str] = ("time", "y")
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        X_ahead: Any,
+        y_ahead: Any = None,
+        *,
+        groups: Any = None,
+        n_groups: int = 8,
+        level: float = 0.9,
+        axes: Any = None,
+    ) -> Self:
+        """Predict rows of groups, and draw them after their known rows.
+
+        Parameters
+        ----------
+        estimator : GroupedRegressor
+            Fitted with ``order``, and with one column of groups.
+        X, y : data frame or array of shape (n_samples, n_features), array-like of (n_samples,)
+            Known rows of groups, which are drawn as they are.
+        X_ahead : data frame or array of shape (n_ahead, n_features)
+            Rows to predict.
+        y_ahead : array-like of shape (n_ahead,) or None, default=None
+            Their targets, if they are there.
+        groups : list or None, default=None
+            Groups to draw. None takes the first of ``X_ahead``.
+        n_groups : int, default=8
+            Number of groups to draw, if none are named.
+        level : float, default=0.9
+            Share of targets that intervals shall hold.
+        axes : sequence of matplotlib Axes or None, default=None
+            Where to draw each group. None makes a figure.
+
+        Returns
+        -------
+        GroupTrajectoryDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no ``order``, no quantiles or several columns of groups, or a group
+            has no rows in ``X_ahead``.
+        """
+        if getattr(estimator, "order", None) is None or not hasattr(estimator, "predict_quantiles"):
+            raise ValueError(
+                f"The trajectories of {type(estimator).__name__} need times and intervals. Fit "
+                "GroupedRegressor with order, the column of times."
+            )
+        if not 0 < level < 1:
+            raise ValueError(f"level must be between 0 and 1, both excluded, got {level!r}.")
+        labels, times = (
+            [_column(part, name) for part in (X, X_ahead)]
+            for name in (_only(estimator.groups), estimator.order)
+        )
+        tails = (1 - level) / 2
+        low, high = estimator.predict_quantiles(X_ahead, (tails, 1 - tails)).T
+        mean, y = estimator.predict(X_ahead), np.asarray(y)
+        ahead = None if y_ahead is None else np.asarray(y_ahead)
+        order = [np.argsort(part, kind="stable") for part in times]
+        known_names = list(dict.fromkeys(labels[1].tolist()))
+        if groups is None:
+            groups = known_names[: check_count(n_groups, "n_groups")]
+        trajectories = {}
+        for group in groups:
+            known, rows = (at[names[at] == group] for at, names in zip(order, labels, strict=True))
+            if not len(rows):
+                hint = suggest(group, known_names) if isinstance(group, str) else ""
+                raise ValueError(f"Group {group!r} has no rows in X_ahead.{hint} Name another.")
+            predicted = (part[rows] for part in (times[1], mean, low, high))
+            actual = None if ahead is None else ahead[rows]
+            parts = (times[0][known], y[known], *predicted, actual)
+            trajectories[group] = Trajectory._make(parts)
+        names = (str(estimator.order), getattr(y_ahead, "name", None) or "y")
+        return cls(trajectories=trajectories, level=level, names=names).plot(axes=axes)
+
+    def plot(self, *, axes: Any = None, **line_kw: Any) -> Self:
+        """Draw the trajectories.
+
+        Parameters
+        ----------
+        axes : sequence of matplotlib Axes or None, default=None
+            Where to draw each group. None makes a figure.
+        **line_kw
+            Passed to :meth:`matplotlib.axes.Axes.plot` for the predictions.
+
+        Returns
+        -------
+        GroupTrajectoryDisplay
+            Itself.
+        """
+        n = len(self.trajectories)
+        if axes is None:
+            pyplot = import_optional("matplotlib.pyplot", "plot")
+            shape = -(-n // _N_COLUMNS), min(n, _N_COLUMNS)
+            size = (2.4 * shape[1] + 0.6, 2.1 * shape[0] + 0.6)
+            figure, grid = pyplot.subplots(
+                *shape, sharex=True, sharey=True, squeeze=False, figsize=size, layout="constrained"
+            )
+            axes = grid.ravel()
+            for ax in axes[n:]:
+                ax.set_axis_off()
+            figure.supxlabel(self.names[0])
+            figure.supylabel(self.names[1])
+        self.axes_ = list(np.ravel(axes))[:n]
+        for ax, (group, parts) in zip(self.axes_, self.trajectories.items(), strict=True):
+            _draw(ax, Trajectory(*parts), f"{self.level:.0%} interval", line_kw)
+            ax.set_title(str(group), fontsize="medium")
+        self.axes_[0].legend(fontsize="small")
+        self.figure_ = self.axes_[0].figure
+        return self
+
+
+def _draw(ax: Any, one: Trajectory, interval: str, line_kw: dict[str, Any]) -> None:
+    ax.fill_between(one.times, one.low, one.high, color="C0", alpha=0.2, lw=0, label=interval)
+    ax.plot(one.known_times, one.known, "k.-", markersize=4, linewidth=1, label="known")
+    ax.plot(one.times, one.mean, **{"color": "C0", "label": "predicted"} | line_kw)
+    if one.actual is not None:
+        ax.plot(one.times, one.actual, "ko", markersize=3, fillstyle="none", label="observed")
+
+
+def _only(groups: Any) -> str | int:
+    if groups is None or isinstance(groups, (list, tuple)):
+        raise ValueError(
+            f"Trajectories are drawn of one column of groups, got groups={groups!r}. Name one."
+        )
+    name: str | int = groups
+    return name
+
+
+def _column(X: Any, name: str | int) -> np.ndarray:
+    values = take_column(X, resolve_columns(X, name, "columns")[0])
+    return np.array(values.tolist())

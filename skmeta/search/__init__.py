@@ -1,7 +1,7 @@
 """Hyperparameter search that remembers."""
 
 from skmeta.search._learned_defaults import learned_defaults
-from skmeta.search._refit import best_within
+from skmeta.search._metrics import best_within
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import SearchHistory
 from skmeta.search.prior import SearchPrior, describe_prior, shipped_priors

@@ -16,7 +16,7 @@ from skmeta.exceptions import HistoryError, HistoryWarning, SearchSpaceError
 from skmeta.search._evaluate import Stage
 from skmeta.search._open_record import TrialRecord
 from skmeta.search._propose import Proposer
-from skmeta.search._trials import Budget, Trial
+from skmeta.search._trials import Trial
 from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord
 
@@ -44,6 +44,7 @@ class _Batches:
 
     def __init__(self, stage: Stage, limit: Limit, proposer: Proposer, record: TrialRecord) -> None:
         self._search, self._race, self._limit = stage.search, stage.race, limit
+        self._budget = stage.budget
         self._walks_grid = stage.arguments.walks_grid
         self._proposer, self._record = proposer, record
         self._unshown: list[Trial] = []
@@ -147,13 +148,12 @@ class SharedBatches(_Batches):
     ----------
     *common : object
         As of `_Batches`.
-    budget : Budget
     leases : Leases
     """
 
-    def __init__(self, *common: Any, budget: Budget, leases: Leases) -> None:
+    def __init__(self, *common: Any, leases: Leases) -> None:
         super().__init__(*common)
-        self._budget, self._leases = budget, leases
+        self._leases = leases
         self._trials: dict[str, Trial] = {}
         self._order: list[str] = []  # keys of all candidates
         self._told: set[str] = set()

@@ -29,7 +29,7 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import suggest
 from skmeta.search._arguments import Arguments
-from skmeta.search._trials import FoldRace, SearchClock, Trial
+from skmeta.search._trials import Budget, FoldRace, Trial
 from skmeta.search.early_stopping import check_held_rows, hold_out, stop_early
 from skmeta.search.space import stable_repr
 
@@ -175,7 +175,7 @@ class Stage(NamedTuple):
     arguments : Arguments
     data : FitData
     folds : Folds
-    clock : SearchClock
+    budget : Budget
         Is told of each result.
     race : FoldRace
         Decides which candidates are stopped before their last fold.
@@ -185,7 +185,7 @@ class Stage(NamedTuple):
     arguments: Arguments
     data: FitData
     folds: Folds
-    clock: SearchClock
+    budget: Budget
     race: FoldRace
 
     def settle(self, trial: Trial) -> None:
@@ -287,7 +287,7 @@ class FoldEvaluator:
         scores = output.get("test_scores")
         if isinstance(scores, Mapping):
             self._stage.arguments.metrics.check_refit(scores)
-        self._stage.clock.note(output)
+        self._stage.budget.note(output)
         trial.outputs[fold] = output
         self._stage.settle(trial)
 

@@ -2,10 +2,8 @@
 
 import hashlib
 import os
-import platform
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
+from skmeta.search._metrics import NUMBERS_OF_FOLDS
 from skmeta.search._trials import FoldRace, Trial
 from skmeta.search.history import Leases, SearchHistory, retry
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
@@ -29,7 +28,6 @@ from skmeta.search.record import (
 )
 from skmeta.search.space import (
     CandidateDescriber,
-    candidate_key,
     canonical_names,
     predictor_name,
     signature,
@@ -193,10 +191,6 @@ def _describe_data(
         signature=signature(estimator),
         space={names.get(name, name): text for name, text in space.describe().items()},
         cv=repr(folds.splitter),
-        versions={
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("skmeta", "scikit-learn", "numpy")},
-        },
     )
 
 
@@ -261,10 +255,11 @@ class TrialRecord:
     def decode(self, candidate: CandidateRecord) -> Trial | None:
         """Return the trial of a candidate, without results; None if the space has none."""
         params = self._space.decode(candidate.params)
-        if params is None or candidate_key(params) != candidate.key:
+        if params is None:
             return None
         predicted = candidate.predicted_mean_score, candidate.predicted_std_score
-        return Trial(params, candidate.key, candidate.source, *predicted)
+        trial = Trial(params, candidate.source, *predicted)
+        return trial if trial.key == candidate.key else None
 
     def _is_usable(self, candidate: CandidateRecord) -> bool:
         n_folds = len(candidate.fit_times)
@@ -307,15 +302,14 @@ class TrialRecord:
             train_scores=(
                 self._metrics.by_name(outputs, "train_scores") if has_train_scores else {}
             ),
-            fit_times=tuple(float(output["fit_time"]) for output in outputs),
-            score_times=tuple(float(output["score_time"]) for output in outputs),
-            costs=tuple(float(output["cost"]) for output in outputs if "cost" in output),
-            n_test_samples=tuple(int(output["n_test_samples"]) for output in outputs),
-            n_rounds=tuple(output["n_rounds"] for output in outputs if "n_rounds" in output),
             error=errors[0].strip().splitlines()[-1] if errors else None,
             source=trial.source,
             predicted_mean_score=trial.predicted_mean,
             predicted_std_score=trial.predicted_std,
+            **{
+                name: tuple(output[key] for output in outputs if key in output)
+                for name, key in NUMBERS_OF_FOLDS.items()
+            },
         )
 
     def _write(self, write: Callable[[], None]) -> None:
@@ -363,8 +357,8 @@ def resolve_prior(
 
 
 def _check_estimators(parts: list[Any], estimator: str) -> None:
-    known = set().union(*map(_estimators_of, parts))
     wanted = set(estimator.split("|"))
+    known: set[str] = set().union(*map(_estimators_of, parts))
     if known and known.isdisjoint(wanted):
         known_text, text = (" or ".join(sorted(names)) for names in (known, wanted))
         raise PriorError(

@@ -81,7 +81,7 @@ class GridProposer:
     """
 
     def __init__(self, space: SearchSpace) -> None:
-        trials = [Trial.propose(params, "grid") for params in space.grid()]
+        trials = [Trial(params, "grid") for params in space.grid()]
         # Equal candidates are evaluated once.
         distinct = {trial.key: trial for trial in reversed(trials)}
         self._trials = [distinct[trial.key] for trial in trials]
@@ -155,11 +155,11 @@ class ModelProposer:
         self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
         described = self._describe(self._pool)
         self._strategy = SearchStrategy(described, prior, rng=self._rng, given=given_at)
-        self._as_given = None if given is None else Trial.propose(given, AS_GIVEN)
+        self._as_given = None if given is None else Trial(given, AS_GIVEN)
         self._as_given_untold = self._as_given
         self._given_at = _GIVEN_WITH_PRIOR if self._knows_past else _GIVEN_WITHOUT_PRIOR
         self._add([one for one in extra if space.is_complete(one)])
-        self._start = [Trial.propose(params, "start") for params in arguments.start]
+        self._start = [Trial(params, "start") for params in arguments.start]
         self._start = list({trial.key: trial for trial in self._start}.values())
         self._told: list[Trial] = []
         self._n_asked = self._n_told = 0
@@ -193,7 +193,7 @@ class ModelProposer:
 
     def _suggest(self, n: int) -> list[Trial]:
         suggestions = self._strategy.ask(n) if n else []
-        trials = [Trial.propose(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
+        trials = [Trial(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
         for trial in trials:
             if self._as_given is not None and trial.key == self._as_given.key:
                 trial.source = AS_GIVEN

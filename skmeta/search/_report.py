@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 from skmeta._progress import is_interactive, progress_bar
-from skmeta.search._arguments import Arguments
-from skmeta.search._refit import BestWithin
+from skmeta.search._evaluate import Stage
+from skmeta.search._metrics import BestWithin
 from skmeta.search._trials import Trial
 from skmeta.search.report import result_metric, write_search_report
 from skmeta.search.space import Candidate, short_names, shown_value
@@ -31,43 +31,35 @@ class Progress:
 
     Parameters
     ----------
-    search : MetaLearnedSearchCV
-        Gives ``progress`` and ``verbose``.
-    arguments : Arguments
-        Its estimator is what the first candidate is compared with.
-    begun : float
-        When the search began, in seconds of `time.monotonic`.
+    stage : Stage
+        Its search gives ``progress`` and ``verbose``. Its estimator is what the first candidate is
+        compared with.
     """
 
-    def __init__(self, search: Any, arguments: Arguments, begun: float) -> None:
-        self._bar = _progress_bar(search.progress, search.verbose, arguments.n_iter)
-        self._verbose = search.verbose
-        self._n_iter = arguments.n_iter
-        self._notes = arguments.notes
-        self._begun = begun
+    def __init__(self, stage: Stage) -> None:
+        arguments, self._verbose = stage.arguments, stage.search.verbose
+        self._bar = _progress_bar(stage.search.progress, self._verbose, arguments.n_iter)
+        self._begun, self._notes = stage.budget.begun, arguments.notes
+        self._n_iter, self._n_splits = arguments.n_iter, len(stage.folds.splits)
         self._names = short_names(arguments.space.names)
         # A candidate is compared with these, after the best one so far has replaced its own.
         self._given = arguments.estimator.get_params(deep=True)
         self._best_params: Candidate = {}
         self._best = -np.inf
-        self._n_shown = self._n_splits = 0
+        self._n_shown = 0
 
     def __enter__(self) -> Self:
         self._bar.__enter__()
+        self._tell(
+            f"Fitting {self._n_splits} folds for each of {self._n_iter} candidates, "
+            f"totalling {self._n_iter * self._n_splits} fits"
+        )
+        for note in self._notes:
+            self._tell(note)
         return self
 
     def __exit__(self, *exception: Any) -> None:
         self._bar.__exit__(*exception)
-
-    def begin(self, n_splits: int) -> None:
-        """Show how many fits there will be, and what a user may not expect."""
-        self._n_splits = n_splits
-        self._tell(
-            f"Fitting {n_splits} folds for each of {self._n_iter} candidates, "
-            f"totalling {self._n_iter * n_splits} fits"
-        )
-        for note in self._notes:
-            self._tell(note)
 
     def show(self, trial: Trial) -> None:
         """Show a finished candidate."""

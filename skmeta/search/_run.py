@@ -40,7 +40,7 @@ from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_
 from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
 from skmeta.search._report import Progress
-from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, SearchClock, Trial
+from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.samples import (
     SHARE_OF_BUDGET,
@@ -63,7 +63,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     params : dict
         Parameters of ``fit``.
     """
-    clock = SearchClock()
+    budget = Budget(search.time_budget)
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
@@ -73,7 +73,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
         record = open_record(single, arguments, data, folds)
-        stage = Stage(search, arguments, data, folds, clock, FoldRace(search.racing))
+        stage = Stage(search, arguments, data, folds, budget, FoldRace(search.racing))
         sampled: list[Trial] = []
         carried = record.prior
         if n_sample:
@@ -81,7 +81,6 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         outcome = _evaluate_candidates(
             stage,
             replace(record, prior=carried),
-            Budget(search.time_budget, clock),
             callbacks,
             extra=[trial.params for trial in sampled],
         )
@@ -95,7 +94,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         search.stopped_by_ = outcome.stopped_by
         trials = [*sampled, *outcome.trials]
         search.n_resumed_ = sum(trial.is_on_record for trial in trials)
-        search.search_time_ = time.monotonic() - clock.begun
+        search.search_time_ = time.monotonic() - budget.begun
         _set_results(search, arguments, trials, [n_sample] * len(sampled))
         if search.refit:
             _refit_best(search, arguments, data, callbacks)
@@ -133,6 +132,7 @@ def _try_sample(
     search, arguments = copy(stage.search), stage.arguments
     search.stop_when_flat = search.target_score = None
     seconds = None if search.time_budget is None else SHARE_OF_BUDGET * search.time_budget
+    budget = Budget(seconds)
     splits = sample_folds(
         stage.folds.splits,
         stage.data.y,
@@ -151,21 +151,21 @@ def _try_sample(
             search=search,
             arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note]),
             folds=Folds(stage.folds.splitter, splits),
+            budget=budget,
             race=FoldRace(search.racing),
         ),
         record.on_sample(n_rows),
-        Budget(seconds, stage.clock),
         callbacks,
         limit=limit,
         is_sample=True,
     )
+    stage.budget.first_fit = budget.first_fit
     return outcome.trials, carry_over(record.prior, *outcome.observations)
 
 
 def _evaluate_candidates(
     stage: Stage,
     record: OpenRecord,
-    budget: Budget,
     callbacks: Any,
     *,
     extra: Sequence[Candidate] = (),
@@ -174,6 +174,7 @@ def _evaluate_candidates(
 ) -> _Outcome:
     """Evaluate candidates until there are enough, the time is over, or the user stops it."""
     search, arguments, n_splits = stage.search, stage.arguments, len(stage.folds.splits)
+    budget = stage.budget
     proposer: Proposer = (
         GridProposer(arguments.space)
         if arguments.walks_grid
@@ -185,17 +186,16 @@ def _evaluate_candidates(
     if record.leases is None:
         batches = SoloBatches(*common, is_replayed=record.is_replayed)
     else:
-        batches = SharedBatches(*common, budget=budget, leases=record.leases)
+        batches = SharedBatches(*common, leases=record.leases)
     # Callbacks see a grid as one task of all fits. A worker may take over candidates one by one.
     is_one_batch = arguments.walks_grid and record.leases is None
     batch_size = search.batch_size if record.leases is None else 1
     n_parts = arguments.n_iter * n_splits if is_one_batch else -(-arguments.n_iter // batch_size)
     with (
-        Progress(search, arguments, stage.clock.begun) as progress,
+        Progress(stage) as progress,
         subtask(callbacks, search, "search", n_parts, sequential=not is_one_batch) as whole,
         FoldEvaluator(stage) as evaluator,
     ):
-        progress.begin(n_splits)
 
         def task_of(batch: list[Trial]) -> Any:
             if is_one_batch:

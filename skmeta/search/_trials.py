@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,8 +166,6 @@ class Trial:
     Attributes
     ----------
     params : dict
-    key : str
-        Digest of `params`.
     source : str
         Why it is tried.
     predicted_mean, predicted_std : float
@@ -186,10 +184,11 @@ class Trial:
         Whether it has fewer folds than the others.
     is_on_record : bool
         Whether its results come from the history.
+    key : str
+        Digest of `params`.
     """
 
     params: Candidate
-    key: str
     source: str
     predicted_mean: float = float("nan")
     predicted_std: float = float("nan")
@@ -200,13 +199,10 @@ class Trial:
     score: float = float("nan")
     is_stopped: bool = False
     is_on_record: bool = False
+    key: str = field(init=False)
 
-    @classmethod
-    def propose(
-        cls, params: Candidate, source: str, mean: float = np.nan, std: float = np.nan
-    ) -> Self:
-        """Return the trial of a candidate."""
-        return cls(params, candidate_key(params), source, mean, std)
+    def __post_init__(self) -> None:
+        self.key = candidate_key(self.params)
 
     @property
     def is_finished(self) -> bool:
@@ -237,28 +233,6 @@ class BudgetSpent(Exception):
     """Raised when the time budget is used up, to end the search."""
 
 
-class SearchClock:
-    """When a search began, and its first fit.
-
-    Attributes
-    ----------
-    begun : float
-        When the search began, in seconds of `time.monotonic`.
-    first_fit : float or None
-        When its first fit began; None before the first result.
-    """
-
-    def __init__(self) -> None:
-        self.begun = time.monotonic()
-        self.first_fit: float | None = None
-
-    def note(self, output: Output) -> None:
-        """Take note of the first result of a fold that was fitted now."""
-        if self.first_fit is None:
-            took = output["fit_time"] + output["score_time"]
-            self.first_fit = max(self.begun, time.monotonic() - took)
-
-
 class Budget:
     """The time of a search.
 
@@ -269,13 +243,26 @@ class Budget:
     ----------
     seconds : float or None
         None is without end.
-    clock : SearchClock
+
+    Attributes
+    ----------
+    begun : float
+        When the search began, in seconds of `time.monotonic`.
+    first_fit : float or None
+        When its first fit began; None before the first result.
     """
 
-    def __init__(self, seconds: float | None, clock: SearchClock) -> None:
+    def __init__(self, seconds: float | None) -> None:
+        self.begun = time.monotonic()
+        self.first_fit: float | None = None
         self._seconds = math.inf if seconds is None else seconds
-        self._clock = clock
         self._fit_times: list[float] = []
+
+    def note(self, output: Output) -> None:
+        """Take note of the result of a fold that was fitted now."""
+        if self.first_fit is None:
+            took = output["fit_time"] + output["score_time"]
+            self.first_fit = max(self.begun, time.monotonic() - took)
 
     def add(self, outputs: Sequence[Output]) -> None:
         """Take note of the results of a finished candidate."""
@@ -285,8 +272,6 @@ class Budget:
         """Raise `BudgetSpent` if the time is over, and at least one candidate is finished."""
         # The budget includes the refit, which takes about as long as the fit of a fold.
         if self._fit_times:
-            reserve = float(np.median(self._fit_times))
-            first_fit = self._clock.first_fit
-            begun = self._clock.begun if first_fit is None else first_fit
-            if time.monotonic() + reserve > begun + self._seconds:
+            begun = self.begun if self.first_fit is None else self.first_fit
+            if time.monotonic() + float(np.median(self._fit_times)) > begun + self._seconds:
                 raise BudgetSpent

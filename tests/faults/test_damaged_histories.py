@@ -43,7 +43,6 @@ def make_history():
                     data_digest="ab" * 16,
                     data_sketch=(1, 2**63),
                     space={"SVC.C": "loguniform(1, 2)"},
-                    versions={"numpy": "2.0"},
                 )
                 search = history.begin(record)
                 for k in range(6):

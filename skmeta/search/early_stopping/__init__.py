@@ -1,11 +1,12 @@
 """Early stopping of boosting, on rows of each fold's own training part."""
 
-from skmeta.search.early_stopping._fit import hold_out, stop_early
-from skmeta.search.early_stopping._plan import (
+from skmeta.search.early_stopping._folds import (
     check_early_stopping,
     check_held_rows,
+    hold_out,
     limit_rounds,
     refit_params,
     rounds_columns,
+    stop_early,
     without_default_rounds,
 )

@@ -44,11 +44,6 @@ def _plain(value: Any) -> Any:
 
 def candidate_to_row(candidate: CandidateRecord) -> Row:
     """Return the columns of a candidate."""
-    if len(candidate.key) > KEY_LENGTH:
-        raise HistoryFormatError(
-            f"A candidate's key has at most {KEY_LENGTH} characters, got {candidate.key!r}. "
-            "Shorten it."
-        )
     for name, value in candidate.configuration.items():
         if not isinstance(value, Value | np.generic):
             raise HistoryFormatError(

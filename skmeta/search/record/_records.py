@@ -24,6 +24,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from skmeta._columns import frame_columns, is_data_frame
+
 Value = bool | int | float | str | None
 Configuration = Mapping[str, Value]
 
@@ -127,8 +129,6 @@ class SearchRecord:
     dataset_features : dict of str -> float
         Numbers that describe the data set, for priors; empty if unknown. A search writes them
         when it opens its record, `skmeta.search._open_record`.
-    versions : dict of str -> str
-        Library -> its version.
     seed : int or None
         Seed from which the candidates follow; None if they were measured elsewhere.
     learned_until : tuple of (str, int) or None
@@ -150,7 +150,6 @@ class SearchRecord:
     space: Mapping[str, str] = field(default_factory=dict)
     cv: str = ""
     dataset_features: Mapping[str, float] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     learned_until: tuple[str, int] | None = None
     target_scale: float = 1.0
@@ -312,10 +311,8 @@ def _row_hashes(columns: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
 def _column_hashes(X: Any) -> list[NDArray[np.uint64]]:
     if sp.issparse(X):
         return _sparse_hashes(X.tocsr())
-    if hasattr(X, "columns") and hasattr(X, "iloc"):  # pandas: columns differ in type
-        return [_hashes(X.iloc[:, i].to_numpy()) for i in range(X.shape[1])]
-    if hasattr(X, "get_columns"):  # polars
-        return [_hashes(column.to_numpy()) for column in X.get_columns()]
+    if is_data_frame(X):  # columns differ in type
+        return [_hashes(column.to_numpy()) for column in frame_columns(X)]
     if hasattr(X, "to_numpy"):  # a series
         array = X.to_numpy()
     else:

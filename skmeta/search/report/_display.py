@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta.search.report._importance import Importance, parameter_importance
-from skmeta.search.report._incumbent import ExpectedIncumbent, draw_incumbent, expected_incumbent
-from skmeta.search.report._parameters import draw_importance, draw_slices
+from skmeta.search.report._pictures import (
+    ExpectedIncumbent,
+    Importance,
+    draw_importance,
+    draw_incumbent,
+    draw_slices,
+    expected_incumbent,
+    parameter_importance,
+)
 from skmeta.search.space import short_names
 
 Array = NDArray[np.float64]

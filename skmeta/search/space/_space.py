@@ -84,7 +84,9 @@ class SearchSpace:
     @property
     def size(self) -> float:
         """Return the number of candidates; infinite if a parameter has a distribution."""
-        return sum(_size(space) for space in self.spaces)
+        if any(is_distribution(source) for space in self.spaces for source in space.values()):
+            return math.inf
+        return len(ParameterGrid(self.spaces))
 
     def grid(self) -> list[Candidate]:
         """Return all candidates of a finite space, in the order of ParameterGrid."""
@@ -227,7 +229,7 @@ class SearchSpace:
             If a distribution cannot be sampled, or returns NaN.
         """
         if self.size <= n:
-            return list(_distinct(self.grid()).values())
+            return list({candidate_key(one): one for one in self.grid()}.values())
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         distinct: dict[str, Candidate] = {}
         for _ in range(4):  # a few rounds, since distributions of integers repeat themselves
@@ -321,12 +323,6 @@ class SearchSpace:
             return None
 
 
-def _size(space: Mapping[str, Any]) -> float:
-    if any(is_distribution(source) for source in space.values()):
-        return float("inf")
-    return math.prod(len(source) for source in space.values())
-
-
 def _draw(
     spaces: Sequence[Mapping[str, Any]],
     n: int,
@@ -343,10 +339,3 @@ def _draw(
             for row, value in zip(rows, drawn, strict=True):
                 candidates[row][name] = value
     return candidates
-
-
-def _distinct(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
-    distinct: dict[str, Candidate] = {}
-    for candidate in candidates:
-        distinct.setdefault(candidate_key(candidate), candidate)
-    return distinct

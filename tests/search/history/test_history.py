@@ -22,7 +22,6 @@ FULL_RECORD = make_record(
     cv="StratifiedKFold(n_splits=5)",
     metrics={"accuracy": 1, "loss": -1},
     dataset_features={"skew": NAN, "rows": 2.5, "ratio": -INF},
-    versions={"scikit-learn": "1.9.1"},
 )
 FULL_EVALUATION = make_evaluation(
     configuration={

@@ -29,7 +29,6 @@ def make_history(address=":memory:"):
         metrics={"accuracy": 1, "loss": -1},
         refit_metric="loss",
         dataset_features={"a": NAN, "b": 0.1},
-        versions={"scikit-learn": "1.9.1"},
     )
     search_id = history.begin(record)
     for key, value in {
