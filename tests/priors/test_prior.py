@@ -289,7 +289,7 @@ def test_saving_twice_gives_the_same_bytes(saved, tmp_path):
 def test_a_missing_file_or_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="none"):
         MetaPrior.load(tmp_path / "none")
-    with pytest.raises(FileNotFoundError, match="Create it before saving a prior as 'prior'"):
+    with pytest.raises(FileNotFoundError, match="Create it before 'prior' is written to it"):
         make_prior().save(tmp_path / "none" / "prior")
 
 
