@@ -238,7 +238,6 @@ def record_search(
             return
         for evaluation in evaluate(candidate, splits):
             history.record(identifier, evaluation)
-    history.finish(identifier)
 
 
 def make(name):

@@ -12,7 +12,7 @@ import pandas as pd
 from skmeta.search import SearchHistory
 from skmeta.search.history import _codec
 
-SEARCH = [*_codec.SEARCH_FIELDS, "details", "started", "finished"]
+SEARCH = [*_codec.SEARCH_FIELDS, "details", "started"]
 CANDIDATE = [*_codec.CANDIDATE_FIELDS, "candidate_details"]
 NUMBERS = {'{"float":"nan"}': "NaN", '"Infinity"': "Infinity", '"-Infinity"': "-Infinity"}
 
@@ -38,8 +38,6 @@ def add_file(history, path):
                 row |= {name: row[name].replace(text, value) for name in CANDIDATE[1:]}
             details = {"details": row["candidate_details"]}
             history.record(number, _codec.row_to_candidate(row | details))
-        if pd.notna(search["finished"]):
-            history.finish(number)
 
 
 def write_file(history, path):
@@ -47,7 +45,7 @@ def write_file(history, path):
     rows = []
     for one in history:
         search = _codec.search_to_row(one.record)
-        search |= {"started": one.started, "finished": one.finished}
+        search |= {"started": one.started}
         for candidate in one.candidates:
             row = _codec.candidate_to_row(candidate)
             rows.append({**search, **row, "details": search["details"]})

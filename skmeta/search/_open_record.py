@@ -279,11 +279,9 @@ class TrialRecord:
             self._write(self._write_candidates)
 
     def end(self) -> None:
-        """Write that the search is finished."""
-        if self._history is not None:
-            if self._unwritten:
-                self._write(self._write_candidates)
-            self._write(lambda: self._history.finish(self._fingerprint))
+        """Write what could not be written before."""
+        if self._unwritten:
+            self._write(self._write_candidates)
 
     def _write_candidates(self) -> None:
         self._history.record(self._fingerprint, *self._unwritten)

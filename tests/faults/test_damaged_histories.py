@@ -63,7 +63,6 @@ def make_history():
                         source="prior",
                     )
                     history.record(search, evaluation)
-                history.finish(search)
         return path.read_bytes()
 
 

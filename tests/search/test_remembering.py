@@ -236,9 +236,6 @@ def test_a_failing_history_never_costs_the_search(iris, counted, path):
         def record(self, fingerprint, *candidates):
             raise OSError("No space left on device")
 
-        def finish(self, fingerprint):
-            raise OSError("No space left on device")
-
     search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=4)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -265,7 +262,6 @@ def test_candidates_that_could_not_be_written_are_written_with_the_next(iris, co
     [recorded] = SearchHistory(path)
     tried = [candidate.configuration["Counted.quality"] for candidate in recorded.candidates]
     assert tried == [params["quality"] for params in search.cv_results_["params"]]
-    assert recorded.finished is not None
 
 
 def test_a_history_of_nothing_but_failures_is_no_prior(iris, path):

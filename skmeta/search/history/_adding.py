@@ -107,8 +107,7 @@ def measured_search(
             zip(canonical_configurations(estimator, candidates), candidates, strict=True)
         )
     )
-    now = time.time()
-    return RecordedSearch(record=record, candidates=measured, started=now, finished=now)
+    return RecordedSearch(record=record, candidates=measured, started=time.time())
 
 
 def _read_fitted_search(

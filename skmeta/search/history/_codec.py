@@ -62,26 +62,24 @@ def row_to_candidate(row: Mapping[str, Any]) -> CandidateRecord:
 def search_to_row(record: SearchRecord) -> Row:
     """Return the columns of a search. The column ``dataset`` has the label of an unnamed one."""
     row = _to_row(record, SEARCH_FIELDS) | {"dataset": record.dataset_label}
-    return row | {name: _clean(row[name]) for name in ("dataset", "estimator", "refit_metric")}
+    for name in ("dataset", "estimator", "refit_metric"):
+        # Not every database accepts NUL and lone surrogates.
+        row[name] = row[name].replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+    return row
 
 
 def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
     """Return the record that `search_to_row` encoded."""
-    label, digest = (_column(row, name, str) for name in ("dataset", "data_digest"))
+    label, digest = (read_column(row, name, str) for name in ("dataset", "data_digest"))
     name = None if label == digest[:12] else label
     record: SearchRecord = _from_row(SearchRecord, SEARCH_FIELDS, {**row, "dataset": name})
     return record
 
 
-def row_to_times(row: Mapping[str, Any]) -> tuple[float, float | None]:
-    """Return when a search started and finished, in seconds since 1970."""
-    return _column(row, "started", float), _column(row, "finished", float | None)
-
-
 def row_to_scores(row: Row) -> tuple[Configuration, Mapping[str, tuple[float, ...]]]:
     """Return configuration and scores of a candidate, whose other columns may be missing."""
     hints = _hints(CandidateRecord)
-    configuration, scores = (_column(row, n, hints[n]) for n in ("configuration", "scores"))
+    configuration, scores = (read_column(row, n, hints[n]) for n in ("configuration", "scores"))
     return configuration, scores
 
 
@@ -134,7 +132,7 @@ def _default(field: Field[Any]) -> Any:
 
 def _from_row(kind: Any, columns: Sequence[str], row: Mapping[str, Any]) -> Any:
     hints = _hints(kind)
-    values = {name: _column(row, name, hints[name]) for name in columns}
+    values = {name: read_column(row, name, hints[name]) for name in columns}
 
     def build(details: dict[str, Any]) -> Any:
         others = {n: _read(hints[n], v) for n, v in details.items() if n in hints}
@@ -143,7 +141,8 @@ def _from_row(kind: Any, columns: Sequence[str], row: Mapping[str, Any]) -> Any:
     return _decode(row, "details", build)
 
 
-def _column(row: Mapping[str, Any], name: str, hint: Any) -> Any:
+def read_column(row: Mapping[str, Any], name: str, hint: Any) -> Any:
+    """Return the value of a column, which is to have a type."""
     return _decode(row, name, partial(_read, hint))
 
 
@@ -191,8 +190,3 @@ def _are(hint: Any, values: Iterable[Any]) -> bool:
     """Return whether all values have one of some plain types, as they almost always do."""
     plain = get_args(hint) if get_origin(hint) is UnionType else (hint,)
     return {type(value) for value in values} <= {*plain}
-
-
-def _clean(text: str) -> str:
-    """Return text that every database accepts: without NUL and without lone surrogates."""
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

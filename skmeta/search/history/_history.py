@@ -144,17 +144,6 @@ class SearchHistory(HistoryReader):
         if not self.read_only:
             self._store.run(_queries.insert_candidates, fingerprint, candidates, write=True)
 
-    def finish(self, fingerprint: str) -> None:
-        """Write the time at which a search finished.
-
-        Parameters
-        ----------
-        fingerprint : str
-            What `begin` returned.
-        """
-        if not self.read_only:
-            self._store.run(_queries.finish_search, fingerprint, write=True)
-
     def leases(self, fingerprint: str) -> Leases:
         """Return the leases of a worker that shares a search with others.
 

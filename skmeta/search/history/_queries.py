@@ -41,7 +41,6 @@ search = sa.Table(
     sa.Column("refit_metric", sa.Text, nullable=False),
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("started", sa.Double, nullable=False),  # seconds since 1970
-    sa.Column("finished", sa.Double),
     sqlite_autoincrement=True,  # an id is never used again, so every change can be detected
 )
 
@@ -112,7 +111,11 @@ def read_version(connection: sa.Connection, place: str) -> int:
         ) from error
     if about.name not in names:
         if names and connection.dialect.name == "sqlite":
-            raise HistoryFormatError(_describe_foreign(place, names))
+            shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+            raise HistoryFormatError(
+                f"{place} is a database, but not a history: it holds the tables {shown}. Give the "
+                "path of a history, or of a file that does not exist yet."
+            )
         return 0
     rows: Any = connection.execute(sa.select(about.c.name, about.c.value))
     values = dict(rows.all())
@@ -128,14 +131,6 @@ def read_version(connection: sa.Connection, place: str) -> int:
             f"format {VERSION}. Upgrade skmeta, or give another file."
         )
     return int(version)
-
-
-def _describe_foreign(place: str, names: list[str]) -> str:
-    shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
-    hint = "Give the path of a history, or of a file that does not exist yet."
-    if {"studies", "trials"} <= set(names):
-        hint = "It is Optuna's: load the study, and add its trials with SearchHistory.add."
-    return f"{place} is a database, but not a history: it holds the tables {shown}. {hint}"
 
 
 def prepare(connection: sa.Connection, place: str) -> None:
@@ -203,22 +198,11 @@ def insert_candidates(
     return n_different
 
 
-def finish_search(
-    connection: sa.Connection, fingerprint: str, finished: float | None = None
-) -> None:
-    """Write when a search finished, unless it is written already."""
-    is_open = (search.c.fingerprint == fingerprint) & search.c.finished.is_(None)
-    moment = time.time() if finished is None else finished
-    connection.execute(sa.update(search).where(is_open).values(finished=moment))
-
-
 def merge_searches(connection: sa.Connection, items: Iterable[RecordedSearch]) -> int:
     """Insert searches, or their candidates that are new; return as `insert_candidates` does."""
     n_different = 0
     for item in items:
         ensure_search(connection, item.record, item.started)
-        if item.finished is not None:
-            finish_search(connection, item.record.fingerprint, item.finished)
         n_different += insert_candidates(connection, item.record.fingerprint, item.candidates)
     return n_different
 
@@ -296,10 +280,8 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], list[str]
         record = _codec.row_to_search(row)
         rows = read_candidates(connection, record.fingerprint)
         candidates = tuple(_codec.decode_rows(rows, _codec.row_to_candidate, damage))
-        started, finished = _codec.row_to_times(row)
-        return RecordedSearch(
-            record=record, candidates=candidates, started=started, finished=finished
-        )
+        started = _codec.read_column(row, "started", float)
+        return RecordedSearch(record=record, candidates=candidates, started=started)
 
     return _codec.decode_rows(read_searches(connection), decode, damage), damage
 

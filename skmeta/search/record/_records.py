@@ -209,14 +209,13 @@ class RecordedSearch:
         Description of the search.
     candidates : tuple of CandidateRecord
         Finished candidates, in the order in which they were recorded.
-    started, finished : float
-        Seconds since 1970. ``finished`` is None while the search runs, and if it was cut short.
+    started : float
+        Seconds since 1970.
     """
 
     record: SearchRecord
     candidates: tuple[CandidateRecord, ...]
     started: float
-    finished: float | None = None
 
 
 # -- fingerprints of data sets ---------------------------------------------------------------------

@@ -60,7 +60,6 @@ def test_everything_comes_back(address, tmp_path, monkeypatch):
     assert repr(search.record) == repr(FULL_RECORD)
     assert repr(search.candidates) == repr((FULL_EVALUATION,))
     assert search.started > 1e9
-    assert search.finished is None
 
 
 def test_numpy_scalars_are_taken(history):
@@ -126,16 +125,6 @@ def test_candidates_come_back_in_order_and_once(history):
     assert history.candidates(search_id) == [make_evaluation(key) for key in "cab"]
     assert history.candidates("f") == history.candidates(search_id)
     assert history.candidates("unknown") == history.candidates(99) == []
-
-
-def test_a_finished_search_knows_when(history):
-    search_id = record_all(history, make_record(), make_evaluation())
-    history.finish(search_id)
-    [first] = history
-    history.finish(search_id)
-    [second] = history
-    assert first.finished >= first.started
-    assert second.finished == first.finished
 
 
 # Past searches, as the prior sees them.

@@ -59,13 +59,6 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_optunas_database_is_recognised(tmp_path):
-    path = tmp_path / "optuna.db"
-    make_database(path, "CREATE TABLE studies (id)", "CREATE TABLE trials (id)")
-    with pytest.raises(HistoryFormatError, match=r"add its trials with SearchHistory\.add"):
-        SearchHistory(path)
-
-
 def test_an_empty_file_becomes_a_history(tmp_path):
     path = tmp_path / "empty.db"
     path.touch()

@@ -15,7 +15,7 @@ NAN, INF = math.nan, math.inf
 
 
 def make_history(address=":memory:"):
-    """A history with every kind of value, a search without candidates, and a finished one."""
+    """A history with every kind of value, and a search without candidates."""
     history = SearchHistory(address)
     record = SearchRecord(
         fingerprint="a",
@@ -48,7 +48,6 @@ def make_history(address=":memory:"):
             source="prior",
         )
         history.record(search_id, evaluation)
-    history.finish(search_id)
     history.begin(
         SearchRecord(
             fingerprint="b", dataset="d", estimator="SVC", metrics={"m": 1}, refit_metric="m"
@@ -83,7 +82,6 @@ def test_what_is_there_stays_and_what_is_new_is_added(tmp_path):
     merged = other.candidates("a")
     assert merged[0] == mine
     assert [e.key for e in merged] == ["one", "two", "three", "four", "five"]
-    assert [search.finished is not None for search in other] == [True, False]
 
 
 def test_merging_what_is_not_there_creates_nothing(tmp_path):
