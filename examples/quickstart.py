@@ -12,6 +12,7 @@ what was learned (``omniglot.skmeta``) and a picture of one episode (``quickstar
 import time
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -20,7 +21,6 @@ from tqdm import tqdm
 from skmeta import MetaFewShotClassifier, MetaPrior
 from skmeta.datasets import load_omniglot
 from skmeta.learners import ProtoNet, Validation
-from skmeta.plotting import EpisodeDisplay
 from skmeta.tasks import EpisodeSplit
 
 matplotlib.use("Agg")  # The picture goes to a file.
@@ -87,8 +87,17 @@ support, query = episodes[typical]
 names = new.target_names[y_new - y_new.min()]  # such as "Tibetan/character07"
 names = np.array([name.replace("_", " ").replace("/character", " ") for name in names])
 clf = MetaFewShotClassifier(prior).fit(X_new[support], names[support])
-display = EpisodeDisplay.from_estimator(
-    clf, X_new[support], names[support], X_new[query], names[query], max_query=15
-)
-display.figure_.savefig("quickstart.png", dpi=120)
+predicted = dict(zip(query, clf.predict(X_new[query]), strict=True))
+figure, axes = plt.subplots(5, 16, figsize=(14, 5.5), layout="constrained")
+for row, name in zip(axes, clf.classes_, strict=True):
+    row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    drawings = [*support[names[support] == name], *query[names[query] == name]]
+    for ax, drawing in zip(row, drawings, strict=True):
+        ax.imshow(X_new[drawing].reshape(28, 28), cmap="gray_r")
+        ax.set(xticks=[], yticks=[])
+        if predicted.get(drawing, name) != name:
+            ax.set_xlabel(predicted[drawing], color="tab:red", fontsize=5)
+axes[0, 0].set_title("learned from")
+figure.suptitle(f"accuracy {ours[typical]:.0%}; wrong predictions in red")
+figure.savefig("quickstart.png", dpi=120)
 print("\nA typical episode is drawn in quickstart.png.")

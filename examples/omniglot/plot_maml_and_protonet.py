@@ -22,7 +22,7 @@ from sklearn.model_selection import cross_val_score
 from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
 from skmeta.learners import MAML, ProtoNet, Validation
-from skmeta.plotting import EpisodeDisplay, LearningCurveDisplay
+from skmeta.plotting import LearningCurveDisplay
 from skmeta.tasks import EpisodeSplit
 
 background = load_omniglot(subset="background")
@@ -89,18 +89,24 @@ for learner in (maml, protonet):
 # -------------------------
 # The number of classes is that of the rows given to ``fit``: here eight letters of one alphabet,
 # although meta-training had tasks of twenty. Letters of one alphabet are more alike than characters
-# drawn from twenty alphabets, so this is harder. A frame has the colour of the predicted letter.
+# drawn from twenty alphabets, so this is harder. Wrong predictions are in red.
 
 alphabet = evaluation.alphabet == "Glagolitic"
 letters = np.unique(y_new[alphabet])[:8]
 rng = np.random.default_rng(0)
 rows = np.stack([rng.permutation(np.flatnonzero(y_new == letter))[:11] for letter in letters])
-support, query = rows[:, 0], rows[:, 1:].ravel()
+support = rows[:, 0]
 short = np.array([name.split("/")[1].replace("character", "no. ") for name in y_new])
 
 clf = MetaFewShotClassifier(protonet.prior_).fit(X_new[support], short[support])
-display = EpisodeDisplay.from_estimator(
-    clf, X_new[support], short[support], X_new[query], short[query]
-)
-display.figure_.suptitle("Glagolitic, learned from one drawing of each letter")
+figure, axes = plt.subplots(8, 11, figsize=(9, 7.5), layout="constrained")
+for line, drawings in zip(axes, rows, strict=True):
+    line[0].set_ylabel(short[drawings[0]], rotation=0, ha="right", va="center")
+    for ax, drawing, name in zip(line, drawings, clf.predict(X_new[drawings]), strict=True):
+        ax.imshow(X_new[drawing].reshape(28, 28), cmap="gray_r")
+        ax.set(xticks=[], yticks=[])
+        if name != short[drawing]:
+            ax.set_xlabel(name, color="tab:red", fontsize=7)
+axes[0, 0].set_title("learned from", fontsize=9)
+figure.suptitle("Glagolitic, learned from one drawing of each letter")
 plt.show()

@@ -1,13 +1,11 @@
 """Displays: compute a record first, then draw it with matplotlib."""
 
-from skmeta.plotting._episode import EpisodeDisplay
 from skmeta.plotting._groups import GroupEffectsDisplay, GroupTrajectoryDisplay
 from skmeta.plotting._learners import AdaptationDisplay, LearningCurveDisplay
 from skmeta.search.report import SearchDisplay
 
 __all__ = [
     "AdaptationDisplay",
-    "EpisodeDisplay",
     "GroupEffectsDisplay",
     "GroupTrajectoryDisplay",
     "LearningCurveDisplay",
