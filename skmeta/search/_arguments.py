@@ -126,7 +126,13 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
     as_given = space.as_given(estimator, even_outside=is_default_space)
     start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
     # If every candidate will be evaluated, they are in GridSearchCV's order.
-    walks_grid = search.n_iter == "all" or (n_iter == space.size and not _may_leave_out(search))
+    others = (search.time_budget, search.stop_when_flat, search.target_score, search.start)
+    evaluates_all = not search.racing and all(value is None for value in others)
+    walks_grid = search.n_iter == "all" or (n_iter == space.size and evaluates_all)
+    seed = search.random_state
+    if not isinstance(seed, int | np.integer):
+        seed = check_rng(seed).integers(2**_SEED_BITS)
+    notes = _notes(search.estimator, space, is_default_space, walks_grid or as_given is not None)
     return Arguments(
         estimator=estimator,
         space=space,
@@ -135,12 +141,10 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         scorers=scorers,
         refit_metric=refit_metric,
         metrics=metrics,
-        seed=_resolve_seed(search.random_state),
+        seed=int(seed),
         as_given=as_given,
         start=start,
-        notes=list(
-            _notes(search.estimator, space, is_default_space, walks_grid or as_given is not None)
-        ),
+        notes=list(notes),
         target_scale=scale,
     )
 
@@ -166,12 +170,6 @@ def _resolve_space(search: Any, scale: float) -> SearchSpace:
             "evaluate the estimator as it is."
         )
     return space
-
-
-def _may_leave_out(search: Any) -> bool:
-    """Whether a search may end early, or begins with candidates of the user's."""
-    ends_early = (search.time_budget, search.stop_when_flat, search.target_score, search.start)
-    return bool(search.racing) or any(value is not None for value in ends_early)
 
 
 def _complete(
@@ -230,12 +228,6 @@ def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
         )
         return int(space.size)
     return int(search.n_iter)
-
-
-def _resolve_seed(random_state: Any) -> int:
-    if isinstance(random_state, int | np.integer):
-        return int(random_state)
-    return int(check_rng(random_state).integers(2**_SEED_BITS))
 
 
 def _check_scoring(scoring: Any) -> None:

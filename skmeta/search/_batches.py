@@ -57,13 +57,12 @@ class _Batches:
             if not trial.is_stopped:
                 self._race.enter(trial.fold_scores)
 
-    def _reaches_target(self, scores: Sequence[float]) -> bool:
-        target = self._search.target_score
-        return target is not None and any(score >= target for score in scores)
-
-    def _is_flat(self, scores: Sequence[float]) -> bool:
-        patience = self._search.stop_when_flat
-        return patience is not None and n_since_best(scores) >= patience
+    def _reason_to_end(self, scores: Sequence[float]) -> str | None:
+        """Return why a search with some scores ends; None if it goes on."""
+        target, patience = self._search.target_score, self._search.stop_when_flat
+        if target is not None and any(score >= target for score in scores):
+            return "target_score"
+        return "flat" if patience is not None and n_since_best(scores) >= patience else None
 
     def _take_unshown(self) -> list[Trial]:
         unshown, self._unshown = self._unshown, []
@@ -115,11 +114,8 @@ class SoloBatches(_Batches):
     def take_back(self, batch: list[Trial]) -> list[Trial]:
         """Pass the scores on to the proposer."""
         self._tell(batch)
-        scores = [trial.score for trial in self._trials]
-        if self._reaches_target(scores):
-            self.stopped_by = "target_score"
-        elif self._is_flat(scores):
-            self.stopped_by = "flat"
+        reason = self._reason_to_end([trial.score for trial in self._trials])
+        self.stopped_by = reason or self.stopped_by
         return [*self._take_unshown(), *(trial for trial in batch if trial.is_on_record)]
 
     def finished(self) -> list[Trial]:
@@ -271,9 +267,8 @@ class SharedBatches(_Batches):
         """
         n = next((k for k, key in enumerate(self._order) if key not in self._told), None)
         scores = [self._trials[key].score for key in self._order[:n]]
-        if self._reaches_target(scores):
-            return "target_score"
-        return "flat" if any(self._is_flat(scores[: k + 1]) for k in range(len(scores))) else None
+        reasons = (self._reason_to_end(scores[: k + 1]) for k in range(len(scores)))
+        return next(filter(None, reasons), None)
 
     def _add(self, trials: Iterable[Trial]) -> None:
         self._trials.update((trial.key, trial) for trial in trials)

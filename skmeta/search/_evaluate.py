@@ -225,7 +225,11 @@ class FoldEvaluator:
         # The search goes along with each fit, but only if callbacks are to receive it.
         self._caller = search if has_callbacks(search) else None
         self._n_workers = effective_n_jobs(search.n_jobs)
-        self._parallel = _make_parallel(n_jobs=search.n_jobs, pre_dispatch=search.pre_dispatch)
+        settings = {"n_jobs": search.n_jobs, "pre_dispatch": search.pre_dispatch}
+        try:
+            self._parallel = Parallel(return_as="generator_unordered", **settings)
+        except ValueError:  # a backend that cannot: results come when all are there
+            self._parallel = Parallel(**settings)
         self._settings = {
             "scorer": arguments.scorers,
             "fit_params": data.fit_params,
@@ -295,8 +299,7 @@ class FoldEvaluator:
         """Return the output of a fit that fails because of the trial's obstacle."""
         task = {**self._task([trial], 0, fold, None), "caller": None, "parameters": None}
         del task["stopping"]
-        output: dict[str, Any] = fit_and_score(_Failing(trial.obstacle), **task)
-        return output
+        return {**fit_and_score(_Failing(trial.obstacle), **task), "cost": 0.0}
 
     def _next_tasks(self, trials: Sequence[Trial], context: Any) -> list[dict[str, Any]]:
         """Return the fits that are missing; in a race, as many as there are processors for."""
@@ -361,13 +364,6 @@ class _Failing(BaseEstimator):
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Raise an error."""
         raise RuntimeError(self.reason)
-
-
-def _make_parallel(**settings: Any) -> Any:
-    try:
-        return Parallel(return_as="generator_unordered", **settings)
-    except ValueError:  # a backend that cannot: results come when all are there
-        return Parallel(**settings)
 
 
 def _stopping(

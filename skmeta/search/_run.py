@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 
 from skmeta._callbacks import fit_task, subtask
@@ -247,11 +246,7 @@ def _set_results(
     The first trials were on samples of `n_sampled` rows.
     """
     whole = slice(len(n_sampled), None)
-    # Candidates on record of an earlier version have no cost.
-    by_trial = [
-        [{key: value for key, value in output.items() if key != "cost"} for output in trial.results]
-        for trial in trials
-    ]
+    by_trial = [trial.results for trial in trials]
     outputs = [output for own in by_trial for output in own]
     judge_failures([one for own in by_trial[whole] for one in own], search.error_score)
     if callable(search.scoring):
@@ -288,8 +283,12 @@ def _set_results(
         whole_results = {name: values[whole] for name, values in results.items()}
         search.best_index_ = len(n_sampled) + select_best_index(search, refit_metric, whole_results)
         if not callable(search.refit):
-            rank = results[f"rank_test_{refit_metric}"]
-            search.best_index_ = _prefer_as_given(trials, search.best_index_, rank, len(n_sampled))
+            # The estimator as given is kept if no other candidate is better.
+            rank, sources = results[f"rank_test_{refit_metric}"], [one.source for one in trials]
+            if AS_GIVEN in sources[whole]:
+                given = sources.index(AS_GIVEN, len(n_sampled))
+                if rank[given] == rank[search.best_index_]:
+                    search.best_index_ = given
             search.best_score_ = results[f"mean_test_{refit_metric}"][search.best_index_]
         search.best_params_ = results["params"][search.best_index_]
         if search.early_stopping is not None:
@@ -311,16 +310,6 @@ def _filled(own: list[Output], n_splits: int) -> list[Output]:
     for kind in ("fit_time", "score_time"):
         missing[kind] = float(np.mean([output[kind] for output in own]))
     return [*own, *[missing] * (n_splits - len(own))]
-
-
-def _prefer_as_given(trials: list[Trial], best: int, rank: NDArray[Any], first: int) -> int:
-    """Return the estimator as given in place of a best candidate that is no better.
-
-    Trials before `first` were on samples.
-    """
-    sources = [trial.source for trial in trials]
-    given = sources.index(AS_GIVEN, first) if AS_GIVEN in sources[first:] else best
-    return given if rank[given] == rank[best] else best
 
 
 def _refit_best(search: Any, arguments: Arguments, data: FitData, callbacks: Any) -> None:

@@ -222,8 +222,7 @@ class Trial:
     @property
     def cost(self) -> float:
         """Return the seconds of all folds together, less what other work on the machine took."""
-        pairs = zip(self.results, self.seconds, strict=True)
-        return float(sum(output.get("cost", seconds) for output, seconds in pairs))
+        return float(sum(output["cost"] for output in self.results))
 
 
 # -- the time of a search --------------------------------------------------------------------------

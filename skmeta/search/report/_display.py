@@ -9,15 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta.search.report._pictures import (
-    ExpectedIncumbent,
-    Importance,
-    draw_importance,
-    draw_incumbent,
-    draw_slices,
-    expected_incumbent,
-    parameter_importance,
-)
+from skmeta.search.report import _pictures
 from skmeta.search.space import short_names
 
 Array = NDArray[np.float64]
@@ -121,9 +113,11 @@ class SearchDisplay:
         return np.asarray(np.fmax.accumulate(self.scores)) if len(self.scores) else self.scores
 
     @property
-    def expected(self) -> ExpectedIncumbent:
+    def expected(self) -> _pictures.ExpectedIncumbent:
         """Expected best score so far of candidates in random order, and its quantiles."""
-        return expected_incumbent(self.scores if self.reference is None else self.reference)
+        return _pictures.expected_incumbent(
+            self.scores if self.reference is None else self.reference
+        )
 
     @property
     def best_index(self) -> int | None:
@@ -136,9 +130,9 @@ class SearchDisplay:
         return int(np.isnan(self.scores).sum())
 
     @property
-    def importance(self) -> Importance:
+    def importance(self) -> _pictures.Importance:
         """Importance of the parameters, the largest first."""
-        return parameter_importance(self.params, self.scores)
+        return _pictures.parameter_importance(self.params, self.scores)
 
     @classmethod
     def from_estimator(
@@ -255,12 +249,14 @@ class SearchDisplay:
             the kind is ``"importance"``.
         """
         if kind == "incumbent":
-            self.ax_ = draw_incumbent(self, ax, show_points, show_expected, color)
+            self.ax_ = _pictures.draw_incumbent(self, ax, show_points, show_expected, color)
         elif kind == "slice":
-            self.ax_ = draw_slices(ax, self.params, self.scores, parameters, self.metric_name)
+            self.ax_ = _pictures.draw_slices(
+                ax, self.params, self.scores, parameters, self.metric_name
+            )
         elif kind == "importance":
             labels = short_names(dict.fromkeys(name for params in self.params for name in params))
-            self.ax_ = draw_importance(ax, self.importance, labels)
+            self.ax_ = _pictures.draw_importance(ax, self.importance, labels)
         else:
             raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
         self.figure_ = np.ravel(self.ax_)[0].figure

@@ -10,25 +10,12 @@ from sklearn.model_selection import ParameterGrid
 
 from skmeta._identity import candidate_key
 from skmeta.exceptions import SearchSpaceError
+from skmeta.search.space import _values
 from skmeta.search.space._parts import (
     every_param,
     replace_parts,
     structural_params,
     takes_reals_only,
-)
-from skmeta.search.space._values import (
-    as_listed,
-    check_form,
-    check_names,
-    choices_of_parts,
-    contains,
-    decode_value,
-    describe_values,
-    encode_value,
-    is_distribution,
-    perturb,
-    plain_list,
-    sample,
 )
 
 Candidate = dict[str, Any]
@@ -65,12 +52,12 @@ class SearchSpace:
     """
 
     def __init__(self, spaces: Any) -> None:
-        check_form(spaces)
+        _values.check_form(spaces)
         listed = [spaces] if isinstance(spaces, Mapping) else list(spaces)
         # ParameterGrid sorts too, and the grid has to come in its order.
         self.spaces: list[dict[str, Any]] = [
             {
-                name: s[name] if is_distribution(s[name]) else plain_list(s[name])
+                name: s[name] if _values.is_distribution(s[name]) else _values.plain_list(s[name])
                 for name in sorted(s)
             }
             for s in listed
@@ -84,7 +71,9 @@ class SearchSpace:
     @property
     def size(self) -> float:
         """Return the number of candidates; infinite if a parameter has a distribution."""
-        if any(is_distribution(source) for space in self.spaces for source in space.values()):
+        if any(
+            _values.is_distribution(source) for space in self.spaces for source in space.values()
+        ):
             return math.inf
         return len(ParameterGrid(self.spaces))
 
@@ -104,7 +93,7 @@ class SearchSpace:
         SearchSpaceError
             With the name of the closest parameter that exists.
         """
-        check_names(estimator, self.spaces)
+        _values.check_names(estimator, self.spaces)
 
     def part_choices(self, estimator: Any) -> Iterator[Candidate]:
         """Yield every combination of parts (steps of a pipeline) that the space offers.
@@ -120,7 +109,7 @@ class SearchSpace:
         """
         current = estimator.get_params(deep=True)
         for space in self.spaces:
-            yield from choices_of_parts(current, space)
+            yield from _values.choices_of_parts(current, space)
 
     def as_given(self, estimator: Any, *, even_outside: bool) -> Candidate | None:
         """Return the candidate that leaves an estimator as it is.
@@ -196,12 +185,12 @@ class SearchSpace:
             own = {name: current[name] for name in space if name in current}
             for name in own:
                 if takes_reals_only(estimator, current, name):
-                    own[name] = as_listed(space[name], own[name])
+                    own[name] = _values.as_listed(space[name], own[name])
             if given is not None:
-                listed = {n: s[0] for n, s in space.items() if not is_distribution(s)}
-                inside = {n: v for n, v in own.items() if contains(space[n], v)}
+                listed = {n: s[0] for n, s in space.items() if not _values.is_distribution(s)}
+                inside = {n: v for n, v in own.items() if _values.contains(space[n], v)}
                 own = {name: (own | listed | inside | dict(given)).get(name) for name in space}
-            outside = [n for n in space if n not in own or not contains(space[n], own[n])]
+            outside = [n for n in space if n not in own or not _values.contains(space[n], own[n])]
             if nearest is None or len(outside) < len(nearest[1]):
                 nearest = own, outside
         return nearest
@@ -233,7 +222,7 @@ class SearchSpace:
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         distinct: dict[str, Candidate] = {}
         for _ in range(4):  # a few rounds, since distributions of integers repeat themselves
-            for candidate in _draw(self.spaces, n - len(distinct), sample, random_state):
+            for candidate in _draw(self.spaces, n - len(distinct), _values.sample, random_state):
                 distinct.setdefault(candidate_key(candidate), candidate)
             if len(distinct) >= n:
                 break
@@ -263,7 +252,7 @@ class SearchSpace:
         def move(
             name: str, source: Any, size: int, random_state: np.random.RandomState
         ) -> list[Any]:
-            moved = perturb(name, source, candidate[name], size, random_state)
+            moved = _values.perturb(name, source, candidate[name], size, random_state)
             kept = random_state.uniform(size=size) < _KEEP_PROBABILITY
             return [candidate[name] if keep else m for keep, m in zip(kept, moved, strict=True)]
 
@@ -278,7 +267,7 @@ class SearchSpace:
         texts: dict[str, list[str]] = {}
         for space in self.spaces:
             for name, source in space.items():
-                texts.setdefault(name, []).append(describe_values(source))
+                texts.setdefault(name, []).append(_values.describe_values(source))
         return {name: " or ".join(dict.fromkeys(own)) for name, own in texts.items()}
 
     def encode(self, candidate: Candidate) -> str:
@@ -296,7 +285,9 @@ class SearchSpace:
         """
         for position, space in enumerate(self.spaces):
             if set(space) == set(candidate):
-                values = {name: encode_value(space[name], candidate[name]) for name in space}
+                values = {
+                    name: _values.encode_value(space[name], candidate[name]) for name in space
+                }
                 if None not in values.values():
                     return json.dumps([position, values])
         return ""
@@ -318,7 +309,7 @@ class SearchSpace:
         try:
             position, values = json.loads(text)
             space = self.spaces[position]
-            return {name: decode_value(space[name], *values[name]) for name in space}
+            return {name: _values.decode_value(space[name], *values[name]) for name in space}
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             return None
 
