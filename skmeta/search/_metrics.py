@@ -174,17 +174,13 @@ def metric_name(scorer: Any, estimator: Any) -> str:
     if isinstance(scorer, str):
         return scorer
     if scorer is None or is_passthrough_scorer(scorer):
-        return _name_of_own_score(estimator)
+        if is_classifier(estimator):
+            return "accuracy"
+        return "r2" if is_regressor(estimator) else f"{type(estimator).__name__}.score"
     parts = scorer_parts(scorer)
     if parts is None:
         return getattr(scorer, "__name__", type(scorer).__name__)
     return _known_names().get(_identity(parts)) or _spell(parts)
-
-
-def _name_of_own_score(estimator: Any) -> str:
-    if is_classifier(estimator):
-        return "accuracy"
-    return "r2" if is_regressor(estimator) else f"{type(estimator).__name__}.score"
 
 
 def _identity(parts: ScorerParts) -> tuple[Any, ...]:

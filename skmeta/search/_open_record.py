@@ -264,10 +264,8 @@ class TrialRecord:
     def _is_usable(self, candidate: CandidateRecord) -> bool:
         n_folds = len(candidate.fit_times)
         n_splits = len(self._stage.folds.splits)
-        return (
-            (1 if self._stage.race.is_on else n_splits) <= n_folds <= n_splits
-            and len(candidate.n_test_samples) == n_folds
-            and (bool(candidate.train_scores) or not self._with_train_scores)
+        return (1 if self._stage.race.is_on else n_splits) <= n_folds <= n_splits and (
+            bool(candidate.train_scores) or not self._with_train_scores
         )
 
     # -- writing ------------------------------------------------------------------------------
@@ -356,21 +354,13 @@ def resolve_prior(
 
 def _check_estimators(parts: list[Any], estimator: str) -> None:
     wanted = set(estimator.split("|"))
-    known: set[str] = set().union(*map(_estimators_of, parts))
+    known = {name for part in parts for text in part.estimators for name in text.split("|") if name}
     if known and known.isdisjoint(wanted):
         known_text, text = (" or ".join(sorted(names)) for names in (known, wanted))
         raise PriorError(
             f"prior was learned from searches of {known_text}, but this search is of {text}. Pass "
             f"a prior of {text}, or prior='auto'."
         )
-
-
-def _estimators_of(prior: SearchPrior | AlgorithmSelectionPrior) -> set[str]:
-    if isinstance(prior, AlgorithmSelectionPrior):
-        return set(prior.estimators)
-    named = {name for text in prior.estimators for name in text.split("|") if name}
-    # Searches that were added without an estimator are known by their parameters ("SVC.C").
-    return named or {name.partition(".")[0] for name in prior.parameters}
 
 
 def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:

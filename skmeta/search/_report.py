@@ -38,7 +38,13 @@ class Progress:
 
     def __init__(self, stage: Stage) -> None:
         arguments, self._verbose = stage.arguments, stage.search.verbose
-        self._bar = _progress_bar(stage.search.progress, self._verbose, arguments.n_iter)
+        shown, delay = stage.search.progress, 0
+        if shown == "auto":
+            # The lines of the candidates would break the bar.
+            shown, delay = is_interactive() and self._verbose <= 0, 2
+        self._bar = progress_bar(
+            arguments.n_iter, "search", "candidates", shown=bool(shown), delay=delay
+        )
         self._begun, self._notes = stage.budget.begun, arguments.notes
         self._n_iter, self._n_splits = arguments.n_iter, len(stage.folds.splits)
         self._names = short_names(arguments.space.names)
@@ -226,10 +232,3 @@ def _spell(value: Any) -> str:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def _progress_bar(progress: Any, verbose: int, total: int) -> Any:
-    automatic = progress == "auto"
-    # The lines of the candidates would break the bar.
-    shown = (is_interactive() and verbose <= 0) if automatic else bool(progress)
-    return progress_bar(total, "search", "candidates", shown=shown, delay=2 if automatic else 0)

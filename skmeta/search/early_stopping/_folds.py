@@ -341,29 +341,27 @@ def hold_out(early_stopping: Any, X: Any, y: Any, groups: Any, is_classification
 
 
 def _hold_share(share: float, y: Any, groups: Any, is_classification: bool) -> Any:
-    n = len(y)
-    rows = np.zeros((n, 1))
+    n, n_groups = len(y), 0 if groups is None else len(np.unique(groups))
+    n_held = max(1, round(share * n))
+    splitter: Any
     if groups is not None:
-        if len(np.unique(groups)) < 2:
+        if n_groups < 2:
             raise ValueError(
                 f"early_stopping={share} keeps the rows of a group together, but a fold's training "
                 "part has one group only. Pass a splitter that divides it, or use other folds."
             )
         # Classes are stratified as far as whole groups allow.
         n_splits = round(1 / share)
-        n_groups = len(np.unique(groups))
+        splitter = GroupShuffleSplit(1, test_size=share, random_state=_SEED)
         if is_classification and min(_fewest(y), n_groups) >= n_splits >= 2:
-            stratified = StratifiedGroupKFold(n_splits, shuffle=True, random_state=_SEED)
-            return next(stratified.split(rows, y, groups))
-        grouped = GroupShuffleSplit(1, test_size=share, random_state=_SEED)
-        return next(grouped.split(rows, y, groups))
-    n_held = max(1, round(share * n))
-    if is_classification and _fewest(y) >= 2 and min(n_held, n - n_held) >= len(np.unique(y)):
-        stratified = StratifiedShuffleSplit(1, test_size=n_held, random_state=_SEED)
-        return next(stratified.split(rows, y))
-    if n < 2:
+            splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=_SEED)
+    elif is_classification and _fewest(y) >= 2 and min(n_held, n - n_held) >= len(np.unique(y)):
+        splitter = StratifiedShuffleSplit(1, test_size=n_held, random_state=_SEED)
+    elif n < 2:
         return np.arange(n), np.arange(0)
-    return next(ShuffleSplit(1, test_size=min(n_held, n - 1), random_state=_SEED).split(rows))
+    else:
+        splitter = ShuffleSplit(1, test_size=min(n_held, n - 1), random_state=_SEED)
+    return next(splitter.split(np.zeros((n, 1)), y, groups))
 
 
 def _fewest(y: Any) -> int:

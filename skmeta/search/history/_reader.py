@@ -155,7 +155,9 @@ class HistoryReader(Uncopied):
         >>> past.scores
         array([0.8, 0.9])
         """
-        classes = None if estimator is None else _split_classes(estimator)
+        classes = [estimator] if isinstance(estimator, str) else estimator
+        if classes is not None:
+            classes = {part for name in classes for part in name.split("|")}
         excluded = ({exclude} if isinstance(exclude, str) else set(exclude)) - {""}
 
         def work(connection: Any) -> tuple[_queries.Rows, dict[int, Any]]:
@@ -293,11 +295,6 @@ class HistoryReader(Uncopied):
         decoded = _codec.decode_rows(rows, decode, damage)
         _codec.warn_of_damage(self._store.place, damage)
         return decoded
-
-
-def _split_classes(estimator: str | Collection[str]) -> set[str]:
-    names = [estimator] if isinstance(estimator, str) else estimator
-    return {part for name in names for part in name.split("|")}
 
 
 def _frame_row(number: int, record: SearchRecord, candidate: CandidateRecord) -> dict[str, Any]:

@@ -9,10 +9,8 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import sqlalchemy as sa
 from sqlalchemy.exc import (
@@ -95,9 +93,7 @@ class HistoryStore:
             except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
                 self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
                 if self._timed_out or not _is_transient(error):
-                    text = str(error)  # an error that names a secret is not shown as the cause
-                    cause = error if without_secrets(text, self.address) == text else None
-                    raise translate(error, self.place, self.address) from cause
+                    raise _translate(error, self.place) from error
                 time.sleep(0.05 * 4**attempt)
             else:
                 self._timed_out = False
@@ -160,18 +156,6 @@ def mask_password(address: str) -> str:
     if _parse(address) is None:
         return f"{address.partition('://')[0]}://{_MASK}"
     return _SECRET.sub(lambda match: f"{match[1] or match[3]}{_MASK}", address)
-
-
-def without_secrets(text: str, address: str) -> str:
-    """Return a text without the secrets of a URL, as written or decoded in any way."""
-    if "://" not in address:
-        return text
-    secrets = {match[2] or match[4] or "" for match in _SECRET.finditer(address)}
-    secrets |= {decode(one) for one in secrets for decode in (unquote, unquote_plus)}
-    secrets |= {encode(one) for one in secrets for encode in (quote_plus, partial(quote, safe=""))}
-    for secret in sorted(secrets - {""}, key=len, reverse=True):
-        text = text.replace(secret, _MASK)
-    return text
 
 
 def _parse(address: str) -> sa.URL | None:
@@ -305,19 +289,10 @@ _ADVICE = (
 )
 
 
-def translate(error: Exception, place: str, address: str = "") -> SkmetaError:
-    """Return an error of skmeta for one of the database, with advice.
-
-    Parameters
-    ----------
-    error : Exception
-    place : str
-        Name of the database, without its password.
-    address : str
-        Its URL, whose secrets are left out of the text of the error.
-    """
+def _translate(error: Exception, place: str) -> SkmetaError:
+    """Return an error of skmeta for one of the database, with advice."""
     cause = getattr(error, "orig", None) or error
-    text = without_secrets(" ".join(str(cause).split()), address)
+    text = " ".join(str(cause).split())
     lower = text.lower()
     # SQLite quotes a damaged text in its errors.
     if "not a database" in lower:

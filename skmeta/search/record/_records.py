@@ -315,15 +315,12 @@ def _column_hashes(X: Any) -> list[NDArray[np.uint64]]:
     if hasattr(X, "to_numpy"):  # a series
         array = X.to_numpy()
     else:
-        array = np.asarray(X, dtype=object if _is_texts(X) else None)
+        is_texts = isinstance(X, (list, tuple)) and all(isinstance(text, str) for text in X)
+        array = np.asarray(X, dtype=object if is_texts else None)
     if array.ndim == 0:
         raise TypeError("a scalar has no rows")
     array = array.reshape(len(array), -1)
     return [_hashes(array[:, i]) for i in range(array.shape[1])]
-
-
-def _is_texts(X: Any) -> bool:
-    return isinstance(X, (list, tuple)) and all(isinstance(text, str) for text in X)
 
 
 def _sparse_hashes(X: Any) -> list[NDArray[np.uint64]]:

@@ -48,8 +48,6 @@ class SearchDisplay:
         Expected best score of candidates in random order, and its 10% and 90% quantiles.
     best_index : int or None
         The candidate with the best score; None if all failed.
-    n_failed : int
-        Candidates without a score.
     importance : Importance
         ``names`` and ``values`` of the importance of each parameter.
     ax_ : matplotlib Axes, or ndarray of them
@@ -123,11 +121,6 @@ class SearchDisplay:
     def best_index(self) -> int | None:
         """Position of the first candidate with the best score."""
         return int(np.nanargmax(self.scores)) if np.isfinite(self.scores).any() else None
-
-    @property
-    def n_failed(self) -> int:
-        """Candidates without a score."""
-        return int(np.isnan(self.scores).sum())
 
     @property
     def importance(self) -> _pictures.Importance:

@@ -216,9 +216,6 @@ class Encoding:
     def __hash__(self) -> int:
         return hash(self._parameters)
 
-    def __repr__(self) -> str:
-        return f"Encoding({self.n_columns} columns of {len(self._parameters)} parameters)"
-
 
 def parameter_names(configurations: Iterable[Configuration]) -> set[str]:
     """Return the names of all parameters in some configurations."""
@@ -231,9 +228,11 @@ def _fit_parameter(name: str, values: Sequence[Any]) -> _Parameter:
     numbers = np.array([v for v in values if _kind(v) == _NUMBER], dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     positive = numbers[numbers > 0]
-    log = is_logarithmic(positive) and (
-        len(positive) == len(numbers) or _spans_thousands(numbers, positive)
-    )
+    log = is_logarithmic(positive)
+    if log and len(positive) < len(numbers):
+        # Zero may be the only other number, and is as good as the smallest one of a wide range.
+        is_wide = positive.max() > _MIN_RATIO_BESIDE_ZERO * positive.min()
+        log = bool(numbers.min() == 0 and is_wide)
     scaled = np.log(positive) if log else numbers
     low, high = (scaled.min(), scaled.max()) if len(scaled) else (0.0, 0.0)
     return _Parameter(name, float(low), float(high), log, kinds if len(kinds) > 1 else ())
@@ -262,11 +261,6 @@ def is_logarithmic(numbers: NDArray[np.float64]) -> bool:
     if len(numbers) == 0 or numbers.min() <= 0 or numbers.max() < _MIN_LOG_RATIO * numbers.min():
         return False
     return _unevenness(np.log(numbers)) < _unevenness(numbers)
-
-
-def _spans_thousands(numbers: NDArray[np.float64], positive: NDArray[np.float64]) -> bool:
-    """Return whether zero is the only other number, and as good as the smallest of a wide range."""
-    return bool(numbers.min() == 0 and positive.max() > _MIN_RATIO_BESIDE_ZERO * positive.min())
 
 
 def _unevenness(numbers: NDArray[np.float64]) -> float:

@@ -89,13 +89,9 @@ def set_params_of(estimator: Any) -> dict[str, Any]:
     return {
         name: value
         for name, value in estimator.get_params(deep=False).items()
-        if not _is_equal(value, defaults.get(name))
+        # 1 and True are equal, and mean different things to some estimators.
+        if (type(value), repr(value)) != (type(defaults.get(name)), repr(defaults.get(name)))
     }
-
-
-def _is_equal(one: Any, other: Any) -> bool:
-    # 1 and True are equal, and mean different things to some estimators.
-    return one is other or (type(one) is type(other) and repr(one) == repr(other))
 
 
 def replace_parts(estimator: Any, parts: Mapping[str, Any]) -> Any:
@@ -373,7 +369,7 @@ def _value_without_secrets(owner: type, name: str, value: Any) -> Value:
         or (isinstance(value, (list, tuple)) and all(map(_is_number, value)))
         or is_placeholder(value)
         or (isinstance(value, str) and value in _string_options(owner, name))
-        or _is_default(owner, name, value)
+        or stable_repr(value) == stable_repr(class_defaults(owner).get(name, ...))
     )
     if shown:
         return plain_value(value)
@@ -383,11 +379,6 @@ def _value_without_secrets(owner: type, name: str, value: Any) -> Value:
 
 def _is_number(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, np.number, np.bool_))
-
-
-def _is_default(owner: type, name: str, value: Any) -> bool:
-    defaults = class_defaults(owner)
-    return name in defaults and stable_repr(value) == stable_repr(defaults[name])
 
 
 def _string_options(owner: type, name: str) -> set[str]:

@@ -17,7 +17,7 @@ from skmeta.__main__ import main
 from skmeta.exceptions import HistoryError, SkmetaError
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.history import hide_password, mask_password
-from skmeta.search.history._store import HistoryStore, translate, without_secrets
+from skmeta.search.history._store import HistoryStore
 
 SECRET = "hunter2"
 READ_ONLY = partial(SearchHistory, read_only=True)
@@ -56,13 +56,6 @@ def test_the_parameter_of_a_search_is_masked(address, shown):
 @pytest.mark.parametrize("value", [None, False, "a.db"])
 def test_what_has_no_password_is_left_alone(value):
     assert hide_password(value) is value
-
-
-def test_secrets_are_masked_as_written_and_decoded():
-    url = "postgresql://user:p%40ss@host/db?sslpassword=two words"
-    text = "p@ss p%40ss [two words] two%20words two+words"
-    assert without_secrets(text, url) == "*** *** [***] *** ***"
-    assert without_secrets(text, "searches.db") == text
 
 
 def test_a_search_shows_no_password():
@@ -104,13 +97,6 @@ def test_no_error_shows_a_password(url, match, open_it, tmp_path, monkeypatch):
     frames = re.sub(r"^    .*$", "", shown, flags=re.MULTILINE)  # source lines of this test
     assert SECRET not in frames
     assert list(tmp_path.iterdir()) == []
-
-
-def test_errors_of_the_driver_are_masked():
-    error = RuntimeError("connection to host with hunter2 refused")
-    assert str(translate(error, "here", f"postgresql://user:{SECRET}@host/db")).startswith(
-        "here cannot be used now (connection to host with *** refused). Check that the server"
-    )
 
 
 def test_the_command_line_shows_no_password(capsys):
