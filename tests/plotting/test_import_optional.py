@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from skmeta._optional import import_optional
-from skmeta.plotting import EpisodeDisplay
+from skmeta.plotting import GroupEffectsDisplay
 
 
 def test_a_missing_package_is_named_with_the_extra_that_installs_it(monkeypatch):
@@ -16,7 +16,7 @@ def test_a_missing_package_is_named_with_the_extra_that_installs_it(monkeypatch)
 def test_drawing_without_matplotlib_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[plot\]'"):
-        EpisodeDisplay.from_predictions([[0.0]], ["a"], [[1.0]], ["a"], ["a"])
+        GroupEffectsDisplay(groups=["a"], effect=[1.0]).plot()
 
 
 def test_an_error_inside_the_package_is_not_hidden(tmp_path, monkeypatch):
