@@ -125,6 +125,7 @@ class Network:
             self.n_features, self.n_flops = _features_and_flops(module, input_shape)
         self._attention = plain_attention if spy.has_attention else nullcontext()
         self._module = module.to(device)
+        self._names = [n for n, _ in module.named_parameters()]
         self.frozen = frozenset(
             f"body.{n}" for n, p in module.named_parameters() if not p.requires_grad
         )
@@ -182,68 +183,29 @@ class Network:
         """Return features of ``x``, normalised by its own statistics, and these (``stat.*``)."""
         values = {n: v.to(x.dtype) for n, v in self._statistics.items()}
         features = self._call(state, values, x, measure=True)
-        return features, {f"stat.{n}": v for n, v in values.items()}
+        return features, {f"stat.{n}": values[n] for n in self._statistics}
 
     def _call(self, state: Mapping[str, Tensor], values: State, x: Tensor, measure: bool) -> Tensor:
-        own = self._own_copy()
-        for part in own.norms:
+        """Call the module with weights of ``state``; its statistics are read and written."""
+        if not hasattr(self._local, "module"):
+            # Weights are not copied, because each call has its own.
+            shared = {id(p): p for p in self._module.parameters()}
+            module = copy.deepcopy(self._module, shared)
+            self._local.module = module
+            self._local.norms = [m for m in module.modules() if isinstance(m, EpisodeBatchNorm)]
+        for part in self._local.norms:
             part.training = measure
-        for attributes, name, key in own.weights:
-            attributes[name] = state[key]
-        for attributes, name, key in own.statistics:
-            attributes[name] = values[key]
-        with self._attention:
-            features = self._forward(own.module, x)
-        for attributes, name, key in own.statistics:
-            values[key] = attributes[name]
-        own.clear()
-        return features
-
-    def _forward(self, module: nn.Module, x: Tensor) -> Tensor:
-        if not self._in_bfloat16:
-            plain: Tensor = module(x)
-            return plain
-        # Without its cache, which knows nothing of the levels of torch.func.
-        with torch.autocast(self._device_type, torch.bfloat16, cache_enabled=False):
-            features: Tensor = module(x)
+        for name in self._names:
+            values[name] = state[f"body.{name}"]
+        # Without the cache of autocast, which knows nothing of the levels of torch.func.
+        precision = (
+            torch.autocast(self._device_type, torch.bfloat16, cache_enabled=False)
+            if self._in_bfloat16
+            else nullcontext()
+        )
+        with self._attention, precision:
+            features: Tensor = torch.func.functional_call(self._local.module, values, x)
         return features.to(x.dtype)
-
-    def _own_copy(self) -> _Copy:
-        if not hasattr(self._local, "copy"):
-            self._local.copy = _Copy(copy.deepcopy(self._module))
-        own: _Copy = self._local.copy
-        return own
-
-
-class _Copy:
-    """A thread's copy of the module, and the places of its tensors.
-
-    It is like :func:`torch.func.functional_call`, but looks up the places of the tensors once. A
-    look-up in each call takes longer than the forward pass of a small network. Parameters and
-    statistics are plain attributes of the copy. They are set before a call, and None after it.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.norms = [part for part in module.modules() if isinstance(part, EpisodeBatchNorm)]
-        self.weights: list[tuple[dict[str, Any], str, str]] = []
-        self.statistics: list[tuple[dict[str, Any], str, str]] = []
-        # By identity, so that tied weights share one tensor of the state.
-        names = {id(value): f"body.{name}" for name, value in module.named_parameters()}
-        for prefix, part in module.named_modules():
-            dot = prefix + "." if prefix else ""
-            for name, value in list(part.named_parameters(recurse=False, remove_duplicate=False)):
-                delattr(part, name)
-                self.weights.append((vars(part), name, names[id(value)]))
-            if isinstance(part, EpisodeBatchNorm):
-                for name in ("mean", "var"):
-                    delattr(part, name)
-                    self.statistics.append((vars(part), name, dot + name))
-        self.clear()
-
-    def clear(self) -> None:
-        for attributes, name, _ in (*self.weights, *self.statistics):
-            attributes[name] = None
 
 
 def _features_and_flops(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, int]:
