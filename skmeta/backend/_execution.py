@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -138,30 +138,10 @@ class Execution:
         tree of tensors
             What ``fn`` returns, stacked along axis 0.
         """
-        chunks = list(self._chunks(fn, tasks))
-        return tree_map(lambda *parts: torch.cat(parts), *chunks)
-
-    def mean(self, fn: Callable[[Any], Any], tasks: Any) -> Any:
-        """Return the mean result over the tasks, which needs the memory of a few of them.
-
-        Parameters
-        ----------
-        fn : callable
-            Takes one task (a tree of tensors), returns a tree of tensors.
-        tasks : tree of tensors
-            The tasks, stacked along axis 0.
-
-        Returns
-        -------
-        tree of tensors
-            A tree like that of ``fn``.
-        """
-        total: Any = None
-        for chunk in self._chunks(fn, tasks):
-            part = tree_map(lambda x: x.sum(0), chunk)
-            total = part if total is None else tree_map(torch.add, total, part)
-        n_tasks = _n_tasks(tasks)
-        return tree_map(lambda x: x / n_tasks, total)
+        if self.mode == "vmap":
+            chunks = [torch.func.vmap(fn)(chunk) for chunk in self._slices(tasks)]
+            return tree_map(lambda *parts: torch.cat(parts), *chunks)
+        return tree_map(lambda *results: torch.stack(results), *self._map(fn, _each(tasks)))
 
     def gradient(
         self,
@@ -207,12 +187,10 @@ class Execution:
             gradient = _backward(values.sum(), leaves)
             return gradient, tree_map(lambda x: x.detach().sum(0), extra)
 
-        gradient: tuple[State, Any] = self._mean_at(
-            gradient_of_task, sum_of_chunk, state, tasks, key
-        )
+        gradient: tuple[State, Any] = self._mean(gradient_of_task, sum_of_chunk, state, tasks, key)
         return gradient
 
-    def mean_at(
+    def mean(
         self, fn: Callable[[State, Any], Any], state: State, tasks: Any, key: Hashable = None
     ) -> Any:
         """Return the mean result over the tasks of a function of a state and a task.
@@ -237,9 +215,9 @@ class Execution:
         def sum_of_chunk(state: State, chunk: Any) -> Any:
             return tree_map(lambda x: x.sum(0), torch.func.vmap(partial(fn, state))(chunk))
 
-        return self._mean_at(fn, sum_of_chunk, dict(state), tasks, key)
+        return self._mean(fn, sum_of_chunk, dict(state), tasks, key)
 
-    def _mean_at(
+    def _mean(
         self,
         one_task: Callable[[State, Any], Any],
         chunk_sum: Callable[[State, Any], Any],
@@ -247,17 +225,18 @@ class Execution:
         tasks: Any,
         key: Hashable,
     ) -> Any:
-        if self.mode != "vmap":
-            # Or each convolution would convert its filters.
-            state = tree_map(channels_last, state)
-            call = self._recorded(key, one_task, state, next(_each(tasks)))
-            return self.mean(partial(call, state), tasks)
-        total: Any = None
-        for chunk in self._slices(tasks):
-            part = self._recorded(key, chunk_sum, state, chunk)(state, chunk)
-            total = part if total is None else tree_map(torch.add, total, part)
-        n_tasks = _n_tasks(tasks)
+        if self.mode == "vmap":
+            fn, parts = chunk_sum, list(self._slices(tasks))
+        else:
+            # With filters of another layout, each convolution would convert them.
+            fn, parts, state = one_task, list(_each(tasks)), tree_map(channels_last, state)
+        calls = [self._recorded(key, fn, state, part) for part in parts]
+        sums = self._map(lambda call, part: call(state, part), calls, parts)
+        total, n_tasks = reduce(partial(tree_map, torch.add), sums), _n_tasks(tasks)
         return tree_map(lambda x: x / n_tasks, total)
+
+    def _map(self, fn: Callable[..., Any], *items: Iterable[Any]) -> Iterator[Any]:
+        return map(fn, *items) if self._pool is None else self._pool.map(fn, *items)
 
     def _recorded(
         self, key: Hashable, fn: Callable[[State, Any], Any], state: State, tasks: Any
@@ -273,22 +252,8 @@ class Execution:
     def _slices(self, tasks: Any) -> Iterator[Any]:
         n_tasks = _n_tasks(tasks)
         size = self.chunk_size or n_tasks
-        if size >= n_tasks:
-            yield tasks
-            return
         for start in range(0, n_tasks, size):
-            chunk = slice(start, start + size)
-            yield tree_map(lambda x, chunk=chunk: x[chunk], tasks)
-
-    def _chunks(self, fn: Callable[[Any], Any], tasks: Any) -> Iterator[Any]:
-        if self.mode == "vmap":
-            for chunk in self._slices(tasks):
-                yield torch.func.vmap(fn)(chunk)
-        else:
-            each = _each(tasks)
-            results = self._pool.map(fn, each) if self._pool is not None else map(fn, each)
-            for result in results:
-                yield tree_map(lambda x: x.unsqueeze(0), result)
+            yield tree_map(lambda x, start=start: x[start : start + size], tasks)
 
 
 def _each(tasks: Any) -> Iterator[Any]:

@@ -28,7 +28,7 @@ def test_map_and_mean(mode, chunk_size, n_tasks):
     tasks = make_tasks(n_tasks)
     with Execution(mode, device=CPU, chunk_size=chunk_size, n_jobs=2) as execution:
         stacked, extra = execution.map(fn, tasks)
-        mean, mean_extra = execution.mean(fn, tasks)
+        mean, mean_extra = execution.mean(lambda _, task: fn(task), {}, tasks)
     expected = tasks["a"].sum(1) * tasks["b"][:, None]
     torch.testing.assert_close(stacked, expected)
     torch.testing.assert_close(mean, expected.mean(0))
@@ -47,12 +47,12 @@ def test_auto_chooses_by_device_and_size(device, flops, mode):
 def test_chunks_bound_how_much_is_vectorised():
     sizes = []
 
-    def remember(task):
+    def remember(state, task):
         sizes.append(1)
         return task["b"]
 
     with Execution("vmap", device=CPU, chunk_size=2) as execution:
-        execution.mean(remember, make_tasks(5))
+        execution.mean(remember, {}, make_tasks(5))
     assert len(sizes) == 3
 
 
@@ -70,7 +70,7 @@ def test_the_number_of_threads_does_not_change_a_bit():
     found = []
     for n_threads in (1, 2, 3):
         with Execution("threads", device=CPU, n_jobs=n_threads) as execution:
-            found.append(execution.mean(lambda x: x @ x.T, tasks))
+            found.append(execution.mean(lambda _, x: x @ x.T, {}, tasks))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
 
@@ -107,7 +107,7 @@ def test_threads_compute_side_by_side_and_are_gone_afterwards():
 
 @pytest.mark.parametrize("mode", ["loop", "threads"])
 def test_an_error_in_a_task_comes_out_and_the_threads_end(mode):
-    def fail(x):
+    def fail(state, task):
         raise KeyError("inner_lr")
 
     n_before, n_intra_op = threading.active_count(), torch.get_num_threads()
@@ -115,7 +115,7 @@ def test_an_error_in_a_task_comes_out_and_the_threads_end(mode):
         pytest.raises(KeyError, match="inner_lr"),
         Execution(mode, device=CPU, n_jobs=2) as execution,
     ):
-        execution.mean(fail, torch.arange(4.0))
+        execution.mean(fail, {}, torch.arange(4.0))
     assert threading.active_count() == n_before
     assert torch.get_num_threads() == n_intra_op
 

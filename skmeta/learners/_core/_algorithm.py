@@ -328,7 +328,7 @@ class Algorithm(FitSettings, ABC):
         if type(self).meta_gradient is Algorithm.meta_gradient:
             # The gradient of a loss: one backward pass serves all tasks.
             return execution.gradient(partial(self.meta_loss, context), state, tasks, key)
-        mean: tuple[State, dict[str, Tensor]] = execution.mean_at(
+        mean: tuple[State, dict[str, Tensor]] = execution.mean(
             partial(self.meta_gradient, context), state, tasks, key
         )
         return mean

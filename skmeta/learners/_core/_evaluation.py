@@ -112,7 +112,7 @@ class DrawnTasks:
         totals = {"loss": 0.0, "score": 0.0}
         for size, batch in self.batches():
             with torch.no_grad():
-                metrics = self._execution.mean(partial(_metrics, self._session, state), batch)
+                metrics = self._execution.mean(partial(_metrics, self._session), state, batch)
             for name in totals:
                 totals[name] += float(metrics[name]) * size
         return {n: v / len(self.tasks) for n, v in totals.items()}

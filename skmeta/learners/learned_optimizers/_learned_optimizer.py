@@ -132,7 +132,7 @@ class LearnedOptimizer(GradientLearner):
         ]
         noise = {n: torch.stack([one[n] for one in drawn]) for n in drawn[0]}
         mean: tuple[State, dict[str, Tensor]] = execution.mean(
-            partial(self._gradient, context, state), (tasks, noise)
+            partial(self._gradient, context), state, (tasks, noise)
         )
         return mean
 
