@@ -17,7 +17,6 @@ from thumbnails import SIZE, PanelScraper, draw_thumbnails
 
 import skmeta
 import skmeta.learners  # Before autodoc: learners write their shared documentation when defined.
-from skmeta._html import documentation_url
 from skmeta.search.prior import _shipped
 
 matplotlib.use("Agg")
@@ -139,11 +138,11 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
-# Where the site has an address (the environment variable SKMETA_DOC_URL, or the metadata of the
-# package), the header has a menu of versions. It reads switcher.json of the newest version, so that
-# older sites list newer ones. The newest version is at the address, an earlier one in a folder.
+# Where the site has an address (the environment variable SKMETA_DOC_URL), the header has a menu of
+# versions. It reads switcher.json of the newest version, so that older sites list newer ones. The
+# newest version is at the address, an earlier one in a folder.
 EARLIER_VERSIONS: list[str] = []  # whose sites are kept, newest first
-SITE = documentation_url()
+SITE = os.environ.get("SKMETA_DOC_URL")
 if SITE is not None:
     html_theme_options |= {
         "switcher": {"json_url": f"{SITE}/switcher.json", "version_match": version},

@@ -1,15 +1,16 @@
 """Checks of what a user gave, shared by every room."""
 
-import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Number
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
+
+from skmeta._sklearn_compat import parameter_names
 
 
 def check_count(value: Any, name: str, minimum: int = 1) -> int:
@@ -322,30 +323,26 @@ def suggest(name: Any, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def suggest_parameters(init: Callable[..., None]) -> Callable[..., None]:
-    """Make a constructor name the nearest parameter when it is given one that it does not have.
+class _ConstructorSignature:
+    """The signature of a class, which is that of its ``__init__``."""
 
-    Parameters
-    ----------
-    init : callable
-        The ``__init__`` of an estimator.
+    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+        own = inspect.signature(owner.__init__)  # type: ignore[misc]  # of the class itself
+        return own.replace(parameters=[*own.parameters.values()][1:])
 
-    Returns
-    -------
-    callable
-        The same, with a clearer TypeError.
-    """
-    names = list(inspect.signature(init).parameters)[1:]
 
-    @functools.wraps(init)
-    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        for name in kwargs:
-            if name not in names:
-                hint = suggest(name, names) or f" It has {', '.join(names)}."
-                raise TypeError(f"{type(self).__name__} has no parameter {name!r}.{hint}")
-        init(self, *args, **kwargs)
+class ParameterHints:
+    """Mixin of all estimators: an unknown parameter is an error that names the nearest one."""
 
-    return checked
+    # inspect.signature would show that of __new__.
+    __signature__: ClassVar[Any] = _ConstructorSignature()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        known = parameter_names(cls)
+        for name in kwargs.keys() - set(known):
+            hint = suggest(name, known) or f" It has {', '.join(known)}."
+            raise TypeError(f"{cls.__name__} has no parameter {name!r}.{hint}")
+        return super().__new__(cls)
 
 
 def _is_missing(value: Any) -> bool:

@@ -1,19 +1,15 @@
-"""What a notebook and a terminal show: links, tables and progress."""
+"""What a notebook and a terminal show: tables and progress."""
 
-import importlib
-import inspect
 import sys
 import types
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
-from sklearn.utils import estimator_html_repr
 
-from skmeta import MetaFewShotClassifier, _html, _progress
-from skmeta._html import documentation_url, facts_table, table
+from skmeta import _progress
+from skmeta._html import facts_table, table
 from skmeta._progress import progress_bar
 from skmeta.learners import ProtoNet
 from skmeta.priors import MetaPrior, load_table_prior
@@ -23,72 +19,6 @@ from skmeta.search import (
 )
 
 X, y = load_iris(return_X_y=True)
-ROOMS = ("few_shot", "grouped", "learners", "policy", "search")
-ESTIMATORS = {
-    cls: f"skmeta.{room}.{name}"
-    for room in ROOMS
-    for name in importlib.import_module(f"skmeta.{room}").__all__
-    if inspect.isclass(cls := getattr(importlib.import_module(f"skmeta.{room}"), name))
-    and issubclass(cls, BaseEstimator)
-    and not inspect.isabstract(cls)
-}
-
-
-@pytest.fixture
-def site(monkeypatch):
-    monkeypatch.setenv("SKMETA_DOC_URL", "https://docs.example/stable/")
-
-
-# -- links -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cls", ESTIMATORS, ids=ESTIMATORS.values())
-def test_every_estimator_links_to_its_page(cls, site):
-    required = [
-        name
-        for name, parameter in inspect.signature(cls).parameters.items()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    ]
-    estimator = cls(**dict.fromkeys(required))
-    expected = f"https://docs.example/stable/api/generated/{ESTIMATORS[cls]}.html"
-    assert estimator._get_doc_link() == expected
-
-
-def test_the_diagram_shows_the_link(site):
-    html = estimator_html_repr(MetaLearnedSearchCV(SVC(), prior=None))
-    assert (
-        "https://docs.example/stable/api/generated/skmeta.search.MetaLearnedSearchCV.html" in html
-    )
-    assert "https://docs.example" in estimator_html_repr(MetaFewShotClassifier())
-
-
-def test_a_subclass_of_a_user_has_no_page(site):
-    class Own(ProtoNet):
-        pass
-
-    assert Own()._get_doc_link() == ""
-
-
-def test_the_address_is_that_of_the_metadata(monkeypatch):
-    monkeypatch.delenv("SKMETA_DOC_URL", raising=False)
-
-    class Metadata:
-        entries = ("Homepage, https://home.example", "Documentation, https://docs.example/")
-
-        def get_all(self, name):
-            return [*self.entries] if name == "Project-URL" else None
-
-    monkeypatch.setattr(_html, "metadata", lambda name: Metadata())
-    _html._url_of_metadata.cache_clear()
-    try:
-        assert documentation_url() == "https://docs.example"
-        Metadata.entries = ()
-        _html._url_of_metadata.cache_clear()
-        assert documentation_url() is None
-        assert ProtoNet()._get_doc_link() == ""
-    finally:
-        _html._url_of_metadata.cache_clear()
 
 
 # -- tables ----------------------------------------------------------------------------------------

@@ -17,9 +17,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import CategoryCodes, is_data_frame
-from skmeta._html import DocLink
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
-from skmeta._validation import check_rows, suggest_parameters
+from skmeta._validation import ParameterHints, check_rows
 from skmeta.backend import PRECISIONS, here_or_cpu
 from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
 from skmeta.few_shot._members import fit_mixture
@@ -39,7 +38,7 @@ from skmeta.priors import MetaPrior
 _OVERRIDES = ("n_inner_steps", "inner_lr", "transductive", "test_time_augment", "n_estimators")
 
 
-class BaseMetaFewShot(DocLink, BaseEstimator):
+class BaseMetaFewShot(ParameterHints, BaseEstimator):
     """Adapts a prior to the rows given, and predicts with the adapted state."""
 
     _kind: ClassVar[str]
@@ -55,10 +54,9 @@ class BaseMetaFewShot(DocLink, BaseEstimator):
         "precision": [StrOptions({"auto", *PRECISIONS})],
     }
 
-    @suggest_parameters
     def __init__(
         self,
-        prior=None,
+        prior: Any = None,
         *,
         n_inner_steps=None,
         inner_lr=None,

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
 from skmeta._sklearn_compat import StrOptions, fit_context
-from skmeta._validation import check_labels, quote, quote_some, suggest_parameters
+from skmeta._validation import check_labels, quote, quote_some
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._prior_argument import family_classes
 
@@ -111,7 +111,6 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
-    @suggest_parameters
     def __init__(
         self,
         prior=None,

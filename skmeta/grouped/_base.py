@@ -12,16 +12,15 @@ from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import is_data_frame, resolve_columns, take_column
-from skmeta._html import DocLink
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
 from skmeta._validation import (
+    ParameterHints,
     check_rows,
     count,
     quote,
     quote_some,
     suggest,
-    suggest_parameters,
 )
 from skmeta._warnings import warn_caller
 from skmeta.backend import one_thread_if_small
@@ -60,7 +59,7 @@ _MOST_REPEATED = 10
 _EFFECTS = ("effects", "rank", "shrinkage")
 
 
-class BaseGrouped(DocLink, BaseEstimator):
+class BaseGrouped(ParameterHints, BaseEstimator):
     """Learns a table whose rows belong to groups."""
 
     # The groups are a column of X; the argument of `fit` only says so.
@@ -78,7 +77,6 @@ class BaseGrouped(DocLink, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    @suggest_parameters
     def __init__(
         self,
         groups: str | int | list[str | int] | None = None,

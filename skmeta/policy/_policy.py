@@ -12,10 +12,9 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._html import DocLink
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
-from skmeta._validation import check_count
+from skmeta._validation import ParameterHints, check_count
 from skmeta.backend import PRECISIONS, State, here_or_cpu, state_to_numpy, state_to_torch, to_numpy
 from skmeta.exceptions import EpisodeError
 from skmeta.policy._distributions import check_environment
@@ -27,7 +26,7 @@ from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior
 
 
-class MetaPolicy(DocLink, BaseEstimator):
+class MetaPolicy(ParameterHints, BaseEstimator):
     """A policy that adapts to a new environment after a few episodes, starting from a prior.
 
     ``fit`` plays episodes, takes a policy gradient step, and so on, as often as the prior was

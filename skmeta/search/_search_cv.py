@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from skmeta._html import DocLink
 from skmeta._sklearn_compat import (
     BaseSearchCV,
     HasMethods,
@@ -15,6 +14,7 @@ from skmeta._sklearn_compat import (
     fit_context,
     search_constraints,
 )
+from skmeta._validation import ParameterHints
 from skmeta.search._arguments import with_one_estimator
 from skmeta.search._report import ReportMethods
 from skmeta.search._run import run_search
@@ -22,7 +22,7 @@ from skmeta.search.history import SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 
 
-class MetaLearnedSearchCV(ReportMethods, DocLink, BaseSearchCV):
+class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
     """Search over hyperparameters that remembers what earlier searches found.
 
     It has the parameters and results of :class:`~sklearn.model_selection.GridSearchCV` and

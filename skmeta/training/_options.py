@@ -57,8 +57,6 @@ class Validation(Declared):
     Validation(fraction=0.2, patience=3)
     """
 
-    public_room: ClassVar[str] = "learners"
-
     fraction: float = parameter(0.1, Interval(Real, 0, 1, closed="left"), role="training")
     n_tasks: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
     every: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
@@ -86,8 +84,6 @@ class MetaOptimizer(Declared):
     >>> from skmeta.learners import MAML, MetaOptimizer
     >>> learner = MAML(meta_optimizer=MetaOptimizer("sgd", clip_norm=None), meta_lr=0.1)
     """
-
-    public_room: ClassVar[str] = "learners"
 
     name: str = parameter("adam", StrOptions(set(OPTIMIZERS)), role="training")
     schedule: str = parameter("auto", StrOptions({"auto", *SCHEDULES}), role="training")
@@ -125,8 +121,6 @@ class ExecutionOptions(Declared):
     >>> from skmeta.learners import ExecutionOptions, MAML
     >>> learner = MAML(execution=ExecutionOptions(precision="float64", n_jobs=2))
     """
-
-    public_room: ClassVar[str] = "learners"
 
     mode: str = parameter("auto", StrOptions(set(MODES)), role="machine")
     precision: str = parameter("float32", StrOptions(set(NETWORK_PRECISIONS)), role="training")

@@ -20,9 +20,8 @@ from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 
-from skmeta._html import DocLink
 from skmeta._sklearn_compat import parameter_names, validate_params
-from skmeta._validation import suggest
+from skmeta._validation import ParameterHints
 
 
 def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
@@ -46,22 +45,11 @@ def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
     return field(default=default, metadata={"constraints": list(constraints), "role": role})
 
 
-class _ConstructorSignature:
-    """The signature of a class, which is that of its ``__init__``."""
-
-    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
-        own = inspect.signature(owner.__init__)  # type: ignore[misc]  # of the class itself
-        return own.replace(parameters=[*own.parameters.values()][1:])
-
-
-class Declared(DocLink, BaseEstimator):
+class Declared(ParameterHints, BaseEstimator):
     """Completes constraints and docstrings of its subclasses by their declared parameters."""
 
     # By parameter: the other settings of an option that is given by its first setting alone.
     option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-
-    # inspect.signature would show that of __new__.
-    __signature__: ClassVar[Any] = _ConstructorSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -73,14 +61,6 @@ class Declared(DocLink, BaseEstimator):
             constraints |= vars(base).get("_parameter_constraints", {})
         cls._parameter_constraints = {n: c or "no_validation" for n, c in constraints.items()}
         complete(cls)
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        known = parameter_names(cls)
-        for name in kwargs.keys() - set(known):
-            hint = suggest(name, known) or f" It has {', '.join(known)}."
-            raise TypeError(f"{cls.__name__} has no parameter {name!r}.{hint}")
-        made: Self = super().__new__(cls)
-        return made
 
     def set_params(self, **params: Any) -> Self:
         # An option that is given by its first setting alone becomes an object with all settings.

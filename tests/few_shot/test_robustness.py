@@ -148,7 +148,7 @@ def test_an_unknown_parameter_is_answered_with_the_nearest():
     message = r"MetaFewShotClassifier has no parameter 'n_estimator'\. Did you mean 'n_estimators'"
     with pytest.raises(TypeError, match=message):
         MetaFewShotClassifier(n_estimator=3)
-    with pytest.raises(TypeError, match=r"MetaFewShotRegressor has no parameter 'zz'\. It has pri"):
+    with pytest.raises(TypeError, match=r"MetaFewShotRegressor has no parameter 'zz'\. It has dev"):
         MetaFewShotRegressor(zz=3)
 
 
