@@ -59,7 +59,7 @@ from torch import nn
 
 from skmeta.learners import InContextLearner
 from skmeta.learners.in_context import TableTransformer
-from skmeta.learners.in_context._network_call import module_parameters
+from skmeta.learners.in_context._support import module_parameters
 from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 

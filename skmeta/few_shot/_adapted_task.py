@@ -10,12 +10,11 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from skmeta._sklearn_compat import parameter_names
+from skmeta._sklearn_compat import check_sample_weight, parameter_names
 from skmeta._torch_compat import LinAlgError
 from skmeta.backend import Execution, State, state_to_numpy, state_to_torch, to_numpy
 from skmeta.few_shot._indicators import choose_indicators
 from skmeta.few_shot._prior_argument import head_rows
-from skmeta.few_shot._support import SupportSet
 from skmeta.learners import LEARNERS, MetaLearner
 from skmeta.learners._core import read_prior
 from skmeta.priors import MetaPrior
@@ -23,6 +22,59 @@ from skmeta.priors import MetaPrior
 # Most rows, and most values of their outputs, that are predicted at once: they bound the memory,
 # and intermediate values of so many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
+_MAX_WEIGHT = 1e9
+
+
+class SupportSet(NamedTuple):
+    """The support set of a task.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_encoded)
+        Rows.
+    y : ndarray of shape (n_samples,)
+        Positions of the classes, or targets.
+    weight : ndarray of shape (n_samples,)
+        Weights of the rows.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+    @classmethod
+    def check(cls, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Self:
+        """Make a support set, and check its weights.
+
+        Parameters
+        ----------
+        X, y
+            As of the attributes.
+        sample_weight : array-like of shape (n_samples,), number or None
+            What the user gave.
+
+        Returns
+        -------
+        SupportSet
+            The support set.
+
+        Raises
+        ------
+        ValueError
+            If a weight is negative, not finite or larger than 1e9.
+        """
+        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if weight.max() > _MAX_WEIGHT:
+            raise ValueError(
+                f"sample_weight is {weight.max():g} in row {weight.argmax()}, but at most "
+                f"{_MAX_WEIGHT:g} is allowed: a weight says how many rows a row stands for. "
+                "Divide all weights by their mean."
+            )
+        return cls(X, y, weight)
+
+    def join(self, other: SupportSet) -> SupportSet:
+        """Return the rows of both."""
+        return SupportSet(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
 
 class RunSettings(NamedTuple):
@@ -81,7 +133,7 @@ class AdaptedTask:
         precision = network_precision = settings.precision
         if precision == "auto":
             precision = _choose_precision(prior, settings.device)
-            network_precision = learner_class.limits.network_precision(precision, support.X.size)
+            network_precision = learner_class.network_precision(precision, support.X.size)
         session, self._state = read_prior(
             prior,
             learner_class,
@@ -105,8 +157,8 @@ class AdaptedTask:
 
     def check_size(self) -> None:
         """Raise an error or warn if the support set is larger than the learner takes."""
-        learner, (n_rows, n_columns) = self.session.learner, self._support.X.shape
-        learner.limits.check_size(learner, self._prior, n_rows, n_columns, self.n_classes)
+        n_rows, n_columns = self._support.X.shape
+        self.session.learner.check_task(self._prior, n_rows, n_columns, self.n_classes)
 
     def adapt(self, start: dict[str, np.ndarray] | None = None) -> Self:
         """Adapt to the support set, and check that the adapted state is finite.
@@ -139,10 +191,10 @@ class AdaptedTask:
                 f"{_describe_size(X, y)} If this does not help, meta-train again with a lower "
                 "meta_lr."
             ) from error
-        limits = session.learner.limits
         values = (item for part in session.states_of_views(adapted) for item in part.items())
         changed = ((name, value) for name, value in values if value is not state.get(name))
-        wrong = next((name for name, value in changed if not limits.is_sound(name, value)), None)
+        is_sound = session.learner.is_sound
+        wrong = next((name for name, value in changed if not is_sound(name, value)), None)
         if wrong is not None:
             raise ValueError(
                 f"The adaptation to these {len(X)} rows ends in values that are not finite "

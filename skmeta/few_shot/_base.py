@@ -20,7 +20,7 @@ from skmeta._columns import CategoryCodes, is_data_frame
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
 from skmeta._validation import ParameterHints, check_rows
 from skmeta.backend import PRECISIONS, here_or_cpu
-from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
+from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings, SupportSet
 from skmeta.few_shot._members import fit_mixture
 from skmeta.few_shot._prior_argument import (
     check_prior,
@@ -29,7 +29,6 @@ from skmeta.few_shot._prior_argument import (
     resolve_prior,
     warn_of_images,
 )
-from skmeta.few_shot._support import SupportSet
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior

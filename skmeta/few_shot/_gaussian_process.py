@@ -27,7 +27,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import stdtrit
 
-from skmeta.few_shot._support import SupportSet
+from skmeta.few_shot._adapted_task import SupportSet
 from skmeta.learners.in_context import divide_rows, location_and_scale, measure_columns
 
 # More columns have one relevance: those that a view of the prior cannot have at once.

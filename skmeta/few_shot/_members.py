@@ -29,11 +29,10 @@ import torch
 from scipy.special import log_softmax
 
 from skmeta._stacking import average_weights, mix, weight_grid
-from skmeta.few_shot._adapted_task import AdaptedTask
+from skmeta.few_shot._adapted_task import AdaptedTask, SupportSet
 from skmeta.few_shot._distribution import LEVELS, reshape_distributions
 from skmeta.few_shot._gaussian_process import MOST_RELEVANCES, GaussianProcess, fit_process
 from skmeta.few_shot._ridge import fit_ridge
-from skmeta.few_shot._support import SupportSet
 from skmeta.few_shot._trees import MOST_CLASSES, fit_boosting, fit_forest
 from skmeta.learners.in_context import divide_rows, location_and_scale, relative_weight
 

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax, softmax
 
+from skmeta.few_shot._adapted_task import SupportSet
 from skmeta.few_shot._gaussian_process import Inputs
-from skmeta.few_shot._support import SupportSet
 
 _PENALTIES = np.logspace(-3, 2, 11)
 _STEEPNESS = np.exp(np.linspace(0, 4.5, 10))

@@ -15,7 +15,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 
-from skmeta.few_shot._support import SupportSet
+from skmeta.few_shot._adapted_task import SupportSet
 from skmeta.learners.in_context import canonical_order, location_and_scale
 
 # Chosen on the development sets of benchmarks/small_tables.py and raw_tables.py. A class has trees

@@ -7,8 +7,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
 from skmeta.few_shot import MetaFewShotRegressor, _gaussian_process
+from skmeta.few_shot._adapted_task import SupportSet
 from skmeta.few_shot._gaussian_process import Inputs, Kernel, Posterior, fit_process
-from skmeta.few_shot._support import SupportSet
 
 
 def make_smooth(n, seed=0):

@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
 from skmeta.few_shot import MetaFewShotClassifier, _ridge
+from skmeta.few_shot._adapted_task import SupportSet
 from skmeta.few_shot._ridge import fit_ridge
-from skmeta.few_shot._support import SupportSet
 
 
 def make_embeddings(n, d=100, seed=0):

@@ -1,6 +1,5 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
-from skmeta.learners._core._algorithm import TaskLimits
 from skmeta.learners._core._base import (
     LEARNERS,
     MetaLearner,

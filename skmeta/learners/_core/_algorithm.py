@@ -22,73 +22,6 @@ from skmeta.training import FitSettings
 _MAX_ONE_HOT = 25_000_000
 
 
-class TaskLimits:
-    """Limits of a learner that computes a logit for each row and class of the support set.
-
-    A learner with other limits has an object of a subclass as its attribute ``limits``.
-    """
-
-    def check_size(
-        self, learner: object, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int
-    ) -> None:
-        """Raise an error or warn if a task is too large.
-
-        Parameters
-        ----------
-        learner : MetaLearner
-            The learner, with the settings of the task.
-        prior : MetaPrior
-            The prior.
-        n_rows, n_columns, n_classes : int
-            Size of the support set; no classes for a regression.
-
-        Raises
-        ------
-        ValueError
-            If it does not fit into memory.
-        """
-        if n_rows * n_classes > _MAX_ONE_HOT:
-            raise ValueError(
-                f"{n_rows:,} rows of {n_classes:,} classes make {n_rows * n_classes:,} logits, but "
-                f"a prior of this kind takes at most {_MAX_ONE_HOT:,} in fit. Pass fewer rows or "
-                "classes, or use prior='tabular', whose memory does not grow with their product."
-            )
-
-    def network_precision(self, precision: str, n_cells: int) -> str:
-        """Choose the precision in which the network of a learner reads a table.
-
-        Parameters
-        ----------
-        precision : {"float32", "float64"}
-            Precision of the rows.
-        n_cells : int
-            Number of rows times number of columns.
-
-        Returns
-        -------
-        {"float32", "float64"}
-            By default ``precision``.
-        """
-        return precision
-
-    def is_sound(self, name: str, value: Tensor) -> bool:
-        """Return whether a tensor of an adapted state has the values that it may have.
-
-        Parameters
-        ----------
-        name : str
-            Name of the tensor.
-        value : Tensor
-            The tensor.
-
-        Returns
-        -------
-        bool
-            By default whether all values are finite.
-        """
-        return bool(value.isfinite().all())
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
 class Algorithm(FitSettings, ABC):
     """The contract of an algorithm, for authors of learners: methods without side effects.
@@ -104,8 +37,6 @@ class Algorithm(FitSettings, ABC):
     class_tensor: ClassVar[str] = "head.weight"
     # Whether a task may have classes for which a prior that has parameters of classes has none.
     takes_other_classes: ClassVar[bool] = False
-    # Sizes and values that the learner takes in a new task.
-    limits: ClassVar[TaskLimits] = TaskLimits()
     # Whether init_state itself takes the weights of the parameter ``prior``.
     loads_prior: ClassVar[bool] = False
     # Whether ``adapt`` does not use what it returned before, so that a pickle of a fitted estimator
@@ -332,6 +263,65 @@ class Algorithm(FitSettings, ABC):
             partial(self.meta_gradient, context), state, tasks, key
         )
         return mean
+
+    def check_task(self, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int) -> None:
+        """Raise an error or warn if a task is too large.
+
+        By default, a learner computes a logit for each row and class of the support set.
+
+        Parameters
+        ----------
+        prior : MetaPrior
+            The prior.
+        n_rows, n_columns, n_classes : int
+            Size of the support set; no classes for a regression.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit into memory.
+        """
+        if n_rows * n_classes > _MAX_ONE_HOT:
+            raise ValueError(
+                f"{n_rows:,} rows of {n_classes:,} classes make {n_rows * n_classes:,} logits, but "
+                f"a prior of this kind takes at most {_MAX_ONE_HOT:,} in fit. Pass fewer rows or "
+                "classes, or use prior='tabular', whose memory does not grow with their product."
+            )
+
+    @staticmethod
+    def network_precision(precision: str, n_cells: int) -> str:
+        """Choose the precision in which the network of a learner reads a table.
+
+        Parameters
+        ----------
+        precision : {"float32", "float64"}
+            Precision of the rows.
+        n_cells : int
+            Number of rows times number of columns.
+
+        Returns
+        -------
+        {"float32", "float64"}
+            By default ``precision``.
+        """
+        return precision
+
+    def is_sound(self, name: str, value: Tensor) -> bool:
+        """Return whether a tensor of an adapted state has values that it may have.
+
+        Parameters
+        ----------
+        name : str
+            Name of the tensor.
+        value : Tensor
+            The tensor.
+
+        Returns
+        -------
+        bool
+            By default whether all values are finite.
+        """
+        return bool(value.isfinite().all())
 
     def resolve_head(self, kind: str, names_kind: str) -> str:
         """Choose what the linear head of a new task starts from.

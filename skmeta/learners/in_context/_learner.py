@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -12,41 +13,49 @@ import torch
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta._warnings import warn_caller
 from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors
+from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners._core import (
     Context,
     OuterLoopLearner,
-    TaskLimits,
     loss,
     make_prior,
     score,
     task_type_parameter,
 )
 from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
-from skmeta.learners.in_context._cells import relative_weight
-from skmeta.learners.in_context._limits import TableLimits
-from skmeta.learners.in_context._network_call import (
-    Sizes,
-    call_network,
-    make_network,
-    read_memory,
-    store_memory,
-    stored_parameters,
-    weights_of_prior,
-)
+from skmeta.learners.in_context._cells import N_CODES, N_SLOTS, relative_weight
 from skmeta.learners.in_context._support import (
     bin_log_probability,
     class_log_probability,
     from_support_units,
     mean_target,
-    select_columns,
+    module_parameters,
+    read_memory,
+    store_memory,
+    stored_parameters,
     to_support_units,
+    view_rows,
     view_support,
+    weights_of_prior,
 )
-from skmeta.learners.in_context._transformer import TableTransformer
-from skmeta.learners.in_context._views import add_components, n_views
-from skmeta.priors import MetaPrior
+from skmeta.learners.in_context._transformer import TableTransformer, call_transformer
+from skmeta.learners.in_context._views import n_views
+from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.training import settings_by_role
+
+# Parameters that are sizes of the transformer.
+_SIZES = ("width", "n_layers", "n_heads", "cell_width")
+# A table of more cells is read by the network in single precision.
+_MAX_EXACT_CELLS = 999
+# Sizes that a prior for any table is made for, and what to try beyond. It was compared with other
+# estimators on up to 2,000 rows, 784 columns and 26 classes.
+_LIMITS = {
+    "rows": (1000, "A random forest or HistGradientBoosting learns more from so many rows."),
+    "columns": (1000, "LogisticRegression or Ridge is faster, or put TruncatedSVD in front."),
+    "classes": (100, "LogisticRegression is faster, or meta-train a ProtoNet on similar classes."),
+}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -146,7 +155,6 @@ class InContextLearner(OuterLoopLearner):
 
     allow_nan: ClassVar[bool] = True
     takes_other_classes: ClassVar[bool] = True
-    limits: ClassVar[TaskLimits] = TableLimits()
     # Its network has no features of its own, and its scale is that of each table.
     loads_prior: ClassVar[bool] = True
     # The support set holds all rows, so an earlier adaptation adds nothing.
@@ -168,14 +176,15 @@ class InContextLearner(OuterLoopLearner):
         TableTransformer
             With a slot for each of 10 classes, or a bin for each part of a target's range.
         """
-        return make_network(kind, self._sizes())
-
-    def _sizes(self) -> Sizes:
         if self.width % self.n_heads:
             raise ValueError(
                 f"n_heads={self.n_heads} must divide width={self.width}. Change one of them."
             )
-        return Sizes(self.width, self.n_layers, self.n_heads, self.cell_width)
+        n_labels = N_CODES if kind == "classification" else None
+        return TableTransformer(n_labels, **self._sizes(), n_slots=N_SLOTS)
+
+    def _sizes(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in _SIZES}
 
     def table_prior(self, network: TableTransformer, kind: str, **provenance: Any) -> MetaPrior:
         """Make a prior of a network that was meta-trained elsewhere, for tables of any width.
@@ -208,7 +217,9 @@ class InContextLearner(OuterLoopLearner):
         )
 
     def _call(self, context: Context, state: Mapping[str, Tensor], *args: Any, **kw: Any) -> Any:
-        return call_network(context.kind, self._sizes(), context.dtype, state, *args, **kw)
+        weights = {n: v.to(context.dtype) for n, v in module_parameters(state).items()}
+        key = context.kind, *self._sizes().values()
+        return call_transformer(partial(self.make_network, context.kind), key, weights, *args, **kw)
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         with torch.random.fork_rng(devices=[]):
@@ -217,7 +228,8 @@ class InContextLearner(OuterLoopLearner):
         state = context.network.initial_weights() | stored_parameters(network)
         if self.prior is None:
             return state
-        return weights_of_prior(self.prior, type(self).__name__, context.kind, state)
+        prior = self.prior if isinstance(self.prior, MetaPrior) else load_table_prior(context.kind)
+        return weights_of_prior(prior, type(self).__name__, context.kind, self._sizes(), state)
 
     # ------------------------------------------------------------------------------- algorithm
 
@@ -242,23 +254,46 @@ class InContextLearner(OuterLoopLearner):
         kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
         return dict(state) | {n: v.to(rows.x.dtype) for n, v in kept.items()}
 
-    def n_rows_used(self, n_rows: int, n_classes: int) -> int:
-        """Return the largest number of support rows that all views of a task have together.
+    def check_task(self, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int) -> None:
+        """Warn once of everything about a table that is larger than a prior was made for.
 
         Parameters
         ----------
-        n_rows : int
-            Rows of the support set.
-        n_classes : int
-            Classes of the task; 0 for a regression.
-
-        Returns
-        -------
-        int
-            ``n_rows``, or fewer.
+        prior, n_rows, n_columns, n_classes
+            As of the base class.
         """
+        messages = []
         e = n_views(self.n_estimators, n_rows, 0, n_classes, self.max_rows)
-        return min(n_rows, self.max_rows * e)
+        if self.max_rows * e < n_rows:
+            messages.append(
+                f"X has {n_rows:,} rows, but the views of the prior have {self.max_rows * e:,} "
+                f"rows in all ({self.max_rows} each), so that it does not see some rows. Raise "
+                "n_estimators for more views."
+            )
+        # A prior of a family of tasks was made for the columns and classes that it has.
+        if prior.n_features_in is None:
+            for what, size in (("rows", n_rows), ("columns", n_columns), ("classes", n_classes)):
+                limit, alternative = _LIMITS[what]
+                if size > limit:
+                    messages.append(
+                        f"{size:,} {what} are more than the {limit:,} that the prior is made for. "
+                        f"{alternative}"
+                    )
+        if messages:
+            warn_caller(
+                f"{' '.join(messages)} Pass fewer of them to silence this warning.",
+                UnusedDataWarning,
+            )
+
+    @staticmethod
+    def network_precision(precision: str, n_cells: int) -> str:
+        return "float32" if n_cells > _MAX_EXACT_CELLS else precision
+
+    def is_sound(self, name: str, value: Tensor) -> bool:
+        # The memory of a support set holds infinity where a row or value is missing.
+        if name.startswith("memory."):
+            return not value.isnan().any()
+        return super().is_sound(name, value)
 
     def prepare(self, context: Context, adapted: Mapping[str, Tensor]) -> State:
         memory = self._call(context, adapted, memory=read_memory(adapted, context.dtype))
@@ -274,7 +309,7 @@ class InContextLearner(OuterLoopLearner):
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""
         memory = read_memory(adapted, context.dtype)
-        views = _views_of_rows(adapted, x.flatten(1), len(memory["column.mean"]))
+        views = view_rows(adapted, x.flatten(1), len(memory["column.mean"]))
         outputs: Tensor = self._call(context, adapted, views, memory=memory)
         return outputs
 
@@ -312,7 +347,7 @@ class InContextLearner(OuterLoopLearner):
             filled[: len(out)] = out
             adapted = {f"memory.{n}": v for n, v in support.kept.items()}
             supports.append((support, dict(state) | adapted))
-            queries.append(_views_of_rows(adapted, rows.x[filled], len(support.slots)))
+            queries.append(view_rows(adapted, rows.x[filled], len(support.slots)))
         parts = zip(*(support.expanded() for support, _ in supports), strict=True)
         memory = self._call(context, state, *(torch.cat(part) for part in parts), fast=True)
         outputs = self._call(context, state, torch.cat(queries), memory=memory)
@@ -358,24 +393,7 @@ class InContextLearner(OuterLoopLearner):
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of the query set, predicted by one view of the support set.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the task.
-        state : mapping of str to Tensor
-            The prior.
-        task : TaskTensors
-            The task.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Cross-entropy, or minus the mean log density of the standardised targets.
-        metrics : dict of Tensor
-            ``"loss"`` and ``"score"`` (greater is better).
-        """
+        # The query set is predicted by one view of the support set.
         adapted, query = self._adapt(context, state, task.support, 1), task.query
         outputs = self._outputs(context, adapted, query.x)
         if context.kind == "classification":
@@ -421,11 +439,3 @@ class InContextLearner(OuterLoopLearner):
         # A task may have any classes.
         self.prior_ = self.prior_.replace(classes=None)
         return self
-
-
-def _views_of_rows(adapted: Mapping[str, Tensor], features: Tensor, e: int) -> Tensor:
-    """Return the columns (e, m, k) of rows (m, d) that views have."""
-    prefix = "memory.component."
-    components = {n.removeprefix(prefix): v for n, v in adapted.items() if n.startswith(prefix)}
-    tables = add_components(components, features).expand(e, -1, -1)
-    return select_columns(tables, adapted["memory.columns"].long())

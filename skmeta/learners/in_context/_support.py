@@ -3,24 +3,28 @@
 Notation: n support rows, m query rows, d columns, c classes, e views of an ensemble, o outputs of
 the transformer.
 
-A state holds, under ``memory.*``, the ``columns`` (e, k) of each view. For classifications it holds
-``codes`` (e, c) of the classes, ``present`` (e, 10), which codes occur in a view, and ``seen``
-(c,), which classes have rows. For regressions it holds ``location`` and ``scale`` of the targets.
+A state holds the parameters of the transformer under ``table.*``, and its memory of a support set
+under ``memory.of.*``. Under ``memory.*``, it holds the ``columns`` (e, k) of each view. For
+classifications it holds ``codes`` (e, c) of the classes, ``present`` (e, 10), which codes occur in
+a view, and ``seen`` (c,), which classes have rows. For regressions it holds ``location`` and
+``scale`` of the targets.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmeta.backend import Rows, State
+from skmeta.exceptions import PriorError
 from skmeta.learners.in_context._binned import binned_moments
 from skmeta.learners.in_context._cells import N_CODES
+from skmeta.learners.in_context._encoders import Memory
 from skmeta.learners.in_context._views import (
     Views,
     add_components,
@@ -28,11 +32,85 @@ from skmeta.learners.in_context._views import (
     fit_components,
     location_and_scale,
 )
+from skmeta.priors import MetaPrior
 
+# Prefixes of the transformer's parameters and memory in a state.
+_PARAMETER, _MEMORY = "table.", "memory.of."
+# Tensors of the memory with this prefix are computed from the rows, and keep their precision.
+_EXACT = "column."
 _NEVER = -1e9
 _LOADINGS = "memory.component.loadings"
 # The least log probability of a view that counts.
 _LEAST_LOG_PROBABILITY = -20.0
+
+Value = TypeVar("Value")
+
+
+def stored_parameters(network: nn.Module) -> State:
+    """Return the parameters of a transformer by their names in a state, detached."""
+    return {_PARAMETER + n: p.detach() for n, p in network.named_parameters()}
+
+
+def module_parameters(state: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the transformer's parameters in a state or a prior, by the module's names."""
+    return _named(state, _PARAMETER)
+
+
+def weights_of_prior(
+    prior: MetaPrior, learner: str, kind: str, sizes: Mapping[str, int], state: Mapping[str, Tensor]
+) -> State:
+    """Return the weights of a prior, with the names and shapes of a drawn state.
+
+    Parameters
+    ----------
+    prior : MetaPrior
+        The prior.
+    learner : str
+        Name of the learner that starts from it.
+    kind : {"classification", "regression"}
+        Kind of its tasks.
+    sizes : mapping of str to int
+        Sizes of its transformer.
+    state : mapping of str to Tensor
+        The drawn state.
+
+    Raises
+    ------
+    PriorError
+        If the prior is of another learner, kind or size.
+    """
+    if prior.learner != learner or prior.kind != kind:
+        raise PriorError(
+            f"Meta-training of an {learner} on {kind} tasks cannot start from {prior!r}. Give a "
+            "prior of the same learner and kind."
+        )
+    for name, value in state.items():
+        shape = prior.tensors[name].shape if name in prior.tensors else None
+        if shape != tuple(value.shape):
+            needed = {n: prior.learner_params.get(n) for n in sizes}
+            raise PriorError(
+                f"The prior's {name!r} has shape {shape}, but the learner's has "
+                f"{tuple(value.shape)}. Set {needed} and the backbone as the prior has them."
+            )
+    return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}
+
+
+def store_memory(memory: Memory) -> State:
+    """Return a transformer's memory under its names in a state."""
+    return {_MEMORY + name: value for name, value in memory.items()}
+
+
+def read_memory(state: Mapping[str, Tensor], dtype: torch.dtype) -> Memory:
+    """Return the memory that a state holds, for a transformer of a precision."""
+    memory = {
+        name: value if name.startswith(_EXACT) else value.to(dtype)
+        for name, value in _named(state, _MEMORY).items()
+    }
+    return memory | {"slots": memory["slots"].long()}
+
+
+def _named(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    return {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
 
 
 class Support(NamedTuple):
@@ -123,6 +201,12 @@ def _are_equal(y: Tensor, w: Tensor) -> Tensor:
     """Return whether all targets (n,) of positive weight are the same."""
     largest = torch.where(w > 0, y, -math.inf).amax()
     return largest == torch.where(w > 0, y, math.inf).amin()
+
+
+def view_rows(adapted: Mapping[str, Tensor], x: Tensor, e: int) -> Tensor:
+    """Return the columns (e, m, k) of rows (m, d) that the views of an adapted state have."""
+    rows = add_components(_named(adapted, "memory.component."), x)
+    return select_columns(rows.expand(e, -1, -1), adapted["memory.columns"].long())
 
 
 def select_columns(x: Tensor, columns: Tensor) -> Tensor:

@@ -25,6 +25,10 @@ those of the encoders.
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +49,7 @@ from skmeta.learners.in_context._linear_model import LinearModel, mix_with_linea
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.
 _EXPERT_WEIGHT, _SPREAD, _FLOOR = 0.6, -1.0, 1e-6
+_local = threading.local()
 
 
 class TableTransformer(nn.Module):
@@ -314,3 +319,42 @@ class Block(nn.Module):
 
 def _part(memory: Memory, prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): v for n, v in memory.items() if n.startswith(prefix)}
+
+
+def call_transformer(
+    make: Callable[[], TableTransformer],
+    key: Hashable,
+    weights: Mapping[str, Tensor],
+    *args: Any,
+    **kw: Any,
+) -> Any:
+    """Call a transformer with given weights.
+
+    Parameters
+    ----------
+    make : callable
+        Builds the transformer.
+    key : hashable
+        What it builds: transformers of the same key are built once in a thread, because a call sets
+        the weights of the module.
+    weights : mapping of str to Tensor
+        The weights, by the names of the module.
+    *args, **kw
+        For :meth:`TableTransformer.forward`.
+
+    Returns
+    -------
+    Tensor or dict of Tensor
+        What the transformer returns.
+    """
+    modules = _local.__dict__.setdefault("modules", {})
+    if key not in modules:
+        # In another thread, because modules cannot draw weights under vmap.
+        with ThreadPoolExecutor(1) as elsewhere:
+            modules[key] = elsewhere.submit(_without_weights, make).result()
+    return torch.func.functional_call(modules[key], dict(weights), args, kw)
+
+
+def _without_weights(make: Callable[[], TableTransformer]) -> TableTransformer:
+    with torch.device("meta"):
+        return make()

@@ -14,7 +14,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 from skmeta.exceptions import PriorError
 from skmeta.learners import FineTuning, InContextLearner
 from skmeta.learners.in_context._cells import N_SLOTS
-from skmeta.learners.in_context._network_call import module_parameters
+from skmeta.learners.in_context._support import module_parameters
 from skmeta.learners.in_context._views import choose_views
 from skmeta.priors import load_table_prior
 
