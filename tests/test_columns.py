@@ -1,6 +1,7 @@
 """Data frames of a family: encoded in the same way for each task, and kept by the prior."""
 
 import datetime
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,11 @@ import pytest
 from sklearn.preprocessing import OneHotEncoder
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
-from skmeta._columns import CategoryCodes, FrameEncoder, time_numbers
+from skmeta._columns import FrameEncoder, time_numbers
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
+
+learn_codes = partial(FrameEncoder.learn, allow_nan=True, has_codes=True)
 
 
 def family(n_tasks=40, n_rows=15, seed=0):
@@ -77,18 +80,18 @@ def test_categories_with_an_order_are_numbered():
 
 def test_numbers_in_labels_are_sorted_by_size():
     frame = pd.DataFrame({"week": ["week 9", "week 10", "week 1.5", "week"]})
-    codes = CategoryCodes(frame)
-    assert codes.encode(frame)["week"].tolist() == [2, 3, 1, 0]
+    codes = learn_codes(frame)
+    assert codes.encode(frame)[:, 0].tolist() == [2, 3, 1, 0]
     assert codes.nominal == (0,)
     ordered = pd.DataFrame({"week": pd.Categorical(["b", "a"], ["b", "a"], ordered=True)})
-    assert CategoryCodes(ordered).nominal == ()
+    assert learn_codes(ordered).nominal == ()
 
 
 WEIGHTS = [f"{k / 4}" for k in range(40)]
 NOTES = [f"the patient number {k} was seen" for k in range(40)]
 
 
-@pytest.mark.parametrize("learn", [CategoryCodes, lambda X: FrameEncoder.learn(X, allow_nan=True)])
+@pytest.mark.parametrize("learn", [learn_codes, partial(FrameEncoder.learn, allow_nan=True)])
 def test_numbers_in_disguise_and_texts_are_named_with_the_cure(learn):
     traces = pd.DataFrame({"rain": ["t", *WEIGHTS[1:]]})
     with pytest.warns(UnusedDataWarning, match=r"'rain' holds numbers but for 't', .* 40 categ.*"):
@@ -105,14 +108,14 @@ def test_numbers_in_disguise_and_texts_are_named_with_the_cure(learn):
     ids=["few numbers", "few texts", "texts of several rows", "words"],
 )
 def test_usual_categories_are_no_warning(labels):
-    CategoryCodes(pd.DataFrame({"x": labels}))
-    CategoryCodes(pd.DataFrame({"x": pd.Categorical(WEIGHTS)}))
+    learn_codes(pd.DataFrame({"x": labels}))
+    learn_codes(pd.DataFrame({"x": pd.Categorical(WEIGHTS)}))
 
 
 def test_polars_columns_are_in_doubt_too():
     pl = pytest.importorskip("polars")
     with pytest.warns(UnusedDataWarning, match="'rain' holds numbers but for 't'"):
-        CategoryCodes(pl.DataFrame({"rain": ["t", *WEIGHTS[1:], None]}))
+        learn_codes(pl.DataFrame({"rain": ["t", *WEIGHTS[1:], None]}))
 
 
 def test_times_are_an_error():

@@ -1,7 +1,6 @@
 """The one home of columns: numbers, categories, gaps, and what a user is warned of."""
 
-from skmeta._columns._categories import has_categories
-from skmeta._columns._codes import CategoryCodes
+from skmeta._columns._categories import check_type, has_categories
 from skmeta._columns._encoder import FrameEncoder
 from skmeta._columns._frames import (
     check_no_times,

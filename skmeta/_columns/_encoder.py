@@ -35,15 +35,16 @@ class FrameEncoder:
     columns : tuple of dict
         For each column its ``name`` and either ``categories`` and ``has_other``, or ``fill`` (a
         number, or None for missing values that stay) and ``has_indicator``, and the ``levels`` of
-        categories in an order. All values can be written as JSON.
+        categories in an order, and for codes whether it ``is_nominal``. All values can be written
+        as JSON.
     """
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
         self.columns = tuple(dict(column) for column in columns)
 
     @classmethod
-    def learn(cls, X: Any, allow_nan: bool) -> Self | None:
-        """Learn the columns of a family.
+    def learn(cls, X: Any, allow_nan: bool, has_codes: bool = False) -> Self | None:
+        """Learn the columns of a family, or of one task.
 
         Parameters
         ----------
@@ -51,6 +52,9 @@ class FrameEncoder:
             Rows of all tasks.
         allow_nan : bool
             Whether the learner takes missing numbers.
+        has_codes : bool, default=False
+            Whether all categories are numbered: by their labels, numbers in them by size, where
+            their order is not given. A missing or new category is then a missing value.
 
         Returns
         -------
@@ -75,17 +79,25 @@ class FrameEncoder:
             if has_categories(column):
                 warn_of_doubts(column)
                 is_needed = True
-                if not is_ordered(column):
+                if has_codes:
+                    known["is_nominal"] = not is_ordered(column)
+                elif not is_ordered(column):
                     known |= _learn_categories(column)
                     continue
                 known["levels"] = tuple(_plain(label) for label in sorted_labels(column))
-            values = _numbers(column, known)
-            missing = np.isnan(values)
-            median = 0.0 if missing.all() else float(np.nanmedian(values))
-            known["fill"] = None if allow_nan else median
-            known["has_indicator"] = bool(missing.any()) and not allow_nan
-            is_needed = is_needed or known["has_indicator"]
+            known |= {"fill": None, "has_indicator": False}
+            if not allow_nan:
+                values = _numbers(column, known)
+                missing = np.isnan(values)
+                known["fill"] = 0.0 if missing.all() else float(np.nanmedian(values))
+                known["has_indicator"] = bool(missing.any())
+                is_needed = is_needed or known["has_indicator"]
         return cls(columns) if is_needed else None
+
+    @property
+    def nominal(self) -> tuple[int, ...]:
+        """Positions of the columns with codes of categories that have no order of their own."""
+        return tuple(k for k, column in enumerate(self.columns) if column.get("is_nominal"))
 
     def encode(self, X: Any, when: str = "in the prior's family") -> np.ndarray:
         """Encode rows.

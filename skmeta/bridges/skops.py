@@ -34,15 +34,15 @@ def _name_of(kind: Any) -> str:
 _MOST_PER_BYTE, _MOST_BYTES = 500, 2**26
 
 _SKMETA = """
-_columns._codes.CategoryCodes _columns._encoder.FrameEncoder
+_columns._encoder.FrameEncoder
 few_shot._trees.BoostedTrees few_shot._trees.Forest few_shot._ridge.RidgeClassifier
 few_shot._gaussian_process.GaussianProcess
 few_shot._gaussian_process.Inputs few_shot._gaussian_process.Kernel few_shot._members.Mixture
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
-few_shot._support.SupportSet
+few_shot._adapted_task.SupportSet
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
 grouped._mixture.Level grouped._mixture.Mixture grouped._model.GroupedModel
-grouped._model.Settings grouped._regressor.GroupedRegressor grouped._timed_model.TimedModel
+grouped._model.Settings grouped._model.TimedModel grouped._regressor.GroupedRegressor
 grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects

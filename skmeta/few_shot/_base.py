@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skmeta._columns import CategoryCodes, is_data_frame
+from skmeta._columns import FrameEncoder, check_type, frame_columns, is_data_frame
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
 from skmeta._validation import ParameterHints, check_rows
 from skmeta.backend import PRECISIONS, here_or_cpu
@@ -126,18 +126,19 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
             return encode_rows(self, encoder, X, reset=reset)
         if not _allows_nan(prior):
             return check_rows(self, X, reset=reset, allow_nan=False)
-        if is_data_frame(X):
-            # Check names and number of the columns before one is taken for another.
-            validate_data(self, X, reset=reset, skip_check_array=True)
         if prior.n_features_in is not None:
             # Codes would depend on the rows of this task alone.
             return check_rows(self, X, reset=reset, allow_nan=True)
         if reset:
-            self._categories = CategoryCodes(X)
+            self._codes = (
+                FrameEncoder.learn(X, allow_nan=True, has_codes=True) if is_data_frame(X) else None
+            )
+        if self._codes is not None:
+            return encode_rows(self, self._codes, X, reset=reset, when="at fit")
+        for column in frame_columns(X):
+            check_type(column, False, "at fit")
         strings = "Pass a data frame; its columns of strings are taken for categories."
-        return check_rows(
-            self, self._categories.encode(X), reset=reset, allow_nan=True, strings=strings
-        )
+        return check_rows(self, X, reset=reset, allow_nan=True, strings=strings)
 
     def _fit_rows(
         self,
@@ -225,7 +226,8 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
 
     def _nominal(self, prior: MetaPrior) -> tuple[int, ...]:
         """Return the columns of categories without an order, if the prior is for any table."""
-        return self._categories.nominal if _is_for_any_table(prior) else ()
+        codes = self._codes if _is_for_any_table(prior) else None
+        return () if codes is None else codes.nominal
 
     def _opening(self) -> tuple[Any, ...]:
         """Return what an adapted task depends on besides the last fit."""

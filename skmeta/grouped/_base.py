@@ -39,13 +39,13 @@ from skmeta.grouped._effects import (
     losses_frame,
     summarise,
 )
-from skmeta.grouped._mixture import CalibratedOutputs
-from skmeta.grouped._model import Settings, fit_model
-from skmeta.grouped._timed_model import TimedModel, fit_timed_model
+from skmeta.grouped._fit import fit_model
+from skmeta.grouped._model import Settings, TimedModel
 from skmeta.grouped.longitudinal import warn_of_time
 from skmeta.grouped.members import (
     LEARNER,
     MEMBERS,
+    CalibratedOutputs,
     FitSettings,
     check_factors,
     check_settings,
@@ -144,23 +144,15 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             one_thread_if_small(numbers.size),
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
         ):
-            settings = self._settings(bar.update)
+            settings, knows_time = self._settings(bar.update), self._knows_time(n_classes)
             parts = numbers, y[used], weight, codes, times
-            timed = fit_timed_model(*parts, settings) if self._knows_time(n_classes) else None
-            fitted: Any = timed or fit_model(*parts, settings, n_classes)
-            self.model_, order = fitted
-        self.model_ = replace(self.model_, settings=self._settings(silent))
+            model, order = fit_model(*parts, settings, n_classes, knows_time)
+        self.model_: Any = replace(model, settings=self._settings(silent))
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [
             dict(zip(labels, np.argsort(given).tolist(), strict=True))
             for (labels, _), given in zip(labels_and_codes, order.groups, strict=True)
         ]
-        self._name_groups()
-
-    def _name_groups(self) -> None:
-        self.groups_ = [list(known) for known in self._codes]
-        if len(self.groups_) == 1:
-            self.groups_ = self.groups_[0]
 
     def _settings(self, report: Any) -> Settings:
         effects = {}
@@ -267,6 +259,13 @@ class BaseGrouped(ParameterHints, BaseEstimator):
     # ------------------------------------------------------------------------------ what was found
 
     @property
+    def groups_(self) -> list[Any]:
+        """Groups with known rows; of several columns, a list for each."""
+        check_is_fitted(self, "model_")
+        groups = [list(known) for known in self._codes]
+        return groups[0] if len(groups) == 1 else groups
+
+    @property
     def effects_(self) -> Any:
         """Effects of the learner on the columns, as a pandas data frame with a row for each group.
 
@@ -347,7 +346,6 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         numbers, times = self._numbers(X)
         self.model_ = self.model_.add(numbers[used], y[used], weight, codes, times[used])
         self._codes = known
-        self._name_groups()
 
     def _predictions(self, X: Any) -> CalibratedOutputs:
         check_is_fitted(self, "model_")

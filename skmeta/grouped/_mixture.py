@@ -8,7 +8,7 @@ Notation: m predictions, g grid points, n rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from skmeta._stacking import average_weights, mix, weight_grid
 from skmeta.grouped.members import (
+    CalibratedOutputs,
     Conditioned,
     Member,
     Outputs,
@@ -210,7 +211,7 @@ class ConditionedMixture(NamedTuple):
                 found[name] = member.predict(at, found)
         return found
 
-    def predict(self, at: Table, before: Mapping[str, Outputs] | None = None) -> CalibratedOutputs:
+    def predict(self, at: Table) -> CalibratedOutputs:
         """Predict rows by the mixture."""
         levels, known_levels = self.mixture.levels, self.mixture.known_levels
         group = at.group
@@ -235,14 +236,6 @@ class ConditionedMixture(NamedTuple):
         if precision.any():
             means = fall_back(means, stds, precision)
         return CalibratedOutputs(mix(means, weights), mix(stds, weights), quantiles)
-
-
-class CalibratedOutputs(NamedTuple):
-    """Predictions as of a member, and quantiles (n, k) of the residuals over ``std``."""
-
-    mean: np.ndarray
-    std: np.ndarray
-    quantiles: np.ndarray
 
 
 def fit_mixture(

@@ -1,4 +1,4 @@
-"""The model of a grouped table, in numbers: population, members, and their mixture."""
+"""The fitted model of a grouped table, in numbers."""
 
 from __future__ import annotations
 
@@ -7,52 +7,26 @@ from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from skmeta.exceptions import EpisodeError
-from skmeta.grouped._mixture import (
-    PROBABILITIES,
-    CalibratedOutputs,
-    Level,
-    Mixture,
-    find_level,
-    fit_mixture,
-)
-from skmeta.grouped.longitudinal import fit_class_lags
+from skmeta._optional import import_optional
+from skmeta.grouped._mixture import Mixture
+from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import (
     BOTH,
     LEARNER,
-    MEMBERS,
-    POPULATION,
-    ROWS,
-    TREES,
+    CalibratedOutputs,
     CrossedEffects,
     FitSettings,
     GroupEffects,
     Member,
-    Order,
     Population,
-    PopulationMember,
     Standardiser,
     Table,
-    canonical_order,
-    deal_groups,
-    deal_rows,
     design_of,
     fill,
-    fit_crossed_member,
     fit_group_effects,
-    fit_population,
-    fit_trees,
     folds_of,
-    from_other_rows,
-    varying,
 )
-
-# Each of these parts of a group is predicted from the others, for the columns of the trees.
-_N_PARTS = 5
-# Trees that know earlier classes of the group, of classifications in time.
-_LAGS = "lags"
 
 
 class Settings(NamedTuple):
@@ -74,122 +48,6 @@ class Settings(NamedTuple):
     combine: str
     n_folds: int
     population: FitSettings
-
-
-def fit_model(
-    X: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    codes: np.ndarray,
-    times: np.ndarray,
-    settings: Settings,
-    n_classes: int,
-) -> tuple[GroupedModel, Order]:
-    """Fit the population, the members and the weights of their mixture.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Columns; NaN is a missing value.
-    y : ndarray of shape (n,)
-        Targets or class codes.
-    weight : ndarray of shape (n,)
-        Weights, all positive.
-    codes : ndarray of shape (n, n_factors), int64
-        Groups in each column of groups, from 0 on.
-    times : ndarray of shape (n,)
-        Order of the rows in time; 0 without one.
-    settings : Settings
-        How it is fitted.
-    n_classes : int
-        Number of classes; 0 for a regression.
-
-    Returns
-    -------
-    model : GroupedModel
-        The fitted model.
-    order : Order
-        The canonical order of rows and groups. ``order.groups`` maps the numbers of groups in the
-        model to those given.
-    """
-    column_units = Standardiser.learn(X)
-    target_units = (
-        Standardiser.learn(y) if not n_classes else Standardiser(np.zeros(()), np.ones(()))
-    )
-    X, y = column_units(X), y if n_classes else target_units(y)
-    order = canonical_order(np.column_stack([X, y, times]), codes)
-    X, y, weight, times = (part[order.rows] for part in (X, y, weight, times))
-    codes, several = order.codes, codes.shape[1] > 1
-
-    fold_factor, folds = _deal(codes, y, settings.n_folds)
-    row_folds = folds[codes[:, fold_factor]]
-    if len(folds) == 1:
-        # The folds are those of rows, and each row to predict is a new one.
-        row_folds = deal_rows(codes[:, 0], min(settings.n_folds, max(len(y) // 2, 1)))
-        folds = np.array([-1])
-    population_settings, has_shared = settings.population, settings.combine != LEARNER
-    if not has_shared or (several and not len(varying(fill(X)))):
-        has_shared = has_shared and not several
-        dummy = DummyClassifier() if n_classes else DummyRegressor()
-        population_settings = population_settings._replace(estimator=dummy)
-    population, shared = fit_population(population_settings, X, y, weight, row_folds, n_classes)
-    table = Table(X, shared, y, weight, codes, row_folds, np.arange(len(y)), times)
-
-    names: tuple[str, ...] = MEMBERS if settings.combine == "auto" else (settings.combine,)
-    names = (POPULATION,) if len(folds) == 1 else names
-    mixture: Mixture | None = None
-    if several and names != (POPULATION,):
-        member = fit_crossed_member(table, has_shared, n_classes)
-        quantiles = member.left_out_quantiles(PROBABILITIES)
-        level = Level(0.0, np.ones(1), np.full(2, np.nan), quantiles)
-        mixture = Mixture({BOTH: member}, [level], [level], len(folds))
-    elif names != (POPULATION,):
-        members = _fit_members(names, table, settings, n_classes)
-        if names == MEMBERS and n_classes and np.ptp(times) > 0 and settings.population.is_auto:
-            members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
-            names = (*MEMBERS, _LAGS)
-        mixture = fit_mixture(members, names, table, n_classes)
-        if mixture is None and settings.combine != "auto":
-            raise EpisodeError(
-                "No group can be held out: the others have a row each, or rows of one class. "
-                f"Set combine='population', got {settings.combine!r}."
-            )
-    if mixture is None:
-        members = _fit_members((POPULATION,), table, settings, n_classes)
-        outputs = members[POPULATION].condition(table).predict(table, {})
-        stds = None if n_classes else outputs.std[None]
-        level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
-        mixture = Mixture(members, [level], [level], len(folds))
-    fitted = settings, n_classes, column_units, target_units, folds, table, population, mixture
-    return GroupedModel(*fitted, fold_factor=fold_factor), order
-
-
-def _fit_members(
-    names: tuple[str, ...], table: Table, settings: Settings, n_classes: int
-) -> dict[str, Member]:
-    """Fit the members that predict, and before them those that they use."""
-    found: dict[str, Member] = {}
-    if POPULATION in names:
-        found[POPULATION] = PopulationMember.from_errors(table, n_classes)
-    if names == (POPULATION,):
-        return found
-    base = LEARNER if LEARNER in names else BOTH
-    effects = fit_group_effects(table, design_of(table, base == BOTH, n_classes), settings.effects)
-    settings.population.report()
-    effects, outputs = from_other_rows(effects, table, _N_PARTS)
-    found[base] = effects
-    for name in (name for name in (TREES, ROWS) if name in names):
-        parts = table, base, outputs, settings.population, n_classes
-        found[name] = fit_trees(*parts, known_only=name == ROWS)
-    return found
-
-
-def _deal(codes: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[int, np.ndarray]:
-    """Return the first factor with enough groups, and the fold of each of its groups."""
-    n_groups = codes.max(0) + 1
-    enough = np.flatnonzero(n_groups >= 2 * n_folds)
-    factor = int(enough[0]) if len(enough) else int(np.argmax(n_groups))
-    return factor, deal_groups(codes[:, factor], y, min(n_folds, int(n_groups[factor])))
 
 
 @dataclass(frozen=True)
@@ -256,7 +114,8 @@ class FittedModel:
         X = self.column_units(X)
         fold = folds_of(self.folds, codes[:, self.fold_factor])
         place = np.full(len(X), -1)
-        return Table(X, self._shared(X, fold), y, weight, codes, fold, place, times)
+        none = np.empty((len(X), 0))
+        return Table(X, self._shared(X, fold), y, weight, codes, fold, place, times, none)
 
     def _shared(self, X: np.ndarray, fold: np.ndarray) -> np.ndarray:
         """Return what the population predicts for rows of groups in these folds."""
@@ -334,3 +193,65 @@ class GroupedModel(FittedModel):
             learned_member = members.get(LEARNER)
             return learned_member if isinstance(learned_member, GroupEffects) else None
         return self._effects_of_fit()
+
+
+def in_time(table: Table, columns: np.ndarray) -> Table:
+    """Return rows whose last column has the times, with features for members that know time."""
+    return table._replace(times=table.X[:, -1], features=fill(table.X[:, :-1])[:, columns])
+
+
+@dataclass(frozen=True)
+class TimedModel(FittedModel):
+    """A fitted model of groups in time.
+
+    Attributes
+    ----------
+    columns : ndarray of int64
+        Columns that vary, of those that are filled, without the times.
+    fitted : Longitudinal
+        The members, and their weights.
+    """
+
+    columns: np.ndarray
+    fitted: Longitudinal
+
+    def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
+        """Predict rows, in standardised units."""
+        at, known = self._asked(X, codes, times)
+        return self.fitted.predict(known, at)
+
+    def _table(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
+    ) -> Table:
+        return in_time(super()._table(X, y, weight, codes, times), self.columns)
+
+    @cached_property
+    def effects_of_columns(self) -> GroupEffects | None:
+        """How groups differ in the columns, time included; fitted when it is asked for."""
+        return self._effects_of_fit()
+
+    def losses(self) -> Any:
+        """Return a pandas data frame of the losses: new groups by known rows, then later rows."""
+        pandas = import_optional("pandas", "losses_")
+        regimes, rows = self.fitted.regimes, {}
+        if "new" in regimes:
+            new = regimes["new"]
+            rows = {f"{k:.0f}": row for k, row in zip(new.known, new.losses, strict=True)}
+        if "later" in regimes:
+            rows["later"] = regimes["later"].losses[0]
+        index = pandas.Index(list(rows), name="known rows")
+        columns = [*self.fitted.names, "mixture"]
+        return pandas.DataFrame(list(rows.values()), index=index, columns=columns)
+
+    def summary(self) -> str:
+        """Return in words what predicts new groups, and later rows of known ones."""
+        losses = self.losses()
+        n_groups = int(self.known.group.max()) + 1
+        lines = [f"{len(self.known.y)} rows of {n_groups} groups in time."]
+        lines.append("Squared error, as a share of the variance of y, of rows held out:")
+        for name, row in losses.iterrows():
+            of = "later rows of known groups" if name == "later" else f"{name} known rows"
+            best = row.drop("mixture").nsmallest(3)
+            parts = ", ".join(f"{member} {loss:.3f}" for member, loss in best.items())
+            lines.append(f"  {of}: mixture {row['mixture']:.3f}; {parts}")
+        return "\n".join(lines)

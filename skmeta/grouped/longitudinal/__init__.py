@@ -1,12 +1,11 @@
 """Groups in time: curves and processes of groups, and their mixture."""
 
 from skmeta.grouped.longitudinal._model import Longitudinal, fit_longitudinal
-from skmeta.grouped.longitudinal._rows import TimedRows, rising_columns, warn_of_time
+from skmeta.grouped.longitudinal._rows import rising_columns, warn_of_time
 from skmeta.grouped.longitudinal._trees import fit_class_lags
 
 __all__ = [
     "Longitudinal",
-    "TimedRows",
     "fit_class_lags",
     "fit_longitudinal",
     "rising_columns",

@@ -7,7 +7,8 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from skmeta.grouped.longitudinal._process import Process, Rows, fit_process, predict_process
-from skmeta.grouped.longitudinal._rows import TimedRows, rows_before
+from skmeta.grouped.longitudinal._rows import rows_before, some_groups
+from skmeta.grouped.members import Table
 
 # Columns of the spline of time in the mean.
 _N_SPLINE = 5
@@ -118,14 +119,14 @@ class Design(NamedTuple):
         first, last = (distinct[0], distinct[-1]) if shape.is_line else (-np.inf, np.inf)
         return cls(spline, distinct if has_effects else distinct[:0], float(first), float(last))
 
-    def phi(self, rows: TimedRows) -> np.ndarray:
+    def phi(self, rows: Table) -> np.ndarray:
         """Return columns (n, q) of the spline."""
         near = np.clip(rows.times, self.first, self.last)
         return self.spline(near + _DAMPING * (rows.times - near))
 
-    def __call__(self, rows: TimedRows, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, rows: Table, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return columns (n, p) of the mean and their blocks (p,)."""
-        X, crossed = rows.X, phi[:, 1 : min(3, phi.shape[1])]
+        X, crossed = rows.features, phi[:, 1 : min(3, phi.shape[1])]
         if X.shape[1] > _MOST_CROSSED or phi.shape[1] == 2:
             crossed = crossed[:, :0]
         products = (X[:, :, None] * crossed[:, None, :]).reshape(
@@ -168,11 +169,11 @@ class Curve(NamedTuple):
     highest: float
     zero: float
 
-    def without(self, kept: TimedRows) -> Curve:
+    def without(self, kept: Table) -> Curve:
         """Return the curve with the mean of other rows."""
         return self._replace(process=self.process.with_mean(self._rows(kept)))
 
-    def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
         mean, std = predict_process(self.process, self._rows(known), self._rows(at))
         mean, std = mean * self.scale + self.centre, std * self.scale
@@ -182,11 +183,11 @@ class Curve(NamedTuple):
             mean, std = growth + self.zero, growth * np.minimum(std, 1.0)
         return within(mean, self.lowest, self.highest), std
 
-    def _rows(self, rows: TimedRows) -> Rows:
+    def _rows(self, rows: Table) -> Rows:
         y = (_forward(self.shape, rows.y, self.lowest, self.zero) - self.centre) / self.scale
         phi = self.design.phi(rows)
         Z = self.design(rows, phi)[0]
-        return Rows(Z, phi[:, :2], y, rows.times, rows.codes, rows.weight)
+        return Rows(Z, phi[:, :2], y, rows.times, rows.group, rows.weight)
 
 
 def within(mean: np.ndarray, lowest: float, highest: float) -> np.ndarray:
@@ -212,14 +213,14 @@ def _skew(y: np.ndarray) -> float:
     return float(np.mean(((y - y.mean()) / scale) ** 3)) if scale > 0 else 0.0
 
 
-def fit_curve(shape: Shape, rows: TimedRows, zero: float, start: Curve | None = None) -> Curve:
+def fit_curve(shape: Shape, rows: Table, zero: float, start: Curve | None = None) -> Curve:
     """Fit a curve.
 
     Parameters
     ----------
     shape : Shape
         What it may look like.
-    rows : TimedRows
+    rows : Table
         Rows of all groups. Covariances are learned from 2,500 of them.
     zero : float
         The target 0, in standardised units.
@@ -230,12 +231,12 @@ def fit_curve(shape: Shape, rows: TimedRows, zero: float, start: Curve | None = 
     y = _forward(shape, rows.y, lowest, zero)
     centre, scale = float(y.mean()), float(y.std()) or 1.0
     design = Design.learn(shape, rows.times)
-    sample = rows.some_groups(_MOST_ROWS)
+    sample = some_groups(rows, _MOST_ROWS)
     phi = design.phi(sample)
     Z, blocks = design(sample, phi)
     y = (_forward(shape, sample.y, lowest, zero) - centre) / scale
     process = fit_process(
-        Rows(Z, phi[:, :2], y, sample.times, sample.codes, sample.weight),
+        Rows(Z, phi[:, :2], y, sample.times, sample.group, sample.weight),
         blocks,
         None if start is None else start.process,
         20 if start is None else 8,
@@ -256,11 +257,11 @@ class LastValue(NamedTuple):
     mean: float
     std: float
 
-    def without(self, kept: TimedRows) -> LastValue:
+    def without(self, kept: Table) -> LastValue:
         """Return itself."""
         return self
 
-    def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
         last = rows_before(known, at).last
         y = np.append(known.y, self.mean)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from skmeta.grouped.longitudinal._curves import within
-from skmeta.grouped.longitudinal._rows import TimedRows
 from skmeta.grouped.members import (
     FitSettings,
     GroupEffects,
@@ -52,38 +51,33 @@ class Effects(NamedTuple):
     lowest: float
     highest: float
 
-    def without(self, kept: TimedRows) -> Effects:
+    def without(self, kept: Table) -> Effects:
         """Return the member with effects from other groups; its trees are cross-fitted."""
-        return self._replace(effects=self.effects.without(self._table(kept)))
+        return self._replace(effects=self.effects.without(self._with_shared(kept)))
 
-    def again(self, rows: TimedRows) -> Effects:
+    def again(self, rows: Table) -> Effects:
         """Return the member, fitted to fewer rows of the groups."""
         return fit_effects(rows, self.settings, _N_FOLDS_AGAIN, self.effects)
 
-    def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
-        outputs = self.effects.condition(self._table(known)).predict(self._table(at), {})
+        known, at = self._with_shared(known), self._with_shared(at)
+        outputs = self.effects.condition(known).predict(at, {})
         return within(outputs.mean, self.lowest, self.highest), outputs.std
 
-    def _table(self, rows: TimedRows) -> Table:
+    def _with_shared(self, rows: Table) -> Table:
         fold = np.where(rows.fold < 0, -1, rows.fold % self.n_folds)
-        return _table(rows, self.population.predict(rows.columns, fold), fold)
-
-
-def _table(rows: TimedRows, shared: np.ndarray, fold: np.ndarray) -> Table:
-    none = np.full(len(rows.y), -1)
-    codes = rows.codes[:, None]
-    return Table(rows.columns, shared, rows.y, rows.weight, codes, fold, none, rows.times)
+        return rows._replace(shared=self.population.predict(rows.X, fold), fold=fold)
 
 
 def fit_effects(
-    rows: TimedRows, settings: FitSettings, n_folds: int, start: GroupEffects | None = None
+    rows: Table, settings: FitSettings, n_folds: int, start: GroupEffects | None = None
 ) -> Effects:
     """Fit trees and effects of groups.
 
     Parameters
     ----------
-    rows : TimedRows
+    rows : Table
         Rows of all groups.
     settings : FitSettings
         How the trees are fitted.
@@ -93,8 +87,8 @@ def fit_effects(
         Effects from more rows, to start from.
     """
     fold = np.unique(rows.fold % n_folds, return_inverse=True)[1]
-    population, shared = fit_population(settings, rows.columns, rows.y, rows.weight, fold, 0)
-    table = _table(rows, shared, fold)
+    population, shared = fit_population(settings, rows.X, rows.y, rows.weight, fold, 0)
+    table = rows._replace(shared=shared, fold=fold)
     if start is None:
         effects = fit_group_effects(table, design_of(table, True, 0), _SETTINGS)
     else:

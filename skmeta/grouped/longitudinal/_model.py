@@ -18,14 +18,14 @@ from skmeta.grouped.longitudinal._curves import (
 from skmeta.grouped.longitudinal._effects import Effects, fit_effects
 from skmeta.grouped.longitudinal._rows import (
     Cases,
-    TimedRows,
     first_rows,
     later_rows,
     rows_between,
+    some_groups,
 )
 from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
 from skmeta.grouped.longitudinal._weights import Regime, find_regime, mix_members
-from skmeta.grouped.members import FitSettings
+from skmeta.grouped.members import CalibratedOutputs, FitSettings, Table
 
 # Rows that weights are found on, at most: before, and of cases.
 _MOST_ROWS, _MOST_CASES = 4000, 4000
@@ -43,14 +43,6 @@ _LEAST_CASES = 8
 _N_FOLDS, _N_FOLDS_EFFECTS = 3, 5
 
 
-class Timed(NamedTuple):
-    """Predictions (n,) with standard deviations and quantiles (n, q) of residuals over them."""
-
-    mean: np.ndarray
-    std: np.ndarray
-    quantiles: np.ndarray
-
-
 class Members(NamedTuple):
     """Members that are fitted to the same rows.
 
@@ -65,7 +57,7 @@ class Members(NamedTuple):
     simple: Mapping[str, Curve | LastValue | Effects]
     trees: Steps
 
-    def predict(self, known: TimedRows, at: TimedRows) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations (m, n) of all members."""
         outputs = {name: one.predict(known, at) for name, one in self.simple.items()}
         return self.with_trees(outputs, self.trees.predict(step_columns(known, at)))
@@ -107,15 +99,15 @@ class Longitudinal(NamedTuple):
         """Names of the members."""
         return [*self.members.simple, TREES]
 
-    def predict(self, known: TimedRows, at: TimedRows) -> Timed:
+    def predict(self, known: Table, at: Table) -> CalibratedOutputs:
         """Predict rows of groups, given known rows of these groups."""
         means, stds = self.members.predict(known, at)
-        n_groups = max(known.codes.max(initial=-1), at.codes.max(initial=-1)) + 1
+        n_groups = max(known.group.max(initial=-1), at.group.max(initial=-1)) + 1
         # The last entry is that of groups without known rows, whose code is -1.
-        n_known = np.bincount(known.codes, minlength=n_groups + 1)[at.codes]
+        n_known = np.bincount(known.group, minlength=n_groups + 1)[at.group]
         ends = np.full(n_groups + 1, -np.inf)
-        np.maximum.at(ends, known.codes, known.times)
-        is_between = at.times <= ends[at.codes]
+        np.maximum.at(ends, known.group, known.times)
+        is_between = at.times <= ends[at.group]
         is_later = (at.times > self.latest) & (n_known > 0) & ~is_between
         kind = np.where(is_between, "between", np.where(is_later, "later", "new"))
         n_quantiles = next(iter(self.regimes.values())).quantiles.shape[1]
@@ -127,7 +119,7 @@ class Longitudinal(NamedTuple):
             used = next(one for one in (name, *_INSTEAD[name]) if one in self.regimes)
             weights, quantiles[rows] = self.regimes[used].at(n_known[rows])
             mean[rows], std[rows] = mix_members(means[:, rows], stds[:, rows], weights)
-        return Timed(mean, std, quantiles)
+        return CalibratedOutputs(mean, std, quantiles)
 
 
 _INSTEAD = {
@@ -138,13 +130,13 @@ _INSTEAD = {
 
 
 def fit_longitudinal(
-    rows: TimedRows, settings: FitSettings, zero: float, probabilities: np.ndarray
+    rows: Table, settings: FitSettings, zero: float, probabilities: np.ndarray
 ) -> Longitudinal | None:
     """Fit members and their weights.
 
     Parameters
     ----------
-    rows : TimedRows
+    rows : Table
         Rows of all groups.
     settings : FitSettings
         How trees beside the effects of groups are fitted.
@@ -162,7 +154,7 @@ def fit_longitudinal(
     simple: dict[str, Any] = {LAST: LastValue(*_moments(rows.y))}
     simple |= {name: fit_curve(shape, rows, zero) for name, shape in shapes.items()}
     simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS)
-    sample = rows.some_groups(_MOST_ROWS)
+    sample = some_groups(rows, _MOST_ROWS)
     cases, held_out = first_rows(sample, _MOST_CASES), {}
     trees, predicted = _hold_out_groups(simple, sample, cases)
     if predicted is not None:
@@ -180,8 +172,8 @@ def fit_longitudinal(
     }
     if not regimes:
         return None
-    ends = np.full(int(rows.codes.max()) + 1, -np.inf)
-    np.maximum.at(ends, rows.codes, rows.times)
+    ends = np.full(int(rows.group.max()) + 1, -np.inf)
+    np.maximum.at(ends, rows.group, rows.times)
     n_later = min(max(_LEAST_GROUPS, round(_LEAST_SHARE * len(ends))), len(ends))
     return Longitudinal(members, regimes, float(np.sort(ends)[-n_later]))
 
@@ -191,7 +183,7 @@ def _moments(y: np.ndarray) -> tuple[float, float]:
 
 
 def _hold_out_groups(
-    simple: Mapping[str, Curve | LastValue | Effects], rows: TimedRows, cases: Cases
+    simple: Mapping[str, Curve | LastValue | Effects], rows: Table, cases: Cases
 ) -> tuple[Steps, tuple[np.ndarray, np.ndarray] | None]:
     """Predict groups of each fold without their rows, and fit the trees."""
     fold = cases.query.fold
@@ -210,7 +202,7 @@ def _hold_out_groups(
     return trees, Members(simple, trees).with_trees(held_out, unseen)
 
 
-def _fit_again(members: Members, rows: TimedRows, zero: float) -> Members:
+def _fit_again(members: Members, rows: Table, zero: float) -> Members:
     """Return the members, fitted to fewer rows of the groups."""
     simple: dict[str, Any] = {LAST: LastValue(*_moments(rows.y))}
     for name, one in members.simple.items():

@@ -9,7 +9,7 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
-from skmeta.grouped.members import places_in_groups, some
+from skmeta.grouped.members import Table, places_in_groups, some
 
 # Numbers of known rows of groups that are held out.
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
@@ -21,126 +21,94 @@ _LEAST_SHARE, _LEAST_ROWS, _LEAST_GROUPS = 0.9, 3, 5
 _EVERY = 5
 
 
-class TimedRows(NamedTuple):
-    """Rows of groups in time.
+def some_groups(rows: Table, most: int) -> Table:
+    """Return whole groups, evenly spaced, with about so many rows at most."""
+    share = most / len(rows.y)
+    if share >= 1:
+        return rows
+    groups = np.unique(rows.group)
+    n_kept = max(round(share * len(groups)), 2)
+    return rows.take(np.flatnonzero(np.isin(rows.group, some(groups, n_kept))))
 
-    Attributes
-    ----------
-    X : ndarray of shape (n, d)
-        Columns without gaps, standardised.
-    times : ndarray of shape (n,)
-        Times, standardised.
-    y : ndarray of shape (n,)
-        Targets, standardised; of rows to predict they have no meaning.
-    codes : ndarray of shape (n,), int64
-        Groups, from 0 on; -1 is a group without known rows.
-    weight : ndarray of shape (n,)
-        Weights.
-    columns : ndarray of shape (n, q)
-        All standardised columns, with the times; NaN is a missing value.
-    fold : ndarray of shape (n,), int64
-        Fold of the group; -1 for groups that were not there at fit.
-    """
 
-    X: np.ndarray
-    times: np.ndarray
-    y: np.ndarray
-    codes: np.ndarray
-    weight: np.ndarray
-    columns: np.ndarray
-    fold: np.ndarray
-
-    def take(self, at: np.ndarray) -> TimedRows:
-        """Return some of the rows."""
-        return TimedRows(*(part[at] for part in self))
-
-    def some_groups(self, most: int) -> TimedRows:
-        """Return whole groups, evenly spaced, with about so many rows at most."""
-        share = most / len(self.y)
-        if share >= 1:
-            return self
-        groups = np.unique(self.codes)
-        n_kept = max(round(share * len(groups)), 2)
-        return self.take(np.flatnonzero(np.isin(self.codes, some(groups, n_kept))))
-
-    def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the place (n,) of each row in the time of its group, and the group's size."""
-        order = np.lexsort((self.times, self.codes))
-        place = np.empty(len(order), int)
-        place[order] = places_in_groups(self.codes[order])
-        return place, np.bincount(self.codes)[self.codes]
+def _places(rows: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place (n,) of each row in the time of its group, and the group's size."""
+    order = np.lexsort((rows.times, rows.group))
+    place = np.empty(len(order), int)
+    place[order] = places_in_groups(rows.group[order])
+    return place, np.bincount(rows.group)[rows.group]
 
 
 class Cases(NamedTuple):
-    """Groups with known rows, and rows to predict from them. A case has a code of its own.
+    """Groups with known rows, and rows to predict from them. A case is a group of its own.
 
     Attributes
     ----------
-    known, query : TimedRows
-        Known rows and rows to predict; the codes are those of the case.
+    known, query : Table
+        Known rows and rows to predict; the groups are those of the case.
     n_known : ndarray of shape (n,)
         Number of known rows of each row to predict.
     group : ndarray of shape (n,), int64
         Group of each row to predict.
     """
 
-    known: TimedRows
-    query: TimedRows
+    known: Table
+    query: Table
     n_known: np.ndarray
     group: np.ndarray
 
     def take(self, at: np.ndarray) -> Cases:
         """Return the cases with some of the rows to predict."""
         query = self.query.take(at)
-        known = self.known.take(np.flatnonzero(np.isin(self.known.codes, query.codes)))
+        known = self.known.take(np.flatnonzero(np.isin(self.known.group, query.group)))
         return Cases(known, query, self.n_known[at], self.group[at])
 
 
-def first_rows(rows: TimedRows, most: int) -> Cases:
+def first_rows(rows: Table, most: int) -> Cases:
     """Return cases of groups of which only the first rows are known, by their number.
 
     Parameters
     ----------
-    rows : TimedRows
+    rows : Table
         Rows of groups.
     most : int
         Rows to predict, at most.
     """
-    place, sizes = rows.places()
+    place, sizes = _places(rows)
     known = [np.flatnonzero((place < k) & (sizes > k)) for k in N_KNOWN]
     query = [np.flatnonzero(place >= k) for k in N_KNOWN]
     n_known = np.repeat(N_KNOWN, [len(at) for at in query])
-    group = rows.codes[np.concatenate(query)]
+    group = rows.group[np.concatenate(query)]
     cases = Cases(_renumbered(rows, known), _renumbered(rows, query), n_known, group)
     kept = np.random.default_rng(0).permutation(len(cases.group))[:most]
     return cases.take(np.sort(kept))
 
 
-def _renumbered(rows: TimedRows, parts: list[np.ndarray]) -> TimedRows:
-    """Return parts of the rows; a group has another code in each part."""
+def _renumbered(rows: Table, parts: list[np.ndarray]) -> Table:
+    """Return parts of the rows; a group has another number in each part."""
     step = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     taken = rows.take(np.concatenate(parts))
-    return taken._replace(codes=taken.codes + step * (int(rows.codes.max()) + 1))
+    return taken._replace(codes=taken.codes + step[:, None] * (int(rows.group.max()) + 1))
 
 
-def later_rows(rows: TimedRows) -> Cases | None:
+def later_rows(rows: Table) -> Cases | None:
     """Return cases of the rows after a cut of each group, from those before it; None without."""
-    place, sizes = rows.places()
+    place, sizes = _places(rows)
     n_first = np.maximum(np.ceil(CUT * sizes), 1).astype(int)
     return _known_and_query(rows, place >= n_first, n_first)
 
 
-def rows_between(rows: TimedRows) -> Cases | None:
+def rows_between(rows: Table) -> Cases | None:
     """Return cases of rows with earlier and later known rows of their group; None without."""
-    place, sizes = rows.places()
+    place, sizes = _places(rows)
     return _known_and_query(rows, (place % _EVERY == _EVERY // 2) & (place < sizes - 1), sizes)
 
 
-def _known_and_query(rows: TimedRows, is_query: np.ndarray, n_known: np.ndarray) -> Cases | None:
+def _known_and_query(rows: Table, is_query: np.ndarray, n_known: np.ndarray) -> Cases | None:
     if not is_query.any():
         return None
     query = rows.take(np.flatnonzero(is_query))
-    return Cases(rows.take(np.flatnonzero(~is_query)), query, n_known[is_query], query.codes)
+    return Cases(rows.take(np.flatnonzero(~is_query)), query, n_known[is_query], query.group)
 
 
 class Before(NamedTuple):
@@ -165,16 +133,16 @@ class Before(NamedTuple):
         return np.where(self.n > 0, at, -1)
 
 
-def rows_before(known: TimedRows, at: TimedRows) -> Before:
+def rows_before(known: Table, at: Table) -> Before:
     """Find the known rows of its group that are not after each row to predict."""
     n = len(known.y)
-    codes, times = np.append(known.codes, at.codes), np.append(known.times, at.times)
+    codes, times = np.append(known.group, at.group), np.append(known.times, at.times)
     is_query = np.arange(len(codes)) >= n
     order = np.lexsort((is_query, times, codes))
     n_before = np.empty(len(codes), int)
     n_before[order] = np.cumsum(~is_query[order])
     known_order = order[order < n]
-    first = np.searchsorted(known.codes[known_order], at.codes)
+    first = np.searchsorted(known.group[known_order], at.group)
     return Before(known_order, first, n_before[n:] - first)
 
 

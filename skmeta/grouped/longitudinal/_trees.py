@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from skmeta._sklearn_compat import cut_rounds
-from skmeta.grouped.longitudinal._rows import Cases, TimedRows, first_rows, rows_before
+from skmeta.grouped.longitudinal._rows import Cases, first_rows, rows_before
 from skmeta.grouped.members import FitSettings, Outputs, Population, Table, fit_population
 
 _MOST_ROUNDS = 80
@@ -32,12 +32,12 @@ _MOST_CASES = 4000
 _FADE = 0.7
 
 
-def step_columns(known: TimedRows, at: TimedRows) -> np.ndarray:
+def step_columns(known: Table, at: Table) -> np.ndarray:
     """Return columns of rows to predict.
 
     Parameters
     ----------
-    known, at : TimedRows
+    known, at : Table
         Known rows of groups, and rows to predict.
 
     Returns
@@ -61,8 +61,9 @@ def step_columns(known: TimedRows, at: TimedRows) -> np.ndarray:
         rise = (last - row(first, 2, y)) / (row(first + n - 1, 2, t) - row(first, 2, t))
     since = at.times - row(first + n - 1, 1, t)
     rise = np.where(np.isfinite(rise), rise, np.nan)
-    X_last = np.vstack([known.X, np.full((1, at.X.shape[1]), np.nan)])[before.last]
-    parts = [last, last - previous, mean, rise, since, n, at.times, at.X, at.X - X_last]
+    X = at.features
+    X_last = np.vstack([known.features, np.full((1, X.shape[1]), np.nan)])[before.last]
+    parts = [last, last - previous, mean, rise, since, n, at.times, X, X - X_last]
     return np.column_stack(parts)
 
 
@@ -89,7 +90,7 @@ class Steps(NamedTuple):
 
 def _weights(cases: Cases) -> np.ndarray:
     """Return weights of rows: a case with many rows counts more, but not as many times."""
-    codes = np.unique(cases.query.codes, return_inverse=True)[1]
+    codes = np.unique(cases.query.group, return_inverse=True)[1]
     return np.asarray(cases.query.weight / np.sqrt(np.bincount(codes))[codes])
 
 
@@ -172,18 +173,18 @@ class ClassLags:
 
     def condition(self, known: Table) -> ConditionedLags:
         """Take the known rows of groups."""
-        return ConditionedLags(self, _rows(known))
+        return ConditionedLags(self, known)
 
 
 class ConditionedLags(NamedTuple):
     """Trees that know the last classes, given known rows."""
 
     member: ClassLags
-    known: TimedRows
+    known: Table
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows of groups."""
-        columns = lag_columns(self.known, _rows(at), self.member.n_classes)
+        columns = lag_columns(self.known, at, self.member.n_classes)
         return Outputs(self.member.population.predict(columns, at.fold), np.zeros(len(columns)))
 
 
@@ -199,7 +200,7 @@ def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> Class
     n_classes : int
         Number of classes.
     """
-    cases = first_rows(_rows(table), _MOST_CASES)
+    cases = first_rows(table, _MOST_CASES)
     query = cases.query
     columns = lag_columns(cases.known, query, n_classes)
     fold = np.unique(query.fold, return_inverse=True)[1]
@@ -209,12 +210,7 @@ def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> Class
     return ClassLags(population, n_classes)
 
 
-def _rows(table: Table) -> TimedRows:
-    codes, times = table.group, table.times.astype(float)
-    return TimedRows(table.X, times, table.y, codes, table.weight, table.X, table.fold)
-
-
-def lag_columns(known: TimedRows, at: TimedRows, n_classes: int) -> np.ndarray:
+def lag_columns(known: Table, at: Table, n_classes: int) -> np.ndarray:
     """Return columns (n, q) of rows to predict.
 
     They are the columns of the table, the last class before the row, the shares of the classes
@@ -225,7 +221,7 @@ def lag_columns(known: TimedRows, at: TimedRows, n_classes: int) -> np.ndarray:
     first, n = before.first, before.n
     is_class = (known.y[before.order, None] == np.arange(n_classes)).astype(float)
     sums = np.vstack([np.zeros(n_classes), np.cumsum(is_class, 0)])
-    fading, codes = np.zeros((len(is_class) + 1, n_classes)), known.codes[before.order]
+    fading, codes = np.zeros((len(is_class) + 1, n_classes)), known.group[before.order]
     for k, row in enumerate(is_class):
         same = k > 0 and codes[k] == codes[k - 1]
         fading[k + 1] = row * (1 - _FADE) + (_FADE * fading[k] if same else 0.0)
@@ -235,4 +231,4 @@ def lag_columns(known: TimedRows, at: TimedRows, n_classes: int) -> np.ndarray:
     last_class = np.vstack([np.zeros(n_classes), is_class])[last]
     lags = np.where(has_rows[:, None], np.hstack([last_class, shares, faded]), np.nan)
     since = np.where(has_rows, at.times - np.append(known.times, 0.0)[before.last], np.nan)
-    return np.column_stack([at.columns, lags, n, since])
+    return np.column_stack([at.X, lags, n, since])

@@ -20,6 +20,7 @@ from skmeta.grouped.members._member import (
     POPULATION,
     ROWS,
     TREES,
+    CalibratedOutputs,
     Conditioned,
     Member,
     Outputs,

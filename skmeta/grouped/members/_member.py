@@ -53,6 +53,14 @@ class Outputs(NamedTuple):
     std: np.ndarray
 
 
+class CalibratedOutputs(NamedTuple):
+    """Predictions, and quantiles (n, k) of the residuals over ``std``."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    quantiles: np.ndarray
+
+
 class Conditioned(Protocol):
     """A member that knows some rows of groups."""
 

@@ -77,7 +77,9 @@ class Table(NamedTuple):
     place : ndarray of shape (n,), int64
         Position among the rows of fit; -1 for other rows.
     times : ndarray of shape (n,)
-        Ranks in time of the rows of fit; 0 for other rows, and without a column of times.
+        Times; 0 without a column of them.
+    features : ndarray of shape (n, k)
+        Columns without gaps that vary, but for the times; none for members that know no time.
     """
 
     X: np.ndarray
@@ -88,6 +90,7 @@ class Table(NamedTuple):
     fold: np.ndarray
     place: np.ndarray
     times: np.ndarray
+    features: np.ndarray
 
     @property
     def group(self) -> np.ndarray:

@@ -255,13 +255,7 @@ class InContextLearner(OuterLoopLearner):
         return dict(state) | {n: v.to(rows.x.dtype) for n, v in kept.items()}
 
     def check_task(self, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int) -> None:
-        """Warn once of everything about a table that is larger than a prior was made for.
-
-        Parameters
-        ----------
-        prior, n_rows, n_columns, n_classes
-            As of the base class.
-        """
+        # One warning of everything that is larger than the prior was made for.
         messages = []
         e = n_views(self.n_estimators, n_rows, 0, n_classes, self.max_rows)
         if self.max_rows * e < n_rows:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from grouped_tables import timed_rows
 from scipy.interpolate import CubicSpline
 
 from skmeta.grouped.longitudinal._curves import LastValue, Shape, Spline, fit_curve
-from skmeta.grouped.longitudinal._rows import TimedRows
 
 TIMES = np.linspace(2, 7, 40)
 
@@ -40,9 +40,7 @@ def make_lines(times, n_groups=30):
     codes, t = np.repeat(np.arange(n_groups), len(times)), np.tile(times, n_groups)
     own = rng.normal(size=(2, n_groups))
     y = 5 + own[0][codes] + (2 + 0.3 * own[1][codes]) * t
-    n = len(y)
-    X = np.zeros((n, 0))
-    return TimedRows(X, t, y, codes, np.ones(n), t[:, None], np.zeros(n, int))
+    return timed_rows(t, y, codes, np.zeros((len(y), 0)))
 
 
 @pytest.mark.parametrize(("is_line", "share"), [(True, 0.5), (False, 1.0)])

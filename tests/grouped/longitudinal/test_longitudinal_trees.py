@@ -2,25 +2,18 @@
 
 import numpy as np
 import pandas as pd
+from grouped_tables import timed_rows
 from sklearn.metrics import log_loss
 
 from skmeta import GroupedClassifier
-from skmeta.grouped.longitudinal import TimedRows
 from skmeta.grouped.longitudinal._trees import lag_columns, step_columns
-
-
-def timed(times, y, codes, X=None):
-    n, times = len(y), np.asarray(times, float)
-    X = times[:, None] if X is None else X
-    codes = np.asarray(codes)
-    return TimedRows(X, times, y, codes, np.ones(n), times[:, None], np.zeros(n, int))
 
 
 def test_columns_of_steps_describe_the_rows_before():
     codes, times = np.array([0, 0, 0, 2]), np.array([1.0, 2.0, 4.0, 3.0])
     y = np.array([1.0, 3.0, 4.0, 9.0])
-    known = timed(times, y, codes, np.array([[0.0], [1.0], [5.0], [0.0]]))
-    at = timed([5.0, 3.5, 5.0], np.zeros(3), [0, 0, 1], np.full((3, 1), 7.0))
+    known = timed_rows(times, y, codes, np.array([[0.0], [1.0], [5.0], [0.0]]))
+    at = timed_rows([5.0, 3.5, 5.0], np.zeros(3), [0, 0, 1], np.full((3, 1), 7.0))
     columns = step_columns(known, at)
     nan = np.nan
     expected = [
@@ -32,8 +25,8 @@ def test_columns_of_steps_describe_the_rows_before():
 
 
 def test_columns_are_the_earlier_classes():
-    known = timed([3, 1, 2, 1], np.array([1, 0, 0, 1]), [0, 0, 0, 2])
-    columns = lag_columns(known, timed([5, 2.5, 9, 0], np.zeros(4), [0, 0, 1, 2]), 2)
+    known = timed_rows([3, 1, 2, 1], np.array([1, 0, 0, 1]), [0, 0, 0, 2])
+    columns = lag_columns(known, timed_rows([5, 2.5, 9, 0], np.zeros(4), [0, 0, 1, 2]), 2)
     nan = np.nan
     expected = [
         # Time, last class, shares of both, fading shares, known rows before, time since.

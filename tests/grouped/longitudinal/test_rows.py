@@ -1,16 +1,17 @@
 """Cases: what is known comes before what is predicted, but for rows between others."""
 
 import numpy as np
+from grouped_tables import timed_rows
 
 from skmeta.grouped.longitudinal._rows import (
     CUT,
     N_KNOWN,
-    TimedRows,
     first_rows,
     later_rows,
     rising_columns,
     rows_before,
     rows_between,
+    some_groups,
 )
 
 
@@ -20,16 +21,11 @@ def make_rows(sizes=(12, 7, 3, 1)):
     n = len(codes)
     order = rng.permutation(n)
     times = np.concatenate([np.sort(rng.normal(size=size)) for size in sizes])
-    return timed(rng.normal(size=(n, 2)), times, np.arange(n) * 1.0, codes).take(order)
-
-
-def timed(X, times, y, codes):
-    n = len(y)
-    return TimedRows(X, times, y, codes, np.ones(n), np.column_stack([X, times]), np.zeros(n, int))
+    return timed_rows(times, np.arange(n) * 1.0, codes, rng.normal(size=(n, 2))).take(order)
 
 
 def ends(rows, code):
-    times = rows.times[rows.codes == code]
+    times = rows.times[rows.group == code]
     return times.min(initial=np.inf), times.max(initial=-np.inf)
 
 
@@ -37,21 +33,21 @@ def test_first_rows_come_before_the_others():
     rows = make_rows()
     cases = first_rows(rows, 10_000)
     assert set(cases.n_known) == {k for k in N_KNOWN if k < 12}
-    for code in np.unique(cases.query.codes):
-        of_case = cases.query.codes == code
-        assert (cases.known.codes == code).sum() == cases.n_known[of_case][0]
+    for code in np.unique(cases.query.group):
+        of_case = cases.query.group == code
+        assert (cases.known.group == code).sum() == cases.n_known[of_case][0]
         assert ends(cases.known, code)[1] < ends(cases.query, code)[0]
         assert len(set(cases.group[of_case])) == 1
     few = first_rows(rows, 9)
     assert len(few.group) == 9
-    assert set(few.known.codes) <= set(few.query.codes)
+    assert set(few.known.group) <= set(few.query.group)
 
 
 def test_later_rows_follow_a_cut_of_each_group():
     rows = make_rows()
     cases = later_rows(rows)
     assert len(cases.known.y) + len(cases.group) == len(rows.y)
-    assert (cases.known.codes == 0).sum() == np.ceil(CUT * 12)
+    assert (cases.known.group == 0).sum() == np.ceil(CUT * 12)
     for group in np.unique(cases.group):
         assert ends(cases.known, group)[1] < ends(cases.query, group)[0]
     assert later_rows(make_rows((1, 1))) is None
@@ -59,7 +55,7 @@ def test_later_rows_follow_a_cut_of_each_group():
 
 def test_rows_between_have_later_ones():
     cases = rows_between(make_rows())
-    for code in np.unique(cases.query.codes):
+    for code in np.unique(cases.query.group):
         first, last = ends(cases.query, code)
         assert ends(cases.known, code)[0] < first
         assert last < ends(cases.known, code)[1]
@@ -70,10 +66,10 @@ def test_rows_before_are_those_of_the_group():
     known = make_rows()
     rng = np.random.default_rng(1)
     codes = rng.integers(-1, 6, 50)
-    at = timed(rng.normal(size=(50, 2)), rng.normal(size=50), np.zeros(50), codes)
+    at = timed_rows(rng.normal(size=50), np.zeros(50), codes)
     before = rows_before(known, at)
     for k in range(50):
-        expected = np.flatnonzero((known.codes == codes[k]) & (known.times <= at.times[k]))
+        expected = np.flatnonzero((known.group == codes[k]) & (known.times <= at.times[k]))
         expected = expected[np.argsort(known.times[expected])]
         found = before.order[before.first[k] : before.first[k] + before.n[k]]
         np.testing.assert_array_equal(found, expected)
@@ -82,10 +78,10 @@ def test_rows_before_are_those_of_the_group():
 
 def test_a_sample_holds_whole_groups():
     rows = make_rows((4,) * 30)
-    sample = rows.some_groups(40)
+    sample = some_groups(rows, 40)
     assert len(sample.y) == 40
-    assert (np.bincount(sample.codes)[np.unique(sample.codes)] == 4).all()
-    assert rows.some_groups(200) is rows
+    assert (np.bincount(sample.group)[np.unique(sample.group)] == 4).all()
+    assert some_groups(rows, 200) is rows
 
 
 def test_columns_that_rise_within_groups_are_noticed():

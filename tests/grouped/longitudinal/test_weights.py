@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
+from grouped_tables import timed_rows
 from scipy.special import ndtri
 
-from skmeta.grouped.longitudinal._rows import Cases, TimedRows
+from skmeta.grouped.longitudinal._rows import Cases
 from skmeta.grouped.longitudinal._weights import find_regime, mix_members
 
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
 
 
 def make_cases(y, n_known, n_groups):
-    n = len(y)
-    group, X = np.arange(n) % n_groups, np.zeros((n, 1))
-    rows = TimedRows(X, X[:, 0], y, group, np.ones(n), X, np.zeros(n, int))
-    return Cases(rows, rows, np.broadcast_to(n_known, n), group)
+    group = np.arange(len(y)) % n_groups
+    rows = timed_rows(np.zeros(len(y)), y, group)
+    return Cases(rows, rows, np.broadcast_to(n_known, len(y)), group)
 
 
 @pytest.fixture(scope="module")

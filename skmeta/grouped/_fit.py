@@ -1,0 +1,169 @@
+"""Fit the model of a grouped table: population, members, and the weights of their mixture."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.dummy import DummyClassifier, DummyRegressor
+
+from skmeta.exceptions import EpisodeError
+from skmeta.grouped._mixture import PROBABILITIES, Level, Mixture, find_level, fit_mixture
+from skmeta.grouped._model import FittedModel, GroupedModel, Settings, TimedModel, in_time
+from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal
+from skmeta.grouped.members import (
+    BOTH,
+    LEARNER,
+    MEMBERS,
+    POPULATION,
+    ROWS,
+    TREES,
+    Member,
+    Order,
+    PopulationMember,
+    Standardiser,
+    Table,
+    canonical_order,
+    deal_groups,
+    deal_rows,
+    design_of,
+    fill,
+    fit_crossed_member,
+    fit_group_effects,
+    fit_population,
+    fit_trees,
+    from_other_rows,
+    varying,
+)
+
+# Each of these parts of a group is predicted from the others, for the columns of the trees.
+_N_PARTS = 5
+# Trees that know earlier classes of the group, of classifications in time.
+_LAGS = "lags"
+
+
+def fit_model(
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    codes: np.ndarray,
+    times: np.ndarray,
+    settings: Settings,
+    n_classes: int,
+    knows_time: bool,
+) -> tuple[FittedModel, Order]:
+    """Fit the population, the members and the weights of their mixture.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Columns; NaN is a missing value. The last one has the times, if there are any.
+    y : ndarray of shape (n,)
+        Targets or class codes.
+    weight : ndarray of shape (n,)
+        Weights, all positive.
+    codes : ndarray of shape (n, n_factors), int64
+        Groups in each column of groups, from 0 on.
+    times : ndarray of shape (n,)
+        Order of the rows in time; 0 without one.
+    settings : Settings
+        How it is fitted.
+    n_classes : int
+        Number of classes; 0 for a regression.
+    knows_time : bool
+        Whether members that know time are fitted, if times differ and a row can be held out.
+
+    Returns
+    -------
+    model : FittedModel
+        The fitted model.
+    order : Order
+        The canonical order of rows and groups. ``order.groups`` maps the numbers of groups in the
+        model to those given.
+    """
+    column_units = Standardiser.learn(X)
+    target_units = (
+        Standardiser.learn(y) if not n_classes else Standardiser(np.zeros(()), np.ones(()))
+    )
+    X, y = column_units(X), y if n_classes else target_units(y)
+    order = canonical_order(np.column_stack([X, y, times]), codes)
+    X, y, weight, times = (part[order.rows] for part in (X, y, weight, times))
+    codes = order.codes
+    fold_factor, folds = _deal(codes, y, settings.n_folds)
+    row_folds, place = folds[codes[:, fold_factor]], np.arange(len(y))
+    none = np.empty((len(y), 0))
+    table = Table(X, np.zeros(len(y)), y, weight, codes, row_folds, place, times, none)
+    fitted = settings, n_classes, column_units, target_units
+    if knows_time and np.ptp(X[:, -1]) > 0:
+        columns = varying(fill(X[:, :-1]))
+        timed, zero = in_time(table, columns), float(target_units(np.zeros(1))[0])
+        longitudinal = fit_longitudinal(timed, settings.population, zero, PROBABILITIES)
+        settings.population.report()
+        if longitudinal is not None:
+            return TimedModel(*fitted, folds, timed, columns, longitudinal), order
+    if len(folds) == 1:
+        # The folds are those of rows, and each row to predict is a new one.
+        row_folds = deal_rows(codes[:, 0], min(settings.n_folds, max(len(y) // 2, 1)))
+        folds = np.array([-1])
+    several = codes.shape[1] > 1
+    population_settings, has_shared = settings.population, settings.combine != LEARNER
+    if not has_shared or (several and not len(varying(fill(X)))):
+        has_shared = has_shared and not several
+        dummy = DummyClassifier() if n_classes else DummyRegressor()
+        population_settings = population_settings._replace(estimator=dummy)
+    population, shared = fit_population(population_settings, X, y, weight, row_folds, n_classes)
+    table = table._replace(shared=shared, fold=row_folds)
+
+    names: tuple[str, ...] = MEMBERS if settings.combine == "auto" else (settings.combine,)
+    names = (POPULATION,) if len(folds) == 1 else names
+    mixture: Mixture | None = None
+    if several and names != (POPULATION,):
+        member = fit_crossed_member(table, has_shared, n_classes)
+        quantiles = member.left_out_quantiles(PROBABILITIES)
+        level = Level(0.0, np.ones(1), np.full(2, np.nan), quantiles)
+        mixture = Mixture({BOTH: member}, [level], [level], len(folds))
+    elif names != (POPULATION,):
+        members = _fit_members(names, table, settings, n_classes)
+        if names == MEMBERS and n_classes and np.ptp(times) > 0 and settings.population.is_auto:
+            members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
+            names = (*MEMBERS, _LAGS)
+        mixture = fit_mixture(members, names, table, n_classes)
+        if mixture is None and settings.combine != "auto":
+            raise EpisodeError(
+                "No group can be held out: the others have a row each, or rows of one class. "
+                f"Set combine='population', got {settings.combine!r}."
+            )
+    if mixture is None:
+        members = _fit_members((POPULATION,), table, settings, n_classes)
+        outputs = members[POPULATION].condition(table).predict(table, {})
+        stds = None if n_classes else outputs.std[None]
+        level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
+        mixture = Mixture(members, [level], [level], len(folds))
+    model = GroupedModel(*fitted, folds, table, population, mixture, fold_factor=fold_factor)
+    return model, order
+
+
+def _fit_members(
+    names: tuple[str, ...], table: Table, settings: Settings, n_classes: int
+) -> dict[str, Member]:
+    """Fit the members that predict, and before them those that they use."""
+    found: dict[str, Member] = {}
+    if POPULATION in names:
+        found[POPULATION] = PopulationMember.from_errors(table, n_classes)
+    if names == (POPULATION,):
+        return found
+    base = LEARNER if LEARNER in names else BOTH
+    effects = fit_group_effects(table, design_of(table, base == BOTH, n_classes), settings.effects)
+    settings.population.report()
+    effects, outputs = from_other_rows(effects, table, _N_PARTS)
+    found[base] = effects
+    for name in (name for name in (TREES, ROWS) if name in names):
+        parts = table, base, outputs, settings.population, n_classes
+        found[name] = fit_trees(*parts, known_only=name == ROWS)
+    return found
+
+
+def _deal(codes: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[int, np.ndarray]:
+    """Return the first factor with enough groups, and the fold of each of its groups."""
+    n_groups = codes.max(0) + 1
+    enough = np.flatnonzero(n_groups >= 2 * n_folds)
+    factor = int(enough[0]) if len(enough) else int(np.argmax(n_groups))
+    return factor, deal_groups(codes[:, factor], y, min(n_folds, int(n_groups[factor])))
