@@ -65,7 +65,7 @@ learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
 mixed._covariance.CovarianceShape mixed._crossed.CrossedFit mixed._crossed._Solution
 mixed._model.MixedModel mixed._sparse_system.Levels mixed._sparse_system.System
-policy._maml.PolicyMAML policy._maml.PolicyMetaSGD policy._policy.MetaPolicy
+policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
