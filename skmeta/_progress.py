@@ -1,12 +1,10 @@
 """Progress of long work: a bar in terminals and notebooks, lines of text in logs."""
 
+import math
 import sys
-import time
 from typing import Any, Self
 
 from tqdm.auto import tqdm
-
-from skmeta._validation import count
 
 # Seconds between two lines of a log.
 _EVERY = 30.0
@@ -45,16 +43,12 @@ def progress_bar(
     """
     if not shown:
         return _Silent()
-    if not is_interactive():
-        return _Lines(total, description, unit, initial)
-    return tqdm(
-        total=total,
-        initial=initial,
-        desc=description,
-        unit=unit,
-        delay=delay,
-        file=sys.stderr,
-    )
+    bar: dict[str, Any] = {"total": total, "initial": initial, "desc": description, "unit": unit}
+    if is_interactive():
+        return tqdm(delay=delay, file=sys.stderr, **bar)
+    done = "{n_fmt}" if total is None else "{n_fmt}/{total_fmt}"
+    bar |= {"bar_format": f"{{desc}}: {done} {{unit}}, {{elapsed}}{{postfix}}", "file": _Log()}
+    return tqdm(mininterval=_EVERY, maxinterval=math.inf, miniters=1, **bar)
 
 
 def is_interactive() -> bool:
@@ -84,38 +78,17 @@ class _Silent:
         """Set what is written after the number of steps."""
 
 
-class _Lines(_Silent):
-    """Writes a line now and then."""
+class _Log:
+    """Standard error without control characters: each state of a bar is a line."""
 
-    def __init__(self, total: int | None, description: str, unit: str, initial: int) -> None:
-        self._total, self._description, self._unit = total, description, unit
-        self._done = initial
-        self._values = ""
-        self._began = self._last = time.monotonic()
-        self._written = -1  # steps that the last line told
+    _last = ""
 
-    def __exit__(self, *exception: Any) -> None:
-        if self._done > self._written:
-            self._write()
+    def write(self, text: str) -> None:
+        """Write what is not blank, and not the line before."""
+        line = text.strip()
+        if line not in ("", self._last):
+            print(line, file=sys.stderr, flush=True)
+            self._last = line
 
-    def update(self, n: int = 1) -> None:
-        """Add finished steps."""
-        is_first = self._written < 0
-        self._done += n
-        # The last line is written at the end, when all values are known.
-        is_due = is_first or time.monotonic() - self._last >= _EVERY
-        if is_due and (self._total is None or self._done < self._total):
-            self._write()
-
-    def set_postfix(self, values: dict[str, str], refresh: bool = True) -> None:
-        """Set what is written after the number of steps."""
-        self._values = "".join(f", {name}={value}" for name, value in values.items())
-
-    def _write(self) -> None:
-        self._last, self._written = time.monotonic(), self._done
-        steps = count(self._done, self._unit)
-        if self._total is not None:
-            steps = f"{self._done}/{self._total} {self._unit}"
-        text = f"{self._description}: {steps}"
-        seconds = f"{self._last - self._began:.0f} s"
-        print(f"{text}, {seconds}{self._values}", file=sys.stderr, flush=True)
+    def flush(self) -> None:
+        """Do nothing: each line is flushed."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.backbones._layers import EpisodeBatchNorm, convolved_moments
+from skmeta.backbones._layers import EpisodeBatchNorm
 from skmeta.exceptions import BackboneError
 
 # Bytes of the wide maps that are computed at once, before they are halved.
@@ -33,9 +33,6 @@ class ConvBlock(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
         self.norm = EpisodeBatchNorm(out_channels)
         self.pool = pool
-        # A patch has 9 * in_channels values. With few of them, statistics of the patches cost less
-        # than those of the output.
-        self.measures_patches = 2 * 9 * in_channels <= out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_samples, in_channels, height, width) to half the height and width."""
@@ -43,20 +40,17 @@ class ConvBlock(nn.Module):
         # the maximum, and is applied to a quarter of the values.
         turn = torch.where(self.norm.weight < 0, -1.0, 1.0).to(x.dtype)
         weight = self.weight * turn[:, None, None, None]
-        if self.norm.training and not self.measures_patches:
+        if self.norm.training:
             maps = self._convolve(x, weight)
             self.norm.measure(maps)
-            return self._finish(maps, *self._scale_and_shift(turn))
-        if self.norm.training:
-            self.norm.mean, self.norm.var = convolved_moments(x, weight)
+            scale, shift = self._scale_and_shift(turn)
+            return F.relu(torch.addcmul(shift, self._halve(maps), scale))
         scale, shift = self._scale_and_shift(turn)
-        folded = not self.norm.training
-        if folded:
-            # The shift is added to the halved maps. As a bias of the convolution, its gradient
-            # would pass over the large ones.
-            weight = weight * scale[:, None, None, None]
+        # The shift is added to the halved maps. As a bias of the convolution, its gradient would
+        # pass over the large ones.
+        weight = weight * scale[..., None]
         parts = [
-            self._finish(self._convolve(part, weight), None if folded else scale, shift)
+            F.relu(self._halve(self._convolve(part, weight)) + shift)
             for part in x.split(self._n_images_at_once(x))
         ]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
@@ -64,15 +58,13 @@ class ConvBlock(nn.Module):
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.conv2d(x, weight, padding=1)
 
-    def _finish(self, maps: Tensor, scale: Tensor | None, shift: Tensor) -> Tensor:
-        maps, shift = F.max_pool2d(maps, 2) if self.pool else maps, shift[:, None, None]
-        if scale is None:
-            return F.relu(maps + shift)
-        return F.relu(torch.addcmul(shift, maps, scale[:, None, None]))
+    def _halve(self, maps: Tensor) -> Tensor:
+        return F.max_pool2d(maps, 2) if self.pool else maps
 
     def _scale_and_shift(self, turn: Tensor) -> tuple[Tensor, Tensor]:
         scale = self.norm.weight * turn * torch.rsqrt(self.norm.var + self.norm.eps)
-        return scale, self.norm.bias - self.norm.mean * scale
+        shift = self.norm.bias - self.norm.mean * scale
+        return scale[:, None, None], shift[:, None, None]
 
     def _n_images_at_once(self, x: Tensor) -> int:
         """Images whose wide maps fit into a processor's cache."""

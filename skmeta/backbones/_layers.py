@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -65,43 +64,6 @@ class _Moments(torch.autograd.Function):
         shape = (-1, *[1] * (x.dim() - 2))
         level = mean_gradient / m - slope * mean
         return torch.addcmul(level.reshape(shape), x, slope.reshape(shape))
-
-
-def convolved_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the moments of a 3x3 convolution's output, without the output.
-
-    Mean and covariance S of the input's 3x3 patches are enough: the output w.p of a patch p has
-    mean w.mean(p) and variance w.S.w. With few input channels, S is small, and the gradient with
-    respect to the weights does not pass over the output either.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, c_in, height, width)
-        Images.
-    weight : Tensor of shape (c, c_in, 3, 3)
-        Filters.
-
-    Returns
-    -------
-    mean, var : Tensor of shape (c,)
-        Moments of ``conv2d(x, weight, padding=1)``.
-    """
-    with torch.autocast(x.device.type, enabled=False):
-        return _convolved_moments(x, weight)
-
-
-def _convolved_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    height, width = x.shape[2:]
-    padded = F.pad(x, (1, 1, 1, 1))
-    shifts = [(i, j) for i in range(3) for j in range(3)]
-    # (c_in, 9, m), in the order of a filter's entries.
-    patches = torch.stack([padded[:, :, i : i + height, j : j + width] for i, j in shifts])
-    patches = patches.permute(2, 0, 1, 3, 4).reshape(9 * x.shape[1], -1)
-    centre = patches.mean(1)
-    centred = patches - centre[:, None]
-    covariance = (centred @ centred.T) / patches.shape[1]
-    filters = weight.reshape(weight.shape[0], -1)
-    return filters @ centre, ((filters @ covariance) * filters).sum(1)
 
 
 class EpisodeBatchNorm(nn.Module):

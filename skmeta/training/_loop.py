@@ -113,11 +113,11 @@ def meta_train(
                     run.step()
                     bar.update()
                     if run.is_due():
-                        bar.set_postfix(run.evaluate())
+                        bar.set_postfix(run.evaluate(), refresh=False)
                         task.fitted = fitted and partial(fitted, run.chosen, run.history)
                 if task.is_stopped:
                     if run.recent:
-                        bar.set_postfix(run.evaluate())
+                        bar.set_postfix(run.evaluate(), refresh=False)
                     break
         except (FloatingPointError, LinAlgError) as error:
             run.fall_back(error)
