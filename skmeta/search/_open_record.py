@@ -16,7 +16,7 @@ from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
 from skmeta.search._metrics import NUMBERS_OF_FOLDS
 from skmeta.search._trials import FoldRace, Trial
-from skmeta.search.history import Leases, SearchHistory, retry
+from skmeta.search.history import Leases, SearchHistory
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import (
     CandidateRecord,
@@ -310,7 +310,7 @@ class TrialRecord:
 
     def _write(self, write: Callable[[], None]) -> None:
         if self._history.shared:
-            retry(write, self._history.lease_timeout)
+            write()
             return
         try:
             write()

@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from datetime import UTC
@@ -28,7 +28,6 @@ from skmeta.search.record import CandidateRecord
 T = TypeVar("T")
 
 _BEATS = 4  # how often a lease is renewed within its time-out
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to reach a database
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,9 @@ class LeaseState:
 class Leases:
     """Leases of a worker on candidates of one shared search.
 
-    Use it as a context manager. A thread renews the leases that the worker holds. At the end, they
-    expire, so that other workers take the candidates over at once.
+    Use it as a context manager. A thread renews the leases that the worker holds, and a database
+    that fails is tried again. At the end, leases expire, so that other workers take the candidates
+    over at once.
 
     Parameters
     ----------
@@ -87,10 +87,12 @@ class Leases:
         self._thread = threading.Thread(target=self._beat, name="skmeta-leases", daemon=True)
 
     def __enter__(self) -> Self:
+        self._store.patience = self.timeout
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self._store.patience = 0.0
         self._ended.set()
         self._thread.join()
         # joblib raises this error if the candidate killed one of its processes. Only then does the
@@ -107,7 +109,7 @@ class Leases:
             keys = self._finished().order_by(candidate.c.id)
             return list(rows), list(connection.execute(keys).scalars()), _now(connection)
 
-        rows, finished, now = self._run(work)
+        rows, finished, now = self._store.run(work)
         leased = tuple(row_to_candidate(json.loads(row.candidate)) for row in rows)
         expired = frozenset(row.key for row in rows if row.expires <= now)
         return LeaseState(leased, expired, tuple(finished))
@@ -160,7 +162,7 @@ class Leases:
             connection.execute(sa.insert(lease), rows)
             return True
 
-        is_mine = self._run(work, write=True)
+        is_mine = self._store.run(work, write=True)
         if is_mine:
             self._held |= {one.key for one in candidates}
         return is_mine
@@ -199,7 +201,7 @@ class Leases:
                 connection.execute(sa.update(lease).where(*chosen).values(mine))
             return n_lost
 
-        n_lost = self._run(work, write=True)
+        n_lost = self._store.run(work, write=True)
         self._held |= set(n_lost)
         return n_lost
 
@@ -238,9 +240,6 @@ class Leases:
         query = sa.select(search.c.id).where(search.c.id == self._search_id)
         connection.execute(query.with_for_update())
 
-    def _run(self, work: Callable[[sa.Connection], T], *, write: bool = False) -> T:
-        return retry(lambda: self._store.run(work, write=write), self.timeout)
-
 
 def _now(connection: sa.Connection) -> float:
     """Return the time of the database, since the clocks of workers may differ."""
@@ -248,29 +247,3 @@ def _now(connection: sa.Connection) -> float:
         return time.time()
     moment = connection.execute(sa.select(sa.func.current_timestamp())).scalar_one()
     return float((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-
-def retry(work: Callable[[], T], seconds: float) -> T:
-    """Return the result of work on a history. Try again while the history fails.
-
-    Parameters
-    ----------
-    work : callable
-    seconds : float
-        How long to try. A server that is restarted does not end a shared search.
-
-    Raises
-    ------
-    HistoryError
-        That of the last attempt.
-    """
-    deadline = time.monotonic() + seconds
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return work()
-        except HistoryError:
-            if time.monotonic() + pause > deadline:
-                raise
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -38,6 +38,7 @@ BUSY_SECONDS = 30.0  # how long a process waits for other processes to finish wr
 # How long it waits after a failure, so that a locked database does not delay each candidate.
 _SHORT_BUSY_SECONDS = 1.0
 _ATTEMPTS = 5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts
 
 
 class HistoryStore:
@@ -64,6 +65,9 @@ class HistoryStore:
         self.place = "The history in memory" if self.in_memory else repr(self.name)
         # Threads share the one connection to a database in memory.
         self._lock = threading.RLock() if self.in_memory else nullcontext()
+        # Seconds for which work is tried again whatever the error: a server that is restarted does
+        # not end a shared search.
+        self.patience = 0.0
         self._timed_out = False
         self.engine = self._make_engine(content)
         # Garbage collection leaves the connection open, about which Python warns.
@@ -77,24 +81,28 @@ class HistoryStore:
     def run(self, work: Callable[..., T], *args: Any, write: bool = False, **kwargs: Any) -> T:
         """Return ``work(connection, *args, **kwargs)``, in one transaction.
 
-        It is tried again while other processes lock the database.
+        It is tried again while other processes lock the database, and for the seconds of
+        `patience`.
         """
         if write and self.read_only:
             raise HistoryError(
                 f"{self.place} was opened with read_only=True and cannot be changed. Open it "
                 "without read_only."
             )
-        deadline = time.monotonic() + self._timeout
+        begun, pause = time.monotonic(), _FIRST_PAUSE
         engine = self.engine.execution_options(skmeta_write=write)
         for attempt in itertools.count():
             try:
                 with self._lock, engine.begin() as connection:
                     result = work(connection, *args, **kwargs)
             except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
-                self._timed_out = time.monotonic() > deadline or attempt == _ATTEMPTS - 1
-                if self._timed_out or not _is_transient(error):
-                    raise _translate(error, self.place) from error
-                time.sleep(0.05 * 4**attempt)
+                waited, problem = time.monotonic() - begun, _translate(error, self.place)
+                self._timed_out = waited > self._timeout or attempt >= _ATTEMPTS - 1
+                is_patient = waited + pause < self.patience and isinstance(problem, HistoryError)
+                if not is_patient and (self._timed_out or not _is_transient(error)):
+                    raise problem from error
+                time.sleep(pause)
+                pause = min(4 * pause, _LONGEST_PAUSE)
             else:
                 self._timed_out = False
                 return result

@@ -1,5 +1,6 @@
 """Leases on the candidates of a shared search."""
 
+import threading
 import time
 from concurrent.futures import BrokenExecutor
 
@@ -7,7 +8,7 @@ import pytest
 from builders import make_evaluation, make_record
 
 from skmeta.exceptions import HistoryError
-from skmeta.search.history import Leases, retry
+from skmeta.search.history import Leases
 
 LONG = 1000.0
 
@@ -116,18 +117,13 @@ def test_a_search_that_is_removed_takes_its_leases_along(history, search_id):
     assert leases.read().leased == ()
 
 
-def test_a_history_that_fails_is_tried_again():
-    attempts = []
-
-    def work():
-        attempts.append(len(attempts))
-        if len(attempts) < 3:
-            raise HistoryError("the server restarts")
-        return "done"
-
-    assert retry(work, 60) == "done"
-    assert attempts == [0, 1, 2]
-    attempts.clear()
-    with pytest.raises(HistoryError, match="the server restarts"):
-        retry(work, 0.0)
-    assert attempts == [0]
+def test_a_database_that_fails_is_tried_again_while_leases_are_held(history, search_id):
+    one = leases_of(history, search_id, LONG)
+    away = history.path.with_name("away.db")
+    history.path.rename(away)
+    threading.Timer(0.3, lambda: away.rename(history.path)).start()
+    with one:
+        assert one.read().leased == ()
+        history.path.rename(away)
+    with pytest.raises(HistoryError, match="moved or deleted"):
+        one.read()
