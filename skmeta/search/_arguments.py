@@ -1,6 +1,6 @@
 """Check and resolve the arguments of a search, before any work."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from inspect import isfunction
@@ -45,7 +45,6 @@ class Arguments:
         Number of candidates.
     walks_grid : bool
         Whether every candidate of a finite space is evaluated, in GridSearchCV's order.
-    scorers : scorer
     refit_metric : str, bool or callable
         Key of the metric by which the best candidate is chosen, as scikit-learn has it.
     metrics : Metrics
@@ -66,7 +65,6 @@ class Arguments:
     space: SearchSpace
     n_iter: int
     walks_grid: bool
-    scorers: Any
     refit_metric: Any
     metrics: Metrics
     seed: int
@@ -123,7 +121,9 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         check_early_stopping(search.early_stopping, estimator, space)
         estimator = limit_rounds(estimator, space)
     is_default_space = search.param_distributions is None and search.param_grid is None
-    as_given = space.as_given(estimator, even_outside=is_default_space)
+    as_given, outside = space.nearest(estimator)
+    if outside and not is_default_space:
+        as_given = None
     start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
     # If every candidate will be evaluated, they are in GridSearchCV's order.
     others = (search.time_budget, search.stop_when_flat, search.target_score, search.start)
@@ -132,19 +132,18 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
     seed = search.random_state
     if not isinstance(seed, int | np.integer):
         seed = check_rng(seed).integers(2**_SEED_BITS)
-    notes = _notes(search.estimator, space, is_default_space, walks_grid or as_given is not None)
+    unseen = [] if walks_grid or as_given is not None else outside
     return Arguments(
         estimator=estimator,
         space=space,
         n_iter=n_iter,
         walks_grid=walks_grid,
-        scorers=scorers,
         refit_metric=refit_metric,
         metrics=metrics,
         seed=int(seed),
         as_given=as_given,
         start=start,
-        notes=list(notes),
+        notes=list(_notes(search.estimator, space, is_default_space, unseen)),
         target_scale=scale,
     )
 
@@ -191,14 +190,14 @@ def _complete(
 
 
 def _notes(
-    estimator: Any, space: SearchSpace, is_default_space: bool, tries_given: bool
+    estimator: Any, space: SearchSpace, is_default_space: bool, outside: Sequence[str]
 ) -> Iterator[str]:
     if is_default_space:
         kept = ", ".join(f"{name}={value!r}" for name, value in kept_params(estimator).items())
         yield f"Searched by default: {', '.join(space.names)}."
         if kept:
             yield f"Kept as they were set: {kept}. Pass param_distributions to search them."
-    elif not tries_given and (outside := space.outside(estimator)):
+    elif outside:
         values = every_param(estimator)
         text = ", ".join(f"{name}={values[name]!r}" for name in outside if name in values)
         yield f"The estimator as given is not tried: the space does not contain {text}."

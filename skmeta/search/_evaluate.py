@@ -231,7 +231,7 @@ class FoldEvaluator:
         except ValueError:  # a backend that cannot: results come when all are there
             self._parallel = Parallel(**settings)
         self._settings = {
-            "scorer": arguments.scorers,
+            "scorer": arguments.metrics.scorers,
             "fit_params": data.fit_params,
             "score_params": data.score_params,
             "return_train_score": search.return_train_score,

@@ -52,7 +52,7 @@ class Metrics:
     """
 
     def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
-        named = scorers_by_name(scorers)
+        self.scorers, named = scorers, scorers_by_name(scorers)
         self.is_multiple = named is not None
         self.names: dict[str, str] = {}
         for key, scorer in ({"score": scorers} if named is None else named).items():

@@ -277,7 +277,7 @@ def _set_results(
         n_whole = [search.n_samples_fit_] * (len(trials) - len(n_sampled))
         rank_by_rows(results, [*n_sampled, *n_whole])
     # A callable `refit` that fails costs no results.
-    search.scorer_ = scorers_by_name(arguments.scorers) or arguments.scorers
+    search.scorer_ = scorers_by_name(arguments.metrics.scorers) or arguments.metrics.scorers
     search.cv_results_ = results
     if search.refit or not search.multimetric_:
         whole_results = {name: values[whole] for name, values in results.items()}

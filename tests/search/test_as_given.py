@@ -97,17 +97,10 @@ def test_the_score_is_never_below_that_of_the_defaults():
 
 def test_the_sub_space_that_fits_best_is_taken():
     space = SearchSpace([{"C": C, "kernel": ["linear"]}, {"C": C, "kernel": ["rbf"], "gamma": C}])
-    assert space.as_given(SVC(gamma=0.5), even_outside=False) == {
-        "C": 1.0,
-        "kernel": "rbf",
-        "gamma": 0.5,
-    }
-    assert space.as_given(SVC(), even_outside=False) is None  # gamma="scale"
-    assert space.as_given(SVC(kernel="poly", C=2.0), even_outside=True) == {
-        "C": 2.0,
-        "kernel": "poly",
-    }
-    assert SearchSpace({"alpha": C}).as_given(SVC(), even_outside=True) is None
+    assert space.nearest(SVC(gamma=0.5)) == ({"C": 1.0, "kernel": "rbf", "gamma": 0.5}, [])
+    assert space.nearest(SVC())[1] == ["kernel"]  # gamma="scale" is outside, too
+    assert space.nearest(SVC(kernel="poly", C=2.0)) == ({"C": 2.0, "kernel": "poly"}, ["kernel"])
+    assert SearchSpace({"alpha": C}).nearest(SVC()) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -121,8 +114,8 @@ def test_the_sub_space_that_fits_best_is_taken():
     ],
 )
 def test_whole_numbers_that_are_listed(estimator, space, given):
-    found = SearchSpace(space).as_given(estimator, even_outside=False)
-    assert found == given
-    assert {k: type(v) for k, v in (found or {}).items()} == {
-        k: type(v) for k, v in (given or {}).items()
-    }
+    nearest, outside = SearchSpace(space).nearest(estimator)
+    assert (given is None) == bool(outside)
+    if given is not None:
+        assert nearest == given
+        assert [*map(type, nearest.values())] == [*map(type, given.values())]

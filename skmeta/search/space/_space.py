@@ -111,39 +111,45 @@ class SearchSpace:
         for space in self.spaces:
             yield from _values.choices_of_parts(current, space)
 
-    def as_given(self, estimator: Any, *, even_outside: bool) -> Candidate | None:
+    def nearest(
+        self, estimator: Any, given: Mapping[str, Any] | None = None
+    ) -> tuple[Candidate | None, list[str]]:
         """Return the candidate that leaves an estimator as it is.
 
         Parameters
         ----------
         estimator : estimator
-        even_outside : bool
-            Return it even if the space does not contain all of its values.
+        given : dict, default=None
+            Values to have instead. Others that a list does not contain are the first of the list.
 
         Returns
         -------
-        dict or None
-            The estimator's own values of the parameters of a sub-space, as the space lists them (1
-            for 1.0), without those that its ``get_params`` does not list. None if it does not
-            have the parameters of any, or if the values are outside and that is not wanted.
+        candidate : dict or None
+            The estimator's own values of the parameters of the sub-space that contains most of
+            them, as the space lists them (1 for 1.0), without those that its ``get_params`` does
+            not list. None if it does not have the parameters of any sub-space.
+        outside : list of str
+            Parameters whose values the sub-space does not contain.
         """
-        nearest = self._nearest(estimator)
-        return None if nearest is None or (nearest[1] and not even_outside) else nearest[0]
-
-    def outside(self, estimator: Any) -> list[str]:
-        """Return the parameters whose values in an estimator the space does not contain.
-
-        Parameters
-        ----------
-        estimator : estimator
-
-        Returns
-        -------
-        list of str
-            Those of the sub-space that contains most of its values.
-        """
-        nearest = self._nearest(estimator)
-        return [] if nearest is None else nearest[1]
+        current, known = estimator.get_params(deep=True), every_param(estimator)
+        candidate: Candidate | None = None
+        fewest: list[str] = []
+        for space in self.spaces:
+            if not set(space) <= set(known):
+                continue
+            # CatBoost does not list what was not set, and then chooses a value of its own.
+            own = {name: current[name] for name in space if name in current}
+            for name in own:
+                if takes_reals_only(estimator, current, name):
+                    own[name] = _values.as_listed(space[name], own[name])
+            if given is not None:
+                listed = {n: s[0] for n, s in space.items() if not _values.is_distribution(s)}
+                inside = {n: v for n, v in own.items() if _values.contains(space[n], v)}
+                own = {name: (own | listed | inside | dict(given)).get(name) for name in space}
+            outside = [n for n in space if n not in own or not _values.contains(space[n], own[n])]
+            if candidate is None or len(outside) < len(fewest):
+                candidate, fewest = own, outside
+        return candidate, fewest
 
     def complete(self, estimator: Any, given: Mapping[str, Any]) -> Candidate:
         """Return the candidate with some given values.
@@ -167,32 +173,9 @@ class SearchSpace:
         """
         fitting = SearchSpace([one for one in self.spaces if set(given) <= set(one)] or self.spaces)
         parts = structural_params(estimator.get_params(deep=True), given)
-        nearest = fitting._nearest(replace_parts(estimator, parts), given)
-        if nearest is None or not set(given) <= set(nearest[0]):
+        nearest, _ = fitting.nearest(replace_parts(estimator, parts), given)
+        if nearest is None or not set(given) <= set(nearest):
             raise SearchSpaceError(f"no sub-space has all of the parameters {sorted(given)}")
-        return nearest[0]
-
-    def _nearest(
-        self, estimator: Any, given: Mapping[str, Any] | None = None
-    ) -> tuple[Candidate, list[str]] | None:
-        """Return an estimator's values of the sub-space that contains most, and those outside."""
-        current, known = estimator.get_params(deep=True), every_param(estimator)
-        nearest: tuple[Candidate, list[str]] | None = None
-        for space in self.spaces:
-            if not set(space) <= set(known):
-                continue
-            # CatBoost does not list what was not set, and then chooses a value of its own.
-            own = {name: current[name] for name in space if name in current}
-            for name in own:
-                if takes_reals_only(estimator, current, name):
-                    own[name] = _values.as_listed(space[name], own[name])
-            if given is not None:
-                listed = {n: s[0] for n, s in space.items() if not _values.is_distribution(s)}
-                inside = {n: v for n, v in own.items() if _values.contains(space[n], v)}
-                own = {name: (own | listed | inside | dict(given)).get(name) for name in space}
-            outside = [n for n in space if n not in own or not _values.contains(space[n], own[n])]
-            if nearest is None or len(outside) < len(nearest[1]):
-                nearest = own, outside
         return nearest
 
     def is_complete(self, candidate: Candidate) -> bool:

@@ -43,7 +43,7 @@ def test_the_estimator_as_given_is_a_candidate_and_has_a_configuration(name):
     estimator = make_booster(name)
     space = SearchSpace(default_search_space(make_pipeline(StandardScaler(), estimator)))
     pipeline = make_pipeline(StandardScaler(), estimator)
-    given = space.as_given(pipeline, even_outside=True)
+    given, _ = space.nearest(pipeline)
     if name.startswith("CatBoost"):
         assert given == {}  # what was never set cannot be set back to what it was
     else:

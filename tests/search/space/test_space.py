@@ -173,5 +173,5 @@ def test_distributions_that_are_not_frozen(values, inside, outside):
     space = SearchSpace({"C": values})
     drawn = space.sample(3, np.random.default_rng(0))
     assert all(values.support()[0] <= one["C"] <= values.support()[1] for one in drawn)
-    assert space.outside(SVC(C=inside)) == []
-    assert space.outside(SVC(C=outside)) == ["C"]
+    assert space.nearest(SVC(C=inside))[1] == []
+    assert space.nearest(SVC(C=outside))[1] == ["C"]
