@@ -155,7 +155,6 @@ def learned_prior(estimator="SVC", name="SVC.C"):
     "prior",
     [
         learned_prior("RandomForestClassifier", "RandomForestClassifier.max_features"),
-        learned_prior("", "RandomForestClassifier.max_features"),
         AlgorithmSelectionPrior({"RandomForestClassifier": learned_prior()}),
     ],
 )
