@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_labels, quote, quote_some
@@ -204,8 +204,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
                 f"classes={quote_some(np.unique(classes))} differ from those of the first call, "
                 f"{quote_some(self.classes_)}. Leave classes out, or fit anew."
             )
-        X, labels = self._read_rows(X, self.prior_), check_labels(y, "y")
-        check_consistent_length(X, labels)
+        X = self._read_rows(X, self.prior_)
+        labels = check_labels(y, "y", len(X))
         self._fit_more_rows(X, _class_positions(labels, self.classes_), sample_weight)
         return self._weigh_classes()
 
@@ -214,9 +214,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         y = column_or_1d(y, warn=True)
         if y.dtype.kind == "f":
             assert_all_finite(y, input_name="y")
-        y = check_labels(y, "y")
+        y = check_labels(y, "y", len(X))
         check_classification_targets(y)
-        check_consistent_length(X, y)
         if classes is None:
             classes = np.unique(y)
             family = family_classes(prior)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_targets
@@ -113,7 +113,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         X, prior = self._read_support(X, y)
-        self._fit_rows(X, _targets(X, y), sample_weight, prior)
+        self._fit_rows(X, check_targets(column_or_1d(y, warn=True), len(X)), sample_weight, prior)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -139,7 +139,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         if not hasattr(self, "adapted_"):
             return self._fit(X, y, sample_weight)
         X = self._read_rows(X, self.prior_)
-        self._fit_more_rows(X, _targets(X, y), sample_weight)
+        self._fit_more_rows(X, check_targets(column_or_1d(y, warn=True), len(X)), sample_weight)
         return self
 
     def predict(
@@ -240,9 +240,3 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
                 for part in parts
             ]
         return tuple(check_finite(np.concatenate(each)) for each in zip(*results, strict=True))
-
-
-def _targets(X: np.ndarray, y: Any) -> np.ndarray:
-    targets = check_targets(column_or_1d(y, warn=True))
-    check_consistent_length(X, targets)
-    return targets

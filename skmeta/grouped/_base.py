@@ -32,15 +32,9 @@ from skmeta.grouped._columns import (
     group_labels,
     place_of_groups,
 )
-from skmeta.grouped._effects import (
-    Coefficients,
-    as_frame,
-    coefficients,
-    losses_frame,
-    summarise,
-)
+from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
 from skmeta.grouped._fit import fit_model
-from skmeta.grouped._model import Settings, TimedModel
+from skmeta.grouped._model import Settings
 from skmeta.grouped.longitudinal import warn_of_time
 from skmeta.grouped.members import (
     LEARNER,
@@ -122,24 +116,21 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                 f"{type(self.learner).__name__}. Fit that with learner.fit(X, y, groups=groups), "
                 "and pass its prior_ to a few-shot estimator."
             )
-        used, weight = _used(self._weight(sample_weight, X))
+        used, weight = self._used(sample_weight, X, reset=True)
         factors = self._labels_of(X)
-        for k, labels in enumerate(factors if self.groups is not None else []):
-            check_groups(*codes_of(labels), y, self._group_name(k))
+        for name, labels in zip(self._names, factors, strict=False):
+            check_groups(*codes_of(labels), y, quote(name))
         # Groups without a weight are unknown.
         labels_and_codes = [codes_of([labels[k] for k in used]) for labels in factors]
         codes = np.column_stack([row_codes for _, row_codes in labels_and_codes])
         if len(factors) > 1:
-            check_factors(codes, self._names_of_factors())
+            check_factors(codes, [str(name) for name in self._names])
         left_out = [*self._group_positions, *self._order_position]
         self._features = FeatureColumns(X, left_out, self.order)
         numbers, times = self._numbers(X)
         numbers, times = numbers[used], times[used]
-        if self.order is None and len(factors) == 1 and self.groups is not None:
+        if self.order is None and len(self._names) == 1:
             warn_of_time(numbers, codes[:, 0], self._features.names_out())
-        self._weight_unit = float(weight.mean())
-        weight = weight / self._weight_unit
-        self._check_whole(weight)
         with (
             one_thread_if_small(numbers.size),
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
@@ -225,20 +216,17 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         return X
 
     def _labels_of(self, X: Any) -> list[list[Any]]:
-        """Return the labels of all rows, for each column of groups."""
-        if not self._group_positions:
-            return [[None] * len(X)]
-        return [
-            list(group_labels(take_column(X, position), self._group_name(k)))
-            for k, position in enumerate(self._group_positions)
-        ]
+        """Return the labels of all rows, for each column of groups; without one, all are None."""
+        columns = zip(self._names, self._group_positions, strict=True)
+        factors = [list(group_labels(take_column(X, at), quote(name))) for name, at in columns]
+        return factors or [[None] * len(X)]
 
-    def _group_name(self, k: int) -> str:
-        return quote(self.groups[k] if isinstance(self.groups, (list, tuple)) else self.groups)
-
-    def _names_of_factors(self) -> list[str]:
-        assert isinstance(self.groups, (list, tuple))
-        return [str(name) for name in self.groups]
+    @property
+    def _names(self) -> list[str | int]:
+        """Names or positions of the columns of groups."""
+        if self.groups is None:
+            return []
+        return list(self.groups) if isinstance(self.groups, (list, tuple)) else [self.groups]
 
     def _weight(self, sample_weight: Any, X: Any) -> np.ndarray:
         rows = np.empty((len(X), 1))
@@ -249,12 +237,29 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         return weight
 
-    def _check_whole(self, weight: np.ndarray) -> None:
-        if len(self._group_positions) > 1 and (weight != 1).any():
-            raise ValueError(
-                "With several columns of groups, sample_weight must be small whole numbers. Repeat "
-                "rows, or name one column of groups."
-            )
+    def _used(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows with a weight, and their weights in units of the mean at fit.
+
+        Whole weights repeat rows instead.
+        """
+        weight = self._weight(sample_weight, X)
+        is_whole = (weight == np.floor(weight)).all()
+        if is_whole and weight.sum() <= _MOST_REPEATED * len(weight):
+            used = np.repeat(np.arange(len(weight)), weight.astype(int))
+            weight = np.ones(len(used))
+        else:
+            used = np.flatnonzero(weight)
+            weight = weight[used]
+        if reset:
+            self._weight_unit = float(weight.mean())
+        if (weight != 1).any():
+            weight = weight / self._weight_unit
+            if len(self._names) > 1:
+                raise ValueError(
+                    "With several columns of groups, sample_weight must be small whole numbers. "
+                    "Repeat rows, or name one column of groups."
+                )
+        return used, weight
 
     # ------------------------------------------------------------------------------ what was found
 
@@ -277,36 +282,26 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         the column and the group, and ``intercept`` is what the group adds.
         """
         check_is_fitted(self, "model_")
-        has_none = AttributeError(
-            f"This {type(self).__name__} has no effects_: it has no learner. Name a column of "
-            "groups, and do not set combine='population'."
-        )
-        model = self.model_
-        if model.crossed is not None:
-            scale, labels = float(model.target_units.scale), self._class_labels()
-            return model.crossed.effects(self._names_of_factors(), self._codes, scale, labels)
-        group_coefficients = self._coefficients() if len(self._codes) == 1 else None
-        if group_coefficients is None:
-            raise has_none
-        counts = np.bincount(model.known.group, minlength=len(self.groups_))
-        return as_frame(group_coefficients, self._codes[0], counts, self._class_labels())
+        with one_thread_if_small(self.model_.known.X.size):
+            frame = effects_frame(self.model_, self._labels())
+        if frame is None:
+            raise AttributeError(
+                f"This {type(self).__name__} has no effects_: it has no learner. Name a column of "
+                "groups, and do not set combine='population'."
+            )
+        return frame
 
-    def _class_labels(self) -> list[Any] | None:
-        labels = getattr(self, "classes_", None)
-        return None if labels is None else list(labels.tolist())
+    def _labels(self) -> Labels:
+        classes, columns = getattr(self, "classes_", None), self._features.names_out()
+        classes = None if classes is None else list(classes.tolist())
+        return Labels([str(name) for name in self._names], self._codes, columns, classes)
 
     @property
     def summary_(self) -> str:
         """Whether the group matters, how much, and what the mixture was compared with."""
         check_is_fitted(self, "model_")
-        model = self.model_
-        if model.crossed is not None:
-            scale, labels = float(model.target_units.scale), self._class_labels()
-            text: str = model.crossed.summary(self._names_of_factors(), scale, labels)
-            return text
-        if isinstance(model, TimedModel):
-            return model.summary()
-        return summarise(model, self._coefficients() if len(self._codes) == 1 else None)
+        with one_thread_if_small(self.model_.known.X.size):
+            return summarise(self.model_, self._labels())
 
     @property
     def losses_(self) -> Any:
@@ -322,21 +317,13 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                 f"This {type(self).__name__} has no losses_: with several columns of groups, no "
                 "groups are held out. Score it by cross_val_score."
             )
-        if isinstance(self.model_, TimedModel):
-            return self.model_.losses()
         return losses_frame(self.model_)
-
-    def _coefficients(self) -> Coefficients | None:
-        with one_thread_if_small(self.model_.known.X.size):
-            return coefficients(self.model_, self._features.names_out())
 
     # ------------------------------------------------------------------------------ new rows
 
     def _add_rows(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
         factors, known = self._labels_of(X), [dict(codes) for codes in self._codes]
-        used, weight = _used(self._weight(sample_weight, X))
-        weight = weight if (weight == 1).all() else weight / self._weight_unit
-        self._check_whole(weight)
+        used, weight = self._used(sample_weight, X, reset=False)
         codes = np.column_stack(
             [
                 [numbers_of_labels.setdefault(labels[k], len(numbers_of_labels)) for k in used]
@@ -352,25 +339,17 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         X = self._check_table(X, reset=False)
         factors = self._labels_of(X)
         codes = np.full((len(factors[0]), len(factors)), -1)
-        for f, labels in enumerate(factors if self._group_positions else []):
-            codes[:, f] = [self._codes[f].get(label, -1) for label in labels]
+        for f, name in enumerate(self._names):
+            codes[:, f] = [self._codes[f].get(label, -1) for label in factors[f]]
             if (codes[:, f] < 0).all():
-                self._warn_of_type(labels[0], next(iter(self._codes[f])), self._group_name(f))
+                _warn_of_type(factors[f][0], next(iter(self._codes[f])), quote(name))
         codes = self.model_.resolve(codes)
-        for f, labels in enumerate(factors if self._group_positions else []):
-            self._check_unknown(labels, codes[:, f], list(self._codes[f]))
+        for f in range(len(self._names)):
+            self._check_unknown(factors[f], codes[:, f], list(self._codes[f]))
         numbers, times = self._numbers(X)
         with one_thread_if_small(numbers.size):
             found: CalibratedOutputs = self.model_.predict(numbers, codes, times)
         return found
-
-    def _warn_of_type(self, label: Any, known: Any, column: str) -> None:
-        if type(label) is not type(known):
-            warn_caller(
-                f"No row has a group that fit has seen. Column {column} holds labels such as "
-                f"{label!r} now, and had some such as {known!r} at fit. Give it the same type.",
-                UnusedDataWarning,
-            )
 
     def _check_unknown(self, labels: list[Any], codes: np.ndarray, known: list[Any]) -> None:
         if self.unknown_groups != "error" or (codes >= 0).all():
@@ -385,13 +364,13 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         )
 
 
-def _used(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows with a weight, and their weights: whole weights repeat rows instead."""
-    if (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATED * len(weight):
-        used = np.repeat(np.arange(len(weight)), weight.astype(int))
-        return used, np.ones(len(used))
-    used = np.flatnonzero(weight)
-    return used, weight[used]
+def _warn_of_type(label: Any, known: Any, column: str) -> None:
+    if type(label) is not type(known):
+        warn_caller(
+            f"No row has a group that fit has seen. Column {column} holds labels such as "
+            f"{label!r} now, and had some such as {known!r} at fit. Give it the same type.",
+            UnusedDataWarning,
+        )
 
 
 def has_groups(estimator: Any) -> bool:

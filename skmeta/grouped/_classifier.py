@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_labels, quote_some
@@ -193,9 +193,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         if labels.dtype.kind == "f":
             assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
-        labels = check_labels(labels, "y")
-        check_consistent_length(X, labels)
-        return X, labels
+        return X, check_labels(labels, "y", len(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class.

@@ -14,7 +14,7 @@ import numpy as np
 
 from skmeta._optional import import_optional
 from skmeta.grouped._mixture import Level
-from skmeta.grouped._model import GroupedModel
+from skmeta.grouped._model import GroupedModel, TimedModel
 from skmeta.grouped.members import POPULATION, GroupEffects, Outputs, as_columns
 
 # A mixture that is behind one of its parts by so much is called so.
@@ -27,6 +27,27 @@ _NAMES = {
     "rows": "trees that know the group",
     "lags": "trees that know earlier classes",
 }
+
+
+class Labels(NamedTuple):
+    """What a user calls the parts of a table.
+
+    Attributes
+    ----------
+    factors : list of str
+        Columns of groups.
+    groups : list of dict
+        For each of them, the labels of the groups and their numbers.
+    columns : list of str
+        Other columns, as they are encoded.
+    classes : list or None
+        Classes; None for a regression.
+    """
+
+    factors: list[str]
+    groups: list[dict[Any, int]]
+    columns: list[str]
+    classes: list[Any] | None
 
 
 class Coefficients(NamedTuple):
@@ -48,7 +69,7 @@ class Coefficients(NamedTuple):
     std: np.ndarray | None
 
 
-def coefficients(model: GroupedModel, names: list[str]) -> Coefficients | None:
+def coefficients(model: GroupedModel | TimedModel, names: list[str]) -> Coefficients | None:
     """Return the coefficients of the model of the columns; None without one.
 
     Parameters
@@ -95,7 +116,7 @@ def _deviations(found: Outputs, noise: float, n_groups: int, d: int) -> np.ndarr
 
 
 def _columns(
-    model: GroupedModel, effects: GroupEffects, names: list[str]
+    model: GroupedModel | TimedModel, effects: GroupEffects, names: list[str]
 ) -> tuple[list[str], np.ndarray]:
     """Return names of the coefficients, and their units: standard deviations of the columns."""
     filled = ["intercept", *names, *(f"{name} is missing" for name in names)]
@@ -104,8 +125,14 @@ def _columns(
     return [filled[k] for k in kept], scales[kept]
 
 
-def summarise(model: GroupedModel, shared: Coefficients | None) -> str:
+def summarise(model: GroupedModel | TimedModel, labels: Labels) -> str:
     """Return in words whether groups matter, and what predicts them best."""
+    if isinstance(model, TimedModel):
+        return _summarise_in_time(model)
+    if model.crossed is not None:
+        scale = float(model.target_units.scale)
+        return model.crossed.summary(labels.factors, scale, labels.classes)
+    shared = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
     n_groups, n_rows = int(model.known.group.max()) + 1, len(model.known.y)
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     members = list(model.mixture.members)
@@ -129,9 +156,31 @@ def summarise(model: GroupedModel, shared: Coefficients | None) -> str:
     return "\n".join(lines)
 
 
-def losses_frame(model: GroupedModel) -> Any:
-    """Return a pandas data frame of the losses by number of known rows."""
+def _summarise_in_time(model: TimedModel) -> str:
+    """Return in words what predicts new groups, and later rows of known ones."""
+    lines = [f"{len(model.known.y)} rows of {int(model.known.group.max()) + 1} groups in time."]
+    lines.append("Squared error, as a share of the variance of y, of rows held out:")
+    for name, row in losses_frame(model).iterrows():
+        of = "later rows of known groups" if name == "later" else f"{name} known rows"
+        best = row.drop("mixture").nsmallest(3)
+        parts = ", ".join(f"{member} {loss:.3f}" for member, loss in best.items())
+        lines.append(f"  {of}: mixture {row['mixture']:.3f}; {parts}")
+    return "\n".join(lines)
+
+
+def losses_frame(model: GroupedModel | TimedModel) -> Any:
+    """Return a pandas data frame of the losses: new groups by known rows, then known groups."""
     pandas = import_optional("pandas", "losses_")
+    if isinstance(model, TimedModel):
+        regimes, rows = model.fitted.regimes, {}
+        if "new" in regimes:
+            new = regimes["new"]
+            rows = {f"{k:.0f}": row for k, row in zip(new.known, new.losses, strict=True)}
+        if "later" in regimes:
+            rows["later"] = regimes["later"].losses[0]
+        index = pandas.Index(list(rows), name="known rows")
+        columns = [*model.fitted.names, "mixture"]
+        return pandas.DataFrame(list(rows.values()), index=index, columns=columns)
     columns = [*(_NAMES[name] for name in model.mixture.members), "mixture"]
     levels = _levels(model)
     index = pandas.Index([_n_known(model, level) for level in levels], name="known rows")
@@ -170,28 +219,21 @@ def _loss(model: GroupedModel, k: int) -> str:
     return f"{model.mixture.levels[0].losses[k]:.3f}"
 
 
-def as_frame(
-    found: Coefficients, groups: dict[Any, int], counts: np.ndarray, labels: list[Any] | None
-) -> Any:
-    """Return a pandas data frame of coefficients, the shared ones first.
-
-    Parameters
-    ----------
-    found : Coefficients
-        The coefficients.
-    groups : dict
-        Labels of the groups, and their numbers.
-    counts : ndarray of shape (n_groups,)
-        Number of known rows of each group.
-    labels : list or None
-        Labels of the classes.
-    """
-    pandas = import_optional("pandas", "effects_")
+def effects_frame(model: GroupedModel | TimedModel, labels: Labels) -> Any:
+    """Return a pandas data frame of coefficients, the shared ones first; None without any."""
+    if model.crossed is not None:
+        scale = float(model.target_units.scale)
+        return model.crossed.effects(labels.factors, labels.groups, scale, labels.classes)
+    found = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
+    if found is None:
+        return None
+    pandas, groups = import_optional("pandas", "effects_"), labels.groups[0]
+    counts = np.bincount(model.known.group, minlength=len(groups))
     order = [len(groups), *groups.values()]
     columns: dict[str, np.ndarray] = {"rows": np.append(counts, counts.sum())[order]}
     n_outputs = found.mean.shape[2]
     for j in range(n_outputs):
-        of = "" if n_outputs == 1 or labels is None else f" ({labels[j]})"
+        of = "" if n_outputs == 1 or labels.classes is None else f" ({labels.classes[j]})"
         for k, name in enumerate(found.names):
             label = f"{name}{of}"
             while label in columns:

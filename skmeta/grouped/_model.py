@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from skmeta._optional import import_optional
 from skmeta.grouped._mixture import Mixture
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import (
@@ -229,29 +228,3 @@ class TimedModel(FittedModel):
     def effects_of_columns(self) -> GroupEffects | None:
         """How groups differ in the columns, time included; fitted when it is asked for."""
         return self._effects_of_fit()
-
-    def losses(self) -> Any:
-        """Return a pandas data frame of the losses: new groups by known rows, then later rows."""
-        pandas = import_optional("pandas", "losses_")
-        regimes, rows = self.fitted.regimes, {}
-        if "new" in regimes:
-            new = regimes["new"]
-            rows = {f"{k:.0f}": row for k, row in zip(new.known, new.losses, strict=True)}
-        if "later" in regimes:
-            rows["later"] = regimes["later"].losses[0]
-        index = pandas.Index(list(rows), name="known rows")
-        columns = [*self.fitted.names, "mixture"]
-        return pandas.DataFrame(list(rows.values()), index=index, columns=columns)
-
-    def summary(self) -> str:
-        """Return in words what predicts new groups, and later rows of known ones."""
-        losses = self.losses()
-        n_groups = int(self.known.group.max()) + 1
-        lines = [f"{len(self.known.y)} rows of {n_groups} groups in time."]
-        lines.append("Squared error, as a share of the variance of y, of rows held out:")
-        for name, row in losses.iterrows():
-            of = "later rows of known groups" if name == "later" else f"{name} known rows"
-            best = row.drop("mixture").nsmallest(3)
-            parts = ", ".join(f"{member} {loss:.3f}" for member, loss in best.items())
-            lines.append(f"  {of}: mixture {row['mixture']:.3f}; {parts}")
-        return "\n".join(lines)

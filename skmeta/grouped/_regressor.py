@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_targets
@@ -183,9 +183,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         X = self._check_table(X, reset=reset, y=y)
-        targets = check_targets(column_or_1d(y, warn=True))
-        check_consistent_length(X, targets)
-        return X, targets
+        return X, check_targets(column_or_1d(y, warn=True), len(X))
 
     def predict(
         self, X: Any, return_std: bool = False
