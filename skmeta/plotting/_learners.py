@@ -119,9 +119,10 @@ class LearningCurveDisplay(Display):
         history = vars(learner).get("history_", {})  # AutoLearner has none.
         metric, name, sign = _METRICS[learner.prior_.kind]
         if f"train_{metric}" not in history:
+            is_auto = hasattr(learner, "leaderboard_")
             raise ValueError(
-                f"{type(learner).__name__} has no learning curve, because it has no outer loop of "
-                "its own."
+                f"{type(learner).__name__} has no learning curve. "
+                + ("Its leaderboard_ compares learners." if is_auto else "It has no outer loop.")
             )
         validation = history.get(f"validation_{metric}")
         display = cls(

@@ -99,7 +99,7 @@ def test_learners_without_an_outer_loop_have_no_curve():
     X, y, groups = make_sinusoid_tasks(n_tasks=30, random_state=0)
     closed = HierarchicalLinear(effects="intercept")
     with pytest.raises(
-        ValueError, match="HierarchicalLinear has no learning curve, because it has no outer"
+        ValueError, match=r"HierarchicalLinear has no learning curve\. It has no outer"
     ):
         LearningCurveDisplay.from_estimator(clone(closed).fit(X, y, groups))
     auto = AutoLearner(candidates=[closed], random_state=0).fit(X, y, groups)
