@@ -168,7 +168,8 @@ class SharedBatches(_Batches):
         pause = _FIRST_PAUSE
         while True:
             state = self._catch_up()
-            unfinished = self._unfinished(state)
+            within = state.leased[: self._n_within(state)]
+            unfinished = [one.key for one in within if one.key not in self._told]
             if not state.expired.isdisjoint(unfinished):
                 n_lost = self._leases.take_over(
                     self._search.batch_size, within=self._n_within(state)
@@ -250,11 +251,6 @@ class SharedBatches(_Batches):
         new = [trial for key, trial in proposed.items() if key not in known]
         return new[: min(self._search.batch_size, n_left)]
 
-    def _unfinished(self, state: LeaseState) -> list[str]:
-        """Return the keys of leased candidates that count and are not finished."""
-        within = state.leased[: self._n_within(state)]
-        return [one.key for one in within if one.key not in self._told]
-
     def _n_within(self, state: LeaseState) -> int:
         """Return the number of leases that are among the first ``n_iter`` candidates."""
         n_before = len(self._order) - len(state.leased)
@@ -294,7 +290,7 @@ class SharedBatches(_Batches):
     def _restore(self, key: str) -> Trial:
         """Return a finished candidate, checked for what this worker needs of it."""
         trial = self._trials.get(key)
-        if trial is not None:
+        if trial is not None and not trial.is_finished:  # this worker has those of its own
             self._record.restore(trial)
         if trial is None or not trial.is_finished:
             raise HistoryError(

@@ -336,30 +336,21 @@ class BestWithin:
                     "number of seconds, or the lowest score."
                 )
 
-    def columns(self, results: Mapping[str, Any], metric: str) -> dict[str, NDArray[Any]]:
-        """Return what a leaderboard shows: what is limited, and which candidates are best.
+    def columns(self, results: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """Return what a leaderboard shows.
 
         Parameters
         ----------
         results : dict
             ``cv_results_``.
-        metric : str
-            Metric of the leaderboard's score.
 
         Returns
         -------
         dict of str -> ndarray
-            A column for each limited quantity; ``within``, whether a candidate keeps all limits;
-            ``front``, whether no other one is at least as good in all of them and in the score.
+            A column for each limited quantity; ``within``, whether a candidate keeps all limits.
         """
         values = {name: self._values(results, name) for name in self.limits}
-        goods = [-v if name in _TIMES else v for name, v in values.items()]
-        G = np.column_stack([np.asarray(results[f"mean_test_{metric}"], dtype=np.float64), *goods])
-        G[np.isnan(G).any(axis=1)] = -np.inf
-        no_worse = (G[:, None] >= G).all(axis=2)
-        better = (G[:, None] > G).any(axis=2)
-        front = ~(no_worse & better).any(axis=0) & np.isfinite(G).all(axis=1)
-        return {**values, "within": self._excess(results) == 0, "front": front}
+        return {**values, "within": self._excess(results) == 0}
 
     def _values(self, results: Mapping[str, Any], name: str) -> NDArray[np.float64]:
         return np.asarray(results[_TIMES.get(name, f"mean_test_{name}")], dtype=np.float64)

@@ -237,11 +237,8 @@ class TrialRecord:
         if not self._with_train_scores:
             for output in trial.outputs.values():
                 output.pop("train_scores", None)
-        is_own, score = trial.is_finished and not trial.is_on_record, trial.score
         self._stage.finish(trial, n_folds)
-        trial.is_on_record = not is_own
-        if is_own and trial.is_stopped:
-            trial.score = score  # as it was expected when it was stopped
+        trial.is_on_record = True
 
     def others(self, trials: Iterable[Trial]) -> list[Trial]:
         """Return the candidates on record that are not among some trials, in order."""
@@ -344,23 +341,20 @@ def resolve_prior(
             load_shipped(record.estimator, record.refit_metric) if ships else None,
         ]
     elif given is not None:
-        _check_estimators(parts, record.estimator)
+        wanted = set(record.estimator.split("|"))
+        named = {text for part in parts for text in part.estimators}
+        learned = {name for text in named for name in text.split("|") if name}
+        if learned and learned.isdisjoint(wanted):
+            theirs, ours = (" or ".join(sorted(names)) for names in (learned, wanted))
+            raise PriorError(
+                f"prior was learned from searches of {theirs}, but this search is of {ours}. Pass "
+                f"a prior of {ours}, or prior='auto'."
+            )
     if exclude_same_data:
         same = {"data_digests": [record.data_digest], "data_sketch": record.data_sketch}
         parts = [part and part.without(**same) for part in parts]
     known = [part.conditioned_on(record.dataset_features) for part in parts if part]
     return JointPrior(*known) if len(known) > 1 else next(iter(known), None)
-
-
-def _check_estimators(parts: list[Any], estimator: str) -> None:
-    wanted = set(estimator.split("|"))
-    known = {name for part in parts for text in part.estimators for name in text.split("|") if name}
-    if known and known.isdisjoint(wanted):
-        known_text, text = (" or ".join(sorted(names)) for names in (known, wanted))
-        raise PriorError(
-            f"prior was learned from searches of {known_text}, but this search is of {text}. Pass "
-            f"a prior of {text}, or prior='auto'."
-        )
 
 
 def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:

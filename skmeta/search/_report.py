@@ -137,12 +137,10 @@ class ReportMethods:
             ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
             ``n_folds`` if candidates were raced, ``n_resources`` (rows) if some were tried on
             samples, and one for each parameter. With :func:`best_within` as `refit`, there is one
-            for each limited quantity, ``within`` is
-            whether all limits are kept, and ``front`` whether no other candidate is at least as
-            good in the score and in each of them. A parameter is named
-            by the end of its name that belongs to no other one: ``svc__C`` is ``C``. Estimators
-            are shown by the names of their classes, pipelines by those of their steps. A candidate
-            that does not have a parameter has NaN.
+            for each limited quantity, and ``within`` is whether all limits are kept. A parameter is
+            named by the end of its name that belongs to no other one: ``svc__C`` is ``C``.
+            Estimators are shown by the names of their classes, pipelines by those of their steps.
+            A candidate that does not have a parameter has NaN.
 
         Raises
         ------
@@ -167,7 +165,7 @@ class ReportMethods:
             "seconds": (results["mean_fit_time"] + results["mean_score_time"]) * n_folds,
         }
         if isinstance(self.refit, BestWithin):
-            columns |= self.refit.columns(results, chosen)
+            columns |= self.refit.columns(results)
         for name in ("n_folds", "n_resources"):
             if name in results:
                 columns[name] = results[name]

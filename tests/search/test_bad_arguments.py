@@ -224,19 +224,14 @@ def test_a_fit_parameter_that_something_may_take_is_passed_on(iris, estimator, s
     assert np.isfinite(search.best_score_)
 
 
-@pytest.mark.parametrize("step", ["find", "position", "searches", "begin", "candidates"])
-def test_the_error_of_opening_is_the_one_that_happened(iris, path, monkeypatch, step):
+def test_no_prior_is_better_than_no_search(iris, path, monkeypatch):
     def fail(*args, **kwargs):
-        raise HistoryError(f"{step} failed")
+        raise HistoryError("searches failed")
 
-    monkeypatch.setattr(SearchHistory, step, fail)
+    monkeypatch.setattr(SearchHistory, "searches", fail)
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=2, history=path, prior="history")
-    if step == "searches":  # no prior is better than no search
-        with pytest.warns(HistoryWarning, match="searches failed"):
-            search.fit(*iris)
-    else:
-        with pytest.raises(HistoryError, match=f"{step} failed"):
-            search.fit(*iris)
+    with pytest.warns(HistoryWarning, match="searches failed"):
+        search.fit(*iris)
 
 
 def test_constructor_parameters_are_as_they_were(iris, path):

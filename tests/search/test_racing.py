@@ -158,16 +158,6 @@ def test_the_number_of_processors_changes_nothing(n_jobs, batch_size):
     same_results(alone, together)
 
 
-def test_candidates_run_in_waves_as_wide_as_there_are_processors():
-    needed = sum(search().fit(X, y).cv_results_["n_folds"])
-    Bowl.fits = []
-    with joblib.parallel_config("threading"):
-        search(n_jobs=2).fit(X, y)
-    # Beside the fold that stops a candidate, at most one more ran.
-    assert len(Bowl.fits) <= needed + 20 + 1
-    assert len(Bowl.fits) < 5 * 20
-
-
 def test_a_resumed_search_knows_stopped_candidates(tmp_path):
     whole = search().fit(X, y)
     n_before = int(whole.cv_results_["n_folds"][:12].sum())
@@ -246,42 +236,12 @@ def test_a_failed_fold_stops_a_candidate():
     assert failing.best_params_["p"] <= 0.4
 
 
-def test_a_callable_scoring_with_several_metrics():
-    def scoring(estimator, X, y):
-        score = estimator.score(X, y)
-        return {"minus": -score, "score": score}
-
-    found = search(scoring=scoring, refit="score").fit(X, y)
-    expected = search().fit(X, y)
-    np.testing.assert_array_equal(folds_of(found), folds_of(expected))
-    np.testing.assert_array_equal(folds_of(found, "minus"), -folds_of(expected))
-
-
 def test_stopped_candidates_are_shown_as_such(capsys):
     found = search(verbose=1, n_jobs=1).fit(X, y)
     lines = capsys.readouterr().out.splitlines()[1:]
     for line, n in zip(lines, found.cv_results_["n_folds"], strict=True):
         assert (f"stopped after {n} of 5 folds" in line) == (n < 5)
     assert f"best {found.best_score_:.5g}," in lines[-1]
-
-
-def test_a_time_budget_and_patience_hold():
-    found = search(n_iter=10**6, time_budget=1.0).fit(X, y)
-    assert found.stopped_by_ == "time_budget"
-    assert found.cv_results_["n_folds"].min() < 5
-    found = search(n_iter=100, stop_when_flat=8).fit(X, y)
-    means = found.cv_results_["mean_test_score"]
-    assert found.stopped_by_ == "flat"
-    assert np.nanargmax(means) == len(means) - 1 - 8
-
-
-def test_all_candidates_of_a_small_space_are_raced():
-    grid = {"p": [0.9, 0.3, 0.31, 0.8, 1.0, 0.0]}
-    found = MetaLearnedSearchCV(
-        Bowl(), grid, n_iter=6, racing=True, cv=FOLDS, prior=None, random_state=0
-    ).fit(X, y)
-    assert found.cv_results_["n_folds"].min() == 1
-    assert found.best_params_["p"] in (0.3, 0.31)
 
 
 def test_another_probability_is_another_search(tmp_path):

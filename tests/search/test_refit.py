@@ -53,16 +53,6 @@ def test_no_candidate_within_the_limits():
         assert rule(TIMED) == 2
 
 
-def test_a_leaderboard_shows_the_front():
-    rule = best_within({"score_time": 2.5, "b": 0.3}, metric="a")
-    columns = rule.columns(TIMED, "a")
-    assert columns["within"].tolist() == [False, True, True, True, True]
-    # The third is worse than the fourth in b, and faster; the last one failed.
-    assert columns["front"].tolist() == [True, True, True, True, False]
-    slower = {**TIMED, "mean_score_time": np.array([3.0, 2.0, 2.0, 1.5, 0.1])}
-    assert rule.columns(slower, "a")["front"].tolist() == [True, True, False, True, False]
-
-
 @pytest.mark.parametrize("kind", [MetaLearnedSearchCV, GridSearchCV])
 def test_the_smallest_model_that_is_good_enough(kind):
     tree = DecisionTreeClassifier(random_state=0)
@@ -78,7 +68,7 @@ def test_the_smallest_model_that_is_good_enough(kind):
     assert limited.best_estimator_.get_depth() == 2
     if kind is MetaLearnedSearchCV:
         frame = limited.leaderboard()
-        assert list(frame.columns[5:]) == ["size", "within", "front", "max_depth"]
+        assert list(frame.columns[5:]) == ["size", "within", "max_depth"]
         assert frame.loc[[0, 1], "within"].all()
         assert not frame.loc[[2, 3, 4], "within"].any()
 

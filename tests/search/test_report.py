@@ -140,15 +140,6 @@ def test_the_leaderboard_is_cv_results_sorted():
         assert frame.loc[row, "gamma"] == params["svc__gamma"]
 
 
-def test_the_leaderboard_of_a_choice():
-    choice = [make_pipeline(StandardScaler(), SVC()), RandomForestClassifier(5)]
-    found = MetaLearnedSearchCV(choice, n_iter=4, cv=2, random_state=0).fit(X, y)
-    frame = found.leaderboard()
-    assert set(frame["model"]) == {"StandardScaler+SVC", "RandomForestClassifier"}
-    row = frame.index[frame["model"] == "RandomForestClassifier"][0]
-    assert pd.isna(frame.loc[row, "C"])
-
-
 def test_the_leaderboard_of_a_grid_and_of_none():
     tree = DecisionTreeClassifier(random_state=0)
     found = MetaLearnedSearchCV(tree, {"max_depth": [1, None, 3]}, n_iter="all").fit(X, y)

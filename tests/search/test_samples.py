@@ -230,34 +230,6 @@ def test_bad_samples(table, samples):
         make(samples=samples).fit(*table)
 
 
-def test_every_class_is_in_each_sample(table):
-    from sklearn.neighbors import KNeighborsClassifier
-
-    space = {"n_neighbors": [3, 5, 9, 15], "weights": ["uniform", "distance"]}
-    search = MetaLearnedSearchCV(
-        KNeighborsClassifier(),
-        space,
-        n_iter=3,
-        samples=2,
-        cv=2,
-        history=False,
-        random_state=0,
-        scoring="neg_log_loss",
-    ).fit(*table)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-
-def test_a_choice_of_estimators(table):
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.tree import DecisionTreeClassifier
-
-    estimators = [LogisticRegression(), DecisionTreeClassifier(random_state=0)]
-    search = MetaLearnedSearchCV(
-        estimators, n_iter=3, samples=4, cv=2, history=False, random_state=0
-    ).fit(*table)
-    assert rows_of(search) == [1500] * 4 + [N_ROWS] * 3
-
-
 def test_no_target_and_sparse_rows(table):
     import scipy.sparse as sp
     from sklearn.cluster import KMeans

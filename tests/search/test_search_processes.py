@@ -1,11 +1,7 @@
 """Searches over several processes, and one that is killed."""
 
-import os
-import signal
 import subprocess
 import sys
-import textwrap
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -80,62 +76,3 @@ def test_the_example_runs(tmp_path, backend):
     first, second = ended.stdout.splitlines()[-2:]
     assert first == "4 of 4 candidates were evaluated here"
     assert second.startswith("best accuracy 0.9")
-
-
-SCRIPT = textwrap.dedent(
-    """
-    import os, sys
-    import numpy as np
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.datasets import load_iris
-    from skmeta.search import MetaLearnedSearchCV
-
-    class Slow(ClassifierMixin, BaseEstimator):
-        def __init__(self, quality=0.5):
-            self.quality = quality
-
-        def fit(self, X, y):
-            with open(sys.argv[2], "a") as log:
-                log.write(f"{self.quality}\\n")
-            self.classes_ = np.unique(y)
-            return self
-
-        def predict(self, X):
-            return np.zeros(len(X), dtype=int)
-
-        def score(self, X, y):
-            return 1 - (self.quality - 0.3) ** 2
-
-    grid = {"quality": np.linspace(0, 1, 2000).tolist()}
-    search = MetaLearnedSearchCV(
-        Slow(), grid, n_iter=int(sys.argv[3]), cv=2, history=sys.argv[1], random_state=0,
-        refit=False,
-    )
-    search.fit(*load_iris(return_X_y=True))
-    print(search.n_resumed_, len(search.cv_results_["params"]))
-    """
-)
-
-
-def test_a_killed_search_goes_on_from_where_it_was(tmp_path):
-    script, path, log = tmp_path / "script.py", tmp_path / "searches.db", tmp_path / "fits"
-    script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(path), str(log), "40"]
-    process = subprocess.Popen(command)
-    while process.poll() is None and len(_lines(log)) < 15:
-        time.sleep(0.001)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL, "it was over before it could be killed"
-    finished = len(SearchHistory(path).to_frame())
-    n_before = len(_lines(log))
-    assert 0 < finished <= n_before / 2
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(finished), "40"]
-    # Only the candidate that was being fitted is fitted anew.
-    assert len(_lines(log)) == n_before + 2 * (40 - finished)
-    assert len(set(_lines(log))) == 40
-
-
-def _lines(log):
-    return log.read_text().splitlines() if log.exists() else []

@@ -116,14 +116,6 @@ def test_a_search_that_was_not_shared_goes_on_as_a_shared_one(iris, counted, pat
     assert fewer.cv_results_["params"] == alone.cv_results_["params"][:2]
 
 
-def test_a_flat_search_is_flat_for_all(iris, counted, path):
-    first = make(counted(), path, n_iter=100, stop_when_flat=3).fit(*iris)
-    assert first.stopped_by_ == "flat"
-    second = make(counted(), path, n_iter=100, stop_when_flat=3).fit(*iris)
-    assert second.stopped_by_ == "flat"
-    assert second.cv_results_["params"] == first.cv_results_["params"]
-
-
 def test_a_history_in_memory_is_refused():
     with pytest.raises(HistoryError, match=r"this one is in memory\. Give the path of a file"):
         SearchHistory(shared=True)

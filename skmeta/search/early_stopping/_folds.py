@@ -64,8 +64,7 @@ def check_early_stopping(early_stopping: Any, estimator: Any, space: SearchSpace
         )
     for one in known:
         assert one.adapter is not None
-        obstacle = one.adapter.obstacle(one.estimator)
-        if obstacle is not None:
+        if obstacle := one.adapter.obstacle(one.estimator):
             raise ValueError(
                 f"early_stopping={early_stopping!r} was given, but {type(one.estimator).__name__} "
                 f"cannot stop early: {obstacle}. Change that parameter, or leave early_stopping "

@@ -292,7 +292,8 @@ class SearchSpace:
         try:
             position, values = json.loads(text)
             space = self.spaces[position]
-            return {name: _values.decode_value(space[name], *values[name]) for name in space}
+            pairs = {name: values[name] for name in space}
+            return {n: space[n][v] if kind == "listed" else v for n, (kind, v) in pairs.items()}
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             return None
 

@@ -168,11 +168,6 @@ def encode_value(source: Any, value: Any) -> list[Any] | None:
     return None
 
 
-def decode_value(source: Any, kind: str, value: Any) -> Any:
-    """Return the value that `encode_value` encoded."""
-    return source[value] if kind == "listed" else value
-
-
 # -- checks ----------------------------------------------------------------------------------------
 
 

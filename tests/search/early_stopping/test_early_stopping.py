@@ -231,18 +231,6 @@ def test_a_search_is_resumed(tmp_path):
 
 
 @takes_rows
-def test_the_number_of_processors_has_no_effect():
-    model = make(HistGradientBoostingClassifier)
-    X, y = load(model)
-    search = MetaLearnedSearchCV(
-        model, {"learning_rate": [0.1, 0.2]}, cv=CV, early_stopping=0.2, **SETTINGS
-    )
-    one, two = (clone(search).set_params(n_jobs=n).fit(X, y).cv_results_ for n in (1, 2))
-    np.testing.assert_array_equal(one["split0_n_rounds"], two["split0_n_rounds"])
-    np.testing.assert_array_equal(one["mean_test_score"], two["mean_test_score"])
-
-
-@takes_rows
 def test_rounds_are_not_searched_by_default_but_limited_where_they_are_given():
     model = HistGradientBoostingClassifier(random_state=0, learning_rate=0.5)
     X, y = load(model, n=60)

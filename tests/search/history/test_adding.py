@@ -28,16 +28,6 @@ def test_added_configurations_are_a_past_search():
     assert {c["SVC.tol"] for c in past.configurations} == {0.5}
 
 
-def test_names_do_not_depend_on_steps():
-    pipe = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
-    history = SearchHistory()
-    history.add(pipe, [{"clf__C": 3.0}], [0.5], dataset="a")
-    history.add(SVC(), [{"C": 3.0}], [0.5], dataset="b")
-    past = history.searches(estimator="SVC")
-    assert [p.configurations[0]["SVC.C"] for p in past] == [3.0] * 2
-    assert next(iter(history)).record.signature == "Pipeline(StandardScaler, SVC)"
-
-
 def test_folds_and_metrics_are_kept():
     history = SearchHistory().add(
         SVC(),

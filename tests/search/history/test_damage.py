@@ -4,12 +4,12 @@ import sqlite3
 import warnings
 
 import pytest
+from builders import make_evaluation, make_record, record_all
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
-from skmeta.search.record import CandidateRecord, SearchRecord
 
 # `test_codec_properties` has other kinds of damage.
 DAMAGE = [
@@ -30,11 +30,9 @@ SEARCH_DAMAGE = [
 ]
 
 
-def make_evaluation(key):
-    return CandidateRecord(
-        configuration={"SVC.C": float(len(key))},
-        key=key,
-        scores={"accuracy": (0.5, 0.6)},
+def make_candidate(key):
+    return make_evaluation(
+        key,
         train_scores={"accuracy": (0.7, 0.8)},
         fit_times=(0.1, 0.2),
         score_times=(0.1, 0.2),
@@ -43,24 +41,13 @@ def make_evaluation(key):
     )
 
 
-def make_record(fingerprint):
-    return SearchRecord(
-        fingerprint=fingerprint,
-        dataset=f"set {fingerprint}",
-        estimator="SVC",
-        metrics={"accuracy": 1},
-        refit_metric="accuracy",
-    )
-
-
 @pytest.fixture
 def path(tmp_path):
     """A history with two searches of three candidates each."""
     with SearchHistory(tmp_path / "searches.db") as history:
         for fingerprint in "ab":
-            search_id = history.begin(make_record(fingerprint))
-            for key in ("k", "kk", "kkk"):
-                history.record(search_id, make_evaluation(key))
+            record = make_record(fingerprint, dataset=f"set {fingerprint}")
+            record_all(history, record, *map(make_candidate, ("k", "kk", "kkk")))
     return tmp_path / "searches.db"
 
 
@@ -80,7 +67,7 @@ def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
     history = SearchHistory(path)
     with pytest.warns(HistoryWarning, match=f"candidate 2 of search 1: {column} is damaged"):
         kept = history.candidates("a")
-    assert kept == [make_evaluation("k"), make_evaluation("kkk")]
+    assert kept == [make_candidate("k"), make_candidate("kkk")]
     with pytest.warns(HistoryWarning, match="candidate 2 of search 1"):
         first, second = history
     assert first.candidates == tuple(kept)
@@ -145,8 +132,8 @@ def test_a_search_with_a_damaged_row_goes_on(tmp_path):
 def test_a_damaged_candidate_is_replaced(path):
     damage_candidate(path, "scores", "{")
     with SearchHistory(path) as history:
-        history.record("a", make_evaluation("k"))  # sound, and stays
-        history.record("a", make_evaluation("kk"))
+        history.record("a", make_candidate("k"))  # sound, and stays
+        history.record("a", make_candidate("kk"))
         assert [e.key for e in history.candidates("a")] == ["k", "kkk", "kk"]
 
 

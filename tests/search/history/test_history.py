@@ -160,17 +160,6 @@ def test_failed_candidates_are_nan_and_failed_searches_left_out(history):
     assert len(past.configurations) == 5
 
 
-def test_a_past_search_carries_what_tells_data_sets_apart(history):
-    record_all(history, FULL_RECORD, make_evaluation())
-    [past] = history.searches()
-    assert past.dataset == FULL_RECORD.dataset
-    assert past.data_digest == FULL_RECORD.data_digest
-    assert past.data_sketch == FULL_RECORD.data_sketch
-    assert repr(past.dataset_features) == repr(FULL_RECORD.dataset_features)
-    assert past.estimator == "SVC"
-    assert past.configurations == ({"SVC.C": 1.0},)
-
-
 def test_searches_are_found_by_the_classes_that_they_tried(history):
     for name in ["SVC", "SVC|Ridge", "Ridge", "LinearSVC"]:
         record_all(history, make_record(name, estimator=name), make_evaluation())

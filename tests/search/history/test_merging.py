@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from builders import make_evaluation, make_record, record_all
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError
 from skmeta.search import SearchHistory
-from skmeta.search.record import CandidateRecord, SearchRecord
+from skmeta.search.record import CandidateRecord
 
 NAN, INF = math.nan, math.inf
 
@@ -17,42 +18,22 @@ NAN, INF = math.nan, math.inf
 def make_history(address=":memory:"):
     """A history with every kind of value, and a search without candidates."""
     history = SearchHistory(address)
-    record = SearchRecord(
-        fingerprint="a",
-        dataset="cafés",
-        data_digest="abc",
-        data_sketch=(1, 2**31 - 1),
-        estimator="SVC|Ridge",
-        signature="Pipeline(StandardScaler, SVC)",
-        space={"SVC.C": "loguniform(0.1, 10)"},
-        cv="KFold(2)",
-        metrics={"accuracy": 1, "loss": -1},
-        refit_metric="loss",
-        dataset_features={"a": NAN, "b": 0.1},
-    )
-    search_id = history.begin(record)
-    for key, value in {
-        "one": 0.1 + 0.2,
-        "two": INF,
-        "three": NAN,
-        "four": None,
-        "five": "x",
-    }.items():
-        evaluation = CandidateRecord(
-            configuration={"SVC.C": value, "SVC.shrinking": True, "SVC.max_iter": -1},
-            key=key,
-            scores={"accuracy": (0.5, 1 / 3), "loss": (NAN, -INF)},
-            train_scores={} if value is None else {"loss": (1.0, 2.0)},
+    metrics = {"accuracy": 1, "loss": -1}
+    record = make_record("a", dataset="cafés", metrics=metrics, refit_metric="loss")
+    scores = {"accuracy": (0.5, 1 / 3), "loss": (NAN, -INF)}
+    values = {"one": 0.1 + 0.2, "two": INF, "three": NAN, "four": None, "five": "x"}
+    candidates = [
+        make_evaluation(
+            key,
+            scores,
+            configuration={"SVC.C": value, "SVC.shrinking": True},
             fit_times=(0.1, 0.2),
             error="ValueError: no" if value is None else None,
-            source="prior",
         )
-        history.record(search_id, evaluation)
-    history.begin(
-        SearchRecord(
-            fingerprint="b", dataset="d", estimator="SVC", metrics={"m": 1}, refit_metric="m"
-        )
-    )
+        for key, value in values.items()
+    ]
+    record_all(history, record, *candidates)
+    history.begin(make_record("b"))
     return history
 
 

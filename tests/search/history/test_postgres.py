@@ -1,11 +1,8 @@
 """A history on a PostgreSQL server; SKMETA_TEST_POSTGRES is the SQLAlchemy URL of a database."""
 
 import math
-import multiprocessing
 import os
 import pickle
-import signal
-import time
 
 import pytest
 import sqlalchemy as sa
@@ -93,19 +90,6 @@ def test_other_tables_may_be_there_but_a_newer_format_may_not(url):
         SearchHistory(url)
 
 
-def test_a_lost_connection_is_made_anew(url):
-    with SearchHistory(url) as history, SearchHistory(url) as other:
-        search_id = history.begin(make_record())
-        statement = sa.text(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND usename = current_user "
-            "AND pid <> pg_backend_pid() AND query LIKE '%skmeta_search%'"
-        )
-        other._store.run(lambda connection: connection.execute(statement).all())
-        history.record(search_id, make_evaluation())
-        assert len(history.candidates(search_id)) == 1
-
-
 def test_an_error_names_no_password(url):
     wrong = sa.make_url(url).set(database="nowhere", password="secret-word")
     with pytest.raises(HistoryError, match="nowhere") as caught:
@@ -113,61 +97,6 @@ def test_an_error_names_no_password(url):
     assert "secret-word" not in str(caught.value)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_leaves_the_parents_connection_alone(url):
-    with SearchHistory(url) as history:
-        search_id = history.begin(make_record())
-        child = os.fork()
-        if child == 0:
-            history.record(search_id, make_evaluation("child"))
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-        history.record(search_id, make_evaluation("parent"))
-        assert [e.key for e in history.candidates(search_id)] == ["child", "parent"]
-
-
 # Several processes.
 
 N_SEARCHES, N_CANDIDATES = 10, 10
-
-
-def run_searches(url, process, log):
-    """Record the searches of this process, and half of one that all share."""
-    with SearchHistory(url) as history, open(log, "a", buffering=1) as file:
-        shared = history.begin(make_record("shared"))
-        for number in range(N_SEARCHES):
-            search_id = history.begin(make_record(f"{process}-{number}"))
-            for k in range(N_CANDIDATES):
-                history.record(search_id, make_evaluation(f"{k}"))
-                history.record(shared, make_evaluation(f"{number} {k}"))
-                file.write(f"{process}-{number} {k}\n")
-
-
-@pytest.mark.distributed
-@pytest.mark.parametrize("kill", [False, True])
-def test_processes_write_at_once(url, kill, tmp_path):
-    context = multiprocessing.get_context("spawn")
-    logs = [tmp_path / f"{process}.log" for process in range(3)]
-    workers = [
-        context.Process(target=run_searches, args=(url, k, str(log))) for k, log in enumerate(logs)
-    ]
-    for worker in workers:  # none has created the tables
-        worker.start()
-    if kill:
-        while workers[0].is_alive() and not (logs[0].exists() and logs[0].read_text()):
-            time.sleep(0.001)
-        os.kill(workers[0].pid, signal.SIGKILL)
-    for worker in workers:
-        worker.join()
-    codes = [worker.exitcode for worker in workers]
-    assert codes == [-signal.SIGKILL if kill else 0, 0, 0]
-
-    with SearchHistory(url) as history:
-        recorded = {s.record.fingerprint: [e.key for e in s.candidates] for s in history}
-    for log in logs:
-        for line in log.read_text().splitlines():
-            name, _, key = line.partition(" ")
-            assert recorded[name].count(key) == 1
-    for number in range(N_SEARCHES):
-        assert recorded[f"1-{number}"] == [str(k) for k in range(N_CANDIDATES)]
-    assert len(recorded["shared"]) == len(set(recorded["shared"])) == N_SEARCHES * N_CANDIDATES

@@ -62,14 +62,6 @@ def test_expected_is_what_all_orders_give(scores):
         np.testing.assert_allclose(curve, wanted, rtol=1e-12)
 
 
-def test_expected_of_many_is_what_drawn_orders_give():
-    rng = np.random.default_rng(0)
-    scores = rng.normal(size=300)
-    drawn = np.maximum.accumulate(rng.permuted(np.tile(scores, (4000, 1)), axis=1), axis=1)
-    error = 5 * drawn.std(0) / np.sqrt(4000)
-    assert (abs(display_of(scores).expected.mean - drawn.mean(0)) <= error + 1e-9).all()
-
-
 def test_incumbent_is_the_running_maximum():
     display = display_of(FEW)
     np.testing.assert_array_equal(display.incumbent, [0.5, 0.5, 0.9, 0.9, 0.9, 0.9])

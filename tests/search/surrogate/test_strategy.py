@@ -57,14 +57,6 @@ def regret(scores, actual, n):
 
 
 @pytest.mark.parametrize("learned", [False, True])
-def test_every_candidate_is_asked_for_once(prior, learned):
-    strategy = make_strategy(prior if learned else None, pool=POOL[:15])
-    actual = run(strategy, scores_of(9), 15)
-    assert sorted(actual) == list(range(15))
-    assert strategy.ask() == []
-
-
-@pytest.mark.parametrize("learned", [False, True])
 def test_a_batch_is_of_different_candidates(prior, learned):
     strategy = make_strategy(prior if learned else None)
     run(strategy, scores_of(9), 6)
@@ -111,13 +103,6 @@ def test_a_candidate_that_is_pending_no_more_may_be_asked_for(prior):
     assert other.index != one.index
 
 
-@pytest.mark.parametrize("learned", [False, True])
-def test_one_seed_gives_one_search(prior, learned):
-    prior = prior if learned else None
-    first, second = (run(make_strategy(prior), scores_of(9), 12, batch=3) for _ in range(2))
-    assert first == second
-
-
 def test_scale_and_offset_of_scores_make_no_difference(prior):
     scores = scores_of(9)
     for p in (None, prior):
@@ -148,17 +133,6 @@ def test_sources_and_predictions(prior):
             assert abs(suggestion.mean - scores[suggestion.index]) < 4 * suggestion.std + 0.02
             assert 0 < suggestion.std < scores.std()
         strategy.tell([suggestion.index], [scores[suggestion.index]])
-
-
-@pytest.mark.parametrize("learned", [True, False])
-def test_size_of_the_initial_design(prior, learned):
-    strategy = make_strategy(prior if learned else None)
-    sources = []
-    for _ in range(8):
-        (suggestion,) = strategy.ask()
-        sources.append(suggestion.source == "initial design")
-        strategy.tell([suggestion.index], [scores_of(9)[suggestion.index]])
-    assert sources == [True] * 2 + [False] * 6
 
 
 # -- what is learned from the past ---------------------------------------------------------------
