@@ -206,7 +206,11 @@ def read_tensor_file(
         Of the class ``form.error``: the file is truncated, damaged, foreign or of a newer format.
     """
     place = repr(os.fspath(path)) if place is None else place
-    return parse_tensor_file(_read_regular(Path(path), form, place), form, place)
+    kind = os.stat(path).st_mode
+    # A pipe or a device may never end; a folder has an error of its own.
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise form.error(f"{place} is not a file. Give a file written by {form.source}.")
+    return parse_tensor_file(Path(path).read_bytes(), form, place)
 
 
 def parse_tensor_file(
@@ -268,14 +272,6 @@ def skmeta_version() -> str:
         return version("skmeta")
     except PackageNotFoundError:
         return "0+unknown"
-
-
-def _read_regular(path: Path, form: FileFormat, place: str) -> bytes:
-    """Return the bytes of a file; a pipe or a device, which may never end, is refused."""
-    kind = path.stat().st_mode
-    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # a folder has an error of its own
-        raise form.error(f"{place} is not a file. Give a file written by {form.source}.")
-    return path.read_bytes()
 
 
 def _read_record(place: str, form: FileFormat, text: str) -> dict[str, Any]:

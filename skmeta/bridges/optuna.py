@@ -273,11 +273,9 @@ class _Session:
     def _add(self, candidates: Sequence[dict[str, Any]]) -> None:
         given = {candidate_key(params): params for params in candidates}
         fresh = {key: params for key, params in given.items() if key not in self.positions}
-        if fresh:
-            start = len(self.pool)
-            self.positions.update({key: start + i for i, key in enumerate(fresh)})
-            self.pool.extend(fresh.values())
-            self.strategy.extend(self.names.configurations([*fresh.values()]))
+        self.pool.extend(fresh.values())
+        added = self.strategy.extend(self.names.configurations([*fresh.values()]))
+        self.positions.update(zip(fresh, added, strict=True))
 
 
 class _Names:

@@ -274,9 +274,13 @@ class GroupTrajectoryDisplay(Display):
             )
         if not 0 < level < 1:
             raise ValueError(f"level must be between 0 and 1, both excluded, got {level!r}.")
+        column = estimator.groups
+        if column is None or isinstance(column, (list, tuple)):
+            raise ValueError(
+                f"Trajectories are drawn of one column of groups, got groups={column!r}. Name one."
+            )
         labels, times = (
-            [_column(part, name) for part in (X, X_ahead)]
-            for name in (_only(estimator.groups), estimator.order)
+            [_column(part, name) for part in (X, X_ahead)] for name in (column, estimator.order)
         )
         tails = (1 - level) / 2
         low, high = estimator.predict_quantiles(X_ahead, (tails, 1 - tails)).T
@@ -294,8 +298,7 @@ class GroupTrajectoryDisplay(Display):
                 raise ValueError(f"Group {group!r} has no rows in X_ahead.{hint} Name another.")
             predicted = (part[rows] for part in (times[1], mean, low, high))
             actual = None if ahead is None else ahead[rows]
-            parts = (times[0][known], y[known], *predicted, actual)
-            trajectories[group] = Trajectory._make(parts)
+            trajectories[group] = Trajectory._make((times[0][known], y[known], *predicted, actual))
         names = (str(estimator.order), getattr(y_ahead, "name", None) or "y")
         return cls(trajectories=trajectories, level=level, names=names).plot(axes=axes)
 
@@ -342,15 +345,6 @@ def _draw(ax: Any, one: Trajectory, interval: str, line_kw: dict[str, Any]) -> N
     ax.plot(one.times, one.mean, **{"color": "C0", "label": "predicted"} | line_kw)
     if one.actual is not None:
         ax.plot(one.times, one.actual, "ko", markersize=3, fillstyle="none", label="observed")
-
-
-def _only(groups: Any) -> str | int:
-    if groups is None or isinstance(groups, (list, tuple)):
-        raise ValueError(
-            f"Trajectories are drawn of one column of groups, got groups={groups!r}. Name one."
-        )
-    name: str | int = groups
-    return name
 
 
 def _column(X: Any, name: str | int) -> np.ndarray:

@@ -125,13 +125,18 @@ class LearningCurveDisplay(Display):
                 + ("Its leaderboard_ compares learners." if is_auto else "It has no outer loop.")
             )
         validation = history.get(f"validation_{metric}")
+        plain = {
+            label: sign * history[f"{key}_score"][-1]
+            for key, (label, _) in _BASELINES.items()
+            if history.get(f"{key}_score")
+        }
         display = cls(
             iteration=np.asarray(history["iteration"]),
             train=np.asarray(history[f"train_{metric}"]),
             validation=None if validation is None else np.asarray(validation),
             metric_name=name,
             estimator_name=type(learner).__name__,
-            baselines=_baselines(history, sign) if baselines else None,
+            baselines=plain if baselines else None,
         )
         return display.plot(ax, **line_kw)
 
@@ -174,15 +179,6 @@ class LearningCurveDisplay(Display):
         ax.set(xlabel="meta-iteration", ylabel=self.metric_name)
         ax.legend()
         return self
-
-
-def _baselines(history: Mapping[str, Any], sign: float) -> dict[str, float]:
-    """Return the metric of the plain models that a history has."""
-    return {
-        label: sign * history[f"{name}_score"][-1]
-        for name, (label, _) in _BASELINES.items()
-        if history.get(f"{name}_score")
-    }
 
 
 # -- adapting to new tasks -------------------------------------------------------------------------

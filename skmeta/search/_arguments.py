@@ -99,7 +99,13 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         ``n_iter="all"`` is given together with ``stop_when_flat`` or ``racing``, or if nothing can
         stop early that should.
     """
-    _check_scoring(search.scoring)
+    scoring = search.scoring
+    if isfunction(scoring) and scoring.__module__.startswith("sklearn.metrics."):
+        raise ValueError(
+            f"scoring is the function {scoring.__name__}, which compares targets; a scorer is "
+            "called with an estimator, X and y. Pass the name of a scorer, such as 'accuracy', or "
+            f"make_scorer({scoring.__name__})."
+        )
     scorers, refit_metric = resolve_scorers(search)
     if search.history is True:
         raise ValueError(
@@ -113,7 +119,7 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
     space.check(search.estimator)
     metrics = Metrics(scorers, search.estimator, search.refit, search.error_score)
     # Which metrics a callable returns is not known before.
-    if not callable(search.scoring) and (metrics.is_multiple or callable(search.refit)):
+    if not callable(scoring) and (metrics.is_multiple or callable(search.refit)):
         metrics.check_refit(metrics.names)
     n_iter = _resolve_n_iter(search, space)
     estimator = search.estimator
@@ -227,16 +233,6 @@ def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
         )
         return int(space.size)
     return int(search.n_iter)
-
-
-def _check_scoring(scoring: Any) -> None:
-    """Raise if a function of `sklearn.metrics` is given in place of a scorer."""
-    if isfunction(scoring) and scoring.__module__.startswith("sklearn.metrics."):
-        raise ValueError(
-            f"scoring is the function {scoring.__name__}, which compares targets; a scorer is "
-            "called with an estimator, X and y. Pass the name of a scorer, such as 'accuracy', or "
-            f"make_scorer({scoring.__name__})."
-        )
 
 
 # -- algorithm selection (CASH): a list of estimators as one pipeline and its search space ---------

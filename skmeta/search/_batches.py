@@ -62,7 +62,10 @@ class _Batches:
         target, patience = self._search.target_score, self._search.stop_when_flat
         if target is not None and any(score >= target for score in scores):
             return "target_score"
-        return "flat" if patience is not None and n_since_best(scores) >= patience else None
+        if patience is None:
+            return None
+        best = -1 if np.isnan(scores).all() else int(np.nanargmax(scores))
+        return "flat" if len(scores) - 1 - best >= patience else None
 
     def _take_unshown(self) -> list[Trial]:
         unshown, self._unshown = self._unshown, []
@@ -300,10 +303,3 @@ class SharedBatches(_Batches):
                 "searches."
             )
         return trial
-
-
-def n_since_best(scores: Sequence[float]) -> int:
-    """Return the number of candidates since the best one; of all if each of them failed."""
-    if np.isnan(scores).all():
-        return len(scores)
-    return len(scores) - 1 - int(np.nanargmax(scores))

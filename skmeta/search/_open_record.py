@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -147,14 +147,15 @@ def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
     """Return what is on record of a search without a history."""
     metrics = arguments.metrics
     choices = arguments.space.part_choices(arguments.estimator)
-    is_classification = is_classifier(arguments.estimator)
     return SearchRecord(
         fingerprint="",
         estimator=predictor_name(arguments.estimator, choices),
         metrics=dict.fromkeys(metrics.names.values(), 1),
         refit_metric=metrics.refit_metric,
         seed=arguments.seed,
-        dataset_features=dataset_features(X, y, is_classification=is_classification),
+        dataset_features=dataset_features(
+            X, y, is_classification=is_classifier(arguments.estimator)
+        ),
         target_scale=arguments.target_scale,
     )
 
@@ -267,20 +268,27 @@ class TrialRecord:
 
     # -- writing ------------------------------------------------------------------------------
 
-    def write(self, trial: Trial) -> None:
+    def write(self, trial: Trial | None = None) -> None:
         """Write a finished trial, and those that could not be written before."""
-        if self._history is not None:
+        if self._history is None:
+            return
+        if trial is not None:
             self._unwritten.append(self.encode(trial))
-            self._write(self._write_candidates)
-
-    def end(self) -> None:
-        """Write what could not be written before."""
-        if self._unwritten:
-            self._write(self._write_candidates)
-
-    def _write_candidates(self) -> None:
-        self._history.record(self._fingerprint, *self._unwritten)
-        self._unwritten.clear()
+        try:
+            if self._unwritten:
+                self._history.record(self._fingerprint, *self._unwritten)
+            self._unwritten.clear()
+        except Exception as error:  # a failing history must not end the search
+            if self._history.shared:
+                raise
+            if not self._has_warned:
+                self._has_warned = True
+                warn_caller(
+                    f"The history could not be written: {error} The search continues, and tries "
+                    "again after the next candidate. Candidates that are not on record are "
+                    "evaluated again if the search is run again.",
+                    HistoryWarning,
+                )
 
     def encode(self, trial: Trial) -> CandidateRecord:
         """Return what the history keeps of a trial."""
@@ -304,22 +312,6 @@ class TrialRecord:
                 for name, key in NUMBERS_OF_FOLDS.items()
             },
         )
-
-    def _write(self, write: Callable[[], None]) -> None:
-        if self._history.shared:
-            write()
-            return
-        try:
-            write()
-        except Exception as error:  # a failing history must not end the search
-            if not self._has_warned:
-                self._has_warned = True
-                warn_caller(
-                    f"The history could not be written: {error} The search continues, and tries "
-                    "again after the next candidate. Candidates that are not on record are "
-                    "evaluated again if the search is run again.",
-                    HistoryWarning,
-                )
 
 
 # -- the prior -------------------------------------------------------------------------------------

@@ -218,7 +218,7 @@ def _evaluate_candidates(
                         progress.show(trial)
             for trial in batches.take_back([]):
                 progress.show(trial)
-            trial_record.end()
+            trial_record.write()
             stopped_by = batches.stopped_by
         except BudgetSpent:
             stopped_by = "time_budget"

@@ -90,11 +90,10 @@ def decode_rows(rows: Iterable[Row], decode: Callable[[Row], T], damage: list[st
         try:
             decoded.append(decode(row))
         except HistoryFormatError as error:
-            owner = row.get("search_id")
-            name = f"search {row['id']}"
-            if owner is not None:
-                name = f"candidate {row['id']} of search {owner}"
-            damage.append(f"{name}: {error}")
+            kind, owner = "search", ""
+            if "search_id" in row:
+                kind, owner = "candidate", f" of search {row['search_id']}"
+            damage.append(f"{kind} {row['id']}{owner}: {error}")
     return decoded
 
 

@@ -184,10 +184,7 @@ def insert_candidates(
         lock = sa.select(search.c.id).where(search.c.id == search_id).with_for_update()
         connection.execute(lock)
     n_different = 0
-    keys = list(wanted) if len(wanted) <= _FEW_KEYS else None
-    for row in read_candidates(connection, fingerprint, keys):
-        if row["key"] not in wanted:
-            continue
+    for row in read_candidates(connection, fingerprint, list(wanted)):
         if _codec.decode_rows([row], _codec.row_to_candidate, []):
             n_different += wanted.pop(row["key"])["scores"] != row["scores"]
         else:
@@ -284,11 +281,6 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], list[str]
         return RecordedSearch(record=record, candidates=candidates, started=started)
 
     return _codec.decode_rows(read_searches(connection), decode, damage), damage
-
-
-def count_searches(connection: sa.Connection) -> int:
-    """Return the number of searches."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(search)).scalar_one())
 
 
 def read_position(connection: sa.Connection) -> tuple[str, int]:

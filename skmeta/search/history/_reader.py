@@ -261,7 +261,7 @@ class HistoryReader(Uncopied):
 
     def __len__(self) -> int:
         """Return the number of searches."""
-        return self._store.run(_queries.count_searches)
+        return sum(n_searches for _, _, n_searches, _ in self._store.run(_queries.describe))
 
     def __bool__(self) -> bool:
         return True  # an empty history can still record

@@ -16,7 +16,7 @@ and containment of documents").
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import joblib
@@ -80,15 +80,9 @@ class CandidateRecord:
     n_rounds: tuple[float, ...] = ()
     error: str | None = None
     source: str = "added"
-    predicted_mean_score: float = math.nan
-    predicted_std_score: float = math.nan
-
-    def __eq__(self, other: object) -> bool:
-        # Tuples are compared, so that a missing score (NaN) equals itself in every Python.
-        if not isinstance(other, CandidateRecord):
-            return NotImplemented
-        names = [f.name for f in fields(self)]
-        return tuple(getattr(self, n) for n in names) == tuple(getattr(other, n) for n in names)
+    # NaN does not equal itself.
+    predicted_mean_score: float = field(default=math.nan, compare=False)
+    predicted_std_score: float = field(default=math.nan, compare=False)
 
     @property
     def seconds(self) -> float:

@@ -288,9 +288,7 @@ def result_metric(results: Iterable[str], metric: str | None = None, refit: Any 
 
 def _most_resources(cv_results: Any) -> NDArray[np.intp]:
     """Return the positions of the candidates with comparable scores: all, except for halving."""
-    if "n_resources" not in cv_results:
-        return np.arange(len(cv_results["params"]))
-    resources = np.asarray(cv_results["n_resources"])
+    resources = np.asarray(cv_results.get("n_resources", np.zeros(len(cv_results["params"]))))
     return np.flatnonzero(resources == resources.max())
 
 

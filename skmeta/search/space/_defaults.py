@@ -240,9 +240,8 @@ def target_scale(estimator: Any, y: Any) -> float:
         equal targets, and if the estimator transforms its targets.
     """
     parts = [estimator, *estimator.get_params(deep=True).values()]
-    if y is None or not is_regressor(estimator):
-        return 1.0
-    if any(isinstance(part, TransformedTargetRegressor) for part in parts):
+    is_transformed = any(isinstance(part, TransformedTargetRegressor) for part in parts)
+    if y is None or not is_regressor(estimator) or is_transformed:
         return 1.0
     try:
         values = np.asarray(y)

@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.record import Configuration, Value
+from skmeta.search.record import Configuration
 from skmeta.search.space._default_table import NUMBERS_OF_NONE
 
 _ABSENT = "absent"
@@ -96,11 +96,7 @@ class _Parameter:
         return np.where(np.isnan(column), _CENTRE, np.clip(column, *_CLIP))
 
 
-class _Missing:
-    """Class of the value that stands for an absent parameter."""
-
-
-_ABSENT_VALUE = _Missing()
+_ABSENT_VALUE = object()  # stands for an absent parameter
 
 
 class Encoding:
@@ -243,11 +239,11 @@ def _effective(name: str, value: Any) -> Any:
     return NUMBERS_OF_NONE.get(name) if value is None else value
 
 
-def _kind(value: Value | _Missing) -> str:
+def _kind(value: Any) -> str:
     """Return the kind of a value: its type and text, so that True and 'True' differ."""
     if type(value) is float or type(value) is np.float64:  # the most frequent ones
         return "float:nan" if value != value else _NUMBER
-    if isinstance(value, _Missing):
+    if value is _ABSENT_VALUE:
         return _ABSENT
     if isinstance(value, bool | np.bool_):
         return f"bool:{bool(value)}"
