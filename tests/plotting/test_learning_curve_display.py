@@ -63,13 +63,6 @@ def test_draws_on_the_axes_given(regression):
     assert display.lines_[0].get_linewidth() == 3
 
 
-def test_can_be_drawn_again(regression):
-    display = LearningCurveDisplay.from_estimator(regression)
-    first = display.ax_
-    assert display.plot() is display
-    assert display.ax_ is not first
-
-
 def test_a_learner_that_is_not_fitted_is_refused():
     with pytest.raises(NotFittedError, match="not fitted"):
         LearningCurveDisplay.from_estimator(MAML())

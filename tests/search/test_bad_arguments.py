@@ -232,21 +232,3 @@ def test_no_prior_is_better_than_no_search(iris, path, monkeypatch):
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=2, history=path, prior="history")
     with pytest.warns(HistoryWarning, match="searches failed"):
         search.fit(*iris)
-
-
-def test_constructor_parameters_are_as_they_were(iris, path):
-    estimators = [SVC(), LogisticRegression(max_iter=500)]
-    search = MetaLearnedSearchCV(estimators, n_iter=2, history=path, random_state=0)
-    before = dict(vars(search))
-    written = []
-
-    class Watched(MetaLearnedSearchCV):
-        def __setattr__(self, name, value):
-            written.append((id(self), name))
-            super().__setattr__(name, value)
-
-    watched = Watched(estimators, n_iter=2, history=path, random_state=0)
-    written.clear()
-    watched.fit(*iris)
-    assert not {name for owner, name in written if owner == id(watched)} & set(before)
-    assert {name: vars(watched)[name] for name in before} == before

@@ -79,11 +79,3 @@ def test_no_two_names_are_equal():
     several, _ = resolve_scorers(MetaLearnedSearchCV(SVC(), scoring=scoring, refit=False))
     names = Metrics(several, SVC(), False, np.nan).names
     assert names == {"a": "accuracy", "b": "b", "c": "f1"}
-
-
-def test_objective_is_what_refit_names_or_the_first():
-    search = MetaLearnedSearchCV(SVC(), {"C": [1]}, scoring={"A": "f1", "B": "accuracy"}, refit="A")
-    several, _ = resolve_scorers(search)
-    assert Metrics(several, SVC(), "B", np.nan).refit_metric == "accuracy"
-    assert Metrics(several, SVC(), False, np.nan).refit_metric == "f1"
-    assert Metrics(get_scorer("f1"), SVC(), True, np.nan).objective(["score"]) == "score"

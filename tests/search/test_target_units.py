@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, NuSVR
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
-from skmeta.search.space import relative_configuration, target_scale
+from skmeta.search.space import target_scale
 from skmeta.search.space._defaults import _UNITS
 
 UNIT = 1000.0
@@ -57,32 +57,6 @@ def test_the_scale():
         (TransformedTargetRegressor(SVR()), y),
     ]:
         assert target_scale(estimator, targets) == 1.0
-
-
-def test_configurations_are_relative():
-    configuration = {"SVR.C": 50, "SVR#2.epsilon": 0.5, "SVR.degree": 3, "SVC.C": 5.0, "a": None}
-    assert relative_configuration(configuration, 10.0) == {
-        **configuration,
-        "SVR.C": 5.0,
-        "SVR#2.epsilon": 0.05,
-    }
-    assert relative_configuration({"HuberRegressor.alpha": 0.1}, 10.0) == {
-        "HuberRegressor.alpha": pytest.approx(1.0)
-    }
-
-
-@pytest.mark.parametrize("prefix", ["", "svr__"])
-def test_default_ranges_are_scaled(prefix):
-    estimator = make_pipeline(StandardScaler(), SVR()) if prefix else SVR()
-    spaces = default_search_space(estimator)
-    scaled = default_search_space(estimator, target_scale=UNIT)
-    for before, after in zip(spaces, scaled, strict=True):
-        for name in ("C", "epsilon"):
-            np.testing.assert_allclose(
-                after[f"{prefix}{name}"].support(),
-                UNIT * np.array(before[f"{prefix}{name}"].support()),
-            )
-        assert after[f"{prefix}gamma"] is before[f"{prefix}gamma"]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

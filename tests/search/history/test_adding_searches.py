@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from halving import HalvingGridSearchCV
 from scipy.stats import loguniform
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -33,16 +32,6 @@ def test_a_grid_search_is_added_whole(iris):
         folds = [search.cv_results_[f"split{i}_test_score"][k] for i in range(3)]
         assert evaluation.scores["score"] == tuple(folds)
     assert recorded.record.refit_metric == "score"
-
-
-@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss"])
-def test_the_metric_of_a_search_is_kept(scoring, iris):
-    model = make_pipeline(StandardScaler(), LogisticRegression())
-    grid = {"logisticregression__C": [0.1, 1.0]}
-    search = fit(GridSearchCV(model, grid, scoring=scoring, cv=3), iris)
-    [past] = SearchHistory().add(search, dataset="iris").searches()
-    assert past.metric == scoring
-    np.testing.assert_allclose(past.scores, search.cv_results_["mean_test_score"])
 
 
 def test_several_metrics(iris):

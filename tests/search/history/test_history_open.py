@@ -7,9 +7,8 @@ import pytest
 from builders import make_evaluation, make_record, record_all
 from sklearn.base import clone
 
-from skmeta.exceptions import HistoryError, HistoryFormatError, SkmetaError
+from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search import SearchHistory
-from skmeta.search._open_record import open_history
 from skmeta.search.history import mask_password
 
 # A history that is only read.
@@ -49,20 +48,6 @@ def test_read_only_sees_what_is_recorded_later(history):
     reading = SearchHistory(history.path, read_only=True)
     record_all(history, make_record(), make_evaluation())
     assert len(reading) == 1
-
-
-# What a parameter or a script may say.
-
-
-def test_open_history(history, monkeypatch):
-    assert open_history(None) is open_history(False) is None
-    assert open_history(history) is history
-    assert isinstance(open_history(str(history.path)), SearchHistory)
-    with pytest.raises(SkmetaError, match="given by a path"):
-        open_history(3)
-    monkeypatch.setenv("SKMETA_HISTORY", str(history.path))
-    assert open_history(None).path == history.path
-    assert open_history(False) is None
 
 
 # How it looks.

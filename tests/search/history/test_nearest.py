@@ -2,13 +2,10 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
-from skmeta.search import MetaLearnedSearchCV, SearchHistory
-from skmeta.search.record import dataset_features
+from skmeta.search import SearchHistory
 
 N = 12
 
@@ -52,27 +49,3 @@ def test_what_is_left_out_takes_no_place(history):
     like = {"size": 3.0, "shape": 0.5}
     actual = history.searches(limit=2, like=like, exclude=["set 3", "set 2"])
     assert names(actual) == [4, 5] or names(actual) == [1, 4]
-
-
-def test_a_search_with_a_long_history_learns_from_a_part_of_it(monkeypatch):
-    from skmeta.search import _open_record
-
-    monkeypatch.setattr(_open_record, "_MOST_SEARCHES", 5)
-    X, y = load_iris(return_X_y=True)
-    own = dataset_features(X, y, is_classification=True)
-    history, rng = SearchHistory(), np.random.default_rng(0)
-    recorded = SearchHistory()
-    for k in range(N):
-        recorded.add(
-            SVC(), [{"C": 1.0}, {"C": 9.0}], [0.5, 0.6], dataset=f"{k}", scoring="accuracy"
-        )
-    for k, one in enumerate(recorded):
-        shift = 0.01 if k % 3 == 0 else 5.0
-        features = {name: value + shift * rng.normal() for name, value in own.items()}
-        number = history.begin(replace(one.record, dataset_features=features))
-        for candidate in one.candidates:
-            history.record(number, candidate)
-    settings = {"history": history, "prior": "history", "random_state": 0, "n_iter": 2}
-    search = MetaLearnedSearchCV(SVC(), {"C": [0.1, 1.0, 9.0]}, **settings).fit(X, y)
-    assert {"0", "3", "6", "9"} <= set(search.prior_.datasets)
-    assert len(search.prior_) == 5

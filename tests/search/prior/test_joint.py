@@ -127,16 +127,6 @@ def test_the_levels_of_estimators_compare(choice):
     assert ((Z[0] - Z[2]) ** 2).sum() >= 1
 
 
-def test_nothing_in_common():
-    priors = {"SVC": make_prior("SVC", 3), "Ridge": make_prior("Ridge", 3, prefix="other")}
-    assert len(AlgorithmSelectionPrior(priors)) == 0
-
-
-def test_both_kinds_have_a_repr(choice):
-    assert repr(choice) == "AlgorithmSelectionPrior(5 tasks, SVC | LogisticRegression)"
-    assert "3 tasks" in repr(JointPrior(make_prior("SVC", 3), choice))
-
-
 def test_a_choice_is_searched_with_what_is_known_of_each():
     X, y = load_wine(return_X_y=True)
     listed = [make_pipeline(StandardScaler(), KNeighborsClassifier()), DecisionTreeClassifier()]

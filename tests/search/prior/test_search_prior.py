@@ -281,10 +281,3 @@ def test_it_cannot_be_changed(prior):
 def test_copies_share_it(prior):
     assert copy.copy(prior) is copy.deepcopy(prior) is clone(prior) is prior
     assert pickle.loads(pickle.dumps(prior)) == prior
-
-
-def test_priors_differ_by_what_they_say(prior, searches):
-    assert prior != SearchPrior.from_searches(searches[:3])
-    assert prior != "prior"
-    changed = [make_search(t) for t in range(3)] + [make_search(3, n=49)]
-    assert prior != SearchPrior.from_searches(changed)

@@ -83,16 +83,3 @@ def test_too_little_to_tell(params, scores):
     n = np.isfinite(scores).sum()
     with pytest.raises(ValueError, match=rf"at least 6 candidates.*; {n} candidates have a score"):
         SearchDisplay(params=params, scores=scores).plot("importance")
-
-
-def test_equal_searches_have_equal_importance():
-    params = draw(12)
-    scores = [additive(c) for c in params]
-    assert effects_of(params, scores) == effects_of(params, scores)
-
-
-def test_a_long_search_is_thinned_out():
-    params = draw(600)
-    effects = effects_of(params, [additive(c) for c in params])
-    assert next(iter(effects)) == "x"
-    assert effects["idle"] < 0.02

@@ -90,13 +90,6 @@ def test_a_reference_is_what_the_curve_is_of():
     assert "same candidates in random order, expected" in labels_of(display_of(FEW).plot())
 
 
-def test_a_reference_may_be_a_search_or_scores(multimetric):
-    results = multimetric.cv_results_
-    for reference in (multimetric, results["mean_test_accuracy"]):
-        display = SearchDisplay.from_estimator(multimetric, metric="accuracy", reference=reference)
-        np.testing.assert_array_equal(display.reference, results["mean_test_accuracy"])
-
-
 @pytest.mark.parametrize("given", [None, "accuracy", "neg_log_loss"])
 def test_the_metric_can_be_chosen(multimetric, given):
     display = SearchDisplay.from_estimator(multimetric, metric=given)
@@ -251,11 +244,6 @@ def ticks_of(values, **settings):
 )
 def test_values_that_are_not_all_numbers_are_ticks(values, ticks):
     assert ticks_of(values) == (ticks, len(set(map(str, values))))
-
-
-def test_many_texts_have_a_few_ticks():
-    texts, n_places = ticks_of([f"v{k:02}" for k in range(30)])
-    assert (len(texts), texts[0], texts[-1], n_places) == (8, "v00", "v29", 30)
 
 
 def test_constant_parameters_are_left_out_unless_there_is_nothing_else():

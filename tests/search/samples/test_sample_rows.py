@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from skmeta.search.samples import rank_by_rows, sample_folds
+from skmeta.search.samples import sample_folds
 
 
 def labelled(n=6000):
@@ -53,16 +53,3 @@ def test_masks_of_rows_are_taken():
     masks = [tuple(np.isin(np.arange(300), rows) for rows in split) for split in splits]
     for one, other in zip(drawn(splits, y, 0.5), drawn(masks, y, 0.5), strict=True):
         np.testing.assert_array_equal(one[0], other[0])
-
-
-def test_the_seed_decides():
-    y, splits = labelled()
-    other = sample_folds(splits, y, 0.1, is_classification=True, seed=4)
-    assert set(drawn(splits, y, 0.1)[0][0]) != set(other[0][0])
-
-
-def test_candidates_of_more_rows_rank_first():
-    results = {"rank_test_score": np.array([1, 2, 3, 4], dtype=np.int32)}
-    rank_by_rows(results, [500, 1500, 1500, 6000])
-    assert results["rank_test_score"].tolist() == [4, 2, 3, 1]
-    assert results["n_resources"].tolist() == [500, 1500, 1500, 6000]

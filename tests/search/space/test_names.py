@@ -57,14 +57,6 @@ def test_configurations_agree_with_describing_each_estimator():
     assert "SVC.C" not in found[2]
 
 
-def test_describing_leaves_the_estimator_and_the_values_alone():
-    forest = RandomForestClassifier()
-    pipeline = Pipeline([("clf", SVC())])
-    canonical_configurations(pipeline, [{"clf": forest, "clf__max_depth": 3}])
-    assert forest.max_depth is None
-    assert isinstance(pipeline.named_steps["clf"], SVC)
-
-
 def test_predictor_and_signature():
     pipeline = make_pipeline(StandardScaler(), SVC())
     assert predictor_name(pipeline) == "SVC"

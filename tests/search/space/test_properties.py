@@ -84,11 +84,3 @@ def test_an_encoding_does_not_depend_on_the_order_of_configurations(fitted):
     one, other = (Encoding.from_configurations(c) for c in (fitted, fitted[::-1]))
     assert one == other
     np.testing.assert_array_equal(one.transform(fitted), other.transform(fitted[::-1])[::-1])
-
-
-@settings(deadline=None)
-@given(st.dictionaries(st.text(max_size=3), VALUES))
-def test_the_key_of_a_candidate_does_not_depend_on_the_order_of_its_parameters(params):
-    reversed_params = dict(reversed(params.items()))
-    assert candidate_key(params) == candidate_key(reversed_params)
-    assert len(candidate_key(params)) == 24

@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,18 +91,6 @@ def test_what_others_evaluate_is_as_if_it_were_of_the_same_batch(prior, learned)
             worker.set_pending([])
 
 
-def test_a_candidate_that_is_pending_no_more_may_be_asked_for(prior):
-    strategy = make_strategy(prior)
-    [one] = strategy.ask(1)
-    strategy.set_pending([])
-    [again] = strategy.ask(1)
-    np.testing.assert_equal(asdict(again), asdict(one))  # mean and deviation may be NaN
-    strategy.tell([one.index], [0.5])
-    strategy.set_pending([one.index])  # another worker is late
-    [other] = strategy.ask(1)
-    assert other.index != one.index
-
-
 def test_scale_and_offset_of_scores_make_no_difference(prior):
     scores = scores_of(9)
     for p in (None, prior):
@@ -176,11 +164,6 @@ def test_past_tasks_that_disagree_are_not_listened_to(searches):
     assert strategy.report()["learned_weight"] == 0
 
 
-def test_an_empty_past_is_none():
-    empty = SearchPrior.from_searches([])
-    assert run(make_strategy(empty), scores_of(9), 12) == run(make_strategy(), scores_of(9), 12)
-
-
 def test_a_past_of_other_parameters(prior):
     pool = [{"c": float(a)} for a in np.linspace(0, 1, 30)]
     strategy = make_strategy(prior, pool=pool)
@@ -200,16 +183,6 @@ def test_where_the_past_explains_nothing_the_plain_model_takes_over(prior):
     run(strategy, scores, 15)
     assert strategy.report()["learned_weight"] < 0.5
     assert strategy.ask()[0].source == "model"
-
-
-def test_a_report_before_there_are_scores(prior):
-    report = make_strategy(prior).report()
-    assert report["datasets"] == prior.datasets
-    np.testing.assert_array_equal(report["task_weights"], prior.task_weights)
-    assert report["learned_weight"] == 1
-    report = make_strategy().report()
-    assert (report["datasets"], len(report["task_weights"])) == ((), 0)
-    assert report["learned_weight"] == 0
 
 
 def test_a_report_names_the_past_task_that_is_alike():
@@ -256,12 +229,6 @@ def test_all_that_fails_is_followed_by_the_initial_design(prior, learned, failed
     assert strategy.ask()[0].source != "initial design"
 
 
-@pytest.mark.parametrize("learned", [False, True])
-def test_scores_that_are_all_alike(prior, learned):
-    strategy = make_strategy(prior if learned else None)
-    assert len(set(run(strategy, np.full(80, 0.5), 12))) == 12
-
-
 # -- a pool that grows ---------------------------------------------------------------------------
 
 
@@ -276,19 +243,3 @@ def test_appended_candidates_are_candidates(prior, learned):
     assert len(strategy) == 80
     assert strategy.ask()[0].index >= 70
     assert strategy.extend([]) == range(80, 80)
-
-
-# -- bad input -----------------------------------------------------------------------------------
-
-
-def test_bad_input():
-    with pytest.raises(ValueError, match=r"pool is empty\. Pass at least one"):
-        make_strategy(pool=[])
-    strategy = make_strategy()
-    with pytest.raises(ValueError, match="n must be"):
-        strategy.ask(0)
-    for index in (80, -1):
-        with pytest.raises(IndexError, match=f"holds {index}, but the pool has 80 candidates"):
-            strategy.tell([index], [0.5])
-    with pytest.raises(ValueError, match="shorter"):
-        strategy.tell([1, 2], [0.5])
