@@ -174,19 +174,18 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     """
     place = repr(os.fspath(path))
     content = _read(Path(path), place)
+    types = [*TRUSTED_TYPES, *(t if isinstance(t, str) else _name_of(t) for t in trusted)]
     try:
-        unknown = set(skops_io.get_untrusted_types(data=content))
+        unknown = set(skops_io.get_untrusted_types(data=content)) - set(types)
     except Exception as error:  # damaged bytes may break skops anywhere
         raise ModelFileError(f"{place} is damaged: {error}. Copy or save it again.") from error
-    names = [t if isinstance(t, str) else _name_of(t) for t in trusted]
-    unknown -= {*TRUSTED_TYPES, *names}
     if unknown:
         raise ModelFileError(
             f"{place} needs types that are not trusted: {', '.join(sorted(unknown))}. If you know "
             "where the file comes from and what they do, pass them as trusted=[...]."
         )
     try:
-        estimator = skops_io.loads(content, trusted=[*TRUSTED_TYPES, *names])
+        estimator = skops_io.loads(content, trusted=types)
         parts = list(_parts(estimator))
         wrong = next(filter(None, map(find_wrong_tree, parts)), None)
         for part in parts:

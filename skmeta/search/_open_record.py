@@ -167,7 +167,6 @@ def _describe_data(
     estimator, space = arguments.estimator, arguments.space
     digested = fingerprint_data(data.X, data.y)
     names = canonical_names(estimator)
-    early = [] if search.early_stopping is None else [stable_repr(search.early_stopping)]
     given = {name: value for name, value in data.given.items() if name != "groups"}
     least = FoldRace(search.racing).min_probability
     parts = (
@@ -181,7 +180,7 @@ def _describe_data(
         *([repr(search.get_metadata_routing())] if given and is_routing_enabled() else []),
         # Racing leaves out scores, so a search with it is not resumed without it.
         *([] if least is None else [f"racing {least!r}"]),
-        *early,
+        *([] if search.early_stopping is None else [stable_repr(search.early_stopping)]),
     )
     return replace(
         record,
