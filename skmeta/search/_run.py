@@ -130,8 +130,8 @@ def _try_sample(
     # Only the scores on the whole table end a search.
     search, arguments = copy(stage.search), stage.arguments
     search.stop_when_flat = search.target_score = None
-    seconds = None if search.time_budget is None else SHARE_OF_BUDGET * search.time_budget
-    budget = Budget(seconds)
+    budget = Budget(search.time_budget and SHARE_OF_BUDGET * search.time_budget)
+    budget.begun = stage.budget.begun
     splits = sample_folds(
         stage.folds.splits,
         stage.data.y,
