@@ -1,5 +1,5 @@
 """Conformance checks that every learner must pass, ours or a user's."""
 
-from skmeta.testing._check_learner import check_learner, learner_checks
+from skmeta.testing._checks import check_learner, learner_checks
 
 __all__ = ["check_learner"]

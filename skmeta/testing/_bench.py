@@ -88,12 +88,23 @@ class Bench:
         """One of the tasks."""
         return TaskTensors(*(Rows(*(part[i] for part in side)) for side in self.tasks))
 
-    def predict(self, support: Rows | None = None, x: Tensor | None = None) -> Tensor:
-        """Outputs for query rows ``x`` after adaptation, by default of the first task."""
-        task = self.task()
+    def adapt(self, support: Rows | None = None, start: State | None = None) -> State:
+        """Adapt to a support set, by default that of the first task."""
         with torch.no_grad():
-            adapted = self.learner.adapt(self.context, self.state, support or task.support)
-            return self.learner.forward(self.context, adapted, task.query.x if x is None else x)
+            support = support or self.task().support
+            return self.learner.adapt(self.context, self.state, support, start)
+
+    def predict(
+        self, support: Rows | None = None, x: Tensor | None = None, adapted: State | None = None
+    ) -> Tensor:
+        """Outputs for query rows ``x`` after adaptation, by default of the first task."""
+        adapted, x = adapted or self.adapt(support), self.task().query.x if x is None else x
+        with torch.no_grad():
+            return self.learner.forward(self.context, adapted, x)
+
+    def task_gradient(self, task: TaskTensors) -> tuple[State, dict[str, Tensor]]:
+        """Meta-gradient and metrics of a task."""
+        return self.learner.meta_gradient(self.context, self.state, task)
 
     def gradient(
         self, mode: str = "loop", chunk_size: int | None = None
@@ -154,11 +165,8 @@ def _make_module(normalize: bool, backbone: Any, generator: torch.Generator) -> 
     if backbone == "cells":
         params = _CELLS | {"normalize": normalize}
         return build_backbone("cells", (N_FEATURES,), params, generator)
-    if not normalize:
-        return build_backbone("mlp", (N_FEATURES,), _MLP, generator)
-    with torch.random.fork_rng(devices=[]):  # A new layer draws from torch's global generator.
-        torch.random.manual_seed(0)
-        return nn.Sequential(nn.Linear(N_FEATURES, 5), EpisodeBatchNorm(5), nn.Tanh())
+    module = build_backbone("mlp", (N_FEATURES,), _MLP, generator)
+    return nn.Sequential(module, EpisodeBatchNorm(5)) if normalize else module
 
 
 def _draw_tasks(kind: str, n_outputs: int, generator: torch.Generator) -> TaskTensors:
