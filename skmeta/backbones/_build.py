@@ -189,16 +189,24 @@ def check_backbone(
     PriorError
         If the backbone is unknown, or has other weights than the prior.
     """
-    given = {n: v.shape for n, v in tensors.items() if n.startswith("body.")}
+    given = [v.shape for n, v in tensors.items() if n.startswith("body.")]
     # Each layer has a tensor, and each edge of a cell a row in the tensor of the architecture.
-    max_layers = max([1, len(given), *(shape[0] for shape in given.values() if shape)])
+    most = max([1, len(given), *(shape[0] for shape in given if shape)])
     try:
-        shapes = parameter_shapes(backbone, input_shape, params, max_layers=max_layers)
-    except BackboneError as error:
+        if backbone not in BACKBONES:
+            raise ValueError(f"it must be one of {sorted(BACKBONES)}")
+        if (n_layers := _count_layers(params)) > most:
+            raise ValueError(f"it has {n_layers:,} layers, but at most {most:,} are possible here")
+        # On the device "meta" a tensor has a shape and no memory.
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            module = BACKBONES[backbone](tuple(input_shape), **params)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise PriorError(
-            f"The prior names a backbone that cannot be built: {error} {_OTHER_FILE}"
+            f"The prior names a backbone that cannot be built, {backbone!r:.60}: "
+            f"{str(error)[:200]}. {_OTHER_FILE}"
         ) from error
-    check_weights({f"body.{n}": shape for n, shape in shapes.items()}, tensors, _OTHER_FILE)
+    shapes = {f"body.{n}": tuple(value.shape) for n, value in module.named_parameters()}
+    check_weights(shapes, tensors, _OTHER_FILE)
 
 
 def check_weights(
@@ -227,56 +235,6 @@ def check_weights(
                 f"The backbone does not have the prior's weights: {name!r} has shape "
                 f"{expected.get(name)} in the backbone, {given.get(name)} in the prior. {advice}"
             )
-
-
-def parameter_shapes(
-    backbone: str,
-    input_shape: tuple[int, ...],
-    params: Mapping[str, Any] | None = None,
-    *,
-    max_layers: int,
-) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the weights of a named backbone, without allocating them.
-
-    Parameters
-    ----------
-    backbone : str
-        Name of the backbone.
-    input_shape : tuple of int
-        Shape of one row.
-    params : mapping, optional
-        Keyword arguments of the backbone. They may come from a stranger.
-    max_layers : int
-        Layers, blocks or edges of cells that the backbone may have.
-
-    Returns
-    -------
-    dict of str to tuple of int
-        Name of each parameter and its shape.
-
-    Raises
-    ------
-    BackboneError
-        If the name is unknown, its parameters are wrong, or there are more layers.
-    """
-    params = dict(params or {})
-    if backbone not in BACKBONES:
-        raise BackboneError(f"backbone must be one of {sorted(BACKBONES)}, got {backbone!r:.60}.")
-    try:
-        n_layers = _count_layers(params)
-        if n_layers > max_layers:
-            raise BackboneError(
-                f"backbone_params of {backbone!r} ask for {n_layers:,} layers, but at most "
-                f"{max_layers:,} are possible here."
-            )
-        # On the device "meta" a tensor has a shape and no memory.
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            module = BACKBONES[backbone](tuple(input_shape), **params)
-    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-        if isinstance(error, BackboneError):
-            raise
-        raise BackboneError(f"backbone_params of {backbone!r}: {str(error)[:200]}") from error
-    return {name: tuple(value.shape) for name, value in module.named_parameters()}
 
 
 def _count_layers(params: Mapping[str, Any]) -> int:

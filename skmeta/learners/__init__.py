@@ -1,6 +1,5 @@
 """Meta-learning algorithms."""
 
-from skmeta.learners._anil import ANIL
 from skmeta.learners._core import (
     LEARNERS,
     Context,
@@ -10,7 +9,7 @@ from skmeta.learners._core import (
     NetworkLearner,
 )
 from skmeta.learners._fine_tuning import FineTuning
-from skmeta.learners._maml import MAML, MAMLPlusPlus
+from skmeta.learners._maml import ANIL, MAML, MAMLPlusPlus
 from skmeta.learners._meta_sgd import MetaSGD
 from skmeta.learners._protonet import ProtoNet
 from skmeta.learners._reptile import Reptile

@@ -1,4 +1,4 @@
-"""MAML: learn an initialisation from which a few gradient steps suffice."""
+"""MAML and ANIL: learn an initialisation from which a few gradient steps suffice."""
 
 from __future__ import annotations
 
@@ -173,6 +173,40 @@ class MAML(GradientLearner):
             outputs = self.forward(context, adapted, task.query.x)
             total = total + weight * loss(context.kind, outputs, task.query)
         return total, measures(context.kind, outputs, task.query)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ANIL(MAML):
+    """Almost no inner loop: MAML whose tasks adapt the head alone.
+
+    Features are computed once per task. It is faster than MAML, and often as good.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    References
+    ----------
+    Raghu, Raghu, Bengio and Vinyals (2020), Rapid learning or feature reuse? Towards
+    understanding the effectiveness of MAML, section 4.
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> from skmeta.learners import ANIL
+    >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
+    >>> learner = ANIL(n_inner_steps=5, n_iterations=20, random_state=0)
+    >>> learner.fit(X, y, groups=groups).prior_.kind
+    'regression'
+    """
+
+    def is_adapted(self, name: str) -> bool:
+        """Whether a task adapts the tensor of this name: those of the head only."""
+        return name.startswith("head.")
 
 
 def step_weights(n_steps: int, annealed: float) -> list[float]:

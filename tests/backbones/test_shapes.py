@@ -41,14 +41,14 @@ def test_the_weights_of_each_backbone_are_its_own(backbone, shape, params):
     [
         ("mlp", (3,), {"hidden": (10**6, 10**6)}, r"'body.1.bias' has shape \(1000000,\)"),
         ("mlp", (10**9,), {"hidden": (4, 5)}, r"'body.1.weight' has shape \(4, 1000000000\)"),
-        ("mlp", (3,), {"hidden": (10**30, 5)}, "cannot be built: backbone_params of 'mlp'"),
-        ("mlp", (3,), {"hidden": (1,) * 10**5}, "ask for 100,000 layers, but at most 5"),
-        ("mlp", (3,), {"hidden": 4}, "cannot be built: backbone_params of 'mlp'"),
+        ("mlp", (3,), {"hidden": (10**30, 5)}, "cannot be built, 'mlp': "),
+        ("mlp", (3,), {"hidden": (1,) * 10**5}, "it has 100,000 layers, but at most 5"),
+        ("mlp", (3,), {"hidden": 4}, "cannot be built, 'mlp': "),
         ("mlp", (3,), {"width": 4}, "unexpected keyword argument 'width'"),
-        ("conv4", (1, 99, 99), {"n_blocks": 10**9}, "ask for 1,000,000,000 layers"),
-        ("cells", (3,), {"n_nodes": 10**6}, "ask for 500,000,500,000 layers"),
+        ("conv4", (1, 99, 99), {"n_blocks": 10**9}, "it has 1,000,000,000 layers"),
+        ("cells", (3,), {"n_nodes": 10**6}, "it has 500,000,500,000 layers"),
         ("cells", (3,), {"n_cells": [0] * 9}, "n_cells is a list, but must be an integer"),
-        ("MyNet", (3,), {}, "backbone must be one of .* got 'MyNet'"),
+        ("MyNet", (3,), {}, "cannot be built, 'MyNet': it must be one of"),
     ],
 )
 def test_what_a_stranger_may_ask_for_is_never_built(backbone, shape, params, message):

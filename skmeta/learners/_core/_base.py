@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import (
@@ -169,10 +170,10 @@ class MetaLearner(CallbackSupport, Algorithm):
             If classes or groups of the meta-training are used again.
         """
         check_is_fitted(self, "prior_")
-        results = evaluate(self, X, y, groups)
         if self.prior_.kind == "classification":
-            return float(results.accuracy().mean())
-        return results.r2()
+            return float(self.score_tasks(X, y, groups).mean())
+        y_true, predicted, weight = map(np.ravel, evaluate(self, X, y, groups))
+        return float(r2_score(y_true, predicted, sample_weight=weight))
 
     def score_tasks(
         self,
@@ -203,10 +204,10 @@ class MetaLearner(CallbackSupport, Algorithm):
         """
         check_is_fitted(self, "prior_")
         n_tasks = None if n_tasks is None else check_count(n_tasks, "n_tasks")
-        results = evaluate(self, X, y, groups, n_tasks, test_time_augment)
-        if self.prior_.kind == "classification":
-            return results.accuracy()
-        return -results.squared_error()
+        y_true, predicted, weight = evaluate(self, X, y, groups, n_tasks, test_time_augment)
+        is_classification = self.prior_.kind == "classification"
+        scores = y_true == predicted if is_classification else -((y_true - predicted) ** 2)
+        return np.asarray(np.average(scores, axis=1, weights=weight))
 
     def initial_prior(
         self,

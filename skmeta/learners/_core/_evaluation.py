@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.metrics import pairwise_distances_argmin, r2_score
+from sklearn.metrics import pairwise_distances_argmin
 
 from skmeta._random import check_rng
 from skmeta._warnings import warn_caller
@@ -38,38 +37,6 @@ from skmeta.training import settings_by_role
 
 # Tasks evaluated at once; bounds the memory of an evaluation.
 EVALUATION_BATCH = 32
-
-
-@dataclass(frozen=True)
-class TaskPredictions:
-    """Predictions on the query sets of many tasks.
-
-    Attributes
-    ----------
-    y_true : ndarray of shape (n_tasks, n_query)
-        Class positions, or targets.
-    y_pred : ndarray of shape (n_tasks, n_query)
-        Predicted ones.
-    weight : ndarray of shape (n_tasks, n_query)
-        0 marks padding.
-    """
-
-    y_true: np.ndarray
-    y_pred: np.ndarray
-    weight: np.ndarray
-
-    def accuracy(self) -> np.ndarray:
-        """Accuracy of each task."""
-        return np.average(self.y_true == self.y_pred, axis=1, weights=self.weight)
-
-    def squared_error(self) -> np.ndarray:
-        """Mean squared error of each task."""
-        return np.average((self.y_true - self.y_pred) ** 2, axis=1, weights=self.weight)
-
-    def r2(self) -> float:
-        """Share of variance explained over all query rows."""
-        rows = self.y_true.ravel(), self.y_pred.ravel()
-        return float(r2_score(*rows, sample_weight=self.weight.ravel()))
 
 
 class DrawnTasks:
@@ -147,8 +114,18 @@ def evaluate(
     groups: Any,
     n_tasks: int | None = None,
     test_time_augment: Any = "auto",
-) -> TaskPredictions:
-    """Learn tasks from their support sets and predict their query sets."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Learn tasks from their support sets and predict their query sets.
+
+    Returns
+    -------
+    y_true : ndarray of shape (n_tasks, n_query)
+        Class positions, or targets.
+    y_predicted : ndarray of shape (n_tasks, n_query)
+        Predicted ones.
+    weight : ndarray of shape (n_tasks, n_query)
+        0 marks padding.
+    """
     prior: MetaPrior = learner.prior_
     settings = read_settings(learner)
     rows, _ = flatten_rows(X, prior.input_shape)
@@ -198,7 +175,7 @@ def evaluate(
     y_true, weight = (
         np.stack([getattr(t, n) for t in drawn.tasks]) for n in ("y_query", "w_query")
     )
-    return TaskPredictions(y_true, np.concatenate(parts), weight)
+    return y_true, np.concatenate(parts), weight
 
 
 # ---------------------------------------------------------------------------- plain models
