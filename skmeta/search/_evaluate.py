@@ -21,7 +21,6 @@ from skmeta._sklearn_compat import (
     Parallel,
     check_method_params,
     delayed,
-    fit_and_score,
     has_callbacks,
     is_routing_enabled,
     route_fit_params,
@@ -273,10 +272,6 @@ class FoldEvaluator:
         ValueError
             If a callable returned several metrics, and `refit` chooses none of them.
         """
-        for trial in trials:
-            for fold in range(len(self._splits) if trial.obstacle and not trial.is_finished else 0):
-                self._receive(trial, fold, self._failure(trial, fold))
-                yield trial
         while tasks := self._next_tasks(trials, context):
             with closing(self._run(tasks)) as results:
                 for position, fold, output in results:
@@ -284,22 +279,13 @@ class FoldEvaluator:
                     # The number of processors must have no effect on the search, so the result of
                     # a fold that ran while its candidate was stopped is dropped.
                     if not trial.is_finished:
-                        self._receive(trial, fold, output)
+                        scores = output.get("test_scores")
+                        if isinstance(scores, Mapping):
+                            self._stage.arguments.metrics.check_refit(scores)
+                        self._stage.budget.note(output)
+                        trial.outputs[fold] = output
+                        self._stage.settle(trial)
                         yield trial
-
-    def _receive(self, trial: Trial, fold: int, output: dict[str, Any]) -> None:
-        scores = output.get("test_scores")
-        if isinstance(scores, Mapping):
-            self._stage.arguments.metrics.check_refit(scores)
-        self._stage.budget.note(output)
-        trial.outputs[fold] = output
-        self._stage.settle(trial)
-
-    def _failure(self, trial: Trial, fold: int) -> dict[str, Any]:
-        """Return the output of a fit that fails because of the trial's obstacle."""
-        task = {**self._task([trial], 0, fold, None), "caller": None, "parameters": None}
-        del task["stopping"]
-        return {**fit_and_score(_Failing(trial.obstacle), **task), "cost": 0.0}
 
     def _next_tasks(self, trials: Sequence[Trial], context: Any) -> list[dict[str, Any]]:
         """Return the fits that are missing; in a race, as many as there are processors for."""
@@ -321,7 +307,8 @@ class FoldEvaluator:
         self, trials: Sequence[Trial], position: int, fold: int, context: Any
     ) -> dict[str, Any]:
         train, test = self._splits[fold]
-        n_splits = len(self._splits)
+        n_splits, obstacle = len(self._splits), trials[position].obstacle
+        failing = {"estimator": _Failing(obstacle), "parameters": None, "caller": None}
         return {
             "X": self._stage.data.X,
             "y": self._stage.data.y,
@@ -337,6 +324,7 @@ class FoldEvaluator:
                 task_name="candidate-split-evaluation", task_id=position * n_splits + fold
             ),
             **self._settings,
+            **(failing if obstacle else {}),
         }
 
     def _run(

@@ -33,6 +33,7 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchStoppedWarning
+from skmeta.search import samples
 from skmeta.search._arguments import Arguments, resolve_arguments, with_one_estimator
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
@@ -41,14 +42,6 @@ from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observ
 from skmeta.search._report import Progress
 from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
-from skmeta.search.samples import (
-    SHARE_OF_BUDGET,
-    carry_over,
-    n_on_sample,
-    rank_by_rows,
-    sample_folds,
-    sample_size,
-)
 from skmeta.search.space import Candidate, replace_parts
 
 
@@ -66,7 +59,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
-    n_sample = 0 if arguments.walks_grid else sample_size(search.samples, data.n_rows)
+    n_sample = 0 if arguments.walks_grid else samples.sample_size(search.samples, data.n_rows)
     n_parts = 1 + (n_sample > 0) + (search.refit is not False)
     callbacks = callback_context(search, max_subtasks=n_parts)
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
@@ -130,9 +123,9 @@ def _try_sample(
     # Only the scores on the whole table end a search.
     search, arguments = copy(stage.search), stage.arguments
     search.stop_when_flat = search.target_score = None
-    budget = Budget(search.time_budget and SHARE_OF_BUDGET * search.time_budget)
+    budget = Budget(search.time_budget and samples.SHARE_OF_BUDGET * search.time_budget)
     budget.begun = stage.budget.begun
-    splits = sample_folds(
+    splits = samples.sample_folds(
         stage.folds.splits,
         stage.data.y,
         n_rows / stage.data.n_rows,
@@ -141,10 +134,10 @@ def _try_sample(
     )
 
     def limit(first: Trial | None) -> int:
-        return n_on_sample(search.samples, 0.0 if first is None else first.cost)
+        return samples.n_on_sample(search.samples, 0.0 if first is None else first.cost)
 
     note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
-    n_iter = n_on_sample(search.samples, math.inf)
+    n_iter = samples.n_on_sample(search.samples, math.inf)
     outcome = _evaluate_candidates(
         stage._replace(
             search=search,
@@ -159,7 +152,7 @@ def _try_sample(
         is_sample=True,
     )
     stage.budget.first_fit = budget.first_fit
-    return outcome.trials, carry_over(record.prior, *outcome.observations)
+    return outcome.trials, samples.carry_over(record.prior, *outcome.observations)
 
 
 def _evaluate_candidates(
@@ -275,7 +268,7 @@ def _set_results(
         results = format_results(search, candidates, search.n_splits_, filled, columns)
     if n_sampled:
         n_whole = [search.n_samples_fit_] * (len(trials) - len(n_sampled))
-        rank_by_rows(results, [*n_sampled, *n_whole])
+        samples.rank_by_rows(results, [*n_sampled, *n_whole])
     # A callable `refit` that fails costs no results.
     search.scorer_ = scorers_by_name(arguments.metrics.scorers) or arguments.metrics.scorers
     search.cv_results_ = results

@@ -10,13 +10,7 @@ from sklearn.model_selection import ParameterGrid
 
 from skmeta._identity import candidate_key
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space import _values
-from skmeta.search.space._parts import (
-    every_param,
-    replace_parts,
-    structural_params,
-    takes_reals_only,
-)
+from skmeta.search.space import _parts, _values
 
 Candidate = dict[str, Any]
 
@@ -131,7 +125,7 @@ class SearchSpace:
         outside : list of str
             Parameters whose values the sub-space does not contain.
         """
-        current, known = estimator.get_params(deep=True), every_param(estimator)
+        current, known = estimator.get_params(deep=True), _parts.every_param(estimator)
         candidate: Candidate | None = None
         fewest: list[str] = []
         for space in self.spaces:
@@ -140,7 +134,7 @@ class SearchSpace:
             # CatBoost does not list what was not set, and then chooses a value of its own.
             own = {name: current[name] for name in space if name in current}
             for name in own:
-                if takes_reals_only(estimator, current, name):
+                if _parts.takes_reals_only(estimator, current, name):
                     own[name] = _values.as_listed(space[name], own[name])
             if given is not None:
                 listed = {n: s[0] for n, s in space.items() if not _values.is_distribution(s)}
@@ -172,8 +166,8 @@ class SearchSpace:
             If no sub-space has all of the given parameters.
         """
         fitting = SearchSpace([one for one in self.spaces if set(given) <= set(one)] or self.spaces)
-        parts = structural_params(estimator.get_params(deep=True), given)
-        nearest, _ = fitting.nearest(replace_parts(estimator, parts), given)
+        parts = _parts.structural_params(estimator.get_params(deep=True), given)
+        nearest, _ = fitting.nearest(_parts.replace_parts(estimator, parts), given)
         if nearest is None or not set(given) <= set(nearest):
             raise SearchSpaceError(f"no sub-space has all of the parameters {sorted(given)}")
         return nearest
