@@ -37,7 +37,7 @@ INNER_FLOORS = {
     ],
     "learners": [
         {"_core"},
-        {"architecture", "auto", "hierarchical", "in_context", "learned_optimizers"},
+        {"auto", "hierarchical", "in_context", "learned_optimizers"},
         {""},
     ],
     "policy": [{"environments"}, {""}],

@@ -114,10 +114,6 @@ class EpisodeBatchNorm(nn.Module):
         scale, shift = self.scale_and_shift()
         return x * _per_channel(scale, x) + _per_channel(shift, x)
 
-    def extra_repr(self) -> str:
-        """What ``repr`` shows."""
-        return f"{self.weight.shape[0]}, eps={self.eps}"
-
 
 def _per_channel(values: Tensor, x: Tensor) -> Tensor:
     return values.reshape(-1, *[1] * (x.dim() - 2))

@@ -58,7 +58,7 @@ grouped.members._population._RandomisedTrees grouped.members._rows.Standardiser
 grouped.members._rows.Table grouped.members._trees.Trees
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
-learners.architecture._metanas.MetaNAS learners.auto._learner.AutoLearner
+learners._metanas.MetaNAS learners.auto._learner.AutoLearner
 learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.HierarchicalLinear
 learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer

@@ -11,9 +11,9 @@ from skmeta.learners._core import (
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._maml import ANIL, MAML, MAMLPlusPlus
 from skmeta.learners._meta_sgd import MetaSGD
+from skmeta.learners._metanas import MetaNAS
 from skmeta.learners._protonet import ProtoNet
 from skmeta.learners._reptile import Reptile
-from skmeta.learners.architecture import MetaNAS
 from skmeta.learners.auto import AutoLearner
 from skmeta.learners.hierarchical import ALPaCA, HierarchicalLinear
 from skmeta.learners.in_context import InContextLearner

@@ -14,8 +14,8 @@ from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, validate_params
 from skmeta.backend import PRECISIONS
 from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus, MetaSGD
+from skmeta.policy._episodes import BASELINES, ESTIMATORS
 from skmeta.policy._meta_fit import evaluate, make_session, meta_fit, write_prior
-from skmeta.policy._policy_gradient import BASELINES, ESTIMATORS
 from skmeta.policy._session import POLICY_LEARNERS
 from skmeta.policy.environments import TaskFamily
 from skmeta.priors import MetaPrior

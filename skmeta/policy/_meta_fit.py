@@ -23,8 +23,7 @@ from skmeta.policy._distributions import (
     describe_actions,
     make_distribution,
 )
-from skmeta.policy._policy_gradient import Sample, surrogate_loss
-from skmeta.policy._rollout import collect
+from skmeta.policy._episodes import Sample, collect, surrogate_loss
 from skmeta.policy._session import POLICY_LEARNERS, PolicySession
 from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior

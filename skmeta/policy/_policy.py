@@ -18,9 +18,8 @@ from skmeta._validation import ParameterHints, check_count
 from skmeta.backend import PRECISIONS, State, here_or_cpu, state_to_numpy, state_to_torch, to_numpy
 from skmeta.exceptions import EpisodeError
 from skmeta.policy._distributions import check_environment
+from skmeta.policy._episodes import Episodes, Sample, concatenate
 from skmeta.policy._meta_fit import read_prior
-from skmeta.policy._policy_gradient import Sample
-from skmeta.policy._rollout import Episodes, concatenate
 from skmeta.policy._session import PolicySession
 from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior

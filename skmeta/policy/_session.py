@@ -19,14 +19,15 @@ from skmeta.backend import Execution, Scaler, State, to_numpy
 from skmeta.learners import GradientLearner
 from skmeta.learners._core import Session
 from skmeta.policy._distributions import make_distribution
-from skmeta.policy._policy_gradient import (
+from skmeta.policy._episodes import (
+    Episodes,
     Sample,
+    collect,
     generalised_advantages,
     linear_baseline,
     standardise,
     surrogate_loss,
 )
-from skmeta.policy._rollout import Episodes, collect
 
 POLICY_LEARNERS: dict[str, Any] = {}
 """Classes of policy learners by the name that a prior keeps."""

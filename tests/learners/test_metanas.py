@@ -13,9 +13,8 @@ from skmeta.backbones import _cell_network, build_backbone
 from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
-from skmeta.learners import MAML, MetaNAS
-from skmeta.learners.architecture import _choice
-from skmeta.learners.architecture._choice import ALPHA, anneal, raise_selected, select_operations
+from skmeta.learners import MAML, MetaNAS, _metanas
+from skmeta.learners._metanas import ALPHA, anneal, raise_selected, select_operations
 from skmeta.priors import MetaPrior
 
 N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
@@ -153,7 +152,7 @@ def test_an_operation_above_the_budget_leaves_room_for_others():
 
 
 def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
-    monkeypatch.setattr(_choice, "_MOST_UNITS", 4)
+    monkeypatch.setattr(_metanas, "_MOST_UNITS", 4)
     context = make_context()
     cells = context.network.cells
     for budget in (70, 100, 130, 145):

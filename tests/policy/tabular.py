@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from skmeta.policy._rollout import Episodes
+from skmeta.policy._episodes import Episodes
 from skmeta.policy.environments import NumpyVectorEnv, SingleEnv
 
 HORIZON = 3

@@ -19,7 +19,7 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from skmeta._random import check_rng
 from skmeta._warnings import warn_caller
-from skmeta.backend import Execution, Scaler, State, TaskTensors, to_numpy
+from skmeta.backend import Execution, Scaler, State, TaskTensors, to_numpy, tree_map
 from skmeta.exceptions import BaselineWarning, EpisodeError
 from skmeta.learners._core._heads import measures
 from skmeta.learners._core._inputs import check_learner_rows, fit_scaler, flatten_rows
@@ -77,7 +77,7 @@ class DrawnTasks:
     def metrics(self, state: State) -> dict[str, float]:
         """Mean ``"loss"`` and ``"score"`` of a state."""
         totals = {"loss": 0.0, "score": 0.0}
-        for size, batch in self.batches():
+        for size, batch in self._batches():
             with torch.no_grad():
                 metrics = self._execution.mean(partial(_metrics, self._session), state, batch)
             for name in totals:
@@ -86,15 +86,16 @@ class DrawnTasks:
 
     def scores(self, state: State) -> np.ndarray:
         """Score of a state on each task."""
-        parts = []
-        for _, batch in self.batches():
-            with torch.no_grad():
-                metrics = self._execution.map(partial(_metrics, self._session, state), batch)
-            parts.append(to_numpy(metrics["score"]).astype(np.float64))
-        return np.concatenate(parts)
+        metrics = self.map(partial(_metrics, self._session, state))
+        return to_numpy(metrics["score"]).astype(np.float64)
 
-    def batches(self) -> Iterator[tuple[int, TaskTensors]]:
-        """Yield the number of tasks in a batch, and the batch."""
+    def map(self, fn: Callable[[TaskTensors], Any]) -> Any:
+        """Return the results (n_tasks, ...) of a function of a task."""
+        with torch.no_grad():
+            parts = [self._execution.map(fn, batch) for _, batch in self._batches()]
+        return tree_map(lambda *each: torch.cat(each), *parts)
+
+    def _batches(self) -> Iterator[tuple[int, TaskTensors]]:
         for start in range(0, len(self.tasks), EVALUATION_BATCH):
             part = self.tasks[start : start + EVALUATION_BATCH]
             yield len(part), self._session.adapter.tasks(self._table, part)
@@ -163,19 +164,17 @@ def evaluate(
     )
     rng = check_rng(settings.random_state)
     n_tasks = settings.validation.n_tasks if n_tasks is None else n_tasks
-    parts = []
-    with make_execution(session, settings) as execution, torch.no_grad():
+    with make_execution(session, settings) as execution:
         drawn = DrawnTasks(session, execution, source, n_tasks, rng)
-        for _, batch in drawn.batches():
-            outputs = execution.map(partial(session.outputs, state), batch)
-            if prior.kind == "classification":
-                parts.append(to_numpy(outputs.argmax(2)))
-            else:
-                parts.append(session.adapter.targets(outputs[..., 0]))
+        outputs = drawn.map(partial(session.outputs, state))
+    is_classes = prior.kind == "classification"
+    predicted = (
+        to_numpy(outputs.argmax(2)) if is_classes else session.adapter.targets(outputs[..., 0])
+    )
     y_true, weight = (
         np.stack([getattr(t, n) for t in drawn.tasks]) for n in ("y_query", "w_query")
     )
-    return y_true, np.concatenate(parts), weight
+    return y_true, predicted, weight
 
 
 # ---------------------------------------------------------------------------- plain models

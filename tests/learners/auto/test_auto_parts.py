@@ -20,7 +20,7 @@ from skmeta.learners.auto._candidates import (
     measure_learner,
     plain_entries,
 )
-from skmeta.learners.auto._comparison import Mean, choose, leaderboard_rows, summarise
+from skmeta.learners.auto._learner import Mean, choose, leaderboard_rows, summarise
 from skmeta.learners.auto._tasks import design_classes, design_groups
 
 RNG = np.random.default_rng(0)

@@ -1,3 +1,0 @@
-"""MetaNAS: the architecture of a network is learned together with its weights."""
-
-from skmeta.learners.architecture._metanas import MetaNAS
