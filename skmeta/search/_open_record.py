@@ -293,15 +293,13 @@ class TrialRecord:
         """Return what the history keeps of a trial."""
         outputs = trial.results
         errors = [str(o["fit_error"]) for o in outputs if o.get("fit_error") is not None]
-        has_train_scores = any("train_scores" in output for output in outputs)
+        trained = self._metrics.by_name(outputs, "train_scores") if self._with_train_scores else {}
         return CandidateRecord(
             configuration=self._describe([trial.params])[0],
             key=trial.key,
             params=self._space.encode(trial.params),
             scores=self._metrics.by_name(outputs, "test_scores"),
-            train_scores=(
-                self._metrics.by_name(outputs, "train_scores") if has_train_scores else {}
-            ),
+            train_scores=trained,
             error=errors[0].strip().splitlines()[-1] if errors else None,
             source=trial.source,
             predicted_mean_score=trial.predicted_mean,

@@ -59,9 +59,11 @@ class HistoryStore:
             _check_file(self.path, read_only)
             self.path = self.path.absolute()  # this process or a worker may change its folder
             self.address = str(self.path)
-            # A file that is deleted later must not be replaced by an empty one.
-            if not read_only:
-                _create_private_file(self.path)
+            # Only now, so that a file that is deleted later is not replaced by an empty one. SQLite
+            # gives its journal the same permissions: only the owner can read them.
+            with suppress(FileExistsError):
+                if not read_only:
+                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         self.place = "The history in memory" if self.in_memory else repr(self.name)
         # Threads share the one connection to a database in memory.
         self._lock = threading.RLock() if self.in_memory else nullcontext()
@@ -228,15 +230,6 @@ def _check_file(path: Path, read_only: bool) -> None:
                 f"The {what} {str(place)!r} cannot be written, and the history needs to. "
                 "Change its permissions, choose another, or open it with read_only=True."
             )
-
-
-def _create_private_file(path: os.PathLike[str]) -> None:
-    """Create a file that only its owner can read, unless it exists.
-
-    SQLite gives its journal the same permissions.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _decode_text(content: bytes) -> str | bytes:

@@ -265,7 +265,9 @@ def fingerprint_data(X: Any, y: Any = None) -> DataFingerprint:
     digest = hashlib.sha256(repr((len(rows), len(columns))).encode())
     for column in columns:
         digest.update(np.ascontiguousarray(column).tobytes())
-    return DataFingerprint(digest.hexdigest()[:24], _sketch(rows))
+    # 31 bits of each minimum suffice, and fit a signed 32-bit integer of any database.
+    smallest = [(rows * m).min() >> np.uint64(33) for m in _MULTIPLIERS if len(rows)]
+    return DataFingerprint(digest.hexdigest()[:24], tuple(map(int, smallest)))
 
 
 def sketch_similarity(one: Sequence[int], other: Sequence[int]) -> float:
@@ -284,13 +286,6 @@ def sketch_similarity(one: Sequence[int], other: Sequence[int]) -> float:
     if not one or len(one) != len(other):
         return 0.0
     return float(np.mean(np.asarray(one) == np.asarray(other)))
-
-
-def _sketch(rows: NDArray[np.uint64]) -> tuple[int, ...]:
-    if len(rows) == 0:
-        return ()
-    # 31 bits of each minimum suffice, and fit a signed 32-bit integer of any database.
-    return tuple(int((rows * m).min() >> np.uint64(33)) for m in _MULTIPLIERS)
 
 
 def _row_hashes(columns: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:

@@ -202,17 +202,14 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     >>> short_names(["a__C", "b__C"])
     {'a__C': 'a__C', 'b__C': 'b__C'}
     """
-    names = list(names)
-    ends = {
-        name: ["__".join(parts[-n:]) for n in range(1, len(parts) + 1)]
-        for name in names
-        for parts in [name.split("__")]
-    }
-    counts: dict[str, int] = {}
-    for own in ends.values():
-        for end in own:
-            counts[end] = counts.get(end, 0) + 1
-    return {name: next((e for e in own if counts[e] == 1), name) for name, own in ends.items()}
+    names, short = list(names), {}
+    for name in names:
+        parts = name.split("__")
+        ends = ["__".join(parts[-n:]) for n in range(1, len(parts))]
+        others = [f"__{other}" for other in names if other != name]
+        own = (end for end in ends if not any(other.endswith(f"__{end}") for other in others))
+        short[name] = next(own, name)
+    return short
 
 
 def signature(estimator: Any) -> str:
@@ -363,12 +360,15 @@ def shown_value(value: Any) -> Value:
 
 def _value_without_secrets(owner: type, name: str, value: Any) -> Value:
     """Return the value of a parameter that is not searched, or a digest of it."""
+    constraints = getattr(owner, "_parameter_constraints", {}).get(name, ())
+    declared = constraints if isinstance(constraints, (list, tuple)) else [constraints]
+    options = {text for one in declared if isinstance(one, StrOptions) for text in one.options}
     shown = (
         _is_number(value)
         or is_estimator(value)
         or (isinstance(value, (list, tuple)) and all(map(_is_number, value)))
         or is_placeholder(value)
-        or (isinstance(value, str) and value in _string_options(owner, name))
+        or (isinstance(value, str) and value in options)
         or stable_repr(value) == stable_repr(class_defaults(owner).get(name, ...))
     )
     if shown:
@@ -379,10 +379,3 @@ def _value_without_secrets(owner: type, name: str, value: Any) -> Value:
 
 def _is_number(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, np.number, np.bool_))
-
-
-def _string_options(owner: type, name: str) -> set[str]:
-    """Return the strings that a class of scikit-learn's kind declares for a parameter."""
-    constraints = getattr(owner, "_parameter_constraints", {}).get(name, ())
-    declared = constraints if isinstance(constraints, (list, tuple)) else [constraints]
-    return {option for one in declared if isinstance(one, StrOptions) for option in one.options}
