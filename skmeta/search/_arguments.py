@@ -14,7 +14,7 @@ from skmeta._sklearn_compat import resolve_scorers
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics
-from skmeta.search.early_stopping import check_early_stopping, limit_rounds, without_default_rounds
+from skmeta.search.early_stopping import check_early_stopping, limit_rounds
 from skmeta.search.space import (
     Candidate,
     SearchSpace,
@@ -115,17 +115,15 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
     if search.dataset == "":
         raise ValueError("dataset='' is empty. Pass the data set's name, or None.")
     scale = target_scale(search.estimator, y)
-    space = _resolve_space(search, scale)
+    estimator, space = _resolve_space(search, scale)
     space.check(search.estimator)
     metrics = Metrics(scorers, search.estimator, search.refit, search.error_score)
     # Which metrics a callable returns is not known before.
     if not callable(scoring) and (metrics.is_multiple or callable(search.refit)):
         metrics.check_refit(metrics.names)
     n_iter = _resolve_n_iter(search, space)
-    estimator = search.estimator
     if search.early_stopping is not None:
         check_early_stopping(search.early_stopping, estimator, space)
-        estimator = limit_rounds(estimator, space)
     is_default_space = search.param_distributions is None and search.param_grid is None
     as_given, outside = space.nearest(estimator)
     if outside and not is_default_space:
@@ -154,27 +152,31 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
     )
 
 
-def _resolve_space(search: Any, scale: float) -> SearchSpace:
+def _resolve_space(search: Any, scale: float) -> tuple[Any, SearchSpace]:
+    """Return the estimator, with a limit of rounds if it stops early, and the space."""
     given = [search.param_distributions, search.param_grid]
     if all(space is not None for space in given):
         raise SearchSpaceError(
             "param_distributions and param_grid were both given, but they are two names of one "
             "parameter. Pass one of them. It may have both lists and distributions."
         )
-    chosen = given[0] if given[0] is not None else given[1]
-    if chosen is None:
-        chosen = default_search_space(search.estimator, target_scale=scale)
-    elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
-        chosen = expand_choices(search.estimator, chosen, scale)
-    space = SearchSpace(chosen)
+    estimator, chosen = search.estimator, given[0] if given[0] is not None else given[1]
     if search.early_stopping is not None:
-        space = SearchSpace(without_default_rounds(search.estimator, chosen))
+        if chosen is not None:
+            SearchSpace(chosen)  # raises an error if it is no space
+            chosen = [dict(one) for one in ([chosen] if isinstance(chosen, Mapping) else chosen)]
+        estimator = limit_rounds(estimator, chosen or [])
+    if chosen is None:
+        chosen = default_search_space(estimator, target_scale=scale)
+    elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
+        chosen = expand_choices(estimator, chosen, scale)
+    space = SearchSpace(chosen)
     if search.n_iter != "all" and not space.names:
         raise SearchSpaceError(
             "The search space names no parameter. Name at least one, or pass n_iter='all' to "
             "evaluate the estimator as it is."
         )
-    return space
+    return estimator, space
 
 
 def _complete(

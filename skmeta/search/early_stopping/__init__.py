@@ -8,5 +8,4 @@ from skmeta.search.early_stopping._folds import (
     refit_params,
     rounds_columns,
     stop_early,
-    without_default_rounds,
 )

@@ -8,7 +8,7 @@ metadata is routed as without early stopping, and the scorer sees the estimator 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Real
 from types import SimpleNamespace
@@ -30,7 +30,6 @@ from skmeta.search.early_stopping._adapters import HeldRows, Predictor, find_pre
 from skmeta.search.space import (
     RoundLimit,
     SearchSpace,
-    default_search_space,
     is_estimator,
     replace_parts,
 )
@@ -93,24 +92,26 @@ def check_held_rows(early_stopping: Any, given: Mapping[str, Any]) -> None:
             )
 
 
-def limit_rounds(estimator: Any, space: SearchSpace) -> Any:
-    """Return an estimator whose numbers of rounds are limits, and set those of the space's parts.
+def limit_rounds(estimator: Any, spaces: Sequence[dict[str, Any]]) -> Any:
+    """Return an estimator whose number of rounds is a limit, and set those of the spaces' parts.
+
+    What is set is not part of a default space, so early stopping alone finds the number of rounds.
 
     Parameters
     ----------
     estimator : estimator
-    space : SearchSpace
-        Estimators in its lists are replaced.
+    spaces : sequence of dict
+        Estimators in their lists are replaced.
 
     Returns
     -------
     estimator
         A copy.
     """
-    for sub_space in space.spaces:
-        for name, source in sub_space.items():
-            if isinstance(source, list):
-                sub_space[name] = [_limited(v) if is_estimator(v) else v for v in source]
+    for space in spaces:
+        for name, source in space.items():
+            if not hasattr(source, "rvs"):
+                space[name] = [_limited(v) if is_estimator(v) else v for v in source]
     return _limited(estimator)
 
 
@@ -120,34 +121,6 @@ def _limited(estimator: Any) -> Any:
         return estimator
     limit = RoundLimit(predictor.adapter.round_limit(predictor.estimator))
     return clone(estimator, safe=False).set_params(**{predictor.rounds_name: limit})
-
-
-def without_default_rounds(estimator: Any, space: Any) -> Any:
-    """Leave numbers of rounds out of default spaces: early stopping finds them.
-
-    Parameters
-    ----------
-    estimator : estimator
-    space : dict or list of dict
-        A default space, or sub-spaces with the default spaces of their parts.
-
-    Returns
-    -------
-    dict or list of dict
-        Values that the user gave stay.
-    """
-    left = []
-    for one in [space] if isinstance(space, Mapping) else space:
-        dropped = set()
-        for predictor in _candidates(estimator, [dict(one)]):
-            if predictor.adapter is not None and predictor.rounds_name in one:
-                own = default_search_space(predictor.estimator)
-                leaf = predictor.rounds_name.removeprefix(predictor.prefix)
-                values = [s.get(leaf) for s in ([own] if isinstance(own, dict) else own)]
-                if any(source is one[predictor.rounds_name] for source in values):
-                    dropped.add(predictor.rounds_name)
-        left.append({name: source for name, source in one.items() if name not in dropped})
-    return left[0] if isinstance(space, Mapping) else left
 
 
 def _candidates(estimator: Any, spaces: list[dict[str, Any]]) -> Iterator[Predictor]:
@@ -246,9 +219,10 @@ def stop_early(estimator: Any, rows: Held) -> Iterator[Any]:
     stop = SimpleNamespace(n_rounds=float("nan"))
 
     def fit(X: Any, y: Any = None, **params: Any) -> Any:
+        del vars(estimator)["fit"]  # from here on, it is that of the class
         predictor = find_predictor(estimator)
         if predictor.adapter is None:
-            return original(X, y, **params)
+            return estimator.fit(X, y, **params)
         part, adapter = predictor.estimator, predictor.adapter
         kept, held = (check_method_params(X, params=params, indices=own) for own in rows)
 
@@ -261,31 +235,15 @@ def stop_early(estimator: Any, rows: Held) -> Iterator[Any]:
             names = [n for n, value in kept.items() if value is given and given is not None]
             weight = held[names[0]] if names else None
             held_rows = HeldRows(X_held, safe_indexing(y, rows.held), weight)
-            with _replaced_fit(part, None):
-                stop.n_rounds = adapter.fit(part, X_kept, y_kept, held_rows, own)
+            del vars(part)["fit"]
+            stop.n_rounds = adapter.fit(part, X_kept, y_kept, held_rows, own)
             return part
 
-        with _replaced_fit(part, fit_part):
-            whole = original if predictor.pipelines else part.fit
-            return whole(safe_indexing(X, rows.kept), safe_indexing(y, rows.kept), **kept)
+        vars(part)["fit"] = fit_part
+        return estimator.fit(safe_indexing(X, rows.kept), safe_indexing(y, rows.kept), **kept)
 
-    original = estimator.fit
-    with _replaced_fit(estimator, fit):
-        yield stop
-
-
-@contextmanager
-def _replaced_fit(estimator: Any, fit: Callable[..., Any] | None) -> Iterator[None]:
-    """Let an instance have another ``fit``; None for that of its class."""
-    before, own = vars(estimator).pop("fit", None), vars(estimator)
-    if fit is not None:
-        own["fit"] = fit
-    try:
-        yield
-    finally:
-        own.pop("fit", None)
-        if before is not None:
-            own["fit"] = before
+    vars(estimator)["fit"] = fit
+    yield stop
 
 
 def _transform(pipeline: Any, X: Any) -> Any:
