@@ -84,11 +84,6 @@ class CandidateRecord:
     predicted_mean_score: float = field(default=math.nan, compare=False)
     predicted_std_score: float = field(default=math.nan, compare=False)
 
-    @property
-    def seconds(self) -> float:
-        """Return the seconds of all its fits and scores."""
-        return float(np.sum(self.fit_times) + np.sum(self.score_times))
-
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRecord:
