@@ -82,7 +82,11 @@ def main():
     parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
     parser.add_argument("--at-sizes", help="what make_searches_at_sizes.py exported")
     parser.add_argument("--measure", action="store_true", help="only what cards say of regrets")
+    parser.add_argument("--features", action="store_true", help="only features of data sets")
     options = parser.parse_args()
+    if options.features:
+        describe_datasets()
+        return
     with open_history(options.history) as history:
         if options.at_sizes:
             add_file(history, options.at_sizes)
@@ -124,6 +128,20 @@ def measure(history, names):
             searches = own_searches(history, name, metric) + published_searches(name, metric)
             card |= describe(shipped.load_shipped(name, metric), searches)
         write_cards(cards, datasets)
+
+
+def describe_datasets():
+    """Compute the features of all data sets of shipped priors again."""
+    cards, datasets = read_cards()
+    kinds = {
+        dataset: is_classifier(name)
+        for name, card in cards.items()
+        for metric in card["metrics"].values()
+        for dataset in metric["datasets"]
+    }
+    for dataset, known in tqdm(datasets.items()):
+        known["features"] = rounded(features(dataset, kinds[dataset]))
+    write_cards(cards, datasets)
 
 
 def read_cards():

@@ -32,7 +32,7 @@ from sklearn.metrics import check_scoring
 
 from skmeta.search import MetaLearnedSearchCV
 from skmeta.search._arguments import resolve_arguments
-from skmeta.search._propose import draw_near
+from skmeta.search._propose import N_ROUNDS, cross_best, draw_near
 from skmeta.search.prior import load_shipped
 from skmeta.search.record import (
     CandidateRecord,
@@ -47,6 +47,7 @@ from skmeta.search.space import (
     parameter_names,
     relative_configuration,
 )
+from skmeta.search.surrogate import expected_utility
 
 DRAWS = (2, 1, 1, 1, 1)
 # Place of each size in the order of work: searches of 300 rows are on record of other tables too.
@@ -146,7 +147,7 @@ def search(history, table, X, y, name, k, counts, end):
     todo = [c for c in candidates if candidate_key(c) not in known]
     n_left = n_promising - max(0, len(known) - n_configurations - 1)
     if size in PROMISING_SIZES and n_left > 0:
-        todo += promising(estimator, name, table, X, y, n_left)
+        todo += promising(estimator, name, table, X, y, n_left, known)
     if not todo:
         return
     if name in BOOSTERS:
@@ -166,11 +167,11 @@ def search(history, table, X, y, name, k, counts, end):
     record_search(history, *named, scoring, todo, of_candidate, end, text)
 
 
-def promising(estimator, name, table, X, y, n):
+def promising(estimator, name, table, X, y, n, known):
     """Return configurations that the shipped prior, without the table's origin, expects to be good.
 
-    The first one is the best on average, the others are the best ones of past tasks, drawn by their
-    weights. Half of those they are chosen from have values of the estimator as given.
+    The first one is the best on average. Half of the others are the best ones of past tasks, drawn
+    by their weights, and half are among the best on average.
     """
     prior = load_shipped(name, "neg_log_loss" if table.is_classification else "r2")
     if prior is None:
@@ -179,18 +180,26 @@ def promising(estimator, name, table, X, y, n):
     features = dataset_features(X, y, is_classification=table.is_classification)
     features = features_at_rows(features, PROMISING_SIZES[-1])
     prior = prior.without(datasets=same_origin(table.name)).conditioned_on(features)
-    rng = np.random.default_rng(list(f"{name} {table.name}".encode()))
-    pool = draw_near(arguments.space, arguments.as_given, 1000, rng)
-    described = [
-        relative_configuration(one, arguments.target_scale)
-        for one in CandidateDescriber(estimator)(pool)
-    ]
-    F = prior.surfaces_of(prior.encode(described, parameter_names(described)))
-    chosen = {int((prior.task_weights @ F).argmax())}
-    for task in rng.choice(len(F), size=10 * n, p=prior.task_weights):
-        if len(chosen) < n:
-            chosen.add(int(F[task].argmax()))
-    return [pool[i] for i in sorted(chosen)]
+    rng = np.random.default_rng([len(known), *f"{name} {table.name}".encode()])
+    describe = CandidateDescriber(estimator)
+
+    def surfaces(candidates):
+        described = [
+            relative_configuration(c, arguments.target_scale) for c in describe(candidates)
+        ]
+        return prior.surfaces_of(prior.encode(described, parameter_names(described)))
+
+    pool = [arguments.as_given, *draw_near(arguments.space, arguments.as_given, 400, rng)]
+    F = surfaces(pool)
+    for _ in range(N_ROUNDS):
+        children = cross_best(pool, expected_utility(F, prior.task_weights, 0), rng)
+        pool += children
+        F = np.hstack([F, surfaces(children)])
+    best = np.argsort(-expected_utility(F, prior.task_weights, 0))
+    tasks = rng.choice(len(F), size=10 * n, p=prior.task_weights)
+    order = [best[0], *F[tasks].argmax(1)[: n // 2], *rng.permutation(best[: 10 * n])]
+    fresh = {candidate_key(pool[i]): pool[i] for i in order if candidate_key(pool[i]) not in known}
+    return [*fresh.values()][:n]
 
 
 def make_any(name):

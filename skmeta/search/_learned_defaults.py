@@ -23,7 +23,7 @@ from sklearn.utils import indexable
 from skmeta._sklearn_compat import validate_params
 from skmeta.search._arguments import Arguments, resolve_arguments
 from skmeta.search._open_record import Prior, describe_search, open_history, resolve_prior
-from skmeta.search._propose import draw_near
+from skmeta.search._propose import N_ROUNDS, cross_best, draw_near
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.record import SearchRecord
 from skmeta.search.space import (
@@ -32,12 +32,11 @@ from skmeta.search.space import (
     parameter_names,
     relative_configuration,
 )
-from skmeta.search.surrogate import design_from_surfaces, with_one_thread
+from skmeta.search.surrogate import design_from_surfaces, expected_utility, with_one_thread
 
 Array = NDArray[np.float64]
 
-# On recorded searches of small tables, 100, 200 and 400 are level; on larger ones 400 is better.
-_N_CANDIDATES = 400
+_N_CANDIDATES = 200  # drawn
 _QUANTILES = (0.1, 0.9)
 _DIGITS = 3
 
@@ -144,12 +143,21 @@ def _choose(
     """Return the parameters of the best candidate, and what is expected of it."""
     rng = np.random.default_rng(0)
     given = arguments.as_given or {}
+    describe = CandidateDescriber(arguments.estimator)
+
+    def surfaces(candidates: list[Candidate]) -> Array:
+        described = [
+            relative_configuration(c, arguments.target_scale) for c in describe(candidates)
+        ]
+        return np.asarray(past.surfaces_of(past.encode(described, parameter_names(described))))
+
     candidates = [given, *draw_near(arguments.space, given, _N_CANDIDATES, rng)]
-    described = [
-        relative_configuration(one, arguments.target_scale)
-        for one in CandidateDescriber(arguments.estimator)(candidates)
-    ]
-    F = past.surfaces_of(past.encode(described, parameter_names(described)))
+    F = surfaces(candidates)
+    for _ in range(N_ROUNDS):
+        utility = expected_utility(F, past.task_weights, given=0)
+        children = cross_best(candidates, utility, rng)
+        candidates += children
+        F = np.hstack([F, surfaces(children)])
     best = design_from_surfaces(F, past.task_weights, given=0)
     gains = past.levels[:, 1] * (F[:, best] - F[:, 0])
     return candidates[best] if best else {}, _gain(record, gains, past.task_weights)

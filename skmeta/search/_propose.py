@@ -32,6 +32,13 @@ _FIRST_POOL, _N_WITH_FIRST_POOL = 200, 50
 _FIRST_NEAR = 10
 
 
+# With a prior, each of so many rounds adds so many candidates to the pool: crosses of those that
+# are expected to be best. Chosen with benchmarks/first_candidates.py, and with the first half of
+# the origins of benchmarks/learned_defaults.py.
+N_ROUNDS, _N_CHILDREN, _N_PARENTS = 4, 100, 10
+_SHARE_OF_DRAWN = 0.3  # of the second parents
+
+
 # Types of values that can be combined with those of other parameters. Not all combinations of texts
 # and parts are valid.
 _CROSSED = (bool, int, float, tuple, np.number, type(None))
@@ -59,17 +66,37 @@ def draw_near(
     return [*drawn, *(_cross(given, one, rng) for one in drawn)]
 
 
-def _cross(given: Candidate, drawn: Candidate, rng: np.random.Generator) -> Candidate:
-    """Return a candidate that has about half of its values from the estimator as given."""
-    is_kept = rng.random(len(drawn)) < 0.5
-    if given.keys() != drawn.keys():
-        return drawn
+def cross_best(
+    candidates: Sequence[Candidate], utility: Any, rng: np.random.Generator
+) -> list[Candidate]:
+    """Return crosses of the best candidates with each other, and some with any other.
+
+    Parameters
+    ----------
+    candidates : sequence of dict
+    utility : array-like of shape (n_candidates,)
+        Greater is better.
+    rng : numpy.random.Generator
+    """
+    best = np.argsort(-np.asarray(utility), kind="stable")[:_N_PARENTS]
+    first, second = rng.choice(best, (2, _N_CHILDREN))
+    is_any = rng.random(_N_CHILDREN) < _SHARE_OF_DRAWN
+    second = np.where(is_any, rng.integers(len(candidates), size=_N_CHILDREN), second)
+    pairs = zip(first, second, strict=True)
+    return [_cross(candidates[i], candidates[j], rng) for i, j in pairs]
+
+
+def _cross(one: Candidate, other: Candidate, rng: np.random.Generator) -> Candidate:
+    """Return a candidate that has about half of its values from each of two."""
+    is_kept = rng.random(len(other)) < 0.5
+    if one.keys() != other.keys():
+        return other
     kept = {
-        name: given[name]
-        for name, keep in zip(drawn, is_kept, strict=True)
-        if keep and isinstance(given[name], _CROSSED) and isinstance(drawn[name], _CROSSED)
+        name: one[name]
+        for name, keep in zip(other, is_kept, strict=True)
+        if keep and isinstance(one[name], _CROSSED) and isinstance(other[name], _CROSSED)
     }
-    return {**drawn, **kept}
+    return {**other, **kept}
 
 
 class GridProposer:
@@ -159,6 +186,10 @@ class ModelProposer:
         self._as_given_untold = self._as_given
         self._given_at = _GIVEN_WITH_PRIOR if self._knows_past else _GIVEN_WITHOUT_PRIOR
         self._add([one for one in extra if space.is_complete(one)])
+        for _ in range(0 if self._is_whole else N_ROUNDS):
+            utility = self._strategy.expected_utility()
+            if utility is not None:
+                self._add(cross_best(self._pool, utility, self._rng))
         self._start = [Trial(params, "start") for params in arguments.start]
         self._start = list({trial.key: trial for trial in self._start}.values())
         self._told: list[Trial] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -15,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from skmeta._callbacks import fit_task, subtask
+from skmeta._callbacks import FitTask, fit_task, subtask
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import callback_context, has_callbacks, validate_params
 from skmeta._validation import check_count, check_plain_labels, check_targets
@@ -100,10 +101,12 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     identity = _identity(learner, problem, groups) if settings.checkpoint else ""
     validation_rng = np.random.default_rng(int(rng.integers(2**63)))
     data = {"X": X, "y": y, "metadata": None if groups is None else {"groups": groups}}
-    callbacks = None
+    whole: AbstractContextManager[FitTask] = nullcontext(FitTask(None))
+    iteration_task = None
     if has_callbacks(learner):
         callbacks = callback_context(learner, settings.n_iterations)
-    whole = fit_task(callbacks, learner, **data)
+        whole = fit_task(callbacks, learner, **data)
+        iteration_task = partial(subtask, callbacks, learner, "meta-iteration", **data)
     with make_execution(session, settings) as execution, whole as task:
         validation = None
         if problem.validation is not None:
@@ -116,8 +119,8 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
             settings,
             rng,
             identity=identity,
-            iteration_task=partial(subtask, callbacks, learner, "meta-iteration", **data),
-            fitted=fitted,
+            iteration_task=iteration_task,
+            fitted=None if iteration_task is None else fitted,
         )
         if validation is not None:
             history = _compare(session, problem, validation, state, history)

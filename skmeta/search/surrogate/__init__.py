@@ -1,6 +1,6 @@
 """Models of the score, and the strategy that suggests candidates (ask and tell)."""
 
-from skmeta.search.surrogate._acquisition import design_from_surfaces
+from skmeta.search.surrogate._acquisition import design_from_surfaces, expected_utility
 from skmeta.search.surrogate._gp import matern, scale_columns, with_one_thread
 from skmeta.search.surrogate._kriging import krige
 from skmeta.search.surrogate._models import PlainModel

@@ -23,7 +23,6 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 # Chosen on the development half of benchmarks/search_tables.py.
-_GAIN_SCALE = 0.7  # chosen on recorded searches, without the origin of the data set
 _LARGE_GAIN = 1.0
 _UTILITY_AS_GIVEN = 0.01
 _LENGTH_SCALE = 2.0
@@ -64,17 +63,27 @@ def design_from_surfaces(
     is_available : ndarray of bool of shape (n,), default=None
         Which candidates can be chosen; all by default.
     """
-    mean = task_weights @ F
-    if given is None or mean[given] < mean.max() - _LARGE_GAIN:
-        given = int(mean.argmax())
-    U = np.tanh((F - F[:, given, None]) / _GAIN_SCALE)
-    U[:, given] = _UTILITY_AS_GIVEN
+    U = _utilities(F, task_weights, given)
     so_far = U[:, list(seen)].max(1, initial=-1.0)
     expected = task_weights @ np.maximum(U, so_far[:, None])
     # Once the best candidate of every past task is chosen, prefer one that is good on average.
     expected += 1e-6 * task_weights @ U
     available = True if is_available is None else is_available
     return int(np.where(available, expected, -np.inf).argmax())
+
+
+def expected_utility(F: Array, task_weights: Array, given: int | None) -> Array:
+    """Return the mean utility of each candidate, of shape (n,); parameters as in the design."""
+    return np.asarray(task_weights @ _utilities(F, task_weights, given))
+
+
+def _utilities(F: Array, task_weights: Array, given: int | None) -> Array:
+    mean = task_weights @ F
+    if given is None or mean[given] < mean.max() - _LARGE_GAIN:
+        given = int(mean.argmax())
+    U = np.tanh(F - F[:, given, None])
+    U[:, given] = _UTILITY_AS_GIVEN
+    return np.asarray(U)
 
 
 def design_of_least_variance(X: Array, seen: Sequence[int], is_available: Mask) -> int:

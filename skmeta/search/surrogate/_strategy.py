@@ -24,6 +24,7 @@ from skmeta.search.surrogate._acquisition import (
     design_from_surfaces,
     design_of_least_variance,
     expected_log_seconds,
+    expected_utility,
     log_cost,
     most_promising,
 )
@@ -247,6 +248,12 @@ class SearchStrategy:
                 self._learned.extend(F, Z)
             self._size += len(configurations)
         return range(start, self._size)
+
+    def expected_utility(self) -> Array | None:
+        """Return the utility of each candidate that past tasks expect, None without past tasks."""
+        if self._prior is None or self._learned is None:
+            return None
+        return expected_utility(self._F, self._prior.task_weights, self._given)
 
     @with_one_thread()
     def report(self) -> dict[str, Any]:
