@@ -12,9 +12,9 @@ from skmeta._optional import import_optional
 class Display:
     """A record that is computed first, and then drawn with matplotlib."""
 
-    def _begin(self, ax: Any, **figure_kw: Any) -> Any:
+    def _begin(self, ax: Any) -> Any:
         """Set and return the axes to draw on; None makes a figure."""
         if ax is None:
-            _, ax = import_optional("matplotlib.pyplot", "plot").subplots(**figure_kw)
+            _, ax = import_optional("matplotlib.pyplot", "plot").subplots()
         self.ax_, self.figure_ = ax, ax.figure
         return ax
