@@ -46,8 +46,8 @@ class SearchSpace:
     """
 
     def __init__(self, spaces: Any) -> None:
-        _values.check_form(spaces)
-        listed = [spaces] if isinstance(spaces, Mapping) else list(spaces)
+        listed = [spaces] if isinstance(spaces, Mapping) else spaces
+        _values.check_form(listed)
         # ParameterGrid sorts too, and the grid has to come in its order.
         self.spaces: list[dict[str, Any]] = [
             {

@@ -172,7 +172,7 @@ def encode_value(source: Any, value: Any) -> list[Any] | None:
 
 
 def check_form(spaces: Any) -> None:
-    """Raise if a search space is not a dict, or list of dicts, of lists and distributions.
+    """Raise if sub-spaces are not a list of dicts of lists and distributions.
 
     Parameters
     ----------
@@ -186,24 +186,21 @@ def check_form(spaces: Any) -> None:
     TypeError
         What scikit-learn raises if a parameter has neither a list nor a distribution.
     """
-    listed = [spaces] if isinstance(spaces, Mapping) else spaces
-    if isinstance(listed, (list, tuple)):
-        if not listed:
-            raise SearchSpaceError(
-                "The search space is an empty list. Pass a dict of parameters, such as "
-                '{"C": [0.1, 1, 10]}, or a list of such dicts.'
-            )
-        listed = [
-            {n: [None] if is_distribution(s) else s for n, s in one.items()}
-            if isinstance(one, Mapping)
-            else one
-            for one in listed
-        ]
+    if isinstance(spaces, (list, tuple)) and not spaces:
+        raise SearchSpaceError(
+            "The search space is an empty list. Pass a dict of parameters, such as "
+            '{"C": [0.1, 1, 10]}, or a list of such dicts.'
+        )
+
+    def as_lists(one: Any) -> Any:
+        is_space = isinstance(one, Mapping)
+        return {n: [0] if is_distribution(s) else s for n, s in one.items()} if is_space else one
+
     try:
-        ParameterGrid(listed)
+        ParameterGrid([*map(as_lists, spaces)] if isinstance(spaces, (list, tuple)) else spaces)
     except ValueError as error:
         raise SearchSpaceError(f"{error} Pass a list of at least one value.") from error
-    for space in [spaces] if isinstance(spaces, Mapping) else spaces:
+    for space in spaces:
         for name, source in space.items():
             if not isinstance(name, str):
                 raise SearchSpaceError(
