@@ -244,18 +244,6 @@ def test_the_rules_see_faults():
     ]
 
 
-def test_intrusions_are_seen():
-    deep = "skmeta.search.record._records"
-    assert intrusion("skmeta.search.record._records", deep) is None
-    assert intrusion("skmeta.search.record", deep) is None
-    assert intrusion("skmeta.search._run", deep) == deep
-    assert intrusion("skmeta.tasks._task", "skmeta._validation") is None
-    assert intrusion("skmeta.search._run", "skmeta.search.record") is None
-    assert intrusion("skmeta.few_shot._base", "skmeta.learners._core") == "skmeta.learners._core"
-    deeper = "skmeta.learners._core._heads"
-    assert intrusion("skmeta.few_shot._base", deeper) == deeper
-
-
 def test_heavy_packages_that_are_optional_are_imported_where_they_are_used():
     optional = {"matplotlib", "optuna", "pandas", "polars", "psycopg", "pyarrow"}
     at_the_top = [

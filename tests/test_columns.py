@@ -118,12 +118,6 @@ def test_polars_columns_are_in_doubt_too():
         learn_codes(pl.DataFrame({"rain": ["t", *WEIGHTS[1:], None]}))
 
 
-def test_times_are_an_error():
-    frame = pd.DataFrame({"day": pd.to_datetime(["2024-01-01", "2024-01-02"])})
-    with pytest.raises(ValueError, match=r"Column 'day' holds times .* days since a date"):
-        FrameEncoder.learn(frame, allow_nan=True)
-
-
 LEARNERS = {
     "linear": HierarchicalLinear(),
     "maml": MAML(n_shot=4, n_query=8, n_iterations=2, validation=0, random_state=0),

@@ -9,11 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.metrics import check_scoring, get_scorer
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.svm import SVC
 
 import skmeta
 
@@ -132,35 +128,6 @@ def test_what_the_compatibility_modules_import_is_there():
         if not hasattr(importlib.import_module(module), name)
     ]
     assert missing == [], "these private names have moved: mend the compatibility module"
-
-
-PRIVATE_ATTRIBUTES = {
-    BaseEstimator: ("_get_param_names", "_validate_params"),
-    BaseSearchCV: (
-        "_format_results",
-        "_get_routed_params_for_fit",
-        "_get_scorers",
-        "_parameter_constraints",
-        "_select_best_index",
-    ),
-}
-PRIVATE_SCORER_ATTRIBUTES = ("_score_func", "_sign", "_kwargs", "_response_method")
-
-
-def test_private_attributes_that_the_compatibility_module_uses_are_there():
-    scorer = get_scorer("accuracy")
-    several = check_scoring(SVC(), scoring=["accuracy", "f1"])
-    missing = [
-        *(
-            f"{kind.__name__}.{name}"
-            for kind, names in PRIVATE_ATTRIBUTES.items()
-            for name in names
-            if not hasattr(kind, name)
-        ),
-        *(n for n in PRIVATE_SCORER_ATTRIBUTES if not hasattr(scorer, n)),
-        *(n for n in ("_scorers",) if not hasattr(several, n)),
-    ]
-    assert missing == [], "these private attributes have moved: mend _sklearn_compat.py"
 
 
 def test_trees_are_cut_after_a_round():

@@ -97,14 +97,6 @@ def test_which_categories_have_an_indicator():
     assert chosen(torch.from_numpy(many)).sum(1).eq(3).all()
 
 
-def test_order_of_rows_does_not_matter():
-    X, y = make_frame()
-    rows = np.random.default_rng(1).permutation(ROWS)
-    expected = MetaFewShotClassifier().fit(X, y).predict_proba(X)
-    found = MetaFewShotClassifier().fit(X.iloc[rows], y[rows]).predict_proba(X)
-    np.testing.assert_allclose(found, expected, atol=1e-9)
-
-
 def encode(frame):
     return FrameEncoder.learn(frame, allow_nan=True, has_codes=True).encode(frame)
 

@@ -1,14 +1,11 @@
 """Weights of the members of the mixture."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from skmeta import GroupedRegressor
 from skmeta._stacking import mix
 from skmeta.grouped import _mixture
-from skmeta.grouped._effects import _line
 from skmeta.grouped._mixture import fall_back, weigh
 
 
@@ -55,18 +52,6 @@ def test_few_groups_leave_the_weights_open(n_groups):
     y, outputs, codes = members(errors, [10] * n_groups, rng)
     share = find(y, outputs, codes)[0]
     assert 0.55 < share < 0.9 if n_groups == 4 else share > 0.9
-
-
-@pytest.mark.parametrize(("mixed", "said"), [(0.5, False), (0.6, True)])
-def test_a_mixture_that_is_behind_a_part_says_so(mixed, said):
-    members = {"population": None, "learner": None}
-    mixture = SimpleNamespace(members=members, known_levels=[None])
-    level = SimpleNamespace(
-        n_known=2.0, losses=np.array([0.8, 0.5, mixed]), weights=np.array([0.3, 0.7])
-    )
-    text = _line(SimpleNamespace(mixture=mixture), level)
-    assert text.startswith("  2 known rows: population 0.800 (weight 0.30), ")
-    assert text.endswith(" alone)") == said
 
 
 def test_unsure_members_fall_back_on_the_population():

@@ -249,21 +249,6 @@ def test_sparse_systems_can_be_pickled(ratings, monkeypatch):
         np.testing.assert_array_equal(values, expected)
 
 
-def test_whole_weights_repeat_rows(ratings):
-    weight = np.arange(len(ratings.y)) % 3
-    repeated = np.repeat(np.arange(len(ratings.y)), weight)
-    weighted = GroupedRegressor(NAMES, **QUICK).fit(ratings.X, ratings.y, sample_weight=weight)
-    expected = GroupedRegressor(NAMES, **QUICK).fit(ratings.X.iloc[repeated], ratings.y[repeated])
-    np.testing.assert_allclose(weighted.predict(ratings.X), expected.predict(ratings.X), rtol=1e-8)
-
-
-def test_missing_values(ratings):
-    X = ratings.X.copy()
-    X.loc[::7, "x"] = np.nan
-    model = GroupedRegressor(NAMES, **QUICK).fit(X, ratings.y)
-    assert np.isfinite(model.predict(row("u3", 4, np.nan))).all()
-
-
 def test_targets_without_noise_are_predicted(ratings):
     X = ratings.X[NAMES]
     y = ratings.of_item[X["item"]] + (X["user"].str[1:].astype(int) - 9.5)
@@ -313,13 +298,6 @@ def test_each_column_must_group(column, message, ratings):
 def test_a_column_of_one_group_is_refused(ratings):
     with pytest.raises(EpisodeError, match="'item' has one group only"):
         GroupedRegressor(NAMES, **QUICK).fit(ratings.X.assign(item=1), ratings.y)
-
-
-def test_a_missing_group_names_its_column(ratings):
-    X = ratings.X.astype({"item": object})
-    X.loc[[4, 9], "item"] = None
-    with pytest.raises(ValueError, match="'item' is missing in 2 rows: 4, 9"):
-        GroupedRegressor(NAMES, **QUICK).fit(X, ratings.y)
 
 
 def test_unknown_groups_can_be_refused(ratings):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from mixed_tables import load_penicillin
 from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import multivariate_normal, norm
@@ -13,21 +12,6 @@ from skmeta.mixed._crossed import _Problem
 
 def ones(n):
     return np.ones((n, 1))
-
-
-def test_penicillin_is_that_of_lme4():
-    y, codes = load_penicillin()
-    fit = fit_crossed(ones(144), y, codes)
-    plate, sample = fit.deviations
-    found = [plate, sample, fit.sigma, fit.beta[0]]
-    np.testing.assert_allclose(found, [0.8467, 1.9316, 0.5499, 22.9722], atol=1e-4)
-    # lme4's conditional means of the samples, and the standard error of the intercept.
-    np.testing.assert_allclose(
-        fit.effects[1], [2.1871, -1.0105, 1.9379, -0.0969, -0.0138, -3.0037], atol=2e-3
-    )
-    std = fit.predict(ones(1), np.array([[-1, -1]]))[1]
-    error = np.sqrt(std**2 - plate**2 - sample**2)
-    np.testing.assert_allclose(error, 0.8086, atol=1e-4)
 
 
 def table(seed=0, n=150, sizes=(12, 7)):
@@ -172,18 +156,3 @@ def test_levels_that_are_not_known():
     np.testing.assert_allclose(std[0], std[1])
     assert fit.effects[0][3] == 0
     np.testing.assert_allclose(fit.effect_std(0)[3], fit.deviations[0])
-
-
-@pytest.mark.parametrize("is_classification", [False, True])
-def test_order_of_rows_names_of_levels_and_units_have_no_effect(is_classification):
-    rng = np.random.default_rng(4)
-    X, y, codes = table(4, 300)
-    y = (y > 1).astype(float) if is_classification else y
-    options = {"is_classification": is_classification, "ridge": True}
-    expected = fit_crossed(X, y, codes, **options).predict(X, codes)
-    order, names = rng.permutation(300), rng.permutation(12)
-    renamed = np.column_stack([names[codes[:, 0]], codes[:, 1]])
-    unit = 1.0 if is_classification else 2.54
-    fit = fit_crossed(X[order], unit * y[order], renamed[order], **options)
-    for found, values in zip(fit.predict(X, renamed), expected, strict=True):
-        np.testing.assert_allclose(found, unit * values, atol=1e-8)

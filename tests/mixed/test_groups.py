@@ -5,8 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from skmeta.mixed import fit
-from skmeta.mixed._groups import ConditionedGroups, batches_of_groups, group_statistics
-from skmeta.mixed._model import content_order
+from skmeta.mixed._groups import ConditionedGroups
 
 SIZES = [1, 0, 3, 3, 12, 40, 2, 0, 7]
 
@@ -55,43 +54,3 @@ def test_a_fit_that_starts_from_another_ends_near_one_from_scratch(n_classes):
     assert gap < 0.3 * whole.covariance.max()
     # It is the fit of the part, not that of all groups.
     assert moved > 1e-4
-
-
-def test_batches_have_each_row_of_each_group_once():
-    codes = np.random.default_rng(0).permutation(np.repeat(np.arange(9), SIZES))
-    seen = []
-    for groups, rows, mask in batches_of_groups(codes):
-        sizes = mask.sum(1)
-        assert sizes.min() >= 1
-        assert sizes.max() <= 1.5 * sizes.min() + 1
-        own = codes[rows] == groups[:, None]
-        assert own.all()
-        seen.append(rows[mask > 0])
-    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(len(codes)))
-
-
-def test_statistics_are_sums_over_rows():
-    rng = np.random.default_rng(0)
-    codes = np.repeat(np.arange(len(SIZES)), SIZES)
-    z, y = rng.normal(size=(len(codes), 4)), rng.normal(size=len(codes))
-    parts = group_statistics(z, y, codes, len(SIZES))
-    for k in range(len(SIZES)):
-        own = codes == k
-        np.testing.assert_allclose(parts.gram[k], z[own].T @ z[own], atol=1e-12)
-        np.testing.assert_allclose(parts.moment[k], z[own].T @ y[own], atol=1e-12)
-        np.testing.assert_allclose(parts.square[k], (y[own] ** 2).sum())
-        assert parts.n_rows[k] == own.sum()
-
-
-def test_rows_and_tasks_are_sorted_by_content():
-    rng = np.random.default_rng(0)
-    z, y = rng.normal(size=(60, 3)), rng.integers(2, size=60)
-    codes = rng.permutation(np.repeat(np.arange(10), 6))
-    order = content_order(z, y, codes)
-    assert (np.diff(codes[order]) != 0).sum() == 9
-    moved, names = rng.permutation(60), rng.permutation(10)
-    again = content_order(2 * z[moved] + 1, y[moved], names[codes[moved]])
-    np.testing.assert_array_equal(moved[again], order)
-    # One other value changes the order.
-    y[1] = 1 - y[1]
-    assert (content_order(z, y, codes) != order).any()

@@ -50,9 +50,3 @@ def test_a_point_where_the_function_fails_is_avoided():
 
     found = minimise(evaluate, np.array([0.0]), unbounded(1), tolerance=1e-10)
     assert 0.9 < found[0] <= 1.0
-
-
-def test_parameters_without_an_effect_stay_where_they_are():
-    flat = Evaluation(1.0, np.zeros(2), lambda: np.zeros((2, 2)))
-    found = minimise(lambda at: flat, np.array([1.0, 2.0]), unbounded(2), tolerance=0.0)
-    np.testing.assert_array_equal(found, [1.0, 2.0])

@@ -10,7 +10,7 @@ from synthetic_tables import make_table_tasks
 from synthetic_tables.batches import draw_tables
 from table_loss import batch_loss
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import PriorError
 from skmeta.learners import FineTuning, InContextLearner
 from skmeta.learners.in_context._cells import N_SLOTS
@@ -250,17 +250,6 @@ def make_views(n=40, d=6, n_classes=3, e=8, max_rows=1000, seed=0):
     return x, y, choose_views(x, y, torch.ones(n).double(), n_classes, e, max_rows)
 
 
-def test_views_differ_and_are_permutations():
-    _, _, views = make_views()
-    # The same columns in other slots.
-    assert views.columns.tolist() == [list(range(6))]
-    assert len({tuple(row) for row in views.slots.tolist()}) == 8
-    assert len({tuple(row) for row in views.codes.tolist()}) > 4
-    for row, codes in zip(views.slots.tolist(), views.codes.tolist(), strict=True):
-        assert len(set(row)) == 6
-        assert len(set(codes)) == 3
-
-
 def test_a_part_of_the_rows_has_each_class_in_its_proportion():
     x, y, views = make_views(n=200, n_classes=4, max_rows=40)
     assert views.rows.shape == (8, 40)
@@ -279,20 +268,6 @@ def test_a_part_of_the_rows_has_each_class_in_its_proportion():
     assert (choose_views(x, y, torch.ones(200).double(), 2, 8, 40).rows == 17).any(1).all()
 
 
-def test_classes_that_share_a_code_do_so_in_few_views():
-    _, _, views = make_views(n=200, n_classes=2)
-    assert views.codes.shape == (8, 2)
-    x = torch.randn(300, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    y = torch.arange(300) % 60
-    codes = choose_views(x, y, torch.ones(300).double(), 60, 4, 1000).codes
-    assert codes.shape == (12, 60)
-    assert codes.max() == 9
-    for row in codes:
-        assert (torch.bincount(row) == 6).all()
-    same = (codes[:, :, None] == codes[:, None, :]).double().mean(0).fill_diagonal_(0)
-    assert same.max() < 0.6
-
-
 def test_the_strongest_of_many_columns_are_in_every_view():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(60, 200, generator=generator, dtype=torch.float64)
@@ -306,31 +281,6 @@ def test_the_strongest_of_many_columns_are_in_every_view():
         for strong in (33, 77):
             assert (columns == strong).any(1).all()
         assert len(set(columns.flatten().tolist())) > 100
-
-
-def test_a_prior_survives_a_file_and_serves_any_width(priors, tmp_path):
-    prior = priors["classification"]
-    prior.save(tmp_path / "prior")
-    loaded = MetaPrior.load(tmp_path / "prior")
-    assert loaded == prior
-    assert loaded.n_features_in is None
-    for d in (1, 7):
-        X, y, X_query = make_task(d=max(d, 2))
-        X, X_query = X[:, :d], X_query[:, :d]
-        p = [MetaFewShotClassifier(q).fit(X, y).predict_proba(X_query) for q in (prior, loaded)]
-        np.testing.assert_allclose(*p, rtol=1e-5)
-
-
-def test_number_of_views_can_be_changed(priors):
-    X, y, X_query = make_task()
-    clf = MetaFewShotClassifier(priors["classification"], n_estimators=1).fit(X, y)
-    assert clf.adapted_["memory.of.slots"].shape[0] == 1
-    more = clone(clf).set_params(n_estimators=5).fit(X, y)
-    assert more.adapted_["memory.of.slots"].shape[0] == 5
-    assert not np.allclose(clf.predict_proba(X_query), more.predict_proba(X_query), atol=1e-4)
-    X, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match=r"n_estimators=3 does not apply .* FineTuning"):
-        MetaFewShotClassifier(FineTuning().initial_prior(X), n_estimators=3).fit(X, y)
 
 
 def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
@@ -424,22 +374,6 @@ def test_batch_loss_is_that_of_the_learner(trained):
     # Columns are in other slots, so that they agree in the mean only.
     assert abs(found[both, 0].mean() - losses.detach().numpy()[both].mean()) < 0.03
     assert abs(found[both, 1].mean() - scores.numpy()[both].mean()) < 0.03
-
-
-def test_batch_loss_leaves_out_classes_that_the_support_set_lacks(trained):
-    learner = InContextLearner(**SMALL)
-    network = learner.make_network("classification")
-    network.draw(torch.Generator().manual_seed(0))
-    x = torch.randn(1, 10, 2, generator=torch.Generator().manual_seed(0))
-    y = torch.tensor([[0, 1, 0, 1, 0, 1, 2, 2, 0, 1]])
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():  # Each class that is there gets the same chance.
-        network.head.bias.zero_()
-        network.linear_model.network_evidence.fill_(1e6)
-    loss, _ = batch_loss(network, "classification", x, y, 6, generator)
-    assert loss.item() == pytest.approx(np.log(2), abs=1e-5)
-    loss, score = batch_loss(network, "classification", x[:, :8], y[:, :8], 6, generator)
-    assert (loss.item(), score.item()) == (0, 0)
 
 
 def test_the_prior_that_ships_learns_small_tables():

@@ -108,21 +108,6 @@ def test_the_evidence_counts_more_with_more_rows():
     np.testing.assert_allclose(share, [-2.0 * 10 / n for n in (6, 30, 60)], rtol=1e-6)
 
 
-def test_rows_of_weight_zero_set_no_bounds():
-    x, y = draw(8, c=1)
-    w = torch.ones(1, 8, dtype=torch.float64)
-    w[0, 3] = 0.0
-    line = LinearModel(None)
-    line.reset()
-    far = y.clone()
-    far[0, 3] = 1e6
-    zeros = torch.zeros(1, 8, 1, 1, dtype=torch.float64)
-    with torch.no_grad():
-        found, expected = (line.read(describe_table(x, w), v, w, zeros, None) for v in (far, y))
-    for name in ("low", "high"):
-        torch.testing.assert_close(found[name], expected[name])
-
-
 def test_one_class_has_all_the_probability():
     x, _ = draw(6)
     present = torch.tensor([[False, True, False]])

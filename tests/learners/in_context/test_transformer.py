@@ -110,12 +110,6 @@ def test_rows_of_weight_zero_are_not_there(network, task):
     assert not torch.allclose(call(network, task, x=x, y=y), expected)
 
 
-def test_memory_predicts_as_one_call_does(network, task):
-    memory = call(network, task, query=None)
-    with torch.no_grad():
-        close(network(task["query"], memory=memory), call(network, task))
-
-
 def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
     encoder = network.cells
     generator = torch.Generator().manual_seed(2)
@@ -139,17 +133,6 @@ def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
 def test_wrong_calls_are_refused(network, task):
     with pytest.raises(ValueError, match="need their labels y"):
         network(task["x"])
-
-
-def test_drawing_leaves_the_global_generator_alone(kind):
-    before = torch.random.get_rng_state()
-    network = TableTransformer(
-        10 if kind == "classification" else None, width=8, n_layers=1, n_heads=2, cell_width=4
-    )
-    torch.random.set_rng_state(before)
-    network.draw(torch.Generator().manual_seed(0))
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert all(torch.isfinite(p).all() for p in network.parameters())
 
 
 def test_without_meta_training_it_says_what_the_experts_say(kind, task):

@@ -85,22 +85,6 @@ def test_views_of_a_long_table_have_each_row(n_classes):
         assert set(found.tolist()) == set(expected.tolist())
 
 
-def test_a_cached_prediction_is_an_uncached_one():
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(60, 3)), np.arange(60) % 12
-    clf = MetaFewShotClassifier("tabular").fit(X[:48], y[:48])
-    cached = clf.predict_proba(X[48:])
-    task = clf._task()
-    session, adapter = task.session, task.session.adapter
-    rows = adapter.rows(adapter.upload(X[:48]), y[:48], np.ones(48))
-    with torch.no_grad():
-        adapted = session.learner.adapt(session.context, task._state, rows)
-        uncached = session.learner.forward(
-            session.context, adapted, adapter.inputs(adapter.upload(X[48:]))
-        )
-    np.testing.assert_allclose(cached, uncached.softmax(1), atol=1e-9)
-
-
 def test_folds_are_even_and_equal_rows_share_theirs():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(24, 5, generator=generator, dtype=torch.float64)
