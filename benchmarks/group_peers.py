@@ -187,15 +187,10 @@ def lego(case: Case) -> np.ndarray:
     from sklego.meta import HierarchicalClassifier, HierarchicalRegressor
 
     X, at = case.X[case.rows], case.X[case.test]
-    y, groups, at_groups = (
-        case.table.y[case.rows],
-        case.table.groups[case.rows],
-        case.table.groups[case.test],
-    )
     scaler = StandardScaler().fit(X)
     frame, at_frame = pd.DataFrame(scaler.transform(X)), pd.DataFrame(scaler.transform(at))
     frame.columns = at_frame.columns = [f"x{k}" for k in range(X.shape[1])]
-    frame["group"], at_frame["group"] = groups, at_groups
+    frame["group"], at_frame["group"] = (case.table.groups[k] for k in (case.rows, case.test))
     settings = {"shrinkage": "min_n_obs", "shrinkage_kwargs": {"min_n_obs": 10}}
     settings["fallback_method"] = "parent"
     if case.is_regression:
@@ -212,7 +207,7 @@ def lego(case: Case) -> np.ndarray:
                 return super().fit(rows, labels, weight)
 
         model = HierarchicalClassifier(Logistic(max_iter=500), "group", **settings)
-    return outputs(case, model.fit(frame, y), at_frame)
+    return outputs(case, model.fit(frame, case.table.y[case.rows]), at_frame)
 
 
 def last_value(case: Case) -> np.ndarray:
@@ -416,20 +411,14 @@ def _gp_outputs(case: Case, predict: Callable[[int, np.ndarray], np.ndarray]) ->
     return np.asarray(p / p.sum(1, keepdims=True))
 
 
-PEERS: dict[str, Peer] = {
-    f.__name__: f
-    for f in (
-        *(pooled, boosted, boosted_target, lightgbm, lego),
-        *(mixed_lm, gp_intercepts, gp_slopes, gp_boosted),
-    )
-}
-PEERS_IN_TIME: dict[str, Peer] = {
-    f.__name__: f
-    for f in (
-        *(last_value, trend, pooled, ridge_groups, lightgbm, lightgbm_lags),
-        *(mixed_lm, gp_intercepts, gp_slopes, gp_boosted),
-    )
-}
+def _by_name(*peers: Peer) -> dict[str, Peer]:
+    return {
+        peer.__name__: peer for peer in (*peers, mixed_lm, gp_intercepts, gp_slopes, gp_boosted)
+    }
+
+
+PEERS = _by_name(pooled, boosted, boosted_target, lightgbm, lego)
+PEERS_IN_TIME = _by_name(last_value, trend, pooled, ridge_groups, lightgbm, lightgbm_lags)
 
 
 # ------------------------------------------------------------------------------------ the package

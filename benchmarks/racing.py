@@ -7,8 +7,7 @@ A random forest of 16 trees, histogram gradient boosting of 30 iterations and Li
 otherwise in their default spaces and without prior, 30 candidates, by cross-validation with five
 folds.
 Up to 500 rows are there to search on; up to 1,000 others are the test set, which no search sees.
-The score is accuracy. Sets of scikit-learn come first, then those of the folder that
-``SKMETA_DATA`` names, if it is set.
+The score is accuracy.
 
 ``all``      MetaLearnedSearchCV, every candidate on every fold
 ``racing``   MetaLearnedSearchCV(racing=True), which is 0.3: chosen on twelve other sets
@@ -60,12 +59,6 @@ def load(dataset):
     n_train = min(N_ROWS, len(X) // 2)
     n_test = min(N_TEST, len(X) - n_train)
     return train_test_split(X, y, train_size=n_train, test_size=n_test, stratify=y, random_state=0)
-
-
-def data_sets():
-    """Return the names of the sets that are there."""
-    folder = Path(os.environ.get("SKMETA_DATA", "")) / "tabular"
-    return [*OWN_SETS, *(name for name in MORE_SETS if (folder / f"{name}.tsv.gz").exists())]
 
 
 def run(cell):
@@ -124,7 +117,7 @@ def summarize(lines):
 if __name__ == "__main__":
     run_or_summarize(
         __doc__,
-        lambda seeds: product(data_sets(), ESTIMATORS, seeds, METHODS),
+        lambda seeds: product([*OWN_SETS, *MORE_SETS], ESTIMATORS, seeds, METHODS),
         run,
         summarize,
         RESULTS,

@@ -28,13 +28,12 @@ words only. ``comparison.py`` says how results are kept and summarized.
 """
 
 import argparse
-import csv
 import importlib.metadata
 import time
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,28 +67,10 @@ MEASURES = {
 }
 
 
-class RawTable(NamedTuple):
-    """A line of ``raw_tables.csv``."""
-
-    half: str
-    kind: str
-    family: str
-    name: str
-    target: str
-    rows: int
-    columns: int
-    words: int
-
-
 @cache
-def lines() -> dict[tuple[str, str], RawTable]:
-    """All tables, by kind and name."""
-    with SETS.open(newline="") as file:
-        found = [RawTable(**row) for row in csv.DictReader(file)]
-    return {
-        (t.kind, t.name): t._replace(rows=int(t.rows), columns=int(t.columns), words=int(t.words))
-        for t in found
-    }
+def lines() -> dict[tuple[str, str], Any]:
+    """All tables, by kind and name: lines of ``raw_tables.csv`` as named tuples."""
+    return {(t.kind, t.name): t for t in pd.read_csv(SETS, keep_default_na=False).itertuples()}
 
 
 def sets(kind: str, half: str = "development", words: int = 0) -> list[str]:
@@ -99,11 +80,6 @@ def sets(kind: str, half: str = "development", words: int = 0) -> list[str]:
         for t in lines().values()
         if t.kind == kind and half in (t.half, "all") and t.words >= words
     ]
-
-
-def is_words(column: pd.Series) -> bool:
-    """Whether a column holds words."""
-    return not pd.api.types.is_numeric_dtype(column)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Files of results: runs that can be stopped and continued, and records by name."""
 
 import argparse
+import fcntl
 import gzip
 import json
 import time
@@ -34,9 +35,11 @@ def read_records(path):
 
 
 def store(path, name, record, indent=1):
-    """Add a record to a file of JSON, or replace it."""
-    records = read_records(path) | {name: record}
-    path.write_text(json.dumps(records, indent=indent, default=repr) + "\n")
+    """Add a record to a file of JSON, or replace it; runs at the same time wait for each other."""
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        records = read_records(path) | {name: record}
+        path.write_text(json.dumps(records, indent=indent, default=repr) + "\n")
 
 
 def report(summary, path):

