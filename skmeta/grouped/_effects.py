@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.grouped._mixture import Level
-from skmeta.grouped._model import GroupedModel, TimedModel
+from skmeta.grouped._mixture import Level, Mixture
+from skmeta.grouped._model import FittedModel
+from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import POPULATION, GroupEffects, Outputs, as_columns
 
 # A mixture that is behind one of its parts by so much is called so.
@@ -69,12 +70,12 @@ class Coefficients(NamedTuple):
     std: np.ndarray | None
 
 
-def coefficients(model: GroupedModel | TimedModel, names: list[str]) -> Coefficients | None:
+def coefficients(model: FittedModel, names: list[str]) -> Coefficients | None:
     """Return the coefficients of the model of the columns; None without one.
 
     Parameters
     ----------
-    model : GroupedModel
+    model : FittedModel
         Fitted.
     names : list of str
         Names of the columns of the table.
@@ -116,7 +117,7 @@ def _deviations(found: Outputs, noise: float, n_groups: int, d: int) -> np.ndarr
 
 
 def _columns(
-    model: GroupedModel | TimedModel, effects: GroupEffects, names: list[str]
+    model: FittedModel, effects: GroupEffects, names: list[str]
 ) -> tuple[list[str], np.ndarray]:
     """Return names of the coefficients, and their units: standard deviations of the columns."""
     filled = ["intercept", *names, *(f"{name} is missing" for name in names)]
@@ -125,9 +126,10 @@ def _columns(
     return [filled[k] for k in kept], scales[kept]
 
 
-def summarise(model: GroupedModel | TimedModel, labels: Labels) -> str:
+def summarise(model: FittedModel, labels: Labels) -> str:
     """Return in words whether groups matter, and what predicts them best."""
-    if isinstance(model, TimedModel):
+    mixture = model.mixture
+    if isinstance(mixture, Longitudinal):
         return _summarise_in_time(model)
     if model.crossed is not None:
         scale = float(model.target_units.scale)
@@ -135,12 +137,13 @@ def summarise(model: GroupedModel | TimedModel, labels: Labels) -> str:
     shared = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
     n_groups, n_rows = int(model.known.group.max()) + 1, len(model.known.y)
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
-    members = list(model.mixture.members)
+    members = list(mixture.members)
     if members == [POPULATION]:
         text = "the population alone" if n_groups > 1 else "one group, so the population alone"
-        return f"{n_rows} rows, predicted by {text}. {what} in unseen rows: {_loss(model, -1)}."
+        loss = f"{mixture.levels[0].losses[-1]:.3f}"
+        return f"{n_rows} rows, predicted by {text}. {what} in unseen rows: {loss}."
     lines = [f"{n_rows} rows of {n_groups} groups."]
-    last = model.mixture.known_levels[-1]
+    last = mixture.known_levels[-1]
     if members[0] == POPULATION:
         less = 1 - last.losses[-1] / last.losses[0] if last.losses[0] > 0 else 0.0
         verdict = "The group matters" if less > 0.02 else "The group matters little"
@@ -152,11 +155,11 @@ def summarise(model: GroupedModel | TimedModel, labels: Labels) -> str:
         lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
         lines[0] += f" ({between / total:.0%} of the variance of y)."
     lines.append(f"{what} in groups held out, and the weights of the mixture:")
-    lines += [_line(model, level) for level in _levels(model)]
+    lines += [_line(mixture, level) for level in _levels(mixture)]
     return "\n".join(lines)
 
 
-def _summarise_in_time(model: TimedModel) -> str:
+def _summarise_in_time(model: FittedModel) -> str:
     """Return in words what predicts new groups, and later rows of known ones."""
     lines = [f"{len(model.known.y)} rows of {int(model.known.group.max()) + 1} groups in time."]
     lines.append("Squared error, as a share of the variance of y, of rows held out:")
@@ -168,58 +171,53 @@ def _summarise_in_time(model: TimedModel) -> str:
     return "\n".join(lines)
 
 
-def losses_frame(model: GroupedModel | TimedModel) -> Any:
+def losses_frame(model: FittedModel) -> Any:
     """Return a pandas data frame of the losses: new groups by known rows, then known groups."""
     pandas = import_optional("pandas", "losses_")
-    if isinstance(model, TimedModel):
-        regimes, rows = model.fitted.regimes, {}
+    mixture = model.mixture
+    if isinstance(mixture, Longitudinal):
+        regimes, rows = mixture.regimes, {}
         if "new" in regimes:
             new = regimes["new"]
             rows = {f"{k:.0f}": row for k, row in zip(new.known, new.losses, strict=True)}
         if "later" in regimes:
             rows["later"] = regimes["later"].losses[0]
         index = pandas.Index(list(rows), name="known rows")
-        columns = [*model.fitted.names, "mixture"]
+        columns = [*mixture.names, "mixture"]
         return pandas.DataFrame(list(rows.values()), index=index, columns=columns)
-    columns = [*(_NAMES[name] for name in model.mixture.members), "mixture"]
-    levels = _levels(model)
-    index = pandas.Index([_n_known(model, level) for level in levels], name="known rows")
+    columns = [*(_NAMES[name] for name in mixture.members), "mixture"]
+    levels = _levels(mixture)
+    index = pandas.Index([_n_known(mixture, level) for level in levels], name="known rows")
     frame = pandas.DataFrame([level.losses for level in levels], index=index, columns=columns)
     return frame.dropna(axis=1, how="all")
 
 
-def _levels(model: GroupedModel) -> list[Level]:
+def _levels(mixture: Mixture) -> list[Level]:
     """Return the levels of new groups, then that of known ones."""
-    return [*model.mixture.levels[:-1], model.mixture.known_levels[-1]]
+    return [*mixture.levels[:-1], mixture.known_levels[-1]]
 
 
-def _n_known(model: GroupedModel, level: Level) -> str:
-    return "most" if level is model.mixture.known_levels[-1] else f"{level.n_known:.0f}"
+def _n_known(mixture: Mixture, level: Level) -> str:
+    return "most" if level is mixture.known_levels[-1] else f"{level.n_known:.0f}"
 
 
-def _line(model: GroupedModel, level: Level) -> str:
-    n_known = _n_known(model, level)
+def _line(mixture: Mixture, level: Level) -> str:
+    n_known = _n_known(mixture, level)
     few = {"most": "known groups", "0": "no known row", "1": "1 known row"}
     of = few.get(n_known, f"{n_known} known rows")
     parts = [
         f"{_NAMES[name]} {loss:.3f} (weight {weight:.2f})"
-        for name, loss, weight in zip(
-            model.mixture.members, level.losses, level.weights, strict=False
-        )
+        for name, loss, weight in zip(mixture.members, level.losses, level.weights, strict=False)
         if np.isfinite(loss)
     ]
     text = f"  {of}: {', '.join(parts)}; mixture {level.losses[-1]:.3f}"
     alone = np.where(np.isfinite(level.losses[:-1]), level.losses[:-1], np.inf)
     if level.losses[-1] - alone.min() > _WORTH_TELLING * abs(alone.min()):
-        text += f" (behind {_NAMES[[*model.mixture.members][int(alone.argmin())]]} alone)"
+        text += f" (behind {_NAMES[[*mixture.members][int(alone.argmin())]]} alone)"
     return text
 
 
-def _loss(model: GroupedModel, k: int) -> str:
-    return f"{model.mixture.levels[0].losses[k]:.3f}"
-
-
-def effects_frame(model: GroupedModel | TimedModel, labels: Labels) -> Any:
+def effects_frame(model: FittedModel, labels: Labels) -> Any:
     """Return a pandas data frame of coefficients, the shared ones first; None without any."""
     if model.crossed is not None:
         scale = float(model.target_units.scale)

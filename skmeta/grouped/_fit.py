@@ -7,7 +7,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._mixture import PROBABILITIES, Level, Mixture, find_level, fit_mixture
-from skmeta.grouped._model import FittedModel, GroupedModel, Settings, TimedModel, in_time
+from skmeta.grouped._model import FittedModel, Settings, in_time
 from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal
 from skmeta.grouped.members import (
     BOTH,
@@ -98,7 +98,8 @@ def fit_model(
         longitudinal = fit_longitudinal(timed, settings.population, zero, PROBABILITIES)
         settings.population.report()
         if longitudinal is not None:
-            return TimedModel(*fitted, folds, timed, columns, longitudinal), order
+            model = FittedModel(*fitted, folds, timed, longitudinal, time_columns=columns)
+            return model, order
     if len(folds) == 1:
         # The folds are those of rows, and each row to predict is a new one.
         row_folds = deal_rows(codes[:, 0], min(settings.n_folds, max(len(y) // 2, 1)))
@@ -137,8 +138,7 @@ def fit_model(
         stds = None if n_classes else outputs.std[None]
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
         mixture = Mixture(members, [level], [level], len(folds))
-    model = GroupedModel(*fitted, folds, table, population, mixture, fold_factor=fold_factor)
-    return model, order
+    return FittedModel(*fitted, folds, table, mixture, population, fold_factor), order
 
 
 def _fit_members(

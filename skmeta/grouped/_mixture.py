@@ -190,6 +190,10 @@ class Mixture:
     known_levels: list[Level]
     n_groups: int
 
+    def predict(self, known: Table, at: Table) -> CalibratedOutputs:
+        """Predict rows of groups, given known rows of these groups."""
+        return self.condition(known).predict(at)
+
     def condition(self, known: Table) -> ConditionedMixture:
         """Condition all members on the known rows of groups."""
         conditioned = {name: member.condition(known) for name, member in self.members.items()}

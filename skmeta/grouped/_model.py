@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -17,7 +17,6 @@ from skmeta.grouped.members import (
     CrossedEffects,
     FitSettings,
     GroupEffects,
-    Member,
     Population,
     Standardiser,
     Table,
@@ -65,6 +64,14 @@ class FittedModel:
         Fold of each group of fit, of the column of groups that is divided into folds.
     known : Table
         The known rows, those of fit first.
+    mixture : Mixture or Longitudinal
+        The members, and their weights; those of a Longitudinal know time.
+    population : Population or None
+        What all groups share; None if the members do not need it.
+    fold_factor : int
+        The column of groups whose groups are divided into folds.
+    time_columns : ndarray of int64 or None
+        For members that know time: columns that vary, of those that are filled, without the times.
     """
 
     settings: Settings
@@ -73,19 +80,21 @@ class FittedModel:
     target_units: Standardiser
     folds: np.ndarray
     known: Table
-
-    # The column of groups whose groups are divided into folds.
-    fold_factor: int = field(default=0, kw_only=True)
+    mixture: Mixture | Longitudinal
+    population: Population | None = None
+    fold_factor: int = 0
+    time_columns: np.ndarray | None = None
 
     @property
     def crossed(self) -> CrossedEffects | None:
         """Effects of several columns of groups; None with one column, or without effects."""
-        return None
+        member = self.mixture.members.get(BOTH) if isinstance(self.mixture, Mixture) else None
+        return member if isinstance(member, CrossedEffects) else None
 
     def add(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
     ) -> Self:
-        """Return a model with more known rows, of groups that are known or new.
+        """Return a model with more known rows; the variances of groups stay as they are.
 
         Parameters
         ----------
@@ -93,70 +102,14 @@ class FittedModel:
             As for :func:`fit_model`. New groups have numbers that were not used before.
         """
         y = y if self.n_classes else self.target_units(y)
-        return replace(self, known=self.known.join(self._table(X, y, weight, codes, times)))
+        known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
+        if isinstance(mixture, Mixture) and self.crossed is not None:
+            mixture = replace(mixture, members={BOTH: self.crossed.condition(known)})
+        return replace(self, known=known, mixture=mixture)
 
     def resolve(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (n, n_factors) with -1 for groups beside another than they are nested in."""
         return codes if self.crossed is None else self.crossed.within_parents(codes)
-
-    def _asked(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> tuple[Table, Table]:
-        """Return rows to predict, and the known rows of their groups."""
-        nothing = np.zeros(len(X))
-        at, known = self._table(X, nothing, nothing, codes, times), self.known
-        if codes.shape[1] == 1:
-            known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
-        return at, known
-
-    def _table(
-        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
-    ) -> Table:
-        X = self.column_units(X)
-        fold = folds_of(self.folds, codes[:, self.fold_factor])
-        place = np.full(len(X), -1)
-        none = np.empty((len(X), 0))
-        return Table(X, self._shared(X, fold), y, weight, codes, fold, place, times, none)
-
-    def _shared(self, X: np.ndarray, fold: np.ndarray) -> np.ndarray:
-        """Return what the population predicts for rows of groups in these folds."""
-        return np.zeros(len(X))
-
-    def _effects_of_fit(self) -> GroupEffects:
-        """Fit how groups differ in the columns to the rows of fit."""
-        learned = self.known.take(np.flatnonzero(self.known.place >= 0))
-        design = design_of(learned, False, self.n_classes)
-        return fit_group_effects(learned, design, self.settings.effects)
-
-
-@dataclass(frozen=True)
-class GroupedModel(FittedModel):
-    """A fitted model of a table without an order of the rows, or of classes.
-
-    Attributes
-    ----------
-    population : Population
-        What all groups share.
-    mixture : Mixture
-        The members, and their weights.
-    """
-
-    population: Population
-    mixture: Mixture
-
-    def add(
-        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
-    ) -> Self:
-        """Return a model with more known rows; the variances of groups stay as they are."""
-        model = super().add(X, y, weight, codes, times)
-        if self.crossed is None:
-            return model
-        members: dict[str, Member] = {BOTH: self.crossed.condition(model.known)}
-        return replace(model, mixture=replace(self.mixture, members=members))
-
-    @property
-    def crossed(self) -> CrossedEffects | None:
-        """Effects of several columns of groups; None with one column, or without effects."""
-        member = self.mixture.members.get(BOTH)
-        return member if isinstance(member, CrossedEffects) else None
 
     def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
         """Predict rows.
@@ -175,11 +128,21 @@ class GroupedModel(FittedModel):
         CalibratedOutputs
             In standardised units.
         """
-        at, known = self._asked(X, codes, times)
-        return self.mixture.condition(known).predict(at)
+        nothing = np.zeros(len(X))
+        at, known = self._table(X, nothing, nothing, codes, times), self.known
+        if codes.shape[1] == 1:
+            known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
+        return self.mixture.predict(known, at)
 
-    def _shared(self, X: np.ndarray, fold: np.ndarray) -> np.ndarray:
-        return self.population.predict(X, fold)
+    def _table(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
+    ) -> Table:
+        X = self.column_units(X)
+        fold = folds_of(self.folds, codes[:, self.fold_factor])
+        shared = np.zeros(len(X)) if self.population is None else self.population.predict(X, fold)
+        place, none = np.full(len(X), -1), np.empty((len(X), 0))
+        table = Table(X, shared, y, weight, codes, fold, place, times, none)
+        return table if self.time_columns is None else in_time(table, self.time_columns)
 
     @cached_property
     def effects_of_columns(self) -> GroupEffects | None:
@@ -188,43 +151,14 @@ class GroupedModel(FittedModel):
         The mixture does not need it, so it is fitted when it is asked for.
         """
         members = self.mixture.members
-        if LEARNER in members or BOTH not in members:
+        if isinstance(members, dict) and (LEARNER in members or BOTH not in members):
             learned_member = members.get(LEARNER)
             return learned_member if isinstance(learned_member, GroupEffects) else None
-        return self._effects_of_fit()
+        learned = self.known.take(np.flatnonzero(self.known.place >= 0))
+        design = design_of(learned, False, self.n_classes)
+        return fit_group_effects(learned, design, self.settings.effects)
 
 
 def in_time(table: Table, columns: np.ndarray) -> Table:
     """Return rows whose last column has the times, with features for members that know time."""
     return table._replace(times=table.X[:, -1], features=fill(table.X[:, :-1])[:, columns])
-
-
-@dataclass(frozen=True)
-class TimedModel(FittedModel):
-    """A fitted model of groups in time.
-
-    Attributes
-    ----------
-    columns : ndarray of int64
-        Columns that vary, of those that are filled, without the times.
-    fitted : Longitudinal
-        The members, and their weights.
-    """
-
-    columns: np.ndarray
-    fitted: Longitudinal
-
-    def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
-        """Predict rows, in standardised units."""
-        at, known = self._asked(X, codes, times)
-        return self.fitted.predict(known, at)
-
-    def _table(
-        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
-    ) -> Table:
-        return in_time(super()._table(X, y, weight, codes, times), self.columns)
-
-    @cached_property
-    def effects_of_columns(self) -> GroupEffects | None:
-        """How groups differ in the columns, time included; fitted when it is asked for."""
-        return self._effects_of_fit()
