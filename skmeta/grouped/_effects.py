@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.grouped._mixture import Level, Mixture
+from skmeta.grouped._mixture import Mixture
 from skmeta.grouped._model import FittedModel
 from skmeta.grouped.longitudinal import Longitudinal
-from skmeta.grouped.members import POPULATION, GroupEffects, Outputs, as_columns
+from skmeta.grouped.members import POPULATION, GroupEffects, Level, Outputs, as_columns
 
 # A mixture that is behind one of its parts by so much is called so.
 _WORTH_TELLING = 0.01
@@ -176,20 +176,17 @@ def losses_frame(model: FittedModel) -> Any:
     pandas = import_optional("pandas", "losses_")
     mixture = model.mixture
     if isinstance(mixture, Longitudinal):
-        regimes, rows = mixture.regimes, {}
-        if "new" in regimes:
-            new = regimes["new"]
-            rows = {f"{k:.0f}": row for k, row in zip(new.known, new.losses, strict=True)}
-        if "later" in regimes:
-            rows["later"] = regimes["later"].losses[0]
-        index = pandas.Index(list(rows), name="known rows")
-        columns = [*mixture.names, "mixture"]
-        return pandas.DataFrame(list(rows.values()), index=index, columns=columns)
-    columns = [*(_NAMES[name] for name in mixture.members), "mixture"]
-    levels = _levels(mixture)
-    index = pandas.Index([_n_known(mixture, level) for level in levels], name="known rows")
-    frame = pandas.DataFrame([level.losses for level in levels], index=index, columns=columns)
-    return frame.dropna(axis=1, how="all")
+        columns, new = mixture.names, mixture.regimes.get("new", [])
+        levels = [*new, *mixture.regimes.get("later", [])]
+        rows = [f"{level.n_known:.0f}" for level in new] + ["later"] * (len(levels) - len(new))
+    else:
+        columns, levels = [_NAMES[name] for name in mixture.members], _levels(mixture)
+        rows = [_n_known(mixture, level) for level in levels]
+    return pandas.DataFrame(
+        [level.losses for level in levels],
+        index=pandas.Index(rows, name="known rows"),
+        columns=[*columns, "mixture"],
+    ).dropna(axis=1, how="all")
 
 
 def _levels(mixture: Mixture) -> list[Level]:

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._mixture import PROBABILITIES, Level, Mixture, find_level, fit_mixture
+from skmeta.grouped._mixture import Mixture, find_level, fit_mixture
 from skmeta.grouped._model import FittedModel, Settings, in_time
 from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal
 from skmeta.grouped.members import (
@@ -14,8 +14,10 @@ from skmeta.grouped.members import (
     LEARNER,
     MEMBERS,
     POPULATION,
+    PROBABILITIES,
     ROWS,
     TREES,
+    Level,
     Member,
     Order,
     PopulationMember,
@@ -95,7 +97,7 @@ def fit_model(
     if knows_time and np.ptp(X[:, -1]) > 0:
         columns = varying(fill(X[:, :-1]))
         timed, zero = in_time(table, columns), float(target_units(np.zeros(1))[0])
-        longitudinal = fit_longitudinal(timed, settings.population, zero, PROBABILITIES)
+        longitudinal = fit_longitudinal(timed, settings.population, zero)
         settings.population.report()
         if longitudinal is not None:
             model = FittedModel(*fitted, folds, timed, longitudinal, time_columns=columns)

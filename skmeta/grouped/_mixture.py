@@ -8,7 +8,7 @@ Notation: m predictions, g grid points, n rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,11 +16,14 @@ import numpy as np
 
 from skmeta._stacking import average_weights, mix, weight_grid
 from skmeta.grouped.members import (
+    PROBABILITIES,
     CalibratedOutputs,
     Conditioned,
+    Level,
     Member,
     Outputs,
     Table,
+    interpolate,
     losses_of,
     make_cases,
     some,
@@ -45,33 +48,6 @@ _LEAST_WEIGHT = 0.02
 _MOST_LOSS = 0.04
 # A level of few rows that is near the number of rows of known groups is left out.
 _NEAR = 1.5
-# Probabilities of the quantiles of standardised residuals that are kept.
-PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
-
-
-class Level(NamedTuple):
-    """What was found with a number of known rows.
-
-    Attributes
-    ----------
-    n_known : float
-        Number of known rows.
-    weights : ndarray of shape (m,)
-        Weights of the predictions.
-    losses : ndarray of shape (m + 1,)
-        Mean loss of each prediction, and of their mixture.
-    quantiles : ndarray of shape (len(PROBABILITIES),)
-        Quantiles of the residuals over the predicted standard deviation; of a regression.
-    precision : float
-        Members whose predicted precision (one over the variance) is lower fall back on the
-        population; 0 if none does.
-    """
-
-    n_known: float
-    weights: np.ndarray
-    losses: np.ndarray
-    quantiles: np.ndarray
-    precision: float = 0.0
 
 
 def weigh(
@@ -139,36 +115,6 @@ def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float
     """
     share = 1 / np.maximum(precision * stds**2, 1.0)
     return np.asarray(means[0] + share * (means - means[0]))
-
-
-def interpolate(
-    levels: Sequence[Level], n_known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Interpolate what was found between levels, linearly in the log of 1 + rows.
-
-    Parameters
-    ----------
-    levels : sequence of Level
-        By number of known rows, in ascending order.
-    n_known : ndarray of shape (n,)
-        Number of known rows of the group of each row.
-
-    Returns
-    -------
-    weights : ndarray of shape (m, n)
-        Weights of the predictions.
-    quantiles : ndarray of shape (n, len(PROBABILITIES))
-        Quantiles of standardised residuals; without columns for a classification.
-    precision : ndarray of shape (n,)
-        As in :class:`Level`.
-    """
-    distinct, inverse = np.unique(n_known, return_inverse=True)
-    at = np.log1p([level.n_known for level in levels])
-    shares = np.stack([np.interp(np.log1p(distinct), at, row) for row in np.eye(len(at))])
-    weights = np.stack([level.weights for level in levels])
-    quantiles = np.stack([level.quantiles for level in levels])
-    precision = np.array([level.precision for level in levels]) @ shares
-    return (weights.T @ shares)[:, inverse], (shares.T @ quantiles)[inverse], precision[inverse]
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,15 @@ from skmeta.grouped.longitudinal._rows import (
     some_groups,
 )
 from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
-from skmeta.grouped.longitudinal._weights import Regime, find_regime, mix_members
-from skmeta.grouped.members import CalibratedOutputs, FitSettings, Table
+from skmeta.grouped.longitudinal._weights import find_levels, mix_members
+from skmeta.grouped.members import (
+    PROBABILITIES,
+    CalibratedOutputs,
+    FitSettings,
+    Level,
+    Table,
+    interpolate,
+)
 
 # Rows that weights are found on, at most: before, and of cases.
 _MOST_ROWS, _MOST_CASES = 4000, 4000
@@ -82,7 +89,7 @@ class Longitudinal(NamedTuple):
     ----------
     members : Members
         Fitted to all rows.
-    regimes : dict of str to Regime
+    regimes : dict of str to list of Level
         "new": groups that were held out, at times when others are known; "later": later rows of
         groups, beyond the times of all; "between": rows of groups with earlier and later known
         rows. At least one of them.
@@ -91,7 +98,7 @@ class Longitudinal(NamedTuple):
     """
 
     members: Members
-    regimes: Mapping[str, Regime]
+    regimes: Mapping[str, list[Level]]
     latest: float
 
     @property
@@ -110,14 +117,13 @@ class Longitudinal(NamedTuple):
         is_between = at.times <= ends[at.group]
         is_later = (at.times > self.latest) & (n_known > 0) & ~is_between
         kind = np.where(is_between, "between", np.where(is_later, "later", "new"))
-        n_quantiles = next(iter(self.regimes.values())).quantiles.shape[1]
         mean, std = np.empty(len(kind)), np.empty(len(kind))
-        quantiles = np.empty((len(kind), n_quantiles))
+        quantiles = np.empty((len(kind), len(PROBABILITIES)))
         for name in np.unique(kind):
             rows = np.flatnonzero(kind == name)
             # A regime without cases is replaced by another.
             used = next(one for one in (name, *_INSTEAD[name]) if one in self.regimes)
-            weights, quantiles[rows] = self.regimes[used].at(n_known[rows])
+            weights, quantiles[rows], _ = interpolate(self.regimes[used], n_known[rows])
             mean[rows], std[rows] = mix_members(means[:, rows], stds[:, rows], weights)
         return CalibratedOutputs(mean, std, quantiles)
 
@@ -129,9 +135,7 @@ _INSTEAD = {
 }
 
 
-def fit_longitudinal(
-    rows: Table, settings: FitSettings, zero: float, probabilities: np.ndarray
-) -> Longitudinal | None:
+def fit_longitudinal(rows: Table, settings: FitSettings, zero: float) -> Longitudinal | None:
     """Fit members and their weights.
 
     Parameters
@@ -142,8 +146,6 @@ def fit_longitudinal(
         How trees beside the effects of groups are fitted.
     zero : float
         The target 0, in standardised units.
-    probabilities : ndarray of shape (q,)
-        Probabilities of the quantiles of residuals that are kept.
 
     Returns
     -------
@@ -167,8 +169,7 @@ def fit_longitudinal(
     if between is not None and len(between.group) >= _LEAST_CASES:
         held_out["between"] = between, members.predict(between.known, between.query)
     regimes = {
-        kind: find_regime(*predicted, cases, kind, probabilities)
-        for kind, (cases, predicted) in held_out.items()
+        kind: find_levels(*predicted, cases, kind) for kind, (cases, predicted) in held_out.items()
     }
     if not regimes:
         return None

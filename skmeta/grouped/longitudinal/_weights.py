@@ -12,13 +12,11 @@ combinations, section 2.4.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.special import ndtri, softmax, stdtrit
 
 from skmeta.grouped.longitudinal._rows import Cases
-from skmeta.grouped.members import weighted_quantiles
+from skmeta.grouped.members import PROBABILITIES, Level, weighted_quantiles
 
 # Weights of later rows are from one cut in time, at which all groups may err alike.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
@@ -29,33 +27,6 @@ _WIDTH_KNOWN = 0.5
 _NARROWER = 0.8
 
 
-class Regime(NamedTuple):
-    """Weights and quantiles of one kind of cases.
-
-    Attributes
-    ----------
-    known : ndarray of shape (a,)
-        Numbers of known rows.
-    weights : ndarray of shape (a, m)
-        Weights of the members.
-    quantiles : ndarray of shape (a, q)
-        Quantiles of residuals over the predicted standard deviation.
-    losses : ndarray of shape (a, m + 1)
-        Mean squared errors of the members and of the mixture.
-    """
-
-    known: np.ndarray
-    weights: np.ndarray
-    quantiles: np.ndarray
-    losses: np.ndarray
-
-    def at(self, n_known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights (m, n) and quantiles (n, q) of rows with so many known rows (n,)."""
-        known = np.log1p(self.known)
-        shares = np.array([np.interp(np.log1p(n_known), known, row) for row in np.eye(len(known))])
-        return self.weights.T @ shares, shares.T @ self.quantiles
-
-
 def mix_members(
     means: np.ndarray, stds: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -64,10 +35,8 @@ def mix_members(
     return mean, np.sqrt((weights * (stds**2 + (means - mean) ** 2)).sum(0))
 
 
-def find_regime(
-    means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str, probabilities: np.ndarray
-) -> Regime:
-    """Find weights and quantiles.
+def find_levels(means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str) -> list[Level]:
+    """Find weights and quantiles, by the number of known rows.
 
     Parameters
     ----------
@@ -77,8 +46,6 @@ def find_regime(
         The rows. Weights of new groups depend on the number of known rows.
     kind : {"new", "later", "between"}
         The kind of cases.
-    probabilities : ndarray of shape (q,)
-        Probabilities of the quantiles, symmetric around 0.5.
     """
     y, weight, n_known = cases.query.y, cases.query.weight, cases.n_known
     if kind != "new":
@@ -92,11 +59,12 @@ def find_regime(
     distance = (np.log1p(n_known) - np.log1p(known)[:, None]) / _WIDTH_KNOWN
     near = share * np.exp(-0.5 * distance**2)
     ratio = (y - mean) / np.maximum(std, 1e-300)
-    quantiles = np.array([_quantiles(ratio, row, probabilities) for row in near])
+    quantiles = np.array([_quantiles(ratio, row) for row in near])
     # The fewer groups, the less is known of the widths.
     n_groups = len(np.unique(cases.group))
     quantiles *= stdtrit(max(n_groups - 1, 1), 0.95) / ndtri(0.95)
-    return Regime(known, weights, quantiles, losses)
+    levels = zip(known, weights, losses, quantiles, strict=True)
+    return [Level(float(n), *found) for n, *found in levels]
 
 
 def _by_level(squares: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -105,9 +73,9 @@ def _by_level(squares: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.
     return np.column_stack(sums) / np.bincount(level, weight)[:, None]
 
 
-def _quantiles(ratio: np.ndarray, weight: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def _quantiles(ratio: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return geometric means of the larger quantile of both signs and that of a normal one."""
-    pooled = weighted_quantiles(ratio, weight, probabilities)
+    pooled = weighted_quantiles(ratio, weight, PROBABILITIES)
     larger = np.maximum(np.maximum(pooled, -pooled[::-1]), 0.0)
-    upper = np.sqrt(larger * np.maximum(_NARROWER * ndtri(probabilities), 0.0))
+    upper = np.sqrt(larger * np.maximum(_NARROWER * ndtri(PROBABILITIES), 0.0))
     return np.asarray(upper - upper[::-1])

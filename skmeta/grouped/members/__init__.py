@@ -18,13 +18,16 @@ from skmeta.grouped.members._member import (
     LEARNER,
     MEMBERS,
     POPULATION,
+    PROBABILITIES,
     ROWS,
     TREES,
     CalibratedOutputs,
     Conditioned,
+    Level,
     Member,
     Outputs,
     PopulationMember,
+    interpolate,
 )
 from skmeta.grouped.members._population import (
     FitSettings,

@@ -25,7 +25,7 @@ mixture finds its weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -36,6 +36,8 @@ from skmeta.grouped.members._rows import Table
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS
 LEARNER = "learner"
+# Probabilities of the quantiles of standardised residuals that are kept.
+PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
 
 
 class Outputs(NamedTuple):
@@ -59,6 +61,60 @@ class CalibratedOutputs(NamedTuple):
     mean: np.ndarray
     std: np.ndarray
     quantiles: np.ndarray
+
+
+class Level(NamedTuple):
+    """What was found with a number of known rows.
+
+    Attributes
+    ----------
+    n_known : float
+        Number of known rows.
+    weights : ndarray of shape (m,)
+        Weights of the predictions.
+    losses : ndarray of shape (m + 1,)
+        Mean loss of each prediction, and of their mixture.
+    quantiles : ndarray of shape (len(PROBABILITIES),)
+        Quantiles of the residuals over the predicted standard deviation; of a regression.
+    precision : float
+        Members whose predicted precision (one over the variance) is lower fall back on the
+        population; 0 if none does.
+    """
+
+    n_known: float
+    weights: np.ndarray
+    losses: np.ndarray
+    quantiles: np.ndarray
+    precision: float = 0.0
+
+
+def interpolate(
+    levels: Sequence[Level], n_known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Interpolate what was found between levels, linearly in the log of 1 + rows.
+
+    Parameters
+    ----------
+    levels : sequence of Level
+        By number of known rows, in ascending order.
+    n_known : ndarray of shape (n,)
+        Number of known rows of the group of each row.
+
+    Returns
+    -------
+    weights : ndarray of shape (m, n)
+        Weights of the predictions.
+    quantiles : ndarray of shape (n, len(PROBABILITIES))
+        Quantiles of standardised residuals; without columns for a classification.
+    precision : ndarray of shape (n,)
+        As in :class:`Level`.
+    """
+    at = np.log1p([level.n_known for level in levels])
+    shares = np.stack([np.interp(np.log1p(n_known), at, row) for row in np.eye(len(at))])
+    weights = np.stack([level.weights for level in levels])
+    quantiles = np.stack([level.quantiles for level in levels])
+    precision = np.array([level.precision for level in levels]) @ shares
+    return weights.T @ shares, shares.T @ quantiles, precision
 
 
 class Conditioned(Protocol):
