@@ -245,6 +245,32 @@ def check_targets(y: Any, n_rows: int | None = None) -> np.ndarray:
     return array
 
 
+def check_levels(quantiles: Any) -> np.ndarray:
+    """Return levels of quantiles as float64, or raise an error if one is not between 0 and 1.
+
+    Parameters
+    ----------
+    quantiles : array-like of shape (n_quantiles,)
+        The levels.
+
+    Returns
+    -------
+    ndarray of shape (n_quantiles,), float64
+
+    Raises
+    ------
+    ValueError
+        If they are no list, or one is 0 or less, or 1 or more.
+    """
+    levels = np.asarray(quantiles, dtype=np.float64)
+    if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(
+            f"quantiles must be a list of levels between 0 and 1, both excluded, got "
+            f"{quantiles!r}. Pass (0.05, 0.5, 0.95) for the median and an interval of 90%."
+        )
+    return levels
+
+
 def count(number: int, plural: str) -> str:
     """Return a number with its noun, such as ``"1 class"`` or ``"1,024 features"``.
 

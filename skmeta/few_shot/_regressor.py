@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skmeta._sklearn_compat import fit_context
-from skmeta._validation import check_targets
+from skmeta._validation import check_levels, check_targets
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._distribution import LEVELS
@@ -109,9 +109,6 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         PriorError
             If the rows are not those that the prior was learned for.
         """
-        return self._fit(X, y, sample_weight)
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         X, prior = self._read_support(X, y)
         self._fit_rows(X, check_targets(column_or_1d(y, warn=True), len(X)), sample_weight, prior)
         return self
@@ -137,7 +134,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             The fitted estimator.
         """
         if not hasattr(self, "adapted_"):
-            return self._fit(X, y, sample_weight)
+            self.fit(X, y, sample_weight)
+            return self
         X = self._read_rows(X, self.prior_)
         self._fit_more_rows(X, check_targets(column_or_1d(y, warn=True), len(X)), sample_weight)
         return self
@@ -205,18 +203,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         PriorError
             If the prior's learner predicts no distribution.
         """
-        levels = np.asarray(quantiles, dtype=np.float64)
-        if levels.ndim != 1:
-            raise ValueError(
-                f"quantiles must be a list of levels, got {quantiles!r}. Pass (0.05, 0.5, 0.95) "
-                "for the median and an interval of 90%."
-            )
-        if not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(
-                f"quantiles must be between 0 and 1, both excluded, got {quantiles!r}. Pass "
-                "(0.05, 0.5, 0.95) for the median and an interval of 90%."
-            )
-        return self._predict_distribution(X, levels)[2]
+        return self._predict_distribution(X, check_levels(quantiles))[2]
 
     def _predict_distribution(self, X: Any, levels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Mean (n,), standard deviation (n,) and quantiles (n, q) of the targets."""

@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d
 
 from skmeta._sklearn_compat import fit_context
-from skmeta._validation import check_targets
+from skmeta._validation import check_levels, check_targets
 from skmeta.grouped._base import BaseGrouped, has_groups
 from skmeta.grouped.members import PROBABILITIES
 
@@ -237,12 +237,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         ValueError
             If a level is not between 0 and 1.
         """
-        levels = np.asarray(quantiles, dtype=np.float64)
-        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(
-                f"quantiles must be a list of levels between 0 and 1, both excluded, got "
-                f"{quantiles!r}. Pass (0.05, 0.5, 0.95) for the median and an interval of 90%."
-            )
+        levels = check_levels(quantiles)
         outputs = self._predictions(X)
         # Linear interpolation between the two nearest probabilities.
         at = np.interp(levels, PROBABILITIES, np.arange(len(PROBABILITIES)))
