@@ -7,6 +7,7 @@ reads rows, and predicts them with the adapted task, part by part (``_read_query
 from __future__ import annotations
 
 import copy
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -37,8 +38,19 @@ from skmeta.priors import MetaPrior
 _OVERRIDES = ("n_inner_steps", "inner_lr", "transductive", "test_time_augment", "n_estimators")
 
 
+@dataclass(eq=False, repr=False)
 class BaseMetaFewShot(ParameterHints, BaseEstimator):
     """Adapts a prior to the rows given, and predicts with the adapted state."""
+
+    prior: Any = None
+    _: KW_ONLY
+    n_inner_steps: int | None = None
+    inner_lr: float | None = None
+    transductive: bool | None = None
+    test_time_augment: Any = None
+    n_estimators: int | None = None
+    device: str | torch.device = "auto"
+    precision: str = "auto"
 
     _kind: ClassVar[str]
 
@@ -52,27 +64,6 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", *PRECISIONS})],
     }
-
-    def __init__(
-        self,
-        prior: Any = None,
-        *,
-        n_inner_steps=None,
-        inner_lr=None,
-        transductive=None,
-        test_time_augment=None,
-        n_estimators=None,
-        device="auto",
-        precision="auto",
-    ):
-        self.prior = prior
-        self.n_inner_steps = n_inner_steps
-        self.inner_lr = inner_lr
-        self.transductive = transductive
-        self.test_time_augment = test_time_augment
-        self.n_estimators = n_estimators
-        self.device = device
-        self.precision = precision
 
     def __sklearn_clone__(self) -> Self:
         estimator = self

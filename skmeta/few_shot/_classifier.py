@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -21,6 +22,7 @@ from skmeta.few_shot._prior_argument import family_classes
 _LEAST_PROBABILITY = np.finfo(np.float64).tiny
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     """Classify after a few labelled rows, starting from what earlier tasks taught.
 
@@ -104,37 +106,14 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     True
     """
 
+    class_weight: Any = None
+
     _kind: ClassVar[str] = "classification"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMetaFewShot._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
-
-    def __init__(
-        self,
-        prior=None,
-        *,
-        n_inner_steps=None,
-        inner_lr=None,
-        transductive=None,
-        test_time_augment=None,
-        n_estimators=None,
-        class_weight=None,
-        device="auto",
-        precision="auto",
-    ):
-        super().__init__(
-            prior,
-            n_inner_steps=n_inner_steps,
-            inner_lr=inner_lr,
-            transductive=transductive,
-            test_time_augment=test_time_augment,
-            n_estimators=n_estimators,
-            device=device,
-            precision=precision,
-        )
-        self.class_weight = class_weight
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -53,8 +53,20 @@ _MOST_REPEATED = 10
 _EFFECTS = ("effects", "rank", "shrinkage")
 
 
+@dataclass(eq=False, repr=False)
 class BaseGrouped(ParameterHints, BaseEstimator):
     """Learns a table whose rows belong to groups."""
+
+    groups: str | int | list[str | int] | None = None
+    _: KW_ONLY
+    population: Any = "auto"
+    learner: Any = "auto"
+    combine: str = "auto"
+    unknown_groups: str = "predict"
+    order: str | int | None = None
+    n_folds: int = 5
+    n_jobs: int | None = None
+    verbose: int = 0
 
     # The groups are a column of X; the argument of `fit` only says so.
     __metadata_request__fit: ClassVar[dict[str, str]] = {"groups": metadata_routing.UNUSED}
@@ -70,29 +82,6 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
-
-    def __init__(
-        self,
-        groups: str | int | list[str | int] | None = None,
-        *,
-        population: Any = "auto",
-        learner: Any = "auto",
-        combine: str = "auto",
-        unknown_groups: str = "predict",
-        order: str | int | None = None,
-        n_folds: int = 5,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.groups = groups
-        self.population = population
-        self.learner = learner
-        self.combine = combine
-        self.unknown_groups = unknown_groups
-        self.order = order
-        self.n_folds = n_folds
-        self.n_jobs = n_jobs
-        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
