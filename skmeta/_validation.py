@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils import column_or_1d
-from sklearn.utils.validation import validate_data
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, validate_data
 
 from skmeta._sklearn_compat import parameter_names
 
@@ -107,6 +108,33 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
             f"Convert them to one type, for example with [str(v) for v in {name}]."
         )
     return np.array(array.tolist())
+
+
+def check_class_labels(y: Any, n_rows: int) -> np.ndarray:
+    """Return the class labels of a classification, one for each row.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        The labels.
+    n_rows : int
+        The number of rows that is expected.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        If they are no classes, or as :func:`check_labels` says.
+    """
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    labels = check_labels(y, "y", n_rows)
+    check_classification_targets(labels)
+    return labels
 
 
 def check_plain_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarray:

@@ -35,25 +35,23 @@ _MOST_PER_BYTE, _MOST_BYTES = 500, 2**26
 
 _SKMETA = """
 _columns._encoder.FrameEncoder
-few_shot._trees.BoostedTrees few_shot._trees.Forest few_shot._ridge.RidgeClassifier
+few_shot._trees.Trees few_shot._ridge.RidgeClassifier
 few_shot._gaussian_process.GaussianProcess
 few_shot._gaussian_process.Inputs few_shot._gaussian_process.Kernel few_shot._members.Mixture
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 few_shot._adapted_task.SupportSet
-grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
-grouped._mixture.Level grouped._mixture.Mixture grouped._model.GroupedModel
-grouped._model.Settings grouped._model.TimedModel grouped._regressor.GroupedRegressor
+grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns grouped._mixture.Mixture
+grouped._model.FittedModel grouped._model.Settings grouped._regressor.GroupedRegressor
 grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
 grouped.longitudinal._process.Process grouped.longitudinal._trees.ClassLags
-grouped.longitudinal._trees.Steps grouped.longitudinal._weights.Regime
-grouped.members._crossed.CrossedEffects grouped.members._group_effects.Design
-grouped.members._group_effects.GroupEffects
-grouped.members._member.PopulationMember grouped.members._population.FitSettings
-grouped.members._population.Population grouped.members._population.silent
-grouped.members._population._Mean
+grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
+grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
+grouped.members._member.Level grouped.members._member.PopulationMember
+grouped.members._population.FitSettings grouped.members._population.Population
+grouped.members._population.silent grouped.members._population._Mean
 grouped.members._population._RandomisedTrees grouped.members._rows.Standardiser
 grouped.members._rows.Table grouped.members._trees.Trees
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML

@@ -10,11 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from skmeta._sklearn_compat import StrOptions, fit_context
-from skmeta._validation import check_labels, quote, quote_some
+from skmeta._validation import check_class_labels, check_labels, quote, quote_some
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._prior_argument import family_classes
 
@@ -190,11 +188,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
     def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
         X, prior = self._read_support(X, y)
-        y = column_or_1d(y, warn=True)
-        if y.dtype.kind == "f":
-            assert_all_finite(y, input_name="y")
-        y = check_labels(y, "y", len(X))
-        check_classification_targets(y)
+        y = check_class_labels(y, len(X))
         if classes is None:
             classes = np.unique(y)
             family = family_classes(prior)

@@ -5,7 +5,7 @@ Notation: n rows, c classes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,38 +27,40 @@ _ROUNDS, _CLASS_SETTINGS = 50, {"learning_rate": 0.2, "max_leaf_nodes": 15}
 _MOST_REPETITIONS = 10
 _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_state": 0}
 
-Model: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 
-
-class BoostedTrees(NamedTuple):
-    """Boosted trees of a task.
+class Trees(NamedTuple):
+    """Boosted trees or a random forest of a task.
 
     Attributes
     ----------
-    model : HistGradientBoostingClassifier or HistGradientBoostingRegressor
+    model : estimator
         The trees; of a regression, for standardised targets.
     n_classes : int
         c; 0 for a regression.
     location, scale : float
         Mean and standard deviation of the targets; 0 and 1 for a classification.
+    columns : ndarray of shape (d,) or None
+        Order of the columns in which a forest reads the rows.
     """
 
-    model: Model
+    model: Any
     n_classes: int
     location: float = 0.0
     scale: float = 1.0
+    columns: np.ndarray | None = None
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the trees' probabilities (n, c), or their predictions (n,)."""
         if not self.n_classes:
             return np.asarray(self.location + self.scale * self.model.predict(X))
+        rows = X if self.columns is None else _single_precision(X[:, self.columns])
         # Held-out rows may be all rows of a class.
         proba = np.zeros((len(X), self.n_classes))
-        proba[:, self.model.classes_] = self.model.predict_proba(X)
+        proba[:, self.model.classes_] = self.model.predict_proba(rows)
         return proba
 
 
-def fit_boosting(support: SupportSet, n_classes: int) -> BoostedTrees:
+def fit_boosting(support: SupportSet, n_classes: int) -> Trees:
     """Fit boosted trees.
 
     Parameters
@@ -70,7 +72,7 @@ def fit_boosting(support: SupportSet, n_classes: int) -> BoostedTrees:
 
     Returns
     -------
-    BoostedTrees
+    Trees
         The trees.
     """
     X, y, weight = support
@@ -80,41 +82,16 @@ def fit_boosting(support: SupportSet, n_classes: int) -> BoostedTrees:
         location, scale = (float(unit) for unit in units)
         y = (y - location) / scale
     X, y, sample_weight = _repeat_rows(SupportSet(X, y, weight))
-    model: Model = HistGradientBoostingRegressor(**_SETTINGS)
+    model: Any = HistGradientBoostingRegressor(**_SETTINGS)
     if n_classes:
         rounds = min(_ROUNDS, _MOST_TREES // n_classes)
         settings = _SETTINGS | _CLASS_SETTINGS
         model = HistGradientBoostingClassifier(max_iter=rounds, **settings)
     model.fit(X, y, sample_weight=sample_weight)
-    return BoostedTrees(model, n_classes, location, scale)
+    return Trees(model, n_classes, location, scale)
 
 
-class Forest(NamedTuple):
-    """A random forest of a classification.
-
-    Attributes
-    ----------
-    model : RandomForestClassifier
-        The trees.
-    columns : ndarray of shape (d,)
-        Order of the columns in which they read the rows.
-    n_classes : int
-        c.
-    """
-
-    model: RandomForestClassifier
-    columns: np.ndarray
-    n_classes: int
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the probabilities (n, c) of classes."""
-        proba = np.zeros((len(X), self.n_classes))
-        rows = _single_precision(X[:, self.columns])
-        proba[:, self.model.classes_] = self.model.predict_proba(rows)
-        return proba
-
-
-def fit_forest(support: SupportSet, n_classes: int) -> Forest:
+def fit_forest(support: SupportSet, n_classes: int) -> Trees:
     """Fit a random forest.
 
     Parameters
@@ -126,7 +103,7 @@ def fit_forest(support: SupportSet, n_classes: int) -> Forest:
 
     Returns
     -------
-    Forest
+    Trees
         The forest.
     """
     X, y, weight = support
@@ -136,7 +113,7 @@ def fit_forest(support: SupportSet, n_classes: int) -> Forest:
     X, y, sample_weight = _repeat_rows(SupportSet(X[rows][:, columns], y[rows], weight[rows]))
     model = RandomForestClassifier(**_FOREST)
     model.fit(_single_precision(X), y, sample_weight=sample_weight)
-    return Forest(model, columns, n_classes)
+    return Trees(model, n_classes, columns=columns)
 
 
 def _repeat_rows(support: SupportSet) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

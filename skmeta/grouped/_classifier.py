@@ -7,11 +7,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from skmeta._sklearn_compat import fit_context
-from skmeta._validation import check_labels, quote_some
+from skmeta._validation import check_class_labels, quote_some
 from skmeta.grouped._base import BaseGrouped, has_groups
 
 
@@ -189,11 +187,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         X = self._check_table(X, reset=reset, y=y)
-        labels = column_or_1d(y, warn=True)
-        if labels.dtype.kind == "f":
-            assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        return X, check_labels(labels, "y", len(X))
+        return X, check_class_labels(y, len(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class.
