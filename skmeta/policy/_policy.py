@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -25,6 +26,7 @@ from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior
 
 
+@dataclass(eq=False, repr=False)
 class MetaPolicy(ParameterHints, BaseEstimator):
     """A policy that adapts to a new environment after a few episodes, starting from a prior.
 
@@ -77,6 +79,15 @@ class MetaPolicy(ParameterHints, BaseEstimator):
     (2,)
     """
 
+    prior: MetaPrior
+    _: KW_ONLY
+    n_inner_steps: int | None = None
+    inner_lr: float | None = None
+    max_episode_steps: int | None = None
+    device: str | torch.device = "auto"
+    precision: str = "float32"
+    random_state: Any = None
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "prior": [MetaPrior],
         "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
@@ -86,25 +97,6 @@ class MetaPolicy(ParameterHints, BaseEstimator):
         "precision": [StrOptions(set(PRECISIONS))],
         "random_state": ["random_state", np.random.Generator],
     }
-
-    def __init__(
-        self,
-        prior,
-        *,
-        n_inner_steps=None,
-        inner_lr=None,
-        max_episode_steps=None,
-        device="auto",
-        precision="float32",
-        random_state=None,
-    ):
-        self.prior = prior
-        self.n_inner_steps = n_inner_steps
-        self.inner_lr = inner_lr
-        self.max_episode_steps = max_episode_steps
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -1,6 +1,7 @@
 """The search that remembers."""
 
 import os
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -22,6 +23,7 @@ from skmeta.search.history import SearchHistory, hide_password
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior
 
 
+@dataclass(eq=False, repr=False)
 class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
     """Search over hyperparameters that remembers what earlier searches found.
 
@@ -214,6 +216,34 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     True
     """
 
+    estimator: Any
+    param_distributions: Any = None
+    _: KW_ONLY
+    param_grid: Any = None
+    n_iter: int | str = 10
+    history: Any = None
+    dataset: str | None = None
+    prior: Any = "auto"
+    exclude_same_data: bool = False
+    samples: bool | int | str = "auto"
+    batch_size: int = 1
+    racing: bool | float = False
+    early_stopping: Any = None
+    time_budget: float | None = None
+    stop_when_flat: int | None = None
+    target_score: float | None = None
+    start: Any = None
+    scoring: Any = None
+    n_jobs: int | None = None
+    refit: Any = True
+    cv: Any = None
+    verbose: int = 0
+    progress: bool | str = "auto"
+    pre_dispatch: int | str = "2*n_jobs"
+    random_state: Any = None
+    error_score: Any = np.nan
+    return_train_score: bool = False
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **search_constraints(),
         "estimator": [HasMethods(["fit"]), list, tuple],
@@ -246,65 +276,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "progress": ["boolean", StrOptions({"auto"})],
         "random_state": ["random_state", np.random.Generator],
     }
-
-    def __init__(
-        self,
-        estimator,
-        param_distributions=None,
-        *,
-        param_grid=None,
-        n_iter=10,
-        history=None,
-        dataset=None,
-        prior="auto",
-        exclude_same_data=False,
-        samples="auto",
-        batch_size=1,
-        racing=False,
-        early_stopping=None,
-        time_budget=None,
-        stop_when_flat=None,
-        target_score=None,
-        start=None,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        progress="auto",
-        pre_dispatch="2*n_jobs",
-        random_state=None,
-        error_score=np.nan,
-        return_train_score=False,
-    ):
-        super().__init__(
-            estimator=estimator,
-            scoring=scoring,
-            n_jobs=n_jobs,
-            refit=refit,
-            cv=cv,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            error_score=error_score,
-            return_train_score=return_train_score,
-        )
-        self.param_distributions = param_distributions
-        self.param_grid = param_grid
-        self.n_iter = n_iter
-        self.history = history
-        self.dataset = dataset
-        self.prior = prior
-        self.exclude_same_data = exclude_same_data
-        self.samples = samples
-        self.batch_size = batch_size
-        self.racing = racing
-        self.early_stopping = early_stopping
-        self.time_budget = time_budget
-        self.stop_when_flat = stop_when_flat
-        self.target_score = target_score
-        self.start = start
-        self.progress = progress
-        self.random_state = random_state
 
     def get_params(self, deep=True):
         """Return the parameters, as of any estimator.
