@@ -149,24 +149,6 @@ def test_share_of_linear_regressions(function, n_columns, low, high):
     assert low < np.median([LinearRegression().fit(x, y).score(x, y) for x, y in parts]) < high
 
 
-def test_some_columns_are_dates():
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(200, 150, 6, generator=generator)
-    x, u = observed.observe(generator, z)
-    assert torch.isfinite(x).all() & torch.isfinite(u).all()
-    is_whole = (x == x.round()).all(1)
-    n_levels = torch.tensor([[len(c.unique()) for c in task.T] for task in x])
-    assert 0.003 < (is_whole & (n_levels > 30) & (x.amax(1) > 1000)).double().mean() < 0.1
-    # The effect of a date may be a season, so that it does not rise with the date.
-    days = (is_whole & (n_levels > 30) & (x.amin(1) > 100)).nonzero()
-    ranks = [
-        np.corrcoef(x[t, :, j].argsort().argsort(), u[t, :, j].argsort().argsort())[0, 1]
-        for t, j in days
-    ]
-    assert min(np.abs(ranks)) < 0.5
-    assert max(ranks) > 0.95
-
-
 def test_values_are_missing_at_random_or_not():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(800, 200, 4, generator=generator)

@@ -33,15 +33,6 @@ def test_known_groups_are_predicted_with_their_effects(regressor, table):
     assert np.corrcoef(regressor.predict(at), table.effects)[0, 1] > 0.98
 
 
-def test_one_call_predicts_known_and_new_groups(regressor):
-    known, new = rows_of("g3"), rows_of("nowhere")
-    both = regressor.predict(pd.concat([known, new, known]))
-    assert both[0] == both[2]
-    np.testing.assert_allclose(
-        both[:2], [regressor.predict(known)[0], regressor.predict(new)[0]], rtol=1e-12
-    )
-
-
 def test_a_new_group_without_rows_has_the_deviation_between_groups(regressor, table):
     mean, std = regressor.predict(rows_of("nowhere"), return_std=True)
     of_known = regressor.predict(rows_of("g3"), return_std=True)[1]

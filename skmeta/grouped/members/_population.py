@@ -234,20 +234,14 @@ def fit_population(
     return population, unseen
 
 
-class _Fit:
+class _Fit(NamedTuple):
     """Rows, and how models are fitted on parts of them."""
 
-    def __init__(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        weight: np.ndarray,
-        labels: np.ndarray | None,
-        settings: FitSettings,
-    ) -> None:
-        self.X, self.y, self.weight, self.labels = X, y, weight, labels
-        self.n_jobs, self.report = settings.n_jobs, settings.report
-        self.is_auto = settings.is_auto
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    labels: np.ndarray | None
+    settings: FitSettings
 
     def each(self, models: list[Any], parts: list[np.ndarray]) -> list[Any]:
         """Fit clones of models, each on its part of the rows."""
@@ -255,12 +249,12 @@ class _Fit:
 
     def again(self, models: list[Any], parts: list[np.ndarray]) -> list[Any]:
         """Fit models, each on its part of the rows."""
-        jobs = zip(models, parts, strict=True)
-        if self.n_jobs in (None, 1):
+        jobs, n_jobs = zip(models, parts, strict=True), self.settings.n_jobs
+        if n_jobs in (None, 1):
             return [self._one(model, rows) for model, rows in jobs]
         # Models that are fitted at once share the cores.
         with threadpool_limits(1, user_api="openmp"):
-            parallel = Parallel(n_jobs=self.n_jobs, prefer="threads")
+            parallel = Parallel(n_jobs=n_jobs, prefer="threads")
             return list(parallel(delayed(self._one)(model, rows) for model, rows in jobs))
 
     def _one(self, model: Any, rows: np.ndarray) -> Any:
@@ -273,9 +267,9 @@ class _Fit:
         params = {"sample_weight": weight} if is_weighted else {}
         # Trees need a value in each column.
         X = np.where(np.isnan(self.X[rows]).all(0), 0.0, self.X[rows])
-        with config_context(skip_parameter_validation=self.is_auto):
+        with config_context(skip_parameter_validation=self.settings.is_auto):
             model.fit(X, self.y[rows], **params)
-        self.report()
+        self.settings.report()
         return model
 
     def losses_by_round(self, model: Any, rows: np.ndarray, n_rounds: int) -> np.ndarray:

@@ -8,10 +8,8 @@ from skmeta.grouped.longitudinal._rows import (
     N_KNOWN,
     first_rows,
     later_rows,
-    rising_columns,
     rows_before,
     rows_between,
-    some_groups,
 )
 
 
@@ -74,23 +72,3 @@ def test_rows_before_are_those_of_the_group():
         found = before.order[before.first[k] : before.first[k] + before.n[k]]
         np.testing.assert_array_equal(found, expected)
         assert before.last[k] == (expected[-1] if len(expected) else -1)
-
-
-def test_a_sample_holds_whole_groups():
-    rows = make_rows((4,) * 30)
-    sample = some_groups(rows, 40)
-    assert len(sample.y) == 40
-    assert (np.bincount(sample.group)[np.unique(sample.group)] == 4).all()
-    assert some_groups(rows, 200) is rows
-
-
-def test_columns_that_rise_within_groups_are_noticed():
-    rng = np.random.default_rng(0)
-    codes = np.repeat(np.arange(20), 6)
-    day = np.tile(np.arange(6), 20)
-    numbers = np.column_stack([rng.normal(size=120), day, rng.normal(size=120)])
-    numbers[0, 2] = np.nan
-    assert list(rising_columns(numbers, codes)) == [1]
-    shuffled = rng.permutation(120)
-    assert not len(rising_columns(numbers[shuffled], codes[shuffled]))
-    assert not len(rising_columns(numbers[:18], codes[:18]))

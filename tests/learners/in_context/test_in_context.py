@@ -300,29 +300,6 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
         clf.fit(X, y)
 
 
-@pytest.mark.slow
-def test_meta_training_goes_on_from_a_prior():
-    X, y, groups = make_table_tasks(30, 24, 4, n_classes=2, random_state=2)
-    settings = {
-        **SMALL,
-        "shots_per": "class",
-        "n_shot": 6,
-        "n_query": 6,
-        "n_iterations": 3,
-        "random_state": 0,
-    }
-    first = InContextLearner(**settings).fit(X, y, groups)
-    again = InContextLearner(**settings, prior=first.prior_, meta_lr=1e-12).fit(X, y, groups)
-    # What the tasks share is measured anew, beside the network that is there now.
-    for name in (name for name in first.prior_.tensors if name.startswith("table.")):
-        found, expected = (p.prior_.tensors[name] for p in (again, first))
-        np.testing.assert_allclose(found, expected, atol=1e-9)
-    assert again.prior_ != first.prior_
-    # New labels are as good as those of meta-training.
-    clf = MetaFewShotClassifier(first.prior_).fit(X[:24], np.where(y[:24], "yes", "no"))
-    assert set(clf.predict(X)) <= {"yes", "no"}
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
