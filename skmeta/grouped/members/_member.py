@@ -19,7 +19,7 @@ The members of the mixture, from the simplest on:
 of it, and it gives the effects.
 
 To add a member, write ``fit_...(table, ...) -> Member`` in a module of its own, name it here and,
-for readers, in :mod:`skmeta.grouped._effects`, and call it in :mod:`skmeta.grouped._model`. The
+for readers, in :mod:`skmeta.grouped._effects`, and call it in :mod:`skmeta.grouped._fit`. The
 mixture finds its weight.
 """
 
