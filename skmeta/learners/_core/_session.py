@@ -136,9 +136,7 @@ class Session:
     @cached_property
     def views(self) -> tuple[Any, ...]:
         """Views of a new task that predictions are averaged over."""
-        shape = self.adapter.input_shape
-        own = make_views(self.changes, shape) if self.changes else (_as_it_is,)
-        return (*own, *self.more_views)
+        return (*make_views(self.changes, self.adapter.input_shape), *self.more_views)
 
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state.
@@ -301,10 +299,6 @@ class Session:
             Logits, or standardised predictions.
         """
         return self.forward(self.adapt(state, task.support), task.query.x)
-
-
-def _as_it_is(x: Tensor) -> Tensor:
-    return x
 
 
 def _join(prior: State, states: Sequence[State]) -> State:

@@ -401,10 +401,6 @@ class AutoLearner(FitSettings):
     @property
     def leaderboard_(self) -> Any:
         """Learners and plain models, the least loss first, as a pandas DataFrame."""
-        if "_leaderboard" not in vars(self):
-            raise AttributeError(
-                "AutoLearner has a leaderboard_ once it is fitted. Call fit first."
-            )
         pandas = import_optional("pandas", "history")
         return pandas.DataFrame(self._leaderboard)
 
