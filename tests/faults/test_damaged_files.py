@@ -7,6 +7,7 @@ many as the one of CI.
 import json
 import math
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -185,14 +186,17 @@ KINDS = {
 }
 
 
+VERSION = r'"format_version":\d+'
+
+
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize(
     ("replace", "match"),
     [
-        (('"format_version":2', '"format_version":1e999'), "format_version is inf"),
-        (('"format_version":2', '"format_version":' + DEEP), "nested more than 32 deep"),
-        (('"format_version":2', '"format_version":3'), "Upgrade skmeta to load it"),
-        (('"format_version":2', '"format_version":"2"'), "format_version is '2'"),
+        ((VERSION, '"format_version":1e999'), "format_version is inf"),
+        ((VERSION, '"format_version":' + DEEP), "nested more than 32 deep"),
+        ((VERSION, '"format_version":99'), "Upgrade skmeta to load it"),
+        ((VERSION, '"format_version":"2"'), "format_version is '2'"),
         (('"fields":{', '"fields":{"a":' + DEEP + ","), "nested more than 32 deep"),
     ],
     ids=["infinite version", "nested version", "newer version", "text as version", "nested field"],
@@ -201,7 +205,7 @@ def test_records_that_are_hostile(path, name, replace, match):
     content, load_file, error = KINDS[name]
     header, data = unpack(content)
     record = header["__metadata__"][name]
-    header["__metadata__"][name] = record.replace(*replace, 1)
+    header["__metadata__"][name] = re.sub(*replace, record, count=1)
     assert header["__metadata__"][name] != record
     path.write_bytes(pack(header, data))
     with bounded(), pytest.raises(error, match=match):
