@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
+from skmeta.backend import tree_map
 from skmeta.exceptions import CheckpointError
 
 FORMAT = FileFormat("skmeta.checkpoint", 3, "a checkpoint", "meta-training", CheckpointError)
@@ -43,7 +45,8 @@ def save_checkpoint(path: str | PathLike[str], fingerprint: str, content: dict[s
         If the file cannot be written.
     """
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    # On the CPU, as tensors of some devices cannot be read without running code.
+    torch.save(tree_map(lambda v: v.cpu() if isinstance(v, Tensor) else v, content), buffer)
     tensors = {"content": np.frombuffer(buffer.getbuffer(), np.uint8)}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_tensor_file(path, FORMAT, {"fingerprint": fingerprint}, tensors, mode=0o600)
