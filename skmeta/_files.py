@@ -60,8 +60,6 @@ def parse_json(text: str | bytes) -> Any:
     ValueError: it is nested more than 32 deep
     """
     try:
-        if isinstance(text, bytes):
-            text = text.decode()
         value = json.loads(text)
     except RecursionError:
         raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from None

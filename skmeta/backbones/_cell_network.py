@@ -48,13 +48,11 @@ class Architecture:
     Attributes
     ----------
     edges : tuple of Edge
-        In the order of computation.
+        In the order of computation; ``pandas.DataFrame`` makes a table of them.
     n_parameters : int
         Parameters of the selected network, without the head.
     n_parameters_searched : int
         Parameters of the network with all operations, selected or not.
-    shares : tuple of dict
-        Weight of each operation that an edge could have, in the soft choice.
 
     Examples
     --------
@@ -68,13 +66,6 @@ class Architecture:
     edges: tuple[Edge, ...]
     n_parameters: int
     n_parameters_searched: int
-    shares: tuple[dict[str, float], ...]
-
-    @property
-    def table(self) -> dict[str, list[Any]]:
-        """One list per column with one entry per edge, as ``pandas.DataFrame`` takes them."""
-        names = Edge.__dataclass_fields__
-        return {name: [getattr(edge, name) for edge in self.edges] for name in names}
 
     def __repr__(self) -> str:
         n = len(self.edges)
@@ -243,10 +234,6 @@ class CellNetwork(nn.Module):
             edges,
             fixed + sum(edge.n_parameters for edge in edges),
             fixed + int(costs.sum()),
-            tuple(
-                {n: float(row[self.operations.index(n)]) for n in self._names(i)}
-                for i, row in enumerate(shares)
-            ),
         )
 
 

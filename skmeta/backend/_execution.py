@@ -33,11 +33,6 @@ _MANY_NUMBERS = 5_000_000
 _lock = threading.Lock()
 
 
-def _is_small(flops: float, device: torch.device) -> bool:
-    """Return whether operations of a task are too small for more than one core of a CPU."""
-    return device.type == "cpu" and flops <= _SMALL_FLOPS
-
-
 def _memory_budget(device: torch.device) -> float:
     """Return the bytes that the tasks of one chunk may take together."""
     if device.type == "cuda":
@@ -93,7 +88,8 @@ class Execution:
                 "execution='loop' or 'threads', or 'auto', which chooses what is possible."
             )
         self._recorder = Recorder() if record else None
-        self._is_small = _is_small(flops_per_task, device)
+        # Such operations are too small for more than one core of a CPU.
+        self._is_small = device.type == "cpu" and flops_per_task <= _SMALL_FLOPS
         if mode == "auto":
             if self._is_small or device.type != "cpu":
                 mode = "vmap" if can_vectorise() else "loop"

@@ -25,6 +25,7 @@ BaseSampler: Any = optuna.samplers.BaseSampler
 
 __all__ = ["PriorSampler"]
 
+_LOCK = threading.Lock()  # of the sessions of all samplers
 _POOL_SIZE = 1000
 _N_NEAR = 30  # candidates near the best one that join the pool before each trial
 _N_VALUES = 64  # that are compared if a parameter is sampled alone
@@ -112,16 +113,9 @@ class PriorSampler(BaseSampler):
         self._seed = int(np.random.default_rng(seed).integers(2**63))
         self._spaces = optuna.search_space.IntersectionSearchSpace()
         self._session: _Session | None = None
-        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        # A session is made again from the trials of the study.
-        state = {**self.__dict__, "_session": None}
-        del state["_lock"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
+        return {**self.__dict__, "_session": None}  # made again from the trials of the study
 
     def reseed_rng(self) -> None:
         """Draw another seed; Optuna does so before each trial of parallel ones."""
@@ -143,7 +137,7 @@ class PriorSampler(BaseSampler):
         dict of str to BaseDistribution
             Those that all finished trials have, with more than one value.
         """
-        with self._lock:
+        with _LOCK:
             common = self._spaces.calculate(study)
         return {name: source for name, source in common.items() if not source.single()}
 
@@ -177,7 +171,7 @@ class PriorSampler(BaseSampler):
             )
         if not search_space:
             return {}
-        with self._lock:
+        with _LOCK:
             if self._session is None or self._session.key != _identity(study, search_space):
                 rng = np.random.default_rng([self._seed, trial.number])
                 self._session = _Session(study, search_space, self._names, self._prior, rng)

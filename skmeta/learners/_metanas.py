@@ -269,8 +269,8 @@ class MetaNAS(GradientLearner):
     >>> from skmeta.learners import MetaNAS
     >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
     >>> learner = MetaNAS(n_iterations=20, random_state=0).fit(X, y, groups=groups)
-    >>> sorted(learner.architecture_.table)
-    ['cell', 'n_parameters', 'operation', 'share', 'source', 'target']
+    >>> [edge.target for edge in learner.architecture_.edges]
+    [1, 2, 2]
     """
 
     backbone: Any = "cells"

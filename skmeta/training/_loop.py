@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta._callbacks import FitTask, IterationTask
+from skmeta._callbacks import IterationTask, subtask
 from skmeta._progress import progress_bar
 from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
@@ -39,6 +38,9 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 _SAVED = ("state", "best", "best_score", "n_stale", "iteration", "seconds", "history")
 
 
+_NO_TASK = partial(subtask, None, None, "meta-iteration")
+
+
 def meta_train(
     state: State,
     objective: Objective,
@@ -47,7 +49,7 @@ def meta_train(
     rng: np.random.Generator,
     *,
     identity: str = "",
-    iteration_task: IterationTask | None = None,
+    iteration_task: IterationTask = _NO_TASK,
     fitted: Callable[[State, History], dict[str, Any]] | None = None,
 ) -> tuple[State, History]:
     """Minimise a meta-objective.
@@ -109,7 +111,7 @@ def meta_train(
     ) as bar:
         try:
             while run.goes_on():
-                with iteration_task() if iteration_task else nullcontext(FitTask(None)) as task:
+                with iteration_task() as task:
                     run.step()
                     bar.update()
                     if run.is_due():

@@ -36,24 +36,6 @@ def test_measured_features_are_those_of_the_module_in_training_mode():
     torch.testing.assert_close(network.features(state | statistics, x[:1]), features[:1])
 
 
-def test_weights_are_arguments():
-    network, module = make_network("mlp", (3,), {"hidden": (5,)})
-    state, x = network.initial_weights(), draw(4, 3)
-    assert set(state) == {"body.1.weight", "body.1.bias"}
-    doubled = {n: 2 * v for n, v in state.items()}
-    torch.testing.assert_close(network.features(doubled, x), 2 * network.features(state, x))
-    torch.testing.assert_close(network.features(state, x), module(x))
-
-
-def test_a_measurement_is_not_remembered():
-    network, _ = make_network()
-    state = network.initial_weights()
-    first = network.measure(state, draw(6, *SHAPE))[1]
-    network.measure(state, 5 + draw(6, *SHAPE, seed=1))
-    again = network.measure(state, draw(6, *SHAPE))[1]
-    torch.testing.assert_close(first, again)
-
-
 def test_dropout_is_inactive():
     module = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5))
     network = Network(module, (3,), CPU)

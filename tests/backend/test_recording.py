@@ -176,20 +176,6 @@ def test_a_graph_becomes_smaller_and_computes_the_same():
         torch.testing.assert_close(found, value)
 
 
-def test_steps_are_fused():
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    def fn(x, y):
-        return x - 0.5 * (x * y), (y * 3) - x
-
-    x, y = draw(3, 4), draw(3, 4, seed=1)
-    small = simplify(make_fx(fn)(x, y), (x, y))
-    names = [str(n.target) for n in small.graph.nodes if n.op == "call_function"]
-    assert names.count("aten.mul.Tensor") == 2  # x * y and y * 3
-    for found, value in zip(small(x, y), fn(x, y), strict=True):
-        torch.testing.assert_close(found, value)
-
-
 def test_a_graph_that_writes_in_place_is_left_as_it_is():
     from torch.fx.experimental.proxy_tensor import make_fx
 

@@ -282,7 +282,7 @@ def test_grey_images_need_no_axis_of_channels():
     with pytest.raises(BackboneError, match=r"the input has shape \(8, 8\)\. Pass input_shape"):
         ProtoNet(**settings).fit(X, y)
     expected = ProtoNet(**settings).fit(X[:, None], y)
-    for rows in (X, X.tolist(), list(X), X[..., None]):
+    for rows in (X, X.tolist(), list(X), X[..., None], X.reshape(30, -1)):
         found = ProtoNet(**settings, input_shape=(1, 8, 8)).fit(rows, y)
         assert found.prior_.digest == expected.prior_.digest
     few = MetaFewShotClassifier(expected).fit(X[:12], y[:12])

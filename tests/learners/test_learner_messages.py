@@ -7,7 +7,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError, EpisodeError
 from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet, Validation
@@ -56,11 +56,6 @@ def test_a_learner_does_not_predict():
         AutoLearner().predict([[0.0]])
     with pytest.raises(NotFittedError, match=r"AutoLearner is not fitted yet, .* no leaderboard_"):
         _ = AutoLearner().leaderboard_
-
-
-def test_a_mistyped_parameter_of_an_estimator_with_a_learner():
-    with pytest.raises(TypeError, match="n_trees"):
-        MetaFewShotClassifier(ProtoNet(), n_trees=3)
 
 
 def test_a_class_as_backbone():

@@ -108,49 +108,6 @@ def test_groups_of_one_classification_share_a_learned_head():
     assert learner.score(X, y, groups + 100) > 0.7
 
 
-def test_standardisation_makes_a_prior_independent_of_units():
-    X, y = make_classes()
-    a = ProtoNet(**SMALL, execution=ExecutionOptions(precision="float64")).fit(X, y)
-    b = ProtoNet(**SMALL, execution=ExecutionOptions(precision="float64")).fit(1000 * X + 5, y)
-    for name in a.prior_.tensors:
-        if name.startswith("body."):
-            np.testing.assert_allclose(a.prior_.tensors[name], b.prior_.tensors[name], rtol=1e-6)
-    np.testing.assert_allclose(
-        b.prior_.tensors["scaler.x_mean"], 1000 * a.prior_.tensors["scaler.x_mean"] + 5
-    )
-
-
-def test_predictions_of_a_regression_are_in_the_units_of_the_targets():
-    X, y, groups = make_sinusoids(30, seed=0)
-    unseen = make_sinusoids(10, seed=1)
-    scores = []
-    for unit in (1.0, 100.0):
-        learner = MAML(**SMALL, execution=ExecutionOptions(precision="float64")).fit(
-            X, unit * y, groups
-        )
-        X_new, y_new, groups_new = unseen
-        scores.append(learner.score_tasks(X_new, unit * y_new, groups_new))
-    np.testing.assert_allclose(scores[1], 1e4 * scores[0], rtol=1e-6)
-    assert (scores[0] < 0).all()  # higher is better, as for score
-
-
-def test_images_may_come_flat_or_in_shape():
-    rng = np.random.default_rng(0)
-    y = np.repeat(np.arange(9), 4)
-    X = rng.normal(size=(len(y), 1, 8, 8)).astype(np.float32)
-    params = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
-    priors = [
-        ANIL(**params).fit(X, y).prior_,
-        ANIL(**params).fit(X.reshape(len(X), -1), y).prior_,
-        ANIL(**params, input_shape=(1, 8, 8)).fit(X.reshape(len(X), -1), y).prior_,
-    ]
-    assert priors[0].input_shape == (1, 8, 8)
-    for prior in priors[1:]:
-        assert prior.tensors.keys() == priors[0].tensors.keys()
-        for name, expected in priors[0].tensors.items():
-            np.testing.assert_allclose(prior.tensors[name], expected, rtol=1e-4, atol=1e-5)
-
-
 def test_a_users_module_is_the_backbone():
     X, y = make_classes()
     torch_state = torch.random.get_rng_state()

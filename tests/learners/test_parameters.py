@@ -3,7 +3,6 @@
 import inspect
 import re
 
-import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
@@ -12,8 +11,6 @@ from skmeta.learners import (
     LEARNERS,
     MAML,
     ExecutionOptions,
-    MAMLPlusPlus,
-    MetaOptimizer,
     ProtoNet,
     Validation,
 )
@@ -44,27 +41,6 @@ def test_options_are_tuned_and_cloned_as_parameters_are():
     assert cloned.validation == Validation(0.2, patience=5)
     assert learner.validation.patience == 3
     assert MAML().get_params()["validation"] == 0.1
-
-
-@pytest.mark.parametrize(
-    ("changes", "is_same"),
-    [
-        ({"meta_optimizer": MetaOptimizer("adam", schedule="auto")}, True),
-        ({"validation": Validation(0.1), "shots_per": "auto"}, True),
-        ({"execution": ExecutionOptions("threads", n_jobs=2), "verbose": 1}, True),
-        ({"execution": ExecutionOptions(precision="float64")}, False),
-        ({"validation": Validation(patience=2)}, False),
-        ({"plus_plus": MAMLPlusPlus(learn_inner_lr=True)}, False),
-        ({"shots_per": "class"}, False),
-        ({"n_way": 3}, False),
-    ],
-)
-def test_a_checkpoint_belongs_to_runs_that_compute_the_same(changes, is_same):
-    first, second = (
-        fingerprint(learner, np.arange(6.0), [0, 1, 2], None)
-        for learner in (MAML(random_state=0), MAML(random_state=0, **changes))
-    )
-    assert (first == second) == is_same
 
 
 @pytest.mark.parametrize("kind", [MAML, ProtoNet])
@@ -115,11 +91,6 @@ def test_a_setting_of_an_option_that_is_given_by_its_first():
     assert learner.validation == Validation(0.2, patience=3)
     assert learner.execution == ExecutionOptions("loop", n_jobs=2)
     assert learner.inner_lr == 0.3
-
-
-def test_no_threads():
-    with pytest.raises(ValueError, match="The 'n_jobs' parameter of ExecutionOptions must be"):
-        MAML(execution=ExecutionOptions(n_jobs=0)).initial_prior(np.ones((4, 2)))
 
 
 def test_a_mistyped_parameter():

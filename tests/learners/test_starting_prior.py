@@ -66,15 +66,6 @@ def test_regression_keeps_head_and_units(sinusoids):
         assert_array_equal(second.prior_.tensors[name], value, err_msg=name)
 
 
-def test_it_goes_on_instead_of_beginning_anew(sinusoids):
-    X, y, groups = sinusoids
-    settings = SMALL | {"n_shot": 5, "n_query": 5, "validation": 0.2, "meta_lr": 0.01}
-    first = MAML(**settings | {"n_iterations": 150}).fit(X, y, groups=groups)
-    more = MAML(**settings | {"prior": first.prior_}).fit(X, y, groups=groups)
-    anew = MAML(**settings).fit(X, y, groups=groups)
-    assert more.history_["train_loss"][0] < 0.8 * anew.history_["train_loss"][0]
-
-
 def test_another_learner_takes_the_network(classes):
     X, y = classes
     first = ProtoNet(**SMALL).fit(X, y).prior_

@@ -18,23 +18,15 @@ LETTERS = np.array(list("abcdefg"))[np.random.default_rng(1).integers(7, size=30
 
 
 @pytest.mark.parametrize(
-    "container", [np.asarray, list, pd.Series, pl.Series, lambda y: pd.Series(pd.Categorical(y))]
+    "container", [list, pd.Series, pl.Series, lambda y: pd.Series(pd.Categorical(y))]
 )
-@pytest.mark.parametrize(("n_way", "n_shot", "n_query"), [(2, 1, 1), (5, 3, 8), (7, 2, 4)])
-def test_class_episode_is_what_was_asked(container, n_way, n_shot, n_query, rng):
-    sampler = ClassEpisodes(container(LETTERS), n_way, n_shot, n_query)
-    for _ in range(20):
-        task = sampler.sample(rng)
-        assert task.n_classes == sampler.n_classes == n_way == len(set(task.classes))
-        rows = np.concatenate([task.support, task.query])
-        assert len(set(rows)) == len(rows) == n_way * (n_shot + n_query)
-        np.testing.assert_array_equal(task.classes[task.y_support], LETTERS[task.support])
-        np.testing.assert_array_equal(task.classes[task.y_query], LETTERS[task.query])
-        np.testing.assert_array_equal(task.y_support, np.repeat(np.arange(n_way), n_shot))
-        np.testing.assert_array_equal(task.y_query, np.repeat(np.arange(n_way), n_query))
-        assert task.w_support.all()
-        assert task.w_query.all()
-        assert task.support.dtype == task.y_query.dtype == np.int64
+def test_labels_come_in_any_container(container):
+    expected, found = (
+        ClassEpisodes(y, 5, 3, 8).sample(np.random.default_rng(0))
+        for y in (LETTERS, container(LETTERS))
+    )
+    np.testing.assert_array_equal(found.support, expected.support)
+    np.testing.assert_array_equal(found.classes, expected.classes)
 
 
 def test_every_class_takes_every_position_equally_often(rng):

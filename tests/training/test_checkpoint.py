@@ -11,7 +11,7 @@ import torch
 from builders import loop_settings, make_classes
 
 from skmeta.exceptions import CheckpointError, SkmetaWarning
-from skmeta.learners import MAML, ExecutionOptions, ProtoNet, Validation
+from skmeta.learners import MAML, ExecutionOptions, MAMLPlusPlus, ProtoNet, Validation
 from skmeta.training import load_checkpoint, meta_train, save_checkpoint
 
 
@@ -200,6 +200,9 @@ SETTINGS = {
         {"n_iterations": 6},
         {"random_state": 1},
         {"n_shot": 2},
+        {"plus_plus": MAMLPlusPlus(learn_inner_lr=True)},
+        {"validation": Validation(n_tasks=2, every=2, patience=2)},
+        {"execution": ExecutionOptions(precision="float64")},
         {"backbone_params": {"hidden": (6,)}},
     ],
     ids=str,

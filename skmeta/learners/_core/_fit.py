@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -16,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from skmeta._callbacks import FitTask, fit_task, subtask
+from skmeta._callbacks import fit_task, subtask
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import callback_context, has_callbacks, validate_params
 from skmeta._validation import check_count, check_plain_labels, check_targets
@@ -101,12 +100,10 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     identity = _identity(learner, problem, groups) if settings.checkpoint else ""
     validation_rng = np.random.default_rng(int(rng.integers(2**63)))
     data = {"X": X, "y": y, "metadata": None if groups is None else {"groups": groups}}
-    whole: AbstractContextManager[FitTask] = nullcontext(FitTask(None))
-    iteration_task = None
+    callbacks = None
     if has_callbacks(learner):
         callbacks = callback_context(learner, settings.n_iterations)
-        whole = fit_task(callbacks, learner, **data)
-        iteration_task = partial(subtask, callbacks, learner, "meta-iteration", **data)
+    whole = fit_task(callbacks, learner, **data)
     with make_execution(session, settings) as execution, whole as task:
         validation = None
         if problem.validation is not None:
@@ -119,8 +116,8 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
             settings,
             rng,
             identity=identity,
-            iteration_task=iteration_task,
-            fitted=None if iteration_task is None else fitted,
+            iteration_task=partial(subtask, callbacks, learner, "meta-iteration", **data),
+            fitted=fitted,
         )
         if validation is not None:
             history = _compare(session, problem, validation, state, history)

@@ -247,11 +247,9 @@ class Session:
         to_units = self.adapter.targets
         # A difference of two predictions does not depend on the centre of the targets.
         spread = to_units(std) - to_units(torch.zeros_like(std))
-        return (
-            to_units(mean).astype(np.float64, copy=False),
-            spread.astype(np.float64, copy=False),
-            to_units(quantiles).astype(np.float64, copy=False),
-        )
+        in_units = to_units(mean), spread, to_units(quantiles)
+        first, second, third = (values.astype(np.float64, copy=False) for values in in_units)
+        return first, second, third
 
     def mean_of_views(self, outputs: list[Tensor]) -> Tensor:
         """Average the outputs (n_rows, n_outputs) of views."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
-from skmeta.search.record import CandidateRecord, Configuration, SearchRecord, Value
+from skmeta.search.record import CandidateRecord, Configuration, SearchRecord
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -44,12 +44,6 @@ def _plain(value: Any) -> Any:
 
 def candidate_to_row(candidate: CandidateRecord) -> Row:
     """Return the columns of a candidate."""
-    for name, value in candidate.configuration.items():
-        if not isinstance(value, Value | np.generic):
-            raise HistoryFormatError(
-                f"Parameter {name!r} has a value of type {type(value).__name__}, but a history "
-                "holds bool, int, float, str and None. Describe the value by a name or a number."
-            )
     return _to_row(candidate, CANDIDATE_FIELDS)
 
 

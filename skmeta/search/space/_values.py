@@ -120,10 +120,8 @@ def is_nan(value: Any) -> bool:
 def position_of(source: list[Any], value: Any) -> int | None:
     """Return the position of a value in a list, or None; equal estimators are the same value."""
     wanted = stable_repr(value)
-    for position, listed in enumerate(source):
-        if listed is value or stable_repr(listed) == wanted:
-            return position
-    return None
+    equal = (k for k, v in enumerate(source) if v is value or stable_repr(v) == wanted)
+    return next(equal, None)
 
 
 def as_listed(source: Any, value: Any) -> Any:

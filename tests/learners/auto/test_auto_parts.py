@@ -20,7 +20,7 @@ from skmeta.learners.auto._candidates import (
     measure_learner,
     plain_entries,
 )
-from skmeta.learners.auto._learner import Mean, choose, leaderboard_rows, summarise
+from skmeta.learners.auto._learner import Mean, choose, summarise
 from skmeta.learners.auto._tasks import design_classes, design_groups
 
 RNG = np.random.default_rng(0)
@@ -167,18 +167,6 @@ def test_the_best_of_several_models_has_a_wider_interval():
         text, is_beaten = summarise(design, results, own)
         assert f"(difference -0.45 ± {margin})" in text
         assert not is_beaten
-
-
-def test_the_leaderboard_puts_what_failed_last():
-    results = [
-        compared("nearest (plain)", np.full(4, 2.0)),
-        compared("good", [1.0, 1.5, 0.5, 1.0]),
-        compared("bad", [], "it diverged"),
-    ]
-    rows = leaderboard_rows(results, "good", np.ones(4))
-    assert [row["learner"] for row in rows] == ["good", "nearest (plain)", "bad"]
-    assert [row["chosen"] for row in rows] == [True, False, False]
-    assert [row["status"] for row in rows] == ["compared", "plain", "it diverged"]
 
 
 def names(design):

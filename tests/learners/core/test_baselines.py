@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from skmeta.backend import Scaler
 from skmeta.exceptions import BaselineWarning, UnusedDataWarning
-from skmeta.learners import MAML, InContextLearner, ProtoNet, Validation
+from skmeta.learners import MAML, ProtoNet, Validation
 from skmeta.learners._core._evaluation import baseline_scores, warn_if_beaten
 from skmeta.learners._core._task_source import make_problem
 
@@ -159,20 +159,6 @@ def test_the_margin_is_one_standard_error():
         warn_if_beaten("MAML", own, {"task_ridge": ahead})
     with pytest.warns(BaselineWarning, match="a ridge regression on each support set"):
         warn_if_beaten("MAML", own, {"task_ridge": ahead + 0.01})
-
-
-def test_a_learner_of_tables_with_missing_values_is_compared():
-    X, y, groups = make_lines()
-    X[::5, 0] = np.nan
-    params = {n: v for n, v in SMALL.items() if n != "backbone_params"}
-    learner = InContextLearner(
-        width=8,
-        n_layers=1,
-        n_heads=2,
-        cell_width=4,
-        **params | {"validation": Validation(n_tasks=4)},
-    ).fit(X, y, groups)
-    assert np.isfinite(learner.history_["pooled_ridge_score"]).all()
 
 
 def test_a_validation_that_is_skipped_is_told():

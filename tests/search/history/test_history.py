@@ -7,7 +7,6 @@ import pytest
 from builders import make_evaluation, make_record, record_all
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryFormatError
 from skmeta.search import SearchHistory
 
 NAN, INF = math.nan, math.inf
@@ -84,14 +83,6 @@ def test_texts_that_databases_refuse_are_escaped(history):
     search_id = record_all(history, record, make_evaluation(error="a\0b\udc80"))
     assert history.candidates(search_id)[0].error == "a\0b\udc80"
     assert history.find("f").dataset == r"a\x00b\udc80"
-
-
-def test_what_is_not_plain_is_refused_and_does_not_stop_the_next(history):
-    search_id = history.begin(make_record())
-    with pytest.raises(HistoryFormatError, match=r"'SVC\.kernel' has a value of type function"):
-        history.record(search_id, make_evaluation(configuration={"SVC.kernel": make_record}))
-    history.record(search_id, make_evaluation("good"))
-    assert [e.key for e in history.candidates(search_id)] == ["good"]
 
 
 def test_no_data_row_is_stored(history):
