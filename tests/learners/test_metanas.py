@@ -148,7 +148,8 @@ def test_an_operation_above_the_budget_leaves_room_for_others():
     found = learner.architecture(context, state)
     assert [e.operation for e in found.edges if e.n_parameters] == ["linear"]
     assert found.edges[1].operation == "linear"
-    assert all(row["gated"] == 0 for row in found.shares)
+    # The gated layer has no share beside the linear one and three without weights.
+    assert found.edges[1].share == pytest.approx(np.exp(0.9) / (np.exp(0.9) + 3))
 
 
 def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
