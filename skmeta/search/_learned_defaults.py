@@ -32,7 +32,12 @@ from skmeta.search.space import (
     parameter_names,
     relative_configuration,
 )
-from skmeta.search.surrogate import design_from_surfaces, expected_utility, with_one_thread
+from skmeta.search.surrogate import (
+    SurfaceInterpolation,
+    design_from_surfaces,
+    expected_utility,
+    with_one_thread,
+)
 
 Array = NDArray[np.float64]
 
@@ -145,19 +150,19 @@ def _choose(
     given = arguments.as_given or {}
     describe = CandidateDescriber(arguments.estimator)
 
-    def surfaces(candidates: list[Candidate]) -> Array:
-        described = [
-            relative_configuration(c, arguments.target_scale) for c in describe(candidates)
-        ]
-        return np.asarray(past.surfaces_of(past.encode(described, parameter_names(described))))
+    def encode(candidates: list[Candidate]) -> Array:
+        scale = arguments.target_scale
+        described = [relative_configuration(one, scale) for one in describe(candidates)]
+        return np.asarray(past.encode(described, parameter_names(described)))
 
     candidates = [given, *draw_near(arguments.space, given, _N_CANDIDATES, rng)]
-    F = surfaces(candidates)
+    surfaces = SurfaceInterpolation(past.surfaces_of, encode(candidates), len(candidates))
+    F = surfaces.F
     for _ in range(N_ROUNDS):
         utility = expected_utility(F, past.task_weights, given=0)
         children = cross_best(candidates, utility, rng)
         candidates += children
-        F = np.hstack([F, surfaces(children)])
+        F = np.hstack([F, surfaces(encode(children))])
     best = design_from_surfaces(F, past.task_weights, given=0)
     gains = past.levels[:, 1] * (F[:, best] - F[:, 0])
     return candidates[best] if best else {}, _gain(record, gains, past.task_weights)

@@ -7,17 +7,18 @@ symbol  shape            meaning
 ======  ===============  ====================================================================
 X       (n, d)           a sample of the rows: numbers, imputed and standardised
 Y       (n, k)           an indicator of each class, or the standardised target
+K       (n, n)           Gaussian kernel of the rows
 ======  ===============  ====================================================================
 
-Besides sizes and moments there are *landmarks*: scores of simple models on held-out rows
-(Pfahringer, Bensusan and Giraud-Carrier, 2000, "Meta-learning by landmarking various learning
-algorithms"). Neighbours and ridge regression see a few hundred rows. Trees see up to two thousand,
-because few rows do not tell noise from detail that a larger model would learn. All features are
-aggregates, so no row can be told from them.
+Besides sizes and moments there are *landmarks*: cross-validated scores of simple models on a few
+hundred rows (Pfahringer, Bensusan and Giraud-Carrier, 2000, "Meta-learning by landmarking various
+learning algorithms"). Trees see up to two thousand rows too, because few rows do not tell noise
+from detail that a larger model would learn. All features are aggregates, so no row can be told from
+them.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,11 +34,7 @@ _MAX_ROWS, _MAX_TREE_ROWS, _MAX_COLUMNS, _MAX_CLASSES, _N_FOLDS = 300, 2000, 60,
 _FEW_VALUES = 10
 _NEIGHBOURS = (1, 5, 20)
 _PENALTIES = (1e-4, 1e-1, 1e1)  # of ridge regression, per row
-_TREES: dict[str, dict[str, Any]] = {
-    "tree": {},
-    "tree_8": {"max_leaf_nodes": 8},
-    "tree_32": {"max_leaf_nodes": 32},
-}
+_KERNELS = ((0.3, 1e-2), (3.0, 1e-2), (0.3, 1.0))  # inverse squared width times d, and penalty
 _N_RANDOM_TREES = 8
 _TINY, _DIGITS = 1e-12, 10
 
@@ -91,7 +88,7 @@ def _features(X: Any, y: Any, is_classification: bool) -> dict[str, float]:
     if len(target) > _MAX_ROWS:
         rows, folds = _sample(target, is_classification, _MAX_TREE_ROWS)
         columns, _ = _standardise(_table(X, rows)[0])
-    features |= _tree_landmarks(columns, target[rows], folds, is_classification)
+    features |= _tree_skills(columns, target[rows], folds, is_classification)
     return {name: float(value) for name, value in features.items()}
 
 
@@ -241,21 +238,32 @@ def _column_features(values: Array, is_category: NDArray[np.bool_]) -> tuple[Arr
 # -- landmarks -------------------------------------------------------------------------------------
 
 
+class _Fold(NamedTuple):
+    """Rows to learn from and rows to predict, with their squared distances."""
+
+    X: Array
+    Y: Array
+    X_test: Array
+    within: Array  # distances of the rows to learn from
+    between: Array  # those of the rows to predict, (n_test, n_train)
+
+
 def _landmarks(X: Array, target: Array, folds: Rows, is_classification: bool) -> dict[str, Any]:
     """Return the mean score, and by how much the score of each model differs from it.
 
     A score is 0 by chance and 1 without error.
     """
     Y = _indicators(target, is_classification)
+    if not X.shape[1]:
+        X = np.zeros((len(X), 1))
     squares = (X * X).sum(1)
     distances = np.maximum(squares[:, None] + squares - 2 * X @ X.T, 0)
     predicted: dict[str, Array] = {}
     for k in range(_N_FOLDS):
         train, test = np.flatnonzero(folds != k), np.flatnonzero(folds == k)
-        nearest = np.argsort(distances[np.ix_(test, train)], axis=1, kind="stable")
-        found = {f"neighbours_{n}": Y[train][nearest[:, :n]].mean(1) for n in _NEIGHBOURS}
-        found |= {f"ridge_{i}": p for i, p in enumerate(_ridge(X[train], Y[train], X[test]))}
-        for name, values in found.items():
+        within, between = distances[np.ix_(train, train)], distances[np.ix_(test, train)]
+        fold = _Fold(X[train], Y[train], X[test], within, between)
+        for name, values in _predictions(fold, is_classification):
             predicted.setdefault(name, np.empty_like(Y))[test] = values
     score = _balanced_accuracy if is_classification else _r2
     scores = {name: score(Y, values) for name, values in predicted.items()}
@@ -263,46 +271,83 @@ def _landmarks(X: Array, target: Array, folds: Rows, is_classification: bool) ->
     return {"mean_score": mean} | {f"score_{name}": s - mean for name, s in scores.items()}
 
 
-def _ridge(X: Array, Y: Array, X_test: Array) -> list[Array]:
+def _predictions(fold: _Fold, is_classification: bool) -> Iterator[tuple[str, Array]]:
+    """Yield name and predictions of each model, of shape (n_test, k)."""
+    nearest = np.argsort(fold.between, axis=1, kind="stable")
+    for k in _NEIGHBOURS:
+        yield f"neighbours_{k}", fold.Y[nearest[:, :k]].mean(1)
+    for i, values in enumerate(_ridge(fold)):
+        yield f"ridge_{i}", values
+    mean, d = fold.Y.mean(0), fold.X.shape[1]
+    for i, (gamma, penalty) in enumerate(_KERNELS):
+        K = np.exp(-gamma / d * fold.within) + penalty * np.eye(len(fold.X))
+        weights = np.linalg.solve(K, fold.Y - mean)
+        yield f"kernel_{i}", mean + np.exp(-gamma / d * fold.between) @ weights
+    if is_classification:
+        yield "bayes", _naive_bayes(fold)
+    yield "stump", _tree(fold, max_depth=1)
+    yield "tree", _tree(fold)
+    yield "forest", _random_trees(fold, is_classification)
+
+
+def _ridge(fold: _Fold) -> list[Array]:
     """Return predictions of ridge regression for each penalty, by one decomposition."""
-    centre, mean = X.mean(0), Y.mean(0)
-    U, s, Vt = np.linalg.svd(X - centre, full_matrices=False)
-    projected, rotated = U.T @ (Y - mean), (X_test - centre) @ Vt.T
-    shrink = [s / (s * s + penalty * len(X)) for penalty in _PENALTIES]
+    centre, mean = fold.X.mean(0), fold.Y.mean(0)
+    U, s, Vt = np.linalg.svd(fold.X - centre, full_matrices=False)
+    projected, rotated = U.T @ (fold.Y - mean), (fold.X_test - centre) @ Vt.T
+    shrink = [s / (s * s + penalty * len(fold.X)) for penalty in _PENALTIES]
     return [mean + rotated @ (factor[:, None] * projected) for factor in shrink]
 
 
-def _tree_landmarks(
-    X: Array, target: Array, folds: Rows, is_classification: bool
-) -> dict[str, Any]:
-    """Return the skill of trees of several sizes and of random trees on one fold.
+def _naive_bayes(fold: _Fold) -> Array:
+    """Return log densities of Gaussian naive Bayes, from which only the class is read."""
+    counts = np.maximum(fold.Y.sum(0), _TINY)[:, None]  # a class may have no row in the fold
+    mean = fold.Y.T @ fold.X / counts
+    variance = np.maximum(fold.Y.T @ fold.X**2 / counts - mean**2, 1e-3)
+    squared = fold.X_test**2 @ (1 / variance).T - 2 * fold.X_test @ (mean / variance).T
+    constant = (mean**2 / variance + np.log(variance)).sum(1)
+    return np.asarray(np.log(counts[:, 0]) - 0.5 * (squared + constant))
+
+
+def _tree_skills(X: Array, target: Array, folds: Rows, is_classification: bool) -> dict[str, float]:
+    """Return the skill of a tree, a small tree, and random trees on one fold.
 
     Skill is 1 less the squared error over that of the mean. The squared errors of indicators tell
     noise better than errors of classes do.
     """
-    # Single precision, as scikit-learn converts to. Its checks take as long as growing a tree.
-    X = np.asarray(X if X.shape[1] else np.zeros((len(X), 1)), dtype=np.float32)
     Y = _indicators(target, is_classification)
-    train, test = folds > 0, folds == 0
-    fold = X[train], Y[train], X[test]
-    random: dict[str, Any] = {
+    if not X.shape[1]:
+        X = np.zeros((len(X), 1))
+    test = folds == 0
+    nothing = np.empty(0)
+    fold = _Fold(X[~test], Y[~test], X[test], nothing, nothing)
+    predicted = {
+        "tree": _tree(fold),
+        "small_tree": _tree(fold, max_leaf_nodes=8),
+        "random_trees": _random_trees(fold, is_classification),
+    }
+    total = max(((Y[test] - fold.Y.mean(0)) ** 2).sum(), _TINY)
+    skills = {
+        f"skill_{name}": max(1 - float(((Y[test] - values) ** 2).sum() / total), -1.0)
+        for name, values in predicted.items()
+    }
+    return skills | {"skill_size": skills["skill_tree"] - skills["skill_small_tree"]}
+
+
+def _random_trees(fold: _Fold, is_classification: bool) -> Array:
+    settings: dict[str, Any] = {
         "splitter": "random",
         "max_features": "sqrt" if is_classification else None,
     }
-    predicted = {name: _tree(*fold, random_state=0, **more) for name, more in _TREES.items()}
-    trees = [_tree(*fold, random_state=seed, **random) for seed in range(_N_RANDOM_TREES)]
-    predicted["random_trees"] = np.mean(trees, axis=0)
-    total = max(((Y[test] - Y[train].mean(0)) ** 2).sum(), _TINY)
-    skills = {
-        f"skill_{name}": max(1 - ((Y[test] - p) ** 2).sum() / total, -1.0)
-        for name, p in predicted.items()
-    }
-    return skills | {"skill_size": skills["skill_tree"] - skills["skill_tree_8"]}
+    trees = [_tree(fold, seed, **settings) for seed in range(_N_RANDOM_TREES)]
+    return np.asarray(np.mean(trees, axis=0))
 
 
-def _tree(X: Array, Y: Array, X_test: Array, **settings: Any) -> Array:
-    """Return predictions of a tree."""
-    tree = DecisionTreeRegressor(**settings).fit(X, Y, check_input=False)
+def _tree(fold: _Fold, seed: int = 0, **settings: Any) -> Array:
+    """Return predictions of a tree. Squared errors of indicators are Gini impurities."""
+    # Single precision, as scikit-learn converts to. Its checks take as long as growing the tree.
+    X, X_test = (np.asarray(rows, dtype=np.float32, order="C") for rows in (fold.X, fold.X_test))
+    tree = DecisionTreeRegressor(random_state=seed, **settings).fit(X, fold.Y, check_input=False)
     return np.asarray(tree.predict(X_test, check_input=False).reshape(len(X_test), -1))
 
 

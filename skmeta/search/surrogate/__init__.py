@@ -5,4 +5,9 @@ from skmeta.search.surrogate._gp import matern, scale_columns, with_one_thread
 from skmeta.search.surrogate._kriging import krige
 from skmeta.search.surrogate._models import PlainModel
 from skmeta.search.surrogate._strategy import SearchStrategy
-from skmeta.search.surrogate._surfaces import learn_surfaces, standardise, winsorize_scores
+from skmeta.search.surrogate._surfaces import (
+    SurfaceInterpolation,
+    learn_surfaces,
+    standardise,
+    winsorize_scores,
+)
