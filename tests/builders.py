@@ -11,6 +11,22 @@ from skmeta.search.record import CandidateRecord, SearchRecord
 from skmeta.training import MetaOptimizer, OuterLoopSettings, Validation, read_parameters
 
 CPU = torch.device("cpu")
+# Settings of a meta-training that takes a moment; those of other tests say what they change.
+SMALL = {
+    "n_way": 3,
+    "n_shot": 2,
+    "n_query": 2,
+    "n_iterations": 1,
+    "meta_batch_size": 2,
+    "validation": Validation(n_tasks=2),
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def draw(*shape, seed=0):
+    """Draw numbers of a normal distribution in double precision."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def tiny_mlp(n_features=3, n_hidden=4):

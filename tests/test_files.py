@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from tensor_files import unpack
 
 from skmeta._files import (
     MAX_HEADER,
@@ -47,12 +48,6 @@ def path(tmp_path):
     path = tmp_path / "file"
     write_tensor_file(path, FORM, FIELDS, TENSORS)
     return path
-
-
-def parts_of(path):
-    content = path.read_bytes()
-    end = 8 + int.from_bytes(content[:8], "little")
-    return json.loads(content[8:end]), content[end:]
 
 
 def pack(header, data):
@@ -128,7 +123,7 @@ def test_each_length_is_seen(path):
 
 
 def test_a_digest_cannot_be_left_out(path):
-    header, data = parts_of(path)
+    header, data = unpack(path.read_bytes())
     del header["__metadata__"]["sha256"]
     path.write_bytes(pack(header, data))
     with pytest.raises(PriorError, match="was altered after it was saved"):
@@ -136,7 +131,8 @@ def test_a_digest_cannot_be_left_out(path):
 
 
 def test_the_digest_is_that_of_the_file_with_zeros_in_its_place(path):
-    content, digest = path.read_bytes(), parts_of(path)[0]["__metadata__"]["sha256"]
+    content = path.read_bytes()
+    digest = unpack(content)[0]["__metadata__"]["sha256"]
     zeroed = content.replace(digest.encode(), b"0" * 64)
     assert hashlib.sha256(zeroed).hexdigest() == digest
 

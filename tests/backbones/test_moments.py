@@ -2,12 +2,9 @@
 
 import pytest
 import torch
+from builders import draw
 
 from skmeta.backbones._layers import moments
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def primitive(x):

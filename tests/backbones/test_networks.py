@@ -2,15 +2,12 @@
 
 import pytest
 import torch
+from builders import draw
 from torch import nn
 
 from skmeta.backbones import BACKBONES, _conv4, build_backbone, conv4, mlp
 from skmeta.backbones._conv4 import ConvBlock
 from skmeta.exceptions import BackboneError
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def make_conv4(shape=(2, 9, 8)):
@@ -99,23 +96,6 @@ def test_conv4_output_size(shape, params, n_features):
     assert conv4(shape, **params)(torch.zeros(2, *shape)).shape == (2, n_features)
 
 
-@pytest.mark.parametrize(
-    ("shape", "params", "match"),
-    [
-        ((784,), {}, r"shape \(784,\). Pass input_shape, or use backbone='mlp'"),
-        ((1, 28), {}, r"needs images of shape \(channels, height, width\)"),
-        (
-            (1, 15, 28),
-            {"n_blocks": 4},
-            r"smaller than 16 pixels on a side.*backbone_params=\{\"n_blocks\": 3\}",
-        ),
-    ],
-)
-def test_conv4_that_does_not_fit(shape, params, match):
-    with pytest.raises(BackboneError, match=match):
-        conv4(shape, **params)
-
-
 def test_an_mlp_with_its_input():
     network = mlp((2, 3), hidden=(4,), skip=True)
     x = torch.randn(5, 2, 3)
@@ -133,16 +113,24 @@ def test_mlp_is_layers_and_activations(activation):
 
 
 @pytest.mark.parametrize(
-    ("params", "match"),
+    ("make", "shape", "params", "match"),
     [
-        ({"activation": "step"}, r"activation must be one of \['gelu', .*got 'step'"),
-        ({"hidden": ()}, "hidden must be one positive width or more"),
-        ({"hidden": (5, 0)}, "hidden must be one positive width or more"),
+        (conv4, (784,), {}, r"shape \(784,\). Pass input_shape, or use backbone='mlp'"),
+        (conv4, (1, 28), {}, r"needs images of shape \(channels, height, width\)"),
+        (
+            conv4,
+            (1, 15, 28),
+            {"n_blocks": 4},
+            r"smaller than 16 pixels on a side.*backbone_params=\{\"n_blocks\": 3\}",
+        ),
+        (mlp, (3,), {"activation": "step"}, r"activation must be one of \['gelu', .*got 'step'"),
+        (mlp, (3,), {"hidden": ()}, "hidden must be one positive width or more"),
+        (mlp, (3,), {"hidden": (5, 0)}, "hidden must be one positive width or more"),
     ],
 )
-def test_mlp_that_cannot_be(params, match):
+def test_networks_that_cannot_be(make, shape, params, match):
     with pytest.raises(BackboneError, match=match):
-        mlp((3,), **params)
+        make(shape, **params)
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -4,15 +4,12 @@ from functools import partial
 
 import pytest
 import torch
+from builders import draw
 from torch import nn
 
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backbones._layers import convert_batch_norm
 from skmeta.exceptions import BackboneError
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def make_pair(shape):

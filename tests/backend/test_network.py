@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 import torch.nn.functional as F
+from builders import draw
 from torch import nn
 
 from skmeta.backbones import build_backbone
@@ -13,10 +14,6 @@ from skmeta.backend import Network
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
 PARAMS = {"n_channels": 4, "n_blocks": 2}
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def make_network(backbone="conv4", shape=SHAPE, params=PARAMS):

@@ -4,16 +4,13 @@ import logging
 
 import pytest
 import torch
+from builders import draw
 from torch import nn
 
 from skmeta.backend import Execution, Network
 from skmeta.backend._recording import Recorder, simplify
 
 CPU = torch.device("cpu")
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def network_loss(module):

@@ -1,7 +1,6 @@
 """Ways to damage a file, drawn by hypothesis, and guards on what reading it may cost."""
 
 import copy
-import hashlib
 import json
 import math
 import resource
@@ -10,10 +9,10 @@ import sys
 from contextlib import contextmanager
 
 from hypothesis import strategies as st
+from tensor_files import pack, unpack
 
 MAX_SECONDS = 5.0
 MAX_BYTES = 2**30
-ZEROS = "0" * 64
 
 # Values that a hostile file may hold where others are expected.
 JUNK = st.one_of(
@@ -54,26 +53,6 @@ def flip_bits(content, bits):
     for bit in bits:
         changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
-
-
-def unpack(content):
-    """Return the header and the data of a tensor file."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    return json.loads(content[8:end]), content[end:]
-
-
-def pack(header, data, sign=True):
-    """Return a tensor file, with the digest that it should have."""
-    header = copy.deepcopy(header)
-
-    def build():
-        text = json.dumps(header, separators=(",", ":")).encode()
-        return len(text).to_bytes(8, "little") + text + data
-
-    if sign:
-        header["__metadata__"]["sha256"] = ZEROS
-        header["__metadata__"]["sha256"] = hashlib.sha256(build()).hexdigest()
-    return build()
 
 
 @st.composite

@@ -27,7 +27,8 @@ if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
 
 from builders import loop_settings
-from mutations import bounded, edits, pack, unpack
+from mutations import bounded, edits
+from tensor_files import pack, unpack
 
 # Files are written again by each example, which does no harm.
 AGAIN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

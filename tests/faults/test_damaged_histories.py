@@ -8,12 +8,13 @@ import warnings
 from pathlib import Path
 
 import pytest
+from builders import make_evaluation, make_record, record_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
 from skmeta.search import SearchHistory
-from skmeta.search.record import CandidateRecord, SearchRecord
+from skmeta.search.record import SearchRecord
 
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
@@ -34,27 +35,23 @@ def make_history():
         path = Path(folder) / "history.db"
         with SearchHistory(path) as history:
             for name in ("first", "second"):
-                record = SearchRecord(
-                    fingerprint=name,
+                record = make_record(
+                    name,
                     dataset=name,
-                    estimator="SVC",
-                    metrics={"accuracy": 1},
-                    refit_metric="accuracy",
                     data_digest="ab" * 16,
                     data_sketch=(1, 2**63),
                     space={"SVC.C": "loguniform(1, 2)"},
                 )
-                search = history.begin(record)
-                for k in range(6):
-                    evaluation = CandidateRecord(
-                        key=f"key {k}",
+                evaluations = [
+                    make_evaluation(
+                        f"key {k}",
+                        (0.75 + k / 100, 0.5),
                         configuration={
                             "SVC.C": 0.5 + k,
                             "SVC.kernel": "rbf",
                             "SVC.shrinking": True,
                         },
                         params="",
-                        scores={"accuracy": (0.75 + k / 100, 0.5)},
                         train_scores={"accuracy": (1.0, 1.0)},
                         fit_times=(0.25, 0.5),
                         score_times=(0.1, 0.2),
@@ -62,7 +59,9 @@ def make_history():
                         error="ValueError: no" if k == 5 else None,
                         source="prior",
                     )
-                    history.record(search, evaluation)
+                    for k in range(6)
+                ]
+                record_all(history, record, *evaluations)
         return path.read_bytes()
 
 

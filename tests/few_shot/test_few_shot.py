@@ -287,7 +287,7 @@ def test_users_module_needs_to_be_given_again(tmp_path):
     assert clf.score(X, y) > 0.8
     prior.save(tmp_path / "own.skmeta")
     bare = MetaPrior.load(tmp_path / "own.skmeta")
-    with pytest.raises(PriorError, match=r"a module of yours, Sequential.*module="):
+    with pytest.raises(PriorError, match=r"trained with a module of yours, Sequential.*module="):
         MetaFewShotClassifier(bare).fit(X, y)
     again = MetaPrior.load(tmp_path / "own.skmeta", module=module)
     np.testing.assert_allclose(
@@ -297,6 +297,10 @@ def test_users_module_needs_to_be_given_again(tmp_path):
     )
     other = MetaPrior.load(tmp_path / "own.skmeta", module=torch.nn.Linear(4, 3))
     with pytest.raises(PriorError, match=r"does not have the prior's weights: 'body.0"):
+        MetaFewShotClassifier(other).fit(X, y)
+    wider = torch.nn.Sequential(torch.nn.Linear(4, 7), *module[1:])
+    other = MetaPrior.load(tmp_path / "own.skmeta", module=wider)
+    with pytest.raises(PriorError, match=r"'body.0.bias' has shape \(7,\) in the backbone"):
         MetaFewShotClassifier(other).fit(X, y)
 
 

@@ -1,5 +1,6 @@
 """Meta-training with changed images: seeded, off in validation, for any learner."""
 
+import builders
 import numpy as np
 import pytest
 import torch
@@ -11,16 +12,13 @@ from skmeta.learners import MAML, ProtoNet, Reptile, Validation
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 1, 8, 8).astype(np.float32)
 SMALL = {
+    **builders.SMALL,
     "backbone": "conv4",
     "backbone_params": {"n_channels": 4, "n_blocks": 2},
     "n_way": 2,
-    "n_shot": 2,
     "n_query": 3,
     "n_iterations": 3,
     "validation": Validation(0.2, n_tasks=5, every=3),
-    "meta_batch_size": 2,
-    "device": "cpu",
-    "random_state": 0,
 }
 
 

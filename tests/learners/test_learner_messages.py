@@ -2,31 +2,15 @@
 
 from typing import ClassVar
 
-import numpy as np
 import pytest
+from builders import SMALL, make_classes
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError, EpisodeError
-from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet, Validation
-
-SMALL = {
-    "n_way": 3,
-    "n_shot": 2,
-    "n_query": 2,
-    "n_iterations": 1,
-    "meta_batch_size": 2,
-    "validation": Validation(n_tasks=2),
-    "device": "cpu",
-    "random_state": 0,
-}
-
-
-def make_classes(n_classes=12):
-    y = np.repeat(np.arange(n_classes), 6)
-    return np.random.default_rng(0).normal(size=(len(y), 4)), y
+from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet
 
 
 @pytest.mark.parametrize("name", ["prior_", "history_"])

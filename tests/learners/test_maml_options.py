@@ -95,10 +95,8 @@ def test_multi_step_loss_is_the_weighted_sum_of_the_query_losses(progress, annea
 
 
 def test_learned_step_sizes_belong_to_a_tensor_and_a_step():
-    learner, context = (
-        MAML(n_inner_steps=2, plus_plus=MAMLPlusPlus(learn_inner_lr=True)),
-        make_context(),
-    )
+    learner = MAML(n_inner_steps=2, plus_plus=MAMLPlusPlus(learn_inner_lr=True))
+    context = make_context()
     state, (support, _) = make_state(learner, context), make_task()
     assert state["rate.head.weight"].shape == (2,)
     with torch.enable_grad():
@@ -130,10 +128,8 @@ def test_anil_learns_step_sizes_of_the_head_alone():
 
 
 def test_normalisations_have_scales_of_their_own_after_each_step():
-    learner, context = (
-        MAML(n_inner_steps=2, inner_lr=0.3, plus_plus=MAMLPlusPlus(per_step_norm=True)),
-        make_context(),
-    )
+    learner = MAML(n_inner_steps=2, inner_lr=0.3, plus_plus=MAMLPlusPlus(per_step_norm=True))
+    context = make_context()
     state, (support, query) = make_state(learner, context), make_task()
     leaves = {n: v.clone().requires_grad_() for n, v in state.items()}
 

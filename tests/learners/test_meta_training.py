@@ -24,17 +24,8 @@ from skmeta.learners import (
     Validation,
 )
 
-SMALL = {
-    "backbone_params": {"hidden": (5,)},
-    "n_way": 3,
-    "n_shot": 2,
-    "n_query": 2,
-    "n_iterations": 4,
-    "meta_batch_size": 2,
-    "validation": Validation(n_tasks=4),
-    "device": "cpu",
-    "random_state": 0,
-}
+BARE = builders.SMALL | {"n_iterations": 4, "validation": Validation(n_tasks=4)}
+SMALL = BARE | {"backbone_params": {"hidden": (5,)}}
 
 
 make_classes = partial(builders.make_classes, spread=2.0)
@@ -114,8 +105,7 @@ def test_a_users_module_is_the_backbone():
     module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6), torch.nn.ReLU())
     torch.random.set_rng_state(torch_state)
     before = {n: v.clone() for n, v in module.state_dict().items()}
-    params = {n: v for n, v in SMALL.items() if n != "backbone_params"}
-    learner = MAML(**params, backbone=module).fit(X, y)
+    learner = MAML(**BARE, backbone=module).fit(X, y)
     assert learner.prior_.module is module
     assert all(torch.equal(v, before[n]) for n, v in module.state_dict().items())
     assert isinstance(module[1], torch.nn.BatchNorm1d)
@@ -134,11 +124,10 @@ def test_pandas_names_are_kept_and_checked():
 
 def test_a_learner_without_weights_is_only_validated():
     X, y = make_classes()
-    bare = {n: v for n, v in SMALL.items() if n != "backbone_params"}
-    learner = ProtoNet(backbone="identity", **bare).fit(X, y)
+    learner = ProtoNet(backbone="identity", **BARE).fit(X, y)
     assert learner.history_["iteration"] == [0]
     assert len(learner.history_["validation_score"]) == 1
-    same = ProtoNet(backbone="identity", **bare).initial_prior(
+    same = ProtoNet(backbone="identity", **BARE).initial_prior(
         X[np.isin(y, learner.prior_.trained_on)]
     )
     np.testing.assert_allclose(
@@ -154,7 +143,7 @@ def test_a_learner_without_weights_is_only_validated():
 def test_frozen_weights_stay(make):
     module = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 4))
     module[0].requires_grad_(False)
-    settings = {n: v for n, v in SMALL.items() if n != "backbone_params"} | {"meta_lr": 0.1}
+    settings = BARE | {"meta_lr": 0.1}
     if "inner_lr" in make().get_params() and make is not ALPaCA:
         settings["n_inner_steps"] = 2
     X, y, groups = make_sinusoids(12, seed=0)
@@ -182,10 +171,9 @@ class RandomFeatures(nn.Module):
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_buffers_have_the_precision_of_the_rows(precision):
-    settings = {n: v for n, v in SMALL.items() if n != "backbone_params"}
     X, y, groups = make_sinusoids(12, seed=0)
     learner = MAML(
-        backbone=RandomFeatures(), execution=ExecutionOptions(precision=precision), **settings
+        backbone=RandomFeatures(), execution=ExecutionOptions(precision=precision), **BARE
     ).fit(X, y, groups)
     reg = MetaFewShotRegressor(learner).fit(X[:5], y[:5])
     single = MetaFewShotRegressor(learner, precision="float32").fit(X[:5], y[:5])

@@ -95,10 +95,7 @@ def test_sharpness_rises_with_steps_and_meta_training(n_steps):
 
 
 def test_an_adapted_network_computes_only_what_was_chosen():
-    learner, context = (
-        MetaNAS(n_inner_steps=2, temperature=(1.0, 0.05)),
-        make_context(),
-    )
+    learner, context = MetaNAS(n_inner_steps=2, temperature=(1.0, 0.05)), make_context()
     state, (support, query) = make_state(learner, context), make_task()
     adapted = learner.adapt(context, state, support)
     assert not torch.equal(adapted[ALPHA], state[ALPHA])

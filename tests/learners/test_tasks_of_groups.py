@@ -1,5 +1,6 @@
 """Classifications by groups, whose classes mean the same in each, and classes that are missing."""
 
+import builders
 import numpy as np
 import pytest
 
@@ -17,16 +18,12 @@ from skmeta.learners import (
 )
 
 SMALL = {
+    **builders.SMALL,
     "backbone_params": {"hidden": (16,)},
-    "n_shot": 2,
-    "n_query": 2,
     "shots_per": "class",
     "n_iterations": 40,
     "meta_lr": 0.02,
-    "meta_batch_size": 2,
     "validation": Validation(n_tasks=4),
-    "device": "cpu",
-    "random_state": 0,
 }
 LEARNERS = [ProtoNet, MAML, ANIL, MetaSGD, Reptile, FineTuning, LSTMMetaLearner]
 CENTRES = np.array([[4.0, 0.0], [0.0, 4.0], [-4.0, -4.0]])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from builders import SMALL
 from torch import nn
 
 from skmeta.backend import Execution, Network
@@ -21,35 +22,17 @@ class Recurrent(nn.Module):
         return self.gru(x[..., None])[1][0]
 
 
-class Branching(nn.Module):
+class Branching(nn.Linear):
     """A branch that depends on values."""
 
     def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(6, 4)
+        super().__init__(6, 4)
 
     def forward(self, x):
-        return self.linear(x) if x.mean() > 0 else self.linear(-x)
+        return super().forward(x if x.mean() > 0 else -x)
 
 
-class Plain(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(6, 4)
-
-    def forward(self, x):
-        return self.linear(x)
-
-
-SETTINGS = {
-    "n_way": 3,
-    "n_shot": 2,
-    "n_query": 2,
-    "n_iterations": 2,
-    "validation": Validation(n_tasks=3),
-    "device": "cpu",
-    "random_state": 0,
-}
+SETTINGS = SMALL | {"n_iterations": 2, "validation": Validation(n_tasks=3)}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +61,7 @@ def test_vmap_is_refused_before_it_begins(module, data):
 
 def test_other_modules_are_vectorised():
     cpu = torch.device("cpu")
-    for module, expected in ((Plain(), True), (Recurrent(), False), (nn.Flatten(), True)):
+    for module, expected in ((nn.Linear(6, 4), True), (Recurrent(), False), (nn.Flatten(), True)):
         network = Network(module, (6,), cpu)
         assert network.can_vectorise == expected
         with Execution("auto", device=cpu, can_vectorise=lambda n=network: n.can_vectorise) as e:

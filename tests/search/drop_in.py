@@ -1,12 +1,12 @@
 """MetaLearnedSearchCV under the names of scikit-learn's two searches, and in its tests."""
 
 import importlib.util
+import inspect
 import sys
 import warnings
 from collections.abc import Collection
 from unittest import mock
 
-import numpy as np
 import pytest
 import sklearn.model_selection
 from sklearn.utils._test_common.instance_generator import INIT_PARAMS
@@ -14,71 +14,23 @@ from sklearn.utils._test_common.instance_generator import INIT_PARAMS
 from skmeta.search import MetaLearnedSearchCV
 
 
-class GridSearchCV(MetaLearnedSearchCV):
-    """The whole grid, in its order, with GridSearchCV's parameters."""
+def drop_in(theirs, **settings):
+    """Return MetaLearnedSearchCV with the name and the parameters of a search of scikit-learn."""
 
-    def __init__(
-        self,
-        estimator,
-        param_grid,
-        *,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        error_score=np.nan,
-        return_train_score=False,
-    ):
-        super().__init__(
-            estimator,
-            param_grid=param_grid,
-            n_iter="all",
-            scoring=scoring,
-            n_jobs=n_jobs,
-            refit=refit,
-            cv=cv,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            error_score=error_score,
-            return_train_score=return_train_score,
-        )
+    class Search(MetaLearnedSearchCV):
+        def __init__(self, *args, **kwargs):
+            given = inspect.signature(theirs).bind(*args, **kwargs)
+            given.apply_defaults()
+            super().__init__(**settings, **given.arguments)
+
+    Search.__init__.__signature__ = inspect.signature(theirs.__init__)
+    Search.__name__ = Search.__qualname__ = theirs.__name__
+    return Search
 
 
-class RandomizedSearchCV(MetaLearnedSearchCV):
-    """A number of candidates, with RandomizedSearchCV's parameters."""
-
-    def __init__(
-        self,
-        estimator,
-        param_distributions,
-        *,
-        n_iter=10,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        random_state=None,
-        error_score=np.nan,
-        return_train_score=False,
-    ):
-        super().__init__(
-            estimator,
-            param_distributions,
-            n_iter=n_iter,
-            scoring=scoring,
-            n_jobs=n_jobs,
-            refit=refit,
-            cv=cv,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            random_state=random_state,
-            error_score=error_score,
-            return_train_score=return_train_score,
-        )
+# The first tries the whole grid in its order, the second a number of candidates.
+GridSearchCV = drop_in(sklearn.model_selection.GridSearchCV, n_iter="all")
+RandomizedSearchCV = drop_in(sklearn.model_selection.RandomizedSearchCV)
 
 
 def load(name):

@@ -7,7 +7,7 @@ import time
 import warnings
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from searching import Counted
 from sklearn.datasets import load_iris
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
@@ -16,16 +16,12 @@ N_ITER, N_FOLDS = 12, 2
 GRID = {"quality": np.linspace(0, 1, 500).tolist()}
 
 
-class Logged(ClassifierMixin, BaseEstimator):
+class Logged(Counted):
     """Writes down each fit, hangs at one of them, and dies of the first candidate if it is to."""
 
     log = None
     hangs_at = 0
     is_mortal = False
-    n_fits = 0
-
-    def __init__(self, quality=0.5):
-        self.quality = quality
 
     def fit(self, X, y):
         with open(Logged.log, "a") as file:
@@ -34,17 +30,10 @@ class Logged(ClassifierMixin, BaseEstimator):
             with open(Logged.log) as file:
                 if file.readline().split()[1] == repr(self.quality):
                     os.kill(os.getpid(), signal.SIGKILL)
-        Logged.n_fits += 1
-        while Logged.n_fits == Logged.hangs_at:
+        super().fit(X, y)
+        while len(Logged.fits) == Logged.hangs_at:
             time.sleep(0.01)
-        self.classes_ = np.unique(y)
         return self
-
-    def predict(self, X):
-        return np.full(len(X), self.classes_[0])
-
-    def score(self, X, y):
-        return 1 - (self.quality - 0.3) ** 2
 
 
 def make(address, lease_timeout=60.0, **settings):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from searching import QUALITY, SPACE, assert_same, raising, scores_of
+from searching import QUALITY, SPACE, add_past_search, assert_same, raising, scores_of
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.svm import SVC
@@ -30,23 +30,16 @@ def interrupt(counted, iris, path, after, **settings):
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("prior", [None, "history"])
 def test_it_is_the_same_after_any_fit(iris, counted, tmp_path, batch_size, prior):
-    def past(path, shift):
-        values = np.linspace(0.01, 1, 12)
-        configurations = [{"quality": float(value)} for value in values]
-        scores = -((values - shift) ** 2)
-        name = f"past {shift}"
-        SearchHistory(path).add(counted(), configurations, scores, dataset=name, scoring="accuracy")
-
     settings = {"batch_size": batch_size, "prior": prior}
     whole = tmp_path / "whole.db"
-    past(whole, 0.5)
+    add_past_search(whole, 0.5)
     expected = make(counted(), whole, **settings).fit(*iris)
     assert len(counted.fits) == N_ITER * N_FOLDS + 1
     for after in range(N_ITER * N_FOLDS):
         path = tmp_path / f"{after}.db"
-        past(path, 0.5)
+        add_past_search(path, 0.5)
         interrupt(counted, iris, path, after, **settings)
-        past(path, 0.9)  # another search ends meanwhile
+        add_past_search(path, 0.9)  # another search ends meanwhile
         found = make(counted(), path, **settings).fit(*iris)
         assert_same(scores_of(found), scores_of(expected))
         # No fold of a recorded candidate is evaluated twice.

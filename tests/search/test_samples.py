@@ -5,8 +5,7 @@ import time
 import numpy as np
 import pytest
 from scipy.stats import loguniform
-from searching import QUALITY, assert_same, raising, scores_of
-from sklearn.base import BaseEstimator, ClassifierMixin
+from searching import QUALITY, Counted, assert_same, raising, scores_of
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search._trials import Trial
@@ -15,29 +14,21 @@ N_ROWS, N_SAMPLED, N_ITER, N_FOLDS = 15_000, 5, 4, 2
 SAMPLED, WHOLE = [1500] * N_SAMPLED, [N_ROWS] * N_ITER
 
 
-class Drifting(ClassifierMixin, BaseEstimator):
+class Drifting(Counted):
     """Its best quality is 0.3 on all rows, and `drift` more for each power of ten fewer rows."""
 
     cost_per_row = 0.0
-    fits: list[int] = []  # noqa: RUF012
-    at: dict = {}  # noqa: RUF012
 
     def __init__(self, quality=0.9, drift=0.0, seconds_per_row=0.0):
-        self.quality = quality
+        super().__init__(quality)
         self.drift = drift
         self.seconds_per_row = seconds_per_row
 
     def fit(self, X, y):
-        Drifting.fits.append(len(X))
-        action = Drifting.at.get(len(Drifting.fits))
-        if action is not None:
-            action()
+        super().fit(X, y)
+        Drifting.fits[-1] = self.n_rows_ = len(X)
         time.sleep(self.seconds_per_row * len(X))
-        self.classes_, self.n_rows_ = np.unique(y), len(X)
         return self
-
-    def predict(self, X):
-        return np.full(len(X), self.classes_[0])
 
     def score(self, X, y):
         best = 0.3 + self.drift * np.log10(N_ROWS / N_FOLDS / self.n_rows_)

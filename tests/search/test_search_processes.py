@@ -8,6 +8,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from searching import assert_same, scores_of
 from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
@@ -15,10 +16,6 @@ from skmeta.search import MetaLearnedSearchCV, SearchHistory
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
 GRID = {"C": np.geomspace(1e-3, 1e3, 13).tolist(), "gamma": np.geomspace(1e-4, 1e1, 11).tolist()}
-
-
-def _scores(search):
-    return {k: list(v) for k, v in search.cv_results_.items() if "time" not in k}
 
 
 def _start_dask(folder, monkeypatch, opened):
@@ -49,20 +46,15 @@ def test_a_cluster_gives_the_same_result(iris, tmp_path, monkeypatch, backend, s
     search = MetaLearnedSearchCV(
         SVC(), GRID, n_iter=8, batch_size=2, cv=3, random_state=0, progress=False
     )
-    expected = _scores(search.fit(*iris))
+    expected = scores_of(search.fit(*iris))
     path = tmp_path / "searches.db"
     with ExitStack() as opened:
         start(tmp_path, monkeypatch, opened)
         opened.enter_context(joblib.parallel_config(backend))
-        found = _scores(search.set_params(history=path, n_jobs=2).fit(*iris))
+        found = scores_of(search.set_params(history=path, n_jobs=2).fit(*iris))
         resumed = search.fit(*iris)
         assert resumed.n_resumed_ == 8
-    assert list(found) == list(expected)
-    for name in found:
-        if name.startswith("predicted"):  # computed twice, so equal up to rounding
-            np.testing.assert_allclose(found[name], expected[name], rtol=1e-7, err_msg=name)
-        else:
-            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    assert_same(found, expected)
     assert len(SearchHistory(path).to_frame()) == 8
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import loguniform
-from searching import GRID, QUALITY, assert_same, raising, scores_of
+from searching import GRID, QUALITY, add_past_search, assert_same, raising, scores_of
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.svm import SVC
@@ -84,22 +84,11 @@ def test_a_worker_whose_time_is_over_leaves_the_rest_to_others(iris, counted, pa
 
 
 def test_workers_keep_the_seed_and_the_past_of_the_first(iris, counted, path):
-    def past(shift):
-        values = np.linspace(0.01, 1, 12)
-        configurations = [{"quality": float(value)} for value in values]
-        SearchHistory(path).add(
-            counted(),
-            configurations,
-            -((values - shift) ** 2),
-            dataset=f"past {shift}",
-            scoring="accuracy",
-        )
-
-    past(0.5)
+    add_past_search(path, 0.5)
     # Of a finite space, nothing is drawn while the search runs.
     space = {"quality": np.linspace(0.01, 1, 300).tolist()}
     make(counted(), path, space, n_iter=2, random_state=1).fit(*iris)
-    past(0.9)
+    add_past_search(path, 0.9)
     second = make(counted(), path, space, random_state=2).fit(*iris)
     assert second.prior_.datasets == ("past 0.5",)
     settings = {"prior": second.prior_, "random_state": 1, "shared": False}

@@ -8,7 +8,7 @@ from pickle import PicklingError
 import numpy as np
 import pytest
 import torch
-from builders import loop_settings, make_classes
+from builders import SMALL, loop_settings, make_classes
 
 from skmeta.exceptions import CheckpointError, SkmetaWarning
 from skmeta.learners import MAML, ExecutionOptions, MAMLPlusPlus, ProtoNet, Validation
@@ -181,15 +181,11 @@ def test_weights_that_are_no_longer_finite_end_the_run(tmp_path):
 
 
 SETTINGS = {
+    **SMALL,
     "backbone_params": {"hidden": (5,)},
-    "n_way": 3,
     "n_shot": 1,
-    "n_query": 2,
     "n_iterations": 4,
-    "meta_batch_size": 2,
     "validation": Validation(n_tasks=2, every=2),
-    "device": "cpu",
-    "random_state": 0,
 }
 
 

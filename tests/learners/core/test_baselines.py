@@ -2,6 +2,7 @@
 
 import warnings
 
+import builders
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -14,14 +15,12 @@ from skmeta.learners._core._evaluation import baseline_scores, warn_if_beaten
 from skmeta.learners._core._task_source import make_problem
 
 SMALL = {
+    **builders.SMALL,
     "backbone_params": {"hidden": (4,)},
     "n_shot": 3,
     "n_query": 3,
     "n_iterations": 4,
     "validation": Validation(0.3, n_tasks=12, every=2),
-    "meta_batch_size": 2,
-    "device": "cpu",
-    "random_state": 0,
 }
 
 
@@ -96,9 +95,9 @@ def test_columns_of_equal_units_are_scaled_alike():
     rng = np.random.default_rng(0)
     X, y = make_classes(30, spread=1.0)
     X = np.c_[X, 0.05 * rng.normal(size=(len(X), 40))]
-    alike = ProtoNet(**SMALL, n_way=3).fit(X, y)
+    alike = ProtoNet(**SMALL).fit(X, y)
     assert len(set(alike.prior_.tensors["scaler.x_scale"])) == 1
-    apart = ProtoNet(**SMALL, n_way=3).fit(X[:, :3] * [1e3, 1.0, 1e-3], y)
+    apart = ProtoNet(**SMALL).fit(X[:, :3] * [1e3, 1.0, 1e-3], y)
     assert len(set(apart.prior_.tensors["scaler.x_scale"])) == 3
     assert alike.summary_.startswith("On validation tasks, ProtoNet scores")
 
@@ -106,10 +105,10 @@ def test_columns_of_equal_units_are_scaled_alike():
 def test_an_embedding_starts_with_its_input():
     X, y = make_classes(n_classes=20)
     settings = SMALL | {"n_iterations": 1, "validation": 0}
-    learner = ProtoNet(**settings, n_way=3).fit(X, y)
+    learner = ProtoNet(**settings).fit(X, y)
     assert learner.prior_.backbone_params["skip"]
     assert learner.summary_ == "ProtoNet was not compared: there were no validation tasks."
-    plain = ProtoNet(**settings | {"backbone_params": {"skip": False}}, n_way=3).fit(X, y)
+    plain = ProtoNet(**settings | {"backbone_params": {"skip": False}}).fit(X, y)
     new = make_classes(n_classes=20, seed=1)
     new = new[0], new[1] + 20
     assert learner.score(*new) > plain.score(*new) - 0.05
@@ -135,7 +134,7 @@ def test_a_prior_that_loses_to_a_plain_model_is_told():
 
 def test_a_prior_that_wins_is_not():
     X, y = make_classes(n_classes=30)
-    learner = ProtoNet(**SMALL | {"n_iterations": 40}, n_way=2).fit(X, y)
+    learner = ProtoNet(**SMALL | {"n_iterations": 40, "n_way": 2}).fit(X, y)
     assert {"nearest_mean_score", "logistic_regression_score"} <= set(learner.history_)
     assert "is ahead" in learner.summary_
 
@@ -164,7 +163,7 @@ def test_the_margin_is_one_standard_error():
 def test_a_validation_that_is_skipped_is_told():
     X, y = make_classes(n_classes=6)
     with pytest.warns(UnusedDataWarning, match=r"n_way=3 .* a third of the 6 there are"):
-        learner = ProtoNet(**SMALL, n_way=3).fit(X, y)
+        learner = ProtoNet(**SMALL).fit(X, y)
     assert "validation_score" not in learner.history_
     X, y, groups = make_lines(n_groups=2)
     with pytest.warns(UnusedDataWarning, match="one of the groups"):

@@ -309,18 +309,8 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
 )
 def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
     X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
-    learner = InContextLearner(
-        **(
-            SMALL
-            | {
-                "n_shot": 2,
-                "n_query": 2,
-                "shots_per": "class",
-                "prior": priors["classification"],
-            }
-            | changes
-        )
-    )
+    settings = SMALL | {"n_shot": 2, "n_query": 2, "shots_per": "class"} | changes
+    learner = InContextLearner(prior=priors["classification"], **settings)
     with pytest.raises(PriorError, match=message):
         learner.fit(X, y, groups)
 
