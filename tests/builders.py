@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import Network, Rows, TaskTensors
@@ -33,6 +34,17 @@ def tiny_mlp(n_features=3, n_hidden=4):
     """Build an MLP with one layer, whose weights are always the same."""
     params = {"hidden": (n_hidden,), "activation": "tanh"}
     return build_backbone("mlp", (n_features,), params, torch.Generator().manual_seed(0))
+
+
+def plain_loss(theta, rows):
+    """Loss of that MLP with a head, in plain torch."""
+    hidden = torch.tanh(F.linear(rows.x, theta["body.1.weight"], theta["body.1.bias"]))
+    outputs = F.linear(hidden, theta["head.weight"], theta["head.bias"])
+    if outputs.shape[1] == 1:
+        losses = F.mse_loss(outputs[:, 0], rows.y, reduction="none")
+    else:
+        losses = F.cross_entropy(outputs, rows.y, reduction="none")
+    return (losses * rows.w).sum() / rows.w.sum()
 
 
 def make_context(module, shape=(3,), kind="classification", head="learned", n_way=3, progress=1.0):

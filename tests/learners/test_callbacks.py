@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from builders import make_classes
+from builders import SMALL, make_classes
 
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import MAML, HierarchicalLinear, MetaOptimizer, ProtoNet, Validation
@@ -41,13 +41,11 @@ def scores(learner, X, y, groups=None):
 def small_maml(**settings):
     return MAML(
         **{
+            **SMALL,
             "n_iterations": 7,
             "validation": Validation(0.2, n_tasks=4, every=3),
             "backbone_params": {"hidden": (4,)},
-            "meta_batch_size": 2,
-            "n_shot": 2,
             "n_query": 3,
-            "random_state": 0,
             **settings,
         }
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import tiny_mlp
+from builders import plain_loss, tiny_mlp
 from sklearn.base import clone
 from torch import nn
 
@@ -35,12 +35,6 @@ make_task = partial(builders.make_task, n_support=6, kind="regression")
 
 def is_weight(name):
     return name.startswith(("body.", "head."))
-
-
-def plain_loss(theta, rows):
-    hidden = torch.tanh(F.linear(rows.x, theta["body.1.weight"], theta["body.1.bias"]))
-    outputs = F.linear(hidden, theta["head.weight"], theta["head.bias"])[:, 0]
-    return (F.mse_loss(outputs, rows.y, reduction="none") * rows.w).sum() / rows.w.sum()
 
 
 class PlainOptimizer(nn.Module):

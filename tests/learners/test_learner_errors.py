@@ -64,12 +64,24 @@ def test_strings():
         MAML(n_way=2).fit(X, ["a", "b"] * 10)
 
 
-def test_one_class():
-    X, y = make_classes(n_classes=1)
-    with pytest.raises(EpisodeError, match="n_way=3, but the number of classes is 1"):
-        MAML(**SMALL).fit(X, y)
-    with pytest.raises(EpisodeError, match="y has one class, 0, but a classification needs two"):
-        MAML(**SMALL).fit(X, y, np.arange(6) // 3)
+CLASSES, ONE_CLASS, GROUPS = make_classes(), make_classes(n_classes=1), make_groups()
+REGRESSION = {"task_type": "regression"}
+
+
+@pytest.mark.parametrize(
+    ("learner", "changes", "data", "match"),
+    [
+        (MAML, {}, ONE_CLASS, "n_way=3, but the number of classes is 1"),
+        (MAML, {}, (*ONE_CLASS, np.arange(6) // 3), "y has one class, 0, but a classification nee"),
+        (MAML, {}, GROUPS[:2], r"targets are continuous.*groups is None.*Pass groups"),
+        (MAML, REGRESSION, GROUPS[:2], "which rows form a task, but groups is None"),
+        (ProtoNet, {}, GROUPS, "ProtoNet learns classification tasks, but these are"),
+        (FineTuning, {}, CLASSES, "Pass groups, and leave head_init='auto'"),
+    ],
+)
+def test_data_that_form_no_tasks_of_a_learner(learner, changes, data, match):
+    with pytest.raises(EpisodeError, match=match):
+        learner(**SMALL | changes).fit(*data)
 
 
 def test_a_class_with_too_few_rows_is_named():
@@ -92,24 +104,9 @@ def test_unequal_shots_are_learned_from(learner):
     assert np.isfinite(fitted.score(X[keep], y[keep], groups[keep] + 100))
 
 
-def test_a_regression_without_groups():
-    X, y, _ = make_groups()
-    with pytest.raises(EpisodeError, match=r"targets are continuous.*groups is None.*Pass groups"):
-        MAML(**SMALL).fit(X, y)
-    with pytest.raises(EpisodeError, match="which rows form a task, but groups is None"):
-        MAML(**SMALL, task_type="regression").fit(X, y)
-
-
-def test_protonet_refuses_a_regression():
-    with pytest.raises(EpisodeError, match="ProtoNet learns classification tasks, but these are"):
-        ProtoNet(**SMALL).fit(*make_groups())
+def test_protonet_refuses_a_prior_of_a_regression():
     with pytest.raises(EpisodeError, match="ProtoNet learns classification tasks"):
         ProtoNet(**SMALL).initial_prior(*make_groups()[:2], kind="regression")
-
-
-def test_fine_tuning_refuses_tasks_over_ever_new_classes():
-    with pytest.raises(EpisodeError, match="Pass groups, and leave head_init='auto'"):
-        FineTuning(**SMALL).fit(*make_classes())
 
 
 @pytest.mark.parametrize(

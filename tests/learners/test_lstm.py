@@ -7,8 +7,7 @@ import builders
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from builders import tiny_mlp
+from builders import plain_loss, tiny_mlp
 from scipy.special import expit
 
 from skmeta.learners import LSTMMetaLearner
@@ -29,17 +28,6 @@ def make_context(kind="classification", module=None, head="learned"):
 
 make_state = partial(builders.make_state, scale=0.3)
 make_task = partial(builders.make_task, n_support=6)
-
-
-def plain_loss(theta, rows):
-    """Loss of the MLP with a head, in plain torch."""
-    hidden = torch.tanh(F.linear(rows.x, theta["body.1.weight"], theta["body.1.bias"]))
-    outputs = F.linear(hidden, theta["head.weight"], theta["head.bias"])
-    if outputs.shape[1] == 1:
-        losses = F.mse_loss(outputs[:, 0], rows.y, reduction="none")
-    else:
-        losses = F.cross_entropy(outputs, rows.y, reduction="none")
-    return (losses * rows.w).sum() / rows.w.sum()
 
 
 def weights_of(state):

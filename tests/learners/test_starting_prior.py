@@ -1,5 +1,6 @@
 """Meta-training that goes on from a prior."""
 
+import builders
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,14 +14,11 @@ from skmeta.learners import ANIL, MAML, ALPaCA, LSTMMetaLearner, MetaSGD, ProtoN
 from skmeta.priors import load_table_prior
 
 SMALL = {
+    **builders.SMALL,
     "backbone_params": {"hidden": (16,)},
-    "n_way": 3,
-    "n_shot": 2,
     "n_query": 4,
-    "meta_batch_size": 2,
     "n_iterations": 10,
     "validation": 0,
-    "random_state": 0,
 }
 
 # A step that changes no number.

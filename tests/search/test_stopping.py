@@ -5,8 +5,7 @@ import time
 import numpy as np
 import pytest
 from scipy.stats import uniform
-from searching import QUALITY, SPACE, raising
-from sklearn.base import BaseEstimator, ClassifierMixin
+from searching import QUALITY, SPACE, Counted, raising
 from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 
@@ -80,30 +79,11 @@ def test_the_smallest_budget_still_gives_a_model(iris):
 X, y = np.arange(30.0).reshape(-1, 1), np.arange(30) % 2
 
 
-class Flat(ClassifierMixin, BaseEstimator):
-    """Scores alike at first; fails at one fit if it is told to."""
-
-    n_fits = 0
-    fails_at = None
-
-    def __init__(self, quality=0.5):
-        self.quality = quality
-
-    def fit(self, X, y):
-        Flat.n_fits += 1
-        if Flat.n_fits == Flat.fails_at:
-            raise KeyboardInterrupt
-        self.classes_ = np.unique(y)
-        return self
+class Flat(Counted):
+    """Scores alike at first."""
 
     def score(self, X, y):
-        return round(1 - (self.quality - 0.3) ** 2, 2)
-
-
-@pytest.fixture
-def flat():
-    Flat.n_fits, Flat.fails_at = 0, None
-    return Flat
+        return round(super().score(X, y), 2)
 
 
 def search_flat(n_iter=40, **settings):
@@ -112,7 +92,7 @@ def search_flat(n_iter=40, **settings):
 
 
 @pytest.mark.parametrize("patience", [1, 4])
-def test_it_stops_after_this_number_of_candidates(flat, patience):
+def test_it_stops_after_this_number_of_candidates(patience):
     stopped = search_flat(stop_when_flat=patience).fit(X, y)
     scores = stopped.cv_results_["mean_test_score"]
     assert stopped.stopped_by_ == "flat"
@@ -127,13 +107,13 @@ def test_it_stops_after_this_number_of_candidates(flat, patience):
     assert longer.cv_results_["params"][: len(scores)] == stopped.cv_results_["params"]
 
 
-def test_a_resumed_search_stops_where_an_uninterrupted_one_does(flat, tmp_path):
+def test_a_resumed_search_stops_where_an_uninterrupted_one_does(counted, tmp_path):
     whole = search_flat(stop_when_flat=5).fit(X, y)
     n_candidates = len(whole.cv_results_["params"])
-    flat.n_fits, flat.fails_at = 0, 3 * 4 + 2
+    counted.fits, counted.at = [], {3 * 4 + 2: raising(KeyboardInterrupt())}
     with pytest.warns(UserWarning, match="interrupted after 4"):
         search_flat(stop_when_flat=5, history=tmp_path / "h.db").fit(X, y)
-    flat.fails_at = None
+    counted.at = {}
     resumed = search_flat(stop_when_flat=5, history=tmp_path / "h.db").fit(X, y)
     assert resumed.n_resumed_ == 4
     assert resumed.stopped_by_ == "flat"
@@ -147,13 +127,13 @@ def test_a_resumed_search_stops_where_an_uninterrupted_one_does(flat, tmp_path):
     assert patient.n_resumed_ == n_candidates
 
 
-def test_batches_are_finished(flat):
+def test_batches_are_finished():
     stopped = search_flat(stop_when_flat=3, batch_size=4).fit(X, y)
     assert stopped.stopped_by_ == "flat"
     assert len(stopped.cv_results_["params"]) % 4 == 0
 
 
-def test_a_finite_space_is_not_walked_in_grid_order(flat):
+def test_a_finite_space_is_not_walked_in_grid_order():
     grid = {"quality": np.linspace(0, 1, 30).tolist()}
     stopped = MetaLearnedSearchCV(
         Flat(), grid, n_iter=30, stop_when_flat=3, prior=None, random_state=0

@@ -33,10 +33,8 @@ def make_lines(n_groups=20, shared=True, seed=0):
     return X, (X * slopes).sum(1), groups
 
 
-def make_classes(n_classes=20, spread=5.0, seed=0):
-    rng = np.random.default_rng(seed)
-    y = np.repeat(np.arange(n_classes), 8)
-    return spread * rng.normal(size=(n_classes, 3))[y] + rng.normal(size=(len(y), 3)), y
+def make_classes(n_classes=20, spread=5.0, first=0):
+    return builders.make_classes(n_classes, 8, 3, spread, first)
 
 
 def scores_of(kind, X, y, groups, y_mean=0.0, y_scale=1.0, **options):
@@ -109,8 +107,7 @@ def test_an_embedding_starts_with_its_input():
     assert learner.prior_.backbone_params["skip"]
     assert learner.summary_ == "ProtoNet was not compared: there were no validation tasks."
     plain = ProtoNet(**settings | {"backbone_params": {"skip": False}}).fit(X, y)
-    new = make_classes(n_classes=20, seed=1)
-    new = new[0], new[1] + 20
+    new = make_classes(n_classes=20, first=20)
     assert learner.score(*new) > plain.score(*new) - 0.05
 
 
