@@ -97,10 +97,8 @@ def test_evidence_is_the_density_of_all_targets():
     rng, values = np.random.default_rng(0), []
     for _ in range(2):
         at = 0.4 * rng.normal(size=len(evidence.start()))
-        covariance, prior = (
-            shape.covariance(at)[0],
-            np.diag(np.r_[1e5, np.full(3, np.exp(2 * at[-2]))]),
-        )
+        covariance = shape.covariance(at)[0]
+        prior = np.diag(np.r_[1e5, np.full(3, np.exp(2 * at[-2]))])
         whole = z @ covariance @ z.T * (groups[:, None] == groups) + np.exp(2 * at[-1]) * np.eye(
             len(y)
         )

@@ -210,17 +210,14 @@ def test_a_search_is_resumed(tmp_path):
     X, y = load(model)
     settings = {**SETTINGS, "cv": CV, "history": tmp_path / "searches.db", "random_state": 3}
     space = {"learning_rate": [0.1, 0.2, 0.3, 0.4]}
-    first = MetaLearnedSearchCV(model, space, early_stopping=0.2, **settings).fit(X, y)
-    again = MetaLearnedSearchCV(model, space, early_stopping=0.2, **settings).fit(X, y)
+    search = MetaLearnedSearchCV(model, space, early_stopping=0.2, **settings)
+    first, again = (clone(search).fit(X, y) for _ in range(2))
     assert again.n_resumed_ == 2
     assert again.best_params_ == first.best_params_
     for column in ("n_rounds", "split0_n_rounds", "split1_n_rounds"):
         np.testing.assert_array_equal(again.cv_results_[column], first.cv_results_[column])
     for other in (None, 0.3):
-        assert (
-            MetaLearnedSearchCV(model, space, early_stopping=other, **settings).fit(X, y).n_resumed_
-            == 0
-        )
+        assert search.set_params(early_stopping=other).fit(X, y).n_resumed_ == 0
     with SearchHistory(tmp_path / "searches.db") as history:
         stopped = next(iter(history)).candidates[0]
         assert stopped.n_rounds == tuple(

@@ -15,14 +15,10 @@ from skmeta.exceptions import HistoryFormatError
 from skmeta.search import SearchHistory
 
 
-def fit(search, iris):
-    return search.fit(*iris)
-
-
 def test_a_grid_search_is_added_whole(iris):
     pipe = make_pipeline(StandardScaler(), SVC())
     search = GridSearchCV(pipe, {"svc__C": [0.1, 1.0], "svc__gamma": [0.1, "scale"]}, cv=3)
-    fit(search, iris)
+    search.fit(*iris)
     history = SearchHistory().add(search, dataset="iris", X=iris[0], y=iris[1])
     [recorded] = history
     [past] = history.searches(estimator="SVC")
@@ -44,7 +40,7 @@ def test_several_metrics(iris):
         refit="f1_macro",
         random_state=0,
     )
-    history = SearchHistory().add(fit(search, iris), dataset="iris")
+    history = SearchHistory().add(search.fit(*iris), dataset="iris")
     for metric in ["accuracy", "f1_macro"]:
         [past] = history.searches(metric=metric)
         np.testing.assert_allclose(past.scores, search.cv_results_[f"mean_test_{metric}"])
@@ -55,7 +51,7 @@ def test_several_metrics(iris):
 
 def test_of_a_halving_search_the_last_round_counts(iris):
     search = HalvingGridSearchCV(SVC(), {"C": [0.01, 0.1, 1.0, 10.0]}, cv=2, random_state=0)
-    fit(search, iris)
+    search.fit(*iris)
     [past] = SearchHistory().add(search, dataset="iris").searches()
     last = search.cv_results_["n_resources"] == max(search.cv_results_["n_resources"])
     assert 0 < last.sum() < len(last)
@@ -66,7 +62,7 @@ def test_failed_candidates_of_a_search_are_nan(iris):
     search = GridSearchCV(SVC(), {"C": [-1.0, 1.0]}, cv=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn says that fits failed
-        fit(search, iris)
+        search.fit(*iris)
     [past] = SearchHistory().add(search, dataset="iris").searches()
     assert np.isnan(past.scores).tolist() == [True, False]
 
