@@ -30,15 +30,11 @@ _NEAR_EVERY = 3
 # not report.
 _FIRST_POOL, _N_WITH_FIRST_POOL = 200, 50
 _FIRST_NEAR = 10
-
-
 # With a prior, each of so many rounds adds so many candidates to the pool: crosses of those that
 # are expected to be best. Chosen with benchmarks/first_candidates.py, and with the first half of
 # the origins of benchmarks/learned_defaults.py.
 N_ROUNDS, _N_CHILDREN, _N_PARENTS = 4, 100, 10
-_SHARE_OF_DRAWN = 0.3  # of the second parents
-
-
+_SHARE_OF_ANY = 0.3  # of crosses whose second parent is any candidate
 # Types of values that can be combined with those of other parameters. Not all combinations of texts
 # and parts are valid.
 _CROSSED = (bool, int, float, tuple, np.number, type(None))
@@ -80,7 +76,7 @@ def cross_best(
     """
     best = np.argsort(-np.asarray(utility), kind="stable")[:_N_PARENTS]
     first, second = rng.choice(best, (2, _N_CHILDREN))
-    is_any = rng.random(_N_CHILDREN) < _SHARE_OF_DRAWN
+    is_any = rng.random(_N_CHILDREN) < _SHARE_OF_ANY
     second = np.where(is_any, rng.integers(len(candidates), size=_N_CHILDREN), second)
     pairs = zip(first, second, strict=True)
     return [_cross(candidates[i], candidates[j], rng) for i, j in pairs]
