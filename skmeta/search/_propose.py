@@ -171,11 +171,12 @@ class ModelProposer:
         pool, given_at = draw_near(space, near, n_pool, self._rng), None
         if given is not None and self._knows_past and space.is_complete(given):
             pool, given_at = [given, *pool], 0
-        self._pool = list({candidate_key(params): params for params in pool}.values())
+        by_key = {candidate_key(params): params for params in pool}
+        self._pool = list(by_key.values())
         self._later: list[Candidate] = []  # drawn, and not in the pool yet
         if not (self._is_whole or self._knows_past):
             self._later, self._pool = self._pool[_FIRST_POOL:], self._pool[:_FIRST_POOL]
-        self._indices = {candidate_key(params): i for i, params in enumerate(self._pool)}
+        self._indices = dict(zip(by_key, range(len(self._pool)), strict=False))
         described = self._describe(self._pool)
         self._strategy = SearchStrategy(described, prior, rng=self._rng, given=given_at)
         self._as_given = None if given is None else Trial(given, AS_GIVEN)
