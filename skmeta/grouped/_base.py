@@ -250,7 +250,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                 )
         return used, weight
 
-    # ------------------------------------------------------------------------------ what was found
+    # ------------------------------------------------------------------------- fitted attributes
 
     @property
     def groups_(self) -> list[Any]:
@@ -337,8 +337,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             self._check_unknown(factors[f], codes[:, f], list(self._codes[f]))
         numbers, times = self._numbers(X)
         with one_thread_if_small(numbers.size):
-            found: CalibratedOutputs = self.model_.predict(numbers, codes, times)
-        return found
+            outputs: CalibratedOutputs = self.model_.predict(numbers, codes, times)
+        return outputs
 
     def _check_unknown(self, labels: list[Any], codes: np.ndarray, known: list[Any]) -> None:
         if self.unknown_groups != "error" or (codes >= 0).all():

@@ -108,9 +108,9 @@ def coefficients(model: FittedModel, names: list[str]) -> Coefficients | None:
     return Coefficients([all_names[k] for k in kept], mean[:, kept], std)
 
 
-def _deviations(found: Outputs, noise: float, n_groups: int, d: int) -> np.ndarray:
+def _deviations(outputs: Outputs, noise: float, n_groups: int, d: int) -> np.ndarray:
     """Return standard deviations (n_groups, d + 1) of the coefficients."""
-    variance = (found.std**2).reshape(n_groups, -1)
+    variance = (outputs.std**2).reshape(n_groups, -1)
     middle, above, below = variance[:, :1], variance[:, 1 : d + 1], variance[:, d + 1 :]
     each = np.concatenate([middle - noise**2, (above + below) / 2 - middle], axis=1)
     return np.asarray(np.sqrt(np.maximum(each, 0.0)))
@@ -219,21 +219,21 @@ def effects_frame(model: FittedModel, labels: Labels) -> Any:
     if model.crossed is not None:
         scale = float(model.target_units.scale)
         return model.crossed.effects(labels.factors, labels.groups, scale, labels.classes)
-    found = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
-    if found is None:
+    effects = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
+    if effects is None:
         return None
     pandas, groups = import_optional("pandas", "effects_"), labels.groups[0]
     counts = np.bincount(model.known.group, minlength=len(groups))
     order = [len(groups), *groups.values()]
     columns: dict[str, np.ndarray] = {"rows": np.append(counts, counts.sum())[order]}
-    n_outputs = found.mean.shape[2]
+    n_outputs = effects.mean.shape[2]
     for j in range(n_outputs):
-        of = "" if n_outputs == 1 or labels.classes is None else f" ({labels.classes[j]})"
-        for k, name in enumerate(found.names):
-            label = f"{name}{of}"
+        suffix = "" if n_outputs == 1 or labels.classes is None else f" ({labels.classes[j]})"
+        for k, name in enumerate(effects.names):
+            label = f"{name}{suffix}"
             while label in columns:
                 label += " (column)"
-            columns[label] = found.mean[order, k, j]
-            if found.std is not None:
-                columns[f"{label} std"] = found.std[order, k]
+            columns[label] = effects.mean[order, k, j]
+            if effects.std is not None:
+                columns[f"{label} std"] = effects.std[order, k]
     return pandas.DataFrame(columns, index=pandas.Index(["shared", *groups], name="group"))

@@ -147,20 +147,20 @@ def _fit_members(
     names: tuple[str, ...], table: Table, settings: Settings, n_classes: int
 ) -> dict[str, Member]:
     """Fit the members that predict, and before them those that they use."""
-    found: dict[str, Member] = {}
+    members: dict[str, Member] = {}
     if POPULATION in names:
-        found[POPULATION] = PopulationMember.from_errors(table, n_classes)
+        members[POPULATION] = PopulationMember.from_errors(table, n_classes)
     if names == (POPULATION,):
-        return found
+        return members
     base = LEARNER if LEARNER in names else BOTH
     effects = fit_group_effects(table, design_of(table, base == BOTH, n_classes), settings.effects)
     settings.population.report()
     effects, outputs = from_other_rows(effects, table, _N_PARTS)
-    found[base] = effects
+    members[base] = effects
     for name in (name for name in (TREES, ROWS) if name in names):
         parts = table, base, outputs, settings.population, n_classes
-        found[name] = fit_trees(*parts, known_only=name == ROWS)
-    return found
+        members[name] = fit_trees(*parts, known_only=name == ROWS)
+    return members
 
 
 def _deal(codes: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[int, np.ndarray]:

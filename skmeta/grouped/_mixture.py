@@ -155,11 +155,11 @@ class ConditionedMixture(NamedTuple):
 
     def each(self, at: Table, needed: Collection[str] | None = None) -> dict[str, Outputs]:
         """Predict rows by each member, or by those that are needed and what they use."""
-        found: dict[str, Outputs] = {}
+        outputs: dict[str, Outputs] = {}
         for name, member in self.members.items():
             if needed is None or name in needed:
-                found[name] = member.predict(at, found)
-        return found
+                outputs[name] = member.predict(at, outputs)
+        return outputs
 
     def predict(self, at: Table) -> CalibratedOutputs:
         """Predict rows by the mixture."""

@@ -64,7 +64,7 @@ def find_levels(means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str) ->
     n_groups = len(np.unique(cases.group))
     quantiles *= stdtrit(max(n_groups - 1, 1), 0.95) / ndtri(0.95)
     levels = zip(known, weights, losses, quantiles, strict=True)
-    return [Level(float(n), *found) for n, *found in levels]
+    return [Level(float(n), *parts) for n, *parts in levels]
 
 
 def _by_level(squares: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.ndarray:

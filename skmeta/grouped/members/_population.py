@@ -282,7 +282,7 @@ class _Fit(NamedTuple):
         else:
             each = model.staged_predict_proba(X)
             outputs = (_of_all_classes(proba, model, self.labels) for proba in each)
-        return np.array([weight @ losses_of(y, found) for found in outputs])
+        return np.array([weight @ losses_of(y, one) for one in outputs])
 
 
 def losses_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:

@@ -95,8 +95,8 @@ class Table(NamedTuple):
     @property
     def group(self) -> np.ndarray:
         """Group (n,) of each row in the first column of groups."""
-        found: np.ndarray = self.codes[:, 0]
-        return found
+        groups: np.ndarray = self.codes[:, 0]
+        return groups
 
     def take(self, rows: np.ndarray) -> Table:
         """Return some of the rows."""
