@@ -67,6 +67,8 @@ def cross_best(
 ) -> list[Candidate]:
     """Return crosses of the best candidates with each other, and some with any other.
 
+    Estimators of a choice have as many each, so that none crowds out the others.
+
     Parameters
     ----------
     candidates : sequence of dict
@@ -74,12 +76,18 @@ def cross_best(
         Greater is better.
     rng : numpy.random.Generator
     """
-    best = np.argsort(-np.asarray(utility), kind="stable")[:_N_PARENTS]
-    first, second = rng.choice(best, (2, _N_CHILDREN))
-    is_any = rng.random(_N_CHILDREN) < _SHARE_OF_ANY
-    second = np.where(is_any, rng.integers(len(candidates), size=_N_CHILDREN), second)
-    pairs = zip(first, second, strict=True)
-    return [_cross(candidates[i], candidates[j], rng) for i, j in pairs]
+    rows_by_kind: dict[frozenset[str], list[int]] = {}
+    for row, one in enumerate(candidates):
+        rows_by_kind.setdefault(frozenset(one), []).append(row)
+    children: list[Candidate] = []
+    n = _N_CHILDREN // len(rows_by_kind)
+    for rows in map(np.array, rows_by_kind.values()):
+        best = rows[np.argsort(-np.asarray(utility)[rows], kind="stable")[:_N_PARENTS]]
+        first, second = rng.choice(best, (2, n))
+        second = np.where(rng.random(n) < _SHARE_OF_ANY, rng.choice(rows, n), second)
+        pairs = zip(first, second, strict=True)
+        children += [_cross(candidates[i], candidates[j], rng) for i, j in pairs]
+    return children
 
 
 def _cross(one: Candidate, other: Candidate, rng: np.random.Generator) -> Candidate:

@@ -43,7 +43,7 @@ _WINSOR_FACTOR = 1.0
 _MIN_TASK_CORRELATION = 0.05
 _N_INITIAL = 2  # without a prior plus one per further sub-space, up to the next constant
 _MAX_INITIAL = 5
-_N_BEFORE_UNSEEN = 3  # candidates before the estimators that the prior does not know
+_N_BEFORE_UNSEEN = 3  # candidates before the estimators of a choice that were not tried yet
 _MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
 # The kernel of the model without history is fitted again when the number of scores has grown by
 # this factor. Fitting it less often costs regret if there is no other model.
@@ -114,8 +114,8 @@ class SearchStrategy:
     Notes
     -----
     The initial design has 2 candidates; without a prior plus one per further sub-space (set of
-    parameters), up to 5. After three candidates, each estimator that the prior does not know is
-    tried once.
+    parameters), up to 5. After three candidates, each estimator of a choice is tried once: at once
+    if the prior does not know it, and else as every other candidate.
     """
 
     @with_one_thread()
@@ -142,7 +142,7 @@ class SearchStrategy:
         self._kinds = [frozenset(one) for one in pool]  # the estimator of each candidate
         self._log_costs = [log_cost(one) for one in pool]
         self._seconds: dict[int, float] = {}
-        self._unseen_estimators = [] if self._learned is None else self._unknown(pool)
+        self._unknown, self._known = ([], []) if self._learned is None else self._estimators(pool)
         n_more = 0 if self._learned is not None else len(set(self._kinds)) - 1
         self._n_initial = min(_N_INITIAL + n_more, _MAX_INITIAL)
         self._scores: dict[int, float] = {}
@@ -294,24 +294,33 @@ class SearchStrategy:
         # Past tasks that do not predict each other will not predict this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
 
-    def _unknown(self, pool: Sequence[Configuration]) -> list[Rows]:
-        """Return the rows of each estimator of the pool that the prior does not cover."""
+    def _estimators(self, pool: Sequence[Configuration]) -> tuple[list[Rows], list[Rows]]:
+        """Return the rows of each estimator that the prior does not cover, and that it covers."""
         assert self._prior is not None
+        is_covered = self._prior.covers(pool)
         rows: dict[frozenset[str], list[int]] = {}
-        for row, known in enumerate(self._prior.covers(pool)):
-            if not known:  # the names of parameters identify the estimator
-                rows.setdefault(frozenset(pool[row]), []).append(row)
-        return [np.array(own) for own in rows.values()]
+        for row, kind in enumerate(self._kinds):  # the names of parameters identify the estimator
+            rows.setdefault(kind, []).append(row)
+        kinds = [np.array(own) for own in rows.values()]
+        unknown = [own for own in kinds if not is_covered[own[0]]]
+        return unknown, [own for own in kinds if is_covered[own[0]]]
 
     def _suggest(self) -> Suggestion:
         seen = [*self._scores, *self._pending]
         scored = np.isfinite([*self._scores.values()]).any()
         if len(seen) < self._n_initial or not scored:
             return Suggestion(self._design(seen), "initial design")
-        # The acquisition would rarely choose an estimator that the prior does not cover.
-        for rows in self._unseen_estimators if len(seen) >= _N_BEFORE_UNSEEN else ():
-            if not np.isin(rows, seen).any():
-                return Suggestion(int(self._rng.choice(rows)), "initial design")
+        if len(seen) >= _N_BEFORE_UNSEEN:
+            # The acquisition would rarely choose an estimator that the prior does not cover, or one
+            # that it expects to be worse than another.
+            for rows in self._unknown:
+                if not np.isin(rows, seen).any():
+                    return Suggestion(int(self._rng.choice(rows)), "initial design")
+            untried = [rows for rows in self._known if not np.isin(rows, seen).any()]
+            utility = self.expected_utility()
+            if untried and utility is not None and len(seen) % 2 == 0:
+                best = max(np.concatenate(untried), key=lambda row: utility[row])
+                return Suggestion(int(best), "initial design")
         observed, predictions, weights, source = self._predict()
         best = float(observed.y[: len(self._scores)].max())
         log_seconds = expected_log_seconds(self._kinds, self._log_costs, self._seconds)
