@@ -317,10 +317,11 @@ class SearchStrategy:
                 if not np.isin(rows, seen).any():
                     return Suggestion(int(self._rng.choice(rows)), "initial design")
             untried = [rows for rows in self._known if not np.isin(rows, seen).any()]
-            utility = self.expected_utility()
-            if untried and utility is not None and len(seen) % 2 == 0:
-                best = max(np.concatenate(untried), key=lambda row: utility[row])
-                return Suggestion(int(best), "initial design")
+            if untried and len(seen) % 2 == 0:
+                rows = np.concatenate(untried)
+                utility = self.expected_utility()
+                assert utility is not None  # the prior covers them
+                return Suggestion(int(rows[utility[rows].argmax()]), "initial design")
         observed, predictions, weights, source = self._predict()
         best = float(observed.y[: len(self._scores)].max())
         log_seconds = expected_log_seconds(self._kinds, self._log_costs, self._seconds)
