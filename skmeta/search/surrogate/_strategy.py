@@ -142,7 +142,7 @@ class SearchStrategy:
         self._kinds = [frozenset(one) for one in pool]  # the estimator of each candidate
         self._log_costs = [log_cost(one) for one in pool]
         self._seconds: dict[int, float] = {}
-        self._unknown, self._known = ([], []) if self._learned is None else self._estimators(pool)
+        self._unknown, self._known = ({}, {}) if self._learned is None else self._estimators(pool)
         n_more = 0 if self._learned is not None else len(set(self._kinds)) - 1
         self._n_initial = min(_N_INITIAL + n_more, _MAX_INITIAL)
         self._scores: dict[int, float] = {}
@@ -294,16 +294,17 @@ class SearchStrategy:
         # Past tasks that do not predict each other will not predict this one.
         return model if model.mean_task_correlation > _MIN_TASK_CORRELATION else None
 
-    def _estimators(self, pool: Sequence[Configuration]) -> tuple[list[Rows], list[Rows]]:
+    def _estimators(
+        self, pool: Sequence[Configuration]
+    ) -> tuple[dict[frozenset[str], Rows], dict[frozenset[str], Rows]]:
         """Return the rows of each estimator that the prior does not cover, and that it covers."""
         assert self._prior is not None
         is_covered = self._prior.covers(pool)
         rows: dict[frozenset[str], list[int]] = {}
         for row, kind in enumerate(self._kinds):  # the names of parameters identify the estimator
             rows.setdefault(kind, []).append(row)
-        kinds = [np.array(own) for own in rows.values()]
-        unknown = [own for own in kinds if not is_covered[own[0]]]
-        return unknown, [own for own in kinds if is_covered[own[0]]]
+        unknown = {k: np.array(own) for k, own in rows.items() if not is_covered[own[0]]}
+        return unknown, {k: np.array(own) for k, own in rows.items() if k not in unknown}
 
     def _suggest(self) -> Suggestion:
         seen = [*self._scores, *self._pending]
@@ -313,10 +314,11 @@ class SearchStrategy:
         if len(seen) >= _N_BEFORE_UNSEEN:
             # The acquisition would rarely choose an estimator that the prior does not cover, or one
             # that it expects to be worse than another.
-            for rows in self._unknown:
-                if not np.isin(rows, seen).any():
+            tried = {self._kinds[row] for row in seen}
+            for kind, rows in self._unknown.items():
+                if kind not in tried:
                     return Suggestion(int(self._rng.choice(rows)), "initial design")
-            untried = [rows for rows in self._known if not np.isin(rows, seen).any()]
+            untried = [rows for kind, rows in self._known.items() if kind not in tried]
             if untried and len(seen) % 2 == 0:
                 rows = np.concatenate(untried)
                 utility = self.expected_utility()

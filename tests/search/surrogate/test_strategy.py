@@ -243,3 +243,10 @@ def test_appended_candidates_are_candidates(prior, learned):
     assert len(strategy) == 80
     assert strategy.ask()[0].index >= 70
     assert strategy.extend([]) == range(80, 80)
+
+
+def test_an_estimator_is_tried_by_candidates_that_were_appended(prior):
+    strategy = make_strategy(prior, pool=POOL[:40])
+    appended = [*strategy.extend(POOL[40:44])]
+    strategy.tell(appended, scores_of(9)[40:44])
+    assert strategy.ask()[0].source != "initial design"
