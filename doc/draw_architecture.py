@@ -38,6 +38,7 @@ HOLDS = {
     "plotting": "displays",
     "datasets": "where tasks come from",
     "mixed": "mixed-effects models",
+    "tabular": "tables as arrays",
     "backend": "devices, execution",
     "training": "the outer loop and its settings",
     "priors": "MetaPrior",

@@ -18,7 +18,7 @@ FLOORS = [
         "_stacking",
     },
     {"tasks", "backbones"},
-    {"datasets", "backend", "mixed"},
+    {"datasets", "backend", "mixed", "tabular"},
     {"training", "priors"},
     {"learners"},
     {"few_shot", "grouped", "search", "policy", "testing", "plotting"},

@@ -1,0 +1,331 @@
+"""The kind of a target, and the scales on which it may be modelled.
+
+A model sees z = f(y), where f is a scale: a monotone function. Quantiles of z become quantiles of y
+by the inverse of f, so a distribution needs no more than its quantiles at some probabilities.
+
+Notation: n rows, p probabilities, m distributions, y targets as given, z targets on a scale.
+
+References: Gneiting and Raftery (2007), Strictly proper scoring rules, section 6 (quantile loss);
+Anscombe (1948), The transformation of Poisson, binomial and negative-binomial data (square roots);
+Smithson and Verkuilen (2006), A better lemon squeezer? (shares of 0 and 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import expit, logit
+
+KINDS = ("real", "positive", "count", "share", "ordered")
+DECILES = np.linspace(0.1, 0.9, 9)
+
+# A kind is recognised from so many targets on.
+_LEAST_ROWS = 10
+# Targets above 0 are amounts if their mean is less than so many standard deviations, and they are
+# more skewed than this. Heights and temperatures are not.
+_NEAR_ZERO, _LEAST_SKEW = 3.0, 0.5
+# Whole numbers are counts if the least of them is not larger.
+_LEAST_COUNT = 1
+# Ratings have at most so many values, evenly spaced; each end holds this share of the rows, and the
+# upper end this share of the rows of its neighbour.
+_MOST_RATINGS, _LEAST_AT_END, _LEAST_OF_NEIGHBOUR = 11, 0.03, 0.4
+# Shares come so near to 1, at least.
+_NEAR_ONE = 0.8
+# Predictions on a scale are within the range of the known targets, widened by this share of it.
+_BEYOND = 1.0
+
+
+class Target(NamedTuple):
+    """What a target can be.
+
+    Attributes
+    ----------
+    kind : {"real", "positive", "count", "share", "ordered"}
+        ``"positive"`` is an amount from 0 on, ``"share"`` is between 0 and 1, ``"ordered"`` is a
+        rating between the least and the largest known value.
+    lowest, highest : float
+        The least and the largest possible value; infinite if there is none.
+    """
+
+    kind: str
+    lowest: float = -np.inf
+    highest: float = np.inf
+
+    def clip(self, values: np.ndarray) -> np.ndarray:
+        """Return values within what is possible."""
+        return values if self.kind == "real" else np.clip(values, self.lowest, self.highest)
+
+    def settle(self, quantiles: np.ndarray) -> np.ndarray:
+        """Return quantiles that are possible: those of counts are whole numbers."""
+        if self.kind == "count":
+            # A distribution without gaps gives a count what lies within 1/2 of it.
+            quantiles = np.ceil(quantiles - 0.5)
+        return self.clip(quantiles) + 0.0
+
+    def __str__(self) -> str:
+        return {
+            "real": "real numbers",
+            "positive": "amounts from 0 on",
+            "count": "counts",
+            "share": "shares from 0 to 1",
+            "ordered": f"ratings from {self.lowest:g} to {self.highest:g}",
+        }[self.kind]
+
+
+def recognise_target(y: np.ndarray, declared: str = "auto") -> Target:
+    """Return what targets (n,) can be, as declared or as they show.
+
+    Raises
+    ------
+    ValueError
+        If a target is not of the kind that is declared.
+    """
+    kind = _kind_of(y) if declared == "auto" else declared
+    if declared != "auto":
+        _check_kind(y, declared)
+    if kind == "ordered":
+        return Target(kind, float(y.min()), float(y.max()))
+    lowest, highest = {"real": (-np.inf, np.inf), "share": (0.0, 1.0)}.get(kind, (0.0, np.inf))
+    return Target(kind, lowest, highest)
+
+
+def _check_kind(y: np.ndarray, kind: str) -> None:
+    rule, wrong = {
+        "positive": ("numbers from 0 on", y < 0),
+        "count": ("whole numbers from 0 on", (y < 0) | (y != np.floor(y))),
+        "share": ("numbers from 0 to 1", (y < 0) | (y > 1)),
+    }.get(kind, ("", np.zeros(len(y), bool)))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"target_kind={kind!r} needs {rule}, but y is {float(y[row]):.6g} in row {row}. Set "
+            "target_kind='auto', or another kind."
+        )
+
+
+def _kind_of(y: np.ndarray) -> str:
+    """Return the kind that targets show; real without evidence of another."""
+    values, counts = np.unique(y, return_counts=True)
+    if len(y) < _LEAST_ROWS or len(values) < 3 or (values[0] < 0 and not _are_ratings(y)):
+        return "real"
+    if _are_ratings(y):
+        return "ordered"
+    std = float(y.std())
+    skew = float(np.mean(((y - y.mean()) / std) ** 3))
+    is_near_zero = y.mean() < _NEAR_ZERO * std
+    if values[-1] <= 1 and values[-1] > _NEAR_ONE and is_near_zero:
+        return "share"
+    is_whole = (values == np.floor(values)).all() and values[0] <= _LEAST_COUNT
+    has_zeros = values[0] == 0 and counts[0] > 1
+    if is_near_zero and (skew > _LEAST_SKEW or has_zeros):
+        return "count" if is_whole else "positive"
+    return "real"
+
+
+def _are_ratings(y: np.ndarray) -> bool:
+    """Return whether targets have few values, evenly spaced, and pile up at both ends."""
+    values, counts = np.unique(y, return_counts=True)
+    if not 4 <= len(values) <= min(_MOST_RATINGS, len(y) / 5):
+        return False
+    steps = np.diff(values)
+    ends = counts[[0, -1]] / len(y)
+    return bool(
+        np.allclose(steps, steps[0])
+        and ends.min() >= _LEAST_AT_END
+        and counts[-1] >= _LEAST_OF_NEIGHBOUR * counts[-2]
+    )
+
+
+# ---------------------------------------------------------------------------------------- scales
+
+
+class Scale(NamedTuple):
+    """A monotone function of the target, an immutable value.
+
+    Attributes
+    ----------
+    name : {"as given", "square root", "logarithm", "logit", "asinh"}
+        The function.
+    shift, unit : float
+        The function is that of ``(y + shift) / unit``.
+    first, last : float
+        Known targets outside of them are taken for these.
+    lowest, highest : float
+        Predictions are within these: what is possible, and not far beyond the known targets.
+    """
+
+    name: str = "as given"
+    shift: float = 0.0
+    unit: float = 1.0
+    first: float = -np.inf
+    last: float = np.inf
+    lowest: float = -np.inf
+    highest: float = np.inf
+
+    def forward(self, y: np.ndarray) -> np.ndarray:
+        """Return targets on the scale."""
+        if self.name == "as given":
+            return y
+        at = (np.clip(y, self.first, self.last) + self.shift) / self.unit
+        return np.asarray(_FUNCTIONS[self.name][0](at))
+
+    def inverse(self, z: np.ndarray) -> np.ndarray:
+        """Return targets as given; values beyond what is possible are taken for the limits."""
+        if self.name != "as given":
+            # Clipped before and after: exponentials do not overflow, and limits are exact.
+            least, most = (self._raw(limit) for limit in (self.lowest, self.highest))
+            z = _FUNCTIONS[self.name][1](np.clip(z, least, most)) * self.unit - self.shift
+        return np.asarray(np.clip(z, self.lowest, self.highest))
+
+    def _raw(self, limit: float) -> float:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(_FUNCTIONS[self.name][0]((limit + self.shift) / self.unit))
+
+    def log_jacobian(self, y: np.ndarray) -> np.ndarray:
+        """Return the logarithm of dz/dy at targets: it turns a density of z into one of y."""
+        if self.name == "as given":
+            return np.zeros(np.shape(y))
+        at = (np.clip(y, self.first, self.last) + self.shift) / self.unit
+        return np.asarray(_FUNCTIONS[self.name][2](at) - np.log(self.unit))
+
+
+_FUNCTIONS: dict[str, tuple[Any, Any, Any]] = {
+    "square root": (np.sqrt, np.square, lambda u: -np.log(2.0) - 0.5 * np.log(u)),
+    "logarithm": (np.log, np.exp, lambda u: -np.log(u)),
+    "logit": (logit, expit, lambda u: -np.log(u) - np.log1p(-u)),
+    "asinh": (np.arcsinh, np.sinh, lambda u: -0.5 * np.log1p(u * u)),
+}
+
+
+def scales_of(target: Target, y: np.ndarray) -> list[Scale]:
+    """Return the scales that targets (n,) may be modelled on, as given first."""
+    lowest, highest = float(y.min()), float(y.max())
+    margin = _BEYOND * (highest - lowest)
+    least = target.lowest if target.kind != "real" else lowest - margin
+    most = min(target.highest, highest + margin)
+    given = Scale(lowest=target.lowest, highest=target.highest)
+    if target.kind in ("positive", "count"):
+        limits: dict[str, float] = {"first": 0.0, "lowest": least, "highest": most}
+        shift = _log_shift(target, y)
+        root = Scale("square root", 0.375 if target.kind == "count" else 0.0, **limits)
+        first = 0.0 if shift else lowest
+        return [given, root, Scale("logarithm", shift, **(limits | {"first": first}))]
+    if target.kind == "share":
+        # Shares of 0 and 1 are moved inwards by half of what one row of n adds.
+        end = 0.5 / max(len(y), 2)
+        limits = {"first": 0.0, "last": 1.0, "lowest": 0.0, "highest": 1.0}
+        return [given, Scale("logit", end, 1 + 2 * end, **limits)]
+    return [given]
+
+
+def asinh_scale(y: np.ndarray) -> Scale:
+    """Return the scale that is linear near the median of targets (n,), and a logarithm far off."""
+    low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
+    unit = float(high - low) / 1.349 or float(y.std()) or 1.0
+    margin = _BEYOND * float(y.max() - y.min())
+    limits = {"lowest": float(y.min()) - margin, "highest": float(y.max()) + margin}
+    return Scale("asinh", -float(middle), unit, **limits)
+
+
+def _log_shift(target: Target, y: np.ndarray) -> float:
+    """Return what is added before the logarithm: 1 for counts; 0 for amounts without zeros."""
+    if target.kind == "count":
+        return 1.0
+    if y.min() > 0:
+        return 0.0
+    some = y[y > 0]
+    low, high = np.quantile(some, [0.25, 0.75]) if len(some) else (1.0, 1.0)
+    # Stahel (2002), Statistische Datenanalyse: it depends on the unit as the targets do.
+    return float(low**2 / high)
+
+
+# --------------------------------------------------------------------------------- distributions
+
+
+def quantile_loss(y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Return the mean quantile loss (n,) over levels (q,) of quantiles (n, q)."""
+    error = np.asarray(y)[:, None] - quantiles
+    return np.asarray(np.maximum(levels * error, (levels - 1) * error).mean(1))
+
+
+def unconditional_quantiles(
+    known: np.ndarray, levels: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Return quantiles (q,) of known targets (n,) with weights (n,)."""
+    order = np.argsort(known, kind="stable")
+    values = known[order]
+    weight = np.ones(len(known)) if weight is None else weight[order]
+    at = (np.cumsum(weight) - 0.5 * weight) / weight.sum()
+    return np.asarray(np.interp(levels, at, values))
+
+
+def relative_quantile_loss(
+    y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray, known: np.ndarray
+) -> float:
+    """Return the quantile loss over that of the quantiles of known targets."""
+    nothing = np.tile(unconditional_quantiles(known, levels), (len(y), 1))
+    least = np.finfo(float).tiny
+    losses = (quantile_loss(y, each, levels).mean() for each in (quantiles, nothing))
+    ours, theirs = losses
+    return float(ours / max(theirs, least))
+
+
+def _masses(probabilities: np.ndarray) -> np.ndarray:
+    """Return the share (p,) of a distribution that the quantile at each probability stands for."""
+    edges = np.concatenate([[0.0], (probabilities[1:] + probabilities[:-1]) / 2, [1.0]])
+    return np.diff(edges)
+
+
+def mean_of_quantiles(quantiles: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return means (n,) of distributions, given their quantiles (n, p)."""
+    return np.asarray(quantiles @ _masses(probabilities))
+
+
+def quantiles_at(
+    quantiles: np.ndarray, probabilities: np.ndarray, levels: np.ndarray
+) -> np.ndarray:
+    """Return quantiles (n, q) at levels (q,), interpolated between quantiles (n, p)."""
+    at = np.interp(levels, probabilities, np.arange(len(probabilities)))
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, len(probabilities) - 1)
+    share = at - low
+    return np.asarray(quantiles[:, low] * (1 - share) + quantiles[:, high] * share)
+
+
+def mixture_quantiles(
+    parts: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, levels: np.ndarray
+) -> np.ndarray:
+    """Return quantiles of mixtures of distributions, on the targets' own units.
+
+    Parameters
+    ----------
+    parts : ndarray of shape (m, n, p)
+        Quantiles of the distributions.
+    shares : ndarray of shape (m,) or (m, n)
+        Shares of the distributions; they sum to 1.
+    probabilities : ndarray of shape (p,)
+        Probabilities of the quantiles.
+    levels : ndarray of shape (q,)
+        Levels of the returned quantiles.
+
+    Returns
+    -------
+    ndarray of shape (n, q)
+        Quantiles of the mixtures.
+    """
+    m, n, p = parts.shape
+    shares = np.broadcast_to(
+        shares if np.ndim(shares) == 2 else np.asarray(shares)[:, None], (m, n)
+    )
+    used = np.flatnonzero(shares.any(1))
+    if len(used) == 1:
+        return quantiles_at(parts[used[0]], probabilities, levels)
+    values = parts.transpose(1, 0, 2).reshape(n, m * p)
+    weight = (shares.T[:, :, None] * _masses(probabilities)).reshape(n, m * p)
+    order = np.argsort(values, axis=1, kind="stable")
+    values = np.take_along_axis(values, order, 1)
+    weight = np.take_along_axis(weight, order, 1)
+    at = np.cumsum(weight, axis=1) - weight / 2
+    rows = zip(at, values, strict=True)
+    return np.array([np.interp(levels, *row) for row in rows]).reshape(n, len(levels))

@@ -1,0 +1,125 @@
+"""The kind of a target, its scales, and distributions on the target's own units."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.optimize import approx_fprime
+
+from skmeta.tabular import (
+    DECILES,
+    asinh_scale,
+    mean_of_quantiles,
+    mixture_quantiles,
+    quantile_loss,
+    recognise_target,
+    relative_quantile_loss,
+    scales_of,
+)
+
+RNG = np.random.default_rng(0)
+PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
+TARGETS = {
+    "count": RNG.poisson(2.0, 200).astype(float),
+    "positive": RNG.lognormal(3.0, 1.0, 200),
+    "share": RNG.beta(0.5, 0.7, 200),
+    "ordered": RNG.choice(np.arange(1, 11) / 2, 300, p=np.r_[0.05, np.full(8, 0.1), 0.15]),
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_kind_is_recognised(kind):
+    assert recognise_target(TARGETS[kind]).kind == kind
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        RNG.normal(170, 8, 200).round(),  # heights
+        RNG.normal(15, 5, 300),  # temperatures
+        RNG.normal(0, 1, 300),
+        RNG.uniform(20, 80, 300).round(),  # ages
+        RNG.lognormal(3.0, 1.0, 5),  # too few
+        np.full(30, 2.0),
+        RNG.uniform(0.4, 0.6, 100),
+        np.array([0.0, 1.0] * 20),
+    ],
+)
+def test_other_targets_are_real(y):
+    target = recognise_target(y)
+    assert target.kind == "real"
+    assert len(scales_of(target, y)) == 1
+    far = y + 1e6
+    assert scales_of(target, y)[0].inverse(far) is not None
+    np.testing.assert_array_equal(scales_of(target, y)[0].inverse(far), far)
+
+
+def test_a_declared_kind_is_checked():
+    with pytest.raises(ValueError, match=r"whole numbers from 0 on, but y is 0\.5 in row 1"):
+        recognise_target(np.array([1.0, 0.5, -1.0]), "count")
+    with pytest.raises(ValueError, match=r"target_kind='share' needs numbers from 0 to 1"):
+        recognise_target(np.array([0.1, 1.5]), "share")
+    assert recognise_target(np.array([1.0, 2.0]), "count").kind == "count"
+
+
+def all_scales():
+    for kind, y in TARGETS.items():
+        target = recognise_target(y)
+        for scale in scales_of(target, y):
+            yield pytest.param(scale, y, id=f"{kind}-{scale.name}")
+    heavy = RNG.standard_t(1.5, 200)
+    yield pytest.param(asinh_scale(heavy), heavy, id="real-asinh")
+
+
+@pytest.mark.parametrize(("scale", "y"), list(all_scales()))
+def test_a_scale_has_an_inverse_and_a_slope(scale, y):
+    np.testing.assert_allclose(scale.inverse(scale.forward(y)), y, atol=1e-9)
+    inside = y[(y > 0.01) & (y < 0.99)] if y.min() >= 0 and y.max() <= 1 else y[y > y.min()]
+    slopes = [approx_fprime(np.array([v]), lambda u: scale.forward(u)[0])[0] for v in inside[:20]]
+    np.testing.assert_allclose(np.exp(scale.log_jacobian(inside[:20])), slopes, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "y"), list(all_scales()))
+def test_nothing_goes_far_beyond_the_known_targets(scale, y):
+    far = scale.inverse(np.array([-1e4, 1e4]))
+    if scale.name != "as given":
+        assert far[1] <= y.max() + np.ptp(y)
+    assert far[0] >= (0 if y.min() >= 0 else -np.inf)
+
+
+def test_scales_do_not_depend_on_the_unit():
+    y = np.append(TARGETS["positive"], [0.0, 0.0])
+    for one, other in zip(
+        scales_of(recognise_target(y), y),
+        scales_of(recognise_target(1000 * y), 1000 * y),
+        strict=True,
+    ):
+        z, other_z = one.forward(y), other.forward(1000 * y)
+        assert np.corrcoef(z, other_z)[0, 1] == pytest.approx(1)
+
+
+def test_quantiles_of_counts_are_those_of_the_counts():
+    # Of a continuous variable that is rounded.
+    z = stats.norm(3.0, 2.0).ppf(PROBABILITIES)
+    settled = recognise_target(TARGETS["count"]).settle(z[None])[0]
+    drawn = np.maximum(np.round(stats.norm(3.0, 2.0).rvs(200_000, random_state=0)), 0)
+    expected = np.quantile(drawn, PROBABILITIES, method="inverted_cdf")
+    assert (settled == expected).mean() > 0.97
+    assert (settled == np.round(settled)).all()
+
+
+def test_quantiles_of_a_mixture():
+    one, other = stats.norm(0, 1), stats.norm(5, 2)
+    parts = np.stack([d.ppf(PROBABILITIES)[None] for d in (one, other)])
+    found = mixture_quantiles(parts, np.array([0.3, 0.7]), PROBABILITIES, DECILES)[0]
+    np.testing.assert_allclose(0.3 * one.cdf(found) + 0.7 * other.cdf(found), DECILES, atol=5e-3)
+    mean = mean_of_quantiles(parts[1], PROBABILITIES)
+    np.testing.assert_allclose(mean, 5, atol=0.01)
+
+
+def test_the_quantile_loss_is_least_for_the_true_quantiles():
+    y = RNG.gamma(2.0, size=5000)
+    true = np.tile(stats.gamma(2.0).ppf(DECILES), (len(y), 1))
+    loss = quantile_loss(y, true, DECILES).mean()
+    for other in (true + 0.1, true - 0.1, 1.1 * true, true.mean(1, keepdims=True) + 0 * true):
+        assert quantile_loss(y, other, DECILES).mean() > loss
+    assert relative_quantile_loss(y, true, DECILES, y) == pytest.approx(1, abs=1e-2)
