@@ -22,7 +22,6 @@ HOLDS = {
     "_columns": "columns of data frames",
     "_random": "seeds",
     "_identity": "identity of values",
-    "_stacking": "weights of mixtures",
     "_optional": "extras",
     "_sklearn_compat": "private scikit-learn",
     "_torch_compat": "versions of torch",

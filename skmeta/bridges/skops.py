@@ -35,25 +35,18 @@ _MOST_PER_BYTE, _MOST_BYTES = 500, 2**26
 
 _SKMETA = """
 _columns._encoder.FrameEncoder
-few_shot._trees.Trees few_shot._ridge.RidgeClassifier
-few_shot._gaussian_process.GaussianProcess
-few_shot._gaussian_process.Inputs few_shot._gaussian_process.Kernel few_shot._members.Mixture
+few_shot._members.Mixture
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
-few_shot._adapted_task.SupportSet
-grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns grouped._mixture.Mixture
+grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
 grouped._model.FittedModel grouped._model.Settings grouped._regressor.GroupedRegressor
 grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
-grouped.longitudinal._process.Process grouped.longitudinal._trees.ClassLags
+grouped.longitudinal._trees.ClassLags
 grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
-grouped.members._member.Level grouped.members._member.PopulationMember
-grouped.members._population.FitSettings grouped.members._population.Population
-grouped.members._population.silent grouped.members._population._Mean
-grouped.members._population._RandomisedTrees grouped.members._rows.Standardiser
-grouped.members._rows.Table grouped.members._trees.Trees
+grouped.members._member.PopulationMember grouped.members._trees.Trees
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
 learners._metanas.MetaNAS learners.auto._learner.AutoLearner
@@ -67,6 +60,12 @@ policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPo
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
+tabular._linear.RidgeClassifier tabular._member.Level tabular._mixture.Mixture
+tabular._population.FitSettings tabular._population.Population tabular._population._Mean
+tabular._population._RandomisedTrees tabular._population.silent tabular._process.GaussianProcess
+tabular._process.Inputs tabular._process.Kernel tabular._rows.WeightedRows
+tabular._table.Standardiser tabular._table.Table tabular._time_process.TimeProcess
+tabular._trees.Trees
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.
 _OTHERS = """

@@ -10,7 +10,7 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from skmeta._sklearn_compat import check_sample_weight, parameter_names
+from skmeta._sklearn_compat import parameter_names
 from skmeta._torch_compat import LinAlgError
 from skmeta.backend import Execution, State, state_to_numpy, state_to_torch, to_numpy
 from skmeta.few_shot._indicators import choose_indicators
@@ -18,63 +18,11 @@ from skmeta.few_shot._prior_argument import head_rows
 from skmeta.learners import LEARNERS, MetaLearner
 from skmeta.learners._core import read_prior
 from skmeta.priors import MetaPrior
+from skmeta.tabular import WeightedRows
 
 # Most rows, and most values of their outputs, that are predicted at once: they bound the memory,
 # and intermediate values of so many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
-_MAX_WEIGHT = 1e9
-
-
-class SupportSet(NamedTuple):
-    """The support set of a task.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n_samples, n_encoded)
-        Rows.
-    y : ndarray of shape (n_samples,)
-        Positions of the classes, or targets.
-    weight : ndarray of shape (n_samples,)
-        Weights of the rows.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
-
-    @classmethod
-    def check(cls, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Self:
-        """Make a support set, and check its weights.
-
-        Parameters
-        ----------
-        X, y
-            As of the attributes.
-        sample_weight : array-like of shape (n_samples,), number or None
-            What the user gave.
-
-        Returns
-        -------
-        SupportSet
-            The support set.
-
-        Raises
-        ------
-        ValueError
-            If a weight is negative, not finite or larger than 1e9.
-        """
-        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if weight.max() > _MAX_WEIGHT:
-            raise ValueError(
-                f"sample_weight is {weight.max():g} in row {weight.argmax()}, but at most "
-                f"{_MAX_WEIGHT:g} is allowed: a weight says how many rows a row stands for. "
-                "Divide all weights by their mean."
-            )
-        return cls(X, y, weight)
-
-    def join(self, other: SupportSet) -> SupportSet:
-        """Return the rows of both."""
-        return SupportSet(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
 
 class RunSettings(NamedTuple):
@@ -104,7 +52,7 @@ class AdaptedTask:
         The prior.
     labels : ndarray of shape (n_classes,) or None
         Sorted labels of the classes; None for a regression.
-    support : SupportSet
+    support : WeightedRows
         The support set; its size decides the precision.
     settings : RunSettings
         How the learner runs.
@@ -123,7 +71,7 @@ class AdaptedTask:
         self,
         prior: MetaPrior,
         labels: np.ndarray | None,
-        support: SupportSet,
+        support: WeightedRows,
         settings: RunSettings,
         nominal: tuple[int, ...] = (),
     ) -> None:
@@ -271,12 +219,12 @@ class AdaptedTask:
         with torch.no_grad(), self._execution(len(X)):
             return self.session.predict_distribution(self._prepared, self._inputs(X), levels)
 
-    def predict_held_out(self, table: SupportSet, sets: list[np.ndarray]) -> list[np.ndarray]:
+    def predict_held_out(self, table: WeightedRows, sets: list[np.ndarray]) -> list[np.ndarray]:
         """Predict some rows of a table from the others, for several sets of rows.
 
         Parameters
         ----------
-        table : SupportSet
+        table : WeightedRows
             Rows with the columns and classes of this task.
         sets : list of ndarray of shape (n,)
             Positions of the rows of each set.

@@ -21,7 +21,7 @@ from skmeta._columns import FrameEncoder, check_type, frame_columns, is_data_fra
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
 from skmeta._validation import ParameterHints, check_rows
 from skmeta.backend import PRECISIONS, here_or_cpu
-from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings, SupportSet
+from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
 from skmeta.few_shot._members import fit_mixture
 from skmeta.few_shot._prior_argument import (
     check_prior,
@@ -33,6 +33,7 @@ from skmeta.few_shot._prior_argument import (
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior
+from skmeta.tabular import WeightedRows
 
 # Parameters that a prior's learner may have too.
 _OVERRIDES = ("n_inner_steps", "inner_lr", "transductive", "test_time_augment", "n_estimators")
@@ -140,20 +141,20 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         labels: np.ndarray | None = None,
     ) -> None:
         """Learn a task from rows; ``labels`` are those of its classes."""
-        support = SupportSet.check(X, y, sample_weight)
+        support = WeightedRows.check(X, y, sample_weight)
         if not support.weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         self._adapt(support, prior, labels, self._settings())
 
     def _fit_more_rows(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:
         """Go on from the adapted state, with all rows given so far."""
-        support = self._support.join(SupportSet.check(X, y, sample_weight))
+        support = self._support.join(WeightedRows.check(X, y, sample_weight))
         labels = getattr(self, "classes_", None)
         self._adapt(support, self.prior_, labels, self._fitted_settings(), self.adapted_)
 
     def _adapt(
         self,
-        support: SupportSet,
+        support: WeightedRows,
         prior: MetaPrior,
         labels: np.ndarray | None,
         settings: RunSettings,

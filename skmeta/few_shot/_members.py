@@ -25,16 +25,27 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from scipy.special import log_softmax
 
-from skmeta._stacking import average_weights, mix, weight_grid
-from skmeta.few_shot._adapted_task import AdaptedTask, SupportSet
-from skmeta.few_shot._distribution import LEVELS, reshape_distributions
-from skmeta.few_shot._gaussian_process import MOST_RELEVANCES, GaussianProcess, fit_process
-from skmeta.few_shot._ridge import fit_ridge
-from skmeta.few_shot._trees import MOST_CLASSES, fit_boosting, fit_forest
-from skmeta.learners.in_context import divide_rows, location_and_scale, relative_weight
+from skmeta.few_shot._adapted_task import AdaptedTask
+from skmeta.tabular import (
+    LEVELS,
+    MOST_CLASSES,
+    MOST_RELEVANCES,
+    GaussianProcess,
+    WeightedRows,
+    average_weights,
+    divide_rows,
+    fit_boosting,
+    fit_forest,
+    fit_process,
+    fit_ridge,
+    location_and_scale,
+    mix,
+    relative_weight,
+    reshape_distributions,
+    weight_grid,
+)
 
 # Rows from which trees and a linear classifier take part, and a single fold is held out.
 _MANY_ROWS = 200
@@ -54,7 +65,7 @@ class Member(Protocol):
 
 
 # From rows, and models of the same kind of parts of these rows.
-Fit = Callable[[SupportSet, list[Any]], Member]
+Fit = Callable[[WeightedRows, list[Any]], Member]
 
 
 class Mixture(NamedTuple):
@@ -116,7 +127,7 @@ class Mixture(NamedTuple):
 
 
 def fit_mixture(
-    task: AdaptedTask, support: SupportSet, categories: Collection[int]
+    task: AdaptedTask, support: WeightedRows, categories: Collection[int]
 ) -> Mixture | None:
     """Fit the models that suit a table, and choose their shares.
 
@@ -124,7 +135,7 @@ def fit_mixture(
     ----------
     task : AdaptedTask
         Predicts held-out rows of the table by a prior for any table.
-    support : SupportSet
+    support : WeightedRows
         The rows of the table.
     categories : collection of int
         Positions of the columns whose values are codes of categories.
@@ -135,8 +146,9 @@ def fit_mixture(
         None if no model suits the table.
     """
     n_classes = task.n_classes
-    X, y, weight = SupportSet(*(part[support.weight > 0] for part in support))
-    support = SupportSet(X, y, relative_weight(torch.from_numpy(weight)).numpy())
+    support = support.take(support.weight > 0)
+    support = support._replace(weight=relative_weight(support.weight))
+    X, y, _ = support
     fits = _choose_members(support, n_classes, categories)
     if not fits or len(np.unique(y)) < 2:
         return None
@@ -175,7 +187,7 @@ def _without_boosting(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _choose_members(
-    support: SupportSet, n_classes: int, categories: Collection[int]
+    support: WeightedRows, n_classes: int, categories: Collection[int]
 ) -> dict[str, Fit]:
     """Return how to fit the models that suit a table."""
     X, n_rows, fits = support.X, support.weight.sum(), dict[str, Fit]()
@@ -192,16 +204,14 @@ def _choose_members(
 
 
 def _predict_held_out(
-    task: AdaptedTask, support: SupportSet, fits: dict[str, Fit]
+    task: AdaptedTask, support: WeightedRows, fits: dict[str, Fit]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, list[Any]]]:
     """Return positions (n,) of held-out rows, their predictions (k, n[, c]), and the models."""
     (X, y, weight), n_classes = support, task.n_classes
-    labels = torch.from_numpy(y if n_classes else np.zeros(len(y))).long()
     n_folds, folds = _N_FOLDS, range(_N_FOLDS)
     if weight.sum() >= _MANY_ROWS:
         n_folds, folds = max(_N_FOLDS_OF_MANY, len(y) // _ROWS_OF_FOLD), range(1)
-    x, w = torch.from_numpy(X).double(), torch.from_numpy(weight).double()
-    fold = divide_rows(x, labels, w, max(1, n_classes), n_folds).numpy()
+    fold = divide_rows(support, n_classes, n_folds)
     sets, predicted = [], []
     models: dict[str, list[Any]] = {name: [] for name in fits}
     for k in folds:
@@ -210,7 +220,7 @@ def _predict_held_out(
             # Without its only rows, a class is unknown.
             held &= np.isin(y, y[kept])
         if held.any() and len(np.unique(y[kept])) > 1:
-            part = SupportSet(*(v[kept] for v in support))
+            part = support.take(kept)
             sets.append(np.flatnonzero(held))
             for name, fit in fits.items():
                 models[name].append(fit(part, []))
@@ -223,7 +233,7 @@ def _predict_held_out(
 
 
 def _losses(
-    support: SupportSet, n_classes: int, rows: np.ndarray, predicted: np.ndarray
+    support: WeightedRows, n_classes: int, rows: np.ndarray, predicted: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function of shares (g, k): the losses (g, n) of the mixtures at held-out rows.
 
@@ -233,8 +243,7 @@ def _losses(
     if n_classes:
         log_p, at = _log(predicted), np.arange(len(rows))
         return lambda shares: np.stack([-weight * _pool(log_p, s)[at, y] for s in shares])
-    units = location_and_scale(torch.from_numpy(support.y), torch.from_numpy(support.weight))
-    errors = (predicted - y) / float(units[1])
+    errors = (predicted - y) / location_and_scale(support.y, support.weight)[1]
     return lambda shares: weight * ((shares @ errors) ** 2 + _LEAST_ERROR)
 
 

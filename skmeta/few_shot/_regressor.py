@@ -12,8 +12,8 @@ from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_levels, check_targets
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
-from skmeta.few_shot._distribution import LEVELS
 from skmeta.learners import LEARNERS
+from skmeta.tabular import LEVELS
 
 
 class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):

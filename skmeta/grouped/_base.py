@@ -36,16 +36,9 @@ from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summari
 from skmeta.grouped._fit import fit_model
 from skmeta.grouped._model import Settings
 from skmeta.grouped.longitudinal import warn_of_time
-from skmeta.grouped.members import (
-    LEARNER,
-    MEMBERS,
-    CalibratedOutputs,
-    FitSettings,
-    check_factors,
-    check_settings,
-    silent,
-)
+from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
 from skmeta.learners import HierarchicalLinear
+from skmeta.tabular import CalibratedOutputs, FitSettings, silent
 
 # Rows are repeated if their number becomes at most so many times as large.
 _MOST_REPEATED = 10

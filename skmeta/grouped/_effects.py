@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta.grouped._mixture import Mixture
 from skmeta.grouped._model import FittedModel
 from skmeta.grouped.longitudinal import Longitudinal
-from skmeta.grouped.members import POPULATION, GroupEffects, Level, Outputs, as_columns
+from skmeta.grouped.members import POPULATION, GroupEffects, as_columns
+from skmeta.tabular import Level, Mixture, Outputs
 
 # A mixture that is behind one of its parts by so much is called so.
 _WORTH_TELLING = 0.01

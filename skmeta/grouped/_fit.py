@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._mixture import Mixture, find_level, fit_mixture
 from skmeta.grouped._model import FittedModel, Settings, in_time
 from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal
 from skmeta.grouped.members import (
@@ -14,25 +13,30 @@ from skmeta.grouped.members import (
     LEARNER,
     MEMBERS,
     POPULATION,
-    PROBABILITIES,
     ROWS,
     TREES,
+    PopulationMember,
+    design_of,
+    fit_crossed_member,
+    fit_group_effects,
+    fit_trees,
+    from_other_rows,
+)
+from skmeta.tabular import (
+    PROBABILITIES,
     Level,
     Member,
+    Mixture,
     Order,
-    PopulationMember,
     Standardiser,
     Table,
     canonical_order,
     deal_groups,
     deal_rows,
-    design_of,
     fill,
-    fit_crossed_member,
-    fit_group_effects,
+    find_level,
+    fit_mixture,
     fit_population,
-    fit_trees,
-    from_other_rows,
     varying,
 )
 

@@ -8,21 +8,23 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from skmeta.grouped._mixture import Mixture
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import (
     BOTH,
     LEARNER,
-    CalibratedOutputs,
     CrossedEffects,
-    FitSettings,
     GroupEffects,
+    design_of,
+    fit_group_effects,
+)
+from skmeta.tabular import (
+    CalibratedOutputs,
+    FitSettings,
+    Mixture,
     Population,
     Standardiser,
     Table,
-    design_of,
     fill,
-    fit_group_effects,
     folds_of,
 )
 

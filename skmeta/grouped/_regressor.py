@@ -12,7 +12,7 @@ from sklearn.utils.validation import column_or_1d
 from skmeta._sklearn_compat import fit_context
 from skmeta._validation import check_levels, check_targets
 from skmeta.grouped._base import BaseGrouped, has_groups
-from skmeta.grouped.members import PROBABILITIES
+from skmeta.tabular import PROBABILITIES
 
 
 class GroupedRegressor(RegressorMixin, BaseGrouped):

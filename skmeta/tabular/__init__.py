@@ -1,5 +1,44 @@
-"""A table as arrays, NumPy and SciPy only: what the estimators of tables share."""
+"""A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
+from skmeta.tabular._distribution import LEVELS, reshape_distributions
+from skmeta.tabular._linear import RidgeClassifier, fit_ridge
+from skmeta.tabular._member import (
+    PROBABILITIES,
+    CalibratedOutputs,
+    Conditioned,
+    Level,
+    Member,
+    Outputs,
+    interpolate,
+)
+from skmeta.tabular._mixture import Mixture, find_level, fit_mixture
+from skmeta.tabular._order import divide_rows, order_by_content
+from skmeta.tabular._population import (
+    FitSettings,
+    Population,
+    fill,
+    fit_population,
+    folds_of,
+    log_odds,
+    losses_of,
+    silent,
+    varying,
+    with_all_classes,
+)
+from skmeta.tabular._process import MOST_RELEVANCES, GaussianProcess, fit_process
+from skmeta.tabular._rows import WeightedRows, location_and_scale, relative_weight
+from skmeta.tabular._table import (
+    Order,
+    Standardiser,
+    Table,
+    canonical_order,
+    deal_groups,
+    deal_rows,
+    make_cases,
+    places_in_groups,
+    some,
+    weighted_quantiles,
+)
 from skmeta.tabular._target import (
     DECILES,
     KINDS,
@@ -15,5 +54,13 @@ from skmeta.tabular._target import (
     scales_of,
     unconditional_quantiles,
 )
+from skmeta.tabular._time_process import (
+    TimeProcess,
+    TimeRows,
+    fit_time_process,
+    predict_time_process,
+)
+from skmeta.tabular._trees import MOST_CLASSES, fit_boosting, fit_forest
+from skmeta.tabular._weights import average_weights, mix, weight_grid
 
 __all__ = []

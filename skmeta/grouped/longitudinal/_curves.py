@@ -6,9 +6,14 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from skmeta.grouped.longitudinal._process import Process, Rows, fit_process, predict_process
 from skmeta.grouped.longitudinal._rows import rows_before, some_groups
-from skmeta.grouped.members import Table
+from skmeta.tabular import (
+    Table,
+    TimeProcess,
+    TimeRows,
+    fit_time_process,
+    predict_time_process,
+)
 
 # Columns of the spline of time in the mean.
 _N_SPLINE = 5
@@ -18,7 +23,7 @@ _DAMPING = 0.5
 _MOST_CROSSED = 15
 # Each distinct time has an effect if there are so many at most, with so many rows each at least.
 _MOST_TIMES, _LEAST_ROWS = 60, 5
-# Rows that covariances are learned from, at most, in whole groups.
+# TimeRows that covariances are learned from, at most, in whole groups.
 _MOST_ROWS = 2500
 # Logarithms of targets are a member if they are less skewed, and the targets' is at least this.
 _LEAST_SKEW = 0.75
@@ -150,7 +155,7 @@ class Curve(NamedTuple):
         What it may look like.
     design : Design
         Columns of the mean.
-    process : Process
+    process : TimeProcess
         Fitted.
     centre, scale : float
         Units of the targets, or of their logarithms, in the process.
@@ -162,7 +167,7 @@ class Curve(NamedTuple):
 
     shape: Shape
     design: Design
-    process: Process
+    process: TimeProcess
     centre: float
     scale: float
     lowest: float
@@ -175,7 +180,7 @@ class Curve(NamedTuple):
 
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
-        mean, std = predict_process(self.process, self._rows(known), self._rows(at))
+        mean, std = predict_time_process(self.process, self._rows(known), self._rows(at))
         mean, std = mean * self.scale + self.centre, std * self.scale
         if self.shape.is_log:
             mean = np.minimum(mean, np.log(self.highest - self.zero) + _MOST_LOG)
@@ -183,11 +188,11 @@ class Curve(NamedTuple):
             mean, std = growth + self.zero, growth * np.minimum(std, 1.0)
         return within(mean, self.lowest, self.highest), std
 
-    def _rows(self, rows: Table) -> Rows:
+    def _rows(self, rows: Table) -> TimeRows:
         y = (_forward(self.shape, rows.y, self.lowest, self.zero) - self.centre) / self.scale
         phi = self.design.phi(rows)
         Z = self.design(rows, phi)[0]
-        return Rows(Z, phi[:, :2], y, rows.times, rows.group, rows.weight)
+        return TimeRows(Z, phi[:, :2], y, rows.times, rows.group, rows.weight)
 
 
 def within(mean: np.ndarray, lowest: float, highest: float) -> np.ndarray:
@@ -221,7 +226,7 @@ def fit_curve(shape: Shape, rows: Table, zero: float, start: Curve | None = None
     shape : Shape
         What it may look like.
     rows : Table
-        Rows of all groups. Covariances are learned from 2,500 of them.
+        TimeRows of all groups. Covariances are learned from 2,500 of them.
     zero : float
         The target 0, in standardised units.
     start : Curve, optional
@@ -235,8 +240,8 @@ def fit_curve(shape: Shape, rows: Table, zero: float, start: Curve | None = None
     phi = design.phi(sample)
     Z, blocks = design(sample, phi)
     y = (_forward(shape, sample.y, lowest, zero) - centre) / scale
-    process = fit_process(
-        Rows(Z, phi[:, :2], y, sample.times, sample.group, sample.weight),
+    process = fit_time_process(
+        TimeRows(Z, phi[:, :2], y, sample.times, sample.group, sample.weight),
         blocks,
         None if start is None else start.process,
         20 if start is None else 8,

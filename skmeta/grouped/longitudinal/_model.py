@@ -25,14 +25,7 @@ from skmeta.grouped.longitudinal._rows import (
 )
 from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
 from skmeta.grouped.longitudinal._weights import find_levels, mix_members
-from skmeta.grouped.members import (
-    PROBABILITIES,
-    CalibratedOutputs,
-    FitSettings,
-    Level,
-    Table,
-    interpolate,
-)
+from skmeta.tabular import PROBABILITIES, CalibratedOutputs, FitSettings, Level, Table, interpolate
 
 # Rows that weights are found on, at most: before, and of cases.
 _MOST_ROWS, _MOST_CASES = 4000, 4000

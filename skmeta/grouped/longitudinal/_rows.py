@@ -9,7 +9,7 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
-from skmeta.grouped.members import Table, places_in_groups, some
+from skmeta.tabular import Table, places_in_groups, some
 
 # Numbers of known rows of groups that are held out.
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)

@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from skmeta._sklearn_compat import cut_rounds
 from skmeta.grouped.longitudinal._rows import Cases, first_rows, rows_before
-from skmeta.grouped.members import FitSettings, Outputs, Population, Table, fit_population
+from skmeta.tabular import FitSettings, Outputs, Population, Table, fit_population
 
 _MOST_ROUNDS = 80
 _SETTINGS = {

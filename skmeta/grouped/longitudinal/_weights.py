@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtri, softmax, stdtrit
 
 from skmeta.grouped.longitudinal._rows import Cases
-from skmeta.grouped.members import PROBABILITIES, Level, weighted_quantiles
+from skmeta.tabular import PROBABILITIES, Level, weighted_quantiles
 
 # Weights of later rows are from one cut in time, at which all groups may err alike.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}

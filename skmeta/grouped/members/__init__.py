@@ -1,4 +1,4 @@
-"""Members of the mixture: ways to predict rows of groups. See ``_member`` for their interface."""
+"""Members of the mixture: ways to predict rows of groups. See ``_member`` for their names."""
 
 from skmeta.grouped.members._crossed import (
     CrossedEffects,
@@ -18,37 +18,8 @@ from skmeta.grouped.members._member import (
     LEARNER,
     MEMBERS,
     POPULATION,
-    PROBABILITIES,
     ROWS,
     TREES,
-    CalibratedOutputs,
-    Conditioned,
-    Level,
-    Member,
-    Outputs,
     PopulationMember,
-    interpolate,
-)
-from skmeta.grouped.members._population import (
-    FitSettings,
-    Population,
-    fill,
-    fit_population,
-    folds_of,
-    losses_of,
-    silent,
-    varying,
-)
-from skmeta.grouped.members._rows import (
-    Order,
-    Standardiser,
-    Table,
-    canonical_order,
-    deal_groups,
-    deal_rows,
-    make_cases,
-    places_in_groups,
-    some,
-    weighted_quantiles,
 )
 from skmeta.grouped.members._trees import fit_trees

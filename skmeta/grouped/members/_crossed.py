@@ -12,10 +12,9 @@ from skmeta._optional import import_optional
 from skmeta._validation import quote, quote_some
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped.members._group_effects import Design
-from skmeta.grouped.members._member import BOTH, LEARNER, POPULATION, Outputs
-from skmeta.grouped.members._population import fill, varying
-from skmeta.grouped.members._rows import Standardiser, Table
+from skmeta.grouped.members._member import BOTH, LEARNER, POPULATION
 from skmeta.mixed import CrossedFit, fit_crossed
+from skmeta.tabular import Outputs, Standardiser, Table, fill, varying
 
 # Settings of `combine` for several columns of groups.
 _COMBINE = ("auto", POPULATION, LEARNER, BOTH)

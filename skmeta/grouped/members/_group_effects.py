@@ -8,10 +8,17 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from skmeta.grouped.members._member import Outputs
-from skmeta.grouped.members._population import fill, log_odds, varying, with_all_classes
-from skmeta.grouped.members._rows import Standardiser, Table, deal_rows
 from skmeta.mixed import ConditionedGroups, MixedModel, fit
+from skmeta.tabular import (
+    Outputs,
+    Standardiser,
+    Table,
+    deal_rows,
+    fill,
+    log_odds,
+    varying,
+    with_all_classes,
+)
 
 # Least standard deviation: this in units of that of the targets, and this share of the root mean
 # square of all. A group with equal targets would pass for one without noise.

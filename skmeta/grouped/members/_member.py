@@ -1,15 +1,6 @@
-"""The interface of a member of the mixture: one way to predict rows of groups.
+"""The members of the mixture of a grouped table, and the simplest of them.
 
-A member is an immutable value, which its module fits to a :class:`~skmeta.grouped.members.Table`:
-
-- ``member.without(kept)`` is the member for groups that are held out: fitted again to the rows of
-  other groups, or itself if it was cross-fitted;
-- ``member.condition(known)`` takes the known rows of groups, and returns something that
-  ``predict(at, before)`` predicts other rows of these groups. ``before`` holds the outputs of the
-  members that come earlier in the mixture, for the same rows;
-- ``member.known_only`` says that it predicts groups of fit only.
-
-The members of the mixture, from the simplest on:
+They are members of :mod:`skmeta.tabular`. From the simplest on:
 
 - ``population``: what all groups share;
 - ``both``: how groups differ, in the columns and the predictions of the population;
@@ -25,143 +16,17 @@ mixture finds its weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar
 
 import numpy as np
 
-from skmeta.grouped.members._rows import Table
+from skmeta.tabular import Outputs, Table
 
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS
 LEARNER = "learner"
-# Probabilities of the quantiles of standardised residuals that are kept.
-PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
-
-
-class Outputs(NamedTuple):
-    """Predictions of rows, in standardised units.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (n,) or (n, n_classes)
-        Targets or probabilities.
-    std : ndarray of shape (n,)
-        Standard deviations of a regression, before calibration; 0 for a classification.
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
-
-
-class CalibratedOutputs(NamedTuple):
-    """Predictions, and quantiles (n, k) of the residuals over ``std``."""
-
-    mean: np.ndarray
-    std: np.ndarray
-    quantiles: np.ndarray
-
-
-class Level(NamedTuple):
-    """What was found with a number of known rows.
-
-    Attributes
-    ----------
-    n_known : float
-        Number of known rows.
-    weights : ndarray of shape (m,)
-        Weights of the predictions.
-    losses : ndarray of shape (m + 1,)
-        Mean loss of each prediction, and of their mixture.
-    quantiles : ndarray of shape (len(PROBABILITIES),)
-        Quantiles of the residuals over the predicted standard deviation; of a regression.
-    precision : float
-        Members whose predicted precision (one over the variance) is lower fall back on the
-        population; 0 if none does.
-    """
-
-    n_known: float
-    weights: np.ndarray
-    losses: np.ndarray
-    quantiles: np.ndarray
-    precision: float = 0.0
-
-
-def interpolate(
-    levels: Sequence[Level], n_known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Interpolate what was found between levels, linearly in the log of 1 + rows.
-
-    Parameters
-    ----------
-    levels : sequence of Level
-        By number of known rows, in ascending order.
-    n_known : ndarray of shape (n,)
-        Number of known rows of the group of each row.
-
-    Returns
-    -------
-    weights : ndarray of shape (m, n)
-        Weights of the predictions.
-    quantiles : ndarray of shape (n, len(PROBABILITIES))
-        Quantiles of standardised residuals; without columns for a classification.
-    precision : ndarray of shape (n,)
-        As in :class:`Level`.
-    """
-    at = np.log1p([level.n_known for level in levels])
-    shares = np.stack([np.interp(np.log1p(n_known), at, row) for row in np.eye(len(at))])
-    weights = np.stack([level.weights for level in levels])
-    quantiles = np.stack([level.quantiles for level in levels])
-    precision = np.array([level.precision for level in levels]) @ shares
-    return weights.T @ shares, shares.T @ quantiles, precision
-
-
-class Conditioned(Protocol):
-    """A member that knows some rows of groups."""
-
-    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
-        """Predict rows.
-
-        Parameters
-        ----------
-        at : Table
-            Rows of groups, numbered as the known rows were. Groups with other numbers have no
-            known rows. Targets are not used.
-        before : mapping of str to Outputs
-            Outputs of the earlier members for these rows.
-
-        Returns
-        -------
-        Outputs
-            Predictions.
-        """
-
-
-class Member(Protocol):
-    """One way to predict rows of groups."""
-
-    @property
-    def known_only(self) -> bool:
-        """Whether it predicts groups of fit only."""
-
-    def without(self, kept: Table) -> Member:
-        """Return the member for groups that are not in a table.
-
-        Parameters
-        ----------
-        kept : Table
-            Rows of fit of the groups that are not held out.
-        """
-
-    def condition(self, known: Table) -> Conditioned:
-        """Take the known rows of groups.
-
-        Parameters
-        ----------
-        known : Table
-            Rows; they may be none.
-        """
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmeta.grouped.members._group_effects import as_columns
-from skmeta.grouped.members._member import Outputs
-from skmeta.grouped.members._population import FitSettings, Population, fit_population
-from skmeta.grouped.members._rows import Table, deal_rows
+from skmeta.tabular import FitSettings, Outputs, Population, Table, deal_rows, fit_population
 
 # Trees of known groups have the group as a category, if there are no more of them.
 _MOST_CATEGORIES = 250

@@ -255,52 +255,6 @@ def _keys(x: Tensor, y: Tensor, w: Tensor, n_classes: int) -> tuple[Tensor, Tens
     return cells[..., 2], column_key, row_key, class_key
 
 
-def canonical_order(x: Tensor, y: Tensor, w: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Return orders of the columns (d,) and rows (n,) that depend on their contents only.
-
-    Parameters
-    ----------
-    x, y, w, n_classes
-        As :func:`divide_rows` takes them.
-    """
-    _, column_key, row_key, _ = _keys(x, y, w, n_classes)
-    return column_key.argsort(stable=True), row_key.argsort(stable=True)
-
-
-def divide_rows(x: Tensor, y: Tensor, w: Tensor, n_classes: int, n_folds: int) -> Tensor:
-    """Divide the rows of a classification into folds, for cross-validation.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        Rows; NaN is a missing value.
-    y : Tensor of shape (n,)
-        Class positions.
-    w : Tensor of shape (n,)
-        Weights.
-    n_classes : int
-        c.
-    n_folds : int
-        Number of folds.
-
-    Returns
-    -------
-    Tensor of shape (n,), int64
-        The fold of each row. Rows of a class are divided evenly; equal rows share their fold.
-    """
-    _, _, row_key, class_key = _keys(x, y, w, n_classes)
-    order = row_key.argsort(stable=True)
-    order = order[y[order].argsort(stable=True)]
-    key, label = row_key[order], y[order]
-    is_new = (key[1:] - key[:-1]).abs() > 1e-9
-    number = F.pad((is_new | (label[1:] != label[:-1])).long().cumsum(0), (1, 0))
-    # Counted from the first row of the class, and from another fold for each class.
-    number = number - number[torch.searchsorted(label, label)]
-    start = (n_folds * torch.frac(617.0 * class_key.abs())).long()
-    fold = (number + start[label]) % n_folds
-    return torch.zeros_like(fold).scatter(0, order, fold)
-
-
 def _sum_by_class(values: Tensor, y: Tensor, n_classes: int) -> Tensor:
     """Return the sums (c, ...) of values (n, ...) over the rows of each class."""
     index = y.reshape(-1, *[1] * (values.dim() - 1)).expand_as(values)

@@ -7,7 +7,7 @@ from scipy.special import ndtri
 
 from skmeta.grouped.longitudinal._rows import Cases
 from skmeta.grouped.longitudinal._weights import find_levels, mix_members
-from skmeta.grouped.members import PROBABILITIES, interpolate
+from skmeta.tabular import PROBABILITIES, interpolate
 
 
 def make_cases(y, n_known, n_groups):

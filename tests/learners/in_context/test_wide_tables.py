@@ -11,7 +11,6 @@ from skmeta import MetaFewShotClassifier
 from skmeta.learners.in_context._views import (
     add_components,
     choose_views,
-    divide_rows,
     fit_components,
     n_views,
 )
@@ -83,17 +82,3 @@ def test_views_of_a_long_table_have_each_row(n_classes):
     other = choose_views(x[order], y[order], torch.ones(1000).double(), n_classes, "auto", 500)
     for found, expected in zip(order[other.rows], views.rows, strict=True):
         assert set(found.tolist()) == set(expected.tolist())
-
-
-def test_folds_are_even_and_equal_rows_share_theirs():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(24, 5, generator=generator, dtype=torch.float64)
-    y = torch.arange(24) % 3
-    x[3] = x[9] = x[0]
-    fold = divide_rows(x, y, torch.ones(24).double(), 3, 4)
-    assert fold[0] == fold[3] == fold[9]
-    for label in (1, 2):
-        assert torch.bincount(fold[y == label]).tolist() == [2, 2, 2, 2]
-    order = torch.randperm(24, generator=generator)
-    again = divide_rows(x[order], y[order], torch.ones(24).double(), 3, 4)
-    assert torch.equal(again, fold[order])

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from skmeta import GroupedRegressor
-from skmeta._stacking import mix
-from skmeta.grouped import _mixture
-from skmeta.grouped._mixture import fall_back, weigh
+from skmeta.tabular import _mixture, mix
+from skmeta.tabular._mixture import fall_back, weigh
 
 
 def members(errors, sizes, rng):

@@ -47,7 +47,7 @@ _CENTRE_BLOCK, _WIDTH_BLOCK, _LOW_BLOCK, _HIGH_BLOCK = np.log(0.05), 2.0, -14.0,
 _LARGEST_ENTRY = 6.0
 
 
-class Rows(NamedTuple):
+class TimeRows(NamedTuple):
     """Rows of groups.
 
     Attributes
@@ -74,7 +74,7 @@ class Rows(NamedTuple):
     weight: np.ndarray
 
 
-class Process(NamedTuple):
+class TimeProcess(NamedTuple):
     """A fitted process.
 
     Attributes
@@ -97,7 +97,7 @@ class Process(NamedTuple):
     b: np.ndarray
     cov: np.ndarray
 
-    def with_mean(self, rows: Rows) -> Process:
+    def with_mean(self, rows: TimeRows) -> TimeProcess:
         """Return the process with coefficients from other rows, and the same covariances."""
         groups = fitted_batches(rows)
         fitted = likelihood(self.theta, self.log_v, self.blocks, groups)
@@ -143,7 +143,7 @@ class Batch(NamedTuple):
         return np.asarray(self.there[:, :, None] & self.there[:, None, :])
 
 
-def fitted_batches(rows: Rows) -> list[Batch]:
+def fitted_batches(rows: TimeRows) -> list[Batch]:
     """Return the latest 60 rows of each group, in batches."""
     result = []
     for at in batches(rows.times, rows.codes, _MOST_FITTED):
@@ -216,7 +216,7 @@ def likelihood(
     Parameters
     ----------
     theta, log_v, blocks
-        As in :class:`Process`.
+        As in :class:`TimeProcess`.
     groups : list of Batch
         Rows of groups.
     """
@@ -257,21 +257,21 @@ def likelihood(
     return Likelihood(0.5 * value, np.append(gradient, by_block), b, cov)
 
 
-def fit_process(
-    rows: Rows,
+def fit_time_process(
+    rows: TimeRows,
     blocks: np.ndarray,
-    start: Process | None = None,
+    start: TimeProcess | None = None,
     n_steps: int = 40,
-) -> Process:
+) -> TimeProcess:
     """Maximise the marginal likelihood, with weak priors of the parameters.
 
     Parameters
     ----------
-    rows : Rows
+    rows : TimeRows
         Rows of all groups.
     blocks : ndarray of shape (p,), int64
         Block of each column of the mean, from 0 on; -1 for columns without a prior.
-    start : Process, optional
+    start : TimeProcess, optional
         Where to start: a process with the same columns, fitted to other rows.
     n_steps : int, default=40
         Steps of L-BFGS, at most.
@@ -303,20 +303,22 @@ def fit_process(
         bounds=np.column_stack([low, high]),
         options={"maxiter": n_steps, "ftol": 1e-6},
     ).x
-    process = Process(best[:n_theta], best[n_theta:], blocks, np.empty(0), np.empty(0))
+    process = TimeProcess(best[:n_theta], best[n_theta:], blocks, np.empty(0), np.empty(0))
     return process.with_mean(rows)
 
 
-def predict_process(process: Process, known: Rows, at: Rows) -> tuple[np.ndarray, np.ndarray]:
+def predict_time_process(
+    process: TimeProcess, known: TimeRows, at: TimeRows
+) -> tuple[np.ndarray, np.ndarray]:
     """Predict rows of groups, given known rows of these groups.
 
     Parameters
     ----------
-    process : Process
+    process : TimeProcess
         Fitted.
-    known : Rows
+    known : TimeRows
         Known rows, of which the latest 80 of a group are taken. Groups may have none.
-    at : Rows
+    at : TimeRows
         Rows to predict.
 
     Returns

@@ -6,9 +6,9 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
-from skmeta.few_shot import MetaFewShotClassifier, _ridge
-from skmeta.few_shot._adapted_task import SupportSet
-from skmeta.few_shot._ridge import fit_ridge
+from skmeta.few_shot import MetaFewShotClassifier
+from skmeta.tabular import WeightedRows, _linear
+from skmeta.tabular._linear import fit_ridge
 
 
 def make_embeddings(n, d=100, seed=0):
@@ -20,12 +20,12 @@ def make_embeddings(n, d=100, seed=0):
 
 
 def support(X, y, weight=None):
-    return SupportSet(X, y, np.ones(len(y)) if weight is None else weight)
+    return WeightedRows(X, y, np.ones(len(y)) if weight is None else weight)
 
 
 def test_it_is_the_ridge_regression_on_labels(monkeypatch):
-    monkeypatch.setattr(_ridge, "_PENALTIES", np.array([0.7]))
-    monkeypatch.setattr(_ridge, "_STEEPNESS", np.array([3.0]))
+    monkeypatch.setattr(_linear, "_PENALTIES", np.array([0.7]))
+    monkeypatch.setattr(_linear, "_STEEPNESS", np.array([3.0]))
     X, y = make_embeddings(30)
     new = make_embeddings(10, seed=1)[0]
     model = fit_ridge(support(X, y), 3)
@@ -38,10 +38,10 @@ def test_it_is_the_ridge_regression_on_labels(monkeypatch):
 
 
 def test_its_evidence_is_the_likelihood_of_rows_left_out(monkeypatch):
-    monkeypatch.setattr(_ridge, "_LOG_PENALTY", (0.0, 1e9))
-    monkeypatch.setattr(_ridge, "_LOG_STEEPNESS", (0.0, 1e9))
-    monkeypatch.setattr(_ridge, "_PENALTIES", np.array([0.3, 3.0]))
-    monkeypatch.setattr(_ridge, "_STEEPNESS", np.array([2.0]))
+    monkeypatch.setattr(_linear, "_LOG_PENALTY", (0.0, 1e9))
+    monkeypatch.setattr(_linear, "_LOG_STEEPNESS", (0.0, 1e9))
+    monkeypatch.setattr(_linear, "_PENALTIES", np.array([0.3, 3.0]))
+    monkeypatch.setattr(_linear, "_STEEPNESS", np.array([2.0]))
     X, y = make_embeddings(12, d=5)
     model = fit_ridge(support(X, y), 3)
     rows = np.c_[model.inputs.encode(X) / model.unit, np.full(12, 3**0.5)]

@@ -6,9 +6,9 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
-from skmeta.few_shot import MetaFewShotRegressor, _gaussian_process
-from skmeta.few_shot._adapted_task import SupportSet
-from skmeta.few_shot._gaussian_process import Inputs, Kernel, Posterior, fit_process
+from skmeta.few_shot import MetaFewShotRegressor
+from skmeta.tabular import WeightedRows, _process
+from skmeta.tabular._process import Inputs, Kernel, Posterior, fit_process
 
 
 def make_smooth(n, seed=0):
@@ -18,7 +18,7 @@ def make_smooth(n, seed=0):
 
 
 def support(X, y, weight=None):
-    return SupportSet(X, y, np.ones(len(y)) if weight is None else weight)
+    return WeightedRows(X, y, np.ones(len(y)) if weight is None else weight)
 
 
 def test_gradient():
@@ -177,7 +177,7 @@ def test_the_search_begins_at_kernels_of_other_processes_too(monkeypatch):
     log = good.log_parameters()
     assert log[0] == max(log[:6])
     np.testing.assert_allclose(np.exp(log[:6]), good.kernel.relevance)
-    monkeypatch.setattr(_gaussian_process, "_MOST_STEPS", 1)
+    monkeypatch.setattr(_process, "_MOST_STEPS", 1)
     new = rng.normal(size=(200, 6))
 
     def error(*others):

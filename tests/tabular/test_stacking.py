@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmeta._stacking import average_weights, mix, weight_grid
+from skmeta.tabular import average_weights, mix, weight_grid
 
 
 @pytest.mark.parametrize("m", [1, 2, 4])

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from skmeta.grouped.longitudinal._process import (
-    Process,
-    Rows,
+from skmeta.tabular._time_process import (
+    TimeProcess,
+    TimeRows,
     _covariance,
     batches,
-    fit_process,
+    fit_time_process,
     fitted_batches,
     likelihood,
-    predict_process,
+    predict_time_process,
 )
 
 BLOCKS, LOG_V = np.array([-1, 0, 0, 1]), np.array([-1.0, -2.0])
@@ -25,7 +25,7 @@ def rows():
     n = len(codes)
     Z = np.column_stack([np.ones(n), rng.normal(size=(n, 3))])
     phi, y, times = rng.normal(size=(n, 2)), rng.normal(size=n), rng.normal(size=n)
-    return Rows(Z, phi, y, times, codes, rng.integers(1, 4, n) / 2)
+    return TimeRows(Z, phi, y, times, codes, rng.integers(1, 4, n) / 2)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ def test_the_gradient_is_that_of_finite_differences(rows, theta):
 def test_predictions_are_those_of_one_normal_distribution(rows, theta):
     is_known = np.random.default_rng(2).random(len(rows.y)) < 0.6
     is_known[rows.codes == 3] = False  # A group without known rows.
-    known, at = (Rows(*(part[kept] for part in rows)) for kept in (is_known, ~is_known))
+    known, at = (TimeRows(*(part[kept] for part in rows)) for kept in (is_known, ~is_known))
     at = at._replace(weight=np.ones(len(at.y)))
-    process = Process(theta, LOG_V, BLOCKS, np.empty(0), np.empty(0)).with_mean(known)
-    mean, std = predict_process(process, known, at)
+    process = TimeProcess(theta, LOG_V, BLOCKS, np.empty(0), np.empty(0)).with_mean(known)
+    mean, std = predict_time_process(process, known, at)
     K = dense(rows._replace(weight=np.where(is_known, rows.weight, 1.0)), theta)
     gain = np.linalg.solve(K[np.ix_(is_known, is_known)], K[np.ix_(is_known, ~is_known)]).T
     np.testing.assert_allclose(mean, gain @ known.y, atol=1e-7)
@@ -81,12 +81,12 @@ def test_slopes_of_groups_are_found():
     slopes = 1 + 0.5 * rng.normal(size=60)
     y = slopes[codes] * times + 0.1 * rng.normal(size=480)
     phi = np.column_stack([np.ones(480), times])
-    rows = Rows(phi, phi, y, times, codes, np.ones(480))
-    process = fit_process(rows, np.array([-1, -1]))
-    early = Rows(*(part[times < 0] for part in rows))
+    rows = TimeRows(phi, phi, y, times, codes, np.ones(480))
+    process = fit_time_process(rows, np.array([-1, -1]))
+    early = TimeRows(*(part[times < 0] for part in rows))
     phi = np.array([[1.0, 3.0]] * 60)
-    ahead = Rows(phi, phi, np.zeros(60), np.full(60, 3.0), np.arange(60), np.ones(60))
-    mean, std = predict_process(process, early, ahead)
+    ahead = TimeRows(phi, phi, np.zeros(60), np.full(60, 3.0), np.arange(60), np.ones(60))
+    mean, std = predict_time_process(process, early, ahead)
     assert np.corrcoef(mean, slopes)[0, 1] > 0.9
     z = (3 * slopes - mean) / std
     assert 0.6 < z.std() < 1.4
@@ -103,14 +103,14 @@ def test_what_is_left_fades_with_the_gap():
 
     def make(y, times, codes):
         ones = np.ones((len(y), 1))
-        return Rows(ones, ones, y, times, codes, ones[:, 0])
+        return TimeRows(ones, ones, y, times, codes, ones[:, 0])
 
-    process = fit_process(make(y.ravel(), times, codes), np.array([-1]))
+    process = fit_time_process(make(y.ravel(), times, codes), np.array([-1]))
     step = times[1] - times[0]
     known = make(np.array([0.0, 0.0, 2.0]), times[:3], np.zeros(3, int))
     ahead = times[2] + step * np.array([1, 2, 4, 8])
     at = make(np.zeros(4), ahead, np.zeros(4, int))
-    mean, std = predict_process(process, known, at)
+    mean, std = predict_time_process(process, known, at)
     np.testing.assert_allclose(mean[:3], 2 * 0.7 ** np.array([1, 2, 4]), atol=0.25)
     assert (np.diff(mean) < 0).all()
     assert (np.diff(std) > 0).all()

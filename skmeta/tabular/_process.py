@@ -22,13 +22,12 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import stdtrit
 
-from skmeta.few_shot._adapted_task import SupportSet
-from skmeta.learners.in_context import divide_rows, location_and_scale, measure_columns
+from skmeta.tabular._order import divide_rows
+from skmeta.tabular._rows import WeightedRows, location_and_scale
 
 # More columns have one relevance: those that a view of the prior cannot have at once.
 MOST_RELEVANCES = 64
@@ -67,11 +66,9 @@ class Inputs(NamedTuple):
 
     @classmethod
     def measure(cls, X: np.ndarray, weight: np.ndarray, categories: Collection[int]) -> Inputs:
-        """Measure the columns of a support set."""
+        """Measure the columns of rows (n, d)."""
         is_number = ~np.isin(np.arange(X.shape[1]), list(categories))
-        numbers = torch.from_numpy(X[:, is_number]).double()[None]
-        measured = measure_columns(numbers, torch.from_numpy(weight).double()[None])
-        center, unit = (measured[name][0].numpy() for name in ("mean", "scale"))
+        center, unit = location_and_scale(X[:, is_number], weight)
         if X.shape[1] > MOST_RELEVANCES:
             # Halves and a division, because squares of large values overflow.
             largest = unit.max(initial=0.0)
@@ -166,32 +163,20 @@ class GaussianProcess(NamedTuple):
 
 
 def fit_process(
-    support: SupportSet, categories: Collection[int], others: Sequence[GaussianProcess] = ()
+    table: WeightedRows, categories: Collection[int], others: Sequence[GaussianProcess] = ()
 ) -> GaussianProcess:
-    """Fit a process.
+    """Fit a process to rows of positive weights.
 
-    Parameters
-    ----------
-    support : SupportSet
-        The rows of a table, of positive weights.
-    categories : collection of int
-        Positions of the columns whose values are codes of categories.
-    others : sequence of GaussianProcess, default=()
-        Processes of parts of the rows, from whose kernels the search begins, too.
-
-    Returns
-    -------
-    GaussianProcess
-        The process.
+    ``categories`` are the columns whose values are codes. The search for the kernel begins at those
+    of ``others``, too, which are processes of parts of the rows.
     """
-    support = _part_of_rows(_merge_equal_rows(support), _MOST_ROWS)
-    inputs = Inputs.measure(support.X, support.weight, categories)
-    units = location_and_scale(torch.from_numpy(support.y), torch.from_numpy(support.weight))
-    location, scale = (float(unit) for unit in units)
-    X, y, w = _part_of_rows(support, _ROWS_OF_FIT)
+    table = _part_of_rows(_merge_equal_rows(table), _MOST_ROWS)
+    inputs = Inputs.measure(table.X, table.weight, categories)
+    location, scale = map(float, location_and_scale(table.y, table.weight))
+    X, y, w = _part_of_rows(table, _ROWS_OF_FIT)
     targets = (y - location) / scale
     kernel = Posterior(inputs.encode(X), targets, w, inputs.owners()).best_kernel(others)
-    X, y, w = support
+    X, y, w = table
     rows, targets = inputs.encode(X), (y - location) / scale
     factor, noise = _factorise(kernel(rows, rows), kernel.noise / w)
     dual, total = cho_solve(factor, targets), float(w.sum())
@@ -199,25 +184,24 @@ def fit_process(
     return GaussianProcess(inputs, kernel, rows, noise, dual, location, scale, spread, total)
 
 
-def _merge_equal_rows(support: SupportSet) -> SupportSet:
+def _merge_equal_rows(table: WeightedRows) -> WeightedRows:
     """Return the rows in sorted order, and equal ones as one whose weight is their sum.
 
     A row of weight 2 and a row that is there twice are the same system of equations, which is
     solved to the same digits.
     """
-    X, y, weight = support
+    X, y, weight = table
     merged, position = np.unique(np.column_stack([X, y]), axis=0, return_inverse=True)
-    return SupportSet(merged[:, :-1], merged[:, -1], np.bincount(position.ravel(), weight))
+    return WeightedRows(merged[:, :-1], merged[:, -1], np.bincount(position.ravel(), weight))
 
 
-def _part_of_rows(support: SupportSet, most: int) -> SupportSet:
+def _part_of_rows(table: WeightedRows, most: int) -> WeightedRows:
     """Return some rows, which do not depend on their order."""
-    X, y, w = (torch.from_numpy(part).double() for part in support)
-    n_parts = int(np.ceil(float(w.sum()) / most))
+    n_parts = int(np.ceil(float(table.weight.sum()) / most))
     if n_parts <= 1:
-        return support
-    kept = divide_rows(X, torch.zeros_like(y).long(), w, 1, n_parts).numpy() == 0
-    return SupportSet(*(part[kept] for part in support)) if kept.any() else support
+        return table
+    kept = divide_rows(table, 0, n_parts) == 0
+    return table.take(kept) if kept.any() else table
 
 
 class Posterior(NamedTuple):

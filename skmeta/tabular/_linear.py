@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from skmeta.few_shot._adapted_task import SupportSet
-from skmeta.few_shot._gaussian_process import Inputs
+from skmeta.tabular._process import Inputs
+from skmeta.tabular._rows import WeightedRows
 
 _PENALTIES = np.logspace(-3, 2, 11)
 _STEEPNESS = np.exp(np.linspace(0, 4.5, 10))
@@ -68,25 +68,10 @@ class RidgeClassifier(NamedTuple):
 
 
 def fit_ridge(
-    support: SupportSet, n_classes: int, categories: Collection[int] = ()
+    table: WeightedRows, n_classes: int, categories: Collection[int] = ()
 ) -> RidgeClassifier:
-    """Fit a linear classifier.
-
-    Parameters
-    ----------
-    support : SupportSet
-        The rows of a task, of positive weights.
-    n_classes : int
-        c.
-    categories : collection of int
-        Positions of the columns whose values are codes of categories.
-
-    Returns
-    -------
-    RidgeClassifier
-        The classifier.
-    """
-    X, y, weight = support
+    """Fit a linear classifier to rows of positive weights; ``categories`` are columns of codes."""
+    X, y, weight = table
     inputs = Inputs.measure(X, weight, categories)
     rows, size = inputs.encode(X), np.bincount(y, weight, n_classes)
     present = size > 0

@@ -8,15 +8,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
 )
 
-from skmeta.few_shot._adapted_task import SupportSet
-from skmeta.learners.in_context import canonical_order, location_and_scale
+from skmeta.tabular._order import order_by_content
+from skmeta.tabular._rows import WeightedRows, location_and_scale
 
 # Chosen on the development sets of benchmarks/small_tables.py and raw_tables.py. A class has trees
 # of its own, so those of classes are fewer and smaller.
@@ -29,7 +28,7 @@ _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_st
 
 
 class Trees(NamedTuple):
-    """Boosted trees or a random forest of a task.
+    """Boosted trees or a random forest of a table.
 
     Attributes
     ----------
@@ -60,28 +59,14 @@ class Trees(NamedTuple):
         return proba
 
 
-def fit_boosting(support: SupportSet, n_classes: int) -> Trees:
-    """Fit boosted trees.
-
-    Parameters
-    ----------
-    support : SupportSet
-        The rows of a table, of positive weights.
-    n_classes : int
-        c; 0 for a regression.
-
-    Returns
-    -------
-    Trees
-        The trees.
-    """
-    X, y, weight = support
+def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
+    """Fit boosted trees to rows of positive weights; no classes for a regression."""
+    X, y, weight = table
     location, scale = 0.0, 1.0
     if not n_classes:
-        units = location_and_scale(torch.from_numpy(y), torch.from_numpy(weight))
-        location, scale = (float(unit) for unit in units)
+        location, scale = map(float, location_and_scale(y, weight))
         y = (y - location) / scale
-    X, y, sample_weight = _repeat_rows(SupportSet(X, y, weight))
+    X, y, sample_weight = _repeat_rows(WeightedRows(X, y, weight))
     model: Any = HistGradientBoostingRegressor(**_SETTINGS)
     if n_classes:
         rounds = min(_ROUNDS, _MOST_TREES // n_classes)
@@ -91,37 +76,23 @@ def fit_boosting(support: SupportSet, n_classes: int) -> Trees:
     return Trees(model, n_classes, location, scale)
 
 
-def fit_forest(support: SupportSet, n_classes: int) -> Trees:
-    """Fit a random forest.
-
-    Parameters
-    ----------
-    support : SupportSet
-        The rows of a table, of positive weights.
-    n_classes : int
-        c.
-
-    Returns
-    -------
-    Trees
-        The forest.
-    """
-    X, y, weight = support
-    x, label, w = torch.from_numpy(X).double(), torch.from_numpy(y).long(), torch.from_numpy(weight)
+def fit_forest(table: WeightedRows, n_classes: int) -> Trees:
+    """Fit a random forest to rows of positive weights."""
     # The draws of the trees depend on the order of columns and rows.
-    columns, rows = (o.numpy() for o in canonical_order(x, label, w.double(), n_classes))
-    X, y, sample_weight = _repeat_rows(SupportSet(X[rows][:, columns], y[rows], weight[rows]))
+    columns, rows = order_by_content(table, n_classes)
+    X, y, weight = table.take(rows)
+    X, y, sample_weight = _repeat_rows(WeightedRows(X[:, columns], y, weight))
     model = RandomForestClassifier(**_FOREST)
     model.fit(_single_precision(X), y, sample_weight=sample_weight)
     return Trees(model, n_classes, columns=columns)
 
 
-def _repeat_rows(support: SupportSet) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _repeat_rows(table: WeightedRows) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return rows, labels and weights, or no weights and each row as often as its weight says.
 
     A leaf counts rows, so that a weight has to be as many rows, if it is a whole number.
     """
-    X, y, weight = support
+    X, y, weight = table
     if (weight == np.round(weight)).all() and weight.mean() <= _MOST_REPETITIONS:
         times = weight.astype(int)
         return X.repeat(times, 0), y.repeat(times), None

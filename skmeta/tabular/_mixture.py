@@ -1,7 +1,7 @@
 """The mixture of the members: weights by the number of known rows, and their calibration.
 
 Groups are held out, and of each of them some rows are known. The weights of the predictions follow
-from the losses in these groups, as in :mod:`skmeta._stacking`.
+from the losses in these groups, as in :func:`skmeta.tabular.average_weights`.
 
 Notation: m predictions, g grid points, n rows.
 """
@@ -14,21 +14,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta._stacking import average_weights, mix, weight_grid
-from skmeta.grouped.members import (
+from skmeta.tabular._member import (
     PROBABILITIES,
     CalibratedOutputs,
     Conditioned,
     Level,
     Member,
     Outputs,
-    Table,
     interpolate,
-    losses_of,
-    make_cases,
-    some,
-    weighted_quantiles,
 )
+from skmeta.tabular._population import losses_of
+from skmeta.tabular._table import Table, make_cases, some, weighted_quantiles
+from skmeta.tabular._weights import average_weights, mix, weight_grid
 
 # Steps of the grid from 0 to 1.
 _N_STEPS = 6

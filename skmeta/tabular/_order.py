@@ -1,0 +1,86 @@
+"""Orders and folds that depend on what a table holds, not on the order it is given in.
+
+A row, a column and a class have a key each. Keys are refined in turns, like colours in the
+Weisfeiler-Leman test of graphs: those of columns refine those of rows, and those of rows refine
+those of columns. So rows, columns and classes may be given in any order.
+
+Notation: n rows, d columns, c classes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmeta.tabular._rows import WeightedRows, location_and_scale
+
+# Keys of rows that differ by less are those of equal rows.
+_EQUAL = 1e-9
+
+
+class Keys(NamedTuple):
+    """Keys of columns (d,), rows (n,) and classes (c,)."""
+
+    column: np.ndarray
+    row: np.ndarray
+    label: np.ndarray
+
+
+def content_keys(rows: WeightedRows, n_classes: int) -> Keys:
+    """Return the keys of a table of positive weights; no classes for a regression."""
+    X, y, weight = rows
+    share = weight / weight.sum()
+    cell = _cells(X, weight)
+    label: np.ndarray
+    if n_classes:
+        size = np.bincount(y, share, n_classes)
+        label = size[y]
+    else:
+        location, scale = location_and_scale(y, weight)
+        size, label = share[:0], np.sin((y - location) / scale)
+    column_key, row_key, class_key = share @ cell, label, size
+    for _ in range(2):
+        row_key = np.sin(3 * cell + 5 * column_key + row_key[:, None]).mean(1) + 0.3 * label
+        if n_classes:
+            total = np.bincount(y, share * np.sin(2 + 4 * row_key), n_classes)
+            class_key = size + total / np.maximum(size, 1e-12)
+            label = np.sin(5 * class_key)[y]
+        column_key = share @ np.sin(3 * cell + 4 * row_key[:, None] + 2 * label[:, None])
+    return Keys(column_key, row_key, class_key)
+
+
+def _cells(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return numbers (n, d) of cells: standardised values, shares of equal values, and gaps."""
+    mean, scale = location_and_scale(X, weight)
+    missing = np.isnan(X)
+    # Halves, because the difference of two large values may overflow.
+    z = np.where(missing, 0.0, np.arcsinh((X / 2 - mean / 2) / (scale / 2)))
+    equal = np.zeros(X.shape)
+    for j, known in enumerate(~missing.T):
+        code = np.unique(X[known, j], return_inverse=True)[1]
+        equal[known, j] = np.bincount(code, weight[known])[code] / max(weight[known].sum(), 1e-6)
+    return np.asarray(np.sin(1 + 2.3 * z + 0.7 * equal) + 0.9 * missing)
+
+
+def order_by_content(rows: WeightedRows, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return orders of the columns (d,) and rows (n,) that depend on their contents only."""
+    keys = content_keys(rows, n_classes)
+    return np.argsort(keys.column, kind="stable"), np.argsort(keys.row, kind="stable")
+
+
+def divide_rows(rows: WeightedRows, n_classes: int, n_folds: int) -> np.ndarray:
+    """Return the fold (n,) of each row. Each class is divided evenly; equal rows share a fold."""
+    if not n_classes:
+        rows = rows._replace(y=np.zeros(len(rows.y), int))
+    keys, y = content_keys(rows, max(n_classes, 1)), rows.y
+    order = np.lexsort((keys.row, y))
+    key, label = keys.row[order], y[order]
+    is_new = (abs(np.diff(key)) > _EQUAL) | (np.diff(label) != 0)
+    number = np.append(0, is_new.cumsum())
+    # Counted from the first row of the class, and from another fold for each class.
+    number = number - number[np.searchsorted(label, label)]
+    start = (n_folds * np.modf(617.0 * abs(keys.label))[0]).astype(int)
+    fold = np.empty(len(y), int)
+    fold[order] = (number + start[label]) % n_folds
+    return fold
