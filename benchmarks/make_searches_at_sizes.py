@@ -84,6 +84,7 @@ def main():
     parser.add_argument("--n-configurations", type=int, default=15)
     parser.add_argument("--n-promising", type=int, default=0)
     parser.add_argument("--estimators", nargs="*", help="names without Classifier or Regressor")
+    parser.add_argument("--tables", nargs="*", help="names of tables, or their beginnings")
     parser.add_argument("--sizes", nargs="*", type=int, default=SIZES)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--levels", type=int, default=99, help="no more work than these")
@@ -105,6 +106,7 @@ def main():
         if piece[0] <= options.levels
         and SIZES[piece[1]] in options.sizes
         and (not options.estimators or kind_of(piece[3]) in options.estimators)
+        and (not options.tables or piece[2].name.startswith(tuple(options.tables)))
     ]
     record_all(options, work, search_one, options.minutes)
 

@@ -238,7 +238,7 @@ class SharedBatches(_Batches):
         for trial in finished:
             if trial.is_on_record:
                 self._unshown.append(trial)
-                self._budget.add(trial.results)
+                self._budget.add(trial)
         self._tell(finished)
         pending = [self._trials[one.key] for one in state.leased if one.key not in self._told]
         self._proposer.sync(pending, len(self._order))

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     callbacks = callback_context(search, max_subtasks=n_parts)
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
+        budget.refit_ratio = _refit_ratio(search, data, folds)
         record = open_record(single, arguments, data, folds)
         stage = Stage(search, arguments, data, folds, budget, FoldRace(search.racing))
         sampled: list[Trial] = []
@@ -90,6 +92,15 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         _set_results(search, arguments, trials, [n_sample] * len(sampled))
         if search.refit:
             _refit_best(search, arguments, data, callbacks)
+
+
+def _refit_ratio(search: Any, data: FitData, folds: Folds) -> float:
+    """Return the rows of the refit over those that a fit on a fold learns from; 0 without one."""
+    if search.refit is False:
+        return 0.0
+    held = search.early_stopping if isinstance(search.early_stopping, Real) else 0.0
+    n_train = float(np.mean([len(train) for train, _ in folds.splits]))
+    return data.n_rows / max(1.0, (1 - float(held)) * n_train)
 
 
 # -- candidates -----------------------------------------------------------------------------------
@@ -203,10 +214,10 @@ def _evaluate_candidates(
                     ):
                         for trial in results:
                             if trial.is_finished:
-                                budget.add(trial.results)
+                                budget.add(trial)
                                 progress.show(trial)
                                 trial_record.write(trial)
-                            budget.check()
+                            budget.check(trial)
                     for trial in batches.take_back(batch):
                         progress.show(trial)
             for trial in batches.take_back([]):

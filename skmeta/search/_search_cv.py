@@ -109,8 +109,10 @@ class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
         (``early_stopping_rounds``, ``n_iter_no_change``, ``od_wait``), or 20. The number of rounds
         is not searched, unless the given space has it: its values are limits then.
     time_budget : float, default=None
-        Seconds from the first fit on, after which no further fit is begun; time is set aside for
-        the refit. What comes before the first fit is not counted: about two seconds for the start
+        Seconds from the first fit on, the refit included. No fit is begun that would probably not
+        end in time: one that takes longer than nine in ten so far, or than the other folds of its
+        candidate. A fit that takes longer than all before may still end late. What comes before
+        the first fit is not counted: about two seconds for the start
         of worker processes, if `n_jobs` asks for some, and a tenth of one for the prior. At least
         one candidate is evaluated. If the search chooses between estimators, a candidate is chosen
         by its expected improvement per second, so that a slow estimator has to promise more.

@@ -68,6 +68,48 @@ def test_a_time_budget_counts_from_the_first_fit(iris, counted):
     assert search.search_time_ > 0.4
 
 
+class Ticking:
+    """A clock that moves when fits say so."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return Ticking.now
+
+    time = monotonic
+
+
+class Slow(Counted):
+    """Takes as many seconds per row as its quality, which is its score, on a clock of its own."""
+
+    def fit(self, X, y):
+        Ticking.now += self.quality * len(X)
+        return super().fit(X, y)
+
+    def score(self, X, y):
+        return self.quality
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(
+    iris, monkeypatch, refit
+):
+    # A candidate of quality q takes 100 q seconds on each of three folds and 150 q at the refit; the
+    # best ones are the slowest, as with early stopping.
+    Ticking.now = 0.0
+    clock = Ticking()
+    monkeypatch.setattr(skmeta.search._trials, "time", clock)
+    monkeypatch.setattr("sklearn.model_selection._validation.time", clock)
+    search = MetaLearnedSearchCV(
+        Slow(), {"quality": np.linspace(0.1, 1, 40)}, n_iter=40, cv=3, refit=refit, prior=None
+    )
+    search.set_params(random_state=0, progress=False, time_budget=2_000, stop_when_flat=40)
+    search.fit(*iris)
+    assert search.stopped_by_ == "time_budget"
+    assert search.best_score_ > 0.9
+    assert 1_500 < Ticking.now <= 2_000
+
+
 def test_the_smallest_budget_still_gives_a_model(iris):
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=50, time_budget=1e-9, random_state=0)
     assert len(search.fit(*iris).cv_results_["params"]) == 1
