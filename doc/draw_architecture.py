@@ -31,6 +31,7 @@ HOLDS = {
     "exceptions": "errors, warnings",
     "_html": "HTML, links to pages",
     "_progress": "progress bars",
+    "_threads": "numbers of threads",
     "_callbacks": "callbacks",
     "tasks": "what a task is",
     "backbones": "networks",

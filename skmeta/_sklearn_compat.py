@@ -5,6 +5,7 @@ release of scikit-learn that moves one fails here, and `tests/test_private_names
 Supported are scikit-learn 1.6 and newer.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -66,6 +67,24 @@ CallbackSupport: type = (
     if _HAS_CALLBACKS
     else type("CallbackSupport", (), {})
 )
+
+
+@contextmanager
+def without_array_adapters() -> Iterator[None]:
+    """Walk through the modules of scikit-learn without loading torch and dask.
+
+    ``all_estimators``, which other packages call when they are imported, imports scikit-learn's
+    adapters for arrays of other libraries, and so these libraries.
+    """
+    adapters = [f"sklearn.externals.array_api_compat.{name}" for name in ("torch", "dask")]
+    added = [name for name in adapters if name not in sys.modules]
+    # None in place of a module: its import fails, and the walk goes on.
+    sys.modules.update(dict.fromkeys(added))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in added:
+            del sys.modules[name]
 
 
 # -- estimators ------------------------------------------------------------------------------

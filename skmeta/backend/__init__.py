@@ -17,7 +17,7 @@ from skmeta.backend._adapter import (
     to_numpy,
 )
 from skmeta.backend._augmentation import Augmentation, make_views, resolve_test_time_augment
-from skmeta.backend._execution import MODES, Execution, one_thread_if_small
+from skmeta.backend._execution import MODES, Execution
 from skmeta.backend._functional import Network, State
 from skmeta.backend._trees import tree_leaves, tree_map
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack
 from functools import partial, reduce
 from typing import Any
 
 import torch
 from joblib import effective_n_jobs
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from skmeta._threads import one_thread
 from skmeta.backend._recording import Recorder
 from skmeta.backend._trees import tree_leaves, tree_map
 from skmeta.exceptions import BackboneError
@@ -25,12 +24,6 @@ MODES = ("auto", "loop", "threads", "vmap")
 # Above this number of operations per task, one task keeps a CPU core busy, and a convolution under
 # vmap is slower than a plain one. Below it, the cost of launching operations dominates.
 _SMALL_FLOPS = 5e7
-# Arrays of fewer numbers are small. With two million, two threads took longer than one.
-_MANY_NUMBERS = 5_000_000
-
-# The number of threads belongs to the process. If two fits in threads of their own changed it, the
-# one that ends last would restore the limit of the other one.
-_lock = threading.Lock()
 
 
 def _memory_budget(device: torch.device) -> float:
@@ -106,7 +99,7 @@ class Execution:
     def __enter__(self) -> Execution:
         if self._is_small or self.mode == "threads":
             # Torch has one global number of threads. It is 1 as long as the pool exists.
-            self._stack.enter_context(one_thread())
+            self._stack.enter_context(one_thread(None))
         if self.mode == "threads":
             self._pool = ThreadPoolExecutor(
                 self.n_threads, "skmeta", initializer=torch.set_num_threads, initargs=(1,)
@@ -273,39 +266,3 @@ def _backward(value: Tensor, leaves: State) -> State:
 
 def _n_tasks(tasks: Any) -> int:
     return int(next(tree_leaves(tasks)).shape[0])
-
-
-@contextmanager
-def one_thread(with_libraries: bool = False) -> Iterator[None]:
-    """Keep torch from dividing small operations among threads, which costs more than it saves.
-
-    On a busy machine the cost is much higher, because threads wait for each other at each
-    operation. While one call has set the limit, other calls leave it as it is.
-
-    Parameters
-    ----------
-    with_libraries : bool, default=False
-        Whether BLAS and OpenMP use one thread, too.
-    """
-    if not _lock.acquire(blocking=False):
-        yield
-        return
-    n_threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        with threadpool_limits(1) if with_libraries else nullcontext():
-            yield
-    finally:
-        torch.set_num_threads(n_threads)
-        _lock.release()
-
-
-def one_thread_if_small(n_numbers: int) -> AbstractContextManager[None]:
-    """Compute in one thread if the data have few numbers, with BLAS, OpenMP and torch.
-
-    Parameters
-    ----------
-    n_numbers : int
-        Size of the largest array.
-    """
-    return one_thread(with_libraries=True) if n_numbers < _MANY_NUMBERS else nullcontext()

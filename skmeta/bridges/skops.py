@@ -18,10 +18,17 @@ from scipy.sparse import issparse
 
 from skmeta._files import atomic_writer, skmeta_version
 from skmeta._optional import import_optional
-from skmeta._sklearn_compat import find_wrong_tree, metric_functions, restore_loss, without_losses
+from skmeta._sklearn_compat import (
+    find_wrong_tree,
+    metric_functions,
+    restore_loss,
+    without_array_adapters,
+    without_losses,
+)
 from skmeta.exceptions import ModelFileError, SkmetaError
 
-skops_io = import_optional("skops.io", "skops")
+with without_array_adapters():
+    skops_io = import_optional("skops.io", "skops")
 
 __all__ = ["TRUSTED_TYPES", "dump", "load"]
 

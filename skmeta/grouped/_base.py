@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmeta._columns import is_data_frame, resolve_columns, take_column
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
+from skmeta._threads import one_thread_if_small
 from skmeta._validation import (
     ParameterHints,
     check_rows,
@@ -23,7 +24,6 @@ from skmeta._validation import (
     suggest,
 )
 from skmeta._warnings import warn_caller
-from skmeta.backend import one_thread_if_small
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.grouped._columns import (
     FeatureColumns,
@@ -37,7 +37,6 @@ from skmeta.grouped._fit import fit_model
 from skmeta.grouped._model import Settings
 from skmeta.grouped.longitudinal import warn_of_time
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
-from skmeta.learners import HierarchicalLinear
 from skmeta.tabular import CalibratedOutputs, FitSettings, silent
 
 # Rows are repeated if their number becomes at most so many times as large.
@@ -67,7 +66,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "groups": [str, Integral, list, tuple, None],
         "population": [StrOptions({"auto"}), HasMethods(["fit", "predict"])],
-        "learner": [StrOptions({"auto"}), HierarchicalLinear],
+        "learner": [StrOptions({"auto"}), HasMethods(["fit", "get_params"])],
         "combine": [StrOptions({"auto", LEARNER, *MEMBERS})],
         "unknown_groups": [StrOptions({"predict", "error"})],
         "order": [str, Integral, None],
@@ -92,7 +91,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                 f"The population of {type(self).__name__} must be a {own}, got "
                 f"{type(self.population).__name__}. Pass one, or 'auto'."
             )
-        if not isinstance(self.learner, str) and type(self.learner) is not HierarchicalLinear:
+        if not isinstance(self.learner, str) and not _is_mixed_model(self.learner):
             raise ValueError(
                 f"The learner of {type(self).__name__} must be a HierarchicalLinear, got "
                 f"{type(self.learner).__name__}. Fit that with learner.fit(X, y, groups=groups), "
@@ -344,6 +343,13 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             f"is the first).{hint} Pass rows of them to partial_fit, or set "
             "unknown_groups='predict'."
         )
+
+
+def _is_mixed_model(learner: Any) -> bool:
+    """Return whether a learner is a HierarchicalLinear. Without one, torch is not imported."""
+    from skmeta.learners import HierarchicalLinear
+
+    return type(learner) is HierarchicalLinear
 
 
 def _warn_of_type(label: Any, known: Any, column: str) -> None:

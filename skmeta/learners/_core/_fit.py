@@ -18,10 +18,11 @@ import torch
 from skmeta._callbacks import fit_task, subtask
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import callback_context, has_callbacks, validate_params
+from skmeta._threads import one_thread_if_small
 from skmeta._validation import check_count, check_plain_labels, check_targets
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
-from skmeta.backend import Augmentation, Execution, State, one_thread_if_small
+from skmeta.backend import Augmentation, Execution, State
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import (

@@ -22,17 +22,16 @@ hundred times as long as the work itself. Expected improvements underflow. That 
 whatever the user has set with ``np.seterr``.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
 from scipy.optimize import minimize
-from threadpoolctl import ThreadpoolController
+
+from skmeta._threads import one_thread
 
 Array = NDArray[np.float64]
 
@@ -40,10 +39,6 @@ _SQRT5 = np.sqrt(5.0)
 _LOG_2PI = float(np.log(2 * np.pi))
 _JITTER = 1e-8
 
-
-# The number of threads belongs to the process. If two searches in threads of their own changed it,
-# the one that ends last would restore the limit of the other one.
-_lock = threading.Lock()
 # Mean and standard deviation of the normal priors of log l, log s^2 and log e^2.
 _PRIOR_LENGTH_SCALE, _PRIOR_AMPLITUDE = (float(np.log(0.7)), 0.8), (0.0, 0.5)
 _PRIOR_NOISE = (float(np.log(0.01)), 1.5)
@@ -202,21 +197,6 @@ def solve_lower(L: Array, right: Array) -> Array:
 
 @contextmanager
 def with_one_thread() -> Iterator[None]:
-    """Let BLAS use one thread in a function that this decorates, and underflow be zero.
-
-    While one call has set the limit, other calls leave it as it is.
-    """
-    with np.errstate(under="ignore"):
-        if not _lock.acquire(blocking=False):
-            yield
-            return
-        try:
-            with _controller().limit(limits=1, user_api="blas"):
-                yield
-        finally:
-            _lock.release()
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()  # looks at all loaded libraries, which takes milliseconds
+    """Let BLAS use one thread in a function that this decorates, and underflow be zero."""
+    with np.errstate(under="ignore"), one_thread("blas"):
+        yield
