@@ -234,20 +234,34 @@ class AdaptedTask:
         list of ndarray of shape (n, n_classes) or (n,)
             Probabilities or means of each set.
         """
+        return [self._to_predictions(outputs) for outputs in self._held_out(table, sets)]
+
+    def predict_held_out_distributions(
+        self, table: SupportSet, sets: list[np.ndarray], levels: np.ndarray
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return means (n,) and quantiles (n, q) at levels of held-out rows of a regression."""
+        to_units = self.session.adapter.targets
+        parts = self._held_out(table, sets, torch.from_numpy(levels))
+        both = (np.asarray(to_units(outputs), dtype=np.float64) for outputs in parts)
+        return [(each[:, 0], each[:, 1:]) for each in both]
+
+    def _held_out(
+        self, table: SupportSet, sets: list[np.ndarray], levels: Tensor | None = None
+    ) -> list[Tensor]:
         X, y, weight = table
         session, state = self.session, self._state
         learner: Any = session.learner
         rows = session.adapter.rows(session.adapter.upload(X), y, weight)
         positions = [torch.from_numpy(part).to(session.adapter.device) for part in sets]
+        more = {} if levels is None else {"levels": levels.to(session.adapter.device)}
         with torch.no_grad(), self._execution(len(X)):
             views = [
                 learner.predict_held_out(
-                    session.context, state, rows._replace(x=view(rows.x)), positions
+                    session.context, state, rows._replace(x=view(rows.x)), positions, **more
                 )
                 for view in session.views
             ]
-        by_set = zip(*views, strict=True)
-        return [self._to_predictions(session.mean_of_views(list(outputs))) for outputs in by_set]
+        return [session.mean_of_views(list(outputs)) for outputs in zip(*views, strict=True)]
 
     def _forward(self, X: np.ndarray) -> Tensor:
         with torch.no_grad(), self._execution(len(X)):

@@ -24,14 +24,13 @@ from skmeta.learners._core import (
     score,
     task_type_parameter,
 )
-from skmeta.learners.in_context._binned import binned_loss, binned_moments, binned_quantiles
+from skmeta.learners.in_context._binned import binned_loss, binned_moments
 from skmeta.learners.in_context._cells import N_CODES, N_SLOTS, relative_weight
 from skmeta.learners.in_context._support import (
     bin_log_probability,
     class_log_probability,
-    from_support_units,
-    mean_target,
     module_parameters,
+    predict_targets,
     read_memory,
     store_memory,
     stored_parameters,
@@ -298,7 +297,7 @@ class InContextLearner(OuterLoopLearner):
         outputs = self._outputs(context, adapted, x)
         if context.kind == "classification":
             return class_log_probability(adapted, outputs)
-        return mean_target(adapted, outputs)
+        return predict_targets(adapted, outputs)
 
     def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""
@@ -308,7 +307,12 @@ class InContextLearner(OuterLoopLearner):
         return outputs
 
     def predict_held_out(
-        self, context: Context, state: Mapping[str, Tensor], rows: Rows, held: list[Tensor]
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        rows: Rows,
+        held: list[Tensor],
+        levels: Tensor | None = None,
     ) -> list[Tensor]:
         """Predict some rows of a table from the others, for several sets of rows at once.
 
@@ -322,11 +326,13 @@ class InContextLearner(OuterLoopLearner):
             The table.
         held : list of Tensor of shape (n,), int64
             Positions of the rows of each set.
+        levels : Tensor of shape (n_levels,), optional
+            Levels of quantiles of a regression.
 
         Returns
         -------
-        list of Tensor of shape (n, n_outputs)
-            Log probabilities, or standardised predictions, of each set.
+        list of Tensor of shape (n, n_outputs) or (n, 1 + n_levels)
+            Log probabilities, or means and quantiles of the targets, of each set.
         """
         rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
         n_classes = context.n_outputs if context.kind == "classification" else 0
@@ -345,7 +351,7 @@ class InContextLearner(OuterLoopLearner):
         parts = zip(*(support.expanded() for support, _ in supports), strict=True)
         memory = self._call(context, state, *(torch.cat(part) for part in parts), fast=True)
         outputs = self._call(context, state, torch.cat(queries), memory=memory)
-        average = class_log_probability if n_classes else mean_target
+        average = class_log_probability if n_classes else partial(predict_targets, levels=levels)
         views = zip(supports, held, outputs.chunk(len(held)), strict=True)
         return [average(adapted, each[:, : len(out)]) for (_, adapted), out, each in views]
 
@@ -375,14 +381,10 @@ class InContextLearner(OuterLoopLearner):
             Quantiles.
         """
         outputs = self._outputs(context, adapted, x)
-        probability = bin_log_probability(adapted, outputs).exp()
-        _, variance = binned_moments(probability)
-        quantiles = binned_quantiles(probability, levels).to(x.dtype)
-        return (
-            mean_target(adapted, outputs)[:, 0],
-            variance.sqrt().to(x.dtype) * adapted["memory.scale"],
-            from_support_units(adapted, quantiles),
-        )
+        _, variance = binned_moments(bin_log_probability(adapted, outputs).exp())
+        predicted = predict_targets(adapted, outputs, levels)
+        std = variance.sqrt().to(x.dtype) * adapted["memory.scale"]
+        return predicted[:, 0], std, predicted[:, 1:]
 
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
@@ -399,7 +401,7 @@ class InContextLearner(OuterLoopLearner):
             # The density in units of the targets, which are the same in all tasks.
             scale = torch.log(adapted["memory.scale"])
             value = (query.w * losses).sum() / query.w.sum() + scale
-            predicted = mean_target(adapted, outputs)
+            predicted = predict_targets(adapted, outputs)
         return value, {"loss": value, "score": score(context.kind, predicted, query)}
 
     # ------------------------------------------------------------------------------ for users

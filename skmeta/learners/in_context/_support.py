@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from skmeta.backend import Rows, State
 from skmeta.exceptions import PriorError
-from skmeta.learners.in_context._binned import binned_moments
+from skmeta.learners.in_context._binned import binned_moments, binned_quantiles
 from skmeta.learners.in_context._cells import N_CODES
 from skmeta.learners.in_context._encoders import Memory
 from skmeta.learners.in_context._views import (
@@ -282,7 +282,14 @@ def from_support_units(adapted: Mapping[str, Tensor], values: Tensor) -> Tensor:
     return values * adapted["memory.scale"] + adapted["memory.location"]
 
 
-def mean_target(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
-    """Return the means (m, 1) of the predicted distributions, in units of the targets."""
-    mean, _ = binned_moments(bin_log_probability(adapted, outputs).exp())
-    return from_support_units(adapted, mean.to(adapted["memory.scale"].dtype)[:, None])
+def predict_targets(
+    adapted: Mapping[str, Tensor], outputs: Tensor, levels: Tensor | None = None
+) -> Tensor:
+    """Return means (m, 1), then quantiles (m, q) at levels, in units of the targets."""
+    dtype = adapted["memory.scale"].dtype
+    probability = bin_log_probability(adapted, outputs).exp()
+    predicted = binned_moments(probability)[0].to(dtype)[:, None]
+    if levels is not None:
+        quantiles = binned_quantiles(probability, levels).to(dtype)
+        predicted = torch.cat([predicted, quantiles], 1)
+    return from_support_units(adapted, predicted)
