@@ -42,7 +42,8 @@ _MOST_PER_BYTE, _MOST_BYTES = 500, 2**26
 
 _SKMETA = """
 _columns._encoder.FrameEncoder
-few_shot._members.Mixture
+few_shot._adapted_task.RunSettings few_shot._members.Mixture few_shot._ordered.Cumulative
+few_shot._ordered.Frequencies few_shot._ordered.PriorModel
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
 grouped._model.FittedModel grouped._model.Settings grouped._regressor.GroupedRegressor

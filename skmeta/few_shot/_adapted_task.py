@@ -237,7 +237,7 @@ class AdaptedTask:
         return [self._to_predictions(outputs) for outputs in self._held_out(table, sets)]
 
     def predict_held_out_distributions(
-        self, table: SupportSet, sets: list[np.ndarray], levels: np.ndarray
+        self, table: WeightedRows, sets: list[np.ndarray], levels: np.ndarray
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return means (n,) and quantiles (n, q) at levels of held-out rows of a regression."""
         to_units = self.session.adapter.targets
@@ -246,7 +246,7 @@ class AdaptedTask:
         return [(each[:, 0], each[:, 1:]) for each in both]
 
     def _held_out(
-        self, table: SupportSet, sets: list[np.ndarray], levels: Tensor | None = None
+        self, table: WeightedRows, sets: list[np.ndarray], levels: Tensor | None = None
     ) -> list[Tensor]:
         X, y, weight = table
         session, state = self.session, self._state

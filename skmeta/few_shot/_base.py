@@ -22,7 +22,7 @@ from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get
 from skmeta._validation import ParameterHints, check_rows
 from skmeta.backend import PRECISIONS, here_or_cpu
 from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
-from skmeta.few_shot._members import fit_mixture
+from skmeta.few_shot._members import Fit, fit_mixture
 from skmeta.few_shot._prior_argument import (
     check_prior,
     is_fitted_learner,
@@ -165,7 +165,10 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         task = AdaptedTask(prior, labels, support, settings, nominal)
         task.check_size()
         task.adapt(start)
-        mixture = fit_mixture(task, support, nominal) if _is_for_any_table(prior) else None
+        mixture = None
+        if is_for_any_table(prior):
+            more = self._more_members(settings, nominal)
+            mixture = fit_mixture(task, support, nominal, more)
         changes = task.changes
         # All of it is set at the end, so that an error leaves the estimator as it was.
         self.prior_ = prior
@@ -177,6 +180,10 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         self._views = task.session.changes
         self._set_task_attributes(task.attributes)
         self._opened = self._opening(), task
+
+    def _more_members(self, settings: RunSettings, nominal: tuple[int, ...]) -> dict[str, Fit]:
+        """Return how to fit models beside those that suit every table."""
+        return {}
 
     def _set_task_attributes(self, values: dict[str, Any]) -> None:
         for name in getattr(self, "_task_attributes", ()):
@@ -218,7 +225,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
 
     def _nominal(self, prior: MetaPrior) -> tuple[int, ...]:
         """Return the columns of categories without an order, if the prior is for any table."""
-        codes = self._codes if _is_for_any_table(prior) else None
+        codes = self._codes if is_for_any_table(prior) else None
         return () if codes is None else codes.nominal
 
     def _opening(self) -> tuple[Any, ...]:
@@ -255,5 +262,6 @@ def _allows_nan(prior: MetaPrior | None) -> bool:
     return learner_class is not None and learner_class.allow_nan
 
 
-def _is_for_any_table(prior: MetaPrior) -> bool:
+def is_for_any_table(prior: MetaPrior) -> bool:
+    """Return whether models beside the prior take part."""
     return hasattr(LEARNERS[prior.learner], "predict_held_out") and prior.n_features_in is None

@@ -13,7 +13,10 @@ from sklearn.base import ClassifierMixin
 
 from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_class_labels, check_labels, quote, quote_some
-from skmeta.few_shot._base import BaseMetaFewShot, check_finite
+from skmeta.few_shot._adapted_task import RunSettings
+from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
+from skmeta.few_shot._members import Fit
+from skmeta.few_shot._ordered import ordered_members, rank_classes
 from skmeta.few_shot._prior_argument import family_classes
 
 # The logarithm of a probability of 0 is that of the smallest number.
@@ -54,6 +57,11 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         each class changes by its factor. A dict gives them by label; other classes have 1.
         ``"balanced"`` is one over the frequency of the class in ``y``, so that all classes are
         equally probable beforehand. A class without rows keeps 1.
+    target_kind : {"auto", "nominal", "ordered"}, default="auto"
+        Whether the classes have an order, as grades and severities do. With a prior for any table,
+        models of the order (cumulative ones) then take part. ``"auto"`` is ``"ordered"`` for three
+        or more of pandas' ordered categories, and ``"nominal"`` otherwise. ``"ordered"`` is for
+        numbers, too.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"
@@ -67,11 +75,18 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Sorted labels: those of ``y``, or those of the prior if its tasks share their classes.
     class_weight_ : ndarray of shape (n_classes,)
         Factor of each class.
+    target_kind_ : {"nominal", "ordered"}
+        Whether models of the classes' order take part.
+    ordered_classes_ : ndarray of shape (n_classes,) or None
+        Labels from the lowest to the highest class; None if they have no order.
     shares_ : dict of str to float
         Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
         prior for any table, ``"ridge"`` (a linear classifier, of more than 64 columns without
         gaps or from 200 rows on) and, from 200 rows on, for up to 20 classes, ``"boosting"``
-        (gradient-boosted trees) and ``"forest"``. Probabilities are proportional to the product of
+        (gradient-boosted trees) and ``"forest"``. Ordered classes have ``"cumulative"`` (the prior
+        for regressions of the classes' numbers, whose distribution is cut between them),
+        ``"cumulative process"`` (the same of a Gaussian process) and ``"frequencies"`` (of the
+        classes), too. Probabilities are proportional to the product of
         those of the models, to the powers of their shares.
     prior_ : MetaPrior
         The prior used.
@@ -94,6 +109,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     Saerens, Latinne and Decaestecker (2002), Adjusting the outputs of a classifier to new a priori
     probabilities, equation 2.4 (``class_weight``).
 
+    McCullagh (1980), Regression models for ordinal data (cumulative models).
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -105,12 +122,14 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     """
 
     class_weight: Any = None
+    target_kind: str = "auto"
 
     _kind: ClassVar[str] = "classification"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMetaFewShot._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "target_kind": [StrOptions({"auto", "nominal", "ordered"})],
     }
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -188,7 +207,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
     def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
         X, prior = self._read_support(X, y)
-        y = check_class_labels(y, len(X))
+        given, y = y, check_class_labels(y, len(X))
         if classes is None:
             classes = np.unique(y)
             family = family_classes(prior)
@@ -200,12 +219,23 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
                 f"{quote(classes[0])}."
             )
         _check_class_weight(self.class_weight, classes)
+        rank = rank_classes(given, classes, self.target_kind)
+        if not is_for_any_table(prior):
+            _check_nominal(self.target_kind)
+            rank = None
+        self._rank = rank
         self._fit_rows(X, _class_positions(y, classes), sample_weight, prior, classes)
         return self._weigh_classes()
+
+    def _more_members(self, settings: RunSettings, nominal: tuple[int, ...]) -> dict[str, Fit]:
+        return {} if self._rank is None else ordered_members(self._rank, settings, nominal)
 
     def _weigh_classes(self) -> Self:
         _, y, weight = self._support
         self.class_weight_ = _class_weights(self.class_weight, self.classes_, y, weight)
+        rank = self._rank
+        self.target_kind_ = "nominal" if rank is None else "ordered"
+        self.ordered_classes_ = None if rank is None else self.classes_[np.argsort(rank)]
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -296,6 +326,14 @@ def _class_positions(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
             "Name them in the first call of partial_fit, or fit anew."
         )
     return positions.astype(np.int64, copy=False)
+
+
+def _check_nominal(target_kind: str) -> None:
+    if target_kind == "ordered":
+        raise ValueError(
+            "target_kind='ordered' needs a prior for any table, as prior='tabular' is. Set "
+            "target_kind='nominal', or leave prior out."
+        )
 
 
 def _check_class_weight(class_weight: Any, labels: np.ndarray) -> None:

@@ -51,9 +51,9 @@ from skmeta.tabular import (
 _MANY_ROWS = 200
 _LEAST_ROWS_OF_PROCESS = 5
 _N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
-# Steps of the shares that are tried, also with four models and more, and rows that the belief
+# Steps of the shares that are tried, by the largest number of models, and rows that the belief
 # beforehand counts as; chosen on the development sets of benchmarks/small_tables.py.
-_N_STEPS, _N_STEPS_OF_MANY, _ROWS_BEFOREHAND = 20, 10, 3.0
+_N_STEPS, _ROWS_BEFOREHAND = {3: 20, 4: 10, 99: 5}, 3.0
 _LEAST_PROBABILITY, _LEAST_ERROR, _LEAST_SHARE = 1e-7, 1e-5, 1e-9
 
 
@@ -127,7 +127,10 @@ class Mixture(NamedTuple):
 
 
 def fit_mixture(
-    task: AdaptedTask, support: WeightedRows, categories: Collection[int]
+    task: AdaptedTask,
+    support: WeightedRows,
+    categories: Collection[int],
+    more: Mapping[str, Fit] | None = None,
 ) -> Mixture | None:
     """Fit the models that suit a table, and choose their shares.
 
@@ -139,6 +142,8 @@ def fit_mixture(
         The rows of the table.
     categories : collection of int
         Positions of the columns whose values are codes of categories.
+    more : mapping of str to callable, optional
+        How to fit further models. Beforehand, all models have equal shares.
 
     Returns
     -------
@@ -149,18 +154,20 @@ def fit_mixture(
     support = support.take(support.weight > 0)
     support = support._replace(weight=relative_weight(support.weight))
     X, y, _ = support
-    fits = _choose_members(support, n_classes, categories)
+    fits = {**(more or {}), **_choose_members(support, n_classes, categories)}
     if not fits or len(np.unique(y)) < 2:
         return None
     names = ["prior", *fits]
     # The prior sees a part of the columns of wide rows at a time.
     best = "ridge" if "ridge" in fits and X.shape[1] > MOST_RELEVANCES else "prior"
     believed = np.array([name == best for name in names], float)
+    if more:
+        believed = np.full(len(names), 1 / len(names))
     shares, spread = believed, 1.0
     rows, predicted, models = _predict_held_out(task, support, fits)
     if len(rows):
         losses = _losses(support, n_classes, rows, predicted)
-        grid = weight_grid(len(names), _N_STEPS if len(names) < 4 else _N_STEPS_OF_MANY)
+        grid = weight_grid(len(names), next(n for m, n in _N_STEPS.items() if len(names) <= m))
         shares = average_weights(
             losses(grid),
             grid,

@@ -45,6 +45,7 @@ from skmeta.tabular._target import (
     Scale,
     Target,
     asinh_scale,
+    cut_distributions,
     mean_of_quantiles,
     mixture_quantiles,
     quantile_loss,

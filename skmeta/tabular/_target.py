@@ -32,6 +32,8 @@ _LEAST_COUNT = 1
 _MOST_RATINGS, _LEAST_AT_END, _LEAST_OF_NEIGHBOUR = 11, 0.03, 0.4
 # Shares come so near to 1, at least.
 _NEAR_ONE = 0.8
+# What is taken from a cut distribution, and divided among the classes.
+_LEAST_SHARE_OF_CLASS = 1e-3
 # Predictions on a scale are within the range of the known targets, widened by this share of it.
 _BEYOND = 1.0
 
@@ -329,3 +331,25 @@ def mixture_quantiles(
     at = np.cumsum(weight, axis=1) - weight / 2
     rows = zip(at, values, strict=True)
     return np.array([np.interp(levels, *row) for row in rows]).reshape(n, len(levels))
+
+
+def cut_distributions(
+    quantiles: np.ndarray, probabilities: np.ndarray, n_classes: int
+) -> np.ndarray:
+    """Return probabilities (n, c) of the classes 0, 1, ... of distributions of their numbers.
+
+    Parameters
+    ----------
+    quantiles : ndarray of shape (n, p)
+        Quantiles of the distributions, which are cut at half-integers.
+    probabilities : ndarray of shape (p,)
+        Probabilities of the quantiles.
+    n_classes : int
+        c.
+    """
+    cuts = np.arange(n_classes - 1) + 0.5
+    inner = [np.interp(cuts, row, probabilities, left=0.0, right=1.0) for row in quantiles]
+    below = np.pad(np.reshape(inner, (-1, n_classes - 1)), ((0, 0), (1, 1)))
+    below[:, -1] = 1.0
+    share = np.diff(below, axis=1) + _LEAST_SHARE_OF_CLASS / n_classes
+    return np.asarray(share / share.sum(1, keepdims=True))

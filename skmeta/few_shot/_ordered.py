@@ -1,0 +1,153 @@
+"""Ordered classes: cumulative models beside the nominal one.
+
+The classes are numbered by their order. A regression of the numbers predicts a distribution, and
+its shares between half-integers are the probabilities of the classes (a cumulative model). The
+prior for regressions and a Gaussian process are such models, and the frequencies of the classes are
+the model that knows no columns. Held-out rows tell the shares of all, as in ``_members``.
+
+Reference: McCullagh (1980), Regression models for ordinal data.
+
+Notation: n rows, c classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from skmeta._validation import quote_some
+from skmeta.backend import here_or_cpu
+from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
+from skmeta.few_shot._members import Fit
+from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.tabular import LEVELS, WeightedRows, cut_distributions, fit_process
+
+# Rows that the belief in equal frequencies of the classes counts as.
+_ROWS_OF_BELIEF = 1.0
+
+
+class Distributions(Protocol):
+    """A fitted regression."""
+
+    def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Return quantiles (n, q) at levels (q,)."""
+
+
+class Cumulative(NamedTuple):
+    """A regression of the classes' numbers, whose distribution is cut between them.
+
+    Attributes
+    ----------
+    model : Distributions
+        The regression.
+    rank : ndarray of shape (c,)
+        Number of each class.
+    """
+
+    model: Distributions
+    rank: np.ndarray
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return probabilities (n, c)."""
+        quantiles = self.model.predict_quantiles(X, LEVELS)
+        return cut_distributions(quantiles, LEVELS, len(self.rank))[:, self.rank]
+
+
+class Frequencies(NamedTuple):
+    """Frequencies (c,) of the classes."""
+
+    share: np.ndarray
+
+    @classmethod
+    def count(cls, rows: WeightedRows, n_classes: int) -> Frequencies:
+        """Count the classes of rows."""
+        count = np.bincount(rows.y, rows.weight, n_classes) + _ROWS_OF_BELIEF / n_classes
+        return cls(count / count.sum())
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return probabilities (n, c)."""
+        return np.tile(self.share, (len(X), 1))
+
+
+class PriorModel:
+    """A prior for any table, adapted to rows, as a model beside another one."""
+
+    def __init__(
+        self, prior: MetaPrior, rows: WeightedRows, settings: RunSettings, nominal: tuple[int, ...]
+    ) -> None:
+        self._given = prior, rows, settings, nominal
+        self._task = self._adapt()
+
+    def _adapt(self) -> AdaptedTask:
+        prior, rows, settings, nominal = self._given
+        return AdaptedTask(prior, None, rows, settings, nominal).adapt()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A network and tensors on a device are not kept.
+        return {"_given": self._given}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        prior, rows, settings, nominal = state["_given"]
+        settings = settings._replace(device=str(here_or_cpu(settings.device)))
+        self._given = prior, rows, settings, nominal
+        self._task = None
+
+    def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Return quantiles (n, q) at levels (q,)."""
+        if self._task is None:
+            self._task = self._adapt()
+        parts = (self._task.predict_distribution(part, levels)[2] for part in self._task.parts(X))
+        return np.concatenate(list(parts))
+
+
+def ordered_members(
+    rank: np.ndarray, settings: RunSettings, nominal: tuple[int, ...]
+) -> dict[str, Fit]:
+    """Return how to fit the models of ordered classes, whose numbers are `rank` (c,)."""
+    prior = load_table_prior("regression")
+
+    def with_numbers(rows: WeightedRows) -> WeightedRows:
+        return rows._replace(y=rank[rows.y].astype(float))
+
+    def fit_cumulative(rows: WeightedRows, _: Any) -> Cumulative:
+        return Cumulative(PriorModel(prior, with_numbers(rows), settings, nominal), rank)
+
+    def fit_cumulative_process(rows: WeightedRows, others: list[Any]) -> Cumulative:
+        fitted = [other.model for other in others]
+        return Cumulative(fit_process(with_numbers(rows), nominal, fitted), rank)
+
+    return {
+        "cumulative": fit_cumulative,
+        "cumulative process": fit_cumulative_process,
+        "frequencies": lambda rows, _: Frequencies.count(rows, len(rank)),
+    }
+
+
+def rank_classes(y: Any, labels: np.ndarray, kind: str) -> np.ndarray | None:
+    """Return the number (c,) of each sorted label in the order of the classes; None without one.
+
+    Pandas' ordered categories have an order. With ``kind="ordered"``, numbers have theirs.
+
+    Raises
+    ------
+    ValueError
+        If classes are said to be ordered, but their order is not known.
+    """
+    if kind == "nominal" or len(labels) < 3:
+        return None
+    dtype = getattr(y, "dtype", None)
+    if dtype is None and getattr(y, "shape", (0, 0))[1:] == (1,):  # A frame of one column.
+        dtype = y.dtypes.iloc[0]
+    if getattr(dtype, "ordered", False):
+        place = {label: k for k, label in enumerate(np.asarray(dtype.categories).tolist())}
+        return np.argsort(np.argsort([place[label] for label in labels.tolist()]))
+    if kind == "auto":
+        return None
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(
+            f"target_kind='ordered' needs classes whose order is known, but y has the labels "
+            f"{quote_some(labels)}. Pass numbers, or pandas' ordered categories: "
+            "pd.Series(y, dtype=pd.CategoricalDtype(levels, ordered=True))."
+        )
+    return np.arange(len(labels))

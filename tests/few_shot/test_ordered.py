@@ -1,0 +1,111 @@
+"""Ordered classes: cumulative models beside the nominal one."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import log_loss
+
+from skmeta.few_shot import MetaFewShotClassifier
+from skmeta.learners import FineTuning
+from skmeta.tabular import LEVELS, cut_distributions
+
+GRADES = ["poor", "fair", "good", "excellent"]
+
+
+def make_grades(n, seed=0):
+    """A latent normal variable, cut at three thresholds: ordered probit."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 3))
+    latent = 1.5 * X[:, 0] + rng.normal(size=n)
+    return X, np.searchsorted([-1.5, 0.0, 1.5], latent)
+
+
+def ordered_series(y):
+    return pd.Series(pd.Categorical(np.array(GRADES)[y], GRADES, ordered=True))
+
+
+@pytest.fixture(scope="module")
+def ordered():
+    return MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(*make_grades(40))
+
+
+def test_cut_distributions_are_those_of_a_normal_variable():
+    mean = np.array([0.2, 1.4, 3.0])
+    quantiles = mean[:, None] + 0.7 * norm.ppf(LEVELS)
+    below = norm.cdf((np.array([0.5, 1.5, 2.5]) - mean[:, None]) / 0.7)
+    expected = np.diff(np.column_stack([np.zeros(3), below, np.ones(3)]), axis=1)
+    np.testing.assert_allclose(cut_distributions(quantiles, LEVELS, 4), expected, atol=2e-3)
+
+
+def test_order_helps_where_there_is_one(ordered):
+    X, y = make_grades(600, seed=1)
+    nominal = MetaFewShotClassifier(device="cpu").fit(*make_grades(40))
+    assert (ordered.target_kind_, nominal.target_kind_) == ("ordered", "nominal")
+    assert log_loss(y, ordered.predict_proba(X)) < log_loss(y, nominal.predict_proba(X)) - 0.02
+
+
+def test_shares_go_to_the_nominal_model_where_the_order_is_wrong():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 2))
+    y = np.array([2, 0, 3, 1])[np.searchsorted([-0.7, 0.0, 0.7], X[:, 0])]
+    shares = MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(X, y).shares_
+    assert max(shares, key=shares.get) == "prior"
+
+
+def test_ordered_categories_are_numbers_in_their_order(ordered):
+    X, y = make_grades(40)
+    words = MetaFewShotClassifier(device="cpu").fit(X, ordered_series(y))
+    assert words.target_kind_ == "ordered"
+    assert words.ordered_classes_.tolist() == GRADES
+    assert words.classes_.tolist() == sorted(GRADES)
+    np.testing.assert_array_equal(ordered.ordered_classes_, range(4))
+    columns = [words.classes_.tolist().index(grade) for grade in GRADES]
+    proba = words.predict_proba(X)[:, columns]
+    np.testing.assert_allclose(proba, ordered.predict_proba(X), atol=1e-6)
+
+
+def test_nominal_leaves_ordered_categories_as_they_are():
+    X, y = make_grades(40)
+    plain = MetaFewShotClassifier(device="cpu").fit(X, np.array(GRADES)[y])
+    nominal = MetaFewShotClassifier(device="cpu", target_kind="nominal").fit(X, ordered_series(y))
+    assert nominal.ordered_classes_ is None
+    np.testing.assert_array_equal(nominal.predict_proba(X), plain.predict_proba(X))
+
+
+def test_two_classes_have_no_order():
+    X, y = make_grades(40)
+    clf = MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(X, y > 1)
+    assert clf.target_kind_ == "nominal"
+    assert clf.shares_ == {"prior": 1.0}
+
+
+def test_a_pickle_predicts_the_same(ordered):
+    X, _ = make_grades(20, seed=2)
+    restored = pickle.loads(pickle.dumps(ordered))
+    np.testing.assert_allclose(restored.predict_proba(X), ordered.predict_proba(X), atol=1e-9)
+
+
+def test_a_row_of_weight_two_is_two_rows():
+    X, y = make_grades(30)
+    weight = np.where(np.arange(30) % 3, 1, 2)
+    clf = MetaFewShotClassifier(device="cpu", target_kind="ordered")
+    weighted = clf.fit(X, y, sample_weight=weight).predict_proba(X)
+    repeated = clf.fit(X.repeat(weight, 0), y.repeat(weight)).predict_proba(X)
+    np.testing.assert_allclose(weighted, repeated, atol=1e-5)
+
+
+def test_words_without_an_order_are_refused():
+    X, y = make_grades(40)
+    clf = MetaFewShotClassifier(target_kind="ordered")
+    with pytest.raises(ValueError, match="needs classes whose order is known, but y has the label"):
+        clf.fit(X, np.array(GRADES)[y])
+
+
+def test_a_prior_of_other_tasks_knows_no_order():
+    X, y = make_grades(40)
+    clf = MetaFewShotClassifier(FineTuning().initial_prior(X), target_kind="ordered")
+    with pytest.raises(ValueError, match="needs a prior for any table"):
+        clf.fit(X, y)
