@@ -5,12 +5,12 @@
     SKMETA_DATA=... python benchmarks/small_targets.py ordered --sets report --draws 3
     python benchmarks/small_targets.py amounts --methods --label "my change" --results FILE
 
-Amounts: tables of ``raw_tables.csv`` whose target is never negative and skewed (skewness above 1.2),
-in the halves that they have there. 20, 50 or 150 rows are known, and up to 200 others are
+Amounts: tables of ``raw_tables.csv`` whose target is never negative and skewed (skewness above
+1.2), in the halves that they have there. 20, 50 or 150 rows are known, and up to 200 others are
 predicted. "error" is the quantile loss, the mean over deciles and rows, over that of the
 quantiles of the known targets; "squares" the squared error of the mean, over that of the mean of
-the known targets; "worse" the share of tables where "error" is above 1.03; "below" and "means below"
-the shares of 5 % quantiles and means that are negative; "coverage" that of 90 % intervals.
+the known targets; "worse" the share of tables where "error" is above 1.03; "below" and "means
+below" the shares of 5 % quantiles and means that are negative; "coverage" that of 90 % intervals.
 
 Ordered classes: ratings, grades and stages of R tables and of PMLB (``SKMETA_DATA``). 20, 50 or 100
 rows are known, at least one of each class. "error" is the log loss, with probabilities of at least
@@ -46,15 +46,48 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 
 AMOUNTS = {
-    "development": """AER::PSID1982 Ecdat::Unemployment MASS::coop MASS::cpus MASS::minn38
-        robustbase::ambientNOxCH carData::Rossi carData::UN drc::metals tidyr::cms_patient_care
-        tidyr::us_rent_income lme4::Arabidopsis mlmRev::guPrenat wooldridge::charity
-        validate::samplonomy nlme::Phenobarb ggplot2movies::movies""".split(),
-    "report": """DAAG::biomass DAAG::socsupport DAAG::tinting HSAUR::Forbes2000
-        HistData::DrinksWages HistData::Guerry openintro::cpu openintro::epa2012
-        openintro::get_it_dunn_run aod::dja causaldata::texas stevedata::DAPO dslabs::murders
-        modeldata::cells modeldata::chem_proc_yield modeldata::oils COUNT::azcabgptca
-        COUNT::azdrg112 COUNT::loomis vcd::DanishWelfare vcdExtra::Yamaguchi87""".split(),
+    "development": [
+        "AER::PSID1982",
+        "Ecdat::Unemployment",
+        "MASS::coop",
+        "MASS::cpus",
+        "MASS::minn38",
+        "robustbase::ambientNOxCH",
+        "carData::Rossi",
+        "carData::UN",
+        "drc::metals",
+        "tidyr::cms_patient_care",
+        "tidyr::us_rent_income",
+        "lme4::Arabidopsis",
+        "mlmRev::guPrenat",
+        "wooldridge::charity",
+        "validate::samplonomy",
+        "nlme::Phenobarb",
+        "ggplot2movies::movies",
+    ],
+    "report": [
+        "DAAG::biomass",
+        "DAAG::socsupport",
+        "DAAG::tinting",
+        "HSAUR::Forbes2000",
+        "HistData::DrinksWages",
+        "HistData::Guerry",
+        "openintro::cpu",
+        "openintro::epa2012",
+        "openintro::get_it_dunn_run",
+        "aod::dja",
+        "causaldata::texas",
+        "stevedata::DAPO",
+        "dslabs::murders",
+        "modeldata::cells",
+        "modeldata::chem_proc_yield",
+        "modeldata::oils",
+        "COUNT::azcabgptca",
+        "COUNT::azdrg112",
+        "COUNT::loomis",
+        "vcd::DanishWelfare",
+        "vcdExtra::Yamaguchi87",
+    ],
 }
 # Target of each set of ordered classes, and the order of classes that are words.
 ORDERED: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
