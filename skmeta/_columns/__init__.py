@@ -10,6 +10,6 @@ from skmeta._columns._frames import (
     resolve_columns,
     take_column,
 )
-from skmeta._columns._times import time_numbers
+from skmeta._columns._times import has_dates, time_numbers
 
 __all__ = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from skmeta._columns._frames import is_missing, kind_of, labels_of
@@ -42,6 +43,15 @@ def warn_of_doubts(column: Any) -> None:
             UnusedDataWarning,
         )
         return
+    n_dates = sum(_is_date(label) for label in labels)
+    if n_dates >= max(_LEAST_NUMBERS, _LEAST_SHARE_OF_NUMBERS * len(labels)):
+        warn_caller(
+            f"Column {name!r} holds dates as strings, such as {labels[0]!r}, and is read as "
+            f"{len(labels)} categories. Convert it with pd.to_datetime(X[{name!r}]); an estimator "
+            f"with groups takes it as order={name!r}.",
+            UnusedDataWarning,
+        )
+        return
     n_rows = int((~is_missing(column)).sum())
     if len(labels) >= max(_LEAST_TEXTS, _LEAST_SHARE_OF_TEXTS * n_rows):
         warn_caller(
@@ -56,6 +66,14 @@ def warn_of_doubts(column: Any) -> None:
 def _is_number(label: str) -> bool:
     try:
         float(label)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_date(label: str) -> bool:
+    try:
+        datetime.fromisoformat(label)
     except ValueError:
         return False
     return True

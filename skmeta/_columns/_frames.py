@@ -35,8 +35,8 @@ def kind_of(column: Any) -> str:
     return re.split(r"\W", str(column.dtype).lower())[0]
 
 
-def check_no_times(column: Any) -> None:
-    """Raise an error that says what to do if a column holds times."""
+def check_no_times(column: Any, hint: str = "") -> None:
+    """Raise an error that says what to do, the hint first, if a column holds times."""
     kind = kind_of(column)
     # A database gives dates as objects of Python.
     if kind in _TIMES or (
@@ -44,8 +44,9 @@ def check_no_times(column: Any) -> None:
     ):
         raise ValueError(
             f"Column {column.name!r} holds times ({column.dtype}), which cannot be used as "
-            "numbers. Convert it to numbers, such as days since a date, put TableVectorizer of the "
-            "package skrub in front, or leave it out."
+            f"numbers. {hint + ' if rows come in its order, or convert' if hint else 'Convert'} it "
+            "to numbers, such as days since a date, put TableVectorizer of the package skrub in "
+            "front, or leave it out."
         )
 
 

@@ -51,6 +51,13 @@ def time_numbers(X: Any, name: str | int) -> np.ndarray:
     return times
 
 
+def has_dates(X: Any, name: str | int) -> bool:
+    """Return whether a column of times holds dates, not numbers or durations."""
+    value = take_column(X, resolve_columns(X, name, "order")[0])[:1].tolist()[0]
+    value = value.to_timestamp() if hasattr(value, "to_timestamp") else value  # A period.
+    return isinstance(value, (date, np.datetime64))
+
+
 def _number(value: Any) -> float:
     value = value.to_timestamp() if hasattr(value, "to_timestamp") else value  # A period.
     if isinstance(value, datetime) and value.tzinfo is not None:

@@ -35,7 +35,7 @@ from skmeta.grouped._columns import (
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
 from skmeta.grouped._fit import fit_model
 from skmeta.grouped._model import Settings
-from skmeta.grouped.longitudinal import warn_of_time
+from skmeta.grouped.longitudinal import warn_of_doubled, warn_of_time
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
 from skmeta.tabular import CalibratedOutputs, FitSettings, silent
 
@@ -112,6 +112,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         numbers, times = numbers[used], times[used]
         if self.order is None and len(self._names) == 1:
             warn_of_time(numbers, codes[:, 0], self._features.names_out())
+        if self._features.has_dates and len(self._names) == 1:
+            warn_of_doubled(times, codes[:, 0], used, str(self.order))
         with (
             one_thread_if_small(numbers.size),
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
@@ -131,7 +133,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         if not isinstance(self.learner, str):
             effects = {name: getattr(self.learner, name) for name in _EFFECTS}
         population_settings = FitSettings(self.population, self.n_jobs, report)
-        return Settings(effects, self.combine, self.n_folds, population_settings)
+        season = getattr(self, "season", None), self._features.has_dates
+        return Settings(effects, self.combine, self.n_folds, population_settings, season)
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""

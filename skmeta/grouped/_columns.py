@@ -11,6 +11,7 @@ from skmeta._columns import (
     FrameEncoder,
     check_no_times,
     frame_columns,
+    has_dates,
     is_data_frame,
     numbers_of,
     take_column,
@@ -76,12 +77,15 @@ class FeatureColumns:
 
     def __init__(self, X: Any, left_out: Sequence[int], order: str | int | None = None) -> None:
         self.order = order
+        self.has_dates = order is not None and has_dates(X, order)
         names = get_feature_names(X)
         n_columns = np.shape(X)[1]
         self.positions = [k for k in range(n_columns) if k not in set(left_out)]
         self.names = [f"x{k}" if names is None else str(names[k]) for k in self.positions]
         self.names = self.names or ["constant"]
         self.encoder: FrameEncoder | None = None
+        for column in frame_columns(self._part(X)) if is_data_frame(X) else ():
+            check_no_times(column, "" if order is not None else f"Set order={column.name!r}")
         if is_data_frame(X) and self.positions:
             self.encoder = FrameEncoder.learn(self._part(X), allow_nan=True)
 

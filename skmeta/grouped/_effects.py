@@ -162,9 +162,13 @@ def summarise(model: FittedModel, labels: Labels) -> str:
 def _summarise_in_time(model: FittedModel) -> str:
     """Return in words what predicts new groups, and later rows of known ones."""
     lines = [f"{len(model.known.y)} rows of {int(model.known.group.max()) + 1} groups in time."]
+    seasons = model.mixture.seasons if isinstance(model.mixture, Longitudinal) else []
+    lines[0] += f" Seasons: {', '.join(seasons)}." if seasons else " No season."
     lines.append("Squared error, as a share of the variance of y, of rows held out:")
     for name, row in losses_frame(model).iterrows():
-        of = "later rows of known groups" if name == "later" else f"{name} known rows"
+        of = f"{name} known rows"
+        if name.startswith("later"):
+            of = name.replace("later", "later rows of known groups")
         best = row.drop("mixture").nsmallest(3)
         parts = ", ".join(f"{member} {loss:.3f}" for member, loss in best.items())
         lines.append(f"  {of}: mixture {row['mixture']:.3f}; {parts}")
@@ -178,7 +182,10 @@ def losses_frame(model: FittedModel) -> Any:
     if isinstance(mixture, Longitudinal):
         columns, new = mixture.names, mixture.regimes.get("new", [])
         levels = [*new, *mixture.regimes.get("later", [])]
-        rows = [f"{level.n_known:.0f}" for level in new] + ["later"] * (len(levels) - len(new))
+        later = levels[len(new) :]
+        names = [f"later, {level.n_known:.0f} known" for level in later]
+        rows = [f"{level.n_known:.0f}" for level in new]
+        rows += names if len(later) > 1 else ["later"] * len(later)
     else:
         columns, levels = [_NAMES[name] for name in mixture.members], _levels(mixture)
         rows = [_n_known(mixture, level) for level in levels]

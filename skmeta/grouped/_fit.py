@@ -7,7 +7,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._model import FittedModel, Settings, in_time
-from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal
+from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal, learn_calendar
 from skmeta.grouped.members import (
     BOTH,
     LEARNER,
@@ -101,7 +101,9 @@ def fit_model(
     if knows_time and np.ptp(X[:, -1]) > 0:
         columns = varying(fill(X[:, :-1]))
         timed, zero = in_time(table, columns), float(target_units(np.zeros(1))[0])
-        longitudinal = fit_longitudinal(timed, settings.population, zero)
+        units = float(column_units.centre[-1]), float(column_units.scale[-1])
+        calendar = learn_calendar(times, y, codes[:, 0], *settings.season, *units)
+        longitudinal = fit_longitudinal(timed, settings.population, zero, calendar)
         settings.population.report()
         if longitudinal is not None:
             model = FittedModel(*fitted, folds, timed, longitudinal, time_columns=columns)

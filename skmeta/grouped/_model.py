@@ -42,12 +42,15 @@ class Settings(NamedTuple):
         Number of folds of groups.
     population : FitSettings
         What all groups share.
+    season : tuple
+        The parameter ``season``, and whether times are dates.
     """
 
     effects: dict[str, Any]
     combine: str
     n_folds: int
     population: FitSettings
+    season: tuple[Any, bool] = ("auto", False)
 
 
 @dataclass(frozen=True)

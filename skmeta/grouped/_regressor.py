@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from skmeta._sklearn_compat import fit_context
+from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_levels, check_targets
 from skmeta.grouped._base import BaseGrouped, has_groups
 from skmeta.tabular import PROBABILITIES
 
 
+@dataclass(eq=False, repr=False)
 class GroupedRegressor(RegressorMixin, BaseGrouped):
     """Predict numbers in a table whose rows belong to groups, such as pupils to schools.
 
@@ -56,6 +59,11 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         values, and trees on what these leave. Weights and intervals follow from later rows of
         groups. If ``population``, ``learner`` or ``combine`` is set,
         these predict, and the known rows of a group that is held out are its earliest.
+    season : "auto", int, list of int or None, default="auto"
+        Cycles in the times of ``order``: steps of one or several cycles. ``"auto"`` takes those of
+        the calendar for dates (hours of the day and of the week, days of the week, weeks, months
+        and quarters of the year, by the typical gap between rows), and for whole numbers one of 4,
+        7, 12, 24 or 52 steps if the targets show it clearly. What was found is in ``seasons_``.
     n_folds : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
@@ -75,6 +83,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         mixture and of the mixture.
     summary_ : str
         Whether the group matters, how much, and what the mixture was compared with.
+    seasons_ : list of str
+        Names of the seasons in time, such as ``"month"``; empty without any.
     n_features_in_ : int
         Number of columns, the groups included.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -104,6 +114,14 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     >>> model.partial_fit([[99, 0.0]], [5.0]).predict([[99, 1.0], [100, 1.0]]).round()
     array([6., 1.])
     """
+
+    _: KW_ONLY
+    season: Any = "auto"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseGrouped._parameter_constraints,
+        "season": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left"), list, None],
+    }
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
@@ -213,6 +231,12 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         # Root mean square of the residuals over the predicted deviation.
         ratio = np.sqrt(np.mean(outputs.quantiles**2, axis=1))
         return mean, outputs.std * ratio * target_units.scale
+
+    @property
+    def seasons_(self) -> list[str]:
+        """Names of the seasons in time, such as ``"month"``; empty without any."""
+        check_is_fitted(self, "model_")
+        return list(getattr(self.model_.mixture, "seasons", []))
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.

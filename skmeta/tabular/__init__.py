@@ -58,7 +58,9 @@ from skmeta.tabular._target import (
 from skmeta.tabular._time_process import (
     TimeProcess,
     TimeRows,
+    batches,
     fit_time_process,
+    predict_season,
     predict_time_process,
 )
 from skmeta.tabular._trees import MOST_CLASSES, fit_boosting, fit_forest

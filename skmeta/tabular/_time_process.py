@@ -6,15 +6,16 @@ The model of row i of group g, at time t, is
 
 The deviation f_g of a group is a Gaussian process with covariance
 
-    k(t, u) = phi(t) L L' phi(u)' + s_m^2 (1 + r) exp(-r) + s_a^2 exp(-|t - u| / l_a)
+    k(t, u) = phi(t) L L' phi(u)' + sum_j s_j^2 R_j[p_j(t), p_j(u)]
+              + s_m^2 (1 + r) exp(-r) + s_a^2 exp(-|t - u| / l_a)
 
-with r = sqrt(3) |t - u| / l_m: random coefficients of given columns (an intercept and a slope), a
-smooth curve (Matern 3/2), and an autoregressive remainder. So what the rows of a
-group leave is carried over, and fades with the gap in time.
+with r = sqrt(3) |t - u| / l_m: random coefficients of given columns (an intercept and a slope),
+seasons j with phases p_j, a smooth curve (Matern 3/2), and an autoregressive remainder. So what
+the rows of a group leave is carried over, and fades with the gap in time.
 
 Notation: n rows, p columns of z, q columns of phi, c blocks of columns. Groups are padded to
-batches (G, m). ``theta`` holds the lower triangle of L, log s_m, log l_m, log s_a, log l_a and
-log s_e. What is optimised is theta, followed by log v (c,).
+batches (G, m). ``theta`` holds the lower triangle of L, log s_j, log s_m, log l_m, log s_a, log l_a
+and log s_e. What is optimised is theta, followed by log v (c,).
 
 References: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, equations 2.41
 to 2.45 (explicit basis functions) and 5.9 (gradient); Diggle, Heagerty, Liang and Zeger (2002),
@@ -32,6 +33,8 @@ from scipy.optimize import minimize
 
 # Latest rows of a group that the likelihood and the predictions take.
 _MOST_FITTED, _MOST_KNOWN = 60, 80
+# With seasons, a group may have more, of so many in all.
+_MOST_SEASONAL, _MOST_OF_ALL = 360, 2500
 # Batches hold groups whose sizes differ by this factor at most.
 _WIDEST = 1.5
 # Prior variance of columns without a block, in units of the variance of the targets.
@@ -42,7 +45,8 @@ _CENTRE = np.log([0.2, 1.0, 0.3, 0.3, 0.3])
 _WIDTH = np.array([1.5, 1.0, 1.5, 1.0, 1.5])
 _LOW = np.array([-7.0, np.log(0.05), -7.0, np.log(0.01), -7.0])
 _HIGH = np.array([3.0, np.log(20.0), 3.0, np.log(20.0), 3.0])
-# The same of log v, and of the entries of L.
+# The same of log s_j, of log v, and of the entries of L.
+_CENTRE_SEASON, _WIDTH_SEASON, _LOW_SEASON, _HIGH_SEASON = np.log(0.1), 1.5, -7.0, 3.0
 _CENTRE_BLOCK, _WIDTH_BLOCK, _LOW_BLOCK, _HIGH_BLOCK = np.log(0.05), 2.0, -14.0, 6.0
 _LARGEST_ENTRY = 6.0
 
@@ -64,6 +68,10 @@ class TimeRows(NamedTuple):
         Groups.
     weight : ndarray of shape (n,)
         Weights w; the variance of the noise is s_e^2 / w.
+    phases : ndarray of shape (n, s), int64
+        Phases of the seasons.
+    R : tuple of ndarray
+        Correlations of the phases of each season.
     """
 
     Z: np.ndarray
@@ -72,6 +80,23 @@ class TimeRows(NamedTuple):
     times: np.ndarray
     codes: np.ndarray
     weight: np.ndarray
+    phases: np.ndarray
+    R: tuple[np.ndarray, ...] = ()
+
+    def alike(self, at: np.ndarray, other: TimeRows, others: np.ndarray) -> np.ndarray:
+        """Return R_j between rows (G, m) and other rows (G, k): (G, m, k, s)."""
+        shape = (*at.shape, others.shape[1], len(self.R))
+        alike = np.empty(shape)
+        for j, R in enumerate(self.R):
+            alike[..., j] = R[self.phases[at, j][:, :, None], other.phases[others, j][:, None, :]]
+        return alike
+
+    def most_of_group(self, most: int) -> int:
+        """Return how many rows of a group are taken, given that without seasons."""
+        if not self.R:
+            return most
+        share = _MOST_OF_ALL // max(len(np.unique(self.codes)), 1)
+        return int(np.clip(share, most, _MOST_SEASONAL))
 
 
 class TimeProcess(NamedTuple):
@@ -124,6 +149,8 @@ class Batch(NamedTuple):
         Columns with random coefficients.
     gap : ndarray of shape (G, m, m)
         Times between rows.
+    alike : ndarray of shape (G, m, m, s)
+        Correlations of the phases of rows.
     Z : ndarray of shape (G, m, p)
         Columns of the mean.
     y, weight : ndarray of shape (G, m)
@@ -133,6 +160,7 @@ class Batch(NamedTuple):
     there: np.ndarray
     phi: np.ndarray
     gap: np.ndarray
+    alike: np.ndarray
     Z: np.ndarray
     y: np.ndarray
     weight: np.ndarray
@@ -144,13 +172,14 @@ class Batch(NamedTuple):
 
 
 def fitted_batches(rows: TimeRows) -> list[Batch]:
-    """Return the latest 60 rows of each group, in batches."""
+    """Return the latest rows of each group, in batches."""
     result = []
-    for at in batches(rows.times, rows.codes, _MOST_FITTED):
+    for at in batches(rows.times, rows.codes, rows.most_of_group(_MOST_FITTED)):
         there, t = at >= 0, rows.times[at]
         Z = np.where(there[:, :, None], rows.Z[at], 0.0)
         y = np.where(there, rows.y[at], 0.0)
-        result.append(Batch(there, rows.phi[at], _gaps(t, t), Z, y, rows.weight[at]))
+        alike = rows.alike(at, rows, at)
+        result.append(Batch(there, rows.phi[at], _gaps(t, t), alike, Z, y, rows.weight[at]))
     return result
 
 
@@ -169,10 +198,11 @@ def batches(times: np.ndarray, codes: np.ndarray, most: int) -> Iterator[np.ndar
         parts = parts[n_taken:]
 
 
-def _unpack(theta: np.ndarray, q: int) -> tuple[np.ndarray, np.ndarray]:
-    L = np.zeros((q, q))
-    L[np.tril_indices(q)] = theta[:-5]
-    return L, np.exp(theta[-5:])
+def _unpack(theta: np.ndarray, q: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return L, s_j (s,) and the five parameters of time and noise."""
+    L, n_entries = np.zeros((q, q)), q * (q + 1) // 2
+    L[np.tril_indices(q)] = theta[:n_entries]
+    return L, np.exp(theta[n_entries:-5]), np.exp(theta[-5:])
 
 
 def _gaps(t: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -180,26 +210,28 @@ def _gaps(t: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 
 def _covariance(
-    theta: np.ndarray, phi_t: np.ndarray, phi_u: np.ndarray, gap: np.ndarray
+    theta: np.ndarray, phi_t: np.ndarray, phi_u: np.ndarray, gap: np.ndarray, alike: np.ndarray
 ) -> np.ndarray:
-    """Return covariances (G, m, k) of deviations, given phi (G, m, q), phi (G, k, q) and gaps."""
-    L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, phi_t.shape[2])
+    """Return covariances (G, m, k) of deviations, given phi (G, m, q) and phi (G, k, q)."""
+    L, s_season, (s_m, l_m, s_a, l_a, _) = _unpack(theta, phi_t.shape[2])
     r = np.sqrt(3) * gap / l_m
-    random = (phi_t @ L) @ np.swapaxes(phi_u @ L, 1, 2)
+    random = (phi_t @ L) @ np.swapaxes(phi_u @ L, 1, 2) + alike @ s_season**2
     return np.asarray(random + s_m**2 * (1 + r) * np.exp(-r) + s_a**2 * np.exp(-gap / l_a))
 
 
 def _derivatives(
-    theta: np.ndarray, phi: np.ndarray, gap: np.ndarray, weights: np.ndarray
+    theta: np.ndarray, phi: np.ndarray, gap: np.ndarray, alike: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Return sums of ``weights`` (G, m, m), symmetric, times derivatives by theta but log s_e."""
-    L, (s_m, l_m, s_a, l_a, _) = _unpack(theta, phi.shape[2])
+    L, s_season, (s_m, l_m, s_a, l_a, _) = _unpack(theta, phi.shape[2])
     r = np.sqrt(3) * gap / l_m
+    by_season = 2 * s_season**2 * np.einsum("gmk,gmks->s", weights, alike)
     smooth, serial = s_m**2 * np.exp(-r), s_a**2 * np.exp(-gap / l_a)
     by_L = 2 * np.tensordot(phi, weights @ (phi @ L), ([0, 1], [0, 1]))
     return np.append(
         by_L[np.tril_indices(len(L))],
         [
+            *by_season,
             2 * (weights * smooth * (1 + r)).sum(),
             (weights * smooth * r**2).sum(),
             2 * (weights * serial).sum(),
@@ -226,7 +258,7 @@ def likelihood(
     kept = []
     for batch in groups:
         there = batch.there
-        K = np.where(batch.pair, _covariance(theta, batch.phi, batch.phi, batch.gap), 0.0)
+        K = np.where(batch.pair, _covariance(theta, batch.phi, batch.phi, *batch[2:4]), 0.0)
         diagonal = np.arange(K.shape[1])
         row_noise = noise / batch.weight
         K[:, diagonal, diagonal] += np.where(there, row_noise + _JITTER, 1.0)
@@ -247,7 +279,7 @@ def likelihood(
         residual = inverse_y - inverse_Z @ b
         weights = inverse - inverse_Z @ cov @ np.swapaxes(inverse_Z, 1, 2)
         weights = np.where(batch.pair, weights - residual[:, :, None] * residual[:, None, :], 0.0)
-        gradient[:-1] += 0.5 * _derivatives(theta, batch.phi, batch.gap, weights)
+        gradient[:-1] += 0.5 * _derivatives(theta, *batch[1:4], weights)
         gradient[-1] += (row_noise * np.einsum("gii->gi", weights)).sum()
     squares = np.diag(cov) + b**2
     by_block = [
@@ -276,19 +308,46 @@ def fit_time_process(
     n_steps : int, default=40
         Steps of L-BFGS, at most.
     """
-    q, c = rows.phi.shape[1], int(blocks.max(initial=-1)) + 1
+    q, c, n_seasons = rows.phi.shape[1], int(blocks.max(initial=-1)) + 1, len(rows.R)
     n_entries = q * (q + 1) // 2
     first = np.append(
         np.diag([0.5, 0.3, *[0.1] * q][:q])[np.tril_indices(q)],
-        [*np.log([0.3, 1.0, 0.3, 0.3, 0.3]), *[_CENTRE_BLOCK] * c],
+        [
+            *[_CENTRE_SEASON] * n_seasons,
+            *np.log([0.3, 1.0, 0.3, 0.3, 0.3]),
+            *[_CENTRE_BLOCK] * c,
+        ],
     )
     if start is not None and len(start.theta) + len(start.log_v) == len(first):
         first = np.append(start.theta, start.log_v)
-    centre = np.concatenate([np.zeros(n_entries), _CENTRE, np.full(c, _CENTRE_BLOCK)])
-    width = np.concatenate([np.ones(n_entries), _WIDTH, np.full(c, _WIDTH_BLOCK)])
-    low = np.concatenate([np.full(n_entries, -_LARGEST_ENTRY), _LOW, np.full(c, _LOW_BLOCK)])
-    high = np.concatenate([np.full(n_entries, _LARGEST_ENTRY), _HIGH, np.full(c, _HIGH_BLOCK)])
-    n_theta, groups = n_entries + 5, fitted_batches(rows)
+    centre = np.concatenate(
+        [
+            np.zeros(n_entries),
+            np.full(n_seasons, _CENTRE_SEASON),
+            _CENTRE,
+            np.full(c, _CENTRE_BLOCK),
+        ]
+    )
+    width = np.concatenate(
+        [np.ones(n_entries), np.full(n_seasons, _WIDTH_SEASON), _WIDTH, np.full(c, _WIDTH_BLOCK)]
+    )
+    low = np.concatenate(
+        [
+            np.full(n_entries, -_LARGEST_ENTRY),
+            np.full(n_seasons, _LOW_SEASON),
+            _LOW,
+            np.full(c, _LOW_BLOCK),
+        ]
+    )
+    high = np.concatenate(
+        [
+            np.full(n_entries, _LARGEST_ENTRY),
+            np.full(n_seasons, _HIGH_SEASON),
+            _HIGH,
+            np.full(c, _HIGH_BLOCK),
+        ]
+    )
+    n_theta, groups = n_entries + n_seasons + 5, fitted_batches(rows)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         likelihood_at = likelihood(values[:n_theta], values[n_theta:], blocks, groups)
@@ -310,52 +369,73 @@ def fit_time_process(
 def predict_time_process(
     process: TimeProcess, known: TimeRows, at: TimeRows
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predict rows of groups, given known rows of these groups.
+    """Return means and standard deviations (n,) of rows of groups, given known rows of these.
 
-    Parameters
-    ----------
-    process : TimeProcess
-        Fitted.
-    known : TimeRows
-        Known rows, of which the latest 80 of a group are taken. Groups may have none.
-    at : TimeRows
-        Rows to predict.
-
-    Returns
-    -------
-    mean, std : ndarray of shape (n,)
-        Means, and standard deviations with those of the noise and of the coefficients.
+    The latest known rows of a group are taken; groups may have none. Standard deviations include
+    those of the noise and of the coefficients.
     """
-    L, (s_m, _, s_a, _, s_e) = _unpack(process.theta, at.phi.shape[1])
+    L, s_season, (s_m, _, s_a, _, s_e) = _unpack(process.theta, at.phi.shape[1])
     mean = at.Z @ process.b
     prior = ((at.phi @ L) ** 2).sum(1) + s_m**2 + s_a**2 + s_e**2
+    for s_j, R, phases in zip(s_season, at.R, at.phases.T, strict=True):
+        prior += s_j**2 * np.diag(R)[phases]
     variance = prior + np.einsum("ni,ij,nj->n", at.Z, process.cov, at.Z)
-    used = np.flatnonzero(np.isin(known.codes, at.codes))
+    for one in _conditioned(process, known, at):
+        cross = _covariance(process.theta, at.phi[one.query], known.phi[one.rows], *one.between)
+        cross = cross * one.there[:, None, :]
+        gain = np.swapaxes(np.linalg.solve(one.K, np.swapaxes(cross, 1, 2)), 1, 2)
+        Z = np.where(one.there[:, :, None], known.Z[one.rows], 0.0)
+        Z_left = at.Z[one.query] - gain @ Z
+        posterior = prior[one.query] - (gain * cross).sum(2)
+        posterior += np.einsum("gai,ij,gaj->ga", Z_left, process.cov, Z_left)
+        asked = one.query[one.asked]
+        mean[asked] += (gain @ one.left[..., None])[..., 0][one.asked]
+        variance[asked] = np.maximum(posterior[one.asked], _JITTER)
+    return mean, np.sqrt(variance)
+
+
+def predict_season(
+    process: TimeProcess, known: TimeRows, at: TimeRows, columns: np.ndarray
+) -> np.ndarray:
+    """Return the seasons (n,) of rows of groups: of all, by columns of Z, and of each group."""
+    _, s_season, _ = _unpack(process.theta, at.phi.shape[1])
+    season = at.Z[:, columns] @ process.b[columns]
+    for one in _conditioned(process, known, at):
+        cross = (one.between[1] @ s_season**2) * one.there[:, None, :]
+        own = (cross @ np.linalg.solve(one.K, one.left[..., None]))[..., 0]
+        season[one.query[one.asked]] += own[one.asked]
+    return np.asarray(season)
+
+
+class _Conditioned(NamedTuple):
+    """Known rows (G, m), rows to predict (G, k) of their groups, and what the first leave."""
+
+    rows: np.ndarray
+    there: np.ndarray
+    query: np.ndarray
+    asked: np.ndarray
+    K: np.ndarray
+    left: np.ndarray
+    between: tuple[np.ndarray, np.ndarray]
+
+
+def _conditioned(process: TimeProcess, known: TimeRows, at: TimeRows) -> Iterator[_Conditioned]:
+    used, most = np.flatnonzero(np.isin(known.codes, at.codes)), known.most_of_group(_MOST_KNOWN)
     order = np.argsort(at.codes, kind="stable")
     starts = np.searchsorted(at.codes[order], np.arange(at.codes.max(initial=-1) + 2))
-    for rows in batches(known.times[used], known.codes[used], _MOST_KNOWN):
+    noise = np.exp(2 * process.theta[-1])
+    for rows in batches(known.times[used], known.codes[used], most):
         there, rows = rows >= 0, used[rows]
         groups = known.codes[rows[:, 0]]
         first, n = starts[groups], starts[groups + 1] - starts[groups]
         place = np.arange(n.max())
         asked = place < n[:, None]
         query = order[np.where(asked, first[:, None] + place, first[:, None])]
-        t = known.times[rows]
+        t, phi, alike = known.times[rows], known.phi[rows], known.alike(rows, known, rows)
         pair = there[:, :, None] & there[:, None, :]
-        phi = known.phi[rows]
-        K = np.where(pair, _covariance(process.theta, phi, phi, _gaps(t, t)), 0.0)
+        K = np.where(pair, _covariance(process.theta, phi, phi, _gaps(t, t), alike), 0.0)
         diagonal = np.arange(K.shape[1])
-        K[:, diagonal, diagonal] += np.where(there, s_e**2 / known.weight[rows] + _JITTER, 1.0)
-        u = at.times[query]
-        cross = _covariance(process.theta, at.phi[query], phi, _gaps(u, t))
-        cross = cross * there[:, None, :]
-        Z = np.where(there[:, :, None], known.Z[rows], 0.0)
-        gain = np.swapaxes(np.linalg.solve(K, np.swapaxes(cross, 1, 2)), 1, 2)
+        K[:, diagonal, diagonal] += np.where(there, noise / known.weight[rows] + _JITTER, 1.0)
         left = np.where(there, known.y[rows] - known.Z[rows] @ process.b, 0.0)
-        moved = (gain @ left[..., None])[..., 0]
-        Z_left = at.Z[query] - gain @ Z
-        posterior = prior[query] - (gain * cross).sum(2)
-        posterior += np.einsum("gai,ij,gaj->ga", Z_left, process.cov, Z_left)
-        mean[query[asked]] += moved[asked]
-        variance[query[asked]] = np.maximum(posterior[asked], _JITTER)
-    return mean, np.sqrt(variance)
+        between = _gaps(at.times[query], t), at.alike(query, known, rows)
+        yield _Conditioned(rows, there, query, asked, K, left, between)

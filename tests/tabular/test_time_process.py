@@ -12,6 +12,7 @@ from skmeta.tabular._time_process import (
     fit_time_process,
     fitted_batches,
     likelihood,
+    predict_season,
     predict_time_process,
 )
 
@@ -25,19 +26,22 @@ def rows():
     n = len(codes)
     Z = np.column_stack([np.ones(n), rng.normal(size=(n, 3))])
     phi, y, times = rng.normal(size=(n, 2)), rng.normal(size=n), rng.normal(size=n)
-    return TimeRows(Z, phi, y, times, codes, rng.integers(1, 4, n) / 2)
+    phases, R = rng.integers(0, 3, (n, 2)), (np.eye(3), np.eye(3) + 0.5)
+    return TimeRows(Z, phi, y, times, codes, rng.integers(1, 4, n) / 2, phases, R)
 
 
 @pytest.fixture(scope="module")
 def theta():
-    return np.append(0.3 * np.random.default_rng(1).normal(size=3), np.log([0.3, 1, 0.3, 0.3, 0.3]))
+    entries = 0.3 * np.random.default_rng(1).normal(size=3)
+    return np.append(entries, np.log([0.4, 0.2, 0.3, 1, 0.3, 0.3, 0.3]))
 
 
 def dense(rows, theta):
     """Covariance (n, n) of all targets."""
     v = np.array([1e4, np.exp(-1.0), np.exp(-1.0), np.exp(-2.0)])
     phi, gap = rows.phi[None], abs(rows.times[:, None] - rows.times)[None]
-    within = _covariance(theta, phi, phi, gap)[0]
+    everyone = np.arange(len(rows.y))[None]
+    within = _covariance(theta, phi, phi, gap, rows.alike(everyone, rows, everyone))[0]
     same = rows.codes[:, None] == rows.codes
     noise = np.diag(np.exp(2 * theta[-1]) / rows.weight + 1e-8)
     return within * same + noise + rows.Z @ np.diag(v) @ rows.Z.T
@@ -64,7 +68,9 @@ def test_the_gradient_is_that_of_finite_differences(rows, theta):
 def test_predictions_are_those_of_one_normal_distribution(rows, theta):
     is_known = np.random.default_rng(2).random(len(rows.y)) < 0.6
     is_known[rows.codes == 3] = False  # A group without known rows.
-    known, at = (TimeRows(*(part[kept] for part in rows)) for kept in (is_known, ~is_known))
+    known, at = (
+        TimeRows(*(part[kept] for part in rows[:-1]), rows.R) for kept in (is_known, ~is_known)
+    )
     at = at._replace(weight=np.ones(len(at.y)))
     process = TimeProcess(theta, LOG_V, BLOCKS, np.empty(0), np.empty(0)).with_mean(known)
     mean, std = predict_time_process(process, known, at)
@@ -75,17 +81,37 @@ def test_predictions_are_those_of_one_normal_distribution(rows, theta):
     np.testing.assert_allclose(std**2, np.diag(left), atol=1e-7)
 
 
+def without(n):
+    """Phases of no season."""
+    return np.empty((n, 0), int)
+
+
+def test_seasons_are_the_share_of_phases_in_one_normal_distribution(rows, theta):
+    process = TimeProcess(theta, LOG_V, BLOCKS, np.empty(0), np.empty(0)).with_mean(rows)
+    columns = np.array([3])
+    season = predict_season(process, rows, rows, columns)
+    none = theta.copy()
+    none[3:5] = -30.0
+    by_phase = dense(rows, theta) - dense(rows, none)
+    left = rows.y - rows.Z @ process.b
+    K = dense(rows, theta) - rows.Z @ np.diag([1e4, *np.exp([-1.0, -1.0, -2.0])]) @ rows.Z.T
+    expected = rows.Z[:, 3] * process.b[3] + by_phase @ np.linalg.solve(K, left)
+    np.testing.assert_allclose(season, expected, atol=1e-6)
+
+
 def test_slopes_of_groups_are_found():
     rng = np.random.default_rng(0)
     codes, times = np.repeat(np.arange(60), 8), np.tile(np.linspace(-1, 1, 8), 60)
     slopes = 1 + 0.5 * rng.normal(size=60)
     y = slopes[codes] * times + 0.1 * rng.normal(size=480)
     phi = np.column_stack([np.ones(480), times])
-    rows = TimeRows(phi, phi, y, times, codes, np.ones(480))
+    rows = TimeRows(phi, phi, y, times, codes, np.ones(480), without(480))
     process = fit_time_process(rows, np.array([-1, -1]))
-    early = TimeRows(*(part[times < 0] for part in rows))
+    early = TimeRows(*(part[times < 0] for part in rows[:-1]))
     phi = np.array([[1.0, 3.0]] * 60)
-    ahead = TimeRows(phi, phi, np.zeros(60), np.full(60, 3.0), np.arange(60), np.ones(60))
+    ahead = TimeRows(
+        phi, phi, np.zeros(60), np.full(60, 3.0), np.arange(60), np.ones(60), without(60)
+    )
     mean, std = predict_time_process(process, early, ahead)
     assert np.corrcoef(mean, slopes)[0, 1] > 0.9
     z = (3 * slopes - mean) / std
@@ -103,7 +129,7 @@ def test_what_is_left_fades_with_the_gap():
 
     def make(y, times, codes):
         ones = np.ones((len(y), 1))
-        return TimeRows(ones, ones, y, times, codes, ones[:, 0])
+        return TimeRows(ones, ones, y, times, codes, ones[:, 0], without(len(y)))
 
     process = fit_time_process(make(y.ravel(), times, codes), np.array([-1]))
     step = times[1] - times[0]

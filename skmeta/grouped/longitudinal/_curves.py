@@ -7,11 +7,13 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from skmeta.grouped.longitudinal._rows import rows_before, some_groups
+from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
 from skmeta.tabular import (
     Table,
     TimeProcess,
     TimeRows,
     fit_time_process,
+    predict_season,
     predict_time_process,
 )
 
@@ -107,22 +109,28 @@ class Design(NamedTuple):
         Times that have an effect.
     first, last : float
         Beyond these times, straight lines rise half as fast.
+    calendar : Calendar
+        The seasons.
     """
 
     spline: Spline
     times: np.ndarray
     first: float
     last: float
+    calendar: Calendar
 
     @classmethod
-    def learn(cls, shape: Shape, times: np.ndarray) -> Design:
+    def learn(cls, shape: Shape, times: np.ndarray, calendar: Calendar) -> Design:
         """Return the design for a shape."""
         distinct = np.unique(times)
         few = len(distinct) <= min(_MOST_TIMES, len(times) / _LEAST_ROWS)
         has_effects = not shape.is_line and len(distinct) >= _N_SPLINE and few
         spline = Spline.learn(times, 2 if shape.is_line else _N_SPLINE)
-        first, last = (distinct[0], distinct[-1]) if shape.is_line else (-np.inf, np.inf)
-        return cls(spline, distinct if has_effects else distinct[:0], float(first), float(last))
+        is_damped = shape.is_line or calendar.seasons
+        first, last = (distinct[0], distinct[-1]) if is_damped else (-np.inf, np.inf)
+        return cls(
+            spline, distinct if has_effects else distinct[:0], float(first), float(last), calendar
+        )
 
     def phi(self, rows: Table) -> np.ndarray:
         """Return columns (n, q) of the spline."""
@@ -138,8 +146,10 @@ class Design(NamedTuple):
             len(X), X.shape[1] * crossed.shape[1]
         )
         effects = (rows.times[:, None] == self.times).astype(float)
+        phases = self.calendar.phases(rows.times)
+        seasons = [one.root[at] for one, at in zip(self.calendar.seasons, phases.T, strict=True)]
         parts, blocks = [phi[:, :2]], [-1] * phi[:, :2].shape[1]
-        for part in (X, products, phi[:, 2:], effects):
+        for part in (X, products, phi[:, 2:], effects, *seasons):
             if part.shape[1]:
                 parts.append(part)
                 blocks += [max(blocks) + 1] * part.shape[1]
@@ -188,11 +198,38 @@ class Curve(NamedTuple):
             mean, std = growth + self.zero, growth * np.minimum(std, 1.0)
         return within(mean, self.lowest, self.highest), std
 
+    def remove(self, y: np.ndarray, season: np.ndarray) -> np.ndarray:
+        """Return targets (n,) without their seasons."""
+        return self.add(y, -season)
+
+    def add(self, y: np.ndarray, season: np.ndarray) -> np.ndarray:
+        """Return targets (n,) with seasons."""
+        if not self.shape.is_log:
+            return y + season
+        season = np.clip(season, -_MOST_LOG, _MOST_LOG)
+        return np.asarray((y - self.zero) * np.exp(season) + self.zero)
+
     def _rows(self, rows: Table) -> TimeRows:
         y = (_forward(self.shape, rows.y, self.lowest, self.zero) - self.centre) / self.scale
         phi = self.design.phi(rows)
-        Z = self.design(rows, phi)[0]
-        return TimeRows(Z, phi[:, :2], y, rows.times, rows.group, rows.weight)
+        return rows_of_process(self.design, rows, y, phi)[0]
+
+    def season(self, known: Table, at: Table) -> np.ndarray:
+        """Return the seasons (n,) of rows of groups, in units of the targets or of logarithms."""
+        blocks, n_seasons = self.process.blocks, len(self.design.calendar.seasons)
+        columns = np.flatnonzero(blocks > blocks.max() - n_seasons)
+        rows = self._rows(known), self._rows(at)
+        return predict_season(self.process, *rows, columns) * self.scale
+
+
+def rows_of_process(
+    design: Design, rows: Table, y: np.ndarray, phi: np.ndarray
+) -> tuple[TimeRows, np.ndarray]:
+    """Return rows with columns of the mean, and the blocks (p,) of these."""
+    Z, blocks = design(rows, phi)
+    R = tuple(season.root @ season.root.T for season in design.calendar.seasons)
+    parts = y, rows.times, rows.group, rows.weight, design.calendar.phases(rows.times), R
+    return TimeRows(Z, phi[:, :2], *parts), blocks
 
 
 def within(mean: np.ndarray, lowest: float, highest: float) -> np.ndarray:
@@ -218,7 +255,13 @@ def _skew(y: np.ndarray) -> float:
     return float(np.mean(((y - y.mean()) / scale) ** 3)) if scale > 0 else 0.0
 
 
-def fit_curve(shape: Shape, rows: Table, zero: float, start: Curve | None = None) -> Curve:
+def fit_curve(
+    shape: Shape,
+    rows: Table,
+    zero: float,
+    calendar: Calendar = NO_SEASONS,
+    start: Curve | None = None,
+) -> Curve:
     """Fit a curve.
 
     Parameters
@@ -226,23 +269,23 @@ def fit_curve(shape: Shape, rows: Table, zero: float, start: Curve | None = None
     shape : Shape
         What it may look like.
     rows : Table
-        TimeRows of all groups. Covariances are learned from 2,500 of them.
+        Rows of all groups. Covariances are learned from 2,500 of them.
     zero : float
         The target 0, in standardised units.
+    calendar : Calendar
+        The seasons.
     start : Curve, optional
         The same shape, fitted to more rows.
     """
     lowest, highest = float(rows.y.min()), float(rows.y.max())
     y = _forward(shape, rows.y, lowest, zero)
     centre, scale = float(y.mean()), float(y.std()) or 1.0
-    design = Design.learn(shape, rows.times)
+    design = Design.learn(shape, rows.times, calendar)
     sample = some_groups(rows, _MOST_ROWS)
     phi = design.phi(sample)
-    Z, blocks = design(sample, phi)
     y = (_forward(shape, sample.y, lowest, zero) - centre) / scale
     process = fit_time_process(
-        TimeRows(Z, phi[:, :2], y, sample.times, sample.group, sample.weight),
-        blocks,
+        *rows_of_process(design, sample, y, phi),
         None if start is None else start.process,
         20 if start is None else 8,
     )
@@ -257,10 +300,13 @@ class LastValue(NamedTuple):
     ----------
     mean, std : float
         Of all targets; the mean is predicted before the first known row.
+    calendar : Calendar
+        With seasons, it is the latest one in the phase of the last of them, where there is one.
     """
 
     mean: float
     std: float
+    calendar: Calendar = NO_SEASONS
 
     def without(self, kept: Table) -> LastValue:
         """Return itself."""
@@ -269,5 +315,15 @@ class LastValue(NamedTuple):
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
         last = rows_before(known, at).last
+        if self.calendar.seasons:
+            n_phases = self.calendar.seasons[-1].n_phases
+            parts = [
+                rows._replace(
+                    codes=rows.codes * n_phases + self.calendar.phases(rows.times)[:, -1:]
+                )
+                for rows in (known, at)
+            ]
+            of_phase = rows_before(*parts).last
+            last = np.where(of_phase >= 0, of_phase, last)
         y = np.append(known.y, self.mean)
         return y[last], np.full(len(at.y), self.std)

@@ -19,10 +19,14 @@ from skmeta.grouped.longitudinal._effects import Effects, fit_effects
 from skmeta.grouped.longitudinal._rows import (
     Cases,
     first_rows,
+    group_scales,
+    last_rows,
     later_rows,
     rows_between,
     some_groups,
 )
+from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
+from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
 from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
 from skmeta.grouped.longitudinal._weights import find_levels, mix_members
 from skmeta.tabular import PROBABILITIES, CalibratedOutputs, FitSettings, Level, Table, interpolate
@@ -36,6 +40,15 @@ SHAPES = {
     "slopes around a curve of logarithms": Shape(is_line=False, is_log=True),
 }
 LAST, EFFECTS, TREES = "last value", "group effects", "trees on the last value"
+SMOOTHING = "exponential smoothing"
+AGO = "last value of the phase"
+# Curves whose seasons are taken out for the members without: of logarithms if there are.
+_SEASONAL = ("slopes of logarithms", "slopes")
+# From so many cycles of the longest season on, a curve of all groups is told from it.
+_LEAST_CYCLES = 3.0
+# Seasonal panels: numbers of known rows before later ones, cuts in time, and the share of a group's
+# rows that are later at most.
+_N_LATER, _N_CUTS, _MOST_LATER = (1, 4, 12), 2, 0.3
 # Times are seen if so many groups, and this share of them, have later ones.
 _LEAST_GROUPS, _LEAST_SHARE = 3, 0.05
 _LEAST_CASES = 8
@@ -48,29 +61,65 @@ class Members(NamedTuple):
 
     Attributes
     ----------
-    simple : dict of str to Curve, LastValue or Effects
+    simple : dict of str to Curve, LastValue, Smoothing or Effects
         Members that need no other.
     trees : Steps
         Trees that correct the last value.
     """
 
-    simple: Mapping[str, Curve | LastValue | Effects]
+    simple: Mapping[str, Curve | LastValue | Smoothing | Effects]
     trees: Steps
+
+    @property
+    def seasonal(self) -> Curve | None:
+        """The curve whose seasons the members without one are freed from."""
+        curves = [self.simple[name] for name in _SEASONAL if name in self.simple]
+        has_seasons = isinstance(curves[0], Curve) and curves[0].design.calendar.seasons
+        return curves[0] if has_seasons else None
+
+    def without_season(self, known: Table, at: Table) -> tuple[Table, Table, np.ndarray]:
+        """Return known rows and others without seasons, and the seasons (n,) of the others."""
+        curve = self.seasonal
+        if curve is None:
+            return known, at, np.zeros(len(at.y))
+        n = len(known.y)
+        both = Table(*(np.concatenate(parts) for parts in zip(known, at, strict=True)))
+        season = curve.season(known, both)
+        return (
+            known._replace(y=curve.remove(known.y, season[:n])),
+            at._replace(y=curve.remove(at.y, season[n:])),
+            season[n:],
+        )
 
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations (m, n) of all members."""
-        outputs = {name: one.predict(known, at) for name, one in self.simple.items()}
-        return self.with_trees(outputs, self.trees.predict(step_columns(known, at)))
+        free_known, free_at, season = self.without_season(known, at)
+        outputs = {
+            name: one.predict(known, at)
+            if isinstance(one, Curve)
+            else one.predict(free_known, free_at)
+            for name, one in self.simple.items()
+        }
+        steps = self.trees.predict(step_columns(free_known, free_at))
+        return self.complete(outputs, steps, season)
 
-    def with_trees(
-        self, outputs: dict[str, tuple[np.ndarray, np.ndarray]], steps: np.ndarray
+    def complete(
+        self,
+        outputs: dict[str, tuple[np.ndarray, np.ndarray]],
+        steps: np.ndarray,
+        season: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of all, given those of the simple ones."""
         curves = {name: one for name, one in self.simple.items() if isinstance(one, Curve)}
         typical = np.mean([outputs[name][1] for name in curves], axis=0)
-        last, some = outputs[LAST][0], next(iter(curves.values()))
-        outputs[LAST] = last, typical
-        outputs[TREES] = within(last + steps, some.lowest, some.highest), typical
+        some = next(iter(curves.values()))
+        outputs = {**outputs, TREES: (outputs[LAST][0] + steps, typical)}
+        for name in outputs.keys() - curves.keys():
+            mean, std = outputs[name]
+            if self.seasonal is not None:
+                mean = self.seasonal.add(mean, season)
+            std = std if name == EFFECTS else typical
+            outputs[name] = within(mean, some.lowest, some.highest), std
         means, stds = zip(*outputs.values(), strict=True)
         return np.array(means), np.array(stds)
 
@@ -93,6 +142,12 @@ class Longitudinal(NamedTuple):
     members: Members
     regimes: Mapping[str, list[Level]]
     latest: float
+
+    @property
+    def seasons(self) -> list[str]:
+        """Names of the seasons."""
+        curve = self.members.seasonal
+        return [] if curve is None else [season.name for season in curve.design.calendar.seasons]
 
     @property
     def names(self) -> list[str]:
@@ -128,7 +183,9 @@ _INSTEAD = {
 }
 
 
-def fit_longitudinal(rows: Table, settings: FitSettings, zero: float) -> Longitudinal | None:
+def fit_longitudinal(
+    rows: Table, settings: FitSettings, zero: float, calendar: Calendar = NO_SEASONS
+) -> Longitudinal | None:
     """Fit members and their weights.
 
     Parameters
@@ -139,30 +196,56 @@ def fit_longitudinal(rows: Table, settings: FitSettings, zero: float) -> Longitu
         How trees beside the effects of groups are fitted.
     zero : float
         The target 0, in standardised units.
+    calendar : Calendar
+        The seasons.
 
     Returns
     -------
     Longitudinal or None
         None if no row of a group can be held out.
     """
-    shapes = SHAPES if has_log(rows.y, zero) else {n: s for n, s in SHAPES.items() if not s.is_log}
-    simple: dict[str, Any] = {LAST: LastValue(*_moments(rows.y))}
-    simple |= {name: fit_curve(shape, rows, zero) for name, shape in shapes.items()}
-    simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS)
-    sample = some_groups(rows, _MOST_ROWS)
-    cases, held_out = first_rows(sample, _MOST_CASES), {}
+    logs, bends = has_log(rows.y, zero), calendar.n_cycles(rows.times) >= _LEAST_CYCLES
+    shapes = {
+        name: shape
+        for name, shape in SHAPES.items()
+        if (logs or not shape.is_log) and (bends or shape.is_line)
+    }
+    curves = {name: fit_curve(shape, rows, zero, calendar) for name, shape in shapes.items()}
+    free = Members(curves, Steps([], 0)).without_season(rows, rows)[1]
+    simple: dict[str, Any] = {LAST: LastValue(*_moments(free.y)), **curves}
+    if calendar.seasons:
+        simple[SMOOTHING] = fit_smoothing(free, calendar.step, group_scales(free))
+        simple[AGO] = LastValue(*_moments(free.y), calendar)
+    simple[EFFECTS] = fit_effects(free, settings, _N_FOLDS_EFFECTS)
+    sample, held_out = some_groups(rows, _MOST_ROWS), {}
+    ahead = _steps_ahead(sample, calendar)
+    cases = first_rows(sample, _MOST_CASES, ahead)
     trees, predicted = _hold_out_groups(simple, sample, cases)
     if predicted is not None:
         held_out["new"] = cases, predicted
     members = Members(simple, trees)
-    later, between = later_rows(sample), rows_between(sample)
-    if later is not None and len(later.group) >= _LEAST_CASES:
-        earlier = _fit_again(members, later.known, zero)
-        held_out["later"] = later, earlier.predict(later.known, later.query)
+    if ahead is None:
+        later, between = later_rows(sample), rows_between(sample)
+        if later is not None and len(later.group) >= _LEAST_CASES:
+            earlier = _fit_again(members, later.known, zero)
+            held_out["later"] = later, earlier.predict(later.known, later.query)
+    else:
+        between, kept = rows_between(sample), sample
+        parts = []
+        for _ in range(_N_CUTS):
+            divided = last_rows(kept, ahead, _N_LATER)
+            if divided is None:
+                break
+            kept, later = divided
+            earlier = _fit_again(members, kept, zero)
+            parts.append((later, earlier.predict(later.known, later.query)))
+        if parts:
+            held_out["later"] = _join(parts)
     if between is not None and len(between.group) >= _LEAST_CASES:
         held_out["between"] = between, members.predict(between.known, between.query)
     regimes = {
-        kind: find_levels(*predicted, cases, kind) for kind, (cases, predicted) in held_out.items()
+        kind: find_levels(*predicted, cases, kind, ahead is not None)
+        for kind, (cases, predicted) in held_out.items()
     }
     if not regimes:
         return None
@@ -172,42 +255,76 @@ def fit_longitudinal(rows: Table, settings: FitSettings, zero: float) -> Longitu
     return Longitudinal(members, regimes, float(np.sort(ends)[-n_later]))
 
 
+def _steps_ahead(rows: Table, calendar: Calendar) -> int | None:
+    """Return how many steps ahead are held out: a season, or what groups have; None without."""
+    if not calendar.seasons:
+        return None
+    typical = float(np.median(np.bincount(rows.group)[np.unique(rows.group)]))
+    longest = max(season.n_phases for season in calendar.seasons)
+    return max(min(longest, int(_MOST_LATER * typical)), 1)
+
+
+_Held = tuple[Cases, tuple[np.ndarray, np.ndarray]]
+
+
+def _join(parts: list[_Held]) -> _Held:
+    """Join cases of several cuts in time; what is known is not needed any more."""
+    cases, predicted = zip(*parts, strict=True)
+    query = Table(*(np.concatenate(each) for each in zip(*(c.query for c in cases), strict=True)))
+    first = cases[0]
+    n_known, group = (np.concatenate([c[k] for c in cases]) for k in (2, 3))
+    means, stds = (np.concatenate(each, axis=1) for each in zip(*predicted, strict=True))
+    return Cases(first.known, query, n_known, group), (means, stds)
+
+
 def _moments(y: np.ndarray) -> tuple[float, float]:
     return float(y.mean()), float(y.std())
 
 
 def _hold_out_groups(
-    simple: Mapping[str, Curve | LastValue | Effects], rows: Table, cases: Cases
+    simple: Mapping[str, Any], rows: Table, cases: Cases
 ) -> tuple[Steps, tuple[np.ndarray, np.ndarray] | None]:
     """Predict groups of each fold without their rows, and fit the trees."""
     fold = cases.query.fold
     if len(np.unique(fold)) < 2 or len(fold) < _LEAST_CASES:
         return Steps([], 0), None
     held_out = {name: (np.empty(len(fold)), np.empty(len(fold))) for name in simple}
+    everyone = Members(simple, Steps([], 0))
+    free_known, free_query, season = everyone.without_season(cases.known, cases.query)
+    free_cases = Cases(free_known, free_query, *cases[2:])
+    free_rows = everyone.without_season(rows, rows)[1]
     for k in np.unique(fold):
-        at = np.flatnonzero(fold == k)
-        kept, fold_cases = rows.take(np.flatnonzero(rows.fold != k)), cases.take(at)
+        at, kept = np.flatnonzero(fold == k), np.flatnonzero(rows.fold != k)
         for name, member in simple.items():
-            mean, std = member.without(kept).predict(fold_cases.known, fold_cases.query)
+            is_curve = isinstance(member, Curve)
+            fold_cases = (cases if is_curve else free_cases).take(at)
+            others = (rows if is_curve else free_rows).take(kept)
+            mean, std = member.without(others).predict(fold_cases.known, fold_cases.query)
             held_out[name][0][at], held_out[name][1][at] = mean, std
-    left = cases.query.y - held_out[LAST][0]
-    columns = step_columns(cases.known, cases.query)
-    trees, unseen = cross_fit_steps(columns, left, cases, fold % _N_FOLDS)
-    return trees, Members(simple, trees).with_trees(held_out, unseen)
+    left = free_query.y - held_out[LAST][0]
+    columns = step_columns(free_known, free_query)
+    trees, unseen = cross_fit_steps(columns, left, free_cases, fold % _N_FOLDS)
+    return trees, Members(simple, trees).complete(held_out, unseen, season)
 
 
 def _fit_again(members: Members, rows: Table, zero: float) -> Members:
     """Return the members, fitted to fewer rows of the groups."""
-    simple: dict[str, Any] = {LAST: LastValue(*_moments(rows.y))}
+    simple: dict[str, Any] = {}
     for name, one in members.simple.items():
         if isinstance(one, Curve):
-            simple[name] = fit_curve(one.shape, rows, zero, one)
-        elif isinstance(one, Effects):
-            simple[name] = one.again(rows)
-    n_rounds = members.trees.n_rounds
+            simple[name] = fit_curve(one.shape, rows, zero, one.design.calendar, one)
+    free = Members({**members.simple, **simple}, Steps([], 0)).without_season(rows, rows)[1]
+    simple = {LAST: LastValue(*_moments(free.y)), **simple}
+    for name, one in members.simple.items():
+        if isinstance(one, Effects):
+            simple[name] = one.again(free)
+        elif name in (SMOOTHING, AGO):
+            simple[name] = one
+    again, n_rounds = Members(simple, Steps([], 0)), members.trees.n_rounds
     if not n_rounds:
-        return Members(simple, Steps([], 0))
+        return again
     cases = first_rows(rows, _MOST_CASES)
-    last = simple[LAST].predict(cases.known, cases.query)[0]
-    columns = step_columns(cases.known, cases.query)
-    return Members(simple, fit_steps(columns, cases.query.y - last, cases, n_rounds))
+    known, query, _ = again.without_season(cases.known, cases.query)
+    last = simple[LAST].predict(known, query)[0]
+    steps = fit_steps(step_columns(known, query), query.y - last, cases, n_rounds)
+    return again._replace(trees=steps)

@@ -64,19 +64,15 @@ class Cases(NamedTuple):
         return Cases(known, query, self.n_known[at], self.group[at])
 
 
-def first_rows(rows: Table, most: int) -> Cases:
+def first_rows(rows: Table, most: int, ahead: int | None = None) -> Cases:
     """Return cases of groups of which only the first rows are known, by their number.
 
-    Parameters
-    ----------
-    rows : Table
-        Rows of groups.
-    most : int
-        Rows to predict, at most.
+    At most so many rows are predicted, ``ahead`` steps after the known ones or all.
     """
     place, sizes = _places(rows)
     known = [np.flatnonzero((place < k) & (sizes > k)) for k in N_KNOWN]
-    query = [np.flatnonzero(place >= k) for k in N_KNOWN]
+    reach = len(place) if ahead is None else ahead
+    query = [np.flatnonzero((place >= k) & (place < k + reach)) for k in N_KNOWN]
     n_known = np.repeat(N_KNOWN, [len(at) for at in query])
     group = rows.group[np.concatenate(query)]
     cases = Cases(_renumbered(rows, known), _renumbered(rows, query), n_known, group)
@@ -96,6 +92,51 @@ def later_rows(rows: Table) -> Cases | None:
     place, sizes = _places(rows)
     n_first = np.maximum(np.ceil(CUT * sizes), 1).astype(int)
     return _known_and_query(rows, place >= n_first, n_first)
+
+
+def last_rows(rows: Table, ahead: int, n_known: Sequence[int]) -> tuple[Table, Cases] | None:
+    """Return the rows before the last ones, and cases of the last ones, by known rows before.
+
+    Parameters
+    ----------
+    rows : Table
+        Rows of groups.
+    ahead : int
+        Number of last rows of each group, of which at least one is before.
+    n_known : sequence of int
+        Numbers of known rows; a group is in those that it has, and in one with all its rows.
+    """
+    place, sizes = _places(rows)
+    n_before = sizes - ahead
+    if not (n_before > 0).any():
+        return None
+    typical = int(np.median(n_before[n_before > 0]))
+    levels = [k for k in n_known if k < typical]
+    parts_known, parts_query = [], []
+    for k in levels:
+        parts_known.append(
+            np.flatnonzero((n_before > k) & (place < n_before) & (place >= n_before - k))
+        )
+        parts_query.append(np.flatnonzero((n_before > k) & (place >= n_before)))
+    is_before = (n_before <= 0) | (place < n_before)
+    parts_known.append(np.flatnonzero(is_before))
+    parts_query.append(np.flatnonzero(~is_before))
+    counts = np.repeat([*levels, typical], [len(at) for at in parts_query])
+    group = rows.group[np.concatenate(parts_query)]
+    cases = Cases(_renumbered(rows, parts_known), _renumbered(rows, parts_query), counts, group)
+    return rows.take(np.flatnonzero(is_before)), cases
+
+
+def group_scales(rows: Table) -> np.ndarray:
+    """Return the deviation of targets within the group of each row (n,), shrunk to that of all."""
+    codes = np.unique(rows.group, return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    mean = (np.bincount(codes, rows.y) / sizes)[codes]
+    squares = np.bincount(codes, (rows.y - mean) ** 2)
+    whole = squares.sum() / max(len(codes) - len(sizes), 1)
+    typical = min(np.median(squares / sizes), whole) if whole > 0 else 1.0
+    typical = max(typical, 1e-6 * max(whole, 1e-300))
+    return np.asarray(np.sqrt((squares + typical) / (sizes + 1))[codes])
 
 
 def rows_between(rows: Table) -> Cases | None:
@@ -178,5 +219,21 @@ def warn_of_time(numbers: np.ndarray, codes: np.ndarray, names: Sequence[str]) -
             f"Column {names[rising[0]]!r} rises from row to row within the groups, as time does: "
             "with order=, the name or position of the column, later rows are predicted from "
             "earlier ones, beyond the times seen too.",
+            UnusedDataWarning,
+        )
+
+
+def warn_of_doubled(times: np.ndarray, codes: np.ndarray, places: np.ndarray, name: str) -> None:
+    """Warn if two places (n,) in the table have the same date and group."""
+    order = np.lexsort((places, times, codes))
+    same = (np.diff(codes[order]) == 0) & (np.diff(times[order]) == 0)
+    same &= np.diff(places[order]) != 0
+    if same.any():
+        first = int(np.argmax(same))
+        warn_caller(
+            f"{int(same.sum())} rows have the group and the date of another, for example rows "
+            f"{places[order[first]]} and {places[order[first + 1]]}. They are taken for repeated "
+            f"measurements. If they belong to different series, name their column in groups, too, "
+            f"or sum them by group and {name!r}.",
             UnusedDataWarning,
         )

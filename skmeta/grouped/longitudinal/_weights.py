@@ -15,11 +15,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri, softmax, stdtrit
 
-from skmeta.grouped.longitudinal._rows import Cases
+from skmeta.grouped.longitudinal._rows import Cases, group_scales
 from skmeta.tabular import PROBABILITIES, Level, weighted_quantiles
 
 # Weights of later rows are from one cut in time, at which all groups may err alike.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
+_PANEL_POWER = 2.0
 _LEAST_LOSS = 1e-12
 # Residuals count by the distance in logarithms of known rows.
 _WIDTH_KNOWN = 0.5
@@ -35,7 +36,9 @@ def mix_members(
     return mean, np.sqrt((weights * (stds**2 + (means - mean) ** 2)).sum(0))
 
 
-def find_levels(means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str) -> list[Level]:
+def find_levels(
+    means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str, is_panel: bool = False
+) -> list[Level]:
     """Find weights and quantiles, by the number of known rows.
 
     Parameters
@@ -46,13 +49,18 @@ def find_levels(means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str) ->
         The rows. Weights of new groups depend on the number of known rows.
     kind : {"new", "later", "between"}
         The kind of cases.
+    is_panel : bool, default=False
+        Whether errors count in units of their group, and later rows by the number of known ones.
     """
     y, weight, n_known = cases.query.y, cases.query.weight, cases.n_known
-    if kind != "new":
+    if is_panel:
+        weight = weight / group_scales(cases.query._replace(codes=cases.group[:, None])) ** 2
+    if kind != "new" and not (is_panel and kind == "later"):
         n_known = np.full(len(y), np.median(n_known))
     known, level = np.unique(n_known, return_inverse=True)
     losses = _by_level((means - y) ** 2, weight, level)
-    weights = softmax(-_POWER[kind] * np.log(np.maximum(losses, _LEAST_LOSS)), axis=1)
+    power = _PANEL_POWER if is_panel else _POWER[kind]
+    weights = softmax(-power * np.log(np.maximum(losses, _LEAST_LOSS)), axis=1)
     mean, std = mix_members(means, stds, weights[level].T)
     losses = np.hstack([losses, _by_level((mean - y)[None] ** 2, weight, level)])
     share = weight / np.bincount(level, weight)[level]

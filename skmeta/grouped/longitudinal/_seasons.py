@@ -1,0 +1,201 @@
+"""Seasons: cycles of the calendar, or of whole numbers, in times.
+
+A season divides time into phases, such as the months of a year. Its effects b (one per phase) have
+covariance v R, where R is the identity, or correlates phases near each other.
+
+Notation: n rows, P phases, s seasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import f as f_distribution
+
+# Largest step in days, and the seasons of smaller steps: name, phases and least cycles to be seen.
+_STEPS: tuple[tuple[float, tuple[str, ...]], ...] = (
+    (0.3, ("hour of the day", "hour of the week")),
+    (3.0, ("day of the week", "month")),
+    (20.0, ("week of the year",)),
+    (45.0, ("month",)),
+    (150.0, ("quarter",)),
+)
+# Slack of times, in days: a microsecond is lost in the standard units of times.
+_SLACK = 1e-6
+# Weeks of the year are correlated over about this share of the year, but for this share of v.
+_SMOOTH, _ROUGH_SHARE = 0.3, 0.3
+# Lengths that are tried on whole numbers, and what a season must explain there.
+_LENGTHS = (4, 7, 12, 24, 52)
+_MAX_P_VALUE, _MIN_SHARE, _NEARLY = 1e-4, 0.1, 0.95
+# Cycles that the times must cover.
+_MIN_CYCLES = 0.5
+
+
+def _days(times: np.ndarray) -> np.ndarray:
+    return np.asarray(np.floor(times + _SLACK))
+
+
+def _months(times: np.ndarray) -> np.ndarray:
+    return np.asarray(_days(times).astype("datetime64[D]").astype("datetime64[M]").astype(int))
+
+
+# Name -> number of phases, days of a cycle, and the phase of times in days since 1970.
+_CALENDAR: dict[str, tuple[int, float, Callable[[np.ndarray], np.ndarray]]] = {
+    "hour of the day": (24, 1.0, lambda t: np.floor((t + _SLACK) * 24) % 24),
+    "hour of the week": (168, 7.0, lambda t: np.floor((t + _SLACK) * 24) % 168),
+    "day of the week": (7, 7.0, lambda t: _days(t) % 7),
+    "week of the year": (52, 365.25, lambda t: np.floor((t + _SLACK) % 365.2425 / 365.2425 * 52)),
+    "month": (12, 365.25, lambda t: _months(t) % 12),
+    "quarter": (4, 365.25, lambda t: _months(t) % 12 // 3),
+}
+
+
+class Season(NamedTuple):
+    """A cycle: its name, the number of its phases, and the length of a step of whole numbers."""
+
+    name: str
+    n_phases: int
+    step: float = 1.0
+
+    def phases(self, times: np.ndarray) -> np.ndarray:
+        """Return the phase (n,) of times (n,) in days since 1970, or as given."""
+        if self.name in _CALENDAR:
+            return np.asarray(_CALENDAR[self.name][2](times)).astype(np.int64)
+        return np.asarray(np.round(times / self.step)).astype(np.int64) % self.n_phases
+
+    @property
+    def length(self) -> float:
+        """The length of a cycle, in days or in units of the times."""
+        is_dated = self.name in _CALENDAR
+        return _CALENDAR[self.name][1] if is_dated else self.n_phases * self.step
+
+    @property
+    def root(self) -> np.ndarray:
+        """A root (P, P) of R."""
+        if self.name != "week of the year":
+            return np.eye(self.n_phases)
+        angle = np.pi * np.arange(self.n_phases) / self.n_phases
+        gap = np.sin(angle[:, None] - angle)
+        smooth = np.exp(-2 * (gap / _SMOOTH) ** 2)
+        return np.linalg.cholesky(
+            _ROUGH_SHARE * np.eye(self.n_phases) + (1 - _ROUGH_SHARE) * smooth
+        )
+
+
+class Calendar(NamedTuple):
+    """The seasons of a table, and the units of its times.
+
+    Attributes
+    ----------
+    seasons : tuple of Season
+        None, one or several.
+    step : float
+        The typical gap between rows of a group, in standard units.
+    centre, scale : float
+        Units of the times.
+    """
+
+    seasons: tuple[Season, ...] = ()
+    step: float = 1.0
+    centre: float = 0.0
+    scale: float = 1.0
+
+    def phases(self, times: np.ndarray) -> np.ndarray:
+        """Return the phases (n, s) of standardised times (n,)."""
+        given = np.asarray(times) * self.scale + self.centre
+        columns = [season.phases(given) for season in self.seasons]
+        return np.column_stack(columns) if columns else np.empty((len(given), 0), np.int64)
+
+    def n_cycles(self, times: np.ndarray) -> float:
+        """Return how many cycles of the longest season the times (n,) cover; inf without one."""
+        longest = max((season.length for season in self.seasons), default=0.0)
+        return float(np.ptp(times) * self.scale / longest) if longest else np.inf
+
+
+NO_SEASONS = Calendar()
+
+
+def learn_calendar(
+    times: np.ndarray,
+    y: np.ndarray,
+    codes: np.ndarray,
+    season: Any,
+    is_date: bool,
+    centre: float,
+    scale: float,
+) -> Calendar:
+    """Find the seasons of rows.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n,)
+        Days since 1970, or numbers.
+    y : ndarray of shape (n,)
+        Targets.
+    codes : ndarray of shape (n,), int64
+        Groups.
+    season : "auto", None, int or sequence of int
+        Steps of a cycle; "auto" takes the calendar, and what whole numbers show clearly.
+    is_date : bool
+        Whether times are dates.
+    centre, scale : float
+        Units of the times.
+    """
+    step = typical_step(times, codes)
+    if step is None:
+        return Calendar((), 1.0, centre, scale)
+    span = np.ptp(times)
+    seasons: Sequence[Season] = ()
+    if season is not None and not isinstance(season, str):
+        lengths = np.atleast_1d(np.asarray(season)).tolist()
+        seasons = [Season(f"{int(p)} steps", int(p), step) for p in lengths]
+    elif season == "auto" and is_date:
+        names = next((names for most, names in _STEPS if step < most), ())
+        kinds = [(name, *_CALENDAR[name][:2]) for name in names]
+        seasons = [Season(name, p) for name, p, days in kinds if span >= _MIN_CYCLES * days]
+    elif season == "auto" and step > 0 and _is_regular(times, step):
+        tried = [Season(f"{p} steps", p, step) for p in _LENGTHS if span >= 2 * p * step]
+        shares = [_share_explained(one, times, y, codes) for one in tried]
+        if shares and max(shares) >= _MIN_SHARE:
+            # A multiple of a cycle explains as much.
+            seasons = [tried[int(np.argmax(np.array(shares) >= _NEARLY * max(shares)))]]
+    return Calendar(tuple(seasons), step / scale, centre, scale)
+
+
+def typical_step(times: np.ndarray, codes: np.ndarray) -> float | None:
+    """Return the median positive gap between rows of a group; None without one."""
+    order = np.lexsort((times, codes))
+    gap = np.diff(times[order])[np.diff(codes[order]) == 0]
+    gap = gap[gap > 0]
+    return float(np.median(gap)) if len(gap) else None
+
+
+def _is_regular(times: np.ndarray, step: float) -> bool:
+    steps = (times - times.min()) / step
+    return bool(np.mean(np.abs(steps - np.round(steps)) < 1e-6) > 0.99)
+
+
+def _share_explained(season: Season, times: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
+    """Return the adjusted share of the changes within groups that phases explain; 0 unless clear.
+
+    Changes are scaled by group, so that groups count alike.
+    """
+    order = np.lexsort((times, codes))
+    same = np.diff(codes[order]) == 0
+    change, group = np.diff(y[order])[same], codes[order][1:][same]
+    counts = np.maximum(np.bincount(group), 1)
+    size = np.sqrt(np.bincount(group, change**2) / counts)[group]
+    change = change[size > 0] / size[size > 0]
+    phase = season.phases(times[order][1:][same])[size > 0]
+    n, p = len(change), len(np.unique(phase))
+    if n <= 3 * p:
+        return 0.0
+    mean = np.bincount(phase, change) / np.maximum(np.bincount(phase), 1)
+    total, left = ((change - change.mean()) ** 2).sum(), ((change - mean[phase]) ** 2).sum()
+    if total == 0:
+        return 0.0
+    ratio = (total - left) / (p - 1) / max(left / (n - p), 1e-300)
+    is_clear = f_distribution.sf(ratio, p - 1, n - p) < _MAX_P_VALUE / len(_LENGTHS)
+    return float(1 - left / (n - p) / (total / (n - 1))) if is_clear else 0.0

@@ -1,0 +1,203 @@
+"""Seasons come from the calendar, or from whole numbers that show one clearly."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skmeta import GroupedRegressor
+from skmeta.exceptions import UnusedDataWarning
+from skmeta.grouped.longitudinal._rows import last_rows
+from skmeta.grouped.longitudinal._seasons import learn_calendar
+from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
+from skmeta.tabular import Table
+
+
+def days(dates):
+    return np.asarray(dates, "datetime64[us]").astype(np.int64) / 86.4e9
+
+
+def calendar_of(dates, season="auto", n_groups=3):
+    times = np.tile(days(dates), n_groups)
+    codes = np.repeat(np.arange(n_groups), len(dates))
+    units = times.mean(), times.std()
+    return learn_calendar(times, np.zeros(len(times)), codes, season, True, *units), times, units
+
+
+@pytest.mark.parametrize(
+    ("freq", "n", "names"),
+    [
+        ("h", 24 * 20, ["hour of the day", "hour of the week"]),
+        ("D", 30, ["day of the week"]),
+        ("D", 800, ["day of the week", "month"]),
+        ("W-MON", 60, ["week of the year"]),
+        ("MS", 30, ["month"]),
+        ("ME", 30, ["month"]),
+        ("QS", 12, ["quarter"]),
+        ("YS", 12, []),
+        ("MS", 4, []),
+    ],
+)
+def test_seasons_of_the_calendar(freq, n, names):
+    calendar = calendar_of(pd.date_range("2019-03-01", periods=n, freq=freq))[0]
+    assert [season.name for season in calendar.seasons] == names
+
+
+@pytest.mark.parametrize(
+    ("freq", "phases"),
+    [
+        ("h", lambda d: np.column_stack([d.hour, (d.day_of_week + 4) % 7 * 24 + d.hour])),
+        ("D", lambda d: np.column_stack([(d.day_of_week - 3) % 7, d.month - 1])),
+        ("MS", lambda d: np.column_stack([d.month - 1])),
+        ("ME", lambda d: np.column_stack([d.month - 1])),
+        ("QS", lambda d: np.column_stack([d.quarter - 1])),
+    ],
+)
+def test_phases_are_those_of_pandas(freq, phases):
+    """Standard units are rounded; 2020 and 2024 are leap years, and 1970 began on a Thursday."""
+    dates = pd.date_range("2019-11-01", "2025-03-31", freq=freq)
+    calendar, times, (centre, scale) = calendar_of(dates)
+    at = calendar.phases(np.round((times[: len(dates)] - centre) / scale, 10))
+    if freq == "h":
+        np.testing.assert_array_equal(at[:, 0], phases(dates)[:, 0])
+        assert (pd.Series(at[:, 1]).groupby([dates.day_of_week, dates.hour]).nunique() == 1).all()
+        assert len(np.unique(at[:, 1])) == 168
+    else:
+        np.testing.assert_array_equal(at, phases(dates))
+
+
+def make_numbers(amplitude, seed, n=48, n_groups=8, length=12):
+    rng = np.random.default_rng(seed)
+    times, codes = np.tile(np.arange(n), n_groups), np.repeat(np.arange(n_groups), n)
+    wander = rng.normal(size=(n_groups, n)).cumsum(1).ravel()
+    return times.astype(float), wander + amplitude * np.sin(2 * np.pi * times / length), codes
+
+
+@pytest.mark.parametrize("length", [4, 7, 12])
+def test_whole_numbers_that_show_a_season(length):
+    times, y, codes = make_numbers(4.0, 0, length=length)
+    calendar = learn_calendar(times, y, codes, "auto", False, times.mean(), times.std())
+    assert [season.n_phases for season in calendar.seasons] == [length]
+
+
+def test_wandering_numbers_show_none():
+    """At most one of 100 tables without a season has one."""
+    n_wrong = 0
+    for seed in range(100):
+        times, y, codes = make_numbers(0.0, seed)
+        n_wrong += bool(learn_calendar(times, y, codes, "auto", False, 0.0, 1.0).seasons)
+    assert n_wrong <= 1
+
+
+def test_a_season_that_is_named_or_left_out():
+    times, y, codes = make_numbers(0.0, 0)
+    given = learn_calendar(times, y, codes, [5, 10], False, 0.0, 1.0)
+    assert [season.n_phases for season in given.seasons] == [5, 10]
+    assert not learn_calendar(times, y, codes, None, False, 0.0, 1.0).seasons
+
+
+def rows_of(y, codes, times):
+    n, none = len(y), np.empty((len(y), 0))
+    parts = none, np.zeros(n), y, np.ones(n), codes[:, None], np.zeros(n, int), np.arange(n)
+    return Table(*parts, times, none)
+
+
+def test_smoothing_is_the_recursion_of_the_book():
+    rng = np.random.default_rng(0)
+    y, alpha, beta, phi = rng.normal(size=9).cumsum(), 0.4, 0.1, 0.9
+    level, trend = y[0], 0.0
+    for value in y[1:]:
+        forecast = level + phi * trend
+        level, trend = (
+            forecast + alpha * (value - forecast),
+            phi * trend + beta * (value - forecast),
+        )
+    rows = rows_of(y, np.zeros(9, int), np.arange(9.0) / 2)
+    at = rows_of(np.zeros(3), np.zeros(3, int), (8 + np.array([1, 2, 3])) / 2)
+    mean = Smoothing(alpha, beta, phi, 0.5, 0.0, 1.0).predict(rows, at)[0]
+    np.testing.assert_allclose(mean, level + np.cumsum(phi ** np.arange(1, 4)) * trend)
+
+
+@pytest.mark.parametrize(("share", "alphas"), [(0.0, (0.05, 0.1)), (1.0, (1.0,))])
+def test_smoothing_constants_of_levels_and_of_walks(share, alphas):
+    """Noise around a level is averaged; of a random walk, the last value is taken."""
+    steps = np.random.default_rng(0).normal(size=(30, 60))
+    y = share * steps.cumsum(1) + (1 - share) * steps
+    codes, times = np.repeat(np.arange(30), 60), np.tile(np.arange(60.0), 30)
+    rows = rows_of(y.ravel(), codes, times)
+    assert fit_smoothing(rows, 1.0, np.ones(len(codes))).alpha in alphas
+
+
+def test_cases_of_last_rows():
+    codes, times = np.repeat([0, 1, 2], [10, 10, 2]), np.r_[0:10, 0:10, 0:2].astype(float)
+    before, cases = last_rows(rows_of(times, codes, times), 3, (1, 4))
+    assert np.bincount(before.group).tolist() == [7, 7, 2]
+    assert np.unique(cases.n_known).tolist() == [1, 4, 7]
+    for case in np.unique(cases.query.group):
+        known, query = (rows.times[rows.group == case] for rows in (cases.known, cases.query))
+        assert query.tolist() == [7.0, 8.0, 9.0]
+        assert known.max(initial=-1.0) == 6.0
+
+
+def make_panel(n_series=12, n_years=4, seed=0):
+    """Monthly sales: levels and seasons of shops, multiplied."""
+    rng = np.random.default_rng(seed)
+    dates = pd.date_range("2018-01-01", periods=12 * n_years, freq="MS")
+    season = np.sin(2 * np.pi * np.arange(12) / 12) + 0.8 * (np.arange(12) == 11)
+    own = season + 0.15 * rng.normal(size=(n_series, 12))
+    level = rng.normal(size=n_series)[:, None]
+    walk = 0.03 * rng.normal(size=(n_series, len(dates))).cumsum(1)
+    noise = 0.03 * rng.normal(size=walk.shape)
+    y = 100 * np.exp(level + 0.4 * np.tile(own, n_years) + walk + noise)
+    shop = np.repeat([f"shop {k}" for k in range(n_series)], len(dates))
+    return pd.DataFrame({"shop": shop, "date": np.tile(dates, n_series)}), y.ravel()
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return make_panel()
+
+
+def test_a_season_goes_on(panel):
+    """The next year of known shops, and of one that opened four months ago."""
+    X, y = panel
+    later, is_new = X["date"] >= "2021-01-01", X["shop"] == "shop 3"
+    known = ~later & (~is_new | (X["date"] >= "2020-09-01"))
+    model = GroupedRegressor("shop", order="date").fit(X[known], y[known])
+    assert model.seasons_ == ["month"]
+    assert "Seasons: month." in model.summary_
+    a_year_ago = y[later.to_numpy().nonzero()[0] - 12]
+    error, naive = np.abs(y[later] - model.predict(X[later])), np.abs(y[later] - a_year_ago)
+    old = ~is_new[later].to_numpy()
+    assert error[old].mean() < 0.9 * naive[old].mean()
+    assert error[~old].mean() < 1.5 * naive[~old].mean()
+    low, high = model.predict_quantiles(X[later], (0.05, 0.95)).T
+    assert 0.8 < np.mean((y[later] >= low) & (y[later] <= high)) <= 1
+
+
+def test_without_a_season_december_is_missed(panel):
+    X, y = panel
+    later = X["date"] >= "2021-01-01"
+    errors = {}
+    for season in ("auto", None):
+        model = GroupedRegressor("shop", order="date", season=season).fit(X[~later], y[~later])
+        errors[season] = np.abs(y[later] - model.predict(X[later])).mean()
+    assert errors["auto"] < 0.5 * errors[None]
+
+
+def test_dates_that_are_no_order(panel):
+    X, y = panel
+    with pytest.raises(ValueError, match="Set order='date' if rows come in its order"):
+        GroupedRegressor("shop").fit(X, y)
+    text = X.assign(date=X["date"].astype(str))
+    with pytest.warns(UnusedDataWarning, match="dates as strings, such as '2018-01-01'.*order="):
+        GroupedRegressor("shop").fit(text, y)
+
+
+def test_rows_of_the_same_date(panel):
+    X, y = panel
+    few = X["date"] < "2019-01-01"
+    doubled = pd.concat([X[few], X[few][:1]], ignore_index=True)
+    with pytest.warns(
+        UnusedDataWarning, match="1 rows have the group and the date.*rows 0 and 144"
+    ):
+        GroupedRegressor("shop", order="date").fit(doubled, np.append(y[few], y[0]))
