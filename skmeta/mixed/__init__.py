@@ -1,6 +1,8 @@
 """Mixed-effects models as functions on arrays: fit, condition on rows of groups, predict."""
 
 from skmeta.mixed._crossed import CrossedFit, fit_crossed
+from skmeta.mixed._factors import ConditionedFactors, FactorModel, fit_factors
+from skmeta.mixed._families import Classes, Family, NegativeBinomial, Normal, Ordered, Poisson
 from skmeta.mixed._groups import ConditionedGroups
 from skmeta.mixed._likelihood import (
     ClassRows,

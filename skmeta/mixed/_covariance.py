@@ -131,6 +131,10 @@ class CovarianceShape:
             parts.append(np.hstack([columns, factor_part[:, factor_part.any(0)]]))
         return parts[0] if len(parts) == 1 else np.asarray(block_diag(*parts))
 
+    def cholesky(self, parameters: np.ndarray) -> np.ndarray:
+        """Return a block-diagonal matrix L (j q, j q), lower triangular, with L L' = S."""
+        return np.asarray(block_diag(*np.linalg.cholesky(self.covariance(parameters))))
+
     def penalty(self, parameters: np.ndarray) -> float:
         """Return minus the log prior of the parameters, up to a constant."""
         scales, factor = self.unpack(parameters)
@@ -159,6 +163,25 @@ class CovarianceShape:
         scale_part = 2 * self.varies * scales**2 * diagonal
         factor_part = 2 * self.varies[:, None] * (covariance_gradient @ factor)
         return np.concatenate([scale_part.ravel(), factor_part.ravel()])
+
+    def moves(self, parameters: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Return products (G, j q, n_parameters) of the derivatives of S with scores (G, j, q)."""
+        j, q, r = self.n_predictors, len(self.varies), self.rank
+        scales, factor = self.unpack(parameters)
+        n_groups, each = len(scores), np.arange(j * q)
+        on_scales = np.zeros((n_groups, j * q, j * q))
+        square = (2 * self.varies * scales**2).ravel()
+        on_scales[:, each, each] = square * scores.reshape(n_groups, -1)
+        if r == 0:
+            return on_scales
+        # With a change E of F, E F's + F E's.
+        along = np.einsum("jqr,gjq->gjr", factor, scores)
+        on_factor = np.zeros((n_groups, j, q, j, q, r))
+        for k in range(j):
+            on_factor[:, k, :, k] = np.einsum("pr,gq->gpqr", factor[k], scores[:, k])
+            on_factor[:, k, np.arange(q), k, np.arange(q)] += along[:, k, None]
+        on_factor = on_factor * self.varies[:, None]
+        return np.concatenate([on_scales, on_factor.reshape(n_groups, j * q, -1)], axis=2)
 
     def parameter_curvature(
         self, parameters: np.ndarray, covariance_gradient: np.ndarray

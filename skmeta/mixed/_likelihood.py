@@ -323,7 +323,7 @@ def _drawn_probabilities(z: Array, eta: Array, root: Array, n_pairs: int) -> tup
     covariance = logit_covariance(z, transposed(root) @ root)
     jitter = _JITTER * _like(np.eye(eta.shape[-1]), eta)
     logit_root = module_of(z).linalg.cholesky(covariance + jitter)
-    nodes, weights = (_like(values, eta) for values in _nodes(eta.shape[-1], n_pairs))
+    nodes, weights = (_like(values, eta) for values in normal_nodes(eta.shape[-1], n_pairs))
     return _probabilities(eta[..., None, :] + nodes @ transposed(logit_root)), weights
 
 
@@ -334,11 +334,11 @@ def _square(proba: Array) -> Array:
 
 def n_draws(j: int) -> int:
     """Return the number of linear predictors over which the probabilities of a row are averaged."""
-    return len(_nodes(j, _N_PAIRS)[1])
+    return len(normal_nodes(j, _N_PAIRS)[1])
 
 
 @lru_cache
-def _nodes(j: int, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
+def normal_nodes(j: int, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes (d, j) of a standard normal distribution, and their weights (d,).
 
     For several predictors they fill it evenly, in opposite pairs: an additive recurrence, whose

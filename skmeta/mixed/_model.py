@@ -21,6 +21,7 @@ from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._groups import ConditionedGroups, batches_of_groups, group_statistics
 from skmeta.mixed._likelihood import ClassRows, RowSums
+from skmeta.mixed._rows import OneFactor
 
 EFFECTS = ("auto", "intercept", "slopes", "correlated")
 # A column is constant within groups if less than this share of its variance is within groups.
@@ -147,9 +148,9 @@ def fit(
         some = np.linspace(0, n_groups - 1, _ENOUGH_GROUPS).round().astype(int)
         rows = np.flatnonzero(np.isin(codes, some))
         own = np.searchsorted(some, codes[rows])
-        part = Evidence(_batches(z[rows], y[rows], own, n_classes), shape)
+        part = Evidence(OneFactor(_batches(z[rows], y[rows], own, n_classes)), [shape])
         parameters, coarse = part.maximise(part.start()), True
-    evidence = Evidence(_batches(z, y, codes, n_classes), shape)
+    evidence = Evidence(OneFactor(_batches(z, y, codes, n_classes)), [shape])
     parameters = evidence.start() if parameters is None else parameters
     parameters = evidence.maximise(parameters, coarse)
     return MixedModel(

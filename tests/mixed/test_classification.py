@@ -8,10 +8,11 @@ from sklearn.linear_model import LogisticRegression
 
 from skmeta.mixed import fit
 from skmeta.mixed._covariance import CovarianceShape
-from skmeta.mixed._evidence import Evidence, _marginal
+from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._groups import ConditionedGroups
 from skmeta.mixed._likelihood import ClassRows, find_mode
 from skmeta.mixed._model import _batches
+from skmeta.mixed._rows import OneFactor, _marginal
 
 
 def draw(n_classes, seed=0, n=30, q=3):
@@ -48,12 +49,12 @@ def laplace_evidence(z, y, scale, n_classes):
     """The evidence of one task given m = 0, from that where m is integrated out."""
     j = 1 if n_classes == 2 else n_classes
     shape = CovarianceShape(np.ones(2, bool), j, 0, 0.0)
-    whole = Evidence(_batches(z, y, np.zeros(len(y), int), n_classes), shape)
-    whole.tolerance = 1e-8
+    whole = Evidence(OneFactor(_batches(z, y, np.zeros(len(y), int), n_classes)), [shape])
+    whole.rows.tolerance = 1e-8
     at = np.concatenate([np.full(2 * j, np.log(scale)), np.zeros(2 * j), [0.0]])
     of_mean = np.diag([0.01, 1e-6] * j)
     information = of_mean.copy()
-    for mode in whole._modes(at):
+    for mode in whole.rows._modes(at[whole._mean], shape.root(at), at[:0]):
         information += _marginal(mode, shape.root(at)).weights.sum(0)
     change = np.linalg.slogdet(information)[1] - np.linalg.slogdet(of_mean)[1]
     return -whole.evaluate(at).value + 0.5 * change
@@ -105,8 +106,8 @@ def test_gradient_of_the_evidence_equals_finite_differences(n_classes):
     assert len(batches) > 1
     j = 1 if n_classes == 2 else n_classes
     shape = CovarianceShape(np.array([True, True, False]), j, 1, 1.0)
-    evidence = Evidence(batches, shape)
-    evidence.tolerance = 1e-8
+    evidence = Evidence(OneFactor(batches), [shape])
+    evidence.rows.tolerance = 1e-8
     rng = np.random.default_rng(0)
     at = 0.3 * rng.normal(size=len(evidence.start()))
     found = evidence.evaluate(at)
@@ -149,7 +150,7 @@ def test_variance_is_found_where_tasks_have_mostly_one_class():
     # From modes of small effects to those of large ones, the evidence stays what it is.
     mean = np.zeros(4 * 3 + 1)
     at = [np.concatenate([np.full(12, np.log(d)), mean]) for d in (0.5, 20.0)]
-    evidence, fresh = Evidence(batches, shape), Evidence(batches, shape)
+    evidence, fresh = Evidence(OneFactor(batches), [shape]), Evidence(OneFactor(batches), [shape])
     evidence.evaluate(at[0])
     assert evidence.evaluate(at[1]).value == pytest.approx(fresh.evaluate(at[1]).value, rel=1e-6)
 

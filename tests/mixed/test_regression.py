@@ -10,10 +10,11 @@ from skmeta.mixed import _model, fit
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._groups import group_statistics
+from skmeta.mixed._rows import OneFactor
 
 
 def evidence_of(z, y, codes, shape):
-    return Evidence([group_statistics(z, y, codes, int(codes.max()) + 1)], shape)
+    return Evidence(OneFactor([group_statistics(z, y, codes, int(codes.max()) + 1)]), [shape])
 
 
 def estimate(X, y, groups, **settings):

@@ -1,0 +1,278 @@
+"""Mixed-effects models with several grouping factors, nested or crossed.
+
+Notation: n rows, q fixed coefficients (the first is the intercept), F factors, j linear predictors.
+X (n, q) are rows with a leading 1 and standardised columns. ``codes`` (n, F) are the levels of each
+row; -1 is a level that is not known: its effects are 0, with their covariance over levels. Levels
+of a factor that is nested in another one are numbered throughout, not within. Coefficients of some
+columns differ between the levels of factor f by effects that are drawn from N(0, S_f).
+
+References: Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using
+lme4; Breslow and Clayton (1993), Approximate inference in generalized linear mixed models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._evidence import Evidence
+from skmeta.mixed._families import Family, Normal
+from skmeta.mixed._rows import SeveralFactors
+
+# Shrinkage of slopes, as in `_model`, and where deviations of slopes start.
+_TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3
+# Values of one array of rows, to bound the memory.
+_MOST_VALUES = 2**20
+
+
+@dataclass(frozen=True)
+class FactorModel:
+    """A fitted model, an immutable value.
+
+    Attributes
+    ----------
+    family : Family
+        The likelihood, with its parameters.
+    mean : ndarray of shape (j, q)
+        Fixed coefficients.
+    mean_prior : ndarray of shape (j q,)
+        Precision of their prior.
+    columns : tuple of ndarray of int64
+        Of each factor, the columns whose coefficients differ.
+    covariances : tuple of ndarray of shape (j, q_f, q_f)
+        S_f.
+    shapes : tuple of CovarianceShape
+        Their forms.
+    parameters : ndarray
+        Those that maximise the marginal likelihood. Another fit can start from them.
+    log_likelihood : float
+        The marginal log likelihood, or the restricted one.
+    """
+
+    family: Family
+    mean: np.ndarray
+    mean_prior: np.ndarray
+    columns: tuple[np.ndarray, ...]
+    covariances: tuple[np.ndarray, ...]
+    shapes: tuple[CovarianceShape, ...]
+    parameters: np.ndarray
+    log_likelihood: float
+
+    @property
+    def deviations(self) -> list[np.ndarray]:
+        """Standard deviations (j, q_f) of the coefficients over the levels of each factor."""
+        return [np.sqrt(np.diagonal(one, axis1=1, axis2=2)) for one in self.covariances]
+
+    def condition(
+        self, X: np.ndarray, y: np.ndarray, codes: np.ndarray, w: np.ndarray | None = None
+    ) -> ConditionedFactors:
+        """Return the effects given rows; fixed coefficients and covariances stay as they are.
+
+        Parameters
+        ----------
+        X, y, codes, w
+            As for :func:`fit_factors`. Levels may be new.
+        """
+        return ConditionedFactors(self, X, y, np.ones(len(X)) if w is None else w, codes)
+
+
+def fit_factors(
+    X: np.ndarray,
+    y: np.ndarray,
+    codes: np.ndarray,
+    family: Family | None = None,
+    *,
+    columns: list[np.ndarray] | None = None,
+    w: np.ndarray | None = None,
+    rank: int = 0,
+    shrinkage: float = 0.0,
+    is_restricted: bool = True,
+    start: FactorModel | None = None,
+) -> FactorModel:
+    """Estimate a mixed-effects model by its marginal likelihood.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, q)
+        Rows with a leading 1.
+    y : ndarray of shape (n,)
+        Standardised targets, class positions or counts.
+    codes : ndarray of shape (n, F), int64
+        Level of each row in each factor, from 0 on; -1 for none.
+    family : Family, optional
+        The likelihood; by default it is normal.
+    columns : list of ndarray of int64, optional
+        Of each factor, the columns whose coefficients differ between its levels: by default the
+        intercepts.
+    w : ndarray of shape (n,), optional
+        Weights as numbers of repetitions.
+    rank : int, default=0
+        Rank of the correlations of the coefficients of a level.
+    shrinkage : float, default=0.0
+        Shrinkage of the fixed slopes, whose variance is then estimated, and of deviations of
+        slopes.
+    is_restricted : bool, default=True
+        Whether the fixed coefficients are integrated out.
+    start : FactorModel, optional
+        A model of the same columns and factors, to start from.
+
+    Returns
+    -------
+    FactorModel
+        The estimates.
+    """
+    family = Normal() if family is None else family
+    columns = [np.array([0])] * codes.shape[1] if columns is None else columns
+    is_normal = isinstance(family, Normal)
+    rate, first = (_TARGET_RATE, _START_TARGET) if is_normal else (_LOGIT_RATE, _START_LOGIT)
+    shapes = [
+        CovarianceShape(
+            np.ones(len(used), bool),
+            family.n_predictors,
+            min(rank, len(used)) if len(used) > 1 else 0,
+            shrinkage * rate,
+            first,
+        )
+        for used in columns
+    ]
+    order, rows = _sorted_rows(X, y, np.ones(len(X)) if w is None else w, codes, columns, family)
+    own = [shapes[f] for f in order]
+    evidence = Evidence(rows, own, X.shape[1], is_restricted)
+    at = evidence.start() if start is None else start.parameters
+    at = evidence.maximise(at, coarse=start is not None)
+    parts = evidence.split(at)
+    covariances: list[np.ndarray] = [np.zeros(0)] * len(order)
+    for place, f in enumerate(order):
+        covariances[f] = own[place].covariance(parts[place])
+    return FactorModel(
+        family.at(at[evidence.family]),
+        evidence.mean(at),
+        evidence.precision(at),
+        tuple(columns),
+        tuple(covariances),
+        tuple(shapes),
+        at,
+        evidence.log_likelihood(at),
+    )
+
+
+def _sorted_rows(
+    X: np.ndarray,
+    y: np.ndarray,
+    w: np.ndarray,
+    codes: np.ndarray,
+    columns: list[np.ndarray],
+    family: Family,
+) -> tuple[list[int], SeveralFactors]:
+    """Return the factors by descending number of levels, and the rows with factors so sorted."""
+    sizes = [int(column.max(initial=0)) + 1 for column in codes.T]
+    order = sorted(range(len(sizes)), key=lambda f: -sizes[f])
+    used = [columns[f] for f in order]
+    parts = codes[:, order], [sizes[f] for f in order], used, family
+    return order, SeveralFactors(X, y, w, *parts)
+
+
+class ConditionedFactors:
+    """Effects of the levels of several factors, given rows.
+
+    The fixed coefficients of a regression are the best ones given the rows; others stay as they
+    are.
+
+    Parameters
+    ----------
+    model : FactorModel
+        The model.
+    X, y, w, codes : ndarray
+        Rows.
+    """
+
+    def __init__(
+        self, model: FactorModel, X: np.ndarray, y: np.ndarray, w: np.ndarray, codes: np.ndarray
+    ) -> None:
+        self.model = model
+        self.order, rows = _sorted_rows(X, y, w, codes, list(model.columns), model.family)
+        self.sizes, mean = rows.pattern.sizes, model.mean.ravel()
+        roots = [np.asarray(block_diag(*map(_root, model.covariances[f]))) for f in self.order]
+        found = rows.solve(mean, roots, model.family.parameters)
+        self._solved, prior = found.system.solve(found.across), np.diag(model.mean_prior)
+        self._inverse = np.linalg.inv(found.whole(self._solved) + prior)
+        if model.family.is_quadratic:
+            left = rows.w[:, None] * found.family.score(rows.y, found.eta)
+            step = self._inverse @ ((left.T @ rows.X).ravel() - prior @ mean)
+            u = [one - y @ step for one, y in zip(found.u, self._solved, strict=True)]
+            mean, found = mean + step, found._replace(u=u)
+        self.mean = mean.reshape(model.mean.shape)
+        self._found = found._replace(eta=found.eta[:1])
+
+    @property
+    def effects(self) -> list[np.ndarray]:
+        """Effects (L_f, j, q_f) of the levels of each factor: their conditional means."""
+        found, j = self._found, len(self.mean)
+        each = [u @ root.T for u, root in zip(found.u, found.roots, strict=True)]
+        return [each[self.order.index(f)].reshape(-1, j, len(self.model.columns[f])) for f in range(len(each))]
+
+    def effect_std(self, f: int) -> np.ndarray:
+        """Return conditional standard deviations (L_f, j, q_f) of the effects of a factor."""
+        found, at, j = self._found, self.order.index(f), len(self.mean)
+        root = found.roots[at]
+        half = root @ self._solved[at]
+        variance = ((root @ found.system.diagonal(at)) * root).sum(2)
+        variance = variance + ((half @ self._inverse) * half).sum(2)
+        return np.asarray(np.sqrt(variance)).reshape(len(half), j, -1)
+
+    def moments(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means (m, j) and covariances (m, j, j) of the linear predictors of rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (m, q)
+            Rows with a leading 1.
+        codes : ndarray of shape (m, F), int64
+            Their levels; -1 for new ones.
+        """
+        j = len(self.mean)
+        eta, covariance = np.empty((len(X), j)), np.empty((len(X), j, j))
+        step = max(1, _MOST_VALUES // (j * j * X.shape[1]))
+        for start in range(0, len(X), step):
+            part = slice(start, start + step)
+            eta[part], covariance[part] = self._moments(X[part], codes[part])
+        return eta, covariance
+
+    def _moments(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found, given, j = self._found, codes[:, self.order], len(self.mean)
+        known = (given >= 0) & (given < self.sizes)
+        given = np.where(known, given, 0)
+        z, eta, between = [], X @ self.mean.T, np.zeros((len(X), j, j))
+        for at, f in enumerate(self.order):
+            own = X[:, self.model.columns[f]]
+            new, covariance = np.flatnonzero(~known[:, at]), self.model.covariances[f]
+            spread = np.einsum("nq,jqp,np->nj", own[new], covariance, own[new])
+            between[new] += spread[:, :, None] * np.eye(j)
+            z.append(own * known[:, [at]])
+            b = (found.u[at] @ found.roots[at].T).reshape(self.sizes[at], j, -1)
+            eta += (b[given[:, at]] * z[-1][:, None]).sum(2)
+        parts = X, z, given, self._solved, self._inverse
+        return eta, between + found.row_covariance(*parts)
+
+    def predict(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means (m,) and standard deviations (m,) of targets, or probabilities and zeros.
+
+        Parameters
+        ----------
+        X, codes
+            As for :meth:`moments`.
+        """
+        eta, covariance = self.moments(X, codes)
+        family = self.model.family
+        if isinstance(family, Normal):
+            return eta[:, 0], np.sqrt(covariance[:, 0, 0] + family.noise**2)
+        return family.averaged(eta, covariance), np.zeros(len(X))
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """Return a square root (q, q) of a covariance, which may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))

@@ -1,0 +1,318 @@
+"""The equations of the effects of several factors: block-sparse, with levels eliminated in turn.
+
+Notation: F factors, sorted by descending number of levels; factor f has L_f levels of K_f effects.
+M is the information on all effects plus the identity. Its blocks (K_f, K_g) belong to pairs of
+levels that occur in a row together: arrays (pairs, K_f, K_g) by (f, g) with f <= g.
+
+A factor is a leaf if each of its levels occurs with one level of each later factor only, as those
+of an inner factor of nested ones do. Leaves are eliminated first, which adds no block. So is the
+next factor, with the most levels of those left; what then remains is dense.
+
+References: Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using
+lme4, section 5; Erisman and Tinney (1975), On computing certain elements of the inverse of a sparse
+matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import cho_solve, cholesky
+
+# Values of one array, to bound the memory.
+_MOST_VALUES = 2**22
+# From this share of entries on, blocks between levels are multiplied as a dense matrix.
+_DENSE_SHARE = 0.05
+
+Blocks = dict[tuple[int, int], np.ndarray]
+
+
+class Pairs(NamedTuple):
+    """Levels of two factors that occur together.
+
+    Attributes
+    ----------
+    first, second : ndarray of shape (p,), int64
+        Their levels.
+    of_rows : ndarray of shape (n,), int64
+        Position of the pair of each row.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    of_rows: np.ndarray
+
+
+class Pattern:
+    """Which levels occur together.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, F), int64
+        Levels of each row.
+    sizes : list of int
+        L_f, descending.
+    """
+
+    def __init__(self, codes: np.ndarray, sizes: list[int]) -> None:
+        self.codes, self.sizes, n_factors = codes, sizes, len(sizes)
+        self.pairs = {
+            (f, g): self._pairs(f, g) for f in range(n_factors) for g in range(f, n_factors)
+        }
+        present = [len(np.unique(column)) for column in codes.T]
+        is_leaf = [
+            all(len(self.pairs[f, g].first) == present[f] for g in range(f + 1, n_factors))
+            for f in range(n_factors)
+        ]
+        self.n_leaves = is_leaf.index(False) if False in is_leaf else n_factors
+        # A row of each level of a leaf; those of levels without rows do not matter.
+        self.rows = [np.zeros(size, np.int64) for size in sizes]
+        for f, rows in enumerate(self.rows):
+            rows[codes[:, f]] = np.arange(len(codes))
+
+    def _pairs(self, f: int, g: int) -> Pairs:
+        if f == g:
+            levels = np.arange(self.sizes[f])
+            return Pairs(levels, levels, self.codes[:, f])
+        keys = self.codes[:, f] * self.sizes[g] + self.codes[:, g]
+        unique, of_rows = np.unique(keys, return_inverse=True)
+        return Pairs(*np.divmod(unique, self.sizes[g]), of_rows)
+
+
+def sums(values: np.ndarray, positions: np.ndarray, size: int) -> np.ndarray:
+    """Return sums (size, ...) of values (n, ...) that share a position (n,)."""
+    flat = values.reshape(len(values), -1)
+    parts = np.ones(len(flat)), positions, np.arange(len(flat) + 1)
+    if flat.shape[1] == 1:
+        total = np.bincount(positions, flat[:, 0], size)
+    else:
+        total = sparse.csr_array(parts, shape=(len(flat), size)).T @ flat
+    return np.asarray(total).reshape(size, *values.shape[1:])
+
+
+def turned(values: np.ndarray) -> np.ndarray:
+    """Swap the last two axes."""
+    return values.swapaxes(-1, -2)
+
+
+class _Leaf(NamedTuple):
+    """A factor that was eliminated: with root' root its block, inverse of root, and root' across."""
+
+    inverse: np.ndarray  # (L_f, K_f, K_f)
+    across: dict[int, np.ndarray]  # by later factor g, (L_f, K_f, K_g)
+    parents: dict[int, np.ndarray]  # by later factor g, (L_f,)
+
+
+class System:
+    """M, factorised: solve equations, its log determinant, and blocks of its inverse.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Which levels occur together.
+    blocks : dict of ndarray
+        Blocks of M.
+    """
+
+    def __init__(self, pattern: Pattern, blocks: Blocks) -> None:
+        blocks, n_factors = dict(blocks), len(pattern.sizes)
+        self.widths = [blocks[f, f].shape[1] for f in range(n_factors)]
+        self.sizes, self.log_det = pattern.sizes, 0.0
+        self.leaves = [self._eliminate(f, pattern, blocks) for f in range(pattern.n_leaves)]
+        self.core = pattern.n_leaves
+        self._diagonals: dict[int, np.ndarray] = {}
+        if self.core == n_factors:
+            return
+        core, rest = self.core, range(self.core + 1, n_factors)
+        self._inverse = self._inverse_root(blocks[core, core])
+        ends = np.cumsum([self.sizes[g] * self.widths[g] for g in rest])
+        self._start = dict(zip(rest, [0, *ends[:-1].tolist()], strict=True))
+        self._across = self._join(pattern, blocks, int(ends[-1]))
+        whole = np.zeros((int(ends[-1]), int(ends[-1])))
+        for g in rest:
+            for h in range(g, n_factors):
+                at = self._places(g, pattern.pairs[g, h].first)[:, :, None]
+                to = self._places(h, pattern.pairs[g, h].second)[:, None]
+                whole[at, to] = blocks[g, h]
+                whole[turned(to), turned(at)] = turned(blocks[g, h])
+        if self._across.nnz > _DENSE_SHARE * np.prod(self._across.shape):
+            dense = self._across.toarray()
+            whole -= dense.T @ dense
+        else:
+            whole -= (self._across.T @ self._across).toarray()
+        self._root = cholesky(whole, lower=True, overwrite_a=True, check_finite=False)
+        self.log_det += float(np.log(np.diag(self._root)).sum())
+        self._rest: np.ndarray | None = None
+
+    def _inverse_root(self, blocks: np.ndarray) -> np.ndarray:
+        root = np.linalg.cholesky(blocks)
+        self.log_det += float(np.log(np.diagonal(root, axis1=1, axis2=2)).sum())
+        return np.linalg.inv(root)
+
+    def _eliminate(self, f: int, pattern: Pattern, blocks: Blocks) -> _Leaf:
+        """Eliminate a leaf, which changes the blocks of later factors."""
+        inverse, later = self._inverse_root(blocks[f, f]), range(f + 1, len(self.sizes))
+        across, parents = {}, {}
+        for g in later:
+            pairs = pattern.pairs[f, g]
+            across[g] = np.zeros((self.sizes[f], self.widths[f], self.widths[g]))
+            across[g][pairs.first] = inverse[pairs.first] @ blocks[f, g]
+            parents[g] = np.zeros(self.sizes[f], np.int64)
+            parents[g][pairs.first] = pairs.second
+        for g in later:
+            for h in range(g, len(self.sizes)):
+                at = pattern.pairs[g, h].of_rows[pattern.rows[f]]
+                change = sums(turned(across[g]) @ across[h], at, len(blocks[g, h]))
+                blocks[g, h] = blocks[g, h] - change
+        return _Leaf(inverse, across, parents)
+
+    def _places(self, g: int, levels: np.ndarray) -> np.ndarray:
+        """Return positions (p, K_g) of levels (p,) in what remains."""
+        width = self.widths[g]
+        return np.asarray(self._start[g] + levels[:, None] * width + np.arange(width))
+
+    def _join(self, pattern: Pattern, blocks: Blocks, size: int) -> sparse.csr_array:
+        """Return root^-1 times the blocks between the core factor and the rest."""
+        width, parts = self.widths[self.core], []
+        for g in self._start:
+            pairs = pattern.pairs[self.core, g]
+            values = self._inverse[pairs.first] @ blocks[self.core, g]
+            rows = pairs.first[:, None] * width + np.arange(width)
+            columns = self._places(g, pairs.second)
+            rows, columns = np.broadcast_arrays(rows[:, :, None], columns[:, None])
+            parts.append((values.ravel(), rows.ravel(), columns.ravel()))
+        values, rows, columns = (np.concatenate(of) for of in zip(*parts, strict=True))
+        shape = self.sizes[self.core] * width, size
+        return sparse.csr_array(sparse.coo_array((values, (rows, columns)), shape=shape))
+
+    # ------------------------------------------------------------------------------ equations
+
+    def solve(self, right: list[np.ndarray]) -> list[np.ndarray]:
+        """Solve M x = right, by factor (L_f, K_f, c)."""
+        right = list(right)
+        for f, leaf in enumerate(self.leaves):
+            right[f] = leaf.inverse @ right[f]
+            for g, across in leaf.across.items():
+                change = sums(turned(across) @ right[f], leaf.parents[g], self.sizes[g])
+                right[g] = right[g] - change
+        if self.core < len(self.sizes):
+            self._solve_core(right)
+        for f, leaf in reversed(list(enumerate(self.leaves))):
+            for g, across in leaf.across.items():
+                right[f] = right[f] - across @ right[g][leaf.parents[g]]
+            right[f] = turned(leaf.inverse) @ right[f]
+        return right
+
+    def _solve_core(self, right: list[np.ndarray]) -> None:
+        core, n_columns = self.core, right[0].shape[-1]
+        first = (self._inverse @ right[core]).reshape(-1, n_columns)
+        rest = np.concatenate([right[g].reshape(-1, n_columns) for g in self._start])
+        rest = cho_solve((self._root, True), rest - self._across.T @ first, check_finite=False)
+        left = (first - self._across @ rest).reshape(right[core].shape)
+        right[core] = turned(self._inverse) @ left
+        for g, start in self._start.items():
+            stop = start + self.sizes[g] * self.widths[g]
+            right[g] = rest[start:stop].reshape(right[g].shape)
+
+    # ------------------------------------------------------------------------------ the inverse
+
+    def diagonal(self, f: int) -> np.ndarray:
+        """Return the blocks (L_f, K_f, K_f) of M^-1 of the levels of a factor."""
+        if f not in self._diagonals:
+            levels = np.arange(self.sizes[f])
+            self._diagonals[f] = self._own(f, levels)
+        return self._diagonals[f]
+
+    def inverse(self, f: int, g: int, at: np.ndarray, to: np.ndarray) -> np.ndarray:
+        """Return blocks (p, K_f, K_g) of M^-1.
+
+        Parameters
+        ----------
+        f, g : int
+            Factors.
+        at, to : ndarray of shape (p,), int64
+            Their levels.
+        """
+        if f > g:
+            return turned(self.inverse(g, f, to, at))
+        if f == g and f <= self.core:
+            found, others = self.diagonal(f)[at], np.flatnonzero(at != to)
+            if len(others):
+                found[others] = self._between(f, at[others], to[others])
+            return np.asarray(found)
+        if f < self.core:
+            leaf, total = self.leaves[f], np.zeros(())
+            for h, across in leaf.across.items():
+                total = total + across[at] @ self.inverse(h, g, leaf.parents[h][at], to)
+            return np.asarray(-turned(leaf.inverse[at]) @ total)
+        if f > self.core:
+            columns = self._places(g, to)[:, None]
+            return np.asarray(self.rest[self._places(f, at)[:, :, None], columns])
+        found = np.empty((len(at), self.widths[f], self.widths[g]))
+        order = np.argsort(at, kind="stable")
+        for start, stop, along in self._along():
+            rows = order[np.searchsorted(at[order], start) : np.searchsorted(at[order], stop)]
+            columns = self._places(g, to[rows])[:, None]
+            local = np.arange(self.widths[f])[:, None]
+            block = along[(at[rows] - start)[:, None, None], local, columns]
+            found[rows] = -turned(self._inverse[at[rows]]) @ block
+        return found
+
+    @property
+    def rest(self) -> np.ndarray:
+        """The inverse of what remains, which is part of M^-1."""
+        if self._rest is None:
+            eye = np.eye(len(self._root))
+            self._rest = cho_solve((self._root, True), eye, overwrite_b=True, check_finite=False)
+        return self._rest
+
+    def _along(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yield levels of the core factor, from and to, and their rows (l, K, rest) of E M^-1."""
+        width, rest = self.widths[self.core], self.rest
+        step = max(1, _MOST_VALUES // (width * len(rest)))
+        for start in range(0, self.sizes[self.core], step):
+            stop = min(start + step, self.sizes[self.core])
+            part = self._across[start * width : stop * width] @ rest
+            yield start, stop, part.reshape(stop - start, width, -1)
+
+    def _own(self, f: int, levels: np.ndarray) -> np.ndarray:
+        """Return the blocks (L_f, K_f, K_f) of M^-1 of all levels of a factor."""
+        if f > self.core:
+            return self.inverse(f, f, levels, levels)
+        width = self.widths[f]
+        if f < self.core:
+            return self._between(f, levels, levels)
+        inner = np.empty((len(levels), width, width))
+        for start, stop, along in self._along():
+            across = self._across[start * width : stop * width]
+            if width == 1:
+                inner[start:stop, 0, 0] = across.multiply(along[:, 0]).sum(1)
+            else:
+                dense = across.toarray().reshape(stop - start, width, -1)
+                inner[start:stop] = along @ turned(dense)
+        inner += np.eye(width)
+        return np.asarray(turned(self._inverse) @ inner @ self._inverse)
+
+    def _between(self, f: int, at: np.ndarray, to: np.ndarray) -> np.ndarray:
+        """Return blocks (p, K_f, K_f) of M^-1 of pairs of levels of a factor."""
+        width = self.widths[f]
+        if f == self.core:
+            root, inner = self._inverse, np.empty((len(at), width, width))
+            for start, stop, along in self._along():
+                rows = np.flatnonzero((at >= start) & (at < stop))
+                other = to[rows, None] * width + np.arange(width)
+                dense = self._across[other.ravel()].toarray().reshape(len(rows), width, -1)
+                inner[rows] = along[at[rows] - start] @ turned(dense)
+        else:
+            root = self.leaves[f].inverse
+            inner = np.zeros((len(at), width, width))
+            across, parents = self.leaves[f].across, self.leaves[f].parents
+            for g, one in across.items():
+                for h, other in across.items():
+                    blocks = self.inverse(g, h, parents[g][at], parents[h][to])
+                    inner += one[at] @ blocks @ turned(other[to])
+        inner[at == to] += np.eye(width)
+        return np.asarray(turned(root[at]) @ inner @ root[to])
