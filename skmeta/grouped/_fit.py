@@ -125,7 +125,7 @@ def fit_model(
     names = (POPULATION,) if len(folds) == 1 else names
     mixture: Mixture | None = None
     if several and names != (POPULATION,):
-        member = fit_crossed_member(table, has_shared, n_classes)
+        member = fit_crossed_member(table, has_shared, n_classes, settings.effects)
         quantiles = member.left_out_quantiles(PROBABILITIES)
         level = Level(0.0, np.ones(1), np.full(2, np.nan), quantiles)
         mixture = Mixture({BOTH: member}, [level], [level], len(folds))

@@ -1,6 +1,5 @@
 """Mixed-effects models as functions on arrays: fit, condition on rows of groups, predict."""
 
-from skmeta.mixed._crossed import CrossedFit, fit_crossed
 from skmeta.mixed._factors import ConditionedFactors, FactorModel, fit_factors
 from skmeta.mixed._families import Classes, Family, NegativeBinomial, Normal, Ordered, Poisson
 from skmeta.mixed._groups import ConditionedGroups
@@ -14,6 +13,6 @@ from skmeta.mixed._likelihood import (
     predict_targets,
     root_of_covariance,
 )
-from skmeta.mixed._model import EFFECTS, MixedModel, fit
+from skmeta.mixed._model import EFFECTS, MixedModel, fit, varies_within
 
 __all__ = []

@@ -20,6 +20,7 @@ and Walker (2015), Fitting linear mixed-effects models using lme4.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from scipy.linalg import block_diag
 
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._newton import Evaluation, minimise
-from skmeta.mixed._rows import LAST_STEP, OneFactor, SeveralFactors, log_det
+from skmeta.mixed._one_factor import LAST_STEP, OneFactor, log_det
+from skmeta.mixed._several_factors import SeveralFactors
 
 _MEAN_BOUNDS, _LOG_RIDGE_BOUNDS, _FAMILY_BOUNDS = (-20.0, 20.0), (-6.0, 3.0), (-9.0, 9.0)
 _LOG_NOISE_BOUNDS, _START_LOG_RIDGE = (-9.0, 3.0), -1.0
@@ -69,7 +71,7 @@ class Evidence:
         self.j, self.q = shapes[0].n_predictors, n_columns or len(shapes[0].varies)
         self._is_slope = np.arange(self.j * self.q) % self.q > 0
         ends = np.cumsum([0, *(shape.n_parameters for shape in shapes)]).tolist()
-        self._parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+        self._parts = [slice(*pair) for pair in itertools.pairwise(ends)]
         # Positions of m, of log tau and of the parameters of the likelihood.
         self._ridge = ends[-1] + self.j * self.q
         self._mean = slice(ends[-1], self._ridge)
@@ -108,15 +110,17 @@ class Evidence:
             for shape, part in zip(self.shapes, self._parts, strict=True)
         ]
         if any(is_first):
-            free = [shape.bounds(not first) for shape, first in zip(self.shapes, is_first, strict=True)]
-            bounds = np.array([*sum(free, []), *rest])
+            each = zip(self.shapes, is_first, strict=True)
+            free = itertools.chain(*(shape.bounds(not first) for shape, first in each))
+            bounds = np.array([*free, *rest])
             at = minimise(self.evaluate, at, bounds, tolerance=_COARSE, longest=longest)
             at = at.copy()
             for k, effects in enumerate(self.effects(at)):
                 if is_first[k]:
                     part = self._parts[k]
                     at[part] = self.shapes[k].with_correlations(at[part], effects)
-        bounds = np.array([*sum((shape.bounds(True) for shape in self.shapes), []), *rest])
+        free = itertools.chain(*(shape.bounds(True) for shape in self.shapes))
+        bounds = np.array([*free, *rest])
         tolerance = _COARSE if coarse else self.rows.precise
         return minimise(self.evaluate, at, bounds, tolerance=tolerance, longest=longest)
 
@@ -134,7 +138,8 @@ class Evidence:
         value += sum(shape.penalty(part) for shape, part in zip(self.shapes, parts, strict=True))
         mean_gradient = precision * mean - found.score
         on_factors = [
-            one - 0.5 * less for one, less in zip(found.on_factors, found.removed(removed), strict=True)
+            one - 0.5 * less
+            for one, less in zip(found.on_factors, found.removed(removed), strict=True)
         ]
         # In the logarithm of each precision.
         determined = precision * (mean**2 + np.diagonal(removed))
@@ -146,7 +151,9 @@ class Evidence:
             kept = (removed * found.whole).sum()
             lost = sum(
                 (one * covariance).sum()
-                for one, covariance in zip(found.removed(removed), self._covariances(parts), strict=True)
+                for one, covariance in zip(
+                    found.removed(removed), self._covariances(parts), strict=True
+                )
             )
             on_family = np.array([n - quadratic - kept - 2 * found.along() + lost])
         else:

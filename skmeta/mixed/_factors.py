@@ -20,7 +20,7 @@ from scipy.linalg import block_diag
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._families import Family, Normal
-from skmeta.mixed._rows import SeveralFactors
+from skmeta.mixed._several_factors import SeveralFactors
 
 # Shrinkage of slopes, as in `_model`, and where deviations of slopes start.
 _TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3
@@ -60,6 +60,11 @@ class FactorModel:
     shapes: tuple[CovarianceShape, ...]
     parameters: np.ndarray
     log_likelihood: float
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise of a regression; 1 for other targets."""
+        return self.family.noise if isinstance(self.family, Normal) else 1.0
 
     @property
     def deviations(self) -> list[np.ndarray]:
@@ -212,7 +217,10 @@ class ConditionedFactors:
         """Effects (L_f, j, q_f) of the levels of each factor: their conditional means."""
         found, j = self._found, len(self.mean)
         each = [u @ root.T for u, root in zip(found.u, found.roots, strict=True)]
-        return [each[self.order.index(f)].reshape(-1, j, len(self.model.columns[f])) for f in range(len(each))]
+        return [
+            each[self.order.index(f)].reshape(-1, j, len(self.model.columns[f]))
+            for f in range(len(each))
+        ]
 
     def effect_std(self, f: int) -> np.ndarray:
         """Return conditional standard deviations (L_f, j, q_f) of the effects of a factor."""

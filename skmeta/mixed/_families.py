@@ -33,9 +33,13 @@ _LEAST = 1e-12
 class Family(ABC):
     """A likelihood of targets y (n,) given linear predictors eta (n, j)."""
 
-    n_predictors: ClassVar[int] | int = 1
-    # Whether its logarithm is quadratic in eta, and whether nothing stands between rows and sums.
+    # Whether its logarithm is quadratic in eta.
     is_quadratic: ClassVar[bool] = False
+
+    @property
+    def n_predictors(self) -> int:
+        """Number of linear predictors."""
+        return 1
 
     @property
     def parameters(self) -> np.ndarray:
@@ -114,7 +118,7 @@ class Normal(Family):
 
     def means(self, eta: np.ndarray) -> np.ndarray:
         """Return eta."""
-        return eta[:, 0]
+        return np.asarray(eta[:, 0])
 
     def score(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return derivatives of the logarithm."""
@@ -132,7 +136,7 @@ class Classes(Family):
     n_classes: int
 
     @property
-    def n_predictors(self) -> int:  # type: ignore[override]
+    def n_predictors(self) -> int:
         """J: 1 for two classes, else one for each."""
         return 1 if self.n_classes <= 2 else self.n_classes
 
@@ -155,7 +159,7 @@ class Classes(Family):
         """Return intercepts that give each class its share of the rows."""
         counts = np.bincount(y, w, self.n_classes) + 0.5
         share = np.log(counts / counts.sum())
-        return share[1:] - share[0] if self.n_predictors == 1 else share - share.mean()
+        return np.asarray(share[1:] - share[0] if self.n_predictors == 1 else share - share.mean())
 
     def score(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return derivatives of the logarithm."""
@@ -183,7 +187,7 @@ class _Counts(Family):
 
     def means(self, eta: np.ndarray) -> np.ndarray:
         """Return exponentials."""
-        return np.exp(np.minimum(eta[:, 0], _MOST))
+        return np.asarray(np.exp(np.minimum(eta[:, 0], _MOST)))
 
     def averaged(self, eta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Return means over normal linear predictors: those of a lognormal distribution."""
@@ -204,7 +208,7 @@ class Poisson(_Counts):
 
     def curvature(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return minus its second derivatives."""
-        return self.means(eta)[:, None, None]
+        return np.asarray(self.means(eta)[:, None, None])
 
     def third(self, y: np.ndarray, eta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return derivatives of weighted sums of the curvature."""
@@ -292,7 +296,7 @@ class Ordered(Family):
         """Return probabilities (n, c)."""
         below = expit(self.thresholds - eta)
         ends = np.zeros((len(eta), 1)), np.ones((len(eta), 1))
-        return np.diff(np.hstack([ends[0], below, ends[1]]), axis=1)
+        return np.asarray(np.diff(np.hstack([ends[0], below, ends[1]]), axis=1))
 
     def _ends(self, y: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the probabilities (n,) to be below the lower threshold, and the upper one."""
@@ -307,7 +311,7 @@ class Ordered(Family):
         is_up = low > 0
         below = np.where(is_up, expit(-low), expit(high))
         above = np.where(is_up, expit(-high), expit(low))
-        return np.log(np.maximum(below - above, 1e-300))
+        return np.asarray(np.log(np.maximum(below - above, 1e-300)))
 
     def start(self, y: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the intercept that gives the first class its share."""
@@ -322,7 +326,7 @@ class Ordered(Family):
     def curvature(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return minus its second derivatives."""
         low, high = self._ends(y, eta)
-        return np.maximum(low * (1 - low) + high * (1 - high), _LEAST)[:, None, None]
+        return np.asarray(np.maximum(low * (1 - low) + high * (1 - high), _LEAST))[:, None, None]
 
     def third(self, y: np.ndarray, eta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return derivatives of weighted sums of the curvature."""

@@ -21,7 +21,7 @@ from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._groups import ConditionedGroups, batches_of_groups, group_statistics
 from skmeta.mixed._likelihood import ClassRows, RowSums
-from skmeta.mixed._rows import OneFactor
+from skmeta.mixed._one_factor import OneFactor
 
 EFFECTS = ("auto", "intercept", "slopes", "correlated")
 # A column is constant within groups if less than this share of its variance is within groups.
@@ -168,7 +168,7 @@ def _shape_of(
     z: np.ndarray, codes: np.ndarray, n_classes: int, effects: str, rank: int, shrinkage: float
 ) -> CovarianceShape:
     """Return the form of the covariance; ``"auto"`` is correlated for regressions."""
-    varies = _varies(z, codes)
+    varies = varies_within(z, codes)
     if effects == "intercept":
         varies[1:] = False
     is_correlated = effects == "correlated" or (effects == "auto" and not n_classes)
@@ -189,7 +189,7 @@ def _batches(
     return [ClassRows(z[rows], indicators[y[rows]], mask) for _, rows, mask in batches]
 
 
-def _varies(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def varies_within(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return which coefficients may differ: those of columns that vary within groups."""
     sizes = np.bincount(codes)
     within = np.empty(z.shape[1])

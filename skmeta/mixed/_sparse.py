@@ -99,7 +99,7 @@ def turned(values: np.ndarray) -> np.ndarray:
 
 
 class _Leaf(NamedTuple):
-    """A factor that was eliminated: with root' root its block, inverse of root, and root' across."""
+    """A factor that was eliminated: the inverse of the root of its blocks, times those across."""
 
     inverse: np.ndarray  # (L_f, K_f, K_f)
     across: dict[int, np.ndarray]  # by later factor g, (L_f, K_f, K_g)

@@ -14,7 +14,6 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners import HierarchicalLinear
-from skmeta.mixed import _sparse_system
 
 NAMES = ["user", "item"]
 QUICK = {"population": LinearRegression(), "n_folds": 2}
@@ -239,16 +238,6 @@ def test_polars_arrays_pickles_and_clones_agree(ratings):
     assert set(of_array.effects_.index.get_level_values("column")) == {"0", "1"}
 
 
-def test_sparse_systems_can_be_pickled(ratings, monkeypatch):
-    monkeypatch.setattr(_sparse_system, "_DENSE_SIZE", 0)
-    monkeypatch.setattr(_sparse_system, "_DENSE_SHARE", 2.0)
-    monkeypatch.setattr(_sparse_system, "_INVERSE_SIZE", 0)
-    model = GroupedRegressor(NAMES, **QUICK).fit(ratings.X, ratings.y)
-    found = pickle.loads(pickle.dumps(model)).predict(ratings.X, return_std=True)
-    for values, expected in zip(found, model.predict(ratings.X, return_std=True), strict=True):
-        np.testing.assert_array_equal(values, expected)
-
-
 def test_targets_without_noise_are_predicted(ratings):
     X = ratings.X[NAMES]
     y = ratings.of_item[X["item"]] + (X["user"].str[1:].astype(int) - 9.5)
@@ -314,10 +303,3 @@ def test_few_rows_of_a_new_level(ratings):
     assert before + 1 < found.predict(row("new", 3))[0] < before + 2.1
     assert "new" in found.groups_[0]
     np.testing.assert_array_equal(model.predict(row("new", 3))[0], before)
-
-
-def test_fractional_weights_are_refused(ratings):
-    with pytest.raises(ValueError, match="sample_weight must be small whole numbers"):
-        GroupedRegressor(NAMES, **QUICK).fit(
-            ratings.X, ratings.y, np.linspace(0.1, 0.5, len(ratings.y))
-        )

@@ -12,7 +12,7 @@ from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._groups import ConditionedGroups
 from skmeta.mixed._likelihood import ClassRows, find_mode
 from skmeta.mixed._model import _batches
-from skmeta.mixed._rows import OneFactor, _marginal
+from skmeta.mixed._one_factor import OneFactor, _marginal
 
 
 def draw(n_classes, seed=0, n=30, q=3):

@@ -10,7 +10,7 @@ from skmeta.mixed import _model, fit
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._groups import group_statistics
-from skmeta.mixed._rows import OneFactor
+from skmeta.mixed._one_factor import OneFactor
 
 
 def evidence_of(z, y, codes, shape):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,13 +15,28 @@ from skmeta._validation import quote, quote_some
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped.members._group_effects import Design
 from skmeta.grouped.members._member import BOTH, LEARNER, POPULATION
-from skmeta.mixed import CrossedFit, fit_crossed
+from skmeta.mixed import (
+    Classes,
+    ConditionedFactors,
+    FactorModel,
+    Normal,
+    fit_factors,
+    varies_within,
+)
 from skmeta.tabular import Outputs, Standardiser, Table, fill, varying
 
 # Settings of `combine` for several columns of groups.
 _COMBINE = ("auto", POPULATION, LEARNER, BOTH)
 # The least share of a row's variance that its own target does not explain.
 _LEAST_LEFT = 1e-6
+# Slopes differ between levels if there are no more effects than this of all factors but the
+# largest, and no more products of columns than that of all rows.
+_MOST_EFFECTS, _MOST_VALUES = 1500, 2**24
+# Pairs have effects if there are at most this share of pairs per row.
+_MOST_PAIRS = 0.8
+_MOST_LEVELS = 2**31
+
+Pair = tuple[int, int]
 
 
 def check_settings(learner: Any, combine: str, order: Any) -> None:
@@ -63,11 +80,12 @@ def _parents(codes: np.ndarray, f: int, g: int) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class CrossedEffects:
-    """A mixed model with an intercept for each level of each factor.
+    """How the groups of several factors differ: a mixed model with effects of each level.
 
     It has the columns of the table and the predictions of the population. Levels have numbers; -1
-    is one without known rows: its effect is 0. A factor is nested in another one if each of its
-    levels occurs with one level of the other. A level is then known beside that one only.
+    is one without known rows: its effects are 0. A factor is nested in another one if each of its
+    levels occurs with one level of the other. A level is then known beside that one only. Pairs of
+    levels of two crossed factors that have several rows are a factor of their own.
 
     Attributes
     ----------
@@ -75,45 +93,68 @@ class CrossedEffects:
         Columns of the mixed model.
     units : Standardiser
         Their units.
+    pairs : tuple of (int, int)
+        Factors whose pairs have effects.
+    model : FactorModel
+        The mixed model, fitted.
     table : Table
         The rows it knows.
-    fits : list of CrossedFit
-        One fit, or one for each of more than two classes.
     parents : list of list
         For factors f and g, the level of g for each level of f; None if f is not nested in g.
+    least_std : float
+        Least standard deviation of a prediction.
     """
 
     design: Design
     units: Standardiser
+    pairs: tuple[tuple[int, int], ...]
+    model: FactorModel
     table: Table
-    fits: list[CrossedFit]
     parents: list[list[np.ndarray | None]]
+    least_std: float = 1e-9
 
     known_only: ClassVar[bool] = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What is given takes more room than the rows, and a moment.
+        return {name: value for name, value in self.__dict__.items() if name != "given"}
+
     def without(self, kept: Table) -> CrossedEffects:
-        """Return the mixed model of the rows of other groups."""
-        return self.condition(kept)
+        """Return itself: the rows that are known are given when it is conditioned."""
+        return self
 
     def condition(self, known: Table) -> CrossedEffects:
-        """Return the effects given other known rows. The variances stay as they are."""
+        """Return the effects given other known rows. Covariances stay as they are."""
         if known is self.table:
             return self
-        design = self._columns(known)
-        fits = [
-            fit.condition(design, target, known.codes)
-            for fit, target in zip(self.fits, _targets(known, self.design.n_classes), strict=True)
-        ]
-        return CrossedEffects(self.design, self.units, known, fits, _all_parents(known.codes))
+        return replace(self, table=known, parents=_all_parents(known.codes))
+
+    @cached_property
+    def given(self) -> ConditionedFactors:
+        """The effects, given the known rows."""
+        table, y = self.table, self.table.y
+        y = y.astype(np.int64) if self.design.n_classes else y
+        codes = np.column_stack([table.codes, self._pair_codes(table.codes)])
+        return self.model.condition(self._columns(table), y, codes, table.weight)
+
+    @cached_property
+    def _known_pairs(self) -> list[np.ndarray]:
+        return [np.unique(_keys(self.table.codes, *pair)) for pair in self.pairs]
+
+    def _pair_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes (n, n_pairs) of the pairs; -1 for those without known rows."""
+        columns = [np.empty((len(codes), 0), np.int64)]
+        for pair, known in zip(self.pairs, self._known_pairs, strict=True):
+            keys = _keys(codes, *pair)
+            at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+            columns.append(np.where(known[at] == keys, at, -1)[:, None])
+        return np.hstack(columns)
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows."""
-        design = self._columns(at)
-        if not self.design.n_classes:
-            return Outputs(*self.fits[0].predict(design, at.codes, noise=True))
-        each = [fit.predict_proba(design, at.codes) for fit in self.fits]
-        proba = np.column_stack([1 - each[0], each[0]] if len(each) == 1 else each)
-        return Outputs(proba / proba.sum(1, keepdims=True), np.zeros(len(design)))
+        codes = np.column_stack([at.codes, self._pair_codes(at.codes)])
+        mean, std = self.given.predict(self._columns(at), codes)
+        return Outputs(mean, std if self.design.n_classes else np.maximum(std, self.least_std))
 
     def _columns(self, table: Table) -> np.ndarray:
         return np.hstack([np.ones((len(table.y), 1)), self.units(self.design(table))])
@@ -127,10 +168,9 @@ class CrossedEffects:
         """
         if self.design.n_classes:
             return np.zeros(0)
-        fit, table = self.fits[0], self.table
-        mean, std = fit.predict(self._columns(table), table.codes)
-        left = np.maximum(1 - (std / fit.sigma) ** 2, _LEAST_LEFT)
-        ratio = (table.y - mean) / (fit.sigma * np.sqrt(left))
+        outputs, noise = self.predict(self.table, {}), self.model.noise
+        left = np.maximum(2 - (outputs.std / noise) ** 2, _LEAST_LEFT)
+        ratio = (self.table.y - outputs.mean) / (noise * np.sqrt(left))
         return np.asarray(np.quantile(ratio, probabilities))
 
     def within_parents(self, codes: np.ndarray) -> np.ndarray:
@@ -177,43 +217,48 @@ class CrossedEffects:
             ``intercept std``. The row ``shared`` of a factor has the deviation between its levels.
         """
         pandas = import_optional("pandas", "effects_")
-        parts = []
+        parts, found, deviations = [], self.given.effects, self.model.deviations
         for f, (name, numbers) in enumerate(zip(names, levels, strict=True)):
             index = pandas.MultiIndex.from_product([[name], ["shared", *numbers]])
-            order = list(numbers.values())
+            order, stds = list(numbers.values()), self.given.effect_std(f)
             counts = np.bincount(self.table.codes[:, f], minlength=len(order))[order]
             columns = {"rows": np.r_[counts.sum(), counts]}
-            for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
-                between = float(fit.deviations[f])
-                columns[f"intercept{of}"] = scale * np.r_[0.0, fit.effects[f][order]]
-                columns[f"intercept{of} std"] = scale * np.r_[between, fit.effect_std(f)[order]]
+            for k, of in enumerate(self._names_of_predictors(classes)):
+                between, own = deviations[f][k, 0], found[f][order, k, 0]
+                columns[f"intercept{of}"] = scale * np.r_[0.0, own]
+                columns[f"intercept{of} std"] = scale * np.r_[between, stds[order, k, 0]]
             parts.append(pandas.DataFrame(columns, index=index))
         return pandas.concat(parts).rename_axis(["column", "group"])
 
-    def _names_of_fits(self, classes: list[Any] | None) -> list[str]:
-        if classes is None or len(self.fits) == 1:
-            return [""] * len(self.fits)
+    def _names_of_predictors(self, classes: list[Any] | None) -> list[str]:
+        if classes is None or len(classes) <= 2:
+            return [""]
         return [f" ({label})" for label in classes]
 
     def summary(self, names: list[str], scale: float, classes: list[Any] | None = None) -> str:
         """Return in words how much groups differ; see :meth:`effects`."""
         what = "log odds" if self.design.n_classes else "target"
         lines = [f"{len(self.table.y)} rows. Deviations of the {what}:"]
+        deviations, n_levels = self.model.deviations, self.table.codes.max(0) + 1
         for f, name in enumerate(names):
             outer = [names[g] for g in range(len(names)) if self.parents[f][g] is not None]
             nested = f", nested in {' and '.join(outer)}" if outer else ""
-            for fit, of in zip(self.fits, self._names_of_fits(classes), strict=True):
-                between = scale * float(fit.deviations[f])
-                n_levels = int(self.table.codes[:, f].max()) + 1
+            for k, of in enumerate(self._names_of_predictors(classes)):
+                between = scale * deviations[f][k, 0]
                 lines.append(
-                    f"  between the {n_levels} groups of {name}{nested}{of}: {between:.4g}"
+                    f"  between the {n_levels[f]} groups of {name}{nested}{of}: {between:.4g}"
                 )
-        if not self.design.n_classes:
-            lines.append(f"  of the rest: {scale * self.fits[0].sigma:.4g}")
+        for k, (f, g) in enumerate(self.pairs):
+            each = [f"{scale * one:.4g}" for one in deviations[len(names) + k][:, 0]]
+            lines.append(f"  between pairs of {names[f]} and {names[g]}: {', '.join(each)}")
+        if isinstance(self.model.family, Normal):
+            lines.append(f"  of the rest: {scale * self.model.noise:.4g}")
         return "\n".join(lines)
 
 
-def fit_crossed_member(table: Table, has_shared: bool, n_classes: int) -> CrossedEffects:
+def fit_crossed_member(
+    table: Table, has_shared: bool, n_classes: int, settings: Mapping[str, Any]
+) -> CrossedEffects:
     """Fit the mixed model to the rows of all groups.
 
     Parameters
@@ -224,20 +269,56 @@ def fit_crossed_member(table: Table, has_shared: bool, n_classes: int) -> Crosse
         Whether the predictions of the population are columns.
     n_classes : int
         Number of classes; 0 for a regression.
+    settings : mapping
+        ``effects``, ``rank`` and ``shrinkage``, as for one column of groups.
     """
     design = Design(varying(fill(table.X)), has_shared, n_classes)
-    units = Standardiser.learn(design(table))
-    columns = np.hstack([np.ones((len(table.y), 1)), units(design(table))])
-    options = {"is_classification": bool(n_classes), "ridge": columns.shape[1] > 1}
-    fits = [fit_crossed(columns, y, table.codes, **options) for y in _targets(table, n_classes)]
-    return CrossedEffects(design, units, table, fits, _all_parents(table.codes))
+    units, parents = Standardiser.learn(design(table)), _all_parents(table.codes)
+    X = np.hstack([np.ones((len(table.y), 1)), units(design(table))])
+    pairs = _pairs(table.codes, parents)
+    paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
+    effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
+    is_diagonal = effects == "slopes" or (effects == "auto" and bool(n_classes))
+    model = fit_factors(
+        X,
+        table.y.astype(np.int64) if n_classes else table.y,
+        np.column_stack([table.codes, *paired]),
+        Classes(n_classes) if n_classes else None,
+        columns=_slopes(X, table.codes, effects, n_classes) + [np.array([0])] * len(pairs),
+        w=table.weight,
+        rank=0 if is_diagonal else rank,
+        shrinkage=settings.get("shrinkage", 1.0) if X.shape[1] > 1 else 0.0,
+    )
+    return CrossedEffects(design, units, pairs, model, table, parents)
 
 
-def _targets(table: Table, n_classes: int) -> list[np.ndarray]:
-    """Return the targets, or an indicator of the second of two classes, or of each class."""
-    if not n_classes:
-        return [table.y]
-    return [(table.y == k).astype(float) for k in range(1 if n_classes == 2 else 0, n_classes)]
+def _slopes(X: np.ndarray, codes: np.ndarray, effects: str, n_classes: int) -> list[np.ndarray]:
+    """Return the columns whose coefficients differ between the levels of each factor."""
+    sizes, j = sorted(codes.max(0) + 1), max(n_classes, 1) if n_classes != 2 else 1
+    is_large = (
+        j * X.shape[1] * sum(sizes[:-1]) > _MOST_EFFECTS
+        or len(X) * (j * X.shape[1]) ** 2 > _MOST_VALUES
+    )
+    if effects == "intercept" or is_large:
+        return [np.array([0])] * codes.shape[1]
+    return [np.flatnonzero(varies_within(X, column)) for column in codes.T]
+
+
+def _pairs(codes: np.ndarray, parents: list[list[np.ndarray | None]]) -> tuple[Pair, ...]:
+    """Return the crossed factors whose pairs of levels have several rows."""
+    n, found = len(codes), []
+    for f, g in itertools.combinations(range(codes.shape[1]), 2):
+        n_pairs = len(np.unique(_keys(codes, f, g)))
+        is_nested = parents[f][g] is not None or parents[g][f] is not None
+        if not is_nested and n_pairs <= _MOST_PAIRS * n:
+            found.append((f, g))
+    return tuple(found)
+
+
+def _keys(codes: np.ndarray, f: int, g: int) -> np.ndarray:
+    """Return numbers (n,) of the pairs of levels of two factors; -1 if one is not known."""
+    is_known = (codes[:, f] >= 0) & (codes[:, g] >= 0)
+    return np.where(is_known, codes[:, f] * _MOST_LEVELS + codes[:, g], -1)
 
 
 def _all_parents(codes: np.ndarray) -> list[list[np.ndarray | None]]:

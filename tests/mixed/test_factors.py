@@ -1,0 +1,303 @@
+"""Models with several grouping factors against dense algebra, differences and integration."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import expit
+from scipy.stats import multivariate_normal, norm
+
+from skmeta.mixed import Classes, NegativeBinomial, Normal, Ordered, Poisson, fit_factors
+from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._evidence import Evidence
+from skmeta.mixed._factors import _sorted_rows
+from skmeta.mixed._sparse import Pattern, System, sums
+
+# ------------------------------------------------------------------------------ block equations
+
+
+def codes_of(kind, n=120):
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(15, size=n), rng.integers(7, size=n)
+    inner = rng.integers(30, size=n)
+    pair = np.unique(first * 7 + second, return_inverse=True)[1]
+    return {
+        "crossed": [first, second],
+        "pairs": [pair, first, second],
+        "nested": [inner, inner // 3, inner // 9],
+        "both": [inner, inner // 3, second, inner // 9],
+        "three": [first, second, first % 4],
+        "one": [inner],
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["crossed", "pairs", "nested", "both", "three", "one"])
+@pytest.mark.parametrize("width", [1, 2])
+def test_blocks_are_those_of_dense_algebra(kind, width):
+    codes = np.column_stack(codes_of(kind))
+    (n, n_factors), rng = codes.shape, np.random.default_rng(1)
+    sizes = [int(column.max()) + 1 for column in codes.T]
+    widths = [width + f % 2 for f in range(n_factors)]
+    z, pattern = [rng.normal(size=(n, k)) for k in widths], Pattern(codes, sizes)
+    blocks = {
+        (f, g): sums(z[f][:, :, None] * z[g][:, None], pair.of_rows, len(pair.first))
+        + (f == g) * np.eye(widths[f], widths[g])
+        for (f, g), pair in pattern.pairs.items()
+    }
+    system = System(pattern, blocks)
+    dense = [
+        (np.eye(size)[column][:, :, None] * one[:, None]).reshape(n, -1)
+        for column, size, one in zip(codes.T, sizes, z, strict=True)
+    ]
+    whole = np.hstack(dense)
+    m = whole.T @ whole + np.eye(whole.shape[1])
+    np.testing.assert_allclose(system.log_det, 0.5 * np.linalg.slogdet(m)[1])
+    ends = np.cumsum([0, *(size * k for size, k in zip(sizes, widths, strict=True))])
+    right = rng.normal(size=(len(m), 3))
+    parts = [right[ends[f] : ends[f + 1]].reshape(sizes[f], widths[f], 3) for f in range(n_factors)]
+    found = np.concatenate([one.reshape(-1, 3) for one in system.solve(parts)])
+    np.testing.assert_allclose(found, np.linalg.solve(m, right), atol=1e-10)
+    inverse = np.linalg.inv(m)
+    for f in range(n_factors):
+        for g in range(n_factors):
+            # Any two levels of what is not a leaf, or of levels that occur together.
+            at = rng.integers(sizes[f], size=20) if f >= pattern.n_leaves else codes[:20, f]
+            to = rng.integers(sizes[g], size=20) if g >= pattern.n_leaves else codes[:20, g]
+            if f < pattern.n_leaves or g < pattern.n_leaves:
+                at, to = codes[:20, f], codes[:20, g]
+            blocks = system.inverse(f, g, at, to)
+            for k in range(20):
+                rows = slice(ends[f] + at[k] * widths[f], ends[f] + (at[k] + 1) * widths[f])
+                columns = slice(ends[g] + to[k] * widths[g], ends[g] + (to[k] + 1) * widths[g])
+                np.testing.assert_allclose(blocks[k], inverse[rows, columns], atol=1e-10)
+
+
+# ---------------------------------------------------------------------------------- derivatives
+
+
+def targets(kind, eta, rng):
+    logistic = eta + rng.logistic(size=len(eta))
+    if kind == "normal":
+        return Normal(), eta + 0.5 * rng.normal(size=len(eta))
+    if kind == "poisson":
+        return Poisson(), rng.poisson(np.exp(eta)).astype(float)
+    if kind == "negative binomial":
+        y = rng.negative_binomial(1.5, 1.5 / (1.5 + np.exp(eta)))
+        return NegativeBinomial(1.5), y.astype(float)
+    if kind == "two classes":
+        return Classes(2), (logistic > 0).astype(int)
+    y = np.digitize(logistic, [0.0, 1.0])
+    return (Classes(3) if kind == "three classes" else Ordered.of(y, 3)), y
+
+
+KINDS = ["normal", "poisson", "negative binomial", "two classes", "three classes", "ordered"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_restricted", [True, False])
+def test_gradients_are_differences(kind, is_restricted):
+    rng, n = np.random.default_rng(0), 60
+    first, second = rng.integers(10, size=n), rng.integers(5, size=n)
+    codes = np.column_stack([second, first, np.unique(first * 5 + second, return_inverse=True)[1]])
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
+    eta = X @ [0.5, 0.5, 0] + 0.7 * rng.normal(size=10)[first] + 0.5 * rng.normal(size=5)[second]
+    family, y = targets(kind, eta, rng)
+    w, columns = rng.choice([1.0, 0.5, 2.0], size=n), [np.r_[0, 1], np.r_[0:3], np.r_[:1]]
+    order, rows = _sorted_rows(X, y, w, codes, columns, family)
+    shapes = [
+        CovarianceShape(
+            np.ones(len(columns[f]), bool), family.n_predictors, len(columns[f]) // 2, 1.0
+        )
+        for f in order
+    ]
+    evidence = Evidence(rows, shapes, 3, is_restricted)
+    at = evidence.start()
+    at = at + 0.2 * rng.normal(size=len(at))
+    found = evidence.evaluate(at)
+    steps = 1e-5 * np.eye(len(at))
+    slopes = [evidence.evaluate(at + e).value - evidence.evaluate(at - e).value for e in steps]
+    np.testing.assert_allclose(found.gradient, np.array(slopes) / 2e-5, atol=1e-5)
+    hessian = found.curvature()
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_likelihoods_agree_with_their_derivatives(kind):
+    rng = np.random.default_rng(0)
+    family, y = targets(kind, rng.normal(size=30), rng)
+    eta, step = rng.normal(size=(30, family.n_predictors)), 1e-5
+    weights = rng.normal(size=(30, eta.shape[1], eta.shape[1]))
+    weights = weights + weights.swapaxes(1, 2)
+    for k, e in enumerate(step * np.eye(eta.shape[1])):
+        up, down = eta + e, eta - e
+        of_log = (family.log(y, up) - family.log(y, down)) / (2 * step)
+        np.testing.assert_allclose(family.score(y, eta)[:, k], of_log, atol=1e-8)
+        of_score = (family.score(y, down) - family.score(y, up)) / (2 * step)
+        np.testing.assert_allclose(family.curvature(y, eta)[:, k], of_score, atol=1e-8)
+        change = (family.curvature(y, up) - family.curvature(y, down)) / (2 * step)
+        of_curvature = (change * weights).sum((1, 2))
+        np.testing.assert_allclose(family.third(y, eta, weights)[:, k], of_curvature, atol=1e-7)
+    if kind not in ("normal", "poisson", "negative binomial"):
+        np.testing.assert_allclose(family.means(eta).sum(1), 1.0)
+        n_classes = family.means(eta).shape[1]
+        logs = [family.log(np.full(30, k), eta) for k in range(n_classes)]
+        np.testing.assert_allclose(family.means(eta), np.exp(logs).T)
+
+
+# ----------------------------------------------------------------------------------- predictions
+
+
+def table(seed=0, n=150, sizes=(12, 7)):
+    rng = np.random.default_rng(seed)
+    codes = np.column_stack([rng.integers(k, size=n) for k in sizes])
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
+    y = X @ [1.0, 0.5, 0.0] + rng.normal(size=n)
+    for column, k in zip(codes.T, sizes, strict=True):
+        y += rng.normal(size=k)[column] + X[:, 1] * 0.5 * rng.normal(size=k)[column]
+    return X, y, codes
+
+
+def test_predictions_are_those_of_dense_algebra():
+    X, y, codes = table()
+    columns = [np.array([0, 1]), np.array([0])]
+    model = fit_factors(X, y, codes, columns=columns, rank=1)
+    w = np.random.default_rng(0).choice([1.0, 0.5, 3.0], size=len(y))
+    given = model.condition(X, y, codes, w)
+
+    def dense(X, codes):
+        parts = []
+        for f, (used, size) in enumerate(zip(columns, (12, 7), strict=True)):
+            level = (codes[:, f, None] == np.arange(size)).astype(float)
+            parts.append((level[:, :, None] * X[:, used][:, None]).reshape(len(X), -1))
+        return np.hstack(parts)
+
+    blocks = [
+        np.kron(np.eye(size), s[0]) for size, s in zip((12, 7), model.covariances, strict=True)
+    ]
+    covariance = np.zeros((31, 31))
+    covariance[:24, :24], covariance[24:, 24:] = blocks
+    z = dense(X, codes)
+    v = z @ covariance @ z.T + np.diag(model.noise**2 / w)
+    weighted = np.linalg.solve(v, np.column_stack([X, y]))
+    information = X.T @ weighted[:, :-1] + np.diag(model.mean_prior)
+    beta = np.linalg.solve(information, X.T @ weighted[:, -1])
+    np.testing.assert_allclose(given.mean[0], beta, rtol=1e-6)
+    effects = covariance @ z.T @ np.linalg.solve(v, y - X @ beta)
+    found = np.concatenate([one.ravel() for one in given.effects])
+    np.testing.assert_allclose(found, effects, atol=1e-6)
+    within = covariance - covariance @ z.T @ np.linalg.solve(v, z @ covariance)
+    shift = covariance @ z.T @ weighted[:, :-1]
+    within = within + shift @ np.linalg.solve(information, shift.T)
+    stds = np.concatenate([given.effect_std(f).ravel() for f in (0, 1)])
+    np.testing.assert_allclose(stds, np.sqrt(np.diag(within)), rtol=1e-6)
+    # New rows: known levels, whether or not they occurred together, and new ones.
+    at, levels = X[:6], np.array([[3, 5], [-1, 2], [4, -1], [-1, -1], [11, 6], [0, 0]])
+    mean, std = given.predict(at, levels)
+    at_z = dense(at, levels)
+    cross = at_z @ covariance @ z.T
+    np.testing.assert_allclose(mean, at @ beta + at_z @ effects, atol=1e-6)
+    known = at_z @ covariance @ at_z.T - cross @ np.linalg.solve(v, cross.T)
+    left = at - cross @ weighted[:, :-1]
+    variance = np.diag(known + left @ np.linalg.solve(information, left.T)) + model.noise**2
+    for f, used in enumerate(columns):
+        spread = np.einsum("nq,qp,np->n", at[:, used], model.covariances[f][0], at[:, used])
+        variance = variance + (levels[:, f] < 0) * spread
+    np.testing.assert_allclose(std, np.sqrt(variance), rtol=1e-6)
+
+
+def test_the_restricted_likelihood_is_that_of_dense_algebra():
+    X, y, codes = table()
+    model = fit_factors(X, y, codes)
+    z = np.hstack([codes[:, f, None] == np.arange(k) for f, k in enumerate((12, 7))]).astype(float)
+    variances = np.repeat([one[0, 0] ** 2 for one in model.deviations], (12, 7))
+    v = (z * variances) @ z.T + model.noise**2 * np.eye(len(y))
+    information = X.T @ np.linalg.solve(v, X)
+    beta = np.linalg.solve(information, X.T @ np.linalg.solve(v, y))
+    expected = multivariate_normal(X @ beta, v).logpdf(y)
+    expected += 0.5 * X.shape[1] * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(information)[1]
+    np.testing.assert_allclose(model.log_likelihood, expected, atol=1e-3)
+
+
+def test_weights_are_repetitions():
+    X, y, codes = table(3)
+    w = np.random.default_rng(0).integers(1, 4, size=len(y))
+    rows = np.repeat(np.arange(len(y)), w)
+    weighted = fit_factors(X, y, codes, w=w.astype(float))
+    repeated = fit_factors(X[rows], y[rows], codes[rows])
+    np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-6)
+    np.testing.assert_allclose(weighted.noise, repeated.noise, rtol=1e-6)
+
+
+def test_shrinkage_pulls_slopes_without_effect():
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.integers(8, size=60), rng.integers(5, size=60)])
+    X = np.column_stack([np.ones(60), rng.normal(size=(60, 15))])
+    y = rng.normal(size=60) + rng.normal(size=8)[codes[:, 0]]
+    shrunken, free = (fit_factors(X, y, codes, shrinkage=s).mean[0] for s in (1.0, 0.0))
+    assert np.abs(shrunken[1:]).mean() < 0.4 * np.abs(free[1:]).mean()
+
+
+def test_laplace_is_close_to_numerical_integration():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 10)[:, None]
+    effects = 1.2 * rng.normal(size=40)
+    y = (0.4 + effects[groups[:, 0]] + rng.logistic(size=400) > 0).astype(int)
+    X = np.ones((400, 1))
+    model = fit_factors(X, y, groups, Classes(2), is_restricted=False)
+    std, beta = model.deviations[0][0, 0], model.mean[0, 0]
+    total = 0.0
+    for k in range(40):
+        own = y[groups[:, 0] == k]
+
+        def density(b, own=own):
+            return norm.pdf(b, 0, std) * np.prod(expit((2 * own - 1) * (beta + b)))
+
+        total += np.log(quad(density, -8, 8, epsabs=1e-14)[0])
+    np.testing.assert_allclose(model.log_likelihood, total, rtol=0.01)
+    np.testing.assert_allclose([std, beta], [1.2, 0.4], atol=0.35)
+    given = model.condition(X, y, groups)
+    # Probabilities of a new level are averages over levels.
+    new = given.predict(np.ones((1, 1)), np.array([[-1]]))[0][0, 1]
+    assert abs(new - 0.5) < abs(expit(beta) - 0.5)
+    known = given.predict(np.ones((40, 1)), np.arange(40)[:, None])[0][:, 1]
+    assert np.corrcoef(known, effects)[0, 1] > 0.8
+
+
+def test_crossed_effects_of_classes_are_found():
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.integers(60, size=3000), rng.integers(40, size=3000)])
+    first, second = rng.normal(size=60), 0.6 * rng.normal(size=40)
+    X = np.column_stack([np.ones(3000), rng.normal(size=3000)])
+    eta = X @ [0.3, 1.0] + first[codes[:, 0]] + second[codes[:, 1]]
+    y = (eta + rng.logistic(size=3000) > 0).astype(int)
+    model = fit_factors(X, y, codes, Classes(2), shrinkage=1.0)
+    given = model.condition(X, y, codes)
+    np.testing.assert_allclose(model.mean[0, 1], 1.0, atol=0.15)
+    found = np.concatenate(model.deviations).ravel()
+    np.testing.assert_allclose(found, [first.std(), second.std()], atol=0.15)
+    own = given.effects[0][:, 0, 0]
+    assert np.corrcoef(own, first)[0, 1] > 0.9
+    gap = (own - first + first.mean()) / given.effect_std(0)[:, 0, 0]
+    assert 0.7 < gap.std() < 1.3
+
+
+def test_a_factor_without_differences_has_small_effects():
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([np.arange(200) % 20, np.arange(200) % 7])
+    y = rng.normal(size=200) + 2 * rng.normal(size=20)[codes[:, 0]]
+    y -= np.array([y[codes[:, 1] == k].mean() for k in range(7)])[codes[:, 1]]
+    model = fit_factors(np.ones((200, 1)), y, codes)
+    given = model.condition(np.ones((200, 1)), y, codes)
+    np.testing.assert_allclose(model.deviations[1], 0, atol=0.01)
+    np.testing.assert_allclose(given.effects[1], 0, atol=1e-3)
+
+
+def test_levels_that_are_not_known():
+    X, y, codes = table(2)
+    codes[:5, 0], codes[codes[:, 0] == 3, 0] = -1, 11
+    model = fit_factors(X, y, codes)
+    given = model.condition(X, y, codes)
+    mean, std = given.predict(X[:1].repeat(2, 0), np.array([[3, 0], [-1, 0]]))
+    np.testing.assert_allclose(mean[0], mean[1])
+    np.testing.assert_allclose(std[0], std[1])
+    assert given.effects[0][3, 0, 0] == 0
+    np.testing.assert_allclose(given.effect_std(0)[3], model.deviations[0])
