@@ -27,9 +27,9 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._integrated import SeveralFactors
 from skmeta.mixed._newton import Evaluation, minimise
 from skmeta.mixed._one_factor import LAST_STEP, OneFactor, log_det
-from skmeta.mixed._several_factors import SeveralFactors
 
 _MEAN_BOUNDS, _LOG_RIDGE_BOUNDS, _FAMILY_BOUNDS = (-20.0, 20.0), (-6.0, 3.0), (-9.0, 9.0)
 _LOG_NOISE_BOUNDS, _START_LOG_RIDGE = (-9.0, 3.0), -1.0

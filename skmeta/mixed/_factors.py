@@ -20,7 +20,7 @@ from scipy.linalg import block_diag
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._families import Family, Normal
-from skmeta.mixed._several_factors import SeveralFactors
+from skmeta.mixed._integrated import SeveralFactors
 
 # Shrinkage of slopes, as in `_model`, and where deviations of slopes start.
 _TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3

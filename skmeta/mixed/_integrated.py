@@ -8,7 +8,7 @@ for variance parameter estimation in linear mixed models.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -16,12 +16,41 @@ from scipy.linalg import solve_triangular
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._families import Normal
 from skmeta.mixed._one_factor import Moved
-
-if TYPE_CHECKING:
-    from skmeta.mixed._several_factors import SeveralFactors, Solution
+from skmeta.mixed._several_factors import FactorRows, Solution
 
 # Step of differences in the parameters of a likelihood.
 _STEP = 1e-4
+
+
+class SeveralFactors(FactorRows):
+    """Rows whose effects can be integrated out."""
+
+    def integrate(
+        self,
+        mean: np.ndarray,
+        shapes: list[CovarianceShape],
+        parts: list[np.ndarray],
+        on_family: np.ndarray,
+    ) -> SeveralIntegrated:
+        """Integrate the effects out, at m and the parameters of the covariances."""
+        each = zip(shapes, parts, strict=True)
+        roots = [shape.cholesky(parameters) for shape, parameters in each]
+        return SeveralIntegrated(self, shapes, parts, self.solve(mean, roots, on_family))
+
+    def effects(
+        self,
+        mean: np.ndarray,
+        shapes: list[CovarianceShape],
+        parts: list[np.ndarray],
+        on_family: np.ndarray,
+    ) -> list[np.ndarray]:
+        """Return the effects (L_f, j, q_f) of the levels of each factor."""
+        each = zip(shapes, parts, strict=True)
+        roots = [shape.cholesky(parameters) for shape, parameters in each]
+        found = self.solve(mean, roots, on_family)
+        return [
+            (u @ root.T).reshape(len(u), self.j, -1) for u, root in zip(found.u, roots, strict=True)
+        ]
 
 
 class SeveralIntegrated:
@@ -31,7 +60,7 @@ class SeveralIntegrated:
 
     def __init__(
         self,
-        rows: SeveralFactors,
+        rows: FactorRows,
         shapes: list[CovarianceShape],
         parameters: list[np.ndarray],
         found: Solution,

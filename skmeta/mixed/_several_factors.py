@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._families import Family, Normal
-from skmeta.mixed._integrated import SeveralIntegrated
 from skmeta.mixed._likelihood import transposed
 from skmeta.mixed._sparse import Blocks, Pattern, System, sums
 
@@ -22,7 +20,7 @@ from skmeta.mixed._sparse import Blocks, Pattern, System, sums
 _TOLERANCE, _MOST_STEPS, _MOST_HALVINGS = 1e-7, 50, 12
 
 
-class SeveralFactors:
+class FactorRows:
     """Rows of the levels of several factors, sorted by descending number of levels.
 
     Parameters
@@ -68,33 +66,6 @@ class SeveralFactors:
     def mean_start(self, n_predictors: int) -> np.ndarray:
         """Return intercepts (j,)."""
         return self.family.start(self.y, self.w)
-
-    def integrate(
-        self,
-        mean: np.ndarray,
-        shapes: list[CovarianceShape],
-        parts: list[np.ndarray],
-        on_family: np.ndarray,
-    ) -> SeveralIntegrated:
-        """Integrate the effects out, at m and the parameters of the covariances."""
-        each = zip(shapes, parts, strict=True)
-        roots = [shape.cholesky(parameters) for shape, parameters in each]
-        return SeveralIntegrated(self, shapes, parts, self.solve(mean, roots, on_family))
-
-    def effects(
-        self,
-        mean: np.ndarray,
-        shapes: list[CovarianceShape],
-        parts: list[np.ndarray],
-        on_family: np.ndarray,
-    ) -> list[np.ndarray]:
-        """Return the effects (L_f, j, q_f) of the levels of each factor."""
-        each = zip(shapes, parts, strict=True)
-        roots = [shape.cholesky(parameters) for shape, parameters in each]
-        found = self.solve(mean, roots, on_family)
-        return [
-            (u @ root.T).reshape(len(u), self.j, -1) for u, root in zip(found.u, roots, strict=True)
-        ]
 
     def solve(self, mean: np.ndarray, roots: list[np.ndarray], on_family: np.ndarray) -> Solution:
         """Find the modes of the effects by Newton's method with halved steps.
