@@ -3,6 +3,7 @@
     SKMETA_DATA=... python benchmarks/grouped.py --methods grouped boosted_target
     python benchmarks/grouped.py --summary
     SKMETA_DATA=... python benchmarks/grouped.py --time     # later rows, in time
+    python benchmarks/grouped.py --factors                  # two columns of groups
 
 Regimes of each of the 20 tables of ``groupbench`` and of the older grouped tables:
 
@@ -17,6 +18,10 @@ again, so that a new group is a known one to it. GroupedRegressor and GroupedCla
 once without them, and get them by ``partial_fit``. Peers get encoded columns (one-hot, medians,
 indicators); rounds and penalties are chosen within the rows to learn from, in time on the last
 fifth of those of each group.
+
+Tables of ``--factors`` (``factor_tables.py``) have two columns of groups, crossed or nested. Held
+out are rows of known groups, groups of one column with 0, 1, 5 or 10 known rows, and groups of
+both. GroupedRegressor is told both columns, or one of them (the other one is then a category).
 
 Errors are squared errors over the variance of all targets of the table, or log losses of
 probabilities not below 0.001. Settings are chosen on tables of the development half. Each result is
@@ -34,6 +39,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import factor_peers
+import factor_tables
 import group_tables
 import numpy as np
 import pandas as pd
@@ -51,7 +58,7 @@ from resumable import read_lines, run_cells
 
 RESULTS = Path(__file__).parent / "results"
 SHOTS = (0, 1, 5, 10)
-REGIMES = ("known", *(f"new {k}" for k in SHOTS), "later", "new")
+REGIMES = ("known", *(f"new {k}" for k in SHOTS), "later", "new", *factor_peers.REGIMES)
 FEWEST_ROWS, MOST_GROUPS, MOST_QUERIES, MOST_KNOWN_QUERIES = 15, 25, 100, 3000
 OWN = {
     "grouped": predict_grouped,
@@ -144,7 +151,8 @@ def summarise(results: pd.DataFrame) -> None:
             continue
         table = table.apply(lambda row: row.fillna(row.max()), axis=1)
         ratios = table.div(table.min(axis=1), axis=0)
-        peers = table.drop(columns=[c for c in table if c in OWN]).min(axis=1)
+        own = [*OWN, *factor_peers.OWN]
+        peers = table.drop(columns=[c for c in table if c in own]).min(axis=1)
         covered = some.pivot(index="method", columns="table", values="covered")
         shown = pd.DataFrame(
             {
@@ -164,7 +172,8 @@ def summarise(results: pd.DataFrame) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--time", action="store_true", help="rows in time")
-    parser.add_argument("--methods", nargs="+", choices=[*PEERS, *PEERS_IN_TIME, *OWN])
+    parser.add_argument("--factors", action="store_true", help="two columns of groups")
+    parser.add_argument("--methods", nargs="+")
     parser.add_argument("--sets", nargs="+")
     parser.add_argument("--half", choices=("development", "report", "reserve"))
     parser.add_argument("--splits", type=int, default=1)
@@ -172,25 +181,37 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true")
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
-    tables = time_tables if options.time else group_tables
+    tables: Any = time_tables if options.time else group_tables
     methods = [*PEERS_IN_TIME, *OWN] if options.time else [*PEERS, "grouped"]
-    path = options.results or RESULTS / f"grouped{'_time' * options.time}.jsonl"
+    if options.factors:
+        tables, methods = factor_tables, [*factor_peers.PEERS, *factor_peers.OWN]
+    if unknown := set(options.methods or []) - set(methods):
+        parser.error(f"unknown methods {sorted(unknown)}; choose from {methods}")
+    kind = "_time" * options.time + "_factors" * options.factors
+    path = options.results or RESULTS / f"grouped{kind}.jsonl"
     halves = (options.half,) if options.half else ("development", "report")
 
     def is_shown(name: str) -> bool:
         return tables.half_of(name) in halves
 
     if options.summary:
-        summarise(read(path, options.splits, is_shown))
+        results = read(path, options.splits, is_shown)
+        summarise(results)
+        if options.factors:
+            factor_peers.against_one_factor(results)
         return
-    names = options.sets or [*filter(is_shown, tables.table_names())]
+    all_names = tables.TABLES if options.factors else tables.table_names()
+    names = options.sets or [*filter(is_shown, all_names)]
     cells = [
         (name, seed, method)
         for seed in range(options.splits)
         for name in names
         for method in options.methods or methods
     ]
-    run_cells(cells, partial(run, in_time=options.time), path, options.minutes)
+    one = partial(run, in_time=options.time)
+    if options.factors:
+        one = partial(factor_peers.run, load=factor_tables.load)
+    run_cells(cells, one, path, options.minutes)
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                     "groups=None."
                 )
             if len(self._group_positions) > 1:
-                check_settings(self.learner, self.combine, self.order)
+                check_settings(self.order)
             self._order_position = (
                 [] if self.order is None else resolve_columns(X, self.order, "order")
             )
@@ -238,11 +238,6 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             self._weight_unit = float(weight.mean())
         if (weight != 1).any():
             weight = weight / self._weight_unit
-            if len(self._names) > 1:
-                raise ValueError(
-                    "With several columns of groups, sample_weight must be small whole numbers. "
-                    "Repeat rows, or name one column of groups."
-                )
         return used, weight
 
     # ------------------------------------------------------------------------- fitted attributes
@@ -296,12 +291,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         errors are shares of the variance of y; classifications have log losses.
         """
         check_is_fitted(self, "model_")
-        if len(self._codes) > 1:
-            raise AttributeError(
-                f"This {type(self).__name__} has no losses_: with several columns of groups, no "
-                "groups are held out. Score it by cross_val_score."
-            )
-        return losses_frame(self.model_)
+        return losses_frame(self.model_, self._labels())
 
     # ------------------------------------------------------------------------------ new rows
 

@@ -16,7 +16,7 @@ from skmeta._optional import import_optional
 from skmeta.grouped._model import FittedModel
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import POPULATION, GroupEffects, as_columns
-from skmeta.tabular import Level, Mixture, Outputs
+from skmeta.tabular import CrossedMixture, Level, Mixture, Outputs
 
 # A mixture that is behind one of its parts by so much is called so.
 _WORTH_TELLING = 0.01
@@ -130,10 +130,9 @@ def summarise(model: FittedModel, labels: Labels) -> str:
     """Return in words whether groups matter, and what predicts them best."""
     mixture = model.mixture
     if isinstance(mixture, Longitudinal):
-        return _summarise_in_time(model)
-    if model.crossed is not None:
-        scale = float(model.target_units.scale)
-        return model.crossed.summary(labels.factors, scale, labels.classes)
+        return _summarise_in_time(model, labels)
+    if isinstance(mixture, CrossedMixture):
+        return _summarise_crossed(model, mixture, labels)
     shared = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
     n_groups, n_rows = int(model.known.group.max()) + 1, len(model.known.y)
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
@@ -155,17 +154,45 @@ def summarise(model: FittedModel, labels: Labels) -> str:
         lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
         lines[0] += f" ({between / total:.0%} of the variance of y)."
     lines.append(f"{what} in groups held out, and the weights of the mixture:")
-    lines += [_line(mixture, level) for level in _levels(mixture)]
+    for level in _levels(mixture):
+        of = "known groups" if _n_known(mixture, level) == "most" else _rows_of(level)
+        lines.append(_line(members, of, level))
     return "\n".join(lines)
 
 
-def _summarise_in_time(model: FittedModel) -> str:
+def _summarise_crossed(model: FittedModel, mixture: CrossedMixture, labels: Labels) -> str:
+    """Return in words how much groups of several columns differ, and what predicts them best."""
+    lines = []
+    if model.crossed is not None:
+        scale = float(model.target_units.scale)
+        lines.append(model.crossed.summary(labels.factors, scale, labels.classes))
+    what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
+    lines.append(f"{what} in rows held out, and the weights of the mixture:")
+    for label, level in _crossed_levels(mixture, labels):
+        lines.append(_line([*mixture.members], label, level))
+    return "\n".join(lines)
+
+
+def _crossed_levels(mixture: CrossedMixture, labels: Labels) -> list[tuple[str, Level]]:
+    """Return the levels of new groups of each column, and that of known ones, with their names."""
+    found = []
+    for name, levels in zip(labels.factors, mixture.levels, strict=True):
+        found += [(f"{name}, {_rows_of(level)}", level) for level in levels[:-1]]
+    return [*found, ("known groups", mixture.known_levels[0][-1])]
+
+
+def _rows_of(level: Level) -> str:
+    few = {0: "no known row", 1: "1 known row"}
+    return few.get(round(level.n_known), f"{level.n_known:.0f} known rows")
+
+
+def _summarise_in_time(model: FittedModel, labels: Labels) -> str:
     """Return in words what predicts new groups, and later rows of known ones."""
     lines = [f"{len(model.known.y)} rows of {int(model.known.group.max()) + 1} groups in time."]
     seasons = model.mixture.seasons if isinstance(model.mixture, Longitudinal) else []
     lines[0] += f" Seasons: {', '.join(seasons)}." if seasons else " No season."
     lines.append("Squared error, as a share of the variance of y, of rows held out:")
-    for name, row in losses_frame(model).iterrows():
+    for name, row in losses_frame(model, labels).iterrows():
         of = f"{name} known rows"
         if name.startswith("later"):
             of = name.replace("later", "later rows of known groups")
@@ -175,7 +202,7 @@ def _summarise_in_time(model: FittedModel) -> str:
     return "\n".join(lines)
 
 
-def losses_frame(model: FittedModel) -> Any:
+def losses_frame(model: FittedModel, labels: Labels) -> Any:
     """Return a pandas data frame of the losses: new groups by known rows, then known groups."""
     pandas = import_optional("pandas", "losses_")
     mixture = model.mixture
@@ -186,6 +213,9 @@ def losses_frame(model: FittedModel) -> Any:
         names = [f"later, {level.n_known:.0f} known" for level in later]
         rows = [f"{level.n_known:.0f}" for level in new]
         rows += names if len(later) > 1 else ["later"] * len(later)
+    elif isinstance(mixture, CrossedMixture):
+        columns = [_NAMES[name] for name in mixture.members]
+        rows, levels = (list(of) for of in zip(*_crossed_levels(mixture, labels), strict=True))
     else:
         columns, levels = [_NAMES[name] for name in mixture.members], _levels(mixture)
         rows = [_n_known(mixture, level) for level in levels]
@@ -205,19 +235,16 @@ def _n_known(mixture: Mixture, level: Level) -> str:
     return "most" if level is mixture.known_levels[-1] else f"{level.n_known:.0f}"
 
 
-def _line(mixture: Mixture, level: Level) -> str:
-    n_known = _n_known(mixture, level)
-    few = {"most": "known groups", "0": "no known row", "1": "1 known row"}
-    of = few.get(n_known, f"{n_known} known rows")
+def _line(members: list[str], of: str, level: Level) -> str:
     parts = [
         f"{_NAMES[name]} {loss:.3f} (weight {weight:.2f})"
-        for name, loss, weight in zip(mixture.members, level.losses, level.weights, strict=False)
+        for name, loss, weight in zip(members, level.losses, level.weights, strict=False)
         if np.isfinite(loss)
     ]
     text = f"  {of}: {', '.join(parts)}; mixture {level.losses[-1]:.3f}"
     alone = np.where(np.isfinite(level.losses[:-1]), level.losses[:-1], np.inf)
     if level.losses[-1] - alone.min() > _WORTH_TELLING * abs(alone.min()):
-        text += f" (behind {_NAMES[[*mixture.members][int(alone.argmin())]]} alone)"
+        text += f" (behind {_NAMES[members[int(alone.argmin())]]} alone)"
     return text
 
 

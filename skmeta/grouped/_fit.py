@@ -15,6 +15,8 @@ from skmeta.grouped.members import (
     POPULATION,
     ROWS,
     TREES,
+    CrossedEffects,
+    GroupEffects,
     PopulationMember,
     design_of,
     fit_crossed_member,
@@ -23,8 +25,7 @@ from skmeta.grouped.members import (
     from_other_rows,
 )
 from skmeta.tabular import (
-    PROBABILITIES,
-    Level,
+    CrossedMixture,
     Member,
     Mixture,
     Order,
@@ -35,6 +36,7 @@ from skmeta.tabular import (
     deal_rows,
     fill,
     find_level,
+    fit_crossed_mixture,
     fit_mixture,
     fit_population,
     varying,
@@ -123,23 +125,28 @@ def fit_model(
 
     names: tuple[str, ...] = MEMBERS if settings.combine == "auto" else (settings.combine,)
     names = (POPULATION,) if len(folds) == 1 else names
-    mixture: Mixture | None = None
+    mixture: Mixture | CrossedMixture | None = None
     if several and names != (POPULATION,):
-        member = fit_crossed_member(table, has_shared, n_classes, settings.effects)
-        quantiles = member.left_out_quantiles(PROBABILITIES)
-        level = Level(0.0, np.ones(1), np.full(2, np.nan), quantiles)
-        mixture = Mixture({BOTH: member}, [level], [level], len(folds))
+        members = _fit_members(names, table, settings, n_classes, has_shared)
+
+        def shared_without(kept: Table, at: Table) -> np.ndarray:
+            fold = np.unique(kept.fold % 2, return_inverse=True)[1]
+            parts = population_settings, kept.X, kept.y, kept.weight, fold
+            return fit_population(*parts, n_classes)[0].predict(at.X, np.full(len(at.y), -1))
+
+        parts = table, n_classes, fold_factor, shared_without
+        mixture = fit_crossed_mixture(members, names, *parts)
     elif names != (POPULATION,):
         members = _fit_members(names, table, settings, n_classes)
         if names == MEMBERS and n_classes and np.ptp(times) > 0 and settings.population.is_auto:
             members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
             names = (*MEMBERS, _LAGS)
         mixture = fit_mixture(members, names, table, n_classes)
-        if mixture is None and settings.combine != "auto":
-            raise EpisodeError(
-                "No group can be held out: the others have a row each, or rows of one class. "
-                f"Set combine='population', got {settings.combine!r}."
-            )
+    if mixture is None and settings.combine not in ("auto", POPULATION) and len(folds) > 1:
+        raise EpisodeError(
+            "No group can be held out: the others have a row each, or rows of one class. "
+            f"Set combine='population', got {settings.combine!r}."
+        )
     if mixture is None:
         members = _fit_members((POPULATION,), table, settings, n_classes)
         outputs = members[POPULATION].condition(table).predict(table, {})
@@ -150,7 +157,11 @@ def fit_model(
 
 
 def _fit_members(
-    names: tuple[str, ...], table: Table, settings: Settings, n_classes: int
+    names: tuple[str, ...],
+    table: Table,
+    settings: Settings,
+    n_classes: int,
+    has_shared: bool = True,
 ) -> dict[str, Member]:
     """Fit the members that predict, and before them those that they use."""
     members: dict[str, Member] = {}
@@ -159,11 +170,19 @@ def _fit_members(
     if names == (POPULATION,):
         return members
     base = LEARNER if LEARNER in names else BOTH
-    effects = fit_group_effects(table, design_of(table, base == BOTH, n_classes), settings.effects)
+    effects: GroupEffects | CrossedEffects
+    several = table.codes.shape[1] > 1
+    if several:
+        effects = fit_crossed_member(table, has_shared, n_classes, settings.effects)
+    else:
+        design = design_of(table, base == BOTH, n_classes)
+        effects = fit_group_effects(table, design, settings.effects)
     settings.population.report()
     effects, outputs = from_other_rows(effects, table, _N_PARTS)
     members[base] = effects
-    for name in (name for name in (TREES, ROWS) if name in names):
+    # Without columns, nothing is left to the trees over groups.
+    used = (TREES, ROWS) if len(varying(fill(table.X))) or not several else (ROWS,)
+    for name in (name for name in used if name in names):
         parts = table, base, outputs, settings.population, n_classes
         members[name] = fit_trees(*parts, known_only=name == ROWS)
     return members

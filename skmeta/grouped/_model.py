@@ -19,6 +19,7 @@ from skmeta.grouped.members import (
 )
 from skmeta.tabular import (
     CalibratedOutputs,
+    CrossedMixture,
     FitSettings,
     Mixture,
     Population,
@@ -69,7 +70,7 @@ class FittedModel:
         Fold of each group of fit, of the column of groups that is divided into folds.
     known : Table
         The known rows, those of fit first.
-    mixture : Mixture or Longitudinal
+    mixture : Mixture, CrossedMixture or Longitudinal
         The members, and their weights; those of a Longitudinal know time.
     population : Population or None
         What all groups share; None if the members do not need it.
@@ -85,7 +86,7 @@ class FittedModel:
     target_units: Standardiser
     folds: np.ndarray
     known: Table
-    mixture: Mixture | Longitudinal
+    mixture: Mixture | CrossedMixture | Longitudinal
     population: Population | None = None
     fold_factor: int = 0
     time_columns: np.ndarray | None = None
@@ -93,8 +94,9 @@ class FittedModel:
     @property
     def crossed(self) -> CrossedEffects | None:
         """Effects of several columns of groups; None with one column, or without effects."""
-        member = self.mixture.members.get(BOTH) if isinstance(self.mixture, Mixture) else None
-        return member if isinstance(member, CrossedEffects) else None
+        members = self.mixture.members
+        each = members.values() if isinstance(members, dict) else ()
+        return next((one for one in each if isinstance(one, CrossedEffects)), None)
 
     def add(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
@@ -108,8 +110,7 @@ class FittedModel:
         """
         y = y if self.n_classes else self.target_units(y)
         known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
-        if isinstance(mixture, Mixture) and self.crossed is not None:
-            mixture = replace(mixture, members={BOTH: self.crossed.condition(known)})
+        mixture = mixture.with_known(known) if isinstance(mixture, CrossedMixture) else mixture
         return replace(self, known=known, mixture=mixture)
 
     def resolve(self, codes: np.ndarray) -> np.ndarray:

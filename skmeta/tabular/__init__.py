@@ -1,5 +1,6 @@
 """A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
+from skmeta.tabular._crossed_mixture import CrossedMixture, fit_crossed_mixture
 from skmeta.tabular._distribution import LEVELS, reshape_distributions
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge
 from skmeta.tabular._member import (

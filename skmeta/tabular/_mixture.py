@@ -8,7 +8,7 @@ Notation: m predictions, g grid points, n rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -150,14 +150,6 @@ class ConditionedMixture(NamedTuple):
     members: dict[str, Conditioned]
     counts: np.ndarray
 
-    def each(self, at: Table, needed: Collection[str] | None = None) -> dict[str, Outputs]:
-        """Predict rows by each member, or by those that are needed and what they use."""
-        outputs: dict[str, Outputs] = {}
-        for name, member in self.members.items():
-            if needed is None or name in needed:
-                outputs[name] = member.predict(at, outputs)
-        return outputs
-
     def predict(self, at: Table) -> CalibratedOutputs:
         """Predict rows by the mixture."""
         levels, known_levels = self.mixture.levels, self.mixture.known_levels
@@ -171,18 +163,55 @@ class ConditionedMixture(NamedTuple):
             weights = np.where(is_old, known_only[0], weights)
             quantiles = np.where(is_old[:, None], known_only[1], quantiles)
             precision = np.where(is_old, known_only[2], precision)
-        names = list(self.members)
-        used = {name for name, row in zip(names, weights, strict=True) if row.any()}
-        used |= {names[0]} if precision.any() else set()
-        bases = {getattr(self.mixture.members[name], "base", name) for name in used}
-        member_outputs = self.each(at, used | bases)
-        none = Outputs(np.zeros(at.shared.shape), np.zeros(len(group)))
-        outputs = [member_outputs.get(name, none) for name in names]
-        means = np.stack([each.mean for each in outputs])
-        stds = np.stack([each.std for each in outputs])
-        if precision.any():
-            means = fall_back(means, stds, precision)
-        return CalibratedOutputs(mix(means, weights), mix(stds, weights), quantiles)
+        return combine(self.mixture.members, self.members, at, weights, quantiles, precision)
+
+
+def predict_each(
+    members: Mapping[str, Conditioned], at: Table, needed: Collection[str] | None = None
+) -> dict[str, Outputs]:
+    """Predict rows by each member, or by those that are needed and what they use."""
+    outputs: dict[str, Outputs] = {}
+    for name, member in members.items():
+        if needed is None or name in needed:
+            outputs[name] = member.predict(at, outputs)
+    return outputs
+
+
+def combine(
+    members: Mapping[str, Member],
+    conditioned: Mapping[str, Conditioned],
+    at: Table,
+    weights: np.ndarray,
+    quantiles: np.ndarray,
+    precision: np.ndarray,
+) -> CalibratedOutputs:
+    """Mix the predictions of members.
+
+    Parameters
+    ----------
+    members, conditioned : mapping of str
+        Members, and the same with what they know.
+    at : Table
+        Rows to predict.
+    weights : ndarray of shape (m, n)
+        Weights of the members.
+    quantiles : ndarray of shape (n, k)
+        Quantiles of standardised residuals.
+    precision : ndarray of shape (n,)
+        Least precision with which a member does not fall back on the first one.
+    """
+    names = list(members)
+    used = {name for name, row in zip(names, weights, strict=True) if row.any()}
+    used |= {names[0]} if precision.any() else set()
+    bases = {getattr(members[name], "base", name) for name in used}
+    member_outputs = predict_each(conditioned, at, used | bases)
+    none = Outputs(np.zeros(at.shared.shape), np.zeros(len(at.y)))
+    outputs = [member_outputs.get(name, none) for name in names]
+    means = np.stack([each.mean for each in outputs])
+    stds = np.stack([each.std for each in outputs])
+    if precision.any():
+        means = fall_back(means, stds, precision)
+    return CalibratedOutputs(mix(means, weights), mix(stds, weights), quantiles)
 
 
 def fit_mixture(
@@ -222,7 +251,8 @@ def fit_mixture(
         known = table.take_cases([case.known for case in cases])
         query = table.take_cases([case.query for case in cases])
         fitted = {name: member.without(others) for name, member in members.items()}
-        member_outputs = Mixture(fitted, [], [], n_groups).condition(known).each(query)
+        conditioned = {name: member.condition(known) for name, member in fitted.items()}
+        member_outputs = predict_each(conditioned, query)
         level = np.array([case.level for case in cases])[query.group]
         n_known = np.array([len(case.known) for case in cases])
         for value in np.unique(level):
@@ -239,13 +269,13 @@ def fit_mixture(
     any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
     least_rows = min(_LEAST_ROWS, n_groups)
     levels, known_levels = (
-        _join_levels(by_level, predicts & any_group, at_most, n_classes, least_rows, is_new)
+        join_levels(by_level, predicts & any_group, at_most, n_classes, least_rows, is_new)
         for at_most, is_new in ((predicts & any_group, True), (predicts, False))
     )
     return Mixture(members, levels, known_levels, n_groups) if levels else None
 
 
-_Found = tuple[Table, np.ndarray, list[Outputs]]
+Found = tuple[Table, np.ndarray, list[Outputs]]
 
 
 def _can_learn(table: Table, n_classes: int) -> bool:
@@ -254,8 +284,8 @@ def _can_learn(table: Table, n_classes: int) -> bool:
     return has_pair and (not n_classes or len(np.unique(table.y)) > 1)
 
 
-def _join_levels(
-    by_level: dict[float, list[_Found]],
+def join_levels(
+    by_level: dict[float, list[Found]],
     used: np.ndarray,
     used_at_most: np.ndarray,
     n_classes: int,
@@ -273,7 +303,7 @@ def _join_levels(
 
 
 def _join_folds(
-    parts: list[_Found], used: np.ndarray, n_classes: int, least_rows: int, is_new: bool
+    parts: list[Found], used: np.ndarray, n_classes: int, least_rows: int, is_new: bool
 ) -> Level | None:
     tables, counts, outputs = zip(*parts, strict=True)
     at = Table(*(np.concatenate(of) for of in zip(*tables, strict=True)))

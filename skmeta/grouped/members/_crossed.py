@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta._validation import quote, quote_some
+from skmeta._validation import quote
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped.members._group_effects import Design
-from skmeta.grouped.members._member import BOTH, LEARNER, POPULATION
 from skmeta.mixed import (
     Classes,
     ConditionedFactors,
@@ -25,10 +24,6 @@ from skmeta.mixed import (
 )
 from skmeta.tabular import Outputs, Standardiser, Table, fill, varying
 
-# Settings of `combine` for several columns of groups.
-_COMBINE = ("auto", POPULATION, LEARNER, BOTH)
-# The least share of a row's variance that its own target does not explain.
-_LEAST_LEFT = 1e-6
 # Slopes differ between levels if there are no more effects than this of all factors but the
 # largest, and no more products of columns than that of all rows.
 _MOST_EFFECTS, _MOST_VALUES = 1500, 2**24
@@ -39,20 +34,13 @@ _MOST_LEVELS = 2**31
 Pair = tuple[int, int]
 
 
-def check_settings(learner: Any, combine: str, order: Any) -> None:
+def check_settings(order: Any) -> None:
     """Raise an error if a setting is for one column of groups only."""
-    if not isinstance(learner, str):
-        rule = f"learner={type(learner).__name__}", "learner='auto'"
-    elif combine not in _COMBINE:
-        rule = f"combine={combine!r}", f"combine to one of {quote_some(_COMBINE, 4)}"
-    elif order is not None:
-        rule = f"order={order!r}", "order=None"
-    else:
-        return
-    raise ValueError(
-        f"{rule[0]} is for one column of groups, but groups names several. Set {rule[1]}, or name "
-        "one column."
-    )
+    if order is not None:
+        raise ValueError(
+            f"order={order!r} is for one column of groups, but groups names several. Set "
+            "order=None, or name one column."
+        )
 
 
 def check_factors(codes: np.ndarray, names: list[str]) -> None:
@@ -159,20 +147,6 @@ class CrossedEffects:
     def _columns(self, table: Table) -> np.ndarray:
         return np.hstack([np.ones((len(table.y), 1)), self.units(self.design(table))])
 
-    def left_out_quantiles(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return quantiles of residuals over the predicted deviation, each row left out in turn.
-
-        The residual of a row that is left out is its residual over 1 - h, and its predicted
-        variance is sigma^2 / (1 - h), where sigma^2 h is the variance of its fitted value.
-        A classification has none.
-        """
-        if self.design.n_classes:
-            return np.zeros(0)
-        outputs, noise = self.predict(self.table, {}), self.model.noise
-        left = np.maximum(2 - (outputs.std / noise) ** 2, _LEAST_LEFT)
-        ratio = (self.table.y - outputs.mean) / (noise * np.sqrt(left))
-        return np.asarray(np.quantile(ratio, probabilities))
-
     def within_parents(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (n, n_factors), -1 for levels beside another level than they are nested in.
 
@@ -275,7 +249,7 @@ def fit_crossed_member(
     design = Design(varying(fill(table.X)), has_shared, n_classes)
     units, parents = Standardiser.learn(design(table)), _all_parents(table.codes)
     X = np.hstack([np.ones((len(table.y), 1)), units(design(table))])
-    pairs = _pairs(table.codes, parents)
+    pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
     paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
     effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
     is_diagonal = effects == "slopes" or (effects == "auto" and bool(n_classes))
@@ -299,7 +273,7 @@ def _slopes(X: np.ndarray, codes: np.ndarray, effects: str, n_classes: int) -> l
         j * X.shape[1] * sum(sizes[:-1]) > _MOST_EFFECTS
         or len(X) * (j * X.shape[1]) ** 2 > _MOST_VALUES
     )
-    if effects == "intercept" or is_large:
+    if effects == "intercept" or is_large or (effects == "auto" and j > 1):
         return [np.array([0])] * codes.shape[1]
     return [np.flatnonzero(varies_within(X, column)) for column in codes.T]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -155,14 +155,15 @@ def fit_group_effects(
     return GroupEffects(design, settings, units, present, model, least_std)
 
 
-def from_other_rows(
-    effects: GroupEffects, table: Table, n_parts: int
-) -> tuple[GroupEffects, Outputs]:
+Effects = TypeVar("Effects", bound=Any)
+
+
+def from_other_rows(effects: Effects, table: Table, n_parts: int) -> tuple[Effects, Outputs]:
     """Predict each row from the rows of its group in other parts.
 
     Parameters
     ----------
-    effects : GroupEffects
+    effects : GroupEffects or CrossedEffects
         Fitted.
     table : Table
         Rows of all groups.
@@ -171,7 +172,7 @@ def from_other_rows(
 
     Returns
     -------
-    effects : GroupEffects
+    effects : GroupEffects or CrossedEffects
         With the least standard deviation that follows from the others.
     outputs : Outputs
         Predictions of the rows.

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,8 @@ class Trees:
         Root mean squared error over the deviation that the base predicts.
     known_only : bool
         Whether it has seen rows of the groups, and predicts no others.
-    has_group : bool
-        Whether the group is a column.
+    groups : tuple of int
+        Columns of groups that are columns of the trees.
     unseen : ndarray of shape (n,) or (n, n_classes), optional
         Predictions of the rows of fit by models that have not seen the row.
     """
@@ -50,7 +50,7 @@ class Trees:
     n_classes: int
     ratio: float
     known_only: bool = False
-    has_group: bool = False
+    groups: tuple[int, ...] = ()
     unseen: np.ndarray | None = None
 
     def without(self, kept: Table) -> Trees:
@@ -67,7 +67,7 @@ class Trees:
         std = self.ratio * base.std
         if self.unseen is not None and (at.place >= 0).all():
             return Outputs(self.unseen[at.place], std)
-        X = _columns(at, base, self.n_classes, self.known_only, self.has_group)
+        X = _columns(at, base, self.n_classes, self.known_only, self.groups)
         # A model of rows has no fold of its own for a row to predict.
         fold = np.full(len(X), -1) if self.known_only else at.fold
         mean = self.population.predict(X, fold)
@@ -104,8 +104,9 @@ def fit_trees(
     known_only : bool
         Whether they are cross-fitted over rows, and have the group as a column.
     """
-    has_group = known_only and settings.is_auto and int(table.group.max()) < _MOST_CATEGORIES
-    X = _columns(table, outputs, n_classes, known_only, has_group)
+    is_small = table.codes.max(0) < _MOST_CATEGORIES
+    groups = tuple(np.flatnonzero(is_small).tolist()) if known_only and settings.is_auto else ()
+    X = _columns(table, outputs, n_classes, known_only, groups)
     added = 0.0 if known_only or n_classes else outputs.mean
     population, unseen = fit_population(
         settings,
@@ -116,12 +117,12 @@ def fit_trees(
         n_classes,
         beside=True,
         refit=known_only,
-        categories=[X.shape[1] - 1] if has_group else [],
+        categories=range(X.shape[1] - len(groups), X.shape[1]),
     )
     unseen = unseen + added
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
     kept = unseen if known_only else None
-    return Trees(base, population, n_classes, ratio, known_only, has_group, kept)
+    return Trees(base, population, n_classes, ratio, known_only, groups, kept)
 
 
 def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
@@ -130,12 +131,11 @@ def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
 
 
 def _columns(
-    table: Table, base: Outputs, n_classes: int, known_only: bool, has_group: bool
+    table: Table, base: Outputs, n_classes: int, known_only: bool, groups: Sequence[int]
 ) -> np.ndarray:
     if not known_only and not n_classes:
         return table.X
     parts = [table.X, as_columns(base.mean, n_classes), base.std[:, None]]
-    if has_group:
-        # The groups of fit; others are not predicted by these trees.
-        parts.append(np.minimum(table.group, _MOST_CATEGORIES - 1.0)[:, None])
+    # The groups of fit; others are not predicted by these trees.
+    parts += [np.clip(table.codes[:, [f]], 0, _MOST_CATEGORIES - 1.0) for f in groups]
     return np.hstack(parts)
