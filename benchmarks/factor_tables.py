@@ -38,7 +38,7 @@ TABLES: dict[str, tuple[str, list[str], list[str]]] = {
         ["age", "gender", "bty_avg"],
     ),
 }
-MOST_ROWS = 4000
+MOST_ROWS = 1500
 
 
 class Table(NamedTuple):

@@ -95,6 +95,7 @@ def fit_factors(
     rank: int = 0,
     shrinkage: float = 0.0,
     is_restricted: bool = True,
+    tolerance: float = 1e-5,
     start: FactorModel | None = None,
 ) -> FactorModel:
     """Estimate a mixed-effects model by its marginal likelihood.
@@ -121,6 +122,8 @@ def fit_factors(
         slopes.
     is_restricted : bool, default=True
         Whether the fixed coefficients are integrated out.
+    tolerance : float, default=1e-5
+        Decrease of minus the log likelihood that ends the optimisation.
     start : FactorModel, optional
         A model of the same columns and factors, to start from.
 
@@ -144,7 +147,7 @@ def fit_factors(
         for used in columns
     ]
     order, rows = _sorted_rows(X, y, np.ones(len(X)) if w is None else w, codes, columns, family)
-    own = [shapes[f] for f in order]
+    own, rows.precise = [shapes[f] for f in order], tolerance
     evidence = Evidence(rows, own, X.shape[1], is_restricted)
     at = evidence.start() if start is None else start.parameters
     at = evidence.maximise(at, coarse=start is not None)

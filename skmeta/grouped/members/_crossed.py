@@ -30,6 +30,8 @@ _MOST_EFFECTS, _MOST_VALUES = 1500, 2**24
 # Pairs have effects if there are at most this share of pairs per row.
 _MOST_PAIRS = 0.8
 _MOST_LEVELS = 2**31
+# Decrease of minus the log likelihood that ends the fit.
+_TOLERANCE = 1e-3
 
 Pair = tuple[int, int]
 
@@ -261,6 +263,7 @@ def fit_crossed_member(
         columns=_slopes(X, table.codes, effects, n_classes) + [np.array([0])] * len(pairs),
         w=table.weight,
         rank=0 if is_diagonal else rank,
+        tolerance=_TOLERANCE,
         shrinkage=settings.get("shrinkage", 1.0) if X.shape[1] > 1 else 0.0,
     )
     return CrossedEffects(design, units, pairs, model, table, parents)
