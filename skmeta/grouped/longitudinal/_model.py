@@ -236,9 +236,13 @@ def fit_longitudinal(
             divided = last_rows(kept, ahead, _N_LATER)
             if divided is None:
                 break
-            kept, later = divided
+            kept, later, truncated = divided
             earlier = _fit_again(members, kept, zero)
             parts.append((later, earlier.predict(later.known, later.query)))
+            if truncated is not None and len(np.unique(truncated.query.fold)) > 1:
+                outputs, free, season = _predict_unseen(earlier.simple, kept, truncated)
+                steps = earlier.trees.predict(step_columns(free.known, free.query))
+                parts.append((truncated, earlier.complete(outputs, steps, season)))
         if parts:
             held_out["later"] = _join(parts)
     if between is not None and len(between.group) >= _LEAST_CASES:
@@ -288,6 +292,21 @@ def _hold_out_groups(
     fold = cases.query.fold
     if len(np.unique(fold)) < 2 or len(fold) < _LEAST_CASES:
         return Steps([], 0), None
+    held_out, free, season = _predict_unseen(simple, rows, cases)
+    left = free.query.y - held_out[LAST][0]
+    columns = step_columns(free.known, free.query)
+    trees, unseen = cross_fit_steps(columns, left, free, fold % _N_FOLDS)
+    return trees, Members(simple, trees).complete(held_out, unseen, season)
+
+
+def _predict_unseen(
+    simple: Mapping[str, Any], rows: Table, cases: Cases
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], Cases, np.ndarray]:
+    """Predict cases by members without the rows of their fold of groups.
+
+    Beside means and standard deviations, return the cases without seasons, and the seasons (n,).
+    """
+    fold = cases.query.fold
     held_out = {name: (np.empty(len(fold)), np.empty(len(fold))) for name in simple}
     everyone = Members(simple, Steps([], 0))
     free_known, free_query, season = everyone.without_season(cases.known, cases.query)
@@ -301,10 +320,7 @@ def _hold_out_groups(
             others = (rows if is_curve else free_rows).take(kept)
             mean, std = member.without(others).predict(fold_cases.known, fold_cases.query)
             held_out[name][0][at], held_out[name][1][at] = mean, std
-    left = free_query.y - held_out[LAST][0]
-    columns = step_columns(free_known, free_query)
-    trees, unseen = cross_fit_steps(columns, left, free_cases, fold % _N_FOLDS)
-    return trees, Members(simple, trees).complete(held_out, unseen, season)
+    return held_out, free_cases, season
 
 
 def _fit_again(members: Members, rows: Table, zero: float) -> Members:

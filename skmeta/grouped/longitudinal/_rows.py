@@ -94,37 +94,39 @@ def later_rows(rows: Table) -> Cases | None:
     return _known_and_query(rows, place >= n_first, n_first)
 
 
-def last_rows(rows: Table, ahead: int, n_known: Sequence[int]) -> tuple[Table, Cases] | None:
-    """Return the rows before the last ones, and cases of the last ones, by known rows before.
+def last_rows(
+    rows: Table, ahead: int, n_known: Sequence[int]
+) -> tuple[Table, Cases, Cases | None] | None:
+    """Divide each group before its last rows; None if no group has rows before.
 
-    Parameters
-    ----------
-    rows : Table
-        Rows of groups.
-    ahead : int
-        Number of last rows of each group, of which at least one is before.
-    n_known : sequence of int
-        Numbers of known rows; a group is in those that it has, and in one with all its rows.
+    Returns
+    -------
+    before : Table
+        The rows before, and those of groups that have no more than ``ahead``.
+    later : Cases
+        The last rows, with all rows before.
+    truncated : Cases or None
+        The same with so many rows before at most, of groups that have more.
     """
     place, sizes = _places(rows)
     n_before = sizes - ahead
     if not (n_before > 0).any():
         return None
-    typical = int(np.median(n_before[n_before > 0]))
-    levels = [k for k in n_known if k < typical]
-    parts_known, parts_query = [], []
-    for k in levels:
-        parts_known.append(
-            np.flatnonzero((n_before > k) & (place < n_before) & (place >= n_before - k))
-        )
-        parts_query.append(np.flatnonzero((n_before > k) & (place >= n_before)))
     is_before = (n_before <= 0) | (place < n_before)
-    parts_known.append(np.flatnonzero(is_before))
-    parts_query.append(np.flatnonzero(~is_before))
-    counts = np.repeat([*levels, typical], [len(at) for at in parts_query])
-    group = rows.group[np.concatenate(parts_query)]
-    cases = Cases(_renumbered(rows, parts_known), _renumbered(rows, parts_query), counts, group)
-    return rows.take(np.flatnonzero(is_before)), cases
+    before, query = rows.take(np.flatnonzero(is_before)), rows.take(np.flatnonzero(~is_before))
+    typical = int(np.median(n_before[n_before > 0]))
+    later = Cases(before, query, np.full(len(query.y), typical), query.group)
+    levels = [k for k in n_known if k < typical]
+    if not levels:
+        return before, later, None
+    known, queries = [], []
+    for k in levels:
+        has_more = n_before > k
+        known.append(np.flatnonzero(has_more & (place < n_before) & (place >= n_before - k)))
+        queries.append(np.flatnonzero(has_more & (place >= n_before)))
+    counts, group = np.repeat(levels, [len(at) for at in queries]), rows.group
+    parts = _renumbered(rows, known), _renumbered(rows, queries), counts
+    return before, later, Cases(*parts, group[np.concatenate(queries)])
 
 
 def group_scales(rows: Table) -> np.ndarray:

@@ -53,16 +53,17 @@ def find_levels(
         Whether errors count in units of their group, and later rows by the number of known ones.
     """
     y, weight, n_known = cases.query.y, cases.query.weight, cases.n_known
+    scale = np.ones(len(y))
     if is_panel:
-        weight = weight / group_scales(cases.query._replace(codes=cases.group[:, None])) ** 2
+        scale = group_scales(cases.query._replace(codes=cases.group[:, None]))
     if kind != "new" and not (is_panel and kind == "later"):
         n_known = np.full(len(y), np.median(n_known))
     known, level = np.unique(n_known, return_inverse=True)
-    losses = _by_level((means - y) ** 2, weight, level)
+    scaled = _by_level((means - y) ** 2, weight / scale**2, level)
     power = _PANEL_POWER if is_panel else _POWER[kind]
-    weights = softmax(-power * np.log(np.maximum(losses, _LEAST_LOSS)), axis=1)
+    weights = softmax(-power * np.log(np.maximum(scaled, _LEAST_LOSS)), axis=1)
     mean, std = mix_members(means, stds, weights[level].T)
-    losses = np.hstack([losses, _by_level((mean - y)[None] ** 2, weight, level)])
+    losses = _by_level((np.vstack([means, mean]) - y) ** 2, weight, level)
     share = weight / np.bincount(level, weight)[level]
     distance = (np.log1p(n_known) - np.log1p(known)[:, None]) / _WIDTH_KNOWN
     near = share * np.exp(-0.5 * distance**2)

@@ -129,9 +129,10 @@ def test_smoothing_constants_of_levels_and_of_walks(share, alphas):
 
 def test_cases_of_last_rows():
     codes, times = np.repeat([0, 1, 2], [10, 10, 2]), np.r_[0:10, 0:10, 0:2].astype(float)
-    before, cases = last_rows(rows_of(times, codes, times), 3, (1, 4))
+    before, later, cases = last_rows(rows_of(times, codes, times), 3, (1, 4, 12))
     assert np.bincount(before.group).tolist() == [7, 7, 2]
-    assert np.unique(cases.n_known).tolist() == [1, 4, 7]
+    assert later.n_known.tolist() == [7] * 6
+    assert np.unique(cases.n_known).tolist() == [1, 4]
     for case in np.unique(cases.query.group):
         known, query = (rows.times[rows.group == case] for rows in (cases.known, cases.query))
         assert query.tolist() == [7.0, 8.0, 9.0]
