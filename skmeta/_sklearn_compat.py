@@ -17,6 +17,7 @@ import numpy as np
 import sklearn
 
 try:
+    from sklearn.base import BaseEstimator
     from sklearn.base import _clone_parametrized as clone_parametrized
     from sklearn.base import _fit_context as fit_context
     from sklearn.metrics import get_scorer, get_scorer_names
@@ -88,6 +89,20 @@ def without_array_adapters() -> Iterator[None]:
 
 
 # -- estimators ------------------------------------------------------------------------------
+
+
+def is_cloned_by_parameters(estimator: Any) -> bool:
+    """Return whether a clone of an estimator has its parameters, and nothing else it decides."""
+    own = getattr(type(estimator), "__sklearn_clone__", None)
+    return own is None or own is BaseEstimator.__sklearn_clone__
+
+
+def cloned_settings(estimator: Any) -> list[Any]:
+    """Return what a clone has of an estimator besides parameters: requests, and `set_output`."""
+    known = vars(estimator) if hasattr(estimator, "__dict__") else {}
+    requests = known.get("_metadata_request")
+    output = known.get("_sklearn_output_config")
+    return [repr(requests)] * (requests is not None) + [output] * (output is not None)
 
 
 def parameter_names(kind: Any) -> list[str]:

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import is_classifier
 
 from skmeta._sklearn_compat import is_routing_enabled
@@ -24,11 +26,13 @@ from skmeta.search.record import (
     dataset_features,
     features_at_rows,
     fingerprint_data,
+    identify_data,
     name_at_rows,
 )
 from skmeta.search.space import (
     CandidateDescriber,
     canonical_names,
+    is_estimator,
     predictor_name,
     signature,
     stable_repr,
@@ -167,10 +171,13 @@ def _describe_data(
     estimator, space = arguments.estimator, arguments.space
     digested = fingerprint_data(data.X, data.y)
     names = canonical_names(estimator)
-    given = {name: value for name, value in data.given.items() if name != "groups"}
+    given = dict(data.given)
     least = FoldRace(search.racing).min_probability
     parts = (
-        digested.digest,
+        identify_data(digested.digest, data.X, data.y),
+        *_versions(estimator, space.spaces),
+        # Whether transformers return data frames.
+        repr(get_config().get("transform_output")),
         stable_repr(estimator),
         stable_repr(space.spaces),
         folds.text,
@@ -182,9 +189,10 @@ def _describe_data(
         *([] if least is None else [f"racing {least!r}"]),
         *([] if search.early_stopping is None else [stable_repr(search.early_stopping)]),
     )
+    text = "\n".join(parts).encode("utf-8", "backslashreplace")
     return replace(
         record,
-        fingerprint=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24],
+        fingerprint=hashlib.sha256(text).hexdigest()[:24],
         dataset=search.dataset,
         data_digest=digested.digest,
         data_sketch=digested.sketch,
@@ -192,6 +200,18 @@ def _describe_data(
         space={names.get(name, name): text for name, text in space.describe().items()},
         cv=repr(folds.splitter),
     )
+
+
+def _versions(estimator: Any, spaces: Any) -> list[str]:
+    """Return the versions of the packages that an estimator and the values of a space are from."""
+    chosen = [
+        v for space in spaces for s in space.values() for v in ([] if hasattr(s, "rvs") else s)
+    ]
+    values = [estimator, *chosen]
+    values += [v for e in values if is_estimator(e) for v in e.get_params(deep=True).values()]
+    names = {type(value).__module__.partition(".")[0] for value in values}
+    known = {name: getattr(sys.modules.get(name), "__version__", None) for name in sorted(names)}
+    return [f"{name} {version}" for name, version in known.items() if version is not None]
 
 
 class TrialRecord:

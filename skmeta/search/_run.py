@@ -24,6 +24,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 
 from skmeta._callbacks import fit_task, subtask
+from skmeta._identity import remembered_texts
 from skmeta._sklearn_compat import (
     callback_context,
     format_results,
@@ -56,6 +57,11 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     params : dict
         Parameters of ``fit``.
     """
+    with remembered_texts():
+        _run(search, X, y, params)
+
+
+def _run(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     budget = Budget(search.time_budget)
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)

@@ -11,7 +11,32 @@ GRID = {"C": [0.1, 1, 10], "kernel": ["rbf", "linear"]}
 QUALITY = {"quality": loguniform(0.01, 1)}
 
 
-class Counted(ClassifierMixin, BaseEstimator):
+class Unseen(type):
+    """Keeps what tests note of a class elsewhere: it does not make another class of it."""
+
+    names = ("fits", "at", "log", "hangs_at", "is_mortal", "interrupted_at", "cost_per_row")
+    noted: dict = {}  # noqa: RUF012
+
+    def __new__(cls, name, bases, namespace):
+        unseen = {key: namespace.pop(key) for key in Unseen.names if key in namespace}
+        made = super().__new__(cls, name, bases, namespace)
+        Unseen.noted.update(((made, key), value) for key, value in unseen.items())
+        return made
+
+    def __setattr__(cls, name, value):
+        if name in Unseen.names:
+            Unseen.noted[cls, name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __getattr__(cls, name):
+        for owner in cls.__mro__:
+            if (owner, name) in Unseen.noted:
+                return Unseen.noted[owner, name]
+        raise AttributeError(name)
+
+
+class Counted(ClassifierMixin, BaseEstimator, metaclass=Unseen):
     """Counts its fits, and does something at one of them."""
 
     fits: list[float] = []  # noqa: RUF012
@@ -21,8 +46,9 @@ class Counted(ClassifierMixin, BaseEstimator):
         self.quality = quality
 
     def fit(self, X, y):
-        self.fits.append(self.quality)
-        action = self.at.get(len(self.fits))
+        kind = type(self)
+        kind.fits.append(self.quality)
+        action = kind.at.get(len(kind.fits))
         if action is not None:
             action()
         self.classes_ = np.unique(y)

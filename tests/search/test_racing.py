@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pytest
 from scipy.stats import loguniform, uniform
+from searching import Unseen
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import FitFailedWarning
@@ -18,7 +19,7 @@ X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
 FOLDS = KFold(5)
 
 
-class Bowl(ClassifierMixin, BaseEstimator):
+class Bowl(ClassifierMixin, BaseEstimator, metaclass=Unseen):
     """Its score depends on a parameter and on the fold, and is written down."""
 
     fits: list[tuple[float, int]] = []  # noqa: RUF012

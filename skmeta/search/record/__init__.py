@@ -1,14 +1,17 @@
 """Records of past searches, and fingerprints of data sets."""
 
 from skmeta.search.record._dataset_features import dataset_features, features_at_rows, name_at_rows
+from skmeta.search.record._fingerprint import (
+    DataFingerprint,
+    fingerprint_data,
+    identify_data,
+    sketch_similarity,
+)
 from skmeta.search.record._records import (
     CandidateRecord,
     Configuration,
-    DataFingerprint,
     PastSearch,
     RecordedSearch,
     SearchRecord,
     Value,
-    fingerprint_data,
-    sketch_similarity,
 )

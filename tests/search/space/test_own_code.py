@@ -1,5 +1,6 @@
 """A user's own functions and classes are equal if their code is."""
 
+import importlib
 import subprocess
 import sys
 from functools import partial
@@ -11,6 +12,7 @@ from sklearn.feature_selection import f_classif
 from sklearn.metrics import make_scorer
 from sklearn.preprocessing import FunctionTransformer
 
+from skmeta._identity import remembered_texts
 from skmeta.search.space import plain_value, stable_repr
 
 # What `made` defines; {} is what a user edits between two searches.
@@ -64,9 +66,60 @@ def test_a_function_that_has_run_is_the_same():
     assert stable_repr(made) == before
 
 
-def test_data_of_a_class_or_a_module_may_change():
-    source = "calls = [{}]\nclass made:\n n_fits = {}\n def fit(self): return calls, self.n_fits"
+NAMED = {
+    "list of the module": "data = [{}]\ndef made(x): return x + data[0]",
+    "dict of the module": "data = {'by': {}}\ndef made(x): return x + data['by']",
+    "array of the module": "import numpy\ndata = numpy.full(3, {})\ndef made(x): return x + data",
+    "attribute of a class": "class made:\n by = {}\n def fit(self): return self.by",
+    "attribute of a base class": "class base:\n by = {}\nclass made(base): pass",
+    "object of the module": "class A: pass\ndata = A()\ndata.by = {}\ndef made(x): return data.by",
+    "cached helper": "from functools import cache\n@cache\ndef help(): return {}\n"
+    "def made(x): return x + help()",
+    "decorator": "from functools import wraps\ndef by(k):\n def outer(f):\n  @wraps(f)\n"
+    "  def inner(x): return k * f(x)\n  return inner\n return outer\n@by({})\n"
+    "def made(x): return x",
+    "attribute of the function": "def made(x): return made.by\nmade.by = {}",
+    "setter": "class made:\n by = property(lambda self: 1, lambda self, v: {})",
+}
+
+
+@pytest.mark.parametrize("source", NAMED.values(), ids=NAMED)
+def test_data_that_code_names_decides(source):
+    texts = [stable_repr(make(source, value)) for value in (1, 2, 1)]
+    assert texts[0] == texts[2] != texts[1]
+
+
+def test_what_code_does_not_name_has_no_effect():
+    source = "data = [{}]\nby = 1\ndef made(x): return x.data + by"
     assert stable_repr(make(source)) == stable_repr(make(source, 2))
+
+
+def test_counters_that_change_meanwhile_leave_keys_as_they_are():
+    made = make("class made:\n n_fits = {}\n def __call__(self): return self.n_fits")
+    with remembered_texts():
+        before = stable_repr(made())
+        made.n_fits = 2
+        assert stable_repr(made()) == before
+    assert stable_repr(made()) != before
+
+
+@pytest.mark.parametrize("how", ["import mine_helper", "from mine_helper import helper", "inside"])
+def test_a_module_of_the_user_is_what_is_loaded(how, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "mine_helper.py").write_text("BY = 1\ndef helper(x): return x + BY\n")
+    call = "helper(x)" if how.startswith("from") else "mine_helper.helper(x)"
+    source = f"{how}\ndef made(x): return {call}"
+    if how == "inside":
+        source = "def made(x):\n from mine_helper import helper\n return helper(x)"
+    unloaded = stable_repr(make(source))
+    importlib.import_module("mine_helper")
+    before = stable_repr(make(source))
+    (tmp_path / "mine_helper.py").write_text("BY = 2\ndef helper(x): return x + BY # longer\n")
+    assert stable_repr(make(source)) == before  # what is loaded runs
+    importlib.reload(sys.modules["mine_helper"])
+    assert stable_repr(make(source)) not in (before, unloaded)
+    del sys.modules["mine_helper"]
 
 
 def test_functions_that_refer_to_each_other():
