@@ -6,8 +6,10 @@ database of the history.
 """
 
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
+
+import joblib
 
 from skmeta._sklearn_compat import fit_and_score
 
@@ -20,7 +22,8 @@ def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
     task : dict
         Arguments of `fit_and_score`, and ``stopping``: None, or a callable that takes the estimator
         and returns a context in which its fit stops early. The context yields an object whose
-        ``n_rounds`` is the number of rounds that the fit found.
+        ``n_rounds`` is the number of rounds that the fit found. With ``return_estimator``, a digest
+        of the fitted estimator is returned as ``state``, None if it cannot be pickled.
 
     Returns
     -------
@@ -42,4 +45,8 @@ def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
     output["cost"] = min(time.perf_counter() - clock, time.process_time() - processor)
     if stopping is not None:
         output["n_rounds"] = stopped.n_rounds
+    if "estimator" in output:
+        output["state"] = None
+        with suppress(Exception):  # pickling runs code of the object, which may raise anything
+            output["state"] = joblib.hash(output.pop("estimator"))
     return position, fold, output

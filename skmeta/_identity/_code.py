@@ -15,13 +15,6 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-# Attributes of classes that say nothing about what methods do, or differ among versions of Python.
-_BOOKKEEPING = {
-    *("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__"),
-    *("__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__", "__match_args__"),
-    *("__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__"),
-    *("__dataclass_fields__", "__dataclass_params__"),
-}
 _INSTALLED = {"site-packages", "dist-packages"}
 _STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 
@@ -29,7 +22,7 @@ _STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 def name_of(value: Any) -> str:
     """Return the qualified name of a function, of a class, or of the class of another object."""
     named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    return f"{getattr(named, '__module__', None)}.{named.__qualname__}"
 
 
 def own_code(value: Any, text_of: Callable[[Any], str]) -> str:
@@ -106,14 +99,14 @@ def _parts_of_class(owner: type) -> Iterator[Any]:
         if is_installed(base.__module__):
             continue
         for name, member in sorted(vars(base).items()):
-            if name in _BOOKKEEPING:
-                continue
             # Of class and static methods, properties, and cached properties.
             inner = [getattr(member, key, None) for key in ("__func__", "fget", "fset", "func")]
             inner = [one for one in inner if isinstance(one, FunctionType)]
             if inner or isinstance(member, FunctionType):
                 yield name
                 yield from inner or [member]
+            elif name.startswith("__"):  # what Python keeps of a class, some of it later
+                continue
             elif not hasattr(type(member), "__get__") or hasattr(member, "__wrapped__"):
                 yield name
                 yield member
@@ -124,8 +117,9 @@ def _parts_of_function(function: FunctionType) -> Iterator[Any]:
     yield function.__defaults__
     yield function.__kwdefaults__
     yield {name: one for name, one in vars(function).items() if name != "__wrapped__"}
-    yield from _contents(function)
     known, (globals_read, names, imported) = function.__globals__, _names(function.__code__)
+    for value in _contents(function):
+        yield from _global_parts(value, names)
     for name in sorted(globals_read & set(known)):
         yield name
         yield from _global_parts(known[name], names)
@@ -150,8 +144,14 @@ def _global_parts(value: Any, names: set[str]) -> Iterator[Any]:
             yield from _global_parts(vars(value)[name], names - {name})
 
 
+def text_of_module(module: ModuleType) -> str:
+    """Return the text of a module that is kept as a value: of a user's own, by its file."""
+    own = "" if is_installed(module.__name__) else "".join(_file(module.__name__))
+    return f"module {module.__name__} {own}"
+
+
 def _file(module: str) -> Iterator[str]:
-    """Yield a digest of the file of a module that is not loaded, unless it is installed."""
+    """Yield a digest of the file of a module, unless it is installed."""
     parent = module.rpartition(".")[0]
     try:
         spec = find_spec(module) if not parent or parent in sys.modules else None
@@ -174,7 +174,10 @@ def _parts_of_code(code: CodeType) -> Iterator[Any]:
 
 def _names(code: CodeType) -> tuple[set[str], set[str], set[tuple[int, str]]]:
     """Return the globals that code reads, all of its names, and what it imports: (level, name)."""
-    read, names, imported, last = set(), set(code.co_names), set(), []
+    read: set[str] = set()
+    imported: set[tuple[int, str]] = set()
+    last: list[Any] = []
+    names = set(code.co_names)
     for step in dis.get_instructions(code):
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"):
             read.add(str(step.argval))

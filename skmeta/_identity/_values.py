@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 from sklearn.base import clone
 
-from skmeta._identity._code import is_installed, name_of, own_code
+from skmeta._identity._code import is_installed, name_of, own_code, text_of_module
 from skmeta._sklearn_compat import cloned_settings, is_cloned_by_parameters
 
 # Parameters of estimators that have no effect on scores.
@@ -132,7 +132,7 @@ class _Texts:
             code = self._once("code", value, lambda: own_code(value, whole))
             return f"{name_of(value)}#{code}" if code else name_of(value)
         if isinstance(value, ModuleType):
-            return f"module {value.__name__}"
+            return text_of_module(value)
         if isinstance(value, MethodType):
             return f"{whole(value.__self__)}.{whole(value.__func__)}"
         if hasattr(value, "__wrapped__") and callable(value):  # of a cache, for example
@@ -152,8 +152,8 @@ class _Texts:
         if isinstance(value, partial):
             return f"partial{whole([value.func, value.args, value.keywords])}"
         if hasattr(value, "rvs") and hasattr(value, "dist"):  # a frozen distribution of scipy
-            parts = [*value.args], dict(value.kwds)
-            return f"rvs({self._dist(value.dist, whole)}, {', '.join(map(whole, parts))})"
+            parts = self._dist(value.dist, whole), whole([*value.args]), whole(dict(value.kwds))
+            return f"rvs({', '.join(parts)})"
         if _is_plain(value):
             return f"{whole(kind)}({whole(vars(value))})"
         if hasattr(value, "state_dict"):  # a module of torch with a pickle of its own

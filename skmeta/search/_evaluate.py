@@ -287,6 +287,20 @@ class FoldEvaluator:
                         self._stage.settle(trial)
                         yield trial
 
+    def evaluate_again(self, trial: Trial, fold: int) -> dict[str, Any]:
+        """Evaluate a candidate on one fold, and return the output and a digest of the fit.
+
+        Parameters
+        ----------
+        trial : Trial
+            It is left as it is.
+        fold : int
+        """
+        task = self._task([trial], 0, fold, None) | {"return_estimator": True, "caller": None}
+        [(_, _, output)] = self._run([task])
+        self._stage.budget.note(output)
+        return output
+
     def _next_tasks(self, trials: Sequence[Trial], context: Any) -> list[dict[str, Any]]:
         """Return the fits that are missing; in a race, as many as there are processors for."""
         unfinished: dict[str, int] = {}

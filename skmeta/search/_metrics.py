@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from skmeta._sklearn_compat import ScorerParts, is_passthrough_scorer, scorer_parts, scorers_by_name
@@ -33,6 +33,17 @@ NUMBERS_OF_FOLDS = {
     "costs": "cost",
     "n_test_samples": "n_test_samples",
     "n_rounds": "n_rounds",
+}
+# Metrics of scikit-learn, by the first letters of their scorers' names -> least and greatest score.
+_SHARES = ("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "roc_auc")
+_SHARES += ("f1", "precision", "recall", "jaccard", "homogeneity", "completeness", "v_measure")
+_SHARES += ("normalized_mutual_info", "fowlkes_mallows", "rand_score")
+_BOUNDS = {
+    _SHARES: (0.0, 1.0),
+    ("matthews", "adjusted_rand"): (-1.0, 1.0),
+    ("r2", "explained_variance", "d2_", "adjusted_mutual_info"): (-math.inf, 1.0),
+    ("neg_",): (-math.inf, 0.0),
+    ("mutual_info", "positive_likelihood"): (0.0, math.inf),
 }
 # Longer arguments of a scorer do not become part of a metric's name.
 _MAX_TEXT = 30
@@ -55,10 +66,15 @@ class Metrics:
         self.scorers, named = scorers, scorers_by_name(scorers)
         self.is_multiple = named is not None
         self.names: dict[str, str] = {}
+        # Least and greatest score of a metric of scikit-learn, by its name in a history.
+        self.bounds: dict[str, tuple[float, float]] = {}
         for key, scorer in ({"score": scorers} if named is None else named).items():
             name = metric_name(scorer, estimator)
             # If two scorers measure the same, the second keeps the user's name.
             self.names[key] = name if name not in self.names.values() else key
+            limits = _bounds(scorer, estimator)
+            if limits is not None:
+                self.bounds[self.names[key]] = limits
         self._refit = refit
         self._wanted = getattr(refit, "metric", refit)
         self._error_score = error_score
@@ -181,6 +197,19 @@ def metric_name(scorer: Any, estimator: Any) -> str:
     if parts is None:
         return getattr(scorer, "__name__", type(scorer).__name__)
     return _known_names().get(_identity(parts)) or _spell(parts)
+
+
+def _bounds(scorer: Any, estimator: Any) -> tuple[float, float] | None:
+    """Return the least and the greatest score of a metric; None if it is not scikit-learn's."""
+    parts = scorer_parts(scorer)
+    known = None if parts is None else _known_names().get(_identity(parts))
+    if is_passthrough_scorer(scorer):
+        while hasattr(estimator, "steps") and estimator.steps:
+            estimator = estimator.steps[-1][1]
+        own = getattr(type(estimator), "score", None)
+        known = {ClassifierMixin.score: "accuracy", RegressorMixin.score: "r2"}.get(own)
+    found = (limits for names, limits in _BOUNDS.items() if known and known.startswith(names))
+    return next(found, None)
 
 
 def _identity(parts: ScorerParts) -> tuple[Any, ...]:

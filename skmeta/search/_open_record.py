@@ -3,11 +3,9 @@
 import hashlib
 import os
 import sys
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from sklearn import get_config
 from sklearn.base import is_classifier
 
@@ -16,12 +14,12 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
-from skmeta.search._metrics import NUMBERS_OF_FOLDS
-from skmeta.search._trials import FoldRace, Trial
+from skmeta.search._trial_record import TrialRecord
+from skmeta.search._trials import FoldRace
+from skmeta.search._verify import find_disagreement
 from skmeta.search.history import Leases, SearchHistory
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import (
-    CandidateRecord,
     SearchRecord,
     dataset_features,
     features_at_rows,
@@ -30,7 +28,6 @@ from skmeta.search.record import (
     name_at_rows,
 )
 from skmeta.search.space import (
-    CandidateDescriber,
     canonical_names,
     is_estimator,
     predictor_name,
@@ -84,7 +81,12 @@ class OpenRecord:
     leases: Leases | None = None
     description: SearchRecord | None = None
 
-    def on_sample(self, n_rows: int) -> "OpenRecord":
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the search; empty if nothing is known of it."""
+        return "" if self.description is None else self.description.fingerprint
+
+    def on_sample(self, n_rows: int, stage: Stage) -> "OpenRecord":
         """Open the record of the search on a sample of the rows.
 
         It is a search of its own, so that later searches learn from it, and is resumed as such.
@@ -92,6 +94,8 @@ class OpenRecord:
         Parameters
         ----------
         n_rows : int
+        stage : Stage
+            That of the sample.
         """
         known = self.description
         if known is None:
@@ -107,17 +111,22 @@ class OpenRecord:
             dataset=name_at_rows(known.dataset_label, n_rows),
             dataset_features=features,
         )
+        if not self.is_replayed:  # what is on record of the whole table was not evaluated again
+            described, _ = _find_record(self.history, described, stage)
         fingerprint = self.history.begin(described)
         leases = None if self.leases is None else self.history.leases(fingerprint)
         return replace(self, prior=prior, leases=leases, description=described)
 
 
-def open_record(search: Any, arguments: Arguments, data: FitData, folds: Folds) -> OpenRecord:
+def open_record(search: Any, stage: Stage) -> OpenRecord:
     """Open the history, find the search in it or enter it, and learn the prior.
+
+    `search` has one estimator.
 
     A search that is on record already keeps its seed, and learns only from the searches that were
     on record when it began. So it proposes the same candidates as without the interruption.
     """
+    arguments, data, folds = stage.arguments, stage.data, stage.folds
     history: Any = open_history(search.history)
     is_shared = history is not None and history.shared
     if is_shared:
@@ -129,7 +138,7 @@ def open_record(search: Any, arguments: Arguments, data: FitData, folds: Folds) 
         record = _describe_data(record, search, arguments, data, folds)
     seed, is_replayed = arguments.seed, False
     if history is not None:
-        known = history.find(record.fingerprint)
+        record, known = _find_record(history, record, stage)
         if known is None:
             record = replace(record, learned_until=history.position())
             if is_shared:
@@ -145,6 +154,44 @@ def open_record(search: Any, arguments: Arguments, data: FitData, folds: Folds) 
         history.begin(record)
     leases = history.leases(record.fingerprint) if is_shared else None
     return OpenRecord(history, prior, seed, is_replayed, leases, record)
+
+
+def _find_record(
+    history: Any, record: SearchRecord, stage: Stage
+) -> tuple[SearchRecord, SearchRecord | None]:
+    """Return a search as it is to be recorded, and as it is on record, None if it is not.
+
+    If scores on record are not what they are now, the search begins anew, under a fingerprint that
+    follows from its own.
+    """
+
+    def version(n: int) -> SearchRecord:
+        text = f"{record.fingerprint} {n}"
+        named = hashlib.sha256(text.encode()).hexdigest()[:24] if n else record.fingerprint
+        return replace(record, fingerprint=named)
+
+    known = history.find(record.fingerprint)
+    if not history.verify:
+        return record, known
+    n, latest = 0, known
+    while latest is not None and (latest := history.find(version(n + 1).fingerprint)) is not None:
+        n, known = n + 1, latest
+    found = TrialRecord(stage, history, version(n).fingerprint)
+    found.read()
+    trials = found.others([])
+    if not trials or (history.shared and history.leases(version(n).fingerprint).read().running):
+        return version(n), known
+    difference = find_disagreement(stage, trials)
+    if difference is None:
+        return version(n), known
+    warn_caller(
+        f"The history has a search that looks the same as this one, but {difference}. Nothing of "
+        "it is resumed; it counts as a past search. What has changed is nothing that skmeta sees, "
+        "such as a file that is read, or the record was altered. To resume it all the same, pass "
+        "SearchHistory(..., verify=False).",
+        HistoryWarning,
+    )
+    return version(n + 1), None
 
 
 def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
@@ -212,123 +259,6 @@ def _versions(estimator: Any, spaces: Any) -> list[str]:
     names = {type(value).__module__.partition(".")[0] for value in values}
     known = {name: getattr(sys.modules.get(name), "__version__", None) for name in sorted(names)}
     return [f"{name} {version}" for name, version in known.items() if version is not None]
-
-
-class TrialRecord:
-    """The trials of one search in a history.
-
-    Parameters
-    ----------
-    stage : Stage
-        If its search has ``return_train_score``, candidates on record without scores on training
-        parts are of no use.
-    record : OpenRecord
-    """
-
-    def __init__(self, stage: Stage, record: OpenRecord) -> None:
-        self._history = record.history
-        self._fingerprint = "" if record.description is None else record.description.fingerprint
-        self._space, self._metrics = stage.arguments.space, stage.arguments.metrics
-        self._describe = CandidateDescriber(stage.arguments.estimator)
-        self._stage = stage
-        self._with_train_scores = stage.search.return_train_score
-        self._known: dict[str, CandidateRecord] = {}
-        self._unwritten: list[CandidateRecord] = []
-        self._has_warned = False
-
-    # -- reading ------------------------------------------------------------------------------
-
-    def read(self, keys: Collection[str] | None = None) -> None:
-        """Read finished candidates, all or those of some keys."""
-        if self._history is not None:
-            candidates = self._history.candidates(self._fingerprint, keys)
-            self._known |= {one.key: one for one in candidates if self._is_usable(one)}
-
-    def restore(self, trial: Trial) -> None:
-        """Give a trial the results that are on record for it, if there are any."""
-        known = self._known.get(trial.key)
-        if known is None:
-            return
-        if not np.isnan(known.predicted_mean_score):
-            trial.predicted_mean = known.predicted_mean_score
-            trial.predicted_std = known.predicted_std_score
-        n_folds = len(known.fit_times)
-        trial.outputs = {fold: self._metrics.output_of(known, fold) for fold in range(n_folds)}
-        if not self._with_train_scores:
-            for output in trial.outputs.values():
-                output.pop("train_scores", None)
-        self._stage.finish(trial, n_folds)
-        trial.is_on_record = True
-
-    def others(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Return the candidates on record that are not among some trials, in order."""
-        proposed = {trial.key for trial in trials}
-        unknown = [one for key, one in self._known.items() if key not in proposed]
-        others = [trial for trial in map(self.decode, unknown) if trial is not None]
-        for trial in others:
-            self.restore(trial)
-        return others
-
-    def decode(self, candidate: CandidateRecord) -> Trial | None:
-        """Return the trial of a candidate, without results; None if the space has none."""
-        params = self._space.decode(candidate.params)
-        if params is None:
-            return None
-        predicted = candidate.predicted_mean_score, candidate.predicted_std_score
-        trial = Trial(params, candidate.source, *predicted)
-        return trial if trial.key == candidate.key else None
-
-    def _is_usable(self, candidate: CandidateRecord) -> bool:
-        n_folds = len(candidate.fit_times)
-        n_splits = len(self._stage.folds.splits)
-        return (1 if self._stage.race.is_on else n_splits) <= n_folds <= n_splits and (
-            bool(candidate.train_scores) or not self._with_train_scores
-        )
-
-    # -- writing ------------------------------------------------------------------------------
-
-    def write(self, trial: Trial | None = None) -> None:
-        """Write a finished trial, and those that could not be written before."""
-        if self._history is None:
-            return
-        if trial is not None:
-            self._unwritten.append(self.encode(trial))
-        try:
-            if self._unwritten:
-                self._history.record(self._fingerprint, *self._unwritten)
-            self._unwritten.clear()
-        except Exception as error:  # a failing history must not end the search
-            if self._history.shared:
-                raise
-            if not self._has_warned:
-                self._has_warned = True
-                warn_caller(
-                    f"The history could not be written: {error} The search continues, and tries "
-                    "again after the next candidate. Candidates that are not on record are "
-                    "evaluated again if the search is run again.",
-                    HistoryWarning,
-                )
-
-    def encode(self, trial: Trial) -> CandidateRecord:
-        """Return what the history keeps of a trial."""
-        outputs = trial.results
-        errors = [str(o["fit_error"]) for o in outputs if o.get("fit_error") is not None]
-        trained = self._metrics.by_name(outputs, "train_scores") if self._with_train_scores else {}
-        return CandidateRecord(
-            configuration=self._describe([trial.params])[0],
-            key=trial.key,
-            params=self._space.encode(trial.params),
-            scores=self._metrics.by_name(outputs, "test_scores"),
-            train_scores=trained,
-            error=errors[0].strip().splitlines()[-1] if errors else None,
-            source=trial.source,
-            predicted_mean_score=trial.predicted_mean,
-            predicted_std_score=trial.predicted_std,
-            **{
-                name: tuple(output[key] for output in outputs if key in output)
-                for name, key in NUMBERS_OF_FOLDS.items()
-            },
-        )
 
 
 # -- the prior -------------------------------------------------------------------------------------

@@ -39,9 +39,10 @@ from skmeta.search import samples
 from skmeta.search._arguments import Arguments, resolve_arguments, with_one_estimator
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
-from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
+from skmeta.search._open_record import OpenRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
 from skmeta.search._report import Progress
+from skmeta.search._trial_record import TrialRecord
 from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.space import Candidate, replace_parts
@@ -72,8 +73,8 @@ def _run(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
         budget.refit_ratio = _refit_ratio(search, data, folds)
-        record = open_record(single, arguments, data, folds)
         stage = Stage(search, arguments, data, folds, budget, FoldRace(search.racing))
+        record = open_record(single, stage)
         sampled: list[Trial] = []
         carried = record.prior
         if n_sample:
@@ -155,15 +156,16 @@ def _try_sample(
 
     note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
     n_iter = samples.n_on_sample(search.samples, math.inf)
+    sampled = stage._replace(
+        search=search,
+        arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note]),
+        folds=Folds(stage.folds.splitter, splits),
+        budget=budget,
+        race=FoldRace(search.racing),
+    )
     outcome = _evaluate_candidates(
-        stage._replace(
-            search=search,
-            arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note]),
-            folds=Folds(stage.folds.splitter, splits),
-            budget=budget,
-            race=FoldRace(search.racing),
-        ),
-        record.on_sample(n_rows),
+        sampled,
+        record.on_sample(n_rows, sampled),
         callbacks,
         limit=limit,
         is_sample=True,
@@ -189,7 +191,7 @@ def _evaluate_candidates(
         if arguments.walks_grid
         else ModelProposer(search, arguments, record.prior, record.seed, extra)
     )
-    trial_record = TrialRecord(stage, record)
+    trial_record = TrialRecord(stage, record.history, record.fingerprint)
     common = stage, limit or (lambda first: arguments.n_iter), proposer, trial_record
     batches: SoloBatches | SharedBatches
     if record.leases is None:

@@ -42,7 +42,7 @@ def make(address, lease_timeout=60.0, **settings):
         Logged(),
         GRID,
         cv=N_FOLDS,
-        history=SearchHistory(address, shared=True, lease_timeout=lease_timeout),
+        history=SearchHistory(address, shared=True, lease_timeout=lease_timeout, verify=False),
         refit=False,
         progress=False,
         **settings,

@@ -166,12 +166,13 @@ def test_a_resumed_search_knows_stopped_candidates(tmp_path):
     with pytest.warns(UserWarning, match="interrupted after 12"):
         search(history=tmp_path / "h.db").fit(X, y)
     Bowl.fits, Bowl.interrupted_at = [], None
-    resumed = search(history=tmp_path / "h.db").fit(X, y)
+    history = SearchHistory(tmp_path / "h.db", verify=False)
+    resumed = search(history=history).fit(X, y)
     assert resumed.n_resumed_ == 12
     assert len(Bowl.fits) == whole.cv_results_["n_folds"][12:].sum() + 1
     same_results(whole, resumed)
     Bowl.fits = []
-    same_results(whole, search(history=tmp_path / "h.db").fit(X, y))
+    same_results(whole, search(history=history).fit(X, y))
     assert len(Bowl.fits) == 1  # the refit
 
 

@@ -16,7 +16,9 @@ N_ITER, N_FOLDS = 8, 2
 
 def make(estimator, path, space=QUALITY, shared=True, **settings):
     # A worker that waits for a lease that was not given back does not end within the test.
-    history = SearchHistory(path, shared=True, lease_timeout=1000) if shared else path
+    history = path
+    if shared:
+        history = SearchHistory(path, shared=True, lease_timeout=1000, verify=False)
     settings = {"n_iter": N_ITER, "random_state": 3, "cv": N_FOLDS, **settings}
     return MetaLearnedSearchCV(estimator, space, history=history, **settings)
 

@@ -4,9 +4,12 @@ A field that queries read has a column of its own; one JSON text, ``details``, h
 field is read follows from its type, and a field with its default is not written. So a field that
 is added later is missing in older rows, which can still be read.
 
+``details`` begins with a digest of the row, so that a value that was changed by accident is seen.
+
 For a damaged row, functions raise a `HistoryFormatError` that names the column.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
@@ -28,6 +31,8 @@ CANDIDATE_FIELDS = ("key", "configuration", "scores")
 SEARCH_FIELDS = ("fingerprint", "dataset", "data_digest", "estimator", "refit_metric")
 _JSON_COLUMNS = {"configuration", "scores", "details"}
 
+_SEAL, _SEAL_LENGTH = '{"digest":"', 16
+
 _MAX_SHOWN = 5  # damaged rows that a warning names
 # Some databases require a length of columns that are compared.
 KEY_LENGTH = 128
@@ -47,9 +52,10 @@ def candidate_to_row(candidate: CandidateRecord) -> Row:
     return _to_row(candidate, CANDIDATE_FIELDS)
 
 
-def row_to_candidate(row: Mapping[str, Any]) -> CandidateRecord:
-    """Return the candidate that `candidate_to_row` encoded."""
+def row_to_candidate(row: Mapping[str, Any], owner: str = "") -> CandidateRecord:
+    """Return the candidate that `candidate_to_row` encoded, and `seal` signed for its search."""
     candidate: CandidateRecord = _from_row(CandidateRecord, CANDIDATE_FIELDS, row)
+    _check_seal(row, CANDIDATE_FIELDS, owner)
     return candidate
 
 
@@ -67,6 +73,7 @@ def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
     label, digest = (read_column(row, name, str) for name in ("dataset", "data_digest"))
     name = None if label == digest[:12] else label
     record: SearchRecord = _from_row(SearchRecord, SEARCH_FIELDS, {**row, "dataset": name})
+    _check_seal(row, SEARCH_FIELDS)
     return record
 
 
@@ -101,6 +108,29 @@ def warn_of_damage(name: str, damage: Sequence[str]) -> None:
         "search that is run again evaluates its damaged candidates anew and replaces their rows.",
         HistoryWarning,
     )
+
+
+def seal(row: Row, owner: str = "") -> Row:
+    """Return a row with its digest, which belongs to a search if an `owner` is given."""
+    columns = SEARCH_FIELDS if "fingerprint" in row else CANDIDATE_FIELDS
+    digest = _digest(row, columns, row["details"], owner)
+    comma = "" if row["details"] == "{}" else ","
+    return row | {"details": f'{_SEAL}{digest}"{comma}{row["details"][1:]}'}
+
+
+def _check_seal(row: Mapping[str, Any], columns: Sequence[str], owner: str = "") -> None:
+    """Raise if a row has a digest, and it is that of other values."""
+    text = row["details"]
+    if text.startswith(_SEAL):
+        end = len(_SEAL) + _SEAL_LENGTH
+        rest = "{" + text[end + 1 :].removeprefix(",")
+        if text[len(_SEAL) : end] != _digest(row, columns, rest, owner):
+            raise HistoryFormatError("a value was changed after it was recorded")
+
+
+def _digest(row: Mapping[str, Any], columns: Sequence[str], details: str, owner: str) -> str:
+    text = repr((owner, [row[name] for name in columns], details))
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:_SEAL_LENGTH]
 
 
 # -- records and values ----------------------------------------------------------------------------

@@ -39,6 +39,11 @@ class SearchHistory(HistoryReader):
         Read an existing history, and never write it. Use it for nested cross-validation: what the
         inner searches find on parts of the data must not be recorded. A search that was recorded
         earlier is still resumed.
+    verify : bool, default=True
+        Evaluate two folds again before a search is resumed: one of the best candidate on record,
+        and one of another candidate. If a score is not what the record says, and the estimator's
+        random numbers do not explain it, nothing is resumed, with a warning. False takes the record
+        as it is.
 
     Raises
     ------
@@ -77,6 +82,7 @@ class SearchHistory(HistoryReader):
         shared: bool = False,
         lease_timeout: float = 60.0,
         read_only: bool = False,
+        verify: bool = True,
     ) -> None:
         if not lease_timeout > 0:
             raise ValueError(
@@ -96,6 +102,7 @@ class SearchHistory(HistoryReader):
                 "server, such as postgresql://..."
             )
         self.read_only, self.shared = bool(read_only), bool(shared)
+        self.verify = bool(verify)
         self.lease_timeout = float(lease_timeout)
         self._address = address
         self._address, self._name = self._store.address, self._store.name

@@ -50,6 +50,11 @@ class LeaseState:
     finished: tuple[str, ...]
 
     @property
+    def running(self) -> set[str]:
+        """Return the keys of the candidates that workers evaluate now."""
+        return {one.key for one in self.leased} - self.expired - set(self.finished)
+
+    @property
     def order(self) -> list[str]:
         """Return the keys of all candidates, in the order of the results.
 

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -155,10 +156,15 @@ def find_search(connection: sa.Connection, fingerprint: str) -> int | None:
 def ensure_search(
     connection: sa.Connection, record: SearchRecord, started: float | None = None
 ) -> None:
-    """Insert a search if it is not there."""
-    if find_search(connection, record.fingerprint) is None:
-        started = time.time() if started is None else started
-        row = {**_codec.search_to_row(record), "started": started}
+    """Insert a search if it is not there, or if its row is damaged."""
+    known = read_searches(connection, fingerprint=record.fingerprint)
+    if known and _codec.decode_rows(known, _codec.row_to_search, []):
+        return
+    started = time.time() if started is None else started
+    row = {**_codec.seal(_codec.search_to_row(record)), "started": started}
+    if known:
+        connection.execute(sa.update(search).where(search.c.id == known[0]["id"]).values(row))
+    else:
         connection.execute(sa.insert(search).values(row))
 
 
@@ -177,7 +183,8 @@ def insert_candidates(
             f"The search {fingerprint!r} is not in the history. It was removed, or the file was "
             "replaced."
         )
-    rows = [_codec.candidate_to_row(one) for one in candidates]
+    rows = [_codec.seal(_codec.candidate_to_row(one), fingerprint) for one in candidates]
+    decode = partial(_codec.row_to_candidate, owner=fingerprint)
     wanted = {row["key"]: row for row in reversed(rows)}  # the first of equal keys
     if connection.dialect.name != "sqlite":  # SQLite locks the whole file
         # Locking the search's row makes other writers of this search wait, if rows can be locked.
@@ -185,7 +192,7 @@ def insert_candidates(
         connection.execute(lock)
     n_different = 0
     for row in read_candidates(connection, fingerprint, list(wanted)):
-        if _codec.decode_rows([row], _codec.row_to_candidate, []):
+        if _codec.decode_rows([row], decode, []):
             n_different += wanted.pop(row["key"])["scores"] != row["scores"]
         else:
             connection.execute(sa.delete(candidate).where(candidate.c.id == row["id"]))
@@ -273,14 +280,15 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], list[str]
     """Return all searches with their candidates, and a description of each damaged row."""
     damage: list[str] = []
 
-    def decode(row: dict[str, Any]) -> RecordedSearch:
+    def decode_search(row: dict[str, Any]) -> RecordedSearch:
         record = _codec.row_to_search(row)
         rows = read_candidates(connection, record.fingerprint)
-        candidates = tuple(_codec.decode_rows(rows, _codec.row_to_candidate, damage))
+        decode = partial(_codec.row_to_candidate, owner=record.fingerprint)
+        candidates = tuple(_codec.decode_rows(rows, decode, damage))
         started = _codec.read_column(row, "started", float)
         return RecordedSearch(record=record, candidates=candidates, started=started)
 
-    return _codec.decode_rows(read_searches(connection), decode, damage), damage
+    return _codec.decode_rows(read_searches(connection), decode_search, damage), damage
 
 
 def read_position(connection: sa.Connection) -> tuple[str, int]:

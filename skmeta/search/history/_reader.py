@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -38,6 +38,7 @@ class HistoryReader(Uncopied):
 
     read_only: bool
     shared: bool
+    verify: bool
     _address: str
     _name: str  # the address without its password
     _content: bytes | None = None  # of a history in memory that was copied, until it is opened
@@ -71,7 +72,7 @@ class HistoryReader(Uncopied):
             If rows are damaged. They are left out.
         """
         rows = self._store.run(_queries.read_candidates, fingerprint, keys)
-        return self._decode(rows, _codec.row_to_candidate)
+        return self._decode(rows, partial(_codec.row_to_candidate, owner=fingerprint))
 
     def find(self, fingerprint: str) -> SearchRecord | None:
         """Return the record of a search.

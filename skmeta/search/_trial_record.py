@@ -1,0 +1,143 @@
+"""The trials of a search in its history: read, rebuilt, written."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import numpy as np
+
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import HistoryWarning
+from skmeta.search._evaluate import Stage
+from skmeta.search._metrics import NUMBERS_OF_FOLDS
+from skmeta.search._trials import Trial
+from skmeta.search._verify import find_flaw
+from skmeta.search.record import CandidateRecord
+from skmeta.search.space import CandidateDescriber
+
+
+class TrialRecord:
+    """The trials of one search in a history.
+
+    Parameters
+    ----------
+    stage : Stage
+        If its search has ``return_train_score``, candidates on record without scores on training
+        parts are of no use.
+    history : history or None
+        Where they are read from and written to.
+    fingerprint : str
+        That of the search.
+    """
+
+    def __init__(self, stage: Stage, history: Any, fingerprint: str) -> None:
+        self._history, self._fingerprint = history, fingerprint
+        self._space, self._metrics = stage.arguments.space, stage.arguments.metrics
+        self._describe = CandidateDescriber(stage.arguments.estimator)
+        self._stage = stage
+        self._with_train_scores = stage.search.return_train_score
+        self._known: dict[str, CandidateRecord] = {}
+        self._unwritten: list[CandidateRecord] = []
+        self._has_warned = False
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(self, keys: Collection[str] | None = None) -> None:
+        """Read finished candidates, all or those of some keys."""
+        if self._history is not None:
+            candidates = self._history.candidates(self._fingerprint, keys)
+            usable = [one for one in candidates if self._is_usable(one)]
+            flaws = {one.key: find_flaw(self._stage, one) for one in usable}
+            self._known |= {one.key: one for one in usable if flaws[one.key] is None}
+            wrong = [f"{key}: {flaw}" for key, flaw in flaws.items() if flaw is not None]
+            if wrong:
+                warn_caller(
+                    f"The history has {len(wrong)} candidates of this search whose results are "
+                    f"impossible, which are left out ({wrong[0]}). The record was altered.",
+                    HistoryWarning,
+                )
+
+    def restore(self, trial: Trial) -> None:
+        """Give a trial the results that are on record for it, if there are any."""
+        known = self._known.get(trial.key)
+        if known is None:
+            return
+        if not np.isnan(known.predicted_mean_score):
+            trial.predicted_mean = known.predicted_mean_score
+            trial.predicted_std = known.predicted_std_score
+        n_folds = len(known.fit_times)
+        trial.outputs = {fold: self._metrics.output_of(known, fold) for fold in range(n_folds)}
+        if not self._with_train_scores:
+            for output in trial.outputs.values():
+                output.pop("train_scores", None)
+        self._stage.finish(trial, n_folds)
+        trial.is_on_record = True
+
+    def others(self, trials: Iterable[Trial]) -> list[Trial]:
+        """Return the candidates on record that are not among some trials, in order."""
+        proposed = {trial.key for trial in trials}
+        unknown = [one for key, one in self._known.items() if key not in proposed]
+        others = [trial for trial in map(self.decode, unknown) if trial is not None]
+        for trial in others:
+            self.restore(trial)
+        return others
+
+    def decode(self, candidate: CandidateRecord) -> Trial | None:
+        """Return the trial of a candidate, without results; None if the space has none."""
+        params = self._space.decode(candidate.params)
+        if params is None:
+            return None
+        predicted = candidate.predicted_mean_score, candidate.predicted_std_score
+        trial = Trial(params, candidate.source, *predicted)
+        return trial if trial.key == candidate.key else None
+
+    def _is_usable(self, candidate: CandidateRecord) -> bool:
+        n_folds = len(candidate.fit_times)
+        n_splits = len(self._stage.folds.splits)
+        return (1 if self._stage.race.is_on else n_splits) <= n_folds <= n_splits and (
+            bool(candidate.train_scores) or not self._with_train_scores
+        )
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def write(self, trial: Trial | None = None) -> None:
+        """Write a finished trial, and those that could not be written before."""
+        if self._history is None:
+            return
+        if trial is not None:
+            self._unwritten.append(self.encode(trial))
+        try:
+            if self._unwritten:
+                self._history.record(self._fingerprint, *self._unwritten)
+            self._unwritten.clear()
+        except Exception as error:  # a failing history must not end the search
+            if self._history.shared:
+                raise
+            if not self._has_warned:
+                self._has_warned = True
+                warn_caller(
+                    f"The history could not be written: {error} The search continues, and tries "
+                    "again after the next candidate. Candidates that are not on record are "
+                    "evaluated again if the search is run again.",
+                    HistoryWarning,
+                )
+
+    def encode(self, trial: Trial) -> CandidateRecord:
+        """Return what the history keeps of a trial."""
+        outputs = trial.results
+        errors = [str(o["fit_error"]) for o in outputs if o.get("fit_error") is not None]
+        trained = self._metrics.by_name(outputs, "train_scores") if self._with_train_scores else {}
+        return CandidateRecord(
+            configuration=self._describe([trial.params])[0],
+            key=trial.key,
+            params=self._space.encode(trial.params),
+            scores=self._metrics.by_name(outputs, "test_scores"),
+            train_scores=trained,
+            error=errors[0].strip().splitlines()[-1] if errors else None,
+            source=trial.source,
+            predicted_mean_score=trial.predicted_mean,
+            predicted_std_score=trial.predicted_std,
+            **{
+                name: tuple(output[key] for output in outputs if key in output)
+                for name, key in NUMBERS_OF_FOLDS.items()
+            },
+        )
