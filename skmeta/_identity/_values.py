@@ -152,8 +152,8 @@ class _Texts:
         if isinstance(value, partial):
             return f"partial{whole([value.func, value.args, value.keywords])}"
         if hasattr(value, "rvs") and hasattr(value, "dist"):  # a frozen distribution of scipy
-            parts = self._dist(value.dist, whole), whole([*value.args]), whole(dict(value.kwds))
-            return f"rvs({', '.join(parts)})"
+            dist, args = self._dist(value.dist, whole), [[*value.args], dict(value.kwds)]
+            return f"rvs({dist}, {whole(args)})"
         if _is_plain(value):
             return f"{whole(kind)}({whole(vars(value))})"
         if hasattr(value, "state_dict"):  # a module of torch with a pickle of its own

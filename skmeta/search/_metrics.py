@@ -35,9 +35,11 @@ NUMBERS_OF_FOLDS = {
     "n_rounds": "n_rounds",
 }
 # Metrics of scikit-learn, by the first letters of their scorers' names -> least and greatest score.
-_SHARES = ("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "roc_auc")
-_SHARES += ("f1", "precision", "recall", "jaccard", "homogeneity", "completeness", "v_measure")
-_SHARES += ("normalized_mutual_info", "fowlkes_mallows", "rand_score")
+_SHARES = (
+    *("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "roc_auc"),
+    *("f1", "precision", "recall", "jaccard", "homogeneity", "completeness", "v_measure"),
+    *("normalized_mutual_info", "fowlkes_mallows", "rand_score"),
+)
 _BOUNDS = {
     _SHARES: (0.0, 1.0),
     ("matthews", "adjusted_rand"): (-1.0, 1.0),

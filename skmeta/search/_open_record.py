@@ -68,6 +68,8 @@ class OpenRecord:
     is_replayed : bool
         Whether the record has the seed of this very search, so that the same candidates are
         proposed again, in the same order.
+    is_verified : bool
+        Whether scores on record were evaluated again.
     leases : Leases or None
         Leases of this process, if the search is shared with others.
     description : SearchRecord or None
@@ -78,6 +80,7 @@ class OpenRecord:
     prior: Prior | None
     seed: int
     is_replayed: bool = False
+    is_verified: bool = False
     leases: Leases | None = None
     description: SearchRecord | None = None
 
@@ -111,8 +114,8 @@ class OpenRecord:
             dataset=name_at_rows(known.dataset_label, n_rows),
             dataset_features=features,
         )
-        if not self.is_replayed:  # what is on record of the whole table was not evaluated again
-            described, _ = _find_record(self.history, described, stage)
+        if not self.is_verified:
+            described, _, _ = _find_record(self.history, described, stage)
         fingerprint = self.history.begin(described)
         leases = None if self.leases is None else self.history.leases(fingerprint)
         return replace(self, prior=prior, leases=leases, description=described)
@@ -136,9 +139,9 @@ def open_record(search: Any, stage: Stage) -> OpenRecord:
     record = describe_search(arguments, data.X, data.y)
     if history is not None or search.exclude_same_data:
         record = _describe_data(record, search, arguments, data, folds)
-    seed, is_replayed = arguments.seed, False
+    seed, is_replayed, is_verified = arguments.seed, False, False
     if history is not None:
-        record, known = _find_record(history, record, stage)
+        record, known, is_verified = _find_record(history, record, stage)
         if known is None:
             record = replace(record, learned_until=history.position())
             if is_shared:
@@ -153,16 +156,16 @@ def open_record(search: Any, stage: Stage) -> OpenRecord:
     if history is not None:
         history.begin(record)
     leases = history.leases(record.fingerprint) if is_shared else None
-    return OpenRecord(history, prior, seed, is_replayed, leases, record)
+    return OpenRecord(history, prior, seed, is_replayed, is_verified, leases, record)
 
 
 def _find_record(
     history: Any, record: SearchRecord, stage: Stage
-) -> tuple[SearchRecord, SearchRecord | None]:
-    """Return a search as it is to be recorded, and as it is on record, None if it is not.
+) -> tuple[SearchRecord, SearchRecord | None, bool]:
+    """Return a search as it is to be recorded, as it is on record, and whether it was verified.
 
-    If scores on record are not what they are now, the search begins anew, under a fingerprint that
-    follows from its own.
+    None is on record of a new search. If scores on record are not what they are now, the search
+    begins anew, under a fingerprint that follows from its own.
     """
 
     def version(n: int) -> SearchRecord:
@@ -172,7 +175,7 @@ def _find_record(
 
     known = history.find(record.fingerprint)
     if not history.verify:
-        return record, known
+        return record, known, False
     n, latest = 0, known
     while latest is not None and (latest := history.find(version(n + 1).fingerprint)) is not None:
         n, known = n + 1, latest
@@ -180,10 +183,10 @@ def _find_record(
     found.read()
     trials = found.others([])
     if not trials or (history.shared and history.leases(version(n).fingerprint).read().running):
-        return version(n), known
+        return version(n), known, False
     difference = find_disagreement(stage, trials)
     if difference is None:
-        return version(n), known
+        return version(n), known, True
     warn_caller(
         f"The history has a search that looks the same as this one, but {difference}. Nothing of "
         "it is resumed; it counts as a past search. What has changed is nothing that skmeta sees, "
@@ -191,7 +194,7 @@ def _find_record(
         "SearchHistory(..., verify=False).",
         HistoryWarning,
     )
-    return version(n + 1), None
+    return version(n + 1), None, True
 
 
 def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:

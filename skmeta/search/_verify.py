@@ -56,8 +56,9 @@ def find_disagreement(stage: Stage, trials: Sequence[Trial]) -> str | None:
             for name in different:
                 now = [values[name] for values in news]
                 varies = not _are_equal(now[0], now[-1], trials)
+                n_rows = _n_rows(stage, name, trial.outputs[fold])
                 if (is_random or varies) and (
-                    name != objective or _is_within(recorded[name], now, fold, trial, trials)
+                    name != objective or _is_chance(recorded[name], now, n_rows, trial, trials)
                 ):
                     continue
                 return (
@@ -108,7 +109,7 @@ def _choose(trials: Sequence[Trial]) -> list[tuple[Trial, int]]:
     chosen = [(best, int(np.argmax(folds[id(best)])))]
     cost = sum(best.seconds) / len(best.seconds)
     others = [one for one in trials if one is not best and math.isfinite(one.score)]
-    cost = max(cost, float(np.median([np.mean(one.seconds) for one in others] or [0.0])))
+    cost = max(cost, float(np.median([float(np.mean(one.seconds)) for one in others] or [0.0])))
     others = [one for one in others if np.mean(one.seconds) <= cost]
     if others:
         other = max(others, key=lambda one: float(np.abs(folds[id(one)]).max()))
@@ -132,10 +133,15 @@ def _residuals(trials: Sequence[Trial]) -> list[Array]:
     return [row[: len(one.fold_scores)] for row, one in zip(centred, trials, strict=True)]
 
 
-def _is_within(
-    recorded: float, now: Sequence[float], fold: int, trial: Trial, trials: Sequence[Trial]
+def _is_chance(
+    recorded: float, now: Sequence[float], n_rows: int, trial: Trial, trials: Sequence[Trial]
 ) -> bool:
-    """Return whether chance explains a difference, by the scores of the other candidates."""
+    """Return whether chance explains a difference.
+
+    Its scale is the largest of three: the deviations of the other candidates' scores from the means
+    of candidates and folds, the difference of two evaluations, and, of a share of `n_rows` rows,
+    the binomial standard deviation.
+    """
     others = [one for one in trials if one is not trial and np.isfinite(one.fold_scores).all()]
     others = [one for one in others if len(one.fold_scores) > 1]
     if len(others) > 1:
@@ -145,7 +151,17 @@ def _is_within(
     else:
         scale = float(np.std(trial.fold_scores, ddof=1)) if len(trial.fold_scores) > 1 else 0.0
     scale = max(scale, abs(now[0] - now[-1]))
+    if n_rows:
+        share = float(np.clip((recorded + np.mean(now)) / 2, 0.0, 1.0))
+        scale = max(scale, math.sqrt(share * (1 - share) / n_rows))
     return abs(recorded - float(np.mean(now))) <= _MAX_DEVIATION * scale
+
+
+def _n_rows(stage: Stage, name: str, output: Output) -> int:
+    """Return the number of test rows if a metric is a share; 0 if it is not."""
+    metrics = stage.arguments.metrics
+    is_share = metrics.bounds.get(metrics.names.get(name, name)) == (0.0, 1.0)
+    return int(output.get("n_test_samples", 0)) if is_share else 0
 
 
 def _values(stage: Stage, output: Output) -> dict[str, float]:

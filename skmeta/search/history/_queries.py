@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -158,7 +158,8 @@ def ensure_search(
 ) -> None:
     """Insert a search if it is not there, or if its row is damaged."""
     known = read_searches(connection, fingerprint=record.fingerprint)
-    if known and _codec.decode_rows(known, _codec.row_to_search, []):
+    decode: Callable[[dict[str, Any]], Any] = _codec.row_to_search
+    if known and _codec.decode_rows(known, decode, []):
         return
     started = time.time() if started is None else started
     row = {**_codec.seal(_codec.search_to_row(record)), "started": started}
