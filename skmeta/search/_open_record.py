@@ -17,7 +17,7 @@ from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
 from skmeta.search._trial_record import TrialRecord
 from skmeta.search._trials import FoldRace
 from skmeta.search._verify import find_disagreement
-from skmeta.search.history import Leases, SearchHistory
+from skmeta.search.history import VARIABLE, Leases, SearchHistory
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
 from skmeta.search.record import (
     SearchRecord,
@@ -37,7 +37,6 @@ from skmeta.search.space import (
 
 Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
 
-_VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
 # Most past searches of a history that a prior is learned from.
 _MOST_SEARCHES = 150
 
@@ -47,7 +46,7 @@ def open_history(
 ) -> SearchHistory | None:
     """Open the history that the parameter of a search means; None if it means none."""
     if given is None:
-        given = os.environ.get(_VARIABLE) or False
+        given = os.environ.get(VARIABLE) or False
     if isinstance(given, bool):
         return None
     return given if isinstance(given, SearchHistory) else SearchHistory(given)

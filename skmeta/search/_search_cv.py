@@ -287,9 +287,15 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             All that shows an estimator shows these, so a URL's password is hidden in its ``repr``.
         """
         params = super().get_params(deep)
-        if isinstance(params.get("history"), str):  # a subclass may leave the parameter out
+        if "history" in params:  # a subclass may leave the parameter out
             params["history"] = hide_password(params["history"])
         return params
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "history" in state:
+            state["history"] = hide_password(state["history"])
+        return state
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from skmeta._identity import Uncopied
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning
 from skmeta.search.history import _queries
@@ -12,6 +13,8 @@ from skmeta.search.history._leases import Leases
 from skmeta.search.history._reader import HistoryReader
 from skmeta.search.history._store import MEMORY, mask_password
 from skmeta.search.record import CandidateRecord, SearchRecord
+
+VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
 
 
 class SearchHistory(HistoryReader):
@@ -92,8 +95,8 @@ class SearchHistory(HistoryReader):
         address = os.fspath(path_or_url) if isinstance(path_or_url, str | os.PathLike) else ""
         if not isinstance(address, str) or not address:
             raise HistoryError(
-                f"A history is given by a path or an SQLAlchemy URL, not {path_or_url!r} of type "
-                f"{type(path_or_url).__name__}. Give 'searches.db', for example."
+                "A history is given by a path or an SQLAlchemy URL, a text that is not empty, not "
+                f"by a {type(path_or_url).__name__}. Give 'searches.db', for example."
             )
         if shared and address == MEMORY:
             raise HistoryError(
@@ -108,7 +111,7 @@ class SearchHistory(HistoryReader):
         self._address, self._name = self._store.address, self._store.name
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(vars(self))
+        state = dict(vars(self)) | {"_address": hide_password(self._address)}
         store = state.pop("_store", None)
         if store is not None and store.in_memory:
             state["_content"] = store.content()
@@ -299,13 +302,20 @@ optional
         return self._store.run(_queries.remove_dataset, dataset, write=True)
 
 
-class _MaskedAddress(str):
-    """A URL whose password is hidden when it is shown as the parameter of an estimator."""
-
-    __slots__ = ()
+class _MaskedAddress(Uncopied, str):
+    """A URL whose secrets are neither shown nor pickled."""
 
     def __repr__(self) -> str:
         return repr(mask_password(str(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _recall, (mask_password(str(self)),)
+
+
+def _recall(masked: str) -> object:
+    """Return the URL of the environment if a pickle has the same without secrets."""
+    known = os.environ.get(VARIABLE, "")
+    return hide_password(known if mask_password(known) == masked else masked)
 
 
 def hide_password(history: object) -> object:
@@ -321,6 +331,8 @@ def hide_password(history: object) -> object:
     -------
     object
     """
-    if type(history) is str and "://" in history and mask_password(history) != history:
-        return _MaskedAddress(history)
+    if type(history) is str or isinstance(history, os.PathLike):
+        text = os.fspath(history)
+        if isinstance(text, str) and mask_password(text) != text:
+            return _MaskedAddress(text)
     return history

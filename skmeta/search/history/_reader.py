@@ -15,7 +15,7 @@ from skmeta._identity import Uncopied
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec, _queries
-from skmeta.search.history._store import MEMORY, HistoryStore
+from skmeta.search.history._store import MEMORY, HistoryStore, is_url
 from skmeta.search.record import (
     CandidateRecord,
     Configuration,
@@ -251,7 +251,7 @@ class HistoryReader(Uncopied):
     @property
     def path(self) -> Path | None:
         """Return the file of the history; None if it is in memory or on a server."""
-        is_file = self._address != MEMORY and "://" not in self._address
+        is_file = self._address != MEMORY and not is_url(self._address)
         return Path(self._address) if is_file else None
 
     def __iter__(self) -> Iterator[RecordedSearch]:

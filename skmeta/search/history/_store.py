@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import (
@@ -29,11 +30,10 @@ T = TypeVar("T")
 
 MEMORY = ":memory:"
 _MASK = "***"
-# Secrets of a URL: the password of its user, and parameters such as ?password= and ?sslpassword=.
-_SECRET = re.compile(
-    r"(://[^:/]*:)([^@]*)(?=@)|([?&][^=&]*(?:pass|pwd|secret|token|credential|key)[^=&]*=)([^&]*)",
-    re.IGNORECASE,
-)
+# A URL, also one whose slashes were lost, as in a pathlib.Path. "C:" begins a path of Windows.
+_URL = re.compile(r"\s*[A-Za-z][\w+. -]+:(/|.*@)")
+# Parameters of a URL whose values are shown. Others, such as ?options=, may hold secrets.
+_SHOWN = {"application_name", "charset", "connect_timeout", "sslmode", "target_session_attrs"}
 BUSY_SECONDS = 30.0  # how long a process waits for other processes to finish writing
 # How long it waits after a failure, so that a locked database does not delay each candidate.
 _SHORT_BUSY_SECONDS = 1.0
@@ -99,10 +99,17 @@ class HistoryStore:
                     result = work(connection, *args, **kwargs)
             except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
                 waited, problem = time.monotonic() - begun, _translate(error, self.place)
+                quoted = f"{error} {unquote(str(error))}"
+                is_secret = any(text in quoted for text in _secrets_of(self.address))
+                if is_secret:
+                    problem = HistoryError(
+                        f"{self.place} cannot be used now. The message of the database quotes its "
+                        "URL, and is not shown. Look at the database."
+                    )
                 self._timed_out = waited > self._timeout or attempt >= _ATTEMPTS - 1
                 is_patient = waited + pause < self.patience and isinstance(problem, HistoryError)
                 if not is_patient and (self._timed_out or not _is_transient(error)):
-                    raise problem from error
+                    raise problem from (None if is_secret else error)
                 time.sleep(pause)
                 pause = min(4 * pause, _LONGEST_PAUSE)
             else:
@@ -161,18 +168,49 @@ def mask_password(address: str) -> str:
     address : str
         A path or URL. If a URL cannot be parsed, only the driver's name remains.
     """
-    if "://" not in address:
+    if not is_url(address):
         return address
-    if _parse(address) is None:
-        return f"{address.partition('://')[0]}://{_MASK}"
-    return _SECRET.sub(lambda match: f"{match[1] or match[3]}{_MASK}", address)
+    url = _parse(address)
+    if url is None:
+        return f"{address.partition(':')[0]}://{_MASK}"
+    query = [
+        f"{name}={value if name.lower() in _SHOWN else _MASK}"
+        for name, values in url.query.items()
+        for value in _texts(values)
+    ]
+    plain = url.set(query={}).render_as_string(hide_password=True)
+    return "?".join([plain, *["&".join(query)] * bool(query)])
+
+
+def is_url(address: str) -> bool:
+    """Return whether an address is the URL of a database, and not a path."""
+    return "://" in address or _URL.match(address) is not None
 
 
 def _parse(address: str) -> sa.URL | None:
+    """Return a parsed URL; None if it cannot be parsed, or if it is unclear where its parts end."""
     try:
-        return sa.make_url(str(address))
+        url = sa.make_url(str(address))
     except (ArgumentError, ValueError):  # ValueError: a port that is not a number
         return None
+    # A password with an "@" or a "/" that is not escaped ends in another part.
+    parts = [url.host or ""]
+    parts += [url.database or ""] * (url.get_backend_name() != "sqlite" or bool(url.host))
+    return None if any("@" in part for part in parts) else url
+
+
+def _secrets_of(address: str) -> set[str]:
+    """Return the texts of an address that no message may show."""
+    url = _parse(address) if is_url(address) else None
+    if url is None:
+        return set()
+    values = [value for name, value in url.query.items() if name.lower() not in _SHOWN]
+    found = {str(url.password or ""), *(v for one in values for v in _texts(one))}
+    return {text for text in found if len(text) > 2}
+
+
+def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _parse_url(address: str) -> sa.URL:
@@ -181,7 +219,8 @@ def _parse_url(address: str) -> sa.URL:
     if url is None:  # the message does not repeat the URL, which may hold a password
         raise HistoryError(
             f"The URL of the history ({mask_password(address)}) cannot be parsed. It looks like "
-            "postgresql://user@host:5432/database (special characters as %XX)."
+            "postgresql://user@host:5432/database. Write special characters of a password as %XX: "
+            "@ is %40, and / is %2F."
         )
     is_postgres = url.drivername in ("postgresql", "postgres")
     return url.set(drivername="postgresql+psycopg") if is_postgres else url
@@ -191,9 +230,15 @@ def _file_of(address: str) -> Path | None:
     """Return the file of an address; None if it is in memory or on a server."""
     if address == MEMORY:
         return None
-    if "://" not in address:
+    if not is_url(address):
         return Path(address).expanduser()
     url = _parse_url(address)
+    if _MASK in address and mask_password(address) == address:
+        raise HistoryError(
+            f"The secrets of the URL {address!r} were not pickled along with the search or the "
+            "history. Pass the URL again with set_params(history=...), or name it in the "
+            "environment variable SKMETA_HISTORY, which worker processes inherit."
+        )
     if url.get_backend_name() != "sqlite":
         return None
     plain = url.drivername in ("sqlite", "sqlite+pysqlite") and not url.query

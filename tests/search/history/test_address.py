@@ -1,5 +1,6 @@
 """Addresses of histories: no password is shown, and only regular files are opened."""
 
+import copy
 import os
 import pickle
 import re
@@ -7,8 +8,10 @@ import socket
 import stat
 import traceback
 from functools import partial
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
@@ -28,9 +31,12 @@ MASKED = [
     (":memory:", ":memory:"),
     ("postgresql://user@host/db", "postgresql://user@host/db"),
     ("postgresql://user:hunter2@host/db", "postgresql://user:***@host/db"),
-    ("postgresql://user:hunter2@host:5432/db?a=b", "postgresql://user:***@host:5432/db?a=b"),
+    ("postgresql://user:hunter2@host:5432/db?a=b", "postgresql://user:***@host:5432/db?a=***"),
     ("postgresql://host/db?password=hunter2", "postgresql://host/db?password=***"),
-    ("postgresql://host/db?sslpassword=hunter2&a=b", "postgresql://host/db?sslpassword=***&a=b"),
+    (
+        "postgresql://host/db?sslpassword=hunter2&sslmode=require",
+        "postgresql://host/db?sslpassword=***&sslmode=require",
+    ),
     ("postgresql://user:hunter2@host:port/db", "postgresql://***"),
     ("postgres ql://user:hunter2@host", "postgres ql://***"),
     ("mysql+pymysql://user:hunter2@host/db", "mysql+pymysql://user:***@host/db"),
@@ -49,8 +55,89 @@ def test_the_parameter_of_a_search_is_masked(address, shown):
     assert hidden == address
     assert repr(hidden) == repr(shown)
     assert hide_password(hidden) is hidden
-    assert pickle.loads(pickle.dumps(hidden)) == address
+    assert copy.deepcopy(hidden) is copy.copy(hidden) is hidden or hidden == shown
+    assert pickle.loads(pickle.dumps(hidden)) == shown
     assert repr(pickle.loads(pickle.dumps(hidden))) == repr(shown)
+
+
+# Passwords that a URL has to escape, parameters that hold some, and URLs that are none.
+SECRET_URLS = [
+    "postgresql://user:hunter2@host/db",
+    "postgresql://user:s3cr@hunter2@host/db",
+    "postgresql://user:hunter2@s3cr@host:5432/db",
+    "postgresql://user:hunter2/s3cr@host/db",
+    "postgresql://us/er:hunter2@host/db",
+    "postgresql://user:s3cr@hun/hunter2@host/db",
+    "postgresql://user:hunter2%40s3cr@host/db",
+    "postgresql://user:hunter2:s3cr@host/db",
+    "postgresql://user:hunter2?s3cr@host/db",
+    "postgresql://user:hunter2#s3cr@host/db",
+    "postgresql://user:hunter2@host:port/db",
+    "postgresql://:hunter2@host/db",
+    "postgresql://user:hunter2@[::1]/db",
+    "postgresql://host/db?password=hunter2",
+    "postgresql://host/db?sslpassword=hunter2&sslmode=require",
+    "postgresql://host/db?options=-c%20password%3Dhunter2",
+    "postgresql://user@host/db?PWD=hunter2&passfile=s3cr",
+    "postgresql+psycopg://user:hunter2@host/db?host=a&host=s3cr",
+    "mysql+pymysql://user:hunter2@host/db?ssl_key=s3cr",
+    "mssql+pyodbc:///?odbc_connect=DRIVER%3Da%3BPWD%3Dhunter2",
+    "sqlite+pysqlcipher://:hunter2@/x.db?cipher=s3cr",
+    "postgresql:/user:hunter2@host/db",
+    "postgresql:user:hunter2@host/db",
+    " postgresql://user:hunter2@host/db",
+    "postgres ql://user:hunter2@host",
+]
+
+
+def assert_no_secret(content):
+    for secret in ("hunter2", "s3cr"):
+        assert secret not in content if isinstance(content, str) else secret.encode() not in content
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("url", SECRET_URLS)
+def test_no_secret_of_a_url_is_shown_or_pickled(url, kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    search = MetaLearnedSearchCV(SVC(), {"C": [1.0, 2.0]}, n_iter=1, history=kind(url))
+    around = Pipeline([("search", clone(search))])
+    for shown in (search, clone(search), around, clone(around)):
+        for text in (repr(shown), str(shown), shown._repr_html_(), pickle.dumps(shown)):
+            assert_no_secret(text)
+    assert clone(search).history in (url, str(kind(url)))
+    assert copy.deepcopy(search).history in (url, str(kind(url)))
+
+    def unconnected(*args, **kwargs):  # no server is asked
+        raise sa.exc.OperationalError(f"connect to {url}", None, Exception(f"no {url}"))
+
+    monkeypatch.setattr(sa.Engine, "begin", unconnected)
+    with pytest.raises(SkmetaError) as caught:
+        search.fit([[0.0], [1.0]] * 5, [0, 1] * 5)
+    whole = "".join(traceback.format_exception(caught.value))
+    assert_no_secret(re.sub(r"^    .*$", "", whole, flags=re.MULTILINE))  # lines of source
+    assert main(["history", "show", str(kind(url))]) == 1
+    assert_no_secret("".join(capsys.readouterr()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pickled_search_takes_its_url_from_the_environment(monkeypatch):
+    url = "postgresql://user:hunter2@127.0.0.1:1/none"
+    search = MetaLearnedSearchCV(SVC(), history=url)
+    content = pickle.dumps(search)
+    for given in (search, SearchHistory.__new__(SearchHistory)):
+        if isinstance(given, SearchHistory):
+            vars(given).update(_address=url, shared=False, read_only=False)
+        assert_no_secret(pickle.dumps(given))
+    with pytest.raises(
+        HistoryError, match=r"were not pickled along.*set_params\(history="
+    ) as caught:
+        SearchHistory(pickle.loads(content).history)
+    assert "postgresql://user:***@127.0.0.1:1/none" in str(caught.value)
+    monkeypatch.setenv("SKMETA_HISTORY", url)
+    assert pickle.loads(content).history == url
+    assert_no_secret(repr(pickle.loads(content)))
+    monkeypatch.setenv("SKMETA_HISTORY", "postgresql://other:hunter2@127.0.0.1:1/none")
+    assert pickle.loads(content).history == "postgresql://user:***@127.0.0.1:1/none"
 
 
 @pytest.mark.parametrize("value", [None, False, "a.db"])
