@@ -61,6 +61,7 @@ N_SEARCHES, N_CONFIGURATIONS = 20, 30
 N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
 N_CONFIGURATIONS_AT_SIZES = 12
 LEAST_ROWS_AT_SIZES = 3_000
+MAX_TREE_ROWS = 2_000  # that the trees of `dataset_features` see
 MAX_LARGE_ROWS = 24_000  # that make_searches_at_sizes.py reads of a table
 MAX_ROWS = 1000  # of which the features of a data set are computed
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
@@ -206,6 +207,9 @@ def features(dataset, is_classification):
     """Return the features of a set that was searched on."""
     if ROWS.search(dataset):
         X, y, n_rows = large(dataset)
+        if n_rows < MAX_TREE_ROWS:  # as many as landmarks look at
+            rows = np.random.default_rng(0).permutation(len(y))[:n_rows]
+            X, y = X[rows], y[rows]
         found = dataset_features(X, y, is_classification=is_classification)
         return features_at_rows(found, n_rows)
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"

@@ -44,8 +44,8 @@ Observations = tuple[list[Any], list[float]]
 
 # Source of the candidate that leaves the estimator as it is.
 AS_GIVEN = "as given"
-# Its place. With a prior, it comes when it is the most promising one, and there at the latest.
-_GIVEN_WITHOUT_PRIOR, _GIVEN_WITH_PRIOR = 2, 5
+# Its place, unless it comes first: no search of a few candidates is behind it.
+_GIVEN_AT = 2
 
 
 def draw_near(
@@ -141,9 +141,8 @@ class ModelProposer:
 
     The same seed, prior and scores give the same candidates.
 
-    The estimator as given is the second candidate without a prior. With one, it competes with the
-    others, and is the fifth one at the latest. With a time budget, an estimator that takes longer
-    has to promise more.
+    The estimator as given is the second candidate, or the first if a prior expects most of it. With
+    a time budget, an estimator that takes longer has to promise more.
 
     Parameters
     ----------
@@ -189,7 +188,6 @@ class ModelProposer:
         self._strategy = SearchStrategy(described, prior, rng=self._rng, given=given_at)
         self._as_given = None if given is None else Trial(given, AS_GIVEN)
         self._as_given_untold = self._as_given
-        self._given_at = _GIVEN_WITH_PRIOR if self._knows_past else _GIVEN_WITHOUT_PRIOR
         self._add([one for one in extra if space.is_complete(one)])
         for _ in range(0 if self._is_whole else N_ROUNDS):
             utility = self._strategy.expected_utility()
@@ -215,7 +213,7 @@ class ModelProposer:
         if self._later and self._n_asked + n > _N_WITH_FIRST_POOL:
             self._add(self._later)
             self._later = []
-        given = self._as_given if self._n_asked + n >= self._given_at else None
+        given = self._as_given if self._n_asked + n >= _GIVEN_AT else None
         trials = self._suggest(n if given is None else n - 1)
         keys = {trial.key for trial in trials}
         if self._as_given is not None and self._as_given.key in keys:
@@ -223,7 +221,7 @@ class ModelProposer:
             trials += self._suggest(n - len(trials))
         elif given is not None:
             self._as_given = None
-            trials.insert(max(0, self._given_at - 1 - self._n_asked), given)
+            trials.insert(max(0, _GIVEN_AT - 1 - self._n_asked), given)
         self._n_asked += len(trials)
         return trials
 
