@@ -9,7 +9,8 @@ F       (T, n)           surfaces of T past tasks at n candidates; 0 is the esti
 w       (T,)             weights of the past tasks for this data set, with sum 1
 ======  ===============  ====================================================================
 
-The candidate is chosen by the rule for the first candidate of a search.
+The candidate is chosen by the rule for the first candidate of a search. Where it is not clear that
+it is better than the estimator as given, that is returned.
 """
 
 from contextlib import closing, nullcontext
@@ -25,6 +26,7 @@ from skmeta.search._arguments import Arguments, resolve_arguments
 from skmeta.search._open_record import Prior, describe_search, open_history, resolve_prior
 from skmeta.search._propose import N_ROUNDS, cross_best, draw_near
 from skmeta.search._search_cv import MetaLearnedSearchCV
+from skmeta.search.prior import probability_better
 from skmeta.search.record import SearchRecord
 from skmeta.search.space import (
     Candidate,
@@ -43,6 +45,8 @@ Array = NDArray[np.float64]
 
 _N_CANDIDATES = 200  # drawn
 _QUANTILES = (0.1, 0.9)
+# Probability to be better from which parameters change: three of four data sets are better off.
+_CLEAR = 0.75
 _DIGITS = 3
 
 
@@ -79,12 +83,15 @@ def learned_defaults(
     Returns
     -------
     estimator : estimator
-        A copy that is not fitted. It keeps its parameters if no others are expected to be better.
-        Its attribute ``expected_gain`` says what is expected of it beside the estimator as given:
-        a dict with ``metric``, ``gain`` (mean over past data sets, weighted by how much they
-        resemble this one, in units of the metric; positive is better), ``low`` and ``high`` (10 %
-        and 90 % quantile over them), ``better_on`` (weighted share of them on which it is better)
-        and ``n_datasets``. Copies by :func:`sklearn.base.clone` do not have the attribute.
+        A copy that is not fitted. It keeps its parameters where it is not clear that others are
+        better, that is, where the probability is below 0.75. Its attribute ``expected_gain`` says
+        what is expected of it beside the estimator as given: a dict with ``metric``, ``gain`` (mean
+        over past data sets, weighted by how much they resemble this one, in units of the metric;
+        positive is better), ``low`` and ``high`` (10 % and 90 % quantile over them), ``better_on``
+        (probability to be better on this data set: less than the share of past data sets if they
+        differ from this one, or are far smaller), ``n_datasets`` and ``advice`` (a sentence that
+        says what was done, and why). If the parameters are kept, the gain is 0. Copies by
+        :func:`sklearn.base.clone` do not have the attribute.
 
     Raises
     ------
@@ -121,7 +128,7 @@ def learned_defaults(
     with closing(opened) if opened is not None and is_own else nullcontext():
         past = resolve_prior(prior, record, opened, exclude_same_data=False)
     params: Candidate = {}
-    gain = _gain(record, np.zeros(0), np.zeros(0))
+    gain = _gain(record, np.zeros(0), np.zeros(0), 0.0, "Kept as given: no past search is known.")
     if past is not None:
         params, gain = _choose(arguments, past, record)
     model = clone(estimator)
@@ -164,11 +171,27 @@ def _choose(
         candidates += children
         F = np.hstack([F, surfaces(encode(children))])
     best = design_from_surfaces(F, past.task_weights, given=0)
-    gains = past.levels[:, 1] * (F[:, best] - F[:, 0])
-    return candidates[best] if best else {}, _gain(record, gains, past.task_weights)
+    difference, weights = F[:, best] - F[:, 0], past.task_weights
+    if not best:
+        reason = "Kept as given: past searches expect no other parameters to be better."
+        return {}, _gain(record, np.zeros(len(F)), weights, 0.0, reason)
+    better_on = probability_better(
+        difference, past.errors, weights, past.distance, record.dataset_features
+    )
+    if better_on < _CLEAR:
+        reason = (
+            f"Kept as given: the best candidate is better with probability {better_on:.2f}, and "
+            f"below {_CLEAR} that is not clear."
+        )
+        return {}, _gain(record, np.zeros(len(F)), weights, 0.0, reason)
+    reason = f"Changed: it is better than the estimator as given with probability {better_on:.2f}."
+    gains = past.levels[:, 1] * difference
+    return candidates[best], _gain(record, gains, weights, better_on, reason)
 
 
-def _gain(record: SearchRecord, gains: Array, weights: Array) -> dict[str, Any]:
+def _gain(
+    record: SearchRecord, gains: Array, weights: Array, better_on: float, advice: str
+) -> dict[str, Any]:
     """Return what is expected, from the gain on each past data set."""
     kept = weights > 0
     gains, weights = gains[kept], weights[kept]
@@ -177,7 +200,7 @@ def _gain(record: SearchRecord, gains: Array, weights: Array) -> dict[str, Any]:
     order = np.argsort(gains)
     at = np.searchsorted(np.cumsum(weights[order]), np.array(_QUANTILES) * weights.sum())
     low, high = gains[order][np.minimum(at, len(order) - 1)]
-    numbers = {"gain": weights @ gains, "low": low, "high": high}
-    numbers["better_on"] = weights @ (gains > 0)
+    numbers = {"gain": weights @ gains, "low": low, "high": high, "better_on": better_on}
     rounded = {name: float(f"{value:.{_DIGITS}g}") for name, value in numbers.items()}
-    return {"metric": record.refit_metric, **rounded, "n_datasets": int(kept.sum())}
+    n_datasets = int(kept.sum())
+    return {"metric": record.refit_metric, **rounded, "n_datasets": n_datasets, "advice": advice}

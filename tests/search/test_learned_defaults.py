@@ -12,15 +12,17 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta.exceptions import PriorError, SearchSpaceError
 from skmeta.search import SearchHistory, SearchPrior, learned_defaults
 from skmeta.search._propose import _cross
+from skmeta.search.prior import probability_better
 from skmeta.search.record import PastSearch
 
 X, y = load_iris(return_X_y=True)
-KEYS = ["metric", "gain", "low", "high", "better_on", "n_datasets"]
+KEYS = ["metric", "gain", "low", "high", "better_on", "n_datasets", "advice"]
 
 
 def make_prior(peaks, gain=0.1):
@@ -55,8 +57,9 @@ def test_it_has_the_parameters_that_were_best_on_past_data_sets():
     assert model.expected_gain["metric"] == "accuracy"
     # 0.1 times the square of two decades.
     assert model.expected_gain["gain"] == pytest.approx(0.4, abs=0.12)
-    assert model.expected_gain["better_on"] == 1.0
+    assert 0.75 < model.expected_gain["better_on"] < 1
     assert model.expected_gain["n_datasets"] == 3
+    assert model.expected_gain["advice"].startswith("Changed: it is better than the estimator as ")
 
 
 def test_a_single_candidate_is_good_on_most_sets_rather_than_best_on_one():
@@ -69,6 +72,34 @@ def test_the_estimator_as_given_is_kept_if_nothing_is_expected_to_be_better():
     model = learned_defaults(SVC(), X, y, prior=make_prior([0.0, 0.0, 0.0]), history=False)
     assert (model.C, model.gamma) == (1.0, "scale")
     assert model.expected_gain["gain"] == 0.0
+    assert model.expected_gain["advice"].startswith("Kept as given: past searches expect no other")
+
+
+@pytest.mark.parametrize("peaks", [[2.0], [2.0, 2.1, -2.0, -2.1, 2.2]])
+def test_the_estimator_as_given_is_kept_where_it_is_not_clear_that_another_is_better(peaks):
+    """One past search shows little, and several that disagree too."""
+    model = learned_defaults(SVC(), X, y, prior=make_prior(peaks), history=False)
+    assert (model.C, model.gamma) == (1.0, "scale")
+    gain = model.expected_gain
+    assert {gain[name] for name in ("gain", "low", "high", "better_on")} == {0.0}
+    assert gain["advice"].startswith("Kept as given: the best candidate is better with probability")
+
+
+def test_a_promise_falls_with_distance_and_where_larger_models_pay():
+    gains, errors, weights = np.array([1.0, 0.5, 2.0, -0.1]), np.full(4, 0.2), np.full(4, 0.25)
+    near, far = (probability_better(gains, errors, weights, d, {}) for d in (0.5, 3.0))
+    assert near > far + 0.1
+    noisy, clean = (
+        probability_better(gains, errors, weights, 1.0, {"skill_size": skill})
+        for skill in (-0.5, 0.3)
+    )
+    assert noisy > clean + 0.1
+    unsure = probability_better(gains, np.full(4, 1.0), weights, 1.0, {})
+    assert probability_better(gains, errors, weights, 1.0, {}) > unsure > 0.5
+    assert probability_better(-gains, errors, weights, 1.0, {}) < 0.5
+    once = probability_better(gains[:1], errors[:1], np.ones(1), 1.0, {})
+    often = probability_better(np.full(9, 1.0), np.full(9, 0.2), np.full(9, 1 / 9), 1.0, {})
+    assert often > once
 
 
 def test_some_candidates_keep_about_half_of_the_values_as_given():
@@ -99,10 +130,10 @@ def test_it_is_an_estimator_that_is_not_fitted():
 
 
 def test_what_ships_is_used_in_pipelines_and_what_was_set_is_kept():
-    pipe = make_pipeline(StandardScaler(), SVC(kernel="rbf", C=3.0))
-    model = learned_defaults(pipe, X, y, history=False)
-    assert model[-1].C == 3.0
-    assert model[-1].gamma != "scale"
+    pipe = make_pipeline(StandardScaler(), DecisionTreeClassifier(max_depth=9))
+    model = learned_defaults(pipe, X, y, "neg_log_loss", history=False)
+    assert model[-1].max_depth == 9
+    assert model[-1].min_samples_leaf > 1
     boosting = learned_defaults(
         HistGradientBoostingRegressor(max_iter=20), *load_diabetes(return_X_y=True), "r2"
     )
@@ -114,7 +145,7 @@ def test_what_ships_is_used_in_pipelines_and_what_was_set_is_kept():
 def test_it_learns_from_a_history_and_writes_nothing():
     history = SearchHistory()
     for k in range(6):
-        C = np.geomspace(0.04, 4000, 25)
+        C = np.geomspace(0.01, 10, 25)
         scores = 0.9 - 0.1 * (np.log10(C) + 1) ** 2
         params = [{"C": float(c), "gamma": 0.1} for c in C]
         history.add(SVC(), params, scores, dataset=f"set {k}", scoring="accuracy")

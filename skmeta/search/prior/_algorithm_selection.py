@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from skmeta._validation import count
 from skmeta.search.prior._prior import SearchPrior
-from skmeta.search.prior._resemblance import weights_by_resemblance
+from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE, resemblance
 from skmeta.search.record import Configuration
 from skmeta.search.surrogate import with_one_thread
 
@@ -37,6 +37,8 @@ class AlgorithmSelectionPrior:
         Class of the estimator -> its prior. Other estimators are unknown to the prior.
     task_weights : ndarray of shape (n_tasks,), default=None
         Weights of the tasks, which sum to 1. None: equal weights.
+    distance : float, default=2.0
+        Mean squared distance of their data sets to the one at hand.
 
     Attributes
     ----------
@@ -46,6 +48,8 @@ class AlgorithmSelectionPrior:
         As given. `conditioned_on` returns a prior with larger weights of similar data sets.
     pooled_weights : ndarray of shape (n_tasks,)
         Weights whatever the data set at hand: all are equal.
+    distance : float
+        As given.
 
     Examples
     --------
@@ -64,8 +68,12 @@ class AlgorithmSelectionPrior:
     """
 
     def __init__(
-        self, priors: Mapping[str, SearchPrior], task_weights: Array | None = None
+        self,
+        priors: Mapping[str, SearchPrior],
+        task_weights: Array | None = None,
+        distance: float = UNKNOWN_DISTANCE,
     ) -> None:
+        self.distance = distance
         shared = sorted(set.intersection(*(set(prior.datasets) for prior in priors.values())))
         self._priors = {name: prior.select_datasets(shared) for name, prior in priors.items()}
         self.datasets = tuple(shared)
@@ -92,12 +100,9 @@ class AlgorithmSelectionPrior:
         surfaces = np.hstack(
             [self._on_common_scale(prior, prior.surfaces_of(prior.reference())) for prior in parts]
         )
-        noise = np.mean([prior.noise + prior.uncertainty for prior in parts], axis=0)
         past = parts[0].dataset_features
-        weights = weights_by_resemblance(surfaces, noise, past, dataset_features)
-        if np.array_equal(weights, self.task_weights):
-            return self
-        return AlgorithmSelectionPrior(self._priors, weights)
+        found = resemblance(surfaces, self.errors, past, dataset_features)
+        return AlgorithmSelectionPrior(self._priors, *found)
 
     def _on_common_scale(self, prior: SearchPrior, F: Array) -> Array:
         """Return the surfaces of one estimator in units of the scores of all."""
@@ -120,6 +125,11 @@ class AlgorithmSelectionPrior:
     def n_columns(self) -> int:
         """Number of columns of `encode`."""
         return sum(1 + prior.n_columns for prior in self._priors.values())
+
+    @property
+    def errors(self) -> Array:
+        """Variance of each surface, of shape (n_tasks,): the mean over the estimators."""
+        return np.asarray(np.mean([prior.errors for prior in self._priors.values()], axis=0))
 
     @property
     def levels(self) -> Array:

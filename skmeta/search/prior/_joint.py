@@ -47,6 +47,10 @@ class JointPrior:
         the user have the same total weight as all shipped ones.
     levels : ndarray of shape (n_tasks, 2)
         Location and scale of each task's scores.
+    errors : ndarray of shape (n_tasks,)
+        Variance of each surface.
+    distance : float
+        Mean squared distance of the data sets to the one at hand.
 
     Examples
     --------
@@ -70,7 +74,9 @@ class JointPrior:
         self.parts = own, shipped
         self.datasets = (*own.datasets, *shipped.datasets)
         self.levels = np.concatenate([own.levels, shipped.levels])
+        self.errors = np.concatenate([own.errors, shipped.errors])
         share = len(own) / (len(own) + _N_EQUAL)
+        self.distance = share * own.distance + (1 - share) * shipped.distance
         self.task_weights, self.pooled_weights = (
             np.concatenate([share * mine, (1 - share) * theirs])
             for mine, theirs in (

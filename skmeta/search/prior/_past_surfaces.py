@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta._identity import Immutable
+from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE
 from skmeta.search.record import Configuration, PastSearch, sketch_similarity
 from skmeta.search.space import Encoding, parameter_names
 from skmeta.search.surrogate import matern, scale_columns
@@ -91,6 +92,12 @@ class PastSurfaces(Immutable):
         What `learn_surfaces` returns, and ``levels``.
     task_weights : ndarray of shape (n_tasks,), default=None
         Weights of the past searches, which sum to 1; equal by default.
+    distance : float, default=2.0
+        Mean squared distance of their data sets to the one at hand.
+
+    Attributes
+    ----------
+    distance : float
     """
 
     _advice = "Make another with from_searches, or with without(...)."
@@ -99,6 +106,7 @@ class PastSurfaces(Immutable):
     _tensors: dict[str, Array32]
     _ends: NDArray[np.intp]
     _task_weights: Array
+    distance: float
 
     def __init__(
         self,
@@ -106,6 +114,7 @@ class PastSurfaces(Immutable):
         tasks: Sequence[PastTask],
         tensors: dict[str, Any],
         task_weights: Array | None = None,
+        distance: float = UNKNOWN_DISTANCE,
     ) -> None:
         # Writing to the instance's dict avoids __setattr__, which raises an error.
         frozen = {}
@@ -120,6 +129,7 @@ class PastSurfaces(Immutable):
             _tensors=frozen,
             _ends=np.cumsum([0, *sizes]),
             _task_weights=equal if task_weights is None else task_weights,
+            distance=distance,
         )
 
     # -- facts ---------------------------------------------------------------------------------
@@ -170,6 +180,11 @@ class PastSurfaces(Immutable):
     def noise(self) -> Array:
         """Variance of the noise of each task's standardised scores, of shape (n_tasks,)."""
         return self._tensors["noise"].astype(np.float64)
+
+    @property
+    def errors(self) -> Array:
+        """Variance of each surface: its noise, and what its few evaluations leave open."""
+        return self.noise + self.uncertainty
 
     @property
     def levels(self) -> Array:
@@ -271,7 +286,8 @@ class PastSurfaces(Immutable):
     # -- comparison and pickling ---------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._encoding, self._tasks, dict(self._tensors), self._task_weights)
+        tensors = dict(self._tensors)
+        return type(self), (self._encoding, self._tasks, tensors, self._task_weights, self.distance)
 
     def __len__(self) -> int:
         return self.n_tasks

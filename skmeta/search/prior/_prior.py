@@ -13,7 +13,7 @@ from skmeta._files import write_tensor_file
 from skmeta._validation import count
 from skmeta.search.prior._file import FORMAT, read_file
 from skmeta.search.prior._past_surfaces import PastSurfaces, PastTask
-from skmeta.search.prior._resemblance import weights_by_resemblance
+from skmeta.search.prior._resemblance import resemblance
 from skmeta.search.record import PastSearch
 from skmeta.search.space import Encoding
 from skmeta.search.surrogate import (
@@ -143,11 +143,8 @@ class SearchPrior(PastSurfaces):
             the weights.
         """
         F = self.surfaces_of(self.reference())
-        noise = self.noise + self.uncertainty
-        weights = weights_by_resemblance(F, noise, self.dataset_features, dataset_features)
-        if np.array_equal(weights, self._task_weights):
-            return self
-        return type(self)(self._encoding, self._tasks, self._tensors, weights)
+        found = resemblance(F, self.errors, self.dataset_features, dataset_features)
+        return type(self)(self._encoding, self._tasks, self._tensors, *found)
 
     # -- leaving tasks out ---------------------------------------------------------------------
 
@@ -202,7 +199,8 @@ class SearchPrior(PastSurfaces):
         tensors |= {name: self._tensors[name][at] for name in _BY_TASK}
         left = self._task_weights[at]
         weights = left / left.sum() if left.sum() else None
-        return type(self)(self._encoding, [self._tasks[t] for t in at], tensors, weights)
+        tasks_left = [self._tasks[t] for t in at]
+        return type(self)(self._encoding, tasks_left, tensors, weights, self.distance)
 
     def with_datasets(
         self,

@@ -8,7 +8,8 @@ symbol  shape            meaning
 F       (T, n)           surfaces of T past tasks, low values raised to their mean, standardised
 h       (T,)             variance of each surface, of its noise and of what its few evaluations
                          leave open, with mean 1
-d^2     (T, T)           mean squared differences of the features of two data sets
+d^2     (T, T)           mean squared differences of the features of two data sets; rows and skills
+                         of trees have half of the weight together
 K       (T, T)           r exp(-d^2 / 2 s^2) + diag(h)
 k       (T,)             r exp(-d^2 / 2 s^2) of the past data sets and the one at hand
 w       (T,)             weights, with sum 1
@@ -37,6 +38,25 @@ _MAX_DEVIATION = 3.0  # of a feature from the mean of past data sets, in standar
 # A past data set with more than twice the rows has no weight: what pays there may be too much here.
 _MORE_ROWS = float(np.log(2))
 _MIN_TASKS = 5  # with fewer tasks, leave-one-out errors say nothing
+# Features that tell how large a model may be. Chosen with benchmarks/promises.py.
+_OF_SIZE = ("log_rows", "skill_")
+# Squared distance of two data sets of which nothing is known: twice the variance.
+UNKNOWN_DISTANCE = 2.0
+
+
+class Resemblance(NamedTuple):
+    """How much past data sets resemble the one at hand.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_tasks,)
+        Weights of the past tasks, with sum 1.
+    distance : float
+        Weighted mean of their squared distances.
+    """
+
+    weights: Array
+    distance: float
 
 
 class _Kriging(NamedTuple):
@@ -61,13 +81,13 @@ class _Kriging(NamedTuple):
         return np.asarray(projected @ F / projected.diagonal()[:, None])
 
 
-def weights_by_resemblance(
+def resemblance(
     surfaces: Array,
     noise: Array,
     past: Sequence[Mapping[str, float]],
     present: Mapping[str, float],
-) -> Array:
-    """Return the weights of past tasks, of shape (n_tasks,).
+) -> Resemblance:
+    """Return the weights of past tasks, and how far they are from the data set at hand.
 
     Tasks whose features are unknown have the mean weight, and those with more than twice the rows
     have none.
@@ -91,13 +111,20 @@ def weights_by_resemblance(
     weights = fits / max(1, n_tasks)
     known = fits & [bool(present) and present.keys() <= of.keys() for of in past]
     if known.sum() < _MIN_TASKS:
-        return weights
+        return Resemblance(weights, UNKNOWN_DISTANCE)
     rows = np.array(
         [[of[name] for name in present] for of, ok in zip(past, known, strict=True) if ok]
     )
     Z, z = _standardise(rows, np.array([*present.values()]))
-    weights[known] *= known.sum() * _weights(_raise(surfaces[known]), noise[known], Z, z)
-    return weights
+    is_of_size = np.array([name.startswith(_OF_SIZE) for name in present])
+    shares = 1.0 + is_of_size * len(is_of_size) / max(1, is_of_size.sum())
+    shares /= shares.sum()
+    among, to_present = ((Z[:, None] - Z) ** 2) @ shares, ((Z - z) ** 2) @ shares
+    found = _weights(_raise(surfaces[known]), noise[known], among, to_present)
+    weights[known] *= known.sum() * found
+    squared = np.full(len(weights), UNKNOWN_DISTANCE)
+    squared[known] = to_present
+    return Resemblance(weights, float(weights @ squared))
 
 
 def _standardise(past: Array, present: Array) -> tuple[Array, Array]:
@@ -115,12 +142,11 @@ def _raise(F: Array) -> Array:
     return np.asarray((F - F.mean(1, keepdims=True)) / np.where(deviation > 1e-9, deviation, 1.0))
 
 
-def _weights(F: Array, noise: Array, Z: Array, z: Array) -> Array:
+def _weights(F: Array, noise: Array, among: Array, to_present: Array) -> Array:
+    """Return the weights of tasks, given squared distances among them and to the one at hand."""
     h = noise + _LEAST_NOISE
     h /= h.mean()
-    among = ((Z[:, None] - Z) ** 2).mean(2)
-    to_present = ((Z - z) ** 2).mean(1)
-    best, weights = np.inf, np.ones(len(Z))
+    best, weights = np.inf, np.ones(len(F))
     for signal in _SIGNALS:
         for squared_scale in _SQUARED_SCALES if signal else _SQUARED_SCALES[:1]:
             kriging = _Kriging.of(signal * np.exp(-0.5 * among / squared_scale) + np.diag(h))

@@ -3,7 +3,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
 from skmeta.search.prior import _resemblance
-from skmeta.search.prior._resemblance import weights_by_resemblance
+from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE, resemblance
 
 RNG = np.random.default_rng(0)
 X = RNG.random((12, 2))
@@ -43,7 +43,7 @@ def test_weights_are_those_of_a_process_with_an_unknown_mean():
 def test_features_that_tell_set_the_mean():
     surfaces, features = tasks()
     [new], [present] = tasks(1, seed=3)
-    weights = weights_by_resemblance(surfaces, np.full(30, 0.01), features, present)
+    weights, _ = resemblance(surfaces, np.full(30, 0.01), features, present)
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(), 1)
     error, error_without = (
@@ -55,14 +55,34 @@ def test_features_that_tell_set_the_mean():
 def test_features_that_do_not_tell_leave_all_weights_equal():
     surfaces, features = tasks()
     surfaces = surfaces[np.random.default_rng(1).permutation(30)]
-    weights = weights_by_resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
+    weights, distance = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
     np.testing.assert_allclose(weights, 1 / 30)
+    assert 1.0 < distance < UNKNOWN_DISTANCE  # in the middle of them
+
+
+def test_a_data_set_far_from_all_has_a_large_distance():
+    surfaces, features = tasks()
+    _, near = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
+    _, far = resemblance(surfaces, np.full(30, 0.01), features, {"a": 2.0, "b": 2.0})
+    assert far > 3 * near
+
+
+def test_rows_and_skills_count_more_than_other_features():
+    names = ["log_rows", "skill_tree", *(f"other {k}" for k in range(10))]
+    rng = np.random.default_rng(0)
+    features = [dict(zip(names, row, strict=True)) for row in rng.random((30, 12))]
+    surfaces, zero = rng.random((30, 50)), dict.fromkeys(names, 0.5)
+    distances = [
+        resemblance(surfaces, np.full(30, 0.01), features, zero | {name: 1.5}).distance
+        for name in ("skill_tree", "other 3")
+    ]
+    assert distances[0] > 2 * distances[1]
 
 
 def test_tasks_without_features_have_the_mean_weight():
     surfaces, features = tasks()
     features[::3] = [{} for _ in features[::3]]
-    weights = weights_by_resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
+    weights, _ = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
     np.testing.assert_allclose(weights[::3], 1 / 30)
     np.testing.assert_allclose(weights.sum(), 1)
     assert np.ptp(weights) > 0.05
@@ -70,5 +90,6 @@ def test_tasks_without_features_have_the_mean_weight():
 
 def test_too_few_tasks():
     surfaces, features = tasks(4)
-    weights = weights_by_resemblance(surfaces, np.full(4, 0.01), features, features[0])
+    weights, distance = resemblance(surfaces, np.full(4, 0.01), features, features[0])
     np.testing.assert_array_equal(weights, 0.25)
+    assert distance == UNKNOWN_DISTANCE

@@ -1,0 +1,75 @@
+"""The probability that a candidate is better than the estimator as given.
+
+Notation
+
+======  ===============  ====================================================================
+symbol  shape            meaning
+======  ===============  ====================================================================
+D       (T,)             gain over the estimator as given on each past task, on its surface
+e       (T,)             variance of each surface
+w       (T,)             weights of the past tasks, with sum 1
+s       scalar           share of past tasks that agree: sum of w Phi(D / sqrt(2 e)), and half of
+                         one more task, which is a toss
+d^2     scalar           mean squared distance of the past data sets to the one at hand
+z       scalar           skill of a tree less that of a small tree on the data set at hand
+======  ===============  ====================================================================
+
+The share of past tasks alone promises too much where the data set at hand is unlike them, and where
+larger models pay than on most of them. So log odds of the probability are linear in log odds of s,
+log d^2 and z. The coefficients are a logistic regression over the past tasks of all shipped priors,
+each predicted from tasks of other origins, and those of 3,000 rows and more also from tasks of a
+third and of a tenth of their rows: ``benchmarks/promises.py`` computes them, and how often the
+probabilities are right.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit, ndtr
+
+Array = NDArray[np.float64]
+
+_INTERCEPT = 0.37
+_COEFFICIENTS = np.array([0.95, -0.74, -1.49])
+_LEAST_VARIANCE, _MOST_VARIANCE = 0.025, 1.0
+_MOST_SURE = 0.01  # shares of past tasks are at least so far from 0 and 1
+_LEAST_DISTANCE = 0.05
+
+
+def evidence(
+    gains: Array,
+    errors: Array,
+    weights: Array,
+    distance: float,
+    dataset_features: Mapping[str, float],
+) -> Array:
+    """Return log odds of s, log d^2 and z, of shape (3,)."""
+    variance = 2 * np.clip(errors, _LEAST_VARIANCE, _MOST_VARIANCE)
+    n_tasks = 1 / float(weights @ weights)
+    share = (n_tasks * float(weights @ ndtr(gains / np.sqrt(variance))) + 0.5) / (n_tasks + 1)
+    skill = float(np.clip(dataset_features.get("skill_size", 0.0), -1, 1))
+    odds = logit(np.clip(share, _MOST_SURE, 1 - _MOST_SURE))
+    return np.array([odds, np.log(max(distance, _LEAST_DISTANCE)), skill])
+
+
+def probability_better(
+    gains: Array,
+    errors: Array,
+    weights: Array,
+    distance: float,
+    dataset_features: Mapping[str, float],
+) -> float:
+    """Return the probability that a candidate is better than the estimator as given.
+
+    Parameters
+    ----------
+    gains, errors, weights : ndarray of shape (n_tasks,)
+        Gain on the surface of each past task, variance and weight of the surface.
+    distance : float
+        Mean squared distance of the past data sets to the one at hand.
+    dataset_features : dict of str -> float
+        Features of the data set at hand.
+    """
+    known = evidence(gains, errors, weights, distance, dataset_features)
+    return float(expit(_INTERCEPT + _COEFFICIENTS @ known))
