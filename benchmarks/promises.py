@@ -93,7 +93,7 @@ def promises_of(name, metric):
         found = [relative_configuration(c, arguments.target_scale) for c in describe(candidates)]
         return prior.surfaces_of(prior.encode(found, parameter_names(found)))
 
-    given = arguments.as_given
+    given = arguments.as_given or {}
     pool = [given, *draw_near(arguments.space, given, N_CANDIDATES, rng)]
     F = surfaces(pool)
     for _ in range(N_ROUNDS):  # crosses of what is best on different sets of past tasks
