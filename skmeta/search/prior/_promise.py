@@ -30,8 +30,8 @@ from scipy.special import expit, logit, ndtr
 
 Array = NDArray[np.float64]
 
-_INTERCEPT = 0.37
-_COEFFICIENTS = np.array([0.95, -0.74, -1.49])
+_INTERCEPT = 0.35
+_COEFFICIENTS = np.array([1.09, -0.63, -0.47])
 _LEAST_VARIANCE, _MOST_VARIANCE = 0.025, 1.0
 _MOST_SURE = 0.01  # shares of past tasks are at least so far from 0 and 1
 _LEAST_DISTANCE = 0.05
