@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,6 +118,80 @@ def validate_params(estimator: Any) -> None:
 def cut_rounds(model: Any, n_rounds: int) -> None:
     """Keep the first rounds of fitted HistGradientBoosting trees."""
     del model._predictors[n_rounds:]
+
+
+class BoostedNodes(NamedTuple):
+    """Fitted HistGradientBoosting trees: nodes and sets of categories of each; see TreeEnsemble."""
+
+    trees: list[np.ndarray]
+    sets: list[np.ndarray]
+    baseline: np.ndarray
+    order: np.ndarray
+    levels: tuple[np.ndarray, ...]
+
+
+def boosted_nodes(model: Any) -> BoostedNodes:
+    """Return the parts of fitted HistGradientBoosting trees."""
+    predictors = list(chain.from_iterable(model._predictors))
+    order, levels = np.arange(model.n_features_in_), ()
+    if model._preprocessor is not None:
+        is_category = np.asarray(model.is_categorical_)
+        order = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
+        encoder = model._preprocessor.named_transformers_["encoder"]
+        levels = tuple(known[~np.isnan(known)] for known in encoder.categories_)
+    return BoostedNodes(
+        [predictor.nodes for predictor in predictors],
+        [predictor.raw_left_cat_bitsets for predictor in predictors],
+        np.ravel(model._baseline_prediction),
+        order,
+        levels,
+    )
+
+
+def decision_nodes(model: Any) -> np.ndarray:
+    """Return the nodes of a fitted regression tree, as those of gradient boosting."""
+    from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+
+    tree = model.tree_
+    own, nodes = tree.__getstate__()["nodes"], np.zeros(tree.node_count, PREDICTOR_RECORD_DTYPE)
+    inner = own["left_child"] >= 0
+    nodes["is_leaf"] = ~inner
+    nodes["value"] = np.where(inner, 0.0, tree.value[:, 0, 0])
+    for name, theirs in (
+        ("left", "left_child"),
+        ("right", "right_child"),
+        ("feature_idx", "feature"),
+        ("num_threshold", "threshold"),
+        ("missing_go_to_left", "missing_go_to_left"),
+    ):
+        nodes[name][inner] = own[theirs][inner]
+    return nodes
+
+
+def predict_nodes(
+    nodes: np.ndarray,
+    first: np.ndarray,
+    sets: np.ndarray,
+    n_levels: list[int],
+    baseline: np.ndarray,
+    X: np.ndarray,
+) -> np.ndarray:
+    """Return the sums (n, k) of many trees over many rows; see TreeEnsemble."""
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+    from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+
+    known = np.zeros((len(n_levels), 8), np.uint32)
+    for row, n in zip(known, n_levels, strict=True):
+        bits = np.arange(n)
+        np.bitwise_or.at(row, bits >> 5, np.uint32(1) << (bits & 31).astype(np.uint32))
+    place = np.zeros(X.shape[1], np.uint32)
+    place[: len(n_levels)] = np.arange(len(n_levels))
+    sums = np.tile(baseline, (len(X), 1))
+    n_threads = _openmp_effective_n_threads()
+    for k, (start, stop) in enumerate(pairwise(first)):
+        tree = TreePredictor(nodes[start:stop], sets, sets)
+        sums[:, k % len(baseline)] += tree.predict(X, known, place, n_threads)
+    return sums
 
 
 # -- searches --------------------------------------------------------------------------------

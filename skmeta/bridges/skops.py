@@ -26,6 +26,7 @@ from skmeta._sklearn_compat import (
     without_losses,
 )
 from skmeta.exceptions import ModelFileError, SkmetaError
+from skmeta.tabular import TreeEnsemble
 
 with without_array_adapters():
     skops_io = import_optional("skops.io", "skops")
@@ -69,8 +70,8 @@ priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
 tabular._linear.RidgeClassifier tabular._member.Level tabular._mixture.Mixture
-tabular._population.FitSettings tabular._population.Population tabular._population._Mean
-tabular._population._RandomisedTrees tabular._population.silent tabular._process.GaussianProcess
+tabular._ensemble.TreeEnsemble tabular._population.FitSettings tabular._population.Population
+tabular._population.silent tabular._process.GaussianProcess
 tabular._process.Inputs tabular._process.Kernel tabular._rows.WeightedRows
 tabular._table.Standardiser tabular._table.Table tabular._time_process.TimeProcess
 tabular._trees.Trees
@@ -192,7 +193,7 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     try:
         estimator = skops_io.loads(content, trusted=types)
         parts = list(_parts(estimator))
-        wrong = next(filter(None, map(find_wrong_tree, parts)), None)
+        wrong = next(filter(None, map(_find_fault, parts)), None)
         for part in parts:
             restore_loss(part)
             if issparse(part):
@@ -208,6 +209,11 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     if wrong is not None:
         raise ModelFileError(f"{place} was altered: {wrong}. Do not use it.")
     return estimator
+
+
+def _find_fault(part: Any) -> str | None:
+    """Return what is wrong with a part that holds positions in memory."""
+    return part.find_fault() if isinstance(part, TreeEnsemble) else find_wrong_tree(part)
 
 
 def _read(path: Path, place: str) -> bytes:

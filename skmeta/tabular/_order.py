@@ -32,13 +32,12 @@ def content_keys(rows: WeightedRows, n_classes: int) -> Keys:
     X, y, weight = rows
     share = weight / weight.sum()
     cell = _cells(X, weight)
-    label: np.ndarray
+    size = np.bincount(y, share, n_classes) if n_classes else share[:0]
     if n_classes:
-        size = np.bincount(y, share, n_classes)
         label = size[y]
     else:
         location, scale = location_and_scale(y, weight)
-        size, label = share[:0], np.sin((y - location) / scale)
+        label = np.asarray(np.sin((y - location) / scale))
     column_key, row_key, class_key = share @ cell, label, size
     for _ in range(2):
         row_key = np.sin(3 * cell + 5 * column_key + row_key[:, None]).mean(1) + 0.3 * label

@@ -17,6 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
+from skmeta.tabular._ensemble import mean_of, of_trees
 
 # Boosted trees: chosen, as those below, on development tables of benchmarks/grouped.py.
 # Smaller steps and more leaves pay beside the effects of groups, where few rounds are best.
@@ -221,16 +222,18 @@ def fit_population(
         if labels is None and not beside and len(y) <= _MOST_RANDOMISED:
             # Averaged with extremely randomised trees (Geurts et al., 2006).
             randomised = fit.each([_RandomisedTrees()] * len(parts), parts)
-            models = [_Mean(both) for both in zip(models, randomised, strict=True)]
+            trees = zip(_as_arrays(models), _as_arrays(randomised), strict=True)
+            models = [mean_of(both) for both in trees]
     else:
         models = fit.each([estimator] * len(parts), parts)
-    population = Population(models, labels, bool(is_filled))
+    keep = _as_arrays if is_auto else list
+    population = Population(keep(models), labels, bool(is_filled))
     unseen = population.predict(X, folds)
     if refit:
         # Of the same number of rounds.
         model = models[0] if is_auto else estimator
         whole = fit.each([model], [np.arange(len(X))])
-        population = Population(whole, labels, bool(is_filled))
+        population = Population(keep(whole), labels, bool(is_filled))
     return population, unseen
 
 
@@ -342,18 +345,7 @@ class _RandomisedTrees(RegressorMixin, BaseEstimator):
         ]
         return self
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Predict rows (n, d)."""
-        X = X.astype(np.float32)
-        return np.asarray(np.mean([tree.tree_.predict(X)[:, 0] for tree in self.trees_], axis=0))
 
-
-class _Mean:
-    """The mean of fitted regressors."""
-
-    def __init__(self, models: Sequence[Any]) -> None:
-        self.models = models
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Predict rows (n, d)."""
-        return np.asarray(np.mean([model.predict(X) for model in self.models], axis=0))
+def _as_arrays(models: list[Any]) -> list[Any]:
+    """Return fitted trees as arrays; dummies, of parts with one class, as they are."""
+    return [model if isinstance(model, DummyClassifier) else of_trees(model) for model in models]

@@ -14,6 +14,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 
+from skmeta.tabular._ensemble import of_trees
 from skmeta.tabular._order import order_by_content
 from skmeta.tabular._rows import WeightedRows, location_and_scale
 
@@ -73,7 +74,7 @@ def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
         settings = _SETTINGS | _CLASS_SETTINGS
         model = HistGradientBoostingClassifier(max_iter=rounds, **settings)
     model.fit(X, y, sample_weight=sample_weight)
-    return Trees(model, n_classes, location, scale)
+    return Trees(of_trees(model), n_classes, location, scale)
 
 
 def fit_forest(table: WeightedRows, n_classes: int) -> Trees:
