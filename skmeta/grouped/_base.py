@@ -108,6 +108,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             check_factors(codes, [str(name) for name in self._names])
         left_out = [*self._group_positions, *self._order_position]
         self._features = FeatureColumns(X, left_out, self.order)
+        self._warn_of_order()
         numbers, times = self._numbers(X)
         numbers, times = numbers[used], times[used]
         if self.order is None and len(self._names) == 1:
@@ -138,8 +139,18 @@ class BaseGrouped(ParameterHints, BaseEstimator):
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""
-        is_auto = all(isinstance(each, str) for each in (self.population, self.learner))
-        return self.order is not None and not n_classes and is_auto and self.combine == "auto"
+        return self.order is not None and not n_classes and self.combine == "auto"
+
+    def _warn_of_order(self) -> None:
+        """Warn that one member alone predicts, so that none of those that know time does."""
+        if self.order is not None and self.combine != "auto":
+            warn_caller(
+                f"combine={self.combine!r} switches off what order={self.order!r} adds: curves, "
+                "last values and other members that know time. The times are a column, and the "
+                "known rows of a group that is held out are its earliest. Set combine='auto' to "
+                "predict later rows by members that know time.",
+                UnusedDataWarning,
+            )
 
     def _numbers(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns as numbers, and the times, which are the last of them."""

@@ -105,7 +105,9 @@ def fit_model(
         timed, zero = in_time(table, columns), float(target_units(np.zeros(1))[0])
         units = float(column_units.centre[-1]), float(column_units.scale[-1])
         calendar = learn_calendar(times, y, codes[:, 0], *settings.season, *units)
-        longitudinal = fit_longitudinal(timed, settings.population, zero, calendar)
+        longitudinal = fit_longitudinal(
+            timed, settings.population, zero, calendar, settings.effects
+        )
         settings.population.report()
         if longitudinal is not None:
             model = FittedModel(*fitted, folds, timed, longitudinal, time_columns=columns)
@@ -138,7 +140,7 @@ def fit_model(
         mixture = fit_crossed_mixture(members, names, *parts)
     elif names != (POPULATION,):
         members = _fit_members(names, table, settings, n_classes)
-        if names == MEMBERS and n_classes and np.ptp(times) > 0 and settings.population.is_auto:
+        if names == MEMBERS and n_classes and np.ptp(times) > 0:
             members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
             names = (*MEMBERS, _LAGS)
         mixture = fit_mixture(members, names, table, n_classes)

@@ -57,8 +57,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Name or position of the column of times: numbers or dates. It stays a feature, and later
         rows are predicted from earlier ones: by curves of the groups, processes in time, last
         values, and trees on what these leave. Weights and intervals follow from later rows of
-        groups. If ``population``, ``learner`` or ``combine`` is set,
-        these predict, and the known rows of a group that is held out are its earliest.
+        groups. ``population`` and ``learner`` are then the population and the effects of one of
+        these members. With another ``combine`` than ``"auto"`` that member alone predicts, with a
+        warning, and the known rows of a group that is held out are its earliest.
     season : "auto", int, list of int or None, default="auto"
         Cycles in the times of ``order``: steps of one or several cycles. ``"auto"`` takes those of
         the calendar for dates (hours of the day and of the week, days of the week, weeks, months

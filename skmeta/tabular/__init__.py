@@ -3,6 +3,7 @@
 from skmeta.tabular._crossed_mixture import CrossedMixture, fit_crossed_mixture
 from skmeta.tabular._distribution import LEVELS, reshape_distributions
 from skmeta.tabular._ensemble import TreeEnsemble, of_trees
+from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge
 from skmeta.tabular._member import (
     PROBABILITIES,

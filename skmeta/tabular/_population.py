@@ -10,8 +10,6 @@ import numpy as np
 from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.tree import ExtraTreeRegressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
@@ -304,6 +302,9 @@ def _boosted(
     beside: bool,
 ) -> list[Any]:
     """Fit boosted trees of each fold, with the same number of rounds."""
+    # Where they are used: predictions do without them.
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
     settings = dict(_BOOSTED_BESIDE if beside else _BOOSTED)
     settings |= {"early_stopping": False, "random_state": 0}
@@ -333,6 +334,8 @@ class _RandomisedTrees(RegressorMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> Self:
         """Fit to rows (n, d), where NaN is a missing value."""
+        from sklearn.tree import ExtraTreeRegressor
+
         is_checked = bool(np.isnan(X).any())
         if not is_checked:
             # What a tree does with its input, once for all.

@@ -26,6 +26,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import stdtrit
 
+from skmeta.tabular._linalg import marginal_likelihood
 from skmeta.tabular._order import divide_rows
 from skmeta.tabular._rows import WeightedRows, location_and_scale
 
@@ -243,17 +244,17 @@ class Posterior(NamedTuple):
         value, slope = _matern(_square_distance(scaled, scaled))
         system = value + linear * (scaled @ scaled.T) + 1
         system[np.diag_indices(len(system))] += noise / self.w
+        batch = system[None], self.t[None], np.empty((1, len(system), 0))
         try:
-            factor = cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
+            found = marginal_likelihood([batch], np.empty(0))
         except LinAlgError:  # The line search tried extreme parameters.
             return _WORST, np.zeros(len(log))
-        inverse = cho_solve(factor, np.eye(len(system)), check_finite=False)
-        dual = inverse @ self.t
-        variance = max(self.t @ dual / total, _LEAST_VARIANCE)
-        half_log_det = np.log(factor[0].diagonal()).sum() + 0.5 * repeated * np.log(noise)
-        loss = 0.5 * total * np.log(variance) + half_log_det
+        precision, dual = found.precision[0][0], found.dual[0][0]
+        variance = max(found.square / total, _LEAST_VARIANCE)
+        log_det = found.log_det + repeated * np.log(noise)
+        loss = 0.5 * (total * np.log(variance) + log_det)
         # The derivative with respect to the system, times that of the system.
-        system_slope = 0.5 * (inverse - np.outer(dual, dual) / variance)
+        system_slope = 0.5 * (precision - np.outer(dual, dual) / variance)
         distance_slope = system_slope * slope
         by_square = distance_slope.sum(1) @ self.rows**2
         by_distance = 2 * (by_square - ((distance_slope @ self.rows) * self.rows).sum(0))

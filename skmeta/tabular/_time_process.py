@@ -28,8 +28,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
+
+from skmeta.tabular._linalg import marginal_likelihood
 
 # Latest rows of a group that the likelihood and the predictions take.
 _MOST_FITTED, _MOST_KNOWN = 60, 80
@@ -253,40 +254,25 @@ def likelihood(
         Rows of groups.
     """
     v = np.where(blocks < 0, _FREE, np.exp(log_v)[blocks] if len(log_v) else _FREE)
-    A, right, value = np.diag(1 / v), np.zeros(len(v)), float(np.log(v).sum())
-    noise = np.exp(2 * theta[-1])
-    kept = []
+    noise, systems = np.exp(2 * theta[-1]), []
     for batch in groups:
-        there = batch.there
         K = np.where(batch.pair, _covariance(theta, batch.phi, batch.phi, *batch[2:4]), 0.0)
         diagonal = np.arange(K.shape[1])
-        row_noise = noise / batch.weight
-        K[:, diagonal, diagonal] += np.where(there, row_noise + _JITTER, 1.0)
-        root = np.linalg.cholesky(K)
-        value += 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
-        inverse = np.linalg.inv(root)
-        inverse = np.swapaxes(inverse, 1, 2) @ inverse
-        inverse_Z, inverse_y = inverse @ batch.Z, (inverse @ batch.y[..., None])[..., 0]
-        A += np.tensordot(batch.Z, inverse_Z, ([0, 1], [0, 1]))
-        right += np.tensordot(inverse_y, batch.Z, ([0, 1], [0, 1]))
-        value += float((batch.y * inverse_y).sum()) + there.sum() * np.log(2 * np.pi)
-        kept.append((batch, row_noise, inverse, inverse_Z, inverse_y))
-    factor = cho_factor(A, lower=True)
-    b, cov = cho_solve(factor, right), cho_solve(factor, np.eye(len(v)))
-    value += float(2 * np.log(np.diag(factor[0])).sum() - right @ b)
-    gradient = np.zeros(len(theta))
-    for batch, row_noise, inverse, inverse_Z, inverse_y in kept:
-        residual = inverse_y - inverse_Z @ b
-        weights = inverse - inverse_Z @ cov @ np.swapaxes(inverse_Z, 1, 2)
-        weights = np.where(batch.pair, weights - residual[:, :, None] * residual[:, None, :], 0.0)
+        K[:, diagonal, diagonal] += np.where(batch.there, noise / batch.weight + _JITTER, 1.0)
+        systems.append((K, batch.y, batch.Z))
+    found = marginal_likelihood(systems, v)
+    n = sum(int(batch.there.sum()) for batch in groups)
+    value, gradient = found.log_det + found.square + n * np.log(2 * np.pi), np.zeros(len(theta))
+    for batch, precision, dual in zip(groups, found.precision, found.dual, strict=True):
+        weights = np.where(batch.pair, precision - dual[:, :, None] * dual[:, None, :], 0.0)
         gradient[:-1] += 0.5 * _derivatives(theta, *batch[1:4], weights)
-        gradient[-1] += (row_noise * np.einsum("gii->gi", weights)).sum()
-    squares = np.diag(cov) + b**2
+        gradient[-1] += (noise / batch.weight * np.einsum("gii->gi", weights)).sum()
+    squares = np.diag(found.cov) + found.b**2
     by_block = [
         0.5 * ((blocks == k).sum() - squares[blocks == k].sum() / np.exp(log_v[k]))
         for k in range(len(log_v))
     ]
-    return Likelihood(0.5 * value, np.append(gradient, by_block), b, cov)
+    return Likelihood(0.5 * value, np.append(gradient, by_block), found.b, found.cov)
 
 
 def fit_time_process(

@@ -8,11 +8,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-)
 
 from skmeta.tabular._ensemble import of_trees
 from skmeta.tabular._order import order_by_content
@@ -62,6 +57,9 @@ class Trees(NamedTuple):
 
 def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
     """Fit boosted trees to rows of positive weights; no classes for a regression."""
+    # Where it is used, as in fits of other trees: predictions do without it.
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
     X, y, weight = table
     location, scale = 0.0, 1.0
     if not n_classes:
@@ -79,6 +77,8 @@ def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
 
 def fit_forest(table: WeightedRows, n_classes: int) -> Trees:
     """Fit a random forest to rows of positive weights."""
+    from sklearn.ensemble import RandomForestClassifier
+
     # The draws of the trees depend on the order of columns and rows.
     columns, rows = order_by_content(table, n_classes)
     X, y, weight = table.take(rows)

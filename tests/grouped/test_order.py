@@ -11,6 +11,7 @@ from sklearn.model_selection import cross_val_score
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import UnusedDataWarning
+from skmeta.learners import HierarchicalLinear
 from skmeta.tasks import KnownRowsGroupKFold, LaterRowsSplit
 
 N_GROUPS, N_ROWS = 24, 12
@@ -126,11 +127,28 @@ def test_time_stays_a_feature_of_every_model(curves):
     """With members of one's own choice and of classes, rows in time are still told apart."""
     X, y = curves
     settings = {"population": LinearRegression(), "combine": "both", "n_folds": 2}
-    by_hand = GroupedRegressor("animal", order="week", **settings).fit(X, y)
+    by_hand = GroupedRegressor("animal", order="week", **settings)
+    with pytest.warns(UnusedDataWarning, match="combine='both' switches off what order='week'"):
+        by_hand.fit(X, y)
     assert by_hand.score(X, y) > 0.95
     is_late = np.where(X["week"] > 6, "late", "early")
     classes = GroupedClassifier("animal", order="week", combine="population", n_folds=2)
-    assert classes.fit(X, is_late).score(X, is_late) > 0.95
+    with pytest.warns(UnusedDataWarning, match="combine='population' switches off"):
+        classes.fit(X, is_late)
+    assert classes.score(X, is_late) > 0.95
+
+
+def test_a_population_and_a_learner_are_members_beside_those_that_know_time(curves):
+    X, y = curves
+    old = (X["week"] < 7).to_numpy()
+    learner = HierarchicalLinear(effects="intercept")
+    settings = {"population": LinearRegression(), "learner": learner, "n_folds": 2}
+    model = GroupedRegressor("animal", order="week", **settings).fit(X[old], y[old])
+    effects = model.model_.mixture.members.simple["group effects"]
+    assert isinstance(effects.population.models[0], LinearRegression)
+    assert effects.effects.settings["effects"] == "intercept"
+    assert "later" in model.losses_.index
+    assert model.score(X[~old], y[~old]) > 0.8
 
 
 def test_without_order_a_column_that_rises_is_noticed(curves):
@@ -138,7 +156,7 @@ def test_without_order_a_column_that_rises_is_noticed(curves):
     quick = {"population": LinearRegression(), "combine": "population", "n_folds": 2}
     with pytest.warns(UnusedDataWarning, match="Column 'week' rises .*with order="):
         GroupedRegressor("animal", **quick).fit(X, y)
-    GroupedRegressor("animal", order="week", **quick).fit(X, y)
+    GroupedRegressor("animal", order="week", n_folds=2).fit(X, y)
 
 
 def test_wrong_times_are_errors(curves, model):

@@ -5,7 +5,8 @@ It has no trend of its own beyond the times seen, which is right where a curve t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Effects(NamedTuple):
 
     def again(self, rows: Table) -> Effects:
         """Return the member, fitted to fewer rows of the groups."""
-        return fit_effects(rows, self.settings, _N_FOLDS_AGAIN, self.effects)
+        return fit_effects(rows, self.settings, _N_FOLDS_AGAIN, start=self.effects)
 
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
@@ -63,26 +64,22 @@ class Effects(NamedTuple):
 
 
 def fit_effects(
-    rows: Table, settings: FitSettings, n_folds: int, start: GroupEffects | None = None
+    rows: Table,
+    settings: FitSettings,
+    n_folds: int,
+    effects_settings: Mapping[str, Any] | None = None,
+    start: GroupEffects | None = None,
 ) -> Effects:
-    """Fit trees and effects of groups.
+    """Fit a population, over so many folds of groups at most, and effects of groups beside it.
 
-    Parameters
-    ----------
-    rows : Table
-        Rows of all groups.
-    settings : FitSettings
-        How the trees are fitted.
-    n_folds : int
-        Number of folds of groups of the trees, at most that of the rows.
-    start : GroupEffects, optional
-        Effects from more rows, to start from.
+    ``start`` are effects from more rows, from which the fit begins.
     """
     fold = np.unique(rows.fold % n_folds, return_inverse=True)[1]
     population, shared = fit_population(settings, rows.X, rows.y, rows.weight, fold, 0)
     table = rows._replace(shared=shared, fold=fold)
     if start is None:
-        effects = fit_group_effects(table, design_of(table, True, 0), _SETTINGS)
+        chosen = dict(effects_settings or _SETTINGS)
+        effects = fit_group_effects(table, design_of(table, True, 0), chosen)
     else:
         effects = start.without(table)
     lowest, highest = float(rows.y.min()), float(rows.y.max())

@@ -184,7 +184,11 @@ _INSTEAD = {
 
 
 def fit_longitudinal(
-    rows: Table, settings: FitSettings, zero: float, calendar: Calendar = NO_SEASONS
+    rows: Table,
+    settings: FitSettings,
+    zero: float,
+    calendar: Calendar = NO_SEASONS,
+    effects: Mapping[str, Any] | None = None,
 ) -> Longitudinal | None:
     """Fit members and their weights.
 
@@ -193,11 +197,13 @@ def fit_longitudinal(
     rows : Table
         Rows of all groups.
     settings : FitSettings
-        How trees beside the effects of groups are fitted.
+        How the population beside the effects of groups is fitted.
     zero : float
         The target 0, in standardised units.
     calendar : Calendar
         The seasons.
+    effects : mapping of str, optional
+        How groups differ, as settings of :func:`skmeta.mixed.fit`; slopes by default.
 
     Returns
     -------
@@ -216,7 +222,7 @@ def fit_longitudinal(
     if calendar.seasons:
         simple[SMOOTHING] = fit_smoothing(free, calendar.step, group_scales(free))
         simple[AGO] = LastValue(*_moments(free.y), calendar)
-    simple[EFFECTS] = fit_effects(free, settings, _N_FOLDS_EFFECTS)
+    simple[EFFECTS] = fit_effects(free, settings, _N_FOLDS_EFFECTS, effects)
     sample, held_out = some_groups(rows, _MOST_ROWS), {}
     ahead = _steps_ahead(sample, calendar)
     cases = first_rows(sample, _MOST_CASES, ahead)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr
 
 from skmeta.search.record import Configuration
-from skmeta.search.surrogate._gp import cholesky, matern, solve_lower
+from skmeta.search.surrogate._gp import matern
+from skmeta.tabular import cholesky, solve_lower
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -28,10 +28,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
 from scipy.optimize import minimize
 
 from skmeta._threads import one_thread
+from skmeta.tabular import cholesky, inverse_of_factor
 
 Array = NDArray[np.float64]
 
@@ -164,35 +164,6 @@ def fit_kernel(
         options={"maxiter": max_iter},
     )
     return np.asarray(result.x)
-
-
-def cholesky(K: Array) -> Array:
-    """Return the lower Cholesky factor; jitter grows until the matrix is positive definite."""
-    jitter = 0.0
-    scale = float(np.diag(K).mean())
-    for _ in range(8):
-        L, failed = dpotrf(K + jitter * np.eye(len(K)) if jitter else K, lower=1, clean=1)
-        # Some LAPACKs do not report a failure for a matrix with NaN.
-        if not failed and np.isfinite(L.diagonal()).all():
-            return np.asarray(L)
-        jitter = max(10 * jitter, _JITTER * scale)
-    raise np.linalg.LinAlgError(
-        "The covariance of the scores is not positive definite, even with jitter. "
-        "Check that scores are finite."
-    )
-
-
-def inverse_of_factor(L: Array) -> Array:
-    """Return the inverse of L L'."""
-    lower, _ = dpotri(L, lower=1)  # zeros above the diagonal, as in L
-    inverse = lower + lower.T
-    inverse.flat[:: len(L) + 1] *= 0.5
-    return np.asarray(inverse)
-
-
-def solve_lower(L: Array, right: Array) -> Array:
-    """Solve L x = right without checks, on which `solve_triangular` spends most of its time."""
-    return np.asarray(dtrtrs(L, right, lower=1)[0]) if right.size else np.empty_like(right)
 
 
 @contextmanager

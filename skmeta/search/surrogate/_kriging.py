@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta.search.surrogate._gp import cholesky, inverse_of_factor, solve_lower
+from skmeta.tabular import cholesky, inverse_of_factor, solve_lower
 
 Array = NDArray[np.float64]
 

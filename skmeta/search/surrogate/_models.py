@@ -30,15 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta.search.surrogate._gp import (
-    cholesky,
     fit_kernel,
     group_distances,
     matern,
     prior_moments,
     scale_columns,
-    solve_lower,
 )
 from skmeta.search.surrogate._kriging import Kriging, krige
+from skmeta.tabular import cholesky, solve_lower
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]

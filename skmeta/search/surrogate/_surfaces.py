@@ -32,13 +32,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
 from skmeta.search.space import Encoding
-from skmeta.search.surrogate._gp import (
-    cholesky,
-    fit_kernel,
-    group_distances,
-    matern,
-    scale_columns,
-)
+from skmeta.search.surrogate._gp import fit_kernel, group_distances, matern, scale_columns
+from skmeta.tabular import cholesky
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,6 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process.kernels import Matern
 
 from skmeta.search.surrogate._gp import (
-    cholesky,
     correlation,
     fit_kernel,
     group_distances,
@@ -15,6 +14,7 @@ from skmeta.search.surrogate._gp import (
     prior_moments,
     scale_columns,
 )
+from skmeta.tabular import cholesky
 
 GROUPS = np.array([0, 1, 1])
 JITTER = 1e-8
@@ -94,5 +94,5 @@ def test_tasks_share_a_kernel(data):
 
 
 def test_no_jitter_makes_scores_that_are_not_finite_a_covariance():
-    with pytest.raises(np.linalg.LinAlgError, match="Check that scores are finite"):
+    with pytest.raises(np.linalg.LinAlgError, match="Check that the values are finite"):
         cholesky(np.array([[1.0, np.nan], [np.nan, 1.0]]))
