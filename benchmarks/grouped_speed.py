@@ -42,6 +42,10 @@ def main() -> None:
         for name, call in (
             ("fit", lambda m, t: m.fit(X, t)),
             ("predict", lambda m, _: m.predict(X)),
+            (
+                "predict of one row, 100 times",
+                lambda m, t: [m.predict(X[k : k + 1]) for k in range(100)],
+            ),
         ):
             clock, processor = time.perf_counter(), time.process_time()
             call(model, target)

@@ -67,6 +67,12 @@ from skmeta.tabular._time_process import (
     predict_time_process,
 )
 from skmeta.tabular._trees import MOST_CLASSES, fit_boosting, fit_forest
-from skmeta.tabular._weights import average_weights, mix, weight_grid
+from skmeta.tabular._weights import (
+    average_weights,
+    mix,
+    mix_deviations,
+    power_weights,
+    weight_grid,
+)
 
 __all__ = []

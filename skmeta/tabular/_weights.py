@@ -1,15 +1,17 @@
-"""Weights of a mixture of predictions, by losses on held-out rows.
+"""Weights of a mixture of predictions, by losses on held-out rows: two rules.
 
-Weights that are not negative and sum to 1 are tried on a grid. Their mean is taken, each weighted
-by the likelihood of what was held out: a few rows leave much uncertain, and the best weights on
-them would be too extreme. With shrinkage, the mean moves towards given weights. Rows of a group err
-alike, so groups can be drawn anew many times (the Bayesian bootstrap), and the weights are means
-over these draws.
+Stacking: weights that are not negative and sum to 1 are tried on a grid. Their mean is taken, each
+weighted by the likelihood of what was held out: a few rows leave much uncertain, and the best
+weights on them would be too extreme. With shrinkage, the mean moves towards given weights. Errors
+within a group are correlated, so groups can be drawn anew many times (the Bayesian bootstrap), and
+the weights are means over these draws. Powers: the weight of a prediction is its loss to a negative
+power.
 
 Notation: m predictions, g grid points, u units that were held out (rows, groups or episodes).
 
 References: Breiman (1996), Stacked regressions; Yao, Vehtari, Simpson and Gelman (2018), Using
-stacking to average Bayesian predictive distributions; Rubin (1981), The Bayesian bootstrap.
+stacking to average Bayesian predictive distributions; Rubin (1981), The Bayesian bootstrap; Bates
+and Granger (1969), The combination of forecasts; Timmermann (2006), Forecast combinations.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from scipy.special import softmax
 _SEED = 0
 # The least mean squared error that is told from 0.
 _LEAST_ERROR = 1e-300
+# Losses below this are equal.
+_LEAST_LOSS = 1e-12
 
 
 def weight_grid(m: int, n_steps: int) -> np.ndarray:
@@ -51,6 +55,23 @@ def mix(outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     extra = outputs.ndim - weights.ndim
     return np.asarray((weights.reshape(*weights.shape, *[1] * extra) * outputs).sum(0))
+
+
+def mix_deviations(
+    means: np.ndarray, stds: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and standard deviations (n,) of a mixture of distributions (m, n)."""
+    mean = mix(means, weights)
+    return mean, np.sqrt(mix(stds**2 + (means - mean) ** 2, weights))
+
+
+def power_weights(losses: np.ndarray, power: float) -> np.ndarray:
+    """Return weights (..., m) in proportion to losses (..., m) to minus a power.
+
+    So no prediction decides alone where few rows, or one cut in time, are held out (Bates and
+    Granger, 1969; Timmermann, 2006, section 2.4).
+    """
+    return np.asarray(softmax(-power * np.log(np.maximum(losses, _LEAST_LOSS)), axis=-1))
 
 
 def average_weights(

@@ -28,8 +28,16 @@ from skmeta.grouped.longitudinal._rows import (
 from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
 from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
 from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
-from skmeta.grouped.longitudinal._weights import find_levels, mix_members
-from skmeta.tabular import PROBABILITIES, CalibratedOutputs, FitSettings, Level, Table, interpolate
+from skmeta.grouped.longitudinal._weights import find_levels
+from skmeta.tabular import (
+    PROBABILITIES,
+    CalibratedOutputs,
+    FitSettings,
+    Level,
+    Table,
+    interpolate,
+    mix_deviations,
+)
 
 # Rows that weights are found on, at most: before, and of cases.
 _MOST_ROWS, _MOST_CASES = 4000, 4000
@@ -172,7 +180,7 @@ class Longitudinal(NamedTuple):
             # A regime without cases is replaced by another.
             used = next(one for one in (name, *_INSTEAD[name]) if one in self.regimes)
             weights, quantiles[rows], _ = interpolate(self.regimes[used], n_known[rows])
-            mean[rows], std[rows] = mix_members(means[:, rows], stds[:, rows], weights)
+            mean[rows], std[rows] = mix_deviations(means[:, rows], stds[:, rows], weights)
         return CalibratedOutputs(mean, std, quantiles)
 
 

@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 from skmeta._sklearn_compat import cut_rounds
 from skmeta.grouped.longitudinal._rows import Cases, first_rows, rows_before
-from skmeta.tabular import FitSettings, Outputs, Population, Table, fit_population
+from skmeta.tabular import (
+    FitSettings,
+    Outputs,
+    Population,
+    Table,
+    TreeEnsemble,
+    fit_population,
+    of_trees,
+)
 
 _MOST_ROUNDS = 80
 _SETTINGS = {
@@ -72,13 +79,13 @@ class Steps(NamedTuple):
 
     Attributes
     ----------
-    models : sequence of estimator
+    models : sequence of TreeEnsemble
         Fitted on different groups; their mean is taken. Without models, it stays.
     n_rounds : int
         Rounds of each.
     """
 
-    models: Sequence[Any]
+    models: Sequence[TreeEnsemble]
     n_rounds: int
 
     def predict(self, columns: np.ndarray) -> np.ndarray:
@@ -130,18 +137,20 @@ def cross_fit_steps(
     if losses[best] >= left**2 @ weight:
         return Steps([], 0), np.zeros(len(left))
     for model in models:
-        cut_rounds(model.set_params(max_iter=best + 1), best + 1)
-    return Steps(models, best + 1), unseen[best]
+        cut_rounds(model, best + 1)
+    return Steps([of_trees(model) for model in models], best + 1), unseen[best]
 
 
 def fit_steps(columns: np.ndarray, left: np.ndarray, cases: Cases, n_rounds: int) -> Steps:
     """Fit trees with a given number of rounds; see :func:`cross_fit_steps`."""
     if not n_rounds or len(left) < _LEAST_ROWS:
         return Steps([], 0)
-    return Steps([_fit(columns, left, _weights(cases), n_rounds)], n_rounds)
+    return Steps([of_trees(_fit(columns, left, _weights(cases), n_rounds))], n_rounds)
 
 
 def _fit(columns: np.ndarray, left: np.ndarray, weight: np.ndarray, n_rounds: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     # Trees need a value in each column.
     columns = np.where(np.isnan(columns).all(0), 0.0, columns)
     # Rows are drawn by their weights: with weights, binning takes ten times as long.

@@ -13,27 +13,18 @@ combinations, section 2.4.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri, softmax, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from skmeta.grouped.longitudinal._rows import Cases, group_scales
-from skmeta.tabular import PROBABILITIES, Level, weighted_quantiles
+from skmeta.tabular import PROBABILITIES, Level, mix_deviations, power_weights, weighted_quantiles
 
 # Weights of later rows are from one cut in time, at which all groups may err alike.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
 _PANEL_POWER = 2.0
-_LEAST_LOSS = 1e-12
 # Residuals count by the distance in logarithms of known rows.
 _WIDTH_KNOWN = 0.5
 # The predicted deviations of the mixture are multiplied by this.
 _NARROWER = 0.8
-
-
-def mix_members(
-    means: np.ndarray, stds: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return means and standard deviations (n,) of a mixture of distributions (m, n)."""
-    mean = (weights * means).sum(0)
-    return mean, np.sqrt((weights * (stds**2 + (means - mean) ** 2)).sum(0))
 
 
 def find_levels(
@@ -61,8 +52,8 @@ def find_levels(
     known, level = np.unique(n_known, return_inverse=True)
     scaled = _by_level((means - y) ** 2, weight / scale**2, level)
     power = _PANEL_POWER if is_panel else _POWER[kind]
-    weights = softmax(-power * np.log(np.maximum(scaled, _LEAST_LOSS)), axis=1)
-    mean, std = mix_members(means, stds, weights[level].T)
+    weights = power_weights(scaled, power)
+    mean, std = mix_deviations(means, stds, weights[level].T)
     losses = _by_level((np.vstack([means, mean]) - y) ** 2, weight, level)
     share = weight / np.bincount(level, weight)[level]
     distance = (np.log1p(n_known) - np.log1p(known)[:, None]) / _WIDTH_KNOWN

@@ -6,8 +6,8 @@ from grouped_tables import timed_rows
 from scipy.special import ndtri
 
 from skmeta.grouped.longitudinal._rows import Cases
-from skmeta.grouped.longitudinal._weights import find_levels, mix_members
-from skmeta.tabular import PROBABILITIES, interpolate
+from skmeta.grouped.longitudinal._weights import find_levels
+from skmeta.tabular import PROBABILITIES, interpolate, mix_deviations
 
 
 def make_cases(y, n_known, n_groups):
@@ -75,5 +75,5 @@ def test_widths_are_between_those_of_residuals_and_those_predicted():
 
 def test_a_mixture_is_as_wide_as_its_members_disagree():
     means, stds = np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]])
-    mean, std = mix_members(means, stds, np.array([[0.5], [0.5]]))
+    mean, std = mix_deviations(means, stds, np.array([[0.5], [0.5]]))
     assert (mean[0], std[0]) == (1.0, np.sqrt(2.0))
