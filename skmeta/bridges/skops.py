@@ -44,7 +44,7 @@ _MOST_PER_BYTE, _MOST_BYTES = 500, 2**26
 _SKMETA = """
 _columns._encoder.FrameEncoder
 few_shot._adapted_task.RunSettings few_shot._members.Mixture few_shot._ordered.Cumulative
-few_shot._ordered.Frequencies few_shot._ordered.PriorModel
+few_shot._ordered.Frequencies few_shot._ordered.PriorModel few_shot._target_scale.TargetScale
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
 grouped._model.FittedModel grouped._model.Settings grouped._regressor.GroupedRegressor
@@ -74,7 +74,7 @@ tabular._ensemble.TreeEnsemble tabular._population.FitSettings tabular._populati
 tabular._population.silent tabular._process.GaussianProcess
 tabular._process.Inputs tabular._process.Kernel tabular._rows.WeightedRows
 tabular._table.Standardiser tabular._table.Table tabular._time_process.TimeProcess
-tabular._trees.Trees
+tabular._target.Scale tabular._target.Target tabular._trees.Trees
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.
 _OTHERS = """

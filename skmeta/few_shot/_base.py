@@ -30,6 +30,7 @@ from skmeta.few_shot._prior_argument import (
     resolve_prior,
     warn_of_images,
 )
+from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior
@@ -161,14 +162,15 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         start: dict[str, np.ndarray] | None = None,
     ) -> None:
         """Adapt a prior to a support set, or go on from an adapted state."""
-        nominal = self._nominal(prior)
-        task = AdaptedTask(prior, labels, support, settings, nominal)
+        nominal, mixture = self._nominal(prior), None
+        chosen = self._choose_scale(support, prior, nominal)
+        rows = _on_scale(support, chosen and chosen[0])
+        task = AdaptedTask(prior, labels, rows, settings, nominal)
         task.check_size()
         task.adapt(start)
-        mixture = None
         if is_for_any_table(prior):
             more = self._more_members(settings, nominal)
-            mixture = fit_mixture(task, support, nominal, more)
+            mixture = fit_mixture(task, rows, nominal, more, chosen)
         changes = task.changes
         # All of it is set at the end, so that an error leaves the estimator as it was.
         self.prior_ = prior
@@ -176,10 +178,16 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
             self.classes_ = labels
         self.adapted_ = changes
         self._support, self._mixture = support, mixture
-        self.shares_ = {"prior": 1.0} if mixture is None else dict(mixture.shares)
+        self.shares_ = {"prior": 1.0} if mixture is None else mixture.all_shares
         self._views = task.session.changes
         self._set_task_attributes(task.attributes)
         self._opened = self._opening(), task
+
+    def _choose_scale(
+        self, support: WeightedRows, prior: MetaPrior, nominal: tuple[int, ...]
+    ) -> ChosenScale | None:
+        """Return the scale on which models see the targets, if that is another one."""
+        return None
 
     def _more_members(self, settings: RunSettings, nominal: tuple[int, ...]) -> dict[str, Fit]:
         """Return how to fit models beside those that suit every table."""
@@ -216,7 +224,8 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         if opened is None or opened[0] != self._opening():
             labels, prior = getattr(self, "classes_", None), self.prior_
             settings, nominal = self._fitted_settings(), self._nominal(prior)
-            task = AdaptedTask(prior, labels, self._support, settings, nominal)
+            rows = _on_scale(self._support, self._mixture and self._mixture.scale)
+            task = AdaptedTask(prior, labels, rows, settings, nominal)
             changes = vars(self).get("adapted_")
             task = task.adapt() if changes is None else task.restore(changes)
             opened = self._opened = self._opening(), task
@@ -254,6 +263,10 @@ def check_finite(values: np.ndarray) -> np.ndarray:
             "moderate numbers, or lower inner_lr."
         )
     return values
+
+
+def _on_scale(support: WeightedRows, scale: TargetScale | None) -> WeightedRows:
+    return support if scale is None else support._replace(y=scale.scale.forward(support.y))
 
 
 def _allows_nan(prior: MetaPrior | None) -> bool:

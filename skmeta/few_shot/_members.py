@@ -7,6 +7,8 @@ of a regression is the sum over models k of s_k times their means, with shares s
 Probabilities of classes are proportional to the product of the models' probabilities to the powers
 s_k, so that a model that is sure is not held back by one that is not.
 
+Amounts, counts, shares and ratings are on a scale of the targets (``_target_scale``).
+
 Held-out rows, which all models predict from the others, tell the shares: the rows of each of five
 folds; of 200 rows and more those of one fold, a quarter or about a thousand. Shares are the means
 of their posterior distribution, because few rows do not tell a share of 1. Beforehand the density
@@ -28,6 +30,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from skmeta.few_shot._adapted_task import AdaptedTask
+from skmeta.few_shot._target_scale import ChosenScale, Fold, TargetScale
 from skmeta.tabular import (
     LEVELS,
     MOST_CLASSES,
@@ -80,11 +83,14 @@ class Mixture(NamedTuple):
     spread : float
         Root mean squared error of the mixture on held-out rows, over that without boosted trees,
         but at most 1; 1 for a classification.
+    scale : TargetScale or None
+        How predictions become those of the targets, where the models see them on a scale.
     """
 
     members: dict[str, Member]
     shares: dict[str, float]
     spread: float = 1.0
+    scale: TargetScale | None = None
 
     def mix(self, own: np.ndarray, X: np.ndarray) -> np.ndarray:
         """Mix the prior's means (n,) or probabilities (n, c) with those of the other models."""
@@ -117,13 +123,21 @@ class Mixture(NamedTuple):
         quantiles : ndarray of shape (n, q)
             Quantiles.
         """
-        process = self.members.get("process")
+        process, mean = self.members.get("process"), self.mix(own, X)
         if isinstance(process, GaussianProcess):
-            share = _without_boosting(self.shares)["process"]
-            process_quantiles = process.predict_quantiles(X, LEVELS)
-            quantiles = (1 - share) * quantiles + share * process_quantiles
-        mean = self.mix(own, X)
-        return mean, *reshape_distributions(quantiles, mean, self.spread, levels)
+            quantiles = _mix_quantiles(self.shares, quantiles, process.predict_quantiles(X, LEVELS))
+        if self.scale is None:
+            return mean, *reshape_distributions(quantiles, mean, self.spread, levels)
+        quantiles = reshape_distributions(quantiles, mean, self.spread, LEVELS)[1]
+        return self.scale.to_units(quantiles, levels)
+
+    @property
+    def all_shares(self) -> dict[str, float]:
+        """Shares of the models, and of the quantiles of the known targets if they take part."""
+        if self.scale is None:
+            return dict(self.shares)
+        shares = {name: self.scale.share * share for name, share in self.shares.items()}
+        return {**shares, "known targets": 1 - self.scale.share}
 
 
 def fit_mixture(
@@ -131,6 +145,7 @@ def fit_mixture(
     support: WeightedRows,
     categories: Collection[int],
     more: Mapping[str, Fit] | None = None,
+    chosen: ChosenScale | None = None,
 ) -> Mixture | None:
     """Fit the models that suit a table, and choose their shares.
 
@@ -144,6 +159,8 @@ def fit_mixture(
         Positions of the columns whose values are codes of categories.
     more : mapping of str to callable, optional
         How to fit further models. Beforehand, all models have equal shares.
+    chosen : ChosenScale, optional
+        The scale on which the models see the targets.
 
     Returns
     -------
@@ -155,8 +172,9 @@ def fit_mixture(
     support = support._replace(weight=relative_weight(support.weight))
     X, y, _ = support
     fits = {**(more or {}), **_choose_members(support, n_classes, categories)}
+    scale, processes = chosen or (None, [])
     if not fits or len(np.unique(y)) < 2:
-        return None
+        return None if scale is None else Mixture({}, {"prior": 1.0}, scale=scale)
     names = ["prior", *fits]
     # The prior sees a part of the columns of wide rows at a time.
     best = "ridge" if "ridge" in fits and X.shape[1] > MOST_RELEVANCES else "prior"
@@ -164,8 +182,15 @@ def fit_mixture(
     if more:
         believed = np.full(len(names), 1 / len(names))
     shares, spread = believed, 1.0
-    rows, predicted, models = _predict_held_out(task, support, fits)
-    if len(rows):
+    folds = hold_out(support, n_classes)
+    models: dict[str, list[Any]] = {"process": processes} if processes else {}
+    models |= {
+        n: [fit(part, []) for part, _ in folds] for n, fit in fits.items() if n not in models
+    }
+    models = {name: models[name] for name in fits}
+    if folds:
+        rows = np.concatenate([positions for _, positions in folds])
+        predicted, quantiles = _predict_held_out(task, support, folds, models, scale is not None)
         losses = _losses(support, n_classes, rows, predicted)
         grid = weight_grid(len(names), next(n for m, n in _N_STEPS.items() if len(names) <= m))
         shares = average_weights(
@@ -180,8 +205,22 @@ def fit_mixture(
             without = _without_boosting(dict(zip(names, shares, strict=True)))
             mixed, others = losses(np.stack([shares, list(without.values())])).mean(1)
             spread = min(1.0, float(np.sqrt(mixed / others)))
+        if scale is not None and quantiles is not None:
+            pairs = zip(models["process"], folds, strict=True)
+            theirs = [each.predict_quantiles(X[held], LEVELS) for each, (_, held) in pairs]
+            named = dict(zip(names, shares, strict=True))
+            quantiles = _mix_quantiles(named, quantiles, np.concatenate(theirs))
+            mean = mix(predicted, shares)
+            quantiles = reshape_distributions(quantiles, mean, spread, LEVELS)[1]
+            scale = scale.weigh(support, folds, quantiles)
     members = {name: fit(support, models[name]) for name, fit in fits.items()}
-    return Mixture(members, dict(zip(names, shares.tolist(), strict=True)), spread)
+    return Mixture(members, dict(zip(names, shares.tolist(), strict=True)), spread, scale)
+
+
+def _mix_quantiles(shares: Mapping[str, float], own: np.ndarray, process: np.ndarray) -> np.ndarray:
+    """Return means of quantiles of the prior and of the process, by their shares."""
+    share = _without_boosting(shares)["process"]
+    return np.asarray((1 - share) * own + share * process)
 
 
 def _without_boosting(shares: Mapping[str, float]) -> dict[str, float]:
@@ -210,33 +249,41 @@ def _choose_members(
     return fits
 
 
-def _predict_held_out(
-    task: AdaptedTask, support: WeightedRows, fits: dict[str, Fit]
-) -> tuple[np.ndarray, np.ndarray, dict[str, list[Any]]]:
-    """Return positions (n,) of held-out rows, their predictions (k, n[, c]), and the models."""
-    (X, y, weight), n_classes = support, task.n_classes
-    n_folds, folds = _N_FOLDS, range(_N_FOLDS)
-    if weight.sum() >= _MANY_ROWS:
+def hold_out(support: WeightedRows, n_classes: int = 0) -> list[Fold]:
+    """Divide rows of positive weights into parts, and the positions of what each does not have."""
+    y, n_folds, folds = support.y, _N_FOLDS, range(_N_FOLDS)
+    if support.weight.sum() >= _MANY_ROWS:
         n_folds, folds = max(_N_FOLDS_OF_MANY, len(y) // _ROWS_OF_FOLD), range(1)
-    fold = divide_rows(support, n_classes, n_folds)
-    sets, predicted = [], []
-    models: dict[str, list[Any]] = {name: [] for name in fits}
+    fold, divisions = divide_rows(support, n_classes, n_folds), []
     for k in folds:
         kept, held = fold != k, fold == k
         if n_classes:
             # Without its only rows, a class is unknown.
             held &= np.isin(y, y[kept])
         if held.any() and len(np.unique(y[kept])) > 1:
-            part = support.take(kept)
-            sets.append(np.flatnonzero(held))
-            for name, fit in fits.items():
-                models[name].append(fit(part, []))
-            predicted.append([models[name][-1].predict(X[held]) for name in fits])
-    if not sets:
-        return np.empty(0, int), np.empty(0), models
-    own = task.predict_held_out(support, sets)
-    both = [np.stack([p, *others]) for p, others in zip(own, predicted, strict=True)]
-    return np.concatenate(sets), np.concatenate(both, 1), models
+            divisions.append((support.take(kept), np.flatnonzero(held)))
+    return divisions
+
+
+def _predict_held_out(
+    task: AdaptedTask,
+    support: WeightedRows,
+    folds: list[Fold],
+    models: dict[str, list[Any]],
+    with_quantiles: bool,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return predictions (k, n[, c]) of held-out rows, and the prior's quantiles (n, 201)."""
+    sets, quantiles = [positions for _, positions in folds], None
+    if not with_quantiles:
+        own = task.predict_held_out(support, sets)
+    else:
+        both = task.predict_held_out_distributions(support, sets, LEVELS)
+        own, quantiles = [mean for mean, _ in both], np.concatenate([each for _, each in both])
+    predicted = [
+        np.stack([first, *(fitted[k].predict(support.X[sets[k]]) for fitted in models.values())])
+        for k, first in enumerate(own)
+    ]
+    return np.concatenate(predicted, 1), quantiles
 
 
 def _losses(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from skmeta._sklearn_compat import fit_context
+from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_levels, check_targets
 from skmeta.exceptions import PriorError
-from skmeta.few_shot._base import BaseMetaFewShot, check_finite
+from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
+from skmeta.few_shot._members import hold_out
+from skmeta.few_shot._target_scale import ChosenScale, choose_scale
 from skmeta.learners import LEARNERS
-from skmeta.tabular import LEVELS
+from skmeta.priors import MetaPrior
+from skmeta.tabular import KINDS, LEVELS, WeightedRows
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     """Predict numbers after a few labelled rows, starting from what earlier tasks taught.
 
@@ -41,6 +46,13 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     n_estimators : int, default=None
         Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages, at most 64;
         None takes the prior's.
+    target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
+        What a target can be, with a prior for any table: any number, an amount from 0 on, a count,
+        a share from 0 to 1, or a rating between the least and the largest known value. Predictions
+        stay within it, quantiles of counts are whole numbers, and amounts, counts and shares are
+        modelled as given, or on the scale that predicts held-out rows best: their square root,
+        logarithm or logit. ``"auto"`` recognises the kind from ten rows on, and changes nothing
+        where targets do not ask for it, as heights and temperatures.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"
@@ -53,7 +65,13 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     shares_ : dict of str to float
         Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
         prior for any table, ``"process"`` (a Gaussian process, from five rows on) and
-        ``"boosting"`` (boosted trees, from 200 rows on).
+        ``"boosting"`` (boosted trees, from 200 rows on). Where the kind of the target is not
+        ``"real"``, ``"known targets"`` is the share of their distribution, without any column.
+    target_kind_ : str
+        What the targets are taken for.
+    target_scale_ : str or None
+        The scale of amounts, counts, shares and ratings: ``"as given"``, ``"square root"``,
+        ``"logarithm"`` or ``"logit"``; None for real numbers.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
@@ -82,7 +100,14 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     True
     """
 
+    target_kind: str = "auto"
+
     _kind: ClassVar[str] = "regression"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMetaFewShot._parameter_constraints,
+        "target_kind": [StrOptions({"auto", *KINDS})],
+    }
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -110,8 +135,14 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             If the rows are not those that the prior was learned for.
         """
         X, prior = self._read_support(X, y)
-        self._fit_rows(X, check_targets(column_or_1d(y, warn=True), len(X)), sample_weight, prior)
-        return self
+        y = check_targets(column_or_1d(y, warn=True), len(X))
+        if self.target_kind not in ("auto", "real") and not is_for_any_table(prior):
+            raise ValueError(
+                f"target_kind={self.target_kind!r} needs a prior for any table, as prior='tabular' "
+                "is. Set target_kind='real', or leave prior out."
+            )
+        self._fit_rows(X, y, sample_weight, prior)
+        return self._describe_target()
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -138,6 +169,19 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             return self
         X = self._read_rows(X, self.prior_)
         self._fit_more_rows(X, check_targets(column_or_1d(y, warn=True), len(X)), sample_weight)
+        return self._describe_target()
+
+    def _choose_scale(
+        self, support: WeightedRows, prior: MetaPrior, nominal: tuple[int, ...]
+    ) -> ChosenScale | None:
+        if self.target_kind == "real" or not is_for_any_table(prior):
+            return None
+        return choose_scale(support, self.target_kind, nominal, hold_out)
+
+    def _describe_target(self) -> Self:
+        scale = None if self._mixture is None else self._mixture.scale
+        self.target_kind_ = "real" if scale is None else scale.target.kind
+        self.target_scale_ = None if scale is None else scale.scale.name
         return self
 
     def predict(
@@ -167,9 +211,10 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         PriorError
             If ``return_std`` is True, and the prior's learner predicts no distribution.
         """
-        if return_std:
+        check_is_fitted(self)
+        if return_std or self.target_scale_ is not None:
             mean, std, _ = self._predict_distribution(X, np.empty(0))
-            return mean, std
+            return (mean, std) if return_std else mean
         (task, parts), mixture = self._read_query(X), self._mixture
         means = [task.predict(part) for part in parts]
         if mixture is not None:

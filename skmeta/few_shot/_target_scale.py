@@ -1,0 +1,194 @@
+"""Amounts, counts, shares and ratings: the scale on which models see the targets.
+
+A Gaussian process predicts held-out rows on each scale, and the scale of the smallest quantile
+loss, in units of the targets, is that of all models. Their distribution is mixed with the quantiles
+of the known targets, by the losses of both on held-out rows, so that it is no worse than knowing
+nothing. The mean is that of this distribution: on the development sets of
+benchmarks/small_targets.py its squared error, over that of the mean of the known rows, was .56 .44
+.42 with 20, 50 and 150 rows; that of models of targets as given was .59 .50 .45, and that of the
+mean of both .57 .46 .42.
+
+Notation: n rows, q levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from skmeta.tabular import (
+    DECILES,
+    LEVELS,
+    GaussianProcess,
+    Scale,
+    Target,
+    WeightedRows,
+    fit_process,
+    mean_of_quantiles,
+    mixture_quantiles,
+    quantile_loss,
+    quantiles_at,
+    recognise_target,
+    relative_weight,
+    scales_of,
+    unconditional_quantiles,
+)
+
+# A part of rows, and positions of rows that it does not have.
+Fold = tuple[WeightedRows, np.ndarray]
+
+_LEAST_ROWS = 5
+# Weights that are whole numbers repeat their targets, up to so many times in the mean.
+_MOST_REPETITIONS = 10
+# Targets beyond these have no kind: their squares overflow or underflow.
+_LEAST, _LARGEST = 1e-100, 1e100
+_LEAST_LOSS = 1e-300
+# The known targets do not take part with less.
+_LEAST_SHARE = 0.01
+
+
+class TargetScale(NamedTuple):
+    """What targets can be, and how predictions on a scale become predictions in their units.
+
+    Attributes
+    ----------
+    target : Target
+        What they can be.
+    scale : Scale
+        The scale.
+    known : ndarray of shape (201,)
+        Quantiles of the known targets at ``LEVELS``.
+    share : float
+        Share of the models; the rest is that of `known`.
+    """
+
+    target: Target
+    scale: Scale
+    known: np.ndarray
+    share: float = 1.0
+
+    def weigh(
+        self, rows: WeightedRows, folds: Sequence[Fold], quantiles: np.ndarray
+    ) -> TargetScale:
+        """Return this with the share that held-out rows tell.
+
+        Parameters
+        ----------
+        rows : WeightedRows
+            The known rows, with targets on the scale.
+        folds : sequence of Fold
+            Parts of them, and what was held out.
+        quantiles : ndarray of shape (n, 201)
+            Predictions of all that was held out, on the scale.
+        """
+        held = np.concatenate([positions for _, positions in folds])
+        y, weight = self.scale.inverse(rows.y[held]), rows.weight[held]
+        nothing = [
+            np.tile(
+                unconditional_quantiles(self.scale.inverse(part.y), DECILES, part.weight),
+                (len(positions), 1),
+            )
+            for part, positions in folds
+        ]
+        models = quantiles_at(self.scale.inverse(quantiles), LEVELS, DECILES)
+        ours, theirs = (
+            float(np.average(quantile_loss(y, each, DECILES), weights=weight))
+            for each in (models, np.concatenate(nothing))
+        )
+        ratio = np.log(max(ours, _LEAST_LOSS)) - np.log(max(theirs, _LEAST_LOSS))
+        # Each is weighted by its loss to the power -n / 2, as a likelihood.
+        share = 1 / (1 + np.exp(min(0.5 * float(weight.sum()) * ratio, 500.0)))
+        return self._replace(share=1.0 if share > 1 - _LEAST_SHARE else float(share))
+
+    def to_units(
+        self, quantiles: np.ndarray, levels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean and standard deviation (n,), and quantiles (n, q) at levels.
+
+        Parameters
+        ----------
+        quantiles : ndarray of shape (n, 201)
+            Quantiles at ``LEVELS``, on the scale.
+        levels : ndarray of shape (q,)
+            Levels.
+        """
+        models = self.scale.inverse(quantiles)
+        parts = np.stack([models, np.broadcast_to(self.known, models.shape)])
+        shares = np.array([self.share, 1 - self.share])
+        mean = shares @ mean_of_quantiles(parts, LEVELS)
+        # The root mean square is scaled, because squares of large targets overflow.
+        away = parts - mean[:, None]
+        unit = np.abs(away).max((0, 2)) + (np.abs(away).max((0, 2)) == 0)
+        variance = shares @ mean_of_quantiles((away / unit[:, None]) ** 2, LEVELS)
+        at = mixture_quantiles(parts, shares, LEVELS, levels)
+        return self.target.clip(mean), unit * np.sqrt(variance), self.target.settle(at)
+
+
+# With the processes of the folds, which found it.
+ChosenScale = tuple[TargetScale, list[GaussianProcess]]
+
+
+def choose_scale(
+    support: WeightedRows,
+    declared: str,
+    categories: Collection[int],
+    hold_out: Callable[[WeightedRows], list[Fold]],
+) -> ChosenScale | None:
+    """Choose the scale of targets by processes that predict held-out rows.
+
+    Parameters
+    ----------
+    support : WeightedRows
+        The known rows.
+    declared : str
+        A kind of target, or "auto".
+    categories : collection of int
+        Positions of the columns whose values are codes of categories.
+    hold_out : callable
+        Divides rows of positive weights into folds.
+
+    Returns
+    -------
+    ChosenScale or None
+        None if targets are any numbers.
+    """
+    rows = support.take(support.weight > 0)
+    rows = rows._replace(weight=relative_weight(rows.weight))
+    y, size = _repeat(rows), float(abs(rows.y).max())
+    if declared == "auto" and not _LEAST < size < _LARGEST:
+        return None
+    target = recognise_target(y, declared)
+    if target.kind == "real":
+        return None
+    known = unconditional_quantiles(rows.y, LEVELS, rows.weight)
+    scales = scales_of(target, y)
+    folds = hold_out(rows) if len(y) >= _LEAST_ROWS else []
+    if not folds:
+        return TargetScale(target, scales[0], known), []
+    held = np.concatenate([positions for _, positions in folds])
+    losses, processes = [], []
+    for scale in scales:
+        fitted = [
+            fit_process(part._replace(y=scale.forward(part.y)), categories, []) for part, _ in folds
+        ]
+        quantiles = np.concatenate(
+            [
+                process.predict_quantiles(rows.X[positions], DECILES)
+                for process, (_, positions) in zip(fitted, folds, strict=True)
+            ]
+        )
+        loss = quantile_loss(rows.y[held], scale.inverse(quantiles), DECILES)
+        losses.append(float(np.average(loss, weights=rows.weight[held])))
+        processes.append(fitted)
+    best = int(np.argmin(losses))
+    return TargetScale(target, scales[best], known), processes[best]
+
+
+def _repeat(rows: WeightedRows) -> np.ndarray:
+    """Return targets, each as often as its weight says if that is a whole number."""
+    is_whole = (rows.weight == np.round(rows.weight)).all()
+    if is_whole and rows.weight.mean() <= _MOST_REPETITIONS:
+        return rows.y.repeat(rows.weight.astype(int))
+    return rows.y

@@ -1,0 +1,201 @@
+"""Amounts, counts, shares and ratings: the scale on which models see the targets."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.metrics import get_scorer
+
+from skmeta.few_shot import MetaFewShotRegressor
+from skmeta.few_shot._members import hold_out
+from skmeta.few_shot._target_scale import TargetScale
+from skmeta.learners import FineTuning
+from skmeta.tabular import (
+    LEVELS,
+    Scale,
+    Target,
+    WeightedRows,
+    quantile_loss,
+    unconditional_quantiles,
+)
+
+LEVELS_OF_LOSS = np.linspace(0.1, 0.9, 9)
+
+
+def make_rows(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 2)), rng
+
+
+def make_amounts(n, seed=0):
+    X, rng = make_rows(n, seed)
+    return X, 100 * np.exp(1.2 * X[:, 0] + 0.4 * rng.normal(size=n))
+
+
+def make_counts(n, seed=0):
+    X, rng = make_rows(n, seed)
+    return X, rng.poisson(np.exp(1 + X[:, 0])).astype(float)
+
+
+def make_shares(n, seed=0):
+    X, rng = make_rows(n, seed)
+    return X, 1 / (1 + np.exp(-1.5 * X[:, 0] - 0.5 * rng.normal(size=n)))
+
+
+def fit(rows, kind="auto"):
+    return MetaFewShotRegressor(device="cpu", target_kind=kind).fit(*rows)
+
+
+@pytest.fixture(scope="module")
+def amounts():
+    return fit(make_amounts(60))
+
+
+@pytest.fixture(scope="module")
+def counts():
+    return fit(make_counts(60))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"), [(make_amounts, "positive"), (make_counts, "count"), (make_shares, "share")]
+)
+def test_kind_is_recognised_and_predictions_are_possible(make, kind):
+    reg = fit(make(60))
+    X, _ = make(300, seed=1)
+    assert reg.target_kind_ == kind
+    quantiles, mean = reg.predict_quantiles(X, [0.001, 0.5, 0.999]), reg.predict(X)
+    assert quantiles.min() >= 0
+    assert mean.min() >= 0
+    if kind == "count":
+        np.testing.assert_array_equal(quantiles, np.round(quantiles))
+    if kind == "share":
+        assert max(quantiles.max(), mean.max()) <= 1
+
+
+@pytest.mark.parametrize("make", [make_amounts, make_counts])
+def test_distribution_is_better_than_on_the_line(make):
+    X, y = make(600, seed=1)
+    losses = [
+        quantile_loss(y, fit(make(60), kind).predict_quantiles(X, LEVELS_OF_LOSS), LEVELS_OF_LOSS)
+        for kind in ("auto", "real")
+    ]
+    assert losses[0].mean() < losses[1].mean()
+
+
+def test_a_product_is_seen_in_logarithms(amounts):
+    assert amounts.target_scale_ == "logarithm"
+    X, y = make_amounts(600, seed=1)
+    low, high = amounts.predict_quantiles(X, [0.05, 0.95]).T
+    assert 0.82 < np.mean((low <= y) & (y <= high)) < 0.97
+
+
+def test_shares_sum_to_one_and_known_targets_count_where_columns_tell_nothing(amounts):
+    X, rng = make_rows(60)
+    nothing = fit((X, rng.exponential(size=60)))
+    for reg in (amounts, nothing):
+        assert sum(reg.shares_.values()) == pytest.approx(1)
+    assert amounts.shares_["known targets"] < 0.01 < 0.2 < nothing.shares_["known targets"]
+
+
+def test_symmetric_targets_far_from_zero_stay_as_they_are():
+    X, rng = make_rows(50)
+    y = 170 + 8 * X[:, 0] + 4 * rng.normal(size=50)
+    auto, real = fit((X, y)), fit((X, y), "real")
+    assert auto.target_kind_ == "real"
+    assert auto.target_scale_ is None
+    np.testing.assert_array_equal(auto.predict(X), real.predict(X))
+    np.testing.assert_array_equal(auto.predict_quantiles(X), real.predict_quantiles(X))
+
+
+def test_unit_of_amounts_does_not_matter(amounts):
+    X, y = make_amounts(60)
+    other, new = fit((X, y * 1000)), make_rows(100, seed=2)[0]
+    np.testing.assert_allclose(
+        other.predict_quantiles(new), 1000 * amounts.predict_quantiles(new), rtol=1e-3
+    )
+
+
+def test_a_weight_of_two_is_two_rows():
+    X, y = make_counts(40)
+    weight, new = np.where(np.arange(40) % 3, 1, 2), make_rows(50, seed=2)[0]
+    reg = MetaFewShotRegressor(device="cpu")
+    weighted = reg.fit(X, y, sample_weight=weight).predict(new)
+    repeated = reg.fit(X.repeat(weight, 0), y.repeat(weight)).predict(new)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-3)
+
+
+def test_ratings_stay_within_their_range():
+    X, rng = make_rows(80)
+    y = np.clip(np.round(3 + 1.5 * X[:, 0] + rng.normal(size=80)), 1, 5)
+    reg = fit((X, y), "ordered")
+    new = make_rows(300, seed=1)[0] * 3
+    values = np.column_stack([reg.predict(new), reg.predict_quantiles(new, [0.01, 0.99])])
+    assert values.min() >= 1
+    assert values.max() <= 5
+
+
+def test_a_pickle_predicts_the_same(counts):
+    X, _ = make_rows(20, seed=2)
+    restored = pickle.loads(pickle.dumps(counts))
+    np.testing.assert_allclose(restored.predict_quantiles(X), counts.predict_quantiles(X))
+    np.testing.assert_allclose(restored.predict(X), counts.predict(X))
+
+
+def test_partial_fit_reads_all_targets_as_given():
+    X, y = make_counts(60)
+    whole = fit((X, y))
+    parts = MetaFewShotRegressor(device="cpu").partial_fit(X[:30], y[:30])
+    parts.partial_fit(X[30:], y[30:])
+    np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-6)
+
+
+def test_mean_and_deviation_are_those_of_the_quantiles(amounts):
+    X, _ = make_rows(5, seed=3)
+    levels = (np.arange(200_000) + 0.5) / 200_000
+    quantiles = amounts.predict_quantiles(X, levels)
+    mean, std = amounts.predict(X, return_std=True)
+    np.testing.assert_allclose(mean, quantiles.mean(1), rtol=0.02)
+    np.testing.assert_allclose(std, quantiles.std(1), rtol=0.06)
+    np.testing.assert_allclose(mean, amounts.predict(X))
+
+
+@pytest.mark.parametrize("scoring", ["neg_mean_poisson_deviance", "neg_mean_gamma_deviance"])
+def test_scorers_of_positive_predictions_work(amounts, scoring):
+    X, y = make_amounts(200, seed=1)
+    assert np.isfinite(get_scorer(scoring)(amounts, X, y))
+
+
+def test_share_of_the_models_follows_the_losses():
+    rng = np.random.default_rng(0)
+    y = rng.exponential(size=100)
+    rows = WeightedRows(rng.normal(size=(100, 2)), y, np.ones(100))
+    target = TargetScale(
+        Target("positive", 0.0, np.inf), Scale(lowest=0.0), unconditional_quantiles(y, LEVELS)
+    )
+    folds = hold_out(rows)
+    held = np.concatenate([positions for _, positions in folds])
+    good = np.repeat(y[held][:, None], len(LEVELS), 1)
+    assert target.weigh(rows, folds, good).share > 0.999
+    assert target.weigh(rows, folds, good + 10).share < 0.001
+
+
+def test_few_targets_of_a_declared_kind():
+    reg = fit((np.arange(4.0)[:, None], np.array([0.0, 1.0, 0.0, 2.0])), "count")
+    quantiles = reg.predict_quantiles(np.arange(4.0)[:, None])
+    assert quantiles.min() >= 0
+    np.testing.assert_array_equal(quantiles, np.round(quantiles))
+
+
+def test_targets_that_are_not_of_the_kind_are_refused():
+    X, _ = make_rows(20)
+    with pytest.raises(ValueError, match="target_kind='count' needs whole numbers from 0 on"):
+        fit((X, np.linspace(0, 3, 20)), "count")
+
+
+def test_a_prior_of_other_tasks_knows_no_kind():
+    X, y = make_counts(20)
+    reg = MetaFewShotRegressor(
+        FineTuning().initial_prior(X, y, kind="regression"), target_kind="count"
+    )
+    with pytest.raises(ValueError, match="needs a prior for any table"):
+        reg.fit(X, y)
