@@ -254,12 +254,14 @@ def quantile_loss(y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> n
 def unconditional_quantiles(
     known: np.ndarray, levels: np.ndarray, weight: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return quantiles (q,) of known targets (n,) with weights (n,)."""
+    """Return quantiles (q,) of known targets (n,); a target of weight 2 is two equal ones."""
     order = np.argsort(known, kind="stable")
-    values = known[order]
     weight = np.ones(len(known)) if weight is None else weight[order]
-    at = (np.cumsum(weight) - 0.5 * weight) / weight.sum()
-    return np.asarray(np.interp(levels, at, values))
+    above = np.cumsum(weight)
+    # The first and the last of the targets that a weight stands for.
+    half = np.minimum(weight, 1.0) / 2
+    at = np.column_stack([above - weight + half, above - half]).ravel()
+    return np.asarray(np.interp(levels, at / above[-1], known[order].repeat(2)))
 
 
 def relative_quantile_loss(
