@@ -110,6 +110,17 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
     return np.array(array.tolist())
 
 
+def one_column(y: Any, wrapper: str) -> np.ndarray:
+    """Return the only column of targets, and name a wrapper of scikit-learn if there are more."""
+    shape = getattr(y, "shape", None) or np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {tuple(shape)} instead: one target is "
+            f"predicted at a time. Wrap the estimator in sklearn.multioutput.{wrapper}."
+        )
+    return np.asarray(column_or_1d(y, warn=True))
+
+
 def check_class_labels(y: Any, n_rows: int) -> np.ndarray:
     """Return the class labels of a classification, one for each row.
 
@@ -129,7 +140,7 @@ def check_class_labels(y: Any, n_rows: int) -> np.ndarray:
     ValueError
         If they are no classes, or as :func:`check_labels` says.
     """
-    y = column_or_1d(y, warn=True)
+    y = one_column(y, "MultiOutputClassifier")
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     labels = check_labels(y, "y", n_rows)

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import StrOptions, fit_context
-from skmeta._validation import check_levels, check_targets
+from skmeta._validation import check_levels, check_targets, one_column
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
 from skmeta.few_shot._members import hold_out
@@ -135,7 +135,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             If the rows are not those that the prior was learned for.
         """
         X, prior = self._read_support(X, y)
-        y = check_targets(column_or_1d(y, warn=True), len(X))
+        y = check_targets(one_column(y, "MultiOutputRegressor"), len(X))
         if self.target_kind not in ("auto", "real") and not is_for_any_table(prior):
             raise ValueError(
                 f"target_kind={self.target_kind!r} needs a prior for any table, as prior='tabular' "
@@ -168,7 +168,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             self.fit(X, y, sample_weight)
             return self
         X = self._read_rows(X, self.prior_)
-        self._fit_more_rows(X, check_targets(column_or_1d(y, warn=True), len(X)), sample_weight)
+        self._fit_more_rows(
+            X, check_targets(one_column(y, "MultiOutputRegressor"), len(X)), sample_weight
+        )
         return self._describe_target()
 
     def _choose_scale(

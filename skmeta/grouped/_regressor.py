@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
-from skmeta._validation import check_levels, check_targets
+from skmeta._validation import check_levels, check_targets, one_column
 from skmeta.grouped._base import BaseGrouped, has_groups
 from skmeta.tabular import PROBABILITIES
 
@@ -202,7 +202,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         X = self._check_table(X, reset=reset, y=y)
-        return X, check_targets(column_or_1d(y, warn=True), len(X))
+        return X, check_targets(one_column(y, "MultiOutputRegressor"), len(X))
 
     def predict(
         self, X: Any, return_std: bool = False

@@ -441,3 +441,16 @@ def test_more_views_than_there_can_be():
     with pytest.raises(ValueError, match=r"'n_estimators' parameter .* in the range \[1, 64\]"):
         MetaFewShotRegressor(n_estimators=65).fit([[0.0], [1.0]], [0.0, 1.0])
     MetaFewShotRegressor(n_estimators=64).fit([[0.0], [1.0]], [0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "wrapper"),
+    [
+        (MetaFewShotRegressor, "MultiOutputRegressor"),
+        (MetaFewShotClassifier, "MultiOutputClassifier"),
+    ],
+)
+def test_several_targets_name_the_wrapper(estimator, wrapper):
+    X = np.random.default_rng(0).normal(size=(12, 2))
+    with pytest.raises(ValueError, match=rf"shape \(12, 2\) .* in sklearn.multioutput.{wrapper}"):
+        estimator().fit(X, (X > 0).astype(int))
