@@ -5,7 +5,8 @@ so that it can record each candidate, keep to a time budget, and resume from its
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, suppress
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any, NamedTuple, Self
@@ -214,9 +215,12 @@ class FoldEvaluator:
     Parameters
     ----------
     stage : Stage
+    survives : bool, default=True
+        Whether a candidate at which a worker process dies counts as failed. Otherwise, the error of
+        joblib ends the search.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *, survives: bool = True) -> None:
         search, arguments, data = stage.search, stage.arguments, stage.data
         self._stage, self._splits = stage, stage.folds.splits
         self._stopping = _stopping(search.early_stopping, arguments.estimator, data, stage.folds)
@@ -224,11 +228,8 @@ class FoldEvaluator:
         # The search goes along with each fit, but only if callbacks are to receive it.
         self._caller = search if has_callbacks(search) else None
         self._n_workers = effective_n_jobs(search.n_jobs)
-        settings = {"n_jobs": search.n_jobs, "pre_dispatch": search.pre_dispatch}
-        try:
-            self._parallel = Parallel(return_as="generator_unordered", **settings)
-        except ValueError:  # a backend that cannot: results come when all are there
-            self._parallel = Parallel(**settings)
+        self._survives = survives
+        self._parallel = _make_parallel(search)
         self._settings = {
             "scorer": arguments.metrics.scorers,
             "fit_params": data.fit_params,
@@ -272,20 +273,43 @@ class FoldEvaluator:
         ValueError
             If a callable returned several metrics, and `refit` chooses none of them.
         """
-        while tasks := self._next_tasks(trials, context):
-            with closing(self._run(tasks)) as results:
-                for position, fold, output in results:
-                    trial = trials[position]
-                    # The number of processors must have no effect on the search, so the result of
-                    # a fold that ran while its candidate was stopped is dropped.
-                    if not trial.is_finished:
-                        scores = output.get("test_scores")
-                        if isinstance(scores, Mapping):
-                            self._stage.arguments.metrics.check_refit(scores)
-                        self._stage.budget.note(output)
-                        trial.outputs[fold] = output
-                        self._stage.settle(trial)
-                        yield trial
+        is_alone = False
+        while tasks := self._next_tasks(trials, context, is_alone=is_alone):
+            try:
+                with closing(self._run(tasks)) as results:
+                    for position, fold, output in results:
+                        trial = trials[position]
+                        # The number of processors must have no effect on the search, so the result
+                        # of a fold that ran while its candidate was stopped is dropped.
+                        if not trial.is_finished:
+                            scores = output.get("test_scores")
+                            if isinstance(scores, Mapping):
+                                self._stage.arguments.metrics.check_refit(scores)
+                            self._stage.budget.note(output)
+                            trial.outputs[fold] = output
+                            self._stage.settle(trial)
+                            yield trial
+            except BrokenExecutor:
+                if not self._survives:
+                    raise
+                context = None  # callbacks have seen these fits begin
+                self._restart()
+                # Which candidate it was is only known of one that is evaluated alone.
+                lost = {task["candidate_progress"][0] for task in tasks}
+                if len(lost) == 1:
+                    trial = trials[lost.pop()]
+                    trial.obstacle = (
+                        f"A worker process died while it evaluated {trial.params}, which counts as "
+                        "failed. It may take more memory than there is."
+                    )
+                is_alone = True
+
+    def _restart(self) -> None:
+        """Start worker processes anew, after one of them has died."""
+        with suppress(Exception):  # what is left of the others may fail too
+            self._parallel.__exit__(None, None, None)
+        self._parallel = _make_parallel(self._stage.search)
+        self._parallel.__enter__()
 
     def evaluate_again(self, trial: Trial, fold: int) -> dict[str, Any]:
         """Evaluate a candidate on one fold, and return the output and a digest of the fit.
@@ -301,12 +325,19 @@ class FoldEvaluator:
         self._stage.budget.note(output)
         return output
 
-    def _next_tasks(self, trials: Sequence[Trial], context: Any) -> list[dict[str, Any]]:
-        """Return the fits that are missing; in a race, as many as there are processors for."""
+    def _next_tasks(
+        self, trials: Sequence[Trial], context: Any, *, is_alone: bool
+    ) -> list[dict[str, Any]]:
+        """Return the fits that are missing, all or those of one candidate.
+
+        In a race, they are as many as there are processors for.
+        """
         unfinished: dict[str, int] = {}
         for position, trial in enumerate(trials):
             if not trial.is_finished:
                 unfinished.setdefault(trial.key, position)
+        if is_alone:
+            unfinished = dict([*unfinished.items()][:1])
         most = len(self._splits)
         if self._stage.race.has_begun:
             most = max(1, self._n_workers // max(1, len(unfinished)))
@@ -355,6 +386,14 @@ class FoldEvaluator:
         finally:
             if hasattr(results, "close"):  # ends the tasks that are running
                 results.close()
+
+
+def _make_parallel(search: Any) -> Any:
+    settings = {"n_jobs": search.n_jobs, "pre_dispatch": search.pre_dispatch}
+    try:
+        return Parallel(return_as="generator_unordered", **settings)
+    except ValueError:  # a backend that cannot: results come when all are there
+        return Parallel(**settings)
 
 
 class _Failing(BaseEstimator):

@@ -205,7 +205,7 @@ def _evaluate_candidates(
     with (
         Progress(stage) as progress,
         subtask(callbacks, search, "search", n_parts, sequential=not is_one_batch) as whole,
-        FoldEvaluator(stage) as evaluator,
+        FoldEvaluator(stage, survives=record.leases is None) as evaluator,
     ):
 
         def task_of(batch: list[Trial]) -> Any:
