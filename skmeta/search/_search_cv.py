@@ -198,11 +198,14 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     -----
     Ctrl-C ends the search and refits the best candidate so far, with a warning.
 
-    A search is the same as one in the history if data, estimator, space, folds, metrics and
-    `racing` are the same. It is then resumed. The history keeps its seed and the position up to
-    which its prior was learned, so that it proposes the same candidates again; those on record
-    are not evaluated. A search that was killed and started again has the same ``cv_results_`` as
-    one that was not, times aside, if `batch_size` and the versions of the packages are the same.
+    A search is the same as one in the history if data, estimator, space, folds, metrics, `racing`,
+    versions and your own code with the globals that it names are the same. It is then resumed,
+    after two folds on record were evaluated again; if a score differs, the search begins anew, with
+    a warning. ``SearchHistory(..., verify=False)`` leaves this out. The history keeps its seed and
+    the position up to which its prior was learned, so that it proposes the same candidates again;
+    those on record are not evaluated. A search that was killed and started again has the same
+    ``cv_results_`` as one that was not, times aside, if `batch_size` and the versions of the
+    packages are the same.
     Searches that were recorded in between have no effect on it.
 
     Examples
