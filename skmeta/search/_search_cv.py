@@ -36,9 +36,9 @@ class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
     misleading past costs little. Without past searches, the search is a Bayesian optimisation.
 
     One candidate is the estimator as it is given, unless the space that was passed excludes its
-    values, or its own default space does where parts or estimators are chosen. Without past
-    searches it is the second one. With them, it comes when it is the most promising one, and as the
-    fifth one at the latest. It is kept if no other candidate scores better.
+    values, or its own default space does where parts or estimators are chosen. It is the second
+    one, or the first if past searches expect most of it. It is kept if no other candidate scores
+    better.
 
     Parameters
     ----------
