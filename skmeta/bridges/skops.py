@@ -73,8 +73,8 @@ tabular._linear.RidgeClassifier tabular._member.Level tabular._mixture.Mixture
 tabular._ensemble.TreeEnsemble tabular._population.FitSettings tabular._population.Population
 tabular._population.silent tabular._process.GaussianProcess
 tabular._process.Inputs tabular._process.Kernel tabular._rows.WeightedRows
-tabular._table.Standardiser tabular._table.Table tabular._time_process.TimeProcess
-tabular._target.Scale tabular._target.Target tabular._trees.Trees
+tabular._table.Standardiser tabular._table.Table tabular._target.Scale tabular._target.Target
+tabular._time_process.TimeProcess tabular._trees.Trees tabular._units.TargetUnits
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.
 _OTHERS = """

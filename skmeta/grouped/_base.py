@@ -135,7 +135,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             effects = {name: getattr(self.learner, name) for name in _EFFECTS}
         population_settings = FitSettings(self.population, self.n_jobs, report)
         season = getattr(self, "season", None), self._features.has_dates
-        return Settings(effects, self.combine, self.n_folds, population_settings, season)
+        kind = getattr(self, "target_kind", "auto")
+        return Settings(effects, self.combine, self.n_folds, population_settings, season, kind)
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""

@@ -97,15 +97,20 @@ def coefficients(model: FittedModel, names: list[str]) -> Coefficients | None:
     all_names, units = _columns(model, effects, names)
     noise = conditioned.given.noise
     std = None if model.n_classes else _deviations(predictions, noise, n_groups + 1, d)
-    if not model.n_classes:
-        scale = float(model.target_units.scale)
+    if model.target_units is not None:
+        scale = model.target_units.scale
         mean = scale * mean
-        mean[:, 0] += float(model.target_units.centre)
+        mean[:, 0] += model.target_units.centre
         std = None if std is None else scale * std / units
     # The column of a table without columns has no slope.
     kept = np.flatnonzero(np.append(True, Z.max(0) > Z.min(0)))
     mean, std = mean / units[:, None], None if std is None else std[:, kept]
     return Coefficients([all_names[k] for k in kept], mean[:, kept], std)
+
+
+def scale_of(model: FittedModel) -> float:
+    """Return the unit of effects: 1 for those on the log odds."""
+    return 1.0 if model.target_units is None else model.target_units.scale
 
 
 def _deviations(outputs: Outputs, noise: float, n_groups: int, d: int) -> np.ndarray:
@@ -127,7 +132,13 @@ def _columns(
 
 
 def summarise(model: FittedModel, labels: Labels) -> str:
-    """Return in words whether groups matter, and what predicts them best."""
+    """Return in words what the target is, whether groups matter, and what predicts them best."""
+    units = model.target_units
+    text = _summarise_groups(model, labels)
+    return text if units is None or units.is_given else f"The target: {units}.\n{text}"
+
+
+def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     mixture = model.mixture
     if isinstance(mixture, Longitudinal):
         return _summarise_in_time(model, labels)
@@ -150,7 +161,7 @@ def summarise(model: FittedModel, labels: Labels) -> str:
         lines[0] += f" {verdict}: for known groups the loss is {change} than without it."
     if shared is not None and shared.std is not None:
         between = shared.std[-1, 0] ** 2
-        total = float(model.target_units.scale) ** 2
+        total = scale_of(model) ** 2
         lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
         lines[0] += f" ({between / total:.0%} of the variance of y)."
     lines.append(f"{what} in groups held out, and the weights of the mixture:")
@@ -164,7 +175,7 @@ def _summarise_crossed(model: FittedModel, mixture: CrossedMixture, labels: Labe
     """Return in words how much groups of several columns differ, and what predicts them best."""
     lines = []
     if model.crossed is not None:
-        scale = float(model.target_units.scale)
+        scale = scale_of(model)
         lines.append(model.crossed.summary(labels.factors, scale, labels.classes))
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     lines.append(f"{what} in rows held out, and the weights of the mixture:")
@@ -251,7 +262,7 @@ def _line(members: list[str], of: str, level: Level) -> str:
 def effects_frame(model: FittedModel, labels: Labels) -> Any:
     """Return a pandas data frame of coefficients, the shared ones first; None without any."""
     if model.crossed is not None:
-        scale = float(model.target_units.scale)
+        scale = scale_of(model)
         return model.crossed.effects(labels.factors, labels.groups, scale, labels.classes)
     effects = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
     if effects is None:

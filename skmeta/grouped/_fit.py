@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._model import FittedModel, Settings, in_time
+from skmeta.grouped._scale import choose_scale
 from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal, learn_calendar
 from skmeta.grouped.members import (
     BOTH,
@@ -23,14 +26,17 @@ from skmeta.grouped.members import (
     fit_group_effects,
     fit_trees,
     from_other_rows,
+    residual_scales,
 )
 from skmeta.tabular import (
     CrossedMixture,
     Member,
     Mixture,
     Order,
+    Outputs,
     Standardiser,
     Table,
+    TargetUnits,
     canonical_order,
     deal_groups,
     deal_rows,
@@ -39,6 +45,8 @@ from skmeta.tabular import (
     fit_crossed_mixture,
     fit_mixture,
     fit_population,
+    recognise_target,
+    scales_of,
     varying,
 )
 
@@ -88,25 +96,26 @@ def fit_model(
         model to those given.
     """
     column_units = Standardiser.learn(X)
-    target_units = (
-        Standardiser.learn(y) if not n_classes else Standardiser(np.zeros(()), np.ones(()))
-    )
-    X, y = column_units(X), y if n_classes else target_units(y)
-    order = canonical_order(np.column_stack([X, y, times]), codes)
-    X, y, weight, times = (part[order.rows] for part in (X, y, weight, times))
+    X, content = column_units(X), y if n_classes else Standardiser.learn(y)(y)
+    order = canonical_order(np.column_stack([X, content, times]), codes)
+    X, y, weight, times, content = (part[order.rows] for part in (X, y, weight, times, content))
     codes = order.codes
-    fold_factor, folds = _deal(codes, y, settings.n_folds)
+    fold_factor, folds = _deal(codes, content, settings.n_folds)
+    units: TargetUnits | None = None
+    if not n_classes:
+        units = _units(X, y, weight, codes[:, fold_factor], settings, knows_time)
+        y = units(y)
     row_folds, place = folds[codes[:, fold_factor]], np.arange(len(y))
     none = np.empty((len(y), 0))
     table = Table(X, np.zeros(len(y)), y, weight, codes, row_folds, place, times, none)
-    fitted = settings, n_classes, column_units, target_units
-    if knows_time and np.ptp(X[:, -1]) > 0:
+    fitted = settings, n_classes, column_units, units
+    if knows_time and units is not None and np.ptp(X[:, -1]) > 0:
         columns = varying(fill(X[:, :-1]))
-        timed, zero = in_time(table, columns), float(target_units(np.zeros(1))[0])
-        units = float(column_units.centre[-1]), float(column_units.scale[-1])
-        calendar = learn_calendar(times, y, codes[:, 0], *settings.season, *units)
+        timed = in_time(table, columns)
+        time_units = float(column_units.centre[-1]), float(column_units.scale[-1])
+        calendar = learn_calendar(times, y, codes[:, 0], *settings.season, *time_units)
         longitudinal = fit_longitudinal(
-            timed, settings.population, zero, calendar, settings.effects
+            timed, settings.population, units, calendar, settings.effects
         )
         settings.population.report()
         if longitudinal is not None:
@@ -128,8 +137,9 @@ def fit_model(
     names: tuple[str, ...] = MEMBERS if settings.combine == "auto" else (settings.combine,)
     names = (POPULATION,) if len(folds) == 1 else names
     mixture: Mixture | CrossedMixture | None = None
+    scales: tuple[np.ndarray, np.ndarray] | None = None
     if several and names != (POPULATION,):
-        members = _fit_members(names, table, settings, n_classes, has_shared)
+        members, _ = _fit_members(names, table, settings, n_classes, has_shared)
 
         def shared_without(kept: Table, at: Table) -> np.ndarray:
             fold = np.unique(kept.fold % 2, return_inverse=True)[1]
@@ -139,7 +149,9 @@ def fit_model(
         parts = table, n_classes, fold_factor, shared_without
         mixture = fit_crossed_mixture(members, names, *parts)
     elif names != (POPULATION,):
-        members = _fit_members(names, table, settings, n_classes)
+        members, other_rows = _fit_members(names, table, settings, n_classes)
+        if other_rows is not None and not n_classes:
+            scales = residual_scales(other_rows, table)
         if names == MEMBERS and n_classes and np.ptp(times) > 0:
             members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
             names = (*MEMBERS, _LAGS)
@@ -150,12 +162,62 @@ def fit_model(
             f"Set combine='population', got {settings.combine!r}."
         )
     if mixture is None:
-        members = _fit_members((POPULATION,), table, settings, n_classes)
+        members, _ = _fit_members((POPULATION,), table, settings, n_classes)
         outputs = members[POPULATION].condition(table).predict(table, {})
         stds = None if n_classes else outputs.std[None]
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
         mixture = Mixture(members, [level], [level], len(folds))
-    return FittedModel(*fitted, folds, table, mixture, population, fold_factor), order
+    others: list[Mixture] = []
+    if units is not None and isinstance(mixture, CrossedMixture):
+        units = units._replace(others=())
+        mixture = mixture.calibrated(units)
+    elif units is not None and isinstance(mixture, Mixture):
+        if isinstance(mixture.members.get(BOTH), GroupEffects) and names == MEMBERS:
+            others = [_fit_on(other, units, table, scales) for other in units.others]
+        else:
+            units = units._replace(others=())
+        mixture = mixture.calibrated(units, scales, others)
+    fitted = settings, n_classes, column_units, units
+    model = FittedModel(*fitted, folds, table, mixture, population, fold_factor)
+    return replace(model, other_mixtures=others), order
+
+
+def _fit_on(
+    other: TargetUnits,
+    units: TargetUnits,
+    table: Table,
+    scales: tuple[np.ndarray, np.ndarray] | None,
+) -> Mixture:
+    """Fit how groups differ on another scale, beside the population's predictions."""
+    table = units.convert(table, other)
+    effects = fit_group_effects(table, design_of(table, True, 0), {})
+    effects, _ = from_other_rows(effects, table, _N_PARTS)
+    mixture = fit_mixture({BOTH: effects}, (BOTH,), table, 0)
+    assert mixture is not None
+    return mixture if scales is None else mixture.with_scales(*scales)
+
+
+def _units(
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    group: np.ndarray,
+    settings: Settings,
+    knows_time: bool,
+) -> TargetUnits:
+    """Return the units of targets: their kind, and the scale that predicts best."""
+    target = recognise_target(y, settings.target_kind)
+    scales = scales_of(target, y)
+    if knows_time or not settings.population.is_auto:
+        # Curves have logarithms of their own, and an estimator of the user's choice sees targets
+        # as given.
+        scales = scales[:1]
+    chosen = choose_scale(X, y, weight, group, scales)
+    units, *others = (
+        TargetUnits.learn(y, weight, target, scale)
+        for scale in (chosen, *(scale for scale in scales if scale is not chosen))
+    )
+    return units._replace(others=tuple(others))
 
 
 def _fit_members(
@@ -164,13 +226,16 @@ def _fit_members(
     settings: Settings,
     n_classes: int,
     has_shared: bool = True,
-) -> dict[str, Member]:
-    """Fit the members that predict, and before them those that they use."""
+) -> tuple[dict[str, Member], Outputs | None]:
+    """Fit the members that predict, and before them those that they use.
+
+    Beside them, return predictions of each row from the other rows of its group.
+    """
     members: dict[str, Member] = {}
     if POPULATION in names:
         members[POPULATION] = PopulationMember.from_errors(table, n_classes)
     if names == (POPULATION,):
-        return members
+        return members, None
     base = LEARNER if LEARNER in names else BOTH
     effects: GroupEffects | CrossedEffects
     several = table.codes.shape[1] > 1
@@ -187,7 +252,7 @@ def _fit_members(
     for name in (name for name in used if name in names):
         parts = table, base, outputs, settings.population, n_classes
         members[name] = fit_trees(*parts, known_only=name == ROWS)
-    return members
+    return members, outputs
 
 
 def _deal(codes: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[int, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -25,6 +26,7 @@ from skmeta.tabular import (
     Population,
     Standardiser,
     Table,
+    TargetUnits,
     fill,
     folds_of,
 )
@@ -45,6 +47,8 @@ class Settings(NamedTuple):
         What all groups share.
     season : tuple
         The parameter ``season``, and whether times are dates.
+    target_kind : str
+        The kind of the target, or ``"auto"``.
     """
 
     effects: dict[str, Any]
@@ -52,6 +56,7 @@ class Settings(NamedTuple):
     n_folds: int
     population: FitSettings
     season: tuple[Any, bool] = ("auto", False)
+    target_kind: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,10 @@ class FittedModel:
         How it was fitted.
     n_classes : int
         Number of classes; 0 for a regression.
-    column_units, target_units : Standardiser
-        Units.
+    column_units : Standardiser
+        Units of the columns.
+    target_units : TargetUnits or None
+        Units of the target; None for a classification.
     folds : ndarray of shape (n_groups,), int64
         Fold of each group of fit, of the column of groups that is divided into folds.
     known : Table
@@ -78,18 +85,21 @@ class FittedModel:
         The column of groups whose groups are divided into folds.
     time_columns : ndarray of int64 or None
         For members that know time: columns that vary, of those that are filled, without the times.
+    other_mixtures : sequence of Mixture
+        Smaller models of the target on the other scales of its units.
     """
 
     settings: Settings
     n_classes: int
     column_units: Standardiser
-    target_units: Standardiser
+    target_units: TargetUnits | None
     folds: np.ndarray
     known: Table
     mixture: Mixture | CrossedMixture | Longitudinal
     population: Population | None = None
     fold_factor: int = 0
     time_columns: np.ndarray | None = None
+    other_mixtures: Sequence[Mixture] = ()
 
     @property
     def crossed(self) -> CrossedEffects | None:
@@ -108,7 +118,7 @@ class FittedModel:
         X, y, weight, codes, times
             As for :func:`fit_model`. New groups have numbers that were not used before.
         """
-        y = y if self.n_classes else self.target_units(y)
+        y = y if self.target_units is None else self.target_units(y)
         known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
         mixture = mixture.with_known(known) if isinstance(mixture, CrossedMixture) else mixture
         return replace(self, known=known, mixture=mixture)
@@ -138,7 +148,15 @@ class FittedModel:
         at, known = self._table(X, nothing, nothing, codes, times), self.known
         if codes.shape[1] == 1:
             known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
-        return self.mixture.predict(known, at)
+        outputs = self.mixture.predict(known, at)
+        if self.target_units is None or not self.other_mixtures:
+            return outputs
+        convert = self.target_units.convert
+        others = [
+            mixture.predict(convert(known, units), convert(at, units))
+            for units, mixture in zip(self.target_units.others, self.other_mixtures, strict=True)
+        ]
+        return outputs._replace(others=tuple(others))
 
     def _table(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray

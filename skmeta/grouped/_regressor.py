@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_levels, check_targets, one_column
 from skmeta.grouped._base import BaseGrouped, has_groups
-from skmeta.tabular import PROBABILITIES
+from skmeta.tabular import KINDS
 
 
 @dataclass(eq=False, repr=False)
@@ -60,6 +60,13 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         groups. ``population`` and ``learner`` are then the population and the effects of one of
         these members. With another ``combine`` than ``"auto"`` that member alone predicts, with a
         warning, and the known rows of a group that is held out are its earliest.
+    target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
+        What the target can be: any number, an amount from 0 on, a count, a share from 0 to 1, or a
+        rating between the least and the largest that ``fit`` sees. ``"auto"`` finds it in the
+        targets, and takes real numbers without evidence of another kind. Targets that are not real
+        are modelled as given, by their square root or logarithm (shares: log odds), whichever
+        predicts best what is held out. No prediction is outside of what is possible, and quantiles
+        of counts are whole numbers.
     season : "auto", int, list of int or None, default="auto"
         Cycles in the times of ``order``: steps of one or several cycles. ``"auto"`` takes those of
         the calendar for dates (hours of the day and of the week, days of the week, weeks, months
@@ -74,6 +81,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     Attributes
     ----------
+    target_kind_ : str
+        The kind of the target, as declared or found.
     groups_ : list
         Groups with known rows; of several columns, a list for each.
     effects_ : pandas.DataFrame
@@ -117,10 +126,12 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     """
 
     _: KW_ONLY
+    target_kind: str = "auto"
     season: Any = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseGrouped._parameter_constraints,
+        "target_kind": [StrOptions({"auto", *KINDS})],
         "season": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left"), list, None],
     }
 
@@ -164,6 +175,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         self._check_groups_argument(X, groups)
         X, targets = self._checked(X, y, reset=True)
         self._fit_table(X, targets, sample_weight, 0)
+        self.target_kind_: str = self.model_.target_units.target.kind
         return self
 
     @available_if(has_groups)
@@ -224,14 +236,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         y_std : ndarray of shape (n_samples,)
             Standard deviations, only if ``return_std`` is True.
         """
-        outputs = self._predictions(X)
-        target_units = self.model_.target_units
-        mean: np.ndarray = target_units.restore(outputs.mean)
-        if not return_std:
-            return mean
-        # Root mean square of the residuals over the predicted deviation.
-        ratio = np.sqrt(np.mean(outputs.quantiles**2, axis=1))
-        return mean, outputs.std * ratio * target_units.scale
+        outputs, units = self._predictions(X), self.model_.target_units
+        mean: np.ndarray = units.mean(outputs)
+        return (mean, units.std(outputs)) if return_std else mean
 
     @property
     def seasons_(self) -> list[str]:
@@ -263,13 +270,4 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
             If a level is not between 0 and 1.
         """
         levels = check_levels(quantiles)
-        outputs = self._predictions(X)
-        # Linear interpolation between the two nearest probabilities.
-        at = np.interp(levels, PROBABILITIES, np.arange(len(PROBABILITIES)))
-        low = np.floor(at).astype(int)
-        high = np.minimum(low + 1, len(PROBABILITIES) - 1)
-        ratio = outputs.quantiles[:, low] * (1 - (at - low)) + outputs.quantiles[:, high] * (
-            at - low
-        )
-        values = outputs.mean[:, None] + outputs.std[:, None] * ratio
-        return np.asarray(self.model_.target_units.restore(values))
+        return np.asarray(self.model_.target_units.quantiles(self._predictions(X), levels))

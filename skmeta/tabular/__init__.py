@@ -7,8 +7,10 @@ from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge
 from skmeta.tabular._member import (
     PROBABILITIES,
+    UNCALIBRATED,
     CalibratedOutputs,
     Conditioned,
+    HeldOut,
     Level,
     Member,
     Outputs,
@@ -67,6 +69,7 @@ from skmeta.tabular._time_process import (
     predict_time_process,
 )
 from skmeta.tabular._trees import MOST_CLASSES, fit_boosting, fit_forest
+from skmeta.tabular._units import TargetUnits
 from skmeta.tabular._weights import (
     average_weights,
     mix,

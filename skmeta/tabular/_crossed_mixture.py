@@ -22,6 +22,7 @@ from skmeta.tabular._member import (
 )
 from skmeta.tabular._mixture import Found, combine, join_levels, predict_each
 from skmeta.tabular._table import Table, rows_of_groups, some
+from skmeta.tabular._units import TargetUnits
 
 # Numbers of known rows of a group that is held out.
 _N_KNOWN = (0, 1, 3, 10)
@@ -60,6 +61,14 @@ class CrossedMixture:
         }
         return replace(self, members=members)
 
+    def calibrated(self, units: TargetUnits) -> CrossedMixture:
+        """Return a mixture with distributions on the target's own units."""
+        new, known = (
+            [[units.calibrate(level) for level in of] for of in levels]
+            for levels in (self.levels, self.known_levels)
+        )
+        return replace(self, levels=new, known_levels=known)
+
     def predict(self, known: Table, at: Table) -> CalibratedOutputs:
         """Predict rows, given known rows of all groups."""
         conditioned = {name: member.condition(known) for name, member in self.members.items()}
@@ -67,13 +76,16 @@ class CrossedMixture:
         least, is_old = n_known.argmin(1), ((at.codes >= 0) & (at.codes < self.n_groups)).all(1)
         m = len(self.members)
         weights, precision = np.zeros((m, len(least))), np.zeros(len(least))
-        quantiles = np.zeros((len(least), len(self.levels[0][0].quantiles)))
+        first = self.levels[0][0]
+        quantiles = np.zeros((len(least), len(first.quantiles)))
+        calibration = np.zeros((len(least), len(first.calibration)))
         for f in range(n_known.shape[1]):
             for levels, of in ((self.levels[f], ~is_old), (self.known_levels[f], is_old)):
                 rows = np.flatnonzero((least == f) & of)
                 found = interpolate(levels, n_known[rows, f])
-                weights[:, rows], quantiles[rows], precision[rows] = found
-        return combine(self.members, conditioned, at, weights, quantiles, precision)
+                weights[:, rows], quantiles[rows], precision[rows], calibration[rows] = found
+        found = weights, quantiles, precision, calibration
+        return combine(self.members, conditioned, at, *found)
 
 
 def known_rows(known: np.ndarray, codes: np.ndarray) -> np.ndarray:

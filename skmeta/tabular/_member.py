@@ -13,11 +13,11 @@ A member is an immutable value, which its module fits to a :class:`~skmeta.tabul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from skmeta.tabular._table import Table
+from skmeta.tabular._table import Table, weighted_quantiles
 
 # Probabilities of the quantiles of standardised residuals that are kept.
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
@@ -39,11 +39,51 @@ class Outputs(NamedTuple):
 
 
 class CalibratedOutputs(NamedTuple):
-    """Predictions, and quantiles (n, k) of the residuals over ``std``."""
+    """Predictions, quantiles (n, k) of the residuals over ``std``, and shares of distributions.
+
+    ``calibration`` (n, 4 + s) is what :class:`~skmeta.tabular.TargetUnits` finds at a level, and
+    ``others`` are predictions on s other scales.
+    """
 
     mean: np.ndarray
     std: np.ndarray
     quantiles: np.ndarray
+    calibration: np.ndarray
+    others: tuple[Any, ...] = ()
+
+    def take(self, rows: slice) -> CalibratedOutputs:
+        """Return some of the rows."""
+        mean, std, quantiles, calibration = (part[rows] for part in self[:4])
+        others = tuple(other.take(rows) for other in self.others)
+        return CalibratedOutputs(mean, std, quantiles, calibration, others)
+
+
+class HeldOut(NamedTuple):
+    """Rows that were held out: predictions, targets, weights, groups and places (n,) at fit."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    group: np.ndarray
+    place: np.ndarray
+
+    def some(self, most: int) -> HeldOut:
+        """Return at most so many rows, evenly spaced."""
+        if len(self.y) <= most:
+            return self
+        rows = np.linspace(0, len(self.y) - 1, most).round().astype(int)
+        return HeldOut(*(part[rows] for part in self))
+
+    def quantiles(self) -> np.ndarray:
+        """Return quantiles of the residuals over the predicted deviation."""
+        ratio = (self.y - self.mean) / np.maximum(self.std, 1e-300)
+        return weighted_quantiles(ratio, self.weight, PROBABILITIES)
+
+
+# Shares of the distribution of the model, of counts and of the known targets; the log size of
+# counts; shares of other scales follow.
+UNCALIBRATED = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 class Level(NamedTuple):
@@ -62,6 +102,10 @@ class Level(NamedTuple):
     precision : float
         Members whose predicted precision (one over the variance) is lower fall back on the
         population; 0 if none does.
+    calibration : ndarray of shape (4 + s,)
+        Shares of distributions on the target's own units.
+    held_out : HeldOut or None
+        The rows of a regression, until they have told the shares.
     """
 
     n_known: float
@@ -69,11 +113,13 @@ class Level(NamedTuple):
     losses: np.ndarray
     quantiles: np.ndarray
     precision: float = 0.0
+    calibration: np.ndarray = UNCALIBRATED
+    held_out: HeldOut | None = None
 
 
 def interpolate(
     levels: Sequence[Level], n_known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Interpolate what was found between levels, linearly in the log of 1 + rows.
 
     Parameters
@@ -91,13 +137,16 @@ def interpolate(
         Quantiles of standardised residuals; without columns for a classification.
     precision : ndarray of shape (n,)
         As in :class:`Level`.
+    calibration : ndarray of shape (n, 4 + s)
+        As in :class:`Level`.
     """
     at = np.log1p([level.n_known for level in levels])
     shares = np.stack([np.interp(np.log1p(n_known), at, row) for row in np.eye(len(at))])
     weights = np.stack([level.weights for level in levels])
     quantiles = np.stack([level.quantiles for level in levels])
     precision = np.array([level.precision for level in levels]) @ shares
-    return weights.T @ shares, shares.T @ quantiles, precision
+    calibration = np.stack([level.calibration for level in levels])
+    return weights.T @ shares, shares.T @ quantiles, precision, shares.T @ calibration
 
 
 class Conditioned(Protocol):

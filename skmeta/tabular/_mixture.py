@@ -8,23 +8,24 @@ Notation: m predictions, g grid points, n rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from skmeta.tabular._member import (
-    PROBABILITIES,
     CalibratedOutputs,
     Conditioned,
+    HeldOut,
     Level,
     Member,
     Outputs,
     interpolate,
 )
 from skmeta.tabular._population import losses_of
-from skmeta.tabular._table import Table, make_cases, some, weighted_quantiles
+from skmeta.tabular._table import Table, make_cases, some
+from skmeta.tabular._units import TargetUnits
 from skmeta.tabular._weights import average_weights, mix, weight_grid
 
 # Steps of the grid from 0 to 1.
@@ -97,11 +98,11 @@ def weigh(
     member_losses = [float(np.average(losses_of(y, each), weights=row_weights)) for each in outputs]
     mixture = mix(outputs, weights)
     member_losses.append(float(np.average(losses_of(y, mixture), weights=row_weights)))
-    quantiles = np.zeros(0)
-    if stds is not None:
-        ratio = (y - mixture) / np.maximum(mix(stds, weights), 1e-300)
-        quantiles = weighted_quantiles(ratio, row_weights, PROBABILITIES)
-    return Level(n_known, weights, np.array(member_losses), quantiles)
+    level = Level(n_known, weights, np.array(member_losses), np.zeros(0))
+    if stds is None:
+        return level
+    held_out = HeldOut(mixture, mix(stds, weights), y, row_weights, codes, np.arange(len(y)))
+    return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
 
 
 def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float) -> np.ndarray:
@@ -126,12 +127,15 @@ class Mixture:
         Weights for groups that were not there at fit, and for those that were.
     n_groups : int
         Number of groups of fit.
+    group_scales : ndarray of shape (n_groups,) or None
+        By what the deviations of groups of fit differ.
     """
 
     members: dict[str, Member]
     levels: list[Level]
     known_levels: list[Level]
     n_groups: int
+    group_scales: np.ndarray | None = None
 
     def predict(self, known: Table, at: Table) -> CalibratedOutputs:
         """Predict rows of groups, given known rows of these groups."""
@@ -141,6 +145,49 @@ class Mixture:
         """Condition all members on the known rows of groups."""
         conditioned = {name: member.condition(known) for name, member in self.members.items()}
         return ConditionedMixture(self, conditioned, np.bincount(known.group, minlength=1))
+
+    def calibrated(
+        self,
+        units: TargetUnits,
+        scales: tuple[np.ndarray, np.ndarray] | None = None,
+        others: Sequence[Mixture] = (),
+    ) -> Mixture:
+        """Return a mixture with distributions on the target's own units.
+
+        Parameters
+        ----------
+        units : TargetUnits
+            Units of the target.
+        scales : tuple of ndarray, optional
+            By what the deviations of groups differ: of each group of fit, and of each of its rows
+            from the others of its group.
+        others : sequence of Mixture
+            Of the targets on other scales, with scales of groups.
+        """
+        mine = self if scales is None else self.with_scales(*scales)
+        new = _calibrate(units, mine.levels, [other.levels for other in others])
+        known = _calibrate(units, mine.known_levels, [other.known_levels for other in others])
+        return replace(mine, levels=new, known_levels=known)
+
+    def with_scales(self, of_groups: np.ndarray, of_rows: np.ndarray) -> Mixture:
+        """Return a mixture whose deviations differ by group."""
+        known = [_with_scales(level, of_rows) for level in self.known_levels]
+        return replace(self, known_levels=known, group_scales=of_groups)
+
+
+def _calibrate(
+    units: TargetUnits, levels: list[Level], others: Sequence[list[Level]]
+) -> list[Level]:
+    return [units.calibrate(level, [of[k] for of in others]) for k, level in enumerate(levels)]
+
+
+def _with_scales(level: Level, of_rows: np.ndarray) -> Level:
+    """Return a level whose deviations differ by row, and whose quantiles allow for that."""
+    held_out = level.held_out
+    if held_out is None:
+        return level
+    held_out = held_out._replace(std=held_out.std * of_rows[held_out.place])
+    return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
 
 
 class ConditionedMixture(NamedTuple):
@@ -156,14 +203,21 @@ class ConditionedMixture(NamedTuple):
         group = at.group
         has_rows = (group >= 0) & (group < len(self.counts))
         n_known = np.where(has_rows, self.counts[np.where(has_rows, group, 0)], 0)
-        weights, quantiles, precision = interpolate(levels, n_known)
+        weights, quantiles, precision, calibration = interpolate(levels, n_known)
         is_old = (group >= 0) & (group < self.mixture.n_groups)
         if is_old.any():
             known_only = interpolate(known_levels, n_known)
             weights = np.where(is_old, known_only[0], weights)
             quantiles = np.where(is_old[:, None], known_only[1], quantiles)
             precision = np.where(is_old, known_only[2], precision)
-        return combine(self.mixture.members, self.members, at, weights, quantiles, precision)
+            calibration = np.where(is_old[:, None], known_only[3], calibration)
+        found = weights, quantiles, precision, calibration
+        outputs = combine(self.mixture.members, self.members, at, *found)
+        scales = self.mixture.group_scales
+        if scales is None:
+            return outputs
+        wider = np.where(is_old, scales[np.where(is_old, group, 0)], 1.0)
+        return outputs._replace(std=outputs.std * wider)
 
 
 def predict_each(
@@ -184,6 +238,7 @@ def combine(
     weights: np.ndarray,
     quantiles: np.ndarray,
     precision: np.ndarray,
+    calibration: np.ndarray,
 ) -> CalibratedOutputs:
     """Mix the predictions of members.
 
@@ -199,6 +254,8 @@ def combine(
         Quantiles of standardised residuals.
     precision : ndarray of shape (n,)
         Least precision with which a member does not fall back on the first one.
+    calibration : ndarray of shape (n, 4 + s)
+        Shares of distributions on the target's own units.
     """
     names = list(members)
     used = {name for name, row in zip(names, weights, strict=True) if row.any()}
@@ -211,7 +268,7 @@ def combine(
     stds = np.stack([each.std for each in outputs])
     if precision.any():
         means = fall_back(means, stds, precision)
-    return CalibratedOutputs(mix(means, weights), mix(stds, weights), quantiles)
+    return CalibratedOutputs(mix(means, weights), mix(stds, weights), quantiles, calibration)
 
 
 def fit_mixture(
@@ -358,4 +415,6 @@ def find_level(
     weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
     weights[used] = np.where(level.weights < _LEAST_WEIGHT, 0.0, level.weights)
     losses[np.append(used, True)] = level.losses
+    if level.held_out is not None:
+        level = level._replace(held_out=level.held_out._replace(place=at.place))
     return level._replace(weights=weights / weights.sum(), losses=losses)

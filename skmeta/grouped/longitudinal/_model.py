@@ -31,10 +31,12 @@ from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps
 from skmeta.grouped.longitudinal._weights import find_levels
 from skmeta.tabular import (
     PROBABILITIES,
+    UNCALIBRATED,
     CalibratedOutputs,
     FitSettings,
     Level,
     Table,
+    TargetUnits,
     interpolate,
     mix_deviations,
 )
@@ -175,13 +177,16 @@ class Longitudinal(NamedTuple):
         kind = np.where(is_between, "between", np.where(is_later, "later", "new"))
         mean, std = np.empty(len(kind)), np.empty(len(kind))
         quantiles = np.empty((len(kind), len(PROBABILITIES)))
+        calibration = np.empty((len(kind), len(UNCALIBRATED)))
         for name in np.unique(kind):
             rows = np.flatnonzero(kind == name)
             # A regime without cases is replaced by another.
             used = next(one for one in (name, *_INSTEAD[name]) if one in self.regimes)
-            weights, quantiles[rows], _ = interpolate(self.regimes[used], n_known[rows])
+            weights, quantiles[rows], _, calibration[rows] = interpolate(
+                self.regimes[used], n_known[rows]
+            )
             mean[rows], std[rows] = mix_deviations(means[:, rows], stds[:, rows], weights)
-        return CalibratedOutputs(mean, std, quantiles)
+        return CalibratedOutputs(mean, std, quantiles, calibration)
 
 
 _INSTEAD = {
@@ -194,7 +199,7 @@ _INSTEAD = {
 def fit_longitudinal(
     rows: Table,
     settings: FitSettings,
-    zero: float,
+    units: TargetUnits,
     calendar: Calendar = NO_SEASONS,
     effects: Mapping[str, Any] | None = None,
 ) -> Longitudinal | None:
@@ -206,8 +211,8 @@ def fit_longitudinal(
         Rows of all groups.
     settings : FitSettings
         How the population beside the effects of groups is fitted.
-    zero : float
-        The target 0, in standardised units.
+    units : TargetUnits
+        Units of the target.
     calendar : Calendar
         The seasons.
     effects : mapping of str, optional
@@ -218,6 +223,7 @@ def fit_longitudinal(
     Longitudinal or None
         None if no row of a group can be held out.
     """
+    zero = float(units(np.zeros(1))[0])
     logs, bends = has_log(rows.y, zero), calendar.n_cycles(rows.times) >= _LEAST_CYCLES
     shapes = {
         name: shape
@@ -262,7 +268,10 @@ def fit_longitudinal(
     if between is not None and len(between.group) >= _LEAST_CASES:
         held_out["between"] = between, members.predict(between.known, between.query)
     regimes = {
-        kind: find_levels(*predicted, cases, kind, ahead is not None)
+        kind: [
+            units.calibrate(level)
+            for level in find_levels(*predicted, cases, kind, ahead is not None)
+        ]
         for kind, (cases, predicted) in held_out.items()
     }
     if not regimes:

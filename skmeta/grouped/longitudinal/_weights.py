@@ -16,7 +16,14 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from skmeta.grouped.longitudinal._rows import Cases, group_scales
-from skmeta.tabular import PROBABILITIES, Level, mix_deviations, power_weights, weighted_quantiles
+from skmeta.tabular import (
+    PROBABILITIES,
+    HeldOut,
+    Level,
+    mix_deviations,
+    power_weights,
+    weighted_quantiles,
+)
 
 # Weights of later rows are from one cut in time, at which all groups may err alike.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
@@ -63,8 +70,14 @@ def find_levels(
     # The fewer groups, the less is known of the widths.
     n_groups = len(np.unique(cases.group))
     quantiles *= stdtrit(max(n_groups - 1, 1), 0.95) / ndtri(0.95)
-    levels = zip(known, weights, losses, quantiles, strict=True)
-    return [Level(float(n), *parts) for n, *parts in levels]
+    levels = zip(known, weights, losses, quantiles, near, strict=True)
+    group = cases.query.group
+    return [
+        Level(float(n), *parts)._replace(
+            held_out=HeldOut(mean, std, y, row, group, cases.query.place)
+        )
+        for n, *parts, row in levels
+    ]
 
 
 def _by_level(squares: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.ndarray:

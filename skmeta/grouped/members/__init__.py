@@ -12,6 +12,7 @@ from skmeta.grouped.members._group_effects import (
     design_of,
     fit_group_effects,
     from_other_rows,
+    residual_scales,
 )
 from skmeta.grouped.members._member import (
     BOTH,

@@ -189,3 +189,32 @@ def from_other_rows(effects: Effects, table: Table, n_parts: int) -> tuple[Effec
         effects = replace(effects, least_std=max(_LEAST_SHARE * typical, _LEAST_STD))
         outputs = outputs._replace(std=np.maximum(outputs.std, effects.least_std))
     return effects, outputs
+
+
+def residual_scales(outputs: Outputs, table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return by what deviations of groups differ: of each group, and of each row from the others.
+
+    The logarithm of a group's mean absolute residual, over the predicted deviation, is shrunken
+    towards that of all groups, by the variances between groups and within them.
+    """
+    size = np.abs(table.y - outputs.mean) / np.maximum(outputs.std, 1e-300)
+    group = table.group
+    n_groups = int(group.max()) + 1
+    size /= max(float(np.average(size, weights=table.weight)), 1e-300)
+    count, total = np.bincount(group), np.bincount(group, size)
+    # One more row, of average size: the logarithm of a single residual may be anything.
+    mean = (total + 1) / (count + 1)
+    within = float(np.sum((size / mean[group] - 1) ** 2)) / max(len(size) - n_groups, 1)
+    several = count > 1
+    log_mean = np.log(mean)
+    noise = within * count / (count + 1) ** 2
+    between = 0.0
+    if several.sum() > 1:
+        centred = log_mean[several] - np.average(log_mean[several], weights=count[several])
+        between = max(float(np.average(centred**2 - noise[several], weights=count[several])), 0.0)
+
+    def shrunken(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+        log_mean = np.log((total + 1) / (count + 1))
+        return np.asarray(np.exp(between / (between + within / (count + 1)) * log_mean))
+
+    return shrunken(total, count), shrunken(total[group] - size, count[group] - 1)

@@ -1,0 +1,127 @@
+"""The scale on which a target is modelled, chosen by a small model before all others are fitted.
+
+The model is a ridge regression with a shrunken intercept for each group. On each scale it predicts
+groups that are held out, of which no row, five rows or all other rows are known. The scale with the
+least quantile loss, on the target's own units, is taken: one fit follows, not one for each scale.
+
+Notation: n rows, d columns, z targets on a scale, standardised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from skmeta.tabular import (
+    DECILES,
+    Scale,
+    Standardiser,
+    deal_groups,
+    deal_rows,
+    fill,
+    places_in_groups,
+    quantile_loss,
+    some,
+    varying,
+    weighted_quantiles,
+)
+
+# Rows that scales are compared on, at most, in whole groups.
+_MOST_ROWS = 2000
+_N_FOLDS, _N_KNOWN = 4, 5
+# Penalty of the ridge, in rows.
+_PENALTY = 1.0
+# Another scale than as given needs a quantile loss that is lower by this share.
+_LEAST_GAIN = 0.01
+
+
+def choose_scale(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray, group: np.ndarray, scales: list[Scale]
+) -> Scale:
+    """Return the scale with the least quantile loss of rows that are held out.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Standardised columns; NaN is a missing value.
+    y, weight : ndarray of shape (n,)
+        Targets as given, and weights.
+    group : ndarray of shape (n,), int64
+        Groups, from 0 on.
+    scales : list of Scale
+        What is compared, as given first.
+    """
+    if len(scales) == 1:
+        return scales[0]
+    sizes = np.bincount(group)
+    mean_size = len(y) / len(sizes)
+    kept = some(np.arange(len(sizes)), max(int(_MOST_ROWS / mean_size), 2))
+    rows = np.flatnonzero(np.isin(group, kept))
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 2 * _MOST_ROWS)).round().astype(int)]
+    y, weight = y[rows], weight[rows]
+    group = np.unique(group[rows], return_inverse=True)[1]
+    Z = fill(X[rows])
+    Z = Z[:, varying(Z)]
+    losses = [_loss(Z, y, weight, group, scale) for scale in scales]
+    best = int(np.argmin(losses))
+    return scales[best] if losses[best] < (1 - _LEAST_GAIN) * losses[0] else scales[0]
+
+
+def _loss(
+    Z: np.ndarray, y: np.ndarray, weight: np.ndarray, group: np.ndarray, scale: Scale
+) -> float:
+    """Return the mean quantile loss over the numbers of known rows."""
+    units = Standardiser.learn(scale.forward(y))
+    z = units(scale.forward(y))
+    losses = []
+    for rows, mean in _predictions(Z, z, weight, group):
+        left = weighted_quantiles(z[rows] - mean, weight[rows], DECILES)
+        quantiles = scale.inverse(units.restore(mean[:, None] + left))
+        losses.append(np.average(quantile_loss(y[rows], quantiles, DECILES), weights=weight[rows]))
+    return float(np.mean(losses))
+
+
+def _predictions(
+    Z: np.ndarray, z: np.ndarray, weight: np.ndarray, group: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield rows and predicted means, with no, five and all other rows of their group known."""
+    n_groups = int(group.max()) + 1
+    if n_groups < 2:
+        yield np.arange(len(z)), _cross_fit(Z, z, weight, deal_rows(group, _N_FOLDS))
+        return
+    fold = deal_groups(group, z, min(_N_FOLDS, n_groups))[group]
+    base = _cross_fit(Z, z, weight, fold)
+    left = z - base
+    yield np.arange(len(z)), base
+    count = np.bincount(group, weight)
+    total = np.bincount(group, weight * left)
+    # Variances between groups and within them, by moments.
+    within = np.average((left - (total / count)[group]) ** 2, weights=weight)
+    within *= len(z) / max(len(z) - n_groups, 1)
+    between = max(float(np.average(left**2, weights=weight)) - within, 1e-6)
+    ratio = within / between
+    first = places_in_groups(group) < _N_KNOWN
+    few = np.bincount(group[first], weight[first], n_groups)
+    sums = np.bincount(group[first], (weight * left)[first], n_groups)
+    rest = np.flatnonzero(~first)
+    if len(rest):
+        yield rest, base[rest] + (sums / (few + ratio))[group[rest]]
+    others = np.flatnonzero(np.bincount(group)[group] > 1)
+    if len(others):
+        g, w = group[others], weight[others]
+        effect = (total[g] - w * left[others]) / (count[g] - w + ratio)
+        yield others, base[others] + effect
+
+
+def _cross_fit(Z: np.ndarray, z: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Return predictions of a ridge regression that was fitted on the other folds."""
+    mean = np.empty(len(z))
+    columns = np.hstack([np.ones((len(Z), 1)), Z])
+    penalty = np.diag(np.append(1e-9, np.full(Z.shape[1], _PENALTY)))
+    for k in np.unique(fold):
+        kept, at = fold != k, fold == k
+        C = columns[kept] if kept.any() else columns
+        t, w = (z[kept], weight[kept]) if kept.any() else (z, weight)
+        mean[at] = columns[at] @ np.linalg.solve(C.T @ (w[:, None] * C) + penalty, C.T @ (w * t))
+    return np.clip(mean, z.min(), z.max())

@@ -1,0 +1,233 @@
+"""The units of a target in a model: its scale, standardised; and distributions on its own units.
+
+A model predicts a mean and a deviation on the scale, and quantiles of residuals are known from what
+was held out. On the target's own units, this distribution is averaged, quantile by quantile, with
+others: those of smaller models on other scales, that of counts (negative binomial, with the same
+means), and that of the known targets without any column. The shares have the least quantile loss
+in what was held out, and that loss is convex in the quantiles: no distribution is worse there than
+knowing nothing.
+
+References: Ratcliff (1979), Group reaction time distributions (means of quantiles); Gneiting and
+Raftery (2007), Strictly proper scoring rules, section 6.
+
+Notation: n rows, p probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy import stats
+
+from skmeta.tabular._member import PROBABILITIES, CalibratedOutputs, Level
+from skmeta.tabular._table import Standardiser, Table, weighted_quantiles
+from skmeta.tabular._target import (
+    DECILES,
+    Scale,
+    Target,
+    mean_of_quantiles,
+    quantile_loss,
+    quantiles_at,
+)
+from skmeta.tabular._weights import average_weights, weight_grid
+
+# Sizes of negative binomial distributions that are tried: the variance is m + m^2 / size.
+_LOG_SIZES = np.linspace(-2.0, 5.0, 15)
+# Their quantiles are known at so many means for each factor of e, and beyond this mean are those
+# of gamma distributions.
+_PER_E, _LARGE = 12, 300.0
+# Steps of shares from 0 to 1, and draws of the bootstrap.
+_N_STEPS, _N_DRAWS = 5, 50
+# Shares follow from so many rows that are held out, at most.
+_MOST_ROWS = 500
+# Rows whose quantiles are computed at once.
+_BATCH = 4096
+
+
+class TargetUnits(NamedTuple):
+    """Units of a target.
+
+    Attributes
+    ----------
+    target : Target
+        What it can be.
+    on : Scale
+        The scale.
+    standard : Standardiser
+        Mean and standard deviation on the scale.
+    known : ndarray of shape (p,)
+        Quantiles of the known targets.
+    others : tuple of TargetUnits
+        Units on other scales.
+    """
+
+    target: Target
+    on: Scale
+    standard: Standardiser
+    known: np.ndarray
+    others: tuple[Any, ...] = ()
+
+    @classmethod
+    def learn(cls, y: np.ndarray, weight: np.ndarray, target: Target, on: Scale) -> Self:
+        """Learn units of targets (n,)."""
+        known = weighted_quantiles(y, weight, PROBABILITIES)
+        return cls(target, on, Standardiser.learn(on.forward(y)), known)
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation of the targets on the scale."""
+        return float(self.standard.scale)
+
+    @property
+    def centre(self) -> float:
+        """Mean of the targets on the scale."""
+        return float(self.standard.centre)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether targets may be any number, and are modelled as given."""
+        return self.target.kind == "real" and self.on.name == "as given"
+
+    def __str__(self) -> str:
+        is_given = self.on.name == "as given"
+        return f"{self.target}, modelled {'as given' if is_given else f'by their {self.on.name}'}"
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        """Return targets on the scale, standardised."""
+        return self.standard(self.on.forward(y))
+
+    def restore(self, z: np.ndarray) -> np.ndarray:
+        """Return targets as given."""
+        return self.on.inverse(self.standard.restore(z))
+
+    def convert(self, table: Table, other: TargetUnits) -> Table:
+        """Return a table in other units."""
+        y, shared = (other(self.restore(part)) for part in (table.y, table.shared))
+        return table._replace(y=y, shared=shared)
+
+    # ------------------------------------------------------------------------- distributions
+
+    def mean(self, outputs: CalibratedOutputs) -> np.ndarray:
+        """Return means (n,) of the target."""
+        if self.is_given:
+            return self.restore(outputs.mean)
+        means = [mean_of_quantiles(part, PROBABILITIES) for part in self._distributions(outputs)]
+        return np.concatenate(means) if means else np.zeros(0)
+
+    def std(self, outputs: CalibratedOutputs) -> np.ndarray:
+        """Return standard deviations (n,) of the target."""
+        if self.is_given:
+            # Root mean square of the residuals over the predicted deviation.
+            ratio = np.sqrt(np.mean(outputs.quantiles**2, axis=1))
+            return np.asarray(outputs.std * ratio * self.scale)
+        stds = [part.std(axis=1) for part in self._distributions(outputs)]
+        return np.concatenate(stds) if stds else np.zeros(0)
+
+    def quantiles(self, outputs: CalibratedOutputs, levels: np.ndarray) -> np.ndarray:
+        """Return quantiles (n, q) of the target at levels (q,)."""
+        if self.is_given:
+            ratio = quantiles_at(outputs.quantiles, PROBABILITIES, levels)
+            return self.restore(outputs.mean[:, None] + outputs.std[:, None] * ratio)
+        parts = [quantiles_at(part, PROBABILITIES, levels) for part in self._distributions(outputs)]
+        values = np.concatenate(parts) if parts else np.zeros((0, len(levels)))
+        return self.target.settle(values)
+
+    def _distributions(self, outputs: CalibratedOutputs) -> Iterator[np.ndarray]:
+        """Yield quantiles (n, p) of batches of rows."""
+        for start in range(0, len(outputs.mean), _BATCH):
+            part = outputs.take(slice(start, start + _BATCH))
+            share = part.calibration[:, :, None]
+            values = self._values(part.mean, part.std, part.quantiles)
+            mixed = share[:, 0] * values + share[:, 2] * self.known
+            if part.calibration[:, 1].any():
+                centre = mean_of_quantiles(values, PROBABILITIES)
+                log_size = part.calibration[:, 3]
+                mixed += share[:, 1] * count_quantiles(centre, log_size, PROBABILITIES)
+            for k, (units, other) in enumerate(zip(self.others, part.others, strict=True)):
+                mixed += share[:, 4 + k] * units._values(*other[:3])
+            yield mixed
+
+    def _values(self, mean: np.ndarray, std: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+        """Return quantiles (n, p) of targets, given those of residuals over the deviation."""
+        return self.restore(mean[:, None] + std[:, None] * ratio)
+
+    def _of_level(self, level: Level, most: int) -> np.ndarray:
+        """Return quantiles (n, p) of the rows that were held out at a level."""
+        held_out = level.held_out
+        assert held_out is not None
+        held_out = held_out.some(most)
+        return self._values(held_out.mean, held_out.std, level.quantiles)
+
+    def calibrate(self, level: Level, others: Sequence[Level] = ()) -> Level:
+        """Find the shares of distributions by what was held out at a level, on all scales."""
+        held_out, level_then = level.held_out, level._replace(held_out=None)
+        if held_out is None or self.is_given:
+            return level_then
+        held_out = held_out.some(_MOST_ROWS)
+        y, weight = self.restore(held_out.y), held_out.weight
+        values = self._of_level(level, _MOST_ROWS)
+        nothing = np.tile(np.interp(DECILES, PROBABILITIES, self.known), (len(y), 1))
+        parts = [quantiles_at(values, PROBABILITIES, DECILES), nothing]
+        for units, other in zip(self.others, others, strict=False):
+            parts.append(quantiles_at(units._of_level(other, _MOST_ROWS), PROBABILITIES, DECILES))
+        log_size = 0.0
+        if self.target.kind == "count":
+            log_size, counts = _fit_size(mean_of_quantiles(values, PROBABILITIES), y, weight)
+            parts.append(counts)
+        grid = weight_grid(len(parts), _N_STEPS)
+        groups = np.unique(held_out.group, return_inverse=True)[1]
+        totals = np.bincount(groups, weight)
+        by_group = np.empty((len(grid), len(totals)))
+        for k, row in enumerate(grid):
+            quantiles = self.target.settle(np.tensordot(row, parts, 1))
+            loss = quantile_loss(y, quantiles, DECILES)
+            by_group[k] = np.bincount(groups, weight * loss) / totals
+        # In units of the least: the quantile loss of a Laplace distribution is its scale.
+        by_group /= max(float(by_group.mean(1).min()), 1e-300)
+        share = average_weights(by_group, grid, n_independent=len(y), n_draws=_N_DRAWS)
+        n_others = len(others)
+        count = float(share[2 + n_others]) if self.target.kind == "count" else 0.0
+        calibration = [share[0], count, share[1], log_size, *share[2 : 2 + n_others]]
+        return level_then._replace(calibration=np.array(calibration))
+
+
+def _fit_size(mean: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the log size of counts (n,) with the least quantile loss, and their deciles (n, 9)."""
+    tried = [count_quantiles(mean, np.full(len(y), size), DECILES) for size in _LOG_SIZES]
+    losses = [np.average(quantile_loss(y, q, DECILES), weights=weight) for q in tried]
+    best = int(np.argmin(losses))
+    return float(_LOG_SIZES[best]), tried[best]
+
+
+def count_quantiles(
+    mean: np.ndarray, log_size: np.ndarray, probabilities: np.ndarray
+) -> np.ndarray:
+    """Return quantiles (n, p) of negative binomial distributions.
+
+    Parameters
+    ----------
+    mean, log_size : ndarray of shape (n,)
+        Means, and logarithms of the sizes: the variance is ``mean + mean**2 / size``.
+    probabilities : ndarray of shape (p,)
+        Probabilities.
+    """
+    nearest = np.abs(log_size[:, None] - _LOG_SIZES).argmin(1)
+    log_mean = np.log(np.maximum(mean, 1e-4))
+    quantiles = np.empty((len(mean), len(probabilities)))
+    for k in np.unique(nearest):
+        rows, size = np.flatnonzero(nearest == k), float(np.exp(_LOG_SIZES[k]))
+        low, high = log_mean[rows].min(), log_mean[rows].max()
+        knots = np.linspace(low, high, max(int(np.ceil((high - low) * _PER_E)), 1) + 1)
+        means = np.exp(knots)[:, None]
+        at = np.where(
+            means < _LARGE,
+            stats.nbinom.ppf(probabilities, size, size / (size + np.minimum(means, _LARGE))),
+            stats.gamma.ppf(probabilities, size, scale=means / size),
+        )
+        place = np.interp(log_mean[rows], knots, np.arange(len(knots)))
+        below = np.minimum(place.astype(int), len(knots) - 2) if len(knots) > 1 else 0
+        share = (place - below)[:, None]
+        quantiles[rows] = (1 - share) * at[below] + share * at[np.minimum(below + 1, len(at) - 1)]
+    return quantiles

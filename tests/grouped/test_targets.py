@@ -1,0 +1,150 @@
+"""Counts, amounts, shares and ratings in grouped tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skmeta import GroupedRegressor
+from skmeta.grouped._scale import choose_scale
+from skmeta.tabular import (
+    DECILES,
+    quantile_loss,
+    recognise_target,
+    relative_quantile_loss,
+    scales_of,
+)
+
+RNG = np.random.default_rng(0)
+GROUP = np.repeat(np.arange(24), 12)
+N = len(GROUP)
+X = pd.DataFrame({"group": GROUP, "x": RNG.normal(size=N)})
+LOG_MEAN = 0.6 * X["x"].to_numpy() + RNG.normal(0, 0.7, 24)[GROUP]
+NEW = pd.DataFrame({"group": np.repeat([99, 3], 20), "x": RNG.normal(size=40)})
+TARGETS = {
+    "count": RNG.poisson(np.exp(0.5 + LOG_MEAN)).astype(float),
+    "positive": np.exp(3 + LOG_MEAN + RNG.normal(0, 0.4, N)),
+    "share": 1 / (1 + np.exp(-2 * LOG_MEAN - RNG.normal(0, 1, N))),
+    "ordered": np.clip(np.round(3 + 2 * LOG_MEAN + RNG.normal(0, 1, N)), 1, 5),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return {kind: GroupedRegressor("group").fit(X, y) for kind, y in TARGETS.items()}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_nothing_is_predicted_outside_of_what_is_possible(fitted, kind):
+    model, y = fitted[kind], TARGETS[kind]
+    assert model.target_kind_ == kind
+    low, high = {"share": (0, 1), "ordered": (1, 5)}.get(kind, (0, np.inf))
+    quantiles = model.predict_quantiles(NEW, [0.001, 0.05, 0.5, 0.95, 0.999])
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    mean, std = model.predict(NEW, return_std=True)
+    for values in (quantiles, mean):
+        assert values.min() >= low
+        assert values.max() <= high
+    assert (std > 0).all()
+    assert mean.max() < 2 * y.max()
+    if kind in ("count", "positive"):
+        # Scores of positive predictions work.
+        assert mean.min() > 0
+
+
+def test_quantiles_of_counts_are_whole_numbers(fitted):
+    quantiles = fitted["count"].predict_quantiles(X, DECILES)
+    np.testing.assert_array_equal(quantiles, np.round(quantiles))
+
+
+@pytest.mark.parametrize("kind", ["count", "positive"])
+def test_intervals_hold_where_the_mean_is_small_and_where_it_is_large(fitted, kind):
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"group": GROUP, "x": rng.normal(size=N)})
+    log_mean = LOG_MEAN + 0.6 * (rows["x"].to_numpy() - X["x"].to_numpy())
+    drawn = rng.poisson(np.exp(0.5 + log_mean)) * 1.0
+    y = drawn if kind == "count" else np.exp(3 + log_mean + rng.normal(0, 0.4, N))
+    low, high = fitted[kind].predict_quantiles(rows, [0.05, 0.95]).T
+    held = (y >= low) & (y <= high)
+    for part in np.array_split(np.argsort(log_mean), 3):
+        assert 0.8 <= held[part].mean() <= 1
+
+
+def test_targets_that_may_be_negative_are_modelled_as_ever():
+    y = 170 + 8 * LOG_MEAN + RNG.normal(0, 3, N)
+    model = GroupedRegressor("group", combine="both").fit(X, y)
+    real = GroupedRegressor("group", combine="both", target_kind="real").fit(X, y)
+    assert model.target_kind_ == "real"
+    assert model.model_.target_units.is_given
+    np.testing.assert_array_equal(model.predict(NEW), real.predict(NEW))
+    assert "The target" not in model.summary_
+
+
+def test_the_summary_says_what_the_target_is(fitted):
+    assert (
+        "The target: amounts from 0 on, modelled by their logarithm" in fitted["positive"].summary_
+    )
+    assert "The target: counts, modelled" in fitted["count"].summary_
+
+
+def test_a_declared_kind_is_kept_and_checked():
+    y = TARGETS["positive"]
+    model = GroupedRegressor("group", combine="both", target_kind="real").fit(X, y)
+    assert model.target_kind_ == "real"
+    with pytest.raises(ValueError, match="target_kind='count' needs whole numbers from 0 on"):
+        GroupedRegressor("group", target_kind="count").fit(X, y)
+    with pytest.raises(ValueError, match="target_kind"):
+        GroupedRegressor("group", target_kind="counts").fit(X, y)
+
+
+def test_units_of_amounts_do_not_matter(fitted):
+    y = TARGETS["positive"]
+    other = GroupedRegressor("group").fit(X, 1000 * y)
+    expected = fitted["positive"].predict_quantiles(NEW, DECILES)
+    np.testing.assert_allclose(other.predict_quantiles(NEW, DECILES), 1000 * expected, rtol=1e-6)
+
+
+def test_known_rows_of_new_groups_are_taken_in_any_range(fitted):
+    model = GroupedRegressor("group").fit(X, TARGETS["positive"])
+    before = model.predict(NEW.iloc[:1])
+    rows = pd.DataFrame({"group": 99, "x": 0.0}, index=range(6))
+    model.partial_fit(rows, np.array([0.0, 1e4, 1e4, 1e4, 1e4, 1e4]))
+    assert np.isfinite(model.predict(NEW)).all()
+    assert model.predict(NEW.iloc[:1]) > before
+
+
+def numbers(y):
+    return np.column_stack([X["x"]]), y, np.ones(N), GROUP, scales_of(recognise_target(y), y)
+
+
+def test_the_scale_follows_from_what_is_held_out():
+    amounts = TARGETS["positive"]
+    assert choose_scale(*numbers(amounts)).name == "logarithm"
+    additive = 8 + 2 * X["x"].to_numpy() + RNG.normal(0, 1, 24)[GROUP] + RNG.exponential(1.5, N) * 3
+    target = recognise_target(np.abs(additive), "positive")
+    scales = scales_of(target, np.abs(additive))
+    x = X["x"].to_numpy()[:, None]
+    assert choose_scale(x, np.abs(additive), np.ones(N), GROUP, scales).name != "logarithm"
+
+
+def test_a_distribution_is_hardly_worse_than_the_known_targets_alone():
+    rng = np.random.default_rng(2)
+    y = np.exp(rng.standard_t(4.0, N)).round(3)
+    noise = pd.DataFrame({"group": GROUP, "x": rng.normal(size=N)})
+    model = GroupedRegressor("group").fit(noise, y)
+    test = np.exp(rng.standard_t(4.0, 20 * N)).round(3)
+    quantiles = np.tile(model.predict_quantiles(noise, DECILES), (20, 1))
+    assert relative_quantile_loss(test, quantiles, DECILES, y) < 1.03
+
+
+def test_counts_of_known_dispersion_have_its_quantiles():
+    """Groups and columns tell all of the mean; the rest is Poisson."""
+    rng = np.random.default_rng(3)
+    y = rng.poisson(np.exp(0.3 * LOG_MEAN)) * 1.0
+    model = GroupedRegressor("group").fit(X, y)
+    levels = model.model_.mixture.known_levels
+    assert all(level.held_out is None for level in levels)
+    assert all(level.calibration[[0, 1, 2, 4, 5]].sum() == pytest.approx(1) for level in levels)
+    drawn = rng.poisson(np.exp(0.3 * LOG_MEAN)) * 1.0
+    loss = quantile_loss(drawn, model.predict_quantiles(X, DECILES), DECILES).mean()
+    nothing = np.tile(np.quantile(y, DECILES), (N, 1))
+    assert loss < quantile_loss(drawn, nothing, DECILES).mean()
