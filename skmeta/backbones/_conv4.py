@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.backbones._layers import EpisodeBatchNorm
+from skmeta.backbones._layers import EpisodeBatchNorm, halve, moments_of_convolution
 from skmeta.exceptions import BackboneError
 
 # Bytes of the wide maps that are computed at once, before they are halved.
@@ -33,6 +33,8 @@ class ConvBlock(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
         self.norm = EpisodeBatchNorm(out_channels)
         self.pool = pool
+        # Patches of few channels have fewer values than the maps made of them.
+        self.measures_patches = 2 * 9 * in_channels <= out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_samples, in_channels, height, width) to half the height and width."""
@@ -40,7 +42,9 @@ class ConvBlock(nn.Module):
         # the maximum, and is applied to a quarter of the values.
         turn = torch.where(self.norm.weight < 0, -1.0, 1.0).to(x.dtype)
         weight = self.weight * turn[:, None, None, None]
-        if self.norm.training:
+        if self.norm.training and self.measures_patches:
+            self.norm.mean, self.norm.var = moments_of_convolution(x, weight)
+        elif self.norm.training:
             maps = self._convolve(x, weight)
             self.norm.measure(maps)
             scale, shift = self._scale_and_shift(turn)
@@ -59,7 +63,7 @@ class ConvBlock(nn.Module):
         return F.conv2d(x, weight, padding=1)
 
     def _halve(self, maps: Tensor) -> Tensor:
-        return F.max_pool2d(maps, 2) if self.pool else maps
+        return halve(maps) if self.pool else maps
 
     def _scale_and_shift(self, turn: Tensor) -> tuple[Tensor, Tensor]:
         scale = self.norm.weight * turn * torch.rsqrt(self.norm.var + self.norm.eps)

@@ -1,4 +1,7 @@
-"""Batch normalisation whose statistics are a differentiable part of the task.
+"""Batch normalisation and max-pooling, both differentiable twice.
+
+Statistics of a batch are a differentiable part of the task. The pooling keeps only the positions of
+the maxima for its backward pass, and no derivatives that are known to be zero.
 
 Notation: n samples, c channels, m values per channel (n times the pixels of an image).
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -64,6 +68,76 @@ class _Moments(torch.autograd.Function):
         shape = (-1, *[1] * (x.dim() - 2))
         level = mean_gradient / m - slope * mean
         return torch.addcmul(level.reshape(shape), x, slope.reshape(shape))
+
+
+def moments_of_convolution(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the moments of ``conv2d(x, weight, padding=1)``, weight (c, c_in, 3, 3), without it.
+
+    With the mean and the covariance S of the input's 3x3 patches, the output w.p of a patch p has
+    the mean w.mean(p) and the variance w.S.w. Neither pass reads or writes the wide maps.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        patches = F.pad(x, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)
+        patches = patches.permute(1, 4, 5, 0, 2, 3).reshape(9 * x.shape[1], -1)
+        filters = weight.flatten(1)
+        var = ((filters @ patches.cov(correction=0).reshape(len(patches), -1)) * filters).sum(1)
+        return filters @ patches.mean(1), var
+
+
+def halve(x: Tensor) -> Tensor:
+    """Take the maximum of each 2x2 block of maps (n, c, height, width)."""
+    maxima: Tensor = apply_function(_MaxPool, x)[0]
+    return maxima
+
+
+class _MaxPool(torch.autograd.Function):
+    """Maxima and their positions."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        pooled: tuple[Tensor, Tensor] = F.max_pool2d_with_indices(x, (2, 2))
+        return pooled
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.size = inputs[0].shape[-2:]
+        ctx.save_for_backward(output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> Tensor:
+        wide: Tensor = apply_function(_Unpool, gradient, *ctx.saved_tensors, ctx.size)
+        return wide
+
+
+class _Unpool(torch.autograd.Function):
+    """Put values at their positions in larger maps of zeros, the backward pass of pooling."""
+
+    @staticmethod
+    def forward(values: Tensor, positions: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.max_unpool2d(values, positions, (2, 2), output_size=size)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Any], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (positions,) = ctx.saved_tensors
+        gathered = gradient.flatten(2).gather(2, positions.flatten(2))
+        return gathered.reshape(positions.shape), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *inputs: Any) -> tuple[Tensor, int]:
+        # The images of all tasks are those of one batch: torch has no rule of its own.
+        n, size = info.batch_size, inputs[2]
+        values, positions = (
+            (x.movedim(d, 0) if d is not None else x.expand(n, *x.shape)).flatten(0, 1)
+            for x, d in zip(inputs[:2], in_dims, strict=False)
+        )
+        return apply_function(_Unpool, values, positions, size).unflatten(0, (n, -1)), 0
 
 
 class EpisodeBatchNorm(nn.Module):
