@@ -75,7 +75,8 @@ def test_conv4_keeps_no_wide_map_of_the_first_convolution():
     module, x = conv4((1, 16, 16), n_channels=32), draw(3, 1, 16, 16).float()
     torch.nn.init.normal_(module[0].weight, generator=torch.Generator().manual_seed(0))
     kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(tuple(t.shape)), lambda t: t):
+    keep = torch.autograd.graph.saved_tensors_hooks
+    with keep(lambda t: kept.append(tuple(t.shape)), lambda t: t):
         module(x)
     assert kept
     assert (3, 32, 16, 16) not in kept
