@@ -8,6 +8,7 @@ __all__ = [
     "BackboneError",
     "BaselineWarning",
     "CheckpointError",
+    "DistributedError",
     "DivergenceWarning",
     "EpisodeError",
     "HistoryError",
@@ -46,6 +47,10 @@ class ModelFileError(SkmetaError, ValueError):
 
 class CheckpointError(SkmetaError, ValueError):
     """A checkpoint is damaged, belongs to another run, or cannot be read or written."""
+
+
+class DistributedError(SkmetaError, RuntimeError):
+    """Another process of a meta-training has ended."""
 
 
 class SearchSpaceError(SkmetaError, ValueError):

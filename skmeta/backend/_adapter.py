@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skmeta._warnings import warn_caller
 from skmeta.backend._execution import channels_last
+from skmeta.backend._ranks import local_gpu
 from skmeta.exceptions import SkmetaWarning
 from skmeta.tasks import Task
 
@@ -25,7 +26,8 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     Parameters
     ----------
     device : str or torch.device, default="auto"
-        ``"auto"`` takes a GPU if there is one, the CPU otherwise.
+        ``"auto"`` takes a GPU if there is one (of several, a process that ``torchrun`` started
+        takes its own), the CPU otherwise.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         If the device is unknown or not available.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return local_gpu() if torch.cuda.is_available() else torch.device("cpu")
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)

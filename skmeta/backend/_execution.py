@@ -13,6 +13,7 @@ from joblib import effective_n_jobs
 from torch import Tensor
 
 from skmeta._threads import one_thread
+from skmeta.backend._ranks import Ranks
 from skmeta.backend._recording import Recorder
 from skmeta.backend._trees import tree_leaves, tree_map
 from skmeta.exceptions import BackboneError
@@ -60,6 +61,8 @@ class Execution:
         Returns whether vmap is possible, for ``"auto"``. By default it is.
     record : bool, default=False
         Whether a gradient is recorded and repeated, which pays after some hundred calls.
+    ranks : Ranks, optional
+        Processes that share the tasks of each mean. All of them call it with the same tasks.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Execution:
         bytes_per_task: float = 0.0,
         can_vectorise: Callable[[], bool] = lambda: True,
         record: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
         if mode == "vmap" and not can_vectorise():
             raise BackboneError(
@@ -81,6 +85,7 @@ class Execution:
                 "execution='loop' or 'threads', or 'auto', which chooses what is possible."
             )
         self._recorder = Recorder() if record else None
+        self._ranks = ranks or Ranks()
         # Such operations are too small for more than one core of a CPU.
         self._is_small = device.type == "cpu" and flops_per_task <= _SMALL_FLOPS
         if mode == "auto":
@@ -214,6 +219,11 @@ class Execution:
         tasks: Any,
         key: Hashable,
     ) -> Any:
+        n_all = _n_tasks(tasks)
+        own = self._ranks.part(n_all)
+        n_own = own.stop - own.start
+        # A process without a task computes the first one, for the structure of the result.
+        tasks = tree_map(lambda x: x[own] if n_own else x[:1], tasks)
         if self.mode == "vmap":
             fn, parts = chunk_sum, list(self._slices(tasks))
         else:
@@ -222,7 +232,8 @@ class Execution:
         calls = [self._recorded(key, fn, state, part) for part in parts]
         sums = self._map(lambda call, part: call(state, part), calls, parts)
         total, n_tasks = reduce(partial(tree_map, torch.add), sums), _n_tasks(tasks)
-        return tree_map(lambda x: x / n_tasks, total)
+        mean = tree_map(lambda x: x / n_tasks, total)
+        return mean if self._ranks.size == 1 else self._ranks.total(mean, n_own / n_all)
 
     def _map(self, fn: Callable[..., Any], *items: Iterable[Any]) -> Iterator[Any]:
         return map(fn, *items) if self._pool is None else self._pool.map(fn, *items)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from skmeta._random import check_rng
 from skmeta.backbones import check_backbone
-from skmeta.backend import Execution, Scaler, State, to_numpy
+from skmeta.backend import Execution, Ranks, Scaler, State, to_numpy
 from skmeta.exceptions import PriorError
 from skmeta.learners._core import make_prior, scaler_of, state_of
 from skmeta.policy._distributions import (
@@ -57,13 +57,13 @@ def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any
     history : dict of list
         The learning curve.
     """
-    settings = read_parameters(learner)
-    rng = check_rng(learner.random_state)
+    settings, ranks = read_parameters(learner), Ranks.join()
+    rng = ranks.from_first(partial(check_rng, learner.random_state))
     session, state = make_session(learner, family, rng)
     write_prior(session, state)  # Settings that a prior cannot keep are refused before the work.
     identity = _identity(learner, family) if learner.checkpoint else ""
     validation_seed = int(rng.integers(2**63))
-    with make_execution(session) as execution:
+    with make_execution(session, ranks) as execution:
 
         def play(
             state: State, tasks: Sequence[Any], rng: np.random.Generator
@@ -90,7 +90,9 @@ def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any
                 same = np.random.default_rng(validation_seed + 1)
                 return {"score": play(state, held_out, same)[1]}
 
-        state, history = meta_train(state, objective, validate, settings, rng, identity=identity)
+        state, history = meta_train(
+            state, objective, validate, settings, rng, identity=identity, ranks=ranks
+        )
     return write_prior(session, state, n_iterations=int(history["iteration"][-1])), history
 
 
@@ -160,13 +162,13 @@ def evaluate(
     return np.stack([episodes.returns.mean(1) for episodes in likely])
 
 
-def make_execution(session: PolicySession) -> Execution:
+def make_execution(session: PolicySession, ranks: Ranks | None = None) -> Execution:
     """Return the execution of the tasks of a learner."""
     learner, network = session.learner, session.context.network
     # An inner step and its meta-gradient need about six passes over each step of each episode.
     flops = 6.0 * learner.n_episodes * session.max_steps * network.n_flops
     options: ExecutionOptions = read_parameters(learner).execution
-    return options.open(network, session.adapter.device, flops)
+    return options.open(network, session.adapter.device, flops, ranks=ranks)
 
 
 def make_session(

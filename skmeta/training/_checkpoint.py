@@ -97,10 +97,8 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
     return content
 
 
-def resume_checkpoint(
-    path: str | PathLike[str], fingerprint: str, restore: Callable[[dict[str, Any]], None]
-) -> None:
-    """Go on from a checkpoint, if there is one; make its folder, if there is none.
+def open_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, Any] | None:
+    """Read a checkpoint, if there is one; make its folder, if there is none.
 
     Parameters
     ----------
@@ -108,8 +106,11 @@ def resume_checkpoint(
         The file.
     fingerprint : str
         Identifies the run.
-    restore : callable
-        Takes what was saved.
+
+    Returns
+    -------
+    dict or None
+        What was saved; None if there is no file yet.
 
     Raises
     ------
@@ -128,13 +129,21 @@ def resume_checkpoint(
             f"{place} cannot be written ({error}). "
             "Give the path of a file in a folder that you may write to."
         ) from error
-    saved = load_checkpoint(path, fingerprint)
+    return load_checkpoint(path, fingerprint)
+
+
+def resume_checkpoint(
+    path: str | PathLike[str],
+    saved: dict[str, Any] | None,
+    restore: Callable[[dict[str, Any]], None],
+) -> None:
+    """Go on from what :func:`open_checkpoint` returned, or raise an error if it does not fit."""
     if saved is None:
         return
     try:
         restore(saved)
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"{place} cannot be resumed: what it holds does not fit the run "
+            f"checkpoint={os.fspath(path)!r} cannot be resumed: what it holds does not fit the run "
             f"({error}). Delete the file to start anew."
         ) from error

@@ -17,8 +17,9 @@ from skmeta._callbacks import IterationTask, subtask
 from skmeta._progress import progress_bar
 from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
+from skmeta.backend import Ranks
 from skmeta.exceptions import DivergenceWarning, SkmetaWarning
-from skmeta.training._checkpoint import resume_checkpoint, save_checkpoint
+from skmeta.training._checkpoint import open_checkpoint, resume_checkpoint, save_checkpoint
 
 State = dict[str, Tensor]
 History = dict[str, list[float]]
@@ -51,6 +52,7 @@ def meta_train(
     identity: str = "",
     iteration_task: IterationTask = _NO_TASK,
     fitted: Callable[[State, History], dict[str, Any]] | None = None,
+    ranks: Ranks | None = None,
 ) -> tuple[State, History]:
     """Minimise a meta-objective.
 
@@ -75,6 +77,9 @@ def meta_train(
     fitted : callable, optional
         ``fitted(state, history)`` returns the attributes of an estimator that is fitted to the
         state, for callbacks; it is called when an iteration is evaluated.
+    ranks : Ranks, optional
+        Processes that run this loop together; ``objective`` and ``validate`` return the same on
+        each. Rank 0 reads and writes checkpoints and shows progress, and its callbacks count.
 
     Returns
     -------
@@ -99,13 +104,15 @@ def meta_train(
     DivergenceWarning
         If the loss or the state is not finite; the best validated state is returned.
     """
-    run = _Run(state, objective, validate, settings, rng, identity)
+    ranks = ranks or Ranks()
+    run = _Run(state, objective, validate, settings, rng, identity, ranks)
     if settings.checkpoint is not None:
-        resume_checkpoint(settings.checkpoint, identity, run.restore)
+        saved = ranks.from_first(partial(open_checkpoint, settings.checkpoint, identity))
+        resume_checkpoint(settings.checkpoint, saved, run.restore)
     if not run.n_iterations:
         run.evaluate()
     run.began = time.perf_counter() - run.seconds
-    shown, first = bool(settings.verbose), run.iteration
+    shown, first = bool(settings.verbose) and ranks.rank == 0, run.iteration
     with progress_bar(
         run.n_iterations, "meta-training", "iterations", shown=shown, initial=first
     ) as bar:
@@ -117,7 +124,7 @@ def meta_train(
                     if run.is_due():
                         bar.set_postfix(run.evaluate(), refresh=False)
                         task.fitted = fitted and partial(fitted, run.chosen, run.history)
-                if task.is_stopped:
+                if ranks.from_first(lambda task=task: task.is_stopped):
                     if run.recent:
                         bar.set_postfix(run.evaluate(), refresh=False)
                     break
@@ -137,7 +144,9 @@ class _Run:
         settings: Any,
         rng: np.random.Generator,
         identity: str,
+        ranks: Ranks,
     ) -> None:
+        self.ranks = ranks
         self.objective, self.validate = objective, validate
         self.settings, self.rng, self.identity = settings, rng, identity
         self.state = {n: v.detach().clone() for n, v in state.items()}
@@ -201,6 +210,7 @@ class _Run:
             self.seconds = time.perf_counter() - self.began
         if self.validate is not None:
             metrics |= {f"validation_{n}": v for n, v in self.validate(self.state).items()}
+        metrics, self.seconds = self.ranks.from_first(partial(tuple, (metrics, self.seconds)))
         self._record(metrics)
         if self.recent:
             self.recent.clear()
@@ -240,7 +250,7 @@ class _Run:
     def _save(self) -> None:
         """Write a checkpoint, if there should be one; failing to do so does not end the run."""
         path = self.settings.checkpoint
-        if path is None:
+        if path is None or self.ranks.rank > 0:
             return
         saved = {name: getattr(self, name) for name in _SAVED}
         saved["optimizer"] = self.optimizer.state_dict()["state"]

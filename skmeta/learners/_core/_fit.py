@@ -22,7 +22,7 @@ from skmeta._threads import one_thread_if_small
 from skmeta._validation import check_count, check_plain_labels, check_targets
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
-from skmeta.backend import Augmentation, Execution, State
+from skmeta.backend import Augmentation, Execution, Ranks, State
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import (
@@ -76,8 +76,8 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     history : dict of list
         The learning curve.
     """
-    settings = read_settings(learner)
-    rng = check_rng(settings.random_state)
+    settings, ranks = read_settings(learner), Ranks.join()
+    rng = ranks.from_first(partial(check_rng, settings.random_state))
     table = Table.read(learner, X, settings)
     problem = _read_tasks(learner, settings, table, y, groups, rng)
     session, seed = _open_session(learner, settings, table, problem, rng)
@@ -105,7 +105,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     if has_callbacks(learner):
         callbacks = callback_context(learner, settings.n_iterations)
     whole = fit_task(callbacks, learner, **data)
-    with make_execution(session, settings) as execution, whole as task:
+    with make_execution(session, settings, ranks) as execution, whole as task:
         validation = None
         if problem.validation is not None:
             n_tasks = settings.validation.n_tasks
@@ -119,6 +119,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
             identity=identity,
             iteration_task=partial(subtask, callbacks, learner, "meta-iteration", **data),
             fitted=fitted,
+            ranks=ranks,
         )
         if validation is not None:
             history = _compare(session, problem, validation, state, history)

@@ -17,6 +17,7 @@ from skmeta.backend import (
     NETWORK_PRECISIONS,
     Execution,
     Network,
+    Ranks,
     Rows,
     Scaler,
     State,
@@ -376,7 +377,7 @@ def read_settings(learner: Any) -> Any:
 WORTH_RECORDING = 500
 
 
-def make_execution(session: Session, settings: Any) -> Execution:
+def make_execution(session: Session, settings: Any, ranks: Ranks | None = None) -> Execution:
     """Decide how the tasks of a meta-training are computed."""
     network = session.context.network
     # A task runs forward and backward through support and query set: about three passes per row.
@@ -390,5 +391,6 @@ def make_execution(session: Session, settings: Any) -> Execution:
         3.0 * float(rows) * network.n_flops,
         bytes_per_task=float(n_values * session.adapter.dtype.itemsize),
         record=settings.n_iterations >= WORTH_RECORDING,
+        ranks=ranks,
     )
     return execution
