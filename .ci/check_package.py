@@ -25,10 +25,13 @@ def check(folder: Path) -> list[str]:
         commands = archive.read(entry).decode()
     faults = []
     in_package = {name for name in names if ".dist-info/" not in name}
-    faults += [f"wheel: {name} is missing" for name in wanted - in_package - {"LICENSE"}]
+    licences = {name for name in wanted if Path(name).name.startswith("LICENSE")}
+    faults += [f"wheel: {name} is missing" for name in wanted - in_package - licences]
     faults += [f"wheel: {name} does not belong there" for name in in_package - wanted]
-    if not any(name.endswith("/LICENSE") for name in names):
-        faults.append("wheel: LICENSE is missing")
+    for licence in licences:
+        copies = [name for name in names if name.endswith(f"/{Path(licence).name}")]
+        if len(copies) != 1:
+            faults.append(f"wheel: {licence} is there {len(copies)} times, not once")
     if "skmeta = skmeta.__main__:main" not in commands:
         faults.append("wheel: the command skmeta is missing")
     with tarfile.open(sdist) as archive:

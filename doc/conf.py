@@ -120,6 +120,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"skmeta {version}"
 html_static_path = ["_static"]
+html_extra_path = ["llms.txt"]
 html_css_files = ["skmeta.css"]
 html_favicon = "_static/favicon.svg"
 html_show_sourcelink = False

@@ -1,6 +1,9 @@
-"""The recipe for conda-forge says what pyproject.toml says."""
+"""The recipe for conda-forge says what pyproject.toml says; packages are built alike each time."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -52,3 +55,42 @@ def test_version_and_licence(recipe):
     assert f"license: {project['license']}" in recipe
     assert items_after(recipe, "license_file") == project["license-files"]
     assert all((ROOT / name).is_file() for name in project["license-files"])
+
+
+@pytest.mark.slow
+def test_a_source_distribution_is_the_same_bytes_each_time(tmp_path):
+    made = []
+    for name in ("one", "two"):
+        copy = tmp_path / name
+        (copy / "skmeta").mkdir(parents=True)
+        for file in ("pyproject.toml", "setup.py", "README.rst", "LICENSE"):
+            (copy / file).write_bytes((ROOT / file).read_bytes())
+        (copy / "skmeta" / "__init__.py").write_text("")
+        data = copy / "skmeta" / "datasets" / "data"
+        data.mkdir(parents=True)
+        (data / "LICENSE-omniglot").write_text("MIT")
+        os.utime(copy / "setup.py", (len(made), len(made)))
+        environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
+        command = [sys.executable, "setup.py", "-q", "sdist"]
+        subprocess.run(command, cwd=copy, env=environment, check=True, capture_output=True)
+        [path] = (copy / "dist").glob("*.tar.gz")
+        made.append(path.read_bytes())
+    assert made[0] == made[1]
+
+
+def test_actions_of_workflows_are_pinned():
+    used = [
+        line.split("uses:")[1].strip()
+        for path in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in path.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert len(used) > 8
+    assert [u for u in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", u)] == []
+
+
+def test_the_address_of_the_project_stands_in_one_place():
+    home = PROJECT["project"]["urls"]["Homepage"]
+    assert all(url.startswith(home) for url in PROJECT["project"]["urls"].values())
+    pages = [*ROOT.glob("*.rst"), *(ROOT / "doc").rglob("*.rst"), ROOT / "CITATION.cff"]
+    assert [path.name for path in pages if home in path.read_text(encoding="utf-8")] == []
