@@ -69,7 +69,7 @@ PRIORS = {
     "classes": ("tables-classification-first.skmeta", "tables-classification-second.skmeta"),
     "numbers": (None, "tables-regression-synthetic.skmeta"),
 }
-N_IMAGE_TASKS = 100
+N_IMAGE_TASKS = 40
 
 
 def with_wrong_labels(rng: np.random.Generator, y: np.ndarray, share: float) -> np.ndarray:
@@ -218,20 +218,20 @@ def draw_figure() -> None:
     """Draw the scores of all parts by condition."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
     titles = {
-        "classes": "Small tables, classes\nbalanced accuracy, 10 rows a class",
-        "numbers": "Small tables, numbers\nerror over that of the mean, 50 rows",
-        "images": "New characters\naccuracy, 5-way 5-shot",
+        "classes": "Classes, 10 rows of each: balanced accuracy",
+        "numbers": "Numbers, 50 rows: error over that of the mean",
+        "images": "Characters, 5-way 5-shot: accuracy",
     }
-    for ax, (part, title) in zip(axes, titles.items(), strict=True):
-        summary = summarise(part)
-        score = "error" if part == "numbers" else "accuracy"
+    summaries = {part: found for part in titles if (found := summarise(part))}
+    figure, axes = plt.subplots(1, len(summaries), figsize=(5 * len(summaries), 3.8), squeeze=False)
+    for ax, (part, summary) in zip(axes[0], summaries.items(), strict=True):
         for method in METHODS[part]:
-            values = [summary[c][method][score] for c in summary]
+            scores = [summary[condition][method] for condition in summary]
+            values = [each.get("error", each.get("accuracy")) for each in scores]
             own = method in ("skmeta", "protonet", "maml")
             ax.plot(list(summary), values, "o-" if own else "o--", label=method, lw=2 if own else 1)
-        ax.set_title(title, fontsize=10)
+        ax.set_title(titles[part], fontsize=10)
         ax.tick_params(axis="x", rotation=40)
         ax.legend(fontsize=8)
     figure.tight_layout()
