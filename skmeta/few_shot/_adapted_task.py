@@ -58,6 +58,8 @@ class AdaptedTask:
         How the learner runs.
     nominal : tuple of int
         Columns of categories without an order, which a second view shows as indicators.
+    columns : ndarray of shape (d,), optional
+        Position of each column of the support set in the rows to predict; by default the same.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class AdaptedTask:
         support: WeightedRows,
         settings: RunSettings,
         nominal: tuple[int, ...] = (),
+        columns: np.ndarray | None = None,
     ) -> None:
         learner_class = LEARNERS[prior.learner]
         _check_overrides(settings.overrides, learner_class)
@@ -92,10 +95,11 @@ class AdaptedTask:
             learner_precision=network_precision,
             **settings.overrides,
         )
-        indicators = choose_indicators(support.X, nominal) if nominal else None
+        indicators = choose_indicators(support.X, nominal, support.weight) if nominal else None
         if indicators is not None:
             session = replace(session, more_views=(indicators,))
-        self.session, self._prior, self._support = session, prior, support
+        self.session, self._prior, self.support = session, prior, support
+        self.nominal, self._columns = nominal, columns
 
     @property
     def n_classes(self) -> int:
@@ -105,7 +109,7 @@ class AdaptedTask:
 
     def check_size(self) -> None:
         """Raise an error or warn if the support set is larger than the learner takes."""
-        n_rows, n_columns = self._support.X.shape
+        n_rows, n_columns = self.support.X.shape
         self.session.learner.check_task(self._prior, n_rows, n_columns, self.n_classes)
 
     def adapt(self, start: dict[str, np.ndarray] | None = None) -> Self:
@@ -126,7 +130,7 @@ class AdaptedTask:
         ValueError
             If the adapted state is not finite.
         """
-        X, y, weight = self._support
+        X, y, weight = self.support
         session, state = self.session, self._state
         rows = session.adapter.rows(session.adapter.upload(X), y, weight)
         begin = None if start is None else self._with_changes(start)
@@ -187,6 +191,7 @@ class AdaptedTask:
         size = max(1, min(_MAX_ROWS, _MAX_OUTPUTS // context.n_outputs))
         if context.transductive:
             size = len(X)
+        X = X if self._columns is None else X[:, self._columns]
         return [X[start : start + size] for start in range(0, len(X), size)]
 
     def logits(self, X: np.ndarray) -> np.ndarray:

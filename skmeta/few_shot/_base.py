@@ -34,7 +34,7 @@ from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior
-from skmeta.tabular import WeightedRows
+from skmeta.tabular import WeightedRows, arrange
 
 # Parameters that a prior's learner may have too.
 _OVERRIDES = ("n_inner_steps", "inner_lr", "transductive", "test_time_augment", "n_estimators")
@@ -162,15 +162,14 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         start: dict[str, np.ndarray] | None = None,
     ) -> None:
         """Adapt a prior to a support set, or go on from an adapted state."""
-        nominal, mixture = self._nominal(prior), None
-        chosen = self._choose_scale(support, prior, nominal)
-        rows = _on_scale(support, chosen and chosen[0])
-        task = AdaptedTask(prior, labels, rows, settings, nominal)
+        rows, nominal, columns = self._arranged(prior, labels, support)
+        chosen, mixture = self._choose_scale(rows, prior, nominal), None
+        rows = _on_scale(rows, chosen and chosen[0])
+        task = AdaptedTask(prior, labels, rows, settings, nominal, columns)
         task.check_size()
         task.adapt(start)
         if is_for_any_table(prior):
-            more = self._more_members(settings, nominal)
-            mixture = fit_mixture(task, rows, nominal, more, chosen)
+            mixture = fit_mixture(task, self._more_members(settings, nominal), chosen)
         changes = task.changes
         # All of it is set at the end, so that an error leaves the estimator as it was.
         self.prior_ = prior
@@ -223,19 +222,24 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         opened = getattr(self, "_opened", None)
         if opened is None or opened[0] != self._opening():
             labels, prior = getattr(self, "classes_", None), self.prior_
-            settings, nominal = self._fitted_settings(), self._nominal(prior)
-            rows = _on_scale(self._support, self._mixture and self._mixture.scale)
-            task = AdaptedTask(prior, labels, rows, settings, nominal)
+            rows, nominal, columns = self._arranged(prior, labels, self._support)
+            rows = _on_scale(rows, self._mixture and self._mixture.scale)
+            task = AdaptedTask(prior, labels, rows, self._fitted_settings(), nominal, columns)
             changes = vars(self).get("adapted_")
             task = task.adapt() if changes is None else task.restore(changes)
             opened = self._opened = self._opening(), task
         adapted: AdaptedTask = opened[1]
         return adapted
 
-    def _nominal(self, prior: MetaPrior) -> tuple[int, ...]:
-        """Return the columns of categories without an order, if the prior is for any table."""
-        codes = self._codes if is_for_any_table(prior) else None
-        return () if codes is None else codes.nominal
+    def _arranged(
+        self, prior: MetaPrior, labels: np.ndarray | None, support: WeightedRows
+    ) -> tuple[WeightedRows, tuple[int, ...], np.ndarray | None]:
+        """Return rows, nominal columns and an order of columns: by content, for any table."""
+        if not is_for_any_table(prior):
+            return support, (), None
+        support, columns = arrange(support, 0 if labels is None else len(labels))
+        nominal = () if self._codes is None else self._codes.nominal
+        return support, tuple(np.flatnonzero(np.isin(columns, nominal)).tolist()), columns
 
     def _opening(self) -> tuple[Any, ...]:
         """Return what an adapted task depends on besides the last fit."""

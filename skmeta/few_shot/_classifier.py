@@ -145,7 +145,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             (meta-training with ``groups``), rows of one of them are enough: each class of the
             prior gets a probability.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights in the inner loss.
+            Weights as numbers of repetitions: with a prior for any table, a row of weight 12 is 12
+            equal rows. If some are not whole numbers, they are divided by their mean. Other
+            learners weight the inner loss.
 
         Returns
         -------
@@ -176,7 +178,9 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         classes : array-like of shape (n_classes,), default=None
             All labels that will come; needed at the first call only.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights in the inner loss.
+            Weights as numbers of repetitions: with a prior for any table, a row of weight 12 is 12
+            equal rows. If some are not whole numbers, they are divided by their mean. Other
+            learners weight the inner loss.
 
         Returns
         -------

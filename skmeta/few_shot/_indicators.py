@@ -49,7 +49,9 @@ class Indicators(NamedTuple):
         return torch.cat(parts, 1)
 
 
-def choose_indicators(X: np.ndarray, nominal: Sequence[int]) -> Indicators | None:
+def choose_indicators(
+    X: np.ndarray, nominal: Sequence[int], weight: np.ndarray
+) -> Indicators | None:
     """Choose the categories that have an indicator.
 
     Parameters
@@ -58,13 +60,15 @@ def choose_indicators(X: np.ndarray, nominal: Sequence[int]) -> Indicators | Non
         Rows of a support set; codes of categories, and NaN for a missing value.
     nominal : sequence of int
         Positions of the columns of categories that have no order.
+    weight : ndarray of shape (n,)
+        Weights of the rows.
 
     Returns
     -------
     Indicators or None
         None if the indicators would say the same as the codes, or are too many.
     """
-    counts = {k: np.unique(X[:, k][~np.isnan(X[:, k])], return_counts=True) for k in nominal}
+    counts = {k: _count(X[:, k], weight) for k in nominal}
     counts = {k: counted for k, counted in counts.items() if len(counted[0]) > 2}
     numbers = tuple(k for k in range(X.shape[1]) if k not in counts)
     for most in range(_MOST_OF_COLUMN, 1, -1):
@@ -73,6 +77,13 @@ def choose_indicators(X: np.ndarray, nominal: Sequence[int]) -> Indicators | Non
         if 0 < n_columns <= _MOST_COLUMNS and counts:
             return Indicators(numbers, levels)
     return None
+
+
+def _count(codes: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes of a column that are there, and the weight of their rows."""
+    known = ~np.isnan(codes)
+    levels, position = np.unique(codes[known], return_inverse=True)
+    return levels, np.bincount(position, weight[known])
 
 
 def _frequent(codes: np.ndarray, count: np.ndarray, most: int) -> tuple[tuple[float, ...], bool]:

@@ -45,7 +45,6 @@ from skmeta.tabular import (
     fit_ridge,
     location_and_scale,
     mix,
-    relative_weight,
     reshape_distributions,
     weight_grid,
 )
@@ -142,8 +141,6 @@ class Mixture(NamedTuple):
 
 def fit_mixture(
     task: AdaptedTask,
-    support: WeightedRows,
-    categories: Collection[int],
     more: Mapping[str, Fit] | None = None,
     chosen: ChosenScale | None = None,
 ) -> Mixture | None:
@@ -153,10 +150,6 @@ def fit_mixture(
     ----------
     task : AdaptedTask
         Predicts held-out rows of the table by a prior for any table.
-    support : WeightedRows
-        The rows of the table.
-    categories : collection of int
-        Positions of the columns whose values are codes of categories.
     more : mapping of str to callable, optional
         How to fit further models. Beforehand, all models have equal shares.
     chosen : ChosenScale, optional
@@ -167,17 +160,14 @@ def fit_mixture(
     Mixture or None
         None if no model suits the table.
     """
-    n_classes = task.n_classes
-    support = support.take(support.weight > 0)
-    support = support._replace(weight=relative_weight(support.weight))
-    X, y, _ = support
-    fits = {**(more or {}), **_choose_members(support, n_classes, categories)}
+    n_classes, support = task.n_classes, task.support
+    fits = {**(more or {}), **_choose_members(support, n_classes, task.nominal)}
     scale, processes = chosen or (None, [])
-    if not fits or len(np.unique(y)) < 2:
+    if not fits or len(np.unique(support.y)) < 2:
         return None if scale is None else Mixture({}, {"prior": 1.0}, scale=scale)
     names = ["prior", *fits]
     # The prior sees a part of the columns of wide rows at a time.
-    best = "ridge" if "ridge" in fits and X.shape[1] > MOST_RELEVANCES else "prior"
+    best = "ridge" if "ridge" in fits and support.X.shape[1] > MOST_RELEVANCES else "prior"
     believed = np.array([name == best for name in names], float)
     if more:
         believed = np.full(len(names), 1 / len(names))
@@ -207,7 +197,7 @@ def fit_mixture(
             spread = min(1.0, float(np.sqrt(mixed / others)))
         if scale is not None and quantiles is not None:
             pairs = zip(models["process"], folds, strict=True)
-            theirs = [each.predict_quantiles(X[held], LEVELS) for each, (_, held) in pairs]
+            theirs = [each.predict_quantiles(support.X[held], LEVELS) for each, (_, held) in pairs]
             named = dict(zip(names, shares, strict=True))
             quantiles = _mix_quantiles(named, quantiles, np.concatenate(theirs))
             mean = mix(predicted, shares)

@@ -120,7 +120,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights in the inner loss.
+            Weights as numbers of repetitions: with a prior for any table, a row of weight 12 is 12
+            equal rows. If some are not whole numbers, they are divided by their mean. Other
+            learners weight the inner loss.
 
         Returns
         -------
@@ -157,7 +159,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         y : array-like of shape (n_samples,)
             Their targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights in the inner loss.
+            Weights as numbers of repetitions: with a prior for any table, a row of weight 12 is 12
+            equal rows. If some are not whole numbers, they are divided by their mean. Other
+            learners weight the inner loss.
 
         Returns
         -------

@@ -17,7 +17,7 @@ from skmeta.tabular._member import (
     interpolate,
 )
 from skmeta.tabular._mixture import Mixture, find_level, fit_mixture
-from skmeta.tabular._order import divide_rows, order_by_content
+from skmeta.tabular._order import arrange, divide_rows, order_by_content
 from skmeta.tabular._population import (
     FitSettings,
     Population,

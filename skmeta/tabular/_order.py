@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.tabular._rows import WeightedRows, location_and_scale
+from skmeta.tabular._rows import WeightedRows, location_and_scale, relative_weight
 
 # Keys of rows that differ by less are those of equal rows.
 _EQUAL = 1e-9
@@ -66,6 +66,25 @@ def order_by_content(rows: WeightedRows, n_classes: int) -> tuple[np.ndarray, np
     """Return orders of the columns (d,) and rows (n,) that depend on their contents only."""
     keys = content_keys(rows, n_classes)
     return np.argsort(keys.column, kind="stable"), np.argsort(keys.row, kind="stable")
+
+
+def arrange(rows: WeightedRows, n_classes: int) -> tuple[WeightedRows, np.ndarray]:
+    """Return a table in an order of its content, and the given position (d,) of each column.
+
+    Rows without a weight are left out, and equal rows become one, whose weight is their sum. With
+    weights that are not all whole numbers, which are divided by their mean, equal rows stay.
+    """
+    rows = rows.take(rows.weight > 0)
+    rows = rows._replace(weight=relative_weight(rows.weight))
+    columns, _ = order_by_content(rows, n_classes)
+    X, y, weight = rows._replace(X=rows.X[:, columns])
+    # Sorted by values, so that sums have the same terms in the same order.
+    X, y, weight = WeightedRows(X, y, weight).take(np.lexsort((weight, y, *X.T[::-1])))
+    if (weight == np.round(weight)).all():
+        same = ((X[1:] == X[:-1]) | (np.isnan(X[1:]) & np.isnan(X[:-1]))).all(1)
+        first = np.flatnonzero(np.append(True, ~same | (y[1:] != y[:-1])))
+        X, y, weight = X[first], y[first], np.add.reduceat(weight, first)
+    return WeightedRows(X, y, weight), columns
 
 
 def divide_rows(rows: WeightedRows, n_classes: int, n_folds: int) -> np.ndarray:

@@ -42,6 +42,8 @@ _TREND_REACH = 2.0
 _RELEVANCE, _NOISE, _LINEAR = (-1.0, 1.5), (-3.0, 3.0), (0.0, 2.0)
 _LEAST_NOISE, _LEAST_VARIANCE, _MOST_STEPS = 1e-7, 1e-30, 50
 _WORST, _REACH = 1e10, 10.0
+# Standardised values are rounded to so many decimals: other units change later ones.
+_DECIMALS = 10
 
 
 class Inputs(NamedTuple):
@@ -80,7 +82,7 @@ class Inputs(NamedTuple):
     def encode(self, X: np.ndarray) -> np.ndarray:
         """Return the inputs (m, p) of rows (m, d): 0 for what is missing."""
         numbers = (X[:, self.is_number] / 2 - self.center / 2) / (self.unit / 2)
-        numbers = np.nan_to_num(numbers.clip(-self.largest, self.largest))
+        numbers = np.nan_to_num(numbers.clip(-self.largest, self.largest)).round(_DECIMALS)
         columns = zip(X[:, ~self.is_number].T, self.levels, strict=True)
         return np.hstack([numbers, *((v[:, None] == known) * 1.0 for v, known in columns)])
 
@@ -175,10 +177,10 @@ def fit_process(
     inputs = Inputs.measure(table.X, table.weight, categories)
     location, scale = map(float, location_and_scale(table.y, table.weight))
     X, y, w = _part_of_rows(table, _ROWS_OF_FIT)
-    targets = (y - location) / scale
+    targets = ((y - location) / scale).round(_DECIMALS)
     kernel = Posterior(inputs.encode(X), targets, w, inputs.owners()).best_kernel(others)
     X, y, w = table
-    rows, targets = inputs.encode(X), (y - location) / scale
+    rows, targets = inputs.encode(X), ((y - location) / scale).round(_DECIMALS)
     factor, noise = _factorise(kernel(rows, rows), kernel.noise / w)
     dual, total = cho_solve(factor, targets), float(w.sum())
     spread = scale * float(np.sqrt(max(targets @ dual / total, 0.0)))

@@ -18,8 +18,8 @@ from skmeta.tabular._rows import WeightedRows, location_and_scale
 _MOST_TREES, MOST_CLASSES = 1000, 20
 _SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
 _ROUNDS, _CLASS_SETTINGS = 50, {"learning_rate": 0.2, "max_leaf_nodes": 15}
-# Weights that are whole numbers repeat their rows, up to so many times in the mean.
-_MOST_REPETITIONS = 10
+# Weights that are whole numbers repeat their rows, up to so many rows in all.
+_MOST_REPEATED = 100_000
 _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_state": 0}
 
 
@@ -94,7 +94,7 @@ def _repeat_rows(table: WeightedRows) -> tuple[np.ndarray, np.ndarray, np.ndarra
     A leaf counts rows, so that a weight has to be as many rows, if it is a whole number.
     """
     X, y, weight = table
-    if (weight == np.round(weight)).all() and weight.mean() <= _MOST_REPETITIONS:
+    if (weight == np.round(weight)).all() and weight.sum() <= _MOST_REPEATED:
         times = weight.astype(int)
         return X.repeat(times, 0), y.repeat(times), None
     return X, y, weight

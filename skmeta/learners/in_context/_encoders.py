@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from skmeta.learners.in_context._cells import N_CELL_FEATURES, left_out_weight
 from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
 
+# Labels this near to 0 have no sign. That of a sum that should be 0 depends on the order of terms.
+_ZERO = 1e-6
+
 Memory = dict[str, Tensor]
 """Tensors computed from a support set that predictions of query rows need."""
 
@@ -50,7 +53,8 @@ class LabelEncoder(nn.Module):
         if self.codes is not None:
             return self.codes[y.long()]
         t = y.to(dtype)
-        features = torch.stack([t.clamp(-4, 4), torch.asinh(t), torch.tanh(2 * t), t.sign()], -1)
+        sign = torch.where(t.abs() > _ZERO, t.sign(), 0.0)
+        features = torch.stack([t.clamp(-4, 4), torch.asinh(t), torch.tanh(2 * t), sign], -1)
         code: Tensor = self.second(F.gelu(self.first(features)))
         return code
 
