@@ -3,6 +3,7 @@
 from skmeta._columns._categories import check_type, has_categories
 from skmeta._columns._encoder import FrameEncoder
 from skmeta._columns._frames import (
+    check_frame,
     check_no_times,
     frame_columns,
     is_data_frame,
@@ -10,6 +11,6 @@ from skmeta._columns._frames import (
     resolve_columns,
     take_column,
 )
-from skmeta._columns._times import has_dates, time_numbers
+from skmeta._columns._times import kind_of_times, time_numbers
 
 __all__ = []

@@ -15,6 +15,7 @@ _TIMES = frozenset(
     {"datetime64", "datetime", "timedelta64", "duration", "date", "time", "period", "timestamp"}
     | {"date32", "date64", "time32", "time64"}
 )
+_NESTED = frozenset({"list", "large_list", "fixed_size_list", "array", "struct", "map"})
 
 
 def is_data_frame(X: Any) -> bool:
@@ -33,6 +34,36 @@ def frame_columns(X: Any) -> list[Any]:
 def kind_of(column: Any) -> str:
     """Return the name of a column's type, in lower case, without its settings."""
     return re.split(r"\W", str(column.dtype).lower())[0]
+
+
+def check_frame(X: Any) -> None:
+    """Raise an error that says what to do if a table, or a column of it, cannot be read."""
+    if hasattr(X, "collect") and hasattr(X, "lazy"):
+        raise ValueError("X is a lazy frame, which has no rows yet. Pass X.collect().")
+    columns = frame_columns(X)
+    names = [str(column.name) for column in columns]
+    if len(set(names)) < len(names):
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        raise ValueError(
+            f"X has several columns of one name: {quote_some(twice)}. Rename or drop all but one."
+        )
+    for column in columns:
+        kind = kind_of(column)
+        if kind in _NESTED:
+            raise ValueError(
+                f"Column {column.name!r} holds several values in each row ({column.dtype}). Make "
+                "a column of each of them, or drop it."
+            )
+        if kind == "sparse":
+            raise ValueError(
+                f"Column {column.name!r} is sparse ({column.dtype}). Convert it by "
+                f"X[{column.name!r}].sparse.to_dense()."
+            )
+        if kind.startswith("complex"):
+            raise ValueError(
+                f"Column {column.name!r} holds complex numbers. Make a column of the real and one "
+                "of the imaginary parts."
+            )
 
 
 def check_no_times(column: Any, hint: str = "") -> None:

@@ -51,11 +51,23 @@ def time_numbers(X: Any, name: str | int) -> np.ndarray:
     return times
 
 
-def has_dates(X: Any, name: str | int) -> bool:
-    """Return whether a column of times holds dates, not numbers or durations."""
-    value = take_column(X, resolve_columns(X, name, "order")[0])[:1].tolist()[0]
-    value = value.to_timestamp() if hasattr(value, "to_timestamp") else value  # A period.
-    return isinstance(value, (date, np.datetime64))
+def kind_of_times(X: Any, name: str | int) -> str:
+    """Return whether a column of times holds dates, durations or numbers; a mixture is an error."""
+    values = take_column(X, resolve_columns(X, name, "order")[0]).tolist()
+    known = (value for value in values if value is not None and value == value)
+    kinds = list(dict.fromkeys(map(_kind, known))) or ["numbers"]
+    if len(kinds) > 1:
+        raise ValueError(
+            f"Column {name!r}, which order names, mixes {' and '.join(kinds)}. Convert its values "
+            "to one type, for example by pandas.to_datetime."
+        )
+    return kinds[0]
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, (date, np.datetime64)) or hasattr(value, "to_timestamp"):  # Or a period.
+        return "dates"
+    return "durations" if hasattr(value, "total_seconds") else "numbers"
 
 
 def _number(value: Any) -> float:

@@ -17,7 +17,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._columns import FrameEncoder, check_type, frame_columns, is_data_frame
+from skmeta._columns import FrameEncoder, check_frame, check_type, frame_columns, is_data_frame
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
 from skmeta._validation import ParameterHints, check_rows
 from skmeta.backend import PRECISIONS, here_or_cpu
@@ -113,6 +113,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         return rows, prior
 
     def _read_rows(self, X: Any, prior: MetaPrior, reset: bool = False) -> np.ndarray:
+        check_frame(X)
         X, _ = flatten_rows(X, prior.input_shape)
         encoder = frame_encoder(prior)
         if encoder is not None:

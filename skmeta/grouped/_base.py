@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmeta._columns import is_data_frame, resolve_columns, take_column
+from skmeta._columns import check_frame, is_data_frame, resolve_columns, take_column
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
 from skmeta._threads import one_thread_if_small
@@ -39,8 +39,8 @@ from skmeta.grouped.longitudinal import warn_of_doubled, warn_of_time
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
 from skmeta.tabular import CalibratedOutputs, FitSettings, silent
 
-# Rows are repeated if their number becomes at most so many times as large.
-_MOST_REPEATED = 10
+# Whole weights repeat rows, up to so many rows in all.
+_MOST_REPEATED = 1_000_000
 # What a learner sets of the mixed-effects model.
 _EFFECTS = ("effects", "rank", "shrinkage")
 
@@ -180,6 +180,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        check_frame(X)
         if not is_data_frame(X) and (self.groups is None or _is_numeric(X)):
             X = check_rows(self, X, reset=reset, allow_nan=True)
         else:
@@ -234,23 +235,26 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         return weight
 
     def _used(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows with a weight, and their weights in units of the mean at fit.
+        """Return the rows with a weight, and their weights.
 
-        Whole weights repeat rows instead.
+        Whole weights repeat rows. Others are in units of their mean at fit.
         """
         weight = self._weight(sample_weight, X)
-        is_whole = (weight == np.floor(weight)).all()
-        if is_whole and weight.sum() <= _MOST_REPEATED * len(weight):
-            used = np.repeat(np.arange(len(weight)), weight.astype(int))
-            weight = np.ones(len(used))
-        else:
-            used = np.flatnonzero(weight)
-            weight = weight[used]
+        used = np.flatnonzero(weight)
+        is_whole = bool((weight == np.floor(weight)).all())
         if reset:
-            self._weight_unit = float(weight.mean())
-        if (weight != 1).any():
-            weight = weight / self._weight_unit
-        return used, weight
+            self._weight_unit = 1.0 if is_whole else float(weight[used].mean())
+        if is_whole and (sample_weight is None or self._weight_unit == 1):
+            total = weight.sum()
+            if total > max(_MOST_REPEATED, len(weight)):
+                raise ValueError(
+                    f"sample_weight has whole numbers, which say how often a row is repeated, and "
+                    f"they sum to {total:.6g} rows; at most {_MOST_REPEATED:,} are allowed. Divide "
+                    "the weights by their mean if they only say how much rows count."
+                )
+            used = np.repeat(np.arange(len(weight)), weight.astype(int))
+            return used, np.ones(len(used))
+        return used, weight[used] / self._weight_unit
 
     # ------------------------------------------------------------------------- fitted attributes
 
@@ -377,4 +381,5 @@ def has_groups(estimator: Any) -> bool:
 
 
 def _is_numeric(X: Any) -> bool:
-    return getattr(np.asarray(X), "dtype", np.dtype(object)).kind in "biuf"
+    # Complex numbers are refused as those of other estimators are.
+    return getattr(np.asarray(X), "dtype", np.dtype(object)).kind in "biufc"

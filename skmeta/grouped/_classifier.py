@@ -105,7 +105,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         y : array-like of shape (n_samples,)
             Class labels, of two classes or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions. If some are not whole numbers, they are divided by
+            Weights as numbers of repetitions: a row of weight 12 is 12 equal rows, up to a million
+            rows in all. If some are not whole numbers, they are divided by
             their mean, and what the learner learns of the differences between groups counts each
             row once.
         groups : None

@@ -11,8 +11,8 @@ from skmeta._columns import (
     FrameEncoder,
     check_no_times,
     frame_columns,
-    has_dates,
     is_data_frame,
+    kind_of_times,
     numbers_of,
     take_column,
     time_numbers,
@@ -77,7 +77,7 @@ class FeatureColumns:
 
     def __init__(self, X: Any, left_out: Sequence[int], order: str | int | None = None) -> None:
         self.order = order
-        self.has_dates = order is not None and has_dates(X, order)
+        self.kind_of_times = None if order is None else kind_of_times(X, order)
         names = get_feature_names(X)
         n_columns = np.shape(X)[1]
         self.positions = [k for k in range(n_columns) if k not in set(left_out)]
@@ -94,17 +94,28 @@ class FeatureColumns:
             return X[:, self.positions]
         return X.iloc[:, self.positions] if is_data_frame(X) else np.asarray(X)[:, self.positions]
 
+    @property
+    def has_dates(self) -> bool:
+        """Whether times are dates."""
+        return self.kind_of_times == "dates"
+
     def encode(self, X: Any) -> np.ndarray:
         """Return columns (n, d) of numbers; NaN is a missing value. Without columns, one is 0."""
         numbers = self._encode(X)
         if self.order is None:
             return numbers
-        return np.column_stack([numbers, time_numbers(X, self.order)])
+        times, kind = time_numbers(X, self.order), kind_of_times(X, self.order)
+        if kind != self.kind_of_times:
+            raise ValueError(
+                f"Column {self.order!r}, which order names, had {self.kind_of_times} at fit, but "
+                f"has {kind} now. Give it the same type in both."
+            )
+        return np.column_stack([numbers, times])
 
     def _encode(self, X: Any) -> np.ndarray:
-        part = self._part(X)
         if not self.positions:
-            return np.zeros((len(part), 1))
+            return np.zeros((len(X), 1))
+        part = self._part(X)
         if self.encoder is not None:
             numbers = self.encoder.encode(part, "at fit")
         else:

@@ -160,10 +160,9 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
         change = f"{abs(less):.0%} {'less' if less >= 0 else 'more'}"
         lines[0] += f" {verdict}: for known groups the loss is {change} than without it."
     if shared is not None and shared.std is not None:
-        between = shared.std[-1, 0] ** 2
-        total = scale_of(model) ** 2
+        share = (shared.std[-1, 0] / scale_of(model)) ** 2
         lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
-        lines[0] += f" ({between / total:.0%} of the variance of y)."
+        lines[0] += f" ({share:.0%} of the variance of y)."
     lines.append(f"{what} in groups held out, and the weights of the mixture:")
     for level in _levels(mixture):
         of = "known groups" if _n_known(mixture, level) == "most" else _rows_of(level)

@@ -31,6 +31,9 @@ from skmeta.tabular import (
     folds_of,
 )
 
+# Squares of values that are more deviations from the mean would overflow.
+_FARTHEST = 1e100
+
 
 class Settings(NamedTuple):
     """How a model is fitted.
@@ -119,6 +122,7 @@ class FittedModel:
             As for :func:`fit_model`. New groups have numbers that were not used before.
         """
         y = y if self.target_units is None else self.target_units(y)
+        check_near(y[:, None], "y")
         known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
         mixture = mixture.with_known(known) if isinstance(mixture, CrossedMixture) else mixture
         return replace(self, known=known, mixture=mixture)
@@ -162,6 +166,7 @@ class FittedModel:
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
     ) -> Table:
         X = self.column_units(X)
+        check_near(X, "X")
         fold = folds_of(self.folds, codes[:, self.fold_factor])
         shared = np.zeros(len(X)) if self.population is None else self.population.predict(X, fold)
         place, none = np.full(len(X), -1), np.empty((len(X), 0))
@@ -181,6 +186,16 @@ class FittedModel:
         learned = self.known.take(np.flatnonzero(self.known.place >= 0))
         design = design_of(learned, False, self.n_classes)
         return fit_group_effects(learned, design, self.settings.effects)
+
+
+def check_near(values: np.ndarray, name: str) -> None:
+    """Raise an error if a standardised value (n, d) is too large to be squared."""
+    is_far = (abs(values) > _FARTHEST).any(1)
+    if is_far.any():
+        raise ValueError(
+            f"{name} has a value in row {is_far.argmax()} that is more than {_FARTHEST:g} standard "
+            "deviations away from those of fit. Check its unit, or drop the row."
+        )
 
 
 def in_time(table: Table, columns: np.ndarray) -> Table:

@@ -43,14 +43,19 @@ class Standardiser(NamedTuple):
         X = np.sort(X, axis=0)
         known = ~np.isnan(X)
         n = np.maximum(known.sum(0), 1)
+        largest = np.where(known, abs(X), 0.0).max(0, initial=0.0)
+        # Squares of other values may overflow, or be 0.
+        unit = np.where((largest < 1e100) & (largest > 1e-100), 1.0, largest + (largest == 0))
+        X = X / unit
         centre = np.where(known, X, 0.0).sum(0) / n
         scale = np.sqrt(np.where(known, (X - centre) ** 2, 0.0).sum(0) / n)
-        largest = np.where(known, abs(X), 0.0).max(0, initial=0.0)
-        return cls(centre, np.where(scale > _CONSTANT * largest, scale, 1.0))
+        has_scale = scale * unit > _CONSTANT * largest
+        return cls(centre * unit, np.where(has_scale, scale * unit, 1.0))
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Return standardised columns, rounded."""
-        return np.asarray(np.round((X - self.centre) / self.scale, _DECIMALS) + 0.0)
+        with np.errstate(over="ignore"):
+            return np.asarray(np.round((X - self.centre) / self.scale, _DECIMALS) + 0.0)
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Return standardised values in their units."""

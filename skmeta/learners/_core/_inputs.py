@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skmeta._columns import FrameEncoder, is_data_frame
+from skmeta._columns import FrameEncoder, check_frame, is_data_frame
 from skmeta._sklearn_compat import get_feature_names
 from skmeta._validation import check_rows
 from skmeta.backend import Scaler
@@ -79,6 +79,7 @@ def check_learner_rows(
     encoder : FrameEncoder or None
         What encodes the data frames of a new task; None if the rows are numbers already.
     """
+    check_frame(X)
     encoder = None if prior is None else frame_encoder(prior)
     if prior is None and is_data_frame(X):
         encoder = FrameEncoder.learn(X, learner.allow_nan)

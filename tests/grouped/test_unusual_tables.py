@@ -1,0 +1,200 @@
+"""Grouped estimators on unusual tables: weights, times of other types, huge values, odd columns."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from drawn_tables import tables
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta.exceptions import EpisodeError
+
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.UnusedDataWarning")
+
+EXAMPLES = settings(
+    max_examples=5,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    deadline=None,
+)
+GROUPS, ROWS = 15, 8
+
+
+def make_times():
+    rng = np.random.default_rng(0)
+    group, day = np.repeat(np.arange(GROUPS), ROWS), np.tile(np.arange(ROWS) * 30, GROUPS)
+    return group, day, rng.normal(size=GROUPS)[group] + 0.01 * day + 0.1 * rng.normal(size=len(day))
+
+
+def regress(Z, y, new, weight=None):
+    model = GroupedRegressor(0).fit(Z, y, sample_weight=weight)
+    return np.column_stack(model.predict(new, return_std=True))
+
+
+def grouped(table):
+    """Return the rows with groups of two and more in front."""
+    group = table.rng.integers(0, max(2, len(table.y) // 4), len(table.y))
+    group[:2] = 0
+    return np.column_stack([group, table.X])
+
+
+def fitted(kind, *args):
+    try:
+        return kind(*args)
+    except EpisodeError:  # The drawn groups are a copy of the target, or one row each.
+        return None
+
+
+# --------------------------------------------------------------------------------- invariance
+
+
+@EXAMPLES
+@given(tables(least_rows=12))
+def test_the_order_of_rows_and_the_names_of_groups_have_no_effect(table):
+    Z, y, rng = grouped(table), table.y, table.rng
+    rows, names = rng.permutation(len(y)), rng.permutation(len(y))
+    renamed = np.column_stack([names[Z[:, 0].astype(int)], Z[:, 1:]])
+    found = fitted(regress, renamed[rows], y[rows], renamed)
+    expected = fitted(regress, Z, y, Z)
+    if expected is not None:
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8 * np.std(y))
+
+
+@EXAMPLES
+@given(tables(least_rows=12, most_rows=30), st.integers(1, 32))
+def test_a_row_of_weight_k_is_k_rows(table, most):
+    Z, y = grouped(table), table.y
+    weight = table.rng.integers(most == 1, most + 1, len(y))
+    weight[:2] = most
+    rows = np.repeat(np.arange(len(y)), weight)
+    by_weight, by_rows = fitted(regress, Z, y, Z, weight), fitted(regress, Z[rows], y[rows], Z)
+    if by_weight is not None and by_rows is not None:
+        np.testing.assert_array_equal(by_weight, by_rows)
+
+
+@pytest.mark.parametrize("k", [9, 11, 32])
+def test_weights_of_classifications_repeat_rows(k):
+    rng = np.random.default_rng(0)
+    Z = np.column_stack([np.repeat(np.arange(12), 5), rng.normal(size=(60, 2))])
+    y = (Z[:, 1] + rng.normal(size=60) > 0).astype(int)
+    rows = np.repeat(np.arange(60), k)
+    found = GroupedClassifier(0).fit(Z, y, sample_weight=np.full(60, k)).predict_proba(Z)
+    np.testing.assert_array_equal(
+        found, GroupedClassifier(0).fit(Z[rows], y[rows]).predict_proba(Z)
+    )
+
+
+def test_weights_of_more_rows_than_are_repeated_are_refused():
+    Z = np.column_stack([np.repeat(np.arange(12), 5), np.arange(60.0)])
+    message = r"they sum to 6e\+07 rows; at most 1,000,000 are allowed\. Divide"
+    with pytest.raises(ValueError, match=message):
+        GroupedRegressor(0).fit(Z, Z[:, 1] % 7, sample_weight=np.full(60, 1_000_000))
+
+
+# -------------------------------------------------------------------------------------- times
+
+
+@pytest.mark.parametrize("has_dates", [True, False])
+def test_times_of_another_type_than_those_of_fit_are_refused(has_dates):
+    group, day, y = make_times()
+    dates = pd.Timestamp("2020-01-01") + pd.to_timedelta(day, "D")
+    frames = [pd.DataFrame({"shop": group, "t": t}) for t in (day, dates)]
+    own, other = frames[::-1] if has_dates else frames
+    model = GroupedRegressor("shop", order="t").fit(own, y)
+    kinds = ["dates", "numbers"] if has_dates else ["numbers", "dates"]
+    message = f"'t', which order names, had {kinds[0]} at fit, but has {kinds[1]} now"
+    with pytest.raises(ValueError, match=message):
+        model.predict(other)
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(other[:3], y[:3])
+
+
+def test_dates_and_numbers_in_one_column_are_refused():
+    group, day, y = make_times()
+    mixed = pd.DataFrame({"shop": group, "t": day.astype(object)})
+    mixed.loc[5, "t"] = pd.Timestamp("2020-01-01")
+    with pytest.raises(ValueError, match="'t', which order names, mixes numbers and dates"):
+        GroupedRegressor("shop", order="t").fit(mixed, y)
+
+
+@pytest.mark.parametrize("columns", [["shop"], ["shop", "t"]])
+def test_a_polars_frame_of_groups_only(columns):
+    group, day, y = make_times()
+    data = {"shop": group, "t": day}
+    order = "t" if "t" in columns else None
+    of_pandas, of_polars = (
+        frame({name: data[name] for name in columns}) for frame in (pd.DataFrame, pl.DataFrame)
+    )
+    model = GroupedRegressor("shop", order=order)
+    expected = model.fit(of_pandas, y).predict(of_pandas)
+    np.testing.assert_allclose(model.fit(of_polars, y).predict(of_polars), expected)
+
+
+# --------------------------------------------------------------------------------- huge values
+
+
+def test_huge_and_tiny_targets_are_scaled_and_far_rows_are_refused():
+    rng = np.random.default_rng(0)
+    Z = np.column_stack([np.repeat(np.arange(12), 5), rng.normal(size=(60, 2))])
+    y = Z[:, 1] + rng.normal(size=60)
+    expected = GroupedRegressor(0).fit(Z, y)
+    for unit in (1e200, 1e-200):
+        model = GroupedRegressor(0).fit(Z, y * unit)
+        np.testing.assert_allclose(model.predict(Z) / unit, expected.predict(Z), rtol=1e-6)
+        assert model.summary_
+    far = Z * [1, 1e300, 1]
+    with pytest.raises(ValueError, match="X has a value in row 0 that is more than"):
+        expected.predict(far)
+    np.testing.assert_allclose(
+        GroupedRegressor(0).fit(far, y).predict(far), expected.predict(Z), rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="y has a value in row 0 that is more than"):
+        expected.partial_fit(Z[:1], [1e250])
+
+
+@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
+def test_complex_numbers_are_refused(kind):
+    Z = np.column_stack([np.repeat(np.arange(12), 5), np.arange(60.0)])
+    y = np.arange(60) % 7 % 2
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        kind(0).fit(Z + 1j, y)
+    with pytest.raises(ValueError, match="Column 'x' holds complex numbers"):
+        kind("g").fit(pd.DataFrame({"g": Z[:, 0].astype(int), "x": Z[:, 1] + 1j}), y)
+
+
+def test_complex_targets_are_refused():
+    Z = np.column_stack([np.repeat(np.arange(12), 5), np.arange(60.0)])
+    with pytest.raises(ValueError, match="y holds complex numbers"):
+        GroupedRegressor(0).fit(Z, Z[:, 1] + 1j)
+
+
+# --------------------------------------------------------------------------------- odd columns
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pl.LazyFrame({"g": [1, 1, 2, 2], "x": [1, 2, 3, 4]}), r"Pass X\.collect\(\)"),
+        (
+            pd.DataFrame([[1, 2, 3]] * 4, columns=["g", "x", "x"]),
+            "several columns of one name: 'x'",
+        ),
+        (
+            pl.DataFrame({"g": [1, 1, 2, 2], "x": [[1], [2, 3], [4], [5]]}),
+            r"'x' holds several values in each row \(List",
+        ),
+        (
+            pl.DataFrame({"g": [1, 1, 2, 2], "x": [{"a": 1}] * 4}),
+            r"'x' holds several values in each row \(Struct",
+        ),
+        (
+            pd.DataFrame({"g": [1, 1, 2, 2], "x": pd.arrays.SparseArray([0.0, 0, 1, 0])}),
+            r"'x' is sparse .* Convert it by X\['x'\]\.sparse\.to_dense",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_read_are_refused(frame, message):
+    with pytest.raises(ValueError, match=message):
+        GroupedRegressor("g").fit(frame, [1.0, 2, 3, 4])
