@@ -107,8 +107,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     Notes
     -----
-    Predictions do not depend on the order of the rows, the names of the groups or the units of the
-    columns. All draws are from a fixed seed.
+    Predictions do not depend on the order of the rows or the names of the groups. Other units of
+    columns and targets may change late digits. All draws are from a fixed seed.
 
     Examples
     --------

@@ -164,12 +164,6 @@ def test_complex_numbers_are_refused(kind):
         kind("g").fit(pd.DataFrame({"g": Z[:, 0].astype(int), "x": Z[:, 1] + 1j}), y)
 
 
-def test_complex_targets_are_refused():
-    Z = np.column_stack([np.repeat(np.arange(12), 5), np.arange(60.0)])
-    with pytest.raises(ValueError, match="y holds complex numbers"):
-        GroupedRegressor(0).fit(Z, Z[:, 1] + 1j)
-
-
 # --------------------------------------------------------------------------------- odd columns
 
 
