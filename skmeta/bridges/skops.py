@@ -7,8 +7,10 @@ too.
 
 from __future__ import annotations
 
+import io
 import lzma
 import os
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,8 @@ def _name_of(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__name__}"
 
 
-# Unpacked bytes: per byte of the file, and in addition.
-_MOST_PER_BYTE, _MOST_BYTES = 500, 2**26
+# Unpacked bytes: per byte of the file, and in addition. Members of the archive within.
+_MOST_PER_BYTE, _MOST_BYTES, _MOST_MEMBERS = 500, 2**24, 100_000
 
 _SKMETA = """
 _columns._encoder.FrameEncoder
@@ -219,14 +221,19 @@ def _find_fault(part: Any) -> str | None:
 def _read(path: Path, place: str) -> bytes:
     """Return the skops file in a file."""
     packed = path.read_bytes()
+    most_bytes = _MOST_PER_BYTE * len(packed) + _MOST_BYTES
     unpacking = lzma.LZMADecompressor()
     try:
-        content = unpacking.decompress(packed, _MOST_PER_BYTE * len(packed) + _MOST_BYTES)
-    except lzma.LZMAError as error:
+        content = unpacking.decompress(packed, most_bytes)
+        is_whole = unpacking.eof
+        # The archive says how large its members are, and is not read further than that.
+        members = zipfile.ZipFile(io.BytesIO(content)).infolist() if is_whole else []
+    except (lzma.LZMAError, zipfile.BadZipFile) as error:
         raise ModelFileError(
             f"{place} is no file of skmeta.bridges.skops.dump, or is damaged: {error}."
         ) from error
-    if not unpacking.eof:
+    is_small = len(members) <= _MOST_MEMBERS and sum(m.file_size for m in members) <= most_bytes
+    if not (is_whole and is_small):
         raise ModelFileError(f"{place} was cut short, or unpacks to too many bytes. Do not use it.")
     return content
 

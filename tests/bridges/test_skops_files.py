@@ -183,6 +183,16 @@ def test_a_changed_file_is_refused(folder, tmp_path, message):
         skops.load(tmp_path / "changed.skops")
 
 
+def test_members_are_not_unpacked_before_their_size_is_known(tmp_path, monkeypatch):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", bytes(2**27))
+    (tmp_path / "bomb.skops").write_bytes(lzma.compress(packed.getvalue()))
+    monkeypatch.delattr(zipfile.ZipFile, "open")
+    with pytest.raises(ModelFileError, match="unpacks to too many bytes"):
+        skops.load(tmp_path / "bomb.skops")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.skops"):
         skops.load(tmp_path / "none.skops")
