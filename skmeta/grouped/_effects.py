@@ -14,6 +14,7 @@ import numpy as np
 
 from skmeta._optional import import_optional
 from skmeta.grouped._model import FittedModel
+from skmeta.grouped._verdict import LEVEL, chance_of_groups
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import POPULATION, GroupEffects, as_columns
 from skmeta.tabular import CrossedMixture, Level, Mixture, Outputs
@@ -153,13 +154,10 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
         loss = f"{mixture.levels[0].losses[-1]:.3f}"
         return f"{n_rows} rows, predicted by {text}. {what} in unseen rows: {loss}."
     lines = [f"{n_rows} rows of {n_groups} groups."]
-    last = mixture.known_levels[-1]
-    if members[0] == POPULATION:
-        less = 1 - last.losses[-1] / last.losses[0] if last.losses[0] > 0 else 0.0
-        verdict = "The group matters" if less > 0.02 else "The group matters little"
-        change = f"{abs(less):.0%} {'less' if less >= 0 else 'more'}"
-        lines[0] += f" {verdict}: for known groups the loss is {change} than without it."
-    if shared is not None and shared.std is not None:
+    chance = chance_of_groups(model)
+    if chance is not None:
+        lines[0] += f" {_verdict(chance)}"
+    if chance is not None and chance <= LEVEL and shared is not None and shared.std is not None:
         share = (shared.std[-1, 0] / scale_of(model)) ** 2
         lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
         lines[0] += f" ({share:.0%} of the variance of y)."
@@ -170,6 +168,7 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     return "\n".join(lines)
 
 
+<<<<<<< HEAD
 def _summarise_crossed(model: FittedModel, mixture: CrossedMixture, labels: Labels) -> str:
     """Return in words how much groups of several columns differ, and what predicts them best."""
     lines = []
@@ -197,6 +196,17 @@ def _rows_of(level: Level) -> str:
 
 
 def _summarise_in_time(model: FittedModel, labels: Labels) -> str:
+=======
+def _verdict(chance: float) -> str:
+    """Say whether groups matter, given the probability that groups of chance differ as much."""
+    p = "p < 0.01" if chance < 0.01 else f"p = {chance:.2f}"
+    if chance <= LEVEL:
+        return f"The group matters: groups of chance would hardly differ as much, {p}."
+    return f"The group makes no difference that these data can show, {p}."
+
+
+def _summarise_in_time(model: FittedModel) -> str:
+>>>>>>> 4f4c416a (summary_ says that groups matter by a permutation test of the same model with and without them)
     """Return in words what predicts new groups, and later rows of known ones."""
     lines = [f"{len(model.known.y)} rows of {int(model.known.group.max()) + 1} groups in time."]
     seasons = model.mixture.seasons if isinstance(model.mixture, Longitudinal) else []

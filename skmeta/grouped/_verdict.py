@@ -1,0 +1,70 @@
+"""Whether groups matter: a test of what the same model leaves when it knows no group.
+
+The member that has effects of groups predicts each row as one of a new group. If groups make no
+difference, the residuals are exchangeable: their sums within groups, and their sums times each
+column, are no larger than those of residuals dealt to the rows at random. This compares like with
+like, where trees without a linear part would be behind a mixture for other reasons than groups.
+
+Notation: n rows, g groups, d columns with a leading 1, c outputs, p permutations.
+
+References: Good (2005), Permutation, parametric and bootstrap tests of hypotheses, chapter 3;
+Phipson and Smyth (2010), Permutation p-values should never be zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+
+from skmeta.grouped._model import FittedModel
+from skmeta.grouped.members import BOTH, LEARNER, GroupEffects
+
+# A difference is claimed below this probability of one as large by chance.
+LEVEL = 0.05
+_N_PERMUTATIONS, _N_OF_LARGE, _LARGE = 499, 99, 20_000
+# Values of permuted residuals at once.
+_MOST_VALUES = 2**22
+_MOST_COLUMNS = 20
+
+
+def chance_of_groups(model: FittedModel) -> float | None:
+    """Return the probability that groups of chance differ as much; None without their effects."""
+    members = model.mixture.members
+    effects = members.get(BOTH, members.get(LEARNER)) if isinstance(members, dict) else None
+    if not isinstance(effects, GroupEffects):
+        return None
+    table = model.known.take(np.flatnonzero(model.known.place >= 0))
+    of_new_groups = table._replace(codes=np.full_like(table.codes, -1))
+    predicted = effects.condition(table).predict(of_new_groups, {}).mean
+    y = np.eye(model.n_classes)[table.y.astype(int)] if model.n_classes else table.y
+    residuals = (y - predicted).reshape(len(table.y), -1) * np.sqrt(table.weight)[:, None]
+    if np.ptp(residuals, axis=0).max(initial=0.0) < 1e-9:
+        return 1.0
+    columns = effects.rows(effects.design(table))[:, : 1 + _MOST_COLUMNS]
+    means = _permutation_test(columns[:, :1], table.group, residuals)
+    slopes = _permutation_test(columns[:, 1:], table.group, residuals)
+    return min(1.0, 2 * min(means, slopes))
+
+
+def _permutation_test(columns: np.ndarray, codes: np.ndarray, residuals: np.ndarray) -> float:
+    """Return the share of permutations whose sums within groups are at least as large."""
+    n = len(codes)
+    parts = []
+    for column in columns.T:
+        size = np.bincount(codes, column**2)
+        value = column / np.sqrt(np.where(size > 0, size, 1.0))[codes]
+        parts.append(csr_array((value, (codes, np.arange(n)))))
+    if not parts:
+        return 1.0
+    sums = vstack(parts).tocsr()
+    rng = np.random.default_rng(0)
+    observed = float(((sums @ residuals) ** 2).sum())
+    n_left = n_permutations = _N_PERMUTATIONS if n <= _LARGE else _N_OF_LARGE
+    n_as_large = 0
+    while n_left:
+        size = min(n_left, max(1, _MOST_VALUES // residuals.size))
+        dealt = np.hstack([residuals[rng.permutation(n)] for _ in range(size)])
+        by_permutation = ((sums @ dealt) ** 2).sum(0).reshape(size, -1).sum(1)
+        n_as_large += int((by_permutation >= observed * (1 - 1e-12)).sum())
+        n_left -= size
+    return (1 + n_as_large) / (1 + n_permutations)
