@@ -168,7 +168,14 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     return "\n".join(lines)
 
 
-<<<<<<< HEAD
+def _verdict(chance: float) -> str:
+    """Say whether groups matter, given the probability that groups of chance differ as much."""
+    p = "p < 0.01" if chance < 0.01 else f"p = {chance:.2f}"
+    if chance <= LEVEL:
+        return f"The group matters: groups of chance would hardly differ as much, {p}."
+    return f"The group makes no difference that these data can show, {p}."
+
+
 def _summarise_crossed(model: FittedModel, mixture: CrossedMixture, labels: Labels) -> str:
     """Return in words how much groups of several columns differ, and what predicts them best."""
     lines = []
@@ -196,17 +203,6 @@ def _rows_of(level: Level) -> str:
 
 
 def _summarise_in_time(model: FittedModel, labels: Labels) -> str:
-=======
-def _verdict(chance: float) -> str:
-    """Say whether groups matter, given the probability that groups of chance differ as much."""
-    p = "p < 0.01" if chance < 0.01 else f"p = {chance:.2f}"
-    if chance <= LEVEL:
-        return f"The group matters: groups of chance would hardly differ as much, {p}."
-    return f"The group makes no difference that these data can show, {p}."
-
-
-def _summarise_in_time(model: FittedModel) -> str:
->>>>>>> 4f4c416a (summary_ says that groups matter by a permutation test of the same model with and without them)
     """Return in words what predicts new groups, and later rows of known ones."""
     lines = [f"{len(model.known.y)} rows of {int(model.known.group.max()) + 1} groups in time."]
     seasons = model.mixture.seasons if isinstance(model.mixture, Longitudinal) else []
