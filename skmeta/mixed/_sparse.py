@@ -24,6 +24,8 @@ from scipy.linalg import cho_solve, cholesky
 
 # Values of one array, to bound the memory.
 _MOST_VALUES = 2**22
+# The diagonal of the inverse is computed for all levels if this many times as many are asked.
+_FEW = 2
 # From this share of entries on, blocks between levels are multiplied as a dense matrix.
 _DENSE_SHARE = 0.05
 
@@ -238,6 +240,13 @@ class System:
         """
         if f > g:
             return turned(self.inverse(g, f, to, at))
+        if (
+            f == g
+            and f == self.core
+            and f not in self._diagonals
+            and _FEW * len(at) < self.sizes[f]
+        ):
+            return self._between(f, at, to)
         if f == g and f <= self.core:
             found, others = self.diagonal(f)[at], np.flatnonzero(at != to)
             if len(others):
@@ -252,12 +261,10 @@ class System:
             columns = self._places(g, to)[:, None]
             return np.asarray(self.rest[self._places(f, at)[:, :, None], columns])
         found = np.empty((len(at), self.widths[f], self.widths[g]))
-        order = np.argsort(at, kind="stable")
-        for start, stop, along in self._along():
-            rows = order[np.searchsorted(at[order], start) : np.searchsorted(at[order], stop)]
+        local = np.arange(self.widths[f])[:, None]
+        for rows, place, along in self._along(at):
             columns = self._places(g, to[rows])[:, None]
-            local = np.arange(self.widths[f])[:, None]
-            block = along[(at[rows] - start)[:, None, None], local, columns]
+            block = along[place[:, None, None], local, columns]
             found[rows] = -turned(self._inverse[at[rows]]) @ block
         return found
 
@@ -269,14 +276,17 @@ class System:
             self._rest = cho_solve((self._root, True), eye, overwrite_b=True, check_finite=False)
         return self._rest
 
-    def _along(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Yield levels of the core factor, from and to, and their rows (l, K, rest) of E M^-1."""
-        width, rest = self.widths[self.core], self.rest
+    def _along(self, at: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield positions of levels (p,) of the core factor, and places in rows of E M^-1."""
+        levels, places = np.unique(at, return_inverse=True)
+        width, rest, order = self.widths[self.core], self.rest, np.argsort(places, kind="stable")
         step = max(1, _MOST_VALUES // (width * len(rest)))
-        for start in range(0, self.sizes[self.core], step):
-            stop = min(start + step, self.sizes[self.core])
-            part = self._across[start * width : stop * width] @ rest
-            yield start, stop, part.reshape(stop - start, width, -1)
+        for start in range(0, len(levels), step):
+            own = levels[start : start + step]
+            first, last = np.searchsorted(places[order], [start, start + step])
+            rows = (own[:, None] * width + np.arange(width)).ravel()
+            along = (self._across[rows] @ rest).reshape(len(own), width, -1)
+            yield order[first:last], places[order[first:last]] - start, along
 
     def _own(self, f: int, levels: np.ndarray) -> np.ndarray:
         """Return the blocks (L_f, K_f, K_f) of M^-1 of all levels of a factor."""
@@ -286,13 +296,12 @@ class System:
         if f < self.core:
             return self._between(f, levels, levels)
         inner = np.empty((len(levels), width, width))
-        for start, stop, along in self._along():
-            across = self._across[start * width : stop * width]
+        for rows, _, along in self._along(levels):
+            across = self._across[rows[0] * width : (rows[-1] + 1) * width]
             if width == 1:
-                inner[start:stop, 0, 0] = across.multiply(along[:, 0]).sum(1)
+                inner[rows, 0, 0] = across.multiply(along[:, 0]).sum(1)
             else:
-                dense = across.toarray().reshape(stop - start, width, -1)
-                inner[start:stop] = along @ turned(dense)
+                inner[rows] = along @ turned(across.toarray().reshape(len(rows), width, -1))
         inner += np.eye(width)
         return np.asarray(turned(self._inverse) @ inner @ self._inverse)
 
@@ -301,11 +310,10 @@ class System:
         width = self.widths[f]
         if f == self.core:
             root, inner = self._inverse, np.empty((len(at), width, width))
-            for start, stop, along in self._along():
-                rows = np.flatnonzero((at >= start) & (at < stop))
+            for rows, place, along in self._along(at):
                 other = to[rows, None] * width + np.arange(width)
                 dense = self._across[other.ravel()].toarray().reshape(len(rows), width, -1)
-                inner[rows] = along[at[rows] - start] @ turned(dense)
+                inner[rows] = along[place] @ turned(dense)
         else:
             root = self.leaves[f].inverse
             inner = np.zeros((len(at), width, width))

@@ -30,8 +30,8 @@ _MOST_EFFECTS, _MOST_VALUES = 1500, 2**24
 # Pairs have effects if there are at most this share of pairs per row.
 _MOST_PAIRS = 0.8
 _MOST_LEVELS = 2**31
-# Decrease of minus the log likelihood that ends the fit.
-_TOLERANCE = 1e-3
+# Decrease of minus the log likelihood that ends the fit: with slopes, and of intercepts alone.
+_TOLERANCE, _PRECISE = 1e-3, 1e-5
 
 Pair = tuple[int, int]
 
@@ -255,15 +255,16 @@ def fit_crossed_member(
     paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
     effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
     is_diagonal = effects == "slopes" or (effects == "auto" and bool(n_classes))
+    columns = _slopes(X, table.codes, effects, n_classes)
     model = fit_factors(
         X,
         table.y.astype(np.int64) if n_classes else table.y,
         np.column_stack([table.codes, *paired]),
         Classes(n_classes) if n_classes else None,
-        columns=_slopes(X, table.codes, effects, n_classes) + [np.array([0])] * len(pairs),
+        columns=columns + [np.array([0])] * len(pairs),
         w=table.weight,
         rank=0 if is_diagonal else rank,
-        tolerance=_TOLERANCE,
+        tolerance=_TOLERANCE if max(map(len, columns)) > 1 else _PRECISE,
         shrinkage=settings.get("shrinkage", 1.0) if X.shape[1] > 1 else 0.0,
     )
     return CrossedEffects(design, units, pairs, model, table, parents)
