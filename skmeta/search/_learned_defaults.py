@@ -84,14 +84,14 @@ def learned_defaults(
     -------
     estimator : estimator
         A copy that is not fitted. It keeps its parameters where it is not clear that others are
-        better, that is, where the probability is below 0.75. Its attribute ``expected_gain`` says
-        what is expected of it beside the estimator as given: a dict with ``metric``, ``gain`` (mean
-        over past data sets, weighted by how much they resemble this one, in units of the metric;
-        positive is better), ``low`` and ``high`` (10 % and 90 % quantile over them), ``better_on``
-        (probability to be better on this data set: less than the share of past data sets if they
-        differ from this one, or are far smaller), ``n_datasets`` and ``advice`` (a sentence that
-        says what was done, and why). If the parameters are kept, the gain is 0. Copies by
-        :func:`sklearn.base.clone` do not have the attribute.
+        better, that is, where the probability is below 0.75 or the mean gain is not positive. Its
+        attribute ``expected_gain`` says what is expected beside the estimator as given: a dict with
+        ``metric``, ``gain`` (mean over past data sets, weighted by how much they resemble this one,
+        in units of the metric; positive is better), ``low`` and ``high`` (10 % and 90 % quantile
+        over them), ``better_on`` (probability to be better on this data set: less than the share of
+        past data sets if they differ from this one, or are far smaller), ``n_datasets`` and
+        ``advice`` (a sentence that says what was done, and why). If the parameters are kept, the
+        gain is 0. Copies by :func:`sklearn.base.clone` do not have the attribute.
 
     Raises
     ------
@@ -184,8 +184,11 @@ def _choose(
             f"below {_CLEAR} that is not clear."
         )
         return {}, _gain(record, np.zeros(len(F)), weights, 0.0, reason)
-    reason = f"Changed: it is better than the estimator as given with probability {better_on:.2f}."
     gains = past.levels[:, 1] * difference
+    if weights @ gains <= 0:
+        reason = "Kept as given: on past data sets, the best candidate loses more than it gains."
+        return {}, _gain(record, np.zeros(len(F)), weights, 0.0, reason)
+    reason = f"Changed: it is better than the estimator as given with probability {better_on:.2f}."
     return candidates[best], _gain(record, gains, weights, better_on, reason)
 
 

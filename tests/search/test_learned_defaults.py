@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta.exceptions import PriorError, SearchSpaceError
@@ -75,14 +75,33 @@ def test_the_estimator_as_given_is_kept_if_nothing_is_expected_to_be_better():
     assert model.expected_gain["advice"].startswith("Kept as given: past searches expect no other")
 
 
-@pytest.mark.parametrize("peaks", [[2.0], [2.0, 2.1, -2.0, -2.1, 2.2]])
+@pytest.mark.parametrize("peaks", [[2.0, -2.0], [2.0, 2.1, -2.0, -2.1, 2.2]])
 def test_the_estimator_as_given_is_kept_where_it_is_not_clear_that_another_is_better(peaks):
-    """One past search shows little, and several that disagree too."""
+    """Past searches that disagree show little, few or many."""
     model = learned_defaults(SVC(), X, y, prior=make_prior(peaks), history=False)
     assert (model.C, model.gamma) == (1.0, "scale")
     gain = model.expected_gain
     assert {gain[name] for name in ("gain", "low", "high", "better_on")} == {0.0}
     assert gain["advice"].startswith("Kept as given: the best candidate is better with probability")
+
+
+def test_a_gain_that_is_lost_again_elsewhere_changes_nothing():
+    """Better on five data sets of six by a little, and far worse on the sixth."""
+    prior = SearchPrior.from_searches(
+        [
+            PastSearch(
+                dataset=f"set {k}",
+                configurations=tuple({"SVC.C": float(c)} for c in np.geomspace(0.01, 100, 21)),
+                scores=factor * -np.abs(np.linspace(-2, 2, 21) - peak),
+                estimator="SVC",
+                metric="accuracy",
+            )
+            for k, (peak, factor) in enumerate([(1.5, 0.01)] * 8 + [(-1.5, 1.0)])
+        ]
+    )
+    model = learned_defaults(SVC(gamma=0.1), X, y, prior=prior, history=False)
+    assert model.C == 1.0
+    assert model.expected_gain["advice"].endswith("the best candidate loses more than it gains.")
 
 
 def test_a_promise_falls_with_distance_and_where_larger_models_pay():
@@ -93,7 +112,7 @@ def test_a_promise_falls_with_distance_and_where_larger_models_pay():
         probability_better(gains, errors, weights, 1.0, {"skill_size": skill})
         for skill in (-0.5, 0.3)
     )
-    assert noisy > clean + 0.1
+    assert noisy > clean + 0.05
     unsure = probability_better(gains, np.full(4, 1.0), weights, 1.0, {})
     assert probability_better(gains, errors, weights, 1.0, {}) > unsure > 0.5
     assert probability_better(-gains, errors, weights, 1.0, {}) < 0.5
@@ -134,12 +153,12 @@ def test_what_ships_is_used_in_pipelines_and_what_was_set_is_kept():
     model = learned_defaults(pipe, X, y, "neg_log_loss", history=False)
     assert model[-1].max_depth == 9
     assert model[-1].min_samples_leaf > 1
-    boosting = learned_defaults(
-        HistGradientBoostingRegressor(max_iter=20), *load_diabetes(return_X_y=True), "r2"
+    tree = learned_defaults(
+        DecisionTreeRegressor(max_depth=9), *load_diabetes(return_X_y=True), "r2", history=False
     )
-    assert boosting.max_iter == 20
-    assert boosting.learning_rate != 0.1
-    assert boosting.expected_gain["gain"] > 0
+    assert tree.max_depth == 9
+    assert tree.min_samples_leaf > 1
+    assert tree.expected_gain["gain"] > 0
 
 
 def test_it_learns_from_a_history_and_writes_nothing():
