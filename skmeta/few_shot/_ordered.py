@@ -77,7 +77,7 @@ class PriorModel:
         self, prior: MetaPrior, rows: WeightedRows, settings: RunSettings, nominal: tuple[int, ...]
     ) -> None:
         self._given = prior, rows, settings, nominal
-        self._task = self._adapt()
+        self._task: AdaptedTask | None = self._adapt()
 
     def _adapt(self) -> AdaptedTask:
         prior, rows, settings, nominal = self._given
@@ -95,9 +95,8 @@ class PriorModel:
 
     def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
         """Return quantiles (n, q) at levels (q,)."""
-        if self._task is None:
-            self._task = self._adapt()
-        parts = (self._task.predict_distribution(part, levels)[2] for part in self._task.parts(X))
+        task = self._task = self._task or self._adapt()
+        parts = (task.predict_distribution(part, levels)[2] for part in task.parts(X))
         return np.concatenate(list(parts))
 
 
@@ -136,7 +135,7 @@ def rank_classes(y: Any, labels: np.ndarray, kind: str) -> np.ndarray | None:
     """
     if kind == "nominal" or len(labels) < 3:
         return None
-    dtype = getattr(y, "dtype", None)
+    dtype: Any = getattr(y, "dtype", None)
     if dtype is None and getattr(y, "shape", (0, 0))[1:] == (1,):  # A frame of one column.
         dtype = y.dtypes.iloc[0]
     if getattr(dtype, "ordered", False):
