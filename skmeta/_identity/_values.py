@@ -21,7 +21,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-from scipy import stats
 from sklearn.base import clone
 
 from skmeta._identity._code import is_installed, name_of, own_code, text_of_module
@@ -29,7 +28,6 @@ from skmeta._sklearn_compat import cloned_settings, is_cloned_by_parameters
 
 # Parameters of estimators that have no effect on scores.
 _NO_EFFECT = {"memory", "n_jobs", "verbose"}
-_VALUED = type(stats.rv_discrete(values=([0], [1.0])))
 _PLAIN = (type(None), bool, int, float, str)
 _counter = itertools.count()
 
@@ -163,8 +161,10 @@ class _Texts:
     def _dist(self, dist: Any, whole: Any) -> str:
         """Return the text of a distribution of SciPy, which may have values of its own."""
         # SciPy's own are known by name, and a frozen one has a copy.
+        from scipy import stats  # loaded where there is such a distribution
+
         own = getattr(stats, str(getattr(dist, "name", None)), None)
-        if type(dist) is type(own) and not isinstance(dist, (stats.rv_histogram, _VALUED)):
+        if type(dist) is type(own) and type(dist).__name__ not in ("rv_sample", "rv_histogram"):
             return type(dist).__name__
         return f"{whole(type(dist))}:{joblib.hash(dist)}"
 
