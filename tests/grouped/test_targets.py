@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
-from skmeta import GroupedRegressor
+from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.grouped._scale import choose_scale
 from skmeta.tabular import (
     DECILES,
@@ -148,3 +150,20 @@ def test_counts_of_known_dispersion_have_its_quantiles():
     loss = quantile_loss(drawn, model.predict_quantiles(X, DECILES), DECILES).mean()
     nothing = np.tile(np.quantile(y, DECILES), (N, 1))
     assert loss < quantile_loss(drawn, nothing, DECILES).mean()
+
+
+def test_rare_classes_are_not_behind_logistic_regression_in_the_mean():
+    losses = []
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        group = np.repeat(np.arange(100), 80)
+        x, effects = rng.normal(size=(8000, 5)), 0.7 * rng.normal(size=100)
+        log_odds = -5.6 + x @ [0.8, 0.5, -0.5, 0.3, 0] + effects[group]
+        y = (rng.random(8000) < 1 / (1 + np.exp(-log_odds))).astype(int)
+        test = rng.random(8000) < 0.4
+        table = pd.DataFrame(x, columns=list("abcde")).assign(group=group)
+        ours = GroupedClassifier("group").fit(table[~test], y[~test]).predict_proba(table[test])
+        linear = LogisticRegression().fit(x[~test], y[~test]).predict_proba(x[test])
+        losses.append([log_loss(y[test], each) for each in (ours, linear)])
+    ours, linear = np.mean(losses, axis=0)
+    assert ours < linear
