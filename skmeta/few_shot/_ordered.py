@@ -60,7 +60,7 @@ class Frequencies(NamedTuple):
     share: np.ndarray
 
     @classmethod
-    def count(cls, rows: WeightedRows, n_classes: int) -> Frequencies:
+    def of(cls, rows: WeightedRows, n_classes: int) -> Frequencies:
         """Count the classes of rows."""
         count = np.bincount(rows.y, rows.weight, n_classes) + _ROWS_OF_BELIEF / n_classes
         return cls(count / count.sum())
@@ -119,7 +119,7 @@ def ordered_members(
     return {
         "cumulative": fit_cumulative,
         "cumulative process": fit_cumulative_process,
-        "frequencies": lambda rows, _: Frequencies.count(rows, len(rank)),
+        "frequencies": lambda rows, _: Frequencies.of(rows, len(rank)),
     }
 
 
