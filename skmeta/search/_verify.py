@@ -20,7 +20,7 @@ from skmeta.search.space import every_param, replace_parts
 # Scores that differ by less are equal: relative to them, and to the spread of the recorded ones.
 _ROUNDING, _ROUNDING_OF_SPREAD = 1e-6, 1e-9
 # Standard deviations within which an estimator that draws random numbers may differ from its
-# record. Measured by benchmarks/verified_resume.py.
+# record.
 _MAX_DEVIATION = 4.0
 _SLACK = 1e-9  # by which rounding may leave the range of a metric
 _ROUNDS = "number of rounds"
