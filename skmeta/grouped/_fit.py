@@ -52,6 +52,8 @@ from skmeta.tabular import (
 
 # Each of these parts of a group is predicted from the others, for the columns of the trees.
 _N_PARTS = 5
+# Standard deviation of the logarithms of group means from which series count alike.
+_LEAST_SPREAD = 0.7
 # Trees that know earlier classes of the group, of classifications in time.
 _LAGS = "lags"
 
@@ -208,7 +210,10 @@ def _units(
     """Return the units of targets: their kind, and the scale that predicts best."""
     target = recognise_target(y, settings.target_kind)
     scales = scales_of(target, y)
-    if knows_time or not settings.population.is_auto:
+    if knows_time and settings.season[1] and len(scales) > 1 and _sizes_differ(y, group):
+        # Series of a panel with dates count alike.
+        scales = scales[-1:]
+    elif knows_time or not settings.population.is_auto:
         # Curves have logarithms of their own, and an estimator of the user's choice sees targets
         # as given.
         scales = scales[:1]
@@ -218,6 +223,13 @@ def _units(
         for scale in (chosen, *(scale for scale in scales if scale is not chosen))
     )
     return units._replace(others=tuple(others))
+
+
+def _sizes_differ(y: np.ndarray, group: np.ndarray) -> bool:
+    """Return whether means of groups differ by a factor, not by a share."""
+    means = np.bincount(group, y) / np.maximum(np.bincount(group), 1)
+    means = means[means > 0]
+    return len(means) > 1 and float(np.log(means).std()) > _LEAST_SPREAD
 
 
 def _fit_members(
