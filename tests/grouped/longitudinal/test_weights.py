@@ -37,7 +37,7 @@ def test_weights_are_powers_of_losses(predicted, kind, power):
 
 def test_weights_depend_on_the_number_of_known_rows(predicted):
     levels = find_levels(*predicted, "new")
-    weights, quantiles, _ = interpolate(levels, np.array([0, 1, 2, 5, 90]))
+    weights, quantiles, *_ = interpolate(levels, np.array([0, 1, 2, 5, 90]))
     np.testing.assert_allclose(weights.sum(0), 1)
     np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
     assert weights[0, 1] > 0.9
