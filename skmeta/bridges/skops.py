@@ -54,7 +54,8 @@ grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
-grouped.longitudinal._trees.ClassLags
+grouped.longitudinal._seasons.Calendar grouped.longitudinal._seasons.Season
+grouped.longitudinal._smoothing.Smoothing grouped.longitudinal._trees.ClassLags
 grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
 grouped.members._member.PopulationMember grouped.members._trees.Trees
@@ -65,13 +66,13 @@ learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.Hierarchical
 learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
-mixed._covariance.CovarianceShape mixed._crossed.CrossedFit mixed._crossed._Solution
-mixed._model.MixedModel mixed._sparse_system.Levels mixed._sparse_system.System
+mixed._covariance.CovarianceShape mixed._factors.FactorModel mixed._families.Classes
+mixed._families.Normal mixed._model.MixedModel
 policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
-tabular._linear.RidgeClassifier tabular._member.Level tabular._mixture.Mixture
+tabular._crossed_mixture.CrossedMixture tabular._linear.RidgeClassifier tabular._member.Level tabular._mixture.Mixture
 tabular._ensemble.TreeEnsemble tabular._population.FitSettings tabular._population.MeanOfClasses
 tabular._population._Logistic tabular._population.Population
 tabular._population.silent tabular._process.GaussianProcess

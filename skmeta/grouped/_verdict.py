@@ -62,9 +62,9 @@ def _permutation_test(columns: np.ndarray, codes: np.ndarray, residuals: np.ndar
     n_left = n_permutations = _N_PERMUTATIONS if n <= _LARGE else _N_OF_LARGE
     n_as_large = 0
     while n_left:
-        size = min(n_left, max(1, _MOST_VALUES // residuals.size))
-        dealt = np.hstack([residuals[rng.permutation(n)] for _ in range(size)])
-        by_permutation = ((sums @ dealt) ** 2).sum(0).reshape(size, -1).sum(1)
+        n_dealt = min(n_left, max(1, _MOST_VALUES // residuals.size))
+        dealt = np.hstack([residuals[rng.permutation(n)] for _ in range(n_dealt)])
+        by_permutation = ((sums @ dealt) ** 2).sum(0).reshape(n_dealt, -1).sum(1)
         n_as_large += int((by_permutation >= observed * (1 - 1e-12)).sum())
-        n_left -= size
+        n_left -= n_dealt
     return (1 + n_as_large) / (1 + n_permutations)

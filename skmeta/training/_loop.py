@@ -124,7 +124,7 @@ def meta_train(
                     if run.is_due():
                         bar.set_postfix(run.evaluate(), refresh=False)
                         task.fitted = fitted and partial(fitted, run.chosen, run.history)
-                if ranks.from_first(lambda task=task: task.is_stopped):
+                if ranks.from_first(partial(getattr, task, "is_stopped")):
                     if run.recent:
                         bar.set_postfix(run.evaluate(), refresh=False)
                     break
@@ -210,7 +210,8 @@ class _Run:
             self.seconds = time.perf_counter() - self.began
         if self.validate is not None:
             metrics |= {f"validation_{n}": v for n, v in self.validate(self.state).items()}
-        metrics, self.seconds = self.ranks.from_first(partial(tuple, (metrics, self.seconds)))
+        measured = metrics, self.seconds
+        metrics, self.seconds = self.ranks.from_first(lambda: measured)
         self._record(metrics)
         if self.recent:
             self.recent.clear()

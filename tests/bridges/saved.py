@@ -43,6 +43,10 @@ def rows(n_rows=N_GROUPS * 10):
     return X, X[:, 0] + rng.normal(size=N_GROUPS)[group], group
 
 
+def months():
+    return np.arange(240) // N_GROUPS
+
+
 def frame():
     X, _, group = rows()
     colour = np.array(["red", "blue", "green"])[np.arange(len(X)) % 3]
@@ -87,6 +91,16 @@ MAKE = {
     "MetaFewShotClassifier of wide rows": lambda: MetaFewShotClassifier().fit(
         wide_rows(), rows(40)[1] > 0
     ),
+    "MetaFewShotClassifier of ordered classes": lambda: MetaFewShotClassifier(
+        target_kind="ordered"
+    ).fit(rows(40)[0], np.digitize(rows(40)[1], [-1, 1])),
+    "MetaFewShotRegressor of amounts": lambda: MetaFewShotRegressor(target_kind="positive").fit(
+        rows(40)[0], np.exp(2 * rows(40)[1])
+    ),
+    "GroupedRegressor of months": lambda: GroupedRegressor("shop", order="month").fit(
+        frame().assign(month=pd.date_range("2021-01-01", periods=10, freq="MS")[months()]),
+        rows()[1] + months() % 4,
+    ),
     "GroupedRegressor in time": lambda: GroupedRegressor("shop", order="week").fit(
         frame().assign(week=np.arange(240) // N_GROUPS), rows()[1]
     ),
@@ -104,6 +118,9 @@ MAKE = {
     ).fit(frame(), rows()[1]),
     "GroupedRegressor": lambda: GroupedRegressor("shop").fit(frame(), rows()[1]),
     "GroupedClassifier": lambda: GroupedClassifier("shop").fit(frame(), rows()[1] > 0),
+    "GroupedClassifier of a rare class": lambda: GroupedClassifier("shop").fit(
+        frame(), rows()[1] > np.quantile(rows()[1], 0.96)
+    ),
     "MetaLearnedSearchCV": lambda: MetaLearnedSearchCV(
         SVC(), n_iter=3, cv=2, random_state=0
     ).fit(rows()[0], rows()[1] > 0),

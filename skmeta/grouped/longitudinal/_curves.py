@@ -205,7 +205,7 @@ class Curve(NamedTuple):
     def add(self, y: np.ndarray, season: np.ndarray) -> np.ndarray:
         """Return targets (n,) with seasons."""
         if not self.shape.is_log:
-            return y + season
+            return np.asarray(y + season)
         season = np.clip(season, -_MOST_LOG, _MOST_LOG)
         return np.asarray((y - self.zero) * np.exp(season) + self.zero)
 

@@ -83,9 +83,8 @@ class Members(NamedTuple):
     @property
     def seasonal(self) -> Curve | None:
         """The curve whose seasons the members without one are freed from."""
-        curves = [self.simple[name] for name in _SEASONAL if name in self.simple]
-        has_seasons = isinstance(curves[0], Curve) and curves[0].design.calendar.seasons
-        return curves[0] if has_seasons else None
+        curve = next(self.simple[name] for name in _SEASONAL if name in self.simple)
+        return curve if isinstance(curve, Curve) and curve.design.calendar.seasons else None
 
     def without_season(self, known: Table, at: Table) -> tuple[Table, Table, np.ndarray]:
         """Return known rows and others without seasons, and the seasons (n,) of the others."""
@@ -260,8 +259,8 @@ def fit_longitudinal(
             earlier = _fit_again(members, kept, zero)
             parts.append((later, earlier.predict(later.known, later.query)))
             if truncated is not None and len(np.unique(truncated.query.fold)) > 1:
-                outputs, free, season = _predict_unseen(earlier.simple, kept, truncated)
-                steps = earlier.trees.predict(step_columns(free.known, free.query))
+                outputs, unseen, season = _predict_unseen(earlier.simple, kept, truncated)
+                steps = earlier.trees.predict(step_columns(unseen.known, unseen.query))
                 parts.append((truncated, earlier.complete(outputs, steps, season)))
         if parts:
             held_out["later"] = _join(parts)
