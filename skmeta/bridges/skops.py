@@ -72,7 +72,8 @@ policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPo
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
-tabular._crossed_mixture.CrossedMixture tabular._linear.RidgeClassifier tabular._member.Level tabular._mixture.Mixture
+tabular._crossed_mixture.CrossedMixture tabular._linear.RidgeClassifier
+tabular._member.Level tabular._mixture.Mixture
 tabular._ensemble.TreeEnsemble tabular._population.FitSettings tabular._population.MeanOfClasses
 tabular._population._Logistic tabular._population.Population
 tabular._population.silent tabular._process.GaussianProcess
