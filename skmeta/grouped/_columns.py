@@ -187,6 +187,7 @@ def check_groups(names: list[Any], codes: np.ndarray, y: np.ndarray, column: str
     if n_groups < _FEW_GROUPS:
         warn_caller(
             f"Column {column} has fewer than {_FEW_GROUPS} groups ({n_groups}). Differences "
-            "between groups cannot be learned well from so few: compare with groups=None.",
+            "between groups cannot be learned well from so few: read in summary_ how well groups "
+            "held out were predicted.",
             UnusedDataWarning,
         )
