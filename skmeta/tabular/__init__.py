@@ -1,7 +1,6 @@
 """A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
 from skmeta.tabular._crossed_mixture import CrossedMixture, fit_crossed_mixture
-from skmeta.tabular._distribution import LEVELS, reshape_distributions
 from skmeta.tabular._ensemble import TreeEnsemble, of_trees
 from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge
@@ -17,7 +16,6 @@ from skmeta.tabular._member import (
     interpolate,
 )
 from skmeta.tabular._mixture import Mixture, find_level, fit_mixture
-from skmeta.tabular._order import arrange, divide_rows, order_by_content
 from skmeta.tabular._population import (
     FitSettings,
     Population,
@@ -31,7 +29,14 @@ from skmeta.tabular._population import (
     with_all_classes,
 )
 from skmeta.tabular._process import MOST_RELEVANCES, GaussianProcess, fit_process
-from skmeta.tabular._rows import WeightedRows, location_and_scale, relative_weight
+from skmeta.tabular._rows import (
+    WeightedRows,
+    arrange,
+    divide_rows,
+    location_and_scale,
+    order_by_content,
+    relative_weight,
+)
 from skmeta.tabular._table import (
     Order,
     Standardiser,
@@ -71,10 +76,12 @@ from skmeta.tabular._time_process import (
 from skmeta.tabular._trees import MOST_CLASSES, fit_boosting, fit_forest
 from skmeta.tabular._units import TargetUnits
 from skmeta.tabular._weights import (
+    LEVELS,
     average_weights,
     mix,
     mix_deviations,
     power_weights,
+    reshape_distributions,
     weight_grid,
 )
 

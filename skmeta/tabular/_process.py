@@ -27,8 +27,7 @@ from scipy.optimize import minimize
 from scipy.special import stdtrit
 
 from skmeta.tabular._linalg import marginal_likelihood
-from skmeta.tabular._order import divide_rows
-from skmeta.tabular._rows import WeightedRows, location_and_scale
+from skmeta.tabular._rows import WeightedRows, divide_rows, location_and_scale
 
 # More columns have one relevance: those that a view of the prior cannot have at once.
 MOST_RELEVANCES = 64

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta.tabular._ensemble import of_trees
-from skmeta.tabular._order import order_by_content
-from skmeta.tabular._rows import WeightedRows, location_and_scale
+from skmeta.tabular._rows import WeightedRows, location_and_scale, order_by_content
 
 # Chosen on the development sets of benchmarks/small_tables.py and raw_tables.py. A class has trees
 # of its own, so those of classes are fewer and smaller.

@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.few_shot._adapted_task import AdaptedTask
-from skmeta.tabular._distribution import LEVELS
+from skmeta.tabular._weights import LEVELS
 
 SETTINGS = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
 CLASS_SETTINGS = SETTINGS | {"max_iter": 50, "learning_rate": 0.2, "max_leaf_nodes": 15}

@@ -6,7 +6,7 @@ import torch
 
 from skmeta.learners.in_context._views import _keys
 from skmeta.tabular import WeightedRows, divide_rows, order_by_content
-from skmeta.tabular._order import content_keys
+from skmeta.tabular._rows import content_keys
 
 
 def make_rows(n_classes, n=40, d=5):
