@@ -66,5 +66,12 @@ def test_a_frame_of_losses_has_a_line_for_each_part_of_the_mixture():
         assert f"mixture {loss:.3f}" in model.summary_
     X[:, 1] = np.arange(180) % 15
     two = GroupedRegressor([0, 1], combine="learner").fit(X, y)
-    with pytest.raises(AttributeError, match="no losses_: with several columns of groups"):
-        _ = two.losses_
+    # With several columns, each has rows of its own.
+    known = ["no known row", "1 known row", "3 known rows"]
+    rows = [f"{column}, {n}" for column in ("0", "1") for n in known]
+    assert list(two.losses_.index) == [*rows, "known groups"]
+    lines = two.losses_.plot().lines
+    assert [line.get_label() for line in lines] == list(two.losses_.columns)
+    assert list(two.losses_.columns) == ["learner", "mixture"]
+    for loss in two.losses_["mixture"]:
+        assert f"mixture {loss:.3f}" in two.summary_
