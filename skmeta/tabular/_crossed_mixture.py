@@ -30,6 +30,8 @@ _N_KNOWN = (0, 1, 3, 10)
 _MOST_GROUPS, _SHARE, _MOST_ROWS = 60, 0.2, 20
 # Rows of known groups that are held out, at most, and as a share.
 _MOST_HELD_OUT = 2000
+# For the widths of intervals, the deviations that members predict count like this number of groups.
+_N_PRIOR = 10.0
 
 Shared = Callable[[Table, Table], np.ndarray]
 
@@ -172,8 +174,21 @@ def fit_crossed_mixture(
     # A column without held-out groups has the levels of another one.
     spare = next(pair for pair in found_levels if pair[0])
     found_levels = [pair if pair[0] else spare for pair in found_levels]
-    new, known = zip(*found_levels, strict=True)
-    return CrossedMixture(members, list(new), list(known), table.codes.max(0) + 1)
+    new, known = (
+        [list(map(_settle, of)) for of in each] for each in zip(*found_levels, strict=True)
+    )
+    return CrossedMixture(members, new, known, table.codes.max(0) + 1)
+
+
+def _settle(level: Level) -> Level:
+    """Return a level whose widths are those that members predict if few groups were held out."""
+    spread = float(np.mean(level.quantiles**2)) if level.held_out is not None else 0.0
+    if level.held_out is None or not spread:
+        return level
+    # Rows of a group share its effect, the less the more of them are known.
+    n = len(np.unique(level.held_out.group)) * (1 + level.n_known)
+    factor = np.sqrt((_N_PRIOR / spread + n) / (_N_PRIOR + n))
+    return level._replace(quantiles=factor * level.quantiles)
 
 
 def _predict(members: dict[str, Member], table: Table, case: _Case) -> Found:
