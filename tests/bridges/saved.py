@@ -47,6 +47,10 @@ def months():
     return np.arange(240) // N_GROUPS
 
 
+def dates():
+    return pd.date_range("2021-01-01", periods=10, freq="MS")[months()]
+
+
 def frame():
     X, _, group = rows()
     colour = np.array(["red", "blue", "green"])[np.arange(len(X)) % 3]
@@ -98,7 +102,7 @@ MAKE = {
         rows(40)[0], np.exp(2 * rows(40)[1])
     ),
     "GroupedRegressor of months": lambda: GroupedRegressor("shop", order="month").fit(
-        frame().assign(month=pd.date_range("2021-01-01", periods=10, freq="MS")[months()]),
+        frame().assign(month=dates()),
         rows()[1] + months() % 4,
     ),
     "GroupedRegressor in time": lambda: GroupedRegressor("shop", order="week").fit(
@@ -163,7 +167,8 @@ def outputs(estimator):
     X = wide_rows() if getattr(estimator, "n_features_in_", 0) == 70 else rows()[0]
     if "colour" in getattr(estimator, "feature_names_in_", ()):
         times, cities = np.arange(240) // N_GROUPS, np.arange(240) % 7
-        X = frame().assign(week=times, city=cities)[list(estimator.feature_names_in_)]
+        X = frame().assign(week=times, city=cities, month=dates())
+        X = X[list(estimator.feature_names_in_)]
     if isinstance(estimator, MetaPolicy):
         return {"action": estimator.predict(np.zeros(2)), **estimator.adapted_}
     name = "predict_proba" if hasattr(estimator, "predict_proba") else "predict"
