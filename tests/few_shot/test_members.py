@@ -6,14 +6,10 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.few_shot._adapted_task import AdaptedTask
 from skmeta.tabular._weights import LEVELS
-
-SETTINGS = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
-CLASS_SETTINGS = SETTINGS | {"max_iter": 50, "learning_rate": 0.2, "max_leaf_nodes": 15}
 
 
 def make_table(n, seed=0):
@@ -32,6 +28,12 @@ def make_targets(n, seed=0):
 def make_classes(n, seed=0):
     X, y = make_table(n, seed)
     return X, np.where(y > 0, "up", "down")
+
+
+def members_of(estimator, X, *names):
+    """Predictions of members, which know the columns in an order of their own."""
+    ordered = X[:, estimator._task()._columns]
+    return [estimator._mixture.members[name].predict(ordered) for name in names]
 
 
 def alone(estimator):
@@ -62,10 +64,8 @@ def test_trees_find_what_the_prior_does_not(classifier, regressor):
 
 
 def test_probabilities_are_a_geometric_mixture(classifier):
-    X, y = make_classes(400)
     new = make_table(50, seed=1)[0]
-    trees = HistGradientBoostingClassifier(**CLASS_SETTINGS).fit(X, y).predict_proba(new)
-    ridge, forest = (classifier._mixture.members[m].predict(new) for m in ("ridge", "forest"))
+    ridge, trees, forest = members_of(classifier, new, "ridge", "boosting", "forest")
     own, shares = alone(classifier).predict_proba(new), classifier.shares_
     expected = own ** shares["prior"] * ridge ** shares["ridge"] * trees ** shares["boosting"]
     expected *= np.maximum(forest, 1e-7) ** shares["forest"]
@@ -77,11 +77,9 @@ def test_probabilities_are_a_geometric_mixture(classifier):
 
 
 def test_distribution_of_a_regression_has_the_mean_of_the_mixture(regressor):
-    X, y = make_targets(400)
     new = make_table(50, seed=1)[0]
-    trees = HistGradientBoostingRegressor(**SETTINGS).fit(X, y).predict(new)
     prior, shares = alone(regressor), regressor.shares_
-    process = regressor._mixture.members["process"].predict(new)
+    process, trees = members_of(regressor, new, "process", "boosting")
     own, own_std = prior.predict(new, return_std=True)
     mean, std = regressor.predict(new, return_std=True)
     expected = shares["prior"] * own + shares["process"] * process + shares["boosting"] * trees
@@ -103,7 +101,7 @@ def test_quantiles_are_means_of_those_of_the_prior_and_the_process():
     assert 0.1 < share < 0.95
     levels = np.array([0.05, 0.3, 0.5, 0.95])
     own = alone(reg).predict_quantiles(X, levels)
-    process = reg._mixture.members["process"].predict_quantiles(X, levels)
+    process = reg._mixture.members["process"].predict_quantiles(X[:, reg._task()._columns], levels)
     expected = (1 - share) * own + share * process
     np.testing.assert_allclose(reg.predict_quantiles(X, levels), expected, atol=0.02 * y.std())
     assert reg._mixture.spread == 1
@@ -116,14 +114,15 @@ def test_held_out_predictions_are_those_of_separate_fits(monkeypatch, n_columns)
     predict, given = AdaptedTask.predict_held_out, []
 
     def keep(*args):
-        given.append((args[2], predict(*args)))
-        return given[-1][1]
+        given.append((args[0].support, args[2], predict(*args)))
+        return given[-1][-1]
 
     monkeypatch.setattr(AdaptedTask, "predict_held_out", keep)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(43, n_columns)), rng.normal(size=43)
     MetaFewShotRegressor(device="cpu").fit(X, y)
-    sets, predicted = given[0]
+    # Rows and columns are in an order of their own.
+    (X, y, *_), sets, predicted = given[0]
     np.testing.assert_array_equal(np.sort(np.concatenate(sets)), np.arange(43))
     for held, means in list(zip(sets, predicted, strict=True))[:2]:
         kept = np.setdiff1d(np.arange(43), held)
