@@ -112,7 +112,7 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
 
 def one_column(y: Any, wrapper: str) -> np.ndarray:
     """Return the only column of targets, and name a wrapper of scikit-learn if there are more."""
-    shape = getattr(y, "shape", None) or np.shape(y)
+    shape = np.asarray(y).shape
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             f"y should be a 1d array, got an array of shape {tuple(shape)} instead: one target is "

@@ -3,11 +3,4 @@
 from skmeta._identity._copies import Immutable, Uncopied
 from skmeta._identity._values import candidate_key, name_of, remembered_texts, stable_repr
 
-__all__ = [
-    "Immutable",
-    "Uncopied",
-    "candidate_key",
-    "name_of",
-    "remembered_texts",
-    "stable_repr",
-]
+__all__ = []

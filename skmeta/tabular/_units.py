@@ -226,8 +226,10 @@ def count_quantiles(
     quantiles = np.empty((len(mean), len(probabilities)))
     for k in np.unique(nearest):
         rows, size = np.flatnonzero(nearest == k), float(np.exp(_LOG_SIZES[k]))
-        low, high = log_mean[rows].min(), log_mean[rows].max()
-        knots = np.linspace(low, high, max(int(np.ceil((high - low) * _PER_E)), 1) + 1)
+        # The knots are the same for all rows, so that a prediction depends on no other row.
+        first = int(np.floor(log_mean[rows].min() * _PER_E))
+        last = int(np.floor(log_mean[rows].max() * _PER_E)) + 1
+        knots = np.arange(first, last + 1) / _PER_E
         means = np.exp(knots)[:, None]
         at = np.where(
             means < _LARGE,
@@ -235,7 +237,7 @@ def count_quantiles(
             stats.gamma.ppf(probabilities, size, scale=means / size),
         )
         place = np.interp(log_mean[rows], knots, np.arange(len(knots)))
-        below = np.minimum(place.astype(int), len(knots) - 2) if len(knots) > 1 else 0
+        below = np.minimum(place.astype(int), len(knots) - 2)
         share = (place - below)[:, None]
-        quantiles[rows] = (1 - share) * at[below] + share * at[np.minimum(below + 1, len(at) - 1)]
+        quantiles[rows] = (1 - share) * at[below] + share * at[below + 1]
     return quantiles
