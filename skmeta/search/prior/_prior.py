@@ -144,6 +144,8 @@ class SearchPrior(PastSurfaces):
         """
         F = self.surfaces_of(self.reference())
         found = resemblance(F, self.errors, self.dataset_features, dataset_features)
+        if np.array_equal(found.weights, self._task_weights) and found.distance == self.distance:
+            return self
         return type(self)(self._encoding, self._tasks, self._tensors, *found)
 
     # -- leaving tasks out ---------------------------------------------------------------------
