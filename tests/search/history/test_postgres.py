@@ -62,7 +62,8 @@ def test_users_do_all_that_they_do_with_a_file(url, tmp_path):
         assert history.path is None
 
 
-def test_a_copy_opens_the_same_database(url):
+def test_a_copy_opens_the_database_that_the_environment_names(url, monkeypatch):
+    monkeypatch.setenv("SKMETA_HISTORY", url)  # pickles hold no password
     with SearchHistory(url) as history, pickle.loads(pickle.dumps(history)) as other:
         search_id = other.begin(make_record())
         history.record(search_id, make_evaluation())
