@@ -42,8 +42,6 @@ _PER_E, _LARGE = 12, 300.0
 _N_STEPS, _N_DRAWS = 5, 50
 # Shares follow from so many rows that are held out, at most.
 _MOST_ROWS = 500
-# The size of a group is at least about this share of the median one.
-_SMALL = 0.01
 # Rows whose quantiles are computed at once.
 _BATCH = 4096
 
@@ -115,8 +113,13 @@ class TargetUnits(NamedTuple):
         """Return means (n,) of the target."""
         if self.is_given:
             return self.restore(outputs.mean)
-        means = [mean_of_quantiles(part, PROBABILITIES) for part in self._distributions(outputs)]
-        return np.concatenate(means) if means else np.zeros(0)
+        parts = [mean_of_quantiles(part, PROBABILITIES) for part in self._distributions(outputs)]
+        means = np.concatenate(parts) if parts else np.zeros(0)
+        if self.on.name != "as given":
+            return means
+        # Without a share of another distribution, wide limits at 0 do not move the mean.
+        is_own = outputs.calibration[:, 0] == 1.0
+        return np.where(is_own, self.target.clip(self.restore(outputs.mean)), means)
 
     def std(self, outputs: CalibratedOutputs) -> np.ndarray:
         """Return standard deviations (n,) of the target."""
@@ -162,11 +165,8 @@ class TargetUnits(NamedTuple):
         held_out = held_out.some(most)
         return self._values(held_out.mean, held_out.std, level.quantiles)
 
-    def calibrate(self, level: Level, others: Sequence[Level] = (), by_size: bool = False) -> Level:
-        """Find the shares of distributions by what was held out at a level, on all scales.
-
-        Losses are over the size of the targets of their group if ``by_size``.
-        """
+    def calibrate(self, level: Level, others: Sequence[Level] = ()) -> Level:
+        """Find the shares of distributions by what was held out at a level, on all scales."""
         held_out, level_then = level.held_out, level._replace(held_out=None)
         if held_out is None or self.is_given:
             return level_then
@@ -189,9 +189,6 @@ class TargetUnits(NamedTuple):
             quantiles = self.target.settle(np.tensordot(row, parts, 1))
             loss = quantile_loss(y, quantiles, DECILES)
             by_group[k] = np.bincount(groups, weight * loss) / totals
-        if by_size:
-            sizes = np.bincount(groups, weight * np.abs(y)) / totals
-            by_group /= sizes + max(float(np.median(sizes)), 1e-300) * _SMALL
         # In units of the least: the quantile loss of a Laplace distribution is its scale.
         by_group /= max(float(by_group.mean(1).min()), 1e-300)
         share = average_weights(by_group, grid, n_independent=len(y), n_draws=_N_DRAWS)

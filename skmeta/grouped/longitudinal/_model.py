@@ -268,7 +268,7 @@ def fit_longitudinal(
         held_out["between"] = between, members.predict(between.known, between.query)
     regimes = {
         kind: [
-            units.calibrate(level, by_size=ahead is not None)
+            level._replace(held_out=None)
             for level in find_levels(*predicted, cases, kind, ahead is not None)
         ]
         for kind, (cases, predicted) in held_out.items()
