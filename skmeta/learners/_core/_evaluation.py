@@ -1,8 +1,4 @@
-"""Learn held-out tasks from their support sets, and compare with plain models.
-
-Plain models have no meta-learning: they learn the support set of a task, or all rows of the
-meta-training at once.
-"""
+"""Learn held-out tasks from their support sets, and compare with models without meta-learning."""
 
 from __future__ import annotations
 
@@ -40,26 +36,7 @@ EVALUATION_BATCH = 32
 
 
 class DrawnTasks:
-    """Tasks that states are evaluated on, the same for each state.
-
-    Parameters
-    ----------
-    session : Session
-        The learner at work.
-    execution : Execution
-        How tasks are computed.
-    source : TaskSource
-        Where they are drawn from.
-    n_tasks : int
-        Number of tasks.
-    rng : numpy.random.Generator
-        Draws them.
-
-    Attributes
-    ----------
-    tasks : list of Task
-        ``n_tasks`` tasks.
-    """
+    """Draw `n_tasks` tasks on which each state is evaluated."""
 
     def __init__(
         self,
@@ -116,16 +93,9 @@ def evaluate(
     n_tasks: int | None = None,
     test_time_augment: Any = "auto",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Learn tasks from their support sets and predict their query sets.
+    """Learn tasks and return true targets, predictions and weights, each (n_tasks, n_query).
 
-    Returns
-    -------
-    y_true : ndarray of shape (n_tasks, n_query)
-        Class positions, or targets.
-    y_predicted : ndarray of shape (n_tasks, n_query)
-        Predicted ones.
-    weight : ndarray of shape (n_tasks, n_query)
-        0 marks padding.
+    Classes are given by position; a weight of 0 marks padding.
     """
     prior: MetaPrior = learner.prior_
     settings = read_settings(learner)
@@ -236,31 +206,11 @@ def baseline_scores(
     *,
     is_image: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Score plain models on tasks.
+    """Score plain models on tasks; each score has shape (n_tasks,), and greater is better.
 
-    Parameters
-    ----------
-    train : TaskSource
-        The meta-training, for the model that is fitted to all of its rows at once.
-    tasks : sequence of Task
-        The tasks to score on, as positions of rows in ``X``.
-    X : ndarray of shape (n, d)
-        The rows of these tasks; NaN is a missing value.
-    kind : {"classification", "regression"}
-        What the tasks are.
-    scaler : Scaler
-        The learner's standardisation. If it leaves features as they are, those of a table are
-        standardised by the rows of the meta-training.
-    is_image : bool, default=False
-        Whether rows are images, which are not standardised.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_tasks,)
-        Accuracy, or minus the mean squared error of standardised targets, by the names of
-        ``NAMES``: for classifications ``"nearest_mean"``, ``"nearest_neighbour"`` and, of up to
-        1,000 features, ``"logistic_regression"``; for regressions ``"task_ridge"``; for tables
-        whose tasks are groups ``"pooled_ridge"``.
+    Scores are accuracies, or negative mean squared errors of standardised targets, by the names of
+    ``NAMES``. Only `pooled_ridge` learns all rows of the meta-training (`train`) at once. `tasks`
+    are positions of rows in `X`, where NaN is a missing value. Images are not standardised.
     """
     is_small = X.shape[1] <= _MOST_FEATURES
     has_ridge = is_small and not is_image
@@ -296,22 +246,7 @@ def baseline_scores(
 
 
 def warn_if_beaten(learner: str, own: np.ndarray, baselines: Mapping[str, np.ndarray]) -> None:
-    """Warn if a baseline is better than a prior by more than one standard error.
-
-    Parameters
-    ----------
-    learner : str
-        Name of the learner.
-    own : ndarray of shape (n_tasks,)
-        Score of the prior on each task; greater is better.
-    baselines : mapping of str to ndarray of shape (n_tasks,)
-        Those of the baselines on the same tasks.
-
-    Warns
-    -----
-    BaselineWarning
-        If one is.
-    """
+    """Warn if a baseline is better than the prior by more than one standard error of paired scores."""
     if not baselines:
         return
     best = max(baselines, key=lambda name: baselines[name].mean())
@@ -329,18 +264,8 @@ def warn_if_beaten(learner: str, own: np.ndarray, baselines: Mapping[str, np.nda
 def choose_scale(scaler: Scaler, source: TaskSource) -> Scaler:
     """Choose between one scale per column and one scale for all, which suits columns of one unit.
 
-    Parameters
-    ----------
-    scaler : Scaler
-        With the standard deviation of each column.
-    source : TaskSource
-        Classification tasks of the meta-training.
-
-    Returns
-    -------
-    Scaler
-        With one scale if the nearest class mean is better with it on 50 tasks, by more than two
-        standard errors; else the same.
+    One scale is chosen if the nearest class mean is better with it on 50 tasks of the meta-training
+    by more than two standard errors.
     """
     common = np.full_like(scaler.x_scale, np.sqrt(np.mean(scaler.x_scale**2)))
     rng, gains = np.random.default_rng(0), []
@@ -357,20 +282,7 @@ def choose_scale(scaler: Scaler, source: TaskSource) -> Scaler:
 
 
 def summarise(learner: str, history: Mapping[str, Sequence[float]]) -> str:
-    """Say how a prior and plain models score on the validation tasks.
-
-    Parameters
-    ----------
-    learner : str
-        Name of the learner.
-    history : mapping of str to sequence
-        The learning curve.
-
-    Returns
-    -------
-    str
-        A sentence or two.
-    """
+    """Describe in a sentence or two how a prior and plain models score on the validation tasks."""
     if "validation_score" not in history:
         return f"{learner} was not compared: there were no validation tasks."
     own = max(history["validation_score"])

@@ -1,7 +1,7 @@
 """Meta-training, from a table of tasks to a prior and a learning curve, in stages.
 
-:func:`meta_fit` reads from top to bottom: the table, its tasks, the state to begin with, the outer
-loop, the comparison with plain models, the prior. :func:`untrained_prior` ends before the loop.
+:func:`meta_fit` reads from top to bottom: the table, its tasks, the initial state, the outer loop,
+the comparison with plain models, the prior. :func:`untrained_prior` ends before the loop.
 """
 
 from __future__ import annotations
@@ -57,24 +57,11 @@ History = dict[str, list[float]]
 
 
 def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, History]:
-    """Meta-train a learner.
+    """Meta-train a learner on `X`, `y`, `groups` as ``fit`` takes them, and return the learning
+    curve.
 
-    Each meta-iteration draws tasks and takes the gradient of ``learner.meta_loss``: a task is
-    adapted to (``adapt``, step by step in ``update``) and its query set predicted (``forward``).
-
-    Parameters
-    ----------
-    learner : Algorithm
-        The settings.
-    X, y, groups
-        As ``fit`` takes them.
-
-    Returns
-    -------
-    prior : MetaPrior
-        What was learned.
-    history : dict of list
-        The learning curve.
+    Each meta-iteration draws tasks and takes the gradient of ``learner.meta_loss``: ``adapt``
+    learns a task, step by step in ``update``, and ``forward`` predicts its query set.
     """
     settings, ranks = read_settings(learner), Ranks.join()
     rng = ranks.from_first(partial(check_rng, settings.random_state))

@@ -1,7 +1,7 @@
 """Adaptation by gradient steps: what MAML, ANIL, Meta-SGD, Reptile and fine-tuning share.
 
-It reads from top to bottom: ``adapt`` takes ``n_inner_steps`` steps from the start of a task; a
-step descends the support loss; ``update``, which is the idea of a learner, makes it of a gradient.
+``adapt`` takes ``n_inner_steps`` steps from the initial state of a task. A step descends the
+support loss; ``update``, the idea of a learner, turns a gradient into a step.
 """
 
 from __future__ import annotations
@@ -39,16 +39,9 @@ Measured = tuple[Tensor, State]
 class Point(NamedTuple):
     """An adaptation between two steps.
 
-    Attributes
-    ----------
-    fast : dict of Tensor
-        ``body.*`` and ``head.*``.
-    measured : tuple or None
-        Features of the support set at ``fast`` and their statistics, if they are known.
-    memory : dict
-        Carried by the inner optimizer from step to step.
-    n_head_only : int
-        Number of the next steps in which the loss has no gradient with respect to the body.
+    `fast` has ``body.*`` and ``head.*``; `measured` the features of the support set at `fast` and
+    their statistics, if known; `memory` is carried by the inner optimizer from step to step;
+    `n_head_only` is the number of next steps whose loss has no gradient with respect to the body.
     """
 
     fast: State

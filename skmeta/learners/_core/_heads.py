@@ -1,6 +1,10 @@
 """The context of a task, linear heads sized by it, and the losses on top.
 
-Notation: n rows, d features, k outputs (classes, or 1 for a regression).
+Notation: n rows, d features, k outputs (classes, or 1 for a regression). A head is ``head.weight``
+(k, d) and ``head.bias`` (k,). It starts from one learned row for all classes (``shared``; Ye and
+Chao (2022), How to train your MAML to excel in few-shot classification, section 5), from zero
+(``zeros``), from a learned row per class (``learned``, MAML), or from class means (``prototype``;
+Triantafillou et al. (2020), Meta-Dataset, section 3.1).
 """
 
 from __future__ import annotations
@@ -65,25 +69,7 @@ class Context:
 
 
 def initial_head(head: str, n_features: int, n_rows: int, generator: torch.Generator) -> State:
-    """Draw the meta-parameters of a head.
-
-    Parameters
-    ----------
-    head : {"shared", "zeros", "prototype", "learned"}
-        What a new task's head starts from.
-    n_features : int
-        d.
-    n_rows : int
-        Rows of a ``"learned"`` head.
-    generator : torch.Generator
-        Source of the random numbers.
-
-    Returns
-    -------
-    dict of Tensor
-        ``head.weight`` (rows, d) and ``head.bias`` (rows,); one row if shared, none for a head
-        that starts from zero or from prototypes.
-    """
+    """Draw the meta-parameters of a head: `n_rows` learned rows, one shared row, or none."""
     if head in ("zeros", "prototype"):
         return {}
     rows = n_rows if head == "learned" else 1
@@ -93,30 +79,9 @@ def initial_head(head: str, n_features: int, n_rows: int, generator: torch.Gener
 
 
 def start_head(head: str, state: State, classes: Tensor, n_features: int, like: Tensor) -> State:
-    """Make the head that a task starts from, whatever its rows.
+    """Make the head that a task starts from before its rows are known.
 
-    Parameters
-    ----------
-    head : {"shared", "zeros", "learned"}
-        ``"shared"``: one learned row for every class (UNICORN-MAML). ``"zeros"``: outputs
-        are 0. ``"learned"``: a learned row for each class known from meta-training (MAML).
-    state : mapping
-        Meta-parameters.
-    classes : Tensor of shape (k,)
-        Row of each output in a learned head.
-    n_features : int
-        d.
-    like : Tensor
-        Tensor whose device and precision the head has.
-
-    Returns
-    -------
-    dict of Tensor
-        ``head.weight`` (k, d) and ``head.bias`` (k,).
-
-    References
-    ----------
-    Ye and Chao (2022), How to train your MAML to excel in few-shot classification, section 5.
+    `classes` (k,) is the row of each output in a learned head; `like` gives device and precision.
     """
     k = classes.shape[0]
     if head == "learned":
@@ -129,48 +94,17 @@ def start_head(head: str, state: State, classes: Tensor, n_features: int, like: 
 
 
 def prototype_head(features: Tensor, support: Rows, k: int) -> State:
-    """Make the head that classifies by the nearest class mean c: w = 2 c, b = -|c|^2.
-
-    Parameters
-    ----------
-    features : Tensor of shape (n, d)
-        Features of the support set.
-    support : Rows
-        Its targets and weights.
-    k : int
-        Number of classes.
-
-    Returns
-    -------
-    dict of Tensor
-        ``head.weight`` (k, d) and ``head.bias`` (k,).
-
-    References
-    ----------
-    Triantafillou et al. (2020), Meta-Dataset, section 3.1.
+    """Make the head that classifies by the nearest class mean c of features (n, d): w = 2 c, b =
+    -|c|^2.
     """
     centres, offset = class_means(features, support, k)
     return {"head.weight": 2 * centres, "head.bias": offset - (centres * centres).sum(1)}
 
 
 def class_means(features: Tensor, rows: Rows, k: int) -> tuple[Tensor, Tensor]:
-    """Compute the mean feature of each class.
+    """Compute the weighted mean feature of each class (k, d), and what to add to the logits (k,).
 
-    Parameters
-    ----------
-    features : Tensor of shape (n, d)
-        Features.
-    rows : Rows
-        Their classes and weights.
-    k : int
-        Number of classes.
-
-    Returns
-    -------
-    means : Tensor of shape (k, d)
-        Weighted means; 0 for a class without rows.
-    offset : Tensor of shape (k,)
-        To add to the logits: 0, or -1e9 for a class without rows, which is then never predicted.
+    A class without rows has mean 0 and an offset of -1e9, so that it is never predicted.
     """
     member = _membership(rows.y, features.new_empty(len(rows.y), k)) * rows.w[:, None]
     weight = member.sum(0)
@@ -189,22 +123,7 @@ def linear(state: Mapping[str, Tensor], features: Tensor) -> Tensor:
 
 
 def loss(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
-    """Compute the weighted mean cross-entropy, or the weighted mean squared error.
-
-    Parameters
-    ----------
-    kind : {"classification", "regression"}
-        Which of the two.
-    outputs : Tensor of shape (n, k)
-        Logits, or predictions with k = 1.
-    rows : Rows
-        Targets and weights.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The loss.
-    """
+    """Compute the weighted mean cross-entropy, or mean squared error, of outputs (n, k)."""
     if kind == "classification":
         log_p = F.log_softmax(outputs, 1)
         losses = -(log_p * _membership(rows.y, log_p)).sum(1)

@@ -21,24 +21,7 @@ from skmeta.priors import MetaPrior
 def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
     """Flatten images (n_samples, channels, height, width) to the rows of a table.
 
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
-        A table, or images. Axes of length 1 may be left out.
-    input_shape : tuple of int or None
-        Shape of one row, if the user gave it or the prior has it.
-
-    Returns
-    -------
-    X : array-like of shape (n_samples, n_features)
-        As given, if it was a table.
-    input_shape : tuple of int or None
-        Shape of one row, if known.
-
-    Raises
-    ------
-    BackboneError
-        If images have another shape than ``input_shape``.
+    `input_shape` is the shape of one row, where known; axes of length 1 may be left out.
     """
     if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
@@ -58,26 +41,11 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
 def check_learner_rows(
     learner: Any, X: Any, prior: MetaPrior | None = None, *, reset: bool = True
 ) -> tuple[np.ndarray, FrameEncoder | None]:
-    """Check the rows of a table, and encode the columns of a data frame.
+    """Check the rows of all tasks, and encode the columns of a data frame.
 
-    Parameters
-    ----------
-    learner : Algorithm
-        Remembers the columns, as scikit-learn's ``validate_data`` has it. NaN in an array is an
-        error unless it takes missing values.
-    X : data frame or array-like of shape (n_samples, n_features)
-        Rows of all tasks.
-    prior : MetaPrior, optional
-        Where meta-training starts, or what is evaluated. It then has the encoder.
-    reset : bool, default=True
-        Whether to remember the columns, as ``fit`` does, or to check them.
-
-    Returns
-    -------
-    rows : ndarray of shape (n_samples, n_encoded)
-        Numbers.
-    encoder : FrameEncoder or None
-        What encodes the data frames of a new task; None if the rows are numbers already.
+    The learner remembers the columns if `reset`. The encoder is that of `prior`, if there is one,
+    and None if the rows are numbers already. NaN in an array is an error unless the learner takes
+    it.
     """
     check_frame(X)
     encoder = None if prior is None else frame_encoder(prior)
@@ -90,22 +58,11 @@ def check_learner_rows(
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of all tasks as numbers, what is known of their columns, and the prior to start from.
+    """Rows (n_samples, n_encoded) of all tasks, what is known of their columns, and the first
+    prior.
 
-    Attributes
-    ----------
-    rows : ndarray of shape (n_samples, n_encoded)
-        The rows.
-    input_shape : tuple of int
-        Shape of one row.
-    n_features : int
-        Number of columns before they were encoded.
-    names : ndarray of str or None
-        Their names.
-    encoder : FrameEncoder or None
-        What encodes them.
-    start : MetaPrior or None
-        Prior whose network and standardisation the learner takes over.
+    `n_features` and `names` describe the columns before they were encoded; the learner takes over
+    the network and the standardisation of `start`.
     """
 
     rows: np.ndarray
@@ -180,23 +137,9 @@ def fit_scaler(
     y: np.ndarray | None,
     input_shape: tuple[int, ...],
 ) -> Scaler:
-    """Compute the centre and scale of features and targets.
+    """Compute the centre and scale of features and targets; constant features keep scale 1.
 
-    Parameters
-    ----------
-    standardize : bool or "auto"
-        ``"auto"``: tables, but not images.
-    X : ndarray of shape (n_samples, n_features)
-        Rows.
-    y : ndarray of shape (n_samples,) or None
-        Targets of a regression.
-    input_shape : tuple of int
-        Shape of one row.
-
-    Returns
-    -------
-    Scaler
-        Constant features keep scale 1.
+    With ``"auto"`` tables are standardised, but not images.
     """
     zero, one = np.zeros(()), np.ones(())
     x_mean, x_scale, y_mean, y_scale = zero, one, zero, one

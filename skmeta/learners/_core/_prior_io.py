@@ -27,24 +27,10 @@ _VIEWS = "test_time_augment"
 def write_prior(
     session: Session, state: State, *, provenance: Mapping[str, Any], **fields: Any
 ) -> MetaPrior:
-    """Make a prior of a learner's state.
+    """Make a prior of the state of a learner in a session.
 
-    Parameters
-    ----------
-    session : Session
-        Learner, network and standardisation.
-    state : dict of Tensor
-        The learner's state.
-    provenance : mapping
-        Where the state comes from; ``columns`` says how data frames are encoded, see
-        :func:`frame_encoder`.
-    **fields
-        Other fields of the prior.
-
-    Returns
-    -------
-    MetaPrior
-        The prior.
+    `provenance` says where the state comes from, and in ``columns`` how data frames are encoded
+    (see :func:`frame_encoder`); `fields` are other fields of the prior.
     """
     learner, context = session.learner, session.context
     settings = dict(settings_by_role(learner, "prior"))
@@ -77,26 +63,7 @@ def make_prior(
     provenance: Mapping[str, Any],
     **fields: Any,
 ) -> MetaPrior:
-    """Make a prior of a learner's state.
-
-    Parameters
-    ----------
-    learner : object
-        The learner.
-    scaler : Scaler
-        Its standardisation.
-    state : dict of Tensor
-        Its state.
-    provenance : mapping
-        Where the state comes from.
-    **fields
-        Other fields of the prior.
-
-    Returns
-    -------
-    MetaPrior
-        The prior.
-    """
+    """Make a prior of a learner's state; `fields` are other fields of the prior."""
     versions = {"torch": torch.__version__, "numpy": np.__version__}
     return MetaPrior(
         state_to_numpy(state) | {f"scaler.{n}": np.asarray(v) for n, v in scaler._asdict().items()},
@@ -130,41 +97,12 @@ def read_prior(
     test_time_augment: Any = None,
     **overrides: Any,
 ) -> tuple[Session, State]:
-    """Make a learner and its state of a prior.
+    """Make a learner and its state of a prior, or raise a PriorError if its parts do not fit.
 
-    Parameters
-    ----------
-    prior : MetaPrior
-        The prior.
-    learner_class : type
-        Its algorithm.
-    classes : sequence of int of length n_outputs
-        Row of each output in a learned head.
-    device : str or torch.device
-        Where to compute.
-    precision : {"float32", "float64"}
-        Precision of the adaptation.
-    input_shape : tuple of int, default=()
-        Shape of one row, for a prior that takes rows of any shape.
-    learner_precision : {"float32", "float64"}, optional
-        Precision of a network that a learner has of its own; by default float32.
-    test_time_augment : "auto", str, sequence of str or None, default=None
-        Views of a task; by default those that the prior was meta-trained for.
-    **overrides
-        Settings of the learner to use instead of the prior's.
-
-    Returns
-    -------
-    session : Session
-        The learner at work.
-    state : dict of Tensor
-        Its state.
-
-    Raises
-    ------
-    PriorError
-        If the prior needs a module that is missing, or another one than that given, or has
-        learned rows for fewer classes, or if its tensors are not those of the backbone it names.
+    `classes` is the row of each output in a learned head; `input_shape` is needed if the prior
+    takes rows of any shape; `learner_precision` is that of a network of the learner's own (default
+    float32); `test_time_augment` is by default what the prior was meta-trained for; `overrides`
+    replace settings.
     """
     if prior.needs_module:
         raise PriorError(
@@ -226,24 +164,7 @@ def _check_named(prior: MetaPrior, shape: tuple[int, ...]) -> None:
 
 
 def check_start(prior: MetaPrior, kind: str, n_features: int, names: Sequence[str] | None) -> None:
-    """Check that meta-training on some tasks can start from a prior.
-
-    Parameters
-    ----------
-    prior : MetaPrior
-        Where it starts.
-    kind : {"classification", "regression"}
-        Kind of the tasks.
-    n_features : int
-        Number of their features.
-    names : sequence of str or None
-        Names of the features.
-
-    Raises
-    ------
-    PriorError
-        If the prior is of another kind or has other features.
-    """
+    """Raise a PriorError if the prior is of another kind than the tasks, or has other features."""
     if prior.kind != kind:
         raise PriorError(
             f"Meta-training on {kind} tasks cannot start from {prior!r}, which is for "
@@ -258,20 +179,7 @@ def check_start(prior: MetaPrior, kind: str, n_features: int, names: Sequence[st
 
 
 def load_weights(module: nn.Module, prior: MetaPrior) -> None:
-    """Give a network the weights of a prior.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Changed in place.
-    prior : MetaPrior
-        Its backbone must be the same.
-
-    Raises
-    ------
-    PriorError
-        If it is another one.
-    """
+    """Load the weights of a prior into a network in place; its backbone must be the same."""
     _check_module(module, prior)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -288,28 +196,10 @@ def _check_module(module: nn.Module, prior: MetaPrior) -> None:
 
 
 def take_learned(prior: MetaPrior, state: State, class_tensor: str, classes: Any) -> State:
-    """Replace drawn tensors by those that a prior has.
+    """Replace drawn tensors by those that a prior has in the same shape.
 
-    Parameters
-    ----------
-    prior : MetaPrior
-        Where meta-training starts.
-    state : dict of Tensor
-        What was drawn.
-    class_tensor : str
-        Name of the tensor with a row for each class.
-    classes : ndarray or None
-        The classes, if all tasks have the same.
-
-    Returns
-    -------
-    dict of Tensor
-        Tensors that the prior lacks, or has in another shape, stay as they were drawn.
-
-    Raises
-    ------
-    PriorError
-        If the prior has rows for other classes.
+    `class_tensor` names the tensor with a row per class. A PriorError is raised if the prior has
+    rows for other classes than `classes`.
     """
     both = None if classes is None or prior.classes is None else (classes, prior.classes)
     has_rows = class_tensor in state and class_tensor in prior.tensors
@@ -323,21 +213,9 @@ def take_learned(prior: MetaPrior, state: State, class_tensor: str, classes: Any
 
 
 def with_earlier(prior: Any, names: np.ndarray, names_kind: str) -> np.ndarray:
-    """Return the classes or groups that a prior has seen after meta-training went on from another.
+    """Add the classes or groups that the initial prior has seen to those of this meta-training.
 
-    Parameters
-    ----------
-    prior : MetaPrior, str or None
-        Where it started: one that ships, and has seen none, if it is a name.
-    names : ndarray
-        What it trains on.
-    names_kind : {"classes", "groups"}
-        What they are.
-
-    Returns
-    -------
-    ndarray
-        These, and those of the prior if it has the same kind.
+    A shipped prior, given by its name, has seen none.
     """
     if not isinstance(prior, MetaPrior):
         return names

@@ -40,20 +40,7 @@ _VIEW = re.compile(r"view\d+\.")
 class Session:
     """A learner at work on a device.
 
-    Attributes
-    ----------
-    learner : Algorithm
-        Settings of the algorithm.
-    context : Context
-        Its network, kind and head.
-    adapter : TensorAdapter
-        Brings rows to the device.
-    scaler : Scaler
-        The standardisation that ``adapter`` applies.
-    changes : tuple of str
-        Test-time augmentation: names of the changes that make the views of a new task.
-    more_views : tuple of callable
-        Further views, which are added to those. Each changes rows.
+    `changes` names the views of test-time augmentation; `more_views` are further functions of rows.
     """
 
     learner: Algorithm
@@ -79,43 +66,11 @@ class Session:
         own_precision: str | None = None,
         test_time_augment: Any = "auto",
     ) -> Session:
-        """Put a network on a device.
+        """Put a network, which maps (n_rows, *input_shape) to (n_rows, n_features), on a device.
 
-        Parameters
-        ----------
-        learner : Algorithm
-            Settings of the algorithm.
-        module : torch.nn.Module
-            Maps (n_rows, *input_shape) to (n_rows, n_features).
-        input_shape : tuple of int
-            Shape of one row.
-        scaler : Scaler
-            Standardisation of features and targets.
-        device : str or torch.device
-            Where to compute.
-        precision : {"float32", "float64", "bfloat16"}
-            Precision of the tensors; with ``"bfloat16"`` that of the network's products, and the
-            tensors have float32.
-        kind : {"classification", "regression"}
-            What the tasks are.
-        head : {"none", "shared", "zeros", "prototype", "learned"}
-            What a task's linear head starts from.
-        classes : sequence of int of length n_outputs
-            Row of each output in a learned head.
-        own_precision : {"float32", "float64"}, optional
-            Precision of a network that a learner has of its own; by default that of the tensors.
-        test_time_augment : "auto", str, sequence of str or None, default="auto"
-            Views of a task; see :func:`resolve_test_time_augment`.
-
-        Returns
-        -------
-        Session
-            The learner at work.
-
-        Raises
-        ------
-        ValueError
-            If the device is not there.
+        `classes` is the row of each output in a learned head. With ``"bfloat16"`` only products of
+        the network have that precision, and tensors have float32. `own_precision` is that of a
+        network of the learner's own. For views see :func:`resolve_test_time_augment`.
         """
         augment, changes = getattr(learner, "augment", None), []
         if test_time_augment and (test_time_augment != "auto" or augment is not None):
@@ -140,36 +95,16 @@ class Session:
         return (*make_views(self.changes, self.adapter.input_shape), *self.more_views)
 
     def draw_state(self, seed: int) -> State:
-        """Draw the learner's initial state.
-
-        Parameters
-        ----------
-        seed : int
-            Of the generator that draws it.
-
-        Returns
-        -------
-        dict of Tensor
-            The state, on the device.
-        """
+        """Draw the learner's initial state on the device."""
         generator = torch.Generator().manual_seed(seed)
         state = self.learner.init_state(self.context, generator)
         return {n: v.to(self.adapter.device, self.adapter.dtype) for n, v in state.items()}
 
     def adapt(self, state: State, support: Rows, start: State | None = None) -> State:
-        """Learn a new task in all views.
+        """Learn a new task in all views, from `start` if an earlier call returned it.
 
-        Parameters
-        ----------
-        state, support, start
-            As :meth:`Algorithm.adapt` takes them; ``start`` is what an earlier call of this method
-            returned.
-
-        Returns
-        -------
-        dict of Tensor
-            The adapted state. With several views it has the prior, and under names that begin with
-            ``view0.``, ``view1.`` and so on what the adaptation changed or added in each.
+        With several views the state holds the prior and, under names that begin with ``view0.``,
+        ``view1.``, ..., what the adaptation changed or added in each.
         """
         starts = [None] * len(self.views) if start is None else self.states_of_views(start)
         states = [
@@ -179,36 +114,15 @@ class Session:
         return _join(state, states)
 
     def prepare(self, adapted: State) -> State:
-        """Compute once what each prediction for a task would compute again.
-
-        Parameters
-        ----------
-        adapted : dict of Tensor
-            What :meth:`adapt` returned.
-
-        Returns
-        -------
-        dict of Tensor
-            What :meth:`forward` takes in place of ``adapted``.
-        """
+        """Compute once what each :meth:`forward` of an adapted state would compute again."""
         states = [self.learner.prepare(self.context, s) for s in self.states_of_views(adapted)]
         return _join(_without_views(adapted), states)
 
     def forward(self, adapted: State, x: Tensor) -> Tensor:
-        """Predict rows of a task, as the mean over all views.
+        """Predict rows as the mean over views: logits, or standardised predictions (n_rows,
+        n_outputs).
 
-        Parameters
-        ----------
-        adapted : dict of Tensor
-            What :meth:`adapt` or :meth:`prepare` returned.
-        x : Tensor of shape (n_rows, *input_shape)
-            Rows.
-
-        Returns
-        -------
-        Tensor of shape (n_rows, n_outputs)
-            Logits, or standardised predictions. With several views, logits are means of logarithms
-            of probabilities.
+        With several views, logits are means of log-probabilities.
         """
         pairs = zip(self.states_of_views(adapted), self.views, strict=True)
         return self.mean_of_views(
@@ -218,25 +132,10 @@ class Session:
     def predict_distribution(
         self, adapted: State, x: Tensor, levels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Predict the distribution of targets, as the mean over all views.
+        """Predict means (n_rows,), standard deviations (n_rows,) and quantiles (n_rows, n_levels).
 
-        Only learners that have ``predict_distribution`` can.
-
-        Parameters
-        ----------
-        adapted : dict of Tensor
-            What :meth:`adapt` or :meth:`prepare` returned.
-        x : Tensor of shape (n_rows, *input_shape)
-            Rows.
-        levels : ndarray of shape (n_levels,)
-            Levels of the quantiles.
-
-        Returns
-        -------
-        mean, std : ndarray of shape (n_rows,)
-            Means and standard deviations, in units of the targets.
-        quantiles : ndarray of shape (n_rows, n_levels)
-            Quantiles.
+        They are in units of the targets, and means over all views. Only learners that have
+        ``predict_distribution`` can.
         """
         learner: Any = self.learner
         at = torch.as_tensor(levels, dtype=x.dtype, device=x.device)
@@ -261,18 +160,7 @@ class Session:
         return torch.stack(outputs).mean(0)
 
     def states_of_views(self, adapted: State) -> list[State]:
-        """Return the state of the learner in each view.
-
-        Parameters
-        ----------
-        adapted : dict of Tensor
-            What :meth:`adapt` or :meth:`prepare` returned.
-
-        Returns
-        -------
-        list of dict of Tensor
-            Adapted states, as the learner's own methods take them.
-        """
+        """Return the adapted state of each view, as the learner's own methods take it."""
         if len(self.views) == 1:
             return [adapted]
         prior, states = _without_views(adapted), []
@@ -283,20 +171,7 @@ class Session:
         return states
 
     def outputs(self, state: State, task: TaskTensors) -> Tensor:
-        """Adapt to the support set of a task and predict its query set, in all views.
-
-        Parameters
-        ----------
-        state : dict of Tensor
-            The prior.
-        task : TaskTensors
-            The task.
-
-        Returns
-        -------
-        Tensor of shape (n_query, n_outputs)
-            Logits, or standardised predictions.
-        """
+        """Adapt to a task and predict its query set in all views: (n_query, n_outputs)."""
         return self.forward(self.adapt(state, task.support), task.query.x)
 
 
@@ -342,24 +217,11 @@ _CLOSED_FORM: dict[str, Any] = {
 
 
 def read_settings(learner: Any) -> Any:
-    """Read the settings of a learner, with its options checked.
+    """Read and check the settings of a learner.
 
-    Parameters
-    ----------
-    learner : MetaLearner
-        The learner.
-
-    Returns
-    -------
-    SimpleNamespace
-        Its parameters as :func:`~skmeta.training.read_parameters` returns them, and
-        ``draws_tasks``: whether meta-training draws tasks, or uses all rows at once. Where a
-        learner lacks a parameter, the setting is that of a learner in closed form.
-
-    Raises
-    ------
-    ValueError
-        If an option has a value that is not allowed, or a checkpoint could not be resumed.
+    They are those of :func:`~skmeta.training.read_parameters` and ``draws_tasks``: whether
+    meta-training draws tasks or uses all rows at once. A parameter that a learner lacks has the
+    value of a learner in closed form.
     """
     settings = SimpleNamespace(**_CLOSED_FORM | vars(read_parameters(learner)))
     settings.draws_tasks = settings.n_iterations > 0 or settings.validation.fraction > 0

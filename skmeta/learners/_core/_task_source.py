@@ -34,18 +34,8 @@ def task_type_parameter() -> Any:
 class TaskSource:
     """A table and the tasks in it.
 
-    Attributes
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        The rows.
-    y : ndarray of shape (n_samples,)
-        Their labels or targets.
-    groups : ndarray of shape (n_samples,) or None
-        The task of each row, if tasks are groups.
-    sampler : EpisodeSampler
-        Draws tasks as positions of rows.
-    n_outputs : int
-        Outputs of a task: its number of classes, or 1.
+    `groups` is the task of each row, if tasks are groups; `sampler` draws tasks as positions of
+    rows; `n_outputs` is the number of classes of a task, or 1.
     """
 
     X: np.ndarray
@@ -57,20 +47,10 @@ class TaskSource:
 
 @dataclass(frozen=True)
 class Problem:
-    """The tasks of a meta-training.
+    """The tasks of a meta-training, and those of other classes or groups that choose the best
+    state.
 
-    Attributes
-    ----------
-    kind : {"classification", "regression"}
-        What the tasks are.
-    names_kind : {"classes", "groups"}
-        What tasks are drawn from.
-    labels : ndarray or None
-        All labels of a classification whose classes mean the same in every group.
-    train : TaskSource
-        Tasks to learn from.
-    validation : TaskSource or None
-        Tasks of other classes or groups, to choose the best state by.
+    `labels` are all labels of a classification whose classes mean the same in every group.
     """
 
     kind: str
@@ -85,26 +65,9 @@ _MOST_CODES = 10
 
 
 def resolve_kind(task_type: str, y: Any, groups: Any, *, asks: bool = True) -> str:
-    """Decide whether tasks are classifications or regressions.
+    """Decide whether tasks are classifications or regressions, or raise an EpisodeError.
 
-    Parameters
-    ----------
-    task_type : {"auto", "classification", "regression"}
-        What the user says.
-    y, groups
-        As ``fit`` takes them.
-    asks : bool, default=True
-        Whether an error asks for the ``task_type`` of whole numbers that may be either.
-
-    Returns
-    -------
-    {"classification", "regression"}
-        The kind.
-
-    Raises
-    ------
-    EpisodeError
-        If the targets do not fit the kind, or may be of both kinds.
+    If whole numbers may be either, the error asks for `task_type` where `asks` is true.
     """
     y = _plain_numbers(y)
     if y.dtype.kind == "f":
@@ -164,28 +127,9 @@ def _ask_about_whole_numbers(values: np.ndarray) -> None:
 
 
 def resolve_shots_per(learner: Any, shots_per: str, kind: str, groups: Any) -> str:
-    """Decide whether ``n_shot`` counts the rows of each class, or of a task in all.
+    """Decide whether ``n_shot`` counts the rows of each class, or all rows of a task.
 
-    Parameters
-    ----------
-    learner : Algorithm
-        May need rows of each class.
-    shots_per : {"auto", "class", "task"}
-        What the user says.
-    kind : {"classification", "regression"}
-        What the tasks are.
-    groups : array-like or None
-        What ``fit`` was given.
-
-    Returns
-    -------
-    {"class", "task"}
-        With ``"auto"``, rows in all for groups, unless the learner needs rows of each class.
-
-    Raises
-    ------
-    EpisodeError
-        If ``"task"`` cannot be.
+    ``"auto"`` counts all rows where tasks are groups, unless the learner needs rows of each class.
     """
     if kind == "regression":
         return "task"
@@ -220,38 +164,9 @@ def make_problem(
     superclass: Superclass | None = None,
     rng: np.random.Generator | None = None,
 ) -> Problem:
-    """Check the labels and set tasks aside for validation.
+    """Check the labels and set a share of the classes or groups aside for validation.
 
-    Parameters
-    ----------
-    kind : {"classification", "regression"}
-        What the tasks are.
-    X : ndarray of shape (n_samples, n_features)
-        The rows.
-    y, groups
-        As ``fit`` takes them.
-    n_way, n_shot, n_query : int
-        Size of a task; ``n_shot`` may be a range.
-    shots_per : {"class", "task"}, default="class"
-        What ``n_shot`` and ``n_query`` count in a classification by groups.
-    validation_fraction : float, default=0.0
-        Share of classes or groups set aside.
-    labels : ndarray, optional
-        All labels that classifications by groups may have; by default those of ``y``.
-    superclass : mapping or callable, optional
-        From a class to its superclass, of which the classes of a task are.
-    rng : numpy.random.Generator, optional
-        Chooses what is set aside.
-
-    Returns
-    -------
-    Problem
-        The tasks.
-
-    Raises
-    ------
-    EpisodeError
-        If the rows cannot form the tasks asked for.
+    `labels` are all labels that classifications by groups may have, by default those of `y`.
     """
     y = check_plain_labels(y, "y", len(X)) if kind == "classification" else check_targets(y, len(X))
     if groups is None:
