@@ -16,17 +16,9 @@ _EXPECTED = (HistoryError, HistoryFormatError, PriorError, ImportError, OSError,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command (by default that of the process), and return its exit status.
 
-    Parameters
-    ----------
-    arguments : sequence of str, default=None
-        By default those of the process.
-
-    Returns
-    -------
-    int
-        Exit status: 0 if the command succeeded, 1 if it failed. Wrong usage exits with 2.
+    It is 0 if the command succeeded and 1 if it failed. Wrong usage exits with 2.
     """
     options = _parser().parse_args(arguments)
     try:

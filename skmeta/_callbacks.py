@@ -13,14 +13,8 @@ from skmeta.exceptions import OverlapWarning
 class FitTask:
     """What :func:`fit_task` is told during a task, and what it tells at the end.
 
-    Attributes
-    ----------
-    context : callback context or None
-        The task in scikit-learn's tree.
-    fitted : callable or None
-        Returns the attributes that the estimator would have if its fit ended with this task.
-    is_stopped : bool
-        Whether a callback asked for an end of the work when the task ended.
+    `fitted` returns the attributes that the estimator would have if its fit ended with this task;
+    `is_stopped` says whether a callback asked for an end of the work when the task ended.
     """
 
     context: Any
@@ -36,16 +30,7 @@ IterationTask = Callable[[], AbstractContextManager[FitTask]]
 def fit_task(context: Any, caller: Any, **data: Any) -> Iterator[FitTask]:
     """Call the callbacks at the beginning and the end of a task, also if it ends early.
 
-    Parameters
-    ----------
-    context : callback context or None
-    caller : estimator
-    **data : dict
-        ``X``, ``y`` and ``metadata`` of the task.
-
-    Yields
-    ------
-    task : FitTask
+    `data` are ``X``, ``y`` and ``metadata`` of the task.
     """
     task = FitTask(context)
     if context is None:
@@ -76,23 +61,8 @@ def subtask(
 ) -> Iterator[FitTask]:
     """Call the callbacks at the beginning and the end of a part of a task.
 
-    Parameters
-    ----------
-    parent : callback context or None
-    caller : estimator
-    name : str
-    n_subtasks : int or None, default=0
-        The most parts that this part has itself; None: not known.
-    sequential : bool, default=True
-        Whether those come one after the other.
-    estimator : estimator, default=None
-        What is fitted in this part; callbacks are passed on to it.
-    **data : dict
-        ``X``, ``y`` and ``metadata`` of the task.
-
-    Yields
-    ------
-    task : FitTask
+    The part has at most `n_subtasks` parts itself (None: unknown), one after the other if
+    `sequential`. If it fits an `estimator`, callbacks are passed on to it.
     """
     if parent is None:
         yield FitTask(None)

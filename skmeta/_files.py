@@ -3,11 +3,11 @@
 A tensor file is a safetensors file. It begins with the length of its header in 8 bytes, the header
 is JSON text, and the arrays follow. The header's ``__metadata__`` holds two strings: the record
 (format, version, fields) as JSON text under the name of the format, and ``sha256``, the digest of
-the whole file with 64 zeros in its own place. A change of any bit is therefore seen.
+the whole file with 64 zeros in its own place. A change of any bit is therefore detected.
 
 The library safetensors packs arrays, reads a file and checks its header. The strings are added
 here, because the library may write them in any order. Nothing unpickles or runs what a file says,
-so a file may come from a stranger. The digest tells of damage; it does not tell who wrote the file.
+so a file may come from a stranger. The digest shows damage; it does not show who wrote the file.
 """
 
 import errno
@@ -33,31 +33,9 @@ MAX_DEPTH = 32
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON that may come from a stranger.
+    """Parse JSON that may come from a stranger, with NaN and infinity as Python writes them.
 
-    Parameters
-    ----------
-    text : str or bytes
-        The text, UTF-8 if it is bytes.
-
-    Returns
-    -------
-    object
-        What it holds. NaN and infinity may be written as Python writes them.
-
-    Raises
-    ------
-    ValueError
-        If it is no JSON, or is nested more than 32 deep.
-
-    Examples
-    --------
-    >>> parse_json('{"n": [1, 2.5, null]}')
-    {'n': [1, 2.5, None]}
-    >>> parse_json("[" * 33 + "]" * 33)
-    Traceback (most recent call last):
-    ...
-    ValueError: it is nested more than 32 deep
+    A ValueError is raised if it is no JSON, or is nested more than 32 deep.
     """
     try:
         value = json.loads(text)
@@ -93,18 +71,9 @@ Arrays = dict[str, np.ndarray]
 class FileFormat:
     """One kind of tensor file.
 
-    Attributes
-    ----------
-    name : str
-        Key of its record in the header, such as ``"skmeta.prior"``.
-    version : int
-        The version that is written, and the highest that is read.
-    kind : str
-        What such a file is called in errors, such as ``"a prior"``.
-    source : str
-        What writes such a file, such as ``"MetaPrior.save"``.
-    error : type
-        Raised for a file that cannot be read.
+    `name` is the key of its record in the header, such as ``"skmeta.prior"``; `version` is written,
+    and the highest that is read; `kind` (``"a prior"``) and `source` (``"MetaPrior.save"``) are
+    what errors call the file and what writes it; `error` is raised for a file that cannot be read.
     """
 
     name: str
@@ -122,27 +91,10 @@ def write_tensor_file(
     *,
     mode: int = 0o666,
 ) -> None:
-    """Write fields and arrays to one file, whole or not at all.
+    """Write fields that JSON can hold and arrays to one file, whole or not at all.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file; an existing one is replaced.
-    form : FileFormat
-        What kind of file it is.
-    fields : mapping of str
-        What JSON can hold.
-    tensors : mapping of str to ndarray
-        Arrays of booleans, integers or floats.
-    mode : int, default=0o666
-        Permissions of the file, less the umask.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist.
-    ValueError
-        If the fields take more than 32 MiB.
+    An existing file is replaced. The permissions are `mode` without the bits of the umask. A
+    ValueError is raised if the fields take more than 32 MiB.
     """
     record = {
         "format_version": form.version,
@@ -178,30 +130,11 @@ def write_tensor_file(
 def read_tensor_file(
     path: str | os.PathLike[str], form: FileFormat, place: str | None = None
 ) -> tuple[dict[str, Any], Arrays]:
-    """Read a file that :func:`write_tensor_file` wrote.
+    """Read a file that :func:`write_tensor_file` wrote, as read-only arrays.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    form : FileFormat
-        What kind of file it should be.
-    place : str, optional
-        What the file is called in errors, by default its path.
-
-    Returns
-    -------
-    record : dict
-        ``format_version``, ``skmeta_version`` and ``fields``.
-    tensors : dict of str to ndarray
-        The arrays; they cannot be written to.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    SkmetaError
-        Of the class ``form.error``: the file is truncated, damaged, foreign or of a newer format.
+    The record has ``format_version``, ``skmeta_version`` and ``fields``. `place` is what errors
+    call the file, by default its path. An error of class ``form.error`` is raised if the file is
+    truncated, damaged, foreign or of a newer format.
     """
     place = repr(os.fspath(path)) if place is None else place
     kind = os.stat(path).st_mode
@@ -214,27 +147,7 @@ def read_tensor_file(
 def parse_tensor_file(
     content: bytes, form: FileFormat, place: str
 ) -> tuple[dict[str, Any], Arrays]:
-    """Return what :func:`read_tensor_file` returns, from the bytes of the file.
-
-    Parameters
-    ----------
-    content : bytes
-        The whole file.
-    form : FileFormat
-        What kind of file it should be.
-    place : str
-        What the file is called in errors.
-
-    Returns
-    -------
-    record, tensors
-        As of :func:`read_tensor_file`.
-
-    Raises
-    ------
-    SkmetaError
-        Of the class ``form.error``, as of :func:`read_tensor_file`.
-    """
+    """Return what :func:`read_tensor_file` returns, from the bytes of the file."""
     size = int.from_bytes(content[:8], "little")
     if len(content) < 10 or content[8:9] != b"{" or not 2 <= size <= MAX_HEADER:
         raise form.error(
@@ -311,30 +224,10 @@ def _matches(content: bytes, digest: Any) -> bool:
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str], *, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file that takes its place only once it is written and on disk.
+    """Open a file that replaces the old one only once it is written and on disk.
 
-    If writing fails or the process is killed, the old file stays as it was.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file. A link is followed.
-    mode : int, default=0o666
-        Permissions of the file, less the umask.
-
-    Yields
-    ------
-    file
-        Open for writing bytes.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist.
-    IsADirectoryError
-        If the path is a folder.
-    OSError
-        If the file cannot be written.
+    If writing fails or the process is killed, the old file stays as it was. A link is followed. The
+    permissions are `mode` without the bits of the umask.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():

@@ -1,8 +1,8 @@
 """One candidate on one fold of a search: what runs in a worker process.
 
-A worker imports the module of the function that it is given, and the packages around it. So this
-module is not in the room of the searches, whose import takes longer than many fits, because of the
-database of the history.
+A worker imports the module of the function that it is given, and the packages around it. This
+module is therefore outside the package of searches, whose import takes longer than many fits,
+because of the database of the history.
 """
 
 import time
@@ -15,25 +15,13 @@ from skmeta._sklearn_compat import fit_and_score
 
 
 def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
-    """Fit one candidate on the training part of a fold, and score it on the test part.
+    """Fit one candidate on one fold, score it, and return the numbers of both.
 
-    Parameters
-    ----------
-    task : dict
-        Arguments of `fit_and_score`, and ``stopping``: None, or a callable that takes the estimator
-        and returns a context in which its fit stops early. The context yields an object whose
-        ``n_rounds`` is the number of rounds that the fit found. With ``return_estimator``, a digest
-        of the fitted estimator is returned as ``state``, None if it cannot be pickled.
-
-    Returns
-    -------
-    position : int
-        Of the candidate.
-    fold : int
-    output : dict
-        As `fit_and_score` returns it, with ``cost``, its seconds of the clock or of the processor,
-        whichever are fewer: other work on the machine has little effect on it. With ``n_rounds`` if
-        the fit could stop early.
+    `task` has the arguments of `fit_and_score`, and ``stopping``: None, or a callable that takes
+    the estimator and returns a context in which its fit stops early, with the number of rounds in
+    ``n_rounds``. The output also has ``cost``, the smaller of clock and processor seconds, so that
+    other work on the machine has little effect; ``n_rounds`` if the fit could stop early; and with
+    ``return_estimator`` the digest ``state`` of the fitted estimator, None if it cannot be pickled.
     """
     clock, processor = time.perf_counter(), time.process_time()
     position, fold = task["candidate_progress"][0], task["split_progress"][0]

@@ -1,7 +1,4 @@
-"""What notebooks show of estimators: tables, as HTML and SVG.
-
-Whatever is not markup already is escaped.
-"""
+"""Tables that notebooks show of estimators, as HTML and SVG; everything but markup is escaped."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -17,24 +14,11 @@ class Markup(str):
 
 
 def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
-    """Return an element.
+    """Return an element; children and attributes that are None, and False attributes, are left out.
 
-    Parameters
-    ----------
-    name : str
-        Name of the element.
-    *children : object
-        `Markup` is kept; the text of everything else is escaped. None is left out.
-    **attributes : object
-        Escaped. In names, a final ``_`` is dropped, and other ``_`` become ``-``. True is an
-        attribute without a value; None and False are left out.
+    In names of attributes, a final ``_`` is dropped, and other ``_`` become ``-``. True is an
+    attribute without a value.
 
-    Returns
-    -------
-    Markup
-
-    Examples
-    --------
     >>> tag("p", "1 < 2", class_="note", hidden=True)
     '<p class="note" hidden>1 &lt; 2</p>'
     """
@@ -60,13 +44,7 @@ def join(*children: Any) -> Markup:
 
 
 def facts_table(caption: str, facts: Mapping[str, Any]) -> Markup:
-    """Return a table of labels and texts, for a notebook; texts that are None are left out.
-
-    Parameters
-    ----------
-    caption : str
-    facts : mapping of str to object
-    """
+    """Return a table of labels and texts, for a notebook; texts that are None are left out."""
     rows = [
         tag("tr", tag("th", label, scope="row"), tag("td", text))
         for label, text in facts.items()
@@ -78,17 +56,7 @@ def facts_table(caption: str, facts: Mapping[str, Any]) -> Markup:
 def table(
     caption: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], **attributes: Any
 ) -> Markup:
-    """Return a table with a heading for each column.
-
-    Parameters
-    ----------
-    caption : str
-    headings : sequence of str
-    rows : iterable of sequence
-        The first value of each is its heading.
-    **attributes : object
-        Of the table.
-    """
+    """Return a table with a heading for each column; the first value of a row is its heading."""
     head = tag("tr", *(tag("th", heading, scope="col") for heading in headings))
     body = [
         tag("tr", tag("th", first, scope="row"), *(tag("td", value) for value in values))

@@ -5,30 +5,7 @@ from types import ModuleType
 
 
 def import_optional(name: str, extra: str) -> ModuleType:
-    """Import a package, or say how to install it.
-
-    Parameters
-    ----------
-    name : str
-        The module to import, such as ``"matplotlib.pyplot"``.
-    extra : str
-        The extra of skmeta that installs it.
-
-    Returns
-    -------
-    module
-        The module.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed; the message names the extra.
-
-    Examples
-    --------
-    >>> import_optional("math", "plot").sqrt(4)
-    2.0
-    """
+    """Import a package, or raise an ImportError that names the extra of skmeta that installs it."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

@@ -19,27 +19,11 @@ def progress_bar(
     initial: int = 0,
     delay: float = 0.0,
 ) -> Any:
-    """Return what shows the progress of work on standard error.
+    """Return a context with ``update`` and ``set_postfix`` that shows progress on standard error.
 
-    Parameters
-    ----------
-    total : int or None
-        Number of steps; None if it is not known.
-    description, unit : str
-        What is done, and what a step is.
-    shown : bool
-        Whether anything is shown.
-    initial : int, default=0
-        Steps that were finished before.
-    delay : float, default=0.0
-        Seconds until a bar appears.
-
-    Returns
-    -------
-    object
-        A context with ``update`` and ``set_postfix``: a bar of tqdm in a terminal or a notebook.
-        Where standard error is a file or a pipe, lines without control characters: the first and
-        the last step, and every half minute.
+    It is a bar of tqdm in a terminal or a notebook, after `delay` seconds. In a file or a pipe it
+    writes lines without control characters: the first and the last step, and every half minute.
+    `initial` steps were finished before.
     """
     if not shown:
         return _Silent()

@@ -9,26 +9,9 @@ import numpy as np
 def check_rng(random_state: Any = None) -> np.random.Generator:
     """Turn ``random_state`` into a NumPy generator, without touching any global state.
 
-    Parameters
-    ----------
-    random_state : int, Generator, RandomState or None, default=None
-        An int gives the same numbers each time; a Generator is returned as it is and a
-        RandomState seeds a new generator, so both move on from call to call; None asks the
-        operating system for a seed.
-
-    Returns
-    -------
-    numpy.random.Generator
-
-    Raises
-    ------
-    ValueError
-        If ``random_state`` is something else, or a negative int.
-
-    Examples
-    --------
-    >>> bool(check_rng(0).random() == check_rng(0).random())
-    True
+    An int gives the same numbers each time; a Generator is returned as it is and a RandomState
+    seeds a new generator, so both move on from call to call; None asks the operating system for a
+    seed.
     """
     if random_state is None or isinstance(random_state, np.random.Generator):
         return np.random.default_rng(random_state)

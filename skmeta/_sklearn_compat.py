@@ -202,13 +202,8 @@ def without_losses(models: Iterable[Any]) -> Iterator[None]:
     """Take the loss out of fitted HistGradientBoosting trees; put it back at the end.
 
     The loss is an object of a private module, whose name differs among versions. ``restore_loss``
-    makes it again, where such trees were written to a file without it.
-
-    Parameters
-    ----------
-    models : iterable of object
-        Any objects; those that are no such trees, or whose loss is an object of the user, are
-        left as they are.
+    makes it again, where such trees were written to a file without it. Other objects, and losses
+    that are objects of the user, are left as they are.
     """
     trees = [m for m in models if hasattr(m, "_predictors") and isinstance(m.loss, str)]
     losses = [model.__dict__.pop("_loss") for model in trees]
@@ -226,20 +221,10 @@ def restore_loss(model: Any) -> None:
 
 
 def find_wrong_tree(model: Any) -> str | None:
-    """Return what is wrong with the nodes of fitted trees, which scikit-learn does not check.
+    """Return what is wrong with the nodes of fitted trees, which scikit-learn trusts, or None.
 
-    A prediction walks from node to node. Numbers that lead out of an array, or back, may come from
-    a file only.
-
-    Parameters
-    ----------
-    model : object
-        Trees of scikit-learn, or any other object.
-
-    Returns
-    -------
-    str or None
-        None if nothing is, or it has no trees.
+    A prediction walks from node to node. Only a file can have positions outside the array, or
+    cycles.
     """
     for predictor in chain.from_iterable(getattr(model, "_predictors", ())):
         nodes = predictor.nodes
@@ -329,19 +314,7 @@ def has_callbacks(estimator: Any) -> bool:
 
 
 class ScorerParts(NamedTuple):
-    """What a scorer of `make_scorer` is made of.
-
-    Attributes
-    ----------
-    function : callable
-        The metric.
-    sign : int
-        1 if greater is better, else -1.
-    kwargs : dict
-        Arguments of the metric.
-    response_method : str or sequence of str
-        The method of the estimator that gives the predictions.
-    """
+    """The metric, sign (1 if greater is better, else -1), arguments and method of a scorer."""
 
     function: Any
     sign: int

@@ -26,12 +26,8 @@ _lock = threading.Lock()
 def one_thread(libraries: str | None = "all") -> Iterator[None]:
     """Compute in one thread, also with torch if it is loaded.
 
-    While one call has set the limit, other calls leave it as it is.
-
-    Parameters
-    ----------
-    libraries : {"all", "blas", None}, default="all"
-        Other libraries that use one thread: BLAS and OpenMP, BLAS, or none.
+    `libraries` are others that use one thread: BLAS and OpenMP, BLAS, or none. While one call has
+    set the limit, other calls leave it as it is.
     """
     if not _lock.acquire(blocking=False):
         yield

@@ -11,18 +11,5 @@ LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-
 
 
 def apply_function(function: Any, *args: Any) -> Any:
-    """Call an autograd function. Its ``apply`` has no types.
-
-    Parameters
-    ----------
-    function : type of torch.autograd.Function
-        The function.
-    *args
-        Arguments of its ``forward``.
-
-    Returns
-    -------
-    Tensor or tuple of Tensor
-        What ``forward`` returns.
-    """
+    """Call an autograd function, whose ``apply`` has no types."""
     return function.apply(*args)

@@ -15,61 +15,16 @@ from skmeta._sklearn_compat import parameter_names
 
 
 def check_count(value: Any, name: str, minimum: int = 1) -> int:
-    """Return ``value`` as an int, or say which parameter is not a count.
-
-    Parameters
-    ----------
-    value : Any
-        What the user gave.
-    name : str
-        The parameter's name, for the error.
-    minimum : int, default=1
-        The smallest value allowed.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If ``value`` is not an integer, or below ``minimum``.
-
-    Examples
-    --------
-    >>> check_count(5, "n_way", minimum=2)
-    5
-    """
+    """Return an int of at least `minimum`, or raise an error that names the parameter."""
     if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum:
         return int(value)
     raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}.")
 
 
 def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarray:
-    """Return labels, one a row, as an array that can be sorted.
+    """Return labels, one per row, as an array that can be sorted, or raise a ValueError.
 
-    Parameters
-    ----------
-    labels : array-like of shape (n_rows,)
-        Integers, strings or other sortable values; a pandas or polars Series will do.
-    name : str
-        The parameter's name, for the errors.
-    n_rows : int or None, default=None
-        The number of rows that is expected.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-
-    Raises
-    ------
-    ValueError
-        If a label is missing, labels are of several types, or their number is wrong.
-
-    Examples
-    --------
-    >>> check_labels(["b", "a"], "groups")
-    array(['b', 'a'], dtype='<U1')
+    Labels are integers, strings or other sortable values of one type, with none missing.
     """
     if labels is None:
         raise ValueError(f"{name} is None, but one label per row is needed. Pass {name}.")
@@ -122,24 +77,7 @@ def one_column(y: Any, wrapper: str) -> np.ndarray:
 
 
 def check_class_labels(y: Any, n_rows: int) -> np.ndarray:
-    """Return the class labels of a classification, one for each row.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_rows,)
-        The labels.
-    n_rows : int
-        The number of rows that is expected.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-
-    Raises
-    ------
-    ValueError
-        If they are no classes, or as :func:`check_labels` says.
-    """
+    """Return the class labels of a classification, one per row."""
     y = one_column(y, "MultiOutputClassifier")
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
@@ -149,28 +87,7 @@ def check_class_labels(y: Any, n_rows: int) -> np.ndarray:
 
 
 def check_plain_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarray:
-    """Return labels as :func:`check_labels` does, of a type that a file can keep.
-
-    Parameters
-    ----------
-    labels, name, n_rows
-        As for :func:`check_labels`.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-        Numbers or strings.
-
-    Raises
-    ------
-    ValueError
-        If they are of another type, such as dates.
-
-    Examples
-    --------
-    >>> check_plain_labels([2, 1], "groups")
-    array([2, 1])
-    """
+    """Return labels as :func:`check_labels` does, as numbers or strings, which a file can keep."""
     array = check_labels(labels, name, n_rows)
     if array.dtype.kind not in "biufU":
         raise ValueError(
@@ -188,30 +105,10 @@ def check_rows(
     allow_nan: bool,
     strings: str = "Encode them as numbers, for example with OneHotEncoder.",
 ) -> np.ndarray:
-    """Return rows of numbers, with their number of columns and names checked or remembered.
+    """Return rows of numbers (float64, float32 or uint8), and check or remember their columns.
 
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Remembers them.
-    X : array-like of shape (n_rows, n_features)
-        The rows.
-    reset : bool
-        Whether to remember, as ``fit`` does, or to check.
-    allow_nan : bool
-        Whether values may be missing.
-    strings : str, optional
-        What to do with strings, for the error.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_features)
-        Of type float64, float32 or uint8.
-
-    Raises
-    ------
-    ValueError
-        If the rows are no numbers, or others than at ``fit``.
+    The estimator remembers number and names of the columns if `reset`, as in ``fit``. `strings`
+    says in the error what to do with strings.
     """
     if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
         raise ValueError(
@@ -234,29 +131,7 @@ def check_rows(
 
 
 def check_targets(y: Any, n_rows: int | None = None) -> np.ndarray:
-    """Return regression targets as float64, or say which row is not a finite number.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_rows,)
-        The targets.
-    n_rows : int or None, default=None
-        The number of rows that is expected.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,), float64
-
-    Raises
-    ------
-    ValueError
-        If a target is not a finite number, or their number is wrong.
-
-    Examples
-    --------
-    >>> check_targets([1, 2])
-    array([1., 2.])
-    """
+    """Return regression targets as float64, or say which row is not a finite number."""
     y = np.asarray(y)
     if y.dtype.kind in ("m", "M"):
         raise ValueError(
@@ -285,22 +160,7 @@ def check_targets(y: Any, n_rows: int | None = None) -> np.ndarray:
 
 
 def check_levels(quantiles: Any) -> np.ndarray:
-    """Return levels of quantiles as float64, or raise an error if one is not between 0 and 1.
-
-    Parameters
-    ----------
-    quantiles : array-like of shape (n_quantiles,)
-        The levels.
-
-    Returns
-    -------
-    ndarray of shape (n_quantiles,), float64
-
-    Raises
-    ------
-    ValueError
-        If they are no list, or one is 0 or less, or 1 or more.
-    """
+    """Return levels of quantiles as float64, or raise an error if one is not between 0 and 1."""
     levels = np.asarray(quantiles, dtype=np.float64)
     if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(
@@ -313,19 +173,6 @@ def check_levels(quantiles: Any) -> np.ndarray:
 def count(number: int, plural: str) -> str:
     """Return a number with its noun, such as ``"1 class"`` or ``"1,024 features"``.
 
-    Parameters
-    ----------
-    number : int
-        How many.
-    plural : str
-        What there are several of.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> count(1, "searches")
     '1 search'
     """
@@ -341,19 +188,6 @@ def quote(label: Any) -> str:
 def quote_some(labels: Iterable[Any], limit: int = 3) -> str:
     """Return up to ``limit`` labels for a message, and the number of those left out.
 
-    Parameters
-    ----------
-    labels : iterable
-        The labels.
-    limit : int, default=3
-        How many to name.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> quote_some(["a", "b", "c", "d", "e"])
     "'a', 'b', 'c' and 2 more"
     """
@@ -365,24 +199,8 @@ def quote_some(labels: Iterable[Any], limit: int = 3) -> str:
 def suggest(name: Any, known: Iterable[str]) -> str:
     """Return the nearest of the known names as a question for a message, or nothing.
 
-    Parameters
-    ----------
-    name : Any
-        What the user gave.
-    known : iterable of str
-        The names that there are.
-
-    Returns
-    -------
-    str
-        Begins with a space, so that it can follow a sentence.
-
-    Examples
-    --------
     >>> suggest("conv5", ["conv4", "mlp"])
     " Did you mean 'conv4'?"
-    >>> suggest("resnet", ["conv4", "mlp"])
-    ''
     """
     near = get_close_matches(name, list(known), n=1) if isinstance(name, str) else []
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -20,15 +20,7 @@ _BETWEEN = (
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
-    """Issue a warning at the line that called this package, directly or through scikit-learn.
-
-    Parameters
-    ----------
-    message : str
-        What happened, and what to do.
-    category : type
-        Class of the warning.
-    """
+    """Issue a warning at the line that called this package, directly or through scikit-learn."""
     frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_code.co_filename.startswith(_BETWEEN):
         frame, level = frame.f_back, level + 1

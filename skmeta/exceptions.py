@@ -1,7 +1,7 @@
 """Errors and warnings of skmeta.
 
-Every error inherits :class:`SkmetaError` and a fitting error of Python, so that callers who know
-only Python's errors catch it.
+Every error inherits :class:`SkmetaError` and the matching built-in error of Python, so that callers
+who know only Python's errors catch it.
 """
 
 __all__ = [

@@ -17,17 +17,9 @@ _LEAST_TEXTS, _LEAST_SHARE_OF_TEXTS = 20, 0.5
 
 
 def warn_of_doubts(column: Any) -> None:
-    """Warn of a column of categories that holds numbers, but for a few values, or texts.
+    """Warn of a column of categories that holds texts, or numbers with few exceptions.
 
-    Parameters
-    ----------
-    column : Series
-        A column of categories of pandas or polars.
-
-    Warns
-    -----
-    UnusedDataWarning
-        Says which column, shows examples, and says what to do.
+    The warning names the column, shows examples, and says what to do.
     """
     labels, kind = labels_of(column), kind_of(column)
     # Whoever chose a type of categories knows that they are.

@@ -25,18 +25,9 @@ class FrameEncoder:
     numbered. Numbers stay as they are, and missing ones too if the learner takes them. Otherwise
     they are replaced by the median, and get an indicator.
 
-    Parameters
-    ----------
-    columns : sequence of mapping
-        What :attr:`columns` of another encoder holds.
-
-    Attributes
-    ----------
-    columns : tuple of dict
-        For each column its ``name`` and either ``categories`` and ``has_other``, or ``fill`` (a
-        number, or None for missing values that stay) and ``has_indicator``, and the ``levels`` of
-        categories in an order, and for codes whether it ``is_nominal``. All values can be written
-        as JSON.
+    `columns` has for each column its ``name`` and either ``categories`` and ``has_other``, or
+    ``fill`` (None for missing values that stay) and ``has_indicator``, and the ``levels`` of
+    ordered categories, and for codes whether it ``is_nominal``. All values can be written as JSON.
     """
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
@@ -44,32 +35,12 @@ class FrameEncoder:
 
     @classmethod
     def learn(cls, X: Any, allow_nan: bool, has_codes: bool = False) -> Self | None:
-        """Learn the columns of a family, or of one task.
+        """Learn the columns of a family or of one task; None if the rows can be used as they are.
 
-        Parameters
-        ----------
-        X : data frame or array-like of shape (n_samples, n_features)
-            Rows of all tasks.
-        allow_nan : bool
-            Whether the learner takes missing numbers.
-        has_codes : bool, default=False
-            Whether all categories are numbered: by their labels, numbers in them by size, where
-            their order is not given. A missing or new category is then a missing value.
-
-        Returns
-        -------
-        FrameEncoder or None
-            None if the rows can be used as they are.
-
-        Raises
-        ------
-        ValueError
-            If a column holds times, or categories of several types.
-
-        Warns
-        -----
-        UnusedDataWarning
-            If a column of categories holds numbers, but for a few values, or texts.
+        With `allow_nan`, missing numbers stay. With `has_codes`, all categories are numbered: in
+        the order of their labels, by size if these are numbers, where no order is given; a missing
+        or new category is then a missing value. A ValueError is raised for times, or categories of
+        several types.
         """
         columns, is_needed = [], False
         for column in frame_columns(X):
@@ -100,25 +71,10 @@ class FrameEncoder:
         return tuple(k for k, column in enumerate(self.columns) if column.get("is_nominal"))
 
     def encode(self, X: Any, when: str = "in the prior's family") -> np.ndarray:
-        """Encode rows.
+        """Encode rows with the learned columns as numbers (n_samples, n_encoded).
 
-        Parameters
-        ----------
-        X : data frame of shape (n_samples, n_features)
-            Rows with the columns that were learned, in their order.
-        when : str, default="in the prior's family"
-            Where these columns were learned, for errors.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_encoded)
-            The numbers; a column of zeros if nothing can be learned from the columns.
-
-        Raises
-        ------
-        ValueError
-            If X is no data frame, or a column holds numbers in place of categories, or the other
-            way round.
+        `when` says where these columns were learned, for errors. If nothing can be learned from the
+        columns, there is one column of zeros.
         """
         columns = frame_columns(X)
         if len(columns) != len(self.columns):

@@ -95,27 +95,7 @@ def labels_of(column: Any) -> list[Any]:
 
 
 def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
-    """Return the positions of columns that were named.
-
-    Parameters
-    ----------
-    X : data frame or array-like of shape (n_samples, n_features)
-        The table.
-    names : str, int, or sequence of them
-        Names or positions of columns.
-    parameter : str
-        The parameter that has them, for errors.
-
-    Returns
-    -------
-    list of int
-        Positions, in the order given.
-
-    Raises
-    ------
-    ValueError
-        If a column is not there.
-    """
+    """Return the positions of named columns, or raise an error that names the parameter."""
     known = [str(column.name) for column in frame_columns(X)]
     n_columns = len(known) or int(np.shape(X)[1])
     given = [names] if isinstance(names, (str, Integral)) else list(names)

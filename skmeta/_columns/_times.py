@@ -15,22 +15,7 @@ from skmeta._validation import count, quote_some
 def time_numbers(X: Any, name: str | int) -> np.ndarray:
     """Return the times of a column: numbers as they are, and dates in days.
 
-    Parameters
-    ----------
-    X : data frame or array-like of shape (n_samples, n_features)
-        The table.
-    name : str or int
-        Name or position of the column.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        Times.
-
-    Raises
-    ------
-    ValueError
-        If the column is not there, has a missing value, or holds neither numbers nor dates.
+    A ValueError is raised if the column is absent, has a missing value, or holds something else.
     """
     values = take_column(X, resolve_columns(X, name, "order")[0]).tolist()
     missing = [k for k, value in enumerate(values) if value is None or value != value]

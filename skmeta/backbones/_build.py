@@ -21,18 +21,7 @@ from skmeta.exceptions import BackboneError, PriorError
 
 
 def identity(input_shape: tuple[int, ...]) -> nn.Module:
-    """Build a network without parameters that flattens its input.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Shape of one row.
-
-    Returns
-    -------
-    torch.nn.Module
-        Maps (n_samples, *input_shape) to (n_samples, n_features).
-    """
+    """Build a network without parameters that flattens its input."""
     return nn.Flatten()
 
 
@@ -50,31 +39,12 @@ def build_backbone(
     params: Mapping[str, Any] | None = None,
     generator: torch.Generator | None = None,
 ) -> nn.Module:
-    """Build the network that turns a row into features.
+    """Build the network that maps rows (n, *input_shape) to features (n, n_features).
 
-    Parameters
-    ----------
-    backbone : {"conv4", "mlp", "identity", "cells"} or \
-torch.nn.Module
-        A name, or a module of your own. A module is copied, keeps its weights, and has its batch
-        normalisations replaced by :class:`EpisodeBatchNorm`.
-    input_shape : tuple of int
-        Shape of one row.
-    params : mapping, optional
-        Keyword arguments of the named backbone.
-    generator : torch.Generator, optional
-        Draws the initial weights of a named backbone. Without it, the weights are the same each
-        time. Torch's global generator is neither read nor moved.
-
-    Returns
-    -------
-    torch.nn.Module
-        Maps (n_samples, *input_shape) to (n_samples, n_features).
-
-    Raises
-    ------
-    BackboneError
-        If the name is unknown, its parameters are wrong, or the network does not fit the shape.
+    A module is copied, keeps its weights, and has its batch normalisations replaced by
+    :class:`EpisodeBatchNorm`. A named backbone is built with `params`, and its weights are drawn by
+    `generator`; without it, they are the same each time. Torch's global generator is not used. A
+    BackboneError is raised if names or parameters are wrong, or the network does not fit the shape.
     """
     params = dict(params or {})
     if isinstance(backbone, nn.Module):
@@ -108,15 +78,7 @@ torch.nn.Module
 
 
 def draw_parameters(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw the weights of linear layers and convolutions, as torch does by default.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Changed in place.
-    generator : torch.Generator
-        Source of the numbers, so torch's global generator does not change.
-    """
+    """Draw the weights of linear layers and convolutions in place, as torch does by default."""
     for part in module.modules():
         if isinstance(part, Filter | CellNetwork):
             part.draw_weights(generator)
@@ -129,20 +91,7 @@ def draw_parameters(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def check_output(module: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Raise an error if a network does not turn rows of a shape into vectors.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The network.
-    input_shape : tuple of int
-        Shape of one row.
-
-    Raises
-    ------
-    BackboneError
-        If the network fails on rows of that shape, or does not return one vector per row.
-    """
+    """Raise a BackboneError if a network does not map rows of a shape to one vector per row."""
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     try:
         with torch.no_grad():
@@ -169,25 +118,10 @@ def check_backbone(
     params: Mapping[str, Any],
     tensors: Mapping[str, np.ndarray],
 ) -> None:
-    """Check that a named backbone has the weights of a prior, before it is allocated.
+    """Raise a PriorError if a named backbone does not have the weights (``body.*``) of a prior.
 
-    A file could name a network that is too large for any memory.
-
-    Parameters
-    ----------
-    backbone : str
-        Name of the backbone.
-    input_shape : tuple of int
-        Shape of one row.
-    params : mapping
-        Keyword arguments of the backbone. They may come from a stranger.
-    tensors : mapping of str to ndarray
-        Tensors of the prior. Those of the backbone begin with ``body.``.
-
-    Raises
-    ------
-    PriorError
-        If the backbone is unknown, or has other weights than the prior.
+    It is not allocated, because a file from a stranger could name a network too large for any
+    memory.
     """
     given = [v.shape for n, v in tensors.items() if n.startswith("body.")]
     # Each layer has a tensor, and each edge of a cell a row in the tensor of the architecture.
@@ -212,21 +146,9 @@ def check_backbone(
 def check_weights(
     expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, np.ndarray], advice: str
 ) -> None:
-    """Check that a prior has the weights of a backbone.
+    """Raise a PriorError with advice if a prior has not the weights of a backbone.
 
-    Parameters
-    ----------
-    expected : mapping of str to tuple of int
-        Shapes of the backbone's weights, ``body.*``.
-    tensors : mapping of str to ndarray
-        Tensors of the prior.
-    advice : str
-        What to do if they differ.
-
-    Raises
-    ------
-    PriorError
-        If the prior's have other names or shapes.
+    `expected` are the shapes of the backbone's weights, ``body.*``.
     """
     given = {n: v.shape for n, v in tensors.items() if n.startswith("body.")}
     for name in sorted(expected.keys() | given.keys()):

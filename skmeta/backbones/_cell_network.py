@@ -19,18 +19,8 @@ from skmeta.exceptions import BackboneError
 class Edge:
     """One edge of a cell, and the operation on it.
 
-    Attributes
-    ----------
-    cell : int
-        The cell, counted from the input.
-    source, target : int
-        Nodes that it connects. Node 0 is the input of the cell, the last node its output.
-    operation : str
-        Name of the operation.
-    share : float
-        Weight of the operation in the soft choice, before one operation per edge was selected.
-    n_parameters : int
-        Parameters of the operation.
+    Cells are counted from the input. Node 0 is the input of the cell, the last node its output.
+    `share` is the weight of the operation before one operation per edge was selected.
     """
 
     cell: int
@@ -100,34 +90,16 @@ _BITS = 2 ** torch.arange(63)
 class CellNetwork(nn.Module):
     """A stem and a sequence of cells, whose nodes sum mixed operations of the nodes before.
 
-    An edge computes sum_k softmax(alpha)_k operation_k(x) (DARTS, equation 2). Each cell has its
-    own architecture. The edge from a node to the next one is never removed, so that the output
-    always depends on the input.
+    An edge computes sum_k softmax(alpha)_k operation_k(x): Liu, Simonyan and Yang (2019), DARTS:
+    differentiable architecture search, section 2, equation 2. Each cell has its own architecture.
+    The edge from a node to the next one is never removed, so that the output always depends on the
+    input.
 
     Operations of share zero are not computed, unless tasks are vectorised: then each task may have
     other shares. The gradients of such operations are zero in both cases.
 
-    Parameters
-    ----------
-    stem : torch.nn.Module
-        Maps a row to the input of the first cell.
-    operations : dict of str to callable
-        Makes the module of each operation.
-    make_node : callable
-        Makes the module that is applied to the sum of a node.
-    between : torch.nn.Module
-        Applied after each cell.
-    n_cells, n_nodes : int
-        Number of cells, and of nodes per cell.
-
-    Attributes
-    ----------
-    costs : Tensor of shape (e, o)
-        Number of parameters of each operation on each edge, as float64.
-
-    References
-    ----------
-    Liu, Simonyan and Yang (2019), DARTS: differentiable architecture search, section 2.
+    `make_node` makes the module applied to the sum of a node; `between` is applied after each cell;
+    `costs` (e, o) are the numbers of parameters, as float64.
     """
 
     allowed: Tensor
@@ -207,20 +179,7 @@ class CellNetwork(nn.Module):
         return _size(self.stem) + _size(self.nodes)
 
     def describe(self, alpha: Any, chosen: Sequence[int] | None = None) -> Architecture:
-        """Describe an architecture.
-
-        Parameters
-        ----------
-        alpha : array-like of shape (e, o)
-            Architecture parameters.
-        chosen : sequence of int of length e, optional
-            Operation on each edge; by default the one with the largest alpha.
-
-        Returns
-        -------
-        Architecture
-            Its ``repr`` is a table.
-        """
+        """Describe an architecture by its operations, by default those with the largest alpha."""
         alpha = torch.as_tensor(alpha, dtype=torch.float64).cpu()
         shares = torch.softmax(alpha.masked_fill(~self.allowed.cpu(), -torch.inf), 1)
         chosen = shares.argmax(1).tolist() if chosen is None else chosen

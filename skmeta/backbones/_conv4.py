@@ -14,18 +14,11 @@ _CACHE = 4 * 2**20
 
 
 class ConvBlock(nn.Module):
-    """3x3 convolution, batch normalisation, halving of the resolution, ReLU.
+    """3x3 convolution, batch normalisation, ReLU, and 2x2 max-pooling if `pool`.
 
     The convolution has no bias, since the normalisation would subtract it. If statistics are given,
     the normalisation is folded into the convolution's weights, and the maximum is taken before the
     ReLU (the two commute). This saves most of the memory traffic of the wide maps.
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Channels before and after.
-    pool : bool, default=True
-        Whether the resolution is halved, by 2x2 max-pooling.
     """
 
     def __init__(self, in_channels: int, out_channels: int, pool: bool = True) -> None:

@@ -23,20 +23,10 @@ _EPS = 1e-5
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute mean and biased variance of each channel.
+    """Compute mean and biased variance (c,) of x (n, c, ...), in float32 for bfloat16.
 
     Autograd would store, and pass over, several tensors as large as ``x``. Here a forward and a
     backward pass each pass over them once.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, c, ...)
-        The values.
-
-    Returns
-    -------
-    mean, var : Tensor of shape (c,)
-        In the precision of ``x``; in float32 if that is bfloat16.
     """
     x = x.float() if x.dtype == torch.bfloat16 else x
     moments: tuple[Tensor, Tensor] = apply_function(_Moments, x)
@@ -144,21 +134,14 @@ class EpisodeBatchNorm(nn.Module):
     """Batch normalisation by the support set's statistics.
 
     In training mode the statistics are those of the batch, and they replace the buffers ``mean``
-    and ``var`` (momentum 1), with their gradient. In evaluation mode the buffers are used. A
-    query set is thus normalised by what was measured on the support set, and a row's prediction
-    does not depend on the rows beside it.
+    and ``var`` (momentum 1), with their gradient. In evaluation mode the buffers are used. A query
+    set is thus normalised by the statistics of the support set, and a row's prediction does not
+    depend on the rows beside it.
 
-    Rows count alike, whatever their sample weights; rows that pad a task repeat rows that it has.
+    Rows count equally, whatever their sample weights; rows that pad a task repeat rows that it has.
 
     It is written with primitive operations: under :func:`torch.func.vmap`, ``nn.BatchNorm2d``
     returns a wrong second-order gradient without a warning.
-
-    Parameters
-    ----------
-    n_channels : int
-        Size of axis 1 of the input.
-    eps : float, default=1e-5
-        Added to the variance.
     """
 
     mean: Tensor
@@ -194,22 +177,10 @@ def _per_channel(values: Tensor, x: Tensor) -> Tensor:
 
 
 def convert_batch_norm(module: nn.Module) -> nn.Module:
-    """Replace each ``nn.BatchNorm1d/2d/3d`` in a module by :class:`EpisodeBatchNorm`.
+    """Replace each ``nn.BatchNorm1d/2d/3d`` in a module by :class:`EpisodeBatchNorm`, in place.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Changed in place. Learned scales and shifts are kept.
-
-    Returns
-    -------
-    torch.nn.Module
-        The same module, or the replacement if it is a batch normalisation itself.
-
-    Raises
-    ------
-    BackboneError
-        If a lazy module has not seen its number of channels yet.
+    Learned scales and shifts are kept. A module that is itself a batch normalisation is returned
+    replaced. A BackboneError is raised if a lazy module has not seen its number of channels yet.
     """
     refuse_lazy(module)
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):

@@ -21,23 +21,10 @@ NETWORK_PRECISIONS = {**PRECISIONS, "bfloat16": torch.float32}
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Convert a device argument to an available device.
+    """Convert a device argument to an available device, or raise a ValueError.
 
-    Parameters
-    ----------
-    device : str or torch.device, default="auto"
-        ``"auto"`` takes a GPU if there is one (of several, a process that ``torchrun`` started
-        takes its own), the CPU otherwise.
-
-    Returns
-    -------
-    torch.device
-        The device.
-
-    Raises
-    ------
-    ValueError
-        If the device is unknown or not available.
+    ``"auto"`` takes a GPU if there is one, the CPU otherwise. A process that ``torchrun`` started
+    takes its own of several GPUs.
     """
     if device == "auto":
         return local_gpu() if torch.cuda.is_available() else torch.device("cpu")
@@ -54,23 +41,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def here_or_cpu(device: str | torch.device) -> str | torch.device:
-    """Return the device of an estimator that was unpickled, or ``"cpu"`` if it is not there.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        The parameter of the estimator.
-
-    Returns
-    -------
-    str or torch.device
-        The same, or ``"cpu"``.
-
-    Warns
-    -----
-    SkmetaWarning
-        If the device is not there.
-    """
+    """Return the device of an unpickled estimator, or warn and return ``"cpu"``."""
     try:
         resolve_device(device)
     except ValueError:
@@ -86,14 +57,8 @@ def here_or_cpu(device: str | torch.device) -> str | torch.device:
 class Rows(NamedTuple):
     """Rows of one set of a task.
 
-    Attributes
-    ----------
-    x : Tensor of shape (n_rows, *input_shape)
-        Standardised inputs.
-    y : Tensor of shape (n_rows,)
-        Class positions (int64), or standardised targets.
-    w : Tensor of shape (n_rows,)
-        Sample weights; 0 marks padding.
+    x (n_rows, *input_shape) are standardised inputs, y (n_rows,) class positions (int64) or
+    standardised targets, w (n_rows,) sample weights, where 0 marks padding.
     """
 
     x: Tensor
@@ -109,14 +74,9 @@ class TaskTensors(NamedTuple):
 
 
 class Scaler(NamedTuple):
-    """Centre and scale of features and targets, from the meta-training rows.
+    """Mean and scale of features (n_features,) or () and of targets () in meta-training.
 
-    Attributes
-    ----------
-    x_mean, x_scale : ndarray of shape (n_features,) or ()
-        Mean and scale of the features; 0 and 1 for features that are not standardised.
-    y_mean, y_scale : ndarray of shape ()
-        Mean and scale of the targets; 0 and 1 for a classification.
+    They are 0 and 1 where nothing is standardised.
     """
 
     x_mean: np.ndarray
@@ -126,19 +86,7 @@ class Scaler(NamedTuple):
 
 
 class TensorAdapter:
-    """Standardise rows, put them on a device, and reshape them for the network.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Shape of one row.
-    scaler : Scaler
-        Standardisation.
-    device : torch.device
-        Device of the tensors.
-    dtype : torch.dtype
-        Precision of the tensors.
-    """
+    """Standardise rows, put them on a device, and reshape each to `input_shape` for the network."""
 
     def __init__(
         self,
@@ -203,56 +151,19 @@ class TensorAdapter:
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
-    """Copy a tensor to a NumPy array.
-
-    Parameters
-    ----------
-    tensor : Tensor
-        On any device.
-
-    Returns
-    -------
-    ndarray
-        A copy.
-    """
+    """Copy a tensor on any device to a NumPy array."""
     return np.array(tensor.detach().cpu().numpy())
 
 
 def state_to_numpy(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Copy a state to NumPy arrays.
-
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        Named tensors.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Copies, by the same names.
-    """
+    """Copy a state to NumPy arrays of the same names."""
     return {name: to_numpy(value) for name, value in state.items()}
 
 
 def state_to_torch(
     state: Mapping[str, Any], device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Copy a state of arrays to a device.
-
-    Parameters
-    ----------
-    state : mapping of str to array-like
-        Named arrays.
-    device : torch.device
-        Where to copy them.
-    dtype : torch.dtype
-        Precision of the tensors.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Copies, by the same names.
-    """
+    """Copy a state of arrays to tensors of the same names on a device."""
     return {
         name: torch.tensor(np.asarray(value), dtype=dtype, device=device)
         for name, value in state.items()

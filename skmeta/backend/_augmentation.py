@@ -30,23 +30,10 @@ NAMES = ("mirror", "rotations")
 class Augmentation:
     """Change the images of tasks.
 
-    Parameters
-    ----------
-    augment : str, callable or sequence of these
-        ``"affine"`` turns, shears, scales and shifts each image. ``"mirror"`` and ``"rotations"``
-        mirror and turn the images of a class alike, so that they become those of a new class. A
-        callable takes the images of one task (n_rows, channels, height, width), and returns as
-        many.
-    input_shape : tuple of int
-        Shape of one row.
-    n_classes : int or None, default=None
-        Number of classes of a task, if they are new in each. If not, all images of a task are
-        mirrored or turned alike.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, or rows are no images.
+    ``"affine"`` turns, shears, scales and shifts each image. ``"mirror"`` and ``"rotations"``
+    mirror and turn the images of a class alike, so that they become those of a new class; without
+    `n_classes` (the classes are not new in each task) all images of a task are changed alike. A
+    callable takes the images of one task (n_rows, channels, height, width), and returns as many.
     """
 
     def __init__(
@@ -66,20 +53,7 @@ class Augmentation:
             _check_images("augment", step, input_shape)
 
     def __call__(self, tasks: TaskTensors, seeds: Iterable[int]) -> TaskTensors:
-        """Change the images of tasks.
-
-        Parameters
-        ----------
-        tasks : TaskTensors
-            Tasks, stacked along axis 0.
-        seeds : iterable of int
-            A seed for each task.
-
-        Returns
-        -------
-        TaskTensors
-            The same tasks with other images.
-        """
+        """Change the images of tasks, stacked along axis 0, with a seed for each task."""
         support, query = tasks
         n_support = support.x.shape[1]
         x = torch.cat([support.x, query.x], 1)
@@ -161,20 +135,10 @@ def _call(step: Callable[[Tensor], Tensor], x: Tensor, generator: torch.Generato
 
 
 def resolve_test_time_augment(value: Any, augment: Any) -> list[str]:
-    """Return the changes that ``test_time_augment`` stands for.
+    """Return the changes of images that ``test_time_augment`` stands for.
 
-    Parameters
-    ----------
-    value : "auto", str, sequence of str or None
-        Value of the parameter. ``"auto"`` takes those that make other classes in meta-training, so
-        that the prior knows such tasks.
-    augment : str, callable, sequence of these or None
-        Changes in meta-training.
-
-    Returns
-    -------
-    list of str
-        Names out of ``"mirror"`` and ``"rotations"``.
+    ``"auto"`` takes those of `augment` that make other classes in meta-training, so that the prior
+    knows such tasks.
     """
     if value is None:
         return []
@@ -187,24 +151,9 @@ def resolve_test_time_augment(value: Any, augment: Any) -> list[str]:
 def make_views(
     names: Sequence[Any], input_shape: tuple[int, ...]
 ) -> tuple[Callable[[Tensor], Tensor], ...]:
-    """Return all views of a task, the task itself first.
+    """Return one, two, four or eight functions of images (n_rows, channels, height, width).
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names out of ``"mirror"`` and ``"rotations"``.
-    input_shape : tuple of int
-        Shape of one row.
-
-    Returns
-    -------
-    tuple of callable
-        One, two, four or eight functions of images (n_rows, channels, height, width).
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, or rows are no images that can be changed so.
+    They make all views of a task, the task itself first.
     """
     for name in names:
         if not isinstance(name, str) or name not in NAMES:

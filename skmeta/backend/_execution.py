@@ -40,29 +40,14 @@ class Execution:
     Results do not depend on the number of threads: each thread computes whole tasks with one
     intra-op thread, and results are added in the order of the tasks.
 
-    Parameters
-    ----------
-    mode : {"auto", "loop", "threads", "vmap"}, default="auto"
-        ``"auto"`` is vmap on a GPU and for small networks, threads for large ones on a CPU. Where
-        it would be vmap, but that is not possible, it is loop.
-    device : torch.device
-        Device of the tasks.
-    flops_per_task : float
-        Approximate cost of one task, for ``"auto"``.
-    n_jobs : int, optional
-        Number of threads of mode ``"threads"``, counted as in joblib (-1: one per core). By
-        default, the number of threads of torch.
-    chunk_size : int, optional
-        Number of tasks that ``"vmap"`` vectorises at once. By default as many as fit into half of
-        a GPU's memory, or into 1 GiB on a CPU, by an estimate.
-    bytes_per_task : float
-        Approximate memory of one task's gradient, for that estimate.
-    can_vectorise : callable, optional
-        Returns whether vmap is possible, for ``"auto"``. By default it is.
-    record : bool, default=False
-        Whether a gradient is recorded and repeated, which pays after some hundred calls.
-    ranks : Ranks, optional
-        Processes that share the tasks of each mean. All of them call it with the same tasks.
+    - mode: ``"auto"`` is vmap on a GPU and for small networks, threads for large ones on a CPU.
+      Where it would be vmap, but `can_vectorise()` is false, it is loop.
+    - flops_per_task, bytes_per_task: approximate cost, for ``"auto"`` and `chunk_size`.
+    - n_jobs: counted as in joblib (-1: one per core); by default, the number of threads of torch.
+    - chunk_size: tasks that ``"vmap"`` vectorises at once; by default as many as fit into half of
+      a GPU's memory, or into 1 GiB on a CPU, by an estimate.
+    - record: whether a gradient is recorded and repeated, which pays after some hundred calls.
+    - ranks: processes that share the tasks of each mean; all of them call it with the same tasks.
     """
 
     def __init__(
@@ -118,20 +103,7 @@ class Execution:
         self._stack.close()
 
     def map(self, fn: Callable[[Any], Any], tasks: Any) -> Any:
-        """Return the results of all tasks, stacked along a new first axis.
-
-        Parameters
-        ----------
-        fn : callable
-            Takes one task (a tree of tensors), returns a tree of tensors.
-        tasks : tree of tensors
-            The tasks, stacked along axis 0.
-
-        Returns
-        -------
-        tree of tensors
-            What ``fn`` returns, stacked along axis 0.
-        """
+        """Return the results of all tasks (trees of tensors), stacked along axis 0."""
         if self.mode == "vmap":
             chunks = [torch.func.vmap(fn)(chunk) for chunk in self._slices(tasks)]
             return tree_map(lambda *parts: torch.cat(parts), *chunks)
@@ -144,29 +116,12 @@ class Execution:
         tasks: Any,
         key: Hashable = None,
     ) -> tuple[State, Any]:
-        """Return the gradient of the mean of a function over the tasks.
+        """Return the gradient of a mean over tasks, and the mean of the second result.
 
-        Vectorised tasks share one backward pass, outside :func:`torch.func.vmap`. It is faster
-        than one gradient per task, and needs less memory.
-
-        Parameters
-        ----------
-        fn : callable
-            Takes the state and one task, returns a scalar and a tree of tensors.
-        state : mapping of str to Tensor
-            The point of the gradient.
-        tasks : tree of tensors
-            The tasks, stacked along axis 0.
-        key : hashable, optional
-            Functions with one key compute the same, so a recording of one serves all. Without a
-            key, nothing is recorded.
-
-        Returns
-        -------
-        gradient : dict of Tensor
-            Tensors like those of ``state``; zero if ``fn`` does not depend on a tensor.
-        extra : tree of tensors
-            Mean of the trees that ``fn`` returned.
+        `fn` takes the state and one task; the gradient is zero for tensors that it does not depend
+        on. Functions with one `key` compute the same, so a recording of one serves all; without a
+        key, nothing is recorded. Vectorised tasks share one backward pass, outside
+        :func:`torch.func.vmap`. It is faster than one gradient per task, and needs less memory.
         """
         state = {n: v.detach() for n, v in state.items()}
 
@@ -187,23 +142,9 @@ class Execution:
     def mean(
         self, fn: Callable[[State, Any], Any], state: State, tasks: Any, key: Hashable = None
     ) -> Any:
-        """Return the mean result over the tasks of a function of a state and a task.
+        """Return the mean over tasks of a function of the state and a task.
 
-        Parameters
-        ----------
-        fn : callable
-            Takes the state and one task, returns a tree of tensors without gradients.
-        state : mapping of str to Tensor
-            The state.
-        tasks : tree of tensors
-            The tasks, stacked along axis 0.
-        key : hashable, optional
-            As for :meth:`gradient`.
-
-        Returns
-        -------
-        tree of tensors
-            A tree like that of ``fn``.
+        `key` is as for :meth:`gradient`.
         """
 
         def sum_of_chunk(state: State, chunk: Any) -> Any:

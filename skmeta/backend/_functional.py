@@ -23,7 +23,7 @@ class PlainAttention:
     """Compute attention by products of matrices as long as a thread is inside this context.
 
     The fused kernels of torch have no second derivatives and no rules for :func:`torch.func.vmap`.
-    Which kernels are used is one setting of the process, and so threads are counted.
+    The choice of kernels is one setting of the process, so threads are counted.
     """
 
     def __init__(self) -> None:
@@ -51,13 +51,7 @@ plain_attention = PlainAttention()
 
 
 class AttentionSpy(TorchFunctionMode):
-    """A context that sees whether attention is computed inside it.
-
-    Attributes
-    ----------
-    has_attention : bool
-        Whether it was.
-    """
+    """A context that sees whether attention is computed inside it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,37 +72,16 @@ State = dict[str, Tensor]
 
 
 class Network:
-    """Evaluate a module with given weights and statistics.
+    """Evaluate a module that maps (n_rows, *input_shape) to (n_rows, n_features).
 
     Dropout is inactive, so adaptation is a function of its arguments. Several threads may call it
-    at once, because each has its own copy of the module.
+    at once, because each has its own copy of the module. With `in_bfloat16`, only convolutions and
+    products of matrices are computed in bfloat16.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        A module on the CPU that maps (n_rows, *input_shape) to (n_rows, n_features).
-    input_shape : tuple of int
-        Shape of one row.
-    device : torch.device
-        Device of the computation.
-    in_bfloat16 : bool, default=False
-        Whether convolutions and products of matrices are computed in bfloat16. Weights, statistics
-        and features stay in the precision of the input.
-
-    Attributes
-    ----------
-    n_features : int
-        Size of the output.
-    n_flops : int
-        Floating-point operations of one row's forward pass.
-    has_statistics : bool
-        Whether the module has batch normalisations.
-    frozen : frozenset of str
-        Names of the weights that require no gradient, which nothing changes.
-    norm_weights : list of str
-        Names of the scales and shifts of batch normalisations.
-    cells : CellNetwork or None
-        The module, if it is a network of cells. Do not change it.
+    `n_flops` are those of one row's forward pass; `has_statistics` says whether there are batch
+    normalisations, and `norm_weights` names their scales and shifts; `frozen` names the weights
+    that require no gradient, which nothing changes; `cells` is the module if it is a network of
+    cells, not to be changed.
     """
 
     def __init__(
@@ -151,7 +124,7 @@ class Network:
 
     @cached_property
     def can_vectorise(self) -> bool:
-        """Whether gradients for several tasks can be computed at once, by :func:`torch.func.vmap`.
+        """Return whether vmap can compute the gradients of several tasks at once.
 
         It knows no rule for some operations, such as those of ``nn.GRU``, and no branch that
         depends on values.

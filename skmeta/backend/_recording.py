@@ -43,21 +43,9 @@ class Recorder:
     def get(
         self, key: Hashable, fn: Callable[[Any, Any], Any], state: Any, tasks: Any
     ) -> Callable[[Any, Any], Any]:
-        """Return a function that computes what ``fn`` does.
+        """Return a recording of `fn` for arguments of these shapes, or `fn`.
 
-        Parameters
-        ----------
-        key : hashable
-            Functions with one key compute the same.
-        fn : callable
-            Takes a state and tasks (trees of tensors), returns a tree of tensors.
-        state, tasks : tree of tensors
-            Arguments of the next call, from which shapes are taken.
-
-        Returns
-        -------
-        callable
-            A recording, or ``fn``.
+        Functions with one `key` compute the same.
         """
         key = (key, *map(_layout, tree_leaves((state, tasks))))
         if key not in self._made:
@@ -155,23 +143,11 @@ class _Observer(fx.Interpreter):
 
 
 def simplify(module: fx.GraphModule, arguments: Sequence[Tensor]) -> fx.GraphModule:
-    """Simplify a graph of tensor operations in place.
+    """Simplify a graph of tensor operations in place, recorded with these arguments, and return it.
 
     An operation that was computed before, or that is a view computed before in another way, is not
-    computed again; an inner step, a - (b * s), is one operation.
-
-    Parameters
-    ----------
-    module : torch.fx.GraphModule
-        Takes and returns tensors. If an operation writes into its argument or draws random numbers,
-        nothing is simplified.
-    arguments : sequence of Tensor
-        Arguments that it was recorded with.
-
-    Returns
-    -------
-    torch.fx.GraphModule
-        The same module.
+    computed again; an inner step, a - (b * s), is one operation. Nothing is simplified if an
+    operation writes into its argument or draws random numbers.
     """
     if any(n.is_impure() for n in module.graph.nodes if n.op == "call_function"):
         return module

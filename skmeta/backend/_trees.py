@@ -7,21 +7,9 @@ from typing import Any
 
 
 def tree_map(fn: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """Apply a function to each leaf of a tree.
+    """Apply a function to corresponding leaves of trees of the same structure.
 
-    Parameters
-    ----------
-    fn : callable
-        Takes one leaf of each tree.
-    tree : tree
-        A tree. Its leaves are all objects except dicts, tuples and lists.
-    *others : tree
-        Trees of the same structure.
-
-    Returns
-    -------
-    tree
-        A tree of the same structure.
+    Leaves are all objects except dicts, tuples and lists.
     """
     if isinstance(tree, dict):
         return {k: tree_map(fn, v, *(other[k] for other in others)) for k, v in tree.items()}
@@ -33,18 +21,7 @@ def tree_map(fn: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 
 def tree_leaves(tree: Any) -> Iterator[Any]:
-    """Iterate over the leaves of a tree, in the order of :func:`tree_map`.
-
-    Parameters
-    ----------
-    tree : tree
-        Its leaves are all objects except dicts, tuples and lists.
-
-    Yields
-    ------
-    object
-        A leaf.
-    """
+    """Iterate over the leaves of a tree, in the order of :func:`tree_map`."""
     if isinstance(tree, dict):
         tree = tree.values()
     elif not isinstance(tree, tuple | list):

@@ -213,24 +213,8 @@ def step_weights(n_steps: int, annealed: float) -> list[float]:
     """Return the weights of the query losses after each inner step.
 
     They are equal at first; in the end, only the last loss counts. In between, weights change
-    linearly as in the authors' code, which keeps the earlier weights above 3% of their first value.
-
-    Parameters
-    ----------
-    n_steps : int
-        N, 1 or more.
-    annealed : float
-        Share of the annealing that is done, from 0 to 1.
-
-    Returns
-    -------
-    list of float of length n_steps
-        (1 - annealed) / N, and what remains to 1 for the last step.
-
-    References
-    ----------
-    Antoniou, Edwards and Storkey (2019), How to train your MAML, section 4, multi-step loss
-    optimization (the v of equation 3).
+    linearly as in the authors' code, which keeps the earlier weights above 3% of their first value:
+    Antoniou, Edwards and Storkey (2019), How to train your MAML, section 4 (v in equation 3).
     """
     early = (1.0 - annealed) / n_steps
     return [early] * (n_steps - 1) + [1.0 - (n_steps - 1) * early]

@@ -1,7 +1,8 @@
 """MetaNAS: an architecture that is meta-learned together with its weights, and adapts to a task.
 
-Notation: e edges, o operations; alpha (e, o) the architecture parameters; s the sharpness, from 0
-(soft) to 1 (decided).
+Notation: e edges, o operations; alpha (e, o) the architecture parameters, also the logits;
+``selected`` (e,) the position of the operation on each edge; s the sharpness, from 0 (soft) to 1
+(decided).
 """
 
 from __future__ import annotations
@@ -30,25 +31,12 @@ _MOST_UNITS = 2000
 
 
 def select_operations(alpha: Tensor, units: Tensor, n_units: int) -> Tensor:
-    """Select the operations with the largest sum of alpha within a budget.
+    """Select the operations with the largest sum of alpha within a budget of `n_units`.
 
-    This is a knapsack problem with one choice per edge. It is solved by dynamic programming over
-    the remaining budget (Kellerer, Pferschy and Pisinger 2004, Knapsack problems, chapter 11).
-
-    Parameters
-    ----------
-    alpha : Tensor of shape (e, o)
-        Architecture parameters.
-    units : Tensor of shape (e, o)
-        Cost of each operation, in whole numbers: 0 for at least one on each edge, and more than
-        ``n_units`` for one that an edge cannot have.
-    n_units : int
-        The budget.
-
-    Returns
-    -------
-    Tensor of shape (e,)
-        Number of the operation on each edge.
+    `units` (e, o) are whole costs: 0 for at least one operation on each edge, and more than
+    `n_units` for one that an edge cannot have. This is a knapsack problem with one choice per edge,
+    solved by dynamic programming over the remaining budget (Kellerer, Pferschy and Pisinger 2004,
+    Knapsack problems, chapter 11).
     """
     budgets = torch.arange(n_units + 1, device=units.device)
     value = alpha.new_zeros(n_units + 1)
@@ -67,19 +55,9 @@ def select_operations(alpha: Tensor, units: Tensor, n_units: int) -> Tensor:
 
 
 def raise_selected(alpha: Tensor, selected: Tensor) -> Tensor:
-    """Make the selected operation of each edge the largest: mirror every alpha above it to below.
+    """Mirror each alpha above that of the selected operation of its edge to below it.
 
-    Parameters
-    ----------
-    alpha : Tensor of shape (e, o)
-        Architecture parameters.
-    selected : Tensor of shape (e,)
-        Number of the operation on each edge.
-
-    Returns
-    -------
-    Tensor of shape (e, o)
-        The new values, with the gradients of the old ones.
+    The selected operation is then the largest. Gradients are those of the given values.
     """
     excess = alpha - alpha.gather(1, selected[:, None])
     return alpha - 2 * excess.clamp_min(0).detach()
@@ -88,27 +66,11 @@ def raise_selected(alpha: Tensor, selected: Tensor) -> Tensor:
 def anneal(
     alpha: Tensor, selected: Tensor, sharpness: float, temperature: tuple[float, float]
 ) -> Tensor:
-    """Return the logits of the operations: divided by a temperature, and pruned.
+    """Return the logits of the operations: divided by a temperature, and pruned to minus infinity.
 
-    The temperature falls from the first to the last one as sharpness rises, on a logarithmic
-    scale. An operation is pruned if its share is less than ``sharpness`` times the largest share
-    on its edge: none at sharpness 0, all but the selected one at 1.
-
-    Parameters
-    ----------
-    alpha : Tensor of shape (e, o)
-        Architecture parameters. Those of the selected operations are the largest.
-    selected : Tensor of shape (e,)
-        Number of the operation on each edge.
-    sharpness : float
-        s.
-    temperature : tuple of two floats
-        The first and the last one.
-
-    Returns
-    -------
-    Tensor of shape (e, o)
-        Logits; minus infinity for operations that are pruned.
+    The temperature falls from the first to the last value as sharpness rises, on a logarithmic
+    scale. An operation is pruned if its share is less than ``sharpness`` times the largest share on
+    its edge: none at sharpness 0, all but the selected one (whose alpha is the largest) at 1.
     """
     first, last = temperature
     logits: Tensor = alpha / (first * (last / first) ** sharpness)
@@ -125,16 +87,7 @@ def anneal(
 class AnnealedNetwork:
     """A network of cells whose choice of operations is annealed to a given sharpness.
 
-    Attributes
-    ----------
-    network : Network
-        The network.
-    cells : CellNetwork
-        Its module.
-    max_parameters : int or None
-        Budget of the whole network, without the head.
-    sharpness, temperature : float, tuple of two floats
-        As :func:`anneal` takes them.
+    `max_parameters` is the budget of the whole network, without the head.
     """
 
     network: Network
@@ -167,10 +120,10 @@ class AnnealedNetwork:
         return anneal(alpha, selected, self.sharpness, self.temperature)
 
     def restrict(self, alpha: Tensor) -> Tensor:
-        """Set alpha (e, o) to minus infinity for operations that an edge cannot have.
+        """Set alpha to minus infinity for operations that an edge cannot have.
 
-        These are not in the network, or exceed the budget even if all other edges have their
-        cheapest operations.
+        They are not in the network, or exceed the budget even if all other edges have their
+        cheapest one.
         """
         return alpha.masked_fill(~self._possible.to(alpha.device), -torch.inf)
 
@@ -199,9 +152,9 @@ class AnnealedNetwork:
 
     @cached_property
     def _units(self) -> tuple[Tensor, int]:
-        """Cost of each operation and the budget, in units of several parameters.
+        """Return the cost of each operation and the budget, in units of several parameters.
 
-        Nothing is rounded, unless exact units would be more than _MOST_UNITS.
+        Costs are exact unless exact units would be more than _MOST_UNITS.
         """
         extra = self._extra_parameters.masked_fill(~self._possible, 0)
         most = int(extra.amax(1).sum())

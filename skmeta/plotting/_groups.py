@@ -165,17 +165,7 @@ _N_COLUMNS = 4
 
 
 class Trajectory(NamedTuple):
-    """Times and targets of one group.
-
-    Attributes
-    ----------
-    known_times, known : ndarray of shape (n_known,)
-        Rows that are known.
-    times, mean, low, high : ndarray of shape (n,)
-        Predictions, and the bounds of their intervals.
-    actual : ndarray of shape (n,) or None
-        Targets that were observed later.
-    """
+    """Known times and targets of one group, predictions with bounds, and targets observed later."""
 
     known_times: np.ndarray
     known: np.ndarray

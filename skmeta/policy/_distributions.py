@@ -26,16 +26,10 @@ _MIN_LOG_STD = math.log(0.01)
 class Gaussian:
     """Independent normal distributions around the outputs.
 
-    One unit is half the range of an action, so that the first policy has the same spread in any
-    environment; the environment's action is clipped to its range. The standard deviation is a
-    parameter of its own, ``log_std`` (d,).
-
-    Parameters
-    ----------
-    low, high : ndarray of shape (d,)
-        Range of the actions; infinite ends keep the unit.
-    initial_std : float
-        Standard deviation at first, in the policy's units.
+    One unit is half the range of an action (d,), so that the first policy has the same spread in
+    any environment; the environment's action is clipped to its range, and infinite ends keep the
+    unit. The standard deviation is a parameter of its own, ``log_std`` (d,), with `initial_std` at
+    first.
     """
 
     def __init__(self, low: np.ndarray, high: np.ndarray, initial_std: float) -> None:
@@ -78,15 +72,7 @@ class Gaussian:
 
 
 class Categorical:
-    """One of ``n`` actions, with the outputs as logits.
-
-    Parameters
-    ----------
-    n : int
-        Number of actions.
-    start : int
-        The first action in the environment.
-    """
+    """One of ``n`` actions (the first is `start`), with the outputs as logits."""
 
     def __init__(self, n: int, start: int = 0) -> None:
         self.n_outputs, self.start = int(n), int(start)
@@ -129,15 +115,7 @@ def _log_std(state: Mapping[str, Tensor]) -> Tensor:
 def describe_actions(space: Any) -> dict[str, Any]:
     """Return the description of an action space that a prior keeps.
 
-    Parameters
-    ----------
-    space : gymnasium.Space
-        The action space.
-
-    Raises
-    ------
-    EpisodeError
-        If it is neither discrete nor a box of one axis.
+    An EpisodeError is raised if it is neither discrete nor a box of one axis.
     """
     if isinstance(space, gymnasium.spaces.Discrete):
         return {"kind": "categorical", "n": int(space.n), "start": int(space.start)}
@@ -151,19 +129,9 @@ def describe_actions(space: Any) -> dict[str, Any]:
 
 
 def make_distribution(described: Mapping[str, Any], initial_std: float) -> ActionDistribution:
-    """Return the distribution over the actions of a space.
+    """Return the distribution over the actions of a space that `describe_actions` described.
 
-    Parameters
-    ----------
-    described : mapping
-        What `describe_actions` returned.
-    initial_std : float
-        Standard deviation of a Gaussian policy at first.
-
-    Returns
-    -------
-    ActionDistribution
-        Gaussian for a box of one axis, categorical for a discrete space.
+    It is Gaussian for a box of one axis, categorical for a discrete space.
     """
     if described["kind"] == "categorical":
         return Categorical(described["n"], described["start"])
@@ -171,18 +139,7 @@ def make_distribution(described: Mapping[str, Any], initial_std: float) -> Actio
 
 
 def check_family(family: Any) -> None:
-    """Raise an error if something is not a family of environments.
-
-    Parameters
-    ----------
-    family : TaskFamily
-        What was given.
-
-    Raises
-    ------
-    EpisodeError
-        If a method is missing, or there is no limit of steps.
-    """
+    """Raise an EpisodeError if a family lacks a method, or has no limit of steps."""
     missing = [n for n in ("sample", "make") if not callable(getattr(family, n, None))]
     if missing:
         raise EpisodeError(
@@ -199,24 +156,10 @@ def check_family(family: Any) -> None:
 
 
 def check_observation_space(space: Any, standardize: bool) -> int:
-    """Return the number of features of an observation.
+    """Return the number of features of an observation, or raise an EpisodeError.
 
-    Parameters
-    ----------
-    space : gymnasium.Space
-        The observation space.
-    standardize : bool
-        Whether observations are brought to scale by what random actions lead to.
-
-    Returns
-    -------
-    int
-        The number.
-
-    Raises
-    ------
-    EpisodeError
-        If observations are not vectors of numbers, or have no scale.
+    Observations are vectors of numbers. With `standardize` they are scaled by observations that
+    random actions lead to, so they need a scale.
     """
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
         raise EpisodeError(
@@ -234,22 +177,7 @@ def check_observation_space(space: Any, standardize: bool) -> int:
 
 
 def check_environment(observation_space: Any, action_space: Any, prior: MetaPrior) -> None:
-    """Raise an error if an environment has other spaces than the prior's.
-
-    Parameters
-    ----------
-    observation_space, action_space : gymnasium.Space
-        Spaces of one environment.
-    prior : MetaPrior
-        Prior of a policy.
-
-    Raises
-    ------
-    PriorError
-        If they differ.
-    EpisodeError
-        If no policy can act in the environment.
-    """
+    """Raise a PriorError if the spaces of an environment differ from those of the prior."""
     if prior.kind != "policy":
         raise PriorError(
             f"The prior was learned by {prior.learner} for {prior.kind}, but a policy needs one of "

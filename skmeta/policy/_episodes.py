@@ -2,7 +2,9 @@
 
 Notation: M tasks, E episodes of each, T steps of the longest episode, d features; gamma the
 discount, lambda the weight of longer estimates; pi the current policy, pi_0 the one that acted, A
-the advantages, w weights of the steps (0 after the end of an episode).
+the advantages, w weights of the steps (0 after the end of an episode). Observations are (M, E, T,
+d), actions (M, E, T) or (M, E, T, d) in the policy's units, and rewards, weights, values,
+advantages and log probabilities (M, E, T); without M for one task.
 
 All losses are weighted means over the steps, so an expected return over T steps is T times minus
 the loss.
@@ -29,19 +31,7 @@ _RIDGE = 1e-5
 
 @dataclass(frozen=True)
 class Episodes:
-    """Record of the episodes.
-
-    Attributes
-    ----------
-    observation : ndarray of shape (M, E, T, d)
-        As the environment gives them; 0 after the end of an episode.
-    action : ndarray of shape (M, E, T) or (M, E, T, d)
-        In the policy's units.
-    reward : ndarray of shape (M, E, T)
-        0 after the end of an episode.
-    weight : ndarray of shape (M, E, T)
-        1 for a step that was made, 0 after the end of an episode.
-    """
+    """Episodes as the environment gives them; observation, reward and weight are 0 afterwards."""
 
     observation: np.ndarray
     action: np.ndarray
@@ -63,33 +53,11 @@ def collect(
     max_steps: int,
     rng: np.random.Generator,
 ) -> Episodes:
-    """Play one episode in each environment.
+    """Play one episode in each of M times E environments, in the order of the tasks.
 
-    Parameters
-    ----------
-    env : gymnasium.vector.VectorEnv
-        M times E environments, in the order of the tasks. Steps after the end of an episode are
-        ignored.
-    act : callable
-        Maps observations (M, E, d) to actions (M, E, ...) in the policy's units.
-    to_environment : callable
-        Maps these to the environment's units.
-    n_tasks : int
-        M.
-    max_steps : int
-        Steps after which an episode is cut.
-    rng : numpy.random.Generator
-        Seeds the environments.
-
-    Returns
-    -------
-    Episodes
-        What happened.
-
-    Raises
-    ------
-    EpisodeError
-        If an observation or a reward is not a finite number.
+    An episode has at most `max_steps`. `act` maps observations (M, E, d) to actions in the policy's units, `to_environment` these to
+    the environment's. An EpisodeError is raised if an observation or a reward is not a finite
+    number.
     """
     n = env.num_envs
     seen, _ = env.reset(seed=int(rng.integers(2**31)))
@@ -116,20 +84,7 @@ def collect(
 
 
 def concatenate(parts: Sequence[Episodes], n_episodes: int) -> Episodes:
-    """Join episodes of the same tasks, and keep the first ones.
-
-    Parameters
-    ----------
-    parts : sequence of Episodes
-        Episodes of the same M tasks.
-    n_episodes : int
-        Episodes to keep of each task.
-
-    Returns
-    -------
-    Episodes
-        Padded to the longest episode.
-    """
+    """Join episodes of the same tasks, keep `n_episodes` of each, and pad to the longest."""
     longest = max(part.reward.shape[2] for part in parts)
 
     def joined(name: str) -> np.ndarray:
@@ -158,21 +113,7 @@ def _check_finite(values: np.ndarray, what: str, step: int) -> None:
 
 
 class Sample(NamedTuple):
-    """Episodes of one task, on the device.
-
-    Attributes
-    ----------
-    x : Tensor of shape (E, T, d)
-        Standardised observations.
-    action : Tensor of shape (E, T) or (E, T, d)
-        In the policy's units.
-    weight : Tensor of shape (E, T)
-        w.
-    advantage : Tensor of shape (E, T)
-        A.
-    log_prob : Tensor of shape (E, T)
-        Log probabilities of the actions under pi_0.
-    """
+    """Episodes of one task on the device, with standardised observations x and log pi_0."""
 
     x: Tensor
     action: Tensor
@@ -182,33 +123,16 @@ class Sample(NamedTuple):
 
 
 def surrogate_loss(estimator: str, log_prob: Tensor, sample: Sample) -> Tensor:
-    """Return minus the advantage of the current policy, as a mean over steps.
+    """Return the negative advantage of the current policy, as a mean over steps.
 
     Both estimators have the same gradient at pi = pi_0. They differ in how this gradient depends on
     the policy, which the meta-gradient sees:
 
-    * ``"lvc"``: A pi / pi_0, the low-variance estimator of ProMP (equation 8).
-    * ``"dice"``: right in each order of derivative, with more variance (Loaded DiCE, equation 11).
-
-    Parameters
-    ----------
-    estimator : {"lvc", "dice"}
-        Which.
-    log_prob : Tensor of shape (E, T)
-        log pi of the actions.
-    sample : Sample
-        The episodes.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The loss.
-
-    References
-    ----------
-    Rothfuss et al. (2019), ProMP: proximal meta-policy search.
-    Farquhar, Whiteson and Foerster (2019), Loaded DiCE: trading off bias and variance in
-    any-order score function gradient estimators for reinforcement learning.
+    * ``"lvc"``: A pi / pi_0, the low-variance estimator of Rothfuss et al. (2019), ProMP: proximal
+      meta-policy search, equation 8.
+    * ``"dice"``: right in each order of derivative, with more variance. Farquhar, Whiteson and
+      Foerster (2019), Loaded DiCE: trading off bias and variance in any-order score function
+      gradient estimators for reinforcement learning, equation 11.
     """
     step = torch.where(sample.weight > 0, log_prob - sample.log_prob, 0.0)
     if estimator == "dice":
@@ -220,20 +144,7 @@ def surrogate_loss(estimator: str, log_prob: Tensor, sample: Sample) -> Tensor:
 
 
 def discounted_sums(values: np.ndarray, factor: float) -> np.ndarray:
-    """Return discounted sums over future steps, with the discount ``factor`` per step.
-
-    Parameters
-    ----------
-    values : ndarray of shape (..., T)
-        Values of each step.
-    factor : float
-        The discount.
-
-    Returns
-    -------
-    ndarray of shape (..., T)
-        The sums.
-    """
+    """Return discounted sums over future steps of values (..., T)."""
     sums = lfilter([1.0], [1.0, -factor], values[..., ::-1])
     return np.ascontiguousarray(sums[..., ::-1])
 
@@ -241,24 +152,8 @@ def discounted_sums(values: np.ndarray, factor: float) -> np.ndarray:
 def linear_baseline(
     observation: np.ndarray, reward: np.ndarray, weight: np.ndarray, discount: float
 ) -> np.ndarray:
-    """Predict future returns by a linear function of observation and time, for each task.
+    """Predict future returns (M, E, T) by a linear function of observation and time, for each task.
 
-    Parameters
-    ----------
-    observation : ndarray of shape (M, E, T, d)
-        Standardised observations.
-    reward, weight : ndarray of shape (M, E, T)
-        Rewards, and 1 for the steps that were made.
-    discount : float
-        gamma.
-
-    Returns
-    -------
-    ndarray of shape (M, E, T)
-        Predicted returns; 0 after the end of an episode.
-
-    References
-    ----------
     Duan et al. (2016), Benchmarking deep reinforcement learning for continuous control, section 5
     of the supplement (linear feature baseline).
     """
@@ -278,24 +173,8 @@ def linear_baseline(
 def generalised_advantages(
     reward: np.ndarray, value: np.ndarray, discount: float, trace: float
 ) -> np.ndarray:
-    """Estimate advantages by exponentially weighted temporal differences.
+    """Estimate advantages by temporal differences of predicted returns.
 
-    Parameters
-    ----------
-    reward : ndarray of shape (M, E, T)
-        Rewards, 0 after the end of an episode.
-    value : ndarray of shape (M, E, T)
-        Predicted returns, 0 after the end of an episode.
-    discount, trace : float
-        gamma and lambda.
-
-    Returns
-    -------
-    ndarray of shape (M, E, T)
-        The advantages.
-
-    References
-    ----------
     Schulman et al. (2016), High-dimensional continuous control using generalized advantage
     estimation, equation 16.
     """
@@ -305,18 +184,7 @@ def generalised_advantages(
 
 
 def standardise(advantage: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Centre and scale the advantages of each task over the steps that were made.
-
-    Parameters
-    ----------
-    advantage, weight : ndarray of shape (M, E, T)
-        Advantages, and 1 for the steps that were made.
-
-    Returns
-    -------
-    ndarray of shape (M, E, T)
-        With mean 0 and standard deviation 1 for each task.
-    """
+    """Scale the advantages of each task to mean 0 and standard deviation 1 over weighted steps."""
     total = weight.sum((1, 2), keepdims=True)
     mean = (advantage * weight).sum((1, 2), keepdims=True) / total
     centred = (advantage - mean) * weight

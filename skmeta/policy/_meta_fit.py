@@ -41,22 +41,7 @@ _SPACES = ("action_space", "max_episode_steps")  # not settings of the learner
 
 
 def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any]]:
-    """Meta-train a policy learner.
-
-    Parameters
-    ----------
-    learner : PolicyMAML
-        The settings.
-    family : TaskFamily
-        The tasks.
-
-    Returns
-    -------
-    prior : MetaPrior
-        What was learned.
-    history : dict of list
-        The learning curve.
-    """
+    """Meta-train a policy learner, and return the prior and the learning curve."""
     settings, ranks = read_parameters(learner), Ranks.join()
     rng = ranks.from_first(partial(check_rng, learner.random_state))
     session, state = make_session(learner, family, rng)
@@ -99,23 +84,9 @@ def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any
 def meta_loss(
     session: PolicySession, state: State, samples: tuple[Sample, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss of a task after adaptation, from episodes before and after each update.
+    """Return the loss of a task after adaptation twice: to be descended, and to be recorded.
 
-    Parameters
-    ----------
-    session : PolicySession
-        Learner, network and distribution of actions.
-    state : dict of Tensor
-        The prior.
-    samples : tuple of Sample of length n_inner_steps + 1
-        Episodes of one task.
-
-    Returns
-    -------
-    loss : Tensor of shape ()
-        What the prior descends.
-    loss : Tensor of shape ()
-        The same, to be recorded.
+    `samples` are the episodes of one task before each update and after the last one.
     """
     *before, last = samples
     fast = session.begin(state)
@@ -229,22 +200,7 @@ def _identity(learner: Any, family: TaskFamily) -> str:
 
 
 def write_prior(session: PolicySession, state: State, **provenance: Any) -> MetaPrior:
-    """Make a prior of the state of a policy learner.
-
-    Parameters
-    ----------
-    session : PolicySession
-        Learner, network and distribution of actions.
-    state : dict of Tensor
-        Its state.
-    **provenance
-        Where the state comes from.
-
-    Returns
-    -------
-    MetaPrior
-        A prior of kind ``"policy"``.
-    """
+    """Make a prior of kind ``"policy"`` of the state of a policy learner."""
     learner, network = session.learner, session.context.network
     settings = dict(settings_by_role(learner, "prior"))
     spaces = {"action_space": session.action_space, "max_episode_steps": session.max_steps}
@@ -272,31 +228,7 @@ def read_prior(
 ) -> tuple[PolicySession, State]:
     """Make a policy learner and its state of a prior.
 
-    Parameters
-    ----------
-    prior : MetaPrior
-        The prior.
-    device : str or torch.device
-        The device to compute on.
-    precision : {"float32", "float64"}
-        Precision of the adaptation.
-    max_steps : int, optional
-        Steps of an episode, at most; by default as in meta-training.
-    **overrides
-        Settings of the learner to use instead of the prior's.
-
-    Returns
-    -------
-    session : PolicySession
-        Learner, network and distribution of actions.
-    state : dict of Tensor
-        Its state.
-
-    Raises
-    ------
-    PriorError
-        If the prior is not that of a policy, or its tensors are not those of the network it
-        names.
+    `max_steps` of an episode are by default as in meta-training; `overrides` replace settings.
     """
     if prior.learner not in POLICY_LEARNERS:
         raise PriorError(

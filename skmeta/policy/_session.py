@@ -39,35 +39,10 @@ _NOT_ADAPTED = ("rate.", "norm.")
 class PolicySession:
     """A policy learner with its network on a device.
 
-    Parameters
-    ----------
-    learner : PolicyMAML
-        Settings of the algorithm.
-    scaler : Scaler
-        Standardisation of the observations.
-    action_space : mapping
-        What `describe_actions` returned.
-    max_steps : int
-        Steps of an episode, at most.
-    n_trained_steps : int
-        Inner steps of meta-training. Later ones are half as long, as in the MAML paper.
-    device : str or torch.device
-        The device to compute on.
-    precision : {"float32", "float64"}
-        Precision of the tensors.
-    generator : torch.Generator, optional
-        Draws the weights of the network.
-
-    Attributes
-    ----------
-    inner : GradientLearner
-        The supervised learner whose inner step it takes.
-    context : Context
-        The network.
-    adapter : TensorAdapter
-        Brings observations to the device.
-    distribution : ActionDistribution
-        What the outputs of the network mean.
+    `action_space` is what `describe_actions` returned; `max_steps` limits an episode. After
+    `n_trained_steps`, the inner steps of meta-training, steps are half as long, as in the MAML
+    paper. `inner` is the supervised learner whose inner step is taken; `adapter` brings
+    observations to the device; `distribution` gives the outputs of the network their meaning.
     """
 
     def __init__(
@@ -100,19 +75,7 @@ class PolicySession:
         self.context, self.adapter = session.context, session.adapter
 
     def draw_state(self, seed: int) -> State:
-        """Draw the initial state.
-
-        Parameters
-        ----------
-        seed : int
-            Seed of the generator.
-
-        Returns
-        -------
-        dict of Tensor
-            ``body.*``, ``head.*``, parameters of the distribution, and what the inner learner
-            learns in addition.
-        """
+        """Draw ``body.*``, ``head.*`` and the parameters of distribution and inner learner."""
         own = self.distribution.initial_state()
         own |= self.inner.step_sizes(own)
         state = self.inner.init_state(self.context, torch.Generator().manual_seed(seed))
@@ -138,24 +101,7 @@ class PolicySession:
         return self.distribution.log_prob(fast, self.outputs(fast, sample.x), sample.action)
 
     def step(self, state: Mapping[str, Tensor], fast: State, sample: Sample, n_done: int) -> State:
-        """Adapt by one step on the episodes of a task.
-
-        Parameters
-        ----------
-        state : mapping of str to Tensor
-            The prior.
-        fast : dict of Tensor
-            The policy that played the episodes.
-        sample : Sample
-            The episodes.
-        n_done : int
-            Number of earlier steps.
-
-        Returns
-        -------
-        dict of Tensor
-            The adapted policy.
-        """
+        """Adapt the policy `fast` by one step on the episodes that it played."""
 
         def loss(part: State) -> Tensor:
             log_prob = self.log_prob(part, sample)
@@ -171,23 +117,9 @@ class PolicySession:
     def play(
         self, env: Any, fast: State, rng: np.random.Generator, explore: bool = True
     ) -> Episodes:
-        """Play one episode in each environment.
+        """Play one episode in each environment, with the policies of M tasks stacked along axis 0.
 
-        Parameters
-        ----------
-        env : gymnasium.vector.VectorEnv
-            Environments, in the order of the tasks.
-        fast : dict of Tensor
-            Policies of the M tasks, stacked along axis 0.
-        rng : numpy.random.Generator
-            Draws actions and first states.
-        explore : bool, default=True
-            Whether to draw actions, or to take the most likely ones.
-
-        Returns
-        -------
-        Episodes
-            What happened.
+        Actions are drawn, or are the most likely ones if `explore` is false.
         """
         adapter = self.adapter
         layers = self._stacked_layers(fast)
@@ -232,20 +164,7 @@ class PolicySession:
         return x.reshape(seen.shape)
 
     def sample(self, episodes: Episodes, fast: State) -> Sample:
-        """Convert episodes to a sample for adaptation.
-
-        Parameters
-        ----------
-        episodes : Episodes
-            Episodes of M tasks.
-        fast : dict of Tensor
-            The policies that played them, stacked along axis 0.
-
-        Returns
-        -------
-        Sample
-            Stacked along axis 0.
-        """
+        """Convert episodes of M tasks to a sample for the policies that played them."""
         adapter, learner = self.adapter, self.learner
         x = self.standardise(episodes.observation)
         weight = episodes.weight
@@ -279,29 +198,10 @@ class PolicySession:
         execution: Execution,
         rng: np.random.Generator,
     ) -> tuple[tuple[Sample, ...], np.ndarray, list[State]]:
-        """Play, adapt, play again, ... in each task.
+        """Play and adapt in each task, K = `n_updates` times, and play again.
 
-        Parameters
-        ----------
-        state : dict of Tensor
-            The prior.
-        env : gymnasium.vector.VectorEnv
-            ``n_episodes`` environments of each task, in the order of the tasks.
-        n_updates : int
-            K.
-        execution : Execution
-            How tasks are computed.
-        rng : numpy.random.Generator
-            Draws actions and first states.
-
-        Returns
-        -------
-        samples : tuple of Sample, of length K + 1
-            Before each update, and after the last one; stacked along axis 0.
-        returns : ndarray of shape (K + 1, M)
-            Mean returns.
-        policies : list of dict of Tensor, of length K + 1
-            That played; stacked along axis 0.
+        Returned are the K + 1 samples, the mean returns (K + 1, M), and the K + 1 policies that
+        played, with tasks stacked along axis 0. `env` has ``n_episodes`` environments of each task.
         """
         n_tasks = env.num_envs // self.learner.n_episodes
         start = self.begin(state)

@@ -189,13 +189,7 @@ def reference(prior: Any) -> dict[str, Any]:
 
 
 def dereference(cls: Any, state: Mapping[str, Any]) -> Any:
-    """Return the prior that a :func:`reference` stands for.
-
-    Raises
-    ------
-    PriorError
-        If this version of skmeta has no such prior, or another one of that name.
-    """
+    """Return the prior that a :func:`reference` stands for, or raise a PriorError."""
     name, version = state["name"], state["skmeta_version"]
     if name not in packaged_names():
         now = "no prior of this name"

@@ -14,46 +14,17 @@ Shots = int | Sequence[int]
 
 
 class ClassEpisodes:
-    """N-way K-shot classification tasks over the classes of ``y``.
+    """N-way K-shot classification tasks over the classes of ``y`` (n_samples,).
 
-    A task draws ``n_way`` classes without replacement, and disjoint support and query rows of
-    each. The position of a class is its place in the random order, so that it carries no
-    information about the class.
+    A task draws ``n_way`` classes without replacement (out of `classes`, if given), and disjoint
+    support and query rows of each: `n_shot` or a number in the range ``(low, high)``, and
+    `n_query`. The position of a class is its place in the random order, so that it carries no
+    information about the class. With `superclass`, the classes of a task are drawn from one
+    superclass, and a superclass in proportion to its classes. `names` are the sorted classes, and
+    `n_classes` equals `n_way`.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        The class of each row: integers, strings, or a pandas or polars Series of them.
-    n_way : int
-        Number of classes in a task, at least 2.
-    n_shot : int or tuple of two ints
-        Number of support rows of each class; ``(low, high)`` draws it for each task.
-    n_query : int
-        Number of query rows of each class.
-    classes : array-like of shape (n_names,) or None, default=None
-        Draw from these classes only. None draws from all.
-    superclass : mapping or callable, optional
-        From a class to its superclass, such as the alphabet of a character. The classes of a task
-        are then drawn from one superclass, and a superclass in proportion to its classes.
+    Vinyals et al. (2016), Matching networks for one shot learning, section 2.2.
 
-    Attributes
-    ----------
-    names : ndarray of shape (n_names,)
-        The classes that tasks are drawn from, sorted.
-    n_classes : int
-        Equal to ``n_way``.
-
-    Raises
-    ------
-    EpisodeError
-        If there are fewer than ``n_way`` classes, or a class has too few rows.
-
-    References
-    ----------
-    Vinyals et al., "Matching Networks for One Shot Learning", NeurIPS 2016, section 2.2.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> from skmeta.tasks import ClassEpisodes
     >>> sampler = ClassEpisodes(np.repeat(["a", "b", "c"], 4), n_way=2, n_shot=1, n_query=3)
@@ -110,19 +81,10 @@ class ClassEpisodes:
             )
 
     def sample(self, rng: np.random.Generator) -> Task:
-        """Draw one task.
+        """Draw one task, with its rows class by class.
 
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            The source of randomness.
-
-        Returns
-        -------
-        Task
-            With ``n_way * n_shot`` support rows and ``n_way * n_query`` query rows, class by
-            class. Of a range of shots, the shape is that of the largest: the rows drawn are
-            repeated in turn, with weight 0.
+        With a range of shots, the shape is that of the largest: the rows drawn are repeated in
+        turn, with weight 0.
         """
         pool: Any = len(self.names)
         if self._within is not None:
@@ -147,52 +109,22 @@ class GroupEpisodes:
     """Tasks that are groups of rows, such as schools, patients or sensors.
 
     Every task has the same shape, so that tasks can be stacked. If a group has too few rows, some
-    rows of its support set and of its query set are repeated with weight 0.
+    rows of its support set and of its query set are repeated with weight 0. Groups that cannot be
+    tasks are left out with a warning; an EpisodeError is raised if there is no other.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Regression targets, or labels if ``classes`` is given.
-    groups : array-like of shape (n_samples,)
-        The group of each row.
-    n_shot : int or tuple of two ints
-        Number of support rows; ``(low, high)`` draws it for each task. In a classification,
-        ``shots_per`` says of what. A class, or group, with no more rows than that keeps one for
-        the query set, unless it is the only one.
-    n_query : int
-        Largest number of query rows; in a classification, of each class or in all, as
-        ``shots_per`` says.
-    classes : array-like of shape (n_classes,) or None, default=None
-        All labels that ``y`` may have; every task then has ``n_classes`` outputs, in sorted
-        order. None means regression.
-    shots_per : {"class", "task"}, default="class"
-        What ``n_shot`` and ``n_query`` count in a classification. ``"class"``: rows of each class
-        that the group has. ``"task"``: rows in all, drawn at random whatever their classes, so
-        that a support set may lack a class, and a group may have a single one.
-    order : array-like of shape (n_samples,), optional
-        Times, or anything that can be sorted. The support rows of a group are then its earliest,
-        and the query rows those that follow. By default, both are drawn at random.
+    - n_shot: number of support rows; ``(low, high)`` draws it for each task. A class, or group,
+      with no more rows than that keeps one for the query set, unless it is the only one.
+    - n_query: maximum number of query rows.
+    - classes: all labels that `y` may have, None for regression. Every task has as many outputs, in
+      sorted order.
+    - shots_per: what these count in a classification. ``"class"``: rows of each class that the
+      group has. ``"task"``: all rows, drawn at random whatever their classes, so that a support set
+      may lack a class, and a group may have a single one.
+    - order: times, or anything that can be sorted. The support rows of a group are then its
+      earliest, and the query rows those that follow. By default, both are drawn at random.
 
-    Attributes
-    ----------
-    names : ndarray of shape (n_names,)
-        The groups that tasks are drawn from, sorted.
-    n_classes : int or None
-        The number of ``classes``, or None in a regression.
+    `names` are the sorted groups, and `n_classes` is None in a regression.
 
-    Raises
-    ------
-    EpisodeError
-        If no group can be a task, or a label is not in ``classes``.
-
-    Warns
-    -----
-    UnusedDataWarning
-        Once, if some groups cannot be tasks: they have no row left for the query set or, if
-        shots are those of each class, a single class.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> from skmeta.tasks import GroupEpisodes
     >>> sampler = GroupEpisodes(np.arange(6.0), ["a"] * 4 + ["b"] * 2, n_shot=1, n_query=2)
@@ -268,33 +200,11 @@ class GroupEpisodes:
         )
 
     def sample(self, rng: np.random.Generator) -> Task:
-        """Draw a group, each with the same probability, and a task from it.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            The source of randomness.
-
-        Returns
-        -------
-        Task
-        """
+        """Draw a group, each with the same probability, and a task from it."""
         return self.episode(int(rng.integers(len(self.names))), rng)
 
     def episode(self, position: int, rng: np.random.Generator) -> Task:
-        """Draw the rows of a task from one group.
-
-        Parameters
-        ----------
-        position : int
-            The group's position in ``names``.
-        rng : numpy.random.Generator
-            The source of randomness.
-
-        Returns
-        -------
-        Task
-        """
+        """Draw the rows of a task from the group at a position in ``names``."""
         rows = self._rows[position]
         rows = rows if self._is_ordered else rng.permutation(rows)
         rows = rows[np.argsort(self._stratum[rows], kind="stable")]
@@ -349,23 +259,7 @@ def _positions(labels: Any, names: np.ndarray, where: str = "classes") -> np.nda
 
 
 def check_shots(n_shot: Any) -> tuple[int, int]:
-    """Return the lowest and the highest number of shots.
-
-    Parameters
-    ----------
-    n_shot : int or sequence of two ints
-        What the user gave.
-
-    Returns
-    -------
-    low, high : int
-        Both are ``n_shot`` if it is a number.
-
-    Raises
-    ------
-    ValueError
-        If it is neither a number of at least 1 nor a range.
-    """
+    """Return the lowest and highest number of shots, equal unless a range is given."""
     if not isinstance(n_shot, tuple | list):
         n = check_count(n_shot, "n_shot")
         return n, n

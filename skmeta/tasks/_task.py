@@ -14,30 +14,12 @@ from skmeta.exceptions import EpisodeError, OverlapWarning
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One task: row positions of its support and query set in a table, and their targets.
+    """One task: int64 row positions of its support and query set in a table, and their targets.
 
-    Parameters
-    ----------
-    support : ndarray of shape (n_support,), int64
-        Row positions of the support set.
-    query : ndarray of shape (n_query,), int64
-        Row positions of the query set.
-    y_support : ndarray of shape (n_support,)
-        Targets of the support rows: int64 positions in ``classes``, or float64 in a regression.
-    y_query : ndarray of shape (n_query,)
-        Targets of the query rows.
-    w_support : ndarray of shape (n_support,), float64
-        Weights of the support rows; 0 marks a row that only fills the task up to the shape of
-        its neighbours.
-    w_query : ndarray of shape (n_query,), float64
-        Weights of the query rows.
-    classes : ndarray of shape (n_classes,) or None, default=None
-        The labels behind the class positions; None in a regression.
-    name : Any, default=None
-        The group that the task came from, if it came from one.
+    Targets are int64 positions in `classes`, or float64 in a regression (`classes` is None). A
+    weight of 0 marks a row that only fills the task up to the shape of its neighbours. `name` is
+    the group that the task came from, if any.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> from skmeta.tasks import ClassEpisodes
     >>> y = np.array(["cat", "cat", "dog", "dog"])
@@ -62,19 +44,9 @@ class Task:
         return None if self.classes is None else len(self.classes)
 
     def take(self, X: Any) -> tuple[Any, np.ndarray, Any, np.ndarray]:
-        """Return the rows of this task, without those that only fill it up.
+        """Return X and y of the support set and of the query set, without rows of weight 0.
 
-        Parameters
-        ----------
-        X : {ndarray, sparse matrix, dataframe} of shape (n_samples, n_features)
-            The table that the task was drawn from.
-
-        Returns
-        -------
-        X_support : same type as ``X``, of shape (n_real_support, n_features)
-        y_support : ndarray of shape (n_real_support,)
-        X_query : same type as ``X``, of shape (n_real_query, n_features)
-        y_query : ndarray of shape (n_real_query,)
+        X may be an array, a sparse matrix or a data frame, and its parts have the same type.
         """
         rows = X.iloc if hasattr(X, "iloc") else X
         in_support, in_query = self.w_support > 0, self.w_query > 0
@@ -92,28 +64,10 @@ Superclass = Mapping[Any, Any] | Callable[[Any], Any]
 def usable_superclasses(
     names: np.ndarray, superclass: Superclass, n_way: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the superclass of each class, and which have enough classes for a task.
+    """Return the positions of the superclass of each class, and of usable superclasses.
 
-    Parameters
-    ----------
-    names : ndarray of shape (n_names,)
-        Distinct classes.
-    superclass : mapping or callable
-        From a class to its superclass.
-    n_way : int
-        Number of classes of a task.
-
-    Returns
-    -------
-    positions : ndarray of shape (n_names,), int64
-        Position of the superclass of each class.
-    usable : ndarray of int64
-        Positions of superclasses with ``n_way`` classes or more.
-
-    Raises
-    ------
-    EpisodeError
-        If a class has no superclass, or none has enough classes.
+    A usable superclass has at least `n_way` classes. An EpisodeError is raised if a class has no
+    superclass, or none is usable.
     """
     keys = names.tolist()
     if callable(superclass):
@@ -144,33 +98,10 @@ def usable_superclasses(
 
 
 def warn_if_reused(prior: Any, labels: np.ndarray, kind: Literal["classes", "groups"]) -> None:
-    """Warn if an evaluation uses classes or groups that the prior was trained on.
+    """Warn once if an evaluation uses classes or groups that the prior was trained on.
 
-    Parameters
-    ----------
-    prior : object or None
-        Anything with ``trained_on``, an array of labels or None, and ``trained_on_kind``, which is
-        ``"classes"``, ``"groups"`` or None. None is never reused.
-    labels : array-like of shape (n_labels,)
-        The classes or groups of the evaluation. They may be repeated.
-    kind : {"classes", "groups"}
-        What ``labels`` are. A prior that was trained on the other kind is not compared.
-
-    Warns
-    -----
-    OverlapWarning
-        Once, naming up to three of the labels in common.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> from types import SimpleNamespace
-    >>> prior = SimpleNamespace(trained_on=["cat", "dog"], trained_on_kind="classes")
-    >>> with warnings.catch_warnings(record=True) as caught:
-    ...     warnings.simplefilter("always")
-    ...     warn_if_reused(prior, ["cow", "dog"], "classes")
-    >>> caught[0].category.__name__
-    'OverlapWarning'
+    The prior (or None) has ``trained_on``, an array of labels or None, and its ``trained_on_kind``;
+    a prior that was trained on the other kind is not compared.
     """
     trained_on = getattr(prior, "trained_on", None)
     if trained_on is None or prior.trained_on_kind != kind:

@@ -65,18 +65,9 @@ def small_clone(learner: MetaLearner, **changes: Any) -> MetaLearner:
 
 @dataclass(frozen=True)
 class Bench:
-    """A learner, its state, and a few tasks in float64.
+    """A small clone of a learner, its state, and a few tasks (stacked along axis 0) in float64.
 
-    Attributes
-    ----------
-    learner : MetaLearner
-        A small clone.
-    context : Context
-        Network, kind and head of the tasks.
-    state : dict of Tensor
-        A drawn state plus noise, so that no entry is zero or equal to another.
-    tasks : TaskTensors
-        Tasks, stacked along axis 0.
+    The state is drawn, plus noise, so that no entry is zero or equal to another.
     """
 
     learner: MetaLearner

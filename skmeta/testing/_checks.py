@@ -372,21 +372,10 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
 def learner_checks(
     learner: MetaLearner, *, kinds: Sequence[str] | None = None
 ) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield the checks of :func:`check_learner`, one by one.
+    """Yield name and function of each check of :func:`check_learner`.
 
-    Parameters
-    ----------
-    learner : MetaLearner
-        An instance.
-    kinds : sequence of {"classification", "regression"}, optional
-        Kinds of tasks to check it on; by default ``learner.kinds``.
-
-    Yields
-    ------
-    name : str
-        What is checked, and on which kind of tasks.
-    check : callable
-        Takes no arguments; raises an AssertionError if the check fails.
+    A function raises an AssertionError if the check fails. `kinds` of tasks are by default those of
+    the learner.
     """
     if isinstance(learner, type):
         name = learner.__name__

@@ -1,7 +1,8 @@
 """Checkpoints, from which a killed meta-training resumes.
 
 They are tensor files with a digest, as priors are. The state of a run is in them as bytes that
-torch writes, and reads without running any code (``weights_only``).
+torch writes, and reads without running any code (``weights_only``). A ``fingerprint`` identifies
+the run; a file that is damaged or belongs to another run raises a CheckpointError.
 """
 
 from __future__ import annotations
@@ -28,21 +29,9 @@ _ADVICE = "Give another path, or delete the file to start anew."
 
 
 def save_checkpoint(path: str | PathLike[str], fingerprint: str, content: dict[str, Any]) -> None:
-    """Write a checkpoint; a kill at any moment leaves the old file or the new one.
+    """Write a checkpoint; if the process is killed, the old or the new file is complete.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    fingerprint : str
-        Identifies the run.
-    content : dict
-        Tensors, numbers, strings, None, and lists, tuples and dicts of these.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
+    `content` may hold tensors, numbers, strings, None, and lists, tuples and dicts of these.
     """
     buffer = io.BytesIO()
     # On the CPU, as tensors of some devices cannot be read without running code.
@@ -53,25 +42,7 @@ def save_checkpoint(path: str | PathLike[str], fingerprint: str, content: dict[s
 
 
 def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, Any] | None:
-    """Read a checkpoint.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    fingerprint : str
-        Identifies the run that wants to resume.
-
-    Returns
-    -------
-    dict or None
-        What was saved; None if there is no file yet.
-
-    Raises
-    ------
-    CheckpointError
-        If the file cannot be read, is damaged, or belongs to another run.
-    """
+    """Read a checkpoint, or return None if there is no file yet."""
     path, place = Path(path), f"checkpoint={os.fspath(path)!r}"
     try:
         if not path.exists():
@@ -98,25 +69,7 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
 
 
 def open_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, Any] | None:
-    """Read a checkpoint, if there is one; make its folder, if there is none.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    fingerprint : str
-        Identifies the run.
-
-    Returns
-    -------
-    dict or None
-        What was saved; None if there is no file yet.
-
-    Raises
-    ------
-    CheckpointError
-        If the file cannot be read or written, is damaged, or belongs to another run.
-    """
+    """Read a checkpoint, or make its folder and return None if there is no file yet."""
     place, folder = f"checkpoint={os.fspath(path)!r}", Path(path).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)

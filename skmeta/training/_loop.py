@@ -54,55 +54,21 @@ def meta_train(
     fitted: Callable[[State, History], dict[str, Any]] | None = None,
     ranks: Ranks | None = None,
 ) -> tuple[State, History]:
-    """Minimise a meta-objective.
+    """Minimise a meta-objective, and return the best validated (or the last) state and the history.
 
-    Parameters
-    ----------
-    state : dict of Tensor
-        Initial state.
-    objective : callable
-        ``objective(state, rng, progress) -> (gradient, metrics)`` on a meta-batch drawn with
-        ``rng``; ``progress`` is the share of the iterations that are done.
-    validate : callable or None
-        ``validate(state) -> metrics``; the state with the highest ``"score"`` is returned.
-    settings : object
-        What :func:`read_parameters` returns: the parameters of
-        :class:`~skmeta.training.OuterLoopSettings`.
-    rng : numpy.random.Generator
-        The only source of randomness.
-    identity : str, default=""
-        Identifies the run. A checkpoint of another run is refused.
-    iteration_task : callable, optional
-        Opens the task that callbacks see of an iteration, and that may end the loop.
-    fitted : callable, optional
-        ``fitted(state, history)`` returns the attributes of an estimator that is fitted to the
-        state, for callbacks; it is called when an iteration is evaluated.
-    ranks : Ranks, optional
-        Processes that run this loop together; ``objective`` and ``validate`` return the same on
-        each. Rank 0 reads and writes checkpoints and shows progress, and its callbacks count.
+    `objective(state, rng, progress)` draws a meta-batch with `rng`, the only source of randomness,
+    and returns the gradient and metrics; `progress` is the share of finished iterations.
+    `validate(state)` returns metrics, of which ``"score"`` is the highest at the best state.
+    `settings` are those of :func:`read_parameters`. A checkpoint of another `identity` is refused.
+    `iteration_task` opens the task that callbacks see, and may end the loop; `fitted(state,
+    history)` returns the attributes of the fitted estimator for them. All `ranks` get the same
+    results; rank 0 reads and writes checkpoints, shows progress, and its callbacks count.
 
-    Returns
-    -------
-    state : dict of Tensor
-        The best state by validation, or the last one without validation.
-    history : dict of list
-        One entry for each evaluation: ``iteration``, ``train_loss`` and ``train_score`` (means
-        since the entry before), ``validation_loss`` and ``validation_score``, ``meta_lr``,
-        ``seconds``.
-
-    Raises
-    ------
-    CheckpointError
-        If the checkpoint belongs to another run, or cannot be read or written.
-    FloatingPointError
-        If the loss or the state is not finite, and no state was validated before.
-
-    Warns
-    -----
-    SkmetaWarning
-        If the checkpoint can no longer be written, as on a full disk; training goes on.
-    DivergenceWarning
-        If the loss or the state is not finite; the best validated state is returned.
+    The history has an entry per evaluation: ``iteration``, ``train_loss`` and ``train_score``
+    (means since the entry before), ``validation_loss``, ``validation_score``, ``meta_lr``,
+    ``seconds``. If the loss or the state is not finite, the best validated state is returned with a
+    DivergenceWarning, or a FloatingPointError is raised if there is none. Training goes on with a
+    warning if the checkpoint can no longer be written.
     """
     ranks = ranks or Ranks()
     run = _Run(state, objective, validate, settings, rng, identity, ranks)

@@ -204,23 +204,9 @@ class OuterLoopSettings(FitSettings):
 
 
 def read_parameters(learner: FitSettings) -> SimpleNamespace:
-    """Read the parameters of a learner, with its options as objects.
+    """Read and check the parameters of a learner, with its options as objects.
 
-    Parameters
-    ----------
-    learner : FitSettings
-        The learner.
-
-    Returns
-    -------
-    SimpleNamespace
-        With an attribute for each parameter. A number or a string in place of an option is its
-        first setting.
-
-    Raises
-    ------
-    ValueError
-        If an option has a value that is not allowed, or a checkpoint could not be resumed.
+    A number or a string in place of an option is its first setting.
     """
     values = {name: getattr(learner, name) for name in parameter_names(type(learner))}
     values |= options_of(learner)
@@ -240,20 +226,7 @@ def read_parameters(learner: FitSettings) -> SimpleNamespace:
 
 
 def fingerprint(learner: Any, *content: Any) -> str:
-    """Identify a run by its settings and data, so that no other run takes its checkpoint.
-
-    Parameters
-    ----------
-    learner : object
-        The learner.
-    *content
-        Arrays that its result depends on.
-
-    Returns
-    -------
-    str
-        Hexadecimal digits.
-    """
+    """Return a hexadecimal digest of a run's settings and data, which its checkpoint must have."""
     settings = settings_by_role(learner, "prior", "training")
     text = {n: stable_repr(getattr(value, "digest", value)) for n, value in settings}
     names = [learner_name(type(learner)), text]

@@ -25,22 +25,10 @@ from skmeta._validation import ParameterHints
 
 
 def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
-    """Declare a parameter of a learner, as a field of its dataclass.
+    """Declare a parameter of a learner, as a field of its dataclass, with the role of its reader.
 
-    Parameters
-    ----------
-    default : object
-        Its default.
-    *constraints
-        What it may be, as scikit-learn's ``_parameter_constraints`` say it; by default anything. A
-        class of options among them lets a learner take its first setting in place of an instance.
-    role : {"prior", "training", "machine"}, default="prior"
-        Who reads it; see above.
-
-    Returns
-    -------
-    dataclasses.Field
-        The declaration.
+    Constraints are those of scikit-learn's ``_parameter_constraints``, by default none. If one is a
+    class of options, a learner takes its first setting in place of an instance.
     """
     return field(default=default, metadata={"constraints": list(constraints), "role": role})
 
@@ -89,21 +77,9 @@ def option_class(declared: Field[Any] | None) -> type[Declared] | None:
 
 
 def as_option(kind: type[Declared], value: Any, **others: Any) -> Any:
-    """Return an option as its object: one that is given, or one made of its first setting.
+    """Return an option as a checked object: an instance as given, or one made of its first setting.
 
-    Parameters
-    ----------
-    kind : type
-        Class of the option.
-    value : object
-        An instance, its first setting, or None for its defaults.
-    **others
-        Its other settings, if it is not an instance.
-
-    Returns
-    -------
-    object
-        An instance with values that are allowed.
+    None stands for the defaults; `others` are its other settings.
     """
     if not isinstance(value, kind):
         value = kind(**others) if value is None else kind(value, **others)
@@ -124,17 +100,7 @@ def options_of(estimator: Any) -> dict[str, Any]:
 def settings_by_role(estimator: Any, *roles: str) -> Iterator[tuple[str, Any]]:
     """Yield names and values of the parameters of an estimator that have one of some roles.
 
-    Parameters
-    ----------
-    estimator : Declared
-        A learner, or one of its options. Options within it come as dicts.
-    *roles : str
-        The roles. A parameter that is not declared has the role ``"prior"``.
-
-    Yields
-    ------
-    tuple of str and object
-        A parameter.
+    Options within it are dicts. A parameter that is not declared has the role ``"prior"``.
     """
     declared, options = declarations(type(estimator)), options_of(estimator)
     for name in parameter_names(type(estimator)):
@@ -148,16 +114,8 @@ def settings_by_role(estimator: Any, *roles: str) -> Iterator[tuple[str, Any]]:
 def learner_name(cls: type) -> str:
     """Return the name by which a prior and the registries know a class of learners.
 
-    Parameters
-    ----------
-    cls : type
-        The class.
-
-    Returns
-    -------
-    str
-        Its bare name for a learner of this package, with the module for one of a user's: a user's
-        class named as one of ours is another.
+    It is the bare name for a learner of this package, and has the module for one of a user's, which
+    may have the name of one of ours.
     """
     is_ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
     return cls.__name__ if is_ours else f"{cls.__module__}.{cls.__qualname__}"
@@ -166,11 +124,8 @@ def learner_name(cls: type) -> str:
 def complete(cls: type) -> None:
     """Write what a class inherits into its docstring.
 
-    Parameters
-    ----------
-    cls : type
-        ``%(parameters)s`` in its docstring is replaced by the parameters that its base classes
-        describe, with its own defaults; ``%(attributes)s`` by the attributes.
+    ``%(parameters)s`` is replaced by the parameters that its base classes describe, with its own
+    defaults; ``%(attributes)s`` by the attributes.
     """
     text = inspect.cleandoc(cls.__doc__ or "")
     if "%(parameters)s" not in text:

@@ -246,7 +246,7 @@ def baseline_scores(
 
 
 def warn_if_beaten(learner: str, own: np.ndarray, baselines: Mapping[str, np.ndarray]) -> None:
-    """Warn if a baseline is better than the prior by more than one standard error of paired scores."""
+    """Warn if a baseline is better by more than one standard error of paired scores."""
     if not baselines:
         return
     best = max(baselines, key=lambda name: baselines[name].mean())

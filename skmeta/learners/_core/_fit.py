@@ -57,8 +57,7 @@ History = dict[str, list[float]]
 
 
 def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, History]:
-    """Meta-train a learner on `X`, `y`, `groups` as ``fit`` takes them, and return the learning
-    curve.
+    """Meta-train a learner, and return the prior and the learning curve.
 
     Each meta-iteration draws tasks and takes the gradient of ``learner.meta_loss``: ``adapt``
     learns a task, step by step in ``update``, and ``forward`` predicts its query set.

@@ -94,9 +94,7 @@ def start_head(head: str, state: State, classes: Tensor, n_features: int, like: 
 
 
 def prototype_head(features: Tensor, support: Rows, k: int) -> State:
-    """Make the head that classifies by the nearest class mean c of features (n, d): w = 2 c, b =
-    -|c|^2.
-    """
+    """Make the head that classifies by the nearest class mean c: w = 2 c, b = -|c|^2."""
     centres, offset = class_means(features, support, k)
     return {"head.weight": 2 * centres, "head.bias": offset - (centres * centres).sum(1)}
 

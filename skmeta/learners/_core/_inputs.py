@@ -58,8 +58,7 @@ def check_learner_rows(
 
 @dataclass(frozen=True)
 class Table:
-    """Rows (n_samples, n_encoded) of all tasks, what is known of their columns, and the first
-    prior.
+    """Rows (n_samples, n_encoded) of all tasks, their columns, and the initial prior.
 
     `n_features` and `names` describe the columns before they were encoded; the learner takes over
     the network and the standardisation of `start`.

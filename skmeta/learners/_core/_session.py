@@ -119,8 +119,7 @@ class Session:
         return _join(_without_views(adapted), states)
 
     def forward(self, adapted: State, x: Tensor) -> Tensor:
-        """Predict rows as the mean over views: logits, or standardised predictions (n_rows,
-        n_outputs).
+        """Predict logits, or standardised targets, (n_rows, n_outputs) as means over views.
 
         With several views, logits are means of log-probabilities.
         """

@@ -47,8 +47,7 @@ class TaskSource:
 
 @dataclass(frozen=True)
 class Problem:
-    """The tasks of a meta-training, and those of other classes or groups that choose the best
-    state.
+    """Tasks of a meta-training, and validation tasks of other classes or groups.
 
     `labels` are all labels of a classification whose classes mean the same in every group.
     """

@@ -55,22 +55,10 @@ _FAILURES = (SkmetaError, ValueError, ArithmeticError, RuntimeError)
 
 @dataclass(eq=False)
 class Entry:
-    """A learner or a plain model that is compared, and what is known of it.
+    """A learner or a plain model (`learner` is None), and what is known of it.
 
-    Attributes
-    ----------
-    name : str
-        Its name on the leaderboard.
-    learner : MetaLearner or None
-        Its settings; None for a plain model.
-    is_shipped : bool
-        Whether it is the prior that ships, which is not trained.
-    error : str
-        Why it failed.
-    loss : ndarray of shape (n_tasks,)
-        Loss of each held-out task.
-    seconds : float
-        Time of all runs.
+    A shipped prior is not trained. `error` says why it failed; `loss` (n_tasks,) is that of each
+    held-out task; `seconds` are those of all runs.
     """
 
     name: str
@@ -101,28 +89,9 @@ class Entry:
 
 
 def make_candidates(given: str | Sequence[MetaLearner], design: Design, device: Any) -> list[Entry]:
-    """Return the learners to compare, with the sizes of the tasks set.
+    """Return the learners to compare, the simplest first, with the sizes of the tasks set.
 
-    Parameters
-    ----------
-    given : "auto" or sequence of MetaLearner
-        What the user gave, the simplest learner first.
-    design : Design
-        The tasks.
-    device : str or torch.device
-        Where to compute.
-
-    Returns
-    -------
-    list of Entry
-        Those that learn tasks of this kind.
-
-    Raises
-    ------
-    TypeError
-        If something else than learners was given.
-    EpisodeError
-        If there is none.
+    Those that cannot learn tasks of this kind are left out; an EpisodeError is raised if none can.
     """
     candidates = _defaults(design) if isinstance(given, str) else _named(given)
     is_missing = bool(np.isnan(design.X).any())
@@ -205,24 +174,7 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner
 
 
 def train(entry: Entry, kind: str, seed: int, X: Any, y: Any, groups: Any) -> MetaLearner:
-    """Train a learner on the rows of tasks.
-
-    Parameters
-    ----------
-    entry : Entry
-        The learner.
-    kind : {"classification", "regression"}
-        What the tasks are.
-    seed : int
-        Seed of all runs.
-    X, y, groups
-        As ``fit`` takes them.
-
-    Returns
-    -------
-    MetaLearner
-        The fitted learner.
-    """
+    """Train a copy of a learner on the rows of tasks, and return it."""
     learner: Any = clone(entry.learner)
     learner.set_params(random_state=zlib.crc32(f"{seed} {entry.name}".encode()))
     with warnings.catch_warnings():
@@ -288,18 +240,10 @@ def _predict_with(prior: MetaPrior, design: Design, device: Any) -> Predict:
 
 
 def plain_entries(design: Design) -> list[Entry]:
-    """Compare plain models on the held-out tasks.
+    """Evaluate plain models on the held-out tasks.
 
-    Parameters
-    ----------
-    design : Design
-        The rows and the tasks.
-
-    Returns
-    -------
-    list of Entry
-        A ridge or logistic regression on the rows of the task (``OWN``); for groups also one on
-        the rows of all tasks (``POOLED``), and gradient-boosted trees on these (``TREES``).
+    They are a ridge or logistic regression on the rows of the task (``OWN``) and, for groups, one
+    on the rows of all tasks (``POOLED``) and gradient-boosted trees on these (``TREES``).
     """
     if design.kind == "regression":
         models = {OWN: _linear(Ridge()), POOLED: _linear(RidgeCV(np.logspace(-2, 4, 13)))}

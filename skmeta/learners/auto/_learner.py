@@ -47,16 +47,9 @@ _NEGLIGIBLE = 0.01
 
 
 class Mean(NamedTuple):
-    """A weighted mean over tasks.
+    """A weighted mean over tasks, with its standard error and the effective number of tasks.
 
-    Attributes
-    ----------
-    value : float
-        The mean.
-    error : float
-        Its standard error; infinite for a single task, or a value that is not finite.
-    n_tasks : float
-        Number of tasks that count alike and would have this error.
+    The error is infinite for a single task, or a value that is not finite.
     """
 
     value: float
@@ -83,20 +76,10 @@ class Mean(NamedTuple):
 
 
 def choose(results: Sequence[Entry], weights: np.ndarray) -> Entry | None:
-    """Choose the simplest learner that is as good as the best one.
+    """Return the simplest learner that is as good as the best one, or None if all failed.
 
-    Parameters
-    ----------
-    results : sequence of Entry
-        The simplest learner first.
-    weights : ndarray of shape (n_tasks,)
-        Weights of the tasks.
-
-    Returns
-    -------
-    Entry or None
-        Of the learners that did not fail, the first whose loss is within one standard error of the
-        least one, paired over tasks, or within a hundredth of it.
+    It is the first whose mean loss is within one standard error (paired over tasks) of the
+    smallest, or within a hundredth of it. `weights` are those of the tasks.
     """
     known = [r for r in results if not r.error]
     if not known:
@@ -114,22 +97,7 @@ def choose(results: Sequence[Entry], weights: np.ndarray) -> Entry | None:
 def leaderboard_rows(
     results: Sequence[Entry], chosen: str, weights: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Return one row for each learner and plain model, the least loss first.
-
-    Parameters
-    ----------
-    results : sequence of Entry
-        All of them.
-    chosen : str
-        Name of the chosen learner.
-    weights : ndarray of shape (n_tasks,)
-        Weights of the tasks.
-
-    Returns
-    -------
-    list of dict
-        Those that failed come after the others.
-    """
+    """Return one row per learner and plain model by increasing loss, then those that failed."""
     rows = []
     for result in results:
         loss = result.loss if len(result.loss) else np.full(len(weights), np.nan)
@@ -149,28 +117,10 @@ def leaderboard_rows(
 
 
 def summarise(design: Design, results: Sequence[Entry], chosen: Entry) -> tuple[str, bool]:
-    """Say whether meta-learning pays.
+    """Say whether meta-learning pays, and whether a plain model is better.
 
-    Parameters
-    ----------
-    design : Design
-        The tasks.
-    results : sequence of Entry
-        All learners and plain models.
-    chosen : Entry
-        The chosen learner.
-
-    Returns
-    -------
-    text : str
-        One to three sentences.
-    is_beaten : bool
-        Whether a plain model is better beyond doubt.
-
-    References
-    ----------
-    Dunn (1961), Multiple comparisons among means: a learner and a plain model were chosen, so the
-    interval is that of one of all their pairs.
+    A learner and a plain model were chosen, so the interval is that of one of all their pairs: Dunn
+    (1961), Multiple comparisons among means.
     """
     weights, model = design.weights, chosen.name
     measure = "log loss" if design.kind == "classification" else "squared error (over the variance)"

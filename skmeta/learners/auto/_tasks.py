@@ -31,23 +31,9 @@ Predict = Callable[[Task], np.ndarray]
 class Design:
     """The rows, and how they are divided for the comparison.
 
-    Attributes
-    ----------
-    kind : {"classification", "regression"}
-        What the tasks are.
-    X : ndarray of shape (n_samples, n_features)
-        The rows.
-    y : ndarray of shape (n_samples,)
-        Their labels or targets.
-    groups : ndarray of shape (n_samples,) or None
-        The task of each row, if tasks are groups.
-    input_shape : tuple of int
-        Shape of one row.
-    task_size : dict
-        ``n_shot`` (fewest and most support rows), ``n_query`` and ``n_way`` in meta-training.
-    folds : list of tuple of ndarray of int and list of tuple of Task
-        Rows to learn from, and tasks that are held out: draws from one group, or one task that is
-        drawn from classes.
+    `task_size` has ``n_shot`` (minimum and maximum), ``n_query`` and ``n_way`` of meta-training.
+    `folds` are rows to learn from, and held-out tasks: draws from one group, or one task that is
+    drawn from classes.
     """
 
     kind: str
@@ -70,18 +56,11 @@ class Design:
         return np.minimum(sizes, np.inf if self.groups is None else _MOST_WEIGHT)
 
     def losses(self, learn: Callable[[np.ndarray], Predict]) -> np.ndarray:
-        """Return the loss (n_tasks,) of each task, without which a model is trained.
+        """Return the loss (n_tasks,) of each task under a model that was trained without it.
 
-        Parameters
-        ----------
-        learn : callable
-            Takes the rows to learn from; returns what predicts tasks.
-
-        Returns
-        -------
-        ndarray of shape (n_tasks,)
-            The log loss, or the squared error over the variance of all targets, as the mean over
-            the draws; infinite if a prediction is not finite.
+        `learn` takes the rows to learn from and returns what predicts tasks. The loss is the log
+        loss, or the squared error over the variance of all targets, as the mean over the draws; it
+        is infinite if a prediction is not finite.
         """
         losses = []
         for rows, tasks in self.folds:

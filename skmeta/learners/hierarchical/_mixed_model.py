@@ -52,29 +52,12 @@ def model_state(model: MixedModel) -> State:
 def condition_mixed_model(
     model: Mapping[str, Tensor], z: Tensor, y: Tensor, w: Tensor, classes: Tensor | None
 ) -> State:
-    """Condition the model on the rows of a task.
+    """Condition the model on the rows z (n, q) of a task, with targets or class positions y (n,).
 
-    It has no branches on values, so `torch.func.vmap` and `torch.func.grad` can transform it.
-    It computes in double precision, whatever that of the model.
-
-    Parameters
-    ----------
-    model : mapping of str to Tensor
-        The model.
-    z : Tensor of shape (n, q)
-        Rows with a leading 1.
-    y : Tensor of shape (n,)
-        Targets, or positions of the classes in the task.
-    w : Tensor of shape (n,)
-        Weights as numbers of repetitions.
-    classes : Tensor of shape (c,) or None
-        Positions in the model of the classes of the task; None for a regression.
-
-    Returns
-    -------
-    dict of Tensor
-        ``mean`` (j q,) of the coefficients, a ``root`` (j q, j q) of their covariance, and the
-        ``noise`` of a regression.
+    `w` (n,) are numbers of repetitions; `classes` (c,) the positions in the model of the task's
+    classes, None for a regression. The result has the ``mean`` (j q,) of the coefficients, a
+    ``root`` (j q, j q) of their covariance, and the ``noise`` of a regression, in double precision.
+    There are no branches on values, so `torch.func.vmap` and `torch.func.grad` can transform it.
     """
     z, w, head = z.double(), w.double(), _head(model)
     if classes is None:

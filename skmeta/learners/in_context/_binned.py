@@ -1,10 +1,11 @@
 """Predictive distributions as histograms with exponential tails.
 
-Notation: k bins between k - 1 edges, in units of the support set's standard deviation. The
-first and the last bin reach to infinity, with density exp(-distance) beyond their edge.
+Notation: k bins between k - 1 edges, in units of the support set's standard deviation. The first
+and the last bin reach to infinity, with density exp(-distance) beyond their edge. Logits and
+probabilities have shape (..., k), targets and moments (...).
 
-Reference: Mueller et al. (2022), Transformers can do Bayesian inference, section 4. Their tails
-are half-normal, so that the loss of a distant target grows with the square of its distance.
+Reference: Mueller et al. (2022), Transformers can do Bayesian inference, section 4. Their tails are
+half-normal, so that the loss of a distant target grows with the square of its distance.
 """
 
 from __future__ import annotations
@@ -23,13 +24,7 @@ _BEND = 2.5
 
 @lru_cache
 def bin_edges() -> Tensor:
-    """Return the edges between the bins, in units of the support set's standard deviation.
-
-    Returns
-    -------
-    Tensor of shape (N_BINS - 1,), float64
-        Edges in increasing order.
-    """
+    """Return the increasing edges (k - 1,) between the bins, in float64."""
     grid = torch.linspace(-1, 1, N_BINS - 1, dtype=torch.float64)
     # Bins are narrow in the middle, where the targets of a support set are, and wide outside.
     return _REACH * torch.sinh(_BEND * grid) / math.sinh(_BEND)
@@ -40,20 +35,7 @@ def _like(logits: Tensor) -> Tensor:
 
 
 def binned_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Return minus the logarithm of the density at targets.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (..., k)
-        Logits of the bins.
-    target : Tensor of shape (...)
-        Targets.
-
-    Returns
-    -------
-    Tensor of shape (...)
-        The losses.
-    """
+    """Return the negative log density at targets."""
     edges = _like(logits)
     # Not bucketize, which torch.func.vmap does not support.
     at = (target[..., None] > edges).sum(-1)
@@ -64,18 +46,7 @@ def binned_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def binned_moments(probability: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance of distributions.
-
-    Parameters
-    ----------
-    probability : Tensor of shape (..., k)
-        Probability of each bin.
-
-    Returns
-    -------
-    mean, variance : Tensor of shape (...)
-        The moments.
-    """
+    """Return the mean and variance of distributions."""
     edges = _like(probability)
     centre = F.pad((edges[1:] + edges[:-1]) / 2, (1, 1))
     spread = F.pad(edges.diff() ** 2 / 12, (1, 1), value=1.0)
@@ -87,20 +58,7 @@ def binned_moments(probability: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def binned_quantiles(probability: Tensor, levels: Tensor) -> Tensor:
-    """Return quantiles of distributions.
-
-    Parameters
-    ----------
-    probability : Tensor of shape (..., k)
-        Probability of each bin.
-    levels : Tensor of shape (q,)
-        Between 0 and 1, both excluded.
-
-    Returns
-    -------
-    Tensor of shape (..., q)
-        The quantiles.
-    """
+    """Return quantiles (..., q) at levels (q,) strictly between 0 and 1."""
     edges, tiny = _like(probability), torch.finfo(probability.dtype).tiny
     upper = probability.cumsum(-1)
     upper = upper / upper[..., -1:]

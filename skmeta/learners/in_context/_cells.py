@@ -1,6 +1,7 @@
 """Describe the cells of a table by features, relative to their column in the support set.
 
-Notation: b tables, n support rows, m rows of either set, d columns, f = N_CELL_FEATURES.
+Notation: b tables, n support rows, m rows of either set, d columns, f = N_CELL_FEATURES. NaN is a
+missing value; a row of weight 0 is left out.
 """
 
 from __future__ import annotations
@@ -17,22 +18,12 @@ _WAVES = (1.0, 2.0, 4.0)
 
 
 def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
-    """Measure the columns of support sets.
+    """Measure the columns of support sets x (b, n, d) with weights w (b, n).
 
-    Parameters
-    ----------
-    x : Tensor of shape (b, n, d)
-        Rows; NaN is a missing value.
-    w : Tensor of shape (b, n)
-        Weights of the rows. 0 leaves a row out.
-
-    Returns
-    -------
-    dict of Tensor
-        ``mean``, ``scale``, ``repeats`` (chance that two rows have the same value), ``binary``,
-        ``total`` (weight of the values that are not missing), each of shape (b, d); ``size``
-        (b, 1), the weight of all rows; ``sorted`` (b, d, n) and ``below`` (b, d, n + 1), the
-        sorted values and the weight below each.
+    Of shape (b, d): ``mean``, ``scale``, ``repeats`` (probability that two rows have the same
+    value), ``binary`` and ``total`` (weight of the values that are not missing). ``size`` (b, 1) is
+    the weight of all rows; ``sorted`` (b, d, n) and ``below`` (b, d, n + 1) are the sorted values
+    and the weight below each.
     """
     known = w[:, :, None] * ~torch.isnan(x)
     value = torch.nan_to_num(x)
@@ -69,20 +60,10 @@ def relative_weight(w: Tensor) -> Tensor:
 
 
 def left_out_weight(w: Tensor) -> Tensor:
-    """Return the weight that is left out where a row is predicted from the others.
+    """Return the weight (..., n) that is left out where a row is predicted from the others.
 
-    Weights that are all whole numbers are numbers of equal rows, of which one is left out. Others
-    say how much a row counts, and the whole row is left out.
-
-    Parameters
-    ----------
-    w : Tensor of shape (..., n)
-        Weights of the rows of tables.
-
-    Returns
-    -------
-    Tensor of shape (..., n)
-        At most `w`.
+    Weights that are all whole numbers count equal rows, of which one is left out. Other weights
+    measure the importance of a row, and the whole row is left out.
     """
     is_whole = (w == w.round()).all(-1, keepdim=True)
     return torch.where(is_whole, w.clamp_max(1.0), w)
@@ -107,25 +88,15 @@ def _rank(columns: dict[str, Tensor], value: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def describe_cells(columns: dict[str, Tensor], x: Tensor, own: Tensor | None = None) -> Tensor:
-    """Describe cells by features.
+    """Describe cells (b, m, d) by features (b, m, d, f).
 
-    Parameters
-    ----------
-    columns : dict of Tensor
-        Statistics that :func:`measure_columns` returned.
-    x : Tensor of shape (b, m, d)
-        Rows of the support set or of the query set; NaN is a missing value.
-    own : Tensor of shape (b, m), optional
-        Weight of each row in the ranks. What :func:`left_out_weight` returns of it is subtracted:
-        a support row is then compared with the other rows only, as a query row is.
+    They are the standardised value (bounded in two ways), rank, share of equal values, flag of a
+    value that the support set lacks, sines and cosines of the rank, flag of a missing value; then,
+    equal for the whole column, ``repeats``, ``binary``, the share of values that are not missing,
+    and the logarithms of the numbers of rows and columns.
 
-    Returns
-    -------
-    Tensor of shape (b, m, d, f)
-        Standardised value (bounded in two ways), rank, share of equal values, flag of a value
-        that the support set lacks, sines and cosines of the rank, flag of a missing value. Then
-        come features that are the same for the whole column: ``repeats``, ``binary``, the share of
-        values that are not missing, and the logarithms of the numbers of rows and columns.
+    `own` (b, m) is the weight of each row in the ranks. What :func:`left_out_weight` returns of it
+    is subtracted, so that a support row is compared with the other rows only, as a query row is.
     """
     missing = torch.isnan(x)
     value = torch.nan_to_num(x)

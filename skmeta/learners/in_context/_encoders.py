@@ -2,6 +2,7 @@
 
 Notation: b tables, n support rows, m query rows, d columns, f features of a cell, e width of a
 cell, g soft bins of a column, v width of a label, D width of a row, s experts, c labels of a row.
+``n_labels`` is the number of class slots, and None for targets.
 
 References: Qu et al. (2025), TabICL (columns encoded before rows); Gorishniy et al. (2022), On
 embeddings for numerical features in tabular deep learning (periodic and piecewise forms);
@@ -31,15 +32,7 @@ def full_precision(x: Tensor) -> torch.autocast:
 
 
 class LabelEncoder(nn.Module):
-    """Codes of class slots, or of standardised targets.
-
-    Parameters
-    ----------
-    n_labels : int or None
-        Number of class slots; None for targets.
-    width : int
-        Size of a code.
-    """
+    """Codes of class slots, or of standardised targets."""
 
     def __init__(self, n_labels: int | None, width: int) -> None:
         super().__init__()
@@ -60,17 +53,7 @@ class LabelEncoder(nn.Module):
 
 
 class ExpertEncoder(nn.Module):
-    """Encode the predictions of the experts as a part of the rows' tokens.
-
-    Parameters
-    ----------
-    n_labels : int or None
-        Number of class slots; None for targets.
-    width : int
-        Width v of the code of a prediction.
-    token_width : int
-        Width D of a token.
-    """
+    """Encode the predictions of the experts (width v) as a part of the rows' tokens (width D)."""
 
     def __init__(self, n_labels: int | None, width: int, token_width: int) -> None:
         super().__init__()
@@ -96,7 +79,7 @@ class ExpertEncoder(nn.Module):
     def centred_labels(self, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return centred labels (b, n, c), and which classes have rows (b, c).
 
-        They are targets, or indicators minus uniform probabilities of the classes that have rows.
+        Labels are targets, or indicators minus uniform probabilities of the classes that have rows.
         """
         if self.n_labels is None:
             return y[..., None].to(w.dtype), None
@@ -118,16 +101,7 @@ class ExpertEncoder(nn.Module):
 class CellEncoder(nn.Module):
     """Encode cells by their own features and by the labels of similar cells in their column.
 
-    Parameters
-    ----------
-    n_labels : int or None
-        Number of class slots; None for targets.
-    width : int
-        Width e of a cell; the output has width 2 e.
-    n_heads : int, default=2
-        Number of divisions of a column into bins.
-    n_bins : int, default=16
-        Number g of bins of each division.
+    Each of `n_heads` divides a column into g = `n_bins` bins. The output has twice the width e.
     """
 
     def __init__(
@@ -146,24 +120,7 @@ class CellEncoder(nn.Module):
         self.agreement = nn.Linear(2 * prediction, 2 * width)
 
     def read(self, cell_features: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
-        """Encode support cells, and compute the memory that query cells need.
-
-        Parameters
-        ----------
-        cell_features : Tensor of shape (b, n, d, f)
-            Support cells.
-        y : Tensor of shape (b, n)
-            Their labels.
-        w : Tensor of shape (b, n)
-            Their weights.
-
-        Returns
-        -------
-        cells : Tensor of shape (b, n, d, 2 e)
-            The encoded cells.
-        memory : dict of Tensor
-            The memory, for :meth:`predict`.
-        """
+        """Encode support cells to (b, n, d, 2 e), and compute the memory for query cells."""
         cells = self._encode(cell_features)
         bins = self._bins(cells)
         with full_precision(cell_features):
@@ -191,20 +148,7 @@ class CellEncoder(nn.Module):
         return prediction, {"sums": sums, "counts": counts, "agreed": agreed}
 
     def predict(self, memory: Memory, cell_features: Tensor) -> Tensor:
-        """Encode query cells.
-
-        Parameters
-        ----------
-        memory : dict of Tensor
-            Memory of the support set.
-        cell_features : Tensor of shape (b, m, d, f)
-            Query cells.
-
-        Returns
-        -------
-        Tensor of shape (b, m, d, 2 e)
-            The encoded cells.
-        """
+        """Encode query cells (b, m, d, f) to (b, m, d, 2 e)."""
         cells = self._encode(cell_features)
         bins = self._bins(cells)
         with full_precision(cell_features):

@@ -5,7 +5,9 @@ each row: f(x) = k(x, X) a with a = (K + noise / w)^-1 y. The prediction of a su
 this row out, so predictions of support and query rows have the same distribution.
 
 Notation: b tables, n support rows, m rows of either set, d columns, s = N_EXPERTS, c labels of a
-row: 10 classes, or 1 target.
+row: 10 classes, or 1 target. Cells (b, m, d, f) are those of :func:`describe_cells`. Predictions
+have shape (b, m, s, c), and ``nearest`` (b, m, s) is the largest value of the kernel between a row
+and another row of the support set.
 
 References: Rasmussen and Williams (2006), Gaussian processes for machine learning, equations 2.25
 and 5.12 (a row left out); Lakshminarayanan, Roy and Teh (2016), Mondrian forests for large-scale
@@ -23,20 +25,10 @@ from skmeta.learners.in_context._cells import left_out_weight
 
 
 class Expert(NamedTuple):
-    """A kernel regression.
+    """A kernel regression on one feature of the cells.
 
-    Attributes
-    ----------
-    kernel : {"linear", "normal", "laplace", "waves", "equal"}
-        Form of the kernel.
-    cells : {"value", "rank", "waves"}
-        Feature of the cells that the kernel compares.
-    by_relevance : bool
-        Whether columns are weighted by their relevance for the labels instead of equally.
-    scale : float
-        Factor of the distance.
-    noise : float
-        Variance of the labels, in units of the kernel.
+    `by_relevance` weights columns by their relevance for the labels; `scale` multiplies distances;
+    `noise` is the variance of the labels in units of the kernel.
     """
 
     kernel: str
@@ -67,25 +59,9 @@ _LEAST_RELEVANCE = 0.1
 def fit_experts(
     cell_features: Tensor, y: Tensor, w: Tensor
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Fit the experts, and predict each support row from the others.
+    """Fit the experts to centred labels y (b, n, c), and predict each support row from the others.
 
-    Parameters
-    ----------
-    cell_features : Tensor of shape (b, n, d, f)
-        Support cells, as :func:`describe_cells` returned them.
-    y : Tensor of shape (b, n, c)
-        Centred labels. Of the other arguments, b may be 1: one table with several class orders.
-    w : Tensor of shape (b, n)
-        Weights of the rows.
-
-    Returns
-    -------
-    predicted : Tensor of shape (b, n, s, c)
-        Predicted labels.
-    nearest : Tensor of shape (b, n, s)
-        Largest value of the kernel between a row and another row of the support set.
-    fitted : dict of Tensor
-        The fitted experts, for :func:`predict_experts`.
+    Of cells and weights, b may be 1: one table with several class orders.
     """
     cells = _cells(cell_features)
     # Views of one table that differ in their class order have the same relevance.
@@ -136,22 +112,7 @@ def _fit_some(
 
 
 def predict_experts(fitted: dict[str, Tensor], cell_features: Tensor) -> tuple[Tensor, Tensor]:
-    """Predict query rows.
-
-    Parameters
-    ----------
-    fitted : dict of Tensor
-        What :func:`fit_experts` returned.
-    cell_features : Tensor of shape (b, m, d, f)
-        Query cells.
-
-    Returns
-    -------
-    predicted : Tensor of shape (b, m, s, c)
-        Predicted labels.
-    nearest : Tensor of shape (b, m, s)
-        Largest value of the kernel between a row and a row of the support set.
-    """
+    """Return predictions and ``nearest`` of query rows."""
     cells, has_weight, dual = _cells(cell_features), fitted["has_weight"], fitted["dual"]
     predicted, nearest, start = [], [], 0
     for experts in _parts(has_weight.numel() * cell_features.shape[1]):

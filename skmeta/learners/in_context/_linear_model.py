@@ -6,12 +6,14 @@ the others. The best penalty differs between tables by factors of a thousand: so
 exactly linear, and others have little signal in many columns. The experts of ``_experts`` have
 fixed penalties.
 
-Its share in the predictions depends on the evidence: on the likelihood of the rows left out by the
-linear model, against that by the best expert. Two numbers say how much the evidence counts. In
+Its share in the predictions depends on the evidence: the leave-one-out likelihood of the linear
+model compared with that of the best expert. Two parameters say how much the evidence counts. In
 classifications the share is at most one half.
 
-Notation: b tables, n support rows, m query rows, d columns, p = d + 1 coefficients, g penalties,
-s experts, c labels of a row: 10 classes, or 1 target.
+Notation: b tables, n support rows, m query rows, d columns, p = d + 1 coefficients, g penalties, s
+experts, c labels of a row (10 classes, or 1 target), o outputs of the network. y (b, n, c) are
+centred labels; cells (b, n, d, f) are those of :func:`describe_cells`; ``expert`` (b, n, s, c) are
+leave-one-out predictions; ``present`` (b, c) says which classes have rows, None for regressions.
 
 References: Rasmussen and Williams (2006), Gaussian processes for machine learning, section 5.4.2
 (likelihood of the rows left out); Yao et al. (2018), Using stacking to average Bayesian predictive
@@ -48,16 +50,11 @@ _LOGISTIC, _LEAST_SCALE = math.sqrt(3) / math.pi, 0.01
 
 
 class LinearModel(nn.Module):
-    """The linear model of tables of one kind.
+    """The linear model of tables of one kind, with two learned parameters.
 
-    Its parameters are ``evidence_weight``, how much the likelihoods count, and
-    ``network_evidence``, the evidence for the network beforehand with 10 rows, as it is better than
-    its best expert. It has less with more rows: the likelihoods are then a better guide.
-
-    Parameters
-    ----------
-    n_labels : int or None
-        Number of class slots; None for targets.
+    ``evidence_weight`` is how much the likelihoods count. ``network_evidence`` is the prior
+    evidence for the network with 10 rows, because the network is better than its best expert. It
+    shrinks with more rows, where the likelihoods are a better guide.
     """
 
     def __init__(self, n_labels: int | None) -> None:
@@ -81,18 +78,7 @@ class LinearModel(nn.Module):
     def read(
         self, cell_features: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
     ) -> dict[str, Tensor]:
-        """Fit the linear model to a support set.
-
-        Parameters
-        ----------
-        cell_features, y, w, expert, present
-            As :func:`fit_linear_model` takes them.
-
-        Returns
-        -------
-        dict of Tensor
-            For :func:`mix_with_linear_model`.
-        """
+        """Fit the linear model to a support set, for :func:`mix_with_linear_model`."""
         fitted, gain = fit_linear_model(cell_features, y, w, expert, present)
         n_rows = w.sum(1).clamp_min(1.0)
         logit = (
@@ -107,28 +93,11 @@ class LinearModel(nn.Module):
 def fit_linear_model(
     cell_features: Tensor, y: Tensor, w: Tensor, expert: Tensor, present: Tensor | None
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Fit the linear model, and compare it with the experts.
+    """Fit the linear model, and return its log-likelihood gain (b,) over the best expert.
 
-    Parameters
-    ----------
-    cell_features : Tensor of shape (b, n, d, f)
-        Support cells, as :func:`describe_cells` returned them.
-    y : Tensor of shape (b, n, c)
-        Centred labels. Of the cells and weights, b may be 1: one table with several class orders.
-    w : Tensor of shape (b, n)
-        Weights of the rows.
-    expert : Tensor of shape (b, n, s, c)
-        Predictions of support rows by the experts, each from the other rows.
-    present : Tensor of shape (b, c), bool, or None
-        The classes that have rows; None for regressions.
-
-    Returns
-    -------
-    fitted : dict of Tensor
-        ``coef`` (b, p, c), ``width`` (b,) of the distributions, ``low`` and ``high`` (b,), the
-        bounds of predicted targets; for classifications ``present``.
-    gain : Tensor of shape (b,)
-        Log likelihood of the rows left out by the linear model, less that by the best expert.
+    The fitted model has ``coef`` (b, p, c), ``width`` (b,) of the distributions, the bounds ``low``
+    and ``high`` (b,) of predicted targets, and ``present``. Of cells and weights, b may be 1: one
+    table with several class orders.
     """
     predicted, coef = _fit(cell_features, y, w)
     total = w.sum(1).clamp_min(1.0)
@@ -152,21 +121,10 @@ def fit_linear_model(
 def mix_with_linear_model(
     fitted: dict[str, Tensor], cell_features: Tensor, outputs: Tensor
 ) -> Tensor:
-    """Mix the distributions of query rows with those of the linear model.
+    """Mix the distributions of query rows, logits (b, m, o), with those of the linear model.
 
-    Parameters
-    ----------
-    fitted : dict of Tensor
-        What :func:`fit_linear_model` returned, and ``logit`` (b,) of the share of the model.
-    cell_features : Tensor of shape (b, m, d, f)
-        Query cells.
-    outputs : Tensor of shape (b, m, o)
-        Logits of the network.
-
-    Returns
-    -------
-    Tensor of shape (b, m, o)
-        Log probabilities; almost minus infinity for classes without rows.
+    `fitted` also has ``logit`` (b,), the share of the model. Log probabilities of classes without
+    rows are almost minus infinity.
     """
     predicted = _rows(cell_features) @ fitted["coef"]
     width = fitted["width"][:, None, None]
@@ -220,9 +178,9 @@ def _rows(cell_features: Tensor) -> Tensor:
 
 
 def _class_evidence(others: Tensor, y: Tensor, w: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean log likelihood of rows left out (b, models), and a steepness (b,).
+    """Return mean leave-one-out log likelihoods (b, models) with equal weight of each class.
 
-    Each class counts alike. The first model is the linear one, and so is the steepness.
+    The first model is the linear one, and the steepness (b,) is returned for it.
     """
     is_class = (y > 0).to(y.dtype) * present[:, None]
     class_total = (w[:, :, None] * is_class).sum(1, keepdim=True).clamp_min(1e-12)

@@ -59,25 +59,9 @@ def module_parameters(state: Mapping[str, Value]) -> dict[str, Value]:
 def weights_of_prior(
     prior: MetaPrior, learner: str, kind: str, sizes: Mapping[str, int], state: Mapping[str, Tensor]
 ) -> State:
-    """Return the weights of a prior, with the names and shapes of a drawn state.
+    """Return the weights of a prior with the names and shapes of a drawn state.
 
-    Parameters
-    ----------
-    prior : MetaPrior
-        The prior.
-    learner : str
-        Name of the learner that starts from it.
-    kind : {"classification", "regression"}
-        Kind of its tasks.
-    sizes : mapping of str to int
-        Sizes of its transformer.
-    state : mapping of str to Tensor
-        The drawn state.
-
-    Raises
-    ------
-    PriorError
-        If the prior is of another learner, kind or size.
+    `learner`, `kind` and `sizes` (of the transformer) must be those of the prior.
     """
     if prior.learner != learner or prior.kind != kind:
         raise PriorError(
@@ -116,18 +100,8 @@ def _named(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
 class Support(NamedTuple):
     """A support set as input of the transformer.
 
-    Attributes
-    ----------
-    x : Tensor of shape (e, n, k) or (1, n, k)
-        Rows of each view; one table if all views have the same rows.
-    y : Tensor of shape (e, n) or (1, n)
-        Codes of classes, or standardised targets.
-    w : Tensor of shape (e, n) or (1, n)
-        Weights.
-    slots : Tensor of shape (e, k), int64
-        Slots of the columns.
-    kept : dict of Tensor
-        Tensors that predictions need in addition to the memory of the transformer.
+    x (e, n, k), y (e, n) and w (e, n), with e = 1 if all views have the same rows; int64 `slots`
+    (e, k) of the columns; `kept`, what predictions need in addition to the transformer's memory.
     """
 
     x: Tensor
@@ -144,23 +118,9 @@ class Support(NamedTuple):
 
 
 def view_support(rows: Rows, n_classes: int, n_estimators: int | str, max_rows: int) -> Support:
-    """Choose the views of a support set, and convert it to them.
+    """Choose the views of a support set (n, d), and convert it to them.
 
-    Parameters
-    ----------
-    rows : Rows
-        The support set, of inputs (n, d).
-    n_classes : int
-        c; 0 for a regression.
-    n_estimators : int or "auto"
-        Requested number of views, as for :func:`n_views`.
-    max_rows : int
-        Largest number of rows of a view.
-
-    Returns
-    -------
-    Support
-        For the transformer.
+    `n_classes` is 0 for a regression; `n_estimators` is as for :func:`n_views`.
     """
     components = fit_components(rows.x, rows.w)
     n_components = components["loadings"].shape[1] if components else 0
@@ -216,19 +176,9 @@ def select_columns(x: Tensor, columns: Tensor) -> Tensor:
 
 
 def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
-    """Average the views of a classification.
+    """Average outputs (e, m, o) over views: log probabilities (m, c) of classes.
 
-    Parameters
-    ----------
-    adapted : mapping of str to Tensor
-        The adapted state.
-    outputs : Tensor of shape (e, m, o)
-        Outputs of the transformer.
-
-    Returns
-    -------
-    Tensor of shape (m, c)
-        Log probabilities; not normalised if there are more than 10 classes.
+    They are not normalised if there are more than 10 classes.
     """
     codes, present = adapted["memory.codes"].long(), adapted["memory.present"] > 0.5
     code_log_p = F.log_softmax(outputs.masked_fill(~present[:, None], _NEVER), 2)
@@ -252,20 +202,7 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
 
 
 def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
-    """Average the views of a regression.
-
-    Parameters
-    ----------
-    adapted : mapping of str to Tensor
-        The adapted state.
-    outputs : Tensor of shape (e, m, o)
-        Outputs of the transformer.
-
-    Returns
-    -------
-    Tensor of shape (m, o)
-        Log probabilities of the bins.
-    """
+    """Average outputs (e, m, o) over views: log probabilities (m, o) of the bins."""
     own = torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
     # If all known targets are equal, nothing says whether others are above or below them.
     mirrored = torch.logaddexp(own, own.flip(-1)) - math.log(2)

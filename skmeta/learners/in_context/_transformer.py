@@ -55,24 +55,8 @@ _local = threading.local()
 class TableTransformer(nn.Module):
     """Predict query rows of a table from its support rows, in one pass.
 
-    Parameters
-    ----------
-    n_labels : int or None
-        Number of class slots; None for regressions.
-    width : int, default=128
-        Width D of a row.
-    n_layers : int, default=4
-        Layers of the transformer.
-    n_heads : int, default=4
-        Heads of its attention.
-    cell_width : int, default=32
-        Width e of a cell.
-    n_slots : int, default=64
-        Largest number of columns.
-
-    Notes
-    -----
-    Weights are not initialised before :meth:`draw`.
+    `width` is D and `cell_width` is e; `n_slots` is the maximum number of columns. Weights are not
+    initialised before :meth:`draw`.
     """
 
     def __init__(
@@ -101,13 +85,7 @@ class TableTransformer(nn.Module):
         self.head = nn.Linear(width, n_outputs)
 
     def draw(self, generator: torch.Generator) -> None:
-        """Draw the initial weights.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            Source of the numbers.
-        """
+        """Draw the initial weights."""
         for part in self.modules():
             if isinstance(part, nn.Linear):
                 bound = 1 / math.sqrt(part.in_features)
@@ -146,31 +124,18 @@ class TableTransformer(nn.Module):
     ) -> Tensor | Memory:
         """Read support sets, predict query sets, or both; or prepare a memory for many calls.
 
-        Parameters
-        ----------
-        x : Tensor of shape (b, n, d)
-            Support rows or, with ``memory``, query rows. NaN is a missing value. With ``memory``
-            and without rows, what does not depend on them is computed and added to the memory.
-        y : Tensor of shape (b, n)
-            Class slots, or targets in units of the support set's scale. If b is 1 elsewhere, but
-            not here or in ``slots``, one table is seen in several ways, with the same classes in
-            other slots; what does not depend on slots is computed once.
-        w : Tensor of shape (b, n), optional
-            Weights: a row of weight 2 is as good as two rows, one of weight 0 is not there. By
-            default 1.
-        slots : Tensor of shape (b, d) or (1, d), int64
-            Slot of each column; no two of a table may have the same.
-        memory : dict of Tensor, optional
-            What an earlier call returned.
-        query : Tensor of shape (b, m, d), optional
-            Query rows, to be predicted at once.
-        fast : bool, default=False
-            Whether support rows are read by a faster kernel, which has no rule for ``vmap``.
+        Logits (b, m, o) are returned if there are query rows, otherwise a memory of the support
+        set.
 
-        Returns
-        -------
-        Tensor of shape (b, m, o) or dict of Tensor
-            Logits of the outputs if there are query rows, otherwise a memory of the support set.
+        - x (b, n, d): support rows or, with `memory`, query rows. With `memory` and without rows,
+          what does not depend on rows is computed and added to the memory.
+        - y (b, n): class slots, or targets in units of the support set's scale. If b is 1
+          elsewhere, but not here or in `slots`, one table is seen in several ways, with the same
+          classes in other slots; what does not depend on slots is computed once.
+        - w (b, n): a row of weight 2 is as good as two rows; by default 1.
+        - slots (b, d) or (1, d): int64, distinct within a table.
+        - query (b, m, d): rows to be predicted at once.
+        - fast: support rows are read by a faster kernel, which has no rule for ``vmap``.
         """
         if memory is None:
             if x is None or y is None or slots is None:
@@ -252,8 +217,8 @@ class TableTransformer(nn.Module):
     def _row_weight(self, slots: Tensor) -> Tensor:
         """Return the weight (b, d 2 e, D) that maps the concatenated cells of a row to a token.
 
-        A cell c in slot s adds (1 + mark_s) * (W c): a part that is the same for all columns, and
-        a part that depends on the column.
+        A cell c in slot s adds (1 + mark_s) * (W c): a part that is the same for all columns, and a
+        part that depends on the column.
         """
         weight = (1 + self.slots[slots])[:, :, None, :] * self.project.weight.T
         return weight.flatten(1, 2)
@@ -265,15 +230,7 @@ class TableTransformer(nn.Module):
 
 
 class Block(nn.Module):
-    """A layer of the transformer: rows attend to support rows.
-
-    Parameters
-    ----------
-    width : int
-        D.
-    n_heads : int
-        Heads of the attention.
-    """
+    """A layer of the transformer of width D: rows attend to support rows."""
 
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
@@ -328,24 +285,9 @@ def call_transformer(
     *args: Any,
     **kw: Any,
 ) -> Any:
-    """Call a transformer with given weights.
+    """Call the forward pass of a transformer with given weights.
 
-    Parameters
-    ----------
-    make : callable
-        Builds the transformer.
-    key : hashable
-        What it builds: transformers of the same key are built once in a thread, because a call sets
-        the weights of the module.
-    weights : mapping of str to Tensor
-        The weights, by the names of the module.
-    *args, **kw
-        For :meth:`TableTransformer.forward`.
-
-    Returns
-    -------
-    Tensor or dict of Tensor
-        What the transformer returns.
+    A transformer is built once per `key` and thread, because a call sets the weights of the module.
     """
     modules = _local.__dict__.setdefault("modules", {})
     if key not in modules:

@@ -1,13 +1,15 @@
 """Views of one support set: permuted columns and classes, parts of columns and rows, class codes.
 
-Views of a table of more than 64 columns take turns: one has 64 of its columns, half of which are
+Views of a table of more than 64 columns alternate: one has 64 of its columns, half of which are
 those most related to the labels; the next has the principal components of all columns.
 
-Notation: n rows, d columns, c classes of a task; e views, which form an ensemble.
+Notation: n rows, d columns, c classes of a task (0 for a regression); e views, which form an
+ensemble. x (n, d) are rows, where NaN is a missing value, y (n,) class positions or targets, and w
+(n,) weights.
 
 All choices depend on keys, which are computed from the contents of rows, columns and classes and
-not from their positions. A table in another order has the same views. The memory needed grows
-with n d + e (n + c), not with n c.
+not from their positions. A table in another order has the same views. The memory needed grows with
+n d + e (n + c), not with n c.
 """
 
 from __future__ import annotations
@@ -40,20 +42,12 @@ _N_COMPONENTS, _LARGEST_VALUE = 21, 6.0
 
 
 class Views(NamedTuple):
-    """The views.
+    """The views, as int64 tensors.
 
-    Attributes
-    ----------
-    columns : Tensor of shape (1, d) or (e, 64), int64
-        Columns of each view; one row for all views if there are at most 64 columns. Positions
-        from d on are principal components.
-    slots : Tensor of shape (e, min(d, 64)), int64
-        Slots of the columns.
-    rows : Tensor of shape (1, n) or (e, max_rows), int64
-        Support rows of each view; one row for all views if there are at most ``max_rows``.
-    codes : Tensor of shape (e, c), int64
-        Code of each class. With more than 10 classes, several classes share a code. Of shape
-        (e, 0) for a regression.
+    `columns` (e, 64), or (1, d) for all views of at most 64 columns; positions from d on are
+    principal components. `slots` (e, min(d, 64)) of the columns. `rows` (e, max_rows), or (1, n) if
+    there are at most `max_rows`. `codes` (e, c) of the classes: with more than 10, several classes
+    share a code.
     """
 
     columns: Tensor
@@ -65,22 +59,10 @@ class Views(NamedTuple):
 def n_views(
     n_estimators: int | str, n_rows: int, n_columns: int, n_classes: int, max_rows: int
 ) -> int:
-    """Return the number of views of a table.
+    """Return the number of views of a table, at least 12 if classes share codes.
 
-    Parameters
-    ----------
-    n_estimators : int or "auto"
-        Requested number of views. ``"auto"`` is one view if it has the whole table, four if the
-        table has more than 64 columns, and otherwise enough views for all rows, but at most four.
-    n_rows, n_columns, n_classes : int
-        Size of the table; no classes for a regression.
-    max_rows : int
-        Largest number of rows of a view.
-
-    Returns
-    -------
-    int
-        At least 12 if classes share codes.
+    ``"auto"`` is one view if it has the whole table, four if the table has more than 64 columns,
+    and otherwise enough views for all rows, but at most four.
     """
     if isinstance(n_estimators, str):
         n_estimators = min(_MOST_AUTO, -(-n_rows // max_rows))
@@ -100,28 +82,8 @@ def choose_views(
 ) -> Views:
     """Choose the views of a support set.
 
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        Rows; NaN is a missing value.
-    y : Tensor of shape (n,)
-        Class positions, or targets.
-    w : Tensor of shape (n,)
-        Weights.
-    n_classes : int
-        c; 0 for a regression.
-    n_estimators : int or "auto"
-        Requested number of views, as for :func:`n_views`.
-    max_rows : int
-        Largest number of rows of a view.
-    n_components : int, default=0
-        Number of principal components, which follow the columns of a table of more than 64.
-        Every second view has the components in place of columns, repeated to 64.
-
-    Returns
-    -------
-    Views
-        The views.
+    `n_components` principal components follow the columns of a table of more than 64. Every second
+    view has the components in place of columns, repeated to 64.
     """
     n, d = x.shape
     e = n_views(n_estimators, n, d, n_classes, max_rows)
@@ -153,18 +115,8 @@ def choose_views(
 def fit_components(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     """Compute principal components of the standardised columns of a wide support set.
 
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        Rows; NaN is a missing value.
-    w : Tensor of shape (n,)
-        Weights.
-
-    Returns
-    -------
-    dict of Tensor
-        ``center`` and ``unit`` (d,) of the columns, and ``loadings`` (d, k) of at most 21
-        components; for :func:`add_components`. Empty if there are at most 64 columns, or one row.
+    They are ``center`` and ``unit`` (d,) of the columns, and ``loadings`` (d, k) of at most 21
+    components; nothing if there are at most 64 columns, or one row.
     """
     n, d = x.shape
     k = min(_N_COMPONENTS, n - 1)
@@ -187,20 +139,7 @@ def fit_components(x: Tensor, w: Tensor) -> dict[str, Tensor]:
 
 
 def add_components(fitted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Append the principal components of rows to their columns.
-
-    Parameters
-    ----------
-    fitted : mapping of str to Tensor
-        What :func:`fit_components` returned.
-    x : Tensor of shape (m, d)
-        Rows.
-
-    Returns
-    -------
-    Tensor of shape (m, d + k)
-        The rows and their components; ``x`` if there are none.
-    """
+    """Append the principal components, if any, to the columns of rows: (m, d + k)."""
     if not fitted:
         return x
     scores = _standardised(fitted, x) @ fitted["loadings"]
@@ -222,10 +161,7 @@ def _tables(size: int) -> Tensor:
 
 
 def _shuffle(key: Tensor, e: int, stream: int) -> Tensor:
-    """Derive pseudo-random permutations (e, k) from the keys (k,) of items.
-
-    They depend on the keys only, so the order of the items in the input has no effect.
-    """
+    """Derive pseudo-random permutations (e, k) from the keys (k,) of items in any order."""
     factor = 1e3 + 617.0 * torch.arange(e, device=key.device, dtype=key.dtype) + 101.0 * stream
     return torch.frac(key.abs()[None] * factor[:, None]).argsort(1)
 
@@ -268,9 +204,9 @@ def _scaled(y: Tensor, w: Tensor) -> Tensor:
 
 
 def location_and_scale(y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the weighted mean and scale of targets (n,).
+    """Return the weighted mean and standard deviation of targets (n,).
 
-    The scale is the standard deviation. For equal targets it is their absolute value, or 1 for 0.
+    The scale of equal targets is their absolute value, or 1 for 0.
     """
     share = w / w.sum()
     unit = safe_unit(y.abs().amax())
@@ -305,8 +241,8 @@ def _strongest_first(order: Tensor, rank: Tensor, y: Tensor, w: Tensor, n_classe
 def _part_of_rows(row_key: Tensor, y: Tensor, w: Tensor, n_classes: int, e: int) -> Tensor:
     """Return orders (e, n) of the rows whose first rows have the class proportions of all rows.
 
-    All orders are one cycle that begins elsewhere, so the parts of all views together have all
-    rows if there is room for them. A class with rows has one in each part.
+    All orders are one cycle with different starts, so the parts of all views together have all rows
+    if there is room for them. A class with rows has one in each part.
     """
     n = len(row_key)
     order = _shuffle(row_key, 1, 1)[0]
@@ -331,20 +267,7 @@ def _part_of_rows(row_key: Tensor, y: Tensor, w: Tensor, n_classes: int, e: int)
 
 
 def _earlier_of_same_class(y: Tensor, has_weight: Tensor) -> Tensor:
-    """Count the rows of the same class before each row, in the order of the rows.
-
-    Parameters
-    ----------
-    y : Tensor of shape (n,)
-        Classes of the rows.
-    has_weight : Tensor of shape (n,)
-        1 for rows that are counted, 0 for others.
-
-    Returns
-    -------
-    Tensor of shape (n,)
-        The counts; for rows that are not counted, one less.
-    """
+    """Count the rows (n,) of the same class before each row; one less for rows without weight."""
     by_class = y.argsort(stable=True)
     sorted_y = y[by_class]
     total = F.pad(has_weight[by_class].cumsum(0), (1, 0))

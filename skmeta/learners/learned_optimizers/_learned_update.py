@@ -1,12 +1,13 @@
 """Steps of learned optimizers: recurrent networks that are applied to each parameter separately.
 
-The learned optimizer is an LSTM of two layers with a memory for each parameter, and a safeguard.
-
-The safeguard keeps it from diverging beyond the steps that it was trained for.
+The learned optimizer is an LSTM of two layers with a memory for each parameter (Andrychowicz et al.
+2016, Learning to learn by gradient descent by gradient descent, equations 2 and 3, and appendix A),
+and a safeguard that keeps it from diverging beyond the steps that it was trained for.
 
 Notation: n coordinates (all entries of all tensors that a task adapts), m inputs, h hidden units of
-a network; theta the parameters, g the gradient, L the loss, u the learned update, t the number of
-steps done, T the horizon of the training.
+a network; theta (n,) the parameters, g (n,) the gradient, ``slope`` in code, L the loss, u (n,) the
+learned update, t the number of steps done, T the horizon of the training. ``guard`` and ``memory``
+are carried from step to step, and empty at first.
 
 1. After T steps, u is shrunk by T / t. If it does not point downhill (u g > 0), a gradient step of
    the same length replaces it.
@@ -41,20 +42,7 @@ def ravel(tensors: State) -> Tensor:
 
 
 def unravel(values: Tensor, like: State) -> State:
-    """Undo :func:`ravel`.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n,)
-        The entries.
-    like : mapping of str to Tensor
-        Names and shapes.
-
-    Returns
-    -------
-    dict of Tensor
-        With the names and shapes of ``like``.
-    """
+    """Undo :func:`ravel`: return entries (n,) as tensors with the names and shapes of `like`."""
     pieces = values.split([v.numel() for v in like.values()])
     return {n: piece.reshape(like[n].shape) for n, piece in zip(like, pieces, strict=True)}
 
@@ -89,22 +77,10 @@ def preprocess_gradient(x: Tensor) -> Tensor:
 
 
 def lstm_weights(name: str, n_inputs: int, n_hidden: int, generator: torch.Generator) -> State:
-    """Draw the weights of an LSTM cell.
+    """Draw the weights of an LSTM cell, with names that begin with `name`.
 
-    Parameters
-    ----------
-    name : str
-        Prefix of the tensors' names.
-    n_inputs, n_hidden : int
-        m and h.
-    generator : torch.Generator
-        Source of the random numbers.
-
-    Returns
-    -------
-    dict of Tensor
-        ``{name}.weight`` (4 h, m + h) and ``{name}.bias`` (4 h,), of the input gate, the forget
-        gate, the candidate and the output gate.
+    They are ``{name}.weight`` (4 h, m + h) and ``{name}.bias`` (4 h,), of the input gate, the
+    forget gate, the candidate and the output gate.
     """
     bound = n_hidden**-0.5
     weight = torch.empty(4 * n_hidden, n_inputs + n_hidden)
@@ -123,26 +99,10 @@ def lstm_cell(
     hidden: Tensor | None = None,
     cell: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Take one step of an LSTM, the same for every coordinate.
+    """Take one step of an LSTM from inputs (m, n), and return its output and cell state (h, n).
 
-    Coordinates lie along the last axis, so that each gate is one block of memory. This halves the
-    time.
-
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        With the weights of :func:`lstm_weights`.
-    name : str
-        Prefix of their names.
-    inputs : Tensor of shape (m, n)
-        Inputs of each coordinate.
-    hidden, cell : Tensor of shape (h, n), optional
-        What the previous step returned. None means zeros, which are skipped.
-
-    Returns
-    -------
-    hidden, cell : Tensor of shape (h, n)
-        For the next step; ``hidden`` is the output.
+    Without `hidden` and `cell`, zeros are skipped. Coordinates lie along the last axis, so that
+    each gate is one block of memory. This halves the time.
     """
     weight, bias = state[f"{name}.weight"], state[f"{name}.bias"][:, None]
     seen = inputs if hidden is None else torch.cat([inputs, hidden])
@@ -161,20 +121,7 @@ _TINY = 1e-30
 
 
 def bound_step(update: Tensor, slope: Tensor, step: Tensor, horizon: Tensor) -> Tensor:
-    """Shorten an update beyond the horizon and make it point downhill.
-
-    Parameters
-    ----------
-    update, slope : Tensor of shape (n,)
-        u and g.
-    step, horizon : Tensor of shape ()
-        t and T.
-
-    Returns
-    -------
-    Tensor of shape (n,)
-        The update; as given within the horizon.
-    """
+    """Shorten an update beyond the horizon and make it point downhill (rule 1)."""
     length = update.norm() / slope.norm().clamp_min(_TINY)
     downhill = torch.where((update * slope).sum() > 0, -slope * length, update)
     shrunk = downhill * (horizon / step.clamp_min(1.0))
@@ -184,25 +131,9 @@ def bound_step(update: Tensor, slope: Tensor, step: Tensor, horizon: Tensor) -> 
 def guard_loss(
     guard: State, theta: Tensor, slope: Tensor, value: Tensor, step: Tensor, horizon: Tensor
 ) -> tuple[Guard, Tensor, Tensor]:
-    """Compare the loss with the bound, and reset the parameters if it is above.
+    """Compare the loss with the bound; if it is above, reset theta and g (rule 2).
 
-    Parameters
-    ----------
-    guard : mapping of str to Tensor
-        What the previous call returned; empty at the first call.
-    theta, slope : Tensor of shape (n,)
-        Parameters at which the loss was computed, and its gradient.
-    value : Tensor of shape ()
-        L.
-    step, horizon : Tensor of shape ()
-        t and T.
-
-    Returns
-    -------
-    guard : dict of Tensor
-        ``rate`` () is the step size of the gradient descent; 0 until it takes over.
-    theta, slope : Tensor of shape (n,)
-        As given, or the best ones.
+    ``rate`` () in the guard is the step size of the gradient descent, and 0 until it takes over.
     """
     if not guard:
         zero = torch.zeros_like(value)
@@ -235,21 +166,7 @@ def guard_loss(
 def select_step(guard: State, update: Tensor, slope: Tensor, step: Tensor) -> tuple[Guard, Tensor]:
     """Return the learned update, or a gradient step if gradient descent has taken over.
 
-    Parameters
-    ----------
-    guard : mapping of str to Tensor
-        What :func:`guard_loss` returned.
-    update, slope : Tensor of shape (n,)
-        u and g.
-    step : Tensor of shape ()
-        t.
-
-    Returns
-    -------
-    guard : dict of Tensor
-        With the mean length of the learned updates in ``length`` ().
-    update : Tensor of shape (n,)
-        To add to the parameters.
+    ``length`` () in the guard is the mean length of the learned updates.
     """
     descends = guard["rate"] > 0
     mean = guard["length"] + (update.norm() - guard["length"]) / (step + 1)
@@ -264,22 +181,9 @@ RULE = ("lstm.", "out.", "horizon")
 
 
 def initial_rule(n_hidden: int, horizon: int, generator: torch.Generator) -> State:
-    """Draw the weights of the two layers and of their output.
+    """Draw ``lstm.*`` of two layers, ``out.weight`` (h,) and ``out.bias`` (1,); add T.
 
-    Parameters
-    ----------
-    n_hidden : int
-        h.
-    horizon : int
-        Number of steps that it is trained for. It is stored with the weights, since a new task
-        may take another number of steps.
-    generator : torch.Generator
-        Source of the random numbers.
-
-    Returns
-    -------
-    dict of Tensor
-        ``lstm.*``, ``out.weight`` (h,), ``out.bias`` (1,), ``horizon`` ().
+    T is stored with the weights, because a new task may take another number of steps.
     """
     state: State = {}
     for name, n_inputs in zip(_LAYERS, (2, n_hidden), strict=True):
@@ -301,33 +205,10 @@ def learned_step(
     memory: Mapping[str, Any],
     value: Tensor | None,
 ) -> tuple[State, dict[str, Any]]:
-    """Take one step: theta' = theta + u.
+    """Take one step, theta' = theta + lr output, and return it with the memory of the next step.
 
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        The optimizer's tensors, from :func:`initial_rule`.
-    lr : float
-        What the output is multiplied by.
-    fast, gradient : dict of Tensor
-        theta, and its gradient, in one order.
-    memory : mapping
-        What the previous step returned; empty at the first step. In meta-training, it holds the
-        scales of the task at first, and the steps are not safeguarded.
-    value : Tensor of shape () or None
-        The loss, if it is known.
-
-    Returns
-    -------
-    fast : dict of Tensor
-        theta'.
-    memory : dict
-        For the next step.
-
-    References
-    ----------
-    Andrychowicz et al. (2016), Learning to learn by gradient descent by gradient descent,
-    equations 2 and 3, and appendix A.
+    `fast` and `gradient` have the same order; `value` is the loss, if known. In meta-training, the
+    first memory holds the scales of the task, and the steps are not safeguarded.
     """
     theta, slope = ravel(fast), ravel(gradient)
     memory = dict(memory) or {"guard": {}}

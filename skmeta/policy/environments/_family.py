@@ -19,8 +19,8 @@ class TaskFamily(Protocol):
 
     A family may also have ``make_vector(tasks, n_episodes)``, which returns one
     ``gymnasium.vector.VectorEnv`` of ``len(tasks) * n_episodes`` environments in the order of the
-    tasks. Without it, environments are made one by one and stepped in a loop.
-    ``max_episode_steps`` is an attribute that bounds the length of an episode.
+    tasks. Without it, environments are made one by one and stepped in a loop. ``max_episode_steps``
+    is an attribute that limits the length of an episode.
     """
 
     max_episode_steps: int
@@ -33,22 +33,7 @@ class TaskFamily(Protocol):
 
 
 def make_vector(family: TaskFamily, tasks: Sequence[Any], n_episodes: int) -> Any:
-    """Make ``n_episodes`` environments of each task as one vector environment.
-
-    Parameters
-    ----------
-    family : TaskFamily
-        Makes them.
-    tasks : sequence of length n_tasks
-        The tasks.
-    n_episodes : int
-        Environments of each task.
-
-    Returns
-    -------
-    gymnasium.vector.VectorEnv
-        ``n_tasks * n_episodes`` environments, in the order of the tasks.
-    """
+    """Make one vector environment of ``n_episodes`` environments per task, in their order."""
     own = getattr(family, "make_vector", None)
     if own is not None:
         return own(tasks, n_episodes)

@@ -28,19 +28,8 @@ _MAX_STEP, _CLOSE = 0.1, 0.01  # of the point
 class NumpyVectorEnv(gymnasium.vector.VectorEnv):
     """A vector environment whose episodes may have different physical parameters.
 
-    An ended episode does not change, with reward 0, until :meth:`reset`.
-
-    Parameters
-    ----------
-    tasks : sequence of mapping of str to float
-        Parameters of each episode; those left out have the values of :attr:`defaults`.
-    max_episode_steps : int
-        Steps after which an episode is truncated.
-
-    Attributes
-    ----------
-    state : ndarray of shape (n_state, num_envs)
-        State of each episode.
+    `tasks` are the parameters of each episode, with :attr:`defaults` for those left out; `state` is
+    (n_state, num_envs). An ended episode does not change, with reward 0, until :meth:`reset`.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 -- as Gymnasium declares it
@@ -88,22 +77,7 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin new episodes.
-
-        Parameters
-        ----------
-        seed : int, optional
-            Seed of all episodes together.
-        options : dict, optional
-            Not used.
-
-        Returns
-        -------
-        observations : ndarray of shape (num_envs, n_features)
-            First observations.
-        info : dict
-            Empty.
-        """
+        """Begin new episodes, with one seed for all."""
         super().reset(seed=seed)
         self.state = self.begin(self.np_random, self.num_envs)
         for flags in (self._steps, self._terminated, self._truncated):
@@ -113,24 +87,7 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
     def step(
         self, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Advance every episode by one step.
-
-        Parameters
-        ----------
-        actions : ndarray of shape (num_envs, ...)
-            One action per episode.
-
-        Returns
-        -------
-        observations : ndarray of shape (num_envs, n_features)
-            After the step.
-        rewards : ndarray of shape (num_envs,)
-            0 for episodes that were over.
-        terminated, truncated : ndarray of bool of shape (num_envs,)
-            Whether the episode has ended, or has been cut at ``max_episode_steps``.
-        info : dict
-            Empty.
-        """
+        """Advance every episode by one action."""
         over = self._terminated | self._truncated
         state, rewards, terminated = self.advance(self.state, np.asarray(actions))
         if over.any():
@@ -145,13 +102,7 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
 
 
 class SingleEnv(gymnasium.Env):
-    """One episode of a :class:`NumpyVectorEnv` as an ordinary environment.
-
-    Parameters
-    ----------
-    vector : NumpyVectorEnv
-        With ``num_envs=1``.
-    """
+    """One episode of a :class:`NumpyVectorEnv` with ``num_envs=1`` as an ordinary environment."""
 
     def __init__(self, vector: NumpyVectorEnv) -> None:
         self.vector = vector
@@ -175,16 +126,9 @@ class SingleEnv(gymnasium.Env):
 class PointVectorEnv(NumpyVectorEnv):
     """A point in the plane that is rewarded for being close to a goal it does not observe.
 
-    The observation is the position, the action a step of at most 0.1 in each direction, the
-    reward minus the distance to the goal. An episode ends within 0.01 of the goal in both
-    directions.
-
-    Parameters
-    ----------
-    tasks : sequence of mapping of str to float
-        ``goal_x`` and ``goal_y`` of each episode.
-    max_episode_steps : int, default=100
-        Steps after which an episode is truncated.
+    The observation is the position, the action a step of at most 0.1 in each direction, the reward
+    the negative distance to the goal (``goal_x``, ``goal_y``). An episode ends within 0.01 of the
+    goal in both directions.
     """
 
     defaults: ClassVar[Parameters] = {"goal_x": 0.0, "goal_y": 0.0}
