@@ -55,9 +55,9 @@ def collect(
 ) -> Episodes:
     """Play one episode in each of M times E environments, in the order of the tasks.
 
-    An episode has at most `max_steps`. `act` maps observations (M, E, d) to actions in the policy's units, `to_environment` these to
-    the environment's. An EpisodeError is raised if an observation or a reward is not a finite
-    number.
+    An episode has at most `max_steps`. `act` maps observations (M, E, d) to actions in the policy's
+    units, `to_environment` these to the environment's. An EpisodeError is raised if an observation
+    or a reward is not a finite number.
     """
     n = env.num_envs
     seen, _ = env.reset(seed=int(rng.integers(2**31)))
