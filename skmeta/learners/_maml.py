@@ -58,13 +58,10 @@ class MAML(GradientLearner):
     theta' = theta - inner_lr * gradient of the support loss; theta descends the query loss at
     theta', through the inner gradient (second order), or not (``first_order=True``, FOMAML).
 
-    ``plus_plus`` has the options of MAML++; all are off by default. Its cosine schedule is that of
-    all learners.
-
     Parameters
     ----------
     plus_plus : MAMLPlusPlus or None, default=None
-        Options of MAML++ (Antoniou et al. 2019).
+        Options of MAML++. Its cosine schedule is that of all learners.
     %(parameters)s
 
     Attributes

@@ -176,19 +176,17 @@ class OuterLoopSettings(FitSettings):
     meta_lr : float, default=0.001
         Step size of the outer loop (beta in the papers) at its start.
     meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
-        Optimizer of the outer loop. A :class:`~skmeta.learners.MetaOptimizer` also says how the
-        step size falls and how gradients are clipped.
+        Optimizer of the outer loop. A :class:`~skmeta.learners.MetaOptimizer` also sets the
+        schedule of the step size and the clipping of gradients.
     validation : float or Validation, default=0.1
-        Share of the classes or groups that is set aside to choose the best state by; 0: none. A
-        :class:`~skmeta.learners.Validation` also says how often, on how many tasks, and when to
-        stop early.
+        Share of the classes or groups that is set aside to choose the best state. A
+        :class:`~skmeta.learners.Validation` also sets when, on how many tasks, and early stopping.
     execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
         How the tasks of a meta-iteration are computed. An
-        :class:`~skmeta.learners.ExecutionOptions` also sets the precision, the number of threads
-        and the tasks vectorised at once.
+        :class:`~skmeta.learners.ExecutionOptions` also sets precision, threads and chunks.
     checkpoint : path or None, default=None
-        File written at each evaluation. If it exists when ``fit`` begins, the run goes on from it,
-        to the same result as without a break. It needs an integer ``random_state``.
+        File written at each evaluation, from which ``fit`` resumes, with the same result as without
+        a break. It needs an integer ``random_state``.
     verbose : int, default=0
         1 shows a progress bar.
     """

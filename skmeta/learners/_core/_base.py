@@ -51,7 +51,7 @@ class MetaLearner(CallbackSupport, Algorithm):
     Parameters
     ----------
     n_shot : int or tuple of two ints, default=5
-        Support rows of a task: of each class if tasks are drawn from classes, in all if they are
+        Support rows of a task: per class if tasks are drawn from classes, in all if they are
         groups. A range ``(low, high)`` draws the number for each task, so that one prior serves
         few and many rows.
     n_query : int, default=15
@@ -63,14 +63,12 @@ class MetaLearner(CallbackSupport, Algorithm):
     prior_ : MetaPrior
         What was learned.
     history_ : dict of list
-        Learning curve, one entry for each evaluation: ``iteration``, ``train_loss``,
-        ``train_score``, ``validation_loss``, ``validation_score`` (accuracy, or minus the squared
-        error in standardised units), ``meta_lr``, ``seconds``. For comparison, the same in each
-        entry, the scores of plain models on the validation tasks: ``nearest_mean_score``,
-        ``nearest_neighbour_score``, ``logistic_regression_score``, ``task_ridge_score``,
-        ``pooled_ridge_score`` (those that apply).
+        Learning curve, one entry per evaluation: ``iteration``, ``train_loss``, ``train_score``,
+        ``validation_loss``, ``validation_score`` (accuracy, or the negative squared error in
+        standardised units), ``meta_lr``, ``seconds``, and scores of plain models on the validation
+        tasks, such as ``nearest_mean_score``.
     summary_ : str
-        How the prior and these models score, and which is ahead.
+        How the prior and the plain models score, and which is ahead.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -268,20 +266,17 @@ class OuterLoopLearner(OuterLoopSettings, MetaLearner):
     Parameters
     ----------
     n_way : int, default=5
-        Classes of a task that is drawn from classes. With groups it has no effect: a task then has
-        all classes.
+        Classes of a task that is drawn from classes. With groups, a task has all classes.
     shots_per : {"auto", "class", "task"}, default="auto"
-        What ``n_shot`` and ``n_query`` count in classifications by groups. ``task``: rows in all,
-        drawn as they come, so that a class may be absent and a group may have one class.
-        ``class``: rows of each class. ``auto``: ``task``, unless the learner needs rows of each
-        class (ProtoNet, and heads that start from prototypes).
+        What ``n_shot`` and ``n_query`` count in classifications by groups: rows of each class, or
+        all rows of a task, which may then lack a class. ``auto`` is ``task``, unless the learner
+        needs rows of each class (ProtoNet, and heads that start from prototypes).
     superclass : mapping, callable or None, default=None
-        From a class to its superclass, such as the alphabet of a character. The classes of a task
-        are then drawn from one superclass, and whole superclasses are set aside for validation.
+        From a class to its superclass, such as the alphabet of a character: the classes of a task
+        are drawn from one superclass, and whole superclasses are set aside for validation.
     prior : MetaPrior or None, default=None
-        Where meta-training starts: ``prior_`` of a learner with the same backbone, such as last
-        month's. Its network, its standardisation and what else the learners have in common are
-        taken over. None draws the weights.
+        Initial prior: ``prior_`` of a learner with the same backbone, such as last month's. Its
+        weights and standardisation are taken over. None draws the weights.
     %(parameters)s
 
     Attributes
@@ -302,26 +297,23 @@ class NetworkLearner(OuterLoopLearner):
     Parameters
     ----------
     backbone : str or torch.nn.Module, default="mlp"
-        Network that turns a row into features: ``"mlp"``, ``"conv4"``,
-        ``"identity"`` or ``"cells"``. A module of your own maps
-        ``(n_rows, *input_shape)`` to ``(n_rows, n_features)``; dropout in it is inactive.
+        Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"identity"``, ``"cells"``,
+        or a module from ``(n_rows, *input_shape)`` to ``(n_rows, n_features)``.
     backbone_params : dict or None, default=None
         Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
     input_shape : tuple of int or None, default=None
-        Shape that a row is given to the backbone in, such as ``(1, 28, 28)``. None takes it from
-        ``X``; a square grey image is assumed for ``conv4``.
+        Shape of a row for the backbone, such as ``(1, 28, 28)``. None takes it from ``X``, and
+        assumes a square grey image for ``conv4``.
     standardize : bool or "auto", default="auto"
         Whether features (and targets of a regression) are centred and scaled by the meta-training
         rows; ``auto``: tables, but not images.
     augment : str, callable, list of these or None, default=None
-        Changes the images of meta-training tasks, but not of validation: ``'affine'`` turns,
-        shears, scales and shifts each image; ``'mirror'`` and ``'rotations'`` mirror and turn
-        those of a class alike, so that they are those of another class; a callable takes and
-        returns the images of one task, a tensor ``(n_rows, channels, height, width)``, such as a
-        transform of torchvision's v2.
+        Changes the images of meta-training tasks, but not of validation. ``'affine'`` changes each
+        image; ``'mirror'`` and ``'rotations'`` make new classes, by changing the images of a class
+        alike; a callable takes and returns a tensor ``(n_rows, channels, height, width)``.
     transductive : bool, default=False
-        Whether batch normalisation uses the query set's own statistics, as the papers do, instead
-        of the support set's. A row's prediction then depends on the rows beside it.
+        Whether batch normalisation uses the query set's statistics, as the papers do, instead of
+        the support set's. A row's prediction then depends on the rows beside it.
     %(parameters)s
 
     Attributes

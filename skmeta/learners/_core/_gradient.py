@@ -60,17 +60,14 @@ class InnerLoopLearner(NetworkLearner):
     Parameters
     ----------
     task_type : {"auto", "classification", "regression"}, default="auto"
-        What the tasks are. ``auto`` is a regression if groups are given and ``y`` is continuous, a
-        classification for labels and for the codes 0, 1, ... of at most ten classes. Other whole
-        numbers may be either, and ``fit`` asks for a ``task_type``.
+        ``auto`` is a regression if groups are given and ``y`` is continuous, a classification for
+        labels and for the codes 0, 1, ... of at most ten classes. For other whole numbers, ``fit``
+        asks for a ``task_type``.
     head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
-        What the linear head of a new task starts from. ``prototype``: the class means of the
-        support set (Proto-MAML); ``shared``: one learned row for all classes (UNICORN-MAML);
-        ``zeros``: zero; ``learned``: a learned row for each class, as in the MAML paper, for tasks
-        whose classes mean the same in all (or with ``n_way`` classes at most). ``auto`` is
-        ``learned`` for groups and regressions; for tasks drawn from classes it is ``prototype``,
-        or ``zeros`` for FineTuning. Where all rows are equal (``shared``, ``zeros``), the first
-        gradient step moves the head alone.
+        Initial linear head of a task: class means of the support set (``prototype``), one learned
+        row for all classes (``shared``), zero, or a learned row per class (``learned``, for classes
+        that mean the same in all tasks). ``auto`` is ``learned`` for groups and regressions; for
+        tasks drawn from classes it is ``prototype``, or ``zeros`` for FineTuning.
     inner_lr : float, default=0.1
         Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
@@ -111,24 +108,7 @@ class InnerLoopLearner(NetworkLearner):
     def first_fast(
         self, context: Context, state: State, support: Rows
     ) -> tuple[State, Measured | None]:
-        """Return what a task starts from: the body, and a head sized by its classes.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the task.
-        state : mapping of str to Tensor
-            The prior.
-        support : Rows
-            The support set.
-
-        Returns
-        -------
-        fast : dict of Tensor
-            ``body.*`` and ``head.*``.
-        measured : tuple or None
-            Features of the support set and their statistics, if they were needed.
-        """
+        """Return the ``body.*`` and ``head.*`` that a task starts from, and measured features."""
         body = {n: v for n, v in state.items() if n.startswith("body.")}
         if context.head == "prototype":
             measured = context.network.measure(body, support.x)
@@ -185,31 +165,9 @@ class InnerLoopLearner(NetworkLearner):
         inner_loss: Callable[[State], Tensor],
         moved: Set[str] | None = None,
     ) -> tuple[State, Memory, Tensor]:
-        """Take one inner step on a loss of any kind.
-
-        Parameters
-        ----------
-        state : mapping of str to Tensor
-            The prior.
-        fast : dict of Tensor
-            Where the adaptation stands.
-        memory : dict
-            What the previous step returned; empty at the first step.
-        inner_loss : callable
-            Takes the tensors that the step moves, returns a scalar.
-        moved : set of str, optional
-            Their names; by default all that a task adapts. The others of these have gradient 0.
-
-        Returns
-        -------
-        fast : dict of Tensor
-            With the adapted tensors.
-        memory : dict
-            For the next step.
-        value : Tensor of shape ()
-            The loss before the step.
-        """
-        # In a fixed order, so that an update may ravel them.
+        """Take one inner step on a loss of any kind, and return the loss before it, too."""
+        # In a fixed order, so that an update may ravel them. Tensors that `moved` lacks have
+        # gradient 0.
         part = {n: v for n, v in fast.items() if self.is_adapted(n)}
         at = {n: v for n, v in part.items() if moved is None or n in moved}
         gradient, value = self._inner_gradient(inner_loss, at)
@@ -231,28 +189,7 @@ class InnerLoopLearner(NetworkLearner):
     def update(
         self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
-        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
-
-        Parameters
-        ----------
-        state : mapping of str to Tensor
-            The prior.
-        fast : dict of Tensor
-            The tensors that the task adapts.
-        gradient : dict of Tensor
-            Gradient of the support loss, with the names and shapes of ``fast``.
-        memory : dict
-            What the previous step returned; empty at the first step.
-        value : Tensor of shape ()
-            The support loss.
-
-        Returns
-        -------
-        fast : dict of Tensor
-            The adapted tensors.
-        memory : dict
-            For the next step.
-        """
+        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1)."""
         return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}, memory
 
     def _final_state(self, context: Context, point: Point, support: Rows) -> State:
@@ -271,26 +208,15 @@ class InnerLoopLearner(NetworkLearner):
         return context.network.initial_weights() | head
 
     def step_sizes(self, adapted: State) -> State:
-        """Return the learned step sizes of tensors that a task adapts, ``rate.*``, at their start.
-
-        Parameters
-        ----------
-        adapted : dict of Tensor
-            The tensors.
-
-        Returns
-        -------
-        dict of Tensor
-            None by default.
-        """
+        """Return the initial values ``rate.*`` of learned step sizes of adapted tensors."""
         return {}
 
     def is_first_order(self) -> bool:
-        """Whether the outer gradient ignores how the inner gradients depend on the prior."""
+        """Return whether the outer gradient ignores how the inner ones depend on the prior."""
         return True
 
     def is_adapted(self, name: str) -> bool:
-        """Whether a task adapts the tensor of this name."""
+        """Return whether a task adapts the tensor of this name."""
         return True
 
     def skips_zero_gradient(self, state: State) -> bool:
