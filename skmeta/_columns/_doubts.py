@@ -11,9 +11,9 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 
 # Strings are numbers in disguise if there are many of them, of which nearly all are numbers.
-_LEAST_NUMBERS, _LEAST_SHARE_OF_NUMBERS = 10, 0.8
+_MIN_NUMBERS, _MIN_SHARE_OF_NUMBERS = 10, 0.8
 # They are texts if there are many of them, of which hardly any is in two rows.
-_LEAST_TEXTS, _LEAST_SHARE_OF_TEXTS = 20, 0.5
+_MIN_TEXTS, _MIN_SHARE_OF_TEXTS = 20, 0.5
 
 
 def warn_of_doubts(column: Any) -> None:
@@ -26,7 +26,7 @@ def warn_of_doubts(column: Any) -> None:
     if "cat" in kind or kind == "enum" or not all(isinstance(label, str) for label in labels):
         return
     name, others = column.name, [label for label in labels if not _is_number(label)]
-    if len(labels) - len(others) >= max(_LEAST_NUMBERS, _LEAST_SHARE_OF_NUMBERS * len(labels)):
+    if len(labels) - len(others) >= max(_MIN_NUMBERS, _MIN_SHARE_OF_NUMBERS * len(labels)):
         but = f" but for {quote_some(sorted(others))}" if others else " as strings"
         warn_caller(
             f"Column {name!r} holds numbers{but}, and is read as {len(labels)} categories. Convert "
@@ -36,7 +36,7 @@ def warn_of_doubts(column: Any) -> None:
         )
         return
     n_dates = sum(_is_date(label) for label in labels)
-    if n_dates >= max(_LEAST_NUMBERS, _LEAST_SHARE_OF_NUMBERS * len(labels)):
+    if n_dates >= max(_MIN_NUMBERS, _MIN_SHARE_OF_NUMBERS * len(labels)):
         warn_caller(
             f"Column {name!r} holds dates as strings, such as {labels[0]!r}, and is read as "
             f"{len(labels)} categories. Convert it with pd.to_datetime(X[{name!r}]); an estimator "
@@ -45,7 +45,7 @@ def warn_of_doubts(column: Any) -> None:
         )
         return
     n_rows = int((~is_missing(column)).sum())
-    if len(labels) >= max(_LEAST_TEXTS, _LEAST_SHARE_OF_TEXTS * n_rows):
+    if len(labels) >= max(_MIN_TEXTS, _MIN_SHARE_OF_TEXTS * n_rows):
         warn_caller(
             f"Column {name!r} holds {len(labels)} different texts in {n_rows} rows, such as "
             f"{quote_some(sorted(labels), 2)}, and hardly any is in two rows, so little can be "

@@ -13,7 +13,7 @@ from skmeta._columns._doubts import warn_of_doubts
 from skmeta._columns._frames import check_no_times, frame_columns, is_missing, numbers_of
 
 # A category with fewer rows in a family is encoded as "other".
-_LEAST_ROWS = 10
+_MIN_ROWS = 10
 
 
 class FrameEncoder:
@@ -107,7 +107,7 @@ class FrameEncoder:
 def _learn_categories(column: Any) -> dict[str, Any]:
     labels = sorted_labels(column)
     counts = Counter(_plain_values(column))
-    categories = tuple(label for label in map(_plain, labels) if counts[label] >= _LEAST_ROWS)
+    categories = tuple(label for label in map(_plain, labels) if counts[label] >= _MIN_ROWS)
     has_other = len(categories) < len(labels)
     # Of two categories, one indicator says all.
     if len(categories) == 2 and not has_other:

@@ -27,7 +27,7 @@ from skmeta.training import parameter
 ALPHA = "body.architecture"
 
 # A budget is divided into at most this many units.
-_MOST_UNITS = 2000
+_MAX_UNITS = 2000
 
 
 def select_operations(alpha: Tensor, units: Tensor, n_units: int) -> Tensor:
@@ -154,13 +154,13 @@ class AnnealedNetwork:
     def _units(self) -> tuple[Tensor, int]:
         """Return the cost of each operation and the budget, in units of several parameters.
 
-        Costs are exact unless exact units would be more than _MOST_UNITS.
+        Costs are exact unless exact units would be more than _MAX_UNITS.
         """
         extra = self._extra_parameters.masked_fill(~self._possible, 0)
         most = int(extra.amax(1).sum())
         # One by one: before torch 2.10, torch.func.grad does not know tolist.
         exact = math.gcd(*(int(value) for value in extra.unique()))
-        unit = max(exact, -(-min(self._budget, most) // _MOST_UNITS), 1)
+        unit = max(exact, -(-min(self._budget, most) // _MAX_UNITS), 1)
         units = -(-extra // unit)
         # A budget that does not bind must not do so by rounding.
         n_units = int(units.amax(1).sum()) if most <= self._budget else self._budget // unit

@@ -16,7 +16,7 @@ from skmeta.plotting._display import Display
 # Half the width of an interval of 95%, in standard deviations.
 _HALF_WIDTH = 1.96
 # More groups than this have no labels.
-_MOST_LABELS = 40
+_MAX_LABELS = 40
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -151,7 +151,7 @@ class GroupEffectsDisplay(Display):
         if self.shared is not None:
             ax.axvline(self.shared, color="0.6", linewidth=1, zorder=0)
         ax.set_xlabel(self.name if half is None else f"{self.name}, with 95% intervals")
-        if len(effect) <= _MOST_LABELS:
+        if len(effect) <= _MAX_LABELS:
             ax.set_yticks(height, [str(self.groups[k]) for k in self.order_])
         else:
             ax.set_yticks([])

@@ -150,7 +150,7 @@ def test_an_operation_above_the_budget_leaves_room_for_others():
 
 
 def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
-    monkeypatch.setattr(_metanas, "_MOST_UNITS", 4)
+    monkeypatch.setattr(_metanas, "_MAX_UNITS", 4)
     context = make_context()
     cells = context.network.cells
     for budget in (70, 100, 130, 145):

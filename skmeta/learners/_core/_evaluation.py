@@ -150,12 +150,12 @@ def evaluate(
 # ---------------------------------------------------------------------------- plain models
 
 # The comparison must cost little: beyond these sizes, rows are left out, or linear models are.
-_MOST_ROWS = 10_000
-_MOST_FEATURES = 1_000
+_MAX_ROWS = 10_000
+_MAX_FEATURES = 1_000
 # Tasks drawn to choose the scale of columns.
 _N_TASKS = 50
 # With fewer tasks, a standard error is too uncertain.
-LEAST_TASKS = 10
+MIN_TASKS = 10
 
 NAMES = {
     "nearest_mean": "the nearest class mean of each support set",
@@ -212,7 +212,7 @@ def baseline_scores(
     ``NAMES``. Only `pooled_ridge` learns all rows of the meta-training (`train`) at once. `tasks`
     are positions of rows in `X`, where NaN is a missing value. Images are not standardised.
     """
-    is_small = X.shape[1] <= _MOST_FEATURES
+    is_small = X.shape[1] <= _MAX_FEATURES
     has_ridge = is_small and not is_image
     is_regression, y_scale = kind == "regression", float(scaler.y_scale)
     if not np.any(scaler.x_scale != 1):
@@ -229,7 +229,7 @@ def baseline_scores(
     if has_ridge and is_regression:
         models["task_ridge"] = _ridge
     if has_ridge and isinstance(train.sampler, GroupEpisodes):
-        step, classes = -(-len(train.X) // _MOST_ROWS), train.sampler.classes
+        step, classes = -(-len(train.X) // _MAX_ROWS), train.sampler.classes
         y = train.y if classes is None else np.searchsorted(classes, train.y)
         pooled = (Ridge if is_regression else RidgeClassifier)()
         pooled.fit(standardise(train.X[::step]), y[::step])

@@ -26,7 +26,7 @@ from skmeta.backend import Augmentation, Execution, Ranks, State
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import (
-    LEAST_TASKS,
+    MIN_TASKS,
     DrawnTasks,
     baseline_scores,
     choose_scale,
@@ -301,6 +301,6 @@ def _compare(
     for name, scores in baselines.items():
         history[f"{name}_score"] = [float(scores.mean())] * n
     # A learning curve of one point is no serious training.
-    if n > 1 and len(validation.tasks) >= LEAST_TASKS:
+    if n > 1 and len(validation.tasks) >= MIN_TASKS:
         warn_if_beaten(type(session.learner).__name__, validation.scores(state), baselines)
     return history

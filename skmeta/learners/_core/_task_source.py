@@ -60,7 +60,7 @@ class Problem:
 
 
 # Whole numbers 0, 1, ... up to as many are taken for the codes of classes.
-_MOST_CODES = 10
+_MAX_CODES = 10
 
 
 def resolve_kind(task_type: str, y: Any, groups: Any, *, asks: bool = True) -> str:
@@ -116,7 +116,7 @@ def _ask_about_whole_numbers(values: np.ndarray) -> None:
         return
     distinct = np.unique(values)
     n = len(distinct)
-    are_codes = n <= _MOST_CODES and np.array_equal(distinct, np.arange(n))
+    are_codes = n <= _MAX_CODES and np.array_equal(distinct, np.arange(n))
     if n > 2 and not are_codes:
         raise EpisodeError(
             f"y has {n} different whole numbers ({quote_some(distinct)}), which may be classes or "

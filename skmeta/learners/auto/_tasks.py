@@ -15,13 +15,13 @@ from skmeta.tasks import ClassEpisodes, GroupEpisodes, Task, check_shots
 
 # With fewer groups, each of them is held out once (cross-fitting).
 _FEW_GROUPS, _N_FOLDS = 60, 3
-_MOST_HELD_OUT = 60
+_MAX_HELD_OUT = 60
 # Tasks that are drawn from the classes held out, and from each group held out.
 _N_EPISODES, _N_DRAWS = 40, 2
 # A group counts by its number of query rows, up to this number.
-_MOST_WEIGHT = 20
+_MAX_WEIGHT = 20
 # Probabilities are raised to this value, as one query row must not decide a comparison.
-_LEAST_PROBABILITY = 1e-3
+_MIN_PROBABILITY = 1e-3
 
 Predict = Callable[[Task], np.ndarray]
 """Learns the support set of a task; returns targets, or probabilities, of its query set."""
@@ -53,7 +53,7 @@ class Design:
     def weights(self) -> np.ndarray:
         """Weights of the tasks, (n_tasks,)."""
         sizes = [draws[0].w_query.sum() for _, tasks in self.folds for draws in tasks]
-        return np.minimum(sizes, np.inf if self.groups is None else _MOST_WEIGHT)
+        return np.minimum(sizes, np.inf if self.groups is None else _MAX_WEIGHT)
 
     def losses(self, learn: Callable[[np.ndarray], Predict]) -> np.ndarray:
         """Return the loss (n_tasks,) of each task under a model that was trained without it.
@@ -75,7 +75,7 @@ class Design:
         if task.classes is None:
             with np.errstate(over="ignore"):
                 return float(np.mean((predicted - y) ** 2) / max(self.y.var(), 1e-300))
-        p = np.clip(predicted, _LEAST_PROBABILITY, None)
+        p = np.clip(predicted, _MIN_PROBABILITY, None)
         return float(-np.log(p[np.arange(len(y)), y] / p.sum(1)).mean())
 
 
@@ -99,7 +99,7 @@ def design_groups(
     order = rng.permutation(len(sampler.names))
     parts = [order[k::_N_FOLDS] for k in range(_N_FOLDS)]
     if len(order) >= _FEW_GROUPS:
-        parts = [order[: min(len(order) // 3, _MOST_HELD_OUT)]]
+        parts = [order[: min(len(order) // 3, _MAX_HELD_OUT)]]
     folds = []
     for part in parts:
         tasks = [tuple(sampler.episode(k, rng) for _ in range(_N_DRAWS)) for k in part]

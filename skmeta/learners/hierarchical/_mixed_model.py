@@ -31,7 +31,7 @@ from skmeta.mixed import (
 )
 
 # Newton steps to the modes of the coefficients, and the least probability of a class.
-_N_NEWTON_STEPS, _LEAST_PROBABILITY = 25, 1e-12
+_N_NEWTON_STEPS, _MIN_PROBABILITY = 25, 1e-12
 
 
 def model_state(model: MixedModel) -> State:
@@ -92,7 +92,7 @@ def predict_classes(given: Mapping[str, Tensor], z: Tensor, classes: Tensor) -> 
     proba = mean_probabilities(z, mean, root)
     if len(mean) == z.shape[1]:
         proba = proba[:, classes]
-    return torch.log(proba.clamp_min(_LEAST_PROBABILITY)).log_softmax(1)
+    return torch.log(proba.clamp_min(_MIN_PROBABILITY)).log_softmax(1)
 
 
 def _head(model: Mapping[str, Tensor]) -> Tensor:

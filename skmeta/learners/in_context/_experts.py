@@ -53,7 +53,7 @@ N_EXPERTS = len(EXPERTS)
 # Largest number of kernel values computed at once, to bound the memory.
 _MAX_VALUES = 2**22
 # Relevance of a column that is no more related to the labels than by chance.
-_LEAST_RELEVANCE = 0.1
+_MIN_RELEVANCE = 0.1
 
 
 def fit_experts(
@@ -148,7 +148,7 @@ def _relevance(cells: dict[str, Tensor], y: Tensor, w: Tensor) -> Tensor:
     share = (shared**2 / size.clamp_min(1e-9)[:, None, None]).sum(3) / power.clamp_min(1e-9)
     n_free = ((size > 1e-9).sum(1) - 1).clamp_min(1)
     by_chance = n_free / (total - 1).clamp_min(1.0)
-    excess = (share.amax(2) / by_chance[:, None] - 1).clamp_min(0.0) + _LEAST_RELEVANCE
+    excess = (share.amax(2) / by_chance[:, None] - 1).clamp_min(0.0) + _MIN_RELEVANCE
     return excess / excess.sum(1, keepdim=True)
 
 

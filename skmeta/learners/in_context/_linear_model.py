@@ -33,20 +33,20 @@ from skmeta.learners.in_context._cells import left_out_weight
 
 # The constant column is larger than the others, so its coefficient is penalised less.
 _OFFSET = 3.0
-_LARGEST_VALUE = 6.0
+_MAX_VALUE = 6.0
 # The smallest mean squared error, as a share of the variance, that is told from another.
-_LEAST_ERROR = 1e-4
+_MIN_ERROR = 1e-4
 # Values before meta-training, chosen on the development sets of benchmarks/small_tables.py.
 _EVIDENCE_WEIGHT_OF_CLASSES, _NETWORK_EVIDENCE_OF_CLASSES = 1.0, 1.0
 _EVIDENCE_WEIGHT_OF_TARGETS, _NETWORK_EVIDENCE_OF_TARGETS = 0.35, 2.0
 _ROWS_OF_NETWORK_EVIDENCE = 10.0
 # The linear model has at most half of a mixture of classes.
-_LARGEST_LOGIT_OF_CLASSES = 0.0
+_MAX_LOGIT_OF_CLASSES = 0.0
 # Steepness of the probabilities of classes by a linear model.
 _STEEPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _NEVER = -1e9
 # Scale of a logistic distribution of variance 1, and the smallest scale.
-_LOGISTIC, _LEAST_SCALE = math.sqrt(3) / math.pi, 0.01
+_LOGISTIC, _MIN_SCALE = math.sqrt(3) / math.pi, 0.01
 
 
 class LinearModel(nn.Module):
@@ -86,7 +86,7 @@ class LinearModel(nn.Module):
         )
         if present is not None:
             # Few rows may be separable by chance; the network then keeps at least its half.
-            logit = logit.clamp_max(_LARGEST_LOGIT_OF_CLASSES)
+            logit = logit.clamp_max(_MAX_LOGIT_OF_CLASSES)
         return fitted | {"logit": logit}
 
 
@@ -104,7 +104,7 @@ def fit_linear_model(
     others = torch.cat([predicted[:, :, None], expert], 2)
     if present is None:
         squared = (others - y[:, :, None])[..., 0] ** 2
-        error = (w[:, :, None] * squared).sum(1) / total[:, None] + _LEAST_ERROR
+        error = (w[:, :, None] * squared).sum(1) / total[:, None] + _MIN_ERROR
         evidence, width = -0.5 * torch.log(error), error[:, 0].sqrt()
         has_weight = w > 0
         low = y[..., 0].masked_fill(~has_weight, math.inf).amin(1)
@@ -134,7 +134,7 @@ def mix_with_linear_model(
         linear = F.log_softmax((width * predicted).masked_fill(absent, _NEVER), 2)
     else:
         low, high = (fitted[name][:, None, None] for name in ("low", "high"))
-        scale = (_LOGISTIC * width).clamp_min(_LEAST_SCALE)
+        scale = (_LOGISTIC * width).clamp_min(_MIN_SCALE)
         predicted = predicted.maximum(low).minimum(high)
         below = torch.sigmoid((bin_edges().to(predicted) - predicted) / scale)
         share = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
@@ -166,14 +166,14 @@ def _fit(cell_features: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     squared = ((others - target) ** 2).sum(3)
     error = (weight[:, None] * squared).sum(2) / total[:, None]
     variance = (weight * (target[:, 0] ** 2).sum(2)).sum(1) / total
-    unexplained = error / variance.clamp_min(1e-12)[:, None] + _LEAST_ERROR
+    unexplained = error / variance.clamp_min(1e-12)[:, None] + _MIN_ERROR
     chance = torch.softmax(-0.5 * total[:, None] * torch.log(unexplained), 1)[:, :, None, None]
     return (chance * others).sum(1).to(y.dtype), (chance * coef).sum(1).to(y.dtype)
 
 
 def _rows(cell_features: Tensor) -> Tensor:
     """Return the standardised values of rows with a constant column, (b, m, p)."""
-    value = torch.sinh(cell_features[..., 0]).clamp(-_LARGEST_VALUE, _LARGEST_VALUE)
+    value = torch.sinh(cell_features[..., 0]).clamp(-_MAX_VALUE, _MAX_VALUE)
     return F.pad(value / math.sqrt(value.shape[2]), (0, 1), value=_OFFSET)
 
 

@@ -41,7 +41,7 @@ _EXACT = "column."
 _NEVER = -1e9
 _LOADINGS = "memory.component.loadings"
 # The least log probability of a view that counts.
-_LEAST_LOG_PROBABILITY = -20.0
+_MIN_LOG_PROBABILITY = -20.0
 
 Value = TypeVar("Value")
 
@@ -188,7 +188,7 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
         class_log_p = code_log_p.gather(2, codes[:, None, :].expand(-1, m, -1))
         if _LOADINGS in adapted:
             # Views have different columns, so that each adds to what the others know.
-            logits = class_log_p.clamp_min(_LEAST_LOG_PROBABILITY).mean(0)
+            logits = class_log_p.clamp_min(_MIN_LOG_PROBABILITY).mean(0)
             return F.log_softmax(logits.masked_fill(~is_seen, _NEVER), 1)
         log_p = torch.logsumexp(class_log_p, 0) - math.log(e)
     else:

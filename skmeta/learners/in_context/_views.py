@@ -35,10 +35,10 @@ from skmeta.learners.in_context._cells import (
 # Smallest number of views with more classes than codes. Each view divides the classes differently.
 _MIN_VIEWS_FOR_CODES = 12
 # Largest number of views that "auto" takes otherwise, and the number for a wide table.
-_MOST_AUTO = 4
+_MAX_AUTO = 4
 _N_TABLES = 64
 # Principal components of a wide table in every second view, and bound of the values they sum up.
-_N_COMPONENTS, _LARGEST_VALUE = 21, 6.0
+_N_COMPONENTS, _MAX_VALUE = 21, 6.0
 
 
 class Views(NamedTuple):
@@ -65,9 +65,9 @@ def n_views(
     and otherwise enough views for all rows, but at most four.
     """
     if isinstance(n_estimators, str):
-        n_estimators = min(_MOST_AUTO, -(-n_rows // max_rows))
+        n_estimators = min(_MAX_AUTO, -(-n_rows // max_rows))
         if n_columns > N_SLOTS:
-            n_estimators = _MOST_AUTO
+            n_estimators = _MAX_AUTO
     return max(n_estimators, _MIN_VIEWS_FOR_CODES) if n_classes > N_CODES else n_estimators
 
 
@@ -150,7 +150,7 @@ def add_components(fitted: Mapping[str, Tensor], x: Tensor) -> Tensor:
 def _standardised(fitted: Mapping[str, Tensor], x: Tensor) -> Tensor:
     # Halves, because the difference of two large values may overflow.
     z = (x / 2 - fitted["center"] / 2) / (fitted["unit"] / 2)
-    return torch.nan_to_num(z.clamp(-_LARGEST_VALUE, _LARGEST_VALUE))
+    return torch.nan_to_num(z.clamp(-_MAX_VALUE, _MAX_VALUE))
 
 
 @lru_cache
