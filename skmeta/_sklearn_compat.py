@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import sklearn
@@ -63,11 +63,17 @@ __all__ = [
 
 # Callbacks came with 1.9.
 _HAS_CALLBACKS = {"callback_ctx", "caller"} <= set(signature(_fit_and_score).parameters)
-CallbackSupport: type = (
-    import_module("sklearn.callback").CallbackSupportMixin
-    if _HAS_CALLBACKS
-    else type("CallbackSupport", (), {})
-)
+if TYPE_CHECKING:
+
+    class CallbackSupport:
+        """What scikit-learn's mixin adds to an estimator."""
+
+        def set_callbacks(self, *callbacks: Any) -> Self: ...
+
+elif _HAS_CALLBACKS:
+    CallbackSupport = import_module("sklearn.callback").CallbackSupportMixin
+else:
+    CallbackSupport = type("CallbackSupport", (), {})
 
 
 @contextmanager

@@ -103,6 +103,10 @@ class CellNetwork(nn.Module):
     """
 
     allowed: Tensor
+    stem: nn.Module
+    between: nn.Module
+    n_cells: int
+    n_nodes: int
 
     def __init__(
         self,
@@ -116,8 +120,8 @@ class CellNetwork(nn.Module):
         super().__init__()
         self.stem, self.between = stem, between
         self.n_cells, self.n_nodes = n_cells, n_nodes
-        self.operations = tuple(operations)
-        self.places = edges_of(n_cells, n_nodes)
+        self.operations: tuple[str, ...] = tuple(operations)
+        self.places: Sequence[tuple[int, int, int]] = edges_of(n_cells, n_nodes)
         # Its values are read, so it is on the CPU even where only shapes are asked for.
         allowed = torch.ones(len(self.places), len(operations), dtype=torch.bool, device="cpu")
         for row, (_, source, target) in enumerate(self.places):
@@ -125,13 +129,13 @@ class CellNetwork(nn.Module):
                 allowed[row, k] = not (name == "none" and source == target - 1)
         self.register_buffer("allowed", allowed, persistent=False)
         self._allowed = allowed.tolist()
-        self.architecture = nn.Parameter(torch.zeros(allowed.shape))
-        self.edges = nn.ModuleList(
+        self.architecture: nn.Parameter = nn.Parameter(torch.zeros(allowed.shape))
+        self.edges: nn.ModuleList = nn.ModuleList(
             nn.ModuleDict({name: operations[name]() for name in self._names(row)})
             for row in range(len(allowed))
         )
-        self.nodes = nn.ModuleList(make_node() for _ in range(n_cells * n_nodes))
-        self.costs = torch.zeros(allowed.shape, dtype=torch.float64)
+        self.nodes: nn.ModuleList = nn.ModuleList(make_node() for _ in range(n_cells * n_nodes))
+        self.costs: Tensor = torch.zeros(allowed.shape, dtype=torch.float64)
         for row in range(len(allowed)):
             for name in self._names(row):
                 self.costs[row, self.operations.index(name)] = _size(self._module(row, name))

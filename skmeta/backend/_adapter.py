@@ -95,7 +95,7 @@ class TensorAdapter:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self.input_shape = tuple(input_shape)
+        self.input_shape: tuple[int, ...] = tuple(input_shape)
         self.device = device
         self.dtype = dtype
         # Copies, because torch warns about read-only arrays, such as those of a prior.

@@ -79,7 +79,9 @@ class Execution:
             else:
                 mode = "threads"
         self.mode = mode
-        self.n_threads = torch.get_num_threads() if n_jobs is None else effective_n_jobs(n_jobs)
+        self.n_threads: int = (
+            torch.get_num_threads() if n_jobs is None else effective_n_jobs(n_jobs)
+        )
         if chunk_size is None and bytes_per_task > 0:
             chunk_size = max(1, int(_memory_budget(device) // bytes_per_task))
         self.chunk_size = chunk_size

@@ -84,6 +84,9 @@ class Network:
     cells, not to be changed.
     """
 
+    n_features: int
+    n_flops: int
+
     def __init__(
         self,
         module: nn.Module,
@@ -99,10 +102,10 @@ class Network:
         self._attention = plain_attention if spy.has_attention else nullcontext()
         self._module = module.to(device)
         self._names = [n for n, _ in module.named_parameters()]
-        self.frozen = frozenset(
+        self.frozen: frozenset[str] = frozenset(
             f"body.{n}" for n, p in module.named_parameters() if not p.requires_grad
         )
-        self.cells = module if isinstance(module, CellNetwork) else None
+        self.cells: CellNetwork | None = module if isinstance(module, CellNetwork) else None
         self._statistics: State = {}
         self.norm_weights: list[str] = []
         for prefix, part in module.named_modules():
@@ -111,8 +114,8 @@ class Network:
                 self._statistics[dot + "mean"] = torch.zeros_like(part.mean)
                 self._statistics[dot + "var"] = torch.ones_like(part.var)
                 self.norm_weights += [f"body.{dot}weight", f"body.{dot}bias"]
-        self.input_shape = tuple(input_shape)
-        self.has_statistics = bool(self._statistics)
+        self.input_shape: tuple[int, ...] = tuple(input_shape)
+        self.has_statistics: bool = bool(self._statistics)
 
     @cached_property
     def n_kept(self) -> int:

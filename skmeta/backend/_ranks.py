@@ -26,7 +26,8 @@ class Ranks:
     """The processes of a meta-training: number ``rank`` of ``size``; one of one by default."""
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
-        self.rank, self.size = rank, size
+        self.rank: int = rank
+        self.size: int = size
 
     @classmethod
     def join(cls) -> Ranks:

@@ -85,10 +85,12 @@ class PriorModule(nn.Module):
             raise TypeError(
                 f"prior must be a MetaPrior, such as learner.prior_, got {type(prior).__name__}."
             )
-        self.kind = prior.kind
-        self.input_shape = _check(prior)
+        self.kind: str = prior.kind
+        self.input_shape: tuple[int, ...] = _check(prior)
         backbone = prior.module if prior.module is not None else str(prior.backbone)
-        self.body = build_backbone(backbone, self.input_shape, dict(prior.backbone_params))
+        self.body: nn.Module = build_backbone(
+            backbone, self.input_shape, dict(prior.backbone_params)
+        )
         if isinstance(self.body, CellNetwork):
             raise PriorError(
                 f"A prior of {prior.learner} chooses the operations of its network for each task, "
@@ -100,7 +102,7 @@ class PriorModule(nn.Module):
                 parameter.copy_(torch.tensor(weights[name]))
                 parameter.requires_grad_(not freeze_body)
             width = int(self.body.eval()(torch.zeros(1, *self.input_shape)).shape[1])
-        self.head = _make_head(prior, width, check_count(n_outputs, "n_outputs"))
+        self.head: nn.Linear = _make_head(prior, width, check_count(n_outputs, "n_outputs"))
         for name in ("x_mean", "x_scale", "y_mean", "y_scale"):
             value = torch.tensor(prior.tensors[f"scaler.{name}"], dtype=torch.float32)
             self.register_buffer(name, value)

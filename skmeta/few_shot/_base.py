@@ -178,7 +178,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
             self.classes_ = labels
         self.adapted_ = changes
         self._support, self._mixture = support, mixture
-        self.shares_ = {"prior": 1.0} if mixture is None else mixture.all_shares
+        self.shares_: dict[str, float] = {"prior": 1.0} if mixture is None else mixture.all_shares
         self._views = task.session.changes
         self._set_task_attributes(task.attributes)
         self._opened = self._opening(), task

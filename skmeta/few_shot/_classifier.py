@@ -236,10 +236,12 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
     def _weigh_classes(self) -> Self:
         _, y, weight = self._support
-        self.class_weight_ = _class_weights(self.class_weight, self.classes_, y, weight)
+        self.class_weight_: np.ndarray = _class_weights(self.class_weight, self.classes_, y, weight)
         rank = self._rank
-        self.target_kind_ = "nominal" if rank is None else "ordered"
-        self.ordered_classes_ = None if rank is None else self.classes_[np.argsort(rank)]
+        self.target_kind_: str = "nominal" if rank is None else "ordered"
+        self.ordered_classes_: np.ndarray | None = (
+            None if rank is None else self.classes_[np.argsort(rank)]
+        )
         return self
 
     def predict(self, X: Any) -> np.ndarray:

@@ -186,8 +186,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
 
     def _describe_target(self) -> Self:
         scale = None if self._mixture is None else self._mixture.scale
-        self.target_kind_ = "real" if scale is None else scale.target.kind
-        self.target_scale_ = None if scale is None else scale.scale.name
+        self.target_kind_: str = "real" if scale is None else scale.target.kind
+        self.target_scale_: str | None = None if scale is None else scale.scale.name
         return self
 
     def predict(

@@ -16,5 +16,6 @@ class Display:
         """Set and return the axes to draw on; None makes a figure."""
         if ax is None:
             _, ax = import_optional("matplotlib.pyplot", "plot").subplots()
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_: Any = ax
+        self.figure_: Any = ax.figure
         return ax

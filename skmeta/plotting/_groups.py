@@ -141,7 +141,7 @@ class GroupEffectsDisplay(Display):
         """
         ax = self._begin(ax)
         effect = np.asarray(self.effect, dtype=np.float64)
-        self.order_ = np.argsort(effect, kind="stable")
+        self.order_: np.ndarray = np.argsort(effect, kind="stable")
         height = np.arange(len(effect))
         half = None
         if self.std is not None:
@@ -320,12 +320,12 @@ class GroupTrajectoryDisplay(Display):
                 ax.set_axis_off()
             figure.supxlabel(self.names[0])
             figure.supylabel(self.names[1])
-        self.axes_ = list(np.ravel(axes))[:n]
+        self.axes_: list[Any] = list(np.ravel(axes))[:n]
         for ax, (group, parts) in zip(self.axes_, self.trajectories.items(), strict=True):
             _draw(ax, Trajectory(*parts), f"{self.level:.0%} interval", line_kw)
             ax.set_title(str(group), fontsize="medium")
         self.axes_[0].legend(fontsize="small")
-        self.figure_ = self.axes_[0].figure
+        self.figure_: Any = self.axes_[0].figure
         return self
 
 

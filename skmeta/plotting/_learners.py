@@ -160,7 +160,7 @@ class LearningCurveDisplay(Display):
         if self.validation is not None:
             curves.append(("validation tasks", self.validation, "-"))
         name = "" if self.estimator_name is None else f"{self.estimator_name}, "
-        self.lines_ = []
+        self.lines_: list[Any] = []
         # The two curves of a learner share a colour, so that learners can be compared.
         color = None
         for label, values, style in curves:
@@ -168,7 +168,7 @@ class LearningCurveDisplay(Display):
             (line,) = ax.plot(self.iteration, values, **kw)
             color = line.get_color()
             self.lines_.append(line)
-        self.baseline_lines_ = []
+        self.baseline_lines_: list[Any] = []
         styles = dict(_BASELINES.values())
         for label, value in (self.baselines or {}).items():
             # Another learner in the same axes has the same baselines.
@@ -360,9 +360,9 @@ class AdaptationDisplay(Display):
             "linestyle": _LINES[number % len(_LINES)],
             "label": self.estimator_name,
         }
-        (self.line_,) = ax.plot(self.values, mean, **style | line_kw)
+        self.line_: Any = ax.plot(self.values, mean, **style | line_kw)[0]
         color = self.line_.get_color()
-        self.band_ = ax.fill_between(
+        self.band_: Any = ax.fill_between(
             self.values, mean - error, mean + error, color=color, alpha=0.2, linewidth=0
         )
         ax.set(xlabel=_LABELS[self.varied], ylabel=self.metric_name)

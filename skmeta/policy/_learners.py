@@ -184,7 +184,9 @@ class PolicyMAML(OuterLoopSettings):
         CheckpointError
             If the checkpoint belongs to another run.
         """
-        self.prior_, self.history_ = meta_fit(self, family)
+        prior, history = meta_fit(self, family)
+        self.prior_: MetaPrior = prior
+        self.history_: dict[str, Any] = history
         return self
 
     def score(self, family: TaskFamily, y: Any = None) -> float:

@@ -171,11 +171,11 @@ class MetaPolicy(ParameterHints, BaseEstimator):
         )
 
     def _reset(self, session: PolicySession, state: State) -> None:
-        self.adapted_ = state_to_numpy(session.begin(state))
-        self.n_features_in_ = self.prior.n_features_in
-        self.n_updates_ = 0
+        self.adapted_: dict[str, np.ndarray] = state_to_numpy(session.begin(state))
+        self.n_features_in_: int | None = self.prior.n_features_in
+        self.n_updates_: int = 0
         self.returns_: list[float] = []
-        self.rng_ = check_rng(self.random_state)
+        self.rng_: np.random.Generator = check_rng(self.random_state)
 
     def _update(self, session: PolicySession, state: State, env: Any, n_episodes: int) -> None:
         stacked = {n: v.unsqueeze(0) for n, v in self._fast(session).items()}

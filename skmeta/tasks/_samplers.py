@@ -43,16 +43,17 @@ class ClassEpisodes:
         classes: Any = None,
         superclass: Superclass | None = None,
     ) -> None:
-        self.n_way = self.n_classes = check_count(n_way, "n_way", 2)
+        self.n_way: int = check_count(n_way, "n_way", 2)
+        self.n_classes: int = self.n_way
         self.n_shot = n_shot
         self._low, self._high = check_shots(n_shot)
-        self.n_query = check_count(n_query, "n_query")
+        self.n_query: int = check_count(n_query, "n_query")
         names, codes, counts = np.unique(
             check_labels(y, "y"), return_inverse=True, return_counts=True
         )
         rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
         kept = np.arange(len(names)) if classes is None else np.unique(_positions(classes, names))
-        self.names = names[kept]
+        self.names: np.ndarray = names[kept]
         self._rows = [rows[k] for k in kept]
         self._check_sizes()
         self._within: list[np.ndarray] | None = None
@@ -148,10 +149,11 @@ class GroupEpisodes:
             raise ValueError(f"shots_per must be 'class' or 'task', got {shots_per!r}.")
         self.n_shot = n_shot
         self._low, self._high = check_shots(n_shot)
-        self.n_query = check_count(n_query, "n_query")
+        self.n_query: int = check_count(n_query, "n_query")
         groups = check_labels(groups, "groups")
         if classes is None:
-            self.classes, self.n_classes = None, None
+            self.classes: np.ndarray | None = None
+            self.n_classes: int | None = None
             self._y: np.ndarray = check_targets(y, len(groups))
             stratum = np.zeros(len(groups), dtype=np.int64)
         else:
@@ -174,7 +176,7 @@ class GroupEpisodes:
         # Sorted by group, and by time within it.
         rows = np.split(np.lexsort((times, codes)), np.cumsum(counts)[:-1])
         self._rows = [rows[k] for k in np.flatnonzero(fit)]
-        self.names = names[fit]
+        self.names: np.ndarray = names[fit]
 
     def _report_skipped(
         self, names: np.ndarray, counts: np.ndarray, n_present: np.ndarray, fit: np.ndarray

@@ -23,7 +23,7 @@ from skmeta._sklearn_compat import (
 from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import evaluate, summarise
-from skmeta.learners._core._fit import meta_fit, untrained_prior
+from skmeta.learners._core._fit import History, meta_fit, untrained_prior
 from skmeta.priors import MetaPrior
 from skmeta.training import OuterLoopSettings, learner_name, parameter
 
@@ -138,7 +138,9 @@ class MetaLearner(CallbackSupport, Algorithm):
         CheckpointError
             If the checkpoint belongs to another run.
         """
-        self.prior_, self.history_ = meta_fit(self, X, y, groups)
+        prior, history = meta_fit(self, X, y, groups)
+        self.prior_: MetaPrior = prior
+        self.history_: History = history
         return self
 
     def score(self, X: Any, y: Any, groups: Any = None) -> float:

@@ -333,11 +333,12 @@ class AutoLearner(FitSettings):
                 f"None of the learners could learn these tasks ({reasons}). Give other candidates."
             )
         # The table as it was given, so that the prior knows the columns of a data frame.
-        self.best_learner_ = train(chosen, kind, seed, X, y, groups)
+        self.best_learner_: MetaLearner = train(chosen, kind, seed, X, y, groups)
         self.prior_: MetaPrior = self.best_learner_.prior_
         results = [*plain, *candidates]
         self._leaderboard = leaderboard_rows(results, chosen.name, design.weights)
-        self.summary_, is_beaten = summarise(design, results, chosen)
+        summary, is_beaten = summarise(design, results, chosen)
+        self.summary_: str = summary
         for entry in candidates:
             if entry.error and not isinstance(self.candidates, str):
                 warn_caller(

@@ -88,7 +88,7 @@ class EnvironmentFamily:
         max_episode_steps: int | None = None,
     ) -> None:
         self.env_id = env_id
-        self.parameters = dict(parameters)
+        self.parameters: dict[str, Any] = dict(parameters)
         try:
             spec = gymnasium.spec(env_id)
         except gymnasium.error.Error as error:
@@ -102,7 +102,7 @@ class EnvironmentFamily:
                 f"{env_id} has no limit of steps, so an episode might never end. Set "
                 "max_episode_steps."
             )
-        self.max_episode_steps = check_count(limit, "max_episode_steps")
+        self.max_episode_steps: int = check_count(limit, "max_episode_steps")
         for name, distribution in self.parameters.items():
             if not hasattr(distribution, "rvs"):
                 raise EpisodeError(
@@ -115,7 +115,8 @@ class EnvironmentFamily:
         self._arguments = set(inspect.signature(entry).parameters) if callable(entry) else set()
         (task,) = self.sample(1, np.random.default_rng(0))
         env = self.make(task)
-        self.observation_space, self.action_space = env.observation_space, env.action_space
+        self.observation_space: Any = env.observation_space
+        self.action_space: Any = env.action_space
         env.close()
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Parameters]:

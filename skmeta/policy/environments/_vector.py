@@ -38,21 +38,23 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
     defaults: ClassVar[Parameters] = {}
 
     def __init__(self, tasks: Sequence[Parameters], max_episode_steps: int) -> None:
-        self.num_envs = len(tasks)
+        self.num_envs: int = len(tasks)
         self.max_episode_steps = max_episode_steps
         # Autoreset modes are an enumeration from Gymnasium 1.1 on.
         modes = getattr(gymnasium.vector, "AutoresetMode", None)
         if modes is not None:
             self.metadata = {**self.metadata, "autoreset_mode": modes.DISABLED}
-        self.parameters = {
+        self.parameters: dict[str, np.ndarray] = {
             name: np.array([task.get(name, value) for task in tasks], dtype=np.float64)
             for name, value in self.defaults.items()
         }
-        self.single_observation_space, self.single_action_space = self.spaces()
+        spaces = self.spaces()
+        self.single_observation_space: Any = spaces[0]
+        self.single_action_space: Any = spaces[1]
         batch = gymnasium.vector.utils.batch_space
-        self.observation_space = batch(self.single_observation_space, self.num_envs)
-        self.action_space = batch(self.single_action_space, self.num_envs)
-        self.state = np.zeros((0, self.num_envs))
+        self.observation_space: Any = batch(self.single_observation_space, self.num_envs)
+        self.action_space: Any = batch(self.single_action_space, self.num_envs)
+        self.state: np.ndarray = np.zeros((0, self.num_envs))
         self._steps = np.zeros(self.num_envs, dtype=np.int64)
         self._terminated = np.zeros(self.num_envs, dtype=bool)
         self._truncated = np.zeros(self.num_envs, dtype=bool)
@@ -106,9 +108,9 @@ class SingleEnv(gymnasium.Env):
 
     def __init__(self, vector: NumpyVectorEnv) -> None:
         self.vector = vector
-        self.observation_space = vector.single_observation_space
-        self.action_space = vector.single_action_space
-        self.max_episode_steps = vector.max_episode_steps
+        self.observation_space: Any = vector.single_observation_space
+        self.action_space: Any = vector.single_action_space
+        self.max_episode_steps: int = vector.max_episode_steps
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -201,8 +203,10 @@ class PointNavigation:
                 f"cross), got {half_width!r}."
             )
         self.half_width = half_width
-        self.max_episode_steps = check_count(max_episode_steps, "max_episode_steps")
-        self.observation_space, self.action_space = PointVectorEnv.spaces()
+        self.max_episode_steps: int = check_count(max_episode_steps, "max_episode_steps")
+        spaces = PointVectorEnv.spaces()
+        self.observation_space: Any = spaces[0]
+        self.action_space: Any = spaces[1]
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Parameters]:
         """Draw goals.

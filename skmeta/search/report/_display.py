@@ -242,7 +242,7 @@ class SearchDisplay:
             the kind is ``"importance"``.
         """
         if kind == "incumbent":
-            self.ax_ = _pictures.draw_incumbent(self, ax, show_points, show_expected, color)
+            self.ax_: Any = _pictures.draw_incumbent(self, ax, show_points, show_expected, color)
         elif kind == "slice":
             self.ax_ = _pictures.draw_slices(
                 ax, self.params, self.scores, parameters, self.metric_name
@@ -252,7 +252,7 @@ class SearchDisplay:
             self.ax_ = _pictures.draw_importance(ax, self.importance, labels)
         else:
             raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
-        self.figure_ = np.ravel(self.ax_)[0].figure
+        self.figure_: Any = np.ravel(self.ax_)[0].figure
         return self
 
 
