@@ -54,6 +54,10 @@ from skmeta.tabular import (
 _N_PARTS = 5
 # Standard deviation of the logarithms of group means from which series count alike.
 _LEAST_SPREAD = 0.7
+# Means of panels on the scale of logarithms are between the quantiles at this level and at 1 minus
+# it: the exponentials of the tails, which few series tell, would move them
+# (benchmarks/panels.py, development halves).
+_TAIL = 0.2
 # Trees that know earlier classes of the group, of classifications in time.
 _LAGS = "lags"
 
@@ -210,9 +214,10 @@ def _units(
     """Return the units of targets: their kind, and the scale that predicts best."""
     target = recognise_target(y, settings.target_kind)
     scales = scales_of(target, y)
+    tail = 0.0
     if knows_time and settings.season[1] and len(scales) > 1 and _sizes_differ(y, group):
         # Series of a panel with dates count alike.
-        scales = scales[-1:]
+        scales, tail = scales[-1:], _TAIL
     elif knows_time or not settings.population.is_auto:
         # Curves have logarithms of their own, and an estimator of the user's choice sees targets
         # as given.
@@ -222,7 +227,7 @@ def _units(
         TargetUnits.learn(y, weight, target, scale)
         for scale in (chosen, *(scale for scale in scales if scale is not chosen))
     )
-    return units._replace(others=tuple(others))
+    return units._replace(others=tuple(others), tail=tail)
 
 
 def _sizes_differ(y: np.ndarray, group: np.ndarray) -> bool:

@@ -25,7 +25,7 @@ Analysis of Longitudinal Data, section 5.2 (intercepts, serial correlation and n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -296,43 +296,25 @@ def fit_time_process(
     """
     q, c, n_seasons = rows.phi.shape[1], int(blocks.max(initial=-1)) + 1, len(rows.R)
     n_entries = q * (q + 1) // 2
-    first = np.append(
-        np.diag([0.5, 0.3, *[0.1] * q][:q])[np.tril_indices(q)],
-        [
-            *[_CENTRE_SEASON] * n_seasons,
-            *np.log([0.3, 1.0, 0.3, 0.3, 0.3]),
-            *[_CENTRE_BLOCK] * c,
-        ],
-    )
-    if start is not None and len(start.theta) + len(start.log_v) == len(first):
-        first = np.append(start.theta, start.log_v)
-    centre = np.concatenate(
-        [
-            np.zeros(n_entries),
-            np.full(n_seasons, _CENTRE_SEASON),
-            _CENTRE,
-            np.full(c, _CENTRE_BLOCK),
-        ]
-    )
-    width = np.concatenate(
-        [np.ones(n_entries), np.full(n_seasons, _WIDTH_SEASON), _WIDTH, np.full(c, _WIDTH_BLOCK)]
-    )
-    low = np.concatenate(
-        [
-            np.full(n_entries, -_LARGEST_ENTRY),
-            np.full(n_seasons, _LOW_SEASON),
-            _LOW,
-            np.full(c, _LOW_BLOCK),
-        ]
-    )
-    high = np.concatenate(
-        [
-            np.full(n_entries, _LARGEST_ENTRY),
-            np.full(n_seasons, _HIGH_SEASON),
-            _HIGH,
-            np.full(c, _HIGH_BLOCK),
-        ]
-    )
+
+    def values_of(entries: np.ndarray, season: float, five: np.ndarray, block: float) -> np.ndarray:
+        """Return values of L, log s_j, the five of time and noise, and log v."""
+        return np.concatenate([entries, np.full(n_seasons, season), five, np.full(c, block)])
+
+    none, ones = np.zeros(n_entries), np.ones(n_entries)
+    entries = np.diag([0.5, 0.3, *[0.1] * q][:q])[np.tril_indices(q)]
+    five = np.log([0.3, 1.0, 0.3, 0.3, 0.3])
+    firsts = [values_of(entries, _CENTRE_SEASON, five, _CENTRE_BLOCK)]
+    if start is not None and len(start.theta) + len(start.log_v) == len(firsts[0]):
+        firsts = [np.append(start.theta, start.log_v)]
+    elif n_seasons:
+        # What few cycles show may be a season or a curve: there is an optimum for each.
+        five = np.log([0.1, 1.0, 0.1, 0.3, 0.1])
+        firsts.append(values_of(entries, np.log(0.4), five, _CENTRE_BLOCK))
+    centre = values_of(none, _CENTRE_SEASON, _CENTRE, _CENTRE_BLOCK)
+    width = values_of(ones, _WIDTH_SEASON, _WIDTH, _WIDTH_BLOCK)
+    low = values_of(-_LARGEST_ENTRY * ones, _LOW_SEASON, _LOW, _LOW_BLOCK)
+    high = values_of(_LARGEST_ENTRY * ones, _HIGH_SEASON, _HIGH, _HIGH_BLOCK)
     n_theta, groups = n_entries + n_seasons + 5, fitted_batches(rows)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
@@ -340,14 +322,14 @@ def fit_time_process(
         z = (values - centre) / width
         return likelihood_at.value + 0.5 * float(z @ z), likelihood_at.gradient + z / width
 
-    best = minimize(
-        loss,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=np.column_stack([low, high]),
-        options={"maxiter": n_steps, "ftol": 1e-6},
-    ).x
+    settings: dict[str, Any] = {
+        "jac": True,
+        "method": "L-BFGS-B",
+        "bounds": np.column_stack([low, high]),
+        "options": {"maxiter": n_steps, "ftol": 1e-6},
+    }
+    found = [minimize(loss, first, **settings) for first in firsts]
+    best = min(found, key=lambda one: float(one.fun)).x
     process = TimeProcess(best[:n_theta], best[n_theta:], blocks, np.empty(0), np.empty(0))
     return process.with_mean(rows)
 

@@ -61,6 +61,9 @@ class TargetUnits(NamedTuple):
         Quantiles of the known targets.
     others : tuple of TargetUnits
         Units on other scales.
+    tail : float
+        Means are of distributions whose values beyond the quantiles at this level and at 1 minus
+        it are taken for these.
     """
 
     target: Target
@@ -68,6 +71,7 @@ class TargetUnits(NamedTuple):
     standard: Standardiser
     known: np.ndarray
     others: tuple[Any, ...] = ()
+    tail: float = 0.0
 
     @classmethod
     def learn(cls, y: np.ndarray, weight: np.ndarray, target: Target, on: Scale) -> Self:
@@ -113,7 +117,11 @@ class TargetUnits(NamedTuple):
         """Return means (n,) of the target."""
         if self.is_given:
             return self.restore(outputs.mean)
-        parts = [mean_of_quantiles(part, PROBABILITIES) for part in self._distributions(outputs)]
+        levels = np.clip(PROBABILITIES, self.tail, 1 - self.tail)
+        parts = [
+            mean_of_quantiles(quantiles_at(part, PROBABILITIES, levels), PROBABILITIES)
+            for part in self._distributions(outputs)
+        ]
         means = np.concatenate(parts) if parts else np.zeros(0)
         if self.on.name != "as given":
             return means

@@ -21,6 +21,8 @@ from skmeta.tabular import (
 _N_SPLINE = 5
 # Straight lines go on with this share of their slope beyond the times seen.
 _DAMPING = 0.5
+# A trend is told from a season after so many cycles; before, there is none.
+_LEAST_CYCLES = 1.5
 # Columns have interactions with time if there are no more of them.
 _MOST_CROSSED = 15
 # Each distinct time has an effect if there are so many at most, with so many rows each at least.
@@ -125,7 +127,8 @@ class Design(NamedTuple):
         distinct = np.unique(times)
         few = len(distinct) <= min(_MOST_TIMES, len(times) / _LEAST_ROWS)
         has_effects = not shape.is_line and len(distinct) >= _N_SPLINE and few
-        spline = Spline.learn(times, 2 if shape.is_line else _N_SPLINE)
+        n_line = 2 if calendar.n_cycles(times) >= _LEAST_CYCLES else 1
+        spline = Spline.learn(times, n_line if shape.is_line else _N_SPLINE)
         is_damped = shape.is_line or calendar.seasons
         first, last = (distinct[0], distinct[-1]) if is_damped else (-np.inf, np.inf)
         return cls(
@@ -140,14 +143,14 @@ class Design(NamedTuple):
     def __call__(self, rows: Table, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return columns (n, p) of the mean and their blocks (p,)."""
         X, crossed = rows.features, phi[:, 1 : min(3, phi.shape[1])]
-        if X.shape[1] > _MOST_CROSSED or phi.shape[1] == 2:
+        if X.shape[1] > _MOST_CROSSED or phi.shape[1] <= 2:
             crossed = crossed[:, :0]
         products = (X[:, :, None] * crossed[:, None, :]).reshape(
             len(X), X.shape[1] * crossed.shape[1]
         )
         effects = (rows.times[:, None] == self.times).astype(float)
-        phases = self.calendar.phases(rows.times)
-        seasons = [one.root[at] for one, at in zip(self.calendar.seasons, phases.T, strict=True)]
+        phases, roots = self.calendar.parts(rows.times)
+        seasons = [root[at] for root, at in zip(roots, phases.T, strict=True)]
         parts, blocks = [phi[:, :2]], [-1] * phi[:, :2].shape[1]
         for part in (X, products, phi[:, 2:], effects, *seasons):
             if part.shape[1]:
@@ -216,9 +219,8 @@ class Curve(NamedTuple):
 
     def season(self, known: Table, at: Table) -> np.ndarray:
         """Return the seasons (n,) of rows of groups, in units of the targets or of logarithms."""
-        blocks, n_seasons = self.process.blocks, len(self.design.calendar.seasons)
-        columns = np.flatnonzero(blocks > blocks.max() - n_seasons)
-        rows = self._rows(known), self._rows(at)
+        rows, blocks = (self._rows(known), self._rows(at)), self.process.blocks
+        columns = np.flatnonzero(blocks > blocks.max() - len(rows[0].R))
         return predict_season(self.process, *rows, columns) * self.scale
 
 
@@ -227,8 +229,9 @@ def rows_of_process(
 ) -> tuple[TimeRows, np.ndarray]:
     """Return rows with columns of the mean, and the blocks (p,) of these."""
     Z, blocks = design(rows, phi)
-    R = tuple(season.root @ season.root.T for season in design.calendar.seasons)
-    parts = y, rows.times, rows.group, rows.weight, design.calendar.phases(rows.times), R
+    phases, roots = design.calendar.parts(rows.times)
+    R = tuple(root @ root.T for root in roots)
+    parts = y, rows.times, rows.group, rows.weight, phases, R
     return TimeRows(Z, phi[:, :2], *parts), blocks
 
 

@@ -1,4 +1,5 @@
-"""Group effects beside trees: the model of a table without an order, with time as a column.
+"""Group effects beside trees: the model of a table without an order, with time and the phases of
+seasons as columns.
 
 It has no trend of its own beyond the times seen, which is right where a curve turns or levels off.
 """
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta.grouped.longitudinal._curves import within
+from skmeta.grouped.longitudinal._seasons import Calendar
 from skmeta.grouped.members import GroupEffects, design_of, fit_group_effects
 from skmeta.tabular import FitSettings, Population, Table, fit_population, silent
 
@@ -33,6 +35,8 @@ class Effects(NamedTuple):
         The mixed-effects model.
     settings : FitSettings
         How the trees are fitted.
+    calendar : Calendar
+        The seasons.
     lowest, highest : float
         Range of the targets.
     """
@@ -41,6 +45,7 @@ class Effects(NamedTuple):
     n_folds: int
     effects: GroupEffects
     settings: FitSettings
+    calendar: Calendar
     lowest: float
     highest: float
 
@@ -50,7 +55,7 @@ class Effects(NamedTuple):
 
     def again(self, rows: Table) -> Effects:
         """Return the member, fitted to fewer rows of the groups."""
-        return fit_effects(rows, self.settings, _N_FOLDS_AGAIN, start=self.effects)
+        return fit_effects(rows, self.settings, _N_FOLDS_AGAIN, self.calendar, start=self.effects)
 
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
@@ -59,6 +64,7 @@ class Effects(NamedTuple):
         return within(outputs.mean, self.lowest, self.highest), outputs.std
 
     def _with_shared(self, rows: Table) -> Table:
+        rows = rows._replace(X=self.calendar.with_columns(rows.X, rows.times))
         fold = np.where(rows.fold < 0, -1, rows.fold % self.n_folds)
         return rows._replace(shared=self.population.predict(rows.X, fold), fold=fold)
 
@@ -67,6 +73,7 @@ def fit_effects(
     rows: Table,
     settings: FitSettings,
     n_folds: int,
+    calendar: Calendar,
     effects_settings: Mapping[str, Any] | None = None,
     start: GroupEffects | None = None,
 ) -> Effects:
@@ -74,6 +81,7 @@ def fit_effects(
 
     ``start`` are effects from more rows, from which the fit begins.
     """
+    rows = rows._replace(X=calendar.with_columns(rows.X, rows.times))
     fold = np.unique(rows.fold % n_folds, return_inverse=True)[1]
     population, shared = fit_population(settings, rows.X, rows.y, rows.weight, fold, 0)
     table = rows._replace(shared=shared, fold=fold)
@@ -83,6 +91,5 @@ def fit_effects(
     else:
         effects = start.without(table)
     lowest, highest = float(rows.y.min()), float(rows.y.max())
-    return Effects(
-        population, int(fold.max()) + 1, effects, settings._replace(report=silent), lowest, highest
-    )
+    settings = settings._replace(report=silent)
+    return Effects(population, int(fold.max()) + 1, effects, settings, calendar, lowest, highest)

@@ -28,7 +28,7 @@ from skmeta.grouped.longitudinal._rows import (
 from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
 from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
 from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
-from skmeta.grouped.longitudinal._weights import find_levels
+from skmeta.grouped.longitudinal._weights import PANEL_POWER, find_levels
 from skmeta.tabular import (
     PROBABILITIES,
     UNCALIBRATED,
@@ -64,6 +64,10 @@ _LEAST_GROUPS, _LEAST_SHARE = 3, 0.05
 _LEAST_CASES = 8
 # Folds of groups of the trees on the last value, and of those beside the group effects.
 _N_FOLDS, _N_FOLDS_EFFECTS = 3, 5
+
+
+# Members that know the seasons; for the others, they are taken out.
+_WITH_SEASON = (Curve, Effects)
 
 
 class Members(NamedTuple):
@@ -105,7 +109,7 @@ class Members(NamedTuple):
         free_known, free_at, season = self.without_season(known, at)
         outputs = {
             name: one.predict(known, at)
-            if isinstance(one, Curve)
+            if isinstance(one, _WITH_SEASON)
             else one.predict(free_known, free_at)
             for name, one in self.simple.items()
         }
@@ -125,7 +129,7 @@ class Members(NamedTuple):
         outputs = {**outputs, TREES: (outputs[LAST][0] + steps, typical)}
         for name in outputs.keys() - curves.keys():
             mean, std = outputs[name]
-            if self.seasonal is not None:
+            if self.seasonal is not None and name != EFFECTS:
                 mean = self.seasonal.add(mean, season)
             std = std if name == EFFECTS else typical
             outputs[name] = within(mean, some.lowest, some.highest), std
@@ -235,7 +239,7 @@ def fit_longitudinal(
     if calendar.seasons:
         simple[SMOOTHING] = fit_smoothing(free, calendar.step, group_scales(free))
         simple[AGO] = LastValue(*_moments(free.y), calendar)
-    simple[EFFECTS] = fit_effects(free, settings, _N_FOLDS_EFFECTS, effects)
+    simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS, calendar, effects)
     sample, held_out = some_groups(rows, _MOST_ROWS), {}
     ahead = _steps_ahead(sample, calendar)
     cases = first_rows(sample, _MOST_CASES, ahead)
@@ -266,13 +270,16 @@ def fit_longitudinal(
             held_out["later"] = _join(parts)
     if between is not None and len(between.group) >= _LEAST_CASES:
         held_out["between"] = between, members.predict(between.known, between.query)
-    regimes = {
-        kind: [
-            level._replace(held_out=None)
-            for level in find_levels(*predicted, cases, kind, ahead is not None)
-        ]
-        for kind, (cases, predicted) in held_out.items()
-    }
+    # What was held out at shorter horizons says less of a season ahead.
+    tested = 1.0 if ahead is None else ahead / _longest(calendar)
+    power = None if ahead is None else PANEL_POWER * tested
+    regimes = {}
+    for kind, (cases, predicted) in held_out.items():
+        levels = find_levels(*predicted, cases, kind, power)
+        if kind == "later" and AGO in simple:
+            untested = (1 - tested) * np.equal([*simple, TREES], AGO)
+            levels = [one._replace(weights=tested * one.weights + untested) for one in levels]
+        regimes[kind] = [level._replace(held_out=None) for level in levels]
     if not regimes:
         return None
     ends = np.full(int(rows.group.max()) + 1, -np.inf)
@@ -286,8 +293,12 @@ def _steps_ahead(rows: Table, calendar: Calendar) -> int | None:
     if not calendar.seasons:
         return None
     typical = float(np.median(np.bincount(rows.group)[np.unique(rows.group)]))
-    longest = max(season.n_phases for season in calendar.seasons)
-    return max(min(longest, int(_MOST_LATER * typical)), 1)
+    return max(min(_longest(calendar), int(_MOST_LATER * typical)), 1)
+
+
+def _longest(calendar: Calendar) -> int:
+    """Return the number of phases of the longest season."""
+    return max(season.n_phases for season in calendar.seasons)
 
 
 _Held = tuple[Cases, tuple[np.ndarray, np.ndarray]]
@@ -337,9 +348,9 @@ def _predict_unseen(
     for k in np.unique(fold):
         at, kept = np.flatnonzero(fold == k), np.flatnonzero(rows.fold != k)
         for name, member in simple.items():
-            is_curve = isinstance(member, Curve)
-            fold_cases = (cases if is_curve else free_cases).take(at)
-            others = (rows if is_curve else free_rows).take(kept)
+            has_season = isinstance(member, _WITH_SEASON)
+            fold_cases = (cases if has_season else free_cases).take(at)
+            others = (rows if has_season else free_rows).take(kept)
             mean, std = member.without(others).predict(fold_cases.known, fold_cases.query)
             held_out[name][0][at], held_out[name][1][at] = mean, std
     return held_out, free_cases, season
@@ -355,7 +366,7 @@ def _fit_again(members: Members, rows: Table, zero: float) -> Members:
     simple = {LAST: LastValue(*_moments(free.y)), **simple}
     for name, one in members.simple.items():
         if isinstance(one, Effects):
-            simple[name] = one.again(free)
+            simple[name] = one.again(rows)
         elif name in (SMOOTHING, AGO):
             simple[name] = one
     again, n_rounds = Members(simple, Steps([], 0)), members.trees.n_rounds

@@ -1,9 +1,10 @@
 """Seasons: cycles of the calendar, or of whole numbers, in times.
 
-A season divides time into phases, such as the months of a year. Its effects b (one per phase) have
-covariance v R, where R is the identity, or correlates phases near each other.
+A season divides time into phases, such as the months of a year. Its effects b (one per phase) are a
+sum of parts with covariances v R: one where R is the identity and, with many phases, one where R
+correlates phases near each other.
 
-Notation: n rows, P phases, s seasons.
+Notation: n rows, P phases, s seasons, c parts of all seasons.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ _STEPS: tuple[tuple[float, tuple[str, ...]], ...] = (
 )
 # Slack of times, in days: a microsecond is lost in the standard units of times.
 _SLACK = 1e-6
-# Weeks of the year are correlated over about this share of the year, but for this share of v.
-_SMOOTH, _ROUGH_SHARE = 0.3, 0.3
+# Seasons of so many phases have a smooth part, with this length of the periodic kernel of MacKay
+# (1998), Introduction to Gaussian processes, equation 47.
+_LEAST_SMOOTH, _SMOOTH, _JITTER = 12, 0.5, 1e-6
+# Seasons of so many phases are indicators in columns.
+_FEW = 12
 # Lengths that are tried on whole numbers, and what a season must explain there.
 _LENGTHS = (4, 7, 12, 24, 52)
 _MAX_P_VALUE, _MIN_SHARE, _NEARLY = 1e-4, 0.1, 0.95
@@ -72,16 +76,14 @@ class Season(NamedTuple):
         return _CALENDAR[self.name][1] if is_dated else self.n_phases * self.step
 
     @property
-    def root(self) -> np.ndarray:
-        """A root (P, P) of R."""
-        if self.name != "week of the year":
-            return np.eye(self.n_phases)
+    def roots(self) -> list[np.ndarray]:
+        """Roots (P, P) of R of each part."""
+        rough = np.eye(self.n_phases)
+        if self.n_phases < _LEAST_SMOOTH:
+            return [rough]
         angle = np.pi * np.arange(self.n_phases) / self.n_phases
-        gap = np.sin(angle[:, None] - angle)
-        smooth = np.exp(-2 * (gap / _SMOOTH) ** 2)
-        return np.linalg.cholesky(
-            _ROUGH_SHARE * np.eye(self.n_phases) + (1 - _ROUGH_SHARE) * smooth
-        )
+        smooth = np.exp(-2 * (np.sin(angle[:, None] - angle) / _SMOOTH) ** 2)
+        return [rough, np.linalg.cholesky(smooth + _JITTER * rough)]
 
 
 class Calendar(NamedTuple):
@@ -107,6 +109,22 @@ class Calendar(NamedTuple):
         given = np.asarray(times) * self.scale + self.centre
         columns = [season.phases(given) for season in self.seasons]
         return np.column_stack(columns) if columns else np.empty((len(given), 0), np.int64)
+
+    def parts(self, times: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return the phases (n, c) of standardised times (n,), and the root of each part."""
+        roots = [season.roots for season in self.seasons]
+        repeats = np.repeat(np.arange(len(roots)), [len(each) for each in roots])
+        return self.phases(times)[:, repeats], [root for each in roots for root in each]
+
+    def with_columns(self, X: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Return columns (n, d) and those of phases: indicators, or numbers of many."""
+        columns = [X]
+        for season, phase in zip(self.seasons, self.phases(times).T, strict=True):
+            few = np.arange(season.n_phases) if season.n_phases <= _FEW else np.empty(0)
+            columns.append(np.equal(phase[:, None], few[1:]).astype(float))
+            if not len(few):
+                columns.append(phase[:, None] / season.n_phases)
+        return np.hstack(columns)
 
     def n_cycles(self, times: np.ndarray) -> float:
         """Return how many cycles of the longest season the times (n,) cover; inf without one."""

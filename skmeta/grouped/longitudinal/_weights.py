@@ -5,6 +5,9 @@ alone where few rows, or one cut in time, are held out. Widths are halfway, in l
 those of held-out residuals and those that the members and their disagreement predict. These
 constants were chosen over 33 growth curves and panels (``benchmarks/time_tables.py``); there,
 weights with the least held-out error, or by the time ahead, or towards learned ones were no better.
+With seasons, the weight is the mean absolute error to the power -8. If less than a season ahead can
+be held out, the power is nearer to 0, and the rest of the weight is that of the last value of the
+phase (``benchmarks/panels.py``, development halves).
 
 References: Bates and Granger (1969), The combination of forecasts; Timmermann (2006), Forecast
 combinations, section 2.4.
@@ -27,7 +30,7 @@ from skmeta.tabular import (
 
 # Weights of later rows are from one cut in time, at which all groups may err alike.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
-_PANEL_POWER = 2.0
+PANEL_POWER = 8.0
 # Residuals count by the distance in logarithms of known rows.
 _WIDTH_KNOWN = 0.5
 # The predicted deviations of the mixture are multiplied by this.
@@ -35,7 +38,7 @@ _NARROWER = 0.8
 
 
 def find_levels(
-    means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str, is_panel: bool = False
+    means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str, panel_power: float | None = None
 ) -> list[Level]:
     """Find weights and quantiles, by the number of known rows.
 
@@ -47,19 +50,20 @@ def find_levels(
         The rows. Weights of new groups depend on the number of known rows.
     kind : {"new", "later", "between"}
         The kind of cases.
-    is_panel : bool, default=False
-        Whether errors count in units of their group, and later rows by the number of known ones.
+    panel_power : float, optional
+        Minus the power of mean absolute errors. With it, errors count in units of their group, and
+        later rows by the number of known ones.
     """
     y, weight, n_known = cases.query.y, cases.query.weight, cases.n_known
-    scale = np.ones(len(y))
-    if is_panel:
-        scale = group_scales(cases.query._replace(codes=cases.group[:, None]))
+    is_panel = panel_power is not None
     if kind != "new" and not (is_panel and kind == "later"):
         n_known = np.full(len(y), np.median(n_known))
     known, level = np.unique(n_known, return_inverse=True)
-    scaled = _by_level((means - y) ** 2, weight / scale**2, level)
-    power = _PANEL_POWER if is_panel else _POWER[kind]
-    weights = power_weights(scaled, power)
+    if panel_power is None:
+        weights = power_weights(_by_level((means - y) ** 2, weight, level), _POWER[kind])
+    else:
+        scale = group_scales(cases.query._replace(codes=cases.group[:, None]))
+        weights = power_weights(_by_level(abs(means - y), weight / scale, level), panel_power)
     mean, std = mix_deviations(means, stds, weights[level].T)
     losses = _by_level((np.vstack([means, mean]) - y) ** 2, weight, level)
     share = weight / np.bincount(level, weight)[level]
@@ -80,9 +84,9 @@ def find_levels(
     ]
 
 
-def _by_level(squares: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Return the mean squares (a, m) of each level, given those of the rows (m, n)."""
-    sums = [np.bincount(level, weight * row) for row in squares]
+def _by_level(losses: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Return the mean losses (a, m) of each level, given those of the rows (m, n)."""
+    sums = [np.bincount(level, weight * row) for row in losses]
     return np.column_stack(sums) / np.bincount(level, weight)[:, None]
 
 
