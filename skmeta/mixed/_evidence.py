@@ -21,7 +21,8 @@ and Walker (2015), Fitting linear mixed-effects models using lme4.
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -40,6 +41,20 @@ _ROUNDING = 1e-10
 # Decrease of minus the log likelihood that ends a rough optimisation, and the longest step of the
 # parameters that do not belong to the covariance.
 _COARSE, _LONGEST_STEP = 1e-2, 2.0
+
+
+class MeanSums(NamedTuple):
+    """Sums over groups that the estimate of m needs: Z'V^-1 (y - Z m), W, and the scale of A."""
+
+    score: np.ndarray
+    whole: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Iterable[Evidence], at: np.ndarray) -> MeanSums:
+        """Return the sums of all groups, of one part of them after the other."""
+        each = [(one.score, one.whole, one.scale) for one in (part.found(at) for part in parts)]
+        return cls(*(np.asarray(sum(sums)) for sums in zip(*each, strict=True)))
 
 
 class Evidence:
@@ -216,10 +231,18 @@ class Evidence:
         """Return m (j, q)."""
         return at[self._mean].reshape(self.j, -1)
 
-    def mean_covariance(self, at: np.ndarray) -> np.ndarray:
+    def step_of_mean(self, at: np.ndarray, sums: MeanSums) -> np.ndarray:
+        """Return the parameters (p,) after a Newton step of m, which these sums are of."""
+        precision, mean = self.precision(at), at[self._mean]
+        inverse = self._information(sums, precision)[1]
+        at = at.copy()
+        at[self._mean] = mean + inverse @ (sums.score - precision * mean)
+        return at
+
+    def mean_covariance(self, at: np.ndarray, sums: MeanSums) -> np.ndarray:
         """Return the covariance (j, q, q) of the estimate of m, for each predictor separately."""
-        found, j = self.found(at), self.j
-        inverse = self._information(found, self.precision(at))[1]
+        j = self.j
+        inverse = self._information(sums, self.precision(at))[1]
         blocks = inverse.reshape(j, len(inverse) // j, j, -1)
         if j > 1:
             # A constant added to all classes changes no probability, and is not identified.

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from skmeta.mixed._covariance import CovarianceShape
-from skmeta.mixed._evidence import Evidence
+from skmeta.mixed._evidence import Evidence, MeanSums
 from skmeta.mixed._groups import ConditionedGroups, batches_of_groups, group_statistics
 from skmeta.mixed._likelihood import ClassRows, RowSums
 from skmeta.mixed._one_factor import OneFactor
@@ -32,6 +32,8 @@ _JITTER = 1e-10
 _SAME = 1e-9
 # The fit of twice as many groups, or more, starts from that of so many.
 _ENOUGH_GROUPS = 400
+# The covariance is estimated from so many groups at most; the mean of a regression from all.
+_MAX_GROUPS = 10_000
 # Shrinkage of slopes of regressions and of classes, and where their deviations start: those of
 # logits are larger than those of standardised targets. Chosen on development tables of
 # benchmarks/grouped.py.
@@ -144,20 +146,33 @@ def fit(
     else:
         shape, parameters = start.shape, start.parameters
     n_groups, coarse = int(codes.max()) + 1, start is not None
+
+    def evidence_of(groups: np.ndarray) -> Evidence:
+        first, last = np.searchsorted(codes, groups), np.searchsorted(codes, groups, "right")
+        rows = np.concatenate([np.arange(*pair) for pair in zip(first, last, strict=True)])
+        own = np.searchsorted(groups, codes[rows])
+        return Evidence(OneFactor(_batches(z[rows], y[rows], own, n_classes)), [shape])
+
+    def some(n: int) -> np.ndarray:
+        return np.unique(np.linspace(0, n_groups - 1, min(n, n_groups)).round().astype(int))
+
     if parameters is None and n_groups >= 2 * _ENOUGH_GROUPS:
-        some = np.linspace(0, n_groups - 1, _ENOUGH_GROUPS).round().astype(int)
-        rows = np.flatnonzero(np.isin(codes, some))
-        own = np.searchsorted(some, codes[rows])
-        part = Evidence(OneFactor(_batches(z[rows], y[rows], own, n_classes)), [shape])
+        part = evidence_of(some(_ENOUGH_GROUPS))
         parameters, coarse = part.maximise(part.start()), True
-    evidence = Evidence(OneFactor(_batches(z, y, codes, n_classes)), [shape])
+    evidence = evidence_of(some(_MAX_GROUPS))
     parameters = evidence.start() if parameters is None else parameters
     parameters = evidence.maximise(parameters, coarse)
+    sums = MeanSums.of([evidence], parameters)
+    if n_groups > _MAX_GROUPS and not n_classes:
+        # Given the covariance, the mean of all groups is a Newton step away.
+        chunks = np.array_split(np.arange(n_groups), n_groups // _MAX_GROUPS + 1)
+        sums = MeanSums.of(map(evidence_of, chunks), parameters)
+        parameters = evidence.step_of_mean(parameters, sums)
     return MixedModel(
         n_classes,
         evidence.mean(parameters),
         shape.covariance(parameters),
-        evidence.mean_covariance(parameters),
+        evidence.mean_covariance(parameters, sums),
         1.0 if n_classes else float(np.exp(parameters[-1])),
         shape,
         parameters,
