@@ -48,7 +48,9 @@ class Batch(NamedTuple):
     mask: np.ndarray
 
 
-def batches_of_groups(codes: np.ndarray, n_values: int = 1) -> Iterator[Batch]:
+def batches_of_groups(
+    codes: np.ndarray, n_values: int = 1, n_group_values: int = 1
+) -> Iterator[Batch]:
     """Divide the groups that have rows into batches of similar size.
 
     Parameters
@@ -57,6 +59,8 @@ def batches_of_groups(codes: np.ndarray, n_values: int = 1) -> Iterator[Batch]:
         Group of each row.
     n_values : int, default=1
         Number of values that a computation needs for each row.
+    n_group_values : int, default=1
+        Number of values that it needs for each group.
 
     Yields
     ------
@@ -70,7 +74,7 @@ def batches_of_groups(codes: np.ndarray, n_values: int = 1) -> Iterator[Batch]:
     sorted_sizes, first = sizes[by_size], 0
     while first < len(by_size):
         longest = int(_SIZE_RATIO * sorted_sizes[first]) + 1
-        most = max(1, _MOST_VALUES // (longest * n_values))
+        most = max(1, _MOST_VALUES // max(longest * n_values, n_group_values))
         last = min(int(np.searchsorted(sorted_sizes, longest, side="right")), first + most)
         groups = by_size[first:last]
         position = np.arange(int(sorted_sizes[last - 1]))
@@ -157,7 +161,8 @@ class ConditionedGroups(NamedTuple):
         z = np.vstack([self.z[known], np.zeros((len(empty), self.z.shape[1]))])
         y = np.append(self.y[known], np.zeros(len(empty), self.y.dtype))
         w = np.append(self.w[known], np.zeros(len(empty)))
-        for part, rows, mask in batches_of_groups(np.append(position, empty), self._n_values):
+        sizes = self._n_values, len(self.mean) ** 2
+        for part, rows, mask in batches_of_groups(np.append(position, empty), *sizes):
             yield part, *self._moments(z[rows], y[rows], mask * w[rows])
 
     def _moments(

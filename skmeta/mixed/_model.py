@@ -33,7 +33,7 @@ _SAME = 1e-9
 # The fit of twice as many groups, or more, starts from that of so many.
 _ENOUGH_GROUPS = 400
 # The covariance is estimated from so many groups at most; the mean of a regression from all.
-_MAX_GROUPS = 10_000
+_MAX_GROUPS = 5_000
 # Shrinkage of slopes of regressions and of classes, and where their deviations start: those of
 # logits are larger than those of standardised targets. Chosen on development tables of
 # benchmarks/grouped.py.

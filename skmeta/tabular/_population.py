@@ -30,6 +30,8 @@ _ENOUGH_ROWS = 400
 # Extremely randomised trees, for tables of no more rows.
 _N_RANDOMISED, _RANDOMISED = 25, {"min_samples_leaf": 3, "max_features": 0.5}
 _MOST_RANDOMISED = 10_000
+# Trees of "auto" are fitted to so many rows at most.
+_MAX_ROWS = 200_000
 # Fewer rounds are better unless more have a loss that is lower by this share.
 _LEAST_GAIN = 1e-3
 # Probabilities are not below this before their logarithms are taken.
@@ -271,6 +273,8 @@ class _Fit(NamedTuple):
             return list(parallel(delayed(self._one)(model, rows) for model, rows in jobs))
 
     def _one(self, model: Any, rows: np.ndarray) -> Any:
+        if self.settings.is_auto and len(rows) > _MAX_ROWS:
+            rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:_MAX_ROWS])]
         weight = self.weight[rows]
         if self.labels is not None and len(np.unique(self.y[rows])) == 1:
             # Not every classifier takes one class.
