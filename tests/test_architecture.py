@@ -14,7 +14,7 @@ FLOORS = [
     {
         *("_validation", "_columns", "_random", "_optional", "_warnings", "exceptions"),
         *("_sklearn_compat", "_torch_compat", "_files", "_identity"),
-        *("_html", "_progress", "_callbacks", "_fold_evaluation", "_threads"),
+        *("_html", "_progress", "_callbacks", "_fold_evaluation", "_threads", "_classes"),
     },
     {"tasks", "backbones"},
     {"datasets", "backend", "mixed", "tabular"},

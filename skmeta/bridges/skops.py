@@ -57,6 +57,7 @@ grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
 grouped.longitudinal._seasons.Calendar grouped.longitudinal._seasons.Season
 grouped.longitudinal._smoothing.Smoothing grouped.longitudinal._trees.ClassLags
 grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
+grouped.members._cumulative.CumulativeEffects
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
 grouped.members._member.PopulationMember grouped.members._trees.Trees
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
@@ -67,7 +68,7 @@ learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
 mixed._covariance.CovarianceShape mixed._factors.FactorModel mixed._families.Classes
-mixed._families.Normal mixed._model.MixedModel
+mixed._families.Normal mixed._families.Ordered mixed._model.MixedModel
 policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 
+from skmeta._classes import check_class_weight, class_weights, rank_classes
 from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_class_labels, check_labels, quote, quote_some
 from skmeta.few_shot._adapted_task import RunSettings
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
 from skmeta.few_shot._members import Fit
-from skmeta.few_shot._ordered import ordered_members, rank_classes
+from skmeta.few_shot._ordered import ordered_members
 from skmeta.few_shot._prior_argument import family_classes
 
 # The logarithm of a probability of 0 is that of the smallest number.
@@ -222,7 +221,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
                 "A classification needs rows of 2 classes or more, but y has one class: "
                 f"{quote(classes[0])}."
             )
-        _check_class_weight(self.class_weight, classes)
+        check_class_weight(self.class_weight, classes)
         rank = rank_classes(given, classes, self.target_kind)
         if not is_for_any_table(prior):
             _check_nominal(self.target_kind)
@@ -236,7 +235,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
     def _weigh_classes(self) -> Self:
         _, y, weight = self._support
-        self.class_weight_: np.ndarray = _class_weights(self.class_weight, self.classes_, y, weight)
+        self.class_weight_: np.ndarray = class_weights(self.class_weight, self.classes_, y, weight)
         rank = self._rank
         self.target_kind_: str = "nominal" if rank is None else "ordered"
         self.ordered_classes_: np.ndarray | None = (
@@ -340,66 +339,3 @@ def _check_nominal(target_kind: str) -> None:
             "target_kind='ordered' needs a prior for any table, as prior='tabular' is. Set "
             "target_kind='nominal', or leave prior out."
         )
-
-
-def _check_class_weight(class_weight: Any, labels: np.ndarray) -> None:
-    """Check the weights of a dict.
-
-    Parameters
-    ----------
-    class_weight : dict, "balanced" or None
-        Weights by label.
-    labels : ndarray of shape (n_classes,)
-        Labels of the classes.
-
-    Raises
-    ------
-    ValueError
-        If a label is unknown, or a weight is not a finite number above 0.
-    """
-    if not isinstance(class_weight, Mapping):
-        return
-    known = labels.tolist()
-    for label, weight in class_weight.items():
-        if label not in known:
-            raise ValueError(
-                f"class_weight has a weight of {quote(label)}, but the classes are "
-                f"{quote_some(labels)}. Leave it out."
-            )
-        if not (isinstance(weight, Real) and 0 < float(weight) < np.inf):
-            raise ValueError(
-                f"class_weight is {weight!r} for {quote(label)}, but a weight is a finite number "
-                "above 0. Leave the class out for weight 1."
-            )
-
-
-def _class_weights(
-    class_weight: Any, labels: np.ndarray, y: np.ndarray, sample_weight: np.ndarray
-) -> np.ndarray:
-    """Return the weight of each class.
-
-    Parameters
-    ----------
-    class_weight : dict, "balanced" or None
-        Weights by label; one over the frequency of the class; or 1.
-    labels : ndarray of shape (n_classes,)
-        Labels of the classes.
-    y : ndarray of shape (n_samples,)
-        Class positions of the rows.
-    sample_weight : ndarray of shape (n_samples,)
-        Weights of the rows: numbers of repetitions.
-
-    Returns
-    -------
-    ndarray of shape (n_classes,)
-        Weights; 1 for a class without rows or without an entry.
-    """
-    weights = np.ones(len(labels))
-    if isinstance(class_weight, Mapping):
-        for label, weight in class_weight.items():
-            weights[labels == label] = weight
-    elif class_weight == "balanced":
-        size = np.bincount(y, sample_weight, len(labels))
-        has_rows = size > 0
-        weights[has_rows] = size.sum() / (has_rows.sum() * size[has_rows])
-    return weights

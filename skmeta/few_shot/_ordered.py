@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from skmeta._validation import quote_some
 from skmeta.backend import here_or_cpu
 from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
 from skmeta.few_shot._members import Fit
@@ -121,32 +120,3 @@ def ordered_members(
         "cumulative process": fit_cumulative_process,
         "frequencies": lambda rows, _: Frequencies.of(rows, len(rank)),
     }
-
-
-def rank_classes(y: Any, labels: np.ndarray, kind: str) -> np.ndarray | None:
-    """Return the number (c,) of each sorted label in the order of the classes; None without one.
-
-    Pandas' ordered categories have an order. With ``kind="ordered"``, numbers have theirs.
-
-    Raises
-    ------
-    ValueError
-        If classes are said to be ordered, but their order is not known.
-    """
-    if kind == "nominal" or len(labels) < 3:
-        return None
-    dtype: Any = getattr(y, "dtype", None)
-    if dtype is None and getattr(y, "shape", (0, 0))[1:] == (1,):  # A frame of one column.
-        dtype = y.dtypes.iloc[0]
-    if getattr(dtype, "ordered", False):
-        place = {label: k for k, label in enumerate(np.asarray(dtype.categories).tolist())}
-        return np.argsort(np.argsort([place[label] for label in labels.tolist()]))
-    if kind == "auto":
-        return None
-    if labels.dtype.kind not in "biuf":
-        raise ValueError(
-            f"target_kind='ordered' needs classes whose order is known, but y has the labels "
-            f"{quote_some(labels)}. Pass numbers, or pandas' ordered categories: "
-            "pd.Series(y, dtype=pd.CategoricalDtype(levels, ordered=True))."
-        )
-    return np.arange(len(labels))

@@ -135,8 +135,12 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             effects = {name: getattr(self.learner, name) for name in _EFFECTS}
         population_settings = FitSettings(self.population, self.n_jobs, report)
         season = getattr(self, "season", None), self._features.has_dates
-        kind = getattr(self, "target_kind", "auto")
-        return Settings(effects, self.combine, self.n_folds, population_settings, season, kind)
+        parts = effects, self.combine, self.n_folds, population_settings, season
+        return Settings(*parts, self._declared_kind())
+
+    def _declared_kind(self) -> str:
+        """Return the kind of the target that the model is told."""
+        return "auto"
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""
@@ -286,9 +290,12 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             )
         return frame
 
+    def _classes_in_order(self) -> Any:
+        """Return the classes as they are numbered in the model; None for a regression."""
+        return None
+
     def _labels(self) -> Labels:
-        classes, columns = getattr(self, "classes_", None), self._features.names_out()
-        classes = None if classes is None else list(classes.tolist())
+        classes, columns = self._classes_in_order(), self._features.names_out()
         return Labels([str(name) for name in self._names], self._codes, columns, classes)
 
     @property

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
-from skmeta._sklearn_compat import fit_context
+from skmeta._classes import check_class_weight, class_weights, rank_classes
+from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_class_labels, quote_some
 from skmeta.grouped._base import BaseGrouped, has_groups
 
 
+@dataclass(eq=False, repr=False)
 class GroupedClassifier(ClassifierMixin, BaseGrouped):
     """Classify rows of a table that belong to groups, such as visits to patients.
 
@@ -52,6 +55,15 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     order : str, int or None, default=None
         Name or position of the column of times: numbers or dates. It stays a feature, and the
         known rows of a group that is held out are its earliest.
+    target_kind : {"auto", "nominal", "ordered"}, default="auto"
+        Whether the classes have an order, as grades and severities do. A cumulative mixed-effects
+        model (proportional odds) then takes part in the mixture. ``"auto"`` is ``"ordered"`` for
+        three or more of pandas' ordered categories, and ``"nominal"`` otherwise. ``"ordered"`` is
+        for numbers, too.
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the predicted probabilities, which are then normalised: the prior probability of
+        each class changes by its factor. A dict gives them by label; other classes have 1.
+        ``"balanced"`` is one over the frequency of the class in ``y``.
     n_folds : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
@@ -63,6 +75,12 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Sorted labels.
+    class_weight_ : ndarray of shape (n_classes,)
+        Factor of each class.
+    target_kind_ : {"nominal", "ordered"}
+        Whether a model of the classes' order takes part.
+    ordered_classes_ : ndarray of shape (n_classes,) or None
+        Labels from the lowest to the highest class; None if they have no order.
     groups_ : list
         Groups with known rows; of several columns, a list for each.
     effects_ : pandas.DataFrame
@@ -94,6 +112,16 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     >>> bool(clf.score(X, y) > 0.9)
     True
     """
+
+    _: KW_ONLY
+    target_kind: str = "auto"
+    class_weight: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseGrouped._parameter_constraints,
+        "target_kind": [StrOptions({"auto", "nominal", "ordered"})],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
@@ -134,6 +162,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
             ``order`` is None, or ``X`` is a data frame and no column of it has groups.
         """
         self._check_groups_argument(X, groups)
+        given = y
         X, labels = self._checked(X, y, reset=True)
         weight = self._weight(sample_weight, X)
         classes = np.unique(labels)
@@ -142,9 +171,26 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
                 f"{type(self).__name__} needs rows of at least 2 classes, but all rows with a "
                 f"weight have one class: {quote_some(np.unique(labels[weight > 0]).tolist())}."
             )
-        self.classes_ = classes
-        self._fit_table(X, np.searchsorted(classes, labels).astype(float), weight, len(classes))
+        check_class_weight(self.class_weight, classes)
+        rank = rank_classes(given, classes, self.target_kind)
+        self.classes_, self.target_kind_ = classes, "nominal" if rank is None else "ordered"
+        # In the model, classes are numbered in their order.
+        self._rank = np.arange(len(classes)) if rank is None else rank
+        self.ordered_classes_ = None if rank is None else classes[np.argsort(rank)]
+        places = np.searchsorted(classes, labels)
+        self.class_weight_ = class_weights(self.class_weight, classes, places, weight)
+        self._fit_table(X, self._numbers_of(labels), weight, len(classes))
         return self
+
+    def _numbers_of(self, labels: np.ndarray) -> np.ndarray:
+        """Return the numbers (n,) of labels in the model."""
+        return self._rank[np.searchsorted(self.classes_, labels)].astype(float)
+
+    def _classes_in_order(self) -> Any:
+        return self.classes_[np.argsort(self._rank)].tolist()
+
+    def _declared_kind(self) -> str:
+        return self.target_kind_
 
     @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)
@@ -185,7 +231,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
                 f"y has classes that fit has not seen: {quote_some(unknown.tolist())}. It has seen "
                 f"{quote_some(self.classes_.tolist(), 8)}. Fit all rows again."
             )
-        self._add_rows(X, np.searchsorted(self.classes_, labels).astype(float), sample_weight)
+        self._add_rows(X, self._numbers_of(labels), sample_weight)
         return self
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
@@ -203,9 +249,9 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
+            Probabilities, in the order of ``classes_``, after ``class_weight``.
         """
-        mean = self._predictions(X).mean
+        mean = self._predictions(X).mean[:, self._rank] * self.class_weight_
         return np.asarray(mean / mean.sum(1, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:

@@ -28,6 +28,7 @@ _NAMES = {
     "trees": "trees on learner",
     "rows": "trees that know the group",
     "lags": "trees that know earlier classes",
+    "cumulative": "cumulative model",
 }
 
 

@@ -23,6 +23,7 @@ from skmeta.grouped.members import (
     PopulationMember,
     design_of,
     fit_crossed_member,
+    fit_cumulative,
     fit_group_effects,
     fit_trees,
     from_other_rows,
@@ -60,6 +61,8 @@ _LEAST_SPREAD = 0.7
 _TAIL = 0.2
 # Trees that know earlier classes of the group, of classifications in time.
 _LAGS = "lags"
+# A cumulative model, of ordered classes.
+_CUMULATIVE = "cumulative"
 
 
 def fit_model(
@@ -161,6 +164,9 @@ def fit_model(
         if names == MEMBERS and n_classes and np.ptp(times) > 0:
             members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
             names = (*MEMBERS, _LAGS)
+        if settings.combine == "auto" and settings.target_kind == "ordered" and n_classes > 2:
+            members[_CUMULATIVE] = fit_cumulative(table, settings.population, n_classes)
+            names = (*names, _CUMULATIVE)
         mixture = fit_mixture(members, names, table, n_classes)
     if mixture is None and settings.combine not in ("auto", POPULATION) and len(folds) > 1:
         raise EpisodeError(

@@ -181,6 +181,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         self.target_kind_: str = self.model_.target_units.target.kind
         return self
 
+    def _declared_kind(self) -> str:
+        return self.target_kind
+
     @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

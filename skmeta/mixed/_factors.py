@@ -72,7 +72,12 @@ class FactorModel:
         return [np.sqrt(np.diagonal(one, axis1=1, axis2=2)) for one in self.covariances]
 
     def condition(
-        self, X: np.ndarray, y: np.ndarray, codes: np.ndarray, w: np.ndarray | None = None
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        codes: np.ndarray,
+        w: np.ndarray | None = None,
+        mean_covariance: np.ndarray | None = None,
     ) -> ConditionedFactors:
         """Return the effects given rows; fixed coefficients and covariances stay as they are.
 
@@ -80,8 +85,12 @@ class FactorModel:
         ----------
         X, y, codes, w
             As for :func:`fit_factors`. Levels may be new.
+        mean_covariance : ndarray of shape (j q, j q), optional
+            Covariance of the fixed coefficients, where the rows are a part of those that told them;
+            by default it follows from the rows.
         """
-        return ConditionedFactors(self, X, y, np.ones(len(X)) if w is None else w, codes)
+        w = np.ones(len(X)) if w is None else w
+        return ConditionedFactors(self, X, y, w, codes, mean_covariance)
 
 
 def fit_factors(
@@ -195,10 +204,18 @@ class ConditionedFactors:
         The model.
     X, y, w, codes : ndarray
         Rows.
+    mean_covariance : ndarray, optional
+        Covariance of the fixed coefficients.
     """
 
     def __init__(
-        self, model: FactorModel, X: np.ndarray, y: np.ndarray, w: np.ndarray, codes: np.ndarray
+        self,
+        model: FactorModel,
+        X: np.ndarray,
+        y: np.ndarray,
+        w: np.ndarray,
+        codes: np.ndarray,
+        mean_covariance: np.ndarray | None = None,
     ) -> None:
         self.model = model
         self.order, rows = _sorted_rows(X, y, w, codes, list(model.columns), model.family)
@@ -206,7 +223,9 @@ class ConditionedFactors:
         roots = [np.asarray(block_diag(*map(_root, model.covariances[f]))) for f in self.order]
         found = rows.solve(mean, roots, model.family.parameters)
         self._solved, prior = found.system.solve(found.across), np.diag(model.mean_prior)
-        self._inverse = np.linalg.inv(found.whole(self._solved) + prior)
+        if mean_covariance is None:
+            mean_covariance = np.linalg.inv(found.whole(self._solved) + prior)
+        self._inverse = self.mean_covariance = mean_covariance
         if model.family.is_quadratic:
             left = rows.w[:, None] * found.family.score(rows.y, found.eta)
             step = self._inverse @ ((left.T @ rows.X).ravel() - prior @ mean)

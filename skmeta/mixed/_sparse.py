@@ -86,7 +86,7 @@ class Pattern:
 
 def sums(values: np.ndarray, positions: np.ndarray, size: int) -> np.ndarray:
     """Return sums (size, ...) of values (n, ...) that share a position (n,)."""
-    flat = values.reshape(len(values), -1)
+    flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
     parts = np.ones(len(flat)), positions, np.arange(len(flat) + 1)
     if flat.shape[1] == 1:
         total = np.bincount(positions, flat[:, 0], size)

@@ -122,6 +122,9 @@ MAKE = {
     ).fit(frame(), rows()[1]),
     "GroupedRegressor": lambda: GroupedRegressor("shop").fit(frame(), rows()[1]),
     "GroupedClassifier": lambda: GroupedClassifier("shop").fit(frame(), rows()[1] > 0),
+    "GroupedClassifier of grades": lambda: GroupedClassifier(
+        "shop", target_kind="ordered"
+    ).fit(frame(), np.digitize(rows()[1], [-1, 1])),
     "GroupedClassifier of a rare class": lambda: GroupedClassifier("shop").fit(
         frame(), rows()[1] > np.quantile(rows()[1], 0.96)
     ),

@@ -6,6 +6,7 @@ from skmeta.grouped.members._crossed import (
     check_settings,
     fit_crossed_member,
 )
+from skmeta.grouped.members._cumulative import CumulativeEffects, fit_cumulative
 from skmeta.grouped.members._group_effects import (
     GroupEffects,
     as_columns,

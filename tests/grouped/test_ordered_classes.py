@@ -1,0 +1,98 @@
+"""Ordered classes in grouped tables, and weights of classes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+
+from skmeta import GroupedClassifier
+
+GRADES = ["none", "mild", "severe", "worst"]
+THRESHOLDS = np.array([-1.0, 0.5, 2.0])
+
+
+def draw(seed, groups, n_rows=10):
+    """A cumulative logit model with normal effects of groups, and its probabilities."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(groups, n_rows)
+    X = pd.DataFrame({"group": group, "x": rng.normal(size=len(group))})
+    effect = dict(zip(groups, rng.normal(0, 1.5, len(groups)), strict=True))
+    eta = 1.5 * X["x"].to_numpy() + np.array([effect[g] for g in group])
+    below = expit(THRESHOLDS - eta[:, None])
+    proba = np.diff(np.pad(below, ((0, 0), (1, 1)), constant_values=((0, 0), (0, 1))), axis=1)
+    y = (rng.random(len(X))[:, None] > below).sum(1)
+    return X, y, proba
+
+
+X, Y, PROBA = draw(0, np.arange(30), 12)
+KNOWN = np.arange(len(X)) % 12 < 8
+NEW_X, NEW_Y, NEW_PROBA = draw(1, np.arange(100, 130))
+
+
+@pytest.fixture(scope="module")
+def ordered():
+    return GroupedClassifier("group", target_kind="ordered").fit(X[KNOWN], Y[KNOWN])
+
+
+@pytest.fixture(scope="module")
+def nominal():
+    return GroupedClassifier("group").fit(X[KNOWN], Y[KNOWN])
+
+
+def test_an_order_comes_nearer_to_the_true_probabilities(ordered, nominal):
+    assert (ordered.target_kind_, nominal.target_kind_) == ("ordered", "nominal")
+    for rows, y, truth in [(X[~KNOWN], Y[~KNOWN], PROBA[~KNOWN]), (NEW_X, NEW_Y, NEW_PROBA)]:
+        with_order, without = (log_loss(y, m.predict_proba(rows)) for m in (ordered, nominal))
+        assert with_order < without - 0.01
+        far = [np.abs(m.predict_proba(rows) - truth).mean() for m in (ordered, nominal)]
+        assert far[0] < far[1]
+
+
+def test_the_cumulative_model_is_one_of_the_parts(ordered, nominal):
+    assert "cumulative model" in ordered.losses_
+    assert "cumulative model" not in nominal.losses_
+    most = ordered.losses_.loc["most"]
+    assert most["cumulative model"] < most["learner on population"]
+
+
+def test_ordered_categories_are_numbers_in_their_order(ordered):
+    y = pd.Series(pd.Categorical(np.array(GRADES)[Y], GRADES, ordered=True))
+    words = GroupedClassifier("group").fit(X[KNOWN], y[KNOWN])
+    assert words.target_kind_ == "ordered"
+    assert words.ordered_classes_.tolist() == GRADES
+    assert words.classes_.tolist() == sorted(GRADES)
+    at = [GRADES.index(label) for label in words.classes_]
+    proba = words.predict_proba(X[~KNOWN])
+    np.testing.assert_allclose(proba, ordered.predict_proba(X[~KNOWN])[:, at], atol=1e-9)
+    few = words.partial_fit(NEW_X[:5], np.array(GRADES)[NEW_Y[:5]]).predict_proba(NEW_X[5:10])
+    other = clone(ordered).fit(X[KNOWN], Y[KNOWN]).partial_fit(NEW_X[:5], NEW_Y[:5])
+    np.testing.assert_allclose(few, other.predict_proba(NEW_X[5:10])[:, at], atol=1e-9)
+
+
+def test_an_order_that_is_not_known_is_an_error():
+    with pytest.raises(ValueError, match="order is known, but y has the labels"):
+        GroupedClassifier("group", target_kind="ordered").fit(X, np.array(GRADES)[Y])
+
+
+def test_class_weight_multiplies_probabilities(nominal):
+    proba = nominal.predict_proba(X[~KNOWN])
+    weights = {0: 3.0, 2: 0.5}
+    model = GroupedClassifier("group", class_weight=weights).fit(X[KNOWN], Y[KNOWN])
+    expected = proba * [3.0, 1.0, 0.5, 1.0]
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(X[~KNOWN]), expected)
+    np.testing.assert_array_equal(model.class_weight_, [3.0, 1.0, 0.5, 1.0])
+
+
+def test_balanced_classes_are_equally_probable_beforehand():
+    y = (Y == 3).astype(int)
+    model = GroupedClassifier("group", class_weight="balanced").fit(X[KNOWN], y[KNOWN])
+    share = y[KNOWN].mean()
+    np.testing.assert_allclose(model.class_weight_, [0.5 / (1 - share), 0.5 / share])
+
+
+def test_a_weight_of_an_unknown_class_is_an_error():
+    with pytest.raises(ValueError, match="class_weight has a weight of 7"):
+        GroupedClassifier("group", class_weight={7: 2.0}).fit(X, Y)
