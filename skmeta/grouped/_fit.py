@@ -233,6 +233,10 @@ def _units(
         TargetUnits.learn(y, weight, target, scale)
         for scale in (chosen, *(scale for scale in scales if scale is not chosen))
     )
+    if not settings.population.is_auto and target.kind != "real":
+        # They stay from 0 on, for a Poisson loss.
+        standard = units.standard
+        units = units._replace(standard=standard._replace(centre=np.zeros_like(standard.centre)))
     return units._replace(others=tuple(others), tail=tail)
 
 
@@ -274,7 +278,9 @@ def _fit_members(
     used = (TREES, ROWS) if len(varying(fill(table.X))) or not several else (ROWS,)
     for name in (name for name in used if name in names):
         parts = table, base, outputs, settings.population, n_classes
-        members[name] = fit_trees(*parts, known_only=name == ROWS)
+        # Where all targets are from 0 on, an estimator may need that.
+        adds = name == TREES and not n_classes and float(table.y.min()) < 0
+        members[name] = fit_trees(*parts, known_only=name == ROWS, adds=adds)
     return members, outputs
 
 

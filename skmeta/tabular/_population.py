@@ -284,8 +284,17 @@ class _Fit(NamedTuple):
         params = {"sample_weight": weight} if is_weighted else {}
         # Trees need a value in each column.
         X = np.where(np.isnan(self.X[rows]).all(0), 0.0, self.X[rows])
-        with config_context(skip_parameter_validation=self.settings.is_auto):
-            model.fit(X, self.y[rows], **params)
+        try:
+            with config_context(skip_parameter_validation=self.settings.is_auto):
+                model.fit(X, self.y[rows], **params)
+        except ValueError as error:
+            if self.settings.is_auto or self.labels is not None or self.y.min() >= 0:
+                raise
+            raise ValueError(
+                f"{type(model).__name__} raised '{error}' Its targets are standardised here, and "
+                "some are below 0. If it needs targets from 0 on, set target_kind='count' or "
+                "'positive', and no order."
+            ) from error
         self.settings.report()
         return model
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
@@ -167,3 +168,30 @@ def test_rare_classes_are_not_behind_logistic_regression_in_the_mean():
         losses.append([log_loss(y[test], each) for each in (ours, linear)])
     ours, linear = np.mean(losses, axis=0)
     assert ours < linear
+
+
+def test_a_population_with_a_poisson_loss_works_for_counts():
+    poisson = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
+    model = GroupedRegressor("group", population=poisson, n_folds=2).fit(X, TARGETS["count"])
+    assert model.predict(NEW).min() > 0
+    rank = pd.Series(model.predict(X)).corr(pd.Series(TARGETS["count"]), method="spearman")
+    assert rank > 0.6
+
+
+def test_a_population_that_needs_amounts_says_what_to_do():
+    poisson = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
+    model = GroupedRegressor("group", population=poisson, target_kind="real", n_folds=2)
+    with pytest.raises(ValueError, match="set target_kind='count' or 'positive'"):
+        model.fit(X, TARGETS["count"])
+
+
+def test_exposure_as_weight_of_a_rate():
+    rng = np.random.default_rng(3)
+    exposure = rng.choice([0.2, 5.0], N)
+    rate = np.exp(0.5 + LOG_MEAN)
+    y = rng.poisson(rate * exposure) / exposure
+    weighted = GroupedRegressor("group", n_folds=2).fit(X, y, sample_weight=exposure)
+    plain = GroupedRegressor("group", n_folds=2).fit(X, y)
+    assert weighted.target_kind_ == "positive"
+    errors = [np.mean(np.log(model.predict(X) / rate) ** 2) for model in (weighted, plain)]
+    assert errors[0] < 0.9 * errors[1]

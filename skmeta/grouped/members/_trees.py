@@ -1,7 +1,8 @@
 """Second populations, which know the predictions of how groups differ.
 
 * ``trees``: in a regression it learns what the group effects leave, and is added to them; in a
-  classification it has their predictions as columns. It is cross-fitted over groups.
+  classification, and where what is left may be no target of a user's estimator, it has their
+  predictions as columns. It is cross-fitted over groups.
 * ``rows``: it has the predictions of the group effects and the group as columns, and is
   cross-fitted over rows in place of groups. It has seen rows of the group, and predicts known
   groups only.
@@ -43,6 +44,8 @@ class Trees:
         Columns of groups that are columns of the trees.
     unseen : ndarray of shape (n,) or (n, n_classes), optional
         Predictions of the rows of fit by models that have not seen the row.
+    adds : bool
+        Whether the predictions are added to those of the base.
     """
 
     base: str
@@ -52,6 +55,7 @@ class Trees:
     known_only: bool = False
     groups: tuple[int, ...] = ()
     unseen: np.ndarray | None = None
+    adds: bool = False
 
     def without(self, kept: Table) -> Trees:
         """Return itself: it is cross-fitted."""
@@ -67,15 +71,11 @@ class Trees:
         std = self.ratio * base.std
         if self.unseen is not None and (at.place >= 0).all():
             return Outputs(self.unseen[at.place], std)
-        X = _columns(at, base, self.n_classes, self.known_only, self.groups)
+        X = at.X if self.adds else _columns(at, base, self.n_classes, self.groups)
         # A model of rows has no fold of its own for a row to predict.
         fold = np.full(len(X), -1) if self.known_only else at.fold
         mean = self.population.predict(X, fold)
-        return Outputs(mean + base.mean if self._adds else mean, std)
-
-    @property
-    def _adds(self) -> bool:
-        return not self.known_only and not self.n_classes
+        return Outputs(mean + base.mean if self.adds else mean, std)
 
 
 def fit_trees(
@@ -86,6 +86,7 @@ def fit_trees(
     n_classes: int,
     *,
     known_only: bool,
+    adds: bool,
 ) -> Trees:
     """Fit trees over groups, or over the rows of known groups.
 
@@ -103,11 +104,13 @@ def fit_trees(
         Number of classes; 0 for a regression.
     known_only : bool
         Whether they are cross-fitted over rows, and have the group as a column.
+    adds : bool
+        Whether they learn what the member leaves.
     """
     is_small = table.codes.max(0) < _MOST_CATEGORIES
     groups = tuple(np.flatnonzero(is_small).tolist()) if known_only and settings.is_auto else ()
-    X = _columns(table, outputs, n_classes, known_only, groups)
-    added = 0.0 if known_only or n_classes else outputs.mean
+    X = table.X if adds else _columns(table, outputs, n_classes, groups)
+    added = outputs.mean if adds else 0.0
     population, unseen = fit_population(
         settings,
         X,
@@ -122,7 +125,7 @@ def fit_trees(
     unseen = unseen + added
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
     kept = unseen if known_only else None
-    return Trees(base, population, n_classes, ratio, known_only, groups, kept)
+    return Trees(base, population, n_classes, ratio, known_only, groups, kept, adds)
 
 
 def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
@@ -131,10 +134,8 @@ def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
 
 
 def _columns(
-    table: Table, base: Outputs, n_classes: int, known_only: bool, groups: Sequence[int]
+    table: Table, base: Outputs, n_classes: int, groups: Sequence[int]
 ) -> np.ndarray:
-    if not known_only and not n_classes:
-        return table.X
     parts = [table.X, as_columns(base.mean, n_classes), base.std[:, None]]
     # The groups of fit; others are not predicted by these trees.
     parts += [np.clip(table.codes[:, [f]], 0, _MOST_CATEGORIES - 1.0) for f in groups]
