@@ -16,11 +16,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy import stats
 
 from skmeta.tabular._table import Table, weighted_quantiles
 
 # Probabilities of the quantiles of standardised residuals that are kept.
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
+# Residuals count as so many independent ones, at least; the widening of quantiles is that of these
+# levels beyond them.
+_LEAST_INDEPENDENT, _WIDENED = 3.0, (0.05, 0.95)
 
 
 class Outputs(NamedTuple):
@@ -78,7 +82,34 @@ class HeldOut(NamedTuple):
     def quantiles(self) -> np.ndarray:
         """Return quantiles of the residuals over the predicted deviation."""
         ratio = (self.y - self.mean) / np.maximum(self.std, 1e-300)
-        return weighted_quantiles(ratio, self.weight, PROBABILITIES)
+        quantiles = weighted_quantiles(ratio, self.weight, PROBABILITIES)
+        return np.asarray(quantiles * _widening(ratio, self.group))
+
+
+def _widening(ratio: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return by what the quantiles (p,) of residuals (n,) of few groups are too narrow.
+
+    Residuals of a group are alike, so they count as fewer independent ones: their number over the
+    design effect of Kish (1965). A new residual then follows Student's distribution, whose width
+    allows for the estimate of mean and deviation.
+    """
+    codes = np.unique(group, return_inverse=True)[1]
+    count = np.bincount(codes)
+    n, n_groups = len(ratio), len(count)
+    n_independent = float(n)
+    if 1 < n_groups < n:
+        mean = np.bincount(codes, ratio) / count
+        within = float(np.sum((ratio - mean[codes]) ** 2)) / (n - n_groups)
+        between = float(np.sum(count * (mean - ratio.mean()) ** 2)) / (n_groups - 1)
+        size = (n - float(np.sum(count**2)) / n) / (n_groups - 1)
+        total = between + (size - 1) * within
+        alike = max(between - within, 0.0) / total if total > 0 else 0.0
+        n_independent = n / (1 + (size - 1) * alike)
+    n_independent = max(n_independent, _LEAST_INDEPENDENT)
+    # Beyond these, tails are not known, and exponentials of them would carry the mean.
+    at = np.clip(PROBABILITIES, *_WIDENED)
+    factor = stats.t.ppf(at, n_independent - 1) / stats.norm.ppf(at)
+    return np.asarray(factor * np.sqrt(1 + 1 / n_independent))
 
 
 # Shares of the distribution of the model, of counts and of the known targets; the log size of

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -11,6 +12,8 @@ from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.grouped._scale import choose_scale
 from skmeta.tabular import (
     DECILES,
+    PROBABILITIES,
+    HeldOut,
     quantile_loss,
     recognise_target,
     relative_quantile_loss,
@@ -195,3 +198,22 @@ def test_exposure_as_weight_of_a_rate():
     assert weighted.target_kind_ == "positive"
     errors = [np.mean(np.log(model.predict(X) / rate) ** 2) for model in (weighted, plain)]
     assert errors[0] < 0.9 * errors[1]
+
+
+def test_limits_are_wider_where_few_groups_tell_them():
+    rng, nothing = np.random.default_rng(0), np.zeros(400)
+
+    def limits(n_groups):
+        group = np.arange(400) % n_groups
+        y = np.sqrt(0.9) * rng.normal(size=n_groups)[group] + np.sqrt(0.1) * rng.normal(size=400)
+        held_out = HeldOut(nothing, nothing + 1, y, nothing + 1, group, np.arange(400))
+        return np.interp([0.05, 0.95], PROBABILITIES, held_out.quantiles())
+
+    def holds(n_groups):
+        low, high = np.array([limits(n_groups) for _ in range(300)]).T
+        return np.mean(norm.cdf(high) - norm.cdf(low))
+
+    # The quantiles of the residuals hold .75, .83 and .90.
+    assert holds(5) > 0.8
+    assert holds(10) > 0.86
+    assert holds(200) == pytest.approx(0.9, abs=0.01)

@@ -133,9 +133,7 @@ def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
     return float(np.sqrt(errors / np.average(std**2, weights=table.weight)))
 
 
-def _columns(
-    table: Table, base: Outputs, n_classes: int, groups: Sequence[int]
-) -> np.ndarray:
+def _columns(table: Table, base: Outputs, n_classes: int, groups: Sequence[int]) -> np.ndarray:
     parts = [table.X, as_columns(base.mean, n_classes), base.std[:, None]]
     # The groups of fit; others are not predicted by these trees.
     parts += [np.clip(table.codes[:, [f]], 0, _MOST_CATEGORIES - 1.0) for f in groups]
