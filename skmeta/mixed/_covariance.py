@@ -34,20 +34,10 @@ def _einsum(form: str, *arrays: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CovarianceShape:
-    """Which coefficients may differ between tasks, and the rank of their correlations.
+    """Which coefficients (q,) may differ between tasks, and the rank of their correlations.
 
-    Attributes
-    ----------
-    varies : np.ndarray of shape (q,), bool
-        Coefficients that may differ.
-    n_predictors : int
-        j.
-    rank : int
-        r.
-    shrinkage : float
-        Rate of the exponential prior on d and of the normal prior on F; 0 is none.
-    start_slope : float, default=0.1
-        Standard deviation of slopes that a fit starts from.
+    `shrinkage` is the rate of the exponential prior on d and of the normal prior on F;
+    `start_slope` is the standard deviation of slopes that a fit starts from.
     """
 
     varies: np.ndarray
@@ -83,21 +73,9 @@ class CovarianceShape:
         return np.concatenate([np.full(self.n_scales, _LONGEST_SCALE_STEP), factor_part])
 
     def with_correlations(self, parameters: np.ndarray, effects: np.ndarray) -> np.ndarray:
-        """Initialise F with the principal directions of the effects of tasks.
+        """Initialise F with the principal directions of effects (n_tasks, j, q).
 
         The gradient of the likelihood at F = 0 is 0, so F cannot start there.
-
-        Parameters
-        ----------
-        parameters : ndarray of shape (n_parameters,)
-            Parameters without correlations.
-        effects : ndarray of shape (n_tasks, j, q)
-            Effects of the tasks on the coefficients, estimated without correlations.
-
-        Returns
-        -------
-        ndarray of shape (n_parameters,)
-            Parameters with F.
         """
         scales = np.exp(parameters[: self.n_scales]).reshape(self.n_predictors, -1)
         factor = np.zeros((self.n_predictors, len(self.varies), self.rank))
@@ -144,20 +122,7 @@ class CovarianceShape:
     # ---------------------------------------------------------------------------- derivatives
 
     def gradient(self, parameters: np.ndarray, covariance_gradient: np.ndarray) -> np.ndarray:
-        """Apply the chain rule: from the gradient in S to that in the parameters.
-
-        Parameters
-        ----------
-        parameters : np.ndarray of shape (n_parameters,)
-            Where.
-        covariance_gradient : np.ndarray of shape (j, q, q)
-            Gradient of a function in S, symmetric.
-
-        Returns
-        -------
-        np.ndarray of shape (n_parameters,)
-            Its gradient in log d and F.
-        """
+        """Return the gradient in log d and F from the symmetric gradient (j, q, q) in S."""
         scales, factor = self.unpack(parameters)
         diagonal = np.diagonal(covariance_gradient, axis1=1, axis2=2)
         scale_part = 2 * self.varies * scales**2 * diagonal
@@ -186,14 +151,9 @@ class CovarianceShape:
     def parameter_curvature(
         self, parameters: np.ndarray, covariance_gradient: np.ndarray
     ) -> np.ndarray:
-        """Return the part of a Hessian that comes from second derivatives of S, (p, p).
+        """Return the part (p, p) of a Hessian that comes from second derivatives of S.
 
-        Parameters
-        ----------
-        parameters : np.ndarray of shape (p,)
-            Where.
-        covariance_gradient : np.ndarray of shape (j, q, q)
-            Gradient of a function in S, symmetric.
+        The gradient of the function in S is symmetric, (j, q, q).
         """
         scales, _ = self.unpack(parameters)
         diagonal = np.diagonal(covariance_gradient, axis1=1, axis2=2)
@@ -207,26 +167,13 @@ class CovarianceShape:
     def curvature(
         self, parameters: np.ndarray, weights: np.ndarray, scores: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the Hessian of minus a normal log likelihood in the parameters and in m.
+        """Return second derivatives of the negative log likelihood in the parameters and m.
 
-        With V the covariance of a task's targets and dS a derivative of S, second derivatives
-        in S are r' dS W dS' r - tr(W dS W dS') / 2, and those in S and m are W dS r.
-
-        Parameters
-        ----------
-        parameters : np.ndarray of shape (n_parameters,)
-            Where.
-        weights : np.ndarray of shape (G, j, q, j, q)
-            W = Z' V^-1 Z of each task.
-        scores : np.ndarray of shape (G, j, q)
-            r = Z' V^-1 (y - Z m) of each task.
-
-        Returns
-        -------
-        own : np.ndarray of shape (n_parameters, n_parameters)
-            The Hessian in the parameters, at a given m, without :meth:`parameter_curvature`.
-        mixed : np.ndarray of shape (j q, n_parameters)
-            Second derivatives in m, by predictor and coefficient, and in the parameters.
+        They are the Hessian (p, p) in the parameters at a given m, without
+        :meth:`parameter_curvature`, and the mixed ones (j q, p). `weights` are W = Z' V^-1 Z (G, j,
+        q, j, q) and `scores` r = Z' V^-1 (y - Z m) (G, j, q), with V the covariance of a task's
+        targets. With dS a derivative of S, second derivatives in S are r' dS W dS' r - tr(W dS W
+        dS') / 2, and those in S and m are W dS r.
         """
         j, q, r = self.n_predictors, len(self.varies), self.rank
         scales, factor = self.unpack(parameters)

@@ -262,10 +262,7 @@ class NegativeBinomial(_Counts):
 class Ordered(Family):
     """Ordered classes by a cumulative logit: P(y <= k) = expit(t_k - eta), with t_0 = 0.
 
-    Attributes
-    ----------
-    gaps : tuple of float
-        Logarithms of the differences of further thresholds.
+    `gaps` are the logarithms of the differences of further thresholds.
     """
 
     gaps: tuple[float, ...]

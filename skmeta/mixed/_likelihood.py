@@ -98,19 +98,7 @@ def transposed(values: Array) -> Array:
 
 
 def gaussian_mode(rows: RowSums, mean: Array, factor: Array, noise: Array) -> Mode:
-    """Return the modes of regressions.
-
-    Parameters
-    ----------
-    rows : RowSums
-        Sufficient statistics of the rows.
-    mean : array of shape (q,)
-        m.
-    factor : array of shape (q, k)
-        L.
-    noise : float or tensor of shape ()
-        Standard deviation of the noise.
-    """
+    """Return the modes of regressions, with coefficients m (q,) + L (q, k) u and noise sigma."""
     xp, variance = module_of(mean), noise**2
     information = rows.gram / variance
     explained = rows.gram @ mean
@@ -150,16 +138,10 @@ def log_joint(rows: ClassRows, eta: Array, u: Array) -> Array:
 
 
 def row_parts(rows: ClassRows, proba: Array, square: Array) -> tuple[Array, Array]:
-    """Return scores (..., j q) and information (..., j q, j q).
+    """Return scores (..., j q) and information (..., j q, j q) from probabilities (..., n, j).
 
-    Parameters
-    ----------
-    rows : ClassRows
-        Rows of the tasks.
-    proba : array of shape (..., n, j)
-        Their probabilities, of the second class if j is 1.
-    square : array of shape (..., n, j, j)
-        Products of the probabilities. Both may be averages.
+    They are those of the second class if j is 1; `square` (..., n, j, j) are their products. Both
+    may be averages.
     """
     (z, p, w), j, q = rows, proba.shape[-1], rows.z.shape[-1]
     score = transposed(transposed(z) @ (w[..., None] * (p[..., -j:] - proba)))
@@ -180,22 +162,10 @@ def find_mode(
     tolerance: float | None = None,
     max_steps: int = 50,
 ) -> Mode:
-    """Find the modes of tasks by Newton's method.
+    """Find the modes u (..., k) of tasks by Newton's method, from the given ones.
 
-    Parameters
-    ----------
-    rows : ClassRows
-        Rows of the tasks.
-    mean : array of shape (j q,)
-        m.
-    factor : array of shape (j q, k)
-        L.
-    u : array of shape (..., k)
-        Where to begin.
-    tolerance : float, optional
-        Iteration ends when no step is longer.
-    max_steps : int, default=50
-        Largest number of steps; the last one has full length.
+    The iteration ends when no step is longer than the tolerance. After `max_steps`, the last step
+    has full length.
     """
     xp, eye = module_of(u), _like(np.eye(factor.shape[-1]), u)
     eta = predictors(rows.z, mean + u @ factor.T)
@@ -244,14 +214,7 @@ def logit_covariance(z: Array, covariance: Array) -> Array:
 def third_derivatives(rows: ClassRows, proba: Array, covariance: Array) -> Array:
     """Return derivatives (..., j q) of tr(A Q) in the coefficients, A the information on them.
 
-    Parameters
-    ----------
-    rows : ClassRows
-        Rows of the tasks.
-    proba : array of shape (..., n, j)
-        Their probabilities.
-    covariance : array of shape (..., j q, j q)
-        Q.
+    `proba` is (..., n, j), and `covariance` Q is (..., j q, j q).
     """
     between = logit_covariance(rows.z, covariance)
     own = between.diagonal(0, -2, -1)
@@ -268,15 +231,7 @@ def root_of_covariance(precision: Array, factor: Array) -> Array:
 
 
 def class_moments(rows: ClassRows, mean: Array, factor: Array, u: Array) -> tuple[Array, Array]:
-    """Return means (..., j q) of the coefficients, and roots H of their covariances.
-
-    Parameters
-    ----------
-    rows, mean, factor
-        As for :func:`find_mode`.
-    u : array of shape (..., k)
-        The modes.
-    """
+    """Return means (..., j q) of the coefficients, and roots H of their covariances, at modes u."""
     xp, eye = module_of(u), _like(np.eye(factor.shape[-1]), u)
     eta = predictors(rows.z, mean + u @ factor.T)
     proba = _probabilities(eta)
@@ -302,15 +257,7 @@ def predict_targets(z: Array, mean: Array, root: Array, noise: Array) -> tuple[A
 
 
 def mean_probabilities(z: Array, mean: Array, root: Array) -> Array:
-    """Return probabilities (..., m, c) of rows (..., m, q), averaged over the coefficients.
-
-    Parameters
-    ----------
-    z : array of shape (..., m, q)
-        Rows.
-    mean, root
-        As :func:`class_moments` returns them.
-    """
+    """Return probabilities (..., m, c) of rows (..., m, q), averaged over the coefficients."""
     p, weights = _drawn_probabilities(z, predictors(z, mean), root, _N_PAIRS)
     average = weights @ p
     if average.shape[-1] > 1:

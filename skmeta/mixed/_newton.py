@@ -18,17 +18,7 @@ _BAD, _GOOD = 0.2, 0.7
 
 
 class Evaluation(NamedTuple):
-    """A function at a point.
-
-    Attributes
-    ----------
-    value : float
-        Its value.
-    gradient : ndarray of shape (p,)
-        Its gradient.
-    curvature : callable
-        Returns its Hessian, or an approximation of it, (p, p).
-    """
+    """The value of a function at a point, its gradient (p,), and its Hessian (p, p) on call."""
 
     value: float
     gradient: np.ndarray
@@ -47,33 +37,13 @@ def minimise(
     """Minimise a function by Newton's method with damped steps.
 
     Directions of negative curvature are followed downhill (the saddle-free method). A parameter at
-    its bound stays there while the gradient points outwards.
+    its bound (p, 2) stays there while the gradient points outwards; equal bounds fix it. The
+    iteration ends when the next step promises a decrease below the tolerance; `longest` is the
+    maximum step.
 
-    Parameters
-    ----------
-    evaluate : callable
-        Takes parameters (p,) and returns an :class:`Evaluation`.
-    start : ndarray of shape (p,)
-        Where to begin.
-    bounds : ndarray of shape (p, 2)
-        Lowest and highest value of each parameter. Parameters whose bounds are equal are fixed.
-    tolerance : float
-        Iteration ends when the next step promises a smaller decrease of the value than this.
-    longest : float or ndarray of shape (p,), default=2.0
-        Longest step of each parameter, in its own unit.
-    max_steps : int, default=100
-        Largest number of evaluations.
-
-    Returns
-    -------
-    ndarray of shape (p,)
-        The minimum.
-
-    References
-    ----------
-    Dauphin et al. (2014), Identifying and attacking the saddle point problem in high-dimensional
-    non-convex optimization. Marquardt (1963), An algorithm for least-squares estimation of
-    nonlinear parameters.
+    References: Dauphin et al. (2014), Identifying and attacking the saddle point problem in
+    high-dimensional non-convex optimization; Marquardt (1963), An algorithm for least-squares
+    estimation of nonlinear parameters.
     """
     low, high = bounds.T
     at = np.clip(start, low, high)

@@ -30,18 +30,10 @@ _START_NOISE = 0.7
 
 
 class Moved(NamedTuple):
-    """How the log determinants change through the modes.
+    """How the log determinants change through the modes: the value, and its derivatives.
 
-    Attributes
-    ----------
-    value : float
-        What the last Newton step changes.
-    on_mean : ndarray of shape (j q,)
-        Derivatives in m.
-    on_factors : list of ndarray
-        Derivatives in S of each factor.
-    on_family : ndarray
-        Derivatives in the parameters of the likelihood.
+    `value` is what the last Newton step changes; the derivatives are in m (j q,), in S of each
+    factor, and in the parameters of the likelihood.
     """
 
     value: float
@@ -51,15 +43,10 @@ class Moved(NamedTuple):
 
 
 class OneFactor:
-    """Rows of the groups of one factor; all coefficients may differ between groups.
+    """Rows of the groups of one factor, in batches; all coefficients may differ between groups.
 
     Scores and weights at the last parameters are kept: the next modes of classes are predicted from
     them.
-
-    Parameters
-    ----------
-    batches : list of RowSums or of ClassRows
-        Rows of the groups.
     """
 
     def __init__(self, batches: list[RowSums] | list[ClassRows]) -> None:

@@ -21,22 +21,10 @@ _TOLERANCE, _MOST_STEPS, _MOST_HALVINGS = 1e-7, 50, 12
 
 
 class FactorRows:
-    """Rows of the levels of several factors, sorted by descending number of levels.
+    """Rows (n, q) of the levels of several factors, sorted by descending number of levels.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, q)
-        Rows with a leading 1.
-    y, w : ndarray of shape (n,)
-        Targets, and weights as numbers of repetitions.
-    codes : ndarray of shape (n, F), int64
-        Levels; -1 for none.
-    sizes : list of int
-        Numbers of levels.
-    columns : list of ndarray of int64
-        Of each factor, the columns whose coefficients differ between its levels.
-    family : Family
-        The likelihood.
+    `codes` (n, F) are levels, -1 for none; `columns` are, by factor, the columns whose coefficients
+    differ between its levels.
     """
 
     def __init__(
@@ -70,14 +58,7 @@ class FactorRows:
     def solve(self, mean: np.ndarray, roots: list[np.ndarray], on_family: np.ndarray) -> Solution:
         """Find the modes of the effects by Newton's method with halved steps.
 
-        Parameters
-        ----------
-        mean : ndarray of shape (j q,)
-            m.
-        roots : list of ndarray of shape (j q_f, j q_f)
-            Roots of the covariances.
-        on_family : ndarray
-            Parameters of the likelihood.
+        m is (j q,), and the roots of the covariances are (j q_f, j q_f).
         """
         family, n_steps = self.family.at(on_family), 1 if self.family.is_quadratic else _MOST_STEPS
         fixed = self.X @ mean.reshape(self.j, -1).T
@@ -180,24 +161,9 @@ def _outer(weights: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarr
 class Solution(NamedTuple):
     """Modes of the effects of several factors.
 
-    Attributes
-    ----------
-    family : Family
-        The likelihood.
-    roots : list of ndarray of shape (K_f, K_f)
-        Lambda.
-    u : list of ndarray of shape (L_f, K_f)
-        Modes.
-    eta : ndarray of shape (n, j)
-        Linear predictors.
-    joint : float
-        Log likelihood plus log prior of u.
-    system : System
-        M.
-    across : list of ndarray of shape (L_f, K_f, j q)
-        Lambda'Z'WX.
-    own : ndarray of shape (j q, j q)
-        X'WX.
+    Roots Lambda (K_f, K_f), modes u (L_f, K_f), linear predictors eta (n, j), the log likelihood
+    plus log prior of u in `joint`, the system M, Lambda'Z'WX (L_f, K_f, j q) in `across`, and X'WX
+    in `own`.
     """
 
     family: Family
@@ -226,18 +192,8 @@ class Solution(NamedTuple):
     ) -> np.ndarray:
         """Return covariances (n, j, j) of linear predictors, with those of m.
 
-        Parameters
-        ----------
-        X : ndarray of shape (n, q)
-            Rows.
-        z : list of ndarray of shape (n, q_f)
-            Their columns by factor; 0 for levels that are not known.
-        codes : ndarray of shape (n, F), int64
-            Their levels.
-        solved : list of ndarray
-            Y.
-        inverse : ndarray of shape (j q, j q)
-            Covariance of m.
+        `z` are the columns (n, q_f) of each factor, 0 for unknown levels; `solved` is Y; `inverse`
+        is the covariance of m.
         """
         (n, q), j = X.shape, self.eta.shape[1]
         vectors = [_rows_of_factor(*pair, j) for pair in zip(z, self.roots, strict=True)]

@@ -20,24 +20,13 @@ _FEW = 20_000
 
 
 class TreeEnsemble(NamedTuple):
-    """The sum of trees. Each value of a row leads from a node to one of two others, to a leaf.
+    """The sum of trees, which lead a row from node to node to a leaf.
 
-    Attributes
-    ----------
-    nodes : ndarray of shape (N,)
-        Nodes as scikit-learn's gradient boosting has them, with positions within a tree.
-    first : ndarray of shape (t + 1,), int64
-        The first node of each tree, and N. Tree i adds to output i % k.
-    sets : ndarray of shape (number of sets, 8), uint32
-        Sets of categories that go left, as bits.
-    baseline : ndarray of shape (k,)
-        What the trees are added to.
-    order : ndarray of shape (d,), int64
-        The columns in the order of the trees; those of categories come first.
-    levels : tuple of ndarray
-        Known categories of each column of them, ascending. Others are missing values.
-    classes_ : ndarray or None
-        Classes that the trees know; None for a regression.
+    `nodes` (N,) are those of scikit-learn's gradient boosting, with positions within a tree;
+    `first` (t + 1,) the first node of each tree, and N. Tree i adds to output i % k, from
+    `baseline` (k,). `sets` (., 8) are categories that go left, as bits of uint32. `order` (d,) are
+    the columns in the order of the trees, those of categories first; `levels` their known
+    categories, ascending; others are missing values. `classes_` is None for a regression.
     """
 
     nodes: np.ndarray

@@ -60,19 +60,9 @@ class Marginal(NamedTuple):
 
     Its logarithm is -0.5 (log_det + square + n log 2 pi), and has the derivative
     -0.5 (precision - dual dual') by K. Rasmussen and Williams (2006), equations 2.41 to 2.45, 5.9.
-
-    Attributes
-    ----------
-    log_det : float
-        Of the covariance of all targets.
-    square : float
-        Squares of the targets in units of it.
-    b, cov : ndarray of shape (p,) and (p, p)
-        Coefficients given the targets, and their covariance.
-    precision : list of ndarray of shape (G, m, m)
-        Blocks of the inverse of the covariance, for each batch of groups.
-    dual : list of ndarray of shape (G, m)
-        The inverse of K times the residuals.
+    `b` (p,) are the coefficients given the targets, `cov` (p, p) their covariance; of each batch of
+    groups, `precision` (G, m, m) is the inverse of the covariance, and `dual` (G, m) K^-1 times the
+    residuals.
     """
 
     log_det: float

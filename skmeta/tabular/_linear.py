@@ -35,20 +35,10 @@ _LEAST_CHANCE = 1e-3
 
 
 class RidgeClassifier(NamedTuple):
-    """A fitted linear classifier.
+    """A fitted linear classifier, with coefficients (g, p, c) at each penalty.
 
-    Attributes
-    ----------
-    inputs : Inputs
-        Columns as inputs.
-    unit : float
-        Unit of the inputs: their root mean square length.
-    coef : ndarray of shape (g, p, c)
-        Coefficients at each penalty.
-    chance : ndarray of shape (g, t)
-        Weight of each penalty and steepness.
-    log_share : ndarray of shape (c,)
-        Logarithms of the classes' frequencies; minus infinity without rows.
+    `unit` is the root mean square length of the inputs, `chance` (g, t) the weight of each penalty
+    and steepness, `log_share` (c,) the log frequencies of the classes, minus infinity without rows.
     """
 
     inputs: Inputs

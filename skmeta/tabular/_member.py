@@ -28,14 +28,9 @@ _LEAST_INDEPENDENT, _WIDENED = 3.0, (0.05, 0.95)
 
 
 class Outputs(NamedTuple):
-    """Predictions of rows, in standardised units.
+    """Predictions of rows in standardised units: targets (n,) or probabilities (n, n_classes).
 
-    Attributes
-    ----------
-    mean : ndarray of shape (n,) or (n, n_classes)
-        Targets or probabilities.
-    std : ndarray of shape (n,)
-        Standard deviations of a regression, before calibration; 0 for a classification.
+    `std` (n,) is before calibration, and 0 for a classification.
     """
 
     mean: np.ndarray
@@ -118,25 +113,13 @@ UNCALIBRATED = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 class Level(NamedTuple):
-    """What was found with a number of known rows.
+    """Weights and calibration at a number of known rows.
 
-    Attributes
-    ----------
-    n_known : float
-        Number of known rows.
-    weights : ndarray of shape (m,)
-        Weights of the predictions.
-    losses : ndarray of shape (m + 1,)
-        Mean loss of each prediction, and of their mixture.
-    quantiles : ndarray of shape (len(PROBABILITIES),)
-        Quantiles of the residuals over the predicted standard deviation; of a regression.
-    precision : float
-        Members whose predicted precision (one over the variance) is lower fall back on the
-        population; 0 if none does.
-    calibration : ndarray of shape (4 + s,)
-        Shares of distributions on the target's own units.
-    held_out : HeldOut or None
-        The rows of a regression, until they have told the shares.
+    `weights` (m,) of the predictions, `losses` (m + 1,) of each and of their mixture, `quantiles`
+    of the residuals over the predicted standard deviation (of a regression). Members whose
+    predicted precision (one over the variance) is below `precision` fall back on the population.
+    `calibration` (4 + s,) are shares of distributions on the target's own units; `held_out` are
+    rows of a regression, until the shares are estimated.
     """
 
     n_known: float
@@ -151,25 +134,10 @@ class Level(NamedTuple):
 def interpolate(
     levels: Sequence[Level], n_known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Interpolate what was found between levels, linearly in the log of 1 + rows.
+    """Interpolate levels linearly in the log of 1 + `n_known` (n,).
 
-    Parameters
-    ----------
-    levels : sequence of Level
-        By number of known rows, in ascending order.
-    n_known : ndarray of shape (n,)
-        Number of known rows of the group of each row.
-
-    Returns
-    -------
-    weights : ndarray of shape (m, n)
-        Weights of the predictions.
-    quantiles : ndarray of shape (n, len(PROBABILITIES))
-        Quantiles of standardised residuals; without columns for a classification.
-    precision : ndarray of shape (n,)
-        As in :class:`Level`.
-    calibration : ndarray of shape (n, 4 + s)
-        As in :class:`Level`.
+    Returned are weights (m, n), quantiles (n, len(PROBABILITIES)), precisions (n,) and calibrations
+    (n, 4 + s), as in :class:`Level`.
     """
     at = np.log1p([level.n_known for level in levels])
     shares = np.stack([np.interp(np.log1p(n_known), at, row) for row in np.eye(len(at))])
@@ -184,20 +152,9 @@ class Conditioned(Protocol):
     """A member that knows some rows of groups."""
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
-        """Predict rows.
+        """Predict rows of groups; only those with numbers of known groups have known rows.
 
-        Parameters
-        ----------
-        at : Table
-            Rows of groups, numbered as the known rows were. Groups with other numbers have no
-            known rows. Targets are not used.
-        before : mapping of str to Outputs
-            Outputs of the earlier members for these rows.
-
-        Returns
-        -------
-        Outputs
-            Predictions.
+        `before` are the outputs of the earlier members for these rows.
         """
 
 
@@ -209,19 +166,7 @@ class Member(Protocol):
         """Whether it predicts groups of fit only."""
 
     def without(self, kept: Table) -> Member:
-        """Return the member for groups that are not in a table.
-
-        Parameters
-        ----------
-        kept : Table
-            Rows of fit of the groups that are not held out.
-        """
+        """Return the member for groups that are not in a table of rows of fit."""
 
     def condition(self, known: Table) -> Conditioned:
-        """Take the known rows of groups.
-
-        Parameters
-        ----------
-        known : Table
-            Rows; they may be none.
-        """
+        """Take the known rows of groups, which may be none."""

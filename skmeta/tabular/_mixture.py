@@ -56,27 +56,9 @@ def weigh(
     codes: np.ndarray,
     n_known: float,
 ) -> Level:
-    """Find the weights of predictions of rows of groups that were held out.
+    """Estimate the weights of predictions (m, n) or (m, n, c) of rows of held-out groups.
 
-    Parameters
-    ----------
-    outputs : ndarray of shape (m, n) or (m, n, c)
-        Predictions or probabilities, from the simplest on.
-    stds : ndarray of shape (m, n) or None
-        Standard deviations of predictions.
-    y : ndarray of shape (n,)
-        Targets or class codes.
-    row_weights : ndarray of shape (n,)
-        Weights of the rows.
-    codes : ndarray of shape (n,), int64
-        Groups of the rows.
-    n_known : float
-        Number of known rows.
-
-    Returns
-    -------
-    Level
-        Weights, losses and the calibration.
+    Predictions begin with the simplest; `codes` (n,) are the groups of the rows.
     """
     grid = weight_grid(len(outputs), _N_STEPS)
     groups = np.unique(codes, return_inverse=True)[1]
@@ -117,18 +99,10 @@ def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float
 
 @dataclass(frozen=True)
 class Mixture:
-    """The weighted mean of members.
+    """The weighted mean of members, which may use the outputs of earlier ones.
 
-    Attributes
-    ----------
-    members : dict of str to Member
-        The members; a member may use the outputs of those before it.
-    levels, known_levels : list of Level
-        Weights for groups that were not there at fit, and for those that were.
-    n_groups : int
-        Number of groups of fit.
-    group_scales : ndarray of shape (n_groups,) or None
-        By what the deviations of groups of fit differ.
+    `levels` are weights for new groups, `known_levels` for groups of fit; `group_scales`
+    (n_groups,) are factors of the deviations of groups of fit.
     """
 
     members: dict[str, Member]
@@ -154,15 +128,9 @@ class Mixture:
     ) -> Mixture:
         """Return a mixture with distributions on the target's own units.
 
-        Parameters
-        ----------
-        units : TargetUnits
-            Units of the target.
-        scales : tuple of ndarray, optional
-            By what the deviations of groups differ: of each group of fit, and of each of its rows
-            from the others of its group.
-        others : sequence of Mixture
-            Of the targets on other scales, with scales of groups.
+        `scales` are the factors of deviations of each group of fit, and of each of its rows
+        estimated from the others of its group; `others` are mixtures of the targets on other
+        scales.
         """
         mine = self if scales is None else self.with_scales(*scales)
         new = _calibrate(units, mine.levels, [other.levels for other in others])
@@ -240,22 +208,10 @@ def combine(
     precision: np.ndarray,
     calibration: np.ndarray,
 ) -> CalibratedOutputs:
-    """Mix the predictions of members.
+    """Mix the predictions of members, with weights (m, n) and calibration (n, 4 + s) by row.
 
-    Parameters
-    ----------
-    members, conditioned : mapping of str
-        Members, and the same with what they know.
-    at : Table
-        Rows to predict.
-    weights : ndarray of shape (m, n)
-        Weights of the members.
-    quantiles : ndarray of shape (n, k)
-        Quantiles of standardised residuals.
-    precision : ndarray of shape (n,)
-        Least precision with which a member does not fall back on the first one.
-    calibration : ndarray of shape (n, 4 + s)
-        Shares of distributions on the target's own units.
+    `quantiles` (n, k) are those of standardised residuals; below `precision` (n,), a member falls
+    back on the first one.
     """
     names = list(members)
     used = {name for name, row in zip(names, weights, strict=True) if row.any()}
@@ -274,23 +230,10 @@ def combine(
 def fit_mixture(
     members: dict[str, Member], names: Collection[str], table: Table, n_classes: int
 ) -> Mixture | None:
-    """Find the weights of members, on groups of each fold that the members have not seen.
+    """Estimate the weights of members on held-out groups; None if no group can be held out.
 
-    Parameters
-    ----------
-    members : dict of str to Member
-        Fitted to all groups.
-    names : collection of str
-        Those that predict. The weights of the others, which these use, are 0.
-    table : Table
-        The rows of fit.
-    n_classes : int
-        Number of classes; 0 for a regression.
-
-    Returns
-    -------
-    Mixture or None
-        None if no group can be held out.
+    Members that are not in `names` have weight 0, but others may use them. `n_classes` is 0 for a
+    regression.
     """
     n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
     # Enough groups are held out, and as few members as that takes are fitted again.
@@ -381,27 +324,10 @@ def find_level(
     used: np.ndarray,
     falls_back: bool = False,
 ) -> Level:
-    """Find the weights of the members that are used; those of others are 0.
+    """Estimate the weights of the members that are used; those of others are 0.
 
-    Parameters
-    ----------
-    means : ndarray of shape (m, n) or (m, n, c)
-        Predictions.
-    stds : ndarray of shape (m, n) or None
-        Their standard deviations.
-    at : Table
-        The rows.
-    n_known : float
-        Number of known rows of their groups.
-    used : ndarray of shape (m,), bool
-        The members that are used.
-    falls_back : bool, default=False
-        Whether unsure members may fall back on the first one, which is the population.
-
-    Returns
-    -------
-    Level
-        Weights, losses and the calibration.
+    Means are (m, n) or (m, n, c). With `falls_back`, unsure members may fall back on the first one,
+    which is the population.
     """
     used_stds = None if stds is None else stds[used]
     rows = at.y, at.weight, at.group, n_known

@@ -46,18 +46,9 @@ _DECIMALS = 10
 
 
 class Inputs(NamedTuple):
-    """How columns become inputs of the kernel.
+    """How columns (d,) become inputs: numbers are centred and scaled, others indicators.
 
-    Attributes
-    ----------
-    is_number : ndarray of shape (d,), bool
-        The columns of numbers.
-    center, unit : ndarray of shape (number of numbers,)
-        Their centres and units.
-    levels : tuple of ndarray
-        Codes of the categories of each other column.
-    largest : float
-        Value at which larger ones are cut, in units.
+    Values beyond `largest` units are cut.
     """
 
     is_number: np.ndarray
@@ -109,26 +100,11 @@ class Kernel(NamedTuple):
 
 
 class GaussianProcess(NamedTuple):
-    """A fitted process.
+    """A fitted process, with inputs (n, p), noise (n,) and weights `dual` (n,) of its rows.
 
-    Attributes
-    ----------
-    inputs : Inputs
-        The columns.
-    kernel : Kernel
-        The kernel.
-    rows : ndarray of shape (n, p)
-        Inputs of the rows that predictions come from.
-    noise : ndarray of shape (n,)
-        Their noise. Pickles and files stay small, as the Cholesky factor is not kept.
-    dual : ndarray of shape (n,)
-        Weights of the rows.
-    location, scale : float
-        Mean and standard deviation of the targets.
-    spread : float
-        Root of the variance of the process, in units of the targets.
-    total : float
-        Weight of all rows.
+    `location` and `scale` are those of the targets, `spread` the root of the variance of the
+    process in units of the targets, `total` the weight of all rows. Pickles and files stay small,
+    because the Cholesky factor is not kept.
     """
 
     inputs: Inputs
@@ -207,18 +183,10 @@ def _part_of_rows(table: WeightedRows, most: int) -> WeightedRows:
 
 
 class Posterior(NamedTuple):
-    """Minus the logarithm of the posterior density of the kernel's parameters, and its gradient.
+    """The negative log posterior density of the kernel's parameters, and its gradient.
 
-    Attributes
-    ----------
-    rows : ndarray of shape (n, p)
-        Inputs.
-    t : ndarray of shape (n,)
-        Targets.
-    w : ndarray of shape (n,)
-        Weights: a row of weight w is as good as w rows.
-    owners : ndarray of shape (p,)
-        Number of the relevance of each input.
+    A row of weight w is as good as w rows; `owners` (p,) is the number of the relevance of each
+    input.
     """
 
     rows: np.ndarray

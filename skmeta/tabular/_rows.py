@@ -25,17 +25,7 @@ _EQUAL = 1e-9
 
 
 class WeightedRows(NamedTuple):
-    """Rows with weights.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n, d)
-        Rows; NaN is a missing value.
-    y : ndarray of shape (n,)
-        Positions of the classes, or targets.
-    weight : ndarray of shape (n,)
-        Weights of the rows.
-    """
+    """Rows (n, d) with NaN for missing values, targets or class positions, and weights (n,)."""
 
     X: np.ndarray
     y: np.ndarray

@@ -25,13 +25,7 @@ _MOST_ROWS = 20
 
 
 class Standardiser(NamedTuple):
-    """Centres and scales of columns.
-
-    Attributes
-    ----------
-    centre, scale : ndarray of shape (d,)
-        Means, and standard deviations; 1 for constant columns.
-    """
+    """Means and standard deviations of columns (d,); 1 for constant columns."""
 
     centre: np.ndarray
     scale: np.ndarray
@@ -65,26 +59,16 @@ class Standardiser(NamedTuple):
 class Table(NamedTuple):
     """Rows, with what the population predicts for them.
 
-    Attributes
-    ----------
-    X : ndarray of shape (n, d)
-        Standardised columns; NaN is a missing value.
-    shared : ndarray of shape (n,) or (n, n_classes)
-        Predictions of the population, which has not seen the group of the row.
-    y : ndarray of shape (n,)
-        Standardised targets, or class codes. Of rows to predict they have no meaning.
-    weight : ndarray of shape (n,)
-        Weights.
-    codes : ndarray of shape (n, n_factors), int64
-        Group of the row in each column of groups; -1 is a group without known rows.
-    fold : ndarray of shape (n,), int64
-        Fold of the row's group in the population; -1 for groups that were not there at fit.
-    place : ndarray of shape (n,), int64
-        Position among the rows of fit; -1 for other rows.
-    times : ndarray of shape (n,)
-        Times; 0 without a column of them.
-    features : ndarray of shape (n, k)
-        Columns without gaps that vary, but for the times; none for members that know no time.
+    - X (n, d): standardised columns; NaN is a missing value.
+    - shared (n,) or (n, n_classes): predictions of the population, which has not seen the row's
+      group.
+    - y (n,): standardised targets or class codes, without meaning for rows to predict.
+    - weight (n,).
+    - codes (n, n_factors): group of the row in each column of groups; -1 has no known rows.
+    - fold (n,): fold of the row's group in the population; -1 for groups that are not of fit.
+    - place (n,): position among the rows of fit; -1 for other rows.
+    - times (n,): 0 without a column of them.
+    - features (n, k): columns without gaps that vary, but for the times.
     """
 
     X: np.ndarray
@@ -119,16 +103,9 @@ class Table(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Rows in canonical order.
+    """Rows in canonical order: given positions (n,), and groups (n, n_factors) in canonical order.
 
-    Attributes
-    ----------
-    rows : ndarray of shape (n,), int64
-        Given position of each row.
-    codes : ndarray of shape (n, n_factors), int64
-        Groups of each row, numbered in canonical order.
-    groups : list of ndarray of shape (n_groups,), int64
-        Given number of each group, for each factor.
+    `groups` are the given numbers of each group, for each factor.
     """
 
     rows: np.ndarray
@@ -137,19 +114,9 @@ class Order(NamedTuple):
 
 
 def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
-    """Sort rows by their group and content, and groups by their size and content.
+    """Sort rows by their group and content (n, k), and groups by their size and content.
 
-    Parameters
-    ----------
-    content : ndarray of shape (n, k)
-        What the rows hold. NaN is larger than all numbers.
-    codes : ndarray of shape (n, n_factors), int64
-        Groups of each row in each factor, from 0 on.
-
-    Returns
-    -------
-    Order
-        The order.
+    NaN is larger than all numbers.
     """
     order = np.lexsort(content.T[::-1])
     at = content[order]
@@ -174,24 +141,10 @@ def _sorted_groups(ranks: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def deal_groups(codes: np.ndarray, y: np.ndarray, n_folds: int) -> np.ndarray:
-    """Divide groups into folds of similar size and targets.
+    """Divide groups into folds (n_groups,) of similar size and targets.
 
     Groups are sorted by their size and the mean rank of their targets, and dealt to the folds
     forwards and backwards in turn.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n,), int64
-        Group of each row, from 0 on.
-    y : ndarray of shape (n,)
-        Targets.
-    n_folds : int
-        Number of folds.
-
-    Returns
-    -------
-    ndarray of shape (n_groups,), int64
-        Fold of each group.
     """
     sizes = np.bincount(codes)
     ranks = np.unique(y, return_inverse=True)[1]
@@ -203,21 +156,9 @@ def deal_groups(codes: np.ndarray, y: np.ndarray, n_folds: int) -> np.ndarray:
 
 
 def deal_rows(codes: np.ndarray, n_folds: int) -> np.ndarray:
-    """Divide the rows of each group, which are in canonical order, into folds.
+    """Divide the rows of each group, which are in canonical order, into folds (n,).
 
-    Neighbours are alike, so each run of ``n_folds`` rows is shifted by one more than the last.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n,), int64
-        Group of each row.
-    n_folds : int
-        Number of folds.
-
-    Returns
-    -------
-    ndarray of shape (n,), int64
-        Fold of each row.
+    Neighbours are similar, so each run of ``n_folds`` rows is shifted by one more than the last.
     """
     place = places_in_groups(codes)
     return np.asarray((place + place // n_folds) % n_folds)
@@ -234,15 +175,7 @@ def places_in_groups(codes: np.ndarray) -> np.ndarray:
 
 
 class Case(NamedTuple):
-    """A group that is held out.
-
-    Attributes
-    ----------
-    level : float
-        Number of known rows; infinite if most rows are known.
-    known, query : ndarray of int64
-        Rows that are known, and rows that are predicted.
-    """
+    """A held-out group: known rows (`level` of them; infinity for most) and query rows."""
 
     level: float
     known: np.ndarray
@@ -250,22 +183,9 @@ class Case(NamedTuple):
 
 
 def make_cases(codes: np.ndarray, times: np.ndarray, groups: np.ndarray) -> list[Case]:
-    """Return cases of groups.
+    """Return cases of held-out groups, whose known rows are the earliest by `times` (n,).
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n,), int64
-        Group of each row, from 0 on.
-    times : ndarray of shape (n,)
-        Order of the rows in time: the known rows of a group are its earliest. Without times all
-        are equal.
-    groups : ndarray of int64
-        The groups that are held out.
-
-    Returns
-    -------
-    list of Case
-        The cases.
+    Without times, all are equal.
     """
     group_rows = rows_of_groups(codes, int(codes.max()) + 1)
     given = times if np.ptp(times) > 0 else None

@@ -39,15 +39,10 @@ _BEYOND = 1.0
 
 
 class Target(NamedTuple):
-    """What a target can be.
+    """The kind of a target, and its least and largest possible value (infinite if there is none).
 
-    Attributes
-    ----------
-    kind : {"real", "positive", "count", "share", "ordered"}
-        ``"positive"`` is an amount from 0 on, ``"share"`` is between 0 and 1, ``"ordered"`` is a
-        rating between the least and the largest known value.
-    lowest, highest : float
-        The least and the largest possible value; infinite if there is none.
+    ``"positive"`` is an amount from 0 on, ``"share"`` is between 0 and 1, ``"ordered"`` is a rating
+    between the least and the largest known value.
     """
 
     kind: str
@@ -76,13 +71,7 @@ class Target(NamedTuple):
 
 
 def recognise_target(y: np.ndarray, declared: str = "auto") -> Target:
-    """Return what targets (n,) can be, as declared or as they show.
-
-    Raises
-    ------
-    ValueError
-        If a target is not of the kind that is declared.
-    """
+    """Return the kind of targets (n,), or raise a ValueError if one is not of the declared kind."""
     kind = _kind_of(y) if declared == "auto" else declared
     if declared != "auto":
         _check_kind(y, declared)
@@ -143,18 +132,10 @@ def _are_ratings(y: np.ndarray) -> bool:
 
 
 class Scale(NamedTuple):
-    """A monotone function of the target, an immutable value.
+    """A monotone function of ``(y + shift) / unit``, an immutable value.
 
-    Attributes
-    ----------
-    name : {"as given", "square root", "logarithm", "logit", "asinh"}
-        The function.
-    shift, unit : float
-        The function is that of ``(y + shift) / unit``.
-    first, last : float
-        Known targets outside of them are taken for these.
-    lowest, highest : float
-        Predictions are within these: what is possible, and not far beyond the known targets.
+    Known targets outside of `first` and `last` are replaced by these. Predictions are within
+    `lowest` and `highest`: what is possible, and not far beyond the known targets.
     """
 
     name: str = "as given"
@@ -300,23 +281,10 @@ def quantiles_at(
 def mixture_quantiles(
     parts: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
-    """Return quantiles of mixtures of distributions, on the targets' own units.
+    """Return quantiles (n, q) at `levels` (q,) of mixtures, on the targets' own units.
 
-    Parameters
-    ----------
-    parts : ndarray of shape (m, n, p)
-        Quantiles of the distributions.
-    shares : ndarray of shape (m,) or (m, n)
-        Shares of the distributions; they sum to 1.
-    probabilities : ndarray of shape (p,)
-        Probabilities of the quantiles.
-    levels : ndarray of shape (q,)
-        Levels of the returned quantiles.
-
-    Returns
-    -------
-    ndarray of shape (n, q)
-        Quantiles of the mixtures.
+    `parts` (m, n, p) are quantiles of the distributions at `probabilities` (p,), and `shares` (m,)
+    or (m, n) sum to 1.
     """
     m, n, p = parts.shape
     shares = np.broadcast_to(
@@ -340,14 +308,7 @@ def cut_distributions(
 ) -> np.ndarray:
     """Return probabilities (n, c) of the classes 0, 1, ... of distributions of their numbers.
 
-    Parameters
-    ----------
-    quantiles : ndarray of shape (n, p)
-        Quantiles of the distributions, which are cut at half-integers.
-    probabilities : ndarray of shape (p,)
-        Probabilities of the quantiles.
-    n_classes : int
-        c.
+    Their quantiles (n, p) at `probabilities` (p,) are cut at half-integers.
     """
     cuts = np.arange(n_classes - 1) + 0.5
     inner = [np.interp(cuts, row, probabilities, left=0.0, right=1.0) for row in quantiles]

@@ -53,26 +53,10 @@ _LARGEST_ENTRY = 6.0
 
 
 class TimeRows(NamedTuple):
-    """Rows of groups.
+    """Rows of groups: columns z (n, p) of the mean and phi (n, q) with random coefficients.
 
-    Attributes
-    ----------
-    Z : ndarray of shape (n, p)
-        Columns of the mean.
-    phi : ndarray of shape (n, q)
-        Columns with random coefficients.
-    y : ndarray of shape (n,)
-        Standardised targets; of rows to predict they have no meaning.
-    times : ndarray of shape (n,)
-        Standardised times.
-    codes : ndarray of shape (n,), int64
-        Groups.
-    weight : ndarray of shape (n,)
-        Weights w; the variance of the noise is s_e^2 / w.
-    phases : ndarray of shape (n, s), int64
-        Phases of the seasons.
-    R : tuple of ndarray
-        Correlations of the phases of each season.
+    `y` has no meaning for rows to predict; the variance of the noise is s_e^2 / `weight`; `phases`
+    (n, s) are those of the seasons, and `R` the correlations of the phases of each.
     """
 
     Z: np.ndarray
@@ -101,20 +85,9 @@ class TimeRows(NamedTuple):
 
 
 class TimeProcess(NamedTuple):
-    """A fitted process.
+    """A fitted process: theta, log v (c,), the coefficients b (p,) and their covariance (p, p).
 
-    Attributes
-    ----------
-    theta : ndarray
-        Parameters of the covariance.
-    log_v : ndarray of shape (c,)
-        Logarithms of the prior variances of the blocks of columns.
-    blocks : ndarray of shape (p,), int64
-        Block of each column; -1 for columns without one.
-    b : ndarray of shape (p,)
-        Coefficients.
-    cov : ndarray of shape (p, p)
-        Their covariance.
+    `blocks` (p,) is the block of each column; -1 for columns without one.
     """
 
     theta: np.ndarray
@@ -142,20 +115,8 @@ class Likelihood(NamedTuple):
 class Batch(NamedTuple):
     """Groups of similar sizes, padded: what the likelihood needs and no parameter changes.
 
-    Attributes
-    ----------
-    there : ndarray of shape (G, m), bool
-        Whether there is a row.
-    phi : ndarray of shape (G, m, q)
-        Columns with random coefficients.
-    gap : ndarray of shape (G, m, m)
-        Times between rows.
-    alike : ndarray of shape (G, m, m, s)
-        Correlations of the phases of rows.
-    Z : ndarray of shape (G, m, p)
-        Columns of the mean.
-    y, weight : ndarray of shape (G, m)
-        Targets and weights.
+    `there` (G, m) marks rows, `gap` (G, m, m) are times between rows, and `alike` (G, m, m, s) the
+    correlations of their phases.
     """
 
     there: np.ndarray
@@ -244,15 +205,7 @@ def _derivatives(
 def likelihood(
     theta: np.ndarray, log_v: np.ndarray, blocks: np.ndarray, groups: list[Batch]
 ) -> Likelihood:
-    """Return minus the log marginal likelihood of rows, over coefficients and deviations.
-
-    Parameters
-    ----------
-    theta, log_v, blocks
-        As in :class:`TimeProcess`.
-    groups : list of Batch
-        Rows of groups.
-    """
+    """Return the negative log marginal likelihood of rows, over coefficients and deviations."""
     v = np.where(blocks < 0, _FREE, np.exp(log_v)[blocks] if len(log_v) else _FREE)
     noise, systems = np.exp(2 * theta[-1]), []
     for batch in groups:
@@ -283,16 +236,8 @@ def fit_time_process(
 ) -> TimeProcess:
     """Maximise the marginal likelihood, with weak priors of the parameters.
 
-    Parameters
-    ----------
-    rows : TimeRows
-        Rows of all groups.
-    blocks : ndarray of shape (p,), int64
-        Block of each column of the mean, from 0 on; -1 for columns without a prior.
-    start : TimeProcess, optional
-        Where to start: a process with the same columns, fitted to other rows.
-    n_steps : int, default=40
-        Steps of L-BFGS, at most.
+    `blocks` (p,) are numbers from 0 on, and -1 for columns without a prior. The fit begins at
+    `start`, a process with the same columns, and takes at most `n_steps` of L-BFGS.
     """
     q, c, n_seasons = rows.phi.shape[1], int(blocks.max(initial=-1)) + 1, len(rows.R)
     n_entries = q * (q + 1) // 2

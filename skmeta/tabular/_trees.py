@@ -23,18 +23,9 @@ _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_st
 
 
 class Trees(NamedTuple):
-    """Boosted trees or a random forest of a table.
+    """Boosted trees or a random forest of a table; of a regression, for standardised targets.
 
-    Attributes
-    ----------
-    model : estimator
-        The trees; of a regression, for standardised targets.
-    n_classes : int
-        c; 0 for a regression.
-    location, scale : float
-        Mean and standard deviation of the targets; 0 and 1 for a classification.
-    columns : ndarray of shape (d,) or None
-        Order of the columns in which a forest reads the rows.
+    `columns` (d,) is the order of the columns in which a forest reads the rows.
     """
 
     model: Any

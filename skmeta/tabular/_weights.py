@@ -34,30 +34,14 @@ _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 
 
 def weight_grid(m: int, n_steps: int) -> np.ndarray:
-    """Return the weights (g, m) whose entries are multiples of ``1 / n_steps``.
-
-    Parameters
-    ----------
-    m : int
-        Number of predictions.
-    n_steps : int
-        Number of steps from 0 to 1.
-    """
+    """Return the weights (g, m) whose entries are multiples of ``1 / n_steps``."""
     steps = itertools.product(range(n_steps + 1), repeat=m - 1)
     grid = [(*first, n_steps - sum(first)) for first in steps if sum(first) <= n_steps]
     return np.array(grid) / n_steps
 
 
 def mix(outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted mean of predictions.
-
-    Parameters
-    ----------
-    outputs : ndarray of shape (m, n) or (m, n, c)
-        Predictions, or probabilities of classes.
-    weights : ndarray of shape (m,) or (m, n)
-        Weights; the same for all rows, or those of each.
-    """
+    """Return the mean of predictions (m, n) or (m, n, c), weighted by (m,) or, by row, (m, n)."""
     extra = outputs.ndim - weights.ndim
     return np.asarray((weights.reshape(*weights.shape, *[1] * extra) * outputs).sum(0))
 
@@ -89,32 +73,14 @@ def average_weights(
     shrinkage: float = 0.0,
     towards: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Average the weights of a grid, each by the likelihood of what was held out.
+    """Average the weights (g, m) of a grid, each by the likelihood of its losses (g, u).
 
-    Parameters
-    ----------
-    losses : ndarray of shape (g, u)
-        Loss of each grid point in each unit. Units count alike.
-    grid : ndarray of shape (g, m)
-        Weights that were tried.
-    n_independent : float
-        Number of independent rows that all units count as.
-    squared : bool, default=False
-        Whether losses are squared errors of normal distributions, whose variance is that of the
-        errors, or minus log likelihoods.
-    n_draws : int, default=0
-        Number of draws of the Bayesian bootstrap over units, from a fixed seed. 0 takes all units
-        once.
-    shrinkage : float, default=0.0
-        Strength of a normal prior of the weights around ``towards``, in rows: a squared distance
-        of 1 costs as much as so many rows with a log loss that is higher by 1.
-    towards : ndarray of shape (m,), optional
-        Weights of the prior; by default equal weights.
-
-    Returns
-    -------
-    ndarray of shape (m,)
-        Weights that are not negative and sum to 1.
+    Units count equally, and all of them as `n_independent` rows. Losses are negative log
+    likelihoods or, if `squared`, squared errors of normal distributions whose variance is that of
+    the errors. `n_draws` is the number of draws of the Bayesian bootstrap over units, from a fixed
+    seed; 0 takes all units once. `shrinkage` is the strength of a normal prior around `towards` (by
+    default equal weights) in rows: a squared distance of 1 costs as much as so many rows with a log
+    loss that is higher by 1.
     """
     n_units = losses.shape[1]
     shares = np.full((1, n_units), 1 / n_units)
@@ -131,29 +97,11 @@ def average_weights(
 def reshape_distributions(
     quantiles: np.ndarray, mean: np.ndarray, spread: float, levels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give distributions other means and another spread.
+    """Give distributions other means (n,) and another spread.
 
     Densities are raised to the power 1 / spread^2 and multiplied by exp(t y), where t gives the
     mean (exponential tilting). A normal distribution moves and becomes narrower, but a value that
-    many targets have, such as 0, stays where it is.
-
-    Parameters
-    ----------
-    quantiles : ndarray of shape (n, 201)
-        The quantiles at ``LEVELS``.
-    mean : ndarray of shape (n,)
-        The means to be.
-    spread : float
-        Factor of the standard deviation of a normal distribution.
-    levels : ndarray of shape (q,)
-        Levels of the returned quantiles.
-
-    Returns
-    -------
-    std : ndarray of shape (n,)
-        Standard deviations.
-    quantiles : ndarray of shape (n, q)
-        Quantiles at `levels`.
+    many targets have, such as 0, stays where it is. `quantiles` (n, 201) are those at ``LEVELS``.
     """
     centre = quantiles.mean(1, keepdims=True)
     # Not the standard deviation: squares of extreme targets overflow.
