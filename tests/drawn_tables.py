@@ -30,25 +30,29 @@ def _column(kind, n, rng):
 KINDS = ("normal", "far", "ties", "binary", "constant", "tails", "ranks")
 
 
-@st.composite
-def tables(draw, least_rows=4, most_rows=60, most_columns=5, has_gaps=True, kinds=KINDS):
-    """Draw a table of numbers with targets that depend on its columns."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    n = draw(st.integers(least_rows, most_rows))
-    drawn = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=most_columns))
+def draw_table(seed, least_rows=4, most_rows=60, most_columns=5, has_gaps=True, kinds=KINDS):
+    """Return a table of numbers with targets that depend on its columns."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(least_rows, most_rows + 1))
+    drawn = rng.choice(kinds, rng.integers(1, most_columns + 1))
     X = np.column_stack([_column(kind, n, rng) for kind in drawn])
     z = (X - X.mean(0)) / np.where(X.std(0) > 1e-9, X.std(0), 1)
-    noise = draw(st.sampled_from([0.0, 0.01, 0.3, 1.0]))
-    y = z @ rng.normal(size=X.shape[1]) + noise * rng.normal(size=n)
-    y = np.round(y) if draw(st.booleans()) else y
-    if has_gaps and draw(st.booleans()):
+    y = z @ rng.normal(size=X.shape[1]) + rng.choice([0.0, 0.01, 0.3, 1.0]) * rng.normal(size=n)
+    are_rounded, are_missing, has_twins = rng.random(3) < 0.5
+    y = np.round(y) if are_rounded else y
+    if has_gaps and are_missing:
         X[rng.random(X.shape) < 0.1] = np.nan
-    if draw(st.booleans()):
+    if has_twins:
         twins = rng.integers(0, n, n // 3)
         X[: len(twins)], y[: len(twins)] = X[twins], y[twins]
     if np.ptp(y) == 0:
         y[0] += 1
     return DrawnTable(X, y, rng)
+
+
+def tables(**options):
+    """Draw tables by `draw_table`."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: draw_table(seed, **options))
 
 
 def classes_of(table, n_classes):

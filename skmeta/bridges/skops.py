@@ -1,12 +1,14 @@
 """Fitted estimators in files without pickle: skops, and the types that it may build.
 
-A file is what skops writes, compressed as a whole. Reading one builds objects of trusted types
-only. Of trees and sparse arrays, whose numbers are positions in memory, these numbers are checked,
-too.
+A file is what skops writes and a digest of it, compressed as a whole. So a value that was edited is
+seen when the file is read, not in a prediction. Anyone can compute the digest: reading builds
+objects of trusted types only, and of trees and sparse arrays, whose numbers are positions in
+memory, these numbers are checked, too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import lzma
 import os
@@ -42,6 +44,7 @@ def _name_of(kind: Any) -> str:
 
 # Unpacked bytes: per byte of the file, and in addition. Members of the archive within.
 _MOST_PER_BYTE, _MOST_BYTES, _MOST_MEMBERS = 500, 2**24, 100_000
+_DIGEST = "skmeta.sha256"  # the member that has the digest of all others
 
 _SKMETA = """
 _columns._encoder.FrameEncoder
@@ -150,7 +153,7 @@ def dump(estimator: Any, path: str | os.PathLike[str]) -> None:
             "of your own cannot; save the prior, with estimator.prior_.save(path)."
         ) from error
     with atomic_writer(path) as file:
-        file.write(lzma.compress(content))
+        file.write(lzma.compress(_with_digest(content)))
 
 
 def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) -> Any:
@@ -239,7 +242,37 @@ def _read(path: Path, place: str) -> bytes:
     is_small = len(members) <= _MOST_MEMBERS and sum(m.file_size for m in members) <= most_bytes
     if not (is_whole and is_small):
         raise ModelFileError(f"{place} was cut short, or unpacks to too many bytes. Do not use it.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            is_sound = archive.read(_DIGEST) == _digest(archive)
+    except Exception as error:  # a damaged member may break its decompression anywhere
+        raise ModelFileError(
+            f"{place} is no file of skmeta.bridges.skops.dump, or is damaged: {error}."
+        ) from error
+    if not is_sound:
+        raise ModelFileError(
+            f"{place} was altered after it was written: its digest is another. Save it again."
+        )
     return content
+
+
+def _with_digest(content: bytes) -> bytes:
+    """Return an archive with the digest of its members."""
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        digest = _digest(archive)
+        archive.writestr(_DIGEST, digest)
+    return buffer.getvalue()
+
+
+def _digest(archive: zipfile.ZipFile) -> bytes:
+    """Return the digest of names and contents of the members of an archive."""
+    total = hashlib.sha256()
+    for member in archive.infolist():
+        if member.filename != _DIGEST:
+            for part in (member.filename.encode(), archive.read(member)):
+                total.update(len(part).to_bytes(8, "big") + part)
+    return total.hexdigest().encode()
 
 
 def _parts(root: Any) -> Iterator[Any]:

@@ -67,6 +67,10 @@ class Metrics:
     def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
         self.scorers, named = scorers, scorers_by_name(scorers)
         self.is_multiple = named is not None
+        # A callable of a user's own may return metrics of any names.
+        self.are_known = (
+            self.is_multiple or is_passthrough_scorer(scorers) or scorer_parts(scorers) is not None
+        )
         self.names: dict[str, str] = {}
         # Least and greatest score of a metric of scikit-learn, by its name in a history.
         self.bounds: dict[str, tuple[float, float]] = {}

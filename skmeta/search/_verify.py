@@ -89,9 +89,18 @@ def find_flaw(stage: Stage, candidate: CandidateRecord) -> str | None:
         return f"n_test_samples are {list(candidate.n_test_samples)}, not {sizes}"
     if len(candidate.n_rounds) not in (0, n):
         return f"n_rounds are not {n} numbers"
+    metrics = stage.arguments.metrics
+    own, names = set(candidate.scores), set(metrics.names.values())
+    has_failed = all(math.isnan(s) for scores in candidate.scores.values() for s in scores)
+    if not own or (metrics.are_known and own != names):
+        return f"scores are of the metrics {sorted(own)}, not {sorted(names)}"
+    if candidate.train_scores and set(candidate.train_scores) != own and not has_failed:
+        return (
+            f"train_scores are of the metrics {sorted(candidate.train_scores)}, not {sorted(own)}"
+        )
     # The metrics of another last step may be others.
     is_fixed = not any(stage.arguments.space.part_choices(stage.arguments.estimator))
-    bounds = stage.arguments.metrics.bounds if is_fixed else {}
+    bounds = metrics.bounds if is_fixed else {}
     for name, scores in [*candidate.scores.items(), *candidate.train_scores.items()]:
         low, high = bounds.get(name, (-math.inf, math.inf))
         wrong = [s for s in scores if s < low - _SLACK or s > high + _SLACK]

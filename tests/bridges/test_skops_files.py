@@ -155,7 +155,7 @@ def test_an_estimator_of_a_gpu_predicts_where_there_is_none(tmp_path, name, devi
         assert np.array_equal(expected[key], value)
 
 
-def rewrite(path, target, old, new):
+def rewrite(path, target, old, new, *, is_signed=True):
     """Write a file again with text replaced in the tree of skops."""
     changed = io.BytesIO()
     with (
@@ -164,8 +164,11 @@ def rewrite(path, target, old, new):
     ):
         for name in archive.namelist():
             text = archive.read(name)
-            other.writestr(name, text.replace(old, new) if name == "schema.json" else text)
-    target.write_bytes(lzma.compress(changed.getvalue()))
+            if not is_signed or name != skops._DIGEST:
+                text = text.replace(old, new) if name == "schema.json" else text
+                other.writestr(name, text)
+    content = changed.getvalue()
+    target.write_bytes(lzma.compress(skops._with_digest(content) if is_signed else content))
 
 
 CHANGES = {
@@ -182,6 +185,21 @@ def test_a_changed_file_is_refused(folder, tmp_path, message):
     (tmp_path / "changed.skops").write_bytes(CHANGES[message](content))
     with pytest.raises(ModelFileError, match=message):
         skops.load(tmp_path / "changed.skops")
+
+
+def test_a_value_that_was_edited_is_seen_when_the_file_is_read(folder, tmp_path):
+    path, changed = folder / "GroupedRegressor.skops", tmp_path / "changed.skops"
+    rewrite(path, changed, b"", b"", is_signed=False)
+    skops.load(changed)
+    rewrite(path, changed, b"240", b"241", is_signed=False)
+    with pytest.raises(ModelFileError, match="altered after it was written: its digest is another"):
+        skops.load(changed)
+
+
+def test_a_file_without_a_digest_is_refused(tmp_path):
+    (tmp_path / "model.skops").write_bytes(lzma.compress(skops_io.dumps(Ridge())))
+    with pytest.raises(ModelFileError, match=r"is no file of skmeta\.bridges\.skops\.dump"):
+        skops.load(tmp_path / "model.skops")
 
 
 def test_members_are_not_unpacked_before_their_size_is_known(tmp_path, monkeypatch):

@@ -366,6 +366,24 @@ def test_a_score_that_a_metric_cannot_have_is_left_out(iris, path, score):
     assert 0 <= found.best_score_ <= 1
 
 
+@pytest.mark.parametrize("kind", ["scores", "train_scores"])
+@pytest.mark.parametrize("others", [{}, {"zz": [0.5, 0.5, 0.5]}])
+def test_scores_of_other_metrics_are_left_out(iris, path, kind, others):
+    settings = {"scoring": ["accuracy", "neg_log_loss"], "return_train_score": True, "n_iter": 2}
+    model = make(LogisticRegression(), {"C": [0.1, 1.0]}, path, **settings)
+    model.fit(*iris)
+
+    def change(candidate):
+        scores = candidate["scores"] if kind == "scores" else candidate["details"][kind]
+        del scores["neg_log_loss"]
+        scores.update(others)
+
+    forge(path, change, 1)
+    found, told = fit(model, *iris)
+    assert found.n_resumed_ == 1
+    assert f"{kind} are of the metrics" in told[0]
+
+
 @pytest.mark.parametrize("how", ["gone", "short", "negative", "infinite"])
 @pytest.mark.parametrize("field", ["score_times", "fit_times", "n_test_samples", "costs"])
 def test_numbers_of_folds_that_cannot_be_are_left_out(iris, path, field, how):
