@@ -55,7 +55,9 @@ def find_disagreement(stage: Stage, trials: Sequence[Trial]) -> str | None:
             objective = stage.arguments.metrics.objective(_scores(stage, trial.outputs[fold]))
             for name in different:
                 now = [values[name] for values in news]
-                varies = not _are_equal(now[0], now[-1], trials)
+                varies = not np.array_equal(now[:1], now[-1:], equal_nan=True)
+                if name == objective:
+                    varies = not _are_equal(now[0], now[-1], trials)
                 n_rows = _n_rows(stage, name, trial.outputs[fold])
                 if (is_random or varies) and (
                     name != objective or _is_chance(recorded[name], now, n_rows, trial, trials)
