@@ -13,7 +13,7 @@ from factor_tables import Table
 from group_peers import Prediction, Predictions
 from group_tables import encode
 
-SHOTS, MOST_GROUPS, MOST_QUERIES = (0, 1, 5, 10), 25, 20
+SHOTS, MOST_GROUPS, MOST_QUERIES, LEAST_QUERIES = (0, 1, 5, 10), 25, 20, 10
 MOST_ROUNDS, MOST_ROWS_OF_MIXED_LM = 300, 500
 FACTORS = ("first", "second")
 REGIMES = ("known pairs", *(f"new {f} {k}" for f in FACTORS for k in SHOTS), "both new 0")
@@ -43,6 +43,7 @@ def make_cases(table: Table, seed: int) -> dict[str, Case]:
     test = order[: min(n // 4, 1000)]
     train = np.setdiff1d(np.arange(n), test)
     cases["known pairs"] = Case(table, train, none, test)
+    least = min(LEAST_QUERIES, len(test))
     held_out = []
     for f, name in enumerate(FACTORS):
         codes = table.codes[:, f]
@@ -58,7 +59,8 @@ def make_cases(table: Table, seed: int) -> dict[str, Case]:
                 few = np.concatenate([rows[:k] for rows in parts])
                 test = np.concatenate([rows[max(min(10, len(rows) - 1), k) :] for rows in parts])
                 test = rng.permutation(test)[: MOST_QUERIES * len(parts)]
-                cases[f"new {name} {k}"] = Case(table, train, few, test)
+                if len(test) >= least:
+                    cases[f"new {name} {k}"] = Case(table, train, few, test)
     is_new = [np.isin(table.codes[:, f], groups) for f, groups in enumerate(held_out)]
     if (is_new[0] & is_new[1]).sum() >= 10:
         train, test = np.flatnonzero(~is_new[0] & ~is_new[1]), np.flatnonzero(is_new[0] & is_new[1])

@@ -52,7 +52,9 @@ few_shot._adapted_task.RunSettings few_shot._members.Mixture few_shot._ordered.C
 few_shot._ordered.Frequencies few_shot._ordered.PriorModel few_shot._target_scale.TargetScale
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
-grouped._model.FittedModel grouped._model.Settings grouped._regressor.GroupedRegressor
+grouped._model.FittedModel grouped._model.JointMembers grouped._model.Settings
+grouped._parts.Indicators grouped._parts.Part
+grouped._regressor.GroupedRegressor grouped._several.SeveralColumns
 grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
@@ -76,8 +78,7 @@ policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPo
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
-tabular._crossed_mixture.CrossedMixture tabular._linear.RidgeClassifier
-tabular._member.Level tabular._mixture.Mixture
+tabular._linear.RidgeClassifier tabular._member.Level tabular._mixture.Mixture
 tabular._ensemble.TreeEnsemble tabular._population.FitSettings tabular._population.MeanOfClasses
 tabular._population._Logistic tabular._population.Population
 tabular._population.silent tabular._process.GaussianProcess

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -33,7 +33,7 @@ from skmeta.grouped._columns import (
     place_of_groups,
 )
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
-from skmeta.grouped._fit import fit_model
+from skmeta.grouped._fit import fit_model, fit_several_columns
 from skmeta.grouped._model import Settings
 from skmeta.grouped.longitudinal import warn_of_doubled, warn_of_time
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
@@ -120,9 +120,13 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
         ):
             settings, knows_time = self._settings(bar.update), self._knows_time(n_classes)
-            parts = numbers, y[used], weight, codes, times
-            model, order = fit_model(*parts, settings, n_classes, knows_time)
-        self.model_: Any = replace(model, settings=self._settings(silent))
+            parts = numbers, y[used], weight, codes
+            model: Any
+            if len(factors) > 1:
+                model, order = fit_several_columns(*parts, settings, n_classes)
+            else:
+                model, order = fit_model(*parts, times, settings, n_classes, knows_time)
+        self.model_: Any = model.with_settings(self._settings(silent))
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [
             dict(zip(labels, np.argsort(given).tolist(), strict=True))

@@ -29,9 +29,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
         Several columns may be nested (districts, schools) or crossed (users, items): their groups
         have effects on the intercept and, where they are few, on slopes, and so have pairs of
-        groups that occur in several rows. All are estimated together. Weights follow from the
-        column whose group is known least. The first column with enough groups gives the folds of
-        the population.
+        groups that occur in several rows. All are estimated together, and mixed with the models of
+        each column alone. Weights depend on which groups of a row are new.
         Nested groups need names that are unique in the table. None takes all rows for one group,
         and uses the population alone.
     population : "auto" or classifier, default="auto"

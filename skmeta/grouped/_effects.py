@@ -14,10 +14,11 @@ import numpy as np
 
 from skmeta._optional import import_optional
 from skmeta.grouped._model import FittedModel
+from skmeta.grouped._several import SeveralColumns
 from skmeta.grouped._verdict import LEVEL, chance_of_groups
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import POPULATION, GroupEffects, as_columns
-from skmeta.tabular import CrossedMixture, Level, Mixture, Outputs
+from skmeta.tabular import Level, Mixture, Outputs
 
 # A mixture that is behind one of its parts by so much is called so.
 _WORTH_TELLING = 0.01
@@ -133,19 +134,20 @@ def _columns(
     return [filled[k] for k in kept], scales[kept]
 
 
-def summarise(model: FittedModel, labels: Labels) -> str:
+def summarise(model: FittedModel | SeveralColumns, labels: Labels) -> str:
     """Return in words what the target is, whether groups matter, and what predicts them best."""
     units = model.target_units
     text = _summarise_groups(model, labels)
     return text if units is None or units.is_given else f"The target: {units}.\n{text}"
 
 
-def _summarise_groups(model: FittedModel, labels: Labels) -> str:
+def _summarise_groups(model: FittedModel | SeveralColumns, labels: Labels) -> str:
+    if isinstance(model, SeveralColumns):
+        return _summarise_several(model, labels)
     mixture = model.mixture
     if isinstance(mixture, Longitudinal):
         return _summarise_in_time(model, labels)
-    if isinstance(mixture, CrossedMixture):
-        return _summarise_crossed(model, mixture, labels)
+    assert isinstance(mixture, Mixture)
     shared = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
     n_groups, n_rows = int(model.known.group.max()) + 1, len(model.known.y)
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
@@ -165,7 +167,7 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     lines.append(f"{what} in groups held out, and the weights of the mixture:")
     for level in _levels(mixture):
         of = "known groups" if _n_known(mixture, level) == "most" else _rows_of(level)
-        lines.append(_line(members, of, level))
+        lines.append(_line([_NAMES[name] for name in members], of, level))
     return "\n".join(lines)
 
 
@@ -177,25 +179,37 @@ def _verdict(chance: float) -> str:
     return f"The group makes no difference that these data can show, {p}."
 
 
-def _summarise_crossed(model: FittedModel, mixture: CrossedMixture, labels: Labels) -> str:
+def _summarise_several(model: SeveralColumns, labels: Labels) -> str:
     """Return in words how much groups of several columns differ, and what predicts them best."""
     lines = []
-    if model.crossed is not None:
-        scale = scale_of(model)
-        lines.append(model.crossed.summary(labels.factors, scale, labels.classes))
-    what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
+    if model.joint.crossed is not None:
+        scale = scale_of(model.joint)
+        lines.append(model.joint.crossed.summary(labels.factors, scale, labels.classes))
+    what = (
+        "Log loss" if model.joint.n_classes else "Squared error, as a share of the variance of y,"
+    )
     lines.append(f"{what} in rows held out, and the weights of the mixture:")
-    for label, level in _crossed_levels(mixture, labels):
-        lines.append(_line([*mixture.members], label, level))
+    names = _names_of_members(model, labels)
+    for label, level in _levels_of_several(model, labels):
+        lines.append(_line(names, label, level))
     return "\n".join(lines)
 
 
-def _crossed_levels(mixture: CrossedMixture, labels: Labels) -> list[tuple[str, Level]]:
+def _names_of_members(model: SeveralColumns, labels: Labels) -> list[str]:
+    """Return names of the members: those of all columns, and the models of each alone."""
+    alone = [
+        f"{labels.factors[part.factor]} alone" for part in model.parts if part.factor is not None
+    ]
+    return [*(_NAMES[name] for name in model.names), *alone]
+
+
+def _levels_of_several(model: SeveralColumns, labels: Labels) -> list[tuple[str, Level]]:
     """Return the levels of new groups of each column, and that of known ones, with their names."""
     found = []
-    for name, levels in zip(labels.factors, mixture.levels, strict=True):
-        found += [(f"{name}, {_rows_of(level)}", level) for level in levels[:-1]]
-    return [*found, ("known groups", mixture.known_levels[0][-1])]
+    for name, levels in zip(labels.factors, model.regimes, strict=False):
+        found += [(f"{name}, {_rows_of(level)}", level) for level in levels]
+    found += [(f"several new groups, {_rows_of(level)}", level) for level in model.regimes[-2][:1]]
+    return [*found, ("known groups", model.regimes[-1][-1])]
 
 
 def _rows_of(level: Level) -> str:
@@ -219,10 +233,10 @@ def _summarise_in_time(model: FittedModel, labels: Labels) -> str:
     return "\n".join(lines)
 
 
-def losses_frame(model: FittedModel, labels: Labels) -> Any:
+def losses_frame(model: FittedModel | SeveralColumns, labels: Labels) -> Any:
     """Return a pandas data frame of the losses: new groups by known rows, then known groups."""
     pandas = import_optional("pandas", "losses_")
-    mixture = model.mixture
+    mixture = None if isinstance(model, SeveralColumns) else model.mixture
     if isinstance(mixture, Longitudinal):
         columns, new = mixture.names, mixture.regimes.get("new", [])
         levels = [*new, *mixture.regimes.get("later", [])]
@@ -230,10 +244,11 @@ def losses_frame(model: FittedModel, labels: Labels) -> Any:
         names = [f"later, {level.n_known:.0f} known" for level in later]
         rows = [f"{level.n_known:.0f}" for level in new]
         rows += names if len(later) > 1 else ["later"] * len(later)
-    elif isinstance(mixture, CrossedMixture):
-        columns = [_NAMES[name] for name in mixture.members]
-        rows, levels = (list(of) for of in zip(*_crossed_levels(mixture, labels), strict=True))
+    elif isinstance(model, SeveralColumns):
+        columns = _names_of_members(model, labels)
+        rows, levels = (list(of) for of in zip(*_levels_of_several(model, labels), strict=True))
     else:
+        assert isinstance(mixture, Mixture)
         columns, levels = [_NAMES[name] for name in mixture.members], _levels(mixture)
         rows = [_n_known(mixture, level) for level in levels]
     return pandas.DataFrame(
@@ -254,22 +269,24 @@ def _n_known(mixture: Mixture, level: Level) -> str:
 
 def _line(members: list[str], of: str, level: Level) -> str:
     parts = [
-        f"{_NAMES[name]} {loss:.3f} (weight {weight:.2f})"
+        f"{name} {loss:.3f} (weight {weight:.2f})"
         for name, loss, weight in zip(members, level.losses, level.weights, strict=False)
         if np.isfinite(loss)
     ]
     text = f"  {of}: {', '.join(parts)}; mixture {level.losses[-1]:.3f}"
     alone = np.where(np.isfinite(level.losses[:-1]), level.losses[:-1], np.inf)
     if level.losses[-1] - alone.min() > _WORTH_TELLING * abs(alone.min()):
-        text += f" (behind {_NAMES[members[int(alone.argmin())]]} alone)"
+        text += f" (behind {members[int(alone.argmin())]} alone)"
     return text
 
 
-def effects_frame(model: FittedModel, labels: Labels) -> Any:
+def effects_frame(model: FittedModel | SeveralColumns, labels: Labels) -> Any:
     """Return a pandas data frame of coefficients, the shared ones first; None without any."""
-    if model.crossed is not None:
-        scale = scale_of(model)
-        return model.crossed.effects(labels.factors, labels.groups, scale, labels.classes)
+    if isinstance(model, SeveralColumns):
+        joint, names = model.joint, (labels.factors, labels.groups)
+        if joint.crossed is None:
+            return None
+        return joint.crossed.effects(*names, scale_of(joint), labels.classes)
     effects = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
     if effects is None:
         return None

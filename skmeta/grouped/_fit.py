@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._model import FittedModel, Settings, in_time
+from skmeta.grouped._model import FittedModel, JointMembers, Settings, in_time
+from skmeta.grouped._parts import Indicators, Rows
 from skmeta.grouped._scale import choose_scale
+from skmeta.grouped._several import SeveralColumns, fit_several
 from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal, learn_calendar
 from skmeta.grouped.members import (
     BOTH,
@@ -30,11 +35,11 @@ from skmeta.grouped.members import (
     residual_scales,
 )
 from skmeta.tabular import (
-    CrossedMixture,
     Member,
     Mixture,
     Order,
     Outputs,
+    Population,
     Standardiser,
     Table,
     TargetUnits,
@@ -43,7 +48,6 @@ from skmeta.tabular import (
     deal_rows,
     fill,
     find_level,
-    fit_crossed_mixture,
     fit_mixture,
     fit_population,
     recognise_target,
@@ -109,12 +113,13 @@ def fit_model(
     order = canonical_order(np.column_stack([X, content, times]), codes)
     X, y, weight, times, content = (part[order.rows] for part in (X, y, weight, times, content))
     codes = order.codes
-    fold_factor, folds = _deal(codes, content, settings.n_folds)
+    n_groups = int(codes.max()) + 1
+    folds = deal_groups(codes[:, 0], content, min(settings.n_folds, n_groups))
     units: TargetUnits | None = None
     if not n_classes:
-        units = _units(X, y, weight, codes[:, fold_factor], settings, knows_time)
+        units = _units(X, y, weight, codes[:, 0], settings, knows_time)
         y = units(y)
-    row_folds, place = folds[codes[:, fold_factor]], np.arange(len(y))
+    row_folds, place = folds[codes[:, 0]], np.arange(len(y))
     none = np.empty((len(y), 0))
     table = Table(X, np.zeros(len(y)), y, weight, codes, row_folds, place, times, none)
     fitted = settings, n_classes, column_units, units
@@ -134,30 +139,13 @@ def fit_model(
         # The folds are those of rows, and each row to predict is a new one.
         row_folds = deal_rows(codes[:, 0], min(settings.n_folds, max(len(y) // 2, 1)))
         folds = np.array([-1])
-    several = codes.shape[1] > 1
-    population_settings, has_shared = settings.population, settings.combine != LEARNER
-    if not has_shared or (several and not len(varying(fill(X)))):
-        has_shared = has_shared and not several
-        dummy = DummyClassifier() if n_classes else DummyRegressor()
-        population_settings = population_settings._replace(estimator=dummy)
-    population, shared = fit_population(population_settings, X, y, weight, row_folds, n_classes)
-    table = table._replace(shared=shared, fold=row_folds)
+    population, table = _with_population(table._replace(fold=row_folds), settings, n_classes)
 
     names: tuple[str, ...] = MEMBERS if settings.combine == "auto" else (settings.combine,)
     names = (POPULATION,) if len(folds) == 1 else names
-    mixture: Mixture | CrossedMixture | None = None
+    mixture: Mixture | None = None
     scales: tuple[np.ndarray, np.ndarray] | None = None
-    if several and names != (POPULATION,):
-        members, _ = _fit_members(names, table, settings, n_classes, has_shared)
-
-        def shared_without(kept: Table, at: Table) -> np.ndarray:
-            fold = np.unique(kept.fold % 2, return_inverse=True)[1]
-            parts = population_settings, kept.X, kept.y, kept.weight, fold
-            return fit_population(*parts, n_classes)[0].predict(at.X, np.full(len(at.y), -1))
-
-        parts = table, n_classes, fold_factor, shared_without
-        mixture = fit_crossed_mixture(members, names, *parts)
-    elif names != (POPULATION,):
+    if names != (POPULATION,):
         members, other_rows = _fit_members(names, table, settings, n_classes)
         if other_rows is not None and not n_classes:
             scales = residual_scales(other_rows, table)
@@ -180,18 +168,125 @@ def fit_model(
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
         mixture = Mixture(members, [level], [level], len(folds))
     others: list[Mixture] = []
-    if units is not None and isinstance(mixture, CrossedMixture):
-        units = units._replace(others=())
-        mixture = mixture.calibrated(units)
-    elif units is not None and isinstance(mixture, Mixture):
+    if units is not None:
         if isinstance(mixture.members.get(BOTH), GroupEffects) and names == MEMBERS:
             others = [_fit_on(other, units, table, scales) for other in units.others]
         else:
             units = units._replace(others=())
         mixture = mixture.calibrated(units, scales, others)
     fitted = settings, n_classes, column_units, units
-    model = FittedModel(*fitted, folds, table, mixture, population, fold_factor)
+    model = FittedModel(*fitted, folds, table, mixture, population)
     return replace(model, other_mixtures=others), order
+
+
+def fit_several_columns(
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    codes: np.ndarray,
+    settings: Settings,
+    n_classes: int,
+) -> tuple[SeveralColumns, Order]:
+    """Fit a model of several columns of groups, and those of each alone; see :func:`fit_model`."""
+    units, content = Standardiser.learn(X), y if n_classes else Standardiser.learn(y)(y)
+    order = canonical_order(np.column_stack([units(X), content]), codes)
+    rows = Rows(X[order.rows], y[order.rows], weight[order.rows], order.codes)
+
+    def fit(
+        part: Rows, factor: int | None, start: FittedModel | None
+    ) -> tuple[FittedModel, Sequence[np.ndarray]]:
+        numbers = [np.arange(n) for n in part.codes.max(0) + 1]
+        if factor is None:
+            return _fit_joint(part, settings, n_classes, start), numbers
+        if start is not None:
+            return _fit_again(start, part), numbers
+        model, found = fit_model(*part, np.zeros(len(part.y)), settings, n_classes, False)
+        return model, found.groups
+
+    is_auto = settings.combine == "auto"
+    # What no group tells is in the models of each column alone.
+    names = (BOTH, TREES, ROWS) if is_auto else (settings.combine,)
+    return fit_several(fit, rows, names, n_classes, is_auto), order
+
+
+def _fit_joint(
+    rows: Rows, settings: Settings, n_classes: int, start: FittedModel | None
+) -> FittedModel:
+    """Fit the members that know all columns of groups; rows are in canonical order."""
+    codes, y = rows.codes, rows.y
+    factor, folds = _deal(codes, y if n_classes else Standardiser.learn(y)(y), settings.n_folds)
+    if start is None:
+        column_units, units = Standardiser.learn(rows.X), None
+        if not n_classes:
+            # The scale is one on which the other columns of groups add up, too.
+            beside = Indicators.learn(codes, factor)(column_units(rows.X), codes)
+            parts = beside, y, rows.weight, codes[:, factor], settings, False
+            units = _units(*parts)._replace(others=())
+    else:
+        column_units, units = start.column_units, start.target_units
+    table = _table_of(rows, column_units, units, folds[codes[:, factor]])
+    has_shared = settings.combine != LEARNER and len(varying(fill(table.X))) > 0
+    learned = None if start is None else start.population
+    population, table = _with_population(table, settings, n_classes, not has_shared, learned)
+    names = (BOTH, TREES, ROWS) if settings.combine == "auto" else (settings.combine,)
+    before = {} if start is None else start.joint_members
+    members, _ = _fit_members(names, table, settings, n_classes, has_shared, before)
+    fitted = settings, n_classes, column_units, units, folds, table, JointMembers(members)
+    return FittedModel(*fitted, population, factor)
+
+
+def _fit_again(model: FittedModel, rows: Rows) -> FittedModel:
+    """Fit a model of one column of groups to other rows; its units and weights stay."""
+    settings, n_classes, units = model.settings, model.n_classes, model.target_units
+    assert isinstance(model.mixture, Mixture)
+    n_groups = int(rows.codes.max()) + 1
+    folds = deal_groups(rows.codes[:, 0], rows.y, min(settings.n_folds, n_groups))
+    table = _table_of(rows, model.column_units, units, folds[rows.codes[:, 0]])
+    population, table = _with_population(table, settings, n_classes, start=model.population)
+    before = model.mixture.members
+    names = (POPULATION,) if [*before] == [POPULATION] else MEMBERS
+    members, other_rows = _fit_members(names, table, settings, n_classes, True, before)
+    if _CUMULATIVE in before:
+        members[_CUMULATIVE] = fit_cumulative(table, settings.population, n_classes)
+    mixture = replace(model.mixture, members=members, n_groups=n_groups)
+    others: list[Mixture] = []
+    if other_rows is not None and units is not None:
+        scales, _ = residual_scales(other_rows, table)
+        mixture = replace(mixture, group_scales=scales)
+        for other, found in zip(units.others, model.other_mixtures, strict=True):
+            effects, _ = _effects_on(other, units, table, found.members[BOTH])
+            on_scale = replace(found, members={BOTH: effects}, n_groups=n_groups)
+            others.append(replace(on_scale, group_scales=scales))
+    again = replace(model, folds=folds, known=table, population=population)
+    return replace(again, mixture=mixture, other_mixtures=others)
+
+
+def _table_of(
+    rows: Rows, column_units: Standardiser, units: TargetUnits | None, fold: np.ndarray
+) -> Table:
+    """Return rows in units of the model."""
+    n = len(rows.y)
+    y, nothing, none = rows.y if units is None else units(rows.y), np.zeros(n), np.empty((n, 0))
+    X, place = column_units(rows.X), np.arange(n)
+    return Table(X, nothing, y, rows.weight, rows.codes, fold, place, nothing, none)
+
+
+def _with_population(
+    table: Table,
+    settings: Settings,
+    n_classes: int,
+    of_nothing: bool = False,
+    start: Population | None = None,
+) -> tuple[Population, Table]:
+    """Fit the population; return its predictions with the table."""
+    population = settings.population
+    if of_nothing or settings.combine == LEARNER:
+        dummy = DummyClassifier() if n_classes else DummyRegressor()
+        population = population._replace(estimator=dummy)
+    parts = population, table.X, table.y, table.weight, table.fold, n_classes
+    n_rounds = 0 if start is None else start.n_rounds
+    fitted, shared = fit_population(*parts, n_rounds=n_rounds)
+    return fitted, table._replace(shared=shared)
 
 
 def _fit_on(
@@ -201,12 +296,20 @@ def _fit_on(
     scales: tuple[np.ndarray, np.ndarray] | None,
 ) -> Mixture:
     """Fit how groups differ on another scale, beside the population's predictions."""
-    table = units.convert(table, other)
-    effects = fit_group_effects(table, design_of(table, True, 0), {})
-    effects, _ = from_other_rows(effects, table, _N_PARTS)
+    effects, table = _effects_on(other, units, table, None)
     mixture = fit_mixture({BOTH: effects}, (BOTH,), table, 0)
     assert mixture is not None
     return mixture if scales is None else mixture.with_scales(*scales)
+
+
+def _effects_on(
+    other: TargetUnits, units: TargetUnits, table: Table, start: Any
+) -> tuple[GroupEffects, Table]:
+    """Fit effects of groups on another scale; return the table on it, too."""
+    table = units.convert(table, other)
+    design = design_of(table, True, 0) if start is None else start.design
+    effects = fit_group_effects(table, design, {}, start)
+    return from_other_rows(effects, table, _N_PARTS)[0], table
 
 
 def _units(
@@ -253,10 +356,12 @@ def _fit_members(
     settings: Settings,
     n_classes: int,
     has_shared: bool = True,
+    start: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, Member], Outputs | None]:
     """Fit the members that predict, and before them those that they use.
 
-    Beside them, return predictions of each row from the other rows of its group.
+    Beside them, return predictions of each row from the other rows of its group. ``start`` holds
+    members that were fitted to other rows.
     """
     members: dict[str, Member] = {}
     if POPULATION in names:
@@ -267,10 +372,12 @@ def _fit_members(
     effects: GroupEffects | CrossedEffects
     several = table.codes.shape[1] > 1
     if several:
-        effects = fit_crossed_member(table, has_shared, n_classes, settings.effects)
+        design_parts = table, has_shared, n_classes, settings.effects
+        effects = fit_crossed_member(*design_parts, start.get(base))
     else:
-        design = design_of(table, base == BOTH, n_classes)
-        effects = fit_group_effects(table, design, settings.effects)
+        before = start.get(base)
+        design = design_of(table, base == BOTH, n_classes) if before is None else before.design
+        effects = fit_group_effects(table, design, settings.effects, before)
     settings.population.report()
     effects, outputs = from_other_rows(effects, table, _N_PARTS)
     members[base] = effects
@@ -280,7 +387,11 @@ def _fit_members(
         parts = table, base, outputs, settings.population, n_classes
         # Where all targets are from 0 on, an estimator may need that.
         adds = name == TREES and not n_classes and float(table.y.min()) < 0
-        members[name] = fit_trees(*parts, known_only=name == ROWS, adds=adds)
+        n_rounds = 0
+        if name in start:
+            adds, n_rounds = start[name].adds, start[name].population.n_rounds
+        given: dict[str, Any] = {"known_only": name == ROWS, "adds": adds, "n_rounds": n_rounds}
+        members[name] = fit_trees(*parts, **given)
     return members, outputs
 
 

@@ -20,15 +20,17 @@ from skmeta.grouped.members import (
 )
 from skmeta.tabular import (
     CalibratedOutputs,
-    CrossedMixture,
     FitSettings,
+    Member,
     Mixture,
+    Outputs,
     Population,
     Standardiser,
     Table,
     TargetUnits,
     fill,
     folds_of,
+    predict_each,
 )
 
 # Squares of values that are more deviations from the mean would overflow.
@@ -63,6 +65,20 @@ class Settings(NamedTuple):
 
 
 @dataclass(frozen=True)
+class JointMembers:
+    """Members that know all of several columns of groups, before they are weighed."""
+
+    members: dict[str, Member]
+
+    def with_known(self, known: Table) -> JointMembers:
+        """Return members that know other rows."""
+        members: dict[str, Any] = {
+            name: member.condition(known) for name, member in self.members.items()
+        }
+        return JointMembers(members)
+
+
+@dataclass(frozen=True)
 class FittedModel:
     """A fitted model, an immutable value. Groups have numbers; -1 is one without known rows.
 
@@ -80,7 +96,7 @@ class FittedModel:
         Fold of each group of fit, of the column of groups that is divided into folds.
     known : Table
         The known rows, those of fit first.
-    mixture : Mixture, CrossedMixture or Longitudinal
+    mixture : Mixture, JointMembers or Longitudinal
         The members, and their weights; those of a Longitudinal know time.
     population : Population or None
         What all groups share; None if the members do not need it.
@@ -98,7 +114,7 @@ class FittedModel:
     target_units: TargetUnits | None
     folds: np.ndarray
     known: Table
-    mixture: Mixture | CrossedMixture | Longitudinal
+    mixture: Mixture | JointMembers | Longitudinal
     population: Population | None = None
     fold_factor: int = 0
     time_columns: np.ndarray | None = None
@@ -124,7 +140,7 @@ class FittedModel:
         y = y if self.target_units is None else self.target_units(y)
         check_near(y[:, None], "y")
         known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
-        mixture = mixture.with_known(known) if isinstance(mixture, CrossedMixture) else mixture
+        mixture = mixture.with_known(known) if isinstance(mixture, JointMembers) else mixture
         return replace(self, known=known, mixture=mixture)
 
     def resolve(self, codes: np.ndarray) -> np.ndarray:
@@ -152,6 +168,7 @@ class FittedModel:
         at, known = self._table(X, nothing, nothing, codes, times), self.known
         if codes.shape[1] == 1:
             known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
+        assert not isinstance(self.mixture, JointMembers)
         outputs = self.mixture.predict(known, at)
         if self.target_units is None or not self.other_mixtures:
             return outputs
@@ -161,6 +178,27 @@ class FittedModel:
             for units, mixture in zip(self.target_units.others, self.other_mixtures, strict=True)
         ]
         return outputs._replace(others=tuple(others))
+
+    def predict_members(
+        self, X: np.ndarray, codes: np.ndarray, names: Sequence[str]
+    ) -> list[Outputs]:
+        """Predict rows by some of the members that know all columns of groups."""
+        nothing = np.zeros(len(X))
+        members = {name: one.condition(self.known) for name, one in self.joint_members.items()}
+        needed = {*names, *(getattr(members[name], "base", name) for name in names)}
+        at = self._table(X, nothing, nothing, codes, nothing)
+        outputs = predict_each(members, at, needed)
+        return [outputs[name] for name in names]
+
+    @property
+    def joint_members(self) -> dict[str, Member]:
+        """Members that know all of several columns of groups."""
+        assert isinstance(self.mixture, JointMembers)
+        return self.mixture.members
+
+    def with_settings(self, settings: Settings) -> Self:
+        """Return a model with other settings."""
+        return replace(self, settings=settings)
 
     def _table(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray

@@ -31,9 +31,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
         Several columns may be nested (districts, schools) or crossed (users, items): their groups
         have effects on the intercept and, where they are few, on slopes, and so have pairs of
-        groups that occur in several rows. All are estimated together. Weights follow from the
-        column whose group is known least. The first column with enough groups gives the folds of
-        the population.
+        groups that occur in several rows. All are estimated together, and mixed with the models of
+        each column alone. Weights depend on which groups of a row are new.
         Nested groups need names that are unique in the table. None takes all rows for one group,
         and uses the population alone.
     population : "auto" or regressor, default="auto"
@@ -250,7 +249,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     def seasons_(self) -> list[str]:
         """Names of the seasons in time, such as ``"month"``; empty without any."""
         check_is_fitted(self, "model_")
-        return list(getattr(self.model_.mixture, "seasons", []))
+        return list(getattr(getattr(self.model_, "mixture", None), "seasons", []))
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.

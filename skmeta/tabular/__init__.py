@@ -1,6 +1,5 @@
 """A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
-from skmeta.tabular._crossed_mixture import CrossedMixture, fit_crossed_mixture
 from skmeta.tabular._ensemble import TreeEnsemble, of_trees
 from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge
@@ -15,7 +14,7 @@ from skmeta.tabular._member import (
     Outputs,
     interpolate,
 )
-from skmeta.tabular._mixture import Mixture, find_level, fit_mixture
+from skmeta.tabular._mixture import Mixture, find_level, fit_mixture, predict_each
 from skmeta.tabular._population import (
     FitSettings,
     Population,
@@ -46,6 +45,7 @@ from skmeta.tabular._table import (
     deal_rows,
     make_cases,
     places_in_groups,
+    rows_of_groups,
     some,
     weighted_quantiles,
 )

@@ -79,26 +79,18 @@ class Population:
         Class codes; None for a regression.
     is_filled : bool
         Whether missing values are filled for the models.
+    n_rounds : int
+        Number of rounds of boosted trees that were chosen; 0 for other models.
     """
 
-    def __init__(self, models: list[Any], labels: np.ndarray | None, is_filled: bool) -> None:
-        self.models, self.labels, self.is_filled = models, labels, is_filled
+    def __init__(
+        self, models: list[Any], labels: np.ndarray | None, is_filled: bool, n_rounds: int = 0
+    ) -> None:
+        self.models, self.labels = models, labels
+        self.is_filled, self.n_rounds = is_filled, n_rounds
 
     def predict(self, X: np.ndarray, folds: np.ndarray) -> np.ndarray:
-        """Predict rows.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-            Rows.
-        folds : ndarray of shape (n,), int64
-            Fold of each row's group; -1 for new groups.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n, n_classes)
-            Targets or probabilities.
-        """
+        """Return targets (n,) or probabilities (n, c), given folds of groups; -1 is a new one."""
         shape = (len(X),) if self.labels is None else (len(X), len(self.labels))
         predictions = np.empty(shape)
         for k, model in enumerate(self.models):
@@ -178,6 +170,7 @@ def fit_population(
     beside: bool = False,
     refit: bool = False,
     categories: Sequence[int] = (),
+    n_rounds: int = 0,
 ) -> tuple[Population, np.ndarray]:
     """Fit one model for each fold, on the rows outside it.
 
@@ -201,6 +194,8 @@ def fit_population(
         Whether new rows are predicted by one model that is fitted on all rows.
     categories : sequence of int, default=()
         Columns of trees that hold codes of categories.
+    n_rounds : int, default=0
+        Number of rounds; 0 chooses it.
 
     Returns
     -------
@@ -218,7 +213,7 @@ def fit_population(
         parts = [np.arange(len(X))]
     fit = _Fit(rows, y, weight, labels, settings)
     if is_auto:
-        models = _boosted(fit, folds, parts, categories, beside)
+        models, n_rounds = _boosted(fit, folds, parts, categories, beside, n_rounds)
         if labels is None and not beside and len(y) <= _MOST_RANDOMISED:
             # Averaged with extremely randomised trees (Geurts et al., 2006).
             randomised = fit.each([_RandomisedTrees()] * len(parts), parts)
@@ -234,7 +229,7 @@ def fit_population(
     else:
         models = fit.each([estimator] * len(parts), parts)
     keep = _as_arrays if is_auto else list
-    population = Population(keep(models), labels, bool(is_filled))
+    population = Population(keep(models), labels, bool(is_filled), n_rounds)
     unseen = population.predict(X, folds)
     if refit:
         # Of the same number of rounds.
@@ -245,7 +240,7 @@ def fit_population(
             whole: list[Any] = [MeanOfClasses(each, model.shares, model.classes_)]
         else:
             whole = fit.each([model], every)
-        population = Population(keep(whole), labels, bool(is_filled))
+        population = Population(keep(whole), labels, bool(is_filled), n_rounds)
     return population, unseen
 
 
@@ -325,8 +320,9 @@ def _boosted(
     parts: list[np.ndarray],
     categories: Sequence[int],
     beside: bool,
-) -> list[Any]:
-    """Fit boosted trees of each fold, with the same number of rounds."""
+    n_rounds: int,
+) -> tuple[list[Any], int]:
+    """Fit boosted trees of each fold, with the same number of rounds; return it, too."""
     # Where they are used: predictions do without them.
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -334,24 +330,27 @@ def _boosted(
     settings = dict(_BOOSTED_BESIDE if beside else _BOOSTED)
     settings |= {"early_stopping": False, "random_state": 0}
     settings |= {"categorical_features": list(categories) or None}
+    if n_rounds:
+        models = [kind(max_iter=n_rounds, **settings) for _ in parts]
+        return fit.again(models, parts), n_rounds
     held_out = [np.flatnonzero(folds == k) for k in range(len(parts))]
     is_enough = fit.labels is None and sum(map(len, held_out[:2])) >= _ENOUGH_ROWS
     n_tried = min(2, len(parts)) if is_enough else len(parts)
-    models: list[Any] = [kind(max_iter=1, warm_start=True, **settings) for _ in range(n_tried)]
-    for n_rounds in _ROUNDS:
+    models = [kind(max_iter=1, warm_start=True, **settings) for _ in range(n_tried)]
+    for tried in _ROUNDS:
         for model in models:
-            model.set_params(max_iter=n_rounds)
+            model.set_params(max_iter=tried)
         fitted = fit.again(models, parts[:n_tried])
         each = zip(fitted, held_out, strict=False)
-        losses = np.sum([fit.losses_by_round(model, rows, n_rounds) for model, rows in each], 0)
+        losses = np.sum([fit.losses_by_round(model, rows, tried) for model, rows in each], 0)
         best = int(np.argmax(losses <= losses.min() * (1 + _LEAST_GAIN))) + 1
-        if best <= _LATE * n_rounds:
+        if best <= _LATE * tried:
             break
     for model in fitted:
         if not isinstance(model, DummyClassifier):
             cut_rounds(model.set_params(max_iter=best), best)
     rest = [kind(max_iter=best, **settings) for _ in parts[n_tried:]]
-    return [*fitted, *fit.again(rest, parts[n_tried:])]
+    return [*fitted, *fit.again(rest, parts[n_tried:])], best
 
 
 # Where a class has a smaller share of the rows, trees are averaged with a linear classifier; the

@@ -138,6 +138,18 @@ class TargetUnits(NamedTuple):
         stds = [part.std(axis=1) for part in self._distributions(outputs)]
         return np.concatenate(stds) if stds else np.zeros(0)
 
+    def mean_and_quantiles(self, outputs: CalibratedOutputs, levels: np.ndarray) -> np.ndarray:
+        """Return means and quantiles (n, 1 + q) at levels (q,), of a target of any kind."""
+        if self.is_given:
+            return np.column_stack([self.mean(outputs), self.quantiles(outputs, levels)])
+        parts = [
+            np.column_stack(
+                [mean_of_quantiles(part, PROBABILITIES), quantiles_at(part, PROBABILITIES, levels)]
+            )
+            for part in self._distributions(outputs)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, 1 + len(levels)))
+
     def quantiles(self, outputs: CalibratedOutputs, levels: np.ndarray) -> np.ndarray:
         """Return quantiles (n, q) of the target at levels (q,)."""
         if self.is_given:

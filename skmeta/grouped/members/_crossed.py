@@ -233,7 +233,11 @@ class CrossedEffects:
 
 
 def fit_crossed_member(
-    table: Table, has_shared: bool, n_classes: int, settings: Mapping[str, Any]
+    table: Table,
+    has_shared: bool,
+    n_classes: int,
+    settings: Mapping[str, Any],
+    start: CrossedEffects | None = None,
 ) -> CrossedEffects:
     """Fit the mixed model to the rows of all groups.
 
@@ -247,25 +251,35 @@ def fit_crossed_member(
         Number of classes; 0 for a regression.
     settings : mapping
         ``effects``, ``rank`` and ``shrinkage``, as for one column of groups.
+    start : CrossedEffects, optional
+        The model fitted to other rows. A rough optimum near its estimates is found.
     """
-    design = Design(varying(fill(table.X)), has_shared, n_classes)
-    units, parents = Standardiser.learn(design(table)), _all_parents(table.codes)
+    parents = _all_parents(table.codes)
+    if start is None:
+        design = Design(varying(fill(table.X)), has_shared, n_classes)
+        units = Standardiser.learn(design(table))
+        pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
+    else:
+        design, units, pairs = start.design, start.units, start.pairs
     X = np.hstack([np.ones((len(table.y), 1)), units(design(table))])
-    pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
     paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
     effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
     is_diagonal = effects == "slopes" or (effects == "auto" and bool(n_classes))
-    columns = _slopes(X, table.codes, effects, n_classes)
+    if start is None:
+        columns = _slopes(X, table.codes, effects, n_classes) + [np.array([0])] * len(pairs)
+    else:
+        columns = list(start.model.columns)
     model = fit_factors(
         X,
         table.y.astype(np.int64) if n_classes else table.y,
         np.column_stack([table.codes, *paired]),
         Classes(n_classes) if n_classes else None,
-        columns=columns + [np.array([0])] * len(pairs),
+        columns=columns,
         w=table.weight,
         rank=0 if is_diagonal else rank,
         tolerance=_TOLERANCE if max(map(len, columns)) > 1 else _PRECISE,
         shrinkage=settings.get("shrinkage", 1.0) if X.shape[1] > 1 else 0.0,
+        start=None if start is None else start.model,
     )
     return CrossedEffects(design, units, pairs, model, table, parents)
 

@@ -87,6 +87,7 @@ def fit_trees(
     *,
     known_only: bool,
     adds: bool,
+    n_rounds: int = 0,
 ) -> Trees:
     """Fit trees over groups, or over the rows of known groups.
 
@@ -106,6 +107,8 @@ def fit_trees(
         Whether they are cross-fitted over rows, and have the group as a column.
     adds : bool
         Whether they learn what the member leaves.
+    n_rounds : int, default=0
+        Number of rounds; 0 chooses it.
     """
     is_small = table.codes.max(0) < _MOST_CATEGORIES
     groups = tuple(np.flatnonzero(is_small).tolist()) if known_only and settings.is_auto else ()
@@ -121,6 +124,7 @@ def fit_trees(
         beside=True,
         refit=known_only,
         categories=range(X.shape[1] - len(groups), X.shape[1]),
+        n_rounds=n_rounds,
     )
     unseen = unseen + added
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)

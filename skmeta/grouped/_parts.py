@@ -1,0 +1,164 @@
+"""Models of rows whose groups stand in several columns: of all columns, or of one of them.
+
+Notation: n rows, F columns of groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from skmeta.grouped._model import FittedModel
+from skmeta.tabular import PROBABILITIES, Outputs, TargetUnits
+
+# A group of another column is a column of X if it has so many rows.
+_LEAST_ROWS = 10
+# Probabilities of the quantiles of members: a deviation below the median and above it.
+_THREE = np.array([0.1586552539, 0.5, 0.8413447461])
+
+
+class Rows(NamedTuple):
+    """Rows: columns (n, d) that are no groups, targets, weights, and groups (n, F)."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    codes: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Return some of the rows."""
+        return Rows(*(part[rows] for part in self))
+
+
+class Indicators(NamedTuple):
+    """Columns that say which group a row has: an indicator of each that has several rows.
+
+    Attributes
+    ----------
+    groups : list of ndarray of int64
+        For each column of groups, those with an indicator.
+    has_other : list of bool
+        Whether all others share one.
+    """
+
+    groups: list[np.ndarray]
+    has_other: list[bool]
+
+    @classmethod
+    def learn(cls, codes: np.ndarray, factor: int | None) -> Indicators:
+        """Learn from groups (n, F) of all columns but ``factor``; of none if it is None."""
+        groups, has_other = [], []
+        for f, column in enumerate(codes.T):
+            large = np.flatnonzero(np.bincount(column) >= _LEAST_ROWS)
+            is_apart = factor is None or f == factor
+            has_other.append(not is_apart and len(large) <= column.max())
+            # Of two groups, one indicator says all.
+            large = large[1:] if len(large) == 2 and not has_other[f] else large
+            groups.append(large[:0] if is_apart else large)
+        return cls(groups, has_other)
+
+    def __call__(self, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return columns (n, d) of rows with the indicators of their groups (n, F)."""
+        parts = [X]
+        for column, groups, has_other in zip(codes.T, self.groups, self.has_other, strict=True):
+            parts.append((column[:, None] == groups) * 1.0)
+            if has_other:
+                parts.append(1.0 - parts[-1].sum(1, keepdims=True))
+        return np.hstack(parts)
+
+
+# Fits a model of a column of groups, or of all of them, whose codes run from 0 on. It may start
+# from a model of more rows. Beside it, it returns the given number of each of the model's groups.
+Fit = Callable[[Rows, int | None, FittedModel | None], tuple[FittedModel, Sequence[np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model of all columns of groups, or of one, and its numbers of the groups of the table.
+
+    Attributes
+    ----------
+    model : FittedModel
+        The model.
+    factor : int or None
+        The column of groups; None for all.
+    indicators : Indicators
+        Those of the other columns of groups.
+    numbers : list of ndarray of int64
+        For each column of groups that it has, the model's number of each group; -1 if it has none.
+    """
+
+    model: FittedModel
+    factor: int | None
+    indicators: Indicators
+    numbers: list[np.ndarray]
+
+    @classmethod
+    def fit(cls, fit: Fit, rows: Rows, factor: int | None, start: Part | None = None) -> Part:
+        """Fit a model to rows that may lack some groups of the table."""
+        indicators = Indicators.learn(rows.codes, factor) if start is None else start.indicators
+        columns = rows.codes if factor is None else rows.codes[:, [factor]]
+        own, numbers = np.empty_like(columns), []
+        for f, column in enumerate(columns.T):
+            present, own[:, f] = np.unique(column, return_inverse=True)
+            numbers.append(np.full(int(column.max()) + 1, -1))
+            numbers[f][present] = np.arange(len(present))
+        X, before = indicators(rows.X, rows.codes), None if start is None else start.model
+        model, order = fit(rows._replace(X=X, codes=own), factor, before)
+        for f, given in enumerate(order):
+            at = numbers[f] >= 0
+            numbers[f][at] = np.argsort(given)[numbers[f][at]]
+        return cls(model, factor, indicators, numbers)
+
+    def codes(self, codes: np.ndarray) -> np.ndarray:
+        """Return the model's numbers (n, f) of groups (n, F)."""
+        columns = codes if self.factor is None else codes[:, [self.factor]]
+        own = np.full(columns.shape, -1)
+        for f, numbers in enumerate(self.numbers):
+            at = (columns[:, f] >= 0) & (columns[:, f] < len(numbers))
+            own[at, f] = numbers[columns[at, f]]
+        return own
+
+    def add(self, rows: Rows) -> Part:
+        """Return the part with more known rows."""
+        columns = rows.codes if self.factor is None else rows.codes[:, [self.factor]]
+        numbers = []
+        for known, column in zip(self.numbers, columns.T, strict=True):
+            grown = np.append(known, np.full(max(int(column.max()) + 1 - len(known), 0), -1))
+            new = np.unique(column[grown[column] < 0])
+            grown[new] = grown.max(initial=-1) + 1 + np.arange(len(new))
+            numbers.append(grown)
+        part = replace(self, numbers=numbers)
+        X, times = self.indicators(rows.X, rows.codes), np.zeros(len(rows.y))
+        model = self.model.add(X, rows.y, rows.weight, part.codes(rows.codes), times)
+        return replace(part, model=model)
+
+    def predict(self, rows: Rows, names: Sequence[str]) -> list[np.ndarray]:
+        """Return what members predict on the target's own units.
+
+        Each is an array (n, 4) of means, and of quantiles a deviation below the median, at it, and
+        above it; or of the probabilities (n, c) of classes.
+        """
+        X = self.indicators(rows.X, rows.codes)
+        codes, units = self.codes(rows.codes), self.model.target_units
+        if self.factor is None:
+            each = self.model.predict_members(X, codes, names)
+            return [one.mean if units is None else _on_own_units(units, one) for one in each]
+        outputs = self.model.predict(X, codes, np.zeros(len(X)))
+        if units is None:
+            return [outputs.mean / outputs.mean.sum(1, keepdims=True)]
+        return [units.mean_and_quantiles(outputs, _THREE)]
+
+
+def _on_own_units(units: TargetUnits, outputs: Outputs) -> np.ndarray:
+    """Return means and quantiles (n, 4) of normal distributions on the scale of the target."""
+    mean, std = outputs.mean[:, None], outputs.std[:, None]
+    quantiles = units.restore(mean + std * ndtri(_THREE))
+    if units.is_given:
+        return np.column_stack([quantiles[:, 1], quantiles])
+    ratio = ndtri(PROBABILITIES[::8])
+    return np.column_stack([units.restore(mean + std * ratio).mean(1), quantiles])

@@ -1,0 +1,387 @@
+"""Several columns of groups: a model of all columns and one of each, mixed by what is held out.
+
+The model of all columns has effects of the groups of each, nested or crossed. Beside it stands the
+whole model of each single column, to which the other columns are columns of X. Rows are held out,
+and groups of each column. All models are fitted again without them, and weighed by which groups of
+a row are new, and by how many rows of these are known. The models may have targets on different
+scales, so that their means, medians and quantiles are mixed on the target's own units.
+
+Notation: n rows, F columns of groups, m members, p probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from skmeta.grouped._model import FittedModel, Settings
+from skmeta.grouped._parts import Fit, Part, Rows
+from skmeta.tabular import (
+    PROBABILITIES,
+    CalibratedOutputs,
+    Level,
+    Standardiser,
+    Table,
+    Target,
+    TargetUnits,
+    find_level,
+    interpolate,
+    mix,
+    quantiles_at,
+    rows_of_groups,
+    some,
+    weighted_quantiles,
+)
+
+# Numbers of known rows of a group that is held out.
+_N_KNOWN = (0, 1, 3, 10)
+# Groups of a column that are held out, at most, and as a share (of rows, too); rows of each.
+_MOST_GROUPS, _SHARE, _MOST_ROWS = 60, 0.15, 20
+# Tables of fewer rows are divided so often, others once. Rows of known groups that are held out, at
+# most. More rows than the last number do not find weights, and no column is then fitted alone.
+_DIVISIONS = (250, 4), (2000, 2)
+_MOST_HELD_OUT, _MOST_WEIGHED = 2000, 10_000
+# Least number of rows of a regime.
+_LEAST_ROWS = 10
+# The medians and deviations that members predict count like this number of groups held out.
+_N_PRIOR = 20.0
+_NORMAL = ndtri(PROBABILITIES)
+
+
+@dataclass(frozen=True)
+class SeveralColumns:
+    """The mixture of a model of all columns of groups and of models of one.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The model of all columns, then those of one.
+    names : tuple of str
+        Members of the model of all columns.
+    n_groups : ndarray of shape (F,), int64
+        Numbers of groups of fit.
+    regimes : list of list of Level
+        Weights for rows with a new group of each column alone, with several new groups, and with
+        none.
+    """
+
+    parts: tuple[Part, ...]
+    names: tuple[str, ...]
+    n_groups: np.ndarray
+    regimes: list[list[Level]]
+
+    @property
+    def joint(self) -> FittedModel:
+        """The model of all columns of groups."""
+        return self.parts[0].model
+
+    @property
+    def known(self) -> Table:
+        """The known rows."""
+        return self.joint.known
+
+    @property
+    def target_units(self) -> OwnUnits | None:
+        """What turns predictions into means and quantiles; None for a classification."""
+        units = self.joint.target_units
+        return None if units is None else OwnUnits(units)
+
+    def with_settings(self, settings: Settings) -> SeveralColumns:
+        """Return a model with other settings."""
+        parts = (replace(part, model=part.model.with_settings(settings)) for part in self.parts)
+        return replace(self, parts=tuple(parts))
+
+    def resolve(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes (n, F) with -1 for groups beside another than they are nested in."""
+        is_apart = self.joint.resolve(self.parts[0].codes(codes)) < 0
+        return np.where(is_apart, -1, codes)
+
+    def add(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: Any
+    ) -> SeveralColumns:
+        """Return a model with more known rows; what was learned of all groups stays as it is."""
+        rows = Rows(X, y, weight, codes)
+        return replace(self, parts=tuple(part.add(rows) for part in self.parts))
+
+    def predict(self, X: np.ndarray, codes: np.ndarray, times: Any) -> CalibratedOutputs:
+        """Predict rows: means, and quantiles (n, p) on the target's own units, or classes."""
+        nothing = np.zeros(len(codes))
+        rows = Rows(X, nothing, nothing, codes)
+        weights, ratio = self._weights(codes)
+        n, used = len(codes), np.array([row.any() for row in weights])
+        used[0] |= self.target_units is not None
+        outputs = predict_parts(self.parts, self.names, rows, used)
+        if self.target_units is None:
+            mixed = mix(outputs, weights)
+            return CalibratedOutputs(mixed, np.zeros(n), np.zeros((n, 0)), np.zeros((n, 0)))
+        mean, median, below, above = _mixed(outputs, weights)
+        left = ratio * np.where(ratio < 0, below[:, None], above[:, None])
+        std = np.sqrt((left**2).mean(1))
+        return CalibratedOutputs(mean, std, median[:, None] + left, np.zeros((n, 0)))
+
+    def _weights(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights (m, n) of members and quantiles (n, p) of residuals, by regime."""
+        counts = _counts(self.joint.known.codes, self.parts[0].codes(codes))
+        is_new = (codes < 0) | (codes >= self.n_groups)
+        regime, n_known = _regime_of(is_new, counts)
+        first = self.regimes[-1][0]
+        weights = np.zeros((len(first.weights), len(codes)))
+        ratio = np.zeros((len(codes), len(first.quantiles)))
+        for k, levels in enumerate(self.regimes):
+            at = np.flatnonzero(regime == k)
+            weights[:, at], ratio[at], *_ = interpolate(levels, n_known[at])
+        return weights, ratio
+
+
+class OwnUnits(NamedTuple):
+    """Means, deviations and quantiles of predictions on the target's own units."""
+
+    units: TargetUnits
+
+    @property
+    def target(self) -> Target:
+        """The kind of the target."""
+        return self.units.target
+
+    @property
+    def scale(self) -> float:
+        """Unit of the effects."""
+        return self.units.scale
+
+    @property
+    def is_given(self) -> bool:
+        """Whether targets may be any number, and are modelled as given."""
+        return self.units.is_given
+
+    def __str__(self) -> str:
+        return str(self.units)
+
+    def mean(self, outputs: CalibratedOutputs) -> np.ndarray:
+        """Return means (n,)."""
+        return outputs.mean
+
+    def std(self, outputs: CalibratedOutputs) -> np.ndarray:
+        """Return standard deviations (n,)."""
+        return outputs.std
+
+    def quantiles(self, outputs: CalibratedOutputs, levels: np.ndarray) -> np.ndarray:
+        """Return quantiles (n, q) at levels (q,)."""
+        return self.target.settle(quantiles_at(outputs.quantiles, PROBABILITIES, levels))
+
+
+def predict_parts(
+    parts: Sequence[Part], names: Sequence[str], rows: Rows, used: np.ndarray
+) -> np.ndarray:
+    """Return what members predict (m, n, k); 0 for those that are not used (m,)."""
+    joint = [name for name, is_used in zip(names, used, strict=False) if is_used]
+    found = dict(zip(joint, parts[0].predict(rows, joint), strict=True)) if joint else {}
+    outputs: list[Any] = [found.get(name) for name in names]
+    for k, part in enumerate(parts[1:], len(names)):
+        outputs.append(part.predict(rows, ())[0] if used[k] else None)
+    shape = next(one.shape for one in outputs if one is not None)
+    return np.stack([np.zeros(shape) if one is None else one for one in outputs])
+
+
+def _mixed(
+    outputs: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return means and medians (n,) of members (m, n, 4), and deviations below and above.
+
+    The deviations are those of the first member, which knows what each new group may add.
+    """
+    mean, _, median, _ = mix(outputs, weights).T
+    _, low, middle, high = outputs[0].T
+    return mean, median, middle - low, high - middle
+
+
+def _counts(known: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return how many known rows the groups of rows have, (n, F), given codes of both."""
+    counts = np.zeros(codes.shape, np.int64)
+    for f, (given, asked) in enumerate(zip(known.T, codes.T, strict=True)):
+        # The last entry is that of groups without known rows, whose code is -1.
+        n_groups = max(given.max(initial=-1), asked.max(initial=-1)) + 1
+        counts[:, f] = np.bincount(given[given >= 0], minlength=n_groups + 1)[asked]
+    return counts
+
+
+def _regime_of(is_new: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the regime (n,) of rows, and the number (n,) of known rows of their new groups."""
+    n_factors, n_new = is_new.shape[1], is_new.sum(1)
+    regime = np.where(n_new == 1, is_new.argmax(1), n_factors + (n_new == 0))
+    return regime, np.where(is_new, counts, 0).max(1)
+
+
+# ------------------------------------------------------------------------------------------- fit
+
+
+def fit_several(
+    fit: Fit, rows: Rows, names: tuple[str, ...], n_classes: int, has_alone: bool
+) -> SeveralColumns:
+    """Fit all models, and find their weights.
+
+    Parameters
+    ----------
+    fit : callable
+        Fits a model.
+    rows : Rows
+        Rows in canonical order; groups are numbered from 0 on.
+    names : tuple of str
+        Members of the model of all columns that predict.
+    n_classes : int
+        Number of classes; 0 for a regression.
+    has_alone : bool
+        Whether the models of one column are mixed in, unless there are very many rows.
+    """
+    n, n_factors = rows.codes.shape
+    alone = range(n_factors) if has_alone and n <= _MOST_WEIGHED else ()
+    factors = [None, *alone]
+    parts = tuple(Part.fit(fit, rows, factor) for factor in factors)
+    names = tuple(name for name in parts[0].model.joint_members if name in names)
+    found: dict[int, dict[float, list[tuple[Rows, np.ndarray]]]]
+    found = {regime: {} for regime in range(n_factors + 2)}
+    used = np.ones(len(names) + len(parts) - 1, bool)
+    weighed = _some_rows(rows)
+    n_divisions = next((times for most, times in _DIVISIONS if len(weighed.y) < most), 1)
+    for seed in range(n_divisions):
+        kept, cases = _divide(weighed.codes, seed)
+        known = weighed.take(kept)
+        if not _can_learn(known, n_classes) or not cases:
+            continue
+        fitted = [Part.fit(fit, known, part.factor, part) for part in parts]
+        for case in cases:
+            query, given = weighed.take(case.query), fitted
+            if len(case.few):
+                given = [part.add(weighed.take(case.few)) for part in fitted]
+            outputs = predict_parts(given, names, query, used)
+            found[case.regime].setdefault(case.level, []).append((query, outputs))
+    members = parts[0].model.joint_members
+    known_only = np.array([*(members[name].known_only for name in names), *[False] * len(alone)])
+    regimes, units = [], None if n_classes else Standardiser.learn(rows.y)
+    for regime, by_level in found.items():
+        usable = used if regime == n_factors + 1 or len(used) == 1 else ~known_only
+        levels = [
+            _find_level(found_at, level, usable, regime, units)
+            for level, found_at in sorted(by_level.items())
+            if sum(len(query.y) for query, _ in found_at) >= min(_LEAST_ROWS, n // 4)
+        ]
+        regimes.append(levels)
+    return SeveralColumns(parts, names, rows.codes.max(0) + 1, _filled(regimes, len(used)))
+
+
+def _filled(regimes: list[list[Level]], m: int) -> list[list[Level]]:
+    """Return levels of each regime; one in which nothing was held out has those of another one."""
+    equal = Level(0.0, np.full(m, 1 / m), np.full(m + 1, np.nan), _NORMAL)
+    spare = next((levels for levels in regimes if levels), [equal])
+    several = next((levels for levels in regimes[-2::-1] if levels), spare)
+    return [levels or several for levels in regimes[:-1]] + [regimes[-1] or [spare[-1]]]
+
+
+def _can_learn(rows: Rows, n_classes: int) -> bool:
+    """Return whether each column has groups that differ, and rows have several classes."""
+    several = all(len(np.unique(column)) > 1 for column in rows.codes.T)
+    pairs = any(np.bincount(column).max() > 1 for column in rows.codes.T)
+    return several and pairs and (not n_classes or len(np.unique(rows.y)) > 1)
+
+
+def _find_level(
+    found: list[tuple[Rows, np.ndarray]],
+    n_known: float,
+    used: np.ndarray,
+    factor: int,
+    units: Standardiser | None,
+) -> Level:
+    """Find weights of members and the distribution of what they leave, in one regime."""
+    queries, each = zip(*found, strict=True)
+    y, weight = (np.concatenate([getattr(q, name) for q in queries]) for name in ("y", "weight"))
+    codes = np.concatenate([q.codes for q in queries])
+    factor = factor if factor < codes.shape[1] else int(codes.max(0).argmax())
+    outputs, none = np.concatenate(each, axis=1), np.empty((len(y), 0))
+    place = np.arange(len(y))
+    # Rows of a group that is held out have many groups in the other columns: each row counts.
+    at = Table(none, y, y, weight, place[:, None], place, place, y, none)
+    if units is None:
+        return find_level(outputs, None, at, n_known, used)
+    at = at._replace(y=units(y))
+    means, ones = np.stack([units(one[:, 0]) for one in outputs]), np.ones(outputs.shape[:2])
+    level = find_level(means, ones, at, n_known, used)._replace(held_out=None)
+    # Each division's rows have the weights that the others found.
+    division = np.repeat(np.arange(len(queries)), [len(q.y) for q in queries])
+    ratio = np.zeros(len(y))
+    for k in range(len(queries)):
+        own, rest = np.flatnonzero(division == k), np.flatnonzero(division != k)
+        weights = level.weights
+        if len(rest):
+            weights = find_level(means[:, rest], ones[:, rest], at.take(rest), 0.0, used).weights
+        _, median, below, above = _mixed(outputs[:, own], weights)
+        left = y[own] - median
+        side = np.where(left < 0, below, above)
+        ratio[own] = np.divide(left, side, out=np.zeros(len(own)), where=side > 0)
+    quantiles = weighted_quantiles(ratio, weight, PROBABILITIES)
+    n_units = len(np.unique(codes[:, factor])) * (1 + min(n_known, 1e3))
+    share = n_units / (n_units + _N_PRIOR)
+    return level._replace(quantiles=share * quantiles + (1 - share) * _NORMAL)
+
+
+class Case(NamedTuple):
+    """Rows to predict, further known rows, their regime, and the number of known rows."""
+
+    regime: int
+    level: float
+    few: np.ndarray
+    query: np.ndarray
+
+
+def _some_rows(rows: Rows) -> Rows:
+    """Return at most so many rows: those of some groups of the column with the most."""
+    n = len(rows.y)
+    if n <= _MOST_WEIGHED:
+        return rows
+    factor = int(rows.codes.max(0).argmax())
+    n_groups = int(rows.codes[:, factor].max()) + 1
+    groups = some(np.arange(n_groups), max(n_groups * _MOST_WEIGHED // n, 2))
+    return rows.take(np.flatnonzero(np.isin(rows.codes[:, factor], groups)))
+
+
+def _divide(codes: np.ndarray, seed: int) -> tuple[np.ndarray, list[Case]]:
+    """Return rows that are kept, and cases of the others: of new groups, and of known ones."""
+    n, rng = len(codes), np.random.default_rng(seed)
+    is_held_out = np.zeros(n, bool)
+    for column in codes.T:
+        n_groups = int(column.max()) + 1
+        if n_groups >= 3:
+            groups = rng.permutation(n_groups)[: min(int(np.ceil(_SHARE * n_groups)), _MOST_GROUPS)]
+            is_held_out |= np.isin(column, groups)
+    rest = rng.permutation(np.flatnonzero(~is_held_out))
+    is_held_out[rest[: min(int(_SHARE * n), _MOST_HELD_OUT, len(rest) // 2)]] = True
+    kept, others = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+    if not len(kept):
+        return kept, []
+    cases = [*_cases(codes, others, _counts(codes[kept], codes[others]) == 0, rng)]
+    return kept, cases
+
+
+def _cases(
+    codes: np.ndarray, rows: np.ndarray, is_new: np.ndarray, rng: np.random.Generator
+) -> Iterator[Case]:
+    """Yield cases of rows (r,) that are held out, some of whose groups (r, F) are new."""
+    n_factors = codes.shape[1]
+    regimes, _ = _regime_of(is_new, np.zeros(is_new.shape))
+    known = rows[regimes == n_factors + 1]
+    if len(known):
+        yield Case(n_factors + 1, np.inf, known[:0], known)
+    for regime in range(n_factors + 1):
+        # Of nested columns, the outer one tells of the rows of a group.
+        factor = regime if regime < n_factors else int(codes.max(0).argmin())
+        at = rows[regimes == regime]
+        each = rows_of_groups(codes[at, factor], int(codes[:, factor].max()) + 1)
+        each = [at[rng.permutation(places)] for places in each if len(places)]
+        for k in _N_KNOWN:
+            large = [places for places in each if len(places) >= k + 1 + (k > 0)]
+            if large:
+                few = np.concatenate([places[:k] for places in large])
+                query = np.concatenate([places[k:][:_MOST_ROWS] for places in large])
+                yield Case(regime, float(k), np.sort(few), np.sort(query))
