@@ -95,21 +95,8 @@ def default_search_space(estimator: Any, *, target_scale: float = 1.0) -> Space 
 def expand_choices(estimator: Any, space: Any, target_scale: float = 1.0) -> Any:
     """Add the default space of each part to sub-spaces that only choose between parts.
 
-    Parameters
-    ----------
-    estimator : estimator
-        The estimator that is searched.
-    space : dict or list of dict
-        A sub-space only chooses between parts if all of its values are estimators,
-        ``"passthrough"``, ``"drop"`` or None, such as
-        ``{"clf": [SVC(), RandomForestClassifier()]}``. It becomes one sub-space for each
-        combination of parts. Other sub-spaces are returned unchanged.
-    target_scale : float, default=1.0
-        As in `default_search_space`.
-
-    Returns
-    -------
-    dict, or list of dict
+    All values of such a sub-space are estimators, ``"passthrough"``, ``"drop"`` or None, such as
+    ``{"clf": [SVC(), RandomForestClassifier()]}``. It becomes one sub-space for each combination.
     """
     expanded: list[Any] = []
     listed: Sequence[Any] = [space] if isinstance(space, Mapping) else space
@@ -155,16 +142,7 @@ def _default_of_parts(estimator: Any, target_scale: float) -> list[Space]:
 
 
 def kept_params(estimator: Any) -> dict[str, Any]:
-    """Return the parameters that the default space has, and that were set, with their values.
-
-    Parameters
-    ----------
-    estimator : estimator
-
-    Returns
-    -------
-    dict
-    """
+    """Return the parameters of the default space that were set by the user, with their values."""
     return {
         f"{prefix}{name}": value
         for prefix, part, _, own in _searched_parts(estimator)
@@ -226,18 +204,9 @@ def _default_of_class(kind: type) -> tuple[str, list[Space]]:
 
 
 def target_scale(estimator: Any, y: Any) -> float:
-    """Return the standard deviation of the targets of a regression.
+    """Return the standard deviation of the targets of a regression (root mean square over columns).
 
-    Parameters
-    ----------
-    estimator : estimator
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None
-
-    Returns
-    -------
-    float
-        The root mean square of the columns' standard deviations. 1.0 for other estimators, for
-        equal targets, and if the estimator transforms its targets.
+    It is 1.0 for other estimators, for equal targets, and if the estimator transforms its targets.
     """
     parts = [estimator, *estimator.get_params(deep=True).values()]
     is_transformed = any(isinstance(part, TransformedTargetRegressor) for part in parts)
@@ -256,19 +225,6 @@ def target_scale(estimator: Any, y: Any) -> float:
 def relative_configuration(configuration: Configuration, scale: float) -> Configuration:
     """Return a configuration with parameters in units of the target's standard deviation.
 
-    Parameters
-    ----------
-    configuration : dict
-        Canonical names to values.
-    scale : float
-        What `target_scale` returned.
-
-    Returns
-    -------
-    dict
-
-    Examples
-    --------
     >>> relative_configuration({"SVR.C": 50.0, "SVR.degree": 3}, 10.0)
     {'SVR.C': 5.0, 'SVR.degree': 3}
     """
@@ -284,21 +240,7 @@ def relative_configuration(configuration: Configuration, scale: float) -> Config
 
 
 def in_target_units(kind: str, space: Space, scale: float) -> Space:
-    """Return a default space with ranges in units of the target's standard deviation.
-
-    Parameters
-    ----------
-    kind : str
-        Class of the estimator.
-    space : dict
-        Its space, for targets with deviation 1.
-    scale : float
-        What `target_scale` returned.
-
-    Returns
-    -------
-    dict
-    """
+    """Return the default space of a class with ranges in units of the target's deviation."""
     powers = _UNITS.get(kind, {}) if scale != 1.0 else {}
     return {n: _times(s, scale ** powers[n]) if n in powers else s for n, s in space.items()}
 

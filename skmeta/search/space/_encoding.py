@@ -35,18 +35,10 @@ _INDICATOR = math.sqrt(0.5)
 
 @dataclass(frozen=True)
 class _Parameter:
-    """Encoding of one parameter.
+    """Encoding of one parameter, such as ``"SVC.C"``.
 
-    Attributes
-    ----------
-    name : str
-        Such as ``"SVC.C"``.
-    low, high : float
-        Range of the numbers, as logarithms if `log`; equal if there is no numeric column.
-    log : bool
-        Whether numbers are on a log scale.
-    kinds : tuple of str
-        Kinds of values, as `_kind` names them; empty if there is only one.
+    `low` and `high` are the range of the numbers, as logarithms if `log`, and equal if there is no
+    numeric column. `kinds` are those of `_kind`, empty if there is only one.
     """
 
     name: str
@@ -110,13 +102,7 @@ class Encoding:
 
     @classmethod
     def from_configurations(cls, configurations: Sequence[Configuration]) -> Self:
-        """Fit ranges and kinds to the configurations of one search.
-
-        Parameters
-        ----------
-        configurations : sequence of dict
-            Canonical names to values.
-        """
+        """Fit ranges and kinds to the configurations of one search."""
         return cls.from_searches([configurations])
 
     @classmethod
@@ -125,11 +111,6 @@ class Encoding:
 
         A parameter is absent from a configuration only if others of the same search have it. One
         that no configuration of a search has is not inactive there: its value is unknown.
-
-        Parameters
-        ----------
-        searches : sequence of sequence of dict
-            The configurations of each search.
         """
         seen: dict[str, list[Any]] = {}
         for configurations in searches:
@@ -165,20 +146,11 @@ class Encoding:
     def transform(
         self, configurations: Sequence[Configuration], names: Collection[str] | None = None
     ) -> NDArray[np.float64]:
-        """Encode configurations of one search.
+        """Encode configurations of one search to (n_configurations, n_columns).
 
-        Parameters
-        ----------
-        configurations : sequence of dict
-            Canonical names to values.
-        names : collection of str, default=None
-            Parameters of the search; by default those of `configurations`. One of them that a
-            configuration lacks is inactive there. Parameters of the encoding that are not among
-            them are put in the middle of their range.
-
-        Returns
-        -------
-        ndarray of shape (n_configurations, n_columns)
+        `names` are the parameters of the search, by default those of the configurations. One that a
+        configuration lacks is inactive there. Parameters of the encoding that are not among them
+        are put in the middle of their range.
         """
         known = parameter_names(configurations) if names is None else names
         rows = np.empty((len(configurations), self.n_columns))

@@ -130,23 +130,11 @@ def is_placeholder(value: Any) -> bool:
 
 
 def canonical_names(estimator: Any, searched: Iterable[str] = ()) -> dict[str, str]:
-    """Return the canonical name of each parameter of an estimator.
+    """Return the canonical name of each parameter that ``get_params`` or `searched` lists.
 
-    Parameters
-    ----------
-    estimator : estimator
-    searched : iterable of str, default=()
-        Names of parameters that ``get_params`` need not list, as CatBoost's does not.
+    If two parts have the same class, the second one in the order of their names is ``"Class#2"``.
+    Lists of parts, such as a pipeline's ``steps``, have no name, since each part has one.
 
-    Returns
-    -------
-    dict of str -> str
-        Name in ``get_params`` -> canonical name. If two parts have the same class, the second one
-        in the order of their names is ``"Class#2"``. Lists of parts, such as a pipeline's
-        ``steps``, have no name, since each part has one.
-
-    Examples
-    --------
     >>> from sklearn.svm import SVC
     >>> from sklearn.pipeline import Pipeline
     >>> canonical_names(Pipeline([("clf", SVC())]))["clf__C"]
@@ -299,14 +287,10 @@ def canonical_configurations(
 
 
 class CandidateDescriber:
-    """Returns configurations as `canonical_configurations` does, for several calls.
+    """Return configurations as `canonical_configurations` does, for several calls.
 
-    What candidates with the same parts have in common is computed once.
-
-    Parameters
-    ----------
-    estimator : estimator
-        It must not change between calls.
+    What candidates with the same parts have in common is computed once, so the estimator must not
+    change between calls.
     """
 
     def __init__(self, estimator: Any) -> None:

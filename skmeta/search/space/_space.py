@@ -19,27 +19,8 @@ _KEEP_PROBABILITY = 0.4
 
 
 class SearchSpace:
-    """One or several sub-spaces, each with lists or distributions of parameters.
+    """One or several sub-spaces, each with lists or distributions of parameters, sorted by name.
 
-    Parameters
-    ----------
-    spaces : dict, or sequence of dict
-        As for GridSearchCV and RandomizedSearchCV.
-
-    Attributes
-    ----------
-    spaces : list of dict
-        The sub-spaces, each sorted by name.
-
-    Raises
-    ------
-    SearchSpaceError
-        If a sub-space or one of its parameters is empty.
-    TypeError, ValueError
-        What scikit-learn raises if a parameter has neither a list nor a distribution.
-
-    Examples
-    --------
     >>> space = SearchSpace({"C": [1, 10], "kernel": ["rbf", "linear"]})
     >>> space.size
     4
@@ -76,31 +57,11 @@ class SearchSpace:
         return list(ParameterGrid(self.spaces))
 
     def check(self, estimator: Any) -> None:
-        """Raise if an estimator lacks a parameter of the space.
-
-        Parameters
-        ----------
-        estimator : estimator
-
-        Raises
-        ------
-        SearchSpaceError
-            With the name of the closest parameter that exists.
-        """
+        """Raise a SearchSpaceError with the closest name if an estimator lacks a parameter."""
         _values.check_names(estimator, self.spaces)
 
     def part_choices(self, estimator: Any) -> Iterator[Candidate]:
-        """Yield every combination of parts (steps of a pipeline) that the space offers.
-
-        Parameters
-        ----------
-        estimator : estimator
-
-        Yields
-        ------
-        parts : dict
-            Those parameters of a candidate that change what the estimator is made of.
-        """
+        """Yield every combination of parts (steps of a pipeline) that the space offers."""
         current = estimator.get_params(deep=True)
         for space in self.spaces:
             yield from _values.choices_of_parts(current, space)
@@ -108,22 +69,12 @@ class SearchSpace:
     def nearest(
         self, estimator: Any, given: Mapping[str, Any] | None = None
     ) -> tuple[Candidate | None, list[str]]:
-        """Return the candidate that leaves an estimator as it is.
+        """Return the candidate that leaves an estimator as it is, and parameters outside.
 
-        Parameters
-        ----------
-        estimator : estimator
-        given : dict, default=None
-            Values to have instead. Others that a list does not contain are the first of the list.
-
-        Returns
-        -------
-        candidate : dict or None
-            The estimator's own values of the parameters of the sub-space that contains most of
-            them, as the space lists them (1 for 1.0), without those that its ``get_params`` does
-            not list. None if it does not have the parameters of any sub-space.
-        outside : list of str
-            Parameters whose values the sub-space does not contain.
+        The candidate has the estimator's own values (or `given` ones) of the sub-space that
+        contains most of them, as the space lists them (1 for 1.0), without those that its
+        ``get_params`` does not list. Other given values that a list does not contain are replaced
+        by its first. It is None if the estimator does not have the parameters of any sub-space.
         """
         current, known = estimator.get_params(deep=True), _parts.every_param(estimator)
         candidate: Candidate | None = None
@@ -146,24 +97,11 @@ class SearchSpace:
         return candidate, fewest
 
     def complete(self, estimator: Any, given: Mapping[str, Any]) -> Candidate:
-        """Return the candidate with some given values.
+        """Return the candidate with given values, and the estimator's values of other parameters.
 
-        Parameters
-        ----------
-        estimator : estimator
-            Has the values of the parameters that are not given. Where the space has a list without
-            that value, it is the first of the list.
-        given : dict
-            They need not be in the space.
-
-        Returns
-        -------
-        dict
-
-        Raises
-        ------
-        SearchSpaceError
-            If no sub-space has all of the given parameters.
+        Where the space has a list without the estimator's value, it is the first of the list. Given
+        values need not be in the space. A SearchSpaceError is raised if no sub-space has all given
+        parameters.
         """
         fitting = SearchSpace([one for one in self.spaces if set(given) <= set(one)] or self.spaces)
         parts = _parts.structural_params(estimator.get_params(deep=True), given)
@@ -179,20 +117,7 @@ class SearchSpace:
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates, sampled as by RandomizedSearchCV.
 
-        Parameters
-        ----------
-        n : int
-        rng : Generator
-
-        Returns
-        -------
-        list of dict
-            The whole space, in grid order, if it has at most `n` candidates.
-
-        Raises
-        ------
-        SearchSpaceError
-            If a distribution cannot be sampled, or returns NaN.
+        If the space has at most `n` candidates, it is returned whole, in grid order.
         """
         if self.size <= n:
             return list({candidate_key(one): one for one in self.grid()}.values())
@@ -208,19 +133,8 @@ class SearchSpace:
     def neighbours(self, candidate: Candidate, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates near one.
 
-        Parameters
-        ----------
-        candidate : dict
-            A candidate of this space.
-        n : int
-        rng : Generator
-
-        Returns
-        -------
-        list of dict
-            Numbers move by about a tenth of their range, or to a neighbour in their list. Values
-            without an order are sometimes replaced by random ones. The candidate itself is not
-            among them.
+        Numbers move by about a tenth of their range, or to a neighbour in their list. Values
+        without an order are sometimes replaced by random ones.
         """
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         near = [space for space in self.spaces if set(space) == set(candidate)]
@@ -250,15 +164,7 @@ class SearchSpace:
     def encode(self, candidate: Candidate) -> str:
         """Return JSON from which `decode` rebuilds a candidate, or "" if it cannot.
 
-        Parameters
-        ----------
-        candidate : dict
-            A candidate of this space.
-
-        Returns
-        -------
-        str
-            Values from lists by their position, values from distributions as they are.
+        Values from lists are given by their position, values from distributions as they are.
         """
         for position, space in enumerate(self.spaces):
             if set(space) == set(candidate):
@@ -270,17 +176,7 @@ class SearchSpace:
         return ""
 
     def decode(self, text: str) -> Candidate | None:
-        """Rebuild a candidate from what `encode` returned.
-
-        Parameters
-        ----------
-        text : str
-
-        Returns
-        -------
-        dict or None
-            None if the text does not fit this space.
-        """
+        """Rebuild a candidate from what `encode` returned, None if it does not fit."""
         if not text:
             return None
         try:

@@ -32,21 +32,9 @@ def plain_list(values: Iterable[Any]) -> list[Any]:
 
 
 def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) -> list[Any]:
-    """Return random values of a parameter.
+    """Return `n` random values of a parameter, or raise a SearchSpaceError that names it.
 
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for errors.
-    source : list or distribution
-    n : int
-        Number of values. A distribution of SciPy takes as long for one as for hundreds.
-    random_state : RandomState
-
-    Raises
-    ------
-    SearchSpaceError
-        If the distribution cannot be sampled, or returns NaN.
+    A distribution of SciPy takes as long for one value as for hundreds.
     """
     if not is_distribution(source):
         return [source[k] for k in random_state.randint(len(source), size=n)]
@@ -71,19 +59,7 @@ def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) 
 def perturb(
     name: str, source: Any, value: Any, n: int, random_state: np.random.RandomState
 ) -> list[Any]:
-    """Return values near another one, or random values if the values have no order.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for errors.
-    source : list or distribution
-    value : object
-        A value of the list or distribution.
-    n : int
-        Number of values.
-    random_state : RandomState
-    """
+    """Return `n` values near another one, or random values if the values have no order."""
     if not is_distribution(source):
         return _perturb_in_list(name, source, value, n, random_state)
     # The estimator as given may have a value that is no number, such as gamma="scale".
@@ -170,20 +146,7 @@ def encode_value(source: Any, value: Any) -> list[Any] | None:
 
 
 def check_form(spaces: Any) -> None:
-    """Raise if sub-spaces are not a list of dicts of lists and distributions.
-
-    Parameters
-    ----------
-    spaces : object
-
-    Raises
-    ------
-    SearchSpaceError
-        If the space or one of its lists is empty, a name is no string, or a distribution cannot be
-        sampled.
-    TypeError
-        What scikit-learn raises if a parameter has neither a list nor a distribution.
-    """
+    """Raise if sub-spaces are not a list of dicts of lists and distributions."""
     if isinstance(spaces, (list, tuple)) and not spaces:
         raise SearchSpaceError(
             "The search space is an empty list. Pass a dict of parameters, such as "

@@ -48,21 +48,10 @@ def design_from_surfaces(
 ) -> int:
     """Return the available candidate that most increases the mean utility of the best one.
 
-    The first one is the candidate that is expected to be best.
-
-    Parameters
-    ----------
-    F : ndarray of shape (n_tasks, n)
-        Surfaces.
-    task_weights : ndarray of shape (n_tasks,)
-        Weights of the tasks; they sum to 1.
-    given : int or None
-        Position of the estimator as given. The candidate that is best on average takes its place
-        if it is None, or so bad that most candidates have the largest utility.
-    seen : sequence of int, default=()
-        Candidates chosen before.
-    is_available : ndarray of bool of shape (n,), default=None
-        Which candidates can be chosen; all by default.
+    The first one is the candidate with the best expected score. Surfaces F are (n_tasks, n), and
+    weights of tasks sum to 1. `given` is the position of the estimator as given. The candidate that
+    is best on average takes its place if it is None, or so bad that most candidates have the
+    largest utility.
     """
     U = _utilities(F, task_weights, given)
     so_far = U[:, list(seen)].max(1, initial=-1.0)
@@ -88,25 +77,13 @@ def _utilities(F: Array, task_weights: Array, given: int | None) -> Array:
 
 
 def design_of_least_variance(X: Array, seen: Sequence[int], is_available: Mask) -> int:
-    """Return the available candidate whose score most reduces the mean variance over the pool.
+    """Return the available candidate whose score most reduces the mean variance of the pool.
 
     The variance is that of a Gaussian process. Each candidate chosen this way represents many
     others. Candidates as far as possible from each other would lie at the borders of the space.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Candidates, encoded.
-    seen : sequence of int
-        Candidates chosen before.
-    is_available : ndarray of bool of shape (n,)
-        Which candidates can be chosen.
-
-    References
-    ----------
-    D. Cohn (1996), "Neural network exploration using optimal experiment design", Neural Networks
-    9(6). S. Seo et al. (2000), "Gaussian process regression: active data selection and test point
-    rejection", section 2.
+    Cohn (1996), Neural network exploration using optimal experiment design, Neural Networks 9(6);
+    Seo et al. (2000), Gaussian process regression: active data selection and test point rejection,
+    section 2.
     """
     scaled = X / _LENGTH_SCALE
     reference = scaled[np.unique(np.linspace(0, len(X) - 1, _N_REFERENCE).astype(np.intp))]
@@ -130,21 +107,8 @@ def most_promising(
 ) -> int:
     """Return the available candidate with the largest expected improvement per second.
 
-    Snoek et al. (2012), "Practical Bayesian optimization of machine learning algorithms", section
-    3.2.
-
-    Parameters
-    ----------
-    predictions : sequence of (mean, std)
-        Predictions of each model for all candidates; arrays of shape (n,).
-    weights : ndarray of shape (n_models,)
-        Weights of the models; they are positive and sum to 1.
-    best : float
-        The best score so far.
-    log_seconds : ndarray of shape (n,)
-        Logarithm of each candidate's seconds.
-    is_available : ndarray of bool of shape (n,)
-        Which candidates can be chosen; at least one.
+    `predictions` are means and deviations (n,) of each model, whose weights sum to 1. Snoek et al.
+    (2012), Practical Bayesian optimization of machine learning algorithms, section 3.2.
     """
     means, stds = (np.array(part) for part in zip(*predictions, strict=True))
     improvement = log_expected_improvement(means, stds, best) + np.log(weights)[:, None]
@@ -169,25 +133,12 @@ def log_cost(configuration: Configuration) -> float:
 def expected_log_seconds(
     kinds: Sequence[Hashable], log_costs: Sequence[float], observed: Mapping[int, float]
 ) -> Array:
-    """Return the expected logarithm of each candidate's seconds.
+    """Return the expected logarithm (n,) of each candidate's seconds.
 
     Seconds over costs have a mean for each estimator, which is shrunken towards that of all
-    estimators, so one that was not tried yet is expected to take as long as the others.
-
-    Parameters
-    ----------
-    kinds : sequence of hashable of length n
-        What identifies the estimator of each candidate.
-    log_costs : sequence of float of length n
-        The `log_cost` of each candidate.
-    observed : dict of int -> float
-        Seconds of some candidates, by their positions; NaN is ignored.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Half of the costs if nothing was observed: what counts then is the number of candidates, as
-        much as their seconds.
+    estimators, so one that was not tried yet is expected to take as long as the others. Without
+    observations it is half of the costs, because the number of candidates then counts as much as
+    their seconds.
     """
     costs = np.array(log_costs)
     by_kind: dict[Hashable, list[float]] = {}
@@ -206,20 +157,9 @@ def expected_log_seconds(
 
 
 def log_expected_improvement(mean: Array, std: Array, best: float) -> Array:
-    """Logarithm of the expected improvement of a Gaussian over the best score so far.
+    """Return the log expected improvement of a Gaussian over the best score so far.
 
-    Follows Ament et al. (2023), "Unexpected improvements to expected improvement", eq. 9.
-
-    Parameters
-    ----------
-    mean, std : ndarray
-        Mean and standard deviation of each candidate's score; `std` is positive.
-    best : float
-        The best score so far.
-
-    Returns
-    -------
-    ndarray of the shape of `mean`
+    Ament et al. (2023), Unexpected improvements to expected improvement, equation 9.
     """
     u = (mean - best) / std
     return np.asarray(np.log(std) + _log_h(u))

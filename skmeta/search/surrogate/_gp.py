@@ -128,23 +128,10 @@ def fit_kernel(
     start: Array | None = None,
     max_iter: int = 40,
 ) -> Array:
-    """Find the most probable kernel of one task, or of several that share it.
+    """Return the most probable theta (n_groups + 2,) of one task, or of several that share it.
 
-    Parameters
-    ----------
-    D : sequence of ndarray of shape (n_groups, n, n)
-        Squared distances of each task.
-    y : sequence of ndarray of shape (n,)
-        Standardised scores of each task.
-    start : ndarray of shape (n_groups + 2,) or None, default=None
-        The first theta; None for the mean of the prior.
-    max_iter : int, default=40
-        Number of iterations, at most.
-
-    Returns
-    -------
-    ndarray of shape (n_groups + 2,)
-        The logarithms of the kernel's parameters.
+    `D` are squared distances (n_groups, n, n) and `y` standardised scores (n,) of each task. The
+    fit begins at `start`, by default the mean of the prior.
     """
     mean, deviation = prior_moments(len(D[0]))
 

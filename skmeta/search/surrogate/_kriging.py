@@ -34,22 +34,11 @@ _MIN_VARIANCE = 1e-6
 
 
 class Kriging(NamedTuple):
-    """Posterior and evidence; make one with `krige`.
+    """Posterior and evidence of observations y (m,); make one with `krige`.
 
-    Attributes
-    ----------
-    y : ndarray of shape (m,)
-        Observations.
-    C : ndarray of shape (k, m)
-        Prior means at the observations.
-    L : ndarray of shape (m, m)
-        Cholesky factor of K.
-    evidence : float
-        Logarithm of the density of the observations.
-    shares : ndarray of shape (k,)
-        Posterior probabilities of the prior means.
-    c : ndarray of shape (k,)
-        Most probable inverse scale of the new task, for each prior mean.
+    Prior means C (k, m), Cholesky factor L (m, m) of K, the log density `evidence`, posterior
+    probabilities `shares` (k,) of the prior means, and for each the most probable inverse scale `c`
+    (k,) of the new task.
     """
 
     y: Array
@@ -62,21 +51,11 @@ class Kriging(NamedTuple):
     def predict(
         self, X: NDArray[Any], variance: NDArray[Any], C: NDArray[Any] | None
     ) -> tuple[Array, Array]:
-        """Predict the scores of candidates.
+        """Predict means and variances (n,) of the scores of candidates, in the units of y.
 
-        Parameters
-        ----------
-        X : ndarray of shape (m, n)
-            Covariance of observations and candidates. Its precision is that of the computation.
-        variance : ndarray of shape (n,)
-            Prior variance of each candidate.
-        C : ndarray of shape (k, n) or None
-            Prior means; None for a single one that is 0.
-
-        Returns
-        -------
-        mean, variance : ndarray of shape (n,)
-            Mean and variance of the scores, in the units of y.
+        `X` (m, n) is the covariance of observations and candidates, in the precision of the
+        computation; `variance` (n,) the prior one; `C` (k, n) the prior means, None for a single
+        one that is 0.
         """
         dtype = X.dtype
         kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
@@ -108,18 +87,10 @@ class Kriging(NamedTuple):
 
 
 def krige(K: Array, C: Array, y: Array, p: Array) -> Kriging:
-    """Return posterior and evidence of scores.
+    """Return posterior and evidence of scores y (m,), approximately standardised.
 
-    Parameters
-    ----------
-    K : ndarray of shape (m, m)
-        Covariance of the observations, noise included.
-    C : ndarray of shape (k, m)
-        Prior means at the observations.
-    y : ndarray of shape (m,)
-        Observations, approximately standardised.
-    p : ndarray of shape (k,)
-        Probabilities of the prior means.
+    `K` (m, m) is their covariance with noise; `C` (k, m) are prior means with probabilities `p`
+    (k,).
     """
     L = cholesky(K)
     whitened = solve_lower(L, np.column_stack([y, np.ones(len(y)), C.T])).T

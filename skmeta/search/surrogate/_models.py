@@ -54,21 +54,8 @@ _LOG_WEIGHT_WITHOUT_MEAN = -2.0  # log prior weight of the models that use the c
 class PlainModel:
     """Gaussian process that learns from the observations of this search alone.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Candidates, encoded.
-    groups : ndarray of shape (d,)
-        Columns that share a length scale.
-    log_weight : float, default=0.0
-        Log prior weight.
-    refit : float, default=1.1
-        The kernel is fitted again when the number of scores has grown by more than this factor.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n, d)
-        Candidates, encoded.
+    `groups` (d,) are columns of the candidates X (n, d) that share a length scale. The kernel is
+    fitted again when the number of scores has grown by more than the factor `refit`.
     """
 
     def __init__(self, X: Array, groups: Rows, log_weight: float = 0.0, refit: float = 1.1) -> None:
@@ -86,17 +73,10 @@ class PlainModel:
         self.X = np.concatenate([self.X, X])
 
     def observe(self, rows: Rows, y: Array, n_measured: int) -> None:
-        """Replace the observations.
+        """Replace the observations: scores y (m,) of candidates, approximately standardised.
 
-        Parameters
-        ----------
-        rows : ndarray of shape (m,)
-            Positions of the candidates.
-        y : ndarray of shape (m,)
-            Their scores, approximately standardised.
-        n_measured : int
-            Number of measured scores, which come first. The others are expected scores of
-            pending candidates, and the kernel does not learn from them.
+        The first `n_measured` are measured. The others are expected scores of pending candidates,
+        and the kernel does not learn from them.
         """
         self._observed = rows, y, n_measured
         # The evidence of a fitted kernel would be too large, so the mean of its prior is used.
@@ -129,34 +109,19 @@ class PlainModel:
 
 
 class LearnedModels:
-    """Gaussian processes whose means and covariance are those of past tasks' surfaces.
+    """Gaussian processes with means and covariance of past tasks' surfaces (n_tasks, n).
 
-    There are two models for each variance of the remainder. The first is a mixture, as in a
-    kernel density estimate: each component has the surface of one past task as its mean, and a
-    share of the past tasks' covariance. The surfaces are shrunken towards their mean, so that
-    mean and covariance of the mixture are those of the past tasks (West, 1993). The second model
+    There are two models for each variance of the remainder. The first is a mixture, as in a kernel
+    density estimate: each component has the surface of one past task as its mean, and a share of
+    the past tasks' covariance. The surfaces are shrunken towards their mean, so that mean and
+    covariance of the mixture are those of the past tasks: West (1993), Approximating posterior
+    distributions by mixtures, Journal of the Royal Statistical Society B 55(2). The second model
     has a constant mean and the covariance of the past tasks only, which stay the same if good and
     bad candidates are exchanged.
 
-    Parameters
-    ----------
-    F : ndarray of shape (n_tasks, n)
-        Surfaces of the past tasks at the candidates.
-    Z : ndarray of shape (n, d)
-        Candidates, encoded and divided by the length scales.
-    task_weights : ndarray of shape (n_tasks,)
-        Probability of each past task to be like the new one.
-    pooled_weights : ndarray of shape (n_tasks,)
-        Weights of the past tasks in the covariance, since few similar ones have a poor one.
-    remainders : sequence of float
-        Variances that past tasks do not explain.
-    noise : float
-        Variance of the noise.
-
-    References
-    ----------
-    M. West (1993), "Approximating posterior distributions by mixtures", Journal of the Royal
-    Statistical Society, Series B, 55(2).
+    `Z` (n, d) are candidates divided by the length scales; `task_weights` probabilities of each
+    past task to be similar to the new one; `pooled_weights` weights in the covariance, since few
+    similar tasks have a poor one; `remainders` variances that past tasks do not explain.
     """
 
     def __init__(
@@ -200,20 +165,7 @@ class LearnedModels:
             cached.extend(slice(self.F.shape[1] - F.shape[1], None))
 
     def observe(self, rows: Rows, y: Array) -> list["LearnedModel"]:
-        """Return the models, given observations.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (m,)
-            Positions of the candidates.
-        y : ndarray of shape (m,)
-            Their scores, approximately standardised.
-
-        Returns
-        -------
-        list of LearnedModel
-            One per kind of model and variance of the remainder.
-        """
+        """Return one model per kind and variance of the remainder, given scores (m,)."""
         pool, models = self._pool, []
         M = self._correlations(rows.tolist())
         M_observed = M[:, rows]
@@ -298,20 +250,8 @@ class _CachedRows:
 class LearnedModel:
     """A Gaussian process that learned from past tasks, given observations.
 
-    Attributes
-    ----------
-    log_weight : float
-        Log weight.
-    kriging : Kriging
-        Posterior.
-    X, M : ndarray of shape (m, n)
-        Covariance and correlation of observations and candidates.
-    remainder : float
-        t^2.
-    deviations : ndarray of shape (T, n)
-        U or G.
-    C : ndarray of shape (T, n) or None
-        Prior means; None for a mean of 0.
+    `X` and `M` (m, n) are covariance and correlation of observations and candidates, `remainder` is
+    t^2, `deviations` (T, n) is U or G, and `C` (T, n) the prior means, None for a mean of 0.
     """
 
     log_weight: float

@@ -58,17 +58,10 @@ _MIN_WEIGHT = 1e-2
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A candidate to try.
+    """A candidate to try: its position in the pool, and mean and deviation of its predicted score.
 
-    Attributes
-    ----------
-    index : int
-        Its position in the pool.
-    source : str
-        ``"initial design"``; ``"prior"`` if models that learned from past searches had the larger
-        weight; ``"model"`` if the model without history had.
-    mean, std : float
-        Mean and standard deviation of the predicted score; NaN before there are scores.
+    `source` is ``"initial design"``, or ``"prior"`` or ``"model"`` by whether models that learned
+    from past searches or the model without history had the larger weight.
     """
 
     index: int
@@ -78,16 +71,9 @@ class Suggestion:
 
 
 class _Observations(NamedTuple):
-    """Scores as the models see them.
+    """Standardised scores as the models see them: measured, then those expected of pending ones.
 
-    Attributes
-    ----------
-    rows : ndarray of shape (m,)
-        Positions of the candidates. Those with a score come first, then the pending ones.
-    y : ndarray of shape (m,)
-        Standardised scores; of pending candidates, those that are expected.
-    location, scale : float
-        A score is ``location + scale * y``, unless it was so low that it was raised.
+    A score is ``location + scale * y``, unless it was so low that it was raised.
     """
 
     rows: Rows
@@ -97,22 +83,13 @@ class _Observations(NamedTuple):
 
 
 class SearchStrategy:
-    """Suggest candidates of a pool, and learn from their scores.
+    """Suggest candidates of a pool (canonical names to values), and learn from their scores.
 
-    Parameters
-    ----------
-    pool : sequence of dict
-        The candidates: canonical parameter names to values.
-    prior : SearchPrior or None
-        What was learned from past searches. The search uses a plain Gaussian process with
-        expected improvement if it is None or empty, or if its past tasks are not correlated.
-    rng : numpy.random.Generator
-        Draws the first candidate of each estimator that the prior does not know.
-    given : int, default=None
-        Position of the estimator as given, beside which past tasks judge the first suggestion.
+    The search uses a plain Gaussian process with expected improvement if the prior is None or
+    empty, or if its past tasks are not correlated. `rng` draws the first candidate of each
+    estimator that the prior does not know. Past tasks compare the first suggestion with the
+    estimator as given, at position `given`.
 
-    Notes
-    -----
     The initial design has 2 candidates; without a prior plus one per further sub-space (set of
     parameters), up to 5. After three candidates, each estimator of a choice is tried once: at once
     if the prior does not know it, and else as every other candidate.
@@ -156,19 +133,7 @@ class SearchStrategy:
 
     @with_one_thread()
     def ask(self, n: int = 1) -> list[Suggestion]:
-        """Suggest candidates to try together.
-
-        Parameters
-        ----------
-        n : int, default=1
-            How many.
-
-        Returns
-        -------
-        suggestions : list of Suggestion
-            New candidates, no two of which are nearly the same. There are fewer than `n` if the
-            pool is exhausted.
-        """
+        """Suggest `n` candidates to try together, no two of them nearly equal."""
         check_count(n, "n")
         if self._pending and self._is_outdated:
             self._expect_pending()
@@ -186,17 +151,9 @@ class SearchStrategy:
         scores: Iterable[float],
         seconds: Iterable[float] | None = None,
     ) -> None:
-        """Record scores.
+        """Record scores at positions in the pool (greater is better, NaN for a failure).
 
-        Parameters
-        ----------
-        indices : iterable of int
-            Positions in the pool, whether `ask` returned them or not.
-        scores : iterable of float
-            Greater is better; NaN for a candidate that failed.
-        seconds : iterable of float, default=None
-            How long each candidate took. If they are given, candidates are chosen by their
-            expected improvement per second.
+        If seconds are given, candidates are chosen by their expected improvement per second.
         """
         indices, scores = list(indices), list(scores)
         times = [float("nan")] * len(scores) if seconds is None else list(seconds)
@@ -212,30 +169,13 @@ class SearchStrategy:
             self._is_outdated = True
 
     def set_pending(self, indices: Iterable[int]) -> None:
-        """Replace the pending candidates by those that are evaluated elsewhere.
-
-        Parameters
-        ----------
-        indices : iterable of int
-            Positions in the pool. `ask` lets them have the scores that are expected then.
-        """
+        """Replace the pending candidates by those that are evaluated elsewhere."""
         self._pending = {int(i): float("nan") for i in indices if i not in self._scores}
         self._is_outdated = True
 
     @with_one_thread()
     def extend(self, configurations: Sequence[Configuration]) -> range:
-        """Add candidates to the pool.
-
-        Parameters
-        ----------
-        configurations : sequence of dict
-            The candidates.
-
-        Returns
-        -------
-        indices : range
-            Their positions.
-        """
+        """Add candidates to the pool, and return their positions."""
         start = self._size
         if len(configurations):
             self._plain.extend(self._encoding.transform(configurations, self._names))
@@ -257,15 +197,11 @@ class SearchStrategy:
 
     @with_one_thread()
     def report(self) -> dict[str, Any]:
-        """Report the weights of past tasks and models, given the scores so far.
+        """Return the weights of past tasks and models, given the scores so far.
 
-        Returns
-        -------
-        report : dict
-            ``"datasets"``, a tuple with the data set of each past task. ``"task_weights"``, an
-            array with the probability of each past task, if the new task is like one of them.
-            ``"learned_weight"``, the weight of the models that learned from past searches,
-            between 0 and 1. The rest is the weight of the model without history.
+        They are ``"datasets"`` of the past tasks, ``"task_weights"``, their probabilities if the
+        new task is like one of them, and ``"learned_weight"``, the weight of the models that
+        learned from past searches; the rest is that of the model without history.
         """
         datasets = () if self._prior is None else self._prior.datasets
         seen = self._observations()

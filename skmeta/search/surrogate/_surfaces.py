@@ -47,22 +47,10 @@ _JITTER = 1e-5  # of the nodes
 def learn_surfaces(
     encoding: Encoding, X: list[Array], y: list[Array], noise_factors: list[Array] | None = None
 ) -> dict[str, Any]:
-    """Learn the kernel, and the weights and standardisation of all tasks.
+    """Return the tensors of a prior: the kernel, and weights and standardisation of all tasks.
 
-    Parameters
-    ----------
-    encoding : Encoding
-    X : list of ndarray of shape (n_t, d)
-        Encoded configurations of each task.
-    y : list of ndarray of shape (n_t,)
-        Their standardised scores.
-    noise_factors : list of ndarray of shape (n_t,), default=None
-        Variance of each score's noise, in units of the task's; 1 by default.
-
-    Returns
-    -------
-    dict of str -> ndarray
-        The tensors of a `SearchPrior`.
+    `X` and `y` are encoded configurations (n_t, d) and standardised scores (n_t,) of each task;
+    `noise_factors` the variances of the scores' noise in units of the task's, 1 by default.
     """
     if noise_factors is None:
         noise_factors = [np.ones(len(scores)) for scores in y]
@@ -151,19 +139,8 @@ def _fit_noise(
 def winsorize_scores(scores: Array, factor: float) -> Array:
     """Raise very low scores, whose exact values do not help to find good configurations.
 
-    Parameters
-    ----------
-    scores : ndarray
-        Finite scores, and NaN for a failed configuration, which counts as the worst score.
-    factor : float
-        Largest distance of a score below the median, in units of the distance of the best score
-        above it.
-
-    Returns
-    -------
-    ndarray
-        Finite scores; NaN if there is no finite score. If the best score is the median, no score
-        is raised.
+    A score is at most `factor` times as far below the median as the best is above it. NaN (a
+    failure) counts as the worst score. If the best score is the median, no score is raised.
     """
     finite = scores[np.isfinite(scores)]
     if len(finite) == 0:
@@ -184,22 +161,7 @@ def standardise(scores: Array) -> Array | None:
 
 
 class SurfaceInterpolation:
-    """Surfaces that are exact at the nodes and interpolated elsewhere.
-
-    Parameters
-    ----------
-    surfaces_of : callable
-        Returns the exact surfaces, of shape (n_tasks, n), at encoded candidates.
-    Z : ndarray of shape (n, d)
-        Candidates, among which the nodes are drawn.
-    n_nodes : int
-        Number of nodes.
-
-    Attributes
-    ----------
-    F : ndarray of shape (n_tasks, n)
-        The surfaces at `Z`.
-    """
+    """Surfaces (n_tasks, n) at candidates, exact at `n_nodes` of them, else interpolated."""
 
     def __init__(self, surfaces_of: Callable[[Array], Array], Z: Array, n_nodes: int) -> None:
         # Drawn, since equal steps through a grid would leave out some values of a parameter. The
