@@ -36,29 +36,12 @@ _SEED_BITS = 63
 class Arguments:
     """The arguments of a search, resolved.
 
-    Attributes
-    ----------
-    estimator : estimator
-        One estimator; a pipeline for a list of them.
-    space : SearchSpace
-    n_iter : int
-        Number of candidates.
-    walks_grid : bool
-        Whether every candidate of a finite space is evaluated, in GridSearchCV's order.
-    refit_metric : str, bool or callable
-        Key of the metric by which the best candidate is chosen, as scikit-learn has it.
-    metrics : Metrics
-    seed : int
-        Determines the candidates.
-    as_given : dict or None
-        The candidate that leaves the estimator as it is, if it is to be tried.
-    start : list of dict
-        The candidates to try first.
-    notes : list of str
-        What a user may not expect: lines to show before the first candidate.
-    target_scale : float
-        Standard deviation of the targets of a regression, else 1.0: the unit in which models of
-        the score see parameters such as SVR's ``C``.
+    `walks_grid` says whether every candidate of a finite space is evaluated, in GridSearchCV's
+    order. `refit_metric` is the key of the metric by which the best candidate is chosen, `as_given`
+    the candidate that leaves the estimator as it is, if it is to be tried, and `start` the first
+    candidates. `notes` are shown before the first candidate. `target_scale` is the deviation of the
+    targets of a regression, else 1.0: the unit in which models of the score see parameters such as
+    SVR's ``C``.
     """
 
     estimator: Any
@@ -75,30 +58,7 @@ class Arguments:
 
 
 def resolve_arguments(search: Any, y: Any) -> Arguments:
-    """Check the constructor's parameters of a search and resolve them.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-        With one estimator.
-    y : array-like or None
-        Targets, whose standard deviation is the unit of some default ranges.
-
-    Returns
-    -------
-    Arguments
-
-    Raises
-    ------
-    SearchSpaceError
-        If the space is given twice or empty, or does not fit the estimator or ``n_iter``.
-    TypeError
-        If a parameter of the space has a single value.
-    ValueError
-        If ``scoring``, ``refit``, ``history``, ``prior`` or ``dataset`` is wrong, if
-        ``n_iter="all"`` is given together with ``stop_when_flat`` or ``racing``, or if nothing can
-        stop early that should.
-    """
+    """Check and resolve the constructor's parameters of a search with one estimator."""
     scoring = search.scoring
     if isfunction(scoring) and scoring.__module__.startswith("sklearn.metrics."):
         raise ValueError(
@@ -241,27 +201,10 @@ def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
 
 
 def with_one_estimator(search: Any) -> Any:
-    """Return a search over a list of estimators as a search over one pipeline.
+    """Return a search over a list of estimators as a copy that searches one pipeline.
 
-    scikit-learn's searches have one estimator. The list becomes the choices of the pipeline's
-    only step.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-
-    Returns
-    -------
-    search : MetaLearnedSearchCV
-        The search itself if it has one estimator, else a shallow copy. The search that was given
-        stays as it is.
-
-    Raises
-    ------
-    SearchSpaceError
-        If the list is empty, or a space is given as well.
-    TypeError
-        If the estimator is a class, or something in the list is not an estimator.
+    scikit-learn's searches have one estimator. The list becomes the choices of the pipeline's only
+    step. A search of one estimator is returned as it is.
     """
     estimators = search.estimator
     if isinstance(estimators, type):

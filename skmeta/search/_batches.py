@@ -32,14 +32,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 class _Batches:
     """What all batches have in common.
 
-    Parameters
-    ----------
-    stage : Stage
-        Its search gives ``batch_size``, ``stop_when_flat`` and ``target_score``.
-    limit : callable
-        Takes the first candidate, or None, and returns the number of all candidates.
-    proposer : Proposer
-    record : TrialRecord
+    `limit` takes the first candidate, or None, and returns the number of all candidates.
     """
 
     def __init__(self, stage: Stage, limit: Limit, proposer: Proposer, record: TrialRecord) -> None:
@@ -77,13 +70,6 @@ class SoloBatches(_Batches):
 
     A resumed search proposes the same candidates again. Those on record are not evaluated: the
     model receives their recorded scores.
-
-    Parameters
-    ----------
-    *common : object
-        As of `_Batches`.
-    is_replayed : bool
-        As in `OpenRecord`.
     """
 
     def __init__(self, *common: Any, is_replayed: bool) -> None:
@@ -141,14 +127,7 @@ class SoloBatches(_Batches):
 
 
 class SharedBatches(_Batches):
-    """One worker's batches of a shared search.
-
-    Parameters
-    ----------
-    *common : object
-        As of `_Batches`.
-    leases : Leases
-    """
+    """One worker's batches of a shared search."""
 
     def __init__(self, *common: Any, leases: Leases) -> None:
         super().__init__(*common)

@@ -35,16 +35,7 @@ from skmeta.search.space import stable_repr
 
 
 class FitData(NamedTuple):
-    """The arguments of `fit`.
-
-    Attributes
-    ----------
-    X, y : array-like
-    fit_params, score_params, split_params : dict
-        For the estimator's ``fit``, the scorer and the splitter.
-    given : dict
-        All of them by the names that the user gave.
-    """
+    """The arguments of `fit`, by who takes them, and all of them as `given` by name."""
 
     X: Any
     y: Any
@@ -66,27 +57,7 @@ class FitData(NamedTuple):
 
 
 def check_fit_data(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> FitData:
-    """Check the data and the parameters of `fit`, and route these.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-        With one estimator.
-    X, y : array-like
-    params : dict
-        Parameters of `fit`.
-
-    Returns
-    -------
-    FitData
-
-    Raises
-    ------
-    TypeError
-        If ``fit`` of the estimator does not take one of the parameters.
-    ValueError
-        If rows for early stopping are given twice.
-    """
+    """Check the data and the parameters of `fit`, and route these."""
     X, y = indexable(X, y)
     given = check_method_params(X, params=params)
     # With metadata routing, scikit-learn itself refuses metadata that was not requested.
@@ -118,14 +89,7 @@ def _check_taken(estimator: Any, given: Mapping[str, Any]) -> None:
 
 
 class Folds(NamedTuple):
-    """The folds of a search. They are drawn once, so all candidates are scored on the same rows.
-
-    Attributes
-    ----------
-    splitter : cross-validation splitter
-    splits : list of (train, test)
-        Indices of rows.
-    """
+    """The folds of a search. They are drawn once, so all candidates are scored on the same rows."""
 
     splitter: Any
     splits: Any
@@ -168,17 +132,8 @@ def check_same_folds(folds: Folds, data: FitData) -> None:
 class Stage(NamedTuple):
     """What the parts of a search share, while it tries candidates on a sample or on all rows.
 
-    Attributes
-    ----------
-    search : MetaLearnedSearchCV
-        With one estimator or several.
-    arguments : Arguments
-    data : FitData
-    folds : Folds
-    budget : Budget
-        Is told of each result.
-    race : FoldRace
-        Decides which candidates are stopped before their last fold.
+    The budget receives each result; the race decides which candidates are stopped before their last
+    fold.
     """
 
     search: Any
@@ -208,16 +163,10 @@ class Stage(NamedTuple):
 
 
 class FoldEvaluator:
-    """Evaluates candidates on the folds of a search.
+    """Evaluates candidates on the folds of a search, as a context with worker processes.
 
-    To be used as a context: worker processes serve all batches.
-
-    Parameters
-    ----------
-    stage : Stage
-    survives : bool, default=True
-        Whether a candidate at which a worker process dies counts as failed. Otherwise, the error of
-        joblib ends the search.
+    If `survives`, a candidate at which a worker process dies counts as failed. Otherwise, the error
+    of joblib ends the search.
     """
 
     def __init__(self, stage: Stage, *, survives: bool = True) -> None:
@@ -253,25 +202,10 @@ class FoldEvaluator:
     def evaluate(
         self, trials: Sequence[Trial], context: Any = None
     ) -> Generator[Trial, None, None]:
-        """Evaluate the missing folds of candidates.
+        """Evaluate the missing folds of candidates, and yield each that received a result.
 
-        Parameters
-        ----------
-        trials : sequence of Trial
-            They receive their results.
-        context : callback context or None
-            Becomes the parent of each fit's.
-
-        Yields
-        ------
-        Trial
-            The candidate that has received the result of a fold. If the caller stops, the fits
-            that are running are ended.
-
-        Raises
-        ------
-        ValueError
-            If a callable returned several metrics, and `refit` chooses none of them.
+        If the caller stops, the running fits are ended. `context` becomes the parent of each fit's
+        context.
         """
         is_alone = False
         while tasks := self._next_tasks(trials, context, is_alone=is_alone):
@@ -312,14 +246,7 @@ class FoldEvaluator:
         self._parallel.__enter__()
 
     def evaluate_again(self, trial: Trial, fold: int) -> dict[str, Any]:
-        """Evaluate a candidate on one fold, and return the output and a digest of the fit.
-
-        Parameters
-        ----------
-        trial : Trial
-            It is left as it is.
-        fold : int
-        """
+        """Evaluate a candidate on one fold, and return the output and a digest of the fit."""
         task = self._task([trial], 0, fold, None) | {"return_estimator": True, "caller": None}
         [(_, _, output)] = self._run([task])
         self._stage.budget.note(output)

@@ -56,23 +56,10 @@ def open_history(
 class OpenRecord:
     """The record of a search, open for reading and writing.
 
-    Attributes
-    ----------
-    history : history or None
-        Where candidates are read from and written to.
-    prior : prior or None
-        What was learned from the searches that were on record when this one began.
-    seed : int
-        Determines the candidates.
-    is_replayed : bool
-        Whether the record has the seed of this very search, so that the same candidates are
-        proposed again, in the same order.
-    is_verified : bool
-        Whether scores on record were evaluated again.
-    leases : Leases or None
-        Leases of this process, if the search is shared with others.
-    description : SearchRecord or None
-        What the history has of the search besides its candidates; None if nothing needs it.
+    The prior was learned from the searches on record when this one began. `is_replayed` says
+    whether the record has the seed of this very search, so that the same candidates are proposed
+    again in the same order; `is_verified` whether scores on record were evaluated again.
+    `description` is None if nothing needs it.
     """
 
     history: Any
@@ -89,15 +76,9 @@ class OpenRecord:
         return "" if self.description is None else self.description.fingerprint
 
     def on_sample(self, n_rows: int, stage: Stage) -> "OpenRecord":
-        """Open the record of the search on a sample of the rows.
+        """Open the record of the search on a sample of the rows, whose stage is given.
 
         It is a search of its own, so that later searches learn from it, and is resumed as such.
-
-        Parameters
-        ----------
-        n_rows : int
-        stage : Stage
-            That of the sample.
         """
         known = self.description
         if known is None:

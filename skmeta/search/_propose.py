@@ -67,14 +67,7 @@ def cross_best(
 ) -> list[Candidate]:
     """Return crosses of the best candidates with each other, and some with any other.
 
-    Estimators of a choice have as many each, so that none crowds out the others.
-
-    Parameters
-    ----------
-    candidates : sequence of dict
-    utility : array-like of shape (n_candidates,)
-        Greater is better.
-    rng : numpy.random.Generator
+    Each estimator of a choice has the same number of crosses.
     """
     rows_by_kind: dict[frozenset[str], list[int]] = {}
     for row, one in enumerate(candidates):
@@ -104,12 +97,7 @@ def _cross(one: Candidate, other: Candidate, rng: np.random.Generator) -> Candid
 
 
 class GridProposer:
-    """Proposes the whole of a finite space as one batch, in GridSearchCV's order.
-
-    Parameters
-    ----------
-    space : SearchSpace
-    """
+    """Proposes the whole of a finite space as one batch, in GridSearchCV's order."""
 
     def __init__(self, space: SearchSpace) -> None:
         trials = [Trial(params, "grid") for params in space.grid()]
@@ -139,21 +127,11 @@ class GridProposer:
 class ModelProposer:
     """Proposes the candidates that a surrogate model of the scores finds most promising.
 
-    The same seed, prior and scores give the same candidates.
+    The same seed, prior and scores give the same candidates. `extra` candidates, which were tried
+    on a sample, are in the pool as well.
 
     The estimator as given is the second candidate, or the first if a prior expects most of it. With
     a time budget, an estimator that takes longer has to promise more.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-        Gives ``batch_size`` and ``time_budget``.
-    arguments : Arguments
-        Their ``start`` comes first.
-    prior : prior or None
-    seed : int
-    extra : sequence of dict, default=()
-        Candidates that were tried on a sample. They are in the pool as well.
     """
 
     def __init__(
@@ -258,14 +236,9 @@ class ModelProposer:
                 self._best_score, self._best = trial.score, trial.params
 
     def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
-        """Pass candidates that other workers evaluate on to the model, as if of the same batch.
+        """Replace pending candidates of the model by those that other workers evaluate.
 
-        Parameters
-        ----------
-        pending : sequence of Trial
-            They replace all that were pending before, those that `ask` returned included.
-        n_proposed : int
-            Number of candidates that all workers have proposed, finished or not.
+        `n_proposed` is the number of candidates that all workers have proposed, finished or not.
         """
         modelled = [trial for trial in pending if self._space.is_complete(trial.params)]
         self._add([trial.params for trial in modelled])

@@ -49,15 +49,7 @@ from skmeta.search.space import Candidate, replace_parts
 
 
 def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-    """Run a search, and set its attributes.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-    X, y : array-like
-    params : dict
-        Parameters of ``fit``.
-    """
+    """Run a search, and set its attributes."""
     with remembered_texts():
         _run(search, X, y, params)
 
@@ -115,17 +107,10 @@ def _refit_ratio(search: Any, data: FitData, folds: Folds) -> float:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a search found.
+    """Finished trials of a search in the order of their proposal, and what ended it.
 
-    Attributes
-    ----------
-    trials : list of Trial
-        The finished candidates, in the order in which they were proposed.
-    report : dict
-        Weights of past searches and of the models.
-    stopped_by : str
-    observations : tuple of (list, list)
-        The candidates as the model sees them, and their scores.
+    `report` are weights of past searches and models; `observations` candidates and scores as the
+    model sees them.
     """
 
     trials: list[Trial]

@@ -18,15 +18,7 @@ from skmeta.search.space import CandidateDescriber
 class TrialRecord:
     """The trials of one search in a history.
 
-    Parameters
-    ----------
-    stage : Stage
-        If its search has ``return_train_score``, candidates on record without scores on training
-        parts are of no use.
-    history : history or None
-        Where they are read from and written to.
-    fingerprint : str
-        That of the search.
+    With ``return_train_score``, candidates on record without scores on training parts are not used.
     """
 
     def __init__(self, stage: Stage, history: Any, fingerprint: str) -> None:

@@ -32,32 +32,17 @@ class FoldRace:
     """Decides after each fold of a candidate whether the candidate goes on.
 
     It is stopped when the probability that it will beat the best candidate, on average over all
-    folds, is small. Both are compared fold by fold, as some folds are harder than others. The
-    differences of the folds to come are predicted from those of the folds so far, with a flat
-    prior on their mean, which is the predictive power of Spiegelhalter et al. (1986). Their
-    variance is pooled over all candidates of the race. A candidate with a failed fold is stopped
-    too, as its mean over all folds cannot be computed.
+    folds, is below the parameter `racing` (True is 0.3, False stops none). Both are compared fold
+    by fold, as some folds are harder than others. The differences of the folds to come are
+    predicted from those of the folds so far, with a flat prior on their mean: the predictive power
+    of Spiegelhalter, Freedman and Blackburn (1986), Monitoring clinical trials: conditional or
+    predictive power?, Controlled Clinical Trials 7(1). Their variance is pooled over all candidates
+    of the race. A candidate with a failed fold is stopped too, as its mean over all folds cannot be
+    computed. Bergman, Purucker and Hutter (2024), Don't waste your time: early stopping
+    cross-validation.
 
-    The best candidate is that of the batches before, so that candidates of a batch may be
-    evaluated in any order.
-
-    Parameters
-    ----------
-    racing : bool or float, default=True
-        The parameter of a search: the smallest probability to win with which a candidate goes on.
-        True is 0.3. False stops none.
-
-    Attributes
-    ----------
-    min_probability : float or None
-
-    References
-    ----------
-    D. J. Spiegelhalter, L. S. Freedman, P. R. Blackburn (1986), "Monitoring clinical trials:
-    conditional or predictive power?", Controlled Clinical Trials 7(1).
-
-    E. Bergman, L. Purucker, F. Hutter (2024), "Don't waste your time: early stopping
-    cross-validation", AutoML 2024.
+    The best candidate is that of the batches before, so that candidates of a batch may be evaluated
+    in any order.
     """
 
     def __init__(self, racing: bool | float = True) -> None:
@@ -80,13 +65,7 @@ class FoldRace:
         return self._best is not None
 
     def is_lost(self, scores: Sequence[float]) -> bool:
-        """Return whether a candidate is stopped after its first folds.
-
-        Parameters
-        ----------
-        scores : sequence of float
-            One per fold, in the order of the folds, but not of all folds. NaN if the fit failed.
-        """
+        """Return whether a candidate is stopped after its first folds; NaN is a failed fit."""
         if self._best is None or self.min_probability is None:
             return False
         mean = float(self._differences(scores).mean())
@@ -96,35 +75,16 @@ class FoldRace:
         return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < self.min_probability)
 
     def estimate(self, scores: Sequence[float]) -> float:
-        """Return the expected mean over all folds of a stopped candidate.
+        """Return the expected mean over all folds of a stopped candidate, from its scores so far.
 
-        Parameters
-        ----------
-        scores : sequence of float
-            Scores of the folds that were run.
-
-        Returns
-        -------
-        float
-            The best candidate's mean plus the mean difference from it; never above that mean.
+        It is the best candidate's mean plus the mean difference from it, and never above that mean.
         """
         if self._best is None:
             return float(np.mean(scores))
         return float(self._best.mean() + np.minimum(self._differences(scores).mean(), 0.0))
 
     def variance(self, scores: Sequence[float]) -> float:
-        """Return the variance of the mean over all folds, given those that were run.
-
-        Parameters
-        ----------
-        scores : sequence of float
-            Scores of the folds that were run; at least one.
-
-        Returns
-        -------
-        float
-            NaN if a fit failed.
-        """
+        """Return the variance of the mean over all folds, given some; NaN for a failure."""
         assert self._best is not None
         n, n_run = len(self._best), len(scores)
         own = _sum_of_squares(self._differences(scores))
@@ -135,13 +95,7 @@ class FoldRace:
         return fold_variance * (n - n_run) / (n * n_run)
 
     def enter(self, scores: Sequence[float]) -> None:
-        """Compare later candidates with this one, if it is the best so far.
-
-        Parameters
-        ----------
-        scores : sequence of float
-            One per fold, of all folds.
-        """
+        """Compare later candidates with this one (all folds), if it is the best so far."""
         entered = np.array(scores)
         if not self.is_on or not np.isfinite(entered).all():
             return
@@ -165,29 +119,11 @@ def _sum_of_squares(differences: NDArray[np.float64]) -> float:
 class Trial:
     """A candidate of a search: why it is tried, and its results so far.
 
-    Attributes
-    ----------
-    params : dict
-    source : str
-        Why it is tried.
-    predicted_mean, predicted_std : float
-        Mean and standard deviation of the predicted score; NaN without a model.
-    obstacle : str or None
-        Why it is not evaluated, and counts as failed.
-    outputs : dict of int -> dict
-        What scikit-learn's ``_fit_and_score`` returned, by fold.
-    n_folds : int or None
-        Number of folds, once it is finished: fewer than all if it was stopped in a race.
-    fold_scores : list of float
-        Scores of these folds by the metric that the search maximises.
-    score : float
-        Their mean; if it was stopped, the expected mean over all folds. NaN if a fit failed.
-    is_stopped : bool
-        Whether it has fewer folds than the others.
-    is_on_record : bool
-        Whether its results come from the history.
-    key : str
-        Digest of `params`.
+    The predicted score is NaN without a model. `obstacle` says why it is not evaluated, and counts
+    as failed. `outputs` are those of scikit-learn's ``_fit_and_score`` by fold, and `fold_scores`
+    those of the metric that the search maximises. `n_folds` is set when it is finished, and smaller
+    if it was stopped in a race; `score` is then the expected mean over all folds. `key` is the
+    digest of `params`.
     """
 
     params: Candidate
@@ -235,24 +171,11 @@ class BudgetSpent(Exception):
 
 
 class Budget:
-    """The time of a search.
+    """The time of a search; None is without end.
 
     It counts from the first fit, so that what comes before (the start of worker processes, the
-    history) takes nothing of it.
-
-    Parameters
-    ----------
-    seconds : float or None
-        None is without end.
-    refit_ratio : float, default=0.0
-        Seconds of the refit over those of a fit on a fold, of the same candidate; 0 without refit.
-
-    Attributes
-    ----------
-    begun : float
-        When the search began, in seconds of `time.monotonic`.
-    first_fit : float or None
-        When its first fit began; None before the first result.
+    history) takes nothing of it. `refit_ratio` is the seconds of the refit over those of a fit on a
+    fold, of the same candidate; 0 without refit.
     """
 
     def __init__(self, seconds: float | None, refit_ratio: float = 0.0) -> None:

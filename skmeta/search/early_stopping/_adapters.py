@@ -21,13 +21,7 @@ Params = Mapping[str, Any]
 
 
 class HeldRows(NamedTuple):
-    """Rows on which early stopping computes the loss.
-
-    Attributes
-    ----------
-    X, y : array-like
-    sample_weight : array-like or None
-    """
+    """Rows on which early stopping computes the loss."""
 
     X: Any
     y: Any
@@ -37,12 +31,8 @@ class HeldRows(NamedTuple):
 class Adapter(ABC):
     """How the estimators of one library stop early.
 
-    Attributes
-    ----------
-    rounds_names : tuple of str
-        Names of the parameter for the number of rounds, the usual one first.
-    patience_names : tuple of str
-        Names of the parameter for the number of rounds without improvement.
+    `rounds_names` are names of the parameter for the number of rounds, the usual one first;
+    `patience_names` those for the number of rounds without improvement.
     """
 
     rounds_names: ClassVar[tuple[str, ...]]
@@ -50,22 +40,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def fit(self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Params) -> float:
-        """Fit until the loss on held rows does not improve any more.
-
-        Parameters
-        ----------
-        estimator : estimator
-        X, y : array-like
-            Rows to fit on.
-        held : HeldRows
-        params : dict
-            Parameters of ``fit``.
-
-        Returns
-        -------
-        n_rounds : int
-            Number of rounds that was found.
-        """
+        """Fit until the loss on held rows stops improving, and return the number of rounds."""
 
     def without(self, estimator: Any) -> dict[str, Any]:
         """Return the parameters to set, so that the estimator makes all of its rounds."""
@@ -219,17 +194,10 @@ _ADAPTERS: dict[tuple[str, str], Adapter] = {
 
 
 class Predictor(NamedTuple):
-    """The estimator that predicts: the last step of a pipeline, or the estimator itself.
+    """The estimator that predicts: the last step of pipelines (outermost first), or the whole.
 
-    Attributes
-    ----------
-    estimator : estimator
-    prefix : str
-        Prefix of its parameters in those of the whole, such as ``"clf__"``.
-    pipelines : list of Pipeline
-        The pipelines that it is the last step of, the outermost one first.
-    adapter : Adapter or None
-        None if it cannot stop early.
+    `prefix` is that of its parameters, such as ``"clf__"``; `adapter` is None if it cannot stop
+    early.
     """
 
     estimator: Any
@@ -245,16 +213,7 @@ class Predictor(NamedTuple):
 
 
 def find_predictor(estimator: Any) -> Predictor:
-    """Return the part of an estimator that predicts.
-
-    Parameters
-    ----------
-    estimator : estimator
-
-    Returns
-    -------
-    Predictor
-    """
+    """Return the part of an estimator that predicts."""
     prefix, pipelines = "", []
     while isinstance(getattr(estimator, "steps", None), list) and estimator.steps:
         pipelines.append(estimator)

@@ -39,18 +39,7 @@ _HELD_ROWS = {"eval_set", "eval_X", "X_val"}
 
 
 def check_early_stopping(early_stopping: Any, estimator: Any, space: SearchSpace) -> None:
-    """Raise if nothing that a search tries can stop early.
-
-    Parameters
-    ----------
-    early_stopping : float or splitter
-    estimator : estimator
-    space : SearchSpace
-
-    Raises
-    ------
-    ValueError
-    """
+    """Raise a ValueError if nothing that a search tries can stop early."""
     candidates = [find_predictor(estimator), *_candidates(estimator, space.spaces)]
     known = [one for one in candidates if one.adapter is not None]
     if not known:
@@ -72,18 +61,7 @@ def check_early_stopping(early_stopping: Any, estimator: Any, space: SearchSpace
 
 
 def check_held_rows(early_stopping: Any, given: Mapping[str, Any]) -> None:
-    """Raise if held rows are among the parameters of ``fit``.
-
-    Parameters
-    ----------
-    early_stopping : float or splitter
-    given : dict
-        Parameters of ``fit``.
-
-    Raises
-    ------
-    ValueError
-    """
+    """Raise a ValueError if held rows are among the parameters of ``fit``."""
     for name in given:
         if name.rpartition("__")[2] in _HELD_ROWS:
             raise ValueError(
@@ -93,20 +71,9 @@ def check_held_rows(early_stopping: Any, given: Mapping[str, Any]) -> None:
 
 
 def limit_rounds(estimator: Any, spaces: Sequence[dict[str, Any]]) -> Any:
-    """Return an estimator whose number of rounds is a limit, and set those of the spaces' parts.
+    """Return a copy of an estimator whose number of rounds is a limit, as in the spaces.
 
-    What is set is not part of a default space, so early stopping alone finds the number of rounds.
-
-    Parameters
-    ----------
-    estimator : estimator
-    spaces : sequence of dict
-        Estimators in their lists are replaced.
-
-    Returns
-    -------
-    estimator
-        A copy.
+    A number of rounds that was set is not in a default space, so early stopping alone chooses it.
     """
     for space in spaces:
         for name, source in space.items():
@@ -132,19 +99,7 @@ def _candidates(estimator: Any, spaces: list[dict[str, Any]]) -> Iterator[Predic
 def rounds_columns(
     outputs: Sequence[Sequence[Mapping[str, Any]]], n_splits: int
 ) -> dict[str, list[float]]:
-    """Return the columns of ``cv_results_`` that tell of rounds.
-
-    Parameters
-    ----------
-    outputs : sequence of sequence of dict
-        Results of each candidate's folds.
-    n_splits : int
-
-    Returns
-    -------
-    dict of str -> list of float
-        ``n_rounds`` and ``split<k>_n_rounds``, with one value per candidate.
-    """
+    """Return ``n_rounds`` and ``split<k>_n_rounds`` of ``cv_results_``, one value per candidate."""
     rounds = np.full((len(outputs), n_splits), math.nan)
     for row, own in zip(rounds, outputs, strict=True):
         row[: len(own)] = [output["n_rounds"] for output in own]
@@ -155,19 +110,9 @@ def rounds_columns(
 
 
 def refit_params(estimator: Any, n_rounds: float) -> dict[str, Any]:
-    """Return what to add to a candidate's parameters, so that it makes the rounds that were found.
+    """Return the parameters to add for a refit of `n_rounds` (NaN: none, without early stopping).
 
-    Parameters
-    ----------
-    estimator : estimator
-        With the candidate's parameters set.
-    n_rounds : float
-        NaN if it does not stop early.
-
-    Returns
-    -------
-    dict
-        The number of rounds, and parameters that would end a fit before; empty for NaN.
+    They are the number of rounds, and parameters that would end a fit before.
     """
     if math.isnan(n_rounds):
         return {}
@@ -187,13 +132,7 @@ _SEED = 0
 
 
 class Held(NamedTuple):
-    """The rows of a fold's training part that are held out, and the others.
-
-    Attributes
-    ----------
-    kept, held : ndarray of int
-        Positions within the training part.
-    """
+    """Positions within a fold's training part of the rows that are held out, and of the others."""
 
     kept: NDArray[np.intp]
     held: NDArray[np.intp]
@@ -203,18 +142,8 @@ class Held(NamedTuple):
 def stop_early(estimator: Any, rows: Held) -> Iterator[Any]:
     """Let the next fit of an estimator stop early, if its predictor can.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Not fitted. Its parameters may change before its fit.
-    rows : Held
-        Positions of the held rows among those that ``fit`` will be given.
-
-    Yields
-    ------
-    object
-        With ``n_rounds``, the number of rounds that the fit found; NaN before, and if it did not
-        stop early.
+    Yields an object with ``n_rounds``, NaN before the fit and if it did not stop early. Parameters
+    of the unfitted estimator may change before its fit.
     """
     stop = SimpleNamespace(n_rounds=float("nan"))
 
@@ -256,28 +185,11 @@ def _transform(pipeline: Any, X: Any) -> Any:
 
 
 def hold_out(early_stopping: Any, X: Any, y: Any, groups: Any, is_classification: bool) -> Held:
-    """Choose the rows on which early stopping computes the loss.
+    """Choose the rows on which early stopping computes the loss, or raise a ValueError.
 
-    Parameters
-    ----------
-    early_stopping : float or splitter
-        Share of the rows, or a splitter, whose last split is used.
-    X, y : array-like
-        A fold's training part.
-    groups : array-like or None
-        Rows of a group stay together.
-    is_classification : bool
-        Whether the share is that of each class.
-
-    Returns
-    -------
-    Held
-        A class that would have no row left to fit on keeps its rows.
-
-    Raises
-    ------
-    ValueError
-        If no row is held out, or none is left.
+    `early_stopping` is a share of the rows (of each class), or a splitter, whose last split is
+    used. Rows of a group stay together. A class that would have no row left to fit on keeps its
+    rows.
     """
     if isinstance(early_stopping, Real):
         kept, held = _hold_share(float(early_stopping), y, groups, is_classification)

@@ -319,18 +319,7 @@ def _recall(masked: str) -> object:
 
 
 def hide_password(history: object) -> object:
-    """Return a URL with a password as an equal string whose ``repr`` hides it.
-
-    Parameters
-    ----------
-    history : object
-        The parameter ``history`` of a search. Anything but a URL with a password is returned as
-        it is.
-
-    Returns
-    -------
-    object
-    """
+    """Return a URL with a password as an equal string whose ``repr`` hides it."""
     if type(history) is str or isinstance(history, os.PathLike):
         text = os.fspath(history)
         if isinstance(text, str) and mask_password(text) != text:

@@ -34,15 +34,10 @@ _BEATS = 4  # how often a lease is renewed within its time-out
 class LeaseState:
     """The candidates of a shared search at one moment.
 
-    Attributes
-    ----------
-    leased : tuple of CandidateRecord
-        All candidates that workers proposed, finished or not, in the order of the proposals. They
-        have no scores.
-    expired : frozenset of str
-        Keys of those whose worker has not renewed the lease in time, or has given it back.
-    finished : tuple of str
-        Keys of the finished candidates, in the order in which they were recorded.
+    `leased` are all candidates that workers proposed, finished or not, in the order of the
+    proposals, without scores; `expired` keys of those whose worker has not renewed the lease in
+    time, or has given it back; `finished` keys of the finished ones, in the order in which they
+    were recorded.
     """
 
     leased: tuple[CandidateRecord, ...]
@@ -66,20 +61,11 @@ class LeaseState:
 
 
 class Leases:
-    """Leases of a worker on candidates of one shared search.
+    """Leases of a worker on candidates of one shared search, which expire after `timeout` seconds.
 
     Use it as a context manager. A thread renews the leases that the worker holds, and a database
     that fails is tried again. At the end, leases expire, so that other workers take the candidates
     over at once.
-
-    Parameters
-    ----------
-    store : HistoryStore
-        The database of a history.
-    fingerprint : str
-        Fingerprint of the search.
-    timeout : float
-        Seconds after which a lease that is not renewed expires.
     """
 
     def __init__(self, store: HistoryStore, fingerprint: str, timeout: float) -> None:
@@ -126,21 +112,9 @@ class Leases:
         *,
         if_none_finished: bool = False,
     ) -> bool:
-        """Lease new candidates.
+        """Lease new candidates, and return False if another worker has proposed one since `seen`.
 
-        Parameters
-        ----------
-        candidates : sequence of CandidateRecord
-            Candidates that no worker has proposed.
-        seen : LeaseState
-            What was known when they were proposed.
-        if_none_finished : bool, default=False
-            Refuse them also if a candidate has been finished since then.
-
-        Returns
-        -------
-        bool
-            False if another worker has proposed a candidate since then. Nothing is leased then.
+        With `if_none_finished`, they are also refused if a candidate has been finished since then.
         """
         known = {lease: len(seen.leased)}
         if if_none_finished:
@@ -173,19 +147,10 @@ class Leases:
         return is_mine
 
     def take_over(self, n: int, within: int) -> dict[str, int]:
-        """Lease candidates whose worker has died or has given them back.
+        """Lease up to `n` candidates whose worker has died or has given them back.
 
-        Parameters
-        ----------
-        n : int
-            The most candidates.
-        within : int
-            Only leases before this position are taken over.
-
-        Returns
-        -------
-        dict of str to int
-            Their keys, and how many workers died while they evaluated the candidate.
+        Only leases before the position `within` are taken. Returned are their keys, and how many
+        workers died while they evaluated the candidate.
         """
 
         def work(connection: sa.Connection) -> dict[str, int]:

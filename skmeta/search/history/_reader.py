@@ -330,18 +330,9 @@ _MAX_DEVIATION = 3.0  # of a feature from the mean, in standard deviations
 
 
 def nearest_searches(rows: Rows, features: Mapping[str, float], n: int) -> list[dict[str, Any]]:
-    """Return the rows of the n searches on the data sets that resemble one most, in their order.
+    """Return the rows of the `n` searches on the most similar data sets, in their order.
 
     Later searches are preferred among equal ones. Searches whose features are unknown come last.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        Rows of the table of searches.
-    features : dict of str -> float
-        Features of the data set; empty if they are unknown.
-    n : int
-        Number of searches.
     """
     distances = np.full(len(rows), np.inf)
     if features:
@@ -377,16 +368,9 @@ def make_past_search(
     scored: Sequence[tuple[Configuration, Mapping[str, tuple[float, ...]]]],
     metric: str | None,
 ) -> PastSearch:
-    """Return a past search.
+    """Return a past search from configurations and their scores of each fold by metric.
 
-    Parameters
-    ----------
-    record : SearchRecord
-        Its description.
-    scored : sequence of (dict, dict of str -> tuple of float)
-        Configuration, and scores of each fold by metric, of each candidate.
-    metric : str or None
-        The wanted metric. That which the search maximised is taken if it is None or unknown.
+    The metric that the search maximised is taken if `metric` is None or unknown.
     """
     chosen = metric if metric is not None and metric in record.metrics else record.refit_metric
     folds = [scores.get(chosen, ()) for _, scores in scored]

@@ -163,10 +163,7 @@ class HistoryStore:
 def mask_password(address: str) -> str:
     """Return an address with its secrets replaced by ``***``.
 
-    Parameters
-    ----------
-    address : str
-        A path or URL. If a URL cannot be parsed, only the driver's name remains.
+    If a URL cannot be parsed, only the driver's name remains.
     """
     if not is_url(address):
         return address

@@ -139,17 +139,7 @@ class AlgorithmSelectionPrior:
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
         """Encode configurations: an indicator per estimator, and the columns of the chosen one.
 
-        Parameters
-        ----------
-        configurations : sequence of dict
-            Configurations; each names its estimator.
-        names : collection of str
-            Parameters that the candidates may have.
-
-        Returns
-        -------
-        ndarray of shape (n_configurations, n_columns)
-            The columns of the other estimators are zeros.
+        The columns of the other estimators are zeros.
         """
         blocks = []
         for name, prior in self._priors.items():

@@ -25,19 +25,7 @@ _N_ROWS, _N_COLUMNS = 512, 128
 
 @dataclass(frozen=True)
 class PastTask:
-    """Labels of one past search.
-
-    Attributes
-    ----------
-    dataset, metric, estimator, data_digest : str
-        As in `PastSearch`.
-    data_sketch : tuple of int
-        As in `PastSearch`.
-    n_evaluations : int
-        Number of its configurations.
-    dataset_features : tuple of (str, float)
-        Names and finite values of the features of `PastSearch`, sorted; a dict is taken too.
-    """
+    """Labels of one past search, as in `PastSearch`; features are sorted (a dict is taken, too)."""
 
     dataset: str
     metric: str
@@ -82,22 +70,8 @@ class PastTask:
 class PastSurfaces(Immutable):
     """Surfaces of past searches, which say what scores they expect of configurations.
 
-    Parameters
-    ----------
-    encoding : Encoding
-        How configurations become columns.
-    tasks : sequence of PastTask
-        Labels of the past searches.
-    tensors : dict of str -> array
-        What `learn_surfaces` returns, and ``levels``.
-    task_weights : ndarray of shape (n_tasks,), default=None
-        Weights of the past searches, which sum to 1; equal by default.
-    distance : float, default=2.0
-        Mean squared distance of their data sets to the one at hand.
-
-    Attributes
-    ----------
-    distance : float
+    `tensors` are those of `learn_surfaces`, and ``levels``; `task_weights` sum to 1; `distance` is
+    the mean squared distance of their data sets to the one at hand.
     """
 
     _advice = "Make another with from_searches, or with without(...)."
@@ -204,19 +178,7 @@ class PastSurfaces(Immutable):
         return self._tensors["length_scales"].astype(np.float64)
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations, each column divided by its length scale.
-
-        Parameters
-        ----------
-        configurations : sequence of dict
-            Canonical names to values.
-        names : collection of str
-            The parameters that the search varies.
-
-        Returns
-        -------
-        ndarray of shape (n_configurations, n_columns)
-        """
+        """Encode configurations, each column divided by its length scale."""
         X = self._encoding.transform(configurations, names)
         return scale_columns(X, self._encoding.groups, self._length_scales)
 
@@ -227,36 +189,17 @@ class PastSurfaces(Immutable):
     def surfaces(
         self, configurations: Sequence[Configuration], names: Collection[str] | None = None
     ) -> Array:
-        """Return the scores of configurations that each past task predicts.
+        """Return the scores (n_tasks, n_configurations) that each past task predicts.
 
-        Parameters
-        ----------
-        configurations : sequence of dict
-            Names independent of pipeline steps (``"SVC.C"``) to values.
-        names : collection of str, default=None
-            The parameters that the search varies; by default all parameters of `configurations`.
-
-        Returns
-        -------
-        ndarray of shape (n_tasks, n_configurations)
-            Standardised: 0 is the task's mean over configurations and 1 its deviation. Greater
-            is better.
+        They are standardised: 0 is the task's mean over configurations and 1 its deviation; greater
+        is better. `names` are the parameters that the search varies, by default all of the
+        configurations.
         """
         known = parameter_names(configurations) if names is None else names
         return self.surfaces_of(self.encode(configurations, known))
 
     def surfaces_of(self, Z: Array) -> Array:
-        """Return the surfaces at configurations that `encode` encoded.
-
-        Parameters
-        ----------
-        Z : ndarray of shape (n_configurations, n_columns)
-            The configurations.
-
-        Returns
-        -------
-        ndarray of shape (n_tasks, n_configurations)
-        """
+        """Return the surfaces (n_tasks, n_configurations) at encoded configurations."""
         if not self.n_tasks:
             return np.empty((0, len(Z)))
         sums = weighted_kernel_sums(
@@ -310,22 +253,10 @@ def weighted_kernel_sums(
     ends: NDArray[np.intp],
     Z: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Return, for each task, the weighted sum of the kernels of its evaluations.
+    """Return, for each task, the weighted sum (n_tasks, n) of the kernels of its evaluations X.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_evaluations, d)
-        Evaluations of all tasks, one task after the other, columns scaled.
-    weights : ndarray of shape (n_evaluations,)
-        Weight of each evaluation.
-    ends : ndarray of shape (n_tasks + 1,)
-        Evaluations ``ends[t]`` to ``ends[t + 1]`` are those of task `t`; each has at least one.
-    Z : ndarray of shape (n, d)
-        Configurations, columns scaled.
-
-    Returns
-    -------
-    ndarray of shape (n_tasks, n)
+    Evaluations ``ends[t]`` to ``ends[t + 1]`` are those of task `t`; each has at least one. Columns
+    of X (n_evaluations, d) and of configurations Z (n, d) are scaled.
     """
     sums = np.empty((len(ends) - 1, len(Z)))
     for first, last in _blocks_of_tasks(ends):

@@ -62,14 +62,7 @@ def probability_better(
 ) -> float:
     """Return the probability that a candidate is better than the estimator as given.
 
-    Parameters
-    ----------
-    gains, errors, weights : ndarray of shape (n_tasks,)
-        Gain on the surface of each past task, variance and weight of the surface.
-    distance : float
-        Mean squared distance of the past data sets to the one at hand.
-    dataset_features : dict of str -> float
-        Features of the data set at hand.
+    Gains on the surface of each past task, their variances and weights are (n_tasks,).
     """
     known = evidence(gains, errors, weights, distance, dataset_features)
     return float(expit(_INTERCEPT + _COEFFICIENTS @ known))

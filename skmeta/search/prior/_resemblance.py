@@ -45,15 +45,7 @@ UNKNOWN_DISTANCE = 2.0
 
 
 class Resemblance(NamedTuple):
-    """How much past data sets resemble the one at hand.
-
-    Attributes
-    ----------
-    weights : ndarray of shape (n_tasks,)
-        Weights of the past tasks, with sum 1.
-    distance : float
-        Weighted mean of their squared distances.
-    """
+    """Weights of past tasks, which sum to 1, and the mean squared distance of their data sets."""
 
     weights: Array
     distance: float
@@ -90,18 +82,8 @@ def resemblance(
     """Return the weights of past tasks, and how far they are from the data set at hand.
 
     Tasks whose features are unknown have the mean weight, and those with more than twice the rows
-    have none.
-
-    Parameters
-    ----------
-    surfaces : ndarray of shape (n_tasks, n)
-        Scores of the same configurations on each past data set.
-    noise : ndarray of shape (n_tasks,)
-        Variance of each surface.
-    past : sequence of dict of length n_tasks
-        Features of the past data sets.
-    present : dict
-        Features of the data set at hand; empty if unknown.
+    have none. `surfaces` (n_tasks, n) are scores of the same configurations, `noise` their
+    variances.
     """
     limit = present.get("log_rows", np.inf) + _MORE_ROWS
     fits = np.array([of.get("log_rows", 0.0) <= limit for of in past], dtype=bool)

@@ -98,19 +98,8 @@ def shipped_priors() -> list[str]:
 def load_shipped(estimator: str, metric: str) -> SearchPrior | AlgorithmSelectionPrior | None:
     """Load the shipped prior of an estimator, for the metric itself or the most similar one.
 
-    Parameters
-    ----------
-    estimator : str
-        Name of the class of the final predictor, or several names for a search that chooses
-        between estimators: ``"RandomForestClassifier|SVC"``.
-    metric : str
-        Name of the metric. If no prior has it, the prior of a similar metric is loaded.
-
-    Returns
-    -------
-    prior : SearchPrior, AlgorithmSelectionPrior or None
-        None if no prior ships for the estimator; for several estimators, None unless at least two
-        of them have one.
+    Several names are joined: ``"RandomForestClassifier|SVC"``. None if no prior ships for the
+    estimator; for several, None unless at least two of them have one.
     """
     return _fitting(frozenset(estimator.split("|")), metric)
 

@@ -128,15 +128,7 @@ def _sample(target: Array, is_classification: bool, n_max: int) -> tuple[Rows, R
 
 
 def _table(X: Any, rows: Rows) -> tuple[Array, NDArray[np.bool_], int]:
-    """Return some rows and columns with NaN where values are missing.
-
-    Returns
-    -------
-    values : ndarray of shape (n_rows, n_some_columns)
-    is_category : ndarray of bool of shape (n_some_columns,)
-    n_columns : int
-        Number of all columns.
-    """
+    """Return rows with NaN for gaps, which columns are categories, and how many there are."""
     if is_data_frame(X):
         frame = frame_columns(X)
         n_columns = len(frame)

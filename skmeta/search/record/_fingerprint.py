@@ -37,15 +37,10 @@ _TEXTUAL = (bool, int, float, complex, date, time, timedelta, Decimal, Fraction,
 
 
 class DataFingerprint(NamedTuple):
-    """Digest of a data set and the sketch of its rows.
+    """Digest of a data set and the MinHash sketch of its rows.
 
-    Attributes
-    ----------
-    digest : str
-        Equal for equal X and y with rows and columns in the same order; empty if the data can be
-        neither hashed nor pickled.
-    sketch : tuple of int
-        MinHash of the rows; empty if the rows cannot be hashed.
+    Digests are equal for equal X and y with rows and columns in the same order. Either is empty if
+    the data cannot be hashed (or pickled, for the digest).
     """
 
     digest: str
@@ -88,15 +83,7 @@ def fingerprint_data(X: Any, y: Any = None) -> DataFingerprint:
 
 
 def identify_data(digest: str, X: Any, y: Any = None) -> str:
-    """Return the identity of a data set: a text that tells it from all others.
-
-    Parameters
-    ----------
-    digest : str
-        What `fingerprint_data` returned.
-    X, y : array-like
-        The data.
-    """
+    """Return the identity of a data set: a text that differs from that of all others."""
     try:
         form = repr([_form(X), _form(y)])
     except Exception:  # containers of any package may raise anything
@@ -107,17 +94,9 @@ def identify_data(digest: str, X: Any, y: Any = None) -> str:
 
 
 def sketch_similarity(one: Sequence[int], other: Sequence[int]) -> float:
-    """Estimate the Jaccard similarity of two sets of rows.
+    """Estimate the Jaccard similarity of two sets of rows, with a deviation of at most 0.0625.
 
-    Parameters
-    ----------
-    one, other : sequence of int
-        Sketches that `fingerprint_data` returned.
-
-    Returns
-    -------
-    float
-        Between 0 and 1, with a standard deviation of at most 0.0625; 0.0 if a sketch is empty.
+    It is 0.0 if a sketch is empty.
     """
     if not one or len(one) != len(other):
         return 0.0

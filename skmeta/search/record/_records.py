@@ -176,16 +176,9 @@ class PastSearch:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedSearch:
-    """A search with all of its candidates, as a history holds it.
+    """A search with its finished candidates in the order of recording, as a history holds it.
 
-    Attributes
-    ----------
-    record : SearchRecord
-        Description of the search.
-    candidates : tuple of CandidateRecord
-        Finished candidates, in the order in which they were recorded.
-    started : float
-        Seconds since 1970.
+    `started` is in seconds since 1970.
     """
 
     record: SearchRecord

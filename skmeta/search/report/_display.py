@@ -257,23 +257,7 @@ class SearchDisplay:
 
 
 def result_metric(results: Iterable[str], metric: str | None = None, refit: Any = None) -> str:
-    """Return the metric of a search that is meant.
-
-    Parameters
-    ----------
-    results : iterable of str
-        Keys of ``cv_results_``.
-    metric : str or None
-        The metric that the user named.
-    refit : object, default=None
-        The parameter of the search. It names the metric if the user does not; otherwise it is the
-        first one.
-
-    Raises
-    ------
-    ValueError
-        If the search does not have the metric.
-    """
+    """Return the metric of a search that is meant: `metric`, that of `refit`, or the first one."""
     known = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
     own = getattr(refit, "metric", refit)
     if metric is None:

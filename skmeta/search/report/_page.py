@@ -40,22 +40,7 @@ _CAPTIONS = {
 
 
 def write_search_report(search: Any, path: str | os.PathLike[str], title: str | None) -> Path:
-    """Write the report of a fitted search.
-
-    Parameters
-    ----------
-    search : MetaLearnedSearchCV
-        Fitted.
-    path : str or path-like
-        The file; an existing one is replaced.
-    title : str or None
-        None writes the estimator and the data set.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
+    """Write the report of a fitted search, and return its path; an existing file is replaced."""
     target = Path(path).expanduser()
     if title is None:
         dataset = "" if search.dataset is None else f" on {search.dataset}"

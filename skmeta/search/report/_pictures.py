@@ -155,16 +155,7 @@ _N_PERMUTED = 1000  # rows with permuted values of each parameter
 
 
 class Importance(NamedTuple):
-    """Total effects of parameters, the largest first.
-
-    Attributes
-    ----------
-    names : tuple of str
-        The parameters.
-    values : ndarray of shape (n_parameters,)
-        Share of the variance of the candidates' expected scores that a parameter accounts for,
-        alone or together with others.
-    """
+    """Total effects of parameters as shares of the variance of expected scores, in order."""
 
     names: tuple[str, ...]
     values: Array

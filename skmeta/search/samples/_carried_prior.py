@@ -56,25 +56,10 @@ _TRUST = 0.5  # probability that past tasks agree with all rows as they do with 
 
 
 class CarriedPrior:
-    """A prior that has seen scores of the data set at hand on fewer rows.
+    """A prior that has seen scores of the data set at hand on fewer rows; see `carry_over`.
 
-    Make one with `carry_over`.
-
-    Parameters
-    ----------
-    prior : prior
-        What was known before.
-    task_weights : ndarray of shape (n_tasks,)
-        Weights of its tasks.
-    Z : ndarray of shape (m, n_columns)
-        The candidates of the sample, encoded.
-    A : ndarray of shape (n_tasks, m)
-        By how much each task's surface changes near each of them.
-
-    Attributes
-    ----------
-    datasets, encode, pooled_weights : object
-        Those of the prior.
+    `Z` (m, n_columns) are the encoded candidates of the sample, and `A` (n_tasks, m) how much each
+    task's surface changes near each of them.
     """
 
     def __init__(self, prior: Any, task_weights: Array, Z: Array, A: Array) -> None:
@@ -100,22 +85,10 @@ class CarriedPrior:
 
 @with_one_thread()
 def carry_over(prior: Any, configurations: Sequence[Configuration], scores: Sequence[float]) -> Any:
-    """Return what is known after candidates were tried on a sample.
+    """Return what is known after candidates were tried on a sample (NaN is a failure).
 
-    Parameters
-    ----------
-    prior : prior or None
-        What was known before.
-    configurations : sequence of dict
-        The candidates.
-    scores : sequence of float
-        Their scores on the sample; NaN for a candidate that failed.
-
-    Returns
-    -------
-    prior : CarriedPrior, SearchPrior or None
-        `prior` itself if there are fewer than three different scores. Without a prior, the surface
-        of the sample is the only one.
+    It is the prior itself if there are fewer than three different scores. Without a prior, the
+    surface of the sample is the only one.
     """
     y = np.array(scores, dtype=np.float64)
     distinct = np.unique(y[np.isfinite(y)])

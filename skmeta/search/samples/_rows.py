@@ -27,28 +27,12 @@ _LEAST_OF_CLASS = 3
 
 
 def sample_size(samples: Any, n_rows: int) -> int:
-    """Return the number of rows of the sample that a search wants, 0 if none.
-
-    Parameters
-    ----------
-    samples : "auto", bool or int
-        The parameter of the search.
-    n_rows : int
-        Rows of the table.
-    """
+    """Return the number of rows of the sample that a search wants, 0 if none."""
     return round(_SHARE_OF_ROWS * n_rows) if samples and n_rows >= _LEAST_ROWS else 0
 
 
 def n_on_sample(samples: Any, first: float) -> int:
-    """Return how many candidates to try on the sample.
-
-    Parameters
-    ----------
-    samples : "auto", bool or int
-        The parameter of the search.
-    first : float
-        Seconds of the first one; 0 if it is not finished.
-    """
+    """Return how many candidates to try on the sample, by the seconds of the first."""
     if isinstance(samples, bool | str):
         return _COUNT if first >= _LEAST_SECONDS else 1
     return int(samples)
@@ -57,24 +41,9 @@ def n_on_sample(samples: Any, first: float) -> int:
 def sample_folds(
     splits: Sequence[Any], y: Any, share: float, *, is_classification: bool, seed: int
 ) -> list[tuple[Rows, Rows]]:
-    """Draw a sample of each fold's rows.
+    """Draw a sample of each fold's rows, a share of the training rows, stratified by classes.
 
-    Parameters
-    ----------
-    splits : sequence of (train, test)
-        Indices or masks of rows.
-    y : array-like or None
-        Targets. Samples are stratified by the classes of a classification.
-    share : float
-        Share of the training rows.
-    is_classification : bool
-    seed : int
-        Determines the rows.
-
-    Returns
-    -------
-    list of (train, test)
-        Indices, in their order. There are at least 1,000 test rows if the fold has as many.
+    There are at least 1,000 test rows if the fold has as many.
     """
     classes = np.asarray(y) if is_classification else np.empty((0, 0))
     if classes.shape[1:] == (1,):
@@ -93,14 +62,7 @@ def sample_folds(
 
 
 def rank_by_rows(results: dict[str, Any], n_rows: Sequence[int]) -> None:
-    """Tell the rows of each candidate in ``cv_results_``, and rank those of more rows first.
-
-    Parameters
-    ----------
-    results : dict of str -> array
-        It is changed.
-    n_rows : sequence of int of length n_candidates
-    """
+    """Add the rows of each candidate to ``cv_results_``, and rank those of more rows first."""
     rows = np.array(n_rows)
     results["n_resources"] = rows
     for name in [name for name in results if name.startswith("rank_")]:
