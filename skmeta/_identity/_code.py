@@ -30,17 +30,7 @@ def own_code(value: Any, text_of: Callable[[Any], str]) -> str:
 
     It covers bytecode, constants, defaults, closures, attributes of classes and globals that the
     code names, also those of the user's other functions, classes and modules that it refers to.
-    Comments have no effect.
-
-    Parameters
-    ----------
-    value : function or type
-    text_of : callable
-        Returns the text of a value that is neither.
-
-    Returns
-    -------
-    str of 8 characters, or ""
+    Comments have no effect. `text_of` returns the text of a value that is neither.
     """
     if is_installed(value.__module__):
         # What a factory of a package returns has the user's values in its closure.

@@ -35,16 +35,6 @@ _counter = itertools.count()
 def candidate_key(params: Mapping[str, Any]) -> str:
     """Return a digest of a candidate's parameters. Equal parameters have equal keys.
 
-    Parameters
-    ----------
-    params : dict
-
-    Returns
-    -------
-    str of 24 characters
-
-    Examples
-    --------
     >>> import numpy as np
     >>> candidate_key({"C": 1.0}) == candidate_key({"C": np.float64(1)})
     True
@@ -79,13 +69,7 @@ def remembered_texts() -> Iterator[None]:
 
 
 class _Texts:
-    """Texts of values, some of which are remembered.
-
-    Parameters
-    ----------
-    is_kept : bool, default=False
-        Whether it serves several values.
-    """
+    """Texts of values, some of which are remembered if it serves several values."""
 
     def __init__(self, *, is_kept: bool = False) -> None:
         self._is_kept = is_kept
@@ -95,13 +79,8 @@ class _Texts:
     def text(self, value: Any, within: tuple[Any, ...] = (), *, is_whole: bool = False) -> str:
         """Return the text of a value.
 
-        Parameters
-        ----------
-        value : object
-        within : tuple
-            The objects that it belongs to: one of these is known by its name.
-        is_whole : bool
-            Whether fitted attributes of estimators count, because they are copied and not cloned.
+        One of the objects that it belongs to is known by its name. Fitted attributes of estimators
+        count if `is_whole`, because they are copied and not cloned.
         """
         if isinstance(value, np.generic) and value.dtype.kind in "biufSU" and value.itemsize <= 8:
             value = value.item()

@@ -26,17 +26,7 @@ _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
 
 
 class RunSettings(NamedTuple):
-    """Parameters of an estimator that say how the learner of its prior runs.
-
-    Attributes
-    ----------
-    device : str or torch.device
-        Where to compute.
-    precision : {"auto", "float32", "float64"}
-        Precision of the adaptation.
-    overrides : dict
-        Parameters of the learner to use in place of the prior's.
-    """
+    """Parameters of an estimator for the learner of its prior, and overrides of settings."""
 
     device: Any
     precision: str
@@ -46,27 +36,9 @@ class RunSettings(NamedTuple):
 class AdaptedTask:
     """The learner of a prior on a device, which :meth:`adapt` adapts to a support set.
 
-    Parameters
-    ----------
-    prior : MetaPrior
-        The prior.
-    labels : ndarray of shape (n_classes,) or None
-        Sorted labels of the classes; None for a regression.
-    support : WeightedRows
-        The support set; its size decides the precision.
-    settings : RunSettings
-        How the learner runs.
-    nominal : tuple of int
-        Columns of categories without an order, which a second view shows as indicators.
-    columns : ndarray of shape (d,), optional
-        Position of each column of the support set in the rows to predict; by default the same.
-
-    Raises
-    ------
-    ValueError
-        If the learner does not have a parameter that is set.
-    PriorError
-        If the prior takes no other classes than its own.
+    `labels` are the sorted classes, None for a regression. The size of the support set decides the
+    precision. A second view shows `nominal` columns, categories without an order, as indicators.
+    `columns` (d,) are the positions of the support set's columns in the rows to predict.
     """
 
     def __init__(
@@ -113,22 +85,9 @@ class AdaptedTask:
         self.session.learner.check_task(self._prior, n_rows, n_columns, self.n_classes)
 
     def adapt(self, start: dict[str, np.ndarray] | None = None) -> Self:
-        """Adapt to the support set, and check that the adapted state is finite.
+        """Adapt to the support set, from `start` if it is the ``changes`` of an earlier task.
 
-        Parameters
-        ----------
-        start : dict of ndarray, optional
-            The ``changes`` of an earlier task, to continue from.
-
-        Returns
-        -------
-        self : object
-            The adapted task.
-
-        Raises
-        ------
-        ValueError
-            If the adapted state is not finite.
+        A ValueError is raised if the adapted state is not finite.
         """
         X, y, weight = self.support
         session, state = self.session, self._state
@@ -205,39 +164,14 @@ class AdaptedTask:
     def predict_distribution(
         self, X: np.ndarray, levels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Predict the distribution of the targets of one part of the rows.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-            Rows.
-        levels : ndarray of shape (q,)
-            Levels of the quantiles.
-
-        Returns
-        -------
-        mean, std : ndarray of shape (n,)
-            Means and standard deviations.
-        quantiles : ndarray of shape (n, q)
-            Quantiles.
-        """
+        """Predict means and deviations (n,), and quantiles (n, q), of one part of the rows."""
         with torch.no_grad(), self._execution(len(X)):
             return self.session.predict_distribution(self._prepared, self._inputs(X), levels)
 
     def predict_held_out(self, table: WeightedRows, sets: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict some rows of a table from the others, for several sets of rows.
+        """Predict some rows of a table from the others, for several sets of positions of rows.
 
-        Parameters
-        ----------
-        table : WeightedRows
-            Rows with the columns and classes of this task.
-        sets : list of ndarray of shape (n,)
-            Positions of the rows of each set.
-
-        Returns
-        -------
-        list of ndarray of shape (n, n_classes) or (n,)
-            Probabilities or means of each set.
+        Each result has probabilities (n, n_classes) or means (n,).
         """
         return [self._to_predictions(outputs) for outputs in self._held_out(table, sets)]
 

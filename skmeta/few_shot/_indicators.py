@@ -22,15 +22,10 @@ _MOST_OF_COLUMN, _MOST_COLUMNS = 30, 64
 
 
 class Indicators(NamedTuple):
-    """Replaces codes of categories by indicators.
+    """Replaces codes of categories by indicators; the columns `numbers` stay as they are.
 
-    Attributes
-    ----------
-    numbers : tuple of int
-        Positions of the columns that stay as they are.
-    levels : tuple of (int, tuple of float, bool)
-        Position of each other column, its codes that have an indicator, and whether all others
-        share one. A missing value has none.
+    `levels` has for each other column its position, the codes that have an indicator, and whether
+    all others share one. A missing value has none.
     """
 
     numbers: tuple[int, ...]
@@ -52,21 +47,9 @@ class Indicators(NamedTuple):
 def choose_indicators(
     X: np.ndarray, nominal: Sequence[int], weight: np.ndarray
 ) -> Indicators | None:
-    """Choose the categories that have an indicator.
+    """Choose the categories of the `nominal` columns that have an indicator.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Rows of a support set; codes of categories, and NaN for a missing value.
-    nominal : sequence of int
-        Positions of the columns of categories that have no order.
-    weight : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    Indicators or None
-        None if the indicators would say the same as the codes, or are too many.
+    None if the indicators would say the same as the codes, or are too many.
     """
     counts = {k: _count(X[:, k], weight) for k in nominal}
     counts = {k: counted for k, counted in counts.items() if len(counted[0]) > 2}

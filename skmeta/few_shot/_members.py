@@ -71,19 +71,11 @@ Fit = Callable[[WeightedRows, list[Any]], Member]
 
 
 class Mixture(NamedTuple):
-    """Models beside the prior.
+    """Models beside the prior, and the shares of ``"prior"`` and of each.
 
-    Attributes
-    ----------
-    members : dict of str to Member
-        The models.
-    shares : dict of str to float
-        Share of ``"prior"`` and of each model.
-    spread : float
-        Root mean squared error of the mixture on held-out rows, over that without boosted trees,
-        but at most 1; 1 for a classification.
-    scale : TargetScale or None
-        How predictions become those of the targets, where the models see them on a scale.
+    `spread` is the root mean squared error of the mixture on held-out rows, over that without
+    boosted trees, but at most 1; 1 for a classification. `scale` converts predictions to units of
+    the targets, where the models see them on a scale.
     """
 
     members: dict[str, Member]
@@ -104,23 +96,8 @@ class Mixture(NamedTuple):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mix the prior's distributions with those of the other models.
 
-        Parameters
-        ----------
-        own : ndarray of shape (n,)
-            The prior's means.
-        quantiles : ndarray of shape (n, 201)
-            Its quantiles at ``LEVELS``.
-        X : ndarray of shape (n, d)
-            Rows.
-        levels : ndarray of shape (q,)
-            Levels of the returned quantiles.
-
-        Returns
-        -------
-        mean, std : ndarray of shape (n,)
-            Means and standard deviations.
-        quantiles : ndarray of shape (n, q)
-            Quantiles.
+        `own` (n,) are its means and `quantiles` (n, 201) its quantiles at ``LEVELS``. Returned are
+        means and standard deviations (n,), and quantiles (n, q) at `levels`.
         """
         process, mean = self.members.get("process"), self.mix(own, X)
         if isinstance(process, GaussianProcess):
@@ -144,21 +121,10 @@ def fit_mixture(
     more: Mapping[str, Fit] | None = None,
     chosen: ChosenScale | None = None,
 ) -> Mixture | None:
-    """Fit the models that suit a table, and choose their shares.
+    """Fit the models that suit a table, and choose their shares; None if no model suits it.
 
-    Parameters
-    ----------
-    task : AdaptedTask
-        Predicts held-out rows of the table by a prior for any table.
-    more : mapping of str to callable, optional
-        How to fit further models. Beforehand, all models have equal shares.
-    chosen : ChosenScale, optional
-        The scale on which the models see the targets.
-
-    Returns
-    -------
-    Mixture or None
-        None if no model suits the table.
+    `more` are further models; before held-out rows are seen, all have equal shares. `chosen` is the
+    scale on which the models see the targets.
     """
     n_classes, support = task.n_classes, task.support
     fits = {**(more or {}), **_choose_members(support, n_classes, task.nominal)}

@@ -14,27 +14,7 @@ from skmeta.priors import MetaPrior, load_table_prior
 
 
 def resolve_prior(prior: Any, kind: str) -> MetaPrior:
-    """Return the prior that an argument stands for.
-
-    Parameters
-    ----------
-    prior : MetaPrior, MetaLearner, str or None
-        The argument, as the estimators describe it.
-    kind : {"classification", "regression"}
-        What the task is.
-
-    Returns
-    -------
-    MetaPrior
-        That which ships for tables if None is given.
-
-    Raises
-    ------
-    TypeError
-        If the argument is something else.
-    ValueError
-        If it is a learner that is not fitted, or a string that is no name.
-    """
+    """Return the prior that an argument of an estimator stands for, by default that for tables."""
     if prior is None or (isinstance(prior, str) and prior == "tabular"):
         return load_table_prior(kind)
     if isinstance(prior, MetaPrior):
@@ -56,18 +36,7 @@ def resolve_prior(prior: Any, kind: str) -> MetaPrior:
 
 
 def peek_prior(prior: Any, kind: str) -> MetaPrior | None:
-    """Return the prior that an argument stands for; None if it is wrong or cannot be read.
-
-    Parameters
-    ----------
-    prior, kind
-        As for :func:`resolve_prior`.
-
-    Returns
-    -------
-    MetaPrior or None
-        The prior.
-    """
+    """Return the prior that an argument stands for; None if it is wrong or cannot be read."""
     try:
         return resolve_prior(prior, kind)
     except (OSError, SkmetaError, TypeError, ValueError):
@@ -80,22 +49,7 @@ def is_fitted_learner(prior: Any) -> bool:
 
 
 def check_prior(prior: MetaPrior, kind: str, estimator: str) -> None:
-    """Check that an estimator can use a prior.
-
-    Parameters
-    ----------
-    prior : MetaPrior
-        The prior.
-    kind : {"classification", "regression"}
-        What the estimator learns.
-    estimator : str
-        Name of its class.
-
-    Raises
-    ------
-    PriorError
-        If the prior is for tasks of another kind, or its learner is unknown.
-    """
+    """Raise a PriorError if the prior is of another kind of tasks, or its learner is unknown."""
     if prior.kind != kind:
         other = {
             "classification": "MetaFewShotClassifier",
@@ -114,18 +68,7 @@ def check_prior(prior: MetaPrior, kind: str, estimator: str) -> None:
 
 
 def warn_of_images(shape: tuple[int, ...]) -> None:
-    """Warn that a prior for tables reads images.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the images.
-
-    Warns
-    -----
-    UnusedDataWarning
-        It is no way to learn images.
-    """
+    """Warn that a prior for tables reads images of this shape, and is no way to learn them."""
     warn_caller(
         f"X has rows of shape {shape[1:]}, which are images, but the prior is for tables. It "
         "treats pixels as columns, and reads only some of them. Meta-train a prior on images, such "
@@ -138,17 +81,7 @@ def warn_of_images(shape: tuple[int, ...]) -> None:
 def family_classes(prior: MetaPrior) -> np.ndarray | None:
     """Return the classes that a prior's tasks have in common, if it has parameters for each.
 
-    A new task may then lack some of them.
-
-    Parameters
-    ----------
-    prior : MetaPrior
-        The prior.
-
-    Returns
-    -------
-    ndarray of shape (n_classes,) or None
-        Their labels; None if a task may have any classes.
+    A new task may then lack some of them. None if a task may have any classes.
     """
     rows = prior.tensors.get(LEARNERS[prior.learner].class_tensor, ())
     if prior.classes is None or len(rows) != len(prior.classes):
@@ -157,24 +90,10 @@ def family_classes(prior: MetaPrior) -> np.ndarray | None:
 
 
 def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
-    """Return the row of each output in the learned head of a prior.
+    """Return the row of each output in the learned head of a prior; -1 for an unknown class.
 
-    Parameters
-    ----------
-    prior : MetaPrior
-        The prior.
-    labels : ndarray of shape (n_classes,) or None
-        Labels of the classes; None for a regression, which has one output.
-
-    Returns
-    -------
-    list of int of length n_outputs
-        -1 for a class that the prior does not know.
-
-    Raises
-    ------
-    PriorError
-        If the prior takes no other classes than its own.
+    `labels` is None for a regression. A PriorError is raised if the prior takes only its own
+    classes.
     """
     if labels is None:
         return [0]

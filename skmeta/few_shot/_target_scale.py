@@ -50,18 +50,10 @@ _LEAST_SHARE = 0.01
 
 
 class TargetScale(NamedTuple):
-    """What targets can be, and how predictions on a scale become predictions in their units.
+    """The kind of targets, and how predictions on a scale become predictions in their units.
 
-    Attributes
-    ----------
-    target : Target
-        What they can be.
-    scale : Scale
-        The scale.
-    known : ndarray of shape (201,)
-        Quantiles of the known targets at ``LEVELS``.
-    share : float
-        Share of the models; the rest is that of `known`.
+    `known` (201,) are quantiles of the known targets at ``LEVELS``. `share` is that of the models;
+    the rest is that of `known`.
     """
 
     target: Target
@@ -72,16 +64,9 @@ class TargetScale(NamedTuple):
     def weigh(
         self, rows: WeightedRows, folds: Sequence[Fold], quantiles: np.ndarray
     ) -> TargetScale:
-        """Return this with the share that held-out rows tell.
+        """Return this with the share that is best on held-out rows, with targets on the scale.
 
-        Parameters
-        ----------
-        rows : WeightedRows
-            The known rows, with targets on the scale.
-        folds : sequence of Fold
-            Parts of them, and what was held out.
-        quantiles : ndarray of shape (n, 201)
-            Predictions of all that was held out, on the scale.
+        `quantiles` (n, 201) are predictions of all that was held out, on the scale.
         """
         held = np.concatenate([positions for _, positions in folds])
         y, weight = self.scale.inverse(rows.y[held]), rows.weight[held]
@@ -107,12 +92,7 @@ class TargetScale(NamedTuple):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return mean and standard deviation (n,), and quantiles (n, q) at levels.
 
-        Parameters
-        ----------
-        quantiles : ndarray of shape (n, 201)
-            Quantiles at ``LEVELS``, on the scale.
-        levels : ndarray of shape (q,)
-            Levels.
+        The given quantiles (n, 201) are those at ``LEVELS``, on the scale.
         """
         models = self.scale.inverse(quantiles)
         parts = np.stack([models, np.broadcast_to(self.known, models.shape)])
@@ -136,23 +116,9 @@ def choose_scale(
     categories: Collection[int],
     hold_out: Callable[[WeightedRows], list[Fold]],
 ) -> ChosenScale | None:
-    """Choose the scale of targets by processes that predict held-out rows.
+    """Choose the scale of targets by processes that predict held-out rows; None for real numbers.
 
-    Parameters
-    ----------
-    support : WeightedRows
-        The known rows.
-    declared : str
-        A kind of target, or "auto".
-    categories : collection of int
-        Positions of the columns whose values are codes of categories.
-    hold_out : callable
-        Divides rows of positive weights into folds.
-
-    Returns
-    -------
-    ChosenScale or None
-        None if targets are any numbers.
+    `categories` are positions of columns of codes; `hold_out` divides rows of positive weights.
     """
     rows = support.take(support.weight > 0)
     rows = rows._replace(weight=relative_weight(rows.weight))

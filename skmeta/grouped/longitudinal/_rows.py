@@ -42,14 +42,7 @@ def _places(rows: Table) -> tuple[np.ndarray, np.ndarray]:
 class Cases(NamedTuple):
     """Groups with known rows, and rows to predict from them. A case is a group of its own.
 
-    Attributes
-    ----------
-    known, query : Table
-        Known rows and rows to predict; the groups are those of the case.
-    n_known : ndarray of shape (n,)
-        Number of known rows of each row to predict.
-    group : ndarray of shape (n,), int64
-        Group of each row to predict.
+    `n_known` and `group` (n,) are those of each row to predict.
     """
 
     known: Table
@@ -99,14 +92,9 @@ def last_rows(
 ) -> tuple[Table, Cases, Cases | None] | None:
     """Divide each group before its last rows; None if no group has rows before.
 
-    Returns
-    -------
-    before : Table
-        The rows before, and those of groups that have no more than ``ahead``.
-    later : Cases
-        The last rows, with all rows before.
-    truncated : Cases or None
-        The same with so many rows before at most, of groups that have more.
+    Returned are the rows before, with those of groups that have no more than ``ahead``; the last
+    rows with all rows before; and the same with at most so many rows before, of groups that have
+    more.
     """
     place, sizes = _places(rows)
     n_before = sizes - ahead
@@ -157,12 +145,8 @@ def _known_and_query(rows: Table, is_query: np.ndarray, n_known: np.ndarray) -> 
 class Before(NamedTuple):
     """Known rows of the group that are not after a row to predict.
 
-    Attributes
-    ----------
-    order : ndarray of shape (n_known,), int64
-        Known rows by group and time.
-    first, n : ndarray of shape (n,), int64
-        ``order[first:first + n]`` are those of a row to predict.
+    `order` (n_known,) are known rows by group and time, and ``order[first:first + n]`` those of a
+    row.
     """
 
     order: np.ndarray
@@ -190,15 +174,7 @@ def rows_before(known: Table, at: Table) -> Before:
 
 
 def rising_columns(numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return the columns that rise from row to row within nearly all groups.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (n, d)
-        Columns.
-    codes : ndarray of shape (n,), int64
-        Groups.
-    """
+    """Return the columns of numbers (n, d) that rise from row to row within nearly all groups."""
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     large = sizes >= _LEAST_ROWS

@@ -40,18 +40,10 @@ _FADE = 0.7
 
 
 def step_columns(known: Table, at: Table) -> np.ndarray:
-    """Return columns of rows to predict.
+    """Return columns (n, q) of rows to predict; NaN without known rows.
 
-    Parameters
-    ----------
-    known, at : Table
-        Known rows of groups, and rows to predict.
-
-    Returns
-    -------
-    ndarray of shape (n, q)
-        The columns; the last target, its last change, the mean, the slope and the number of known
-        rows before, the time since, the time, and changes of the columns. NaN without known rows.
+    They are the last target, its last change, the mean, the slope and the number of known rows
+    before, the time since, the time, and changes of the columns.
     """
     before = rows_before(known, at)
     y, t = known.y[before.order], known.times[before.order]
@@ -77,12 +69,7 @@ def step_columns(known: Table, at: Table) -> np.ndarray:
 class Steps(NamedTuple):
     """Trees that correct the last value.
 
-    Attributes
-    ----------
-    models : sequence of TreeEnsemble
-        Fitted on different groups; their mean is taken. Without models, it stays.
-    n_rounds : int
-        Rounds of each.
+    The mean of `models`, which are fitted on different groups, is taken. Without models, it stays.
     """
 
     models: Sequence[TreeEnsemble]
@@ -106,23 +93,8 @@ def cross_fit_steps(
 ) -> tuple[Steps, np.ndarray]:
     """Fit trees in folds of groups, with the number of rounds that is best in the others.
 
-    Parameters
-    ----------
-    columns : ndarray of shape (n, q)
-        Columns.
-    left : ndarray of shape (n,)
-        Targets minus the last values.
-    cases : Cases
-        The n rows to predict.
-    folds : ndarray of shape (n,), int64
-        Fold of each row's group.
-
-    Returns
-    -------
-    steps : Steps
-        The trees.
-    unseen : ndarray of shape (n,)
-        Corrections of each row by trees that have not seen its group.
+    `left` (n,) are targets minus the last values. Returned are the trees, and corrections (n,) of
+    each row by trees that have not seen its group.
     """
     weight, models, unseen = _weights(cases), [], np.zeros((_MOST_ROUNDS, len(left)))
     for fold in np.unique(folds):
@@ -161,15 +133,7 @@ def _fit(columns: np.ndarray, left: np.ndarray, weight: np.ndarray, n_rounds: in
 
 @dataclass(frozen=True)
 class ClassLags:
-    """Trees over groups that know the last classes of the group; a member of the mixture.
-
-    Attributes
-    ----------
-    population : Population
-        The trees, cross-fitted over groups.
-    n_classes : int
-        Number of classes.
-    """
+    """Trees over groups, cross-fitted, that know the last classes of the group; a member."""
 
     population: Population
     n_classes: int
@@ -198,17 +162,7 @@ class ConditionedLags(NamedTuple):
 
 
 def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> ClassLags:
-    """Fit trees to later rows of groups, of which the first rows are known.
-
-    Parameters
-    ----------
-    table : Table
-        Rows of all groups, with times.
-    settings : FitSettings
-        How trees are fitted.
-    n_classes : int
-        Number of classes.
-    """
+    """Fit trees to later rows of groups, of which the first rows are known."""
     cases = first_rows(table, _MOST_CASES)
     query = cases.query
     columns = lag_columns(cases.known, query, n_classes)

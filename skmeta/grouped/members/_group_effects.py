@@ -26,16 +26,9 @@ _LEAST_STD, _LEAST_SHARE = 1e-9, 0.1
 
 
 class Design(NamedTuple):
-    """Columns of the model of a table.
+    """Columns of the model, among those of the table that are filled; 0 classes is a regression.
 
-    Attributes
-    ----------
-    columns : ndarray of int64
-        Columns of the table, among those that are filled.
-    has_shared : bool
-        Whether the predictions of the population are columns, too.
-    n_classes : int
-        Number of classes; 0 for a regression.
+    `has_shared` says whether the predictions of the population are columns, too.
     """
 
     columns: np.ndarray
@@ -63,22 +56,10 @@ def design_of(table: Table, has_shared: bool, n_classes: int) -> Design:
 
 @dataclass(frozen=True)
 class GroupEffects:
-    """How groups differ.
+    """How groups differ: a mixed-effects model with the settings of :func:`skmeta.mixed.fit`.
 
-    Attributes
-    ----------
-    design : Design
-        Columns of the model.
-    settings : dict
-        Settings of :func:`skmeta.mixed.fit`.
-    units : Standardiser
-        Units of the columns.
-    present : ndarray of int64
-        Classes that the model has seen. Others are improbable.
-    model : MixedModel
-        The model.
-    least_std : float
-        Least standard deviation of a prediction.
+    `present` are the classes that the model has seen; others are improbable. `least_std` is the
+    least standard deviation of a prediction.
     """
 
     design: Design
@@ -109,15 +90,7 @@ class GroupEffects:
 
 
 class ConditionedEffects(NamedTuple):
-    """Effects of groups, given known rows.
-
-    Attributes
-    ----------
-    member : GroupEffects
-        The model.
-    given : ConditionedGroups
-        The model given the rows of the groups.
-    """
+    """Effects of groups, given known rows."""
 
     member: GroupEffects
     given: ConditionedGroups
@@ -161,21 +134,7 @@ Effects = TypeVar("Effects", bound=Any)
 def from_other_rows(effects: Effects, table: Table, n_parts: int) -> tuple[Effects, Outputs]:
     """Predict each row from the rows of its group in other parts.
 
-    Parameters
-    ----------
-    effects : GroupEffects or CrossedEffects
-        Fitted.
-    table : Table
-        Rows of all groups.
-    n_parts : int
-        Number of parts of the rows of a group.
-
-    Returns
-    -------
-    effects : GroupEffects or CrossedEffects
-        With the least standard deviation that follows from the others.
-    outputs : Outputs
-        Predictions of the rows.
+    The returned effects have the least standard deviation that these predictions imply.
     """
     parts = deal_rows(table.group, n_parts)
     mean, std = np.empty(table.shared.shape), np.empty(len(table.y))

@@ -31,13 +31,7 @@ LEARNER = "learner"
 
 @dataclass(frozen=True)
 class PopulationMember:
-    """What all groups share.
-
-    Attributes
-    ----------
-    spread : float
-        Root mean squared error in groups that the population has not seen.
-    """
+    """What all groups share, with the root mean squared error in groups that it has not seen."""
 
     spread: float
 
