@@ -22,7 +22,7 @@ from skmeta.backend._trees import tree_leaves, tree_map
 logger = logging.getLogger(__name__)
 
 # Shapes that are recorded at most; a task source that has more of them runs as it is.
-_MOST = 8
+_MAX_RECORDINGS = 8
 # Largest difference from the function itself, over the norm of the result.
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 # The same, if some of its operations are in half precision, where it rounds differently.
@@ -49,7 +49,7 @@ class Recorder:
         """
         key = (key, *map(_layout, tree_leaves((state, tasks))))
         if key not in self._made:
-            if len(self._made) >= _MOST:
+            if len(self._made) >= _MAX_RECORDINGS:
                 return fn
             self._made[key] = _record(fn, state, tasks)
         return self._made[key] or fn

@@ -106,7 +106,7 @@ class MetaPrior(Immutable):
     ...     learner="MAML",
     ...     learner_params={"inner_lr": 0.4},
     ...     backbone="mlp",
-    ...     backbone_params={"hidden_sizes": (4,)},
+    ...     backbone_params={"hidden": (4,)},
     ...     kind="regression",
     ...     n_features_in=3,
     ... )

@@ -115,7 +115,7 @@ def make_candidates(given: str | Sequence[MetaLearner], design: Design, device: 
 
 def _defaults(design: Design) -> list[Entry]:
     def make(name: str, settings: dict[str, Any]) -> Any:
-        return LEARNERS[name](**settings)  # The algorithms are in a room above this one.
+        return LEARNERS[name](**settings)
 
     shipped = Entry("the prior that ships", make("InContextLearner", {}), is_shipped=True)
     if design.is_image:
