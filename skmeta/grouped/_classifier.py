@@ -14,6 +14,9 @@ from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_class_labels, quote_some
 from skmeta.grouped._base import BaseGrouped, has_groups
 
+# Groups have a covariance of all classes and columns. More classes take hours.
+_MOST_CLASSES = 50
+
 
 @dataclass(eq=False, repr=False)
 class GroupedClassifier(ClassifierMixin, BaseGrouped):
@@ -150,7 +153,8 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         ------
         ValueError
             If groups are given beside ``X``, or the column of groups is not there, has a missing
-            value or numbers with fractions, or if there is one class only.
+            value or numbers with fractions, or if there is one class only, or more than 50
+            that have no order, with effects of groups.
         EpisodeError
             If each row has its own group, or the groups are a copy of the target.
 
@@ -172,6 +176,13 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
             )
         check_class_weight(self.class_weight, classes)
         rank = rank_classes(given, classes, self.target_kind)
+        has_effects = rank is None and self.combine != "population"
+        if has_effects and len(classes) > _MOST_CLASSES:
+            raise ValueError(
+                f"y has {len(classes):,} classes, but at most {_MOST_CLASSES} are allowed: effects "
+                "of groups on 1,000 rows took half a minute for 8 classes, and over 100 s for 16. "
+                "Merge rare classes, or set combine='population' for a model without such effects."
+            )
         self.classes_, self.target_kind_ = classes, "nominal" if rank is None else "ordered"
         # In the model, classes are numbered in their order.
         self._rank = np.arange(len(classes)) if rank is None else rank

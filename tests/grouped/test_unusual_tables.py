@@ -127,6 +127,14 @@ def test_complex_numbers_are_refused(kind):
         kind("g").fit(pd.DataFrame({"g": Z[:, 0].astype(int), "x": Z[:, 1] + 1j}), y)
 
 
+def test_too_many_classes_are_refused_before_work():
+    Z = np.column_stack([np.arange(300) % 30, np.arange(300.0)])
+    with pytest.raises(
+        ValueError, match=r"y has 100 classes, but at most 50 are allowed: .* Merge"
+    ):
+        GroupedClassifier(0).fit(Z, np.arange(300) % 100)
+
+
 # --------------------------------------------------------------------------------- odd columns
 
 
