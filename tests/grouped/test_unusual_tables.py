@@ -30,7 +30,9 @@ def make_times():
 # -------------------------------------------------------------------------------- any table
 
 
-@pytest.mark.parametrize("name", ["GroupedRegressor", "GroupedClassifier"])
+@pytest.mark.parametrize(
+    "name", ["GroupedRegressor", pytest.param("GroupedClassifier", marks=pytest.mark.slow)]
+)
 @EXAMPLES
 @given(st.integers(0, 2**32 - 1))
 def test_what_holds_on_any_table(name, seed):
