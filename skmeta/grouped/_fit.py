@@ -14,7 +14,7 @@ from skmeta.exceptions import EpisodeError
 from skmeta.grouped._model import FittedModel, JointMembers, Settings, in_time
 from skmeta.grouped._parts import Indicators, Rows
 from skmeta.grouped._scale import choose_scale
-from skmeta.grouped._several import SeveralColumns, fit_several
+from skmeta.grouped._several import MOST_WEIGHED, SeveralColumns, fit_several
 from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal, learn_calendar
 from skmeta.grouped.members import (
     BOTH,
@@ -219,7 +219,9 @@ def _fit_joint(
         column_units, units = Standardiser.learn(rows.X), None
         if not n_classes:
             # The scale is one on which the other columns of groups add up, too.
-            beside = Indicators.learn(codes, factor)(column_units(rows.X), codes)
+            beside = column_units(rows.X)
+            if len(y) <= MOST_WEIGHED:
+                beside = Indicators.learn(codes, factor)(beside, codes)
             parts = beside, y, rows.weight, codes[:, factor], settings, False
             units = _units(*parts)._replace(others=())
     else:

@@ -44,7 +44,7 @@ _MOST_GROUPS, _SHARE, _MOST_ROWS = 60, 0.15, 20
 # Tables of fewer rows are divided so often, others once. Rows of known groups that are held out, at
 # most. More rows than the last number do not find weights, and no column is then fitted alone.
 _DIVISIONS = (250, 4), (2000, 2)
-_MOST_HELD_OUT, _MOST_WEIGHED = 2000, 10_000
+_MOST_HELD_OUT, MOST_WEIGHED = 2000, 10_000
 # Least number of rows of a regime.
 _LEAST_ROWS = 10
 # The medians and deviations that members predict count like this number of groups held out.
@@ -237,7 +237,7 @@ def fit_several(
         Whether the models of one column are mixed in, unless there are very many rows.
     """
     n, n_factors = rows.codes.shape
-    alone = range(n_factors) if has_alone and n <= _MOST_WEIGHED else ()
+    alone = range(n_factors) if has_alone and n <= MOST_WEIGHED else ()
     factors = [None, *alone]
     parts = tuple(Part.fit(fit, rows, factor) for factor in factors)
     names = tuple(name for name in parts[0].model.joint_members if name in names)
@@ -338,11 +338,11 @@ class Case(NamedTuple):
 def _some_rows(rows: Rows) -> Rows:
     """Return at most so many rows: those of some groups of the column with the most."""
     n = len(rows.y)
-    if n <= _MOST_WEIGHED:
+    if n <= MOST_WEIGHED:
         return rows
     factor = int(rows.codes.max(0).argmax())
     n_groups = int(rows.codes[:, factor].max()) + 1
-    groups = some(np.arange(n_groups), max(n_groups * _MOST_WEIGHED // n, 2))
+    groups = some(np.arange(n_groups), max(n_groups * MOST_WEIGHED // n, 2))
     return rows.take(np.flatnonzero(np.isin(rows.codes[:, factor], groups)))
 
 
