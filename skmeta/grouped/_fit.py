@@ -338,7 +338,7 @@ def _units(
         TargetUnits.learn(y, weight, target, scale)
         for scale in (chosen, *(scale for scale in scales if scale is not chosen))
     )
-    if not settings.population.is_auto and target.kind != "real":
+    if not settings.population.is_auto and not knows_time and target.kind != "real":
         # They stay from 0 on, for a Poisson loss.
         standard = units.standard
         units = units._replace(standard=standard._replace(centre=np.zeros_like(standard.centre)))
