@@ -276,7 +276,8 @@ def _line(members: list[str], of: str, level: Level) -> str:
     text = f"  {of}: {', '.join(parts)}; mixture {level.losses[-1]:.3f}"
     alone = np.where(np.isfinite(level.losses[:-1]), level.losses[:-1], np.inf)
     if level.losses[-1] - alone.min() > _WORTH_TELLING * abs(alone.min()):
-        text += f" (behind {members[int(alone.argmin())]} alone)"
+        best = str(members[int(alone.argmin())])
+        text += f" (behind {best.removesuffix(' alone')} alone)"
     return text
 
 

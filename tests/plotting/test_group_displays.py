@@ -68,8 +68,9 @@ def test_a_frame_of_losses_has_a_line_for_each_part_of_the_mixture():
     two = GroupedRegressor([0, 1], combine="learner").fit(X, y)
     # With several columns, each has rows of its own.
     known = ["no known row", "1 known row", "3 known rows"]
-    rows = [f"{column}, {n}" for column in ("0", "1") for n in known]
-    assert list(two.losses_.index) == [*rows, "known groups"]
+    rows = [*(f"0, {n}" for n in [*known, "10 known rows"]), *(f"1, {n}" for n in known)]
+    both = "several new groups, no known row"
+    assert list(two.losses_.index) == [*rows, both, "known groups"]
     lines = two.losses_.plot().lines
     assert [line.get_label() for line in lines] == list(two.losses_.columns)
     assert list(two.losses_.columns) == ["learner", "mixture"]
