@@ -32,7 +32,7 @@ _LEAST_SMOOTH, _SMOOTH, _JITTER = 12, 0.5, 1e-6
 _FEW = 12
 # Lengths that are tried on whole numbers, and what a season must explain there.
 _LENGTHS = (4, 7, 12, 24, 52)
-_MAX_P_VALUE, _MIN_SHARE, _NEARLY = 1e-4, 0.1, 0.95
+_MAX_P_VALUE, _MIN_SHARE = 1e-4, 0.1
 # Cycles that the times must cover.
 _MIN_CYCLES = 0.5
 
@@ -175,10 +175,10 @@ def learn_calendar(
         seasons = [Season(name, p) for name, p, days in kinds if span >= _MIN_CYCLES * days]
     elif season == "auto" and step > 0 and _is_regular(times, step):
         tried = [Season(f"{p} steps", p, step) for p in _LENGTHS if span >= 2 * p * step]
-        shares = [_share_explained(one, times, y, codes) for one in tried]
-        if shares and max(shares) >= _MIN_SHARE:
-            # A multiple of a cycle explains as much.
-            seasons = [tried[int(np.argmax(np.array(shares) >= _NEARLY * max(shares)))]]
+        p_values = [_p_value(one, times, y, codes) for one in tried]
+        if p_values and min(p_values) < _MAX_P_VALUE / len(_LENGTHS):
+            # A multiple of a cycle explains as much, with more phases.
+            seasons = [tried[int(np.argmin(p_values))]]
     return Calendar(tuple(seasons), step / scale, centre, scale)
 
 
@@ -195,8 +195,8 @@ def _is_regular(times: np.ndarray, step: float) -> bool:
     return bool(np.mean(np.abs(steps - np.round(steps)) < 1e-6) > 0.99)
 
 
-def _share_explained(season: Season, times: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
-    """Return the adjusted share of the changes within groups that phases explain; 0 unless clear.
+def _p_value(season: Season, times: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
+    """Return how likely chance explains as much of the changes within groups; 1 if that is little.
 
     Changes are scaled by group, so that groups count alike.
     """
@@ -205,15 +205,25 @@ def _share_explained(season: Season, times: np.ndarray, y: np.ndarray, codes: np
     change, group = np.diff(y[order])[same], codes[order][1:][same]
     counts = np.maximum(np.bincount(group), 1)
     size = np.sqrt(np.bincount(group, change**2) / counts)[group]
+    at = times[order][1:][same][size > 0]
     change = change[size > 0] / size[size > 0]
-    phase = season.phases(times[order][1:][same])[size > 0]
+    share, _ = _explained(change, season.phases(at), 3.0)
+    # What happens at a time may happen to all groups: a test counts times, not rows.
+    steps, place = np.unique(np.round(at / season.step), return_inverse=True)
+    typical = np.bincount(place, change) / np.maximum(np.bincount(place), 1)
+    _, p_value = _explained(typical, season.phases(steps * season.step), 1.5)
+    return p_value if share >= _MIN_SHARE else 1.0
+
+
+def _explained(change: np.ndarray, phase: np.ndarray, n_each: float) -> tuple[float, float]:
+    """Return the adjusted share of variance that phases explain, and the p-value of an F test."""
     n, p = len(change), len(np.unique(phase))
-    if n <= 3 * p:
-        return 0.0
+    if n <= n_each * p:
+        return 0.0, 1.0
     mean = np.bincount(phase, change) / np.maximum(np.bincount(phase), 1)
     total, left = ((change - change.mean()) ** 2).sum(), ((change - mean[phase]) ** 2).sum()
     if total == 0:
-        return 0.0
+        return 0.0, 1.0
     ratio = (total - left) / (p - 1) / max(left / (n - p), 1e-300)
-    is_clear = f_distribution.sf(ratio, p - 1, n - p) < _MAX_P_VALUE / len(_LENGTHS)
-    return float(1 - left / (n - p) / (total / (n - 1))) if is_clear else 0.0
+    p_value = float(f_distribution.sf(ratio, p - 1, n - p))
+    return float(1 - left / (n - p) / (total / (n - 1))), p_value
