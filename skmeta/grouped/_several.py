@@ -35,6 +35,8 @@ from skmeta.tabular import (
     rows_of_groups,
     some,
     weighted_quantiles,
+    widening,
+    width_of_few,
 )
 
 # Numbers of known rows of a group that is held out.
@@ -264,7 +266,7 @@ def fit_several(
     for regime, by_level in found.items():
         usable = used if regime == n_factors + 1 or len(used) == 1 else ~known_only
         levels = [
-            _find_level(found_at, level, usable, regime, units)
+            _find_level(found_at, level, usable, regime, units, rows.codes.max(0) + 1)
             for level, found_at in sorted(by_level.items())
             if sum(len(query.y) for query, _ in found_at) >= min(_LEAST_ROWS, n // 4)
         ]
@@ -293,11 +295,14 @@ def _find_level(
     used: np.ndarray,
     factor: int,
     units: Standardiser | None,
+    n_groups: np.ndarray,
 ) -> Level:
     """Find weights of members and the distribution of what they leave, in one regime."""
     queries, each = zip(*found, strict=True)
     y, weight = (np.concatenate([getattr(q, name) for q in queries]) for name in ("y", "weight"))
     codes = np.concatenate([q.codes for q in queries])
+    has_new = factor <= codes.shape[1]
+    n_values = float(n_groups[factor] if factor < codes.shape[1] else n_groups.min())
     factor = factor if factor < codes.shape[1] else int(codes.max(0).argmax())
     outputs, none = np.concatenate(each, axis=1), np.empty((len(y), 0))
     place = np.arange(len(y))
@@ -320,10 +325,12 @@ def _find_level(
         left = y[own] - median
         side = np.where(left < 0, below, above)
         ratio[own] = np.divide(left, side, out=np.zeros(len(own)), where=side > 0)
-    quantiles = weighted_quantiles(ratio, weight, PROBABILITIES)
+    quantiles = weighted_quantiles(ratio, weight, PROBABILITIES) * widening(ratio, codes[:, factor])
+    # What a new group adds is drawn from as few values as there are groups.
+    prior = _NORMAL * width_of_few(n_values) if has_new and not n_known else _NORMAL
     n_units = len(np.unique(codes[:, factor])) * (1 + min(n_known, 1e3))
     share = n_units / (n_units + _N_PRIOR)
-    return level._replace(quantiles=share * quantiles + (1 - share) * _NORMAL)
+    return level._replace(quantiles=share * quantiles + (1 - share) * prior)
 
 
 class Case(NamedTuple):

@@ -13,6 +13,8 @@ from skmeta.tabular._member import (
     Member,
     Outputs,
     interpolate,
+    widening,
+    width_of_few,
 )
 from skmeta.tabular._mixture import Mixture, find_level, fit_mixture, predict_each
 from skmeta.tabular._population import (

@@ -78,10 +78,10 @@ class HeldOut(NamedTuple):
         """Return quantiles of the residuals over the predicted deviation."""
         ratio = (self.y - self.mean) / np.maximum(self.std, 1e-300)
         quantiles = weighted_quantiles(ratio, self.weight, PROBABILITIES)
-        return np.asarray(quantiles * _widening(ratio, self.group))
+        return np.asarray(quantiles * widening(ratio, self.group))
 
 
-def _widening(ratio: np.ndarray, group: np.ndarray) -> np.ndarray:
+def widening(ratio: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Return by what the quantiles (p,) of residuals (n,) of few groups are too narrow.
 
     Residuals of a group are alike, so they count as fewer independent ones: their number over the
@@ -100,6 +100,11 @@ def _widening(ratio: np.ndarray, group: np.ndarray) -> np.ndarray:
         total = between + (size - 1) * within
         alike = max(between - within, 0.0) / total if total > 0 else 0.0
         n_independent = n / (1 + (size - 1) * alike)
+    return width_of_few(n_independent)
+
+
+def width_of_few(n_independent: float) -> np.ndarray:
+    """Return Student's quantiles (p,) over normal ones, given the number of independent values."""
     n_independent = max(n_independent, _LEAST_INDEPENDENT)
     # Beyond these, tails are not known, and exponentials of them would carry the mean.
     at = np.clip(PROBABILITIES, *_WIDENED)
