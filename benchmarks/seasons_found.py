@@ -4,7 +4,7 @@
 
 Families of ``groups`` series of ``steps`` steps each: white noise, random walks, walks that share
 shocks of the same size (or mostly shared ones), second-order autoregressions with cycles of about
-twelve steps that wander, and walks with a season whose phases deviate as much as a step. Printed are
+twelve steps that wander, and walks with a season whose phases deviate like a step. Printed are
 the share of families with any season, and with one of 12 steps, of 200 draws. A minute on one core.
 """
 
