@@ -73,6 +73,7 @@ def test_every_public_estimator_is_here():
     assert names - bases == {name.partition(" ")[0] for name in saved.MAKE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", saved.MAKE)
 def test_another_process_predicts_the_same(name, fitted, in_another_process):
     with np.load(in_another_process / f"{name}.npz") as actual:

@@ -36,7 +36,14 @@ class Mortal(ClassifierMixin, BaseEstimator):
         return 1 - (self.p - 2.4) ** 2 / 10
 
 
-@pytest.mark.parametrize("settings", [{}, {"batch_size": 3}, {"n_iter": "all"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        pytest.param({"batch_size": 3}, marks=pytest.mark.slow),
+        pytest.param({"n_iter": "all"}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_dead_worker_costs_its_candidate(iris, path, settings):
     settings = {"n_iter": 4, "random_state": 0, "prior": None, "refit": False} | settings
     search = MetaLearnedSearchCV(

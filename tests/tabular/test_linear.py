@@ -57,7 +57,7 @@ def test_its_evidence_is_the_likelihood_of_rows_left_out(monkeypatch):
     np.testing.assert_allclose(model.chance[:, 0], softmax(evidence), rtol=1e-8)
 
 
-@pytest.mark.parametrize("n_rows", [1, 3, 10])
+@pytest.mark.parametrize("n_rows", [1, pytest.param(3, marks=pytest.mark.slow), 10])
 def test_a_head_on_embeddings_is_as_good_as_logistic_regression(n_rows):
     losses, hits = [], []
     for seed in range(5):
