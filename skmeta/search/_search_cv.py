@@ -25,152 +25,86 @@ from skmeta.search.history import SearchHistory, hide_password
 
 @dataclass(eq=False, repr=False)
 class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
-    """Search over hyperparameters that remembers what earlier searches found.
+    """Search over hyperparameters that learns from earlier searches.
 
-    It has the parameters and results of :class:`~sklearn.model_selection.GridSearchCV` and
-    :class:`~sklearn.model_selection.RandomizedSearchCV`. Candidates are proposed one batch at a
-    time: first those that did well on other data sets, then those that a Gaussian process expects
-    to improve on the best so far. The mean and covariance of the process come from past searches on
-    the same kind of estimator: the user's own, and those that ship with the package. A second model
-    does not use them. The two are weighted by how well they predict the scores seen so far, so a
-    misleading past costs little. Without past searches, the search is a Bayesian optimisation.
-
-    One candidate is the estimator as it is given, unless the space that was passed excludes its
-    values, or its own default space does where parts or estimators are chosen. It is the second
-    one, or the first if past searches expect most of it. It is kept if no other candidate scores
-    better.
+    It has the parameters and results of :class:`~sklearn.model_selection.RandomizedSearchCV`. The
+    first candidates are those that did well on other data sets, and the estimator as it is given.
+    The next ones have the largest expected improvement under Gaussian processes, of which some
+    learned from past searches and one did not; they are weighted by the scores seen so far, so a
+    misleading past costs little. The guide is :doc:`/searches`.
 
     Parameters
     ----------
     estimator : estimator or list of estimator
-        What is tuned; a pipeline, for example. For a list, the search chooses the estimator along
-        with its hyperparameters, within one budget; the estimator is step ``"model"`` of a
-        pipeline in ``best_estimator_`` and ``best_params_``.
+        What is tuned. Of a list, one is chosen, and is step ``"model"`` of ``best_estimator_``.
     param_distributions : dict or list of dict, default=None
-        Parameters and, for each, a list of values or a distribution with a ``rvs`` method, as in
-        :mod:`scipy.stats`. Each of several dicts is a sub-space. None is
-        :func:`default_search_space`: parameters that you set on the estimator are not searched. A
-        dict that only chooses between parts, such as ``{"clf": [SVC(), LogisticRegression()]}``,
-        gets the default space of each part, unless ``n_iter="all"``. Leave it out with a list of
-        estimators.
+        For each parameter, a list of values or a distribution with a ``rvs`` method. Several dicts
+        are sub-spaces. None is :func:`default_search_space`, without parameters that you set.
     param_grid : dict or list of dict, default=None
-        The same, by GridSearchCV's name.
+        The same, by the name in GridSearchCV.
     n_iter : int or "all", default=10
-        Number of candidates, including those that a resumed search finished before. ``"all"``
-        evaluates a finite space in the order of GridSearchCV, and gives exactly its results.
+        Number of candidates, those of a resumed search included. ``"all"`` evaluates a finite space
+        exactly as GridSearchCV does; `racing`, `stop_when_flat`, `target_score` and `start` do not
+        go with it.
     history : None, False, str, path-like or SearchHistory, default=None
-        Where past searches are read from and this one is written to, candidate by candidate. A
-        path is a SQLite file; text with ``://`` is a database URL. None is the history that
-        the environment variable ``SKMETA_HISTORY`` names, if any; False is no history. A search
-        that is in the history already, unfinished or not, is resumed: see Notes. With
-        ``SearchHistory(..., shared=True)``, several processes work on one search.
+        Where past searches are read from, and this one is recorded: a SQLite file, a database URL
+        or a :class:`SearchHistory`. A search that is in it, finished or not, is resumed
+        (:ref:`verified_resume`). None is what the environment variable ``SKMETA_HISTORY`` names, if
+        it is set; False is no history. See :doc:`/history`.
     dataset : str, default=None
         Name of the data set in the history; by default a digest of its rows.
     prior : "auto", "history", "shipped", None or a prior, default="auto"
-        What is known from past searches. ``"history"`` is learned from the history, ``"shipped"``
-        comes with the package for this kind of estimator (:func:`describe_prior`), ``"auto"``
-        joins both, and None uses none. A :class:`SearchPrior`, or ``prior_`` of another search,
-        is taken as it is.
+        What is known from past searches: those in the history, those that ship with the package,
+        both (``"auto"``) or none; or a :class:`SearchPrior`, or ``prior_`` of another search.
     exclude_same_data : bool, default=False
-        Leave out what the prior knows of this very data set, or of one that shares half of its
-        rows. Set it if the outcome is compared with scores on rows that past searches saw, as in
-        nested cross-validation.
+        Leave out past searches on the same data. Set it in nested cross-validation.
     samples : "auto", bool or int, default="auto"
-        Try candidates on a tenth of the rows first, if there are 15,000 rows or more. The sample is
-        drawn from the rows of the same folds. What it says is carried over to the whole table by a
-        model, for which the two agree in part, so what is best on few rows need not be chosen. With
-        ``"auto"`` or True, the first candidate on the sample decides: if it takes a tenth of a
-        second, five are tried, which take about as long as one or two on all rows, and at most a
-        quarter of `time_budget`; otherwise no others. Other work on the machine has little effect
-        on these seconds, but near the limit two runs with one seed may differ. A number of
-        candidates is kept to, whatever they take. False tries none. Not for ``n_iter="all"``.
+        Number of candidates to try on a tenth of the rows first, from 15,000 rows on. True and
+        ``"auto"`` try five if a fit is slow enough. See :ref:`shorter-fits`.
     batch_size : int, default=1
-        Number of candidates that are proposed at a time. It does not depend on `n_jobs`, so a seed
-        gives the same result on any machine. With 1, each candidate uses all scores so far, and the
-        fewest candidates are needed. Use more if there are more processors than folds.
+        Number of candidates that are proposed at a time. Use more if there are more processors
+        than folds.
     racing : bool or float, default=False
-        Stop a candidate when the probability that it will beat the best candidate falls below this
-        number, at most 0.5; True is 0.3. The probability is computed from the differences between
-        the two on the same folds. That saves about half of the fits, and may lose the best
-        candidate; a smaller number saves less, and loses it less often. A stopped candidate has NaN
-        for the folds that were not run, and as its mean score, so that it ranks last. Its times are
-        those of the folds that were run. If there are several metrics, that of `refit` decides.
-        Not for ``n_iter="all"``.
+        Stop a candidate when its probability of becoming the best falls below this number, at most
+        0.5; True is 0.3. See :ref:`shorter-fits`.
     early_stopping : float or splitter, default=None
-        Let boosting end when the loss on held rows does not improve any more. A number is the
-        share of each fold's training rows that is held out; it is stratified for classifiers, and
-        groups stay together if ``fit`` is given ``groups``. Of a splitter, the last split of the
-        training rows is used. Rows that score the candidate are never used. The refit is on all
-        rows, with the median number of rounds over the folds. For LightGBM, XGBoost, CatBoost
-        (extra ``boosting``), and scikit-learn's HistGradientBoosting, alone or as the last step of
-        a pipeline; other estimators of a choice are fitted on all rows of the fold. A fit has at
-        most the estimator's number of rounds, or 1,000 if that is the default of its class. It
-        stops after as many rounds without improvement as the estimator says
-        (``early_stopping_rounds``, ``n_iter_no_change``, ``od_wait``), or 20. The number of rounds
-        is not searched, unless the given space has it: its values are limits then.
+        Share of the training rows that is held out to stop boosting early, or a splitter whose last
+        split is used. See :ref:`shorter-fits`.
     time_budget : float, default=None
-        Seconds from the first fit on, the refit included. No fit is begun that would probably not
-        end in time: one that takes longer than nine in ten so far, or than the other folds of its
-        candidate. A fit that takes longer than all before may still end late. What comes before
-        the first fit is not counted: about two seconds for the start
-        of worker processes, if `n_jobs` asks for some, and a tenth of one for the prior. At least
-        one candidate is evaluated. If the search chooses between estimators, a candidate is chosen
-        by its expected improvement per second, so that a slow estimator has to promise more.
+        Seconds from the first fit on, the refit included. See :ref:`search-end`.
     stop_when_flat : int, default=None
-        Stop when the best score has not improved for this number of candidates. None evaluates
-        all `n_iter` candidates. Not for ``n_iter="all"``.
+        Stop when the best score has not improved for this number of candidates.
     target_score : float, default=None
-        Stop when a candidate has at least this score. Not for ``n_iter="all"``.
+        Stop when a candidate has at least this score.
     start : list of dict, default=None
-        Parameters to try first, such as the best ones that you know. A parameter that a dict
-        leaves out has the estimator's value. Values outside of the space are tried too. They are
-        among the `n_iter` candidates. Not for ``n_iter="all"``.
+        Parameters to try first. They may lie outside the space, and are among the `n_iter`.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score : optional
-        As in :class:`~sklearn.model_selection.RandomizedSearchCV`. If `refit` does not name one
-        of several metrics, the search maximises the first one. :func:`best_within` is a rule for
-        `refit` that keeps limits of time, model size or other metrics.
-        With ``verbose=1`` there is one line per candidate, in the order in which they finish: its
-        number, score, the best score so far, why it was tried, the seconds of its fits and scores
-        added up, the seconds on the clock since the search began, and parameters: all of a new
-        best candidate, and of others those that differ from the best one.
-        ``verbose=2`` has all parameters, and the score of each fold, on a second line.
+        As in :class:`~sklearn.model_selection.RandomizedSearchCV`. ``verbose=1`` prints a line per
+        candidate, and ``verbose=2`` two. Of several metrics, the first is maximised unless `refit`
+        names another; it may be a rule such as :func:`best_within`.
     progress : bool or "auto", default="auto"
-        Show a progress bar with the best score so far. ``"auto"`` shows it in a terminal or a
-        notebook, from the third second on, unless `verbose` is set. Where standard error is a
-        file, True writes lines now and then.
+        Show a progress bar; ``"auto"``: in a terminal or notebook, unless `verbose` is set.
     random_state : int, RandomState instance, Generator or None, default=None
         Determines the candidates. A resumed search keeps the seed that it began with.
 
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        As in RandomizedSearchCV, and, unless every candidate of a finite space is evaluated:
-        ``source``, why each candidate was tried (``"initial design"``, ``"as given"``,
-        ``"start"``, ``"prior"`` or ``"model"``), ``predicted_mean_score`` and
-        ``predicted_std_score``, the score that was expected just before and its standard deviation
-        (NaN if no model chose it).
-        If candidates were tried on samples, they come first, ``n_resources`` is the number of rows,
-        as of :class:`~sklearn.model_selection.HalvingRandomSearchCV`, and candidates on more rows
-        rank first. Only those on all rows can be the best one; `n_iter` is their number.
-        With `racing`, ``n_folds``, the number of folds that were run. With `early_stopping`,
-        ``split<k>_n_rounds``, the number of rounds of each fold, and ``n_rounds``, their median
-        rounded up; NaN if the candidate cannot stop early.
+        As in RandomizedSearchCV. ``source`` says why each candidate was tried, and
+        ``predicted_mean_score`` and ``predicted_std_score`` what was expected of it.
+        :ref:`search-results` explains the columns of `samples`, `racing` and `early_stopping`.
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
 multimetric_, classes_, n_features_in_, feature_names_in_
-        As in RandomizedSearchCV. With `early_stopping`, ``best_params_`` has the number of rounds
-        of the refit too.
+        As in RandomizedSearchCV.
     prior_ : SearchPrior or alike, or None
-        The prior that was used, which may join several; None if nothing was known. It can be
-        given to other searches as `prior`.
+        The prior that was used, for `prior` of other searches; None if nothing was known.
     prior_report_ : dict
-        Weight of each past search, and of the model that learned from them (the rest is the weight
-        of the model without history).
+        Weight of each past search, and of the model that learned from them.
     stopped_by_ : str
         ``"n_iter"``, ``"exhausted"``, ``"flat"``, ``"target_score"``, ``"time_budget"`` or
-        ``"interrupt"``.
+        ``"interrupt"`` (Ctrl-C, which refits the best candidate so far).
     n_resumed_ : int
-        Number of candidates that were on record, or that other workers of a shared search
-        evaluated.
+        Number of candidates that were on record, or that other workers evaluated.
     search_time_ : float
         Seconds of the search, without the refit.
     n_samples_fit_ : int
@@ -179,34 +113,13 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     Raises
     ------
     SearchSpaceError
-        If the space is given twice or empty, or names a parameter that the estimator does not
-        have; if none is given and nothing in the estimator has a default one.
+        If the space is given twice or empty, names an unknown parameter, or has no default.
     PriorError
         If `prior` was learned from searches of other estimators.
     HistoryError, HistoryFormatError
-        If the history cannot be opened. Once the search runs, a failing history only warns.
+        If the history cannot be opened. If it fails later, the search warns and goes on.
     TypeError
         If no estimator that is tried takes one of the parameters of ``fit``.
-
-    See Also
-    --------
-    SearchHistory : The record of past searches.
-    SearchPrior : What is learned from it.
-    best_within : A rule for `refit`.
-
-    Notes
-    -----
-    Ctrl-C ends the search and refits the best candidate so far, with a warning.
-
-    A search is the same as one in the history if data, estimator, space, folds, metrics, `racing`,
-    versions and your own code with the globals that it names are the same. It is then resumed,
-    after two folds on record were evaluated again; if a score differs, the search begins anew, with
-    a warning. ``SearchHistory(..., verify=False)`` leaves this out. The history keeps its seed and
-    the position up to which its prior was learned, so that it proposes the same candidates again;
-    those on record are not evaluated. A search that was killed and started again has the same
-    ``cv_results_`` as one that was not, times aside, if `batch_size` and the versions of the
-    packages are the same.
-    Searches that were recorded in between have no effect on it.
 
     Examples
     --------
