@@ -243,10 +243,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         return weight
 
     def _used(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows with a weight, and their weights.
-
-        Whole weights repeat rows. Others are in units of their mean at fit.
-        """
+        """Return rows with a weight, and the weights: whole ones, or in units of fit's mean."""
         weight = self._weight(sample_weight, X)
         used = np.flatnonzero(weight)
         is_whole = bool((weight == np.floor(weight)).all())

@@ -27,20 +27,7 @@ _FEW_GROUPS = 10
 
 
 def group_labels(values: np.ndarray, name: str) -> np.ndarray:
-    """Return the labels of groups as objects of Python: whole numbers or strings.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-        A column.
-    name : str
-        Its name, for errors.
-
-    Raises
-    ------
-    ValueError
-        If a label is missing, or is a number with a fraction.
-    """
+    """Return labels (n,) of groups as whole numbers or strings; others raise a ValueError."""
     labels = np.empty(len(values), dtype=object)
     labels[:] = values.tolist()
     missing = np.array([v is None or v != v for v in labels], bool)
@@ -65,14 +52,8 @@ def group_labels(values: np.ndarray, name: str) -> np.ndarray:
 class FeatureColumns:
     """Turn the columns that are no groups into numbers, in the same way for all tables.
 
-    Parameters
-    ----------
-    X : data frame or array-like of shape (n_samples, n_features)
-        The rows that are learned from.
-    left_out : sequence of int
-        Positions of columns that are encoded in another way.
-    order : str, int or None, default=None
-        The column of times, which becomes the last one.
+    Positions in `left_out` are encoded in another way; the column `order` of times becomes the
+    last.
     """
 
     def __init__(self, X: Any, left_out: Sequence[int], order: str | int | None = None) -> None:

@@ -34,55 +34,27 @@ _NAMES = {
 
 
 class Labels(NamedTuple):
-    """What a user calls the parts of a table.
+    """What a user calls the parts of a table."""
 
-    Attributes
-    ----------
-    factors : list of str
-        Columns of groups.
-    groups : list of dict
-        For each of them, the labels of the groups and their numbers.
-    columns : list of str
-        Other columns, as they are encoded.
-    classes : list or None
-        Classes; None for a regression.
-    """
-
-    factors: list[str]
-    groups: list[dict[Any, int]]
-    columns: list[str]
-    classes: list[Any] | None
+    factors: list[str]  # columns of groups
+    groups: list[dict[Any, int]]  # for each of them, numbers by the groups' labels
+    columns: list[str]  # other columns, as they are encoded
+    classes: list[Any] | None  # None for a regression
 
 
 class Coefficients(NamedTuple):
     """Coefficients of each known group, and last those of a new group.
 
-    Attributes
-    ----------
-    names : list of str
-        ``intercept``, which is the prediction for an average row, then the columns.
-    mean : ndarray of shape (n_groups + 1, q, r)
-        Coefficients of r outputs: the target, the log odds of the second of two classes, or those
-        of each class.
-    std : ndarray of shape (n_groups + 1, q) or None
-        Standard deviations; of a new group, those between groups.
+    The r outputs are the target, the log odds of the second of two classes, or those of each class.
     """
 
-    names: list[str]
-    mean: np.ndarray
-    std: np.ndarray | None
+    names: list[str]  # ``intercept``, the prediction for an average row, then the columns
+    mean: np.ndarray  # (n_groups + 1, q, r)
+    std: np.ndarray | None  # (n_groups + 1, q); of a new group, those between groups
 
 
 def coefficients(model: FittedModel, names: list[str]) -> Coefficients | None:
-    """Return the coefficients of the model of the columns; None without one.
-
-    Parameters
-    ----------
-    model : FittedModel
-        Fitted.
-    names : list of str
-        Names of the columns of the table.
-    """
+    """Return the coefficients of the columns in the fitted model; None without a model of them."""
     effects = model.effects_of_columns
     if effects is None:
         return None

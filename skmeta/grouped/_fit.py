@@ -81,32 +81,10 @@ def fit_model(
 ) -> tuple[FittedModel, Order]:
     """Fit the population, the members and the weights of their mixture.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Columns; NaN is a missing value. The last one has the times, if there are any.
-    y : ndarray of shape (n,)
-        Targets or class codes.
-    weight : ndarray of shape (n,)
-        Weights, all positive.
-    codes : ndarray of shape (n, n_factors), int64
-        Groups in each column of groups, from 0 on.
-    times : ndarray of shape (n,)
-        Order of the rows in time; 0 without one.
-    settings : Settings
-        How it is fitted.
-    n_classes : int
-        Number of classes; 0 for a regression.
-    knows_time : bool
-        Whether members that know time are fitted, if times differ and a row can be held out.
-
-    Returns
-    -------
-    model : FittedModel
-        The fitted model.
-    order : Order
-        The canonical order of rows and groups. ``order.groups`` maps the numbers of groups in the
-        model to those given.
+    `order.groups` maps the numbers of groups in the model to those given. The last column of X (n,
+    d) has the times, if there are any; NaN is a missing value. Weights (n,) are positive, codes (n,
+    n_factors) begin at 0, and times (n,) are 0 without an order. `n_classes` is 0 for a regression.
+    With `knows_time`, members that know time are fitted, if times differ and a row can be held out.
     """
     column_units = Standardiser.learn(X)
     X, content = column_units(X), y if n_classes else Standardiser.learn(y)(y)
@@ -362,8 +340,8 @@ def _fit_members(
 ) -> tuple[dict[str, Member], Outputs | None]:
     """Fit the members that predict, and before them those that they use.
 
-    Beside them, return predictions of each row from the other rows of its group. ``start`` holds
-    members that were fitted to other rows.
+    Return also predictions of each row from the other rows of its group. ``start`` holds members
+    that were fitted to other rows.
     """
     members: dict[str, Member] = {}
     if POPULATION in names:

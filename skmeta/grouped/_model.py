@@ -38,29 +38,13 @@ _FARTHEST = 1e100
 
 
 class Settings(NamedTuple):
-    """How a model is fitted.
+    """How a model is fitted."""
 
-    Attributes
-    ----------
-    effects : dict
-        How groups differ: settings of :func:`skmeta.mixed.fit`.
-    combine : str
-        The member that predicts, or ``"auto"`` for all.
-    n_folds : int
-        Number of folds of groups.
-    population : FitSettings
-        What all groups share.
-    season : tuple
-        The parameter ``season``, and whether times are dates.
-    target_kind : str
-        The kind of the target, or ``"auto"``.
-    """
-
-    effects: dict[str, Any]
-    combine: str
-    n_folds: int
-    population: FitSettings
-    season: tuple[Any, bool] = ("auto", False)
+    effects: dict[str, Any]  # how groups differ: settings of :func:`skmeta.mixed.fit`
+    combine: str  # the member that predicts, or "auto" for all
+    n_folds: int  # of groups
+    population: FitSettings  # what all groups share
+    season: tuple[Any, bool] = ("auto", False)  # the parameter, and whether times are dates
     target_kind: str = "auto"
 
 
@@ -80,45 +64,19 @@ class JointMembers:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model, an immutable value. Groups have numbers; -1 is one without known rows.
-
-    Attributes
-    ----------
-    settings : Settings
-        How it was fitted.
-    n_classes : int
-        Number of classes; 0 for a regression.
-    column_units : Standardiser
-        Units of the columns.
-    target_units : TargetUnits or None
-        Units of the target; None for a classification.
-    folds : ndarray of shape (n_groups,), int64
-        Fold of each group of fit, of the column of groups that is divided into folds.
-    known : Table
-        The known rows, those of fit first.
-    mixture : Mixture, JointMembers or Longitudinal
-        The members, and their weights; those of a Longitudinal know time.
-    population : Population or None
-        What all groups share; None if the members do not need it.
-    fold_factor : int
-        The column of groups whose groups are divided into folds.
-    time_columns : ndarray of int64 or None
-        For members that know time: columns that vary, of those that are filled, without the times.
-    other_mixtures : sequence of Mixture
-        Smaller models of the target on the other scales of its units.
-    """
+    """A fitted model, an immutable value. Groups have numbers; -1 is one without known rows."""
 
     settings: Settings
-    n_classes: int
+    n_classes: int  # 0 for a regression
     column_units: Standardiser
-    target_units: TargetUnits | None
-    folds: np.ndarray
-    known: Table
-    mixture: Mixture | JointMembers | Longitudinal
-    population: Population | None = None
+    target_units: TargetUnits | None  # None for a classification
+    folds: np.ndarray  # of each group of fit (n_groups,), in the column `fold_factor`
+    known: Table  # known rows, those of fit first
+    mixture: Mixture | JointMembers | Longitudinal  # a Longitudinal knows time
+    population: Population | None = None  # None if no member needs it
     fold_factor: int = 0
-    time_columns: np.ndarray | None = None
-    other_mixtures: Sequence[Mixture] = ()
+    time_columns: np.ndarray | None = None  # filled ones that vary, without the times
+    other_mixtures: Sequence[Mixture] = ()  # smaller models on the units' other scales
 
     @property
     def crossed(self) -> CrossedEffects | None:
@@ -130,13 +88,7 @@ class FittedModel:
     def add(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
     ) -> Self:
-        """Return a model with more known rows; the variances of groups stay as they are.
-
-        Parameters
-        ----------
-        X, y, weight, codes, times
-            As for :func:`fit_model`. New groups have numbers that were not used before.
-        """
+        """Return a model with more known rows, maybe of new groups; variances stay as they are."""
         y = y if self.target_units is None else self.target_units(y)
         check_near(y[:, None], "y")
         known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
@@ -148,22 +100,7 @@ class FittedModel:
         return codes if self.crossed is None else self.crossed.within_parents(codes)
 
     def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
-        """Predict rows.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-            Columns.
-        codes : ndarray of shape (n, n_factors), int64
-            Their groups; -1 for groups without known rows.
-        times : ndarray of shape (n,)
-            Order of the rows in time; 0 without one.
-
-        Returns
-        -------
-        CalibratedOutputs
-            In standardised units.
-        """
+        """Predict rows (n, d) of groups (n, n_factors), -1 if new, in standardised units."""
         nothing = np.zeros(len(X))
         at, known = self._table(X, nothing, nothing, codes, times), self.known
         if codes.shape[1] == 1:
@@ -213,10 +150,7 @@ class FittedModel:
 
     @cached_property
     def effects_of_columns(self) -> GroupEffects | None:
-        """How groups differ in the columns alone; None if nothing says how groups differ.
-
-        The mixture does not need it, so it is fitted when it is asked for.
-        """
+        """How groups differ in the columns alone, fitted when asked for; None without a design."""
         members = self.mixture.members
         if isinstance(members, dict) and (LEARNER in members or BOTH not in members):
             learned_member = members.get(LEARNER)

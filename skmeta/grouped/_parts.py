@@ -35,18 +35,10 @@ class Rows(NamedTuple):
 
 
 class Indicators(NamedTuple):
-    """Columns that say which group a row has: an indicator of each that has several rows.
+    """Columns that say which group a row has: an indicator of each that has several rows."""
 
-    Attributes
-    ----------
-    groups : list of ndarray of int64
-        For each column of groups, those with an indicator.
-    has_other : list of bool
-        Whether all others share one.
-    """
-
-    groups: list[np.ndarray]
-    has_other: list[bool]
+    groups: list[np.ndarray]  # by column of groups, those with an indicator
+    has_other: list[bool]  # whether all others share one
 
     @classmethod
     def learn(cls, codes: np.ndarray, factor: int | None) -> Indicators:
@@ -78,24 +70,12 @@ Fit = Callable[[Rows, int | None, FittedModel | None], tuple[FittedModel, Sequen
 
 @dataclass(frozen=True)
 class Part:
-    """A model of all columns of groups, or of one, and its numbers of the groups of the table.
-
-    Attributes
-    ----------
-    model : FittedModel
-        The model.
-    factor : int or None
-        The column of groups; None for all.
-    indicators : Indicators
-        Those of the other columns of groups.
-    numbers : list of ndarray of int64
-        For each column of groups that it has, the model's number of each group; -1 if it has none.
-    """
+    """A model of all columns of groups, or of one, and its numbers of the groups of the table."""
 
     model: FittedModel
-    factor: int | None
-    indicators: Indicators
-    numbers: list[np.ndarray]
+    factor: int | None  # the column of groups; None for all
+    indicators: Indicators  # of the other columns of groups
+    numbers: list[np.ndarray]  # by column, the model's number of each group; -1 for none
 
     @classmethod
     def fit(cls, fit: Fit, rows: Rows, factor: int | None, start: Part | None = None) -> Part:
@@ -138,10 +118,10 @@ class Part:
         return replace(part, model=model)
 
     def predict(self, rows: Rows, names: Sequence[str]) -> list[np.ndarray]:
-        """Return what members predict on the target's own units.
+        """Return predictions of members on the target's own units.
 
-        Each is an array (n, 4) of means, and of quantiles a deviation below the median, at it, and
-        above it; or of the probabilities (n, c) of classes.
+        Each has means (n, 4), and quantiles a deviation below the median, at it, and above it; or
+        probabilities (n, c).
         """
         X = self.indicators(rows.X, rows.codes)
         codes, units = self.codes(rows.codes), self.model.target_units

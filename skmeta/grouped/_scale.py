@@ -39,19 +39,7 @@ _LEAST_GAIN = 0.01
 def choose_scale(
     X: np.ndarray, y: np.ndarray, weight: np.ndarray, group: np.ndarray, scales: list[Scale]
 ) -> Scale:
-    """Return the scale with the least quantile loss of rows that are held out.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Standardised columns; NaN is a missing value.
-    y, weight : ndarray of shape (n,)
-        Targets as given, and weights.
-    group : ndarray of shape (n,), int64
-        Groups, from 0 on.
-    scales : list of Scale
-        What is compared, as given first.
-    """
+    """Return the scale with the least quantile loss of rows held out; `scales` begin as given."""
     if len(scales) == 1:
         return scales[0]
     sizes = np.bincount(group)

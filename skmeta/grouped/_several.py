@@ -56,25 +56,12 @@ _NORMAL = ndtri(PROBABILITIES)
 
 @dataclass(frozen=True)
 class SeveralColumns:
-    """The mixture of a model of all columns of groups and of models of one.
+    """The mixture of a model of all columns of groups and of models of one."""
 
-    Attributes
-    ----------
-    parts : tuple of Part
-        The model of all columns, then those of one.
-    names : tuple of str
-        Members of the model of all columns.
-    n_groups : ndarray of shape (F,), int64
-        Numbers of groups of fit.
-    regimes : list of list of Level
-        Weights for rows with a new group of each column alone, with several new groups, and with
-        none.
-    """
-
-    parts: tuple[Part, ...]
-    names: tuple[str, ...]
-    n_groups: np.ndarray
-    regimes: list[list[Level]]
+    parts: tuple[Part, ...]  # the model of all columns, then those of one
+    names: tuple[str, ...]  # members of the model of all columns
+    n_groups: np.ndarray  # numbers (F,) of groups of fit
+    regimes: list[list[Level]]  # weights with a new group of each column, several, none
 
     @property
     def joint(self) -> FittedModel:
@@ -223,20 +210,10 @@ def _regime_of(is_new: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.n
 def fit_several(
     fit: Fit, rows: Rows, names: tuple[str, ...], n_classes: int, has_alone: bool
 ) -> SeveralColumns:
-    """Fit all models, and find their weights.
+    """Fit all models to rows in canonical order, and find their weights.
 
-    Parameters
-    ----------
-    fit : callable
-        Fits a model.
-    rows : Rows
-        Rows in canonical order; groups are numbered from 0 on.
-    names : tuple of str
-        Members of the model of all columns that predict.
-    n_classes : int
-        Number of classes; 0 for a regression.
-    has_alone : bool
-        Whether the models of one column are mixed in, unless there are very many rows.
+    `names` are the members of the model of all columns that predict. With `has_alone`, models of
+    one column are mixed in, unless there are very many rows.
     """
     n, n_factors = rows.codes.shape
     alone = range(n_factors) if has_alone and n <= MOST_WEIGHED else ()

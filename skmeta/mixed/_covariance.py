@@ -34,17 +34,13 @@ def _einsum(form: str, *arrays: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CovarianceShape:
-    """Which coefficients (q,) may differ between tasks, and the rank of their correlations.
-
-    `shrinkage` is the rate of the exponential prior on d and of the normal prior on F;
-    `start_slope` is the standard deviation of slopes that a fit starts from.
-    """
+    """Which coefficients (q,) may differ between tasks, and the rank of their correlations."""
 
     varies: np.ndarray
     n_predictors: int
     rank: int
-    shrinkage: float
-    start_slope: float = 0.1
+    shrinkage: float  # rate of the exponential prior on d and of the normal prior on F
+    start_slope: float = 0.1  # standard deviation of slopes that a fit starts from
 
     @property
     def n_scales(self) -> int:
@@ -73,10 +69,7 @@ class CovarianceShape:
         return np.concatenate([np.full(self.n_scales, _LONGEST_SCALE_STEP), factor_part])
 
     def with_correlations(self, parameters: np.ndarray, effects: np.ndarray) -> np.ndarray:
-        """Initialise F with the principal directions of effects (n_tasks, j, q).
-
-        The gradient of the likelihood at F = 0 is 0, so F cannot start there.
-        """
+        """Start F at principal directions of effects (n_tasks, j, q): its gradient at 0 is 0."""
         scales = np.exp(parameters[: self.n_scales]).reshape(self.n_predictors, -1)
         factor = np.zeros((self.n_predictors, len(self.varies), self.rank))
         for j in range(self.n_predictors):
@@ -151,7 +144,7 @@ class CovarianceShape:
     def parameter_curvature(
         self, parameters: np.ndarray, covariance_gradient: np.ndarray
     ) -> np.ndarray:
-        """Return the part (p, p) of a Hessian that comes from second derivatives of S.
+        """Return the part (p, p) of a Hessian from second derivatives of S.
 
         The gradient of the function in S is symmetric, (j, q, q).
         """

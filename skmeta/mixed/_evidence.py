@@ -61,18 +61,9 @@ class Evidence:
     """Marginal likelihood of all groups as a function of the parameters.
 
     The parameters are those of the covariance of each factor, m by predictor, log tau, and those of
-    the likelihood: log sigma of a regression.
-
-    Parameters
-    ----------
-    rows : OneFactor or SeveralFactors
-        Rows, and how effects are integrated out.
-    shapes : list of CovarianceShape
-        Form of S, and its shrinkage, of each factor.
-    n_columns : int, optional
-        q; by default that of the first shape.
-    is_restricted : bool, default=True
-        Whether m is integrated out. If not, the likelihood is that of the estimate of m.
+    the likelihood: log sigma of a regression. There is one shape per factor. `n_columns` is q, by
+    default that of the first shape. With `is_restricted`, m is integrated out; else the likelihood
+    is that of the estimate of m.
     """
 
     def __init__(
@@ -105,15 +96,7 @@ class Evidence:
         return np.concatenate([*covariances, mean.ravel(), *rest])
 
     def maximise(self, start: np.ndarray, coarse: bool = False) -> np.ndarray:
-        """Return the parameters (p,) of the maximum, without correlations at first.
-
-        Parameters
-        ----------
-        start : ndarray of shape (p,)
-            Where to begin.
-        coarse : bool, default=False
-            Whether a rough optimum, near the start, is enough.
-        """
+        """Return parameters (p,) of the maximum; a rough one near the start if `coarse`."""
         at, rest = start, [_MEAN_BOUNDS] * (self.j * self.q) + [_LOG_RIDGE_BOUNDS]
         family = _LOG_NOISE_BOUNDS if self.rows.is_normal else _FAMILY_BOUNDS
         rest += [family] * (len(start) - self._ridge - 1)

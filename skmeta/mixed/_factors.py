@@ -30,36 +30,16 @@ _MOST_VALUES = 2**20
 
 @dataclass(frozen=True)
 class FactorModel:
-    """A fitted model, an immutable value.
-
-    Attributes
-    ----------
-    family : Family
-        The likelihood, with its parameters.
-    mean : ndarray of shape (j, q)
-        Fixed coefficients.
-    mean_prior : ndarray of shape (j q,)
-        Precision of their prior.
-    columns : tuple of ndarray of int64
-        Of each factor, the columns whose coefficients differ.
-    covariances : tuple of ndarray of shape (j, q_f, q_f)
-        S_f.
-    shapes : tuple of CovarianceShape
-        Their forms.
-    parameters : ndarray
-        Those that maximise the marginal likelihood. Another fit can start from them.
-    log_likelihood : float
-        The marginal log likelihood, or the restricted one.
-    """
+    """A fitted model, an immutable value. Another fit can start from its `parameters`."""
 
     family: Family
-    mean: np.ndarray
-    mean_prior: np.ndarray
-    columns: tuple[np.ndarray, ...]
-    covariances: tuple[np.ndarray, ...]
+    mean: np.ndarray  # fixed coefficients (j, q)
+    mean_prior: np.ndarray  # precision (j q,) of their prior
+    columns: tuple[np.ndarray, ...]  # by factor, those whose coefficients differ
+    covariances: tuple[np.ndarray, ...]  # S_f (j, q_f, q_f)
     shapes: tuple[CovarianceShape, ...]
     parameters: np.ndarray
-    log_likelihood: float
+    log_likelihood: float  # marginal, or restricted
 
     @property
     def noise(self) -> float:
@@ -79,15 +59,10 @@ class FactorModel:
         w: np.ndarray | None = None,
         mean_covariance: np.ndarray | None = None,
     ) -> ConditionedFactors:
-        """Return the effects given rows; fixed coefficients and covariances stay as they are.
+        """Return the effects given rows, whose levels may be new; estimates stay as they are.
 
-        Parameters
-        ----------
-        X, y, codes, w
-            As for :func:`fit_factors`. Levels may be new.
-        mean_covariance : ndarray of shape (j q, j q), optional
-            Covariance of the fixed coefficients, where the rows are a part of those that told them;
-            by default it follows from the rows.
+        `mean_covariance` (j q, j q) is that of the fixed coefficients, needed where the rows are
+        only a part of those that estimated them. By default it follows from the rows.
         """
         w = np.ones(len(X)) if w is None else w
         return ConditionedFactors(self, X, y, w, codes, mean_covariance)
@@ -109,37 +84,12 @@ def fit_factors(
 ) -> FactorModel:
     """Estimate a mixed-effects model by its marginal likelihood.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, q)
-        Rows with a leading 1.
-    y : ndarray of shape (n,)
-        Standardised targets, class positions or counts.
-    codes : ndarray of shape (n, F), int64
-        Level of each row in each factor, from 0 on; -1 for none.
-    family : Family, optional
-        The likelihood; by default it is normal.
-    columns : list of ndarray of int64, optional
-        Of each factor, the columns whose coefficients differ between its levels: by default the
-        intercepts.
-    w : ndarray of shape (n,), optional
-        Weights as numbers of repetitions.
-    rank : int, default=0
-        Rank of the correlations of the coefficients of a level.
-    shrinkage : float, default=0.0
-        Shrinkage of the fixed slopes, whose variance is then estimated, and of deviations of
-        slopes.
-    is_restricted : bool, default=True
-        Whether the fixed coefficients are integrated out.
-    tolerance : float, default=1e-5
-        Decrease of minus the log likelihood that ends the optimisation.
-    start : FactorModel, optional
-        A model of the same columns and factors, to start from.
-
-    Returns
-    -------
-    FactorModel
-        The estimates.
+    The rows (n, q) have a leading 1, and targets (n,) are standardised, class positions or counts.
+    Weights (n,) are numbers of repetitions. `columns` are, by factor, those whose coefficients
+    differ between its levels: by default the intercepts. Shrinkage holds for deviations of slopes
+    and for the fixed slopes, whose variance is then estimated. With `is_restricted`, the fixed
+    coefficients are integrated out. The optimisation ends when minus the log likelihood decreases
+    by less than the tolerance. It begins at `start`, a model of the same columns and factors.
     """
     family = Normal() if family is None else family
     columns = [np.array([0])] * codes.shape[1] if columns is None else columns
@@ -193,19 +143,10 @@ def _sorted_rows(
 
 
 class ConditionedFactors:
-    """Effects of the levels of several factors, given rows.
+    """Effects of the levels of several factors, given rows (n, q).
 
     The fixed coefficients of a regression are the best ones given the rows; others stay as they
     are.
-
-    Parameters
-    ----------
-    model : FactorModel
-        The model.
-    X, y, w, codes : ndarray
-        Rows.
-    mean_covariance : ndarray, optional
-        Covariance of the fixed coefficients.
     """
 
     def __init__(
@@ -254,15 +195,7 @@ class ConditionedFactors:
         return np.asarray(np.sqrt(variance)).reshape(len(half), j, -1)
 
     def moments(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return means (m, j) and covariances (m, j, j) of the linear predictors of rows.
-
-        Parameters
-        ----------
-        X : ndarray of shape (m, q)
-            Rows with a leading 1.
-        codes : ndarray of shape (m, F), int64
-            Their levels; -1 for new ones.
-        """
+        """Return means (m, j) and covariances (m, j, j) of linear predictors; level -1 is new."""
         j = len(self.mean)
         eta, covariance = np.empty((len(X), j)), np.empty((len(X), j, j))
         step = max(1, _MOST_VALUES // (j * j * X.shape[1]))
@@ -288,13 +221,7 @@ class ConditionedFactors:
         return eta, between + found.row_covariance(*parts)
 
     def predict(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return means (m,) and standard deviations (m,) of targets, or probabilities and zeros.
-
-        Parameters
-        ----------
-        X, codes
-            As for :meth:`moments`.
-        """
+        """Return means (m,) and standard deviations (m,) of targets, or probabilities and zeros."""
         eta, covariance = self.moments(X, codes)
         family = self.model.family
         if isinstance(family, Normal):

@@ -260,12 +260,9 @@ class NegativeBinomial(_Counts):
 
 @dataclass(frozen=True)
 class Ordered(Family):
-    """Ordered classes by a cumulative logit: P(y <= k) = expit(t_k - eta), with t_0 = 0.
+    """Ordered classes by a cumulative logit: P(y <= k) = expit(t_k - eta), with t_0 = 0."""
 
-    `gaps` are the logarithms of the differences of further thresholds.
-    """
-
-    gaps: tuple[float, ...]
+    gaps: tuple[float, ...]  # logarithms of the differences of further thresholds
 
     @classmethod
     def of(cls, y: np.ndarray, n_classes: int) -> Self:

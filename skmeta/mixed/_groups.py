@@ -31,21 +31,11 @@ _TOLERANCE = 1e-5
 
 
 class Batch(NamedTuple):
-    """Groups of similar size.
-
-    Attributes
-    ----------
-    groups : ndarray of shape (g,), int64
-        Numbers of the groups.
-    rows : ndarray of shape (g, n), int64
-        Positions of their rows; padding repeats one.
-    mask : ndarray of shape (g, n)
-        1 for rows, and 0 for padding.
-    """
+    """Groups (g,) of similar size, and positions of their rows (g, n), padded by repeating one."""
 
     groups: np.ndarray
     rows: np.ndarray
-    mask: np.ndarray
+    mask: np.ndarray  # 1 for rows, 0 for padding
 
 
 def batches_of_groups(
@@ -53,19 +43,7 @@ def batches_of_groups(
 ) -> Iterator[Batch]:
     """Divide the groups that have rows into batches of similar size.
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n,), int64
-        Group of each row.
-    n_values : int, default=1
-        Number of values that a computation needs for each row.
-    n_group_values : int, default=1
-        Number of values that it needs for each group.
-
-    Yields
-    ------
-    Batch
-        Groups without rows are in none.
+    A computation needs `n_values` for each row and `n_group_values` for each group.
     """
     sizes = np.bincount(codes)
     order, starts = np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes
@@ -86,24 +64,7 @@ def batches_of_groups(
 
 
 def group_statistics(z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_groups: int) -> RowSums:
-    """Compute the sufficient statistics of the rows of each group.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n, q)
-        Rows with a leading 1.
-    y : ndarray of shape (n,)
-        Targets.
-    codes : ndarray of shape (n,), int64
-        Group of each row.
-    n_groups : int
-        G.
-
-    Returns
-    -------
-    RowSums
-        With zeros for groups without rows.
-    """
+    """Return sufficient statistics of rows (n, q) by group; zeros for groups without rows."""
     q = z.shape[1]
     shapes = (q, q), (q,), (), ()
     sums = RowSums(*(np.zeros((n_groups, *shape)) for shape in shapes))
@@ -121,38 +82,23 @@ class Prediction(NamedTuple):
 
 
 class ConditionedGroups(NamedTuple):
-    """Known rows of groups, and the prior of the coefficients.
+    """Known rows z (n, q) of groups, and the prior m, L, sigma of the coefficients."""
 
-    Attributes
-    ----------
-    n_classes : int
-        c; 0 for a regression.
-    mean : ndarray of shape (j q,)
-        m.
-    factor : ndarray of shape (j q, j q)
-        L.
-    noise : float
-        sigma.
-    z, y, w, codes : ndarray
-        Rows (n, q), targets or class positions, weights and groups (n,).
-    """
-
-    n_classes: int
-    mean: np.ndarray
-    factor: np.ndarray
-    noise: float
+    n_classes: int  # 0 for a regression
+    mean: np.ndarray  # m (j q,)
+    factor: np.ndarray  # L (j q, j q)
+    noise: float  # sigma
     z: np.ndarray
     y: np.ndarray
-    w: np.ndarray
+    w: np.ndarray  # weights
     codes: np.ndarray
 
     def _posteriors(
         self, groups: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield the coefficients of sorted groups (G,) in batches, which bounds the memory.
+        """Yield positions (g,), means (g, j q) and H (g, k, j q) of sorted groups (G,), in batches.
 
-        They are positions (g,) of groups, means (g, j q), and H (g, k, j q), where H'H are the
-        covariances.
+        The covariances are H'H. Batches bound the memory.
         """
         known = np.flatnonzero(np.isin(self.codes, groups))
         position = np.searchsorted(groups, self.codes[known])

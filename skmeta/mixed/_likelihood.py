@@ -212,10 +212,7 @@ def logit_covariance(z: Array, covariance: Array) -> Array:
 
 
 def third_derivatives(rows: ClassRows, proba: Array, covariance: Array) -> Array:
-    """Return derivatives (..., j q) of tr(A Q) in the coefficients, A the information on them.
-
-    `proba` is (..., n, j), and `covariance` Q is (..., j q, j q).
-    """
+    """Return derivatives (..., j q) in the coefficients of tr(A Q), with Q (..., j q, j q)."""
     between = logit_covariance(rows.z, covariance)
     own = between.diagonal(0, -2, -1)
     gap = own - 2 * (between @ proba[..., None])[..., 0]

@@ -42,32 +42,14 @@ _TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3
 
 @dataclass(frozen=True)
 class MixedModel:
-    """A fitted mixed-effects model, an immutable value.
+    """A fitted mixed-effects model, an immutable value. Another fit can start from `parameters`."""
 
-    Attributes
-    ----------
-    n_classes : int
-        c; 0 for a regression.
-    mean : ndarray of shape (j, q)
-        m.
-    covariance : ndarray of shape (j, q, q)
-        S.
-    mean_covariance : ndarray of shape (j, q, q)
-        Covariance of the estimate of m, for each predictor separately.
-    noise : float
-        sigma; 1 for a classification.
-    shape : CovarianceShape
-        Form of S.
-    parameters : ndarray
-        Those that maximise the marginal likelihood. Another fit can start from them.
-    """
-
-    n_classes: int
-    mean: np.ndarray
-    covariance: np.ndarray
-    mean_covariance: np.ndarray
-    noise: float
-    shape: CovarianceShape
+    n_classes: int  # 0 for a regression
+    mean: np.ndarray  # m (j, q)
+    covariance: np.ndarray  # S (j, q, q)
+    mean_covariance: np.ndarray  # of the estimate of m, (j, q, q), for each predictor separately
+    noise: float  # sigma; 1 for a classification
+    shape: CovarianceShape  # form of S
     parameters: np.ndarray
 
     @property
@@ -79,24 +61,7 @@ class MixedModel:
     def condition(
         self, z: np.ndarray, y: np.ndarray, w: np.ndarray, codes: np.ndarray
     ) -> ConditionedGroups:
-        """Condition the model on rows of groups.
-
-        Parameters
-        ----------
-        z : ndarray of shape (n, q)
-            Rows with a leading 1.
-        y : ndarray of shape (n,)
-            Targets or class positions.
-        w : ndarray of shape (n,)
-            Weights as numbers of repetitions.
-        codes : ndarray of shape (n,), int64
-            Groups of the rows.
-
-        Returns
-        -------
-        ConditionedGroups
-            It predicts other rows of these groups and of others.
-        """
+        """Condition on rows z (n, q) of groups, to predict other rows of these or of new groups."""
         y = y.astype(np.int64) if self.n_classes else y
         prior = self.mean.ravel(), np.asarray(block_diag(*self.factor)), self.noise
         return ConditionedGroups(self.n_classes, *prior, z, y, w, codes)
@@ -115,26 +80,9 @@ def fit(
 ) -> MixedModel:
     """Estimate the distribution of coefficients over groups by marginal likelihood.
 
-    Parameters
-    ----------
-    z : ndarray of shape (n, q)
-        Rows with a leading 1.
-    y : ndarray of shape (n,)
-        Standardised targets, or class positions.
-    codes : ndarray of shape (n,), int64
-        Group of each row, from 0 on.
-    n_classes : int, default=0
-        c; 0 for a regression.
-    effects, rank, shrinkage
-        As for :class:`~skmeta.learners.HierarchicalLinear`.
-    start : MixedModel, optional
-        A model of the same columns, fitted with the same settings to other rows. A rough optimum
-        near its estimates is found.
-
-    Returns
-    -------
-    MixedModel
-        The estimates.
+    Targets are standardised, or class positions. The settings are those of
+    :class:`~skmeta.learners.HierarchicalLinear`. `start` is a model of the same columns, fitted
+    with the same settings to other rows: a rough optimum near its estimates is found.
     """
     order = content_order(z, y, codes)
     z, y, codes = z[order], y[order], codes[order]
@@ -217,26 +165,12 @@ def varies_within(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def content_order(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return an order of the rows that depends on what is in them only.
+    """Return an order (n,) of the rows that depends on their content only; tasks stay together.
 
     The order of the rows of a table, the names of tasks and the units of columns are no
     information. In this order, sums and draws from a fixed seed are the same whatever they are.
-    Tasks are sorted by size, then by a hash; so are the rows of a task. The hash is one of the
-    ranks of the values in each column.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n, q)
-        Rows.
-    y : ndarray of shape (n,)
-        Targets, or class positions.
-    codes : ndarray of shape (n,), int64
-        Task of each row, from 0 on.
-
-    Returns
-    -------
-    ndarray of shape (n,), int64
-        Positions of the rows; those of a task are together.
+    Tasks are sorted by size, then by a hash of the ranks of the values in each column; so are the
+    rows of a task.
     """
     keys = np.zeros(len(z), np.uint64)
     for column in (*z.T, y):

@@ -30,23 +30,18 @@ _START_NOISE = 0.7
 
 
 class Moved(NamedTuple):
-    """How the log determinants change through the modes: the value, and its derivatives.
+    """How the log determinants change through the modes: the value, and its derivatives."""
 
-    `value` is what the last Newton step changes; the derivatives are in m (j q,), in S of each
-    factor, and in the parameters of the likelihood.
-    """
-
-    value: float
-    on_mean: np.ndarray
-    on_factors: list[np.ndarray]
+    value: float  # what the last Newton step changes
+    on_mean: np.ndarray  # in m (j q,)
+    on_factors: list[np.ndarray]  # in S of each factor
     on_family: np.ndarray
 
 
 class OneFactor:
     """Rows of the groups of one factor, in batches; all coefficients may differ between groups.
 
-    Scores and weights at the last parameters are kept: the next modes of classes are predicted from
-    them.
+    Scores and weights at the last parameters are kept, to predict the next modes of classes.
     """
 
     def __init__(self, batches: list[RowSums] | list[ClassRows]) -> None:
@@ -204,10 +199,7 @@ class _OneIntegrated:
         return np.zeros(0)
 
     def curvature(self, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return second derivatives in the parameters of the covariance, and in these and m.
-
-        Those of the noise are part of the parameters, as expected ones.
-        """
+        """Return second derivatives in the covariance's parameters, and in these and m."""
         j, q = self.shape.n_predictors, len(self.shape.varies)
         own: np.ndarray | float = 0.0
         mixed: np.ndarray | float = 0.0

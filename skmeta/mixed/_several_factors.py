@@ -21,10 +21,9 @@ _TOLERANCE, _MOST_STEPS, _MOST_HALVINGS = 1e-7, 50, 12
 
 
 class FactorRows:
-    """Rows (n, q) of the levels of several factors, sorted by descending number of levels.
+    """Rows (n, q) with levels (n, F), -1 for none, by descending number of levels.
 
-    `codes` (n, F) are levels, -1 for none; `columns` are, by factor, the columns whose coefficients
-    differ between its levels.
+    `columns` are, by factor, those whose coefficients differ between its levels.
     """
 
     def __init__(
@@ -56,10 +55,7 @@ class FactorRows:
         return self.family.start(self.y, self.w)
 
     def solve(self, mean: np.ndarray, roots: list[np.ndarray], on_family: np.ndarray) -> Solution:
-        """Find the modes of the effects by Newton's method with halved steps.
-
-        m is (j q,), and the roots of the covariances are (j q_f, j q_f).
-        """
+        """Find the modes by Newton's method with halved steps, from m (j q,) and the roots."""
         family, n_steps = self.family.at(on_family), 1 if self.family.is_quadratic else _MOST_STEPS
         fixed = self.X @ mean.reshape(self.j, -1).T
         u = [np.zeros_like(b) for b in self._b]
@@ -159,21 +155,16 @@ def _outer(weights: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarr
 
 
 class Solution(NamedTuple):
-    """Modes of the effects of several factors.
-
-    Roots Lambda (K_f, K_f), modes u (L_f, K_f), linear predictors eta (n, j), the log likelihood
-    plus log prior of u in `joint`, the system M, Lambda'Z'WX (L_f, K_f, j q) in `across`, and X'WX
-    in `own`.
-    """
+    """Modes u (L_f, K_f) of the effects of several factors, with roots Lambda (K_f, K_f)."""
 
     family: Family
     roots: list[np.ndarray]
     u: list[np.ndarray]
-    eta: np.ndarray
-    joint: float
-    system: System
-    across: list[np.ndarray]
-    own: np.ndarray
+    eta: np.ndarray  # linear predictors (n, j)
+    joint: float  # log likelihood plus log prior of u
+    system: System  # M
+    across: list[np.ndarray]  # Lambda'Z'WX (L_f, K_f, j q)
+    own: np.ndarray  # X'WX
 
     def whole(self, solved: list[np.ndarray]) -> np.ndarray:
         """Return X'V^-1 X (j q, j q), given Y."""
@@ -190,10 +181,9 @@ class Solution(NamedTuple):
         solved: list[np.ndarray],
         inverse: np.ndarray,
     ) -> np.ndarray:
-        """Return covariances (n, j, j) of linear predictors, with those of m.
+        """Return covariances (n, j, j) of linear predictors, with those of m in `inverse`.
 
-        `z` are the columns (n, q_f) of each factor, 0 for unknown levels; `solved` is Y; `inverse`
-        is the covariance of m.
+        `z` are the columns (n, q_f) of each factor, 0 for unknown levels; `solved` is Y.
         """
         (n, q), j = X.shape, self.eta.shape[1]
         vectors = [_rows_of_factor(*pair, j) for pair in zip(z, self.roots, strict=True)]

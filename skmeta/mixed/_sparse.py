@@ -33,31 +33,15 @@ Blocks = dict[tuple[int, int], np.ndarray]
 
 
 class Pairs(NamedTuple):
-    """Levels of two factors that occur together.
-
-    Attributes
-    ----------
-    first, second : ndarray of shape (p,), int64
-        Their levels.
-    of_rows : ndarray of shape (n,), int64
-        Position of the pair of each row.
-    """
+    """Levels (p,) of two factors that occur together."""
 
     first: np.ndarray
     second: np.ndarray
-    of_rows: np.ndarray
+    of_rows: np.ndarray  # position of the pair of each row
 
 
 class Pattern:
-    """Which levels occur together.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, F), int64
-        Levels of each row.
-    sizes : list of int
-        L_f, descending.
-    """
+    """Which levels occur together in codes (n, F), with descending numbers L_f of levels."""
 
     def __init__(self, codes: np.ndarray, sizes: list[int]) -> None:
         self.codes, self.sizes, n_factors = codes, sizes, len(sizes)
@@ -109,15 +93,7 @@ class _Leaf(NamedTuple):
 
 
 class System:
-    """M, factorised: solve equations, its log determinant, and blocks of its inverse.
-
-    Parameters
-    ----------
-    pattern : Pattern
-        Which levels occur together.
-    blocks : dict of ndarray
-        Blocks of M.
-    """
+    """M, factorised: solve equations, its log determinant, and blocks of its inverse."""
 
     def __init__(self, pattern: Pattern, blocks: Blocks) -> None:
         blocks, n_factors = dict(blocks), len(pattern.sizes)
@@ -229,15 +205,7 @@ class System:
         return self._diagonals[f]
 
     def inverse(self, f: int, g: int, at: np.ndarray, to: np.ndarray) -> np.ndarray:
-        """Return blocks (p, K_f, K_g) of M^-1.
-
-        Parameters
-        ----------
-        f, g : int
-            Factors.
-        at, to : ndarray of shape (p,), int64
-            Their levels.
-        """
+        """Return blocks (p, K_f, K_g) of M^-1 for levels `at` and `to` (p,) of factors f and g."""
         if f > g:
             return turned(self.inverse(g, f, to, at))
         if (

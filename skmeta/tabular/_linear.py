@@ -35,17 +35,13 @@ _LEAST_CHANCE = 1e-3
 
 
 class RidgeClassifier(NamedTuple):
-    """A fitted linear classifier, with coefficients (g, p, c) at each penalty.
-
-    `unit` is the root mean square length of the inputs, `chance` (g, t) the weight of each penalty
-    and steepness, `log_share` (c,) the log frequencies of the classes, minus infinity without rows.
-    """
+    """A fitted linear classifier, with coefficients (g, p, c) at each penalty."""
 
     inputs: Inputs
-    unit: float
+    unit: float  # root mean square length of the inputs
     coef: np.ndarray
-    chance: np.ndarray
-    log_share: np.ndarray
+    chance: np.ndarray  # weight (g, t) of each penalty and steepness
+    log_share: np.ndarray  # log frequencies (c,) of the classes, minus infinity without rows
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the probabilities (m, c) of classes of rows (m, d)."""

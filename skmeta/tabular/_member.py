@@ -28,13 +28,10 @@ _LEAST_INDEPENDENT, _WIDENED = 3.0, (0.05, 0.95)
 
 
 class Outputs(NamedTuple):
-    """Predictions of rows in standardised units: targets (n,) or probabilities (n, n_classes).
-
-    `std` (n,) is before calibration, and 0 for a classification.
-    """
+    """Predictions of rows in standardised units: targets (n,) or probabilities (n, n_classes)."""
 
     mean: np.ndarray
-    std: np.ndarray
+    std: np.ndarray  # (n,), before calibration; 0 for a classification
 
 
 class CalibratedOutputs(NamedTuple):
@@ -139,10 +136,9 @@ class Level(NamedTuple):
 def interpolate(
     levels: Sequence[Level], n_known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Interpolate levels linearly in the log of 1 + `n_known` (n,).
+    """Return weights (m, n), quantiles (n, p), precisions (n,), calibrations (n, 4 + s) of rows.
 
-    Returned are weights (m, n), quantiles (n, len(PROBABILITIES)), precisions (n,) and calibrations
-    (n, 4 + s), as in :class:`Level`.
+    Levels are interpolated linearly in the log of 1 + `n_known` (n,).
     """
     at = np.log1p([level.n_known for level in levels])
     shares = np.stack([np.interp(np.log1p(n_known), at, row) for row in np.eye(len(at))])
@@ -157,10 +153,7 @@ class Conditioned(Protocol):
     """A member that knows some rows of groups."""
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
-        """Predict rows of groups; only those with numbers of known groups have known rows.
-
-        `before` are the outputs of the earlier members for these rows.
-        """
+        """Predict rows of groups from these and the earlier members' outputs for them."""
 
 
 class Member(Protocol):

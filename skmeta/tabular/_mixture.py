@@ -56,10 +56,7 @@ def weigh(
     codes: np.ndarray,
     n_known: float,
 ) -> Level:
-    """Estimate the weights of predictions (m, n) or (m, n, c) of rows of held-out groups.
-
-    Predictions begin with the simplest; `codes` (n,) are the groups of the rows.
-    """
+    """Estimate weights of predictions (m, n) or (m, n, c) in held-out groups, simplest first."""
     grid = weight_grid(len(outputs), _N_STEPS)
     groups = np.unique(codes, return_inverse=True)[1]
     totals = np.bincount(groups, row_weights)
@@ -99,17 +96,13 @@ def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float
 
 @dataclass(frozen=True)
 class Mixture:
-    """The weighted mean of members, which may use the outputs of earlier ones.
-
-    `levels` are weights for new groups, `known_levels` for groups of fit; `group_scales`
-    (n_groups,) are factors of the deviations of groups of fit.
-    """
+    """The weighted mean of members, which may use the outputs of earlier ones."""
 
     members: dict[str, Member]
-    levels: list[Level]
-    known_levels: list[Level]
+    levels: list[Level]  # weights for new groups
+    known_levels: list[Level]  # weights for groups of fit
     n_groups: int
-    group_scales: np.ndarray | None = None
+    group_scales: np.ndarray | None = None  # factors (n_groups,) of the deviations of groups of fit
 
     def predict(self, known: Table, at: Table) -> CalibratedOutputs:
         """Predict rows of groups, given known rows of these groups."""
@@ -128,9 +121,8 @@ class Mixture:
     ) -> Mixture:
         """Return a mixture with distributions on the target's own units.
 
-        `scales` are the factors of deviations of each group of fit, and of each of its rows
-        estimated from the others of its group; `others` are mixtures of the targets on other
-        scales.
+        `scales` are the factors of deviations of each group of fit, and of each row from the others
+        of its group; `others` are mixtures of the targets on other scales.
         """
         mine = self if scales is None else self.with_scales(*scales)
         new = _calibrate(units, mine.levels, [other.levels for other in others])
@@ -210,7 +202,7 @@ def combine(
 ) -> CalibratedOutputs:
     """Mix the predictions of members, with weights (m, n) and calibration (n, 4 + s) by row.
 
-    `quantiles` (n, k) are those of standardised residuals; below `precision` (n,), a member falls
+    `quantiles` (n, k) are those of standardised residuals. Below `precision` (n,), a member falls
     back on the first one.
     """
     names = list(members)
@@ -230,10 +222,9 @@ def combine(
 def fit_mixture(
     members: dict[str, Member], names: Collection[str], table: Table, n_classes: int
 ) -> Mixture | None:
-    """Estimate the weights of members on held-out groups; None if no group can be held out.
+    """Estimate weights of `names` on held-out groups; None if no group can be held out.
 
-    Members that are not in `names` have weight 0, but others may use them. `n_classes` is 0 for a
-    regression.
+    Other members have weight 0, but may be used by those of `names`.
     """
     n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
     # Enough groups are held out, and as few members as that takes are fitted again.
@@ -324,10 +315,9 @@ def find_level(
     used: np.ndarray,
     falls_back: bool = False,
 ) -> Level:
-    """Estimate the weights of the members that are used; those of others are 0.
+    """Estimate weights of the used members from means (m, n) or (m, n, c); others have weight 0.
 
-    Means are (m, n) or (m, n, c). With `falls_back`, unsure members may fall back on the first one,
-    which is the population.
+    With `falls_back`, unsure members may fall back on the first one, the population.
     """
     used_stds = None if stds is None else stds[used]
     rows = at.y, at.weight, at.group, n_known

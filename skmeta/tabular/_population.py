@@ -39,19 +39,9 @@ LEAST_PROBABILITY = 1e-3
 
 
 class FitSettings(NamedTuple):
-    """How populations are fitted.
+    """How populations are fitted: `report` is called after each fit."""
 
-    Attributes
-    ----------
-    estimator : estimator or "auto"
-        A regressor or classifier.
-    n_jobs : int or None
-        Number of models that are fitted at once.
-    report : callable
-        Called after each fit.
-    """
-
-    estimator: Any
+    estimator: Any  # a regressor or classifier, or "auto"
     n_jobs: int | None
     report: Callable[[], None]
 
@@ -66,21 +56,11 @@ def silent() -> None:
 
 
 class Population:
-    """Models of the rows of all groups but those of one fold.
+    """Fitted models of the rows of all groups but those of one fold.
 
-    A group that the models were fitted on is predicted by the one that was fitted without it, and
-    a new group by the mean of all.
-
-    Parameters
-    ----------
-    models : list of estimator
-        One for each fold, fitted.
-    labels : ndarray of shape (n_classes,) or None
-        Class codes; None for a regression.
-    is_filled : bool
-        Whether missing values are filled for the models.
-    n_rounds : int
-        Number of rounds of boosted trees that were chosen; 0 for other models.
+    A group that the models were fitted on is predicted by the one that was fitted without it, and a
+    new group by the mean of all. `labels` (n_classes,) are class codes, None for a regression;
+    `is_filled` says whether missing values are filled; `n_rounds` is 0 for models without boosting.
     """
 
     def __init__(
@@ -118,15 +98,7 @@ def varying(X: np.ndarray) -> np.ndarray:
 
 
 def folds_of(folds: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return the fold of each row's group; -1 for groups that have none.
-
-    Parameters
-    ----------
-    folds : ndarray of shape (n_groups,), int64
-        Fold of each group of fit.
-    codes : ndarray of shape (n,), int64
-        Group of each row; -1, or numbers from ``n_groups`` on, for others.
-    """
+    """Return the fold of each row's group (n,), from those of groups; -1 if it has none."""
     is_known = (codes >= 0) & (codes < len(folds))
     return np.where(is_known, folds[np.where(is_known, codes, 0)], -1)
 
@@ -172,37 +144,15 @@ def fit_population(
     categories: Sequence[int] = (),
     n_rounds: int = 0,
 ) -> tuple[Population, np.ndarray]:
-    """Fit one model for each fold, on the rows outside it.
+    """Fit one model per fold of rows (n,); return also predictions of each row by one without it.
 
-    Parameters
-    ----------
-    settings : FitSettings
-        The estimator. ``"auto"`` is gradient-boosted trees. Their number of rounds has the least
-        loss on the rows that the models have not seen. In a regression of up to 10,000 rows it is
-        the mean of these and of extremely randomised trees, unless ``beside`` is True.
-    X : ndarray of shape (n, d)
-        Standardised columns; NaN is a missing value.
-    y, weight : ndarray of shape (n,)
-        Targets or class codes, and weights.
-    folds : ndarray of shape (n,), int64
-        Fold of each row, from 0 on.
-    n_classes : int
-        Number of classes; 0 for a regression.
-    beside : bool, default=False
-        Whether the columns or the targets hold the effects of groups.
-    refit : bool, default=False
-        Whether new rows are predicted by one model that is fitted on all rows.
-    categories : sequence of int, default=()
-        Columns of trees that hold codes of categories.
-    n_rounds : int, default=0
-        Number of rounds; 0 chooses it.
-
-    Returns
-    -------
-    population : Population
-        The models.
-    unseen : ndarray of shape (n,) or (n, n_classes)
-        Predictions of each row by the model that has not seen it.
+    The estimator ``"auto"`` is gradient-boosted trees, with the number of rounds of the least loss
+    on the rows that the models have not seen; `n_rounds` other than 0 fixes it. In a regression of
+    up to 10,000 rows, it is the mean of these and of extremely randomised trees, unless ``beside``
+    says that the columns or targets hold the effects of groups. Columns (n, d) are standardised;
+    NaN is a missing value. `n_classes` is 0 for a regression. With ``refit``, new rows are
+    predicted by one model that is fitted on all rows. `categories` are columns that hold codes of
+    categories.
     """
     estimator, is_auto = settings.estimator, settings.is_auto
     labels = np.arange(n_classes) if n_classes else None

@@ -46,16 +46,13 @@ _DECIMALS = 10
 
 
 class Inputs(NamedTuple):
-    """How columns (d,) become inputs: numbers are centred and scaled, others indicators.
-
-    Values beyond `largest` units are cut.
-    """
+    """How columns (d,) become inputs: numbers are centred and scaled, others indicators."""
 
     is_number: np.ndarray
     center: np.ndarray
     unit: np.ndarray
     levels: tuple[np.ndarray, ...]
-    largest: float
+    largest: float  # values beyond so many units are cut
 
     @classmethod
     def measure(cls, X: np.ndarray, weight: np.ndarray, categories: Collection[int]) -> Inputs:
@@ -143,10 +140,9 @@ class GaussianProcess(NamedTuple):
 def fit_process(
     table: WeightedRows, categories: Collection[int], others: Sequence[GaussianProcess] = ()
 ) -> GaussianProcess:
-    """Fit a process to rows of positive weights.
+    """Fit a process to rows of positive weights; `categories` are columns of codes.
 
-    ``categories`` are the columns whose values are codes. The search for the kernel begins at those
-    of ``others``, too, which are processes of parts of the rows.
+    The search for the kernel also begins at those of `others`, processes of parts of the rows.
     """
     table = _part_of_rows(_merge_equal_rows(table), _MOST_ROWS)
     inputs = Inputs.measure(table.X, table.weight, categories)
@@ -163,10 +159,9 @@ def fit_process(
 
 
 def _merge_equal_rows(table: WeightedRows) -> WeightedRows:
-    """Return the rows in sorted order, and equal ones as one whose weight is their sum.
+    """Return the rows in sorted order, with equal ones as one whose weight is their sum.
 
-    A row of weight 2 and a row that is there twice are the same system of equations, which is
-    solved to the same digits.
+    A row of weight 2 and a row that is there twice then give the same digits.
     """
     X, y, weight = table
     merged, position = np.unique(np.column_stack([X, y]), axis=0, return_inverse=True)
@@ -185,14 +180,13 @@ def _part_of_rows(table: WeightedRows, most: int) -> WeightedRows:
 class Posterior(NamedTuple):
     """The negative log posterior density of the kernel's parameters, and its gradient.
 
-    A row of weight w is as good as w rows; `owners` (p,) is the number of the relevance of each
-    input.
+    A row of weight w is as good as w rows.
     """
 
     rows: np.ndarray
     t: np.ndarray
     w: np.ndarray
-    owners: np.ndarray
+    owners: np.ndarray  # number of the relevance of each input (p,)
 
     def beforehand(self) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of the logarithms of v, noise and a."""

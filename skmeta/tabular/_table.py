@@ -57,29 +57,17 @@ class Standardiser(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows, with what the population predicts for them.
+    """Rows, with what the population predicts for them."""
 
-    - X (n, d): standardised columns; NaN is a missing value.
-    - shared (n,) or (n, n_classes): predictions of the population, which has not seen the row's
-      group.
-    - y (n,): standardised targets or class codes, without meaning for rows to predict.
-    - weight (n,).
-    - codes (n, n_factors): group of the row in each column of groups; -1 has no known rows.
-    - fold (n,): fold of the row's group in the population; -1 for groups that are not of fit.
-    - place (n,): position among the rows of fit; -1 for other rows.
-    - times (n,): 0 without a column of them.
-    - features (n, k): columns without gaps that vary, but for the times.
-    """
-
-    X: np.ndarray
-    shared: np.ndarray
-    y: np.ndarray
+    X: np.ndarray  # standardised columns (n, d); NaN is a missing value
+    shared: np.ndarray  # (n,) or (n, n_classes), by a population that has not seen the row's group
+    y: np.ndarray  # standardised targets or class codes; without meaning for rows to predict
     weight: np.ndarray
-    codes: np.ndarray
-    fold: np.ndarray
-    place: np.ndarray
-    times: np.ndarray
-    features: np.ndarray
+    codes: np.ndarray  # group (n, n_factors) in each column of groups; -1 has no known rows
+    fold: np.ndarray  # of the row's group in the population; -1 for groups that are not of fit
+    place: np.ndarray  # position among the rows of fit; -1 for other rows
+    times: np.ndarray  # 0 without a column of them
+    features: np.ndarray  # columns (n, k) without gaps that vary, but for the times
 
     @property
     def group(self) -> np.ndarray:
@@ -103,21 +91,15 @@ class Table(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Rows in canonical order: given positions (n,), and groups (n, n_factors) in canonical order.
-
-    `groups` are the given numbers of each group, for each factor.
-    """
+    """Given positions (n,) of rows in canonical order, and their groups, canonical too."""
 
     rows: np.ndarray
-    codes: np.ndarray
-    groups: list[np.ndarray]
+    codes: np.ndarray  # (n, n_factors)
+    groups: list[np.ndarray]  # given numbers of each group, by factor
 
 
 def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
-    """Sort rows by their group and content (n, k), and groups by their size and content.
-
-    NaN is larger than all numbers.
-    """
+    """Sort rows by group and content (n, k), NaN last, and groups by size and content."""
     order = np.lexsort(content.T[::-1])
     at = content[order]
     is_new = np.ones(len(at), bool)
@@ -183,10 +165,7 @@ class Case(NamedTuple):
 
 
 def make_cases(codes: np.ndarray, times: np.ndarray, groups: np.ndarray) -> list[Case]:
-    """Return cases of held-out groups, whose known rows are the earliest by `times` (n,).
-
-    Without times, all are equal.
-    """
+    """Return cases of held-out groups; known rows are the earliest by `times`, if there are any."""
     group_rows = rows_of_groups(codes, int(codes.max()) + 1)
     given = times if np.ptp(times) > 0 else None
     return [case for group in groups.tolist() for case in _cases(group_rows[group], given)]

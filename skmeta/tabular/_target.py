@@ -283,8 +283,7 @@ def mixture_quantiles(
 ) -> np.ndarray:
     """Return quantiles (n, q) at `levels` (q,) of mixtures, on the targets' own units.
 
-    `parts` (m, n, p) are quantiles of the distributions at `probabilities` (p,), and `shares` (m,)
-    or (m, n) sum to 1.
+    `parts` (m, n, p) are quantiles at `probabilities` (p,), with `shares` (m,) or (m, n).
     """
     m, n, p = parts.shape
     shares = np.broadcast_to(
@@ -306,9 +305,9 @@ def mixture_quantiles(
 def cut_distributions(
     quantiles: np.ndarray, probabilities: np.ndarray, n_classes: int
 ) -> np.ndarray:
-    """Return probabilities (n, c) of the classes 0, 1, ... of distributions of their numbers.
+    """Return probabilities (n, c) of classes 0, 1, ...: distributions of numbers, cut at halves.
 
-    Their quantiles (n, p) at `probabilities` (p,) are cut at half-integers.
+    `quantiles` (n, p) are those at `probabilities` (p,).
     """
     cuts = np.arange(n_classes - 1) + 0.5
     inner = [np.interp(cuts, row, probabilities, left=0.0, right=1.0) for row in quantiles]

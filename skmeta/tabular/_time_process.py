@@ -85,14 +85,11 @@ class TimeRows(NamedTuple):
 
 
 class TimeProcess(NamedTuple):
-    """A fitted process: theta, log v (c,), the coefficients b (p,) and their covariance (p, p).
-
-    `blocks` (p,) is the block of each column; -1 for columns without one.
-    """
+    """A fitted process: theta, log v (c,), the coefficients b (p,) and their covariance (p, p)."""
 
     theta: np.ndarray
     log_v: np.ndarray
-    blocks: np.ndarray
+    blocks: np.ndarray  # block (p,) of each column; -1 for columns without one
     b: np.ndarray
     cov: np.ndarray
 
@@ -113,16 +110,12 @@ class Likelihood(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Groups of similar sizes, padded: what the likelihood needs and no parameter changes.
+    """Groups of similar sizes, padded: what the likelihood needs and no parameter changes."""
 
-    `there` (G, m) marks rows, `gap` (G, m, m) are times between rows, and `alike` (G, m, m, s) the
-    correlations of their phases.
-    """
-
-    there: np.ndarray
+    there: np.ndarray  # marks rows (G, m)
     phi: np.ndarray
-    gap: np.ndarray
-    alike: np.ndarray
+    gap: np.ndarray  # times between rows (G, m, m)
+    alike: np.ndarray  # correlations (G, m, m, s) of their phases
     Z: np.ndarray
     y: np.ndarray
     weight: np.ndarray
@@ -234,10 +227,10 @@ def fit_time_process(
     start: TimeProcess | None = None,
     n_steps: int = 40,
 ) -> TimeProcess:
-    """Maximise the marginal likelihood, with weak priors of the parameters.
+    """Maximise the marginal likelihood, with weak priors, in at most `n_steps` of L-BFGS.
 
-    `blocks` (p,) are numbers from 0 on, and -1 for columns without a prior. The fit begins at
-    `start`, a process with the same columns, and takes at most `n_steps` of L-BFGS.
+    `blocks` (p,) are numbers from 0 on, and -1 for columns without a prior. `start` is a process
+    with the same columns.
     """
     q, c, n_seasons = rows.phi.shape[1], int(blocks.max(initial=-1)) + 1, len(rows.R)
     n_entries = q * (q + 1) // 2

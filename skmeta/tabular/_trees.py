@@ -23,16 +23,13 @@ _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_st
 
 
 class Trees(NamedTuple):
-    """Boosted trees or a random forest of a table; of a regression, for standardised targets.
-
-    `columns` (d,) is the order of the columns in which a forest reads the rows.
-    """
+    """Boosted trees or a random forest of a table; of a regression, for standardised targets."""
 
     model: Any
     n_classes: int
     location: float = 0.0
     scale: float = 1.0
-    columns: np.ndarray | None = None
+    columns: np.ndarray | None = None  # order (d,) of the columns in which a forest reads the rows
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the trees' probabilities (n, c), or their predictions (n,)."""
@@ -79,10 +76,7 @@ def fit_forest(table: WeightedRows, n_classes: int) -> Trees:
 
 
 def _repeat_rows(table: WeightedRows) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return rows, labels and weights, or no weights and each row as often as its weight says.
-
-    A leaf counts rows, so that a weight has to be as many rows, if it is a whole number.
-    """
+    """Return rows, labels and weights; whole weights become repeated rows, as leaves count rows."""
     X, y, weight = table
     if (weight == np.round(weight)).all() and weight.sum() <= _MOST_REPEATED:
         times = weight.astype(int)

@@ -47,31 +47,14 @@ _BATCH = 4096
 
 
 class TargetUnits(NamedTuple):
-    """Units of a target.
-
-    Attributes
-    ----------
-    target : Target
-        What it can be.
-    on : Scale
-        The scale.
-    standard : Standardiser
-        Mean and standard deviation on the scale.
-    known : ndarray of shape (p,)
-        Quantiles of the known targets.
-    others : tuple of TargetUnits
-        Units on other scales.
-    tail : float
-        Means are of distributions whose values beyond the quantiles at this level and at 1 minus
-        it are taken for these.
-    """
+    """Units of a target, on its scale and on others."""
 
     target: Target
     on: Scale
-    standard: Standardiser
-    known: np.ndarray
+    standard: Standardiser  # mean and standard deviation on the scale
+    known: np.ndarray  # quantiles (p,) of the known targets
     others: tuple[Any, ...] = ()
-    tail: float = 0.0
+    tail: float = 0.0  # means cut the quantiles below this level, and above 1 minus it
 
     @classmethod
     def learn(cls, y: np.ndarray, weight: np.ndarray, target: Target, on: Scale) -> Self:
@@ -229,15 +212,7 @@ def _fit_size(mean: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[floa
 def count_quantiles(
     mean: np.ndarray, log_size: np.ndarray, probabilities: np.ndarray
 ) -> np.ndarray:
-    """Return quantiles (n, p) of negative binomial distributions.
-
-    Parameters
-    ----------
-    mean, log_size : ndarray of shape (n,)
-        Means, and logarithms of the sizes: the variance is ``mean + mean**2 / size``.
-    probabilities : ndarray of shape (p,)
-        Probabilities.
-    """
+    """Return quantiles (n, p) of negative binomials with variance mean + mean^2 / size."""
     nearest = np.abs(log_size[:, None] - _LOG_SIZES).argmin(1)
     log_mean = np.log(np.maximum(mean, 1e-4))
     quantiles = np.empty((len(mean), len(probabilities)))

@@ -42,17 +42,10 @@ class Spline(NamedTuple):
 
     References: Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning,
     equations 5.4 and 5.5.
-
-    Attributes
-    ----------
-    knots : ndarray of shape (k,)
-        Knots, ascending.
-    turn : ndarray of shape (k, q)
-        From the natural splines to orthonormal columns.
     """
 
-    knots: np.ndarray
-    turn: np.ndarray
+    knots: np.ndarray  # ascending (k,)
+    turn: np.ndarray  # from natural splines to orthonormal columns (k, q)
 
     @property
     def n_columns(self) -> int:
@@ -87,38 +80,21 @@ def _natural(times: np.ndarray, knots: np.ndarray) -> np.ndarray:
 class Shape(NamedTuple):
     """What a curve may look like. Each group has an intercept and a slope.
 
-    Attributes
-    ----------
-    is_line : bool
-        Whether the mean of all groups is a straight line of time. Otherwise it is a spline that
-        differs by the other columns, with an effect of each time.
-    is_log : bool
-        Whether logarithms of the targets are modelled.
+    The mean of all groups is a straight line of time, or a spline that differs by the other
+    columns, with an effect of each time.
     """
 
-    is_line: bool
-    is_log: bool = False
+    is_line: bool  # whether the mean is a line
+    is_log: bool = False  # whether logarithms of the targets are modelled
 
 
 class Design(NamedTuple):
-    """Columns of the mean and of the groups: what was learned from times.
-
-    Attributes
-    ----------
-    spline : Spline
-        Of time.
-    times : ndarray
-        Times that have an effect.
-    first, last : float
-        Beyond these times, straight lines rise half as fast.
-    calendar : Calendar
-        The seasons.
-    """
+    """Columns of the mean and of the groups: what was learned from times."""
 
     spline: Spline
-    times: np.ndarray
-    first: float
-    last: float
+    times: np.ndarray  # those that have an effect
+    first: float  # lines rise half as fast before
+    last: float  # and after
     calendar: Calendar
 
     @classmethod
@@ -160,32 +136,16 @@ class Design(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """A mean that all groups share, and a process in time within groups.
-
-    Attributes
-    ----------
-    shape : Shape
-        What it may look like.
-    design : Design
-        Columns of the mean.
-    process : TimeProcess
-        Fitted.
-    centre, scale : float
-        Units of the targets, or of their logarithms, in the process.
-    lowest, highest : float
-        Range of the targets.
-    zero : float
-        The target 0, in standardised units.
-    """
+    """A mean that all groups share, and a process in time within groups."""
 
     shape: Shape
     design: Design
     process: TimeProcess
-    centre: float
+    centre: float  # of the targets, or of their logarithms, in the process
     scale: float
-    lowest: float
+    lowest: float  # range of the targets
     highest: float
-    zero: float
+    zero: float  # the target 0, in standardised units
 
     def without(self, kept: Table) -> Curve:
         """Return the curve with the mean of other rows."""
@@ -265,20 +225,9 @@ def fit_curve(
     calendar: Calendar = NO_SEASONS,
     start: Curve | None = None,
 ) -> Curve:
-    """Fit a curve.
+    """Fit a curve, with covariances from 2,500 rows; `zero` is the target 0 standardised.
 
-    Parameters
-    ----------
-    shape : Shape
-        What it may look like.
-    rows : Table
-        Rows of all groups. Covariances are learned from 2,500 of them.
-    zero : float
-        The target 0, in standardised units.
-    calendar : Calendar
-        The seasons.
-    start : Curve, optional
-        The same shape, fitted to more rows.
+    `start` is a curve of the same shape, fitted to more rows.
     """
     lowest, highest = float(rows.y.min()), float(rows.y.max())
     y = _forward(shape, rows.y, lowest, zero)
@@ -297,14 +246,9 @@ def fit_curve(
 
 
 class LastValue(NamedTuple):
-    """The latest known target of the group before a row.
+    """The latest known target of the group before a row; with seasons, the latest in its phase.
 
-    Attributes
-    ----------
-    mean, std : float
-        Of all targets; the mean is predicted before the first known row.
-    calendar : Calendar
-        With seasons, it is the latest one in the phase of the last of them, where there is one.
+    Without one, the `mean` of all targets is predicted. The phase is that of the last season.
     """
 
     mean: float

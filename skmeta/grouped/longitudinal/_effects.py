@@ -23,30 +23,14 @@ _SETTINGS = {"effects": "slopes"}
 
 
 class Effects(NamedTuple):
-    """Trees over all groups, and a mixed-effects model of the columns and of their predictions.
+    """Trees over all groups, and a mixed-effects model of the columns and of their predictions."""
 
-    Attributes
-    ----------
-    population : Population
-        The trees, cross-fitted over groups.
-    n_folds : int
-        Number of their folds.
-    effects : GroupEffects
-        The mixed-effects model.
-    settings : FitSettings
-        How the trees are fitted.
-    calendar : Calendar
-        The seasons.
-    lowest, highest : float
-        Range of the targets.
-    """
-
-    population: Population
-    n_folds: int
+    population: Population  # trees, cross-fitted over groups
+    n_folds: int  # of the trees
     effects: GroupEffects
-    settings: FitSettings
+    settings: FitSettings  # of the trees
     calendar: Calendar
-    lowest: float
+    lowest: float  # range of the targets
     highest: float
 
     def without(self, kept: Table) -> Effects:
@@ -77,7 +61,7 @@ def fit_effects(
     effects_settings: Mapping[str, Any] | None = None,
     start: GroupEffects | None = None,
 ) -> Effects:
-    """Fit a population, over so many folds of groups at most, and effects of groups beside it.
+    """Fit a population in at most `n_folds` of groups, and effects of groups beside it.
 
     ``start`` are effects from more rows, from which the fit begins.
     """

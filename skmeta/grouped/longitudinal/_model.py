@@ -71,18 +71,10 @@ _WITH_SEASON = (Curve, Effects)
 
 
 class Members(NamedTuple):
-    """Members that are fitted to the same rows.
+    """Members that are fitted to the same rows."""
 
-    Attributes
-    ----------
-    simple : dict of str to Curve, LastValue, Smoothing or Effects
-        Members that need no other.
-    trees : Steps
-        Trees that correct the last value.
-    """
-
-    simple: Mapping[str, Curve | LastValue | Smoothing | Effects]
-    trees: Steps
+    simple: Mapping[str, Curve | LastValue | Smoothing | Effects]  # those that need no other
+    trees: Steps  # correct the last value
 
     @property
     def seasonal(self) -> Curve | None:
@@ -138,23 +130,16 @@ class Members(NamedTuple):
 
 
 class Longitudinal(NamedTuple):
-    """Fitted members, and their weights in each regime.
+    """Fitted members, and their weights in each regime, of which there is at least one.
 
-    Attributes
-    ----------
-    members : Members
-        Fitted to all rows.
-    regimes : dict of str to list of Level
-        "new": groups that were held out, at times when others are known; "later": later rows of
-        groups, beyond the times of all; "between": rows of groups with earlier and later known
-        rows. At least one of them.
-    latest : float
-        The latest time at which groups are known.
+    Regimes are "new": groups that were held out, at times when others are known; "later": later
+    rows of groups, beyond the times of all; "between": rows of groups with earlier and later known
+    rows.
     """
 
-    members: Members
+    members: Members  # fitted to all rows
     regimes: Mapping[str, list[Level]]
-    latest: float
+    latest: float  # the latest time at which groups are known
 
     @property
     def seasons(self) -> list[str]:
@@ -206,25 +191,10 @@ def fit_longitudinal(
     calendar: Calendar = NO_SEASONS,
     effects: Mapping[str, Any] | None = None,
 ) -> Longitudinal | None:
-    """Fit members and their weights.
+    """Fit members and their weights; None if no row of a group can be held out.
 
-    Parameters
-    ----------
-    rows : Table
-        Rows of all groups.
-    settings : FitSettings
-        How the population beside the effects of groups is fitted.
-    units : TargetUnits
-        Units of the target.
-    calendar : Calendar
-        The seasons.
-    effects : mapping of str, optional
-        How groups differ, as settings of :func:`skmeta.mixed.fit`; slopes by default.
-
-    Returns
-    -------
-    Longitudinal or None
-        None if no row of a group can be held out.
+    The settings are those of the population beside the effects of groups. `effects` are settings of
+    :func:`skmeta.mixed.fit`; slopes by default.
     """
     zero = float(units(np.zeros(1))[0])
     logs, bends = has_log(rows.y, zero), calendar.n_cycles(rows.times) >= _LEAST_CYCLES
@@ -337,7 +307,7 @@ def _predict_unseen(
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], Cases, np.ndarray]:
     """Predict cases by members without the rows of their fold of groups.
 
-    Beside means and standard deviations, return the cases without seasons, and the seasons (n,).
+    Return also the cases without seasons, and the seasons (n,).
     """
     fold = cases.query.fold
     held_out = {name: (np.empty(len(fold)), np.empty(len(fold))) for name in simple}

@@ -40,14 +40,11 @@ def _places(rows: Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Cases(NamedTuple):
-    """Groups with known rows, and rows to predict from them. A case is a group of its own.
-
-    `n_known` and `group` (n,) are those of each row to predict.
-    """
+    """Groups with known rows, and rows to predict from them. A case is a group of its own."""
 
     known: Table
     query: Table
-    n_known: np.ndarray
+    n_known: np.ndarray  # of each row to predict (n,)
     group: np.ndarray
 
     def take(self, at: np.ndarray) -> Cases:
@@ -58,9 +55,9 @@ class Cases(NamedTuple):
 
 
 def first_rows(rows: Table, most: int, ahead: int | None = None) -> Cases:
-    """Return cases of groups of which only the first rows are known, by their number.
+    """Return cases of groups with first rows known, by their number, and at most `most` queries.
 
-    At most so many rows are predicted, ``ahead`` steps after the known ones or all.
+    Rows are predicted `ahead` steps after the known ones, or all.
     """
     place, sizes = _places(rows)
     known = [np.flatnonzero((place < k) & (sizes > k)) for k in N_KNOWN]
@@ -143,13 +140,9 @@ def _known_and_query(rows: Table, is_query: np.ndarray, n_known: np.ndarray) -> 
 
 
 class Before(NamedTuple):
-    """Known rows of the group that are not after a row to predict.
+    """Known rows of the group that are not after a row to predict: ``order[first:first + n]``."""
 
-    `order` (n_known,) are known rows by group and time, and ``order[first:first + n]`` those of a
-    row.
-    """
-
-    order: np.ndarray
+    order: np.ndarray  # known rows by group and time
     first: np.ndarray
     n: np.ndarray
 

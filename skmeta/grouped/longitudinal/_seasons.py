@@ -87,21 +87,11 @@ class Season(NamedTuple):
 
 
 class Calendar(NamedTuple):
-    """The seasons of a table, and the units of its times.
-
-    Attributes
-    ----------
-    seasons : tuple of Season
-        None, one or several.
-    step : float
-        The typical gap between rows of a group, in standard units.
-    centre, scale : float
-        Units of the times.
-    """
+    """The seasons of a table, and the units of its times."""
 
     seasons: tuple[Season, ...] = ()
-    step: float = 1.0
-    centre: float = 0.0
+    step: float = 1.0  # typical gap between rows of a group, in standard units
+    centre: float = 0.0  # of the times
     scale: float = 1.0
 
     def phases(self, times: np.ndarray) -> np.ndarray:
@@ -144,22 +134,11 @@ def learn_calendar(
     centre: float,
     scale: float,
 ) -> Calendar:
-    """Find the seasons of rows.
+    """Find the seasons of rows (n,).
 
-    Parameters
-    ----------
-    times : ndarray of shape (n,)
-        Days since 1970, or numbers.
-    y : ndarray of shape (n,)
-        Targets.
-    codes : ndarray of shape (n,), int64
-        Groups.
-    season : "auto", None, int or sequence of int
-        Steps of a cycle; "auto" takes the calendar, and what whole numbers show clearly.
-    is_date : bool
-        Whether times are dates.
-    centre, scale : float
-        Units of the times.
+    Times are numbers, or dates as days since 1970. A season is given in steps of a cycle; "auto"
+    takes the calendar, and what whole numbers show clearly. `centre` and `scale` are units of the
+    times.
     """
     step = typical_step(times, codes)
     if step is None:

@@ -67,10 +67,7 @@ def step_columns(known: Table, at: Table) -> np.ndarray:
 
 
 class Steps(NamedTuple):
-    """Trees that correct the last value.
-
-    The mean of `models`, which are fitted on different groups, is taken. Without models, it stays.
-    """
+    """Trees that correct the last value, fitted on different groups and averaged; none keep it."""
 
     models: Sequence[TreeEnsemble]
     n_rounds: int

@@ -40,19 +40,11 @@ _NARROWER = 0.8
 def find_levels(
     means: np.ndarray, stds: np.ndarray, cases: Cases, kind: str, panel_power: float | None = None
 ) -> list[Level]:
-    """Find weights and quantiles, by the number of known rows.
+    """Find weights and quantiles by the number of known rows, from predictions (m, n) held out.
 
-    Parameters
-    ----------
-    means, stds : ndarray of shape (m, n)
-        Predictions of rows that were held out.
-    cases : Cases
-        The rows. Weights of new groups depend on the number of known rows.
-    kind : {"new", "later", "between"}
-        The kind of cases.
-    panel_power : float, optional
-        Minus the power of mean absolute errors. With it, errors count in units of their group, and
-        later rows by the number of known ones.
+    Weights of "new" groups depend on the number of known rows. With `panel_power`, minus the power
+    of mean absolute errors, errors count in units of their group, and later rows by the number of
+    known ones.
     """
     y, weight, n_known = cases.query.y, cases.query.weight, cases.n_known
     is_panel = panel_power is not None

@@ -76,32 +76,15 @@ class CrossedEffects:
     is one without known rows: its effects are 0. A factor is nested in another one if each of its
     levels occurs with one level of the other. A level is then known beside that one only. Pairs of
     levels of two crossed factors that have several rows are a factor of their own.
-
-    Attributes
-    ----------
-    design : Design
-        Columns of the mixed model.
-    units : Standardiser
-        Their units.
-    pairs : tuple of (int, int)
-        Factors whose pairs have effects.
-    model : FactorModel
-        The mixed model, fitted.
-    table : Table
-        The rows it knows.
-    parents : list of list
-        For factors f and g, the level of g for each level of f; None if f is not nested in g.
-    least_std : float
-        Least standard deviation of a prediction.
     """
 
     design: Design
     units: Standardiser
-    pairs: tuple[tuple[int, int], ...]
+    pairs: tuple[tuple[int, int], ...]  # factors whose pairs have effects
     model: FactorModel
-    table: Table
-    parents: list[list[np.ndarray | None]]
-    least_std: float = 1e-9
+    table: Table  # rows it knows
+    parents: list[list[np.ndarray | None]]  # level of g by that of f; None if not nested
+    least_std: float = 1e-9  # of a prediction
 
     known_only: ClassVar[bool] = False
 
@@ -150,13 +133,7 @@ class CrossedEffects:
         return np.hstack([np.ones((len(table.y), 1)), self.units(self.design(table))])
 
     def within_parents(self, codes: np.ndarray) -> np.ndarray:
-        """Return codes (n, n_factors), -1 for levels beside another level than they are nested in.
-
-        Parameters
-        ----------
-        codes : ndarray of shape (n, n_factors), int64
-            Levels by their labels; -1 for those without known rows.
-        """
+        """Return codes (n, n_factors), -1 beside another level than they are nested in."""
         resolved = codes.copy()
         for f, factor_parents in enumerate(self.parents):
             for g, parents in enumerate(factor_parents):
@@ -173,24 +150,11 @@ class CrossedEffects:
         scale: float,
         classes: list[Any] | None = None,
     ) -> Any:
-        """Return a pandas data frame of the effects of all levels.
+        """Return a pandas data frame of the effects of all levels, by factor and level.
 
-        Parameters
-        ----------
-        names : list of str
-            Names of the factors.
-        levels : list of dict
-            Labels of their levels, and the numbers of these.
-        scale : float
-            Unit of the targets.
-        classes : list, optional
-            Labels of the classes. Of more than two, each has columns of its own.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Indexed by factor and level, with the columns ``rows``, ``intercept`` and
-            ``intercept std``. The row ``shared`` of a factor has the deviation between its levels.
+        The row ``shared`` of a factor has the deviation between its levels. Columns are ``rows``,
+        ``intercept`` and ``intercept std``, for each of more than two classes. `levels` are numbers
+        by labels, and `scale` is the unit of the targets.
         """
         pandas = import_optional("pandas", "effects_")
         parts, found, deviations = [], self.given.effects, self.model.deviations
@@ -239,20 +203,10 @@ def fit_crossed_member(
     settings: Mapping[str, Any],
     start: CrossedEffects | None = None,
 ) -> CrossedEffects:
-    """Fit the mixed model to the rows of all groups.
+    """Fit the mixed model to the rows of all groups, roughly near `start` if it is given.
 
-    Parameters
-    ----------
-    table : Table
-        The rows.
-    has_shared : bool
-        Whether the predictions of the population are columns.
-    n_classes : int
-        Number of classes; 0 for a regression.
-    settings : mapping
-        ``effects``, ``rank`` and ``shrinkage``, as for one column of groups.
-    start : CrossedEffects, optional
-        The model fitted to other rows. A rough optimum near its estimates is found.
+    With `has_shared`, the predictions of the population are columns. The settings are ``effects``,
+    ``rank`` and ``shrinkage``, as for one column of groups.
     """
     parents = _all_parents(table.codes)
     if start is None:

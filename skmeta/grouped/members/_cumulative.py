@@ -37,33 +37,15 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class CumulativeEffects:
-    """How groups differ in a cumulative model.
+    """How groups differ in a cumulative model."""
 
-    Attributes
-    ----------
-    columns : ndarray of int64
-        Columns of the table, among those that are filled.
-    numbers : Population or None
-        A regression of the classes' numbers, which is a column.
-    n_classes : int
-        Number of classes.
-    units : Standardiser
-        Units of the columns.
-    present : ndarray of int64
-        Classes that the model has seen. Others are improbable.
-    model : FactorModel
-        The model.
-    mean_covariance : ndarray of shape (q, q)
-        Covariance of its fixed coefficients.
-    """
-
-    columns: np.ndarray
-    numbers: Population | None
+    columns: np.ndarray  # of the table, among those that are filled
+    numbers: Population | None  # a regression of the classes' numbers, which is a column
     n_classes: int
     units: Standardiser
-    present: np.ndarray
+    present: np.ndarray  # classes that the model has seen; others are improbable
     model: FactorModel
-    mean_covariance: np.ndarray
+    mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
 
     known_only: ClassVar[bool] = False
 

@@ -26,13 +26,10 @@ _LEAST_STD, _LEAST_SHARE = 1e-9, 0.1
 
 
 class Design(NamedTuple):
-    """Columns of the model, among those of the table that are filled; 0 classes is a regression.
-
-    `has_shared` says whether the predictions of the population are columns, too.
-    """
+    """Columns of the model, among those of the table that are filled; 0 classes is a regression."""
 
     columns: np.ndarray
-    has_shared: bool
+    has_shared: bool  # whether predictions of the population are columns, too
     n_classes: int
 
     def __call__(self, table: Table) -> np.ndarray:
@@ -56,18 +53,14 @@ def design_of(table: Table, has_shared: bool, n_classes: int) -> Design:
 
 @dataclass(frozen=True)
 class GroupEffects:
-    """How groups differ: a mixed-effects model with the settings of :func:`skmeta.mixed.fit`.
-
-    `present` are the classes that the model has seen; others are improbable. `least_std` is the
-    least standard deviation of a prediction.
-    """
+    """How groups differ: a mixed-effects model with the settings of :func:`skmeta.mixed.fit`."""
 
     design: Design
     settings: dict[str, Any]
     units: Standardiser
-    present: np.ndarray
+    present: np.ndarray  # classes that the model has seen; others are improbable
     model: MixedModel
-    least_std: float = _LEAST_STD
+    least_std: float = _LEAST_STD  # of a prediction
 
     known_only: ClassVar[bool] = False
 
@@ -132,10 +125,7 @@ Effects = TypeVar("Effects", bound=Any)
 
 
 def from_other_rows(effects: Effects, table: Table, n_parts: int) -> tuple[Effects, Outputs]:
-    """Predict each row from the rows of its group in other parts.
-
-    The returned effects have the least standard deviation that these predictions imply.
-    """
+    """Predict rows from those of their group in other parts; set the least deviation by this."""
     parts = deal_rows(table.group, n_parts)
     mean, std = np.empty(table.shared.shape), np.empty(len(table.y))
     for part in range(int(parts.max()) + 1):

@@ -26,36 +26,16 @@ _N_PARTS = 3
 
 @dataclass(frozen=True)
 class Trees:
-    """A population beside the predictions of an earlier member.
+    """A population beside the predictions of an earlier member."""
 
-    Attributes
-    ----------
-    base : str
-        Name of the earlier member.
-    population : Population
-        Fitted.
-    n_classes : int
-        Number of classes; 0 for a regression.
-    ratio : float
-        Root mean squared error over the deviation that the base predicts.
-    known_only : bool
-        Whether it has seen rows of the groups, and predicts no others.
-    groups : tuple of int
-        Columns of groups that are columns of the trees.
-    unseen : ndarray of shape (n,) or (n, n_classes), optional
-        Predictions of the rows of fit by models that have not seen the row.
-    adds : bool
-        Whether the predictions are added to those of the base.
-    """
-
-    base: str
+    base: str  # the earlier member
     population: Population
-    n_classes: int
-    ratio: float
-    known_only: bool = False
-    groups: tuple[int, ...] = ()
-    unseen: np.ndarray | None = None
-    adds: bool = False
+    n_classes: int  # 0 for a regression
+    ratio: float  # root mean squared error over the deviation that the base predicts
+    known_only: bool = False  # whether it has seen rows of the groups, and predicts no others
+    groups: tuple[int, ...] = ()  # columns of groups that are columns of the trees
+    unseen: np.ndarray | None = None  # rows of fit, by models without the row
+    adds: bool = False  # whether predictions are added to those of the base
 
     def without(self, kept: Table) -> Trees:
         """Return itself: it is cross-fitted."""
@@ -89,26 +69,10 @@ def fit_trees(
     adds: bool,
     n_rounds: int = 0,
 ) -> Trees:
-    """Fit trees over groups, or over the rows of known groups.
+    """Fit trees over groups or, with `known_only`, over rows with the group as a column.
 
-    Parameters
-    ----------
-    table : Table
-        Rows of all groups.
-    base : str
-        Name of the member whose predictions they have.
-    outputs : Outputs
-        Its predictions of each row from others.
-    settings : FitSettings
-        How populations are fitted.
-    n_classes : int
-        Number of classes; 0 for a regression.
-    known_only : bool
-        Whether they are cross-fitted over rows, and have the group as a column.
-    adds : bool
-        Whether they learn what the member leaves.
-    n_rounds : int, default=0
-        Number of rounds; 0 chooses it.
+    They have the predictions `outputs` of the member `base`, of each row from others. With `adds`,
+    they learn what the member leaves. `n_rounds` of 0 is chosen.
     """
     is_small = table.codes.max(0) < _MOST_CATEGORIES
     groups = tuple(np.flatnonzero(is_small).tolist()) if known_only and settings.is_auto else ()
