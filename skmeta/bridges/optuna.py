@@ -123,20 +123,7 @@ class PriorSampler(BaseSampler):
         self._seed = int(np.random.default_rng().integers(2**63))
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
-        """Return the parameters that are sampled together.
-
-        Parameters
-        ----------
-        study : optuna.study.Study
-            The study.
-        trial : optuna.trial.FrozenTrial
-            The trial to come.
-
-        Returns
-        -------
-        dict of str to BaseDistribution
-            Those that all finished trials have, with more than one value.
-        """
+        """Return the parameters that are sampled together: those that all finished trials vary."""
         with _LOCK:
             common = self._spaces.calculate(study)
         return {name: source for name, source in common.items() if not source.single()}
@@ -144,26 +131,7 @@ class PriorSampler(BaseSampler):
     def sample_relative(
         self, study: Any, trial: Any, search_space: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return the values of the parameters that are sampled together.
-
-        Parameters
-        ----------
-        study : optuna.study.Study
-            The study.
-        trial : optuna.trial.FrozenTrial
-            The trial to come.
-        search_space : dict of str to BaseDistribution
-            What :meth:`infer_relative_search_space` returned.
-
-        Returns
-        -------
-        dict
-
-        Raises
-        ------
-        ValueError
-            If the study has several objectives.
-        """
+        """Return the values of the parameters that are sampled together."""
         if len(study.directions) > 1:
             raise ValueError(
                 f"PriorSampler is for studies with one objective, got {len(study.directions)}. Use "
@@ -180,23 +148,7 @@ class PriorSampler(BaseSampler):
     def sample_independent(
         self, study: Any, trial: Any, param_name: str, param_distribution: Any
     ) -> Any:
-        """Return a value of one parameter, given those that the trial has already.
-
-        Parameters
-        ----------
-        study : optuna.study.Study
-            The study.
-        trial : optuna.trial.FrozenTrial
-            The trial to come.
-        param_name : str
-            Its name.
-        param_distribution : BaseDistribution
-            Its values.
-
-        Returns
-        -------
-        object
-        """
+        """Return a value of one parameter, given those that the trial has already."""
         rng = np.random.default_rng([self._seed, trial.number, *param_name.encode()])
         drawn = SearchSpace({param_name: _values(param_distribution)}).sample(_N_VALUES, rng)
         values = [drawn[k][param_name] for k in rng.permutation(len(drawn))]

@@ -85,10 +85,7 @@ class AdaptedTask:
         self.session.learner.check_task(self._prior, n_rows, n_columns, self.n_classes)
 
     def adapt(self, start: dict[str, np.ndarray] | None = None) -> Self:
-        """Adapt to the support set, from `start` if it is the ``changes`` of an earlier task.
-
-        A ValueError is raised if the adapted state is not finite.
-        """
+        """Adapt to the support set, from ``changes`` of an earlier task; infinite states raise."""
         X, y, weight = self.support
         session, state = self.session, self._state
         rows = session.adapter.rows(session.adapter.upload(X), y, weight)
@@ -169,10 +166,7 @@ class AdaptedTask:
             return self.session.predict_distribution(self._prepared, self._inputs(X), levels)
 
     def predict_held_out(self, table: WeightedRows, sets: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict some rows of a table from the others, for several sets of positions of rows.
-
-        Each result has probabilities (n, n_classes) or means (n,).
-        """
+        """Predict sets of rows from the others: probabilities (n, n_classes) or means (n,)."""
         return [self._to_predictions(outputs) for outputs in self._held_out(table, sets)]
 
     def predict_held_out_distributions(

@@ -94,10 +94,9 @@ class Mixture(NamedTuple):
     def mix_distributions(
         self, own: np.ndarray, quantiles: np.ndarray, X: np.ndarray, levels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mix the prior's distributions with those of the other models.
+        """Mix the prior's means `own` (n,) and quantiles (n, 201) with those of the other models.
 
-        `own` (n,) are its means and `quantiles` (n, 201) its quantiles at ``LEVELS``. Returned are
-        means and standard deviations (n,), and quantiles (n, q) at `levels`.
+        Return means and standard deviations (n,), and quantiles (n, q) at `levels`.
         """
         process, mean = self.members.get("process"), self.mix(own, X)
         if isinstance(process, GaussianProcess):
@@ -245,7 +244,7 @@ def _predict_held_out(
 def _losses(
     support: WeightedRows, n_classes: int, rows: np.ndarray, predicted: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function of shares (g, k): the losses (g, n) of the mixtures at held-out rows.
+    """Return a function of shares (g, k): losses (g, n) of the mixtures at held-out rows.
 
     They are minus log likelihoods, or squared errors in units of the targets' variance.
     """

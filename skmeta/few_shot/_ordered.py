@@ -34,18 +34,10 @@ class Distributions(Protocol):
 
 
 class Cumulative(NamedTuple):
-    """A regression of the classes' numbers, whose distribution is cut between them.
-
-    Attributes
-    ----------
-    model : Distributions
-        The regression.
-    rank : ndarray of shape (c,)
-        Number of each class.
-    """
+    """A regression of the classes' numbers, whose distribution is cut between them."""
 
     model: Distributions
-    rank: np.ndarray
+    rank: np.ndarray  # number of each class (c,)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities (n, c)."""

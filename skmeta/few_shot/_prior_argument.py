@@ -79,10 +79,7 @@ def warn_of_images(shape: tuple[int, ...]) -> None:
 
 
 def family_classes(prior: MetaPrior) -> np.ndarray | None:
-    """Return the classes that a prior's tasks have in common, if it has parameters for each.
-
-    A new task may then lack some of them. None if a task may have any classes.
-    """
+    """Return the classes that all tasks of a prior have, if any; a new task may lack some."""
     rows = prior.tensors.get(LEARNERS[prior.learner].class_tensor, ())
     if prior.classes is None or len(rows) != len(prior.classes):
         return None
@@ -90,10 +87,9 @@ def family_classes(prior: MetaPrior) -> np.ndarray | None:
 
 
 def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
-    """Return the row of each output in the learned head of a prior; -1 for an unknown class.
+    """Return each output's row in a prior's learned head; -1 for a class that it may not know.
 
-    `labels` is None for a regression. A PriorError is raised if the prior takes only its own
-    classes.
+    `labels` is None for a regression.
     """
     if labels is None:
         return [0]

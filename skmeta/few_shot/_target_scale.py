@@ -50,16 +50,12 @@ _LEAST_SHARE = 0.01
 
 
 class TargetScale(NamedTuple):
-    """The kind of targets, and how predictions on a scale become predictions in their units.
-
-    `known` (201,) are quantiles of the known targets at ``LEVELS``. `share` is that of the models;
-    the rest is that of `known`.
-    """
+    """The kind of targets, and how predictions on a scale become predictions in their units."""
 
     target: Target
     scale: Scale
-    known: np.ndarray
-    share: float = 1.0
+    known: np.ndarray  # quantiles (201,) of the known targets at ``LEVELS``
+    share: float = 1.0  # of the models; the rest is that of `known`
 
     def weigh(
         self, rows: WeightedRows, folds: Sequence[Fold], quantiles: np.ndarray
@@ -90,9 +86,9 @@ class TargetScale(NamedTuple):
     def to_units(
         self, quantiles: np.ndarray, levels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return mean and standard deviation (n,), and quantiles (n, q) at levels.
+        """Return mean and deviation (n,), and quantiles (n, q) at levels, from those (n, 201).
 
-        The given quantiles (n, 201) are those at ``LEVELS``, on the scale.
+        The given quantiles are those at ``LEVELS``, on the scale.
         """
         models = self.scale.inverse(quantiles)
         parts = np.stack([models, np.broadcast_to(self.known, models.shape)])
@@ -118,7 +114,7 @@ def choose_scale(
 ) -> ChosenScale | None:
     """Choose the scale of targets by processes that predict held-out rows; None for real numbers.
 
-    `categories` are positions of columns of codes; `hold_out` divides rows of positive weights.
+    `hold_out` divides rows of positive weights; `categories` are columns of codes.
     """
     rows = support.take(support.weight > 0)
     rows = rows._replace(weight=relative_weight(rows.weight))

@@ -34,27 +34,19 @@ _SEED_BITS = 63
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments of a search, resolved.
-
-    `walks_grid` says whether every candidate of a finite space is evaluated, in GridSearchCV's
-    order. `refit_metric` is the key of the metric by which the best candidate is chosen, `as_given`
-    the candidate that leaves the estimator as it is, if it is to be tried, and `start` the first
-    candidates. `notes` are shown before the first candidate. `target_scale` is the deviation of the
-    targets of a regression, else 1.0: the unit in which models of the score see parameters such as
-    SVR's ``C``.
-    """
+    """The arguments of a search, resolved."""
 
     estimator: Any
     space: SearchSpace
     n_iter: int
-    walks_grid: bool
-    refit_metric: Any
+    walks_grid: bool  # evaluate a finite space in GridSearchCV's order
+    refit_metric: Any  # key of the metric that chooses the best candidate
     metrics: Metrics
     seed: int
-    as_given: Candidate | None
-    start: list[Candidate]
-    notes: list[str]
-    target_scale: float = 1.0
+    as_given: Candidate | None  # leaves the estimator as it is, if it is to be tried
+    start: list[Candidate]  # first candidates
+    notes: list[str]  # shown before the first candidate
+    target_scale: float = 1.0  # deviation of a regression's targets, the unit of SVR's C
 
 
 def resolve_arguments(search: Any, y: Any) -> Arguments:
@@ -201,11 +193,7 @@ def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
 
 
 def with_one_estimator(search: Any) -> Any:
-    """Return a search over a list of estimators as a copy that searches one pipeline.
-
-    scikit-learn's searches have one estimator. The list becomes the choices of the pipeline's only
-    step. A search of one estimator is returned as it is.
-    """
+    """Return a search over a list of estimators as one over a pipeline's only step."""
     estimators = search.estimator
     if isinstance(estimators, type):
         name = estimators.__name__

@@ -143,10 +143,7 @@ class SharedBatches(_Batches):
         return self._ended_by() or at_end
 
     def next_batch(self) -> list[Trial]:
-        """Return candidates that this worker has leased; none if those of all are finished.
-
-        While other workers evaluate the last candidates, it waits, since one of them may die.
-        """
+        """Lease candidates; none if those of all are finished, else wait, as a worker may die."""
         pause = _FIRST_PAUSE
         while True:
             state = self._catch_up()

@@ -130,18 +130,14 @@ def check_same_folds(folds: Folds, data: FitData) -> None:
 
 
 class Stage(NamedTuple):
-    """What the parts of a search share, while it tries candidates on a sample or on all rows.
-
-    The budget receives each result; the race decides which candidates are stopped before their last
-    fold.
-    """
+    """What the parts of a search share, while it tries candidates on a sample or on all rows."""
 
     search: Any
     arguments: Arguments
     data: FitData
     folds: Folds
-    budget: Budget
-    race: FoldRace
+    budget: Budget  # receives each result
+    race: FoldRace  # decides which candidates stop before their last fold
 
     def settle(self, trial: Trial) -> None:
         """Finish a trial if it has all folds, or if the first ones show that it will not win."""
@@ -202,10 +198,9 @@ class FoldEvaluator:
     def evaluate(
         self, trials: Sequence[Trial], context: Any = None
     ) -> Generator[Trial, None, None]:
-        """Evaluate the missing folds of candidates, and yield each that received a result.
+        """Evaluate the missing folds, and yield each candidate that received a result.
 
-        If the caller stops, the running fits are ended. `context` becomes the parent of each fit's
-        context.
+        If the caller stops, running fits are ended. `context` is the parent of each fit's context.
         """
         is_alone = False
         while tasks := self._next_tasks(trials, context, is_alone=is_alone):
@@ -255,10 +250,7 @@ class FoldEvaluator:
     def _next_tasks(
         self, trials: Sequence[Trial], context: Any, *, is_alone: bool
     ) -> list[dict[str, Any]]:
-        """Return the fits that are missing, all or those of one candidate.
-
-        In a race, they are as many as there are processors for.
-        """
+        """Return the missing fits, all or of one candidate; in a race, as many as processors."""
         unfinished: dict[str, int] = {}
         for position, trial in enumerate(trials):
             if not trial.is_finished:

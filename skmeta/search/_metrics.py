@@ -52,16 +52,9 @@ _MAX_TEXT = 30
 
 
 class Metrics:
-    """The metrics of a search, and which of them the search maximises.
+    """The metrics of a search, and which of them it maximises: the first, unless `refit` names one.
 
-    Parameters
-    ----------
-    scorers : scorer, or scikit-learn's multimetric scorer
-    estimator : estimator
-    refit : bool, str or callable
-        As in the search. The first metric is maximised, unless this is the name of a metric or has
-        an attribute ``metric`` that is.
-    error_score : float or "raise"
+    `refit` is the name of a metric, or has it as an attribute ``metric``.
     """
 
     def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
@@ -93,17 +86,7 @@ class Metrics:
         return keys[0]
 
     def check_refit(self, keys: Collection[str]) -> None:
-        """Raise if it is not said which of several metrics chooses the best candidate.
-
-        Parameters
-        ----------
-        keys : collection of str
-            The metrics by the user's names.
-
-        Raises
-        ------
-        ValueError
-        """
+        """Raise if it is not said which of several metrics chooses the best candidate."""
         refit = self._refit
         if isinstance(refit, BestWithin):
             refit.check_metric(keys)
@@ -173,21 +156,8 @@ class Metrics:
 
 
 def metric_name(scorer: Any, estimator: Any) -> str:
-    """Return the name of what a scorer measures.
+    """Return scikit-learn's name of what a scorer measures, else the function's.
 
-    Parameters
-    ----------
-    scorer : str, callable or None
-        As `scoring` of a search; None is the estimator's own ``score``.
-    estimator : estimator
-
-    Returns
-    -------
-    str
-        scikit-learn's name if there is one, otherwise the function's name. Greater is better.
-
-    Examples
-    --------
     >>> from sklearn.metrics import accuracy_score, make_scorer
     >>> from sklearn.svm import SVC
     >>> metric_name(None, SVC()), metric_name(make_scorer(accuracy_score), SVC())
@@ -347,16 +317,7 @@ class BestWithin:
         return int(np.nanargmax(np.where(excess == least, means, -np.inf)))
 
     def check_metric(self, metrics: Collection[str]) -> None:
-        """Raise if a search does not have the metric, or what is limited.
-
-        Parameters
-        ----------
-        metrics : collection of str
-
-        Raises
-        ------
-        ValueError
-        """
+        """Raise a ValueError if a search does not have the metric, or what is limited."""
         result_metric([f"mean_test_{name}" for name in metrics], self.metric)
         known = [*_TIMES, *metrics]
         for name, limit in self.limits.items():
@@ -372,18 +333,7 @@ class BestWithin:
                 )
 
     def columns(self, results: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """Return what a leaderboard shows.
-
-        Parameters
-        ----------
-        results : dict
-            ``cv_results_``.
-
-        Returns
-        -------
-        dict of str -> ndarray
-            A column for each limited quantity; ``within``, whether a candidate keeps all limits.
-        """
+        """Return a leaderboard's columns: limited quantities, and ``within`` (all are kept)."""
         values = {name: self._values(results, name) for name in self.limits}
         return {**values, "within": self._excess(results) == 0}
 

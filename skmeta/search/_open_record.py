@@ -54,21 +54,15 @@ def open_history(
 
 @dataclass(frozen=True)
 class OpenRecord:
-    """The record of a search, open for reading and writing.
-
-    The prior was learned from the searches on record when this one began. `is_replayed` says
-    whether the record has the seed of this very search, so that the same candidates are proposed
-    again in the same order; `is_verified` whether scores on record were evaluated again.
-    `description` is None if nothing needs it.
-    """
+    """The record of a search, open for reading and writing."""
 
     history: Any
-    prior: Prior | None
+    prior: Prior | None  # learned from the searches on record when this one began
     seed: int
-    is_replayed: bool = False
-    is_verified: bool = False
+    is_replayed: bool = False  # the record has this seed: the same candidates in order
+    is_verified: bool = False  # whether scores on record were evaluated again
     leases: Leases | None = None
-    description: SearchRecord | None = None
+    description: SearchRecord | None = None  # None if nothing needs it
 
     @property
     def fingerprint(self) -> str:
@@ -76,10 +70,7 @@ class OpenRecord:
         return "" if self.description is None else self.description.fingerprint
 
     def on_sample(self, n_rows: int, stage: Stage) -> "OpenRecord":
-        """Open the record of the search on a sample of the rows, whose stage is given.
-
-        It is a search of its own, so that later searches learn from it, and is resumed as such.
-        """
+        """Open the record on a sample of the rows: a search of its own, which can resume."""
         known = self.description
         if known is None:
             return self
@@ -102,9 +93,7 @@ class OpenRecord:
 
 
 def open_record(search: Any, stage: Stage) -> OpenRecord:
-    """Open the history, find the search in it or enter it, and learn the prior.
-
-    `search` has one estimator.
+    """Open the history, find the search of one estimator in it or enter it, and learn the prior.
 
     A search that is on record already keeps its seed, and learns only from the searches that were
     on record when it began. So it proposes the same candidates as without the interruption.
@@ -142,10 +131,10 @@ def open_record(search: Any, stage: Stage) -> OpenRecord:
 def _find_record(
     history: Any, record: SearchRecord, stage: Stage
 ) -> tuple[SearchRecord, SearchRecord | None, bool]:
-    """Return a search as it is to be recorded, as it is on record, and whether it was verified.
+    """Return a search as to be recorded, as on record (None if new), and whether it was verified.
 
-    None is on record of a new search. If scores on record are not what they are now, the search
-    begins anew, under a fingerprint that follows from its own.
+    If scores on record are not what they are now, the search begins anew, under a fingerprint that
+    follows from its own.
     """
 
     def version(n: int) -> SearchRecord:
@@ -250,10 +239,9 @@ def _versions(estimator: Any, spaces: Any) -> list[str]:
 def resolve_prior(
     given: Any, record: SearchRecord, history: Any, *, exclude_same_data: bool
 ) -> Prior | None:
-    """Return the prior of a search.
+    """Return the prior of a search; None if nothing is known, an error if it has other estimators.
 
-    None if nothing is known. With `exclude_same_data`, what is known of the search's own data set
-    is left out. An error if the user's own prior is of other estimators.
+    With `exclude_same_data`, what is known of the search's own data set is left out.
     """
     parts: list[Any] = [*given.parts] if isinstance(given, JointPrior) else [given]
     if isinstance(given, str):

@@ -51,10 +51,9 @@ _GIVEN_AT = 2
 def draw_near(
     space: SearchSpace, given: Candidate | None, n: int, rng: np.random.Generator
 ) -> list[Candidate]:
-    """Draw about `n` candidates from a space, half of them near the estimator as given.
+    """Draw about `n` candidates, half of them near the estimator as given.
 
-    These have about half of their values from it, since a few changes are often better than a
-    change of everything.
+    These have about half of their values from it: few changes are often better than many.
     """
     if given is None:
         return space.sample(n, rng)
@@ -236,10 +235,7 @@ class ModelProposer:
                 self._best_score, self._best = trial.score, trial.params
 
     def sync(self, pending: Sequence[Trial], n_proposed: int) -> None:
-        """Replace pending candidates of the model by those that other workers evaluate.
-
-        `n_proposed` is the number of candidates that all workers have proposed, finished or not.
-        """
+        """Replace pending candidates by those of other workers; `n_proposed` are all so far."""
         modelled = [trial for trial in pending if self._space.is_complete(trial.params)]
         self._add([trial.params for trial in modelled])
         indices = [self._indices[trial.key] for trial in modelled]

@@ -24,16 +24,9 @@ _LOG = logging.getLogger("skmeta.search")
 
 
 class Progress:
-    """Shows the finished candidates of a search: a progress bar, and one line each.
+    """Shows finished candidates: a bar, and lines to logger "skmeta.search" or standard output.
 
-    Lines go to the logger ``"skmeta.search"``, and to standard output if `verbose` is set. To be
-    used as a context.
-
-    Parameters
-    ----------
-    stage : Stage
-        Its search gives ``progress`` and ``verbose``. Its estimator is what the first candidate is
-        compared with.
+    It is a context. `stage.search` gives ``progress`` and ``verbose``.
     """
 
     def __init__(self, stage: Stage) -> None:

@@ -107,16 +107,12 @@ def _refit_ratio(search: Any, data: FitData, folds: Folds) -> float:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Finished trials of a search in the order of their proposal, and what ended it.
-
-    `report` are weights of past searches and models; `observations` candidates and scores as the
-    model sees them.
-    """
+    """Finished trials of a search in the order of their proposal, and what ended it."""
 
     trials: list[Trial]
-    report: dict[str, Any]
+    report: dict[str, Any]  # weights of past searches and models
     stopped_by: str
-    observations: Observations
+    observations: Observations  # candidates and scores as the model sees them
 
 
 def _try_sample(
@@ -238,10 +234,7 @@ def _evaluate_candidates(
 def _set_results(
     search: Any, arguments: Arguments, trials: list[Trial], n_sampled: list[int]
 ) -> None:
-    """Set ``cv_results_``, and the best candidate.
-
-    The first trials were on samples of `n_sampled` rows.
-    """
+    """Set ``cv_results_`` and the best candidate; the first were on samples of `n_sampled` rows."""
     whole = slice(len(n_sampled), None)
     by_trial = [trial.results for trial in trials]
     outputs = [output for own in by_trial for output in own]
@@ -295,11 +288,7 @@ def _set_results(
 
 
 def _filled(own: list[Output], n_splits: int) -> list[Output]:
-    """Return the results of a candidate for all folds, as scikit-learn expects them.
-
-    A fold that was not run has NaN scores, and the candidate's mean times, so that mean times are
-    those of the folds that were run.
-    """
+    """Return a candidate's results for all folds: one not run has NaN scores and mean times."""
     missing = dict(own[0])
     for kind in missing.keys() & {"test_scores", "train_scores"}:
         one = missing[kind]

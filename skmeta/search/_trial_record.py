@@ -16,10 +16,7 @@ from skmeta.search.space import CandidateDescriber
 
 
 class TrialRecord:
-    """The trials of one search in a history.
-
-    With ``return_train_score``, candidates on record without scores on training parts are not used.
-    """
+    """The trials of one search in a history, which must have train scores if they are returned."""
 
     def __init__(self, stage: Stage, history: Any, fingerprint: str) -> None:
         self._history, self._fingerprint = history, fingerprint

@@ -75,7 +75,7 @@ class FoldRace:
         return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < self.min_probability)
 
     def estimate(self, scores: Sequence[float]) -> float:
-        """Return the expected mean over all folds of a stopped candidate, from its scores so far.
+        """Return the expected mean over all folds of a stopped candidate, from its scores.
 
         It is the best candidate's mean plus the mean difference from it, and never above that mean.
         """
@@ -117,27 +117,20 @@ def _sum_of_squares(differences: NDArray[np.float64]) -> float:
 
 @dataclass(eq=False)
 class Trial:
-    """A candidate of a search: why it is tried, and its results so far.
-
-    The predicted score is NaN without a model. `obstacle` says why it is not evaluated, and counts
-    as failed. `outputs` are those of scikit-learn's ``_fit_and_score`` by fold, and `fold_scores`
-    those of the metric that the search maximises. `n_folds` is set when it is finished, and smaller
-    if it was stopped in a race; `score` is then the expected mean over all folds. `key` is the
-    digest of `params`.
-    """
+    """A candidate of a search: why it is tried, and its results so far."""
 
     params: Candidate
     source: str
-    predicted_mean: float = float("nan")
+    predicted_mean: float = float("nan")  # NaN without a model
     predicted_std: float = float("nan")
-    obstacle: str | None = None
-    outputs: dict[int, dict[str, Any]] = field(default_factory=dict)
-    n_folds: int | None = None
-    fold_scores: list[float] = field(default_factory=list)
-    score: float = float("nan")
+    obstacle: str | None = None  # why it is not evaluated; counts as failed
+    outputs: dict[int, dict[str, Any]] = field(default_factory=dict)  # of _fit_and_score, by fold
+    n_folds: int | None = None  # set when finished; smaller if stopped in a race
+    fold_scores: list[float] = field(default_factory=list)  # of the metric it maximises
+    score: float = float("nan")  # mean over folds, expected if it was stopped
     is_stopped: bool = False
     is_on_record: bool = False
-    key: str = field(init=False)
+    key: str = field(init=False)  # digest of `params`
 
     def __post_init__(self) -> None:
         self.key = candidate_key(self.params)
@@ -171,11 +164,10 @@ class BudgetSpent(Exception):
 
 
 class Budget:
-    """The time of a search; None is without end.
+    """The time of a search from its first fit on; None is without end.
 
-    It counts from the first fit, so that what comes before (the start of worker processes, the
-    history) takes nothing of it. `refit_ratio` is the seconds of the refit over those of a fit on a
-    fold, of the same candidate; 0 without refit.
+    What comes before, such as the start of worker processes, takes nothing of it. `refit_ratio` is
+    the seconds of the refit over those of a fold's fit of the same candidate; 0 without refit.
     """
 
     def __init__(self, seconds: float | None, refit_ratio: float = 0.0) -> None:

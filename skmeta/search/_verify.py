@@ -29,14 +29,7 @@ Array = NDArray[np.float64]
 
 
 def find_disagreement(stage: Stage, trials: Sequence[Trial]) -> str | None:
-    """Return how scores on record differ from what they are now; None if they do not.
-
-    Parameters
-    ----------
-    stage : Stage
-    trials : sequence of Trial
-        Candidates with recorded results, at least one.
-    """
+    """Return how scores on record differ from what they are now; None if they do not."""
     chosen = _choose(trials)
     with FoldEvaluator(stage) as evaluator:
         for k, (trial, fold) in enumerate(chosen):
@@ -72,13 +65,7 @@ def find_disagreement(stage: Stage, trials: Sequence[Trial]) -> str | None:
 
 
 def find_flaw(stage: Stage, candidate: CandidateRecord) -> str | None:
-    """Return why a record cannot be of this search; None if it can.
-
-    Parameters
-    ----------
-    stage : Stage
-    candidate : CandidateRecord
-    """
+    """Return why a record cannot be of this search; None if it can."""
     n = len(candidate.fit_times)
     times = {"fit_times": candidate.fit_times, "score_times": candidate.score_times}
     times["costs"] = candidate.costs

@@ -29,14 +29,10 @@ class HeldRows(NamedTuple):
 
 
 class Adapter(ABC):
-    """How the estimators of one library stop early.
+    """How the estimators of one library stop early."""
 
-    `rounds_names` are names of the parameter for the number of rounds, the usual one first;
-    `patience_names` those for the number of rounds without improvement.
-    """
-
-    rounds_names: ClassVar[tuple[str, ...]]
-    patience_names: ClassVar[tuple[str, ...]]
+    rounds_names: ClassVar[tuple[str, ...]]  # of the number of rounds, the usual one first
+    patience_names: ClassVar[tuple[str, ...]]  # of the rounds without improvement
 
     @abstractmethod
     def fit(self, estimator: Any, X: Any, y: Any, held: HeldRows, params: Params) -> float:
@@ -137,10 +133,9 @@ TAKES_ROWS = "X_val" in signature(HistGradientBoostingClassifier.fit).parameters
 
 
 class HistGradientBoosting(Adapter):
-    """``HistGradientBoostingClassifier`` and ``HistGradientBoostingRegressor``.
+    """scikit-learn's, which keep the rounds without improvement.
 
-    They keep the rounds without improvement. The number of rounds includes them, so that the
-    refitted model is as large as those that were scored.
+    The number of rounds includes them, so that the refitted model is as large as those scored.
     """
 
     rounds_names = ("max_iter",)
@@ -194,16 +189,12 @@ _ADAPTERS: dict[tuple[str, str], Adapter] = {
 
 
 class Predictor(NamedTuple):
-    """The estimator that predicts: the last step of pipelines (outermost first), or the whole.
-
-    `prefix` is that of its parameters, such as ``"clf__"``; `adapter` is None if it cannot stop
-    early.
-    """
+    """The estimator that predicts: the last step of pipelines (outermost first), or the whole."""
 
     estimator: Any
-    prefix: str
+    prefix: str  # of its parameters, such as "clf__"
     pipelines: list[Any]
-    adapter: Adapter | None
+    adapter: Adapter | None  # None if it cannot stop early
 
     @property
     def rounds_name(self) -> str:

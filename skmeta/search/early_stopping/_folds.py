@@ -110,10 +110,7 @@ def rounds_columns(
 
 
 def refit_params(estimator: Any, n_rounds: float) -> dict[str, Any]:
-    """Return the parameters to add for a refit of `n_rounds` (NaN: none, without early stopping).
-
-    They are the number of rounds, and parameters that would end a fit before.
-    """
+    """Return the parameters for a refit of `n_rounds` that does not end before; none for NaN."""
     if math.isnan(n_rounds):
         return {}
     predictor = find_predictor(estimator)
@@ -142,8 +139,8 @@ class Held(NamedTuple):
 def stop_early(estimator: Any, rows: Held) -> Iterator[Any]:
     """Let the next fit of an estimator stop early, if its predictor can.
 
-    Yields an object with ``n_rounds``, NaN before the fit and if it did not stop early. Parameters
-    of the unfitted estimator may change before its fit.
+    Yields an object with ``n_rounds``, NaN without early stopping. Parameters may change before the
+    fit.
     """
     stop = SimpleNamespace(n_rounds=float("nan"))
 

@@ -48,8 +48,7 @@ def measured_search(
 ) -> RecordedSearch:
     """Return measured configurations as a search; see `SearchHistory.add`.
 
-    Measurements of the same estimator, data set and metrics are one search, whether they are
-    added together or one by one.
+    Measurements of the same estimator, data set and metrics are one search, also if added in parts.
     """
     if params is None and scores is None:
         params, scores, scoring = _read_fitted_search(estimator, scoring)

@@ -32,17 +32,11 @@ _BEATS = 4  # how often a lease is renewed within its time-out
 
 @dataclass(frozen=True)
 class LeaseState:
-    """The candidates of a shared search at one moment.
-
-    `leased` are all candidates that workers proposed, finished or not, in the order of the
-    proposals, without scores; `expired` keys of those whose worker has not renewed the lease in
-    time, or has given it back; `finished` keys of the finished ones, in the order in which they
-    were recorded.
-    """
+    """The candidates of a shared search at one moment."""
 
     leased: tuple[CandidateRecord, ...]
-    expired: frozenset[str]
-    finished: tuple[str, ...]
+    expired: frozenset[str]  # keys whose worker did not renew the lease, or gave it back
+    finished: tuple[str, ...]  # keys, in the order of recording
 
     @property
     def running(self) -> set[str]:
@@ -51,10 +45,7 @@ class LeaseState:
 
     @property
     def order(self) -> list[str]:
-        """Return the keys of all candidates, in the order of the results.
-
-        Candidates that a search recorded before it was shared come first.
-        """
+        """Return all keys in the order of results: first those recorded before it was shared."""
         leased = [one.key for one in self.leased]
         known = set(leased)
         return [*(key for key in self.finished if key not in known), *leased]
@@ -112,9 +103,9 @@ class Leases:
         *,
         if_none_finished: bool = False,
     ) -> bool:
-        """Lease new candidates, and return False if another worker has proposed one since `seen`.
+        """Lease new candidates; False if another worker proposed one since `seen`.
 
-        With `if_none_finished`, they are also refused if a candidate has been finished since then.
+        With `if_none_finished`, also if a candidate has been finished since then.
         """
         known = {lease: len(seen.leased)}
         if if_none_finished:
@@ -147,10 +138,10 @@ class Leases:
         return is_mine
 
     def take_over(self, n: int, within: int) -> dict[str, int]:
-        """Lease up to `n` candidates whose worker has died or has given them back.
+        """Lease up to `n` candidates at positions below `within` whose worker left them.
 
-        Only leases before the position `within` are taken. Returned are their keys, and how many
-        workers died while they evaluated the candidate.
+        Such a worker died, or gave the lease back. Return the keys, and how many workers died at
+        each.
         """
 
         def work(connection: sa.Connection) -> dict[str, int]:
@@ -184,11 +175,7 @@ class Leases:
             self._let_end(self.timeout)
 
     def _let_end(self, seconds: float, **values: Any) -> None:
-        """Let the leases that the worker holds end in some seconds.
-
-        If the database fails, they expire by themselves. The worker hears of that with its next
-        transaction.
-        """
+        """Let the worker's leases end in some seconds, or expire if the database fails."""
         held = list(self._held)
         mine = sa.update(lease).where(
             lease.c.search_id == self._search_id,

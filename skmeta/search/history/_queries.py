@@ -100,8 +100,8 @@ _CREATION_LOCK = 7_305_810_964
 def read_version(connection: sa.Connection, place: str) -> int:
     """Return the version of the history in a database; 0 if there is none.
 
-    A SQLite file with other tables is refused, since it belongs to another program. A database on a
-    server may hold other tables.
+    A SQLite file with other tables belongs to another program and is refused; a server may have
+    more.
     """
     try:
         names = sa.inspect(connection).get_table_names()
@@ -172,11 +172,7 @@ def ensure_search(
 def insert_candidates(
     connection: sa.Connection, fingerprint: str, candidates: Iterable[CandidateRecord]
 ) -> int:
-    """Insert the candidates that a search does not have yet.
-
-    A candidate of the same key is kept, unless it is damaged. Return how many of those that are
-    kept have other scores.
-    """
+    """Insert new or damaged candidates; return how many of the others have other scores."""
     # Not by the id, which would be that of another search if the file was replaced meanwhile.
     search_id = find_search(connection, fingerprint)
     if search_id is None:
@@ -225,10 +221,7 @@ def remove_dataset(connection: sa.Connection, dataset: str) -> int:
 def read_candidates(
     connection: sa.Connection, fingerprint: str, keys: Collection[str] | None = None
 ) -> Rows:
-    """Return the rows of a search's candidates, in the order in which they were recorded.
-
-    With `keys`, only these.
-    """
+    """Return the rows of a search's candidates, or those of `keys`, in the order of recording."""
     query = _CANDIDATES if keys is None else _CANDIDATES_OF_KEYS
     return _read(connection, query, {"fingerprint": fingerprint, "keys": list(keys or ())})
 
@@ -239,10 +232,9 @@ def read_searches(
     last_id: int | None = None,
     **values: Any,
 ) -> Rows:
-    """Return the rows of searches.
+    """Return the rows of searches with these values of columns that tried one of `classes`.
 
-    With `classes`, only of those that tried one of some estimator classes; with `last_id`, only of
-    those that have a candidate up to this id; otherwise of those with some values of columns.
+    With `last_id`, only of those that have a candidate up to this id.
     """
     query = sa.select(search).filter_by(**values).order_by(search.c.id)
     if classes is not None:
@@ -258,10 +250,7 @@ def read_searches(
 def read_scores(
     connection: sa.Connection, searches: Rows, last_id: int | None = None
 ) -> dict[int, list[dict[str, Any]]]:
-    """Return id, configuration and scores of the candidates of some searches, by search.
-
-    With `last_id`, only of candidates up to this id.
-    """
+    """Return id, configuration and scores of candidates up to `last_id`, by search."""
     rows: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in searches}
     ids: Any = list(rows)
     if len(ids) > _FEW_KEYS:

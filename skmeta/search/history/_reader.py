@@ -330,9 +330,9 @@ _MAX_DEVIATION = 3.0  # of a feature from the mean, in standard deviations
 
 
 def nearest_searches(rows: Rows, features: Mapping[str, float], n: int) -> list[dict[str, Any]]:
-    """Return the rows of the `n` searches on the most similar data sets, in their order.
+    """Return the `n` searches on the most similar data sets, in order; unknown features last.
 
-    Later searches are preferred among equal ones. Searches whose features are unknown come last.
+    Later searches are preferred among equal ones.
     """
     distances = np.full(len(rows), np.inf)
     if features:
@@ -368,10 +368,7 @@ def make_past_search(
     scored: Sequence[tuple[Configuration, Mapping[str, tuple[float, ...]]]],
     metric: str | None,
 ) -> PastSearch:
-    """Return a past search from configurations and their scores of each fold by metric.
-
-    The metric that the search maximised is taken if `metric` is None or unknown.
-    """
+    """Return a past search by `metric`, or by the one that it maximised if that is unknown."""
     chosen = metric if metric is not None and metric in record.metrics else record.refit_metric
     folds = [scores.get(chosen, ()) for _, scores in scored]
     n_folds = np.array([len(values) for values in folds], dtype=np.intp)

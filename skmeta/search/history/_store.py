@@ -161,10 +161,7 @@ class HistoryStore:
 
 
 def mask_password(address: str) -> str:
-    """Return an address with its secrets replaced by ``***``.
-
-    If a URL cannot be parsed, only the driver's name remains.
-    """
+    """Return an address without secrets (``***``), or its driver if it cannot be parsed."""
     if not is_url(address):
         return address
     url = _parse(address)

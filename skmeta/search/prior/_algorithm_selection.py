@@ -26,33 +26,12 @@ Array = NDArray[np.float64]
 
 
 class AlgorithmSelectionPrior:
-    """The prior of a search that chooses between estimators (CASH).
+    """The prior of a search that chooses between estimators (CASH): one of each class.
 
     Its tasks are the data sets on which all of the estimators were searched, because scores of
-    different estimators can be compared on the same data only.
+    different estimators can be compared on the same data only. Weights (n_tasks,) sum to 1, and are
+    equal by default; `distance` is the mean squared distance of the data sets to the one at hand.
 
-    Parameters
-    ----------
-    priors : dict of str -> SearchPrior
-        Class of the estimator -> its prior. Other estimators are unknown to the prior.
-    task_weights : ndarray of shape (n_tasks,), default=None
-        Weights of the tasks, which sum to 1. None: equal weights.
-    distance : float, default=2.0
-        Mean squared distance of their data sets to the one at hand.
-
-    Attributes
-    ----------
-    datasets : tuple of str of length n_tasks
-        The data sets that all priors have, sorted.
-    task_weights : ndarray of shape (n_tasks,)
-        As given. `conditioned_on` returns a prior with larger weights of similar data sets.
-    pooled_weights : ndarray of shape (n_tasks,)
-        Weights whatever the data set at hand: all are equal.
-    distance : float
-        As given.
-
-    Examples
-    --------
     >>> from skmeta.search import SearchPrior
     >>> from skmeta.search.prior import AlgorithmSelectionPrior
     >>> from skmeta.search.record import PastSearch
@@ -137,10 +116,7 @@ class AlgorithmSelectionPrior:
         return np.column_stack([self._mean, self._deviation])
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations: an indicator per estimator, and the columns of the chosen one.
-
-        The columns of the other estimators are zeros.
-        """
+        """Encode an indicator per estimator, and columns: those of estimators not chosen are 0."""
         blocks = []
         for name, prior in self._priors.items():
             chosen = np.array([_uses(name, c) for c in configurations], dtype=np.float64)[:, None]

@@ -27,33 +27,13 @@ _N_EQUAL = 5
 
 
 class JointPrior:
-    """The past searches of two priors together.
+    """The past searches of two priors together: `own`, of the user's history, and `shipped`.
 
-    Parameters
-    ----------
-    own : SearchPrior or AlgorithmSelectionPrior
-        Learned from the user's history. Its weight grows with its number of searches.
-    shipped : SearchPrior or AlgorithmSelectionPrior
-        A prior that ships with the package.
+    Five searches of the user have the same total weight as all shipped ones. `task_weights` are for
+    the data set at hand and `pooled_weights` for any, (n_tasks,); `levels` (n_tasks, 2) are
+    location and scale of each task's scores, `errors` (n_tasks,) variances of surfaces, and
+    `distance` the mean squared distance of the data sets to the one at hand.
 
-    Attributes
-    ----------
-    parts : tuple of SearchPrior or AlgorithmSelectionPrior
-        `own` and `shipped`.
-    datasets : tuple of str of length n_tasks
-        Data sets of the past tasks, the user's own first.
-    task_weights, pooled_weights : ndarray of shape (n_tasks,)
-        Weights of the tasks for the data set at hand, and for any; they sum to 1. Five searches of
-        the user have the same total weight as all shipped ones.
-    levels : ndarray of shape (n_tasks, 2)
-        Location and scale of each task's scores.
-    errors : ndarray of shape (n_tasks,)
-        Variance of each surface.
-    distance : float
-        Mean squared distance of the data sets to the one at hand.
-
-    Examples
-    --------
     >>> from skmeta.search import SearchPrior
     >>> from skmeta.search.prior import JointPrior
     >>> from skmeta.search.record import PastSearch

@@ -68,19 +68,15 @@ class PastTask:
 
 
 class PastSurfaces(Immutable):
-    """Surfaces of past searches, which say what scores they expect of configurations.
-
-    `tensors` are those of `learn_surfaces`, and ``levels``; `task_weights` sum to 1; `distance` is
-    the mean squared distance of their data sets to the one at hand.
-    """
+    """Surfaces of past searches, which say what scores they expect of configurations."""
 
     _advice = "Make another with from_searches, or with without(...)."
     _encoding: Encoding
     _tasks: tuple[PastTask, ...]
-    _tensors: dict[str, Array32]
+    _tensors: dict[str, Array32]  # those of `learn_surfaces`, and ``levels``
     _ends: NDArray[np.intp]
-    _task_weights: Array
-    distance: float
+    _task_weights: Array  # sum to 1
+    distance: float  # mean squared, of their data sets to the one at hand
 
     def __init__(
         self,
@@ -162,10 +158,7 @@ class PastSurfaces(Immutable):
 
     @property
     def levels(self) -> Array:
-        """Location and scale of each task's scores, of shape (n_tasks, 2).
-
-        A task's score at x is about ``location + scale * surface(x)``.
-        """
+        """Location and scale (n_tasks, 2): a score is about ``location + scale * surface``."""
         return self._tensors["levels"].astype(np.float64)
 
     @property
@@ -191,9 +184,8 @@ class PastSurfaces(Immutable):
     ) -> Array:
         """Return the scores (n_tasks, n_configurations) that each past task predicts.
 
-        They are standardised: 0 is the task's mean over configurations and 1 its deviation; greater
-        is better. `names` are the parameters that the search varies, by default all of the
-        configurations.
+        A task's mean over configurations is 0, and its deviation 1. `names` are the parameters that
+        the search varies, by default all of the configurations.
         """
         known = parameter_names(configurations) if names is None else names
         return self.surfaces_of(self.encode(configurations, known))

@@ -60,9 +60,6 @@ def probability_better(
     distance: float,
     dataset_features: Mapping[str, float],
 ) -> float:
-    """Return the probability that a candidate is better than the estimator as given.
-
-    Gains on the surface of each past task, their variances and weights are (n_tasks,).
-    """
+    """Return the probability to beat the estimator as given, from surfaces of tasks (n_tasks,)."""
     known = evidence(gains, errors, weights, distance, dataset_features)
     return float(expit(_INTERCEPT + _COEFFICIENTS @ known))

@@ -96,10 +96,9 @@ def shipped_priors() -> list[str]:
 
 
 def load_shipped(estimator: str, metric: str) -> SearchPrior | AlgorithmSelectionPrior | None:
-    """Load the shipped prior of an estimator, for the metric itself or the most similar one.
+    """Load the shipped prior of an estimator for the metric, or the most similar one; None if none.
 
-    Several names are joined: ``"RandomForestClassifier|SVC"``. None if no prior ships for the
-    estimator; for several, None unless at least two of them have one.
+    Several names are joined by ``"|"``: None unless at least two of them have one.
     """
     return _fitting(frozenset(estimator.split("|")), metric)
 

@@ -40,27 +40,12 @@ _TINY, _DIGITS = 1e-12, 10
 
 
 def dataset_features(X: Any, y: Any, *, is_classification: bool) -> dict[str, float]:
-    """Compute the features of a data set.
+    """Return finite features of a data set by name, from at most 2,000 rows and 60 columns.
 
-    The same data give the same features. At most 2,000 rows and 60 columns are looked at.
+    The same data give the same features. Missing values and categories are allowed. It is empty if
+    X is not a table of numbers and categories, if y is not a single column, or if all targets are
+    equal.
 
-    Parameters
-    ----------
-    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-        Missing values and categories are allowed.
-    y : array-like of shape (n_samples,)
-        Classes or numbers.
-    is_classification : bool
-        Whether `y` holds classes.
-
-    Returns
-    -------
-    dict of str -> float
-        Name of each feature -> its finite value. It is empty if X is not a table of numbers and
-        categories, if y is not a single column, or if all targets are equal.
-
-    Examples
-    --------
     >>> from sklearn.datasets import load_iris
     >>> features = dataset_features(*load_iris(return_X_y=True), is_classification=True)
     >>> round(features["log_classes"], 2), features["mean_score"] > 0.5
@@ -241,10 +226,7 @@ class _Fold(NamedTuple):
 
 
 def _landmarks(X: Array, target: Array, folds: Rows, is_classification: bool) -> dict[str, Any]:
-    """Return the mean score, and by how much the score of each model differs from it.
-
-    A score is 0 by chance and 1 without error.
-    """
+    """Return the mean score (0 by chance, 1 without error), and each model's difference from it."""
     Y = _indicators(target, is_classification)
     if not X.shape[1]:
         X = np.zeros((len(X), 1))
@@ -304,8 +286,7 @@ def _naive_bayes(fold: _Fold) -> Array:
 def _tree_skills(X: Array, target: Array, folds: Rows, is_classification: bool) -> dict[str, float]:
     """Return the skill of a tree, a small tree, and random trees on one fold.
 
-    Skill is 1 less the squared error over that of the mean. The squared errors of indicators tell
-    noise better than errors of classes do.
+    Skill is 1 less the squared error over that of the mean: of indicators, it shows noise better.
     """
     Y = _indicators(target, is_classification)
     if not X.shape[1]:

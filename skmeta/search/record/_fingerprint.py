@@ -50,17 +50,6 @@ class DataFingerprint(NamedTuple):
 def fingerprint_data(X: Any, y: Any = None) -> DataFingerprint:
     """Compute the digest of a data set and the sketch of its rows.
 
-    Parameters
-    ----------
-    X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-
-    Returns
-    -------
-    DataFingerprint
-
-    Examples
-    --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(100, 3))
     >>> whole, part = fingerprint_data(X), fingerprint_data(X[:80])
@@ -94,10 +83,7 @@ def identify_data(digest: str, X: Any, y: Any = None) -> str:
 
 
 def sketch_similarity(one: Sequence[int], other: Sequence[int]) -> float:
-    """Estimate the Jaccard similarity of two sets of rows, with a deviation of at most 0.0625.
-
-    It is 0.0 if a sketch is empty.
-    """
+    """Estimate the Jaccard similarity of two sets of rows to 0.0625; 0.0 if one is empty."""
     if not one or len(one) != len(other):
         return 0.0
     return float(np.mean(np.asarray(one) == np.asarray(other)))

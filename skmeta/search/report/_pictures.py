@@ -162,36 +162,17 @@ class Importance(NamedTuple):
 
 
 def parameter_importance(params: Sequence[Mapping[str, Any]], scores: Any) -> Importance:
-    """Return the total effect of each parameter that varies.
+    """Return the total effect of each parameter that varies on the score, the largest first.
 
-    Parameters
-    ----------
-    params : sequence of dict
-        Parameters of the candidates.
-    scores : array-like of shape (n_candidates,)
-        Greater is better; NaN for a candidate that failed.
-
-    Returns
-    -------
-    Importance
-        The largest effect first.
-
-    Raises
-    ------
-    ValueError
-        If fewer than six candidates have a score, all scores are equal, or no parameter varies.
-
-    Notes
-    -----
     This is permutation importance on the model: candidates exchange the values of a parameter, and
     all other values stay. The mean squared change of the expected score over twice its variance is
-    Sobol's total index, by Jansen's estimator [1]_. Effects add up to more than 1 if parameters
+    Sobol's total index, by Jansen's estimator. Effects add up to more than 1 if parameters
     interact. Candidates of the same sub-space exchange values. Those of different ones exchange a
-    parameter that tells the sub-spaces apart, and with it those that only one of them has.
+    parameter that tells the sub-spaces apart, and with it those that only one of them has. A
+    ValueError is raised if fewer than six candidates have a score, all are equal, or no parameter
+    varies.
 
-    References
-    ----------
-    .. [1] Saltelli et al. (2010), Variance based sensitivity analysis of model output, table 2 (f).
+    Saltelli et al. (2010), Variance based sensitivity analysis of model output, table 2 (f).
     """
     values = np.asarray(scores, dtype=np.float64)
     rows = np.sort(np.argsort(-values, kind="stable")[: np.isfinite(values).sum()][:_MAX_ROWS])
@@ -226,8 +207,7 @@ def _expected_scores(
 ) -> Array:
     """Return the expected scores of the candidates tried, and of other configurations.
 
-    Very low scores are raised, as in the surfaces of past searches, because they would hide the
-    differences between good candidates.
+    Very low scores are raised, because they would hide the differences between good candidates.
     """
     raised = winsorize_scores(scores, _WINSOR_FACTOR)
     encoding = Encoding.from_configurations(tried)

@@ -71,10 +71,7 @@ class CarriedPrior:
         return len(self._prior)
 
     def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
-        """Return whether past tasks tried the estimators of configurations: all True.
-
-        The sample has tried those that past tasks do not know.
-        """
+        """Return all True: the sample has tried the estimators that past tasks do not know."""
         return np.ones(len(configurations), dtype=bool)
 
     def surfaces_of(self, Z: Array) -> Array:
@@ -87,8 +84,8 @@ class CarriedPrior:
 def carry_over(prior: Any, configurations: Sequence[Configuration], scores: Sequence[float]) -> Any:
     """Return what is known after candidates were tried on a sample (NaN is a failure).
 
-    It is the prior itself if there are fewer than three different scores. Without a prior, the
-    surface of the sample is the only one.
+    It is the prior itself with fewer than three different scores; without one, the sample's
+    surface.
     """
     y = np.array(scores, dtype=np.float64)
     distinct = np.unique(y[np.isfinite(y)])

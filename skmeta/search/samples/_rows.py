@@ -41,10 +41,7 @@ def n_on_sample(samples: Any, first: float) -> int:
 def sample_folds(
     splits: Sequence[Any], y: Any, share: float, *, is_classification: bool, seed: int
 ) -> list[tuple[Rows, Rows]]:
-    """Draw a sample of each fold's rows, a share of the training rows, stratified by classes.
-
-    There are at least 1,000 test rows if the fold has as many.
-    """
+    """Draw a share of each fold's training rows by class, and at least 1,000 test rows if any."""
     classes = np.asarray(y) if is_classification else np.empty((0, 0))
     if classes.shape[1:] == (1,):
         classes = classes[:, 0]

@@ -95,8 +95,8 @@ def default_search_space(estimator: Any, *, target_scale: float = 1.0) -> Space 
 def expand_choices(estimator: Any, space: Any, target_scale: float = 1.0) -> Any:
     """Add the default space of each part to sub-spaces that only choose between parts.
 
-    All values of such a sub-space are estimators, ``"passthrough"``, ``"drop"`` or None, such as
-    ``{"clf": [SVC(), RandomForestClassifier()]}``. It becomes one sub-space for each combination.
+    Such a sub-space, as ``{"clf": [SVC(), RandomForestClassifier()]}``, has estimators,
+    ``"passthrough"``, ``"drop"`` or None only. It becomes one sub-space for each combination.
     """
     expanded: list[Any] = []
     listed: Sequence[Any] = [space] if isinstance(space, Mapping) else space
@@ -204,9 +204,9 @@ def _default_of_class(kind: type) -> tuple[str, list[Space]]:
 
 
 def target_scale(estimator: Any, y: Any) -> float:
-    """Return the standard deviation of the targets of a regression (root mean square over columns).
+    """Return the root mean square deviation of a regression's targets; 1.0 for transformed ones.
 
-    It is 1.0 for other estimators, for equal targets, and if the estimator transforms its targets.
+    It is 1.0 for other estimators and for equal targets, too.
     """
     parts = [estimator, *estimator.get_params(deep=True).values()]
     is_transformed = any(isinstance(part, TransformedTargetRegressor) for part in parts)

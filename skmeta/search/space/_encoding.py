@@ -35,17 +35,13 @@ _INDICATOR = math.sqrt(0.5)
 
 @dataclass(frozen=True)
 class _Parameter:
-    """Encoding of one parameter, such as ``"SVC.C"``.
-
-    `low` and `high` are the range of the numbers, as logarithms if `log`, and equal if there is no
-    numeric column. `kinds` are those of `_kind`, empty if there is only one.
-    """
+    """Encoding of one parameter, such as ``"SVC.C"``."""
 
     name: str
-    low: float
-    high: float
+    low: float  # of the numbers, as logarithms if `log`
+    high: float  # equal to `low` without a numeric column
     log: bool
-    kinds: tuple[str, ...]
+    kinds: tuple[str, ...]  # of `_kind`; empty if there is only one
 
     @property
     def has_number(self) -> bool:
@@ -92,10 +88,7 @@ _ABSENT_VALUE = object()  # stands for an absent parameter
 
 
 class Encoding:
-    """Encode configurations as a matrix with each coordinate on a unit scale. Immutable.
-
-    Make one with `from_configurations` or `from_searches`.
-    """
+    """Encode configurations as a matrix with each coordinate on a unit scale. Immutable."""
 
     def __init__(self, parameters: Iterable[_Parameter]) -> None:
         self._parameters = tuple(p for p in parameters if p.n_columns)
@@ -149,8 +142,8 @@ class Encoding:
         """Encode configurations of one search to (n_configurations, n_columns).
 
         `names` are the parameters of the search, by default those of the configurations. One that a
-        configuration lacks is inactive there. Parameters of the encoding that are not among them
-        are put in the middle of their range.
+        configuration lacks is inactive; other parameters of the encoding are in the middle of their
+        range.
         """
         known = parameter_names(configurations) if names is None else names
         rows = np.empty((len(configurations), self.n_columns))

@@ -53,11 +53,7 @@ def is_list_of_parts(value: Any) -> bool:
 
 
 def every_param(estimator: Any) -> dict[str, Any]:
-    """Return ``get_params(deep=True)`` of an estimator, with what was never set.
-
-    CatBoost's ``get_params`` lists only what was set. The others have the defaults of its
-    constructor.
-    """
+    """Return ``get_params(deep=True)``, with the defaults that CatBoost's leaves out."""
     params = dict(estimator.get_params(deep=True))
     for path, part in [("", estimator), *params.items()]:
         if not is_estimator(part) or isinstance(part, BaseEstimator):
@@ -70,11 +66,7 @@ def every_param(estimator: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def class_defaults(kind: type) -> Mapping[str, Any]:
-    """Return the default of each parameter of a class.
-
-    A class such as XGBClassifier passes parameters on to the constructor of its base, so bases are
-    looked at too.
-    """
+    """Return the default of each parameter of a class, also of bases that it passes them on to."""
     defaults: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         with suppress(TypeError, ValueError):  # a class without a signature
@@ -159,12 +151,8 @@ def canonical_names(estimator: Any, searched: Iterable[str] = ()) -> dict[str, s
 
 
 def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ()) -> str:
-    """Return the class of the final predictor, or of all that a search chooses between.
+    """Return the class of the final predictor, or of all choices, joined by ``"|"``.
 
-    Several are joined by ``"|"``.
-
-    Examples
-    --------
     >>> from sklearn.pipeline import Pipeline
     >>> from sklearn.svm import SVC
     >>> predictor_name(Pipeline([("clf", SVC())]))
@@ -183,8 +171,6 @@ def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ())
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """Return the shortest end of each parameter's name that belongs to no other one.
 
-    Examples
-    --------
     >>> short_names(["svc__C", "svc__gamma", "pca__n_components"])
     {'svc__C': 'C', 'svc__gamma': 'gamma', 'pca__n_components': 'n_components'}
     >>> short_names(["a__C", "b__C"])
@@ -203,8 +189,6 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 def signature(estimator: Any) -> str:
     """Return the classes of an estimator and its parts.
 
-    Examples
-    --------
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
     >>> from sklearn.svm import SVC
@@ -245,10 +229,7 @@ def _final_class(estimator: Any) -> str:
 
 
 class RoundLimit(int):
-    """Largest number of boosting rounds of an estimator that stops early.
-
-    Estimators take it as the integer that it is. In a configuration it is ``"early stopping"``.
-    """
+    """Largest number of boosting rounds with early stopping; "early stopping" in configurations."""
 
     def __deepcopy__(self, memo: object) -> "RoundLimit":
         # Copies are the same object, as for other integers: scikit-learn's clone checks that.
@@ -258,8 +239,6 @@ class RoundLimit(int):
 def describe_estimator(estimator: Any) -> dict[str, Value]:
     """Return the parameters of an estimator and its parts, under canonical names.
 
-    Examples
-    --------
     >>> from sklearn.svm import SVC
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
@@ -279,19 +258,12 @@ def describe_estimator(estimator: Any) -> dict[str, Value]:
 def canonical_configurations(
     estimator: Any, candidates: Sequence[Mapping[str, Any]]
 ) -> list[Configuration]:
-    """Return the configuration of an estimator with each candidate's parameters set.
-
-    Their values are kept as they are, since they are searched.
-    """
+    """Return an estimator's configuration with each candidate's parameters set, unchanged."""
     return CandidateDescriber(estimator)(candidates)
 
 
 class CandidateDescriber:
-    """Return configurations as `canonical_configurations` does, for several calls.
-
-    What candidates with the same parts have in common is computed once, so the estimator must not
-    change between calls.
-    """
+    """Describe candidates of an estimator that does not change between calls; equal parts once."""
 
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator

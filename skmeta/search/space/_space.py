@@ -71,10 +71,10 @@ class SearchSpace:
     ) -> tuple[Candidate | None, list[str]]:
         """Return the candidate that leaves an estimator as it is, and parameters outside.
 
-        The candidate has the estimator's own values (or `given` ones) of the sub-space that
-        contains most of them, as the space lists them (1 for 1.0), without those that its
-        ``get_params`` does not list. Other given values that a list does not contain are replaced
-        by its first. It is None if the estimator does not have the parameters of any sub-space.
+        It has the estimator's own values (or `given` ones) of the sub-space that contains most of
+        them, as the space lists them, without those that its ``get_params`` does not list. Given
+        values that a list lacks become its first. It is None if no sub-space has parameters of the
+        estimator.
         """
         current, known = estimator.get_params(deep=True), _parts.every_param(estimator)
         candidate: Candidate | None = None
@@ -99,9 +99,8 @@ class SearchSpace:
     def complete(self, estimator: Any, given: Mapping[str, Any]) -> Candidate:
         """Return the candidate with given values, and the estimator's values of other parameters.
 
-        Where the space has a list without the estimator's value, it is the first of the list. Given
-        values need not be in the space. A SearchSpaceError is raised if no sub-space has all given
-        parameters.
+        A list without the estimator's value gives its first. Given values need not be in the space;
+        their names must be in one sub-space.
         """
         fitting = SearchSpace([one for one in self.spaces if set(given) <= set(one)] or self.spaces)
         parts = _parts.structural_params(estimator.get_params(deep=True), given)
@@ -115,10 +114,7 @@ class SearchSpace:
         return any(set(space) <= set(candidate) for space in self.spaces)
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
-        """Return up to `n` different candidates, sampled as by RandomizedSearchCV.
-
-        If the space has at most `n` candidates, it is returned whole, in grid order.
-        """
+        """Return up to `n` different candidates, sampled as by RandomizedSearchCV, else all."""
         if self.size <= n:
             return list({candidate_key(one): one for one in self.grid()}.values())
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
@@ -133,8 +129,8 @@ class SearchSpace:
     def neighbours(self, candidate: Candidate, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates near one.
 
-        Numbers move by about a tenth of their range, or to a neighbour in their list. Values
-        without an order are sometimes replaced by random ones.
+        Numbers move by about a tenth of their range, or to a neighbour in their list; other values
+        are sometimes random.
         """
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         near = [space for space in self.spaces if set(space) == set(candidate)]
@@ -162,10 +158,7 @@ class SearchSpace:
         return {name: " or ".join(dict.fromkeys(own)) for name, own in texts.items()}
 
     def encode(self, candidate: Candidate) -> str:
-        """Return JSON from which `decode` rebuilds a candidate, or "" if it cannot.
-
-        Values from lists are given by their position, values from distributions as they are.
-        """
+        """Return JSON for `decode`, or "" if there is none; list values are positions."""
         for position, space in enumerate(self.spaces):
             if set(space) == set(candidate):
                 values = {

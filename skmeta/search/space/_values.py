@@ -32,10 +32,7 @@ def plain_list(values: Iterable[Any]) -> list[Any]:
 
 
 def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) -> list[Any]:
-    """Return `n` random values of a parameter, or raise a SearchSpaceError that names it.
-
-    A distribution of SciPy takes as long for one value as for hundreds.
-    """
+    """Return `n` random values of a parameter (SciPy is as quick for one), or raise by its name."""
     if not is_distribution(source):
         return [source[k] for k in random_state.randint(len(source), size=n)]
     try:

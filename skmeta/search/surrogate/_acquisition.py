@@ -117,10 +117,9 @@ def most_promising(
 
 
 def log_cost(configuration: Configuration) -> float:
-    """Return the logarithm of the seconds of a fit, as far as its parameters tell.
+    """Return the logarithm of a fit's seconds, by rounds and leaves beside 100 and 31.
 
-    Rounds and leaves count beside 100 rounds and 31 leaves; the exponents are those of recorded
-    fits of boosting on 300 to 30,000 rows.
+    The exponents are those of recorded fits of boosting on 300 to 30,000 rows.
     """
     cost = 0.0
     for name, value in configuration.items():

@@ -93,8 +93,7 @@ def negative_log_posterior(
 ) -> tuple[float, Array]:
     """Return the negative log posterior of theta, up to a constant, and its gradient.
 
-    Rasmussen and Williams (2006), eqs. 2.30 and 5.9. The prior counts once for `n_tasks` tasks that
-    share the kernel.
+    Rasmussen and Williams (2006), eqs. 2.30 and 5.9. The prior counts once for `n_tasks` tasks.
     """
     n_groups, n = len(D), len(y)
     inverse_squared = np.exp(-2 * theta[:n_groups])
@@ -128,10 +127,9 @@ def fit_kernel(
     start: Array | None = None,
     max_iter: int = 40,
 ) -> Array:
-    """Return the most probable theta (n_groups + 2,) of one task, or of several that share it.
+    """Return the most probable theta (n_groups + 2,) of tasks that share it, from `start` on.
 
-    `D` are squared distances (n_groups, n, n) and `y` standardised scores (n,) of each task. The
-    fit begins at `start`, by default the mean of the prior.
+    `D` are squared distances (n_groups, n, n) and `y` standardised scores (n,) of each task.
     """
     mean, deviation = prior_moments(len(D[0]))
 

@@ -34,28 +34,22 @@ _MIN_VARIANCE = 1e-6
 
 
 class Kriging(NamedTuple):
-    """Posterior and evidence of observations y (m,); make one with `krige`.
-
-    Prior means C (k, m), Cholesky factor L (m, m) of K, the log density `evidence`, posterior
-    probabilities `shares` (k,) of the prior means, and for each the most probable inverse scale `c`
-    (k,) of the new task.
-    """
+    """Posterior and evidence of observations y (m,); make one with `krige`."""
 
     y: Array
-    C: Array
-    L: Array
-    evidence: float
-    shares: Array
-    c: Array
+    C: Array  # prior means (k, m)
+    L: Array  # Cholesky factor (m, m) of K
+    evidence: float  # log density
+    shares: Array  # posterior probabilities (k,) of the prior means
+    c: Array  # most probable inverse scale (k,) for each
 
     def predict(
         self, X: NDArray[Any], variance: NDArray[Any], C: NDArray[Any] | None
     ) -> tuple[Array, Array]:
-        """Predict means and variances (n,) of the scores of candidates, in the units of y.
+        """Predict means and variances (n,) of candidates, in the units of y.
 
-        `X` (m, n) is the covariance of observations and candidates, in the precision of the
-        computation; `variance` (n,) the prior one; `C` (k, n) the prior means, None for a single
-        one that is 0.
+        `X` (m, n) is the covariance of observations and candidates; `variance` (n,) the prior one;
+        `C` (k, n) the prior means, None for a single 0.
         """
         dtype = X.dtype
         kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
@@ -87,11 +81,7 @@ class Kriging(NamedTuple):
 
 
 def krige(K: Array, C: Array, y: Array, p: Array) -> Kriging:
-    """Return posterior and evidence of scores y (m,), approximately standardised.
-
-    `K` (m, m) is their covariance with noise; `C` (k, m) are prior means with probabilities `p`
-    (k,).
-    """
+    """Return posterior and evidence of scores y (m,) with prior means C (k, m) of probability p."""
     L = cholesky(K)
     whitened = solve_lower(L, np.column_stack([y, np.ones(len(y)), C.T])).T
     log_density = _log_density_of_scale(L, whitened[0], whitened[1], whitened[2:])

@@ -75,8 +75,8 @@ class PlainModel:
     def observe(self, rows: Rows, y: Array, n_measured: int) -> None:
         """Replace the observations: scores y (m,) of candidates, approximately standardised.
 
-        The first `n_measured` are measured. The others are expected scores of pending candidates,
-        and the kernel does not learn from them.
+        The kernel learns from the first `n_measured`; the others are expected scores of pending
+        ones.
         """
         self._observed = rows, y, n_measured
         # The evidence of a fitted kernel would be too large, so the mean of its prior is used.
@@ -197,10 +197,7 @@ class LearnedModels:
         return matern(Z[rows], Z[columns])
 
     def _columns(self, F: Array, Z: Array) -> "_Pool":
-        """Return the arrays of the notation at some candidates.
-
-        Surfaces have mean 0 and standard deviation 1 over the first pool.
-        """
+        """Return the notation's arrays at candidates; the first pool standardises surfaces."""
         (floored_mean, floored_scale), (mean, scale) = self._floored_moments, self._moments
         floored = (np.maximum(F, _FLOOR) - floored_mean) / floored_scale
         mu = self._w @ floored
@@ -248,19 +245,15 @@ class _CachedRows:
 
 @dataclass(frozen=True)
 class LearnedModel:
-    """A Gaussian process that learned from past tasks, given observations.
-
-    `X` and `M` (m, n) are covariance and correlation of observations and candidates, `remainder` is
-    t^2, `deviations` (T, n) is U or G, and `C` (T, n) the prior means, None for a mean of 0.
-    """
+    """A Gaussian process that learned from past tasks, given observations."""
 
     log_weight: float
     kriging: Kriging
-    X: NDArray[Any]
-    M: NDArray[Any]
-    remainder: float
-    deviations: NDArray[Any]
-    C: NDArray[Any] | None
+    X: NDArray[Any]  # covariance (m, n) of observations and candidates
+    M: NDArray[Any]  # their correlation (m, n)
+    remainder: float  # t^2
+    deviations: NDArray[Any]  # U or G (T, n)
+    C: NDArray[Any] | None  # prior means (T, n); None for a mean of 0
 
     def predict(self) -> tuple[Array, Array]:
         """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""

@@ -58,14 +58,10 @@ _MIN_WEIGHT = 1e-2
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A candidate to try: its position in the pool, and mean and deviation of its predicted score.
-
-    `source` is ``"initial design"``, or ``"prior"`` or ``"model"`` by whether models that learned
-    from past searches or the model without history had the larger weight.
-    """
+    """A candidate to try: its position in the pool, and its predicted mean and deviation."""
 
     index: int
-    source: str
+    source: str  # "initial design", or "prior" or "model", by the larger weight
     mean: float = float("nan")
     std: float = float("nan")
 
@@ -73,7 +69,7 @@ class Suggestion:
 class _Observations(NamedTuple):
     """Standardised scores as the models see them: measured, then those expected of pending ones.
 
-    A score is ``location + scale * y``, unless it was so low that it was raised.
+    A score is ``location + scale * y``, unless it was raised.
     """
 
     rows: Rows
@@ -151,10 +147,7 @@ class SearchStrategy:
         scores: Iterable[float],
         seconds: Iterable[float] | None = None,
     ) -> None:
-        """Record scores at positions in the pool (greater is better, NaN for a failure).
-
-        If seconds are given, candidates are chosen by their expected improvement per second.
-        """
+        """Record scores at positions (NaN: failure); seconds make improvement per second count."""
         indices, scores = list(indices), list(scores)
         times = [float("nan")] * len(scores) if seconds is None else list(seconds)
         for index, score, time in zip(indices, scores, times, strict=True):
@@ -199,9 +192,8 @@ class SearchStrategy:
     def report(self) -> dict[str, Any]:
         """Return the weights of past tasks and models, given the scores so far.
 
-        They are ``"datasets"`` of the past tasks, ``"task_weights"``, their probabilities if the
-        new task is like one of them, and ``"learned_weight"``, the weight of the models that
-        learned from past searches; the rest is that of the model without history.
+        They are ``"datasets"``, ``"task_weights"``, which are probabilities, and
+        ``"learned_weight"``, that of the models that learned from past searches.
         """
         datasets = () if self._prior is None else self._prior.datasets
         seen = self._observations()
@@ -279,10 +271,7 @@ class SearchStrategy:
         return observed, predictions, weights[kept] / weights[kept].sum(), source
 
     def _expect_pending(self) -> None:
-        """Compute the expected scores of pending candidates again.
-
-        Many scores may have come since a candidate of another worker was suggested.
-        """
+        """Compute expected scores of pending candidates again, since other scores may have come."""
         if not np.isfinite([*self._scores.values()]).any():
             return
         pending, self._pending = [*self._pending], {}

@@ -47,10 +47,9 @@ _JITTER = 1e-5  # of the nodes
 def learn_surfaces(
     encoding: Encoding, X: list[Array], y: list[Array], noise_factors: list[Array] | None = None
 ) -> dict[str, Any]:
-    """Return the tensors of a prior: the kernel, and weights and standardisation of all tasks.
+    """Return a prior's tensors from encoded configurations (n_t, d) and scores (n_t,) of tasks.
 
-    `X` and `y` are encoded configurations (n_t, d) and standardised scores (n_t,) of each task;
-    `noise_factors` the variances of the scores' noise in units of the task's, 1 by default.
+    `noise_factors` are the variances of the scores' noise in units of the task's, 1 by default.
     """
     if noise_factors is None:
         noise_factors = [np.ones(len(scores)) for scores in y]
