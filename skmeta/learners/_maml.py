@@ -57,6 +57,7 @@ class MAML(GradientLearner):
 
     theta' = theta - inner_lr * gradient of the support loss; theta descends the query loss at
     theta', through the inner gradient (second order), or not (``first_order=True``, FOMAML).
+    The guide is :doc:`/learners`.
 
     Parameters
     ----------

@@ -171,11 +171,9 @@ class AnnealedNetwork:
 class MetaNAS(GradientLearner):
     """Meta-learning of an architecture and its weights, both adapted to a task.
 
-    The network is made of cells. Each edge of a cell mixes several operations; their shares are
-    the softmax of architecture parameters alpha. A task adapts weights and alpha by gradient steps.
-    From step to step the temperature of the softmax falls and operations are pruned, until one
-    operation is left on each edge. The weights are not trained again after that: meta-training
-    learns weights for which it is not needed. :meth:`architecture` returns the choice.
+    Each edge of the network mixes several operations; their shares are the softmax of architecture
+    parameters alpha. A task adapts weights and alpha by gradient steps, until one operation is left
+    on each edge (:ref:`architectures`). :meth:`architecture` returns the choice.
 
     Parameters
     ----------
@@ -183,32 +181,15 @@ class MetaNAS(GradientLearner):
         Step size of the inner loop for the architecture parameters.
     temperature : tuple of two floats, default=(0.1, 0.01)
         Temperature of the softmax over operations at first, and when the choice is made.
-        Architecture parameters start near 0 and move by about ``meta_lr`` an iteration: the lower
-        the temperature, the sooner the preferred operations have most of the network.
     annealing : tuple of two floats, default=(0.0, 0.15)
-        Shares of the meta-training at which annealing begins and ends: before the first, all
-        operations are mixed; after the second, one per edge is left.
+        Shares of the meta-training at which annealing begins and ends.
     max_parameters : int or None, default=None
-        Budget of the network that is left when the choice is made, without the head.
+        Largest number of parameters of the chosen network, without the head.
     %(parameters)s
 
     Attributes
     ----------
     %(attributes)s
-
-    Notes
-    -----
-    For a new task, the sharpness rises evenly over the n inner steps and the decision: 1 / (n + 1),
-    2 / (n + 1), ..., 1. Meta-training multiplies it by a factor that rises from 0 to 1 between the
-    two shares that ``annealing`` gives.
-
-    With a budget, the selected architecture has the largest sum of alphas among all architectures
-    within the budget. It is found exactly, except that costs are rounded to a two-thousandth of the
-    budget if the sizes of the operations have no large common divisor. An operation with a larger
-    alpha than the selected one takes part in the soft choice with its alpha mirrored to below that
-    of the selected one, and keeps the gradient of its own alpha (straight-through). An operation
-    that exceeds the budget by itself is left out. The paper has a fixed number of inputs for each
-    node instead.
 
     References
     ----------

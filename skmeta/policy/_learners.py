@@ -26,61 +26,50 @@ from skmeta.training import OuterLoopSettings, learner_name, parameter
 class PolicyMAML(OuterLoopSettings):
     """Model-agnostic meta-learning of a policy: weights from which a few updates suffice.
 
-    In each task of a meta-batch the policy plays ``n_episodes`` episodes, takes a policy gradient
-    step (:class:`~skmeta.learners.MAML`'s inner step), plays again with the adapted policy, and so
-    on. The prior descends minus the advantage after the last update, through the inner steps
-    (second order), or not (``first_order=True``).
+    In each task of a meta-batch, the policy plays episodes, takes a policy gradient step
+    (:class:`~skmeta.learners.MAML`'s inner step), and plays again. The prior descends minus the
+    advantage after the last update, through the inner steps (second order), or not
+    (``first_order=True``). The guide is :doc:`/policy`.
 
     Parameters
     ----------
     first_order : bool, default=False
-        Whether the meta-gradient ignores how the inner gradients depend on the prior.
+        Leave second derivatives out of the meta-gradient.
     learn_inner_lr : bool, default=False
-        Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it
-        starts. Steps beyond those of the meta-training take the last one.
+        Learn the step size, one for each tensor and step; it starts from ``inner_lr``.
     multi_step_loss : bool, default=False
-        Whether the meta-gradient is that of the policies after each update, with equal weights,
-        instead of the policy after the last update alone.
+        Descend the mean over the policies after each update, not the last policy's alone.
     hidden : tuple of int, default=(64, 64)
         Width of each hidden layer of the policy; tanh is applied after each.
     initial_std : float, default=1.0
-        Standard deviation of a Gaussian policy at first, in half the range of an action. It is
-        learned, and adapted to a task.
+        Initial standard deviation of a Gaussian policy, in half the range of an action.
     initial_head_scale : float, default=0.1
-        Size of the output layer's first weights; the smaller, the less the first policy depends on
-        the observation.
+        Size of the initial weights of the output layer.
     inner_lr : float, default=0.1
         Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
-        Updates of a task's policy, each on ``n_episodes`` new episodes. With 0, one policy is
-        trained for all tasks by plain policy gradients. Updates beyond these are half as long.
+        Updates of a task's policy; 0 trains one policy for all tasks.
     estimator : {"lvc", "dice"}, default="lvc"
-        How an inner gradient depends on the policy whose episodes it is estimated from, which the
-        meta-gradient sees. ``lvc``: ProMP's estimator, of low variance; ``dice``: exact in
-        expectation, of higher variance.
+        Estimator of the meta-gradient. See :ref:`policy-adaptation`.
     n_episodes : int, default=20
         Episodes of a task before each update, and after the last one.
     discount : float, default=0.99
         Weight of a reward one step later (gamma).
     gae_lambda : float, default=1.0
-        Weight of longer estimates in generalised advantages; with 1 an advantage is the return
-        minus the baseline.
+        Weight of longer estimates in generalised advantages (lambda).
     baseline : {"linear", "none"}, default="linear"
-        Expected return that advantages are relative to: linear in observation and time, fitted for
-        each task anew, or zero.
+        Baseline of the advantages: linear in observation and time, or zero.
     standardize_advantages : bool, default=True
         Whether the advantages of a task are centred and scaled over its steps.
     standardize : bool, default=True
-        Whether observations are centred and scaled by what random actions lead to.
+        Whether observations are centred and scaled by those of random actions.
     n_iterations : int, default=300
         Meta-iterations, each with new tasks and episodes.
     meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
-        Optimizer of the outer loop. A name stands for a constant step size and no clipping; a
-        :class:`~skmeta.learners.MetaOptimizer` sets both.
+        Optimizer of the outer loop. A name stands for a constant step size and no clipping.
     validation : float or Validation, default=0.0
-        With 0 the last state is taken. Above 0 it is the state with the best mean return in tasks
-        set aside, as many as the ``n_tasks`` of a :class:`~skmeta.learners.Validation`. A number
-        stands for one entry of ``history_`` every 10 iterations.
+        Above 0, the state with the best return in new tasks is taken, else the last one. See
+        :ref:`policy-adaptation`.
     random_state : int, Generator, RandomState or None, default=None
         Seed of the drawn weights, tasks and episodes.
     %(parameters)s
@@ -90,9 +79,7 @@ class PolicyMAML(OuterLoopSettings):
     prior_ : MetaPrior
         What was learned; give it to :class:`~skmeta.policy.MetaPolicy`.
     history_ : dict of list
-        Learning curve, one entry for each evaluation: ``iteration``, ``train_loss``,
-        ``train_score`` and ``validation_score`` (mean return after adaptation),
-        ``meta_lr``, ``seconds``.
+        Learning curve, one entry for each evaluation. See :ref:`policy-adaptation`.
 
     References
     ----------

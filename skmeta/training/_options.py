@@ -176,17 +176,15 @@ class OuterLoopSettings(FitSettings):
     meta_lr : float, default=0.001
         Step size of the outer loop (beta in the papers) at its start.
     meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
-        Optimizer of the outer loop. A :class:`~skmeta.learners.MetaOptimizer` also sets the
-        schedule of the step size and the clipping of gradients.
+        Optimizer of the outer loop, or a :class:`~skmeta.learners.MetaOptimizer`.
     validation : float or Validation, default=0.1
-        Share of the classes or groups that is set aside to choose the best state. A
-        :class:`~skmeta.learners.Validation` also sets when, on how many tasks, and early stopping.
+        Share of the classes or groups that is set aside to choose the best state, or a
+        :class:`~skmeta.learners.Validation`, which can also stop early.
     execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
-        How the tasks of a meta-iteration are computed. An
-        :class:`~skmeta.learners.ExecutionOptions` also sets precision, threads and chunks.
+        How tasks are computed, or an :class:`~skmeta.learners.ExecutionOptions`, which also sets
+        the precision. See :ref:`execution`.
     checkpoint : path or None, default=None
-        File written at each evaluation, from which ``fit`` resumes, with the same result as without
-        a break. It needs an integer ``random_state``.
+        File from which an interrupted ``fit`` resumes. See :ref:`going-on`.
     verbose : int, default=0
         1 shows a progress bar.
     """

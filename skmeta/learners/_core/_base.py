@@ -45,15 +45,13 @@ class MetaLearner(CallbackSupport, Algorithm):
     """Base class of the meta-learners: what is fitted to many tasks to learn new ones.
 
     A subclass writes ``init_state``, ``adapt`` and ``forward``; one that does not descend the
-    query loss writes ``meta_gradient`` too. This class has the parameters of a learner in closed
-    form; :class:`NetworkLearner` adds an outer loop and a network.
+    query loss writes ``meta_gradient`` too: see :ref:`own-learner`. This class has the parameters
+    of a learner in closed form; :class:`NetworkLearner` adds an outer loop and a network.
 
     Parameters
     ----------
     n_shot : int or tuple of two ints, default=5
-        Support rows of a task: per class if tasks are drawn from classes, in all if they are
-        groups. A range ``(low, high)`` draws the number for each task, so that one prior serves
-        few and many rows.
+        Support rows of a task; a range ``(low, high)`` draws the number. See :ref:`shots`.
     n_query : int, default=15
         Query rows of a task, counted as ``n_shot``.
     %(parameters)s
@@ -61,12 +59,9 @@ class MetaLearner(CallbackSupport, Algorithm):
     Attributes
     ----------
     prior_ : MetaPrior
-        What was learned.
+        What was learned: the first argument of a few-shot estimator.
     history_ : dict of list
-        Learning curve, one entry per evaluation: ``iteration``, ``train_loss``, ``train_score``,
-        ``validation_loss``, ``validation_score`` (accuracy, or the negative squared error in
-        standardised units), ``meta_lr``, ``seconds``, and scores of plain models on the validation
-        tasks, such as ``nearest_mean_score``.
+        Learning curve, one entry per evaluation. See :ref:`going-on`.
     summary_ : str
         How the prior and the plain models score, and which is ahead.
     n_features_in_ : int
@@ -121,13 +116,12 @@ class MetaLearner(CallbackSupport, Algorithm):
         y : array-like of shape (n_samples,)
             Class labels, or the targets of regressions.
         groups : array-like of shape (n_samples,), optional
-            The task that each row belongs to. Without it, tasks are drawn as ``n_way``
-            classifications over the classes of ``y``.
+            The task of each row. Without it, tasks of ``n_way`` classes are drawn from ``y``.
 
         Returns
         -------
         self : object
-            With ``prior_`` and ``history_``.
+            The fitted learner.
 
         Raises
         ------
@@ -146,18 +140,14 @@ class MetaLearner(CallbackSupport, Algorithm):
     def score(self, X: Any, y: Any, groups: Any = None) -> float:
         """Return the mean accuracy (R2 for regression) on tasks, each learned from its support set.
 
-        Tasks of ``n_way`` classes, ``n_shot`` and ``n_query`` are drawn with ``random_state``, as
-        many as a validation has (100 by default). For regression, R2 is over the query rows of all
-        tasks together.
+        Tasks are drawn with ``random_state``, as many as a validation has (100 by default). R2 is
+        over the query rows of all tasks together.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
-            Rows of tasks that meta-training has not seen.
-        y : array-like of shape (n_samples,)
-            Class labels, or the targets of regressions.
-        groups : array-like of shape (n_samples,), optional
-            The task that each row belongs to; needed if ``fit`` had it.
+        X, y, groups : array-like
+            As for :meth:`fit`, of tasks that meta-training has not seen. ``groups`` is needed if
+            ``fit`` had it.
 
         Returns
         -------
@@ -193,14 +183,12 @@ class MetaLearner(CallbackSupport, Algorithm):
         n_tasks : int, optional
             Number of tasks drawn; by default those of a validation.
         test_time_augment : {"auto", "mirror", "rotations"}, list of these or None, default="auto"
-            Views of a task of images, as for the few-shot estimators. ``"auto"`` takes those of
-            ``augment``.
+            Views of a task of images; ``"auto"``: those of ``augment``. See :ref:`own-networks`.
 
         Returns
         -------
         ndarray of shape (n_tasks,)
-            Accuracy of each task, or minus its mean squared error in squared units of ``y``: higher
-            is better.
+            Accuracy of each task, or minus its mean squared error in squared units of ``y``.
         """
         check_is_fitted(self, "prior_")
         n_tasks = None if n_tasks is None else check_count(n_tasks, "n_tasks")
@@ -270,15 +258,11 @@ class OuterLoopLearner(OuterLoopSettings, MetaLearner):
     n_way : int, default=5
         Classes of a task that is drawn from classes. With groups, a task has all classes.
     shots_per : {"auto", "class", "task"}, default="auto"
-        What ``n_shot`` and ``n_query`` count in classifications by groups: rows of each class, or
-        all rows of a task, which may then lack a class. ``auto`` is ``task``, unless the learner
-        needs rows of each class (ProtoNet, and heads that start from prototypes).
+        What ``n_shot`` and ``n_query`` count in classifications by groups. See :ref:`shots`.
     superclass : mapping, callable or None, default=None
-        From a class to its superclass, such as the alphabet of a character: the classes of a task
-        are drawn from one superclass, and whole superclasses are set aside for validation.
+        From a class to the superclass that a task is drawn from. See :ref:`own-networks`.
     prior : MetaPrior or None, default=None
-        Initial prior: ``prior_`` of a learner with the same backbone, such as last month's. Its
-        weights and standardisation are taken over. None draws the weights.
+        Where meta-training starts; None draws the weights. See :ref:`going-on`.
     %(parameters)s
 
     Attributes
@@ -299,23 +283,19 @@ class NetworkLearner(OuterLoopLearner):
     Parameters
     ----------
     backbone : str or torch.nn.Module, default="mlp"
-        Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"identity"``, ``"cells"``,
-        or a module from ``(n_rows, *input_shape)`` to ``(n_rows, n_features)``.
+        Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"identity"``, ``"cells"``
+        or a module. See :ref:`own-networks`.
     backbone_params : dict or None, default=None
         Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
     input_shape : tuple of int or None, default=None
-        Shape of a row for the backbone, such as ``(1, 28, 28)``. None takes it from ``X``, and
-        assumes a square grey image for ``conv4``.
+        Shape of a row for the backbone, such as ``(1, 28, 28)``; None takes it from ``X``.
     standardize : bool or "auto", default="auto"
-        Whether features (and targets of a regression) are centred and scaled by the meta-training
-        rows; ``auto``: tables, but not images.
+        Whether features and targets are standardised; ``auto`` leaves images as they are.
     augment : str, callable, list of these or None, default=None
-        Changes the images of meta-training tasks, but not of validation. ``'affine'`` changes each
-        image; ``'mirror'`` and ``'rotations'`` make new classes, by changing the images of a class
-        alike; a callable takes and returns a tensor ``(n_rows, channels, height, width)``.
+        Changes of images in meta-training: ``'affine'``, ``'mirror'``, ``'rotations'`` or a
+        function. See :ref:`own-networks`.
     transductive : bool, default=False
-        Whether batch normalisation uses the query set's statistics, as the papers do, instead of
-        the support set's. A row's prediction then depends on the rows beside it.
+        Whether query rows are normalised by their own statistics. See :ref:`transductive`.
     %(parameters)s
 
     Attributes

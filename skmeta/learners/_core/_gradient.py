@@ -60,14 +60,9 @@ class InnerLoopLearner(NetworkLearner):
     Parameters
     ----------
     task_type : {"auto", "classification", "regression"}, default="auto"
-        ``auto`` is a regression if groups are given and ``y`` is continuous, a classification for
-        labels and for the codes 0, 1, ... of at most ten classes. For other whole numbers, ``fit``
-        asks for a ``task_type``.
+        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
     head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
-        Initial linear head of a task: class means of the support set (``prototype``), one learned
-        row for all classes (``shared``), zero, or a learned row per class (``learned``, for classes
-        that mean the same in all tasks). ``auto`` is ``learned`` for groups and regressions; for
-        tasks drawn from classes it is ``prototype``, or ``zeros`` for FineTuning.
+        What the linear head of a task starts from. See :ref:`heads`.
     inner_lr : float, default=0.1
         Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
@@ -239,13 +234,10 @@ class InnerLoopLearner(NetworkLearner):
 class GradientLearner(InnerLoopLearner):
     """An :class:`InnerLoopLearner` whose meta-gradient goes through the inner loop.
 
-    ``first_order=True`` leaves the second derivatives out.
-
     Parameters
     ----------
     first_order : bool, default=False
-        Whether the meta-gradient ignores how the inner gradients depend on the prior: faster, and
-        often nearly as good.
+        Leave second derivatives out of the meta-gradient: faster, and often nearly as good.
     %(parameters)s
 
     Attributes

@@ -154,40 +154,23 @@ def summarise(design: Design, results: Sequence[Entry], chosen: Entry) -> tuple[
 class AutoLearner(FitSettings):
     """Find the learner that suits the tasks.
 
-    ``fit`` holds out tasks, trains several learners on the others, and compares what they predict
-    for the tasks held out. The learners are:
-
-    * tables whose tasks are groups: :class:`HierarchicalLinear`, the prior that ships (of
-      regressions), :class:`MAML` with two step sizes, :class:`MetaSGD`, :class:`ALPaCA`, and
-      :class:`InContextLearner` fine-tuned from the prior that ships;
-    * tables whose tasks are drawn from classes: the prior that ships, :class:`ProtoNet`, and
-      :class:`InContextLearner`;
-    * images: :class:`ProtoNet` and :class:`MAML` on ``conv4``.
-
-    With fewer than 60 groups, each group is held out once, in three folds (cross-fitting). The
-    chosen learner is the simplest one whose loss is within one standard error of the least loss, or
-    within a hundredth of it. It is trained again on all tasks (of which a network keeps some for
-    its own validation).
-
-    Models of scikit-learn, on the rows of a task or of all tasks, are compared on the same tasks,
-    and ``summary_`` says whether meta-learning pays. A difference of less than a hundredth of the
-    loss counts as none.
+    ``fit`` holds out tasks, trains several learners on the others, and compares them and models of
+    scikit-learn on the tasks held out. It trains the simplest learner within one standard error of
+    the best again, on all tasks. ``summary_`` says whether meta-learning pays. The guide is
+    :ref:`auto-learner`.
 
     Parameters
     ----------
     candidates : "auto" or list of MetaLearner, default="auto"
         The learners to compare, the simplest first.
     task_type : {"auto", "classification", "regression"}, default="auto"
-        What the tasks are. ``"auto"`` is a regression if groups are given and ``y`` is continuous,
-        a classification for labels and for the codes 0, 1, ... of at most ten classes. Other whole
-        numbers may be either, and ``fit`` asks for a ``task_type``.
+        What the tasks are; ``"auto"`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
     n_way : int, default=5
         Classes of a task that is drawn from classes; fewer if there are fewer than twice as many.
-        With groups it has no effect.
     n_shot : int, tuple of two ints or "auto", default="auto"
-        Rows that are known of a new task: in all if tasks are groups, else of each class. A range
-        ``(low, high)`` trains learners for all of these numbers, and compares them on both ends.
-        ``"auto"`` is (3, 20) for groups and (1, 5) for classes, lower for small groups and classes.
+        Known rows of a new task: in all if tasks are groups, else of each class. Of a range
+        ``(low, high)``, both ends are compared. ``"auto"`` is (3, 20) for groups and (1, 5) for
+        classes, lower for small groups and classes.
     n_query : int, default=15
         Query rows of a task in meta-training, counted as ``n_shot``.
     input_shape : tuple of int, default=None
@@ -195,7 +178,7 @@ class AutoLearner(FitSettings):
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     verbose : int, default=0
-        1 shows progress on standard error: a bar in terminals and notebooks, else lines.
+        1 shows progress on standard error.
     random_state : int, Generator, RandomState or None, default=None
         Seed of what is held out, and of the learners.
 
@@ -208,23 +191,11 @@ class AutoLearner(FitSettings):
     summary_ : str
         Whether meta-learning pays, in a few sentences.
     leaderboard_ : pandas.DataFrame
-        Learners and plain models, the least loss first, but learners that failed last. The
-        columns are ``learner``, ``loss`` (log loss, or squared error over the variance of all
-        targets), ``standard_error``, ``low`` and ``high`` (a 95% interval over tasks), ``seconds``,
-        ``chosen`` and ``status``: ``compared``, ``plain``, or why it failed.
+        Learners and plain models, the least loss first. See :ref:`auto-learner` for its columns.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, if ``X`` had some.
-
-    See Also
-    --------
-    HierarchicalLinear : A mixed-effects model, often all that groups need.
-
-    Notes
-    -----
-    The loss of the chosen learner is a little too good, because it was chosen by this loss. Tasks
-    count by their query rows, up to 20.
 
     References
     ----------

@@ -39,36 +39,22 @@ class HierarchicalLinear(MetaLearner):
     """Linear mixed-effects model: the coefficients of each task come from a learned distribution.
 
     The intercept and the slopes of a task are drawn from a normal distribution that all tasks
-    share. Its mean (the fixed effects) and its covariance (of the random effects) maximise the
-    marginal likelihood of all rows of all tasks. The data decide which of the intercept and the
-    slopes differ between tasks. A new task is learned in closed form: its posterior is that of
-    the coefficients given its rows.
-
-    Regressions are exact, and predict distributions: see ``return_std`` and ``predict_quantiles``
-    of :class:`~skmeta.few_shot.MetaFewShotRegressor`. Classifications, of two classes or more,
-    are logistic models: the marginal likelihood is Laplace's approximation, and the posterior of a
-    task the closest normal distribution. Classes mean the same in each task, and a
-    new task may lack some of them.
-
-    Tasks are groups of rows: ``fit`` needs ``groups``.
+    share. Its mean (fixed effects) and covariance (of random effects) maximise the marginal
+    likelihood of all rows. A new task is learned in closed form. Regressions are exact;
+    classifications are logistic, with Laplace's approximation. Tasks are groups of rows: ``fit``
+    needs ``groups``. The guide is :ref:`mixed-effects`.
 
     Parameters
     ----------
     task_type : {"auto", "classification", "regression"}, default="auto"
-        What the tasks are. ``auto`` is a regression if groups are given and ``y`` is continuous, a
-        classification for labels and for the codes 0, 1, ... of at most ten classes. Other whole
-        numbers may be either, and ``fit`` asks for a ``task_type``.
+        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
     effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
-        Which coefficients differ between tasks: the intercept only; the intercept and the slopes,
-        independently of each other; or both, with correlations. ``"auto"`` has correlations in
-        regressions, and none in classifications.
+        Coefficients that differ between tasks: the intercept; also the slopes, independently; or
+        both, correlated. ``"auto"``: correlated in regressions, independent in classifications.
     rank : int, default=2
-        With correlations, the covariance over tasks is a diagonal matrix plus a matrix of this
-        rank.
+        The covariance of correlated effects is a diagonal matrix plus one of this rank.
     shrinkage : float, default=1.0
-        How strongly the variances of slopes are shrunken towards 0. With 0, and
-        ``effects="correlated"``, the estimates are the restricted maximum likelihood of
-        mixed-effects models, without any prior.
+        How strongly the variances of slopes are shrunken towards 0.
     %(parameters)s
 
     Attributes
@@ -79,12 +65,6 @@ class HierarchicalLinear(MetaLearner):
     -----
     ``fit`` uses all rows of all groups. ``n_shot``, ``n_query`` and ``random_state`` have an effect
     on ``score`` only.
-
-    The slope of a column that is constant within each group is the same in all groups. The order of
-    the rows, the names of the groups and the units of columns and targets have no effect.
-
-    NaN is a missing value. It is replaced by the column's mean over the family, and each column in
-    which the family has missing values gets an indicator beside it.
 
     References
     ----------

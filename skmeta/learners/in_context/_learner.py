@@ -63,31 +63,16 @@ class InContextLearner(OuterLoopLearner):
     """A transformer whose context is the support set, without any training on the task.
 
     Meta-training on many tables teaches it to learn from a table. Adaptation stores the labelled
-    rows as context, and one forward pass predicts. The prior that ships takes tables of any width;
-    NaN is a missing value. The column encoder standardises each column by the support set, so the
-    scale of a feature has no effect.
-
-    The predicted probabilities are averages over ``n_estimators`` views of the task, which permute
-    columns and classes. Views depend on the contents of the table only, so the order of rows,
-    columns and classes has no effect. A view of a large table has a part of it: ``max_rows`` rows,
-    and 64 columns or, in every second view, the first 21 principal components of all columns. With
-    more than 10 classes, several classes share a code, and other classes share it in each view
-    (error-correcting output codes). Weights
-    that are whole numbers are numbers of equal rows; others are divided by their mean.
-
-    For regressions it predicts a distribution: see ``return_std`` and ``predict_quantiles`` of
-    :class:`~skmeta.few_shot.MetaFewShotRegressor`.
+    rows as context, and one forward pass predicts. The prior that ships takes tables of any width,
+    and NaN is a missing value. Regressions predict distributions. The guide is
+    :doc:`/small_tables`; :ref:`in-context-views` says how large tables and many classes are read.
 
     Parameters
     ----------
     task_type : {"auto", "classification", "regression"}, default="auto"
-        What the tasks are. ``auto`` is a regression if groups are given and ``y`` is continuous, a
-        classification for labels and for the codes 0, 1, ... of at most ten classes. Other whole
-        numbers may be either, and ``fit`` asks for a ``task_type``.
+        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
     n_estimators : int or "auto", default="auto"
-        Number of views that predictions average, at most 64. Meta-training uses one. ``"auto"`` is
-        one view if it has the whole table, and otherwise as many as there are parts, at most four
-        (twelve with more than 10 classes).
+        Number of views that predictions average, at most 64. See :ref:`in-context-views`.
     max_rows : int, default=1000
         Largest number of support rows of a view.
     width : int, default=128

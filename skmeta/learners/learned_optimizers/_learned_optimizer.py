@@ -28,8 +28,8 @@ class LearnedOptimizer(GradientLearner):
 
     An LSTM of two layers, the same for all parameters but with a memory for each, reads their
     gradients; its output times ``inner_lr`` is added to them. It descends the mean loss over
-    ``n_inner_steps`` steps, the horizon. :class:`PriorOptimizer` is a ``torch.optim.Optimizer`` of
-    it, for training loops of your own.
+    ``n_inner_steps`` steps, the horizon (:ref:`learned-optimizers`). :class:`PriorOptimizer` is a
+    ``torch.optim.Optimizer`` of it, for training loops of your own.
 
     Parameters
     ----------
@@ -49,20 +49,6 @@ class LearnedOptimizer(GradientLearner):
     See Also
     --------
     LSTMMetaLearner : Learns where to start, too, which suits tasks of few rows better.
-
-    Notes
-    -----
-    In meta-training each task has its own scale of the loss and its own start: the drawn weights
-    with the entries of each tensor permuted. Both are computed from the task's support rows, so
-    that a run can be repeated. Back-propagation through a limited number of steps at once keeps
-    memory constant in the horizon.
-
-    A new task may take more steps than the horizon. Three rules keep them from diverging. Updates
-    beyond the horizon shrink as horizon / step. One that does not point downhill is replaced by a
-    gradient step of the same length. If the support loss, averaged over about ten steps, rises
-    above its value at the horizon by more than a tenth of the decrease up to then (before the
-    horizon: above twice the first loss), the weights are reset to the best ones so far and
-    gradient descent takes over; its step size is halved each time that this happens again.
 
     References
     ----------

@@ -20,33 +20,24 @@ VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default h
 class SearchHistory(HistoryReader):
     """Past searches, kept in a file, on a server or in memory.
 
-    It holds parameters, scores, times and fingerprints, but no data. Each candidate is written
-    in its own transaction as soon as it is finished. Any number of processes may write at once.
+    It holds parameters, scores, times and fingerprints, but no data. Each candidate is written as
+    soon as it is finished, and any number of processes may write at once. The guide is
+    :doc:`/history`.
 
     Parameters
     ----------
     path_or_url : str or path-like, default=":memory:"
-        A path is a SQLite file. If it does not exist, it is created, and only its owner can read
-        it. A string with ``://`` is an SQLAlchemy URL, such as
-        ``postgresql://user@host/database`` (``pip install '.[postgres]'``). ``":memory:"``
-        lives as long as the object.
+        Path of a SQLite file, which is created if it does not exist; or, with ``://``, an
+        SQLAlchemy URL such as ``postgresql://user@host/database``. ``":memory:"`` lives as long as
+        the object.
     shared : bool, default=False
-        Let several processes or machines work on one search: each of them runs the same ``fit``
-        with this history, a file on one machine or a server's URL. No candidate is evaluated
-        twice, all of them end with the same ``cv_results_``, and `n_iter` is the number of
-        candidates of all together. See :ref:`shared_searches`.
+        Let several processes or machines work on one search. See :ref:`shared_searches`.
     lease_timeout : float, default=60.0
-        Seconds after which the candidate of a worker of a shared search that has died is evaluated
-        by another one. A candidate at which three workers died counts as a failed fit.
+        Seconds after which another worker takes the candidate of a dead worker.
     read_only : bool, default=False
-        Read an existing history, and never write it. Use it for nested cross-validation: what the
-        inner searches find on parts of the data must not be recorded. A search that was recorded
-        earlier is still resumed.
+        Read an existing history, and never write it. Use it for nested cross-validation.
     verify : bool, default=True
-        Evaluate two folds again before a search is resumed: one of the best candidate on record,
-        and one of another candidate. If a score is not what the record says, and the estimator's
-        random numbers do not explain it, nothing is resumed, with a warning. False takes the record
-        as it is.
+        Evaluate two folds again before a search is resumed. See :ref:`verified_resume`.
 
     Raises
     ------
