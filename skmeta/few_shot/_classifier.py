@@ -304,25 +304,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
 
 def _class_positions(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the position of each label among the sorted labels of the classes.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels.
-    labels : ndarray of shape (n_classes,)
-        Sorted labels of the classes.
-
-    Returns
-    -------
-    ndarray of int of shape (n_samples,)
-        Positions.
-
-    Raises
-    ------
-    ValueError
-        If a label is not among those of the classes.
-    """
+    """Return the position of each label (n,) among the sorted labels; others raise a ValueError."""
     positions = np.searchsorted(labels, y).clip(max=len(labels) - 1)
     unknown = labels[positions] != y
     if unknown.any():

@@ -73,15 +73,13 @@ Fit = Callable[[WeightedRows, list[Any]], Member]
 class Mixture(NamedTuple):
     """Models beside the prior, and the shares of ``"prior"`` and of each.
 
-    `spread` is the root mean squared error of the mixture on held-out rows, over that without
-    boosted trees, but at most 1; 1 for a classification. `scale` converts predictions to units of
-    the targets, where the models see them on a scale.
+    The spread is the root mean squared error on held-out rows, over that without boosted trees.
     """
 
     members: dict[str, Member]
     shares: dict[str, float]
-    spread: float = 1.0
-    scale: TargetScale | None = None
+    spread: float = 1.0  # at most 1; 1 for a classification
+    scale: TargetScale | None = None  # of targets, if models see them on one
 
     def mix(self, own: np.ndarray, X: np.ndarray) -> np.ndarray:
         """Mix the prior's means (n,) or probabilities (n, c) with those of the other models."""
@@ -120,10 +118,9 @@ def fit_mixture(
     more: Mapping[str, Fit] | None = None,
     chosen: ChosenScale | None = None,
 ) -> Mixture | None:
-    """Fit the models that suit a table, and choose their shares; None if no model suits it.
+    """Fit the models that suit a table, on the chosen scale, and their shares; None without any.
 
-    `more` are further models; before held-out rows are seen, all have equal shares. `chosen` is the
-    scale on which the models see the targets.
+    `more` are further models; before held-out rows are seen, all have equal shares.
     """
     n_classes, support = task.n_classes, task.support
     fits = {**(more or {}), **_choose_members(support, n_classes, task.nominal)}

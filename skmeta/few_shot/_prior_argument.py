@@ -87,9 +87,9 @@ def family_classes(prior: MetaPrior) -> np.ndarray | None:
 
 
 def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
-    """Return each output's row in a prior's learned head; -1 for a class that it may not know.
+    """Return each output's row in a prior's learned head; -1, or a PriorError, if it has none.
 
-    `labels` is None for a regression.
+    `labels` is None for a regression. The error is for priors that take only their own classes.
     """
     if labels is None:
         return [0]

@@ -60,10 +60,7 @@ class TargetScale(NamedTuple):
     def weigh(
         self, rows: WeightedRows, folds: Sequence[Fold], quantiles: np.ndarray
     ) -> TargetScale:
-        """Return this with the share that is best on held-out rows, with targets on the scale.
-
-        `quantiles` (n, 201) are predictions of all that was held out, on the scale.
-        """
+        """Return this with the best share for held-out rows, predicted by `quantiles` (n, 201)."""
         held = np.concatenate([positions for _, positions in folds])
         y, weight = self.scale.inverse(rows.y[held]), rows.weight[held]
         nothing = [
@@ -86,10 +83,7 @@ class TargetScale(NamedTuple):
     def to_units(
         self, quantiles: np.ndarray, levels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return mean and deviation (n,), and quantiles (n, q) at levels, from those (n, 201).
-
-        The given quantiles are those at ``LEVELS``, on the scale.
-        """
+        """Return mean and deviation (n,), and quantiles (n, q), of those (n, 201) on the scale."""
         models = self.scale.inverse(quantiles)
         parts = np.stack([models, np.broadcast_to(self.known, models.shape)])
         shares = np.array([self.share, 1 - self.share])
@@ -112,10 +106,7 @@ def choose_scale(
     categories: Collection[int],
     hold_out: Callable[[WeightedRows], list[Fold]],
 ) -> ChosenScale | None:
-    """Choose the scale of targets by processes that predict held-out rows; None for real numbers.
-
-    `hold_out` divides rows of positive weights; `categories` are columns of codes.
-    """
+    """Choose the scale by processes that predict rows held out; None for real numbers."""
     rows = support.take(support.weight > 0)
     rows = rows._replace(weight=relative_weight(rows.weight))
     y, size = _repeat(rows), float(abs(rows.y).max())

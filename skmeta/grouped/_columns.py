@@ -50,11 +50,7 @@ def group_labels(values: np.ndarray, name: str) -> np.ndarray:
 
 
 class FeatureColumns:
-    """Turn the columns that are no groups into numbers, in the same way for all tables.
-
-    Positions in `left_out` are encoded in another way; the column `order` of times becomes the
-    last.
-    """
+    """Turn all columns but those `left_out` into numbers; that of times, `order`, comes last."""
 
     def __init__(self, X: Any, left_out: Sequence[int], order: str | int | None = None) -> None:
         self.order = order

@@ -338,10 +338,9 @@ def _fit_members(
     has_shared: bool = True,
     start: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, Member], Outputs | None]:
-    """Fit the members that predict, and before them those that they use.
+    """Fit the members that predict, and those they use; predict rows from others of their group.
 
-    Return also predictions of each row from the other rows of its group. ``start`` holds members
-    that were fitted to other rows.
+    ``start`` holds members that were fitted to other rows.
     """
     members: dict[str, Member] = {}
     if POPULATION in names:

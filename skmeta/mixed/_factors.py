@@ -143,11 +143,7 @@ def _sorted_rows(
 
 
 class ConditionedFactors:
-    """Effects of the levels of several factors, given rows (n, q).
-
-    The fixed coefficients of a regression are the best ones given the rows; others stay as they
-    are.
-    """
+    """Effects of levels, given rows (n, q); a regression's fixed coefficients follow them, too."""
 
     def __init__(
         self,

@@ -66,11 +66,7 @@ class _Batches:
 
 
 class SoloBatches(_Batches):
-    """The batches of a search that one process runs.
-
-    A resumed search proposes the same candidates again. Those on record are not evaluated: the
-    model receives their recorded scores.
-    """
+    """The batches of one process; a resumed search proposes the same, and takes recorded scores."""
 
     def __init__(self, *common: Any, is_replayed: bool) -> None:
         super().__init__(*common)
@@ -236,9 +232,9 @@ class SharedBatches(_Batches):
         return max(0, self._n_iter - n_before)
 
     def _ended_by(self) -> str | None:
-        """Return why no further candidates are proposed; None if some are.
+        """Return why no more candidates are proposed, by those before the first unfinished one.
 
-        Only candidates before the first unfinished one are compared, so that all workers agree.
+        So all workers agree. None if some are proposed.
         """
         n = next((k for k, key in enumerate(self._order) if key not in self._told), None)
         scores = [self._trials[key].score for key in self._order[:n]]

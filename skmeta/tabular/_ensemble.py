@@ -20,22 +20,19 @@ _FEW = 20_000
 
 
 class TreeEnsemble(NamedTuple):
-    """The sum of trees, which lead a row from node to node to a leaf.
+    """The sum of trees, which lead a row from node to node to a leaf; tree i adds to output i % k.
 
-    `nodes` (N,) are those of scikit-learn's gradient boosting, with positions within a tree;
-    `first` (t + 1,) the first node of each tree, and N. Tree i adds to output i % k, from
-    `baseline` (k,). `sets` (., 8) are categories that go left, as bits of uint32. `order` (d,) are
-    the columns in the order of the trees, those of categories first; `levels` their known
-    categories, ascending; others are missing values. `classes_` is None for a regression.
+    Nodes are those of scikit-learn's gradient boosting, with positions within a tree. Values that
+    are in no known category are missing.
     """
 
-    nodes: np.ndarray
-    first: np.ndarray
-    sets: np.ndarray
-    baseline: np.ndarray
-    order: np.ndarray
-    levels: tuple[np.ndarray, ...] = ()
-    classes_: np.ndarray | None = None
+    nodes: np.ndarray  # (N,)
+    first: np.ndarray  # first node of each tree, and N (t + 1,)
+    sets: np.ndarray  # categories that go left, as bits of uint32 (., 8)
+    baseline: np.ndarray  # (k,)
+    order: np.ndarray  # columns (d,) as in the trees, categories first
+    levels: tuple[np.ndarray, ...] = ()  # known categories, ascending
+    classes_: np.ndarray | None = None  # None for a regression
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predict the targets (n,) of rows (n, d)."""

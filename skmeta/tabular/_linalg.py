@@ -58,19 +58,16 @@ def _invert(K: np.ndarray) -> tuple[float, np.ndarray]:
 class Marginal(NamedTuple):
     """The marginal likelihood of targets y ~ N(Z b, K) of groups, with b ~ N(0, diag(v)).
 
-    Its logarithm is -0.5 (log_det + square + n log 2 pi), and has the derivative
-    -0.5 (precision - dual dual') by K. Rasmussen and Williams (2006), equations 2.41 to 2.45, 5.9.
-    `b` (p,) are the coefficients given the targets, `cov` (p, p) their covariance; of each batch of
-    groups, `precision` (G, m, m) is the inverse of the covariance, and `dual` (G, m) K^-1 times the
-    residuals.
+    Its logarithm is -0.5 (log_det + square + n log 2 pi), and has the derivative -0.5 (precision -
+    dual dual') by K. Rasmussen and Williams (2006), equations 2.41 to 2.45, 5.9.
     """
 
     log_det: float
     square: float
-    b: np.ndarray
-    cov: np.ndarray
-    precision: list[np.ndarray]
-    dual: list[np.ndarray]
+    b: np.ndarray  # coefficients (p,) given the targets
+    cov: np.ndarray  # their covariance (p, p)
+    precision: list[np.ndarray]  # inverse covariance (G, m, m), by batch
+    dual: list[np.ndarray]  # K^-1 times the residuals (G, m), by batch
 
 
 def marginal_likelihood(

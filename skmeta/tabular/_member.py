@@ -35,17 +35,13 @@ class Outputs(NamedTuple):
 
 
 class CalibratedOutputs(NamedTuple):
-    """Predictions, quantiles (n, k) of the residuals over ``std``, and shares of distributions.
-
-    ``calibration`` (n, 4 + s) is what :class:`~skmeta.tabular.TargetUnits` finds at a level, and
-    ``others`` are predictions on s other scales.
-    """
+    """Calibrated predictions of rows."""
 
     mean: np.ndarray
     std: np.ndarray
-    quantiles: np.ndarray
-    calibration: np.ndarray
-    others: tuple[Any, ...] = ()
+    quantiles: np.ndarray  # (n, k) of the residuals over `std`
+    calibration: np.ndarray  # (n, 4 + s), of TargetUnits at a level
+    others: tuple[Any, ...] = ()  # predictions on s other scales
 
     def take(self, rows: slice) -> CalibratedOutputs:
         """Return some of the rows."""
@@ -115,22 +111,15 @@ UNCALIBRATED = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 class Level(NamedTuple):
-    """Weights and calibration at a number of known rows.
-
-    `weights` (m,) of the predictions, `losses` (m + 1,) of each and of their mixture, `quantiles`
-    of the residuals over the predicted standard deviation (of a regression). Members whose
-    predicted precision (one over the variance) is below `precision` fall back on the population.
-    `calibration` (4 + s,) are shares of distributions on the target's own units; `held_out` are
-    rows of a regression, until the shares are estimated.
-    """
+    """Weights and calibration at a number of known rows."""
 
     n_known: float
-    weights: np.ndarray
-    losses: np.ndarray
-    quantiles: np.ndarray
-    precision: float = 0.0
-    calibration: np.ndarray = UNCALIBRATED
-    held_out: HeldOut | None = None
+    weights: np.ndarray  # of the predictions (m,)
+    losses: np.ndarray  # of each and of their mixture (m + 1,)
+    quantiles: np.ndarray  # of residuals over the predicted deviation
+    precision: float = 0.0  # below it (one over the variance), the population
+    calibration: np.ndarray = UNCALIBRATED  # shares (4 + s,) on the target's units
+    held_out: HeldOut | None = None  # until shares are estimated
 
 
 def interpolate(

@@ -200,10 +200,9 @@ def combine(
     precision: np.ndarray,
     calibration: np.ndarray,
 ) -> CalibratedOutputs:
-    """Mix the predictions of members, with weights (m, n) and calibration (n, 4 + s) by row.
+    """Mix predictions, with weights (m, n), quantiles (n, k) and calibration (n, 4 + s) by row.
 
-    `quantiles` (n, k) are those of standardised residuals. Below `precision` (n,), a member falls
-    back on the first one.
+    Below `precision` (n,), a member falls back on the first one.
     """
     names = list(members)
     used = {name for name, row in zip(names, weights, strict=True) if row.any()}

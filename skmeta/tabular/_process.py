@@ -97,22 +97,17 @@ class Kernel(NamedTuple):
 
 
 class GaussianProcess(NamedTuple):
-    """A fitted process, with inputs (n, p), noise (n,) and weights `dual` (n,) of its rows.
-
-    `location` and `scale` are those of the targets, `spread` the root of the variance of the
-    process in units of the targets, `total` the weight of all rows. Pickles and files stay small,
-    because the Cholesky factor is not kept.
-    """
+    """A fitted process; the Cholesky factor is not kept, so that pickles and files stay small."""
 
     inputs: Inputs
     kernel: Kernel
-    rows: np.ndarray
-    noise: np.ndarray
-    dual: np.ndarray
-    location: float
-    scale: float
-    spread: float
-    total: float
+    rows: np.ndarray  # inputs (n, p)
+    noise: np.ndarray  # (n,)
+    dual: np.ndarray  # weights (n,) of the rows
+    location: float  # of the targets
+    scale: float  # of the targets
+    spread: float  # root of the process's variance, in units of the targets
+    total: float  # weight of all rows
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the means (m,) of the targets of rows (m, d)."""
@@ -178,10 +173,7 @@ def _part_of_rows(table: WeightedRows, most: int) -> WeightedRows:
 
 
 class Posterior(NamedTuple):
-    """The negative log posterior density of the kernel's parameters, and its gradient.
-
-    A row of weight w is as good as w rows.
-    """
+    """The negative log posterior density of the kernel, and its gradient; weights repeat rows."""
 
     rows: np.ndarray
     t: np.ndarray

@@ -123,11 +123,7 @@ def _sorted_groups(ranks: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def deal_groups(codes: np.ndarray, y: np.ndarray, n_folds: int) -> np.ndarray:
-    """Divide groups into folds (n_groups,) of similar size and targets.
-
-    Groups are sorted by their size and the mean rank of their targets, and dealt to the folds
-    forwards and backwards in turn.
-    """
+    """Divide groups into folds (n_groups,) of similar size and mean rank of targets."""
     sizes = np.bincount(codes)
     ranks = np.unique(y, return_inverse=True)[1]
     order = np.lexsort((np.bincount(codes, ranks) / sizes, -sizes))

@@ -39,11 +39,7 @@ _BEYOND = 1.0
 
 
 class Target(NamedTuple):
-    """The kind of a target, and its least and largest possible value (infinite if there is none).
-
-    ``"positive"`` is an amount from 0 on, ``"share"`` is between 0 and 1, ``"ordered"`` is a rating
-    between the least and the largest known value.
-    """
+    """The kind of a target, and its least and largest possible value (infinite if none)."""
 
     kind: str
     lowest: float = -np.inf
@@ -132,18 +128,14 @@ def _are_ratings(y: np.ndarray) -> bool:
 
 
 class Scale(NamedTuple):
-    """A monotone function of ``(y + shift) / unit``, an immutable value.
-
-    Known targets outside of `first` and `last` are replaced by these. Predictions are within
-    `lowest` and `highest`: what is possible, and not far beyond the known targets.
-    """
+    """A monotone function of ``(y + shift) / unit``, an immutable value."""
 
     name: str = "as given"
     shift: float = 0.0
     unit: float = 1.0
-    first: float = -np.inf
-    last: float = np.inf
-    lowest: float = -np.inf
+    first: float = -np.inf  # known targets below are replaced by it
+    last: float = np.inf  # and above
+    lowest: float = -np.inf  # of predictions: what is possible, and not far beyond known targets
     highest: float = np.inf
 
     def forward(self, y: np.ndarray) -> np.ndarray:

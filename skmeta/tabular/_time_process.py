@@ -53,20 +53,16 @@ _LARGEST_ENTRY = 6.0
 
 
 class TimeRows(NamedTuple):
-    """Rows of groups: columns z (n, p) of the mean and phi (n, q) with random coefficients.
-
-    `y` has no meaning for rows to predict; the variance of the noise is s_e^2 / `weight`; `phases`
-    (n, s) are those of the seasons, and `R` the correlations of the phases of each.
-    """
+    """Rows of groups: columns z (n, p) of the mean and phi (n, q) with random coefficients."""
 
     Z: np.ndarray
     phi: np.ndarray
-    y: np.ndarray
+    y: np.ndarray  # without meaning for rows to predict
     times: np.ndarray
     codes: np.ndarray
-    weight: np.ndarray
-    phases: np.ndarray
-    R: tuple[np.ndarray, ...] = ()
+    weight: np.ndarray  # the variance of the noise is s_e^2 / weight
+    phases: np.ndarray  # of the seasons (n, s)
+    R: tuple[np.ndarray, ...] = ()  # correlations of the phases of each season
 
     def alike(self, at: np.ndarray, other: TimeRows, others: np.ndarray) -> np.ndarray:
         """Return R_j between rows (G, m) and other rows (G, k): (G, m, k, s)."""

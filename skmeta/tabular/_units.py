@@ -47,14 +47,18 @@ _BATCH = 4096
 
 
 class TargetUnits(NamedTuple):
-    """Units of a target, on its scale and on others."""
+    """Units of a target, on its scale and on others.
+
+    Means are of distributions whose values beyond the quantiles at `tail` and at 1 minus it are
+    taken for these.
+    """
 
     target: Target
     on: Scale
     standard: Standardiser  # mean and standard deviation on the scale
     known: np.ndarray  # quantiles (p,) of the known targets
     others: tuple[Any, ...] = ()
-    tail: float = 0.0  # means cut the quantiles below this level, and above 1 minus it
+    tail: float = 0.0
 
     @classmethod
     def learn(cls, y: np.ndarray, weight: np.ndarray, target: Target, on: Scale) -> Self:

@@ -40,8 +40,7 @@ _MOST_LOG, _MOST_VARIANCE = 3.0, 0.5
 class Spline(NamedTuple):
     """A constant, a straight line, and curves; orthonormal over the times they were learned from.
 
-    References: Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning,
-    equations 5.4 and 5.5.
+    Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning, eqs. 5.4 and 5.5.
     """
 
     knots: np.ndarray  # ascending (k,)
@@ -78,13 +77,9 @@ def _natural(times: np.ndarray, knots: np.ndarray) -> np.ndarray:
 
 
 class Shape(NamedTuple):
-    """What a curve may look like. Each group has an intercept and a slope.
+    """What a curve may look like. Each group has an intercept and a slope."""
 
-    The mean of all groups is a straight line of time, or a spline that differs by the other
-    columns, with an effect of each time.
-    """
-
-    is_line: bool  # whether the mean is a line
+    is_line: bool  # else the mean is a spline by column, with an effect of each time
     is_log: bool = False  # whether logarithms of the targets are modelled
 
 
@@ -225,10 +220,7 @@ def fit_curve(
     calendar: Calendar = NO_SEASONS,
     start: Curve | None = None,
 ) -> Curve:
-    """Fit a curve, with covariances from 2,500 rows; `zero` is the target 0 standardised.
-
-    `start` is a curve of the same shape, fitted to more rows.
-    """
+    """Fit a curve, from `start` on; `zero` is 0 standardised. 2,500 rows give covariances."""
     lowest, highest = float(rows.y.min()), float(rows.y.max())
     y = _forward(shape, rows.y, lowest, zero)
     centre, scale = float(y.mean()), float(y.std()) or 1.0
@@ -246,12 +238,9 @@ def fit_curve(
 
 
 class LastValue(NamedTuple):
-    """The latest known target of the group before a row; with seasons, the latest in its phase.
+    """The latest target of the group before a row, in the last season's phase if there is one."""
 
-    Without one, the `mean` of all targets is predicted. The phase is that of the last season.
-    """
-
-    mean: float
+    mean: float  # of all targets, predicted before the first known row
     std: float
     calendar: Calendar = NO_SEASONS
 

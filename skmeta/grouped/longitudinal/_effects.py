@@ -61,10 +61,7 @@ def fit_effects(
     effects_settings: Mapping[str, Any] | None = None,
     start: GroupEffects | None = None,
 ) -> Effects:
-    """Fit a population in at most `n_folds` of groups, and effects of groups beside it.
-
-    ``start`` are effects from more rows, from which the fit begins.
-    """
+    """Fit a population in at most `n_folds`, and effects of groups beside it, from `start` on."""
     rows = rows._replace(X=calendar.with_columns(rows.X, rows.times))
     fold = np.unique(rows.fold % n_folds, return_inverse=True)[1]
     population, shared = fit_population(settings, rows.X, rows.y, rows.weight, fold, 0)

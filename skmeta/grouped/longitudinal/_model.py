@@ -305,10 +305,7 @@ def _hold_out_groups(
 def _predict_unseen(
     simple: Mapping[str, Any], rows: Table, cases: Cases
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], Cases, np.ndarray]:
-    """Predict cases by members without the rows of their fold of groups.
-
-    Return also the cases without seasons, and the seasons (n,).
-    """
+    """Predict cases without their fold; return also cases without seasons, and the seasons (n,)."""
     fold = cases.query.fold
     held_out = {name: (np.empty(len(fold)), np.empty(len(fold))) for name in simple}
     everyone = Members(simple, Steps([], 0))

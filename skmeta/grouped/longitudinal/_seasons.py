@@ -175,10 +175,7 @@ def _is_regular(times: np.ndarray, step: float) -> bool:
 
 
 def _p_value(season: Season, times: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
-    """Return how likely chance explains as much of the changes within groups; 1 if that is little.
-
-    Changes are scaled by group, so that groups count alike.
-    """
+    """Return the p-value of what phases explain of changes, scaled by group; 1 if it is little."""
     order = np.lexsort((times, codes))
     same = np.diff(codes[order]) == 0
     change, group = np.diff(y[order])[same], codes[order][1:][same]

@@ -46,10 +46,7 @@ def measured_search(
     scoring: str | None,
     greater_is_better: bool | Mapping[str, bool] | None,
 ) -> RecordedSearch:
-    """Return measured configurations as a search; see `SearchHistory.add`.
-
-    Measurements of the same estimator, data set and metrics are one search, also if added in parts.
-    """
+    """Return measured configurations as a search: one per estimator, data set and metrics."""
     if params is None and scores is None:
         params, scores, scoring = _read_fitted_search(estimator, scoring)
         estimator, greater_is_better = estimator.estimator, True

@@ -32,7 +32,7 @@ _BEATS = 4  # how often a lease is renewed within its time-out
 
 @dataclass(frozen=True)
 class LeaseState:
-    """The candidates of a shared search at one moment."""
+    """A moment of a shared search: all candidates, in the order of proposal, without scores."""
 
     leased: tuple[CandidateRecord, ...]
     expired: frozenset[str]  # keys whose worker did not renew the lease, or gave it back

@@ -96,9 +96,10 @@ def shipped_priors() -> list[str]:
 
 
 def load_shipped(estimator: str, metric: str) -> SearchPrior | AlgorithmSelectionPrior | None:
-    """Load the shipped prior of an estimator for the metric, or the most similar one; None if none.
+    """Load the shipped prior of an estimator for the metric, or the most similar metric.
 
-    Several names are joined by ``"|"``: None unless at least two of them have one.
+    Several names are joined by ``"|"``. None if no prior ships; for several, if fewer than two have
+    one.
     """
     return _fitting(frozenset(estimator.split("|")), metric)
 

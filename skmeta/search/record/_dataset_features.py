@@ -284,10 +284,7 @@ def _naive_bayes(fold: _Fold) -> Array:
 
 
 def _tree_skills(X: Array, target: Array, folds: Rows, is_classification: bool) -> dict[str, float]:
-    """Return the skill of a tree, a small tree, and random trees on one fold.
-
-    Skill is 1 less the squared error over that of the mean: of indicators, it shows noise better.
-    """
+    """Return skills (1 less relative squared error) of a tree, a small tree and random trees."""
     Y = _indicators(target, is_classification)
     if not X.shape[1]:
         X = np.zeros((len(X), 1))

@@ -91,9 +91,9 @@ def correlation(squared: NDArray[Any]) -> NDArray[Any]:
 def negative_log_posterior(
     theta: Array, D: Array, y: Array, n_tasks: int = 1
 ) -> tuple[float, Array]:
-    """Return the negative log posterior of theta, up to a constant, and its gradient.
+    """Return the negative log posterior, up to a constant, and its gradient, with `n_tasks` tasks.
 
-    Rasmussen and Williams (2006), eqs. 2.30 and 5.9. The prior counts once for `n_tasks` tasks.
+    Rasmussen and Williams (2006), eqs. 2.30 and 5.9. The prior counts once for all tasks.
     """
     n_groups, n = len(D), len(y)
     inverse_squared = np.exp(-2 * theta[:n_groups])

@@ -73,11 +73,7 @@ class PlainModel:
         self.X = np.concatenate([self.X, X])
 
     def observe(self, rows: Rows, y: Array, n_measured: int) -> None:
-        """Replace the observations: scores y (m,) of candidates, approximately standardised.
-
-        The kernel learns from the first `n_measured`; the others are expected scores of pending
-        ones.
-        """
+        """Replace scores y (m,), about standardised; the kernel learns from `n_measured` only."""
         self._observed = rows, y, n_measured
         # The evidence of a fitted kernel would be too large, so the mean of its prior is used.
         _, noise, Z = self._kernel(prior_moments(self._n_groups)[0], rows)

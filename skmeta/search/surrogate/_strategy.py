@@ -67,13 +67,10 @@ class Suggestion:
 
 
 class _Observations(NamedTuple):
-    """Standardised scores as the models see them: measured, then those expected of pending ones.
-
-    A score is ``location + scale * y``, unless it was raised.
-    """
+    """Standardised scores as the models see them: measured, then those expected of pending ones."""
 
     rows: Rows
-    y: Array
+    y: Array  # a score is location + scale * y, unless it was raised
     location: float
     scale: float
 

@@ -49,7 +49,7 @@ def learn_surfaces(
 ) -> dict[str, Any]:
     """Return a prior's tensors from encoded configurations (n_t, d) and scores (n_t,) of tasks.
 
-    `noise_factors` are the variances of the scores' noise in units of the task's, 1 by default.
+    `noise_factors` are the variances of the scores' noise in units of the task's.
     """
     if noise_factors is None:
         noise_factors = [np.ones(len(scores)) for scores in y]
