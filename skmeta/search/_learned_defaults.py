@@ -1,13 +1,9 @@
 """The parameters that past searches expect to be best for a data set, without a search.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 F       (T, n)           surfaces of T past tasks at n candidates; 0 is the estimator as given
 w       (T,)             weights of the past tasks for this data set, with sum 1
-======  ===============  ====================================================================
 
 The candidate is chosen by the rule for the first candidate of a search. Where it is not clear that
 it is better than the estimator as given, that is returned.

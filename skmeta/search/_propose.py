@@ -64,7 +64,7 @@ def draw_near(
 def cross_best(
     candidates: Sequence[Candidate], utility: Any, rng: np.random.Generator
 ) -> list[Candidate]:
-    """Return crosses of the best candidates, and some with any, as many for each estimator."""
+    """Return crosses of the best candidates with each other and any, equally many by estimator."""
     rows_by_kind: dict[frozenset[str], list[int]] = {}
     for row, one in enumerate(candidates):
         rows_by_kind.setdefault(frozenset(one), []).append(row)

@@ -41,7 +41,7 @@ _BEYOND = 1.0
 class Target(NamedTuple):
     """The kind of a target, and its least and largest possible value (infinite if none)."""
 
-    kind: str
+    kind: str  # "positive" is from 0 on, "share" in 0 to 1, "ordered" a rating between the limits
     lowest: float = -np.inf
     highest: float = np.inf
 

@@ -133,7 +133,7 @@ TAKES_ROWS = "X_val" in signature(HistGradientBoostingClassifier.fit).parameters
 
 
 class HistGradientBoosting(Adapter):
-    """scikit-learn's, which keep the rounds without improvement.
+    """scikit-learn's histogram-based boosting, which keeps the rounds without improvement.
 
     The number of rounds includes them, so that the refitted model is as large as those scored.
     """

@@ -250,7 +250,7 @@ def read_searches(
 def read_scores(
     connection: sa.Connection, searches: Rows, last_id: int | None = None
 ) -> dict[int, list[dict[str, Any]]]:
-    """Return id, configuration and scores of candidates up to `last_id`, by search."""
+    """Return id, configuration and scores of candidates, by search; ids are at most `last_id`."""
     rows: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in searches}
     ids: Any = list(rows)
     if len(ids) > _FEW_KEYS:

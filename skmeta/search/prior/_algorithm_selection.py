@@ -1,13 +1,9 @@
 """The prior of a search that chooses between estimators: one prior per estimator.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 Z       (n, d)           encoded configurations: for each estimator, an indicator and its columns
 F       (T, n)           surfaces of past tasks
-======  ===============  ====================================================================
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,13 +1,9 @@
 """A prior that joins the user's own prior and a shipped one.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 Z       (n, d)           encoded configurations: the blocks of columns of both parts
 F       (T, n)           surfaces of past tasks
-======  ===============  ====================================================================
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,10 +1,7 @@
 """The probability that a candidate is better than the estimator as given.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 D       (T,)             gain over the estimator as given on each past task, on its surface
 e       (T,)             variance of each surface
 w       (T,)             weights of the past tasks, with sum 1
@@ -12,7 +9,6 @@ s       scalar           share of past tasks that agree: sum of w Phi(D / sqrt(2
                          one more task, which is a toss
 d^2     scalar           mean squared distance of the past data sets to the one at hand
 z       scalar           skill of a tree less that of a small tree on the data set at hand
-======  ===============  ====================================================================
 
 The share of past tasks alone promises too much where the data set at hand is unlike them, and where
 larger models pay than on most of them. So log odds of the probability are linear in log odds of s,

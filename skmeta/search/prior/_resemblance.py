@@ -1,10 +1,7 @@
 """Weights of past tasks, by how much their data sets resemble the one at hand.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 F       (T, n)           surfaces of T past tasks, low values raised to their mean, standardised
 h       (T,)             variance of each surface, of its noise and of what its few evaluations
                          leave open, with mean 1
@@ -13,7 +10,6 @@ d^2     (T, T)           mean squared differences of the features of two data se
 K       (T, T)           r exp(-d^2 / 2 s^2) + diag(h)
 k       (T,)             r exp(-d^2 / 2 s^2) of the past data sets and the one at hand
 w       (T,)             weights, with sum 1
-======  ===============  ====================================================================
 
 The scores of one configuration are a Gaussian process over data sets with an unknown mean. What it
 expects for the data set at hand is w' F, with the weights of kriging. Signal r and length scale s

@@ -1,14 +1,10 @@
 """Features of a data set, by which a prior finds the past data sets that are like it.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 X       (n, d)           a sample of the rows: numbers, imputed and standardised
 Y       (n, k)           an indicator of each class, or the standardised target
 K       (n, n)           Gaussian kernel of the rows
-======  ===============  ====================================================================
 
 Besides sizes and moments there are *landmarks*: cross-validated scores of simple models on a few
 hundred rows (Pfahringer, Bensusan and Giraud-Carrier, 2000, "Meta-learning by landmarking various

@@ -1,10 +1,7 @@
 """What scores on a sample say of the scores on more rows: a prior of the search on more rows.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 y       (m,)             standardised scores of m candidates on the sample
 C       (T, m)           surfaces of T past tasks at these candidates, low values raised
 C(z)    (T,)             the same at a candidate z
@@ -14,7 +11,6 @@ t^2     scalar           variance of what past tasks do not explain, on all rows
 d^2     scalar           variance of what differs between the sample and all rows
 e^2     scalar           variance of the noise
 c, a    scalar           inverse scale and offset of the sample's scores
-======  ===============  ====================================================================
 
 On all rows the score of z is C_k(z) + f(z) if past task k is like the new one, with f of covariance
 t^2 M. On the sample it is C_k(z) + f(z) + g(z), with g of covariance d^2 M: the first sample is an

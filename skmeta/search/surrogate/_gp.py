@@ -1,10 +1,7 @@
 """Gaussian processes with a Matern 5/2 kernel and one length scale per group of columns.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 X       (n, d)           configurations, each coordinate on a unit scale
 D       (g, n, n)        squared distances, by group of columns
 l       (g,)             length scale of each group
@@ -14,7 +11,6 @@ s^2     scalar           amplitude
 e^2     scalar           variance of the noise
 y       (n,)             scores, standardised
 theta   (g + 2,)         (log l, log s^2, log e^2)
-======  ===============  ====================================================================
 
 The linear algebra of a suggestion runs in one thread. Its matrices are so small that a second
 thread saves nothing. Where other programs use the processors, waiting for that thread takes a

@@ -1,16 +1,12 @@
 """Universal kriging: the posterior and the evidence of scores whose offset and scale are unknown.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 y       (m,)             observed scores
 a, c    scalar           offset and inverse scale of the new task: c y = a + f(x) + noise
 C       (k, n)           k possible prior means of f at n candidates, with probabilities p
 K       (m, m)           covariance of the observations, noise included
 X       (m, n)           covariance of observations and candidates
-======  ===============  ====================================================================
 
 The offset has a flat prior and is integrated out; log c is normal. This is universal kriging
 (Rasmussen and Williams, 2006, section 2.7) with a scale and several prior means, which share K.

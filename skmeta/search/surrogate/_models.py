@@ -1,10 +1,7 @@
 """The models of a search strategy: several learned from past tasks, and one without history.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 F       (T, n)           surfaces of T past tasks at n candidates, low values raised to a floor
 w       (T,)             probabilities of the past tasks to be like the new one, with sum 1
 p       (T,)             weights of the past tasks in the covariance, with sum 1
@@ -16,7 +13,6 @@ M       (n, n)           Matern 5/2 correlation of the candidates
 t^2     scalar           variance of what past tasks do not explain, the remainder
 e^2     scalar           variance of the noise
 y       (m,)             observed scores
-======  ===============  ====================================================================
 
 Each model has an evidence and predicts all candidates on demand. A model with negligible evidence
 makes no predictions, which saves most of the time of a suggestion.

@@ -1,17 +1,13 @@
 """Learn the surfaces of past tasks: one standardised Gaussian process fit per task.
 
-Notation
+Notation (symbol, shape, meaning):
 
-======  ===============  ====================================================================
-symbol  shape            meaning
-======  ===============  ====================================================================
 X_t     (n_t, d)         configurations of past task t, encoded, divided by the length scales
 y_t     (n_t,)           its scores, standardised
 K_t     (n_t, n_t)       kernel of X_t, the noise of task t included
 m_t     scalar           generalised least-squares mean of y_t
 a_t     (n_t,)           K_t^-1 (y_t - m_t)
 F_t(x)  scalar           m_t + k(x, X_t) a_t, standardised to mean 0 and deviation 1
-======  ===============  ====================================================================
 
 Length scales and amplitude are shared by all tasks, so one kernel compares a new configuration
 with those of all past tasks. Each task has its own noise. Mean and deviation of F_t are computed
