@@ -172,7 +172,7 @@ def ensure_search(
 def insert_candidates(
     connection: sa.Connection, fingerprint: str, candidates: Iterable[CandidateRecord]
 ) -> int:
-    """Insert new or damaged candidates; return how many of the others have other scores."""
+    """Insert candidates that are new, or damaged on record; count those with other scores."""
     # Not by the id, which would be that of another search if the file was replaced meanwhile.
     search_id = find_search(connection, fingerprint)
     if search_id is None:
