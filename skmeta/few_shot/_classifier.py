@@ -26,47 +26,37 @@ _LEAST_PROBABILITY = np.finfo(np.float64).tiny
 class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     """Classify after a few labelled rows, starting from what earlier tasks taught.
 
-    Any number of classes and of rows a class may be given, whatever the prior was meta-trained
-    with (a head of learned rows excepted: it knows its classes).
+    ``MetaFewShotClassifier().fit(X, y)`` learns any small table; with a prior of your own, it
+    learns a new task of its family. Any number of classes and rows may be given, whatever the prior
+    was meta-trained with; only a prior of tasks that share their classes knows no others. The guide
+    is :doc:`/small_tables`.
 
     Parameters
     ----------
     prior : MetaPrior, MetaLearner, "tabular" or None, default=None
-        What earlier tasks taught: a prior (:meth:`MetaPrior.load <skmeta.priors.MetaPrior.load>`
-        reads one), or a fitted meta-learner, whose ``prior_`` is used.
-        ``"tabular"`` is the prior that ships for any small table. Its rows may have missing values
-        and, in a data frame, columns of categories (:func:`~skmeta.priors.load_table_prior`).
-        None means ``"tabular"``. ``FineTuning().initial_prior(X)`` is a network with drawn weights.
+        What earlier tasks taught: a prior, or a fitted meta-learner, whose ``prior_`` is used. None
+        is ``"tabular"``, the prior that ships for any small table.
     n_inner_steps : int, default=None
         Gradient steps of the adaptation; None takes the prior's.
     inner_lr : float, default=None
         Their step size; None takes the prior's.
     transductive : bool, default=None
-        Whether rows that are predicted together are normalised together, as the papers do;
-        a row's prediction then depends on the others. None takes the prior's.
+        Whether rows that are predicted together are normalised together; None takes the prior's.
+        See :ref:`transductive`.
     test_time_augment : {"auto", "mirror", "rotations"}, list of these or None, default=None
-        Views of a task of images that predictions are averaged over: all its images are mirrored,
-        turned by 90, 180 and 270 degrees, or both. With an empty list there is one view; None and
-        ``"auto"`` take the prior's. What ``fit`` used holds until the next ``fit``.
+        Views of a task of images that predictions are averaged over; None takes the prior's. See
+        :ref:`own-networks`.
     n_estimators : int, default=None
-        Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages, at most 64;
-        None takes the prior's.
+        Views of a table that predictions are averaged over, at most 64; None takes the prior's.
     class_weight : dict, "balanced" or None, default=None
-        Factors of the predicted probabilities, which are then normalised: the prior probability of
-        each class changes by its factor. A dict gives them by label; other classes have 1.
-        ``"balanced"`` is one over the frequency of the class in ``y``, so that all classes are
-        equally probable beforehand. A class without rows keeps 1.
+        Factors of the predicted probabilities of classes. See :ref:`class-weights`.
     target_kind : {"auto", "nominal", "ordered"}, default="auto"
-        Whether the classes have an order, as grades and severities do. With a prior for any table,
-        models of the order (cumulative ones) then take part. ``"auto"`` is ``"ordered"`` for three
-        or more of pandas' ordered categories, and ``"nominal"`` otherwise. ``"ordered"`` is for
-        numbers, too.
+        Whether the classes have an order. ``"auto"`` is ``"ordered"`` for three or more of pandas'
+        ordered categories. See :ref:`ordered-classes`.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"
-        Precision of the adaptation. ``"auto"`` is float64 for tables on a CPU. The network of an
-        :class:`~skmeta.learners.InContextLearner` then reads tables of 1,000 cells or more in
-        float32, which changes probabilities by about 1e-6 and takes a third of the time.
+        Precision of the adaptation; ``"auto"`` chooses by device and size.
 
     Attributes
     ----------
@@ -79,14 +69,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     ordered_classes_ : ndarray of shape (n_classes,) or None
         Labels from the lowest to the highest class; None if they have no order.
     shares_ : dict of str to float
-        Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
-        prior for any table, ``"ridge"`` (a linear classifier, of more than 64 columns without
-        gaps or from 200 rows on) and, from 200 rows on, for up to 20 classes, ``"boosting"``
-        (gradient-boosted trees) and ``"forest"``. Ordered classes have ``"cumulative"`` (the prior
-        for regressions of the classes' numbers, whose distribution is cut between them),
-        ``"cumulative process"`` (the same of a Gaussian process) and ``"frequencies"`` (of the
-        classes), too. Probabilities are proportional to the product of
-        those of the models, to the powers of their shares.
+        Share of each model in the prediction. See :ref:`shares`.
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray

@@ -24,49 +24,38 @@ from skmeta.tabular import KINDS, LEVELS, WeightedRows
 class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     """Predict numbers after a few labelled rows, starting from what earlier tasks taught.
 
+    ``MetaFewShotRegressor().fit(X, y)`` learns any small table; with a prior of your own, it learns
+    a new task of its family. The guide is :doc:`/small_tables`.
+
     Parameters
     ----------
     prior : MetaPrior, MetaLearner, "tabular" or None, default=None
-        What earlier tasks taught: a prior (:meth:`MetaPrior.load <skmeta.priors.MetaPrior.load>`
-        reads one), or a fitted meta-learner, whose ``prior_`` is used.
-        ``"tabular"`` is the prior that ships for any small table. Its rows may have missing values
-        and, in a data frame, columns of categories (:func:`~skmeta.priors.load_table_prior`).
-        None means ``"tabular"``. ``FineTuning().initial_prior(X)`` is a network with drawn weights.
+        What earlier tasks taught: a prior, or a fitted meta-learner, whose ``prior_`` is used. None
+        is ``"tabular"``, the prior that ships for any small table.
     n_inner_steps : int, default=None
         Gradient steps of the adaptation; None takes the prior's.
     inner_lr : float, default=None
         Their step size; None takes the prior's.
     transductive : bool, default=None
-        Whether rows that are predicted together are normalised together; a row's prediction
-        then depends on the others. None takes the prior's.
+        Whether rows that are predicted together are normalised together; None takes the prior's.
+        See :ref:`transductive`.
     test_time_augment : {"auto", "mirror", "rotations"}, list of these or None, default=None
-        Views of a task of images that predictions are averaged over: all its images are mirrored,
-        turned by 90, 180 and 270 degrees, or both. With an empty list there is one view; None and
-        ``"auto"`` take the prior's. What ``fit`` used holds until the next ``fit``.
+        Views of a task of images that predictions are averaged over; None takes the prior's. See
+        :ref:`own-networks`.
     n_estimators : int, default=None
-        Views of the rows that an :class:`~skmeta.learners.InContextLearner` averages, at most 64;
-        None takes the prior's.
+        Views of a table that predictions are averaged over, at most 64; None takes the prior's.
     target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
-        What a target can be, with a prior for any table: any number, an amount from 0 on, a count,
-        a share from 0 to 1, or a rating between the least and the largest known value. Predictions
-        stay within it, quantiles of counts are whole numbers, and amounts, counts and shares are
-        modelled as given, or on the scale that predicts held-out rows best: their square root,
-        logarithm or logit. ``"auto"`` recognises the kind from ten rows on, and changes nothing
-        where targets do not ask for it, as heights and temperatures.
+        What the target can be: any number, an amount from 0 on, a count, a share or a rating.
+        ``"auto"`` finds it in ten targets or more. See :doc:`/targets`.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"
-        Precision of the adaptation. ``"auto"`` is float64 for tables on a CPU. The network of an
-        :class:`~skmeta.learners.InContextLearner` then reads tables of 1,000 cells or more in
-        float32, which changes probabilities by about 1e-6 and takes a third of the time.
+        Precision of the adaptation; ``"auto"`` chooses by device and size.
 
     Attributes
     ----------
     shares_ : dict of str to float
-        Share of each model in the prediction, which held-out rows tell: ``"prior"`` and, with a
-        prior for any table, ``"process"`` (a Gaussian process, from five rows on) and
-        ``"boosting"`` (boosted trees, from 200 rows on). Where the kind of the target is not
-        ``"real"``, ``"known targets"`` is the share of their distribution, without any column.
+        Share of each model in the prediction. See :ref:`shares`.
     target_kind_ : str
         What the targets are taken for.
     target_scale_ : str or None

@@ -24,48 +24,32 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
 
     One ``fit`` learns what all groups share, how groups differ, and each known group. One
     ``predict`` then takes rows of known groups, of new groups of which ``partial_fit`` was given
-    some rows, and of groups without any. Classes mean the same in all groups.
+    some rows, and of groups without any. Classes mean the same in all groups. The guide is
+    :doc:`/grouped`.
 
     Parameters
     ----------
     groups : str, int, list of them or None, default=None
         Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
-        Several columns may be nested (districts, schools) or crossed (users, items): their groups
-        have effects on the intercept and, where they are few, on slopes, and so have pairs of
-        groups that occur in several rows. All are estimated together, and mixed with the models of
-        each column alone. Weights depend on which groups of a row are new.
-        Nested groups need names that are unique in the table. None takes all rows for one group,
-        and uses the population alone.
+        Several columns may be nested or crossed (:ref:`several-columns`). None takes all rows for
+        one group.
     population : "auto" or classifier, default="auto"
-        Learns what all groups share, from the other columns. It is fitted once for each fold of
-        groups, and a known group is predicted by the model that has not seen it. ``"auto"`` is
-        :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, with the number of rounds that
-        is best on groups held out.
+        Learns what all groups share, from the other columns. ``"auto"`` is gradient-boosted trees.
     learner : "auto" or HierarchicalLinear, default="auto"
-        Learns how groups differ. Its ``effects``, ``rank`` and ``shrinkage`` count; ``"auto"``
-        takes their defaults.
+        Learns how groups differ. Its ``effects``, ``rank`` and ``shrinkage`` count.
     combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
-        What predicts: the population; the learner, from the columns; the learner, from the columns
-        and the log odds of the population (``"both"``); a second population, which has the log
-        odds of ``"both"`` as columns (``"trees"``); or the same, fitted on rows of the group, too
-        (``"rows"``, for known groups). ``"auto"`` is a weighted mean of the probabilities of all
-        but the learner alone. The weights follow from the log loss on groups that are held out, and
-        depend on the number of known rows.
+        What predicts: a mixture, weighted by log losses in held-out groups (``"auto"``), or one of
+        its members. See :ref:`grouped-how`.
     unknown_groups : {"predict", "error"}, default="predict"
-        What to do with groups without known rows: predict them from what is shared, or raise an
-        error.
+        Whether groups without known rows are predicted from what is shared, or are an error.
     order : str, int or None, default=None
-        Name or position of the column of times: numbers or dates. It stays a feature, and the
-        known rows of a group that is held out are its earliest.
+        Name or position of the column of times, numbers or dates. It stays a feature, and the
+        known rows of a held-out group are its earliest. See :doc:`/growth_curves`.
     target_kind : {"auto", "nominal", "ordered"}, default="auto"
-        Whether the classes have an order, as grades and severities do. A cumulative mixed-effects
-        model (proportional odds) then takes part in the mixture. ``"auto"`` is ``"ordered"`` for
-        three or more of pandas' ordered categories, and ``"nominal"`` otherwise. ``"ordered"`` is
-        for numbers, too.
+        Whether the classes have an order. ``"auto"`` is ``"ordered"`` for three or more of pandas'
+        ordered categories. See :ref:`ordered-classes`.
     class_weight : dict, "balanced" or None, default=None
-        Factors of the predicted probabilities, which are then normalised: the prior probability of
-        each class changes by its factor. A dict gives them by label; other classes have 1.
-        ``"balanced"`` is one over the frequency of the class in ``y``.
+        Factors of the predicted probabilities of classes. See :ref:`class-weights`.
     n_folds : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
@@ -86,11 +70,9 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     groups_ : list
         Groups with known rows; of several columns, a list for each.
     effects_ : pandas.DataFrame
-        What is shared, and a row for each group: intercept and slopes of the learner, with
-        standard deviations.
+        What is shared, and a row for each group: intercept, slopes and standard deviations.
     losses_ : pandas.DataFrame
-        Losses in groups that were held out, by the number of their known rows, of each part of the
-        mixture and of the mixture.
+        Losses of each member and of the mixture in held-out groups, by the number of known rows.
     summary_ : str
         Whether the group matters, how much, and what the mixture was compared with.
     n_features_in_ : int

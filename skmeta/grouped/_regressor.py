@@ -23,56 +23,33 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     One ``fit`` learns what all groups share, how groups differ, and each known group. One
     ``predict`` then takes rows of known groups, of new groups of which ``partial_fit`` was given
-    some rows, and of groups without any.
+    some rows, and of groups without any. The guide is :doc:`/grouped`.
 
     Parameters
     ----------
     groups : str, int, list of them or None, default=None
         Name or position of the column of ``X`` that holds the groups: strings or whole numbers.
-        Several columns may be nested (districts, schools) or crossed (users, items): their groups
-        have effects on the intercept and, where they are few, on slopes, and so have pairs of
-        groups that occur in several rows. All are estimated together, and mixed with the models of
-        each column alone. Weights depend on which groups of a row are new.
-        Nested groups need names that are unique in the table. None takes all rows for one group,
-        and uses the population alone.
+        Several columns may be nested or crossed (:ref:`several-columns`). None takes all rows for
+        one group.
     population : "auto" or regressor, default="auto"
-        Learns what all groups share, from the other columns. It is fitted once for each fold of
-        groups, and a known group is predicted by the model that has not seen it. ``"auto"`` is
-        :class:`~sklearn.ensemble.HistGradientBoostingRegressor`, with the number of rounds that is
-        best on groups held out. Up to 10,000 rows, it is averaged with
-        :class:`~sklearn.ensemble.ExtraTreesRegressor`.
+        Learns what all groups share, from the other columns. ``"auto"`` is gradient-boosted trees,
+        averaged with extremely randomised trees up to 10,000 rows.
     learner : "auto" or HierarchicalLinear, default="auto"
-        Learns how groups differ. Its ``effects``, ``rank`` and ``shrinkage`` count; ``"auto"``
-        takes their defaults.
+        Learns how groups differ. Its ``effects``, ``rank`` and ``shrinkage`` count.
     combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
-        What predicts: the population; the learner, from the columns; the learner, from the columns
-        and the predictions of the population (``"both"``); the same, plus a second population,
-        which is fitted to what is left (``"trees"``); or a population that is fitted on rows of the
-        group, too, and has the predictions of ``"both"`` as a column (``"rows"``, for known
-        groups). ``"auto"`` is a weighted mean of all but the learner alone. The weights follow from
-        the errors on groups that are held out, and depend on the number of known rows.
+        What predicts: a mixture, weighted by errors in held-out groups (``"auto"``), or one of its
+        members. See :ref:`grouped-how`.
     unknown_groups : {"predict", "error"}, default="predict"
-        What to do with groups without known rows: predict them from what is shared, or raise an
-        error.
+        Whether groups without known rows are predicted from what is shared, or are an error.
     order : str, int or None, default=None
-        Name or position of the column of times: numbers or dates. It stays a feature, and later
-        rows are predicted from earlier ones: by curves of the groups, processes in time, last
-        values, and trees on what these leave. Weights and intervals follow from later rows of
-        groups. ``population`` and ``learner`` are then the population and the effects of one of
-        these members. With another ``combine`` than ``"auto"`` that member alone predicts, with a
-        warning, and the known rows of a group that is held out are its earliest.
+        Name or position of the column of times, numbers or dates: later rows are predicted from
+        earlier ones. See :doc:`/growth_curves`.
     target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
-        What the target can be: any number, an amount from 0 on, a count, a share from 0 to 1, or a
-        rating between the least and the largest that ``fit`` sees. ``"auto"`` finds it in the
-        targets, and takes real numbers without evidence of another kind. Targets that are not real
-        are modelled as given, by their square root or logarithm (shares: log odds), whichever
-        predicts best what is held out. No prediction is outside of what is possible, and quantiles
-        of counts are whole numbers.
+        What the target can be: any number, an amount from 0 on, a count, a share or a rating.
+        ``"auto"`` finds it in the targets. See :doc:`/targets`.
     season : "auto", int, list of int or None, default="auto"
-        Cycles in the times of ``order``: steps of one or several cycles. ``"auto"`` takes those of
-        the calendar for dates (hours of the day and of the week, days of the week, weeks, months
-        and quarters of the year, by the typical gap between rows), and for whole numbers one of 4,
-        7, 12, 24 or 52 steps if the targets show it clearly. What was found is in ``seasons_``.
+        Steps of one or several cycles in ``order``. ``"auto"`` takes those of the calendar for
+        dates, and tests for one in whole numbers. See :doc:`/growth_curves`.
     n_folds : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
@@ -87,11 +64,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     groups_ : list
         Groups with known rows; of several columns, a list for each.
     effects_ : pandas.DataFrame
-        What is shared, and a row for each group: intercept and slopes of the learner, with
-        standard deviations.
+        What is shared, and a row for each group: intercept, slopes and standard deviations.
     losses_ : pandas.DataFrame
-        Losses in groups that were held out, by the number of their known rows, of each part of the
-        mixture and of the mixture.
+        Losses of each member and of the mixture in held-out groups, by the number of known rows.
     summary_ : str
         Whether the group matters, how much, and what the mixture was compared with.
     seasons_ : list of str
@@ -105,11 +80,6 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     --------
     GroupedClassifier : The same for classes.
     skmeta.learners.HierarchicalLinear : The mixed-effects model.
-
-    Notes
-    -----
-    Predictions do not depend on the order of the rows or the names of the groups. Other units of
-    columns and targets may change late digits. All draws are from a fixed seed.
 
     Examples
     --------
