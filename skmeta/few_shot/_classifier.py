@@ -127,9 +127,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             (meta-training with ``groups``), rows of one of them are enough: each class of the
             prior gets a probability.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions: with a prior for any table, a row of weight 12 is 12
-            equal rows. If some are not whole numbers, they are divided by their mean. Other
-            learners weight the inner loss.
+            With a prior for any table, numbers of equal rows (:doc:`/small_tables`). Other learners
+            weight the inner loss.
 
         Returns
         -------
@@ -160,9 +159,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         classes : array-like of shape (n_classes,), default=None
             All labels that will come; needed at the first call only.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions: with a prior for any table, a row of weight 12 is 12
-            equal rows. If some are not whole numbers, they are divided by their mean. Other
-            learners weight the inner loss.
+            With a prior for any table, numbers of equal rows (:doc:`/small_tables`). Other learners
+            weight the inner loss.
 
         Returns
         -------

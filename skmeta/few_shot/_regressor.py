@@ -109,9 +109,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions: with a prior for any table, a row of weight 12 is 12
-            equal rows. If some are not whole numbers, they are divided by their mean. Other
-            learners weight the inner loss.
+            With a prior for any table, numbers of equal rows (:doc:`/small_tables`). Other learners
+            weight the inner loss.
 
         Returns
         -------
@@ -148,9 +147,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         y : array-like of shape (n_samples,)
             Their targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions: with a prior for any table, a row of weight 12 is 12
-            equal rows. If some are not whole numbers, they are divided by their mean. Other
-            learners weight the inner loss.
+            With a prior for any table, numbers of equal rows (:doc:`/small_tables`). Other learners
+            weight the inner loss.
 
         Returns
         -------

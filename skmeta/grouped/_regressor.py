@@ -118,10 +118,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights as numbers of repetitions: a row of weight 12 is 12 equal rows, up to a million
-            rows in all. If some are not whole numbers, they are divided by
-            their mean, and what the learner learns of the differences between groups counts each
-            row once.
+            Numbers of repetitions: a row of weight 12 is 12 equal rows. See :ref:`grouped-weights`.
         groups : None
             Not used: the groups are a column of ``X``. The error says which one, or how to add it.
 

@@ -80,14 +80,8 @@ def learned_defaults(
     -------
     estimator : estimator
         A copy that is not fitted. It keeps its parameters where it is not clear that others are
-        better, that is, where the probability is below 0.75 or the mean gain is not positive. Its
-        attribute ``expected_gain`` says what is expected beside the estimator as given: a dict with
-        ``metric``, ``gain`` (mean over past data sets, weighted by how much they resemble this one,
-        in units of the metric; positive is better), ``low`` and ``high`` (10 % and 90 % quantile
-        over them), ``better_on`` (probability to be better on this data set: less than the share of
-        past data sets if they differ from this one, or are far smaller), ``n_datasets`` and
-        ``advice`` (a sentence that says what was done, and why). If the parameters are kept, the
-        gain is 0. Copies by :func:`sklearn.base.clone` do not have the attribute.
+        better. Its attribute ``expected_gain`` says what is expected, in comparison with the
+        estimator as given: see :ref:`learned-defaults`.
 
     Raises
     ------

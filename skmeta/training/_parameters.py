@@ -51,6 +51,7 @@ class Declared(ParameterHints, BaseEstimator):
         complete(cls)
 
     def set_params(self, **params: Any) -> Self:
+        """Set parameters, also those of options, such as ``validation__patience``."""
         # An option that is given by its first setting alone becomes an object with all settings.
         for name in {key.partition("__")[0] for key in params if "__" in key}:
             if (option := options_of(self).get(name)) is not None:
