@@ -17,7 +17,8 @@ class MetaSGD(GradientLearner):
     """MAML with a step size learned for every parameter, direction included.
 
     theta' = theta - alpha * gradient of the support loss, element by element; theta and alpha
-    descend the query loss together. ``inner_lr`` is where each alpha starts.
+    descend the query loss together. ``inner_lr`` is where each alpha starts. With several inner
+    steps it may diverge: see :ref:`gradient-steps`.
 
     Parameters
     ----------
@@ -26,14 +27,6 @@ class MetaSGD(GradientLearner):
     Attributes
     ----------
     %(attributes)s
-
-    Notes
-    -----
-    The paper takes one inner step. With several, learned step sizes can grow until a rare task
-    diverges. The best validated state is then kept, with a
-    :class:`~skmeta.exceptions.DivergenceWarning`; without validation it is an error. A bounded
-    activation (``backbone_params={"activation": "tanh"}``), fewer steps or a smaller ``meta_lr``
-    help, and :class:`AutoLearner` chooses between two step sizes.
 
     References
     ----------

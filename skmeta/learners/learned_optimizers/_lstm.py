@@ -36,7 +36,8 @@ class LSTMMetaLearner(GradientLearner):
     Weights theta are the cell state of an LSTM cell: theta' = f * theta - i * gradient, entry by
     entry. A first LSTM, the same for all entries, reads each entry's gradient and the support
     loss; its output, the entry and the gate's last value decide how much is kept (f) and the
-    step size (i). ``inner_lr`` is where the step size starts.
+    step size (i). ``inner_lr`` is where the step size starts. :ref:`gradient-steps` has the
+    differences from the paper.
 
     Parameters
     ----------
@@ -47,13 +48,6 @@ class LSTMMetaLearner(GradientLearner):
     Attributes
     ----------
     %(attributes)s
-
-    Notes
-    -----
-    The paper normalises query rows by their own statistics in meta-training and, for a new task, by
-    the support set's. Here both use the support set's. Statistics are those at the adapted weights;
-    the authors' code averages them over the steps. When an adaptation is continued
-    (``partial_fit``), the LSTM starts again from the adapted weights.
 
     References
     ----------

@@ -57,17 +57,8 @@ class SearchDisplay:
 
     Notes
     -----
-    The best score of a random search after k evaluations is random. Over all orders of N scores,
-    it is the maximum of k draws without replacement. It is at most the score of rank i with
-    probability C(i, k) / C(N, k) [1]_. ``expected`` has its mean and quantiles. A failed candidate
-    costs an evaluation and adds no score. Orders without a successful fit so far are left out.
-
-    If ``reference`` is given, its scores are used: a finished random search on the same data,
-    space and folds. The curve is then an unbiased estimate for a random search. Otherwise the
-    scores of the search itself are used. For a random search or a grid search this is equivalent.
-    For a guided search it is *not* the score of a random search but a better one, because the
-    candidates are better than random ones. The curve then shows how much of the result is due to
-    the order of the candidates. The legend names the scores that are used.
+    Over all orders of N scores, the best of the first k is at most the score of rank i with
+    probability C(i, k) / C(N, k) [1]_. :ref:`search-curve` says how to read the curve.
 
     References
     ----------
