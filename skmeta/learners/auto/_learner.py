@@ -155,8 +155,8 @@ class AutoLearner(FitSettings):
     """Find the learner that suits the tasks.
 
     ``fit`` holds out tasks, trains several learners on the others, and compares them and models of
-    scikit-learn on the tasks held out. It trains the simplest learner within one standard error of
-    the best again, on all tasks. ``summary_`` says whether meta-learning pays. The guide is
+    scikit-learn on the tasks held out. The simplest learner within one standard error of the best
+    is trained again, on all tasks. ``summary_`` says whether meta-learning pays. The guide is
     :ref:`auto-learner`.
 
     Parameters
