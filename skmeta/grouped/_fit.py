@@ -255,12 +255,12 @@ def _with_population(
     table: Table,
     settings: Settings,
     n_classes: int,
-    of_nothing: bool = False,
+    without_columns: bool = False,
     start: Population | None = None,
 ) -> tuple[Population, Table]:
     """Fit the population; return its predictions with the table."""
     population = settings.population
-    if of_nothing or settings.combine == LEARNER:
+    if without_columns or settings.combine == LEARNER:
         dummy = DummyClassifier() if n_classes else DummyRegressor()
         population = population._replace(estimator=dummy)
     parts = population, table.X, table.y, table.weight, table.fold, n_classes

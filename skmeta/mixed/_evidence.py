@@ -53,7 +53,7 @@ class MeanSums(NamedTuple):
     @classmethod
     def of(cls, parts: Iterable[Evidence], at: np.ndarray) -> MeanSums:
         """Return the sums of all groups, of one part of them after the other."""
-        each = [(one.score, one.whole, one.scale) for one in (part.found(at) for part in parts)]
+        each = [(one.score, one.whole, one.scale) for one in (part.integrate(at) for part in parts)]
         return cls(*(np.asarray(sum(sums)) for sums in zip(*each, strict=True)))
 
 
@@ -198,7 +198,7 @@ class Evidence:
 
     def log_likelihood(self, at: np.ndarray) -> float:
         """Return the marginal log likelihood without priors, restricted if m is integrated out."""
-        found = self.found(at)
+        found = self.integrate(at)
         value = found.joint - found.log_det
         n_free = found.n_rows
         if self.is_restricted:
@@ -236,7 +236,7 @@ class Evidence:
 
     # ------------------------------------------------------------------------------ its parts
 
-    def found(self, at: np.ndarray) -> Any:
+    def integrate(self, at: np.ndarray) -> Any:
         """Return the effects, integrated out."""
         return self.rows.integrate(at[self._mean], self.shapes, self.split(at), at[self.family])
 

@@ -107,7 +107,7 @@ def _check_finite(values: np.ndarray, what: str, step: int) -> None:
     given = values[at].tolist()
     raise EpisodeError(
         f"The {what} of environment {at} is {given} at step {step} ({bad.sum()} such environments "
-        f"in all), but each {what} must be a finite number. Mend the environment, or wrap it in "
+        f"in all), but each {what} must be a finite number. Fix the environment, or wrap it in "
         f"one that ends the episode before this."
     )
 

@@ -238,7 +238,7 @@ class MetaPolicy(ParameterHints, BaseEstimator):
         if not np.isfinite(rows).all():
             at = int((~np.isfinite(rows)).any(1).argmax())
             raise ValueError(
-                f"observation {at} is {rows[at].tolist()}, but it must be finite. Mend the "
+                f"observation {at} is {rows[at].tolist()}, but it must be finite. Fix the "
                 "environment that it comes from."
             )
         session, _ = self._session()

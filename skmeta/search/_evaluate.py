@@ -108,7 +108,7 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
     if len(splits) != n_splits:
         raise ValueError(
             "cv.split and cv.get_n_splits return inconsistent results. "
-            f"Expected {n_splits} splits, got {len(splits)}. Mend the splitter's get_n_splits."
+            f"Expected {n_splits} splits, got {len(splits)}. Fix the splitter's get_n_splits."
         )
     if not splits:
         raise ValueError(

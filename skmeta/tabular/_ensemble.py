@@ -107,14 +107,18 @@ class TreeEnsemble(NamedTuple):
         return None if is_sound else fault
 
 
-def of_trees(model: Any) -> TreeEnsemble:
+def trees_to_arrays(model: Any) -> TreeEnsemble:
     """Return the trees of a fitted HistGradientBoosting estimator, or of others in ``trees_``."""
     if isinstance(model, TreeEnsemble):
         return model
-    return of_decision_trees(model.trees_) if hasattr(model, "trees_") else of_boosting(model)
+    return (
+        decision_trees_to_arrays(model.trees_)
+        if hasattr(model, "trees_")
+        else boosting_to_arrays(model)
+    )
 
 
-def of_boosting(model: Any) -> TreeEnsemble:
+def boosting_to_arrays(model: Any) -> TreeEnsemble:
     """Return the trees of a fitted HistGradientBoosting estimator."""
     parts = boosted_nodes(model)
     first = np.cumsum([0, *map(len, parts.trees)])
@@ -132,7 +136,7 @@ def of_boosting(model: Any) -> TreeEnsemble:
     )
 
 
-def of_decision_trees(models: Sequence[Any]) -> TreeEnsemble:
+def decision_trees_to_arrays(models: Sequence[Any]) -> TreeEnsemble:
     """Return the mean of fitted regression trees."""
     trees = [decision_nodes(model) for model in models]
     nodes = np.concatenate(trees)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
-from skmeta.tabular._ensemble import mean_of, of_trees
+from skmeta.tabular._ensemble import mean_of, trees_to_arrays
 
 # Boosted trees: chosen, as those below, on development tables of benchmarks/grouped.py.
 # Smaller steps and more leaves pay beside the effects of groups, where few rounds are best.
@@ -390,6 +390,6 @@ def _as_arrays(models: list[Any]) -> list[Any]:
         if isinstance(model, MeanOfClasses)
         else model
         if isinstance(model, (DummyClassifier, _Logistic))
-        else of_trees(model)
+        else trees_to_arrays(model)
         for model in models
     ]

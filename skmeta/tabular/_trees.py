@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmeta.tabular._ensemble import of_trees
+from skmeta.tabular._ensemble import trees_to_arrays
 from skmeta.tabular._rows import WeightedRows, location_and_scale, order_by_content
 
 # Chosen on the development sets of benchmarks/small_tables.py and raw_tables.py. A class has trees
@@ -59,7 +59,7 @@ def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
         settings = _SETTINGS | _CLASS_SETTINGS
         model = HistGradientBoostingClassifier(max_iter=rounds, **settings)
     model.fit(X, y, sample_weight=sample_weight)
-    return Trees(of_trees(model), n_classes, location, scale)
+    return Trees(trees_to_arrays(model), n_classes, location, scale)
 
 
 def fit_forest(table: WeightedRows, n_classes: int) -> Trees:

@@ -6,7 +6,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.tree import ExtraTreeRegressor
 
 from skmeta.tabular import _ensemble
-from skmeta.tabular._ensemble import mean_of, of_boosting, of_decision_trees
+from skmeta.tabular._ensemble import boosting_to_arrays, decision_trees_to_arrays, mean_of
 
 
 def make_rows(n=300):
@@ -27,7 +27,7 @@ def _way(request, monkeypatch):
 def test_a_boosted_regression(categories):
     X, y = make_rows()
     model = HistGradientBoostingRegressor(categorical_features=categories, max_iter=20).fit(X, y)
-    trees = of_boosting(model)
+    trees = boosting_to_arrays(model)
     unknown = X.copy()
     unknown[::3, 2] = 1.0
     for rows in (X, X[:1], unknown):
@@ -41,7 +41,7 @@ def test_boosted_classes(n_classes):
     X, y = make_rows()
     y = np.digitize(y, np.quantile(y, np.arange(1, n_classes) / n_classes)) * 2
     model = HistGradientBoostingClassifier(max_iter=10).fit(X, y)
-    trees = of_boosting(model)
+    trees = boosting_to_arrays(model)
     np.testing.assert_allclose(trees.predict_proba(X), model.predict_proba(X), rtol=1e-12)
     assert (trees.classes_ == model.classes_).all()
 
@@ -56,10 +56,10 @@ def test_decision_trees_read_single_precision():
     y = rng.normal(size=400)
     models = [ExtraTreeRegressor(random_state=k).fit(X, y) for k in range(5)]
     expected = np.mean([model.predict(X) for model in models], axis=0)
-    trees = of_decision_trees(models)
+    trees = decision_trees_to_arrays(models)
     np.testing.assert_allclose(trees.predict(X), expected, rtol=1e-12, atol=1e-14)
     boosted = HistGradientBoostingRegressor(max_iter=5).fit(X, y)
-    both = mean_of([trees, of_boosting(boosted)])
+    both = mean_of([trees, boosting_to_arrays(boosted)])
     mean = (expected + boosted.predict(X)) / 2
     np.testing.assert_allclose(both.predict(X), mean, rtol=1e-12, atol=1e-14)
 
@@ -70,7 +70,7 @@ def test_decision_trees_read_single_precision():
 )
 def test_a_fault_is_found(field, value):
     X, y = make_rows()
-    trees = of_boosting(HistGradientBoostingRegressor(max_iter=3).fit(X, y))
+    trees = boosting_to_arrays(HistGradientBoostingRegressor(max_iter=3).fit(X, y))
     trees.nodes[field][trees.first[1]] = value
     assert "leads nowhere" in trees.find_fault()
     assert "leads nowhere" in trees._replace(first=trees.first + 1).find_fault()

@@ -20,7 +20,7 @@ from skmeta.tabular import (
     Table,
     TreeEnsemble,
     fit_population,
-    of_trees,
+    trees_to_arrays,
 )
 
 _MOST_ROUNDS = 80
@@ -107,14 +107,14 @@ def cross_fit_steps(
         return Steps([], 0), np.zeros(len(left))
     for model in models:
         cut_rounds(model, best + 1)
-    return Steps([of_trees(model) for model in models], best + 1), unseen[best]
+    return Steps([trees_to_arrays(model) for model in models], best + 1), unseen[best]
 
 
 def fit_steps(columns: np.ndarray, left: np.ndarray, cases: Cases, n_rounds: int) -> Steps:
     """Fit trees with a given number of rounds; see :func:`cross_fit_steps`."""
     if not n_rounds or len(left) < _LEAST_ROWS:
         return Steps([], 0)
-    return Steps([of_trees(_fit(columns, left, _weights(cases), n_rounds))], n_rounds)
+    return Steps([trees_to_arrays(_fit(columns, left, _weights(cases), n_rounds))], n_rounds)
 
 
 def _fit(columns: np.ndarray, left: np.ndarray, weight: np.ndarray, n_rounds: int) -> Any:
