@@ -1,6 +1,6 @@
 """What holds for an estimator on any table: what has no effect, and what predictions are.
 
-Tests check a few tables, ``benchmarks/properties.py`` hundreds.
+Tests check a few tables, ``benchmarks/measure/properties.py`` hundreds.
 """
 
 import pickle

@@ -54,7 +54,7 @@ _MANY_ROWS = 200
 _LEAST_ROWS_OF_PROCESS = 5
 _N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
 # Steps of the shares that are tried, by the largest number of models, and rows that the belief
-# beforehand counts as; chosen on the development sets of benchmarks/small_tables.py.
+# beforehand counts as; chosen on the development sets of benchmarks/measure/small_tables.py.
 _N_STEPS, _ROWS_BEFOREHAND = {3: 20, 4: 10, 99: 5}, 3.0
 _LEAST_PROBABILITY, _LEAST_ERROR, _LEAST_SHARE = 1e-7, 1e-5, 1e-9
 

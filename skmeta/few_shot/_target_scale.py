@@ -4,9 +4,9 @@ A Gaussian process predicts held-out rows on each scale, and the scale of the sm
 loss, in units of the targets, is that of all models. Their distribution is mixed with the quantiles
 of the known targets, by the losses of both on held-out rows, so that it is no worse than knowing
 nothing. The mean is that of this distribution: on eighteen development tables of
-benchmarks/small_targets.py its squared error, over that of the mean of the known rows, was .56 .44
-.42 with 20, 50 and 150 rows; that of models of targets as given was .59 .50 .45, and that of the
-mean of both .57 .46 .42.
+benchmarks/measure/small_targets.py its squared error, over that of the mean of the known rows, was
+.56 .44 .42 with 20, 50 and 150 rows; that of models of targets as given was .59 .50 .45, and that
+of the mean of both .57 .46 .42.
 
 Notation: n rows, q levels.
 """

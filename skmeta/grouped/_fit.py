@@ -61,7 +61,7 @@ _N_PARTS = 5
 _LEAST_SPREAD = 0.7
 # Means of panels on the scale of logarithms are between the quantiles at this level and at 1 minus
 # it: the exponentials of the tails, which few series tell, would move them
-# (benchmarks/panels.py, development halves).
+# (benchmarks/measure/panels.py, development halves).
 _TAIL = 0.2
 # Trees that know earlier classes of the group, of classifications in time.
 _LAGS = "lags"

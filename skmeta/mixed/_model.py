@@ -36,7 +36,7 @@ _ENOUGH_GROUPS = 400
 _MAX_GROUPS = 5_000
 # Shrinkage of slopes of regressions and of classes, and where their deviations start: those of
 # logits are larger than those of standardised targets. Chosen on development tables of
-# benchmarks/grouped.py.
+# benchmarks/measure/grouped.py.
 _TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3
 
 

@@ -9,9 +9,9 @@ def load_table_prior(kind: str) -> MetaPrior:
     """Load the prior that ships for small tables, once per process.
 
     Its weights, in half precision, are those of an
-    :class:`~skmeta.learners.InContextLearner` that ``benchmarks/make_table_priors.py``
-    meta-trained on synthetic tables (``benchmarks/synthetic_tables``), then on real tables, too.
-    ``prior.provenance`` says how, and names them.
+    :class:`~skmeta.learners.InContextLearner` that ``benchmarks/make/table_priors.py``
+    meta-trained on synthetic tables (``benchmarks/make/synthetic_tables``), then on real tables,
+    too. ``prior.provenance`` says how, and names them.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from skmeta.search.space import Candidate, candidate_key
 Output = dict[str, Any]
 
 
-# Chosen on searches with 3, 5 and 10 folds, see benchmarks/racing.py.
+# Chosen on searches with 3, 5 and 10 folds, see benchmarks/measure/racing.py.
 _MIN_PROBABILITY = 0.3
 # Share of the fits so far that are faster than the next one is expected to be.
 _NEXT_FIT_QUANTILE = 0.9

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from skmeta._sklearn_compat import Parallel, cut_rounds, delayed
 from skmeta.tabular._ensemble import mean_of, trees_to_arrays
 
-# Boosted trees: chosen, as those below, on development tables of benchmarks/grouped.py.
+# Boosted trees: chosen, as those below, on development tables of benchmarks/measure/grouped.py.
 # Smaller steps and more leaves pay beside the effects of groups, where few rounds are best.
 _BOOSTED: dict[str, Any] = {"learning_rate": 0.2, "max_leaf_nodes": 15}
 _BOOSTED_BESIDE: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}

@@ -12,8 +12,8 @@ import numpy as np
 from skmeta.tabular._ensemble import trees_to_arrays
 from skmeta.tabular._rows import WeightedRows, location_and_scale, order_by_content
 
-# Chosen on the development sets of benchmarks/small_tables.py and raw_tables.py. A class has trees
-# of its own, so those of classes are fewer and smaller.
+# Chosen on the development sets of benchmarks/measure/small_tables.py and raw_tables.py. A class
+# has trees of its own, so those of classes are fewer and smaller.
 _MOST_TREES, MOST_CLASSES = 1000, 20
 _SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
 _ROUNDS, _CLASS_SETTINGS = 50, {"learning_rate": 0.2, "max_leaf_nodes": 15}

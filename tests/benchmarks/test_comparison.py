@@ -4,10 +4,11 @@ import argparse
 
 import numpy as np
 import pytest
-from comparison import compare, read_results
-from intervals import bootstrap_interval
 from sklearn.dummy import DummyRegressor
-from table_scores import classify, regress
+
+from benchmarks.lib.comparison import compare, read_results
+from benchmarks.lib.intervals import bootstrap_interval
+from benchmarks.lib.table_scores import classify, regress
 
 
 def options(path, **changes):

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-import make_table_priors as make
 import pytest
 import torch
-from synthetic_tables.batches import draw_tables
-from table_loss import batch_loss
 
+from benchmarks.make import table_priors as make
+from benchmarks.make.synthetic_tables.batches import draw_tables
+from benchmarks.make.table_loss import batch_loss
 from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 

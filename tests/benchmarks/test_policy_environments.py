@@ -3,8 +3,9 @@
 import gymnasium
 import numpy as np
 import pytest
-from policy_environments import CartPoleVectorEnv, PendulumVectorEnv, VectorFamily
 from scipy.stats import uniform
+
+from benchmarks.lib.policy_environments import CartPoleVectorEnv, PendulumVectorEnv, VectorFamily
 
 LENGTHS = {"length": uniform(0.25, 0.75), "masspole": uniform(0.05, 0.45)}
 CARTPOLE = VectorFamily("CartPole-v1", LENGTHS, max_episode_steps=200)

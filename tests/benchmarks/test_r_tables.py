@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import r_tables
+
+from benchmarks.lib import r_tables
 
 
 def draw(seed, n=60):

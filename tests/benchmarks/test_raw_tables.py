@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
-import raw_tables
 from sklearn.base import clone
+
+from benchmarks.measure import raw_tables
 
 
 def test_a_family_of_packages_is_in_one_half_and_a_table_is_there_once():

@@ -6,8 +6,9 @@ import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
-from synthetic_tables import columns as observed
-from synthetic_tables import functions, make_table_tasks
+
+from benchmarks.make.synthetic_tables import columns as observed
+from benchmarks.make.synthetic_tables import functions, make_table_tasks
 
 
 def by_task(X, y, groups):

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pandas as pd
-import time_tables as tables
+
+from benchmarks.lib import time_tables as tables
 
 
 def test_what_is_predicted_follows_what_is_known():

@@ -204,7 +204,7 @@ def test_workers_that_come_later_believe_those_that_are_at_work(iris, counted, p
     ids=["drawn", "pipeline", "seeded"],
 )
 def test_chance_is_no_change(estimator, path):
-    # One honest record in 200 is refused, see benchmarks/verification.py: not with this seed.
+    # One honest record in 200 is refused (benchmarks/measure/verification.py): not with this seed.
     np.random.seed(0)  # noqa: NPY002, what estimators without random_state draw from
     X, y = load_wine(return_X_y=True)
     name = "min_samples_leaf" if "min_samples_leaf" in estimator.get_params() else None

@@ -3,11 +3,11 @@
 The weight of a member is its held-out squared error to the power -1 or -3. So no member decides
 alone where few rows, or one cut in time, are held out. Widths are halfway, in logarithms, between
 those of held-out residuals and those that the members and their disagreement predict. These
-constants were chosen over 33 growth curves and panels (``benchmarks/time_tables.py``); there,
+constants were chosen over 33 growth curves and panels (``benchmarks/lib/time_tables.py``); there,
 weights with the least held-out error, or by the time ahead, or towards learned ones were no better.
 With seasons, the weight is the mean absolute error to the power -8. If less than a season ahead can
 be held out, the power is nearer to 0, and the rest of the weight is that of the last value of the
-phase (``benchmarks/panels.py``, development halves).
+phase (``benchmarks/measure/panels.py``, development halves).
 
 References: Bates and Granger (1969), The combination of forecasts; Timmermann (2006), Forecast
 combinations, section 2.4.

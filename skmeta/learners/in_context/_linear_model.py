@@ -36,7 +36,7 @@ _OFFSET = 3.0
 _MAX_VALUE = 6.0
 # The smallest mean squared error, as a share of the variance, that is told from another.
 _MIN_ERROR = 1e-4
-# Values before meta-training, chosen on the development sets of benchmarks/small_tables.py.
+# Values before meta-training, chosen on the development sets of benchmarks/measure/small_tables.py.
 _EVIDENCE_WEIGHT_OF_CLASSES, _NETWORK_EVIDENCE_OF_CLASSES = 1.0, 1.0
 _EVIDENCE_WEIGHT_OF_TARGETS, _NETWORK_EVIDENCE_OF_TARGETS = 0.35, 2.0
 _ROWS_OF_NETWORK_EVIDENCE = 10.0

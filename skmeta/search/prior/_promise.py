@@ -14,8 +14,8 @@ The share of past tasks alone promises too much where the data set at hand is un
 larger models pay than on most of them. So log odds of the probability are linear in log odds of s,
 log d^2 and z. The coefficients are a logistic regression over the past tasks of all shipped priors,
 each predicted from tasks of other origins, and those of 3,000 rows and more also from tasks of a
-third and of a tenth of their rows: ``benchmarks/promises.py`` computes them, and how often the
-probabilities are right.
+third and of a tenth of their rows: ``benchmarks/measure/promises.py`` computes them, and how often
+the probabilities are right.
 """
 
 from collections.abc import Mapping

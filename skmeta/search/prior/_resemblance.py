@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Chosen on the recorded searches of benchmarks/make_searches.py, origins left out.
+# Chosen on the recorded searches of benchmarks/make/searches.py, origins left out.
 _SQUARED_SCALES = (1.0, 2.0)
 _SIGNALS = (0.0, 0.1, 0.3, 1.0, 3.0)
 _LEAST_NOISE = 0.3
@@ -34,7 +34,7 @@ _MAX_DEVIATION = 3.0  # of a feature from the mean of past data sets, in standar
 # A past data set with more than twice the rows has no weight: what pays there may be too much here.
 _MORE_ROWS = float(np.log(2))
 _MIN_TASKS = 5  # with fewer tasks, leave-one-out errors say nothing
-# Features that tell how large a model may be. Chosen with benchmarks/promises.py.
+# Features that tell how large a model may be. Chosen with benchmarks/measure/promises.py.
 _OF_SIZE = ("log_rows", "skill_")
 # Squared distance of two data sets of which nothing is known: twice the variance.
 UNKNOWN_DISTANCE = 2.0

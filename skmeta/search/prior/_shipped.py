@@ -1,6 +1,6 @@
 """Find, load and describe the priors that ship with the package.
 
-A file holds the prior of one estimator and metric. ``benchmarks/make_search_priors.py`` learned
+A file holds the prior of one estimator and metric. ``benchmarks/make/search_priors.py`` learned
 it, and it is loaded when a search first needs it. ``cards.json`` describes the origin of each
 prior. ``datasets.json`` holds, for each data set, the sketch that finds near duplicates and the
 features that find similar data sets.

@@ -23,7 +23,7 @@ from skmeta.tabular import cholesky, solve_lower
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# Chosen on the development half of benchmarks/search_tables.py.
+# Chosen on the development half of benchmarks/measure/search_tables.py.
 _LARGE_GAIN = 1.0
 _UTILITY_AS_GIVEN = 0.01
 _LENGTH_SCALE = 2.0

@@ -41,7 +41,7 @@ Rows = NDArray[np.intp]
 # Type of arrays with a column per candidate. Twice as many digits take twice as long to read.
 _PRECISION = np.float32
 
-# Chosen on the development half of benchmarks/search_tables.py.
+# Chosen on the development half of benchmarks/measure/search_tables.py.
 _FLOOR = 0.0  # smallest value of past surfaces, in standard deviations from their mean
 _BANDWIDTH = 0.3  # share of the past tasks' covariance that each component of the mixture has
 _LOG_WEIGHT_WITHOUT_MEAN = -2.0  # log prior weight of the models that use the covariance only

@@ -35,7 +35,7 @@ from skmeta.search.surrogate._surfaces import SurfaceInterpolation, winsorize_sc
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-# Chosen on the development half of benchmarks/search_tables.py.
+# Chosen on the development half of benchmarks/measure/search_tables.py.
 _REMAINDERS = (0.03, 0.2, 1.0)  # variances that past tasks do not explain
 _NOISE = 0.03  # variance; past tasks have variance 1
 _PLAIN_LOG_WEIGHT = -1.0  # log prior weight of the model without history

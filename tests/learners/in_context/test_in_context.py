@@ -6,10 +6,10 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.utils.class_weight import compute_sample_weight
-from synthetic_tables import make_table_tasks
-from synthetic_tables.batches import draw_tables
-from table_loss import batch_loss
 
+from benchmarks.make.synthetic_tables import make_table_tasks
+from benchmarks.make.synthetic_tables.batches import draw_tables
+from benchmarks.make.table_loss import batch_loss
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import PriorError
 from skmeta.learners import FineTuning, InContextLearner

@@ -1,0 +1,1 @@
+"""What makes the files that ship, what measures them, and what both share."""

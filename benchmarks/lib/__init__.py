@@ -1,0 +1,1 @@
+"""Tables, peers and helpers of the benchmarks."""

@@ -1,0 +1,156 @@
+"""Methods compared on data sets, with several sizes and draws: resumable runs and their summary.
+
+A file of results (``.jsonl.gz``) has one line for each method, data set and size, with the scores
+of its draws. If two lines are of the same, the later one counts. A line is written when all its
+draws are done, and what a file has is not run again.
+
+The summary prints means over data sets of the means over draws, the mean rank by the first measure,
+and our difference to each method with a 95% interval from a bootstrap over data sets.
+"""
+
+import argparse
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from benchmarks.lib.intervals import bootstrap_interval
+from benchmarks.lib.resumable import add_line, read_lines
+
+RESULTS = Path(__file__).parents[1] / "results"
+Size = int | str
+Results = dict[tuple[str, str, Size], list[dict]]
+
+
+def read_results(path: Path) -> Results:
+    """Scores of the draws, by method, data set and size."""
+    lines = read_lines(path)
+    return {(line["method"], line["name"], line["size"]): line["scores"] for line in lines}
+
+
+def add_options(parser: argparse.ArgumentParser, sets: Sequence[str], size: type = int) -> None:
+    """Add the options that all comparisons have."""
+    parser.add_argument("--sets", choices=sets, default=sets[0])
+    parser.add_argument("--sizes", type=size, nargs="*")
+    parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--methods", nargs="*", help="beside ours; by default all")
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--summary", action="store_true", help="run nothing")
+
+
+def compare(
+    options: argparse.Namespace,
+    methods: dict[str, Callable[[str], Any]],
+    names: Sequence[str],
+    score: Callable[[Any, str, Size, int], dict | None],
+    measures: Sequence[str],
+    ours: str | None = None,
+    unit: str = " rows",
+) -> None:
+    """Run what is missing, unless only the summary is asked for, and print the summary.
+
+    Parameters
+    ----------
+    options : Namespace
+        Those of `add_options`; `sizes` and `results` are set.
+    methods : dict of str to callable
+        Each makes an estimator for the data set whose name it is given.
+    names : sequence of str
+        The data sets.
+    score : callable
+        ``score(model, name, size, seed)`` returns the scores of an estimator on a draw; None if
+        the data set has too few rows.
+    measures : sequence of str
+        Columns of the summary: scores, "pooled" or "geometric" (see `figure`). Of an "error", less
+        is better.
+    ours : str or None
+        The method that the others are compared with.
+    unit : str
+        What the sizes count.
+    """
+    chosen = list(methods) if options.methods is None else options.methods
+    if ours is not None:
+        chosen = [*(m for m in chosen if m != ours), ours]
+    if not options.summary:
+        run({m: methods[m] for m in chosen if m in methods}, names, score, options)
+    summarize(chosen, names, measures, ours, unit, options)
+
+
+def run(
+    methods: dict[str, Callable[[str], Any]],
+    names: Sequence[str],
+    score: Callable[[Any, str, Size, int], dict | None],
+    options: argparse.Namespace,
+) -> None:
+    """Run the draws that the results do not have yet."""
+    done = read_results(options.results)
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    cells = [(m, n, s) for s in options.sizes for n in names for m in methods]
+    for method, name, size in cells:
+        scores = list(done.get((method, name, size), []))
+        first = len(scores)
+        for seed in range(first, options.draws):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Some models do not converge on so few rows.
+                drawn = score(methods[method](name), name, size, seed)
+            if drawn is None:
+                break
+            scores.append({key: np.round(value, 6).tolist() for key, value in drawn.items()})
+        if len(scores) > first:
+            line = {"method": method, "name": name, "size": size, "scores": scores}
+            add_line(options.results, line)
+
+
+def summarize(
+    methods: Sequence[str],
+    names: Sequence[str],
+    measures: Sequence[str],
+    ours: str | None,
+    unit: str,
+    options: argparse.Namespace,
+) -> None:
+    """Print a table for each size: methods with results, and data sets that all of them have."""
+    done, main = read_results(options.results), measures[0]
+    asked = methods
+    for size in options.sizes:
+        methods = [m for m in asked if any((m, n, size) in done for n in names)]
+        common = [n for n in names if all((m, n, size) in done for m in methods)]
+        if not methods or not common:
+            continue
+        n_draws = min(len(done[m, n, size]) for m in methods for n in common)
+        n_draws = min(n_draws, options.draws)
+        print(f"\n{size}{unit}: {len(common)} sets, {n_draws} draws")
+        print(f"{'method':24}" + "".join(f"{m:>13}" for m in measures) + f"{'rank':>8}  difference")
+        scores = {m: [done[m, n, size][:n_draws] for n in common] for m in methods}
+        means = np.array([set_means(scores[m], main) for m in methods])
+        ranks = rankdata(means if main == "error" else -means, axis=0).mean(1)
+        for k, (method, rank) in enumerate(zip(methods, ranks, strict=True)):
+            figures = "".join(f"{figure(scores[method], m):13.4f}" for m in measures)
+            difference = ""
+            if ours == methods[-1] != method:
+                mean, low, high = bootstrap_interval(means[-1] - means[k])
+                difference = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+            print(f"{method:24}{figures.replace('nan', ' - ')}{rank:8.2f}  {difference}")
+
+
+def set_means(scores: list[list[dict]], measure: str) -> np.ndarray:
+    """Mean of a measure over the draws of each data set."""
+    return np.array([np.mean([s.get(measure, np.nan) for s in draws]) for draws in scores])
+
+
+def figure(scores: list[list[dict]], measure: str) -> float:
+    """Mean of a measure over data sets.
+
+    "pooled" is the calibration error of all draws together, and "geometric" the geometric mean of
+    the error or the log loss.
+    """
+    if measure == "pooled":
+        gaps = [draw["gaps"] for draws in scores for draw in draws]
+        return float(np.abs(np.mean(gaps, axis=0)).sum())
+    if measure == "geometric":
+        loss = set_means(scores, "error" if "error" in scores[0][0] else "log_loss")
+        return float(np.exp(np.log(np.maximum(loss, 1e-3)).mean()))
+    return float(set_means(scores, measure).mean())

@@ -1,0 +1,1 @@
+"""What makes the priors, weights and data that ship."""

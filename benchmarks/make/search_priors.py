@@ -1,0 +1,336 @@
+"""Learn the priors that ship with the package from recorded searches.
+
+    SKMETA_DATA=... python -m benchmarks.make.search_priors searches.parquet \
+        --at-sizes searches_at_sizes.parquet
+
+The history is what ``make/searches.py`` recorded, or ``make/boosting_searches.py`` (then name the
+``--estimators``). Published searches of three estimators join it for accuracy, and those of
+``make/searches_at_sizes.py`` on 3,000 rows and more: those of fewer rows of the same tables made
+first candidates no better, neither on larger tables nor on small ones, except for those of made
+tables, which have little noise. Of each estimator and metric a prior is written, in half precision,
+and one card an estimator: what it was learned from, and how a search on a data set whose origin is
+left out does.
+"""
+
+import argparse
+import json
+import os
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.lib.large_tables import RECORDED
+from benchmarks.lib.large_tables import load_table as load_large
+from benchmarks.lib.origins import ROWS, same_origin
+from benchmarks.lib.recorded import add_file, open_history
+from benchmarks.make.boosting_searches import BOOSTERS
+from benchmarks.make.searches import CLASSIFIERS, REGRESSORS, load
+from benchmarks.measure.search_tables import (
+    evaluations_needed,
+    load_table,
+    random_regret,
+    tried_rows,
+)
+from skmeta.search import SearchPrior
+from skmeta.search.prior import _shipped as shipped
+from skmeta.search.record import PastSearch, dataset_features, features_at_rows
+from skmeta.search.space import relative_configuration
+from skmeta.search.surrogate._surfaces import winsorize_scores
+
+# Name of the shipped prior -> names of the metric on record.
+METRICS = {
+    "accuracy": ("accuracy",),
+    "balanced_accuracy": ("balanced_accuracy",),
+    "neg_log_loss": ("neg_log_loss",),
+    "roc_auc": ("roc_auc", "roc_auc_ovr"),
+    "r2": ("r2",),
+    "neg_mean_absolute_error": ("neg_mean_absolute_error",),
+}
+# Published searches, and how many configurations of each are taken.
+PUBLISHED = {
+    "RandomForestClassifier": ("forest", 120),
+    "SVC": ("svc", 120),
+    "AdaBoostClassifier": ("adaboost", 60),
+}
+# Priors that gained nothing over none (shipped_priors.py), and do not ship.
+WITHOUT_GAIN = {("CatBoostClassifier", "accuracy")}
+# Fewer searches, or configurations of a search, make no prior. Boosting, whose configurations are
+# on record with early stopping and without, has fewer.
+N_SEARCHES, N_CONFIGURATIONS = 20, 30
+N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
+N_CONFIGURATIONS_AT_SIZES = 12
+LEAST_ROWS_AT_SIZES = 3_000
+MADE = "made::"  # tables with little noise, of which few others are small
+MAX_TREE_ROWS = 2_000  # that the trees of `dataset_features` see
+MAX_LARGE_ROWS = 24_000  # that make_searches_at_sizes.py reads of a table
+MAX_ROWS = 1000  # of which the features of a data set are computed
+# Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
+# minus a million would else leave no difference between all others.
+BOUND = 2.0
+SOURCES = {
+    "own": "searches by benchmarks/make/searches.py on sets of PMLB and UCI",
+    "boosting": "searches by benchmarks/make/boosting_searches.py on sets of PMLB and UCI",
+    "at sizes": "searches by benchmarks/make/searches_at_sizes.py on tables of R, PMLB and UCI",
+    "forest": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
+    "svc": "van Rijn et al., github.com/janvanrijn/openml-multitask, BSD-3-Clause",
+    "adaboost": "van Rijn and Hutter (2018), github.com/janvanrijn/openml-pimp, BSD-3-Clause",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("history", help="what make_searches.py recorded, or exported")
+    parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
+    parser.add_argument("--at-sizes", help="what make_searches_at_sizes.py exported")
+    parser.add_argument("--measure", action="store_true", help="only what cards say of regrets")
+    parser.add_argument("--features", action="store_true", help="only features of data sets")
+    options = parser.parse_args()
+    if options.features:
+        describe_datasets()
+        return
+    with open_history(options.history) as history:
+        if options.at_sizes:
+            add_file(history, options.at_sizes)
+        if options.measure:
+            measure(history, options.estimators)
+            return
+        cards, datasets = read_cards()
+        for name in tqdm(options.estimators):
+            made = new_card(name)
+            for metric in METRICS:
+                if (name, metric) in WITHOUT_GAIN:
+                    continue
+                searches = own_searches(history, name, metric) + published_searches(name, metric)
+                if len(searches) < (N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES):
+                    continue
+                prior = SearchPrior.from_searches(searches)
+                write_prior(name, metric, prior)
+                datasets |= {
+                    s.dataset: {
+                        "sketch": [*map(int, s.data_sketch)],
+                        "features": rounded(s.dataset_features),
+                    }
+                    for s in searches
+                    if len(s.data_sketch)
+                }
+                made["metrics"][metric] = describe(prior, searches)
+                if any(map(is_cut, searches)) and SOURCES["at sizes"] not in made["sources"]:
+                    made["sources"].append(SOURCES["at sizes"])
+            if made["metrics"]:
+                cards[name] = made
+                write_cards(cards, datasets)
+
+
+def measure(history, names):
+    """Measure the shipped priors again, and write it to their cards."""
+    for name in tqdm(names):
+        cards, datasets = read_cards()
+        for metric, card in cards[name]["metrics"].items():
+            searches = own_searches(history, name, metric) + published_searches(name, metric)
+            card |= describe(shipped.load_shipped(name, metric), searches)
+        write_cards(cards, datasets)
+
+
+def describe_datasets():
+    """Compute the features of all data sets of shipped priors again."""
+    cards, datasets = read_cards()
+    kinds = {
+        dataset: is_classifier(name)
+        for name, card in cards.items()
+        for metric in card["metrics"].values()
+        for dataset in metric["datasets"]
+    }
+    for dataset, known in tqdm(datasets.items()):
+        known["features"] = rounded(features(dataset, kinds[dataset]))
+    write_cards(cards, datasets)
+
+
+def read_cards():
+    """Return all cards, and what is known of all data sets."""
+    return dict(shipped._cards()), dict(shipped._datasets())
+
+
+def write_prior(estimator, metric, prior):
+    """Write one prior to the package; of its data sets, the names only."""
+    prior.with_datasets({}, {}).save(shipped._FOLDER / shipped._file_name(estimator, metric))
+
+
+def write_cards(cards, datasets):
+    """Write all cards, and sketch and features of all data sets, to the package."""
+    path = shipped._FOLDER / shipped._DATASETS
+    path.write_text(json.dumps(datasets, separators=(",", ":"), sort_keys=True) + "\n")
+    (shipped._FOLDER / shipped._CARDS).write_text(json.dumps(cards, indent=1) + "\n")
+    for name in ("_fitting", "_load", "_cards", "_datasets"):
+        getattr(shipped, name).cache_clear()
+
+
+def own_searches(history, name, metric):
+    """Return the recorded searches of an estimator that most configurations have a score in."""
+    found = []
+    for one in METRICS[metric]:
+        past = history.searches(estimator=name, metric=one)
+        found += [s for s in past if s.metric == one]  # and not another one in its stead
+    found = [in_target_units(name, s) for s in found]
+    found = [replace(s, dataset_features=features(s.dataset, is_classifier(name))) for s in found]
+    least = N_CONFIGURATIONS_OF_BOOSTING if name in BOOSTERS else N_CONFIGURATIONS
+    found = [
+        s
+        for s in found
+        if len(s.scores) >= (N_CONFIGURATIONS_AT_SIZES if is_cut(s) else least)
+        and (not 0 < n_cut(s.dataset) < LEAST_ROWS_AT_SIZES or s.dataset.startswith(MADE))
+        and np.isfinite(s.scores).mean() > 0.5
+    ]
+    return without_constants(found)
+
+
+def is_cut(search):
+    """Return whether a search was on a table that was cut to several sizes."""
+    return n_cut(search.dataset) > 0
+
+
+def n_cut(dataset):
+    """Return the rows that a table was cut to, 0 if it was not."""
+    found = ROWS.search(dataset)
+    return int(found[0][2:].split()[0]) if found else 0
+
+
+@cache
+def large(dataset):
+    """Return X, y and the rows of a table that was cut to some."""
+    [table] = [one for one in RECORDED if one.name == ROWS.sub("", dataset)]
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    return *load_large(folder, table, MAX_LARGE_ROWS), n_cut(dataset)
+
+
+@cache
+def features(dataset, is_classification):
+    """Return the features of a set that was searched on."""
+    if ROWS.search(dataset):
+        X, y, n_rows = large(dataset)
+        if n_rows < MAX_TREE_ROWS:  # as many as landmarks look at
+            rows = np.random.default_rng(0).permutation(len(y))[:n_rows]
+            X, y = X[rows], y[rows]
+        found = dataset_features(X, y, is_classification=is_classification)
+        return features_at_rows(found, n_rows)
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    X, y = load(folder, dataset, MAX_ROWS, is_classification)
+    return dataset_features(X, y, is_classification=is_classification)
+
+
+def is_classifier(name):
+    return name.endswith(("Classifier", "SVC", "LogisticRegression"))
+
+
+def rounded(features):
+    """Return features that take little room in a file."""
+    return {name: round(value, 4) for name, value in features.items()}
+
+
+def in_target_units(name, search):
+    """Return a search with parameters in units of the target's standard deviation.
+
+    ``make/searches.py`` records them as they were passed to the estimator.
+    """
+    if name not in REGRESSORS:
+        return search
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    if is_cut(search):
+        y = large(search.dataset)[1]
+    else:
+        _, y = load(folder, search.dataset, REGRESSORS[name], False)
+    found = [relative_configuration(c, float(np.std(y))) for c in search.configurations]
+    return replace(search, configurations=tuple(found))
+
+
+def without_constants(searches):
+    """Leave out settings of nested estimators that are the same wherever they are.
+
+    They say what the choice of the estimator says already.
+    """
+    configurations = [c for search in searches for c in search.configurations]
+    values, counts = {}, Counter(key for c in configurations for key in c)
+    for configuration in configurations:
+        for key, value in configuration.items():
+            values.setdefault(key, set()).add(repr(value))
+    kept = {k for k in values if len(values[k]) > 1 or counts[k] == len(configurations)}
+    return [
+        replace(
+            s, configurations=tuple({k: c[k] for k in c if k in kept} for c in s.configurations)
+        )
+        for s in searches
+    ]
+
+
+def published_searches(name, metric):
+    """Return the published searches of an estimator, the first configurations of each."""
+    if metric != "accuracy" or name not in PUBLISHED:
+        return []
+    table, n = PUBLISHED[name]
+    return [
+        PastSearch(
+            dataset=f"openml {task.name}",
+            configurations=task.configurations[:n],
+            scores=task.scores[:n],
+            estimator=name,
+            metric=metric,
+        )
+        for task in load_table(table)
+    ]
+
+
+def new_card(name):
+    sources = ["own", PUBLISHED[name][0]] if name in PUBLISHED else ["own"]
+    versions = {one: version(one) for one in ("scikit-learn", "numpy", "skmeta")}
+    if name in BOOSTERS:
+        sources = ["boosting"]
+        package = BOOSTERS[name][0]  # a distribution may have another name, such as xgboost-cpu
+        versions[package] = import_module(package).__version__
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": versions,
+        "licence": "BSD-3-Clause",
+        "sources": [SOURCES[source] for source in sources],
+        "metrics": {},
+    }
+
+
+def describe(prior, searches):
+    """Return what a card says of one metric; regrets are those on tables that were not cut."""
+    regrets, random = [], []
+    for search in (one for one in searches if not is_cut(one)):
+        scores = winsorize_scores(np.array(search.scores, dtype=float), BOUND)
+        if np.ptp(scores) < 1e-9:
+            continue
+        left = prior.without(datasets=same_origin(search.dataset))
+        left = left.conditioned_on(search.dataset_features)
+        best = best_so_far(search.configurations, scores, left, 10)
+        regrets.append((scores.max() - best[-1]) / np.ptp(scores))
+        random.append(random_regret(scores))
+    n = min(map(len, random))
+    curve = np.mean([r[:n] for r in random], axis=0)
+    return {
+        "datasets": list(prior.datasets),
+        "n_evaluations": prior.n_evaluations,
+        "regret at 10": round(float(np.mean(regrets)), 4),
+        "regret at 10, random search": round(float(curve[9]), 4),
+        "evaluations random search needs": round(
+            evaluations_needed(curve, float(np.mean(regrets))), 1
+        ),
+        "evaluations on record": n,
+    }
+
+
+def best_so_far(configurations, scores, prior, n):
+    """Return the best score after each of n evaluations, as far as there are candidates."""
+    return np.maximum.accumulate(scores[tried_rows(configurations, scores, prior, n)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""Run the searches that the shipped priors are learned from.
+
+    SKMETA_DATA=<folder> python -m benchmarks.make.searches searches.db
+
+Every estimator with a default search space is evaluated on every usable tabular set: its
+defaults, then configurations of the default space, half of them quasi-random (Sobol) and half
+drawn at random. Rows beyond a limit are left out (a stratified sample), numbers are imputed and,
+where the estimator needs it, scaled. Each configuration is one row of the history with all
+metrics. What is on record is not evaluated again, so the script may be stopped at any time; what
+the priors need at least comes first, and of that the cheap work. ``--export FILE`` writes the
+history as parquet when done, and the history begins with what that file holds.
+"""
+
+import argparse
+import csv
+import os
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import qmc
+from sklearn.base import clone, is_classifier
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold, StratifiedKFold, cross_validate, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import LabelEncoder, StandardScaler
+from sklearn.utils import all_estimators
+from tqdm import tqdm
+
+from benchmarks.lib import recorded
+from skmeta.search import SearchHistory, default_search_space
+from skmeta.search.record import CandidateRecord, SearchRecord, fingerprint_data
+from skmeta.search.space import (
+    SearchSpace,
+    candidate_key,
+    canonical_configurations,
+    signature,
+)
+
+# By cost of a fit: cheap ones first. The number of rows is limited by it.
+CLASSIFIERS = {
+    "LogisticRegression": 1000,
+    "LinearSVC": 1000,
+    "KNeighborsClassifier": 1000,
+    "DecisionTreeClassifier": 1000,
+    "SGDClassifier": 1000,
+    "SVC": 1000,
+    "ExtraTreesClassifier": 1000,
+    "RandomForestClassifier": 1000,
+    "HistGradientBoostingClassifier": 500,
+    "AdaBoostClassifier": 500,
+    "GradientBoostingClassifier": 500,
+    "MLPClassifier": 500,
+}
+REGRESSORS = {
+    "Ridge": 1000,
+    "Lasso": 1000,
+    "ElasticNet": 1000,
+    "KNeighborsRegressor": 1000,
+    "DecisionTreeRegressor": 1000,
+    "SVR": 1000,
+    "ExtraTreesRegressor": 1000,
+    "RandomForestRegressor": 1000,
+    "HistGradientBoostingRegressor": 500,
+    "GradientBoostingRegressor": 500,
+    "MLPRegressor": 500,
+}
+EXPORT_EVERY = 600  # seconds
+MAX_ROWS_OF_5_FOLDS = 300  # sets with more rows are scored by three folds
+TREES = ("Tree", "Forest", "Boost")
+# The first sets, in a random order, come first for every estimator.
+FIRST = {"classification": 62, "regression": 32}
+# Sets with more columns or classes cost too much for what they add; of the synthetic families a
+# few are enough.
+MAX_COLUMNS, MAX_CLASSES, MIN_ROWS = 130, 12, 90
+MAX_CLASSES_OF_BOOSTING = 6  # which grows as many trees a round
+SYNTHETIC = ("GAMETES", "fri_", "BNG_")
+KEPT_SYNTHETIC = (
+    "GAMETES_Epistasis_2_Way_20atts_0.4H_EDM_1_1",
+    "599_fri_c2_1000_5",
+    "582_fri_c1_500_25",
+    "635_fri_c0_250_10",
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("history")
+    parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
+    parser.add_argument("--n-configurations", type=int, default=60)
+    parser.add_argument("--hours", type=float, default=float("inf"))
+    parser.add_argument("--first", action="store_true", help="no more sets than priors need")
+    parser.add_argument("--export", type=Path)
+    options = parser.parse_args()
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    work = plan(folder, options.estimators, options.first)
+
+    def search_one(history, end, name, dataset):
+        search(history, folder, name, dataset, options.n_configurations, end)
+
+    record_all(options, work, search_one, 60 * options.hours)
+
+
+def record_all(options, work, search_one, minutes):
+    """Do pieces of work until the time is over; export the history now and then, and at the end."""
+    end, exported = time.monotonic() + 60 * minutes, time.monotonic()
+    with SearchHistory(options.history) as history:
+        if options.export and options.export.exists():
+            recorded.add_file(history, options.export)
+        for piece in tqdm(work, unit="search", smoothing=0.01):
+            if time.monotonic() > end:
+                break
+            search_one(history, end, *piece)
+            if options.export and time.monotonic() > exported + EXPORT_EVERY:
+                recorded.write_file(history, options.export)
+                exported = time.monotonic()
+        if options.export:
+            recorded.write_file(history, options.export)
+        print(history.describe())
+
+
+def plan(folder, estimators, only_first=False):
+    """Return pairs of an estimator and a data set, in the order of work."""
+    levels = {name: i // 4 for i, name in enumerate(CLASSIFIERS)}
+    levels |= {name: i // 4 for i, name in enumerate(REGRESSORS)}
+    work = []
+    for task, known in (("classification", CLASSIFIERS), ("regression", REGRESSORS)):
+        sets = sorted((o for o in data_sets(folder) if o["task"] == task), key=lambda o: o["rank"])
+        for name in (name for name in known if name in estimators):
+            few = MAX_CLASSES_OF_BOOSTING if "GradientBoostingC" in name else MAX_CLASSES
+            usable = [one for one in sets if task == "regression" or one["n_classes"] <= few]
+            for position, one in enumerate(usable):
+                if position < FIRST[task] or not only_first:
+                    work.append((position >= FIRST[task], levels[name], position, name, one))
+    return [(name, one) for *_, name, one in sorted(work, key=lambda item: item[:3])]
+
+
+def data_sets(folder):
+    """Return the usable sets, in an order that mixes sizes."""
+    with (folder / "index.csv").open() as lines:
+        found = [
+            {
+                "name": row["name"],
+                "task": row["task"].removeprefix("guess-"),
+                "n_classes": int(row["ny"]),
+            }
+            for row in csv.DictReader(lines)
+            if int(row["n"]) >= MIN_ROWS
+            and int(row["p"]) <= MAX_COLUMNS
+            and (row["task"].endswith("regression") or int(row["ny"]) <= MAX_CLASSES)
+            and (row["name"] in KEPT_SYNTHETIC or not any(s in row["name"] for s in SYNTHETIC))
+        ]
+    for path in sorted((folder / "uci_regression").glob("*.csv.gz")):
+        if path.name not in ("challenger.csv.gz", "solar.csv.gz"):  # 23 rows; two targets
+            found.append({"name": "uci_" + path.name[:-7], "task": "regression"})
+    for one, rank in zip(found, np.random.default_rng(0).permutation(len(found)), strict=True):
+        one["rank"] = int(rank)
+    return found
+
+
+@cache
+def read(folder, name):
+    """Return X and y of a set."""
+    if name.startswith("uci_"):
+        frame = pd.read_csv(folder / "uci_regression" / f"{name[4:]}.csv.gz", header=None)
+        return frame.iloc[:, :-1].to_numpy(float), frame.iloc[:, -1].to_numpy()
+    frame = pd.read_csv(folder / f"{name}.tsv.gz", sep="\t")
+    return frame.drop(columns="target").to_numpy(float), frame["target"].to_numpy()
+
+
+def load(folder, name, max_rows, is_classification):
+    """Return X and y of a set, at most `max_rows` of them."""
+    X, y = read(folder, name)
+    if is_classification:
+        y = LabelEncoder().fit_transform(y)
+        kept = np.bincount(y)[y] >= 5  # a class needs a row in each fold
+        X, y = X[kept], LabelEncoder().fit_transform(y[kept])
+    if len(X) > max_rows:
+        stratify = y if is_classification else None
+        X, _, y, _ = train_test_split(X, y, train_size=max_rows, random_state=0, stratify=stratify)
+        if is_classification:
+            kept = np.bincount(y)[y] >= 5
+            X, y = X[kept], LabelEncoder().fit_transform(y[kept])
+    return X, y
+
+
+def search(history, folder, name, dataset, n_configurations, end):
+    """Evaluate one estimator on one set, but for what is on record."""
+    is_classification = name in CLASSIFIERS
+    max_rows = {**CLASSIFIERS, **REGRESSORS}[name]
+    estimator = make(name)
+    candidates = design(estimator, n_configurations, seed=f"{name} {dataset['name']}")
+    fingerprint = f"make_searches 2: {name} on {dataset['name']}"
+    known = {e.key for e in history.candidates(fingerprint)}
+    todo = [c for c in candidates if candidate_key(c) not in known]
+    if not todo:
+        return
+    X, y = load(folder, dataset["name"], max_rows, is_classification)
+    scoring = metrics(estimator, y)
+
+    def of_candidate(candidate, splits):
+        return [evaluate(estimator, candidate, X, y, splits, scoring)]
+
+    named = fingerprint, dataset["name"], name, estimator
+    record_search(history, *named, X, y, scoring, todo, of_candidate, end)
+
+
+def record_search(
+    history, fingerprint, dataset, name, estimator, X, y, scoring, todo, evaluate, end, cv=None
+):
+    """Record the evaluations of candidates, until the time is over.
+
+    ``evaluate(candidate, splits)`` returns or yields them. Given `cv`, a text, it draws splits
+    itself.
+    """
+    n_folds = 5 if len(X) <= MAX_ROWS_OF_5_FOLDS else 3
+    folds = StratifiedKFold if is_classifier(estimator) else KFold
+    digest, sketch = fingerprint_data(X, y)
+    record = SearchRecord(
+        fingerprint=fingerprint,
+        dataset=dataset,
+        estimator=name,
+        signature=signature(estimator),
+        metrics=dict.fromkeys(scoring, 1),
+        refit_metric=scoring[0],
+        data_digest=digest,
+        data_sketch=sketch,
+        cv=cv or f"{folds.__name__}({n_folds}, shuffle=True)",
+        space={},
+    )
+    identifier = history.begin(record)
+    splits = [] if cv else list(folds(n_folds, shuffle=True, random_state=0).split(X, y))
+    for candidate in todo:
+        if time.monotonic() > end:
+            return
+        for evaluation in evaluate(candidate, splits):
+            history.record(identifier, evaluation)
+
+
+def make(name):
+    """Return an estimator as a sensible user would set it up."""
+    [kind] = [kind for other, kind in all_estimators() if other == name]
+    settings = {}
+    if "random_state" in kind().get_params():
+        settings["random_state"] = 0
+    if name in ("SVC", "SVR"):
+        settings["max_iter"] = 100_000  # a polynomial may else take hours
+    steps = [SimpleImputer()]
+    if not any(word in name for word in TREES):
+        steps.append(StandardScaler())
+    return make_pipeline(*steps, kind(**settings))
+
+
+def design(estimator, n, seed):
+    """Return the defaults and `n` configurations of the default space."""
+    rng = np.random.default_rng(list(seed.encode()))
+    space = SearchSpace(default_search_space(estimator))
+    found = {candidate_key({}): {}}
+    if space.size <= n:
+        return [{}, *space.grid()]
+    sobol = qmc.Sobol(max(len(s) for s in space.spaces), rng=rng)
+    for position, point in enumerate(sobol.random(64)[: n // 2]):
+        one = space.spaces[position % len(space.spaces)]
+        candidate = {key: at(one[key], u) for key, u in zip(one, point, strict=False)}
+        found[candidate_key(candidate)] = candidate
+    for candidate in space.sample(n - (len(found) - 1), rng)[: n + 1 - len(found)]:
+        found[candidate_key(candidate)] = candidate
+    return list(found.values())
+
+
+def at(source, u):
+    """Return the value at quantile `u`."""
+    if hasattr(source, "ppf"):
+        return float(source.ppf(u))
+    return source[min(int(u * len(source)), len(source) - 1)]
+
+
+def metrics(estimator, y):
+    """Return the metrics that the estimator can be scored by."""
+    if not is_classifier(estimator):
+        return ["r2", "neg_mean_squared_error", "neg_mean_absolute_error"]
+    names = ["accuracy", "balanced_accuracy"]
+    kind = type(estimator[-1] if hasattr(estimator, "steps") else estimator).__name__
+    has_proba = kind not in ("SVC", "LinearSVC", "SGDClassifier")
+    if has_proba:
+        names.append("neg_log_loss")
+    if len(np.unique(y)) == 2:
+        names.append("roc_auc")
+    elif has_proba:
+        names.append("roc_auc_ovr")
+    return names
+
+
+def evaluate(estimator, candidate, X, y, splits, scoring):
+    """Evaluate one configuration on all folds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = cross_validate(
+            clone(estimator).set_params(**clone(candidate, safe=False)),
+            X,
+            y,
+            cv=splits,
+            scoring=scoring,
+            error_score=np.nan,
+        )
+    scores = {name: rounded(found[f"test_{name}"], 4) for name in scoring}
+    return CandidateRecord(
+        configuration=canonical_configurations(estimator, [candidate])[0],
+        key=candidate_key(candidate),
+        scores=scores,
+        fit_times=rounded(found["fit_time"], 3),
+        score_times=rounded(found["score_time"], 3),
+        n_test_samples=tuple(len(test) for _, test in splits),
+        source="random" if candidate else "added",
+    )
+
+
+def rounded(values, digits):
+    """Return numbers that take little room in a compressed file."""
+    return tuple(round(float(value), digits) for value in values)
+
+
+if __name__ == "__main__":
+    main()

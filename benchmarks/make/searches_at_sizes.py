@@ -1,0 +1,259 @@
+"""Run searches at several sizes of larger tables, from which priors learn how optima move.
+
+    SKMETA_DATA=<folder> python -m benchmarks.make.searches_at_sizes searches.db --export FILE
+
+A search of n rows learns from two thirds of n rows, as three folds do, and is scored on the same
+rows at every size: those of a third of the table, up to 4,000, which no size learns from. On few
+rows several draws are averaged. The configurations of a table are the same at every size, and
+others on another table. ``--n-promising N`` adds N configurations at 3,000 and 10,000 rows that the
+shipped prior, without the table's origin, expects to be good there: random ones are seldom better
+than the defaults on tables of this size, and what a prior expects wrongly is seen only where it is
+tried. Seconds are of the process. What is on record is not evaluated again, so
+the script may be stopped at any time; cheap work comes first. ``--export FILE`` writes the history
+as parquet every ten minutes and when done, and the history begins with what that file holds.
+"""
+
+import argparse
+import os
+import time
+import warnings
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import check_scoring
+
+from benchmarks.lib.large_tables import RECORDED, load_table
+from benchmarks.lib.origins import SIZES, same_origin
+from benchmarks.make.boosting_searches import BOOSTERS
+from benchmarks.make.searches import design, make, metrics, record_all, record_search, rounded
+from skmeta.search import MetaLearnedSearchCV
+from skmeta.search._arguments import resolve_arguments
+from skmeta.search._propose import N_ROUNDS, cross_best, draw_near
+from skmeta.search.prior import load_shipped
+from skmeta.search.record import (
+    CandidateRecord,
+    dataset_features,
+    features_at_rows,
+    name_at_rows,
+)
+from skmeta.search.space import (
+    CandidateDescriber,
+    candidate_key,
+    canonical_configurations,
+    parameter_names,
+    relative_configuration,
+)
+from skmeta.search.surrogate import expected_utility
+
+DRAWS = (2, 1, 1, 1, 1)
+# Place of each size in the order of work: searches of 300 rows are on record of other tables too.
+SIZE_LEVELS = (2, 0, 1, 2, 3)
+# Seconds of one search, beyond which the rest of its configurations is left to a later run.
+SECONDS = (20, 30, 60, 120, 240)
+MAX_TEST_ROWS = 4_000
+PROMISING_SIZES = (3_000, 10_000)
+MAX_ROWS = {"SVC": 10_000, "SVR": 10_000}
+MAX_CLASSES = 7
+# Name without "Classifier" or "Regressor" -> its place in the order of work.
+LEVELS = {
+    "HistGradientBoosting": 0,
+    "LGBM": 0,
+    "RandomForest": 1,
+    "ExtraTrees": 1,
+    "XGB": 2,
+    "KNeighbors": 2,
+    "LogisticRegression": 2,
+    "Ridge": 2,
+    "ElasticNet": 2,
+    "SVC": 3,
+    "SVR": 3,
+    "MLP": 3,
+    "CatBoost": 4,
+    "GradientBoosting": 4,
+}
+OF_CLASSES, OF_NUMBERS = ("LogisticRegression", "SVC"), ("Ridge", "ElasticNet", "SVR")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("history")
+    parser.add_argument("--n-configurations", type=int, default=15)
+    parser.add_argument("--n-promising", type=int, default=0)
+    parser.add_argument("--estimators", nargs="*", help="names without Classifier or Regressor")
+    parser.add_argument("--tables", nargs="*", help="names of tables, or their beginnings")
+    parser.add_argument("--sizes", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--levels", type=int, default=99, help="no more work than these")
+    parser.add_argument("--export", type=Path)
+    options = parser.parse_args()
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+
+    @cache
+    def load(table):
+        return load_table(folder, table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
+
+    def search_one(history, end, _, k, table, name):
+        counts = options.n_configurations, options.n_promising
+        search(history, table, *load(table), name, k, counts, end)
+
+    work = [
+        piece
+        for piece in plan()
+        if piece[0] <= options.levels
+        and SIZES[piece[1]] in options.sizes
+        and (not options.estimators or kind_of(piece[3]) in options.estimators)
+        and (not options.tables or piece[2].name.startswith(tuple(options.tables)))
+    ]
+    record_all(options, work, search_one, options.minutes)
+
+
+def plan():
+    """Return level, index of the size, table and estimator of each search, in the order of work."""
+    work = []
+    for position, table in enumerate(RECORDED):
+        for name in estimators(table.is_classification):
+            for k, size in enumerate(SIZES):
+                if size <= MAX_ROWS.get(name, np.inf):
+                    level = SIZE_LEVELS[k] + LEVELS[kind_of(name)] + position // 8
+                    work.append((level, k, position, name))
+    return [(level, k, RECORDED[i], name) for level, k, i, name in sorted(work)]
+
+
+def kind_of(name):
+    return name.removesuffix("Classifier").removesuffix("Regressor")
+
+
+def estimators(is_classification):
+    """Return the names of the estimators of a task."""
+    left = OF_NUMBERS if is_classification else OF_CLASSES
+    suffix = "Classifier" if is_classification else "Regressor"
+    whole = (*OF_CLASSES, *OF_NUMBERS)
+    return [kind if kind in whole else kind + suffix for kind in LEVELS if kind not in left]
+
+
+def search(history, table, X, y, name, k, counts, end):
+    """Evaluate one estimator at one size of a table, but for what is on record."""
+    size = SIZES[k]
+    n_test, n_train = min(len(y) // 3, MAX_TEST_ROWS), size * 2 // 3
+    if n_train > len(y) - n_test or (table.is_classification and y.max() >= MAX_CLASSES):
+        return
+    estimator = make_any(name)
+    n_configurations, n_promising = counts
+    candidates = design(estimator, n_configurations, seed=f"{name} {table.name}")
+    fingerprint = f"make_searches_at_sizes 1: {name} on {name_at_rows(table.name, size)}"
+    known = {e.key for e in history.candidates(fingerprint)}
+    todo = [c for c in candidates if candidate_key(c) not in known]
+    n_left = n_promising - max(0, len(known) - n_configurations - 1)
+    if size in PROMISING_SIZES and n_left > 0:
+        todo += promising(estimator, name, table, X, y, n_left, known)
+    if not todo:
+        return
+    if name in BOOSTERS:
+        X = SimpleImputer(keep_empty_features=True).fit_transform(X)
+    draws = [draw(y, n_test, n_train, table.is_classification, seed) for seed in range(DRAWS[k])]
+    scoring = metrics(estimator, y)
+    last = time.process_time() + SECONDS[k]
+
+    def of_candidate(candidate, _):
+        if time.process_time() > last:
+            return []
+        return [evaluate(estimator, candidate, X, y, draws, scoring)]
+
+    rows = draws[0][0]
+    named = fingerprint, name_at_rows(table.name, size), name, estimator, X[rows], y[rows]
+    text = f"{len(draws)} draws of {n_train} rows, {n_test} test rows"
+    record_search(history, *named, scoring, todo, of_candidate, end, text)
+
+
+def promising(estimator, name, table, X, y, n, known):
+    """Return configurations that the shipped prior, without the table's origin, expects to be good.
+
+    The first one is the best on average. Half of the others are the best ones of past tasks, drawn
+    by their weights, and half are among the best on average.
+    """
+    prior = load_shipped(name, "neg_log_loss" if table.is_classification else "r2")
+    if prior is None:
+        return []
+    arguments = resolve_arguments(MetaLearnedSearchCV(estimator, random_state=0), y)
+    features = dataset_features(X, y, is_classification=table.is_classification)
+    features = features_at_rows(features, PROMISING_SIZES[-1])
+    prior = prior.without(datasets=same_origin(table.name)).conditioned_on(features)
+    rng = np.random.default_rng([len(known), *f"{name} {table.name}".encode()])
+    describe = CandidateDescriber(estimator)
+
+    def surfaces(candidates):
+        described = [
+            relative_configuration(c, arguments.target_scale) for c in describe(candidates)
+        ]
+        return prior.surfaces_of(prior.encode(described, parameter_names(described)))
+
+    pool = [arguments.as_given, *draw_near(arguments.space, arguments.as_given, 400, rng)]
+    F = surfaces(pool)
+    for _ in range(N_ROUNDS):
+        children = cross_best(pool, expected_utility(F, prior.task_weights, 0), rng)
+        pool += children
+        F = np.hstack([F, surfaces(children)])
+    best = np.argsort(-expected_utility(F, prior.task_weights, 0))
+    tasks = rng.choice(len(F), size=10 * n, p=prior.task_weights)
+    order = [best[0], *F[tasks].argmax(1)[: n // 2], *rng.permutation(best[: 10 * n])]
+    fresh = {candidate_key(pool[i]): pool[i] for i in order if candidate_key(pool[i]) not in known}
+    return [*fresh.values()][:n]
+
+
+def make_any(name):
+    """Return an estimator as a sensible user would set it up, on one core."""
+    if name not in BOOSTERS:
+        return make(name)
+    package, settings = BOOSTERS[name]
+    return getattr(import_module(package), name)(**settings)
+
+
+def draw(y, n_test, n_train, is_classification, seed):
+    """Return rows to learn from, and rows to test on: the same ones for every seed and size.
+
+    The rows of a size are among those of the larger ones. Each class is in them.
+    """
+    test = np.arange(n_test)
+    rows = np.random.default_rng(seed).permutation(np.arange(n_test, len(y)))
+    if is_classification:
+        first = [np.flatnonzero(y[rows] == c)[:3] for c in np.unique(y)]
+        first = np.concatenate(first)
+        rows = np.concatenate([rows[first], np.delete(rows, first)])
+    return rows[:n_train], test
+
+
+def evaluate(estimator, candidate, X, y, draws, scoring):
+    """Evaluate one configuration on all draws."""
+    scores, fit_times, score_times = [], [], []
+    for train, test in draws:
+        model = clone(estimator).set_params(**clone(candidate, safe=False))
+        begun = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                model.fit(X[train], y[train])
+                fitted = time.process_time()
+                found = check_scoring(model, scoring, raise_exc=False)(model, X[test], y[test])
+            except ValueError:
+                fitted, found = time.process_time(), dict.fromkeys(scoring, np.nan)
+        # A metric that cannot be computed is the text of an error.
+        scores.append({m: s if np.isreal(s) else np.nan for m, s in found.items()})
+        fit_times.append(fitted - begun)
+        score_times.append(time.process_time() - fitted)
+    return CandidateRecord(
+        configuration=canonical_configurations(estimator, [candidate])[0],
+        key=candidate_key(candidate),
+        scores={m: rounded([one[m] for one in scores], 5) for m in scoring},
+        fit_times=rounded(fit_times, 3),
+        score_times=rounded(score_times, 3),
+        n_test_samples=tuple(len(test) for _, test in draws),
+        source="random" if candidate else "added",
+    )
+
+
+if __name__ == "__main__":
+    main()

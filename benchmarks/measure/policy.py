@@ -1,0 +1,266 @@
+"""Policies in environments that meta-training has not seen, after 0 to 3 updates.
+
+    python -m benchmarks.measure.policy point maml 0
+    python -m benchmarks.measure.policy cartpole pretrained 1
+    python -m benchmarks.measure.policy speed
+    python -m benchmarks.measure.policy report
+
+A run is a family, a method and a seed. Each is tested in 40 tasks, the same for all methods of a
+seed: 20 episodes, an update, 20 episodes, an update, ... The return is the mean over 20 episodes
+with the most likely actions, and with drawn actions beside it.
+
+``maml``        :class:`PolicyMAML`, three inner steps, each of which counts; of pendulums, one
+                inner step, and later updates half as long;
+``default``     :class:`PolicyMAML` with its default settings (one inner step) and 150 iterations,
+                tested after five updates, so that four are more than in meta-training;
+``pretrained``  one policy for all tasks, by the same learner with ``n_inner_steps=0``, and as many
+                episodes in all; adapted by plain gradient steps;
+``scratch``     drawn weights, adapted by plain gradient steps on as many episodes.
+
+The baselines' step size is the best of ``RATES`` by the mean return after 1, 2 and 3 updates, in
+20 tasks that are neither trained nor tested on. Families:
+
+``point``     2D navigation;
+``cartpole``  length, mass and force of CartPole, and the two actions are swapped in half of the
+              tasks (a motor of unknown polarity);
+``pendulum``  gravity, length and mass of Pendulum, and a motor of unknown polarity (a
+              negative mass turns the torque round and leaves the fall as it is).
+
+Settings were chosen with seeds and test tasks that are not reported. A run that was stopped goes on
+from its checkpoint in ``--scratch``. Results go to ``benchmarks/results/policy.json``; ``report``
+prints means over seeds and tasks with 95% intervals, and the differences to the baselines.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import uniform
+
+from benchmarks.lib.intervals import normal_interval
+from benchmarks.lib.policy_environments import VectorFamily
+from benchmarks.lib.resumable import read_records, store
+from skmeta.learners import MetaOptimizer
+from skmeta.policy import PointNavigation, PolicyMAML
+from skmeta.policy.environments import make_vector
+
+RESULTS = Path(__file__).parents[1] / "results" / "policy.json"
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+N_TASKS, N_EPISODES, N_UPDATES = 40, 20, 3
+METHODS = ("maml", "default", "pretrained", "scratch")
+SHARED = {
+    "hidden": (32, 32),
+    "discount": 0.99,
+    "gae_lambda": 0.98,
+    "meta_lr": 5e-3,
+    "meta_optimizer": MetaOptimizer(clip_norm=None),
+    "n_episodes": N_EPISODES,
+    "execution": "loop",
+}
+META = {
+    "n_inner_steps": N_UPDATES,
+    "inner_lr": 0.2,
+    "learn_inner_lr": True,
+    "multi_step_loss": True,
+}
+# To swing up takes many outer steps: one inner step leaves episodes for twice as many.
+META_OWN = {"pendulum": {"n_inner_steps": 1, "multi_step_loss": False}}
+ITERATIONS = {"point": (500, 20), "cartpole": (60, 10), "pendulum": (200, 10)}
+# A pendulum's rewards are dense, and its swings take a second or two.
+OWN = {"pendulum": {"discount": 0.95, "gae_lambda": 0.95, "meta_lr": 1e-2}}
+
+
+class Polarity:
+    """A uniform parameter, negative in half of the tasks: a motor connected the other way round."""
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def rvs(self, size, random_state):
+        drawn = random_state.uniform(self.low, self.high, size)
+        return np.where(random_state.random(size) < 0.5, -drawn, drawn)
+
+
+FAMILIES = {
+    "point": PointNavigation(),
+    "cartpole": VectorFamily(
+        "CartPole-v1",
+        {
+            "length": uniform(0.25, 0.75),
+            "masspole": uniform(0.05, 0.45),
+            "force_mag": Polarity(5, 15),
+        },
+        max_episode_steps=200,
+    ),
+    "pendulum": VectorFamily(
+        "Pendulum-v1",
+        {"g": uniform(8, 4), "m": Polarity(0.5, 1), "l": uniform(0.5, 0.5)},
+        max_episode_steps=200,
+    ),
+}
+
+
+def meta_settings(family):
+    return META | META_OWN.get(family, {})
+
+
+def make_learner(family, method, seed, scratch):
+    n_iterations, batch = ITERATIONS[family]
+    settings = SHARED | OWN.get(family, {}) | {"random_state": seed, "meta_batch_size": batch}
+    settings["checkpoint"] = scratch / f"policy-{family}-{method}-{seed}.checkpoint"
+    if method == "default":
+        own = {n: settings[n] for n in ("random_state", "checkpoint", "execution")}
+        return PolicyMAML(**own, n_iterations=150)
+    if method == "maml":
+        return PolicyMAML(**settings | meta_settings(family), n_iterations=n_iterations)
+    # One round of episodes in an iteration instead of one before and after each update.
+    n_rounds = meta_settings(family)["n_inner_steps"] + 1
+    return PolicyMAML(
+        **settings, n_inner_steps=0, n_iterations=n_iterations * n_rounds, inner_lr=0.1
+    )
+
+
+def measure(prior, name, seed, n_tasks, explore, n_updates=N_UPDATES, **settings):
+    tester = PolicyMAML(**settings, random_state=seed)
+    tester.prior_ = prior
+    return tester.score_tasks(FAMILIES[name], n_tasks=n_tasks, n_updates=n_updates, explore=explore)
+
+
+def run(name, method, seed, scratch):
+    family = FAMILIES[name]
+    learner = make_learner(name, method, seed, scratch)
+    cpu, wall = time.process_time(), time.perf_counter()
+    if method == "scratch":
+        learner.set_params(checkpoint=None)
+        prior, history = learner.initial_prior(family), {}
+    else:
+        prior = learner.fit(family).prior_
+        history = {n: learner.history_[n] for n in ("iteration", "train_score")}
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    common, found = SHARED | OWN.get(name, {}), {}
+    if method == "maml":
+        settings = common | meta_settings(name)
+    elif method == "default":
+        settings = {"execution": "loop", "n_updates": 5}
+    else:
+        for rate in RATES:
+            own = common | {"inner_lr": rate, "n_inner_steps": 1}
+            tried = measure(prior, name, 2000 + seed, 20, False, **own)
+            found[str(rate)] = float(np.nan_to_num(tried[1:].mean(), nan=-np.inf))
+        best = float(max(found, key=found.get))
+        settings = common | {"n_inner_steps": 1, "inner_lr": best}
+    returns = {
+        key: measure(prior, name, 1000 + seed, N_TASKS, explore, **settings).round(3).tolist()
+        for key, explore in (("likely", False), ("drawn", True))
+    }
+    return {
+        "family": name,
+        "method": method,
+        "seed": seed,
+        "returns": returns,
+        "rates": found,
+        "cpu_seconds": round(cpu, 1),
+        "wall_seconds": round(wall, 1),
+        "n_iterations": learner.n_iterations,
+        "history": history,
+    }
+
+
+def speed():
+    """Simulation alone, with actions drawn beforehand, and its share of an iteration."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for name in ITERATIONS:
+        family = FAMILIES[name]
+        steps = family.max_episode_steps
+        env = make_vector(family, family.sample(20, rng), N_EPISODES)
+        env.reset(seed=0)
+        actions = [env.action_space.sample() for _ in range(steps)]
+        rates = []
+        for _ in range(5):
+            env.reset()
+            began = time.process_time()
+            for action in actions:
+                env.step(action)
+            rates.append(env.num_envs * steps / (time.process_time() - began))
+        settings = SHARED | META | {"meta_batch_size": 20}
+        began = time.process_time()
+        PolicyMAML(**settings, n_iterations=1, random_state=0).fit(family)
+        once = time.process_time() - began
+        began = time.process_time()
+        PolicyMAML(**settings, n_iterations=4, random_state=0).fit(family)
+        iteration = (time.process_time() - began - once) / 3
+        simulated = (N_UPDATES + 1) * 20 * N_EPISODES * steps / np.median(rates)
+        found[name] = {
+            "steps_per_second": round(float(np.median(rates))),
+            "seconds_per_iteration": round(iteration, 3),
+            "share_of_simulation": round(float(simulated / iteration), 4),
+        }
+        print(name, found[name], flush=True)
+    return found
+
+
+def cells(values):
+    """Return means over tasks with their intervals, as text."""
+    return " ".join("{:8.2f} ± {:5.2f}".format(*normal_interval(row)) for row in values)
+
+
+def strong_motors(seed):
+    """Whether the motor of each test pendulum can hold it against gravity, at any angle."""
+    tasks = FAMILIES["pendulum"].sample(N_TASKS, np.random.default_rng(1000 + seed))
+    return np.array([abs(task["m"]) * task["l"] * task["g"] < 4 for task in tasks])
+
+
+def report():
+    results = json.loads(RESULTS.read_text())
+    for family in ITERATIONS:
+        runs = {}
+        for method in METHODS:
+            found = [r for k, r in results.items() if k.startswith(f"{family} {method} ")]
+            if not found:
+                continue
+            print(f"{family} {method}: {len(found)} seeds, cpu", [r["cpu_seconds"] for r in found])
+            for key in ("likely", "drawn"):
+                each = np.concatenate([np.array(r["returns"][key]) for r in found], axis=1)
+                runs[method, key] = each
+                print(f"   {key:7s}", cells(each))
+            if family == "pendulum":
+                likely = runs[method, "likely"]
+                strong = np.concatenate([strong_motors(r["seed"]) for r in found])
+                for name, rows in (("strong", strong), ("weak", ~strong)):
+                    print(f"   likely, {name} motors ({rows.sum()})", cells(likely[:, rows]))
+        for method in ("pretrained", "scratch"):
+            if {("maml", "likely"), (method, "likely")} <= runs.keys():
+                a, b = runs["maml", "likely"], runs[method, "likely"]
+                n = min(a.shape[1], b.shape[1])
+                print(f"   maml minus {method}", cells(a[:, :n] - b[:, :n]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("family", choices=[*ITERATIONS, "speed", "report"])
+    parser.add_argument("method", nargs="?", choices=METHODS)
+    parser.add_argument("seed", nargs="?", type=int, default=0)
+    parser.add_argument("--scratch", type=Path, default=Path("."), help="folder of checkpoints")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.family == "report":
+        report()
+    elif args.family == "speed":
+        store(RESULTS, "speed", speed(), indent=None)
+    else:
+        key = f"{args.family} {args.method} {args.seed}"
+        if key in read_records(RESULTS):
+            print(f"{key} is done")
+            return
+        result = run(args.family, args.method, args.seed, args.scratch)
+        store(RESULTS, key, result, indent=None)
+        returns = [np.mean(row).round(2) for row in result["returns"]["likely"]]
+        print(key, *returns, result["cpu_seconds"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""What ``learned_defaults`` promises, beside what comes of it: no fit is run.
+
+    SKMETA_DATA=... python -m benchmarks.measure.promises
+
+Each past task of the shipped priors is taken for a new data set in turn: the prior leaves out its
+origin, chooses a candidate, and states the probability that it is better than the estimator as
+given. Whether it is better says the task's own surface. Tasks of 2,500 rows and more are predicted
+once more from tasks of at most a third, and at most a tenth of their rows, as tables are that are
+larger than any past one. The coefficients of ``skmeta/search/prior/_promise.py`` are a logistic
+regression over all of it. The table of calibration is cross-validated: ten folds of origins.
+
+``--fits`` fits the estimator as given and with learned parameters on tables of
+``large_tables.csv``, origins left out, learns from two thirds of some rows and scores on those of
+another part: the loss, which is the log loss or 1 - R2. Results are in ``results/promises.jsonl``.
+"""
+
+import argparse
+import json
+import os
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, r2_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+
+from benchmarks.lib.large_tables import RECORDED, REPORTED, load_table
+from benchmarks.lib.origins import origin, same_origin
+from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.make.search_priors import read_cards
+from benchmarks.make.searches_at_sizes import MAX_CLASSES, MAX_TEST_ROWS, draw, kind_of, make_any
+from skmeta.search import MetaLearnedSearchCV, learned_defaults
+from skmeta.search._arguments import resolve_arguments
+from skmeta.search._learned_defaults import _CLEAR
+from skmeta.search._propose import cross_best, draw_near
+from skmeta.search.prior import evidence, load_shipped
+from skmeta.search.prior._resemblance import resemblance
+from skmeta.search.space import CandidateDescriber, parameter_names, relative_configuration
+from skmeta.search.surrogate import design_from_surfaces, expected_utility
+
+RESULTS = Path(__file__).parents[1] / "results" / "promises.jsonl"
+METRICS = ("neg_log_loss", "accuracy", "r2", "neg_mean_absolute_error")
+LARGE, SHARES = 2_500, (1.0, 1 / 3, 1 / 10)
+N_CANDIDATES, N_ROUNDS = 200, 10
+SIZES = (0, 350, 1_100, 3_500, 100_000)
+ESTIMATORS = ("LGBM", "HistGradientBoosting", "RandomForest", "ExtraTrees", "LogisticRegression")
+FIT_SIZES = (300, 1_000, 10_000, 20_000)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fits", action="store_true")
+    parser.add_argument("--estimators", nargs="*", default=ESTIMATORS)
+    parser.add_argument("--sizes", nargs="*", type=int, default=FIT_SIZES)
+    parser.add_argument("--tables", nargs="*", help="beginnings of names")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--summary", action="store_true")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if options.fits and not options.summary:
+        tables = [*REPORTED, *RECORDED[::-1]]
+        cells = [
+            (name, table.name, size)
+            for size in options.sizes
+            for table in tables
+            for name in options.estimators
+            if not options.tables or table.name.startswith(tuple(options.tables))
+        ]
+        run_cells(cells, run, RESULTS, options.minutes)
+    if options.fits:
+        print(json.dumps(summarise(read_lines(RESULTS)), indent=1))
+        return
+    pairs = [(name, m) for name, card in read_cards()[0].items() for m in card["metrics"]]
+    promises = [one for pair in pairs if pair[1] in METRICS for one in promises_of(*pair)]
+    report(pd.DataFrame(promises))
+
+
+def promises_of(name, metric):
+    """Return what the prior of an estimator promises of each of its own tasks."""
+    prior = load_shipped(name, metric)
+    estimator, F = make_any(name), None
+    y = np.random.default_rng(0).normal(size=100)
+    is_regression = metric in METRICS[2:]
+    search = MetaLearnedSearchCV(estimator, random_state=0)
+    arguments = resolve_arguments(search, y if is_regression else y > 0)
+    describe, rng = CandidateDescriber(estimator), np.random.default_rng(0)
+
+    def surfaces(candidates):
+        found = [relative_configuration(c, arguments.target_scale) for c in describe(candidates)]
+        return prior.surfaces_of(prior.encode(found, parameter_names(found)))
+
+    given = arguments.as_given or {}
+    pool = [given, *draw_near(arguments.space, given, N_CANDIDATES, rng)]
+    F = surfaces(pool)
+    for _ in range(N_ROUNDS):  # crosses of what is best on different sets of past tasks
+        weights = rng.dirichlet(np.full(prior.n_tasks, 0.15))
+        children = cross_best(pool, expected_utility(F, weights, 0), rng)
+        pool += children
+        F = np.hstack([F, surfaces(children)])
+    reference, features = prior.surfaces_of(prior.reference()), prior.dataset_features
+    origins = np.array([origin(one) for one in prior.datasets])
+    log_rows = np.array([one.get("log_rows", np.nan) for one in features])
+    found = []
+    for t, own in enumerate(features):
+        for share in SHARES if log_rows[t] > np.log(LARGE) else SHARES[:1]:
+            is_small = ~(log_rows > log_rows[t] + np.log(share)) | (share == 1)
+            kept = np.flatnonzero((origins != origins[t]) & is_small)
+            if len(kept) < 10 or not own:
+                continue
+            past = [features[k] for k in kept]
+            weights, distance = resemblance(reference[kept], prior.errors[kept], past, own)
+            best = design_from_surfaces(F[kept], weights, given=0)
+            gains = F[kept, best] - F[kept, 0]
+            known = evidence(gains, prior.errors[kept], weights, distance, own)
+            scores = prior.levels[t] @ np.array([np.ones(len(pool)), F[t]])
+            best_score = 0.0 if metric.startswith("neg") else 1.0
+            loss = np.maximum(best_score - scores, 1e-4)
+            found.append(
+                {
+                    "estimator": name,
+                    "metric": metric,
+                    "dataset": prior.datasets[t],
+                    "origin": origins[t],
+                    "rows": np.exp(log_rows[t]),
+                    "share": share,
+                    "moved": best > 0,
+                    "better": F[t, best] > F[t, 0],
+                    "share of past": weights @ (gains > 0),
+                    "log ratio": np.log(loss[best] / loss[0]),
+                    **dict(zip(("odds", "distance", "skill"), known, strict=True)),
+                }
+            )
+    return found
+
+
+def report(frame):
+    """Print the coefficients, and how often probabilities are right."""
+    moved = frame[frame["moved"]].reset_index(drop=True)
+    X, y = moved[["odds", "distance", "skill"]].to_numpy(), moved["better"].to_numpy()
+    model = LogisticRegression(C=10).fit(X, y)
+    print("intercept and coefficients", model.intercept_.round(2), model.coef_.round(2))
+    moved["probability"] = cross_val_predict(
+        model, X, y, groups=moved["origin"], cv=GroupKFold(10), method="predict_proba"
+    )[:, 1]
+    moved["bin"] = np.floor(moved["probability"] * 10) / 10
+    moved["past bin"] = np.floor(np.minimum(moved["share of past"], 0.99) * 10) / 10
+    moved["size"] = pd.cut(moved["rows"], SIZES).astype(str)
+    moved["kept"] = moved["probability"] < _CLEAR
+    values = {"n": ("better", "size"), "says": ("probability", "mean"), "is": ("better", "mean")}
+    past = {"n": ("better", "size"), "says": ("share of past", "mean"), "is": ("better", "mean")}
+    print(moved.groupby("past bin").agg(**past).round(2).to_string())
+    for keys in (["bin"], ["share", "size"], ["share", "size", "bin"], ["estimator"], ["metric"]):
+        print(moved.groupby(keys).agg(**values).round(2).to_string())
+    clear = moved[~moved["kept"]]
+    print("promised:", clear.groupby(["share", "size"]).agg(**values).round(2).to_string())
+    moved["result"] = moved["log ratio"].where(~moved["kept"], 0.0)
+    losses = moved[moved["metric"].isin(["neg_log_loss", "r2"])].groupby(["share", "size"])
+    print(
+        losses.agg(
+            always=("log ratio", lambda r: np.exp(r.mean())),
+            clear=("result", lambda r: np.exp(r.mean())),
+            changed=("kept", lambda k: 1 - k.mean()),
+            always_worse=("log ratio", lambda r: (r > 0.01).mean()),
+            clear_worse=("result", lambda r: (r > 0.01).mean()),
+            worst_5_percent=("result", lambda r: np.exp(r.sort_values().tail(len(r) // 20).mean())),
+        )
+        .round(3)
+        .to_string()
+    )
+
+
+# -- fits ------------------------------------------------------------------------------------------
+
+
+@cache
+def data(name):
+    """Return X, y, and whether y are classes."""
+    [table] = [one for one in (*REPORTED, *RECORDED) if one.name == name]
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    return *load_table(folder, table, FIT_SIZES[-1] + MAX_TEST_ROWS), table.is_classification
+
+
+def run(cell):
+    """Return the losses as given and with learned parameters, and what was promised."""
+    kind, dataset, size = cell
+    X, y, is_classification = data(dataset)
+    n_test, n_train = min(len(y) // 3, MAX_TEST_ROWS), size * 2 // 3
+    name = kind + ("Classifier" if is_classification else "Regressor")
+    if kind == "LogisticRegression":
+        name = kind
+    is_fitting = is_classification or kind != "LogisticRegression"
+    is_fitting &= not is_classification or y.max() < MAX_CLASSES
+    if not is_fitting or n_train > len(y) - n_test:
+        return None
+    train, test = draw(y, n_test, n_train, is_classification, seed=0)
+    metric = "neg_log_loss" if is_classification else "r2"
+    prior = load_shipped(name, metric).without(datasets=same_origin(dataset))
+    X = np.where(np.isnan(X), np.nanmedian(X[train], axis=0), X)
+    given = make_any(name)
+    learned = learned_defaults(given, X[train], y[train], metric, prior=prior, history=False)
+
+    def loss(model):
+        model.fit(X[train], y[train])
+        if is_classification:
+            return log_loss(y[test], model.predict_proba(X[test]), labels=model.classes_)
+        return 1 - r2_score(y[test], model.predict(X[test]))
+
+    before = loss(clone(given))
+    is_changed = learned.expected_gain["advice"].startswith("Changed")
+    return {
+        "cell": cell,
+        "is_reported": any(one.name == dataset for one in REPORTED),
+        "given": round(float(before), 5),
+        "learned": round(float(loss(learned)) if is_changed else float(before), 5),
+        "changed": is_changed,
+        "expected": learned.expected_gain,
+    }
+
+
+def summarise(lines):
+    """Return, by size, how often learned parameters are better, and the ratio of the losses."""
+    summary = {}
+    for size in sorted({line["cell"][2] for line in lines}):
+        for part in ("reported", "recorded", "made"):
+            own = [line for line in lines if line["cell"][2] == size and part_of(line) == part]
+            if own:
+                summary[f"{size} rows, {part}"] = describe(own)
+            for kind in dict.fromkeys(line["cell"][0] for line in own):
+                of_kind = [line for line in own if line["cell"][0] == kind]
+                summary[f"{size} rows, {part}, {kind_of(kind)}"] = describe(of_kind)
+    return summary
+
+
+def part_of(line):
+    if line["is_reported"]:
+        return "reported"
+    return "made" if line["cell"][1].startswith("made::") else "recorded"
+
+
+def describe(lines):
+    ratio = np.array([max(o["learned"], 1e-5) / max(o["given"], 1e-5) for o in lines])
+    changed = np.array([one["changed"] for one in lines])
+    said = np.array([one["expected"]["better_on"] for one in lines])
+    return {
+        "pairs": len(lines),
+        "changed": round(float(changed.mean()), 2),
+        "promised": round(float(said[changed].mean()), 2) if changed.any() else None,
+        "better, of the changed": round(float((ratio[changed] < 1).mean()), 2)
+        if changed.any()
+        else None,
+        "not worse by more than 1 %": round(float((ratio <= 1.01).mean()), 3),
+        "geometric mean": round(float(np.exp(np.log(ratio).mean())), 3),
+        "worst": round(float(ratio.max()), 2),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Racing over folds: share of the fold fits, and the test score, with and without it.
+
+    SKMETA_DATA=... python -m benchmarks.measure.racing
+    python -m benchmarks.measure.racing --summary
+
+A random forest of 16 trees, histogram gradient boosting of 30 iterations and LightGBM of 30 trees,
+otherwise in their default spaces and without prior, 30 candidates, by cross-validation with five
+folds.
+Up to 500 rows are there to search on; up to 1,000 others are the test set, which no search sees.
+The score is accuracy.
+
+``all``      MetaLearnedSearchCV, every candidate on every fold
+``racing``   MetaLearnedSearchCV(racing=True), which is 0.3: chosen on twelve other sets
+
+One line per run goes to ``benchmarks/results/racing.jsonl``; what is there is not run again.
+"""
+
+import os
+import time
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from lightgbm import LGBMClassifier
+from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from benchmarks.lib.intervals import compare_pairs
+from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.make.searches import read
+from skmeta.search import MetaLearnedSearchCV, default_search_space
+
+RESULTS = Path(__file__).parents[1] / "results" / "racing.jsonl"
+METHODS = {"all": False, "racing": True}
+N_FOLDS = 5
+OWN_SETS = {"breast_cancer": load_breast_cancer, "wine": load_wine}
+# Of different origins, and with few classes.
+MORE_SETS = (
+    *("german", "tic_tac_toe", "diabetes", "vehicle", "phoneme", "spambase", "australian"),
+    *("churn", "splice"),
+)
+ESTIMATORS = {
+    "forest": RandomForestClassifier(16, random_state=0),
+    "boosting": HistGradientBoostingClassifier(max_iter=30, random_state=0),
+    "lightgbm": LGBMClassifier(n_estimators=30, random_state=0, n_jobs=1, verbose=-1),
+}
+N_ITER = 30
+N_ROWS = 500
+N_TEST = 1000
+
+
+def load(dataset):
+    """Return rows to search on and rows to test on."""
+    if dataset in OWN_SETS:
+        X, y = OWN_SETS[dataset](return_X_y=True)
+    else:
+        X, y = read(Path(os.environ["SKMETA_DATA"]) / "tabular", dataset)
+    n_train = min(N_ROWS, len(X) // 2)
+    n_test = min(N_TEST, len(X) - n_train)
+    return train_test_split(X, y, train_size=n_train, test_size=n_test, stratify=y, random_state=0)
+
+
+def run(cell):
+    """Return one line of the results."""
+    dataset, estimator, seed, method = cell
+    X, X_test, y, y_test = load(dataset)
+    space = default_search_space(ESTIMATORS[estimator])
+    search = MetaLearnedSearchCV(
+        ESTIMATORS[estimator],
+        {n: values for n, values in space.items() if n not in ("max_iter", "n_estimators")},
+        n_iter=N_ITER,
+        racing=METHODS[method],
+        prior=None,
+        history=False,
+        cv=StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed),
+        scoring="accuracy",
+        random_state=seed,
+        progress=False,
+    )
+    begun = time.process_time()
+    search.fit(X, y)
+    results = search.cv_results_
+    n_fits = int(np.sum(results.get("n_folds", np.full(N_ITER, N_FOLDS))))
+    return {
+        "cell": cell,
+        "n_fits": n_fits,
+        "share": n_fits / (N_ITER * N_FOLDS),
+        "cv_score": round(float(search.best_score_), 4),
+        "test_score": round(float(search.score(X_test, y_test)), 4),
+        "seconds": round(time.process_time() - begun, 2),
+    }
+
+
+def summarize(lines):
+    """Compare the runs that both methods have, by estimator."""
+    summary = {}
+    for estimator in (*ESTIMATORS, "all"):
+        pairs = [
+            (line, lines[(*cell[:3], "racing")])
+            for cell, line in lines.items()
+            if cell[3] == "all" and estimator in (cell[1], "all") and (*cell[:3], "racing") in lines
+        ]
+        if pairs:
+            tested, validated, seconds, share = (
+                np.array([[line[key] for line in pair] for pair in pairs]).T
+                for key in ("test_score", "cv_score", "seconds", "share")
+            )
+            summary[estimator] = compare_pairs(*tested) | {
+                "share of fits": round(float(share[1].mean()), 3),
+                "share of seconds": round(float(np.divide(*seconds.sum(1)[::-1])), 3),
+                "difference in cross-validated score": compare_pairs(*validated)["difference"],
+            }
+    return summary
+
+
+if __name__ == "__main__":
+    run_or_summarize(
+        __doc__,
+        lambda seeds: product([*OWN_SETS, *MORE_SETS], ESTIMATORS, seeds, METHODS),
+        run,
+        summarize,
+        RESULTS,
+    )

@@ -1,0 +1,467 @@
+"""Hyperparameter search on tables of measured configurations: regret after 1 to 30 evaluations.
+
+    SKMETA_DATA=... python -m benchmarks.measure.search_tables --summary
+    SKMETA_DATA=... python -m benchmarks.measure.search_tables --methods learned plain optuna-gp
+
+Each table holds scores of random configurations of one estimator on about a hundred data sets
+(``oboe``: 219 configurations of 12 estimators, so that the choice is among algorithms, on 211).
+A search may try the rows of its task only. Regret is normalised, (best - incumbent) / (best -
+worst) of the task; tasks whose rows all score alike are left out. The prior of ``learned`` comes
+from the table's other data sets.
+
+``plain`` is the same search without history. ``inverted`` and ``shuffled`` have a history that
+misleads: scores negated, or permuted within each past task. Optuna's samplers propose a point of
+the space, which is exchanged for the nearest row not yet tried (coordinates scaled to [0, 1], two
+categories at distance 1) before the sampler is told. ``random`` is not run: its expected regret is
+exact by order statistics, for draws without replacement. Those of syne-tune 0.16 (``pip install
+"syne-tune[blackbox-repository]"``) know the scores of the other data sets and learn nothing from
+those of the task: ``syne-tune-zero-shot`` ranks rows, ``syne-tune-quantile`` proposes points.
+
+Settings were chosen on the data sets of the development half (``--half dev``), decided by a hash
+of the task's number; ``--half report`` holds the others.
+
+Results go to ``benchmarks/results/search_tables-<method>.jsonl``, one line a task and seed, and
+what is there is not run again.
+"""
+
+import argparse
+import ast
+import csv
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import gammaln
+
+from benchmarks.lib.resumable import read_lines, run_cells
+from skmeta.search import SearchPrior
+from skmeta.search.record import PastSearch
+from skmeta.search.space import Encoding
+from skmeta.search.surrogate import SearchStrategy
+
+RESULTS = Path(__file__).parents[1] / "results"
+KEYS = ("table", "task", "seed")
+N_EVALUATIONS = 30
+SHOWN = (1, 3, 5, 10, 15, 20, 30)
+N_BOOTSTRAP = 2000
+ARFF = {
+    "forest": ("openml_pimp/random_forest.arff", "RandomForestClassifier"),
+    "svc": ("openml_multitask/svm-offgrid.arff", "SVC"),
+    "adaboost": ("openml_pimp/adaboost.arff", "AdaBoostClassifier"),
+}
+TABLES = (*ARFF, "oboe")
+
+
+@dataclass(frozen=True)
+class Task:
+    """The rows of one data set."""
+
+    name: str
+    configurations: tuple[dict[str, Any], ...]
+    scores: np.ndarray
+
+    @property
+    def half(self) -> str:
+        return ("dev", "report")[hashlib.sha256(self.name.encode()).digest()[0] % 2]
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+@cache
+def load_table(table: str) -> list[Task]:
+    folder = Path(os.environ["SKMETA_DATA"]) / "searches"
+    tasks = read_oboe(folder / "oboe") if table == "oboe" else read_arff(folder, *ARFF[table])
+    return [task for task in tasks if np.ptp(task.scores) > 1e-9]
+
+
+def read_arff(folder: Path, name: str, estimator: str) -> list[Task]:
+    """Tables whose last two columns are the score and the task."""
+    lines = (line.strip() for line in (folder / name).read_text().splitlines())
+    lines = [line for line in lines if line and not line.startswith("%")]
+    is_name = [line.lower().startswith("@attribute") for line in lines]
+    names = [
+        canonical(line.split()[1], estimator) for line, ok in zip(lines, is_name, strict=True) if ok
+    ]
+    rows: dict[str, list[list[str]]] = {}
+    for line in lines:
+        if not line.startswith("@"):
+            values = line.split(",")
+            rows.setdefault(values[-1], []).append(values)
+    return [
+        Task(
+            task,
+            tuple(dict(zip(names[:-2], map(parse, row[:-2]), strict=True)) for row in rows[task]),
+            np.array([float(row[-2]) for row in rows[task]]),
+        )
+        for task in rows
+    ]
+
+
+def canonical(name: str, estimator: str) -> str:
+    """``SVC.C``, whatever the step was called."""
+    *steps, parameter = name.split("__")
+    owner = {"base_estimator": "DecisionTreeClassifier", "imputer": "SimpleImputer"}
+    return f"{owner.get(steps[-1], estimator) if steps else estimator}.{parameter}"
+
+
+def parse(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def read_oboe(folder: Path) -> list[Task]:
+    with open(folder / "error_matrix.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    described = [ast.literal_eval(text) for text in header[1:]]
+    configurations = tuple(
+        {"estimator": d["algorithm"]}
+        | {f"{d['algorithm']}.{name}": value for name, value in d["hyperparameters"].items()}
+        for d in described
+    )
+    return [Task(row[0], configurations, -np.array(row[1:], dtype=float)) for row in rows]
+
+
+# -- methods -------------------------------------------------------------------------------------
+
+
+def past_searches(tasks: Sequence[Task]) -> list[PastSearch]:
+    return [
+        PastSearch(dataset=t.name, configurations=t.configurations, scores=t.scores) for t in tasks
+    ]
+
+
+@cache
+def learn_prior(table: str, kind: str) -> SearchPrior:
+    """Prior from all of a table's data sets."""
+    rng = np.random.default_rng(0)
+    change: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "learned": lambda scores: scores,
+        "inverted": lambda scores: -scores,
+        "shuffled": rng.permutation,
+    }
+    tasks = [replace(t, scores=change[kind](t.scores)) for t in load_table(table)]
+    return SearchPrior.from_searches(past_searches(tasks))
+
+
+def run_ours(kind: str, table: str, task: Task, seed: int) -> list[int]:
+    """Rows in the order in which our search tries them."""
+    prior = None if kind == "plain" else learn_prior(table, kind).without(datasets=[task.name])
+    return tried_rows(task.configurations, task.scores, prior, N_EVALUATIONS, seed)
+
+
+def tried_rows(
+    configurations: Sequence[dict[str, Any]],
+    scores: np.ndarray,
+    prior: Any,
+    n: int,
+    seed: int = 0,
+) -> list[int]:
+    """Rows of measured configurations, in the order in which a search tries them."""
+    strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(seed))
+    rows: list[int] = []
+    while len(rows) < min(n, len(scores)):
+        rows.append(strategy.ask()[0].index)
+        strategy.tell(rows[-1:], scores[rows[-1:]])
+    return rows
+
+
+def run_optuna(kind: str, table: str, task: Task, seed: int) -> list[int]:
+    """Rows in the order in which Optuna tries them, each point exchanged for the nearest row."""
+    import optuna
+    import torch
+
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    samplers = {"optuna-tpe": optuna.samplers.TPESampler, "optuna-gp": optuna.samplers.GPSampler}
+    encoding = Encoding.from_configurations(task.configurations)
+    space = optuna_space(task, encoding)
+    X = encoding.transform(task.configurations)
+    study = optuna.create_study(direction="maximize", sampler=samplers[kind](seed=seed))
+    rows: list[int] = []
+    while len(rows) < min(N_EVALUATIONS, len(task.scores)):
+        trial = study.ask(space)
+        x = encoding.transform([trial.params], encoding.parameters)
+        distance = ((X - x) ** 2).sum(1)
+        distance[rows] = np.inf
+        rows.append(int(distance.argmin()))
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        params = {name: task.configurations[rows[-1]][name] for name in space}
+        value = float(task.scores[rows[-1]])
+        study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
+    return rows
+
+
+def optuna_space(task: Task, encoding: Encoding) -> dict[str, Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    logs = {d["name"]: d["log"] for d in encoding.to_json()}
+    space: dict[str, Any] = {}
+    for name in encoding.parameters:
+        values = [c[name] for c in task.configurations]
+        if any(isinstance(v, bool | str) or v is None for v in values):
+            space[name] = CategoricalDistribution(sorted(set(values), key=repr))
+            continue
+        whole = all(isinstance(v, int) for v in values)
+        kind = IntDistribution if whole else FloatDistribution
+        space[name] = kind(min(values), max(values), log=logs[name])
+    return space
+
+
+def run_syne_tune(kind: str, table: str, task: Task, seed: int) -> list[int]:
+    """Rows nearest to what syne-tune 0.16 proposes, which knows scores of the other data sets."""
+    from syne_tune.optimizer.schedulers.transfer_learning.quantile_based import (
+        quantile_based_searcher as quantile,
+    )
+    from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_evaluation import (
+        TransferLearningTaskEvaluations as Evaluations,
+    )
+    from syne_tune.optimizer.schedulers.transfer_learning.zero_shot import ZeroShotTransfer
+
+    tasks = load_table(table)
+    every = [c for t in tasks for c in t.configurations]
+    encoding = Encoding.from_configurations(every)
+    space = syne_tune_space(every, encoding)
+
+    def past(t: Task, configurations: Sequence[dict[str, Any]], scores: np.ndarray) -> Evaluations:
+        rows = [{name: as_text(c[name]) for name in space} for c in configurations]
+        losses = -scores.reshape(-1, 1, 1, 1)
+        return Evaluations(space, pd.DataFrame(rows), ["loss"], losses)
+
+    others = [(i, t) for i, t in enumerate(tasks) if t.name != task.name]
+    if kind == "syne-tune-zero-shot":
+        at = next(i for i, t in enumerate(tasks) if t.name == task.name)
+        scores = {i: interpolated(table)[i][at] for i, _ in others}
+        evaluations = {t.name: past(t, task.configurations, scores[i]) for i, t in others}
+        scheduler = ZeroShotTransfer(
+            space, "loss", evaluations, sort_transfer_learning_evaluations=False, random_seed=seed
+        )
+        propose = scheduler.get_config  # `suggest` draws at random.
+    else:
+        evaluations = {t.name: past(t, t.configurations, t.scores) for _, t in others}
+        propose = quantile.QuantileBasedSurrogateSearcher(
+            space, evaluations, random_seed=seed
+        ).suggest
+    values = {name: {as_text(c[name]): c[name] for c in every} for name in space}
+    X = encoding.transform(task.configurations)
+    rows: list[int] = []
+    while len(rows) < min(N_EVALUATIONS, len(task.scores)):
+        proposed = propose()
+        if proposed is None:  # It has proposed all of its candidates.
+            break
+        params = {name: values[name].get(value, value) for name, value in proposed.items()}
+        params = task.configurations[0] | params  # Those that are constant are not proposed.
+        distance = ((X - encoding.transform([params], encoding.parameters)) ** 2).sum(1)
+        distance[rows] = np.inf
+        rows.append(int(distance.argmin()))
+    return rows
+
+
+@cache
+def interpolated(table: str) -> list[list[np.ndarray]]:
+    """Scores of each data set at the configurations of each, by boosted trees as in syne-tune.
+
+    Its own imputation draws other configurations for each data set, and fails in version 0.16.
+    """
+    import xgboost
+
+    tasks = load_table(table)
+    encoding = Encoding.from_configurations([c for t in tasks for c in t.configurations])
+    X = [encoding.transform(t.configurations) for t in tasks]
+    models = [xgboost.XGBRegressor().fit(x, t.scores) for x, t in zip(X, tasks, strict=True)]
+    return [[model.predict(x) for x in X] for model in models]
+
+
+def as_text(value: Any) -> Any:
+    """syne-tune's categories are texts."""
+    return str(value) if isinstance(value, bool | str) or value is None else value
+
+
+def syne_tune_space(configurations: Sequence[dict[str, Any]], encoding: Encoding) -> dict[str, Any]:
+    from syne_tune import config_space
+
+    logs = {d["name"]: d["log"] for d in encoding.to_json()}
+    space: dict[str, Any] = {}
+    for name in encoding.parameters:
+        values = {as_text(c[name]) for c in configurations}
+        if len(values) == 1:
+            continue
+        if any(isinstance(v, str) for v in values):
+            space[name] = config_space.choice(sorted(map(str, values)))
+            continue
+        kind = ("log" if logs[name] else "") + (
+            "randint" if all(isinstance(v, int) for v in values) else "uniform"
+        )
+        space[name] = getattr(config_space, kind)(min(values), max(values))
+    return space
+
+
+METHODS: dict[str, tuple[Callable[[str, str, Task, int], list[int]], int]] = {
+    "learned": (run_ours, 1),
+    "plain": (run_ours, 3),
+    "inverted": (run_ours, 1),
+    "shuffled": (run_ours, 1),
+    "optuna-tpe": (run_optuna, 1),
+    "optuna-gp": (run_optuna, 1),
+    "syne-tune-zero-shot": (run_syne_tune, 1),
+    "syne-tune-quantile": (run_syne_tune, 1),
+}
+
+
+def has_space(method: str, table: str) -> bool:
+    """The samplers of others have no conditional space in this form."""
+    return not (method.startswith(("optuna", "syne-tune")) and table == "oboe")
+
+
+def regrets(task: Task, rows: Sequence[int]) -> np.ndarray:
+    best = task.scores.max()
+    return (best - np.maximum.accumulate(task.scores[list(rows)])) / np.ptp(task.scores)
+
+
+def run(methods: Sequence[str], tables: Sequence[str], half: str) -> None:
+    tasks = {(table, task.name): task for table in tables for task in load_table(table)}
+    for method in methods:
+        function, n_seeds = METHODS[method]
+        cells = [
+            (table, name, seed)
+            for (table, name), task in tasks.items()
+            for seed in range(n_seeds)
+            if has_space(method, table) and half in ("all", task.half)
+        ]
+
+        def run_one(cell: Any, method: str = method, function: Any = function) -> dict[str, Any]:
+            task = tasks[cell[:2]]
+            found = regrets(task, function(method, cell[0], task, cell[2]))
+            return dict(zip(KEYS, cell, strict=True)) | {"regret": found.round(4).tolist()}
+
+        run_cells(cells, run_one, RESULTS / f"search_tables-{method}.jsonl", np.inf, KEYS)
+
+
+def read_results(method: str) -> dict[tuple[str, str, int], list[float]]:
+    records = read_lines(RESULTS / f"search_tables-{method}.jsonl")
+    return {(r["table"], r["task"], r["seed"]): r["regret"] for r in records}
+
+
+# -- summary -------------------------------------------------------------------------------------
+
+
+def random_regret(scores: np.ndarray) -> np.ndarray:
+    """Expected regret of random search after 1 to n draws without replacement."""
+    n = len(scores)
+    regret = (scores.max() - np.sort(scores)[::-1]) / np.ptp(scores)
+    k, i = np.arange(1, n + 1)[:, None], np.arange(n)[None, :]
+    # All k draws are among the n - i worst rows: C(n - i, k) / C(n, k).
+    log_ratio = gammaln(n - i + 1) - gammaln(np.maximum(n - i - k, 0) + 1)
+    log_ratio = log_ratio - gammaln(n + 1) + gammaln(n - k + 1)
+    at_least = np.where(n - i >= k, np.exp(log_ratio), 0.0)
+    return (at_least - np.append(at_least[:, 1:], np.zeros((n, 1)), axis=1)) @ regret
+
+
+def evaluations_needed(curve: np.ndarray, regret: float) -> float:
+    """Evaluations after which a falling curve reaches a regret; its length where it does not."""
+    reached = np.flatnonzero(curve <= regret)
+    if len(reached) == 0:
+        return float(len(curve))
+    k = int(reached[0])
+    if k == 0:
+        return 1.0
+    return float(k + (curve[k - 1] - regret) / (curve[k - 1] - curve[k]))
+
+
+def curves(method: str, table: str, half: str) -> np.ndarray | None:
+    """Regrets of shape (n_tasks, n_evaluations), mean over seeds; None where some are missing."""
+    tasks = [t for t in load_table(table) if half in ("all", t.half)]
+    if method == "random":
+        return np.array([random_regret(t.scores) for t in tasks])
+    results = read_results(method)
+    seeds = range(METHODS[method][1])
+    if any((table, t.name, s) not in results for t in tasks for s in seeds):
+        return None
+    return np.array([np.mean([results[table, t.name, s] for s in seeds], axis=0) for t in tasks])
+
+
+def resamples(n_tasks: int) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(0)
+    yield from (rng.integers(n_tasks, size=n_tasks) for _ in range(N_BOOTSTRAP))
+
+
+def interval(values: Sequence[float]) -> list[float]:
+    return [round(float(v), 4) for v in np.percentile(values, [2.5, 97.5])]
+
+
+def summarise(half: str) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for table in TABLES:
+        print(
+            f"\n{table}, {half} data sets: mean regret after {SHOWN} evaluations, 95% interval at"
+        )
+        print("10, median at 10")
+        for method in ("random", *METHODS):
+            found = curves(method, table, half)
+            if found is None:
+                continue
+            means = {k: round(float(found[:, k - 1].mean()), 4) for k in SHOWN}
+            at_10 = found[:, 9]
+            record = {
+                "n_tasks": len(found),
+                "mean": means,
+                "interval_at_10": interval([at_10[i].mean() for i in resamples(len(found))]),
+                "median": {k: round(float(np.median(found[:, k - 1])), 4) for k in SHOWN},
+            }
+            summary.setdefault(table, {})[method] = record
+            shown = "  ".join(f"{v:.4f}" for v in means.values())
+            print(f"{method:>12}  {shown}  {record['interval_at_10']}  {np.median(at_10):.4f}")
+    summary["regret against plain"] = guard(half)
+    return summary
+
+
+def guard(half: str) -> dict[str, Any]:
+    """Regret over that of the search without history, at 10, 20 and 30 evaluations."""
+    found: dict[str, Any] = {}
+    for method in ("inverted", "shuffled", "learned", "optuna-gp"):
+        for table in TABLES:
+            theirs, plain = curves(method, table, half), curves("plain", table, half)
+            if theirs is not None and plain is not None:
+                found.setdefault(method, {})[table] = {
+                    k: compare(theirs[:, k - 1], plain[:, k - 1]) for k in (10, 20, 30)
+                }
+        print(f"\nregret of {method} over plain: {found.get(method)}")
+    return found
+
+
+def compare(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+    """Ratio of two methods' mean regrets, with its interval over tasks."""
+    drawn = [a[rows].mean() / max(b[rows].mean(), 1e-9) for rows in resamples(len(a))]
+    ratio = a.mean() / max(b.mean(), 1e-9)
+    return {"ratio": round(float(ratio), 2), "interval": [round(v, 2) for v in interval(drawn)]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="*", default=[], choices=METHODS)
+    parser.add_argument("--tables", nargs="*", default=TABLES, choices=TABLES)
+    parser.add_argument("--half", default="all", choices=("dev", "report", "all"))
+    parser.add_argument("--summary", action="store_true")
+    args = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
+    run(args.methods, args.tables, args.half)
+    path = RESULTS / "search_tables.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    if args.summary:
+        record[args.half] = summarise(args.half)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Every shipped prior against none, on recorded searches whose origin it leaves out: no fit is run.
+
+    SKMETA_DATA=... python -m benchmarks.measure.shipped_priors
+
+A search chooses among the recorded configurations of a data set, with the prior that is learned
+from other origins and conditioned on the data set, and without a prior. Boosting's
+configurations with early stopping and those with a fixed number of rounds are searched by
+themselves. Of other estimators, at most 24 data sets are searched, spread evenly over their names.
+Regret is the distance to the best configuration over that of the median; scores further below the
+median than twice that distance count as that. What random search is expected to reach is exact.
+Intervals are of the ratio of mean regrets, by bootstrap over data sets.
+``results/shipped_priors.json`` has the figures of each estimator and metric, and what is there is
+not run again. A prior that is behind none beyond noise does not ship.
+
+``--given`` compares two places of the estimator as given, among recorded configurations: second, as
+a search tries it, and fifth at the latest. What is printed is the regret with either.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.lib.origins import same_origin
+from benchmarks.lib.resumable import read_records
+from benchmarks.make.boosting_searches import BOOSTERS, EARLY, ROUNDS
+from benchmarks.make.search_priors import (
+    BOUND,
+    best_so_far,
+    open_history,
+    own_searches,
+    read_cards,
+)
+from benchmarks.make.searches_at_sizes import make_any
+from benchmarks.measure.search_tables import random_regret
+from skmeta.search.prior import load_shipped
+from skmeta.search.space import canonical_configurations, relative_configuration
+from skmeta.search.surrogate import SearchStrategy, winsorize_scores
+
+FOLDER = Path(__file__).parents[1] / "results"
+RESULTS = FOLDER / "shipped_priors.json"
+AFTER = (1, 3, 5, 10)
+MAX_SETS = 24  # of an estimator; more of boosting, whose priors have fewer
+METHODS = ("with", "without", "random")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--given", action="store_true", help="places of the estimator as given")
+    parser.add_argument("--estimators", nargs="*")
+    options = parser.parse_args()
+    figures = {} if options.given else read_records(RESULTS)
+    pairs = [(name, metric) for name, card in read_cards()[0].items() for metric in card["metrics"]]
+    pairs = [one for one in pairs if not options.estimators or one[0] in options.estimators]
+    histories = [
+        open_history(str(FOLDER / f"{name}.parquet")) for name in ("searches", "boosting_searches")
+    ]
+    for name, metric in tqdm(pairs):
+        if any(key.startswith(f"{name}, {metric}") for key in figures):
+            continue
+        searches = own_searches(histories[name in BOOSTERS], name, metric)
+        if name not in BOOSTERS:
+            searches = searches[:: -(-len(searches) // MAX_SETS)]
+        if options.given:
+            figures |= compare_places(name, metric, searches)
+            continue
+        figures |= compare(name, metric, searches)
+        RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.given:
+        figures["all"] = np.mean([*figures.values()], axis=0).round(4).tolist()
+    print(json.dumps(figures if options.given else summarise(figures), indent=1))
+
+
+def compare_places(name, metric, searches):
+    """Return mean regrets with each place of the estimator as given; boosting's by fixed rounds."""
+    prior, places, rows = load_shipped(name, metric), (2, 5), []
+    estimator = make_any(name)
+    defaults = relative_configuration(canonical_configurations(estimator, [{}])[0], 1.0)
+    for search in searches:
+        left = prior.without(datasets=same_origin(search.dataset))
+        left = left.conditioned_on(search.dataset_features)
+        scores = winsorize_scores(np.array(search.scores, dtype=float), BOUND)
+        spread = scores.max() - np.median(scores)
+        given = [
+            k
+            for k, one in enumerate(search.configurations)
+            if all(repr(value) == repr(defaults.get(key, value)) for key, value in one.items())
+        ]
+        if len(given) == 1 and spread > 1e-9 and len(scores) > max(AFTER):
+            best = [
+                best_with_given(search.configurations, scores, left, given[0], at) for at in places
+            ]
+            rows.append([[(scores.max() - b[k - 1]) / spread for k in AFTER] for b in best])
+    return {f"{name}, {metric}": np.mean(rows, axis=0).round(4).tolist()} if rows else {}
+
+
+def best_with_given(configurations, scores, prior, given, place):
+    """Return the best score after each candidate, with the estimator as given at most there."""
+    rng = np.random.default_rng(0)
+    strategy, rows = SearchStrategy(configurations, prior, rng=rng, given=given), []
+    while len(rows) < max(AFTER):
+        forced = given not in rows and len(rows) == place - 1
+        rows.append(given if forced else strategy.ask()[0].index)
+        strategy.tell(rows[-1:], scores[rows[-1:]])
+    return np.maximum.accumulate(scores[rows])
+
+
+def compare(name, metric, searches):
+    """Return regrets of one estimator and metric; of boosting, by the kind of configurations."""
+    prior = load_shipped(name, metric)
+    rounds = f"{name}.{ROUNDS[BOOSTERS[name][0]][0]}" if name in BOOSTERS else ""
+    kinds = {", early stopping": [], ", fixed rounds": []} if name in BOOSTERS else {"": []}
+    for search in searches:
+        left = prior.without(datasets=same_origin(search.dataset))
+        left = left.conditioned_on(search.dataset_features)
+        for kind, rows in kinds.items():
+            kept = [
+                k
+                for k, one in enumerate(search.configurations)
+                if not kind or (one.get(rounds) == EARLY) == (kind == ", early stopping")
+            ]
+            scores = winsorize_scores(np.array(search.scores, dtype=float)[kept], BOUND)
+            spread = scores.max() - np.median(scores)
+            if len(kept) <= max(AFTER) or spread < 1e-9:
+                continue
+            tried = [search.configurations[k] for k in kept]
+            best = [best_so_far(tried, scores, p, max(AFTER)) for p in (left, None)]
+            regrets = [*(scores.max() - best), random_regret(scores) * np.ptp(scores)]
+            rows.append([[regret[k - 1] / spread for k in AFTER] for regret in regrets])
+    return {f"{name}, {metric}{kind}": describe(np.array(rows)) for kind, rows in kinds.items()}
+
+
+def describe(regrets):
+    """Return mean regrets and their ratio, of an array of shape (n_sets, n_methods, n_after)."""
+    drawn = np.random.default_rng(0).integers(len(regrets), size=(2000, len(regrets)))
+    means, samples = regrets.mean(0), regrets[drawn].mean(1) + 1e-6  # where none is left
+    summary = {"sets": len(regrets), "after": list(AFTER)}
+    summary |= dict(zip(METHODS, means.round(3).tolist(), strict=True))
+    summary["with over without"] = ((means[0] + 1e-6) / (means[1] + 1e-6)).round(2).tolist()
+    interval = np.percentile(samples[:, 0] / samples[:, 1], [2.5, 97.5], axis=0)
+    return summary | {"interval": interval.T.round(2).tolist()}
+
+
+def summarise(figures):
+    """Return where a prior is behind none, and the geometric mean of all ratios."""
+    ratios = np.array([one["with over without"] for one in figures.values()])
+    return {
+        "figures": ratios.size,
+        "geometric mean": np.exp(np.log(np.maximum(ratios, 0.01)).mean(0)).round(3).tolist(),
+        "behind none": {
+            f"{key}, after {n}": (one["with over without"][k], one["interval"][k])
+            for key, one in figures.items()
+            for k, n in enumerate(AFTER)
+            if one["with over without"][k] > 1
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()

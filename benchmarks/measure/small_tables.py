@@ -1,0 +1,354 @@
+"""Small real tables: a prior in context against scikit-learn, with few labelled rows.
+
+    python -m benchmarks.measure.small_tables classification --prior FILE
+    python -m benchmarks.measure.small_tables regression --prior FILE --draws 10
+    python -m benchmarks.measure.small_tables classification --prior FILE --other FILE
+    python -m benchmarks.measure.small_tables classification --summary --sets report
+    python -m benchmarks.measure.small_tables classification --prior FILE --tuned --draws 1
+    python -m benchmarks.measure.small_tables classification --speed
+
+Classification: the sets of ``$SKMETA_DATA/tabular/index.csv`` (of known or guessed kind) with at
+most 30 features and 10 classes; 3, 5, 10 or 20 rows of each class are drawn, and up to 400 of the
+other rows are predicted (a class with too few rows keeps a third of them, at least one, to be
+predicted). All measures weight each class alike: balanced accuracy, log loss (probabilities
+bounded to 1e-7), Brier score, and expected calibration error (10 bins of the highest probability).
+The error of a draw is above zero for a perfect predictor too, as its rows are few: "floor" is what
+labels drawn from the predicted probabilities give. "pooled" is the error of all draws together.
+
+Regression: the other sets of the index and ``tabular/uci_regression``; 10, 20 or 50 rows are
+drawn. Measured are the squared error, divided by that of the mean of the drawn rows, and how often
+the 90% interval holds the target.
+
+Peers have scikit-learn's defaults, on scaled features where needed, and means for missing
+values; probabilities of SVC come from sigmoid calibration. The tuned defaults of pytabkit are peers
+where the package ``pytabkit`` is installed. All methods see the same draws.
+
+Every second set is for development: choices between methods were made on it. The others are for
+reports; ``--sets report`` takes these only.
+
+A prior that learned from the real tables of one half of all origins (``make/table_priors.py``) is
+tested on the others; ``--other`` is the prior for the sets whose origin the first one has seen.
+Without it, these sets are left out. Two priors are compared by running both, and then ``--prior``
+the one with ``--methods`` the name of the other in the results.
+
+``--tuned`` compares with tuned peers on larger tables: 100 rows of each class, but at most 500 in
+all, and 500 of each, but at most 1,000 in all, of the sets that have 200 or 500 rows to learn from;
+regressions of 200, 500 and 1,000 rows. A random search scores 20 candidates of each of
+scikit-learn's peers by balanced accuracy or R2 in five folds.
+
+``--imbalanced`` takes the sets of two classes of which one has at most a quarter of the rows, with
+50, 100 and 200 rows of the classes' own frequencies, but at least three of each. Measured is the
+average precision of the rare class, too. Methods whose names end in "balanced" have
+``class_weight="balanced"``.
+
+``--near-linear`` takes the sets where logistic or ridge regression is at least as good as a forest
+when four fifths of all rows are known (five folds of at most 2,000 rows).
+
+``--speed`` measures the processor time of ``fit`` and ``predict``, with 50 and 1,000 known rows,
+1,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
+in one process, and the least time of each counts. ``OMP_NUM_THREADS=1`` takes one thread.
+
+Results go to ``benchmarks/results/small_tables-<kind>.jsonl.gz`` (see ``lib/comparison.py``); of
+``--speed`` to ``small_tables-speed-<kind>.json``.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.stats import loguniform, randint, uniform
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import make_classification, make_regression
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import (
+    KFold,
+    RandomizedSearchCV,
+    StratifiedKFold,
+    cross_val_score,
+)
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR
+
+from benchmarks.lib.comparison import RESULTS, add_options, compare
+from benchmarks.lib.origins import HALVES, half_of
+from benchmarks.lib.table_scores import classify, gaussian_process, regress
+from benchmarks.lib.tabular_sets import (
+    SETS,
+    draw,
+    draw_imbalanced,
+    imbalanced_names,
+    load,
+    names_of,
+)
+from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.priors import MetaPrior
+
+SIZES = {"classification": (3, 5, 10, 20), "regression": (10, 20, 50)}
+TUNED_SIZES = {"classification": (100, 500), "regression": (200, 500, 1000)}
+IMBALANCED_SIZES = (50, 100, 200)
+MEASURES = {
+    "classification": ("accuracy", "log_loss", "brier", "calibration", "floor", "seconds"),
+    "imbalanced": ("accuracy", "precision", "log_loss", "seconds"),
+    "regression": ("error", "coverage", "seconds"),
+}
+N_CANDIDATES, MOST_ROWS_OF_FOLDS = 20, 2000
+SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS = (50, 1000), 1000, 20
+
+
+# -- peers ---------------------------------------------------------------------------------------
+
+
+def imputed(estimator: BaseEstimator) -> BaseEstimator:
+    """An estimator with means for missing values."""
+    return make_pipeline(SimpleImputer(keep_empty_features=True), estimator)
+
+
+def scaled(estimator: BaseEstimator) -> BaseEstimator:
+    """With means for missing values, and columns of mean 0 and variance 1."""
+    return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), estimator)
+
+
+def tuned(estimator: BaseEstimator, space: dict) -> BaseEstimator:
+    """A random search."""
+    scoring = "balanced_accuracy" if is_classifier(estimator) else "r2"
+    return RandomizedSearchCV(
+        estimator, space, n_iter=N_CANDIDATES, scoring=scoring, random_state=0
+    )
+
+
+LOGISTIC = LogisticRegression(max_iter=1000)
+FOREST_SPACE = {"max_features": uniform(0.1, 0.9), "min_samples_leaf": randint(1, 10)}
+BOOSTING_SPACE = {
+    "learning_rate": loguniform(0.01, 0.5),
+    "max_leaf_nodes": randint(3, 32),
+    "min_samples_leaf": randint(1, 30),
+    "l2_regularization": loguniform(1e-6, 10),
+    "max_iter": randint(20, 200),
+}
+C, GAMMA = loguniform(1e-2, 1e3), loguniform(1e-4, 10)
+
+PEERS: dict[str, dict[str, BaseEstimator]] = {
+    "classification": {
+        "logistic": scaled(LOGISTIC),
+        "forest": RandomForestClassifier(random_state=0),
+        "5-nn": scaled(KNeighborsClassifier()),
+        "bayes": scaled(GaussianNB()),
+        "svc": scaled(SVC()),
+        "boosting": scaled(GradientBoostingClassifier(random_state=0)),
+    },
+    "regression": {
+        "mean": DummyRegressor(),
+        "ridge": scaled(RidgeCV(np.logspace(-3, 3, 13))),
+        "forest": RandomForestRegressor(random_state=0),
+        "process": scaled(gaussian_process()),
+        "boosting": scaled(GradientBoostingRegressor(random_state=0)),
+    },
+}
+TUNED: dict[str, dict[str, BaseEstimator]] = {
+    "classification": {
+        "tuned logistic": tuned(scaled(LOGISTIC), {"logisticregression__C": loguniform(1e-3, 1e3)}),
+        "tuned svc": tuned(scaled(SVC()), {"svc__C": C, "svc__gamma": GAMMA}),
+        "tuned forest": tuned(
+            RandomForestClassifier(random_state=0),
+            FOREST_SPACE | {"criterion": ["gini", "entropy"]},
+        ),
+        "tuned boosting": tuned(HistGradientBoostingClassifier(random_state=0), BOOSTING_SPACE),
+    },
+    "regression": {
+        "tuned ridge": scaled(RidgeCV(np.logspace(-3, 3, 20))),
+        "tuned svr": TransformedTargetRegressor(
+            tuned(scaled(SVR()), {"svr__C": C, "svr__gamma": GAMMA}), transformer=StandardScaler()
+        ),
+        "tuned forest": tuned(RandomForestRegressor(random_state=0), FOREST_SPACE),
+        "tuned boosting": tuned(HistGradientBoostingRegressor(random_state=0), BOOSTING_SPACE),
+    },
+}
+IMBALANCED: dict[str, BaseEstimator] = {
+    f"{name}{' balanced' if weight else ''}": clone(peer).set_params(
+        **{f"{prefix}class_weight": weight}
+    )
+    for name, prefix, peer in (
+        ("logistic", "logisticregression__", scaled(LOGISTIC)),
+        ("svc", "svc__", scaled(SVC())),
+        ("forest", "", RandomForestClassifier(random_state=0)),
+        ("boosting", "", HistGradientBoostingClassifier(random_state=0)),
+    )
+    for weight in (None, "balanced")
+}
+if find_spec("pytabkit"):
+    for kind, suffix in (("classification", "Classifier"), ("regression", "Regressor")):
+        for name in ("RealMLP_TD", "TabM_D", "CatBoost_TD", "LGBM_TD"):
+            cls = getattr(import_module("pytabkit"), f"{name}_{suffix}")
+            peer = imputed(cls(device="cpu", random_state=0, n_threads=1))
+            PEERS[kind][name] = TUNED[kind][name] = peer
+
+
+@cache
+def is_near_linear(kind: str, name: str) -> bool:
+    """Whether a linear model is at least as good as a forest when most rows are known."""
+    X, y = load(name)
+    rows = np.random.default_rng(0).permutation(len(y))[:MOST_ROWS_OF_FOLDS]
+    is_classification = kind == "classification"
+    folds = (StratifiedKFold if is_classification else KFold)(5, shuffle=True, random_state=0)
+    linear, forest = (
+        cross_val_score(
+            imputed(PEERS[kind][peer]),
+            X[rows],
+            y[rows],
+            scoring="balanced_accuracy" if is_classification else "r2",
+            cv=folds,
+        ).mean()
+        for peer in ("logistic" if is_classification else "ridge", "forest")
+    )
+    return bool(linear >= forest)
+
+
+# -- ours ----------------------------------------------------------------------------------------
+
+
+class Ours(NamedTuple):
+    """Our estimator, with a prior that has not seen the origin of a set.
+
+    Attributes
+    ----------
+    estimator : type
+        The class of the estimator.
+    priors : tuple of MetaPrior
+        One, or one for each half of the origins.
+    settings : dict
+        Other parameters of the estimator.
+    """
+
+    estimator: type[BaseEstimator]
+    priors: tuple[MetaPrior, ...]
+    settings: dict
+
+    def unseen_by(self, name: str) -> MetaPrior | None:
+        """The first prior that has not seen the origin of a set."""
+        half = half_of(name)
+        for prior in self.priors:
+            seen = prior.provenance.get("config", {}).get("origins", "none")
+            if half is None or seen == "none" or seen in set(HALVES) - {half}:
+                return prior
+        return None
+
+    def __call__(self, name: str) -> BaseEstimator:
+        """The estimator for a set."""
+        return self.estimator(self.unseen_by(name), device="cpu", **self.settings)
+
+    def name(self) -> str:
+        """Name in the results."""
+        return "prior-" + "+".join(prior.digest[:8] for prior in self.priors)
+
+
+def measure_speed(kind: str, ours: BaseEstimator, repeats: int = 5) -> list[dict]:
+    """Seconds of processor time of ours and of a forest, and their ratio."""
+    models = {"ours": ours, "forest": PEERS[kind]["forest"]}
+    make = make_classification if kind == "classification" else make_regression
+    records = []
+    for known in SPEED_ROWS:
+        X, y = make(known + SPEED_QUERY, SPEED_COLUMNS, random_state=0)
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
+        for _ in range(repeats):
+            for name, model in models.items():
+                began = time.process_time()
+                model.fit(X[:known], y[:known])
+                fitted = time.process_time()
+                model.predict(X[known:])
+                seconds[name].append((fitted - began, time.process_time() - fitted))
+        best = {name: np.min(values, axis=0) for name, values in seconds.items()}
+        record: dict = {"known": known, "asked": SPEED_QUERY, "columns": SPEED_COLUMNS}
+        for name, (fit, predict) in best.items():
+            record |= {f"{name}_fit": round(fit, 3), f"{name}_predict": round(predict, 3)}
+        record["ratio"] = round(float(best["ours"].sum() / best["forest"].sum()), 2)
+        record |= {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
+        records.append(record)
+    return records
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=tuple(SIZES))
+    parser.add_argument("--prior", type=Path, help="file of a prior")
+    parser.add_argument("--other", type=Path, help="prior for the sets that the first has seen")
+    add_options(parser, tuple(SETS))
+    parser.set_defaults(draws=10)
+    parser.add_argument("--tuned", action="store_true", help="larger tables, tuned peers")
+    parser.add_argument("--near-linear", action="store_true", help="where linear models suffice")
+    parser.add_argument("--imbalanced", action="store_true", help="classes of unequal size")
+    parser.add_argument("--speed", action="store_true", help="time against a random forest")
+    options = parser.parse_args()
+    kind, is_classification = options.kind, options.kind == "classification"
+    estimator = MetaFewShotClassifier if is_classification else MetaFewShotRegressor
+    priors = [MetaPrior.load(path) for path in (options.prior, options.other) if path]
+    if options.speed:
+        records = measure_speed(kind, estimator(*priors[:1] or ["tabular"], device="cpu"))
+        print(*map(json.dumps, records), sep="\n")
+        path = RESULTS / f"small_tables-speed-{kind}.json"
+        path.write_text(json.dumps(records, indent=1) + "\n")
+        return
+
+    peers, sizes, measures = PEERS[kind], SIZES[kind], MEASURES[kind]
+    if options.tuned:
+        peers, sizes = TUNED[kind], TUNED_SIZES[kind]
+    if options.imbalanced:
+        peers, sizes, measures = IMBALANCED, IMBALANCED_SIZES, MEASURES["imbalanced"]
+    options.sizes = options.sizes or sizes
+    sets = "imbalanced" if options.imbalanced else kind
+    options.results = options.results or RESULTS / f"small_tables-{sets}.jsonl.gz"
+    methods: dict[str, Callable[[str], BaseEstimator]] = {
+        name: lambda _, peer=peer: clone(peer) for name, peer in peers.items()
+    }
+    names = imbalanced_names() if options.imbalanced else names_of(kind)[SETS[options.sets]]
+    if options.near_linear:
+        names = [name for name in names if is_near_linear(kind, name)]
+    ours = None
+    if priors:
+        made = Ours(estimator, tuple(priors), {})
+        names = [name for name in names if made.unseen_by(name)]
+        ours = made.name()
+        if options.imbalanced:
+            methods[ours] = made
+            made = made._replace(settings={"class_weight": "balanced"})
+            ours = f"{ours} balanced"
+        methods[ours] = made
+
+    def score(model: BaseEstimator, name: str, size: int, seed: int) -> dict | None:
+        part = partial(draw, kind) if not options.imbalanced else draw_imbalanced
+        drawn = part(name, size, seed)
+        if drawn is None:
+            return None
+        return classify(model, drawn) if is_classification else regress(model, drawn)
+
+    unit = " rows" + " a class" * (is_classification and not options.imbalanced)
+    if is_classification:
+        measures += ("pooled",)
+    compare(options, methods, names, score, measures, ours, unit)
+
+
+if __name__ == "__main__":
+    main()

