@@ -83,23 +83,25 @@ def assert_equal(found, expected, **tolerances):
 
 
 def order_has_no_effect(subject):
-    """Rows may be in any order; for few-shot estimators columns and classes, too.
+    """Rows and columns may be in any order; for few-shot estimators classes, too.
 
     Names of groups have no effect. Of classes with the same rows, the first one is preferred.
     """
     X, y, rng = subject.X, subject.y, subject.rng
     rows, tolerance = rng.permutation(len(y)), 1e-8 * subject.deviation
+    columns, params = rng.permutation(X.shape[1]), {}
     if subject.is_grouped:
         names = rng.permutation(len(y))
         X, renamed = np.column_stack([names[X[:, 0].astype(int)], X[:, 1:]]), None
+        params = {"groups": int(columns.argmin())}
     else:
         renamed = rng.permutation(len(np.unique(y)))
         if subject.is_classifier:
             contents = {np.sort(X[y == c], axis=0).tobytes() for c in np.unique(y)}
             renamed = renamed if len(contents) == len(renamed) else np.sort(renamed)
-        X = X[:, rng.permutation(X.shape[1])]
+    X = X[:, columns]
     if not subject.is_classifier or renamed is None:
-        found = outputs(subject.fit(X[rows], y[rows]), X)
+        found = outputs(subject.fit(X[rows], y[rows], **params), X)
     else:
         found = outputs(subject.fit(X[rows], renamed[y[rows]]), X)[:, renamed]
         tolerance = CLASSES

@@ -37,7 +37,13 @@ from skmeta.grouped._fit import fit_model, fit_several_columns
 from skmeta.grouped._model import Settings
 from skmeta.grouped.longitudinal import warn_of_doubled, warn_of_time
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
-from skmeta.tabular import CalibratedOutputs, FitSettings, silent
+from skmeta.tabular import (
+    CalibratedOutputs,
+    FitSettings,
+    WeightedRows,
+    order_of_columns,
+    silent,
+)
 
 # Whole weights repeat rows, up to so many rows in all.
 _MOST_REPEATED = 1_000_000
@@ -115,6 +121,10 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             warn_of_time(numbers, codes[:, 0], self._features.names_out())
         if self._features.has_dates and len(self._names) == 1:
             warn_of_doubled(times, codes[:, 0], used, str(self.order))
+        n_sorted = numbers.shape[1] - (self.order is not None)
+        rows = WeightedRows(numbers, y[used], weight)
+        self._features.places[:n_sorted] = order_of_columns(rows, codes, n_classes, n_sorted)
+        numbers = numbers.take(self._features.places, 1)
         with (
             one_thread_if_small(numbers.size),
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
@@ -297,7 +307,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
 
     def _labels(self) -> Labels:
         classes, columns = self._classes_in_order(), self._features.names_out()
-        return Labels([str(name) for name in self._names], self._codes, columns, classes)
+        names = [str(name) for name in self._names]
+        return Labels(names, self._codes, columns, self._features.places, classes)
 
     @property
     def summary_(self) -> str:

@@ -65,6 +65,8 @@ class FeatureColumns:
             check_no_times(column, "" if order is not None else f"Set order={column.name!r}")
         if is_data_frame(X) and self.positions:
             self.encoder = FrameEncoder.learn(self._part(X), allow_nan=True)
+        # Of the columns that `names_out` has, in the order in which `encode` returns them.
+        self.places = np.arange(len(self.names_out()))
 
     def _part(self, X: Any) -> Any:
         if hasattr(X, "get_columns"):
@@ -80,14 +82,14 @@ class FeatureColumns:
         """Return columns (n, d) of numbers; NaN is a missing value. Without columns, one is 0."""
         numbers = self._encode(X)
         if self.order is None:
-            return numbers
+            return numbers.take(self.places, 1)
         times, kind = time_numbers(X, self.order), kind_of_times(X, self.order)
         if kind != self.kind_of_times:
             raise ValueError(
                 f"Column {self.order!r}, which order names, had {self.kind_of_times} at fit, but "
                 f"has {kind} now. Give it the same type in both."
             )
-        return np.column_stack([numbers, times])
+        return np.column_stack([numbers, times]).take(self.places, 1)
 
     def _encode(self, X: Any) -> np.ndarray:
         if not self.positions:
@@ -103,7 +105,7 @@ class FeatureColumns:
         return numbers
 
     def names_out(self) -> list[str]:
-        """Return the names of the encoded columns."""
+        """Return the names of the encoded columns, in the order given."""
         names = list(self.names) if self.encoder is None else self.encoder.names_out()
         return names if self.order is None else [*names, str(self.order)]
 

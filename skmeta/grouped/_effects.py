@@ -39,6 +39,7 @@ class Labels(NamedTuple):
     factors: list[str]  # columns of groups
     groups: list[dict[Any, int]]  # for each of them, numbers by the groups' labels
     columns: list[str]  # other columns, as they are encoded
+    places: np.ndarray  # their positions in the order of the model
     classes: list[Any] | None  # None for a regression
 
 
@@ -53,8 +54,8 @@ class Coefficients(NamedTuple):
     std: np.ndarray | None  # (n_groups + 1, q); of a new group, those between groups
 
 
-def coefficients(model: FittedModel, names: list[str]) -> Coefficients | None:
-    """Return the coefficients of the columns in the fitted model; None without a model of them."""
+def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
+    """Return the coefficients of the model of the columns, as given; None without one."""
     effects = model.effects_of_columns
     if effects is None:
         return None
@@ -69,7 +70,7 @@ def coefficients(model: FittedModel, names: list[str]) -> Coefficients | None:
     by_group = as_columns(predictions.mean, model.n_classes).reshape(n_groups + 1, len(points), -1)
     middle, above = by_group[:, :1], by_group[:, 1 : d + 1]
     mean = np.concatenate([middle, above - middle], axis=1)
-    all_names, units = _columns(model, effects, names)
+    all_names, units, place = _columns(model, effects, labels)
     noise = conditioned.given.noise
     std = None if model.n_classes else _deviations(predictions, noise, n_groups + 1, d)
     if model.target_units is not None:
@@ -79,6 +80,7 @@ def coefficients(model: FittedModel, names: list[str]) -> Coefficients | None:
         std = None if std is None else scale * std / units
     # The column of a table without columns has no slope.
     kept = np.flatnonzero(np.append(True, Z.max(0) > Z.min(0)))
+    kept = kept[np.argsort(place[kept])]
     mean, std = mean / units[:, None], None if std is None else std[:, kept]
     return Coefficients([all_names[k] for k in kept], mean[:, kept], std)
 
@@ -97,13 +99,15 @@ def _deviations(outputs: Outputs, noise: float, n_groups: int, d: int) -> np.nda
 
 
 def _columns(
-    model: FittedModel, effects: GroupEffects, names: list[str]
-) -> tuple[list[str], np.ndarray]:
-    """Return names of the coefficients, and their units: standard deviations of the columns."""
+    model: FittedModel, effects: GroupEffects, labels: Labels
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return names of the coefficients, their units, which are deviations, and their places."""
+    names, d = [labels.columns[k] for k in labels.places], len(labels.columns)
     filled = ["intercept", *names, *(f"{name} is missing" for name in names)]
-    scales = np.concatenate([[1.0], model.column_units.scale, np.ones(len(names))])
+    scales = np.concatenate([[1.0], model.column_units.scale, np.ones(d)])
+    places = np.concatenate([[0], 1 + labels.places, 1 + d + labels.places])
     kept = np.append(0, 1 + effects.design.columns)
-    return [filled[k] for k in kept], scales[kept]
+    return [filled[k] for k in kept], scales[kept], places[kept]
 
 
 def summarise(model: FittedModel | SeveralColumns, labels: Labels) -> str:
@@ -120,7 +124,7 @@ def _summarise_groups(model: FittedModel | SeveralColumns, labels: Labels) -> st
     if isinstance(mixture, Longitudinal):
         return _summarise_in_time(model, labels)
     assert isinstance(mixture, Mixture)
-    shared = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
+    shared = coefficients(model, labels) if len(labels.groups) == 1 else None
     n_groups, n_rows = int(model.known.group.max()) + 1, len(model.known.y)
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     members = list(mixture.members)
@@ -260,7 +264,7 @@ def effects_frame(model: FittedModel | SeveralColumns, labels: Labels) -> Any:
         if joint.crossed is None:
             return None
         return joint.crossed.effects(*names, scale_of(joint), labels.classes)
-    effects = coefficients(model, labels.columns) if len(labels.groups) == 1 else None
+    effects = coefficients(model, labels) if len(labels.groups) == 1 else None
     if effects is None:
         return None
     pandas, groups = import_optional("pandas", "effects_"), labels.groups[0]

@@ -36,6 +36,7 @@ from skmeta.tabular._rows import (
     divide_rows,
     location_and_scale,
     order_by_content,
+    order_of_columns,
     relative_weight,
 )
 from skmeta.tabular._table import (

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from skmeta._sklearn_compat import check_sample_weight
+from skmeta.tabular._table import Standardiser
 
 _MAX_WEIGHT = 1e9
 # A column whose standard deviation is below this share of its mean is constant.
@@ -22,6 +23,8 @@ _CONSTANT = 64 * np.finfo(float).eps
 _LARGEST_UNIT = np.finfo(float).max ** 0.4
 # Keys of rows that differ by less are those of equal rows.
 _EQUAL = 1e-9
+# Cells of a table whose columns have keys by all others; in larger ones, each has its own.
+_MOST_CELLS = 200_000
 
 
 class WeightedRows(NamedTuple):
@@ -125,6 +128,27 @@ def order_by_content(rows: WeightedRows, n_classes: int) -> tuple[np.ndarray, np
     """Return orders of the columns (d,) and rows (n,) that depend on their contents only."""
     keys = content_keys(rows, n_classes)
     return np.argsort(keys.column, kind="stable"), np.argsort(keys.row, kind="stable")
+
+
+def order_of_columns(rows: WeightedRows, codes: np.ndarray, n_classes: int, n: int) -> np.ndarray:
+    """Return an order of the first n columns of rows by their contents, and groups (rows, F)."""
+    X, y, weight = rows
+    y = y if n_classes else Standardiser.learn(y)(y)
+    # Columns that say what rows and groups are, whatever the names of these.
+    sizes = [np.bincount(column)[column] for column in codes.T]
+    sums = [np.bincount(column, y)[column] for column in codes.T]
+    rest = np.column_stack([X[:, n:], *sizes, *sums])
+    if X.size <= _MOST_CELLS:
+        y = y.astype(np.int64) if n_classes else y
+        table = WeightedRows(np.hstack([X[:, :n], rest]), y, weight)
+        return np.argsort(content_keys(table, n_classes).column[:n], kind="stable")
+    label = y + np.sin(Standardiser.learn(rest)(rest)).sum(1)
+    keys = []
+    for column in X[:, :n].T:
+        missing, (centre, scale) = np.isnan(column), Standardiser.learn(column)
+        z = np.arcsinh(np.where(missing, 0.0, (column - centre) / scale))
+        keys.append(weight @ np.sin(1 + 2.3 * z + 0.9 * missing + label))
+    return np.argsort(keys, kind="stable")
 
 
 def arrange(rows: WeightedRows, n_classes: int) -> tuple[WeightedRows, np.ndarray]:

@@ -367,6 +367,32 @@ def test_order_names_and_units_change_nothing(kind):
     assert abs(found[0] - found[1]).max() < 1e-8 * np.std(found[0])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"order": "day"}, {"groups": ["school", "block"], "combine": "learner"}],
+    ids=["one column", "in time", "several columns"],
+)
+def test_the_order_of_columns_changes_nothing(settings):
+    table = make_table(n_groups=12, n_rows=8, seed=2)
+    rng = np.random.default_rng(1)
+    day = np.concatenate([rng.permutation(8) for _ in range(12)])
+    X = table.X.assign(day=day, z=rng.normal(size=96), block=rng.integers(10, size=96))
+    X.loc[::7, "z"] = np.nan
+    X, more = X.iloc[:-8], X.iloc[-8:]
+    found = []
+    for columns in (list(X), ["z", "day", "block", "colour", "school", "x"]):
+        model = GroupedRegressor(**{"groups": "school"} | settings).fit(X[columns], table.y[:-8])
+        model.partial_fit(more[columns][:4], table.y[-8:-4])
+        found.append(model.predict(more[columns], return_std=True))
+        if settings == {}:
+            names = [name for name in columns if name != "school"]
+            names[names.index("colour")] = "colour=red"
+            slopes = [name for name in model.effects_ if f"{name} std" in model.effects_]
+            assert slopes == ["intercept", *names, "z is missing"]
+            assert abs(model.effects_.loc["shared", "x"] - 1) < 0.2
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+
+
 # ----------------------------------------------------------------------------------------- time
 
 
