@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import re
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +16,17 @@ from skmeta.exceptions import UnusedDataWarning
 _MIN_NUMBERS, _MIN_SHARE_OF_NUMBERS = 10, 0.8
 # They are texts if there are many of them, of which hardly any is in two rows.
 _MIN_TEXTS, _MIN_SHARE_OF_TEXTS = 20, 0.5
+
+# Dates that are not in ISO 8601: months, quarters and weeks of a year, and days.
+_NAMES = (*calendar.month_name[1:], *calendar.month_abbr[1:])
+_MONTH, _YEAR, _BETWEEN = rf"(?:{'|'.join(_NAMES)})\.?", r"(?:19|20)\d\d", "[-/. ]"
+_DATE = re.compile(
+    rf"{_YEAR}{_BETWEEN}?(?:q[1-4]|w[0-5]?\d|m[01]?\d|{_MONTH})|{_YEAR}{_BETWEEN}[01]?\d"
+    rf"|(?:q[1-4]|[01]?\d|{_MONTH}){_BETWEEN}{_YEAR}"
+    rf"|{_YEAR}{_BETWEEN}[01]?\d{_BETWEEN}[0-3]?\d"
+    rf"|[0-3]?\d{_BETWEEN}(?:[0-3]?\d|{_MONTH}){_BETWEEN}{_YEAR}",
+    re.IGNORECASE,
+)
 
 
 def warn_of_doubts(column: Any) -> None:
@@ -39,8 +52,8 @@ def warn_of_doubts(column: Any) -> None:
     if n_dates >= max(_MIN_NUMBERS, _MIN_SHARE_OF_NUMBERS * len(labels)):
         warn_caller(
             f"Column {name!r} holds dates as strings, such as {labels[0]!r}, and is read as "
-            f"{len(labels)} categories. Convert it with pd.to_datetime(X[{name!r}]); an estimator "
-            f"with groups takes it as order={name!r}.",
+            f"{len(labels)} categories. Convert it with pd.to_datetime(X[{name!r}]), or "
+            f"pd.PeriodIndex for quarters; an estimator with groups takes it as order={name!r}.",
             UnusedDataWarning,
         )
         return
@@ -64,6 +77,8 @@ def _is_number(label: str) -> bool:
 
 
 def _is_date(label: str) -> bool:
+    if _DATE.fullmatch(label):
+        return True
     try:
         datetime.fromisoformat(label)
     except ValueError:

@@ -340,8 +340,12 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             ]
         )
         numbers, times = self._numbers(X)
+        n_before = len(self.model_.known.y)
         self.model_ = self.model_.add(numbers[used], y[used], weight, codes, times[used])
         self._codes = known
+        if self._features.has_dates:
+            rows, places = self.model_.known, np.append(np.full(n_before, -1), used)
+            warn_of_doubled(rows.times, rows.group, places, str(self.order))
 
     def _predictions(self, X: Any) -> CalibratedOutputs:
         check_is_fitted(self, "model_")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmeta._validation import count
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.tabular import Table, places_in_groups, some
@@ -195,16 +196,18 @@ def warn_of_time(numbers: np.ndarray, codes: np.ndarray, names: Sequence[str]) -
 
 
 def warn_of_doubled(times: np.ndarray, codes: np.ndarray, places: np.ndarray, name: str) -> None:
-    """Warn if two places (n,) in the table have the same date and group."""
+    """Warn if two places (n,) in the table, -1 for rows known before, have one date and group."""
     order = np.lexsort((places, times, codes))
     same = (np.diff(codes[order]) == 0) & (np.diff(times[order]) == 0)
     same &= np.diff(places[order]) != 0
     if same.any():
-        first = int(np.argmax(same))
+        n_doubled, first = int(same.sum()), int(np.argmax(same))
+        one, other = places[order[first : first + 2]]
+        example = f"row {other} and one that was known" if one < 0 else f"rows {one} and {other}"
         warn_caller(
-            f"{int(same.sum())} rows have the group and the date of another, for example rows "
-            f"{places[order[first]]} and {places[order[first + 1]]}. They are taken for repeated "
-            f"measurements. If they belong to different series, name their column in groups, too, "
-            f"or sum them by group and {name!r}.",
+            f"{count(n_doubled, 'rows')} {'has' if n_doubled == 1 else 'have'} the group and the "
+            f"date of another, for example {example}. They are taken for repeated measurements. If "
+            "they belong to different series, name their column in groups, too, or sum them by "
+            f"group and {name!r}.",
             UnusedDataWarning,
         )

@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import f as f_distribution
 
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import UnusedDataWarning
+
 # Largest step in days, and the seasons of smaller steps: name, phases and least cycles to be seen.
 _STEPS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.3, ("hour of the day", "hour of the week")),
@@ -30,8 +33,10 @@ _SLACK = 1e-6
 _LEAST_SMOOTH, _SMOOTH, _JITTER = 12, 0.5, 1e-6
 # Seasons of so many phases are indicators in columns.
 _FEW = 12
-# Lengths that are tried on whole numbers, and what a season must explain there.
-_LENGTHS = (4, 7, 12, 24, 52)
+# Days of a month, and slack of steps of months.
+_MONTH, _MONTH_SLACK = 365.2425 / 12, 1.1
+# Lengths that are tried on whole numbers, and those that are warned of.
+_LENGTHS, _ALL_LENGTHS, _TINY = (4, 7, 12, 24, 52), range(2, 61), 1e-12
 _MAX_P_VALUE, _MIN_SHARE = 1e-4, 0.1
 # Cycles that the times must cover.
 _MIN_CYCLES = 0.5
@@ -57,17 +62,18 @@ _CALENDAR: dict[str, tuple[int, float, Callable[[np.ndarray], np.ndarray]]] = {
 
 
 class Season(NamedTuple):
-    """A cycle: its name, the number of its phases, and the length of a step of whole numbers."""
+    """A cycle of the calendar, or of steps of a length in the units of times, or in months."""
 
     name: str
     n_phases: int
     step: float = 1.0
+    n_months: int = 0
 
     def phases(self, times: np.ndarray) -> np.ndarray:
         """Return the phase (n,) of times (n,) in days since 1970, or as given."""
         if self.name in _CALENDAR:
             return np.asarray(_CALENDAR[self.name][2](times)).astype(np.int64)
-        return np.asarray(np.round(times / self.step)).astype(np.int64) % self.n_phases
+        return _steps(times, self.step, self.n_months) % self.n_phases
 
     @property
     def length(self) -> float:
@@ -134,31 +140,50 @@ def learn_calendar(
     centre: float,
     scale: float,
 ) -> Calendar:
-    """Find the seasons of rows (n,).
+    """Find the seasons of rows (n,), and warn of a clear cycle that is none of them.
 
     Times are numbers, or dates as days since 1970. A season is given in steps of a cycle; "auto"
     takes the calendar, and what whole numbers show clearly. `centre` and `scale` are units of the
     times.
     """
     step = typical_step(times, codes)
-    if step is None:
+    if step is None or step <= 0:
         return Calendar((), 1.0, centre, scale)
-    span = np.ptp(times)
-    seasons: Sequence[Season] = ()
+    span, n_months = np.ptp(times), _n_months(step) if is_date else 0
+    seasons: list[Season] = []
     if season is not None and not isinstance(season, str):
-        lengths = np.atleast_1d(np.asarray(season)).tolist()
-        seasons = [Season(f"{int(p)} steps", int(p), step) for p in lengths]
+        seasons = [_of_steps(int(p), step, n_months) for p in np.atleast_1d(season)]
     elif season == "auto" and is_date:
         names = next((names for most, names in _STEPS if step < most), ())
         kinds = [(name, *_CALENDAR[name][:2]) for name in names]
         seasons = [Season(name, p) for name, p, days in kinds if span >= _MIN_CYCLES * days]
-    elif season == "auto" and step > 0 and _is_regular(times, step):
-        tried = [Season(f"{p} steps", p, step) for p in _LENGTHS if span >= 2 * p * step]
-        p_values = [_p_value(one, times, y, codes) for one in tried]
-        if p_values and min(p_values) < _MAX_P_VALUE / len(_LENGTHS):
-            # A multiple of a cycle explains as much, with more phases.
-            seasons = [tried[int(np.argmin(p_values))]]
+    changes = _Changes.learn(times, y, codes, step, n_months) if season is not None else None
+    if changes is not None and season == "auto" and not is_date:
+        found, any_length = changes.clearest(_LENGTHS), changes.clearest(_ALL_LENGTHS)
+        # Phases of 12 steps explain a part of a cycle of 9.
+        if found and (any_length is None or 0 in (found % any_length, any_length % found)):
+            seasons = [_of_steps(found, step, n_months)]
+    if changes is not None:
+        for one in seasons:
+            changes = changes.without(one.phases(changes.times))
+        left = changes.clearest(_ALL_LENGTHS)
+        if left:
+            _warn_of_cycle(left, seasons)
     return Calendar(tuple(seasons), step / scale, centre, scale)
+
+
+def _of_steps(n_phases: int, step: float, n_months: int) -> Season:
+    return Season(f"{n_phases} steps", n_phases, step, n_months)
+
+
+def _warn_of_cycle(length: int, seasons: Sequence[Season]) -> None:
+    known = ", ".join(season.name for season in seasons)
+    warn_caller(
+        f"Within the groups, y repeats every {length} rows in time, which "
+        + (f"the seasons in use ({known}) do not explain. " if known else "no season explains. ")
+        + f"If it goes on, set season={length}; season=None is for none, without this warning.",
+        UnusedDataWarning,
+    )
 
 
 def typical_step(times: np.ndarray, codes: np.ndarray) -> float | None:
@@ -169,37 +194,91 @@ def typical_step(times: np.ndarray, codes: np.ndarray) -> float | None:
     return float(np.median(gap)) if len(gap) else None
 
 
-def _is_regular(times: np.ndarray, step: float) -> bool:
-    steps = (times - times.min()) / step
-    return bool(np.mean(np.abs(steps - np.round(steps)) < 1e-6) > 0.99)
+def _n_months(step: float) -> int:
+    """Return how many months a step in days is; 0 if it is no number of months."""
+    n_months = round(step / _MONTH)
+    return n_months if abs(step - n_months * _MONTH) <= _MONTH_SLACK else 0
 
 
-def _p_value(season: Season, times: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
-    """Return the p-value of what phases explain of changes, scaled by group; 1 if it is little."""
-    order = np.lexsort((times, codes))
-    same = np.diff(codes[order]) == 0
-    change, group = np.diff(y[order])[same], codes[order][1:][same]
-    counts = np.maximum(np.bincount(group), 1)
-    size = np.sqrt(np.bincount(group, change**2) / counts)[group]
-    at = times[order][1:][same][size > 0]
-    change = change[size > 0] / size[size > 0]
-    share, _ = _explained(change, season.phases(at), 3.0)
-    # What happens at a time may happen to all groups: a test counts times, not rows.
-    steps, place = np.unique(np.round(at / season.step), return_inverse=True)
-    typical = np.bincount(place, change) / np.maximum(np.bincount(place), 1)
-    _, p_value = _explained(typical, season.phases(steps * season.step), 1.5)
-    return p_value if share >= _MIN_SHARE else 1.0
+def _steps(times: np.ndarray, step: float, n_months: int) -> np.ndarray:
+    """Return the number (n,) of the step in which times (n,) are."""
+    if n_months:
+        return np.asarray(_months(times) // n_months, np.int64)
+    return np.asarray(np.round(times / step)).astype(np.int64)
 
 
-def _explained(change: np.ndarray, phase: np.ndarray, n_each: float) -> tuple[float, float]:
-    """Return the adjusted share of variance that phases explain, and the p-value of an F test."""
-    n, p = len(change), len(np.unique(phase))
-    if n <= n_each * p:
+class _Changes(NamedTuple):
+    """Changes from row to row within groups, scaled by group, in sums over steps in time (T,)."""
+
+    times: np.ndarray  # of the later row
+    steps: np.ndarray  # whole numbers
+    n: np.ndarray
+    sums: np.ndarray
+    square: float  # of all changes
+
+    @classmethod
+    def learn(
+        cls, times: np.ndarray, y: np.ndarray, codes: np.ndarray, step: float, n_months: int
+    ) -> _Changes | None:
+        """Return the changes of rows (n,); None without any, or if steps are no whole numbers."""
+        exact = (times - times.min()) / step
+        if not n_months and np.mean(np.abs(exact - np.round(exact)) < 1e-6) <= 0.99:
+            return None
+        order = np.lexsort((times, codes))
+        same = np.diff(codes[order]) == 0
+        change, group = np.diff(y[order])[same], codes[order][1:][same]
+        size = np.sqrt(np.bincount(group, change**2) / np.maximum(np.bincount(group), 1))[group]
+        at, change = times[order][1:][same][size > 0], change[size > 0] / size[size > 0]
+        if not len(change):
+            return None
+        steps, first, place = np.unique(
+            _steps(at, step, n_months), return_index=True, return_inverse=True
+        )
+        n, sums = np.bincount(place).astype(float), np.bincount(place, change)
+        return cls(at[first], steps, n, sums, float(change @ change))
+
+    def without(self, phase: np.ndarray) -> _Changes:
+        """Return what phases (T,) do not explain."""
+        mean = np.bincount(phase, self.sums) / np.maximum(np.bincount(phase, self.n), 1)
+        left = self.sums - self.n * mean[phase]
+        explained = (self.n * mean[phase] ** 2).sum()
+        return self._replace(sums=left, square=max(self.square - float(explained), 0.0))
+
+    def clearest(self, lengths: Sequence[int]) -> int | None:
+        """Return the number of steps that explains most of the changes, if one does clearly."""
+        span = int(np.ptp(self.steps)) + 1
+        tried = [length for length in lengths if span >= 2 * length]
+        p_values = [self._p_value(length) for length in tried]
+        if not p_values or min(p_values) >= _MAX_P_VALUE / len(lengths):
+            return None
+        # A multiple of a cycle explains as much, with more phases.
+        return tried[int(np.argmin(p_values))]
+
+    def _p_value(self, length: int) -> float:
+        """Return the p-value of what phases explain; 1 if it is little."""
+        phase = self.steps % length
+        share, _ = _explained(self.n, self.sums, self.square, phase, 3.0)
+        if share < _MIN_SHARE:
+            return 1.0
+        # What happens at a time may happen to all groups: a test counts times, not rows.
+        typical, ones = self.sums / self.n, np.ones(len(self.n))
+        return _explained(ones, typical, float(typical @ typical), phase, 1.5)[1]
+
+
+def _explained(
+    n: np.ndarray, sums: np.ndarray, square: float, phase: np.ndarray, n_each: float
+) -> tuple[float, float]:
+    """Return the adjusted share of variance that phases explain, and the p-value of an F test.
+
+    `n` and `sums` (T,) are numbers of values and their sums, and `square` is that of all values.
+    """
+    n_all, p = n.sum(), len(np.unique(phase))
+    if n_all <= n_each * p or p < 2:
         return 0.0, 1.0
-    mean = np.bincount(phase, change) / np.maximum(np.bincount(phase), 1)
-    total, left = ((change - change.mean()) ** 2).sum(), ((change - mean[phase]) ** 2).sum()
-    if total == 0:
+    by_phase = np.bincount(phase, sums) ** 2 / np.maximum(np.bincount(phase, n), 1)
+    total, left = square - sums.sum() ** 2 / n_all, max(square - by_phase.sum(), 0.0)
+    if total <= _TINY * square:
         return 0.0, 1.0
-    ratio = (total - left) / (p - 1) / max(left / (n - p), 1e-300)
-    p_value = float(f_distribution.sf(ratio, p - 1, n - p))
-    return float(1 - left / (n - p) / (total / (n - 1))), p_value
+    ratio = (total - left) / (p - 1) / max(left / (n_all - p), 1e-300)
+    p_value = float(f_distribution.sf(ratio, p - 1, n_all - p))
+    return float(1 - left / (n_all - p) / (total / (n_all - 1))), p_value

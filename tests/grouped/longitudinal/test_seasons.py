@@ -5,11 +5,14 @@ import pandas as pd
 import pytest
 
 from skmeta import GroupedRegressor
+from skmeta._columns._doubts import warn_of_doubts
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.grouped.longitudinal._rows import last_rows
 from skmeta.grouped.longitudinal._seasons import learn_calendar
 from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
 from skmeta.tabular import Table
+
+MONTHS = pd.date_range("2015-01-01", periods=60, freq="MS")
 
 
 def days(dates):
@@ -194,11 +197,54 @@ def test_dates_that_are_no_order(panel):
         GroupedRegressor("shop").fit(text, y)
 
 
+@pytest.mark.parametrize(
+    "form", ["%Y %b", "%B %Y", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m", "%Y W%W", "%d %b %Y"]
+)
+def test_strings_that_read_as_dates(form):
+    column = pd.Series(MONTHS.strftime(form), name="t")
+    with pytest.warns(UnusedDataWarning, match="'t' holds dates as strings"):
+        warn_of_doubts(column)
+
+
+def test_strings_that_are_no_dates():
+    labels = [f"room {k}" for k in range(12)] + ["may", "2020-99", "12-34"]
+    warn_of_doubts(pd.Series(np.repeat(labels, 3), name="t"))
+
+
+def test_steps_of_a_cycle_of_months():
+    """Months differ in length, so that days would drift."""
+    calendar, times, (centre, scale) = calendar_of(MONTHS, season=7)
+    phases = calendar.phases((times[: len(MONTHS)] - centre) / scale)[:, 0]
+    assert (np.diff(phases) % 7 == 1).all()
+
+
+def cycle_of(length, n_steps=60, n_groups=6):
+    rng = np.random.default_rng(1)
+    steps = np.tile(np.arange(n_steps), n_groups)
+    y = rng.normal(size=length)[steps % length] + 0.3 * rng.normal(size=len(steps))
+    return steps, y, np.repeat(np.arange(n_groups), n_steps)
+
+
+@pytest.mark.parametrize("is_date", [False, True])
+def test_a_cycle_that_is_left(is_date):
+    steps, y, codes = cycle_of(9)
+    times = days(MONTHS)[steps] if is_date else steps.astype(float)
+    with pytest.warns(UnusedDataWarning, match="y repeats every 9 rows.*set season=9"):
+        found = learn_calendar(times, y, codes, "auto", is_date, 0.0, 1.0).seasons
+    assert [season.name for season in found] == (["month"] if is_date else [])
+    # Whoever says so has it, or has none.
+    named = learn_calendar(times, y, codes, 9, is_date, 0.0, 1.0).seasons
+    assert [season.n_phases for season in named] == [9]
+    learn_calendar(times, y, codes, None, is_date, 0.0, 1.0)
+
+
 def test_rows_of_the_same_date(panel):
     X, y = panel
     few = X["date"] < "2019-01-01"
     doubled = pd.concat([X[few], X[few][:1]], ignore_index=True)
-    with pytest.warns(
-        UnusedDataWarning, match="1 rows have the group and the date.*rows 0 and 144"
-    ):
-        GroupedRegressor("shop", order="date").fit(doubled, np.append(y[few], y[0]))
+    with pytest.warns(UnusedDataWarning, match="1 row has the group and the date.*rows 0 and 144"):
+        model = GroupedRegressor("shop", order="date").fit(doubled, np.append(y[few], y[0]))
+    with pytest.warns(UnusedDataWarning, match="2 rows have.*row 0 and one that was known"):
+        model.partial_fit(X[few][2:4], y[few][2:4])
+    new = X[few][:2].assign(shop="new")
+    model.partial_fit(new, y[:2])
