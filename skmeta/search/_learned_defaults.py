@@ -166,7 +166,12 @@ def _choose(
         reason = "Kept as given: past searches expect no other parameters to be better."
         return {}, _gain(record, np.zeros(len(F)), weights, 0.0, reason)
     better_on = probability_better(
-        difference, past.errors, weights, past.distance, record.dataset_features
+        difference,
+        past.errors,
+        weights,
+        past.distance,
+        record.dataset_features,
+        past.promise_offset,
     )
     if better_on < _CLEAR:
         reason = (

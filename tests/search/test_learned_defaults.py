@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta.exceptions import PriorError, SearchSpaceError
 from skmeta.search import SearchHistory, SearchPrior, learned_defaults
 from skmeta.search._propose import _cross
-from skmeta.search.prior import probability_better
+from skmeta.search.prior import JointPrior, load_shipped, probability_better
 from skmeta.search.record import PastSearch
 
 X, y = load_iris(return_X_y=True)
@@ -104,7 +104,7 @@ def test_a_gain_that_is_lost_again_elsewhere_changes_nothing():
     assert model.expected_gain["advice"].endswith("the best candidate loses more than it gains.")
 
 
-def test_a_promise_falls_with_distance_and_where_larger_models_pay():
+def test_a_promise_falls_with_distance_with_rows_and_where_larger_models_pay():
     gains, errors, weights = np.array([1.0, 0.5, 2.0, -0.1]), np.full(4, 0.2), np.full(4, 0.25)
     near, far = (probability_better(gains, errors, weights, d, {}) for d in (0.5, 3.0))
     assert near > far + 0.1
@@ -112,7 +112,13 @@ def test_a_promise_falls_with_distance_and_where_larger_models_pay():
         probability_better(gains, errors, weights, 1.0, {"skill_size": skill})
         for skill in (-0.5, 0.3)
     )
-    assert noisy > clean + 0.05
+    assert noisy > clean + 0.01
+    known = gains, errors, weights, 1.0
+    small, larger, largest = (
+        probability_better(*known, {"log_rows": np.log(n)}) for n in (1_000, 10_000, 100_000)
+    )
+    assert small == probability_better(*known, {}) > larger + 0.01 > largest + 0.02
+    assert probability_better(*known, {}, -0.5) < small < probability_better(*known, {}, 0.5)
     unsure = probability_better(gains, np.full(4, 1.0), weights, 1.0, {})
     assert probability_better(gains, errors, weights, 1.0, {}) > unsure > 0.5
     assert probability_better(-gains, errors, weights, 1.0, {}) < 0.5
@@ -200,3 +206,18 @@ def test_bad_priors_and_histories():
         learned_defaults(SVC(), X, y, history=True)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         learned_defaults(SVC(), X, y[:10])
+
+
+def test_the_offset_of_a_prior_stays_with_it():
+    prior = load_shipped("Ridge", "neg_mean_absolute_error")
+    offset = prior.promise_offset
+    assert offset < -0.1  # its promises were too high
+    kept = prior.without(datasets=prior.datasets[:2])
+    for one in (
+        kept,
+        kept.conditioned_on(prior.dataset_features[0]),
+        pickle.loads(pickle.dumps(kept)),
+    ):
+        assert one.promise_offset == offset
+    own = prior.with_promise_offset(0.0).select_datasets(prior.datasets[:5])
+    assert JointPrior(own, prior).promise_offset == pytest.approx(offset / 2)

@@ -49,6 +49,7 @@ class AlgorithmSelectionPrior:
         distance: float = UNKNOWN_DISTANCE,
     ) -> None:
         self.distance = distance
+        self.promise_offset = 0.0
         shared = sorted(set.intersection(*(set(prior.datasets) for prior in priors.values())))
         self._priors = {name: prior.select_datasets(shared) for name, prior in priors.items()}
         self.datasets = tuple(shared)

@@ -53,6 +53,7 @@ class JointPrior:
         self.errors = np.concatenate([own.errors, shipped.errors])
         share = len(own) / (len(own) + _N_EQUAL)
         self.distance = share * own.distance + (1 - share) * shipped.distance
+        self.promise_offset = share * own.promise_offset + (1 - share) * shipped.promise_offset
         self.task_weights, self.pooled_weights = (
             np.concatenate([share * mine, (1 - share) * theirs])
             for mine, theirs in (

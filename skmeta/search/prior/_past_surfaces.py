@@ -77,6 +77,7 @@ class PastSurfaces(Immutable):
     _ends: NDArray[np.intp]
     _task_weights: Array  # sum to 1
     distance: float  # mean squared, of their data sets to the one at hand
+    promise_offset: float  # log odds to be added to what it promises, see `_promise`
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class PastSurfaces(Immutable):
         tensors: dict[str, Any],
         task_weights: Array | None = None,
         distance: float = UNKNOWN_DISTANCE,
+        promise_offset: float = 0.0,
     ) -> None:
         # Writing to the instance's dict avoids __setattr__, which raises an error.
         frozen = {}
@@ -100,6 +102,7 @@ class PastSurfaces(Immutable):
             _ends=np.cumsum([0, *sizes]),
             _task_weights=equal if task_weights is None else task_weights,
             distance=distance,
+            promise_offset=promise_offset,
         )
 
     # -- facts ---------------------------------------------------------------------------------
@@ -221,8 +224,9 @@ class PastSurfaces(Immutable):
     # -- comparison and pickling ---------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        tensors = dict(self._tensors)
-        return type(self), (self._encoding, self._tasks, tensors, self._task_weights, self.distance)
+        tensors, weights = dict(self._tensors), self._task_weights
+        of_data = weights, self.distance, self.promise_offset
+        return type(self), (self._encoding, self._tasks, tensors, *of_data)
 
     def __len__(self) -> int:
         return self.n_tasks

@@ -146,7 +146,8 @@ class SearchPrior(PastSurfaces):
         found = resemblance(F, self.errors, self.dataset_features, dataset_features)
         if np.array_equal(found.weights, self._task_weights) and found.distance == self.distance:
             return self
-        return type(self)(self._encoding, self._tasks, self._tensors, *found)
+        parts = self._encoding, self._tasks, self._tensors
+        return type(self)(*parts, *found, self.promise_offset)
 
     # -- leaving tasks out ---------------------------------------------------------------------
 
@@ -202,7 +203,8 @@ class SearchPrior(PastSurfaces):
         left = self._task_weights[at]
         weights = left / left.sum() if left.sum() else None
         tasks_left = [self._tasks[t] for t in at]
-        return type(self)(self._encoding, tasks_left, tensors, weights, self.distance)
+        of_data = weights, self.distance, self.promise_offset
+        return type(self)(self._encoding, tasks_left, tensors, *of_data)
 
     def with_datasets(
         self,
@@ -230,7 +232,13 @@ class SearchPrior(PastSurfaces):
             )
             for task in self._tasks
         ]
-        return type(self)(self._encoding, tasks, self._tensors)
+        parts = self._encoding, tasks, self._tensors
+        return type(self)(*parts, promise_offset=self.promise_offset)
+
+    def with_promise_offset(self, offset: float) -> Self:
+        """Return a prior whose promises have higher log odds by `offset`."""
+        parts = self._encoding, self._tasks, self._tensors, self._task_weights, self.distance
+        return type(self)(*parts, offset)
 
     # -- files ---------------------------------------------------------------------------------
 

@@ -126,7 +126,9 @@ def _load(estimator: str, metric: str) -> SearchPrior:
     path = _FOLDER / _file_name(estimator, metric)
     sketches = {name: about["sketch"] for name, about in _datasets().items()}
     features = {name: about["features"] for name, about in _datasets().items()}
-    return SearchPrior.load(path).with_datasets(sketches, features)
+    prior = SearchPrior.load(path).with_datasets(sketches, features)
+    card = _cards()[estimator]["metrics"][metric]
+    return prior.with_promise_offset(card.get("promise offset", 0.0))
 
 
 @cache
