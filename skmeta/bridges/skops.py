@@ -72,7 +72,8 @@ learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.Hierarchical
 learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
-mixed._covariance.CovarianceShape mixed._factors.FactorModel mixed._families.Classes
+mixed._covariance.CovarianceShape mixed._each_class.EachClass
+mixed._factors.FactorModel mixed._families.Classes
 mixed._families.Normal mixed._families.Ordered mixed._model.MixedModel
 policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior

@@ -122,6 +122,9 @@ MAKE = {
     ).fit(frame(), rows()[1]),
     "GroupedRegressor": lambda: GroupedRegressor("shop").fit(frame(), rows()[1]),
     "GroupedClassifier": lambda: GroupedClassifier("shop").fit(frame(), rows()[1] > 0),
+    "GroupedClassifier of many classes": lambda: GroupedClassifier("shop", combine="both").fit(
+        frame(), np.arange(240) % 7
+    ),
     "GroupedClassifier of grades": lambda: GroupedClassifier(
         "shop", target_kind="ordered"
     ).fit(frame(), np.digitize(rows()[1], [-1, 1])),

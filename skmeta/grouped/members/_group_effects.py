@@ -8,7 +8,14 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from skmeta.mixed import ConditionedGroups, MixedModel, fit
+from skmeta.mixed import (
+    ConditionedGroups,
+    EachClass,
+    EachConditioned,
+    MixedModel,
+    fit,
+    fit_each_class,
+)
 from skmeta.tabular import (
     Outputs,
     Standardiser,
@@ -23,6 +30,9 @@ from skmeta.tabular import (
 # Least standard deviation: this in units of that of the targets, and this share of the root mean
 # square of all. A group with equal targets would pass for one without noise.
 _LEAST_STD, _LEAST_SHARE = 1e-9, 0.1
+# More classes have a model each. On tables drawn from the joint model, that one had held-out losses
+# of .99, 1.00 and 1.03 of these for 3, 5 and 8 classes, and a fit took 2.5 times as long for 8.
+_MOST_TOGETHER = 5
 
 
 class Design(NamedTuple):
@@ -38,6 +48,14 @@ class Design(NamedTuple):
         if not self.has_shared:
             return Z
         return np.hstack([Z, as_columns(table.shared, self.n_classes)])
+
+    def columns_of_classes(self, classes: np.ndarray) -> np.ndarray:
+        """Return the columns (c, k) of each class, after the intercept: those of the table, and
+        what the population predicts for the class.
+        """
+        d = len(self.columns)
+        own = np.tile(np.arange(1 + d), (len(classes), 1))
+        return np.column_stack([own, 1 + d + classes]) if self.has_shared else own
 
 
 def as_columns(outputs: np.ndarray, n_classes: int) -> np.ndarray:
@@ -59,7 +77,7 @@ class GroupEffects:
     settings: dict[str, Any]
     units: Standardiser
     present: np.ndarray  # classes that the model has seen; others are improbable
-    model: MixedModel
+    model: MixedModel | EachClass
     least_std: float = _LEAST_STD  # of a prediction
 
     known_only: ClassVar[bool] = False
@@ -86,7 +104,7 @@ class ConditionedEffects(NamedTuple):
     """Effects of groups, given known rows."""
 
     member: GroupEffects
-    given: ConditionedGroups
+    given: ConditionedGroups | EachConditioned
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows; those of groups without known rows from the prior."""
@@ -111,12 +129,18 @@ def fit_group_effects(
     present = np.arange(0)
     if design.n_classes:
         present, y = np.unique(y.astype(np.int64), return_inverse=True)
+    before: Any
     if start is not None and len(start.present) == len(present):
         units, before = start.units, start.model
     else:
         units, before = Standardiser.learn(Z), None
     z = np.hstack([np.ones((len(Z), 1)), units(Z)])
-    model = fit(z, y, codes, len(present), start=before, **settings)
+    model: Any
+    if len(present) > _MOST_TOGETHER:
+        columns = design.columns_of_classes(present)
+        model = fit_each_class(z, y, codes, columns, start=before, **settings)
+    else:
+        model = fit(z, y, codes, len(present), start=before, **settings)
     least_std = _LEAST_STD if start is None else start.least_std
     return GroupEffects(design, settings, units, present, model, least_std)
 
