@@ -73,7 +73,9 @@ class PriorRegressor(MetaFewShotRegressor):
         MetaFewShotClassifier(),
         MetaFewShotRegressor(),
         PriorClassifier(_prior("classification", 2)),
-        PriorRegressor(_prior("regression", 2), n_inner_steps=200, inner_lr=0.02),
+        PriorRegressor(
+            _prior("regression", 2), learner_params={"n_inner_steps": 200, "inner_lr": 0.02}
+        ),
         GroupedClassifier(),
         GroupedRegressor(),
     ],

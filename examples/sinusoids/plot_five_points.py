@@ -67,7 +67,9 @@ _, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True, layout="constrained")
 for ax, (name, prior) in zip(axes, priors.items(), strict=True):
     ax.plot(x_line, amplitude * np.sin(x_line - phase), color="tab:blue", label="truth")
     for n_steps, color in zip(steps, colors, strict=True):
-        reg = MetaFewShotRegressor(prior, n_inner_steps=n_steps).fit(x_few, y_few)
+        reg = MetaFewShotRegressor(prior, learner_params={"n_inner_steps": n_steps}).fit(
+            x_few, y_few
+        )
         label = "before" if n_steps == 0 else f"{n_steps} step{'s' * (n_steps > 1)}"
         ax.plot(x_line, reg.predict(x_line), "--", color=color, label=label)
     ax.plot(x_few, y_few, "o", color="black", label="the five points", zorder=3)

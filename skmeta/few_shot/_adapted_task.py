@@ -10,16 +10,20 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from skmeta._sklearn_compat import parameter_names
+from skmeta._sklearn_compat import validate_params
 from skmeta._torch_compat import LinAlgError
+from skmeta._validation import quote_some
 from skmeta.backend import Execution, State, state_to_numpy, state_to_torch, to_numpy
 from skmeta.few_shot._indicators import choose_indicators
 from skmeta.few_shot._prior_argument import head_rows
 from skmeta.learners import LEARNERS, MetaLearner
-from skmeta.learners._core import read_prior
+from skmeta.learners._core import VIEWS, read_prior
 from skmeta.priors import MetaPrior
 from skmeta.tabular import WeightedRows
+from skmeta.training import settings_by_role
 
+# Settings that a prior keeps, but that a task has no use for.
+_OF_META_TRAINING = {"head_init", "n_shot", "n_query", "n_way", "task_type"}
 # Most rows, and most values of their outputs, that are predicted at once: they bound the memory,
 # and intermediate values of so many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
@@ -223,15 +227,24 @@ def _choose_precision(prior: MetaPrior, device: Any) -> str:
 
 
 def _check_overrides(overrides: dict[str, Any], learner_class: type[MetaLearner]) -> None:
+    default = learner_class()
+    own = {name for name, _ in settings_by_role(default, "prior")} - _OF_META_TRAINING
     # Views are not the learner's business: each is learned as a task of its own.
-    known = {"test_time_augment", *parameter_names(learner_class)}
-    unknown = sorted(overrides.keys() - known)
+    unknown = sorted(overrides.keys() - own - {VIEWS})
     if unknown:
         raise ValueError(
             f"{unknown[0]}={overrides[unknown[0]]} does not apply to a prior learned by "
-            f"{learner_class.__name__}, which has no such parameter. Leave it out, or "
-            "give another prior."
+            f"{learner_class.__name__}: its tasks take {quote_some(sorted(own | {VIEWS}))}. Leave "
+            "it out, or give another prior."
         )
+    views = overrides.get(VIEWS)
+    if views == "auto" or not isinstance(views, str | list | tuple | None):
+        raise ValueError(
+            f"{VIEWS} must be 'mirror', 'rotations', a list of these or None, got {views!r}."
+        )
+    # Without a step, a task has the prior itself, also where meta-training needs one.
+    given = {n: v for n, v in overrides.items() if n != VIEWS and (n, v) != ("n_inner_steps", 0)}
+    validate_params(default.set_params(**given))
 
 
 def _describe_size(X: np.ndarray, y: np.ndarray) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -36,9 +36,6 @@ from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior
 from skmeta.tabular import WeightedRows, arrange
 
-# Parameters that a prior's learner may have too.
-_OVERRIDES = ("n_inner_steps", "inner_lr", "transductive", "test_time_augment", "n_estimators")
-
 
 @dataclass(eq=False, repr=False)
 class BaseMetaFewShot(ParameterHints, BaseEstimator):
@@ -46,10 +43,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
 
     prior: Any = None
     _: KW_ONLY
-    n_inner_steps: int | None = None
-    inner_lr: float | None = None
-    transductive: bool | None = None
-    test_time_augment: Any = None
+    learner_params: dict[str, Any] | None = None
     n_estimators: int | None = None
     device: str | torch.device = "auto"
     precision: str = "auto"
@@ -58,10 +52,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "prior": "no_validation",  # resolve_prior says more about what is wrong.
-        "n_inner_steps": [Interval(Integral, 0, None, closed="left"), None],
-        "inner_lr": [Interval(Real, 0, None, closed="neither"), None],
-        "transductive": ["boolean", None],
-        "test_time_augment": [str, list, tuple, None],
+        "learner_params": [dict, None],
         "n_estimators": [Interval(Integral, 1, 64, closed="both"), None],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", *PRECISIONS})],
@@ -247,8 +238,9 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         return self._settings(), id(self.prior_)
 
     def _settings(self) -> RunSettings:
-        values = {name: getattr(self, name) for name in _OVERRIDES}
-        overrides = {name: value for name, value in values.items() if value not in (None, "auto")}
+        overrides = dict(self.learner_params or {})
+        if self.n_estimators is not None:
+            overrides["n_estimators"] = self.n_estimators
         return RunSettings(str(self.device), self.precision, overrides)
 
     def _fitted_settings(self) -> RunSettings:

@@ -32,16 +32,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     prior : MetaPrior, MetaLearner, "tabular" or None, default=None
         What earlier tasks taught: a prior, or a fitted meta-learner, whose ``prior_`` is used. None
         is ``"tabular"``, the prior that ships for any small table.
-    n_inner_steps : int, default=None
-        Gradient steps of the adaptation; None takes the prior's.
-    inner_lr : float, default=None
-        Their step size; None takes the prior's.
-    transductive : bool, default=None
-        Whether rows that are predicted together are normalised together; None takes the prior's.
-        See :ref:`transductive`.
-    test_time_augment : {"auto", "mirror", "rotations"}, list of these or None, default=None
-        Views of a task of images that predictions are averaged over; None takes the prior's. See
-        :ref:`own-networks`.
+    learner_params : dict, default=None
+        Settings of the adaptation in place of the prior's, such as ``{"n_inner_steps": 5}``. See
+        :ref:`settings-of-a-task`.
     n_estimators : int, default=None
         Views of a table that predictions are averaged over, at most 64; None takes the prior's.
     target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"

@@ -156,7 +156,7 @@ def test_prediction_does_not_depend_on_the_rows_beside_it(omniglot, image_prior)
     together = clf.predict_proba(X[:30])
     alone = np.concatenate([clf.predict_proba(X[k : k + 1]) for k in range(30)])
     np.testing.assert_allclose(together, alone, rtol=1e-9)
-    transductive = clf.set_params(transductive=True).predict_proba(X[:30])
+    transductive = clf.set_params(learner_params={"transductive": True}).predict_proba(X[:30])
     assert abs(transductive - together).max() > 1e-6
 
 
@@ -164,7 +164,7 @@ def test_pipeline_grid_search_and_processes():
     X, y = load_iris(return_X_y=True)
     prior = MAML(inner_lr=0.5, random_state=0).initial_prior(PCA(3).fit_transform(X), n_classes=3)
     pipe = make_pipeline(StandardScaler(), PCA(3), MetaFewShotClassifier(prior))
-    grid = {"metafewshotclassifier__n_inner_steps": [5, 50]}
+    grid = {"metafewshotclassifier__learner_params": [{"n_inner_steps": n} for n in (5, 50)]}
     results = [
         GridSearchCV(pipe, grid, cv=3, n_jobs=n_jobs).fit(X, y).cv_results_["mean_test_score"]
         for n_jobs in (1, 2)
@@ -179,11 +179,13 @@ def test_data_frames(library):
     labels = pd.Series(np.array(["a", "b", "c"])[y])
     frame = X if library == "pandas" else pl.DataFrame({n: X[n].to_numpy() for n in X})
     target = labels if library == "pandas" else pl.Series(labels.tolist())
-    clf = MetaFewShotClassifier(iris_prior(), n_inner_steps=50).fit(frame, target)
+    clf = MetaFewShotClassifier(iris_prior(), learner_params={"n_inner_steps": 50}).fit(
+        frame, target
+    )
     if library == "pandas":  # scikit-learn reads the names of polars frames from 1.7 on
         assert list(clf.feature_names_in_) == list(X.columns)
     assert set(clf.predict(frame)) <= {"a", "b", "c"}
-    plain = MetaFewShotClassifier(iris_prior(), n_inner_steps=50)
+    plain = MetaFewShotClassifier(iris_prior(), learner_params={"n_inner_steps": 50})
     expected = plain.fit(X, labels).predict_proba(X)
     np.testing.assert_allclose(clf.predict_proba(frame), expected, **ROUNDING)
 
@@ -204,7 +206,7 @@ def test_what_the_adaptation_left_alone_is_not_stored_again():
     clf = MetaFewShotClassifier().fit(X[::10], y[::10])
     assert all(name.startswith("memory.") for name in clf.adapted_)
     prior = MAML(random_state=0, head_init="zeros", inner_lr=0.5).initial_prior(X)
-    clf = MetaFewShotClassifier(prior, n_inner_steps=2).fit(X, y)
+    clf = MetaFewShotClassifier(prior, learner_params={"n_inner_steps": 2}).fit(X, y)
     assert {n for n in prior.tensors if n.startswith("body.")} <= set(clf.adapted_)
 
 
@@ -220,8 +222,8 @@ def test_partial_fit_with_step_sizes_of_each_weight():
 def test_partial_fit_goes_on_from_the_adapted_weights():
     X, y = load_iris(return_X_y=True)
     prior = iris_prior("zeros").replace(feature_names_in=None)
-    once = MetaFewShotClassifier(prior, n_inner_steps=8).fit(X, y)
-    twice = MetaFewShotClassifier(prior, n_inner_steps=4).fit(X, y)
+    once = MetaFewShotClassifier(prior, learner_params={"n_inner_steps": 8}).fit(X, y)
+    twice = MetaFewShotClassifier(prior, learner_params={"n_inner_steps": 4}).fit(X, y)
     half = twice.predict_proba(X)
     twice.partial_fit(X[:1], y[:1], sample_weight=[1e-12])
     np.testing.assert_allclose(twice.predict_proba(X), once.predict_proba(X), rtol=1e-7)
@@ -241,7 +243,7 @@ def test_learned_head_knows_its_classes():
         X, y, groups=groups
     )
     assert list(learner.prior_.classes) == ["sick", "well"]
-    clf = MetaFewShotClassifier(learner.prior_, n_inner_steps=0)
+    clf = MetaFewShotClassifier(learner.prior_, learner_params={"n_inner_steps": 0})
     # No step is taken: the meaning of the labels comes from the earlier tasks alone.
     assert clf.fit(X[:4], ["well", "sick", "well", "sick"]).score(X, y) > 0.85
     with pytest.raises(PriorError, match=r"share the classes 'sick', 'well'.*has 'dead'"):
@@ -280,7 +282,7 @@ def test_users_module_needs_to_be_given_again(tmp_path):
     X, y = load_iris(return_X_y=True)
     module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6), torch.nn.ReLU())
     prior = MAML(backbone=module, inner_lr=0.5).initial_prior(X, n_classes=3)
-    clf = MetaFewShotClassifier(prior, n_inner_steps=30).fit(X, y)
+    clf = MetaFewShotClassifier(prior, learner_params={"n_inner_steps": 30}).fit(X, y)
     assert clf.score(X, y) > 0.8
     prior.save(tmp_path / "own.skmeta")
     bare = MetaPrior.load(tmp_path / "own.skmeta")
@@ -288,7 +290,9 @@ def test_users_module_needs_to_be_given_again(tmp_path):
         MetaFewShotClassifier(bare).fit(X, y)
     again = MetaPrior.load(tmp_path / "own.skmeta", module=module)
     np.testing.assert_allclose(
-        MetaFewShotClassifier(again, n_inner_steps=30).fit(X, y).predict_proba(X),
+        MetaFewShotClassifier(again, learner_params={"n_inner_steps": 30})
+        .fit(X, y)
+        .predict_proba(X),
         clf.predict_proba(X),
         **ROUNDING,
     )
@@ -312,7 +316,10 @@ def test_settings_of_the_prior_can_be_overridden(sine_prior):
     X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=3)
     errors = [
         np.mean((reg.fit(X[:10], y[:10]).predict(X[:10]) - y[:10]) ** 2)
-        for reg in (MetaFewShotRegressor(sine_prior, n_inner_steps=k) for k in (0, 1, 10))
+        for reg in (
+            MetaFewShotRegressor(sine_prior, learner_params={"n_inner_steps": k})
+            for k in (0, 1, 10)
+        )
     ]
     assert errors[0] > errors[1] > errors[2]
 
@@ -377,14 +384,21 @@ def test_settings_that_do_not_apply_are_refused():
     X, y = load_iris(return_X_y=True)
     prior = ProtoNet().initial_prior(X)
     with pytest.raises(ValueError, match=r"inner_lr=0\.1 does not apply .* by ProtoNet"):
-        MetaFewShotClassifier(prior, inner_lr=0.1).fit(X, y)
+        MetaFewShotClassifier(prior, learner_params={"inner_lr": 0.1}).fit(X, y)
+    steps = MAML().initial_prior(X)
+    with pytest.raises(ValueError, match=r"n_shot=3 does not apply .* by MAML"):
+        MetaFewShotClassifier(steps, learner_params={"n_shot": 3}).fit(X, y)
+    with pytest.raises(ValueError, match=r"'n_inner_steps' parameter of MAML must be an int"):
+        MetaFewShotClassifier(steps, learner_params={"n_inner_steps": -1}).fit(X, y)
     with pytest.raises(ValueError, match=r"n_estimators=3 does not apply .* by ProtoNet"):
         MetaFewShotClassifier(prior, n_estimators=3).fit(X, y)
     rates = MAML(plus_plus=MAMLPlusPlus(learn_inner_lr=True))
     for learner in (MetaSGD(), LSTMMetaLearner(), rates):
         with pytest.raises(ValueError, match=r"inner_lr=0\.1 .* step sizes are learned"):
-            MetaFewShotClassifier(learner.initial_prior(X), inner_lr=0.1).fit(X, y)
-    MetaFewShotClassifier(MAML().initial_prior(X), inner_lr=0.1).fit(X, y)
+            MetaFewShotClassifier(learner.initial_prior(X), learner_params={"inner_lr": 0.1}).fit(
+                X, y
+            )
+    MetaFewShotClassifier(MAML().initial_prior(X), learner_params={"inner_lr": 0.1}).fit(X, y)
     with pytest.raises(PriorError, match=r"learned by Other, which is not among"):
         MetaFewShotClassifier(prior.replace(learner="Other")).fit(X, y)
 

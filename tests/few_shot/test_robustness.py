@@ -79,7 +79,7 @@ def test_weights_that_no_number_of_rows_has_are_refused():
 def test_an_adaptation_that_diverges_is_an_error():
     X, _ = make_rows()
     prior = MAML(random_state=0).initial_prior(X, X[:, 0], kind="regression")
-    reg = MetaFewShotRegressor(prior, inner_lr=1e300)
+    reg = MetaFewShotRegressor(prior, learner_params={"inner_lr": 1e300})
     with pytest.raises(ValueError, match=r"not finite.*lower inner_lr"):
         reg.fit(X, X[:, 0]).predict(X)
 

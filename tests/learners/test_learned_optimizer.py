@@ -140,7 +140,7 @@ def test_meta_training_makes_it_a_better_optimizer(fitted):
     errors = []
     for prior in (untrained.prior_, fitted.prior_):
         for n_steps in (0, 10):
-            model = MetaFewShotRegressor(prior, n_inner_steps=n_steps)
+            model = MetaFewShotRegressor(prior, learner_params={"n_inner_steps": n_steps})
             found = [
                 clone(model).fit(X[groups == g], y[groups == g]).predict(X[groups == g])
                 for g in range(20)
@@ -154,7 +154,7 @@ def test_the_optimizer_takes_the_steps_of_the_learner(fitted):
     """In torch and as a learner, beyond the horizon too."""
     X, y, groups = make_sinusoid_tasks(2, 12, random_state=7)
     X, y = X[groups == 0], y[groups == 0]
-    model = MetaFewShotRegressor(fitted.prior_, n_inner_steps=35).fit(X, y)
+    model = MetaFewShotRegressor(fitted.prior_, learner_params={"n_inner_steps": 35}).fit(X, y)
     prior = fitted.prior_
     net = nn.Sequential(nn.Linear(1, 10), nn.ReLU(), nn.Linear(10, 1)).double()
     names = ("body.1.weight", "body.1.bias", "head.weight", "head.bias")

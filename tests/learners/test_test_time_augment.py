@@ -50,7 +50,9 @@ def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, name
         each.append(np.log(clf.predict_proba(turned(X[30:50], mirror, k))))
     expected = np.exp(np.mean(each, axis=0))
     expected /= expected.sum(axis=1, keepdims=True)
-    clf = MetaFewShotClassifier(learner, device="cpu", test_time_augment=names).fit(X[:30], y[:30])
+    clf = MetaFewShotClassifier(
+        learner, device="cpu", learner_params={"test_time_augment": names}
+    ).fit(X[:30], y[:30])
     found = clf.predict_proba(X[30:50])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert abs(found - np.exp(each[0])).max() > 1e-4  # One view predicts otherwise.
@@ -65,7 +67,9 @@ def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, name
 def test_further_rows_are_learned_in_each_view(digits):
     X, y = digits
     learner = MAML(**SMALL, n_inner_steps=1, inner_lr=0.01).fit(X, y)
-    clf = MetaFewShotClassifier(learner, device="cpu", test_time_augment="mirror")
+    clf = MetaFewShotClassifier(
+        learner, device="cpu", learner_params={"test_time_augment": "mirror"}
+    )
     clf.partial_fit(X[:20], y[:20], classes=np.unique(y)).partial_fit(X[20:40], y[20:40])
     each = []
     for mirror in (False, True):
@@ -82,15 +86,17 @@ def test_further_rows_are_learned_in_each_view(digits):
 def test_a_fitted_estimator_keeps_its_views(first, then, digits):
     X, y = digits
     learner = MAML(**SMALL).fit(X, y)
-    clf = MetaFewShotClassifier(learner, device="cpu", test_time_augment=first).fit(X[:30], y[:30])
+    clf = MetaFewShotClassifier(
+        learner, device="cpu", learner_params={"test_time_augment": first}
+    ).fit(X[:30], y[:30])
     expected = clf.predict_proba(X[30:50])
-    clf.set_params(test_time_augment=then)
+    clf.set_params(learner_params={"test_time_augment": then})
     np.testing.assert_array_equal(clf.predict_proba(X[30:50]), expected)
     again = pickle.loads(pickle.dumps(clf))
     np.testing.assert_array_equal(again.predict_proba(X[30:50]), expected)
-    other = MetaFewShotClassifier(learner, device="cpu", test_time_augment=first).fit(
-        X[:30], y[:30]
-    )
+    other = MetaFewShotClassifier(
+        learner, device="cpu", learner_params={"test_time_augment": first}
+    ).fit(X[:30], y[:30])
     found = clf.partial_fit(X[50:60], y[50:60]).predict_proba(X[30:50])
     further = other.partial_fit(X[50:60], y[50:60]).predict_proba(X[30:50])
     np.testing.assert_array_equal(found, further)
@@ -114,10 +120,14 @@ def test_auto_takes_what_made_classes_in_meta_training(augment, expected, digits
     learner.prior_.save(tmp_path / "prior.skmeta")
     loaded = MetaPrior.load(tmp_path / "prior.skmeta")
     clf = MetaFewShotClassifier(loaded, device="cpu").fit(X[:30], y[:30])
-    given = MetaFewShotClassifier(loaded, device="cpu", test_time_augment=expected)
+    given = MetaFewShotClassifier(
+        loaded, device="cpu", learner_params={"test_time_augment": expected}
+    )
     given.fit(X[:30], y[:30])
     np.testing.assert_array_equal(clf.predict_proba(X[:50]), given.predict_proba(X[:50]))
-    plain = MetaFewShotClassifier(loaded, device="cpu", test_time_augment=[]).fit(X[:30], y[:30])
+    plain = MetaFewShotClassifier(
+        loaded, device="cpu", learner_params={"test_time_augment": []}
+    ).fit(X[:30], y[:30])
     differs = abs(plain.predict_proba(X[:50]) - clf.predict_proba(X[:50])).max() > 1e-6
     assert differs == bool(expected)
 
@@ -146,9 +156,9 @@ def test_a_regression_of_images(digits):
     for k in range(4):
         one = MetaFewShotRegressor(learner, device="cpu").fit(turned(X[:20], False, k), y[:20])
         each.append(one.predict(turned(X[20:40], False, k)))
-    reg = MetaFewShotRegressor(learner, device="cpu", test_time_augment="rotations").fit(
-        X[:20], y[:20]
-    )
+    reg = MetaFewShotRegressor(
+        learner, device="cpu", learner_params={"test_time_augment": "rotations"}
+    ).fit(X[:20], y[:20])
     np.testing.assert_allclose(reg.predict(X[20:40]), np.mean(each, axis=0), rtol=1e-4)
 
 
@@ -156,6 +166,7 @@ def test_a_regression_of_images(digits):
     ("params", "value", "match"),
     [
         ({}, "affine", "'affine' is unknown"),
+        ({}, "auto", "must be 'mirror', 'rotations'"),
         ({}, ["rotations", 3], "3 is unknown"),
         ({"input_shape": (1, 4, 16), "backbone_params": {"n_blocks": 2}}, "rotations", "square"),
         ({"backbone": "mlp", "backbone_params": None}, "mirror", "images of shape"),
@@ -165,4 +176,6 @@ def test_what_cannot_be(params, value, match, digits):
     X, y = digits
     prior = ProtoNet(**(SMALL | params)).fit(X, y).prior_
     with pytest.raises(ValueError, match=match):
-        MetaFewShotClassifier(prior, device="cpu", test_time_augment=value).fit(X[:30], y[:30])
+        MetaFewShotClassifier(prior, device="cpu", learner_params={"test_time_augment": value}).fit(
+            X[:30], y[:30]
+        )

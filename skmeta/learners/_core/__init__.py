@@ -15,7 +15,14 @@ from skmeta.learners._core._inputs import (
     flatten_rows,
     frame_encoder,
 )
-from skmeta.learners._core._prior_io import make_prior, read_prior, scaler_of, state_of, write_prior
+from skmeta.learners._core._prior_io import (
+    VIEWS,
+    make_prior,
+    read_prior,
+    scaler_of,
+    state_of,
+    write_prior,
+)
 from skmeta.learners._core._session import Session, read_settings
 from skmeta.learners._core._task_source import (
     TaskSource,

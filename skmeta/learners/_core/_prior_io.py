@@ -21,7 +21,7 @@ from skmeta.priors import MetaPrior
 from skmeta.training import declarations, learner_name, option_class, settings_by_role
 
 # The setting of a prior that says in which views predictions are averaged; no learner reads it.
-_VIEWS = "test_time_augment"
+VIEWS = "test_time_augment"
 
 
 def write_prior(
@@ -37,7 +37,7 @@ def write_prior(
     if "head_init" in settings:
         settings["head_init"] = context.head
     if session.changes:
-        settings[_VIEWS] = list(session.changes)
+        settings[VIEWS] = list(session.changes)
     named = read_settings(learner)
     own = isinstance(named.backbone, torch.nn.Module)
     return make_prior(
@@ -110,7 +110,7 @@ def read_prior(
             "MetaPrior.load(path, module=...) and a module of the same architecture."
         )
     settings, declared = dict(prior.learner_params), declarations(learner_class)
-    views = settings.pop(_VIEWS, [])
+    views = settings.pop(VIEWS, [])
     for name, value in settings.items():
         kind = option_class(declared.get(name))
         if kind is not None and isinstance(value, Mapping):
