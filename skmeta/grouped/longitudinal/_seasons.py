@@ -37,7 +37,7 @@ _FEW = 12
 _MONTH, _MONTH_SLACK = 365.2425 / 12, 1.1
 # Lengths that are tried on whole numbers, and those that are warned of.
 _LENGTHS, _ALL_LENGTHS, _TINY = (4, 7, 12, 24, 52), range(2, 61), 1e-12
-_MAX_P_VALUE, _MIN_SHARE = 1e-4, 0.1
+_MAX_P_VALUE, _MIN_SHARE, _MANY, _LEAST_EACH = 1e-4, 0.1, 0.25, 1.5
 # Cycles that the times must cover.
 _MIN_CYCLES = 0.5
 
@@ -159,13 +159,13 @@ def learn_calendar(
         seasons = [Season(name, p) for name, p, days in kinds if span >= _MIN_CYCLES * days]
     changes = _Changes.learn(times, y, codes, step, n_months) if season is not None else None
     if changes is not None and season == "auto" and not is_date:
-        found, any_length = changes.clearest(_LENGTHS), changes.clearest(_ALL_LENGTHS)
+        found, any_length = changes.clearest(_LENGTHS, True), changes.clearest(_ALL_LENGTHS)
         # Phases of 12 steps explain a part of a cycle of 9.
         if found and (any_length is None or 0 in (found % any_length, any_length % found)):
             seasons = [_of_steps(found, step, n_months)]
     if changes is not None:
         for one in seasons:
-            changes = changes.without(one.phases(changes.times))
+            changes = changes.without(one)
         left = changes.clearest(_ALL_LENGTHS)
         if left:
             _warn_of_cycle(left, seasons)
@@ -208,13 +208,13 @@ def _steps(times: np.ndarray, step: float, n_months: int) -> np.ndarray:
 
 
 class _Changes(NamedTuple):
-    """Changes from row to row within groups, scaled by group, in sums over steps in time (T,)."""
+    """Changes from row to row within groups (n,), scaled by group, at steps in time (T,)."""
 
-    times: np.ndarray  # of the later row
-    steps: np.ndarray  # whole numbers
-    n: np.ndarray
-    sums: np.ndarray
-    square: float  # of all changes
+    times: np.ndarray  # of the later row (T,)
+    steps: np.ndarray  # whole numbers (T,)
+    place: np.ndarray  # of each change in the steps (n,)
+    group: np.ndarray
+    change: np.ndarray
 
     @classmethod
     def learn(
@@ -228,57 +228,80 @@ class _Changes(NamedTuple):
         same = np.diff(codes[order]) == 0
         change, group = np.diff(y[order])[same], codes[order][1:][same]
         size = np.sqrt(np.bincount(group, change**2) / np.maximum(np.bincount(group), 1))[group]
-        at, change = times[order][1:][same][size > 0], change[size > 0] / size[size > 0]
-        if not len(change):
+        used = np.flatnonzero(size > 0)
+        if not len(used):
             return None
+        at = times[order][1:][same][used]
         steps, first, place = np.unique(
             _steps(at, step, n_months), return_index=True, return_inverse=True
         )
-        n, sums = np.bincount(place).astype(float), np.bincount(place, change)
-        return cls(at[first], steps, n, sums, float(change @ change))
+        group = np.unique(group[used], return_inverse=True)[1]
+        return cls(at[first], steps, place, group, change[used] / size[used])
 
-    def without(self, phase: np.ndarray) -> _Changes:
-        """Return what phases (T,) do not explain."""
-        mean = np.bincount(phase, self.sums) / np.maximum(np.bincount(phase, self.n), 1)
-        left = self.sums - self.n * mean[phase]
-        explained = (self.n * mean[phase] ** 2).sum()
-        return self._replace(sums=left, square=max(self.square - float(explained), 0.0))
+    def without(self, season: Season) -> _Changes:
+        """Return what the season of each group does not explain."""
+        cell = self.group * season.n_phases + season.phases(self.times)[self.place]
+        mean = np.bincount(cell, self.change) / np.maximum(np.bincount(cell), 1)
+        return self._replace(change=self.change - mean[cell])
 
-    def clearest(self, lengths: Sequence[int]) -> int | None:
-        """Return the number of steps that explains most of the changes, if one does clearly."""
+    def clearest(self, lengths: Sequence[int], of_each: bool = False) -> int | None:
+        """Return the number of steps that explains most of the changes, if one does clearly.
+
+        They are the changes of all groups, or, with `of_each`, maybe of many groups for themselves.
+        """
         span = int(np.ptp(self.steps)) + 1
         tried = [length for length in lengths if span >= 2 * length]
-        p_values = [self._p_value(length) for length in tried]
+        typical = np.bincount(self.place, self.change) / np.bincount(self.place)
+        p_values = [self._p_value(length, typical, of_each) for length in tried]
         if not p_values or min(p_values) >= _MAX_P_VALUE / len(lengths):
             return None
         # A multiple of a cycle explains as much, with more phases.
         return tried[int(np.argmin(p_values))]
 
-    def _p_value(self, length: int) -> float:
-        """Return the p-value of what phases explain; 1 if it is little."""
+    def _p_value(self, length: int, typical: np.ndarray, of_each: bool) -> float:
+        """Return the p-value of what phases explain of the typical change (T,), or of many groups.
+
+        It is 1 if they explain little. What happens at a time may happen to all groups: tests count
+        times, not rows, and that of many groups holds whatever they share (Rueger, 1978).
+        """
         phase = self.steps % length
-        share, _ = _explained(self.n, self.sums, self.square, phase, 3.0)
-        if share < _MIN_SHARE:
-            return 1.0
-        # What happens at a time may happen to all groups: a test counts times, not rows.
-        typical, ones = self.sums / self.n, np.ones(len(self.n))
-        return _explained(ones, typical, float(typical @ typical), phase, 1.5)[1]
+        one, at = np.zeros_like(self.place), phase[self.place]
+        p_value = float(_p_values(typical, one[: len(phase)], phase, length)[0])
+        if self._share(one, at, length) < _MIN_SHARE:
+            p_value = 1.0
+        n_groups = int(self.group.max()) + 1 if of_each else 1
+        if n_groups == 1 or self._share(self.group, at, length) < _MIN_SHARE:
+            return 2 * p_value
+        n_many = max(round(_MANY * n_groups), 1)
+        own = np.sort(_p_values(self.change, self.group, at, length))
+        return 2 * min(p_value, float(own[n_many - 1]) * n_groups / n_many)
+
+    def _share(self, group: np.ndarray, phase: np.ndarray, length: int) -> float:
+        """Return the share of the variance of changes that phases explain in both halves of time.
+
+        Cycles that wander are others in the second half than in the first.
+        """
+        cell = (group * length + phase) * 2 + (self.place >= len(self.steps) / 2)
+        n_cells = 2 * length * (int(group.max()) + 1)
+        n = np.bincount(cell, minlength=n_cells).reshape(-1, 2)
+        mean = np.bincount(cell, self.change, n_cells).reshape(-1, 2) / np.maximum(n, 1)
+        weight = n.sum(1) * (n > 0).all(1)
+        both = weight @ mean.prod(1) / max(weight.sum(), 1)
+        return float(both / max(np.mean(self.change**2), 1e-300))
 
 
-def _explained(
-    n: np.ndarray, sums: np.ndarray, square: float, phase: np.ndarray, n_each: float
-) -> tuple[float, float]:
-    """Return the adjusted share of variance that phases explain, and the p-value of an F test.
-
-    `n` and `sums` (T,) are numbers of values and their sums, and `square` is that of all values.
-    """
-    n_all, p = n.sum(), len(np.unique(phase))
-    if n_all <= n_each * p or p < 2:
-        return 0.0, 1.0
-    by_phase = np.bincount(phase, sums) ** 2 / np.maximum(np.bincount(phase, n), 1)
-    total, left = square - sums.sum() ** 2 / n_all, max(square - by_phase.sum(), 0.0)
-    if total <= _TINY * square:
-        return 0.0, 1.0
-    ratio = (total - left) / (p - 1) / max(left / (n_all - p), 1e-300)
-    p_value = float(f_distribution.sf(ratio, p - 1, n_all - p))
-    return float(1 - left / (n_all - p) / (total / (n_all - 1))), p_value
+def _p_values(
+    change: np.ndarray, group: np.ndarray, phase: np.ndarray, n_phases: int
+) -> np.ndarray:
+    """Return p-values (G,) of F tests of phases (n,) in the changes (n,) of each group."""
+    n_groups = int(group.max()) + 1
+    cell, shape = group * n_phases + phase, (n_groups, n_phases)
+    n = np.bincount(cell, minlength=n_groups * n_phases).reshape(shape)
+    sums = np.bincount(cell, change, n_groups * n_phases).reshape(shape)
+    square, n_all, p = np.bincount(group, change**2), n.sum(1), (n > 0).sum(1)
+    left = np.maximum(square - (sums**2 / np.maximum(n, 1)).sum(1), 0.0)
+    total = square - sums.sum(1) ** 2 / n_all
+    enough = (n_all > _LEAST_EACH * p) & (p > 1) & (total > _TINY * square)
+    degrees = np.maximum(p - 1, 1), np.maximum(n_all - p, 1)
+    ratio = (total - left) / degrees[0] / np.maximum(left / degrees[1], 1e-300)
+    return np.where(enough, f_distribution.sf(ratio, *degrees), 1.0)
