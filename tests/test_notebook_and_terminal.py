@@ -118,12 +118,12 @@ def test_meta_training_writes_plain_lines(capsys):
     assert is_plain(error)
 
 
-@pytest.mark.parametrize("progress", [True, "auto", False])
-def test_a_search_writes_plain_lines_if_asked(progress, capsys):
+@pytest.mark.parametrize("verbose", ["bar", "auto", 0])
+def test_a_search_writes_plain_lines_if_asked(verbose, capsys):
     search = MetaLearnedSearchCV(
-        SVC(), {"C": [0.1, 1.0, 10.0]}, n_iter=2, cv=2, prior=None, progress=progress
+        SVC(), {"C": [0.1, 1.0, 10.0]}, n_iter=2, cv=2, prior=None, verbose=verbose
     )
     search.fit(X, y)
     error = capsys.readouterr().err
     assert is_plain(error)
-    assert ("search: 2/2 candidates" in error) == (progress is True)
+    assert ("search: 2/2 candidates" in error) == (verbose == "bar")

@@ -76,7 +76,7 @@ def run(cell):
         history=False,
         cv=folds(3, shuffle=True, random_state=seed),
         random_state=seed,
-        progress=False,
+        verbose=0,
     )
     begun = time.process_time()
     search.fit(X, y)

@@ -76,7 +76,7 @@ def run(cell):
         cv=StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed),
         scoring="accuracy",
         random_state=seed,
-        progress=False,
+        verbose=0,
     )
     begun = time.process_time()
     search.fit(X, y)

@@ -121,7 +121,7 @@ def measure_long(n_repeats):
                 _ended.clear()
                 start = time.process_time()
                 MetaLearnedSearchCV(
-                    SVC(), space, n_iter=10, cv=3, history=copy, random_state=seed, progress=False
+                    SVC(), space, n_iter=10, cv=3, history=copy, random_state=seed, verbose=0
                 ).fit(X[seed:], y[seed:])
                 whole = time.process_time() - start
                 beyond.append(whole - sum(np.subtract(_ended, _begun)))
@@ -144,7 +144,7 @@ def make_search(method, seed, history):
         "history": {"history": history, "prior": "history"},
         "history, shipped": {"history": history},
     }
-    return MetaLearnedSearchCV(SVC(), progress=False, **common, **options[method])
+    return MetaLearnedSearchCV(SVC(), verbose=0, **common, **options[method])
 
 
 def measure(method, seed, history):

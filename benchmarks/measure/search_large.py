@@ -144,7 +144,7 @@ def run_ours(estimator, X, y, cell):
     search = MetaLearnedSearchCV(
         estimator,
         n_iter=N_RANDOM,
-        target_score=max(line_of_random(cell)["scores"]),
+        stop={"target_score": max(line_of_random(cell)["scores"])},
         prior=prior,
         samples="auto" if method in ("ours", "no prior") else False,
         history=False,

@@ -45,13 +45,13 @@ print(SearchHistory(path).describe())
 # %%
 # A budget of seconds, and going on
 # ---------------------------------
-# ``time_budget`` counts everything from the call of ``fit`` to the fitted model. What was finished
+# A time budget counts everything from the call of ``fit`` to the fitted model. What was finished
 # by then is on record, so the same search, run again with the same history, goes on from there. So
 # it does after Ctrl-C (which keeps the best so far, with a warning), after an error, and after the
 # process was killed: each candidate is written when its last fold is.
 
 X, y = load_breast_cancer(return_X_y=True)
-short = clone(search).set_params(n_iter=1000, time_budget=2).fit(X, y)
+short = clone(search).set_params(n_iter=1000, stop={"time_budget": 2}).fit(X, y)
 n_short = len(short.cv_results_["params"])
 print(f"stopped by {short.stopped_by_}: {n_short} candidates in {short.search_time_:.1f} s")
 

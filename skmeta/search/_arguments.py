@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from inspect import isfunction
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skmeta._random import check_rng
 from skmeta._sklearn_compat import resolve_scorers
+from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics
@@ -30,6 +32,38 @@ from skmeta.search.space import (
 _STEP = "model"
 # Number of bits of a drawn seed: integers in the JSON of some databases have 64, one for the sign.
 _SEED_BITS = 63
+
+
+class StopRules(NamedTuple):
+    """What ends a search before its number of candidates; None: nothing of this kind."""
+
+    time_budget: float | None = None  # seconds
+    flat: int | None = None  # candidates without a better score
+    target_score: float | None = None
+
+    @classmethod
+    def read(cls, stop: Mapping[str, Any] | None) -> Self:
+        """Read and check the parameter `stop` of a search."""
+        stop = dict(stop or {})
+        for name, value in stop.items():
+            if name not in cls._fields:
+                raise ValueError(
+                    f"stop has the key {name!r}, but its keys are {', '.join(cls._fields)}."
+                    f"{suggest(name, cls._fields)}"
+                )
+            kind = Integral if name == "flat" else Real
+            is_number = isinstance(value, kind) and not isinstance(value, bool)
+            if not is_number or not (name == "target_score" or value > 0):
+                what = {"flat": "a whole number above 0", "time_budget": "a number above 0"}
+                raise ValueError(
+                    f"stop[{name!r}] must be {what.get(name, 'a number')}, got {value!r}."
+                )
+        return cls(**stop)
+
+
+def lines_per_candidate(search: Any) -> int:
+    """Return how much a search prints of each candidate, by its parameter `verbose`."""
+    return 0 if isinstance(search.verbose, str) else int(search.verbose)
 
 
 @dataclass(frozen=True)
@@ -82,7 +116,7 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         as_given = None
     start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
     # If every candidate will be evaluated, they are in GridSearchCV's order.
-    others = (search.time_budget, search.stop_when_flat, search.target_score, search.start)
+    others = (*StopRules.read(search.stop), search.start)
     evaluates_all = not search.racing and all(value is None for value in others)
     walks_grid = search.n_iter == "all" or (n_iter == space.size and evaluates_all)
     seed = search.random_state
@@ -165,8 +199,10 @@ def _notes(
 
 def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
     if search.n_iter == "all":
-        for name in ("racing", "stop_when_flat", "target_score", "start"):
-            if (value := getattr(search, name)) not in (None, False):
+        _, *rules = StopRules.read(search.stop)
+        ends = search.stop if any(rule is not None for rule in rules) else None
+        for name, value in (("racing", search.racing), ("start", search.start), ("stop", ends)):
+            if value not in (None, False):
                 raise ValueError(
                     f"{name}={value} does not go with n_iter='all', which evaluates the whole "
                     "space as GridSearchCV does. Set n_iter to a number of candidates, or leave "

@@ -13,6 +13,7 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SearchSpaceError
+from skmeta.search._arguments import StopRules
 from skmeta.search._evaluate import Stage
 from skmeta.search._propose import Proposer
 from skmeta.search._trial_record import TrialRecord
@@ -37,6 +38,7 @@ class _Batches:
 
     def __init__(self, stage: Stage, limit: Limit, proposer: Proposer, record: TrialRecord) -> None:
         self._search, self._race, self._limit = stage.search, stage.race, limit
+        self._stop = StopRules.read(stage.search.stop)
         self._budget = stage.budget
         self._walks_grid = stage.arguments.walks_grid
         self._proposer, self._record = proposer, record
@@ -52,7 +54,7 @@ class _Batches:
 
     def _reason_to_end(self, scores: Sequence[float]) -> str | None:
         """Return why a search with some scores ends; None if it goes on."""
-        target, patience = self._search.target_score, self._search.stop_when_flat
+        _, patience, target = self._stop
         if target is not None and any(score >= target for score in scores):
             return "target_score"
         if patience is None:
@@ -163,8 +165,7 @@ class SharedBatches(_Batches):
                 candidates = [self._encode(trial) for trial in batch]
                 batch = [self._decode(one) for one in candidates]  # as other workers see them
                 # Whether the search goes on may depend on the latest score.
-                ends_early = (self._search.stop_when_flat, self._search.target_score)
-                may_end = any(value is not None for value in ends_early)
+                may_end = any(rule is not None for rule in self._stop[1:])
                 if self._leases.claim(candidates, state, if_none_finished=may_end):
                     self._add(batch)
                     self._order += [trial.key for trial in batch]

@@ -28,7 +28,7 @@ from skmeta._sklearn_compat import (
     safe_indexing,
 )
 from skmeta._validation import suggest
-from skmeta.search._arguments import Arguments
+from skmeta.search._arguments import Arguments, lines_per_candidate
 from skmeta.search._trials import Budget, FoldRace, Trial
 from skmeta.search.early_stopping import check_held_rows, hold_out, stop_early
 from skmeta.search.space import stable_repr
@@ -185,7 +185,7 @@ class FoldEvaluator:
             "return_parameters": False,
             "error_score": search.error_score,
             # Up to 2, the search itself says more than scikit-learn does.
-            "verbose": search.verbose if search.verbose > 2 else 0,
+            "verbose": lines if (lines := lines_per_candidate(search)) > 2 else 0,
         }
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 from skmeta._progress import is_interactive, progress_bar
+from skmeta.search._arguments import lines_per_candidate
 from skmeta.search._evaluate import Stage
 from skmeta.search._metrics import BestWithin
 from skmeta.search._trials import Trial
@@ -26,18 +27,16 @@ _LOG = logging.getLogger("skmeta.search")
 class Progress:
     """Shows finished candidates: a bar, and lines to logger "skmeta.search" or standard output.
 
-    It is a context. `stage.search` gives ``progress`` and ``verbose``.
+    It is a context. `stage.search` gives ``verbose``.
     """
 
     def __init__(self, stage: Stage) -> None:
-        arguments, self._verbose = stage.arguments, stage.search.verbose
-        shown, delay = stage.search.progress, 0
-        if shown == "auto":
-            # The lines of the candidates would break the bar.
-            shown, delay = is_interactive() and self._verbose <= 0, 2
-        self._bar = progress_bar(
-            arguments.n_iter, "search", "candidates", shown=bool(shown), delay=delay
-        )
+        arguments, self._verbose = stage.arguments, lines_per_candidate(stage.search)
+        # Lines of candidates would break the bar, so it is shown in place of them.
+        is_auto = stage.search.verbose == "auto"
+        shown = is_interactive() if is_auto else stage.search.verbose == "bar"
+        delay = 2 if is_auto else 0
+        self._bar = progress_bar(arguments.n_iter, "search", "candidates", shown=shown, delay=delay)
         self._begun, self._notes = stage.budget.begun, arguments.notes
         self._n_iter, self._n_splits = arguments.n_iter, len(stage.folds.splits)
         self._names = short_names(arguments.space.names)

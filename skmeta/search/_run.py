@@ -36,7 +36,12 @@ from skmeta._sklearn_compat import (
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchStoppedWarning
 from skmeta.search import samples
-from skmeta.search._arguments import Arguments, resolve_arguments, with_one_estimator
+from skmeta.search._arguments import (
+    Arguments,
+    StopRules,
+    resolve_arguments,
+    with_one_estimator,
+)
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
 from skmeta.search._open_record import OpenRecord, open_record
@@ -55,7 +60,7 @@ def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
 
 
 def _run(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-    budget = Budget(search.time_budget)
+    budget = Budget(StopRules.read(search.stop).time_budget)
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
@@ -121,8 +126,9 @@ def _try_sample(
     """Evaluate candidates on a sample; return them, and the prior for the whole table."""
     # Only the scores on the whole table end a search.
     search, arguments = copy(stage.search), stage.arguments
-    search.stop_when_flat = search.target_score = None
-    budget = Budget(search.time_budget and samples.SHARE_OF_BUDGET * search.time_budget)
+    seconds = StopRules.read(search.stop).time_budget
+    search.stop = seconds and {"time_budget": samples.SHARE_OF_BUDGET * seconds}
+    budget = Budget(seconds and samples.SHARE_OF_BUDGET * seconds)
     budget.begun = stage.budget.begun
     splits = samples.sample_folds(
         stage.folds.splits,

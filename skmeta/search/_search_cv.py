@@ -44,8 +44,8 @@ class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
         The same, by the name in GridSearchCV.
     n_iter : int or "all", default=10
         Number of candidates, those of a resumed search included. ``"all"`` evaluates a finite space
-        exactly as GridSearchCV does; `racing`, `stop_when_flat`, `target_score` and `start` do not
-        go with it.
+        exactly as GridSearchCV does; `racing`, `start` and a `stop` other than ``"time_budget"`` do
+        not go with it.
     history : None, False, str, path-like or SearchHistory, default=None
         Where past searches are read from, and this one is recorded: a SQLite file, a database URL
         or a :class:`SearchHistory`. A search that is in it, finished or not, is resumed
@@ -70,20 +70,17 @@ class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
     early_stopping : float or splitter, default=None
         Share of the training rows that is held out to stop boosting early, or a splitter whose last
         split is used. See :ref:`shorter-fits`.
-    time_budget : float, default=None
-        Seconds from the first fit on, the refit included. See :ref:`search-end`.
-    stop_when_flat : int, default=None
-        Stop when the best score has not improved for this number of candidates.
-    target_score : float, default=None
-        Stop when a candidate has at least this score.
+    stop : dict, default=None
+        What ends the search before `n_iter`: ``{"time_budget": 60}``, ``{"flat": 15}``,
+        ``{"target_score": 0.98}`` or several of them. See :ref:`search-end`.
     start : list of dict, default=None
         Parameters to try first. They may lie outside the space, and are among the `n_iter`.
-    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score : optional
-        As in :class:`~sklearn.model_selection.RandomizedSearchCV`. ``verbose=1`` prints a line per
-        candidate, and ``verbose=2`` two. Of several metrics, the first is maximised unless `refit`
-        names another; it may be a rule such as :func:`best_within`.
-    progress : bool or "auto", default="auto"
-        Show a progress bar; ``"auto"``: in a terminal or notebook, unless `verbose` is set.
+    scoring, n_jobs, refit, cv, pre_dispatch, error_score, return_train_score : optional
+        As in :class:`~sklearn.model_selection.RandomizedSearchCV`. Of several metrics, the first is
+        maximised unless `refit` names another; it may be a rule such as :func:`best_within`.
+    verbose : int, "auto" or "bar", default="auto"
+        ``"bar"`` shows a progress bar, ``"auto"`` in a terminal or notebook only; 1 prints a line
+        per candidate, 2 two lines, 0 nothing.
     random_state : int, RandomState instance, Generator or None, default=None
         Determines the candidates. A resumed search keeps the seed that it began with.
 
@@ -147,16 +144,13 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     batch_size: int = 1
     racing: bool | float = False
     early_stopping: Any = None
-    time_budget: float | None = None
-    stop_when_flat: int | None = None
-    target_score: float | None = None
+    stop: dict[str, Any] | None = None
     start: Any = None
     scoring: Any = None
     n_jobs: int | None = None
     refit: Any = True
     cv: Any = None
-    verbose: int = 0
-    progress: bool | str = "auto"
+    verbose: int | str = "auto"
     pre_dispatch: int | str = "2*n_jobs"
     random_state: Any = None
     error_score: Any = np.nan
@@ -181,11 +175,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             Interval(Real, 0, 1, closed="neither"),
             HasMethods(["split", "get_n_splits"]),
         ],
-        "time_budget": [None, Interval(Real, 0, None, closed="neither")],
+        "stop": [dict, None],
         "start": [list, tuple, None],
-        "target_score": [Real, None],
-        "stop_when_flat": [None, Interval(Integral, 1, None, closed="left")],
-        "progress": ["boolean", StrOptions({"auto"})],
+        "verbose": ["verbose", StrOptions({"auto", "bar"})],
         "random_state": ["random_state", np.random.Generator],
     }
 

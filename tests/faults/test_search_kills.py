@@ -62,7 +62,7 @@ SCRIPT = textwrap.dedent(
         space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 1e1)}
         search = MetaLearnedSearchCV(
             LoggedSVC(log), space, n_iter=n_iter, cv=cv, history=history, prior="history",
-            n_jobs=n_jobs, batch_size=batch_size, random_state=0, progress=False,
+            n_jobs=n_jobs, batch_size=batch_size, random_state=0, verbose=0,
             scoring=["balanced_accuracy", "accuracy"], refit="balanced_accuracy",
         )
         with parallel_config("loky", idle_worker_timeout=5):  # also if this process is killed

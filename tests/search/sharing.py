@@ -44,7 +44,7 @@ def make(address, lease_timeout=60.0, **settings):
         cv=N_FOLDS,
         history=SearchHistory(address, shared=True, lease_timeout=lease_timeout, verify=False),
         refit=False,
-        progress=False,
+        verbose=0,
         **settings,
     )
 

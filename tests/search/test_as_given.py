@@ -20,7 +20,7 @@ C = loguniform(1e-2, 1e3)
 
 
 def search(estimator, space=None, n_iter=6, **settings):
-    settings = {"cv": 3, "random_state": 0, "prior": None, "progress": False} | settings
+    settings = {"cv": 3, "random_state": 0, "prior": None, "verbose": 0} | settings
     return MetaLearnedSearchCV(estimator, space, n_iter=n_iter, **settings).fit(X, y)
 
 

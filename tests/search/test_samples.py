@@ -171,7 +171,7 @@ def test_what_a_sample_found_is_no_past_of_its_own_search(table, path):
 
 
 def test_a_time_budget_leaves_time_for_all_rows(table):
-    search = make(Drifting(seconds_per_row=2e-5), time_budget=0.6, samples=50).fit(*table)
+    search = make(Drifting(seconds_per_row=2e-5), stop={"time_budget": 0.6}, samples=50).fit(*table)
     rows = rows_of(search)
     assert search.stopped_by_ == "time_budget"
     assert 1 <= rows.count(1500) < 50
@@ -179,7 +179,7 @@ def test_a_time_budget_leaves_time_for_all_rows(table):
 
 
 def test_scores_on_samples_end_no_search(table):
-    search = make(target_score=0.5).fit(*table)
+    search = make(stop={"target_score": 0.5}).fit(*table)
     assert search.stopped_by_ == "target_score"
     assert rows_of(search) == [*SAMPLED, N_ROWS]
 

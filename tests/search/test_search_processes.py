@@ -44,7 +44,7 @@ def _start_ray(folder, monkeypatch, opened):
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*ray.*:FutureWarning")
 def test_a_cluster_gives_the_same_result(iris, tmp_path, monkeypatch, backend, start):
     search = MetaLearnedSearchCV(
-        SVC(), GRID, n_iter=8, batch_size=2, cv=3, random_state=0, progress=False
+        SVC(), GRID, n_iter=8, batch_size=2, cv=3, random_state=0, verbose=0
     )
     expected = scores_of(search.fit(*iris))
     path = tmp_path / "searches.db"

@@ -29,7 +29,7 @@ def make(estimator, path, space=QUALITY, shared=True, **settings):
         {},
         {"batch_size": 3},
         {"racing": True},
-        {"stop_when_flat": 3},
+        {"stop": {"flat": 3}},
         {"return_train_score": True, "scoring": ["accuracy", "f1_macro"], "refit": "f1_macro"},
     ],
     ids=lambda settings: next(iter(settings), "plain"),
@@ -74,14 +74,14 @@ def test_a_worker_that_is_interrupted_gives_its_candidate_back(iris, counted, pa
 
 
 def test_a_worker_whose_time_is_over_leaves_the_rest_to_others(iris, counted, path):
-    first = make(counted(), path, time_budget=1e-9).fit(*iris)
+    first = make(counted(), path, stop={"time_budget": 1e-9}).fit(*iris)
     assert first.stopped_by_ == "time_budget"
     assert len(first.cv_results_["params"]) == 1
     second = make(counted(), path).fit(*iris)
     assert second.n_resumed_ == 1
     assert len(second.cv_results_["params"]) == N_ITER
     # Nothing is left to do: no time is needed.
-    third = make(counted(), path, time_budget=60).fit(*iris)
+    third = make(counted(), path, stop={"time_budget": 60}).fit(*iris)
     assert (third.stopped_by_, third.n_resumed_) == ("n_iter", N_ITER)
 
 

@@ -90,7 +90,7 @@ def test_workers_of_a_shared_search_try_them_once(iris, counted, path):
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_a_search_ends_with_the_target(iris, counted, path, is_shared):
     history = SearchHistory(path, shared=True) if is_shared else None
-    settings = {"n_iter": 30, "history": history, "target_score": 0.99}
+    settings = {"n_iter": 30, "history": history, "stop": {"target_score": 0.99}}
     found = make(counted(quality=0.9), QUALITY, **settings).fit(*iris)
     assert found.stopped_by_ == "target_score"
     scores = found.cv_results_["mean_test_score"]

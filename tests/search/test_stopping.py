@@ -39,7 +39,7 @@ def test_time_budget(iris, counted, monkeypatch, n_iter):
     search = MetaLearnedSearchCV(
         counted(), {"quality": np.linspace(0.01, 1, 50)}, n_iter=n_iter, cv=3
     )
-    search.set_params(time_budget=25).fit(*iris)
+    search.set_params(stop={"time_budget": 25}).fit(*iris)
     assert search.stopped_by_ == "time_budget"
     assert 5 < len(search.cv_results_["params"]) < 15
     assert hasattr(search, "best_estimator_")
@@ -63,7 +63,9 @@ class SlowFolds(KFold):
 
 
 def test_a_time_budget_counts_from_the_first_fit(iris, counted):
-    search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=8, cv=SlowFolds(3), time_budget=0.3)
+    search = MetaLearnedSearchCV(
+        counted(), QUALITY, n_iter=8, cv=SlowFolds(3), stop={"time_budget": 0.3}
+    )
     assert len(search.fit(*iris).cv_results_["params"]) > 1
     assert search.search_time_ > 0.4
 
@@ -103,7 +105,7 @@ def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(
     search = MetaLearnedSearchCV(
         Slow(), {"quality": np.linspace(0.1, 1, 40)}, n_iter=40, cv=3, refit=refit, prior=None
     )
-    search.set_params(random_state=0, progress=False, time_budget=2_000, stop_when_flat=40)
+    search.set_params(random_state=0, verbose=0, stop={"time_budget": 2_000, "flat": 40})
     search.fit(*iris)
     assert search.stopped_by_ == "time_budget"
     assert search.best_score_ > 0.9
@@ -111,7 +113,9 @@ def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(
 
 
 def test_the_smallest_budget_still_gives_a_model(iris):
-    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=50, time_budget=1e-9, random_state=0)
+    search = MetaLearnedSearchCV(
+        SVC(), SPACE, n_iter=50, stop={"time_budget": 1e-9}, random_state=0
+    )
     assert len(search.fit(*iris).cv_results_["params"]) == 1
     assert search.predict(iris[0]).shape == (150,)
 
@@ -129,13 +133,13 @@ class Flat(Counted):
 
 
 def search_flat(n_iter=40, **settings):
-    settings = {"cv": 3, "random_state": 0, "prior": None, "progress": False} | settings
+    settings = {"cv": 3, "random_state": 0, "prior": None, "verbose": 0} | settings
     return MetaLearnedSearchCV(Flat(), {"quality": uniform(0, 1)}, n_iter=n_iter, **settings)
 
 
 @pytest.mark.parametrize("patience", [1, 4])
 def test_it_stops_after_this_number_of_candidates(patience):
-    stopped = search_flat(stop_when_flat=patience).fit(X, y)
+    stopped = search_flat(stop={"flat": patience}).fit(X, y)
     scores = stopped.cv_results_["mean_test_score"]
     assert stopped.stopped_by_ == "flat"
     assert len(scores) < 40
@@ -150,27 +154,27 @@ def test_it_stops_after_this_number_of_candidates(patience):
 
 
 def test_a_resumed_search_stops_where_an_uninterrupted_one_does(counted, tmp_path):
-    whole = search_flat(stop_when_flat=5).fit(X, y)
+    whole = search_flat(stop={"flat": 5}).fit(X, y)
     n_candidates = len(whole.cv_results_["params"])
     counted.fits, counted.at = [], {3 * 4 + 2: raising(KeyboardInterrupt())}
     with pytest.warns(UserWarning, match="interrupted after 4"):
-        search_flat(stop_when_flat=5, history=tmp_path / "h.db").fit(X, y)
+        search_flat(stop={"flat": 5}, history=tmp_path / "h.db").fit(X, y)
     counted.at = {}
-    resumed = search_flat(stop_when_flat=5, history=tmp_path / "h.db").fit(X, y)
+    resumed = search_flat(stop={"flat": 5}, history=tmp_path / "h.db").fit(X, y)
     assert resumed.n_resumed_ == 4
     assert resumed.stopped_by_ == "flat"
     assert resumed.cv_results_["params"] == whole.cv_results_["params"]
     # Once more, all of it is on record; with more patience it goes on.
-    again = search_flat(stop_when_flat=5, history=tmp_path / "h.db").fit(X, y)
+    again = search_flat(stop={"flat": 5}, history=tmp_path / "h.db").fit(X, y)
     assert again.n_resumed_ == n_candidates
     assert again.stopped_by_ == "flat"
-    patient = search_flat(stop_when_flat=7, history=tmp_path / "h.db").fit(X, y)
+    patient = search_flat(stop={"flat": 7}, history=tmp_path / "h.db").fit(X, y)
     assert len(patient.cv_results_["params"]) > n_candidates
     assert patient.n_resumed_ == n_candidates
 
 
 def test_batches_are_finished():
-    stopped = search_flat(stop_when_flat=3, batch_size=4).fit(X, y)
+    stopped = search_flat(stop={"flat": 3}, batch_size=4).fit(X, y)
     assert stopped.stopped_by_ == "flat"
     assert len(stopped.cv_results_["params"]) % 4 == 0
 
@@ -178,7 +182,7 @@ def test_batches_are_finished():
 def test_a_finite_space_is_not_walked_in_grid_order():
     grid = {"quality": np.linspace(0, 1, 30).tolist()}
     stopped = MetaLearnedSearchCV(
-        Flat(), grid, n_iter=30, stop_when_flat=3, prior=None, random_state=0
+        Flat(), grid, n_iter=30, stop={"flat": 3}, prior=None, random_state=0
     ).fit(X, y)
     assert stopped.stopped_by_ == "flat"
     assert len(stopped.cv_results_["params"]) < 30
