@@ -17,7 +17,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-# A step of the optimizer changes a factor so many times as much as a weight: columns of noise then
+# An optimizer step changes a factor this many times as much as a weight: columns of noise then
 # fade within some hundred iterations. Larger rates lose on tables of pixels and other equal units.
 _FACTOR_RATE = 5.0
 

@@ -43,7 +43,7 @@ def _name_of(kind: Any) -> str:
 
 
 # Unpacked bytes: per byte of the file, and in addition. Members of the archive within.
-_MOST_PER_BYTE, _MOST_BYTES, _MOST_MEMBERS = 500, 2**24, 100_000
+_MAX_PER_BYTE, _MAX_BYTES, _MAX_MEMBERS = 500, 2**24, 100_000
 _DIGEST = "skmeta.sha256"  # the member that has the digest of all others
 
 _SKMETA = """
@@ -230,7 +230,7 @@ def _find_fault(part: Any) -> str | None:
 def _read(path: Path, place: str) -> bytes:
     """Return the skops file in a file."""
     packed = path.read_bytes()
-    most_bytes = _MOST_PER_BYTE * len(packed) + _MOST_BYTES
+    most_bytes = _MAX_PER_BYTE * len(packed) + _MAX_BYTES
     unpacking = lzma.LZMADecompressor()
     try:
         content = unpacking.decompress(packed, most_bytes)
@@ -241,7 +241,7 @@ def _read(path: Path, place: str) -> bytes:
         raise ModelFileError(
             f"{place} is no file of skmeta.bridges.skops.dump, or is damaged: {error}."
         ) from error
-    is_small = len(members) <= _MOST_MEMBERS and sum(m.file_size for m in members) <= most_bytes
+    is_small = len(members) <= _MAX_MEMBERS and sum(m.file_size for m in members) <= most_bytes
     if not (is_whole and is_small):
         raise ModelFileError(f"{place} was cut short, or unpacks to too many bytes. Do not use it.")
     try:

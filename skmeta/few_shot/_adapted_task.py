@@ -25,7 +25,7 @@ from skmeta.training import settings_by_role
 # Settings that a prior keeps, but that a task has no use for.
 _OF_META_TRAINING = {"head_init", "n_shot", "n_query", "n_way", "task_type"}
 # Most rows, and most values of their outputs, that are predicted at once: they bound the memory,
-# and intermediate values of so many rows fit into the cache of a processor.
+# and intermediate values of this many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
 
 

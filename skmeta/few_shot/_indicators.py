@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Each category has an indicator where a column has at most so many, as a share of the rows;
+# Each category has an indicator where a column has at most this many, as a share of the rows;
 # otherwise those of two rows and more have one, and the others share one.
 _SHARE_OF_ROWS, _LEAST_ROWS = 0.6, 2
 # Most indicators of a column, and most columns: those that a prior sees at once.

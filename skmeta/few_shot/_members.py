@@ -5,14 +5,15 @@ not: a Gaussian process finds smooth targets with little noise; a linear classif
 columns of wide rows, such as embeddings, at once; trees find interactions among many rows. The mean
 of a regression is the sum over models k of s_k times their means, with shares s_k that sum to 1.
 Probabilities of classes are proportional to the product of the models' probabilities to the powers
-s_k, so that a model that is sure is not held back by one that is not.
+s_k, so that a confident model is not diluted by an uncertain one.
 
 Amounts, counts, shares and ratings are on a scale of the targets (``_target_scale``).
 
-Held-out rows, which all models predict from the others, tell the shares: the rows of each of five
-folds; of 200 rows and more those of one fold, a quarter or about a thousand. Shares are the means
-of their posterior distribution, because few rows do not tell a share of 1. Beforehand the density
-of shares falls with those of the other models, and for wide rows with that of the prior.
+Shares are estimated on held-out rows, which all models predict from the others: the rows of each of
+five folds; with 200 rows or more those of one fold, a quarter or about a thousand. Shares are means
+of their posterior distribution: with few rows, shares near 1 are not supported by the data. The
+prior density of the shares decreases in those of the other models, and for wide rows in that of the
+prior.
 
 References: Breiman (1996), Stacked regressions; Yao et al. (2018), Using stacking to average
 Bayesian predictive distributions; Genest and Zidek (1986), Combining probability distributions
@@ -53,8 +54,8 @@ from skmeta.tabular import (
 _MANY_ROWS = 200
 _LEAST_ROWS_OF_PROCESS = 5
 _N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
-# Steps of the shares that are tried, by the largest number of models, and rows that the belief
-# beforehand counts as; chosen on the development sets of benchmarks/measure/small_tables.py.
+# Steps of the shares that are tried, by the largest number of models, and number of rows that the
+# prior of the shares counts as; chosen on development sets of benchmarks/measure/small_tables.py.
 _N_STEPS, _ROWS_BEFOREHAND = {3: 20, 4: 10, 99: 5}, 3.0
 _LEAST_PROBABILITY, _LEAST_ERROR, _LEAST_SHARE = 1e-7, 1e-5, 1e-9
 

@@ -40,7 +40,7 @@ from skmeta.tabular import (
 Fold = tuple[WeightedRows, np.ndarray]
 
 _LEAST_ROWS = 5
-# Weights that are whole numbers repeat their targets, up to so many times in the mean.
+# Weights that are whole numbers repeat their targets, up to this many times in the mean.
 _MOST_REPETITIONS = 10
 # Targets beyond these have no kind: their squares overflow or underflow.
 _LEAST, _LARGEST = 1e-100, 1e100

@@ -45,7 +45,7 @@ from skmeta.tabular import (
     silent,
 )
 
-# Whole weights repeat rows, up to so many rows in all.
+# Whole weights repeat rows, up to this many rows in all.
 _MOST_REPEATED = 1_000_000
 # What a learner sets of the mixed-effects model.
 _EFFECTS = ("effects", "rank", "shrinkage")

@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from skmeta.grouped._model import FittedModel
 from skmeta.tabular import PROBABILITIES, Outputs, TargetUnits
 
-# A group of another column is a column of X if it has so many rows.
+# A group of another column is a column of X if it has this many rows.
 _LEAST_ROWS = 10
 # Probabilities of the quantiles of members: a deviation below the median and above it.
 _THREE = np.array([0.1586552539, 0.5, 0.8413447461])

@@ -22,7 +22,7 @@ LOG_SCALE_BOUNDS = (-7.0, 3.0)
 # factor.
 _NONE = 1e-5
 # Standard deviations up to the lower bound count as 0 in computations that become faster by it.
-_LEAST_SCALE = 1.01 * math.exp(LOG_SCALE_BOUNDS[0])
+_MIN_SCALE = 1.01 * math.exp(LOG_SCALE_BOUNDS[0])
 # Longest steps of log d and of F.
 _LONGEST_SCALE_STEP, _LONGEST_FACTOR_STEP = 2.0, 0.3
 _START_INTERCEPT = 0.5
@@ -95,7 +95,7 @@ class CovarianceShape:
     def root(self, parameters: np.ndarray) -> np.ndarray:
         """Return a block-diagonal matrix L (j q, k) with L L' = S; k is as small as possible."""
         scales, factor = self.unpack(parameters)
-        differs = self.varies & (scales > _LEAST_SCALE)
+        differs = self.varies & (scales > _MIN_SCALE)
         parts = []
         for scale_part, keep, factor_part in zip(scales, differs, factor, strict=True):
             columns = np.diag(scale_part)[:, keep]

@@ -25,7 +25,7 @@ from skmeta.mixed._integrated import SeveralFactors
 # Shrinkage of slopes, as in `_model`, and where deviations of slopes start.
 _TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3
 # Values of one array of rows, to bound the memory.
-_MOST_VALUES = 2**20
+_MAX_VALUES = 2**20
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class ConditionedFactors:
         """Return means (m, j) and covariances (m, j, j) of linear predictors; level -1 is new."""
         j = len(self.mean)
         eta, covariance = np.empty((len(X), j)), np.empty((len(X), j, j))
-        step = max(1, _MOST_VALUES // (j * j * X.shape[1]))
+        step = max(1, _MAX_VALUES // (j * j * X.shape[1]))
         for start in range(0, len(X), step):
             part = slice(start, start + step)
             eta[part], covariance[part] = self._moments(X[part], codes[part])

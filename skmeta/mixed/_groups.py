@@ -25,7 +25,7 @@ from skmeta.mixed._likelihood import (
 # Groups computed together: largest ratio of the numbers of rows of two of them.
 _SIZE_RATIO = 1.5
 # Values of one array of a batch, to bound the memory.
-_MOST_VALUES = 2**21
+_MAX_VALUES = 2**21
 # Newton's method for the modes of classifications stops at a step of this size.
 _TOLERANCE = 1e-5
 
@@ -52,7 +52,7 @@ def batches_of_groups(
     sorted_sizes, first = sizes[by_size], 0
     while first < len(by_size):
         longest = int(_SIZE_RATIO * sorted_sizes[first]) + 1
-        most = max(1, _MOST_VALUES // max(longest * n_values, n_group_values))
+        most = max(1, _MAX_VALUES // max(longest * n_values, n_group_values))
         last = min(int(np.searchsorted(sorted_sizes, longest, side="right")), first + most)
         groups = by_size[first:last]
         position = np.arange(int(sorted_sizes[last - 1]))

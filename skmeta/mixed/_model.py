@@ -30,9 +30,9 @@ _CONSTANT = 1e-8
 _JITTER = 1e-10
 # Values of a column are the same if they differ by less than this share of its deviation.
 _SAME = 1e-9
-# The fit of twice as many groups, or more, starts from that of so many.
+# The fit of twice as many groups, or more, starts from that of this many.
 _ENOUGH_GROUPS = 400
-# The covariance is estimated from so many groups at most; the mean of a regression from all.
+# The covariance is estimated from this many groups at most; the mean of a regression from all.
 _MAX_GROUPS = 5_000
 # Shrinkage of slopes of regressions and of classes, and where their deviations start: those of
 # logits are larger than those of standardised targets. Chosen on development tables of

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 # Least curvature of a direction.
-_LEAST_CURVATURE = 1e-2
+_MIN_CURVATURE = 1e-2
 # Damping is a curvature that is added to all directions. After a bad step it grows from at least
 # this value by this factor, and after a good one it falls.
-_LEAST_DAMPING, _FACTOR = 1.0, 5.0
-_MOST_DAMPING = 1e8
+_MIN_DAMPING, _FACTOR = 1.0, 5.0
+_MAX_DAMPING = 1e8
 # Shares of the promised decrease with which a step is bad, or good.
 _BAD, _GOOD = 0.2, 0.7
 
@@ -54,18 +54,18 @@ def minimise(
         if model is None:
             model = _Model(at, now.gradient, now.curvature(), low, high, longest)
         step, promised = model.step(damping)
-        if promised <= tolerance or damping > _MOST_DAMPING:
+        if promised <= tolerance or damping > _MAX_DAMPING:
             break
         try:
             proposal = evaluate(at + step)
         except np.linalg.LinAlgError:  # No Cholesky factor, so far off the step went.
-            damping = max(_FACTOR * damping, _LEAST_DAMPING)
+            damping = max(_FACTOR * damping, _MIN_DAMPING)
             continue
         ratio = (now.value - proposal.value) / promised
         if not ratio >= _BAD:  # Also if the value is not finite.
-            damping = max(_FACTOR * damping, _LEAST_DAMPING)
+            damping = max(_FACTOR * damping, _MIN_DAMPING)
         elif ratio > _GOOD:
-            damping = damping / _FACTOR if damping > _LEAST_DAMPING else 0.0
+            damping = damping / _FACTOR if damping > _MIN_DAMPING else 0.0
         if proposal.value < now.value:
             at, now, model = at + step, proposal, None
     return np.asarray(at)
@@ -91,7 +91,7 @@ class _Model:
         self._low = np.maximum(low - at, -longest)[self._free]
         self._high = np.minimum(high - at, longest)[self._free]
         values, vectors = np.linalg.eigh(curvature[np.ix_(self._free, self._free)])
-        self._values, self._vectors = np.maximum(np.abs(values), _LEAST_CURVATURE), vectors
+        self._values, self._vectors = np.maximum(np.abs(values), _MIN_CURVATURE), vectors
         self._along = vectors.T @ self.gradient[self._free]
 
     def step(self, damping: float) -> tuple[np.ndarray, float]:

@@ -17,7 +17,7 @@ from skmeta.mixed._sparse import Blocks, Pattern, System, sums
 
 # The largest change of a linear predictor that ends Newton's method, and its numbers of steps and
 # of halvings of a step.
-_TOLERANCE, _MOST_STEPS, _MOST_HALVINGS = 1e-7, 50, 12
+_TOLERANCE, _MAX_STEPS, _MAX_HALVINGS = 1e-7, 50, 12
 
 
 class FactorRows:
@@ -56,7 +56,7 @@ class FactorRows:
 
     def solve(self, mean: np.ndarray, roots: list[np.ndarray], on_family: np.ndarray) -> Solution:
         """Find the modes by Newton's method with halved steps, from m (j q,) and the roots."""
-        family, n_steps = self.family.at(on_family), 1 if self.family.is_quadratic else _MOST_STEPS
+        family, n_steps = self.family.at(on_family), 1 if self.family.is_quadratic else _MAX_STEPS
         fixed = self.X @ mean.reshape(self.j, -1).T
         u = [np.zeros_like(b) for b in self._b]
         if n_steps > 1 and all(np.diagonal(root).all() for root in roots):
@@ -73,7 +73,7 @@ class FactorRows:
             step = [one[..., 0] for one in parts[0].solve([g[..., None] for g in gradient])]
             change, size = self.predictor(step, roots), 1.0
             largest = float(abs(change).max(initial=0.0))
-            for _ in range(_MOST_HALVINGS):
+            for _ in range(_MAX_HALVINGS):
                 tried = [one + size * move for one, move in zip(u, step, strict=True)]
                 value = self._joint(family, eta + size * change, tried)
                 if value >= now - 1e-10 * abs(now) or self.family.is_quadratic:

@@ -23,7 +23,7 @@ from scipy import sparse
 from scipy.linalg import cho_solve, cholesky
 
 # Values of one array, to bound the memory.
-_MOST_VALUES = 2**22
+_MAX_VALUES = 2**22
 # The diagonal of the inverse is computed for all levels if this many times as many are asked.
 _FEW = 2
 # From this share of entries on, blocks between levels are multiplied as a dense matrix.
@@ -248,7 +248,7 @@ class System:
         """Yield positions of levels (p,) of the core factor, and places in rows of E M^-1."""
         levels, places = np.unique(at, return_inverse=True)
         width, rest, order = self.widths[self.core], self.rest, np.argsort(places, kind="stable")
-        step = max(1, _MOST_VALUES // (width * len(rest)))
+        step = max(1, _MAX_VALUES // (width * len(rest)))
         for start in range(0, len(levels), step):
             own = levels[start : start + step]
             first, last = np.searchsorted(places[order], [start, start + step])

@@ -24,13 +24,13 @@ _DRAWN_POOL = 1000
 # one, or after this many batches. Much of their cost does not depend on their number.
 _N_NEAR = 30
 _NEAR_EVERY = 3
-# A search without a prior begins with the first of the drawn candidates only, until so many have
-# been proposed, and adds none near the best one before so many have a score. Its model is not yet
+# A search without a prior begins with the first of the drawn candidates only, until this many have
+# been proposed, and adds none near the best one before this many have a score. Its model is not yet
 # good enough to tell near candidates apart. Chosen on sets that
 # benchmarks/measure/search_day_one.py does not report.
 _FIRST_POOL, _N_WITH_FIRST_POOL = 200, 50
 _FIRST_NEAR = 10
-# With a prior, each of so many rounds adds so many candidates to the pool: crosses of those that
+# With a prior, each of these rounds adds this many candidates to the pool: crosses of those that
 # are expected to be best. Chosen with benchmarks/measure/first_candidates.py, and with the first
 # half of the origins of benchmarks/measure/learned_defaults.py.
 N_ROUNDS, _N_CHILDREN, _N_PARENTS = 4, 100, 10

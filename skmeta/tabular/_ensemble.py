@@ -15,7 +15,7 @@ from scipy.special import expit, softmax
 
 from skmeta._sklearn_compat import boosted_nodes, decision_nodes, predict_nodes
 
-# Up to so many rows times trees are predicted at once by NumPy.
+# Up to this many rows times trees are predicted at once by NumPy.
 _FEW = 20_000
 
 

@@ -22,8 +22,7 @@ from skmeta.tabular._table import Table, weighted_quantiles
 
 # Probabilities of the quantiles of standardised residuals that are kept.
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
-# Residuals count as so many independent ones, at least; the widening of quantiles is that of these
-# levels beyond them.
+# Minimum effective number of residuals; beyond these levels, quantiles are widened as at them.
 _LEAST_INDEPENDENT, _WIDENED = 3.0, (0.05, 0.95)
 
 

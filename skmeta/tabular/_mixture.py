@@ -34,9 +34,9 @@ _N_STEPS = 6
 _N_INDEPENDENT = 10.0
 # Draws of the bootstrap.
 _N_DRAWS = 100
-# Groups that are held out in all, and of one fold, at most.
+# Maximum number of held-out groups, in total and per fold.
 _ENOUGH_GROUPS, _MOST_GROUPS = 30, 40
-# The members that predict them are fitted on so many others, at most.
+# The members that predict them are fitted on this many others, at most.
 _MOST_OTHERS = 300
 # A level needs this many rows to predict.
 _LEAST_ROWS = 10

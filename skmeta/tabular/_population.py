@@ -25,12 +25,12 @@ _BOOSTED_BESIDE: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}
 _ROUNDS = (10, 20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
 _LATE = 0.75
-# The number of a regression is chosen on two folds if these have so many rows.
+# The number of a regression is chosen on two folds if these have this many rows.
 _ENOUGH_ROWS = 400
 # Extremely randomised trees, for tables of no more rows.
 _N_RANDOMISED, _RANDOMISED = 25, {"min_samples_leaf": 3, "max_features": 0.5}
 _MOST_RANDOMISED = 10_000
-# Trees of "auto" are fitted to so many rows at most.
+# Trees of "auto" are fitted to this many rows at most.
 _MAX_ROWS = 200_000
 # Fewer rounds are better unless more have a loss that is lower by this share.
 _LEAST_GAIN = 1e-3

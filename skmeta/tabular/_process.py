@@ -36,12 +36,12 @@ _ROWS_OF_FIT, _MOST_ROWS = 300, 1000
 # Standardised values of n rows are at most sqrt(n). Values are cut at twice this number: a linear
 # trend goes on beyond the rows, but not as far as an outlier.
 _TREND_REACH = 2.0
-# Means and standard deviations of logarithms beforehand, chosen on the development sets of
+# Prior means and standard deviations of logarithms, chosen on the development sets of
 # benchmarks/measure/small_tables.py: of d v_j, of the noise, and of a.
 _RELEVANCE, _NOISE, _LINEAR = (-1.0, 1.5), (-3.0, 3.0), (0.0, 2.0)
 _LEAST_NOISE, _LEAST_VARIANCE, _MOST_STEPS = 1e-7, 1e-30, 50
 _WORST, _REACH = 1e10, 10.0
-# Standardised values are rounded to so many decimals: other units change later ones.
+# Standardised values are rounded to this many decimals: other units change later ones.
 _DECIMALS = 10
 
 

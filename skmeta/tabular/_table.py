@@ -18,7 +18,7 @@ _DECIMALS = 10
 _CONSTANT = 1e-12
 # Numbers of known rows of a group that is held out.
 _N_KNOWN = (0, 1, 3, 10)
-# Of known groups, this share of the rows is predicted from the others, in so many parts.
+# Of known groups, this share of the rows is predicted from the others, in this many parts.
 _SHARE, _N_PARTS = 0.2, 2
 # Rows of a group that are predicted, at most.
 _MOST_ROWS = 20

@@ -20,15 +20,15 @@ from scipy.special import expit, logit
 KINDS = ("real", "positive", "count", "share", "ordered")
 DECILES = np.linspace(0.1, 0.9, 9)
 
-# A kind is recognised from so many targets on.
+# A kind is recognised from this many targets on.
 _LEAST_ROWS = 10
-# Targets above 0 are amounts if their mean is less than so many standard deviations, and they are
+# Targets above 0 are amounts if their mean is less than this many standard deviations, and they are
 # more skewed than this. Heights and temperatures are not.
 _NEAR_ZERO, _LEAST_SKEW = 2.5, 0.6
 # Whole numbers are counts if the least of them is not larger.
 _LEAST_COUNT = 1
-# Ratings have at most so many values, evenly spaced; each end holds this share of the rows, and the
-# upper end this share of the rows of its neighbour.
+# Ratings: maximum number of evenly spaced values, minimum share of the rows at each end, and at the
+# upper end as a share of the rows of its neighbour.
 _MOST_RATINGS, _LEAST_AT_END, _LEAST_OF_NEIGHBOUR = 11, 0.03, 0.4
 # Shares come so near to 1, at least.
 _NEAR_ONE = 0.9

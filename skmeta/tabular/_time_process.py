@@ -34,7 +34,7 @@ from skmeta.tabular._linalg import marginal_likelihood
 
 # Latest rows of a group that the likelihood and the predictions take.
 _MOST_FITTED, _MOST_KNOWN = 60, 80
-# With seasons, a group may have more, of so many in all.
+# With seasons, a group may have more, of this many in all.
 _MOST_SEASONAL, _MOST_OF_ALL = 360, 2500
 # Batches hold groups whose sizes differ by this factor at most.
 _WIDEST = 1.5

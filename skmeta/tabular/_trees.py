@@ -17,7 +17,7 @@ from skmeta.tabular._rows import WeightedRows, location_and_scale, order_by_cont
 _MOST_TREES, MOST_CLASSES = 1000, 20
 _SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
 _ROUNDS, _CLASS_SETTINGS = 50, {"learning_rate": 0.2, "max_leaf_nodes": 15}
-# Weights that are whole numbers repeat their rows, up to so many rows in all.
+# Weights that are whole numbers repeat their rows, up to this many rows in all.
 _MOST_REPEATED = 100_000
 _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_state": 0}
 

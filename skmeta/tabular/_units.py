@@ -35,12 +35,12 @@ from skmeta.tabular._weights import average_weights, weight_grid
 
 # Sizes of negative binomial distributions that are tried: the variance is m + m^2 / size.
 _LOG_SIZES = np.linspace(-2.0, 5.0, 15)
-# Their quantiles are known at so many means for each factor of e, and beyond this mean are those
+# Their quantiles are known at this many means for each factor of e, and beyond this mean are those
 # of gamma distributions.
 _PER_E, _LARGE = 12, 300.0
 # Steps of shares from 0 to 1, and draws of the bootstrap.
 _N_STEPS, _N_DRAWS = 5, 50
-# Shares follow from so many rows that are held out, at most.
+# Shares follow from this many rows that are held out, at most.
 _MOST_ROWS = 500
 # Rows whose quantiles are computed at once.
 _BATCH = 4096

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import ndtr, softmax
 
 _SEED = 0
-# The least mean squared error that is told from 0.
+# The smallest mean squared error that is distinguishable from zero.
 _LEAST_ERROR = 1e-300
 # Losses below this are equal.
 _LEAST_LOSS = 1e-12

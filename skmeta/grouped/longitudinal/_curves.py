@@ -21,11 +21,11 @@ from skmeta.tabular import (
 _N_SPLINE = 5
 # Straight lines go on with this share of their slope beyond the times seen.
 _DAMPING = 0.5
-# A trend is told from a season after so many cycles; before, there is none.
+# A trend is separated from a season after this many cycles; before, there is none.
 _LEAST_CYCLES = 1.5
 # Columns have interactions with time if there are no more of them.
 _MOST_CROSSED = 15
-# Each distinct time has an effect if there are so many at most, with so many rows each at least.
+# Maximum number of distinct times that have an effect each, and minimum number of rows per time.
 _MOST_TIMES, _LEAST_ROWS = 60, 5
 # TimeRows that covariances are learned from, at most, in whole groups.
 _MOST_ROWS = 2500

@@ -54,12 +54,12 @@ SMOOTHING = "exponential smoothing"
 AGO = "last value of the phase"
 # Curves whose seasons are taken out for the members without: of logarithms if there are.
 _SEASONAL = ("slopes of logarithms", "slopes")
-# From so many cycles of the longest season on, a curve of all groups is told from it.
+# From this many cycles of the longest season on, a curve of all groups is separated from it.
 _LEAST_CYCLES = 3.0
 # Seasonal panels: numbers of known rows before later ones, cuts in time, and the share of a group's
 # rows that are later at most.
 _N_LATER, _N_CUTS, _MOST_LATER = (1, 4, 12), 2, 0.3
-# Times are seen if so many groups, and this share of them, have later ones.
+# Times are seen if this many groups, and this share of them, have later ones.
 _LEAST_GROUPS, _LEAST_SHARE = 3, 0.05
 _LEAST_CASES = 8
 # Folds of groups of the trees on the last value, and of those beside the group effects.

@@ -16,7 +16,7 @@ from skmeta.tabular import Table, places_in_groups, some
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
 # Of each group, the rows after this share of its rows are predicted from those before.
 CUT = 0.65
-# A column looks like time if it rises in this share of the groups that have so many rows.
+# A column looks like time if it rises in this share of the groups that have this many rows.
 _LEAST_SHARE, _LEAST_ROWS, _LEAST_GROUPS = 0.9, 3, 5
 # Every so manieth row within a group is predicted from the others.
 _EVERY = 5

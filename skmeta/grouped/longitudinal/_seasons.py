@@ -28,10 +28,10 @@ _STEPS: tuple[tuple[float, tuple[str, ...]], ...] = (
 )
 # Slack of times, in days: a microsecond is lost in the standard units of times.
 _SLACK = 1e-6
-# Seasons of so many phases have a smooth part, with this length of the periodic kernel of MacKay
+# Seasons of this many phases have a smooth part, with this length of the periodic kernel of MacKay
 # (1998), Introduction to Gaussian processes, equation 47.
 _LEAST_SMOOTH, _SMOOTH, _JITTER = 12, 0.5, 1e-6
-# Seasons of so many phases are indicators in columns.
+# Seasons of this many phases are indicators in columns.
 _FEW = 12
 # Days of a month, and slack of steps of months.
 _MONTH, _MONTH_SLACK = 365.2425 / 12, 1.1

@@ -31,7 +31,7 @@ _SETTINGS = {
     "early_stopping": False,
     "random_state": 0,
 }
-# Trees need so many rows.
+# Trees need this many rows.
 _LEAST_ROWS = 60
 # Rows to predict that trees for classes are fitted to, at most.
 _MOST_CASES = 4000

@@ -28,10 +28,10 @@ from skmeta.tabular import (
     weighted_quantiles,
 )
 
-# Weights of later rows are from one cut in time, at which all groups may err alike.
+# Weights of later rows are from one cut in time, at which errors of all groups may be correlated.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
 PANEL_POWER = 8.0
-# Residuals count by the distance in logarithms of known rows.
+# Residuals are weighted by the distance between log numbers of known rows.
 _WIDTH_KNOWN = 0.5
 # The predicted deviations of the mixture are multiplied by this.
 _NARROWER = 0.8

@@ -55,7 +55,7 @@ _LIMITS = {
     "columns": (1000, "LogisticRegression or Ridge is faster, or put TruncatedSVD in front."),
     "classes": (100, "LogisticRegression is faster, or meta-train a ProtoNet on similar classes."),
 }
-_MOST_CLASSES = 1_000
+_MAX_CLASSES = 1_000
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -240,9 +240,9 @@ class InContextLearner(OuterLoopLearner):
         return dict(state) | {n: v.to(rows.x.dtype) for n, v in kept.items()}
 
     def check_task(self, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int) -> None:
-        if n_classes > _MOST_CLASSES:
+        if n_classes > _MAX_CLASSES:
             raise ValueError(
-                f"y has {n_classes:,} classes, but at most {_MOST_CLASSES:,} are allowed: 500 "
+                f"y has {n_classes:,} classes, but at most {_MAX_CLASSES:,} are allowed: 500 "
                 "classes of 1,000 rows take ten seconds and a gigabyte. Merge rare classes, or use "
                 "LogisticRegression."
             )

@@ -34,7 +34,7 @@ from skmeta.learners.in_context._cells import left_out_weight
 # The constant column is larger than the others, so its coefficient is penalised less.
 _OFFSET = 3.0
 _MAX_VALUE = 6.0
-# The smallest mean squared error, as a share of the variance, that is told from another.
+# The smallest mean squared error, as a share of the variance, that is distinguishable from another.
 _MIN_ERROR = 1e-4
 # Values before meta-training, chosen on the development sets of benchmarks/measure/small_tables.py.
 _EVIDENCE_WEIGHT_OF_CLASSES, _NETWORK_EVIDENCE_OF_CLASSES = 1.0, 1.0

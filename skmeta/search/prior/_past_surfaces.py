@@ -19,7 +19,7 @@ Array32 = NDArray[np.float32]
 
 _N_REFERENCE = 100  # configurations by whose scores past tasks are compared
 _NEAR_DUPLICATE = 0.5  # similarity of sketches
-# The kernels of so many evaluations and configurations stay in the processor's cache.
+# The kernels of this many evaluations and configurations stay in the processor's cache.
 _N_ROWS, _N_COLUMNS = 512, 128
 
 

@@ -8,9 +8,8 @@ K       (n, n)           Gaussian kernel of the rows
 
 Besides sizes and moments there are *landmarks*: cross-validated scores of simple models on a few
 hundred rows (Pfahringer, Bensusan and Giraud-Carrier, 2000, "Meta-learning by landmarking various
-learning algorithms"). Trees see up to two thousand rows too, because few rows do not tell noise
-from detail that a larger model would learn. All features are aggregates, so no row can be told from
-them.
+learning algorithms"). Trees see up to two thousand rows too, because few rows do not separate
+noise from detail that a larger model would learn. All features are aggregates, which reveal no row.
 """
 
 from collections.abc import Iterator, Mapping

@@ -20,9 +20,9 @@ _COUNT = 5  # candidates on the sample
 _LEAST_SECONDS = 0.1  # of the first one, all folds
 SHARE_OF_BUDGET = 0.25  # of a time budget that the sample may take
 
-# A candidate is scored on so many rows of a fold at least, since scores cost less than fits.
+# A candidate is scored on this many rows of a fold at least, since scores cost less than fits.
 _LEAST_TEST_ROWS = 1_000
-# Of each class, so many rows come first: classes that no fit has seen make scores fail.
+# Of each class, this many rows come first: classes that no fit has seen make scores fail.
 _LEAST_OF_CLASS = 3
 
 
