@@ -142,7 +142,7 @@ def set_means(scores: list[list[dict]], measure: str) -> np.ndarray:
 
 
 def figure(scores: list[list[dict]], measure: str) -> float:
-    """Mean of a measure over data sets.
+    """Mean of a measure over data sets that have it.
 
     "pooled" is the calibration error of all draws together, and "geometric" the geometric mean of
     the error or the log loss.
@@ -153,4 +153,5 @@ def figure(scores: list[list[dict]], measure: str) -> float:
     if measure == "geometric":
         loss = set_means(scores, "error" if "error" in scores[0][0] else "log_loss")
         return float(np.exp(np.log(np.maximum(loss, 1e-3)).mean()))
-    return float(set_means(scores, measure).mean())
+    means = set_means(scores, measure)
+    return float(np.mean(means[~np.isnan(means)])) if not np.isnan(means).all() else np.nan

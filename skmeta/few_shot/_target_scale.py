@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import norm
 
 from skmeta.tabular import (
     DECILES,
@@ -28,6 +29,7 @@ from skmeta.tabular import (
     fit_process,
     mean_of_quantiles,
     mixture_quantiles,
+    places_of,
     quantile_loss,
     quantiles_at,
     recognise_target,
@@ -47,6 +49,10 @@ _LEAST, _LARGEST = 1e-100, 1e100
 _LEAST_LOSS = 1e-300
 # The known targets do not take part with less.
 _LEAST_SHARE = 0.01
+# Rows that the belief in the width of distributions counts as, and the largest normal score.
+_ROWS_OF_WIDTH, _MOST_SCORE = 10.0, 3.0
+
+_NORMAL = norm.ppf(LEVELS)
 
 
 class TargetScale(NamedTuple):
@@ -56,6 +62,7 @@ class TargetScale(NamedTuple):
     scale: Scale
     known: np.ndarray  # quantiles (201,) of the known targets at ``LEVELS``
     share: float = 1.0  # of the models; the rest is that of `known`
+    width: float = 1.0  # deviation of held-out rows' places in the distributions, as normal scores
 
     def weigh(
         self, rows: WeightedRows, folds: Sequence[Fold], quantiles: np.ndarray
@@ -65,20 +72,25 @@ class TargetScale(NamedTuple):
         y, weight = self.scale.inverse(rows.y[held]), rows.weight[held]
         nothing = [
             np.tile(
-                unconditional_quantiles(self.scale.inverse(part.y), DECILES, part.weight),
+                unconditional_quantiles(self.scale.inverse(part.y), LEVELS, part.weight),
                 (len(positions), 1),
             )
             for part, positions in folds
         ]
-        models = quantiles_at(self.scale.inverse(quantiles), LEVELS, DECILES)
+        parts = np.stack([self.scale.inverse(quantiles), np.concatenate(nothing)])
+        deciles = [quantiles_at(part, LEVELS, DECILES) for part in parts]
         ours, theirs = (
-            float(np.average(quantile_loss(y, each, DECILES), weights=weight))
-            for each in (models, np.concatenate(nothing))
+            float(np.average(quantile_loss(y, each, DECILES), weights=weight)) for each in deciles
         )
         ratio = np.log(max(ours, _LEAST_LOSS)) - np.log(max(theirs, _LEAST_LOSS))
         # Each is weighted by its loss to the power -n / 2, as a likelihood.
         share = 1 / (1 + np.exp(min(0.5 * float(weight.sum()) * ratio, 500.0)))
-        return self._replace(share=1.0 if share > 1 - _LEAST_SHARE else float(share))
+        share = 1.0 if share > 1 - _LEAST_SHARE else float(share)
+        mixed = mixture_quantiles(parts, np.array([share, 1 - share]), LEVELS, LEVELS)
+        scores = norm.ppf(places_of(y, mixed, LEVELS)).clip(-_MOST_SCORE, _MOST_SCORE)
+        total = float(weight @ scores**2) + _ROWS_OF_WIDTH
+        width = np.sqrt(total / (float(weight.sum()) + _ROWS_OF_WIDTH))
+        return self._replace(share=share, width=float(width))
 
     def to_units(
         self, quantiles: np.ndarray, levels: np.ndarray
@@ -86,14 +98,15 @@ class TargetScale(NamedTuple):
         """Return mean and deviation (n,), and quantiles (n, q), of those (n, 201) on the scale."""
         models = self.scale.inverse(quantiles)
         parts = np.stack([models, np.broadcast_to(self.known, models.shape)])
-        shares = np.array([self.share, 1 - self.share])
-        mean = shares @ mean_of_quantiles(parts, LEVELS)
+        shares, wide = np.array([self.share, 1 - self.share]), norm.cdf(self.width * _NORMAL)
+        values = mixture_quantiles(parts, shares, LEVELS, wide)
+        mean = mean_of_quantiles(values, LEVELS)
         # The root mean square is scaled, because squares of large targets overflow.
-        away = parts - mean[:, None]
-        unit = np.abs(away).max((0, 2)) + (np.abs(away).max((0, 2)) == 0)
-        variance = shares @ mean_of_quantiles((away / unit[:, None]) ** 2, LEVELS)
-        at = mixture_quantiles(parts, shares, LEVELS, levels)
-        return self.target.clip(mean), unit * np.sqrt(variance), self.target.settle(at)
+        away = values - mean[:, None]
+        unit = np.abs(away).max(1) + (np.abs(away).max(1) == 0)
+        std = unit * np.sqrt(mean_of_quantiles((away / unit[:, None]) ** 2, LEVELS))
+        at = quantiles_at(values, LEVELS, levels)
+        return self.target.clip(mean), std, self.target.settle(at)
 
 
 # With the processes of the folds, which found it.

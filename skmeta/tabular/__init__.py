@@ -61,6 +61,7 @@ from skmeta.tabular._target import (
     cut_distributions,
     mean_of_quantiles,
     mixture_quantiles,
+    places_of,
     quantile_loss,
     quantiles_at,
     recognise_target,

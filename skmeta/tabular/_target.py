@@ -270,6 +270,25 @@ def quantiles_at(
     return np.asarray(quantiles[:, low] * (1 - share) + quantiles[:, high] * share)
 
 
+def places_of(y: np.ndarray, quantiles: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the probability (n,) of less than each target, plus half of that of equal values.
+
+    The distributions have quantiles (n, p) at `probabilities` (p,), whose ends are the limits.
+    """
+    p = len(probabilities)
+    first, last = (quantiles < y[:, None]).sum(1), (quantiles <= y[:, None]).sum(1)
+    places = np.empty(len(y))
+    for row, (a, b) in enumerate(zip(first, last, strict=True)):
+        if a < b:
+            places[row] = (probabilities[a] + probabilities[b - 1]) / 2
+        elif 0 < a < p:
+            two = slice(a - 1, a + 1)
+            places[row] = np.interp(y[row], quantiles[row, two], probabilities[two])
+        else:
+            places[row] = probabilities[0] if a == 0 else probabilities[-1]
+    return places
+
+
 def mixture_quantiles(
     parts: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
