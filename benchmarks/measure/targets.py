@@ -16,7 +16,10 @@ reported beside them.
 The quantile loss is the mean over deciles, over that of the quantiles of all known targets.
 ``covered`` is the share within 90 % intervals, ``below`` that of 5 % quantiles below 0,
 ``negative`` that of means below 0, ``error`` the squared error over the variance of the table's
-targets. Each result is a line of ``results/targets.jsonl``; a run goes on after those there.
+targets. ``log score`` is minus the mean log probability of counts, at least 1e-6 each: of GPBoost
+by integration over the group's effect, of GroupedRegressor from 999 quantiles, with straight lines
+between them and a geometric tail. Each result is a line of ``results/targets.jsonl``; a run goes on
+after those there.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from skmeta.tabular import DECILES, quantile_loss, unconditional_quantiles
 
 RESULTS = Path(__file__).parents[1] / "results" / "targets.jsonl"
 LEVELS = np.concatenate([[0.05], DECILES, [0.95]])
+FINE = np.arange(1, 1000) / 1000
 MOST_ROWS, N_KNOWN, MOST_LEVELS = 1500, 5, 30
 FIVE = ("grouseticks", "Arabidopsis", "Salamanders", "Owls", "epil2")
 # Package and item, column of groups, target, columns that are left out.
@@ -164,11 +168,12 @@ def make_cases(table: Table, seed: int, name: str) -> dict[str, Case]:
 
 
 class Forecast(NamedTuple):
-    """Means (n,), quantiles (n, q) at LEVELS, and seconds."""
+    """Means (n,), quantiles (n, q) at LEVELS, seconds, and probabilities (n,) of counts."""
 
     mean: np.ndarray
     quantiles: np.ndarray
     seconds: float = 0.0
+    probability: np.ndarray | None = None
 
 
 # ---------------------------------------------------------------------------------------- methods
@@ -190,8 +195,31 @@ def predict_grouped(table: Table, cases: dict[str, Case], **settings: Any) -> di
             )
         at = X.iloc[case.test]
         mean, quantiles = model.predict(at), model.predict_quantiles(at, LEVELS)
-        forecasts[regime] = Forecast(mean, quantiles, time.perf_counter() - start)
+        seconds, probability = time.perf_counter() - start, None
+        if table.is_count:
+            fine = model.predict_quantiles(at, FINE)
+            probability = _probability(table.y[case.test], fine)
+        forecasts[regime] = Forecast(mean, quantiles, seconds, probability)
     return forecasts
+
+
+def _probability(y: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Return probabilities (n,) of counts, given quantiles (n, 999) of each at FINE."""
+    found = np.empty(len(y))
+    for row, (count, values) in enumerate(zip(y, quantiles, strict=True)):
+        # The distribution function at each value, and 0 below 0.
+        at, last = np.unique(values[::-1], return_index=True)
+        below = FINE[::-1][last]
+        at, below = np.append(-1.0, at), np.append(0.0, below)
+        tail = max(float(values[-1] - values[-10]) / np.log(10.0), 0.5)
+
+        def function(k: float, at=at, below=below, tail=tail) -> float:
+            if k <= at[-1]:
+                return float(np.interp(k, at, below))
+            return 1 - (1 - below[-1]) * np.exp(-(k - at[-1]) / tail)
+
+        found[row] = function(count) - function(count - 1)
+    return found
 
 
 def predict_given(table: Table, cases: dict[str, Case]) -> dict[str, Forecast]:
@@ -279,6 +307,7 @@ def gpboost(table: Table, case: Case, trees: bool = False) -> Forecast | None:
     likelihood = "negative_binomial" if table.is_count else "gamma" if y.min() > 0 else "gaussian"
     model = gpb.GPModel(group_data=groups[rows], likelihood=likelihood)
     options: dict[str, Any] = {"predict_var": True, "predict_response": True}
+    probability = None
     if trees:
         data = gpb.Dataset(X[rows], y)
         params = {"learning_rate": 0.05, "max_depth": 4, "verbose": 0, "num_threads": 1}
@@ -295,9 +324,27 @@ def gpboost(table: Table, case: Case, trees: bool = False) -> Forecast | None:
         model.fit(y=y, X=Z[rows])
         out = model.predict(X_pred=Z[case.test], group_data_pred=groups[case.test], **options)
         mean, variance = out["mu"], out["var"]
+        if table.is_count:
+            options["predict_response"] = False
+            latent = model.predict(
+                X_pred=Z[case.test], group_data_pred=groups[case.test], **options
+            )
+            size = float(np.ravel(model.get_aux_pars())[-1])
+            probability = _integrated(table.y[case.test], latent["mu"], latent["var"], size)
     if not np.isfinite(mean).all() or not np.isfinite(variance).all():
         return None
-    return Forecast(mean, _of_moments(table, np.asarray(mean), np.asarray(variance), likelihood))
+    quantiles = _of_moments(table, np.asarray(mean), np.asarray(variance), likelihood)
+    return Forecast(mean, quantiles, probability=probability)
+
+
+def _integrated(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, size: float) -> np.ndarray:
+    """Return negative binomial probabilities (n,) whose log means are normal."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    log_mean = np.asarray(mean)[:, None] + np.sqrt(np.maximum(variance, 0))[:, None] * nodes
+    at = np.exp(np.clip(log_mean, -20, 20))
+    return np.asarray(
+        stats.nbinom.pmf(y[:, None], size, size / (size + at)) @ weights / weights.sum()
+    )
 
 
 def _of_moments(
@@ -356,7 +403,9 @@ def score(table: Table, case: Case, forecast: Forecast) -> dict[str, float]:
     nothing = np.tile(unconditional_quantiles(known, DECILES), (len(y), 1))
     loss = quantile_loss(y, forecast.quantiles[:, 1:-1], DECILES).mean()
     low, high = forecast.quantiles[:, 0], forecast.quantiles[:, -1]
+    p = forecast.probability
     return {
+        "log score": np.nan if p is None else float(-np.log(np.maximum(p, 1e-6)).mean()),
         "quantile": float(loss / quantile_loss(y, nothing, DECILES).mean()),
         "by_deviation": float(2 * loss / np.abs(y - y.mean()).mean()),
         "covered": float(np.mean((y >= low) & (y <= high))),
@@ -404,6 +453,7 @@ def summarise(names: list[str], methods: list[str]) -> None:
             loss = np.array([1.0 if f is None else f["quantile"] for f in found])
             print(
                 f"{regime}  {method:20s} mean {loss.mean():.3f} median {np.median(loss):.3f} "
+                f"log score {some.get('log score', pd.Series([np.nan])).mean():.3f} "
                 f"most {loss.max():.2f} by deviation {some['by_deviation'].mean():.3f} "
                 f"covered {some['covered'].mean():.3f} (least {some['covered'].min():.2f}) below "
                 f"{some['below'].mean():.2f} negative {some['negative'].mean():.3f} error "
