@@ -14,7 +14,8 @@ reported beside them.
            by another fit for peers.
 
 The quantile loss is the mean over deciles, over that of the quantiles of all known targets.
-``covered`` is the share within 90 % intervals, ``below`` that of 5 % quantiles below 0,
+``covered`` is the share within 90 % intervals, in all and by quartile of the deviation of a known
+group's targets, ``below`` that of 5 % quantiles below 0,
 ``negative`` that of means below 0, ``error`` the squared error over the variance of the table's
 targets. ``log score`` is minus the mean log probability of counts, at least 1e-6 each: of GPBoost
 by integration over the group's effect, of GroupedRegressor from 999 quantiles, with straight lines
@@ -44,7 +45,7 @@ from skmeta.tabular import DECILES, quantile_loss, unconditional_quantiles
 RESULTS = Path(__file__).parents[1] / "results" / "targets.jsonl"
 LEVELS = np.concatenate([[0.05], DECILES, [0.95]])
 FINE = np.arange(1, 1000) / 1000
-MOST_ROWS, N_KNOWN, MOST_LEVELS = 1500, 5, 30
+MOST_ROWS, N_KNOWN, MOST_LEVELS, LEAST_IN_GROUP = 1500, 5, 30, 4
 FIVE = ("grouseticks", "Arabidopsis", "Salamanders", "Owls", "epil2")
 # Package and item, column of groups, target, columns that are left out.
 TABLES: dict[str, tuple[str, str, str, str]] = {
@@ -413,6 +414,21 @@ def score(table: Table, case: Case, forecast: Forecast) -> dict[str, float]:
         "negative": float(np.mean(forecast.mean < 0)),
         "error": float(np.mean((y - forecast.mean) ** 2) / table.y.var()),
         "seconds": forecast.seconds,
+    } | _by_scale(table, case, (y >= low) & (y <= high))
+
+
+def _by_scale(table: Table, case: Case, inside: np.ndarray) -> dict[str, float]:
+    """Return how much intervals hold, by quartile of the deviation of a group's known targets."""
+    frame = pd.DataFrame({"group": table.groups, "y": table.y}).iloc[case.train]
+    of_group = frame.groupby("group")["y"].agg(["std", "size"])
+    of_group = of_group[of_group["size"] >= LEAST_IN_GROUP]["std"]
+    scale = of_group.reindex(table.groups[case.test]).to_numpy()
+    if np.isnan(scale).mean() > 0.5 or len(of_group) < 8:
+        return {}
+    quartile = np.searchsorted(np.nanquantile(scale, [0.25, 0.5, 0.75]), scale)
+    return {
+        f"quartile {k + 1}": float(inside[(quartile == k) & ~np.isnan(scale)].mean())
+        for k in range(4)
     }
 
 
@@ -440,6 +456,10 @@ def run(cell: tuple[str, int, str]) -> dict[str, Any]:
     return line
 
 
+def _means(some: pd.DataFrame, prefix: str) -> str:
+    return " ".join(f"{some[c].mean():.2f}" for c in sorted(some) if c.startswith(prefix))
+
+
 def summarise(names: list[str], methods: list[str]) -> None:
     """Print means and medians over tables that all methods have; a failure counts as 1."""
     lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
@@ -455,7 +475,8 @@ def summarise(names: list[str], methods: list[str]) -> None:
                 f"{regime}  {method:20s} mean {loss.mean():.3f} median {np.median(loss):.3f} "
                 f"log score {some.get('log score', pd.Series([np.nan])).mean():.3f} "
                 f"most {loss.max():.2f} by deviation {some['by_deviation'].mean():.3f} "
-                f"covered {some['covered'].mean():.3f} (least {some['covered'].min():.2f}) below "
+                f"covered {some['covered'].mean():.3f} (least {some['covered'].min():.2f}) "
+                f"by quartile {_means(some, 'quartile')} below "
                 f"{some['below'].mean():.2f} negative {some['negative'].mean():.3f} error "
                 f"{some['error'].mean():.3f} ({np.median(some['error']):.3f}) "
                 f"seconds {some['seconds'].mean():.1f} failed {len(found) - len(some)}"

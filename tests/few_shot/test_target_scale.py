@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import get_scorer
 
 from skmeta.few_shot import MetaFewShotRegressor
@@ -15,6 +16,7 @@ from skmeta.tabular import (
     Scale,
     Target,
     WeightedRows,
+    places_of,
     quantile_loss,
     unconditional_quantiles,
 )
@@ -199,3 +201,28 @@ def test_a_prior_of_other_tasks_knows_no_kind():
     )
     with pytest.raises(ValueError, match="needs a prior for any table"):
         reg.fit(X, y)
+
+
+def test_width_is_that_of_held_out_rows():
+    rng = np.random.default_rng(0)
+    y = 100 + 0.5 * rng.normal(size=150)
+    rows = WeightedRows(rng.normal(size=(150, 2)), y, np.ones(150))
+    target = TargetScale(Target("positive", 0.0, np.inf), Scale(lowest=0.0), np.quantile(y, LEVELS))
+    folds = hold_out(rows)
+    # A model that says that the deviation is 1 is weighed with the known targets.
+    normal = np.tile(100 + norm.ppf(LEVELS), (len(y), 1))
+    weighed = target.weigh(rows, folds, normal)
+    assert weighed.share < 0.01
+    assert weighed.width == pytest.approx(1, abs=0.1)
+    # The mean and the deviation are those of a distribution of half the width.
+    mean, std, at = target._replace(width=0.5).to_units(normal[:1], np.array([0.05, 0.95]))
+    assert mean[0] == pytest.approx(100)
+    assert std[0] == pytest.approx(0.5, rel=0.01)
+    np.testing.assert_allclose(at[0], norm.ppf([0.05, 0.95], 100, 0.5), rtol=1e-3)
+
+
+def test_places_are_probabilities():
+    quantiles = np.array([[0.0, 0.0, 1.0, 2.0, 4.0]] * 4)
+    levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+    found = places_of(np.array([0.0, 3.0, -1.0, 9.0]), quantiles, levels)
+    np.testing.assert_allclose(found, [0.2, 0.8, 0.1, 0.9])
