@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.few_shot._adapted_task import AdaptedTask
-from skmeta.tabular._weights import LEVELS
+from skmeta.tabular import LEVELS
 
 
 def make_table(n, seed=0):

@@ -6,11 +6,9 @@ from scipy.special import expit, log_softmax, logsumexp
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from skmeta.mixed import fit
+from skmeta.mixed import ClassRows, ConditionedGroups, find_mode, fit
 from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._evidence import Evidence
-from skmeta.mixed._groups import ConditionedGroups
-from skmeta.mixed._likelihood import ClassRows, find_mode
 from skmeta.mixed._model import _batches
 from skmeta.mixed._one_factor import OneFactor, _marginal
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmeta.grouped.longitudinal._seasons import learn_calendar
+from skmeta.grouped.longitudinal import learn_calendar
 
 
 def test_shocks_that_all_groups_share_are_no_season():

@@ -7,8 +7,8 @@ import pytest
 from skmeta import GroupedRegressor
 from skmeta._columns._doubts import warn_of_doubts
 from skmeta.exceptions import UnusedDataWarning
+from skmeta.grouped.longitudinal import learn_calendar
 from skmeta.grouped.longitudinal._rows import last_rows
-from skmeta.grouped.longitudinal._seasons import learn_calendar
 from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
 from skmeta.tabular import Table
 

@@ -11,7 +11,7 @@ from skmeta.learners.hierarchical._mixed_model import (
     predict_classes,
     target_moments,
 )
-from skmeta.mixed._groups import ConditionedGroups
+from skmeta.mixed import ConditionedGroups
 
 
 def drawn_model(n_outputs, q=3):

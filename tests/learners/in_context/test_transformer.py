@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from skmeta.learners.in_context import TableTransformer
 from skmeta.learners.in_context._binned import N_BINS, bin_edges
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
-from skmeta.learners.in_context._transformer import TableTransformer
 
 B, N, M, D = 3, 11, 5, 4
 

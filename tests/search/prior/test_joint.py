@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from skmeta.search import MetaLearnedSearchCV, SearchPrior
 from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior
 from skmeta.search.record import PastSearch
-from skmeta.search.surrogate._strategy import SearchStrategy
+from skmeta.search.surrogate import SearchStrategy
 
 C = np.geomspace(1e-3, 1e3, 25)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skmeta.search.space._encoding import Encoding
+from skmeta.search.space import Encoding
 
 SEARCH = [
     {"SVC.C": 0.01, "SVC.kernel": "rbf", "SVC.gamma": 1.0},

@@ -5,8 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from skmeta.search.prior._past_surfaces import weighted_kernel_sums
-from skmeta.search.surrogate import matern
-from skmeta.search.surrogate._surfaces import SurfaceInterpolation
+from skmeta.search.surrogate import SurfaceInterpolation, matern
 
 RNG = np.random.default_rng(0)
 Z = RNG.uniform(0, 3, (400, 2))

@@ -5,7 +5,7 @@ import pytest
 
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
-from skmeta.search.surrogate._strategy import SearchStrategy
+from skmeta.search.surrogate import SearchStrategy
 
 RNG = np.random.default_rng(0)
 POOL = tuple({"a": float(a), "b": float(b)} for a, b in RNG.random((80, 2)))

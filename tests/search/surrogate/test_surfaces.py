@@ -4,9 +4,9 @@ from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from skmeta.search.space._encoding import Encoding
+from skmeta.search.space import Encoding
+from skmeta.search.surrogate import learn_surfaces, standardise, winsorize_scores
 from skmeta.search.surrogate._gp import fit_kernel, group_distances, matern
-from skmeta.search.surrogate._surfaces import learn_surfaces, standardise, winsorize_scores
 
 
 def make_task(seed, n=40, noise=0.05):

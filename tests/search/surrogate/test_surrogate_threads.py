@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skmeta.search import MetaLearnedSearchCV
-from skmeta.search.surrogate._gp import with_one_thread
+from skmeta.search.surrogate import with_one_thread
 
 
 @pytest.fixture(autouse=True)
