@@ -24,6 +24,8 @@ from skmeta.mixed._integrated import SeveralFactors
 
 # Shrinkage of slopes, as in `_model`, and where deviations of slopes start.
 _TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3
+# The fit of twice as many rows, or more, starts from that of so many.
+_ENOUGH_ROWS = 10_000
 # Values of one array of rows, to bound the memory.
 _MAX_VALUES = 2**20
 
@@ -38,7 +40,7 @@ class FactorModel:
     columns: tuple[np.ndarray, ...]  # by factor, those whose coefficients differ
     covariances: tuple[np.ndarray, ...]  # S_f (j, q_f, q_f)
     shapes: tuple[CovarianceShape, ...]
-    parameters: np.ndarray
+    parameters: np.ndarray  # those of the covariances come first, in the order of the factors
     log_likelihood: float  # marginal, or restricted
 
     @property
@@ -105,12 +107,31 @@ def fit_factors(
         )
         for used in columns
     ]
-    order, rows = _sorted_rows(X, y, np.ones(len(X)) if w is None else w, codes, columns, family)
+    w, is_coarse = np.ones(len(X)) if w is None else w, start is not None
+    if start is None and len(X) >= 2 * _ENOUGH_ROWS:
+        some = _some_levels(codes, _ENOUGH_ROWS)
+        own_codes = np.column_stack([_renumbered(column) for column in codes[some].T])
+        start = fit_factors(
+            *(X[some], y[some], own_codes, family),
+            columns=columns,
+            w=w[some],
+            rank=rank,
+            shrinkage=shrinkage,
+            is_restricted=is_restricted,
+            tolerance=tolerance,
+        )
+    order, rows = _sorted_rows(X, y, w, codes, columns, family)
     own, rows.precise = [shapes[f] for f in order], tolerance
     evidence = Evidence(rows, own, X.shape[1], is_restricted)
-    at = evidence.start() if start is None else start.parameters
-    at = evidence.maximise(at, coarse=start is not None)
-    parts = evidence.split(at)
+    # The factors of the start may have another order.
+    ends = np.cumsum([0, *(shape.n_parameters for shape in shapes)])
+    places = np.concatenate([np.arange(ends[f], ends[f + 1]) for f in order])
+    at = evidence.start()
+    if start is not None:
+        at = np.concatenate([start.parameters[places], start.parameters[ends[-1] :]])
+    at = evidence.maximise(at, coarse=is_coarse)
+    parts, given = evidence.split(at), at.copy()
+    given[places] = at[: ends[-1]]
     covariances: list[np.ndarray] = [np.zeros(0)] * len(order)
     for place, f in enumerate(order):
         covariances[f] = own[place].covariance(parts[place])
@@ -121,9 +142,25 @@ def fit_factors(
         tuple(columns),
         tuple(covariances),
         tuple(shapes),
-        at,
+        given,
         evidence.log_likelihood(at),
     )
+
+
+def _some_levels(codes: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return about so many rows: those of levels, evenly spaced, of the factor with the most."""
+    column = codes[:, int(codes.max(0).argmax())]
+    n_levels = int(column.max()) + 1
+    n_kept = max(n_levels * n_rows // len(codes), 2)
+    kept = np.linspace(0, n_levels - 1, n_kept).round().astype(int)
+    return np.flatnonzero(np.isin(column, kept))
+
+
+def _renumbered(column: np.ndarray) -> np.ndarray:
+    """Return levels (n,) numbered from 0 on without gaps; -1 stays."""
+    known, codes = column >= 0, np.full(len(column), -1)
+    codes[known] = np.unique(column[known], return_inverse=True)[1]
+    return codes
 
 
 def _sorted_rows(

@@ -301,3 +301,36 @@ def test_levels_that_are_not_known():
     np.testing.assert_allclose(std[0], std[1])
     assert given.effects[0][3, 0, 0] == 0
     np.testing.assert_allclose(given.effect_std(0)[3], model.deviations[0])
+
+
+# -------------------------------------------------------------------------------------- starts
+
+
+def make_crossed(n, seed=0):
+    rng = np.random.default_rng(seed)
+    codes = np.column_stack([rng.integers(15, size=n), rng.integers(12, size=n)])
+    X = np.column_stack([np.ones(n), rng.normal(size=n)])
+    effects = [2.0 * rng.normal(size=(15, 2)), 0.3 * rng.normal(size=12)]
+    y = (X * effects[0][codes[:, 0]]).sum(1) + effects[1][codes[:, 1]] + rng.normal(size=n)
+    return X, y / y.std(), codes, [np.array([0, 1]), np.array([0])]
+
+
+def test_a_fit_of_many_rows_starts_from_that_of_some(monkeypatch):
+    X, y, codes, columns = make_crossed(900)
+    expected = fit_factors(X, y, codes, columns=columns)
+    monkeypatch.setattr("skmeta.mixed._factors._ENOUGH_ROWS", 300)
+    found = fit_factors(X, y, codes, columns=columns)
+    assert found.log_likelihood == pytest.approx(expected.log_likelihood, abs=1e-4)
+    for one, other in zip(found.covariances, expected.covariances, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0.02, atol=1e-4)
+
+
+def test_a_start_may_have_fewer_levels_in_a_factor():
+    X, y, codes, columns = make_crossed(400)
+    whole = fit_factors(X, y, codes, columns=columns)
+    part = codes[:, 0] < 9  # now the second factor has the most levels
+    expected = fit_factors(X[part], y[part], codes[part], columns=columns)
+    found = fit_factors(X[part], y[part], codes[part], columns=columns, start=whole)
+    assert found.log_likelihood == pytest.approx(expected.log_likelihood, abs=0.05)
+    for one, other in zip(found.deviations, expected.deviations, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0.05, atol=0.02)
