@@ -1,8 +1,17 @@
-"""How often ``summary_`` of grouped estimators says that groups matter, where the truth is known.
+"""How often ``summary_`` of grouped estimators is right about groups, where the truth is known.
 
 Tables of 50 groups of 20 rows have a linear and a curved column, one without effect, and noise.
 Effects of groups have a share of the variance of the target that is left by the columns; with share
 0 the groups are drawn at random. Classes are the target above its median.
+
+``matters``  whether the summary says so, at a level of 5 %
+``oracle``   whether a test that knows the effects of the columns says so: no test of sums within
+             groups is likely to find more
+``low``      and ``high``: the interval of the change of the loss by other known rows of a group
+``change``   that change in 100 other rows of each group: over the same rows predicted as those of
+             new groups, by the same part of the population
+``unnamed``  the change over rows whose group is given as a new one, which all parts of the
+             population predict together
 
 Rows go to a CSV file as they come, and tables that it has are not fitted again::
 
@@ -17,33 +26,83 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
+from sklearn.metrics import log_loss, mean_squared_error
 
 from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta.grouped._verdict import permutation_test
+from skmeta.tabular._population import losses_of
 
-N_GROUPS, N_ROWS = 50, 20
+N_GROUPS, N_ROWS, N_OTHERS, LEVEL = 50, 20, 100, 0.05
 ESTIMATORS = {"regression": GroupedRegressor, "classification": GroupedClassifier}
-FIELDS = ("kind", "share", "seed", "matters")
+FIELDS = ("kind", "share", "seed", "matters", "oracle", "low", "high", "change", "unnamed")
 
 
 def make_table(kind, share, seed):
-    """Return a table with groups in the first column, and its target."""
+    """Return columns, groups first, the target, and what the columns alone predict of it."""
     rng = np.random.default_rng(seed)
-    group = np.repeat(np.arange(N_GROUPS), N_ROWS)
+    group = np.repeat(np.arange(N_GROUPS), N_ROWS + N_OTHERS)
     X = rng.normal(size=(len(group), 3))
     noise = np.sqrt(1 - share) * rng.normal(size=len(group))
     noise += np.sqrt(share) * rng.normal(size=N_GROUPS)[group]
-    y = X[:, 0] + np.sin(2 * X[:, 1]) + noise
-    y = (y > np.median(y)).astype(int) if kind == "classification" else y
-    return np.column_stack([group, X]), y
+    expected = X[:, 0] + np.sin(2 * X[:, 1])
+    y = expected + noise
+    if kind == "classification":
+        middle = np.median(y)
+        y, expected = (y > middle).astype(int), norm.cdf(expected - middle)
+    return np.column_stack([group, X]), y, expected
 
 
-def matters(kind, share, seed):
-    """Return whether the summary of a table says that the group matters."""
+def run(kind, share, seed):
+    """Return a line of results, without kind, share and seed."""
+    X, y, expected = make_table(kind, share, seed)
+    is_known = np.arange(len(y)) % (N_ROWS + N_OTHERS) < N_ROWS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # The other members have no part in the verdict.
-        model = ESTIMATORS[kind](0, combine="both").fit(*make_table(kind, share, seed))
-    return "The group matters" in model.summary_
+        model = ESTIMATORS[kind](0).fit(X[is_known], y[is_known])
+        text = model.summary_
+        unnamed = X[~is_known].copy()
+        unnamed[:, 0] = -1
+        losses = [loss(model, rows, y[~is_known]) for rows in (X[~is_known], unnamed)]
+        change = change_of_same_rows(model, X[~is_known], y[~is_known])
+    groups, residuals = X[is_known, 0].astype(int), (y - expected)[is_known]
+    chance = permutation_test(np.ones((len(groups), 1)), groups, residuals[:, None])
+    _, low, high = model.model_.mixture.gain
+    shown = (f"{value:.4f}" for value in (low, high, change, losses[0] / losses[1] - 1))
+    return [int("The group matters" in text), int(chance <= LEVEL), *shown]
+
+
+def change_of_same_rows(model, X, y):
+    """Return the change of the loss by known rows of the groups, in the units of the model."""
+    fitted, nothing = model.model_, np.zeros(len(y))
+    codes = np.array([model._codes[0][group] for group in X[:, 0]])[:, None]
+    at = fitted._table(model._numbers(X)[0], nothing, nothing, codes, nothing)
+    target = y if fitted.target_units is None else fitted.target_units(y)
+    tables = at, at._replace(codes=np.full_like(codes, -1))
+    means = [fitted.mixture.predict(fitted.known, table).mean for table in tables]
+    known, new = (losses_of(target, mean).mean() for mean in means)
+    return known / new - 1
+
+
+def loss(model, X, y):
+    """Return the log loss, or the mean squared error."""
+    if hasattr(model, "predict_proba"):
+        return log_loss(y, model.predict_proba(X))
+    return mean_squared_error(y, model.predict(X))
+
+
+def summarise(path):
+    """Print the rates, by kind and share."""
+    found = pd.read_csv(path)
+    found["helps"], found["costs"] = found["high"] < 0, found["low"] > 0
+    found["covered"] = (found["low"] <= found["change"]) & (found["change"] <= found["high"])
+    rates = found.groupby(["kind", "share"])
+    columns = ["matters", "oracle", "helps", "costs", "covered", "change", "unnamed"]
+    print(rates.size().to_frame("tables").join(rates[columns].mean().round(3)).to_string())
+    for name in ("helps", "costs"):
+        own = found[found[name]]
+        is_right = own["change"] < 0 if name == "helps" else own["change"] > 0
+        print(f"said {name}: {len(own)}, and so it is in {is_right.sum()}")
 
 
 def main():
@@ -64,10 +123,9 @@ def main():
         tables = itertools.product(range(options.tables), options.kinds, options.shares)
         for seed, kind, share in tables:
             if (kind, share, seed) not in done:
-                writer.writerow([kind, share, seed, int(matters(kind, share, seed))])
+                writer.writerow([kind, share, seed, *run(kind, share, seed)])
                 file.flush()
-    found = pd.read_csv(options.results).groupby(["kind", "share"])["matters"]
-    print(found.agg(["size", "mean"]).rename(columns={"size": "tables", "mean": "says matters"}))
+    summarise(options.results)
 
 
 if __name__ == "__main__":

@@ -140,6 +140,8 @@ def _summarise_groups(model: FittedModel | SeveralColumns, labels: Labels) -> st
         share = (shared.std[-1, 0] / scale_of(model)) ** 2
         lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
         lines[0] += f" ({share:.0%} of the variance of y)."
+    if chance is not None and mixture.gain is not None:
+        lines.append(_gain(mixture.gain))
     lines.append(f"{what} in groups held out, and the weights of the mixture:")
     for level in _levels(mixture):
         of = "known groups" if _n_known(mixture, level) == "most" else _rows_of(level)
@@ -153,6 +155,15 @@ def _verdict(chance: float) -> str:
     if chance <= LEVEL:
         return f"The group matters: groups of chance would hardly differ as much, {p}."
     return f"The group makes no difference that these data can show, {p}."
+
+
+def _gain(gain: np.ndarray) -> str:
+    """Say by how much known rows of a group change the loss, with a 95 % interval over groups."""
+    value, low, high = gain
+    costs = "The group costs: other" if low > 0 else "Other"
+    text = f"{costs} known rows of a group change the loss by {value:+.1%} "
+    text += f"(95 %: {low:+.1%} to {high:+.1%})"
+    return f"{text}." if low > 0 or high < 0 else f"{text}, which may be chance."
 
 
 def _summarise_several(model: SeveralColumns, labels: Labels) -> str:

@@ -21,6 +21,8 @@ from skmeta.grouped.members import BOTH, LEARNER, GroupEffects
 
 # A difference is claimed below this probability of one as large by chance.
 LEVEL = 0.05
+# Of the level, for means of groups; the rest is for slopes (Bonferroni's correction).
+_SHARE_OF_MEANS = 0.8
 _N_PERMUTATIONS, _N_OF_LARGE, _LARGE = 499, 99, 20_000
 # Values of permuted residuals at once.
 _MOST_VALUES = 2**22
@@ -41,12 +43,12 @@ def chance_of_groups(model: FittedModel) -> float | None:
     if np.ptp(residuals, axis=0).max(initial=0.0) < 1e-9:
         return 1.0
     columns = effects.rows(effects.design(table))[:, : 1 + _MOST_COLUMNS]
-    means = _permutation_test(columns[:, :1], table.group, residuals)
-    slopes = _permutation_test(columns[:, 1:], table.group, residuals)
-    return min(1.0, 2 * min(means, slopes))
+    means = permutation_test(columns[:, :1], table.group, residuals)
+    slopes = permutation_test(columns[:, 1:], table.group, residuals)
+    return min(1.0, means / _SHARE_OF_MEANS, slopes / (1 - _SHARE_OF_MEANS))
 
 
-def _permutation_test(columns: np.ndarray, codes: np.ndarray, residuals: np.ndarray) -> float:
+def permutation_test(columns: np.ndarray, codes: np.ndarray, residuals: np.ndarray) -> float:
     """Return the share of permutations whose sums within groups are at least as large."""
     n = len(codes)
     parts = []

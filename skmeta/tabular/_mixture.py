@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t as student
 
 from skmeta.tabular._member import (
     CalibratedOutputs,
@@ -46,6 +47,8 @@ _LEAST_WEIGHT = 0.02
 _MOST_LOSS = 0.04
 # A level of few rows that is near the number of rows of known groups is left out.
 _NEAR = 1.5
+# Of the interval of the gain.
+_COVERAGE = 0.95
 
 
 def weigh(
@@ -103,6 +106,7 @@ class Mixture:
     known_levels: list[Level]  # weights for groups of fit
     n_groups: int
     group_scales: np.ndarray | None = None  # factors (n_groups,) of the deviations of groups of fit
+    gain: np.ndarray | None = None  # from known rows of the group, see `_gain`
 
     def predict(self, known: Table, at: Table) -> CalibratedOutputs:
         """Predict rows of groups, given known rows of these groups."""
@@ -228,7 +232,9 @@ def fit_mixture(
     n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
     # Enough groups are held out, and as few members as that takes are fitted again.
     n_held_out = min(n_folds, int(np.ceil(_ENOUGH_GROUPS * n_folds / n_groups)))
-    by_level: dict[float, list[tuple[Table, np.ndarray, list[Outputs]]]] = {}
+    by_level: dict[float, list[Found]] = {}
+    as_new: list[list[Outputs]] = []
+    any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
     for fold in range(n_held_out):
         kept = np.unique(table.group[table.fold != fold])
         others = table.take(np.flatnonzero(np.isin(table.group, some(kept, _MOST_OTHERS))))
@@ -252,20 +258,64 @@ def fit_mixture(
             # Of each group once.
             at = table.take(query.place[rows])
             by_level.setdefault(value, []).append((at, counts, outputs))
+            if value == np.inf:
+                as_new.append(_predict_as_new(conditioned, query.take(rows), any_group))
     if not by_level:
         return None
     predicts = np.array([name in names for name in members])
     # Members of known groups count where most rows are known, and alone.
-    any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
     least_rows = min(_LEAST_ROWS, n_groups)
     levels, known_levels = (
         join_levels(by_level, predicts & any_group, at_most, n_classes, least_rows, is_new)
         for at_most, is_new in ((predicts & any_group, True), (predicts, False))
     )
-    return Mixture(members, levels, known_levels, n_groups) if levels else None
+    if not levels:
+        return None
+    gain = _gain(by_level.get(np.inf, []), as_new, levels[0], known_levels[-1])
+    return Mixture(members, levels, known_levels, n_groups, gain=gain)
 
 
 Found = tuple[Table, np.ndarray, list[Outputs]]
+
+
+def _predict_as_new(
+    conditioned: Mapping[str, Conditioned], at: Table, used: np.ndarray
+) -> list[Outputs]:
+    """Predict rows as those of new groups; zeros by members that predict known groups only."""
+    needed = [name for name, is_used in zip(conditioned, used, strict=True) if is_used]
+    found = predict_each(conditioned, at._replace(codes=np.full_like(at.codes, -1)), needed)
+    shape = next(iter(found.values())).mean.shape
+    none = Outputs(np.zeros(shape), np.zeros(len(at.y)))
+    return [found.get(name, none) for name in conditioned]
+
+
+def _gain(
+    parts: Sequence[Found], as_new: Sequence[list[Outputs]], new: Level, known: Level
+) -> np.ndarray | None:
+    """Return by what share known rows of a group change the loss, with its 95 % interval (3,).
+
+    The same mixture predicts the same rows as those of new groups and of known ones, each with its
+    weights. The interval is Student's, of a ratio of sums over the groups that were held out.
+    """
+    if not parts:
+        return None
+    at = Table(*(np.concatenate(of) for of in zip(*(part[0] for part in parts), strict=True)))
+    losses = []
+    for level, outputs in ((new, as_new), (known, [part[2] for part in parts])):
+        members = list(zip(*outputs, strict=True))
+        means = np.stack([np.concatenate([part.mean for part in of]) for of in members])
+        stds = np.stack([np.concatenate([part.std for part in of]) for of in members])
+        means = fall_back(means, stds, level.precision) if level.precision else means
+        losses.append(at.weight * losses_of(at.y, mix(means, level.weights)))
+    groups = np.unique(at.group, return_inverse=True)[1]
+    before, after = (np.bincount(groups, loss) for loss in losses)
+    n = len(before)
+    if n < 2 or before.sum() <= 0:
+        return None
+    ratio = after.sum() / before.sum()
+    error = np.sqrt(n) * (after - ratio * before).std(ddof=1) / before.sum()
+    width = student.ppf((1 + _COVERAGE) / 2, n - 1) * error
+    return np.asarray(ratio - 1 + width * np.array([0.0, -1.0, 1.0]))
 
 
 def _can_learn(table: Table, n_classes: int) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta.grouped._effects import _gain
 from skmeta.grouped._verdict import chance_of_groups
 
 KINDS = [GroupedRegressor, GroupedClassifier]
@@ -47,3 +48,23 @@ def test_the_order_of_rows_does_not_change_the_verdict():
     rows = np.random.default_rng(1).permutation(len(y))
     chances = [chance_of_groups(fit(GroupedRegressor, Z[r], y[r]).model_) for r in (..., rows)]
     assert chances[0] == chances[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.0, 0.8])
+def test_known_rows_lower_the_loss_where_groups_differ(kind, share):
+    model = fit(kind, *make_table(share=share, seed=5))
+    value, low, high = model.model_.mixture.gain
+    assert low < value < high
+    assert (high < 0) == (share > 0)
+    assert f"Other known rows of a group change the loss by {value:+.1%} " in model.summary_
+    assert ("which may be chance" in model.summary_) == (share == 0)
+
+
+def test_the_summary_says_that_groups_cost_only_where_the_interval_does():
+    costs = _gain(np.array([0.03, 0.01, 0.05]))
+    assert costs == (
+        "The group costs: other known rows of a group change the loss by +3.0% (95 %: +1.0% to "
+        "+5.0%)."
+    )
+    assert _gain(np.array([0.03, -0.01, 0.05])).endswith("which may be chance.")
