@@ -83,7 +83,8 @@ class MetaLearner(CallbackSupport, Algorithm):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         annotated = get_annotations(cls)
         is_dataclass = "__dataclass_fields__" in vars(cls)
-        ignored = [n for n in vars(cls) if n in parameter_names(cls) and n not in annotated]
+        names = parameter_names(cls)
+        ignored = [n for n in vars(cls) if n in names and n not in annotated]
         if not is_dataclass:
             ignored += [n for n, kind in annotated.items() if "ClassVar" not in str(kind)]
         if ignored:
