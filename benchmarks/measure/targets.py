@@ -483,6 +483,25 @@ def summarise(names: list[str], methods: list[str]) -> None:
             )
 
 
+def measure_noise(n_draws: int) -> None:
+    """Print how much 90 % intervals hold, by quartile of the noise of known groups."""
+    from skmeta import GroupedRegressor
+
+    n_groups, n, held = 60, 30, []
+    for seed in range(n_draws):
+        rng = np.random.default_rng(seed)
+        group, noise = np.repeat(np.arange(n_groups), n), np.exp(rng.normal(size=n_groups))
+        x = rng.normal(size=len(group))
+        y = rng.normal(size=n_groups)[group] + x + noise[group] * rng.normal(size=len(x))
+        known, X = np.tile(np.arange(n) < 20, n_groups), pd.DataFrame({"group": group, "x": x})
+        model = GroupedRegressor("group").fit(X[known], y[known])
+        low, high = model.predict_quantiles(X[~known], (0.05, 0.95)).T
+        inside = (low <= y[~known]) & (y[~known] <= high)
+        quartile = np.searchsorted(np.quantile(noise, [0.25, 0.5, 0.75]), noise)[group[~known]]
+        held.append([inside[quartile == k].mean() for k in range(4)])
+    print("mean", np.mean(held, 0).round(3), "least", np.min(held, 0), "most", np.max(held, 0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="*", default=[])
@@ -491,7 +510,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--noise", type=int, help="draws of groups whose noise differs; no tables")
     options = parser.parse_args()
+    if options.noise:
+        measure_noise(options.noise)
+        return
     names = [n for n in TABLES if n not in FIVE and half_of(n) == options.half]
     names = options.tables or (list(FIVE) if options.half == "five" else names)
     if options.summary:

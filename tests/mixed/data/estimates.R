@@ -62,6 +62,8 @@ herds <- with(cbpp, data.frame(herd = as.integer(herd) - 1, period = as.integer(
 write("cbpp", herds)
 of_model("cbpp", glmer(cbind(incidence, size - incidence) ~ factor(period) + (1 | herd), herds,
                        family = binomial, control = precise_glmer))
+of_model("cbpp_exposure", glmer(incidence ~ factor(period) + offset(log(size)) + (1 | herd), herds,
+                                family = poisson, control = precise_glmer))
 
 ticks <- with(grouseticks, data.frame(ticks = TICKS, year = as.integer(as.character(YEAR)) - 95,
   height = (HEIGHT - mean(HEIGHT)) / 100, brood = as.integer(BROOD) - 1,
