@@ -180,7 +180,7 @@ def test_a_season_goes_on(panel):
 
 def test_offers_that_are_known_ahead(panel):
     """Offers in the year to come have the effect of those before."""
-    X, y = panel[0][:288], panel[1][:288]
+    X, y = panel[0][:480], panel[1][:480]
     offer = np.random.default_rng(2).random(len(X)) < 0.3
     y, later = y * np.exp(0.5 * offer), (X["date"] >= "2021-01-01").to_numpy()
     errors = []
