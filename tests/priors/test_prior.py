@@ -19,7 +19,7 @@ FIELDS = {
     "learner": "MAML",
     "learner_params": {"inner_lr": 0.4, "n_inner_steps": np.int64(5), "first_order": False},
     "backbone": "mlp",
-    "backbone_params": {"hidden_sizes": [40, 40], "activation": "relu", "norm": None},
+    "backbone_params": {"hidden": [40, 40], "activation": "relu", "norm": None},
     "kind": "classification",
     "n_features_in": 3,
     "feature_names_in": np.array(["a", "b", "c"], dtype=object),
@@ -76,7 +76,7 @@ def test_fields_are_plain_and_typed():
     prior = make_prior()
     assert prior.learner_params == {"inner_lr": 0.4, "n_inner_steps": 5, "first_order": False}
     assert type(prior.learner_params["n_inner_steps"]) is int
-    assert prior.backbone_params["hidden_sizes"] == (40, 40)
+    assert prior.backbone_params["hidden"] == (40, 40)
     assert prior.feature_names_in == ("a", "b", "c")
     assert prior.input_shape == (1, 3)
     assert type(prior.input_shape[1]) is int
