@@ -64,10 +64,10 @@ META = {
     "n_inner_steps": N_UPDATES,
     "inner_lr": 0.2,
     "learn_inner_lr": True,
-    "multi_step_loss": True,
+    "loss_after_each_update": True,
 }
 # To swing up takes many outer steps: one inner step leaves episodes for twice as many.
-META_OWN = {"pendulum": {"n_inner_steps": 1, "multi_step_loss": False}}
+META_OWN = {"pendulum": {"n_inner_steps": 1, "loss_after_each_update": False}}
 ITERATIONS = {"point": (500, 20), "cartpole": (60, 10), "pendulum": (200, 10)}
 # A pendulum's rewards are dense, and its swings take a second or two.
 OWN = {"pendulum": {"discount": 0.95, "gae_lambda": 0.95, "meta_lr": 1e-2}}

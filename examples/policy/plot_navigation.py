@@ -11,8 +11,8 @@ MAML looks for a policy that finds any goal after a few updates, each on 20 epis
 # Meta-training
 # -------------
 # A family draws tasks; here a task is a goal in the unit square. All episodes of a meta-iteration,
-# 10 goals times 20 episodes, are simulated at once. ``multi_step_loss`` lets the policy after each
-# update count, and ``learn_inner_lr`` learns the step sizes.
+# 10 goals times 20 episodes, are simulated at once. ``loss_after_each_update`` lets the policy
+# after each update count, and ``learn_inner_lr`` learns the step sizes.
 
 import time
 
@@ -31,7 +31,7 @@ learner = PolicyMAML(
     n_inner_steps=2,
     inner_lr=0.2,
     learn_inner_lr=True,
-    multi_step_loss=True,
+    loss_after_each_update=True,
     **settings,
 ).fit(family)
 print(f"meta-training: {time.perf_counter() - began:.0f} seconds")

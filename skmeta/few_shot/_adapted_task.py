@@ -55,7 +55,8 @@ class AdaptedTask:
         columns: np.ndarray | None = None,
     ) -> None:
         learner_class = LEARNERS[prior.learner]
-        _check_overrides(settings.overrides, learner_class)
+        if settings.overrides:
+            _check_overrides(settings.overrides, learner_class)
         prior.check_inner_lr(settings.overrides.get("inner_lr"))
         precision = network_precision = settings.precision
         if precision == "auto":

@@ -37,7 +37,7 @@ class PolicyMAML(OuterLoopSettings):
         Leave second derivatives out of the meta-gradient.
     learn_inner_lr : bool, default=False
         Learn the step size, one for each tensor and step; it starts from ``inner_lr``.
-    multi_step_loss : bool, default=False
+    loss_after_each_update : bool, default=False
         Descend the mean over the policies after each update, not the last policy's alone.
     hidden : tuple of int, default=(64, 64)
         Width of each hidden layer of the policy; tanh is applied after each.
@@ -99,7 +99,7 @@ class PolicyMAML(OuterLoopSettings):
 
     first_order: bool = parameter(False, "boolean", role="training")
     learn_inner_lr: bool = parameter(False, "boolean", role="training")
-    multi_step_loss: bool = parameter(False, "boolean", role="training")
+    loss_after_each_update: bool = parameter(False, "boolean", role="training")
     hidden: tuple[int, ...] = parameter((64, 64), tuple, list, role="training")
     initial_std: float = parameter(1.0, Interval(Real, 0, None, closed="neither"))
     initial_head_scale: float = parameter(

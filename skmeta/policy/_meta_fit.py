@@ -93,7 +93,7 @@ def meta_loss(
     losses: list[Tensor] = []
     for k, sample in enumerate(before):
         fast = session.step(state, fast, sample, k)
-        if session.learner.multi_step_loss:
+        if session.learner.loss_after_each_update:
             losses.append(
                 surrogate_loss("lvc", session.log_prob(fast, samples[k + 1]), samples[k + 1])
             )

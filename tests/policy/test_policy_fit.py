@@ -22,7 +22,7 @@ SMALL = {
 }
 LEARNERS = [
     PolicyMAML(**SMALL),
-    PolicyMAML(**SMALL, n_inner_steps=2, multi_step_loss=True, learn_inner_lr=True),
+    PolicyMAML(**SMALL, n_inner_steps=2, loss_after_each_update=True, learn_inner_lr=True),
     PolicyMAML(**SMALL, estimator="dice"),
     PolicyMAML(**SMALL, n_inner_steps=0),
     PolicyMetaSGD(**SMALL, first_order=True),
