@@ -22,6 +22,7 @@ ProtoNet are trained on the pixels of other characters. Conditions:
 ``balance``     known rows are balanced; four fifths of the rows to predict are of one class, and
                 the share of right predictions counts
 
+``weighed`` is skmeta with each row weighed by what the others say of its label (`Weighed`).
 All methods see the same draws. Classes: balanced accuracy. Numbers: squared error over that of the
 mean of the known rows (geometric mean), and how often the 90 % interval holds the target. Each
 result is a line of ``results/robustness-<part>.jsonl``, and a run goes on after those.
@@ -32,10 +33,12 @@ import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from benchmarks.lib import group_tables
 from benchmarks.lib.group_peers import PEERS as GROUP_PEERS
@@ -60,7 +63,7 @@ CONDITIONS = {
 }
 SIZES = {"classes": 10, "numbers": 50}
 METHODS = {
-    "classes": ("skmeta", "logistic", "forest", "svc", "boosting"),
+    "classes": ("skmeta", "weighed", "logistic", "forest", "svc", "boosting"),
     "numbers": ("skmeta", "ridge", "forest", "process", "boosting"),
     "groups": ("grouped", "pooled", "boosted", "boosted_target"),
     "images": ("protonet", "maml", "logistic", "forest"),
@@ -118,6 +121,38 @@ def change(part: tuple, condition: str, rng: np.random.Generator, whole: tuple) 
     return X, y, X_query, y_query
 
 
+class Weighed(ClassifierMixin, BaseEstimator):
+    """A classifier for which rows whose label the other rows contradict count less.
+
+    The weight of a row is the probability of its label over that of the most probable class, by
+    models of five folds that have not seen the row.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """Fit with weights."""
+        n_folds = min(5, np.unique(y, return_counts=True)[1].min())
+        weight = np.ones(len(y))
+        if n_folds > 1:
+            folds = StratifiedKFold(n_folds, shuffle=True, random_state=0)
+            p = cross_val_predict(self.estimator, X, y, cv=folds, method="predict_proba")
+            own = p[np.arange(len(y)), np.unique(y, return_inverse=True)[1]]
+            weight = own / p.max(1)
+        self.fitted_ = clone(self.estimator).fit(X, y, sample_weight=weight / weight.mean())
+        self.classes_ = self.fitted_.classes_
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Predict probabilities."""
+        return self.fitted_.predict_proba(X)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predict classes."""
+        return self.fitted_.predict(X)
+
+
 def run_table(part: str, priors: Ours, cell: tuple) -> dict | None:
     name, condition, seed, method = cell
     kind = "classification" if part == "classes" else "regression"
@@ -126,7 +161,10 @@ def run_table(part: str, priors: Ours, cell: tuple) -> dict | None:
     drawn = drawn and change(drawn, condition, rng, load(name))
     if drawn is None:
         return None
-    model = priors(name) if method == "skmeta" else clone(PEERS[kind][method])
+    is_ours = method in ("skmeta", "weighed")
+    model = priors(name) if is_ours else clone(PEERS[kind][method])
+    if method == "weighed":
+        model = Weighed(model)
     scores = classify(model, drawn) if part == "classes" else regress(model, drawn)
     if condition == "balance":
         scores["accuracy"] = float(np.mean(model.predict(drawn[2]) == drawn[3]))
