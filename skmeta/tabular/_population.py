@@ -32,6 +32,8 @@ _N_RANDOMISED, _RANDOMISED = 25, {"min_samples_leaf": 3, "max_features": 0.5}
 _MOST_RANDOMISED = 10_000
 # Trees of "auto" are fitted to this many rows at most.
 _MAX_ROWS = 200_000
+# Rounds are compared on so many held-out rows of a fold at most.
+_MAX_HELD_OUT = 50_000
 # Fewer rounds are better unless more have a loss that is lower by this share.
 _LEAST_GAIN = 1e-3
 # Probabilities are not below this before their logarithms are taken.
@@ -218,8 +220,8 @@ class _Fit(NamedTuple):
             return list(parallel(delayed(self._one)(model, rows) for model, rows in jobs))
 
     def _one(self, model: Any, rows: np.ndarray) -> Any:
-        if self.settings.is_auto and len(rows) > _MAX_ROWS:
-            rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:_MAX_ROWS])]
+        if self.settings.is_auto:
+            rows = _sample(rows, _MAX_ROWS)
         weight = self.weight[rows]
         if self.labels is not None and len(np.unique(self.y[rows])) == 1:
             # Not every classifier takes one class.
@@ -245,6 +247,7 @@ class _Fit(NamedTuple):
 
     def losses_by_round(self, model: Any, rows: np.ndarray, n_rounds: int) -> np.ndarray:
         """Return the sum of the losses of rows after each round of boosting."""
+        rows = _sample(rows, _MAX_HELD_OUT)
         X, y, weight = self.X[rows], self.y[rows], self.weight[rows]
         if not len(rows) or isinstance(model, DummyClassifier):
             outputs: Any = itertools.repeat(outputs_of(model, X, self.labels), n_rounds)
@@ -254,6 +257,13 @@ class _Fit(NamedTuple):
             each = model.staged_predict_proba(X)
             outputs = (_of_all_classes(proba, model, self.labels) for proba in each)
         return np.array([weight @ losses_of(y, one) for one in outputs])
+
+
+def _sample(rows: np.ndarray, most: int) -> np.ndarray:
+    """Return positions of rows, or of as many as allowed, drawn at random, in their order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
 def losses_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
