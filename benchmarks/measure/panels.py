@@ -441,7 +441,8 @@ def main() -> None:
                     continue
                 if method == "boosting" and regime in ("new 1", "new 4", "known 8"):
                     continue
-                add_line(options.results, run(*cell, options.series))
+                if len(make_case(name, regime, options.half, options.series).test):
+                    add_line(options.results, run(*cell, options.series))
     summarize(read_lines(options.results), options.half)
 
 

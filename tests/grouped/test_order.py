@@ -192,3 +192,19 @@ def test_one_group_and_weights(curves):
     at = old & (X["week"] == 11)
     errors = [abs(copy.copy(fit).predict(X[at]) - far[at]).mean() for fit in fits]
     assert errors[0] > errors[1]
+
+
+def test_new_groups_have_slopes_of_columns():
+    """Of a column that varies in time, from six rows; the slope of all would leave all of b x."""
+    rng = np.random.default_rng(1)
+    n_groups, n_times = 30, 14
+    b, x = rng.normal(size=n_groups), rng.normal(size=(n_groups, n_times))
+    y = rng.normal(size=(n_groups, 1)) + b[:, None] * x + 0.3 * rng.normal(size=x.shape)
+    group, week = np.indices(x.shape).reshape(2, -1)
+    X = pd.DataFrame({"group": group, "week": week, "x": x.ravel()})
+    known, few = (X["group"] < 24), (X["group"] >= 24) & (X["week"] < 6)
+    model = GroupedRegressor("group", order="week").fit(X[known], y.ravel()[known])
+    model.partial_fit(X[few], y.ravel()[few])
+    asked = ~known & ~few
+    error = np.mean((model.predict(X[asked]) - y.ravel()[asked]) ** 2)
+    assert error < 0.4 * np.var((b[:, None] * x).ravel()[asked])
