@@ -321,9 +321,13 @@ class AdaptationDisplay(Display):
         is_classification = learner.prior_.kind == "classification"
         scores = []
         for value in values:
-            # A copy: clone would forget what the learner has learned.
-            changed = copy.copy(learner).set_params(**{varied: value, "random_state": random_state})
-            each = changed.score_tasks(X, y, groups, n_tasks=n_tasks)
+            drawn: dict[str, Any] = {"n_tasks": n_tasks, "random_state": random_state}
+            changed = learner
+            if varied == "n_shot":
+                drawn["n_shot"] = value
+            else:  # A copy: clone would forget what the learner has learned.
+                changed = copy.copy(learner).set_params(n_inner_steps=value)
+            each = changed.score_tasks(X, y, groups, **drawn)
             scores.append(each if is_classification else -each)
         display = cls(
             values=np.asarray(values),

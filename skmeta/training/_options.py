@@ -152,15 +152,12 @@ class FitSettings(Declared):
     ----------
     device : str or torch.device, default="auto"
         Where to compute; ``auto`` takes a GPU if there is one.
-    random_state : int, Generator, RandomState or None, default=None
-        Seed of the drawn weights and tasks.
     """
 
     # What it may compute in.
     precisions: ClassVar[tuple[str, ...]] = tuple(NETWORK_PRECISIONS)
 
     device: Any = parameter("auto", str, torch.device, role="machine")
-    random_state: Any = parameter(None, "random_state", np.random.Generator, role="training")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -187,6 +184,8 @@ class OuterLoopSettings(FitSettings):
         File from which an interrupted ``fit`` resumes. See :ref:`going-on`.
     verbose : int, default=0
         1 shows a progress bar.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the drawn weights and tasks.
     """
 
     n_iterations: int = parameter(1000, Interval(Integral, 1, None, closed="left"), role="training")
@@ -197,6 +196,7 @@ class OuterLoopSettings(FitSettings):
     execution: Any = parameter("auto", str, ExecutionOptions, role="machine")
     checkpoint: str | PathLike[str] | None = parameter(None, str, PathLike, None, role="machine")
     verbose: int = parameter(0, "verbose", role="machine")
+    random_state: Any = parameter(None, "random_state", np.random.Generator, role="training")
 
 
 def read_parameters(learner: FitSettings) -> SimpleNamespace:
@@ -213,10 +213,10 @@ def read_parameters(learner: FitSettings) -> SimpleNamespace:
             f"execution has precision={precision!r}. Set one of these."
         )
     checkpoint = values.get("checkpoint")
-    if checkpoint is not None and not isinstance(learner.random_state, Integral):
+    if checkpoint is not None and not isinstance(values["random_state"], Integral):
         raise ValueError(
             f"checkpoint={str(checkpoint)!r} can only be resumed with the same tasks, but "
-            f"random_state is {learner.random_state!r}. Set random_state to an integer."
+            f"random_state is {values['random_state']!r}. Set random_state to an integer."
         )
     return SimpleNamespace(**values)
 

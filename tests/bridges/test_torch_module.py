@@ -184,7 +184,7 @@ def test_what_is_refused(sinusoids):
     with pytest.raises(TypeError, match=r"must be a MetaPrior, such as learner.prior_, got MAML"):
         PriorModule(MAML())
     X, y, groups = sinusoids
-    plain = HierarchicalLinear(n_shot=5, n_query=5).fit(X, y, groups=groups).prior_
+    plain = HierarchicalLinear().fit(X, y, groups=groups).prior_
     with pytest.raises(PriorError, match="HierarchicalLinear has no network"):
         PriorModule(plain)
     chosen = MetaNAS(backbone="cells", n_shot=5, n_query=5, **QUICK)

@@ -60,7 +60,7 @@ LEARNER = {
     "Reptile": Reptile(**SMALL, **QUICK),
     "FineTuning": FineTuning(**SMALL, **QUICK),
     "ALPaCA": ALPaCA(**SMALL, **QUICK),
-    "HierarchicalLinear": HierarchicalLinear(random_state=0),
+    "HierarchicalLinear": HierarchicalLinear(),
     "InContextLearner": InContextLearner(
         width=8, n_layers=1, n_heads=2, cell_width=4,
         **{**QUICK, "n_iterations": 1},

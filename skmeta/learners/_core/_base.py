@@ -50,10 +50,6 @@ class MetaLearner(CallbackSupport, Algorithm):
 
     Parameters
     ----------
-    n_shot : int or tuple of two ints, default=5
-        Support rows of a task; a range ``(low, high)`` draws the number. See :ref:`shots`.
-    n_query : int, default=15
-        Query rows of a task, counted as ``n_shot``.
     %(parameters)s
 
     Attributes
@@ -69,11 +65,6 @@ class MetaLearner(CallbackSupport, Algorithm):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, if ``X`` had some.
     """
-
-    n_shot: int | tuple[int, int] = parameter(
-        5, Interval(Integral, 1, None, closed="left"), tuple, list
-    )
-    n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
 
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
 
@@ -141,7 +132,7 @@ class MetaLearner(CallbackSupport, Algorithm):
     def score(self, X: Any, y: Any, groups: Any = None) -> float:
         """Return the mean accuracy (R2 for regression) on tasks, each learned from its support set.
 
-        Tasks are drawn with ``random_state``, as many as a validation has (100 by default). R2 is
+        Tasks are those of :meth:`score_tasks`, as many as a validation has (100 by default). R2 is
         over the query rows of all tasks together.
 
         Parameters
@@ -173,6 +164,9 @@ class MetaLearner(CallbackSupport, Algorithm):
         groups: Any = None,
         *,
         n_tasks: int | None = None,
+        n_shot: int | tuple[int, int] | None = None,
+        n_query: int | None = None,
+        random_state: Any = None,
         test_time_augment: Any = "auto",
     ) -> np.ndarray:
         """Score each of many tasks, for confidence intervals.
@@ -183,6 +177,10 @@ class MetaLearner(CallbackSupport, Algorithm):
             As for :meth:`score`.
         n_tasks : int, optional
             Number of tasks drawn; by default those of a validation.
+        n_shot, n_query : int, optional
+            Rows of a task; by default those of the meta-training (5 and 15 in closed form).
+        random_state : int, Generator, RandomState or None, default=None
+            Draws the tasks; None takes the learner's own, or 0 in closed form.
         test_time_augment : {"auto", "mirror", "rotations"}, list of these or None, default="auto"
             Views of a task of images; ``"auto"``: those of ``augment``. See :ref:`own-networks`.
 
@@ -193,7 +191,9 @@ class MetaLearner(CallbackSupport, Algorithm):
         """
         check_is_fitted(self, "prior_")
         n_tasks = None if n_tasks is None else check_count(n_tasks, "n_tasks")
-        y_true, predicted, weight = evaluate(self, X, y, groups, n_tasks, test_time_augment)
+        given = {"n_shot": n_shot, "n_query": n_query, "random_state": random_state}
+        drawn = {name: value for name, value in given.items() if value is not None}
+        y_true, predicted, weight = evaluate(self, X, y, groups, n_tasks, test_time_augment, drawn)
         is_classification = self.prior_.kind == "classification"
         scores = y_true == predicted if is_classification else -((y_true - predicted) ** 2)
         return np.asarray(np.average(scores, axis=1, weights=weight))
@@ -256,6 +256,10 @@ class OuterLoopLearner(OuterLoopSettings, MetaLearner):
 
     Parameters
     ----------
+    n_shot : int or tuple of two ints, default=5
+        Support rows of a task; a range ``(low, high)`` draws the number. See :ref:`shots`.
+    n_query : int, default=15
+        Query rows of a task, counted as ``n_shot``.
     n_way : int, default=5
         Classes of a task that is drawn from classes. With groups, a task has all classes.
     shots_per : {"auto", "class", "task"}, default="auto"
@@ -271,6 +275,10 @@ class OuterLoopLearner(OuterLoopSettings, MetaLearner):
     %(attributes)s
     """
 
+    n_shot: int | tuple[int, int] = parameter(
+        5, Interval(Integral, 1, None, closed="left"), tuple, list
+    )
+    n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
     n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
     shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
     superclass: Any = parameter(None, Mapping, callable, None, role="training")

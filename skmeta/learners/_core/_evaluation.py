@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import pairwise_distances_argmin
 
 from skmeta._random import check_rng
+from skmeta._validation import check_count
 from skmeta._warnings import warn_caller
 from skmeta.backend import Execution, Scaler, State, TaskTensors, to_numpy, tree_map
 from skmeta.exceptions import BaselineWarning, EpisodeError
@@ -28,7 +30,7 @@ from skmeta.learners._core._task_source import (
     resolve_shots_per,
 )
 from skmeta.priors import MetaPrior
-from skmeta.tasks import GroupEpisodes, Task, warn_if_reused
+from skmeta.tasks import GroupEpisodes, Task, check_shots, warn_if_reused
 from skmeta.training import settings_by_role
 
 # Tasks evaluated at once; bounds the memory of an evaluation.
@@ -92,13 +94,18 @@ def evaluate(
     groups: Any,
     n_tasks: int | None = None,
     test_time_augment: Any = "auto",
+    drawn: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Learn tasks and return true targets, predictions and weights, each (n_tasks, n_query).
 
-    Classes are given by position; a weight of 0 marks padding.
+    Classes are given by position; a weight of 0 marks padding. `drawn` replaces the learner's
+    ``n_shot``, ``n_query`` and ``random_state``.
     """
     prior: MetaPrior = learner.prior_
     settings = read_settings(learner)
+    vars(settings).update(drawn)
+    check_shots(settings.n_shot)
+    check_count(settings.n_query, "n_query")
     rows, _ = flatten_rows(X, prior.input_shape)
     rows, _ = check_learner_rows(learner, rows, prior, reset=False)
     if groups is None and prior.classes is not None:
@@ -135,14 +142,14 @@ def evaluate(
     rng = check_rng(settings.random_state)
     n_tasks = settings.validation.n_tasks if n_tasks is None else n_tasks
     with make_execution(session, settings) as execution:
-        drawn = DrawnTasks(session, execution, source, n_tasks, rng)
-        outputs = drawn.map(partial(session.outputs, state))
+        tasks = DrawnTasks(session, execution, source, n_tasks, rng)
+        outputs = tasks.map(partial(session.outputs, state))
     is_classes = prior.kind == "classification"
     predicted = (
         to_numpy(outputs.argmax(2)) if is_classes else session.adapter.targets(outputs[..., 0])
     )
     y_true, weight = (
-        np.stack([getattr(t, n) for t in drawn.tasks]) for n in ("y_query", "w_query")
+        np.stack([getattr(t, n) for t in tasks.tasks]) for n in ("y_query", "w_query")
     )
     return y_true, predicted, weight
 

@@ -115,7 +115,10 @@ def read_prior(
         kind = option_class(declared.get(name))
         if kind is not None and isinstance(value, Mapping):
             settings[name] = kind(**value)
-    unknown = sorted(settings.keys() - set(parameter_names(learner_class)))
+    known = set(parameter_names(learner_class))
+    # Priors of earlier versions keep the sizes of tasks, which no new task depends on.
+    settings = {n: v for n, v in settings.items() if n in known or n not in ("n_shot", "n_query")}
+    unknown = sorted(settings.keys() - known)
     if unknown:
         raise PriorError(
             f"{prior!r} has the setting {unknown[0]!r}, but {learner_class.__name__} has no such "

@@ -193,6 +193,9 @@ def _without_views(adapted: State) -> State:
 # What stands for the parameters that a learner in closed form lacks: no outer loop, no network, and
 # double precision.
 _CLOSED_FORM: dict[str, Any] = {
+    "n_shot": 5,
+    "n_query": 15,
+    "random_state": 0,
     "n_way": 5,
     "shots_per": "auto",
     "superclass": None,

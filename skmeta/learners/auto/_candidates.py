@@ -176,7 +176,8 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner
 def train(entry: Entry, kind: str, seed: int, X: Any, y: Any, groups: Any) -> MetaLearner:
     """Train a copy of a learner on the rows of tasks, and return it."""
     learner: Any = clone(entry.learner)
-    learner.set_params(random_state=zlib.crc32(f"{seed} {entry.name}".encode()))
+    if hasattr(learner, "random_state"):
+        learner.set_params(random_state=zlib.crc32(f"{seed} {entry.name}".encode()))
     with warnings.catch_warnings():
         # Groups that are too small and plain models that are better are in the leaderboard.
         warnings.simplefilter("ignore", SkmetaWarning)

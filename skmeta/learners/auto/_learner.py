@@ -233,6 +233,7 @@ class AutoLearner(FitSettings):
     n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
     input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None)
     verbose: int = parameter(0, "verbose")
+    random_state: Any = parameter(None, "random_state", np.random.Generator, role="training")
 
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
 

@@ -63,8 +63,8 @@ class HierarchicalLinear(MetaLearner):
 
     Notes
     -----
-    ``fit`` uses all rows of all groups. ``n_shot``, ``n_query`` and ``random_state`` have an effect
-    on ``score`` only.
+    ``fit`` uses all rows of all groups and draws nothing. ``score`` draws tasks of 5 support and 15
+    query rows; ``score_tasks`` takes other numbers.
 
     References
     ----------
