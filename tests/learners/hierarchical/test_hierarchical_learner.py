@@ -158,8 +158,10 @@ def test_groups_of_few_rows_are_used():
     prior = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups).prior_
     assert len(prior.trained_on) == 100
     assert MetaFewShotRegressor(prior).fit([[0.0]], [3.0]).predict([[1.0]]) == pytest.approx(4, 0.1)
-    scores = HierarchicalLinear().fit(X, y, groups=groups).score_tasks(
-        X + 0.5, y, groups + 100, n_tasks=7, n_shot=(1, 2), n_query=1, random_state=3
+    scores = (
+        HierarchicalLinear()
+        .fit(X, y, groups=groups)
+        .score_tasks(X + 0.5, y, groups + 100, n_tasks=7, n_shot=(1, 2), n_query=1, random_state=3)
     )
     assert scores.shape == (7,)
     # An outer loop and a validation draw tasks of n_shot rows.
