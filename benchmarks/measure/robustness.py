@@ -267,7 +267,7 @@ def draw_figure() -> None:
         for method in METHODS[part]:
             scores = [summary[condition][method] for condition in summary]
             values = [each.get("error", each.get("accuracy")) for each in scores]
-            own = method in ("skmeta", "protonet", "maml")
+            own = method in ("skmeta", "weighed", "protonet", "maml")
             ax.plot(list(summary), values, "o-" if own else "o--", label=method, lw=2 if own else 1)
         ax.set_title(titles[part], fontsize=10)
         ax.tick_params(axis="x", rotation=40)
