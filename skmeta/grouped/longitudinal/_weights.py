@@ -5,9 +5,9 @@ alone where few rows, or one cut in time, are held out. Widths are halfway, in l
 those of held-out residuals and those that the members and their disagreement predict. These
 constants were chosen over 33 growth curves and panels (``benchmarks/lib/time_tables.py``); there,
 weights with the least held-out error, or by the time ahead, or towards learned ones were no better.
-With seasons, the weight is the mean absolute error to the power -8. If less than a season ahead can
-be held out, the power is nearer to 0, and the rest of the weight is that of the last value of the
-phase (``benchmarks/measure/panels.py``, development halves).
+With seasons, the weight is the mean absolute error to the power -16. If less than a season ahead
+can be held out, the power is nearer to 0, and the rest of the weight is that of the last value of
+the phase (``benchmarks/measure/panels.py``, development halves).
 
 References: Bates and Granger (1969), The combination of forecasts; Timmermann (2006), Forecast
 combinations, section 2.4.
@@ -31,7 +31,7 @@ from skmeta.tabular import (
 
 # Weights of later rows are from one cut in time, at which errors of all groups may be correlated.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
-PANEL_POWER = 8.0
+PANEL_POWER = 16.0
 # Residuals are weighted by the distance between log numbers of known rows.
 _WIDTH_KNOWN = 0.5
 # The predicted deviations of the mixture are multiplied by this.
