@@ -1,6 +1,6 @@
 """Mixed-effects models as functions on arrays: fit, condition on rows of groups, predict."""
 
-from skmeta.mixed._each_class import EachClass, EachConditioned, fit_each_class
+from skmeta.mixed._each_class import EachClass, EachConditioned
 from skmeta.mixed._factors import ConditionedFactors, FactorModel, fit_factors
 from skmeta.mixed._families import Classes, Family, NegativeBinomial, Normal, Ordered, Poisson
 from skmeta.mixed._groups import ConditionedGroups

@@ -369,3 +369,21 @@ def test_fractional_weights_count():
         for w in (weight, None)
     ]
     assert errors[0] < 0.8 * errors[1]
+
+
+def test_many_classes_have_effects_of_both_columns_each():
+    rng = np.random.default_rng(0)
+    n, n_classes = 300, 6
+    user, item = rng.integers(15, size=n), rng.integers(12, size=n)
+    odds = rng.normal(size=(15, n_classes))[user] + rng.normal(size=(12, n_classes))[item]
+    y, known = (2 * odds + rng.gumbel(size=odds.shape)).argmax(1), np.arange(n) % 4 > 0
+    X = frame(np.column_stack([user, item]), NAMES)
+    model = GroupedClassifier(NAMES, combine="both", population=LogisticRegression(), n_folds=2)
+    proba = model.fit(X[known], y[known]).predict_proba(X[~known])
+    share = np.bincount(y[known], minlength=n_classes) / known.sum()
+    losses = [
+        -np.log(p[np.arange(len(p)), y[~known]]).mean() for p in (proba, share[None] + 0 * proba)
+    ]
+    assert losses[0] < losses[1] - 0.15
+    assert model.effects_.filter(like="intercept (").shape == (2 + 15 + 12, 2 * n_classes)
+    assert "between the 15 groups of user (3):" in model.summary_

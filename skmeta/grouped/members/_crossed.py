@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,12 +13,13 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped.members._group_effects import Design
+from skmeta.grouped.members._group_effects import MOST_TOGETHER, Design
 from skmeta.mixed import (
     Classes,
     ConditionedFactors,
+    EachClass,
+    EachConditioned,
     FactorModel,
-    Normal,
     fit_factors,
     varies_within,
 )
@@ -81,7 +82,7 @@ class CrossedEffects:
     design: Design
     units: Standardiser
     pairs: tuple[tuple[int, int], ...]  # factors whose pairs have effects
-    model: FactorModel
+    model: FactorModel | EachClass
     table: Table  # rows it knows
     parents: list[list[np.ndarray | None]]  # level of g by that of f; None if not nested
     least_std: float = 1e-9  # of a prediction
@@ -103,7 +104,7 @@ class CrossedEffects:
         return replace(self, table=known, parents=_all_parents(known.codes))
 
     @cached_property
-    def given(self) -> ConditionedFactors:
+    def given(self) -> ConditionedFactors | EachConditioned:
         """The effects, given the known rows."""
         table, y = self.table, self.table.y
         y = y.astype(np.int64) if self.design.n_classes else y
@@ -191,7 +192,7 @@ class CrossedEffects:
         for k, (f, g) in enumerate(self.pairs):
             each = [f"{scale * one:.4g}" for one in deviations[len(names) + k][:, 0]]
             lines.append(f"  between pairs of {names[f]} and {names[g]}: {', '.join(each)}")
-        if isinstance(self.model.family, Normal):
+        if isinstance(self.model, FactorModel) and not self.design.n_classes:
             lines.append(f"  of the rest: {scale * self.model.noise:.4g}")
         return "\n".join(lines)
 
@@ -219,22 +220,27 @@ def fit_crossed_member(
     paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
     effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
     is_diagonal = effects == "slopes" or (effects == "auto" and bool(n_classes))
-    if start is None:
-        columns = _slopes(X, table.codes, effects, n_classes) + [np.array([0])] * len(pairs)
+    is_each = n_classes > MOST_TOGETHER
+    before: Any = None if start is None else start.model
+    own = design.columns_of_classes(np.arange(n_classes))
+    if before is not None:
+        one = before.models[0] if is_each else before
+        columns = list(one.columns)
     else:
-        columns = list(start.model.columns)
-    model = fit_factors(
-        X,
-        table.y.astype(np.int64) if n_classes else table.y,
-        np.column_stack([table.codes, *paired]),
-        Classes(n_classes) if n_classes else None,
+        columns = _slopes(X[:, own[0]] if is_each else X, table.codes, effects, n_classes)
+        columns += [np.array([0])] * len(pairs)
+    fit = partial(
+        fit_factors,
+        codes=np.column_stack([table.codes, *paired]),
+        family=Classes(2 if is_each else n_classes) if n_classes else None,
         columns=columns,
         w=table.weight,
         rank=0 if is_diagonal else rank,
         tolerance=_TOLERANCE if max(map(len, columns)) > 1 else _PRECISE,
         shrinkage=settings.get("shrinkage", 1.0) if X.shape[1] > 1 else 0.0,
-        start=None if start is None else start.model,
     )
+    y = table.y.astype(np.int64) if n_classes else table.y
+    model = EachClass.fit(fit, X, y, own, before) if is_each else fit(X, y, start=before)
     return CrossedEffects(design, units, pairs, model, table, parents)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +15,6 @@ from skmeta.mixed import (
     EachConditioned,
     MixedModel,
     fit,
-    fit_each_class,
 )
 from skmeta.tabular import (
     Outputs,
@@ -32,7 +32,7 @@ from skmeta.tabular import (
 _LEAST_STD, _LEAST_SHARE = 1e-9, 0.1
 # More classes have a model each. On tables drawn from the joint model, that one had held-out losses
 # of .99, 1.00 and 1.03 of these for 3, 5 and 8 classes, and a fit took 2.5 times as long for 8.
-_MOST_TOGETHER = 5
+MOST_TOGETHER = 5
 
 
 class Design(NamedTuple):
@@ -50,9 +50,7 @@ class Design(NamedTuple):
         return np.hstack([Z, as_columns(table.shared, self.n_classes)])
 
     def columns_of_classes(self, classes: np.ndarray) -> np.ndarray:
-        """Return the columns (c, k) of each class, after the intercept: those of the table, and
-        what the population predicts for the class.
-        """
+        """Return the columns (c, k) of classes: those of the table, and log odds of the class."""
         d = len(self.columns)
         own = np.tile(np.arange(1 + d), (len(classes), 1))
         return np.column_stack([own, 1 + d + classes]) if self.has_shared else own
@@ -93,7 +91,7 @@ class GroupEffects:
             seen = np.flatnonzero(np.isin(y, self.present))
             z, weight, codes = z[seen], weight[seen], codes[seen]
             y = np.searchsorted(self.present, y[seen])
-        return ConditionedEffects(self, self.model.condition(z, y, weight, codes))
+        return ConditionedEffects(self, self.model.condition(z, y, w=weight, codes=codes))
 
     def rows(self, Z: np.ndarray) -> np.ndarray:
         """Return standardised columns with a leading 1."""
@@ -136,9 +134,10 @@ def fit_group_effects(
         units, before = Standardiser.learn(Z), None
     z = np.hstack([np.ones((len(Z), 1)), units(Z)])
     model: Any
-    if len(present) > _MOST_TOGETHER:
+    if len(present) > MOST_TOGETHER:
         columns = design.columns_of_classes(present)
-        model = fit_each_class(z, y, codes, columns, start=before, **settings)
+        fit_one = partial(fit, codes=codes, n_classes=2, **settings)
+        model = EachClass.fit(fit_one, z, y, columns, before)
     else:
         model = fit(z, y, codes, len(present), start=before, **settings)
     least_std = _LEAST_STD if start is None else start.least_std
