@@ -23,7 +23,8 @@ from skmeta.learners._core._prior_io import (
     state_of,
     write_prior,
 )
-from skmeta.learners._core._session import Session, read_settings
+from skmeta.learners._core._session import Session
+from skmeta.learners._core._settings import read_settings
 from skmeta.learners._core._task_source import (
     TaskSource,
     make_problem,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import get_annotations
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,19 +11,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._sklearn_compat import (
-    CallbackSupport,
-    Interval,
-    StrOptions,
-    fit_context,
-    parameter_names,
-)
+from skmeta._sklearn_compat import CallbackSupport, fit_context, parameter_names
 from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import evaluate, summarise
 from skmeta.learners._core._fit import History, meta_fit, untrained_prior
+from skmeta.learners._core._settings import NetworkSettings, TaskSettings
 from skmeta.priors import MetaPrior
-from skmeta.training import OuterLoopSettings, learner_name, parameter
+from skmeta.training import learner_name
 
 _FITTED = ("prior_", "history_", "n_features_in_")
 _ESTIMATOR_METHODS = (
@@ -251,23 +244,11 @@ def missing_attribute(learner: Any, name: str) -> AttributeError:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class OuterLoopLearner(OuterLoopSettings, MetaLearner):
+class OuterLoopLearner(TaskSettings, MetaLearner):
     """A learner that is meta-trained by an outer loop.
 
     Parameters
     ----------
-    n_shot : int or tuple of two ints, default=5
-        Support rows of a task; a range ``(low, high)`` draws the number. See :ref:`shots`.
-    n_query : int, default=15
-        Query rows of a task, counted as ``n_shot``.
-    n_way : int, default=5
-        Classes of a task that is drawn from classes. With groups, a task has all classes.
-    shots_per : {"auto", "class", "task"}, default="auto"
-        What ``n_shot`` and ``n_query`` count in classifications by groups. See :ref:`shots`.
-    superclass : mapping, callable or None, default=None
-        From a class to the superclass that a task is drawn from. See :ref:`own-networks`.
-    prior : MetaPrior or None, default=None
-        Where meta-training starts; None draws the weights. See :ref:`going-on`.
     %(parameters)s
 
     Attributes
@@ -275,46 +256,16 @@ class OuterLoopLearner(OuterLoopSettings, MetaLearner):
     %(attributes)s
     """
 
-    n_shot: int | tuple[int, int] = parameter(
-        5, Interval(Integral, 1, None, closed="left"), tuple, list
-    )
-    n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
-    n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
-    shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
-    superclass: Any = parameter(None, Mapping, callable, None, role="training")
-    prior: Any = parameter(None, MetaPrior, None, role="training")
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class NetworkLearner(OuterLoopLearner):
+class NetworkLearner(NetworkSettings, OuterLoopLearner):
     """A learner that meta-trains a network: the base class for learners of your own.
 
     Parameters
     ----------
-    backbone : str or torch.nn.Module, default="mlp"
-        Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"identity"``, ``"cells"``
-        or a module. See :ref:`own-networks`.
-    backbone_params : dict or None, default=None
-        Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
-    input_shape : tuple of int or None, default=None
-        Shape of a row for the backbone, such as ``(1, 28, 28)``; None takes it from ``X``.
-    standardize : bool or "auto", default="auto"
-        Whether features and targets are standardised; ``auto`` leaves images as they are.
-    augment : str, callable, list of these or None, default=None
-        Changes of images in meta-training: ``'affine'``, ``'mirror'``, ``'rotations'`` or a
-        function. See :ref:`own-networks`.
-    transductive : bool, default=False
-        Whether query rows are normalised by their own statistics. See :ref:`transductive`.
     %(parameters)s
 
     Attributes
     ----------
     %(attributes)s
     """
-
-    backbone: Any = parameter("mlp", role="training")
-    backbone_params: dict[str, Any] | None = parameter(None, dict, None, role="training")
-    input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None, role="training")
-    standardize: bool | str = parameter("auto", "boolean", StrOptions({"auto"}), role="training")
-    augment: Any = parameter(None, str, list, tuple, callable, None, role="training")
-    transductive: bool = parameter(False, "boolean")

@@ -22,7 +22,8 @@ from skmeta.exceptions import BaselineWarning, EpisodeError
 from skmeta.learners._core._heads import measures
 from skmeta.learners._core._inputs import check_learner_rows, fit_scaler, flatten_rows
 from skmeta.learners._core._prior_io import read_prior
-from skmeta.learners._core._session import Session, make_execution, read_settings
+from skmeta.learners._core._session import Session, make_execution
+from skmeta.learners._core._settings import read_settings
 from skmeta.learners._core._task_source import (
     TaskSource,
     make_problem,

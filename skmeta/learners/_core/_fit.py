@@ -41,7 +41,8 @@ from skmeta.learners._core._prior_io import (
     with_earlier,
     write_prior,
 )
-from skmeta.learners._core._session import Session, make_execution, read_settings
+from skmeta.learners._core._session import Session, make_execution
+from skmeta.learners._core._settings import read_settings
 from skmeta.learners._core._task_source import (
     Problem,
     TaskSource,

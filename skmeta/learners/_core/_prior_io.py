@@ -16,7 +16,8 @@ from skmeta.backbones import build_backbone, check_backbone, check_weights
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorError
 from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._session import Session, read_settings
+from skmeta.learners._core._session import Session
+from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior
 from skmeta.training import declarations, learner_name, option_class, settings_by_role
 

@@ -1,4 +1,4 @@
-"""An algorithm at work on a device, and all settings of a run in one place."""
+"""An algorithm at work on a device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,6 @@ from skmeta.backend import (
 )
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._heads import Context
-from skmeta.priors import MetaPrior
-from skmeta.training import ExecutionOptions, MetaOptimizer, Validation, read_parameters
 
 # Names of what the adaptation changed in one of several views.
 _VIEW = re.compile(r"view\d+\.")
@@ -188,53 +185,6 @@ def _join(prior: State, states: Sequence[State]) -> State:
 
 def _without_views(adapted: State) -> State:
     return {n: v for n, v in adapted.items() if not _VIEW.match(n)}
-
-
-# What stands for the parameters that a learner in closed form lacks: no outer loop, no network, and
-# double precision.
-_CLOSED_FORM: dict[str, Any] = {
-    "n_shot": 5,
-    "n_query": 15,
-    "random_state": 0,
-    "n_way": 5,
-    "shots_per": "auto",
-    "superclass": None,
-    "augment": None,
-    "backbone": "identity",
-    "backbone_params": None,
-    "input_shape": None,
-    "standardize": "auto",
-    "prior": None,
-    "n_inner_steps": 0,
-    "n_iterations": 0,
-    "meta_batch_size": 1,
-    "meta_lr": 1e-3,
-    "meta_optimizer": MetaOptimizer(),
-    "validation": Validation(0.0),
-    "execution": ExecutionOptions(precision="float64"),
-    "checkpoint": None,
-    "task_type": "auto",
-    "verbose": 0,
-}
-
-
-def read_settings(learner: Any) -> Any:
-    """Read and check the settings of a learner.
-
-    They are those of :func:`~skmeta.training.read_parameters` and ``draws_tasks``: whether
-    meta-training draws tasks or uses all rows at once. A parameter that a learner lacks has the
-    value of a learner in closed form.
-    """
-    settings = SimpleNamespace(**_CLOSED_FORM | vars(read_parameters(learner)))
-    settings.draws_tasks = settings.n_iterations > 0 or settings.validation.fraction > 0
-    if settings.backbone == "mlp":
-        prior = settings.prior
-        # A learner that goes on from a prior has the prior's network.
-        has_skip = prior.backbone_params.get("skip") if isinstance(prior, MetaPrior) else None
-        has_skip = getattr(learner, "mlp_has_skip", False) if prior is None else has_skip
-        if has_skip:
-            settings.backbone_params = {"skip": True, **(settings.backbone_params or {})}
-    return settings
 
 
 # Fewer meta-iterations than this do not make up for the time that recording takes.
