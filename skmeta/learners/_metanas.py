@@ -227,39 +227,13 @@ class MetaNAS(GradientLearner):
         return cast(MetaNAS, session.learner).architecture(session.context, state)
 
     def architecture(self, context: Context, adapted: State) -> Architecture:
-        """Describe the operation on each edge.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the task.
-        adapted : mapping of str to Tensor
-            What :meth:`adapt` returned, or a prior.
-
-        Returns
-        -------
-        Architecture
-            Its ``repr`` is a table.
-        """
+        """Describe the operation on each edge, of an adapted state or a prior."""
         network = self._annealed_network(context, self.n_inner_steps)
         chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
         return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
 
     def task_attributes(self, context: Context, adapted: State) -> dict[str, Architecture]:
-        """Return what an estimator that learned a task shows of it.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the task.
-        adapted : mapping of str to Tensor
-            What :meth:`adapt` returned.
-
-        Returns
-        -------
-        dict
-            ``architecture_``: the operations chosen for the task.
-        """
+        """Return ``architecture_``, which an estimator that learned a task shows."""
         return {"architecture_": self.architecture(context, adapted)}
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:

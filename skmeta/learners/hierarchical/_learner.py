@@ -206,24 +206,7 @@ class HierarchicalLinear(MetaLearner):
     def meta_loss(
         self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return minus the log predictive density or probability of the query rows.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of the task.
-        state : mapping of str to Tensor
-            The prior.
-        task : TaskTensors
-            The task.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Cross-entropy, or minus the mean log density of the standardised targets.
-        metrics : dict of Tensor
-            ``"loss"`` and ``"score"`` (greater is better).
-        """
+        """Return minus the log predictive density or probability of the query rows, and metrics."""
         adapted, query = self.adapt(context, state, task.support), task.query
         if context.kind == "classification":
             outputs = self.forward(context, adapted, query.x)
@@ -238,28 +221,7 @@ class HierarchicalLinear(MetaLearner):
     def predict_distribution(
         self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Predict the distribution of the targets of query rows.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of a regression.
-        adapted : mapping of str to Tensor
-            What :meth:`adapt` returned.
-        x : Tensor of shape (n_rows, *input_shape)
-            Query rows.
-        levels : Tensor of shape (n_levels,)
-            Levels of the quantiles.
-
-        Returns
-        -------
-        mean : Tensor of shape (n_rows,)
-            Means. All results are in units of the targets given to :meth:`adapt`.
-        std : Tensor of shape (n_rows,)
-            Standard deviations.
-        quantiles : Tensor of shape (n_rows, n_levels)
-            Quantiles.
-        """
+        """Return means (n,), deviations (n,) and quantiles (n, p) of standardised targets."""
         mean, variance = _moments(adapted, self._query_design(context, adapted, x))
         std = variance.sqrt()
         quantiles = mean[:, None] + std[:, None] * torch.special.ndtri(levels.to(std))
@@ -268,27 +230,7 @@ class HierarchicalLinear(MetaLearner):
     # ------------------------------------------------------------------------------ for users
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
-        """Learn the distribution of the coefficients from the tasks in a table.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
-            Rows of all tasks.
-        y : array-like of shape (n_samples,)
-            Class labels, or the targets of regressions.
-        groups : array-like of shape (n_samples,)
-            The task that each row belongs to.
-
-        Returns
-        -------
-        self : object
-            With ``prior_`` and ``history_``.
-
-        Raises
-        ------
-        EpisodeError
-            If ``groups`` is None, or the rows cannot form tasks.
-        """
+        """Learn the distribution of the coefficients from all rows of all groups."""
         if groups is None:
             raise EpisodeError(
                 f"{type(self).__name__} learns what groups of rows have in common, but groups is "

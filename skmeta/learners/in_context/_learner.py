@@ -149,18 +149,7 @@ class InContextLearner(OuterLoopLearner):
     # ------------------------------------------------------------------------------- network
 
     def make_network(self, kind: str) -> TableTransformer:
-        """Build the transformer of these settings, without drawing its weights.
-
-        Parameters
-        ----------
-        kind : {"classification", "regression"}
-            What the tasks are.
-
-        Returns
-        -------
-        TableTransformer
-            With a slot for each of 10 classes, or a bin for each part of a target's range.
-        """
+        """Build the transformer of these settings, without drawing its weights."""
         if self.width % self.n_heads:
             raise ValueError(
                 f"n_heads={self.n_heads} must divide width={self.width}. Change one of them."
@@ -172,22 +161,7 @@ class InContextLearner(OuterLoopLearner):
         return {name: getattr(self, name) for name in _SIZES}
 
     def table_prior(self, network: TableTransformer, kind: str, **provenance: Any) -> MetaPrior:
-        """Make a prior of a network that was meta-trained elsewhere, for tables of any width.
-
-        Parameters
-        ----------
-        network : TableTransformer
-            The network, with the sizes of this learner.
-        kind : {"classification", "regression"}
-            Kind of its tasks.
-        **provenance
-            Where the weights come from.
-
-        Returns
-        -------
-        MetaPrior
-            A prior without a fixed number of features, classes or scale.
-        """
+        """Make a prior of a network that was meta-trained elsewhere, for tables of any width."""
         zero, one = np.zeros(()), np.ones(())
         return make_prior(
             self,
@@ -306,26 +280,7 @@ class InContextLearner(OuterLoopLearner):
         held: list[Tensor],
         levels: Tensor | None = None,
     ) -> list[Tensor]:
-        """Predict some rows of a table from the others, for several sets of rows at once.
-
-        Parameters
-        ----------
-        context : Context
-            Kind of the task. Its tables have the columns and classes of ``rows``.
-        state : mapping of str to Tensor
-            A prior for any table.
-        rows : Rows
-            The table.
-        held : list of Tensor of shape (n,), int64
-            Positions of the rows of each set.
-        levels : Tensor of shape (n_levels,), optional
-            Levels of quantiles of a regression.
-
-        Returns
-        -------
-        list of Tensor of shape (n, n_outputs) or (n, 1 + n_levels)
-            Log probabilities, or means and quantiles of the targets, of each set.
-        """
+        """Predict sets of rows from the others: log probabilities, or means and quantiles."""
         rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
         n_classes = context.n_outputs if context.kind == "classification" else 0
         supports, queries = [], []
@@ -350,28 +305,7 @@ class InContextLearner(OuterLoopLearner):
     def predict_distribution(
         self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Predict the distribution of the targets of query rows.
-
-        Parameters
-        ----------
-        context : Context
-            Network, kind and head of a regression.
-        adapted : mapping of str to Tensor
-            What :meth:`adapt` returned.
-        x : Tensor of shape (n_rows, *input_shape)
-            Query rows.
-        levels : Tensor of shape (n_levels,)
-            Levels of the quantiles.
-
-        Returns
-        -------
-        mean : Tensor of shape (n_rows,)
-            Means. All results are in units of the targets given to :meth:`adapt`.
-        std : Tensor of shape (n_rows,)
-            Standard deviations.
-        quantiles : Tensor of shape (n_rows, n_levels)
-            Quantiles.
-        """
+        """Return means (n,), deviations (n,) and quantiles (n, p) of standardised targets."""
         outputs = self._outputs(context, adapted, x)
         _, variance = binned_moments(bin_log_probability(adapted, outputs).exp())
         predicted = predict_targets(adapted, outputs, levels)
@@ -399,30 +333,7 @@ class InContextLearner(OuterLoopLearner):
     # ------------------------------------------------------------------------------ for users
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
-        """Meta-train on the tasks in a table, from ``prior`` if there is one.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
-            Rows of all tasks; NaN is a missing value.
-        y : array-like of shape (n_samples,)
-            Class labels, or the targets of regressions.
-        groups : array-like of shape (n_samples,), optional
-            The task that each row belongs to. Without it, tasks are drawn as ``n_way``
-            classifications over the classes of ``y``.
-
-        Returns
-        -------
-        self : object
-            With ``prior_`` and ``history_``.
-
-        Raises
-        ------
-        EpisodeError
-            If the rows cannot form the tasks asked for.
-        PriorError
-            If ``prior`` is of another learner, kind or size.
-        """
+        """Meta-train on the tasks in a table, from ``prior`` if there is one; NaN is missing."""
         super().fit(X, y, groups)
         # A task may have any classes.
         self.prior_ = self.prior_.replace(classes=None)
