@@ -19,7 +19,7 @@ from skmeta.few_shot._ordered import ordered_members
 from skmeta.few_shot._prior_argument import family_classes
 
 # The logarithm of a probability of 0 is that of the smallest number.
-_LEAST_PROBABILITY = np.finfo(np.float64).tiny
+_MIN_PROBABILITY = np.finfo(np.float64).tiny
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -272,7 +272,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             logits = np.concatenate([task.logits(part) for part in parts])
         else:
             mixed = np.concatenate([mixture.mix(task.predict(part), part) for part in parts])
-            logits = np.log(np.maximum(mixed, _LEAST_PROBABILITY))
+            logits = np.log(np.maximum(mixed, _MIN_PROBABILITY))
         check_finite(logits.max(axis=1))  # A class may be impossible, but not all of them.
         return np.asarray(logits + np.log(self.class_weight_))
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 # Each category has an indicator where a column has at most this many, as a share of the rows;
 # otherwise those of two rows and more have one, and the others share one.
-_SHARE_OF_ROWS, _LEAST_ROWS = 0.6, 2
+_SHARE_OF_ROWS, _MIN_ROWS = 0.6, 2
 # Most indicators of a column, and most columns: those that a prior sees at once.
-_MOST_OF_COLUMN, _MOST_COLUMNS = 30, 64
+_MAX_OF_COLUMN, _MAX_COLUMNS = 30, 64
 
 
 class Indicators(NamedTuple):
@@ -54,10 +54,10 @@ def choose_indicators(
     counts = {k: _count(X[:, k], weight) for k in nominal}
     counts = {k: counted for k, counted in counts.items() if len(counted[0]) > 2}
     numbers = tuple(k for k in range(X.shape[1]) if k not in counts)
-    for most in range(_MOST_OF_COLUMN, 1, -1):
+    for most in range(_MAX_OF_COLUMN, 1, -1):
         levels = tuple((k, *_frequent(*counted, most)) for k, counted in counts.items())
         n_columns = len(numbers) + sum(len(codes) + others for _, codes, others in levels)
-        if 0 < n_columns <= _MOST_COLUMNS and counts:
+        if 0 < n_columns <= _MAX_COLUMNS and counts:
             return Indicators(numbers, levels)
     return None
 
@@ -71,7 +71,7 @@ def _count(codes: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _frequent(codes: np.ndarray, count: np.ndarray, most: int) -> tuple[tuple[float, ...], bool]:
     """Return the codes that have an indicator, and whether there are others."""
-    least = 1 if len(codes) <= _SHARE_OF_ROWS * count.sum() else _LEAST_ROWS
+    least = 1 if len(codes) <= _SHARE_OF_ROWS * count.sum() else _MIN_ROWS
     order = np.argsort(-count, kind="stable")[:most]
     kept = tuple(sorted(codes[order][count[order] >= least].tolist()))
     # An indicator that all rows have says nothing.

@@ -25,7 +25,7 @@ from skmeta.search.record import CandidateRecord
 Limit = Callable[[Trial | None], int]
 
 # A candidate counts as failed when this many workers have died while they evaluated it.
-_MOST_LOST = 3
+_MAX_LOST = 3
 # Seconds between looks at the history, while other workers evaluate the last candidates.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 
@@ -152,7 +152,7 @@ class SharedBatches(_Batches):
                     self._search.batch_size, within=self._n_within(state)
                 )
                 for key, n in n_lost.items():
-                    if n >= _MOST_LOST:
+                    if n >= _MAX_LOST:
                         self._trials[key].obstacle = (
                             f"{n} workers of the shared search died while they evaluated the "
                             f"candidate {self._trials[key].params}, so it is not tried again. It "

@@ -38,7 +38,7 @@ from skmeta.search.space import (
 Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
 
 # Most past searches of a history that a prior is learned from.
-_MOST_SEARCHES = 150
+_MAX_SEARCHES = 150
 
 
 def open_history(
@@ -274,7 +274,7 @@ def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
             metric=record.refit_metric,
             exclude=record.fingerprint,
             until=record.learned_until,
-            limit=_MOST_SEARCHES,
+            limit=_MAX_SEARCHES,
             like=record.dataset_features,
         )
         return SearchPrior.from_searches(searches)

@@ -14,7 +14,7 @@ from skmeta._optional import import_optional
 # on typical tabular data?", Appendix.
 _PATIENCE = 20
 # Most rounds of an estimator whose number of rounds is the default of its class.
-_MOST_ROUNDS = 1000
+_MAX_ROUNDS = 1000
 
 
 Params = Mapping[str, Any]
@@ -58,7 +58,7 @@ class Adapter(ABC):
         own = estimator.get_params().get(name)
         declared = signature(type(estimator)).parameters.get(name)
         is_default = own is None or (declared is not None and own == declared.default)
-        return _MOST_ROUNDS if is_default else int(own)
+        return _MAX_ROUNDS if is_default else int(own)
 
     def patience(self, estimator: Any) -> int:
         """Return the number of rounds without improvement after which fits stop."""

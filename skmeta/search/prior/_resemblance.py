@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 # Chosen on the recorded searches of benchmarks/make/searches.py, origins left out.
 _SQUARED_SCALES = (1.0, 2.0)
 _SIGNALS = (0.0, 0.1, 0.3, 1.0, 3.0)
-_LEAST_NOISE = 0.3
+_MIN_NOISE = 0.3
 _MAX_DEVIATION = 3.0  # of a feature from the mean of past data sets, in standard deviations
 # A past data set with more than twice the rows has no weight: what pays there may be too much here.
 _MORE_ROWS = float(np.log(2))
@@ -122,7 +122,7 @@ def _raise(F: Array) -> Array:
 
 def _weights(F: Array, noise: Array, among: Array, to_present: Array) -> Array:
     """Return the weights of tasks, given squared distances among them and to the one at hand."""
-    h = noise + _LEAST_NOISE
+    h = noise + _MIN_NOISE
     h /= h.mean()
     best, weights = np.inf, np.ones(len(F))
     for signal in _SIGNALS:

@@ -23,7 +23,7 @@ from skmeta.search.report._display import SearchDisplay
 from skmeta.search.space import signature
 
 _PACKAGES = ("scikit-learn", "numpy", "scipy")
-_MOST_TASKS, _MOST_SLICES = 8, 6
+_MAX_TASKS, _MAX_SLICES = 8, 6
 _CAPTIONS = {
     "incumbent": "Every candidate in the order of evaluation, and the best score so far. The "
     "dashed line is not another search: it is the best score so far if these same candidates came "
@@ -129,7 +129,7 @@ def _best(search: Any, frame: Any, metric: str) -> Markup:
 
 def _parameters(display: SearchDisplay) -> Markup:
     try:
-        names = display.importance.names[:_MOST_SLICES]
+        names = display.importance.names[:_MAX_SLICES]
     except ValueError as error:
         return tag("p", str(error))
     return join(_figure(display, "importance"), _figure(display, "slice", parameters=names))
@@ -156,7 +156,7 @@ def _prior(search: Any, frame: Any) -> Markup:
     )
     past = {"data set": report["datasets"], "probability": np.asarray(report["task_weights"])}
     tasks = import_optional("pandas", "history").DataFrame(past)
-    likeliest = tasks.sort_values("probability", ascending=False, kind="stable")[:_MOST_TASKS]
+    likeliest = tasks.sort_values("probability", ascending=False, kind="stable")[:_MAX_TASKS]
     caption = (
         "Past data sets that predict the scores of this search best: the probability of each, if "
         "this data set is like one of them."

@@ -240,7 +240,7 @@ def _exchanged(
 # -- pictures of parameters ------------------------------------------------------------------------
 
 _UNSET = "not set"
-_MOST_TICKS = 8  # on an axis of values that are not all numbers
+_MAX_TICKS = 8  # on an axis of values that are not all numbers
 
 
 def draw_slices(
@@ -299,7 +299,7 @@ def _draw_slice(panel: Any, values: list[Any], scores: Array) -> None:
         others = sorted({text for text, other in zip(texts, ~is_number, strict=True) if other})
         at = {text: bool(ticks) + (k + bool(ticks)) / 8 for k, text in enumerate(others)}
         x[~is_number] = [at[text] for text, other in zip(texts, ~is_number, strict=True) if other]
-        shown = np.unique(np.linspace(0, len(others) - 1, _MOST_TICKS).round().astype(int))
+        shown = np.unique(np.linspace(0, len(others) - 1, _MAX_TICKS).round().astype(int))
         ticks |= {at[others[k]]: others[k] for k in shown}
         panel.set_xticks([*ticks], ticks.values(), rotation=30, ha="right", rotation_mode="anchor")
     floor = score_floor(scores)

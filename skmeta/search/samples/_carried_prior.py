@@ -47,7 +47,7 @@ _DIFFERENCE = 0.03
 _NOISE = 0.02
 _WINSOR_FACTOR = 1.0
 _FLOOR = 0.0
-_LEAST_SCORES = 3
+_MIN_SCORES = 3
 _TRUST = 0.5  # probability that past tasks agree with all rows as they do with the sample
 
 
@@ -85,7 +85,7 @@ def carry_over(prior: Any, configurations: Sequence[Configuration], scores: Sequ
     """
     y = np.array(scores, dtype=np.float64)
     distinct = np.unique(y[np.isfinite(y)])
-    if len(distinct) < _LEAST_SCORES:
+    if len(distinct) < _MIN_SCORES:
         return prior
     if prior is None or not len(prior):
         past = PastSearch(dataset="sample", configurations=tuple(configurations), scores=y)

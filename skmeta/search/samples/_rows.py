@@ -14,27 +14,27 @@ from scipy.stats import rankdata
 
 Rows = NDArray[np.intp]
 
-_LEAST_ROWS = 15_000  # of a table that has a sample
+_MIN_ROWS = 15_000  # of a table that has a sample
 _SHARE_OF_ROWS = 0.1
 _COUNT = 5  # candidates on the sample
-_LEAST_SECONDS = 0.1  # of the first one, all folds
+_MIN_SECONDS = 0.1  # of the first one, all folds
 SHARE_OF_BUDGET = 0.25  # of a time budget that the sample may take
 
 # A candidate is scored on this many rows of a fold at least, since scores cost less than fits.
-_LEAST_TEST_ROWS = 1_000
+_MIN_TEST_ROWS = 1_000
 # Of each class, this many rows come first: classes that no fit has seen make scores fail.
-_LEAST_OF_CLASS = 3
+_MIN_OF_CLASS = 3
 
 
 def sample_size(samples: Any, n_rows: int) -> int:
     """Return the number of rows of the sample that a search wants, 0 if none."""
-    return round(_SHARE_OF_ROWS * n_rows) if samples and n_rows >= _LEAST_ROWS else 0
+    return round(_SHARE_OF_ROWS * n_rows) if samples and n_rows >= _MIN_ROWS else 0
 
 
 def n_on_sample(samples: Any, first: float) -> int:
     """Return how many candidates to try on the sample, by the seconds of the first."""
     if isinstance(samples, bool | str):
-        return _COUNT if first >= _LEAST_SECONDS else 1
+        return _COUNT if first >= _MIN_SECONDS else 1
     return int(samples)
 
 
@@ -50,7 +50,7 @@ def sample_folds(
     for fold, (train, test) in enumerate(splits):
         rng = np.random.default_rng([seed, fold])
         drawn = []
-        for rows, least in ((train, 1), (test, _LEAST_TEST_ROWS)):
+        for rows, least in ((train, 1), (test, _MIN_TEST_ROWS)):
             ordered = _drawn_order(_indices(rows), target, rng)
             n = max(int(np.ceil(share * len(ordered))), min(least, len(ordered)))
             drawn.append(np.sort(ordered[:n]))
@@ -85,5 +85,5 @@ def _drawn_order(rows: Rows, target: NDArray[np.intp] | None, rng: np.random.Gen
     counts = np.bincount(labels)
     position = np.empty(len(drawn))  # among the rows of its class
     position[by_class] = np.arange(len(drawn)) - np.repeat(np.cumsum(counts) - counts, counts)
-    at = np.where(position < _LEAST_OF_CLASS, -1.0, (position + 0.5) / counts[labels])
+    at = np.where(position < _MIN_OF_CLASS, -1.0, (position + 0.5) / counts[labels])
     return drawn[np.argsort(at, kind="stable")]
