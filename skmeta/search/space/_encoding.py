@@ -15,6 +15,7 @@ one length scale per group.
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from typing import Any, Self
 
 import numpy as np
@@ -184,9 +185,11 @@ def parameter_names(configurations: Iterable[Configuration]) -> set[str]:
 
 
 def _fit_parameter(name: str, values: Sequence[Any]) -> _Parameter:
-    values = [_effective(name, value) for value in values]
-    kinds = tuple(sorted({_kind(value) for value in values}))
-    numbers = np.array([v for v in values if _kind(v) == _NUMBER], dtype=np.float64)
+    if name in NUMBERS_OF_NONE:
+        values = [_effective(name, value) for value in values]
+    of_values = [_kind(value) for value in values]
+    kinds, is_number = tuple(sorted(set(of_values))), [kind == _NUMBER for kind in of_values]
+    numbers = np.array([*compress(values, is_number)], dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     positive = numbers[numbers > 0]
     log = is_logarithmic(positive)
