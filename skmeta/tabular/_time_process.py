@@ -31,11 +31,14 @@ import numpy as np
 from scipy.optimize import minimize
 
 from skmeta.tabular._linalg import marginal_likelihood
+from skmeta.tabular._table import some
 
 # Latest rows of a group that the likelihood and the predictions take.
 _MOST_FITTED, _MOST_KNOWN = 60, 80
-# With seasons, a group may have more, of this many in all.
-_MOST_SEASONAL, _MOST_OF_ALL = 360, 2500
+# With seasons, a group may have more, of so many in all, and has so many cycles.
+_MOST_SEASONAL, _MOST_OF_ALL, _LEAST_CYCLES = 360, 2500, 2
+# Pairs of rows of the groups that the mean is learned from, and of a batch: they bound the memory.
+_MOST_PAIRS, _MOST_PAIRS_OF_BATCH = 7_000_000, 2_000_000
 # Batches hold groups whose sizes differ by this factor at most.
 _WIDEST = 1.5
 # Prior variance of columns without a block, in units of the variance of the targets.
@@ -77,7 +80,9 @@ class TimeRows(NamedTuple):
         if not self.R:
             return most
         share = _MOST_OF_ALL // max(len(np.unique(self.codes)), 1)
-        return int(np.clip(share, most, _MOST_SEASONAL))
+        # A phase that is not among the rows has no effect.
+        least = min(max(most, _LEAST_CYCLES * max(len(R) for R in self.R)), _MOST_SEASONAL)
+        return int(np.clip(share, least, _MOST_SEASONAL))
 
 
 class TimeProcess(NamedTuple):
@@ -123,9 +128,14 @@ class Batch(NamedTuple):
 
 
 def fitted_batches(rows: TimeRows) -> list[Batch]:
-    """Return the latest rows of each group, in batches."""
-    result = []
-    for at in batches(rows.times, rows.codes, rows.most_of_group(_MOST_FITTED)):
+    """Return the latest rows of each group, or of as many groups as memory allows, in batches."""
+    result, most = [], rows.most_of_group(_MOST_FITTED)
+    groups = np.unique(rows.codes)
+    kept = some(groups, max(_MOST_PAIRS // most**2, 1))
+    taken = np.flatnonzero(np.isin(rows.codes, kept)) if len(kept) < len(groups) else slice(None)
+    place = np.arange(len(rows.codes))[taken]
+    for part in batches(rows.times[taken], rows.codes[taken], most):
+        at = np.where(part >= 0, place[part], -1)
         there, t = at >= 0, rows.times[at]
         Z = np.where(there[:, :, None], rows.Z[at], 0.0)
         y = np.where(there, rows.y[at], 0.0)
@@ -142,6 +152,7 @@ def batches(times: np.ndarray, codes: np.ndarray, most: int) -> Iterator[np.ndar
     while parts:
         largest = max(_WIDEST * len(parts[0]), len(parts[0]) + 2)
         n_taken = sum(len(part) <= largest for part in parts)
+        n_taken = min(n_taken, max(_MOST_PAIRS_OF_BATCH // len(parts[n_taken - 1]) ** 2, 1))
         rows = np.full((n_taken, len(parts[n_taken - 1])), -1)
         for k, part in enumerate(parts[:n_taken]):
             rows[k, : len(part)] = part
