@@ -149,3 +149,21 @@ def test_batches_hold_each_group_once_and_its_latest_rows():
     rows = np.concatenate([batch[batch >= 0] for batch in found])
     assert sorted(rows[codes[rows] == 4]) == [0, 1, 2, 3, 4]
     assert len(rows) == len(set(rows)) == 10
+
+
+def test_many_long_series_have_all_phases():
+    """The last 60 of hourly rows would lack most hours of the week."""
+    n_groups, n_times = 40, 500
+    codes = np.repeat(np.arange(n_groups), n_times)
+    times, nothing = np.tile(np.arange(float(n_times)), n_groups), np.zeros(len(codes))
+    phases = (times.astype(int) % 168)[:, None]
+    phi = np.ones((len(codes), 1))
+    rows = TimeRows(phi, phi, nothing, times, codes, phi[:, 0], phases, (np.eye(168),))
+    assert rows.most_of_group(60) == 2 * 168
+    assert rows._replace(phases=phases[:, :0], R=()).most_of_group(60) == 60
+    sizes = [batch.there.sum(1) for batch in fitted_batches(rows)]
+    assert set(np.concatenate(sizes)) == {2 * 168}
+    assert max(len(size) for size in sizes) < n_groups
+    # Of more groups, some are taken, so that memory is bounded.
+    many = rows._replace(codes=np.arange(len(codes)) // 250)
+    assert sum(len(batch.there) for batch in fitted_batches(many)) == 62 < len(set(many.codes))
