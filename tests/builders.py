@@ -9,7 +9,13 @@ from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.learners import Context
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.search.record import CandidateRecord, SearchRecord
-from skmeta.training import MetaOptimizer, OuterLoopSettings, Validation, read_parameters
+from skmeta.training import (
+    ExecutionOptions,
+    MetaOptimizer,
+    OuterLoopSettings,
+    Validation,
+    read_parameters,
+)
 
 CPU = torch.device("cpu")
 # Settings of a meta-training that takes a moment; those of other tests say what they change.
@@ -128,6 +134,8 @@ def record_all(history, record, *evaluations):
 def loop_settings(every=100, patience=None, optimizer="adam", schedule="constant", **parameters):
     """Settings of an outer loop that clips nothing, as a learner has them."""
     clip_norm = parameters.pop("clip_norm", None)
+    if "checkpoint" in parameters:
+        parameters["execution"] = ExecutionOptions(checkpoint=parameters.pop("checkpoint"))
     return read_parameters(
         OuterLoopSettings(
             meta_optimizer=MetaOptimizer(optimizer, schedule, clip_norm),

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from benchmarks.lib.intervals import normal_interval
 from benchmarks.lib.resumable import store
-from skmeta.learners import LearnedOptimizer, Validation
+from skmeta.learners import ExecutionOptions, LearnedOptimizer, Validation
 from skmeta.learners._core import read_prior
 from skmeta.learners.learned_optimizers._learned_update import learned_step
 
@@ -115,8 +115,9 @@ def meta_train(family: str, horizon: int, n_iterations: int) -> LearnedOptimizer
         meta_lr=0.003,
         n_iterations=n_iterations,
         validation=Validation(0.0, every=20),
-        checkpoint=runs / f"optimizer-{family}-{horizon}-{n_iterations}.ckpt",
-        execution="vmap",
+        execution=ExecutionOptions(
+            "vmap", checkpoint=runs / f"optimizer-{family}-{horizon}-{n_iterations}.ckpt"
+        ),
         device="cpu",
         verbose=1,
         random_state=0,

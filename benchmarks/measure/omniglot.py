@@ -229,9 +229,10 @@ def main() -> None:
         "n_query": 15,
         "n_iterations": iterations,
         "validation": Validation(0.0, every=100),
-        "execution": ExecutionOptions(),
+        "execution": ExecutionOptions(
+            checkpoint=runs / (name.replace("=", "_").replace('"', "") + ".ckpt")
+        ),
         "verbose": 1,
-        "checkpoint": runs / (name.replace("=", "_").replace('"', "") + ".ckpt"),
         "random_state": args.seed,
         "prior": MetaPrior.load(args.start) if args.start else None,
     }

@@ -43,7 +43,7 @@ from scipy.stats import uniform
 from benchmarks.lib.intervals import normal_interval
 from benchmarks.lib.policy_environments import VectorFamily
 from benchmarks.lib.resumable import read_records, store
-from skmeta.learners import MetaOptimizer
+from skmeta.learners import ExecutionOptions, MetaOptimizer
 from skmeta.policy import PointNavigation, PolicyMAML
 from skmeta.policy.environments import make_vector
 
@@ -110,9 +110,10 @@ def meta_settings(family):
 def make_learner(family, method, seed, scratch):
     n_iterations, batch = ITERATIONS[family]
     settings = SHARED | OWN.get(family, {}) | {"random_state": seed, "meta_batch_size": batch}
-    settings["checkpoint"] = scratch / f"policy-{family}-{method}-{seed}.checkpoint"
+    path = scratch / f"policy-{family}-{method}-{seed}.checkpoint"
+    settings["execution"] = ExecutionOptions("loop", checkpoint=path)
     if method == "default":
-        own = {n: settings[n] for n in ("random_state", "checkpoint", "execution")}
+        own = {n: settings[n] for n in ("random_state", "execution")}
         return PolicyMAML(**own, n_iterations=150)
     if method == "maml":
         return PolicyMAML(**settings | meta_settings(family), n_iterations=n_iterations)
@@ -134,7 +135,6 @@ def run(name, method, seed, scratch):
     learner = make_learner(name, method, seed, scratch)
     cpu, wall = time.process_time(), time.perf_counter()
     if method == "scratch":
-        learner.set_params(checkpoint=None)
         prior, history = learner.initial_prior(family), {}
     else:
         prior = learner.fit(family).prior_

@@ -33,6 +33,7 @@ from benchmarks.lib.resumable import store
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
     MAML,
+    ExecutionOptions,
     MetaNAS,
     MetaOptimizer,
     MetaSGD,
@@ -114,7 +115,7 @@ def main() -> None:
         common = {
             "backbone": "mlp",
             "validation": Validation(0.0, every=1000),
-            "checkpoint": runs / f"{run}.ckpt",
+            "execution": ExecutionOptions(checkpoint=runs / f"{run}.ckpt"),
             "verbose": 1,
             "random_state": args.seed,
         }

@@ -13,7 +13,7 @@ import argparse
 
 import gymnasium
 
-from skmeta.learners import Validation
+from skmeta.learners import ExecutionOptions, Validation
 from skmeta.policy import PolicyMAML
 
 
@@ -73,7 +73,7 @@ def main():
         n_episodes=args.episodes,
         learn_inner_lr=True,
         validation=Validation(0.0, every=1),
-        checkpoint=args.checkpoint,
+        execution=ExecutionOptions(checkpoint=args.checkpoint),
         verbose=1,
         random_state=0,
     ).fit(family)

@@ -90,7 +90,7 @@ def _exchange(send: Callable[..., Any], what: Any, **options: Any) -> None:
         why = str(error).splitlines()[0][:200]
         raise DistributedError(
             "Another process of this meta-training has ended, and so this one ends too. Start all "
-            "of them again: with checkpoint set, the training goes on from the last file that was "
+            "of them again: with a checkpoint, the training goes on from the last file that was "
             f"written. (torch.distributed: {why})"
         ) from None
 

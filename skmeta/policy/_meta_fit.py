@@ -46,7 +46,7 @@ def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any
     rng = ranks.from_first(partial(check_rng, learner.random_state))
     session, state = make_session(learner, family, rng)
     write_prior(session, state)  # Settings that a prior cannot keep are refused before the work.
-    identity = _identity(learner, family) if learner.checkpoint else ""
+    identity = _identity(learner, family) if settings.execution.checkpoint else ""
     validation_seed = int(rng.integers(2**63))
     with make_execution(session, ranks) as execution:
 

@@ -41,7 +41,6 @@ _SMALL: dict[str, Any] = {
     "validation": Validation(0.25, n_tasks=4, every=2),
     "device": "cpu",
     "execution": ExecutionOptions("loop", precision="float64"),
-    "checkpoint": None,
     "verbose": 0,
     "random_state": 0,
 }

@@ -262,7 +262,8 @@ def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
     expected = small_clone(learner).fit(*table)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
-        stopped = small_clone(learner, checkpoint=path)
+        saved = ExecutionOptions("loop", precision="float64", checkpoint=path)
+        stopped = small_clone(learner, execution=saved)
         _interrupt_after(stopped, n_calls=3)
         try:
             stopped.fit(*table)
@@ -271,7 +272,7 @@ def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
         else:
             raise AssertionError("fit swallows a KeyboardInterrupt, or calls no mean_gradient")
         assert path.exists(), "an interrupted fit leaves no checkpoint"
-        resumed = small_clone(learner, checkpoint=path).fit(*table)
+        resumed = small_clone(learner, execution=saved).fit(*table)
     _assert_same_prior(resumed.prior_, expected.prior_, "a resumed fit")
     for name in set(expected.history_) - {"seconds"}:
         assert resumed.history_[name] == expected.history_[name], (

@@ -72,9 +72,9 @@ def meta_train(
     """
     ranks = ranks or Ranks()
     run = _Run(state, objective, validate, settings, rng, identity, ranks)
-    if settings.checkpoint is not None:
-        saved = ranks.from_first(partial(open_checkpoint, settings.checkpoint, identity))
-        resume_checkpoint(settings.checkpoint, saved, run.restore)
+    if settings.execution.checkpoint is not None:
+        saved = ranks.from_first(partial(open_checkpoint, settings.execution.checkpoint, identity))
+        resume_checkpoint(settings.execution.checkpoint, saved, run.restore)
     if not run.n_iterations:
         run.evaluate()
     run.began = time.perf_counter() - run.seconds
@@ -216,7 +216,7 @@ class _Run:
 
     def _save(self) -> None:
         """Write a checkpoint, if there should be one; failing to do so does not end the run."""
-        path = self.settings.checkpoint
+        path = self.settings.execution.checkpoint
         if path is None or self.ranks.rank > 0:
             return
         saved = {name: getattr(self, name) for name in _SAVED}

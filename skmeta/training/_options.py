@@ -115,6 +115,8 @@ class ExecutionOptions(Declared):
         Tasks vectorised at once; None: as many as fit into 1 GiB, or half of a GPU's memory.
     n_jobs : int or None, default=None
         Threads over tasks: -1 is one per core, None all that torch uses.
+    checkpoint : path or None, default=None
+        File from which an interrupted ``fit`` resumes. See :ref:`going-on`.
 
     Examples
     --------
@@ -128,6 +130,7 @@ class ExecutionOptions(Declared):
         None, Interval(Integral, 1, None, closed="left"), None, role="machine"
     )
     n_jobs: int | None = parameter(None, *N_JOBS, role="machine")
+    checkpoint: str | PathLike[str] | None = parameter(None, str, PathLike, None, role="machine")
 
     def open(
         self, network: Network, device: torch.device, flops_per_task: float, **more: Any
@@ -178,10 +181,8 @@ class OuterLoopSettings(FitSettings):
         Share of the classes or groups that is set aside to choose the best state, or a
         :class:`~skmeta.learners.Validation`, which can also stop early.
     execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
-        How tasks are computed, or an :class:`~skmeta.learners.ExecutionOptions`, which also sets
-        the precision. See :ref:`execution`.
-    checkpoint : path or None, default=None
-        File from which an interrupted ``fit`` resumes. See :ref:`going-on`.
+        How tasks are computed, or an :class:`~skmeta.learners.ExecutionOptions`, which also has the
+        precision and the file of a checkpoint. See :ref:`execution`.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, Generator, RandomState or None, default=None
@@ -194,7 +195,6 @@ class OuterLoopSettings(FitSettings):
     meta_optimizer: Any = parameter("adam", str, MetaOptimizer, role="training")
     validation: Any = parameter(0.1, Real, Validation, role="training")
     execution: Any = parameter("auto", str, ExecutionOptions, role="machine")
-    checkpoint: str | PathLike[str] | None = parameter(None, str, PathLike, None, role="machine")
     verbose: int = parameter(0, "verbose", role="machine")
     random_state: Any = parameter(None, "random_state", np.random.Generator, role="training")
 
@@ -206,13 +206,13 @@ def read_parameters(learner: FitSettings) -> SimpleNamespace:
     """
     values = {name: getattr(learner, name) for name in parameter_names(type(learner))}
     values |= options_of(learner)
-    precision = values["execution"].precision if "execution" in values else None
-    if precision not in (None, *learner.precisions):
+    execution = values.get("execution", ExecutionOptions())
+    precision, checkpoint = execution.precision, execution.checkpoint
+    if "execution" in values and precision not in learner.precisions:
         raise ValueError(
             f"{type(learner).__name__} computes in {' or '.join(learner.precisions)}, but "
             f"execution has precision={precision!r}. Set one of these."
         )
-    checkpoint = values.get("checkpoint")
     if checkpoint is not None and not isinstance(values["random_state"], Integral):
         raise ValueError(
             f"checkpoint={str(checkpoint)!r} can only be resumed with the same tasks, but "

@@ -198,7 +198,7 @@ def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path, monkeypatch):
     expected = fit(learner, *table(), device="cpu", n_iterations=6).prior_.tensors
     for first, then in ((EMULATED, "cpu"), ("cpu", EMULATED)):
         path = tmp_path / first
-        settings = {"n_iterations": 6, "checkpoint": path}
+        settings = {"n_iterations": 6, "execution__checkpoint": path}
 
         left = iter(range(3))
 

@@ -17,7 +17,7 @@ import os, random, resource, signal, sys, time, warnings
 from pathlib import Path
 import numpy as np
 import torch
-from skmeta.learners import MAML, Validation
+from skmeta.learners import ExecutionOptions, MAML, Validation
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
@@ -28,8 +28,8 @@ def train(checkpoint, name, optimizer):
     learner = MAML(
         backbone_params={"hidden": (6,)}, n_inner_steps=1, n_way=3, n_shot=1, n_query=2,
         n_iterations=16, meta_batch_size=2, meta_optimizer=optimizer,
-        validation=Validation(n_tasks=2, every=1), device="cpu", execution="loop", random_state=0,
-        checkpoint=checkpoint,
+        validation=Validation(n_tasks=2, every=1), device="cpu", random_state=0,
+        execution=ExecutionOptions("loop", checkpoint=checkpoint),
     )
     learner.fit(X, y).prior_.save(folder / name)
     return learner

@@ -85,7 +85,7 @@ def test_vectorised_tasks_agree_up_to_rounding(learner):
 def test_an_interrupted_fit_resumes_exactly(learner, tmp_path):
     family = PointNavigation()
     whole = clone(learner).fit(family)
-    resumed = clone(learner).set_params(checkpoint=tmp_path / "run")
+    resumed = clone(learner).set_params(execution__checkpoint=tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         # Two draws for the spaces and the scale, three for the fingerprint's one, then batches.
         resumed.fit(Interrupted(family, 6))
@@ -97,7 +97,8 @@ def test_an_interrupted_fit_resumes_exactly(learner, tmp_path):
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
-    learner = PolicyMAML(**SMALL, checkpoint=tmp_path / "run").fit(PointNavigation())
+    learner = PolicyMAML(**SMALL, execution=ExecutionOptions(checkpoint=tmp_path / "run"))
+    learner.fit(PointNavigation())
     with pytest.raises(CheckpointError, match="belongs to a run with other parameters"):
         clone(learner).set_params(inner_lr=0.3).fit(PointNavigation())
     with pytest.raises(CheckpointError, match="belongs to a run with other parameters"):

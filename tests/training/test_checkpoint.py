@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from builders import SMALL, loop_settings, make_classes
+from sklearn.base import clone
 
 from skmeta.exceptions import CheckpointError, SkmetaWarning
 from skmeta.learners import MAML, ExecutionOptions, MAMLPlusPlus, ProtoNet, Validation
@@ -189,6 +190,12 @@ SETTINGS = {
 }
 
 
+def kept(folder, execution=None, **changes):
+    """Return settings with a checkpoint in a folder."""
+    execution = execution or ExecutionOptions()
+    return changes | {"execution": clone(execution).set_params(checkpoint=folder / "file")}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -205,38 +212,39 @@ SETTINGS = {
 )
 def test_other_settings_are_another_run(tmp_path, change):
     X, y = make_classes()
-    MAML(**SETTINGS, checkpoint=tmp_path / "file").fit(X, y)
+    MAML(**SETTINGS, **kept(tmp_path)).fit(X, y)
     with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
-        MAML(**SETTINGS | change, checkpoint=tmp_path / "file").fit(X, y)
+        MAML(**SETTINGS | kept(tmp_path, **change)).fit(X, y)
 
 
 def test_other_data_or_another_learner_is_another_run(tmp_path):
     X, y = make_classes()
-    MAML(**SETTINGS, checkpoint=tmp_path / "file").fit(X, y)
+    MAML(**SETTINGS, **kept(tmp_path)).fit(X, y)
     for learner, rows in ((MAML, X + 1e-9), (ProtoNet, X)):
         with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
-            learner(**SETTINGS, checkpoint=tmp_path / "file").fit(rows, y)
+            learner(**SETTINGS, **kept(tmp_path)).fit(rows, y)
 
 
 def test_other_validation_rows_are_another_run(tmp_path):
     X, y = make_classes()
     settings = SETTINGS | {"validation": Validation(0.2, n_tasks=2, every=2)}
-    prior = MAML(**settings, checkpoint=tmp_path / "file").fit(X, y).prior_
+    prior = MAML(**settings, **kept(tmp_path)).fit(X, y).prior_
     held_out = ~np.isin(y, prior.trained_on)
     assert held_out.any()
     with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
-        MAML(**settings, checkpoint=tmp_path / "file").fit(X + 9 * held_out[:, None], y)
+        MAML(**settings, **kept(tmp_path)).fit(X + 9 * held_out[:, None], y)
 
 
 def test_hardware_settings_are_the_same_run(tmp_path):
     X, y = make_classes()
-    prior = MAML(**SETTINGS, checkpoint=tmp_path / "file").fit(X, y).prior_
-    changes = {"execution": ExecutionOptions("loop", n_jobs=2), "verbose": 1}
-    again = MAML(**SETTINGS, **changes, checkpoint=str(tmp_path / "file")).fit(X, y)
+    prior = MAML(**SETTINGS, **kept(tmp_path)).fit(X, y).prior_
+    path = str(tmp_path / "file")
+    changes = {"execution": ExecutionOptions("loop", n_jobs=2, checkpoint=path), "verbose": 1}
+    again = MAML(**SETTINGS, **changes).fit(X, y)
     assert again.prior_ == prior
 
 
 def test_a_checkpoint_needs_a_seed(tmp_path):
-    learner = MAML(**SETTINGS | {"random_state": None}, checkpoint=tmp_path / "file")
+    learner = MAML(**SETTINGS | {"random_state": None}, **kept(tmp_path))
     with pytest.raises(ValueError, match=r"random_state is None\. Set random_state to an integer"):
         learner.fit(*make_classes())

@@ -39,10 +39,11 @@ def make(name):
             **common,
         )
     checkpoint = None if seed == "None" else folder / "checkpoint"
-    return getattr(learners, name)(
+    learner = getattr(learners, name)(
         n_shot=5, n_query=5, n_iterations=30, validation=Validation(n_tasks=8, every=10),
-        backbone_params={"hidden": (8,)}, checkpoint=checkpoint, **common,
+        backbone_params={"hidden": (8,)}, **common,
     )
+    return learner.set_params(execution__checkpoint=checkpoint)
 
 for name in names.split(","):
     learner = make(name)

@@ -85,7 +85,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
         return {"prior_": prior, "history_": {n: list(values) for n, values in history.items()}}
 
     fitted(state, {"iteration": [0]})  # Settings that a prior cannot keep are refused here.
-    identity = _identity(learner, problem, groups) if settings.checkpoint else ""
+    identity = _identity(learner, problem, groups) if settings.execution.checkpoint else ""
     validation_rng = np.random.default_rng(int(rng.integers(2**63)))
     data = {"X": X, "y": y, "metadata": None if groups is None else {"groups": groups}}
     callbacks = None

@@ -167,9 +167,10 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner
         "task_type": design.kind,
         "input_shape": own.input_shape or (design.input_shape if design.is_image else None),
         "device": device,
-        "checkpoint": None,
         "verbose": 0,
     }
+    if own.execution.checkpoint is not None:
+        settings["execution"] = clone(own.execution).set_params(checkpoint=None)
     return learner.set_params(**{n: v for n, v in settings.items() if n in names})
 
 
