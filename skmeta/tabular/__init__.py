@@ -12,6 +12,7 @@ from skmeta.tabular._member import (
     Level,
     Member,
     Outputs,
+    count_independent,
     interpolate,
     widening,
     width_of_few,

@@ -76,23 +76,29 @@ class HeldOut(NamedTuple):
 def widening(ratio: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Return by what the quantiles (p,) of residuals (n,) of few groups are too narrow.
 
-    Residuals of a group are alike, so they count as fewer independent ones: their number over the
-    design effect of Kish (1965). A new residual then follows Student's distribution, whose width
-    allows for the estimate of mean and deviation.
+    A new residual follows Student's distribution, whose width allows for the estimate of mean and
+    deviation by so few independent ones.
+    """
+    return width_of_few(count_independent(ratio, group))
+
+
+def count_independent(ratio: np.ndarray, group: np.ndarray) -> float:
+    """Return the number of residuals (n,) over their design effect (Kish, 1965).
+
+    Residuals of a group are alike, so they count as fewer independent ones.
     """
     codes = np.unique(group, return_inverse=True)[1]
     count = np.bincount(codes)
     n, n_groups = len(ratio), len(count)
-    n_independent = float(n)
-    if 1 < n_groups < n:
-        mean = np.bincount(codes, ratio) / count
-        within = float(np.sum((ratio - mean[codes]) ** 2)) / (n - n_groups)
-        between = float(np.sum(count * (mean - ratio.mean()) ** 2)) / (n_groups - 1)
-        size = (n - float(np.sum(count**2)) / n) / (n_groups - 1)
-        total = between + (size - 1) * within
-        alike = max(between - within, 0.0) / total if total > 0 else 0.0
-        n_independent = n / (1 + (size - 1) * alike)
-    return width_of_few(n_independent)
+    if not 1 < n_groups < n:
+        return float(n)
+    mean = np.bincount(codes, ratio) / count
+    within = float(np.sum((ratio - mean[codes]) ** 2)) / (n - n_groups)
+    between = float(np.sum(count * (mean - ratio.mean()) ** 2)) / (n_groups - 1)
+    size = (n - float(np.sum(count**2)) / n) / (n_groups - 1)
+    total = between + (size - 1) * within
+    alike = max(between - within, 0.0) / total if total > 0 else 0.0
+    return n / (1 + (size - 1) * alike)
 
 
 def width_of_few(n_independent: float) -> np.ndarray:

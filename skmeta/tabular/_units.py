@@ -21,7 +21,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy import stats
 
-from skmeta.tabular._member import PROBABILITIES, CalibratedOutputs, Level
+from skmeta.tabular._member import (
+    PROBABILITIES,
+    CalibratedOutputs,
+    Level,
+    count_independent,
+)
 from skmeta.tabular._table import Standardiser, Table, weighted_quantiles
 from skmeta.tabular._target import (
     DECILES,
@@ -198,7 +203,9 @@ class TargetUnits(NamedTuple):
             by_group[k] = np.bincount(groups, weight * loss) / totals
         # In units of the least: the quantile loss of a Laplace distribution is its scale.
         by_group /= max(float(by_group.mean(1).min()), 1e-300)
-        share = average_weights(by_group, grid, n_independent=len(y), n_draws=_N_DRAWS)
+        ratio = (held_out.y - held_out.mean) / np.maximum(held_out.std, 1e-300)
+        n_independent = count_independent(ratio, held_out.group)
+        share = average_weights(by_group, grid, n_independent=n_independent, n_draws=_N_DRAWS)
         n_others = len(others)
         count = float(share[2 + n_others]) if self.target.kind == "count" else 0.0
         calibration = [share[0], count, share[1], log_size, *share[2 : 2 + n_others]]

@@ -14,6 +14,7 @@ from skmeta.tabular import (
     DECILES,
     PROBABILITIES,
     HeldOut,
+    count_independent,
     quantile_loss,
     recognise_target,
     relative_quantile_loss,
@@ -217,3 +218,12 @@ def test_limits_are_wider_where_few_groups_tell_them():
     assert holds(5) > 0.8
     assert holds(10) > 0.86
     assert holds(200) == pytest.approx(0.9, abs=0.01)
+
+
+def test_residuals_of_a_group_that_are_alike_count_once():
+    rng, group = np.random.default_rng(0), np.repeat(np.arange(20), 30)
+    own, of_group = rng.normal(size=600), rng.normal(size=20)[group]
+    assert count_independent(own, group) == pytest.approx(600, rel=0.2)
+    assert count_independent(of_group + 1e-3 * own, group) == pytest.approx(20, rel=0.01)
+    # Kish (1965): 600 / (1 + 29 / 2).
+    assert count_independent(of_group + own, group) == pytest.approx(38.7, rel=0.35)
