@@ -130,12 +130,16 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
         ):
             settings, knows_time = self._settings(bar.update), self._knows_time(n_classes)
-            parts = numbers, y[used], weight, codes
+            y, held = y[used], [numbers]
+            del numbers  # of a large table, the fit lets go of the only reference
             model: Any
             if len(factors) > 1:
+                parts = held.pop(), y, weight, codes
                 model, order = fit_several_columns(*parts, settings, n_classes)
             else:
-                model, order = fit_model(*parts, times, settings, n_classes, knows_time)
+                model, order = fit_model(
+                    held.pop(), y, weight, codes, times, settings, n_classes, knows_time
+                )
         self.model_: Any = model.with_settings(self._settings(silent))
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [

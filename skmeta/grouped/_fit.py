@@ -46,7 +46,6 @@ from skmeta.tabular import (
     canonical_order,
     deal_groups,
     deal_rows,
-    fill,
     find_level,
     fit_mixture,
     fit_population,
@@ -102,7 +101,7 @@ def fit_model(
     table = Table(X, np.zeros(len(y)), y, weight, codes, row_folds, place, times, none)
     fitted = settings, n_classes, column_units, units
     if knows_time and units is not None and np.ptp(X[:, -1]) > 0:
-        columns = varying(fill(X[:, :-1]))
+        columns = varying(X[:, :-1])
         timed = in_time(table, columns)
         time_units = float(column_units.centre[-1]), float(column_units.scale[-1])
         calendar = learn_calendar(times, y, codes[:, 0], *settings.season, *time_units)
@@ -205,7 +204,7 @@ def _fit_joint(
     else:
         column_units, units = start.column_units, start.target_units
     table = _table_of(rows, column_units, units, folds[codes[:, factor]])
-    has_shared = settings.combine != LEARNER and len(varying(fill(table.X))) > 0
+    has_shared = settings.combine != LEARNER and len(varying(table.X)) > 0
     learned = None if start is None else start.population
     population, table = _with_population(table, settings, n_classes, not has_shared, learned)
     names = (BOTH, TREES, ROWS) if settings.combine == "auto" else (settings.combine,)
@@ -361,7 +360,7 @@ def _fit_members(
     effects, outputs = from_other_rows(effects, table, _N_PARTS)
     members[base] = effects
     # Without columns, nothing is left to the trees over groups.
-    used = (TREES, ROWS) if len(varying(fill(table.X))) or not several else (ROWS,)
+    used = (TREES, ROWS) if len(varying(table.X)) or not several else (ROWS,)
     for name in (name for name in used if name in names):
         parts = table, base, outputs, settings.population, n_classes
         # Where all targets are from 0 on, an estimator may need that.

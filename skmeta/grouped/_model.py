@@ -172,4 +172,4 @@ def check_near(values: np.ndarray, name: str) -> None:
 
 def in_time(table: Table, columns: np.ndarray) -> Table:
     """Return rows whose last column has the times, with features for members that know time."""
-    return table._replace(times=table.X[:, -1], features=fill(table.X[:, :-1])[:, columns])
+    return table._replace(times=table.X[:, -1], features=fill(table.X[:, :-1], columns))

@@ -89,14 +89,25 @@ class Population:
         return outputs_of(model, fill(X) if self.is_filled else X, self.labels)
 
 
-def fill(X: np.ndarray) -> np.ndarray:
-    """Replace missing values of standardised columns by their means, beside indicators."""
-    return np.hstack([np.nan_to_num(X), np.isnan(X).astype(float)])
+def fill(X: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+    """Replace missing values of standardised columns by their means, beside indicators.
+
+    Of these, `columns` are returned; None is all.
+    """
+    d = X.shape[1]
+    columns = np.arange(2 * d) if columns is None else columns
+    is_own = columns < d
+    filled = np.empty((len(X), len(columns)))
+    filled[:, is_own] = np.nan_to_num(X[:, columns[is_own]])
+    filled[:, ~is_own] = np.isnan(X[:, columns[~is_own] - d])
+    return filled
 
 
 def varying(X: np.ndarray) -> np.ndarray:
-    """Return the positions of the columns of X (n, d) that are not constant."""
-    return np.flatnonzero(X.max(0) > X.min(0))
+    """Return the positions of the columns of `fill(X)` that are not constant."""
+    missing, filled = np.isnan(X), np.nan_to_num(X)
+    own = np.flatnonzero(filled.max(0) > filled.min(0))
+    return np.append(own, X.shape[1] + np.flatnonzero(missing.any(0) & ~missing.all(0)))
 
 
 def folds_of(folds: np.ndarray, codes: np.ndarray) -> np.ndarray:

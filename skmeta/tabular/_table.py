@@ -49,7 +49,11 @@ class Standardiser(NamedTuple):
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Return standardised columns, rounded."""
         with np.errstate(over="ignore"):
-            return np.asarray(np.round((X - self.centre) / self.scale, _DECIMALS) + 0.0)
+            z = np.asarray(X - self.centre)  # its memory is used again
+            z /= self.scale
+            np.round(z, _DECIMALS, out=z)
+        z += 0.0
+        return z
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Return standardised values in their units."""

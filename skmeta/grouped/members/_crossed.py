@@ -23,7 +23,7 @@ from skmeta.mixed import (
     fit_factors,
     varies_within,
 )
-from skmeta.tabular import Outputs, Standardiser, Table, fill, varying
+from skmeta.tabular import Outputs, Standardiser, Table, varying
 
 # Slopes differ between levels if there are no more effects than this of all factors but the
 # largest, and no more products of columns than that of all rows.
@@ -211,7 +211,7 @@ def fit_crossed_member(
     """
     parents = _all_parents(table.codes)
     if start is None:
-        design = Design(varying(fill(table.X)), has_shared, n_classes)
+        design = Design(varying(table.X), has_shared, n_classes)
         units = Standardiser.learn(design(table))
         pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
     else:

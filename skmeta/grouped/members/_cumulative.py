@@ -87,7 +87,7 @@ def _columns(table: Table, columns: np.ndarray, numbers: Population | None) -> n
     """Return columns (n, q) of rows, log odds to be above a threshold, and the regression."""
     above = np.cumsum(table.shared[:, ::-1], axis=1)[:, -2::-1]
     above = np.clip(above, _LEAST, 1 - _LEAST)
-    parts = [fill(table.X)[:, columns], np.log(above / (1 - above)).mean(1, keepdims=True)]
+    parts = [fill(table.X, columns), np.log(above / (1 - above)).mean(1, keepdims=True)]
     if numbers is not None:
         parts.append(numbers.predict(table.X, table.fold)[:, None])
     return np.hstack(parts)
@@ -95,7 +95,7 @@ def _columns(table: Table, columns: np.ndarray, numbers: Population | None) -> n
 
 def fit_cumulative(table: Table, settings: FitSettings, n_classes: int) -> CumulativeEffects:
     """Fit a regression of the numbers of the classes, and the model, to the rows of all groups."""
-    columns, numbers = varying(fill(table.X)), None
+    columns, numbers = varying(table.X), None
     if settings.is_auto and len(columns) and table.codes.shape[1] == 1:
         parts = settings, table.X, table.y, table.weight, table.fold
         numbers, _ = fit_population(*parts, 0)

@@ -44,7 +44,7 @@ class Design(NamedTuple):
 
     def __call__(self, table: Table) -> np.ndarray:
         """Return the columns (n, d) of a table."""
-        Z = fill(table.X)[:, self.columns]
+        Z = fill(table.X, self.columns)
         if not self.has_shared:
             return Z
         return np.hstack([Z, as_columns(table.shared, self.n_classes)])
@@ -63,7 +63,7 @@ def as_columns(outputs: np.ndarray, n_classes: int) -> np.ndarray:
 
 def design_of(table: Table, has_shared: bool, n_classes: int) -> Design:
     """Return the columns of the model of a table: those that vary, and at least one."""
-    columns = varying(fill(table.X))
+    columns = varying(table.X)
     return Design(columns if len(columns) else np.array([0]), has_shared, n_classes)
 
 
@@ -133,6 +133,7 @@ def fit_group_effects(
     else:
         units, before = Standardiser.learn(Z), None
     z = np.hstack([np.ones((len(Z), 1)), units(Z)])
+    del Z  # a large table
     model: Any
     if len(present) > MOST_TOGETHER:
         columns = design.columns_of_classes(present)
