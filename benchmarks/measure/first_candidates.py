@@ -13,7 +13,7 @@ A line goes to ``results/first_candidates.jsonl`` for each pair, and what is the
 ``--searches`` compares ten candidates of a search with fifteen random ones, and the first two with
 the estimator as given, on the tables that nothing was chosen on, up to 5,000 rows and one seed. The
 score is that of the search: the loss on a third of the rows. Lines go to
-``results/first_searches.jsonl``.
+``results/first_candidates-searches.jsonl``.
 """
 
 import argparse
@@ -40,7 +40,7 @@ TABLES = (
     *("modeldata::hpc_data", "uci_elevators", "sampleSelection::nlswork"),
 )
 MAX_ROWS, N_SEEDS = 10_000, 3
-SEARCHES = RESULTS.with_name("first_searches.jsonl")
+SEARCHES = RESULTS.with_name("first_candidates-searches.jsonl")
 MAX_SEARCH_ROWS, N_OURS, N_RANDOM = 5_000, 10, 15
 CV = ShuffleSplit(1, test_size=0.33, random_state=0)
 
