@@ -12,9 +12,9 @@ from skmeta._validation import quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 
-# Strings are numbers in disguise if there are many of them, of which nearly all are numbers.
+# Strings are numbers in disguise if there are many of them and nearly all are numbers.
 _MIN_NUMBERS, _MIN_SHARE_OF_NUMBERS = 10, 0.8
-# They are texts if there are many of them, of which hardly any is in two rows.
+# They are texts if there are many of them and hardly any occurs in two rows.
 _MIN_TEXTS, _MIN_SHARE_OF_TEXTS = 20, 0.5
 
 # Dates that are not in ISO 8601: months, quarters and weeks of a year, and days.

@@ -159,7 +159,7 @@ class ConditionedLags(NamedTuple):
 
 
 def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> ClassLags:
-    """Fit trees to later rows of groups, of which the first rows are known."""
+    """Fit trees to later rows of groups, given the first rows of each."""
     cases = first_rows(table, _MOST_CASES)
     query = cases.query
     columns = lag_columns(cases.known, query, n_classes)

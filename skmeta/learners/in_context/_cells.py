@@ -62,7 +62,7 @@ def relative_weight(w: Tensor) -> Tensor:
 def left_out_weight(w: Tensor) -> Tensor:
     """Return the weight (..., n) that is left out where a row is predicted from the others.
 
-    Weights that are all whole numbers count equal rows, of which one is left out. Other weights
+    Weights that are all whole numbers count equal rows, and one of these is left out. Other weights
     measure the importance of a row, and the whole row is left out.
     """
     is_whole = (w == w.round()).all(-1, keepdim=True)
