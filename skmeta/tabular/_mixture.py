@@ -36,7 +36,7 @@ _N_INDEPENDENT = 10.0
 # Draws of the bootstrap.
 _N_DRAWS = 100
 # Maximum number of held-out groups, in total and per fold.
-_ENOUGH_GROUPS, _MOST_GROUPS = 30, 40
+_ENOUGH_GROUPS, _MOST_GROUPS, _ENOUGH_ROWS = 30, 40, 300
 # The members that predict them are fitted on this many others, at most.
 _MOST_OTHERS = 300
 # A level needs this many rows to predict.
@@ -231,7 +231,8 @@ def fit_mixture(
     """
     n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
     # Enough groups are held out, and as few members as that takes are fitted again.
-    n_held_out = min(n_folds, int(np.ceil(_ENOUGH_GROUPS * n_folds / n_groups)))
+    share = max(_ENOUGH_GROUPS / n_groups, _ENOUGH_ROWS / len(table.y))
+    n_held_out = min(n_folds, int(np.ceil(share * n_folds)))
     by_level: dict[float, list[Found]] = {}
     as_new: list[list[Outputs]] = []
     any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
