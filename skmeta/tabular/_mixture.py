@@ -35,8 +35,9 @@ _N_STEPS = 6
 _N_INDEPENDENT = 10.0
 # Draws of the bootstrap.
 _N_DRAWS = 100
-# Maximum number of held-out groups, in total and per fold.
-_ENOUGH_GROUPS, _MOST_GROUPS, _ENOUGH_ROWS = 30, 40, 300
+# Folds are held out until these have so many groups and rows; and groups of a fold, at most. The
+# number of rows was chosen on development tables with groups of two to five rows.
+_ENOUGH_GROUPS, _ENOUGH_ROWS, _MOST_GROUPS = 30, 300, 40
 # The members that predict them are fitted on this many others, at most.
 _MOST_OTHERS = 300
 # A level needs this many rows to predict.
