@@ -66,7 +66,7 @@ def run(kind, share, seed):
         losses = [loss(model, rows, y[~is_known]) for rows in (X[~is_known], unnamed)]
         change = change_of_same_rows(model, X[~is_known], y[~is_known])
     groups, residuals = X[is_known, 0].astype(int), (y - expected)[is_known]
-    chance = permutation_test(np.ones((len(groups), 1)), groups, residuals[:, None])
+    chance = permutation_test(np.ones((len(groups), 1)), groups, residuals[:, None], 0 * groups)
     _, low, high = model.model_.mixture.gain
     shown = (f"{value:.4f}" for value in (low, high, change, losses[0] / losses[1] - 1))
     return [int("The group matters" in text), int(chance <= LEVEL), *shown]

@@ -68,3 +68,14 @@ def test_the_summary_says_that_groups_cost_only_where_the_interval_does():
         "+5.0%)."
     )
     assert _gain(np.array([0.03, -0.01, 0.05])).endswith("which may be chance.")
+
+
+def test_few_groups_that_differ_matter():
+    rng = np.random.default_rng(0)
+    for n_groups in (4, 8):
+        group = np.repeat(np.arange(n_groups), 30)
+        Z = np.column_stack([group, rng.normal(size=(len(group), 2))])
+        y = Z[:, 1] + 3.0 * group + rng.normal(size=len(group))
+        with pytest.warns(UserWarning, match="fewer than 10 groups"):
+            model = GroupedRegressor(0, combine="both").fit(Z, y)
+        assert chance_of_groups(model.model_) <= 0.05
