@@ -404,7 +404,9 @@ def speed(n_series: int, n_steps: int) -> None:
 def summarize(lines: list[dict], half: str) -> None:
     frame = pd.DataFrame([line for line in lines if line["half"] == half])
     if frame.empty:
-        raise SystemExit(f"There are no results of the {half} half. Run it, or name another --half.")
+        raise SystemExit(
+            f"There are no results of the {half} half. Run it, or name another --half."
+        )
     for value in ("mase", "pinball", "inside"):
         table = frame.pivot_table(index=["regime", "panel"], columns="method", values=value)
         print(f"\n{value}\n{table.round(3).to_string()}")
