@@ -13,9 +13,11 @@ Effects of groups have a share of the variance of the target that is left by the
 ``unnamed``  the change over rows whose group is given as a new one, which all parts of the
              population predict together
 
-Rows go to a CSV file as they come, and tables that it has are not fitted again::
+Rows go to ``results/verdicts.csv`` as they come, and tables that it has are not fitted again::
 
-    python -m benchmarks.measure.verdicts --tables 200 --shares 0 0.05 --results verdicts.csv
+    python -m benchmarks.measure.verdicts --tables 200 --shares 0 0.05
+
+The rule was chosen on tables below 1,000; ``--first 1000`` draws others.
 """
 
 import argparse
@@ -33,6 +35,7 @@ from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.grouped._verdict import permutation_test
 from skmeta.tabular._population import losses_of
 
+RESULTS = Path(__file__).parents[1] / "results" / "verdicts.csv"
 N_GROUPS, N_ROWS, N_OTHERS, LEVEL = 50, 20, 100, 0.05
 ESTIMATORS = {"regression": GroupedRegressor, "classification": GroupedClassifier}
 FIELDS = ("kind", "share", "seed", "matters", "oracle", "low", "high", "change", "unnamed")
@@ -110,7 +113,8 @@ def main():
     parser.add_argument("--kinds", nargs="+", default=list(ESTIMATORS), choices=list(ESTIMATORS))
     parser.add_argument("--shares", nargs="+", type=float, default=[0, 0.01, 0.02, 0.05, 0.1])
     parser.add_argument("--tables", type=int, default=200)
-    parser.add_argument("--results", type=Path, default=Path("verdicts.csv"))
+    parser.add_argument("--first", type=int, default=0, help="number of the first table")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     done = set()
     if options.results.exists():
@@ -121,7 +125,8 @@ def main():
         if not done:
             writer.writerow(FIELDS)
         tables = itertools.product(range(options.tables), options.kinds, options.shares)
-        for seed, kind, share in tables:
+        for k, kind, share in tables:
+            seed = options.first + k
             if (kind, share, seed) not in done:
                 writer.writerow([kind, share, seed, *run(kind, share, seed)])
                 file.flush()

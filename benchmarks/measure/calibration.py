@@ -1,0 +1,67 @@
+"""Slopes of calibration: whether probabilities of known groups are as far apart as they should be.
+
+    SKMETA_DATA=... python -m benchmarks.measure.calibration --half development
+
+Classifications of ``groupbench`` with up to 9,000 rows, regime "known" of ``grouped.py``, first
+division. The slope is that of the log probabilities in a logistic regression of the classes in the
+rows to predict, with an intercept for each class: above 1, probabilities are too close to one
+another. A table a line goes to ``results/calibration.jsonl``.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+
+from benchmarks.lib import group_tables
+from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.measure.grouped import make_cases
+from skmeta import GroupedClassifier
+
+RESULTS = Path(__file__).parents[1] / "results" / "calibration.jsonl"
+MAX_ROWS = 9_000
+
+
+def calibrate(p: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """Return the slope, the log loss, and the log loss with slope and intercepts."""
+    logs, rows = np.log(np.clip(p, 1e-4, 1)), np.arange(len(y))
+
+    def loss(values: np.ndarray) -> float:
+        logits = values[0] * logs + np.append(0, values[1:])
+        return float(-log_softmax(logits, 1)[rows, y].mean())
+
+    found = minimize(loss, np.append(1, np.zeros(p.shape[1] - 1)), method="BFGS")
+    return float(found.x[0]), float(-logs[rows, y].mean()), float(found.fun)
+
+
+def run(cell: tuple) -> dict | None:
+    name, _ = cell
+    table = group_tables.load(name)
+    if table.task != "classification" or len(table.y) > MAX_ROWS:
+        return None
+    case = make_cases(name, 0)["known"]
+    X = table.X.copy()
+    X.insert(0, "the group", table.groups)
+    model = GroupedClassifier("the group").fit(X.iloc[case.train], table.y[case.train])
+    slope, loss, best = calibrate(model.predict_proba(X.iloc[case.test]), table.y[case.test])
+    return {"cell": cell, "slope": slope, "log_loss": loss, "log_loss_with_slope": best}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--half", default="development", choices=["development", "report"])
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    options = parser.parse_args()
+    names = [n for n in group_tables.table_names() if group_tables.half_of(n) == options.half]
+    run_cells([(n, options.half) for n in names], run, RESULTS, options.minutes)
+    lines = [line for line in read_lines(RESULTS) if line["cell"][1] == options.half]
+    slopes = np.array([line["slope"] for line in lines])
+    for line in sorted(lines, key=lambda line: line["slope"]):
+        print(f"{line['cell'][0]:28} {line['slope']:.2f}")
+    print(f"{((slopes >= 0.9) & (slopes <= 1.1)).sum()} of {len(slopes)} within .9 and 1.1")
+
+
+if __name__ == "__main__":
+    main()
