@@ -136,7 +136,8 @@ def order_of_columns(rows: WeightedRows, codes: np.ndarray, n_classes: int, n: i
     y = y if n_classes else Standardiser.learn(y)(y)
     # Columns that say what rows and groups are, whatever the names of these.
     sizes = [np.bincount(column)[column] for column in codes.T]
-    sums = [np.bincount(column, y)[column] for column in codes.T]
+    # Rounded, so that equal sums are equal in any order of the rows.
+    sums = [np.round(np.bincount(column, y), 8)[column] + 0.0 for column in codes.T]
     rest = np.column_stack([X[:, n:], *sizes, *sums])
     if X.size <= _MOST_CELLS:
         y = y.astype(np.int64) if n_classes else y
