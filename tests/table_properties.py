@@ -85,8 +85,8 @@ def assert_equal(found, expected, **tolerances):
 def order_has_no_effect(subject):
     """Rows and columns may be in any order, and in a frame; for few-shot estimators classes, too.
 
-    Names of groups have no effect, unless two have the same rows. Of classes with the same rows, the
-    first one is preferred.
+    Names of groups have no effect, unless two have the same rows. Of classes with the same rows,
+    the first one is preferred.
     """
     X, y, rng = subject.X, subject.y, subject.rng
     rows, tolerance = rng.permutation(len(y)), 1e-8 * subject.deviation
