@@ -53,7 +53,7 @@ HOLDS = {
     "__main__": "the command line",
 }
 WIDTH, HEIGHT, GAP = 100.0, 10.0, 0.8
-MOST_IN_A_ROW = 8
+MAX_IN_A_ROW = 8
 POINTS = 6.6  # of a unit of width
 
 
@@ -67,7 +67,7 @@ def in_rows(floor: int, rooms: list[str]) -> list[tuple[int, list[str]]]:
     """Return the number and the rooms of each row of a floor: one row, or two if there are many."""
     if not rooms:
         return []
-    middle = len(rooms) if len(rooms) <= MOST_IN_A_ROW else -(-len(rooms) // 2)
+    middle = len(rooms) if len(rooms) <= MAX_IN_A_ROW else -(-len(rooms) // 2)
     return [(floor, part) for part in (rooms[middle:], rooms[:middle]) if part]
 
 

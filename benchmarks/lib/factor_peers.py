@@ -14,8 +14,8 @@ from benchmarks.lib.factor_tables import Table
 from benchmarks.lib.group_peers import Prediction, Predictions
 from benchmarks.lib.group_tables import encode
 
-SHOTS, MOST_GROUPS, MOST_QUERIES, LEAST_QUERIES = (0, 1, 5, 10), 25, 20, 10
-MOST_ROUNDS, MOST_ROWS_OF_MIXED_LM = 300, 500
+SHOTS, MAX_GROUPS, MAX_QUERIES, MIN_QUERIES = (0, 1, 5, 10), 25, 20, 10
+MAX_ROUNDS, MAX_ROWS_OF_MIXED_LM = 300, 500
 FACTORS = ("first", "second")
 REGIMES = ("known pairs", *(f"new {f} {k}" for f in FACTORS for k in SHOTS), "both new 0")
 
@@ -44,13 +44,13 @@ def make_cases(table: Table, seed: int) -> dict[str, Case]:
     test = order[: min(n // 4, 1000)]
     train = np.setdiff1d(np.arange(n), test)
     cases["known pairs"] = Case(table, train, none, test)
-    least = min(LEAST_QUERIES, len(test))
+    least = min(MIN_QUERIES, len(test))
     held_out = []
     for f, name in enumerate(FACTORS):
         codes = table.codes[:, f]
         sizes = np.bincount(codes)
         enough = np.flatnonzero(sizes >= min(12, sizes.max()))
-        groups = rng.permutation(enough)[: min(MOST_GROUPS, max(len(sizes) // 4, 1))]
+        groups = rng.permutation(enough)[: min(MAX_GROUPS, max(len(sizes) // 4, 1))]
         held_out.append(groups)
         train = np.flatnonzero(~np.isin(codes, groups))
         each = [rng.permutation(np.flatnonzero(codes == g)) for g in groups]
@@ -59,7 +59,7 @@ def make_cases(table: Table, seed: int) -> dict[str, Case]:
             if parts:
                 few = np.concatenate([rows[:k] for rows in parts])
                 test = np.concatenate([rows[max(min(10, len(rows) - 1), k) :] for rows in parts])
-                test = rng.permutation(test)[: MOST_QUERIES * len(parts)]
+                test = rng.permutation(test)[: MAX_QUERIES * len(parts)]
                 if len(test) >= least:
                     cases[f"new {name} {k}"] = Case(table, train, few, test)
     is_new = [np.isin(table.codes[:, f], groups) for f, groups in enumerate(held_out)]
@@ -102,7 +102,7 @@ def lightgbm(case: Case) -> np.ndarray:
     first, last = np.split(rows, [6 * len(rows) // 7])
     settings: dict[str, Any] = {"n_jobs": 1, "verbose": -1, "random_state": 0}
     given = {"categorical_feature": [0, 1]}
-    tried = lgb.LGBMRegressor(n_estimators=MOST_ROUNDS, **settings).fit(
+    tried = lgb.LGBMRegressor(n_estimators=MAX_ROUNDS, **settings).fit(
         Z[first],
         case.table.y[first],
         eval_set=[(Z[last], case.table.y[last])],
@@ -136,7 +136,7 @@ def mixed_lm(case: Case) -> np.ndarray | None:
     """The variance components of statsmodels, of small tables."""
     import statsmodels.api as sm
 
-    if len(case.rows) > MOST_ROWS_OF_MIXED_LM:
+    if len(case.rows) > MAX_ROWS_OF_MIXED_LM:
         return None
     X = encoded(case)
     X = np.column_stack([np.ones(len(X)), X[:, X[case.rows].std(0) > 1e-9]])

@@ -67,7 +67,7 @@ TABLES: dict[str, tuple[str, list[str], list[str]]] = {
         ["age", "gender", "bty_avg"],
     ),
 }
-MOST_ROWS = 1500
+MAX_ROWS = 1500
 
 
 class Table(NamedTuple):
@@ -93,9 +93,9 @@ def load(name: str) -> Table:
     order = pd.Series(rng.permutation(first.nunique()), index=sorted(first.unique()))
     rank = first.map(order).to_numpy()
     counts = np.cumsum(np.bincount(rank))
-    frame = frame[rank <= max(int(np.searchsorted(counts, MOST_ROWS)), 10)]
-    if len(frame) > 2 * MOST_ROWS:
-        frame = frame.sample(MOST_ROWS, random_state=0)
+    frame = frame[rank <= max(int(np.searchsorted(counts, MAX_ROWS)), 10)]
+    if len(frame) > 2 * MAX_ROWS:
+        frame = frame.sample(MAX_ROWS, random_state=0)
     X = frame[columns].reset_index(drop=True)
     X = X.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else c.astype(object))
     labels = [np.unique(frame[f].astype(str), return_inverse=True)[1] for f in factors]

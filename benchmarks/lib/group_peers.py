@@ -17,7 +17,7 @@ import pandas as pd
 
 from benchmarks.lib.group_tables import Table, encode
 
-LEAST_PROBABILITY, MOST_ROUNDS, MOST_SLOPES, MOST_PAIRS = 1e-3, 300, 8, 40_000
+MIN_PROBABILITY, MAX_ROUNDS, MAX_SLOPES, MAX_PAIRS = 1e-3, 300, 8, 40_000
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def loss(case: Case, y: np.ndarray, outputs: np.ndarray) -> float:
     """Mean squared error over the variance of all targets, or log loss."""
     if case.is_regression:
         return float(np.mean((outputs - y) ** 2) / case.table.y.var())
-    p = np.clip(outputs, LEAST_PROBABILITY, None)
+    p = np.clip(outputs, MIN_PROBABILITY, None)
     p = p / p.sum(1, keepdims=True)
     return float(-np.log(p[np.arange(len(y)), y.astype(int)]).mean())
 
@@ -162,7 +162,7 @@ def fit_lightgbm(
     last = last[np.isin(y[last], y[first])] if not case.is_regression else last
     if not len(first):
         return kind(**settings).fit(Z[last], y[last], **fit)
-    model = kind(n_estimators=MOST_ROUNDS, **settings).fit(
+    model = kind(n_estimators=MAX_ROUNDS, **settings).fit(
         Z[first],
         y[first],
         eval_set=[(Z[last], y[last])],
@@ -261,7 +261,7 @@ def lightgbm_lags(case: Case) -> np.ndarray:
         for j in range(k + 1, len(rows))
     ]
     rng = np.random.default_rng(0)
-    pairs = [pairs[k] for k in rng.permutation(len(pairs))[:MOST_PAIRS]]
+    pairs = [pairs[k] for k in rng.permutation(len(pairs))[:MAX_PAIRS]]
     Z = np.array([_lags(case, known, row) for known, row in pairs])
     targets = np.array([y[row] for _, row in pairs])
     last = np.isin([row for _, row in pairs], case.validation[1])
@@ -343,7 +343,7 @@ def gp_slopes(case: Case) -> np.ndarray:
         return gp_intercepts(case, case.scaled_times[:, None])
     X, groups = case.X[case.rows], case.table.groups[case.rows]
     within = pd.DataFrame(X).groupby(groups).transform(lambda v: v - v.mean()).var().to_numpy()
-    chosen = np.argsort(-within / np.maximum(X.var(0), 1e-12))[:MOST_SLOPES]
+    chosen = np.argsort(-within / np.maximum(X.var(0), 1e-12))[:MAX_SLOPES]
     chosen = chosen[within[chosen] > 1e-6]
     return gp_intercepts(case, case.X[:, chosen] if len(chosen) else None)
 
@@ -375,7 +375,7 @@ def gp_boosted(case: Case) -> np.ndarray:
                 settings | metric,
                 gpb.Dataset(X[some], target[some]),
                 gp_model=_gp_model(case, groups[some]),
-                num_boost_round=MOST_ROUNDS,
+                num_boost_round=MAX_ROUNDS,
                 early_stopping_rounds=10,
                 folds=folds,
                 verbose_eval=False,

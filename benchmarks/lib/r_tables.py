@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-LEAST_ROWS, LEAST_COLUMNS, MOST_COLUMNS = 40, 3, 150
-MOST_LEVELS = 30
+MIN_ROWS, MIN_COLUMNS, MAX_COLUMNS = 40, 3, 150
+MAX_LEVELS = 30
 # Values beyond them are missing, or nothing, in single precision.
-LEAST, LARGEST = 1e-12, 1e12
+SMALLEST, LARGEST = 1e-12, 1e12
 # Names of the origins of sets that figures are reported on, in small letters. Some of them have
 # other rows there.
 KNOWN = re.compile(
@@ -62,10 +62,10 @@ def load_r_tables(known: list[np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
         if KNOWN.search(re.sub(r"[.\s]", "", item.lower())):
             continue
         frame = read_raw(package, item)
-        if not isinstance(frame, pd.DataFrame) or len(frame) < LEAST_ROWS:
+        if not isinstance(frame, pd.DataFrame) or len(frame) < MIN_ROWS:
             continue
         values = to_numbers(frame)
-        if not LEAST_COLUMNS <= values.shape[1] <= MOST_COLUMNS:
+        if not MIN_COLUMNS <= values.shape[1] <= MAX_COLUMNS:
             continue
         mine = table_prints(values)
         if any(are_alike(mine, other) for other in prints):
@@ -118,10 +118,10 @@ def to_numbers(frame: pd.DataFrame) -> np.ndarray:
         else:
             text = column.astype("object").map(str, na_action="ignore")
             code, levels = pd.factorize(text, sort=True)
-            if len(levels) > min(MOST_LEVELS, len(frame) / 3):
+            if len(levels) > min(MAX_LEVELS, len(frame) / 3):
                 continue
             x = np.where(code < 0, np.nan, code)
-        x = np.where(np.abs(x) < LARGEST, np.where(np.abs(x) < LEAST, 0.0, x), np.nan)
+        x = np.where(np.abs(x) < LARGEST, np.where(np.abs(x) < SMALLEST, 0.0, x), np.nan)
         there = x[~np.isnan(x)]
         step = np.diff(x)
         if len(there) < 0.4 * len(x) or (there == there[0]).all() or (step == step[0]).all():

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 SETS = {"all": slice(None), "development": slice(0, None, 2), "report": slice(1, None, 2)}
-MOST_FEATURES, MOST_CLASSES = 30, 10
+MAX_FEATURES, MAX_CLASSES = 30, 10
 N_QUERY = 400
 # Known rows of all classes together, by rows of each class: at most, and at least.
-MOST_KNOWN, LEAST_KNOWN = {500: 1000}, {100: 200, 500: 500}
-LARGEST_RARE_SHARE, LEAST_IMBALANCED = 0.25, 250
+MAX_KNOWN, MIN_KNOWN = {500: 1000}, {100: 200, 500: 500}
+LARGEST_RARE_SHARE, MIN_IMBALANCED = 0.25, 250
 Draw = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -39,7 +39,7 @@ def names_of(kind: str) -> list[str]:
     return [
         row["name"]
         for row in rows
-        if int(row["p"]) <= MOST_FEATURES and int(row["ny"]) <= MOST_CLASSES
+        if int(row["p"]) <= MAX_FEATURES and int(row["ny"]) <= MAX_CLASSES
     ]
 
 
@@ -69,9 +69,9 @@ def draw(kind: str, name: str, size: int, seed: int) -> Draw | None:
         known, others = rows[:size], rows[size:]
     else:
         y = np.unique(y, return_inverse=True)[1]
-        most = MOST_KNOWN.get(size, 500) // (y.max() + 1)
+        most = MAX_KNOWN.get(size, 500) // (y.max() + 1)
         known, others = split_classes(rng, y, min(size, most))
-        if len(known) < LEAST_KNOWN.get(size, 0):
+        if len(known) < MIN_KNOWN.get(size, 0):
             return None
         known, others = rng.permutation(known), rng.permutation(others)
         # At least one row of each class is predicted, as far as there are any.
@@ -98,7 +98,7 @@ def imbalanced_names() -> list[str]:
     for name in names_of("classification"):
         count = np.unique(load(name)[1], return_counts=True)[1]
         is_rare = len(count) == 2 and count.min() <= LARGEST_RARE_SHARE * count.sum()
-        if is_rare and count.sum() >= LEAST_IMBALANCED:
+        if is_rare and count.sum() >= MIN_IMBALANCED:
             names.append(name)
     return names
 

@@ -22,7 +22,7 @@ import pandas as pd
 from benchmarks.lib.group_tables import Table
 from benchmarks.lib.r_tables import read_raw
 
-LATER, N_KNOWN, MOST_GROUPS, MOST_ROWS, MOST_ROWS_FRESH = 0.4, 5, 40, 6000, 3000
+LATER, N_KNOWN, MAX_GROUPS, MAX_ROWS, MAX_ROWS_FRESH = 0.4, 5, 40, 6000, 3000
 
 
 class Source(NamedTuple):
@@ -100,7 +100,7 @@ def load(name: str) -> TimeTable:
         values = frame[column]
         is_number = pd.api.types.is_numeric_dtype(values)
         X[column] = values.astype(float) if is_number else values.astype(str)
-    kept = _some_groups(codes, MOST_ROWS_FRESH if name in FRESH else MOST_ROWS)
+    kept = _some_groups(codes, MAX_ROWS_FRESH if name in FRESH else MAX_ROWS)
     codes = np.unique(codes[kept], return_inverse=True)[1]
     table = Table(name, "regression", X[kept].reset_index(drop=True), y.to_numpy()[kept], codes)
     return TimeTable(table, source.time, times[kept])
@@ -157,7 +157,7 @@ def divide(given: TimeTable, regime: str, seed: int) -> Division:
         return Division(np.flatnonzero(~is_test), none, np.flatnonzero(is_test))
     rng = np.random.default_rng([seed, 1])
     large = rng.permutation(np.flatnonzero(sizes >= min(4, sizes.max())))
-    held_out = large[: round(len(large) / 3)][:MOST_GROUPS]
+    held_out = large[: round(len(large) / 3)][:MAX_GROUPS]
     is_held_out = np.isin(groups, held_out)
     is_known = place < np.minimum(N_KNOWN, n // 2)
     return Division(

@@ -66,7 +66,7 @@ WITHOUT_GAIN = {("CatBoostClassifier", "accuracy")}
 N_SEARCHES, N_CONFIGURATIONS = 20, 30
 N_SEARCHES_OF_BOOSTING, N_CONFIGURATIONS_OF_BOOSTING = 12, 20
 N_CONFIGURATIONS_AT_SIZES = 12
-LEAST_ROWS_AT_SIZES = 3_000
+MIN_ROWS_AT_SIZES = 3_000
 MADE = "made::"  # tables with little noise, of which few others are small
 MAX_TREE_ROWS = 2_000  # that the trees of `dataset_features` see
 MAX_LARGE_ROWS = 24_000  # that make_searches_at_sizes.py reads of a table
@@ -184,7 +184,7 @@ def own_searches(history, name, metric):
         s
         for s in found
         if len(s.scores) >= (N_CONFIGURATIONS_AT_SIZES if is_cut(s) else least)
-        and (not 0 < n_cut(s.dataset) < LEAST_ROWS_AT_SIZES or s.dataset.startswith(MADE))
+        and (not 0 < n_cut(s.dataset) < MIN_ROWS_AT_SIZES or s.dataset.startswith(MADE))
         and np.isfinite(s.scores).mean() > 0.5
     ]
     return without_constants(found)

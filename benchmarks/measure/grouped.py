@@ -57,7 +57,7 @@ from benchmarks.lib.resumable import read_lines, run_cells
 RESULTS = Path(__file__).parents[1] / "results"
 SHOTS = (0, 1, 5, 10)
 REGIMES = ("known", *(f"new {k}" for k in SHOTS), "later", "new", *factor_peers.REGIMES)
-FEWEST_ROWS, MOST_GROUPS, MOST_QUERIES, MOST_KNOWN_QUERIES = 15, 25, 100, 3000
+FEWEST_ROWS, MAX_GROUPS, MAX_QUERIES, MAX_KNOWN_QUERIES = 15, 25, 100, 3000
 OWN = {
     "grouped": predict_grouped,
     # Not told which column is time.
@@ -75,16 +75,16 @@ def make_cases(name: str, seed: int) -> dict[str, Case]:
         rows = np.flatnonzero(groups == g)
         ranks[rows] = rng.permutation(len(rows))
     is_test = ranks < np.round(0.3 * sizes[groups])
-    test = rng.permutation(np.flatnonzero(is_test))[:MOST_KNOWN_QUERIES]
+    test = rng.permutation(np.flatnonzero(is_test))[:MAX_KNOWN_QUERIES]
     none = np.empty(0, int)
     cases = {"known": Case(table, np.flatnonzero(~is_test), none, test)}
     fewest = min(FEWEST_ROWS, sizes.max())
     large = rng.permutation(np.flatnonzero(sizes >= fewest))
     held_out = large[: round(len(large) / 3)]
     train = np.flatnonzero(~np.isin(groups, held_out))
-    is_tested = np.isin(groups, held_out[:MOST_GROUPS])
+    is_tested = np.isin(groups, held_out[:MAX_GROUPS])
     most = max(SHOTS)
-    test = np.flatnonzero(is_tested & (ranks >= most) & (ranks < most + MOST_QUERIES))
+    test = np.flatnonzero(is_tested & (ranks >= most) & (ranks < most + MAX_QUERIES))
     for k in SHOTS:
         cases[f"new {k}"] = Case(table, train, np.flatnonzero(is_tested & (ranks < k)), test)
     return cases

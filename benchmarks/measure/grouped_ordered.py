@@ -34,7 +34,7 @@ from benchmarks.lib.resumable import read_lines, run_cells
 from benchmarks.measure import targets
 
 RESULTS = Path(__file__).parents[1] / "results" / "grouped_ordered.jsonl"
-MOST_ROWS, LEAST = 500, 1e-3
+MAX_ROWS, MIN_PROBABILITY = 500, 1e-3
 # Item, column of groups, target, order of classes that are words, columns that are left out.
 TABLES: dict[str, tuple[str, str, str, str, str]] = {
     "wine": ("ordinal::wine", "judge", "rating", "", "response bottle"),
@@ -65,7 +65,7 @@ def load(name: str) -> targets.Table:
     # Of large groups, some rows.
     rank = pd.Series(rng.random(len(groups))).groupby(groups).rank().to_numpy()
     size = np.minimum(sizes[order], 25)
-    kept = order[: max(int(np.searchsorted(np.cumsum(size), MOST_ROWS)), 9)]
+    kept = order[: max(int(np.searchsorted(np.cumsum(size), MAX_ROWS)), 9)]
     rows = np.flatnonzero(np.isin(groups, kept) & (rank <= 25))
     frame, groups = frame.iloc[rows], np.unique(groups[rows], return_inverse=True)[1]
     y = frame[target]
@@ -76,7 +76,7 @@ def load(name: str) -> targets.Table:
     for title, column in frame.drop(columns=[group, target]).items():
         if pd.api.types.is_numeric_dtype(column):
             columns[str(title)] = column.to_numpy(float, na_value=np.nan)
-        elif column.nunique() <= targets.MOST_LEVELS:
+        elif column.nunique() <= targets.MAX_LEVELS:
             columns[str(title)] = column.astype(str).to_numpy()
     X = pd.DataFrame(columns)
     return targets.Table(X.loc[:, X.nunique() > 1], numbers, groups, False)
@@ -199,7 +199,7 @@ def score(table: targets.Table, case: targets.Case, found: Probabilities) -> dic
 
     chosen = proba[np.arange(len(y)), y]
     return {
-        "loss": float(-np.log(np.maximum(chosen, LEAST)).mean()),
+        "loss": float(-np.log(np.maximum(chosen, MIN_PROBABILITY)).mean()),
         "ranked": ranked(proba) / ranked(nothing),
         "seconds": seconds,
     }

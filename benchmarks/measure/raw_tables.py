@@ -59,7 +59,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 SETS = Path(__file__).with_suffix(".csv")
 FIRST = RESULTS / "table_priors-classification-first.skmeta"
 VERSION = "0.2.10"
-N_QUERY, LEAST_QUERY, LARGEST_ERROR = 400, 15, 10.0
+N_QUERY, MIN_QUERY, LARGEST_ERROR = 400, 15, 10.0
 SIZES = {
     "classification": ("3", "5", "10", "20", "20r", "100r", "200r", "400r"),
     "regression": ("10", "20", "50", "150", "400"),
@@ -129,7 +129,7 @@ def draw(
             known, others = rows[is_known[rows]], rows[~is_known[rows]]
     else:
         known, others = rows[: int(size)], rows[int(size) :]
-    if len(others) < LEAST_QUERY or len(np.unique(y[known])) < 2:
+    if len(others) < MIN_QUERY or len(np.unique(y[known])) < 2:
         return None
     known, others = rng.permutation(known), others[:N_QUERY]
     return X.iloc[known], y[known], X.iloc[others], y[others]

@@ -33,7 +33,7 @@ from skmeta.search.space import candidate_key, relative_configuration
 from skmeta.search.surrogate import winsorize_scores
 
 RESULTS = Path(__file__).parents[1] / "results"
-FEW, N_SAMPLED, N_WHOLE, LEAST = 1_000, 5, 10, 15
+FEW, N_SAMPLED, N_WHOLE, MIN_KEYS = 1_000, 5, 10, 15
 SHOWN = (1, 3, 5, 10)
 BOUND = 2.0
 METRICS = ("neg_log_loss", "r2", "accuracy")
@@ -62,7 +62,7 @@ def pairs(path):
         for n_rows in SIZES:
             if n_rows > FEW and FEW in sizes and n_rows in sizes:
                 keys = [key for key in sizes[FEW] if key in sizes[n_rows]]
-                if len(keys) >= LEAST:
+                if len(keys) >= MIN_KEYS:
                     few, many = ([sizes[n][key][1] for key in keys] for n in (FEW, n_rows))
                     tried = [sizes[n_rows][key][0] for key in keys]
                     given = keys.index(candidate_key({}))

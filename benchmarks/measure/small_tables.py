@@ -114,7 +114,7 @@ MEASURES = {
     "imbalanced": ("accuracy", "precision", "log_loss", "seconds"),
     "regression": ("error", "coverage", "seconds"),
 }
-N_CANDIDATES, MOST_ROWS_OF_FOLDS = 20, 2000
+N_CANDIDATES, MAX_ROWS_OF_FOLDS = 20, 2000
 SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS = (50, 1000), 1000, 20
 
 
@@ -210,7 +210,7 @@ if find_spec("pytabkit"):
 def is_near_linear(kind: str, name: str) -> bool:
     """Whether a linear model is at least as good as a forest when most rows are known."""
     X, y = load(name)
-    rows = np.random.default_rng(0).permutation(len(y))[:MOST_ROWS_OF_FOLDS]
+    rows = np.random.default_rng(0).permutation(len(y))[:MAX_ROWS_OF_FOLDS]
     is_classification = kind == "classification"
     folds = (StratifiedKFold if is_classification else KFold)(5, shuffle=True, random_state=0)
     linear, forest = (

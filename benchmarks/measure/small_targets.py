@@ -131,7 +131,7 @@ MEASURES = {
     "ordered": ("error", "ranked", "accuracy", "seconds"),
 }
 LEVELS = np.r_[0.05, np.arange(1, 10) / 10, 0.95]
-N_QUERY, LEAST_QUERY, WORSE, LEAST_PROBABILITY = 200, 15, 1.03, 1e-7
+N_QUERY, MIN_QUERY, WORSE, MIN_PROBABILITY = 200, 15, 1.03, 1e-7
 # Targets have ties if there are fewer different values than this share of the rows.
 TIES = 0.9
 CATBOOST_ROUNDS = 300
@@ -171,7 +171,7 @@ def draw(kind: str, name: str, size: int, seed: int) -> tuple[Any, ...] | None:
     first = np.unique(y[rows], return_index=True)[1]
     rows = np.concatenate([rows[first], np.delete(rows, first)])
     known, others = rng.permutation(rows[:size]), rows[size:][:N_QUERY]
-    if len(others) < LEAST_QUERY:
+    if len(others) < MIN_QUERY:
         return None
     return X.iloc[known], y[known], X.iloc[others], y[others]
 
@@ -432,7 +432,7 @@ def score_ordered(model: Any, part: tuple[Any, ...]) -> dict[str, float]:
     began = time.process_time()
     p = np.asarray(model.fit(X, y).predict_proba(X_query))
     seconds = time.process_time() - began
-    chosen = np.clip(p[np.arange(len(p)), y_query], LEAST_PROBABILITY, 1)
+    chosen = np.clip(p[np.arange(len(p)), y_query], MIN_PROBABILITY, 1)
     is_below = y_query[:, None] <= np.arange(p.shape[1])
     known = (np.bincount(y) / len(y)).cumsum()
     ranked, nothing = (((q - is_below) ** 2).sum(1).mean() for q in (p.cumsum(1), known))

@@ -45,7 +45,7 @@ from skmeta.tabular import DECILES, quantile_loss, unconditional_quantiles
 RESULTS = Path(__file__).parents[1] / "results" / "targets.jsonl"
 LEVELS = np.concatenate([[0.05], DECILES, [0.95]])
 FINE = np.arange(1, 1000) / 1000
-MOST_ROWS, N_KNOWN, MOST_LEVELS, LEAST_IN_GROUP = 1500, 5, 30, 4
+MAX_ROWS, N_KNOWN, MAX_LEVELS, MIN_IN_GROUP = 1500, 5, 30, 4
 FIVE = ("grouseticks", "Arabidopsis", "Salamanders", "Owls", "epil2")
 # Package and item, column of groups, target, columns that are left out.
 TABLES: dict[str, tuple[str, str, str, str]] = {
@@ -117,16 +117,16 @@ def load(name: str) -> Table:
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     sizes = np.bincount(groups)
     order = rng.permutation(np.flatnonzero(sizes > 1))
-    kept = order[: max(int(np.searchsorted(np.cumsum(sizes[order]), MOST_ROWS)), 10)]
+    kept = order[: max(int(np.searchsorted(np.cumsum(sizes[order]), MAX_ROWS)), 10)]
     rows = np.flatnonzero(np.isin(groups, kept))
-    rows = np.sort(rng.permutation(rows)[: 2 * MOST_ROWS])
+    rows = np.sort(rng.permutation(rows)[: 2 * MAX_ROWS])
     frame = frame.iloc[rows]
     groups = np.unique(groups[rows], return_inverse=True)[1]
     columns: dict[str, Any] = {}
     for title, column in frame.drop(columns=[group, target]).items():
         if pd.api.types.is_numeric_dtype(column):
             columns[str(title)] = column.to_numpy(float, na_value=np.nan)
-        elif column.nunique() <= MOST_LEVELS:
+        elif column.nunique() <= MAX_LEVELS:
             columns[str(title)] = column.astype(str).to_numpy()
     X = pd.DataFrame(columns)
     X = X.loc[:, X.nunique() > 1]
@@ -421,7 +421,7 @@ def _by_scale(table: Table, case: Case, inside: np.ndarray) -> dict[str, float]:
     """Return how much intervals hold, by quartile of the deviation of a group's known targets."""
     frame = pd.DataFrame({"group": table.groups, "y": table.y}).iloc[case.train]
     of_group = frame.groupby("group")["y"].agg(["std", "size"])
-    of_group = of_group[of_group["size"] >= LEAST_IN_GROUP]["std"]
+    of_group = of_group[of_group["size"] >= MIN_IN_GROUP]["std"]
     scale = of_group.reindex(table.groups[case.test]).to_numpy()
     if np.isnan(scale).mean() > 0.5 or len(of_group) < 8:
         return {}

@@ -34,8 +34,8 @@ from skmeta.few_shot._adapted_task import AdaptedTask
 from skmeta.few_shot._target_scale import ChosenScale, Fold, TargetScale
 from skmeta.tabular import (
     LEVELS,
-    MOST_CLASSES,
-    MOST_RELEVANCES,
+    MAX_CLASSES,
+    MAX_RELEVANCES,
     GaussianProcess,
     WeightedRows,
     average_weights,
@@ -52,12 +52,12 @@ from skmeta.tabular import (
 
 # Rows from which trees and a linear classifier take part, and a single fold is held out.
 _MANY_ROWS = 200
-_LEAST_ROWS_OF_PROCESS = 5
+_MIN_ROWS_OF_PROCESS = 5
 _N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
 # Steps of the shares that are tried, by the largest number of models, and number of rows that the
 # prior of the shares counts as; chosen on development sets of benchmarks/measure/small_tables.py.
 _N_STEPS, _ROWS_BEFOREHAND = {3: 20, 4: 10, 99: 5}, 3.0
-_LEAST_PROBABILITY, _LEAST_ERROR, _LEAST_SHARE = 1e-7, 1e-5, 1e-9
+_MIN_PROBABILITY, _MIN_ERROR, _MIN_SHARE = 1e-7, 1e-5, 1e-9
 
 
 class Member(Protocol):
@@ -130,7 +130,7 @@ def fit_mixture(
         return None if scale is None else Mixture({}, {"prior": 1.0}, scale=scale)
     names = ["prior", *fits]
     # The prior sees a part of the columns of wide rows at a time.
-    best = "ridge" if "ridge" in fits and support.X.shape[1] > MOST_RELEVANCES else "prior"
+    best = "ridge" if "ridge" in fits and support.X.shape[1] > MAX_RELEVANCES else "prior"
     believed = np.array([name == best for name in names], float)
     if more:
         believed = np.full(len(names), 1 / len(names))
@@ -180,7 +180,7 @@ def _without_boosting(shares: Mapping[str, float]) -> dict[str, float]:
     """Return the shares of the models that predict a distribution, which sum to 1."""
     rest = {**shares, "boosting": 0.0} if "boosting" in shares else dict(shares)
     total = sum(rest.values())
-    if total < _LEAST_SHARE:
+    if total < _MIN_SHARE:
         return {name: float(name == "prior") for name in shares}
     return {name: share / total for name, share in rest.items()}
 
@@ -190,12 +190,12 @@ def _choose_members(
 ) -> dict[str, Fit]:
     """Return how to fit the models that suit a table."""
     X, n_rows, fits = support.X, support.weight.sum(), dict[str, Fit]()
-    is_wide = X.shape[1] > MOST_RELEVANCES and not categories and not np.isnan(X).any()
+    is_wide = X.shape[1] > MAX_RELEVANCES and not categories and not np.isnan(X).any()
     if n_classes and (is_wide or n_rows >= _MANY_ROWS):
         fits["ridge"] = lambda part, _: fit_ridge(part, n_classes, categories)
-    if not n_classes and n_rows >= _LEAST_ROWS_OF_PROCESS:
+    if not n_classes and n_rows >= _MIN_ROWS_OF_PROCESS:
         fits["process"] = lambda part, others: fit_process(part, categories, others)
-    if n_rows >= _MANY_ROWS and n_classes <= MOST_CLASSES:
+    if n_rows >= _MANY_ROWS and n_classes <= MAX_CLASSES:
         fits["boosting"] = lambda part, _: fit_boosting(part, n_classes)
         if n_classes:
             fits["forest"] = lambda part, _: fit_forest(part, n_classes)
@@ -251,11 +251,11 @@ def _losses(
         log_p, at = _log(predicted), np.arange(len(rows))
         return lambda shares: np.stack([-weight * _pool(log_p, s)[at, y] for s in shares])
     errors = (predicted - y) / location_and_scale(support.y, support.weight)[1]
-    return lambda shares: weight * ((shares @ errors) ** 2 + _LEAST_ERROR)
+    return lambda shares: weight * ((shares @ errors) ** 2 + _MIN_ERROR)
 
 
 def _log(probability: np.ndarray) -> np.ndarray:
-    return np.asarray(np.log(np.maximum(probability, _LEAST_PROBABILITY)))
+    return np.asarray(np.log(np.maximum(probability, _MIN_PROBABILITY)))
 
 
 def _pool(log_p: np.ndarray, shares: np.ndarray) -> np.ndarray:

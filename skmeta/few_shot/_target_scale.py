@@ -41,16 +41,16 @@ from skmeta.tabular import (
 # A part of rows, and positions of rows that it does not have.
 Fold = tuple[WeightedRows, np.ndarray]
 
-_LEAST_ROWS = 5
+_MIN_ROWS = 5
 # Weights that are whole numbers repeat their targets, up to this many times in the mean.
-_MOST_REPETITIONS = 10
+_MAX_REPETITIONS = 10
 # Targets beyond these have no kind: their squares overflow or underflow.
-_LEAST, _LARGEST = 1e-100, 1e100
-_LEAST_LOSS = 1e-300
+_SMALLEST, _LARGEST = 1e-100, 1e100
+_MIN_LOSS = 1e-300
 # The known targets do not take part with less.
-_LEAST_SHARE = 0.01
+_MIN_SHARE = 0.01
 # Rows that the belief in the width of distributions counts as, and the largest normal score.
-_ROWS_OF_WIDTH, _MOST_SCORE = 10.0, 3.0
+_ROWS_OF_WIDTH, _MAX_SCORE = 10.0, 3.0
 
 _NORMAL = norm.ppf(LEVELS)
 
@@ -82,12 +82,12 @@ class TargetScale(NamedTuple):
         ours, theirs = (
             float(np.average(quantile_loss(y, each, DECILES), weights=weight)) for each in deciles
         )
-        ratio = np.log(max(ours, _LEAST_LOSS)) - np.log(max(theirs, _LEAST_LOSS))
+        ratio = np.log(max(ours, _MIN_LOSS)) - np.log(max(theirs, _MIN_LOSS))
         # Each is weighted by its loss to the power -n / 2, as a likelihood.
         share = 1 / (1 + np.exp(min(0.5 * float(weight.sum()) * ratio, 500.0)))
-        share = 1.0 if share > 1 - _LEAST_SHARE else float(share)
+        share = 1.0 if share > 1 - _MIN_SHARE else float(share)
         mixed = mixture_quantiles(parts, np.array([share, 1 - share]), LEVELS, LEVELS)
-        scores = norm.ppf(places_of(y, mixed, LEVELS)).clip(-_MOST_SCORE, _MOST_SCORE)
+        scores = norm.ppf(places_of(y, mixed, LEVELS)).clip(-_MAX_SCORE, _MAX_SCORE)
         total = float(weight @ scores**2) + _ROWS_OF_WIDTH
         width = np.sqrt(total / (float(weight.sum()) + _ROWS_OF_WIDTH))
         return self._replace(share=share, width=float(width))
@@ -123,14 +123,14 @@ def choose_scale(
     rows = support.take(support.weight > 0)
     rows = rows._replace(weight=relative_weight(rows.weight))
     y, size = _repeat(rows), float(abs(rows.y).max())
-    if declared == "auto" and not _LEAST < size < _LARGEST:
+    if declared == "auto" and not _SMALLEST < size < _LARGEST:
         return None
     target = recognise_target(y, declared)
     if target.kind == "real":
         return None
     known = unconditional_quantiles(rows.y, LEVELS, rows.weight)
     scales = scales_of(target, y)
-    folds = hold_out(rows) if len(y) >= _LEAST_ROWS else []
+    folds = hold_out(rows) if len(y) >= _MIN_ROWS else []
     if not folds:
         return TargetScale(target, scales[0], known), []
     held = np.concatenate([positions for _, positions in folds])
@@ -155,6 +155,6 @@ def choose_scale(
 def _repeat(rows: WeightedRows) -> np.ndarray:
     """Return targets, each as often as its weight says if that is a whole number."""
     is_whole = (rows.weight == np.round(rows.weight)).all()
-    if is_whole and rows.weight.mean() <= _MOST_REPETITIONS:
+    if is_whole and rows.weight.mean() <= _MAX_REPETITIONS:
         return rows.y.repeat(rows.weight.astype(int))
     return rows.y

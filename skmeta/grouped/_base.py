@@ -46,7 +46,7 @@ from skmeta.tabular import (
 )
 
 # Whole weights repeat rows, up to this many rows in all.
-_MOST_REPEATED = 1_000_000
+_MAX_REPEATED = 1_000_000
 # What a learner sets of the mixed-effects model.
 _EFFECTS = ("effects", "rank", "shrinkage")
 
@@ -265,10 +265,10 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             self._weight_unit = 1.0 if is_whole else float(weight[used].mean())
         if is_whole and (sample_weight is None or self._weight_unit == 1):
             total = weight.sum()
-            if total > max(_MOST_REPEATED, len(weight)):
+            if total > max(_MAX_REPEATED, len(weight)):
                 raise ValueError(
                     f"sample_weight has whole numbers, which say how often a row is repeated, and "
-                    f"they sum to {total:.6g} rows; at most {_MOST_REPEATED:,} are allowed. Divide "
+                    f"they sum to {total:.6g} rows; at most {_MAX_REPEATED:,} are allowed. Divide "
                     "the weights by their mean if they only say how much rows count."
                 )
             used = np.repeat(np.arange(len(weight)), weight.astype(int))

@@ -15,7 +15,7 @@ from skmeta._validation import check_class_labels, quote_some
 from skmeta.grouped._base import BaseGrouped, has_groups
 
 # Trees and effects take time that grows with the number of classes.
-_MOST_CLASSES = 50
+_MAX_CLASSES = 50
 
 
 @dataclass(eq=False, repr=False)
@@ -156,9 +156,9 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         check_class_weight(self.class_weight, classes)
         rank = rank_classes(given, classes, self.target_kind)
         has_effects = rank is None and self.combine != "population"
-        if has_effects and len(classes) > _MOST_CLASSES:
+        if has_effects and len(classes) > _MAX_CLASSES:
             raise ValueError(
-                f"y has {len(classes):,} classes, but at most {_MOST_CLASSES} are allowed: each "
+                f"y has {len(classes):,} classes, but at most {_MAX_CLASSES} are allowed: each "
                 "class has trees and effects of groups, and a fit to 1,000 rows takes 5 s for 16 "
                 "classes and 17 s for 50. Merge rare classes, or set combine='population' for a "
                 "model without such effects."

@@ -14,7 +14,7 @@ from skmeta.exceptions import EpisodeError
 from skmeta.grouped._model import FittedModel, JointMembers, Settings, in_time
 from skmeta.grouped._parts import Indicators, Rows
 from skmeta.grouped._scale import choose_scale
-from skmeta.grouped._several import MOST_WEIGHED, SeveralColumns, fit_several
+from skmeta.grouped._several import MAX_WEIGHED, SeveralColumns, fit_several
 from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal, learn_calendar
 from skmeta.grouped.members import (
     BOTH,
@@ -57,7 +57,7 @@ from skmeta.tabular import (
 # Each of these parts of a group is predicted from the others, for the columns of the trees.
 _N_PARTS = 5
 # Standard deviation of the logarithms of group means from which series count alike.
-_LEAST_SPREAD = 0.7
+_MIN_SPREAD = 0.7
 # Means of panels on the scale of logarithms are between the quantiles at this level and at 1 minus
 # it: the exponentials of the tails, which few series tell, would move them
 # (benchmarks/measure/panels.py, development halves).
@@ -197,7 +197,7 @@ def _fit_joint(
         if not n_classes:
             # The scale is one on which the other columns of groups add up, too.
             beside = column_units(rows.X)
-            if len(y) <= MOST_WEIGHED:
+            if len(y) <= MAX_WEIGHED:
                 beside = Indicators.learn(codes, factor)(beside, codes)
             parts = beside, y, rows.weight, codes[:, factor], settings, False
             units = _units(*parts)._replace(others=())
@@ -326,7 +326,7 @@ def _sizes_differ(y: np.ndarray, group: np.ndarray) -> bool:
     """Return whether means of groups differ by a factor, not by a share."""
     means = np.bincount(group, y) / np.maximum(np.bincount(group), 1)
     means = means[means > 0]
-    return len(means) > 1 and float(np.log(means).std()) > _LEAST_SPREAD
+    return len(means) > 1 and float(np.log(means).std()) > _MIN_SPREAD
 
 
 def _fit_members(

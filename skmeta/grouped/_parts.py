@@ -16,7 +16,7 @@ from skmeta.grouped._model import FittedModel
 from skmeta.tabular import PROBABILITIES, Outputs, TargetUnits
 
 # A group of another column is a column of X if it has this many rows.
-_LEAST_ROWS = 10
+_MIN_ROWS = 10
 # Probabilities of the quantiles of members: a deviation below the median and above it.
 _THREE = np.array([0.1586552539, 0.5, 0.8413447461])
 
@@ -45,7 +45,7 @@ class Indicators(NamedTuple):
         """Learn from groups (n, F) of all columns but ``factor``; of none if it is None."""
         groups, has_other = [], []
         for f, column in enumerate(codes.T):
-            large = np.flatnonzero(np.bincount(column) >= _LEAST_ROWS)
+            large = np.flatnonzero(np.bincount(column) >= _MIN_ROWS)
             is_apart = factor is None or f == factor
             has_other.append(not is_apart and len(large) <= column.max())
             # Of two groups, one indicator says all.

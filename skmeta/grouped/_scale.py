@@ -28,12 +28,12 @@ from skmeta.tabular import (
 )
 
 # Rows that scales are compared on, at most, in whole groups.
-_MOST_ROWS = 2000
+_MAX_ROWS = 2000
 _N_FOLDS, _N_KNOWN = 4, 5
 # Penalty of the ridge, in rows.
 _PENALTY = 1.0
 # Another scale than as given needs a quantile loss that is lower by this share.
-_LEAST_GAIN = 0.01
+_MIN_GAIN = 0.01
 
 
 def choose_scale(
@@ -44,16 +44,16 @@ def choose_scale(
         return scales[0]
     sizes = np.bincount(group)
     mean_size = len(y) / len(sizes)
-    kept = some(np.arange(len(sizes)), max(int(_MOST_ROWS / mean_size), 2))
+    kept = some(np.arange(len(sizes)), max(int(_MAX_ROWS / mean_size), 2))
     rows = np.flatnonzero(np.isin(group, kept))
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 2 * _MOST_ROWS)).round().astype(int)]
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 2 * _MAX_ROWS)).round().astype(int)]
     y, weight = y[rows], weight[rows]
     group = np.unique(group[rows], return_inverse=True)[1]
     Z = fill(X[rows])
     Z = Z[:, varying(Z)]
     losses = [_loss(Z, y, weight, group, scale) for scale in scales]
     best = int(np.argmin(losses))
-    return scales[best] if losses[best] < (1 - _LEAST_GAIN) * losses[0] else scales[0]
+    return scales[best] if losses[best] < (1 - _MIN_GAIN) * losses[0] else scales[0]
 
 
 def _loss(

@@ -42,13 +42,13 @@ from skmeta.tabular import (
 # Numbers of known rows of a group that is held out.
 _N_KNOWN = (0, 1, 3, 10)
 # Groups of a column that are held out, at most, and as a share (of rows, too); rows of each.
-_MOST_GROUPS, _SHARE, _MOST_ROWS = 60, 0.15, 20
+_MAX_GROUPS, _SHARE, _MAX_ROWS = 60, 0.15, 20
 # Tables of fewer rows are divided so often, others once. Rows of known groups that are held out, at
 # most. More rows than the last number do not find weights, and no column is then fitted alone.
 _DIVISIONS = (250, 4), (2000, 2)
-_MOST_HELD_OUT, MOST_WEIGHED = 2000, 10_000
+_MAX_HELD_OUT, MAX_WEIGHED = 2000, 10_000
 # Least number of rows of a regime.
-_LEAST_ROWS = 10
+_MIN_ROWS = 10
 # The medians and deviations that members predict count like this number of groups held out.
 _N_PRIOR = 20.0
 _NORMAL = ndtri(PROBABILITIES)
@@ -216,7 +216,7 @@ def fit_several(
     one column are mixed in, unless there are very many rows.
     """
     n, n_factors = rows.codes.shape
-    alone = range(n_factors) if has_alone and n <= MOST_WEIGHED else ()
+    alone = range(n_factors) if has_alone and n <= MAX_WEIGHED else ()
     factors = [None, *alone]
     parts = tuple(Part.fit(fit, rows, factor) for factor in factors)
     names = tuple(name for name in parts[0].model.joint_members if name in names)
@@ -245,7 +245,7 @@ def fit_several(
         levels = [
             _find_level(found_at, level, usable, regime, units, rows.codes.max(0) + 1)
             for level, found_at in sorted(by_level.items())
-            if sum(len(query.y) for query, _ in found_at) >= min(_LEAST_ROWS, n // 4)
+            if sum(len(query.y) for query, _ in found_at) >= min(_MIN_ROWS, n // 4)
         ]
         regimes.append(levels)
     return SeveralColumns(parts, names, rows.codes.max(0) + 1, _filled(regimes, len(used)))
@@ -322,11 +322,11 @@ class Case(NamedTuple):
 def _some_rows(rows: Rows) -> Rows:
     """Return at most so many rows: those of some groups of the column with the most."""
     n = len(rows.y)
-    if n <= MOST_WEIGHED:
+    if n <= MAX_WEIGHED:
         return rows
     factor = int(rows.codes.max(0).argmax())
     n_groups = int(rows.codes[:, factor].max()) + 1
-    groups = some(np.arange(n_groups), max(n_groups * MOST_WEIGHED // n, 2))
+    groups = some(np.arange(n_groups), max(n_groups * MAX_WEIGHED // n, 2))
     return rows.take(np.flatnonzero(np.isin(rows.codes[:, factor], groups)))
 
 
@@ -337,10 +337,10 @@ def _divide(codes: np.ndarray, seed: int) -> tuple[np.ndarray, list[Case]]:
     for column in codes.T:
         n_groups = int(column.max()) + 1
         if n_groups >= 3:
-            groups = rng.permutation(n_groups)[: min(int(np.ceil(_SHARE * n_groups)), _MOST_GROUPS)]
+            groups = rng.permutation(n_groups)[: min(int(np.ceil(_SHARE * n_groups)), _MAX_GROUPS)]
             is_held_out |= np.isin(column, groups)
     rest = rng.permutation(np.flatnonzero(~is_held_out))
-    is_held_out[rest[: min(int(_SHARE * n), _MOST_HELD_OUT, len(rest) // 2)]] = True
+    is_held_out[rest[: min(int(_SHARE * n), _MAX_HELD_OUT, len(rest) // 2)]] = True
     kept, others = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
     if not len(kept):
         return kept, []
@@ -367,5 +367,5 @@ def _cases(
             large = [places for places in each if len(places) >= k + 1 + (k > 0)]
             if large:
                 few = np.concatenate([places[:k] for places in large])
-                query = np.concatenate([places[k:][:_MOST_ROWS] for places in large])
+                query = np.concatenate([places[k:][:_MAX_ROWS] for places in large])
                 yield Case(regime, float(k), np.sort(few), np.sort(query))

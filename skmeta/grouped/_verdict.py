@@ -31,10 +31,10 @@ LEVEL = 0.05
 _SHARE_OF_MEANS = 0.8
 _N_PERMUTATIONS, _N_OF_LARGE, _LARGE = 499, 99, 20_000
 # Values of permuted residuals at once.
-_MOST_VALUES = 2**22
-_MOST_COLUMNS = 20
+_MAX_VALUES = 2**22
+_MAX_COLUMNS = 20
 # Groups in a fold, on average, from which folds are told apart.
-_LEAST_IN_FOLD = 4
+_MIN_IN_FOLD = 4
 
 
 def chance_of_groups(model: FittedModel) -> float | None:
@@ -50,9 +50,9 @@ def chance_of_groups(model: FittedModel) -> float | None:
     residuals = (y - predicted).reshape(len(table.y), -1) * np.sqrt(table.weight)[:, None]
     if np.ptp(residuals, axis=0).max(initial=0.0) < 1e-9:
         return 1.0
-    columns = effects.rows(effects.design(table))[:, : 1 + _MOST_COLUMNS]
+    columns = effects.rows(effects.design(table))[:, : 1 + _MAX_COLUMNS]
     one, folds = np.zeros(len(table.y), np.int64), np.unique(table.fold, return_inverse=True)[1]
-    if len(np.unique(table.group)) < _LEAST_IN_FOLD * (folds.max() + 1):
+    if len(np.unique(table.group)) < _MIN_IN_FOLD * (folds.max() + 1):
         folds = one
     to_folds = csr_array((np.ones(len(folds)), (folds, np.arange(len(folds)))))
     centred = residuals - (to_folds @ residuals / np.bincount(folds)[:, None])[folds]
@@ -78,7 +78,7 @@ def permutation_test(
     n_left = n_permutations = _N_PERMUTATIONS if n <= _LARGE else _N_OF_LARGE
     n_as_large = 0
     while n_left:
-        n_dealt = min(n_left, max(1, _MOST_VALUES // products.size))
+        n_dealt = min(n_left, max(1, _MAX_VALUES // products.size))
         dealt = np.empty((n, n_dealt * products.shape[1]))
         orders = [np.lexsort((rng.random(n), folds)) for _ in range(n_dealt)]
         dealt[by_fold] = np.hstack([products[order] for order in orders])

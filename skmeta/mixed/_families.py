@@ -25,9 +25,9 @@ _STEP = 1e-4
 # Pairs of draws of several linear predictors.
 _N_PAIRS = 64
 # Linear predictors of counts are not above this one: exponentials would overflow.
-_MOST = 30.0
+_MAX_LOG_MEAN = 30.0
 # Least probability between two thresholds.
-_LEAST = 1e-12
+_MIN_CURVATURE = 1e-12
 
 
 class Family(ABC):
@@ -187,7 +187,7 @@ class _Counts(Family):
 
     def means(self, eta: np.ndarray) -> np.ndarray:
         """Return exponentials."""
-        return np.asarray(np.exp(np.minimum(eta[:, 0], _MOST)))
+        return np.asarray(np.exp(np.minimum(eta[:, 0], _MAX_LOG_MEAN)))
 
     def averaged(self, eta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Return means over normal linear predictors: those of a lognormal distribution."""
@@ -320,7 +320,9 @@ class Ordered(Family):
     def curvature(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return minus its second derivatives."""
         low, high = self._ends(y, eta)
-        return np.asarray(np.maximum(low * (1 - low) + high * (1 - high), _LEAST))[:, None, None]
+        return np.asarray(np.maximum(low * (1 - low) + high * (1 - high), _MIN_CURVATURE))[
+            :, None, None
+        ]
 
     def third(self, y: np.ndarray, eta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return derivatives of weighted sums of the curvature."""

@@ -30,7 +30,7 @@ from skmeta.tabular._population import (
     varying,
     with_all_classes,
 )
-from skmeta.tabular._process import MOST_RELEVANCES, GaussianProcess, fit_process
+from skmeta.tabular._process import MAX_RELEVANCES, GaussianProcess, fit_process
 from skmeta.tabular._rows import (
     WeightedRows,
     arrange,
@@ -78,7 +78,7 @@ from skmeta.tabular._time_process import (
     predict_season,
     predict_time_process,
 )
-from skmeta.tabular._trees import MOST_CLASSES, fit_boosting, fit_forest
+from skmeta.tabular._trees import MAX_CLASSES, fit_boosting, fit_forest
 from skmeta.tabular._units import TargetUnits
 from skmeta.tabular._weights import (
     LEVELS,

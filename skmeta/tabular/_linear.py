@@ -31,7 +31,7 @@ _STEEPNESS = np.exp(np.linspace(0, 4.5, 10))
 _LOG_PENALTY, _LOG_STEEPNESS = (1.0, 1.5), (2.0, 0.7)
 # The constant input is larger than the others, so its coefficient is penalised less.
 _CONSTANT = 3.0**0.5
-_LEAST_CHANCE = 1e-3
+_MIN_CHANCE = 1e-3
 
 
 class RidgeClassifier(NamedTuple):
@@ -47,7 +47,7 @@ class RidgeClassifier(NamedTuple):
         """Return the probabilities (m, c) of classes of rows (m, d)."""
         rows = _with_constant(self.inputs.encode(X) / self.unit)
         proba = np.zeros((len(X), len(self.log_share)))
-        for i, k in zip(*np.nonzero(self.chance > _LEAST_CHANCE), strict=True):
+        for i, k in zip(*np.nonzero(self.chance > _MIN_CHANCE), strict=True):
             logits = _STEEPNESS[k] * (rows @ self.coef[i]) + self.log_share
             proba += self.chance[i, k] * softmax(logits, 1)
         return np.asarray(proba / proba.sum(1, keepdims=True))

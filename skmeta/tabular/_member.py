@@ -23,7 +23,7 @@ from skmeta.tabular._table import Table, weighted_quantiles
 # Probabilities of the quantiles of standardised residuals that are kept.
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
 # Minimum effective number of residuals; beyond these levels, quantiles are widened as at them.
-_LEAST_INDEPENDENT, _WIDENED = 3.0, (0.05, 0.95)
+_MIN_INDEPENDENT, _WIDENED = 3.0, (0.05, 0.95)
 
 
 class Outputs(NamedTuple):
@@ -103,7 +103,7 @@ def count_independent(ratio: np.ndarray, group: np.ndarray) -> float:
 
 def width_of_few(n_independent: float) -> np.ndarray:
     """Return Student's quantiles (p,) over normal ones, given the number of independent values."""
-    n_independent = max(n_independent, _LEAST_INDEPENDENT)
+    n_independent = max(n_independent, _MIN_INDEPENDENT)
     # Beyond these, tails are not known, and exponentials of them would carry the mean.
     at = np.clip(PROBABILITIES, *_WIDENED)
     factor = stats.t.ppf(at, n_independent - 1) / stats.norm.ppf(at)

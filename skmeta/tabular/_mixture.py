@@ -37,15 +37,15 @@ _N_INDEPENDENT = 10.0
 _N_DRAWS = 100
 # Folds are held out until these have so many groups and rows; and groups of a fold, at most. The
 # number of rows was chosen on development tables with groups of two to five rows.
-_ENOUGH_GROUPS, _ENOUGH_ROWS, _MOST_GROUPS = 30, 300, 40
+_ENOUGH_GROUPS, _ENOUGH_ROWS, _MAX_GROUPS = 30, 300, 40
 # The members that predict them are fitted on this many others, at most.
-_MOST_OTHERS = 300
+_MAX_OTHERS = 300
 # A level needs this many rows to predict.
-_LEAST_ROWS = 10
+_MIN_ROWS = 10
 # Weights below this are 0.
-_LEAST_WEIGHT = 0.02
+_MIN_WEIGHT = 0.02
 # Unsure members fall back on the population, unless the held-out loss is higher by this share.
-_MOST_LOSS = 0.04
+_MAX_LOSS = 0.04
 # A level of few rows that is near the number of rows of known groups is left out.
 _NEAR = 1.5
 # Of the interval of the gain.
@@ -239,10 +239,10 @@ def fit_mixture(
     any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
     for fold in range(n_held_out):
         kept = np.unique(table.group[table.fold != fold])
-        others = table.take(np.flatnonzero(np.isin(table.group, some(kept, _MOST_OTHERS))))
+        others = table.take(np.flatnonzero(np.isin(table.group, some(kept, _MAX_OTHERS))))
         if not _can_learn(others, n_classes):
             continue
-        groups = some(np.unique(table.group[table.fold == fold]), _MOST_GROUPS)
+        groups = some(np.unique(table.group[table.fold == fold]), _MAX_GROUPS)
         cases = make_cases(table.group, table.times, groups)
         if not cases:
             continue
@@ -266,7 +266,7 @@ def fit_mixture(
         return None
     predicts = np.array([name in names for name in members])
     # Members of known groups count where most rows are known, and alone.
-    least_rows = min(_LEAST_ROWS, n_groups)
+    least_rows = min(_MIN_ROWS, n_groups)
     levels, known_levels = (
         join_levels(by_level, predicts & any_group, at_most, n_classes, least_rows, is_new)
         for at_most, is_new in ((predicts & any_group, True), (predicts, False))
@@ -377,10 +377,10 @@ def find_level(
         error = np.average((means[0] - at.y) ** 2, weights=at.weight)
         precision = 1 / max(error, 1e-300)
         careful = weigh(fall_back(means, stds, precision)[used], used_stds, *rows)
-        if careful.losses[-1] <= (1 + _MOST_LOSS) * level.losses[-1]:
+        if careful.losses[-1] <= (1 + _MAX_LOSS) * level.losses[-1]:
             level = careful._replace(precision=precision)
     weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
-    weights[used] = np.where(level.weights < _LEAST_WEIGHT, 0.0, level.weights)
+    weights[used] = np.where(level.weights < _MIN_WEIGHT, 0.0, level.weights)
     losses[np.append(used, True)] = level.losses
     if level.held_out is not None:
         level = level._replace(held_out=level.held_out._replace(place=at.place))

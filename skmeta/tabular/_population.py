@@ -29,15 +29,15 @@ _LATE = 0.75
 _ENOUGH_ROWS = 400
 # Extremely randomised trees, for tables of no more rows.
 _N_RANDOMISED, _RANDOMISED = 25, {"min_samples_leaf": 3, "max_features": 0.5}
-_MOST_RANDOMISED = 10_000
+_MAX_RANDOMISED = 10_000
 # Trees of "auto" are fitted to this many rows at most.
 _MAX_ROWS = 200_000
 # Rounds are compared on so many held-out rows of a fold at most.
 _MAX_HELD_OUT = 50_000
 # Fewer rounds are better unless more have a loss that is lower by this share.
-_LEAST_GAIN = 1e-3
+_MIN_GAIN = 1e-3
 # Probabilities are not below this before their logarithms are taken.
-LEAST_PROBABILITY = 1e-3
+MIN_PROBABILITY = 1e-3
 
 
 class FitSettings(NamedTuple):
@@ -131,14 +131,14 @@ def _of_all_classes(proba: np.ndarray, model: Any, labels: np.ndarray) -> np.nda
 
 def with_all_classes(proba: np.ndarray, present: np.ndarray, n_classes: int) -> np.ndarray:
     """Return probabilities (n, n_classes) from those of the classes that are present."""
-    all_classes = np.full((len(proba), n_classes), LEAST_PROBABILITY / 10)
-    all_classes[:, present] = np.maximum(proba, LEAST_PROBABILITY / 10)
+    all_classes = np.full((len(proba), n_classes), MIN_PROBABILITY / 10)
+    all_classes[:, present] = np.maximum(proba, MIN_PROBABILITY / 10)
     return np.asarray(all_classes / all_classes.sum(1, keepdims=True))
 
 
 def log_odds(proba: np.ndarray) -> np.ndarray:
     """Return log odds of probabilities (n, c): one column for two classes, else one for each."""
-    logs = np.log(np.clip(proba, LEAST_PROBABILITY, None))
+    logs = np.log(np.clip(proba, MIN_PROBABILITY, None))
     if logs.shape[1] == 2:
         return np.asarray(logs[:, 1:] - logs[:, :1])
     return np.asarray(logs - logs.mean(1, keepdims=True))
@@ -177,7 +177,7 @@ def fit_population(
     fit = _Fit(rows, y, weight, labels, settings)
     if is_auto:
         models, n_rounds = _boosted(fit, folds, parts, categories, beside, n_rounds)
-        if labels is None and not beside and len(y) <= _MOST_RANDOMISED:
+        if labels is None and not beside and len(y) <= _MAX_RANDOMISED:
             # Averaged with extremely randomised trees (Geurts et al., 2006).
             randomised = fit.each([_RandomisedTrees()] * len(parts), parts)
             trees = zip(_as_arrays(models), _as_arrays(randomised), strict=True)
@@ -282,7 +282,7 @@ def losses_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     if outputs.ndim == 1:
         return np.asarray((y - outputs) ** 2)
     chosen = outputs[np.arange(len(y)), y.astype(np.int64)]
-    return np.asarray(-np.log(np.clip(chosen, LEAST_PROBABILITY, None)))
+    return np.asarray(-np.log(np.clip(chosen, MIN_PROBABILITY, None)))
 
 
 def _boosted(
@@ -314,7 +314,7 @@ def _boosted(
         fitted = fit.again(models, parts[:n_tried])
         each = zip(fitted, held_out, strict=False)
         losses = np.sum([fit.losses_by_round(model, rows, tried) for model, rows in each], 0)
-        best = int(np.argmax(losses <= losses.min() * (1 + _LEAST_GAIN))) + 1
+        best = int(np.argmax(losses <= losses.min() * (1 + _MIN_GAIN))) + 1
         if best <= _LATE * tried:
             break
     for model in fitted:

@@ -30,16 +30,16 @@ from skmeta.tabular._linalg import marginal_likelihood
 from skmeta.tabular._rows import WeightedRows, divide_rows, location_and_scale
 
 # More columns have one relevance: those that a view of the prior cannot have at once.
-MOST_RELEVANCES = 64
+MAX_RELEVANCES = 64
 # Rows that the relevances are fitted to, and rows that predictions come from.
-_ROWS_OF_FIT, _MOST_ROWS = 300, 1000
+_ROWS_OF_FIT, _MAX_ROWS = 300, 1000
 # Standardised values of n rows are at most sqrt(n). Values are cut at twice this number: a linear
 # trend goes on beyond the rows, but not as far as an outlier.
 _TREND_REACH = 2.0
 # Prior means and standard deviations of logarithms, chosen on the development sets of
 # benchmarks/measure/small_tables.py: of d v_j, of the noise, and of a.
 _RELEVANCE, _NOISE, _LINEAR = (-1.0, 1.5), (-3.0, 3.0), (0.0, 2.0)
-_LEAST_NOISE, _LEAST_VARIANCE, _MOST_STEPS = 1e-7, 1e-30, 50
+_MIN_NOISE, _MIN_VARIANCE, _MAX_STEPS = 1e-7, 1e-30, 50
 _WORST, _REACH = 1e10, 10.0
 # Standardised values are rounded to this many decimals: other units change later ones.
 _DECIMALS = 10
@@ -59,7 +59,7 @@ class Inputs(NamedTuple):
         """Measure the columns of rows (n, d)."""
         is_number = ~np.isin(np.arange(X.shape[1]), list(categories))
         center, unit = location_and_scale(X[:, is_number], weight)
-        if X.shape[1] > MOST_RELEVANCES:
+        if X.shape[1] > MAX_RELEVANCES:
             # Halves and a division, because squares of large values overflow.
             largest = unit.max(initial=0.0)
             unit = np.full_like(unit, largest * np.sqrt(np.mean((unit / largest) ** 2)))
@@ -75,7 +75,7 @@ class Inputs(NamedTuple):
 
     def owners(self) -> np.ndarray:
         """Return the number of the relevance of each input, (p,)."""
-        if len(self.is_number) > MOST_RELEVANCES:
+        if len(self.is_number) > MAX_RELEVANCES:
             return np.zeros(len(self.unit) + sum(map(len, self.levels)), int)
         sizes = [1] * len(self.unit) + [len(known) for known in self.levels]
         return np.repeat(np.arange(len(sizes)), sizes)
@@ -117,7 +117,7 @@ class GaussianProcess(NamedTuple):
     def log_parameters(self) -> np.ndarray:
         """Return the logarithms (d + 2,) of the relevances, the noise and a."""
         _, first = np.unique(self.inputs.owners(), return_index=True)
-        noise = max(self.kernel.noise - _LEAST_NOISE, _LEAST_NOISE)
+        noise = max(self.kernel.noise - _MIN_NOISE, _MIN_NOISE)
         return np.asarray(np.log(np.r_[self.kernel.relevance[first], noise, self.kernel.linear]))
 
     def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -139,7 +139,7 @@ def fit_process(
 
     The search for the kernel also begins at those of `others`, processes of parts of the rows.
     """
-    table = _part_of_rows(_merge_equal_rows(table), _MOST_ROWS)
+    table = _part_of_rows(_merge_equal_rows(table), _MAX_ROWS)
     inputs = Inputs.measure(table.X, table.weight, categories)
     location, scale = map(float, location_and_scale(table.y, table.weight))
     X, y, w = _part_of_rows(table, _ROWS_OF_FIT)
@@ -189,7 +189,7 @@ class Posterior(NamedTuple):
     def kernel(self, log: np.ndarray) -> Kernel:
         """Return the kernel of logarithms (d + 2,) of its parameters."""
         noise, linear = np.exp(log[-2:])
-        return Kernel(np.exp(log[:-2])[self.owners], float(linear), float(noise) + _LEAST_NOISE)
+        return Kernel(np.exp(log[:-2])[self.owners], float(linear), float(noise) + _MIN_NOISE)
 
     def __call__(self, log: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the value and the gradient (d + 2,) at logarithms of the parameters."""
@@ -205,7 +205,7 @@ class Posterior(NamedTuple):
         except LinAlgError:  # The line search tried extreme parameters.
             return _WORST, np.zeros(len(log))
         precision, dual = found.precision[0][0], found.dual[0][0]
-        variance = max(found.square / total, _LEAST_VARIANCE)
+        variance = max(found.square / total, _MIN_VARIANCE)
         log_det = found.log_det + repeated * np.log(noise)
         loss = 0.5 * (total * np.log(variance) + log_det)
         # The derivative with respect to the system, times that of the system.
@@ -218,7 +218,7 @@ class Posterior(NamedTuple):
         mean, spread = self.beforehand()
         gradient = np.r_[
             np.bincount(self.owners, (by_distance + by_linear) * relevance, len(mean) - 2),
-            (noise - _LEAST_NOISE) * by_noise,
+            (noise - _MIN_NOISE) * by_noise,
             (by_linear * relevance).sum(),
         ]
         away = (log - mean) / spread
@@ -243,7 +243,7 @@ class Posterior(NamedTuple):
         return self.kernel(best)
 
     def _maximise(self, start: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        options: dict[str, Any] = {"maxiter": _MOST_STEPS}
+        options: dict[str, Any] = {"maxiter": _MAX_STEPS}
         bounds = list(zip(low, high, strict=True))
         best = minimize(self, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         return np.asarray(best.x)

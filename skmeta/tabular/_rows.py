@@ -24,7 +24,7 @@ _LARGEST_UNIT = np.finfo(float).max ** 0.4
 # Keys of rows that differ by less are those of equal rows.
 _EQUAL = 1e-9
 # Cells of a table whose columns have keys by all others; in larger ones, each has its own.
-_MOST_CELLS = 200_000
+_MAX_CELLS = 200_000
 
 
 class WeightedRows(NamedTuple):
@@ -139,7 +139,7 @@ def order_of_columns(rows: WeightedRows, codes: np.ndarray, n_classes: int, n: i
     # Rounded, so that equal sums are equal in any order of the rows.
     sums = [np.round(np.bincount(column, y), 8)[column] + 0.0 for column in codes.T]
     rest = np.column_stack([X[:, n:], *sizes, *sums])
-    if X.size <= _MOST_CELLS:
+    if X.size <= _MAX_CELLS:
         y = y.astype(np.int64) if n_classes else y
         table = WeightedRows(np.hstack([X[:, :n], rest]), y, weight)
         return np.argsort(content_keys(table, n_classes).column[:n], kind="stable")

@@ -21,7 +21,7 @@ _N_KNOWN = (0, 1, 3, 10)
 # Of known groups, this share of the rows is predicted from the others, in this many parts.
 _SHARE, _N_PARTS = 0.2, 2
 # Rows of a group that are predicted, at most.
-_MOST_ROWS = 20
+_MAX_ROWS = 20
 
 
 class Standardiser(NamedTuple):
@@ -180,8 +180,8 @@ def _cases(rows: np.ndarray, times: np.ndarray | None) -> Iterator[Case]:
         rows = rows[np.argsort(times[rows], kind="stable")]
     for k in _N_KNOWN:
         if n >= k + 2:
-            yield Case(k, rows[:k], rows[k:][:_MOST_ROWS])
-    n_query = min(_MOST_ROWS, max(1, round(_SHARE * n)))
+            yield Case(k, rows[:k], rows[k:][:_MAX_ROWS])
+    n_query = min(_MAX_ROWS, max(1, round(_SHARE * n)))
     for part in range(_N_PARTS if times is None else 1):
         start, stop = n - (part + 1) * n_query, n - part * n_query
         if start >= 0 and n > n_query:

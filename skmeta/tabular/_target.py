@@ -21,19 +21,19 @@ KINDS = ("real", "positive", "count", "share", "ordered")
 DECILES = np.linspace(0.1, 0.9, 9)
 
 # A kind is recognised from this many targets on.
-_LEAST_ROWS = 10
+_MIN_ROWS = 10
 # Targets above 0 are amounts if their mean is less than this many standard deviations, and they are
 # more skewed than this. Heights and temperatures are not.
-_NEAR_ZERO, _LEAST_SKEW = 2.5, 0.6
+_NEAR_ZERO, _MIN_SKEW = 2.5, 0.6
 # Whole numbers are counts if the least of them is not larger.
-_LEAST_COUNT = 1
+_MIN_COUNT = 1
 # Ratings: maximum number of evenly spaced values, minimum share of the rows at each end, and at the
 # upper end as a share of the rows of its neighbour.
-_MOST_RATINGS, _LEAST_AT_END, _LEAST_OF_NEIGHBOUR = 11, 0.03, 0.4
+_MAX_RATINGS, _MIN_AT_END, _MIN_OF_NEIGHBOUR = 11, 0.03, 0.4
 # Shares come so near to 1, at least.
 _NEAR_ONE = 0.9
 # What is taken from a cut distribution, and divided among the classes.
-_LEAST_SHARE_OF_CLASS = 1e-3
+_MIN_SHARE_OF_CLASS = 1e-3
 # Predictions on a scale are within the range of the known targets, widened by this share of it.
 _BEYOND = 1.0
 
@@ -94,7 +94,7 @@ def _check_kind(y: np.ndarray, kind: str) -> None:
 def _kind_of(y: np.ndarray) -> str:
     """Return the kind that targets show; real without evidence of another."""
     values, counts = np.unique(y, return_counts=True)
-    if len(y) < _LEAST_ROWS or len(values) < 3 or (values[0] < 0 and not _are_ratings(y)):
+    if len(y) < _MIN_ROWS or len(values) < 3 or (values[0] < 0 and not _are_ratings(y)):
         return "real"
     if _are_ratings(y):
         return "ordered"
@@ -103,9 +103,9 @@ def _kind_of(y: np.ndarray) -> str:
     is_near_zero = y.mean() < _NEAR_ZERO * std
     if values[-1] <= 1 and values[-1] > _NEAR_ONE and is_near_zero:
         return "share"
-    is_whole = (values == np.floor(values)).all() and values[0] <= _LEAST_COUNT
+    is_whole = (values == np.floor(values)).all() and values[0] <= _MIN_COUNT
     has_zeros = values[0] == 0 and counts[0] > 1
-    if is_near_zero and (skew > _LEAST_SKEW or has_zeros):
+    if is_near_zero and (skew > _MIN_SKEW or has_zeros):
         return "count" if is_whole else "positive"
     return "real"
 
@@ -113,14 +113,14 @@ def _kind_of(y: np.ndarray) -> str:
 def _are_ratings(y: np.ndarray) -> bool:
     """Return whether targets have few values, evenly spaced, and pile up at both ends."""
     values, counts = np.unique(y, return_counts=True)
-    if not 4 <= len(values) <= min(_MOST_RATINGS, len(y) / 5):
+    if not 4 <= len(values) <= min(_MAX_RATINGS, len(y) / 5):
         return False
     steps = np.diff(values)
     ends = counts[[0, -1]] / len(y)
     return bool(
         np.allclose(steps, steps[0])
-        and ends.min() >= _LEAST_AT_END
-        and counts[-1] >= _LEAST_OF_NEIGHBOUR * counts[-2]
+        and ends.min() >= _MIN_AT_END
+        and counts[-1] >= _MIN_OF_NEIGHBOUR * counts[-2]
     )
 
 
@@ -324,5 +324,5 @@ def cut_distributions(
     inner = [np.interp(cuts, row, probabilities, left=0.0, right=1.0) for row in quantiles]
     below = np.pad(np.reshape(inner, (-1, n_classes - 1)), ((0, 0), (1, 1)))
     below[:, -1] = 1.0
-    share = np.diff(below, axis=1) + _LEAST_SHARE_OF_CLASS / n_classes
+    share = np.diff(below, axis=1) + _MIN_SHARE_OF_CLASS / n_classes
     return np.asarray(share / share.sum(1, keepdims=True))

@@ -34,11 +34,11 @@ from skmeta.tabular._linalg import marginal_likelihood
 from skmeta.tabular._table import some
 
 # Latest rows of a group that the likelihood and the predictions take.
-_MOST_FITTED, _MOST_KNOWN = 60, 80
+_MAX_FITTED, _MAX_KNOWN = 60, 80
 # With seasons, a group may have more, of so many in all, and has so many cycles.
-_MOST_SEASONAL, _MOST_OF_ALL, _LEAST_CYCLES = 360, 2500, 2
+_MAX_SEASONAL, _MAX_OF_ALL, _MIN_CYCLES = 360, 2500, 2
 # Pairs of rows of the groups that the mean is learned from, and of a batch: they bound the memory.
-_MOST_PAIRS, _MOST_PAIRS_OF_BATCH = 7_000_000, 2_000_000
+_MAX_PAIRS, _MAX_PAIRS_OF_BATCH = 7_000_000, 2_000_000
 # Batches hold groups whose sizes differ by this factor at most.
 _WIDEST = 1.5
 # Prior variance of columns without a block, in units of the variance of the targets.
@@ -79,10 +79,10 @@ class TimeRows(NamedTuple):
         """Return how many rows of a group are taken, given that without seasons."""
         if not self.R:
             return most
-        share = _MOST_OF_ALL // max(len(np.unique(self.codes)), 1)
+        share = _MAX_OF_ALL // max(len(np.unique(self.codes)), 1)
         # A phase that is not among the rows has no effect.
-        least = min(max(most, _LEAST_CYCLES * max(len(R) for R in self.R)), _MOST_SEASONAL)
-        return int(np.clip(share, least, _MOST_SEASONAL))
+        least = min(max(most, _MIN_CYCLES * max(len(R) for R in self.R)), _MAX_SEASONAL)
+        return int(np.clip(share, least, _MAX_SEASONAL))
 
 
 class TimeProcess(NamedTuple):
@@ -129,9 +129,9 @@ class Batch(NamedTuple):
 
 def fitted_batches(rows: TimeRows) -> list[Batch]:
     """Return the latest rows of each group, or of as many groups as memory allows, in batches."""
-    result, most = [], rows.most_of_group(_MOST_FITTED)
+    result, most = [], rows.most_of_group(_MAX_FITTED)
     groups = np.unique(rows.codes)
-    kept = some(groups, max(_MOST_PAIRS // most**2, 1))
+    kept = some(groups, max(_MAX_PAIRS // most**2, 1))
     taken = np.flatnonzero(np.isin(rows.codes, kept)) if len(kept) < len(groups) else slice(None)
     place = np.arange(len(rows.codes))[taken]
     for part in batches(rows.times[taken], rows.codes[taken], most):
@@ -152,7 +152,7 @@ def batches(times: np.ndarray, codes: np.ndarray, most: int) -> Iterator[np.ndar
     while parts:
         largest = max(_WIDEST * len(parts[0]), len(parts[0]) + 2)
         n_taken = sum(len(part) <= largest for part in parts)
-        n_taken = min(n_taken, max(_MOST_PAIRS_OF_BATCH // len(parts[n_taken - 1]) ** 2, 1))
+        n_taken = min(n_taken, max(_MAX_PAIRS_OF_BATCH // len(parts[n_taken - 1]) ** 2, 1))
         rows = np.full((n_taken, len(parts[n_taken - 1])), -1)
         for k, part in enumerate(parts[:n_taken]):
             rows[k, : len(part)] = part
@@ -333,7 +333,7 @@ class _Conditioned(NamedTuple):
 
 
 def _conditioned(process: TimeProcess, known: TimeRows, at: TimeRows) -> Iterator[_Conditioned]:
-    used, most = np.flatnonzero(np.isin(known.codes, at.codes)), known.most_of_group(_MOST_KNOWN)
+    used, most = np.flatnonzero(np.isin(known.codes, at.codes)), known.most_of_group(_MAX_KNOWN)
     order = np.argsort(at.codes, kind="stable")
     starts = np.searchsorted(at.codes[order], np.arange(at.codes.max(initial=-1) + 2))
     noise = np.exp(2 * process.theta[-1])

@@ -14,11 +14,11 @@ from skmeta.tabular._rows import WeightedRows, location_and_scale, order_by_cont
 
 # Chosen on the development sets of benchmarks/measure/small_tables.py and raw_tables.py. A class
 # has trees of its own, so those of classes are fewer and smaller.
-_MOST_TREES, MOST_CLASSES = 1000, 20
+_MAX_TREES, MAX_CLASSES = 1000, 20
 _SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
 _ROUNDS, _CLASS_SETTINGS = 50, {"learning_rate": 0.2, "max_leaf_nodes": 15}
 # Weights that are whole numbers repeat their rows, up to this many rows in all.
-_MOST_REPEATED = 100_000
+_MAX_REPEATED = 100_000
 _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_state": 0}
 
 
@@ -55,7 +55,7 @@ def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
     X, y, sample_weight = _repeat_rows(WeightedRows(X, y, weight))
     model: Any = HistGradientBoostingRegressor(**_SETTINGS)
     if n_classes:
-        rounds = min(_ROUNDS, _MOST_TREES // n_classes)
+        rounds = min(_ROUNDS, _MAX_TREES // n_classes)
         settings = _SETTINGS | _CLASS_SETTINGS
         model = HistGradientBoostingClassifier(max_iter=rounds, **settings)
     model.fit(X, y, sample_weight=sample_weight)
@@ -78,7 +78,7 @@ def fit_forest(table: WeightedRows, n_classes: int) -> Trees:
 def _repeat_rows(table: WeightedRows) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return rows, labels and weights; whole weights become repeated rows, as leaves count rows."""
     X, y, weight = table
-    if (weight == np.round(weight)).all() and weight.sum() <= _MOST_REPEATED:
+    if (weight == np.round(weight)).all() and weight.sum() <= _MAX_REPEATED:
         times = weight.astype(int)
         return X.repeat(times, 0), y.repeat(times), None
     return X, y, weight

@@ -49,7 +49,7 @@ _PER_E, _LARGE = 12, 300.0
 # Steps of shares from 0 to 1, and draws of the bootstrap.
 _N_STEPS, _N_DRAWS = 5, 50
 # Shares follow from this many rows that are held out, at most.
-_MOST_ROWS = 500
+_MAX_ROWS = 500
 # Rows whose quantiles are computed at once.
 _BATCH = 4096
 
@@ -185,13 +185,13 @@ class TargetUnits(NamedTuple):
         held_out, level_then = level.held_out, level._replace(held_out=None)
         if held_out is None or self.is_given:
             return level_then
-        held_out = held_out.some(_MOST_ROWS)
+        held_out = held_out.some(_MAX_ROWS)
         y, weight = self.restore(held_out.y), held_out.weight
-        values = self._of_level(level, _MOST_ROWS)
+        values = self._of_level(level, _MAX_ROWS)
         nothing = np.tile(np.interp(DECILES, PROBABILITIES, self.known), (len(y), 1))
         parts = [quantiles_at(values, PROBABILITIES, DECILES), nothing]
         for units, other in zip(self.others, others, strict=False):
-            parts.append(quantiles_at(units._of_level(other, _MOST_ROWS), PROBABILITIES, DECILES))
+            parts.append(quantiles_at(units._of_level(other, _MAX_ROWS), PROBABILITIES, DECILES))
         log_size = 0.0
         if self.target.kind == "count":
             log_size, counts = _fit_size(mean_of_quantiles(values, PROBABILITIES), y, weight)

@@ -24,9 +24,9 @@ from scipy.special import ndtr, softmax
 
 _SEED = 0
 # The smallest mean squared error that is distinguishable from zero.
-_LEAST_ERROR = 1e-300
+_MIN_ERROR = 1e-300
 # Losses below this are equal.
-_LEAST_LOSS = 1e-12
+_MIN_LOSS = 1e-12
 # Levels of the quantiles that describe a distribution: those of 4.5 standard deviations of a normal
 # distribution on either side. In such units, the largest tilt and the narrowest part.
 LEVELS = ndtr(np.linspace(-4.5, 4.5, 201))
@@ -60,7 +60,7 @@ def power_weights(losses: np.ndarray, power: float) -> np.ndarray:
     So no prediction decides alone where few rows, or one cut in time, are held out (Bates and
     Granger, 1969; Timmermann, 2006, section 2.4).
     """
-    return np.asarray(softmax(-power * np.log(np.maximum(losses, _LEAST_LOSS)), axis=-1))
+    return np.asarray(softmax(-power * np.log(np.maximum(losses, _MIN_LOSS)), axis=-1))
 
 
 def average_weights(
@@ -87,7 +87,7 @@ def average_weights(
     if n_draws:
         shares = np.random.default_rng(_SEED).dirichlet(np.ones(n_units), n_draws)
     mean = shares @ losses.T
-    loss = 0.5 * np.log(np.maximum(mean, _LEAST_ERROR)) if squared else mean
+    loss = 0.5 * np.log(np.maximum(mean, _MIN_ERROR)) if squared else mean
     centre = np.full(grid.shape[1], 1 / grid.shape[1]) if towards is None else towards
     penalty = shrinkage * ((grid - centre) ** 2).sum(1)
     chance = softmax(-n_independent * loss - penalty, axis=1).mean(0)

@@ -177,7 +177,7 @@ def test_the_search_begins_at_kernels_of_other_processes_too(monkeypatch):
     log = good.log_parameters()
     assert log[0] == max(log[:6])
     np.testing.assert_allclose(np.exp(log[:6]), good.kernel.relevance)
-    monkeypatch.setattr(_process, "_MOST_STEPS", 1)
+    monkeypatch.setattr(_process, "_MAX_STEPS", 1)
     new = rng.normal(size=(200, 6))
 
     def error(*others):

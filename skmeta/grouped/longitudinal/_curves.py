@@ -22,19 +22,19 @@ _N_SPLINE = 5
 # Straight lines go on with this share of their slope beyond the times seen.
 _DAMPING = 0.5
 # A trend is separated from a season after this many cycles; before, there is none.
-_LEAST_CYCLES = 1.5
+_MIN_CYCLES = 1.5
 # Columns have interactions with time if there are no more of them.
-_MOST_CROSSED = 15
+_MAX_CROSSED = 15
 # Maximum number of distinct times that have an effect each, and minimum number of rows per time.
-_MOST_TIMES, _LEAST_ROWS = 60, 5
+_MAX_TIMES, _MIN_ROWS = 60, 5
 # TimeRows that covariances are learned from, at most, in whole groups.
-_MOST_ROWS = 2500
+_MAX_ROWS = 2500
 # Logarithms of targets are a member if they are less skewed, and the targets' is at least this.
-_LEAST_SKEW = 0.75
+_MIN_SKEW = 0.75
 # Predictions are within the range of the targets, widened by this share on both sides.
 _BEYOND = 1.0
 # Limits of logarithms: above the largest target, and of the variance in the mean of exponentials.
-_MOST_LOG, _MOST_VARIANCE = 3.0, 0.5
+_MAX_LOG, _MAX_VARIANCE = 3.0, 0.5
 
 
 class Spline(NamedTuple):
@@ -96,9 +96,9 @@ class Design(NamedTuple):
     def learn(cls, shape: Shape, times: np.ndarray, calendar: Calendar) -> Design:
         """Return the design for a shape."""
         distinct = np.unique(times)
-        few = len(distinct) <= min(_MOST_TIMES, len(times) / _LEAST_ROWS)
+        few = len(distinct) <= min(_MAX_TIMES, len(times) / _MIN_ROWS)
         has_effects = not shape.is_line and len(distinct) >= _N_SPLINE and few
-        n_line = 2 if calendar.n_cycles(times) >= _LEAST_CYCLES else 1
+        n_line = 2 if calendar.n_cycles(times) >= _MIN_CYCLES else 1
         spline = Spline.learn(times, n_line if shape.is_line else _N_SPLINE)
         is_damped = shape.is_line or calendar.seasons
         first, last = (distinct[0], distinct[-1]) if is_damped else (-np.inf, np.inf)
@@ -114,7 +114,7 @@ class Design(NamedTuple):
     def __call__(self, rows: Table, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return columns (n, p) of the mean and their blocks (p,)."""
         X, crossed = rows.features, phi[:, 1 : min(3, phi.shape[1])]
-        if X.shape[1] > _MOST_CROSSED or phi.shape[1] <= 2:
+        if X.shape[1] > _MAX_CROSSED or phi.shape[1] <= 2:
             crossed = crossed[:, :0]
         products = (X[:, :, None] * crossed[:, None, :]).reshape(
             len(X), X.shape[1] * crossed.shape[1]
@@ -151,8 +151,8 @@ class Curve(NamedTuple):
         mean, std = predict_time_process(self.process, self._rows(known), self._rows(at))
         mean, std = mean * self.scale + self.centre, std * self.scale
         if self.shape.is_log:
-            mean = np.minimum(mean, np.log(self.highest - self.zero) + _MOST_LOG)
-            growth = np.exp(mean + np.minimum(std**2, _MOST_VARIANCE) / 2)
+            mean = np.minimum(mean, np.log(self.highest - self.zero) + _MAX_LOG)
+            growth = np.exp(mean + np.minimum(std**2, _MAX_VARIANCE) / 2)
             mean, std = growth + self.zero, growth * np.minimum(std, 1.0)
         return within(mean, self.lowest, self.highest), std
 
@@ -164,7 +164,7 @@ class Curve(NamedTuple):
         """Return targets (n,) with seasons."""
         if not self.shape.is_log:
             return np.asarray(y + season)
-        season = np.clip(season, -_MOST_LOG, _MOST_LOG)
+        season = np.clip(season, -_MAX_LOG, _MAX_LOG)
         return np.asarray((y - self.zero) * np.exp(season) + self.zero)
 
     def _rows(self, rows: Table) -> TimeRows:
@@ -205,7 +205,7 @@ def has_log(y: np.ndarray, zero: float) -> bool:
     if y.min() <= zero:
         return False
     skew = _skew(y)
-    return skew > _LEAST_SKEW and abs(_skew(np.log(y - zero))) < skew
+    return skew > _MIN_SKEW and abs(_skew(np.log(y - zero))) < skew
 
 
 def _skew(y: np.ndarray) -> float:
@@ -225,7 +225,7 @@ def fit_curve(
     y = _forward(shape, rows.y, lowest, zero)
     centre, scale = float(y.mean()), float(y.std()) or 1.0
     design = Design.learn(shape, rows.times, calendar)
-    sample = some_groups(rows, _MOST_ROWS)
+    sample = some_groups(rows, _MAX_ROWS)
     phi = design.phi(sample)
     y = (_forward(shape, sample.y, lowest, zero) - centre) / scale
     process = fit_time_process(

@@ -42,7 +42,7 @@ from skmeta.tabular import (
 )
 
 # Rows that weights are found on, at most: before, and of cases.
-_MOST_ROWS, _MOST_CASES = 4000, 4000
+_MAX_ROWS, _MAX_CASES = 4000, 4000
 SHAPES = {
     "slopes": Shape(is_line=True),
     "slopes around a curve": Shape(is_line=False),
@@ -55,13 +55,13 @@ AGO = "last value of the phase"
 # Curves whose seasons are taken out for the members without: of logarithms if there are.
 _SEASONAL = ("slopes of logarithms", "slopes")
 # From this many cycles of the longest season on, a curve of all groups is separated from it.
-_LEAST_CYCLES = 3.0
+_MIN_CYCLES = 3.0
 # Seasonal panels: numbers of known rows before later ones, cuts in time, and the share of a group's
 # rows that are later at most.
-_N_LATER, _N_CUTS, _MOST_LATER = (1, 4, 12), 2, 0.3
+_N_LATER, _N_CUTS, _MAX_LATER = (1, 4, 12), 2, 0.3
 # Times are seen if this many groups, and this share of them, have later ones.
-_LEAST_GROUPS, _LEAST_SHARE = 3, 0.05
-_LEAST_CASES = 8
+_MIN_GROUPS, _MIN_SHARE = 3, 0.05
+_MIN_CASES = 8
 # Folds of groups of the trees on the last value, and of those beside the group effects.
 _N_FOLDS, _N_FOLDS_EFFECTS = 3, 5
 
@@ -197,7 +197,7 @@ def fit_longitudinal(
     :func:`skmeta.mixed.fit`; slopes by default.
     """
     zero = float(units(np.zeros(1))[0])
-    logs, bends = has_log(rows.y, zero), calendar.n_cycles(rows.times) >= _LEAST_CYCLES
+    logs, bends = has_log(rows.y, zero), calendar.n_cycles(rows.times) >= _MIN_CYCLES
     shapes = {
         name: shape
         for name, shape in SHAPES.items()
@@ -210,16 +210,16 @@ def fit_longitudinal(
         simple[SMOOTHING] = fit_smoothing(free, calendar.step, group_scales(free))
         simple[AGO] = LastValue(*_moments(free.y), calendar)
     simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS, calendar, effects)
-    sample, held_out = some_groups(rows, _MOST_ROWS), {}
+    sample, held_out = some_groups(rows, _MAX_ROWS), {}
     ahead = _steps_ahead(sample, calendar)
-    cases = first_rows(sample, _MOST_CASES, ahead)
+    cases = first_rows(sample, _MAX_CASES, ahead)
     trees, predicted = _hold_out_groups(simple, sample, cases)
     if predicted is not None:
         held_out["new"] = cases, predicted
     members = Members(simple, trees)
     if ahead is None:
         later, between = later_rows(sample), rows_between(sample)
-        if later is not None and len(later.group) >= _LEAST_CASES:
+        if later is not None and len(later.group) >= _MIN_CASES:
             earlier = _fit_again(members, later.known, zero)
             held_out["later"] = later, earlier.predict(later.known, later.query)
     else:
@@ -238,7 +238,7 @@ def fit_longitudinal(
                 parts.append((truncated, earlier.complete(outputs, steps, season)))
         if parts:
             held_out["later"] = _join(parts)
-    if between is not None and len(between.group) >= _LEAST_CASES:
+    if between is not None and len(between.group) >= _MIN_CASES:
         held_out["between"] = between, members.predict(between.known, between.query)
     # What was held out at shorter horizons says less of a season ahead.
     tested = 1.0 if ahead is None else ahead / _longest(calendar)
@@ -254,7 +254,7 @@ def fit_longitudinal(
         return None
     ends = np.full(int(rows.group.max()) + 1, -np.inf)
     np.maximum.at(ends, rows.group, rows.times)
-    n_later = min(max(_LEAST_GROUPS, round(_LEAST_SHARE * len(ends))), len(ends))
+    n_later = min(max(_MIN_GROUPS, round(_MIN_SHARE * len(ends))), len(ends))
     return Longitudinal(members, regimes, float(np.sort(ends)[-n_later]))
 
 
@@ -263,7 +263,7 @@ def _steps_ahead(rows: Table, calendar: Calendar) -> int | None:
     if not calendar.seasons:
         return None
     typical = float(np.median(np.bincount(rows.group)[np.unique(rows.group)]))
-    return max(min(_longest(calendar), int(_MOST_LATER * typical)), 1)
+    return max(min(_longest(calendar), int(_MAX_LATER * typical)), 1)
 
 
 def _longest(calendar: Calendar) -> int:
@@ -293,7 +293,7 @@ def _hold_out_groups(
 ) -> tuple[Steps, tuple[np.ndarray, np.ndarray] | None]:
     """Predict groups of each fold without their rows, and fit the trees."""
     fold = cases.query.fold
-    if len(np.unique(fold)) < 2 or len(fold) < _LEAST_CASES:
+    if len(np.unique(fold)) < 2 or len(fold) < _MIN_CASES:
         return Steps([], 0), None
     held_out, free, season = _predict_unseen(simple, rows, cases)
     left = free.query.y - held_out[LAST][0]
@@ -339,7 +339,7 @@ def _fit_again(members: Members, rows: Table, zero: float) -> Members:
     again, n_rounds = Members(simple, Steps([], 0)), members.trees.n_rounds
     if not n_rounds:
         return again
-    cases = first_rows(rows, _MOST_CASES)
+    cases = first_rows(rows, _MAX_CASES)
     known, query, _ = again.without_season(cases.known, cases.query)
     last = simple[LAST].predict(known, query)[0]
     steps = fit_steps(step_columns(known, query), query.y - last, cases, n_rounds)

@@ -17,7 +17,7 @@ N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
 # Of each group, the rows after this share of its rows are predicted from those before.
 CUT = 0.65
 # A column looks like time if it rises in this share of the groups that have this many rows.
-_LEAST_SHARE, _LEAST_ROWS, _LEAST_GROUPS = 0.9, 3, 5
+_MIN_SHARE, _MIN_ROWS, _MIN_GROUPS = 0.9, 3, 5
 # Every so manieth row within a group is predicted from the others.
 _EVERY = 5
 
@@ -171,8 +171,8 @@ def rising_columns(numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return the columns of numbers (n, d) that rise from row to row within nearly all groups."""
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
-    large = sizes >= _LEAST_ROWS
-    if large.sum() < _LEAST_GROUPS:
+    large = sizes >= _MIN_ROWS
+    if large.sum() < _MIN_GROUPS:
         return np.empty(0, dtype=np.int64)
     same = np.diff(codes[order]) == 0
     group = codes[order][1:][same]
@@ -180,7 +180,7 @@ def rising_columns(numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
         falls = ~(np.diff(numbers[order], axis=0)[same] > 0)
     n_falls = np.column_stack([np.bincount(group, column, len(sizes)) for column in falls.T])
     share = (n_falls[large] == 0).mean(0)
-    return np.flatnonzero(share >= _LEAST_SHARE)
+    return np.flatnonzero(share >= _MIN_SHARE)
 
 
 def warn_of_time(numbers: np.ndarray, codes: np.ndarray, names: Sequence[str]) -> None:

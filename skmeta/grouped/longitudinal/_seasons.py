@@ -30,14 +30,14 @@ _STEPS: tuple[tuple[float, tuple[str, ...]], ...] = (
 _SLACK = 1e-6
 # Seasons of this many phases have a smooth part, with this length of the periodic kernel of MacKay
 # (1998), Introduction to Gaussian processes, equation 47.
-_LEAST_SMOOTH, _SMOOTH, _JITTER = 12, 0.5, 1e-6
+_MIN_SMOOTH, _SMOOTH, _JITTER = 12, 0.5, 1e-6
 # Seasons of this many phases are indicators in columns.
 _FEW = 12
 # Days of a month, and slack of steps of months.
 _MONTH, _MONTH_SLACK = 365.2425 / 12, 1.1
 # Lengths that are tried on whole numbers, and those that are warned of.
 _LENGTHS, _ALL_LENGTHS, _TINY = (4, 7, 12, 24, 52), range(2, 61), 1e-12
-_MAX_P_VALUE, _MIN_SHARE, _MANY, _LEAST_EACH = 1e-4, 0.1, 0.25, 1.5
+_MAX_P_VALUE, _MIN_SHARE, _MANY, _MIN_EACH = 1e-4, 0.1, 0.25, 1.5
 # Cycles that the times must cover.
 _MIN_CYCLES = 0.5
 
@@ -85,7 +85,7 @@ class Season(NamedTuple):
     def roots(self) -> list[np.ndarray]:
         """Roots (P, P) of R of each part."""
         rough = np.eye(self.n_phases)
-        if self.n_phases < _LEAST_SMOOTH:
+        if self.n_phases < _MIN_SMOOTH:
             return [rough]
         angle = np.pi * np.arange(self.n_phases) / self.n_phases
         smooth = np.exp(-2 * (np.sin(angle[:, None] - angle) / _SMOOTH) ** 2)
@@ -301,7 +301,7 @@ def _p_values(
     square, n_all, p = np.bincount(group, change**2), n.sum(1), (n > 0).sum(1)
     left = np.maximum(square - (sums**2 / np.maximum(n, 1)).sum(1), 0.0)
     total = square - sums.sum(1) ** 2 / n_all
-    enough = (n_all > _LEAST_EACH * p) & (p > 1) & (total > _TINY * square)
+    enough = (n_all > _MIN_EACH * p) & (p > 1) & (total > _TINY * square)
     degrees = np.maximum(p - 1, 1), np.maximum(n_all - p, 1)
     ratio = (total - left) / degrees[0] / np.maximum(left / degrees[1], 1e-300)
     return np.where(enough, f_distribution.sf(ratio, *degrees), 1.0)

@@ -21,7 +21,7 @@ from skmeta.tabular import Table, batches
 
 _ALPHA, _BETA, _PHI = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0), (0.0, 0.05, 0.15), (0.9, 0.98)
 # Steps of a group that constants are chosen on, and steps ahead, at most.
-_MOST_STEPS, _MOST_AHEAD = 100, 12
+_MAX_STEPS, _MAX_AHEAD = 100, 12
 
 
 class Smoothing(NamedTuple):
@@ -68,7 +68,7 @@ class Smoothing(NamedTuple):
 def fit_smoothing(rows: Table, step: float, scale: np.ndarray) -> Smoothing:
     """Choose the constants by squared errors of one to twelve steps ahead, over scales (n,)."""
     moments = float(rows.y.mean()), float(rows.y.std())
-    parts = list(batches(rows.times, rows.group, _MOST_STEPS))
+    parts = list(batches(rows.times, rows.group, _MAX_STEPS))
     best, least = Smoothing(0.2, 0.0, 0.9, step, *moments), np.inf
     for alpha, beta, phi in product(_ALPHA, _BETA, _PHI):
         if beta > alpha or (not beta and phi != _PHI[0]):
@@ -85,7 +85,7 @@ def _loss(smoothing: Smoothing, rows: Table, at: np.ndarray, scale: np.ndarray) 
     weight = rows.weight[at] / scale[at] ** 2
     level, trend = smoothing._filter(y, t)
     loss = 0.0
-    for ahead in range(1, min(_MOST_AHEAD, at.shape[1] - 1) + 1):
+    for ahead in range(1, min(_MAX_AHEAD, at.shape[1] - 1) + 1):
         h = np.where(there[:, ahead:], t[:, ahead:] - t[:, :-ahead], 0.0) / smoothing.step
         error = y[:, ahead:] - level[:, :-ahead] - smoothing._damped(h) * trend[:, :-ahead]
         loss += float((weight[:, ahead:] * error**2)[there[:, ahead:]].sum()) / ahead

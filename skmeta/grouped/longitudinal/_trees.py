@@ -23,7 +23,7 @@ from skmeta.tabular import (
     trees_to_arrays,
 )
 
-_MOST_ROUNDS = 80
+_MAX_ROUNDS = 80
 _SETTINGS = {
     "learning_rate": 0.1,
     "max_leaf_nodes": 12,
@@ -32,9 +32,9 @@ _SETTINGS = {
     "random_state": 0,
 }
 # Trees need this many rows.
-_LEAST_ROWS = 60
+_MIN_ROWS = 60
 # Rows to predict that trees for classes are fitted to, at most.
-_MOST_CASES = 4000
+_MAX_CASES = 4000
 # Shares of earlier classes fade by this factor from row to row.
 _FADE = 0.7
 
@@ -93,12 +93,12 @@ def cross_fit_steps(
     `left` (n,) are targets minus the last values. Returned are the trees, and corrections (n,) of
     each row by trees that have not seen its group.
     """
-    weight, models, unseen = _weights(cases), [], np.zeros((_MOST_ROUNDS, len(left)))
+    weight, models, unseen = _weights(cases), [], np.zeros((_MAX_ROUNDS, len(left)))
     for fold in np.unique(folds):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        if len(outside) < _LEAST_ROWS:
+        if len(outside) < _MIN_ROWS:
             return Steps([], 0), np.zeros(len(left))
-        model = _fit(columns[outside], left[outside], weight[outside], _MOST_ROUNDS)
+        model = _fit(columns[outside], left[outside], weight[outside], _MAX_ROUNDS)
         unseen[:, inside] = list(model.staged_predict(columns[inside]))
         models.append(model)
     losses = (left - unseen) ** 2 @ weight
@@ -112,7 +112,7 @@ def cross_fit_steps(
 
 def fit_steps(columns: np.ndarray, left: np.ndarray, cases: Cases, n_rounds: int) -> Steps:
     """Fit trees with a given number of rounds; see :func:`cross_fit_steps`."""
-    if not n_rounds or len(left) < _LEAST_ROWS:
+    if not n_rounds or len(left) < _MIN_ROWS:
         return Steps([], 0)
     return Steps([trees_to_arrays(_fit(columns, left, _weights(cases), n_rounds))], n_rounds)
 
@@ -160,7 +160,7 @@ class ConditionedLags(NamedTuple):
 
 def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> ClassLags:
     """Fit trees to later rows of groups, given the first rows of each."""
-    cases = first_rows(table, _MOST_CASES)
+    cases = first_rows(table, _MAX_CASES)
     query = cases.query
     columns = lag_columns(cases.known, query, n_classes)
     fold = np.unique(query.fold, return_inverse=True)[1]

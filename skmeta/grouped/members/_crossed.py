@@ -13,7 +13,7 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped.members._group_effects import MOST_TOGETHER, Design
+from skmeta.grouped.members._group_effects import MAX_TOGETHER, Design
 from skmeta.mixed import (
     Classes,
     ConditionedFactors,
@@ -27,10 +27,10 @@ from skmeta.tabular import Outputs, Standardiser, Table, varying
 
 # Slopes differ between levels if there are no more effects than this of all factors but the
 # largest, and no more products of columns than that of all rows.
-_MOST_EFFECTS, _MOST_VALUES = 1500, 2**24
+_MAX_EFFECTS, _MAX_VALUES = 1500, 2**24
 # Pairs have effects if there are at most this share of pairs per row.
-_MOST_PAIRS = 0.8
-_MOST_LEVELS = 2**31
+_MAX_PAIRS = 0.8
+_MAX_LEVELS = 2**31
 # Decrease of minus the log likelihood that ends the fit: with slopes, and of intercepts alone.
 _TOLERANCE, _PRECISE = 1e-3, 1e-5
 
@@ -220,7 +220,7 @@ def fit_crossed_member(
     paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
     effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
     is_diagonal = effects == "slopes" or (effects == "auto" and bool(n_classes))
-    is_each = n_classes > MOST_TOGETHER
+    is_each = n_classes > MAX_TOGETHER
     before: Any = None if start is None else start.model
     own = design.columns_of_classes(np.arange(n_classes))
     if before is not None:
@@ -248,8 +248,8 @@ def _slopes(X: np.ndarray, codes: np.ndarray, effects: str, n_classes: int) -> l
     """Return the columns whose coefficients differ between the levels of each factor."""
     sizes, j = sorted(codes.max(0) + 1), max(n_classes, 1) if n_classes != 2 else 1
     is_large = (
-        j * X.shape[1] * sum(sizes[:-1]) > _MOST_EFFECTS
-        or len(X) * (j * X.shape[1]) ** 2 > _MOST_VALUES
+        j * X.shape[1] * sum(sizes[:-1]) > _MAX_EFFECTS
+        or len(X) * (j * X.shape[1]) ** 2 > _MAX_VALUES
     )
     if effects == "intercept" or is_large or (effects == "auto" and j > 1):
         return [np.array([0])] * codes.shape[1]
@@ -262,7 +262,7 @@ def _pairs(codes: np.ndarray, parents: list[list[np.ndarray | None]]) -> tuple[P
     for f, g in itertools.combinations(range(codes.shape[1]), 2):
         n_pairs = len(np.unique(_keys(codes, f, g)))
         is_nested = parents[f][g] is not None or parents[g][f] is not None
-        if not is_nested and n_pairs <= _MOST_PAIRS * n:
+        if not is_nested and n_pairs <= _MAX_PAIRS * n:
             found.append((f, g))
     return tuple(found)
 
@@ -270,7 +270,7 @@ def _pairs(codes: np.ndarray, parents: list[list[np.ndarray | None]]) -> tuple[P
 def _keys(codes: np.ndarray, f: int, g: int) -> np.ndarray:
     """Return numbers (n,) of the pairs of levels of two factors; -1 if one is not known."""
     is_known = (codes[:, f] >= 0) & (codes[:, g] >= 0)
-    return np.where(is_known, codes[:, f] * _MOST_LEVELS + codes[:, g], -1)
+    return np.where(is_known, codes[:, f] * _MAX_LEVELS + codes[:, g], -1)
 
 
 def _all_parents(codes: np.ndarray) -> list[list[np.ndarray | None]]:

@@ -30,7 +30,7 @@ from skmeta.tabular import (
 )
 
 # Probabilities are not below this before their log odds are taken.
-_LEAST = 1e-3
+_MIN_PROBABILITY = 1e-3
 # Decrease of minus the log likelihood that ends the fit.
 _TOLERANCE = 1e-3
 
@@ -86,7 +86,7 @@ class ConditionedCumulative(NamedTuple):
 def _columns(table: Table, columns: np.ndarray, numbers: Population | None) -> np.ndarray:
     """Return columns (n, q) of rows, log odds to be above a threshold, and the regression."""
     above = np.cumsum(table.shared[:, ::-1], axis=1)[:, -2::-1]
-    above = np.clip(above, _LEAST, 1 - _LEAST)
+    above = np.clip(above, _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
     parts = [fill(table.X, columns), np.log(above / (1 - above)).mean(1, keepdims=True)]
     if numbers is not None:
         parts.append(numbers.predict(table.X, table.fold)[:, None])

@@ -29,10 +29,10 @@ from skmeta.tabular import (
 
 # Least standard deviation: this in units of that of the targets, and this share of the root mean
 # square of all. A group with equal targets would pass for one without noise.
-_LEAST_STD, _LEAST_SHARE = 1e-9, 0.1
+_MIN_STD, _MIN_SHARE = 1e-9, 0.1
 # More classes have a model each. On tables drawn from the joint model, that one had held-out losses
 # of .99, 1.00 and 1.03 of these for 3, 5 and 8 classes, and a fit took 2.5 times as long for 8.
-MOST_TOGETHER = 5
+MAX_TOGETHER = 5
 
 
 class Design(NamedTuple):
@@ -76,7 +76,7 @@ class GroupEffects:
     units: Standardiser
     present: np.ndarray  # classes that the model has seen; others are improbable
     model: MixedModel | EachClass
-    least_std: float = _LEAST_STD  # of a prediction
+    least_std: float = _MIN_STD  # of a prediction
 
     known_only: ClassVar[bool] = False
 
@@ -135,13 +135,13 @@ def fit_group_effects(
     z = np.hstack([np.ones((len(Z), 1)), units(Z)])
     del Z  # a large table
     model: Any
-    if len(present) > MOST_TOGETHER:
+    if len(present) > MAX_TOGETHER:
         columns = design.columns_of_classes(present)
         fit_one = partial(fit, codes=codes, n_classes=2, **settings)
         model = EachClass.fit(fit_one, z, y, columns, before)
     else:
         model = fit(z, y, codes, len(present), start=before, **settings)
-    least_std = _LEAST_STD if start is None else start.least_std
+    least_std = _MIN_STD if start is None else start.least_std
     return GroupEffects(design, settings, units, present, model, least_std)
 
 
@@ -159,7 +159,7 @@ def from_other_rows(effects: Effects, table: Table, n_parts: int) -> tuple[Effec
     outputs = Outputs(mean, std)
     if not effects.design.n_classes:
         typical = float(np.sqrt(np.average(outputs.std**2, weights=table.weight)))
-        effects = replace(effects, least_std=max(_LEAST_SHARE * typical, _LEAST_STD))
+        effects = replace(effects, least_std=max(_MIN_SHARE * typical, _MIN_STD))
         outputs = outputs._replace(std=np.maximum(outputs.std, effects.least_std))
     return effects, outputs
 

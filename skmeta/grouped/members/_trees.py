@@ -19,7 +19,7 @@ from skmeta.grouped.members._group_effects import as_columns
 from skmeta.tabular import FitSettings, Outputs, Population, Table, deal_rows, fit_population
 
 # Trees of known groups have the group as a category, if there are no more of them.
-_MOST_CATEGORIES = 250
+_MAX_CATEGORIES = 250
 # Parts of the rows of a group for trees over rows.
 _N_PARTS = 3
 
@@ -74,7 +74,7 @@ def fit_trees(
     They have the predictions `outputs` of the member `base`, of each row from others. With `adds`,
     they learn what the member leaves. `n_rounds` of 0 is chosen.
     """
-    is_small = table.codes.max(0) < _MOST_CATEGORIES
+    is_small = table.codes.max(0) < _MAX_CATEGORIES
     groups = tuple(np.flatnonzero(is_small).tolist()) if known_only and settings.is_auto else ()
     X = table.X if adds else _columns(table, outputs, n_classes, groups)
     added = outputs.mean if adds else 0.0
@@ -104,5 +104,5 @@ def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
 def _columns(table: Table, base: Outputs, n_classes: int, groups: Sequence[int]) -> np.ndarray:
     parts = [table.X, as_columns(base.mean, n_classes), base.std[:, None]]
     # The groups of fit; others are not predicted by these trees.
-    parts += [np.clip(table.codes[:, [f]], 0, _MOST_CATEGORIES - 1.0) for f in groups]
+    parts += [np.clip(table.codes[:, [f]], 0, _MAX_CATEGORIES - 1.0) for f in groups]
     return np.hstack(parts)

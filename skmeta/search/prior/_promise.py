@@ -32,9 +32,9 @@ Array = NDArray[np.float64]
 
 _INTERCEPT = 0.35
 _COEFFICIENTS = np.array([1.12, -0.50, -0.15, -0.36])
-_LEAST_VARIANCE, _MOST_VARIANCE = 0.025, 1.0
-_MOST_SURE = 0.01  # shares of past tasks are at least so far from 0 and 1
-_LEAST_DISTANCE = 0.05
+_MIN_VARIANCE, _MAX_VARIANCE = 0.025, 1.0
+_MAX_SURE = 0.01  # shares of past tasks are at least so far from 0 and 1
+_MIN_DISTANCE = 0.05
 _LARGE = 3_500  # rows
 
 
@@ -46,13 +46,13 @@ def evidence(
     dataset_features: Mapping[str, float],
 ) -> Array:
     """Return log odds of s, log d^2, z and r, of shape (4,)."""
-    variance = 2 * np.clip(errors, _LEAST_VARIANCE, _MOST_VARIANCE)
+    variance = 2 * np.clip(errors, _MIN_VARIANCE, _MAX_VARIANCE)
     n_tasks = 1 / float(weights @ weights)
     share = (n_tasks * float(weights @ ndtr(gains / np.sqrt(variance))) + 0.5) / (n_tasks + 1)
     skill = float(np.clip(dataset_features.get("skill_size", 0.0), -1, 1))
-    odds = logit(np.clip(share, _MOST_SURE, 1 - _MOST_SURE))
+    odds = logit(np.clip(share, _MAX_SURE, 1 - _MAX_SURE))
     size = max(dataset_features.get("log_rows", 0.0) - float(np.log(_LARGE)), 0.0)
-    return np.array([odds, np.log(max(distance, _LEAST_DISTANCE)), skill, size])
+    return np.array([odds, np.log(max(distance, _MIN_DISTANCE)), skill, size])
 
 
 def probability_better(
