@@ -26,7 +26,7 @@ _STEP = 1e-4
 _N_PAIRS = 64
 # Linear predictors of counts are not above this one: exponentials would overflow.
 _MAX_LOG_MEAN = 30.0
-# Least probability between two thresholds.
+# Least curvature of the log likelihood of a class between two thresholds.
 _MIN_CURVATURE = 1e-12
 
 
@@ -320,9 +320,8 @@ class Ordered(Family):
     def curvature(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return minus its second derivatives."""
         low, high = self._ends(y, eta)
-        return np.asarray(np.maximum(low * (1 - low) + high * (1 - high), _MIN_CURVATURE))[
-            :, None, None
-        ]
+        curvature = low * (1 - low) + high * (1 - high)
+        return np.asarray(np.maximum(curvature, _MIN_CURVATURE))[:, None, None]
 
     def third(self, y: np.ndarray, eta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return derivatives of weighted sums of the curvature."""
