@@ -230,11 +230,12 @@ class Drawing(ClassifierMixin, BaseEstimator):
         return np.zeros(len(X), int)
 
     def score(self, X, y):
-        drawn = np.random.default_rng().normal(scale=0.01)
+        drawn = random.gauss(0, 0.01)
         return float(os.environ["SKMETA_TEST_LEVEL"]) + 0.01 * self.p + drawn
 
 
 def test_chance_that_is_not_declared_is_seen_too(iris, path, monkeypatch):
+    random.seed(0)  # honest scores are refused in a share of draws
     monkeypatch.setenv("SKMETA_TEST_LEVEL", "0.5")
     grid = {"p": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
     make(Drawing(), grid, path, n_iter=6).fit(*iris)
