@@ -157,7 +157,7 @@ class _Texts:
                 pass
         try:
             return f"{whole(kind)}({whole([*map(_listed, value.__reduce_ex__(4))])})"
-        except Exception:
+        except Exception:  # reducing runs code of the object, too
             # Code may name connections and locks. Otherwise it is not known to equal anything.
             if any(isinstance(outer, (type, FunctionType)) for outer in within):
                 return name_of(value)

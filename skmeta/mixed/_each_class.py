@@ -77,5 +77,5 @@ class EachConditioned(NamedTuple):
     def predict(self, X: np.ndarray, codes: np.ndarray) -> Prediction:
         """Predict rows (m, q) of groups; those of groups without rows from the prior."""
         each = zip(self.given, self.columns, strict=True)
-        found = np.column_stack([one.predict(X[:, own], codes)[0][:, 1] for one, own in each])
-        return Prediction(found / found.sum(1, keepdims=True), np.zeros(len(X)))
+        proba = np.column_stack([one.predict(X[:, own], codes)[0][:, 1] for one, own in each])
+        return Prediction(proba / proba.sum(1, keepdims=True), np.zeros(len(X)))

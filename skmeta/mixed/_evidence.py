@@ -125,38 +125,38 @@ class Evidence:
     def evaluate(self, at: np.ndarray) -> Evaluation:
         """Return minus the log posterior of the parameters, up to a constant."""
         mean, precision, parts = at[self._mean], self.precision(at), self.split(at)
-        found: Any = self.rows.integrate(mean, self.shapes, parts, at[self.family])
-        if not found.largest < LAST_STEP:
+        integral: Any = self.rows.integrate(mean, self.shapes, parts, at[self.family])
+        if not integral.largest < LAST_STEP:
             # Far from a mode the approximation says nothing, and could promise anything.
             return Evaluation(np.inf, np.zeros(len(at)), lambda: np.eye(len(at)))
-        information, inverse, half_log_det = self._information(found, precision)
+        information, inverse, half_log_det = self._information(integral, precision)
         removed = inverse if self.is_restricted else np.zeros_like(inverse)
-        value = found.log_det - found.joint + half_log_det * self.is_restricted
+        value = integral.log_det - integral.joint + half_log_det * self.is_restricted
         value += 0.5 * ((precision * mean**2).sum() - np.log(precision).sum())
         value += sum(shape.penalty(part) for shape, part in zip(self.shapes, parts, strict=True))
-        mean_gradient = precision * mean - found.score
+        mean_gradient = precision * mean - integral.score
         on_factors = [
             one - 0.5 * less
-            for one, less in zip(found.on_factors, found.removed(removed), strict=True)
+            for one, less in zip(integral.on_factors, integral.removed(removed), strict=True)
         ]
         # In the logarithm of each precision.
         determined = precision * (mean**2 + np.diagonal(removed))
         ridge_gradient = (1 - determined)[self._is_slope].sum() * float(self._shrinks)
         if self.rows.is_normal:
             # V is homogeneous in S and sigma^2, which gives the derivative in log sigma.
-            n, log_noise = found.n_rows, at[-1]
-            quadratic = -2 * (found.joint + n * log_noise)
-            kept = (removed * found.whole).sum()
+            n, log_noise = integral.n_rows, at[-1]
+            quadratic = -2 * (integral.joint + n * log_noise)
+            kept = (removed * integral.whole).sum()
             lost = sum(
                 (one * covariance).sum()
                 for one, covariance in zip(
-                    found.removed(removed), self._covariances(parts), strict=True
+                    integral.removed(removed), self._covariances(parts), strict=True
                 )
             )
-            on_family = np.array([n - quadratic - kept - 2 * found.along() + lost])
+            on_family = np.array([n - quadratic - kept - 2 * integral.along() + lost])
         else:
-            on_family = -found.on_family()
-        moved = found.moved(removed)
+            on_family = -integral.on_family()
+        moved = integral.moved(removed)
         if moved is not None:
             value += moved.value
             mean_gradient = mean_gradient + moved.on_mean
@@ -173,7 +173,7 @@ class Evidence:
         def curvature() -> np.ndarray:
             hessian = np.zeros((len(at), len(at)))
             n, m, ridge = self._mean.start, self._mean, self._ridge
-            own, mixed = found.curvature(removed)
+            own, mixed = integral.curvature(removed)
             places = np.r_[0:n, ridge + 1 : len(at)][: len(own)]
             hessian[np.ix_(places, places)] = own
             hessian[m, places] = mixed
@@ -198,11 +198,11 @@ class Evidence:
 
     def log_likelihood(self, at: np.ndarray) -> float:
         """Return the marginal log likelihood without priors, restricted if m is integrated out."""
-        found = self.integrate(at)
-        value = found.joint - found.log_det
-        n_free = found.n_rows
+        integral = self.integrate(at)
+        value = integral.joint - integral.log_det
+        n_free = integral.n_rows
         if self.is_restricted:
-            value -= self._information(found, self.precision(at))[2]
+            value -= self._information(integral, self.precision(at))[2]
             n_free -= self.j * self.q
         return float(value - 0.5 * n_free * np.log(2 * np.pi) * self.rows.is_normal)
 
@@ -256,10 +256,10 @@ class Evidence:
         return np.where(self._is_slope, slope, flat)
 
     def _information(
-        self, found: Any, precision: np.ndarray
+        self, integral: Any, precision: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Return the information (j q, j q) on m, its inverse, and half its log determinant."""
-        information = np.diag(precision + _ROUNDING * found.scale) + found.whole
+        information = np.diag(precision + _ROUNDING * integral.scale) + integral.whole
         root = np.linalg.cholesky(information)
         half = np.linalg.inv(root)
         return information, half.T @ half, log_det(root)

@@ -115,7 +115,7 @@ class FactorRows:
         """Return blocks of Z'WZ, Z'WX by factor, and X'WX."""
         weights, pairs = self.w[:, None, None] * curvature, self.pattern.pairs
         blocks = {
-            (f, g): sums(_outer(weights, self.z[f], self.z[g]), one.of_rows, len(one.first))
+            (f, g): sums(_outer(weights, self.z[f], self.z[g]), one.pair_of_row, len(one.first))
             for (f, g), one in pairs.items()
         }
         across = [

@@ -37,7 +37,7 @@ class Pairs(NamedTuple):
 
     first: np.ndarray
     second: np.ndarray
-    of_rows: np.ndarray  # position of the pair of each row
+    pair_of_row: np.ndarray  # position of the pair of each row
 
 
 class Pattern:
@@ -64,8 +64,8 @@ class Pattern:
             levels = np.arange(self.sizes[f])
             return Pairs(levels, levels, self.codes[:, f])
         keys = self.codes[:, f] * self.sizes[g] + self.codes[:, g]
-        unique, of_rows = np.unique(keys, return_inverse=True)
-        return Pairs(*np.divmod(unique, self.sizes[g]), of_rows)
+        unique, pair_of_row = np.unique(keys, return_inverse=True)
+        return Pairs(*np.divmod(unique, self.sizes[g]), pair_of_row)
 
 
 def sums(values: np.ndarray, positions: np.ndarray, size: int) -> np.ndarray:
@@ -142,7 +142,7 @@ class System:
             parents[g][pairs.first] = pairs.second
         for g in later:
             for h in range(g, len(self.sizes)):
-                at = pattern.pairs[g, h].of_rows[pattern.rows[f]]
+                at = pattern.pairs[g, h].pair_of_row[pattern.rows[f]]
                 change = sums(turned(across[g]) @ across[h], at, len(blocks[g, h]))
                 blocks[g, h] = blocks[g, h] - change
         return _Leaf(inverse, across, parents)

@@ -134,24 +134,24 @@ class Mixture:
         known = _calibrate(units, mine.known_levels, [other.known_levels for other in others])
         return replace(mine, levels=new, known_levels=known)
 
-    def with_scales(self, of_groups: np.ndarray, of_rows: np.ndarray) -> Mixture:
+    def with_scales(self, group_scales: np.ndarray, row_scales: np.ndarray) -> Mixture:
         """Return a mixture whose deviations differ by group."""
-        known = [_with_scales(level, of_rows) for level in self.known_levels]
-        return replace(self, known_levels=known, group_scales=of_groups)
+        known = [_with_scales(level, row_scales) for level in self.known_levels]
+        return replace(self, known_levels=known, group_scales=group_scales)
 
 
 def _calibrate(
     units: TargetUnits, levels: list[Level], others: Sequence[list[Level]]
 ) -> list[Level]:
-    return [units.calibrate(level, [of[k] for of in others]) for k, level in enumerate(levels)]
+    return [units.calibrate(level, [one[k] for one in others]) for k, level in enumerate(levels)]
 
 
-def _with_scales(level: Level, of_rows: np.ndarray) -> Level:
+def _with_scales(level: Level, row_scales: np.ndarray) -> Level:
     """Return a level whose deviations differ by row, and whose quantiles allow for that."""
     held_out = level.held_out
     if held_out is None:
         return level
-    held_out = held_out._replace(std=held_out.std * of_rows[held_out.place])
+    held_out = held_out._replace(std=held_out.std * row_scales[held_out.place])
     return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
 
 
@@ -176,8 +176,8 @@ class ConditionedMixture(NamedTuple):
             quantiles = np.where(is_old[:, None], known_only[1], quantiles)
             precision = np.where(is_old, known_only[2], precision)
             calibration = np.where(is_old[:, None], known_only[3], calibration)
-        found = weights, quantiles, precision, calibration
-        outputs = combine(self.mixture.members, self.members, at, *found)
+        distributions = weights, quantiles, precision, calibration
+        outputs = combine(self.mixture.members, self.members, at, *distributions)
         scales = self.mixture.group_scales
         if scales is None:
             return outputs
@@ -285,10 +285,10 @@ def _predict_as_new(
 ) -> list[Outputs]:
     """Predict rows as those of new groups; zeros by members that predict known groups only."""
     needed = [name for name, is_used in zip(conditioned, used, strict=True) if is_used]
-    found = predict_each(conditioned, at._replace(codes=np.full_like(at.codes, -1)), needed)
-    shape = next(iter(found.values())).mean.shape
+    predicted = predict_each(conditioned, at._replace(codes=np.full_like(at.codes, -1)), needed)
+    shape = next(iter(predicted.values())).mean.shape
     none = Outputs(np.zeros(shape), np.zeros(len(at.y)))
-    return [found.get(name, none) for name in conditioned]
+    return [predicted.get(name, none) for name in conditioned]
 
 
 def _gain(

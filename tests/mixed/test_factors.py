@@ -39,7 +39,7 @@ def test_blocks_are_those_of_dense_algebra(kind, width):
     widths = [width + f % 2 for f in range(n_factors)]
     z, pattern = [rng.normal(size=(n, k)) for k in widths], Pattern(codes, sizes)
     blocks = {
-        (f, g): sums(z[f][:, :, None] * z[g][:, None], pair.of_rows, len(pair.first))
+        (f, g): sums(z[f][:, :, None] * z[g][:, None], pair.pair_of_row, len(pair.first))
         + (f == g) * np.eye(widths[f], widths[g])
         for (f, g), pair in pattern.pairs.items()
     }

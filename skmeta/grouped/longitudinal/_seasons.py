@@ -159,10 +159,10 @@ def learn_calendar(
         seasons = [Season(name, p) for name, p, days in kinds if span >= _MIN_CYCLES * days]
     changes = _Changes.learn(times, y, codes, step, n_months) if season is not None else None
     if changes is not None and season == "auto" and not is_date:
-        found, any_length = changes.clearest(_LENGTHS, True), changes.clearest(_ALL_LENGTHS)
+        length, any_length = changes.clearest(_LENGTHS, True), changes.clearest(_ALL_LENGTHS)
         # Phases of 12 steps explain a part of a cycle of 9.
-        if found and (any_length is None or 0 in (found % any_length, any_length % found)):
-            seasons = [_of_steps(found, step, n_months)]
+        if length and (any_length is None or 0 in (length % any_length, any_length % length)):
+            seasons = [_of_steps(length, step, n_months)]
     if changes is not None:
         for one in seasons:
             changes = changes.without(one)
@@ -244,21 +244,21 @@ class _Changes(NamedTuple):
         mean = np.bincount(cell, self.change) / np.maximum(np.bincount(cell), 1)
         return self._replace(change=self.change - mean[cell])
 
-    def clearest(self, lengths: Sequence[int], of_each: bool = False) -> int | None:
+    def clearest(self, lengths: Sequence[int], per_group: bool = False) -> int | None:
         """Return the number of steps that explains most of the changes, if one does clearly.
 
-        They are the changes of all groups, or, with `of_each`, maybe of many groups for themselves.
+        They are the changes of all groups, or with `per_group` those of many groups one by one.
         """
         span = int(np.ptp(self.steps)) + 1
         tried = [length for length in lengths if span >= 2 * length]
         typical = np.bincount(self.place, self.change) / np.bincount(self.place)
-        p_values = [self._p_value(length, typical, of_each) for length in tried]
+        p_values = [self._p_value(length, typical, per_group) for length in tried]
         if not p_values or min(p_values) >= _MAX_P_VALUE / len(lengths):
             return None
         # A multiple of a cycle explains as much, with more phases.
         return tried[int(np.argmin(p_values))]
 
-    def _p_value(self, length: int, typical: np.ndarray, of_each: bool) -> float:
+    def _p_value(self, length: int, typical: np.ndarray, per_group: bool) -> float:
         """Return the p-value of what phases explain of the typical change (T,), or of many groups.
 
         It is 1 if they explain little. What happens at a time may happen to all groups: tests count
@@ -269,7 +269,7 @@ class _Changes(NamedTuple):
         p_value = float(_p_values(typical, one[: len(phase)], phase, length)[0])
         if self._share(one, at, length) < _MIN_SHARE:
             p_value = 1.0
-        n_groups = int(self.group.max()) + 1 if of_each else 1
+        n_groups = int(self.group.max()) + 1 if per_group else 1
         if n_groups == 1 or self._share(self.group, at, length) < _MIN_SHARE:
             return 2 * p_value
         n_many = max(round(_MANY * n_groups), 1)

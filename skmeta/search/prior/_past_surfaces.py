@@ -225,8 +225,8 @@ class PastSurfaces(Immutable):
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensors, weights = dict(self._tensors), self._task_weights
-        of_data = weights, self.distance, self.promise_offset
-        return type(self), (self._encoding, self._tasks, tensors, *of_data)
+        parts = self._encoding, self._tasks, tensors, weights, self.distance, self.promise_offset
+        return type(self), parts
 
     def __len__(self) -> int:
         return self.n_tasks

@@ -203,8 +203,8 @@ class SearchPrior(PastSurfaces):
         left = self._task_weights[at]
         weights = left / left.sum() if left.sum() else None
         tasks_left = [self._tasks[t] for t in at]
-        of_data = weights, self.distance, self.promise_offset
-        return type(self)(self._encoding, tasks_left, tensors, *of_data)
+        parts = self._encoding, tasks_left, tensors, weights, self.distance, self.promise_offset
+        return type(self)(*parts)
 
     def with_datasets(
         self,

@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 _INTERCEPT = 0.35
 _COEFFICIENTS = np.array([1.12, -0.50, -0.15, -0.36])
 _MIN_VARIANCE, _MAX_VARIANCE = 0.025, 1.0
-_MAX_SURE = 0.01  # shares of past tasks are at least so far from 0 and 1
+_MIN_TAIL = 0.01  # shares of past tasks are at least so far from 0 and 1
 _MIN_DISTANCE = 0.05
 _LARGE = 3_500  # rows
 
@@ -50,7 +50,7 @@ def evidence(
     n_tasks = 1 / float(weights @ weights)
     share = (n_tasks * float(weights @ ndtr(gains / np.sqrt(variance))) + 0.5) / (n_tasks + 1)
     skill = float(np.clip(dataset_features.get("skill_size", 0.0), -1, 1))
-    odds = logit(np.clip(share, _MAX_SURE, 1 - _MAX_SURE))
+    odds = logit(np.clip(share, _MIN_TAIL, 1 - _MIN_TAIL))
     size = max(dataset_features.get("log_rows", 0.0) - float(np.log(_LARGE)), 0.0)
     return np.array([odds, np.log(max(distance, _MIN_DISTANCE)), skill, size])
 

@@ -187,8 +187,8 @@ def parameter_names(configurations: Iterable[Configuration]) -> set[str]:
 def _fit_parameter(name: str, values: Sequence[Any]) -> _Parameter:
     if name in NUMBERS_OF_NONE:
         values = [_effective(name, value) for value in values]
-    of_values = [_kind(value) for value in values]
-    kinds, is_number = tuple(sorted(set(of_values))), [kind == _NUMBER for kind in of_values]
+    value_kinds = [_kind(value) for value in values]
+    kinds, is_number = tuple(sorted(set(value_kinds))), [kind == _NUMBER for kind in value_kinds]
     numbers = np.array([*compress(values, is_number)], dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     positive = numbers[numbers > 0]
