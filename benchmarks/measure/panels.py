@@ -52,6 +52,7 @@ class Panel(NamedTuple):
     ahead: int
     n_long: int = N_LONG
     known: tuple[str, ...] = ()
+    until: str | None = None
 
 
 PANELS = {
@@ -79,6 +80,12 @@ PANELS = {
         ("Temperature", "Holiday"),
     ),
     "economies": Panel("global_economy", "Year", ("Country",), "GDP", "YS", 1, 6, 40),
+    **{
+        f"economies to {end}": Panel(
+            "global_economy", "Year", ("Country",), "GDP", "YS", 1, 6, 40, until=str(end)
+        )
+        for end in (1990, 1995, 2000, 2005, 2010)
+    },
 }
 
 
@@ -122,6 +129,8 @@ def load(name: str, half: str, n_series: int = N_SERIES) -> pd.DataFrame:
     frame = pd.read_csv(path)
     frame["date"] = np.asarray(_dates(frame[panel.date], panel.freq))
     keys, known = list(panel.keys), list(panel.known)
+    if panel.until is not None:
+        frame = frame[frame["date"] <= panel.until]
     if name == "load":
         frame = _windows(frame, panel)
     frame = frame.dropna(subset=[panel.target, *keys])
