@@ -4,8 +4,6 @@ import math
 import sys
 from typing import Any, Self
 
-from tqdm.auto import tqdm
-
 # Seconds between two lines of a log.
 _EVERY = 30.0
 
@@ -27,6 +25,8 @@ def progress_bar(
     """
     if not shown:
         return _Silent()
+    from tqdm.auto import tqdm
+
     bar: dict[str, Any] = {"total": total, "initial": initial, "desc": description, "unit": unit}
     if is_interactive():
         return tqdm(delay=delay, file=sys.stderr, **bar)

@@ -2,14 +2,15 @@
 
 Imports of private names come first, then one function for each private method or attribute. A
 release of scikit-learn that moves one fails here, and `tests/test_private_names.py` names it.
-Supported are scikit-learn 1.6 and newer.
+Names that only searches and learners need are imported when they are first used: they take a third
+of a second that a saved grouped model does not wait for. Supported are scikit-learn 1.6 and newer.
 """
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from inspect import signature
+from importlib.util import find_spec
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -20,14 +21,6 @@ try:
     from sklearn.base import BaseEstimator
     from sklearn.base import _clone_parametrized as clone_parametrized
     from sklearn.base import _fit_context as fit_context
-    from sklearn.metrics import get_scorer, get_scorer_names
-    from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
-    from sklearn.model_selection._search import BaseSearchCV
-    from sklearn.model_selection._validation import _fit_and_score
-    from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
-    from sklearn.model_selection._validation import (
-        _warn_or_raise_about_fit_failures as judge_failures,
-    )
     from sklearn.utils import _safe_indexing as safe_indexing
     from sklearn.utils._metadata_requests import _routing_enabled as is_routing_enabled
     from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -44,7 +37,6 @@ except ImportError as error:
 
 # What is passed on as it is.
 __all__ = [
-    "BaseSearchCV",
     "HasMethods",
     "Interval",
     "Parallel",
@@ -55,25 +47,32 @@ __all__ = [
     "delayed",
     "fit_context",
     "get_feature_names",
-    "insert_error_scores",
     "is_routing_enabled",
-    "judge_failures",
     "safe_indexing",
 ]
 
 # Callbacks came with 1.9.
-_HAS_CALLBACKS = {"callback_ctx", "caller"} <= set(signature(_fit_and_score).parameters)
+_HAS_CALLBACKS = find_spec("sklearn.callback") is not None
 if TYPE_CHECKING:
+    from sklearn.model_selection._search import BaseSearchCV
 
     class CallbackSupport:
         """What scikit-learn's mixin adds to an estimator."""
 
         def set_callbacks(self, *callbacks: Any) -> Self: ...
 
-elif _HAS_CALLBACKS:
-    CallbackSupport = import_module("sklearn.callback").CallbackSupportMixin
-else:
-    CallbackSupport = type("CallbackSupport", (), {})
+
+def __getattr__(name: str) -> Any:
+    """Import the base classes of searches and learners when they are first used."""
+    if name == "BaseSearchCV":
+        from sklearn.model_selection._search import BaseSearchCV
+
+        return BaseSearchCV
+    if name == "CallbackSupport":
+        if not _HAS_CALLBACKS:
+            return type(name, (), {})
+        return import_module("sklearn.callback").CallbackSupportMixin
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @contextmanager
@@ -261,22 +260,24 @@ def _leads_down(
 
 def search_constraints() -> dict[str, Any]:
     """Return the constraints of the parameters that all searches have."""
+    from sklearn.model_selection._search import BaseSearchCV
+
     return dict(BaseSearchCV._parameter_constraints)
 
 
-def resolve_scorers(search: BaseSearchCV) -> tuple[Any, Any]:
+def resolve_scorers(search: "BaseSearchCV") -> tuple[Any, Any]:
     """Return the scorer, or the scorers as one, and the key of the metric to refit by."""
     scorers, refit_metric = search._get_scorers()
     return scorers, refit_metric
 
 
-def route_fit_params(search: BaseSearchCV, params: dict[str, Any]) -> Any:
+def route_fit_params(search: "BaseSearchCV", params: dict[str, Any]) -> Any:
     """Return the parameters of `fit` as ``.estimator.fit``, ``.splitter.split``, ..."""
     return search._get_routed_params_for_fit(params)
 
 
 def format_results(
-    search: BaseSearchCV,
+    search: "BaseSearchCV",
     candidates: list[dict[str, Any]],
     n_splits: int,
     outputs: list[dict[str, Any]],
@@ -286,7 +287,7 @@ def format_results(
     return dict(search._format_results(candidates, n_splits, outputs, columns))
 
 
-def select_best_index(search: BaseSearchCV, refit_metric: Any, results: dict[str, Any]) -> int:
+def select_best_index(search: "BaseSearchCV", refit_metric: Any, results: dict[str, Any]) -> int:
     """Return the row of ``cv_results_`` that `refit` chooses."""
     index: int = search._select_best_index(search.refit, refit_metric, results)
     return index
@@ -298,7 +299,23 @@ def fit_and_score(
     """Fit one candidate on one fold and score it."""
     if _HAS_CALLBACKS:
         settings |= {"caller": caller, "callback_ctx": callback_context}
+    from sklearn.model_selection._validation import _fit_and_score
+
     return dict(_fit_and_score(estimator, X, y, **settings))
+
+
+def judge_failures(outputs: list[dict[str, Any]], error_score: Any) -> None:
+    """Warn of fits that failed; raise an error if all did."""
+    from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+
+    _warn_or_raise_about_fit_failures(outputs, error_score)
+
+
+def insert_error_scores(outputs: list[dict[str, Any]], error_score: Any) -> None:
+    """Give fits that failed the score of errors."""
+    from sklearn.model_selection._validation import _insert_error_scores
+
+    _insert_error_scores(outputs, error_score)
 
 
 # -- callbacks -------------------------------------------------------------------------------
@@ -330,6 +347,8 @@ class ScorerParts(NamedTuple):
 
 def scorer_parts(scorer: Any) -> ScorerParts | None:
     """Return what a scorer is made of; None if `make_scorer` did not make it."""
+    from sklearn.metrics._scorer import _BaseScorer
+
     if not isinstance(scorer, _BaseScorer):
         return None
     return ScorerParts(
@@ -339,14 +358,20 @@ def scorer_parts(scorer: Any) -> ScorerParts | None:
 
 def scorers_by_name(scorers: Any) -> dict[str, Any] | None:
     """Return each of several scorers by its name; None for a single scorer."""
+    from sklearn.metrics._scorer import _MultimetricScorer
+
     return dict(scorers._scorers) if isinstance(scorers, _MultimetricScorer) else None
 
 
 def is_passthrough_scorer(scorer: Any) -> bool:
     """Whether a scorer calls the estimator's own ``score``."""
+    from sklearn.metrics._scorer import _PassthroughScorer
+
     return isinstance(scorer, _PassthroughScorer)
 
 
 def metric_functions() -> set[Any]:
     """Return the functions of the metrics that scikit-learn has a scorer for."""
+    from sklearn.metrics import get_scorer, get_scorer_names
+
     return {get_scorer(name)._score_func for name in get_scorer_names()}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
+from tqdm.auto import tqdm
 
 from skmeta import _progress
 from skmeta._html import facts_table, table
@@ -101,7 +102,7 @@ def test_a_terminal_and_a_notebook_get_a_bar(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert _progress.is_interactive()
     with progress_bar(2, "work", "steps", shown=True) as bar:
-        assert isinstance(bar, _progress.tqdm)
+        assert isinstance(bar, tqdm)
     monkeypatch.undo()
     shell = types.SimpleNamespace(config={"IPKernelApp": {}})
     ipython = types.SimpleNamespace(get_ipython=lambda: shell)
