@@ -54,6 +54,8 @@ from skmeta.tabular import (
 _MANY_ROWS = 200
 _MIN_ROWS_OF_PROCESS = 5
 _N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
+# Of ordered classes: chosen on development sets of benchmarks/measure/small_targets.py.
+_N_FOLDS_OF_ORDERED = 3
 # Steps of the shares that are tried, by the largest number of models, and number of rows that the
 # prior of the shares counts as; chosen on development sets of benchmarks/measure/small_tables.py.
 _N_STEPS, _ROWS_BEFOREHAND = {3: 20, 4: 10, 99: 5}, 3.0
@@ -67,7 +69,8 @@ class Member(Protocol):
         """Return probabilities (n, c) of classes, or means (n,)."""
 
 
-# From rows, and models of the same kind of parts of these rows.
+# From rows, and models of the same kind of parts of these rows. One that has a method
+# `predict_held_out(rows, sets)` predicts sets of rows from the others, without a model for each.
 Fit = Callable[[WeightedRows, list[Any]], Member]
 
 
@@ -135,15 +138,16 @@ def fit_mixture(
     if more:
         believed = np.full(len(names), 1 / len(names))
     shares, spread = believed, 1.0
-    folds = hold_out(support, n_classes)
+    folds = hold_out(support, n_classes, _N_FOLDS_OF_ORDERED if more else _N_FOLDS)
     models: dict[str, list[Any]] = {"process": processes} if processes else {}
-    models |= {
-        n: [fit(part, []) for part, _ in folds] for n, fit in fits.items() if n not in models
-    }
-    models = {name: models[name] for name in fits}
+    for name, fit in fits.items():
+        if name not in models and not hasattr(fit, "predict_held_out"):
+            models[name] = [fit(part, []) for part, _ in folds]
     if folds:
         rows = np.concatenate([positions for _, positions in folds])
-        predicted, quantiles = _predict_held_out(task, support, folds, models, scale is not None)
+        predicted, quantiles = _predict_held_out(
+            task, support, folds, fits, models, scale is not None
+        )
         losses = _losses(support, n_classes, rows, predicted)
         grid = weight_grid(len(names), next(n for m, n in _N_STEPS.items() if len(names) <= m))
         shares = average_weights(
@@ -166,7 +170,7 @@ def fit_mixture(
             mean = mix(predicted, shares)
             quantiles = reshape_distributions(quantiles, mean, spread, LEVELS)[1]
             scale = scale.weigh(support, folds, quantiles)
-    members = {name: fit(support, models[name]) for name, fit in fits.items()}
+    members = {name: fit(support, models.get(name, [])) for name, fit in fits.items()}
     return Mixture(members, dict(zip(names, shares.tolist(), strict=True)), spread, scale)
 
 
@@ -202,9 +206,9 @@ def _choose_members(
     return fits
 
 
-def hold_out(support: WeightedRows, n_classes: int = 0) -> list[Fold]:
+def hold_out(support: WeightedRows, n_classes: int = 0, n_folds: int = _N_FOLDS) -> list[Fold]:
     """Divide rows of positive weights into parts, and the positions of what each does not have."""
-    y, n_folds, folds = support.y, _N_FOLDS, range(_N_FOLDS)
+    y, folds = support.y, range(n_folds)
     if support.weight.sum() >= _MANY_ROWS:
         n_folds, folds = max(_N_FOLDS_OF_MANY, len(y) // _ROWS_OF_FOLD), range(1)
     fold, divisions = divide_rows(support, n_classes, n_folds), []
@@ -222,6 +226,7 @@ def _predict_held_out(
     task: AdaptedTask,
     support: WeightedRows,
     folds: list[Fold],
+    fits: dict[str, Fit],
     models: dict[str, list[Any]],
     with_quantiles: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -232,11 +237,14 @@ def _predict_held_out(
     else:
         both = task.predict_held_out_distributions(support, sets, LEVELS)
         own, quantiles = [mean for mean, _ in both], np.concatenate([each for _, each in both])
-    predicted = [
-        np.stack([first, *(fitted[k].predict(support.X[sets[k]]) for fitted in models.values())])
-        for k, first in enumerate(own)
-    ]
-    return np.concatenate(predicted, 1), quantiles
+    each: list[list[np.ndarray]] = [own]
+    for name, fit in fits.items():
+        if name in models:
+            pairs = zip(models[name], sets, strict=True)
+            each.append([model.predict(support.X[held]) for model, held in pairs])
+        else:
+            each.append(fit.predict_held_out(support, sets))  # type: ignore[attr-defined]
+    return np.stack([np.concatenate(parts) for parts in each]), quantiles
 
 
 def _losses(

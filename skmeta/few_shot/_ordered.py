@@ -12,6 +12,7 @@ Notation: n rows, c classes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -41,8 +42,7 @@ class Cumulative(NamedTuple):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities (n, c)."""
-        quantiles = self.model.predict_quantiles(X, LEVELS)
-        return cut_distributions(quantiles, LEVELS, len(self.rank))[:, self.rank]
+        return _cut(self.model.predict_quantiles(X, LEVELS), self.rank)
 
 
 class Frequencies(NamedTuple):
@@ -91,24 +91,50 @@ class PriorModel:
         return np.concatenate(list(parts))
 
 
+@dataclass(frozen=True)
+class FitCumulative:
+    """Adapts a prior for regressions to the classes' numbers."""
+
+    prior: MetaPrior
+    rank: np.ndarray  # number of each class (c,)
+    settings: RunSettings
+    nominal: tuple[int, ...]
+
+    def __call__(self, rows: WeightedRows, others: list[Any]) -> Cumulative:
+        """Adapt to rows."""
+        rows = with_numbers(rows, self.rank)
+        return Cumulative(PriorModel(self.prior, rows, self.settings, self.nominal), self.rank)
+
+    def predict_held_out(self, rows: WeightedRows, sets: list[np.ndarray]) -> list[np.ndarray]:
+        """Predict sets of rows from the others, all in one pass: probabilities (n, c)."""
+        rows = with_numbers(rows, self.rank)
+        task = AdaptedTask(self.prior, None, rows, self.settings, self.nominal)
+        both = task.predict_held_out_distributions(rows, sets, LEVELS)
+        return [_cut(quantiles, self.rank) for _, quantiles in both]
+
+
+def with_numbers(rows: WeightedRows, rank: np.ndarray) -> WeightedRows:
+    """Return rows whose targets are the numbers of their classes."""
+    return rows._replace(y=rank[rows.y].astype(float))
+
+
+def _cut(quantiles: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """Return probabilities (n, c) of classes, given quantiles (n, q) of their numbers."""
+    return cut_distributions(quantiles, LEVELS, len(rank))[:, rank]
+
+
 def ordered_members(
     rank: np.ndarray, settings: RunSettings, nominal: tuple[int, ...]
 ) -> dict[str, Fit]:
     """Return how to fit the models of ordered classes, whose numbers are `rank` (c,)."""
     prior = load_table_prior("regression")
 
-    def with_numbers(rows: WeightedRows) -> WeightedRows:
-        return rows._replace(y=rank[rows.y].astype(float))
-
-    def fit_cumulative(rows: WeightedRows, _: Any) -> Cumulative:
-        return Cumulative(PriorModel(prior, with_numbers(rows), settings, nominal), rank)
-
     def fit_cumulative_process(rows: WeightedRows, others: list[Any]) -> Cumulative:
         fitted = [other.model for other in others]
-        return Cumulative(fit_process(with_numbers(rows), nominal, fitted), rank)
+        return Cumulative(fit_process(with_numbers(rows, rank), nominal, fitted), rank)
 
     return {
-        "cumulative": fit_cumulative,
+        "cumulative": FitCumulative(prior, rank, settings, nominal),
         "cumulative process": fit_cumulative_process,
         "frequencies": lambda rows, _: Frequencies.of(rows, len(rank)),
     }

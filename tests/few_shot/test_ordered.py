@@ -9,8 +9,10 @@ from scipy.stats import norm
 from sklearn.metrics import log_loss
 
 from skmeta.few_shot import MetaFewShotClassifier
+from skmeta.few_shot._adapted_task import RunSettings
+from skmeta.few_shot._ordered import ordered_members
 from skmeta.learners import FineTuning
-from skmeta.tabular import LEVELS, cut_distributions
+from skmeta.tabular import LEVELS, WeightedRows, cut_distributions
 
 GRADES = ["poor", "fair", "good", "excellent"]
 
@@ -50,9 +52,21 @@ def test_order_helps_where_there_is_one(ordered):
 def test_shares_go_to_the_nominal_model_where_the_order_is_wrong():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(150, 2))
-    y = np.array([2, 0, 3, 1])[np.searchsorted([-0.7, 0.0, 0.7], X[:, 0])]
+    latent = 1.5 * X[:, 0] + rng.normal(size=150)
+    y = np.array([2, 0, 3, 1])[np.searchsorted([-1.0, 0.0, 1.0], latent)]
     shares = MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(X, y).shares_
-    assert max(shares, key=shares.get) == "prior"
+    assert shares["prior"] > 0.5
+    assert shares["cumulative process"] < 0.1
+
+
+def test_rows_held_out_in_one_pass_are_predicted_as_by_a_model_for_each():
+    X, y = make_grades(30)
+    rows, sets = WeightedRows(X, y, np.ones(30)), [np.arange(0, 10), np.arange(10, 18)]
+    rank = np.arange(4)
+    fit = ordered_members(rank, RunSettings("cpu", "float64", {}), ())["cumulative"]
+    for held, found in zip(sets, fit.predict_held_out(rows, sets), strict=True):
+        kept = rows.take(np.setdiff1d(np.arange(30), held))
+        np.testing.assert_allclose(found, fit(kept, []).predict(X[held]), atol=1e-5)
 
 
 def test_ordered_categories_are_numbers_in_their_order(ordered):
