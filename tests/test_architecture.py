@@ -30,7 +30,7 @@ INNER_FLOORS = {
         {"record"},
         {"space"},
         {"history", "surrogate", "early_stopping"},
-        {"prior", "samples"},
+        {"prior"},
         {"report"},
         {""},
     ],

@@ -26,9 +26,8 @@ from benchmarks.lib.recorded import open_history
 from benchmarks.lib.resumable import report
 from benchmarks.make.searches_at_sizes import MAX_TEST_ROWS
 from benchmarks.measure.search_tables import tried_rows
-from skmeta.search.prior import load_shipped
+from skmeta.search.prior import carry_over, load_shipped
 from skmeta.search.record import dataset_features, features_at_rows
-from skmeta.search.samples import carry_over
 from skmeta.search.space import candidate_key, relative_configuration
 from skmeta.search.surrogate import winsorize_scores
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import loguniform, uniform
 
 from skmeta._optional import import_optional
-from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
+from skmeta.search.prior import PastSurfaces, load_shipped
 from skmeta.search.space import (
     SearchSpace,
     candidate_key,
@@ -30,8 +30,6 @@ _POOL_SIZE = 1000
 _N_NEAR = 30  # candidates near the best one that join the pool before each trial
 _N_VALUES = 64  # that are compared if a parameter is sampled alone
 _N_LISTED = 1000  # the most values of a parameter with steps
-
-Prior = SearchPrior | JointPrior | AlgorithmSelectionPrior
 
 
 class PriorSampler(BaseSampler):
@@ -174,7 +172,7 @@ class _Session:
         study: Any,
         space: dict[str, Any],
         names: "_Names",
-        prior: Prior | None,
+        prior: PastSurfaces | None,
         rng: np.random.Generator,
     ) -> None:
         self.key = _identity(study, space)
@@ -254,8 +252,8 @@ class _Names:
         ]
 
 
-def _resolve(prior: Any, estimator: Any, metric: str) -> Prior | None:
-    if prior is None or isinstance(prior, Prior):
+def _resolve(prior: Any, estimator: Any, metric: str) -> PastSurfaces | None:
+    if prior is None or isinstance(prior, PastSurfaces):
         return prior
     if prior != "shipped":
         raise ValueError(

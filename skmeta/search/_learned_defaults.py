@@ -19,10 +19,10 @@ from sklearn.utils import indexable
 
 from skmeta._sklearn_compat import validate_params
 from skmeta.search._arguments import Arguments, resolve_arguments
-from skmeta.search._open_record import Prior, describe_search, open_history, resolve_prior
+from skmeta.search._open_record import describe_search, open_history, resolve_prior
 from skmeta.search._propose import N_ROUNDS, cross_best, draw_near
 from skmeta.search._search_cv import MetaLearnedSearchCV
-from skmeta.search.prior import probability_better
+from skmeta.search.prior import PastSurfaces, probability_better
 from skmeta.search.record import SearchRecord
 from skmeta.search.space import (
     Candidate,
@@ -140,7 +140,7 @@ def _check(estimator: Any, scoring: Any, prior: Any, history: Any) -> MetaLearne
 
 @with_one_thread()
 def _choose(
-    arguments: Arguments, past: Prior, record: SearchRecord
+    arguments: Arguments, past: PastSurfaces, record: SearchRecord
 ) -> tuple[Candidate, dict[str, Any]]:
     """Return the parameters of the best candidate, and what is expected of it."""
     rng = np.random.default_rng(0)

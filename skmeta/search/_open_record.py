@@ -18,7 +18,7 @@ from skmeta.search._trial_record import TrialRecord
 from skmeta.search._trials import FoldRace
 from skmeta.search._verify import find_disagreement
 from skmeta.search.history import VARIABLE, Leases, SearchHistory
-from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, SearchPrior, load_shipped
+from skmeta.search.prior import PastSurfaces, SearchPrior, join, load_shipped
 from skmeta.search.record import (
     SearchRecord,
     dataset_features,
@@ -34,8 +34,6 @@ from skmeta.search.space import (
     signature,
     stable_repr,
 )
-
-Prior = SearchPrior | AlgorithmSelectionPrior | JointPrior
 
 # Most past searches of a history that a prior is learned from.
 _MAX_SEARCHES = 150
@@ -57,7 +55,7 @@ class OpenRecord:
     """The record of a search, open for reading and writing."""
 
     history: Any
-    prior: Prior | None  # learned from the searches on record when this one began
+    prior: PastSurfaces | None  # learned from the searches on record when this one began
     seed: int
     is_replayed: bool = False  # the record has this seed: the same candidates in order
     is_verified: bool = False  # whether scores on record were evaluated again
@@ -238,36 +236,33 @@ def _versions(estimator: Any, spaces: Any) -> list[str]:
 
 def resolve_prior(
     given: Any, record: SearchRecord, history: Any, *, exclude_same_data: bool
-) -> Prior | None:
+) -> PastSurfaces | None:
     """Return the prior of a search; None if nothing is known, an error if it has other estimators.
 
     With `exclude_same_data`, what is known of the search's own data set is left out.
     """
-    parts: list[Any] = [*given.parts] if isinstance(given, JointPrior) else [given]
+    past: PastSurfaces | None = given
     if isinstance(given, str):
         learns, ships = given != "shipped" and history is not None, given != "history"
-        parts = [
+        past = join(
             _learn(history, record) if learns else None,
             load_shipped(record.estimator, record.refit_metric) if ships else None,
-        ]
-    elif given is not None:
+        )
+    elif past is not None:
         wanted = set(record.estimator.split("|"))
-        named = {text for part in parts for text in part.estimators}
-        learned = {name for text in named for name in text.split("|") if name}
+        learned = {name for text in past.estimators for name in text.split("|") if name}
         if learned and learned.isdisjoint(wanted):
             theirs, ours = (" or ".join(sorted(names)) for names in (learned, wanted))
             raise PriorError(
                 f"prior was learned from searches of {theirs}, but this search is of {ours}. Pass "
                 f"a prior of {ours}, or prior='auto'."
             )
-    if exclude_same_data:
-        same = {"data_digests": [record.data_digest], "data_sketch": record.data_sketch}
-        parts = [part and part.without(**same) for part in parts]
-    known = [part.conditioned_on(record.dataset_features) for part in parts if part]
-    return JointPrior(*known) if len(known) > 1 else next(iter(known), None)
+    if past and exclude_same_data:
+        past = past.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)
+    return past.conditioned_on(record.dataset_features) if past else None
 
 
-def _learn(history: Any, record: SearchRecord) -> SearchPrior | None:
+def _learn(history: Any, record: SearchRecord) -> PastSurfaces | None:
     try:
         searches = history.searches(
             estimator=record.estimator,

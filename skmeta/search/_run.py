@@ -35,7 +35,6 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchStoppedWarning
-from skmeta.search import samples
 from skmeta.search._arguments import (
     Arguments,
     StopRules,
@@ -47,9 +46,17 @@ from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_
 from skmeta.search._open_record import OpenRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
 from skmeta.search._report import Progress
+from skmeta.search._samples import (
+    SHARE_OF_BUDGET,
+    n_on_sample,
+    rank_by_rows,
+    sample_folds,
+    sample_size,
+)
 from skmeta.search._trial_record import TrialRecord
 from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
+from skmeta.search.prior import carry_over
 from skmeta.search.space import Candidate, replace_parts
 
 
@@ -64,7 +71,7 @@ def _run(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
-    n_sample = 0 if arguments.walks_grid else samples.sample_size(search.samples, data.n_rows)
+    n_sample = 0 if arguments.walks_grid else sample_size(search.samples, data.n_rows)
     n_parts = 1 + (n_sample > 0) + (search.refit is not False)
     callbacks = callback_context(search, max_subtasks=n_parts)
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
@@ -127,10 +134,10 @@ def _try_sample(
     # Only the scores on the whole table end a search.
     search, arguments = copy(stage.search), stage.arguments
     seconds = StopRules.read(search.stop).time_budget
-    search.stop = seconds and {"time_budget": samples.SHARE_OF_BUDGET * seconds}
-    budget = Budget(seconds and samples.SHARE_OF_BUDGET * seconds)
+    search.stop = seconds and {"time_budget": SHARE_OF_BUDGET * seconds}
+    budget = Budget(seconds and SHARE_OF_BUDGET * seconds)
     budget.begun = stage.budget.begun
-    splits = samples.sample_folds(
+    splits = sample_folds(
         stage.folds.splits,
         stage.data.y,
         n_rows / stage.data.n_rows,
@@ -139,10 +146,10 @@ def _try_sample(
     )
 
     def limit(first: Trial | None) -> int:
-        return samples.n_on_sample(search.samples, 0.0 if first is None else first.cost)
+        return n_on_sample(search.samples, 0.0 if first is None else first.cost)
 
     note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
-    n_iter = samples.n_on_sample(search.samples, math.inf)
+    n_iter = n_on_sample(search.samples, math.inf)
     sampled = stage._replace(
         search=search,
         arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note]),
@@ -158,7 +165,7 @@ def _try_sample(
         is_sample=True,
     )
     stage.budget.first_fit = budget.first_fit
-    return outcome.trials, samples.carry_over(record.prior, *outcome.observations)
+    return outcome.trials, carry_over(record.prior, *outcome.observations)
 
 
 def _evaluate_candidates(
@@ -271,7 +278,7 @@ def _set_results(
         results = format_results(search, candidates, search.n_splits_, filled, columns)
     if n_sampled:
         n_whole = [search.n_samples_fit_] * (len(trials) - len(n_sampled))
-        samples.rank_by_rows(results, [*n_sampled, *n_whole])
+        rank_by_rows(results, [*n_sampled, *n_whole])
     # A callable `refit` that fails costs no results.
     search.scorer_ = scorers_by_name(arguments.metrics.scorers) or arguments.metrics.scorers
     search.cv_results_ = results

@@ -3,7 +3,7 @@
 import os
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import ParameterHints
 from skmeta.search._arguments import with_one_estimator
-from skmeta.search._open_record import Prior
 from skmeta.search._report import ReportMethods
 from skmeta.search._run import run_search
 from skmeta.search.history import SearchHistory, hide_password
+from skmeta.search.prior import PastSurfaces
 
 
 @dataclass(eq=False, repr=False)
@@ -163,7 +163,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "param_grid": [dict, list, tuple, None],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
         "history": [None, bool, str, os.PathLike, SearchHistory],
-        "prior": [None, StrOptions({"auto", "history", "shipped"}), *get_args(Prior)],
+        "prior": [None, StrOptions({"auto", "history", "shipped"}), PastSurfaces],
         "dataset": [str, None],
         "exclude_same_data": ["boolean"],
         "scoring": [str, callable, list, tuple, dict, None],

@@ -1,4 +1,4 @@
-"""The surfaces of past searches: what a prior holds, and what it says of configurations."""
+"""What a prior says of configurations: the surfaces of past tasks."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from skmeta._identity import Immutable
 from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE
 from skmeta.search.record import Configuration, PastSearch, sketch_similarity
-from skmeta.search.space import Encoding, parameter_names
-from skmeta.search.surrogate import matern, scale_columns
+from skmeta.search.space import parameter_names
+from skmeta.search.surrogate import matern
 
 Array = NDArray[np.float64]
-Array32 = NDArray[np.float32]
 
-_N_REFERENCE = 100  # configurations by whose scores past tasks are compared
 _NEAR_DUPLICATE = 0.5  # similarity of sketches
 # The kernels of this many evaluations and configurations stay in the processor's cache.
 _N_ROWS, _N_COLUMNS = 512, 128
@@ -68,118 +66,73 @@ class PastTask:
 
 
 class PastSurfaces(Immutable):
-    """Surfaces of past searches, which say what scores they expect of configurations."""
+    """What past searches say of configurations: for each past task a surface, the expected scores.
+
+    `SearchPrior` learns surfaces; `choose`, `join` and `carry_over` make others of them.
+    """
 
     _advice = "Make another with from_searches, or with without(...)."
-    _encoding: Encoding
-    _tasks: tuple[PastTask, ...]
-    _tensors: dict[str, Array32]  # those of `learn_surfaces`, and ``levels``
-    _ends: NDArray[np.intp]
-    _task_weights: Array  # sum to 1
+    datasets: tuple[str, ...]
+    estimators: tuple[str, ...]
+    n_columns: int  # of `encode`
+    levels: Array  # location and scale (n_tasks, 2): a score is about location + scale * surface
+    errors: Array  # variance of each surface: its noise, and what its few evaluations leave open
+    task_weights: Array  # for the data set at hand; they sum to 1
+    pooled_weights: Array  # for any data set
     distance: float  # mean squared, of their data sets to the one at hand
     promise_offset: float  # log odds to be added to what it promises, see `_promise`
 
-    def __init__(
+    def _set(
         self,
-        encoding: Encoding,
-        tasks: Sequence[PastTask],
-        tensors: dict[str, Any],
+        *,
+        datasets: Sequence[str],
         task_weights: Array | None = None,
+        pooled_weights: Array | None = None,
         distance: float = UNKNOWN_DISTANCE,
         promise_offset: float = 0.0,
+        **others: Any,
     ) -> None:
+        """Set the attributes; weights of tasks are equal by default."""
+        equal = np.full(len(datasets), 1 / max(1, len(datasets)))
+        pooled = equal if pooled_weights is None else pooled_weights
+        others |= {
+            "task_weights": equal if task_weights is None else task_weights,
+            "pooled_weights": pooled,
+        }
+        for name, value in others.items():
+            if isinstance(value, np.ndarray):
+                others[name] = value.view()
+                others[name].setflags(write=False)
         # Writing to the instance's dict avoids __setattr__, which raises an error.
-        frozen = {}
-        for name, tensor in tensors.items():
-            frozen[name] = np.array(tensor, dtype="<f4", order="C")
-            frozen[name].setflags(write=False)
-        sizes = [task.n_evaluations for task in tasks]
-        equal = np.full(len(tasks), 1 / max(1, len(tasks)))
         vars(self).update(
-            _encoding=encoding,
-            _tasks=tuple(tasks),
-            _tensors=frozen,
-            _ends=np.cumsum([0, *sizes]),
-            _task_weights=equal if task_weights is None else task_weights,
-            distance=distance,
-            promise_offset=promise_offset,
+            datasets=tuple(datasets), distance=distance, promise_offset=promise_offset, **others
         )
-
-    # -- facts ---------------------------------------------------------------------------------
 
     @property
     def n_tasks(self) -> int:
-        return len(self._tasks)
+        return len(self.datasets)
 
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        return tuple(task.dataset for task in self._tasks)
-
-    @property
-    def task_weights(self) -> Array:
-        return self._task_weights.copy()
-
-    @property
-    def pooled_weights(self) -> Array:
-        """Weight of each past task whatever the data set at hand: all are equal."""
-        return np.full(self.n_tasks, 1 / max(1, self.n_tasks))
-
-    @property
-    def dataset_features(self) -> tuple[dict[str, float], ...]:
-        """Features of the data set of each past task, as `PastSearch` has them."""
-        return tuple(dict(task.dataset_features) for task in self._tasks)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return tuple(sorted({task.metric for task in self._tasks}))
-
-    @property
-    def estimators(self) -> tuple[str, ...]:
-        return tuple(sorted({task.estimator for task in self._tasks}))
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        return self._encoding.parameters
-
-    @property
-    def n_evaluations(self) -> int:
-        return sum(task.n_evaluations for task in self._tasks)
-
-    @property
-    def uncertainty(self) -> Array:
-        return self._tensors["uncertainty"].astype(np.float64)
-
-    @property
-    def noise(self) -> Array:
-        """Variance of the noise of each task's standardised scores, of shape (n_tasks,)."""
-        return self._tensors["noise"].astype(np.float64)
-
-    @property
-    def errors(self) -> Array:
-        """Variance of each surface: its noise, and what its few evaluations leave open."""
-        return self.noise + self.uncertainty
-
-    @property
-    def levels(self) -> Array:
-        """Location and scale (n_tasks, 2): a score is about ``location + scale * surface``."""
-        return self._tensors["levels"].astype(np.float64)
-
-    @property
-    def n_columns(self) -> int:
-        """Number of columns of `encode`."""
-        return self._encoding.n_columns
-
-    @property
-    def _length_scales(self) -> Array:
-        return self._tensors["length_scales"].astype(np.float64)
+    def __len__(self) -> int:
+        return len(self.datasets)
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations, each column divided by its length scale."""
-        X = self._encoding.transform(configurations, names)
-        return scale_columns(X, self._encoding.groups, self._length_scales)
+        """Encode configurations of a search that varies the parameters `names`."""
+        raise NotImplementedError
+
+    def surfaces_of(self, Z: Array) -> Array:
+        """Return the surfaces (n_tasks, n_configurations) at encoded configurations."""
+        raise NotImplementedError
+
+    def without(self, **which: Any) -> Any:
+        """Leave out the past searches on some data sets, as `SearchPrior.without` does."""
+        raise NotImplementedError
+
+    def conditioned_on(self, dataset_features: Mapping[str, float]) -> "PastSurfaces":
+        """Weight past searches by resemblance, as `SearchPrior.conditioned_on` does."""
+        raise NotImplementedError
 
     def covers(self, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
-        """Return whether past tasks tried the estimators of configurations: all True."""
+        """Return whether past tasks tried the estimators of configurations, of shape (n,)."""
         return np.ones(len(configurations), dtype=bool)
 
     def surfaces(
@@ -192,55 +145,6 @@ class PastSurfaces(Immutable):
         """
         known = parameter_names(configurations) if names is None else names
         return self.surfaces_of(self.encode(configurations, known))
-
-    def surfaces_of(self, Z: Array) -> Array:
-        """Return the surfaces (n_tasks, n_configurations) at encoded configurations."""
-        if not self.n_tasks:
-            return np.empty((0, len(Z)))
-        sums = weighted_kernel_sums(
-            self._tensors["X"], self._tensors["weights"], self._ends, Z.astype(np.float32)
-        )
-        return np.asarray(self._tensors["offsets"][:, None] + sums)
-
-    def _surface(self, t: int, Z32: Array32) -> Array:
-        rows = slice(self._ends[t], self._ends[t + 1])
-        weights = self._tensors["weights"][rows]
-        surface = self._tensors["offsets"][t] + matern(Z32, self._tensors["X"][rows]) @ weights
-        return np.asarray(surface, dtype=np.float64)
-
-    def _level(self, t: int, scores: Array) -> tuple[float, float]:
-        """Return the least-squares location and scale of a task's scores on its surface."""
-        surface = self._surface(t, self._tensors["X"][self._ends[t] : self._ends[t + 1]])
-        spread = surface.var()
-        scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
-        return float(scores.mean() - scale * surface.mean()), scale
-
-    def reference(self) -> Array:
-        """Return some configurations of past searches, encoded."""
-        X = self._tensors["X"]
-        rows = np.linspace(0, len(X) - 1, min(len(X), _N_REFERENCE)).astype(np.intp)
-        return np.asarray(X[rows], dtype=np.float64)
-
-    # -- comparison and pickling ---------------------------------------------------------------
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        tensors, weights = dict(self._tensors), self._task_weights
-        parts = self._encoding, self._tasks, tensors, weights, self.distance, self.promise_offset
-        return type(self), parts
-
-    def __len__(self) -> int:
-        return self.n_tasks
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, type(self))
-            and (self._encoding, self._tasks) == (other._encoding, other._tasks)
-            and all(np.array_equal(self._tensors[n], other._tensors[n]) for n in self._tensors)
-            and np.array_equal(self._task_weights, other._task_weights)
-        )
-
-    def __hash__(self) -> int:
-        return hash((self._encoding, self._tasks))
 
 
 def weighted_kernel_sums(

@@ -12,21 +12,25 @@ from numpy.typing import NDArray
 from skmeta._files import write_tensor_file
 from skmeta._validation import count
 from skmeta.search.prior._file import FORMAT, read_file
-from skmeta.search.prior._past_surfaces import PastSurfaces, PastTask
-from skmeta.search.prior._resemblance import resemblance
-from skmeta.search.record import PastSearch
+from skmeta.search.prior._past_surfaces import PastSurfaces, PastTask, weighted_kernel_sums
+from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE, resemblance
+from skmeta.search.record import Configuration, PastSearch
 from skmeta.search.space import Encoding
 from skmeta.search.surrogate import (
     learn_surfaces,
+    matern,
+    scale_columns,
     standardise,
     winsorize_scores,
     with_one_thread,
 )
 
 Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
 
 # Chosen on searches of estimators whose bad scores are very bad (SVR, MLPRegressor, Lasso).
 _WINSOR_FACTOR = 2.0
+_N_REFERENCE = 100  # configurations by whose scores past tasks are compared
 _BY_EVALUATION = ("X", "weights")
 _BY_TASK = ("offsets", "noise", "uncertainty", "levels")
 
@@ -76,6 +80,51 @@ class SearchPrior(PastSurfaces):
     True
     """
 
+    _encoding: Encoding
+    _tasks: tuple[PastTask, ...]
+    _tensors: dict[str, Array32]  # those of `learn_surfaces`, and ``levels``
+    _ends: NDArray[np.intp]
+    metrics: tuple[str, ...]
+    parameters: tuple[str, ...]
+    n_evaluations: int
+    dataset_features: tuple[dict[str, float], ...]  # as `PastSearch` has them
+    noise: Array  # variance (n_tasks,) of the noise of each task's standardised scores
+    uncertainty: Array
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        tasks: Sequence[PastTask],
+        tensors: Mapping[str, Any],
+        task_weights: Array | None = None,
+        distance: float = UNKNOWN_DISTANCE,
+        promise_offset: float = 0.0,
+    ) -> None:
+        frozen = {name: np.array(t, dtype="<f4", order="C") for name, t in tensors.items()}
+        for tensor in frozen.values():
+            tensor.setflags(write=False)
+        noise, uncertainty = (frozen[n].astype(np.float64) for n in ("noise", "uncertainty"))
+        self._set(
+            _encoding=encoding,
+            _tasks=tuple(tasks),
+            _tensors=frozen,
+            _ends=np.cumsum([0, *(task.n_evaluations for task in tasks)]),
+            datasets=[task.dataset for task in tasks],
+            estimators=tuple(sorted({task.estimator for task in tasks})),
+            metrics=tuple(sorted({task.metric for task in tasks})),
+            parameters=encoding.parameters,
+            n_columns=encoding.n_columns,
+            n_evaluations=sum(task.n_evaluations for task in tasks),
+            dataset_features=tuple(dict(task.dataset_features) for task in tasks),
+            levels=frozen["levels"].astype(np.float64),
+            noise=noise,
+            uncertainty=uncertainty,
+            errors=noise + uncertainty,
+            task_weights=task_weights,
+            distance=distance,
+            promise_offset=promise_offset,
+        )
+
     @classmethod
     def from_searches(cls, searches: Sequence[PastSearch]) -> Self:
         """Learn a prior.
@@ -122,6 +171,38 @@ class SearchPrior(PastSurfaces):
             tensors["levels"] = [prior._level(t, r) for t, (_, r, _) in enumerate(kept)]
         return cls(encoding, prior._tasks, tensors)
 
+    # -- surfaces ------------------------------------------------------------------------------
+
+    def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
+        """Encode configurations, each column divided by its length scale."""
+        X = self._encoding.transform(configurations, names)
+        length_scales = self._tensors["length_scales"].astype(np.float64)
+        return scale_columns(X, self._encoding.groups, length_scales)
+
+    def surfaces_of(self, Z: Array) -> Array:
+        """Return the surfaces (n_tasks, n_configurations) at encoded configurations."""
+        if not self.n_tasks:
+            return np.empty((0, len(Z)))
+        sums = weighted_kernel_sums(
+            self._tensors["X"], self._tensors["weights"], self._ends, Z.astype(np.float32)
+        )
+        return np.asarray(self._tensors["offsets"][:, None] + sums)
+
+    def _level(self, t: int, scores: Array) -> tuple[float, float]:
+        """Return the least-squares location and scale of a task's scores on its surface."""
+        rows = slice(self._ends[t], self._ends[t + 1])
+        X, weights = self._tensors["X"][rows], self._tensors["weights"][rows]
+        surface = np.asarray(self._tensors["offsets"][t] + matern(X, X) @ weights, np.float64)
+        spread = surface.var()
+        scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
+        return float(scores.mean() - scale * surface.mean()), scale
+
+    def reference(self) -> Array:
+        """Return some configurations of past searches, encoded."""
+        X = self._tensors["X"]
+        rows = np.linspace(0, len(X) - 1, min(len(X), _N_REFERENCE)).astype(np.intp)
+        return np.asarray(X[rows], dtype=np.float64)
+
     # -- the data set at hand ------------------------------------------------------------------
 
     @with_one_thread()
@@ -144,14 +225,14 @@ class SearchPrior(PastSurfaces):
         """
         F = self.surfaces_of(self.reference())
         found = resemblance(F, self.errors, self.dataset_features, dataset_features)
-        if np.array_equal(found.weights, self._task_weights) and found.distance == self.distance:
+        if np.array_equal(found.weights, self.task_weights) and found.distance == self.distance:
             return self
         parts = self._encoding, self._tasks, self._tensors
         return type(self)(*parts, *found, self.promise_offset)
 
     # -- leaving tasks out ---------------------------------------------------------------------
 
-    def without(
+    def without(  # type: ignore[override]
         self,
         *,
         datasets: Collection[str] = (),
@@ -200,7 +281,7 @@ class SearchPrior(PastSurfaces):
         tensors: dict[str, Any] = {"length_scales": self._tensors["length_scales"]}
         tensors |= {name: self._tensors[name][every] for name in _BY_EVALUATION}
         tensors |= {name: self._tensors[name][at] for name in _BY_TASK}
-        left = self._task_weights[at]
+        left = self.task_weights[at]
         weights = left / left.sum() if left.sum() else None
         tasks_left = [self._tasks[t] for t in at]
         parts = self._encoding, tasks_left, tensors, weights, self.distance, self.promise_offset
@@ -237,7 +318,7 @@ class SearchPrior(PastSurfaces):
 
     def with_promise_offset(self, offset: float) -> Self:
         """Return a prior whose promises have higher log odds by `offset`."""
-        parts = self._encoding, self._tasks, self._tensors, self._task_weights, self.distance
+        parts = self._encoding, self._tasks, self._tensors, self.task_weights, self.distance
         return type(self)(*parts, offset)
 
     # -- files ---------------------------------------------------------------------------------
@@ -280,6 +361,28 @@ class SearchPrior(PastSurfaces):
             contents do not fit together.
         """
         return cls(*read_file(Path(path)))
+
+    # -- comparison and pickling ---------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = "_encoding", "_tasks", "_tensors", "task_weights", "distance", "promise_offset"
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Files of earlier versions have ``_ends``, too.
+        parts = [value for name, value in state.items() if name != "_ends"]
+        self.__init__(*parts)  # type: ignore[misc]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, type(self))
+            and (self._encoding, self._tasks) == (other._encoding, other._tasks)
+            and all(np.array_equal(self._tensors[n], other._tensors[n]) for n in self._tensors)
+            and np.array_equal(self.task_weights, other.task_weights)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._encoding, self._tasks))
 
     def __repr__(self) -> str:
         metrics = ", ".join(map(repr, self.metrics)) or "none"

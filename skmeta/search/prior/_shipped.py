@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from skmeta.search.prior._algorithm_selection import AlgorithmSelectionPrior
+from skmeta.search.prior._combined import AlgorithmSelectionPrior
+from skmeta.search.prior._past_surfaces import PastSurfaces
 from skmeta.search.prior._prior import SearchPrior
 
 _FOLDER = Path(__file__).parent / "data"
@@ -95,7 +96,7 @@ def shipped_priors() -> list[str]:
     return sorted(_cards())
 
 
-def load_shipped(estimator: str, metric: str) -> SearchPrior | AlgorithmSelectionPrior | None:
+def load_shipped(estimator: str, metric: str) -> PastSurfaces | None:
     """Load the shipped prior of an estimator for the metric, or the most similar metric.
 
     Several names are joined by ``"|"``. None if no prior ships; for several, if fewer than two have
@@ -105,9 +106,7 @@ def load_shipped(estimator: str, metric: str) -> SearchPrior | AlgorithmSelectio
 
 
 @cache
-def _fitting(
-    estimators: frozenset[str], metric: str
-) -> SearchPrior | AlgorithmSelectionPrior | None:
+def _fitting(estimators: frozenset[str], metric: str) -> PastSurfaces | None:
     known = sorted(estimators & _cards().keys())
     if len(known) < min(2, len(estimators)):
         return None

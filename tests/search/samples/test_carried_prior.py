@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from skmeta.search import SearchPrior
+from skmeta.search.prior import _combined as carried
+from skmeta.search.prior import carry_over
 from skmeta.search.record import PastSearch
-from skmeta.search.samples import _carried_prior as carried
-from skmeta.search.samples import carry_over
 from skmeta.search.surrogate import matern
 
 POOL = [{"SVC.C": float(c)} for c in np.geomspace(1e-3, 1e3, 61)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from skmeta.search.samples import sample_folds
+from skmeta.search._samples import sample_folds
 
 
 def labelled(n=6000):
