@@ -276,9 +276,14 @@ def task_of(name):
 # -- what it says ------------------------------------------------------------------------------
 
 
-def summarise():
+def by_pair():
+    """Return the lines by method, estimator and data set."""
     records = [line for line in read_lines(RESULTS) if "error" not in line]
-    by_key = {(r["method"], r["estimator"], r["data"]): r for r in records}
+    return {(r["method"], r["estimator"], r["data"]): r for r in records}
+
+
+def summarise():
+    by_key = by_pair()
     names = [n for n in (*CLASSIFIERS, *REGRESSORS) if any(k[1] == n for k in by_key)]
     summary = {"estimators": {}, "against the estimator as given": {}}
     all_sets = list(dict.fromkeys(k[2] for k in by_key))
@@ -310,11 +315,11 @@ def summarise():
     return summary
 
 
-def describe(name, sets, by_key):
-    """Regret on the validation scores of one estimator, mean over data sets."""
-    ours, plain, random = [], [], []
-    for dataset in sets:
-        every = {m: np.array(by_key[m, name, dataset]["every"]) for m in METHODS[:3]}
+def regret_curves(pairs, by_key):
+    """Return regrets of validation scores by method, each of shape (n_pairs, n_evaluations)."""
+    curves = {"shipped": [], "plain": [], "random": []}
+    for pair in pairs:
+        every = {m: np.array(by_key[m, *pair]["every"]) for m in METHODS[:3]}
         pooled = np.concatenate(list(every.values()))
         best, median = np.nanmax(pooled), np.nanmedian(every["random"])
         floor = max(np.nanmin(pooled), median - BOUND * (best - median))
@@ -322,11 +327,21 @@ def describe(name, sets, by_key):
         spread = best - floor
         if spread < 1e-9:
             continue
-        for found, method in ((ours, "shipped"), (plain, "plain")):
-            found.append((best - np.maximum.accumulate(every[method])) / spread)
+        for method in ("shipped", "plain"):
+            best_so_far = np.maximum.accumulate(every[method])[:N_OURS]
+            best_so_far = np.pad(best_so_far, (0, N_OURS - len(best_so_far)), "edge")
+            curves[method].append((best - best_so_far) / spread)
         r = every["random"]
-        random.append((best - r.max() + random_regret(r) * np.ptp(r)) / spread)
-    ours, plain, random = map(np.array, (ours, plain, random))
+        expected = (best - r.max() + random_regret(r) * np.ptp(r)) / spread
+        curves["random"].append(expected)
+    n = min(map(len, curves["random"]), default=0)
+    return {m: np.array([c[:n] for c in each]) for m, each in curves.items()}
+
+
+def describe(name, sets, by_key):
+    """Regret on the validation scores of one estimator, mean over data sets."""
+    curves = regret_curves([(name, dataset) for dataset in sets], by_key)
+    ours, plain, random = (curves[m] for m in ("shipped", "plain", "random"))
 
     def ratio(rows):
         return evaluations_needed(random[rows].mean(0), ours[rows, 9].mean()) / 10

@@ -1,0 +1,184 @@
+"""Tables with groups, panels, and tables under noise and shift."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.lib.comparison import RESULTS
+from benchmarks.lib.resumable import read_lines
+from benchmarks.tables._pages import Rows, number, percent, table
+
+
+@table("grouped regression", "grouped classification")
+def grouped(task: str) -> Rows:
+    from benchmarks.measure import grouped
+
+    splits = 3 if task == "regression" else 1
+    found = grouped.read(RESULTS / "grouped.jsonl", splits, lambda name: True)
+    labels = {
+        "grouped": "Grouped estimator",
+        "lightgbm": "LightGBM, group as category",
+        "boosted_target": "boosted, group target-encoded",
+        "gp_intercepts": "GPBoost, intercepts",
+        "lego": "scikit-lego",
+        "boosted": "boosted, without group",
+        "pooled": "pooled ridge" if task == "regression" else "pooled logistic",
+    }
+    errors = found[(found["task"] == task) & found["method"].isin([*labels])].pivot_table(
+        index=["regime", "table"], columns="method", values="error"
+    )
+    errors = errors.apply(lambda row: row.fillna(row.max()), axis=1)
+    over = np.exp(np.log(errors.div(errors.min(axis=1), axis=0)).mean())
+    within = (errors["grouped"] / errors.drop(columns="grouped").min(axis=1) <= 1.02).mean()
+    means = errors.groupby("regime").mean().loc[["known", *(f"new {k}" for k in (0, 1, 5, 10))]]
+    rows: Rows = [["method", "known groups", "new, no rows", "1 row", "5 rows", "10 rows"]]
+    rows[0] += ["over the best", "within 2%"]
+    for method in over.sort_values().index:
+        shown = [labels[method], *map(number, means[method]), number(over[method], 2)]
+        rows.append([*shown, percent(within) if method == "grouped" else None])
+    return rows
+
+
+@table("grouped_factors development", "grouped_factors report")
+def grouped_factors(half: str) -> Rows:
+    from benchmarks.lib import factor_peers, factor_tables
+    from benchmarks.measure import grouped
+
+    path = RESULTS / "grouped_factors.jsonl"
+    found = grouped.read(path, 1, lambda name: factor_tables.half_of(name) == half)
+    cells = found.pivot_table(index=["regime", "table"], columns="method", values="error")
+    peers = [p for p in factor_peers.PEERS if p in cells]
+    inside = found[found["method"] == "grouped"].set_index(["regime", "table"])["covered"]
+    labels = {"known pairs": "known pairs", "both new 0": "two new groups"}
+    for factor, k in product(factor_peers.FACTORS, factor_peers.SHOTS):
+        rows = {0: "no row", 1: "1 row"}.get(k, f"{k} rows")
+        labels[f"new {factor} {k}"] = f"a new group, {rows}"
+    order = dict.fromkeys(labels.values())
+    order["two new groups"] = order.pop("two new groups")
+    others = {
+        "over the better column": ["grouped_first", "grouped_second"],
+        "over the first column": ["grouped_first"],
+        "over the best peer": peers,
+    }
+    shown: Rows = [["regime", "cases", *others, "intervals of 90 % hold"]]
+    for label in order:
+        own = cells.loc[[labels[regime] == label for regime in cells.index.get_level_values(0)]]
+        own = own[own["grouped"].notna()]
+        if len(own):
+            ratios = [np.log(own["grouped"] / own[of].min(axis=1)).mean() for of in others.values()]
+            ratios = [number(np.exp(r), 2) for r in ratios]
+            shown.append([label, len(own), *ratios, percent(inside.loc[own.index].mean())])
+    return shown
+
+
+@table("grouped_time report")
+def grouped_time() -> Rows:
+    from benchmarks.lib import time_tables
+    from benchmarks.measure import grouped
+
+    path = RESULTS / "grouped_time.jsonl"
+    found = grouped.read(path, 1, lambda name: time_tables.half_of(name) == "report")
+    labels = {
+        "grouped": "Grouped regressor, order",
+        "grouped_unordered": "without order",
+        "lightgbm_lags": "LightGBM, earlier rows as columns",
+        "gp_slopes": "GPBoost, slopes",
+        "gp_boosted": "GPBoost, boosted",
+        "mixed_lm": "statsmodels, slopes",
+        "last_value": "last value",
+    }
+    rows: Rows = [["method", "later", "over the best", "new", "over the best"]]
+    errors = found[found["task"] == "regression"].pivot_table(
+        index=["regime", "table"], columns="method", values="error"
+    )
+    errors = errors.apply(lambda row: row.fillna(row.max()), axis=1)
+    over = np.log(errors.div(errors.min(axis=1), axis=0)).groupby("regime").mean()
+    means = errors.groupby("regime").mean()
+    for method, label in labels.items():
+        cells = [
+            (number(means[method][r]), number(np.exp(over[method][r]), 2)) for r in ("later", "new")
+        ]
+        rows.append([label, *cells[0], *cells[1]])
+    return rows
+
+
+EIGHT = ("tourism", "accommodation", "prison", "retail", "scripts", "livestock", "flights", "load")
+
+
+@table("panels report")
+def panels() -> Rows:
+    frame = pd.DataFrame(read_lines(RESULTS / "panels.jsonl"))
+    frame = frame[(frame["half"] == "report") & frame["panel"].isin(EIGHT)]
+    labels = {
+        "grouped": "order",
+        "grouped without order": "without order",
+        "ridge": "ridge",
+        "boosting": "LightGBM with lags",
+        "level and season": "level and mean season",
+        "naive": "seasonal naive",
+        "ets": "AutoETS",
+        "theta": "AutoTheta",
+    }
+    frame["steps"] = frame["regime"].replace(
+        dict.fromkeys(["known 60", "known 120", "known 504"], "most")
+    )
+    regimes = {
+        "known 8": "8",
+        "known 20": "20",
+        "most": "most, 60 to 504",
+        "new 0": "new series, 0",
+    }
+    regimes |= {f"new {k}": f"new, {k}" for k in (1, 4, 12)}
+    rows: Rows = [["known steps", "panels", *labels.values()]]
+    for regime, label in regimes.items():
+        wide = frame[frame["steps"] == regime].pivot(index="panel", columns="method", values="mase")
+        means = np.exp(np.log(wide).mean()).where(wide.notna().all())
+        rows.append([label, len(wide), *(number(means.get(method), 2) for method in labels)])
+    return rows
+
+
+METHOD_LABELS = {
+    "weighed": "skmeta, weighed",
+    "svc": "SVC",
+    "process": "Gaussian process",
+    "grouped": "grouped estimators",
+    "pooled": "linear, pooled",
+    "boosted": "boosted trees",
+    "boosted_target": "boosted trees, target encoding",
+    "protonet": "ProtoNet",
+    "maml": "MAML",
+    **{
+        f"{k} {how}": f"{name}, {label}"
+        for k, name in (("forest", "forest"), ("svc", "SVC"))
+        for how, label in (("given", "as given"), ("random", "random search"), ("learned", "ours"))
+    },
+}
+CONDITION_LABELS = {
+    **{f"wrong {share}": f"{100 * share:.0f} % wrong labels" for share in (0.1, 0.2, 0.4)},
+    "outliers": "10 % outliers",
+    "noise": "as many columns of noise",
+    "missing": "a third of the columns missing",
+    "balance": "another class balance",
+    "range": "a range left out",
+}
+
+
+@table(*(f"robustness {part}" for part in ("classes", "numbers", "groups", "images", "searches")))
+def robustness(part: str) -> Rows:
+    from benchmarks.measure.robustness import METHODS, summarise
+
+    found, methods = summarise(part), METHODS[part]
+    labels = [METHOD_LABELS.get(method, method) for method in methods]
+    if part == "images":
+        labels[2:] = [f"{label}, pixels" for label in labels[2:]]
+    intervals = {m for each in found.values() for m in each if "coverage" in each[m]}
+    if part == "groups":  # each kind of table has its own conditions
+        intervals = {"grouped"}
+    ordered = [m for m in methods if m in intervals]
+    rows: Rows = [["condition", *labels, *(f"{METHOD_LABELS.get(m, m)}, in 90 %" for m in ordered)]]
+    for condition, each in found.items():
+        scores = [number(each[m].get("error", each[m].get("accuracy"))) for m in methods]
+        inside = [number(each[m].get("coverage"), 2) for m in ordered]
+        rows.append([CONDITION_LABELS.get(condition, condition), *scores, *inside])
+    return rows

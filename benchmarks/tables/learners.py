@@ -1,0 +1,207 @@
+"""Sinusoids, characters, learned optimizers, policies, and the cost of a meta-iteration."""
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from benchmarks.lib.comparison import RESULTS
+from benchmarks.lib.intervals import normal_interval
+from benchmarks.lib.resumable import read_lines, read_records
+from benchmarks.tables._pages import Rows, number, plus_minus, table
+
+
+@table("sinusoid")
+def sinusoid() -> Rows:
+    found = read_records(RESULTS / "sinusoid.json")
+    labels = {
+        "maml-paper": "MAML, the paper's settings (70,000 iterations)",
+        "maml": "MAML (40,000 iterations)",
+        "metasgd": "Meta-SGD (40,000 iterations)",
+        "pretrained": "pretrained network",
+    }
+    rows: Rows = [["method", "1 step", "5 steps", "10 steps"]]
+    for name, label in labels.items():
+        rows.append([label, *(plus_minus(found[name][f"mse_{k}"]) for k in (1, 5, 10))])
+    published = ["MAML", 0.67, 0.38, 0.35], ["pretrained network", 2.41, 2.23, 2.19]
+    return [*rows, *([f"published: {name}", *errors] for name, *errors in published)]
+
+
+@table("learned_optimizers")
+def learned_optimizers() -> Rows:
+    found = read_records(RESULTS / "learned_optimizers.json")
+    cells = [(family, n) for n in (20, 100) for family in ("quadratics", "networks")]
+    labels = {"adam": "Adam", "rmsprop": "RMSprop", "sgd_momentum": "SGD with momentum 0.9"}
+    rows: Rows = [["optimizer", *(f"{family}, {n} steps" for family, n in cells)]]
+    learned = [found[f"{family}-20"][f"learned_{n}"] for family, n in cells]
+    rows.append(["learned, for 20 steps", *(plus_minus(pair, 3) for pair in learned)])
+    for name, label in labels.items():
+        losses = [found[f"{family}-20"][f"{name}_{n}"]["loss"] for family, n in cells]
+        rows.append([label, *(plus_minus(pair, 3) for pair in losses)])
+    return rows
+
+
+@cache
+def returns(family: str, method: str, actions: str) -> np.ndarray:
+    """Returns of shape (n_updates + 1, n_tasks), of all seeds."""
+    runs = read_records(RESULTS / "policy.json").items()
+    found = [run for key, run in runs if key.startswith(f"{family} {method} ")]
+    return np.concatenate([np.array(run["returns"][actions]) for run in found], axis=1)
+
+
+POLICIES = {"maml": "PolicyMAML", "pretrained": "pretrained", "scratch": "from scratch"}
+
+
+def return_cells(values: np.ndarray, family: str) -> list[str]:
+    return [plus_minus(normal_interval(row), 0 if family == "pendulum" else 1) for row in values]
+
+
+@table("policy")
+def policy() -> Rows:
+    families = {"point": "PointNavigation", "cartpole": "CartPole", "pendulum": "Pendulum"}
+    rows: Rows = [["family, method, actions", "before", "1 update", "2 updates", "3 updates"]]
+    for family, method, actions in product(families, POLICIES, ("drawn", "likely")):
+        label = f"{families[family]}, {POLICIES[method]}, {actions}"
+        rows.append([label, *return_cells(returns(family, method, actions), family)])
+    return rows
+
+
+@table("policy motors")
+def policy_motors() -> Rows:
+    from benchmarks.measure.policy import strong_motors
+
+    strong = np.concatenate([strong_motors(seed) for seed in range(3)])
+    rows: Rows = [["tasks", "method", "before", "1 update", "3 updates"]]
+    for kind, chosen in (("strong", strong), ("weak", ~strong)):
+        for method in ("maml", "pretrained"):
+            values = returns("pendulum", method, "likely")[:, chosen]
+            cells = return_cells(values[[0, 1, 3]], "pendulum")
+            rows.append([f"{kind} ({chosen.sum()})", POLICIES[method], *cells])
+    return rows
+
+
+@table("policy default")
+def policy_default() -> Rows:
+    header = ["before", "1 update", *(f"{k} updates" for k in range(2, 6))]
+    return [header, return_cells(returns("point", "default", "likely"), "point")]
+
+
+# Positions of lines in ``omniglot.jsonl``; lines of one row have different tests.
+CHARACTERS: dict[str, dict[str, tuple[int, ...]]] = {
+    "papers": {
+        "ProtoNet, eight views": (75, 77),
+        "ProtoNet": (62,),
+        "MAML, started from ProtoNet, eight views": (83,),
+        "MAML, started from ProtoNet": (82,),
+        "first-order MAML, started from ProtoNet": (78,),
+        "ANIL, started from ProtoNet": (79,),
+        "Meta-SGD, started from ProtoNet": (80,),
+        "Reptile, started from ProtoNet": (87,),
+        "MAML from drawn weights, black and white": (5,),
+        "LSTMMetaLearner from drawn weights, 32 filters": (84,),
+    },
+    "settings": {
+        "black and white, two 20-way episodes": (54,),
+        "gray": (55,),
+        "gray, affine": (56,),
+        "gray, affine, one 60-way episode": (57,),
+    },
+    "alphabets": {
+        "12,000 iterations, 60-way, gray, mirrored, affine": (64,),
+        "21,000 more on tasks of one alphabet (``--within``)": (72,),
+        "the same with eight views of a task": (81,),
+    },
+    "mamlpp": {
+        "MAML, one learned row per class, as in the papers": (44,),
+        "MAML++, one learned row per class": (46,),
+        "MAML, from prototypes, the default": (22,),
+        "MAML++, from prototypes": (21,),
+    },
+    "options": {
+        "none": (13,),
+        "multi-step loss": (15,),
+        "learned step sizes": (14,),
+        "first-order start": (18,),
+        "scales and shifts for each step": (16,),
+        "constant schedule in place of the cosine": (23,),
+        "one inner step of 0.1": (17,),
+    },
+    "metanas": {
+        "temperature (1, 0.005), annealing (0, 0.3)": (36,),
+        "temperature (0.1, 0.005), annealing (0, 0.3)": (49,),
+        "temperature (0.1, 0.005), annealing (0.2, 0.5)": (50,),
+        "temperature (0.03, 0.005), annealing (0, 0.3)": (51,),
+        "temperature (0.03, 0.005), annealing (0, 0.15)": (53,),
+        "MAML with ``conv4`` of 32 channels": (39,),
+    },
+}
+PUBLISHED = (
+    ("ProtoNet", 98.8, 99.7, 96.0),
+    ("MAML", 98.7, 99.9, 95.8),
+    ("Reptile", 97.68, 99.48, 89.43),
+    ("Meta-SGD", 99.53, 99.93, None),
+)
+
+
+@table(*(f"omniglot {which}" for which in CHARACTERS))
+def omniglot(which: str) -> Rows:
+    lines = read_lines(RESULTS / "omniglot.jsonl")
+    tests = ["5-way 1-shot", "5-way 5-shot", "20-way 1-shot"]
+    tests = {"papers": tests, "settings": tests, "alphabets": tests[::-2]}.get(which, tests[:1])
+    rows: Rows = [["method", *tests, "minutes of one core"]]
+    for label, positions in CHARACTERS[which].items():
+        found = {key: value for k in positions for key, value in lines[k].items()}
+        scores = [found.get(f"{test} inductive") for test in tests]
+        if which == "alphabets":
+            scores = [(100 - mean, half_width) for mean, half_width in scores]
+        minutes = found.get("cpu_minutes", found.get("minutes", np.nan))
+        rows.append([label, *(plus_minus(score, 1) for score in scores), number(minutes, 1)])
+    if which == "papers":
+        rows += [[f"published: {name}", *scores, None] for name, *scores in PUBLISHED]
+    return rows
+
+
+@table("omniglot source")
+def omniglot_source() -> Rows:
+    lines = read_lines(RESULTS / "omniglot.jsonl")
+    positions = {
+        "ProtoNet": (66, 67, 70),
+        "ProtoNet, eight views of a task": (73, 74, 76),
+        "MAML, started from that ProtoNet": (68, 69, 71),
+    }
+    rows: Rows = [["method", *(f"seed {k}" for k in range(3)), "mean"]]
+    for label, at in positions.items():
+        scores = [lines[k]["5-way 1-shot inductive"][0] for k in at]
+        rows.append([label, *(number(score, 1) for score in (*scores, np.mean(scores)))])
+    return rows
+
+
+@table("new_classes")
+def new_classes() -> Rows:
+    rows: Rows = [["set", "learner", "rows per class", "seed", "accuracy"]]
+    rows[0] += ["nearest neighbour", "logistic regression"]
+    for one in read_lines(RESULTS / "new_classes.jsonl"):
+        scores = (one[k] for k in ("accuracy", "nearest_neighbour", "logistic_regression"))
+        first = (one[k] for k in ("set", "learner", "shots", "seed"))
+        rows.append([*first, *(number(100 * score, 1) for score in scores)])
+    return rows
+
+
+@table("speed")
+def speed() -> Rows:
+    found = read_records(RESULTS / "speed.json")
+    labels = {
+        "skmeta": "skmeta, transductive",
+        "skmeta inductive": "skmeta, inductive (the default)",
+        "skmeta inductive bfloat16": "skmeta, inductive, bfloat16",
+        "higher": "higher",
+        "torchopt": "torchopt",
+    }
+    rows: Rows = [["package", "conv4, milliseconds", "over skmeta", "conv4, memory added"]]
+    rows[0] += ["mlp, milliseconds", "over skmeta"]
+    for method, label in labels.items():
+        conv4, mlp = (found[network][method] for network in ("conv4", "mlp"))
+        cells = [number(conv4["milliseconds"], 0), number(conv4["time_over_skmeta"], 2)]
+        cells += [f"{conv4['memory_added_mb']:.0f} MB", number(mlp["milliseconds"], 2)]
+        rows.append([label, *cells, number(mlp["time_over_skmeta"], 1)])
+    return rows

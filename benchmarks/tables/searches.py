@@ -1,0 +1,252 @@
+"""Searches and what belongs to them."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.lib.comparison import RESULTS
+from benchmarks.lib.resumable import lines_by_cell, read_lines, read_records
+from benchmarks.tables._pages import Rows, interval, number, percent, table
+
+
+@table("search_tables ours", "search_tables tpe", "search_tables syne-tune")
+def search_tables(which: str) -> Rows:
+    found = read_records(RESULTS / "search_tables.json")["report"]
+    tables = {"forest": "random forest", "svc": "SVC", "adaboost": "AdaBoost", "oboe": "oboe"}
+    methods = {
+        "ours": {
+            "random": "random search",
+            "plain": "no history",
+            "learned": "other data sets",
+            "inverted": "inverted history",
+            "shuffled": "shuffled history",
+        },
+        "tpe": {"optuna-tpe": "Optuna TPE"},
+        "syne-tune": {
+            "syne-tune-zero-shot": "syne-tune",
+            "syne-tune-quantile": "its quantile searcher",
+        },
+    }[which]
+    after = ["1", "3", "5", "10", "20"]
+    rows: Rows = [["table", "search", *(f"after {k}" for k in after)]]
+    for name, method in product(tables, methods):
+        if which == "syne-tune":
+            lines = pd.DataFrame(read_lines(RESULTS / f"search_tables-{method}.jsonl"))
+            lines = lines[lines["table"] == name].groupby("task")["regret"]
+            curves = np.array([np.mean([*each], axis=0) for _, each in lines])
+            one = (
+                {"mean": curves.mean(axis=0), "median": np.median(curves, axis=0)}
+                if len(curves)
+                else None
+            )
+            one = one and {k: {str(n): v[n - 1] for n in map(int, after)} for k, v in one.items()}
+        else:
+            one = found[name].get(method)
+        if one:
+            cells = [f"{one['median'][k]:.3f} / {one['mean'][k]:.3f}" for k in after]
+            rows.append([tables[name], methods[method], *cells])
+    return rows
+
+
+@table("search_day_one ranks")
+def day_one_ranks() -> Rows:
+    found = read_records(RESULTS / "search_day_one.json")["test scores"]
+    labels = {
+        "shipped": ("skmeta, default space and prior", "10"),
+        "plain": ("skmeta without prior", "10"),
+        "optuna": ("OptunaSearchCV (TPE)", "30"),
+        "random": ("RandomizedSearchCV", "60"),
+        "halving": ("HalvingRandomSearchCV", "rows of 30"),
+        "defaults": ("scikit-learn's defaults", "0"),
+    }
+    rows: Rows = [["search", "candidates", "mean rank", "ours better, equal"]]
+    for method, label in labels.items():
+        against = found.get(f"against {method}", {})
+        shares = ", ".join(percent(against[k]) for k in ("better", "equal")) if against else None
+        rows.append([*label, number(found["mean rank"][method], 2), shares])
+    return rows
+
+
+@table("search_day_one regret")
+def day_one_regret() -> Rows:
+    from benchmarks.measure.search_day_one import METHODS, by_pair, regret_curves
+
+    found = by_pair()
+    pairs = [
+        k[1:] for k in found if k[0] == "random" and all((m, *k[1:]) in found for m in METHODS)
+    ]
+    curves = regret_curves(pairs, found)
+    labels = {
+        "random": "random search (expected)",
+        "plain": "skmeta without prior",
+        "shipped": "skmeta, default space and prior",
+    }
+    after = (1, 3, 5, 10, 20)
+    rows: Rows = [["search", *(f"after {k}" for k in after)]]
+    for method, label in labels.items():
+        rows.append([label, *(number(curves[method][:, k - 1].mean()) for k in after)])
+    return rows
+
+
+@table("search_day_one optuna")
+def day_one_optuna() -> Rows:
+    found = read_records(RESULTS / "search_day_one.json")
+    labels = {
+        "random": "random search (expected)",
+        "optuna": "Optuna, TPE",
+        "optuna-gp": "Optuna 5.0.0, GPSampler",
+        "plain": "skmeta without prior",
+        "shipped": "skmeta, default space and prior",
+    }
+    rows: Rows = [["search", "pairs", *(f"after {k}" for k in (1, 3, 5, 10, 20))]]
+    for part in ("beside TPE", "beside TPE and GPSampler"):
+        for method in [m for m in labels if m in found[part]]:
+            one = found[part][method]
+            cells = [f"{m:.3f} ({a:.3f})" for m, a in zip(one["median"], one["mean"], strict=True)]
+            rows.append([labels[method], found[part]["pairs"], *cells])
+    return rows
+
+
+@table("search_samples")
+def search_samples() -> Rows:
+    found = read_records(RESULTS / "search_samples.json")
+    labels = {"no prior": "neither", "no prior, sample": "sample", "prior": "prior"}
+    labels["prior, sample"] = "prior and sample"
+    rows: Rows = [["search", "after 1", "after 3", "after 5", "as good as given"]]
+    for name, label in labels.items():
+        share = percent(found[name]["first at least as good as given"])
+        rows.append([label, *map(number, found[name]["regret"][:3]), share])
+    return rows
+
+
+@table("promises")
+def promises() -> Rows:
+    from benchmarks.measure.promises import part_of, summarise
+
+    lines = read_lines(RESULTS / "promises.jsonl")
+    labels = {
+        "reported": "reported ones",
+        "recorded": "real ones, mostly skewed or in order",
+        "made": "made ones, mostly without noise",
+    }
+    rows: Rows = [["rows", "tables", "pairs", "changed", "mean promise", "better, of the changed"]]
+    rows[0] += ["not worse by more than 1%", "geometric mean", "worst"]
+    for name, one in summarise(lines).items():
+        size, part, *kind = name.split(", ")
+        own = [x for x in lines if f"{x['cell'][2]} rows" == size and part_of(x) == part]
+        if not kind:
+            n_tables = len({x["cell"][1] for x in own})
+            label = f"{n_tables} {labels[part]}"
+            shares = (
+                percent(one["better, of the changed"]),
+                percent(one["not worse by more than 1 %"]),
+            )
+            numbers = [number(one[k], 2) for k in ("promised", "geometric mean", "worst")]
+            n_changed = sum(x["changed"] for x in own)
+            rows.append([size.removesuffix(" rows"), label, len(own), n_changed])
+            rows[-1] += [numbers[0], *shares, *numbers[1:]]
+    return rows
+
+
+def compared(one: dict[str, Any], sign: str = "") -> list[str]:
+    """Return both means, and their difference with its interval."""
+    difference = interval(one["difference"], *one["interval"], sign=sign)
+    return [*map(number, one["means"]), difference]
+
+
+@table("search_choice")
+def search_choice() -> Rows:
+    from benchmarks.measure.search_choice import summarize
+
+    found = summarize(lines_by_cell(RESULTS / "search_choice.jsonl", ("method", "data")))
+    labels = {
+        "random": "random search, 30 candidates",
+        "flaml": "FLAML, the same time",
+        "forest": "RandomForestClassifier() as it is",
+    }
+    rows: Rows = [["against", "their mean", "our mean", "difference", "ours better"]]
+    rows[0].append("at least as good")
+    for method, label in labels.items():
+        one = found[f"ours and {method}, accuracy"]
+        shares = [percent(one[k]) for k in ("better", "at least as good")]
+        rows.append([label, *compared(one), *shares])
+    return rows
+
+
+@table("search_cost")
+def search_cost() -> Rows:
+    found = read_records(RESULTS / "search_cost.json")
+    labels = {
+        "shipped": "shipped prior",
+        "plain": "no prior",
+        "history": "100 past searches of 200 candidates",
+        "history, shipped": "both",
+    }
+    rows: Rows = [["search", "seconds beyond RandomizedSearchCV"]]
+    rows[0] += [f"milliseconds {what}" for what in ("of a suggestion", "to write a candidate")]
+    for name, label in labels.items():
+        one = found[name]
+        written = one["milliseconds to write a candidate, median"] or None
+        cells = one["seconds beyond random"], one["milliseconds of a suggestion, median"], written
+        rows.append([label, *(number(c, d) for c, d in zip(cells, (2, 1, 1), strict=True))])
+    return rows
+
+
+@table("racing")
+def racing() -> Rows:
+    from benchmarks.measure.racing import summarize
+
+    found = summarize(lines_by_cell(RESULTS / "racing.jsonl"))
+    labels = {"forest": "random forest", "boosting": "histogram boosting", "lightgbm": "LightGBM"}
+    rows: Rows = [["estimator", "share of fits", "share of seconds", "test, all folds"]]
+    rows[0] += ["test, racing", "difference", "difference, cross-validated"]
+    for name, one in found.items():
+        shares = [number(one[f"share of {what}"], 2) for what in ("fits", "seconds")]
+        validated = number(one["difference in cross-validated score"], 4)
+        difference = interval(one["difference"], *one["interval"], digits=4)
+        label = labels.get(name, f"all {one['pairs']} runs")
+        rows.append([label, *shares, *map(number, one["means"]), difference, validated])
+    return rows
+
+
+@table("early_stopping")
+def early_stopping() -> Rows:
+    from benchmarks.measure.early_stopping import summarize
+
+    found = summarize(lines_by_cell(RESULTS / "early_stopping.jsonl"))
+    labels = {"searched": "rounds searched", "thousand": "1,000 rounds"}
+    rows: Rows = [["sets", "rows to search on", "without", "runs", "test, without", "test, with"]]
+    rows[0] += ["difference", "at least as good", "share of all seconds"]
+    rows[0].append("share of seconds, median")
+    for name, one in sorted(found.items(), key=lambda item: item[0].split(", ")[0]):
+        task, size, other = name.split(", ")
+        seconds = [number(one[f"share of {k}"], 2) for k in ("all seconds", "seconds, median")]
+        cells = [task, size.removesuffix(" rows"), labels[other], one["pairs"], *compared(one)]
+        rows.append([*cells, percent(one["at least as good"]), *seconds])
+    return rows
+
+
+SHOWN_PRIORS = {
+    "LGBMRegressor": ("r2",),
+    "LGBMClassifier": ("accuracy", "neg_log_loss", "roc_auc"),
+    "XGBClassifier": ("accuracy", "neg_log_loss", "roc_auc"),
+    "XGBRegressor": ("r2", "neg_mean_absolute_error"),
+    "CatBoostClassifier": ("neg_log_loss",),
+    "CatBoostRegressor": ("r2",),
+}
+
+
+@table("shipped_priors")
+def shipped_priors() -> Rows:
+    found = read_records(RESULTS / "shipped_priors.json")
+    rows: Rows = [["estimator", "metric", "configurations", "sets"]]
+    rows[0] += [f"after {k}" for k in (1, 3, 5, 10)]
+    for name, metrics in SHOWN_PRIORS.items():
+        for metric, kind in product(metrics, ("early stopping", "fixed rounds")):
+            one = found[f"{name}, {metric}, {kind}"]
+            regrets = zip(one["with"], one["without"], one["random"], strict=True)
+            cells = [", ".join(number(r, 2) for r in each) for each in regrets]
+            rows.append([name, metric, kind, one["sets"], *cells])
+    return rows
