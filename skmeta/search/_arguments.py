@@ -110,7 +110,7 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
     n_iter = _resolve_n_iter(search, space)
     if search.early_stopping is not None:
         check_early_stopping(search.early_stopping, estimator, space)
-    is_default_space = search.param_distributions is None
+    is_default_space = search.param_distributions is None and search.param_grid is None
     as_given, outside = space.nearest(estimator)
     if outside and not is_default_space:
         as_given = None
@@ -140,7 +140,13 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
 
 def _resolve_space(search: Any, scale: float) -> tuple[Any, SearchSpace]:
     """Return the estimator, with a limit of rounds if it stops early, and the space."""
-    estimator, chosen = search.estimator, search.param_distributions
+    given = [search.param_distributions, search.param_grid]
+    if all(space is not None for space in given):
+        raise SearchSpaceError(
+            "param_distributions and param_grid were both given, but they are two names of one "
+            "parameter. Pass one of them. It may have both lists and distributions."
+        )
+    estimator, chosen = search.estimator, given[0] if given[0] is not None else given[1]
     if search.early_stopping is not None:
         if chosen is not None:
             SearchSpace(chosen)  # raises an error if it is no space
@@ -238,7 +244,7 @@ def with_one_estimator(search: Any) -> Any:
                 f"estimator is a list that holds {estimator!r}, which is not an estimator. "
                 "Pass instances, such as [SVC(), RandomForestClassifier()]."
             )
-    if search.param_distributions is not None:
+    if search.param_distributions is not None or search.param_grid is not None:
         raise SearchSpaceError(
             "A list of estimators was given and a search space as well. Leave the space out, so "
             "that each estimator has its default one, or pass a pipeline and one sub-space for "

@@ -39,8 +39,9 @@ class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
         What is tuned. Of a list, one is chosen, and is step ``"model"`` of ``best_estimator_``.
     param_distributions : dict or list of dict, default=None
         For each parameter, a list of values or a distribution with a ``rvs`` method. Several dicts
-        are sub-spaces; the ``param_grid`` of a GridSearchCV is one. None is
-        :func:`default_search_space`, without parameters that you set.
+        are sub-spaces. None is :func:`default_search_space`, without parameters that you set.
+    param_grid : dict or list of dict, default=None
+        The same, by the name in GridSearchCV.
     n_iter : int or "all", default=10
         Number of candidates, those of a resumed search included. ``"all"`` evaluates a finite space
         exactly as GridSearchCV does; `racing`, `start` and a `stop` other than ``"time_budget"`` do
@@ -133,6 +134,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     estimator: Any
     param_distributions: Any = None
     _: KW_ONLY
+    param_grid: Any = None
     n_iter: int | str = 10
     history: Any = None
     dataset: str | None = None
@@ -158,6 +160,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         **search_constraints(),
         "estimator": [HasMethods(["fit"]), list, tuple],
         "param_distributions": [dict, list, tuple, None],
+        "param_grid": [dict, list, tuple, None],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
         "history": [None, bool, str, os.PathLike, SearchHistory],
         "prior": [None, StrOptions({"auto", "history", "shipped"}), PastSurfaces],

@@ -18,17 +18,10 @@ def drop_in(theirs, **settings):
     """Return MetaLearnedSearchCV with the name and the parameters of a search of scikit-learn."""
 
     class Search(MetaLearnedSearchCV):
-        param_grid = property(
-            lambda self: self.param_distributions,
-            lambda self, space: setattr(self, "param_distributions", space),
-        )
-
         def __init__(self, *args, **kwargs):
-            bound = inspect.signature(theirs).bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = dict(bound.arguments)
-            estimator, space = (given.pop(name) for name in [*given][:2])
-            super().__init__(estimator, space, **settings, **given)
+            given = inspect.signature(theirs).bind(*args, **kwargs)
+            given.apply_defaults()
+            super().__init__(**settings, **given.arguments)
 
     Search.__init__.__signature__ = inspect.signature(theirs.__init__)
     Search.__name__ = Search.__qualname__ = theirs.__name__

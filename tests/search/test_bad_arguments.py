@@ -33,6 +33,7 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
 @pytest.mark.parametrize(
     ("settings", "error", "match"),
     [
+        ({"param_grid": GRID}, SearchSpaceError, "were both given"),
         ({"param_distributions": {}}, SearchSpaceError, "names no parameter"),
         ({"param_distributions": {"C": []}}, SearchSpaceError, "non-empty sequence"),
         ({"param_distributions": {"c": [1]}}, SearchSpaceError, "Did you mean 'C'"),
@@ -213,7 +214,7 @@ class Takes(Counted):
     ],
 )
 def test_a_fit_parameter_that_something_may_take_is_passed_on(iris, estimator, space, name):
-    search = MetaLearnedSearchCV(estimator, space, n_iter="all", scoring="accuracy")
+    search = MetaLearnedSearchCV(estimator, param_grid=space, n_iter="all", scoring="accuracy")
     with warnings.catch_warnings():  # GridSearchCV warns that its scorer has no weights
         warnings.simplefilter("ignore")
         search.fit(*iris, **{name: np.ones(150)})

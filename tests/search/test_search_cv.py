@@ -35,7 +35,7 @@ from skmeta.search import MetaLearnedSearchCV, SearchHistory
     ],
 )
 def test_the_whole_grid_equals_grid_search(iris, settings):
-    ours = MetaLearnedSearchCV(SVC(), GRID, n_iter="all", **settings).fit(*iris)
+    ours = MetaLearnedSearchCV(SVC(), param_grid=GRID, n_iter="all", **settings).fit(*iris)
     theirs = GridSearchCV(SVC(), GRID, **settings).fit(*iris)
     assert_same(scores_of(ours), scores_of(theirs))
     assert ours.best_params_ == theirs.best_params_
@@ -56,9 +56,9 @@ def test_functions_of_one_name_are_several_values(iris):
     assert len(found.cv_results_["params"]) == 5
 
 
-def test_the_space_by_name_or_second_position(iris):
-    settings = {"n_iter": 4, "random_state": 0}
-    by_name = MetaLearnedSearchCV(SVC(), param_distributions=SPACE, **settings).fit(*iris)
+@pytest.mark.parametrize("name", ["param_grid", "param_distributions"])
+def test_the_space_by_either_name_or_second_position(iris, name):
+    by_name = MetaLearnedSearchCV(SVC(), n_iter=4, random_state=0, **{name: SPACE}).fit(*iris)
     second = MetaLearnedSearchCV(SVC(), SPACE, n_iter=4, random_state=0).fit(*iris)
     assert_same(scores_of(by_name), scores_of(second))
 
