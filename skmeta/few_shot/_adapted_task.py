@@ -61,7 +61,7 @@ class AdaptedTask:
         precision = network_precision = settings.precision
         if precision == "auto":
             precision = _choose_precision(prior, settings.device)
-            network_precision = learner_class.network_precision(precision, support.X.size)
+            network_precision = learner_class.algorithm.network_precision(precision, support.X.size)
         session, self._state = read_prior(
             prior,
             learner_class,
@@ -87,7 +87,7 @@ class AdaptedTask:
     def check_size(self) -> None:
         """Raise an error or warn if the support set is larger than the learner takes."""
         n_rows, n_columns = self.support.X.shape
-        self.session.learner.check_task(self._prior, n_rows, n_columns, self.n_classes)
+        self.session.algorithm.check_task(self._prior, n_rows, n_columns, self.n_classes)
 
     def adapt(self, start: dict[str, np.ndarray] | None = None) -> Self:
         """Adapt to the support set, from ``changes`` of an earlier task; infinite states raise."""
@@ -106,7 +106,7 @@ class AdaptedTask:
             ) from error
         values = (item for part in session.states_of_views(adapted) for item in part.items())
         changed = ((name, value) for name, value in values if value is not state.get(name))
-        is_sound = session.learner.is_sound
+        is_sound = session.algorithm.is_sound
         wrong = next((name for name, value in changed if not is_sound(name, value)), None)
         if wrong is not None:
             raise ValueError(
@@ -139,10 +139,8 @@ class AdaptedTask:
     def attributes(self) -> dict[str, Any]:
         """What the learner says about the task, by names that end with an underscore."""
         session = self.session
-        describe = getattr(session.learner, "task_attributes", None)
-        if describe is None:
-            return {}
-        return dict(describe(session.context, session.states_of_views(self._adapted)[0]))
+        adapted = session.states_of_views(self._adapted)[0]
+        return session.algorithm.task_attributes(session.context, adapted)
 
     # ------------------------------------------------------------------------- predictions
 
@@ -188,13 +186,13 @@ class AdaptedTask:
     ) -> list[Tensor]:
         X, y, weight = table
         session, state = self.session, self._state
-        learner: Any = session.learner
+        algorithm: Any = session.algorithm
         rows = session.adapter.rows(session.adapter.upload(X), y, weight)
         positions = [torch.from_numpy(part).to(session.adapter.device) for part in sets]
         more = {} if levels is None else {"levels": levels.to(session.adapter.device)}
         with torch.no_grad(), self._execution(len(X)):
             views = [
-                learner.predict_held_out(
+                algorithm.predict_held_out(
                     session.context, state, rows._replace(x=view(rows.x)), positions, **more
                 )
                 for view in session.views

@@ -71,7 +71,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         # The session has a network and tensors on a device; it is opened again when needed.
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_opened", None)
-        if "prior_" in state and LEARNERS[self.prior_.learner].adapts_anew:
+        if "prior_" in state and LEARNERS[self.prior_.learner].algorithm.adapts_anew:
             state.pop("adapted_", None)
         return state
 
@@ -269,9 +269,11 @@ def _on_scale(support: WeightedRows, scale: TargetScale | None) -> WeightedRows:
 def _allows_nan(prior: MetaPrior | None) -> bool:
     """Whether the prior's learner knows what to do where a value is missing."""
     learner_class = None if prior is None else LEARNERS.get(prior.learner)
-    return learner_class is not None and learner_class.allow_nan
+    return learner_class is not None and learner_class.algorithm.allow_nan
 
 
 def is_for_any_table(prior: MetaPrior) -> bool:
     """Return whether models beside the prior take part."""
-    return hasattr(LEARNERS[prior.learner], "predict_held_out") and prior.n_features_in is None
+    return prior.n_features_in is None and hasattr(
+        LEARNERS[prior.learner].algorithm, "predict_held_out"
+    )

@@ -80,7 +80,7 @@ def warn_of_images(shape: tuple[int, ...]) -> None:
 
 def family_classes(prior: MetaPrior) -> np.ndarray | None:
     """Return the classes that all tasks of a prior have, if any; a new task may lack some."""
-    rows = prior.tensors.get(LEARNERS[prior.learner].class_tensor, ())
+    rows = prior.tensors.get(LEARNERS[prior.learner].algorithm.class_tensor, ())
     if prior.classes is None or len(rows) != len(prior.classes):
         return None
     return prior.classes
@@ -97,7 +97,7 @@ def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
         return list(range(len(labels)))
     known = {label: k for k, label in enumerate(prior.classes.tolist())}
     unknown = [label for label in labels.tolist() if label not in known]
-    is_limited = not LEARNERS[prior.learner].takes_other_classes
+    is_limited = not LEARNERS[prior.learner].algorithm.takes_other_classes
     if unknown and is_limited and family_classes(prior) is not None:
         raise PriorError(
             f"{prior.learner} learned tasks that share the classes {quote_some(prior.classes)}, "

@@ -239,11 +239,11 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     def _predict_distribution(self, X: Any, levels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Mean (n,), standard deviation (n,) and quantiles (n, q) of the targets."""
         check_is_fitted(self)
-        if not hasattr(LEARNERS[self.prior_.learner], "predict_distribution"):
-            others = sorted(n for n, c in LEARNERS.items() if hasattr(c, "predict_distribution"))
+        able = sorted(n for n, c in LEARNERS.items() if hasattr(c.algorithm, "predict_distribution"))
+        if self.prior_.learner not in able:
             raise PriorError(
                 f"The prior was learned by {self.prior_.learner}, which predicts a number, but no "
-                f"distribution. Use a prior of {', '.join(others[:-1])} or {others[-1]}, or call "
+                f"distribution. Use a prior of {', '.join(able[:-1])} or {able[-1]}, or call "
                 "predict(X)."
             )
 

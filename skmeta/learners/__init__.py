@@ -2,6 +2,7 @@
 
 from skmeta.learners._core import (
     LEARNERS,
+    Algorithm,
     Context,
     GradientLearner,
     InnerLoopLearner,
@@ -24,6 +25,7 @@ __all__ = [
     "ANIL",
     "MAML",
     "ALPaCA",
+    "Algorithm",
     "AutoLearner",
     "Context",
     "ExecutionOptions",

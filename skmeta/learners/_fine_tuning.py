@@ -10,7 +10,53 @@ from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core import Context, InnerLoopLearner, Memory, measures
+from skmeta.learners._core import (
+    Algorithm,
+    Context,
+    InnerLoopAlgorithm,
+    InnerLoopLearner,
+    Memory,
+    measures,
+)
+
+
+class FineTuningAlgorithm(InnerLoopAlgorithm):
+    """Take steps of Adam; meta-training fits one model to all tasks."""
+
+    default_head: ClassVar[str] = "zeros"
+
+    def update(
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
+    ) -> tuple[State, Memory]:
+        """Take one step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
+        step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)
+        new: State = {"step": step}
+        part = {}
+        for n, g in gradient.items():
+            m = 0.1 * g + 0.9 * memory[f"m.{n}"] if memory else 0.1 * g
+            v = 0.001 * g * g + 0.999 * memory[f"v.{n}"] if memory else 0.001 * g * g
+            new[f"m.{n}"], new[f"v.{n}"] = m, v
+            rate = self.settings.inner_lr * torch.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            part[n] = fast[n] - rate.to(g.dtype) * m / (torch.sqrt(v) + 1e-8)
+        return part, new
+
+    def meta_loss(
+        self, context: Context, state: State, task: TaskTensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of one model for all tasks on all rows of a task, without adaptation."""
+        if context.head != "learned":
+            raise EpisodeError(
+                "FineTuning pretrains one model for all tasks, so outputs must mean the same in "
+                "each. Pass groups, and leave head_init='auto'; for tasks over ever new classes, "
+                "use initial_prior, or another learner."
+            )
+        rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
+        start, _ = self.first_fast(context, state, rows)
+        if context.network.has_statistics:
+            start |= context.network.measure(start, rows.x)[1]
+        outputs = self.forward(context, start, rows.x)
+        metrics = measures(context.kind, outputs, rows)
+        return metrics["loss"], metrics
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -43,37 +89,4 @@ class FineTuning(InnerLoopLearner):
     inner_lr: float = 0.01
     n_inner_steps: int = 200
 
-    default_head: ClassVar[str] = "zeros"
-
-    def update(
-        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
-    ) -> tuple[State, Memory]:
-        """Take one step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
-        step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)
-        new: State = {"step": step}
-        part = {}
-        for n, g in gradient.items():
-            m = 0.1 * g + 0.9 * memory[f"m.{n}"] if memory else 0.1 * g
-            v = 0.001 * g * g + 0.999 * memory[f"v.{n}"] if memory else 0.001 * g * g
-            new[f"m.{n}"], new[f"v.{n}"] = m, v
-            rate = self.inner_lr * torch.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-            part[n] = fast[n] - rate.to(g.dtype) * m / (torch.sqrt(v) + 1e-8)
-        return part, new
-
-    def meta_loss(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the loss of one model for all tasks on all rows of a task, without adaptation."""
-        if context.head != "learned":
-            raise EpisodeError(
-                "FineTuning pretrains one model for all tasks, so outputs must mean the same in "
-                "each. Pass groups, and leave head_init='auto'; for tasks over ever new classes, "
-                "use initial_prior, or another learner."
-            )
-        rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
-        start, _ = self.first_fast(context, state, rows)
-        if context.network.has_statistics:
-            start |= context.network.measure(start, rows.x)[1]
-        outputs = self.forward(context, start, rows.x)
-        metrics = measures(context.kind, outputs, rows)
-        return metrics["loss"], metrics
+    algorithm: ClassVar[type[Algorithm]] = FineTuningAlgorithm

@@ -6,14 +6,23 @@ import copy
 from collections.abc import Hashable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State, TaskTensors
-from skmeta.learners._core import Context, GradientLearner, Memory, initial_head, loss, measures
+from skmeta.learners._core import (
+    Algorithm,
+    Context,
+    GradientLearner,
+    InnerLoopAlgorithm,
+    Memory,
+    initial_head,
+    loss,
+    measures,
+)
 from skmeta.training import Declared, parameter
 
 
@@ -49,6 +58,86 @@ class MAMLPlusPlus(Declared):
     first_order_until: float = parameter(0.0, Interval(Real, 0, 1, closed="both"), role="training")
     learn_inner_lr: bool = parameter(False, "boolean", role="training")
     per_step_norm: bool = parameter(False, "boolean", role="training")
+
+
+class MAMLAlgorithm(InnerLoopAlgorithm):
+    """Take gradient steps; the query loss after them is the meta-loss."""
+
+    def skips_zero_gradient(self, state: State) -> bool:
+        return not any(n.startswith("norm.") for n in state)
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        state = super().init_state(context, generator)
+        # A head that starts from zero or from prototypes is adapted, too.
+        rates = self.step_sizes(state | initial_head("shared", 1, 1, generator))
+        if not self._options.per_step_norm:
+            return state | rates
+        n_steps = max(1, self.settings.n_inner_steps)
+        norms = {f"norm.{n}": state[n].repeat(n_steps, 1) for n in context.network.norm_weights}
+        return state | rates | norms
+
+    def step_sizes(self, adapted: State) -> State:
+        if not self._options.learn_inner_lr:
+            return {}
+        rate = torch.full((max(1, self.settings.n_inner_steps),), self.settings.inner_lr)
+        return {f"rate.{n}": rate.clone() for n in sorted(adapted) if self.is_adapted(n)}
+
+    @property
+    def _options(self) -> MAMLPlusPlus:
+        options: MAMLPlusPlus = self.settings.plus_plus or MAMLPlusPlus()
+        return options
+
+    def update(
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
+    ) -> tuple[State, Memory]:
+        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
+
+        In MAML++ alpha belongs to the tensor and the step, and so do the scales and shifts of
+        batch normalisations, which no step adapts.
+        """
+        step = memory.get("step", 0)
+
+        def at_step(values: Tensor) -> Tensor:
+            return values[min(step, len(values) - 1)]
+
+        rates = {n: at_step(state[r]) for n in fast if (r := f"rate.{n}") in state}
+        new = {n: v - rates.get(n, self.settings.inner_lr) * gradient[n] for n, v in fast.items()}
+        norms = {n.removeprefix("norm."): v for n, v in state.items() if n.startswith("norm.")}
+        new |= {n: at_step(v) for n, v in norms.items()}
+        return new, {"step": step + 1}
+
+    def meta_loss(
+        self, context: Context, state: State, task: TaskTensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        options = self._options
+        if context.progress < options.first_order_until and not self.first_order:
+            early = copy.copy(self)
+            early.first_order = True
+            return early.meta_loss(context, state, task)
+        if context.progress < options.multi_step_loss and self.settings.n_inner_steps > 1:
+            return self._multi_step_loss(context, state, task)
+        return super().meta_loss(context, state, task)
+
+    def recording_key(self, context: Context) -> Hashable:
+        if not type(self).__module__.startswith("skmeta."):
+            return None  # A subclass may depend on anything.
+        options = self._options
+        if context.progress < options.multi_step_loss and self.settings.n_inner_steps > 1:
+            return None  # Weights change at each iteration.
+        return "first-order" if context.progress < options.first_order_until else "exact"
+
+    def _multi_step_loss(
+        self, context: Context, state: State, task: TaskTensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        annealed = context.progress / self._options.multi_step_loss
+        point = self._start_point(context, state, task.support)
+        total = task.query.w.new_zeros(())
+        for weight in step_weights(self.settings.n_inner_steps, annealed):
+            point = self._take_step(context, state, point, task.support)
+            adapted = self._final_state(context, point, task.support)
+            outputs = self.forward(context, adapted, task.query.x)
+            total = total + weight * loss(context.kind, outputs, task.query)
+        return total, measures(context.kind, outputs, task.query)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -96,81 +185,15 @@ class MAML(GradientLearner):
 
     plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
 
-    def skips_zero_gradient(self, state: State) -> bool:
-        return not any(n.startswith("norm.") for n in state)
+    algorithm: ClassVar[type[Algorithm]] = MAMLAlgorithm
 
-    def init_state(self, context: Context, generator: torch.Generator) -> State:
-        state = super().init_state(context, generator)
-        # A head that starts from zero or from prototypes is adapted, too.
-        rates = self.step_sizes(state | initial_head("shared", 1, 1, generator))
-        if not self._options.per_step_norm:
-            return state | rates
-        n_steps = max(1, self.n_inner_steps)
-        norms = {f"norm.{n}": state[n].repeat(n_steps, 1) for n in context.network.norm_weights}
-        return state | rates | norms
 
-    def step_sizes(self, adapted: State) -> State:
-        if not self._options.learn_inner_lr:
-            return {}
-        rate = torch.full((max(1, self.n_inner_steps),), self.inner_lr)
-        return {f"rate.{n}": rate.clone() for n in sorted(adapted) if self.is_adapted(n)}
+class ANILAlgorithm(MAMLAlgorithm):
+    """Adapt the head alone."""
 
-    @property
-    def _options(self) -> MAMLPlusPlus:
-        options: MAMLPlusPlus = self.plus_plus or MAMLPlusPlus()
-        return options
-
-    def update(
-        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
-    ) -> tuple[State, Memory]:
-        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
-
-        In MAML++ alpha belongs to the tensor and the step, and so do the scales and shifts of
-        batch normalisations, which no step adapts.
-        """
-        step = memory.get("step", 0)
-
-        def at_step(values: Tensor) -> Tensor:
-            return values[min(step, len(values) - 1)]
-
-        rates = {n: at_step(state[r]) for n in fast if (r := f"rate.{n}") in state}
-        new = {n: v - rates.get(n, self.inner_lr) * gradient[n] for n, v in fast.items()}
-        norms = {n.removeprefix("norm."): v for n, v in state.items() if n.startswith("norm.")}
-        new |= {n: at_step(v) for n, v in norms.items()}
-        return new, {"step": step + 1}
-
-    def meta_loss(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        options = self._options
-        if context.progress < options.first_order_until and not self.first_order:
-            learner = copy.copy(self)
-            learner.first_order = True
-            return learner.meta_loss(context, state, task)
-        if context.progress < options.multi_step_loss and self.n_inner_steps > 1:
-            return self._multi_step_loss(context, state, task)
-        return super().meta_loss(context, state, task)
-
-    def recording_key(self, context: Context) -> Hashable:
-        if not type(self).__module__.startswith("skmeta."):
-            return None  # A subclass may depend on anything.
-        options = self._options
-        if context.progress < options.multi_step_loss and self.n_inner_steps > 1:
-            return None  # Weights change at each iteration.
-        return "first-order" if context.progress < options.first_order_until else "exact"
-
-    def _multi_step_loss(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        annealed = context.progress / self._options.multi_step_loss
-        point = self._start_point(context, state, task.support)
-        total = task.query.w.new_zeros(())
-        for weight in step_weights(self.n_inner_steps, annealed):
-            point = self._take_step(context, state, point, task.support)
-            adapted = self._final_state(context, point, task.support)
-            outputs = self.forward(context, adapted, task.query.x)
-            total = total + weight * loss(context.kind, outputs, task.query)
-        return total, measures(context.kind, outputs, task.query)
+    def is_adapted(self, name: str) -> bool:
+        """Whether a task adapts the tensor of this name: those of the head only."""
+        return name.startswith("head.")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -202,9 +225,7 @@ class ANIL(MAML):
     'regression'
     """
 
-    def is_adapted(self, name: str) -> bool:
-        """Whether a task adapts the tensor of this name: those of the head only."""
-        return name.startswith("head.")
+    algorithm: ClassVar[type[Algorithm]] = ANILAlgorithm
 
 
 def step_weights(n_steps: int, annealed: float) -> list[float]:

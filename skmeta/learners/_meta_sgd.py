@@ -9,7 +9,51 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State
-from skmeta.learners._core import Context, GradientLearner, Memory, Point, initial_head
+from skmeta.learners._core import (
+    Algorithm,
+    Context,
+    GradientLearner,
+    InnerLoopAlgorithm,
+    Memory,
+    Point,
+    initial_head,
+)
+
+
+class MetaSGDAlgorithm(InnerLoopAlgorithm):
+    """Take steps whose sizes are a part of the state, ``rate.*``."""
+
+    can_be_recorded: ClassVar[bool] = True
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        state = super().init_state(context, generator)
+        # A head that starts from zero or from prototypes has no learned weights, but learned step
+        # sizes: one row, shared by all classes.
+        adapted = initial_head("shared", context.network.n_features, 1, generator) | state
+        return state | self.step_sizes(adapted)
+
+    def step_sizes(self, adapted: State) -> State:
+        return {f"rate.{n}": torch.full_like(v, self.settings.inner_lr) for n, v in adapted.items()}
+
+    def _start_point(
+        self, context: Context, state: State, support: Rows, start: State | None = None
+    ) -> Point:
+        if start is not None:
+            start = {n: v for n, v in start.items() if not n.startswith("rate.")}
+        point = super()._start_point(context, state, support, start)
+        rates = {n: state[f"rate.{n}"] for n in point.fast}
+        if context.head == "learned":
+            # Each class has step sizes of its own; a task may have some of the classes only.
+            for name in ("head.weight", "head.bias"):
+                rates[name] = rates[name].index_select(0, context.classes)
+        return point._replace(memory={"rates": rates})
+
+    def update(
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
+    ) -> tuple[State, Memory]:
+        """Take one inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
+        rates = memory.get("rates") or {n: state[f"rate.{n}"] for n in fast}
+        return {n: fast[n] - rates[n] * gradient[n] for n in fast}, memory
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -43,34 +87,4 @@ class MetaSGD(GradientLearner):
     ['rate.head.bias', 'rate.head.weight']
     """
 
-    can_be_recorded: ClassVar[bool] = True
-
-    def init_state(self, context: Context, generator: torch.Generator) -> State:
-        state = super().init_state(context, generator)
-        # A head that starts from zero or from prototypes has no learned weights, but learned step
-        # sizes: one row, shared by all classes.
-        adapted = initial_head("shared", context.network.n_features, 1, generator) | state
-        return state | self.step_sizes(adapted)
-
-    def step_sizes(self, adapted: State) -> State:
-        return {f"rate.{n}": torch.full_like(v, self.inner_lr) for n, v in adapted.items()}
-
-    def _start_point(
-        self, context: Context, state: State, support: Rows, start: State | None = None
-    ) -> Point:
-        if start is not None:
-            start = {n: v for n, v in start.items() if not n.startswith("rate.")}
-        point = super()._start_point(context, state, support, start)
-        rates = {n: state[f"rate.{n}"] for n in point.fast}
-        if context.head == "learned":
-            # Each class has step sizes of its own; a task may have some of the classes only.
-            for name in ("head.weight", "head.bias"):
-                rates[name] = rates[name].index_select(0, context.classes)
-        return point._replace(memory={"rates": rates})
-
-    def update(
-        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
-    ) -> tuple[State, Memory]:
-        """Take one inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
-        rates = memory.get("rates") or {n: state[f"rate.{n}"] for n in fast}
-        return {n: fast[n] - rates[n] * gradient[n] for n in fast}, memory
+    algorithm: ClassVar[type[Algorithm]] = MetaSGDAlgorithm

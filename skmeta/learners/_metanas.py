@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -21,7 +21,14 @@ from skmeta._sklearn_compat import Interval
 from skmeta.backbones import Architecture, CellNetwork
 from skmeta.backend import Network, Rows, State
 from skmeta.exceptions import BackboneError
-from skmeta.learners._core import Context, GradientLearner, Memory, read_prior
+from skmeta.learners._core import (
+    Algorithm,
+    Context,
+    GradientLearner,
+    InnerLoopAlgorithm,
+    Memory,
+    read_prior,
+)
 from skmeta.training import parameter
 
 ALPHA = "body.architecture"
@@ -167,13 +174,89 @@ class AnnealedNetwork:
         return units.masked_fill(~self._possible, n_units + 1), n_units
 
 
+class MetaNASAlgorithm(InnerLoopAlgorithm):
+    """Adapt weights and shares of operations, until one operation is left on each edge."""
+
+    def skips_zero_gradient(self, state: State) -> bool:
+        return False  # The choice becomes sharper without a gradient, too.
+
+    def architecture(self, context: Context, adapted: State) -> Architecture:
+        """Describe the operation on each edge, of an adapted state or a prior."""
+        network = self._annealed_network(context, self.settings.n_inner_steps)
+        chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
+        return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
+
+    def task_attributes(self, context: Context, adapted: State) -> dict[str, Architecture]:
+        """Return ``architecture_``, which an estimator that learned a task shows."""
+        return {"architecture_": self.architecture(context, adapted)}
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        annealing, temperature = self.settings.annealing, self.settings.temperature
+        max_parameters = self.settings.max_parameters
+        if len(annealing) != 2 or not 0 <= annealing[0] < annealing[1] <= 1:
+            raise ValueError(
+                f"annealing must be two rising shares between 0 and 1, got {annealing}. "
+                "Pass (0.0, 0.3) to have the choice made in the first 30%."
+            )
+        if len(temperature) != 2 or not 0 < temperature[1] <= temperature[0]:
+            raise ValueError(
+                "temperature must be two positive numbers, the larger one first, got "
+                f"{temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
+            )
+        cells = self._annealed_network(context, 0).cells
+        least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
+        if max_parameters is not None and max_parameters < least:
+            raise BackboneError(
+                f"max_parameters={max_parameters}, but the smallest of these networks has {least} "
+                "parameters. Raise it, or lower the width in backbone_params."
+            )
+        return super().init_state(context, generator)
+
+    def adapt(
+        self, context: Context, state: State, support: Rows, start: State | None = None
+    ) -> State:
+        n_steps = self.settings.n_inner_steps
+        point = self._start_point(self._annealed(context, 0), state, support, start)
+        for step in range(n_steps):
+            point = self._take_step(self._annealed(context, step), state, point, support)
+        return self._final_state(self._annealed(context, n_steps), point, support)
+
+    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return super().forward(self._annealed(context, self.settings.n_inner_steps), adapted, x)
+
+    def update(
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
+    ) -> tuple[State, Memory]:
+        """One inner step of weights and architecture (Elsken et al. 2020, equation 3)."""
+        rates, inner_lr = {ALPHA: self.settings.architecture_lr}, self.settings.inner_lr
+        return {n: v - rates.get(n, inner_lr) * gradient[n] for n, v in fast.items()}, memory
+
+    def _annealed(self, context: Context, step: int) -> Context:
+        return replace(context, network=cast(Network, self._annealed_network(context, step)))
+
+    def _annealed_network(self, context: Context, step: int) -> AnnealedNetwork:
+        """Return the network of an inner step; after the last one, its choice is decided."""
+        if context.network.cells is None:
+            raise BackboneError(
+                "MetaNAS chooses the operations of cells, but "
+                f"backbone={self.settings.backbone!r} has none. Use backbone='cells'."
+            )
+        settings, cells = self.settings, context.network.cells
+        begin, end = settings.annealing
+        done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
+        sharpness = max(done, 0.0) * (step + 1) / (settings.n_inner_steps + 1)
+        return AnnealedNetwork(
+            context.network, cells, settings.max_parameters, sharpness, settings.temperature
+        )
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class MetaNAS(GradientLearner):
     """Meta-learning of an architecture and its weights, both adapted to a task.
 
     Each edge of the network mixes several operations; their shares are the softmax of architecture
     parameters alpha. A task adapts weights and alpha by gradient steps, until one operation is left
-    on each edge (:ref:`architectures`). :meth:`architecture` returns the choice.
+    on each edge (:ref:`architectures`): ``architecture_`` of a fitted few-shot estimator.
 
     Parameters
     ----------
@@ -215,8 +298,7 @@ class MetaNAS(GradientLearner):
     annealing: tuple[float, float] = parameter((0.0, 0.15), tuple, list, role="training")
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
 
-    def skips_zero_gradient(self, state: State) -> bool:
-        return False  # The choice becomes sharper without a gradient, too.
+    algorithm: ClassVar[type[Algorithm]] = MetaNASAlgorithm
 
     @property
     def architecture_(self) -> Architecture:
@@ -224,70 +306,4 @@ class MetaNAS(GradientLearner):
         session, state = read_prior(
             self.prior_, type(self), classes=[0], device="cpu", precision="float64"
         )
-        return cast(MetaNAS, session.learner).architecture(session.context, state)
-
-    def architecture(self, context: Context, adapted: State) -> Architecture:
-        """Describe the operation on each edge, of an adapted state or a prior."""
-        network = self._annealed_network(context, self.n_inner_steps)
-        chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
-        return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
-
-    def task_attributes(self, context: Context, adapted: State) -> dict[str, Architecture]:
-        """Return ``architecture_``, which an estimator that learned a task shows."""
-        return {"architecture_": self.architecture(context, adapted)}
-
-    def init_state(self, context: Context, generator: torch.Generator) -> State:
-        if len(self.annealing) != 2 or not 0 <= self.annealing[0] < self.annealing[1] <= 1:
-            raise ValueError(
-                f"annealing must be two rising shares between 0 and 1, got {self.annealing}. "
-                "Pass (0.0, 0.3) to have the choice made in the first 30%."
-            )
-        if len(self.temperature) != 2 or not 0 < self.temperature[1] <= self.temperature[0]:
-            raise ValueError(
-                "temperature must be two positive numbers, the larger one first, got "
-                f"{self.temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
-            )
-        cells = self._annealed_network(context, 0).cells
-        least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
-        if self.max_parameters is not None and self.max_parameters < least:
-            raise BackboneError(
-                f"max_parameters={self.max_parameters}, but the smallest of these networks has "
-                f"{least} parameters. Raise it, or lower the width in backbone_params."
-            )
-        return super().init_state(context, generator)
-
-    def adapt(
-        self, context: Context, state: State, support: Rows, start: State | None = None
-    ) -> State:
-        point = self._start_point(self._annealed(context, 0), state, support, start)
-        for step in range(self.n_inner_steps):
-            point = self._take_step(self._annealed(context, step), state, point, support)
-        return self._final_state(self._annealed(context, self.n_inner_steps), point, support)
-
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return super().forward(self._annealed(context, self.n_inner_steps), adapted, x)
-
-    def update(
-        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
-    ) -> tuple[State, Memory]:
-        """One inner step of weights and architecture (Elsken et al. 2020, equation 3)."""
-        rates = {ALPHA: self.architecture_lr}
-        return {n: v - rates.get(n, self.inner_lr) * gradient[n] for n, v in fast.items()}, memory
-
-    def _annealed(self, context: Context, step: int) -> Context:
-        return replace(context, network=cast(Network, self._annealed_network(context, step)))
-
-    def _annealed_network(self, context: Context, step: int) -> AnnealedNetwork:
-        """Return the network of an inner step; after the last one, its choice is decided."""
-        if context.network.cells is None:
-            raise BackboneError(
-                f"MetaNAS chooses the operations of cells, but backbone={self.backbone!r} has "
-                "none. Use backbone='cells'."
-            )
-        begin, end = self.annealing
-        done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
-        sharpness = max(done, 0.0) * (step + 1) / (self.n_inner_steps + 1)
-        cells = context.network.cells
-        return AnnealedNetwork(
-            context.network, cells, self.max_parameters, sharpness, self.temperature
-        )
+        return cast(MetaNASAlgorithm, session.algorithm).architecture(session.context, state)

@@ -9,7 +9,36 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State
-from skmeta.learners._core import Context, NetworkLearner, class_means
+from skmeta.learners._core import Algorithm, Context, NetworkLearner, class_means
+
+
+class ProtoNetAlgorithm(Algorithm):
+    """Embed rows, and compare them with the mean of each class."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("classification",)
+    can_be_recorded: ClassVar[bool] = True
+    # The nearest class mean of the input is where meta-training starts, so that few classes to
+    # learn from do not lead to less.
+    mlp_has_skip: ClassVar[bool] = True
+
+    def needs_every_class(self, head: str) -> bool:
+        return True
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        return context.network.initial_weights()
+
+    def adapt(
+        self, context: Context, state: State, support: Rows, start: State | None = None
+    ) -> State:
+        features, statistics = context.network.measure(state, support.x)
+        prototypes, offset = class_means(features, support, context.n_outputs)
+        return dict(state) | statistics | {"prototypes": prototypes, "offset": offset}
+
+    def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
+        features, centres = context.features(adapted, x), adapted["prototypes"]
+        # -|f - c|^2 (Snell et al. 2017, equation 2), as a product of matrices.
+        squares = (centres * centres).sum(1) + (features * features).sum(1, keepdim=True)
+        return adapted["offset"] + 2 * features @ centres.T - squares
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -43,27 +72,4 @@ class ProtoNet(NetworkLearner):
     'classification'
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("classification",)
-    can_be_recorded: ClassVar[bool] = True
-    # The nearest class mean of the input is where meta-training starts, so that few classes to
-    # learn from do not lead to less.
-    mlp_has_skip: ClassVar[bool] = True
-
-    def needs_every_class(self, head: str) -> bool:
-        return True
-
-    def init_state(self, context: Context, generator: torch.Generator) -> State:
-        return context.network.initial_weights()
-
-    def adapt(
-        self, context: Context, state: State, support: Rows, start: State | None = None
-    ) -> State:
-        features, statistics = context.network.measure(state, support.x)
-        prototypes, offset = class_means(features, support, context.n_outputs)
-        return dict(state) | statistics | {"prototypes": prototypes, "offset": offset}
-
-    def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
-        features, centres = context.features(adapted, x), adapted["prototypes"]
-        # -|f - c|^2 (Snell et al. 2017, equation 2), as a product of matrices.
-        squares = (centres * centres).sum(1) + (features * features).sum(1, keepdim=True)
-        return adapted["offset"] + 2 * features @ centres.T - squares
+    algorithm: ClassVar[type[Algorithm]] = ProtoNetAlgorithm

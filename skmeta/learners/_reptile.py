@@ -9,7 +9,29 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
-from skmeta.learners._core import Context, InnerLoopLearner, measures
+from skmeta.learners._core import (
+    Algorithm,
+    Context,
+    InnerLoopAlgorithm,
+    InnerLoopLearner,
+    measures,
+)
+
+
+class ReptileAlgorithm(InnerLoopAlgorithm):
+    """Take the way to the adapted state for the gradient."""
+
+    can_be_recorded: ClassVar[bool] = True
+
+    def meta_gradient(
+        self, context: Context, state: State, task: TaskTensors
+    ) -> tuple[State, dict[str, Tensor]]:
+        """Compute the state minus its adaptation to all rows of a task (algorithm 2)."""
+        rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
+        adapted = self.adapt(context, state, rows)
+        outputs = self.forward(context, adapted, task.query.x)
+        gradient = {n: _difference(v, adapted[n]) for n, v in state.items()}
+        return gradient, measures(context.kind, outputs, task.query)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,17 +69,7 @@ class Reptile(InnerLoopLearner):
     meta_optimizer: Any = "sgd"  # With a linear schedule.
     meta_lr: float = 1.0
 
-    can_be_recorded: ClassVar[bool] = True
-
-    def meta_gradient(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[State, dict[str, Tensor]]:
-        """Compute the state minus its adaptation to all rows of a task (algorithm 2)."""
-        rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
-        adapted = self.adapt(context, state, rows)
-        outputs = self.forward(context, adapted, task.query.x)
-        gradient = {n: _difference(v, adapted[n]) for n, v in state.items()}
-        return gradient, measures(context.kind, outputs, task.query)
+    algorithm: ClassVar[type[Algorithm]] = ReptileAlgorithm
 
 
 def _difference(before: Tensor, after: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch import Tensor
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Scaler, State, to_numpy
-from skmeta.learners import GradientLearner
-from skmeta.learners._core import Session
+from skmeta.learners._core import InnerLoopAlgorithm, Session
 from skmeta.policy._distributions import make_distribution
 from skmeta.policy._episodes import (
     Episodes,
@@ -41,7 +40,7 @@ class PolicySession:
 
     `action_space` is what `describe_actions` returned; `max_steps` limits an episode. After
     `n_trained_steps`, the inner steps of meta-training, steps are half as long, as in the MAML
-    paper. `inner` is the supervised learner whose inner step is taken; `adapter` brings
+    paper. `inner` is the algorithm whose inner step is taken; `adapter` brings
     observations to the device; `distribution` gives the outputs of the network their meaning.
     """
 
@@ -59,10 +58,9 @@ class PolicySession:
     ) -> None:
         self.learner, self.scaler, self.action_space = learner, scaler, action_space
         self.max_steps, self.n_trained_steps = max_steps, n_trained_steps
-        self.inner: GradientLearner = learner.inner_learner()
         self.distribution = make_distribution(action_space, learner.initial_std)
         session = Session.open(
-            self.inner,
+            learner.inner_learner(),
             build_backbone("mlp", scaler.x_mean.shape, learner.network_params, generator),
             scaler.x_mean.shape,
             scaler,
@@ -72,6 +70,7 @@ class PolicySession:
             device=device,
             precision=precision,
         )
+        self.inner = cast(InnerLoopAlgorithm, session.algorithm)
         self.context, self.adapter = session.context, session.adapter
 
     def draw_state(self, seed: int) -> State:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
 from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.learners import Context, ExecutionOptions, MetaLearner, Validation
+from skmeta.learners import Algorithm, Context, ExecutionOptions, MetaLearner, Validation
 from skmeta.learners._core import Session, read_settings
 from skmeta.priors import MetaPrior
 
@@ -70,6 +70,7 @@ class Bench:
     """
 
     learner: MetaLearner
+    algorithm: Algorithm
     context: Context
     state: State
     tasks: TaskTensors
@@ -82,7 +83,7 @@ class Bench:
         """Adapt to a support set, by default that of the first task."""
         with torch.no_grad():
             support = support or self.task().support
-            return self.learner.adapt(self.context, self.state, support, start)
+            return self.algorithm.adapt(self.context, self.state, support, start)
 
     def predict(
         self, support: Rows | None = None, x: Tensor | None = None, adapted: State | None = None
@@ -90,11 +91,11 @@ class Bench:
         """Outputs for query rows ``x`` after adaptation, by default of the first task."""
         adapted, x = adapted or self.adapt(support), self.task().query.x if x is None else x
         with torch.no_grad():
-            return self.learner.forward(self.context, adapted, x)
+            return self.algorithm.forward(self.context, adapted, x)
 
     def task_gradient(self, task: TaskTensors) -> tuple[State, dict[str, Tensor]]:
         """Meta-gradient and metrics of a task."""
-        return self.learner.meta_gradient(self.context, self.state, task)
+        return self.algorithm.meta_gradient(self.context, self.state, task)
 
     def gradient(
         self, mode: str = "loop", chunk_size: int | None = None
@@ -103,13 +104,13 @@ class Bench:
         with Execution(
             mode, device=torch.device("cpu"), n_jobs=2, chunk_size=chunk_size
         ) as execution:
-            return self.learner.mean_gradient(self.context, self.state, self.tasks, execution)
+            return self.algorithm.mean_gradient(self.context, self.state, self.tasks, execution)
 
     def mean_loss(self, state: State) -> float:
         """Mean meta-loss over the tasks at a state."""
         with torch.no_grad():
             losses = [
-                float(self.learner.meta_loss(self.context, state, self.task(i))[0])
+                float(self.algorithm.meta_loss(self.context, state, self.task(i))[0])
                 for i in range(N_TASKS)
             ]
         return float(np.mean(losses))
@@ -139,7 +140,7 @@ def make_benches(
             (N_FEATURES,),
             Scaler(np.zeros(()), np.ones(()), np.zeros(()), np.ones(())),
             kind=kind,
-            head=small.resolve_head(kind, names_kind),
+            head=small.algorithm(small).resolve_head(kind, names_kind),
             classes=range(n_outputs),
             device="cpu",
             precision="float64",
@@ -148,7 +149,13 @@ def make_benches(
             name: value + 0.05 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
             for name, value in session.draw_state(1).items()
         }
-        yield Bench(small, session.context, state, _draw_tasks(kind, n_outputs, generator))
+        yield Bench(
+            small,
+            session.algorithm,
+            session.context,
+            state,
+            _draw_tasks(kind, n_outputs, generator),
+        )
 
 
 def _make_module(normalize: bool, backbone: Any, generator: torch.Generator) -> nn.Module:
@@ -187,7 +194,7 @@ def make_table(learner: MetaLearner, kind: str, seed: int = 0, groups: bool = Fa
         kept = (names % 3 > 0) | (y > 0)
         return X[kept], y[kept], labels[kept]
     # Outputs of a learned head mean the same in every task.
-    is_learned = learner.resolve_head(kind, "classes") == "learned"
+    is_learned = learner.algorithm(learner).resolve_head(kind, "classes") == "learned"
     return (X, y, labels) if is_learned else (X, labels, None)
 
 

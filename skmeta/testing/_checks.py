@@ -15,7 +15,7 @@ import torch
 from sklearn.base import clone
 
 from skmeta.backend import Rows, State, TaskTensors, tree_map
-from skmeta.learners import ExecutionOptions, MetaLearner
+from skmeta.learners import Algorithm, ExecutionOptions, MetaLearner
 from skmeta.learners._core import read_settings
 from skmeta.priors import MetaPrior
 from skmeta.testing._bench import (
@@ -54,7 +54,7 @@ def meta_gradient_is_right(learner: MetaLearner, kind: str) -> None:
     A first-order gradient, or one that a learner defines itself, differs from them on purpose. It
     must be finite and not zero, and have the names and shapes of the state.
     """
-    own = type(learner).meta_gradient is not MetaLearner.meta_gradient
+    own = learner.algorithm.meta_gradient is not Algorithm.meta_gradient
     is_exact = not own and not getattr(learner, "first_order", False)
     for bench in make_benches(learner, kind):
         slopes = _slopes(bench) if is_exact else []
@@ -182,7 +182,7 @@ def adaptation_can_go_on(learner: MetaLearner, kind: str) -> None:
 def methods_are_pure(learner: MetaLearner, kind: str) -> None:
     """Methods change neither state, tasks nor the learner; the same call gives the same result."""
     for bench in make_benches(learner, kind):
-        settings = copy.deepcopy(vars(bench.learner))
+        settings = copy.deepcopy(vars(bench.learner)), set(vars(bench.algorithm))
         state, tasks = tree_map(torch.clone, (bench.state, bench.tasks))
         adapted = bench.adapt()
         before = tree_map(torch.clone, adapted)
@@ -192,7 +192,7 @@ def methods_are_pure(learner: MetaLearner, kind: str) -> None:
         first = tree_map(torch.clone, bench.gradient())
         assert_close(bench.state, state, "meta_gradient changed the state in place", exact=True)
         assert_close(bench.tasks, tasks, "a task was changed in place", exact=True)
-        assert vars(bench.learner) == settings, (
+        assert (vars(bench.learner), set(vars(bench.algorithm))) == settings, (
             "adapt, forward or meta_gradient changed the learner; pass what they need"
         )
         assert_close(bench.gradient()[0], first[0], "the same call gives another gradient")
@@ -241,7 +241,8 @@ def _global_states() -> tuple[str, list[int]]:
 
 def groups_are_learned(learner: MetaLearner, kind: str) -> None:
     """Tasks may be groups. Some groups, and a new task, may lack a class."""
-    needs_all = learner.needs_every_class(learner.resolve_head(kind, "groups"))
+    algorithm = learner.algorithm(learner)
+    needs_all = algorithm.needs_every_class(algorithm.resolve_head(kind, "groups"))
     shots_per = "class" if needs_all or kind == "regression" else "task"
     table, unseen = (make_table(learner, kind, seed, groups=True) for seed in (0, 1))
     fitted = small_clone(learner, shots_per=shots_per).fit(*table)
@@ -281,16 +282,17 @@ def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
 
 
 def _interrupt_after(learner: MetaLearner, n_calls: int) -> None:
-    mean_gradient, calls = learner.mean_gradient, []
+    calls: list[int] = []
 
-    def interrupted(*arguments: Any) -> Any:
-        calls.append(1)
-        if len(calls) > n_calls:
-            raise KeyboardInterrupt
-        return mean_gradient(*arguments)
+    class Interrupted(learner.algorithm):  # type: ignore[name-defined]  # of any learner
+        def mean_gradient(self, *arguments: Any) -> Any:
+            calls.append(1)
+            if len(calls) > n_calls:
+                raise KeyboardInterrupt
+            return super().mean_gradient(*arguments)
 
     # On the instance: a subclass would have another name, and so be another run.
-    learner.__dict__["mean_gradient"] = interrupted
+    learner.__dict__["algorithm"] = Interrupted
 
 
 def _assert_same_prior(actual: MetaPrior, expected: MetaPrior, what: str) -> None:
@@ -343,7 +345,7 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
     learner : MetaLearner
         An instance, of skmeta's learners or of your own.
     kinds : sequence of {"classification", "regression"}, optional
-        Kinds of tasks to check it on; by default ``learner.kinds``.
+        Kinds of tasks to check it on; by default ``learner.algorithm.kinds``.
 
     Returns
     -------
@@ -355,7 +357,7 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
     AssertionError
         If a check fails. The message names it.
     TypeError
-        If it is no learner.
+        If it is no learner, or its algorithm lacks a method.
 
     Examples
     --------
@@ -384,7 +386,7 @@ def learner_checks(
         raise TypeError(f"learner is the class {name}. Pass an instance, such as {name}().")
     if not isinstance(learner, MetaLearner):
         raise TypeError(f"learner must be a MetaLearner, such as ProtoNet(), got {learner!r}.")
-    for kind in learner.kinds if kinds is None else kinds:
+    for kind in learner.algorithm.kinds if kinds is None else kinds:
         for check in CHECKS:
             name = f"{check.__name__}[{kind}]"
             yield name, partial(_run, check, name, learner, kind)

@@ -1,5 +1,6 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
+from skmeta.learners._core._algorithm import Algorithm, Context
 from skmeta.learners._core._base import (
     LEARNERS,
     MetaLearner,
@@ -7,8 +8,14 @@ from skmeta.learners._core._base import (
     OuterLoopLearner,
     missing_attribute,
 )
-from skmeta.learners._core._gradient import GradientLearner, InnerLoopLearner, Memory, Point
-from skmeta.learners._core._heads import Context, class_means, initial_head, loss, measures, score
+from skmeta.learners._core._gradient import (
+    GradientLearner,
+    InnerLoopAlgorithm,
+    InnerLoopLearner,
+    Memory,
+    Point,
+)
+from skmeta.learners._core._heads import class_means, initial_head, loss, measures, score
 from skmeta.learners._core._inputs import (
     check_learner_rows,
     encode_rows,

@@ -1,9 +1,9 @@
-"""The contract of a meta-learning algorithm: settings, and pure methods."""
+"""The contract of a meta-learning algorithm: pure methods on states, tasks and a context."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -12,28 +12,76 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors, TensorAdapter
-from skmeta.learners._core._heads import Context, measures
+from skmeta.backend import Execution, Network, Rows, Scaler, State, TaskTensors, TensorAdapter
+from skmeta.learners._core._heads import measures
 from skmeta.learners._core._task_source import TaskSource
 from skmeta.priors import MetaPrior
-from skmeta.training import FitSettings
 
 # One logit per row and class of a support set, which most learners compute.
 _MAX_ONE_HOT = 25_000_000
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class Algorithm(FitSettings, ABC):
-    """The contract of an algorithm, for authors of learners: methods without side effects.
+@dataclass(frozen=True)
+class Context:
+    """Network, kind and head of a task: all that is fixed while it is learned.
 
-    State is passed in and returned, never kept on the learner. Users call the methods of
-    :class:`MetaLearner`.
+    Attributes
+    ----------
+    network : Network
+        Turns rows into features.
+    kind : {"classification", "regression"}
+        What the tasks are.
+    head : {"none", "shared", "zeros", "prototype", "learned"}
+        What a task's linear head starts from; ``"none"`` if the learner has no such head.
+    classes : Tensor of shape (n_outputs,)
+        Row of each output in a learned head; its length alone matters to other heads.
+    progress : float
+        Share of the meta-training that is done; 1 for a new task.
+    transductive : bool
+        Whether batch normalisation uses the query set's own statistics.
+    dtype : torch.dtype
+        Precision of a learner's own network, where it may be lower than that of its rows.
+    """
 
-    Notation: ``context`` has the network, kind and head of a task, and the progress of the
-    meta-training; ``state`` are the meta-parameters, and ``adapted`` what :meth:`adapt` makes of
-    them for a task, as named tensors; ``support`` and ``task.query`` are rows x (n_rows,
-    *input_shape) with targets y and weights w (n_rows,); metrics are ``"loss"`` and ``"score"``
-    (greater is better).
+    network: Network
+    kind: str
+    head: str
+    classes: Tensor
+    progress: float = 1.0
+    transductive: bool = False
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes, or 1 for a regression."""
+        return int(self.classes.shape[0])
+
+    @property
+    def has_equal_rows(self) -> bool:
+        """Whether a task's head starts with the same row for every class."""
+        return self.kind == "classification" and self.head in ("shared", "zeros")
+
+    def features(self, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Return features of query rows, by statistics of the support set or of their own."""
+        if self.transductive and self.network.has_statistics:
+            return self.network.measure(adapted, x)[0]
+        return self.network.features(adapted, x)
+
+
+class Algorithm(ABC):
+    """What an author of a learner writes: methods without side effects. See :ref:`own-learner`.
+
+    Parameters
+    ----------
+    settings : MetaLearner
+        The learner whose parameters the methods read.
+
+    Notes
+    -----
+    State is passed in and returned, never kept. ``state`` are the meta-parameters, and ``adapted``
+    what :meth:`adapt` makes of them for a task, as named tensors; ``support`` and ``task.query``
+    are rows x (n_rows, *input_shape) with targets y and weights w (n_rows,); metrics are ``"loss"``
+    and ``"score"`` (greater is better).
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
@@ -51,10 +99,11 @@ class Algorithm(FitSettings, ABC):
     # Whether the meta-gradient depends on the state and the task alone. It is not inherited.
     can_be_recorded: ClassVar[bool] = False
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.allow_nan
-        return tags
+    # Whether ``backbone="mlp"`` has the input beside the last hidden layer.
+    mlp_has_skip: ClassVar[bool] = False
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
 
     @abstractmethod
     def init_state(self, context: Context, generator: torch.Generator) -> State:
@@ -81,6 +130,10 @@ class Algorithm(FitSettings, ABC):
     @abstractmethod
     def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         """Predict logits, or standardised targets, (n_rows, n_outputs) with an adapted state."""
+
+    def task_attributes(self, context: Context, adapted: State) -> dict[str, Any]:
+        """Return what an estimator that learned the task shows, by names that end with ``_``."""
+        return {}
 
     def prepare(self, context: Context, adapted: State) -> State:
         """Compute once what each call of :meth:`forward` for a task would compute again."""

@@ -1,10 +1,10 @@
-"""The base class of the meta-learners: an algorithm that can be fitted and scored."""
+"""The base classes of the meta-learners: parameters, fit and score around an algorithm."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import get_annotations
-from typing import TYPE_CHECKING, Any, Self
+from inspect import get_annotations, isabstract
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -18,7 +18,7 @@ from skmeta.learners._core._evaluation import evaluate, summarise
 from skmeta.learners._core._fit import History, meta_fit, untrained_prior
 from skmeta.learners._core._settings import NetworkSettings, TaskSettings
 from skmeta.priors import MetaPrior
-from skmeta.training import learner_name
+from skmeta.training import FitSettings, learner_name
 
 _FITTED = ("prior_", "history_", "n_features_in_")
 _ESTIMATOR_METHODS = (
@@ -34,12 +34,12 @@ LEARNERS: dict[str, type[MetaLearner]] = {}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MetaLearner(CallbackSupport, Algorithm):
+class MetaLearner(CallbackSupport, FitSettings):
     """Base class of the meta-learners: what is fitted to many tasks to learn new ones.
 
-    A subclass writes ``init_state``, ``adapt`` and ``forward``; one that does not descend the
-    query loss writes ``meta_gradient`` too: see :ref:`own-learner`. This class has the parameters
-    of a learner in closed form; :class:`NetworkLearner` adds an outer loop and a network.
+    A subclass has parameters, and in ``algorithm`` a subclass of :class:`Algorithm`: see
+    :ref:`own-learner`. This class has the parameters of a learner in closed form;
+    :class:`NetworkLearner` adds an outer loop and a network.
 
     Parameters
     ----------
@@ -58,6 +58,8 @@ class MetaLearner(CallbackSupport, Algorithm):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, if ``X`` had some.
     """
+
+    algorithm: ClassVar[type[Algorithm]]
 
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
 
@@ -81,9 +83,20 @@ class MetaLearner(CallbackSupport, Algorithm):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        needed = (getattr(cls, name) for name in ("init_state", "adapt", "forward"))
-        if not any(getattr(method, "__isabstractmethod__", False) for method in needed):
+        algorithm = getattr(cls, "algorithm", Algorithm)
+        if misplaced := [n for n in vars(cls) if n[0] != "_" and hasattr(algorithm, n)]:
+            raise TypeError(
+                f"{cls.__name__}.{misplaced[0]} is a part of the algorithm, not of the learner. "
+                f"Write it in a subclass of {cls.__mro__[1].__name__}.algorithm, and set algorithm "
+                "to that class."
+            )
+        if not isabstract(algorithm):
             LEARNERS[learner_name(cls)] = cls
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.algorithm.allow_nan
+        return tags
 
     @property
     def summary_(self) -> str:

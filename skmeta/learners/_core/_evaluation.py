@@ -83,8 +83,9 @@ class DrawnTasks:
 
 def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, torch.Tensor]:
     # In one view: a validation compares states, and others would take longer.
-    learner, context = session.learner, session.context
-    outputs = learner.forward(context, learner.adapt(context, state, task.support), task.query.x)
+    algorithm, context = session.algorithm, session.context
+    adapted = algorithm.adapt(context, state, task.support)
+    outputs = algorithm.forward(context, adapted, task.query.x)
     return measures(context.kind, outputs, task.query)
 
 

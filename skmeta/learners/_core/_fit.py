@@ -24,7 +24,6 @@ from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, Ranks, State
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import (
     MIN_TASKS,
     DrawnTasks,
@@ -57,10 +56,10 @@ from skmeta.training import fingerprint, meta_train
 History = dict[str, list[float]]
 
 
-def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, History]:
+def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, History]:
     """Meta-train a learner, and return the prior and the learning curve.
 
-    Each meta-iteration draws tasks and takes the gradient of ``learner.meta_loss``: ``adapt``
+    Each meta-iteration draws tasks and takes the gradient of ``meta_loss``: ``adapt``
     learns a task, step by step in ``update``, and ``forward`` predicts its query set.
     """
     settings, ranks = read_settings(learner), Ranks.join()
@@ -115,7 +114,7 @@ def meta_fit(learner: Algorithm, X: Any, y: Any, groups: Any) -> tuple[MetaPrior
     return result["prior_"], result["history_"]
 
 
-def untrained_prior(learner: Algorithm, X: Any, y: Any, kind: str, n_classes: int) -> MetaPrior:
+def untrained_prior(learner: Any, X: Any, y: Any, kind: str, n_classes: int) -> MetaPrior:
     """Return the prior that meta-training would start from."""
     validate_params(learner)
     settings = read_settings(learner)
@@ -144,14 +143,14 @@ def untrained_prior(learner: Algorithm, X: Any, y: Any, kind: str, n_classes: in
 
 
 def _read_tasks(
-    learner: Algorithm,
+    learner: Any,
     settings: Any,
     table: Table,
     y: Any,
     groups: Any,
     rng: np.random.Generator,
 ) -> Problem:
-    kind = resolve_kind(settings.task_type, y, groups, asks=len(learner.kinds) > 1)
+    kind = resolve_kind(settings.task_type, y, groups, asks=len(learner.algorithm.kinds) > 1)
     _check_kind(learner, kind)
     if table.start is not None:
         check_start(table.start, kind, table.n_features, table.names)
@@ -174,10 +173,11 @@ def _read_tasks(
     return problem
 
 
-def _check_kind(learner: Algorithm, kind: str) -> None:
-    if kind not in learner.kinds:
+def _check_kind(learner: Any, kind: str) -> None:
+    kinds = learner.algorithm.kinds
+    if kind not in kinds:
         raise EpisodeError(
-            f"{type(learner).__name__} learns {' and '.join(learner.kinds)} tasks, but these are "
+            f"{type(learner).__name__} learns {' and '.join(kinds)} tasks, but these are "
             f"{kind} tasks. Use a learner of {kind} tasks, such as MAML or MetaSGD."
         )
 
@@ -201,7 +201,7 @@ def _warn_of_no_validation(settings: Any, problem: Problem) -> None:
 
 
 def _open_session(
-    learner: Algorithm,
+    learner: Any,
     settings: Any,
     table: Table,
     problem: Problem,
@@ -227,7 +227,7 @@ def _open_session(
         shape,
         scaler,
         kind=problem.kind,
-        head=learner.resolve_head(problem.kind, problem.names_kind),
+        head=learner.algorithm(learner).resolve_head(problem.kind, problem.names_kind),
         classes=range(train.n_outputs),
         device=settings.device,
         precision=settings.execution.precision,
@@ -239,12 +239,12 @@ def _first_state(
     session: Session, table: Table, problem: Problem, seed: int, rng: np.random.Generator
 ) -> State:
     """Draw the state, take over what a prior has, and estimate what has a closed form."""
-    state, learner = session.draw_state(seed), session.learner
+    state, algorithm = session.draw_state(seed), session.algorithm
     if table.start is not None:
-        state = take_learned(table.start, state, learner.class_tensor, problem.labels)
+        state = take_learned(table.start, state, algorithm.class_tensor, problem.labels)
     source = problem.train
     with one_thread_if_small(source.X.size):
-        return learner.estimate_state(
+        return algorithm.estimate_state(
             session.context, session.adapter, session.scaler, state, source, rng
         )
 
@@ -252,7 +252,7 @@ def _first_state(
 # ---------------------------------------------------------------------------- the outer loop
 
 
-def _identity(learner: Algorithm, problem: Problem, groups: Any) -> str:
+def _identity(learner: Any, problem: Problem, groups: Any) -> str:
     parts = [part for part in (problem.train, problem.validation) if part is not None]
     return fingerprint(learner, *(values for part in parts for values in (part.X, part.y)), groups)
 
@@ -275,7 +275,7 @@ def _objective(
         if augmentation is not None:
             tasks = augmentation(tasks, rng.integers(2**63, size=len(batch)))
         context = replace(session.context, progress=progress)
-        gradient, metrics = session.learner.mean_gradient(context, state, tasks, execution)
+        gradient, metrics = session.algorithm.mean_gradient(context, state, tasks, execution)
         gradient = gradient | {n: torch.zeros_like(state[n]) for n in context.network.frozen}
         return gradient, {n: float(v) for n, v in metrics.items()}
 
@@ -303,5 +303,7 @@ def _compare(
         history[f"{name}_score"] = [float(scores.mean())] * n
     # A learning curve of one point is no serious training.
     if n > 1 and len(validation.tasks) >= MIN_TASKS:
-        warn_if_beaten(type(session.learner).__name__, validation.scores(state), baselines)
+        warn_if_beaten(
+            type(session.algorithm.settings).__name__, validation.scores(state), baselines
+        )
     return history

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, State
+from skmeta.learners._core._algorithm import Algorithm, Context
 from skmeta.learners._core._base import NetworkLearner
 from skmeta.learners._core._heads import (
     HEADS,
-    Context,
     initial_head,
     linear,
     loss,
@@ -50,43 +50,26 @@ class Point(NamedTuple):
     n_head_only: int
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class InnerLoopLearner(NetworkLearner):
-    """A learner that adapts a network and a linear head by gradient steps.
+class InnerLoopAlgorithm(Algorithm):
+    """Adapt a network and a linear head by gradient steps.
 
-    A subclass defines a step (:meth:`update`), and may define which tensors a task adapts
+    A subclass may write a step (:meth:`update`), and which tensors a task adapts
     (:meth:`is_adapted`).
-
-    Parameters
-    ----------
-    task_type : {"auto", "classification", "regression"}, default="auto"
-        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
-    head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
-        What the linear head of a task starts from. See :ref:`heads`.
-    inner_lr : float, default=0.1
-        Step size of the inner loop (alpha in the papers).
-    n_inner_steps : int, default=1
-        Number of gradient steps of the adaptation to a task.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
     """
-
-    task_type: str = task_type_parameter()
-    head_init: str = parameter("auto", StrOptions(set(HEADS)))
-    inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
-    n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
 
     # What head_init="auto" means for tasks whose classes are new each time.
     default_head: ClassVar[str] = "prototype"
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        # Whether the outer gradient ignores how the inner ones depend on the state.
+        self.first_order: bool = getattr(settings, "first_order", True)
 
     def adapt(
         self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
         point = self._start_point(context, state, support, start)
-        for _ in range(self.n_inner_steps):
+        for _ in range(self.settings.n_inner_steps):
             point = self._take_step(context, state, point, support)
         return self._final_state(context, point, support)
 
@@ -143,7 +126,7 @@ class InnerLoopLearner(NetworkLearner):
         fixed = {n: v for n, v in fast.items() if n not in names}
         features = None
         if measured is not None and not any(n.startswith("body.") for n in names):
-            features = measured[0].detach() if self.is_first_order() else measured[0]
+            features = measured[0].detach() if self.first_order else measured[0]
 
         def inner_loss(part: State) -> Tensor:
             at = fixed | part
@@ -173,7 +156,7 @@ class InnerLoopLearner(NetworkLearner):
     def _inner_gradient(
         self, inner_loss: Callable[[State], Tensor], at: State
     ) -> tuple[State, Tensor]:
-        if not self.is_first_order():
+        if not self.first_order:
             exact: tuple[State, Tensor] = torch.func.grad_and_value(inner_loss)(at)
             return exact
         gradient, value = torch.func.grad_and_value(inner_loss)(
@@ -185,7 +168,7 @@ class InnerLoopLearner(NetworkLearner):
         self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
         """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1)."""
-        return {n: fast[n] - self.inner_lr * gradient[n] for n in fast}, memory
+        return {n: fast[n] - self.settings.inner_lr * gradient[n] for n in fast}, memory
 
     def _final_state(self, context: Context, point: Point, support: Rows) -> State:
         measured = point.measured
@@ -206,10 +189,6 @@ class InnerLoopLearner(NetworkLearner):
         """Return the initial values ``rate.*`` of learned step sizes of adapted tensors."""
         return {}
 
-    def is_first_order(self) -> bool:
-        """Return whether the outer gradient ignores how the inner ones depend on the prior."""
-        return True
-
     def is_adapted(self, name: str) -> bool:
         """Return whether a task adapts the tensor of this name."""
         return True
@@ -221,13 +200,42 @@ class InnerLoopLearner(NetworkLearner):
     def resolve_head(self, kind: str, names_kind: str) -> str:
         if kind == "regression":
             # One output, which means the same in every task.
-            return "zeros" if self.head_init == "zeros" else "learned"
-        if self.head_init == "auto":
+            return "zeros" if self.settings.head_init == "zeros" else "learned"
+        if self.settings.head_init == "auto":
             return self.default_head if names_kind == "classes" else "learned"
-        return self.head_init
+        return str(self.settings.head_init)
 
     def needs_every_class(self, head: str) -> bool:
         return head == "prototype"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class InnerLoopLearner(NetworkLearner):
+    """A learner that adapts a network and a linear head by gradient steps.
+
+    Parameters
+    ----------
+    task_type : {"auto", "classification", "regression"}, default="auto"
+        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
+    head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
+        What the linear head of a task starts from. See :ref:`heads`.
+    inner_lr : float, default=0.1
+        Step size of the inner loop (alpha in the papers).
+    n_inner_steps : int, default=1
+        Number of gradient steps of the adaptation to a task.
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+    """
+
+    task_type: str = task_type_parameter()
+    head_init: str = parameter("auto", StrOptions(set(HEADS)))
+    inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
+    n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
+
+    algorithm: ClassVar[type[Algorithm]] = InnerLoopAlgorithm
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -246,6 +254,3 @@ class GradientLearner(InnerLoopLearner):
     """
 
     first_order: bool = parameter(False, "boolean")
-
-    def is_first_order(self) -> bool:
-        return self.first_order

@@ -50,10 +50,10 @@ def check_learner_rows(
     check_frame(X)
     encoder = None if prior is None else frame_encoder(prior)
     if prior is None and is_data_frame(X):
-        encoder = FrameEncoder.learn(X, learner.allow_nan)
+        encoder = FrameEncoder.learn(X, learner.algorithm.allow_nan)
     if encoder is not None:
         return encode_rows(learner, encoder, X, reset=reset), encoder
-    return check_rows(learner, X, reset=reset, allow_nan=learner.allow_nan), None
+    return check_rows(learner, X, reset=reset, allow_nan=learner.algorithm.allow_nan), None
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Table:
     @classmethod
     def read(cls, learner: Any, X: Any, settings: Any) -> Table:
         """Read what ``fit`` was given as ``X``."""
-        start = None if learner.loads_prior else settings.prior
+        start = None if learner.algorithm.loads_prior else settings.prior
         assert not isinstance(start, str)
         rows, shape = flatten_rows(X, settings.input_shape)
         rows, encoder = check_learner_rows(learner, rows, start)

@@ -15,7 +15,6 @@ from skmeta._validation import quote_some
 from skmeta.backbones import build_backbone, check_backbone, check_weights
 from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorError
-from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior
@@ -33,7 +32,7 @@ def write_prior(
     `provenance` says where the state comes from, and in ``columns`` how data frames are encoded
     (see :func:`frame_encoder`); `fields` are other fields of the prior.
     """
-    learner, context = session.learner, session.context
+    learner, context = session.algorithm.settings, session.context
     settings = dict(settings_by_role(learner, "prior"))
     if "head_init" in settings:
         settings["head_init"] = context.head
@@ -88,7 +87,7 @@ def state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> Stat
 
 def read_prior(
     prior: MetaPrior,
-    learner_class: type[Algorithm],
+    learner_class: type,
     *,
     classes: Sequence[int],
     device: str | torch.device,
@@ -125,10 +124,11 @@ def read_prior(
             f"{prior!r} has the setting {unknown[0]!r}, but {learner_class.__name__} has no such "
             "parameter. Meta-train it anew, or use the version of the learner that wrote it."
         )
-    learner = learner_class(**(settings | overrides))
+    learner: Any = learner_class(**(settings | overrides))
+    algorithm = learner.algorithm(learner)
     # A learner without head_init has one kind of head.
     names_kind = prior.trained_on_kind or "classes"
-    head = str(settings.get("head_init", learner.resolve_head(prior.kind, names_kind)))
+    head = str(settings.get("head_init") or algorithm.resolve_head(prior.kind, names_kind))
     shape = input_shape if prior.input_shape is None else tuple(prior.input_shape)
     if prior.module is None:
         _check_named(prior, shape)

@@ -26,8 +26,7 @@ from skmeta.backend import (
     resolve_device,
     resolve_test_time_augment,
 )
-from skmeta.learners._core._algorithm import Algorithm
-from skmeta.learners._core._heads import Context
+from skmeta.learners._core._algorithm import Algorithm, Context
 
 # Names of what the adaptation changed in one of several views.
 _VIEW = re.compile(r"view\d+\.")
@@ -35,12 +34,12 @@ _VIEW = re.compile(r"view\d+\.")
 
 @dataclass(frozen=True)
 class Session:
-    """A learner at work on a device.
+    """The algorithm of a learner at work on a device.
 
     `changes` names the views of test-time augmentation; `more_views` are further functions of rows.
     """
 
-    learner: Algorithm
+    algorithm: Algorithm
     context: Context
     adapter: TensorAdapter
     scaler: Scaler
@@ -50,7 +49,7 @@ class Session:
     @classmethod
     def open(
         cls,
-        learner: Algorithm,
+        learner: Any,
         module: torch.nn.Module,
         input_shape: tuple[int, ...],
         scaler: Scaler,
@@ -84,7 +83,7 @@ class Session:
             transductive=getattr(learner, "transductive", False),
             dtype=NETWORK_PRECISIONS[own_precision or precision],
         )
-        return cls(learner, context, adapter, scaler, tuple(changes))
+        return cls(learner.algorithm(learner), context, adapter, scaler, tuple(changes))
 
     @cached_property
     def views(self) -> tuple[Any, ...]:
@@ -94,7 +93,7 @@ class Session:
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state on the device."""
         generator = torch.Generator().manual_seed(seed)
-        state = self.learner.init_state(self.context, generator)
+        state = self.algorithm.init_state(self.context, generator)
         return {n: v.to(self.adapter.device, self.adapter.dtype) for n, v in state.items()}
 
     def adapt(self, state: State, support: Rows, start: State | None = None) -> State:
@@ -105,14 +104,14 @@ class Session:
         """
         starts = [None] * len(self.views) if start is None else self.states_of_views(start)
         states = [
-            self.learner.adapt(self.context, state, support._replace(x=view(support.x)), at)
+            self.algorithm.adapt(self.context, state, support._replace(x=view(support.x)), at)
             for view, at in zip(self.views, starts, strict=True)
         ]
         return _join(state, states)
 
     def prepare(self, adapted: State) -> State:
         """Compute once what each :meth:`forward` of an adapted state would compute again."""
-        states = [self.learner.prepare(self.context, s) for s in self.states_of_views(adapted)]
+        states = [self.algorithm.prepare(self.context, s) for s in self.states_of_views(adapted)]
         return _join(_without_views(adapted), states)
 
     def forward(self, adapted: State, x: Tensor) -> Tensor:
@@ -122,7 +121,7 @@ class Session:
         """
         pairs = zip(self.states_of_views(adapted), self.views, strict=True)
         return self.mean_of_views(
-            [self.learner.forward(self.context, state, view(x)) for state, view in pairs]
+            [self.algorithm.forward(self.context, state, view(x)) for state, view in pairs]
         )
 
     def predict_distribution(
@@ -133,11 +132,12 @@ class Session:
         They are in units of the targets, and means over all views. Only learners that have
         ``predict_distribution`` can.
         """
-        learner: Any = self.learner
+        algorithm: Any = self.algorithm
         at = torch.as_tensor(levels, dtype=x.dtype, device=x.device)
         pairs = zip(self.states_of_views(adapted), self.views, strict=True)
         by_view = [
-            learner.predict_distribution(self.context, state, view(x), at) for state, view in pairs
+            algorithm.predict_distribution(self.context, state, view(x), at)
+            for state, view in pairs
         ]
         mean, std, quantiles = (torch.stack(each).mean(0) for each in zip(*by_view, strict=True))
         to_units = self.adapter.targets

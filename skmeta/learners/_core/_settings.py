@@ -99,7 +99,7 @@ def read_settings(learner: Any) -> Any:
         prior = settings.prior
         # A learner that goes on from a prior has the prior's network.
         has_skip = prior.backbone_params.get("skip") if isinstance(prior, MetaPrior) else None
-        has_skip = getattr(learner, "mlp_has_skip", False) if prior is None else has_skip
+        has_skip = learner.algorithm.mlp_has_skip if prior is None else has_skip
         if has_skip:
             settings.backbone_params = {"skip": True, **(settings.backbone_params or {})}
     return settings

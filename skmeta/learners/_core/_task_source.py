@@ -133,7 +133,8 @@ def resolve_shots_per(learner: Any, shots_per: str, kind: str, groups: Any) -> s
     if kind == "regression":
         return "task"
     names_kind = "classes" if groups is None else "groups"
-    needs_all = learner.needs_every_class(learner.resolve_head(kind, names_kind))
+    algorithm = learner.algorithm(learner)
+    needs_all = algorithm.needs_every_class(algorithm.resolve_head(kind, names_kind))
     if shots_per == "task" and (groups is None or needs_all):
         why = (
             "tasks are drawn from classes, with as many rows of each"

@@ -98,7 +98,8 @@ def make_candidates(given: str | Sequence[MetaLearner], design: Design, device: 
     kept = [
         entry
         for entry in candidates
-        if design.kind in entry.learner.kinds and (entry.learner.allow_nan or not is_missing)
+        if design.kind in entry.learner.algorithm.kinds
+        and (entry.learner.algorithm.allow_nan or not is_missing)
     ]
     if not kept:
         raise EpisodeError(
@@ -160,7 +161,8 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner
     """Return a copy with the sizes of the tasks, and the device."""
     learner = clone(learner)
     own, names = read_settings(learner), learner.get_params(deep=False)
-    needs_all = learner.needs_every_class(learner.resolve_head(design.kind, "groups"))
+    algorithm = learner.algorithm(learner)
+    needs_all = algorithm.needs_every_class(algorithm.resolve_head(design.kind, "groups"))
     settings: dict[str, Any] = {
         **design.task_size,
         "shots_per": "auto" if design.groups is None else ("class" if needs_all else "task"),
@@ -228,9 +230,9 @@ def _predict_with(prior: MetaPrior, design: Design, device: Any) -> Predict:
         adapter = session.adapter
         support = adapter.rows(adapter.upload(x), y, np.ones(len(y)))
         with torch.no_grad():
-            adapted = session.learner.adapt(session.context, state, support)
+            adapted = session.algorithm.adapt(session.context, state, support)
             query = adapter.inputs(adapter.upload(x_query))
-            outputs = session.learner.forward(session.context, adapted, query)
+            outputs = session.algorithm.forward(session.context, adapted, query)
         if task.classes is None:
             return adapter.targets(outputs[:, 0].double())
         return _in_columns(softmax(to_numpy(outputs).astype(np.float64), axis=1), known, task)

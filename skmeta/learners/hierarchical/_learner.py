@@ -16,6 +16,7 @@ from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core import (
+    Algorithm,
     Context,
     MetaLearner,
     TaskSource,
@@ -34,76 +35,10 @@ from skmeta.mixed import EFFECTS, fit
 from skmeta.tasks import GroupEpisodes
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class HierarchicalLinear(MetaLearner):
-    """Linear mixed-effects model: the coefficients of each task come from a learned distribution.
-
-    The intercept and the slopes of a task are drawn from a normal distribution that all tasks
-    share. Its mean (fixed effects) and covariance (of random effects) maximise the marginal
-    likelihood of all rows. A new task is learned in closed form. Regressions are exact;
-    classifications are logistic, with Laplace's approximation. Tasks are groups of rows: ``fit``
-    needs ``groups``. The guide is :ref:`mixed-effects`.
-
-    Parameters
-    ----------
-    task_type : {"auto", "classification", "regression"}, default="auto"
-        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
-    effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
-        Coefficients that differ between tasks: the intercept; also the slopes, independently; or
-        both, correlated. ``"auto"``: correlated in regressions, independent in classifications.
-    rank : int, default=2
-        The covariance of correlated effects is a diagonal matrix plus one of this rank.
-    shrinkage : float, default=1.0
-        How strongly the variances of slopes are shrunken towards 0.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
-
-    Notes
-    -----
-    ``fit`` uses all rows of all groups and draws nothing. ``score`` draws tasks of 5 support and 15
-    query rows; ``score_tasks`` takes other numbers.
-
-    References
-    ----------
-    Laird and Ware (1982), Random-effects models for longitudinal data.
-
-    Breslow and Clayton (1993), Approximate inference in generalized linear mixed models.
-
-    Opper and Archambeau (2009), The variational Gaussian approximation revisited.
-
-    Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skmeta import MetaFewShotRegressor
-    >>> from skmeta.learners import HierarchicalLinear
-    >>> rng = np.random.default_rng(0)
-    >>> groups = np.repeat(np.arange(40), 15)
-    >>> X = rng.normal(size=(600, 3))
-    >>> y = X[:, 0] + rng.normal(size=40)[groups] + 0.1 * rng.normal(size=600)
-    >>> prior = HierarchicalLinear().fit(X, y, groups=groups).prior_
-    >>> reg = MetaFewShotRegressor(prior).fit([[0.0, 0.0, 0.0]], [5.0])
-    >>> reg.predict([[1.0, 0.0, 0.0]]).round(1)
-    array([6.])
-    """
-
-    task_type: str = task_type_parameter()
-    effects: str = "auto"
-    rank: int = 2
-    shrinkage: float = 1.0
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "effects": [StrOptions(set(EFFECTS))],
-        "rank": [Interval(Integral, 0, None, closed="left")],
-        "shrinkage": [Interval(Real, 0, None, closed="left")],
-    }
+class HierarchicalAlgorithm(Algorithm):
+    """Estimate a mixed-effects model, and condition it on the rows of a task."""
 
     allow_nan: ClassVar[bool] = True
-    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
     def resolve_head(self, kind: str, names_kind: str) -> str:
         return "learned"
@@ -150,9 +85,9 @@ class HierarchicalLinear(MetaLearner):
             y,
             tasks,
             n_classes,
-            effects=self.effects,
-            rank=self.rank,
-            shrinkage=self.shrinkage,
+            effects=self.settings.effects,
+            rank=self.settings.rank,
+            shrinkage=self.settings.shrinkage,
         )
         head = {f"head.{n}": v for n, v in model_state(model).items()}
         return state | {n: v.to(adapter.device, adapter.dtype) for n, v in head.items()}
@@ -226,6 +161,79 @@ class HierarchicalLinear(MetaLearner):
         std = variance.sqrt()
         quantiles = mean[:, None] + std[:, None] * torch.special.ndtri(levels.to(std))
         return mean.to(x.dtype), std.to(x.dtype), quantiles.to(x.dtype)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class HierarchicalLinear(MetaLearner):
+    """Linear mixed-effects model: the coefficients of each task come from a learned distribution.
+
+    The intercept and the slopes of a task are drawn from a normal distribution that all tasks
+    share. Its mean (fixed effects) and covariance (of random effects) maximise the marginal
+    likelihood of all rows. A new task is learned in closed form. Regressions are exact;
+    classifications are logistic, with Laplace's approximation. Tasks are groups of rows: ``fit``
+    needs ``groups``. The guide is :ref:`mixed-effects`.
+
+    Parameters
+    ----------
+    task_type : {"auto", "classification", "regression"}, default="auto"
+        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
+    effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
+        Coefficients that differ between tasks: the intercept; also the slopes, independently; or
+        both, correlated. ``"auto"``: correlated in regressions, independent in classifications.
+    rank : int, default=2
+        The covariance of correlated effects is a diagonal matrix plus one of this rank.
+    shrinkage : float, default=1.0
+        How strongly the variances of slopes are shrunken towards 0.
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    Notes
+    -----
+    ``fit`` uses all rows of all groups and draws nothing. ``score`` draws tasks of 5 support and 15
+    query rows; ``score_tasks`` takes other numbers.
+
+    References
+    ----------
+    Laird and Ware (1982), Random-effects models for longitudinal data.
+
+    Breslow and Clayton (1993), Approximate inference in generalized linear mixed models.
+
+    Opper and Archambeau (2009), The variational Gaussian approximation revisited.
+
+    Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta import MetaFewShotRegressor
+    >>> from skmeta.learners import HierarchicalLinear
+    >>> rng = np.random.default_rng(0)
+    >>> groups = np.repeat(np.arange(40), 15)
+    >>> X = rng.normal(size=(600, 3))
+    >>> y = X[:, 0] + rng.normal(size=40)[groups] + 0.1 * rng.normal(size=600)
+    >>> prior = HierarchicalLinear().fit(X, y, groups=groups).prior_
+    >>> reg = MetaFewShotRegressor(prior).fit([[0.0, 0.0, 0.0]], [5.0])
+    >>> reg.predict([[1.0, 0.0, 0.0]]).round(1)
+    array([6.])
+    """
+
+    task_type: str = task_type_parameter()
+    effects: str = "auto"
+    rank: int = 2
+    shrinkage: float = 1.0
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "effects": [StrOptions(set(EFFECTS))],
+        "rank": [Interval(Integral, 0, None, closed="left")],
+        "shrinkage": [Interval(Real, 0, None, closed="left")],
+    }
+
+    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
+
+    algorithm: ClassVar[type[Algorithm]] = HierarchicalAlgorithm
 
     # ------------------------------------------------------------------------------ for users
 

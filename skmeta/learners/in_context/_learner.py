@@ -17,6 +17,7 @@ from skmeta._warnings import warn_caller
 from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners._core import (
+    Algorithm,
     Context,
     OuterLoopLearner,
     loss,
@@ -56,6 +57,183 @@ _LIMITS = {
     "classes": (100, "LogisticRegression is faster, or meta-train a ProtoNet on similar classes."),
 }
 _MAX_CLASSES = 1_000
+
+
+class InContextAlgorithm(Algorithm):
+    """Read the support set as context of a transformer."""
+
+    allow_nan: ClassVar[bool] = True
+    takes_other_classes: ClassVar[bool] = True
+    # Its network has no features of its own, and its scale is that of each table.
+    loads_prior: ClassVar[bool] = True
+    # The support set holds all rows, so an earlier adaptation adds nothing.
+    adapts_anew: ClassVar[bool] = True
+
+    def _call(self, context: Context, state: Mapping[str, Tensor], *args: Any, **kw: Any) -> Any:
+        weights = {n: v.to(context.dtype) for n, v in module_parameters(state).items()}
+        key = context.kind, *self.settings.sizes().values()
+        return call_transformer(
+            partial(self.settings.make_network, context.kind), key, weights, *args, **kw
+        )
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        with torch.random.fork_rng(devices=[]):
+            network = self.settings.make_network(context.kind)
+        network.draw(generator)
+        state = context.network.initial_weights() | stored_parameters(network)
+        if self.settings.prior is None:
+            return state
+        prior = (
+            self.settings.prior
+            if isinstance(self.settings.prior, MetaPrior)
+            else load_table_prior(context.kind)
+        )
+        return weights_of_prior(
+            prior, type(self.settings).__name__, context.kind, self.settings.sizes(), state
+        )
+
+    # ------------------------------------------------------------------------------- algorithm
+
+    def adapt(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        support: Rows,
+        start: State | None = None,
+    ) -> State:
+        # The support set holds all rows, so an earlier adaptation adds nothing.
+        return self._adapt(context, state, support, self.settings.n_estimators)
+
+    def _adapt(
+        self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int | str
+    ) -> State:
+        rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
+        n_classes = context.n_outputs if context.kind == "classification" else 0
+        support = view_support(rows, n_classes, n_estimators, self.settings.max_rows)
+        memory = self._call(context, state, support.x, support.y, support.w, support.slots)
+        # One dtype, because a state is stored and restored with one dtype.
+        kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
+        return dict(state) | {n: v.to(rows.x.dtype) for n, v in kept.items()}
+
+    def check_task(self, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int) -> None:
+        if n_classes > _MAX_CLASSES:
+            raise ValueError(
+                f"y has {n_classes:,} classes, but at most {_MAX_CLASSES:,} are allowed: 500 "
+                "classes of 1,000 rows take ten seconds and a gigabyte. Merge rare classes, or use "
+                "LogisticRegression."
+            )
+        # One warning of everything that is larger than the prior was made for.
+        messages = []
+        max_rows = self.settings.max_rows
+        e = n_views(self.settings.n_estimators, n_rows, 0, n_classes, max_rows)
+        if max_rows * e < n_rows:
+            messages.append(
+                f"X has {n_rows:,} rows, but the views of the prior have {max_rows * e:,} "
+                f"rows in all ({max_rows} each), so that it does not see some rows. Raise "
+                "n_estimators for more views."
+            )
+        # A prior of a family of tasks was made for the columns and classes that it has.
+        if prior.n_features_in is None:
+            for what, size in (("rows", n_rows), ("columns", n_columns), ("classes", n_classes)):
+                limit, alternative = _LIMITS[what]
+                if size > limit:
+                    messages.append(
+                        f"{size:,} {what} are more than the {limit:,} that the prior is made for. "
+                        f"{alternative}"
+                    )
+        if messages:
+            warn_caller(
+                f"{' '.join(messages)} Pass fewer of them to silence this warning.",
+                UnusedDataWarning,
+            )
+
+    @staticmethod
+    def network_precision(precision: str, n_cells: int) -> str:
+        return "float32" if n_cells > _MAX_EXACT_CELLS else precision
+
+    def is_sound(self, name: str, value: Tensor) -> bool:
+        # The memory of a support set holds infinity where a row or value is missing.
+        if name.startswith("memory."):
+            return not value.isnan().any()
+        return super().is_sound(name, value)
+
+    def prepare(self, context: Context, adapted: Mapping[str, Tensor]) -> State:
+        memory = self._call(context, adapted, memory=read_memory(adapted, context.dtype))
+        weights = {n: v.to(context.dtype) for n, v in adapted.items() if n.startswith("table.")}
+        return dict(adapted) | weights | store_memory(memory)
+
+    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        outputs = self._outputs(context, adapted, x)
+        if context.kind == "classification":
+            return class_log_probability(adapted, outputs)
+        return predict_targets(adapted, outputs)
+
+    def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Return the outputs of the transformer for each view, (e, m, o)."""
+        memory = read_memory(adapted, context.dtype)
+        views = view_rows(adapted, x.flatten(1), len(memory["column.mean"]))
+        outputs: Tensor = self._call(context, adapted, views, memory=memory)
+        return outputs
+
+    def predict_held_out(
+        self,
+        context: Context,
+        state: Mapping[str, Tensor],
+        rows: Rows,
+        held: list[Tensor],
+        levels: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Predict sets of rows from the others: log probabilities, or means and quantiles."""
+        rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
+        n_classes = context.n_outputs if context.kind == "classification" else 0
+        supports, queries = [], []
+        for out in held:
+            kept = rows._replace(w=rows.w.index_fill(0, out, 0.0))
+            if len(held) == 1:  # Several sets are read at once, which needs tables of one size.
+                kept = Rows(*(part[kept.w > 0] for part in kept))
+            support = view_support(
+                kept, n_classes, self.settings.n_estimators, self.settings.max_rows
+            )
+            # Sets are filled up with their first row, so that all are of one size.
+            filled = out[:1].repeat(max(map(len, held)))
+            filled[: len(out)] = out
+            adapted = {f"memory.{n}": v for n, v in support.kept.items()}
+            supports.append((support, dict(state) | adapted))
+            queries.append(view_rows(adapted, rows.x[filled], len(support.slots)))
+        parts = zip(*(support.expanded() for support, _ in supports), strict=True)
+        memory = self._call(context, state, *(torch.cat(part) for part in parts), fast=True)
+        outputs = self._call(context, state, torch.cat(queries), memory=memory)
+        average = class_log_probability if n_classes else partial(predict_targets, levels=levels)
+        views = zip(supports, held, outputs.chunk(len(held)), strict=True)
+        return [average(adapted, each[:, : len(out)]) for (_, adapted), out, each in views]
+
+    def predict_distribution(
+        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return means (n,), deviations (n,) and quantiles (n, p) of standardised targets."""
+        outputs = self._outputs(context, adapted, x)
+        _, variance = binned_moments(bin_log_probability(adapted, outputs).exp())
+        predicted = predict_targets(adapted, outputs, levels)
+        std = variance.sqrt().to(x.dtype) * adapted["memory.scale"]
+        return predicted[:, 0], std, predicted[:, 1:]
+
+    def meta_loss(
+        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        # The query set is predicted by one view of the support set.
+        adapted, query = self._adapt(context, state, task.support, 1), task.query
+        outputs = self._outputs(context, adapted, query.x)
+        if context.kind == "classification":
+            predicted = class_log_probability(adapted, outputs)
+            value = loss(context.kind, predicted, query)
+        else:
+            bins = bin_log_probability(adapted, outputs)
+            losses = binned_loss(bins, to_support_units(adapted, query).to(bins.dtype))
+            # The density in units of the targets, which are the same in all tasks.
+            scale = torch.log(adapted["memory.scale"])
+            value = (query.w * losses).sum() / query.w.sum() + scale
+            predicted = predict_targets(adapted, outputs)
+        return value, {"loss": value, "score": score(context.kind, predicted, query)}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -138,15 +316,9 @@ class InContextLearner(OuterLoopLearner):
         "prior": [MetaPrior, StrOptions({"tabular"}), None],
     }
 
-    allow_nan: ClassVar[bool] = True
-    takes_other_classes: ClassVar[bool] = True
-    # Its network has no features of its own, and its scale is that of each table.
-    loads_prior: ClassVar[bool] = True
-    # The support set holds all rows, so an earlier adaptation adds nothing.
-    adapts_anew: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
-    # ------------------------------------------------------------------------------- network
+    algorithm: ClassVar[type[Algorithm]] = InContextAlgorithm
 
     def make_network(self, kind: str) -> TableTransformer:
         """Build the transformer of these settings, without drawing its weights."""
@@ -155,9 +327,10 @@ class InContextLearner(OuterLoopLearner):
                 f"n_heads={self.n_heads} must divide width={self.width}. Change one of them."
             )
         n_labels = N_CODES if kind == "classification" else None
-        return TableTransformer(n_labels, **self._sizes(), n_slots=N_SLOTS)
+        return TableTransformer(n_labels, **self.sizes(), n_slots=N_SLOTS)
 
-    def _sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, int]:
+        """Return the parameters that are sizes of the transformer."""
         return {name: getattr(self, name) for name in _SIZES}
 
     def table_prior(self, network: TableTransformer, kind: str, **provenance: Any) -> MetaPrior:
@@ -174,163 +347,6 @@ class InContextLearner(OuterLoopLearner):
             kind=kind,
             n_features_in=None,
         )
-
-    def _call(self, context: Context, state: Mapping[str, Tensor], *args: Any, **kw: Any) -> Any:
-        weights = {n: v.to(context.dtype) for n, v in module_parameters(state).items()}
-        key = context.kind, *self._sizes().values()
-        return call_transformer(partial(self.make_network, context.kind), key, weights, *args, **kw)
-
-    def init_state(self, context: Context, generator: torch.Generator) -> State:
-        with torch.random.fork_rng(devices=[]):
-            network = self.make_network(context.kind)
-        network.draw(generator)
-        state = context.network.initial_weights() | stored_parameters(network)
-        if self.prior is None:
-            return state
-        prior = self.prior if isinstance(self.prior, MetaPrior) else load_table_prior(context.kind)
-        return weights_of_prior(prior, type(self).__name__, context.kind, self._sizes(), state)
-
-    # ------------------------------------------------------------------------------- algorithm
-
-    def adapt(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
-    ) -> State:
-        # The support set holds all rows, so an earlier adaptation adds nothing.
-        return self._adapt(context, state, support, self.n_estimators)
-
-    def _adapt(
-        self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int | str
-    ) -> State:
-        rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
-        n_classes = context.n_outputs if context.kind == "classification" else 0
-        support = view_support(rows, n_classes, n_estimators, self.max_rows)
-        memory = self._call(context, state, support.x, support.y, support.w, support.slots)
-        # One dtype, because a state is stored and restored with one dtype.
-        kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
-        return dict(state) | {n: v.to(rows.x.dtype) for n, v in kept.items()}
-
-    def check_task(self, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int) -> None:
-        if n_classes > _MAX_CLASSES:
-            raise ValueError(
-                f"y has {n_classes:,} classes, but at most {_MAX_CLASSES:,} are allowed: 500 "
-                "classes of 1,000 rows take ten seconds and a gigabyte. Merge rare classes, or use "
-                "LogisticRegression."
-            )
-        # One warning of everything that is larger than the prior was made for.
-        messages = []
-        e = n_views(self.n_estimators, n_rows, 0, n_classes, self.max_rows)
-        if self.max_rows * e < n_rows:
-            messages.append(
-                f"X has {n_rows:,} rows, but the views of the prior have {self.max_rows * e:,} "
-                f"rows in all ({self.max_rows} each), so that it does not see some rows. Raise "
-                "n_estimators for more views."
-            )
-        # A prior of a family of tasks was made for the columns and classes that it has.
-        if prior.n_features_in is None:
-            for what, size in (("rows", n_rows), ("columns", n_columns), ("classes", n_classes)):
-                limit, alternative = _LIMITS[what]
-                if size > limit:
-                    messages.append(
-                        f"{size:,} {what} are more than the {limit:,} that the prior is made for. "
-                        f"{alternative}"
-                    )
-        if messages:
-            warn_caller(
-                f"{' '.join(messages)} Pass fewer of them to silence this warning.",
-                UnusedDataWarning,
-            )
-
-    @staticmethod
-    def network_precision(precision: str, n_cells: int) -> str:
-        return "float32" if n_cells > _MAX_EXACT_CELLS else precision
-
-    def is_sound(self, name: str, value: Tensor) -> bool:
-        # The memory of a support set holds infinity where a row or value is missing.
-        if name.startswith("memory."):
-            return not value.isnan().any()
-        return super().is_sound(name, value)
-
-    def prepare(self, context: Context, adapted: Mapping[str, Tensor]) -> State:
-        memory = self._call(context, adapted, memory=read_memory(adapted, context.dtype))
-        weights = {n: v.to(context.dtype) for n, v in adapted.items() if n.startswith("table.")}
-        return dict(adapted) | weights | store_memory(memory)
-
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        outputs = self._outputs(context, adapted, x)
-        if context.kind == "classification":
-            return class_log_probability(adapted, outputs)
-        return predict_targets(adapted, outputs)
-
-    def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Return the outputs of the transformer for each view, (e, m, o)."""
-        memory = read_memory(adapted, context.dtype)
-        views = view_rows(adapted, x.flatten(1), len(memory["column.mean"]))
-        outputs: Tensor = self._call(context, adapted, views, memory=memory)
-        return outputs
-
-    def predict_held_out(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        rows: Rows,
-        held: list[Tensor],
-        levels: Tensor | None = None,
-    ) -> list[Tensor]:
-        """Predict sets of rows from the others: log probabilities, or means and quantiles."""
-        rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
-        n_classes = context.n_outputs if context.kind == "classification" else 0
-        supports, queries = [], []
-        for out in held:
-            kept = rows._replace(w=rows.w.index_fill(0, out, 0.0))
-            if len(held) == 1:  # Several sets are read at once, which needs tables of one size.
-                kept = Rows(*(part[kept.w > 0] for part in kept))
-            support = view_support(kept, n_classes, self.n_estimators, self.max_rows)
-            # Sets are filled up with their first row, so that all are of one size.
-            filled = out[:1].repeat(max(map(len, held)))
-            filled[: len(out)] = out
-            adapted = {f"memory.{n}": v for n, v in support.kept.items()}
-            supports.append((support, dict(state) | adapted))
-            queries.append(view_rows(adapted, rows.x[filled], len(support.slots)))
-        parts = zip(*(support.expanded() for support, _ in supports), strict=True)
-        memory = self._call(context, state, *(torch.cat(part) for part in parts), fast=True)
-        outputs = self._call(context, state, torch.cat(queries), memory=memory)
-        average = class_log_probability if n_classes else partial(predict_targets, levels=levels)
-        views = zip(supports, held, outputs.chunk(len(held)), strict=True)
-        return [average(adapted, each[:, : len(out)]) for (_, adapted), out, each in views]
-
-    def predict_distribution(
-        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return means (n,), deviations (n,) and quantiles (n, p) of standardised targets."""
-        outputs = self._outputs(context, adapted, x)
-        _, variance = binned_moments(bin_log_probability(adapted, outputs).exp())
-        predicted = predict_targets(adapted, outputs, levels)
-        std = variance.sqrt().to(x.dtype) * adapted["memory.scale"]
-        return predicted[:, 0], std, predicted[:, 1:]
-
-    def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        # The query set is predicted by one view of the support set.
-        adapted, query = self._adapt(context, state, task.support, 1), task.query
-        outputs = self._outputs(context, adapted, query.x)
-        if context.kind == "classification":
-            predicted = class_log_probability(adapted, outputs)
-            value = loss(context.kind, predicted, query)
-        else:
-            bins = bin_log_probability(adapted, outputs)
-            losses = binned_loss(bins, to_support_units(adapted, query).to(bins.dtype))
-            # The density in units of the targets, which are the same in all tasks.
-            scale = torch.log(adapted["memory.scale"])
-            value = (query.w * losses).sum() / query.w.sum() + scale
-            predicted = predict_targets(adapted, outputs)
-        return value, {"loss": value, "score": score(context.kind, predicted, query)}
-
-    # ------------------------------------------------------------------------------ for users
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Meta-train on the tasks in a table, from ``prior`` if there is one; NaN is missing."""

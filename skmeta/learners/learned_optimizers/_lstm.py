@@ -12,7 +12,13 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State
-from skmeta.learners._core import Context, GradientLearner, Memory
+from skmeta.learners._core import (
+    Algorithm,
+    Context,
+    GradientLearner,
+    InnerLoopAlgorithm,
+    Memory,
+)
 from skmeta.learners.learned_optimizers._learned_update import (
     lstm_cell,
     lstm_weights,
@@ -27,6 +33,56 @@ _FORGET_BIAS = 5.0
 _SMALL = 0.01
 # Number of coordinates that are computed at once.
 _PIECE = 16384
+
+
+class LSTMAlgorithm(InnerLoopAlgorithm):
+    """Take steps of an LSTM."""
+
+    can_be_recorded: ClassVar[bool] = True
+
+    def skips_zero_gradient(self, state: State) -> bool:
+        return False  # The forget gate changes weights without a gradient, too.
+
+    def init_state(self, context: Context, generator: torch.Generator) -> State:
+        state = super().init_state(context, generator)
+        # Size and direction of the gradient, and of the loss.
+        state |= lstm_weights("lstm", 4, self.settings.n_hidden, generator)
+        biases = {
+            "forget": _FORGET_BIAS,
+            "input": math.log(self.settings.inner_lr / (1 - self.settings.inner_lr)),
+        }
+        for name, bias in biases.items():
+            weight = torch.empty(self.settings.n_hidden + 2).uniform_(
+                -_SMALL, _SMALL, generator=generator
+            )
+            state |= {f"gate.{name}.weight": weight, f"gate.{name}.bias": torch.tensor([bias])}
+        return state
+
+    def update(
+        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
+    ) -> tuple[State, Memory]:
+        """Take one step of both LSTMs (section 3.1, equation 2 and those after it)."""
+        theta, slope = ravel(fast), ravel(gradient)
+        rule = self._rule(state, value)
+        # Pieces that fit the cache are faster than all coordinates of a large network at once.
+        pairs = list(zip(theta.split(_PIECE), slope.split(_PIECE), strict=True))
+        before = memory.get("pieces", [{}] * len(pairs))
+        pieces = [_step(rule, *pair, m) for pair, m in zip(pairs, before, strict=True)]
+        theta = torch.cat([piece for piece, _ in pieces])
+        return unravel(theta, fast), {"pieces": [m for _, m in pieces]}
+
+    def _rule(self, state: State, value: Tensor) -> State:
+        """Return the weights of a step; the loss, the same for all coordinates, becomes a bias."""
+        weight, bias = state["lstm.weight"], state["lstm.bias"]
+        gates = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
+        return {
+            "lstm.weight": torch.cat([weight[:, :2], weight[:, 4:]], 1),
+            "lstm.bias": bias + weight[:, 2:4] @ preprocess_gradient(value),
+            "gates.hidden": gates[:, : self.settings.n_hidden],
+            "gates.theta": gates[:, self.settings.n_hidden, None],
+            "gates.before": gates[:, self.settings.n_hidden + 1 :],
+            "gates.bias": torch.stack([state[f"gate.{n}.bias"] for n in ("forget", "input")]),
+        }
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -69,50 +125,11 @@ class LSTMMetaLearner(GradientLearner):
     first_order: bool = True
     n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
 
-    can_be_recorded: ClassVar[bool] = True
-
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "inner_lr": [Interval(Real, 0, 1, closed="neither")],
     }
 
-    def skips_zero_gradient(self, state: State) -> bool:
-        return False  # The forget gate changes weights without a gradient, too.
-
-    def init_state(self, context: Context, generator: torch.Generator) -> State:
-        state = super().init_state(context, generator)
-        # Size and direction of the gradient, and of the loss.
-        state |= lstm_weights("lstm", 4, self.n_hidden, generator)
-        biases = {"forget": _FORGET_BIAS, "input": math.log(self.inner_lr / (1 - self.inner_lr))}
-        for name, bias in biases.items():
-            weight = torch.empty(self.n_hidden + 2).uniform_(-_SMALL, _SMALL, generator=generator)
-            state |= {f"gate.{name}.weight": weight, f"gate.{name}.bias": torch.tensor([bias])}
-        return state
-
-    def update(
-        self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
-    ) -> tuple[State, Memory]:
-        """Take one step of both LSTMs (section 3.1, equation 2 and those after it)."""
-        theta, slope = ravel(fast), ravel(gradient)
-        rule = self._rule(state, value)
-        # Pieces that fit the cache are faster than all coordinates of a large network at once.
-        pairs = list(zip(theta.split(_PIECE), slope.split(_PIECE), strict=True))
-        before = memory.get("pieces", [{}] * len(pairs))
-        pieces = [_step(rule, *pair, m) for pair, m in zip(pairs, before, strict=True)]
-        theta = torch.cat([piece for piece, _ in pieces])
-        return unravel(theta, fast), {"pieces": [m for _, m in pieces]}
-
-    def _rule(self, state: State, value: Tensor) -> State:
-        """Return the weights of a step; the loss, the same for all coordinates, becomes a bias."""
-        weight, bias = state["lstm.weight"], state["lstm.bias"]
-        gates = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
-        return {
-            "lstm.weight": torch.cat([weight[:, :2], weight[:, 4:]], 1),
-            "lstm.bias": bias + weight[:, 2:4] @ preprocess_gradient(value),
-            "gates.hidden": gates[:, : self.n_hidden],
-            "gates.theta": gates[:, self.n_hidden, None],
-            "gates.before": gates[:, self.n_hidden + 1 :],
-            "gates.bias": torch.stack([state[f"gate.{n}.bias"] for n in ("forget", "input")]),
-        }
+    algorithm: ClassVar[type[Algorithm]] = LSTMAlgorithm
 
 
 def _step(rule: State, theta: Tensor, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
