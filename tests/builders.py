@@ -63,7 +63,7 @@ def make_context(module, shape=(3,), kind="classification", head="learned", n_wa
 def make_state(learner, context, scale=0.0, seed=1):
     """Draw a state, and move it by noise so that no parameter is at a special place."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = learner.init_state(context, generator)
+    drawn = learner.algorithm(learner).init_state(context, generator)
     return {
         n: v.double() + scale * torch.randn(v.shape, generator=generator).double()
         for n, v in drawn.items()

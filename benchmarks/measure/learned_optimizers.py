@@ -153,7 +153,7 @@ def run_learned(prior, problems: Problems, n_steps: int) -> np.ndarray:
     session, state = read_prior(
         prior, LearnedOptimizer, classes=[0], device="cpu", precision="float64"
     )
-    lr, (losses, theta) = session.learner.inner_lr, problems
+    lr, (losses, theta) = session.algorithm.settings.inner_lr, problems
     memory = {"step": torch.zeros(len(theta), dtype=torch.float64)}
 
     def step(theta, gradient, value, memory):

@@ -137,7 +137,7 @@ class Ours:
         session = problem.begin("inductive" not in method, precision)
         rows = sum(side.x.shape[1] for side in problem.tasks)
         flops = 3.0 * rows * session.context.network.n_flops
-        self.fn = partial(session.learner.mean_gradient, session.context, problem.state)
+        self.fn = partial(session.algorithm.mean_gradient, session.context, problem.state)
         # What a ``fit`` of 500 iterations or more makes of execution="auto".
         self.context = Execution(
             "auto", device=torch.device("cpu"), flops_per_task=flops, record=True

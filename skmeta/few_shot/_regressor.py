@@ -239,7 +239,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     def _predict_distribution(self, X: Any, levels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Mean (n,), standard deviation (n,) and quantiles (n, q) of the targets."""
         check_is_fitted(self)
-        able = sorted(n for n, c in LEARNERS.items() if hasattr(c.algorithm, "predict_distribution"))
+        able = sorted(
+            n for n, c in LEARNERS.items() if hasattr(c.algorithm, "predict_distribution")
+        )
         if self.prior_.learner not in able:
             raise PriorError(
                 f"The prior was learned by {self.prior_.learner}, which predicts a number, but no "

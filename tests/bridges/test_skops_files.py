@@ -69,7 +69,7 @@ def test_every_public_estimator_is_here():
         and not inspect.isabstract(kind)
         and hasattr(kind, "fit")
     }
-    bases = {"GradientLearner", "InnerLoopLearner"}
+    bases = {"MetaLearner", "NetworkLearner"}
     assert names - bases == {name.partition(" ")[0] for name in saved.MAKE}
 
 

@@ -68,7 +68,9 @@ def test_gradient_in_every_way_of_execution_equals_finite_differences(case, capl
         for record in (False, True) if mode != "threads" else (False,):
             options = {"device": torch.device("cpu"), "n_jobs": 2, "record": record}
             with caplog.at_level("DEBUG", "skmeta"), Execution(mode, **options) as execution:
-                found, _ = learner.mean_gradient(context, state, tasks, execution)
+                found, _ = learner.algorithm(learner).mean_gradient(
+                    context, state, tasks, execution
+                )
             gradients[mode, record] = found
     assert not [r for r in caplog.records if r.name.startswith("skmeta")]  # None was refused.
 
@@ -76,7 +78,7 @@ def test_gradient_in_every_way_of_execution_equals_finite_differences(case, capl
         total = 0.0
         for i in range(N_TASKS):
             task = TaskTensors(*(Rows(*(part[i] for part in side)) for side in tasks))
-            total += float(learner.meta_loss(context, at, task)[0])
+            total += float(learner.algorithm(learner).meta_loss(context, at, task)[0])
         return total / N_TASKS
 
     generator = torch.Generator().manual_seed(3)
@@ -102,8 +104,11 @@ def test_an_inductive_prediction_sees_its_own_row_only():
         learner = MAML(transductive=transductive)
         context, state, tasks = make_problem(learner)
         support, query = (Rows(*(part[0] for part in side)) for side in tasks)
-        adapted = learner.adapt(context, state, support)
-        together = learner.forward(context, adapted, query.x)
-        outputs[transductive] = together, learner.forward(context, adapted, query.x[:4])
+        adapted = learner.algorithm(learner).adapt(context, state, support)
+        together = learner.algorithm(learner).forward(context, adapted, query.x)
+        outputs[transductive] = (
+            together,
+            learner.algorithm(learner).forward(context, adapted, query.x[:4]),
+        )
     torch.testing.assert_close(outputs[False][0][:4], outputs[False][1], rtol=1e-9, atol=1e-12)
     assert not torch.allclose(outputs[True][0][:4], outputs[True][1], rtol=1e-2)

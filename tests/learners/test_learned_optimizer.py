@@ -103,8 +103,10 @@ def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
     learner = make_learner(truncation=truncation, objective=objective, inner_lr=0.3)
     context, task = make_context(), make_task()
     state = make_state(learner, context)
-    gradient, _ = learner.meta_gradient(context, state, task)
-    expected = plain_meta_gradient(learner, state, task, learner._draw(context, state, task))
+    gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
+    expected = plain_meta_gradient(
+        learner, state, task, learner.algorithm(learner)._draw(context, state, task)
+    )
     for name in state:
         if name == "horizon" or is_weight(name):
             assert not gradient[name].any(), name

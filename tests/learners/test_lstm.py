@@ -96,7 +96,7 @@ def record(state, support):
 def test_adaptation_is_that_of_the_paper_coordinate_by_coordinate(kind):
     learner, context = make_learner(), make_context(kind)
     state, task = make_state(learner, context), make_task(kind=kind)
-    adapted = learner.adapt(context, state, task.support)
+    adapted = learner.algorithm(learner).adapt(context, state, task.support)
     _, _, expected = record(state, task.support)
     assert adapted.keys() == expected.keys()
     for name, value in expected.items():
@@ -108,7 +108,7 @@ def test_a_step_without_gradient_in_the_body_is_a_step_all_the_same():
     """Equal rows of the head: the first gradient is zero below it, and known to be."""
     learner, context = make_learner(), make_context(head="shared")
     state, task = make_state(learner, context), make_task()
-    adapted = learner.adapt(context, state, task.support)
+    adapted = learner.algorithm(learner).adapt(context, state, task.support)
     rows = {n: state[n].expand(N_WAY, *state[n].shape[1:]) for n in ("head.weight", "head.bias")}
     _, _, expected = record(state | rows, task.support)
     for name, value in expected.items():
@@ -119,7 +119,7 @@ def test_a_step_without_gradient_in_the_body_is_a_step_all_the_same():
 def test_meta_gradient_is_that_with_gradients_and_losses_held_fixed(kind):
     learner, context = make_learner(), make_context(kind)
     state, task = make_state(learner, context), make_task(kind=kind)
-    gradient, _ = learner.meta_gradient(context, state, task)
+    gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
     slopes, losses, _ = record(state, task.support)
 
     def query_loss(at):
@@ -140,9 +140,9 @@ def test_meta_gradient_is_that_with_gradients_and_losses_held_fixed(kind):
 def test_gates_start_as_gradient_descent_with_a_small_step():
     learner = LSTMMetaLearner(inner_lr=0.02, n_inner_steps=1)
     context, task = make_context(), make_task()
-    state = learner.init_state(context, torch.Generator().manual_seed(0))
+    state = learner.algorithm(learner).init_state(context, torch.Generator().manual_seed(0))
     state = {n: v.double() for n, v in state.items()}
-    adapted = learner.adapt(context, state, task.support)
+    adapted = learner.algorithm(learner).adapt(context, state, task.support)
     theta = {n: v.clone().requires_grad_() for n, v in weights_of(state).items()}
     slopes = torch.autograd.grad(plain_loss(theta, task.support), theta.values())
     moved = ravel({n: adapted[n] for n in theta})
@@ -164,8 +164,8 @@ def test_preprocessing(x):
 def test_a_step_in_pieces_is_the_step(monkeypatch):
     learner, context, task = make_learner(), make_context(), make_task()
     state = make_state(learner, context)
-    whole = learner.meta_gradient(context, state, task)[0]
+    whole = learner.algorithm(learner).meta_gradient(context, state, task)[0]
     monkeypatch.setattr(_lstm, "_PIECE", 7)
-    pieces = learner.meta_gradient(context, state, task)[0]
+    pieces = learner.algorithm(learner).meta_gradient(context, state, task)[0]
     for name, expected in whole.items():
         torch.testing.assert_close(pieces[name], expected, rtol=1e-10, atol=1e-13)

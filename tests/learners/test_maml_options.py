@@ -87,7 +87,7 @@ def test_multi_step_loss_is_the_weighted_sum_of_the_query_losses(progress, annea
     total = sum(w * value for w, value in zip(weights, losses, strict=True))
     expected = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
     state = {n: v.detach() for n, v in leaves.items()}
-    found, metrics = learner.meta_gradient(context, state, make_task())
+    found, metrics = learner.algorithm(learner).meta_gradient(context, state, make_task())
     for (name, value), gradient in zip(found.items(), expected, strict=True):
         torch.testing.assert_close(value, gradient, rtol=1e-8, atol=1e-10, msg=name)
     # What is reported is the loss after the last step.
@@ -104,7 +104,7 @@ def test_learned_step_sizes_belong_to_a_tensor_and_a_step():
         path = plain_path(leaves, support, lambda n, step: state[f"rate.{n}"][min(step, 1)], 4)
     for n_steps in (1, 2, 4):
         learner.n_inner_steps = n_steps
-        adapted = learner.adapt(context, state, support)
+        adapted = learner.algorithm(learner).adapt(context, state, support)
         for name, expected in path[n_steps].items():
             torch.testing.assert_close(adapted[name], expected.detach(), rtol=1e-9, atol=1e-12)
 
@@ -114,15 +114,17 @@ def test_all_options_start_as_plain_maml(head):
     settings = {"n_inner_steps": 3, "inner_lr": 0.25}
     plain, options = MAML(**settings), MAML(**settings, plus_plus=MAMLPlusPlus(learn_inner_lr=True))
     context, support = make_context(head=head), make_task().support
-    state = {n: v.double() for n, v in options.init_state(context, torch.Generator()).items()}
-    found, expected = (each.adapt(context, state, support) for each in (options, plain))
+    state = {n: v.double() for n, v in options.algorithm(options).init_state(context, torch.Generator()).items()}
+    found, expected = (
+        each.algorithm(each).adapt(context, state, support) for each in (options, plain)
+    )
     for name in expected:
         torch.testing.assert_close(found[name], expected[name])
 
 
 def test_anil_learns_step_sizes_of_the_head_alone():
     learner = ANIL(plus_plus=MAMLPlusPlus(learn_inner_lr=True), n_inner_steps=2)
-    state = learner.init_state(make_context(head="zeros"), torch.Generator())
+    state = learner.algorithm(learner).init_state(make_context(head="zeros"), torch.Generator())
     rates = {n for n in state if n.startswith("rate.")}
     assert rates == {"rate.head.weight", "rate.head.bias"}
 
@@ -137,8 +139,8 @@ def test_normalisations_have_scales_of_their_own_after_each_step():
         return leaves[f"norm.{name}"][step]
 
     theta = plain_path(leaves, support, lambda name, step: 0.3, 2, norm)[-1]
-    adapted = learner.adapt(context, state, support)
-    outputs = learner.forward(context, adapted, query.x)
+    adapted = learner.algorithm(learner).adapt(context, state, support)
+    outputs = learner.algorithm(learner).forward(context, adapted, query.x)
     expected = plain_outputs(theta, query, support).detach()
     torch.testing.assert_close(outputs, expected, rtol=1e-9, atol=1e-12)
     assert torch.equal(adapted["body.1.bias"], state["norm.body.1.bias"][1])
@@ -150,9 +152,9 @@ def test_the_meta_gradient_is_of_first_order_until_it_is_not():
     learner = MAML(n_inner_steps=2, inner_lr=0.3, plus_plus=MAMLPlusPlus(first_order_until=0.5))
     state, task = make_state(learner, make_context()), make_task()
     for progress, first_order in ((0.0, True), (0.49, True), (0.5, False), (1.0, False)):
-        found, _ = learner.meta_gradient(make_context(progress), state, task)
+        found, _ = learner.algorithm(learner).meta_gradient(make_context(progress), state, task)
         other = MAML(n_inner_steps=2, inner_lr=0.3, first_order=first_order)
-        expected, _ = other.meta_gradient(make_context(), state, task)
+        expected, _ = other.algorithm(other).meta_gradient(make_context(), state, task)
         for name in expected:
             torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
     assert not learner.first_order

@@ -85,7 +85,10 @@ def test_sharpness_rises_with_steps_and_meta_training(n_steps):
 
     def sharpness(progress):
         context = make_context(progress)
-        return [learner._annealed_network(context, k).sharpness for k in range(n_steps + 1)]
+        return [
+            learner.algorithm(learner)._annealed_network(context, k).sharpness
+            for k in range(n_steps + 1)
+        ]
 
     even = [(k + 1) / (n_steps + 1) for k in range(n_steps + 1)]
     assert sharpness(1.0) == sharpness(0.6) == even
@@ -97,14 +100,14 @@ def test_sharpness_rises_with_steps_and_meta_training(n_steps):
 def test_an_adapted_network_computes_only_what_was_chosen():
     learner, context = MetaNAS(n_inner_steps=2, temperature=(1.0, 0.05)), make_context()
     state, (support, query) = make_state(learner, context), make_task()
-    adapted = learner.adapt(context, state, support)
+    adapted = learner.algorithm(learner).adapt(context, state, support)
     assert not torch.equal(adapted[ALPHA], state[ALPHA])
-    expected = learner.forward(context, adapted, query.x)
-    found = learner.architecture(context, adapted)
+    expected = learner.algorithm(learner).forward(context, adapted, query.x)
+    found = learner.algorithm(learner).architecture(context, adapted)
     for row, edge in enumerate(found.edges):
         for name in [n for n in adapted if n.startswith(f"body.edges.{row}.")]:
             other = adapted | {name: adapted[name] + 1.0}
-            found_outputs = learner.forward(context, other, query.x)
+            found_outputs = learner.algorithm(learner).forward(context, other, query.x)
             is_same = torch.allclose(found_outputs, expected, rtol=1e-9, atol=1e-12)
             assert is_same == (f".{edge.operation}." not in name), name
 
@@ -120,7 +123,7 @@ def test_what_is_pruned_is_not_computed_and_changes_nothing(first_order, monkeyp
 
     def gradient():
         called.clear()
-        value, _ = learner.meta_loss(context, leaves, task)
+        value, _ = learner.algorithm(learner).meta_loss(context, leaves, task)
         return len(called), torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
 
     n_called, found = gradient()
@@ -142,7 +145,7 @@ def test_an_operation_above_the_budget_leaves_room_for_others():
     state[ALPHA] = torch.zeros_like(state[ALPHA])
     state[ALPHA][:, cells.operations.index("gated")] = 2.0
     state[ALPHA][:, cells.operations.index("linear")] = torch.tensor([0.5, 0.9, 0.5]).double()
-    found = learner.architecture(context, state)
+    found = learner.algorithm(learner).architecture(context, state)
     assert [e.operation for e in found.edges if e.n_parameters] == ["linear"]
     assert found.edges[1].operation == "linear"
     # The gated layer has no share beside the linear one and three without weights.
@@ -158,12 +161,12 @@ def test_a_budget_of_many_units_is_rounded_and_kept(monkeypatch):
         for seed in range(5):
             state = make_state(learner, context)
             state[ALPHA] = torch.randn(state[ALPHA].shape, generator=torch.manual_seed(seed))
-            network = learner._annealed_network(context, learner.n_inner_steps)
+            network = learner.algorithm(learner)._annealed_network(context, learner.n_inner_steps)
             assert network._units[1] <= 4
             chosen = network.logits(state[ALPHA].double()).argmax(1)
             costs = cells.costs.gather(1, chosen[:, None]).sum()
             assert cells.n_fixed_parameters() + costs <= budget
-    free = MetaNAS(max_parameters=200)._annealed_network(context, 3)
+    free = MetaNAS.algorithm(MetaNAS(max_parameters=200))._annealed_network(context, 3)
     alpha = torch.randn(cells.allowed.shape, generator=torch.manual_seed(0)).double()
     assert torch.equal(free.logits(alpha).argmax(1), free.restrict(alpha).argmax(1))
     alpha[:, cells.operations.index("gated")] = 9.0  # the largest, on all edges
@@ -188,7 +191,10 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
                             for pair in zip(*tasks, strict=True)))  # fmt: skip
 
     def mean_loss(at):
-        return float(sum(learner.meta_loss(context, at, task)[0] for task in tasks)) / 2
+        return (
+            float(sum(learner.algorithm(learner).meta_loss(context, at, task)[0] for task in tasks))
+            / 2
+        )
 
     generator = torch.Generator().manual_seed(3)
     # How far an operation falls behind is held fixed: here alpha does not move it.
@@ -201,7 +207,9 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
     expected = (moved[0] - moved[1]) / (2 * STEP)
     for mode in ("loop", "threads", "vmap"):
         with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
-            gradient, _ = learner.mean_gradient(context, state, stacked, execution)
+            gradient, _ = learner.algorithm(learner).mean_gradient(
+                context, state, stacked, execution
+            )
         found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
         assert found == pytest.approx(expected, rel=1e-5)
 

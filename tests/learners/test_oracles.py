@@ -77,8 +77,8 @@ def test_protonet_on_raw_rows_is_nearest_centroid():
     learner, context = ProtoNet(), make_context("identity", n_way=4)
     support = make_rows(n_rows=21, n_way=4)._replace(w=torch.ones(21, dtype=torch.float64))
     query = make_rows(n_rows=50, n_way=4, seed=5)
-    adapted = learner.adapt(context, make_state(learner, context), support)
-    found = learner.forward(context, adapted, query.x).argmax(1)
+    adapted = learner.algorithm(learner).adapt(context, make_state(learner, context), support)
+    found = learner.algorithm(learner).forward(context, adapted, query.x).argmax(1)
     oracle = NearestCentroid().fit(support.x.numpy(), support.y.numpy())
     expected = oracle.predict(query.x.numpy())
     assert len(np.unique(expected)) == 4
@@ -88,8 +88,8 @@ def test_protonet_on_raw_rows_is_nearest_centroid():
 def test_protonet_logits_are_squared_distances():
     learner, context = ProtoNet(), make_context()
     state, (support, query) = make_state(learner, context), make_task()
-    adapted = learner.adapt(context, state, support)
-    found = learner.forward(context, adapted, query.x).numpy()
+    adapted = learner.algorithm(learner).adapt(context, state, support)
+    found = learner.algorithm(learner).forward(context, adapted, query.x).numpy()
     layer = [state[f"body.1.{n}"].numpy() for n in ("weight", "bias")]
     embed = [np.tanh(rows.x.numpy() @ layer[0].T + layer[1]) for rows in (support, query)]
     for k in range(N_WAY):
@@ -104,7 +104,7 @@ def test_adaptation_is_plain_gradient_descent(kind, first_order):
     learner = MAML(n_inner_steps=3, inner_lr=0.2, first_order=first_order)
     context = make_context(kind=kind, head="learned")
     state, task = make_state(learner, context), make_task(kind)
-    adapted = learner.adapt(context, state, task.support)
+    adapted = learner.algorithm(learner).adapt(context, state, task.support)
     net = descend(PlainNet(state, context.n_outputs), task.support, 0.2, 3)
     for name, expected in net.named().items():
         close(adapted[name], expected.detach())
@@ -115,7 +115,7 @@ def test_first_order_gradient_is_that_of_the_query_loss_at_the_adapted_weights(k
     learner = MAML(n_inner_steps=3, inner_lr=0.2, first_order=True)
     context = make_context(kind=kind, head="learned")
     state, task = make_state(learner, context), make_task(kind)
-    gradient, metrics = learner.meta_gradient(context, state, task)
+    gradient, metrics = learner.algorithm(learner).meta_gradient(context, state, task)
     net = descend(PlainNet(state, context.n_outputs), task.support, 0.2, 3)
     net.zero_grad()
     value = net.loss(task.query)
@@ -130,7 +130,7 @@ def test_reptile_moves_reptile_gradient_of_plain_sgd_on_all_rows(kind):
     learner = Reptile(n_inner_steps=4, inner_lr=0.1)
     context = make_context(kind=kind, head="learned")
     state, task = make_state(learner, context), make_task(kind)
-    gradient, _ = learner.meta_gradient(context, state, task)
+    gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
     rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
     net = descend(PlainNet(state, context.n_outputs), rows, 0.1, 4)
     for name, end in net.named().items():
@@ -140,7 +140,7 @@ def test_reptile_moves_reptile_gradient_of_plain_sgd_on_all_rows(kind):
 def test_reptile_moves_a_shared_row_towards_the_mean_of_its_rows():
     learner, context = Reptile(n_inner_steps=4), make_context(head="shared")
     state, task = make_state(learner, context), make_task()
-    gradient, _ = learner.meta_gradient(context, state, task)
+    gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
     rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
     net = descend(PlainNet(state, N_WAY), rows, learner.inner_lr, 4)
     end = net.head.weight.detach().mean(0, keepdim=True)
@@ -152,11 +152,17 @@ def test_anil_adapts_the_head_and_leaves_the_body(kind):
     learner = ANIL(n_inner_steps=3)
     context = make_context(kind=kind, head="learned")
     state, task = make_state(learner, context), make_task(kind)
-    adapted = learner.adapt(context, state, task.support)
+    adapted = learner.algorithm(learner).adapt(context, state, task.support)
     assert torch.equal(adapted["body.1.weight"], state["body.1.weight"])
     assert torch.equal(adapted["body.1.bias"], state["body.1.bias"])
     assert not torch.equal(adapted["head.weight"], state["head.weight"])
-    assert learner.meta_gradient(context, state, task)[0]["body.1.weight"].abs().max() > 0
+    assert (
+        learner.algorithm(learner)
+        .meta_gradient(context, state, task)[0]["body.1.weight"]
+        .abs()
+        .max()
+        > 0
+    )
     net = PlainNet(state, context.n_outputs)
     net.body.requires_grad_(False)
     descend(net, task.support, learner.inner_lr, 3)
@@ -172,8 +178,10 @@ def test_meta_sgd_starts_as_maml(head):
     assert all(bool(((v - 0.15).abs() < 1e-7).all()) for v in rates.values())
     # A drawn state is float32, in which 0.15 is not quite 0.15.
     rates = {n: torch.full_like(v, 0.15) for n, v in rates.items()}
-    found = sgd.adapt(context, state | rates, support)
-    expected = maml.adapt(context, {n: v for n, v in state.items() if n not in rates}, support)
+    found = sgd.algorithm(sgd).adapt(context, state | rates, support)
+    expected = maml.algorithm(maml).adapt(
+        context, {n: v for n, v in state.items() if n not in rates}, support
+    )
     assert found.keys() == expected.keys()
     for name in expected:
         close(found[name], expected[name])
@@ -185,7 +193,7 @@ def test_meta_sgd_takes_a_step_of_its_own_size_for_each_weight():
     generator = torch.Generator().manual_seed(0)
     rates = {n: torch.rand(v.shape, generator=generator, dtype=v.dtype)
              for n, v in state.items() if n.startswith("rate.")}  # fmt: skip
-    adapted = learner.adapt(context, state | rates, support)
+    adapted = learner.algorithm(learner).adapt(context, state | rates, support)
     net = PlainNet(state, N_WAY)
     net.loss(support).backward()
     for name, weight in net.named().items():
@@ -196,7 +204,7 @@ def test_fine_tuning_is_plain_adam():
     learner = FineTuning(n_inner_steps=6, inner_lr=0.05)
     context = make_context(head="learned")
     state, support = make_state(learner, context), make_rows()
-    adapted = learner.adapt(context, state, support)
+    adapted = learner.algorithm(learner).adapt(context, state, support)
     net = PlainNet(state, N_WAY)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
     for _ in range(6):
@@ -213,8 +221,8 @@ def test_adaptation_in_two_parts_is_adaptation_in_one(n_steps):
     context = make_context(head="shared")
     learner, twice = MAML(n_inner_steps=n_steps), MAML(n_inner_steps=2 * n_steps)
     state, support = make_state(learner, context), make_rows()
-    half = learner.adapt(context, state, support)
-    found = learner.adapt(context, state, support, half)
-    expected = twice.adapt(context, state, support)
+    half = learner.algorithm(learner).adapt(context, state, support)
+    found = learner.algorithm(learner).adapt(context, state, support, half)
+    expected = twice.algorithm(twice).adapt(context, state, support)
     for name in expected:
         close(found[name], expected[name])

@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from skmeta import MetaFewShotClassifier
-from skmeta.learners import MAML, MetaLearner, ProtoNet
+from skmeta.learners import MAML, Algorithm, MetaLearner, ProtoNet
 from skmeta.testing import check_learner, learner_checks
+
+
+class Tempered(ProtoNet.algorithm):
+    def forward(self, context, adapted, x):
+        return super().forward(context, adapted, x) / self.settings.temperature
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -17,8 +22,15 @@ class TemperedProtoNet(ProtoNet):
 
     temperature: float = 2.0
 
-    def forward(self, context, adapted, x):
-        return super().forward(context, adapted, x) / self.temperature
+    algorithm = Tempered
+
+
+def learner_with(algorithm):
+    """Make a learner of an algorithm; one that is a learner already is left as it is."""
+    if issubclass(algorithm, MetaLearner):
+        return algorithm()
+    base = MAML if issubclass(algorithm, MAML.algorithm) else ProtoNet
+    return type(algorithm.__name__, (base,), {"algorithm": algorithm})()
 
 
 def test_every_check_runs_for_every_kind():
@@ -48,26 +60,26 @@ def test_check_learner_refuses_a_class():
 
 
 def test_check_learner_names_the_first_failure():
-    class Constant(ProtoNet):
+    class Constant(ProtoNet.algorithm):
         def forward(self, context, adapted, x):
             return super().forward(context, adapted, x).detach()
 
     with pytest.raises(AssertionError, match="Constant fails meta_gradient_is_right"):
-        check_learner(Constant())
+        check_learner(learner_with(Constant))
 
 
-class Broken(ProtoNet):
+class Broken(ProtoNet.algorithm):
     def adapt(self, context, state, support, start=None):
         raise KeyError("prototypes")
 
 
-class Eager(MAML):
+class Eager(MAML.algorithm):
     def adapt(self, context, state, support, start=None):
         adapted = super().adapt(context, state, support, start)
         return {n: v * 1.001 for n, v in adapted.items()}
 
 
-class Sloppy(MAML):
+class Sloppy(MAML.algorithm):
     def adapt(self, context, state, support, start=None):
         adapted = super().adapt(context, state, support, start)
         # Reverse-mode sees the identity instead of the derivative of the inner step.
@@ -77,14 +89,14 @@ class Sloppy(MAML):
         }
 
 
-class Forgetful(MAML):
+class Forgetful(MAML.algorithm):
     def meta_gradient(self, context, state, task):
         gradient, metrics = super().meta_gradient(context, state, task)
         gradient.pop("body.1.weight")
         return gradient, metrics
 
 
-class Batched(ProtoNet):
+class Batched(ProtoNet.algorithm):
     def meta_gradient(self, context, state, task):
         gradient, metrics = super().meta_gradient(context, state, task)
         inside_vmap = torch._C._functorch.is_batchedtensor(task.support.x)
@@ -92,13 +104,13 @@ class Batched(ProtoNet):
         return {n: v * scale for n, v in gradient.items()}, metrics
 
 
-class Summing(ProtoNet):
+class Summing(ProtoNet.algorithm):
     def mean_gradient(self, context, state, tasks, execution):
         gradient, metrics = super().mean_gradient(context, state, tasks, execution)
         return {n: v * len(tasks.support.w) for n, v in gradient.items()}, metrics
 
 
-class Remembering(ProtoNet):
+class Remembering(ProtoNet.algorithm):
     scale: ClassVar[list] = [1.0]
 
     def meta_gradient(self, context, state, task):
@@ -107,54 +119,54 @@ class Remembering(ProtoNet):
         return {n: v * self.scale[0] for n, v in gradient.items()}, metrics
 
 
-class Ordered(ProtoNet):
+class Ordered(ProtoNet.algorithm):
     def adapt(self, context, state, support, start=None):
         position = torch.arange(1.0, 1 + len(support.w), dtype=support.w.dtype)
         return super().adapt(context, state, support._replace(w=support.w * position))
 
 
-class Transductive(ProtoNet):
+class Transductive(ProtoNet.algorithm):
     def forward(self, context, adapted, x):
         return super().forward(context, adapted, x - x.mean(0))
 
 
-class Unweighted(ProtoNet):
+class Unweighted(ProtoNet.algorithm):
     def adapt(self, context, state, support, start=None):
         return super().adapt(context, state, support._replace(w=torch.ones_like(support.w)))
 
 
-class ThreeWay(ProtoNet):
+class ThreeWay(ProtoNet.algorithm):
     def forward(self, context, adapted, x):
         outputs = super().forward(context, adapted, x)
         return outputs[:, :3]
 
 
-class InPlace(ProtoNet):
+class InPlace(ProtoNet.algorithm):
     def adapt(self, context, state, support, start=None):
         adapted = super().adapt(context, state, support, start)
         next(iter(state.values())).add_(0.1)
         return adapted
 
 
-class Renaming(ProtoNet):
+class Renaming(ProtoNet.algorithm):
     def forward(self, context, adapted, x):
         adapted["seen"] = x
         return super().forward(context, adapted, x)
 
 
-class Keeping(ProtoNet):
+class Keeping(ProtoNet.algorithm):
     def adapt(self, context, state, support, start=None):
         self.last_ = len(support.y)
         return super().adapt(context, state, support, start)
 
 
-class Jittered(ProtoNet):
+class Jittered(ProtoNet.algorithm):
     def forward(self, context, adapted, x):
         torch.rand(())
         return super().forward(context, adapted, x)
 
 
-class Global(ProtoNet):
+class Global(ProtoNet.algorithm):
     def init_state(self, context, generator):
         state = super().init_state(context, generator)
         return {n: torch.randn(v.shape) for n, v in state.items()}
@@ -166,7 +178,7 @@ class Rewriting(ProtoNet):
         return super().fit(X, y, groups)
 
 
-class Idle(ProtoNet):
+class Idle(ProtoNet.algorithm):
     def meta_gradient(self, context, state, task):
         gradient, metrics = super().meta_gradient(context, state, task)
         return {n: torch.zeros_like(v) for n, v in gradient.items()}, metrics
@@ -180,7 +192,7 @@ class Restless(ProtoNet):
         return super().score(X, y, groups) / len(self.n_calls)
 
 
-class Counting(ProtoNet):
+class Counting(ProtoNet.algorithm):
     """Its gradient depends on the number of calls, which no checkpoint knows of."""
 
     def meta_gradient(self, context, state, task):
@@ -190,8 +202,7 @@ class Counting(ProtoNet):
         return {k: v * (-1.0) ** n[0] / n[0] for k, v in gradient.items()}, metrics
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class Scaled(ProtoNet):
+class Scaled(ProtoNet.algorithm):
     n_calls: ClassVar[list] = []
 
     def forward(self, context, adapted, x):
@@ -200,7 +211,7 @@ class Scaled(ProtoNet):
 
 
 @pytest.mark.parametrize(
-    ("learner", "check", "match"),
+    ("fault", "check", "match"),
     [
         (Broken, "rows_count_alike", r"KeyError\('prototypes'\)"),
         (Eager, "zero_inner_steps_give_the_initial_state", "without an inner step"),
@@ -226,18 +237,28 @@ class Scaled(ProtoNet):
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_each_fault_fails_its_check(learner, check, match):
-    check = f"{check}[{learner.kinds[-1]}]"
-    run = dict(learner_checks(learner()))[check]
+def test_each_fault_fails_its_check(fault, check, match):
+    learner = learner_with(fault)
+    check = f"{check}[{learner.algorithm.kinds[-1]}]"
+    run = dict(learner_checks(learner))[check]
     with pytest.raises(AssertionError, match=match) as caught:
         run()
-    assert f"{learner.__name__} fails {check}" in str(caught.value)
+    assert f"{fault.__name__} fails {check}" in str(caught.value)
 
 
 def test_a_method_that_is_not_written():
-    class Half(MetaLearner):
+    class Half(Algorithm):
         def init_state(self, context, generator):
             return {}
 
-    with pytest.raises(TypeError, match="abstract"):
-        check_learner(Half())
+    with pytest.raises(AssertionError, match=r"abstract methods .*adapt.*forward"):
+        check_learner(learner_with(Half))
+    with pytest.raises(TypeError, match="HalfLearner has no algorithm"):
+        type("HalfLearner", (MetaLearner,), {})()
+
+
+def test_a_method_in_the_wrong_place():
+    with pytest.raises(
+        TypeError, match=r"Wrong\.adapt is a part of the algorithm, .* ProtoNet\.alg"
+    ):
+        type("Wrong", (ProtoNet,), {"adapt": Broken.adapt})

@@ -79,6 +79,8 @@ class MetaLearner(CallbackSupport, FitSettings):
                 f"type and a dataclass. Write {ignored[0]}: ... = ... in the class, and "
                 "@dataclass(kw_only=True, eq=False, repr=False) above it."
             )
+        if not hasattr(cls, "algorithm"):
+            raise TypeError(f"{cls.__name__} has no algorithm. Set it to a subclass of Algorithm.")
         return super().__new__(cls, *args, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -109,7 +109,7 @@ def evaluate(
     check_shots(settings.n_shot)
     check_count(settings.n_query, "n_query")
     rows, _ = flatten_rows(X, prior.input_shape)
-    rows, _ = check_learner_rows(learner, rows, prior, reset=False)
+    rows, _ = check_learner_rows(learner, rows, learner.algorithm.allow_nan, prior, reset=False)
     if groups is None and prior.classes is not None:
         raise EpisodeError(
             "The prior was learned from groups whose labels mean the same in each, but groups is "

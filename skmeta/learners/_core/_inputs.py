@@ -39,21 +39,20 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
 
 
 def check_learner_rows(
-    learner: Any, X: Any, prior: MetaPrior | None = None, *, reset: bool = True
+    learner: Any, X: Any, allow_nan: bool, prior: MetaPrior | None = None, *, reset: bool = True
 ) -> tuple[np.ndarray, FrameEncoder | None]:
     """Check the rows of all tasks, and encode the columns of a data frame.
 
     The learner remembers the columns if `reset`. The encoder is that of `prior`, if there is one,
-    and None if the rows are numbers already. NaN in an array is an error unless the learner takes
-    it.
+    and None if the rows are numbers already. NaN in an array is an error unless `allow_nan`.
     """
     check_frame(X)
     encoder = None if prior is None else frame_encoder(prior)
     if prior is None and is_data_frame(X):
-        encoder = FrameEncoder.learn(X, learner.algorithm.allow_nan)
+        encoder = FrameEncoder.learn(X, allow_nan)
     if encoder is not None:
         return encode_rows(learner, encoder, X, reset=reset), encoder
-    return check_rows(learner, X, reset=reset, allow_nan=learner.algorithm.allow_nan), None
+    return check_rows(learner, X, reset=reset, allow_nan=allow_nan), None
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Table:
         start = None if learner.algorithm.loads_prior else settings.prior
         assert not isinstance(start, str)
         rows, shape = flatten_rows(X, settings.input_shape)
-        rows, encoder = check_learner_rows(learner, rows, start)
+        rows, encoder = check_learner_rows(learner, rows, learner.algorithm.allow_nan, start)
         shape = resolve_input_shape(shape, settings.backbone, rows.shape[1])
         n_features = rows.shape[1] if encoder is None else len(encoder.columns)
         return cls(rows, shape, n_features, get_feature_names(X), encoder, start)

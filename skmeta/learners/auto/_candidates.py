@@ -187,7 +187,7 @@ def train(entry: Entry, kind: str, seed: int, X: Any, y: Any, groups: Any) -> Me
         if not entry.is_shipped:
             learner.fit(X, y, groups)
     if entry.is_shipped:
-        check_learner_rows(learner, X)
+        check_learner_rows(learner, X, learner.algorithm.allow_nan)
         learner.prior_, learner.history_ = load_table_prior(kind), {}
     fitted: MetaLearner = learner
     return fitted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from scipy.stats import t
@@ -222,8 +222,6 @@ class AutoLearner(FitSettings):
     """
 
     # Whether a value of a row may be missing (NaN).
-    allow_nan: ClassVar[bool] = True
-
     candidates: str | Sequence[MetaLearner] = parameter("auto", list, tuple, StrOptions({"auto"}))
     task_type: str = task_type_parameter()
     n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
@@ -242,7 +240,7 @@ class AutoLearner(FitSettings):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.allow_nan
+        tags.input_tags.allow_nan = True
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -281,7 +279,7 @@ class AutoLearner(FitSettings):
         resolve_device(self.device)
         rng = check_rng(self.random_state)
         rows, shape = flatten_rows(X, self.input_shape)
-        rows, _ = check_learner_rows(self, rows)
+        rows, _ = check_learner_rows(self, rows, allow_nan=True)
         kind = resolve_kind(self.task_type, y, groups)
         if groups is not None:
             design = design_groups(kind, rows, y, groups, self.n_shot, self.n_query, rng)

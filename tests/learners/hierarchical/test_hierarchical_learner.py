@@ -27,8 +27,10 @@ def proba(prior, X, y, at, n_classes):
     )
     adapter = session.adapter
     rows = adapter.rows(adapter.upload(X), np.asarray(y), np.ones(len(y)))
-    adapted = session.learner.adapt(session.context, state, rows)
-    outputs = session.learner.forward(session.context, adapted, adapter.inputs(adapter.upload(at)))
+    adapted = session.algorithm.adapt(session.context, state, rows)
+    outputs = session.algorithm.forward(
+        session.context, adapted, adapter.inputs(adapter.upload(at))
+    )
     return torch.softmax(outputs, 1).detach().numpy()
 
 
