@@ -114,7 +114,7 @@ def test_all_options_start_as_plain_maml(head):
     settings = {"n_inner_steps": 3, "inner_lr": 0.25}
     plain, options = MAML(**settings), MAML(**settings, plus_plus=MAMLPlusPlus(learn_inner_lr=True))
     context, support = make_context(head=head), make_task().support
-    state = {n: v.double() for n, v in options.algorithm(options).init_state(context, torch.Generator()).items()}
+    state = builders.make_state(options, context, seed=0)
     found, expected = (
         each.algorithm(each).adapt(context, state, support) for each in (options, plain)
     )
