@@ -30,6 +30,7 @@ _NAMES = {
     "rows": "trees that know the group",
     "lags": "trees that know earlier classes",
     "cumulative": "cumulative model",
+    "groups": "groups without columns",
 }
 
 

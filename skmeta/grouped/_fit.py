@@ -22,6 +22,7 @@ from skmeta.grouped.members import (
     MEMBERS,
     POPULATION,
     ROWS,
+    SIMPLER,
     TREES,
     CrossedEffects,
     GroupEffects,
@@ -54,6 +55,8 @@ from skmeta.tabular import (
     varying,
 )
 
+# Members that know several columns of groups.
+_JOINT = (BOTH, TREES, ROWS, *SIMPLER)
 # Each of these parts of a group is predicted from the others, for the columns of the trees.
 _N_PARTS = 5
 # Standard deviation of the logarithms of group means from which series count alike.
@@ -182,7 +185,7 @@ def fit_several_columns(
 
     is_auto = settings.combine == "auto"
     # What no group tells is in the models of each column alone.
-    names = (BOTH, TREES, ROWS) if is_auto else (settings.combine,)
+    names = _JOINT if is_auto else (settings.combine,)
     return fit_several(fit, rows, names, n_classes, is_auto), order
 
 
@@ -207,7 +210,9 @@ def _fit_joint(
     has_shared = settings.combine != LEARNER and len(varying(table.X)) > 0
     learned = None if start is None else start.population
     population, table = _with_population(table, settings, n_classes, not has_shared, learned)
-    names = (BOTH, TREES, ROWS) if settings.combine == "auto" else (settings.combine,)
+    names = _JOINT if settings.combine == "auto" else (settings.combine,)
+    if len(y) > MAX_WEIGHED and start is None:
+        names = tuple(name for name in names if name not in SIMPLER)
     before = {} if start is None else start.joint_members
     members, _ = _fit_members(names, table, settings, n_classes, has_shared, before)
     fitted = settings, n_classes, column_units, units, folds, table, JointMembers(members)
@@ -346,12 +351,12 @@ def _fit_members(
         members[POPULATION] = PopulationMember.from_errors(table, n_classes)
     if names == (POPULATION,):
         return members, None
-    base = LEARNER if LEARNER in names else BOTH
+    base = BOTH if BOTH in names or LEARNER not in names else LEARNER
     effects: GroupEffects | CrossedEffects
     several = table.codes.shape[1] > 1
     if several:
-        design_parts = table, has_shared, n_classes, settings.effects
-        effects = fit_crossed_member(*design_parts, start.get(base))
+        columns, crossed = varying(table.X), (n_classes, settings.effects)
+        effects = fit_crossed_member(table, columns, has_shared, *crossed, start.get(base))
     else:
         before = start.get(base)
         design = design_of(table, base == BOTH, n_classes) if before is None else before.design
@@ -370,6 +375,11 @@ def _fit_members(
             adds, n_rounds = start[name].adds, start[name].population.n_rounds
         given: dict[str, Any] = {"known_only": name == ROWS, "adds": adds, "n_rounds": n_rounds}
         members[name] = fit_trees(*parts, **given)
+    for name in SIMPLER if several and base == BOTH and len(columns) else ():
+        if name in names:
+            used_columns = columns if name == LEARNER else columns[:0]
+            simpler = fit_crossed_member(table, used_columns, False, *crossed, start.get(name))
+            members[name] = simpler
     return members, outputs
 
 

@@ -41,11 +41,12 @@ from skmeta.tabular import (
 
 # Numbers of known rows of a group that is held out.
 _N_KNOWN = (0, 1, 3, 10)
-# Groups of a column that are held out, at most, and as a share (of rows, too); rows of each.
-_MAX_GROUPS, _SHARE, _MAX_ROWS = 60, 0.15, 20
+# The groups of each column are dealt into so many parts, and each division holds one out; groups at
+# most, and rows of each. Share of the other rows that are held out, too.
+_N_PARTS, _MAX_GROUPS, _MAX_ROWS, _SHARE = 6, 60, 20, 0.15
 # Tables of fewer rows are divided so often, others once. Rows of known groups that are held out, at
 # most. More rows than the last number do not find weights, and no column is then fitted alone.
-_DIVISIONS = (250, 4), (2000, 2)
+_DIVISIONS = (500, _N_PARTS), (2000, 4)
 _MAX_HELD_OUT, MAX_WEIGHED = 2000, 10_000
 # Least number of rows of a regime.
 _MIN_ROWS = 10
@@ -225,8 +226,8 @@ def fit_several(
     used = np.ones(len(names) + len(parts) - 1, bool)
     weighed = _some_rows(rows)
     n_divisions = next((times for most, times in _DIVISIONS if len(weighed.y) < most), 1)
-    for seed in range(n_divisions):
-        kept, cases = _divide(weighed.codes, seed)
+    for division in range(n_divisions):
+        kept, cases = _divide(weighed.codes, division)
         known = weighed.take(kept)
         if not _can_learn(known, n_classes) or not cases:
             continue
@@ -330,15 +331,16 @@ def _some_rows(rows: Rows) -> Rows:
     return rows.take(np.flatnonzero(np.isin(rows.codes[:, factor], groups)))
 
 
-def _divide(codes: np.ndarray, seed: int) -> tuple[np.ndarray, list[Case]]:
+def _divide(codes: np.ndarray, part: int) -> tuple[np.ndarray, list[Case]]:
     """Return rows that are kept, and cases of the others: of new groups, and of known ones."""
-    n, rng = len(codes), np.random.default_rng(seed)
+    n, rng = len(codes), np.random.default_rng(0)
     is_held_out = np.zeros(n, bool)
     for column in codes.T:
         n_groups = int(column.max()) + 1
+        dealt = rng.permutation(n_groups)
         if n_groups >= 3:
-            groups = rng.permutation(n_groups)[: min(int(np.ceil(_SHARE * n_groups)), _MAX_GROUPS)]
-            is_held_out |= np.isin(column, groups)
+            is_held_out |= np.isin(column, dealt[part::_N_PARTS][:_MAX_GROUPS])
+    rng = np.random.default_rng(part)
     rest = rng.permutation(np.flatnonzero(~is_held_out))
     is_held_out[rest[: min(int(_SHARE * n), _MAX_HELD_OUT, len(rest) // 2)]] = True
     kept, others = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)

@@ -18,6 +18,7 @@ and Granger (1969), The combination of forecasts; Timmermann (2006), Forecast co
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import numpy as np
 from scipy.special import ndtr, softmax
@@ -33,6 +34,7 @@ LEVELS = ndtr(np.linspace(-4.5, 4.5, 201))
 _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 
 
+@cache
 def weight_grid(m: int, n_steps: int) -> np.ndarray:
     """Return the weights (g, m) whose entries are multiples of ``1 / n_steps``."""
     steps = itertools.product(range(n_steps + 1), repeat=m - 1)

@@ -21,6 +21,7 @@ from skmeta.grouped.members._member import (
     MEMBERS,
     POPULATION,
     ROWS,
+    SIMPLER,
     TREES,
     PopulationMember,
 )

@@ -23,7 +23,7 @@ from skmeta.mixed import (
     fit_factors,
     varies_within,
 )
-from skmeta.tabular import Outputs, Standardiser, Table, varying
+from skmeta.tabular import Outputs, Standardiser, Table
 
 # Slopes differ between levels if there are no more effects than this of all factors but the
 # largest, and no more products of columns than that of all rows.
@@ -199,6 +199,7 @@ class CrossedEffects:
 
 def fit_crossed_member(
     table: Table,
+    used: np.ndarray,
     has_shared: bool,
     n_classes: int,
     settings: Mapping[str, Any],
@@ -206,12 +207,12 @@ def fit_crossed_member(
 ) -> CrossedEffects:
     """Fit the mixed model to the rows of all groups, roughly near `start` if it is given.
 
-    With `has_shared`, the predictions of the population are columns. The settings are ``effects``,
-    ``rank`` and ``shrinkage``, as for one column of groups.
+    It has the columns `used` and, with `has_shared`, the predictions of the population. The
+    settings are ``effects``, ``rank`` and ``shrinkage``, as for one column of groups.
     """
     parents = _all_parents(table.codes)
     if start is None:
-        design = Design(varying(table.X), has_shared, n_classes)
+        design = Design(used, has_shared, n_classes)
         units = Standardiser.learn(design(table))
         pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
     else:

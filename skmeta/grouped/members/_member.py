@@ -6,8 +6,10 @@ They are members of :mod:`skmeta.tabular`. From the simplest on:
 - ``both``: how groups differ, in the columns and the predictions of the population;
 - ``trees`` and ``rows``: second populations beside ``both``.
 
-``learner``, how groups differ in the columns alone, is not in the mixture. It can be taken in place
-of it, and it gives the effects.
+``learner``, how groups differ in the columns alone, is not in the mixture of one column of groups.
+It can be taken in place of it, and it gives the effects. With several columns of groups it is a
+member, and so is ``groups``, their effects without any column: what columns say is confounded with
+groups where these are few.
 
 To add a member, write ``fit_...(table, ...) -> Member`` in a module of its own, name it here and,
 for readers, in :mod:`skmeta.grouped._effects`, and call it in :mod:`skmeta.grouped._fit`. The
@@ -27,6 +29,8 @@ from skmeta.tabular import Outputs, Table
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS
 LEARNER = "learner"
+# Of several columns of groups: members that know less than ``both``.
+SIMPLER = (LEARNER, "groups")
 
 
 @dataclass(frozen=True)
