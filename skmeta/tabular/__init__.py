@@ -1,6 +1,7 @@
 """A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
 from skmeta.tabular._ensemble import TreeEnsemble, trees_to_arrays
+from skmeta.tabular._levels import find_level
 from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge
 from skmeta.tabular._member import (
@@ -17,7 +18,7 @@ from skmeta.tabular._member import (
     widening,
     width_of_few,
 )
-from skmeta.tabular._mixture import Mixture, find_level, fit_mixture, predict_each
+from skmeta.tabular._mixture import Mixture, fit_mixture, predict_each
 from skmeta.tabular._population import (
     FitSettings,
     Population,

@@ -1,9 +1,9 @@
 """The mixture of the members: weights by the number of known rows, and their calibration.
 
 Groups are held out, and of each of them some rows are known. The weights of the predictions follow
-from the losses in these groups, as in :func:`skmeta.tabular.average_weights`.
+from the losses in these groups: see :mod:`skmeta.tabular._levels`.
 
-Notation: m predictions, g grid points, n rows.
+Notation: m predictions, n rows.
 """
 
 from __future__ import annotations
@@ -13,28 +13,20 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
 
+from skmeta.tabular._levels import Found, fall_back, gain_of_known_rows, join_levels
 from skmeta.tabular._member import (
     CalibratedOutputs,
     Conditioned,
-    HeldOut,
     Level,
     Member,
     Outputs,
     interpolate,
 )
-from skmeta.tabular._population import losses_of
 from skmeta.tabular._table import Table, make_cases, some
 from skmeta.tabular._units import TargetUnits
-from skmeta.tabular._weights import average_weights, mix, weight_grid
+from skmeta.tabular._weights import mix
 
-# Steps of the grid from 0 to 1.
-_N_STEPS = 6
-# Rows of a group are dependent, and count like this number of rows in all.
-_N_INDEPENDENT = 10.0
-# Draws of the bootstrap.
-_N_DRAWS = 100
 # Folds are held out until these have so many groups and rows; and groups of a fold, at most. The
 # number of rows was chosen on development tables with groups of two to five rows.
 _ENOUGH_GROUPS, _ENOUGH_ROWS, _MAX_GROUPS = 30, 300, 40
@@ -42,60 +34,6 @@ _ENOUGH_GROUPS, _ENOUGH_ROWS, _MAX_GROUPS = 30, 300, 40
 _MAX_OTHERS = 300
 # A level needs this many rows to predict.
 _MIN_ROWS = 10
-# Weights below this are 0.
-_MIN_WEIGHT = 0.02
-# Unsure members fall back on the population, unless the held-out loss is higher by this share.
-_MAX_LOSS = 0.04
-# A level of few rows that is near the number of rows of known groups is left out.
-_NEAR = 1.5
-# Of the interval of the gain.
-_COVERAGE = 0.95
-
-
-def weigh(
-    outputs: np.ndarray,
-    stds: np.ndarray | None,
-    y: np.ndarray,
-    row_weights: np.ndarray,
-    codes: np.ndarray,
-    n_known: float,
-) -> Level:
-    """Estimate weights of predictions (m, n) or (m, n, c) in held-out groups, simplest first."""
-    grid = weight_grid(len(outputs), _N_STEPS)
-    groups = np.unique(codes, return_inverse=True)[1]
-    totals = np.bincount(groups, row_weights)
-    # Each group counts alike, whatever the number of its rows.
-    by_group = np.array(
-        [
-            np.bincount(groups, row_weights * losses_of(y, mix(outputs, weights))) / totals
-            for weights in grid
-        ]
-    )
-    weights = average_weights(
-        by_group,
-        grid,
-        n_independent=min(_N_INDEPENDENT * len(totals), len(y)),
-        squared=stds is not None,
-        n_draws=_N_DRAWS,
-    )
-    member_losses = [float(np.average(losses_of(y, each), weights=row_weights)) for each in outputs]
-    mixture = mix(outputs, weights)
-    member_losses.append(float(np.average(losses_of(y, mixture), weights=row_weights)))
-    level = Level(n_known, weights, np.array(member_losses), np.zeros(0))
-    if stds is None:
-        return level
-    held_out = HeldOut(mixture, mix(stds, weights), y, row_weights, codes, np.arange(len(y)))
-    return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
-
-
-def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float) -> np.ndarray:
-    """Move means (m, n) towards the first, of the population, where their deviations are large.
-
-    The known rows of a group may say nothing about others of its rows: those of small cars do not
-    tell how a maker's sports cars differ. The predicted deviation shows where that is so.
-    """
-    share = 1 / np.maximum(precision * stds**2, 1.0)
-    return np.asarray(means[0] + share * (means - means[0]))
 
 
 @dataclass(frozen=True)
@@ -107,7 +45,7 @@ class Mixture:
     known_levels: list[Level]  # weights for groups of fit
     n_groups: int
     group_scales: np.ndarray | None = None  # factors (n_groups,) of the deviations of groups of fit
-    gain: np.ndarray | None = None  # from known rows of the group, see `_gain`
+    gain: np.ndarray | None = None  # from known rows of the group, see `gain_of_known_rows`
 
     def predict(self, known: Table, at: Table) -> CalibratedOutputs:
         """Predict rows of groups, given known rows of these groups."""
@@ -273,11 +211,8 @@ def fit_mixture(
     )
     if not levels:
         return None
-    gain = _gain(by_level.get(np.inf, []), as_new, levels[0], known_levels[-1])
+    gain = gain_of_known_rows(by_level.get(np.inf, []), as_new, levels[0], known_levels[-1])
     return Mixture(members, levels, known_levels, n_groups, gain=gain)
-
-
-Found = tuple[Table, np.ndarray, list[Outputs]]
 
 
 def _predict_as_new(
@@ -291,97 +226,7 @@ def _predict_as_new(
     return [predicted.get(name, none) for name in conditioned]
 
 
-def _gain(
-    parts: Sequence[Found], as_new: Sequence[list[Outputs]], new: Level, known: Level
-) -> np.ndarray | None:
-    """Return by what share known rows of a group change the loss, with its 95 % interval (3,).
-
-    The same mixture predicts the same rows as those of new groups and of known ones, each with its
-    weights. The interval is Student's, of a ratio of sums over the groups that were held out.
-    """
-    if not parts:
-        return None
-    at = Table(*(np.concatenate(of) for of in zip(*(part[0] for part in parts), strict=True)))
-    losses = []
-    for level, outputs in ((new, as_new), (known, [part[2] for part in parts])):
-        members = list(zip(*outputs, strict=True))
-        means = np.stack([np.concatenate([part.mean for part in of]) for of in members])
-        stds = np.stack([np.concatenate([part.std for part in of]) for of in members])
-        means = fall_back(means, stds, level.precision) if level.precision else means
-        losses.append(at.weight * losses_of(at.y, mix(means, level.weights)))
-    groups = np.unique(at.group, return_inverse=True)[1]
-    before, after = (np.bincount(groups, loss) for loss in losses)
-    n = len(before)
-    if n < 2 or before.sum() <= 0:
-        return None
-    ratio = after.sum() / before.sum()
-    error = np.sqrt(n) * (after - ratio * before).std(ddof=1) / before.sum()
-    width = student.ppf((1 + _COVERAGE) / 2, n - 1) * error
-    return np.asarray(ratio - 1 + width * np.array([0.0, -1.0, 1.0]))
-
-
 def _can_learn(table: Table, n_classes: int) -> bool:
     """Return whether a model can learn how groups differ."""
     has_pair = bool(np.bincount(table.group).max() > 1)
     return has_pair and (not n_classes or len(np.unique(table.y)) > 1)
-
-
-def join_levels(
-    by_level: dict[float, list[Found]],
-    used: np.ndarray,
-    used_at_most: np.ndarray,
-    n_classes: int,
-    least_rows: int,
-    is_new: bool,
-) -> list[Level]:
-    """Return levels with members (m,) that are used, and those used where most rows are known."""
-    joined = (
-        _join_folds(parts, used_at_most if value == np.inf else used, n_classes, least_rows, is_new)
-        for value, parts in sorted(by_level.items())
-    )
-    levels = [level for level in joined if level is not None]
-    fixed, last = levels[:-1], levels[-1:]
-    return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
-
-
-def _join_folds(
-    parts: list[Found], used: np.ndarray, n_classes: int, least_rows: int, is_new: bool
-) -> Level | None:
-    tables, counts, outputs = zip(*parts, strict=True)
-    at = Table(*(np.concatenate(of) for of in zip(*tables, strict=True)))
-    if len(at.y) < least_rows:
-        return None
-    n_known = float(np.expm1(np.mean(np.log1p(np.concatenate(counts)))))
-    members = list(zip(*outputs, strict=True))
-    means = np.stack([np.concatenate([part.mean for part in of]) for of in members])
-    stds = np.stack([np.concatenate([part.std for part in of]) for of in members])
-    return find_level(means, None if n_classes else stds, at, n_known, used, is_new)
-
-
-def find_level(
-    means: np.ndarray,
-    stds: np.ndarray | None,
-    at: Table,
-    n_known: float,
-    used: np.ndarray,
-    falls_back: bool = False,
-) -> Level:
-    """Estimate weights of the used members from means (m, n) or (m, n, c); others have weight 0.
-
-    With `falls_back`, unsure members may fall back on the first one, the population.
-    """
-    used_stds = None if stds is None else stds[used]
-    rows = at.y, at.weight, at.group, n_known
-    level = weigh(means[used], used_stds, *rows)
-    if falls_back and stds is not None and used.sum() > 1:
-        error = np.average((means[0] - at.y) ** 2, weights=at.weight)
-        precision = 1 / max(error, 1e-300)
-        careful = weigh(fall_back(means, stds, precision)[used], used_stds, *rows)
-        if careful.losses[-1] <= (1 + _MAX_LOSS) * level.losses[-1]:
-            level = careful._replace(precision=precision)
-    weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
-    weights[used] = np.where(level.weights < _MIN_WEIGHT, 0.0, level.weights)
-    losses[np.append(used, True)] = level.losses
-    if level.held_out is not None:
-        level = level._replace(held_out=level.held_out._replace(place=at.place))
-    return level._replace(weights=weights / weights.sum(), losses=losses)

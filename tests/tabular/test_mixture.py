@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skmeta import GroupedRegressor
-from skmeta.tabular import _mixture, mix
-from skmeta.tabular._mixture import fall_back, weigh
+from skmeta.tabular import _levels, mix
+from skmeta.tabular._levels import fall_back, weigh
 
 
 def members(errors, sizes, rng):
@@ -73,8 +73,8 @@ def test_known_rows_of_one_kind_do_less_harm_to_rows_of_another(monkeypatch):
     z_new = np.append(rng.normal(0, 0.3, 10), rng.normal(0, 3, 60))
     X_new, y_new = np.column_stack([np.full(70, 99), x_new, z_new]), 2 * np.tanh(3 * x_new)
     errors = []
-    for most_loss in (-1.0, _mixture._MAX_LOSS):
-        monkeypatch.setattr(_mixture, "_MAX_LOSS", most_loss)
+    for most_loss in (-1.0, _levels._MAX_LOSS):
+        monkeypatch.setattr(_levels, "_MAX_LOSS", most_loss)
         model = GroupedRegressor(0).fit(np.column_stack([group, x, z]), y)
         model.partial_fit(X_new[:10], y_new[:10])
         errors.append(np.mean((model.predict(X_new[10:]) - y_new[10:]) ** 2))
