@@ -18,7 +18,7 @@ Rows go to ``results/verdicts.csv`` as they come, and tables that it has are not
 
     python -m benchmarks.measure.verdicts --tables 200 --shares 0 0.05
 
-The rule was chosen on tables below 1,000, and again on those from 1,000 to 1,100; ``--first 3000`` draws others.
+The rule was chosen on tables below 1,000; ``--first 3000`` draws others.
 """
 
 import argparse
