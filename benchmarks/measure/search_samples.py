@@ -7,7 +7,7 @@ more. A search tries five of them on 1,000 rows, carries that over, and goes on 
 more rows; the others begin there. ``prior`` is the one that ships, without the origin of the table.
 Regret is the distance from the best configuration, as a share of the range of scores, where scores
 further below the median than twice the best one's distance from it count as that. Two
-constants of ``skmeta/search/samples/_carried_prior.py`` were chosen on the first 56 pairs that were
+constants of ``skmeta/search/prior/_combined.py`` were chosen on the first 56 pairs that were
 on record.
 """
 

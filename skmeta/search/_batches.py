@@ -21,8 +21,8 @@ from skmeta.search._trials import Trial
 from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord
 
-# Takes the first candidate, or None if it is not finished, and returns the number of candidates.
-Limit = Callable[[Trial | None], int]
+# Takes the seconds of the first candidate, 0 before it is finished: the number of candidates.
+Limit = Callable[[float], int]
 
 # A candidate counts as failed when this many workers have died while they evaluated it.
 _MAX_LOST = 3
@@ -33,11 +33,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 class _Batches:
     """What all batches have in common.
 
-    `limit` takes the first candidate, or None, and returns the number of all candidates.
+    Without a `limit`, there are `n_iter` candidates.
     """
 
-    def __init__(self, stage: Stage, limit: Limit, proposer: Proposer, record: TrialRecord) -> None:
-        self._search, self._race, self._limit = stage.search, stage.race, limit
+    def __init__(
+        self, stage: Stage, limit: Limit | None, proposer: Proposer, record: TrialRecord
+    ) -> None:
+        self._search, self._race = stage.search, stage.race
+        self._limit = limit or (lambda seconds: stage.arguments.n_iter)
         self._stop = StopRules.read(stage.search.stop)
         self._budget = stage.budget
         self._walks_grid = stage.arguments.walks_grid
@@ -80,7 +83,8 @@ class SoloBatches(_Batches):
 
     def next_batch(self) -> list[Trial]:
         """Return the next batch."""
-        n_left = self._limit(next(iter(self._trials), None)) - len(self._trials)
+        first = self._trials[0].cost if self._trials else 0.0
+        n_left = self._limit(first) - len(self._trials)
         if n_left <= 0 or self.stopped_by != "n_iter":
             return []
         batch = self._proposer.ask(n_left)
@@ -194,7 +198,7 @@ class SharedBatches(_Batches):
     @property
     def _n_iter(self) -> int:
         first = self._trials.get(self._order[0]) if self._order else None
-        return self._limit(first if first is not None and first.is_finished else None)
+        return self._limit(first.cost if first is not None and first.is_finished else 0.0)
 
     def _catch_up(self) -> LeaseState:
         """Read what all workers did, and pass it on to the proposer."""

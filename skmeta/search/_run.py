@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -45,7 +46,6 @@ from skmeta.search._batches import Limit, SharedBatches, SoloBatches
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
 from skmeta.search._open_record import OpenRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
-from skmeta.search._report import Progress
 from skmeta.search._samples import (
     SHARE_OF_BUDGET,
     n_on_sample,
@@ -54,7 +54,7 @@ from skmeta.search._samples import (
     sample_size,
 )
 from skmeta.search._trial_record import TrialRecord
-from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, Trial
+from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, Progress, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.prior import carry_over
 from skmeta.search.space import Candidate, replace_parts
@@ -145,9 +145,6 @@ def _try_sample(
         seed=record.seed,
     )
 
-    def limit(first: Trial | None) -> int:
-        return n_on_sample(search.samples, 0.0 if first is None else first.cost)
-
     note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
     n_iter = n_on_sample(search.samples, math.inf)
     sampled = stage._replace(
@@ -161,7 +158,7 @@ def _try_sample(
         sampled,
         record.on_sample(n_rows, sampled),
         callbacks,
-        limit=limit,
+        limit=partial(n_on_sample, search.samples),
         is_sample=True,
     )
     stage.budget.first_fit = budget.first_fit
@@ -186,7 +183,7 @@ def _evaluate_candidates(
         else ModelProposer(search, arguments, record.prior, record.seed, extra)
     )
     trial_record = TrialRecord(stage, record.history, record.fingerprint)
-    common = stage, limit or (lambda first: arguments.n_iter), proposer, trial_record
+    common = stage, limit, proposer, trial_record
     batches: SoloBatches | SharedBatches
     if record.leases is None:
         batches = SoloBatches(*common, is_replayed=record.is_replayed)

@@ -1,12 +1,17 @@
 """The search that remembers."""
 
+import math
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+from skmeta._optional import import_optional
 from skmeta._sklearn_compat import (
     BaseSearchCV,
     HasMethods,
@@ -17,14 +22,16 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import ParameterHints
 from skmeta.search._arguments import with_one_estimator
-from skmeta.search._report import ReportMethods
+from skmeta.search._metrics import BestWithin
 from skmeta.search._run import run_search
 from skmeta.search.history import SearchHistory, hide_password
 from skmeta.search.prior import PastSurfaces
+from skmeta.search.report import result_metric, write_search_report
+from skmeta.search.space import short_names, shown_value
 
 
 @dataclass(eq=False, repr=False)
-class MetaLearnedSearchCV(ReportMethods, ParameterHints, BaseSearchCV):
+class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
     """Search over hyperparameters that learns from earlier searches.
 
     It has the parameters and results of :class:`~sklearn.model_selection.RandomizedSearchCV`. The
@@ -226,6 +233,100 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         run_search(self, X, y, params)
         return self
 
+    def leaderboard(self, metric: str | None = None) -> Any:
+        """Return the candidates as a DataFrame of pandas, the best one first.
+
+        Parameters
+        ----------
+        metric : str, default=None
+            A key of `scoring`, if the search has several metrics. By default that of `refit`, or
+            the first.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
+            ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
+            ``n_folds`` if candidates were raced, ``n_resources`` (rows) if some were tried on
+            samples, and one for each parameter. With :func:`best_within` as `refit`, there is one
+            for each limited quantity, and ``within`` is whether all limits are kept. A parameter is
+            named by the end of its name that belongs to no other one: ``svc__C`` is ``C``.
+            Estimators are shown by the names of their classes, pipelines by those of their steps.
+            A candidate that does not have a parameter has NaN.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If the metric is not among those of the search.
+        """
+        check_is_fitted(self, "cv_results_")
+        pandas = import_optional("pandas", "history")
+        results = self.cv_results_
+        chosen = result_metric(results, metric, self.refit)
+        candidates = results["params"]
+        n_folds = results.get("n_folds", self.n_splits_)
+        columns = {
+            "rank": results[f"rank_test_{chosen}"],
+            "score": results[f"mean_test_{chosen}"],
+            "std": results[f"std_test_{chosen}"],
+            "source": results.get("source", np.full(len(candidates), "grid")),
+            "seconds": (results["mean_fit_time"] + results["mean_score_time"]) * n_folds,
+        }
+        if isinstance(self.refit, BestWithin):
+            columns |= self.refit.columns(results)
+        for name in ("n_folds", "n_resources"):
+            if name in results:
+                columns[name] = results[name]
+        own = set(columns)
+        names = sorted({name for params in candidates for name in params})
+        for name, short in short_names(names).items():
+            label = f"param_{name}" if short in own else short
+            columns[label] = _column(pandas, name, candidates)
+        frame = pandas.DataFrame(columns)
+        # The candidate that was refitted comes first among equal ranks.
+        is_other = np.arange(len(candidates)) != getattr(self, "best_index_", -1)
+        return frame.iloc[np.lexsort((is_other, frame["rank"]))]
+
+    def report(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
+        """Write an HTML page about the search: one file that loads nothing from elsewhere.
+
+        It shows the best parameters as code, the progress, the leaderboard, the importance of the
+        parameters, the scores along each of them, what past searches contributed, and versions.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, such as ``"report.html"``; an existing one is replaced.
+        title : str, default=None
+            Heading of the page. By default the estimator and the data set.
+
+        Returns
+        -------
+        path : Path
+            The file.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ImportError
+            If pandas or matplotlib is not installed.
+        FileNotFoundError
+            If the folder of the file does not exist.
+
+        Notes
+        -----
+        Importance is the total effect (Sobol's total index) of a parameter on the score, computed
+        with a Gaussian process that is fitted to the scores of the search. Data are not in the
+        page; parameters and the name of the data set are.
+        """
+        check_is_fitted(self, "cv_results_")
+        return write_search_report(self, path, title)
+
     def get_metadata_routing(self) -> Any:
         """Return which metadata the estimator, the scorer and the splitter ask for.
 
@@ -237,3 +338,10 @@ multimetric_, classes_, n_features_in_, feature_names_in_
 
     def __sklearn_tags__(self) -> Any:
         return super(MetaLearnedSearchCV, with_one_estimator(self)).__sklearn_tags__()
+
+
+def _column(pandas: Any, name: str, candidates: Iterable[Mapping[str, Any]]) -> Any:
+    """Return a parameter's values; NaN for candidates that do not have it."""
+    values = [shown_value(params.get(name, math.nan)) for params in candidates]
+    # A value of None would become NaN in a column of numbers.
+    return pandas.Series(values, dtype=object if None in values else None)

@@ -1,23 +1,28 @@
-"""Candidates of a running search, and what ends early: one that will not win, and the search.
+"""Candidates of a running search, what ends early, and what a user sees of both.
 
 Racing over folds stops a candidate before its last fold.
 """
 
+import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from skmeta.search.space import Candidate, candidate_key
+from skmeta._progress import is_interactive, progress_bar
+from skmeta.search._arguments import lines_per_candidate
+from skmeta.search.space import Candidate, candidate_key, short_names, shown_value
 
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
 Output = dict[str, Any]
 
+# No handler is added: without one, Python shows warnings only.
+_LOG = logging.getLogger("skmeta.search")
 
 # Chosen on searches with 3, 5 and 10 folds, see benchmarks/measure/racing.py.
 _MIN_PROBABILITY = 0.3
@@ -210,3 +215,97 @@ class Budget:
         begun = self.begun if self.first_fit is None else self.first_fit
         if time.monotonic() + next_fit + self._refit_seconds > begun + self._seconds:
             raise BudgetSpent
+
+
+# -- progress --------------------------------------------------------------------------------------
+
+
+class Progress:
+    """Shows finished candidates: a bar, and lines to logger "skmeta.search" or standard output.
+
+    It is a context. `stage.search` gives ``verbose``.
+    """
+
+    def __init__(self, stage: Any) -> None:
+        arguments, self._verbose = stage.arguments, lines_per_candidate(stage.search)
+        # Lines of candidates would break the bar, so it is shown in place of them.
+        is_auto = stage.search.verbose == "auto"
+        shown = is_interactive() if is_auto else stage.search.verbose == "bar"
+        delay = 2 if is_auto else 0
+        self._bar = progress_bar(arguments.n_iter, "search", "candidates", shown=shown, delay=delay)
+        self._begun, self._notes = stage.budget.begun, arguments.notes
+        self._n_iter, self._n_splits = arguments.n_iter, len(stage.folds.splits)
+        self._names = short_names(arguments.space.names)
+        # A candidate is compared with these, after the best one so far has replaced its own.
+        self._given = arguments.estimator.get_params(deep=True)
+        self._best_params: Candidate = {}
+        self._best = -np.inf
+        self._n_shown = 0
+
+    def __enter__(self) -> Self:
+        self._bar.__enter__()
+        self._tell(
+            f"Fitting {self._n_splits} folds for each of {self._n_iter} candidates, "
+            f"totalling {self._n_iter * self._n_splits} fits"
+        )
+        for note in self._notes:
+            self._tell(note)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._bar.__exit__(*exception)
+
+    def show(self, trial: Trial) -> None:
+        """Show a finished candidate."""
+        params, score = trial.params, trial.score
+        source = "on record" if trial.is_on_record else trial.source
+        if trial.is_stopped:
+            source += f", stopped after {trial.n_folds} of {self._n_splits} folds"
+        self._n_shown += 1
+        shown = self._changed(params)
+        if score > self._best:
+            shown = self._spell(params) or "no parameter"
+            self._best, self._best_params = score, params
+            self._bar.set_postfix({"best": f"{score:.5g}"}, refresh=False)
+        self._bar.update(1)
+        width = len(str(self._n_iter))
+        best = self._best if np.isfinite(self._best) else math.nan
+        line = (
+            f"{self._n_shown:>{width}}/{self._n_iter}: score {score:.5g}, best {best:.5g}, "
+            f"{source}, fits {_seconds(sum(trial.seconds))}, "
+            f"wall {_seconds(time.monotonic() - self._begun)}"
+        )
+        if self._verbose > 1:  # All parameters stand below, so the changed ones are not repeated.
+            scores = " ".join(f"{fold:.5g}" for fold in trial.fold_scores)
+            self._tell(line)
+            values = self._spell(params) or "no parameter"
+            self._tell(f"{'':>{2 * width + 3}}folds {scores}; {values}")
+        else:
+            self._tell(f"{line}, {shown}")
+
+    def _changed(self, params: Candidate) -> str:
+        """Return the parameters that differ from those of the best candidate so far."""
+        before = {**self._given, **self._best_params}
+        changed = {
+            name: value
+            for name, value in sorted(params.items())
+            if name not in before or shown_value(value) != shown_value(before[name])
+        }
+        return self._spell(changed) or "no parameter changed"
+
+    def _spell(self, params: Mapping[str, Any]) -> str:
+        return " ".join(f"{self._names.get(n, n)}={_spell(v)}" for n, v in params.items())
+
+    def _tell(self, line: str) -> None:
+        _LOG.info("%s", line)
+        if self._verbose > 0:
+            print(line)
+
+
+def _spell(value: Any) -> str:
+    plain = shown_value(value)
+    return f"{plain:.4g}" if isinstance(plain, float) else str(plain)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"

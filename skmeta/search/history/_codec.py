@@ -77,8 +77,14 @@ def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
     return record
 
 
-def row_to_scores(row: Row) -> tuple[Configuration, Mapping[str, tuple[float, ...]]]:
-    """Return configuration and scores of a candidate, whose other columns may be missing."""
+def row_to_past(
+    row: Row, candidates: Mapping[int, Iterable[Row]], damage: list[str]
+) -> tuple[SearchRecord, list[tuple[Configuration, Mapping[str, tuple[float, ...]]]]]:
+    """Return a search, and configuration and scores of its candidates, which are by its id."""
+    return row_to_search(row), decode_rows(candidates[row["id"]], _row_to_scores, damage)
+
+
+def _row_to_scores(row: Row) -> tuple[Configuration, Mapping[str, tuple[float, ...]]]:
     hints = _hints(CandidateRecord)
     configuration, scores = (read_column(row, n, hints[n]) for n in ("configuration", "scores"))
     return configuration, scores

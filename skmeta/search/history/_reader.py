@@ -1,8 +1,6 @@
 """Methods of a history that only read, and past searches for a prior."""
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -161,27 +159,12 @@ class HistoryReader(Uncopied):
             classes = {part for name in classes for part in name.split("|")}
         excluded = ({exclude} if isinstance(exclude, str) else set(exclude)) - {""}
 
-        def work(connection: Any) -> tuple[_queries.Rows, dict[int, Any]]:
-            is_own = until is not None and until[0] == _queries.read_position(connection)[0]
-            last_id = until[1] if until is not None and is_own else None
-            rows = [
-                row
-                for row in _queries.read_searches(connection, classes, last_id)
-                if excluded.isdisjoint((row["dataset"], row["data_digest"], row["fingerprint"]))
-            ]
-            if limit is not None and len(rows) > limit:
-                rows = nearest_searches(rows, like or {}, limit)
-            return rows, _queries.read_scores(connection, rows, last_id)
-
-        rows, candidates = self._store.run(work)
+        rows, candidates = self._store.run(
+            _queries.read_past, classes, excluded, until, like or {}, limit
+        )
         damage: list[str] = []
-
-        def decode(row: dict[str, Any]) -> PastSearch:
-            record = _codec.row_to_search(row)
-            scored = _codec.decode_rows(candidates[row["id"]], _codec.row_to_scores, damage)
-            return make_past_search(record, scored, metric)
-
-        past = self._decode(rows, decode, damage)
+        decode = partial(_codec.row_to_past, candidates=candidates, damage=damage)
+        past = [make_past_search(*one, metric) for one in self._decode(rows, decode, damage)]
         return [one for one in past if np.isfinite(one.scores).any()]
 
     def describe(self) -> str:
@@ -322,45 +305,6 @@ def _mean(values: Sequence[float]) -> float:
 
 
 # -- past searches for a prior ---------------------------------------------------------------------
-
-Rows = Sequence[dict[str, Any]]
-
-_FEATURES = '"dataset_features":'
-_MAX_DEVIATION = 3.0  # of a feature from the mean, in standard deviations
-
-
-def nearest_searches(rows: Rows, features: Mapping[str, float], n: int) -> list[dict[str, Any]]:
-    """Return the `n` searches on the most similar data sets, in order; unknown features last.
-
-    Later searches are preferred among equal ones.
-    """
-    distances = np.full(len(rows), np.inf)
-    if features:
-        values = _read_features(rows, list(features))
-        is_known = np.isfinite(values).all(axis=1)
-        if is_known.any():
-            known = values[is_known]
-            deviation = known.std(axis=0)
-            own = np.array([*features.values()])
-            scale = np.where(deviation > 1e-9, deviation, 1.0)
-            steps = np.clip((known - own) / scale, -2 * _MAX_DEVIATION, 2 * _MAX_DEVIATION)
-            distances[is_known] = (steps**2).mean(axis=1)
-    latest_first = np.arange(len(rows))[::-1]
-    order = latest_first[np.argsort(distances[latest_first], kind="stable")]
-    return [rows[i] for i in np.sort(order[:n])]
-
-
-def _read_features(rows: Rows, names: list[str]) -> NDArray[np.float64]:
-    """Return the features of each search; NaN where they are unknown or cannot be read."""
-    values = np.full((len(rows), len(names)), np.nan)
-    decode = json.JSONDecoder().raw_decode
-    for row, value in zip(rows, values, strict=True):
-        with suppress(ValueError, TypeError, KeyError, RecursionError):
-            # The other details are longer, and there are thousands of rows.
-            begin = row["details"].index(_FEATURES) + len(_FEATURES)
-            features, _ = decode(row["details"], begin)
-            value[:] = [features[name] for name in names]
-    return values
 
 
 def make_past_search(

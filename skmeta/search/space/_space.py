@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,11 +60,10 @@ class SearchSpace:
         """Raise a SearchSpaceError with the closest name if an estimator lacks a parameter."""
         _values.check_names(estimator, self.spaces)
 
-    def part_choices(self, estimator: Any) -> Iterator[Candidate]:
-        """Yield every combination of parts (steps of a pipeline) that the space offers."""
+    def part_choices(self, estimator: Any) -> list[Candidate]:
+        """Return every combination of parts (steps of a pipeline) that the space offers."""
         current = estimator.get_params(deep=True)
-        for space in self.spaces:
-            yield from _values.choices_of_parts(current, space)
+        return [one for space in self.spaces for one in _values.choices_of_parts(current, space)]
 
     def nearest(
         self, estimator: Any, given: Mapping[str, Any] | None = None

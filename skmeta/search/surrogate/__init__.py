@@ -1,8 +1,7 @@
 """Models of the score, and the strategy that suggests candidates (ask and tell)."""
 
 from skmeta.search.surrogate._acquisition import design_from_surfaces, expected_utility
-from skmeta.search.surrogate._gp import matern, scale_columns, with_one_thread
-from skmeta.search.surrogate._kriging import krige
+from skmeta.search.surrogate._gp import krige, matern, scale_columns, with_one_thread
 from skmeta.search.surrogate._models import PlainModel
 from skmeta.search.surrogate._strategy import SearchStrategy
 from skmeta.search.surrogate._surfaces import (

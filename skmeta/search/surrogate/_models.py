@@ -26,13 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmeta.search.surrogate._gp import (
+    Kriging,
     fit_kernel,
     group_distances,
+    krige,
     matern,
     prior_moments,
     scale_columns,
 )
-from skmeta.search.surrogate._kriging import Kriging, krige
 from skmeta.tabular import cholesky, solve_lower
 
 Array = NDArray[np.float64]
