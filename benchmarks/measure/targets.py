@@ -502,6 +502,46 @@ def measure_noise(n_draws: int) -> None:
     print("mean", np.mean(held, 0).round(3), "least", np.min(held, 0), "most", np.max(held, 0))
 
 
+def measure_exposure(n_draws: int) -> None:
+    """Print losses and how much 90 % intervals hold, by quartile of the exposure of the row.
+
+    "column" has ``exposure=``; "weight" has the rate as target and the exposure as weight, and its
+    rates times exposures as counts; "truth" are the distributions that counts were drawn from.
+    """
+    from skmeta import GroupedRegressor
+
+    n_groups, n, found = 40, 12, {}
+    for seed, size in [(seed, size) for size in (np.inf, 3.0) for seed in range(n_draws)]:
+        rng = np.random.default_rng(seed)
+        group, x = np.repeat(np.arange(n_groups), n), rng.normal(size=n_groups * n)
+        exposure = np.exp(rng.normal(1, 1.5, len(x)))
+        rate = np.exp(1 + 0.6 * x + rng.normal(0, 0.6, n_groups)[group])
+        of_row = 1.0 if size == np.inf else rng.gamma(size, 1 / size, len(x))
+        y = rng.poisson(exposure * rate * of_row).astype(float)
+        is_new = np.isin(group, rng.permutation(n_groups)[:10])
+        known = ~is_new & (rng.random(len(x)) > 0.25)
+        X = pd.DataFrame({"group": group, "x": x, "exposure": exposure})
+        rates = X.drop(columns="exposure")
+        column = GroupedRegressor("group", exposure="exposure").fit(X[known], y[known])
+        weight = GroupedRegressor("group", target_kind="positive")
+        weight.fit(rates[known], (y / exposure)[known], exposure[known])
+        mean = (exposure * rate)[:, None]
+        drawn = stats.poisson(mean) if size == np.inf else stats.nbinom(size, size / (size + mean))
+        by_weight = np.ceil(weight.predict_quantiles(rates, LEVELS) * exposure[:, None] - 0.5)
+        each = {"column": column.predict_quantiles(X, LEVELS), "weight": by_weight}
+        for name, quantiles in (each | {"truth": drawn.ppf(LEVELS)}).items():
+            for regime, rows in (("known", ~known & ~is_new), ("new", is_new)):
+                q, of = quantiles[rows], y[rows]
+                inside = (q[:, 0] <= of) & (of <= q[:, -1])
+                edges = np.quantile(exposure, [0.25, 0.5, 0.75])
+                quartile = np.searchsorted(edges, exposure[rows])
+                held = [inside[quartile == k].mean() for k in range(4)]
+                loss = quantile_loss(of, q[:, 1:-1], DECILES).mean()
+                found.setdefault((size, regime, name), []).append([loss, *held])
+    for key, values in found.items():
+        print(*key, "loss and held by quartile", np.mean(values, 0).round(3))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="*", default=[])
@@ -511,7 +551,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--summary", action="store_true")
     parser.add_argument("--noise", type=int, help="draws of groups whose noise differs; no tables")
+    parser.add_argument("--exposure", type=int, help="draws of counts with exposures; no tables")
     options = parser.parse_args()
+    if options.exposure:
+        measure_exposure(options.exposure)
+        return
     if options.noise:
         measure_noise(options.noise)
         return

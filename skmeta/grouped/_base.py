@@ -29,6 +29,7 @@ from skmeta.grouped._columns import (
     FeatureColumns,
     check_groups,
     codes_of,
+    exposures,
     group_labels,
     place_of_groups,
 )
@@ -41,6 +42,7 @@ from skmeta.tabular import (
     CalibratedOutputs,
     FitSettings,
     WeightedRows,
+    mean_exposure,
     order_of_columns,
     silent,
 )
@@ -112,7 +114,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         codes = np.column_stack([row_codes for _, row_codes in labels_and_codes])
         if len(factors) > 1:
             check_factors(codes, [str(name) for name in self._names])
-        left_out = [*self._group_positions, *self._order_position]
+        left_out = [*self._group_positions, *self._order_position, *self._exposure_position]
         self._features = FeatureColumns(X, left_out, self.order)
         self._warn_of_order()
         numbers, times = self._numbers(X)
@@ -137,8 +139,10 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                 parts = held.pop(), y, weight, codes
                 model, order = fit_several_columns(*parts, settings, n_classes)
             else:
+                exposure = self._exposure_of(X)
+                exposure = None if exposure is None else exposure[used]
                 model, order = fit_model(
-                    held.pop(), y, weight, codes, times, settings, n_classes, knows_time
+                    held.pop(), y, weight, codes, times, settings, n_classes, knows_time, exposure
                 )
         self.model_: Any = model.with_settings(self._settings(silent))
         # By label, in the order of the rows: the number of the group in the model.
@@ -154,11 +158,22 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         population_settings = FitSettings(self.population, self.n_jobs, report)
         season = getattr(self, "season", None), self._features.has_dates
         parts = effects, self.combine, self.n_folds, population_settings, season
-        return Settings(*parts, self._declared_kind())
+        return Settings(*parts, self._declared_kind(), bool(self._exposure_position))
 
     def _declared_kind(self) -> str:
         """Return the kind of the target that the model is told."""
         return "auto"
+
+    def _exposure_of(self, X: Any) -> np.ndarray | None:
+        """Return the exposures (n,) of rows; None without a column of them."""
+        if not self._exposure_position:
+            return None
+        return exposures(take_column(X, self._exposure_position[0]), quote(self._exposure_name))
+
+    @property
+    def _exposure_name(self) -> str | int | None:
+        name: str | int | None = getattr(self, "exposure", None)
+        return name
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""
@@ -232,6 +247,16 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             self._order_position = (
                 [] if self.order is None else resolve_columns(X, self.order, "order")
             )
+            self._exposure_position = (
+                []
+                if self._exposure_name is None
+                else resolve_columns(X, self._exposure_name, "exposure")
+            )
+            if {*self._exposure_position} & {*self._group_positions, *self._order_position}:
+                raise ValueError(
+                    f"exposure={self._exposure_name!r} names a column that groups or order name, "
+                    "too. Name another column."
+                )
         return X
 
     def _labels_of(self, X: Any) -> list[list[Any]]:
@@ -258,6 +283,17 @@ class BaseGrouped(ParameterHints, BaseEstimator):
 
     def _used(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return rows with a weight, and the weights: whole ones, or in units of fit's mean."""
+        used, weight = self._repeated(sample_weight, X, reset)
+        exposure = self._exposure_of(X)
+        if exposure is None:
+            return used, weight
+        if reset:
+            self._exposure_unit = mean_exposure(exposure[used])
+        # Rates count by their exposure.
+        return used, weight * exposure[used] / self._exposure_unit
+
+    def _repeated(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows with a weight, as often as whole weights say, and the other weights."""
         weight = self._weight(sample_weight, X)
         used = np.flatnonzero(weight)
         is_whole = bool((weight == np.floor(weight)).all())
@@ -365,7 +401,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             self._check_unknown(factors[f], codes[:, f], list(self._codes[f]))
         numbers, times = self._numbers(X)
         with one_thread_if_small(numbers.size):
-            outputs: CalibratedOutputs = self.model_.predict(numbers, codes, times)
+            parts = numbers, codes, times, self._exposure_of(X)
+            outputs: CalibratedOutputs = self.model_.predict(*parts)
         return outputs
 
     def _check_unknown(self, labels: list[Any], codes: np.ndarray, known: list[Any]) -> None:

@@ -49,6 +49,25 @@ def group_labels(values: np.ndarray, name: str) -> np.ndarray:
     return labels
 
 
+def exposures(values: np.ndarray, name: str) -> np.ndarray:
+    """Return exposures (n,) as positive, finite numbers; others raise a ValueError."""
+    rule = "but exposures are positive, finite numbers"
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Exposure column {name} holds values that are no numbers ({error}), {rule}. Convert "
+            "it, or name another column."
+        ) from error
+    wrong = np.flatnonzero(~((numbers > 0) & np.isfinite(numbers)))
+    if len(wrong):
+        raise ValueError(
+            f"Exposure column {name} has {float(numbers[wrong[0]]):g} in row {wrong[0]}, {rule}. "
+            "Drop rows without exposure, or name another column."
+        )
+    return numbers
+
+
 class FeatureColumns:
     """Turn all columns but those `left_out` into numbers; that of times, `order`, comes last."""
 

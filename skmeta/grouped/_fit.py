@@ -50,6 +50,7 @@ from skmeta.tabular import (
     find_level,
     fit_mixture,
     fit_population,
+    mean_exposure,
     recognise_target,
     scales_of,
     varying,
@@ -80,12 +81,14 @@ def fit_model(
     settings: Settings,
     n_classes: int,
     knows_time: bool,
+    exposure: np.ndarray | None = None,
 ) -> tuple[FittedModel, Order]:
     """Fit the population, the members and the weights of their mixture.
 
     `order.groups` maps the numbers of groups in the model to those given. The last column of X (n,
     d) has the times, if there are any; NaN is a missing value. Weights (n,) are positive, codes (n,
     n_factors) begin at 0, and times (n,) are 0 without an order. `n_classes` is 0 for a regression.
+    With exposures (n,), targets are rates, whose weights are proportional to these.
     With `knows_time`, members that know time are fitted, if times differ and a row can be held out.
     """
     column_units = Standardiser.learn(X)
@@ -97,7 +100,8 @@ def fit_model(
     folds = deal_groups(codes[:, 0], content, min(settings.n_folds, n_groups))
     units: TargetUnits | None = None
     if not n_classes:
-        units = _units(X, y, weight, codes[:, 0], settings, knows_time)
+        exposure = None if exposure is None else exposure[order.rows]
+        units = _units(X, y, weight, codes[:, 0], settings, knows_time, exposure)
         y = units(y)
     row_folds, place = folds[codes[:, 0]], np.arange(len(y))
     none = np.empty((len(y), 0))
@@ -283,7 +287,8 @@ def _fit_on(
     effects, table = _effects_on(other, units, table, None)
     mixture = fit_mixture({BOTH: effects}, (BOTH,), table, 0)
     assert mixture is not None
-    return mixture if scales is None else mixture.with_scales(*scales)
+    mixture = mixture if scales is None else mixture.with_scales(*scales)
+    return mixture if other.exposure is None else mixture.with_exposure(other.exposure)
 
 
 def _effects_on(
@@ -303,9 +308,10 @@ def _units(
     group: np.ndarray,
     settings: Settings,
     knows_time: bool,
+    exposure: np.ndarray | None = None,
 ) -> TargetUnits:
     """Return the units of targets: their kind, and the scale that predicts best."""
-    target = recognise_target(y, settings.target_kind)
+    target = recognise_target(y, "positive" if settings.has_exposure else settings.target_kind)
     scales = scales_of(target, y)
     tail = 0.0
     if knows_time and settings.season[1] and len(scales) > 1 and _sizes_differ(y, group):
@@ -324,6 +330,13 @@ def _units(
         # They stay from 0 on, for a Poisson loss.
         standard = units.standard
         units = units._replace(standard=standard._replace(centre=np.zeros_like(standard.centre)))
+    if exposure is not None:
+        unit = mean_exposure(exposure)
+        target = target._replace(kind=settings.target_kind)
+        units, *others = (
+            one._replace(target=target, exposure=exposure / unit, unit=unit)
+            for one in (units, *others)
+        )
     return units._replace(others=tuple(others), tail=tail)
 
 

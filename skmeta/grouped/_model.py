@@ -46,6 +46,7 @@ class Settings(NamedTuple):
     population: FitSettings  # what all groups share
     season: tuple[Any, bool] = ("auto", False)  # the parameter, and whether times are dates
     target_kind: str = "auto"
+    has_exposure: bool = False  # targets are rates of targets of this kind
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,20 @@ class FittedModel:
         """Return codes (n, n_factors) with -1 for groups beside another than they are nested in."""
         return codes if self.crossed is None else self.crossed.within_parents(codes)
 
-    def predict(self, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> CalibratedOutputs:
+    def predict(
+        self,
+        X: np.ndarray,
+        codes: np.ndarray,
+        times: np.ndarray,
+        exposure: np.ndarray | None = None,
+    ) -> CalibratedOutputs:
         """Predict rows (n, d) of groups (n, n_factors), -1 if new, in standardised units."""
         nothing = np.zeros(len(X))
         at, known = self._table(X, nothing, nothing, codes, times), self.known
         if codes.shape[1] == 1:
             known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
         assert not isinstance(self.mixture, JointMembers)
-        outputs = self.mixture.predict(known, at)
+        outputs = self.mixture.predict(known, at)._replace(exposure=exposure)
         if self.target_units is None or not self.other_mixtures:
             return outputs
         convert = self.target_units.convert

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import check_levels, check_targets, one_column
 from skmeta.grouped._base import BaseGrouped, has_groups
-from skmeta.tabular import KINDS
+from skmeta.tabular import KINDS, recognise_target
 
 
 @dataclass(eq=False, repr=False)
@@ -47,6 +47,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
         What the target can be: any number, an amount from 0 on, a count, a share or a rating.
         ``"auto"`` finds it in the targets. See :doc:`/targets`.
+    exposure : str, int or None, default=None
+        Name or position of a column of exposures, such as years or hectares. Counts or amounts are
+        rates times these, and ``predict`` is given the exposure of each row. See :ref:`exposure`.
     season : "auto", int, list of int or None, default="auto"
         Steps of one or several cycles in ``order``. ``"auto"`` takes those of the calendar for
         dates, and tests for one in whole numbers. See :doc:`/growth_curves`.
@@ -98,11 +101,13 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     _: KW_ONLY
     target_kind: str = "auto"
+    exposure: str | int | None = None
     season: Any = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseGrouped._parameter_constraints,
         "target_kind": [StrOptions({"auto", *KINDS})],
+        "exposure": [str, Integral, None],
         "season": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left"), list, None],
     }
 
@@ -143,12 +148,37 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         """
         self._check_groups_argument(X, groups)
         X, targets = self._checked(X, y, reset=True)
-        self._fit_table(X, targets, sample_weight, 0)
+        self._kind = self.target_kind if self.exposure is None else self._kind_of_exposed(targets)
+        self._fit_table(X, self._rates(X, targets), sample_weight, 0)
         self.target_kind_: str = self.model_.target_units.target.kind
         return self
 
     def _declared_kind(self) -> str:
-        return self.target_kind
+        return self._kind
+
+    def _kind_of_exposed(self, y: np.ndarray) -> str:
+        """Return whether targets (n,) with exposures are counts or amounts, or raise an error."""
+        kind = self.target_kind
+        if kind not in ("auto", "count", "positive"):
+            raise ValueError(
+                f"exposure={self.exposure!r} needs counts or amounts, got target_kind={kind!r}. "
+                "Set target_kind='count' or 'positive', or exposure=None."
+            )
+        if kind == "auto":
+            kind = "count" if (y == np.floor(y)).all() else "positive"
+        if (y < 0).any():
+            row = int((y < 0).argmax())
+            raise ValueError(
+                f"exposure={self.exposure!r} needs counts or amounts from 0 on, but y is "
+                f"{float(y[row]):.6g} in row {row}. Set exposure=None."
+            )
+        recognise_target(y, kind)
+        return kind
+
+    def _rates(self, X: Any, y: np.ndarray) -> np.ndarray:
+        """Return targets (n,) over their exposures, if there are any."""
+        exposure = self._exposure_of(X)
+        return y if exposure is None else y / exposure
 
     @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)
@@ -181,7 +211,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
             self.fit(X, y, sample_weight)
             return self
         X, targets = self._checked(X, y, reset=False)
-        self._add_rows(X, targets, sample_weight)
+        self._add_rows(X, self._rates(X, targets), sample_weight)
         return self
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:

@@ -77,8 +77,9 @@ class SeveralColumns:
     @property
     def target_units(self) -> OwnUnits | None:
         """What turns predictions into means and quantiles; None for a classification."""
-        units = self.joint.target_units
-        return None if units is None else OwnUnits(units)
+        units, settings = self.joint.target_units, self.joint.settings
+        kind = settings.target_kind if settings.has_exposure else None
+        return None if units is None else OwnUnits(units, kind)
 
     def with_settings(self, settings: Settings) -> SeveralColumns:
         """Return a model with other settings."""
@@ -97,7 +98,9 @@ class SeveralColumns:
         rows = Rows(X, y, weight, codes)
         return replace(self, parts=tuple(part.add(rows) for part in self.parts))
 
-    def predict(self, X: np.ndarray, codes: np.ndarray, times: Any) -> CalibratedOutputs:
+    def predict(
+        self, X: np.ndarray, codes: np.ndarray, times: Any, exposure: np.ndarray | None = None
+    ) -> CalibratedOutputs:
         """Predict rows: means, and quantiles (n, p) on the target's own units, or classes."""
         nothing = np.zeros(len(codes))
         rows = Rows(X, nothing, nothing, codes)
@@ -110,8 +113,10 @@ class SeveralColumns:
             return CalibratedOutputs(mixed, np.zeros(n), np.zeros((n, 0)), np.zeros((n, 0)))
         mean, median, below, above = _mixed(outputs, weights)
         left = ratio * np.where(ratio < 0, below[:, None], above[:, None])
-        std = np.sqrt((left**2).mean(1))
-        return CalibratedOutputs(mean, std, median[:, None] + left, np.zeros((n, 0)))
+        std, quantiles, none = np.sqrt((left**2).mean(1)), median[:, None] + left, np.zeros((n, 0))
+        if exposure is not None:
+            mean, std, quantiles = mean * exposure, std * exposure, quantiles * exposure[:, None]
+        return CalibratedOutputs(mean, std, quantiles, none)
 
     def _weights(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return weights (m, n) of members and quantiles (n, p) of residuals, by regime."""
@@ -130,12 +135,14 @@ class SeveralColumns:
 class OwnUnits(NamedTuple):
     """Means, deviations and quantiles of predictions on the target's own units."""
 
-    units: TargetUnits
+    units: TargetUnits  # of rates, if there are exposures
+    kind: str | None = None  # of targets that are rates times exposures
 
     @property
     def target(self) -> Target:
         """The kind of the target."""
-        return self.units.target
+        target = self.units.target
+        return target if self.kind is None else target._replace(kind=self.kind)
 
     @property
     def scale(self) -> float:

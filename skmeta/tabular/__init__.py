@@ -15,6 +15,7 @@ from skmeta.tabular._member import (
     Outputs,
     count_independent,
     interpolate,
+    mean_exposure,
     widening,
     width_of_few,
 )

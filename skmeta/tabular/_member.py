@@ -39,14 +39,16 @@ class CalibratedOutputs(NamedTuple):
     mean: np.ndarray
     std: np.ndarray
     quantiles: np.ndarray  # (n, k) of the residuals over `std`
-    calibration: np.ndarray  # (n, 4 + s), of TargetUnits at a level
+    calibration: np.ndarray  # (n, 5 + s), of TargetUnits at a level
     others: tuple[Any, ...] = ()  # predictions on s other scales
+    exposure: np.ndarray | None = None  # (n,), if targets are rates
 
     def take(self, rows: slice) -> CalibratedOutputs:
         """Return some of the rows."""
         mean, std, quantiles, calibration = (part[rows] for part in self[:4])
         others = tuple(other.take(rows) for other in self.others)
-        return CalibratedOutputs(mean, std, quantiles, calibration, others)
+        exposure = None if self.exposure is None else self.exposure[rows]
+        return CalibratedOutputs(mean, std, quantiles, calibration, others, exposure)
 
 
 class HeldOut(NamedTuple):
@@ -111,8 +113,10 @@ def width_of_few(n_independent: float) -> np.ndarray:
 
 
 # Shares of the distribution of the model, of counts and of the known targets; the log size of
-# counts; shares of other scales follow.
-UNCALIBRATED = np.array([1.0, 0.0, 0.0, 0.0])
+# counts; shares of other scales follow; last, the share of the variance that is noise of exposures.
+UNCALIBRATED = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
+# Shares of noise that are tried.
+_NOISE_SHARES = np.linspace(0.0, 1.0, 11)
 
 
 class Level(NamedTuple):
@@ -123,14 +127,46 @@ class Level(NamedTuple):
     losses: np.ndarray  # of each and of their mixture (m + 1,)
     quantiles: np.ndarray  # of residuals over the predicted deviation
     precision: float = 0.0  # below it (one over the variance), the population
-    calibration: np.ndarray = UNCALIBRATED  # shares (4 + s,) on the target's units
+    calibration: np.ndarray = UNCALIBRATED  # shares (5 + s,) on the target's units
     held_out: HeldOut | None = None  # until shares are estimated
+
+    def with_exposure(self, exposure: np.ndarray) -> Level:
+        """Return a level whose deviations differ by exposures (n,) of rows of fit, over their mean.
+
+        The share of the variance that falls as one over the exposure has the largest likelihood of
+        Laplace distributions of what was held out.
+        """
+        held_out = self.held_out
+        if held_out is None:
+            return self
+        exposure = exposure[held_out.place]
+        ratio = np.abs(held_out.y - held_out.mean) / np.maximum(held_out.std, 1e-300)
+        factors = [width_of_exposure(share, exposure) for share in _NOISE_SHARES]
+        losses = [np.log(np.mean(ratio / f) + 1e-300) + np.mean(np.log(f)) for f in factors]
+        best = int(np.argmin(losses))
+        smaller = np.average(ratio / factors[best], weights=held_out.weight)
+        quantiles = (
+            self.quantiles * smaller / max(np.average(ratio, weights=held_out.weight), 1e-300)
+        )
+        held_out = held_out._replace(std=held_out.std * factors[best])
+        calibration = np.append(self.calibration[:-1], _NOISE_SHARES[best])
+        return self._replace(quantiles=quantiles, held_out=held_out, calibration=calibration)
+
+
+def mean_exposure(exposure: np.ndarray) -> float:
+    """Return the mean of exposures (n,), which does not depend on their order."""
+    return float(np.sort(exposure).mean())
+
+
+def width_of_exposure(share: Any, exposure: np.ndarray) -> np.ndarray:
+    """Return factors (n,) of deviations, given the share of noise and exposures over their mean."""
+    return np.asarray(np.sqrt(1 - share + share / exposure))
 
 
 def interpolate(
     levels: Sequence[Level], n_known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights (m, n), quantiles (n, p), precisions (n,), calibrations (n, 4 + s) of rows.
+    """Return weights (m, n), quantiles (n, p), precisions (n,), calibrations (n, 5 + s) of rows.
 
     Levels are interpolated linearly in the log of 1 + `n_known` (n,).
     """

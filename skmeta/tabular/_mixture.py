@@ -68,9 +68,16 @@ class Mixture:
         of its group; `others` are mixtures of the targets on other scales.
         """
         mine = self if scales is None else self.with_scales(*scales)
+        mine = mine if units.exposure is None else mine.with_exposure(units.exposure)
         new = _calibrate(units, mine.levels, [other.levels for other in others])
         known = _calibrate(units, mine.known_levels, [other.known_levels for other in others])
         return replace(mine, levels=new, known_levels=known)
+
+    def with_exposure(self, exposure: np.ndarray) -> Mixture:
+        """Return a mixture whose deviations differ by exposures (n,) of rows, over their mean."""
+        levels = [level.with_exposure(exposure) for level in self.levels]
+        known = [level.with_exposure(exposure) for level in self.known_levels]
+        return replace(self, levels=levels, known_levels=known)
 
     def with_scales(self, group_scales: np.ndarray, row_scales: np.ndarray) -> Mixture:
         """Return a mixture whose deviations differ by group."""
@@ -143,7 +150,7 @@ def combine(
     precision: np.ndarray,
     calibration: np.ndarray,
 ) -> CalibratedOutputs:
-    """Mix predictions, with weights (m, n), quantiles (n, k) and calibration (n, 4 + s) by row.
+    """Mix predictions, with weights (m, n), quantiles (n, k) and calibration (n, 5 + s) by row.
 
     Below `precision` (n,), a member falls back on the first one.
     """

@@ -26,6 +26,7 @@ from skmeta.tabular._member import (
     CalibratedOutputs,
     Level,
     count_independent,
+    width_of_exposure,
 )
 from skmeta.tabular._table import Standardiser, Table, weighted_quantiles
 from skmeta.tabular._target import (
@@ -58,7 +59,8 @@ class TargetUnits(NamedTuple):
     """Units of a target, on its scale and on others.
 
     Means are of distributions whose values beyond the quantiles at `tail` and at 1 minus it are
-    taken for these.
+    taken for these. With exposures, the scale is one of rates, and distributions are those of
+    targets, which are rates times exposures.
     """
 
     target: Target
@@ -67,6 +69,8 @@ class TargetUnits(NamedTuple):
     known: np.ndarray  # quantiles (p,) of the known targets
     others: tuple[Any, ...] = ()
     tail: float = 0.0
+    exposure: np.ndarray | None = None  # (n,) of rows of fit, over its mean
+    unit: float = 1.0  # mean of the exposures: targets are rates times these
 
     @classmethod
     def learn(cls, y: np.ndarray, weight: np.ndarray, target: Target, on: Scale) -> Self:
@@ -91,7 +95,9 @@ class TargetUnits(NamedTuple):
 
     def __str__(self) -> str:
         is_given = self.on.name == "as given"
-        return f"{self.target}, modelled {'as given' if is_given else f'by their {self.on.name}'}"
+        rates = "" if self.exposure is None else " over their exposure"
+        how = "as given" if is_given else f"by their {self.on.name}"
+        return f"{self.target}{rates}, modelled {how}"
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
         """Return targets on the scale, standardised."""
@@ -113,16 +119,22 @@ class TargetUnits(NamedTuple):
         if self.is_given:
             return self.restore(outputs.mean)
         levels = np.clip(PROBABILITIES, self.tail, 1 - self.tail)
+        exposure = outputs.exposure
+        if exposure is not None:
+            # The expected rate does not depend on the exposure.
+            outputs = outputs._replace(exposure=np.full(len(exposure), self.unit))
+            factor = exposure / self.unit
         parts = [
             mean_of_quantiles(quantiles_at(part, PROBABILITIES, levels), PROBABILITIES)
             for part in self._distributions(outputs)
         ]
         means = np.concatenate(parts) if parts else np.zeros(0)
-        if self.on.name != "as given":
-            return means
-        # Without a share of another distribution, wide limits at 0 do not move the mean.
-        is_own = outputs.calibration[:, 0] == 1.0
-        return np.where(is_own, self.target.clip(self.restore(outputs.mean)), means)
+        if self.on.name == "as given":
+            # Without a share of another distribution, wide limits at 0 do not move the mean.
+            is_own = outputs.calibration[:, 0] == 1.0
+            own = self.target.clip(self.restore(outputs.mean))
+            means = np.where(is_own, own if exposure is None else self.unit * own, means)
+        return means if exposure is None else np.asarray(factor * means)
 
     def std(self, outputs: CalibratedOutputs) -> np.ndarray:
         """Return standard deviations (n,) of the target."""
@@ -158,27 +170,34 @@ class TargetUnits(NamedTuple):
         """Yield quantiles (n, p) of batches of rows."""
         for start in range(0, len(outputs.mean), _BATCH):
             part = outputs.take(slice(start, start + _BATCH))
-            share = part.calibration[:, :, None]
-            values = self._values(part.mean, part.std, part.quantiles)
-            mixed = share[:, 0] * values + share[:, 2] * self.known
+            share, exposure = part.calibration[:, :, None], part.exposure
+            factor = np.ones(1) if exposure is None else exposure
+            values = self._values(part, exposure)
+            mixed = share[:, 0] * values + share[:, 2] * factor[:, None] * self.known
             if part.calibration[:, 1].any():
-                centre = mean_of_quantiles(values, PROBABILITIES)
+                typical = values if exposure is None else self._values(part, None)
+                centre = factor * mean_of_quantiles(typical, PROBABILITIES)
                 log_size = part.calibration[:, 3]
                 mixed += share[:, 1] * count_quantiles(centre, log_size, PROBABILITIES)
             for k, (units, other) in enumerate(zip(self.others, part.others, strict=True)):
-                mixed += share[:, 4 + k] * units._values(*other[:3])
+                mixed += share[:, 4 + k] * units._values(other, exposure)
             yield mixed
 
-    def _values(self, mean: np.ndarray, std: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-        """Return quantiles (n, p) of targets, given those of residuals over the deviation."""
-        return self.restore(mean[:, None] + std[:, None] * ratio)
+    def _values(self, outputs: CalibratedOutputs, exposure: np.ndarray | None) -> np.ndarray:
+        """Return quantiles (n, p) of targets by the model; without exposures, those of rates."""
+        std = outputs.std
+        if exposure is None:
+            return self.restore(outputs.mean[:, None] + std[:, None] * outputs.quantiles)
+        std = std * width_of_exposure(outputs.calibration[:, -1], exposure / self.unit)
+        rates = self.restore(outputs.mean[:, None] + std[:, None] * outputs.quantiles)
+        return np.asarray(exposure[:, None] * rates)
 
     def _of_level(self, level: Level, most: int) -> np.ndarray:
-        """Return quantiles (n, p) of the rows that were held out at a level."""
+        """Return quantiles (n, p) of targets, or rates, of the rows that were held out."""
         held_out = level.held_out
         assert held_out is not None
         held_out = held_out.some(most)
-        return self._values(held_out.mean, held_out.std, level.quantiles)
+        return self.restore(held_out.mean[:, None] + held_out.std[:, None] * level.quantiles)
 
     def calibrate(self, level: Level, others: Sequence[Level] = ()) -> Level:
         """Find the shares of distributions by what was held out at a level, on all scales."""
@@ -192,9 +211,19 @@ class TargetUnits(NamedTuple):
         parts = [quantiles_at(values, PROBABILITIES, DECILES), nothing]
         for units, other in zip(self.others, others, strict=False):
             parts.append(quantiles_at(units._of_level(other, _MAX_ROWS), PROBABILITIES, DECILES))
-        log_size = 0.0
+        centre, log_size = mean_of_quantiles(values, PROBABILITIES), 0.0
+        if self.exposure is not None:
+            # Of a row, the loss of a rate counts by its exposure, and that of a target once.
+            relative = self.exposure[held_out.place]
+            exposure, weight = self.unit * relative, weight / relative
+            if self.target.kind == "count":
+                std = held_out.std / width_of_exposure(level.calibration[-1], relative)
+                typical = level._replace(held_out=held_out._replace(std=std))
+                centre = mean_of_quantiles(self._of_level(typical, _MAX_ROWS), PROBABILITIES)
+            y, centre = y * exposure, centre * exposure
+            parts = [part * exposure[:, None] for part in parts]
         if self.target.kind == "count":
-            log_size, counts = _fit_size(mean_of_quantiles(values, PROBABILITIES), y, weight)
+            log_size, counts = _fit_size(centre, y, weight)
             parts.append(counts)
         grid = weight_grid(len(parts), _N_STEPS)
         groups = np.unique(held_out.group, return_inverse=True)[1]
@@ -211,8 +240,8 @@ class TargetUnits(NamedTuple):
         share = average_weights(by_group, grid, n_independent=n_independent, n_draws=_N_DRAWS)
         n_others = len(others)
         count = float(share[2 + n_others]) if self.target.kind == "count" else 0.0
-        calibration = [share[0], count, share[1], log_size, *share[2 : 2 + n_others]]
-        return level_then._replace(calibration=np.array(calibration))
+        shares = [share[0], count, share[1], log_size, *share[2 : 2 + n_others]]
+        return level_then._replace(calibration=np.append(shares, level.calibration[-1]))
 
 
 def _fit_size(mean: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:

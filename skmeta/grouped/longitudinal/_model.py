@@ -249,6 +249,8 @@ def fit_longitudinal(
         if kind == "later" and AGO in simple:
             untested = (1 - tested) * np.equal([*simple, TREES], AGO)
             levels = [one._replace(weights=tested * one.weights + untested) for one in levels]
+        if units.exposure is not None:
+            levels = [level.with_exposure(units.exposure) for level in levels]
         regimes[kind] = [level._replace(held_out=None) for level in levels]
     if not regimes:
         return None

@@ -1,0 +1,132 @@
+"""Counts and amounts of rows whose exposures differ."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import mean_poisson_deviance
+from sklearn.model_selection import KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skmeta import GroupedRegressor
+
+TABLE = pd.read_csv(Path(__file__).parent / "data" / "exposure.csv.gz")
+X = TABLE[["group", "x", "exposure"]]
+KNOWN = (TABLE["known"] == 1).to_numpy()
+NEW = (TABLE["group"] > 25).to_numpy()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return GroupedRegressor("group", exposure="exposure").fit(X[KNOWN], TABLE["y"][KNOWN])
+
+
+def test_predictions_are_near_those_of_glmer_with_an_offset(fitted):
+    assert fitted.target_kind_ == "count"
+    predicted, rows = fitted.predict(X), ~KNOWN & ~NEW
+    log_ratio = np.log(predicted / TABLE["glmer"])
+    assert abs(log_ratio[rows].mean()) < 0.1
+    assert log_ratio[rows].std() < 0.3
+    assert np.corrcoef(np.log(predicted[NEW]), np.log(TABLE["glmer"][NEW]))[0, 1] > 0.99
+    # The likelihood of glmer is the one the table was drawn with.
+    ours, theirs = (
+        mean_poisson_deviance(TABLE["y"][rows], mean[rows]) for mean in (predicted, TABLE["glmer"])
+    )
+    assert ours < 1.4 * theirs
+
+
+def test_rates_are_those_of_the_rate_as_target_with_exposure_as_weight(fitted):
+    known = TABLE[KNOWN]
+    rates = GroupedRegressor("group", target_kind="positive")
+    rates.fit(X[KNOWN][["group", "x"]], known["y"] / known["exposure"], known["exposure"])
+    found, expected = fitted._predictions(X), rates._predictions(X[["group", "x"]])
+    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-6)
+
+
+def test_intervals_hold_for_small_exposures_and_for_large_ones(fitted):
+    rows = (~KNOWN & ~NEW).nonzero()[0]
+    low, high = fitted.predict_quantiles(X, (0.05, 0.95))[rows].T
+    y, exposure = TABLE["y"].to_numpy()[rows], TABLE["exposure"].to_numpy()[rows]
+    inside = (low <= y) & (y <= high)
+    for part in np.array_split(np.argsort(exposure), 2):
+        assert inside[part].mean() >= 0.8
+    # Counts are relatively less certain where the exposure is small.
+    rate = (high - low) / exposure
+    assert rate[exposure < 1].mean() > 2 * rate[exposure > 4].mean()
+
+
+def test_means_are_proportional_to_the_exposure_and_quantiles_are_counts(fitted):
+    twice = X.assign(exposure=2 * X["exposure"])
+    np.testing.assert_allclose(fitted.predict(twice), 2 * fitted.predict(X))
+    quantiles = fitted.predict_quantiles(twice)
+    np.testing.assert_array_equal(quantiles, quantiles.round())
+    assert quantiles.min() >= 0
+    _, std = fitted.predict(X, return_std=True)
+    assert (std > 0).all()
+    assert "counts over their exposure" in fitted.summary_
+
+
+def test_later_rows_have_exposures_too(fitted):
+    model = clone(fitted).fit(X[KNOWN], TABLE["y"][KNOWN])
+    rows = NEW & (np.arange(len(X)) % 2 == 0)
+    rate = TABLE["y"][rows].sum() / X["exposure"][rows].sum()
+    before = model.predict(X[NEW]).sum() / X["exposure"][NEW].sum()
+    assert model.partial_fit(X[rows], TABLE["y"][rows]) is model
+    after = model.predict(X[NEW]).sum() / X["exposure"][NEW].sum()
+    assert abs(after - rate) < abs(before - rate)
+
+
+def test_a_position_a_clone_and_a_pipeline_do_the_same(fitted):
+    by_position = GroupedRegressor(0, exposure=2).fit(X[KNOWN].to_numpy(), TABLE["y"][KNOWN])
+    np.testing.assert_allclose(by_position.predict(X.to_numpy()), fitted.predict(X))
+    assert "exposure='exposure'" in repr(fitted)
+    assert clone(fitted).get_params()["exposure"] == "exposure"
+    model, some = make_pipeline(FunctionTransformer(), clone(fitted)), X[:144]
+    model.set_params(groupedregressor__n_folds=2)
+    scores = cross_val_score(
+        model, some, TABLE["y"][:144], cv=KFold(2, shuffle=True, random_state=0)
+    )
+    assert (scores > 0).all()
+
+
+@pytest.mark.parametrize("columns", [{"groups": "a", "order": "b"}, {"groups": ["a", "b"]}])
+def test_amounts_in_time_or_of_several_columns_of_groups_are_proportional_too(columns):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": np.repeat(np.arange(12), 10), "b": np.tile(np.arange(10), 12)})
+    rows = rows.assign(years=rng.choice([0.5, 4.0], 120))
+    rate = np.exp(rng.normal(0, 0.5, 12)[rows["a"]] + rng.normal(0, 0.3, 10)[rows["b"]])
+    y = rate * rows["years"] * rng.gamma(3, 1 / 3, 120)
+    model = GroupedRegressor(**columns, exposure="years", n_folds=2).fit(rows, y)
+    assert model.target_kind_ == "positive"
+    assert np.corrcoef(np.log(model.predict(rows) / rows["years"]), np.log(rate))[0, 1] > 0.7
+    twice = rows.assign(years=2 * rows["years"])
+    np.testing.assert_allclose(model.predict(twice), 2 * model.predict(rows))
+    assert model.predict_quantiles(rows).min() >= 0
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+def test_exposures_are_positive_numbers(fitted, value):
+    wrong = X.copy()
+    wrong.loc[3, "exposure"] = value
+    match = "Exposure column 'exposure' has .* in row 3, but exposures are positive, finite numbers"
+    with pytest.raises(ValueError, match=match):
+        GroupedRegressor("group", exposure="exposure").fit(wrong, TABLE["y"])
+    with pytest.raises(ValueError, match=match):
+        fitted.predict(wrong)
+
+
+def test_what_has_no_rate_is_refused():
+    model = GroupedRegressor("group", exposure="exposure")
+    with pytest.raises(ValueError, match="needs counts or amounts from 0 on, but y is -1 in row 0"):
+        model.fit(X, np.where(np.arange(len(X)) == 0, -1, TABLE["y"]))
+    with pytest.raises(ValueError, match="needs counts or amounts, got target_kind='share'"):
+        clone(model).set_params(target_kind="share").fit(X, TABLE["y"])
+    with pytest.raises(ValueError, match="names a column that groups or order name, too"):
+        clone(model).set_params(exposure="group").fit(X, TABLE["y"])
+    with pytest.raises(ValueError, match="X has no column 'years', which exposure names"):
+        clone(model).set_params(exposure="years").fit(X, TABLE["y"])
+    with pytest.raises(ValueError, match="holds values that are no numbers"):
+        model.fit(X.assign(exposure="long"), TABLE["y"])
