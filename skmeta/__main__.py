@@ -16,10 +16,7 @@ _EXPECTED = (HistoryError, HistoryFormatError, PriorError, ImportError, OSError,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command (by default that of the process), and return its exit status.
-
-    It is 0 if the command succeeded and 1 if it failed. Wrong usage exits with 2.
-    """
+    """Run one command (by default that of the process); return 0, or 1 if it failed."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)

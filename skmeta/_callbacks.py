@@ -28,10 +28,7 @@ IterationTask = Callable[[], AbstractContextManager[FitTask]]
 
 @contextmanager
 def fit_task(context: Any, caller: Any, **data: Any) -> Iterator[FitTask]:
-    """Call the callbacks at the beginning and the end of a task, also if it ends early.
-
-    `data` are ``X``, ``y`` and ``metadata`` of the task.
-    """
+    """Call the callbacks at the beginning and the end of a task, also if it ends early."""
     task = FitTask(context)
     if context is None:
         yield task

@@ -12,10 +12,7 @@ from skmeta._validation import quote, quote_some
 
 
 def rank_classes(y: Any, labels: np.ndarray, kind: str) -> np.ndarray | None:
-    """Return the number (c,) of each sorted label in the order of the classes; None without one.
-
-    Pandas' ordered categories have an order. With ``kind="ordered"``, numbers have theirs.
-    """
+    """Return the number (c,) of each sorted label in the order of the classes; None without one."""
     if kind == "nominal" or len(labels) < 3:
         return None
     dtype: Any = getattr(y, "dtype", None)

@@ -33,10 +33,7 @@ MAX_DEPTH = 32
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON that may come from a stranger, with NaN and infinity as Python writes them.
-
-    A ValueError is raised if it is no JSON, or is nested more than 32 deep.
-    """
+    """Parse JSON that may come from a stranger; a ValueError if it is none, or nested too deep."""
     try:
         value = json.loads(text)
     except RecursionError:
@@ -93,8 +90,7 @@ def write_tensor_file(
 ) -> None:
     """Write fields that JSON can hold and arrays to one file, whole or not at all.
 
-    An existing file is replaced. The permissions are `mode` without the bits of the umask. A
-    ValueError is raised if the fields take more than 32 MiB.
+    The permissions are `mode` without the umask. Fields of over 32 MiB raise a ValueError.
     """
     record = {
         "format_version": form.version,
@@ -130,12 +126,7 @@ def write_tensor_file(
 def read_tensor_file(
     path: str | os.PathLike[str], form: FileFormat, place: str | None = None
 ) -> tuple[dict[str, Any], Arrays]:
-    """Read a file that :func:`write_tensor_file` wrote, as read-only arrays.
-
-    The record has ``format_version``, ``skmeta_version`` and ``fields``. `place` is what errors
-    call the file, by default its path. An error of class ``form.error`` is raised if the file is
-    truncated, damaged, foreign or of a newer format.
-    """
+    """Read what :func:`write_tensor_file` wrote, as read-only arrays, or raise ``form.error``."""
     place = repr(os.fspath(path)) if place is None else place
     kind = os.stat(path).st_mode
     # A pipe or a device may never end; a folder has an error of its own.
@@ -224,11 +215,7 @@ def _matches(content: bytes, digest: Any) -> bool:
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str], *, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file that replaces the old one only once it is written and on disk.
-
-    If writing fails or the process is killed, the old file stays as it was. A link is followed. The
-    permissions are `mode` without the bits of the umask.
-    """
+    """Open a file that replaces the old one once it is written and on disk; a link is followed."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(

@@ -17,11 +17,10 @@ from skmeta._sklearn_compat import fit_and_score
 def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
     """Fit one candidate on one fold, score it, and return the numbers of both.
 
-    `task` has the arguments of `fit_and_score`, and ``stopping``: None, or a callable that takes
-    the estimator and returns a context in which its fit stops early, with the number of rounds in
-    ``n_rounds``. The output also has ``cost``, the smaller of clock and processor seconds, so that
-    other work on the machine has little effect; ``n_rounds`` if the fit could stop early; and with
-    ``return_estimator`` the digest ``state`` of the fitted estimator, None if it cannot be pickled.
+    `task` has the arguments of `fit_and_score`, and ``stopping``: None, or a callable that returns
+    a context in which the fit stops early. ``cost`` of the output is the smaller of clock and
+    processor seconds, so that other work has little effect, and ``state`` a digest of the fitted
+    estimator.
     """
     clock, processor = time.perf_counter(), time.process_time()
     position, fold = task["candidate_progress"][0], task["split_progress"][0]

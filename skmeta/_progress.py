@@ -19,9 +19,8 @@ def progress_bar(
 ) -> Any:
     """Return a context with ``update`` and ``set_postfix`` that shows progress on standard error.
 
-    It is a bar of tqdm in a terminal or a notebook, after `delay` seconds. In a file or a pipe it
-    writes lines without control characters: the first and the last step, and every half minute.
-    `initial` steps were finished before.
+    It is a bar of tqdm in a terminal or a notebook, after `delay` seconds; else a line now and
+    then.
     """
     if not shown:
         return _Silent()

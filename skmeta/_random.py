@@ -9,9 +9,7 @@ import numpy as np
 def check_rng(random_state: Any = None) -> np.random.Generator:
     """Turn ``random_state`` into a NumPy generator, without touching any global state.
 
-    An int gives the same numbers each time; a Generator is returned as it is and a RandomState
-    seeds a new generator, so both move on from call to call; None asks the operating system for a
-    seed.
+    A Generator is returned as it is; a RandomState seeds a new one, and moves on from call to call.
     """
     if random_state is None or isinstance(random_state, np.random.Generator):
         return np.random.default_rng(random_state)

@@ -77,11 +77,7 @@ def __getattr__(name: str) -> Any:
 
 @contextmanager
 def without_array_adapters() -> Iterator[None]:
-    """Walk through the modules of scikit-learn without loading torch and dask.
-
-    ``all_estimators``, which other packages call when they are imported, imports scikit-learn's
-    adapters for arrays of other libraries, and so these libraries.
-    """
+    """Walk through scikit-learn's modules without its adapters, which load torch and dask."""
     adapters = [f"sklearn.externals.array_api_compat.{name}" for name in ("torch", "dask")]
     added = [name for name in adapters if name not in sys.modules]
     # None in place of a module: its import fails, and the walk goes on.
@@ -206,9 +202,7 @@ def predict_nodes(
 def without_losses(models: Iterable[Any]) -> Iterator[None]:
     """Take the loss out of fitted HistGradientBoosting trees; put it back at the end.
 
-    The loss is an object of a private module, whose name differs among versions. ``restore_loss``
-    makes it again, where such trees were written to a file without it. Other objects, and losses
-    that are objects of the user, are left as they are.
+    Its private module differs among versions. ``restore_loss`` makes it again after a file is read.
     """
     trees = [m for m in models if hasattr(m, "_predictors") and isinstance(m.loss, str)]
     losses = [model.__dict__.pop("_loss") for model in trees]
@@ -226,11 +220,7 @@ def restore_loss(model: Any) -> None:
 
 
 def find_wrong_tree(model: Any) -> str | None:
-    """Return what is wrong with the nodes of fitted trees, which scikit-learn trusts, or None.
-
-    A prediction walks from node to node. Only a file can have positions outside the array, or
-    cycles.
-    """
+    """Return what is wrong with the nodes of a file's trees (positions, cycles), or None."""
     for predictor in chain.from_iterable(getattr(model, "_predictors", ())):
         nodes = predictor.nodes
         leaf, categorical = nodes["is_leaf"] != 0, nodes["is_categorical"] != 0

@@ -24,10 +24,9 @@ _lock = threading.Lock()
 
 @contextmanager
 def one_thread(libraries: str | None = "all") -> Iterator[None]:
-    """Compute in one thread, also with torch if it is loaded.
+    """Compute in one thread, also with torch if it is loaded; a call within another has no effect.
 
-    `libraries` are others that use one thread: BLAS and OpenMP, BLAS, or none. While one call has
-    set the limit, other calls leave it as it is.
+    `libraries` are others that use one thread: BLAS and OpenMP (all), BLAS, or none.
     """
     if not _lock.acquire(blocking=False):
         yield

@@ -22,10 +22,7 @@ def check_count(value: Any, name: str, minimum: int = 1) -> int:
 
 
 def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarray:
-    """Return labels, one per row, as an array that can be sorted, or raise a ValueError.
-
-    Labels are integers, strings or other sortable values of one type, with none missing.
-    """
+    """Return labels, one per row, as a sortable array without gaps, or raise a ValueError."""
     if labels is None:
         raise ValueError(f"{name} is None, but one label per row is needed. Pass {name}.")
     if isinstance(labels, str):
@@ -105,10 +102,9 @@ def check_rows(
     allow_nan: bool,
     strings: str = "Encode them as numbers, for example with OneHotEncoder.",
 ) -> np.ndarray:
-    """Return rows of numbers (float64, float32 or uint8), and check or remember their columns.
+    """Return rows of numbers (float64, float32 or uint8); remember their columns if `reset`.
 
-    The estimator remembers number and names of the columns if `reset`, as in ``fit``. `strings`
-    says in the error what to do with strings.
+    `strings` says in the error what to do with strings.
     """
     if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
         raise ValueError(

@@ -30,10 +30,7 @@ _DATE = re.compile(
 
 
 def warn_of_doubts(column: Any) -> None:
-    """Warn of a column of categories that holds texts, or numbers with few exceptions.
-
-    The warning names the column, shows examples, and says what to do.
-    """
+    """Warn of a column of categories that holds texts, or numbers with few exceptions."""
     labels, kind = labels_of(column), kind_of(column)
     # Whoever chose a type of categories knows that they are.
     if "cat" in kind or kind == "enum" or not all(isinstance(label, str) for label in labels):

@@ -71,11 +71,7 @@ class FrameEncoder:
         return tuple(k for k, column in enumerate(self.columns) if column.get("is_nominal"))
 
     def encode(self, X: Any, when: str = "in the prior's family") -> np.ndarray:
-        """Encode rows with the learned columns as numbers (n_samples, n_encoded).
-
-        `when` says where these columns were learned, for errors. If nothing can be learned from the
-        columns, there is one column of zeros.
-        """
+        """Encode rows as (n_samples, n_encoded); `when` says in errors where it learned."""
         columns = frame_columns(X)
         if len(columns) != len(self.columns):
             raise ValueError(

@@ -13,10 +13,7 @@ from skmeta._validation import count, quote_some
 
 
 def time_numbers(X: Any, name: str | int) -> np.ndarray:
-    """Return the times of a column: numbers as they are, and dates in days.
-
-    A ValueError is raised if the column is absent, has a missing value, or holds something else.
-    """
+    """Return the times of a column, dates in days; a ValueError if one is missing or no time."""
     values = take_column(X, resolve_columns(X, name, "order")[0]).tolist()
     missing = [k for k, value in enumerate(values) if value is None or value != value]
     if missing:

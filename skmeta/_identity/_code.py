@@ -26,11 +26,9 @@ def name_of(value: Any) -> str:
 
 
 def own_code(value: Any, text_of: Callable[[Any], str]) -> str:
-    """Return a digest of the code of a function or class, or "" if it is not the user's own.
+    """Return a digest of the code of a user's own function or class, or "" if it is not.
 
-    It covers bytecode, constants, defaults, closures, attributes of classes and globals that the
-    code names, also those of the user's other functions, classes and modules that it refers to.
-    Comments have no effect. `text_of` returns the text of a value that is neither.
+    It covers bytecode, constants, defaults, closures, attributes, and what the code names.
     """
     if is_installed(value.__module__):
         # What a factory of a package returns has the user's values in its closure.

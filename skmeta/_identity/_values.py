@@ -33,12 +33,7 @@ _counter = itertools.count()
 
 
 def candidate_key(params: Mapping[str, Any]) -> str:
-    """Return a digest of a candidate's parameters. Equal parameters have equal keys.
-
-    >>> import numpy as np
-    >>> candidate_key({"C": 1.0}) == candidate_key({"C": np.float64(1)})
-    True
-    """
+    """Return a digest of a candidate's parameters. Equal parameters have equal keys."""
     text = "\n".join(f"{name}={stable_repr(params[name])}" for name in sorted(params))
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
 
@@ -46,8 +41,7 @@ def candidate_key(params: Mapping[str, Any]) -> str:
 def stable_repr(value: Any) -> str:
     """Return text that is equal for equal values, in this process and in others.
 
-    A user's own functions and classes are equal if their code is. Estimators may differ in
-    `n_jobs`, `verbose` and the cache of a pipeline.
+    A user's own code counts. `n_jobs`, `verbose` and the cache of a pipeline do not.
     """
     if type(value) in _PLAIN:
         return repr(value)
@@ -57,10 +51,7 @@ def stable_repr(value: Any) -> str:
 
 @contextmanager
 def remembered_texts() -> Iterator[None]:
-    """Compute the texts of code, and of what is copied whole, once until the context ends.
-
-    So counters of a class that change meanwhile do not change the keys of candidates.
-    """
+    """Compute the texts of code, and of what is copied whole, once until the context ends."""
     token = _remembered.set(_Texts(is_kept=True))
     try:
         yield
@@ -77,11 +68,7 @@ class _Texts:
         self._known: dict[tuple[str, int], tuple[Any, str]] = {}
 
     def text(self, value: Any, within: tuple[Any, ...] = (), *, is_whole: bool = False) -> str:
-        """Return the text of a value.
-
-        One of the objects that it belongs to is known by its name. Fitted attributes of estimators
-        count if `is_whole`, because they are copied and not cloned.
-        """
+        """Return the text of a value; fitted attributes count if `is_whole`, as they are copied."""
         if isinstance(value, np.generic) and value.dtype.kind in "biufSU" and value.itemsize <= 8:
             value = value.item()
         if isinstance(value, _PLAIN):

@@ -24,11 +24,10 @@ _MIN_LOG_STD = math.log(0.01)
 
 
 class Gaussian:
-    """Independent normal distributions around the outputs.
+    """Independent normal distributions around the outputs; the environment clips its actions.
 
-    One unit is half the range of an action (d,), so that the first policy has the same spread in
-    any environment; the environment's action is clipped to its range, and infinite ends keep the
-    unit. The standard deviation is a parameter of its own, ``log_std`` (d,), with `initial_std` at
+    A unit is half the range of an action (d,), so that the first policy has the same spread in any
+    environment. The standard deviation is a parameter, ``log_std`` (d,), with `initial_std` at
     first.
     """
 
@@ -113,10 +112,7 @@ def _log_std(state: Mapping[str, Tensor]) -> Tensor:
 
 
 def describe_actions(space: Any) -> dict[str, Any]:
-    """Return the description of an action space that a prior keeps.
-
-    An EpisodeError is raised if it is neither discrete nor a box of one axis.
-    """
+    """Return the description of an action space that a prior keeps, or raise an EpisodeError."""
     if isinstance(space, gymnasium.spaces.Discrete):
         return {"kind": "categorical", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
@@ -129,10 +125,7 @@ def describe_actions(space: Any) -> dict[str, Any]:
 
 
 def make_distribution(described: Mapping[str, Any], initial_std: float) -> ActionDistribution:
-    """Return the distribution over the actions of a space that `describe_actions` described.
-
-    It is Gaussian for a box of one axis, categorical for a discrete space.
-    """
+    """Return the distribution over a space: Gaussian for a box of one axis, else categorical."""
     if described["kind"] == "categorical":
         return Categorical(described["n"], described["start"])
     return Gaussian(np.array(described["low"]), np.array(described["high"]), initial_std)
@@ -156,11 +149,7 @@ def check_family(family: Any) -> None:
 
 
 def check_observation_space(space: Any, standardize: bool) -> int:
-    """Return the number of features of an observation, or raise an EpisodeError.
-
-    Observations are vectors of numbers. With `standardize` they are scaled by observations that
-    random actions lead to, so they need a scale.
-    """
+    """Return the number of features of an observation, or raise an EpisodeError."""
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
         raise EpisodeError(
             f"Observations must be vectors (a Box of one axis), got {space}. Wrap the environment "

@@ -53,11 +53,10 @@ def collect(
     max_steps: int,
     rng: np.random.Generator,
 ) -> Episodes:
-    """Play one episode in each of M times E environments, in the order of the tasks.
+    """Play an episode of at most `max_steps` in each of M times E environments, by tasks.
 
-    An episode has at most `max_steps`. `act` maps observations (M, E, d) to actions in the policy's
-    units, `to_environment` these to the environment's. An EpisodeError is raised if an observation
-    or a reward is not a finite number.
+    `act` maps observations (M, E, d) to actions in the policy's units, `to_environment` these to
+    the environment's. An EpisodeError is raised for observations or rewards that are not finite.
     """
     n = env.num_envs
     seen, _ = env.reset(seed=int(rng.integers(2**31)))
@@ -125,14 +124,11 @@ class Sample(NamedTuple):
 def surrogate_loss(estimator: str, log_prob: Tensor, sample: Sample) -> Tensor:
     """Return the negative advantage of the current policy, as a mean over steps.
 
-    Both estimators have the same gradient at pi = pi_0. They differ in how this gradient depends on
-    the policy, which the meta-gradient sees:
-
-    * ``"lvc"``: A pi / pi_0, the low-variance estimator of Rothfuss et al. (2019), ProMP: proximal
-      meta-policy search, equation 8.
-    * ``"dice"``: right in each order of derivative, with more variance. Farquhar, Whiteson and
-      Foerster (2019), Loaded DiCE: trading off bias and variance in any-order score function
-      gradient estimators for reinforcement learning, equation 11.
+    The gradient at pi = pi_0 is the same; how it depends on the policy differs: ``"lvc"`` is A pi /
+    pi_0 (Rothfuss et al., 2019, ProMP: proximal meta-policy search, equation 8), ``"dice"`` right
+    in each order of derivative, with more variance (Farquhar, Whiteson and Foerster, 2019, Loaded
+    DiCE: trading off bias and variance in any-order score function gradient estimators, equation
+    11).
     """
     step = torch.where(sample.weight > 0, log_prob - sample.log_prob, 0.0)
     if estimator == "dice":
@@ -154,8 +150,8 @@ def linear_baseline(
 ) -> np.ndarray:
     """Predict future returns (M, E, T) by a linear function of observation and time, for each task.
 
-    Duan et al. (2016), Benchmarking deep reinforcement learning for continuous control, section 5
-    of the supplement (linear feature baseline).
+    Duan et al. (2016), Benchmarking deep reinforcement learning for continuous control, supplement
+    5.
     """
     clipped = np.clip(observation, -10, 10)
     steps = np.broadcast_to(np.arange(reward.shape[2]) / 100, reward.shape)
@@ -173,11 +169,7 @@ def linear_baseline(
 def generalised_advantages(
     reward: np.ndarray, value: np.ndarray, discount: float, trace: float
 ) -> np.ndarray:
-    """Estimate advantages by temporal differences of predicted returns.
-
-    Schulman et al. (2016), High-dimensional continuous control using generalized advantage
-    estimation, equation 16.
-    """
+    """Estimate advantages by temporal differences (Schulman et al., 2016, equation 16)."""
     after = np.zeros_like(value)
     after[..., :-1] = value[..., 1:]
     return discounted_sums(reward + discount * after - value, discount * trace)

@@ -84,10 +84,7 @@ def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any
 def meta_loss(
     session: PolicySession, state: State, samples: tuple[Sample, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss of a task after adaptation twice: to be descended, and to be recorded.
-
-    `samples` are the episodes of one task before each update and after the last one.
-    """
+    """Return the loss of a task after adaptation to minimise, and the one to record."""
     *before, last = samples
     fast = session.begin(state)
     losses: list[Tensor] = []
@@ -226,10 +223,7 @@ def read_prior(
     max_steps: int | None = None,
     **overrides: Any,
 ) -> tuple[PolicySession, State]:
-    """Make a policy learner and its state of a prior.
-
-    `max_steps` of an episode are by default as in meta-training; `overrides` replace settings.
-    """
+    """Make a policy learner and its state of a prior; `overrides` replace settings."""
     if prior.learner not in POLICY_LEARNERS:
         raise PriorError(
             f"The prior was learned by {prior.learner}, but a policy needs one of "

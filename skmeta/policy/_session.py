@@ -36,12 +36,10 @@ _NOT_ADAPTED = ("rate.", "norm.")
 
 
 class PolicySession:
-    """A policy learner with its network on a device.
+    """A policy learner with its network on a device; `max_steps` limits an episode.
 
-    `action_space` is what `describe_actions` returned; `max_steps` limits an episode. After
-    `n_trained_steps`, the inner steps of meta-training, steps are half as long, as in the MAML
-    paper. `inner` is the algorithm whose inner step is taken; `adapter` brings
-    observations to the device; `distribution` gives the outputs of the network their meaning.
+    After `n_trained_steps`, the inner steps of meta-training, steps are half as long, as in the
+    MAML paper. `inner` takes the inner step; `distribution` gives the outputs their meaning.
     """
 
     def __init__(
@@ -116,10 +114,7 @@ class PolicySession:
     def play(
         self, env: Any, fast: State, rng: np.random.Generator, explore: bool = True
     ) -> Episodes:
-        """Play one episode in each environment, with the policies of M tasks stacked along axis 0.
-
-        Actions are drawn, or are the most likely ones if `explore` is false.
-        """
+        """Play an episode in each environment, with the policies of M tasks stacked on axis 0."""
         adapter = self.adapter
         layers = self._stacked_layers(fast)
         # Add an axis for the episodes of a task.
@@ -147,10 +142,7 @@ class PolicySession:
         ]
 
     def _stacked_outputs(self, layers: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
-        """Return :meth:`outputs` of each task, without the overhead of ``vmap``.
-
-        An episode has many steps, and a policy is small: this is most of the cost of playing.
-        """
+        """Return :meth:`outputs` of each task, without the overhead of ``vmap``."""
         *hidden, (weight, bias) = layers
         for w, b in hidden:
             x = torch.tanh(torch.baddbmm(b, x, w))
@@ -199,8 +191,8 @@ class PolicySession:
     ) -> tuple[tuple[Sample, ...], np.ndarray, list[State]]:
         """Play and adapt in each task, K = `n_updates` times, and play again.
 
-        Returned are the K + 1 samples, the mean returns (K + 1, M), and the K + 1 policies that
-        played, with tasks stacked along axis 0. `env` has ``n_episodes`` environments of each task.
+        Returned are the K + 1 samples, mean returns (K + 1, M) and policies, tasks stacked on axis
+        0.
         """
         n_tasks = env.num_envs // self.learner.n_episodes
         start = self.begin(state)

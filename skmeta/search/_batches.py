@@ -31,10 +31,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 
 
 class _Batches:
-    """What all batches have in common.
-
-    Without a `limit`, there are `n_iter` candidates.
-    """
+    """What all batches have in common; without a `limit`, there are `n_iter` candidates."""
 
     def __init__(
         self, stage: Stage, limit: Limit | None, proposer: Proposer, record: TrialRecord
@@ -237,10 +234,7 @@ class SharedBatches(_Batches):
         return max(0, self._n_iter - n_before)
 
     def _ended_by(self) -> str | None:
-        """Return why no more candidates are proposed, by those before the first unfinished one.
-
-        So all workers agree. None if some are proposed.
-        """
+        """Return why proposals end, from the candidates before the first unfinished one."""
         n = next((k for k, key in enumerate(self._order) if key not in self._told), None)
         scores = [self._trials[key].score for key in self._order[:n]]
         reasons = (self._reason_to_end(scores[: k + 1]) for k in range(len(scores)))

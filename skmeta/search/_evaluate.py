@@ -161,8 +161,8 @@ class Stage(NamedTuple):
 class FoldEvaluator:
     """Evaluates candidates on the folds of a search, as a context with worker processes.
 
-    If `survives`, a candidate at which a worker process dies counts as failed. Otherwise, the error
-    of joblib ends the search.
+    If `survives`, a candidate at which a process dies counts as failed; else joblib's error is
+    raised.
     """
 
     def __init__(self, stage: Stage, *, survives: bool = True) -> None:
@@ -198,10 +198,7 @@ class FoldEvaluator:
     def evaluate(
         self, trials: Sequence[Trial], context: Any = None
     ) -> Generator[Trial, None, None]:
-        """Evaluate the missing folds, and yield each candidate that received a result.
-
-        If the caller stops, running fits are ended. `context` is the parent of each fit's context.
-        """
+        """Evaluate the missing folds, and yield each candidate that received a result."""
         is_alone = False
         while tasks := self._next_tasks(trials, context, is_alone=is_alone):
             try:

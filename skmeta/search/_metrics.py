@@ -52,10 +52,7 @@ _MAX_TEXT = 30
 
 
 class Metrics:
-    """The metrics of a search, and which of them it maximises: the first, unless `refit` names one.
-
-    `refit` is the name of a metric, or has it as an attribute ``metric``.
-    """
+    """The metrics of a search; it maximises the first, unless `refit` names another."""
 
     def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
         self.scorers, named = scorers, scorers_by_name(scorers)
@@ -156,13 +153,7 @@ class Metrics:
 
 
 def metric_name(scorer: Any, estimator: Any) -> str:
-    """Return scikit-learn's name of what a scorer measures, else the function's.
-
-    >>> from sklearn.metrics import accuracy_score, make_scorer
-    >>> from sklearn.svm import SVC
-    >>> metric_name(None, SVC()), metric_name(make_scorer(accuracy_score), SVC())
-    ('accuracy', 'accuracy')
-    """
+    """Return scikit-learn's name of what a scorer measures, else the function's."""
     if isinstance(scorer, str):
         return scorer
     if scorer is None or is_passthrough_scorer(scorer):

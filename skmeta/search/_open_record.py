@@ -93,8 +93,8 @@ class OpenRecord:
 def open_record(search: Any, stage: Stage) -> OpenRecord:
     """Open the history, find the search of one estimator in it or enter it, and learn the prior.
 
-    A search that is on record already keeps its seed, and learns only from the searches that were
-    on record when it began. So it proposes the same candidates as without the interruption.
+    A resumed search keeps its seed and the past searches that it began with, so it goes on as
+    before.
     """
     arguments, data, folds = stage.arguments, stage.data, stage.folds
     history: Any = open_history(search.history)
@@ -131,8 +131,7 @@ def _find_record(
 ) -> tuple[SearchRecord, SearchRecord | None, bool]:
     """Return a search as to be recorded, as on record (None if new), and whether it was verified.
 
-    If scores on record are not what they are now, the search begins anew, under a fingerprint that
-    follows from its own.
+    If the scores on record are wrong now, it begins anew, with a fingerprint derived from its own.
     """
 
     def version(n: int) -> SearchRecord:
@@ -237,10 +236,7 @@ def _versions(estimator: Any, spaces: Any) -> list[str]:
 def resolve_prior(
     given: Any, record: SearchRecord, history: Any, *, exclude_same_data: bool
 ) -> PastSurfaces | None:
-    """Return the prior of a search; None if nothing is known, an error if it has other estimators.
-
-    With `exclude_same_data`, what is known of the search's own data set is left out.
-    """
+    """Return the prior of a search, None if nothing is known; raise for one of other estimators."""
     past: PastSurfaces | None = given
     if isinstance(given, str):
         learns, ships = given != "shipped" and history is not None, given != "history"

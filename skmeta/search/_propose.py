@@ -51,10 +51,7 @@ _GIVEN_AT = 2
 def draw_near(
     space: SearchSpace, given: Candidate | None, n: int, rng: np.random.Generator
 ) -> list[Candidate]:
-    """Draw about `n` candidates, half of them near the estimator as given.
-
-    These have about half of their values from it: few changes are often better than many.
-    """
+    """Draw about `n` candidates; half of them take half of their values from the one as given."""
     if given is None:
         return space.sample(n, rng)
     drawn = space.sample(n // 2, rng)
@@ -123,11 +120,9 @@ class GridProposer:
 class ModelProposer:
     """Proposes the candidates that a surrogate model of the scores finds most promising.
 
-    The same seed, prior and scores give the same candidates. `extra` candidates, which were tried
-    on a sample, are in the pool as well.
-
-    The estimator as given is the second candidate, or the first if a prior expects most of it. With
-    a time budget, an estimator that takes longer has to promise more.
+    The same seed, prior and scores give the same candidates. `extra` candidates were tried on a
+    sample. The estimator as given is the second candidate, or the first if a prior expects most of
+    it.
     """
 
     def __init__(

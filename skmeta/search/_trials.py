@@ -37,17 +37,14 @@ class FoldRace:
     """Decides after each fold of a candidate whether the candidate goes on.
 
     It is stopped when the probability that it will beat the best candidate, on average over all
-    folds, is below the parameter `racing` (True is 0.3, False stops none). Both are compared fold
-    by fold, as some folds are harder than others. The differences of the folds to come are
-    predicted from those of the folds so far, with a flat prior on their mean: the predictive power
-    of Spiegelhalter, Freedman and Blackburn (1986), Monitoring clinical trials: conditional or
-    predictive power?, Controlled Clinical Trials 7(1). Their variance is pooled over all candidates
-    of the race. A candidate with a failed fold is stopped too, as its mean over all folds cannot be
-    computed. Bergman, Purucker and Hutter (2024), Don't waste your time: early stopping
-    cross-validation.
-
-    The best candidate is that of the batches before, so that candidates of a batch may be evaluated
-    in any order.
+    folds, is below the parameter `racing`. Both are compared fold by fold, as some folds are harder
+    than others. The differences of the folds to come are predicted from those so far, with a flat
+    prior on their mean, and a variance that is pooled over all candidates: the predictive power of
+    Spiegelhalter, Freedman and Blackburn (1986), Monitoring clinical trials: conditional or
+    predictive power?, Controlled Clinical Trials 7(1). See Bergman, Purucker and Hutter (2024),
+    Don't waste your time: early stopping cross-validation. A candidate with a failed fold is
+    stopped too. The best candidate is that of the batches before, so candidates of a batch may be
+    evaluated in any order.
     """
 
     def __init__(self, racing: bool | float = True) -> None:
@@ -80,10 +77,7 @@ class FoldRace:
         return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < self.min_probability)
 
     def estimate(self, scores: Sequence[float]) -> float:
-        """Return the expected mean over all folds of a stopped candidate, from its scores.
-
-        It is the best candidate's mean plus the mean difference from it, and never above that mean.
-        """
+        """Return the expected mean over all folds of a stopped candidate, at most the best's."""
         if self._best is None:
             return float(np.mean(scores))
         return float(self._best.mean() + np.minimum(self._differences(scores).mean(), 0.0))
@@ -171,8 +165,7 @@ class BudgetSpent(Exception):
 class Budget:
     """The time of a search from its first fit on; None is without end.
 
-    What comes before, such as the start of worker processes, takes nothing of it. `refit_ratio` is
-    the seconds of the refit over those of a fold's fit of the same candidate; 0 without refit.
+    `refit_ratio` is the seconds of the refit over those of a fold's fit; 0 without refit.
     """
 
     def __init__(self, seconds: float | None, refit_ratio: float = 0.0) -> None:
@@ -201,9 +194,8 @@ class Budget:
     def check(self, trial: Trial | None = None) -> None:
         """Raise `BudgetSpent` if another fit and the refit would probably not end in time.
 
-        At least one candidate is finished. The next fit is expected to take as long as the longest
-        one of `trial`, if that is not finished, and else longer than most fits so far: with early
-        stopping, the seconds of candidates differ much.
+        At least one candidate is finished. The next fit takes as long as the longest one of an
+        unfinished `trial`, else longer than most: with early stopping, seconds differ much.
         """
         if self._refit_seconds is None:
             return
@@ -221,10 +213,7 @@ class Budget:
 
 
 class Progress:
-    """Shows finished candidates: a bar, and lines to logger "skmeta.search" or standard output.
-
-    It is a context. `stage.search` gives ``verbose``.
-    """
+    """Shows finished candidates: a bar, and lines to logger "skmeta.search" or standard output."""
 
     def __init__(self, stage: Any) -> None:
         arguments, self._verbose = stage.arguments, lines_per_candidate(stage.search)

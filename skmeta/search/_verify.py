@@ -136,9 +136,8 @@ def _is_chance(
 ) -> bool:
     """Return whether chance explains a difference.
 
-    Its scale is the largest of three: the deviations of the other candidates' scores from the means
-    of candidates and folds, the difference of two evaluations, and, of a share of `n_rows` rows,
-    the binomial standard deviation.
+    Its scale is the largest of three: the residuals of the other candidates' folds, the difference
+    of two evaluations, and, of a share of `n_rows` rows, the binomial standard deviation.
     """
     others = [one for one in trials if one is not trial and np.isfinite(one.fold_scores).all()]
     others = [one for one in others if len(one.fold_scores) > 1]

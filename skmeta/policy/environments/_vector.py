@@ -129,8 +129,7 @@ class PointVectorEnv(NumpyVectorEnv):
     """A point in the plane that is rewarded for being close to a goal it does not observe.
 
     The observation is the position, the action a step of at most 0.1 in each direction, the reward
-    the negative distance to the goal (``goal_x``, ``goal_y``). An episode ends within 0.01 of the
-    goal in both directions.
+    the negative distance to the goal. An episode ends within 0.01 of it in both directions.
     """
 
     defaults: ClassVar[Parameters] = {"goal_x": 0.0, "goal_y": 0.0}

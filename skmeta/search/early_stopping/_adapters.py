@@ -133,10 +133,7 @@ TAKES_ROWS = "X_val" in signature(HistGradientBoostingClassifier.fit).parameters
 
 
 class HistGradientBoosting(Adapter):
-    """scikit-learn's histogram-based boosting, which keeps the rounds without improvement.
-
-    The number of rounds includes them, so that the refitted model is as large as those scored.
-    """
+    """scikit-learn's histogram-based boosting; the number of rounds includes those without gain."""
 
     rounds_names = ("max_iter",)
     patience_names = ("n_iter_no_change",)

@@ -71,10 +71,7 @@ def check_held_rows(early_stopping: Any, given: Mapping[str, Any]) -> None:
 
 
 def limit_rounds(estimator: Any, spaces: Sequence[dict[str, Any]]) -> Any:
-    """Return a copy of an estimator whose number of rounds is a limit, as in the spaces.
-
-    A number of rounds that was set is not in a default space, so early stopping alone chooses it.
-    """
+    """Return a copy of an estimator whose number of rounds is a limit, as in the spaces."""
     for space in spaces:
         for name, source in space.items():
             if not hasattr(source, "rvs"):
@@ -137,11 +134,7 @@ class Held(NamedTuple):
 
 @contextmanager
 def stop_early(estimator: Any, rows: Held) -> Iterator[Any]:
-    """Let the next fit of an estimator stop early, if its predictor can.
-
-    Yields an object with ``n_rounds``, NaN without early stopping. Parameters may change before the
-    fit.
-    """
+    """Let the next fit stop early, if the predictor can; yield an object with ``n_rounds``."""
     stop = SimpleNamespace(n_rounds=float("nan"))
 
     def fit(X: Any, y: Any = None, **params: Any) -> Any:
@@ -184,9 +177,8 @@ def _transform(pipeline: Any, X: Any) -> Any:
 def hold_out(early_stopping: Any, X: Any, y: Any, groups: Any, is_classification: bool) -> Held:
     """Choose the rows on which early stopping computes the loss, or raise a ValueError.
 
-    `early_stopping` is a share of the rows (of each class), or a splitter, whose last split is
-    used. Rows of a group stay together. A class that would have no row left to fit on keeps its
-    rows.
+    They are a share of each class, or a splitter's last split. Groups stay together, and a class
+    that would have no row left to fit on keeps its rows.
     """
     if isinstance(early_stopping, Real):
         kept, held = _hold_share(float(early_stopping), y, groups, is_classification)

@@ -109,55 +109,18 @@ class SearchHistory(HistoryReader):
         return state
 
     def begin(self, record: SearchRecord) -> str:
-        """Begin a search, or resume the one with the same fingerprint.
-
-        Parameters
-        ----------
-        record : SearchRecord
-            Description of the search.
-
-        Returns
-        -------
-        fingerprint : str
-            That of the search, by which the other methods know it.
-        """
+        """Begin a search, or resume the one with the same fingerprint, which is returned."""
         if not self.read_only:
             self._store.run(_queries.ensure_search, record, write=True)
         return record.fingerprint
 
     def record(self, fingerprint: str, *candidates: CandidateRecord) -> None:
-        """Write finished candidates. They are durable when this method returns.
-
-        If the search has a candidate with the same ``key``, that one is kept.
-
-        Parameters
-        ----------
-        fingerprint : str
-            What `begin` returned.
-        *candidates : CandidateRecord
-            The candidates.
-
-        Raises
-        ------
-        HistoryError
-            If the database cannot be written now, or the search was removed.
-        """
+        """Write finished candidates durably; one with a key that is on record is kept as it is."""
         if not self.read_only:
             self._store.run(_queries.insert_candidates, fingerprint, candidates, write=True)
 
     def leases(self, fingerprint: str) -> Leases:
-        """Return the leases of a worker that shares a search with others.
-
-        Parameters
-        ----------
-        fingerprint : str
-            What `begin` returned.
-
-        Returns
-        -------
-        Leases
-            Those of this worker.
-        """
+        """Return the leases of a worker that shares a search with others."""
         return Leases(self._store, fingerprint, self.lease_timeout)
 
     def add(

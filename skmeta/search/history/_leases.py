@@ -54,9 +54,8 @@ class LeaseState:
 class Leases:
     """Leases of a worker on candidates of one shared search, which expire after `timeout` seconds.
 
-    Use it as a context manager. A thread renews the leases that the worker holds, and a database
-    that fails is tried again. At the end, leases expire, so that other workers take the candidates
-    over at once.
+    As a context, a thread renews them, and at the end other workers take the candidates over at
+    once.
     """
 
     def __init__(self, store: HistoryStore, fingerprint: str, timeout: float) -> None:
@@ -138,10 +137,9 @@ class Leases:
         return is_mine
 
     def take_over(self, n: int, within: int) -> dict[str, int]:
-        """Lease up to `n` candidates at positions below `within` whose worker left them.
+        """Lease up to `n` candidates, at positions below `within`, whose worker left them.
 
-        Such a worker died, or gave the lease back. Return the keys, and how many workers died at
-        each.
+        Return their keys, and how many workers died at each.
         """
 
         def work(connection: sa.Connection) -> dict[str, int]:

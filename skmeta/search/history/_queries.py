@@ -104,11 +104,7 @@ _CREATION_LOCK = 7_305_810_964
 
 
 def read_version(connection: sa.Connection, place: str) -> int:
-    """Return the version of the history in a database; 0 if there is none.
-
-    A SQLite file with other tables belongs to another program and is refused; a server may have
-    more.
-    """
+    """Return the version of the history in a database; 0 if there is none."""
     try:
         names = sa.inspect(connection).get_table_names()
     except (TypeError, ValueError) as error:  # SQLAlchemy's, about texts that are not UTF-8
@@ -238,10 +234,7 @@ def read_searches(
     last_id: int | None = None,
     **values: Any,
 ) -> Rows:
-    """Return the rows of searches with these values of columns that tried one of `classes`.
-
-    With `last_id`, only of those that have a candidate up to this id.
-    """
+    """Return searches of `classes` with these `values`, and with candidates up to `last_id`."""
     query = sa.select(search).filter_by(**values).order_by(search.c.id)
     if classes is not None:
         known: Iterable[Any] = connection.execute(sa.select(search.c.estimator).distinct())
@@ -294,10 +287,7 @@ def read_past(
 
 
 def _nearest(rows: Rows, features: Mapping[str, float], n: int) -> Rows:
-    """Return the `n` searches on the most similar data sets, in order; unknown features last.
-
-    Later searches are preferred among equal ones.
-    """
+    """Return the `n` searches on the most similar data sets, in order; later ones among equals."""
     distances = np.full(len(rows), np.inf)
     if features:
         values = _read_features(rows, list(features))

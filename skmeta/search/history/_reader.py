@@ -50,55 +50,18 @@ class HistoryReader(Uncopied):
     def candidates(
         self, fingerprint: str, keys: Collection[str] | None = None
     ) -> list[CandidateRecord]:
-        """Return the finished candidates of a search, in the order in which they were recorded.
-
-        Parameters
-        ----------
-        fingerprint : str
-            Fingerprint of the search.
-        keys : collection of str, default=None
-            Keys of the wanted candidates. None returns all.
-
-        Returns
-        -------
-        candidates : list of CandidateRecord
-            Empty if there is no such search.
-
-        Warns
-        -----
-        HistoryWarning
-            If rows are damaged. They are left out.
-        """
+        """Return the finished candidates of a search, all or those of `keys`, as recorded."""
         rows = self._store.run(_queries.read_candidates, fingerprint, keys)
         return self._decode(rows, partial(_codec.row_to_candidate, owner=fingerprint))
 
     def find(self, fingerprint: str) -> SearchRecord | None:
-        """Return the record of a search.
-
-        Parameters
-        ----------
-        fingerprint : str
-            Fingerprint of the search.
-
-        Returns
-        -------
-        record : SearchRecord or None
-            None if there is no such search, or if its record is damaged.
-
-        Warns
-        -----
-        HistoryWarning
-            If the record is damaged.
-        """
+        """Return the record of a search; None if there is none, or a damaged one."""
         rows = self._store.run(_queries.read_searches, fingerprint=fingerprint)
         records = self._decode(rows, _codec.row_to_search)
         return records[0] if records else None
 
     def position(self) -> tuple[str, int]:
-        """Return the history's identity and the number of its last candidate.
-
-        Candidates that are written later have greater numbers.
-        """
+        """Return the history's identity and the number of its last candidate."""
         return self._store.run(_queries.read_position)
 
     def searches(
@@ -332,8 +295,7 @@ def make_past_search(
 def _average(folds: list[tuple[float, ...]]) -> NDArray[np.float64]:
     """Return the mean over folds of each candidate; NaN if there are none.
 
-    A candidate that was stopped in a race has the first folds only, which may be harder or easier
-    than the others. Its mean is corrected by how much easier they were for the other candidates.
+    The mean of a raced candidate is corrected by how much easier its folds were for the others.
     """
     n_folds = {len(values) for values in folds}
     with np.errstate(invalid="ignore"):  # infinity minus infinity

@@ -44,10 +44,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts
 class HistoryStore:
     """A database with the tables of a history.
 
-    SQLite keeps its rollback journal: write-ahead logging breaks on network file systems, needs a
-    writable directory even to read, and spreads a history over three files. Every transaction on
-    a file or a server opens its own connection, so forks and threads share nothing, and there is
-    nothing to close.
+    SQLite keeps its rollback journal: write-ahead logging breaks on network file systems and needs
+    a writable directory even to read. Each transaction opens its own connection, so forks and
+    threads share nothing.
     """
 
     def __init__(self, address: str, *, read_only: bool = False, content: bytes | None = None):
@@ -81,11 +80,7 @@ class HistoryStore:
         return self.address == MEMORY
 
     def run(self, work: Callable[..., T], *args: Any, write: bool = False, **kwargs: Any) -> T:
-        """Return ``work(connection, *args, **kwargs)``, in one transaction.
-
-        It is tried again while other processes lock the database, and for the seconds of
-        `patience`.
-        """
+        """Return ``work(connection, ...)``, one transaction, tried again while others lock it."""
         if write and self.read_only:
             raise HistoryError(
                 f"{self.place} was opened with read_only=True and cannot be changed. Open it "

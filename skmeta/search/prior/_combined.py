@@ -62,8 +62,8 @@ _TRUST = 0.5  # probability that past tasks agree with all rows as they do with 
 class AlgorithmSelectionPrior(PastSurfaces):
     """The prior of a search that chooses between estimators (CASH): one of each class.
 
-    Its tasks are the data sets on which all of the estimators were searched, because scores of
-    different estimators can be compared on the same data only.
+    Its tasks are the data sets on which all of them were searched: only those scores can be
+    compared.
     """
 
     _priors: dict[str, SearchPrior]
@@ -145,10 +145,7 @@ def _uses(estimator: str, configuration: Mapping[str, Any]) -> bool:
 
 
 class JointPrior(PastSurfaces):
-    """The past searches of two priors together: `own`, of the user's history, and `shipped`.
-
-    Five searches of the user have the same total weight as all shipped ones.
-    """
+    """The past searches of two priors; five `own` ones weigh as much as all `shipped` ones."""
 
     _parts: tuple[PastSurfaces, PastSurfaces]
 
@@ -207,9 +204,8 @@ def join(own: PastSurfaces | None, shipped: PastSurfaces | None) -> Any:
 class CarriedPrior(PastSurfaces):
     """A prior that has seen scores of the data set at hand on fewer rows; see `carry_over`.
 
-    `Z` (m, n_columns) are the encoded candidates of the sample, and `A` (n_tasks, m) how much each
-    task's surface changes near each of them. It covers all estimators: the sample has tried those
-    that past tasks do not know.
+    `Z` (m, n_columns) are the candidates of the sample, and `A` (n_tasks, m) how much each surface
+    changes near them. It covers all estimators, since the sample has tried those that are unknown.
     """
 
     _prior: PastSurfaces
@@ -235,7 +231,7 @@ def carry_over(
 ) -> PastSurfaces | None:
     """Return what is known after candidates were tried on a sample (NaN is a failure).
 
-    It is the prior itself with fewer than three different scores; without one, the sample's
+    With fewer than three different scores, that is the prior; without a prior, the sample's
     surface.
     """
     y = np.array(scores, dtype=np.float64)

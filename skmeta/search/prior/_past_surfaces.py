@@ -66,10 +66,7 @@ class PastTask:
 
 
 class PastSurfaces(Immutable):
-    """What past searches say of configurations: for each past task a surface, the expected scores.
-
-    `SearchPrior` learns surfaces; `choose`, `join` and `carry_over` make others of them.
-    """
+    """What past searches say of configurations: a surface of expected scores for each past task."""
 
     _advice = "Make another with from_searches, or with without(...)."
     datasets: tuple[str, ...]
@@ -138,11 +135,7 @@ class PastSurfaces(Immutable):
     def surfaces(
         self, configurations: Sequence[Configuration], names: Collection[str] | None = None
     ) -> Array:
-        """Return the scores (n_tasks, n_configurations) that each past task predicts.
-
-        A task's mean over configurations is 0, and its deviation 1. `names` are the parameters that
-        the search varies, by default all of the configurations.
-        """
+        """Return the standardised scores (n_tasks, n) that each past task predicts."""
         known = parameter_names(configurations) if names is None else names
         return self.surfaces_of(self.encode(configurations, known))
 
@@ -155,8 +148,8 @@ def weighted_kernel_sums(
 ) -> NDArray[np.float64]:
     """Return, for each task, the weighted sum (n_tasks, n) of the kernels of its evaluations X.
 
-    Evaluations ``ends[t]`` to ``ends[t + 1]`` are those of task `t`; each has at least one. Columns
-    of X (n_evaluations, d) and of configurations Z (n, d) are scaled.
+    Those of task `t` are ``ends[t]`` to ``ends[t + 1]``, at least one. Columns of X and Z are
+    scaled.
     """
     sums = np.empty((len(ends) - 1, len(Z)))
     for first, last in _blocks_of_tasks(ends):

@@ -174,7 +174,7 @@ class SearchPrior(PastSurfaces):
     # -- surfaces ------------------------------------------------------------------------------
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
-        """Encode configurations, each column divided by its length scale."""
+        """Encode configurations (n, n_columns), each column divided by its length scale."""
         X = self._encoding.transform(configurations, names)
         length_scales = self._tensors["length_scales"].astype(np.float64)
         return scale_columns(X, self._encoding.groups, length_scales)
@@ -261,17 +261,7 @@ class SearchPrior(PastSurfaces):
         return self if len(kept) == self.n_tasks else self._take(kept)
 
     def select_datasets(self, datasets: Sequence[str]) -> Self:
-        """Keep one past search on each of some data sets, in their order.
-
-        Parameters
-        ----------
-        datasets : sequence of str
-            Names of data sets that the prior knows.
-
-        Returns
-        -------
-        prior : SearchPrior
-        """
+        """Keep one past search on each of some known data sets, in their order."""
         return self._take([self.datasets.index(name) for name in datasets])
 
     def _take(self, tasks: Sequence[int]) -> Self:
@@ -292,19 +282,7 @@ class SearchPrior(PastSurfaces):
         sketches: Mapping[str, Sequence[int]],
         dataset_features: Mapping[str, Mapping[str, float]],
     ) -> Self:
-        """Replace what is known of the data sets.
-
-        Parameters
-        ----------
-        sketches : dict of str -> sequence of int
-            Data set -> the sketch that near duplicates are found by.
-        dataset_features : dict of str -> dict of str -> float
-            Data set -> its features. Data sets that are not named get none, and no sketch.
-
-        Returns
-        -------
-        prior : SearchPrior
-        """
+        """Replace sketches and features of data sets by name; those not named get none."""
         tasks = [
             replace(
                 task,

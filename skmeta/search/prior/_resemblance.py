@@ -77,9 +77,8 @@ def resemblance(
 ) -> Resemblance:
     """Return the weights of past tasks, and how far they are from the data set at hand.
 
-    Tasks whose features are unknown have the mean weight, and those with more than twice the rows
-    have none. `surfaces` (n_tasks, n) are scores of the same configurations, `noise` their
-    variances.
+    `surfaces` (n_tasks, n) are scores of the same configurations. Tasks of unknown features have
+    the mean weight, and those with more than twice the rows none.
     """
     limit = present.get("log_rows", np.inf) + _MORE_ROWS
     fits = np.array([of.get("log_rows", 0.0) <= limit for of in past], dtype=bool)

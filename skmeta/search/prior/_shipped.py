@@ -97,11 +97,7 @@ def shipped_priors() -> list[str]:
 
 
 def load_shipped(estimator: str, metric: str) -> PastSurfaces | None:
-    """Load the shipped prior of an estimator for the metric, or the most similar metric.
-
-    Several names are joined by ``"|"``. None if no prior ships; for several, if fewer than two have
-    one.
-    """
+    """Load the shipped prior of estimators (joined by ``"|"``) for the most similar metric."""
     return _fitting(frozenset(estimator.split("|")), metric)
 
 

@@ -37,14 +37,8 @@ _TINY, _DIGITS = 1e-12, 10
 def dataset_features(X: Any, y: Any, *, is_classification: bool) -> dict[str, float]:
     """Return finite features of a data set by name, from at most 2,000 rows and 60 columns.
 
-    The same data give the same features. Missing values and categories are allowed. It is empty if
-    X is not a table of numbers and categories, if y is not a single column, or if all targets are
-    equal.
-
-    >>> from sklearn.datasets import load_iris
-    >>> features = dataset_features(*load_iris(return_X_y=True), is_classification=True)
-    >>> round(features["log_classes"], 2), features["mean_score"] > 0.5
-    (1.1, True)
+    It is empty if X is not a table of numbers and categories, or y not one column of several
+    values.
     """
     try:
         with np.errstate(all="ignore"):  # kernels underflow

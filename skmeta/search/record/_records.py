@@ -86,8 +86,7 @@ class SearchRecord:
 class PastSearch:
     """Configurations of a past search, with one score each: what a prior learns from.
 
-    Parameters in the target's unit are relative to its standard deviation, if a history knows it.
-    Further fields are as in `SearchRecord`.
+    Parameters in the target's unit are relative to its standard deviation.
     """
 
     dataset: str  # name, or the first 12 characters of its digest

@@ -164,15 +164,12 @@ class Importance(NamedTuple):
 def parameter_importance(params: Sequence[Mapping[str, Any]], scores: Any) -> Importance:
     """Return the total effect of each parameter that varies on the score, the largest first.
 
-    This is permutation importance on the model: candidates exchange the values of a parameter, and
-    all other values stay. The mean squared change of the expected score over twice its variance is
-    Sobol's total index, by Jansen's estimator. Effects add up to more than 1 if parameters
-    interact. Candidates of the same sub-space exchange values. Those of different ones exchange a
-    parameter that tells the sub-spaces apart, and with it those that only one of them has. A
-    ValueError is raised if fewer than six candidates have a score, all are equal, or no parameter
-    varies.
-
-    Saltelli et al. (2010), Variance based sensitivity analysis of model output, table 2 (f).
+    This is permutation importance on the model: candidates of a sub-space exchange the values of a
+    parameter, and those of different ones the parameter that tells these apart, with what only one
+    of them has. The mean squared change of the expected score over twice its variance is Sobol's
+    total index, by Jansen's estimator: Saltelli et al. (2010), Variance based sensitivity analysis
+    of model output, table 2 (f). Without six different scores or a parameter that varies, a
+    ValueError is raised.
     """
     values = np.asarray(scores, dtype=np.float64)
     rows = np.sort(np.argsort(-values, kind="stable")[: np.isfinite(values).sum()][:_MAX_ROWS])
@@ -205,10 +202,7 @@ def _varies(name: str, configurations: Sequence[Configuration]) -> bool:
 def _expected_scores(
     tried: Sequence[Configuration], scores: Array, others: Sequence[Configuration]
 ) -> Array:
-    """Return the expected scores of the candidates tried, and of other configurations.
-
-    Very low scores are raised, because they would hide the differences between good candidates.
-    """
+    """Return the expected scores of the candidates tried, very low ones raised, and of others."""
     raised = winsorize_scores(scores, _WINSOR_FACTOR)
     encoding = Encoding.from_configurations(tried)
     X = encoding.transform([*tried, *others], {name for one in tried for name in one})

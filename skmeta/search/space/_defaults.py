@@ -93,11 +93,7 @@ def default_search_space(estimator: Any, *, target_scale: float = 1.0) -> Space 
 
 
 def expand_choices(estimator: Any, space: Any, target_scale: float = 1.0) -> Any:
-    """Add the default space of each part to sub-spaces that only choose between parts.
-
-    Such a sub-space, as ``{"clf": [SVC(), RandomForestClassifier()]}``, has estimators,
-    ``"passthrough"``, ``"drop"`` or None only. It becomes one sub-space for each combination.
-    """
+    """Add default spaces to sub-spaces that only choose parts, one for each combination of them."""
     expanded: list[Any] = []
     listed: Sequence[Any] = [space] if isinstance(space, Mapping) else space
     for one in listed:
@@ -167,8 +163,8 @@ def _searched_parts(
 def _without_set(estimator: Any, spaces: list[Space]) -> list[Space]:
     """Return sub-spaces without the parameters that were set, and those that these rule out.
 
-    If sub-spaces differ in the values of a set parameter, such as ``kernel``, those that contain
-    its value are kept. If there are none, the parameters that all sub-spaces have are searched.
+    Of sub-spaces that differ in a set value, such as ``kernel``, those with it are kept; if none
+    has it, the parameters that all have are searched.
     """
     for name, value in set_params_of(estimator).items():
         left = name if any(name in one for one in spaces) else RULED_OUT.get(name)
@@ -204,10 +200,7 @@ def _default_of_class(kind: type) -> tuple[str, list[Space]]:
 
 
 def target_scale(estimator: Any, y: Any) -> float:
-    """Return the root mean square deviation of a regression's targets; 1.0 for transformed ones.
-
-    It is 1.0 for other estimators and for equal targets, too.
-    """
+    """Return the standard deviation of a regression's targets, and 1.0 if there is none."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     is_transformed = any(isinstance(part, TransformedTargetRegressor) for part in parts)
     if y is None or not is_regressor(estimator) or is_transformed:

@@ -103,8 +103,8 @@ class Encoding:
     def from_searches(cls, searches: Sequence[Sequence[Configuration]]) -> Self:
         """Fit ranges and kinds to the configurations of several searches.
 
-        A parameter is absent from a configuration only if others of the same search have it. One
-        that no configuration of a search has is not inactive there: its value is unknown.
+        A parameter that no configuration of a search has is unknown there; else it is absent from
+        some.
         """
         seen: dict[str, list[Any]] = {}
         for configurations in searches:
@@ -142,9 +142,7 @@ class Encoding:
     ) -> NDArray[np.float64]:
         """Encode configurations of one search to (n_configurations, n_columns).
 
-        `names` are the parameters of the search, by default those of the configurations. One that a
-        configuration lacks is inactive; other parameters of the encoding are in the middle of their
-        range.
+        One of `names` that a configuration lacks is inactive; other parameters are in mid-range.
         """
         known = parameter_names(configurations) if names is None else names
         rows = np.empty((len(configurations), self.n_columns))

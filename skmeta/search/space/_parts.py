@@ -151,13 +151,7 @@ def canonical_names(estimator: Any, searched: Iterable[str] = ()) -> dict[str, s
 
 
 def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ()) -> str:
-    """Return the class of the final predictor, or of all choices, joined by ``"|"``.
-
-    >>> from sklearn.pipeline import Pipeline
-    >>> from sklearn.svm import SVC
-    >>> predictor_name(Pipeline([("clf", SVC())]))
-    'SVC'
-    """
+    """Return the class of the final predictor, or of all choices, joined by ``"|"``."""
     classes = {}
     current = estimator.get_params(deep=True)
     for params in candidates:
@@ -187,14 +181,7 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def signature(estimator: Any) -> str:
-    """Return the classes of an estimator and its parts.
-
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from sklearn.svm import SVC
-    >>> signature(make_pipeline(StandardScaler(), SVC()))
-    'Pipeline(StandardScaler, SVC)'
-    """
+    """Return the classes of an estimator and its parts: ``"Pipeline(StandardScaler, SVC)"``."""
     params = estimator.get_params(deep=True)
     direct = [path for path in params if is_estimator(params[path]) and "__" not in path]
     order = [name for name, *_ in getattr(estimator, "steps", [])]
@@ -237,15 +224,7 @@ class RoundLimit(int):
 
 
 def describe_estimator(estimator: Any) -> dict[str, Value]:
-    """Return the parameters of an estimator and its parts, under canonical names.
-
-    >>> from sklearn.svm import SVC
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> described = describe_estimator(make_pipeline(StandardScaler(), SVC(C=10)))
-    >>> described["SVC.C"], described["Pipeline.final_step"]
-    (10, 'SVC')
-    """
+    """Return the parameters of an estimator and its parts, under canonical names."""
     params = estimator.get_params(deep=True)
     described = {}
     for path, name in canonical_names(estimator).items():

@@ -19,12 +19,7 @@ _KEEP_PROBABILITY = 0.4
 
 
 class SearchSpace:
-    """One or several sub-spaces, each with lists or distributions of parameters, sorted by name.
-
-    >>> space = SearchSpace({"C": [1, 10], "kernel": ["rbf", "linear"]})
-    >>> space.size
-    4
-    """
+    """One or several sub-spaces, each with lists or distributions of parameters, sorted by name."""
 
     def __init__(self, spaces: Any) -> None:
         listed = [spaces] if isinstance(spaces, Mapping) else spaces
@@ -70,10 +65,8 @@ class SearchSpace:
     ) -> tuple[Candidate | None, list[str]]:
         """Return the candidate that leaves an estimator as it is, and parameters outside.
 
-        It has the estimator's own values (or `given` ones) of the sub-space that contains most of
-        them, as the space lists them, without those that its ``get_params`` does not list. Given
-        values that a list lacks become its first. It is None if no sub-space has parameters of the
-        estimator.
+        It has the estimator's own (or `given`) values of the sub-space that contains most of them,
+        as that lists them; a list without a given value gives its first. None if no sub-space fits.
         """
         current, known = estimator.get_params(deep=True), _parts.every_param(estimator)
         candidate: Candidate | None = None
@@ -98,8 +91,7 @@ class SearchSpace:
     def complete(self, estimator: Any, given: Mapping[str, Any]) -> Candidate:
         """Return the candidate with given values, and the estimator's values of other parameters.
 
-        A list without the estimator's value gives its first. Given values need not be in the space;
-        their names must be in one sub-space.
+        Given values need not be in the space; their names must be in one sub-space.
         """
         fitting = SearchSpace([one for one in self.spaces if set(given) <= set(one)] or self.spaces)
         parts = _parts.structural_params(estimator.get_params(deep=True), given)
@@ -126,11 +118,7 @@ class SearchSpace:
         return list(distinct.values())
 
     def neighbours(self, candidate: Candidate, n: int, rng: np.random.Generator) -> list[Candidate]:
-        """Return up to `n` different candidates near one.
-
-        Numbers move by about a tenth of their range, or to a neighbour in their list; other values
-        are sometimes random.
-        """
+        """Return up to `n` different candidates near one."""
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         near = [space for space in self.spaces if set(space) == set(candidate)]
         near_by = {candidate_key(candidate): candidate}

@@ -48,10 +48,8 @@ def design_from_surfaces(
 ) -> int:
     """Return the available candidate that most increases the mean utility of the best one.
 
-    The first one is the candidate with the best expected score. Surfaces F are (n_tasks, n), and
-    weights of tasks sum to 1. `given` is the position of the estimator as given. The candidate that
-    is best on average takes its place if it is None, or so bad that most candidates have the
-    largest utility.
+    The candidate that is best on average stands for the one as `given` if that is None or far
+    worse.
     """
     U = _utilities(F, task_weights, given)
     so_far = U[:, list(seen)].max(1, initial=-1.0)
@@ -79,11 +77,8 @@ def _utilities(F: Array, task_weights: Array, given: int | None) -> Array:
 def design_of_least_variance(X: Array, seen: Sequence[int], is_available: Mask) -> int:
     """Return the available candidate whose score most reduces the mean variance of the pool.
 
-    The variance is that of a Gaussian process. Each candidate chosen this way represents many
-    others. Candidates as far as possible from each other would lie at the borders of the space.
     Cohn (1996), Neural network exploration using optimal experiment design, Neural Networks 9(6);
-    Seo et al. (2000), Gaussian process regression: active data selection and test point rejection,
-    section 2.
+    Seo et al. (2000), Gaussian process regression: active data selection and test point rejection.
     """
     scaled = X / _LENGTH_SCALE
     reference = scaled[np.unique(np.linspace(0, len(X) - 1, _N_REFERENCE).astype(np.intp))]
@@ -117,10 +112,7 @@ def most_promising(
 
 
 def log_cost(configuration: Configuration) -> float:
-    """Return the logarithm of a fit's seconds, by rounds and leaves beside 100 and 31.
-
-    The exponents are those of recorded fits of boosting on 300 to 30,000 rows.
-    """
+    """Return the logarithm of a fit's seconds, up to a constant, from its rounds and leaves."""
     cost = 0.0
     for name, value in configuration.items():
         usual, exponent = _COSTS.get(name.rpartition(".")[2], (1, 0.0))
@@ -134,10 +126,8 @@ def expected_log_seconds(
 ) -> Array:
     """Return the expected logarithm (n,) of each candidate's seconds.
 
-    Seconds over costs have a mean for each estimator, which is shrunken towards that of all
-    estimators, so one that was not tried yet is expected to take as long as the others. Without
-    observations it is half of the costs, because the number of candidates then counts as much as
-    their seconds.
+    Seconds over costs have a mean for each estimator, shrunken towards that of all. Without
+    observations it is half of the costs, so that the number of candidates counts as much.
     """
     costs = np.array(log_costs)
     by_kind: dict[Hashable, list[float]] = {}
@@ -156,10 +146,7 @@ def expected_log_seconds(
 
 
 def log_expected_improvement(mean: Array, std: Array, best: float) -> Array:
-    """Return the log expected improvement of a Gaussian over the best score so far.
-
-    Ament et al. (2023), Unexpected improvements to expected improvement, equation 9.
-    """
+    """Return the log expected improvement (Ament et al., 2023, equation 9) over the best score."""
     u = (mean - best) / std
     return np.asarray(np.log(std) + _log_h(u))
 

@@ -133,10 +133,7 @@ def fit_kernel(
     start: Array | None = None,
     max_iter: int = 40,
 ) -> Array:
-    """Return the most probable theta (n_groups + 2,) of tasks that share it, from `start` on.
-
-    `D` are squared distances (n_groups, n, n) and `y` standardised scores (n,) of each task.
-    """
+    """Return the most probable theta (n_groups + 2,) of tasks with D (g, n, n) and y (n,)."""
     mean, deviation = prior_moments(len(D[0]))
 
     def objective(theta: Array) -> tuple[float, Array]:

@@ -49,10 +49,9 @@ _LOG_WEIGHT_WITHOUT_MEAN = -2.0  # log prior weight of the models that use the c
 
 
 class PlainModel:
-    """Gaussian process that learns from the observations of this search alone.
+    """Gaussian process that learns from this search alone; `groups` (d,) share a length scale.
 
-    `groups` (d,) are columns of the candidates X (n, d) that share a length scale. The kernel is
-    fitted again when the number of scores has grown by more than the factor `refit`.
+    The kernel is fitted again when the scores have grown by more than the factor `refit`.
     """
 
     def __init__(self, X: Array, groups: Rows, log_weight: float = 0.0, refit: float = 1.1) -> None:
@@ -104,17 +103,14 @@ class PlainModel:
 class LearnedModels:
     """Gaussian processes with means and covariance of past tasks' surfaces (n_tasks, n).
 
-    There are two models for each variance of the remainder. The first is a mixture, as in a kernel
+    There are two models for each of the `remainders`. The first is a mixture, as in a kernel
     density estimate: each component has the surface of one past task as its mean, and a share of
     the past tasks' covariance. The surfaces are shrunken towards their mean, so that mean and
     covariance of the mixture are those of the past tasks: West (1993), Approximating posterior
     distributions by mixtures, Journal of the Royal Statistical Society B 55(2). The second model
     has a constant mean and the covariance of the past tasks only, which stay the same if good and
-    bad candidates are exchanged.
-
-    `Z` (n, d) are candidates divided by the length scales; `task_weights` probabilities of each
-    past task to be similar to the new one; `pooled_weights` weights in the covariance, since few
-    similar tasks have a poor one; `remainders` variances that past tasks do not explain.
+    bad candidates are exchanged. `pooled_weights` are those in the covariance, since few similar
+    tasks have a poor one.
     """
 
     def __init__(

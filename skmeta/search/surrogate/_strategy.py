@@ -78,14 +78,9 @@ class _Observations(NamedTuple):
 class SearchStrategy:
     """Suggest candidates of a pool (canonical names to values), and learn from their scores.
 
-    The search uses a plain Gaussian process with expected improvement if the prior is None or
-    empty, or if its past tasks are not correlated. `rng` draws the first candidate of each
-    estimator that the prior does not know. Past tasks compare the first suggestion with the
-    estimator as given, at position `given`.
-
-    The initial design has 2 candidates; without a prior plus one per further sub-space (set of
-    parameters), up to 5. After three candidates, each estimator of a choice is tried once: at once
-    if the prior does not know it, and else as every other candidate.
+    The initial design has 2 candidates; without past tasks that are correlated, plus one per
+    further set of parameters, up to 5. After three candidates, each estimator of a choice is tried
+    once: at once if the prior does not know it (`rng` draws), and else as every other candidate.
     """
 
     @with_one_thread()
@@ -187,11 +182,7 @@ class SearchStrategy:
 
     @with_one_thread()
     def report(self) -> dict[str, Any]:
-        """Return the weights of past tasks and models, given the scores so far.
-
-        They are ``"datasets"``, ``"task_weights"``, which are probabilities, and
-        ``"learned_weight"``, that of the models that learned from past searches.
-        """
+        """Return the past data sets, their probabilities, and the weight of the learned models."""
         datasets = () if self._prior is None else self._prior.datasets
         seen = self._observations()
         task_weights = np.empty(0) if self._prior is None else self._prior.task_weights
@@ -310,10 +301,7 @@ class SearchStrategy:
         return untried
 
     def _available(self) -> NDArray[np.bool_]:
-        """Return which untried candidates are far enough from the pending ones.
-
-        A pending candidate that would exclude all that are left excludes none.
-        """
+        """Return which untried candidates are far enough from pending ones, all if none is."""
         available = self._untried()
         X = self._plain.X
         for index in self._pending:

@@ -43,10 +43,7 @@ _JITTER = 1e-5  # of the nodes
 def learn_surfaces(
     encoding: Encoding, X: list[Array], y: list[Array], noise_factors: list[Array] | None = None
 ) -> dict[str, Any]:
-    """Return a prior's tensors from encoded configurations (n_t, d) and scores (n_t,) of tasks.
-
-    `noise_factors` are the variances of the scores' noise in units of the task's.
-    """
+    """Return a prior's tensors from configurations (n_t, d), scores (n_t,) and noise of tasks."""
     if noise_factors is None:
         noise_factors = [np.ones(len(scores)) for scores in y]
     groups = encoding.groups
@@ -132,10 +129,9 @@ def _fit_noise(
 
 
 def winsorize_scores(scores: Array, factor: float) -> Array:
-    """Raise very low scores, whose exact values do not help to find good configurations.
+    """Raise scores more than `factor` times as far below the median as the best is above it.
 
-    A score is at most `factor` times as far below the median as the best is above it. NaN (a
-    failure) counts as the worst score. If the best score is the median, no score is raised.
+    NaN (a failure) counts as the worst score. If the best score is the median, no score is raised.
     """
     finite = scores[np.isfinite(scores)]
     if len(finite) == 0:
