@@ -22,6 +22,7 @@ try:
     from sklearn.base import _clone_parametrized as clone_parametrized
     from sklearn.base import _fit_context as fit_context
     from sklearn.utils import _safe_indexing as safe_indexing
+    from sklearn.utils._metadata_requests import RequestMethod
     from sklearn.utils._metadata_requests import _routing_enabled as is_routing_enabled
     from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
     from sklearn.utils.parallel import Parallel, delayed
@@ -104,6 +105,25 @@ def cloned_settings(estimator: Any) -> list[Any]:
     requests = known.get("_metadata_request")
     output = known.get("_sklearn_output_config")
     return [repr(requests)] * (requests is not None) + [output] * (output is not None)
+
+
+class _BriefRequest(RequestMethod):
+    """A method ``set_fit_request``, ``set_score_request``, ... whose help is one sentence."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        method = super().__get__(instance, owner)
+        method.__doc__ = (
+            f"Say which metadata meta-estimators pass to ``{self.name}``: see "
+            ":ref:`metadata routing <metadata_routing>`."
+        )
+        return method
+
+
+def shorten_requests(kind: type) -> None:
+    """Shorten the help of the methods that set the metadata requests of a class of estimators."""
+    for name, value in list(vars(kind).items()):
+        if isinstance(value, RequestMethod):
+            setattr(kind, name, _BriefRequest(value.name, value.keys, value.validate_keys))
 
 
 def parameter_names(kind: Any) -> list[str]:

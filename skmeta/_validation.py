@@ -11,7 +11,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, validate_data
 
-from skmeta._sklearn_compat import parameter_names
+from skmeta._sklearn_compat import parameter_names, shorten_requests
 
 
 def check_count(value: Any, name: str, minimum: int = 1) -> int:
@@ -215,6 +215,10 @@ class ParameterHints:
 
     # inspect.signature would show that of __new__.
     __signature__: ClassVar[Any] = _ConstructorSignature()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        shorten_requests(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         known = parameter_names(cls)

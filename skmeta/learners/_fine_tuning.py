@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -59,7 +58,6 @@ class FineTuningAlgorithm(InnerLoopAlgorithm):
         return metrics["loss"], metrics
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class FineTuning(InnerLoopLearner):
     """The baseline without meta-learning: train on the new task, from given weights.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -26,8 +25,7 @@ from skmeta.learners._core import (
 from skmeta.training import Declared, parameter
 
 
-@dataclass(repr=False)
-class MAMLPlusPlus(Declared):
+class MAMLPlusPlus(Declared, kw_only=False, eq=True):
     """The options of MAML++, for the parameter ``plus_plus`` of MAML and ANIL.
 
     Parameters
@@ -140,7 +138,6 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         return total, measures(context.kind, outputs, task.query)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class MAML(GradientLearner):
     """Model-agnostic meta-learning: weights from which a few gradient steps learn a task.
 
@@ -196,7 +193,6 @@ class ANILAlgorithm(MAMLAlgorithm):
         return name.startswith("head.")
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class ANIL(MAML):
     """Almost no inner loop: MAML whose tasks adapt the head alone.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -56,7 +55,6 @@ class MetaSGDAlgorithm(InnerLoopAlgorithm):
         return {n: fast[n] - rates[n] * gradient[n] for n in fast}, memory
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class MetaSGD(GradientLearner):
     """MAML with a step size learned for every parameter, direction included.
 

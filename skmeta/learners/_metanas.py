@@ -250,7 +250,6 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         )
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class MetaNAS(GradientLearner):
     """Meta-learning of an architecture and its weights, both adapted to a task.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -41,7 +40,6 @@ class ProtoNetAlgorithm(Algorithm):
         return adapted["offset"] + 2 * features @ centres.T - squares
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class ProtoNet(NetworkLearner):
     """Prototypical network: the nearest class mean in a learned embedding.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -34,7 +33,6 @@ class ReptileAlgorithm(InnerLoopAlgorithm):
         return gradient, measures(context.kind, outputs, task.query)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class Reptile(InnerLoopLearner):
     """Move the initialisation towards the result of training on each task.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -22,7 +21,6 @@ from skmeta.priors import MetaPrior
 from skmeta.training import OuterLoopSettings, learner_name, parameter
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class PolicyMAML(OuterLoopSettings):
     """Model-agnostic meta-learning of a policy: weights from which a few updates suffice.
 
@@ -118,8 +116,8 @@ class PolicyMAML(OuterLoopSettings):
     meta_batch_size: int = 20
     validation: Any = 0.0
 
-    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
-    option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    _precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
+    _option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "meta_optimizer": {"schedule": "constant", "clip_norm": None},
         "validation": {"every": 10},
     }
@@ -242,7 +240,6 @@ class PolicyMAML(OuterLoopSettings):
 POLICY_LEARNERS[learner_name(PolicyMAML)] = PolicyMAML
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class PolicyMetaSGD(PolicyMAML):
     """:class:`PolicyMAML` with a step size learned for every parameter, direction included.
 

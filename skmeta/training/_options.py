@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike
 from types import SimpleNamespace
@@ -33,8 +32,7 @@ N_JOBS = (
 )
 
 
-@dataclass(repr=False)
-class Validation(Declared):
+class Validation(Declared, kw_only=False, eq=True):
     """How meta-training is validated, for the parameter ``validation``.
 
     Parameters
@@ -65,8 +63,7 @@ class Validation(Declared):
     )
 
 
-@dataclass(repr=False)
-class MetaOptimizer(Declared):
+class MetaOptimizer(Declared, kw_only=False, eq=True):
     """The optimizer of the outer loop, for the parameter ``meta_optimizer``.
 
     Parameters
@@ -98,8 +95,7 @@ class MetaOptimizer(Declared):
         return "linear" if self.name == "sgd" else "cosine"
 
 
-@dataclass(repr=False)
-class ExecutionOptions(Declared):
+class ExecutionOptions(Declared, kw_only=False, eq=True):
     """How meta-training computes, for the parameter ``execution``.
 
     Parameters
@@ -147,7 +143,6 @@ class ExecutionOptions(Declared):
         )
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class FitSettings(Declared):
     """Settings of every learner, with an outer loop or without.
 
@@ -158,12 +153,11 @@ class FitSettings(Declared):
     """
 
     # What it may compute in.
-    precisions: ClassVar[tuple[str, ...]] = tuple(NETWORK_PRECISIONS)
+    _precisions: ClassVar[tuple[str, ...]] = tuple(NETWORK_PRECISIONS)
 
     device: Any = parameter("auto", str, torch.device, role="machine")
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class OuterLoopSettings(FitSettings):
     """Settings of a learner with an outer loop.
 
@@ -208,9 +202,9 @@ def read_parameters(learner: FitSettings) -> SimpleNamespace:
     values |= options_of(learner)
     execution = values.get("execution", ExecutionOptions())
     precision, checkpoint = execution.precision, execution.checkpoint
-    if "execution" in values and precision not in learner.precisions:
+    if "execution" in values and precision not in learner._precisions:
         raise ValueError(
-            f"{type(learner).__name__} computes in {' or '.join(learner.precisions)}, but "
+            f"{type(learner).__name__} computes in {' or '.join(learner._precisions)}, but "
             f"execution has precision={precision!r}. Set one of these."
         )
     if checkpoint is not None and not isinstance(values["random_state"], Integral):

@@ -1,7 +1,8 @@
 """Parameters of learners of all kinds: each is declared once, in the class that has it first.
 
-The declaration has its default, what it may be, and who reads it. The docstring of the same class
-describes it; those of the classes below take the description over.
+A parameter is an annotated attribute of a subclass of :class:`Declared`. The declaration has its
+default, what it may be, and who reads it. The docstring of the same class describes it; those of
+the classes below take the description over.
 
 Roles of a parameter:
 
@@ -15,8 +16,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, field
-from typing import Any, ClassVar, Self
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, ClassVar, Self, dataclass_transform
 
 from sklearn.base import BaseEstimator
 
@@ -33,19 +34,24 @@ def parameter(default: Any, *constraints: Any, role: str = "prior") -> Any:
     return field(default=default, metadata={"constraints": list(constraints), "role": role})
 
 
+@dataclass_transform(kw_only_default=True, eq_default=False)
 class Declared(ParameterHints, BaseEstimator):
-    """Completes constraints and docstrings of its subclasses by their declared parameters."""
+    """Makes dataclasses of its subclasses, and completes their constraints and docstrings."""
 
     # By parameter: the other settings of an option that is given by its first setting alone.
-    option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    _option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, kw_only: bool = True, eq: bool = False, **kwargs: Any) -> None:
+        dataclass(kw_only=kw_only, eq=eq, repr=False, match_args=False)(cls)
+        for own in fields(cls):  # Instances have them, and the signature has the defaults.
+            if own.name in vars(cls) and own.name in inspect.get_annotations(cls):
+                delattr(cls, own.name)
         super().__init_subclass__(**kwargs)
         constraints: dict[str, Any] = {}
         for base in reversed(cls.__mro__):
             if base is cls:
-                fields = declarations(cls, inherited=False)
-                constraints |= {n: f.metadata["constraints"] for n, f in fields.items()}
+                own_fields = declarations(cls, inherited=False)
+                constraints |= {n: f.metadata["constraints"] for n, f in own_fields.items()}
             constraints |= vars(base).get("_parameter_constraints", {})
         cls._parameter_constraints = {n: c or "no_validation" for n, c in constraints.items()}
         complete(cls)
@@ -64,9 +70,9 @@ def declarations(cls: type, *, inherited: bool = True) -> dict[str, Field[Any]]:
     """Return the declared parameters of a class by name, its own first."""
     declared_fields: dict[str, Field[Any]] = {}
     for base in cls.__mro__ if inherited else (cls,):
-        known = dict(vars(base)) | vars(base).get("__dataclass_fields__", {})
+        known = vars(base).get("__dataclass_fields__", {})
         for name in inspect.get_annotations(base):
-            if isinstance(known.get(name), Field) and known[name].metadata:
+            if name in known and known[name].metadata:
                 declared_fields.setdefault(name, known[name])
     return declared_fields
 
@@ -93,7 +99,7 @@ def options_of(estimator: Any) -> dict[str, Any]:
     options = {}
     for name, declared in declarations(type(estimator)).items():
         if (kind := option_class(declared)) is not None:
-            others = estimator.option_defaults.get(name, {})
+            others = estimator._option_defaults.get(name, {})
             options[name] = as_option(kind, getattr(estimator, name), **others)
     return options
 
@@ -138,12 +144,11 @@ def complete(cls: type) -> None:
         parameters |= _entries(described, "Parameters")
         attributes |= _entries(described, "Attributes")
     own = _entries(text, "Parameters")
-    lines = []
+    lines, defaults = [], {each.name: each.default for each in fields(cls)}
     for name in declarations(cls):
         if name not in own and name in parameters:
             header, _, description = parameters[name].partition("\n")
-            default = getattr(cls, name)
-            default = default.default if isinstance(default, Field) else default
+            default = defaults[name]
             lines.append(f"{header.partition(', default=')[0]}, default={default!r}\n{description}")
     shared = {"parameters": "\n".join(lines), "attributes": "\n".join(attributes.values())}
     cls.__doc__ = text % shared + "\n"

@@ -68,17 +68,13 @@ def test_missing_groups():
         ProtoNet(**SMALL).fit(X, y % 2)
 
 
-def test_a_learner_that_is_no_dataclass():
+def test_a_parameter_is_an_attribute_with_a_type():
     class Warmer(ProtoNet):
         temperature: float = 1.0
-
-    with pytest.raises(TypeError, match=r"'temperature' is no parameter of Warmer.* and @data"):
-        Warmer()
-
-    class Plain(ProtoNet):
         note: ClassVar[str] = "no parameter"
 
-    assert Plain(n_way=3).n_way == 3
+    assert Warmer(n_way=3).get_params().keys() - ProtoNet().get_params().keys() == {"temperature"}
+    assert Warmer(temperature=2.0).temperature == 2.0
 
 
 @pytest.mark.parametrize("meta_lr", [9.0, 1e6])

@@ -1,6 +1,5 @@
 """A conformance suite is worth what it catches: each fault here must fail the check named."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
@@ -16,7 +15,6 @@ class Tempered(ProtoNet.algorithm):
         return super().forward(context, adapted, x) / self.settings.temperature
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class TemperedProtoNet(ProtoNet):
     """A user's learner, in a module, so that it can be pickled."""
 

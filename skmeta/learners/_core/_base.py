@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from inspect import get_annotations, isabstract
+from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -33,7 +32,6 @@ LEARNERS: dict[str, type[MetaLearner]] = {}
 """Learners by the name that a prior keeps: see :func:`learner_name`."""
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class MetaLearner(CallbackSupport, FitSettings):
     """Base class of the meta-learners: what is fitted to many tasks to learn new ones.
 
@@ -67,17 +65,11 @@ class MetaLearner(CallbackSupport, FitSettings):
             raise missing_attribute(self, name)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        annotated = get_annotations(cls)
-        is_dataclass = "__dataclass_fields__" in vars(cls)
-        names = parameter_names(cls)
-        ignored = [n for n in vars(cls) if n in names and n not in annotated]
-        if not is_dataclass:
-            ignored += [n for n, kind in annotated.items() if "ClassVar" not in str(kind)]
-        if ignored:
+        if wrong := vars(cls).keys() & set(parameter_names(cls)):
+            name = min(wrong)
             raise TypeError(
-                f"{ignored[0]!r} is no parameter of {cls.__name__}, because a parameter needs a "
-                f"type and a dataclass. Write {ignored[0]}: ... = ... in the class, and "
-                "@dataclass(kw_only=True, eq=False, repr=False) above it."
+                f"{name!r} is no parameter of {cls.__name__}, because a parameter needs a type. "
+                f"Write {name}: ... = ... in the class."
             )
         if not hasattr(cls, "algorithm"):
             raise TypeError(f"{cls.__name__} has no algorithm. Set it to a subclass of Algorithm.")
@@ -258,7 +250,6 @@ def missing_attribute(learner: Any, name: str) -> AttributeError:
     return AttributeError(f"{own!r} object has no attribute {name!r}")
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class OuterLoopLearner(TaskSettings, MetaLearner):
     """A learner that is meta-trained by an outer loop.
 
@@ -272,7 +263,6 @@ class OuterLoopLearner(TaskSettings, MetaLearner):
     """
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class NetworkLearner(NetworkSettings, OuterLoopLearner):
     """A learner that meta-trains a network: the base class for learners of your own.
 

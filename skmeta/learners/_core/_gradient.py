@@ -7,7 +7,6 @@ support loss; ``update``, the idea of a learner, turns a gradient into a step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -209,7 +208,6 @@ class InnerLoopAlgorithm(Algorithm):
         return head == "prototype"
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class InnerLoopLearner(NetworkLearner):
     """A learner that adapts a network and a linear head by gradient steps.
 
@@ -238,7 +236,6 @@ class InnerLoopLearner(NetworkLearner):
     algorithm: ClassVar[type[Algorithm]] = InnerLoopAlgorithm
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class GradientLearner(InnerLoopLearner):
     """An :class:`InnerLoopLearner` whose meta-gradient goes through the inner loop.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
 from types import SimpleNamespace
@@ -14,7 +13,6 @@ from skmeta.priors import MetaPrior
 from skmeta.training import ExecutionOptions, OuterLoopSettings, parameter, read_parameters
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class TaskSettings(OuterLoopSettings):
     """What the tasks of an outer loop are, and where it starts.
 
@@ -44,7 +42,6 @@ class TaskSettings(OuterLoopSettings):
     prior: Any = parameter(None, MetaPrior, None, role="training")
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class NetworkSettings(TaskSettings):
     """The network of a learner, and the rows that it reads.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -150,7 +149,6 @@ def summarise(design: Design, results: Sequence[Entry], chosen: Entry) -> tuple[
     return text, is_beaten
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class AutoLearner(FitSettings):
     """Find the learner that suits the tasks.
 

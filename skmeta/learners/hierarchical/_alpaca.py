@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -11,7 +10,6 @@ from skmeta.learners._core import NetworkLearner
 from skmeta.learners.hierarchical._learner import HierarchicalLinear
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class ALPaCA(NetworkLearner, HierarchicalLinear):
     """Bayesian linear regression on the features of a learned network.
 

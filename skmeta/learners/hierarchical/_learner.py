@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -163,7 +162,6 @@ class HierarchicalAlgorithm(Algorithm):
         return mean.to(x.dtype), std.to(x.dtype), quantiles.to(x.dtype)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class HierarchicalLinear(MetaLearner):
     """Linear mixed-effects model: the coefficients of each task come from a learned distribution.
 
@@ -231,7 +229,7 @@ class HierarchicalLinear(MetaLearner):
         "shrinkage": [Interval(Real, 0, None, closed="left")],
     }
 
-    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
+    _precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
     algorithm: ClassVar[type[Algorithm]] = HierarchicalAlgorithm
 

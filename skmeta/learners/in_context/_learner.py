@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -236,7 +235,6 @@ class InContextAlgorithm(Algorithm):
         return value, {"loss": value, "score": score(context.kind, predicted, query)}
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class InContextLearner(OuterLoopLearner):
     """A transformer whose context is the support set, without any training on the task.
 
@@ -316,7 +314,7 @@ class InContextLearner(OuterLoopLearner):
         "prior": [MetaPrior, StrOptions({"tabular"}), None],
     }
 
-    precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
+    _precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
     algorithm: ClassVar[type[Algorithm]] = InContextAlgorithm
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar
@@ -134,7 +133,6 @@ class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
         return noise
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class LearnedOptimizer(GradientLearner):
     """Gradient descent whose updates are the outputs of a learned network.
 

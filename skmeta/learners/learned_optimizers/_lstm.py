@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -85,7 +84,6 @@ class LSTMAlgorithm(InnerLoopAlgorithm):
         }
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class LSTMMetaLearner(GradientLearner):
     """An optimizer that is an LSTM, learned together with the weights that it starts from.
 
