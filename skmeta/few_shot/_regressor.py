@@ -17,7 +17,7 @@ from skmeta.few_shot._members import hold_out
 from skmeta.few_shot._target_scale import ChosenScale, choose_scale
 from skmeta.learners import LEARNERS
 from skmeta.priors import MetaPrior
-from skmeta.tabular import KINDS, LEVELS, WeightedRows
+from skmeta.tabular import KINDS, LEVELS, WeightedRows, least_expected
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -39,7 +39,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         Views of a table that predictions are averaged over, at most 64; None takes the prior's.
     target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
         What the target can be: any number, an amount from 0 on, a count, a share or a rating.
-        ``"auto"`` finds it in ten targets or more. See :doc:`/targets`.
+        ``"auto"`` finds it in ten targets or more, and predicts nothing below 0 where they are near
+        0 and none is negative; ``"real"`` may. See :doc:`/targets`.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
     precision : {"auto", "float32", "float64"}, default="auto"
@@ -168,6 +169,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         scale = None if self._mixture is None else self._mixture.scale
         self.target_kind_: str = "real" if scale is None else scale.target.kind
         self.target_scale_: str | None = None if scale is None else scale.scale.name
+        is_open = self.target_kind == "auto" and scale is None and is_for_any_table(self.prior_)
+        self._least = least_expected(*self._support[1:]) if is_open else -np.inf
         return self
 
     def predict(
@@ -205,7 +208,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         means = [task.predict(part) for part in parts]
         if mixture is not None:
             means = [mixture.mix(own, part) for own, part in zip(means, parts, strict=True)]
-        return check_finite(np.concatenate(means))
+        return np.asarray(np.maximum(check_finite(np.concatenate(means)), self._least))
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.
@@ -259,4 +262,6 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
                 )
                 for part in parts
             ]
-        return tuple(check_finite(np.concatenate(each)) for each in zip(*results, strict=True))
+        arrays = zip(*results, strict=True)
+        mean, std, quantiles = (check_finite(np.concatenate(each)) for each in arrays)
+        return np.maximum(mean, self._least), std, np.maximum(quantiles, self._least)

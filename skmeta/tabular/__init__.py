@@ -62,6 +62,7 @@ from skmeta.tabular._target import (
     Target,
     asinh_scale,
     cut_distributions,
+    least_expected,
     mean_of_quantiles,
     mixture_quantiles,
     places_of,

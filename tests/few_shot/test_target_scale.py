@@ -48,6 +48,23 @@ def fit(rows, kind="auto"):
     return MetaFewShotRegressor(device="cpu", target_kind=kind).fit(*rows)
 
 
+def test_nothing_below_zero_is_predicted_where_no_target_near_it_is_negative():
+    X, rng = make_rows(20, 3)
+    new = make_rows(50, 4)[0] * 2
+    y = np.maximum(3 + 1.5 * X[:, 0] + 0.3 * rng.normal(size=20), 0.1)
+    near, declared, far = fit((X, y)), fit((X, y), "real"), fit((X, y + 50))
+    assert near.target_kind_ == declared.target_kind_ == "real"
+    quantiles = near.predict_quantiles(new)
+    assert quantiles.min() == near.predict(new).min() == 0
+    assert declared.predict_quantiles(new).min() < 0
+    np.testing.assert_array_equal(quantiles, np.maximum(declared.predict_quantiles(new), 0))
+    np.testing.assert_allclose(
+        far.predict_quantiles(new), declared.predict_quantiles(new) + 50, atol=1e-6
+    )
+    signed = fit((X, np.append(y[1:], -0.1)))
+    assert signed.predict_quantiles(new).min() < 0
+
+
 @pytest.fixture(scope="module")
 def amounts():
     return fit(make_amounts(60))
