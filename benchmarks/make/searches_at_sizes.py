@@ -32,7 +32,7 @@ from benchmarks.make.boosting_searches import BOOSTERS
 from benchmarks.make.searches import design, make, metrics, record_all, record_search, rounded
 from skmeta.search import MetaLearnedSearchCV
 from skmeta.search._arguments import resolve_arguments
-from skmeta.search._propose import N_ROUNDS, cross_best, draw_near
+from skmeta.search._propose import add_crosses, draw_near
 from skmeta.search.prior import load_shipped
 from skmeta.search.record import (
     CandidateRecord,
@@ -192,11 +192,14 @@ def promising(estimator, name, table, X, y, n, known):
         return prior.surfaces_of(prior.encode(described, parameter_names(described)))
 
     pool = [arguments.as_given, *draw_near(arguments.space, arguments.as_given, 400, rng)]
-    F = surfaces(pool)
-    for _ in range(N_ROUNDS):
-        children = cross_best(pool, expected_utility(F, prior.task_weights, 0), rng)
-        pool += children
-        F = np.hstack([F, surfaces(children)])
+    blocks = [surfaces(pool)]
+
+    def add(children):
+        pool.extend(children)
+        blocks.append(surfaces(children))
+
+    add_crosses(pool, lambda: expected_utility(np.hstack(blocks), prior.task_weights, 0), add, rng)
+    F = np.hstack(blocks)
     best = np.argsort(-expected_utility(F, prior.task_weights, 0))
     tasks = rng.choice(len(F), size=10 * n, p=prior.task_weights)
     order = [best[0], *F[tasks].argmax(1)[: n // 2], *rng.permutation(best[: 10 * n])]

@@ -37,7 +37,7 @@ from benchmarks.make.searches_at_sizes import MAX_CLASSES, MAX_TEST_ROWS, draw, 
 from skmeta.search import MetaLearnedSearchCV, learned_defaults
 from skmeta.search._arguments import resolve_arguments
 from skmeta.search._learned_defaults import _CLEAR
-from skmeta.search._propose import cross_best, draw_near
+from skmeta.search._propose import add_crosses, draw_near
 from skmeta.search.prior import evidence, load_shipped
 from skmeta.search.prior._resemblance import resemblance
 from skmeta.search.space import CandidateDescriber, parameter_names, relative_configuration
@@ -102,12 +102,18 @@ def promises_of(name, metric):
 
     given = arguments.as_given or {}
     pool = [given, *draw_near(arguments.space, given, N_CANDIDATES, rng)]
-    F = surfaces(pool)
-    for _ in range(N_ROUNDS):  # crosses of what is best on different sets of past tasks
+    blocks = [surfaces(pool)]
+
+    def utility():  # of what is best on different sets of past tasks
         weights = rng.dirichlet(np.full(prior.n_tasks, 0.15))
-        children = cross_best(pool, expected_utility(F, weights, 0), rng)
-        pool += children
-        F = np.hstack([F, surfaces(children)])
+        return expected_utility(np.hstack(blocks), weights, 0)
+
+    def add(children):
+        pool.extend(children)
+        blocks.append(surfaces(children))
+
+    add_crosses(pool, utility, add, rng, N_ROUNDS)
+    F = np.hstack(blocks)
     reference, features = prior.surfaces_of(prior.reference()), prior.dataset_features
     origins = np.array([origin(one) for one in prior.datasets])
     log_rows = np.array([one.get("log_rows", np.nan) for one in features])

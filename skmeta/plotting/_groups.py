@@ -125,20 +125,7 @@ class GroupEffectsDisplay(Display):
         return display.plot(ax=ax, **line_kw)
 
     def plot(self, *, ax: Any = None, **line_kw: Any) -> Self:
-        """Draw the effects.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a figure.
-        **line_kw
-            Passed to :meth:`matplotlib.axes.Axes.errorbar`.
-
-        Returns
-        -------
-        GroupEffectsDisplay
-            Itself.
-        """
+        """Draw the effects on `ax` (None makes a figure), with settings of ``Axes.errorbar``."""
         ax = self._begin(ax)
         effect = np.asarray(self.effect, dtype=np.float64)
         self.order_: np.ndarray = np.argsort(effect, kind="stable")
@@ -293,20 +280,7 @@ class GroupTrajectoryDisplay(Display):
         return cls(trajectories=trajectories, level=level, names=names).plot(axes=axes)
 
     def plot(self, *, axes: Any = None, **line_kw: Any) -> Self:
-        """Draw the trajectories.
-
-        Parameters
-        ----------
-        axes : sequence of matplotlib Axes or None, default=None
-            Where to draw each group. None makes a figure.
-        **line_kw
-            Passed to :meth:`matplotlib.axes.Axes.plot` for the predictions.
-
-        Returns
-        -------
-        GroupTrajectoryDisplay
-            Itself.
-        """
+        """Draw each group on its own of the `axes` (None makes a figure)."""
         n = len(self.trajectories)
         if axes is None:
             pyplot = import_optional("matplotlib.pyplot", "plot")

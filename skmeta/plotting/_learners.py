@@ -141,20 +141,7 @@ class LearningCurveDisplay(Display):
         return display.plot(ax, **line_kw)
 
     def plot(self, ax: Any = None, **line_kw: Any) -> Self:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a figure.
-        **line_kw
-            Passed to :meth:`matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        LearningCurveDisplay
-            This display.
-        """
+        """Draw the curves on `ax` (None makes a figure), with settings of ``Axes.plot``."""
         ax = self._begin(ax)
         curves = [("training tasks", self.train, "--")]
         if self.validation is not None:
@@ -339,20 +326,7 @@ class AdaptationDisplay(Display):
         return display.plot(ax, **line_kw)
 
     def plot(self, ax: Any = None, **line_kw: Any) -> Self:
-        """Draw the means over the tasks, with 95% intervals.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a figure.
-        **line_kw
-            Passed to :meth:`matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        AdaptationDisplay
-            This display.
-        """
+        """Draw the means over the tasks, with 95% intervals, on `ax` (None makes a figure)."""
         ax = self._begin(ax)
         scores = np.asarray(self.scores, dtype=np.float64)
         mean, n_tasks = scores.mean(axis=1), scores.shape[1]

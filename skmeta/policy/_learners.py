@@ -175,20 +175,7 @@ class PolicyMAML(OuterLoopSettings):
         return self
 
     def score(self, family: TaskFamily, y: Any = None) -> float:
-        """Return the mean return in new tasks after ``n_inner_steps`` updates, without exploration.
-
-        Parameters
-        ----------
-        family : TaskFamily
-            Draws the tasks, with ``random_state``.
-        y : None
-            Not used.
-
-        Returns
-        -------
-        float
-            The mean return.
-        """
+        """Return the mean return in new tasks after ``n_inner_steps`` updates, not exploring."""
         return float(self.score_tasks(family)[-1].mean())
 
     def score_tasks(
@@ -221,18 +208,7 @@ class PolicyMAML(OuterLoopSettings):
         return evaluate(self, self.prior_, family, n_tasks, n_updates, explore)
 
     def initial_prior(self, family: TaskFamily) -> MetaPrior:
-        """Return the prior before any meta-training, with random weights, for comparisons.
-
-        Parameters
-        ----------
-        family : TaskFamily
-            Gives the spaces, and the scale of observations.
-
-        Returns
-        -------
-        MetaPrior
-            The prior.
-        """
+        """Return the prior before any meta-training, with random weights, for comparisons."""
         validate_params(self)
         return write_prior(*make_session(self, family, check_rng(self.random_state)))
 

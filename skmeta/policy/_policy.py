@@ -137,18 +137,7 @@ class MetaPolicy(ParameterHints, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, env: Any, y: Any = None, *, n_episodes: int = 20) -> Self:
-        """Make one more update.
-
-        Parameters
-        ----------
-        env, y, n_episodes : object
-            As in :meth:`fit`.
-
-        Returns
-        -------
-        self : object
-            The adapted policy.
-        """
+        """Make one more update, with the parameters of :meth:`fit`."""
         session, state = self._begin(env)
         if not hasattr(self, "adapted_"):
             self._reset(session, state)
@@ -249,22 +238,7 @@ class MetaPolicy(ParameterHints, BaseEstimator):
         return actions if seen.ndim == 2 else actions[0]
 
     def score(self, env: Any, y: Any = None, *, n_episodes: int = 20) -> float:
-        """Return the mean return with the most likely actions.
-
-        Parameters
-        ----------
-        env : gymnasium.Env or gymnasium.vector.VectorEnv
-            The environment.
-        y : None
-            Not used.
-        n_episodes : int, default=20
-            Episodes to play.
-
-        Returns
-        -------
-        float
-            Mean sum of rewards of an episode.
-        """
+        """Return the mean sum of rewards of `n_episodes` episodes with the most likely actions."""
         check_is_fitted(self)
         check_environment(*_spaces(env), self.prior)
         session, _ = self._session()

@@ -20,7 +20,7 @@ from sklearn.utils import indexable
 from skmeta._sklearn_compat import validate_params
 from skmeta.search._arguments import Arguments, resolve_arguments
 from skmeta.search._open_record import describe_search, open_history, resolve_prior
-from skmeta.search._propose import N_ROUNDS, cross_best, draw_near
+from skmeta.search._propose import add_crosses, draw_near
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.prior import PastSurfaces, probability_better
 from skmeta.search.record import SearchRecord
@@ -154,12 +154,16 @@ def _choose(
 
     candidates = [given, *draw_near(arguments.space, given, _N_CANDIDATES, rng)]
     surfaces = SurfaceInterpolation(past.surfaces_of, encode(candidates), len(candidates))
-    F = surfaces.F
-    for _ in range(N_ROUNDS):
-        utility = expected_utility(F, past.task_weights, given=0)
-        children = cross_best(candidates, utility, rng)
-        candidates += children
-        F = np.hstack([F, surfaces(encode(children))])
+    blocks = [surfaces.F]
+
+    def add(children: list[Candidate]) -> None:
+        candidates.extend(children)
+        blocks.append(surfaces(encode(children)))
+
+    add_crosses(
+        candidates, lambda: expected_utility(np.hstack(blocks), past.task_weights, 0), add, rng
+    )
+    F = np.hstack(blocks)
     best = design_from_surfaces(F, past.task_weights, given=0)
     difference, weights = F[:, best] - F[:, 0], past.task_weights
     if not best:

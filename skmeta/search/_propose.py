@@ -1,6 +1,6 @@
 """Which candidates a search tries next."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ _FIRST_NEAR = 10
 # With a prior, each of these rounds adds this many candidates to the pool: crosses of those that
 # are expected to be best. Chosen with benchmarks/measure/first_candidates.py, and with the first
 # half of the origins of benchmarks/measure/learned_defaults.py.
-N_ROUNDS, _N_CHILDREN, _N_PARENTS = 4, 100, 10
+_N_ROUNDS, _N_CHILDREN, _N_PARENTS = 4, 100, 10
 _SHARE_OF_ANY = 0.3  # of crosses whose second parent is any candidate
 # Types of values that can be combined with those of other parameters. Not all combinations of texts
 # and parts are valid.
@@ -74,6 +74,18 @@ def cross_best(
         pairs = zip(first, second, strict=True)
         children += [_cross(candidates[i], candidates[j], rng) for i, j in pairs]
     return children
+
+
+def add_crosses(
+    pool: Sequence[Candidate],
+    utility: Callable[[], Any],
+    add: Callable[[list[Candidate]], None],
+    rng: np.random.Generator,
+    n_rounds: int = _N_ROUNDS,
+) -> None:
+    """Add crosses to a pool in rounds, each by the utility of the candidates so far."""
+    for _ in range(n_rounds):
+        add(cross_best(pool, utility(), rng))
 
 
 def _cross(one: Candidate, other: Candidate, rng: np.random.Generator) -> Candidate:
@@ -158,10 +170,8 @@ class ModelProposer:
         self._as_given = None if given is None else Trial(given, AS_GIVEN)
         self._as_given_untold = self._as_given
         self._add([one for one in extra if space.is_complete(one)])
-        for _ in range(0 if self._is_whole else N_ROUNDS):
-            utility = self._strategy.expected_utility()
-            if utility is not None:
-                self._add(cross_best(self._pool, utility, self._rng))
+        if not self._is_whole and self._strategy.expected_utility() is not None:
+            add_crosses(self._pool, self._strategy.expected_utility, self._add, self._rng)
         self._start = [Trial(params, "start") for params in arguments.start]
         self._start = list({trial.key: trial for trial in self._start}.values())
         self._told: list[Trial] = []

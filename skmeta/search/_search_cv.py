@@ -189,18 +189,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     }
 
     def get_params(self, deep=True):
-        """Return the parameters, as of any estimator.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to return those of the estimator too.
-
-        Returns
-        -------
-        params : dict
-            All that shows an estimator shows these, so a URL's password is hidden in its ``repr``.
-        """
+        """Return the parameters, as of any estimator; ``repr`` hides the password of a URL."""
         params = super().get_params(deep)
         if "history" in params:  # a subclass may leave the parameter out
             params["history"] = hide_password(params["history"])
@@ -328,12 +317,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         return write_search_report(self, path, title)
 
     def get_metadata_routing(self) -> Any:
-        """Return which metadata the estimator, the scorer and the splitter ask for.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
+        """Return which metadata the estimator, the scorer and the splitter ask for."""
         return super(MetaLearnedSearchCV, with_one_estimator(self)).get_metadata_routing()
 
     def __sklearn_tags__(self) -> Any:

@@ -120,20 +120,7 @@ class EnvironmentFamily:
         env.close()
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Parameters]:
-        """Draw tasks.
-
-        Parameters
-        ----------
-        n : int
-            How many.
-        rng : numpy.random.Generator
-            Source of the numbers.
-
-        Returns
-        -------
-        list of dict of length n
-            Value of each parameter.
-        """
+        """Draw `n` tasks: the value of each parameter."""
         drawn = {
             name: np.asarray(distribution.rvs(size=n, random_state=rng), dtype=np.float64)
             for name, distribution in self.parameters.items()
@@ -141,25 +128,7 @@ class EnvironmentFamily:
         return [{name: float(values[i]) for name, values in drawn.items()} for i in range(n)]
 
     def make(self, task: Parameters, **kwargs: Any) -> gymnasium.Env:
-        """Make the environment of a task.
-
-        Parameters
-        ----------
-        task : mapping of str to float
-            Values of parameters.
-        **kwargs
-            Passed on to :func:`gymnasium.make`, such as ``render_mode="rgb_array"``.
-
-        Returns
-        -------
-        gymnasium.Env
-            One environment.
-
-        Raises
-        ------
-        EpisodeError
-            If the environment does not have a parameter.
-        """
+        """Make the environment of a task; `kwargs` are passed on to :func:`gymnasium.make`."""
         given = {name: value for name, value in task.items() if name in self._arguments}
         env = gymnasium.make(
             self.env_id,

@@ -208,52 +208,15 @@ class PointNavigation:
         self.action_space: Any = spaces[1]
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Parameters]:
-        """Draw goals.
-
-        Parameters
-        ----------
-        n : int
-            How many.
-        rng : numpy.random.Generator
-            Source of the numbers.
-
-        Returns
-        -------
-        list of dict of length n
-            ``goal_x`` and ``goal_y`` of each task.
-        """
+        """Draw `n` goals: ``goal_x`` and ``goal_y`` of each task."""
         goals = rng.uniform(-self.half_width, self.half_width, (n, 2))
         return [{"goal_x": float(x), "goal_y": float(y)} for x, y in goals]
 
     def make(self, task: Parameters) -> SingleEnv:
-        """Make the environment of a task.
-
-        Parameters
-        ----------
-        task : mapping of str to float
-            ``goal_x`` and ``goal_y``.
-
-        Returns
-        -------
-        gymnasium.Env
-            One environment; it renders pictures.
-        """
+        """Make the environment of one goal."""
         return SingleEnv(self.make_vector([task], 1))
 
     def make_vector(self, tasks: Sequence[Parameters], n_episodes: int) -> PointVectorEnv:
-        """Make ``n_episodes`` environments of each task, in the order of the tasks.
-
-        Parameters
-        ----------
-        tasks : sequence of mapping
-            The tasks.
-        n_episodes : int
-            Environments of each task.
-
-        Returns
-        -------
-        gymnasium.vector.VectorEnv
-            ``len(tasks) * n_episodes`` environments.
-        """
+        """Make ``n_episodes`` environments of each task, in the order of the tasks."""
         each = [task for task in tasks for _ in range(n_episodes)]
         return PointVectorEnv(each, self.max_episode_steps)

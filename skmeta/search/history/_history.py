@@ -241,18 +241,7 @@ optional
         return self
 
     def remove(self, dataset: str) -> int:
-        """Delete the searches on a data set.
-
-        Parameters
-        ----------
-        dataset : str
-            Name or digest of the data set.
-
-        Returns
-        -------
-        n_removed : int
-            Number of searches that were deleted.
-        """
+        """Delete the searches on a data set, named or by its digest, and return their number."""
         return self._store.run(_queries.remove_dataset, dataset, write=True)
 
 
