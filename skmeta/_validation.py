@@ -1,9 +1,11 @@
 """Checks of what a user gave, shared by every room."""
 
+from __future__ import annotations
+
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from numbers import Integral, Number
+from numbers import Integral, Number, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,6 +21,23 @@ def check_count(value: Any, name: str, minimum: int = 1) -> int:
     if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum:
         return int(value)
     raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}.")
+
+
+def check_rng(random_state: Any = None) -> np.random.Generator:
+    """Turn ``random_state`` into a NumPy generator, without touching any global state.
+
+    A Generator is returned as it is; a RandomState seeds a new one, and moves on from call to call.
+    """
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
+    if isinstance(random_state, Integral) and int(random_state) >= 0:
+        return np.random.default_rng(int(random_state))
+    raise ValueError(
+        "random_state must be None, an integer of at least 0, a numpy.random.Generator or a "
+        f"numpy.random.RandomState, got {random_state!r}."
+    )
 
 
 def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarray:
@@ -242,3 +261,57 @@ def _kind(value: Any) -> str:
     if isinstance(value, Number):
         return "number"
     return "str" if isinstance(value, str) else type(value).__name__
+
+
+def rank_classes(y: Any, labels: np.ndarray, kind: str) -> np.ndarray | None:
+    """Return the number (c,) of each sorted label in the order of the classes; None without one."""
+    if kind == "nominal" or len(labels) < 3:
+        return None
+    dtype: Any = getattr(y, "dtype", None)
+    if dtype is None and getattr(y, "shape", (0, 0))[1:] == (1,):  # A frame of one column.
+        dtype = y.dtypes.iloc[0]
+    if getattr(dtype, "ordered", False):
+        place = {label: k for k, label in enumerate(np.asarray(dtype.categories).tolist())}
+        return np.argsort(np.argsort([place[label] for label in labels.tolist()]))
+    if kind == "auto":
+        return None
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(
+            f"target_kind='ordered' needs classes whose order is known, but y has the labels "
+            f"{quote_some(labels)}. Pass numbers, or pandas' ordered categories: "
+            "pd.Series(y, dtype=pd.CategoricalDtype(levels, ordered=True))."
+        )
+    return np.arange(len(labels))
+
+
+def check_class_weight(class_weight: Any, labels: np.ndarray) -> None:
+    """Raise an error if weights by label have an unknown label, or are not finite and above 0."""
+    if not isinstance(class_weight, Mapping):
+        return
+    known = labels.tolist()
+    for label, weight in class_weight.items():
+        if label not in known:
+            raise ValueError(
+                f"class_weight has a weight of {quote(label)}, but the classes are "
+                f"{quote_some(labels)}. Leave it out."
+            )
+        if not (isinstance(weight, Real) and 0 < float(weight) < np.inf):
+            raise ValueError(
+                f"class_weight is {weight!r} for {quote(label)}, but a weight is a finite number "
+                "above 0. Leave the class out for weight 1."
+            )
+
+
+def class_weights(
+    class_weight: Any, labels: np.ndarray, y: np.ndarray, sample_weight: np.ndarray
+) -> np.ndarray:
+    """Return the weight (c,) of each class: 1 if it has no rows (n,) or no entry."""
+    weights = np.ones(len(labels))
+    if isinstance(class_weight, Mapping):
+        for label, weight in class_weight.items():
+            weights[labels == label] = weight
+    elif class_weight == "balanced":
+        size = np.bincount(y, sample_weight, len(labels))
+        has_rows = size > 0
+        weights[has_rows] = size.sum() / (has_rows.sum() * size[has_rows])
+    return weights

@@ -12,9 +12,9 @@ import skmeta
 PACKAGE = Path(skmeta.__file__).parent
 FLOORS = [
     {
-        *("_validation", "_columns", "_random", "_optional", "_warnings", "exceptions"),
+        *("_validation", "_columns", "_optional", "_warnings", "exceptions"),
         *("_sklearn_compat", "_torch_compat", "_files", "_identity"),
-        *("_html", "_progress", "_callbacks", "_fold_evaluation", "_threads", "_classes"),
+        *("_html", "_progress", "_fold_evaluation", "_threads"),
     },
     {"tasks", "backbones"},
     {"datasets", "backend", "mixed", "tabular"},

@@ -18,8 +18,7 @@ from skmeta.backend._adapter import (
 )
 from skmeta.backend._augmentation import Augmentation, make_views, resolve_test_time_augment
 from skmeta.backend._execution import MODES, Execution
-from skmeta.backend._functional import Network, State
+from skmeta.backend._functional import Network, State, tree_leaves, tree_map
 from skmeta.backend._ranks import Ranks
-from skmeta.backend._trees import tree_leaves, tree_map
 
 __all__ = []

@@ -13,9 +13,9 @@ from joblib import effective_n_jobs
 from torch import Tensor
 
 from skmeta._threads import one_thread
+from skmeta.backend._functional import tree_leaves, tree_map
 from skmeta.backend._ranks import Ranks
 from skmeta.backend._recording import Recorder
-from skmeta.backend._trees import tree_leaves, tree_map
 from skmeta.exceptions import BackboneError
 
 State = dict[str, Tensor]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from skmeta.backend._trees import tree_leaves, tree_map
+from skmeta.backend._functional import tree_leaves, tree_map
 from skmeta.exceptions import DistributedError
 
 T = TypeVar("T")

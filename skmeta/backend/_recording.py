@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from skmeta.backend._trees import tree_leaves, tree_map
+from skmeta.backend._functional import tree_leaves, tree_map
 
 logger = logging.getLogger(__name__)
 

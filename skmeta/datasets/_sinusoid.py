@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._random import check_rng
-from skmeta._validation import check_count
+from skmeta._validation import check_count, check_rng
 
 
 def make_sinusoid_tasks(

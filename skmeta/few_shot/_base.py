@@ -21,15 +21,16 @@ from skmeta._columns import FrameEncoder, check_frame, check_type, frame_columns
 from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
 from skmeta._validation import ParameterHints, check_rows
 from skmeta.backend import PRECISIONS, here_or_cpu
-from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
-from skmeta.few_shot._members import Fit, fit_mixture
-from skmeta.few_shot._prior_argument import (
+from skmeta.few_shot._adapted_task import (
+    AdaptedTask,
+    RunSettings,
     check_prior,
     is_fitted_learner,
     peek_prior,
     resolve_prior,
     warn_of_images,
 )
+from skmeta.few_shot._members import Fit, fit_mixture
 from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder

@@ -9,14 +9,20 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 
-from skmeta._classes import check_class_weight, class_weights, rank_classes
 from skmeta._sklearn_compat import StrOptions, fit_context
-from skmeta._validation import check_class_labels, check_labels, quote, quote_some
-from skmeta.few_shot._adapted_task import RunSettings
+from skmeta._validation import (
+    check_class_labels,
+    check_class_weight,
+    check_labels,
+    class_weights,
+    quote,
+    quote_some,
+    rank_classes,
+)
+from skmeta.few_shot._adapted_task import RunSettings, family_classes
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
 from skmeta.few_shot._members import Fit
 from skmeta.few_shot._ordered import ordered_members
-from skmeta.few_shot._prior_argument import family_classes
 
 # The logarithm of a probability of 0 is that of the smallest number.
 _MIN_PROBABILITY = np.finfo(np.float64).tiny

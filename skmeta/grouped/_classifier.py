@@ -9,9 +9,14 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
-from skmeta._classes import check_class_weight, class_weights, rank_classes
 from skmeta._sklearn_compat import StrOptions, fit_context
-from skmeta._validation import check_class_labels, quote_some
+from skmeta._validation import (
+    check_class_labels,
+    check_class_weight,
+    class_weights,
+    quote_some,
+    rank_classes,
+)
 from skmeta.grouped._base import BaseGrouped, has_groups
 
 # Trees and effects take time that grows with the number of classes.

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, validate_params
+from skmeta._validation import check_rng
 from skmeta.backend import PRECISIONS
 from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus, MetaSGD
 from skmeta.policy._episodes import BASELINES, ESTIMATORS

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta._random import check_rng
+from skmeta._validation import check_rng
 from skmeta.backbones import check_backbone
 from skmeta.backend import Execution, Ranks, Scaler, State, to_numpy
 from skmeta.exceptions import PriorError

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skmeta._random import check_rng
 from skmeta._sklearn_compat import resolve_scorers
-from skmeta._validation import suggest
+from skmeta._validation import check_rng, suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search._metrics import Metrics

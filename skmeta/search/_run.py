@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone, is_classifier
 
-from skmeta._callbacks import fit_task, subtask
 from skmeta._identity import remembered_texts
+from skmeta._progress import fit_task, subtask
 from skmeta._sklearn_compat import (
     callback_context,
     format_results,

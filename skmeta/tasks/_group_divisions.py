@@ -10,8 +10,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 
 from skmeta._columns import time_numbers
-from skmeta._random import check_rng
-from skmeta._validation import check_count, check_labels
+from skmeta._validation import check_count, check_labels, check_rng
 from skmeta.exceptions import EpisodeError
 
 

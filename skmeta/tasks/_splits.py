@@ -9,8 +9,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.multiclass import type_of_target
 
 from skmeta._columns import time_numbers
-from skmeta._random import check_rng
-from skmeta._validation import check_count, check_labels
+from skmeta._validation import check_count, check_labels, check_rng
 from skmeta.exceptions import EpisodeError
 from skmeta.tasks._samplers import ClassEpisodes, GroupEpisodes
 from skmeta.tasks._task import Task, warn_if_reused

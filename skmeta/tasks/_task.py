@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from skmeta._random import check_rng
-from skmeta._validation import check_labels, quote, quote_some
+from skmeta._validation import check_labels, check_rng, quote, quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, OverlapWarning
 

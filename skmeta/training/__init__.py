@@ -3,20 +3,18 @@
 from skmeta.training._checkpoint import load_checkpoint, save_checkpoint
 from skmeta.training._loop import meta_train
 from skmeta.training._options import (
+    Declared,
     ExecutionOptions,
     FitSettings,
     MetaOptimizer,
     OuterLoopSettings,
     Validation,
-    fingerprint,
-    read_parameters,
-)
-from skmeta.training._parameters import (
-    Declared,
     declarations,
+    fingerprint,
     learner_name,
     option_class,
     parameter,
+    read_parameters,
     settings_by_role,
 )
 

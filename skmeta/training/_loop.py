@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta._callbacks import IterationTask, subtask
-from skmeta._progress import progress_bar
+from skmeta._progress import IterationTask, progress_bar, subtask
 from skmeta._torch_compat import LinAlgError
 from skmeta._warnings import warn_caller
 from skmeta.backend import Ranks

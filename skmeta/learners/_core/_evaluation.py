@@ -14,8 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import pairwise_distances_argmin
 
-from skmeta._random import check_rng
-from skmeta._validation import check_count
+from skmeta._validation import check_count, check_rng
 from skmeta._warnings import warn_caller
 from skmeta.backend import Execution, Scaler, State, TaskTensors, to_numpy, tree_map
 from skmeta.exceptions import BaselineWarning, EpisodeError

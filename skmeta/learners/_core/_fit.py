@@ -15,11 +15,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from skmeta._callbacks import fit_task, subtask
-from skmeta._random import check_rng
+from skmeta._progress import fit_task, subtask
 from skmeta._sklearn_compat import callback_context, has_callbacks, validate_params
 from skmeta._threads import one_thread_if_small
-from skmeta._validation import check_count, check_plain_labels, check_targets
+from skmeta._validation import check_count, check_plain_labels, check_rng, check_targets
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
 from skmeta.backend import Augmentation, Execution, Ranks, State

@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 from skmeta._progress import progress_bar
-from skmeta._random import check_rng
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._threads import one_thread_if_small
+from skmeta._validation import check_rng
 from skmeta._warnings import warn_caller
 from skmeta.backend import resolve_device
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError

@@ -43,8 +43,7 @@ from skmeta.learners.in_context._encoders import (
     Memory,
     full_precision,
 )
-from skmeta.learners.in_context._experts import N_EXPERTS
-from skmeta.learners.in_context._linear_model import LinearModel, mix_with_linear_model
+from skmeta.learners.in_context._experts import N_EXPERTS, LinearModel, mix_with_linear_model
 
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.
