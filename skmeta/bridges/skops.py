@@ -53,7 +53,7 @@ few_shot._ordered.Frequencies few_shot._ordered.PriorModel few_shot._target_scal
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
 grouped._model.FittedModel grouped._model.JointMembers grouped._model.Settings
-grouped._parts.Indicators grouped._parts.Part
+grouped._parts.Indicators grouped._parts.Part grouped._parts.Series
 grouped._regressor.GroupedRegressor grouped._several.SeveralColumns
 grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape

@@ -37,7 +37,7 @@ from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summari
 from skmeta.grouped._fit import fit_model, fit_several_columns
 from skmeta.grouped._model import Settings
 from skmeta.grouped.longitudinal import warn_of_doubled, warn_of_time
-from skmeta.grouped.members import LEARNER, MEMBERS, check_factors, check_settings
+from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
 from skmeta.tabular import (
     CalibratedOutputs,
     FitSettings,
@@ -121,8 +121,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         numbers, times = numbers[used], times[used]
         if self.order is None and len(self._names) == 1:
             warn_of_time(numbers, codes[:, 0], self._features.names_out())
-        if self._features.has_dates and len(self._names) == 1:
-            warn_of_doubled(times, codes[:, 0], used, str(self.order))
+        if self._features.has_dates:
+            warn_of_doubled(times, _series_of(codes), used, str(self.order))
         n_sorted = numbers.shape[1] - (self.order is not None)
         rows = WeightedRows(numbers, y[used], weight)
         self._features.places[:n_sorted] = order_of_columns(rows, codes, n_classes, n_sorted)
@@ -134,16 +134,14 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             settings, knows_time = self._settings(bar.update), self._knows_time(n_classes)
             y, held = y[used], [numbers]
             del numbers  # of a large table, the fit lets go of the only reference
+            parts = y, weight, codes, times, settings, n_classes, knows_time
             model: Any
             if len(factors) > 1:
-                parts = held.pop(), y, weight, codes
-                model, order = fit_several_columns(*parts, settings, n_classes)
+                model, order = fit_several_columns(held.pop(), *parts)
             else:
                 exposure = self._exposure_of(X)
                 exposure = None if exposure is None else exposure[used]
-                model, order = fit_model(
-                    held.pop(), y, weight, codes, times, settings, n_classes, knows_time, exposure
-                )
+                model, order = fit_model(held.pop(), *parts, exposure)
         self.model_: Any = model.with_settings(self._settings(silent))
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [
@@ -242,8 +240,6 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                     f"groups={self.groups!r} names no column. Name one or several, or set "
                     "groups=None."
                 )
-            if len(self._group_positions) > 1:
-                check_settings(self.order)
             self._order_position = (
                 [] if self.order is None else resolve_columns(X, self.order, "order")
             )
@@ -385,7 +381,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         self._codes = known
         if self._features.has_dates:
             rows, places = self.model_.known, np.append(np.full(n_before, -1), used)
-            warn_of_doubled(rows.times, rows.group, places, str(self.order))
+            warn_of_doubled(rows.times, _series_of(rows.codes), places, str(self.order))
 
     def _predictions(self, X: Any) -> CalibratedOutputs:
         check_is_fitted(self, "model_")
@@ -416,6 +412,11 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             f"is the first).{hint} Pass rows of them to partial_fit, or set "
             "unknown_groups='predict'."
         )
+
+
+def _series_of(codes: np.ndarray) -> np.ndarray:
+    """Return a number (n,) for the groups (n, F) of all columns together."""
+    return np.asarray(np.unique(codes, axis=0, return_inverse=True)[1].ravel())
 
 
 def _is_mixed_model(learner: Any) -> bool:

@@ -185,9 +185,8 @@ def _summarise_several(model: SeveralColumns, labels: Labels) -> str:
 
 def _names_of_members(model: SeveralColumns, labels: Labels) -> list[str]:
     """Return names of the members: those of all columns, and the models of each alone."""
-    alone = [
-        f"{labels.factors[part.factor]} alone" for part in model.parts if part.factor is not None
-    ]
+    factors = [*labels.factors, " and ".join(labels.factors)]
+    alone = [f"{factors[part.factor]} alone" for part in model.parts if part.factor is not None]
     return [*(_NAMES[name] for name in model.names), *alone]
 
 
@@ -196,8 +195,13 @@ def _levels_of_several(model: SeveralColumns, labels: Labels) -> list[tuple[str,
     found = []
     for name, levels in zip(labels.factors, model.regimes, strict=False):
         found += [(f"{name}, {_rows_of(level)}", level) for level in levels]
-    found += [(f"several new groups, {_rows_of(level)}", level) for level in model.regimes[-2][:1]]
-    return [*found, ("known groups", model.regimes[-1][-1])]
+    several, known = model.regimes[model.n_factors], model.regimes[-1][-1]
+    found += [(f"several new groups, {_rows_of(level)}", level) for level in several[:1]]
+    if model.series is not None:
+        new = model.regimes[model.n_factors + 1]
+        found += [(f"new series of known groups, {_rows_of(level)}", level) for level in new]
+    is_timed = np.ptp(model.known.times) > 0
+    return [*found, ("later rows of known groups" if is_timed else "known groups", known)]
 
 
 def _rows_of(level: Level) -> str:
@@ -208,8 +212,7 @@ def _rows_of(level: Level) -> str:
 def _summarise_in_time(model: FittedModel, labels: Labels) -> str:
     """Return in words what predicts new groups, and later rows of known ones."""
     lines = [f"{len(model.known.y)} rows of {int(model.known.group.max()) + 1} groups in time."]
-    seasons = model.mixture.seasons if isinstance(model.mixture, Longitudinal) else []
-    lines[0] += f" Seasons: {', '.join(seasons)}." if seasons else " No season."
+    lines[0] += f" Seasons: {', '.join(model.seasons)}." if model.seasons else " No season."
     lines.append("Squared error, as a share of the variance of y, of rows held out:")
     for name, row in losses_frame(model, labels).iterrows():
         of = f"{name} known rows"

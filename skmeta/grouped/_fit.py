@@ -15,7 +15,12 @@ from skmeta.grouped._model import FittedModel, JointMembers, Settings, in_time
 from skmeta.grouped._parts import Indicators, Rows
 from skmeta.grouped._scale import choose_scale
 from skmeta.grouped._several import MAX_WEIGHED, SeveralColumns, fit_several
-from skmeta.grouped.longitudinal import fit_class_lags, fit_longitudinal, learn_calendar
+from skmeta.grouped.longitudinal import (
+    Longitudinal,
+    fit_class_lags,
+    fit_longitudinal,
+    learn_calendar,
+)
 from skmeta.grouped.members import (
     BOTH,
     LEARNER,
@@ -168,13 +173,15 @@ def fit_several_columns(
     y: np.ndarray,
     weight: np.ndarray,
     codes: np.ndarray,
+    times: np.ndarray,
     settings: Settings,
     n_classes: int,
+    knows_time: bool,
 ) -> tuple[SeveralColumns, Order]:
     """Fit a model of several columns of groups, and those of each alone; see :func:`fit_model`."""
     units, content = Standardiser.learn(X), y if n_classes else Standardiser.learn(y)(y)
-    order = canonical_order(np.column_stack([units(X), content]), codes)
-    rows = Rows(X[order.rows], y[order.rows], weight[order.rows], order.codes)
+    order = canonical_order(np.column_stack([units(X), content, times]), codes)
+    rows = Rows(X, y, weight, codes, times).take(order.rows)._replace(codes=order.codes)
 
     def fit(
         part: Rows, factor: int | None, start: FittedModel | None
@@ -184,7 +191,7 @@ def fit_several_columns(
             return _fit_joint(part, settings, n_classes, start), numbers
         if start is not None:
             return _fit_again(start, part), numbers
-        model, found = fit_model(*part, np.zeros(len(part.y)), settings, n_classes, False)
+        model, found = fit_model(*part, settings, n_classes, knows_time)
         return model, found.groups
 
     is_auto = settings.combine == "auto"
@@ -214,7 +221,7 @@ def _fit_joint(
     has_shared = settings.combine != LEARNER and len(varying(table.X)) > 0
     learned = None if start is None else start.population
     population, table = _with_population(table, settings, n_classes, not has_shared, learned)
-    names = _JOINT if settings.combine == "auto" else (settings.combine,)
+    names: tuple[str, ...] = _JOINT if settings.combine == "auto" else (settings.combine,)
     if len(y) > MAX_WEIGHED and start is None:
         names = tuple(name for name in names if name not in SIMPLER)
     before = {} if start is None else start.joint_members
@@ -226,14 +233,22 @@ def _fit_joint(
 def _fit_again(model: FittedModel, rows: Rows) -> FittedModel:
     """Fit a model of one column of groups to other rows; its units and weights stay."""
     settings, n_classes, units = model.settings, model.n_classes, model.target_units
-    assert isinstance(model.mixture, Mixture)
     n_groups = int(rows.codes.max()) + 1
     folds = deal_groups(rows.codes[:, 0], rows.y, min(settings.n_folds, n_groups))
     table = _table_of(rows, model.column_units, units, folds[rows.codes[:, 0]])
+    if isinstance(model.mixture, Longitudinal):
+        assert units is not None
+        assert model.time_columns is not None
+        table = in_time(table, model.time_columns)
+        longitudinal = model.mixture.again(table, float(units(np.zeros(1))[0]))
+        return replace(model, folds=folds, known=table, mixture=longitudinal)
+    assert isinstance(model.mixture, Mixture)
     population, table = _with_population(table, settings, n_classes, start=model.population)
     before = model.mixture.members
     names = (POPULATION,) if [*before] == [POPULATION] else MEMBERS
     members, other_rows = _fit_members(names, table, settings, n_classes, True, before)
+    if _LAGS in before:
+        members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
     if _CUMULATIVE in before:
         members[_CUMULATIVE] = fit_cumulative(table, settings.population, n_classes)
     mixture = replace(model.mixture, members=members, n_groups=n_groups)
@@ -256,7 +271,7 @@ def _table_of(
     n = len(rows.y)
     y, nothing, none = rows.y if units is None else units(rows.y), np.zeros(n), np.empty((n, 0))
     X, place = column_units(rows.X), np.arange(n)
-    return Table(X, nothing, y, rows.weight, rows.codes, fold, place, nothing, none)
+    return Table(X, nothing, y, rows.weight, rows.codes, fold, place, rows.times, none)
 
 
 def _with_population(

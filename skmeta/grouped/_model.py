@@ -135,6 +135,11 @@ class FittedModel:
         return [outputs[name] for name in names]
 
     @property
+    def seasons(self) -> list[str]:
+        """Names of the seasons in time."""
+        return self.mixture.seasons if isinstance(self.mixture, Longitudinal) else []
+
+    @property
     def joint_members(self) -> dict[str, Member]:
         """Members that know all of several columns of groups."""
         assert isinstance(self.mixture, JointMembers)

@@ -1,5 +1,7 @@
 """Models of rows whose groups stand in several columns: of all columns, or of one of them.
 
+With an order of rows in time, another column says the series: the groups of all columns together.
+
 Notation: n rows, F columns of groups.
 """
 
@@ -22,16 +24,51 @@ _THREE = np.array([0.1586552539, 0.5, 0.8413447461])
 
 
 class Rows(NamedTuple):
-    """Rows: columns (n, d) that are no groups, targets, weights, and groups (n, F)."""
+    """Rows: columns (n, d) that are no groups, targets, weights, groups (n, F) and times (n,).
+
+    Times are 0 without an order; with one, they are the last column, too.
+    """
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray
     codes: np.ndarray
+    times: np.ndarray
+
+    @classmethod
+    def to_predict(cls, X: np.ndarray, codes: np.ndarray, times: np.ndarray) -> Rows:
+        """Return rows without targets."""
+        nothing = np.zeros(len(X))
+        return cls(X, nothing, nothing, codes, times)
 
     def take(self, rows: np.ndarray) -> Rows:
         """Return some of the rows."""
         return Rows(*(part[rows] for part in self))
+
+
+class Series(NamedTuple):
+    """Numbers of series: groups of all columns together that occur."""
+
+    known: np.ndarray  # groups (s, F) of each
+
+    @classmethod
+    def learn(cls, codes: np.ndarray) -> Series | None:
+        """Learn from groups (n, F); None if series are single rows, or groups of one column."""
+        known = np.unique(codes, axis=0)
+        is_column = len(known) in codes.max(0) + 1
+        return None if is_column or len(known) == len(codes) else cls(known)
+
+    def grown(self, codes: np.ndarray) -> Series:
+        """Return numbers of more series; those that are known keep theirs."""
+        new = np.unique(codes[self(codes)[:, -1] < 0], axis=0)
+        return Series(np.vstack([self.known, new]))
+
+    def __call__(self, codes: np.ndarray) -> np.ndarray:
+        """Return groups (n, F + 1) with the number of the series; -1 for one without known rows."""
+        both = np.unique(np.vstack([self.known, codes]), axis=0, return_inverse=True)[1].ravel()
+        numbers = np.full(both.max() + 1, -1)
+        numbers[both[: len(self.known)]] = np.arange(len(self.known))
+        return np.column_stack([codes, numbers[both[len(self.known) :]]])
 
 
 class Indicators(NamedTuple):
@@ -54,13 +91,13 @@ class Indicators(NamedTuple):
         return cls(groups, has_other)
 
     def __call__(self, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """Return columns (n, d) of rows with the indicators of their groups (n, F)."""
-        parts = [X]
-        for column, groups, has_other in zip(codes.T, self.groups, self.has_other, strict=True):
+        """Return columns (n, d) of rows after the indicators of their groups (n, F)."""
+        parts = []
+        for column, groups, has_other in zip(codes.T, self.groups, self.has_other, strict=False):
             parts.append((column[:, None] == groups) * 1.0)
             if has_other:
                 parts.append(1.0 - parts[-1].sum(1, keepdims=True))
-        return np.hstack(parts)
+        return np.hstack([*parts, X])
 
 
 # Fits a model of a column of groups, or of all of them, whose codes run from 0 on. It may start
@@ -78,10 +115,16 @@ class Part:
     numbers: list[np.ndarray]  # by column, the model's number of each group; -1 for none
 
     @classmethod
-    def fit(cls, fit: Fit, rows: Rows, factor: int | None, start: Part | None = None) -> Part:
-        """Fit a model to rows that may lack some groups of the table."""
-        indicators = Indicators.learn(rows.codes, factor) if start is None else start.indicators
-        columns = rows.codes if factor is None else rows.codes[:, [factor]]
+    def fit(
+        cls, fit: Fit, rows: Rows, n_factors: int, factor: int | None, start: Part | None = None
+    ) -> Part:
+        """Fit a model to rows that may lack some groups of the table.
+
+        After the columns of groups, of which there are `n_factors`, one may have the series.
+        """
+        several = rows.codes[:, :n_factors]
+        indicators = Indicators.learn(several, factor) if start is None else start.indicators
+        columns = several if factor is None else rows.codes[:, [factor]]
         own, numbers = np.empty_like(columns), []
         for f, column in enumerate(columns.T):
             present, own[:, f] = np.unique(column, return_inverse=True)
@@ -96,25 +139,27 @@ class Part:
 
     def codes(self, codes: np.ndarray) -> np.ndarray:
         """Return the model's numbers (n, f) of groups (n, F)."""
-        columns = codes if self.factor is None else codes[:, [self.factor]]
+        columns = self._columns(codes)
         own = np.full(columns.shape, -1)
         for f, numbers in enumerate(self.numbers):
             at = (columns[:, f] >= 0) & (columns[:, f] < len(numbers))
             own[at, f] = numbers[columns[at, f]]
         return own
 
+    def _columns(self, codes: np.ndarray) -> np.ndarray:
+        return codes[:, : len(self.numbers)] if self.factor is None else codes[:, [self.factor]]
+
     def add(self, rows: Rows) -> Part:
         """Return the part with more known rows."""
-        columns = rows.codes if self.factor is None else rows.codes[:, [self.factor]]
-        numbers = []
+        columns, numbers = self._columns(rows.codes), []
         for known, column in zip(self.numbers, columns.T, strict=True):
             grown = np.append(known, np.full(max(int(column.max()) + 1 - len(known), 0), -1))
             new = np.unique(column[grown[column] < 0])
             grown[new] = grown.max(initial=-1) + 1 + np.arange(len(new))
             numbers.append(grown)
         part = replace(self, numbers=numbers)
-        X, times = self.indicators(rows.X, rows.codes), np.zeros(len(rows.y))
-        model = self.model.add(X, rows.y, rows.weight, part.codes(rows.codes), times)
+        X = self.indicators(rows.X, rows.codes)
+        model = self.model.add(X, rows.y, rows.weight, part.codes(rows.codes), rows.times)
         return replace(part, model=model)
 
     def predict(self, rows: Rows, names: Sequence[str]) -> list[np.ndarray]:
@@ -128,7 +173,7 @@ class Part:
         if self.factor is None:
             each = self.model.predict_members(X, codes, names)
             return [one.mean if units is None else _on_own_units(units, one) for one in each]
-        outputs = self.model.predict(X, codes, np.zeros(len(X)))
+        outputs = self.model.predict(X, codes, rows.times)
         if units is None:
             return [outputs.mean / outputs.mean.sum(1, keepdims=True)]
         return [units.mean_and_quantiles(outputs, _THREE)]

@@ -246,7 +246,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     def seasons_(self) -> list[str]:
         """Names of the seasons in time, such as ``"month"``; empty without any."""
         check_is_fitted(self, "model_")
-        return list(getattr(getattr(self.model_, "mixture", None), "seasons", []))
+        seasons: list[str] = self.model_.seasons
+        return seasons
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.

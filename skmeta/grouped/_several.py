@@ -6,6 +6,10 @@ and groups of each column. All models are fitted again without them, and weighed
 a row are new, and by how many rows of these are known. The models may have targets on different
 scales, so that their means, medians and quantiles are mixed on the target's own units.
 
+With an order of rows in time, the models of each column know time, and so does one of the series.
+Of known groups, the last rows of all series are then held out together, in a division of their own,
+and of groups that are held out, the first rows are known.
+
 Notation: n rows, F columns of groups, m members, p probabilities.
 """
 
@@ -19,7 +23,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from skmeta.grouped._model import FittedModel, Settings
-from skmeta.grouped._parts import Fit, Part, Rows
+from skmeta.grouped._parts import Fit, Part, Rows, Series
+from skmeta.grouped.longitudinal import is_later
 from skmeta.tabular import (
     PROBABILITIES,
     CalibratedOutputs,
@@ -61,8 +66,9 @@ class SeveralColumns:
 
     parts: tuple[Part, ...]  # the model of all columns, then those of one
     names: tuple[str, ...]  # members of the model of all columns
-    n_groups: np.ndarray  # numbers (F,) of groups of fit
-    regimes: list[list[Level]]  # weights with a new group of each column, several, none
+    n_groups: np.ndarray  # numbers (F,) of groups of fit, and of series
+    regimes: list[list[Level]]  # weights with a new group of each column, several, series, none
+    series: Series | None = None  # with an order
 
     @property
     def joint(self) -> FittedModel:
@@ -86,6 +92,16 @@ class SeveralColumns:
         parts = (replace(part, model=part.model.with_settings(settings)) for part in self.parts)
         return replace(self, parts=tuple(parts))
 
+    @property
+    def seasons(self) -> list[str]:
+        """Names of the seasons in time, of any of the models."""
+        return list(dict.fromkeys(name for part in self.parts for name in part.model.seasons))
+
+    @property
+    def n_factors(self) -> int:
+        """Number of columns of groups."""
+        return len(self.parts[0].numbers)
+
     def resolve(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (n, F) with -1 for groups beside another than they are nested in."""
         is_apart = self.joint.resolve(self.parts[0].codes(codes)) < 0
@@ -95,15 +111,16 @@ class SeveralColumns:
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: Any
     ) -> SeveralColumns:
         """Return a model with more known rows; what was learned of all groups stays as it is."""
-        rows = Rows(X, y, weight, codes)
-        return replace(self, parts=tuple(part.add(rows) for part in self.parts))
+        series = None if self.series is None else self.series.grown(codes)
+        rows = Rows(X, y, weight, codes if series is None else series(codes), times)
+        return replace(self, parts=tuple(part.add(rows) for part in self.parts), series=series)
 
     def predict(
         self, X: np.ndarray, codes: np.ndarray, times: Any, exposure: np.ndarray | None = None
     ) -> CalibratedOutputs:
         """Predict rows: means, and quantiles (n, p) on the target's own units, or classes."""
-        nothing = np.zeros(len(codes))
-        rows = Rows(X, nothing, nothing, codes)
+        codes = codes if self.series is None else self.series(codes)
+        rows = Rows.to_predict(X, codes, times)
         weights, ratio = self._weights(codes)
         n, used = len(codes), np.array([row.any() for row in weights])
         used[0] |= self.target_units is not None
@@ -121,8 +138,12 @@ class SeveralColumns:
     def _weights(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return weights (m, n) of members and quantiles (n, p) of residuals, by regime."""
         counts = _counts(self.joint.known.codes, self.parts[0].codes(codes))
+        if self.series is not None:
+            own = next(part for part in self.parts if part.factor == self.n_factors)
+            known = _counts(own.model.known.codes, own.codes(codes))
+            counts = np.column_stack([counts, known])
         is_new = (codes < 0) | (codes >= self.n_groups)
-        regime, n_known = _regime_of(is_new, counts)
+        regime, n_known = _regime_of(is_new, counts, self.n_factors)
         first = self.regimes[-1][0]
         weights = np.zeros((len(first.weights), len(codes)))
         ratio = np.zeros((len(codes), len(first.quantiles)))
@@ -205,10 +226,17 @@ def _counts(known: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _regime_of(is_new: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the regime (n,) of rows, and the number (n,) of known rows of their new groups."""
-    n_factors, n_new = is_new.shape[1], is_new.sum(1)
-    regime = np.where(n_new == 1, is_new.argmax(1), n_factors + (n_new == 0))
+def _regime_of(
+    is_new: np.ndarray, counts: np.ndarray, n_factors: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the regime (n,) of rows, and the number (n,) of known rows of their new groups.
+
+    There is one for each column, one of several new groups, one of new series if they have a
+    column, and one of what is known.
+    """
+    n_new = is_new[:, :n_factors].sum(1)
+    of_known = n_factors + 1 + (~is_new[:, n_factors:]).sum(1)
+    regime = np.where(n_new == 1, is_new.argmax(1), np.where(n_new == 0, of_known, n_factors))
     return regime, np.where(is_new, counts, 0).max(1)
 
 
@@ -221,24 +249,31 @@ def fit_several(
     """Fit all models to rows in canonical order, and find their weights.
 
     `names` are the members of the model of all columns that predict. With `has_alone`, models of
-    one column are mixed in, unless there are very many rows.
+    one column are mixed in, unless there are very many rows: then only that of series in time.
     """
-    n, n_factors = rows.codes.shape
-    alone = range(n_factors) if has_alone and n <= MAX_WEIGHED else ()
-    factors = [None, *alone]
-    parts = tuple(Part.fit(fit, rows, factor) for factor in factors)
+    (n, n_factors), is_timed = rows.codes.shape, bool(np.ptp(rows.times) > 0)
+    series = Series.learn(rows.codes) if is_timed and has_alone else None
+    if series is not None:
+        rows = rows._replace(codes=series(rows.codes))
+    n_groups = rows.codes.max(0) + 1
+    alone = [*range(rows.codes.shape[1])] if has_alone else []
+    if n > MAX_WEIGHED:
+        alone = [int(n_groups.argmax())] if is_timed and has_alone else []
+    parts = tuple(Part.fit(fit, rows, n_factors, factor) for factor in (None, *alone))
     names = tuple(name for name in parts[0].model.joint_members if name in names)
     found: dict[int, dict[float, list[tuple[Rows, np.ndarray]]]]
-    found = {regime: {} for regime in range(n_factors + 2)}
+    found = {regime: {} for regime in range(rows.codes.shape[1] + 2)}
     used = np.ones(len(names) + len(parts) - 1, bool)
     weighed = _some_rows(rows)
     n_divisions = next((times for most, times in _DIVISIONS if len(weighed.y) < most), 1)
-    for division in range(n_divisions):
-        kept, cases = _divide(weighed.codes, division)
+    divisions = [_divide(weighed, n_factors, part, is_timed) for part in range(n_divisions)]
+    if is_timed:
+        divisions.append(_last_rows(weighed, len(found) - 1))
+    for kept, cases in divisions:
         known = weighed.take(kept)
-        if not _can_learn(known, n_classes) or not cases:
+        if not cases or not _can_learn(known, n_classes):
             continue
-        fitted = [Part.fit(fit, known, part.factor, part) for part in parts]
+        fitted = [Part.fit(fit, known, n_factors, part.factor, part) for part in parts]
         for case in cases:
             query, given = weighed.take(case.query), fitted
             if len(case.few):
@@ -249,14 +284,20 @@ def fit_several(
     known_only = np.array([*(members[name].known_only for name in names), *[False] * len(alone)])
     regimes, units = [], None if n_classes else Standardiser.learn(rows.y)
     for regime, by_level in found.items():
-        usable = used if regime == n_factors + 1 or len(used) == 1 else ~known_only
+        is_known = regime == len(found) - 1
+        usable = used if is_known or len(used) == 1 else ~known_only
+        is_several = is_known or regime == n_factors
+        factor = (
+            int(n_groups[:n_factors].argmax()) if is_several else min(regime, len(n_groups) - 1)
+        )
+        n_values = float(n_groups[:n_factors].min() if is_several else n_groups[factor])
         levels = [
-            _find_level(found_at, level, usable, regime, units, rows.codes.max(0) + 1)
+            _find_level(found_at, level, usable, factor, units, None if is_known else n_values)
             for level, found_at in sorted(by_level.items())
             if sum(len(query.y) for query, _ in found_at) >= min(_MIN_ROWS, n // 4)
         ]
         regimes.append(levels)
-    return SeveralColumns(parts, names, rows.codes.max(0) + 1, _filled(regimes, len(used)))
+    return SeveralColumns(parts, names, n_groups, _filled(regimes, len(used)), series)
 
 
 def _filled(regimes: list[list[Level]], m: int) -> list[list[Level]]:
@@ -280,15 +321,15 @@ def _find_level(
     used: np.ndarray,
     factor: int,
     units: Standardiser | None,
-    n_groups: np.ndarray,
+    n_values: float | None,
 ) -> Level:
-    """Find weights of members and the distribution of what they leave, in one regime."""
+    """Find weights of members and the distribution of what they leave, in one regime.
+
+    Groups of column `factor` were held out, of `n_values` that it has; None if they are known.
+    """
     queries, each = zip(*found, strict=True)
     y, weight = (np.concatenate([getattr(q, name) for q in queries]) for name in ("y", "weight"))
     codes = np.concatenate([q.codes for q in queries])
-    has_new = factor <= codes.shape[1]
-    n_values = float(n_groups[factor] if factor < codes.shape[1] else n_groups.min())
-    factor = factor if factor < codes.shape[1] else int(codes.max(0).argmax())
     outputs, none = np.concatenate(each, axis=1), np.empty((len(y), 0))
     place = np.arange(len(y))
     # Rows of a group that is held out have many groups in the other columns: each row counts.
@@ -312,7 +353,7 @@ def _find_level(
         ratio[own] = np.divide(left, side, out=np.zeros(len(own)), where=side > 0)
     quantiles = weighted_quantiles(ratio, weight, PROBABILITIES) * widening(ratio, codes[:, factor])
     # What a new group adds is drawn from as few values as there are groups.
-    prior = _NORMAL * width_of_few(n_values) if has_new and not n_known else _NORMAL
+    prior = _NORMAL * width_of_few(n_values) if n_values and not n_known else _NORMAL
     n_units = len(np.unique(codes[:, factor])) * (1 + min(n_known, 1e3))
     share = n_units / (n_units + _N_PRIOR)
     return level._replace(quantiles=share * quantiles + (1 - share) * prior)
@@ -338,8 +379,9 @@ def _some_rows(rows: Rows) -> Rows:
     return rows.take(np.flatnonzero(np.isin(rows.codes[:, factor], groups)))
 
 
-def _divide(codes: np.ndarray, part: int) -> tuple[np.ndarray, list[Case]]:
+def _divide(rows: Rows, n_factors: int, part: int, is_timed: bool) -> tuple[np.ndarray, list[Case]]:
     """Return rows that are kept, and cases of the others: of new groups, and of known ones."""
+    codes = rows.codes
     n, rng = len(codes), np.random.default_rng(0)
     is_held_out = np.zeros(n, bool)
     for column in codes.T:
@@ -348,30 +390,47 @@ def _divide(codes: np.ndarray, part: int) -> tuple[np.ndarray, list[Case]]:
         if n_groups >= 3:
             is_held_out |= np.isin(column, dealt[part::_N_PARTS][:_MAX_GROUPS])
     rng = np.random.default_rng(part)
-    rest = rng.permutation(np.flatnonzero(~is_held_out))
-    is_held_out[rest[: min(int(_SHARE * n), _MAX_HELD_OUT, len(rest) // 2)]] = True
+    if not is_timed:
+        rest = rng.permutation(np.flatnonzero(~is_held_out))
+        is_held_out[rest[: min(int(_SHARE * n), _MAX_HELD_OUT, len(rest) // 2)]] = True
     kept, others = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
     if not len(kept):
         return kept, []
-    cases = [*_cases(codes, others, _counts(codes[kept], codes[others]) == 0, rng)]
-    return kept, cases
+    is_new = _counts(codes[kept], codes[others]) == 0
+    # In time, the first rows of a group are known.
+    order = rng.permutation(n) if not is_timed else np.argsort(rows.times, kind="stable")
+    rank = np.empty(n, int)
+    rank[order] = np.arange(n)
+    return kept, [*_cases(codes, others, is_new, n_factors, rank)]
+
+
+def _last_rows(rows: Rows, regime: int) -> tuple[np.ndarray, list[Case]]:
+    """Return the first rows of each series, or group of the largest column, and later ones."""
+    later = is_later(rows.codes[:, rows.codes.max(0).argmax()], rows.times)
+    query = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(later))[:_MAX_HELD_OUT])
+    cases = [Case(regime, np.inf, query[:0], query)] if len(query) >= _MIN_ROWS else []
+    return np.flatnonzero(~later), cases
 
 
 def _cases(
-    codes: np.ndarray, rows: np.ndarray, is_new: np.ndarray, rng: np.random.Generator
+    codes: np.ndarray, rows: np.ndarray, is_new: np.ndarray, n_factors: int, rank: np.ndarray
 ) -> Iterator[Case]:
-    """Yield cases of rows (r,) that are held out, some of whose groups (r, F) are new."""
-    n_factors = codes.shape[1]
-    regimes, _ = _regime_of(is_new, np.zeros(is_new.shape))
-    known = rows[regimes == n_factors + 1]
+    """Yield cases of rows (r,) that are held out, some of whose groups (r, F) are new.
+
+    The known rows of a group are those of the lowest rank (n,).
+    """
+    regimes, _ = _regime_of(is_new, np.zeros(is_new.shape), n_factors)
+    last = codes.shape[1] + 1
+    known = rows[regimes == last]
     if len(known):
-        yield Case(n_factors + 1, np.inf, known[:0], known)
-    for regime in range(n_factors + 1):
+        yield Case(last, np.inf, known[:0], known)
+    for regime in range(last):
         # Of nested columns, the outer one tells of the rows of a group.
-        factor = regime if regime < n_factors else int(codes.max(0).argmin())
+        outer = int(codes[:, :n_factors].max(0).argmin())
+        factor = outer if regime == n_factors else min(regime, codes.shape[1] - 1)
         at = rows[regimes == regime]
         each = rows_of_groups(codes[at, factor], int(codes[:, factor].max()) + 1)
-        each = [at[rng.permutation(places)] for places in each if len(places)]
+        each = [at[places[np.argsort(rank[at[places]])]] for places in each if len(places)]
         for k in _N_KNOWN:
             large = [places for places in each if len(places) >= k + 1 + (k > 0)]
             if large:

@@ -111,8 +111,8 @@ MAKE = {
     "GroupedClassifier in time": lambda: GroupedClassifier("shop", order="week").fit(
         frame().assign(week=np.arange(240) // N_GROUPS), rows()[1] > 0
     ),
-    "GroupedRegressor of two columns": lambda: GroupedRegressor(["shop", "city"]).fit(
-        frame().assign(city=np.arange(240) % 7), rows()[1] + np.arange(240) % 7
+    "GroupedRegressor of two columns": lambda: GroupedRegressor(["shop", "city"], order="week").fit(
+        frame().assign(city=np.arange(240) % 7, week=months()), rows()[1] + np.arange(240) % 7
     ),
     "GroupedClassifier of two columns": lambda: GroupedClassifier(["shop", "city"]).fit(
         frame().assign(city=np.arange(240) % 7), rows()[1] > 0

@@ -17,6 +17,7 @@ from skmeta.learners import HierarchicalLinear
 
 NAMES = ["user", "item"]
 QUICK = {"population": LinearRegression(), "n_folds": 2}
+CLASSIFIER = {"population": LogisticRegression()}
 
 
 class Ratings(NamedTuple):
@@ -261,7 +262,6 @@ def test_targets_without_noise_are_predicted(ratings):
         ({"groups": ["user", "user"]}, "names a column twice"),
         ({"groups": ["user", "x"]}, "'x' holds numbers with fractions, such as"),
         ({"groups": []}, "names no column"),
-        ({"order": "x"}, "order='x' is for one column of groups"),
     ],
 )
 def test_settings_that_do_not_fit(options, message, ratings):
@@ -387,3 +387,85 @@ def test_many_classes_have_effects_of_both_columns_each():
     assert losses[0] < losses[1] - 0.15
     assert model.effects_.filter(like="intercept (").shape == (2 + 15 + 12, 2 * n_classes)
     assert "between the 15 groups of user (3):" in model.summary_
+
+
+# ----------------------------------------------------------------------------------- rows in time
+
+FEW = pytest.mark.filterwarnings("ignore:.*has fewer than 10 groups")
+
+
+def make_sales(n_stores=6, n_products=4, n_times=12, seed=0):
+    """Series of stores and products: random walks around effects of both."""
+    rng = np.random.default_rng(seed)
+    shape = n_stores, n_products, n_times
+    store, product, week = (part.ravel() for part in np.indices(shape))
+    level = rng.normal(size=(n_stores, 1)) + rng.normal(size=n_products)
+    walk = rng.normal(scale=0.5, size=shape).cumsum(2)
+    y = (level[..., None] + walk).ravel() + 10.0
+    names = np.array(["north", "south", "east", "west", "old", "new"])
+    return pd.DataFrame({"store": names[store], "product": product, "week": week}), y
+
+
+@pytest.fixture(scope="module")
+def sales():
+    X, y = make_sales()
+    known = (X["week"] < 8) & (X["store"] != "new") & ~((X["store"] == "old") & (X["product"] == 3))
+    model = GroupedRegressor(["store", "product"], order="week", **QUICK)
+    return X, y, model.fit(X[known], y[known])
+
+
+@FEW
+def test_later_rows_follow_their_series(sales):
+    X, y, model = sales
+    at = (X["week"] == 8) & (X["store"] != "new") & (X["store"] != "old")
+    first = X["week"] < 8
+    plain = GroupedRegressor(["store", "product"], **QUICK).fit(X[first], y[first])
+    error, of_plain = (np.mean((one.predict(X[at]) - y[at]) ** 2) for one in (model, plain))
+    assert error < 0.7 * of_plain
+    low, high = model.predict_quantiles(X[at], (0.05, 0.95)).T
+    assert np.mean((low <= y[at]) & (y[at] <= high)) > 0.7
+    losses = model.losses_.loc["later rows of known groups"]
+    assert losses["mixture"] < 0.7 * losses["learner on population"]
+    assert "new series of known groups, 1 known row" in model.summary_
+
+
+@FEW
+def test_rows_of_a_new_series_of_known_groups_are_added(sales):
+    X, y, model = sales
+    at = (X["store"] == "old") & (X["product"] == 3)
+    given = at & (X["week"] < 8)
+    before = model.predict(X[at])
+    found = copy.deepcopy(model).partial_fit(X[given], y[given] + 5.0)
+    # Half of the distance to a level that no other series has.
+    assert (found.predict(X[at & (X["week"] == 8)]) > y[at & (X["week"] == 7)] + 2.5).all()
+    np.testing.assert_array_equal(model.predict(X[at]), before)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(found)).predict(X[at]), found.predict(X[at])
+    )
+
+
+@FEW
+def test_a_prediction_in_time_does_not_depend_on_the_rows_beside_it(sales):
+    X, _, model = sales
+    one_by_one = [model.predict(X.iloc[[k]])[0] for k in (3, 40, 80, 280)]
+    np.testing.assert_allclose(one_by_one, model.predict(X)[[3, 40, 80, 280]], rtol=1e-10)
+
+
+@FEW
+@pytest.mark.slow
+def test_classes_in_time():
+    X, y = make_sales(4, 3, 8)
+    first = X["week"] < 6
+    labels = np.where(y > np.median(y), "high", "low")
+    model = GroupedClassifier(["store", "product"], order="week", **QUICK | CLASSIFIER)
+    assert model.fit(X[first], labels[first]).score(X[~first], labels[~first]) > 0.7
+
+
+@FEW
+def test_series_that_have_a_row_each_are_no_column(sales):
+    X, y, _ = sales
+    X, y = X[X["week"] < 3], y[X["week"] < 3]
+    each = X["product"] == X["week"]
+    model = GroupedRegressor(["store", "product"], order="week", **QUICK).fit(X[each], y[each])
+    assert model.model_.series is None
+    assert np.isfinite(model.predict(X)).all()

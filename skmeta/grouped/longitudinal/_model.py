@@ -152,6 +152,10 @@ class Longitudinal(NamedTuple):
         """Names of the members."""
         return [*self.members.simple, TREES]
 
+    def again(self, rows: Table, zero: float) -> Longitudinal:
+        """Fit the members to fewer rows; weights stay. `zero` is the target 0 in units of fit."""
+        return self._replace(members=_fit_again(self.members, rows, zero), latest=_latest(rows))
+
     def predict(self, known: Table, at: Table) -> CalibratedOutputs:
         """Predict rows of groups, given known rows of these groups."""
         means, stds = self.members.predict(known, at)
@@ -254,10 +258,15 @@ def fit_longitudinal(
         regimes[kind] = [level._replace(held_out=None) for level in levels]
     if not regimes:
         return None
+    return Longitudinal(members, regimes, _latest(rows))
+
+
+def _latest(rows: Table) -> float:
+    """Return the latest time at which enough groups are known."""
     ends = np.full(int(rows.group.max()) + 1, -np.inf)
     np.maximum.at(ends, rows.group, rows.times)
     n_later = min(max(_MIN_GROUPS, round(_MIN_SHARE * len(ends))), len(ends))
-    return Longitudinal(members, regimes, float(np.sort(ends)[-n_later]))
+    return float(np.sort(ends)[-n_later])
 
 
 def _steps_ahead(rows: Table, calendar: Calendar) -> int | None:

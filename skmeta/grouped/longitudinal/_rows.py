@@ -32,12 +32,12 @@ def some_groups(rows: Table, most: int) -> Table:
     return rows.take(np.flatnonzero(np.isin(rows.group, some(groups, n_kept))))
 
 
-def _places(rows: Table) -> tuple[np.ndarray, np.ndarray]:
+def _places(group: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the place (n,) of each row in the time of its group, and the group's size."""
-    order = np.lexsort((rows.times, rows.group))
+    order = np.lexsort((times, group))
     place = np.empty(len(order), int)
-    place[order] = places_in_groups(rows.group[order])
-    return place, np.bincount(rows.group)[rows.group]
+    place[order] = places_in_groups(group[order])
+    return place, np.bincount(group)[group]
 
 
 class Cases(NamedTuple):
@@ -60,7 +60,7 @@ def first_rows(rows: Table, most: int, ahead: int | None = None) -> Cases:
 
     Rows are predicted `ahead` steps after the known ones, or all.
     """
-    place, sizes = _places(rows)
+    place, sizes = _places(rows.group, rows.times)
     known = [np.flatnonzero((place < k) & (sizes > k)) for k in N_KNOWN]
     reach = len(place) if ahead is None else ahead
     query = [np.flatnonzero((place >= k) & (place < k + reach)) for k in N_KNOWN]
@@ -78,9 +78,15 @@ def _renumbered(rows: Table, parts: list[np.ndarray]) -> Table:
     return taken._replace(codes=taken.codes + step[:, None] * (int(rows.group.max()) + 1))
 
 
+def is_later(group: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return which rows are after the cut of their group."""
+    place, sizes = _places(group, times)
+    return np.asarray(place >= np.maximum(np.ceil(CUT * sizes), 1))
+
+
 def later_rows(rows: Table) -> Cases | None:
     """Return cases of the rows after a cut of each group, from those before it; None without."""
-    place, sizes = _places(rows)
+    place, sizes = _places(rows.group, rows.times)
     n_first = np.maximum(np.ceil(CUT * sizes), 1).astype(int)
     return _known_and_query(rows, place >= n_first, n_first)
 
@@ -94,7 +100,7 @@ def last_rows(
     rows with all rows before; and the same with at most so many rows before, of groups that have
     more.
     """
-    place, sizes = _places(rows)
+    place, sizes = _places(rows.group, rows.times)
     n_before = sizes - ahead
     if not (n_before > 0).any():
         return None
@@ -129,7 +135,7 @@ def group_scales(rows: Table) -> np.ndarray:
 
 def rows_between(rows: Table) -> Cases | None:
     """Return cases of rows with earlier and later known rows of their group; None without."""
-    place, sizes = _places(rows)
+    place, sizes = _places(rows.group, rows.times)
     return _known_and_query(rows, (place % _EVERY == _EVERY // 2) & (place < sizes - 1), sizes)
 
 

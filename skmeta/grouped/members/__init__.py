@@ -3,7 +3,6 @@
 from skmeta.grouped.members._crossed import (
     CrossedEffects,
     check_factors,
-    check_settings,
     fit_crossed_member,
 )
 from skmeta.grouped.members._cumulative import CumulativeEffects, fit_cumulative

@@ -37,15 +37,6 @@ _TOLERANCE, _PRECISE = 1e-3, 1e-5
 Pair = tuple[int, int]
 
 
-def check_settings(order: Any) -> None:
-    """Raise an error if a setting is for one column of groups only."""
-    if order is not None:
-        raise ValueError(
-            f"order={order!r} is for one column of groups, but groups names several. Set "
-            "order=None, or name one column."
-        )
-
-
 def check_factors(codes: np.ndarray, names: list[str]) -> None:
     """Raise an error if a column of groups has one group, or is the same as another one."""
     for f, name in enumerate(names):
