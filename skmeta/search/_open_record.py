@@ -14,9 +14,8 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
-from skmeta.search._trial_record import TrialRecord
+from skmeta.search._trial_record import TrialRecord, find_disagreement
 from skmeta.search._trials import FoldRace
-from skmeta.search._verify import find_disagreement
 from skmeta.search.history import VARIABLE, Leases, SearchHistory
 from skmeta.search.prior import PastSurfaces, SearchPrior, join, load_shipped
 from skmeta.search.record import (
