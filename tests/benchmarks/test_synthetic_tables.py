@@ -94,9 +94,9 @@ def test_labels_can_be_learned_in_most_tasks_and_in_no_task_from_the_order_of_ro
 ):
     X, y = classifications if kind == "classification" else regressions
     if kind == "classification":
-        forest, scoring = RandomForestClassifier(20, random_state=0), "accuracy"
+        forest, scoring = RandomForestClassifier(8, random_state=0), "accuracy"
     else:
-        forest, scoring = RandomForestRegressor(20, random_state=0), "r2"
+        forest, scoring = RandomForestRegressor(8, random_state=0), "r2"
     by_columns, by_order = [], []
     for x, target in zip(X[:25], y[:25], strict=True):
         base = 0.0

@@ -57,6 +57,11 @@ def frame():
     return pd.DataFrame({"shop": group, "a": X[:, 0], "b": X[:, 1], "colour": colour})
 
 
+def crossed():
+    """A small table, as two columns of groups take long."""
+    return frame()[:72].assign(city=np.arange(72) % 7)
+
+
 def wide_rows():
     return np.random.default_rng(1).normal(size=(40, 70)) + rows(40)[0][:, :1]
 
@@ -115,7 +120,7 @@ MAKE = {
         frame().assign(city=np.arange(240) % 7, week=months()), rows()[1] + np.arange(240) % 7
     ),
     "GroupedClassifier of two columns": lambda: GroupedClassifier(["shop", "city"]).fit(
-        frame().assign(city=np.arange(240) % 7), rows()[1] > 0
+        crossed(), rows()[1][:72] > 0
     ),
     "GroupedRegressor of a learner": lambda: GroupedRegressor(
         "shop", learner=HierarchicalLinear(effects="intercept"), combine="learner"

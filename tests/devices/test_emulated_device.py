@@ -58,7 +58,7 @@ LEARNER = {
     "ANIL": ANIL(**SMALL, **QUICK),
     "MetaSGD": MetaSGD(**SMALL, **QUICK),
     "Reptile": Reptile(**SMALL, **QUICK),
-    "FineTuning": FineTuning(**SMALL, **QUICK),
+    "FineTuning": FineTuning(n_inner_steps=5, **SMALL, **QUICK),
     "ALPaCA": ALPaCA(**SMALL, **QUICK),
     "HierarchicalLinear": HierarchicalLinear(),
     "InContextLearner": InContextLearner(

@@ -53,15 +53,14 @@ def omniglot():
     return X, y
 
 
-@pytest.fixture(scope="module")
-def image_prior(omniglot):
+def train_on_images(omniglot, n_iterations):
     X, y = omniglot
     learner = ProtoNet(
         backbone="conv4",
         backbone_params=TINY,
         n_shot=1,
         n_query=5,
-        n_iterations=60,
+        n_iterations=n_iterations,
         validation=0,
         meta_lr=1e-2,
         random_state=0,
@@ -71,10 +70,15 @@ def image_prior(omniglot):
 
 
 @pytest.fixture(scope="module")
-def sine_prior():
-    X, y, groups = make_sinusoid_tasks(n_tasks=200, random_state=0)
-    learner = MetaSGD(n_shot=5, n_query=10, n_iterations=300, inner_lr=0.05, random_state=0)
-    return learner.fit(X, y, groups=groups).prior_
+def image_prior(omniglot):
+    return train_on_images(omniglot, 10)
+
+
+def train_on_sinusoids(n_iterations):
+    learner = MetaSGD(
+        n_shot=5, n_query=10, n_iterations=n_iterations, inner_lr=0.05, random_state=0
+    )
+    return learner.fit(*make_sinusoid_tasks(n_tasks=200, random_state=0)).prior_
 
 
 def iris_prior(head_init="shared", **settings):
@@ -88,8 +92,9 @@ def drawn_prior(X):
 
 
 @pytest.mark.slow
-def test_prior_beats_drawn_weights_on_new_characters(omniglot, image_prior):
+def test_prior_beats_drawn_weights_on_new_characters(omniglot):
     X, y = omniglot
+    image_prior = train_on_images(omniglot, 60)
     new = y >= 100
     cv = EpisodeSplit(n_way=5, n_shot=1, n_query=5, n_episodes=40, random_state=0)
     learned = cross_val_score(MetaFewShotClassifier(image_prior), X[new], y[new], cv=cv)
@@ -100,8 +105,9 @@ def test_prior_beats_drawn_weights_on_new_characters(omniglot, image_prior):
 
 
 @pytest.mark.slow
-def test_prior_beats_drawn_weights_on_new_sinusoids(sine_prior):
+def test_prior_beats_drawn_weights_on_new_sinusoids():
     X, y, groups = make_sinusoid_tasks(n_tasks=20, random_state=1)
+    sine_prior = train_on_sinusoids(300)
     gains = []
     for group in range(20):
         rows = np.flatnonzero(groups == group)
@@ -312,7 +318,8 @@ def test_episode_split_warns_of_characters_seen(omniglot, image_prior):
         cross_val_score(MetaFewShotClassifier(image_prior), X, y, cv=cv)
 
 
-def test_settings_of_the_prior_can_be_overridden(sine_prior):
+def test_settings_of_the_prior_can_be_overridden():
+    sine_prior = train_on_sinusoids(20)
     X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=3)
     errors = [
         np.mean((reg.fit(X[:10], y[:10]).predict(X[:10]) - y[:10]) ** 2)

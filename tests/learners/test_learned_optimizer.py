@@ -115,9 +115,7 @@ def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
             torch.testing.assert_close(gradient[name], expected[name], rtol=1e-8, atol=1e-11)
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    X, y, groups = make_sinusoid_tasks(100, 12, random_state=0)
+def meta_train(n_iterations, validation):
     learner = LearnedOptimizer(
         backbone_params={"hidden": (10,)},
         objective="support",
@@ -125,18 +123,24 @@ def fitted():
         n_inner_steps=10,
         n_shot=10,
         n_query=2,
-        n_iterations=150,
-        validation=Validation(every=50),
+        n_iterations=n_iterations,
+        validation=validation,
         meta_lr=0.01,
         device="cpu",
         random_state=0,
     )
-    return learner.fit(X, y, groups)
+    return learner.fit(*make_sinusoid_tasks(100, 12, random_state=0))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return meta_train(20, 0)
 
 
 @pytest.mark.slow
-def test_meta_training_makes_it_a_better_optimizer(fitted):
+def test_meta_training_makes_it_a_better_optimizer():
     X, y, groups = make_sinusoid_tasks(20, 12, random_state=3)
+    fitted = meta_train(150, Validation(every=50))
     untrained = clone(fitted).set_params(n_iterations=1)
     untrained.fit(*make_sinusoid_tasks(100, 12, random_state=0))
     errors = []

@@ -6,7 +6,6 @@ import pytest
 from skmeta import MetaFewShotClassifier
 from skmeta.exceptions import EpisodeError
 from skmeta.learners import MAML, ALPaCA, HierarchicalLinear, MetaSGD, ProtoNet, Validation
-from skmeta.learners._core._task_source import resolve_shots_per
 
 SMALL = {
     "backbone_params": {"hidden": (8,)},
@@ -53,8 +52,11 @@ def test_shots_of_groups_count_rows_in_all():
 
 def test_protonet_has_rows_of_each_class():
     X, y, groups = make_groups()
-    for learner in (ProtoNet(), MAML(head_init="prototype")):
-        assert resolve_shots_per(learner, "auto", "classification", groups) == "class"
+    prototypes = [
+        MAML(**SMALL, head_init="prototype", n_shot=2, **how).fit(X, y, groups).prior_.digest
+        for how in ({}, {"shots_per": "class"})
+    ]
+    assert prototypes[0] == prototypes[1]
     ProtoNet(**SMALL, n_shot=2).fit(X, y, groups)  # Warnings are errors.
     with pytest.raises(EpisodeError, match="this learner needs rows of each class"):
         ProtoNet(**SMALL, shots_per="task").fit(X, y, groups)

@@ -214,12 +214,10 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
         assert found == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    X, y, groups = make_sinusoid_tasks(200, 15, random_state=0)
+def meta_train(n_iterations):
     learner = MetaNAS(
         backbone_params={"width": 20},
-        n_iterations=200,
+        n_iterations=n_iterations,
         n_shot=10,
         n_query=5,
         inner_lr=0.02,
@@ -229,20 +227,20 @@ def fitted():
         device="cpu",
         random_state=0,
     )
-    return learner.fit(X, y, groups)
+    return learner.fit(*make_sinusoid_tasks(200, 15, random_state=0))
 
 
 @pytest.mark.slow
-def test_meta_training_pays(fitted):
+def test_meta_training_pays():
     X, y, groups = make_sinusoid_tasks(30, 15, random_state=9)
     groups = groups + 1000
-    untrained = MetaNAS(**fitted.get_params() | {"n_iterations": 1})
-    untrained.fit(*make_sinusoid_tasks(200, 15, random_state=0))
+    untrained, fitted = meta_train(1), meta_train(200)
     assert fitted.score(X, y, groups) > untrained.score(X, y, groups) + 0.2
 
 
-def test_the_architecture_can_be_read(fitted, tmp_path):
+def test_the_architecture_can_be_read(tmp_path):
     X, y, _ = make_sinusoid_tasks(1, 15, random_state=4)
+    fitted = meta_train(10)
     fitted.prior_.save(tmp_path / "prior.safetensors")
     for prior in (fitted.prior_, MetaPrior.load(tmp_path / "prior.safetensors")):
         model = MetaFewShotRegressor(prior).fit(X, y)

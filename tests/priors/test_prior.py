@@ -13,7 +13,6 @@ from tensor_files import pack, unpack
 
 from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
-from skmeta.priors._file import FORMAT
 
 FIELDS = {
     "learner": "MAML",
@@ -63,9 +62,11 @@ def saved(tmp_path):
 def rewrite(path, change_record):
     """Save a prior file again with its record changed and its digest renewed."""
     header, data = unpack(path.read_bytes())
-    record = json.loads(header["__metadata__"][FORMAT.name])
+    [name] = set(header["__metadata__"]) - {"sha256"}
+    text = header["__metadata__"][name]
+    record = json.loads(text)
     change_record(record)
-    header["__metadata__"][FORMAT.name] = json.dumps(record)
+    header["__metadata__"][name] = json.dumps(record)
     path.write_bytes(pack(header, data))
 
 

@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta.exceptions import PriorError, SearchSpaceError
 from skmeta.search import SearchHistory, SearchPrior, learned_defaults
-from skmeta.search._propose import _cross
 from skmeta.search.prior import JointPrior, load_shipped, probability_better
 from skmeta.search.record import PastSearch
 
@@ -125,18 +124,6 @@ def test_a_promise_falls_with_distance_with_rows_and_where_larger_models_pay():
     once = probability_better(gains[:1], errors[:1], np.ones(1), 1.0, {})
     often = probability_better(np.full(9, 1.0), np.full(9, 0.2), np.full(9, 1 / 9), 1.0, {})
     assert often > once
-
-
-def test_some_candidates_keep_about_half_of_the_values_as_given():
-    given = {"a": 1, "b": None, "c": (8,), "kind": "old", "d": 0.5}
-    drawn = {"a": 2, "b": 3.0, "c": (9,), "kind": "new", "d": 0.1}
-    rng = np.random.default_rng(0)
-    crossed = [_cross(given, drawn, rng) for _ in range(200)]
-    for name in ("a", "b", "c", "d"):
-        assert {one[name] for one in crossed} == {given[name], drawn[name]}
-        assert 60 < sum(one[name] == given[name] for one in crossed) < 140
-    assert {one["kind"] for one in crossed} == {"new"}  # not all combinations of text are valid
-    assert _cross({"e": 1}, drawn, rng) == drawn
 
 
 def test_without_past_searches_nothing_changes(tmp_path):

@@ -28,3 +28,12 @@ def test_parts_and_texts_are_not_crossed():
     assert {(one["kernel"], one["C"]) for one in children if len(one) == 2} == {
         *[("rbf", 1.0), ("rbf", 2.0), ("poly", 1.0), ("poly", 2.0)]
     }
+
+
+def test_about_half_of_the_values_are_exchanged():
+    pair = {"n": 1, "depth": None, "shape": (8,)}, {"n": 2, "depth": 3.0, "shape": (9,)}
+    children = cross_best(pair, [1.0, 1.0], np.random.default_rng(0))
+    for name in pair[0]:
+        assert {one[name] for one in children} == {one[name] for one in pair}
+    mixed = [one for one in children if one not in pair]
+    assert 0.25 < len(mixed) / len(children) < 0.5  # 3 of 8 where the parents differ

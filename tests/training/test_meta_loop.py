@@ -8,7 +8,6 @@ import torch
 from builders import loop_settings
 
 from skmeta.training import meta_train
-from skmeta.training._loop import SCHEDULES
 
 
 def start():
@@ -55,7 +54,7 @@ def test_optimizers_are_torchs(name, optimizer):
         torch.testing.assert_close(found[key], expected[key])
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
 def test_schedules_fall_from_the_first_iteration_to_the_last(schedule):
     factor = {
         "constant": lambda done: 1.0,

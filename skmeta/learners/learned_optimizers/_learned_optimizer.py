@@ -172,7 +172,8 @@ class LearnedOptimizer(GradientLearner):
     >>> from skmeta.datasets import make_sinusoid_tasks
     >>> from skmeta.learners import LearnedOptimizer, PriorOptimizer
     >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
-    >>> learner = LearnedOptimizer(n_iterations=5, random_state=0).fit(X, y, groups=groups)
+    >>> learner = LearnedOptimizer(n_iterations=2, validation=0, random_state=0)
+    >>> learner = learner.fit(X, y, groups=groups)
     >>> network = torch.nn.Linear(3, 2)
     >>> optimizer = PriorOptimizer(network.parameters(), learner.prior_)
     """

@@ -45,7 +45,8 @@ class PriorOptimizer(torch.optim.Optimizer):
     >>> from skmeta.datasets import make_sinusoid_tasks
     >>> from skmeta.learners import LearnedOptimizer, PriorOptimizer
     >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
-    >>> prior = LearnedOptimizer(n_iterations=5, random_state=0).fit(X, y, groups=groups).prior_
+    >>> learner = LearnedOptimizer(n_iterations=2, validation=0, random_state=0)
+    >>> prior = learner.fit(X, y, groups=groups).prior_
     >>> weight = torch.ones(2, requires_grad=True)
     >>> optimizer = PriorOptimizer([weight], prior)
     >>> for _ in range(3):

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from builders import describe_table
 
 from skmeta.learners.in_context import TableTransformer
 from skmeta.learners.in_context._binned import N_BINS, bin_edges
-from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
 
 B, N, M, D = 3, 11, 5, 4
@@ -142,12 +142,11 @@ def test_without_meta_training_it_says_what_the_experts_say(kind, task):
     # The linear model has no share.
     torch.nn.init.constant_(network.linear_model.network_evidence, 1e6)
     w = torch.ones(B, N, dtype=torch.float64)
-    columns = measure_columns(task["x"], w)
     y = task["y"][..., None]
     if kind == "classification":
         y = (y == torch.arange(10)).double() - (torch.arange(10) < 3).double() / 3
-    _, _, fitted = fit_experts(describe_cells(columns, task["x"], w), y, w)
-    predicted, _ = predict_experts(fitted, describe_cells(columns, task["query"]))
+    _, _, fitted = fit_experts(describe_table(task["x"], w), y, w)
+    predicted, _ = predict_experts(fitted, describe_table(task["x"], w, task["query"]))
     found = call(network, task)
     assert predicted.shape == (B, M, N_EXPERTS, y.shape[2])
     if kind == "classification":

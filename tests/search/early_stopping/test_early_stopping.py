@@ -1,5 +1,6 @@
 """Folds that stop early, against fits by hand with the same rows."""
 
+import inspect
 import math
 
 import numpy as np
@@ -21,12 +22,12 @@ from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.early_stopping import hold_out
-from skmeta.search.early_stopping._adapters import TAKES_ROWS
 
 SETTINGS = {"n_iter": 2, "random_state": 0, "prior": None, "error_score": "raise"}
 CV = KFold(2, shuffle=True, random_state=0)
 LIMIT = {"lightgbm": "n_estimators", "xgboost": "n_estimators", "catboost": "iterations"}
 HIST = [HistGradientBoostingClassifier, HistGradientBoostingRegressor]
+TAKES_ROWS = "X_val" in inspect.signature(HistGradientBoostingClassifier.fit).parameters
 takes_rows = pytest.mark.skipif(not TAKES_ROWS, reason="scikit-learn 1.7 takes held rows")
 
 

@@ -20,7 +20,6 @@ from skmeta.__main__ import main
 from skmeta.exceptions import HistoryError, SkmetaError
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.history import hide_password, mask_password
-from skmeta.search.history._store import HistoryStore
 
 SECRET = "hunter2"
 READ_ONLY = partial(SearchHistory, read_only=True)
@@ -239,4 +238,4 @@ def test_the_mode_of_a_file_that_is_there_is_kept(tmp_path):
 
 def test_a_path_that_cannot_be_one_is_an_error():
     with pytest.raises((SkmetaError, ValueError), match="null"):
-        HistoryStore("a\0b.db")
+        SearchHistory("a\0b.db")

@@ -21,7 +21,6 @@ from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import dataset_features
 from skmeta.search.space import SearchSpace, canonical_configurations
-from skmeta.search.space._default_table import BOOSTING_SPACES, DEFAULT_SPACES
 
 PRIORS = sorted(shipped._FOLDER.glob("*.safetensors"))
 
@@ -38,8 +37,12 @@ def test_cards_and_files_agree():
         for metric in shipped._cards()[name]["metrics"]
     }
     assert described == {path.name for path in PRIORS}
-    boosting = {name for table in BOOSTING_SPACES.values() for name in table}
-    assert set(shipped_priors()) <= {*DEFAULT_SPACES, *boosting}, "a prior without a default space"
+
+
+def test_each_estimator_with_a_prior_has_a_default_space():
+    kinds = dict(all_estimators())
+    names = set(shipped_priors()) - set(CLASSES)  # those of boosting are tested with their spaces
+    assert all(default_search_space(kinds[name]()) for name in names)
 
 
 @pytest.fixture

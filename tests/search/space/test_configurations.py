@@ -11,9 +11,13 @@ from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.space import canonical_configurations
-from skmeta.search.space._parts import describe_estimator
 
 SECRET = "hunter2"
+
+
+def describe(estimator):
+    [found] = canonical_configurations(estimator, [{}])
+    return found
 
 
 class Remote(ClassifierMixin, BaseEstimator):
@@ -52,18 +56,18 @@ class Remote(ClassifierMixin, BaseEstimator):
     ids=repr,
 )
 def test_a_parameter_that_is_not_searched_is_kept_if_it_cannot_be_a_secret(value, expected):
-    found = describe_estimator(Remote(password=value))["Remote.password"]
+    found = describe(Remote(password=value))["Remote.password"]
     assert found == expected if expected != "digest:" else found.startswith("digest:")
     assert SECRET not in str(found)
 
 
 def test_defaults_and_declared_options_are_kept():
-    assert describe_estimator(Remote())["Remote.region"] == "north"
-    described = describe_estimator(SVC(kernel="poly", gamma="auto"))
+    assert describe(Remote())["Remote.region"] == "north"
+    described = describe(SVC(kernel="poly", gamma="auto"))
     assert (described["SVC.kernel"], described["SVC.gamma"]) == ("poly", "auto")
-    described = describe_estimator(MLPClassifier())
+    described = describe(MLPClassifier())
     assert described["MLPClassifier.hidden_layer_sizes"] == "(100,)"
-    described = describe_estimator(Pipeline([("a", "passthrough"), ("b", SVC())]))
+    described = describe(Pipeline([("a", "passthrough"), ("b", SVC())]))
     assert described["Pipeline.step_0"] == "passthrough"
 
 

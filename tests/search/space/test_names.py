@@ -17,7 +17,11 @@ from skmeta.search.space import (
     predictor_name,
     signature,
 )
-from skmeta.search.space._parts import describe_estimator
+
+
+def describe(estimator):
+    [found] = canonical_configurations(estimator, [{}])
+    return found
 
 
 def test_names_do_not_depend_on_the_names_of_steps():
@@ -34,7 +38,7 @@ def test_names_are_unique_within_an_estimator():
     pipeline = make_pipeline(columns, AdaBoostClassifier(DecisionTreeClassifier(max_depth=2)))
     names = canonical_names(pipeline)
     assert len(set(names.values())) == len(names)
-    described = describe_estimator(pipeline)
+    described = describe(pipeline)
     assert described["SimpleImputer.strategy"] == "mean"
     assert described["SimpleImputer#2.strategy"] == "median"
     assert described["DecisionTreeClassifier.max_depth"] == 2
@@ -51,7 +55,7 @@ def test_configurations_agree_with_describing_each_estimator():
     ]
     found = canonical_configurations(pipeline, candidates)
     for params, configuration in zip(candidates, found, strict=True):
-        expected = describe_estimator(clone(pipeline).set_params(**clone(params, safe=False)))
+        expected = describe(clone(pipeline).set_params(**clone(params, safe=False)))
         assert configuration == expected
     assert found[2]["RandomForestClassifier.max_depth"] == 2
     assert "SVC.C" not in found[2]

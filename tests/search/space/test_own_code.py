@@ -145,7 +145,7 @@ def test_installed_code_is_known_by_its_name(value):
 def test_it_is_the_same_in_another_process():
     source = "def made(x): return x in {'a', 'b', 'c', 'd', {}}"
     code = (
-        "from skmeta.search.space import stable_repr\n"
+        "from skmeta._identity import stable_repr\n"
         f"names = {{'__name__': 'mine'}}\nexec({source.replace('{}', '1')!r}, names)\n"
         "print(stable_repr(names['made']))"
     )
