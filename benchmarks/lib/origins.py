@@ -17,7 +17,7 @@ from skmeta.search.record import name_at_rows
 __all__ = ["HALVES", "half_of", "origin", "same_origin"]
 
 HALVES = ("first", "second")
-# Rows of the searches of make_searches_at_sizes.py.
+# Rows of the searches of make/searches_at_sizes.py.
 SIZES = (300, 1_000, 3_000, 10_000, 30_000)
 # What `name_at_rows` adds to the name of a table.
 ROWS = re.compile(r" \(\d+ rows\)$")

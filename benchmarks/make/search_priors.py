@@ -69,7 +69,7 @@ N_CONFIGURATIONS_AT_SIZES = 12
 MIN_ROWS_AT_SIZES = 3_000
 MADE = "made::"  # tables with little noise, of which few others are small
 MAX_TREE_ROWS = 2_000  # that the trees of `dataset_features` see
-MAX_LARGE_ROWS = 24_000  # that make_searches_at_sizes.py reads of a table
+MAX_LARGE_ROWS = 24_000  # that make/searches_at_sizes.py reads of a table
 MAX_ROWS = 1000  # of which the features of a data set are computed
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
 # minus a million would else leave no difference between all others.
@@ -86,9 +86,9 @@ SOURCES = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("history", help="what make_searches.py recorded, or exported")
+    parser.add_argument("history", help="what make/searches.py recorded, or exported")
     parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
-    parser.add_argument("--at-sizes", help="what make_searches_at_sizes.py exported")
+    parser.add_argument("--at-sizes", help="what make/searches_at_sizes.py exported")
     parser.add_argument("--measure", action="store_true", help="only what cards say of regrets")
     parser.add_argument("--features", action="store_true", help="only features of data sets")
     options = parser.parse_args()

@@ -94,6 +94,7 @@ def test_files_of_other_versions_are_read(path):
             np.testing.assert_allclose(outputs[key], expected[key], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow  # It fits every estimator: 20 to 40 seconds.
 def test_what_is_trusted_is_needed_and_exists(folder):
     needed = set()
     for path in folder.glob("*.skops"):
