@@ -156,7 +156,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         population_settings = FitSettings(self.population, self.n_jobs, report)
         season = getattr(self, "season", None), self._features.has_dates
         parts = effects, self.combine, self.n_folds, population_settings, season
-        return Settings(*parts, self._declared_kind(), bool(self._exposure_position))
+        unit = self._exposure_unit if self._exposure_position else None
+        return Settings(*parts, self._declared_kind(), unit)
 
     def _declared_kind(self) -> str:
         """Return the kind of the target that the model is told."""

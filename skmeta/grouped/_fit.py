@@ -55,7 +55,6 @@ from skmeta.tabular import (
     find_level,
     fit_mixture,
     fit_population,
-    mean_exposure,
     recognise_target,
     scales_of,
     varying,
@@ -197,7 +196,8 @@ def fit_several_columns(
     is_auto = settings.combine == "auto"
     # What no group tells is in the models of each column alone.
     names = _JOINT if is_auto else (settings.combine,)
-    return fit_several(fit, rows, names, n_classes, is_auto), order
+    has_exposure = settings.exposure_unit is not None
+    return fit_several(fit, rows, names, n_classes, is_auto, has_exposure), order
 
 
 def _fit_joint(
@@ -326,7 +326,9 @@ def _units(
     exposure: np.ndarray | None = None,
 ) -> TargetUnits:
     """Return the units of targets: their kind, and the scale that predicts best."""
-    target = recognise_target(y, "positive" if settings.has_exposure else settings.target_kind)
+    target = recognise_target(
+        y, settings.target_kind if settings.exposure_unit is None else "positive"
+    )
     scales = scales_of(target, y)
     tail = 0.0
     if knows_time and settings.season[1] and len(scales) > 1 and _sizes_differ(y, group):
@@ -346,7 +348,8 @@ def _units(
         standard = units.standard
         units = units._replace(standard=standard._replace(centre=np.zeros_like(standard.centre)))
     if exposure is not None:
-        unit = mean_exposure(exposure)
+        unit = settings.exposure_unit
+        assert unit is not None
         target = target._replace(kind=settings.target_kind)
         units, *others = (
             one._replace(target=target, exposure=exposure / unit, unit=unit)

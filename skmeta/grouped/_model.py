@@ -46,7 +46,7 @@ class Settings(NamedTuple):
     population: FitSettings  # what all groups share
     season: tuple[Any, bool] = ("auto", False)  # the parameter, and whether times are dates
     target_kind: str = "auto"
-    has_exposure: bool = False  # targets are rates of targets of this kind
+    exposure_unit: float | None = None  # mean exposure, if targets of this kind become rates
 
 
 @dataclass(frozen=True)

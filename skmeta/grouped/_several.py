@@ -28,6 +28,7 @@ from skmeta.grouped.longitudinal import is_later
 from skmeta.tabular import (
     PROBABILITIES,
     CalibratedOutputs,
+    HeldOut,
     Level,
     Standardiser,
     Table,
@@ -41,6 +42,7 @@ from skmeta.tabular import (
     some,
     weighted_quantiles,
     widening,
+    width_of_exposure,
     width_of_few,
 )
 
@@ -84,7 +86,7 @@ class SeveralColumns:
     def target_units(self) -> OwnUnits | None:
         """What turns predictions into means and quantiles; None for a classification."""
         units, settings = self.joint.target_units, self.joint.settings
-        kind = settings.target_kind if settings.has_exposure else None
+        kind = None if settings.exposure_unit is None else settings.target_kind
         return None if units is None else OwnUnits(units, kind)
 
     def with_settings(self, settings: Settings) -> SeveralColumns:
@@ -121,7 +123,7 @@ class SeveralColumns:
         """Predict rows: means, and quantiles (n, p) on the target's own units, or classes."""
         codes = codes if self.series is None else self.series(codes)
         rows = Rows.to_predict(X, codes, times)
-        weights, ratio = self._weights(codes)
+        weights, ratio, noise = self._weights(codes)
         n, used = len(codes), np.array([row.any() for row in weights])
         used[0] |= self.target_units is not None
         outputs = predict_parts(self.parts, self.names, rows, used)
@@ -132,11 +134,14 @@ class SeveralColumns:
         left = ratio * np.where(ratio < 0, below[:, None], above[:, None])
         std, quantiles, none = np.sqrt((left**2).mean(1)), median[:, None] + left, np.zeros((n, 0))
         if exposure is not None:
-            mean, std, quantiles = mean * exposure, std * exposure, quantiles * exposure[:, None]
+            unit = self.joint.settings.exposure_unit
+            wide = width_of_exposure(noise, exposure / unit)
+            mean, std = exposure * mean, exposure * wide * std
+            quantiles = exposure[:, None] * (median[:, None] + wide[:, None] * left)
         return CalibratedOutputs(mean, std, quantiles, none)
 
-    def _weights(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights (m, n) of members and quantiles (n, p) of residuals, by regime."""
+    def _weights(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return weights (m, n), quantiles (n, p) of residuals and shares of noise, by regime."""
         counts = _counts(self.joint.known.codes, self.parts[0].codes(codes))
         if self.series is not None:
             own = next(part for part in self.parts if part.factor == self.n_factors)
@@ -146,11 +151,12 @@ class SeveralColumns:
         regime, n_known = _regime_of(is_new, counts, self.n_factors)
         first = self.regimes[-1][0]
         weights = np.zeros((len(first.weights), len(codes)))
-        ratio = np.zeros((len(codes), len(first.quantiles)))
+        ratio, noise = np.zeros((len(codes), len(first.quantiles))), np.zeros(len(codes))
         for k, levels in enumerate(self.regimes):
             at = np.flatnonzero(regime == k)
-            weights[:, at], ratio[at], *_ = interpolate(levels, n_known[at])
-        return weights, ratio
+            weights[:, at], ratio[at], _, calibration = interpolate(levels, n_known[at])
+            noise[at] = calibration[:, -1]
+        return weights, ratio, noise
 
 
 class OwnUnits(NamedTuple):
@@ -176,7 +182,7 @@ class OwnUnits(NamedTuple):
         return self.units.is_given
 
     def __str__(self) -> str:
-        return str(self.units)
+        return str(self.units._replace(target=self.target))
 
     def mean(self, outputs: CalibratedOutputs) -> np.ndarray:
         """Return means (n,)."""
@@ -244,12 +250,18 @@ def _regime_of(
 
 
 def fit_several(
-    fit: Fit, rows: Rows, names: tuple[str, ...], n_classes: int, has_alone: bool
+    fit: Fit,
+    rows: Rows,
+    names: tuple[str, ...],
+    n_classes: int,
+    has_alone: bool,
+    has_exposure: bool = False,
 ) -> SeveralColumns:
     """Fit all models to rows in canonical order, and find their weights.
 
     `names` are the members of the model of all columns that predict. With `has_alone`, models of
     one column are mixed in, unless there are very many rows: then only that of series in time.
+    With `has_exposure`, weights are the exposures of rates.
     """
     (n, n_factors), is_timed = rows.codes.shape, bool(np.ptp(rows.times) > 0)
     series = Series.learn(rows.codes) if is_timed and has_alone else None
@@ -291,8 +303,9 @@ def fit_several(
             int(n_groups[:n_factors].argmax()) if is_several else min(regime, len(n_groups) - 1)
         )
         n_values = float(n_groups[:n_factors].min() if is_several else n_groups[factor])
+        n_new = None if is_known else n_values
         levels = [
-            _find_level(found_at, level, usable, factor, units, None if is_known else n_values)
+            _find_level(found_at, level, usable, factor, units, n_new, has_exposure)
             for level, found_at in sorted(by_level.items())
             if sum(len(query.y) for query, _ in found_at) >= min(_MIN_ROWS, n // 4)
         ]
@@ -322,6 +335,7 @@ def _find_level(
     factor: int,
     units: Standardiser | None,
     n_values: float | None,
+    has_exposure: bool,
 ) -> Level:
     """Find weights of members and the distribution of what they leave, in one regime.
 
@@ -351,7 +365,12 @@ def _find_level(
         left = y[own] - median
         side = np.where(left < 0, below, above)
         ratio[own] = np.divide(left, side, out=np.zeros(len(own)), where=side > 0)
-    quantiles = weighted_quantiles(ratio, weight, PROBABILITIES) * widening(ratio, codes[:, factor])
+    group, nothing = codes[:, factor], np.zeros(len(y))
+    quantiles = weighted_quantiles(ratio, weight, PROBABILITIES) * widening(ratio, group)
+    if has_exposure:
+        held_out = HeldOut(nothing, nothing + 1, ratio, weight, group, place)
+        level = level._replace(quantiles=quantiles, held_out=held_out).with_exposure(weight)
+        quantiles, level = level.quantiles, level._replace(held_out=None)
     # What a new group adds is drawn from as few values as there are groups.
     prior = _NORMAL * width_of_few(n_values) if n_values and not n_known else _NORMAL
     n_units = len(np.unique(codes[:, factor])) * (1 + min(n_known, 1e3))

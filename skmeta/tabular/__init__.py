@@ -17,6 +17,7 @@ from skmeta.tabular._member import (
     interpolate,
     mean_exposure,
     widening,
+    width_of_exposure,
     width_of_few,
 )
 from skmeta.tabular._mixture import Mixture, fit_mixture, predict_each

@@ -104,7 +104,13 @@ def test_amounts_in_time_or_of_several_columns_of_groups_are_proportional_too(co
     assert np.corrcoef(np.log(model.predict(rows) / rows["years"]), np.log(rate))[0, 1] > 0.7
     twice = rows.assign(years=2 * rows["years"])
     np.testing.assert_allclose(model.predict(twice), 2 * model.predict(rows))
-    assert model.predict_quantiles(rows).min() >= 0
+    low, high = model.predict_quantiles(rows, (0.05, 0.95)).T / rows["years"].to_numpy()
+    assert low.min() >= 0
+    # The noise of gamma variables does not depend on the exposure, that of counts does.
+    counts = np.random.default_rng(1).poisson(2 * rate * rows["years"])
+    low, high = clone(model).fit(rows, counts).predict_quantiles(rows, (0.05, 0.95)).T
+    width = (high - low) / rows["years"]
+    assert width[rows["years"] < 1].mean() > 1.25 * width[rows["years"] > 1].mean()
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
