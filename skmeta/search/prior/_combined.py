@@ -49,7 +49,7 @@ Array = NDArray[np.float64]
 
 # With this many past searches of the user, they have the same total weight as the shipped ones.
 _N_EQUAL = 5
-# Of what a sample says.
+# Of what a sample says; chosen with benchmarks/measure/search_samples.py.
 _REMAINDERS = (0.03, 0.2, 1.0)
 _DIFFERENCE = 0.03
 _NOISE = 0.02

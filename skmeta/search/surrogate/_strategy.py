@@ -6,8 +6,8 @@ positions and `tell` records scores. The strategy does not depend on estimators.
 Each model predicts a normal distribution of the score of every candidate. Models are weighted by
 their evidence, the density of the scores observed so far. The acquisition function is the
 expected improvement under the mixture of the models, over the expected seconds if times are told,
-and else over the root of what rounds and leaves say of them. The weight of models that learned
-from a misleading history falls as scores are observed.
+and else over the root of the seconds that rounds and leaves suggest. The weight of models that
+learned from a misleading history falls as scores are observed.
 """
 
 from collections.abc import Iterable, Sequence
