@@ -71,35 +71,29 @@ class Gaussian:
 
 
 class Categorical:
-    """One of ``n`` actions (the first is `start`), with the outputs as logits."""
+    """One of ``n`` actions (the first is `start`), with the outputs as logits; see `Gaussian`."""
 
     def __init__(self, n: int, start: int = 0) -> None:
         self.n_outputs, self.start = int(n), int(start)
 
     def initial_state(self) -> State:
-        """Return the parameters that do not depend on the observation."""
         return {}
 
     def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Draw the random numbers of :meth:`sample`, for actions of leading shape ``shape``."""
         return rng.gumbel(size=(*shape, self.n_outputs))
 
     def sample(self, state: Mapping[str, Tensor], outputs: Tensor, noise: Tensor) -> Tensor:
-        """Return actions computed from ``noise``, in the policy's own units."""
         # The largest of logits with Gumbel noise has the probabilities of the softmax.
         return (outputs + noise).argmax(-1)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the most likely action."""
         return outputs.argmax(-1)
 
     def log_prob(self, state: Mapping[str, Tensor], outputs: Tensor, action: Tensor) -> Tensor:
-        """Return the log density or log probability of actions, of the leading shape."""
         log_p = F.log_softmax(outputs, -1)
         return log_p.gather(-1, action.long().unsqueeze(-1)).squeeze(-1)
 
     def to_environment(self, action: np.ndarray) -> np.ndarray:
-        """Convert actions to the units of the environment."""
         return np.asarray(np.asarray(action, np.int64) + self.start)
 
 

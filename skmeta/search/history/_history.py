@@ -222,11 +222,6 @@ optional
         -------
         self : SearchHistory
 
-        Warns
-        -----
-        HistoryWarning
-            If rows of the other history are damaged. They are left out.
-
         Examples
         --------
         >>> from sklearn.svm import SVC

@@ -102,11 +102,6 @@ class HistoryReader(Uncopied):
             Scores are means over the folds, signed so that greater is better, and NaN if a
             candidate failed. A search without a finite score is left out.
 
-        Warns
-        -----
-        HistoryWarning
-            If rows are damaged. They are left out.
-
         Examples
         --------
         >>> from sklearn.svm import SVC
@@ -160,11 +155,6 @@ class HistoryReader(Uncopied):
         Returns
         -------
         frame : DataFrame
-
-        Warns
-        -----
-        HistoryWarning
-            If rows are damaged. They are left out.
 
         Examples
         --------
