@@ -66,14 +66,16 @@ def test_quantiles_of_counts_are_whole_numbers(fitted):
 @pytest.mark.parametrize("kind", ["count", "positive"])
 def test_intervals_hold_where_the_mean_is_small_and_where_it_is_large(fitted, kind):
     rng = np.random.default_rng(1)
-    rows = pd.DataFrame({"group": GROUP, "x": rng.normal(size=N)})
-    log_mean = LOG_MEAN + 0.6 * (rows["x"].to_numpy() - X["x"].to_numpy())
+    group, n = np.tile(GROUP, 8), 8 * N
+    rows = pd.DataFrame({"group": group, "x": rng.normal(size=n)})
+    log_mean = np.tile(LOG_MEAN, 8) + 0.6 * (rows["x"] - np.tile(X["x"], 8)).to_numpy()
     drawn = rng.poisson(np.exp(0.5 + log_mean)) * 1.0
-    y = drawn if kind == "count" else np.exp(3 + log_mean + rng.normal(0, 0.4, N))
+    y = drawn if kind == "count" else np.exp(3 + log_mean + rng.normal(0, 0.4, n))
     low, high = fitted[kind].predict_quantiles(rows, [0.05, 0.95]).T
     held = (y >= low) & (y <= high)
     for part in np.array_split(np.argsort(log_mean), 3):
-        assert 0.8 <= held[part].mean() <= 1
+        # Of known groups they are wider than they say, and counts are whole numbers.
+        assert 0.88 <= held[part].mean() <= 0.995
 
 
 def test_targets_that_may_be_negative_are_modelled_as_ever():
