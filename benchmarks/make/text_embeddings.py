@@ -12,7 +12,7 @@ precision.
 ``--scipy`` writes ``examples/tables/scipy_texts.npz``: the first paragraphs of SciPy's docstrings
 (BSD licence), their embeddings, and the part of SciPy that each belongs to.
 
-The file of the sets holds ``<half>/<name>/x`` (texts, 384) and ``<half>/<name>/y``, positions of
+The file of the sets takes minutes to make and is not kept in the repository. It holds ``<half>/<name>/x`` (texts, 384) and ``<half>/<name>/y``, positions of
 classes. Every second set is for development, the others for reports. ``embeddings(half)`` reads
 them.
 """
@@ -67,6 +67,8 @@ FIELDS = {
 
 def embeddings(half: str = "development") -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return embeddings (texts, 384) and positions of classes of each set of a half."""
+    if not PATH.exists():
+        raise SystemExit(f"{PATH} is missing. Run python -m benchmarks.make.text_embeddings.")
     with np.load(PATH) as file:
         names = sorted(key.split("/")[1] for key in file if re.match(f"{half}/.*/x$", key))
         x, y = ([file[f"{half}/{name}/{part}"] for name in names] for part in "xy")
