@@ -12,9 +12,9 @@ precision.
 ``--scipy`` writes ``examples/tables/scipy_texts.npz``: the first paragraphs of SciPy's docstrings
 (BSD licence), their embeddings, and the part of SciPy that each belongs to.
 
-The file of the sets takes minutes to make and is not kept in the repository. It holds ``<half>/<name>/x`` (texts, 384) and ``<half>/<name>/y``, positions of
-classes. Every second set is for development, the others for reports. ``embeddings(half)`` reads
-them.
+The file of the sets takes minutes to make and is not kept in the repository. It holds
+``<half>/<name>/x`` (texts, 384) and ``<half>/<name>/y``, positions of classes. Every second set is
+for development, the others for reports. ``embeddings(half)`` reads them.
 """
 
 import importlib
