@@ -39,6 +39,7 @@ from skmeta.tabular import (
     mix,
     quantiles_at,
     rows_of_groups,
+    sharpen,
     some,
     weighted_quantiles,
     widening,
@@ -123,12 +124,12 @@ class SeveralColumns:
         """Predict rows: means, and quantiles (n, p) on the target's own units, or classes."""
         codes = codes if self.series is None else self.series(codes)
         rows = Rows.to_predict(X, codes, times)
-        weights, ratio, noise = self._weights(codes)
+        weights, ratio, noise, slope = self._weights(codes)
         n, used = len(codes), np.array([row.any() for row in weights])
         used[0] |= self.target_units is not None
         outputs = predict_parts(self.parts, self.names, rows, used)
         if self.target_units is None:
-            mixed = mix(outputs, weights)
+            mixed = sharpen(mix(outputs, weights), slope)
             return CalibratedOutputs(mixed, np.zeros(n), np.zeros((n, 0)), np.zeros((n, 0)))
         mean, median, below, above = _mixed(outputs, weights)
         left = ratio * np.where(ratio < 0, below[:, None], above[:, None])
@@ -140,8 +141,8 @@ class SeveralColumns:
             quantiles = exposure[:, None] * (median[:, None] + wide[:, None] * left)
         return CalibratedOutputs(mean, std, quantiles, none)
 
-    def _weights(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return weights (m, n), quantiles (n, p) of residuals and shares of noise, by regime."""
+    def _weights(self, codes: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return weights (m, n), quantiles (n, p) of residuals, shares of noise and slopes (n,)."""
         counts = _counts(self.joint.known.codes, self.parts[0].codes(codes))
         if self.series is not None:
             own = next(part for part in self.parts if part.factor == self.n_factors)
@@ -152,11 +153,12 @@ class SeveralColumns:
         first = self.regimes[-1][0]
         weights = np.zeros((len(first.weights), len(codes)))
         ratio, noise = np.zeros((len(codes), len(first.quantiles))), np.zeros(len(codes))
+        slope = np.ones(len(codes))
         for k, levels in enumerate(self.regimes):
             at = np.flatnonzero(regime == k)
-            weights[:, at], ratio[at], _, calibration = interpolate(levels, n_known[at])
+            weights[:, at], ratio[at], _, calibration, slope[at] = interpolate(levels, n_known[at])
             noise[at] = calibration[:, -1]
-        return weights, ratio, noise
+        return weights, ratio, noise, slope
 
 
 class OwnUnits(NamedTuple):

@@ -91,6 +91,7 @@ from skmeta.tabular._weights import (
     mix_deviations,
     power_weights,
     reshape_distributions,
+    sharpen,
     weight_grid,
 )
 

@@ -17,7 +17,7 @@ from scipy.stats import t as student
 from skmeta.tabular._member import HeldOut, Level, Outputs
 from skmeta.tabular._population import losses_of
 from skmeta.tabular._table import Table
-from skmeta.tabular._weights import average_weights, mix, weight_grid
+from skmeta.tabular._weights import average_weights, find_slope, mix, weight_grid
 
 # Steps of the grid from 0 to 1.
 _N_STEPS = 6
@@ -54,7 +54,8 @@ def weigh(
     member_losses.append(float(np.average(losses_of(y, mixture), weights=row_weights)))
     level = Level(n_known, weights, np.array(member_losses), np.zeros(0))
     if stds is None:
-        return level
+        n_independent = min(_N_INDEPENDENT * by_group.shape[1], len(y))
+        return level._replace(slope=find_slope(mixture, y, row_weights, n_independent))
     held_out = HeldOut(mixture, mix(stds, weights), y, row_weights, codes, np.arange(len(y)))
     return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
 

@@ -129,6 +129,7 @@ class Level(NamedTuple):
     precision: float = 0.0  # below it (one over the variance), the population
     calibration: np.ndarray = UNCALIBRATED  # shares (5 + s,) on the target's units
     held_out: HeldOut | None = None  # until shares are estimated
+    slope: float = 1.0  # of the logarithms of probabilities
 
     def with_exposure(self, exposure: np.ndarray) -> Level:
         """Return a level whose deviations differ by exposures (n,) of rows of fit, over their mean.
@@ -165,8 +166,8 @@ def width_of_exposure(share: Any, exposure: np.ndarray) -> np.ndarray:
 
 def interpolate(
     levels: Sequence[Level], n_known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights (m, n), quantiles (n, p), precisions (n,), calibrations (n, 5 + s) of rows.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return weights (m, n), quantiles (n, p), precisions, calibrations (n, 5 + s) and slopes.
 
     Levels are interpolated linearly in the log of 1 + `n_known` (n,).
     """
@@ -176,7 +177,8 @@ def interpolate(
     quantiles = np.stack([level.quantiles for level in levels])
     precision = np.array([level.precision for level in levels]) @ shares
     calibration = np.stack([level.calibration for level in levels])
-    return weights.T @ shares, shares.T @ quantiles, precision, shares.T @ calibration
+    slope = np.array([level.slope for level in levels]) @ shares
+    return weights.T @ shares, shares.T @ quantiles, precision, shares.T @ calibration, slope
 
 
 class Conditioned(Protocol):

@@ -25,7 +25,7 @@ from skmeta.tabular._member import (
 )
 from skmeta.tabular._table import Table, make_cases, some
 from skmeta.tabular._units import TargetUnits
-from skmeta.tabular._weights import mix
+from skmeta.tabular._weights import mix, sharpen
 
 # Folds are held out until these have so many groups and rows; and groups of a fold, at most. The
 # number of rows was chosen on development tables with groups of two to five rows.
@@ -113,7 +113,7 @@ class ConditionedMixture(NamedTuple):
         group = at.group
         has_rows = (group >= 0) & (group < len(self.counts))
         n_known = np.where(has_rows, self.counts[np.where(has_rows, group, 0)], 0)
-        weights, quantiles, precision, calibration = interpolate(levels, n_known)
+        weights, quantiles, precision, calibration, slope = interpolate(levels, n_known)
         is_old = (group >= 0) & (group < self.mixture.n_groups)
         if is_old.any():
             known_only = interpolate(known_levels, n_known)
@@ -121,8 +121,11 @@ class ConditionedMixture(NamedTuple):
             quantiles = np.where(is_old[:, None], known_only[1], quantiles)
             precision = np.where(is_old, known_only[2], precision)
             calibration = np.where(is_old[:, None], known_only[3], calibration)
+            slope = np.where(is_old, known_only[4], slope)
         distributions = weights, quantiles, precision, calibration
         outputs = combine(self.mixture.members, self.members, at, *distributions)
+        if outputs.mean.ndim > 1:
+            return outputs._replace(mean=sharpen(outputs.mean, slope))
         scales = self.mixture.group_scales
         if scales is None:
             return outputs

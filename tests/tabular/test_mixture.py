@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from skmeta import GroupedRegressor
-from skmeta.tabular import _levels, mix
-from skmeta.tabular._levels import fall_back, weigh
+from skmeta.tabular import Outputs, Table, _levels, mix, sharpen
+from skmeta.tabular._levels import fall_back, gain_of_known_rows, join_levels, weigh
+from skmeta.tabular._weights import find_slope
 
 
 def members(errors, sizes, rng):
@@ -79,3 +81,36 @@ def test_known_rows_of_one_kind_do_less_harm_to_rows_of_another(monkeypatch):
         model.partial_fit(X_new[:10], y_new[:10])
         errors.append(np.mean((model.predict(X_new[10:]) - y_new[10:]) ** 2))
     assert errors[1] < 0.9 * errors[0]
+
+
+@pytest.mark.parametrize("power", [0.9, 1.2])
+def test_the_slope_of_probabilities_is_found_beside_its_prior(power):
+    rng = np.random.default_rng(0)
+    true = rng.dirichlet([1, 1, 1], 5000)
+    y = (rng.random((5000, 1)) > true.cumsum(1)).sum(1)
+    stated = sharpen(true, 1 / power)
+    assert find_slope(stated, y, np.ones(5000), 5000) == pytest.approx(power, abs=0.05)
+    assert find_slope(stated, y, np.ones(5000), 1e-6) == pytest.approx(1.05, abs=0.01)
+    assert_allclose(sharpen(stated, power), true)
+    assert_allclose(sharpen(stated, np.full(5000, power)), true)
+
+
+def test_members_that_say_nothing_gain_nothing():
+    """Weights that were chosen on the same rows would seem to gain."""
+    rng, n, n_groups, changes, seeming = np.random.default_rng(1), 300, 30, [], []
+    none = np.empty((n, 0))
+    group = np.repeat(np.arange(n_groups), n // n_groups)
+    for _ in range(15):
+        y, noise = rng.normal(size=n), 0.2 * rng.normal(size=(2, n))
+        place = np.arange(n)
+        at = Table(none, y, y, np.ones(n), group[:, None], place, place, y, none)
+        outputs = [Outputs(each, np.ones(n)) for each in (np.zeros(n), *noise)]
+        parts = [(at, np.full(n_groups, 9), outputs)]
+        known = join_levels({np.inf: parts}, *[np.ones(3, bool)] * 2, 0, 1, False)[-1]
+        new = join_levels({np.inf: parts}, *[np.arange(3) < 1] * 2, 0, 1, False)[-1]
+        changes.append(gain_of_known_rows(parts, [outputs], new, known))
+        seeming.append(known.losses[-1] / new.losses[-1] - 1)
+    value, low, high = np.array(changes).T
+    assert np.mean(seeming) < 0 < value.mean()
+    assert np.all(low < value)
+    assert np.all(high > 0)

@@ -174,7 +174,7 @@ class Longitudinal(NamedTuple):
             rows = np.flatnonzero(kind == name)
             # A regime without cases is replaced by another.
             used = next(one for one in (name, *_INSTEAD[name]) if one in self.regimes)
-            weights, quantiles[rows], _, calibration[rows] = interpolate(
+            weights, quantiles[rows], _, calibration[rows], _ = interpolate(
                 self.regimes[used], n_known[rows]
             )
             mean[rows], std[rows] = mix_deviations(means[:, rows], stds[:, rows], weights)
