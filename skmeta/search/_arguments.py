@@ -79,6 +79,7 @@ class Arguments:
     as_given: Candidate | None  # leaves the estimator as it is, if it is to be tried
     start: list[Candidate]  # first candidates
     notes: list[str]  # shown before the first candidate
+    stop: StopRules
     target_scale: float = 1.0  # deviation of a regression's targets, the unit of SVR's C
 
 
@@ -115,7 +116,8 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         as_given = None
     start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
     # If every candidate will be evaluated, they are in GridSearchCV's order.
-    others = (*StopRules.read(search.stop), search.start)
+    stop = StopRules.read(search.stop)
+    others = (*stop, search.start)
     evaluates_all = not search.racing and all(value is None for value in others)
     walks_grid = search.n_iter == "all" or (n_iter == space.size and evaluates_all)
     seed = search.random_state
@@ -132,6 +134,7 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
         seed=int(seed),
         as_given=as_given,
         start=start,
+        stop=stop,
         notes=list(_notes(search.estimator, space, is_default_space, unseen)),
         target_scale=scale,
     )

@@ -13,7 +13,6 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SearchSpaceError
-from skmeta.search._arguments import StopRules
 from skmeta.search._evaluate import Stage
 from skmeta.search._propose import Proposer
 from skmeta.search._trial_record import TrialRecord
@@ -38,7 +37,7 @@ class _Batches:
     ) -> None:
         self._search, self._race = stage.search, stage.race
         self._limit = limit or (lambda seconds: stage.arguments.n_iter)
-        self._stop = StopRules.read(stage.search.stop)
+        self._stop = stage.arguments.stop
         self._budget = stage.budget
         self._walks_grid = stage.arguments.walks_grid
         self._proposer, self._record = proposer, record

@@ -15,7 +15,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
@@ -131,11 +130,11 @@ def _try_sample(
     stage: Stage, n_rows: int, record: OpenRecord, callbacks: Any
 ) -> tuple[list[Trial], Any]:
     """Evaluate candidates on a sample; return them, and the prior for the whole table."""
+    search, arguments = stage.search, stage.arguments
+    seconds = arguments.stop.time_budget
     # Only the scores on the whole table end a search.
-    search, arguments = copy(stage.search), stage.arguments
-    seconds = StopRules.read(search.stop).time_budget
-    search.stop = seconds and {"time_budget": SHARE_OF_BUDGET * seconds}
-    budget = Budget(seconds and SHARE_OF_BUDGET * seconds)
+    stop = StopRules(seconds and SHARE_OF_BUDGET * seconds)
+    budget = Budget(stop.time_budget)
     budget.begun = stage.budget.begun
     splits = sample_folds(
         stage.folds.splits,
@@ -148,8 +147,7 @@ def _try_sample(
     note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
     n_iter = n_on_sample(search.samples, math.inf)
     sampled = stage._replace(
-        search=search,
-        arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note]),
+        arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note], stop=stop),
         folds=Folds(stage.folds.splitter, splits),
         budget=budget,
         race=FoldRace(search.racing),
