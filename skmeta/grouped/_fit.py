@@ -11,10 +11,11 @@ import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
+from skmeta.grouped._cases import MAX_WEIGHED
 from skmeta.grouped._model import FittedModel, JointMembers, Settings, in_time
 from skmeta.grouped._parts import Indicators, Rows
 from skmeta.grouped._scale import choose_scale
-from skmeta.grouped._several import MAX_WEIGHED, SeveralColumns, fit_several
+from skmeta.grouped._several import SeveralColumns, fit_several
 from skmeta.grouped.longitudinal import (
     Longitudinal,
     fit_class_lags,

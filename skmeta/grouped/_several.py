@@ -7,24 +7,22 @@ a row are new, and by how many rows of these are known. The models may have targ
 scales, so that their means, medians and quantiles are mixed on the target's own units.
 
 With an order of rows in time, the models of each column know time, and so does one of the series.
-Of known groups, the last rows of all series are then held out together, in a division of their own,
-and of groups that are held out, the first rows are known.
 
 Notation: n rows, F columns of groups, m members, p probabilities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
+from skmeta.grouped._cases import MAX_WEIGHED, MIN_ROWS, counts_of, divide, regime_of, some_rows
 from skmeta.grouped._model import FittedModel, Settings
 from skmeta.grouped._parts import Fit, Part, Rows, Series
-from skmeta.grouped.longitudinal import is_later
 from skmeta.tabular import (
     PROBABILITIES,
     CalibratedOutputs,
@@ -38,26 +36,13 @@ from skmeta.tabular import (
     interpolate,
     mix,
     quantiles_at,
-    rows_of_groups,
     sharpen,
-    some,
     weighted_quantiles,
     widening,
     width_of_exposure,
     width_of_few,
 )
 
-# Numbers of known rows of a group that is held out.
-_N_KNOWN = (0, 1, 3, 10)
-# The groups of each column are dealt into so many parts, and each division holds one out; groups at
-# most, and rows of each. Share of the other rows that are held out, too.
-_N_PARTS, _MAX_GROUPS, _MAX_ROWS, _SHARE = 6, 60, 20, 0.15
-# Tables of fewer rows are divided so often, others once. Rows of known groups that are held out, at
-# most. More rows than the last number do not find weights, and no column is then fitted alone.
-_DIVISIONS = (500, _N_PARTS), (2000, 4)
-_MAX_HELD_OUT, MAX_WEIGHED = 2000, 10_000
-# Least number of rows of a regime.
-_MIN_ROWS = 10
 # The medians and deviations that members predict count like this number of groups held out.
 _N_PRIOR = 20.0
 _NORMAL = ndtri(PROBABILITIES)
@@ -143,13 +128,13 @@ class SeveralColumns:
 
     def _weights(self, codes: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return weights (m, n), quantiles (n, p) of residuals, shares of noise and slopes (n,)."""
-        counts = _counts(self.joint.known.codes, self.parts[0].codes(codes))
+        counts = counts_of(self.joint.known.codes, self.parts[0].codes(codes))
         if self.series is not None:
             own = next(part for part in self.parts if part.factor == self.n_factors)
-            known = _counts(own.model.known.codes, own.codes(codes))
+            known = counts_of(own.model.known.codes, own.codes(codes))
             counts = np.column_stack([counts, known])
         is_new = (codes < 0) | (codes >= self.n_groups)
-        regime, n_known = _regime_of(is_new, counts, self.n_factors)
+        regime, n_known = regime_of(is_new, counts, self.n_factors)
         first = self.regimes[-1][0]
         weights = np.zeros((len(first.weights), len(codes)))
         ratio, noise = np.zeros((len(codes), len(first.quantiles))), np.zeros(len(codes))
@@ -224,30 +209,6 @@ def _mixed(
     return mean, median, middle - low, high - middle
 
 
-def _counts(known: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return how many known rows the groups of rows have, (n, F), given codes of both."""
-    counts = np.zeros(codes.shape, np.int64)
-    for f, (given, asked) in enumerate(zip(known.T, codes.T, strict=True)):
-        # The last entry is that of groups without known rows, whose code is -1.
-        n_groups = max(given.max(initial=-1), asked.max(initial=-1)) + 1
-        counts[:, f] = np.bincount(given[given >= 0], minlength=n_groups + 1)[asked]
-    return counts
-
-
-def _regime_of(
-    is_new: np.ndarray, counts: np.ndarray, n_factors: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the regime (n,) of rows, and the number (n,) of known rows of their new groups.
-
-    There is one for each column, one of several new groups, one of new series if they have a
-    column, and one of what is known.
-    """
-    n_new = is_new[:, :n_factors].sum(1)
-    of_known = n_factors + 1 + (~is_new[:, n_factors:]).sum(1)
-    regime = np.where(n_new == 1, is_new.argmax(1), np.where(n_new == 0, of_known, n_factors))
-    return regime, np.where(is_new, counts, 0).max(1)
-
-
 # ------------------------------------------------------------------------------------------- fit
 
 
@@ -278,12 +239,8 @@ def fit_several(
     found: dict[int, dict[float, list[tuple[Rows, np.ndarray]]]]
     found = {regime: {} for regime in range(rows.codes.shape[1] + 2)}
     used = np.ones(len(names) + len(parts) - 1, bool)
-    weighed = _some_rows(rows)
-    n_divisions = next((times for most, times in _DIVISIONS if len(weighed.y) < most), 1)
-    divisions = [_divide(weighed, n_factors, part, is_timed) for part in range(n_divisions)]
-    if is_timed:
-        divisions.append(_last_rows(weighed, len(found) - 1))
-    for kept, cases in divisions:
+    weighed = some_rows(rows)
+    for kept, cases in divide(weighed, n_factors):
         known = weighed.take(kept)
         if not cases or not _can_learn(known, n_classes):
             continue
@@ -309,7 +266,7 @@ def fit_several(
         levels = [
             _find_level(found_at, level, usable, factor, units, n_new, has_exposure)
             for level, found_at in sorted(by_level.items())
-            if sum(len(query.y) for query, _ in found_at) >= min(_MIN_ROWS, n // 4)
+            if sum(len(query.y) for query, _ in found_at) >= min(MIN_ROWS, n // 4)
         ]
         regimes.append(levels)
     return SeveralColumns(parts, names, n_groups, _filled(regimes, len(used)), series)
@@ -378,83 +335,3 @@ def _find_level(
     n_units = len(np.unique(codes[:, factor])) * (1 + min(n_known, 1e3))
     share = n_units / (n_units + _N_PRIOR)
     return level._replace(quantiles=share * quantiles + (1 - share) * prior)
-
-
-class Case(NamedTuple):
-    """Rows to predict, further known rows, their regime, and the number of known rows."""
-
-    regime: int
-    level: float
-    few: np.ndarray
-    query: np.ndarray
-
-
-def _some_rows(rows: Rows) -> Rows:
-    """Return at most so many rows: those of some groups of the column with the most."""
-    n = len(rows.y)
-    if n <= MAX_WEIGHED:
-        return rows
-    factor = int(rows.codes.max(0).argmax())
-    n_groups = int(rows.codes[:, factor].max()) + 1
-    groups = some(np.arange(n_groups), max(n_groups * MAX_WEIGHED // n, 2))
-    return rows.take(np.flatnonzero(np.isin(rows.codes[:, factor], groups)))
-
-
-def _divide(rows: Rows, n_factors: int, part: int, is_timed: bool) -> tuple[np.ndarray, list[Case]]:
-    """Return rows that are kept, and cases of the others: of new groups, and of known ones."""
-    codes = rows.codes
-    n, rng = len(codes), np.random.default_rng(0)
-    is_held_out = np.zeros(n, bool)
-    for column in codes.T:
-        n_groups = int(column.max()) + 1
-        dealt = rng.permutation(n_groups)
-        if n_groups >= 3:
-            is_held_out |= np.isin(column, dealt[part::_N_PARTS][:_MAX_GROUPS])
-    rng = np.random.default_rng(part)
-    if not is_timed:
-        rest = rng.permutation(np.flatnonzero(~is_held_out))
-        is_held_out[rest[: min(int(_SHARE * n), _MAX_HELD_OUT, len(rest) // 2)]] = True
-    kept, others = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
-    if not len(kept):
-        return kept, []
-    is_new = _counts(codes[kept], codes[others]) == 0
-    # In time, the first rows of a group are known.
-    order = rng.permutation(n) if not is_timed else np.argsort(rows.times, kind="stable")
-    rank = np.empty(n, int)
-    rank[order] = np.arange(n)
-    return kept, [*_cases(codes, others, is_new, n_factors, rank)]
-
-
-def _last_rows(rows: Rows, regime: int) -> tuple[np.ndarray, list[Case]]:
-    """Return the first rows of each series, or group of the largest column, and later ones."""
-    later = is_later(rows.codes[:, rows.codes.max(0).argmax()], rows.times)
-    query = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(later))[:_MAX_HELD_OUT])
-    cases = [Case(regime, np.inf, query[:0], query)] if len(query) >= _MIN_ROWS else []
-    return np.flatnonzero(~later), cases
-
-
-def _cases(
-    codes: np.ndarray, rows: np.ndarray, is_new: np.ndarray, n_factors: int, rank: np.ndarray
-) -> Iterator[Case]:
-    """Yield cases of rows (r,) that are held out, some of whose groups (r, F) are new.
-
-    The known rows of a group are those of the lowest rank (n,).
-    """
-    regimes, _ = _regime_of(is_new, np.zeros(is_new.shape), n_factors)
-    last = codes.shape[1] + 1
-    known = rows[regimes == last]
-    if len(known):
-        yield Case(last, np.inf, known[:0], known)
-    for regime in range(last):
-        # Of nested columns, the outer one tells of the rows of a group.
-        outer = int(codes[:, :n_factors].max(0).argmin())
-        factor = outer if regime == n_factors else min(regime, codes.shape[1] - 1)
-        at = rows[regimes == regime]
-        each = rows_of_groups(codes[at, factor], int(codes[:, factor].max()) + 1)
-        each = [at[places[np.argsort(rank[at[places]])]] for places in each if len(places)]
-        for k in _N_KNOWN:
-            large = [places for places in each if len(places) >= k + 1 + (k > 0)]
-            if large:
-                few = np.concatenate([places[:k] for places in large])
-                query = np.concatenate([places[k:][:_MAX_ROWS] for places in large])
-                yield Case(regime, float(k), np.sort(few), np.sort(query))

@@ -304,6 +304,17 @@ def test_few_rows_of_a_new_level(ratings):
     np.testing.assert_array_equal(model.predict(row("new", 3))[0], before)
 
 
+def test_rows_added_in_parts_or_at_once_are_the_same(ratings):
+    """The effects follow from all known rows, whatever the order in which they came."""
+    first, rest = slice(0, 300), slice(300, 400)
+    model = GroupedRegressor(NAMES, combine="learner", **QUICK)
+    model.fit(ratings.X[first], ratings.y[first])
+    at_once = copy.deepcopy(model).partial_fit(ratings.X[rest], ratings.y[rest])
+    for part in (slice(350, 400), slice(300, 350)):
+        model.partial_fit(ratings.X[part], ratings.y[part])
+    np.testing.assert_allclose(model.predict(ratings.X), at_once.predict(ratings.X), atol=1e-8)
+
+
 # ----------------------------------------------------------------- what one column of groups has
 
 
