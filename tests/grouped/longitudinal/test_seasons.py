@@ -203,8 +203,8 @@ def test_without_a_season_december_is_missed(panel):
     assert errors["auto"] < 0.5 * errors[None]
 
 
-def test_dates_that_are_no_order(panel):
-    X, y = panel
+def test_dates_that_are_no_order():
+    X, y = make_panel(n_series=10, n_years=2)
     with pytest.raises(ValueError, match="Set order='date' if rows come in its order"):
         GroupedRegressor("shop").fit(X, y)
     text = X.assign(date=X["date"].astype(str))
