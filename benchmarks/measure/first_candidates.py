@@ -20,10 +20,11 @@ import argparse
 import os
 import warnings
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
-from sklearn.model_selection import RandomizedSearchCV, ShuffleSplit, cross_val_score
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, ShuffleSplit
 from sklearn.utils import all_estimators
 
 from benchmarks.lib.large_tables import RECORDED, REPORTED, load_table
@@ -52,52 +53,59 @@ def make(kind):
     return dict(all_estimators())[kind](random_state=0)
 
 
-def run(folder, cell):
-    """Return a line: the loss as given, and that of the first candidate with each seed."""
+class Problem(NamedTuple):
+    """An estimator and a table of a cell, the settings of searches, and the prior without it."""
+
+    estimator: Any
+    X: np.ndarray
+    y: np.ndarray
+    settings: dict
+    ours: dict
+
+    def losses(self, search):
+        """Return the losses of the candidates of a search."""
+        best = 0.0 if self.settings["scoring"] == "neg_log_loss" else 1.0
+        return best - search.fit(self.X, self.y).cv_results_["mean_test_score"]
+
+    def given(self):
+        """Return the loss of the estimator as given."""
+        return float(self.losses(GridSearchCV(self.estimator, {}, **self.settings))[0])
+
+
+def make_problem(folder, cell, tables, max_rows):
     name, dataset = cell
-    table = next(one for one in RECORDED if one.name == dataset)
-    X, y = load_table(folder, table, MAX_ROWS)
+    table = next(one for one in tables if one.name == dataset)
     kind = name + ("Classifier" if table.is_classification else "Regressor")
     metric = "neg_log_loss" if table.is_classification else "r2"
-    best = 0.0 if table.is_classification else 1.0
-    estimator = make(kind)
     prior = load_shipped(kind, metric).without(datasets=same_origin(dataset))
-    settings = {"prior": prior, "samples": False, "history": False, "scoring": metric, "cv": CV}
-    given = best - float(cross_val_score(estimator, X, y, cv=CV, scoring=metric)[0])
-    first = []
-    for seed in range(N_SEEDS):
-        search = MetaLearnedSearchCV(
-            estimator, n_iter=1, refit=False, random_state=seed, **settings
-        ).fit(X, y)
-        first.append(best - float(search.cv_results_["mean_test_score"][0]))
-    return {"cell": cell, "given": given, "first": first}
+    settings = {"scoring": metric, "cv": CV, "refit": False}
+    ours = settings | {"prior": prior, "samples": False, "history": False}
+    return Problem(make(kind), *load_table(folder, table, max_rows), settings, ours)
+
+
+def run(folder, cell):
+    """Return a line: the loss as given, and that of the first candidate with each seed."""
+    problem = make_problem(folder, cell, RECORDED, MAX_ROWS)
+    first = [
+        MetaLearnedSearchCV(problem.estimator, n_iter=1, random_state=seed, **problem.ours)
+        for seed in range(N_SEEDS)
+    ]
+    losses = [float(problem.losses(search)[0]) for search in first]
+    return {"cell": cell, "given": problem.given(), "first": losses}
 
 
 def run_search(folder, cell):
     """Return a line: losses of the estimator as given, of ten candidates and of random ones."""
-    name, dataset = cell
-    table = next(one for one in REPORTED if one.name == dataset)
-    X, y = load_table(folder, table, MAX_SEARCH_ROWS)
-    kind = name + ("Classifier" if table.is_classification else "Regressor")
-    metric = "neg_log_loss" if table.is_classification else "r2"
-    best = 0.0 if table.is_classification else 1.0
-    estimator = make(kind)
-    common = {"scoring": metric, "cv": CV, "refit": False, "random_state": 0}
-    prior = load_shipped(kind, metric).without(datasets=same_origin(dataset))
-    ours = {"prior": prior, "samples": False, "history": False}
-    space = default_search_space(estimator)
+    problem = make_problem(folder, cell, REPORTED, MAX_SEARCH_ROWS)
+    model, space = problem.estimator, default_search_space(problem.estimator)
     searches = {
-        "ours": MetaLearnedSearchCV(estimator, n_iter=N_OURS, **ours, **common),
-        "random": RandomizedSearchCV(estimator, space, n_iter=N_RANDOM, **common),
+        "ours": MetaLearnedSearchCV(model, n_iter=N_OURS, random_state=0, **problem.ours),
+        "random": RandomizedSearchCV(
+            model, space, n_iter=N_RANDOM, random_state=0, **problem.settings
+        ),
     }
-    line = {
-        "cell": cell,
-        "given": best - cross_val_score(estimator, X, y, cv=CV, scoring=metric)[0],
-    }
-    for method, search in searches.items():
-        scores = search.fit(X, y).cv_results_["mean_test_score"]
-        line[method] = [round(best - float(score), 6) for score in scores]
-    return line
+    losses = {name: problem.losses(one).round(6).tolist() for name, one in searches.items()}
+    return {"cell": cell, "given": problem.given(), **losses}
 
 
 def summarise_searches(lines):
