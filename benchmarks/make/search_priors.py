@@ -42,7 +42,7 @@ from skmeta.search import SearchPrior
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import PastSearch, dataset_features, features_at_rows
 from skmeta.search.space import relative_configuration
-from skmeta.search.surrogate._surfaces import winsorize_scores
+from skmeta.search.surrogate import winsorize_scores
 
 # Name of the shipped prior -> names of the metric on record.
 METRICS = {

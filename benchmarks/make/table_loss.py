@@ -9,10 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.learners.in_context._binned import binned_loss, binned_moments
-from skmeta.learners.in_context._cells import N_CODES, N_SLOTS
-from skmeta.learners.in_context._transformer import TableTransformer
-from skmeta.learners.in_context._views import location_and_scale
+from skmeta.learners.in_context import (
+    N_CODES,
+    N_SLOTS,
+    TableTransformer,
+    binned_loss,
+    binned_moments,
+    location_and_scale,
+)
 
 
 def batch_loss(

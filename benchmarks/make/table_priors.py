@@ -58,8 +58,7 @@ from benchmarks.make.real_tables import RealTables, load_tables, load_tables_of_
 from benchmarks.make.synthetic_tables.batches import draw_tables
 from benchmarks.make.table_loss import batch_loss
 from skmeta.learners import InContextLearner
-from skmeta.learners.in_context import TableTransformer
-from skmeta.learners.in_context._support import module_parameters
+from skmeta.learners.in_context import TableTransformer, module_parameters
 from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 

@@ -31,7 +31,7 @@ from benchmarks.lib.intervals import normal_interval
 from benchmarks.lib.resumable import store
 from skmeta.learners import ExecutionOptions, LearnedOptimizer, Validation
 from skmeta.learners._core import read_prior
-from skmeta.learners.learned_optimizers._learned_update import learned_step
+from skmeta.learners.learned_optimizers import learned_step
 
 RESULTS = Path(__file__).parents[1] / "results"
 STEPS = (20, 100)

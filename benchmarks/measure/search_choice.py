@@ -33,7 +33,7 @@ from benchmarks.make.searches import make
 from benchmarks.measure.search_day_one import chosen, load
 from skmeta.search import MetaLearnedSearchCV
 from skmeta.search.prior import load_shipped
-from skmeta.search.space._defaults import expand_choices
+from skmeta.search.space import expand_choices
 
 RESULTS = Path(__file__).parents[1] / "results" / "search_choice.jsonl"
 FOLDER = Path(os.environ.get("SKMETA_DATA", "")) / "tabular"

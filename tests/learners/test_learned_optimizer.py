@@ -16,7 +16,7 @@ from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorError
 from skmeta.learners import MAML, LearnedOptimizer, PriorOptimizer, Validation
-from skmeta.learners.learned_optimizers._learned_update import bound_step
+from skmeta.learners.learned_optimizers import bound_step
 
 N_FEATURES, N_HIDDEN = 3, 4
 

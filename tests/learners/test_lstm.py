@@ -11,8 +11,7 @@ from builders import plain_loss, tiny_mlp
 from scipy.special import expit
 
 from skmeta.learners import LSTMMetaLearner
-from skmeta.learners.learned_optimizers import _lstm
-from skmeta.learners.learned_optimizers._learned_update import preprocess_gradient, ravel
+from skmeta.learners.learned_optimizers import _lstm, preprocess_gradient, ravel
 
 N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
 STEP = 1e-6

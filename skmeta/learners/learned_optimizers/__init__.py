@@ -1,5 +1,11 @@
 """Learned optimizers: LSTMs whose outputs are the steps of gradient descent."""
 
 from skmeta.learners.learned_optimizers._learned_optimizer import LearnedOptimizer
+from skmeta.learners.learned_optimizers._learned_update import (
+    bound_step,
+    learned_step,
+    preprocess_gradient,
+    ravel,
+)
 from skmeta.learners.learned_optimizers._lstm import LSTMMetaLearner
 from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer

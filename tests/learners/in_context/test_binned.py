@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from skmeta.learners.in_context._binned import (
+from skmeta.learners.in_context import (
     N_BINS,
     bin_edges,
     binned_loss,

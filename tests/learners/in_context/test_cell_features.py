@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-from skmeta.learners.in_context._cells import describe_cells, measure_columns
+from skmeta.learners.in_context import describe_cells, measure_columns
 
 MISSING = 11
 BINARY, THERE = 13, 14

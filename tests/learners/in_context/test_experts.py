@@ -7,7 +7,7 @@ from builders import describe_table
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from skmeta.learners.in_context._experts import EXPERTS, N_EXPERTS, fit_experts, predict_experts
+from skmeta.learners.in_context import EXPERTS, N_EXPERTS, fit_experts, predict_experts
 
 
 def draw(n, d=4, c=3, seed=0):

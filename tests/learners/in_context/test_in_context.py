@@ -13,9 +13,7 @@ from benchmarks.make.table_loss import batch_loss
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import PriorError
 from skmeta.learners import FineTuning, InContextLearner
-from skmeta.learners.in_context._cells import N_SLOTS
-from skmeta.learners.in_context._support import module_parameters
-from skmeta.learners.in_context._views import choose_views
+from skmeta.learners.in_context import N_SLOTS, choose_views, module_parameters
 from skmeta.priors import load_table_prior
 
 SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}

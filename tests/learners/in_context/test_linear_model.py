@@ -7,8 +7,8 @@ from builders import describe_table
 from sklearn.linear_model import Ridge
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.learners.in_context._binned import bin_edges, binned_moments
-from skmeta.learners.in_context._experts import LinearModel, _fit, mix_with_linear_model
+from skmeta.learners.in_context import LinearModel, bin_edges, binned_moments, mix_with_linear_model
+from skmeta.learners.in_context._experts import _fit
 
 PENALTIES = np.logspace(-4, 1, 9)
 

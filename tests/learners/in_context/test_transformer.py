@@ -4,9 +4,14 @@ import pytest
 import torch
 from builders import describe_table
 
-from skmeta.learners.in_context import TableTransformer
-from skmeta.learners.in_context._binned import N_BINS, bin_edges
-from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
+from skmeta.learners.in_context import (
+    N_BINS,
+    N_EXPERTS,
+    TableTransformer,
+    bin_edges,
+    fit_experts,
+    predict_experts,
+)
 
 B, N, M, D = 3, 11, 5, 4
 

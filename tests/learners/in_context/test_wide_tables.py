@@ -8,7 +8,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from skmeta import MetaFewShotClassifier
-from skmeta.learners.in_context._views import (
+from skmeta.learners.in_context import (
     add_components,
     choose_views,
     fit_components,

@@ -4,7 +4,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from skmeta.search.surrogate._acquisition import log_expected_improvement, most_promising
+from skmeta.search.surrogate import log_expected_improvement, most_promising
 
 
 def by_mpmath(u):

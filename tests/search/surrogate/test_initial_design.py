@@ -3,7 +3,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from skmeta.search.surrogate._acquisition import design_from_surfaces, design_of_least_variance
+from skmeta.search.surrogate import design_from_surfaces, design_of_least_variance
 
 
 def utility_of(F, weights, chosen):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from skmeta.search.surrogate import SearchStrategy
-from skmeta.search.surrogate._acquisition import expected_log_seconds, log_cost
+from skmeta.search.surrogate import SearchStrategy, expected_log_seconds, log_cost
 
 FAST = [{"Fast.a": float(a)} for a in np.linspace(0, 1, 20)]
 SLOW = [{"Slow.b": float(b)} for b in np.linspace(0, 1, 20)]
