@@ -40,8 +40,7 @@ from skmeta.search import MetaLearnedSearchCV, learned_defaults
 from skmeta.search._arguments import resolve_arguments
 from skmeta.search._learned_defaults import _CLEAR
 from skmeta.search._propose import add_crosses, draw_near
-from skmeta.search.prior import evidence, load_shipped
-from skmeta.search.prior._resemblance import resemblance
+from skmeta.search.prior import evidence, load_shipped, resemblance
 from skmeta.search.space import CandidateDescriber, parameter_names, relative_configuration
 from skmeta.search.surrogate import design_from_surfaces, expected_utility
 

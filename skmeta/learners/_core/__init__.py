@@ -8,6 +8,7 @@ from skmeta.learners._core._base import (
     OuterLoopLearner,
     missing_attribute,
 )
+from skmeta.learners._core._evaluation import baseline_scores, warn_if_beaten
 from skmeta.learners._core._gradient import (
     GradientLearner,
     InnerLoopAlgorithm,
@@ -15,7 +16,15 @@ from skmeta.learners._core._gradient import (
     Memory,
     Point,
 )
-from skmeta.learners._core._heads import class_means, initial_head, loss, measures, score
+from skmeta.learners._core._heads import (
+    class_means,
+    initial_head,
+    linear,
+    loss,
+    measures,
+    prototype_head,
+    score,
+)
 from skmeta.learners._core._inputs import (
     check_learner_rows,
     encode_rows,

@@ -10,7 +10,7 @@ from skmeta.search.surrogate._acquisition import (
     most_promising,
 )
 from skmeta.search.surrogate._gp import krige, matern, scale_columns, with_one_thread
-from skmeta.search.surrogate._models import PlainModel
+from skmeta.search.surrogate._models import LearnedModels, PlainModel
 from skmeta.search.surrogate._strategy import SearchStrategy
 from skmeta.search.surrogate._surfaces import (
     SurfaceInterpolation,

@@ -11,8 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from skmeta.backend import Scaler
 from skmeta.exceptions import BaselineWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet, Validation
-from skmeta.learners._core._evaluation import baseline_scores, warn_if_beaten
-from skmeta.learners._core._task_source import make_problem
+from skmeta.learners._core import baseline_scores, make_problem, warn_if_beaten
 
 SMALL = {
     **builders.SMALL,

@@ -7,7 +7,7 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 from skmeta.backend import Rows
 from skmeta.learners import MAML
-from skmeta.learners._core._heads import (
+from skmeta.learners._core import (
     class_means,
     initial_head,
     linear,

@@ -6,7 +6,7 @@ import torch
 from scipy.linalg import block_diag
 from scipy.special import softmax
 
-from skmeta.learners.hierarchical._mixed_model import (
+from skmeta.learners.hierarchical import (
     condition_mixed_model,
     predict_classes,
     target_moments,

@@ -10,7 +10,7 @@ from mixed_tables import draw_tasks, load_sleepstudy
 
 from skmeta import MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
-from skmeta.learners.hierarchical._mixed_model import condition_mixed_model, target_moments
+from skmeta.learners.hierarchical import condition_mixed_model, target_moments
 
 
 @pytest.fixture

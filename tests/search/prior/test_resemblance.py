@@ -2,8 +2,7 @@ import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
-from skmeta.search.prior import _resemblance
-from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE, resemblance
+from skmeta.search.prior import UNKNOWN_DISTANCE, _resemblance, resemblance
 
 RNG = np.random.default_rng(0)
 X = RNG.random((12, 2))

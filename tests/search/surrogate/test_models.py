@@ -6,9 +6,8 @@ from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from skmeta.search.surrogate import _models, krige
+from skmeta.search.surrogate import LearnedModels, PlainModel, _models, krige
 from skmeta.search.surrogate._gp import prior_moments
-from skmeta.search.surrogate._models import LearnedModels, PlainModel
 
 X = np.random.default_rng(0).random((30, 2))
 K = Matern(0.5, nu=2.5)(X)
