@@ -66,14 +66,6 @@ class FineTuning(InnerLoopLearner):
     :meth:`~skmeta.learners.MetaLearner.initial_prior` gives drawn weights: a
     few-shot estimator with that prior is trained from scratch.
 
-    Parameters
-    ----------
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
-
     Examples
     --------
     >>> from skmeta.datasets import make_sinusoid_tasks

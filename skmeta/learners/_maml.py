@@ -149,11 +149,6 @@ class MAML(GradientLearner):
     ----------
     plus_plus : MAMLPlusPlus or None, default=None
         Options of MAML++. Its cosine schedule is that of all learners.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     Notes
     -----
@@ -197,14 +192,6 @@ class ANIL(MAML):
     """Almost no inner loop: MAML whose tasks adapt the head alone.
 
     Features are computed once per task. It is faster than MAML, and often as good.
-
-    Parameters
-    ----------
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     References
     ----------

@@ -62,14 +62,6 @@ class MetaSGD(GradientLearner):
     descend the query loss together. ``inner_lr`` is where each alpha starts. With several inner
     steps it may diverge: see :ref:`gradient-steps`.
 
-    Parameters
-    ----------
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
-
     References
     ----------
     Li, Zhou, Chen and Li (2017), Meta-SGD: learning to learn quickly for few-shot learning,

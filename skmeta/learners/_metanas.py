@@ -267,11 +267,6 @@ class MetaNAS(GradientLearner):
         Shares of the meta-training at which annealing begins and ends.
     max_parameters : int or None, default=None
         Largest number of parameters of the chosen network, without the head.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     References
     ----------

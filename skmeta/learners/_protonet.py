@@ -47,14 +47,6 @@ class ProtoNet(NetworkLearner):
     of the learners. Classification only. With ``backbone="mlp"``, the embedding has the input
     beside the last hidden layer (``skip`` of :func:`~skmeta.backbones.mlp`).
 
-    Parameters
-    ----------
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
-
     References
     ----------
     Snell, Swersky and Zemel (2017), Prototypical networks for few-shot learning, equations 1

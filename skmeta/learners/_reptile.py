@@ -41,14 +41,6 @@ class Reptile(InnerLoopLearner):
     derivatives only. Unlike the authors' code, a step uses all rows of the task, and plain
     gradient descent.
 
-    Parameters
-    ----------
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
-
     References
     ----------
     Nichol, Achiam and Schulman (2018), On first-order meta-learning algorithms, algorithm 2.

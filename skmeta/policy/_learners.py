@@ -70,7 +70,6 @@ class PolicyMAML(OuterLoopSettings):
         :ref:`policy-adaptation`.
     random_state : int, Generator, RandomState or None, default=None
         Seed of the drawn weights, tasks and episodes.
-    %(parameters)s
 
     Attributes
     ----------
@@ -221,14 +220,6 @@ class PolicyMetaSGD(PolicyMAML):
 
     theta' = theta - alpha * policy gradient, element by element; theta and alpha descend the loss
     after adaptation together. ``inner_lr`` is the start of each alpha.
-
-    Parameters
-    ----------
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     References
     ----------

@@ -140,36 +140,40 @@ def learner_name(cls: type) -> str:
 
 
 def complete(cls: type) -> None:
-    """Write what a class inherits into its docstring.
-
-    ``%(parameters)s`` is replaced by the parameters that its base classes describe, with its own
-    defaults; ``%(attributes)s`` by the attributes.
-    """
-    text = inspect.cleandoc(cls.__doc__ or "")
-    if "%(parameters)s" not in text:
+    """Write the parameters and attributes that base classes describe into a class's docstring."""
+    if not vars(cls).get("__doc__"):
         return
-    parameters: dict[str, str] = {}
-    attributes: dict[str, str] = {}
+    inherited: dict[str, dict[str, str]] = {"Parameters": {}, "Attributes": {}}
     for base in reversed(cls.__mro__[1:]):
-        described = inspect.cleandoc(vars(base).get("__doc__") or "")
-        parameters |= _entries(described, "Parameters")
-        attributes |= _entries(described, "Attributes")
-    own = _entries(text, "Parameters")
-    lines, defaults = [], {each.name: each.default for each in fields(cls)}
+        described = _sections(vars(base).get("__doc__"))
+        for name, entries in inherited.items():
+            entries |= _entries(described.get(name, ""))
+    intro, *sections = _sections(cls.__doc__).items()
+    known, defaults = dict(sections), {each.name: each.default for each in fields(cls)}
+    parameters = _entries(known.pop("Parameters", ""))
     for name in declarations(cls):
-        if name not in own and name in parameters:
-            header, _, description = parameters[name].partition("\n")
-            default = defaults[name]
-            lines.append(f"{header.partition(', default=')[0]}, default={default!r}\n{description}")
-    shared = {"parameters": "\n".join(lines), "attributes": "\n".join(attributes.values())}
-    cls.__doc__ = text % shared + "\n"
+        if name not in parameters and name in inherited["Parameters"]:
+            header, _, description = inherited["Parameters"][name].partition("\n")
+            header = f"{header.partition(', default=')[0]}, default={defaults[name]!r}"
+            parameters[name] = f"{header}\n{description}"
+    attributes = inherited["Attributes"] | _entries(known.pop("Attributes", ""))
+    written = {"Parameters": "\n".join(parameters.values())}
+    written |= {"Attributes": "\n".join(attributes.values())} | known
+    parts = [f"{name}\n{'-' * len(name)}\n{body}" for name, body in written.items() if body]
+    cls.__doc__ = "\n\n".join([intro[1], *parts]) + "\n"
 
 
-def _entries(text: str, section: str) -> dict[str, str]:
+def _sections(docstring: str | None) -> dict[str, str]:
+    """Return the sections of a numpydoc docstring by title; that of the introduction is empty."""
+    titles = r"(?:^|\n\n)(\w[\w ]*)\n---+\n"
+    intro, *rest = re.split(titles, inspect.cleandoc(docstring or ""))
+    pairs = zip(rest[::2], rest[1::2], strict=True)
+    return {"": intro.strip()} | {name: body.strip() for name, body in pairs}
+
+
+def _entries(section: str) -> dict[str, str]:
     """Return the entries of a section of a numpydoc docstring, by name."""
-    body = text.partition(f"{section}\n{'-' * len(section)}\n")[2]
-    body = re.split(r"\n\n\w[\w ]*\n---", body)[0].strip()
-    entries = [entry for entry in re.split(r"\n(?=\w+ : )", body) if " : " in entry]
+    entries = [entry for entry in re.split(r"\n(?=\w+ : )", section) if " : " in entry]
     return {entry.partition(" : ")[0]: entry for entry in entries}
 
 

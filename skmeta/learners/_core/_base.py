@@ -39,10 +39,6 @@ class MetaLearner(CallbackSupport, FitSettings):
     :ref:`own-learner`. This class has the parameters of a learner in closed form;
     :class:`NetworkLearner` adds an outer loop and a network.
 
-    Parameters
-    ----------
-    %(parameters)s
-
     Attributes
     ----------
     prior_ : MetaPrior
@@ -251,26 +247,8 @@ def missing_attribute(learner: Any, name: str) -> AttributeError:
 
 
 class OuterLoopLearner(TaskSettings, MetaLearner):
-    """A learner that is meta-trained by an outer loop.
-
-    Parameters
-    ----------
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
-    """
+    """A learner that is meta-trained by an outer loop."""
 
 
 class NetworkLearner(NetworkSettings, OuterLoopLearner):
-    """A learner that meta-trains a network: the base class for learners of your own.
-
-    Parameters
-    ----------
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
-    """
+    """A learner that meta-trains a network: the base class for learners of your own."""

@@ -221,11 +221,6 @@ class InnerLoopLearner(NetworkLearner):
         Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
         Number of gradient steps of the adaptation to a task.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
     """
 
     task_type: str = task_type_parameter()
@@ -243,11 +238,6 @@ class GradientLearner(InnerLoopLearner):
     ----------
     first_order : bool, default=False
         Leave second derivatives out of the meta-gradient: faster, and often nearly as good.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
     """
 
     first_order: bool = parameter(False, "boolean")

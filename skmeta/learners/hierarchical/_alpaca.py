@@ -32,11 +32,6 @@ class ALPaCA(NetworkLearner, HierarchicalLinear):
         the whole covariance.
     shrinkage : float, default=1.0
         Shrinkage of the initial covariance, as in :class:`HierarchicalLinear`.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     References
     ----------

@@ -182,11 +182,6 @@ class HierarchicalLinear(MetaLearner):
         The covariance of correlated effects is a diagonal matrix plus one of this rank.
     shrinkage : float, default=1.0
         How strongly the variances of slopes are shrunken towards 0.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     Notes
     -----

@@ -262,11 +262,6 @@ class InContextLearner(OuterLoopLearner):
     prior : MetaPrior, "tabular" or None, default=None
         Where meta-training starts: a prior of another InContextLearner of the same size, or the
         prior that ships (:func:`~skmeta.priors.load_table_prior`). None draws random weights.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     References
     ----------

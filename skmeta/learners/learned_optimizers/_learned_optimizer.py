@@ -150,11 +150,6 @@ class LearnedOptimizer(GradientLearner):
         that of the support set, to minimise a given loss.
     n_hidden : int, default=20
         Hidden units of the learned optimizer's LSTM, which has a state for each weight.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     See Also
     --------

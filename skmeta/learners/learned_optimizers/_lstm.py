@@ -97,11 +97,6 @@ class LSTMMetaLearner(GradientLearner):
     ----------
     n_hidden : int, default=20
         Hidden units of the learned optimizer's LSTM, which has a state for each weight.
-    %(parameters)s
-
-    Attributes
-    ----------
-    %(attributes)s
 
     References
     ----------
