@@ -194,9 +194,7 @@ class CellNetwork(nn.Module):
         )
         fixed = self.n_fixed_parameters()
         return Architecture(
-            edges,
-            fixed + sum(edge.n_parameters for edge in edges),
-            fixed + int(costs.sum()),
+            edges, fixed + sum(edge.n_parameters for edge in edges), fixed + int(costs.sum())
         )
 
 

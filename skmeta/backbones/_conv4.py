@@ -72,10 +72,7 @@ class ConvBlock(nn.Module):
 
 
 def conv4(
-    input_shape: tuple[int, ...],
-    *,
-    n_channels: int = 64,
-    n_blocks: int | None = None,
+    input_shape: tuple[int, ...], *, n_channels: int = 64, n_blocks: int | None = None
 ) -> nn.Module:
     """Build the network of Vinyals et al. (2016), used by MAML and its successors.
 

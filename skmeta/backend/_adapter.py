@@ -89,11 +89,7 @@ class TensorAdapter:
     """Standardise rows, put them on a device, and reshape each to `input_shape` for the network."""
 
     def __init__(
-        self,
-        input_shape: tuple[int, ...],
-        scaler: Scaler,
-        device: torch.device,
-        dtype: torch.dtype,
+        self, input_shape: tuple[int, ...], scaler: Scaler, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.input_shape: tuple[int, ...] = tuple(input_shape)
         self.device = device

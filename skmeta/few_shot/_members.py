@@ -118,9 +118,7 @@ class Mixture(NamedTuple):
 
 
 def fit_mixture(
-    task: AdaptedTask,
-    more: Mapping[str, Fit] | None = None,
-    chosen: ChosenScale | None = None,
+    task: AdaptedTask, more: Mapping[str, Fit] | None = None, chosen: ChosenScale | None = None
 ) -> Mixture | None:
     """Fit the models that suit a table, on the chosen scale, and their shares; None without any.
 

@@ -8,13 +8,7 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
-from skmeta.learners._core import (
-    Algorithm,
-    Context,
-    InnerLoopAlgorithm,
-    InnerLoopLearner,
-    measures,
-)
+from skmeta.learners._core import Algorithm, Context, InnerLoopAlgorithm, InnerLoopLearner, measures
 
 
 class ReptileAlgorithm(InnerLoopAlgorithm):

@@ -393,10 +393,7 @@ class MetaPrior(Immutable):
 
 
 def _rebuild(
-    tensors: Mapping[str, np.ndarray],
-    fields: Mapping[str, Any],
-    module: Any,
-    cls: type[Prior],
+    tensors: Mapping[str, np.ndarray], fields: Mapping[str, Any], module: Any, cls: type[Prior]
 ) -> Prior:
     arguments = dict(fields)
     user_module = arguments.pop("user_module")

@@ -5,9 +5,4 @@ from skmeta.tasks._samplers import ClassEpisodes, EpisodeSampler, GroupEpisodes,
 from skmeta.tasks._splits import EpisodeSplit
 from skmeta.tasks._task import Superclass, Task, split_tasks, usable_superclasses, warn_if_reused
 
-__all__ = [
-    "EpisodeSplit",
-    "KnownRowsGroupKFold",
-    "LaterRowsSplit",
-    "split_tasks",
-]
+__all__ = ["EpisodeSplit", "KnownRowsGroupKFold", "LaterRowsSplit", "split_tasks"]

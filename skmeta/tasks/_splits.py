@@ -160,11 +160,7 @@ class EpisodeSplit(BaseCrossValidator):
         return (sampler.sample(rng) for _ in repeat(None))
 
     def _group_episodes(
-        self,
-        y: np.ndarray,
-        groups: np.ndarray,
-        times: np.ndarray | None,
-        rng: np.random.Generator,
+        self, y: np.ndarray, groups: np.ndarray, times: np.ndarray | None, rng: np.random.Generator
     ) -> Iterator[Task]:
         classes = np.unique(y) if self._is_classification(y) else None
         settings: dict[str, Any] = {"classes": classes, "order": times}

@@ -195,12 +195,7 @@ class MetaLearner(CallbackSupport, FitSettings):
         return np.asarray(np.average(scores, axis=1, weights=weight))
 
     def initial_prior(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        kind: str = "classification",
-        n_classes: int = 2,
+        self, X: Any, y: Any = None, *, kind: str = "classification", n_classes: int = 2
     ) -> MetaPrior:
         """Return the prior before any meta-training: drawn weights, and the scale of the rows.
 

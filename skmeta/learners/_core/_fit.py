@@ -142,12 +142,7 @@ def untrained_prior(learner: Any, X: Any, y: Any, kind: str, n_classes: int) -> 
 
 
 def _read_tasks(
-    learner: Any,
-    settings: Any,
-    table: Table,
-    y: Any,
-    groups: Any,
-    rng: np.random.Generator,
+    learner: Any, settings: Any, table: Table, y: Any, groups: Any, rng: np.random.Generator
 ) -> Problem:
     kind = resolve_kind(settings.task_type, y, groups, asks=len(learner.algorithm.kinds) > 1)
     _check_kind(learner, kind)
@@ -200,11 +195,7 @@ def _warn_of_no_validation(settings: Any, problem: Problem) -> None:
 
 
 def _open_session(
-    learner: Any,
-    settings: Any,
-    table: Table,
-    problem: Problem,
-    rng: np.random.Generator,
+    learner: Any, settings: Any, table: Table, problem: Problem, rng: np.random.Generator
 ) -> tuple[Session, int]:
     """Put the network on the device; also return the seed of what is drawn on it."""
     seed, train, shape = int(rng.integers(2**63)), problem.train, table.input_shape

@@ -130,10 +130,7 @@ def resolve_input_shape(
 
 
 def fit_scaler(
-    standardize: bool | str,
-    X: np.ndarray,
-    y: np.ndarray | None,
-    input_shape: tuple[int, ...],
+    standardize: bool | str, X: np.ndarray, y: np.ndarray | None, input_shape: tuple[int, ...]
 ) -> Scaler:
     """Compute the centre and scale of features and targets; constant features keep scale 1.
 

@@ -56,12 +56,7 @@ def write_prior(
 
 
 def make_prior(
-    learner: Any,
-    scaler: Scaler,
-    state: State,
-    *,
-    provenance: Mapping[str, Any],
-    **fields: Any,
+    learner: Any, scaler: Scaler, state: State, *, provenance: Mapping[str, Any], **fields: Any
 ) -> MetaPrior:
     """Make a prior of a learner's state; `fields` are other fields of the prior."""
     versions = {"torch": torch.__version__, "numpy": np.__version__}

@@ -54,5 +54,5 @@ class ALPaCA(NetworkLearner, HierarchicalLinear):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_iterations": [Interval(Integral, 0, None, closed="left")],
+        "n_iterations": [Interval(Integral, 0, None, closed="left")]
     }

@@ -249,12 +249,7 @@ class Block(nn.Module):
         return keys, values
 
     def forward(
-        self,
-        token: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        bias: Tensor | None,
-        fast: bool = False,
+        self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, fast: bool = False
     ) -> Tensor:
         """Return the tokens (b, m, D) after the layer; fast outside vmap."""
         queries = self.query(self.norm_attention(token))

@@ -183,7 +183,7 @@ class LearnedOptimizer(GradientLearner):
     objective: str = parameter("query", StrOptions({"query", "support"}), role="training")
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_inner_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_inner_steps": [Interval(Integral, 1, None, closed="left")]
     }
 
     algorithm: ClassVar[type[Algorithm]] = LearnedOptimizerAlgorithm

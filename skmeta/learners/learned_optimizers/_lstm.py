@@ -11,13 +11,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State
-from skmeta.learners._core import (
-    Algorithm,
-    Context,
-    GradientLearner,
-    InnerLoopAlgorithm,
-    Memory,
-)
+from skmeta.learners._core import Algorithm, Context, GradientLearner, InnerLoopAlgorithm, Memory
 from skmeta.learners.learned_optimizers._learned_update import (
     lstm_cell,
     lstm_weights,
@@ -119,7 +113,7 @@ class LSTMMetaLearner(GradientLearner):
     n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "inner_lr": [Interval(Real, 0, 1, closed="neither")],
+        "inner_lr": [Interval(Real, 0, 1, closed="neither")]
     }
 
     algorithm: ClassVar[type[Algorithm]] = LSTMAlgorithm
