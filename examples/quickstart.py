@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from skmeta import MetaFewShotClassifier, MetaPrior
 from skmeta.datasets import load_omniglot
-from skmeta.learners import ProtoNet, Validation
+from skmeta.learners import InputOptions, ProtoNet, Validation
 from skmeta.tasks import EpisodeSplit
 
 matplotlib.use("Agg")  # The picture goes to a file.
@@ -44,7 +44,7 @@ learner = ProtoNet(
     n_iterations=700,
     meta_batch_size=2,
     meta_lr=0.004,
-    augment=["mirror", "rotations"],
+    inputs=InputOptions(augment=["mirror", "rotations"]),
     validation=Validation(n_tasks=20),
     verbose=1,
     random_state=0,

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from benchmarks.lib.intervals import normal_interval
 from benchmarks.lib.resumable import store
-from skmeta.learners import ExecutionOptions, LearnedOptimizer, Validation
+from skmeta.learners import ExecutionOptions, InputOptions, LearnedOptimizer, Validation
 from skmeta.learners._core import read_prior
 from skmeta.learners.learned_optimizers import learned_step
 
@@ -110,7 +110,7 @@ def meta_train(family: str, horizon: int, n_iterations: int) -> LearnedOptimizer
         n_inner_steps=horizon,
         n_shot=n_rows,
         n_query=1,
-        standardize=False,
+        inputs=InputOptions(standardize=False),
         meta_batch_size=64,
         meta_lr=0.003,
         n_iterations=n_iterations,

@@ -262,7 +262,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     superclass = alphabet_of() if args.protocol == "alphabets" else None
-    learner.set_params(superclass=superclass, n_query=15)
+    learner.set_params(sampling__superclass=superclass, n_query=15)
     for pair, mode in product(args.evaluate, args.modes):
         n_way, n_shot = map(int, pair.split(","))
         learner.set_params(n_way=n_way, n_shot=n_shot, transductive=mode == "transductive")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import LearnedOptimizer, PriorOptimizer
+from skmeta.learners import InputOptions, LearnedOptimizer, PriorOptimizer
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=21, random_state=0)
 learner = LearnedOptimizer(
@@ -34,7 +34,7 @@ learner = LearnedOptimizer(
     meta_lr=0.01,
     n_iterations=200,
     validation=0,
-    standardize=False,
+    inputs=InputOptions(standardize=False),
     random_state=0,
 ).fit(X, y, groups=groups)
 

@@ -99,7 +99,7 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...]) -> None:
     except (RuntimeError, ValueError, IndexError) as error:
         raise BackboneError(
             f"The backbone does not fit rows of shape {tuple(input_shape)}: {error} "
-            "Set input_shape to the shape of one row, or change the backbone."
+            "Set inputs to the shape of one row, or change the backbone."
         ) from error
     if not isinstance(out, torch.Tensor) or out.dim() != 2 or out.shape[0] != 2:
         shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__

@@ -6,8 +6,10 @@ from skmeta.learners._core import (
     Context,
     GradientLearner,
     InnerLoopLearner,
+    InputOptions,
     MetaLearner,
     NetworkLearner,
+    TaskSampling,
 )
 from skmeta.learners._fine_tuning import FineTuning
 from skmeta.learners._maml import ANIL, MAML, MAMLPlusPlus
@@ -32,6 +34,7 @@ __all__ = [
     "FineTuning",
     "HierarchicalLinear",
     "InContextLearner",
+    "InputOptions",
     "LSTMMetaLearner",
     "LearnedOptimizer",
     "MAMLPlusPlus",
@@ -43,5 +46,6 @@ __all__ = [
     "PriorOptimizer",
     "ProtoNet",
     "Reptile",
+    "TaskSampling",
     "Validation",
 ]

@@ -245,7 +245,7 @@ def groups_are_learned(learner: MetaLearner, kind: str) -> None:
     needs_all = algorithm.needs_every_class(algorithm.resolve_head(kind, "groups"))
     shots_per = "class" if needs_all or kind == "regression" else "task"
     table, unseen = (make_table(learner, kind, seed, groups=True) for seed in (0, 1))
-    fitted = small_clone(learner, shots_per=shots_per).fit(*table)
+    fitted = small_clone(learner, sampling=shots_per).fit(*table)
     losses = fitted.history_.get("train_loss", [])
     assert np.isfinite(losses).all(), "the loss over groups is not finite"
     scores = fitted.score_tasks(*unseen, n_shot=2, n_query=2)

@@ -152,7 +152,7 @@ def test_weights_come_from_the_generator(name):
         ("resnet18", None, r"backbone must be a torch.nn.Module or one of \['cells', .*'resnet18'"),
         ("mlp", {"width": 3}, "backbone_params of 'mlp': .*'width'"),
         (nn.Linear(3, 4), {"hidden": 3}, "apply to a named backbone, but backbone is a Linear"),
-        (nn.Linear(5, 4), None, r"does not fit rows of shape \(3,\).*Set input_shape"),
+        (nn.Linear(5, 4), None, r"does not fit rows of shape \(3,\).*Set inputs"),
         (nn.Unflatten(1, (3, 1)), None, r"it returned \(2, 3, 1\)\. End it with torch.nn.Flatten"),
         (nn.LSTM(3, 4), None, "returned tuple"),
     ],

@@ -22,7 +22,7 @@ QUICK = {"n_iterations": 3, "meta_batch_size": 2, "random_state": 0}
 IMAGES = {
     "backbone": "conv4",
     "backbone_params": {"n_channels": 4, "n_blocks": 2},
-    "input_shape": (1, 8, 8),
+    "inputs": (1, 8, 8),
 }
 
 
@@ -133,7 +133,7 @@ def test_batch_normalisation_has_the_statistics_of_the_rows(data):
 def test_classes_with_rows_of_their_own_in_the_head(data):
     X, y = data
     groups = np.arange(len(y)) % 4
-    settings = {"task_type": "classification", "shots_per": "task"}
+    settings = {"task_type": "classification", "sampling": "task"}
     learner = MAML(backbone="mlp", n_shot=8, n_query=8, **settings, **QUICK)
     prior = learner.fit(X, y % 3, groups=groups).prior_
     module = PriorModule(prior, 2)
@@ -210,7 +210,7 @@ def test_rows_classes_and_outputs_that_do_not_fit(data):
 
 
 def test_images_with_channels_last_are_refused():
-    learner = ProtoNet(**IMAGES | {"input_shape": (3, 8, 8)}, random_state=0)
+    learner = ProtoNet(**IMAGES | {"inputs": (3, 8, 8)}, random_state=0)
     module = PriorModule(learner.initial_prior(np.ones((2, 192))), 2)
     assert module(torch.zeros(2, 3, 8, 8)).shape == module(torch.zeros(2, 192)).shape == (2, 2)
     with pytest.raises(ValueError, match=r"shape \(2, 8, 8, 3\), .* \(3, 8, 8\) or \(192,\)"):

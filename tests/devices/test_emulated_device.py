@@ -28,6 +28,7 @@ from skmeta.learners import (
     FineTuning,
     HierarchicalLinear,
     InContextLearner,
+    InputOptions,
     LearnedOptimizer,
     LSTMMetaLearner,
     MAMLPlusPlus,
@@ -178,8 +179,9 @@ def test_meta_training_of_classifications(name, trained):
 @pytest.mark.parametrize("name", IMAGES)
 def test_meta_training_on_images(name, mode):
     settings = {"execution": ExecutionOptions(mode, precision="float64")}
+    settings["inputs"] = InputOptions(augment="mirror")
     found, expected = (
-        fit(IMAGES[name], *images(), device=device, **settings, augment="mirror").prior_.tensors
+        fit(IMAGES[name], *images(), device=device, **settings).prior_.tensors
         for device in (EMULATED, "cpu")
     )
     assert_same(found, expected)

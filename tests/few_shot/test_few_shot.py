@@ -29,6 +29,7 @@ from skmeta.learners import (
     MAML,
     FineTuning,
     HierarchicalLinear,
+    InputOptions,
     LSTMMetaLearner,
     MAMLPlusPlus,
     MetaSGD,
@@ -139,7 +140,7 @@ def test_any_number_of_classes_and_unequal_shots(omniglot, image_prior, n_way, s
 
 def test_identity_prototypes_are_the_nearest_centroid():
     X, y = load_iris(return_X_y=True)
-    prior = ProtoNet(backbone="identity", standardize=False).initial_prior(X)
+    prior = ProtoNet(backbone="identity", inputs=InputOptions(standardize=False)).initial_prior(X)
     few = np.arange(0, 150, 7)
     ours = MetaFewShotClassifier(prior).fit(X[few], y[few]).predict(X)
     np.testing.assert_array_equal(ours, NearestCentroid().fit(X[few], y[few]).predict(X))
@@ -245,7 +246,7 @@ def test_learned_head_knows_its_classes():
     groups = np.repeat(np.arange(30), 20)
     X = rng.normal(size=(600, 3))
     y = np.where(X[:, 0] + 0.3 * rng.normal(size=30)[groups] > 0, "sick", "well")
-    learner = MAML(n_shot=2, n_query=4, shots_per="class", n_iterations=200, random_state=0).fit(
+    learner = MAML(n_shot=2, n_query=4, sampling="class", n_iterations=200, random_state=0).fit(
         X, y, groups=groups
     )
     assert list(learner.prior_.classes) == ["sick", "well"]
@@ -421,7 +422,7 @@ def test_images_need_a_backbone_that_fits():
     with pytest.raises(BackboneError, match="needs images of shape"):
         MAML(backbone="conv4").initial_prior(np.zeros((4, 7)))
     with pytest.raises(BackboneError, match=r"input_shape=\(1, 5, 5\) has 25 values"):
-        MAML(backbone="conv4", input_shape=(1, 5, 5)).initial_prior(np.zeros((4, 16)))
+        MAML(backbone="conv4", inputs=(1, 5, 5)).initial_prior(np.zeros((4, 16)))
 
 
 def test_a_refused_task_leaves_the_fitted_one_as_it_was():

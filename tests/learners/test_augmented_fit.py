@@ -7,7 +7,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
-from skmeta.learners import MAML, ProtoNet, Reptile, Validation
+from skmeta.learners import MAML, InputOptions, ProtoNet, Reptile, TaskSampling, Validation
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 1, 8, 8).astype(np.float32)
@@ -28,11 +28,11 @@ def weights(learner):
 
 @pytest.mark.parametrize("learner_class", [MAML, ProtoNet, Reptile])
 def test_images_are_changed_by_the_seed(learner_class):
-    learner = learner_class(**SMALL, augment=["mirror", "affine"])
+    learner = learner_class(**SMALL, inputs=InputOptions(augment=["mirror", "affine"]))
     first, again = (clone(learner).fit(IMAGES, Y) for _ in range(2))
     assert np.array_equal(weights(first), weights(again))
     assert not np.array_equal(
-        weights(first), weights(clone(learner).set_params(augment=None).fit(IMAGES, Y))
+        weights(first), weights(clone(learner).set_params(inputs__augment=None).fit(IMAGES, Y))
     )
 
 
@@ -43,13 +43,17 @@ def test_a_function_sees_the_tasks_of_meta_training_only():
         shapes.append(tuple(x.shape))
         return x
 
-    ProtoNet(**SMALL, augment=remember).fit(IMAGES, Y)
+    ProtoNet(**SMALL, inputs=InputOptions(augment=remember)).fit(IMAGES, Y)
     # Two tasks in each of three iterations, and none of the five of the validation.
     assert shapes == [(2 * (2 + 3), 1, 8, 8)] * 6
 
 
 def test_a_prior_keeps_neither(tmp_path):
-    learner = ProtoNet(**SMALL, augment=torch.neg, superclass=lambda k: k % 3)
+    learner = ProtoNet(
+        **SMALL,
+        inputs=InputOptions(augment=torch.neg),
+        sampling=TaskSampling(superclass=lambda k: k % 3),
+    )
     learner.fit(IMAGES, Y)
     learner.prior_.save(tmp_path / "prior.skmeta")
     assert not {"augment", "superclass"} & set(learner.prior_.learner_params)

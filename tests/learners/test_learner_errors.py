@@ -27,7 +27,7 @@ from skmeta.learners import (
     Validation,
 )
 
-SMALL = builders.SMALL | {"shots_per": "class", "backbone_params": {"hidden": (5,)}}
+SMALL = builders.SMALL | {"sampling": "class", "backbone_params": {"hidden": (5,)}}
 CONV = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
 
 
@@ -135,9 +135,9 @@ def test_a_gpu_that_is_not_there():
 def test_an_input_shape_that_does_not_fit_the_rows():
     X, y = make_classes(n_features=64)
     with pytest.raises(BackboneError, match=r"input_shape=\(1, 8, 9\) has 72 values.* 64 features"):
-        MAML(**CONV, input_shape=(1, 8, 9)).fit(X, y)
+        MAML(**CONV, inputs=(1, 8, 9)).fit(X, y)
     with pytest.raises(BackboneError, match=r"X has rows of shape \(1, 8, 8\), but input_shape"):
-        MAML(**CONV, input_shape=(1, 4, 16)).fit(X.reshape(-1, 1, 8, 8), y)
+        MAML(**CONV, inputs=(1, 4, 16)).fit(X.reshape(-1, 1, 8, 8), y)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_an_input_shape_that_does_not_fit_the_rows():
         ("n_inner_steps", -1, "The 'n_inner_steps' parameter of MAML must be"),
         ("meta_lr", "fast", "The 'meta_lr' parameter of MAML must be"),
         ("head_init", "random", "The 'head_init' parameter of MAML must be"),
-        ("shots_per", "row", "The 'shots_per' parameter of MAML must be"),
+        ("sampling", "row", "The 'shots_per' parameter of TaskSampling"),
         ("plus_plus", True, "The 'plus_plus' parameter of MAML must be"),
         ("random_state", "seed", "The 'random_state' parameter of MAML must be"),
         ("meta_optimizer", "lion", "The 'name' parameter of MetaOptimizer must be"),
@@ -237,11 +237,11 @@ def test_grey_images_need_no_axis_of_channels():
     rng = np.random.default_rng(0)
     X, y = rng.random((30, 8, 8)), np.repeat(np.arange(5), 6)
     settings = CONV | {"validation": 0}
-    with pytest.raises(BackboneError, match=r"the input has shape \(8, 8\)\. Pass input_shape"):
+    with pytest.raises(BackboneError, match=r"the input has shape \(8, 8\)\. Pass inputs"):
         ProtoNet(**settings).fit(X, y)
     expected = ProtoNet(**settings).fit(X[:, None], y)
     for rows in (X, X.tolist(), list(X), X[..., None], X.reshape(30, -1)):
-        found = ProtoNet(**settings, input_shape=(1, 8, 8)).fit(rows, y)
+        found = ProtoNet(**settings, inputs=(1, 8, 8)).fit(rows, y)
         assert found.prior_.digest == expected.prior_.digest
     few = MetaFewShotClassifier(expected).fit(X[:12], y[:12])
     assert_array_equal(few.predict(X.tolist()), few.predict(X[:, None]))

@@ -41,9 +41,9 @@ def test_groups_of_one_class_are_learned_from(learner):
 def test_shots_of_groups_count_rows_in_all():
     X, y, groups = make_groups()
     new = MAML(**SMALL, n_shot=3).fit(X, y, groups)
-    same = MAML(**SMALL, n_shot=3, shots_per="task").fit(X, y, groups)
+    same = MAML(**SMALL, n_shot=3, sampling="task").fit(X, y, groups)
     as_range = MAML(**SMALL, n_shot=(3, 3)).fit(X, y, groups)
-    of_class = MAML(**SMALL, n_shot=3, shots_per="class").fit(X, y, groups)
+    of_class = MAML(**SMALL, n_shot=3, sampling="class").fit(X, y, groups)
     weights = [f.prior_.tensors["head.weight"] for f in (new, same, as_range, of_class)]
     np.testing.assert_array_equal(weights[0], weights[1])
     np.testing.assert_array_equal(weights[0], weights[2])
@@ -59,9 +59,9 @@ def test_protonet_has_rows_of_each_class():
     assert prototypes[0] == prototypes[1]
     ProtoNet(**SMALL, n_shot=2).fit(X, y, groups)  # Warnings are errors.
     with pytest.raises(EpisodeError, match="this learner needs rows of each class"):
-        ProtoNet(**SMALL, shots_per="task").fit(X, y, groups)
+        ProtoNet(**SMALL, sampling="task").fit(X, y, groups)
     with pytest.raises(EpisodeError, match="tasks are drawn from classes"):
-        MAML(**SMALL, shots_per="task").fit(X, groups)
+        MAML(**SMALL, sampling="task").fit(X, groups)
 
 
 @pytest.mark.parametrize(

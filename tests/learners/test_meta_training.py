@@ -89,7 +89,7 @@ def test_validation_tasks_are_not_trained_on():
 def test_groups_of_one_classification_share_a_learned_head():
     X, label = make_classification(240, 4, n_redundant=0, random_state=0)
     groups, y = np.repeat(np.arange(20), 12), np.where(label == 1, "yes", "no")
-    learner = MAML(**SMALL, shots_per="class").fit(X, y, groups)
+    learner = MAML(**SMALL, sampling="class").fit(X, y, groups)
     prior = learner.prior_
     assert prior.learner_params["head_init"] == "learned"
     assert list(prior.classes) == ["no", "yes"]

@@ -73,10 +73,11 @@ OBJECT = "class Noise:\n    def __call__(self, x): return x + {}\nmade = Noise()
 @pytest.mark.parametrize(
     "source", ["def made(x): return x + {}", "made = lambda x, by={}: x + by", OBJECT, LSTM]
 )
-@pytest.mark.parametrize("name", ["augment", "superclass", "backbone"])
+@pytest.mark.parametrize("name", ["inputs__augment", "sampling__superclass", "backbone"])
 def test_a_checkpoint_knows_a_callable_by_what_it_does(name, source):
     def identity(number):
-        return fingerprint(MAML(random_state=0, **{name: defined(source.format(number))}))
+        value = {name: defined(source.format(number))}
+        return fingerprint(MAML(random_state=0).set_params(**value))
 
     state = torch.get_rng_state()
     first, again, other = identity(1), identity(1), identity(2)

@@ -120,7 +120,7 @@ def test_mixed_models_on_learned_features(sinusoids):
         assert_allclose(learned.tensors[name], value, rtol=1e-6, err_msg=name)
 
 
-TASKS = SMALL | {"n_shot": 3, "n_query": 3, "shots_per": "task"}
+TASKS = SMALL | {"n_shot": 3, "n_query": 3, "sampling": "task"}
 
 
 def of_another_kind(X, y, groups, prior):

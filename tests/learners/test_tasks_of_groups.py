@@ -20,7 +20,7 @@ from skmeta.learners import (
 SMALL = {
     **builders.SMALL,
     "backbone_params": {"hidden": (16,)},
-    "shots_per": "class",
+    "sampling": "class",
     "n_iterations": 40,
     "meta_lr": 0.02,
     "validation": Validation(n_tasks=4),
@@ -61,7 +61,7 @@ def test_a_new_task_may_lack_a_class(learner):
 def test_groups_that_are_too_small_are_reported_once():
     X, y, groups = make_groups(n_groups=20)
     small = np.arange(len(y)) % 12 < np.where(groups % 2, 12, 2)
-    learner = MAML(**{**SMALL, "n_iterations": 1, "shots_per": "task", "validation": 0.3})
+    learner = MAML(**{**SMALL, "n_iterations": 1, "sampling": "task", "validation": 0.3})
     with pytest.warns(UnusedDataWarning, match="10 of 20 groups cannot be tasks") as caught:
         learner.fit(X[small], y[small], groups=groups[small])
     assert len([w for w in caught if w.category is UnusedDataWarning]) == 1

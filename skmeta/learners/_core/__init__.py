@@ -40,7 +40,7 @@ from skmeta.learners._core._prior_io import (
     write_prior,
 )
 from skmeta.learners._core._session import Session
-from skmeta.learners._core._settings import read_settings
+from skmeta.learners._core._settings import InputOptions, TaskSampling, read_settings
 from skmeta.learners._core._task_source import (
     TaskSource,
     make_problem,

@@ -10,7 +10,57 @@ from typing import Any
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.priors import MetaPrior
-from skmeta.training import ExecutionOptions, OuterLoopSettings, parameter, read_parameters
+from skmeta.training import (
+    Declared,
+    ExecutionOptions,
+    OuterLoopSettings,
+    parameter,
+    read_parameters,
+)
+
+
+class TaskSampling(Declared, kw_only=False, eq=True):
+    """How tasks are drawn, for the parameter ``sampling``.
+
+    Parameters
+    ----------
+    shots_per : {"auto", "class", "task"}, default="auto"
+        What ``n_shot`` and ``n_query`` count in classifications by groups. See :ref:`shots`.
+    superclass : mapping, callable or None, default=None
+        From a class to the superclass that a task is drawn from. See :ref:`own-networks`.
+
+    Examples
+    --------
+    >>> from skmeta.learners import ProtoNet, TaskSampling
+    >>> learner = ProtoNet(sampling=TaskSampling(superclass={"oak": "tree", "elm": "tree"}))
+    """
+
+    shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
+    superclass: Any = parameter(None, Mapping, callable, None, role="training")
+
+
+class InputOptions(Declared, kw_only=False, eq=True):
+    """The rows that a network reads, for the parameter ``inputs``.
+
+    Parameters
+    ----------
+    input_shape : tuple of int or None, default=None
+        Shape of a row for the backbone, such as ``(1, 28, 28)``; None takes it from ``X``.
+    standardize : bool or "auto", default="auto"
+        Whether features and targets are standardised; ``auto`` leaves images as they are.
+    augment : str, callable, list of these or None, default=None
+        Changes of images in meta-training: ``'affine'``, ``'mirror'``, ``'rotations'`` or a
+        function. See :ref:`own-networks`.
+
+    Examples
+    --------
+    >>> from skmeta.learners import InputOptions, ProtoNet
+    >>> learner = ProtoNet(backbone="conv4", inputs=InputOptions((1, 28, 28), augment="affine"))
+    """
+
+    input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None, role="training")
+    standardize: bool | str = parameter("auto", "boolean", StrOptions({"auto"}), role="training")
+    augment: Any = parameter(None, str, list, tuple, callable, None, role="training")
 
 
 class TaskSettings(OuterLoopSettings):
@@ -24,10 +74,9 @@ class TaskSettings(OuterLoopSettings):
         Query rows of a task, counted as ``n_shot``.
     n_way : int, default=5
         Classes of a task that is drawn from classes. With groups, a task has all classes.
-    shots_per : {"auto", "class", "task"}, default="auto"
-        What ``n_shot`` and ``n_query`` count in classifications by groups. See :ref:`shots`.
-    superclass : mapping, callable or None, default=None
-        From a class to the superclass that a task is drawn from. See :ref:`own-networks`.
+    sampling : {"auto", "class", "task"} or TaskSampling, default="auto"
+        What ``n_shot`` and ``n_query`` count in classifications by groups, or a
+        :class:`~skmeta.learners.TaskSampling`, which also has superclasses. See :ref:`shots`.
     prior : MetaPrior or None, default=None
         Where meta-training starts; None draws the weights. See :ref:`going-on`.
     """
@@ -37,8 +86,7 @@ class TaskSettings(OuterLoopSettings):
     )
     n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
     n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
-    shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
-    superclass: Any = parameter(None, Mapping, callable, None, role="training")
+    sampling: Any = parameter("auto", str, TaskSampling, role="training")
     prior: Any = parameter(None, MetaPrior, None, role="training")
 
 
@@ -52,22 +100,16 @@ class NetworkSettings(TaskSettings):
         or a module. See :ref:`own-networks`.
     backbone_params : dict or None, default=None
         Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
-    input_shape : tuple of int or None, default=None
-        Shape of a row for the backbone, such as ``(1, 28, 28)``; None takes it from ``X``.
-    standardize : bool or "auto", default="auto"
-        Whether features and targets are standardised; ``auto`` leaves images as they are.
-    augment : str, callable, list of these or None, default=None
-        Changes of images in meta-training: ``'affine'``, ``'mirror'``, ``'rotations'`` or a
-        function. See :ref:`own-networks`.
+    inputs : tuple of int, InputOptions or None, default=None
+        Shape of a row for the backbone, such as ``(1, 28, 28)`` (None takes it from ``X``), or an
+        :class:`~skmeta.learners.InputOptions`, which also standardises rows and changes images.
     transductive : bool, default=False
         Whether query rows are normalised by their own statistics. See :ref:`transductive`.
     """
 
     backbone: Any = parameter("mlp", role="training")
     backbone_params: dict[str, Any] | None = parameter(None, dict, None, role="training")
-    input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None, role="training")
-    standardize: bool | str = parameter("auto", "boolean", StrOptions({"auto"}), role="training")
-    augment: Any = parameter(None, str, list, tuple, callable, None, role="training")
+    inputs: Any = parameter(None, tuple, list, InputOptions, None, role="training")
     transductive: bool = parameter(False, "boolean")
 
 
@@ -88,9 +130,11 @@ def read_settings(learner: Any) -> Any:
     """Read and check the settings of a learner.
 
     They are those of :func:`~skmeta.training.read_parameters`, with those of a closed form where it
-    lacks some, and ``draws_tasks``: whether meta-training draws tasks or uses all rows at once.
+    lacks some, those of ``inputs`` and ``sampling`` by their names, and ``draws_tasks``: whether
+    meta-training draws tasks or uses all rows at once.
     """
-    settings = SimpleNamespace(**_closed_form() | vars(read_parameters(learner)))
+    known = _closed_form() | vars(read_parameters(learner))
+    settings = SimpleNamespace(**known, **vars(known["inputs"]), **vars(known["sampling"]))
     settings.draws_tasks = settings.n_iterations > 0 or settings.validation.fraction > 0
     if settings.backbone == "mlp":
         prior = settings.prior

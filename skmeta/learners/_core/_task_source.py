@@ -142,7 +142,7 @@ def resolve_shots_per(learner: Any, shots_per: str, kind: str, groups: Any) -> s
             else "this learner needs rows of each class of a task"
         )
         raise EpisodeError(
-            f"shots_per='task' draws rows whatever their class, but {why}. Set shots_per='class'."
+            f"sampling='task' draws rows whatever their class, but {why}. Set sampling='class'."
         )
     if shots_per != "auto":
         return shots_per

@@ -26,8 +26,10 @@ from skmeta.backend import State, to_numpy
 from skmeta.exceptions import EpisodeError, SkmetaError, SkmetaWarning
 from skmeta.learners._core import (
     LEARNERS,
+    InputOptions,
     MetaLearner,
     Session,
+    TaskSampling,
     check_learner_rows,
     read_prior,
     read_settings,
@@ -163,11 +165,13 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner
     own, names = read_settings(learner), learner.get_params(deep=False)
     algorithm = learner.algorithm(learner)
     needs_all = algorithm.needs_every_class(algorithm.resolve_head(design.kind, "groups"))
+    shots_per = "auto" if design.groups is None else ("class" if needs_all else "task")
+    shape = own.input_shape or (design.input_shape if design.is_image else None)
     settings: dict[str, Any] = {
         **design.task_size,
-        "shots_per": "auto" if design.groups is None else ("class" if needs_all else "task"),
+        "sampling": TaskSampling(shots_per, own.superclass),
         "task_type": design.kind,
-        "input_shape": own.input_shape or (design.input_shape if design.is_image else None),
+        "inputs": InputOptions(shape, own.standardize, own.augment),
         "device": device,
         "verbose": 0,
     }

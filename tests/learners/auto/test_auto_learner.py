@@ -275,5 +275,5 @@ def test_protonet_keeps_shots_of_each_class_by_groups():
     auto = AutoLearner(candidates=[small], n_shot=(2, 4), random_state=0)
     with pytest.warns(BaselineWarning, match="does not pay"):  # after one iteration
         auto.fit(X, (target > 0).astype(int), groups)
-    assert auto.best_learner_.shots_per == "class"
+    assert auto.best_learner_.sampling.shots_per == "class"
     assert auto.best_learner_.n_shot == (2, 4)

@@ -193,7 +193,7 @@ def test_learners_suit_the_data():
     for candidate in make_candidates("auto", images, "cpu"):
         assert candidate.learner.backbone == "conv4"
         assert candidate.learner.backbone_params == {"n_blocks": 3}
-        assert candidate.learner.input_shape == (1, 8, 8)
+        assert candidate.learner.inputs.input_shape == (1, 8, 8)
 
 
 @pytest.mark.parametrize(

@@ -307,7 +307,7 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
 )
 def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
     X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
-    settings = SMALL | {"n_shot": 2, "n_query": 2, "shots_per": "class"} | changes
+    settings = SMALL | {"n_shot": 2, "n_query": 2, "sampling": "class"} | changes
     learner = InContextLearner(prior=priors["classification"], **settings)
     with pytest.raises(PriorError, match=message):
         learner.fit(X, y, groups)
@@ -380,7 +380,7 @@ def test_fine_tuning_begins_with_the_prior_that_ships():
 def test_heads_divide_the_width():
     X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
     with pytest.raises(ValueError, match="n_heads=5 must divide width=128"):
-        InContextLearner(shots_per="task", n_heads=5).fit(X, y, groups)
+        InContextLearner(sampling="task", n_heads=5).fit(X, y, groups)
 
 
 def test_a_kind_without_a_prior_is_an_error():
