@@ -39,9 +39,7 @@ class FineTuningAlgorithm(InnerLoopAlgorithm):
             part[n] = fast[n] - rate.to(g.dtype) * m / (torch.sqrt(v) + 1e-8)
         return part, new
 
-    def meta_loss(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         """Compute the loss of one model for all tasks on all rows of a task, without adaptation."""
         if context.head != "learned":
             raise EpisodeError(

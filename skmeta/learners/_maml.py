@@ -104,9 +104,7 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         new |= {n: at_step(v) for n, v in norms.items()}
         return new, {"step": step + 1}
 
-    def meta_loss(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         options = self._options
         if context.progress < options.first_order_until and not self.first_order:
             early = copy.copy(self)
@@ -126,7 +124,7 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
 
     def _multi_step_loss(
         self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, State]:
         annealed = context.progress / self._options.multi_step_loss
         point = self._start_point(context, state, task.support)
         total = task.query.w.new_zeros(())

@@ -8,7 +8,6 @@ Notation: e edges, o operations; alpha (e, o) the architecture parameters, also 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
@@ -221,7 +220,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
             point = self._take_step(self._annealed(context, step), state, point, support)
         return self._final_state(self._annealed(context, n_steps), point, support)
 
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         return super().forward(self._annealed(context, self.settings.n_inner_steps), adapted, x)
 
     def update(

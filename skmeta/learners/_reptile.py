@@ -18,7 +18,7 @@ class ReptileAlgorithm(InnerLoopAlgorithm):
 
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[State, dict[str, Tensor]]:
+    ) -> tuple[State, State]:
         """Compute the state minus its adaptation to all rows of a task (algorithm 2)."""
         rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
         adapted = self.adapt(context, state, rows)

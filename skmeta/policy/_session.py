@@ -83,21 +83,21 @@ class PolicySession:
 
     # ------------------------------------------------------------------- pure functions of a task
 
-    def begin(self, state: Mapping[str, Tensor]) -> State:
+    def begin(self, state: State) -> State:
         """Return the part of a state that a task adapts."""
         return {n: v for n, v in state.items() if not n.startswith(_NOT_ADAPTED)}
 
-    def outputs(self, fast: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def outputs(self, fast: State, x: Tensor) -> Tensor:
         """Return outputs (..., k) of the network for standardised observations (..., d)."""
         flat = x.reshape(-1, x.shape[-1])
         outputs: Tensor = self.inner.forward(self.context, fast, flat)
         return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
-    def log_prob(self, fast: Mapping[str, Tensor], sample: Sample) -> Tensor:
+    def log_prob(self, fast: State, sample: Sample) -> Tensor:
         """Return the log probabilities (E, T) of the actions."""
         return self.distribution.log_prob(fast, self.outputs(fast, sample.x), sample.action)
 
-    def step(self, state: Mapping[str, Tensor], fast: State, sample: Sample, n_done: int) -> State:
+    def step(self, state: State, fast: State, sample: Sample, n_done: int) -> State:
         """Adapt the policy `fast` by one step on the episodes that it played."""
 
         def loss(part: State) -> Tensor:

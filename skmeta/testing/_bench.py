@@ -93,13 +93,11 @@ class Bench:
         with torch.no_grad():
             return self.algorithm.forward(self.context, adapted, x)
 
-    def task_gradient(self, task: TaskTensors) -> tuple[State, dict[str, Tensor]]:
+    def task_gradient(self, task: TaskTensors) -> tuple[State, State]:
         """Meta-gradient and metrics of a task."""
         return self.algorithm.meta_gradient(self.context, self.state, task)
 
-    def gradient(
-        self, mode: str = "loop", chunk_size: int | None = None
-    ) -> tuple[State, dict[str, Tensor]]:
+    def gradient(self, mode: str = "loop", chunk_size: int | None = None) -> tuple[State, State]:
         """Mean meta-gradient and metrics over the tasks."""
         with Execution(
             mode, device=torch.device("cpu"), n_jobs=2, chunk_size=chunk_size

@@ -13,7 +13,6 @@ from skmeta.training._options import (
     fingerprint,
     learner_name,
     option_class,
-    options_of,
     parameter,
     read_parameters,
     settings_by_role,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -61,7 +61,7 @@ class Context:
         """Whether a task's head starts with the same row for every class."""
         return self.kind == "classification" and self.head in ("shared", "zeros")
 
-    def features(self, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def features(self, adapted: State, x: Tensor) -> Tensor:
         """Return features of query rows, by statistics of the support set or of their own."""
         if self.transductive and self.network.has_statistics:
             return self.network.measure(adapted, x)[0]
@@ -139,9 +139,7 @@ class Algorithm(ABC):
         """Compute once what each call of :meth:`forward` for a task would compute again."""
         return dict(adapted)
 
-    def meta_loss(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         """Return the loss of the query set after adaptation to the support set, and metrics."""
         adapted = self.adapt(context, state, task.support)
         outputs = self.forward(context, adapted, task.query.x)
@@ -155,10 +153,10 @@ class Algorithm(ABC):
 
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[State, dict[str, Tensor]]:
+    ) -> tuple[State, State]:
         """Return the gradient that the outer optimizer descends for one task, and metrics."""
 
-        def objective(at: State) -> tuple[Tensor, dict[str, Tensor]]:
+        def objective(at: State) -> tuple[Tensor, State]:
             return self.meta_loss(context, at, task)
 
         gradient, metrics = torch.func.grad(objective, has_aux=True)(state)
@@ -166,13 +164,13 @@ class Algorithm(ABC):
 
     def mean_gradient(
         self, context: Context, state: State, tasks: TaskTensors, execution: Execution
-    ) -> tuple[State, dict[str, Tensor]]:
+    ) -> tuple[State, State]:
         """Return the mean of :meth:`meta_gradient` over the stacked tasks of a meta-batch."""
         key = self.recording_key(context)
         if type(self).meta_gradient is Algorithm.meta_gradient:
             # The gradient of a loss: one backward pass serves all tasks.
             return execution.gradient(partial(self.meta_loss, context), state, tasks, key)
-        mean: tuple[State, dict[str, Tensor]] = execution.mean(
+        mean: tuple[State, State] = execution.mean(
             partial(self.meta_gradient, context), state, tasks, key
         )
         return mean

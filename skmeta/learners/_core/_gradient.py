@@ -6,7 +6,7 @@ support loss; ``update``, the idea of a learner, turns a gradient into a step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -136,7 +136,7 @@ class InnerLoopAlgorithm(Algorithm):
 
     def descend(
         self,
-        state: Mapping[str, Tensor],
+        state: State,
         fast: State,
         memory: Memory,
         inner_loss: Callable[[State], Tensor],
@@ -175,7 +175,7 @@ class InnerLoopAlgorithm(Algorithm):
             measured = context.network.measure(point.fast, support.x)
         return point.fast if measured is None else point.fast | measured[1]
 
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         return linear(adapted, context.features(adapted, x))
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:

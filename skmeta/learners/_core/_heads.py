@@ -9,8 +9,6 @@ Triantafillou et al. (2020), Meta-Dataset, section 3.1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -67,7 +65,7 @@ def _membership(y: Tensor, like: Tensor) -> Tensor:
     return (y[:, None] == torch.arange(like.shape[1], device=y.device)).to(like.dtype)
 
 
-def linear(state: Mapping[str, Tensor], features: Tensor) -> Tensor:
+def linear(state: State, features: Tensor) -> Tensor:
     """Return the outputs (n, k) of the head on features (n, d)."""
     return features @ state["head.weight"].T + state["head.bias"]
 

@@ -27,7 +27,6 @@ from skmeta.backend import (
     resolve_test_time_augment,
 )
 from skmeta.learners._core._algorithm import Algorithm, Context
-from skmeta.training import options_of
 
 # Names of what the adaptation changed in one of several views.
 _VIEW = re.compile(r"view\d+\.")
@@ -69,8 +68,7 @@ class Session:
         the network have that precision, and tensors have float32. `own_precision` is that of a
         network of the learner's own. For views see :func:`resolve_test_time_augment`.
         """
-        inputs, changes = options_of(learner).get("inputs"), []
-        augment = getattr(inputs, "augment", None)
+        augment, changes = getattr(getattr(learner, "inputs", None), "augment", None), []
         if test_time_augment and (test_time_augment != "auto" or augment is not None):
             changes = resolve_test_time_augment(test_time_augment, augment)
         where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -113,11 +112,7 @@ class HierarchicalAlgorithm(Algorithm):
     # ------------------------------------------------------------------------------ algorithm
 
     def adapt(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
+        self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
         # The posterior is that of all given rows, so an earlier adaptation adds nothing.
         features, statistics = context.network.measure(state, torch.nan_to_num(support.x))
@@ -127,19 +122,17 @@ class HierarchicalAlgorithm(Algorithm):
         kept = {f"task.{n}": v.to(features.dtype) for n, v in given.items()}
         return dict(state) | statistics | kept
 
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         z = self._query_design(context, adapted, x)
         if context.kind == "regression":
             return _moments(adapted, z)[0][:, None].to(x.dtype)
         log_p = predict_classes(_named(adapted, "task."), z, context.classes)
         return log_p.to(x.dtype)
 
-    def _query_design(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def _query_design(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         return _design(adapted, x, context.features(adapted, torch.nan_to_num(x)))
 
-    def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         """Return minus the log predictive density or probability of the query rows, and metrics."""
         adapted, query = self.adapt(context, state, task.support), task.query
         if context.kind == "classification":
@@ -153,7 +146,7 @@ class HierarchicalAlgorithm(Algorithm):
         return value, {"loss": value, "score": score(context.kind, outputs, query)}
 
     def predict_distribution(
-        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
+        self, context: Context, adapted: State, x: Tensor, levels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return means (n,), deviations (n,) and quantiles (n, p) of standardised targets."""
         mean, variance = _moments(adapted, self._query_design(context, adapted, x))
@@ -246,7 +239,7 @@ class HierarchicalLinear(MetaLearner):
         return self
 
 
-def _design(state: Mapping[str, Tensor], x: Tensor, features: Tensor) -> Tensor:
+def _design(state: State, x: Tensor, features: Tensor) -> Tensor:
     """Return features (n, d) of rows with a leading 1, and with indicators of missing values."""
     if "head.missing" in state:
         is_missing = x.flatten(1).isnan().to(features.dtype)
@@ -267,10 +260,10 @@ def _with_indicators(state: State, missing: np.ndarray, dtype: torch.dtype) -> S
     }
 
 
-def _named(state: Mapping[str, Tensor], prefix: str) -> State:
+def _named(state: State, prefix: str) -> State:
     """Return the tensors whose names have a prefix, without it."""
     return {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
 
 
-def _moments(adapted: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(adapted: State, z: Tensor) -> tuple[Tensor, Tensor]:
     return target_moments(_named(adapted, "task."), z)

@@ -12,8 +12,6 @@ query rows. A model is a dict of tensors:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -50,7 +48,7 @@ def model_state(model: MixedModel) -> State:
 
 
 def condition_mixed_model(
-    model: Mapping[str, Tensor], z: Tensor, y: Tensor, w: Tensor, classes: Tensor | None
+    model: State, z: Tensor, y: Tensor, w: Tensor, classes: Tensor | None
 ) -> State:
     """Condition the model on the rows z (n, q) of a task, with targets or class positions y (n,).
 
@@ -80,13 +78,13 @@ def condition_mixed_model(
     return {"mean": coefficients, "root": root}
 
 
-def target_moments(given: Mapping[str, Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+def target_moments(given: State, z: Tensor) -> tuple[Tensor, Tensor]:
     """Return means and variances (m,) of the targets of rows (m, q), in double precision."""
     mean, root, noise = (given[name].double() for name in ("mean", "root", "noise"))
     return predict_targets(z.double(), mean, root, noise)
 
 
-def predict_classes(given: Mapping[str, Tensor], z: Tensor, classes: Tensor) -> Tensor:
+def predict_classes(given: State, z: Tensor, classes: Tensor) -> Tensor:
     """Return log probabilities (m, c) of the classes of rows (m, q), in double precision."""
     z, mean, root = z.double(), given["mean"].double(), given["root"].double()
     proba = mean_probabilities(z, mean, root)
@@ -95,7 +93,7 @@ def predict_classes(given: Mapping[str, Tensor], z: Tensor, classes: Tensor) -> 
     return torch.log(proba.clamp_min(_MIN_PROBABILITY)).log_softmax(1)
 
 
-def _head(model: Mapping[str, Tensor]) -> Tensor:
+def _head(model: State) -> Tensor:
     """Return the means (c, q) of the coefficients of each output."""
     return torch.cat([model["bias"][:, None], model["weight"]], 1).double()
 

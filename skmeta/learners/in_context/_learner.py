@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -68,7 +67,7 @@ class InContextAlgorithm(Algorithm):
     # The support set holds all rows, so an earlier adaptation adds nothing.
     adapts_anew: ClassVar[bool] = True
 
-    def _call(self, context: Context, state: Mapping[str, Tensor], *args: Any, **kw: Any) -> Any:
+    def _call(self, context: Context, state: State, *args: Any, **kw: Any) -> Any:
         weights = {n: v.to(context.dtype) for n, v in module_parameters(state).items()}
         key = context.kind, *self.settings.sizes().values()
         return call_transformer(
@@ -94,18 +93,12 @@ class InContextAlgorithm(Algorithm):
     # ------------------------------------------------------------------------------- algorithm
 
     def adapt(
-        self,
-        context: Context,
-        state: Mapping[str, Tensor],
-        support: Rows,
-        start: State | None = None,
+        self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
         # The support set holds all rows, so an earlier adaptation adds nothing.
         return self._adapt(context, state, support, self.settings.n_estimators)
 
-    def _adapt(
-        self, context: Context, state: Mapping[str, Tensor], rows: Rows, n_estimators: int | str
-    ) -> State:
+    def _adapt(self, context: Context, state: State, rows: Rows, n_estimators: int | str) -> State:
         rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
         n_classes = context.n_outputs if context.kind == "classification" else 0
         support = view_support(rows, n_classes, n_estimators, self.settings.max_rows)
@@ -156,18 +149,18 @@ class InContextAlgorithm(Algorithm):
             return not value.isnan().any()
         return super().is_sound(name, value)
 
-    def prepare(self, context: Context, adapted: Mapping[str, Tensor]) -> State:
+    def prepare(self, context: Context, adapted: State) -> State:
         memory = self._call(context, adapted, memory=read_memory(adapted, context.dtype))
         weights = {n: v.to(context.dtype) for n, v in adapted.items() if n.startswith("table.")}
         return dict(adapted) | weights | store_memory(memory)
 
-    def forward(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         outputs = self._outputs(context, adapted, x)
         if context.kind == "classification":
             return class_log_probability(adapted, outputs)
         return predict_targets(adapted, outputs)
 
-    def _outputs(self, context: Context, adapted: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def _outputs(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         """Return the outputs of the transformer for each view, (e, m, o)."""
         memory = read_memory(adapted, context.dtype)
         views = view_rows(adapted, x.flatten(1), len(memory["column.mean"]))
@@ -177,7 +170,7 @@ class InContextAlgorithm(Algorithm):
     def predict_held_out(
         self,
         context: Context,
-        state: Mapping[str, Tensor],
+        state: State,
         rows: Rows,
         held: list[Tensor],
         levels: Tensor | None = None,
@@ -207,7 +200,7 @@ class InContextAlgorithm(Algorithm):
         return [average(adapted, each[:, : len(out)]) for (_, adapted), out, each in views]
 
     def predict_distribution(
-        self, context: Context, adapted: Mapping[str, Tensor], x: Tensor, levels: Tensor
+        self, context: Context, adapted: State, x: Tensor, levels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return means (n,), deviations (n,) and quantiles (n, p) of standardised targets."""
         outputs = self._outputs(context, adapted, x)
@@ -216,9 +209,7 @@ class InContextAlgorithm(Algorithm):
         std = variance.sqrt().to(x.dtype) * adapted["memory.scale"]
         return predicted[:, 0], std, predicted[:, 1:]
 
-    def meta_loss(
-        self, context: Context, state: Mapping[str, Tensor], task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         # The query set is predicted by one view of the support set.
         adapted, query = self._adapt(context, state, task.support, 1), task.query
         outputs = self._outputs(context, adapted, query.x)

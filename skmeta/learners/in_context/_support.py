@@ -57,7 +57,7 @@ def module_parameters(state: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def weights_of_prior(
-    prior: MetaPrior, learner: str, kind: str, sizes: Mapping[str, int], state: Mapping[str, Tensor]
+    prior: MetaPrior, learner: str, kind: str, sizes: Mapping[str, int], state: State
 ) -> State:
     """Return the weights of a prior with the names and shapes of a drawn state.
 
@@ -84,7 +84,7 @@ def store_memory(memory: Memory) -> State:
     return {_MEMORY + name: value for name, value in memory.items()}
 
 
-def read_memory(state: Mapping[str, Tensor], dtype: torch.dtype) -> Memory:
+def read_memory(state: State, dtype: torch.dtype) -> Memory:
     """Return the memory that a state holds, for a transformer of a precision."""
     memory = {
         name: value if name.startswith(_EXACT) else value.to(dtype)
@@ -163,7 +163,7 @@ def _are_equal(y: Tensor, w: Tensor) -> Tensor:
     return largest == torch.where(w > 0, y, math.inf).amin()
 
 
-def view_rows(adapted: Mapping[str, Tensor], x: Tensor, e: int) -> Tensor:
+def view_rows(adapted: State, x: Tensor, e: int) -> Tensor:
     """Return the columns (e, m, k) of rows (m, d) that the views of an adapted state have."""
     rows = add_components(_named(adapted, "memory.component."), x)
     return select_columns(rows.expand(e, -1, -1), adapted["memory.columns"].long())
@@ -175,7 +175,7 @@ def select_columns(x: Tensor, columns: Tensor) -> Tensor:
     return x.expand(e, -1, -1).gather(2, columns[:, None, :].expand(e, x.shape[1], -1))
 
 
-def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
+def class_log_probability(adapted: State, outputs: Tensor) -> Tensor:
     """Average outputs (e, m, o) over views: log probabilities (m, c) of classes.
 
     They are not normalised if there are more than 10 classes.
@@ -201,7 +201,7 @@ def class_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Ten
     return log_p.masked_fill(~is_seen, _NEVER)
 
 
-def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tensor:
+def bin_log_probability(adapted: State, outputs: Tensor) -> Tensor:
     """Average outputs (e, m, o) over views: log probabilities (m, o) of the bins."""
     own = torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
     # If all known targets are equal, nothing says whether others are above or below them.
@@ -209,19 +209,17 @@ def bin_log_probability(adapted: Mapping[str, Tensor], outputs: Tensor) -> Tenso
     return torch.where(adapted["memory.is_constant"] > 0.5, mirrored, own)
 
 
-def to_support_units(adapted: Mapping[str, Tensor], rows: Rows) -> Tensor:
+def to_support_units(adapted: State, rows: Rows) -> Tensor:
     """Convert the targets of rows to units of the support set."""
     return (rows.y - adapted["memory.location"]) / adapted["memory.scale"]
 
 
-def from_support_units(adapted: Mapping[str, Tensor], values: Tensor) -> Tensor:
+def from_support_units(adapted: State, values: Tensor) -> Tensor:
     """Convert values from units of the support set to units of the targets."""
     return values * adapted["memory.scale"] + adapted["memory.location"]
 
 
-def predict_targets(
-    adapted: Mapping[str, Tensor], outputs: Tensor, levels: Tensor | None = None
-) -> Tensor:
+def predict_targets(adapted: State, outputs: Tensor, levels: Tensor | None = None) -> Tensor:
     """Return means (m, 1), then quantiles (m, q) at levels, in units of the targets."""
     dtype = adapted["memory.scale"].dtype
     probability = bin_log_probability(adapted, outputs).exp()

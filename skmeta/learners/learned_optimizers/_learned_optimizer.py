@@ -48,9 +48,7 @@ class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
 
     # --------------------------------------------------------------------------- meta-training
 
-    def meta_loss(
-        self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         """Compute the mean loss over the steps; see :meth:`MetaLearner.meta_loss`."""
         item = task, self._draw(context, state, task)
         value, aux = self._segment(context, item, self.settings.n_inner_steps, None, dict(state))
@@ -58,26 +56,26 @@ class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
 
     def meta_gradient(
         self, context: Context, state: State, task: TaskTensors
-    ) -> tuple[State, dict[str, Tensor]]:
+    ) -> tuple[State, State]:
         """Compute the gradient of the mean loss, through some steps at once."""
         return self._gradient(context, state, (task, self._draw(context, state, task)))
 
     def mean_gradient(
         self, context: Context, state: State, tasks: TaskTensors, execution: Execution
-    ) -> tuple[State, dict[str, Tensor]]:
+    ) -> tuple[State, State]:
         drawn = [
             self._draw(context, state, tree_map(lambda x, i=i: x[i], tasks))
             for i in range(len(tasks.support.w))
         ]
         noise = {n: torch.stack([one[n] for one in drawn]) for n in drawn[0]}
-        mean: tuple[State, dict[str, Tensor]] = execution.mean(
+        mean: tuple[State, State] = execution.mean(
             partial(self._gradient, context), state, (tasks, noise)
         )
         return mean
 
     def _gradient(
         self, context: Context, state: State, item: tuple[TaskTensors, State]
-    ) -> tuple[State, dict[str, Tensor]]:
+    ) -> tuple[State, State]:
         total: State | None = None
         carry, done = None, 0
         while done < self.settings.n_inner_steps:
