@@ -6,11 +6,17 @@ from scipy.special import expit, log_softmax, logsumexp
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from skmeta.mixed import ClassRows, ConditionedGroups, find_mode, fit
-from skmeta.mixed._covariance import CovarianceShape
-from skmeta.mixed._evidence import Evidence
+from skmeta.mixed import (
+    ClassRows,
+    ConditionedGroups,
+    CovarianceShape,
+    Evidence,
+    OneFactor,
+    find_mode,
+    fit,
+)
 from skmeta.mixed._model import _batches
-from skmeta.mixed._one_factor import OneFactor, _marginal
+from skmeta.mixed._one_factor import _marginal
 
 
 def draw(n_classes, seed=0, n=30, q=3):

@@ -6,9 +6,16 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import multivariate_normal, norm
 
-from skmeta.mixed import Classes, NegativeBinomial, Normal, Ordered, Poisson, fit_factors
-from skmeta.mixed._covariance import CovarianceShape
-from skmeta.mixed._evidence import Evidence
+from skmeta.mixed import (
+    Classes,
+    CovarianceShape,
+    Evidence,
+    NegativeBinomial,
+    Normal,
+    Ordered,
+    Poisson,
+    fit_factors,
+)
 from skmeta.mixed._factors import _sorted_rows
 from skmeta.mixed._sparse import Pattern, System, sums
 

@@ -6,11 +6,7 @@ import statsmodels.api as sm
 from mixed_tables import draw_tasks, load_sleepstudy
 from scipy import stats
 
-from skmeta.mixed import _model, fit
-from skmeta.mixed._covariance import CovarianceShape
-from skmeta.mixed._evidence import Evidence
-from skmeta.mixed._groups import group_statistics
-from skmeta.mixed._one_factor import OneFactor
+from skmeta.mixed import CovarianceShape, Evidence, OneFactor, _model, fit, group_statistics
 
 
 def evidence_of(z, y, codes, shape):
