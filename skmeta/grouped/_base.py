@@ -447,5 +447,4 @@ def has_groups(estimator: Any) -> bool:
 
 
 def _is_numeric(X: Any) -> bool:
-    # Complex numbers are refused as those of other estimators are.
-    return getattr(np.asarray(X), "dtype", np.dtype(object)).kind in "biufc"
+    return getattr(np.asarray(X), "dtype", np.dtype(object)).kind in "biufc"  # complex is refused
