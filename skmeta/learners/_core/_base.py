@@ -72,6 +72,7 @@ class MetaLearner(CallbackSupport, FitSettings):
         return super().__new__(cls, *args, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the learner by the name that its priors keep."""
         super().__init_subclass__(**kwargs)
         algorithm = getattr(cls, "algorithm", Algorithm)
         if misplaced := [n for n in vars(cls) if n[0] != "_" and hasattr(algorithm, n)]:

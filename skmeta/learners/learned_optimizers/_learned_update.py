@@ -48,24 +48,10 @@ def unravel(values: Tensor, like: State) -> State:
 
 
 def preprocess_gradient(x: Tensor) -> Tensor:
-    """Encode gradients that span many orders of magnitude by their logarithm and sign.
+    """Encode gradients (...) of many orders of magnitude by logarithm and sign, as pairs (2, ...).
 
-    (log|x| / p, sign(x)) where |x| >= exp(-p), and (-1, exp(p) x) closer to zero, with p = 10.
-
-    Parameters
-    ----------
-    x : Tensor of shape (...)
-        The numbers.
-
-    Returns
-    -------
-    Tensor of shape (2, ...)
-        The pairs.
-
-    References
-    ----------
-    Andrychowicz et al. (2016), Learning to learn by gradient descent by gradient descent,
-    appendix A. Ravi and Larochelle (2017), section 3.2.
+    (log|x| / p, sign(x)) where |x| >= exp(-p), and (-1, exp(p) x) closer to zero, with p = 10:
+    Andrychowicz et al. (2016), appendix A; Ravi and Larochelle (2017), section 3.2.
     """
     size = x.abs()
     large = size >= math.exp(-_P)
