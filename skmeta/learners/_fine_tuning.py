@@ -9,14 +9,7 @@ from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core import (
-    Algorithm,
-    Context,
-    InnerLoopAlgorithm,
-    InnerLoopLearner,
-    Memory,
-    measures,
-)
+from skmeta.learners._core import Context, InnerLoopAlgorithm, InnerLoopLearner, Memory, measures
 
 
 class FineTuningAlgorithm(InnerLoopAlgorithm):
@@ -77,4 +70,4 @@ class FineTuning(InnerLoopLearner):
     inner_lr: float = 0.01
     n_inner_steps: int = 200
 
-    algorithm: ClassVar[type[Algorithm]] = FineTuningAlgorithm
+    algorithm = FineTuningAlgorithm

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Hashable
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State, TaskTensors
 from skmeta.learners._core import (
-    Algorithm,
     Context,
     GradientLearner,
     InnerLoopAlgorithm,
@@ -175,7 +174,7 @@ class MAML(GradientLearner):
 
     plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
 
-    algorithm: ClassVar[type[Algorithm]] = MAMLAlgorithm
+    algorithm = MAMLAlgorithm
 
 
 class ANILAlgorithm(MAMLAlgorithm):
@@ -206,7 +205,7 @@ class ANIL(MAML):
     'regression'
     """
 
-    algorithm: ClassVar[type[Algorithm]] = ANILAlgorithm
+    algorithm = ANILAlgorithm
 
 
 def step_weights(n_steps: int, annealed: float) -> list[float]:

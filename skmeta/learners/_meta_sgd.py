@@ -9,7 +9,6 @@ from torch import Tensor
 
 from skmeta.backend import Rows, State
 from skmeta.learners._core import (
-    Algorithm,
     Context,
     GradientLearner,
     InnerLoopAlgorithm,
@@ -77,4 +76,4 @@ class MetaSGD(GradientLearner):
     ['rate.head.bias', 'rate.head.weight']
     """
 
-    algorithm: ClassVar[type[Algorithm]] = MetaSGDAlgorithm
+    algorithm = MetaSGDAlgorithm

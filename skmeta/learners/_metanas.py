@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,14 +20,7 @@ from skmeta._sklearn_compat import Interval
 from skmeta.backbones import Architecture, CellNetwork
 from skmeta.backend import Network, Rows, State
 from skmeta.exceptions import BackboneError
-from skmeta.learners._core import (
-    Algorithm,
-    Context,
-    GradientLearner,
-    InnerLoopAlgorithm,
-    Memory,
-    read_prior,
-)
+from skmeta.learners._core import Context, GradientLearner, InnerLoopAlgorithm, Memory, read_prior
 from skmeta.training import parameter
 
 ALPHA = "body.architecture"
@@ -291,7 +284,7 @@ class MetaNAS(GradientLearner):
     annealing: tuple[float, float] = parameter((0.0, 0.15), tuple, list, role="training")
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
 
-    algorithm: ClassVar[type[Algorithm]] = MetaNASAlgorithm
+    algorithm = MetaNASAlgorithm
 
     @property
     def architecture_(self) -> Architecture:

@@ -62,4 +62,4 @@ class ProtoNet(NetworkLearner):
     'classification'
     """
 
-    algorithm: ClassVar[type[Algorithm]] = ProtoNetAlgorithm
+    algorithm = ProtoNetAlgorithm

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skmeta.backend import Rows, State, TaskTensors
-from skmeta.learners._core import Algorithm, Context, InnerLoopAlgorithm, InnerLoopLearner, measures
+from skmeta.learners._core import Context, InnerLoopAlgorithm, InnerLoopLearner, measures
 
 
 class ReptileAlgorithm(InnerLoopAlgorithm):
@@ -53,7 +53,7 @@ class Reptile(InnerLoopLearner):
     meta_optimizer: Any = "sgd"  # With a linear schedule.
     meta_lr: float = 1.0
 
-    algorithm: ClassVar[type[Algorithm]] = ReptileAlgorithm
+    algorithm = ReptileAlgorithm
 
 
 def _difference(before: Tensor, after: Tensor) -> Tensor:

@@ -228,7 +228,7 @@ class InnerLoopLearner(NetworkLearner):
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
 
-    algorithm: ClassVar[type[Algorithm]] = InnerLoopAlgorithm
+    algorithm = InnerLoopAlgorithm
 
 
 class GradientLearner(InnerLoopLearner):

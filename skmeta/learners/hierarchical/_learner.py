@@ -219,7 +219,7 @@ class HierarchicalLinear(MetaLearner):
 
     _precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
-    algorithm: ClassVar[type[Algorithm]] = HierarchicalAlgorithm
+    algorithm = HierarchicalAlgorithm
 
     # ------------------------------------------------------------------------------ for users
 

@@ -302,7 +302,7 @@ class InContextLearner(OuterLoopLearner):
 
     _precisions: ClassVar[tuple[str, ...]] = tuple(PRECISIONS)
 
-    algorithm: ClassVar[type[Algorithm]] = InContextAlgorithm
+    algorithm = InContextAlgorithm
 
     def make_network(self, kind: str) -> TableTransformer:
         """Build the transformer of these settings, without drawing its weights."""

@@ -13,7 +13,6 @@ from torch import Tensor
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Execution, State, TaskTensors, to_numpy, tree_map
 from skmeta.learners._core import (
-    Algorithm,
     Context,
     GradientLearner,
     InnerLoopAlgorithm,
@@ -184,4 +183,4 @@ class LearnedOptimizer(GradientLearner):
         "n_inner_steps": [Interval(Integral, 1, None, closed="left")]
     }
 
-    algorithm: ClassVar[type[Algorithm]] = LearnedOptimizerAlgorithm
+    algorithm = LearnedOptimizerAlgorithm

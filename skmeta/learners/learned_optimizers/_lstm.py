@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval
 from skmeta.backend import State
-from skmeta.learners._core import Algorithm, Context, GradientLearner, InnerLoopAlgorithm, Memory
+from skmeta.learners._core import Context, GradientLearner, InnerLoopAlgorithm, Memory
 from skmeta.learners.learned_optimizers._learned_update import (
     lstm_cell,
     lstm_weights,
@@ -116,7 +116,7 @@ class LSTMMetaLearner(GradientLearner):
         "inner_lr": [Interval(Real, 0, 1, closed="neither")]
     }
 
-    algorithm: ClassVar[type[Algorithm]] = LSTMAlgorithm
+    algorithm = LSTMAlgorithm
 
 
 def _step(rule: State, theta: Tensor, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
