@@ -1,6 +1,16 @@
 """What learners share: base class, heads, inner loop, fit, evaluation, priors in and out."""
 
-from skmeta.learners._core._algorithm import Algorithm, Context
+from skmeta.learners._core._algorithm import (
+    Algorithm,
+    Context,
+    class_means,
+    initial_head,
+    linear,
+    loss,
+    measures,
+    prototype_head,
+    score,
+)
 from skmeta.learners._core._base import (
     LEARNERS,
     MetaLearner,
@@ -16,20 +26,15 @@ from skmeta.learners._core._gradient import (
     Memory,
     Point,
 )
-from skmeta.learners._core._heads import (
-    class_means,
-    initial_head,
-    linear,
-    loss,
-    measures,
-    prototype_head,
-    score,
-)
 from skmeta.learners._core._inputs import (
+    TaskSource,
     check_learner_rows,
     encode_rows,
     flatten_rows,
     frame_encoder,
+    make_problem,
+    resolve_kind,
+    task_type_parameter,
 )
 from skmeta.learners._core._prior_io import (
     VIEWS,
@@ -41,9 +46,3 @@ from skmeta.learners._core._prior_io import (
 )
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._settings import InputOptions, TaskSampling, read_settings
-from skmeta.learners._core._task_source import (
-    TaskSource,
-    make_problem,
-    resolve_kind,
-    task_type_parameter,
-)

@@ -18,17 +18,19 @@ from skmeta._validation import check_count, check_rng
 from skmeta._warnings import warn_caller
 from skmeta.backend import Execution, Scaler, State, TaskTensors, to_numpy, tree_map
 from skmeta.exceptions import BaselineWarning, EpisodeError
-from skmeta.learners._core._heads import measures
-from skmeta.learners._core._inputs import check_learner_rows, fit_scaler, flatten_rows
-from skmeta.learners._core._prior_io import read_prior
-from skmeta.learners._core._session import Session, make_execution
-from skmeta.learners._core._settings import read_settings
-from skmeta.learners._core._task_source import (
+from skmeta.learners._core._algorithm import measures
+from skmeta.learners._core._inputs import (
     TaskSource,
+    check_learner_rows,
+    fit_scaler,
+    flatten_rows,
     make_problem,
     resolve_kind,
     resolve_shots_per,
 )
+from skmeta.learners._core._prior_io import read_prior
+from skmeta.learners._core._session import Session, make_execution
+from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior
 from skmeta.tasks import GroupEpisodes, Task, check_shots, warn_if_reused
 from skmeta.training import settings_by_role

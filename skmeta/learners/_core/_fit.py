@@ -30,7 +30,15 @@ from skmeta.learners._core._evaluation import (
     choose_scale,
     warn_if_beaten,
 )
-from skmeta.learners._core._inputs import Table, fit_scaler
+from skmeta.learners._core._inputs import (
+    Problem,
+    Table,
+    TaskSource,
+    fit_scaler,
+    make_problem,
+    resolve_kind,
+    resolve_shots_per,
+)
 from skmeta.learners._core._prior_io import (
     check_start,
     load_weights,
@@ -41,13 +49,6 @@ from skmeta.learners._core._prior_io import (
 )
 from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._settings import read_settings
-from skmeta.learners._core._task_source import (
-    Problem,
-    TaskSource,
-    make_problem,
-    resolve_kind,
-    resolve_shots_per,
-)
 from skmeta.priors import MetaPrior
 from skmeta.tasks import check_shots
 from skmeta.training import fingerprint, meta_train

@@ -15,17 +15,18 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta.backend import Rows, State
-from skmeta.learners._core._algorithm import Algorithm, Context
-from skmeta.learners._core._base import NetworkLearner
-from skmeta.learners._core._heads import (
+from skmeta.learners._core._algorithm import (
     HEADS,
+    Algorithm,
+    Context,
     initial_head,
     linear,
     loss,
     prototype_head,
     start_head,
 )
-from skmeta.learners._core._task_source import task_type_parameter
+from skmeta.learners._core._base import NetworkLearner
+from skmeta.learners._core._inputs import task_type_parameter
 from skmeta.training import parameter
 
 Memory = dict[str, Any]
