@@ -54,6 +54,7 @@ from skmeta.learners import (
     MetaSGD,
     ProtoNet,
     Reptile,
+    TaskSampling,
     Validation,
 )
 from skmeta.priors import MetaPrior
@@ -74,7 +75,7 @@ LEARNERS = {
         MetaNAS,
         TWO_STEPS
         | {"backbone": "cells", "backbone_params": {"n_channels": 48}, **EARLY}
-        | {"input_shape": (1, 28, 28), "max_parameters": 112_000},
+        | {"inputs": (1, 28, 28), "max_parameters": 112_000},
     ),
     "anil": (ANIL, STEP),
     "metasgd": (MetaSGD, STEP),
@@ -239,7 +240,7 @@ def main() -> None:
     if args.within:
         alphabets = alphabet_of()
         superclass = {label: alphabets[label % 1623] for label in np.unique(y).tolist()}
-        common["superclass"] = superclass
+        common["sampling"] = TaskSampling(superclass=superclass)
     learner = cls(**(common | settings)).set_params(**changes)
     if iterations:
         learner.fit(X, y)

@@ -34,6 +34,7 @@ from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
     MAML,
     ExecutionOptions,
+    InputOptions,
     MetaNAS,
     MetaOptimizer,
     MetaSGD,
@@ -51,7 +52,7 @@ PAPER = {
     "meta_batch_size": 25,
     "meta_lr": 1e-3,
     "meta_optimizer": MetaOptimizer(schedule="constant", clip_norm=None),
-    "standardize": False,
+    "inputs": InputOptions(standardize=False),
     "n_iterations": 70_000,
 }
 TUNED = PAPER | {

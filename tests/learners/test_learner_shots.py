@@ -54,7 +54,7 @@ def test_protonet_has_rows_of_each_class():
     X, y, groups = make_groups()
     prototypes = [
         MAML(**SMALL, head_init="prototype", n_shot=2, **how).fit(X, y, groups).prior_.digest
-        for how in ({}, {"shots_per": "class"})
+        for how in ({}, {"sampling": "class"})
     ]
     assert prototypes[0] == prototypes[1]
     ProtoNet(**SMALL, n_shot=2).fit(X, y, groups)  # Warnings are errors.

@@ -79,7 +79,7 @@ def test_the_prior_keeps_the_head_that_was_chosen(head_init, grouped, resolved):
     learner = MAML(
         head_init=head_init, n_way=2, n_shot=1, n_query=1, n_iterations=1, random_state=0,
         backbone_params={"hidden": (5,)}, meta_batch_size=1, device="cpu",
-        shots_per="class",
+        sampling="class",
     ).fit(X, y, groups)  # fmt: skip
     assert learner.prior_.learner_params["head_init"] == resolved
     learned_rows = {"shared": 1, "learned": 2}.get(resolved)
