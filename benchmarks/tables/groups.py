@@ -40,35 +40,36 @@ def grouped(task: str) -> Rows:
     return rows
 
 
-@table("grouped_factors development", "grouped_factors report")
-def grouped_factors(half: str) -> Rows:
+@table("grouped_factors report")
+def grouped_factors() -> Rows:
     from benchmarks.lib import factor_peers, factor_tables
     from benchmarks.measure import grouped
 
     path = RESULTS / "grouped_factors.jsonl"
-    found = grouped.read(path, 1, lambda name: factor_tables.half_of(name) == half)
+    found = grouped.read(path, 1, lambda name: factor_tables.half_of(name) == "report")
     cells = found.pivot_table(index=["regime", "table"], columns="method", values="error")
     peers = [p for p in factor_peers.PEERS if p in cells]
     inside = found[found["method"] == "grouped"].set_index(["regime", "table"])["covered"]
-    labels = {"known pairs": "known pairs", "both new 0": "two new groups"}
-    for factor, k in product(factor_peers.FACTORS, factor_peers.SHOTS):
+    labels = {"known pairs": "known pairs"}
+    for k, factor in product(factor_peers.SHOTS, factor_peers.FACTORS):
         rows = {0: "no row", 1: "1 row"}.get(k, f"{k} rows")
         labels[f"new {factor} {k}"] = f"a new group, {rows}"
-    order = dict.fromkeys(labels.values())
-    order["two new groups"] = order.pop("two new groups")
+    labels["both new 0"] = "two new groups"
     others = {
-        "over the better column": ["grouped_first", "grouped_second"],
         "over the first column": ["grouped_first"],
+        "over the better column": ["grouped_first", "grouped_second"],
+        "over ridge": ["ridge"],
+        "over bias": ["bias"],
+        "over LightGBM": ["lightgbm"],
         "over the best peer": peers,
     }
     shown: Rows = [["regime", "cases", *others, "intervals of 90 % hold"]]
-    for label in order:
+    for label in dict.fromkeys(labels.values()):
         own = cells.loc[[labels[regime] == label for regime in cells.index.get_level_values(0)]]
         own = own[own["grouped"].notna()]
-        if len(own):
-            ratios = [np.log(own["grouped"] / own[of].min(axis=1)).mean() for of in others.values()]
-            ratios = [number(np.exp(r), 2) for r in ratios]
-            shown.append([label, len(own), *ratios, percent(inside.loc[own.index].mean())])
+        ratios = [np.log(own["grouped"] / own[of].min(axis=1)).mean() for of in others.values()]
+        ratios = [number(np.exp(r), 2) for r in ratios]
+        shown.append([label, len(own), *ratios, percent(inside.loc[own.index].mean())])
     return shown
 
 
