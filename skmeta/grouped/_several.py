@@ -253,10 +253,18 @@ def fit_several(
             found[case.regime].setdefault(case.level, []).append((query, outputs))
     members = parts[0].model.joint_members
     known_only = np.array([*(members[name].known_only for name in names), *[False] * len(alone)])
-    regimes, units = [], None if n_classes else Standardiser.learn(rows.y)
+    knows_time = is_timed and bool(alone) and not n_classes
+    regimes: list[list[Level]] = []
+    units: Any = None if n_classes else Standardiser.learn(rows.y)
+    if knows_time:
+        # Series may differ much in size, and count alike on the scale of their model.
+        units = parts[-1].model.target_units
     for regime, by_level in found.items():
         is_known = regime == len(found) - 1
         usable = used if is_known or len(used) == 1 else ~known_only
+        if is_known and knows_time:
+            # Time is but a column to the model of all columns.
+            usable = np.arange(len(used)) >= len(names)
         is_several = is_known or regime == n_factors
         factor = (
             int(n_groups[:n_factors].argmax()) if is_several else min(regime, len(n_groups) - 1)
@@ -292,7 +300,7 @@ def _find_level(
     n_known: float,
     used: np.ndarray,
     factor: int,
-    units: Standardiser | None,
+    units: Standardiser | TargetUnits | None,
     n_values: float | None,
     has_exposure: bool,
 ) -> Level:

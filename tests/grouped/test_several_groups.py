@@ -436,7 +436,7 @@ def test_later_rows_follow_their_series(sales):
     low, high = model.predict_quantiles(X[at], (0.05, 0.95)).T
     assert np.mean((low <= y[at]) & (y[at] <= high)) > 0.7
     losses = model.losses_.loc["later rows of known groups"]
-    assert losses["mixture"] < 0.7 * losses["learner on population"]
+    assert losses["mixture"] < 0.7 * losses["product alone"]
     assert "new series of known groups, 1 known row" in model.summary_
 
 
