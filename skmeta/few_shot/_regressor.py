@@ -86,6 +86,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     target_kind: str = "auto"
 
     _kind: ClassVar[str] = "regression"
+    _least = -np.inf  # that is predicted; files of earlier versions have none
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMetaFewShot._parameter_constraints,

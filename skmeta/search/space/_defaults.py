@@ -21,7 +21,13 @@ from sklearn.compose import TransformedTargetRegressor
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.record import Configuration, Value
 from skmeta.search.space._default_table import BOOSTING_SPACES, DEFAULT_SPACES, RULED_OUT, Space
-from skmeta.search.space._parts import is_estimator, is_placeholder, replace_parts, set_params_of
+from skmeta.search.space._parts import (
+    every_param,
+    is_estimator,
+    is_placeholder,
+    replace_parts,
+    set_params_of,
+)
 from skmeta.search.space._values import contains, is_distribution
 
 # Package -> class -> space.
@@ -152,6 +158,9 @@ def _searched_parts(
 ) -> Iterator[tuple[str, Any, str, list[Space]]]:
     """Yield the parts that have a default space: prefix, part, name of the class and sub-spaces."""
     kind, own = _default_of_class(type(estimator))
+    # A subclass may lack parameters of its base: LogisticRegressionCV has no C.
+    known = {name.split("__")[0] for name in every_param(estimator)}
+    own = [one for one in own if {name.split("__")[0] for name in one} <= known]
     if own:
         yield prefix, estimator, kind, own
         return

@@ -8,7 +8,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
 from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -46,6 +46,7 @@ def test_every_candidate_of_a_default_space_can_be_fitted(name):
     X, y = (load_iris if is_classifier(estimator) else load_diabetes)(return_X_y=True)
     rows = np.random.default_rng(0).permutation(len(X))[:60]
     X, y = StandardScaler().fit_transform(X[rows]), y[rows]
+    y = y[:, None] if name.startswith("MultiTask") else y
     if "max_iter" in estimator.get_params() and name.startswith(("MLP", "Hist", "SGD")):
         estimator.set_params(max_iter=5)
     space = default_search_space(estimator)
@@ -68,6 +69,11 @@ def test_no_default_space():
         default_search_space(GaussianNB())
     with pytest.raises(SearchSpaceError, match="GaussianNB has no default search space"):
         MetaLearnedSearchCV(GaussianNB()).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
+
+
+def test_a_subclass_without_the_parameters_of_its_base_has_no_space():
+    with pytest.raises(SearchSpaceError, match="LogisticRegressionCV has no default search space"):
+        default_search_space(LogisticRegressionCV())
 
 
 def test_a_class_of_the_same_name_elsewhere_has_no_space():
