@@ -29,7 +29,7 @@ def batch_loss(
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of each table's query rows, with randomly permuted columns and classes.
 
-    Unlike :meth:`~skmeta.learners.InContextLearner.meta_loss`, it evaluates all tables at once,
+    Unlike the ``meta_loss`` of an InContextLearner, it evaluates all tables at once,
     and its permutations do not depend on the contents of a table.
 
     Parameters

@@ -196,7 +196,7 @@ def test_no_learner_is_left_out():
 
 
 def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path, monkeypatch):
-    learner, gradient = LEARNER["MAML"], MAML.mean_gradient
+    learner, gradient = LEARNER["MAML"], MAML.algorithm.mean_gradient
     expected = fit(learner, *table(), device="cpu", n_iterations=6).prior_.tensors
     for first, then in ((EMULATED, "cpu"), ("cpu", EMULATED)):
         path = tmp_path / first
@@ -209,7 +209,7 @@ def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             return gradient(*args)
 
-        monkeypatch.setattr(MAML, "mean_gradient", stop)
+        monkeypatch.setattr(MAML.algorithm, "mean_gradient", stop)
         with pytest.raises(KeyboardInterrupt):
             fit(learner, *table(), device=first, **settings)
         monkeypatch.undo()

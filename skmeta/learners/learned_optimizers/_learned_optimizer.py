@@ -48,7 +48,7 @@ class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
     # --------------------------------------------------------------------------- meta-training
 
     def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
-        """Compute the mean loss over the steps; see :meth:`MetaLearner.meta_loss`."""
+        """Compute the mean loss over the steps; see :meth:`Algorithm.meta_loss`."""
         item = task, self._draw(context, state, task)
         value, aux = self._segment(context, item, self.settings.n_inner_steps, None, dict(state))
         return value, aux[1]
