@@ -86,6 +86,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     target_kind: str = "auto"
 
     _kind: ClassVar[str] = "regression"
+    _least = -np.inf  # that is predicted; files of earlier versions have none
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMetaFewShot._parameter_constraints,
@@ -208,7 +209,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         means = [task.predict(part) for part in parts]
         if mixture is not None:
             means = [mixture.mix(own, part) for own, part in zip(means, parts, strict=True)]
-        return self._cut(check_finite(np.concatenate(means)))
+        return np.asarray(np.maximum(check_finite(np.concatenate(means)), self._least))
 
     def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target of each row.
@@ -264,9 +265,4 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             ]
         arrays = zip(*results, strict=True)
         mean, std, quantiles = (check_finite(np.concatenate(each)) for each in arrays)
-        return self._cut(mean), std, self._cut(quantiles)
-
-    def _cut(self, values: np.ndarray) -> np.ndarray:
-        """Return values that are not below the least one expected."""
-        # Files of earlier states do not have it.
-        return np.asarray(np.maximum(values, getattr(self, "_least", -np.inf)))
+        return np.maximum(mean, self._least), std, np.maximum(quantiles, self._least)
