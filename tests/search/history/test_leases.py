@@ -30,19 +30,6 @@ def keys(state):
     return [one.key for one in state.leased]
 
 
-def test_positions_are_in_the_order_of_the_proposals(history, search_id):
-    one, other = leases_of(history, search_id, LONG), leases_of(history, search_id, LONG)
-    history.record(search_id, make_evaluation("before"))
-    assert one.claim([lease("b"), lease("a")], one.read())
-    assert other.claim([lease("c")], other.read())
-    history.record(search_id, make_evaluation("c"))
-    state = one.read()
-    assert keys(state) == ["b", "a", "c"]
-    assert state.finished == ("before", "c")
-    assert state.order == ["before", "b", "a", "c"]
-    assert state.leased[0] == lease("b")
-
-
 def test_a_proposal_that_knows_less_is_refused(history, search_id):
     one, other = leases_of(history, search_id, LONG), leases_of(history, search_id, LONG)
     seen = other.read()
@@ -67,16 +54,6 @@ def test_only_what_has_expired_is_taken_over(history, search_id):
     assert list(long.take_over(5, within=3)) == ["c"]
     assert not long.take_over(5, within=3)
     assert long.read().expired == {"a"}
-
-
-def test_leases_are_given_back_at_the_end(history, search_id):
-    with leases_of(history, search_id, LONG) as one:
-        assert one.claim([lease("a"), lease("b")], one.read())
-        one.drop(["a"])  # is recorded
-        history.record(search_id, make_evaluation("a"))
-        other = leases_of(history, search_id, LONG)
-        assert not other.take_over(5, within=5)
-    assert other.take_over(5, within=5) == {"b": 0}
 
 
 def test_workers_that_died_are_counted(history, search_id):

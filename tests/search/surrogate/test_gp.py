@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
-from scipy.spatial.distance import cdist
 from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process.kernels import Matern
 
@@ -31,13 +30,6 @@ def dense(theta, X, y):
     """Covariance of the observations, by scikit-learn."""
     kernel = np.exp(theta[2]) * Matern(np.exp(theta[:2])[GROUPS], nu=2.5)
     return kernel(X) + (np.exp(theta[3]) + JITTER) * np.eye(len(y))
-
-
-def test_distances_by_group(data):
-    X, _ = data
-    D = group_distances(X, GROUPS, 2)
-    np.testing.assert_allclose(D[0], cdist(X[:, :1], X[:, :1], "sqeuclidean"), atol=1e-15)
-    np.testing.assert_allclose(D[1], cdist(X[:, 1:], X[:, 1:], "sqeuclidean"), atol=1e-15)
 
 
 def test_matern_is_scikit_learns(data):
