@@ -1,8 +1,12 @@
-"""A search on other data, or of another estimator, is not taken for a recorded one."""
+"""A search on other data, or of another estimator, is not taken for a recorded one.
+
+What code names (attributes, arrays, decorators) is in ``space/test_own_code.py``.
+"""
 
 import importlib
+import inspect
 import sys
-from functools import cache, partial, wraps
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,7 +14,7 @@ import pytest
 import sklearn
 from scipy import stats
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -51,9 +55,6 @@ def transformed(function):
     return make_pipeline(FunctionTransformer(function), GaussianNB())
 
 
-# -- what the hostile tester found -----------------------------------------------------------------
-
-
 def names_of_columns(variant, _):
     frame = pd.DataFrame(X, columns=["a", "b"])
     if variant:
@@ -89,22 +90,7 @@ def what_a_frozen_estimator_was_fitted_on(variant, _):
     return Case(make_pipeline(pca, GaussianNB()))
 
 
-def an_attribute_of_a_class(variant, _):
-    class Scaled(TransformerMixin, BaseEstimator):
-        WEIGHTS = ((1.0, 0.0), (0.0, 1.0))[variant]
-
-        def fit(self, X, y=None):
-            return self
-
-        def transform(self, X):
-            return X * self.WEIGHTS
-
-    return Case(make_pipeline(Scaled(), GaussianNB()))
-
-
 SETTINGS = {"column": 0}
-WEIGHTS = np.ones(2)
-MODEL = PCA(1)
 
 
 def pick_by_settings(X):
@@ -114,15 +100,6 @@ def pick_by_settings(X):
 def a_dict_of_the_module(variant, monkeypatch):
     monkeypatch.setitem(SETTINGS, "column", variant)
     return Case(transformed(pick_by_settings))
-
-
-def multiply_by_weights(X):
-    return X * WEIGHTS
-
-
-def an_array_of_the_module(variant, monkeypatch):
-    monkeypatch.setitem(globals(), "WEIGHTS", np.eye(2)[variant])
-    return Case(transformed(multiply_by_weights))
 
 
 def a_scorer_that_reads_a_dict(variant, monkeypatch):
@@ -141,14 +118,6 @@ def a_module_that_was_edited(variant, monkeypatch):
         return helper.pick(X)
 
     return Case(transformed(pick))
-
-
-def a_helper_that_is_cached(variant, _):
-    @cache
-    def weights():
-        return [[1.0, 0.0], [0.0, 1.0]][variant]
-
-    return Case(transformed(lambda X: X * weights()))
 
 
 class PerGroup(ClassifierMixin, BaseEstimator):
@@ -177,9 +146,6 @@ def groups_that_early_stopping_uses(variant, _):
     trees = HistGradientBoostingClassifier(max_iter=40, min_samples_leaf=2, learning_rate=0.4)
     space = {"max_leaf_nodes": [3, 15]}
     return Case(trees, space, fit={"groups": groups}, early_stopping=0.3)
-
-
-# -- others ----------------------------------------------------------------------------------------
 
 
 def a_version_of_a_package(variant, monkeypatch):
@@ -216,24 +182,6 @@ def values_of_a_discrete_distribution(variant, _):
     return Case(GaussianNB(), {"var_smoothing": stats.rv_discrete(values=(values, [0.5, 0.5]))()})
 
 
-def the_factor_of_a_decorator(variant, _):
-    def times(factors):
-        def outer(function):
-            @wraps(function)
-            def inner(X):
-                return function(X) * factors
-
-            return inner
-
-        return outer
-
-    @times([[1.0, 0.0], [0.0, 1.0]][variant])
-    def same(X):
-        return X
-
-    return Case(transformed(same))
-
-
 def rows_of_the_index(X):
     return np.asarray(X.index, dtype=float)[:, None]
 
@@ -252,15 +200,6 @@ def the_order_of_categories(variant, _):
 
 def codes_of_words(X):
     return np.asarray(X["word"].cat.codes, dtype=float)[:, None] > 0
-
-
-def transform_by_model(X):
-    return MODEL.transform(X)
-
-
-def a_fitted_model_of_the_module(variant, monkeypatch):
-    monkeypatch.setitem(globals(), "MODEL", PCA(1).fit(X * [[10, 1], [1, 10]][variant]))
-    return Case(transformed(transform_by_model))
 
 
 def kind_of_numbers(X):
@@ -332,32 +271,9 @@ def rng_of(seed):
 
 
 CASES = [
-    names_of_columns,
-    a_column_becomes_categorical,
-    the_border_between_features_and_targets,
-    what_a_frozen_estimator_was_fitted_on,
-    an_attribute_of_a_class,
-    a_scorer_that_reads_a_dict,
-    a_dict_of_the_module,
-    an_array_of_the_module,
-    a_module_that_was_edited,
-    a_helper_that_is_cached,
-    groups_that_the_estimator_uses,
-    groups_that_early_stopping_uses,
-    a_version_of_a_package,
-    set_output_of_a_transformer,
-    the_global_output_of_transformers,
-    values_of_a_discrete_distribution,
-    the_factor_of_a_decorator,
-    the_index_of_a_frame,
-    the_order_of_categories,
-    a_fitted_model_of_the_module,
-    the_type_of_numbers,
-    an_object_with_a_pickle_of_its_own,
-    what_a_partial_function_was_given,
-    numbers_that_are_texts,
-    identifiers_that_floats_cannot_tell,
-    the_shape_of_rows,
+    case
+    for case in list(globals().values())
+    if inspect.isfunction(case) and "variant" in inspect.signature(case).parameters
 ]
 
 

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
-from sklearn.linear_model import HuberRegressor, Lasso, Ridge
+from sklearn.linear_model import Lasso, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, SVR, NuSVR
+from sklearn.svm import SVC, SVR
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
 from skmeta.search.space import target_scale
@@ -21,32 +20,12 @@ POWERS = {
     "Lasso": {"alpha": 1},
     "HuberRegressor": {"alpha": -1},
 }
-MODELS = {
-    "SVR": SVR(C=2.0, epsilon=0.3, tol=1e-8),
-    "NuSVR": NuSVR(C=2.0, tol=1e-8),
-    "Lasso": Lasso(alpha=0.2, tol=1e-10),
-    "HuberRegressor": HuberRegressor(alpha=0.5, max_iter=5000, tol=1e-9),
-}
 
 
 @pytest.fixture(scope="module")
 def rows():
     X, y = load_diabetes(return_X_y=True)
     return StandardScaler().fit_transform(X[:80]), y[:80] / y[:80].std()
-
-
-@pytest.mark.parametrize("name", sorted(POWERS))
-def test_scaled_targets_and_parameters_give_scaled_predictions(name, rows):
-    X, y = rows
-    model = MODELS[name]
-    scaled = clone(model).set_params(
-        **{p: getattr(model, p) * 20.0**power for p, power in POWERS[name].items()}
-    )
-    expected = 20 * model.fit(X, y).predict(X)
-    np.testing.assert_allclose(scaled.fit(X, 20 * y).predict(X), expected, rtol=2e-3)
-    # Without them, it is another model.
-    other = clone(model).fit(X, 20 * y).predict(X)
-    assert np.abs(other - expected).max() > 1e-2 * np.abs(expected).max()
 
 
 def test_the_scale():

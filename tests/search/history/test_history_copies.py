@@ -12,9 +12,6 @@ from pathlib import Path
 import pytest
 from builders import make_evaluation, make_record, record_all
 from sklearn.base import clone
-from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV
-from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError
 from skmeta.search import SearchHistory
@@ -59,21 +56,6 @@ def test_a_history_in_memory_is_copied_by_value():
     assert (len(history), len(other)) == (1, 2)
     again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(other))))
     assert len(again) == 2
-
-
-def test_searches_of_scikit_learn_take_a_history_along(history):
-    class Remembering(SVC):
-        def __init__(self, C=1.0, history=None):
-            super().__init__(C=C)
-            self.history = history
-
-        def fit(self, X, y):
-            record_all(self.history, make_record(), make_evaluation(repr(self.C)))
-            return super().fit(X, y)
-
-    X, y = load_iris(return_X_y=True)
-    GridSearchCV(Remembering(history=history), {"C": [1.0, 2.0]}, n_jobs=1).fit(X, y)
-    assert {e.key for e in history.candidates("f")} == {"1.0", "2.0"}
 
 
 @pytest.mark.parametrize("address", [":memory:", "file"])

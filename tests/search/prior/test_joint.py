@@ -136,6 +136,12 @@ def test_a_choice_is_searched_with_what_is_known_of_each():
     assert len(search.prior_) > 20
     assert search.cv_results_["source"][0] == "initial design"
     assert search.best_score_ > 0.9
+    # Its prior serves another search, and leaves out data sets.
+    another = clone(search).set_params(n_iter=3, prior=search.prior_).fit(X, y)
+    assert another.best_params_.keys() == search.best_params_.keys()
+    assert another.prior_.datasets == search.prior_.datasets
+    left = search.prior_.without(datasets=["wine_recognition"])
+    assert set(search.prior_.datasets) - set(left.datasets) == {"wine_recognition"}
 
 
 def test_estimators_that_the_prior_does_not_know_are_tried_too(choice):
@@ -153,15 +159,3 @@ def test_estimators_that_the_prior_does_not_know_are_tried_too(choice):
     assert asked.count("GaussianNB.var_smoothing") >= 1
     assert asked.count("Other.depth") >= 1
     assert not {"GaussianNB.var_smoothing", "Other.depth"} & set(asked[:3])
-
-
-def test_the_prior_of_a_search_serves_another():
-    X, y = load_wine(return_X_y=True)
-    listed = [make_pipeline(StandardScaler(), KNeighborsClassifier()), DecisionTreeClassifier()]
-    settings = {"n_iter": 3, "cv": 3, "random_state": 0}
-    first = MetaLearnedSearchCV(listed, **settings).fit(X, y)
-    second = clone(MetaLearnedSearchCV(listed, **settings, prior=first.prior_)).fit(X, y)
-    assert second.best_params_.keys() == first.best_params_.keys()
-    assert second.prior_.datasets == first.prior_.datasets
-    left = first.prior_.without(datasets=["wine_recognition"])
-    assert set(first.prior_.datasets) - set(left.datasets) == {"wine_recognition"}

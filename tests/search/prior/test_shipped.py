@@ -39,12 +39,6 @@ def test_cards_and_files_agree():
     assert described == {path.name for path in PRIORS}
 
 
-def test_each_estimator_with_a_prior_has_a_default_space():
-    kinds = dict(all_estimators())
-    names = set(shipped_priors()) - set(CLASSES)  # those of boosting are tested with their spaces
-    assert all(default_search_space(kinds[name]()) for name in names)
-
-
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """A copy of two files and the cards, in use in place of the installed ones."""

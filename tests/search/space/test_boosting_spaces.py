@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
+from skmeta.search import default_search_space, shipped_priors
 from skmeta.search.prior import load_shipped
 from skmeta.search.space import RoundLimit, SearchSpace, canonical_configurations
 from skmeta.search.space._default_table import BOOSTING_SPACES
@@ -55,18 +55,6 @@ def test_the_estimator_as_given_is_a_candidate_and_has_a_configuration(name):
     ):
         for path, value in candidate.items():
             assert found[f"{name}.{path.rpartition('__')[2]}"] == value
-
-
-@pytest.mark.parametrize("name", ["LGBMClassifier", "XGBRegressor", "CatBoostClassifier"])
-def test_the_default_space_is_searched(name):
-    estimator = make_booster(name)
-    X, y = rows_for(estimator)
-    space = default_search_space(estimator)
-    rounds = "iterations" if "iterations" in space else "n_estimators"
-    space = {**space, rounds: [2, 3]}
-    search = MetaLearnedSearchCV(estimator, space, n_iter=4, cv=2, random_state=0).fit(X, y)
-    assert set(search.best_params_) == set(space)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 def test_a_wrong_name_is_refused_for_an_estimator_that_lists_only_what_was_set():

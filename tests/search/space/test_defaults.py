@@ -82,12 +82,6 @@ def test_a_class_of_the_same_name_elsewhere_has_no_space():
         default_search_space(other())
 
 
-def test_the_default_space_is_searched(iris):
-    search = MetaLearnedSearchCV(SVC(), n_iter=7, cv=3, random_state=0).fit(*iris)
-    assert {"C", "gamma", "kernel"} <= set(search.best_params_)
-    assert len(search.cv_results_["params"]) == 7
-
-
 @pytest.mark.parametrize(
     "space",
     [

@@ -10,43 +10,33 @@ SEARCH = [
 ]
 
 
-def test_numbers_are_on_a_unit_scale():
-    encoding = Encoding.from_configurations([{"a": 2}, {"a": 4}, {"a": 3}])
-    np.testing.assert_allclose(
-        encoding.transform([{"a": 2}, {"a": 3}, {"a": 4}]), [[0], [0.5], [1]]
-    )
-
-
-def test_log_scale_where_numbers_are_more_even_there():
-    logarithmic = Encoding.from_configurations([{"a": v} for v in np.geomspace(1e-3, 1e3, 7)])
-    np.testing.assert_allclose(logarithmic.transform([{"a": 1.0}]), [[0.5]])
-    linear = Encoding.from_configurations([{"a": v} for v in range(1, 101)])
-    np.testing.assert_allclose(linear.transform([{"a": 50.5}]), [[0.5]])
+@pytest.mark.parametrize(
+    ("seen", "values", "expected"),
+    [
+        ([2, 4, 3], [2, 3, 4], [0, 0.5, 1]),
+        # A logarithmic scale where numbers are more even there.
+        (np.geomspace(1e-3, 1e3, 7), [1.0], [0.5]),
+        (range(1, 101), [50.5], [0.5]),
+        # Not for zero, negative or narrow ranges.
+        ([0, 1, 10, 100, 1000], [500], [0.5]),
+        ([-1, 1, 10, 100], [49.5], [0.5]),
+        ([1, 2, 4, 8], [4.5], [0.5]),
+        # Zero beside a wide range is its lower end.
+        ([0.0, 1e-4, 1.0, 1e4], [0.0, 1e-4, 1.0, 1e4, 1e-9], [0, 0, 0.5, 1, -0.5]),
+        # Numbers outside the range are clipped.
+        (np.geomspace(1, 1000, 4), [0.0, -5.0, 1e300, float("inf")], [0, 0, 1.5, 1.5]),
+    ],
+)
+def test_numbers_are_on_a_unit_scale(seen, values, expected):
+    encoding = Encoding.from_configurations([{"a": value} for value in seen])
+    found = encoding.transform([{"a": value} for value in values])
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-12)
 
 
 def test_none_of_xgboost_is_the_number_that_it_stands_for():
     depths = [{"XGBClassifier.max_depth": depth} for depth in (2, None, 6, 10)]
     X = Encoding.from_configurations(depths).transform(depths)
     np.testing.assert_array_equal(X, [[0], [0.5], [0.5], [1]])
-
-
-@pytest.mark.parametrize("values", [[0, 1, 10, 100, 1000], [-1, 1, 10, 100], [1, 2, 4, 8]])
-def test_no_log_scale_for_zero_negative_or_narrow_ranges(values):
-    encoding = Encoding.from_configurations([{"a": v} for v in values])
-    middle = (min(values) + max(values)) / 2
-    np.testing.assert_allclose(encoding.transform([{"a": middle}]), [[0.5]])
-
-
-def test_numbers_outside_the_range_are_clipped():
-    encoding = Encoding.from_configurations([{"a": v} for v in np.geomspace(1, 1000, 4)])
-    far = encoding.transform([{"a": 0.0}, {"a": -5.0}, {"a": 1e300}, {"a": float("inf")}])
-    np.testing.assert_array_equal(far[:, 0], [0, 0, 1.5, 1.5])
-
-
-def test_zero_beside_a_wide_range_is_its_lower_end():
-    penalties = [{"a": value} for value in (0.0, 1e-4, 1.0, 1e4)]
-    X = Encoding.from_configurations(penalties).transform([*penalties, {"a": 1e-9}])
-    np.testing.assert_allclose(X[:, 0], [0, 0, 0.5, 1, -0.5])
 
 
 @pytest.mark.parametrize(
