@@ -5,10 +5,17 @@ import pytest
 import sqlalchemy as sa
 from searching import Counted
 
+from skmeta.search import SearchHistory
+
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "searches.db"
+
+
+@pytest.fixture
+def history(path):
+    return SearchHistory(path)
 
 
 @pytest.fixture

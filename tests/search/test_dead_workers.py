@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from searching import Counted
 from sklearn.exceptions import FitFailedWarning
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
@@ -16,24 +16,20 @@ pytestmark = [
 ]
 
 
-class Mortal(ClassifierMixin, BaseEstimator):
+class Mortal(Counted):
     """Kills its process at one value, as the kernel does where memory ends."""
 
-    def __init__(self, p=0.0, parent=0):
-        self.p = p
+    def __init__(self, quality=0.0, parent=0):
+        super().__init__(quality)
         self.parent = parent
 
     def fit(self, X, y):
-        if self.p == 2.0 and os.getpid() != self.parent:
+        if self.quality == 2.0 and os.getpid() != self.parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        self.classes_ = np.unique(y)
-        return self
-
-    def predict(self, X):
-        return np.zeros(len(X), dtype=int)
+        return super().fit(X, y)
 
     def score(self, X, y):
-        return 1 - (self.p - 2.4) ** 2 / 10
+        return 1 - (self.quality - 2.4) ** 2 / 10
 
 
 @pytest.mark.parametrize(
@@ -48,7 +44,7 @@ def test_a_dead_worker_costs_its_candidate(iris, path, settings):
     settings = {"n_iter": 4, "random_state": 0, "prior": None, "refit": False} | settings
     search = MetaLearnedSearchCV(
         Mortal(parent=os.getpid()),
-        {"p": [0.0, 1.0, 2.0, 3.0]},
+        {"quality": [0.0, 1.0, 2.0, 3.0]},
         cv=2,
         n_jobs=2,
         history=path,
@@ -58,11 +54,11 @@ def test_a_dead_worker_costs_its_candidate(iris, path, settings):
         search.fit(*iris)
     results = search.cv_results_
     scores = {
-        one["p"]: score
+        one["quality"]: score
         for one, score in zip(results["params"], results["mean_test_score"], strict=True)
     }
     assert np.isnan(scores.pop(2.0))
     assert scores == {p: pytest.approx(1 - (p - 2.4) ** 2 / 10) for p in (0.0, 1.0, 3.0)}
-    assert search.best_params_ == {"p": 3.0}
+    assert search.best_params_ == {"quality": 3.0}
     [recorded] = SearchHistory(path)
     assert [one.error is None for one in recorded.candidates].count(False) == 1

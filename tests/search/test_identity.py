@@ -39,16 +39,19 @@ GRID = {"gaussiannb__var_smoothing": [1e-9, 1e-1]}
 class Case:
     """An estimator and data of two searches, told by a variant of 0 or 1."""
 
-    def __init__(self, estimator, space=GRID, X=X, y=y, fit=None, **settings):
+    def __init__(
+        self, estimator, space=GRID, X=X, y=y, fit=None, transform_output=None, **settings
+    ):
         self.estimator, self.space, self.X, self.y = estimator, space, X, y
-        self.fit, self.settings = fit or {}, settings
+        self.fit, self.output, self.settings = fit or {}, transform_output, settings
 
     def run(self, history):
         settings = {"n_iter": 2, "cv": KFold(2), "prior": None, "random_state": 0} | self.settings
         search = MetaLearnedSearchCV(
             self.estimator, self.space, history=history, refit=False, **settings
         )
-        return search.fit(self.X, self.y, **self.fit)
+        with config_context(transform_output=self.output or "default"):
+            return search.fit(self.X, self.y, **self.fit)
 
 
 def transformed(function):
@@ -65,7 +68,7 @@ def names_of_columns(variant, _):
 
 
 def a_column_becomes_categorical(variant, _):
-    zips = rng_of(1).integers(0, 9, N)
+    zips = np.random.default_rng(1).integers(0, 9, N)
     frame = pd.DataFrame({"zip": zips.astype("int64"), "noise": noise})
     if variant:
         frame = frame.astype({"zip": "category"})
@@ -93,13 +96,9 @@ def what_a_frozen_estimator_was_fitted_on(variant, _):
 SETTINGS = {"column": 0}
 
 
-def pick_by_settings(X):
-    return X[:, [SETTINGS["column"]]]
-
-
 def a_dict_of_the_module(variant, monkeypatch):
     monkeypatch.setitem(SETTINGS, "column", variant)
-    return Case(transformed(pick_by_settings))
+    return Case(transformed(lambda X: X[:, [SETTINGS["column"]]]))
 
 
 def a_scorer_that_reads_a_dict(variant, monkeypatch):
@@ -153,28 +152,20 @@ def a_version_of_a_package(variant, monkeypatch):
     return Case(make_pipeline(GaussianNB()))
 
 
+def by_output():
+    return FunctionTransformer(lambda X: np.asarray(X)[:, [int(hasattr(X, "columns"))]])
+
+
 def set_output_of_a_transformer(variant, _):
     scaler = StandardScaler()
     if variant:
         scaler.set_output(transform="pandas")
-    return Case(make_pipeline(scaler, FunctionTransformer(of_frames), GaussianNB()))
-
-
-def of_frames(X):
-    return np.asarray(X)[:, [int(hasattr(X, "columns"))]]
+    return Case(make_pipeline(scaler, by_output(), GaussianNB()))
 
 
 def the_global_output_of_transformers(variant, _):
-    pipeline = make_pipeline(StandardScaler(), FunctionTransformer(of_frames), GaussianNB())
-    case = Case(pipeline)
-    run = case.run
-
-    def within(history):
-        with config_context(transform_output=["default", "pandas"][variant]):
-            return run(history)
-
-    case.run = within
-    return case
+    pipeline = make_pipeline(StandardScaler(), by_output(), GaussianNB())
+    return Case(pipeline, transform_output=["default", "pandas"][variant])
 
 
 def values_of_a_discrete_distribution(variant, _):
@@ -182,33 +173,22 @@ def values_of_a_discrete_distribution(variant, _):
     return Case(GaussianNB(), {"var_smoothing": stats.rv_discrete(values=(values, [0.5, 0.5]))()})
 
 
-def rows_of_the_index(X):
-    return np.asarray(X.index, dtype=float)[:, None]
-
-
 def the_index_of_a_frame(variant, _):
     frame = pd.DataFrame(X, index=[signal, noise][variant])
-    return Case(transformed(rows_of_the_index), X=frame)
+    return Case(transformed(lambda X: np.asarray(X.index, dtype=float)[:, None]), X=frame)
 
 
 def the_order_of_categories(variant, _):
     words = np.array(["low", "mid", "high"])[np.digitize(signal, [-0.5, 0.5])]
     order = [["low", "mid", "high"], ["mid", "low", "high"]][variant]
     frame = pd.DataFrame({"word": pd.Categorical(words, order)})
-    return Case(transformed(codes_of_words), X=frame)
-
-
-def codes_of_words(X):
-    return np.asarray(X["word"].cat.codes, dtype=float)[:, None] > 0
-
-
-def kind_of_numbers(X):
-    return X[:, [int(X.dtype == np.float64)]]
+    codes = transformed(lambda X: np.asarray(X["word"].cat.codes, dtype=float)[:, None] > 0)
+    return Case(codes, X=frame)
 
 
 def the_type_of_numbers(variant, _):
-    kinds = [np.float64, np.float32]
-    return Case(transformed(kind_of_numbers), X=X.astype(np.float32).astype(kinds[variant]))
+    by_type = transformed(lambda X: X[:, [int(X.dtype == np.float64)]])
+    return Case(by_type, X=X.astype(np.float32).astype([np.float64, np.float32][variant]))
 
 
 class Hiding:
@@ -239,35 +219,21 @@ def what_a_partial_function_was_given(variant, _):
 
 def numbers_that_are_texts(variant, _):
     rows = [[str(k) if variant else k, *row] for k, row in enumerate(X)]
-    return Case(transformed(by_texts), X=np.array(rows, dtype=object))
-
-
-def by_texts(X):
-    return X[:, [1 + isinstance(X[0, 0], str)]].astype(float)
+    by_texts = transformed(lambda X: X[:, [1 + isinstance(X[0, 0], str)]].astype(float))
+    return Case(by_texts, X=np.array(rows, dtype=object))
 
 
 def identifiers_that_floats_cannot_tell(variant, _):
     numbers = 2**53 + np.arange(N)
     numbers = numbers.astype(float).astype("int64") if variant else numbers
-    return Case(transformed(last_bits), X=numbers[:, None], y=np.arange(N) % 2)
-
-
-def last_bits(X):
-    return X % 4
+    return Case(transformed(lambda X: X % 4), X=numbers[:, None], y=np.arange(N) % 2)
 
 
 def the_shape_of_rows(variant, _):
-    cube = rng_of(2).normal(size=(N, 2, 3))
+    cube = np.random.default_rng(2).normal(size=(N, 2, 3))
     cube[:, 1, 2] = signal
-    return Case(transformed(last_axis), X=cube.reshape(N, 6) if variant else cube)
-
-
-def last_axis(X):
-    return X[:, 0] if X.ndim == 3 else X[:, [5]]
-
-
-def rng_of(seed):
-    return np.random.default_rng(seed)
+    last = transformed(lambda X: X[:, 0] if X.ndim == 3 else X[:, [5]])
+    return Case(last, X=cube.reshape(N, 6) if variant else cube)
 
 
 CASES = [

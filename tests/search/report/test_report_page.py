@@ -169,6 +169,7 @@ def test_the_leaderboard_is_that_of_the_search(ordinary, page_of_ordinary):
     frame = ordinary.leaderboard()
     assert heading == ["candidate", "rank", "score", "std", "source", "seconds", "C", "gamma"]
     assert [int(row[0]) - 1 for row in rows] == list(frame.index)
+    assert ordinary.n_samples_fit_ == 150
     assert [int(row[1]) for row in rows] == list(frame["rank"])
     assert [row[4] for row in rows] == list(frame["source"])
     for k, name in ((2, "score"), (3, "std"), (5, "seconds"), (6, "C")):
@@ -212,17 +213,12 @@ def test_the_best_estimator_is_shown_as_code(estimator, tmp_path):
             assert made[name] == value
 
 
-def test_a_short_search_says_what_it_lacks(tmp_path):
-    search = MetaLearnedSearchCV(SVC(), {"C": [1.0, 2.0]}, n_iter=2, cv=2, prior=None).fit(X, y)
-    page = Page(search.report(tmp_path / "short.html").read_text())
-    assert any("at least 6 candidates" in data for data in page.text_of("p"))
-
-
-def test_a_search_that_was_not_refitted(tmp_path):
+def test_a_short_search_that_was_not_refitted_says_what_it_lacks(tmp_path):
     search = MetaLearnedSearchCV(
         SVC(), {"C": [1.0, 2.0]}, n_iter=2, cv=2, prior=None, refit=False
     ).fit(X, y)
     page = Page(search.report(tmp_path / "page.html").read_text())
+    assert any("at least 6 candidates" in data for data in page.text_of("p"))
     names = {"estimator": SVC()}
     exec(page.text_of("code")[0], names)
     assert search.best_params_["C"] == names["estimator"].C
@@ -256,11 +252,11 @@ def test_title_and_path(ordinary, tmp_path):
     assert page.text_of("title")[0] == "A <title>: search report"
 
 
-def test_facts_of_the_data_and_a_wide_leaderboard(ordinary, tmp_path):
-    page = ordinary.report(tmp_path / "report.html").read_text()
-    assert "<dt>Rows</dt><dd>150</dd>" in page
-    assert "<dt>Columns</dt><dd>4</dd>" in page
-    assert ordinary.n_samples_fit_ == 150
-    # It may be wider than the column of text.
-    assert '<div class="scroll wide" tabindex="0"' in page
-    assert "The dashed line is not another search" in page
+def test_facts_of_the_data_and_a_wide_leaderboard(page_of_ordinary):
+    for part in (
+        "<dt>Rows</dt><dd>150</dd>",
+        "<dt>Columns</dt><dd>4</dd>",
+        '<div class="scroll wide" tabindex="0"',  # it may be wider than the column of text
+        "The dashed line is not another search",
+    ):
+        assert part in page_of_ordinary
