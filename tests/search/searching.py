@@ -14,7 +14,7 @@ QUALITY = {"quality": loguniform(0.01, 1)}
 class Unseen(type):
     """Keeps what tests note of a class elsewhere: it does not make another class of it."""
 
-    names = ("fits", "at", "log", "hangs_at", "is_mortal", "interrupted_at", "cost_per_row")
+    names = ("fits", "at", "log", "hangs_at", "is_mortal", "cost_per_row")
     noted: dict = {}  # noqa: RUF012
 
     def __new__(cls, name, bases, namespace):

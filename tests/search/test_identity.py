@@ -39,11 +39,9 @@ GRID = {"gaussiannb__var_smoothing": [1e-9, 1e-1]}
 class Case:
     """An estimator and data of two searches, told by a variant of 0 or 1."""
 
-    def __init__(
-        self, estimator, space=GRID, X=X, y=y, fit=None, transform_output=None, **settings
-    ):
+    def __init__(self, estimator, space=GRID, X=X, y=y, fit=None, output=None, **settings):
         self.estimator, self.space, self.X, self.y = estimator, space, X, y
-        self.fit, self.output, self.settings = fit or {}, transform_output, settings
+        self.fit, self.output, self.settings = fit or {}, output, settings
 
     def run(self, history):
         settings = {"n_iter": 2, "cv": KFold(2), "prior": None, "random_state": 0} | self.settings
@@ -165,7 +163,7 @@ def set_output_of_a_transformer(variant, _):
 
 def the_global_output_of_transformers(variant, _):
     pipeline = make_pipeline(StandardScaler(), by_output(), GaussianNB())
-    return Case(pipeline, transform_output=["default", "pandas"][variant])
+    return Case(pipeline, output=["default", "pandas"][variant])
 
 
 def values_of_a_discrete_distribution(variant, _):

@@ -6,8 +6,8 @@ import joblib
 import numpy as np
 import pytest
 from scipy.stats import loguniform, uniform
-from searching import Unseen
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from searching import Counted, raising
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold
@@ -19,28 +19,18 @@ X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
 FOLDS = KFold(5)
 
 
-class Bowl(ClassifierMixin, BaseEstimator, metaclass=Unseen):
-    """Its score depends on a parameter and on the fold, and is written down."""
-
-    fits: list[tuple[float, int]] = []  # noqa: RUF012
-    interrupted_at = None
+class Bowl(Counted):
+    """Its score depends on a parameter and on the fold."""
 
     def __init__(self, p=0.5, fails_from=2.0):
+        super().__init__()
         self.p = p
         self.fails_from = fails_from
 
     def fit(self, X, y):
-        self.fold_ = next((f for f in range(5) if 10.0 * f not in X), None)
-        Bowl.fits.append((self.p, self.fold_))
-        if len(Bowl.fits) == Bowl.interrupted_at:
-            raise KeyboardInterrupt
-        if self.p > self.fails_from and self.fold_ == 1:
+        if self.p > self.fails_from and 10.0 not in X:
             raise ValueError("fails on the second fold")
-        self.classes_ = np.unique(y)
-        return self
-
-    def predict(self, X):
-        return np.zeros(len(X), dtype=int)
+        return super().fit(X, y)
 
     def score(self, X, y):
         fold = int(X[0, 0] // 10)
@@ -48,9 +38,8 @@ class Bowl(ClassifierMixin, BaseEstimator, metaclass=Unseen):
 
 
 @pytest.fixture(autouse=True)
-def bowl():
-    Bowl.fits, Bowl.interrupted_at = [], None
-    return Bowl
+def fresh():
+    Bowl.fits, Bowl.at = [], {}
 
 
 def search(n_iter=20, **settings):
@@ -162,10 +151,10 @@ def test_the_number_of_processors_changes_nothing(n_jobs, batch_size):
 def test_a_resumed_search_knows_stopped_candidates(tmp_path):
     whole = search().fit(X, y)
     n_before = int(whole.cv_results_["n_folds"][:12].sum())
-    Bowl.fits, Bowl.interrupted_at = [], n_before + 1
+    Bowl.fits, Bowl.at = [], {n_before + 1: raising(KeyboardInterrupt())}
     with pytest.warns(UserWarning, match="interrupted after 12"):
         search(history=tmp_path / "h.db").fit(X, y)
-    Bowl.fits, Bowl.interrupted_at = [], None
+    Bowl.fits, Bowl.at = [], {}
     history = SearchHistory(tmp_path / "h.db", verify=False)
     resumed = search(history=history).fit(X, y)
     assert resumed.n_resumed_ == 12

@@ -262,12 +262,3 @@ def test_candidates_that_could_not_be_written_are_written_with_the_next(iris, co
     [recorded] = SearchHistory(path)
     tried = [candidate.configuration["Counted.quality"] for candidate in recorded.candidates]
     assert tried == [params["quality"] for params in search.cv_results_["params"]]
-
-
-def test_a_history_of_nothing_but_failures_is_no_prior(iris, path):
-    history = SearchHistory(path)
-    history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [np.nan, np.nan], dataset="bad")
-    search = MetaLearnedSearchCV(
-        SVC(), SPACE, n_iter=3, history=history, prior="history", random_state=0
-    )
-    assert search.fit(*iris).prior_ is None

@@ -2,17 +2,28 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.datasets import load_wine
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import MetaLearnedSearchCV, SearchPrior
-from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior
+from skmeta.search.prior import (
+    UNKNOWN_DISTANCE,
+    AlgorithmSelectionPrior,
+    JointPrior,
+    _resemblance,
+    carry_over,
+    resemblance,
+)
+from skmeta.search.prior import _combined as carried
 from skmeta.search.record import PastSearch
-from skmeta.search.surrogate import SearchStrategy
+from skmeta.search.surrogate import SearchStrategy, matern
 
 C = np.geomspace(1e-3, 1e3, 25)
 
@@ -159,3 +170,211 @@ def test_estimators_that_the_prior_does_not_know_are_tried_too(choice):
     assert asked.count("GaussianNB.var_smoothing") >= 1
     assert asked.count("Other.depth") >= 1
     assert not {"GaussianNB.var_smoothing", "Other.depth"} & set(asked[:3])
+
+
+# -- what a sample says of the whole table ---------------------------------------------------------
+
+
+POOL = [{"SVC.C": float(c)} for c in np.geomspace(1e-3, 1e3, 61)]
+NAMES = {"SVC.C"}
+
+
+def hump(at, width=2.0):
+    x = np.log10([c["SVC.C"] for c in POOL])
+    return np.exp(-(((x - at) / width) ** 2))
+
+
+def learned(*optima):
+    return SearchPrior.from_searches(
+        [
+            PastSearch(dataset=f"d{k}", configurations=tuple(POOL[::3]), scores=hump(at)[::3])
+            for k, at in enumerate(optima)
+        ]
+    )
+
+
+def best(prior):
+    F = prior.surfaces_of(prior.encode(POOL, NAMES))
+    return np.log10(POOL[int((prior.task_weights @ F).argmax())]["SVC.C"])
+
+
+TRIED = list(range(0, 61, 6))
+
+
+def carry(prior, scores, tried=TRIED):
+    return carry_over(prior, [POOL[k] for k in tried], scores[tried])
+
+
+def test_the_optimum_follows_the_sample():
+    prior = learned(-1.0, 0.0, 1.0)
+    for at in (-1.0, 1.0, 2.5):
+        assert best(carry(prior, hump(at))) == pytest.approx(at, abs=0.5)
+
+
+def test_tasks_like_the_sample_have_more_weight():
+    found = carry(learned(-2.0, 2.0), hump(2.0))
+    assert found.task_weights[1] == pytest.approx(0.75, abs=0.02)
+    assert found.task_weights.sum() == pytest.approx(1)
+    assert found.datasets == ("d0", "d1")
+    assert len(found) == 2
+    np.testing.assert_array_equal(found.pooled_weights, [0.5, 0.5])
+    assert found.covers(POOL).all()
+
+
+def test_scale_and_offset_of_the_sample_have_no_effect():
+    prior = learned(-1.0, 1.0)
+    one, other = (carry(prior, s) for s in (hump(2.0), 70 + 1e-3 * hump(2.0)))
+    Z = prior.encode(POOL, NAMES)
+    np.testing.assert_allclose(one.surfaces_of(Z), other.surfaces_of(Z), atol=1e-6)
+
+
+def test_the_change_is_smaller_where_nothing_was_tried():
+    prior = learned(-1.0, 1.0)
+    found = carry(prior, hump(-3.0), tried=[0, 2, 4, 6])
+    Z = prior.encode(POOL, NAMES)
+    change = np.abs(found.surfaces_of(Z) - np.maximum(prior.surfaces_of(Z), 0))
+    assert (change[:, -1] < 0.7 * change.max(1)).all()
+
+
+def test_surfaces_are_conditional_means():
+    """The formula against the conditional mean of a joint normal distribution, in one piece."""
+    prior, rng = learned(0.0), np.random.default_rng(0)
+    y = hump(1.0)[TRIED] + 0.05 * rng.normal(size=len(TRIED))
+    found = carry_over(prior, [POOL[k] for k in TRIED], y)
+    Z = prior.encode(POOL, NAMES)
+    M = matern(Z, Z)
+    C = np.maximum(prior.surfaces_of(Z)[0], 0)
+    y = np.maximum(y, np.median(y) - (y.max() - np.median(y)))
+    y = (y - y.mean()) / y.std()
+    seen = np.ix_(TRIED, TRIED)
+    wide = 1e6  # variance of the offset
+    options = {}
+    for t in carried._REMAINDERS:
+        K = (t + carried._DIFFERENCE) * M[seen] + carried._NOISE * np.eye(len(y)) + wide
+        for c in np.exp(np.linspace(-3, 3, 31)):
+            normal = multivariate_normal(C[TRIED], K)
+            density = normal.logpdf(c * y) + len(y) * np.log(c) - 0.5 * np.log(c) ** 2
+            mean = C + t * M[:, TRIED] @ np.linalg.solve(K, c * y - C[TRIED])
+            options[t, c] = density, mean
+    evidence = {
+        t: np.logaddexp.reduce([d for (s, _), (d, _) in options.items() if s == t])
+        for t in carried._REMAINDERS
+    }
+    t = max(evidence, key=evidence.get)
+    _, expected = max((v for (s, _), v in options.items() if s == t), key=lambda v: v[0])
+    # The offset is part of the sample, not of the surface.
+    shift = (found.surfaces_of(Z)[0] - expected).mean()
+    np.testing.assert_allclose(found.surfaces_of(Z)[0] - shift, expected, atol=1e-2)
+
+
+def test_without_a_prior_the_sample_is_the_only_task():
+    for nothing in (None, SearchPrior.from_searches([])):
+        found = carry(nothing, hump(1.0))
+        assert isinstance(found, SearchPrior)
+        assert best(found) == pytest.approx(1.0, abs=0.5)
+
+
+@pytest.mark.parametrize("scores", [[], [0.5], [0.5, 0.5, 0.7], [np.nan] * 4])
+def test_scores_that_say_nothing_change_nothing(scores):
+    prior = learned(0.0, 1.0)
+    assert carry_over(prior, POOL[: len(scores)], scores) is prior
+
+
+def test_a_failed_candidate_counts_as_the_worst():
+    scores = hump(-2.0)
+    scores[TRIED[-4:]] = np.nan
+    found = carry(learned(-1.0, 1.0), scores)
+    assert best(found) < 0
+
+
+# -- past data sets like the one at hand -----------------------------------------------------------
+
+
+RNG = np.random.default_rng(0)
+X = RNG.random((12, 2))
+K = 2.0 * np.exp(-0.5 * ((X[:, None] - X) ** 2).sum(2) / 0.3) + np.diag(RNG.random(12) + 0.2)
+F = RNG.standard_normal((12, 40))
+
+
+def tasks(n=30, n_configurations=50, seed=0):
+    """Tasks whose surfaces follow the first of two features."""
+    rng = np.random.default_rng(seed)
+    features = rng.random((n, 2))
+    grid = np.linspace(0, 1, n_configurations)
+    surfaces = np.exp(-((grid - features[:, :1]) ** 2) / 0.02)
+    return surfaces, [{"a": a, "b": b} for a, b in features]
+
+
+def test_leave_one_out_errors_are_those_of_predictions_from_the_others():
+    kriging = _resemblance._Kriging.of(K)
+    errors = kriging.leave_one_out_errors(F)
+    for t in range(12):
+        others = np.delete(np.arange(12), t)
+        w = _resemblance._Kriging.of(K[np.ix_(others, others)]).weights(K[others, t])
+        np.testing.assert_allclose(w.sum(), 1)
+        np.testing.assert_allclose(errors[t], F[t] - w @ F[others], rtol=1e-8)
+
+
+def test_weights_are_those_of_a_process_with_an_unknown_mean():
+    """A very large variance of the mean is an unknown mean."""
+    k = np.exp(-0.5 * ((X - 0.4) ** 2).sum(1) / 0.3)
+    found = _resemblance._Kriging.of(K).weights(2.0 * k) @ F
+    noise = np.diag(K) - 2.0
+    kernel = 2.0 * RBF(np.sqrt(0.3), "fixed") + 1e7
+    process = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(X, F)
+    np.testing.assert_allclose(found, process.predict([[0.4, 0.4]])[0], atol=1e-5)
+
+
+def test_features_that_tell_set_the_mean():
+    surfaces, features = tasks()
+    [new], [present] = tasks(1, seed=3)
+    weights, _ = resemblance(surfaces, np.full(30, 0.01), features, present)
+    assert weights.min() >= 0
+    np.testing.assert_allclose(weights.sum(), 1)
+    error, error_without = (
+        abs((w @ surfaces) - new).mean() for w in (weights, np.full(30, 1 / 30))
+    )
+    assert error < 0.5 * error_without
+
+
+def test_features_that_do_not_tell_leave_all_weights_equal():
+    surfaces, features = tasks()
+    surfaces = surfaces[np.random.default_rng(1).permutation(30)]
+    weights, distance = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
+    np.testing.assert_allclose(weights, 1 / 30)
+    assert 1.0 < distance < UNKNOWN_DISTANCE  # in the middle of them
+
+
+def test_a_data_set_far_from_all_has_a_large_distance():
+    surfaces, features = tasks()
+    _, near = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
+    _, far = resemblance(surfaces, np.full(30, 0.01), features, {"a": 2.0, "b": 2.0})
+    assert far > 3 * near
+
+
+def test_rows_and_skills_count_more_than_other_features():
+    names = ["log_rows", "skill_tree", *(f"other {k}" for k in range(10))]
+    rng = np.random.default_rng(0)
+    features = [dict(zip(names, row, strict=True)) for row in rng.random((30, 12))]
+    surfaces, zero = rng.random((30, 50)), dict.fromkeys(names, 0.5)
+    distances = [
+        resemblance(surfaces, np.full(30, 0.01), features, zero | {name: 1.5}).distance
+        for name in ("skill_tree", "other 3")
+    ]
+    assert distances[0] > 2 * distances[1]
+
+
+def test_tasks_without_features_have_the_mean_weight():
+    surfaces, features = tasks()
+    features[::3] = [{} for _ in features[::3]]
+    weights, _ = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
+    np.testing.assert_allclose(weights[::3], 1 / 30)
+    np.testing.assert_allclose(weights.sum(), 1)
+    assert np.ptp(weights) > 0.05
+
+
+def test_too_few_tasks():
+    surfaces, features = tasks(4)
+    weights, distance = resemblance(surfaces, np.full(4, 0.01), features, features[0])
+    np.testing.assert_array_equal(weights, 0.25)
+    assert distance == UNKNOWN_DISTANCE

@@ -1,9 +1,20 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal, norm
-from sklearn.gaussian_process.kernels import Matern
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
+from skmeta.search.prior._past_surfaces import weighted_kernel_sums
+from skmeta.search.space import Encoding
+from skmeta.search.surrogate import (
+    SurfaceInterpolation,
+    learn_surfaces,
+    standardise,
+    winsorize_scores,
+)
 from skmeta.search.surrogate._gp import (
     correlation,
     fit_kernel,
@@ -88,3 +99,176 @@ def test_tasks_share_a_kernel(data):
 def test_no_jitter_makes_scores_that_are_not_finite_a_covariance():
     with pytest.raises(np.linalg.LinAlgError, match="Check that the values are finite"):
         cholesky(np.array([[1.0, np.nan], [np.nan, 1.0]]))
+
+
+# -- surfaces of past tasks ------------------------------------------------------------------------
+
+
+def make_task(seed, n=40, noise=0.05):
+    rng = np.random.default_rng(seed)
+    configurations = [{"a": float(a), "b": float(b)} for a, b in rng.random((n, 2))]
+    a, b = np.array([[*c.values()] for c in configurations]).T
+    y = np.sin(4 * a + 0.3 * seed) + b**2 + noise * rng.standard_normal(n)
+    return configurations, standardise(y)
+
+
+def learn(tasks):
+    encoding = Encoding.from_searches([c for c, _ in tasks])
+    X = [encoding.transform(c) for c, _ in tasks]
+    y = [scores for _, scores in tasks]
+    return encoding, X, y, learn_surfaces(encoding, X, y)
+
+
+def rows_of(X, t):
+    """Rows of task t among those of all."""
+    end = np.cumsum([0, *map(len, X)])
+    return slice(end[t], end[t + 1])
+
+
+def surface_of(learned, rows):
+    """Surface of the task with these rows, at all configurations."""
+    X = learned["X"]
+    return matern(X, X[rows]) @ learned["weights"][rows]
+
+
+def oracle(Z, y, noise):
+    """Scikit-learn's posterior with a mean of which nothing is known."""
+    kernel = ConstantKernel(1e6, "fixed") + Matern(1.0, "fixed", nu=2.5)
+    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(Z, y)
+
+
+@pytest.fixture(scope="module")
+def three():
+    return learn([make_task(0), make_task(1), make_task(2, n=25, noise=0.6)])
+
+
+def test_surfaces_are_scikit_learns_posteriors_standardised(three):
+    encoding, X, y, learned = three
+    D = [group_distances(x, encoding.groups, 2) for x in X]
+    theta = fit_kernel(D, y)
+    np.testing.assert_allclose(learned["length_scales"], np.exp(theta[:2]), rtol=1e-6)
+    Z = learned["X"]
+    np.testing.assert_allclose(Z, np.concatenate(X) / learned["length_scales"], rtol=1e-3)
+    for t in range(3):
+        rows = rows_of(X, t)
+        candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
+        noise = candidates[np.argmax([best_density(Z[rows], y[t], e) for e in candidates])]
+        expected = oracle(Z[rows], y[t], noise).predict(Z)
+        actual = surface_of(learned, rows)
+        # Standardised: the same up to location and a positive scale.
+        slope, intercept = np.polyfit(expected, actual, 1)
+        np.testing.assert_allclose(actual, intercept + slope * expected, atol=1e-4)
+        assert slope > 0
+
+
+def test_scores_of_fewer_folds_count_as_noisier(three):
+    encoding, X, y, _ = three
+    factors = [np.ones(len(scores)) for scores in y]
+    factors[0][:20] = 5.0
+    learned = learn_surfaces(encoding, X, y, factors)
+    Z, rows = learned["X"], rows_of(X, 0)
+    D = [group_distances(x, encoding.groups, 2) for x in X]
+    theta = fit_kernel(D, y)
+    candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
+    actual = surface_of(learned, rows)
+    fits = [oracle(Z[rows], y[0], e * factors[0]).predict(Z) for e in candidates]
+    errors = [actual - np.polyval(np.polyfit(fit, actual, 1), fit) for fit in fits]
+    assert min(np.abs(error).max() for error in errors) < 1e-4
+
+
+def best_density(Z, y, noise):
+    """Greatest density of the scores over mean and amplitude, by search over a grid."""
+    K = Matern(1.0, nu=2.5)(Z) + noise * np.eye(len(y))
+    solved = np.linalg.solve(K, np.column_stack([y, np.ones(len(y))]))
+    mean = np.full(len(y), solved[:, 0].sum() / solved[:, 1].sum())
+    grid = np.geomspace(0.01, 100, 100)
+    return max(multivariate_normal(mean, s * K).logpdf(y) for s in grid)
+
+
+def test_mean_is_0_and_variance_with_what_is_open_1(three):
+    _, X, _, learned = three
+    for t in range(3):
+        surface = learned["offsets"][t] + surface_of(learned, rows_of(X, t))
+        assert abs(surface.mean()) < 1e-9
+        np.testing.assert_allclose(surface.var() + learned["uncertainty"][t], 1)
+
+
+def test_one_kernel_is_shared_and_tells_what_matters():
+    rng = np.random.default_rng(0)
+    tasks = []
+    for shift in range(3):
+        values = rng.random((30, 2))
+        configurations = [{"a": float(a), "b": float(b)} for a, b in values]
+        tasks.append((configurations, standardise(np.sin(7 * values[:, 0] + shift))))
+    scales = learn(tasks)[3]["length_scales"]
+    assert scales[1] > 3 * scales[0]
+
+
+def test_standardised_scores():
+    actual = standardise(np.array([2.0, 4.0, 6.0]))
+    np.testing.assert_allclose(actual, np.array([-1, 0, 1]) * np.sqrt(1.5))
+    np.testing.assert_allclose(standardise(np.array([2e9, 4e9, 6e9]) + 7), actual)
+
+
+@pytest.mark.parametrize("failed", [np.nan, np.inf, -np.inf])
+def test_a_failure_counts_as_the_worst(failed):
+    actual = winsorize_scores(np.array([3.0, failed, 1.0, 2.0]), np.inf)
+    np.testing.assert_array_equal(actual, [3.0, 1.0, 1.0, 2.0])
+
+
+def test_very_bad_scores_are_raised():
+    scores = np.array([0.9, 0.8, -1e8, 0.7, 0.6])
+    np.testing.assert_allclose(winsorize_scores(scores, 2), [0.9, 0.8, 0.3, 0.7, 0.6])
+    most_are_best = np.array([1.0, 1.0, 1.0, 0.9, -7.0])
+    np.testing.assert_array_equal(winsorize_scores(most_are_best, 2), most_are_best)
+
+
+@pytest.mark.parametrize(
+    "scores", [[0.3, 0.3, 0.3], [0.1 + 0.2, 0.3], [0.5], [np.nan, np.nan], [np.nan, 0.5], []]
+)
+def test_scores_that_are_all_alike_say_nothing(scores):
+    assert standardise(winsorize_scores(np.array(scores), 2)) is None
+
+
+# -- surfaces interpolated between nodes -----------------------------------------------------------
+
+
+RNG = np.random.default_rng(0)
+Z = RNG.uniform(0, 3, (400, 2))
+CENTRES = RNG.uniform(0, 3, (30, 2))
+WEIGHTS = RNG.normal(size=(4, 30))
+
+
+def surfaces_of(Z):
+    return 5.0 + WEIGHTS @ matern(CENTRES, Z)
+
+
+def test_surfaces_are_exact_at_the_nodes():
+    every = SurfaceInterpolation(surfaces_of, Z, 1000)
+    np.testing.assert_allclose(every.F, surfaces_of(Z), atol=1e-12)
+    some = SurfaceInterpolation(surfaces_of, Z, 100)
+    is_exact = np.isclose(some.F, surfaces_of(Z), rtol=0, atol=1e-12).all(axis=0)
+    assert is_exact.sum() == 100
+
+
+def test_between_the_nodes_they_are_close():
+    exact = surfaces_of(Z)
+    errors = [
+        np.abs(SurfaceInterpolation(surfaces_of, Z, n).F - exact).max() for n in (20, 100, 300)
+    ]
+    assert errors[0] > 3 * errors[1] > 9 * errors[2]
+    assert errors[2] < 0.05 * exact.std()
+
+
+def test_kernel_sums_are_those_of_each_task_alone():
+    sizes = [1, 700, 3, 300, 300, 2]  # in blocks of 512 evaluations
+    ends = np.cumsum([0, *sizes])
+    X = RNG.uniform(0, 3, (ends[-1], 2)).astype(np.float32)
+    weights = RNG.normal(size=ends[-1]).astype(np.float32)
+    Z32 = Z.astype(np.float32)
+    alone = [
+        weights[a:b].astype(np.float64) @ matern(X[a:b].astype(np.float64), Z)
+        for a, b in pairwise(ends)
+    ]
+    np.testing.assert_allclose(weighted_kernel_sums(X, weights, ends, Z32), alone, atol=1e-3)
+    assert weighted_kernel_sums(X, weights, ends, Z32[:0]).shape == (6, 0)
