@@ -5,6 +5,7 @@ from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skmeta.search import SearchHistory
+from skmeta.search.record import PastSearch
 
 SPACE = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 1e1)}
 GRID = {"C": [0.1, 1, 10], "kernel": ["rbf", "linear"]}
@@ -68,6 +69,17 @@ def add_past_search(path, best):
     scores = -((values - best) ** 2)
     name = f"past {best}"
     SearchHistory(path).add(Counted(), configurations, scores, dataset=name, scoring="accuracy")
+
+
+def past_search(dataset, peak=0.0, name="SVC.C", **fields):
+    """Build a past search of one parameter, whose best value was this power of ten."""
+    values = np.geomspace(1e-3, 1e3, 25)
+    return PastSearch(
+        dataset=dataset,
+        configurations=tuple({name: float(value)} for value in values),
+        scores=-((np.log10(values) - peak) ** 2),
+        **fields,
+    )
 
 
 def raising(error):

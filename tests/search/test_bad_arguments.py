@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.stats import loguniform
-from searching import GRID, QUALITY, SPACE, Counted
+from searching import GRID, QUALITY, SPACE, Counted, past_search
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -23,7 +23,6 @@ from skmeta.exceptions import (
 )
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior, best_within
 from skmeta.search.prior import AlgorithmSelectionPrior
-from skmeta.search.record import PastSearch
 
 ALL = {"n_iter": "all", "param_distributions": {"C": [1, 10]}}
 NO_SPACE = {"param_distributions": None}
@@ -142,14 +141,7 @@ def test_a_foreign_file_is_told_before_any_fit(iris, counted, path):
 
 
 def learned_prior(estimator="SVC", name="SVC.C"):
-    values = np.geomspace(0.01, 100, 9)
-    past = PastSearch(
-        dataset="wine",
-        configurations=tuple({name: float(value)} for value in values),
-        scores=1 - 0.01 * np.log10(values) ** 2,
-        estimator=estimator,
-    )
-    return SearchPrior.from_searches([past])
+    return SearchPrior.from_searches([past_search("wine", name=name, estimator=estimator)])
 
 
 @pytest.mark.parametrize(
