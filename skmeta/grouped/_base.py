@@ -32,11 +32,12 @@ from skmeta.grouped._columns import (
     exposures,
     group_labels,
     place_of_groups,
+    warn_of_doubled,
+    warn_of_time,
 )
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
 from skmeta.grouped._fit import fit_model, fit_several_columns
 from skmeta.grouped._model import Settings
-from skmeta.grouped.longitudinal import warn_of_doubled, warn_of_time
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
 from skmeta.tabular import (
     CalibratedOutputs,
@@ -91,8 +92,10 @@ class BaseGrouped(ParameterHints, BaseEstimator):
 
     # ------------------------------------------------------------------------------ fit
 
-    def _fit_table(self, X: Any, y: np.ndarray, sample_weight: Any, n_classes: int) -> None:
-        """Fit to rows that were checked; y are targets or class codes."""
+    def _fit_table(
+        self, X: Any, y: np.ndarray, sample_weight: Any, n_classes: int, kind: str
+    ) -> None:
+        """Fit to rows that were checked; y are targets of a kind, or class codes."""
         is_other, own = (is_regressor, "classifier") if n_classes else (is_classifier, "regressor")
         if not isinstance(self.population, str) and is_other(self.population):
             raise ValueError(
@@ -131,7 +134,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             one_thread_if_small(numbers.size),
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
         ):
-            settings, knows_time = self._settings(bar.update), self._knows_time(n_classes)
+            settings, knows_time = self._settings(bar.update, kind), self._knows_time(n_classes)
             y, held = y[used], [numbers]
             del numbers  # of a large table, the fit lets go of the only reference
             parts = y, weight, codes, times, settings, n_classes, knows_time
@@ -142,14 +145,14 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                 exposure = self._exposure_of(X)
                 exposure = None if exposure is None else exposure[used]
                 model, order = fit_model(held.pop(), *parts, exposure)
-        self.model_: Any = model.with_settings(self._settings(silent))
+        self.model_: Any = model.with_settings(self._settings(silent, kind))
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [
             dict(zip(labels, np.argsort(given).tolist(), strict=True))
             for (labels, _), given in zip(labels_and_codes, order.groups, strict=True)
         ]
 
-    def _settings(self, report: Any) -> Settings:
+    def _settings(self, report: Any, kind: str) -> Settings:
         effects = {}
         if not isinstance(self.learner, str):
             effects = {name: getattr(self.learner, name) for name in _EFFECTS}
@@ -157,11 +160,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         season = getattr(self, "season", None), self._features.has_dates
         parts = effects, self.combine, self.n_folds, population_settings, season
         unit = self._exposure_unit if self._exposure_position else None
-        return Settings(*parts, self._declared_kind(), unit)
-
-    def _declared_kind(self) -> str:
-        """Return the kind of the target that the model is told."""
-        return "auto"
+        return Settings(*parts, kind, unit)
 
     def _exposure_of(self, X: Any) -> np.ndarray | None:
         """Return the exposures (n,) of rows; None without a column of them."""

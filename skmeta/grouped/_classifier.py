@@ -174,7 +174,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         self.ordered_classes_ = None if rank is None else classes[np.argsort(rank)]
         places = np.searchsorted(classes, labels)
         self.class_weight_ = class_weights(self.class_weight, classes, places, weight)
-        self._fit_table(X, self._numbers_of(labels), weight, len(classes))
+        self._fit_table(X, self._numbers_of(labels), weight, len(classes), self.target_kind_)
         return self
 
     def _numbers_of(self, labels: np.ndarray) -> np.ndarray:
@@ -183,9 +183,6 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
 
     def _classes_in_order(self) -> Any:
         return self.classes_[np.argsort(self._rank)].tolist()
-
-    def _declared_kind(self) -> str:
-        return self.target_kind_
 
     @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)

@@ -148,13 +148,10 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         """
         self._check_groups_argument(X, groups)
         X, targets = self._checked(X, y, reset=True)
-        self._kind = self.target_kind if self.exposure is None else self._kind_of_exposed(targets)
-        self._fit_table(X, self._rates(X, targets), sample_weight, 0)
+        kind = self.target_kind if self.exposure is None else self._kind_of_exposed(targets)
+        self._fit_table(X, self._rates(X, targets), sample_weight, 0, kind)
         self.target_kind_: str = self.model_.target_units.target.kind
         return self
-
-    def _declared_kind(self) -> str:
-        return self._kind
 
     def _kind_of_exposed(self, y: np.ndarray) -> str:
         """Return whether targets (n,) with exposures are counts or amounts, or raise an error."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der, rosen_hess
 
-from skmeta.mixed._newton import Evaluation, minimise
+from skmeta.mixed._evidence import Evaluation, minimise
 
 
 def rosenbrock(at):

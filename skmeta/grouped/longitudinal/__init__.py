@@ -1,12 +1,7 @@
 """Groups in time: curves and processes of groups, and their mixture."""
 
 from skmeta.grouped.longitudinal._model import Longitudinal, fit_longitudinal
-from skmeta.grouped.longitudinal._rows import (
-    is_later,
-    rising_columns,
-    warn_of_doubled,
-    warn_of_time,
-)
+from skmeta.grouped.longitudinal._rows import is_later
 from skmeta.grouped.longitudinal._seasons import Calendar, learn_calendar
 from skmeta.grouped.longitudinal._trees import fit_class_lags
 
@@ -17,7 +12,4 @@ __all__ = [
     "fit_longitudinal",
     "is_later",
     "learn_calendar",
-    "rising_columns",
-    "warn_of_doubled",
-    "warn_of_time",
 ]

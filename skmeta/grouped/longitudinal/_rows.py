@@ -7,17 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta._validation import count
-from skmeta._warnings import warn_caller
-from skmeta.exceptions import UnusedDataWarning
 from skmeta.tabular import Table, places_in_groups, some
 
 # Numbers of known rows of groups that are held out.
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
 # Of each group, the rows after this share of its rows are predicted from those before.
 CUT = 0.65
-# A column looks like time if it rises in this share of the groups that have this many rows.
-_MIN_SHARE, _MIN_ROWS, _MIN_GROUPS = 0.9, 3, 5
 # Every so manieth row within a group is predicted from the others.
 _EVERY = 5
 
@@ -171,49 +166,3 @@ def rows_before(known: Table, at: Table) -> Before:
     known_order = order[order < n]
     first = np.searchsorted(known.group[known_order], at.group)
     return Before(known_order, first, n_before[n:] - first)
-
-
-def rising_columns(numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return the columns of numbers (n, d) that rise from row to row within nearly all groups."""
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    large = sizes >= _MIN_ROWS
-    if large.sum() < _MIN_GROUPS:
-        return np.empty(0, dtype=np.int64)
-    same = np.diff(codes[order]) == 0
-    group = codes[order][1:][same]
-    with np.errstate(invalid="ignore"):
-        falls = ~(np.diff(numbers[order], axis=0)[same] > 0)
-    n_falls = np.column_stack([np.bincount(group, column, len(sizes)) for column in falls.T])
-    share = (n_falls[large] == 0).mean(0)
-    return np.flatnonzero(share >= _MIN_SHARE)
-
-
-def warn_of_time(numbers: np.ndarray, codes: np.ndarray, names: Sequence[str]) -> None:
-    """Warn if a column of numbers (n, d) rises within nearly all groups (n,)."""
-    rising = rising_columns(numbers, codes)
-    if len(rising):
-        warn_caller(
-            f"Column {names[rising[0]]!r} rises from row to row within the groups, as time does: "
-            "with order=, the name or position of the column, later rows are predicted from "
-            "earlier ones, beyond the times seen too.",
-            UnusedDataWarning,
-        )
-
-
-def warn_of_doubled(times: np.ndarray, codes: np.ndarray, places: np.ndarray, name: str) -> None:
-    """Warn if two places (n,) in the table, -1 for rows known before, have one date and group."""
-    order = np.lexsort((places, times, codes))
-    same = (np.diff(codes[order]) == 0) & (np.diff(times[order]) == 0)
-    same &= np.diff(places[order]) != 0
-    if same.any():
-        n_doubled, first = int(same.sum()), int(np.argmax(same))
-        one, other = places[order[first : first + 2]]
-        example = f"row {other} and one that was known" if one < 0 else f"rows {one} and {other}"
-        warn_caller(
-            f"{count(n_doubled, 'rows')} {'has' if n_doubled == 1 else 'have'} the group and the "
-            f"date of another, for example {example}. They are taken for repeated measurements. If "
-            "they belong to different series, name their column in groups, too, or sum them by "
-            f"group and {name!r}.",
-            UnusedDataWarning,
-        )
