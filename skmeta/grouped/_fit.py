@@ -158,8 +158,9 @@ def fit_model(
         mixture = Mixture(members, [level], [level], len(folds))
     others: list[Mixture] = []
     if units is not None:
-        if isinstance(mixture.members.get(BOTH), GroupEffects) and names == MEMBERS:
-            others = [_fit_on(other, units, table, scales) for other in units.others]
+        effects = mixture.members.get(BOTH)
+        if isinstance(effects, GroupEffects) and names == MEMBERS:
+            others = [_fit_on(other, units, table, scales, effects) for other in units.others]
         else:
             units = units._replace(others=())
         mixture = mixture.calibrated(units, scales, others)
@@ -298,9 +299,10 @@ def _fit_on(
     units: TargetUnits,
     table: Table,
     scales: tuple[np.ndarray, np.ndarray] | None,
+    start: GroupEffects,
 ) -> Mixture:
     """Fit how groups differ on another scale, beside the population's predictions."""
-    effects, table = _effects_on(other, units, table, None)
+    effects, table = _effects_on(other, units, table, start)
     mixture = fit_mixture({BOTH: effects}, (BOTH,), table, 0)
     assert mixture is not None
     mixture = mixture if scales is None else mixture.with_scales(*scales)
@@ -310,10 +312,9 @@ def _fit_on(
 def _effects_on(
     other: TargetUnits, units: TargetUnits, table: Table, start: Any
 ) -> tuple[GroupEffects, Table]:
-    """Fit effects of groups on another scale; return the table on it, too."""
+    """Fit effects of groups on another scale, near a fit; return the table on it, too."""
     table = units.convert(table, other)
-    design = design_of(table, True, 0) if start is None else start.design
-    effects = fit_group_effects(table, design, {}, start)
+    effects = fit_group_effects(table, start.design, start.settings, start)
     return from_other_rows(effects, table, _N_PARTS)[0], table
 
 

@@ -16,6 +16,7 @@ Notation: n rows, p probabilities.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -252,6 +253,17 @@ def _fit_size(mean: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[floa
     return float(_LOG_SIZES[best]), tried[best]
 
 
+@cache
+def _count_knots(size: float, log_mean: int, probabilities: tuple[float, ...]) -> np.ndarray:
+    """Return quantiles (k, p) of negative binomials at the knots of means of a factor of e."""
+    means = np.exp(log_mean + np.arange(_PER_E) / _PER_E)[:, None]
+    return np.where(
+        means < _LARGE,
+        stats.nbinom.ppf(probabilities, size, size / (size + np.minimum(means, _LARGE))),
+        stats.gamma.ppf(probabilities, size, scale=means / size),
+    )
+
+
 def count_quantiles(
     mean: np.ndarray, log_size: np.ndarray, probabilities: np.ndarray
 ) -> np.ndarray:
@@ -262,17 +274,11 @@ def count_quantiles(
     for k in np.unique(nearest):
         rows, size = np.flatnonzero(nearest == k), float(np.exp(_LOG_SIZES[k]))
         # The knots are the same for all rows, so that a prediction depends on no other row.
-        first = int(np.floor(log_mean[rows].min() * _PER_E))
-        last = int(np.floor(log_mean[rows].max() * _PER_E)) + 1
-        knots = np.arange(first, last + 1) / _PER_E
-        means = np.exp(knots)[:, None]
-        at = np.where(
-            means < _LARGE,
-            stats.nbinom.ppf(probabilities, size, size / (size + np.minimum(means, _LARGE))),
-            stats.gamma.ppf(probabilities, size, scale=means / size),
-        )
-        place = np.interp(log_mean[rows], knots, np.arange(len(knots)))
-        below = np.minimum(place.astype(int), len(knots) - 2)
-        share = (place - below)[:, None]
+        place = log_mean[rows] * _PER_E
+        below = np.floor(place).astype(int)
+        first, last = int(below.min()) // _PER_E, (int(below.max()) + 1) // _PER_E
+        given = tuple(probabilities.tolist())
+        at = np.concatenate([_count_knots(size, k, given) for k in range(first, last + 1)])
+        share, below = (place - below)[:, None], below - first * _PER_E
         quantiles[rows] = (1 - share) * at[below] + share * at[below + 1]
     return quantiles
