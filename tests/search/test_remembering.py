@@ -74,22 +74,18 @@ def _scoring(value):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    "scorers",
     [
-        ({"scoring": {"a": _scoring(0.1)}}, {"scoring": {"a": _scoring(0.2)}}),
-        (
-            {"scoring": make_scorer(lambda y, p: 0.1)},
-            {"scoring": make_scorer(lambda y, p: 0.1, greater_is_better=False)},
-        ),
+        [{"a": _scoring(0.1)}, {"a": _scoring(0.2)}],
+        [make_scorer(lambda y, p: 0.1, greater_is_better=sign) for sign in (True, False)],
     ],
     ids=["dict", "make_scorer"],
 )
-def test_another_scorer_of_the_same_name_does_not_resume(iris, path, one, other):
-    for change in (one, other):
-        space = {"C": SPACE["C"]}
+def test_another_scorer_of_the_same_name_does_not_resume(iris, path, scorers):
+    for scoring in scorers:
         search = MetaLearnedSearchCV(
-            SVC(), space, n_iter=2, cv=2, history=path, refit=False, random_state=0
-        ).set_params(**change)
+            SVC(), {"C": SPACE["C"]}, n_iter=2, cv=2, history=path, refit=False, random_state=0
+        ).set_params(scoring=scoring)
         assert search.fit(*iris).n_resumed_ == 0
         assert search.fit(*iris).n_resumed_ == 2
 

@@ -200,19 +200,15 @@ def make(estimator, space=SPACE, **settings):
 
 
 def test_they_come_first(iris):
-    start = [{"C": 10.0, "gamma": 0.1}, {"C": 3.0}]
-    found = make(SVC(gamma=0.7), start=start).fit(*iris)
+    outside = {"C": 1e5, "gamma": "scale"}  # of the space, and tried
+    start = [{"C": 10.0, "gamma": 0.1}, {"C": 3.0}, outside]
+    results = make(SVC(gamma=0.7), start=start).fit(*iris).cv_results_
     # What a dict leaves out is as in the estimator.
-    assert found.cv_results_["params"][:2] == [start[0], {"C": 3.0, "gamma": 0.7}]
-    assert list(found.cv_results_["source"][:3]) == ["start", "start", "as given"]
-    assert np.isnan(found.cv_results_["predicted_mean_score"][:3]).all()
-    assert len(found.cv_results_["params"]) == 5
-
-
-def test_a_value_outside_of_the_space_is_tried(iris):
-    found = make(SVC(), start=[{"C": 1e5, "gamma": "scale"}], n_iter=3).fit(*iris)
-    assert found.cv_results_["params"][0] == {"C": 1e5, "gamma": "scale"}
-    assert np.isfinite(found.cv_results_["mean_test_score"]).all()
+    assert results["params"][:3] == [start[0], {"C": 3.0, "gamma": 0.7}, outside]
+    assert list(results["source"][:4]) == ["start", "start", "start", "as given"]
+    assert np.isnan(results["predicted_mean_score"][:4]).all()
+    assert np.isfinite(results["mean_test_score"]).all()
+    assert len(results["params"]) == 5
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])

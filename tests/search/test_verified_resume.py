@@ -5,10 +5,12 @@ import os
 import random
 import re
 import sqlite3
+import time
 import warnings
 
 import numpy as np
 import pytest
+from boosters import make_booster
 from scipy.stats import loguniform
 from searching import QUALITY, Counted, raising
 from sklearn.datasets import load_wine
@@ -30,6 +32,12 @@ DIFFERS = "looks the same as this one, but 'score' of the candidate"
 def make(estimator, space, history, **settings):
     settings = {"n_iter": 4, "cv": 3, "prior": None, "random_state": 0, "refit": False} | settings
     return MetaLearnedSearchCV(estimator, space, history=history, **settings)
+
+
+def folds(search):
+    """Scores of each candidate, by fold."""
+    columns = [search.cv_results_[f"split{k}_test_score"].tolist() for k in range(3)]
+    return list(zip(*columns, strict=True))
 
 
 def fit(search, *data):
@@ -96,8 +104,8 @@ def test_what_is_not_seen_is_found_by_two_folds(change, path, monkeypatch):
     truth, _ = search(7, False)
     both = found.cv_results_, truth.cv_results_
     np.testing.assert_array_equal(*(one["mean_test_score"] for one in both))
-    assert any(np.isclose(one, old, rtol=1e-5).any() for one in folds_of(first))
-    assert any(np.isclose(one, new, rtol=1e-5).any() for one in folds_of(found))
+    assert np.isclose(folds(first), old, rtol=1e-5).any()
+    assert np.isclose(folds(found), new, rtol=1e-5).any()
     # From now on, the record is that of the new scores.
     again, told = search(7, path)
     assert (again.n_resumed_, told) == (4, [])
@@ -105,10 +113,6 @@ def test_what_is_not_seen_is_found_by_two_folds(change, path, monkeypatch):
     unverified, told = search(7, SearchHistory(path, verify=False))
     assert (unverified.n_resumed_, told) == (4, [])
     assert unverified.best_score_ == first.best_score_
-
-
-def folds_of(search):
-    return [search.cv_results_[f"split{k}_test_score"] for k in range(3)]
 
 
 # -- what it costs ---------------------------------------------------------------------------------
@@ -219,8 +223,6 @@ def test_chance_that_is_not_declared_is_seen_too(iris, path, monkeypatch):
 
 
 def test_seconds_as_a_second_metric_are_no_change(iris, path):
-    import time
-
     def seconds(estimator, X, y):
         return -(time.perf_counter() % 1.0)  # differs each time by more than rounding
 
@@ -244,15 +246,13 @@ def test_fits_that_failed_and_succeed_now_are_evaluated_again(iris, counted, pat
 
 
 def test_early_stopping_is_verified_too(path):
-    lightgbm = pytest.importorskip("lightgbm")
-    X, y = load_wine(return_X_y=True)
-    model = lightgbm.LGBMClassifier(n_jobs=1, verbose=-1, random_state=0)
-    settings = {"n_iter": 2, "early_stopping": 0.3}
-    make(model, {"num_leaves": [3, 7]}, path, **settings).fit(X, y)
-    found, told = fit(make(model, {"num_leaves": [3, 7]}, path, **settings), X, y)
+    model, space = make_booster("LGBMClassifier"), {"num_leaves": [3, 7]}
+    search = make(model, space, path, n_iter=2, early_stopping=0.3)
+    search.fit(*load_wine(return_X_y=True))
+    found, told = fit(search, *load_wine(return_X_y=True))
     assert (found.n_resumed_, told) == (2, [])
     forge(path, lambda candidate: candidate["details"].update(n_rounds=[900.0, 900.0, 900.0]))
-    found, told = fit(make(model, {"num_leaves": [3, 7]}, path, **settings), X, y)
+    found, told = fit(search, *load_wine(return_X_y=True))
     assert found.n_resumed_ == 0
     assert "'number of rounds' of the candidate" in told[0]
 
@@ -262,12 +262,6 @@ def test_early_stopping_is_verified_too(path):
 
 def record(iris, path):
     return make(SVC(), SPACE, path, n_iter=8).fit(*iris)
-
-
-def altered(path, statement, *values):
-    with sqlite3.connect(path) as connection:
-        connection.execute(statement, values)
-    connection.close()
 
 
 def forge(path, change, row=None):
@@ -293,12 +287,10 @@ def forge(path, change, row=None):
 def test_an_edited_score_is_evaluated_again(iris, path):
     first = record(iris, path)
     worst = int(first.cv_results_["mean_test_score"].argmin())
-    altered(
-        path,
-        "UPDATE skmeta_candidate SET scores = ? WHERE id = ?",
-        '{"accuracy":[1.0,1.0,1.0]}',
-        worst + 1,
-    )
+    with sqlite3.connect(path) as connection:
+        values = '{"accuracy":[1.0,1.0,1.0]}', worst + 1
+        connection.execute("UPDATE skmeta_candidate SET scores = ? WHERE id = ?", values)
+    connection.close()
     found, told = fit(make(SVC(), SPACE, path, n_iter=8), *iris)
     assert "candidate" in told[0]
     assert "a value was changed after it was recorded" in told[0]
@@ -389,11 +381,6 @@ def test_no_flipped_bit_changes_a_result_in_silence(iris, path):
         found, told = fit(make(SVC(), SPACE, path, n_iter=8), *iris)
         ours = dict(zip(map(str, found.cv_results_["params"]), folds(found), strict=True))
         assert told or ours == scores
-
-
-def folds(search):
-    columns = [search.cv_results_[f"split{k}_test_score"] for k in range(3)]
-    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def test_bounds_are_those_of_the_metric(iris, path):

@@ -85,6 +85,8 @@ def test_to_frame_has_one_row_per_candidate():
     assert frame["mean_fit_time"].tolist() == pytest.approx([0.15] * 5)
     assert frame["SVC.C"].tolist()[:2] == [0.1 + 0.2, INF]
     assert frame["error"].notna().sum() == 1
+    empty = SearchHistory().to_frame()
+    assert (len(empty), "dataset" in empty) == (0, True)
 
 
 def test_to_frame_leaves_out_what_tells_nothing():
@@ -98,12 +100,6 @@ def test_to_frame_leaves_out_what_tells_nothing():
     # Searched, or with several values; no constants.
     parameters = [name for name in history.to_frame() if "." in name]
     assert parameters == ["SVC.C", "SVC.gamma", "SVC.shrinking", "SVC.tol"]
-
-
-def test_an_empty_history_is_an_empty_frame():
-    frame = SearchHistory().to_frame()
-    assert len(frame) == 0
-    assert "dataset" in frame
 
 
 # -- of many past searches, those on data sets like the one at hand are read -----------------------
