@@ -56,13 +56,6 @@ def test_functions_of_one_name_are_several_values(iris):
     assert len(found.cv_results_["params"]) == 5
 
 
-@pytest.mark.parametrize("name", ["param_grid", "param_distributions"])
-def test_the_space_by_either_name_or_second_position(iris, name):
-    by_name = MetaLearnedSearchCV(SVC(), n_iter=4, random_state=0, **{name: SPACE}).fit(*iris)
-    second = MetaLearnedSearchCV(SVC(), SPACE, n_iter=4, random_state=0).fit(*iris)
-    assert_same(scores_of(by_name), scores_of(second))
-
-
 def test_columns_say_why_each_candidate_was_tried(iris):
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=9, prior=None, random_state=0).fit(*iris)
     results = search.cv_results_

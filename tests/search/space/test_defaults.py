@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
@@ -64,22 +64,20 @@ def test_steps_of_a_pipeline_contribute_and_others_stay(iris):
     RandomizedSearchCV(pipeline, space, n_iter=2, random_state=0).fit(*iris)
 
 
-def test_no_default_space():
-    with pytest.raises(SearchSpaceError, match="GaussianNB has no default search space"):
-        default_search_space(GaussianNB())
-    with pytest.raises(SearchSpaceError, match="GaussianNB has no default search space"):
-        MetaLearnedSearchCV(GaussianNB()).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
-
-
-def test_a_subclass_without_the_parameters_of_its_base_has_no_space():
-    with pytest.raises(SearchSpaceError, match="LogisticRegressionCV has no default search space"):
-        default_search_space(LogisticRegressionCV())
-
-
-def test_a_class_of_the_same_name_elsewhere_has_no_space():
-    other = type("SVC", (BaseEstimator,), {"__module__": "elsewhere"})
-    with pytest.raises(SearchSpaceError, match="no default"):
-        default_search_space(other())
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        GaussianNB(),
+        LogisticRegressionCV(),  # without the parameters of its base
+        type("SVC", (GaussianNB,), {"__module__": "elsewhere"})(),  # of a name that has one
+    ],
+)
+def test_no_default_space(estimator):
+    match = f"{type(estimator).__name__} has no default search space"
+    with pytest.raises(SearchSpaceError, match=match):
+        default_search_space(estimator)
+    with pytest.raises(SearchSpaceError, match=match):
+        MetaLearnedSearchCV(estimator).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
 
 
 @pytest.mark.parametrize(
