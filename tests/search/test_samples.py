@@ -1,4 +1,4 @@
-"""Searches that try candidates on samples of a large table first."""
+"""Searches that try candidates on samples of a large table first, and which rows those have."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Folds that stop early, against fits by hand with the same rows."""
+"""Folds that stop early, against fits by hand with the same rows, and the rows held out."""
 
 import inspect
 import math

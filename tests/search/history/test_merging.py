@@ -1,4 +1,4 @@
-"""Histories are merged, and shown as data frames."""
+"""Histories are merged, shown as data frames, and searched for data like those at hand."""
 
 import math
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Pictures of a search, and the importance of its parameters."""
+
 from itertools import permutations
 
 import matplotlib.pyplot as plt

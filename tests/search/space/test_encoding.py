@@ -1,3 +1,5 @@
+"""Configurations as numbers."""
+
 import json
 import math
 

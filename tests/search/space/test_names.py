@@ -1,3 +1,5 @@
+"""Names, keys and values of configurations."""
+
 import numpy as np
 import pytest
 from searching import Counted

@@ -1,3 +1,5 @@
+"""The models of scores, against scikit-learn's Gaussian processes."""
+
 from typing import NamedTuple
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""What a strategy asks for, with and without a past, and what seconds change."""
+
 from dataclasses import replace
 
 import numpy as np

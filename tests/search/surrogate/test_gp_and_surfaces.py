@@ -1,3 +1,5 @@
+"""Gaussian processes, and the surfaces of past tasks that they learn."""
+
 from itertools import pairwise
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""A search that ends early."""
+"""A search that ends early, and candidates that are tried first."""
 
 import time
 

@@ -1,3 +1,5 @@
+"""What is recorded of the data of a search: fingerprints and features."""
+
 import tracemalloc
 
 import numpy as np
@@ -127,9 +129,6 @@ def test_missing_values_of_pandas_are_hashed(column):
 # -- features of a data set ------------------------------------------------------------------------
 
 
-polars = pytest.importorskip("polars")
-
-
 @pytest.fixture(scope="module")
 def wine():
     return load_wine(return_X_y=True)
@@ -206,7 +205,7 @@ def test_every_kind_of_table_is_read(wine):
         X.astype(object),
         pd.DataFrame(X, columns=names),
         pd.DataFrame(X, columns=names).convert_dtypes(),
-        polars.DataFrame(X, schema=names),
+        pl.DataFrame(X, schema=names),
     ):
         assert_same(of(table, y), expected)
 

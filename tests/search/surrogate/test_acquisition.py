@@ -1,3 +1,5 @@
+"""Which candidate is next: initial designs and expected improvement."""
+
 import mpmath
 import numpy as np
 import pytest

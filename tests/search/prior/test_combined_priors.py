@@ -1,3 +1,5 @@
+"""Priors of several parts: joint ones, choices of estimators, samples, data sets alike."""
+
 from dataclasses import replace
 
 import numpy as np
