@@ -63,8 +63,11 @@ def rows_of(search):
     return search.cv_results_["n_resources"].tolist()
 
 
-def test_results_tell_the_rows_of_each_candidate(table):
-    search = make().fit(*table)
+def test_results_and_lines_tell_the_rows_of_each_candidate(table, capsys):
+    search = make(verbose=1).fit(*table)
+    printed = capsys.readouterr().out
+    assert "A sample of 1,500 rows: it tells which candidates to try on all rows." in printed
+    assert printed.count("score") == N_SAMPLED + N_ITER
     assert rows_of(search) == SAMPLED + WHOLE
     assert sorted(Drifting.fits) == [750] * 10 + [7500] * 8 + [N_ROWS]
     results = search.cv_results_
@@ -209,13 +212,6 @@ def test_racing_and_several_metrics(table):
     results = search.cv_results_
     for metric in ("accuracy", "f1_macro"):
         assert sorted(results[f"rank_test_{metric}"][:N_SAMPLED])[0] == N_ITER + 1
-
-
-def test_lines_tell_of_samples(table, capsys):
-    make(verbose=1).fit(*table)
-    printed = capsys.readouterr().out
-    assert "A sample of 1,500 rows: it tells which candidates to try on all rows." in printed
-    assert printed.count("score") == N_SAMPLED + N_ITER
 
 
 @pytest.mark.parametrize("samples", ["Auto", 0, -3, 2.5, None])

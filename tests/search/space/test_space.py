@@ -91,27 +91,6 @@ def test_description_of_what_is_searched():
 
 
 @pytest.mark.parametrize(
-    ("spaces", "error", "match"),
-    [
-        ([], SearchSpaceError, "is an empty list. Pass a dict"),
-        ({"C": []}, SearchSpaceError, "'C' need to be a non-empty sequence"),
-        ({"C": np.array([])}, SearchSpaceError, "'C' need to be a non-empty sequence"),
-        ({"C": "rbf"}, TypeError, "needs to be a list or a numpy array"),
-        ({"C": "rbf", "gamma": loguniform(1, 2)}, TypeError, "needs to be a list or a numpy array"),
-        ({"C": 3}, TypeError, "needs to be a list or a numpy array"),
-        ({"C": 1.0}, TypeError, r"'C' needs to be a list or a numpy array, but got 1\.0"),
-        ({"C": np.ones((2, 2))}, ValueError, "one-dimensional"),
-        ([{"C": [1]}, 3], TypeError, "is not a dict"),
-        ("C", TypeError, "is not a dict"),
-        (None, TypeError, "should be a dict or a list"),
-    ],
-)
-def test_what_is_no_space(spaces, error, match):
-    with pytest.raises(error, match=match):
-        SearchSpace(spaces)
-
-
-@pytest.mark.parametrize(
     ("spaces", "match"),
     [
         ({"clf__D": [1]}, "'clf__D'.* Did you mean 'clf__C'"),
