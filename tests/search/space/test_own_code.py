@@ -33,6 +33,20 @@ SOURCES = {
     "instance": "class A:\n def __call__(self): return {}\nmade = A()",
     "attribute": "class A:\n def __init__(self, by): self.by = by\nmade = A({})",
     "bound method": "class A:\n def go(self): return {}\nmade = A().go",
+    # Data that code names.
+    "list of the module": "data = [{}]\ndef made(x): return x + data[0]",
+    "dict of the module": "data = {'by': {}}\ndef made(x): return x + data['by']",
+    "array of the module": "import numpy\ndata = numpy.full(3, {})\ndef made(x): return x + data",
+    "attribute of a class": "class made:\n by = {}\n def fit(self): return self.by",
+    "attribute of a base class": "class base:\n by = {}\nclass made(base): pass",
+    "object of the module": "class A: pass\ndata = A()\ndata.by = {}\ndef made(x): return data.by",
+    "cached helper": "from functools import cache\n@cache\ndef help(): return {}\n"
+    "def made(x): return x + help()",
+    "decorator": "from functools import wraps\ndef by(k):\n def outer(f):\n  @wraps(f)\n"
+    "  def inner(x): return k * f(x)\n  return inner\n return outer\n@by({})\n"
+    "def made(x): return x",
+    "attribute of the function": "def made(x): return made.by\nmade.by = {}",
+    "setter": "class made:\n by = property(lambda self: 1, lambda self, v: {})",
 }
 
 
@@ -64,29 +78,6 @@ def test_a_function_that_has_run_is_the_same():
     for k in range(1000):  # the interpreter specialises its bytecode
         made(k)
     assert stable_repr(made) == before
-
-
-NAMED = {
-    "list of the module": "data = [{}]\ndef made(x): return x + data[0]",
-    "dict of the module": "data = {'by': {}}\ndef made(x): return x + data['by']",
-    "array of the module": "import numpy\ndata = numpy.full(3, {})\ndef made(x): return x + data",
-    "attribute of a class": "class made:\n by = {}\n def fit(self): return self.by",
-    "attribute of a base class": "class base:\n by = {}\nclass made(base): pass",
-    "object of the module": "class A: pass\ndata = A()\ndata.by = {}\ndef made(x): return data.by",
-    "cached helper": "from functools import cache\n@cache\ndef help(): return {}\n"
-    "def made(x): return x + help()",
-    "decorator": "from functools import wraps\ndef by(k):\n def outer(f):\n  @wraps(f)\n"
-    "  def inner(x): return k * f(x)\n  return inner\n return outer\n@by({})\n"
-    "def made(x): return x",
-    "attribute of the function": "def made(x): return made.by\nmade.by = {}",
-    "setter": "class made:\n by = property(lambda self: 1, lambda self, v: {})",
-}
-
-
-@pytest.mark.parametrize("source", NAMED.values(), ids=NAMED)
-def test_data_that_code_names_decides(source):
-    texts = [stable_repr(make(source, value)) for value in (1, 2, 1)]
-    assert texts[0] == texts[2] != texts[1]
 
 
 def test_what_code_does_not_name_has_no_effect():
