@@ -29,7 +29,8 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import suggest
 from skmeta.search._arguments import Arguments, lines_per_candidate
-from skmeta.search._trials import Budget, FoldRace, Trial
+from skmeta.search._budget import Budget
+from skmeta.search._trials import FoldRace, Trial
 from skmeta.search.early_stopping import check_held_rows, hold_out, stop_early
 from skmeta.search.space import stable_repr
 

@@ -21,6 +21,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import clone, is_classifier
 
 from skmeta._identity import remembered_texts
@@ -42,6 +43,7 @@ from skmeta.search._arguments import (
     with_one_estimator,
 )
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
+from skmeta.search._budget import Budget, BudgetSpent
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
 from skmeta.search._open_record import OpenRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
@@ -53,7 +55,7 @@ from skmeta.search._samples import (
     sample_size,
 )
 from skmeta.search._trial_record import TrialRecord
-from skmeta.search._trials import Budget, BudgetSpent, FoldRace, Output, Progress, Trial
+from skmeta.search._trials import FoldRace, Output, Progress, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.prior import carry_over
 from skmeta.search.space import Candidate, replace_parts
@@ -134,7 +136,9 @@ def _try_sample(
     seconds = arguments.stop.time_budget
     # Only the scores on the whole table end a search.
     stop = StopRules(seconds and SHARE_OF_BUDGET * seconds)
-    budget = Budget(stop.time_budget)
+    # A candidate that is not finished is of no use, so there is time for all of its folds.
+    n_ahead = -(-len(stage.folds.splits) // effective_n_jobs(search.n_jobs))
+    budget = Budget(stop.time_budget, n_ahead=n_ahead)
     budget.begun = stage.budget.begun
     splits = sample_folds(
         stage.folds.splits,
@@ -159,7 +163,7 @@ def _try_sample(
         limit=partial(n_on_sample, search.samples),
         is_sample=True,
     )
-    stage.budget.first_fit = budget.first_fit
+    stage.budget.learn(budget, stage.data.n_rows / n_rows)
     return outcome.trials, carry_over(record.prior, *outcome.observations)
 
 
@@ -205,6 +209,8 @@ def _evaluate_candidates(
         try:
             with record.leases or nullcontext():
                 while batch := batches.next_batch():
+                    if not all(trial.is_finished for trial in batch):
+                        budget.check()
                     with (
                         task_of(batch) as part,
                         closing(evaluator.evaluate(batch, part.context)) as results,
@@ -243,7 +249,16 @@ def _set_results(
     search: Any, arguments: Arguments, trials: list[Trial], n_sampled: list[int]
 ) -> None:
     """Set ``cv_results_`` and the best candidate; the first were on samples of `n_sampled` rows."""
-    whole = slice(len(n_sampled), None)
+    first = len(n_sampled)
+    if n_sampled and len(trials) == first:
+        first = 0
+        warn_caller(
+            f"The time budget of {arguments.stop.time_budget:g} seconds is too short for a "
+            f"candidate on all rows and the refit, so the best one on {n_sampled[0]:,} rows is "
+            "kept. A longer budget, or fewer folds, compares candidates on all rows.",
+            SearchStoppedWarning,
+        )
+    whole = slice(first, None)
     by_trial = [trial.results for trial in trials]
     outputs = [output for own in by_trial for output in own]
     judge_failures([one for own in by_trial[whole] for one in own], search.error_score)
@@ -279,12 +294,12 @@ def _set_results(
     search.cv_results_ = results
     if search.refit or not search.multimetric_:
         whole_results = {name: values[whole] for name, values in results.items()}
-        search.best_index_ = len(n_sampled) + select_best_index(search, refit_metric, whole_results)
+        search.best_index_ = first + select_best_index(search, refit_metric, whole_results)
         if not callable(search.refit):
             # The estimator as given is kept if no other candidate is better.
             rank, sources = results[f"rank_test_{refit_metric}"], [one.source for one in trials]
             if AS_GIVEN in sources[whole]:
-                given = sources.index(AS_GIVEN, len(n_sampled))
+                given = sources.index(AS_GIVEN, first)
                 if rank[given] == rank[search.best_index_]:
                     search.best_index_ = given
             search.best_score_ = results[f"mean_test_{refit_metric}"][search.best_index_]

@@ -12,7 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-import skmeta.search._trials
+import skmeta.search._budget
 from skmeta.exceptions import SearchStoppedWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
@@ -38,7 +38,7 @@ def test_ctrl_c_before_the_first_candidate_is_a_ctrl_c(iris, counted):
 @pytest.mark.parametrize("n_iter", ["all", 40])
 def test_time_budget(iris, counted, monkeypatch, n_iter):
     clock = iter(range(10**6))  # each look at the clock is a second
-    monkeypatch.setattr(skmeta.search._trials, "time", _Clock(clock))
+    monkeypatch.setattr(skmeta.search._budget, "time", _Clock(clock))
     search = MetaLearnedSearchCV(
         counted(), {"quality": np.linspace(0.01, 1, 50)}, n_iter=n_iter, cv=3
     )
@@ -84,6 +84,13 @@ class Ticking:
     time = monotonic
 
 
+@pytest.fixture
+def ticking(monkeypatch):
+    Ticking.now = 0.0
+    monkeypatch.setattr(skmeta.search._budget, "time", Ticking())
+    monkeypatch.setattr("sklearn.model_selection._validation.time", Ticking())
+
+
 class Slow(Counted):
     """Takes as many seconds per row as its quality, which is its score, on a clock of its own."""
 
@@ -96,15 +103,9 @@ class Slow(Counted):
 
 
 @pytest.mark.parametrize("refit", [True, False])
-def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(
-    iris, monkeypatch, refit
-):
+def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(iris, ticking, refit):
     # A candidate of quality q takes 100 q seconds on each of three folds and 150 q at the refit.
     # The best ones are the slowest, as with early stopping.
-    Ticking.now = 0.0
-    clock = Ticking()
-    monkeypatch.setattr(skmeta.search._trials, "time", clock)
-    monkeypatch.setattr("sklearn.model_selection._validation.time", clock)
     search = MetaLearnedSearchCV(
         Slow(), {"quality": np.linspace(0.1, 1, 40)}, n_iter=40, cv=3, refit=refit, prior=None
     )
@@ -113,6 +114,60 @@ def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(
     assert search.stopped_by_ == "time_budget"
     assert search.best_score_ > 0.9
     assert 1_500 < Ticking.now <= 2_000
+
+
+class Growing(Counted):
+    """A fit takes (rows / 10,000) ** power seconds, and up to a third more or less."""
+
+    def __init__(self, quality=0.9, power=1.0):
+        super().__init__(quality)
+        self.power = power
+
+    def fit(self, X, y):
+        Ticking.now += (2 / 3 + 2 / 3 * self.quality) * (len(X) / 10_000) ** self.power
+        self.n_rows_ = len(X)
+        return super().fit(X, y)
+
+    def score(self, X, y):
+        return self.quality
+
+
+def search_large(power, seconds, **settings):
+    """Return a search on 15,000 rows, of which 1,500 are a sample, and the seconds it took."""
+    X = np.arange(15_000.0).reshape(-1, 1)
+    search = MetaLearnedSearchCV(
+        Growing(power=power), {"quality": uniform(0, 1)}, n_iter=500, cv=3, prior=None
+    )
+    search.set_params(random_state=0, verbose=0, stop={"time_budget": seconds}, samples=5)
+    search.set_params(**settings).fit(X, X[:, 0] % 2)
+    return search, Ticking.now
+
+
+@pytest.mark.parametrize("power", [0.5, 1, 1.5])
+def test_seconds_on_a_sample_predict_those_on_all_rows(ticking, power):
+    search, took = search_large(power, 20)
+    assert search.stopped_by_ == "time_budget"
+    assert set(search.cv_results_["n_resources"]) == {1_500, 15_000}
+    assert 0.85 * 20 < took <= 1.05 * 20
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_if_no_candidate_fits_on_all_rows_the_best_of_the_sample_is_kept(ticking, refit):
+    with pytest.warns(SearchStoppedWarning, match="2.5 seconds is too short .* 1,500 rows is kept"):
+        search, _ = search_large(1, 2.5, refit=refit)
+    assert search.stopped_by_ == "time_budget"
+    assert set(search.cv_results_["n_resources"]) == {1_500}
+    assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+    if refit:
+        assert search.best_estimator_.n_rows_ == 15_000
+
+
+def test_a_candidate_on_the_sample_needs_time_for_all_of_its_folds(ticking):
+    # A quarter of the time has room for one candidate, and for two of the next one's three folds.
+    Growing.fits = []
+    search, _ = search_large(0.1, 15)
+    assert list(search.cv_results_["n_resources"]).count(1_500) == 1
+    assert len(Growing.fits) <= 3 * len(search.cv_results_["params"]) + 3  # two, and the refit
 
 
 def test_the_smallest_budget_still_gives_a_model(iris):
