@@ -222,6 +222,7 @@ def _evaluate_candidates(
                                 trial_record.write(trial)
                             budget.check(trial)
                     for trial in batches.take_back(batch):
+                        budget.add(trial)
                         progress.show(trial)
             for trial in batches.take_back([]):
                 progress.show(trial)
