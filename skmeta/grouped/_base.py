@@ -36,7 +36,8 @@ from skmeta.grouped._columns import (
     warn_of_time,
 )
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
-from skmeta.grouped._fit import fit_model, fit_several_columns
+from skmeta.grouped._fit import fit_model
+from skmeta.grouped._fit_several import fit_several_columns
 from skmeta.grouped._model import Settings
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
 from skmeta.tabular import (
@@ -45,7 +46,6 @@ from skmeta.tabular import (
     WeightedRows,
     mean_exposure,
     order_of_columns,
-    silent,
 )
 
 # Whole weights repeat rows, up to this many rows in all.
@@ -145,7 +145,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                 exposure = self._exposure_of(X)
                 exposure = None if exposure is None else exposure[used]
                 model, order = fit_model(held.pop(), *parts, exposure)
-        self.model_: Any = model.with_settings(self._settings(silent, kind))
+        self.model_: Any = model
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [
             dict(zip(labels, np.argsort(given).tolist(), strict=True))

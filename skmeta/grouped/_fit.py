@@ -1,8 +1,15 @@
-"""Fit the model of a grouped table: population, members, and the weights of their mixture."""
+"""Fit the model of a grouped table: population, members, and the weights of their mixture.
+
+The scale of a target is chosen before, by a ridge regression with a shrunken intercept for each
+group. On each scale it predicts groups that are held out, of which no row, five rows or all other
+rows are known. The scale with the least quantile loss, on the target's own units, is taken.
+
+Notation: n rows, d columns, z targets on a scale, standardised.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -11,13 +18,8 @@ import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._cases import MAX_WEIGHED
-from skmeta.grouped._model import FittedModel, JointMembers, Settings, in_time
-from skmeta.grouped._parts import Indicators, Rows
-from skmeta.grouped._scale import choose_scale
-from skmeta.grouped._several import SeveralColumns, fit_several
+from skmeta.grouped._model import FittedModel, Settings, in_time
 from skmeta.grouped.longitudinal import (
-    Longitudinal,
     fit_class_lags,
     fit_longitudinal,
     learn_calendar,
@@ -26,6 +28,7 @@ from skmeta.grouped.members import (
     BOTH,
     LEARNER,
     MEMBERS,
+    MIN_STD,
     POPULATION,
     ROWS,
     SIMPLER,
@@ -38,33 +41,41 @@ from skmeta.grouped.members import (
     fit_cumulative,
     fit_group_effects,
     fit_trees,
-    from_other_rows,
     residual_scales,
 )
 from skmeta.tabular import (
+    DECILES,
     Member,
     Mixture,
     Order,
     Outputs,
     Population,
+    Scale,
     Standardiser,
     Table,
     TargetUnits,
     canonical_order,
     deal_groups,
     deal_rows,
+    fill,
     find_level,
     fit_mixture,
     fit_population,
+    places_in_groups,
+    quantile_loss,
     recognise_target,
     scales_of,
+    silent,
+    some,
     varying,
+    weighted_quantiles,
 )
 
-# Members that know several columns of groups.
-_JOINT = (BOTH, TREES, ROWS, *SIMPLER)
 # Each of these parts of a group is predicted from the others, for the columns of the trees.
 _N_PARTS = 5
+# Least standard deviation of a prediction, as a share of the root mean square of all. A group with
+# equal targets would pass for one without noise.
+_MIN_SHARE_OF_STD = 0.1
 # Standard deviation of the logarithms of group means from which series count alike.
 _MIN_SPREAD = 0.7
 # Means of panels on the scale of logarithms are between the quantiles at this level and at 1 minus
@@ -72,9 +83,22 @@ _MIN_SPREAD = 0.7
 # (benchmarks/measure/panels.py, development halves).
 _TAIL = 0.2
 # Trees that know earlier classes of the group, of classifications in time.
-_LAGS = "lags"
+LAGS = "lags"
 # A cumulative model, of ordered classes.
-_CUMULATIVE = "cumulative"
+CUMULATIVE = "cumulative"
+
+# Rows that scales are compared on, at most, in whole groups.
+_MAX_SCALE_ROWS = 2000
+_N_SCALE_FOLDS, _N_KNOWN = 4, 5
+# Penalty of the ridge, in rows.
+_PENALTY = 1.0
+# Another scale than as given needs a quantile loss that is lower by this share.
+_MIN_GAIN = 0.01
+
+
+def kept_settings(settings: Settings) -> Settings:
+    """Return the settings of a fitted model, which reports no progress."""
+    return settings._replace(population=settings.population._replace(report=silent))
 
 
 def fit_model(
@@ -106,12 +130,13 @@ def fit_model(
     units: TargetUnits | None = None
     if not n_classes:
         exposure = None if exposure is None else exposure[order.rows]
-        units = _units(X, y, weight, codes[:, 0], settings, knows_time, exposure)
+        units = units_of_targets(X, y, weight, codes[:, 0], settings, knows_time, exposure)
         y = units(y)
     row_folds, place = folds[codes[:, 0]], np.arange(len(y))
     none = np.empty((len(y), 0))
     table = Table(X, np.zeros(len(y)), y, weight, codes, row_folds, place, times, none)
-    fitted = settings, n_classes, column_units, units
+    kept = kept_settings(settings)
+    fitted = kept, n_classes, column_units, units
     if knows_time and units is not None and np.ptp(X[:, -1]) > 0:
         columns = varying(X[:, :-1])
         timed = in_time(table, columns)
@@ -128,22 +153,22 @@ def fit_model(
         # The folds are those of rows, and each row to predict is a new one.
         row_folds = deal_rows(codes[:, 0], min(settings.n_folds, max(len(y) // 2, 1)))
         folds = np.array([-1])
-    population, table = _with_population(table._replace(fold=row_folds), settings, n_classes)
+    population, table = with_population(table._replace(fold=row_folds), settings, n_classes)
 
     names: tuple[str, ...] = MEMBERS if settings.combine == "auto" else (settings.combine,)
     names = (POPULATION,) if len(folds) == 1 else names
     mixture: Mixture | None = None
     scales: tuple[np.ndarray, np.ndarray] | None = None
     if names != (POPULATION,):
-        members, other_rows = _fit_members(names, table, settings, n_classes)
+        members, other_rows = fit_members(names, table, settings, n_classes)
         if other_rows is not None and not n_classes:
             scales = residual_scales(other_rows, table)
         if names == MEMBERS and n_classes and np.ptp(times) > 0:
-            members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
-            names = (*MEMBERS, _LAGS)
+            members[LAGS] = fit_class_lags(table, settings.population, n_classes)
+            names = (*MEMBERS, LAGS)
         if settings.combine == "auto" and settings.target_kind == "ordered" and n_classes > 2:
-            members[_CUMULATIVE] = fit_cumulative(table, settings.population, n_classes)
-            names = (*names, _CUMULATIVE)
+            members[CUMULATIVE] = fit_cumulative(table, settings.population, n_classes)
+            names = (*names, CUMULATIVE)
         mixture = fit_mixture(members, names, table, n_classes)
     if mixture is None and settings.combine not in ("auto", POPULATION) and len(folds) > 1:
         raise EpisodeError(
@@ -151,7 +176,7 @@ def fit_model(
             f"Set combine='population', got {settings.combine!r}."
         )
     if mixture is None:
-        members, _ = _fit_members((POPULATION,), table, settings, n_classes)
+        members, _ = fit_members((POPULATION,), table, settings, n_classes)
         outputs = members[POPULATION].condition(table).predict(table, {})
         stds = None if n_classes else outputs.std[None]
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
@@ -164,119 +189,12 @@ def fit_model(
         else:
             units = units._replace(others=())
         mixture = mixture.calibrated(units, scales, others)
-    fitted = settings, n_classes, column_units, units
+    fitted = kept, n_classes, column_units, units
     model = FittedModel(*fitted, folds, table, mixture, population)
     return replace(model, other_mixtures=others), order
 
 
-def fit_several_columns(
-    X: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    codes: np.ndarray,
-    times: np.ndarray,
-    settings: Settings,
-    n_classes: int,
-    knows_time: bool,
-) -> tuple[SeveralColumns, Order]:
-    """Fit a model of several columns of groups, and those of each alone; see :func:`fit_model`."""
-    units, content = Standardiser.learn(X), y if n_classes else Standardiser.learn(y)(y)
-    order = canonical_order(np.column_stack([units(X), content, times]), codes)
-    rows = Rows(X, y, weight, codes, times).take(order.rows)._replace(codes=order.codes)
-
-    def fit(
-        part: Rows, factor: int | None, start: FittedModel | None
-    ) -> tuple[FittedModel, Sequence[np.ndarray]]:
-        numbers = [np.arange(n) for n in part.codes.max(0) + 1]
-        if factor is None:
-            return _fit_joint(part, settings, n_classes, start), numbers
-        if start is not None:
-            return _fit_again(start, part), numbers
-        model, found = fit_model(*part, settings, n_classes, knows_time)
-        return model, found.groups
-
-    is_auto = settings.combine == "auto"
-    # What no group tells is in the models of each column alone.
-    names = _JOINT if is_auto else (settings.combine,)
-    has_exposure = settings.exposure_unit is not None
-    return fit_several(fit, rows, names, n_classes, is_auto, has_exposure), order
-
-
-def _fit_joint(
-    rows: Rows, settings: Settings, n_classes: int, start: FittedModel | None
-) -> FittedModel:
-    """Fit the members that know all columns of groups; rows are in canonical order."""
-    codes, y = rows.codes, rows.y
-    factor, folds = _deal(codes, y if n_classes else Standardiser.learn(y)(y), settings.n_folds)
-    if start is None:
-        column_units, units = Standardiser.learn(rows.X), None
-        if not n_classes:
-            # The scale is one on which the other columns of groups add up, too.
-            beside = column_units(rows.X)
-            if len(y) <= MAX_WEIGHED:
-                beside = Indicators.learn(codes, factor)(beside, codes)
-            parts = beside, y, rows.weight, codes[:, factor], settings, False
-            units = _units(*parts)._replace(others=())
-    else:
-        column_units, units = start.column_units, start.target_units
-    table = _table_of(rows, column_units, units, folds[codes[:, factor]])
-    has_shared = settings.combine != LEARNER and len(varying(table.X)) > 0
-    learned = None if start is None else start.population
-    population, table = _with_population(table, settings, n_classes, not has_shared, learned)
-    names: tuple[str, ...] = _JOINT if settings.combine == "auto" else (settings.combine,)
-    if len(y) > MAX_WEIGHED and start is None:
-        names = tuple(name for name in names if name not in SIMPLER)
-    before = {} if start is None else start.joint_members
-    members, _ = _fit_members(names, table, settings, n_classes, has_shared, before)
-    fitted = settings, n_classes, column_units, units, folds, table, JointMembers(members)
-    return FittedModel(*fitted, population, factor)
-
-
-def _fit_again(model: FittedModel, rows: Rows) -> FittedModel:
-    """Fit a model of one column of groups to other rows; its units and weights stay."""
-    settings, n_classes, units = model.settings, model.n_classes, model.target_units
-    n_groups = int(rows.codes.max()) + 1
-    folds = deal_groups(rows.codes[:, 0], rows.y, min(settings.n_folds, n_groups))
-    table = _table_of(rows, model.column_units, units, folds[rows.codes[:, 0]])
-    if isinstance(model.mixture, Longitudinal):
-        assert units is not None
-        assert model.time_columns is not None
-        table = in_time(table, model.time_columns)
-        longitudinal = model.mixture.again(table, float(units(np.zeros(1))[0]))
-        return replace(model, folds=folds, known=table, mixture=longitudinal)
-    assert isinstance(model.mixture, Mixture)
-    population, table = _with_population(table, settings, n_classes, start=model.population)
-    before = model.mixture.members
-    names = (POPULATION,) if [*before] == [POPULATION] else MEMBERS
-    members, other_rows = _fit_members(names, table, settings, n_classes, True, before)
-    if _LAGS in before:
-        members[_LAGS] = fit_class_lags(table, settings.population, n_classes)
-    if _CUMULATIVE in before:
-        members[_CUMULATIVE] = fit_cumulative(table, settings.population, n_classes)
-    mixture = replace(model.mixture, members=members, n_groups=n_groups)
-    others: list[Mixture] = []
-    if other_rows is not None and units is not None:
-        scales, _ = residual_scales(other_rows, table)
-        mixture = replace(mixture, group_scales=scales)
-        for other, found in zip(units.others, model.other_mixtures, strict=True):
-            effects, _ = _effects_on(other, units, table, found.members[BOTH])
-            on_scale = replace(found, members={BOTH: effects}, n_groups=n_groups)
-            others.append(replace(on_scale, group_scales=scales))
-    again = replace(model, folds=folds, known=table, population=population)
-    return replace(again, mixture=mixture, other_mixtures=others)
-
-
-def _table_of(
-    rows: Rows, column_units: Standardiser, units: TargetUnits | None, fold: np.ndarray
-) -> Table:
-    """Return rows in units of the model."""
-    n = len(rows.y)
-    y, nothing, none = rows.y if units is None else units(rows.y), np.zeros(n), np.empty((n, 0))
-    X, place = column_units(rows.X), np.arange(n)
-    return Table(X, nothing, y, rows.weight, rows.codes, fold, place, rows.times, none)
-
-
-def _with_population(
+def with_population(
     table: Table,
     settings: Settings,
     n_classes: int,
@@ -302,23 +220,23 @@ def _fit_on(
     start: GroupEffects,
 ) -> Mixture:
     """Fit how groups differ on another scale, beside the population's predictions."""
-    effects, table = _effects_on(other, units, table, start)
+    effects, table = effects_on(other, units, table, start)
     mixture = fit_mixture({BOTH: effects}, (BOTH,), table, 0)
     assert mixture is not None
     mixture = mixture if scales is None else mixture.with_scales(*scales)
     return mixture if other.exposure is None else mixture.with_exposure(other.exposure)
 
 
-def _effects_on(
+def effects_on(
     other: TargetUnits, units: TargetUnits, table: Table, start: Any
 ) -> tuple[GroupEffects, Table]:
     """Fit effects of groups on another scale, near a fit; return the table on it, too."""
     table = units.convert(table, other)
     effects = fit_group_effects(table, start.design, start.settings, start)
-    return from_other_rows(effects, table, _N_PARTS)[0], table
+    return _from_other_rows(effects, table)[0], table
 
 
-def _units(
+def units_of_targets(
     X: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray,
@@ -367,7 +285,7 @@ def _sizes_differ(y: np.ndarray, group: np.ndarray) -> bool:
     return len(means) > 1 and float(np.log(means).std()) > _MIN_SPREAD
 
 
-def _fit_members(
+def fit_members(
     names: tuple[str, ...],
     table: Table,
     settings: Settings,
@@ -395,7 +313,7 @@ def _fit_members(
         design = design_of(table, base == BOTH, n_classes) if before is None else before.design
         effects = fit_group_effects(table, design, settings.effects, before)
     settings.population.report()
-    effects, outputs = from_other_rows(effects, table, _N_PARTS)
+    effects, outputs = _from_other_rows(effects, table)
     members[base] = effects
     # Without columns, nothing is left to the trees over groups.
     used = (TREES, ROWS) if len(varying(table.X)) or not several else (ROWS,)
@@ -416,9 +334,100 @@ def _fit_members(
     return members, outputs
 
 
-def _deal(codes: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[int, np.ndarray]:
-    """Return the first factor with enough groups, and the fold of each of its groups."""
-    n_groups = codes.max(0) + 1
-    enough = np.flatnonzero(n_groups >= 2 * n_folds)
-    factor = int(enough[0]) if len(enough) else int(np.argmax(n_groups))
-    return factor, deal_groups(codes[:, factor], y, min(n_folds, int(n_groups[factor])))
+def _from_other_rows(effects: Any, table: Table) -> tuple[Any, Outputs]:
+    """Predict rows from those of their group in other parts; set the least deviation by this."""
+    parts = deal_rows(table.group, _N_PARTS)
+    mean, std = np.empty(table.shared.shape), np.empty(len(table.y))
+    for part in range(int(parts.max()) + 1):
+        rows = np.flatnonzero(parts == part)
+        conditioned = effects.condition(table.take(np.flatnonzero(parts != part)))
+        mean[rows], std[rows] = conditioned.predict(table.take(rows), {})
+    outputs = Outputs(mean, std)
+    if not effects.design.n_classes:
+        typical = float(np.sqrt(np.average(outputs.std**2, weights=table.weight)))
+        effects = replace(effects, least_std=max(_MIN_SHARE_OF_STD * typical, MIN_STD))
+        outputs = outputs._replace(std=np.maximum(outputs.std, effects.least_std))
+    return effects, outputs
+
+
+def choose_scale(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray, group: np.ndarray, scales: list[Scale]
+) -> Scale:
+    """Return the scale with the least quantile loss of rows held out; `scales` begin as given."""
+    if len(scales) == 1:
+        return scales[0]
+    sizes = np.bincount(group)
+    mean_size = len(y) / len(sizes)
+    kept = some(np.arange(len(sizes)), max(int(_MAX_SCALE_ROWS / mean_size), 2))
+    rows = np.flatnonzero(np.isin(group, kept))
+    rows = rows[
+        np.linspace(0, len(rows) - 1, min(len(rows), 2 * _MAX_SCALE_ROWS)).round().astype(int)
+    ]
+    y, weight = y[rows], weight[rows]
+    group = np.unique(group[rows], return_inverse=True)[1]
+    Z = fill(X[rows])
+    Z = Z[:, varying(Z)]
+    losses = [_scale_loss(Z, y, weight, group, scale) for scale in scales]
+    best = int(np.argmin(losses))
+    return scales[best] if losses[best] < (1 - _MIN_GAIN) * losses[0] else scales[0]
+
+
+def _scale_loss(
+    Z: np.ndarray, y: np.ndarray, weight: np.ndarray, group: np.ndarray, scale: Scale
+) -> float:
+    """Return the mean quantile loss over the numbers of known rows."""
+    units = Standardiser.learn(scale.forward(y))
+    z = units(scale.forward(y))
+    losses = []
+    for rows, mean in _simple_predictions(Z, z, weight, group):
+        left = weighted_quantiles(z[rows] - mean, weight[rows], DECILES)
+        quantiles = scale.inverse(units.restore(mean[:, None] + left))
+        losses.append(np.average(quantile_loss(y[rows], quantiles, DECILES), weights=weight[rows]))
+    return float(np.mean(losses))
+
+
+def _simple_predictions(
+    Z: np.ndarray, z: np.ndarray, weight: np.ndarray, group: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield rows and predicted means, with no, five and all other rows of their group known."""
+    n_groups = int(group.max()) + 1
+    if n_groups < 2:
+        yield np.arange(len(z)), _cross_fit_ridge(Z, z, weight, deal_rows(group, _N_SCALE_FOLDS))
+        return
+    fold = deal_groups(group, z, min(_N_SCALE_FOLDS, n_groups))[group]
+    base = _cross_fit_ridge(Z, z, weight, fold)
+    left = z - base
+    yield np.arange(len(z)), base
+    count = np.bincount(group, weight)
+    total = np.bincount(group, weight * left)
+    # Variances between groups and within them, by moments.
+    within = np.average((left - (total / count)[group]) ** 2, weights=weight)
+    within *= len(z) / max(len(z) - n_groups, 1)
+    between = max(float(np.average(left**2, weights=weight)) - within, 1e-6)
+    ratio = within / between
+    first = places_in_groups(group) < _N_KNOWN
+    few = np.bincount(group[first], weight[first], n_groups)
+    sums = np.bincount(group[first], (weight * left)[first], n_groups)
+    rest = np.flatnonzero(~first)
+    if len(rest):
+        yield rest, base[rest] + (sums / (few + ratio))[group[rest]]
+    others = np.flatnonzero(np.bincount(group)[group] > 1)
+    if len(others):
+        g, w = group[others], weight[others]
+        effect = (total[g] - w * left[others]) / (count[g] - w + ratio)
+        yield others, base[others] + effect
+
+
+def _cross_fit_ridge(
+    Z: np.ndarray, z: np.ndarray, weight: np.ndarray, fold: np.ndarray
+) -> np.ndarray:
+    """Return predictions of a ridge regression that was fitted on the other folds."""
+    mean = np.empty(len(z))
+    columns = np.hstack([np.ones((len(Z), 1)), Z])
+    penalty = np.diag(np.append(1e-9, np.full(Z.shape[1], _PENALTY)))
+    for k in np.unique(fold):
+        kept, at = fold != k, fold == k
+        C = columns[kept] if kept.any() else columns
+        t, w = (z[kept], weight[kept]) if kept.any() else (z, weight)
+        mean[at] = columns[at] @ np.linalg.solve(C.T @ (w[:, None] * C) + penalty, C.T @ (w * t))
+    return np.clip(mean, z.min(), z.max())

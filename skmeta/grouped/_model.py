@@ -145,10 +145,6 @@ class FittedModel:
         assert isinstance(self.mixture, JointMembers)
         return self.mixture.members
 
-    def with_settings(self, settings: Settings) -> Self:
-        """Return a model with other settings."""
-        return replace(self, settings=settings)
-
     def _table(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
     ) -> Table:

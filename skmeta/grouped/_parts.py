@@ -7,7 +7,7 @@ Notation: n rows, F columns of groups.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -100,11 +100,6 @@ class Indicators(NamedTuple):
         return np.hstack([*parts, X])
 
 
-# Fits a model of a column of groups, or of all of them, whose codes run from 0 on. It may start
-# from a model of more rows. Beside it, it returns the given number of each of the model's groups.
-Fit = Callable[[Rows, int | None, FittedModel | None], tuple[FittedModel, Sequence[np.ndarray]]]
-
-
 @dataclass(frozen=True)
 class Part:
     """A model of all columns of groups, or of one, and its numbers of the groups of the table."""
@@ -113,29 +108,6 @@ class Part:
     factor: int | None  # the column of groups; None for all
     indicators: Indicators  # of the other columns of groups
     numbers: list[np.ndarray]  # by column, the model's number of each group; -1 for none
-
-    @classmethod
-    def fit(
-        cls, fit: Fit, rows: Rows, n_factors: int, factor: int | None, start: Part | None = None
-    ) -> Part:
-        """Fit a model to rows that may lack some groups of the table.
-
-        After the columns of groups, of which there are `n_factors`, one may have the series.
-        """
-        several = rows.codes[:, :n_factors]
-        indicators = Indicators.learn(several, factor) if start is None else start.indicators
-        columns = several if factor is None else rows.codes[:, [factor]]
-        own, numbers = np.empty_like(columns), []
-        for f, column in enumerate(columns.T):
-            present, own[:, f] = np.unique(column, return_inverse=True)
-            numbers.append(np.full(int(column.max()) + 1, -1))
-            numbers[f][present] = np.arange(len(present))
-        X, before = indicators(rows.X, rows.codes), None if start is None else start.model
-        model, order = fit(rows._replace(X=X, codes=own), factor, before)
-        for f, given in enumerate(order):
-            at = numbers[f] >= 0
-            numbers[f][at] = np.argsort(given)[numbers[f][at]]
-        return cls(model, factor, indicators, numbers)
 
     def codes(self, codes: np.ndarray) -> np.ndarray:
         """Return the model's numbers (n, f) of groups (n, F)."""

@@ -7,11 +7,11 @@ from skmeta.grouped.members._crossed import (
 )
 from skmeta.grouped.members._cumulative import CumulativeEffects, fit_cumulative
 from skmeta.grouped.members._group_effects import (
+    MIN_STD,
     GroupEffects,
     as_columns,
     design_of,
     fit_group_effects,
-    from_other_rows,
     residual_scales,
 )
 from skmeta.grouped.members._member import (

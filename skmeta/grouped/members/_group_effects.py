@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -20,16 +20,14 @@ from skmeta.tabular import (
     Outputs,
     Standardiser,
     Table,
-    deal_rows,
     fill,
     log_odds,
     varying,
     with_all_classes,
 )
 
-# Least standard deviation: this in units of that of the targets, and this share of the root mean
-# square of all. A group with equal targets would pass for one without noise.
-_MIN_STD, _MIN_SHARE = 1e-9, 0.1
+# Least standard deviation, in units of that of the targets.
+MIN_STD = 1e-9
 # More classes have a model each. On tables drawn from the joint model, that one had held-out losses
 # of .99, 1.00 and 1.03 of these for 3, 5 and 8 classes, and a fit took 2.5 times as long for 8.
 MAX_TOGETHER = 5
@@ -76,7 +74,7 @@ class GroupEffects:
     units: Standardiser
     present: np.ndarray  # classes that the model has seen; others are improbable
     model: MixedModel | EachClass
-    least_std: float = _MIN_STD  # of a prediction
+    least_std: float = MIN_STD  # of a prediction
 
     known_only: ClassVar[bool] = False
 
@@ -141,27 +139,8 @@ def fit_group_effects(
         model = EachClass.fit(fit_one, z, y, columns, before)
     else:
         model = fit(z, y, codes, len(present), start=before, **settings)
-    least_std = _MIN_STD if start is None else start.least_std
+    least_std = MIN_STD if start is None else start.least_std
     return GroupEffects(design, settings, units, present, model, least_std)
-
-
-Effects = TypeVar("Effects", bound=Any)
-
-
-def from_other_rows(effects: Effects, table: Table, n_parts: int) -> tuple[Effects, Outputs]:
-    """Predict rows from those of their group in other parts; set the least deviation by this."""
-    parts = deal_rows(table.group, n_parts)
-    mean, std = np.empty(table.shared.shape), np.empty(len(table.y))
-    for part in range(int(parts.max()) + 1):
-        rows = np.flatnonzero(parts == part)
-        conditioned = effects.condition(table.take(np.flatnonzero(parts != part)))
-        mean[rows], std[rows] = conditioned.predict(table.take(rows), {})
-    outputs = Outputs(mean, std)
-    if not effects.design.n_classes:
-        typical = float(np.sqrt(np.average(outputs.std**2, weights=table.weight)))
-        effects = replace(effects, least_std=max(_MIN_SHARE * typical, _MIN_STD))
-        outputs = outputs._replace(std=np.maximum(outputs.std, effects.least_std))
-    return effects, outputs
 
 
 def residual_scales(outputs: Outputs, table: Table) -> tuple[np.ndarray, np.ndarray]:
