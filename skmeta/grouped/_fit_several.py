@@ -9,7 +9,6 @@ Notation: n rows, F columns of groups, m members.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,8 +89,10 @@ def fit_several_columns(
     alone = [*range(rows.codes.shape[1])] if has_alone else []
     if n > MAX_WEIGHED:
         alone = [int(n_groups.argmax())] if is_timed and has_alone else []
-    own = {"settings": settings, "n_classes": n_classes, "knows_time": knows_time}
-    fit = partial(_fit_part, n_factors=n_factors, **own)
+
+    def fit(part: Rows, factor: int | None, start: Part | None = None) -> Part:
+        return _fit_part(part, n_factors, factor, start, settings, n_classes, knows_time)
+
     parts = tuple(fit(rows, factor) for factor in (None, *alone))
     # What no group tells is in the models of each column alone.
     chosen = _JOINT if has_alone else (settings.combine,)
@@ -144,10 +145,9 @@ def fit_several_columns(
 
 def _fit_part(
     rows: Rows,
-    factor: int | None,
-    start: Part | None = None,
-    *,
     n_factors: int,
+    factor: int | None,
+    start: Part | None,
     settings: Settings,
     n_classes: int,
     knows_time: bool,
