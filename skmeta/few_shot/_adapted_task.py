@@ -146,9 +146,8 @@ class RunSettings(NamedTuple):
 class AdaptedTask:
     """The learner of a prior on a device, which :meth:`adapt` adapts to a support set.
 
-    `labels` are the sorted classes, None for a regression. The size of the support set decides the
-    precision. A second view shows `nominal` columns, categories without an order, as indicators.
-    `columns` (d,) are the positions of the support set's columns in the rows to predict.
+    `labels` are the sorted classes, None for a regression; `nominal` columns are indicators in a
+    second view; `columns` (d,) are the support set's, in the rows to predict.
     """
 
     def __init__(

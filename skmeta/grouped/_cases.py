@@ -46,8 +46,7 @@ def regime_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the regime (n,) of rows, and the number (n,) of known rows of their new groups.
 
-    There is one for each column, one of several new groups, one of new series if they have a
-    column, and one of what is known.
+    In order: a new group of each column, several new groups, new series if any, none new.
     """
     n_new = is_new[:, :n_factors].sum(1)
     of_known = n_factors + 1 + (~is_new[:, n_factors:]).sum(1)

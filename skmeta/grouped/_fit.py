@@ -114,11 +114,9 @@ def fit_model(
 ) -> tuple[FittedModel, Order]:
     """Fit the population, the members and the weights of their mixture.
 
-    `order.groups` maps the numbers of groups in the model to those given. The last column of X (n,
-    d) has the times, if there are any; NaN is a missing value. Weights (n,) are positive, codes (n,
-    n_factors) begin at 0, and times (n,) are 0 without an order. `n_classes` is 0 for a regression.
-    With exposures (n,), targets are rates, whose weights are proportional to these.
-    With `knows_time`, members that know time are fitted, if times differ and a row can be held out.
+    The last column of X (n, d) has the times, if there are any; NaN is a missing value. Codes (n,
+    F) begin at 0, and `order.groups` maps the model's to those. With exposures (n,), targets are
+    rates.
     """
     column_units = Standardiser.learn(X)
     X, content = column_units(X), y if n_classes else Standardiser.learn(y)(y)

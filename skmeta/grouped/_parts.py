@@ -135,10 +135,9 @@ class Part:
         return replace(part, model=model)
 
     def predict(self, rows: Rows, names: Sequence[str]) -> list[np.ndarray]:
-        """Return predictions of members on the target's own units.
+        """Return what members predict on the target's own units: probabilities (n, c), or (n, 4).
 
-        Each has means (n, 4), and quantiles a deviation below the median, at it, and above it; or
-        probabilities (n, c).
+        These are means, and quantiles a deviation below the median, at it and above it.
         """
         X = self.indicators(rows.X, rows.codes)
         codes, units = self.codes(rows.codes), self.model.target_units

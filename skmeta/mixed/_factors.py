@@ -63,8 +63,8 @@ class FactorModel:
     ) -> ConditionedFactors:
         """Return the effects given rows, whose levels may be new; estimates stay as they are.
 
-        `mean_covariance` (j q, j q) is that of the fixed coefficients, needed where the rows are
-        only a part of those that estimated them. By default it follows from the rows.
+        `mean_covariance` (j q, j q), of the fixed coefficients, is needed if other rows estimated
+        them.
         """
         w = np.ones(len(X)) if w is None else w
         return ConditionedFactors(self, X, y, w, codes, mean_covariance)
@@ -86,12 +86,10 @@ def fit_factors(
 ) -> FactorModel:
     """Estimate a mixed-effects model by its marginal likelihood.
 
-    The rows (n, q) have a leading 1, and targets (n,) are standardised, class positions or counts.
-    Weights (n,) are numbers of repetitions. `columns` are, by factor, those whose coefficients
-    differ between its levels: by default the intercepts. Shrinkage holds for deviations of slopes
-    and for the fixed slopes, whose variance is then estimated. With `is_restricted`, the fixed
-    coefficients are integrated out. The optimisation ends when minus the log likelihood decreases
-    by less than the tolerance. It begins at `start`, a model of the same columns and factors.
+    Targets (n,) are standardised, class positions or counts, weights (n,) numbers of repetitions.
+    `columns` are, by factor, those whose coefficients differ: by default the intercepts. With
+    `is_restricted`, the fixed coefficients are integrated out. `start` has the same columns and
+    factors.
     """
     family = Normal() if family is None else family
     columns = [np.array([0])] * codes.shape[1] if columns is None else columns

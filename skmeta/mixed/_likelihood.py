@@ -140,8 +140,7 @@ def log_joint(rows: ClassRows, eta: Array, u: Array) -> Array:
 def row_parts(rows: ClassRows, proba: Array, square: Array) -> tuple[Array, Array]:
     """Return scores (..., j q) and information (..., j q, j q) from probabilities (..., n, j).
 
-    They are those of the second class if j is 1; `square` (..., n, j, j) are their products. Both
-    may be averages.
+    They are those of the second class if j is 1; `square` (..., n, j, j) are their products.
     """
     (z, p, w), j, q = rows, proba.shape[-1], rows.z.shape[-1]
     score = transposed(transposed(z) @ (w[..., None] * (p[..., -j:] - proba)))
@@ -162,11 +161,7 @@ def find_mode(
     tolerance: float | None = None,
     max_steps: int = 50,
 ) -> Mode:
-    """Find the modes u (..., k) of tasks by Newton's method, from the given ones.
-
-    The iteration ends when no step is longer than the tolerance. After `max_steps`, the last step
-    has full length.
-    """
+    """Find the modes u (..., k) of tasks by Newton's method, from the given ones."""
     xp, eye = module_of(u), _like(np.eye(factor.shape[-1]), u)
     eta = predictors(rows.z, mean + u @ factor.T)
     now = log_joint(rows, eta, u)
@@ -285,8 +280,7 @@ def n_draws(j: int) -> int:
 def normal_nodes(j: int, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes (d, j) of a standard normal distribution, and their weights (d,).
 
-    For several predictors they fill it evenly, in opposite pairs: an additive recurrence, whose
-    steps are powers of the root of x^(j + 1) = x + 1.
+    Several predictors are filled evenly, by the powers of the root of x^(j + 1) = x + 1.
     """
     if j == 1:
         nodes, weights = np.polynomial.hermite_e.hermegauss(_N_NODES)

@@ -80,9 +80,8 @@ def fit(
 ) -> MixedModel:
     """Estimate the distribution of coefficients over groups by marginal likelihood.
 
-    Targets are standardised, or class positions. The settings are those of
-    :class:`~skmeta.learners.HierarchicalLinear`. `start` is a model of the same columns, fitted
-    with the same settings to other rows: a rough optimum near its estimates is found.
+    The settings are those of :class:`~skmeta.learners.HierarchicalLinear`. A rough optimum is found
+    near `start`, a model of the same columns and settings.
     """
     order = content_order(z, y, codes)
     z, y, codes = z[order], y[order], codes[order]
@@ -167,10 +166,7 @@ def varies_within(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def content_order(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return an order (n,) of the rows that depends on their content only; tasks stay together.
 
-    The order of the rows of a table, the names of tasks and the units of columns are no
-    information. In this order, sums and draws from a fixed seed are the same whatever they are.
-    Tasks are sorted by size, then by a hash of the ranks of the values in each column; so are the
-    rows of a task.
+    Tasks are sorted by size, then by a hash of the ranks of their values; so are their rows.
     """
     keys = np.zeros(len(z), np.uint64)
     for column in (*z.T, y):

@@ -178,8 +178,8 @@ class _OneIntegrated:
     def moved(self, inverse: np.ndarray) -> Moved | None:
         """Return how the log determinants change through the modes; None in a regression.
 
-        With K = I - C A and C = L M^-1 L', a change dA of the information changes the log
-        determinants of M and H by tr(Q dA), where Q = C + K H^-1 K' is the covariance of m + b.
+        A change dA of the information changes those of M and H by tr(Q dA), Q the covariance of m +
+        b.
         """
         if self.rows.is_normal:
             return None

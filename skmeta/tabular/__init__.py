@@ -1,7 +1,6 @@
 """A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
 from skmeta.tabular._ensemble import TreeEnsemble, trees_to_arrays
-from skmeta.tabular._levels import find_level
 from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge
 from skmeta.tabular._member import (
@@ -87,6 +86,7 @@ from skmeta.tabular._units import TargetUnits
 from skmeta.tabular._weights import (
     LEVELS,
     average_weights,
+    find_level,
     mix,
     mix_deviations,
     power_weights,

@@ -76,11 +76,7 @@ class HeldOut(NamedTuple):
 
 
 def widening(ratio: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Return by what the quantiles (p,) of residuals (n,) of few groups are too narrow.
-
-    A new residual follows Student's distribution, whose width allows for the estimate of mean and
-    deviation by so few independent ones.
-    """
+    """Return by what the quantiles (p,) of residuals (n,) of few groups are too narrow."""
     return width_of_few(count_independent(ratio, group))
 
 

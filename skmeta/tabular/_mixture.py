@@ -1,7 +1,7 @@
 """The mixture of the members: weights by the number of known rows, and their calibration.
 
 Groups are held out, and of each of them some rows are known. The weights of the predictions follow
-from the losses in these groups: see :mod:`skmeta.tabular._levels`.
+from the losses in these groups: see :mod:`skmeta.tabular._weights`.
 
 Notation: m predictions, n rows.
 """
@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.tabular._levels import Found, fall_back, gain_of_known_rows, join_levels
 from skmeta.tabular._member import (
     CalibratedOutputs,
     Conditioned,
@@ -25,7 +24,7 @@ from skmeta.tabular._member import (
 )
 from skmeta.tabular._table import Table, make_cases, some
 from skmeta.tabular._units import TargetUnits
-from skmeta.tabular._weights import mix, sharpen
+from skmeta.tabular._weights import Found, fall_back, gain_of_known_rows, join_levels, mix, sharpen
 
 # Folds are held out until these have so many groups and rows; and groups of a fold, at most. The
 # number of rows was chosen on development tables with groups of two to five rows.
@@ -64,8 +63,8 @@ class Mixture:
     ) -> Mixture:
         """Return a mixture with distributions on the target's own units.
 
-        `scales` are the factors of deviations of each group of fit, and of each row from the others
-        of its group; `others` are mixtures of the targets on other scales.
+        `scales` are factors of deviations by group and by row; `others` are mixtures on other
+        scales.
         """
         mine = self if scales is None else self.with_scales(*scales)
         mine = mine if units.exposure is None else mine.with_exposure(units.exposure)

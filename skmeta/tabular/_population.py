@@ -159,13 +159,10 @@ def fit_population(
 ) -> tuple[Population, np.ndarray]:
     """Fit one model per fold of rows (n,); return also predictions of each row by one without it.
 
-    The estimator ``"auto"`` is gradient-boosted trees, with the number of rounds of the least loss
-    on the rows that the models have not seen; `n_rounds` other than 0 fixes it. In a regression of
-    up to 10,000 rows, it is the mean of these and of extremely randomised trees, unless ``beside``
-    says that the columns or targets hold the effects of groups. Columns (n, d) are standardised;
-    NaN is a missing value. `n_classes` is 0 for a regression. With ``refit``, new rows are
-    predicted by one model that is fitted on all rows. `categories` are columns that hold codes of
-    categories.
+    The estimator ``"auto"`` is boosted trees, with the rounds of the least loss of unseen rows, or
+    `n_rounds`; in small regressions it is averaged with extremely randomised trees, unless the
+    columns or targets are `beside` effects of groups. With `refit`, new rows are predicted by one
+    model of all rows.
     """
     estimator, is_auto = settings.estimator, settings.is_auto
     labels = np.arange(n_classes) if n_classes else None

@@ -225,11 +225,9 @@ class Posterior(NamedTuple):
         return loss + 0.5 * away @ away, gradient + away / spread
 
     def best_kernel(self, others: Sequence[GaussianProcess] = ()) -> Kernel:
-        """Return the kernel of the largest density.
+        """Return the kernel of the largest density, searched from the means beforehand.
 
-        With many columns, the density may have several maxima. The search begins at the means
-        beforehand, and again at the best kernel of other processes of these columns, if that is
-        better than what it found.
+        With many columns there are several maxima: other processes' best kernel is tried, too.
         """
         start, _ = self.beforehand()
         low, high = start - _REACH, start + _REACH

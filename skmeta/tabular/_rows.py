@@ -62,10 +62,9 @@ def relative_weight(weight: np.ndarray) -> np.ndarray:
 
 
 def location_and_scale(X: np.ndarray, weight: np.ndarray) -> tuple[Any, Any]:
-    """Return weighted means and standard deviations of columns (n, d), or of targets (n,).
+    """Return weighted means and standard deviations of columns (n, d) or targets (n,) without NaN.
 
-    NaN is left out. The scale of a constant column is its absolute value, or 1 for 0, so that
-    another value of a row to predict is large.
+    The scale of a constant is its absolute value, or 1, so that another value is large.
     """
     known = np.where(np.isnan(X), 0.0, weight.reshape(-1, *[1] * (X.ndim - 1)))
     value = np.nan_to_num(X)

@@ -234,10 +234,9 @@ def fit_time_process(
     start: TimeProcess | None = None,
     n_steps: int = 40,
 ) -> TimeProcess:
-    """Maximise the marginal likelihood, with weak priors, in at most `n_steps` of L-BFGS.
+    """Maximise the marginal likelihood in at most `n_steps` of L-BFGS, from `start` on.
 
-    `blocks` (p,) are numbers from 0 on, and -1 for columns without a prior. `start` is a process
-    with the same columns.
+    `blocks` (p,) are numbers from 0 on, and -1 for columns without a prior.
     """
     q, c, n_seasons = rows.phi.shape[1], int(blocks.max(initial=-1)) + 1, len(rows.R)
     n_entries = q * (q + 1) // 2
@@ -282,11 +281,7 @@ def fit_time_process(
 def predict_time_process(
     process: TimeProcess, known: TimeRows, at: TimeRows
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return means and standard deviations (n,) of rows of groups, given known rows of these.
-
-    The latest known rows of a group are taken; groups may have none. Standard deviations include
-    those of the noise and of the coefficients.
-    """
+    """Return means and standard deviations (n,) of targets, given the latest known rows."""
     L, s_season, (s_m, _, s_a, _, s_e) = _unpack(process.theta, at.phi.shape[1])
     mean = at.Z @ process.b
     prior = ((at.phi @ L) ** 2).sum(1) + s_m**2 + s_a**2 + s_e**2

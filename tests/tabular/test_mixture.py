@@ -5,9 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skmeta import GroupedRegressor
-from skmeta.tabular import Outputs, Table, _levels, mix, sharpen
-from skmeta.tabular._levels import fall_back, gain_of_known_rows, join_levels, weigh
-from skmeta.tabular._weights import find_slope
+from skmeta.tabular import Outputs, Table, _weights, mix, sharpen
+from skmeta.tabular._weights import fall_back, find_slope, gain_of_known_rows, join_levels, weigh
 
 
 def members(errors, sizes, rng):
@@ -75,8 +74,8 @@ def test_known_rows_of_one_kind_do_less_harm_to_rows_of_another(monkeypatch):
     z_new = np.append(rng.normal(0, 0.3, 10), rng.normal(0, 3, 60))
     X_new, y_new = np.column_stack([np.full(70, 99), x_new, z_new]), 2 * np.tanh(3 * x_new)
     errors = []
-    for most_loss in (-1.0, _levels._MAX_LOSS):
-        monkeypatch.setattr(_levels, "_MAX_LOSS", most_loss)
+    for most_loss in (-1.0, _weights._MAX_LOSS):
+        monkeypatch.setattr(_weights, "_MAX_LOSS", most_loss)
         model = GroupedRegressor(0).fit(np.column_stack([group, x, z]), y)
         model.partial_fit(X_new[:10], y_new[:10])
         errors.append(np.mean((model.predict(X_new[10:]) - y_new[10:]) ** 2))

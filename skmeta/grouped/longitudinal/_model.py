@@ -195,11 +195,7 @@ def fit_longitudinal(
     calendar: Calendar = NO_SEASONS,
     effects: Mapping[str, Any] | None = None,
 ) -> Longitudinal | None:
-    """Fit members and their weights; None if no row of a group can be held out.
-
-    The settings are those of the population beside the effects of groups. `effects` are settings of
-    :func:`skmeta.mixed.fit`; slopes by default.
-    """
+    """Fit members and their weights; None if no row of a group can be held out."""
     zero = float(units(np.zeros(1))[0])
     logs, bends = has_log(rows.y, zero), calendar.n_cycles(rows.times) >= _MIN_CYCLES
     shapes = {

@@ -91,9 +91,8 @@ def last_rows(
 ) -> tuple[Table, Cases, Cases | None] | None:
     """Divide each group before its last rows; None if no group has rows before.
 
-    Returned are the rows before, with those of groups that have no more than ``ahead``; the last
-    rows with all rows before; and the same with at most so many rows before, of groups that have
-    more.
+    Returned are the rows before, cases of the last rows given these, and cases given the `n_known`
+    latest of them.
     """
     place, sizes = _places(rows.group, rows.times)
     n_before = sizes - ahead

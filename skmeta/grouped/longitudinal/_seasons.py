@@ -142,9 +142,7 @@ def learn_calendar(
 ) -> Calendar:
     """Find the seasons of rows (n,), and warn of a clear cycle that is none of them.
 
-    Times are numbers, or dates as days since 1970. A season is given in steps of a cycle; "auto"
-    takes the calendar, and what whole numbers show clearly. `centre` and `scale` are units of the
-    times.
+    Times, in units `centre` and `scale`, are numbers, or dates as days since 1970.
     """
     step = typical_step(times, codes)
     if step is None or step <= 0:
@@ -261,8 +259,7 @@ class _Changes(NamedTuple):
     def _p_value(self, length: int, typical: np.ndarray, per_group: bool) -> float:
         """Return the p-value of what phases explain of the typical change (T,), or of many groups.
 
-        It is 1 if they explain little. What happens at a time may happen to all groups: tests count
-        times, not rows, and that of many groups holds whatever they share (Rueger, 1978).
+        Tests count times, not rows, because groups share what happens at a time (Rueger, 1978).
         """
         phase = self.steps % length
         one, at = np.zeros_like(self.place), phase[self.place]

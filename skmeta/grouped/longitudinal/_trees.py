@@ -40,11 +40,7 @@ _FADE = 0.7
 
 
 def step_columns(known: Table, at: Table) -> np.ndarray:
-    """Return columns (n, q) of rows to predict; NaN without known rows.
-
-    They are the last target, its last change, the mean, the slope and the number of known rows
-    before, the time since, the time, and changes of the columns.
-    """
+    """Return columns (n, q) of rows to predict; NaN without known rows."""
     before = rows_before(known, at)
     y, t = known.y[before.order], known.times[before.order]
     first, n = before.first, before.n
@@ -88,10 +84,9 @@ def _weights(cases: Cases) -> np.ndarray:
 def cross_fit_steps(
     columns: np.ndarray, left: np.ndarray, cases: Cases, folds: np.ndarray
 ) -> tuple[Steps, np.ndarray]:
-    """Fit trees in folds of groups, with the number of rounds that is best in the others.
+    """Fit trees in folds of groups to what is `left` (n,) of targets after the last values.
 
-    `left` (n,) are targets minus the last values. Returned are the trees, and corrections (n,) of
-    each row by trees that have not seen its group.
+    Return them, with the best number of rounds, and corrections (n,) by trees without the group.
     """
     weight, models, unseen = _weights(cases), [], np.zeros((_MAX_ROUNDS, len(left)))
     for fold in np.unique(folds):
@@ -171,11 +166,10 @@ def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> Class
 
 
 def lag_columns(known: Table, at: Table, n_classes: int) -> np.ndarray:
-    """Return columns (n, q) of rows to predict.
+    """Return columns (n, q) of rows to predict: those of the table, and earlier classes.
 
-    They are the columns of the table, the last class before the row, the shares of the classes
-    before it (first with equal weights, then with weights that fade), the number of known rows
-    before it, and the time since the last one. Lags without known rows are NaN.
+    These are the last one, shares with equal and with fading weights, their number and the time
+    since.
     """
     before = rows_before(known, at)
     first, n = before.first, before.n

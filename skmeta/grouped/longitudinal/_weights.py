@@ -43,9 +43,7 @@ def find_levels(
 ) -> list[Level]:
     """Find weights and quantiles by the number of known rows, from predictions (m, n) held out.
 
-    Weights of "new" groups depend on the number of known rows. With `panel_power`, minus the power
-    of mean absolute errors, errors count in units of their group, and later rows by the number of
-    known ones.
+    With `panel_power`, the power of mean absolute errors, errors are in units of their group.
     """
     y, weight, n_known = cases.query.y, cases.query.weight, cases.n_known
     is_panel = panel_power is not None

@@ -64,10 +64,8 @@ def _parents(codes: np.ndarray, f: int, g: int) -> np.ndarray | None:
 class CrossedEffects:
     """How the groups of several factors differ: a mixed model with effects of each level.
 
-    It has the columns of the table and the predictions of the population. Levels have numbers; -1
-    is one without known rows: its effects are 0. A factor is nested in another one if each of its
-    levels occurs with one level of the other. A level is then known beside that one only. Pairs of
-    levels of two crossed factors that have several rows are a factor of their own.
+    A factor is nested in another if each of its levels occurs with one level of that; a level is
+    known beside that one only. Pairs of levels with several rows are a factor of their own.
     """
 
     design: Design
@@ -142,12 +140,7 @@ class CrossedEffects:
         scale: float,
         classes: list[Any] | None = None,
     ) -> Any:
-        """Return a pandas data frame of the effects of all levels, by factor and level.
-
-        The row ``shared`` of a factor has the deviation between its levels. Columns are ``rows``,
-        ``intercept`` and ``intercept std``, for each of more than two classes. `levels` are numbers
-        by labels, and `scale` is the unit of the targets.
-        """
+        """Return a data frame of the effects of all levels; see `GroupedRegressor.effects_`."""
         pandas = import_optional("pandas", "effects_")
         parts, found, deviations = [], self.given.effects, self.model.deviations
         for f, (name, numbers) in enumerate(zip(names, levels, strict=True)):
@@ -196,11 +189,7 @@ def fit_crossed_member(
     settings: Mapping[str, Any],
     start: CrossedEffects | None = None,
 ) -> CrossedEffects:
-    """Fit the mixed model to the rows of all groups, roughly near `start` if it is given.
-
-    It has the columns `used` and, with `has_shared`, the predictions of the population. The
-    settings are ``effects``, ``rank`` and ``shrinkage``, as for one column of groups.
-    """
+    """Fit the mixed model of the columns `used`, roughly near `start` if it is given."""
     parents = _all_parents(table.codes)
     if start is None:
         design = Design(used, has_shared, n_classes)

@@ -144,10 +144,9 @@ def fit_group_effects(
 
 
 def residual_scales(outputs: Outputs, table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return by what deviations of groups differ: of each group, and of each row from the others.
+    """Return factors of deviations: of each group, and of each row from the others of its group.
 
-    The logarithm of a group's mean absolute residual, over the predicted deviation, is shrunken
-    towards that of all groups, by the variances between groups and within them.
+    Log mean absolute residuals of groups are shrunk by the variances between and within groups.
     """
     size = np.abs(table.y - outputs.mean) / np.maximum(outputs.std, 1e-300)
     group = table.group

@@ -71,8 +71,7 @@ def fit_trees(
 ) -> Trees:
     """Fit trees over groups or, with `known_only`, over rows with the group as a column.
 
-    They have the predictions `outputs` of the member `base`, of each row from others. With `adds`,
-    they learn what the member leaves. `n_rounds` of 0 is chosen.
+    They know what `base` predicts of each row from others; with `adds`, they learn what it leaves.
     """
     is_small = table.codes.max(0) < _MAX_CATEGORIES
     groups = tuple(np.flatnonzero(is_small).tolist()) if known_only and settings.is_auto else ()
