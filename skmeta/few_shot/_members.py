@@ -31,29 +31,28 @@ import numpy as np
 from scipy.special import log_softmax
 
 from skmeta.few_shot._adapted_task import AdaptedTask
-from skmeta.few_shot._target_scale import ChosenScale, Fold, TargetScale
+from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 from skmeta.tabular import (
     LEVELS,
+    MANY_ROWS,
     MAX_CLASSES,
     MAX_RELEVANCES,
+    Fold,
     GaussianProcess,
     WeightedRows,
     average_weights,
-    divide_rows,
     fit_boosting,
     fit_forest,
     fit_process,
     fit_ridge,
+    hold_out,
     location_and_scale,
     mix,
     reshape_distributions,
     weight_grid,
 )
 
-# Rows from which trees and a linear classifier take part, and a single fold is held out.
-_MANY_ROWS = 200
 _MIN_ROWS_OF_PROCESS = 5
-_N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
 # Of ordered classes: chosen on development sets of benchmarks/measure/small_targets.py.
 _N_FOLDS_OF_ORDERED = 3
 # Steps of the shares that are tried, by the largest number of models, and number of rows that the
@@ -136,7 +135,7 @@ def fit_mixture(
     if more:
         believed = np.full(len(names), 1 / len(names))
     shares, spread = believed, 1.0
-    folds = hold_out(support, n_classes, _N_FOLDS_OF_ORDERED if more else _N_FOLDS)
+    folds = hold_out(support, n_classes, *([_N_FOLDS_OF_ORDERED] if more else []))
     models: dict[str, list[Any]] = {"process": processes} if processes else {}
     for name, fit in fits.items():
         if name not in models and not hasattr(fit, "predict_held_out"):
@@ -193,31 +192,15 @@ def _choose_members(
     """Return how to fit the models that suit a table."""
     X, n_rows, fits = support.X, support.weight.sum(), dict[str, Fit]()
     is_wide = X.shape[1] > MAX_RELEVANCES and not categories and not np.isnan(X).any()
-    if n_classes and (is_wide or n_rows >= _MANY_ROWS):
+    if n_classes and (is_wide or n_rows >= MANY_ROWS):
         fits["ridge"] = lambda part, _: fit_ridge(part, n_classes, categories)
     if not n_classes and n_rows >= _MIN_ROWS_OF_PROCESS:
         fits["process"] = lambda part, others: fit_process(part, categories, others)
-    if n_rows >= _MANY_ROWS and n_classes <= MAX_CLASSES:
+    if n_rows >= MANY_ROWS and n_classes <= MAX_CLASSES:
         fits["boosting"] = lambda part, _: fit_boosting(part, n_classes)
         if n_classes:
             fits["forest"] = lambda part, _: fit_forest(part, n_classes)
     return fits
-
-
-def hold_out(support: WeightedRows, n_classes: int = 0, n_folds: int = _N_FOLDS) -> list[Fold]:
-    """Divide rows of positive weights into parts, and the positions of what each does not have."""
-    y, folds = support.y, range(n_folds)
-    if support.weight.sum() >= _MANY_ROWS:
-        n_folds, folds = max(_N_FOLDS_OF_MANY, len(y) // _ROWS_OF_FOLD), range(1)
-    fold, divisions = divide_rows(support, n_classes, n_folds), []
-    for k in folds:
-        kept, held = fold != k, fold == k
-        if n_classes:
-            # Without its only rows, a class is unknown.
-            held &= np.isin(y, y[kept])
-        if held.any() and len(np.unique(y[kept])) > 1:
-            divisions.append((support.take(kept), np.flatnonzero(held)))
-    return divisions
 
 
 def _predict_held_out(

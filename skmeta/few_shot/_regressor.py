@@ -13,7 +13,6 @@ from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._validation import check_levels, check_targets, one_column
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
-from skmeta.few_shot._members import hold_out
 from skmeta.few_shot._target_scale import ChosenScale, choose_scale
 from skmeta.learners import LEARNERS
 from skmeta.priors import MetaPrior
@@ -164,7 +163,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     ) -> ChosenScale | None:
         if self.target_kind == "real" or not is_for_any_table(prior):
             return None
-        return choose_scale(support, self.target_kind, nominal, hold_out)
+        return choose_scale(support, self.target_kind, nominal)
 
     def _describe_target(self) -> Self:
         scale = None if self._mixture is None else self._mixture.scale

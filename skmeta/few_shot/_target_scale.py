@@ -13,7 +13,7 @@ Notation: n rows, q levels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +22,13 @@ from scipy.stats import norm
 from skmeta.tabular import (
     DECILES,
     LEVELS,
+    Fold,
     GaussianProcess,
     Scale,
     Target,
     WeightedRows,
     fit_process,
+    hold_out,
     mean_of_quantiles,
     mixture_quantiles,
     places_of,
@@ -37,9 +39,6 @@ from skmeta.tabular import (
     scales_of,
     unconditional_quantiles,
 )
-
-# A part of rows, and positions of rows that it does not have.
-Fold = tuple[WeightedRows, np.ndarray]
 
 _MIN_ROWS = 5
 # Weights that are whole numbers repeat their targets, up to this many times in the mean.
@@ -117,7 +116,6 @@ def choose_scale(
     support: WeightedRows,
     declared: str,
     categories: Collection[int],
-    hold_out: Callable[[WeightedRows], list[Fold]],
 ) -> ChosenScale | None:
     """Choose the scale by processes that predict rows held out; None for real numbers."""
     rows = support.take(support.weight > 0)

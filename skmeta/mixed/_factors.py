@@ -17,13 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag
 
-from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._covariance import RATE_AND_START, CovarianceShape
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._families import Family, Normal
 from skmeta.mixed._integrated import SeveralFactors
 
-# Shrinkage of slopes, as in `_model`, and where deviations of slopes start.
-_TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3
 # The fit of twice as many rows, or more, starts from that of so many.
 _ENOUGH_ROWS = 10_000
 # Values of one array of rows, to bound the memory.
@@ -93,8 +91,7 @@ def fit_factors(
     """
     family = Normal() if family is None else family
     columns = [np.array([0])] * codes.shape[1] if columns is None else columns
-    is_normal = isinstance(family, Normal)
-    rate, first = (_TARGET_RATE, _START_TARGET) if is_normal else (_LOGIT_RATE, _START_LOGIT)
+    rate, first = RATE_AND_START[not isinstance(family, Normal)]
     shapes = [
         CovarianceShape(
             np.ones(len(used), bool),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag
 
-from skmeta.mixed._covariance import CovarianceShape
+from skmeta.mixed._covariance import RATE_AND_START, CovarianceShape
 from skmeta.mixed._evidence import Evidence, MeanSums
 from skmeta.mixed._groups import ConditionedGroups, batches_of_groups, group_statistics
 from skmeta.mixed._likelihood import ClassRows, RowSums
@@ -34,10 +34,6 @@ _SAME = 1e-9
 _ENOUGH_GROUPS = 400
 # The covariance is estimated from this many groups at most; the mean of a regression from all.
 _MAX_GROUPS = 5_000
-# Shrinkage of slopes of regressions and of classes, and where their deviations start: those of
-# logits are larger than those of standardised targets. Chosen on development tables of
-# benchmarks/measure/grouped.py.
-_TARGET_RATE, _LOGIT_RATE, _START_TARGET, _START_LOGIT = 180.0, 20.0, 0.1, 0.3
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,7 @@ def _shape_of(
     is_correlated = effects == "correlated" or (effects == "auto" and not n_classes)
     n_predictors = 1 if n_classes <= 2 else n_classes
     rank = rank if is_correlated and varies[1:].any() else 0
-    rate, start = (_LOGIT_RATE, _START_LOGIT) if n_classes else (_TARGET_RATE, _START_TARGET)
+    rate, start = RATE_AND_START[n_classes > 0]
     return CovarianceShape(varies, n_predictors, rank, shrinkage * rate, start)
 
 

@@ -34,9 +34,11 @@ from skmeta.tabular._population import (
 )
 from skmeta.tabular._process import MAX_RELEVANCES, GaussianProcess, fit_process
 from skmeta.tabular._rows import (
+    MANY_ROWS,
+    Fold,
     WeightedRows,
     arrange,
-    divide_rows,
+    hold_out,
     location_and_scale,
     order_by_content,
     order_of_columns,
@@ -60,7 +62,6 @@ from skmeta.tabular._target import (
     KINDS,
     Scale,
     Target,
-    asinh_scale,
     cut_distributions,
     least_expected,
     mean_of_quantiles,

@@ -25,6 +25,9 @@ _LARGEST_UNIT = np.finfo(float).max ** 0.4
 _EQUAL = 1e-9
 # Cells of a table whose columns have keys by all others; in larger ones, each has its own.
 _MAX_CELLS = 200_000
+# From this many rows on, models need no more than a single fold that is held out.
+MANY_ROWS = 200
+_N_FOLDS, _N_FOLDS_OF_MANY, _ROWS_OF_FOLD = 5, 4, 1000
 
 
 class WeightedRows(NamedTuple):
@@ -185,3 +188,23 @@ def divide_rows(rows: WeightedRows, n_classes: int, n_folds: int) -> np.ndarray:
     fold = np.empty(len(y), int)
     fold[order] = (number + start[label]) % n_folds
     return fold
+
+
+# A part of rows, and positions of rows that it does not have.
+Fold = tuple[WeightedRows, np.ndarray]
+
+
+def hold_out(rows: WeightedRows, n_classes: int = 0, n_folds: int = _N_FOLDS) -> list[Fold]:
+    """Divide rows of positive weights into parts, and the positions of what each does not have."""
+    y, folds = rows.y, range(n_folds)
+    if rows.weight.sum() >= MANY_ROWS:
+        n_folds, folds = max(_N_FOLDS_OF_MANY, len(y) // _ROWS_OF_FOLD), range(1)
+    fold, divisions = divide_rows(rows, n_classes, n_folds), []
+    for k in folds:
+        kept, held = fold != k, fold == k
+        if n_classes:
+            # Without its only rows, a class is unknown.
+            held &= np.isin(y, y[kept])
+        if held.any() and len(np.unique(y[kept])) > 1:
+            divisions.append((rows.take(kept), np.flatnonzero(held)))
+    return divisions

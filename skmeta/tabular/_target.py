@@ -170,19 +170,11 @@ class Scale(NamedTuple):
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(_FUNCTIONS[self.name][0]((limit + self.shift) / self.unit))
 
-    def log_jacobian(self, y: np.ndarray) -> np.ndarray:
-        """Return the logarithm of dz/dy at targets: it turns a density of z into one of y."""
-        if self.name == "as given":
-            return np.zeros(np.shape(y))
-        at = (np.clip(y, self.first, self.last) + self.shift) / self.unit
-        return np.asarray(_FUNCTIONS[self.name][2](at) - np.log(self.unit))
 
-
-_FUNCTIONS: dict[str, tuple[Any, Any, Any]] = {
-    "square root": (np.sqrt, np.square, lambda u: -np.log(2.0) - 0.5 * np.log(u)),
-    "logarithm": (np.log, np.exp, lambda u: -np.log(u)),
-    "logit": (logit, expit, lambda u: -np.log(u) - np.log1p(-u)),
-    "asinh": (np.arcsinh, np.sinh, lambda u: -0.5 * np.log1p(u * u)),
+_FUNCTIONS: dict[str, tuple[Any, Any]] = {
+    "square root": (np.sqrt, np.square),
+    "logarithm": (np.log, np.exp),
+    "logit": (logit, expit),
 }
 
 
@@ -205,15 +197,6 @@ def scales_of(target: Target, y: np.ndarray) -> list[Scale]:
         limits = {"first": 0.0, "last": 1.0, "lowest": 0.0, "highest": 1.0}
         return [given, Scale("logit", end, 1 + 2 * end, **limits)]
     return [given]
-
-
-def asinh_scale(y: np.ndarray) -> Scale:
-    """Return the scale that is linear near the median of targets (n,), and a logarithm far off."""
-    low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
-    unit = float(high - low) / 1.349 or float(y.std()) or 1.0
-    margin = _BEYOND * float(y.max() - y.min())
-    limits = {"lowest": float(y.min()) - margin, "highest": float(y.max()) + margin}
-    return Scale("asinh", -float(middle), unit, **limits)
 
 
 def _log_shift(target: Target, y: np.ndarray) -> float:

@@ -8,7 +8,6 @@ from scipy.stats import norm
 from sklearn.metrics import get_scorer
 
 from skmeta.few_shot import MetaFewShotRegressor
-from skmeta.few_shot._members import hold_out
 from skmeta.few_shot._target_scale import TargetScale
 from skmeta.learners import FineTuning
 from skmeta.tabular import (
@@ -16,6 +15,7 @@ from skmeta.tabular import (
     Scale,
     Target,
     WeightedRows,
+    hold_out,
     places_of,
     quantile_loss,
     unconditional_quantiles,

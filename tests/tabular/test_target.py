@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.optimize import approx_fprime
 
 from skmeta.tabular import (
     DECILES,
-    asinh_scale,
     mean_of_quantiles,
     mixture_quantiles,
     quantile_loss,
@@ -66,16 +64,11 @@ def all_scales():
         target = recognise_target(y)
         for scale in scales_of(target, y):
             yield pytest.param(scale, y, id=f"{kind}-{scale.name}")
-    heavy = RNG.standard_t(1.5, 200)
-    yield pytest.param(asinh_scale(heavy), heavy, id="real-asinh")
 
 
 @pytest.mark.parametrize(("scale", "y"), list(all_scales()))
-def test_a_scale_has_an_inverse_and_a_slope(scale, y):
+def test_a_scale_has_an_inverse(scale, y):
     np.testing.assert_allclose(scale.inverse(scale.forward(y)), y, atol=1e-9)
-    inside = y[(y > 0.01) & (y < 0.99)] if y.min() >= 0 and y.max() <= 1 else y[y > y.min()]
-    slopes = [approx_fprime(np.array([v]), lambda u: scale.forward(u)[0])[0] for v in inside[:20]]
-    np.testing.assert_allclose(np.exp(scale.log_jacobian(inside[:20])), slopes, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("scale", "y"), list(all_scales()))
