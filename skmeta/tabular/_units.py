@@ -257,11 +257,12 @@ def _fit_size(mean: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[floa
 def _count_knots(size: float, log_mean: int, probabilities: tuple[float, ...]) -> np.ndarray:
     """Return quantiles (k, p) of negative binomials at the knots of means of a factor of e."""
     means = np.exp(log_mean + np.arange(_PER_E) / _PER_E)[:, None]
-    return np.where(
+    quantiles = np.where(
         means < _LARGE,
         stats.nbinom.ppf(probabilities, size, size / (size + np.minimum(means, _LARGE))),
         stats.gamma.ppf(probabilities, size, scale=means / size),
     )
+    return np.asarray(quantiles)
 
 
 def count_quantiles(
