@@ -47,10 +47,7 @@ class Indicators(NamedTuple):
 def choose_indicators(
     X: np.ndarray, nominal: Sequence[int], weight: np.ndarray
 ) -> Indicators | None:
-    """Choose the categories of the `nominal` columns that have an indicator.
-
-    None if the indicators would say the same as the codes, or are too many.
-    """
+    """Choose the categories of `nominal` columns that have an indicator; None if too many."""
     counts = {k: _count(X[:, k], weight) for k in nominal}
     counts = {k: counted for k, counted in counts.items() if len(counted[0]) > 2}
     numbers = tuple(k for k in range(X.shape[1]) if k not in counts)

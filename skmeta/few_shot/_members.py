@@ -119,10 +119,7 @@ class Mixture(NamedTuple):
 def fit_mixture(
     task: AdaptedTask, more: Mapping[str, Fit] | None = None, chosen: ChosenScale | None = None
 ) -> Mixture | None:
-    """Fit the models that suit a table, on the chosen scale, and their shares; None without any.
-
-    `more` are further models; before held-out rows are seen, all have equal shares.
-    """
+    """Fit the models that suit a table, `more` models, and the shares of all; None without any."""
     n_classes, support = task.n_classes, task.support
     fits = {**(more or {}), **_choose_members(support, n_classes, task.nominal)}
     scale, processes = chosen or (None, [])
@@ -231,10 +228,7 @@ def _predict_held_out(
 def _losses(
     support: WeightedRows, n_classes: int, rows: np.ndarray, predicted: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function of shares (g, k): losses (g, n) of the mixtures at held-out rows.
-
-    They are minus log likelihoods, or squared errors in units of the targets' variance.
-    """
+    """Return a function of shares (g, k): log losses or squared errors (g, n) of held-out rows."""
     y, weight = support.y[rows], support.weight[rows] / support.weight[rows].mean()
     if n_classes:
         log_p, at = _log(predicted), np.arange(len(rows))

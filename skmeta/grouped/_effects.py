@@ -45,10 +45,7 @@ class Labels(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """Coefficients of each known group, and last those of a new group.
-
-    The r outputs are the target, the log odds of the second of two classes, or those of each class.
-    """
+    """Coefficients of each known group, then of a new one, for r outputs: targets or log odds."""
 
     names: list[str]  # ``intercept``, the prediction for an average row, then the columns
     mean: np.ndarray  # (n_groups + 1, q, r)

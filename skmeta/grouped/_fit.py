@@ -291,10 +291,7 @@ def fit_members(
     has_shared: bool = True,
     start: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, Member], Outputs | None]:
-    """Fit the members that predict, and those they use; predict rows from others of their group.
-
-    ``start`` holds members that were fitted to other rows.
-    """
+    """Fit members and what they use, from `start` on; predict rows from others of their group."""
     members: dict[str, Member] = {}
     if POPULATION in names:
         members[POPULATION] = PopulationMember.from_errors(table, n_classes)

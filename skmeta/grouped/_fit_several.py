@@ -152,10 +152,7 @@ def _fit_part(
     n_classes: int,
     knows_time: bool,
 ) -> Part:
-    """Fit a model of all columns of groups, or of one, to rows that may lack some groups.
-
-    After the columns of groups, of which there are `n_factors`, one may have the series.
-    """
+    """Fit a model of all `n_factors` columns of groups, or of one factor, to some of the rows."""
     several = rows.codes[:, :n_factors]
     indicators = Indicators.learn(several, factor) if start is None else start.indicators
     columns = several if factor is None else rows.codes[:, [factor]]
@@ -290,10 +287,7 @@ def _find_level(
     n_values: float | None,
     has_exposure: bool,
 ) -> Level:
-    """Find weights of members and the distribution of what they leave, in one regime.
-
-    Groups of column `factor` were held out, of `n_values` that it has; None if they are known.
-    """
+    """Find weights of members and quantiles in a regime; `n_values` is None if groups are known."""
     queries, each = zip(*found, strict=True)
     y, weight = (np.concatenate([getattr(q, name) for q in queries]) for name in ("y", "weight"))
     codes = np.concatenate([q.codes for q in queries])

@@ -187,10 +187,7 @@ def predict_parts(
 def mix_parts(
     outputs: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return means and medians (n,) of members (m, n, 4), and deviations below and above.
-
-    The deviations are those of the first member, which knows what each new group may add.
-    """
+    """Return mixed means and medians (n,), and deviations of the first of members (m, n, 4)."""
     mean, _, median, _ = mix(outputs, weights).T
     _, low, middle, high = outputs[0].T
     return mean, median, middle - low, high - middle

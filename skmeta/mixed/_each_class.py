@@ -30,10 +30,7 @@ class EachClass:
     def fit(
         cls, fit: Callable[..., Any], X: np.ndarray, y: np.ndarray, columns: np.ndarray, start: Any
     ) -> Self:
-        """Fit models to rows X (n, q) of classes y by fit(X, y, start=...), with two classes each.
-
-        `start` has the models of other rows, or is None.
-        """
+        """Fit a model of each class against the others to X (n, q), by fit(X, y, start=...)."""
         starts = [None] * len(columns) if start is None else start.models
         each = enumerate(zip(columns, starts, strict=True))
         models = [fit(X[:, own], np.int64(y == k), start=before) for k, (own, before) in each]

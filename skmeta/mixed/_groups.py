@@ -41,10 +41,7 @@ class Batch(NamedTuple):
 def batches_of_groups(
     codes: np.ndarray, n_values: int = 1, n_group_values: int = 1
 ) -> Iterator[Batch]:
-    """Divide the groups that have rows into batches of similar size.
-
-    A computation needs `n_values` for each row and `n_group_values` for each group.
-    """
+    """Divide groups into batches by size; a row needs `n_values`, a group `n_group_values`."""
     sizes = np.bincount(codes)
     order, starts = np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes
     by_size = np.argsort(sizes, kind="stable")

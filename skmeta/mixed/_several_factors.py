@@ -21,10 +21,7 @@ _TOLERANCE, _MAX_STEPS, _MAX_HALVINGS = 1e-7, 50, 12
 
 
 class FactorRows:
-    """Rows (n, q) with levels (n, F), -1 for none, by descending number of levels.
-
-    `columns` are, by factor, those whose coefficients differ between its levels.
-    """
+    """Rows (n, q) with levels (n, F), -1 for none; `columns` differ between a factor's levels."""
 
     def __init__(
         self,
@@ -181,10 +178,7 @@ class Solution(NamedTuple):
         solved: list[np.ndarray],
         inverse: np.ndarray,
     ) -> np.ndarray:
-        """Return covariances (n, j, j) of linear predictors, with those of m in `inverse`.
-
-        `z` are the columns (n, q_f) of each factor, 0 for unknown levels; `solved` is Y.
-        """
+        """Return covariances (n, j, j) of predictors from each factor's columns z (n, q_f)."""
         (n, q), j = X.shape, self.eta.shape[1]
         vectors = [_rows_of_factor(*pair, j) for pair in zip(z, self.roots, strict=True)]
         total, left = np.zeros((n, j, j)), np.zeros((n, j, j * q))

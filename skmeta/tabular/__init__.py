@@ -70,7 +70,6 @@ from skmeta.tabular._target import (
     quantile_loss,
     quantiles_at,
     recognise_target,
-    relative_quantile_loss,
     scales_of,
     unconditional_quantiles,
 )

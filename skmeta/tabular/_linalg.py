@@ -73,10 +73,7 @@ class Marginal(NamedTuple):
 def marginal_likelihood(
     batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], v: np.ndarray
 ) -> Marginal:
-    """Return the marginal likelihood of batches K (G, m, m), y (G, m), Z (G, m, p), given v (p,).
-
-    Raises LinAlgError if a covariance is not positive definite.
-    """
+    """Return the likelihood of K (G, m, m), y (G, m), Z (G, m, p), given v (p,), or LinAlgError."""
     A, right, log_det, square = np.diag(1 / v), np.zeros(len(v)), float(np.log(v).sum()), 0.0
     kept: list[Any] = []
     for K, y, Z in batches:

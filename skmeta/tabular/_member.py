@@ -81,10 +81,7 @@ def widening(ratio: np.ndarray, group: np.ndarray) -> np.ndarray:
 
 
 def count_independent(ratio: np.ndarray, group: np.ndarray) -> float:
-    """Return the number of residuals (n,) over their design effect (Kish, 1965).
-
-    Residuals of a group are alike, so they count as fewer independent ones.
-    """
+    """Return the number of residuals (n,) over their design effect by groups (Kish, 1965)."""
     codes = np.unique(group, return_inverse=True)[1]
     count = np.bincount(codes)
     n, n_groups = len(ratio), len(count)

@@ -173,10 +173,7 @@ def combine(
 def fit_mixture(
     members: dict[str, Member], names: Collection[str], table: Table, n_classes: int
 ) -> Mixture | None:
-    """Estimate weights of `names` on held-out groups; None if no group can be held out.
-
-    Other members have weight 0, but may be used by those of `names`.
-    """
+    """Weigh the members `names` on held-out groups; None if no group can be held out."""
     n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
     # Enough groups are held out, and as few members as that takes are fitted again.
     share = max(_ENOUGH_GROUPS / n_groups, _ENOUGH_ROWS / len(table.y))

@@ -90,10 +90,7 @@ class Population:
 
 
 def fill(X: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
-    """Replace missing values of standardised columns by their means, beside indicators.
-
-    Of these, `columns` are returned; None is all.
-    """
+    """Return `columns`, by default all, of X with means for NaN and then indicators of NaN."""
     d = X.shape[1]
     columns = np.arange(2 * d) if columns is None else columns
     is_own = columns < d

@@ -135,10 +135,7 @@ class GaussianProcess(NamedTuple):
 def fit_process(
     table: WeightedRows, categories: Collection[int], others: Sequence[GaussianProcess] = ()
 ) -> GaussianProcess:
-    """Fit a process to rows of positive weights; `categories` are columns of codes.
-
-    The search for the kernel also begins at those of `others`, processes of parts of the rows.
-    """
+    """Fit a process to weighted rows, from `others` too; `categories` are columns of codes."""
     table = _part_of_rows(_merge_equal_rows(table), _MAX_ROWS)
     inputs = Inputs.measure(table.X, table.weight, categories)
     location, scale = map(float, location_and_scale(table.y, table.weight))

@@ -233,17 +233,6 @@ def unconditional_quantiles(
     return np.asarray(np.interp(levels, at / above[-1], known[order].repeat(2)))
 
 
-def relative_quantile_loss(
-    y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray, known: np.ndarray
-) -> float:
-    """Return the quantile loss over that of the quantiles of known targets."""
-    nothing = np.tile(unconditional_quantiles(known, levels), (len(y), 1))
-    least = np.finfo(float).tiny
-    losses = (quantile_loss(y, each, levels).mean() for each in (quantiles, nothing))
-    ours, theirs = losses
-    return float(ours / max(theirs, least))
-
-
 def _masses(probabilities: np.ndarray) -> np.ndarray:
     """Return the share (p,) of a distribution that the quantile at each probability stands for."""
     edges = np.concatenate([[0.0], (probabilities[1:] + probabilities[:-1]) / 2, [1.0]])
@@ -312,10 +301,7 @@ def mixture_quantiles(
 def cut_distributions(
     quantiles: np.ndarray, probabilities: np.ndarray, n_classes: int
 ) -> np.ndarray:
-    """Return probabilities (n, c) of classes 0, 1, ...: distributions of numbers, cut at halves.
-
-    `quantiles` (n, p) are those at `probabilities` (p,).
-    """
+    """Return probabilities (n, c) of classes 0, 1, ... from quantiles (n, p), cut at halves."""
     cuts = np.arange(n_classes - 1) + 0.5
     inner = [np.interp(cuts, row, probabilities, left=0.0, right=1.0) for row in quantiles]
     below = np.pad(np.reshape(inner, (-1, n_classes - 1)), ((0, 0), (1, 1)))

@@ -284,10 +284,7 @@ def find_level(
     used: np.ndarray,
     falls_back: bool = False,
 ) -> Level:
-    """Estimate weights of the used members from means (m, n) or (m, n, c); others have weight 0.
-
-    With `falls_back`, unsure members may fall back on the first one, the population.
-    """
+    """Weigh the used members on rows; with `falls_back`, unsure ones move towards the first."""
     used_stds = None if stds is None else stds[used]
     rows = at.y, at.weight, at.group, n_known
     level = weigh(means[used], used_stds, *rows)

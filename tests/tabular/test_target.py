@@ -10,7 +10,6 @@ from skmeta.tabular import (
     mixture_quantiles,
     quantile_loss,
     recognise_target,
-    relative_quantile_loss,
     scales_of,
 )
 
@@ -115,4 +114,3 @@ def test_the_quantile_loss_is_least_for_the_true_quantiles():
     loss = quantile_loss(y, true, DECILES).mean()
     for other in (true + 0.1, true - 0.1, 1.1 * true, true.mean(1, keepdims=True) + 0 * true):
         assert quantile_loss(y, other, DECILES).mean() > loss
-    assert relative_quantile_loss(y, true, DECILES, y) == pytest.approx(1, abs=1e-2)

@@ -51,10 +51,7 @@ class Cases(NamedTuple):
 
 
 def first_rows(rows: Table, most: int, ahead: int | None = None) -> Cases:
-    """Return cases of groups with first rows known, by their number, and at most `most` queries.
-
-    Rows are predicted `ahead` steps after the known ones, or all.
-    """
+    """Return at most `most` cases of rows after the first of a group, up to `ahead` steps ahead."""
     place, sizes = _places(rows.group, rows.times)
     known = [np.flatnonzero((place < k) & (sizes > k)) for k in N_KNOWN]
     reach = len(place) if ahead is None else ahead
