@@ -25,7 +25,7 @@ _N_KNOWN = (0, 1, 3, 10)
 _N_PARTS, _MAX_GROUPS, _MAX_ROWS, _SHARE = 6, 60, 20, 0.15
 # Tables of fewer rows are divided so often, others once. Rows of known groups that are held out, at
 # most. More rows than the last number do not find weights, and no column is then fitted alone.
-_DIVISIONS = (500, _N_PARTS), (2000, 4)
+_DIVISIONS = (250, 4), (2000, 2)
 _MAX_HELD_OUT, MAX_WEIGHED = 2000, 10_000
 # Least number of rows of a regime.
 MIN_ROWS = 10
