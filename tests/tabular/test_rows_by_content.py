@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skmeta.learners.in_context._views import _keys
-from skmeta.tabular import WeightedRows, divide_rows, order_by_content
+from skmeta.tabular import WeightedRows, hold_out, order_by_content
 from skmeta.tabular._rows import content_keys
 
 
@@ -38,14 +38,23 @@ def test_orders_follow_rows_and_columns(n_classes):
     assert (given[order_again] == order).all()
 
 
+def folds(rows):
+    fold = np.full(len(rows.y), -1)
+    for k, (kept, held) in enumerate(hold_out(rows, 3, 4)):
+        assert len(kept.y) + len(held) == len(rows.y)
+        assert (fold[held] == -1).all()
+        fold[held] = k
+    return fold
+
+
 def test_folds_are_even_and_equal_rows_share_theirs():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(24, 5)), np.arange(24) % 3
     X[3] = X[9] = X[0]
     rows = WeightedRows(X, y, np.ones(24))
-    fold = divide_rows(rows, 3, 4)
+    fold = folds(rows)
     assert fold[0] == fold[3] == fold[9]
     for label in (1, 2):
         assert np.bincount(fold[y == label]).tolist() == [2, 2, 2, 2]
     order = rng.permutation(24)
-    assert (divide_rows(rows.take(order), 3, 4) == fold[order]).all()
+    assert (folds(rows.take(order)) == fold[order]).all()
