@@ -226,11 +226,11 @@ def drop_modules_without_source(app):
 
 
 def skip_member(app, what, name, obj, skip, options):
-    """Leave out what scikit-learn, torch and named tuples add to every class."""
+    """Leave out what scikit-learn, torch and named tuples add, and the algorithm of a learner."""
     added = name == "get_metadata_routing" or (name[:4] == "set_" and name.endswith("_request"))
     added |= (getattr(obj, "__doc__", None) or "").startswith("Alias for field number")
     added |= (getattr(obj, "__module__", None) or "").startswith("torch.")
-    return True if added else None
+    return True if added or name == "algorithm" else None
 
 
 def prepare_docstring(app, what, name, obj, options, lines):

@@ -49,7 +49,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         ``"auto"`` finds it in the targets. See :doc:`/targets`.
     exposure : str, int or None, default=None
         Name or position of a column of exposures, such as years or hectares. Counts or amounts are
-        rates times these, and ``predict`` is given the exposure of each row. See :ref:`exposure`.
+        rates times these, and ``predict`` is given that of each row. See
+        :ref:`exposures <exposure>`.
     season : "auto", int, list of int or None, default="auto"
         Steps of one or several cycles in ``order``. ``"auto"`` takes those of the calendar for
         dates, and tests for one in whole numbers. See :doc:`/growth_curves`.
