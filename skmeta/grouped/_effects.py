@@ -189,16 +189,16 @@ def _names_of_members(model: SeveralColumns, labels: Labels) -> list[str]:
 
 def _levels_of_several(model: SeveralColumns, labels: Labels) -> list[tuple[str, Level]]:
     """Return the levels of new groups of each column, and that of known ones, with their names."""
-    found = []
+    named = []
     for name, levels in zip(labels.factors, model.regimes, strict=False):
-        found += [(f"{name}, {_rows_of(level)}", level) for level in levels]
+        named += [(f"{name}, {_rows_of(level)}", level) for level in levels]
     several, known = model.regimes[model.n_factors], model.regimes[-1][-1]
-    found += [(f"several new groups, {_rows_of(level)}", level) for level in several[:1]]
+    named += [(f"several new groups, {_rows_of(level)}", level) for level in several[:1]]
     if model.series is not None:
         new = model.regimes[model.n_factors + 1]
-        found += [(f"new series of known groups, {_rows_of(level)}", level) for level in new]
+        named += [(f"new series of known groups, {_rows_of(level)}", level) for level in new]
     is_timed = np.ptp(model.known.times) > 0
-    return [*found, ("later rows of known groups" if is_timed else "known groups", known)]
+    return [*named, ("later rows of known groups" if is_timed else "known groups", known)]
 
 
 def _rows_of(level: Level) -> str:

@@ -61,6 +61,8 @@ from skmeta.tabular import (
 _JOINT = (BOTH, TREES, ROWS, *SIMPLER)
 # The medians and deviations that members predict count like this number of groups held out.
 _N_PRIOR = 20.0
+# Of a regime: rows held out and what members predict (m, n, k), by the number of known rows.
+_Regime = dict[float, list[tuple[Rows, np.ndarray]]]
 
 
 def fit_several_columns(
@@ -97,9 +99,8 @@ def fit_several_columns(
     # What no group tells is in the models of each column alone.
     chosen = _JOINT if has_alone else (settings.combine,)
     names = tuple(name for name in parts[0].model.joint_members if name in chosen)
-    found: dict[int, dict[float, list[tuple[Rows, np.ndarray]]]]
-    found = {regime: {} for regime in range(rows.codes.shape[1] + 2)}
     used = np.ones(len(names) + len(parts) - 1, bool)
+    predicted: list[_Regime] = [{} for _ in range(rows.codes.shape[1] + 2)]
     weighed = some_rows(rows)
     for kept, cases in divide(weighed, n_factors):
         known = weighed.take(kept)
@@ -111,22 +112,40 @@ def fit_several_columns(
             if len(case.few):
                 given = [part.add(weighed.take(case.few)) for part in fitted]
             outputs = predict_parts(given, names, query, used)
-            found[case.regime].setdefault(case.level, []).append((query, outputs))
-    members = parts[0].model.joint_members
-    known_only = np.array([*(members[name].known_only for name in names), *[False] * len(alone)])
-    has_exposure = settings.exposure_unit is not None
+            predicted[case.regime].setdefault(case.level, []).append((query, outputs))
     mixes_time = is_timed and bool(alone) and not n_classes
-    regimes: list[list[Level]] = []
+    has_exposure = settings.exposure_unit is not None
+    regimes = _find_regimes(predicted, parts, names, rows, n_classes, mixes_time, has_exposure)
+    model = SeveralColumns(parts, names, n_groups, _filled(regimes, len(used)), series)
+    return model, order
+
+
+def _find_regimes(
+    predicted: list[_Regime],
+    parts: tuple[Part, ...],
+    names: tuple[str, ...],
+    rows: Rows,
+    n_classes: int,
+    mixes_time: bool,
+    has_exposure: bool,
+) -> list[list[Level]]:
+    """Return the levels of each regime; with `mixes_time`, only models of time predict later."""
+    n_factors, n_groups = len(parts[0].numbers), rows.codes.max(0) + 1
+    members, n_alone = parts[0].model.joint_members, len(parts) - 1
+    known_only = np.array([*(members[name].known_only for name in names), *[False] * n_alone])
     units: Any = None if n_classes else Standardiser.learn(rows.y)
     if mixes_time:
         # Series may differ much in size, and count alike on the scale of their model.
         units = parts[-1].model.target_units
-    for regime, by_level in found.items():
-        is_known = regime == len(found) - 1
-        usable = used if is_known or len(used) == 1 else ~known_only
+    regimes = []
+    for regime, by_level in enumerate(predicted):
+        is_known = regime == len(predicted) - 1
+        usable = np.ones(len(known_only), bool)
         if is_known and mixes_time:
             # Time is but a column to the model of all columns.
-            usable = np.arange(len(used)) >= len(names)
+            usable[: len(names)] = False
+        elif not is_known and len(usable) > 1:
+            usable = ~known_only
         is_several = is_known or regime == n_factors
         factor = (
             int(n_groups[:n_factors].argmax()) if is_several else min(regime, len(n_groups) - 1)
@@ -134,13 +153,12 @@ def fit_several_columns(
         n_values = float(n_groups[:n_factors].min() if is_several else n_groups[factor])
         n_new = None if is_known else n_values
         levels = [
-            _find_level(found_at, level, usable, factor, units, n_new, has_exposure)
-            for level, found_at in sorted(by_level.items())
-            if sum(len(query.y) for query, _ in found_at) >= min(MIN_ROWS, n // 4)
+            _find_level(cases, level, usable, factor, units, n_new, has_exposure)
+            for level, cases in sorted(by_level.items())
+            if sum(len(query.y) for query, _ in cases) >= min(MIN_ROWS, len(rows.y) // 4)
         ]
         regimes.append(levels)
-    model = SeveralColumns(parts, names, n_groups, _filled(regimes, len(used)), series)
-    return model, order
+    return regimes
 
 
 def _fit_part(
@@ -237,9 +255,9 @@ def _fit_again(model: FittedModel, rows: Rows, settings: Settings) -> FittedMode
     if other_rows is not None and units is not None:
         scales, _ = residual_scales(other_rows, table)
         mixture = replace(mixture, group_scales=scales)
-        for other, found in zip(units.others, model.other_mixtures, strict=True):
-            effects, _ = effects_on(other, units, table, found.members[BOTH])
-            on_scale = replace(found, members={BOTH: effects}, n_groups=n_groups)
+        for other, other_mixture in zip(units.others, model.other_mixtures, strict=True):
+            effects, _ = effects_on(other, units, table, other_mixture.members[BOTH])
+            on_scale = replace(other_mixture, members={BOTH: effects}, n_groups=n_groups)
             others.append(replace(on_scale, group_scales=scales))
     again = replace(model, folds=folds, known=table, population=population)
     return replace(again, mixture=mixture, other_mixtures=others)
@@ -279,7 +297,7 @@ def _can_learn(rows: Rows, n_classes: int) -> bool:
 
 
 def _find_level(
-    found: list[tuple[Rows, np.ndarray]],
+    cases: list[tuple[Rows, np.ndarray]],
     n_known: float,
     used: np.ndarray,
     factor: int,
@@ -288,7 +306,7 @@ def _find_level(
     has_exposure: bool,
 ) -> Level:
     """Find weights of members and quantiles in a regime; `n_values` is None if groups are known."""
-    queries, each = zip(*found, strict=True)
+    queries, each = zip(*cases, strict=True)
     y, weight = (np.concatenate([getattr(q, name) for q in queries]) for name in ("y", "weight"))
     codes = np.concatenate([q.codes for q in queries])
     outputs, none = np.concatenate(each, axis=1), np.empty((len(y), 0))

@@ -17,7 +17,6 @@ from skmeta.search._trials import Output, Trial
 
 # Share of the fits so far that are faster than the next one is expected to be.
 _NEXT_FIT_QUANTILE = 0.9
-_WITHOUT_SAMPLE = 1.0
 _BEFORE_ALL_ROWS = 0.5  # measured of boosting on 2,000 and 20,000 rows: 0.43 to 0.55
 # Exponents of rows: of an estimator that nearly ignores their number, and of a kernel machine.
 _MIN_EXPONENT, _MAX_EXPONENT = 0.25, 2.0
@@ -106,7 +105,7 @@ class Budget:
         """Return the expected seconds of the refit; None before there is a candidate to refit."""
         sample, fit, ratio = self._sample, self._best_fit, self.refit_ratio
         if sample is None:
-            return None if fit is None else fit * ratio**_WITHOUT_SAMPLE
+            return None if fit is None else fit * ratio
         if fit is None:
             fit, ratio = sample._best_fit, ratio * self._sample_ratio
         exponent = self._exponent(sample._round_seconds, self._round_seconds)
@@ -115,7 +114,7 @@ class Budget:
     def _exponent(self, few: list[float], many: list[float]) -> float:
         """Return the power of the rows with which seconds grow, from those on few and all rows."""
         if not few:
-            return _WITHOUT_SAMPLE
+            return 1.0
         if not many:
             return _BEFORE_ALL_ROWS
         growth = max(float(np.median(many)), _MIN_SECONDS) / max(

@@ -105,8 +105,8 @@ class AlgorithmSelectionPrior(PastSurfaces):
             [self._on_common_scale(prior, prior.surfaces_of(prior.reference())) for prior in parts]
         )
         past = parts[0].dataset_features
-        found = resemblance(surfaces, self.errors, past, dataset_features)
-        return AlgorithmSelectionPrior(self._priors, *found)
+        alike = resemblance(surfaces, self.errors, past, dataset_features)
+        return AlgorithmSelectionPrior(self._priors, *alike)
 
     def _on_common_scale(self, prior: SearchPrior, F: Array) -> Array:
         """Return the surfaces of one estimator in units of the scores of all."""
