@@ -1,0 +1,311 @@
+"""Small tables whose mixed models are published: our estimators beside those models and peers.
+
+    python -m benchmarks.measure.published_models --half development
+    python -m benchmarks.measure.published_models --half development --summary
+    python -m benchmarks.measure.published_models --half development --methods grouped --label new
+
+Tables and formulas are those of ``lib/published.py``, half of them for reports by the hash of their
+names. Each of three regimes has three divisions, in which each row is predicted at most once:
+
+``known``  a third of the rows of each group;
+``new``    a third of the groups, at least one (tables of four groups or more);
+``new 3``  the rows of those groups after the first three, which are known (groups of five rows or
+           more).
+
+All methods have the columns that the published formula names. ``grouped`` is told the columns of
+groups, fitted once for new groups, and given their known rows by ``partial_fit``; the others have
+groups as categories and are fitted again. ``published`` is lme4 (counts: Poisson; two classes:
+binomial) or the cumulative model of ``ordinal``; nonlinear formulas have none.
+
+The error is the sum of squares over that of the mean of the known rows, at most 2, or log loss over
+that of their frequencies. The summary has geometric means over the tables that all shown methods
+have. Each line of ``results/published_models.jsonl`` is of a table and a method, and a run goes on
+after those that are there. ``--label NAME`` keeps results of a method of ours as METHOD-NAME.
+The prior for regressions that ships has seen none of the tables; that for classes has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.lib import group_peers, published
+from benchmarks.lib.group_tables import Table
+from benchmarks.lib.resumable import read_lines, run_cells
+
+RESULTS = Path(__file__).parents[1] / "results" / "published_models.jsonl"
+REGIMES = ("known", "new", "new 3")
+N_DIVISIONS, N_KNOWN, FEWEST_GROUPS, FEWEST_IN_GROUP, LARGEST = 3, 3, 4, 5, 2.0
+MIN_PROBABILITY = group_peers.MIN_PROBABILITY
+
+
+class Division(NamedTuple):
+    """Rows to learn from, further rows of new groups, and rows to predict."""
+
+    train: np.ndarray
+    few: np.ndarray
+    test: np.ndarray
+
+    @property
+    def rows(self) -> np.ndarray:
+        return np.concatenate([self.train, self.few])
+
+
+Predictions = list[tuple[np.ndarray, np.ndarray | None] | None]  # outputs, 90 % intervals
+Method = Callable[[published.Published, list[Division]], Predictions]
+
+
+def divide(table: published.Published) -> dict[str, list[Division]]:
+    """Return the divisions of a table, by regime."""
+    rng = np.random.default_rng(zlib.crc32(table.name.encode()))
+    groups = np.unique(table.X[table.factors[0]], return_inverse=True)[1]
+    order = rng.permutation(len(groups))
+    rank = np.empty(len(groups), int)
+    for g in range(groups.max() + 1):
+        rows = order[groups[order] == g]
+        rank[rows] = np.arange(len(rows))
+    sizes, none = np.bincount(groups), np.empty(0, int)
+    dealt = rng.permutation(len(sizes)) % N_DIVISIONS
+    divisions: dict[str, list[Division]] = {regime: [] for regime in REGIMES}
+    for k in range(N_DIVISIONS):
+        test = ((rank + dealt[groups]) % N_DIVISIONS == k) & (sizes[groups] > 1)
+        divisions["known"].append(Division(np.flatnonzero(~test), none, np.flatnonzero(test)))
+        if len(sizes) < FEWEST_GROUPS:
+            continue
+        held_out = dealt[groups] == k
+        train = np.flatnonzero(~held_out)
+        divisions["new"].append(Division(train, none, np.flatnonzero(held_out)))
+        large = held_out & (sizes[groups] >= FEWEST_IN_GROUP)
+        few, test = large & (rank < N_KNOWN), large & (rank >= N_KNOWN)
+        if test.any():
+            divisions["new 3"].append(Division(train, np.flatnonzero(few), np.flatnonzero(test)))
+    return {
+        regime: kept
+        for regime, each in divisions.items()
+        if (kept := [d for d in each if len(d.test) and len(np.unique(table.y[d.train])) > 1])
+    }
+
+
+# ---------------------------------------------------------------------------------------- methods
+
+
+def is_regression(table: published.Published) -> bool:
+    return table.kind in ("continuous", "count")
+
+
+def outputs(table: published.Published, model: Any, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predictions and 90 % intervals, or probabilities of all classes."""
+    if is_regression(table):
+        has_quantiles = hasattr(model, "predict_quantiles")
+        interval = model.predict_quantiles(X, (0.05, 0.95)) if has_quantiles else None
+        return np.asarray(model.predict(X)), interval
+    proba = np.zeros((len(X), int(table.y.max()) + 1))
+    proba[:, np.asarray(model.classes_, int)] = model.predict_proba(X)
+    return proba, None
+
+
+def grouped(table: published.Published, divisions: list[Division]) -> Predictions:
+    """GroupedRegressor or GroupedClassifier with all columns of groups."""
+    from skmeta import GroupedClassifier, GroupedRegressor
+
+    kind = GroupedRegressor if is_regression(table) else GroupedClassifier
+    factors = table.factors if len(table.factors) > 1 else table.factors[0]
+    settings = {"target_kind": "ordered"} if table.kind == "ordinal" else {}
+    found: Predictions = []
+    for division in divisions:
+        train, few = division.train, division.few
+        key = table.name, train.tobytes()
+        if key not in _FITTED:
+            _FITTED.clear()
+            model = kind(factors, **settings).fit(table.X.iloc[train], table.y[train])
+            _FITTED[key] = model
+        model = _FITTED[key]
+        if len(few):
+            model = copy.deepcopy(model).partial_fit(table.X.iloc[few], table.y[few])
+        found.append(outputs(table, model, table.X.iloc[division.test]))
+    return found
+
+
+_FITTED: dict[tuple[str, bytes], Any] = {}
+
+
+def few_shot(table: published.Published, divisions: list[Division]) -> Predictions:
+    """MetaFewShotRegressor or MetaFewShotClassifier with the groups as categories."""
+    from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+
+    kind = MetaFewShotRegressor if is_regression(table) else MetaFewShotClassifier
+    settings = {"target_kind": "ordered"} if table.kind == "ordinal" else {}
+    return [
+        outputs(
+            table,
+            kind(**settings).fit(table.X.iloc[division.rows], table.y[division.rows]),
+            table.X.iloc[division.test],
+        )
+        for division in divisions
+    ]
+
+
+def published_model(table: published.Published, divisions: list[Division]) -> Predictions:
+    """The published model."""
+    cases = [(division.rows, division.test) for division in divisions]
+    found = published.predict_published(table, cases)
+    return [None if y is None else (y, None) for y in found]
+
+
+def peer(
+    predict: group_peers.Peer, table: published.Published, divisions: list[Division]
+) -> Predictions:
+    """A peer of ``lib/group_peers.py``; the first column of groups is its group."""
+    task = "regression" if is_regression(table) else "classification"
+    groups = np.unique(table.X[table.factors[0]], return_inverse=True)[1]
+    X = table.X.drop(columns=table.factors[0])
+    # A peer of trees or a mixed model needs a column.
+    X = X if X.shape[1] else pd.DataFrame({"none": np.zeros(len(X))})
+    given = Table(table.name, task, X, table.y, groups)
+    found: Predictions = []
+    for division in divisions:
+        y = predict(group_peers.Case(given, *division))
+        found.append(None if y is None else (y, None))
+    return found
+
+
+def one_hot(case: group_peers.Case) -> np.ndarray:
+    """Ridge or logistic regression on the columns, and one for each group."""
+    own = case.table.groups[:, None] == np.unique(case.table.groups[case.rows])
+    with_groups = group_peers.Case(case.table, case.train, case.few, case.test)
+    with_groups.__dict__["X"] = np.column_stack([case.X, own])
+    return group_peers.pooled(with_groups)
+
+
+OWN: dict[str, Method] = {"grouped": grouped, "few_shot": few_shot}
+METHODS: dict[str, Method] = OWN | {
+    "published": published_model,
+    "one_hot": partial(peer, one_hot),
+    "lightgbm": partial(peer, group_peers.lightgbm),
+    "mixed_lm": partial(peer, group_peers.mixed_lm),
+    "gpboost": partial(peer, group_peers.gp_intercepts),
+}
+
+
+# ---------------------------------------------------------------------------------------- results
+
+
+def losses(table: published.Published, division: Division, y: np.ndarray) -> tuple[float, float]:
+    """Return the summed loss of predictions, and of the mean or the frequencies of known rows."""
+    known, target = table.y[division.rows], table.y[division.test]
+    if is_regression(table):
+        return float(((y - target) ** 2).sum()), float(((known.mean() - target) ** 2).sum())
+    p = np.clip(y, MIN_PROBABILITY, None)
+    p = p / p.sum(1, keepdims=True)
+    shares = np.bincount(known, minlength=p.shape[1]) + 0.5
+    shares = np.log(shares / shares.sum())
+    return float(-np.log(p[np.arange(len(target)), target]).sum()), float(-shares[target].sum())
+
+
+def run(cell: tuple[str, str]) -> dict[str, Any] | None:
+    """Return the line of a table and a method; None without predictions."""
+    name, method = cell
+    table = published.load(name)
+    line: dict[str, Any] = {"cell": cell, "kind": table.kind, "rows": len(table.y)}
+    error, seconds, covered = {}, {}, {}
+    for regime, divisions in divide(table).items():
+        began = time.process_time()
+        found = METHODS[method.split("-")[0]](table, divisions)
+        seconds[regime] = round((time.process_time() - began) / len(divisions), 2)
+        if any(each is None for each in found):
+            continue
+        parts = [
+            losses(table, division, y)
+            for division, (y, _) in zip(divisions, found, strict=True)  # type: ignore[misc]
+        ]
+        own, of_mean = np.sum(parts, axis=0)
+        error[regime] = round(float(own / of_mean), 4)
+        inside = [
+            (table.y[d.test] >= interval[:, 0]) & (table.y[d.test] <= interval[:, 1])
+            for d, (_, interval) in zip(divisions, found, strict=True)  # type: ignore[misc]
+            if interval is not None
+        ]
+        if inside:
+            covered[regime] = round(float(np.concatenate(inside).mean()), 3)
+    return line | {"error": error, "seconds": seconds, "covered": covered} if error else None
+
+
+def read(half: str, path: Path = RESULTS) -> pd.DataFrame:
+    """Return one row per table, method and regime, of one half or of all."""
+    rows = []
+    for line in read_lines(path):
+        if half in ("all", published.half_of(line["cell"][0])):
+            for regime, error in line["error"].items():
+                own = error, line["covered"].get(regime), line["seconds"][regime]
+                rows.append((line["kind"], line["rows"], *line["cell"], regime, *own))
+    columns = ["kind", "rows", "table", "method", "regime", "error", "covered", "seconds"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates(columns[2:5], keep="last")
+
+
+def summarise(results: pd.DataFrame, methods: list[str] | None, shows_tables: bool) -> None:
+    """Print geometric means, ratios to the published model and to the better of ours, and ranks."""
+    if methods:
+        results = results[results["method"].isin(methods)]
+    for is_continuous, regime in [(c, r) for c in (True, False) for r in REGIMES]:
+        chosen = (results["kind"] == "continuous") == is_continuous
+        some = results[chosen & (results["regime"] == regime)]
+        if some.empty:
+            continue
+        error = some.pivot(index="table", columns="method", values="error").clip(1e-4, LARGEST)
+        both = error.dropna(subset=[m for m in error if m != "published"])
+        logs = np.log(both)
+        shown = pd.DataFrame({"error": np.exp(logs.mean()), "rank": both.rank(axis=1).mean()})
+        if "published" in both:
+            shown["over published"] = np.exp(logs.sub(logs["published"], axis=0).mean())
+        least = logs.min(axis=1)
+        shown["worst over best"] = np.exp(logs.sub(least, axis=0).max())
+        of_method = some[some["table"].isin(both.index)].groupby("method")
+        shown["covered"], shown["seconds"] = (
+            of_method["covered"].mean(),
+            of_method["seconds"].mean(),
+        )
+        kind = "continuous" if is_continuous else "counts and classes"
+        fit = both["published"].count() if "published" in both else 0
+        print(f"\n{kind}, {regime}, {len(both)} tables ({fit} with a published model)")
+        print(shown.sort_values("error").round(3).to_string())
+        if shows_tables:
+            print(both.round(3).to_string())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="+")
+    parser.add_argument("--tables", nargs="+", help="names, such as nlme::Oats/1")
+    parser.add_argument("--half", choices=("development", "report", "all"), default="development")
+    parser.add_argument("--label", help="results of our methods are kept under METHOD-LABEL")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--minutes", type=float, default=600)
+    parser.add_argument("--summary", action="store_true", help="run nothing")
+    parser.add_argument("--each", action="store_true", help="print each table too")
+    options = parser.parse_args()
+    if options.summary:
+        summarise(read(options.half, options.results), options.methods, options.each)
+        return
+    if unknown := set(options.methods or []) - set(METHODS):
+        parser.error(f"unknown methods {sorted(unknown)}; choose from {list(METHODS)}")
+    labelled = {m: f"{m}-{options.label}" if options.label and m in OWN else m for m in METHODS}
+    names = options.tables or [
+        name for name in published.table_names() if options.half in ("all", published.half_of(name))
+    ]
+    cells = [(name, labelled[m]) for m in options.methods or METHODS for name in names]
+    run_cells(cells, run, options.results, options.minutes)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main()
