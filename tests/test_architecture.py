@@ -17,8 +17,8 @@ FLOORS = [
         *("_html", "_progress", "_fold_evaluation", "_threads"),
     },
     {"tasks", "backbones"},
-    {"datasets", "backend", "mixed", "tabular"},
-    {"training", "priors"},
+    {"datasets", "backend", "mixed"},
+    {"training", "priors", "tabular"},
     {"learners"},
     {"few_shot", "grouped", "search", "policy", "testing", "plotting"},
     {"bridges"},
@@ -41,6 +41,7 @@ INNER_FLOORS = {
     ],
     "policy": [{"environments"}, {""}],
     "grouped": [{"members"}, {"longitudinal"}, {""}],
+    "tabular": [{""}, {"table_prior"}],
 }
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import
 # each other, as long as no circle comes of it.

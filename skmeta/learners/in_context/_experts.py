@@ -176,7 +176,8 @@ def _kernel(
             a, b, weight = a.flatten(2), b.flatten(2), weight.repeat_interleave(a.shape[3], 2)
         return (weight * a) @ b.mT
     if expert.kernel == "equal":
-        distance = torch.cdist(a, b, p=0) / a.shape[2]
+        # In single precision, because ranks that should be equal may differ in their last digits.
+        distance = (torch.cdist(a.float(), b.float(), p=0) / a.shape[2]).to(a.dtype)
     elif expert.kernel == "laplace":
         distance = torch.cdist(weight * a, weight * b, p=1)
     else:
