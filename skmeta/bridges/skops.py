@@ -52,9 +52,8 @@ few_shot._adapted_task.RunSettings few_shot._members.Mixture few_shot._ordered.C
 few_shot._ordered.Frequencies few_shot._ordered.PriorModel few_shot._target_scale.TargetScale
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
-grouped._model.FittedModel grouped._model.JointMembers grouped._model.Settings
-grouped._parts.Indicators grouped._parts.Part grouped._parts.Series
-grouped._regressor.GroupedRegressor grouped._several.SeveralColumns
+grouped._model.FittedModel grouped._model.Settings
+grouped._regressor.GroupedRegressor grouped._series.Indicators grouped._series.Series
 grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
@@ -64,7 +63,8 @@ grouped.longitudinal._smoothing.Smoothing grouped.longitudinal._trees.ClassLags
 grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
 grouped.members._cumulative.CumulativeEffects
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
-grouped.members._member.PopulationMember grouped.members._trees.Trees
+grouped.members._member.PopulationMember grouped.members._row_models.RowModel
+grouped.members._trees.Trees
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
 learners._metanas.MetaNAS learners.auto._learner.AutoLearner

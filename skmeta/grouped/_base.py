@@ -37,7 +37,6 @@ from skmeta.grouped._columns import (
 )
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
 from skmeta.grouped._fit import fit_model
-from skmeta.grouped._fit_several import fit_several_columns
 from skmeta.grouped._model import Settings
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
 from skmeta.tabular import (
@@ -138,13 +137,9 @@ class BaseGrouped(ParameterHints, BaseEstimator):
             y, held = y[used], [numbers]
             del numbers  # of a large table, the fit lets go of the only reference
             parts = y, weight, codes, times, settings, n_classes, knows_time
-            model: Any
-            if len(factors) > 1:
-                model, order = fit_several_columns(held.pop(), *parts)
-            else:
-                exposure = self._exposure_of(X)
-                exposure = None if exposure is None else exposure[used]
-                model, order = fit_model(held.pop(), *parts, exposure)
+            exposure = self._exposure_of(X)
+            exposure = None if exposure is None else exposure[used]
+            model, order = fit_model(held.pop(), *parts, exposure)
         self.model_: Any = model
         # By label, in the order of the rows: the number of the group in the model.
         self._codes = [

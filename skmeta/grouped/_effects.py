@@ -14,7 +14,6 @@ import numpy as np
 
 from skmeta._optional import import_optional
 from skmeta.grouped._model import FittedModel
-from skmeta.grouped._several import SeveralColumns
 from skmeta.grouped._verdict import LEVEL, chance_of_groups
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import POPULATION, GroupEffects, as_columns
@@ -31,6 +30,8 @@ _NAMES = {
     "lags": "trees that know earlier classes",
     "cumulative": "cumulative model",
     "groups": "groups without columns",
+    "process": "Gaussian process",
+    "prior": "table prior",
 }
 
 
@@ -108,27 +109,26 @@ def _columns(
     return [filled[k] for k in kept], scales[kept], places[kept]
 
 
-def summarise(model: FittedModel | SeveralColumns, labels: Labels) -> str:
+def summarise(model: FittedModel, labels: Labels) -> str:
     """Return in words what the target is, whether groups matter, and what predicts them best."""
     units = model.target_units
     text = _summarise_groups(model, labels)
     return text if units is None or units.is_given else f"The target: {units}.\n{text}"
 
 
-def _summarise_groups(model: FittedModel | SeveralColumns, labels: Labels) -> str:
-    if isinstance(model, SeveralColumns):
-        return _summarise_several(model, labels)
+def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     mixture = model.mixture
     if isinstance(mixture, Longitudinal):
         return _summarise_in_time(model, labels)
-    assert isinstance(mixture, Mixture)
+    if len(labels.groups) > 1:
+        return _summarise_several(model, mixture, labels)
     shared = coefficients(model, labels) if len(labels.groups) == 1 else None
     n_groups, n_rows = int(model.known.group.max()) + 1, len(model.known.y)
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     members = list(mixture.members)
     if members == [POPULATION]:
         text = "the population alone" if n_groups > 1 else "one group, so the population alone"
-        loss = f"{mixture.levels[0].losses[-1]:.3f}"
+        loss = f"{mixture.regimes[0][0].losses[-1]:.3f}"
         return f"{n_rows} rows, predicted by {text}. {what} in unseen rows: {loss}."
     lines = [f"{n_rows} rows of {n_groups} groups."]
     chance = chance_of_groups(model)
@@ -164,41 +164,30 @@ def _gain(gain: np.ndarray) -> str:
     return f"{text}." if low > 0 or high < 0 else f"{text}, which may be chance."
 
 
-def _summarise_several(model: SeveralColumns, labels: Labels) -> str:
+def _summarise_several(model: FittedModel, mixture: Mixture, labels: Labels) -> str:
     """Return in words how much groups of several columns differ, and what predicts them best."""
     lines = []
-    if model.joint.crossed is not None:
-        scale = scale_of(model.joint)
-        lines.append(model.joint.crossed.summary(labels.factors, scale, labels.classes))
-    what = (
-        "Log loss" if model.joint.n_classes else "Squared error, as a share of the variance of y,"
-    )
+    if model.crossed is not None:
+        lines.append(model.crossed.summary(labels.factors, scale_of(model), labels.classes))
+    what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     lines.append(f"{what} in rows held out, and the weights of the mixture:")
-    names = _names_of_members(model, labels)
-    for label, level in _levels_of_several(model, labels):
+    names = [_NAMES[name] for name in mixture.members]
+    for label, level in _levels_of_several(model, mixture, labels):
         lines.append(_line(names, label, level))
     return "\n".join(lines)
 
 
-def _names_of_members(model: SeveralColumns, labels: Labels) -> list[str]:
-    """Return names of the members: those of all columns, and the models of each alone."""
-    factors = [*labels.factors, " and ".join(labels.factors)]
-    alone = [f"{factors[part.factor]} alone" for part in model.parts if part.factor is not None]
-    return [*(_NAMES[name] for name in model.names), *alone]
-
-
-def _levels_of_several(model: SeveralColumns, labels: Labels) -> list[tuple[str, Level]]:
+def _levels_of_several(
+    model: FittedModel, mixture: Mixture, labels: Labels
+) -> list[tuple[str, Level]]:
     """Return the levels of new groups of each column, and that of known ones, with their names."""
+    *new, several, known = mixture.regimes
     named = []
-    for name, levels in zip(labels.factors, model.regimes, strict=False):
+    for name, levels in zip(labels.factors, new, strict=True):
         named += [(f"{name}, {_rows_of(level)}", level) for level in levels]
-    several, known = model.regimes[model.n_factors], model.regimes[-1][-1]
     named += [(f"several new groups, {_rows_of(level)}", level) for level in several[:1]]
-    if model.series is not None:
-        new = model.regimes[model.n_factors + 1]
-        named += [(f"new series of known groups, {_rows_of(level)}", level) for level in new]
     is_timed = np.ptp(model.known.times) > 0
-    return [*named, ("later rows of known groups" if is_timed else "known groups", known)]
+    return [*named, ("later rows of known groups" if is_timed else "known groups", known[-1])]
 
 
 def _rows_of(level: Level) -> str:
@@ -221,10 +210,10 @@ def _summarise_in_time(model: FittedModel, labels: Labels) -> str:
     return "\n".join(lines)
 
 
-def losses_frame(model: FittedModel | SeveralColumns, labels: Labels) -> Any:
+def losses_frame(model: FittedModel, labels: Labels) -> Any:
     """Return a pandas data frame of the losses: new groups by known rows, then known groups."""
     pandas = import_optional("pandas", "losses_")
-    mixture = None if isinstance(model, SeveralColumns) else model.mixture
+    mixture = model.mixture
     if isinstance(mixture, Longitudinal):
         columns, new = mixture.names, mixture.regimes.get("new", [])
         levels = [*new, *mixture.regimes.get("later", [])]
@@ -232,11 +221,11 @@ def losses_frame(model: FittedModel | SeveralColumns, labels: Labels) -> Any:
         names = [f"later, {level.n_known:.0f} known" for level in later]
         rows = [f"{level.n_known:.0f}" for level in new]
         rows += names if len(later) > 1 else ["later"] * len(later)
-    elif isinstance(model, SeveralColumns):
-        columns = _names_of_members(model, labels)
-        rows, levels = (list(of) for of in zip(*_levels_of_several(model, labels), strict=True))
+    elif len(labels.groups) > 1:
+        columns = [_NAMES[name] for name in mixture.members]
+        each = _levels_of_several(model, mixture, labels)
+        rows, levels = (list(of) for of in zip(*each, strict=True))
     else:
-        assert isinstance(mixture, Mixture)
         columns, levels = [_NAMES[name] for name in mixture.members], _levels(mixture)
         rows = [_n_known(mixture, level) for level in levels]
     return pandas.DataFrame(
@@ -248,11 +237,11 @@ def losses_frame(model: FittedModel | SeveralColumns, labels: Labels) -> Any:
 
 def _levels(mixture: Mixture) -> list[Level]:
     """Return the levels of new groups, then that of known ones."""
-    return [*mixture.levels[:-1], mixture.known_levels[-1]]
+    return [*mixture.regimes[0][:-1], mixture.regimes[-1][-1]]
 
 
 def _n_known(mixture: Mixture, level: Level) -> str:
-    return "most" if level is mixture.known_levels[-1] else f"{level.n_known:.0f}"
+    return "most" if level is mixture.regimes[-1][-1] else f"{level.n_known:.0f}"
 
 
 def _line(members: list[str], of: str, level: Level) -> str:
@@ -269,13 +258,13 @@ def _line(members: list[str], of: str, level: Level) -> str:
     return text
 
 
-def effects_frame(model: FittedModel | SeveralColumns, labels: Labels) -> Any:
+def effects_frame(model: FittedModel, labels: Labels) -> Any:
     """Return a pandas data frame of coefficients, the shared ones first; None without any."""
-    if isinstance(model, SeveralColumns):
-        joint, names = model.joint, (labels.factors, labels.groups)
-        if joint.crossed is None:
+    if len(labels.groups) > 1:
+        if model.crossed is None:
             return None
-        return joint.crossed.effects(*names, scale_of(joint), labels.classes)
+        parts = labels.factors, labels.groups, scale_of(model), labels.classes
+        return model.crossed.effects(*parts)
     effects = coefficients(model, labels) if len(labels.groups) == 1 else None
     if effects is None:
         return None

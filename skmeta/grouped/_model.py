@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmeta.grouped._series import Series
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import (
     BOTH,
@@ -16,21 +16,20 @@ from skmeta.grouped.members import (
     CrossedEffects,
     GroupEffects,
     design_of,
+    fit_crossed_member,
     fit_group_effects,
 )
 from skmeta.tabular import (
     CalibratedOutputs,
     FitSettings,
-    Member,
     Mixture,
-    Outputs,
     Population,
     Standardiser,
     Table,
     TargetUnits,
     fill,
     folds_of,
-    predict_each,
+    varying,
 )
 
 # Squares of values that are more deviations from the mean would overflow.
@@ -50,20 +49,6 @@ class Settings(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JointMembers:
-    """Members that know all of several columns of groups, before they are weighed."""
-
-    members: dict[str, Member]
-
-    def with_known(self, known: Table) -> JointMembers:
-        """Return members that know other rows."""
-        members: dict[str, Any] = {
-            name: member.condition(known) for name, member in self.members.items()
-        }
-        return JointMembers(members)
-
-
-@dataclass(frozen=True)
 class FittedModel:
     """A fitted model, an immutable value. Groups have numbers; -1 is one without known rows."""
 
@@ -73,32 +58,64 @@ class FittedModel:
     target_units: TargetUnits | None  # None for a classification
     folds: np.ndarray  # of each group of fit (n_groups,), in the column `fold_factor`
     known: Table  # known rows, those of fit first
-    mixture: Mixture | JointMembers | Longitudinal  # a Longitudinal knows time
+    mixture: Mixture | Longitudinal  # a Longitudinal knows time
     population: Population | None = None  # None if no member needs it
     fold_factor: int = 0
     time_columns: np.ndarray | None = None  # filled ones that vary, without the times
-    other_mixtures: Sequence[Mixture] = ()  # smaller models on the units' other scales
+    series: Series | None = None  # of several columns of groups in time
 
     @property
     def crossed(self) -> CrossedEffects | None:
         """Effects of several columns of groups; None with one column, or without effects."""
         members = self.mixture.members
         each = members.values() if isinstance(members, dict) else ()
-        return next((one for one in each if isinstance(one, CrossedEffects)), None)
+        found = next((one for one in each if isinstance(one, CrossedEffects)), None)
+        return found if self.series is None else self._crossed_of_series
+
+    @cached_property
+    def _crossed_of_series(self) -> CrossedEffects:
+        """Effects of each key of series, fitted when asked for."""
+        known = self.known._replace(codes=self.known.codes[:, 1:])
+        given = known.X[:, len(known.X.T) - self.n_columns :]
+        known = known._replace(X=given)
+        return fit_crossed_member(
+            known, varying(given), False, self.n_classes, self.settings.effects
+        )
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, without the indicators of the keys of series."""
+        n_added = 0 if self.series is None else self.series.indicators(self.series.known).shape[1]
+        return len(self.column_units.centre) - n_added
 
     def add(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
-    ) -> Self:
+    ) -> FittedModel:
         """Return a model with more known rows, maybe of new groups; variances stay as they are."""
+        if self.series is not None:
+            model = replace(self, series=self.series.grown(codes))
+            return model._add(*model.series_of(X, codes), y, weight, times)
+        return self._add(X, codes, y, weight, times)
+
+    def _add(
+        self, X: np.ndarray, codes: np.ndarray, y: np.ndarray, weight: np.ndarray, times: np.ndarray
+    ) -> FittedModel:
         y = y if self.target_units is None else self.target_units(y)
         check_near(y[:, None], "y")
         known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
-        mixture = mixture.with_known(known) if isinstance(mixture, JointMembers) else mixture
+        if isinstance(mixture, Mixture):
+            mixture = mixture.with_known(known)
         return replace(self, known=known, mixture=mixture)
+
+    def series_of(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return columns and groups with those of series, if several columns name them."""
+        return (X, codes) if self.series is None else self.series(X, codes)
 
     def resolve(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (n, n_factors) with -1 for groups beside another than they are nested in."""
-        return codes if self.crossed is None else self.crossed.within_parents(codes)
+        if self.series is not None or self.crossed is None:
+            return codes
+        return self.crossed.within_parents(codes)
 
     def predict(
         self,
@@ -108,42 +125,17 @@ class FittedModel:
         exposure: np.ndarray | None = None,
     ) -> CalibratedOutputs:
         """Predict rows (n, d) of groups (n, n_factors), -1 if new, in standardised units."""
+        X, codes = self.series_of(X, codes)
         nothing = np.zeros(len(X))
         at, known = self._table(X, nothing, nothing, codes, times), self.known
-        if codes.shape[1] == 1:
-            known = known.take(np.flatnonzero(np.isin(known.group, np.unique(at.group))))
-        assert not isinstance(self.mixture, JointMembers)
-        outputs = self.mixture.predict(known, at)._replace(exposure=exposure)
-        if self.target_units is None or not self.other_mixtures:
-            return outputs
-        convert = self.target_units.convert
-        others = [
-            mixture.predict(convert(known, units), convert(at, units))
-            for units, mixture in zip(self.target_units.others, self.other_mixtures, strict=True)
-        ]
-        return outputs._replace(others=tuple(others))
-
-    def predict_members(
-        self, X: np.ndarray, codes: np.ndarray, names: Sequence[str]
-    ) -> list[Outputs]:
-        """Predict rows by some of the members that know all columns of groups."""
-        nothing = np.zeros(len(X))
-        members = {name: one.condition(self.known) for name, one in self.joint_members.items()}
-        needed = {*names, *(getattr(members[name], "base", name) for name in names)}
-        at = self._table(X, nothing, nothing, codes, nothing)
-        outputs = predict_each(members, at, needed)
-        return [outputs[name] for name in names]
+        # Members that keep rows have them all; the others need those of the groups asked for.
+        known = known.take(np.flatnonzero(np.isin(known.codes, at.codes).any(1)))
+        return self.mixture.predict(known, at)._replace(exposure=exposure)
 
     @property
     def seasons(self) -> list[str]:
         """Names of the seasons in time."""
         return self.mixture.seasons if isinstance(self.mixture, Longitudinal) else []
-
-    @property
-    def joint_members(self) -> dict[str, Member]:
-        """Members that know all of several columns of groups."""
-        assert isinstance(self.mixture, JointMembers)
-        return self.mixture.members
 
     def _table(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray

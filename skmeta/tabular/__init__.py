@@ -1,5 +1,14 @@
 """A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
+from skmeta.tabular._cases import (
+    CUT,
+    MAX_WEIGHED,
+    count_known,
+    is_later,
+    known_regime,
+    make_divisions,
+    regime_of,
+)
 from skmeta.tabular._ensemble import TreeEnsemble, trees_to_arrays
 from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge
@@ -19,7 +28,7 @@ from skmeta.tabular._member import (
     width_of_exposure,
     width_of_few,
 )
-from skmeta.tabular._mixture import Mixture, fit_mixture, predict_each
+from skmeta.tabular._mixture import Mixture, Refitted, fit_mixture, predict_each
 from skmeta.tabular._population import (
     FitSettings,
     Population,
@@ -32,7 +41,12 @@ from skmeta.tabular._population import (
     varying,
     with_all_classes,
 )
-from skmeta.tabular._process import MAX_RELEVANCES, GaussianProcess, fit_process
+from skmeta.tabular._process import (
+    MAX_RELEVANCES,
+    GaussianProcess,
+    condition_process,
+    fit_process,
+)
 from skmeta.tabular._rows import (
     MANY_ROWS,
     Fold,
@@ -51,7 +65,6 @@ from skmeta.tabular._table import (
     canonical_order,
     deal_groups,
     deal_rows,
-    make_cases,
     places_in_groups,
     rows_of_groups,
     some,

@@ -7,7 +7,9 @@ A member is an immutable value, which its module fits to a :class:`~skmeta.tabul
 - ``member.condition(known)`` takes the known rows of groups, and returns something that
   ``predict(at, before)`` predicts other rows of these groups. ``before`` holds the outputs of the
   members that come earlier in the mixture, for the same rows;
-- ``member.known_only`` says that it predicts groups of fit only.
+- ``member.known_only`` says that it predicts groups of fit only;
+- ``member.keeps_rows`` says that it is conditioned on all known rows when these change; others are
+  conditioned when rows are predicted, on the known rows of their groups.
 """
 
 from __future__ import annotations
@@ -39,16 +41,14 @@ class CalibratedOutputs(NamedTuple):
     mean: np.ndarray
     std: np.ndarray
     quantiles: np.ndarray  # (n, k) of the residuals over `std`
-    calibration: np.ndarray  # (n, 5 + s), of TargetUnits at a level
-    others: tuple[Any, ...] = ()  # predictions on s other scales
+    calibration: np.ndarray  # (n, 5), of TargetUnits at a level
     exposure: np.ndarray | None = None  # (n,), if targets are rates
 
     def take(self, rows: slice) -> CalibratedOutputs:
         """Return some of the rows."""
         mean, std, quantiles, calibration = (part[rows] for part in self[:4])
-        others = tuple(other.take(rows) for other in self.others)
         exposure = None if self.exposure is None else self.exposure[rows]
-        return CalibratedOutputs(mean, std, quantiles, calibration, others, exposure)
+        return CalibratedOutputs(mean, std, quantiles, calibration, exposure)
 
 
 class HeldOut(NamedTuple):
@@ -106,7 +106,7 @@ def width_of_few(n_independent: float) -> np.ndarray:
 
 
 # Shares of the distribution of the model, of counts and of the known targets; the log size of
-# counts; shares of other scales follow; last, the share of the variance that is noise of exposures.
+# counts; last, the share of the variance that is noise of exposures.
 UNCALIBRATED = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
 # Shares of noise that are tried.
 _NOISE_SHARES = np.linspace(0.0, 1.0, 11)
@@ -120,7 +120,7 @@ class Level(NamedTuple):
     losses: np.ndarray  # of each and of their mixture (m + 1,)
     quantiles: np.ndarray  # of residuals over the predicted deviation
     precision: float = 0.0  # below it (one over the variance), the population
-    calibration: np.ndarray = UNCALIBRATED  # shares (5 + s,) on the target's units
+    calibration: np.ndarray = UNCALIBRATED  # (5,) on the target's units
     held_out: HeldOut | None = None  # until shares are estimated
     slope: float = 1.0  # of the logarithms of probabilities
 
@@ -160,7 +160,7 @@ def width_of_exposure(share: Any, exposure: np.ndarray) -> np.ndarray:
 def interpolate(
     levels: Sequence[Level], n_known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights (m, n), quantiles (n, p), precisions, calibrations (n, 5 + s) and slopes.
+    """Return weights (m, n), quantiles (n, p), precisions, calibrations (n, 5) and slopes.
 
     Levels are interpolated linearly in the log of 1 + `n_known` (n,).
     """
@@ -187,6 +187,10 @@ class Member(Protocol):
     @property
     def known_only(self) -> bool:
         """Whether it predicts groups of fit only."""
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether it keeps all known rows, and is conditioned when they change."""
 
     def without(self, kept: Table) -> Member:
         """Return the member for groups that are not in a table of rows of fit."""

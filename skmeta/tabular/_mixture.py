@@ -1,93 +1,109 @@
-"""The mixture of the members: weights by the number of known rows, and their calibration.
+"""The mixture of the members: weights by regime and number of known rows, and their calibration.
 
-Groups are held out, and of each of them some rows are known. The weights of the predictions follow
-from the losses in these groups: see :mod:`skmeta.tabular._weights`.
+Rows and groups are held out (:mod:`skmeta.tabular._cases`). The weights of the predictions follow
+from the losses in these: see :mod:`skmeta.tabular._weights`.
 
-Notation: m predictions, n rows.
+Notation: m predictions, n rows, F columns of groups, p probabilities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
+from skmeta.tabular._cases import Division, count_known, known_regime, regime_of
 from skmeta.tabular._member import (
+    PROBABILITIES,
     CalibratedOutputs,
     Conditioned,
     Level,
     Member,
     Outputs,
     interpolate,
+    width_of_few,
 )
-from skmeta.tabular._table import Table, make_cases, some
+from skmeta.tabular._table import Table
 from skmeta.tabular._units import TargetUnits
-from skmeta.tabular._weights import Found, fall_back, gain_of_known_rows, join_levels, mix, sharpen
+from skmeta.tabular._weights import (
+    Found,
+    fall_back,
+    find_level,
+    gain_of_known_rows,
+    join_found,
+    join_levels,
+    mix,
+    sharpen,
+)
 
-# Folds are held out until these have so many groups and rows; and groups of a fold, at most. The
-# number of rows was chosen on development tables with groups of two to five rows.
-_ENOUGH_GROUPS, _ENOUGH_ROWS, _MAX_GROUPS = 30, 300, 40
-# The members that predict them are fitted on this many others, at most.
-_MAX_OTHERS = 300
 # A level needs this many rows to predict.
 _MIN_ROWS = 10
+# Quantiles of residuals of several columns: a normal distribution counts as this many groups.
+_N_PRIOR = 20.0
+_NORMAL = ndtri(PROBABILITIES)
+
+
+class Refitted(NamedTuple):
+    """Members that were fitted to kept rows, and what the population of these rows predicts."""
+
+    members: Mapping[str, Member]
+    with_shared: Callable[[Table], Table]
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """The weighted mean of members, which may use the outputs of earlier ones."""
+    """The weighted mean of members, which may use the outputs of earlier ones.
+
+    `regimes` has the levels of each regime: a new group of each column, several new groups, none.
+    """
 
     members: dict[str, Member]
-    levels: list[Level]  # weights for new groups
-    known_levels: list[Level]  # weights for groups of fit
-    n_groups: int
+    regimes: list[list[Level]]
+    n_groups: np.ndarray  # (F,) of fit
     group_scales: np.ndarray | None = None  # factors (n_groups,) of the deviations of groups of fit
     gain: np.ndarray | None = None  # from known rows of the group, see `gain_of_known_rows`
 
-    def predict(self, known: Table, at: Table) -> CalibratedOutputs:
-        """Predict rows of groups, given known rows of these groups."""
-        return self.condition(known).predict(at)
+    def with_known(self, known: Table) -> Mixture:
+        """Return a mixture whose members that keep rows know these."""
+        return replace(self, members=_condition(self.members, known, keeping=True))
 
     def condition(self, known: Table) -> ConditionedMixture:
-        """Condition all members on the known rows of groups."""
-        conditioned = {name: member.condition(known) for name, member in self.members.items()}
-        return ConditionedMixture(self, conditioned, np.bincount(known.group, minlength=1))
+        """Condition the members that keep no rows on the known rows of groups."""
+        conditioned = _condition(self.members, known, keeping=False)
+        return ConditionedMixture(self, conditioned, known.codes)
+
+    def predict(self, known: Table, at: Table) -> CalibratedOutputs:
+        """Predict rows, given the known rows of their groups."""
+        return self.condition(known).predict(at)
 
     def calibrated(
-        self,
-        units: TargetUnits,
-        scales: tuple[np.ndarray, np.ndarray] | None = None,
-        others: Sequence[Mixture] = (),
+        self, units: TargetUnits, scales: tuple[np.ndarray, np.ndarray] | None = None
     ) -> Mixture:
         """Return a mixture with distributions on the target's own units.
 
-        `scales` are factors of deviations by group and by row; `others` are mixtures on other
-        scales.
+        `scales` are factors of deviations by group and by row.
         """
-        mine = self if scales is None else self.with_scales(*scales)
-        mine = mine if units.exposure is None else mine.with_exposure(units.exposure)
-        new = _calibrate(units, mine.levels, [other.levels for other in others])
-        known = _calibrate(units, mine.known_levels, [other.known_levels for other in others])
-        return replace(mine, levels=new, known_levels=known)
-
-    def with_exposure(self, exposure: np.ndarray) -> Mixture:
-        """Return a mixture whose deviations differ by exposures (n,) of rows, over their mean."""
-        levels = [level.with_exposure(exposure) for level in self.levels]
-        known = [level.with_exposure(exposure) for level in self.known_levels]
-        return replace(self, levels=levels, known_levels=known)
-
-    def with_scales(self, group_scales: np.ndarray, row_scales: np.ndarray) -> Mixture:
-        """Return a mixture whose deviations differ by group."""
-        known = [_with_scales(level, row_scales) for level in self.known_levels]
-        return replace(self, known_levels=known, group_scales=group_scales)
+        regimes = [list(levels) for levels in self.regimes]
+        if scales is not None:
+            regimes[-1] = [_with_scales(level, scales[1]) for level in regimes[-1]]
+        calibrated = []
+        for levels in regimes:
+            if units.exposure is not None:
+                levels = [level.with_exposure(units.exposure) for level in levels]
+            calibrated.append([units.calibrate(level) for level in levels])
+        group_scales = None if scales is None else scales[0]
+        return replace(self, regimes=calibrated, group_scales=group_scales)
 
 
-def _calibrate(
-    units: TargetUnits, levels: list[Level], others: Sequence[list[Level]]
-) -> list[Level]:
-    return [units.calibrate(level, [one[k] for one in others]) for k, level in enumerate(levels)]
+def _condition(members: Mapping[str, Member], known: Table, *, keeping: bool) -> dict[str, Any]:
+    """Condition the members that keep rows, or those that do not; the others stay."""
+    return {
+        name: member.condition(known) if member.keeps_rows == keeping else member
+        for name, member in members.items()
+    }
 
 
 def _with_scales(level: Level, row_scales: np.ndarray) -> Level:
@@ -100,27 +116,26 @@ def _with_scales(level: Level, row_scales: np.ndarray) -> Level:
 
 
 class ConditionedMixture(NamedTuple):
-    """A mixture that knows some rows of groups."""
+    """A mixture that knows some rows, of these groups (k, F)."""
 
     mixture: Mixture
     members: dict[str, Conditioned]
-    counts: np.ndarray
+    known: np.ndarray
 
     def predict(self, at: Table) -> CalibratedOutputs:
         """Predict rows by the mixture."""
-        levels, known_levels = self.mixture.levels, self.mixture.known_levels
-        group = at.group
-        has_rows = (group >= 0) & (group < len(self.counts))
-        n_known = np.where(has_rows, self.counts[np.where(has_rows, group, 0)], 0)
-        weights, quantiles, precision, calibration, slope = interpolate(levels, n_known)
-        is_old = (group >= 0) & (group < self.mixture.n_groups)
-        if is_old.any():
-            known_only = interpolate(known_levels, n_known)
-            weights = np.where(is_old, known_only[0], weights)
-            quantiles = np.where(is_old[:, None], known_only[1], quantiles)
-            precision = np.where(is_old, known_only[2], precision)
-            calibration = np.where(is_old[:, None], known_only[3], calibration)
-            slope = np.where(is_old, known_only[4], slope)
+        is_new = (at.codes < 0) | (at.codes >= self.mixture.n_groups)
+        regime, n_known = regime_of(is_new, count_known(self.known, at.codes))
+        first, n = self.mixture.regimes[-1][0], len(at.y)
+        weights, quantiles = np.zeros((len(first.weights), n)), np.zeros((n, len(first.quantiles)))
+        precision, slope = np.zeros(n), np.ones(n)
+        calibration = np.zeros((n, len(first.calibration)))
+        for number, levels in enumerate(self.mixture.regimes):
+            rows = np.flatnonzero(regime == number)
+            if len(rows):
+                found = interpolate(levels, n_known[rows])
+                weights[:, rows], quantiles[rows], precision[rows] = found[:3]
+                calibration[rows], slope[rows] = found[3:]
         distributions = weights, quantiles, precision, calibration
         outputs = combine(self.mixture.members, self.members, at, *distributions)
         if outputs.mean.ndim > 1:
@@ -128,7 +143,8 @@ class ConditionedMixture(NamedTuple):
         scales = self.mixture.group_scales
         if scales is None:
             return outputs
-        wider = np.where(is_old, scales[np.where(is_old, group, 0)], 1.0)
+        is_old = ~is_new[:, 0]
+        wider = np.where(is_old, scales[np.where(is_old, at.group, 0)], 1.0)
         return outputs._replace(std=outputs.std * wider)
 
 
@@ -171,54 +187,124 @@ def combine(
 
 
 def fit_mixture(
-    members: dict[str, Member], names: Collection[str], table: Table, n_classes: int
+    members: dict[str, Member],
+    names: Collection[str],
+    table: Table,
+    n_classes: int,
+    divisions: Iterable[Division],
+    refit: Callable[[Table], Refitted],
 ) -> Mixture | None:
-    """Weigh the members `names` on held-out groups; None if no group can be held out."""
-    n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
-    # Enough groups are held out, and as few members as that takes are fitted again.
-    share = max(_ENOUGH_GROUPS / n_groups, _ENOUGH_ROWS / len(table.y))
-    n_held_out = min(n_folds, int(np.ceil(share * n_folds)))
-    by_level: dict[float, list[Found]] = {}
+    """Weigh the members `names` on what is held out; None if nothing can be."""
+    n_groups = table.codes.max(0) + 1
+    has_one_column = len(n_groups) == 1
+    found: dict[tuple[int, float], list[Found]] = {}
     as_new: list[list[Outputs]] = []
     any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
-    for fold in range(n_held_out):
-        kept = np.unique(table.group[table.fold != fold])
-        others = table.take(np.flatnonzero(np.isin(table.group, some(kept, _MAX_OTHERS))))
-        if not _can_learn(others, n_classes):
+    for division in divisions:
+        if not _can_learn(division.kept, n_classes):
             continue
-        groups = some(np.unique(table.group[table.fold == fold]), _MAX_GROUPS)
-        cases = make_cases(table.group, table.times, groups)
-        if not cases:
-            continue
-        known = table.take_cases([case.known for case in cases])
-        query = table.take_cases([case.query for case in cases])
-        fitted = {name: member.without(others) for name, member in members.items()}
-        conditioned = {name: member.condition(known) for name, member in fitted.items()}
-        member_outputs = predict_each(conditioned, query)
-        level = np.array([case.level for case in cases])[query.group]
-        n_known = np.array([len(case.known) for case in cases])
-        for value in np.unique(level):
-            rows = np.flatnonzero(level == value)
-            counts = n_known[np.unique(query.group[rows])]
-            outputs = [Outputs(each.mean[rows], each.std[rows]) for each in member_outputs.values()]
-            # Of each group once.
-            at = table.take(query.place[rows])
-            by_level.setdefault(value, []).append((at, counts, outputs))
-            if value == np.inf:
-                as_new.append(_predict_as_new(conditioned, query.take(rows), any_group))
-    if not by_level:
-        return None
+        refitted = refit(division.kept)
+        for step in division.steps:
+            known, query = refitted.with_shared(step.known), refitted.with_shared(step.query)
+            conditioned = {
+                name: member.condition(known) for name, member in refitted.members.items()
+            }
+            outputs = list(predict_each(conditioned, query).values())
+            # Cases have numbers of their own: rows have the groups of fit.
+            at = table.take(query.place)
+            found.setdefault((step.regime, step.level), []).append((at, step.counts, outputs))
+            if has_one_column and step.level == np.inf:
+                as_new.append(_predict_as_new(conditioned, query, any_group))
     predicts = np.array([name in names for name in members])
+    if has_one_column:
+        by_level = {level: parts for (_, level), parts in found.items()}
+        regimes, gain = _weigh_one(
+            by_level, as_new, predicts, any_group, n_classes, int(n_groups[0])
+        )
+    else:
+        regimes, gain = _weigh_several(found, predicts, any_group, n_classes, n_groups), None
+    return None if regimes is None else Mixture(members, regimes, n_groups, gain=gain)
+
+
+def _weigh_one(
+    by_level: dict[float, list[Found]],
+    as_new: list[list[Outputs]],
+    predicts: np.ndarray,
+    any_group: np.ndarray,
+    n_classes: int,
+    n_groups: int,
+) -> tuple[list[list[Level]] | None, np.ndarray | None]:
+    """Return the levels of new groups and of known ones, and the gain from known rows."""
+    if not by_level:
+        return None, None
     # Members of known groups count where most rows are known, and alone.
     least_rows = min(_MIN_ROWS, n_groups)
-    levels, known_levels = (
+    new, known = (
         join_levels(by_level, predicts & any_group, at_most, n_classes, least_rows, is_new)
         for at_most, is_new in ((predicts & any_group, True), (predicts, False))
     )
-    if not levels:
+    if not new:
+        return None, None
+    gain = gain_of_known_rows(by_level.get(np.inf, []), as_new, new[0], known[-1])
+    return [new, new, known], gain
+
+
+def _weigh_several(
+    found: dict[tuple[int, float], list[Found]],
+    predicts: np.ndarray,
+    any_group: np.ndarray,
+    n_classes: int,
+    n_groups: np.ndarray,
+) -> list[list[Level]] | None:
+    """Return the levels of each regime; one in which nothing was held out has another's."""
+    last = known_regime(len(n_groups))
+    regimes: list[list[Level]] = []
+    for regime in range(last + 1):
+        is_known = regime == last
+        used = predicts if is_known or not (predicts & any_group).any() else predicts & any_group
+        # What groups add is drawn from as few values as there are groups.
+        factor = int(n_groups.argmax()) if regime >= len(n_groups) else regime
+        n_values = (
+            None
+            if is_known
+            else float(n_groups[factor if regime < last - 1 else n_groups.argmin()])
+        )
+        parts = {level: each for (number, level), each in found.items() if number == regime}
+        levels = [
+            _find_level(each, level, used, factor, n_classes, n_values)
+            for level, each in sorted(parts.items())
+        ]
+        regimes.append([level for level in levels if level is not None])
+    spare = next((levels for levels in regimes if levels), None)
+    if spare is None:
         return None
-    gain = gain_of_known_rows(by_level.get(np.inf, []), as_new, levels[0], known_levels[-1])
-    return Mixture(members, levels, known_levels, n_groups, gain=gain)
+    several = next((levels for levels in regimes[-2::-1] if levels), spare)
+    return [levels or several for levels in regimes[:-1]] + [regimes[-1] or [spare[-1]]]
+
+
+def _find_level(
+    parts: list[Found],
+    n_known: float,
+    used: np.ndarray,
+    factor: int,
+    n_classes: int,
+    n_values: float | None,
+) -> Level | None:
+    """Weigh members on rows of several divisions; `n_values` is None if groups are known."""
+    at, _, means, stds = join_found(parts)
+    if len(at.y) < _MIN_ROWS:
+        return None
+    # Rows of a group that is held out have many groups in the other columns: each row counts.
+    apart = at._replace(codes=np.arange(len(at.y))[:, None])
+    level = find_level(means, None if n_classes else stds, apart, n_known, used)
+    if level.held_out is None:
+        return level
+    held_out = level.held_out._replace(group=at.codes[:, factor])
+    prior = _NORMAL * width_of_few(n_values) if n_values and not n_known else _NORMAL
+    n_units = len(np.unique(held_out.group)) * (1 + min(n_known, 1e3))
+    share = n_units / (n_units + _N_PRIOR)
+    quantiles = share * held_out.quantiles() + (1 - share) * prior
+    return level._replace(quantiles=quantiles, held_out=held_out)
 
 
 def _predict_as_new(
@@ -234,5 +320,7 @@ def _predict_as_new(
 
 def _can_learn(table: Table, n_classes: int) -> bool:
     """Return whether a model can learn how groups differ."""
-    has_pair = bool(np.bincount(table.group).max() > 1)
-    return has_pair and (not n_classes or len(np.unique(table.y)) > 1)
+    codes = table.codes
+    has_pair = any(np.bincount(column).max() > 1 for column in codes.T)
+    several = codes.shape[1] == 1 or bool((codes.max(0) > 0).all())
+    return has_pair and several and (not n_classes or len(np.unique(table.y)) > 1)

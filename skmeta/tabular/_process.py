@@ -39,7 +39,7 @@ _TREND_REACH = 2.0
 # Prior means and standard deviations of logarithms, chosen on the development sets of
 # benchmarks/measure/small_tables.py: of d v_j, of the noise, and of a.
 _RELEVANCE, _NOISE, _LINEAR = (-1.0, 1.5), (-3.0, 3.0), (0.0, 2.0)
-_MIN_NOISE, _MIN_VARIANCE, _MAX_STEPS = 1e-7, 1e-30, 50
+_MIN_NOISE, _MIN_VARIANCE, _MAX_STEPS, _FEW_STEPS = 1e-7, 1e-30, 50, 8
 _WORST, _REACH = 1e10, 10.0
 # Standardised values are rounded to this many decimals: other units change later ones.
 _DECIMALS = 10
@@ -114,34 +114,66 @@ class GaussianProcess(NamedTuple):
         standardised = self.kernel(self.inputs.encode(X), self.rows) @ self.dual
         return np.asarray(self.location + self.scale * standardised)
 
+    def relevances(self) -> np.ndarray:
+        """Return the relevance (d,) of each column, or the one that all have."""
+        _, first = np.unique(self.inputs.owners(), return_index=True)
+        return self.kernel.relevance[first]
+
     def log_parameters(self) -> np.ndarray:
         """Return the logarithms (d + 2,) of the relevances, the noise and a."""
-        _, first = np.unique(self.inputs.owners(), return_index=True)
         noise = max(self.kernel.noise - _MIN_NOISE, _MIN_NOISE)
-        return np.asarray(np.log(np.r_[self.kernel.relevance[first], noise, self.kernel.linear]))
+        return np.asarray(np.log(np.r_[self.relevances(), noise, self.kernel.linear]))
 
-    def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
-        """Return quantiles (m, q) of the targets of rows (m, d): those of t distributions."""
+    def predict_std(self, X: np.ndarray) -> np.ndarray:
+        """Return the scales (m,) of the targets' t distributions."""
         inputs = self.inputs.encode(X)
         known = self.kernel(inputs, self.rows)
         # Not the diagonal of all pairs.
         itself = 2 + self.kernel.linear * (inputs**2 @ self.kernel.relevance) + self.kernel.noise
         factor, _ = _factorise(self.kernel(self.rows, self.rows), self.noise)
         variance = itself - (known * cho_solve(factor, known.T).T).sum(1)
-        std = self.spread * np.sqrt(np.maximum(variance, self.kernel.noise))
-        return np.asarray(self.predict(X)[:, None] + std[:, None] * stdtrit(self.total, levels))
+        return np.asarray(self.spread * np.sqrt(np.maximum(variance, self.kernel.noise)))
+
+    def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Return quantiles (m, q) of the targets of rows (m, d): those of t distributions."""
+        at = self.predict_std(X)[:, None] * stdtrit(self.total, levels)
+        return np.asarray(self.predict(X)[:, None] + at)
 
 
 def fit_process(
-    table: WeightedRows, categories: Collection[int], others: Sequence[GaussianProcess] = ()
+    table: WeightedRows,
+    categories: Collection[int],
+    others: Sequence[GaussianProcess] = (),
+    start: GaussianProcess | None = None,
 ) -> GaussianProcess:
-    """Fit a process to weighted rows, from `others` too; `categories` are columns of codes."""
+    """Fit a process to weighted rows, from `others` too; `categories` are columns of codes.
+
+    With `start`, a process of other rows of the same table, the search begins there and is short.
+    """
     table = _part_of_rows(_merge_equal_rows(table), _MAX_ROWS)
     inputs = Inputs.measure(table.X, table.weight, categories)
     location, scale = map(float, location_and_scale(table.y, table.weight))
     X, y, w = _part_of_rows(table, _ROWS_OF_FIT)
     targets = ((y - location) / scale).round(_DECIMALS)
-    kernel = Posterior(inputs.encode(X), targets, w, inputs.owners()).best_kernel(others)
+    posterior = Posterior(inputs.encode(X), targets, w, inputs.owners())
+    kernel = posterior.best_kernel(others) if start is None else posterior.near_kernel(start)
+    return _given(inputs, kernel, table, location, scale)
+
+
+def condition_process(process: GaussianProcess, table: WeightedRows) -> GaussianProcess:
+    """Return a process given other weighted rows, maybe of new categories; its kernel stays."""
+    table, known = _merge_equal_rows(table), process.inputs
+    categories = table.X[:, ~known.is_number]
+    inputs = known._replace(levels=tuple(np.unique(v[~np.isnan(v)]) for v in categories.T))
+    relevance = process.relevances()[inputs.owners()]
+    kernel = process.kernel._replace(relevance=relevance)
+    return _given(inputs, kernel, table, process.location, process.scale)
+
+
+def _given(
+    inputs: Inputs, kernel: Kernel, table: WeightedRows, location: float, scale: float
+) -> GaussianProcess:
+    """Return a process given rows, in units of the targets."""
     X, y, w = table
     rows, targets = inputs.encode(X), ((y - location) / scale).round(_DECIMALS)
     factor, noise = _factorise(kernel(rows, rows), kernel.noise / w)
@@ -237,8 +269,17 @@ class Posterior(NamedTuple):
                 best = self._maximise(start, low, high)
         return self.kernel(best)
 
-    def _maximise(self, start: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        options: dict[str, Any] = {"maxiter": _MAX_STEPS}
+    def near_kernel(self, other: GaussianProcess) -> Kernel:
+        """Return the kernel after a short search from the best one of other rows."""
+        start, _ = self.beforehand()
+        low, high, log = start - _REACH, start + _REACH, other.log_parameters()
+        log = log.clip(low, high) if log.shape == start.shape else start
+        return self.kernel(self._maximise(log, low, high, _FEW_STEPS))
+
+    def _maximise(
+        self, start: np.ndarray, low: np.ndarray, high: np.ndarray, n_steps: int = _MAX_STEPS
+    ) -> np.ndarray:
+        options: dict[str, Any] = {"maxiter": n_steps}
         bounds = list(zip(low, high, strict=True))
         best = minimize(self, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         return np.asarray(best.x)

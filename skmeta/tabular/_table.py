@@ -7,7 +7,7 @@ depend on the order of the rows, on the names of the groups or on the units of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -16,12 +16,6 @@ import numpy as np
 _DECIMALS = 10
 # A column whose standard deviation is below this share of its largest value is constant.
 _CONSTANT = 1e-12
-# Numbers of known rows of a group that is held out.
-_N_KNOWN = (0, 1, 3, 10)
-# Of known groups, this share of the rows is predicted from the others, in this many parts.
-_SHARE, _N_PARTS = 0.2, 2
-# Rows of a group that are predicted, at most.
-_MAX_ROWS = 20
 
 
 class Standardiser(NamedTuple):
@@ -87,7 +81,7 @@ class Table(NamedTuple):
         """Return the rows of both tables."""
         return Table(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
-    def take_cases(self, parts: list[np.ndarray]) -> Table:
+    def take_cases(self, parts: Sequence[np.ndarray]) -> Table:
         """Return the rows of parts, each of which is a group of its own, numbered from 0 on."""
         sizes = [len(part) for part in parts]
         codes = np.repeat(np.arange(len(parts)), sizes)[:, None]
@@ -154,40 +148,6 @@ def places_in_groups(codes: np.ndarray) -> np.ndarray:
     place = np.empty(len(codes), np.int64)
     place[order] = np.arange(len(codes)) - starts[codes[order]]
     return place
-
-
-class Case(NamedTuple):
-    """A held-out group: known rows (`level` of them; infinity for most) and query rows."""
-
-    level: float
-    known: np.ndarray
-    query: np.ndarray
-
-
-def make_cases(codes: np.ndarray, times: np.ndarray, groups: np.ndarray) -> list[Case]:
-    """Return cases of held-out groups; known rows are the earliest by `times`, if there are any."""
-    group_rows = rows_of_groups(codes, int(codes.max()) + 1)
-    given = times if np.ptp(times) > 0 else None
-    return [case for group in groups.tolist() for case in _cases(group_rows[group], given)]
-
-
-def _cases(rows: np.ndarray, times: np.ndarray | None) -> Iterator[Case]:
-    n = len(rows)
-    if times is None:
-        # The same permutation for all groups of a size: it depends on no name.
-        rows = rows[np.random.default_rng(n).permutation(n)]
-    else:
-        rows = rows[np.argsort(times[rows], kind="stable")]
-    for k in _N_KNOWN:
-        if n >= k + 2:
-            yield Case(k, rows[:k], rows[k:][:_MAX_ROWS])
-    n_query = min(_MAX_ROWS, max(1, round(_SHARE * n)))
-    for part in range(_N_PARTS if times is None else 1):
-        start, stop = n - (part + 1) * n_query, n - part * n_query
-        if start >= 0 and n > n_query:
-            after = rows[stop:] if times is None else rows[:0]
-            known = np.concatenate([rows[:start], after])
-            yield Case(np.inf, known, rows[start:stop])
 
 
 def some(groups: np.ndarray, most: int) -> np.ndarray:

@@ -2,10 +2,9 @@
 
 A model predicts a mean and a deviation on the scale, and quantiles of residuals are known from what
 was held out. On the target's own units, this distribution is averaged, quantile by quantile, with
-others: those of smaller models on other scales, that of counts (negative binomial, with the same
-means), and that of the known targets without any column. The shares have the least quantile loss
-in what was held out, and that loss is convex in the quantiles: no distribution is worse there than
-knowing nothing.
+that of counts (negative binomial, with the same means), and with that of the known targets without
+any column. The shares have the least quantile loss in what was held out, and that loss is convex in
+the quantiles: no distribution is worse there than knowing nothing.
 
 References: Ratcliff (1979), Group reaction time distributions (means of quantiles); Gneiting and
 Raftery (2007), Strictly proper scoring rules, section 6.
@@ -15,9 +14,9 @@ Notation: n rows, p probabilities.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy import stats
@@ -29,7 +28,7 @@ from skmeta.tabular._member import (
     count_independent,
     width_of_exposure,
 )
-from skmeta.tabular._table import Standardiser, Table, weighted_quantiles
+from skmeta.tabular._table import Standardiser, weighted_quantiles
 from skmeta.tabular._target import (
     DECILES,
     Scale,
@@ -57,7 +56,7 @@ _BATCH = 4096
 
 
 class TargetUnits(NamedTuple):
-    """Units of a target, on its scale and on others.
+    """Units of a target on its scale.
 
     Means are of distributions whose values beyond the quantiles at `tail` and at 1 minus it are
     taken for these. With exposures, the scale is one of rates, and distributions are those of
@@ -68,7 +67,6 @@ class TargetUnits(NamedTuple):
     on: Scale
     standard: Standardiser  # mean and standard deviation on the scale
     known: np.ndarray  # quantiles (p,) of the known targets
-    others: tuple[Any, ...] = ()
     tail: float = 0.0
     exposure: np.ndarray | None = None  # (n,) of rows of fit, over its mean
     unit: float = 1.0  # mean of the exposures: targets are rates times these
@@ -107,11 +105,6 @@ class TargetUnits(NamedTuple):
     def restore(self, z: np.ndarray) -> np.ndarray:
         """Return targets as given."""
         return self.on.inverse(self.standard.restore(z))
-
-    def convert(self, table: Table, other: TargetUnits) -> Table:
-        """Return a table in other units."""
-        y, shared = (other(self.restore(part)) for part in (table.y, table.shared))
-        return table._replace(y=y, shared=shared)
 
     # ------------------------------------------------------------------------- distributions
 
@@ -180,8 +173,6 @@ class TargetUnits(NamedTuple):
                 centre = factor * mean_of_quantiles(typical, PROBABILITIES)
                 log_size = part.calibration[:, 3]
                 mixed += share[:, 1] * count_quantiles(centre, log_size, PROBABILITIES)
-            for k, (units, other) in enumerate(zip(self.others, part.others, strict=True)):
-                mixed += share[:, 4 + k] * units._values(other, exposure)
             yield mixed
 
     def _values(self, outputs: CalibratedOutputs, exposure: np.ndarray | None) -> np.ndarray:
@@ -200,8 +191,8 @@ class TargetUnits(NamedTuple):
         held_out = held_out.some(most)
         return self.restore(held_out.mean[:, None] + held_out.std[:, None] * level.quantiles)
 
-    def calibrate(self, level: Level, others: Sequence[Level] = ()) -> Level:
-        """Find the shares of distributions by what was held out at a level, on all scales."""
+    def calibrate(self, level: Level) -> Level:
+        """Find the shares of distributions by what was held out at a level."""
         held_out, level_then = level.held_out, level._replace(held_out=None)
         if held_out is None or self.is_given:
             return level_then
@@ -210,8 +201,6 @@ class TargetUnits(NamedTuple):
         values = self._of_level(level, _MAX_ROWS)
         nothing = np.tile(np.interp(DECILES, PROBABILITIES, self.known), (len(y), 1))
         parts = [quantiles_at(values, PROBABILITIES, DECILES), nothing]
-        for units, other in zip(self.others, others, strict=False):
-            parts.append(quantiles_at(units._of_level(other, _MAX_ROWS), PROBABILITIES, DECILES))
         centre, log_size = mean_of_quantiles(values, PROBABILITIES), 0.0
         if self.exposure is not None:
             # Of a row, the loss of a rate counts by its exposure, and that of a target once.
@@ -239,9 +228,8 @@ class TargetUnits(NamedTuple):
         ratio = (held_out.y - held_out.mean) / np.maximum(held_out.std, 1e-300)
         n_independent = count_independent(ratio, held_out.group)
         share = average_weights(by_group, grid, n_independent=n_independent, n_draws=_N_DRAWS)
-        n_others = len(others)
-        count = float(share[2 + n_others]) if self.target.kind == "count" else 0.0
-        shares = [share[0], count, share[1], log_size, *share[2 : 2 + n_others]]
+        count = float(share[2]) if self.target.kind == "count" else 0.0
+        shares = [share[0], count, share[1], log_size]
         return level_then._replace(calibration=np.append(shares, level.calibration[-1]))
 
 

@@ -256,13 +256,17 @@ def join_levels(
 def _join_folds(
     parts: list[Found], used: np.ndarray, n_classes: int, least_rows: int, is_new: bool
 ) -> Level | None:
-    tables, counts, outputs = zip(*parts, strict=True)
-    at = _join_tables(tables)
+    at, counts, means, stds = join_found(parts)
     if len(at.y) < least_rows:
         return None
-    n_known = float(np.expm1(np.mean(np.log1p(np.concatenate(counts)))))
-    means, stds = _join_outputs(outputs)
+    n_known = float(np.expm1(np.mean(np.log1p(counts))))
     return find_level(means, None if n_classes else stds, at, n_known, used, is_new)
+
+
+def join_found(parts: Sequence[Found]) -> tuple[Table, np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows of divisions, numbers of known rows, means (m, n[, c]) and deviations (m, n)."""
+    tables, counts, outputs = zip(*parts, strict=True)
+    return _join_tables(tables), np.concatenate(counts), *_join_outputs(outputs)
 
 
 def _join_tables(tables: Sequence[Table]) -> Table:

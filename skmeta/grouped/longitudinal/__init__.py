@@ -1,7 +1,6 @@
 """Groups in time: curves and processes of groups, and their mixture."""
 
 from skmeta.grouped.longitudinal._model import Longitudinal, fit_longitudinal
-from skmeta.grouped.longitudinal._rows import is_later
 from skmeta.grouped.longitudinal._seasons import Calendar, learn_calendar
 from skmeta.grouped.longitudinal._trees import fit_class_lags
 
@@ -10,6 +9,5 @@ __all__ = [
     "Longitudinal",
     "fit_class_lags",
     "fit_longitudinal",
-    "is_later",
     "learn_calendar",
 ]

@@ -70,12 +70,6 @@ def _renumbered(rows: Table, parts: list[np.ndarray]) -> Table:
     return taken._replace(codes=taken.codes + step[:, None] * (int(rows.group.max()) + 1))
 
 
-def is_later(group: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return which rows are after the cut of their group."""
-    place, sizes = _places(group, times)
-    return np.asarray(place >= np.maximum(np.ceil(CUT * sizes), 1))
-
-
 def later_rows(rows: Table) -> Cases | None:
     """Return cases of the rows after a cut of each group, from those before it; None without."""
     place, sizes = _places(rows.group, rows.times)

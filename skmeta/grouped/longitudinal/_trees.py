@@ -131,6 +131,7 @@ class ClassLags:
     n_classes: int
 
     known_only: ClassVar[bool] = False
+    keeps_rows: ClassVar[bool] = False
 
     def without(self, kept: Table) -> ClassLags:
         """Return itself: it is cross-fitted."""

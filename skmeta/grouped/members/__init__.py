@@ -24,4 +24,10 @@ from skmeta.grouped.members._member import (
     TREES,
     PopulationMember,
 )
-from skmeta.grouped.members._trees import fit_trees
+from skmeta.grouped.members._row_models import (
+    KINDS_OF_MODELS,
+    MAX_ROWS_OF_MODELS,
+    RowModel,
+    fit_row_model,
+)
+from skmeta.grouped.members._trees import Trees, fit_trees

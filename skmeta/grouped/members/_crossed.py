@@ -77,6 +77,7 @@ class CrossedEffects:
     least_std: float = 1e-9  # of a prediction
 
     known_only: ClassVar[bool] = False
+    keeps_rows: ClassVar[bool] = True
 
     def __getstate__(self) -> dict[str, Any]:
         # What is given takes more room than the rows, and a moment.

@@ -48,6 +48,7 @@ class CumulativeEffects:
     mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
 
     known_only: ClassVar[bool] = False
+    keeps_rows: ClassVar[bool] = False
 
     def design(self, table: Table) -> np.ndarray:
         """Return the columns (n, q) of rows, with a leading 1."""

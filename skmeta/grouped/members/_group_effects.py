@@ -77,6 +77,7 @@ class GroupEffects:
     least_std: float = MIN_STD  # of a prediction
 
     known_only: ClassVar[bool] = False
+    keeps_rows: ClassVar[bool] = False
 
     def without(self, kept: Table) -> GroupEffects:
         """Fit the model to the rows of other groups, starting from what it is."""

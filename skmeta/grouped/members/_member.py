@@ -40,6 +40,7 @@ class PopulationMember:
     spread: float
 
     known_only: ClassVar[bool] = False
+    keeps_rows: ClassVar[bool] = False
 
     @classmethod
     def from_errors(cls, table: Table, n_classes: int) -> PopulationMember:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,7 +36,10 @@ class Trees:
     known_only: bool = False  # whether it has seen rows of the groups, and predicts no others
     groups: tuple[int, ...] = ()  # columns of groups that are columns of the trees
     unseen: np.ndarray | None = None  # rows of fit, by models without the row
+    places: np.ndarray | None = None  # of these rows, in the table, ascending
     adds: bool = False  # whether predictions are added to those of the base
+
+    keeps_rows: ClassVar[bool] = False
 
     def without(self, kept: Table) -> Trees:
         """Return itself: it is cross-fitted."""
@@ -49,8 +53,8 @@ class Trees:
         """Predict rows from their columns and the predictions of the base."""
         base = before[self.base]
         std = self.ratio * base.std
-        if self.unseen is not None and (at.place >= 0).all():
-            return Outputs(self.unseen[at.place], std)
+        if self.unseen is not None and np.isin(at.place, self.places).all():
+            return Outputs(self.unseen[np.searchsorted(self.places, at.place)], std)
         X = at.X if self.adds else _columns(at, base, self.n_classes, self.groups)
         # A model of rows has no fold of its own for a row to predict.
         fold = np.full(len(X), -1) if self.known_only else at.fold
@@ -91,8 +95,8 @@ def fit_trees(
     )
     unseen = unseen + added
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
-    kept = unseen if known_only else None
-    return Trees(base, population, n_classes, ratio, known_only, groups, kept, adds)
+    kept, places = (unseen, table.place) if known_only else (None, None)
+    return Trees(base, population, n_classes, ratio, known_only, groups, kept, places, adds)
 
 
 def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
