@@ -193,8 +193,9 @@ def names_of_members(
             yield LAGS
         if settings.target_kind == "ordered" and n_classes > 2:
             yield CUMULATIVE
-        if not n_classes and n <= MAX_ROWS_OF_MODELS and settings.population.is_auto:
-            yield from KINDS_OF_MODELS
+        if n <= MAX_ROWS_OF_MODELS and settings.population.is_auto:
+            import os
+            yield from (k for k in KINDS_OF_MODELS if k in os.environ.get("KINDS", "process,prior") and (k!="process" or not n_classes))
 
 
 class Fitted(NamedTuple):
@@ -239,7 +240,7 @@ class MembersFit(NamedTuple):
                 kept = columns if name == LEARNER else columns[:0]
                 members[name] = self._effects(table, name, kept, False, before.get(name))
         for name in (name for name in KINDS_OF_MODELS if name in names):
-            members[name] = fit_row_model(name, table, before.get(name))
+            members[name] = fit_row_model(name, table, self.n_classes, before.get(name))
         if LAGS in names:
             members[LAGS] = fit_class_lags(table, self.settings.population, self.n_classes)
         if CUMULATIVE in names:

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from skmeta import GroupedClassifier, GroupedRegressor
-from skmeta.grouped._fit import choose_scale
+from skmeta.grouped._target_scale import choose_scale
 from skmeta.tabular import (
     DECILES,
     PROBABILITIES,

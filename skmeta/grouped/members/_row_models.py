@@ -20,6 +20,7 @@ from skmeta.tabular import (
     condition_process,
     fit_process,
 )
+from skmeta.tabular.table_prior import TablePrior
 
 # Tables of more rows have enough of them for trees.
 MAX_ROWS_OF_MODELS = 1000
@@ -28,8 +29,9 @@ MAX_ROWS_OF_MODELS = 1000
 class Kind(NamedTuple):
     """How a model is fitted to rows, given other rows and asked: functions on arrays."""
 
-    fit: Callable[[WeightedRows, range, Any], Any]  # near a fitted one, if it is not None
-    condition: Callable[[Any, WeightedRows], Any]
+    # Rows, columns of categories, number of classes, and a fitted model to start from, or None.
+    fit: Callable[[WeightedRows, range, int, Any], Any]
+    condition: Callable[[Any, WeightedRows, range, int], Any]
     predict: Callable[[Any, np.ndarray], Outputs]
 
 
@@ -37,11 +39,27 @@ def _predict_process(process: Any, X: np.ndarray) -> Outputs:
     return Outputs(process.predict(X), process.predict_std(X))
 
 
+def _read_rows(rows: WeightedRows, categories: range, n_classes: int) -> Any:
+    prior = TablePrior.load("classification" if n_classes else "regression")
+    y = rows.y.astype(int) if n_classes else rows.y
+    return prior.condition(rows.X, y, rows.weight, categories=categories, n_classes=n_classes)
+
+
+def _predict_by_prior(prior: Any, X: np.ndarray) -> Outputs:
+    found = prior.predict(X)
+    return Outputs(found, np.zeros(len(X))) if prior.n_classes else Outputs(*found[:2])
+
+
 KINDS_OF_MODELS = {
     "process": Kind(
-        lambda rows, categories, start: fit_process(rows, categories, start=start),
-        condition_process,
+        lambda rows, categories, _, start: fit_process(rows, categories, start=start),
+        lambda process, rows, *_: condition_process(process, rows),
         _predict_process,
+    ),
+    "prior": Kind(
+        lambda rows, categories, n_classes, _: _read_rows(rows, categories, n_classes),
+        lambda _, rows, categories, n_classes: _read_rows(rows, categories, n_classes),
+        _predict_by_prior,
     ),
 }
 
@@ -51,6 +69,7 @@ class RowModel:
     """A model that was fitted to a table, and knows further rows."""
 
     kind: str
+    n_classes: int  # 0 for a regression
     fitted: Any
     learned: Table  # rows of fit
     further: Table | None = None
@@ -61,7 +80,8 @@ class RowModel:
 
     def without(self, kept: Table) -> RowModel:
         """Fit the model to the rows of other groups, starting from what it is."""
-        return fit_row_model(self.kind, kept, self, int(kept.codes.max()) + 1)
+        offset = int(kept.codes.max()) + 1
+        return fit_row_model(self.kind, kept, self.n_classes, self, offset)
 
     def condition(self, known: Table) -> RowModel:
         """Take further known rows: those that it was not fitted to."""
@@ -73,8 +93,10 @@ class RowModel:
         """The model, given all known rows."""
         if self.further is None or not len(self.further.y):
             return self.fitted
-        rows, further = _rows_of(self.learned), _rows_of(self.further, self.offset)
-        return KINDS_OF_MODELS[self.kind].condition(self.fitted, rows.join(further))
+        rows = _rows_of(self.learned).join(_rows_of(self.further, self.offset))
+        categories = range(self.learned.codes.shape[1])
+        condition = KINDS_OF_MODELS[self.kind].condition
+        return condition(self.fitted, rows, categories, self.n_classes)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "given"}
@@ -90,10 +112,10 @@ def _rows_of(table: Table, offset: int = 0) -> WeightedRows:
 
 
 def fit_row_model(
-    kind: str, table: Table, start: RowModel | None = None, offset: int = 0
+    kind: str, table: Table, n_classes: int, start: RowModel | None = None, offset: int = 0
 ) -> RowModel:
     """Fit a model to a table, or near one that was fitted to more rows of it."""
     before = None if start is None else start.fitted
     categories = range(table.codes.shape[1])
-    fitted = KINDS_OF_MODELS[kind].fit(_rows_of(table), categories, before)
-    return RowModel(kind, fitted, table, offset=offset)
+    fitted = KINDS_OF_MODELS[kind].fit(_rows_of(table), categories, n_classes, before)
+    return RowModel(kind, n_classes, fitted, table, offset=offset)
