@@ -260,13 +260,13 @@ class Posterior(NamedTuple):
         """
         start, _ = self.beforehand()
         low, high = start - _REACH, start + _REACH
-        best = self._maximise(start, low, high)
+        best = self._maximise(start, low, high, _MAX_STEPS)
         logs = [other.log_parameters() for other in others]
         logs = [log.clip(low, high) for log in logs if log.shape == start.shape]
         if logs:
             start = min(logs, key=lambda log: self(log)[0])
             if self(start)[0] < self(best)[0]:
-                best = self._maximise(start, low, high)
+                best = self._maximise(start, low, high, _MAX_STEPS)
         return self.kernel(best)
 
     def near_kernel(self, other: GaussianProcess) -> Kernel:
@@ -277,7 +277,7 @@ class Posterior(NamedTuple):
         return self.kernel(self._maximise(log, low, high, _FEW_STEPS))
 
     def _maximise(
-        self, start: np.ndarray, low: np.ndarray, high: np.ndarray, n_steps: int = _MAX_STEPS
+        self, start: np.ndarray, low: np.ndarray, high: np.ndarray, n_steps: int
     ) -> np.ndarray:
         options: dict[str, Any] = {"maxiter": n_steps}
         bounds = list(zip(low, high, strict=True))

