@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from builders import make_intercepts
 from scipy.stats import sem, ttest_1samp
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_auto_learner import make_intercepts
 
 from skmeta import MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
