@@ -24,7 +24,7 @@ _N_KNOWN = (0, 1, 3, 10)
 # most, and rows of each. Share of the other rows that are held out, too.
 _N_PARTS, _MAX_GROUPS, _MAX_ROWS, _SHARE = 6, 60, 20, 0.15
 # Tables of fewer rows are divided so often, others once. Rows of known groups that are held out, at
-# most. More rows than the last number do not find weights, and no column is then fitted alone.
+# most. More rows than the last number do not find weights.
 _DIVISIONS = (250, 4), (2000, 2)
 _MAX_HELD_OUT, MAX_WEIGHED = 2000, 10_000
 # Least number of rows of a regime.

@@ -181,7 +181,7 @@ def _summarise_several(model: SeveralColumns, labels: Labels) -> str:
 
 
 def _names_of_members(model: SeveralColumns, labels: Labels) -> list[str]:
-    """Return names of the members: those of all columns, and the models of each alone."""
+    """Return names of the members: those of all columns, and the model of the series."""
     factors = [*labels.factors, " and ".join(labels.factors)]
     alone = [f"{factors[part.factor]} alone" for part in model.parts if part.factor is not None]
     return [*(_NAMES[name] for name in model.names), *alone]

@@ -1,4 +1,4 @@
-"""Fit models of several columns of groups: one of all columns and one of each, and their weights.
+"""Fit the model of several columns of groups, in time that of series too, and their weights.
 
 Rows are held out, and groups of each column. All models are fitted again without them, and weighed
 by which groups of a row are new, and by how many rows of these are known.
@@ -16,8 +16,6 @@ import numpy as np
 from skmeta.grouped._cases import MAX_WEIGHED, MIN_ROWS, divide, some_rows
 from skmeta.grouped._fit import (
     CUMULATIVE,
-    LAGS,
-    effects_on,
     fit_members,
     fit_model,
     kept_settings,
@@ -27,23 +25,19 @@ from skmeta.grouped._fit import (
 from skmeta.grouped._model import FittedModel, JointMembers, Settings, in_time
 from skmeta.grouped._parts import Indicators, Part, Rows, Series
 from skmeta.grouped._several import NORMAL, SeveralColumns, mix_parts, predict_parts
-from skmeta.grouped.longitudinal import Longitudinal, fit_class_lags
+from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import (
     BOTH,
     LEARNER,
-    MEMBERS,
-    POPULATION,
     ROWS,
     SIMPLER,
     TREES,
     fit_cumulative,
-    residual_scales,
 )
 from skmeta.tabular import (
     PROBABILITIES,
     HeldOut,
     Level,
-    Mixture,
     Order,
     Standardiser,
     Table,
@@ -75,29 +69,27 @@ def fit_several_columns(
     n_classes: int,
     knows_time: bool,
 ) -> tuple[SeveralColumns, Order]:
-    """Fit a model of several columns of groups, and those of each alone; see :func:`fit_model`.
+    """Fit a model of several columns of groups, and with an order of the series.
 
-    Of very many rows, no column is fitted alone; with an order, only the series are.
+    See :func:`fit_model`. Where each series has one row, or one column names the series, the groups
+    of the column with the most take their place.
     """
     column_units, content = Standardiser.learn(X), y if n_classes else Standardiser.learn(y)(y)
     order = canonical_order(np.column_stack([column_units(X), content, times]), codes)
     rows = Rows(X, y, weight, codes, times).take(order.rows)._replace(codes=order.codes)
     has_alone = settings.combine == "auto"
-    (n, n_factors), is_timed = rows.codes.shape, bool(np.ptp(rows.times) > 0)
+    n_factors, is_timed = rows.codes.shape[1], bool(np.ptp(rows.times) > 0)
     series = Series.learn(rows.codes) if is_timed and has_alone else None
     if series is not None:
         rows = rows._replace(codes=series(rows.codes))
     n_groups = rows.codes.max(0) + 1
-    alone = [*range(rows.codes.shape[1])] if has_alone else []
-    if n > MAX_WEIGHED:
-        alone = [int(n_groups.argmax())] if is_timed and has_alone else []
+    alone = [int(n_groups.argmax())] if is_timed and has_alone else []
 
     def fit(part: Rows, factor: int | None, start: Part | None = None) -> Part:
         return _fit_part(part, n_factors, factor, start, settings, n_classes, knows_time)
 
     parts = tuple(fit(rows, factor) for factor in (None, *alone))
-    # What no group tells is in the models of each column alone.
-    chosen = _JOINT if has_alone else (settings.combine,)
+    chosen = (*_JOINT, CUMULATIVE) if has_alone else (settings.combine,)
     names = tuple(name for name in parts[0].model.joint_members if name in chosen)
     used = np.ones(len(names) + len(parts) - 1, bool)
     predicted: list[_Regime] = [{} for _ in range(rows.codes.shape[1] + 2)]
@@ -183,7 +175,7 @@ def _fit_part(
     part = rows._replace(X=X, codes=own)
     if factor is None:
         model = _fit_joint(part, settings, n_classes, before)
-    elif before is not None:
+    elif before is not None and isinstance(before.mixture, Longitudinal):
         model = _fit_again(before, part, settings)
     else:
         model, order = fit_model(*part, settings, n_classes, knows_time)
@@ -217,6 +209,12 @@ def _fit_joint(
         names = tuple(name for name in names if name not in SIMPLER)
     before = {} if start is None else start.joint_members
     members, _ = fit_members(names, table, settings, n_classes, has_shared, before)
+    if settings.combine == "auto" and settings.target_kind == "ordered" and n_classes > 2:
+        members[CUMULATIVE] = (
+            before[CUMULATIVE].without(table)
+            if CUMULATIVE in before
+            else fit_cumulative(table, settings.population, n_classes)
+        )
     fitted = (
         kept_settings(settings),
         n_classes,
@@ -230,37 +228,16 @@ def _fit_joint(
 
 
 def _fit_again(model: FittedModel, rows: Rows, settings: Settings) -> FittedModel:
-    """Fit a model of one column of groups to other rows; its units and weights stay."""
-    n_classes, units = model.n_classes, model.target_units
-    n_groups = int(rows.codes.max()) + 1
-    folds = deal_groups(rows.codes[:, 0], rows.y, min(settings.n_folds, n_groups))
-    table = _table_of(rows, model.column_units, units, folds[rows.codes[:, 0]])
-    if isinstance(model.mixture, Longitudinal):
-        assert units is not None
-        assert model.time_columns is not None
-        table = in_time(table, model.time_columns)
-        longitudinal = model.mixture.again(table, float(units(np.zeros(1))[0]))
-        return replace(model, folds=folds, known=table, mixture=longitudinal)
-    assert isinstance(model.mixture, Mixture)
-    population, table = with_population(table, settings, n_classes, start=model.population)
-    before = model.mixture.members
-    names = (POPULATION,) if [*before] == [POPULATION] else MEMBERS
-    members, other_rows = fit_members(names, table, settings, n_classes, True, before)
-    if LAGS in before:
-        members[LAGS] = fit_class_lags(table, settings.population, n_classes)
-    if CUMULATIVE in before:
-        members[CUMULATIVE] = fit_cumulative(table, settings.population, n_classes)
-    mixture = replace(model.mixture, members=members, n_groups=n_groups)
-    others: list[Mixture] = []
-    if other_rows is not None and units is not None:
-        scales, _ = residual_scales(other_rows, table)
-        mixture = replace(mixture, group_scales=scales)
-        for other, other_mixture in zip(units.others, model.other_mixtures, strict=True):
-            effects, _ = effects_on(other, units, table, other_mixture.members[BOTH])
-            on_scale = replace(other_mixture, members={BOTH: effects}, n_groups=n_groups)
-            others.append(replace(on_scale, group_scales=scales))
-    again = replace(model, folds=folds, known=table, population=population)
-    return replace(again, mixture=mixture, other_mixtures=others)
+    """Fit a model of series in time to other rows; its units and weights stay."""
+    units, codes = model.target_units, rows.codes[:, 0]
+    assert isinstance(model.mixture, Longitudinal)
+    assert units is not None
+    assert model.time_columns is not None
+    folds = deal_groups(codes, rows.y, min(settings.n_folds, int(codes.max()) + 1))
+    table = _table_of(rows, model.column_units, units, folds[codes])
+    table = in_time(table, model.time_columns)
+    longitudinal = model.mixture.again(table, float(units(np.zeros(1))[0]))
+    return replace(model, folds=folds, known=table, mixture=longitudinal)
 
 
 def _table_of(

@@ -57,8 +57,10 @@ class JointMembers:
 
     def with_known(self, known: Table) -> JointMembers:
         """Return members that know other rows."""
+        # Effects of several columns keep what they know between predictions.
         members: dict[str, Any] = {
-            name: member.condition(known) for name, member in self.members.items()
+            name: member.condition(known) if isinstance(member, CrossedEffects) else member
+            for name, member in self.members.items()
         }
         return JointMembers(members)
 

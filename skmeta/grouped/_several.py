@@ -1,12 +1,12 @@
-"""Several columns of groups: a model of all columns and one of each, mixed by what is held out.
+"""Several columns of groups: members that know all of them, mixed by what is held out.
 
-The model of all columns has effects of the groups of each, nested or crossed. Beside it stands the
-whole model of each single column, to which the other columns are columns of X. Rows are held out,
-and groups of each column. All models are fitted again without them, and weighed by which groups of
-a row are new, and by how many rows of these are known. The models may have targets on different
-scales, so that their means, medians and quantiles are mixed on the target's own units.
+They have effects of the groups of each column, nested or crossed. Rows are held out, and groups of
+each column. Members are fitted again without them, and weighed by which groups of a row are new,
+and by how many rows of these are known.
 
-With an order of rows in time, the models of each column know time, and so does one of the series.
+With an order of rows in time, a model of the series stands beside them, which knows time and has
+other columns of groups as columns of X. Models may have targets on different scales, so that their
+means, medians and quantiles are mixed on the target's own units.
 
 Notation: n rows, F columns of groups, m members, p probabilities.
 """
@@ -42,9 +42,9 @@ NORMAL = ndtri(PROBABILITIES)
 
 @dataclass(frozen=True)
 class SeveralColumns:
-    """The mixture of a model of all columns of groups and of models of one."""
+    """The mixture of a model of all columns of groups and, in time, of one of the series."""
 
-    parts: tuple[Part, ...]  # the model of all columns, then those of one
+    parts: tuple[Part, ...]  # the model of all columns, and that of the series
     names: tuple[str, ...]  # members of the model of all columns
     n_groups: np.ndarray  # numbers (F,) of groups of fit, and of series
     regimes: list[list[Level]]  # weights with a new group of each column, several, series, none
