@@ -62,7 +62,7 @@ def test_several_columns_of_groups_have_the_cumulative_model_too():
     X["item"] = np.arange(len(X)) % 10
     model = GroupedClassifier(["group", "item"], target_kind="ordered", n_folds=2).fit(X, y)
     assert "cumulative model" in model.losses_
-    one = X[:5].assign(group="new")
+    one = X[:5].assign(group=99)
     before = model.predict_proba(one)[0, 0]
     model.partial_fit(one, np.zeros(5))
     assert model.predict_proba(one)[0, 0] > before
