@@ -84,6 +84,11 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_lock", None)
+        return state
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
