@@ -162,10 +162,11 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         if not isinstance(self.learner, str):
             effects = {name: getattr(self.learner, name) for name in _EFFECTS}
         population_settings = FitSettings(self.population, self.n_jobs, report)
+        zone = self._features.times.zone if self._features.times else None
         season = getattr(self, "season", None), self._features.has_dates
         parts = effects, self.combine, self.n_folds, population_settings, season
         unit = self._exposure_unit if self._exposure_position else None
-        return Settings(*parts, kind, unit)
+        return Settings(*parts, kind, unit, zone)
 
     def _exposure_of(self, X: Any) -> np.ndarray | None:
         """Return the exposures (n,) of rows; None without a column of them."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from skmeta._columns import (
     FrameEncoder,
+    Times,
     check_no_times,
     frame_columns,
     is_data_frame,
-    kind_of_times,
     numbers_of,
     take_column,
     time_numbers,
@@ -75,7 +75,7 @@ class FeatureColumns:
 
     def __init__(self, X: Any, left_out: Sequence[int], order: str | int | None = None) -> None:
         self.order = order
-        self.kind_of_times = None if order is None else kind_of_times(X, order)
+        self.times = None if order is None else Times.of_column(X, order)
         names = get_feature_names(X)
         n_columns = np.shape(X)[1]
         self.positions = [k for k in range(n_columns) if k not in set(left_out)]
@@ -97,19 +97,15 @@ class FeatureColumns:
     @property
     def has_dates(self) -> bool:
         """Whether times are dates."""
-        return self.kind_of_times == "dates"
+        return self.times is not None and self.times.kind == "dates"
 
     def encode(self, X: Any) -> np.ndarray:
         """Return columns (n, d) of numbers; NaN is a missing value. Without columns, one is 0."""
         numbers = self._encode(X)
-        if self.order is None:
+        if self.order is None or self.times is None:
             return numbers.take(self.places, 1)
-        times, kind = time_numbers(X, self.order), kind_of_times(X, self.order)
-        if kind != self.kind_of_times:
-            raise ValueError(
-                f"Column {self.order!r}, which order names, had {self.kind_of_times} at fit, but "
-                f"has {kind} now. Give it the same type in both."
-            )
+        times = time_numbers(X, self.order)
+        self.times.check(Times.of_column(X, self.order), self.order)
         return np.column_stack([numbers, times]).take(self.places, 1)
 
     def _encode(self, X: Any) -> np.ndarray:

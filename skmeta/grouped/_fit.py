@@ -139,7 +139,9 @@ def fit_model(
         columns = varying(X[:, :-1])
         timed = in_time(table, columns)
         time_units = float(column_units.centre[-1]), float(column_units.scale[-1])
-        calendar = learn_calendar(times, y, codes[:, 0], *settings.season, *time_units)
+        calendar = learn_calendar(
+            times, y, codes[:, 0], *settings.season, *time_units, settings.zone
+        )
         longitudinal = fit_longitudinal(
             timed, settings.population, units, calendar, settings.effects
         )
