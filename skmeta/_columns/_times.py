@@ -52,7 +52,7 @@ class Times(NamedTuple):
 
     @classmethod
     def of_column(cls, X: Any, name: str | int) -> Self:
-        """Return what a column holds; a mixture of kinds, or with zones and without, is an error."""
+        """Return what a column holds; mixing kinds, or zones with none, is an error."""
         values = take_column(X, resolve_columns(X, name, "order")[0]).tolist()
         known = [value for value in values if value is not None and value == value]
         kinds = list(dict.fromkeys(map(_kind, known))) or ["numbers"]

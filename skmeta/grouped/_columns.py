@@ -165,6 +165,21 @@ def codes_of(labels: list[Any]) -> tuple[list[Any], np.ndarray]:
     return list(known), codes
 
 
+def series_of(codes: np.ndarray) -> np.ndarray:
+    """Return a number (n,) for the groups (n, F) of all columns together."""
+    return np.asarray(np.unique(codes, axis=0, return_inverse=True)[1].ravel())
+
+
+def warn_of_type(label: Any, known: Any, column: str) -> None:
+    """Warn if no group is known, and labels have another type than those of `fit`."""
+    if type(label) is not type(known):
+        warn_caller(
+            f"No row has a group that fit has seen. Column {column} holds labels such as "
+            f"{label!r} now, and had some such as {known!r} at fit. Give it the same type.",
+            UnusedDataWarning,
+        )
+
+
 def check_groups(names: list[Any], codes: np.ndarray, y: np.ndarray, column: str) -> None:
     n_groups, n_rows = len(names), len(codes)
     if n_groups == n_rows and n_rows > 1:
