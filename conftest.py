@@ -22,3 +22,10 @@ def pytest_configure(config):
 def pytest_xdist_auto_num_workers(config):
     # Tests that are named run in one process, so that print and a debugger work.
     return None if _runs_all(config) else 0
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out what tests import: it has no tests, and would be imported under a second name."""
+    in_tests = config.rootpath / "tests" in collection_path.parents
+    is_helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if in_tests and is_helper else None

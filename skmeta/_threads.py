@@ -1,15 +1,16 @@
-"""One thread for small data: dividing small operations among threads costs more than it saves.
+"""Threads: one computes small data, and one at a time changes an estimator.
 
-On a busy machine the cost is much higher, because threads wait for each other at each operation.
+Dividing small operations among threads costs more than it saves. On a busy machine the cost is much
+higher, because threads wait for each other at each operation.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -57,3 +58,22 @@ def one_thread_if_small(n_numbers: int) -> AbstractContextManager[None]:
 def _controller(n_modules: int) -> ThreadpoolController:
     """Look at all loaded libraries, which takes milliseconds; again if modules were imported."""
     return ThreadpoolController()
+
+
+def atomic(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a fit: one thread at a time, and after an error the estimator is as it was."""
+
+    @wraps(method)
+    def changed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # The method `__getstate__` leaves the lock out.
+        with vars(self).setdefault("_lock", threading.RLock()):
+            before = dict(vars(self))
+            try:
+                return method(self, *args, **kwargs)
+            except BaseException:
+                vars(self).update(before)
+                for name in vars(self).keys() - before.keys():
+                    del vars(self)[name]
+                raise
+
+    return changed

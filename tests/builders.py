@@ -97,6 +97,15 @@ def make_classes(n_classes=12, n_rows=6, n_features=4, spread=0.0, first=0):
     return rng.normal(size=(len(y), n_features)) + centres[(y - first) % len(centres)], y
 
 
+def make_intercepts(n_groups=30, n_rows=12, between=1.0, noise=0.5, seed=0):
+    """A random-intercept model: y = x0 + u + e, and the intercepts u."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), n_rows)
+    X = rng.normal(size=(len(groups), 2))
+    u = between * rng.normal(size=n_groups)
+    return X, X[:, 0] + u[groups] + noise * rng.normal(size=len(groups)), groups
+
+
 def describe_table(x, w=None, query=None):
     """Cells of tables (b, n, d) for an InContextLearner, or of query rows beside them."""
     w = torch.ones(x.shape[:2], dtype=x.dtype) if w is None else w

@@ -3,13 +3,14 @@
 import datetime
 from functools import partial
 
+import dateutil.tz
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.preprocessing import OneHotEncoder
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
-from skmeta._columns import FrameEncoder, time_numbers
+from skmeta._columns import FrameEncoder, Times, time_numbers, wall_time
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
 
@@ -297,3 +298,50 @@ def test_other_times():
 def test_what_is_no_time_is_an_error(values, message):
     with pytest.raises(ValueError, match=message):
         time_numbers(pd.DataFrame({"when": values}), "when")
+
+
+class Nameless(datetime.tzinfo):
+    """A zone that says neither its name nor a fixed offset."""
+
+    def utcoffset(self, when):
+        return when and datetime.timedelta(hours=1)
+
+
+def wall_hours(values):
+    """Return the hours that clocks show, of a column of times."""
+    frame = pd.DataFrame({"when": values})
+    days = wall_time(time_numbers(frame, "when"), Times.of_column(frame, "when").zone)
+    return (days * 24 + 1e-3) % 24
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Europe/Berlin",
+        "Asia/Kolkata",
+        dateutil.tz.gettz("Europe/Berlin"),
+        datetime.timezone(datetime.timedelta(hours=-3.5)),
+        "UTC",
+    ],
+)
+def test_clocks_of_a_zone_go_on_through_their_changes(zone):
+    when = pd.date_range("2021-03-26", "2021-03-30", freq="h", tz=zone)
+    np.testing.assert_array_equal(wall_hours(when).astype(int), when.hour)
+    np.testing.assert_array_equal(wall_hours(when.to_pydatetime()).astype(int), when.hour)
+    if isinstance(zone, str):
+        arrow = pd.Series(when).astype(f"timestamp[us, tz={zone}][pyarrow]")
+        np.testing.assert_array_equal(wall_hours(arrow).astype(int), when.hour)
+    assert np.ptp(np.diff(time_numbers(pd.DataFrame({"when": when}), "when"))) < 1e-9
+
+
+def test_zones_that_say_too_little():
+    berlin = pd.date_range("2021-03-26", periods=4, tz="Europe/Berlin")
+    mixed = [*berlin[:2].to_pydatetime(), *berlin[2:].tz_localize(None).to_pydatetime()]
+    with pytest.raises(ValueError, match="mixes dates with a time zone and dates without one"):
+        Times.of_column(pd.DataFrame({"when": pd.Series(mixed, dtype=object)}), "when")
+    others = [*berlin[:2].to_pydatetime(), *berlin[2:].tz_convert("Asia/Tokyo").to_pydatetime()]
+    with pytest.warns(UnusedDataWarning, match=r"has several time zones: .*those of UTC"):
+        Times.of_column(pd.DataFrame({"when": pd.Series(others, dtype=object)}), "when")
+    nameless = [day.to_pydatetime().replace(tzinfo=Nameless()) for day in berlin]
+    with pytest.raises(ValueError, match="has a time zone without a name"):
+        Times.of_column(pd.DataFrame({"when": pd.Series(nameless, dtype=object)}), "when")

@@ -183,3 +183,27 @@ def robustness(part: str) -> Rows:
         inside = [number(each[m].get("coverage"), 2) for m in ordered]
         rows.append([CONDITION_LABELS.get(condition, condition), *scores, *inside])
     return rows
+
+
+@table("ablations")
+def ablations() -> Rows:
+    from benchmarks.measure import ablations
+
+    found = ablations.summary()
+    rows: Rows = [
+        ["off or gone", "tables", "loss", "worst table", "quantile loss", "worst table", "lines"]
+    ]
+    for (mechanism, kind), part in found.groupby(["mechanism", "tables"], sort=False):
+        shown: list[str | None] = [str(mechanism), f"{part['n'].max()} {kind}"]
+        for measure in ("loss", "quantiles"):
+            some = part[part["measure"] == measure]
+            if some.empty:
+                shown += [None, None]
+                continue
+            means = zip(some["regime"], some["mean %"], strict=True)
+            shown.append(" ".join(f"{number(mean, 1, '+')}" for _, mean in means))
+            worst = some.loc[some["worst %"].idxmax()]
+            shown.append(f"{worst['worst %']:+.1f} ({str(worst['worst table']).split('::')[-1]})")
+        lines = ablations.lines_of(str(mechanism))
+        rows.append([*shown, str(lines) if lines else None])
+    return rows

@@ -6,11 +6,10 @@ from skmeta._columns._frames import (
     check_no_times,
     frame_columns,
     is_data_frame,
-    kind_of_times,
     numbers_of,
     resolve_columns,
     take_column,
-    time_numbers,
 )
+from skmeta._columns._times import Times, time_numbers, wall_time
 
 __all__ = []

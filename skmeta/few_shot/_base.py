@@ -30,7 +30,7 @@ from skmeta.few_shot._adapted_task import (
     resolve_prior,
     warn_of_images,
 )
-from skmeta.few_shot._members import Fit, fit_mixture
+from skmeta.few_shot._members import Fit, Mixture, fit_mixture
 from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder
@@ -71,7 +71,8 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         # The session has a network and tensors on a device; it is opened again when needed.
         state: dict[str, Any] = dict(super().__getstate__())
-        state.pop("_opened", None)
+        for name in ("_opened", "_lock"):
+            state.pop(name, None)
         if "prior_" in state and LEARNERS[self.prior_.learner].algorithm.adapts_anew:
             state.pop("adapted_", None)
         return state
@@ -164,7 +165,6 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         if is_for_any_table(prior):
             mixture = fit_mixture(task, self._more_members(settings, nominal), chosen)
         changes = task.changes
-        # All of it is set at the end, so that an error leaves the estimator as it was.
         self.prior_ = prior
         if labels is not None:
             self.classes_ = labels
@@ -173,7 +173,8 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         self.shares_: dict[str, float] = {"prior": 1.0} if mixture is None else mixture.all_shares
         self._views = task.session.changes
         self._set_task_attributes(task.attributes)
-        self._opened = self._opening(), task
+        # The last: a prediction beside it takes the earlier model, or this one.
+        self._opened = self._opening(), task, mixture
 
     def _choose_scale(
         self, support: WeightedRows, prior: MetaPrior, nominal: tuple[int, ...]
@@ -199,30 +200,30 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
             raise AttributeError(
                 f"This {type(self).__name__} is not fitted, so it has no adapted_."
             )
-        return self._task().changes
+        return self._open()[0].changes
 
     # -------------------------------------------------------------------------- predict
 
-    def _read_query(self, X: Any) -> tuple[AdaptedTask, list[np.ndarray]]:
-        """Return the adapted task, and rows in the parts that it predicts at once."""
+    def _read_query(self, X: Any) -> tuple[AdaptedTask, list[np.ndarray], Mixture | None]:
+        """Return the adapted task, rows in the parts that it predicts at once, and the mixture."""
         check_is_fitted(self)
         X = self._read_rows(X, self.prior_)
-        task = self._task()
-        return task, task.parts(X)
+        task, mixture = self._open()
+        return task, task.parts(X), mixture
 
-    def _task(self) -> AdaptedTask:
+    def _open(self) -> tuple[AdaptedTask, Mixture | None]:
         """Return the task of the last fit, or open it again after a change or unpickling."""
         opened = getattr(self, "_opened", None)
         if opened is None or opened[0] != self._opening():
             labels, prior = getattr(self, "classes_", None), self.prior_
             rows, nominal, columns = self._arranged(prior, labels, self._support)
-            rows = _on_scale(rows, self._mixture and self._mixture.scale)
+            mixture = self._mixture
+            rows = _on_scale(rows, mixture and mixture.scale)
             task = AdaptedTask(prior, labels, rows, self._fitted_settings(), nominal, columns)
             changes = vars(self).get("adapted_")
             task = task.adapt() if changes is None else task.restore(changes)
-            opened = self._opened = self._opening(), task
-        adapted: AdaptedTask = opened[1]
-        return adapted
+            opened = self._opened = self._opening(), task, mixture
+        return opened[1:]
 
     def _arranged(
         self, prior: MetaPrior, labels: np.ndarray | None, support: WeightedRows

@@ -10,6 +10,7 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 
 from skmeta._sklearn_compat import StrOptions, fit_context
+from skmeta._threads import atomic
 from skmeta._validation import (
     check_class_labels,
     check_class_weight,
@@ -114,6 +115,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     }
 
     @fit_context(prefer_skip_nested_validation=True)
+    @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Adapt the prior to a task.
 
@@ -144,6 +146,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         return self._fit(X, y, None, sample_weight)
 
     @fit_context(prefer_skip_nested_validation=True)
+    @atomic
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Continue the adaptation with further rows.
 
@@ -272,8 +275,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
 
     def _logits(self, X: Any) -> np.ndarray:
         """Return the logits (n, c) of rows: the prior's, or those of the mixture."""
-        task, parts = self._read_query(X)
-        mixture = self._mixture
+        task, parts, mixture = self._read_query(X)
         if mixture is None:
             logits = np.concatenate([task.logits(part) for part in parts])
         else:

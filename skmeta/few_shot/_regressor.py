@@ -10,13 +10,14 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import StrOptions, fit_context
+from skmeta._threads import atomic
 from skmeta._validation import check_levels, check_targets, one_column
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
 from skmeta.few_shot._target_scale import ChosenScale, choose_scale
 from skmeta.learners import LEARNERS
 from skmeta.priors import MetaPrior
-from skmeta.tabular import KINDS, LEVELS, WeightedRows, least_expected
+from skmeta.tabular import KINDS, LEVELS, WeightedRows, least_expected, recognise_target
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -93,6 +94,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     }
 
     @fit_context(prefer_skip_nested_validation=True)
+    @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Adapt the prior to a task.
 
@@ -119,7 +121,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             If the rows are not those that the prior was learned for.
         """
         X, prior = self._read_support(X, y)
-        y = check_targets(one_column(y, "MultiOutputRegressor"), len(X))
+        y = self._check_y(y, len(X))
         if self.target_kind not in ("auto", "real") and not is_for_any_table(prior):
             raise ValueError(
                 f"target_kind={self.target_kind!r} needs a prior for any table, as prior='tabular' "
@@ -129,6 +131,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         return self._describe_target()
 
     @fit_context(prefer_skip_nested_validation=True)
+    @atomic
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Continue the adaptation with further rows.
 
@@ -153,10 +156,15 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             self.fit(X, y, sample_weight)
             return self
         X = self._read_rows(X, self.prior_)
-        self._fit_more_rows(
-            X, check_targets(one_column(y, "MultiOutputRegressor"), len(X)), sample_weight
-        )
+        self._fit_more_rows(X, self._check_y(y, len(X)), sample_weight)
         return self._describe_target()
+
+    def _check_y(self, y: Any, n_rows: int) -> np.ndarray:
+        """Return targets (n,), or raise a ValueError if one is not of the declared kind."""
+        targets = check_targets(one_column(y, "MultiOutputRegressor"), n_rows)
+        if self.target_kind != "auto":
+            recognise_target(targets, self.target_kind)
+        return targets
 
     def _choose_scale(
         self, support: WeightedRows, prior: MetaPrior, nominal: tuple[int, ...]
@@ -204,7 +212,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         if return_std or self.target_scale_ is not None:
             mean, std, _ = self._predict_distribution(X, np.empty(0))
             return (mean, std) if return_std else mean
-        (task, parts), mixture = self._read_query(X), self._mixture
+        task, parts, mixture = self._read_query(X)
         means = [task.predict(part) for part in parts]
         if mixture is not None:
             means = [mixture.mix(own, part) for own, part in zip(means, parts, strict=True)]
@@ -252,7 +260,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
                 "predict(X)."
             )
 
-        (task, parts), mixture = self._read_query(X), self._mixture
+        task, parts, mixture = self._read_query(X)
         if mixture is None:
             results = [task.predict_distribution(part, levels) for part in parts]
         else:

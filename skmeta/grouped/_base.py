@@ -32,8 +32,10 @@ from skmeta.grouped._columns import (
     exposures,
     group_labels,
     place_of_groups,
+    series_of,
     warn_of_doubled,
     warn_of_time,
+    warn_of_type,
 )
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
 from skmeta.grouped._fit import fit_model
@@ -83,6 +85,11 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_lock", None)
+        return state
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -124,7 +131,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         if self.order is None and len(self._names) == 1:
             warn_of_time(numbers, codes[:, 0], self._features.names_out())
         if self._features.has_dates:
-            warn_of_doubled(times, _series_of(codes), used, str(self.order))
+            warn_of_doubled(times, series_of(codes), used, str(self.order))
         n_sorted = numbers.shape[1] - (self.order is not None)
         rows = WeightedRows(numbers, y[used], weight)
         self._features.places[:n_sorted] = order_of_columns(rows, codes, n_classes, n_sorted)
@@ -152,10 +159,11 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         if not isinstance(self.learner, str):
             effects = {name: getattr(self.learner, name) for name in _EFFECTS}
         population_settings = FitSettings(self.population, self.n_jobs, report)
+        zone = self._features.times.zone if self._features.times else None
         season = getattr(self, "season", None), self._features.has_dates
         parts = effects, self.combine, self.n_folds, population_settings, season
         unit = self._exposure_unit if self._exposure_position else None
-        return Settings(*parts, kind, unit)
+        return Settings(*parts, kind, unit, zone)
 
     def _exposure_of(self, X: Any) -> np.ndarray | None:
         """Return the exposures (n,) of rows; None without a column of them."""
@@ -376,7 +384,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         self._codes = known
         if self._features.has_dates:
             rows, places = self.model_.known, np.append(np.full(n_before, -1), used)
-            warn_of_doubled(rows.times, _series_of(rows.codes), places, str(self.order))
+            warn_of_doubled(rows.times, series_of(rows.codes), places, str(self.order))
 
     def _predictions(self, X: Any) -> CalibratedOutputs:
         check_is_fitted(self, "model_")
@@ -386,7 +394,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         for f, name in enumerate(self._names):
             codes[:, f] = [self._codes[f].get(label, -1) for label in factors[f]]
             if (codes[:, f] < 0).all():
-                _warn_of_type(factors[f][0], next(iter(self._codes[f])), quote(name))
+                warn_of_type(factors[f][0], next(iter(self._codes[f])), quote(name))
         codes = self.model_.resolve(codes)
         for f in range(len(self._names)):
             self._check_unknown(factors[f], codes[:, f], list(self._codes[f]))
@@ -409,25 +417,11 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         )
 
 
-def _series_of(codes: np.ndarray) -> np.ndarray:
-    """Return a number (n,) for the groups (n, F) of all columns together."""
-    return np.asarray(np.unique(codes, axis=0, return_inverse=True)[1].ravel())
-
-
 def _is_mixed_model(learner: Any) -> bool:
     """Return whether a learner is a HierarchicalLinear. Without one, torch is not imported."""
     from skmeta.learners import HierarchicalLinear
 
     return type(learner) is HierarchicalLinear
-
-
-def _warn_of_type(label: Any, known: Any, column: str) -> None:
-    if type(label) is not type(known):
-        warn_caller(
-            f"No row has a group that fit has seen. Column {column} holds labels such as "
-            f"{label!r} now, and had some such as {known!r} at fit. Give it the same type.",
-            UnusedDataWarning,
-        )
 
 
 def has_groups(estimator: Any) -> bool:

@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from skmeta._sklearn_compat import StrOptions, fit_context
+from skmeta._threads import atomic
 from skmeta._validation import (
     check_class_labels,
     check_class_weight,
@@ -113,6 +114,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     }
 
     @fit_context(prefer_skip_nested_validation=False)
+    @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Learn what is shared, how groups differ, and each group.
 
@@ -186,6 +188,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
 
     @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)
+    @atomic
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add known rows of new or known groups.
 

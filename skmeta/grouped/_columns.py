@@ -9,10 +9,10 @@ import numpy as np
 
 from skmeta._columns import (
     FrameEncoder,
+    Times,
     check_no_times,
     frame_columns,
     is_data_frame,
-    kind_of_times,
     numbers_of,
     take_column,
     time_numbers,
@@ -75,7 +75,7 @@ class FeatureColumns:
 
     def __init__(self, X: Any, left_out: Sequence[int], order: str | int | None = None) -> None:
         self.order = order
-        self.kind_of_times = None if order is None else kind_of_times(X, order)
+        self.times = None if order is None else Times.of_column(X, order)
         names = get_feature_names(X)
         n_columns = np.shape(X)[1]
         self.positions = [k for k in range(n_columns) if k not in set(left_out)]
@@ -97,19 +97,15 @@ class FeatureColumns:
     @property
     def has_dates(self) -> bool:
         """Whether times are dates."""
-        return self.kind_of_times == "dates"
+        return self.times is not None and self.times.kind == "dates"
 
     def encode(self, X: Any) -> np.ndarray:
         """Return columns (n, d) of numbers; NaN is a missing value. Without columns, one is 0."""
         numbers = self._encode(X)
-        if self.order is None:
+        if self.order is None or self.times is None:
             return numbers.take(self.places, 1)
-        times, kind = time_numbers(X, self.order), kind_of_times(X, self.order)
-        if kind != self.kind_of_times:
-            raise ValueError(
-                f"Column {self.order!r}, which order names, had {self.kind_of_times} at fit, but "
-                f"has {kind} now. Give it the same type in both."
-            )
+        times = time_numbers(X, self.order)
+        self.times.check(Times.of_column(X, self.order), self.order)
         return np.column_stack([numbers, times]).take(self.places, 1)
 
     def _encode(self, X: Any) -> np.ndarray:
@@ -167,6 +163,21 @@ def codes_of(labels: list[Any]) -> tuple[list[Any], np.ndarray]:
     known: dict[Any, int] = {}
     codes = np.array([known.setdefault(label, len(known)) for label in labels], dtype=np.int64)
     return list(known), codes
+
+
+def series_of(codes: np.ndarray) -> np.ndarray:
+    """Return a number (n,) for the groups (n, F) of all columns together."""
+    return np.asarray(np.unique(codes, axis=0, return_inverse=True)[1].ravel())
+
+
+def warn_of_type(label: Any, known: Any, column: str) -> None:
+    """Warn if no group is known, and labels have another type than those of `fit`."""
+    if type(label) is not type(known):
+        warn_caller(
+            f"No row has a group that fit has seen. Column {column} holds labels such as "
+            f"{label!r} now, and had some such as {known!r} at fit. Give it the same type.",
+            UnusedDataWarning,
+        )
 
 
 def check_groups(names: list[Any], codes: np.ndarray, y: np.ndarray, column: str) -> None:

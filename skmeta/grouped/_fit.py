@@ -155,7 +155,7 @@ def _fit_in_time(
     table = Table(X, nothing, y, weight, codes, folds[group], np.arange(len(y)), times, none)
     table = in_time(table, columns)
     time_units = float(column_units.centre[-1]), float(column_units.scale[-1])
-    calendar = learn_calendar(times, y, group, *settings.season, *time_units)
+    calendar = learn_calendar(times, y, group, *settings.season, *time_units, settings.zone)
     model = fit_longitudinal(table, settings.population, units, calendar, settings.effects)
     settings.population.report()
     if model is None:

@@ -46,6 +46,7 @@ class Settings(NamedTuple):
     season: tuple[Any, bool] = ("auto", False)  # the parameter, and whether times are dates
     target_kind: str = "auto"
     exposure_unit: float | None = None  # mean exposure, if targets of this kind become rates
+    zone: str | None = None  # of times that are dates
 
 
 @dataclass(frozen=True)

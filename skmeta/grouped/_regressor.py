@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
+from skmeta._threads import atomic
 from skmeta._validation import check_levels, check_targets, one_column
 from skmeta.grouped._base import BaseGrouped, has_groups
 from skmeta.tabular import KINDS, recognise_target
@@ -113,6 +114,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     }
 
     @fit_context(prefer_skip_nested_validation=False)
+    @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Learn what is shared, how groups differ, and each group.
 
@@ -180,6 +182,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)
+    @atomic
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Add known rows of new or known groups.
 
@@ -202,13 +205,15 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Raises
         ------
         ValueError
-            If the columns are not those of ``fit``, a group is missing, or
-            if rows or targets are no numbers.
+            If the columns are not those of ``fit``, a group is missing, rows or targets are no
+            numbers, or targets are not of the kind of ``fit``, such as negative counts.
         """
         if not hasattr(self, "model_"):
             self.fit(X, y, sample_weight)
             return self
         X, targets = self._checked(X, y, reset=False)
+        cure = "Fit all rows again, with another target_kind if this one is wrong."
+        self.model_.target_units.target.check(targets, "target_kind_", cure)
         self._add_rows(X, self._rates(X, targets), sample_weight)
         return self
 

@@ -59,6 +59,22 @@ class Target(NamedTuple):
             quantiles = np.ceil(quantiles - 0.5)
         return self.clip(quantiles) + 0.0
 
+    def check(self, y: np.ndarray, name: str, cure: str) -> None:
+        """Raise a ValueError if targets (n,) are not of the kind, which parameter `name` sets."""
+        wrong = (y < self.lowest) | (y > self.highest)
+        if self.kind == "count":
+            wrong |= y != np.floor(y)
+        if wrong.any():
+            rule = {
+                "count": "whole numbers from 0 on",
+                "positive": "numbers from 0 on",
+            }.get(self.kind, f"numbers from {self.lowest:g} to {self.highest:g}")
+            row = int(wrong.argmax())
+            raise ValueError(
+                f"{name}={self.kind!r} needs {rule}, but y is {float(y[row]):.6g} in row {row}. "
+                f"{cure}"
+            )
+
     def __str__(self) -> str:
         return {
             "real": "real numbers",
@@ -72,12 +88,12 @@ class Target(NamedTuple):
 def recognise_target(y: np.ndarray, declared: str = "auto") -> Target:
     """Return the kind of targets (n,), or raise a ValueError if one is not of the declared kind."""
     kind = _kind_of(y) if declared == "auto" else declared
-    if declared != "auto":
-        _check_kind(y, declared)
     if kind == "ordered":
         return Target(kind, float(y.min()), float(y.max()))
     lowest, highest = {"real": (-np.inf, np.inf), "share": (0.0, 1.0)}.get(kind, (0.0, np.inf))
-    return Target(kind, lowest, highest)
+    target = Target(kind, lowest, highest)
+    target.check(y, "target_kind", "Set target_kind='auto', or another kind.")
+    return target
 
 
 def least_expected(y: np.ndarray, weight: np.ndarray) -> float:
@@ -88,20 +104,6 @@ def least_expected(y: np.ndarray, weight: np.ndarray) -> float:
         std = float(np.sqrt(np.average((known - mean) ** 2, weights=weight)))
     is_near = weight.sum() >= _MIN_ROWS and known.min() >= 0 and mean < _CUT_BELOW * std
     return 0.0 if is_near else -np.inf
-
-
-def _check_kind(y: np.ndarray, kind: str) -> None:
-    rule, wrong = {
-        "positive": ("numbers from 0 on", y < 0),
-        "count": ("whole numbers from 0 on", (y < 0) | (y != np.floor(y))),
-        "share": ("numbers from 0 to 1", (y < 0) | (y > 1)),
-    }.get(kind, ("", np.zeros(len(y), bool)))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(
-            f"target_kind={kind!r} needs {rule}, but y is {float(y[row]):.6g} in row {row}. Set "
-            "target_kind='auto', or another kind."
-        )
 
 
 def _kind_of(y: np.ndarray) -> str:

@@ -270,12 +270,18 @@ def test_the_prior_of_regressions_that_ships(view, many):
     X, y = (np.vstack([X, X + 0.1]), np.r_[y, y]) if many else (X[:30], y[:30])
     X = view(X)
     found, expected = few_shot(MetaFewShotRegressor, None, X, y)
-    for one, two in zip(
-        found.predict(X, return_std=True), expected.predict(X, return_std=True), strict=True
-    ):
-        np.testing.assert_allclose(one, two, **CLOSE)
-    asked = found.predict_quantiles(X, [0.1, 0.9])
-    np.testing.assert_allclose(asked, expected.predict_quantiles(X, [0.1, 0.9]), **CLOSE)
+    assert_same(found.adapted_, expected.adapted_)
+    mean, std = expected.predict(X, return_std=True)
+    quantiles = expected.predict_quantiles(X, [0.1, 0.9])
+    # The Gaussian process is fitted on the CPU in both. Its search for parameters stops where the
+    # likelihood is flat, and rounding moves that place: predictions agree on the scale of their error.
+    assert found.shares_ == pytest.approx(expected.shares_, abs=1e-3)
+    for one, two in zip(found.predict(X, return_std=True), (mean, std), strict=True):
+        assert (np.abs(one - two) / std).max() < 1e-3
+    # The same models, moved to another device, differ by the order of sums only.
+    expected.set_params(device=EMULATED)
+    np.testing.assert_allclose(expected.predict(X, return_std=True), (mean, std), **CLOSE)
+    np.testing.assert_allclose(expected.predict_quantiles(X, [0.1, 0.9]), quantiles, **CLOSE)
 
 
 @pytest.mark.parametrize("n_classes", [2, 12])

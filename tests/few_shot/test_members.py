@@ -32,7 +32,7 @@ def make_classes(n, seed=0):
 
 def members_of(estimator, X, *names):
     """Predictions of members, which know the columns in an order of their own."""
-    ordered = X[:, estimator._task()._columns]
+    ordered = X[:, estimator._open()[0]._columns]
     return [estimator._mixture.members[name].predict(ordered) for name in names]
 
 
@@ -101,7 +101,9 @@ def test_quantiles_are_means_of_those_of_the_prior_and_the_process():
     assert 0.1 < share < 0.95
     levels = np.array([0.05, 0.3, 0.5, 0.95])
     own = alone(reg).predict_quantiles(X, levels)
-    process = reg._mixture.members["process"].predict_quantiles(X[:, reg._task()._columns], levels)
+    process = reg._mixture.members["process"].predict_quantiles(
+        X[:, reg._open()[0]._columns], levels
+    )
     expected = (1 - share) * own + share * process
     np.testing.assert_allclose(reg.predict_quantiles(X, levels), expected, atol=0.02 * y.std())
     assert reg._mixture.spread == 1

@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -203,3 +204,44 @@ def test_equal_targets_are_those_of_rows_with_a_weight():
     y, weight = np.array([2.0] * 5 + [9.0]), np.array([1.0] * 5 + [0.0])
     reg = MetaFewShotRegressor().fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(reg.predict(X), 2.0)
+
+
+@pytest.mark.parametrize("kind", [MetaFewShotClassifier, MetaFewShotRegressor])
+def test_rows_that_threads_add_at_once_all_arrive(kind):
+    (X, y), prior = make_rows(36), small_prior(kind._kind)
+    model = kind(prior, device="cpu").fit(X[:6], y[:6])
+
+    def add(k):
+        model.partial_fit(X[k : k + 1], y[k : k + 1])
+        model.predict(X)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(add, range(6, 36)))
+    whole = kind(prior, device="cpu").fit(X, y)
+    np.testing.assert_allclose(model.predict(X), whole.predict(X), atol=1e-4)
+    again = pickle.loads(pickle.dumps(model)).partial_fit(X[:1], y[:1])
+    assert again.predict(X).shape == (36,)
+
+
+@pytest.mark.parametrize("kind", [MetaFewShotClassifier, MetaFewShotRegressor])
+def test_a_fit_that_fails_leaves_the_model_as_it_was(kind):
+    X, y = make_rows(12)
+    model = kind(small_prior(kind._kind), device="cpu").fit(X, y)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=r"y has one class|y is nan"):
+        model.fit(X[:, :2], np.full(12, 0 if kind is MetaFewShotClassifier else np.nan))
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert model.n_features_in_ == 3
+
+
+def test_the_row_of_a_target_of_another_kind_is_named():
+    X, y = make_rows(12)
+    model = MetaFewShotRegressor(target_kind="count", device="cpu")
+    y = y.astype(float)
+    y[7] = -1
+    with pytest.raises(ValueError, match="whole numbers from 0 on, but y is -1 in row 7"):
+        model.fit(X, y)
+    y[7] = 1
+    model.fit(X, y)
+    with pytest.raises(ValueError, match=r"whole numbers from 0 on, but y is 0\.5 in row 1"):
+        model.partial_fit(X[:2], [1, 0.5])

@@ -57,6 +57,17 @@ def test_the_cumulative_model_is_one_of_the_parts(ordered, nominal):
     assert most["cumulative model"] < most["learner on population"]
 
 
+def test_several_columns_of_groups_have_the_cumulative_model_too():
+    X, y, _ = draw(2, np.arange(12), 10)
+    X["item"] = np.arange(len(X)) % 10
+    model = GroupedClassifier(["group", "item"], target_kind="ordered", n_folds=2).fit(X, y)
+    assert "cumulative model" in model.losses_
+    one = X[:5].assign(group=99)
+    before = model.predict_proba(one)[0, 0]
+    model.partial_fit(one, np.zeros(5))
+    assert model.predict_proba(one)[0, 0] > before
+
+
 def test_ordered_categories_are_numbers_in_their_order(ordered):
     y = pd.Series(pd.Categorical(np.array(GRADES)[Y], GRADES, ordered=True))
     words = GroupedClassifier("group").fit(X[KNOWN], y[KNOWN])

@@ -329,7 +329,7 @@ def test_losses_and_summary_name_the_columns(model):
     assert of_user.iloc[-1] < 0.5 * of_user.iloc[0]
     alone = losses.drop(columns="mixture").min(axis=1)
     assert (losses["mixture"] < 1.1 * alone).all()
-    assert "user, 1 known row: learner on population" in model.summary_
+    assert "user, 1 known row: population" in model.summary_
 
 
 @pytest.mark.parametrize("combine", ["trees", "rows", "population", "learner"])

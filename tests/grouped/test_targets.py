@@ -78,7 +78,7 @@ def test_intervals_hold_where_the_mean_is_small_and_where_it_is_large(fitted, ki
 
 
 def test_targets_that_may_be_negative_are_modelled_as_ever():
-    y = 170 + 8 * LOG_MEAN + RNG.normal(0, 3, N)
+    y = 170 + 8 * LOG_MEAN + np.random.default_rng(1).normal(0, 3, N)
     model = GroupedRegressor("group", combine="both").fit(X, y)
     real = GroupedRegressor("group", combine="both", target_kind="real").fit(X, y)
     assert model.target_kind_ == "real"
@@ -127,7 +127,9 @@ def numbers(y):
 def test_the_scale_follows_from_what_is_held_out():
     amounts = TARGETS["positive"]
     assert choose_scale(*numbers(amounts)).name == "logarithm"
-    additive = 8 + 2 * X["x"].to_numpy() + RNG.normal(0, 1, 24)[GROUP] + RNG.exponential(1.5, N) * 3
+    rng = np.random.default_rng(1)
+    effects, noise = rng.normal(0, 1, 24)[GROUP], 4.5 * rng.exponential(size=N)
+    additive = 8 + 2 * X["x"].to_numpy() + effects + noise
     target = recognise_target(np.abs(additive), "positive")
     scales = scales_of(target, np.abs(additive))
     x = X["x"].to_numpy()[:, None]

@@ -76,6 +76,26 @@ def test_times_of_another_type_than_those_of_fit_are_refused(has_dates):
         model.partial_fit(other[:3], y[:3])
 
 
+def test_hours_of_the_day_are_those_of_clocks():
+    """The clocks of Berlin change on the last day."""
+    when = pd.date_range("2021-03-21", periods=24 * 7 + 4, freq="h", tz="Europe/Berlin")
+    later = pd.date_range(when[-1], periods=25, freq="h")[1:]
+
+    def pattern(when):
+        return np.where((when.hour >= 8) & (when.hour < 18), 5.0, 0.0)
+
+    known = pd.DataFrame({"shop": np.repeat([0, 1], len(when)), "t": [*when, *when]})
+    noise = 0.1 * np.random.default_rng(0).normal(size=len(known))
+    model = GroupedRegressor("shop", order="t").fit(known, np.tile(pattern(when), 2) + noise)
+    at = pd.DataFrame({"shop": 0, "t": later})
+    assert abs(model.predict(at) - pattern(later)).max() < 0.5
+    np.testing.assert_allclose(
+        model.predict(at.assign(t=later.tz_convert("UTC"))), model.predict(at), rtol=1e-12
+    )
+    with pytest.raises(ValueError, match=r"had dates of the time zone Europe/Berlin at fit, but"):
+        model.predict(at.assign(t=later.tz_localize(None)))
+
+
 def test_dates_and_numbers_in_one_column_are_refused():
     group, day, y = make_times()
     mixed = pd.DataFrame({"shop": group, "t": day.astype(object)})

@@ -109,7 +109,7 @@ def test_quantiles_of_a_mixture():
 
 
 def test_the_quantile_loss_is_least_for_the_true_quantiles():
-    y = RNG.gamma(2.0, size=5000)
+    y = np.random.default_rng(0).gamma(2.0, size=5000)
     true = np.tile(stats.gamma(2.0).ppf(DECILES), (len(y), 1))
     loss = quantile_loss(y, true, DECILES).mean()
     for other in (true + 0.1, true - 0.1, 1.1 * true, true.mean(1, keepdims=True) + 0 * true):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import f as f_distribution
 
+from skmeta._columns import wall_time
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 
@@ -99,10 +100,11 @@ class Calendar(NamedTuple):
     step: float = 1.0  # typical gap between rows of a group, in standard units
     centre: float = 0.0  # of the times
     scale: float = 1.0
+    zone: str | None = None  # of times that are dates
 
     def phases(self, times: np.ndarray) -> np.ndarray:
         """Return the phases (n, s) of standardised times (n,)."""
-        given = np.asarray(times) * self.scale + self.centre
+        given = wall_time(np.asarray(times) * self.scale + self.centre, self.zone)
         columns = [season.phases(given) for season in self.seasons]
         return np.column_stack(columns) if columns else np.empty((len(given), 0), np.int64)
 
@@ -139,14 +141,16 @@ def learn_calendar(
     is_date: bool,
     centre: float,
     scale: float,
+    zone: str | None = None,
 ) -> Calendar:
     """Find the seasons of rows (n,), and warn of a clear cycle that is none of them.
 
-    Times, in units `centre` and `scale`, are numbers, or dates as days since 1970.
+    Times, in units `centre` and `scale`, are numbers, or dates as days since 1970 in UTC.
     """
     step = typical_step(times, codes)
     if step is None or step <= 0:
-        return Calendar((), 1.0, centre, scale)
+        return Calendar((), 1.0, centre, scale, zone)
+    times = wall_time(times, zone)
     span, n_months = np.ptp(times), _n_months(step) if is_date else 0
     seasons: list[Season] = []
     if season is not None and not isinstance(season, str):
@@ -167,7 +171,7 @@ def learn_calendar(
         left = changes.clearest(_ALL_LENGTHS)
         if left:
             _warn_of_cycle(left, seasons)
-    return Calendar(tuple(seasons), step / scale, centre, scale)
+    return Calendar(tuple(seasons), step / scale, centre, scale, zone)
 
 
 def _of_steps(n_phases: int, step: float, n_months: int) -> Season:

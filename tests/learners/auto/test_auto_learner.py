@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from builders import make_intercepts
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
@@ -22,15 +23,6 @@ from skmeta.learners import (
 SMALL_MAML = MAML(
     backbone_params={"hidden": (8,), "activation": "tanh"}, n_iterations=8, validation=0
 )
-
-
-def make_intercepts(n_groups=30, n_rows=12, between=1.0, noise=0.5, seed=0):
-    """A random-intercept model: y = x0 + u + e, and the intercepts u."""
-    rng = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_groups), n_rows)
-    X = rng.normal(size=(len(groups), 2))
-    u = between * rng.normal(size=n_groups)
-    return X, X[:, 0] + u[groups] + noise * rng.normal(size=len(groups)), groups
 
 
 def make_sinusoids(n_tasks=24, n_rows=20, seed=0):

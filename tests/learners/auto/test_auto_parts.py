@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from builders import make_intercepts
 from scipy.stats import sem, ttest_1samp
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_auto_learner import make_intercepts
 
 from skmeta import MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
@@ -23,14 +23,13 @@ from skmeta.learners.auto._candidates import (
 from skmeta.learners.auto._learner import Mean, choose, summarise
 from skmeta.learners.auto._tasks import design_classes, design_groups
 
-RNG = np.random.default_rng(0)
-
 
 def small_design(kind="regression", n_groups=9, n_shot=(3, 5)):
-    X, groups = RNG.normal(size=(10 * n_groups, 3)), np.repeat(np.arange(n_groups), 10)
-    y = X[:, 0] + RNG.normal(size=n_groups)[groups]
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(n_groups), 10)
+    X = rng.normal(size=(10 * n_groups, 3))
+    y = X[:, 0] + rng.normal(size=n_groups)[groups]
     y = y if kind == "regression" else (y > 0).astype(int)
-    return design_groups(kind, X, y, groups, n_shot, 15, np.random.default_rng(0))
+    return design_groups(kind, X, y, groups, n_shot, 15, rng)
 
 
 def test_pooled_rows_are_a_ridge_regression():
@@ -63,9 +62,10 @@ def test_trees_are_a_plain_model_that_summary_points_at(kind):
 
 
 def test_a_class_that_no_row_has_is_no_certain_error():
-    X = RNG.normal(size=(90, 2))
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 2))
     groups, y = np.repeat(np.arange(9), 10), np.r_[np.full(30, 2), np.arange(60) % 2]
-    design = design_groups("classification", X, y, groups, 4, 15, np.random.default_rng(0))
+    design = design_groups("classification", X, y, groups, 4, 15, rng)
     for entry in plain_entries(design):
         assert np.isfinite(entry.loss).all()
         assert (entry.loss <= -np.log(1e-3 / 1.002) + 1e-9).all()
@@ -87,7 +87,7 @@ def test_the_loss_of_a_prior_is_that_of_its_estimator():
 
 
 def test_the_interval_of_equal_weights_is_that_of_scipy():
-    values = RNG.normal(size=12)
+    values = np.random.default_rng(0).normal(size=12)
     mean = Mean.over(values, np.full(12, 3.0))
     assert (mean.value, mean.error) == pytest.approx((values.mean(), sem(values)))
     low, high = ttest_1samp(values, 0).confidence_interval(0.95)
@@ -97,7 +97,7 @@ def test_the_interval_of_equal_weights_is_that_of_scipy():
 
 
 def test_tasks_of_less_weight_count_as_fewer():
-    values = RNG.normal(size=40)
+    values = np.random.default_rng(0).normal(size=40)
     few = Mean.over(values, np.r_[np.ones(4), np.full(36, 1e-6)])
     assert few.n_tasks == pytest.approx(4, rel=1e-3)
     assert few.margin() == pytest.approx(3.18 * few.error, rel=1e-2)
@@ -108,7 +108,7 @@ def compared(name, loss, error=""):
     return Entry(name, learner, error=error, loss=np.asarray(loss, dtype=float))
 
 
-NOISE = RNG.normal(size=40)
+NOISE = np.random.default_rng(0).normal(size=40)
 
 
 @pytest.mark.parametrize(

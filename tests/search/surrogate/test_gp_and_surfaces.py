@@ -265,8 +265,9 @@ def test_between_the_nodes_they_are_close():
 def test_kernel_sums_are_those_of_each_task_alone():
     sizes = [1, 700, 3, 300, 300, 2]  # in blocks of 512 evaluations
     ends = np.cumsum([0, *sizes])
-    X = RNG.uniform(0, 3, (ends[-1], 2)).astype(np.float32)
-    weights = RNG.normal(size=ends[-1]).astype(np.float32)
+    rng = np.random.default_rng(1)
+    X = rng.uniform(0, 3, (ends[-1], 2)).astype(np.float32)
+    weights = rng.normal(size=ends[-1]).astype(np.float32)
     Z32 = Z.astype(np.float32)
     alone = [
         weights[a:b].astype(np.float64) @ matern(X[a:b].astype(np.float64), Z)
