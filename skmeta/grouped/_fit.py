@@ -39,6 +39,7 @@ from skmeta.grouped.members import (
     fit_group_effects,
     fit_row_model,
     fit_trees,
+    names_of_models,
     residual_scales,
 )
 from skmeta.tabular import (
@@ -194,8 +195,7 @@ def names_of_members(
         if settings.target_kind == "ordered" and n_classes > 2:
             yield CUMULATIVE
         if n <= MAX_ROWS_OF_MODELS and settings.population.is_auto:
-            import os
-            yield from (k for k in KINDS_OF_MODELS if k in os.environ.get("KINDS", "process,prior") and (k!="process" or not n_classes))
+            yield from names_of_models(n_classes)
 
 
 class Fitted(NamedTuple):
@@ -315,7 +315,7 @@ def _weigh(fit: MembersFit, fitted: Fitted) -> Mixture:
         member = PopulationMember.from_errors(table, n_classes)
         outputs = member.condition(table).predict(table, {})
         stds = None if n_classes else outputs.std[None]
-        level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool))
+        level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool), np.ones(1))
         n_groups = table.codes.max(0) + 1
         regimes = [[level]] * (len(n_groups) + 2)
         mixture = Mixture({POPULATION: member}, regimes, n_groups)

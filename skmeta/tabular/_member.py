@@ -119,7 +119,6 @@ class Level(NamedTuple):
     weights: np.ndarray  # of the predictions (m,)
     losses: np.ndarray  # of each and of their mixture (m + 1,)
     quantiles: np.ndarray  # of residuals over the predicted deviation
-    precision: float = 0.0  # below it (one over the variance), the population
     calibration: np.ndarray = UNCALIBRATED  # (5,) on the target's units
     held_out: HeldOut | None = None  # until shares are estimated
     slope: float = 1.0  # of the logarithms of probabilities
@@ -159,8 +158,8 @@ def width_of_exposure(share: Any, exposure: np.ndarray) -> np.ndarray:
 
 def interpolate(
     levels: Sequence[Level], n_known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights (m, n), quantiles (n, p), precisions, calibrations (n, 5) and slopes.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return weights (m, n), quantiles (n, p), calibrations (n, 5) and slopes (n,).
 
     Levels are interpolated linearly in the log of 1 + `n_known` (n,).
     """
@@ -168,10 +167,9 @@ def interpolate(
     shares = np.stack([np.interp(np.log1p(n_known), at, row) for row in np.eye(len(at))])
     weights = np.stack([level.weights for level in levels])
     quantiles = np.stack([level.quantiles for level in levels])
-    precision = np.array([level.precision for level in levels]) @ shares
     calibration = np.stack([level.calibration for level in levels])
     slope = np.array([level.slope for level in levels]) @ shares
-    return weights.T @ shares, shares.T @ quantiles, precision, shares.T @ calibration, slope
+    return weights.T @ shares, shares.T @ quantiles, shares.T @ calibration, slope
 
 
 class Conditioned(Protocol):
@@ -187,6 +185,10 @@ class Member(Protocol):
     @property
     def known_only(self) -> bool:
         """Whether it predicts groups of fit only."""
+
+    @property
+    def belief(self) -> float:
+        """Its weight among others with the same loss: what earlier tables say of it."""
 
     @property
     def keeps_rows(self) -> bool:

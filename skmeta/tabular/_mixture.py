@@ -30,7 +30,6 @@ from skmeta.tabular._table import Table
 from skmeta.tabular._units import TargetUnits
 from skmeta.tabular._weights import (
     Found,
-    fall_back,
     find_level,
     gain_of_known_rows,
     join_found,
@@ -128,15 +127,13 @@ class ConditionedMixture(NamedTuple):
         regime, n_known = regime_of(is_new, count_known(self.known, at.codes))
         first, n = self.mixture.regimes[-1][0], len(at.y)
         weights, quantiles = np.zeros((len(first.weights), n)), np.zeros((n, len(first.quantiles)))
-        precision, slope = np.zeros(n), np.ones(n)
-        calibration = np.zeros((n, len(first.calibration)))
+        calibration, slope = np.zeros((n, len(first.calibration))), np.ones(n)
         for number, levels in enumerate(self.mixture.regimes):
             rows = np.flatnonzero(regime == number)
             if len(rows):
                 found = interpolate(levels, n_known[rows])
-                weights[:, rows], quantiles[rows], precision[rows] = found[:3]
-                calibration[rows], slope[rows] = found[3:]
-        distributions = weights, quantiles, precision, calibration
+                weights[:, rows], quantiles[rows], calibration[rows], slope[rows] = found
+        distributions = weights, quantiles, calibration
         outputs = combine(self.mixture.members, self.members, at, *distributions)
         if outputs.mean.ndim > 1:
             return outputs._replace(mean=sharpen(outputs.mean, slope))
@@ -165,24 +162,16 @@ def combine(
     at: Table,
     weights: np.ndarray,
     quantiles: np.ndarray,
-    precision: np.ndarray,
     calibration: np.ndarray,
 ) -> CalibratedOutputs:
-    """Mix predictions, with weights (m, n), quantiles (n, k) and calibration (n, 5 + s) by row.
-
-    Below `precision` (n,), a member falls back on the first one.
-    """
-    names = list(members)
-    used = {name for name, row in zip(names, weights, strict=True) if row.any()}
-    used |= {names[0]} if precision.any() else set()
+    """Mix predictions, with weights (m, n), quantiles (n, k) and calibration (n, 5) by row."""
+    used = {name for name, row in zip(members, weights, strict=True) if row.any()}
     bases = {getattr(members[name], "base", name) for name in used}
     member_outputs = predict_each(conditioned, at, used | bases)
     none = Outputs(np.zeros(at.shared.shape), np.zeros(len(at.y)))
-    outputs = [member_outputs.get(name, none) for name in names]
+    outputs = [member_outputs.get(name, none) for name in members]
     means = np.stack([each.mean for each in outputs])
     stds = np.stack([each.std for each in outputs])
-    if precision.any():
-        means = fall_back(means, stds, precision)
     return CalibratedOutputs(mix(means, weights), mix(stds, weights), quantiles, calibration)
 
 
@@ -216,13 +205,15 @@ def fit_mixture(
             if has_one_column and step.level == np.inf:
                 as_new.append(_predict_as_new(conditioned, query, any_group))
     predicts = np.array([name in names for name in members])
+    beliefs = np.array([member.belief for member in members.values()])
     if has_one_column:
         by_level = {level: parts for (_, level), parts in found.items()}
         regimes, gain = _weigh_one(
-            by_level, as_new, predicts, any_group, n_classes, int(n_groups[0])
+            by_level, as_new, predicts, any_group, beliefs, n_classes, int(n_groups[0])
         )
     else:
-        regimes, gain = _weigh_several(found, predicts, any_group, n_classes, n_groups), None
+        kinds = predicts, any_group, beliefs, n_classes, n_groups
+        regimes, gain = _weigh_several(found, *kinds), None
     return None if regimes is None else Mixture(members, regimes, n_groups, gain=gain)
 
 
@@ -231,6 +222,7 @@ def _weigh_one(
     as_new: list[list[Outputs]],
     predicts: np.ndarray,
     any_group: np.ndarray,
+    beliefs: np.ndarray,
     n_classes: int,
     n_groups: int,
 ) -> tuple[list[list[Level]] | None, np.ndarray | None]:
@@ -240,12 +232,12 @@ def _weigh_one(
     # Members of known groups count where most rows are known, and alone.
     least_rows = min(_MIN_ROWS, n_groups)
     new, known = (
-        join_levels(by_level, predicts & any_group, at_most, n_classes, least_rows, is_new)
-        for at_most, is_new in ((predicts & any_group, True), (predicts, False))
+        join_levels(by_level, predicts & any_group, at_most, beliefs, n_classes, least_rows)
+        for at_most in (predicts & any_group, predicts)
     )
     if not new:
         return None, None
-    gain = gain_of_known_rows(by_level.get(np.inf, []), as_new, new[0], known[-1])
+    gain = gain_of_known_rows(by_level.get(np.inf, []), as_new, new[0], known[-1], beliefs)
     return [new, new, known], gain
 
 
@@ -253,6 +245,7 @@ def _weigh_several(
     found: dict[tuple[int, float], list[Found]],
     predicts: np.ndarray,
     any_group: np.ndarray,
+    beliefs: np.ndarray,
     n_classes: int,
     n_groups: np.ndarray,
 ) -> list[list[Level]] | None:
@@ -271,7 +264,7 @@ def _weigh_several(
         )
         parts = {level: each for (number, level), each in found.items() if number == regime}
         levels = [
-            _find_level(each, level, used, factor, n_classes, n_values)
+            _find_level(each, level, used, beliefs, factor, n_classes, n_values)
             for level, each in sorted(parts.items())
         ]
         regimes.append([level for level in levels if level is not None])
@@ -286,6 +279,7 @@ def _find_level(
     parts: list[Found],
     n_known: float,
     used: np.ndarray,
+    beliefs: np.ndarray,
     factor: int,
     n_classes: int,
     n_values: float | None,
@@ -296,7 +290,7 @@ def _find_level(
         return None
     # Rows of a group that is held out have many groups in the other columns: each row counts.
     apart = at._replace(codes=np.arange(len(at.y))[:, None])
-    level = find_level(means, None if n_classes else stds, apart, n_known, used)
+    level = find_level(means, None if n_classes else stds, apart, n_known, used, beliefs)
     if level.held_out is None:
         return level
     held_out = level.held_out._replace(group=at.codes[:, factor])

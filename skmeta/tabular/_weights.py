@@ -1,11 +1,13 @@
 """Weights of a mixture of predictions, by losses on held-out rows: two rules. Its distributions.
 
-Stacking: weights that are not negative and sum to 1 are tried on a grid. Their mean is taken, each
-weighted by the likelihood of what was held out: a few rows leave much uncertain, and the best
-weights on them would be too extreme. With shrinkage, the mean moves towards given weights. Errors
-within a group are correlated, so groups can be drawn anew many times (the Bayesian bootstrap), and
-the weights are means over these draws. Powers: the weight of a prediction is its loss to a negative
-power.
+Powers: the weight of a member of a grouped table is its belief times its held-out loss to a
+negative power. Beliefs are what earlier tables say of the member, before this one is seen.
+
+Stacking, of models of one table and of shares of distributions: weights that are not negative and
+sum to 1 are tried on a grid. Their mean is taken, each weighted by the likelihood of what was held
+out: a few rows leave much uncertain, and the best weights on them would be too extreme. With
+shrinkage, the mean moves towards given weights. Errors within a group are correlated, so groups can
+be drawn anew many times (the Bayesian bootstrap), and the weights are means over these draws.
 
 Notation: m predictions, g grid points, u units that were held out (rows, groups or episodes).
 
@@ -44,16 +46,13 @@ _SLOPE, _SLOPE_DEVIATION = 1.05, 0.1
 # distribution on either side. In such units, the largest tilt and the narrowest part.
 LEVELS = ndtr(np.linspace(-4.5, 4.5, 201))
 _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
-# Steps of the grid from 0 to 1.
-_N_STEPS = 6
 # Rows of a group are dependent, and count like this number of rows in all.
 _N_INDEPENDENT = 10.0
-# Draws of the bootstrap.
-_N_DRAWS = 100
+# Power of losses in the weights of members; chosen, as the beliefs of members, on development
+# tables of benchmarks/measure/published_models.py and grouped.py.
+_POWER = 2.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
-# Unsure members fall back on the population, unless the held-out loss is higher by this share.
-_MAX_LOSS = 0.04
 # A level of few rows that is near the number of rows of known groups is left out.
 _NEAR = 1.5
 # Of the interval of the gain: its coverage, groups that it needs, and blocks of a half at most.
@@ -110,9 +109,13 @@ def mix_deviations(
     return mean, np.sqrt(mix(stds**2 + (means - mean) ** 2, weights))
 
 
-def power_weights(losses: np.ndarray, power: float) -> np.ndarray:
-    """Return weights (..., m) in proportion to losses (..., m) to minus a power."""
-    return np.asarray(softmax(-power * np.log(np.maximum(losses, _MIN_LOSS)), axis=-1))
+def power_weights(
+    losses: np.ndarray, power: float, beliefs: np.ndarray | None = None
+) -> np.ndarray:
+    """Return weights (..., m) in proportion to beliefs (m,) times losses to minus a power."""
+    log_beliefs = 0.0 if beliefs is None else np.log(beliefs)
+    log_losses = np.log(np.maximum(losses, _MIN_LOSS))
+    return np.asarray(softmax(log_beliefs - power * log_losses, axis=-1))
 
 
 def average_weights(
@@ -179,88 +182,35 @@ def reshape_distributions(
 # --------------------------------------------- levels: some rows of a held-out group are known
 
 
-def weigh(
-    outputs: np.ndarray,
-    stds: np.ndarray | None,
-    y: np.ndarray,
-    row_weights: np.ndarray,
-    codes: np.ndarray,
-    n_known: float,
-) -> Level:
-    """Estimate weights of predictions (m, n) or (m, n, c) in held-out groups, simplest first."""
-    by_group, grid = _losses_on_grid(outputs, y, row_weights, codes)
-    weights = _average(by_group, grid, len(y), stds is not None)
-    member_losses = [float(np.average(losses_of(y, each), weights=row_weights)) for each in outputs]
-    mixture = mix(outputs, weights)
-    member_losses.append(float(np.average(losses_of(y, mixture), weights=row_weights)))
-    level = Level(n_known, weights, np.array(member_losses), np.zeros(0))
-    if stds is None:
-        n_independent = min(_N_INDEPENDENT * by_group.shape[1], len(y))
-        return level._replace(slope=find_slope(mixture, y, row_weights, n_independent))
-    held_out = HeldOut(mixture, mix(stds, weights), y, row_weights, codes, np.arange(len(y)))
-    return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
-
-
 def _without_small(weights: np.ndarray) -> np.ndarray:
     weights = np.where(weights < _MIN_WEIGHT, 0.0, weights)
     return np.asarray(weights / weights.sum())
 
 
-def _losses_on_grid(
-    outputs: np.ndarray, y: np.ndarray, row_weights: np.ndarray, codes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean losses (g, G) of groups for the weights (g, m) of a grid, and these."""
-    grid = weight_grid(len(outputs), _N_STEPS)
-    groups = np.unique(codes, return_inverse=True)[1]
-    totals = np.bincount(groups, row_weights)
-    losses = (row_weights * losses_of(y, mix(outputs, weights)) for weights in grid)
-    # Each group counts alike, whatever the number of its rows.
-    return np.array([np.bincount(groups, each) / totals for each in losses]), grid
-
-
-def _average(by_group: np.ndarray, grid: np.ndarray, n_rows: int, squared: bool) -> np.ndarray:
-    """Return the mean weights (m,), given the losses (g, G) of groups and their number of rows."""
-    n_independent = min(_N_INDEPENDENT * by_group.shape[1], n_rows)
-    return average_weights(
-        by_group, grid, n_independent=n_independent, squared=squared, n_draws=_N_DRAWS
-    )
-
-
-def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float) -> np.ndarray:
-    """Move means (m, n) towards the first, of the population, where their deviations are large.
-
-    There, known rows say little of the others: small cars do not tell how sports cars differ.
-    """
-    share = 1 / np.maximum(precision * stds**2, 1.0)
-    return np.asarray(means[0] + share * (means - means[0]))
+def weigh(losses: np.ndarray, beliefs: np.ndarray) -> np.ndarray:
+    """Return the weights (m,) of members with mean losses (m,)."""
+    return _without_small(power_weights(losses, _POWER, beliefs))
 
 
 def join_levels(
     by_level: dict[float, list[Found]],
     used: np.ndarray,
     used_at_most: np.ndarray,
+    beliefs: np.ndarray,
     n_classes: int,
     least_rows: int,
-    is_new: bool,
 ) -> list[Level]:
     """Return levels with members (m,) that are used, and those used where most rows are known."""
-    joined = (
-        _join_folds(parts, used_at_most if value == np.inf else used, n_classes, least_rows, is_new)
-        for value, parts in sorted(by_level.items())
-    )
-    levels = [level for level in joined if level is not None]
+    levels = []
+    for value, parts in sorted(by_level.items()):
+        at, counts, means, stds = join_found(parts)
+        if len(at.y) >= least_rows:
+            n_known = float(np.expm1(np.mean(np.log1p(counts))))
+            members = used_at_most if value == np.inf else used
+            rows = means, None if n_classes else stds, at, n_known
+            levels.append(find_level(*rows, members, beliefs))
     fixed, last = levels[:-1], levels[-1:]
     return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
-
-
-def _join_folds(
-    parts: list[Found], used: np.ndarray, n_classes: int, least_rows: int, is_new: bool
-) -> Level | None:
-    at, counts, means, stds = join_found(parts)
-    if len(at.y) < least_rows:
-        return None
-    n_known = float(np.expm1(np.mean(np.log1p(counts))))
-    return find_level(means, None if n_classes else stds, at, n_known, used, is_new)
 
 
 def join_found(parts: Sequence[Found]) -> tuple[Table, np.ndarray, np.ndarray, np.ndarray]:
@@ -286,28 +236,30 @@ def find_level(
     at: Table,
     n_known: float,
     used: np.ndarray,
-    falls_back: bool = False,
+    beliefs: np.ndarray,
 ) -> Level:
-    """Weigh the used members on rows; with `falls_back`, unsure ones move towards the first."""
-    used_stds = None if stds is None else stds[used]
-    rows = at.y, at.weight, at.group, n_known
-    level = weigh(means[used], used_stds, *rows)
-    if falls_back and stds is not None and used.sum() > 1:
-        error = np.average((means[0] - at.y) ** 2, weights=at.weight)
-        precision = 1 / max(error, 1e-300)
-        careful = weigh(fall_back(means, stds, precision)[used], used_stds, *rows)
-        if careful.losses[-1] <= (1 + _MAX_LOSS) * level.losses[-1]:
-            level = careful._replace(precision=precision)
-    weights, losses = np.zeros(len(used)), np.full(len(used) + 1, np.nan)
-    weights[used] = level.weights
-    losses[np.append(used, True)] = level.losses
-    if level.held_out is not None:
-        level = level._replace(held_out=level.held_out._replace(place=at.place))
-    return level._replace(weights=_without_small(weights), losses=losses)
+    """Weigh the used members (m,) on rows, given predictions (m, n) or (m, n, c)."""
+    losses, weights = np.full(len(used) + 1, np.nan), np.zeros(len(used))
+    for k in np.flatnonzero(used):
+        losses[k] = np.average(losses_of(at.y, means[k]), weights=at.weight)
+    weights[used] = weigh(losses[:-1][used], beliefs[used])
+    mixture = mix(means, weights)
+    losses[-1] = np.average(losses_of(at.y, mixture), weights=at.weight)
+    level = Level(n_known, weights, losses, np.zeros(0))
+    if stds is None:
+        n_groups = len(np.unique(at.group))
+        n_independent = min(_N_INDEPENDENT * n_groups, len(at.y))
+        return level._replace(slope=find_slope(mixture, at.y, at.weight, n_independent))
+    held_out = HeldOut(mixture, mix(stds, weights), at.y, at.weight, at.group, at.place)
+    return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
 
 
 def gain_of_known_rows(
-    parts: Sequence[Found], as_new: Sequence[list[Outputs]], new: Level, known: Level
+    parts: Sequence[Found],
+    as_new: Sequence[list[Outputs]],
+    new: Level,
+    known: Level,
+    beliefs: np.ndarray,
 ) -> np.ndarray | None:
     """Return by what share known rows of a group change the loss, with its 95 % interval (3,).
 
@@ -322,10 +274,9 @@ def gain_of_known_rows(
         return None
     losses = []
     for level, outputs in ((new, as_new), (known, [part[2] for part in parts])):
-        means, stds = _join_outputs(outputs)
-        means = fall_back(means, stds, level.precision) if level.precision else means
         used = ~np.isnan(level.losses[:-1])
-        losses.append(_cross_fitted_losses(means[used], at, groups, known.held_out is not None))
+        means = _join_outputs(outputs)[0][used]
+        losses.append(_cross_fitted_losses(means, at, groups, beliefs[used]))
     before, after = losses
     if before.min() <= 0:
         return None
@@ -337,20 +288,20 @@ def gain_of_known_rows(
 
 
 def _cross_fitted_losses(
-    means: np.ndarray, at: Table, groups: np.ndarray, squared: bool
+    means: np.ndarray, at: Table, groups: np.ndarray, beliefs: np.ndarray
 ) -> np.ndarray:
     """Return the sum of the losses (1 + b,) of all groups, and without each block of them."""
-    by_group, grid = _losses_on_grid(means, at.y, at.weight, groups)
     counts = np.bincount(groups)
+    each = (at.weight * losses_of(at.y, one) for one in means)
+    by_group = np.stack([np.bincount(groups, losses, len(counts)) for losses in each])
     halves = [np.arange(len(counts)) % 2 == part for part in (0, 1)]
 
     def losses(kept: np.ndarray, half: np.ndarray) -> np.ndarray:
         """Return the losses of the groups of a half, by weights that the kept groups chose."""
         rows = np.flatnonzero(half[groups])
-        weights = _average(by_group[:, kept], grid, int(counts[kept].sum()), squared)
-        predicted = mix(means[:, rows], _without_small(weights))
-        each = at.weight[rows] * losses_of(at.y[rows], predicted)
-        return np.bincount(groups[rows], each, len(counts))
+        predicted = mix(means[:, rows], weigh(by_group[:, kept].sum(1), beliefs))
+        row_losses = at.weight[rows] * losses_of(at.y[rows], predicted)
+        return np.bincount(groups[rows], row_losses, len(counts))
 
     by_half = [losses(np.flatnonzero(~half), half) for half in halves]
     without = []

@@ -174,9 +174,8 @@ class Longitudinal(NamedTuple):
             rows = np.flatnonzero(kind == name)
             # A regime without cases is replaced by another.
             used = next(one for one in (name, *_INSTEAD[name]) if one in self.regimes)
-            weights, quantiles[rows], _, calibration[rows], _ = interpolate(
-                self.regimes[used], n_known[rows]
-            )
+            levels = self.regimes[used]
+            weights, quantiles[rows], calibration[rows], _ = interpolate(levels, n_known[rows])
             mean[rows], std[rows] = mix_deviations(means[:, rows], stds[:, rows], weights)
         return CalibratedOutputs(mean, std, quantiles, calibration)
 

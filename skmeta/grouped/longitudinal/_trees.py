@@ -132,6 +132,7 @@ class ClassLags:
 
     known_only: ClassVar[bool] = False
     keeps_rows: ClassVar[bool] = False
+    belief: ClassVar[float] = 0.2
 
     def without(self, kept: Table) -> ClassLags:
         """Return itself: it is cross-fitted."""

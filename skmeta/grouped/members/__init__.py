@@ -29,5 +29,6 @@ from skmeta.grouped.members._row_models import (
     MAX_ROWS_OF_MODELS,
     RowModel,
     fit_row_model,
+    names_of_models,
 )
 from skmeta.grouped.members._trees import Trees, fit_trees

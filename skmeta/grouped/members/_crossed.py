@@ -78,6 +78,7 @@ class CrossedEffects:
 
     known_only: ClassVar[bool] = False
     keeps_rows: ClassVar[bool] = True
+    belief: ClassVar[float] = 0.2
 
     def __getstate__(self) -> dict[str, Any]:
         # What is given takes more room than the rows, and a moment.

@@ -49,6 +49,7 @@ class CumulativeEffects:
 
     known_only: ClassVar[bool] = False
     keeps_rows: ClassVar[bool] = False
+    belief: ClassVar[float] = 0.2
 
     def design(self, table: Table) -> np.ndarray:
         """Return the columns (n, q) of rows, with a leading 1."""

@@ -78,6 +78,7 @@ class GroupEffects:
 
     known_only: ClassVar[bool] = False
     keeps_rows: ClassVar[bool] = False
+    belief: ClassVar[float] = 0.2
 
     def without(self, kept: Table) -> GroupEffects:
         """Fit the model to the rows of other groups, starting from what it is."""

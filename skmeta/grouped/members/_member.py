@@ -41,6 +41,7 @@ class PopulationMember:
 
     known_only: ClassVar[bool] = False
     keeps_rows: ClassVar[bool] = False
+    belief: ClassVar[float] = 0.25
 
     @classmethod
     def from_errors(cls, table: Table, n_classes: int) -> PopulationMember:

@@ -33,6 +33,7 @@ class Kind(NamedTuple):
     fit: Callable[[WeightedRows, range, int, Any], Any]
     condition: Callable[[Any, WeightedRows, range, int], Any]
     predict: Callable[[Any, np.ndarray], Outputs]
+    belief: float
 
 
 def _predict_process(process: Any, X: np.ndarray) -> Outputs:
@@ -55,14 +56,21 @@ KINDS_OF_MODELS = {
         lambda rows, categories, _, start: fit_process(rows, categories, start=start),
         lambda process, rows, *_: condition_process(process, rows),
         _predict_process,
+        1.0,
     ),
     # Nothing is fitted: the prior ships with the package, and a file need not hold it.
     "prior": Kind(
         lambda *_: None,
         lambda _, rows, categories, n_classes: _read_rows(rows, categories, n_classes),
         _predict_by_prior,
+        0.2,
     ),
 }
+
+
+def names_of_models(n_classes: int) -> list[str]:
+    """Return the names of the models that suit a target."""
+    return ["prior"] if n_classes else list(KINDS_OF_MODELS)
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,11 @@ class RowModel:
 
     known_only: ClassVar[bool] = False
     keeps_rows: ClassVar[bool] = True
+
+    @property
+    def belief(self) -> float:
+        """Its weight among others with the same loss."""
+        return KINDS_OF_MODELS[self.kind].belief
 
     def without(self, kept: Table) -> RowModel:
         """Fit the model to the rows of other groups, starting from what it is."""
