@@ -237,7 +237,7 @@ def _weigh_one(
     )
     if not new:
         return None, None
-    gain = gain_of_known_rows(by_level.get(np.inf, []), as_new, new[0], known[-1], beliefs)
+    gain = gain_of_known_rows(by_level.get(np.inf, []), as_new, new[0], known[-1])
     return [new, new, known], gain
 
 

@@ -55,8 +55,8 @@ _POWER = 2.0
 _MIN_WEIGHT = 0.02
 # A level of few rows that is near the number of rows of known groups is left out.
 _NEAR = 1.5
-# Of the interval of the gain: its coverage, groups that it needs, and blocks of a half at most.
-_COVERAGE, _MIN_OF_GAIN, _MAX_BLOCKS = 0.95, 4, 15
+# Of the interval of the gain: its coverage, groups that it needs, and blocks at most.
+_COVERAGE, _MIN_OF_GAIN, _MAX_BLOCKS = 0.95, 4, 30
 
 # Rows of held-out groups, numbers of known rows by case, and the outputs of each member.
 Found = tuple[Table, np.ndarray, list[Outputs]]
@@ -240,31 +240,29 @@ def find_level(
 ) -> Level:
     """Weigh the used members (m,) on rows, given predictions (m, n) or (m, n, c)."""
     losses, weights = np.full(len(used) + 1, np.nan), np.zeros(len(used))
+    groups = np.unique(at.group, return_inverse=True)[1]
+    total, by_group = np.bincount(groups, at.weight), np.empty((len(used), groups.max() + 1))
     for k in np.flatnonzero(used):
-        losses[k] = np.average(losses_of(at.y, means[k]), weights=at.weight)
-    weights[used] = weigh(losses[:-1][used], beliefs[used])
+        each = at.weight * losses_of(at.y, means[k])
+        losses[k], by_group[k] = each.sum() / total.sum(), np.bincount(groups, each) / total
+    # Each group counts alike, whatever the number of its rows.
+    weights[used] = weigh(by_group[used].mean(1), beliefs[used])
     mixture = mix(means, weights)
     losses[-1] = np.average(losses_of(at.y, mixture), weights=at.weight)
     level = Level(n_known, weights, losses, np.zeros(0))
     if stds is None:
-        n_groups = len(np.unique(at.group))
-        n_independent = min(_N_INDEPENDENT * n_groups, len(at.y))
+        n_independent = min(_N_INDEPENDENT * len(total), len(at.y))
         return level._replace(slope=find_slope(mixture, at.y, at.weight, n_independent))
     held_out = HeldOut(mixture, mix(stds, weights), at.y, at.weight, at.group, at.place)
     return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
 
 
 def gain_of_known_rows(
-    parts: Sequence[Found],
-    as_new: Sequence[list[Outputs]],
-    new: Level,
-    known: Level,
-    beliefs: np.ndarray,
+    parts: Sequence[Found], as_new: Sequence[list[Outputs]], new: Level, known: Level
 ) -> np.ndarray | None:
     """Return by what share known rows of a group change the loss, with its 95 % interval (3,).
 
-    Weights of each half of the groups are chosen on the other half, and again without each block of
-    groups, for the jackknife's error.
+    The error is that of the jackknife over blocks of groups.
     """
     if not parts:
         return None
@@ -274,40 +272,16 @@ def gain_of_known_rows(
         return None
     losses = []
     for level, outputs in ((new, as_new), (known, [part[2] for part in parts])):
-        used = ~np.isnan(level.losses[:-1])
-        means = _join_outputs(outputs)[0][used]
-        losses.append(_cross_fitted_losses(means, at, groups, beliefs[used]))
-    before, after = losses
-    if before.min() <= 0:
+        mixture = mix(_join_outputs(outputs)[0], level.weights)
+        losses.append(np.bincount(groups, at.weight * losses_of(at.y, mixture)))
+    if losses[0].sum() <= 0:
         return None
-    ratio, *without = after / before
+    blocks = np.array_split(np.arange(len(losses[0])), min(len(losses[0]), _MAX_BLOCKS))
+    ratio, *without = (
+        np.delete(losses[1], left_out).sum() / max(np.delete(losses[0], left_out).sum(), 1e-300)
+        for left_out in ([], *blocks)
+    )
     b = len(without)
     error = np.sqrt((b - 1) * np.var(without))
     width = student.ppf((1 + _COVERAGE) / 2, b - 1) * error
     return np.asarray(ratio - 1 + width * np.array([0.0, -1.0, 1.0]))
-
-
-def _cross_fitted_losses(
-    means: np.ndarray, at: Table, groups: np.ndarray, beliefs: np.ndarray
-) -> np.ndarray:
-    """Return the sum of the losses (1 + b,) of all groups, and without each block of them."""
-    counts = np.bincount(groups)
-    each = (at.weight * losses_of(at.y, one) for one in means)
-    by_group = np.stack([np.bincount(groups, losses, len(counts)) for losses in each])
-    halves = [np.arange(len(counts)) % 2 == part for part in (0, 1)]
-
-    def losses(kept: np.ndarray, half: np.ndarray) -> np.ndarray:
-        """Return the losses of the groups of a half, by weights that the kept groups chose."""
-        rows = np.flatnonzero(half[groups])
-        predicted = mix(means[:, rows], weigh(by_group[:, kept].sum(1), beliefs))
-        row_losses = at.weight[rows] * losses_of(at.y[rows], predicted)
-        return np.bincount(groups[rows], row_losses, len(counts))
-
-    by_half = [losses(np.flatnonzero(~half), half) for half in halves]
-    without = []
-    for own, half in zip(by_half, halves, strict=True):
-        members = np.flatnonzero(half)
-        for block in np.array_split(members, min(len(members), _MAX_BLOCKS)):
-            others = losses(np.setdiff1d(members, block), ~half).sum()
-            without.append(own.sum() - own[block].sum() + others)
-    return np.array([sum(own.sum() for own in by_half), *without])

@@ -173,9 +173,10 @@ class Curve(NamedTuple):
         return rows_of_process(self.design, rows, y, phi)[0]
 
     def season(self, known: Table, at: Table) -> np.ndarray:
-        """Return the seasons (n,) of rows of groups, in units of the targets or of logarithms."""
+        """Return seasons and effects of columns (n,) of rows, in units of targets or logarithms."""
         rows, blocks = (self._rows(known), self._rows(at)), self.process.blocks
-        columns = np.flatnonzero(blocks > blocks.max() - len(rows[0].R))
+        is_column = (blocks == 0) & (at.features.shape[1] > 0)
+        columns = np.flatnonzero(is_column | (blocks > blocks.max() - len(rows[0].R)))
         return predict_season(self.process, *rows, columns) * self.scale
 
 

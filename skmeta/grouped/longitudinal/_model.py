@@ -246,8 +246,13 @@ def fit_longitudinal(
     for kind, (cases, predicted) in held_out.items():
         levels = find_levels(*predicted, cases, kind, power)
         if kind == "later" and AGO in simple:
-            untested = (1 - tested) * np.equal([*simple, TREES], AGO)
-            levels = [one._replace(weights=tested * one.weights + untested) for one in levels]
+            # A season that was seen once may be chance: without a second cycle, tests decide.
+            untested = (1 - tested) * np.clip(calendar.n_cycles(rows.times) - 1, 0, 1)
+            is_ago = np.equal([*simple, TREES], AGO)
+            levels = [
+                one._replace(weights=(1 - untested) * one.weights + untested * is_ago)
+                for one in levels
+            ]
         if units.exposure is not None:
             levels = [level.with_exposure(units.exposure) for level in levels]
         regimes[kind] = [level._replace(held_out=None) for level in levels]
