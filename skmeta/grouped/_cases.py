@@ -129,7 +129,7 @@ def _cases(
     if len(known):
         yield Case(last, np.inf, known[:0], known)
     for regime in range(last):
-        # Of nested columns, the outer one tells of the rows of a group.
+        # For nested columns, count known rows by the outer one.
         outer = int(codes[:, :n_factors].max(0).argmin())
         factor = outer if regime == n_factors else min(regime, codes.shape[1] - 1)
         at = rows[regimes == regime]

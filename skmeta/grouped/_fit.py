@@ -79,8 +79,8 @@ _MIN_SHARE_OF_STD = 0.1
 # Standard deviation of the logarithms of group means from which series count alike.
 _MIN_SPREAD = 0.7
 # Means of panels on the scale of logarithms are between the quantiles at this level and at 1 minus
-# it: the exponentials of the tails, which few series tell, would move them
-# (benchmarks/measure/panels.py, development halves).
+# it: tails estimated from few series would dominate the mean (benchmarks/measure/panels.py,
+# development halves).
 _TAIL = 0.2
 # Trees that know earlier classes of the group, of classifications in time.
 LAGS = "lags"

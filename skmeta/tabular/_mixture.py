@@ -201,7 +201,7 @@ def fit_mixture(
             rows = np.flatnonzero(level == value)
             counts = n_known[np.unique(query.group[rows])]
             outputs = [Outputs(each.mean[rows], each.std[rows]) for each in member_outputs.values()]
-            # Of each group once.
+            # A row may be in several cases: use its original group.
             at = table.take(query.place[rows])
             by_level.setdefault(value, []).append((at, counts, outputs))
             if value == np.inf:

@@ -229,7 +229,7 @@ def _average(by_group: np.ndarray, grid: np.ndarray, n_rows: int, squared: bool)
 def fall_back(means: np.ndarray, stds: np.ndarray, precision: np.ndarray | float) -> np.ndarray:
     """Move means (m, n) towards the first, of the population, where their deviations are large.
 
-    There, known rows say little of the others: small cars do not tell how sports cars differ.
+    Known rows say little about rows unlike them.
     """
     share = 1 / np.maximum(precision * stds**2, 1.0)
     return np.asarray(means[0] + share * (means - means[0]))
