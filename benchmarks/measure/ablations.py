@@ -5,12 +5,12 @@
     python -m benchmarks.measure.ablations --summary
 
 A mechanism is switched off by a patch, and all else stays. For what was taken away, ``--had NAME``
-at an earlier commit keeps the losses of the code that had it, to compare with those of today. Tables
-are those of the development halves of the other benchmarks, cut to whole groups of about 150 rows:
-with one column of groups, two of them, counts and amounts, rows in time, and small tables without
-groups. Each has one division: a third of the rows of each group ("known"), a third of the groups,
-of which no row or three rows are known ("new", "new 3"), later rows ("later"), or half of a small
-table ("rows").
+at an earlier commit keeps the losses of the code that had it, to compare with those of today.
+Tables are those of the development halves of the other benchmarks, cut to whole groups of about 150
+rows: with one column of groups, two of them, counts and amounts, rows in time, and small tables
+without groups. Each has one division: a third of the rows of each group ("known"), a third of the
+groups, of which no row or three rows are known ("new", "new 3"), later rows ("later"), or half of a
+small table ("rows").
 
 The loss is the squared error, or the quantile loss of counts and amounts, or the log loss. Ratios
 are losses without the mechanism over losses with it; means are geometric, over tables.
@@ -141,7 +141,7 @@ def table_sets() -> dict[str, tuple[Callable[[str], Given], list[str]]]:
             _development(factor_tables.TABLES, factor_tables.half_of)[1::5],
         ),
         "counts": (counts, _development(targets.TABLES, group_tables.half_of)[::3]),
-        "time": (in_time, list(time_tables.FIRST)[::6]),
+        "time": (in_time, list(time_tables.FIRST)[::4]),
         "regression": (_small("regression"), small["regression"]),
         "classification": (_small("classification"), small["classification"]),
     }
@@ -203,11 +203,15 @@ def _without_model(name: str) -> Callable[[], AbstractContextManager[Any]]:
     return off
 
 
-def _power_weights(by_group: np.ndarray, grid: np.ndarray, *_: Any) -> np.ndarray:
-    """Return weights by the losses of members to the power -4, in place of stacking."""
-    alone = [int(np.flatnonzero((grid == row).all(1))[0]) for row in np.eye(grid.shape[1])]
-    losses = np.maximum(by_group[alone].mean(1), 1e-12) ** -4.0
-    return np.asarray(losses / losses.sum())
+def _powers(power: float) -> Callable[[], AbstractContextManager[Any]]:
+    """Return a patch that weighs members by their losses to minus a power, in place of stacking."""
+
+    def weigh(by_group: np.ndarray, grid: np.ndarray, *_: Any) -> np.ndarray:
+        alone = [int(np.flatnonzero((grid == row).all(1))[0]) for row in np.eye(grid.shape[1])]
+        logs = -power * np.log(np.maximum(by_group[alone].mean(1), 1e-12))
+        return np.asarray(np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum())
+
+    return _set("tabular._weights", _average=weigh)
 
 
 def _moved(
@@ -220,10 +224,39 @@ def _moved(
     return moved.std(1), np.stack([np.interp(levels, KNOTS, row) for row in moved])
 
 
-def _no_steps(columns: np.ndarray, left: np.ndarray, *_: Any) -> Any:
-    from skmeta.grouped.longitudinal._trees import Steps
+def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]]:
+    """Return a patch that gives members of tables in time no weight."""
 
-    return Steps([], 0), np.zeros(len(left))
+    def off() -> AbstractContextManager[Any]:
+        from skmeta.grouped.longitudinal import _model, _weights
+
+        weigh, complete, names = _weights.power_weights, _model.Members.complete, list[str]()
+
+        def complete_and_name(members: Any, outputs: dict[str, Any], *rest: Any) -> Any:
+            names[:] = [*outputs, _model.TREES]
+            return complete(members, outputs, *rest)
+
+        def weigh_rest(losses: np.ndarray, power: float) -> np.ndarray:
+            weights = weigh(losses, power) * [name not in left_out for name in names]
+            return np.asarray(weights / weights.sum(-1, keepdims=True))
+
+        stack = ExitStack()
+        stack.enter_context(patch.object(_weights, "power_weights", weigh_rest))
+        stack.enter_context(patch.object(_model.Members, "complete", complete_and_name))
+        return stack
+
+    return off
+
+
+def _without_season_tests() -> AbstractContextManager[Any]:
+    from skmeta.grouped import _fit
+
+    learn = _fit.learn_calendar
+
+    def only_dates(times: Any, y: Any, codes: Any, season: Any, is_date: bool, *units: Any) -> Any:
+        return learn(times, y, codes, season if is_date else None, is_date, *units)
+
+    return patch.object(_fit, "learn_calendar", only_dates)
 
 
 GROUPED = ("one column", "two columns", "counts", "time")
@@ -240,8 +273,11 @@ MECHANISMS: dict[str, Mechanism] = {
     "powers of probabilities": Mechanism(
         _set("tabular._weights", find_slope=lambda *_: 1.0), ("one column",), 25
     ),
-    "stacking, not powers of losses": Mechanism(
-        _set("tabular._weights", _average=_power_weights), ("one column", "two columns", "counts")
+    "stacking, by losses to the power -4": Mechanism(
+        _powers(4.0), ("one column", "two columns", "counts")
+    ),
+    "stacking, by losses to the power -10": Mechanism(
+        _powers(10.0), ("one column", "two columns", "counts")
     ),
     "bootstrap in stacking": Mechanism(
         _set("tabular._weights", _N_DRAWS=0), ("one column", "two columns", "counts")
@@ -264,9 +300,28 @@ MECHANISMS: dict[str, Mechanism] = {
     "effects of pairs": Mechanism(
         _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
     ),
+    # Rows in time.
     "trees on the last value": Mechanism(
-        _set("grouped.longitudinal._model", cross_fit_steps=_no_steps), ("time",), 100
+        _without_in_time("trees on the last value"), ("time",), 100
     ),
+    "last value": Mechanism(_without_in_time("last value"), ("time",)),
+    "group effects in time": Mechanism(_without_in_time("group effects"), ("time",), 50),
+    "exponential smoothing": Mechanism(_without_in_time("exponential smoothing"), ("time",), 60),
+    "last value of the phase": Mechanism(
+        _without_in_time("last value of the phase"), ("time",), 15
+    ),
+    "curves": Mechanism(_without_in_time("slopes", "slopes of logarithms"), ("time",)),
+    "slopes around curves": Mechanism(
+        _without_in_time("slopes around a curve", "slopes around a curve of logarithms"),
+        ("time",),
+        20,
+    ),
+    "curves of logarithms": Mechanism(
+        _without_in_time("slopes of logarithms", "slopes around a curve of logarithms"),
+        ("time",),
+        20,
+    ),
+    "tests for seasons in whole numbers": Mechanism(_without_season_tests, ("time",), 110),
     # Small tables.
     "indicators of categories": Mechanism(
         _set("few_shot._adapted_task", choose_indicators=lambda *_: None), SMALL, 45
@@ -282,7 +337,7 @@ MECHANISMS: dict[str, Mechanism] = {
 }
 
 # What was taken away, and its lines.
-GONE = {"models of single columns": 30, "mixtures on other scales": 45}
+GONE = {"models of single columns": 30}
 
 # What is fitted for one mechanism is not fitted again for another: by what was given.
 _FITS: dict[str, Any] = {}

@@ -104,6 +104,45 @@ def grouped_time() -> Rows:
     return rows
 
 
+@table("targets report", "targets five")
+def targets(part: str) -> Rows:
+    from benchmarks.measure import targets
+
+    lines = {tuple(line["cell"]): line for line in read_lines(RESULTS / "targets.jsonl")}
+    five = part == "five"
+    labels = {
+        "grouped": "GroupedRegressor",
+        "gpboost": "GPBoost, negative binomial or gamma",
+        "lightgbm_counts": "LightGBM, Poisson or Tweedie",
+        "statsmodels_glm": "GLM (statsmodels), no groups",
+    }
+    others = [n for n in targets.TABLES if n not in targets.FIVE]
+    names = targets.FIVE if five else [n for n in others if targets.half_of(n) == "report"]
+    names = [n for n in names if all((n, 0, method) in lines for method in labels)]
+    rows: Rows = [["method", "known groups", "new groups", "new, five known rows"]]
+    for method, label in labels.items():
+        cells = []
+        for regime in ("known", "new 0", "new 5"):
+            found = [lines[name, 0, method].get(regime) for name in names]
+            loss = np.array([1.0 if f is None else f["quantile"] for f in found])
+            mean, median = number(loss.mean(), 2), number(float(np.median(loss)), 2)
+            cells.append(mean if five else f"{mean} ({median})")
+        rows.append([label, *cells])
+    return rows
+
+
+@table("verdicts")
+def verdicts() -> Rows:
+    found = pd.read_csv(RESULTS / "verdicts.csv")
+    found["holds"] = found["change"].between(found["low"], found["high"])
+    rows: Rows = [["tables", "variance between groups", "number", "said to matter"]]
+    rows[0] += ["a test that knows the columns", "interval of the change holds"]
+    for (kind, share), own in found.groupby(["kind", "share"], sort=False):
+        shares = [percent(own[name].mean()) for name in ("matters", "oracle", "holds")]
+        rows.append([f"{kind}s", percent(share), len(own), *shares])
+    return rows
+
+
 EIGHT = ("tourism", "accommodation", "prison", "retail", "scripts", "livestock", "flights", "load")
 
 

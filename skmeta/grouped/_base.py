@@ -292,7 +292,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         return used, weight * exposure[used] / self._exposure_unit
 
     def _repeated(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows with a weight, as often as whole weights say, and the other weights."""
+        """Repeat rows by integer weights; return fractional weights."""
         weight = self._weight(sample_weight, X)
         used = np.flatnonzero(weight)
         is_whole = bool((weight == np.floor(weight)).all())

@@ -104,12 +104,12 @@ def fit_factors(
     ]
     w, is_coarse = np.ones(len(X)) if w is None else w, start is not None
     if start is None and len(X) >= 2 * _ENOUGH_ROWS:
-        some = _some_levels(codes, _ENOUGH_ROWS)
-        own_codes = np.column_stack([_renumbered(column) for column in codes[some].T])
+        sampled = _some_levels(codes, _ENOUGH_ROWS)
+        own_codes = np.column_stack([_renumbered(column) for column in codes[sampled].T])
         start = fit_factors(
-            *(X[some], y[some], own_codes, family),
+            *(X[sampled], y[sampled], own_codes, family),
             columns=columns,
-            w=w[some],
+            w=w[sampled],
             rank=rank,
             shrinkage=shrinkage,
             is_restricted=is_restricted,

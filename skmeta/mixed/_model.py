@@ -28,8 +28,6 @@ EFFECTS = ("auto", "intercept", "slopes", "correlated")
 _CONSTANT = 1e-8
 # Added to the diagonal of a covariance before its Cholesky factor is computed.
 _JITTER = 1e-10
-# Values of a column are the same if they differ by less than this share of its deviation.
-_SAME = 1e-9
 # The fit of twice as many groups, or more, starts from that of this many.
 _ENOUGH_GROUPS = 400
 # The covariance is estimated from this many groups at most; the mean of a regression from all.
@@ -77,11 +75,11 @@ def fit(
     """Estimate the distribution of coefficients over groups by marginal likelihood.
 
     The settings are those of :class:`~skmeta.learners.HierarchicalLinear`. A rough optimum is found
-    near `start`, a model of the same columns and settings.
+    near `start`, a model of the same columns and settings. The order of rows changes roundings,
+    and where groups are many, that of groups says which of them are used.
     """
-    order = content_order(z, y, codes)
+    order = np.argsort(codes, kind="stable")
     z, y, codes = z[order], y[order], codes[order]
-    # Groups are numbered in this order, too.
     codes = np.cumsum(np.diff(codes, prepend=codes[:1]) != 0)
     y = y.astype(np.int64) if n_classes else y
     if start is None:
@@ -157,30 +155,3 @@ def varies_within(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
     varies = within > _CONSTANT * np.maximum(z.var(0), 1e-12)
     varies[0] = True
     return np.asarray(varies)
-
-
-def content_order(z: np.ndarray, y: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return an order (n,) of the rows that depends on their content only; tasks stay together.
-
-    Tasks are sorted by size, then by a hash of the ranks of their values; so are their rows.
-    """
-    keys = np.zeros(len(z), np.uint64)
-    for column in (*z.T, y):
-        order = np.argsort(column, kind="stable")
-        steps = np.diff(column[order], prepend=column[order[:1]])
-        # Values that differ by rounding errors only are the same.
-        ranks = np.empty(len(z), np.uint64)
-        ranks[order] = np.cumsum(steps > _SAME * max(float(np.std(column)), 1e-300))
-        keys = _mixed(keys + ranks)
-    by_task = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    task_keys = np.add.reduceat(_mixed(keys)[by_task], np.cumsum(sizes) - sizes)
-    return np.lexsort((keys, task_keys[codes], sizes[codes]))
-
-
-def _mixed(keys: np.ndarray) -> np.ndarray:
-    """Return a hash of unsigned integers: one step of SplitMix64."""
-    keys = keys + np.uint64(0x9E3779B97F4A7C15)
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(keys ^ (keys >> np.uint64(31)))

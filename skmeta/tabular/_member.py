@@ -76,7 +76,7 @@ class HeldOut(NamedTuple):
 
 
 def widening(ratio: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Return by what the quantiles (p,) of residuals (n,) of few groups are too narrow."""
+    """Return the factor that widens quantiles (p,) of residuals (n,) from few groups."""
     return width_of_few(count_independent(ratio, group))
 
 

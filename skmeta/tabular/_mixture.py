@@ -253,15 +253,11 @@ def _weigh_several(
     last = known_regime(len(n_groups))
     regimes: list[list[Level]] = []
     for regime in range(last + 1):
-        is_known = regime == last
-        used = predicts if is_known or not (predicts & any_group).any() else predicts & any_group
-        # What groups add is drawn from as few values as there are groups.
-        factor = int(n_groups.argmax()) if regime >= len(n_groups) else regime
-        n_values = (
-            None
-            if is_known
-            else float(n_groups[factor if regime < last - 1 else n_groups.argmin()])
-        )
+        is_one = regime < len(n_groups)
+        used = predicts & any_group if regime < last and any_group[predicts].any() else predicts
+        # What a new group adds is drawn from as few values as there are groups.
+        factor = regime if is_one else int(n_groups.argmax())
+        n_values = None if regime == last else float(n_groups[regime] if is_one else n_groups.min())
         parts = {level: each for (number, level), each in found.items() if number == regime}
         levels = [
             _find_level(each, level, used, beliefs, factor, n_classes, n_values)

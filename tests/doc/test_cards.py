@@ -62,6 +62,6 @@ def test_plain_models_of_new_chicks():
 
     before, after = score(RidgeCV(), ~new), score(RidgeCV(), ~later)
     text = " ".join(README.split())
-    assert f"better for these chicks before they are weighed ({before:.2f};" in text
+    assert f"better for these chicks before they are weighed ({before:.2f})" in text
     assert f"it has {after:.2f}, and a random forest" in text
     assert f"a random forest {score(RandomForestRegressor(random_state=0), ~later):.2f}" in text

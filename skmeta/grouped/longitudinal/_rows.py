@@ -13,7 +13,7 @@ from skmeta.tabular import Table, places_in_groups, some
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
 # Of each group, the rows after this share of its rows are predicted from those before.
 CUT = 0.65
-# Every so manieth row within a group is predicted from the others.
+# Every fifth row of a group is held out, and predicted from the others.
 _EVERY = 5
 
 

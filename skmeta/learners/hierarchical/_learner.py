@@ -30,6 +30,7 @@ from skmeta.learners.hierarchical._mixed_model import (
     target_moments,
 )
 from skmeta.mixed import EFFECTS, fit
+from skmeta.tabular import Standardiser, canonical_order
 from skmeta.tasks import GroupEpisodes
 
 
@@ -78,10 +79,12 @@ class HierarchicalAlgorithm(Algorithm):
             y, n_classes = np.searchsorted(source.sampler.classes, source.y), context.n_outputs
         else:
             y = (source.y - scaler.y_mean) / scaler.y_scale
+        content = np.column_stack([z, y])
+        order = canonical_order(Standardiser.learn(content)(content), tasks[:, None])
         model = fit(
-            z,
-            y,
-            tasks,
+            z[order.rows],
+            y[order.rows],
+            order.codes[:, 0],
             n_classes,
             effects=self.settings.effects,
             rank=self.settings.rank,

@@ -227,8 +227,8 @@ class SearchPrior(PastSurfaces):
         found = resemblance(F, self.errors, self.dataset_features, dataset_features)
         if np.array_equal(found.weights, self.task_weights) and found.distance == self.distance:
             return self
-        parts = self._encoding, self._tasks, self._tensors
-        return type(self)(*parts, *found, self.promise_offset)
+        arguments = self._encoding, self._tasks, self._tensors
+        return type(self)(*arguments, *found, self.promise_offset)
 
     # -- leaving tasks out ---------------------------------------------------------------------
 
@@ -274,8 +274,8 @@ class SearchPrior(PastSurfaces):
         left = self.task_weights[at]
         weights = left / left.sum() if left.sum() else None
         tasks_left = [self._tasks[t] for t in at]
-        parts = self._encoding, tasks_left, tensors, weights, self.distance, self.promise_offset
-        return type(self)(*parts)
+        arguments = self._encoding, tasks_left, tensors, weights, self.distance
+        return type(self)(*arguments, self.promise_offset)
 
     def with_datasets(
         self,
@@ -291,13 +291,13 @@ class SearchPrior(PastSurfaces):
             )
             for task in self._tasks
         ]
-        parts = self._encoding, tasks, self._tensors
-        return type(self)(*parts, promise_offset=self.promise_offset)
+        arguments = self._encoding, tasks, self._tensors
+        return type(self)(*arguments, promise_offset=self.promise_offset)
 
     def with_promise_offset(self, offset: float) -> Self:
         """Return a prior whose promises have higher log odds by `offset`."""
-        parts = self._encoding, self._tasks, self._tensors, self.task_weights, self.distance
-        return type(self)(*parts, offset)
+        arguments = self._encoding, self._tasks, self._tensors, self.task_weights, self.distance
+        return type(self)(*arguments, offset)
 
     # -- files ---------------------------------------------------------------------------------
 
