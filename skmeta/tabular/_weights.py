@@ -279,7 +279,7 @@ def gain_of_known_rows(
     blocks = np.array_split(np.arange(len(losses[0])), min(len(losses[0]), _MAX_BLOCKS))
     ratio, *without = (
         np.delete(losses[1], left_out).sum() / max(np.delete(losses[0], left_out).sum(), 1e-300)
-        for left_out in ([], *blocks)
+        for left_out in (np.empty(0, int), *blocks)
     )
     b = len(without)
     error = np.sqrt((b - 1) * np.var(without))

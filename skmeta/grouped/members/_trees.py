@@ -35,8 +35,8 @@ class Trees:
     ratio: float  # root mean squared error over the deviation that the base predicts
     known_only: bool = False  # whether it has seen rows of the groups, and predicts no others
     groups: tuple[int, ...] = ()  # columns of groups that are columns of the trees
-    unseen: np.ndarray | None = None  # rows of fit, by models without the row
-    places: np.ndarray | None = None  # of these rows, in the table, ascending
+    # Rows of fit, by models without the row, and their ascending places in the table.
+    unseen: tuple[np.ndarray, np.ndarray] | None = None
     adds: bool = False  # whether predictions are added to those of the base
 
     keeps_rows: ClassVar[bool] = False
@@ -58,8 +58,8 @@ class Trees:
         """Predict rows from their columns and the predictions of the base."""
         base = before[self.base]
         std = self.ratio * base.std
-        if self.unseen is not None and np.isin(at.place, self.places).all():
-            return Outputs(self.unseen[np.searchsorted(self.places, at.place)], std)
+        if self.unseen is not None and np.isin(at.place, self.unseen[1]).all():
+            return Outputs(self.unseen[0][np.searchsorted(self.unseen[1], at.place)], std)
         X = at.X if self.adds else _columns(at, base, self.n_classes, self.groups)
         # A model of rows has no fold of its own for a row to predict.
         fold = np.full(len(X), -1) if self.known_only else at.fold
@@ -100,8 +100,8 @@ def fit_trees(
     )
     unseen = unseen + added
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
-    kept, places = (unseen, table.place) if known_only else (None, None)
-    return Trees(base, population, n_classes, ratio, known_only, groups, kept, places, adds)
+    kept = (unseen, table.place) if known_only else None
+    return Trees(base, population, n_classes, ratio, known_only, groups, kept, adds)
 
 
 def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
