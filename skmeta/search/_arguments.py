@@ -265,14 +265,15 @@ def _resolve_n_iter(search: Search, space: SearchSpace) -> int:
                 "a list of values, or set n_iter to a number of candidates."
             )
         return int(space.size)
-    if search.n_iter > space.size:
+    n_iter = int(search.n_iter)
+    if n_iter > space.size:
         warn_caller(
-            f"The total space of parameters {space.size} is smaller than n_iter={search.n_iter}. "
+            f"The total space of parameters {space.size} is smaller than n_iter={n_iter}. "
             f"Running {space.size} iterations. For exhaustive searches, set n_iter='all'.",
             UserWarning,
         )
         return int(space.size)
-    return int(search.n_iter)
+    return n_iter
 
 
 # -- algorithm selection (CASH): a list of estimators as one pipeline and its search space ---------
