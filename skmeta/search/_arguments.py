@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import dataclass
 from inspect import isfunction
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -60,7 +60,55 @@ class StopRules(NamedTuple):
         return cls(**stop)
 
 
-def lines_per_candidate(search: Any) -> int:
+class Search(Protocol):
+    """A `MetaLearnedSearchCV`: its parameters, and what its `fit` sets."""
+
+    estimator: Any
+    param_distributions: Any
+    param_grid: Any
+    n_iter: int | str
+    history: Any
+    dataset: str | None
+    prior: Any
+    exclude_same_data: bool
+    samples: bool | int | str
+    batch_size: int
+    racing: bool | float
+    early_stopping: Any
+    stop: dict[str, Any] | None
+    start: Any
+    scoring: Any
+    n_jobs: int | None
+    refit: Any
+    cv: Any
+    verbose: int | str
+    pre_dispatch: int | str
+    random_state: Any
+    error_score: Any
+    return_train_score: bool
+
+    cv_results_: dict[str, Any]
+    multimetric_: bool
+    scorer_: Any
+    best_index_: int
+    best_params_: Any
+    best_score_: float
+    best_estimator_: Any
+    refit_time_: float
+    feature_names_in_: Any
+    n_splits_: int
+    n_samples_fit_: int
+    n_resumed_: int
+    search_time_: float
+    stopped_by_: str
+    prior_: Any
+    prior_report_: dict[str, Any]
+
+    def leaderboard(self, metric: str | None = None) -> Any:
+        """Return the candidates, the best one first."""
+
+
+def lines_per_candidate(search: Search) -> int:
     """Return how much a search prints of each candidate, by its parameter `verbose`."""
     return 0 if isinstance(search.verbose, str) else int(search.verbose)
 
@@ -83,7 +131,7 @@ class Arguments:
     target_scale: float = 1.0  # deviation of a regression's targets, the unit of SVR's C
 
 
-def resolve_arguments(search: Any, y: Any) -> Arguments:
+def resolve_arguments(search: Search, y: Any) -> Arguments:
     """Check and resolve the constructor's parameters of a search with one estimator."""
     scoring = search.scoring
     if isfunction(scoring) and scoring.__module__.startswith("sklearn.metrics."):
@@ -140,7 +188,7 @@ def resolve_arguments(search: Any, y: Any) -> Arguments:
     )
 
 
-def _resolve_space(search: Any, scale: float) -> tuple[Any, SearchSpace]:
+def _resolve_space(search: Search, scale: float) -> tuple[Any, SearchSpace]:
     """Return the estimator, with a limit of rounds if it stops early, and the space."""
     given = [search.param_distributions, search.param_grid]
     if all(space is not None for space in given):
@@ -199,7 +247,7 @@ def _notes(
         yield f"The estimator as given is not tried: the space does not contain {text}."
 
 
-def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
+def _resolve_n_iter(search: Search, space: SearchSpace) -> int:
     if search.n_iter == "all":
         _, *rules = StopRules.read(search.stop)
         ends = search.stop if any(rule is not None for rule in rules) else None
@@ -217,20 +265,21 @@ def _resolve_n_iter(search: Any, space: SearchSpace) -> int:
                 "a list of values, or set n_iter to a number of candidates."
             )
         return int(space.size)
-    if search.n_iter > space.size:
+    n_iter = int(search.n_iter)
+    if n_iter > space.size:
         warn_caller(
-            f"The total space of parameters {space.size} is smaller than n_iter={search.n_iter}. "
+            f"The total space of parameters {space.size} is smaller than n_iter={n_iter}. "
             f"Running {space.size} iterations. For exhaustive searches, set n_iter='all'.",
             UserWarning,
         )
         return int(space.size)
-    return int(search.n_iter)
+    return n_iter
 
 
 # -- algorithm selection (CASH): a list of estimators as one pipeline and its search space ---------
 
 
-def with_one_estimator(search: Any) -> Any:
+def with_one_estimator(search: Search) -> Any:
     """Return a search over a list of estimators as one over a pipeline's only step."""
     estimators = search.estimator
     if isinstance(estimators, type):

@@ -28,7 +28,7 @@ from skmeta._sklearn_compat import (
     safe_indexing,
 )
 from skmeta._validation import suggest
-from skmeta.search._arguments import Arguments, lines_per_candidate
+from skmeta.search._arguments import Arguments, Search, lines_per_candidate
 from skmeta.search._budget import Budget
 from skmeta.search._trials import FoldRace, Trial
 from skmeta.search.early_stopping import check_held_rows, hold_out, stop_early
@@ -57,7 +57,7 @@ class FitData(NamedTuple):
         return None if weight is None else {"sample_weight": weight}
 
 
-def check_fit_data(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> FitData:
+def check_fit_data(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> FitData:
     """Check the data and the parameters of `fit`, and route these."""
     X, y = indexable(X, y)
     given = check_method_params(X, params=params)
@@ -133,7 +133,7 @@ def check_same_folds(folds: Folds, data: FitData) -> None:
 class Stage(NamedTuple):
     """What the parts of a search share, while it tries candidates on a sample or on all rows."""
 
-    search: Any
+    search: Search
     arguments: Arguments
     data: FitData
     folds: Folds
@@ -305,7 +305,7 @@ class FoldEvaluator:
                 results.close()
 
 
-def _make_parallel(search: Any) -> Any:
+def _make_parallel(search: Search) -> Any:
     settings = {"n_jobs": search.n_jobs, "pre_dispatch": search.pre_dispatch}
     try:
         return Parallel(return_as="generator_unordered", **settings)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.search._arguments import Arguments
+from skmeta.search._arguments import Arguments, Search
 from skmeta.search._trials import Trial
 from skmeta.search.space import (
     Candidate,
@@ -44,8 +44,9 @@ Observations = tuple[list[Any], list[float]]
 
 # Source of the candidate that leaves the estimator as it is.
 AS_GIVEN = "as given"
-# Its place, unless it comes first: no search of a few candidates is behind it.
-_GIVEN_AT = 2
+# Its place at the latest. Where the past knows tables of this size, it comes when its expected
+# improvement is the largest, and else second: what the past says of it is a guess then.
+_GIVEN_AT, _GIVEN_AT_IF_UNKNOWN = 5, 2
 
 
 def draw_near(
@@ -133,16 +134,17 @@ class ModelProposer:
     """Proposes the candidates that a surrogate model of the scores finds most promising.
 
     The same seed, prior and scores give the same candidates. `extra` candidates were tried on a
-    sample. The estimator as given is the second candidate, or the first if a prior expects most of
-    it.
+    sample. The estimator as given is a candidate like others with a prior of tables that have as
+    many rows or more, and among the first five (of `n_iter`). Else it is the second, or the first.
     """
 
     def __init__(
         self,
-        search: Any,
+        search: Search,
         arguments: Arguments,
         prior: Any,
         seed: int,
+        n_rows: int,
         extra: Sequence[Candidate] = (),
     ) -> None:
         self._describer = CandidateDescriber(arguments.estimator)
@@ -159,6 +161,9 @@ class ModelProposer:
         pool, given_at = draw_near(space, near, n_pool, self._rng), None
         if given is not None and self._knows_past and space.is_complete(given):
             pool, given_at = [given, *pool], 0
+        is_known = given_at is not None and np.log(n_rows) <= prior.max_log_rows
+        latest = _GIVEN_AT if is_known else _GIVEN_AT_IF_UNKNOWN
+        self._latest = min(latest, max(arguments.n_iter, _GIVEN_AT_IF_UNKNOWN))
         by_key = {candidate_key(params): params for params in pool}
         self._pool = list(by_key.values())
         self._later: list[Candidate] = []  # drawn, and not in the pool yet
@@ -192,7 +197,7 @@ class ModelProposer:
         if self._later and self._n_asked + n > _N_WITH_FIRST_POOL:
             self._add(self._later)
             self._later = []
-        given = self._as_given if self._n_asked + n >= _GIVEN_AT else None
+        given = self._as_given if self._n_asked + n >= self._latest else None
         trials = self._suggest(n if given is None else n - 1)
         keys = {trial.key for trial in trials}
         if self._as_given is not None and self._as_given.key in keys:
@@ -200,7 +205,7 @@ class ModelProposer:
             trials += self._suggest(n - len(trials))
         elif given is not None:
             self._as_given = None
-            trials.insert(max(0, _GIVEN_AT - 1 - self._n_asked), given)
+            trials.insert(max(0, self._latest - 1 - self._n_asked), given)
         self._n_asked += len(trials)
         return trials
 

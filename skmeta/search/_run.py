@@ -38,6 +38,7 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchStoppedWarning
 from skmeta.search._arguments import (
     Arguments,
+    Search,
     StopRules,
     resolve_arguments,
     with_one_estimator,
@@ -61,13 +62,13 @@ from skmeta.search.prior import carry_over
 from skmeta.search.space import Candidate, replace_parts
 
 
-def run_search(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+def run_search(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     """Run a search, and set its attributes."""
     with remembered_texts():
         _run(search, X, y, params)
 
 
-def _run(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+def _run(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     budget = Budget(StopRules.read(search.stop).time_budget)
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
@@ -88,6 +89,7 @@ def _run(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
             stage,
             replace(record, prior=carried),
             callbacks,
+            n_rows=data.n_rows,
             extra=[trial.params for trial in sampled],
         )
         # An earlier fit may have set attributes that this one does not set.
@@ -106,7 +108,7 @@ def _run(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
             _refit_best(search, arguments, data, callbacks)
 
 
-def _refit_ratio(search: Any, data: FitData, folds: Folds) -> float:
+def _refit_ratio(search: Search, data: FitData, folds: Folds) -> float:
     """Return the rows of the refit over those that a fit on a fold learns from; 0 without one."""
     if search.refit is False:
         return 0.0
@@ -160,6 +162,7 @@ def _try_sample(
         sampled,
         record.on_sample(n_rows, sampled),
         callbacks,
+        n_rows=n_rows,
         limit=partial(n_on_sample, search.samples),
         is_sample=True,
     )
@@ -172,6 +175,7 @@ def _evaluate_candidates(
     record: OpenRecord,
     callbacks: Any,
     *,
+    n_rows: int,
     extra: Sequence[Candidate] = (),
     limit: Limit | None = None,
     is_sample: bool = False,
@@ -182,7 +186,7 @@ def _evaluate_candidates(
     proposer: Proposer = (
         GridProposer(arguments.space)
         if arguments.walks_grid
-        else ModelProposer(search, arguments, record.prior, record.seed, extra)
+        else ModelProposer(search, arguments, record.prior, record.seed, n_rows, extra)
     )
     trial_record = TrialRecord(stage, record.history, record.fingerprint)
     common = stage, limit, proposer, trial_record
@@ -247,7 +251,7 @@ def _evaluate_candidates(
 
 
 def _set_results(
-    search: Any, arguments: Arguments, trials: list[Trial], n_sampled: list[int]
+    search: Search, arguments: Arguments, trials: list[Trial], n_sampled: list[int]
 ) -> None:
     """Set ``cv_results_`` and the best candidate; the first were on samples of `n_sampled` rows."""
     first = len(n_sampled)
@@ -322,7 +326,7 @@ def _filled(own: list[Output], n_splits: int) -> list[Output]:
     return [*own, *[missing] * (n_splits - len(own))]
 
 
-def _refit_best(search: Any, arguments: Arguments, data: FitData, callbacks: Any) -> None:
+def _refit_best(search: Search, arguments: Arguments, data: FitData, callbacks: Any) -> None:
     """Fit the best candidate on all rows."""
     # Parameters are cloned too: they may be estimators.
     best = clone(arguments.estimator).set_params(**clone(search.best_params_, safe=False))

@@ -1,5 +1,7 @@
 """The estimator as it is given is one of the candidates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import loguniform, randint
@@ -11,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skmeta.search import MetaLearnedSearchCV
+from skmeta.search import MetaLearnedSearchCV, SearchPrior
+from skmeta.search.record import PastSearch
 from skmeta.search.space import SearchSpace
 
 X, y = load_iris(return_X_y=True)
@@ -24,12 +27,38 @@ def search(estimator, space=None, n_iter=6, **settings):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-@pytest.mark.parametrize(("value", "prior"), [(7.5, None), (0.011, "shipped")])
-def test_it_is_the_second_candidate_unless_the_prior_expects_much_of_it(batch_size, value, prior):
+@pytest.mark.parametrize(("value", "prior", "place"), [(7.5, None, 1), (0.011, "shipped", 4)])
+def test_it_is_the_second_candidate_or_with_a_prior_that_expects_little_the_fifth(
+    batch_size, value, prior, place
+):
     found = search(SVC(C=value), {"C": C}, batch_size=batch_size, prior=prior).cv_results_
-    assert [k for k, source in enumerate(found["source"]) if source == "as given"] == [1]
-    assert found["params"][1] == {"C": value}
-    assert np.isnan(found["predicted_mean_score"][1])
+    assert [k for k, source in enumerate(found["source"]) if source == "as given"] == [place]
+    assert found["params"][place] == {"C": value}
+    assert np.isnan(found["predicted_mean_score"][place])
+
+
+def test_it_is_the_last_of_less_than_five_candidates():
+    found = search(SVC(C=0.011), {"C": C}, n_iter=3, prior="shipped").cv_results_
+    assert list(found["source"]).index("as given") == 2
+
+
+def test_it_is_the_second_candidate_on_more_rows_than_the_past_has():
+    searches = [
+        PastSearch(
+            dataset=f"past {t}",
+            configurations=tuple({"SVC.C": float(c)} for c in np.geomspace(1e-2, 1e3, 9)),
+            scores=-((np.arange(9) - 6 + 0.1 * t) ** 2),
+            estimator="SVC",
+            metric="accuracy",
+        )
+        for t in range(3)
+    ]
+    for n_rows, place in ((100, 1), (200, 4)):
+        features = {"log_rows": float(np.log(n_rows))}
+        past = [replace(one, dataset_features=features) for one in searches]
+        prior = SearchPrior.from_searches(past)
+        sources = search(SVC(C=0.011), {"C": C}, prior=prior).cv_results_["source"]
+        assert list(sources).index("as given") == place
 
 
 def test_it_comes_first_if_the_prior_expects_much_of_it():

@@ -88,6 +88,7 @@ class AlgorithmSelectionPrior(PastSurfaces):
             n_columns=sum(1 + prior.n_columns for prior in parts.values()),
             levels=np.column_stack([mean, np.sqrt(np.where(spread > 0, spread, 1.0))]),
             errors=np.mean([prior.errors for prior in parts.values()], axis=0),
+            dataset_features=next(iter(parts.values())).dataset_features,
             task_weights=task_weights,
             distance=distance,
         )
@@ -157,6 +158,7 @@ class JointPrior(PastSurfaces):
             datasets=own.datasets + shipped.datasets,
             estimators=tuple(sorted({*own.estimators, *shipped.estimators})),
             n_columns=own.n_columns + shipped.n_columns,
+            dataset_features=own.dataset_features + shipped.dataset_features,
             **{
                 name: np.concatenate([getattr(part, name) for part in parts])
                 for name in ("levels", "errors")
@@ -213,8 +215,8 @@ class CarriedPrior(PastSurfaces):
     _A: Array
 
     def __init__(self, prior: PastSurfaces, task_weights: Array, Z: Array, A: Array) -> None:
-        names = "datasets", "estimators", "n_columns", "levels", "errors", "pooled_weights"
-        known = {name: getattr(prior, name) for name in names}
+        names = "datasets", "estimators", "n_columns", "levels", "errors", "dataset_features"
+        known = {name: getattr(prior, name) for name in (*names, "pooled_weights")}
         self._set(**known, _prior=prior, _Z=Z, _A=A, task_weights=task_weights)
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:

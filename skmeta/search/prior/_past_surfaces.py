@@ -74,6 +74,7 @@ class PastSurfaces(Immutable):
     n_columns: int  # of `encode`
     levels: Array  # location and scale (n_tasks, 2): a score is about location + scale * surface
     errors: Array  # variance of each surface: its noise, and what its few evaluations leave open
+    dataset_features: tuple[Mapping[str, float], ...]  # as `PastSearch` has them
     task_weights: Array  # for the data set at hand; they sum to 1
     pooled_weights: Array  # for any data set
     distance: float  # mean squared, of their data sets to the one at hand
@@ -111,6 +112,11 @@ class PastSurfaces(Immutable):
 
     def __len__(self) -> int:
         return len(self.datasets)
+
+    @property
+    def max_log_rows(self) -> float:
+        """Logarithm of the rows of the largest past data set; minus infinity if none is known."""
+        return max((of.get("log_rows", -np.inf) for of in self.dataset_features), default=-np.inf)
 
     def encode(self, configurations: Sequence[Configuration], names: Collection[str]) -> Array:
         """Encode configurations of a search that varies the parameters `names`."""

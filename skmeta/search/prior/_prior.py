@@ -87,7 +87,6 @@ class SearchPrior(PastSurfaces):
     metrics: tuple[str, ...]
     parameters: tuple[str, ...]
     n_evaluations: int
-    dataset_features: tuple[dict[str, float], ...]  # as `PastSearch` has them
     noise: Array  # variance (n_tasks,) of the noise of each task's standardised scores
     uncertainty: Array
 
