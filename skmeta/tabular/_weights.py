@@ -48,9 +48,9 @@ LEVELS = ndtr(np.linspace(-4.5, 4.5, 201))
 _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 # Rows of a group are dependent, and count like this number of rows in all.
 _N_INDEPENDENT = 10.0
-# Power of losses in the weights of members; chosen, as the beliefs of members, on development
-# tables of benchmarks/measure/published_models.py and grouped.py.
-_POWER = 2.0
+# Powers of squared errors and of log losses in the weights of members; chosen, as the beliefs of
+# members, on development tables of benchmarks/measure/published_models.py and grouped.py.
+_POWER, _POWER_OF_LOG = 2.0, 8.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
 # A level of few rows that is near the number of rows of known groups is left out.
@@ -182,14 +182,12 @@ def reshape_distributions(
 # --------------------------------------------- levels: some rows of a held-out group are known
 
 
-def _without_small(weights: np.ndarray) -> np.ndarray:
+def weigh(losses: np.ndarray, beliefs: np.ndarray, is_log: bool) -> np.ndarray:
+    """Return the weights (m,) of members with mean squared errors or log losses (m,)."""
+    power = _POWER_OF_LOG if is_log else _POWER
+    weights = power_weights(losses, power, beliefs)
     weights = np.where(weights < _MIN_WEIGHT, 0.0, weights)
     return np.asarray(weights / weights.sum())
-
-
-def weigh(losses: np.ndarray, beliefs: np.ndarray) -> np.ndarray:
-    """Return the weights (m,) of members with mean losses (m,)."""
-    return _without_small(power_weights(losses, _POWER, beliefs))
 
 
 def join_levels(
@@ -246,7 +244,7 @@ def find_level(
         each = at.weight * losses_of(at.y, means[k])
         losses[k], by_group[k] = each.sum() / total.sum(), np.bincount(groups, each) / total
     # Each group counts alike, whatever the number of its rows.
-    weights[used] = weigh(by_group[used].mean(1), beliefs[used])
+    weights[used] = weigh(by_group[used].mean(1), beliefs[used], stds is None)
     mixture = mix(means, weights)
     losses[-1] = np.average(losses_of(at.y, mixture), weights=at.weight)
     level = Level(n_known, weights, losses, np.zeros(0))
