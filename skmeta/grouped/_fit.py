@@ -22,7 +22,6 @@ from skmeta.grouped.members import (
     BOTH,
     KINDS_OF_MODELS,
     LEARNER,
-    MAX_ROWS_OF_MODELS,
     MEMBERS,
     MIN_STD,
     POPULATION,
@@ -194,8 +193,8 @@ def names_of_members(
             yield LAGS
         if settings.target_kind == "ordered" and n_classes > 2:
             yield CUMULATIVE
-        if n <= MAX_ROWS_OF_MODELS and settings.population.is_auto:
-            yield from names_of_models(n_classes)
+        if settings.population.is_auto:
+            yield from names_of_models(n, n_classes)
 
 
 class Fitted(NamedTuple):

@@ -26,7 +26,6 @@ from skmeta.grouped.members._member import (
 )
 from skmeta.grouped.members._row_models import (
     KINDS_OF_MODELS,
-    MAX_ROWS_OF_MODELS,
     RowModel,
     fit_row_model,
     names_of_models,

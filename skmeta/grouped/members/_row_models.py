@@ -22,9 +22,6 @@ from skmeta.tabular import (
 )
 from skmeta.tabular.table_prior import TablePrior
 
-# Tables of more rows have enough of them for trees.
-MAX_ROWS_OF_MODELS = 1000
-
 
 class Kind(NamedTuple):
     """How a model is fitted to rows, given other rows and asked: functions on arrays."""
@@ -34,6 +31,7 @@ class Kind(NamedTuple):
     condition: Callable[[Any, WeightedRows, range, int], Any]
     predict: Callable[[Any, np.ndarray], Outputs]
     belief: float
+    max_rows: int  # of tables: reading more takes longer than all other members
 
 
 def _predict_process(process: Any, X: np.ndarray) -> Outputs:
@@ -56,21 +54,24 @@ KINDS_OF_MODELS = {
         lambda rows, categories, _, start: fit_process(rows, categories, start=start),
         lambda process, rows, *_: condition_process(process, rows),
         _predict_process,
-        1.0,
+        belief=1.0,
+        max_rows=1000,
     ),
     # Nothing is fitted: the prior ships with the package, and a file need not hold it.
     "prior": Kind(
         lambda *_: None,
         lambda _, rows, categories, n_classes: _read_rows(rows, categories, n_classes),
         _predict_by_prior,
-        0.2,
+        belief=0.2,
+        max_rows=200,
     ),
 }
 
 
-def names_of_models(n_classes: int) -> list[str]:
-    """Return the names of the models that suit a target."""
-    return ["prior"] if n_classes else list(KINDS_OF_MODELS)
+def names_of_models(n_rows: int, n_classes: int) -> list[str]:
+    """Return the names of the models that suit a table."""
+    names = ["prior"] if n_classes else list(KINDS_OF_MODELS)
+    return [name for name in names if n_rows <= KINDS_OF_MODELS[name].max_rows]
 
 
 @dataclass(frozen=True)
