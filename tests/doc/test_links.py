@@ -30,6 +30,7 @@ IN_EXAMPLES = {
     "skmeta/learners/_name.py",
     "tests/learners/test_name.py",
 }
+PAGES = "\n".join(text.read_text(encoding="utf-8") for text in TEXTS)
 MADE_BY_SPHINX = ("auto_examples", "api/generated")
 
 
@@ -53,6 +54,25 @@ def test_links_and_pictures_lead_to_files(text):
         and not (text.parent / link.partition("#")[0]).exists()
     }
     assert not dead
+
+
+def test_pages_of_the_guide_are_short():
+    others = {"benchmarks", "index", "install", "whats_new"}
+    pages = [page for page in (ROOT / "doc").glob("*.rst") if page.stem not in others]
+    assert len(pages) > 20
+    lengths = {page.stem: len(page.read_text(encoding="utf-8").splitlines()) for page in pages}
+    assert {name: n for name, n in lengths.items() if n > 120} == {}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "doc").glob("*.rst")), ids=lambda p: p.stem)
+def test_labels_stand_before_titles(page):
+    """Sphinx takes the text of a reference from the title."""
+    source = page.read_text(encoding="utf-8")
+    labels = re.findall(r"^\.\. _([\w-]+):\n\n(?:.+\n)([=~-]*)", source, re.M)
+    titled = {name for name, underline in labels if len(underline) > 3}
+    every = {name for name, _ in labels}
+    shown = set(re.findall(r":ref:`[^`<]+ <([\w-]+)>`", PAGES))
+    assert every - titled <= shown
 
 
 def test_dead_links_of_a_site_are_found(tmp_path, monkeypatch):
