@@ -4,16 +4,17 @@ They are members of :mod:`skmeta.tabular`. From the simplest on:
 
 - ``population``: what all groups share;
 - ``both``: how groups differ, in the columns and the predictions of the population;
-- ``trees`` and ``rows``: second populations beside ``both``.
+- ``trees`` and ``rows``: second populations beside ``both``;
+- ``process`` and ``prior``: models of rows to which groups are categories, of small tables.
 
 ``learner``, how groups differ in the columns alone, is not in the mixture of one column of groups.
 It can be taken in place of it, and it gives the effects. With several columns of groups it is a
 member, and so is ``groups``, their effects without any column: what columns say is confounded with
 groups where these are few.
 
-To add a member, write ``fit_...(table, ...) -> Member`` in a module of its own, name it here and,
-for readers, in :mod:`skmeta.grouped._effects`, and call it in :mod:`skmeta.grouped._fit`. The
-mixture finds its weight.
+To add a member that reads rows, add a line to ``KINDS_OF_MODELS``. To add another, write
+``fit_...(table, ...) -> Member`` in a module of its own, and call it in :mod:`skmeta.grouped._fit`;
+:mod:`skmeta.grouped._effects` has its name for readers. The mixture finds its weight.
 """
 
 from __future__ import annotations
