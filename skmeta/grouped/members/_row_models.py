@@ -63,7 +63,7 @@ KINDS_OF_MODELS = {
         lambda _, rows, categories, n_classes: _read_rows(rows, categories, n_classes),
         _predict_by_prior,
         belief=0.2,
-        max_rows=200,
+        max_rows=100,
     ),
 }
 
