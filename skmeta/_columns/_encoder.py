@@ -49,6 +49,12 @@ class FrameEncoder:
         self.columns = tuple(dict(column) for column in columns)
 
     @classmethod
+    def of(cls, provenance: Mapping[str, Any]) -> Self | None:
+        """Return the encoder that a prior's provenance describes; None if its rows are numbers."""
+        columns = provenance.get("columns")
+        return None if columns is None else cls(columns)
+
+    @classmethod
     def learn(cls, X: Any, allow_nan: bool, has_codes: bool = False) -> Self | None:
         """Learn the columns of a family or of one task; None if the rows can be used as they are.
 

@@ -211,15 +211,17 @@ class Network:
         if self.is_classifier:
             own, weight = outputs[:, :N_CODES], outputs[:, N_CODES:]
             return np.asarray(own + (weight[:, None] @ predicted)[:, 0])
+        # In double precision, because single precision loses the upper tail.
+        outputs, predicted = outputs.astype(float), predicted.astype(float)
         own, weight = outputs[:, :N_BINS], outputs[:, N_BINS:-N_EXPERTS]
         spread = softplus(outputs[:, -N_EXPERTS:]) + 0.01
         # A mixture of logistic distributions around the experts' predictions.
-        at = bin_edges().astype(self.dtype) / spread[..., None]
+        at = bin_edges() / spread[..., None]
         at -= predicted / spread[..., None]
         share = softmax(weight, axis=1)
         below = (share[:, None] @ sigmoid(at))[:, 0]
         mixed = np.diff(below, axis=1, prepend=0.0, append=1.0)
-        return np.asarray(own + np.log(np.maximum(mixed, 0.0) + self.dtype(_FLOOR)))
+        return np.asarray(own + np.log(mixed + _FLOOR))
 
     # --------------------------------------------------------------------------------- encoders
 
