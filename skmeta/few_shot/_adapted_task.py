@@ -67,10 +67,9 @@ class AdaptedTask:
         if settings.overrides:
             _check_overrides(settings.overrides, learner_class)
         prior.check_inner_lr(settings.overrides.get("inner_lr"))
-        precision = network_precision = settings.precision
+        precision = settings.precision
         if precision == "auto":
             precision = _choose_precision(prior, settings.device)
-            network_precision = learner_class.algorithm.network_precision(precision, support.X.size)
         session, self._state = read_prior(
             prior,
             learner_class,
@@ -78,7 +77,7 @@ class AdaptedTask:
             device=settings.device,
             precision=precision,
             input_shape=support.X.shape[1:],
-            learner_precision=network_precision,
+            learner_precision=precision,
             **settings.overrides,
         )
         self.session, self._prior, self.support = session, prior, support
