@@ -25,7 +25,13 @@ from skmeta._columns import (
     frame_columns,
     is_data_frame,
 )
-from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
+from skmeta._sklearn_compat import (
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    clone_parametrized,
+    get_feature_names,
+)
 from skmeta._validation import ParameterHints, check_rows
 from skmeta.few_shot._members import Fit, Mixture, fit_mixture
 from skmeta.few_shot._priors import (
@@ -110,7 +116,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
 
     # ------------------------------------------------------------------------------ fit
 
-    def _read_support(self, X: Any, y: Any) -> tuple[np.ndarray, MetaPrior]:
+    def _read_support(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, MetaPrior]:
         """Read the rows of a new task and the prior to start from."""
         if y is None:
             raise ValueError(
@@ -118,14 +124,16 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
             )
         shape, names = getattr(X, "shape", ()), get_feature_names(X)
         prior = resolve_prior(self.prior, self._kind)
-        rows = self._read_rows(X, prior, reset=True)
+        rows = self._read_rows(X, prior, reset=True, sample_weight=sample_weight)
         check_prior(prior, self._kind, type(self).__name__)
         prior.check_features(self.n_features_in_, names)
         if len(shape) > 2 and prior.input_shape is None:
             warn_of_images(tuple(shape))
         return rows, prior
 
-    def _read_rows(self, X: Any, prior: MetaPrior, reset: bool = False) -> np.ndarray:
+    def _read_rows(
+        self, X: Any, prior: MetaPrior, reset: bool = False, sample_weight: Any = None
+    ) -> np.ndarray:
         check_frame(X)
         X, _ = flatten_rows(X, prior.input_shape)
         encoder = FrameEncoder.of(prior.provenance)
@@ -137,9 +145,11 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
             # Codes would depend on the rows of this task alone.
             return check_rows(self, X, reset=reset, allow_nan=True)
         if reset:
-            self._codes = (
-                FrameEncoder.learn(X, allow_nan=True, has_codes=True) if is_data_frame(X) else None
-            )
+            self._codes = None
+            if is_data_frame(X):
+                weight = check_sample_weight(sample_weight, np.empty((len(X), 1)))
+                # Labels of rows without a weight have no code.
+                self._codes = FrameEncoder.learn(X, True, has_codes=True, weight=weight)
         if self._codes is not None:
             return encode_rows(self, self._codes, X, reset=reset, when="at fit")
         for column in frame_columns(X):

@@ -193,7 +193,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         return self._weigh_classes()
 
     def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
-        X, prior = self._read_support(X, y)
+        X, prior = self._read_support(X, y, sample_weight)
         given, y = y, check_class_labels(y, len(X))
         if classes is None:
             classes = np.unique(y)

@@ -121,7 +121,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         PriorError
             If the rows are not those that the prior was learned for.
         """
-        X, prior = self._read_support(X, y)
+        X, prior = self._read_support(X, y, sample_weight)
         y = self._check_y(y, len(X))
         if self.target_kind not in ("auto", "real") and not is_for_any_table(prior):
             raise ValueError(

@@ -51,7 +51,7 @@ class StopRules(NamedTuple):
                     f"{suggest(name, cls._fields)}"
                 )
             kind = Integral if name == "flat" else Real
-            is_number = isinstance(value, kind) and not isinstance(value, bool)
+            is_number = isinstance(value, kind) and not isinstance(value, bool) and value == value
             if not is_number or not (name == "target_score" or value > 0):
                 what = {"flat": "a whole number above 0", "time_budget": "a number above 0"}
                 raise ValueError(

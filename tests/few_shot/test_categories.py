@@ -175,3 +175,16 @@ def test_columns_of_times_are_refused(dtype):
         frame = pl.DataFrame({"size": X["size"].to_list(), "seen": times})
     with pytest.raises(ValueError, match=r"Column 'seen' holds times .* days since a date"):
         MetaFewShotClassifier().fit(frame, y)
+
+
+def test_a_category_without_weight_has_no_code():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"c": rng.choice([*"abcd"], 24), "x": rng.normal(size=24)})
+    y, weight = (
+        rng.normal(size=24) + (frame["c"] == "d"),
+        (frame["c"] != "b").to_numpy().astype(int),
+    )
+    kept = np.flatnonzero(weight)
+    found = MetaFewShotRegressor(device="cpu").fit(frame, y, weight).predict(frame)
+    expected = MetaFewShotRegressor(device="cpu").fit(frame.iloc[kept], y[kept]).predict(frame)
+    np.testing.assert_array_equal(found, expected)
