@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import _lru_cache_wrapper
-from pickle import whichmodule
+from pickle import whichmodule  # type: ignore[attr-defined]
 from types import (
     BuiltinMethodType,
     CellType,
@@ -280,7 +280,7 @@ def _is_plain(value: Any) -> bool:
     builtins = (list, tuple, dict, set, frozenset, np.ndarray, *PLAIN[1:], bytearray)
     return (
         hasattr(value, "__dict__")
-        and not any("__slots__" in vars(base) and base.__slots__ for base in kind.__mro__)
+        and not any(vars(base).get("__slots__") for base in kind.__mro__)
         and not isinstance(value, builtins)
         and all(getattr(kind, name, None) is getattr(object, name, None) for name in names)
         and kind not in copyreg.dispatch_table

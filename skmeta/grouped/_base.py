@@ -13,8 +13,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import check_frame, is_data_frame, resolve_columns, take_column
 from skmeta._html import ComputedOnce, QuickDisplay
-from skmeta._progress import progress_bar
-from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
+from skmeta._progress import fit_task, progress_bar
+from skmeta._sklearn_compat import (
+    CallbackSupport,
+    HasMethods,
+    Interval,
+    StrOptions,
+    callback_context,
+    check_sample_weight,
+    has_callbacks,
+)
 from skmeta._threads import one_thread_if_small
 from skmeta._validation import (
     ParameterHints,
@@ -58,7 +66,7 @@ _EFFECTS = ("effects", "rank", "shrinkage")
 
 
 @dataclass(eq=False, repr=False)
-class BaseGrouped(QuickDisplay, ParameterHints, BaseEstimator):
+class BaseGrouped(CallbackSupport, QuickDisplay, ParameterHints, BaseEstimator):
     """Learns a table whose rows belong to groups."""
 
     groups: str | int | list[str | int] | None = None
@@ -140,8 +148,10 @@ class BaseGrouped(QuickDisplay, ParameterHints, BaseEstimator):
         rows = WeightedRows(numbers, y, weight)
         self._features.places[:n_sorted] = order_of_columns(rows, codes, n_classes, n_sorted)
         numbers = numbers.take(self._features.places, 1)
+        callbacks = callback_context(self, 0) if has_callbacks(self) else None
         with (
             one_thread_if_small(numbers.size),
+            fit_task(callbacks, self, X=X, y=y),
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
         ):
             settings, knows_time = self._settings(bar.update, kind), self._knows_time(n_classes)
