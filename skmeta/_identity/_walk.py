@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from functools import _lru_cache_wrapper
+from functools import lru_cache
 from pickle import whichmodule  # type: ignore[attr-defined]
 from types import (
     BuiltinMethodType,
@@ -45,6 +45,7 @@ _SLOTS = (
     *(WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType),
     *(GetSetDescriptorType, MemberDescriptorType),
 )
+_CACHED = type(lru_cache(len))
 _IS_HEAP_TYPE = 1 << 9  # a class that was made by a class statement, not by C
 _LENGTH_OF_PATH = 1024
 
@@ -215,7 +216,7 @@ class Walk:
             yield value.cell_contents
         elif kind is object:  # a mark, which is what its number is
             return
-        elif isinstance(value, _lru_cache_wrapper):
+        elif isinstance(value, _CACHED):
             yield dict(vars(value))
             yield value.cache_parameters()
         elif hasattr(value, "detach") and hasattr(value, "cpu"):  # Its pickle has addresses.
