@@ -106,7 +106,7 @@ def test_a_gain_that_is_lost_again_elsewhere_changes_nothing():
     )
     model = learned_defaults(SVC(gamma=0.1), X, y, prior=prior, history=False)
     assert model.C == 1.0
-    assert model.expected_gain["advice"].endswith("but on past data sets it loses more than it gains.")
+    assert model.expected_gain["advice"].endswith("past data sets it loses more than it gains.")
 
 
 def test_a_promise_falls_with_distance_with_rows_and_where_larger_models_pay():
