@@ -24,14 +24,7 @@ from skmeta._sklearn_compat import (
     has_callbacks,
 )
 from skmeta._threads import one_thread_if_small
-from skmeta._validation import (
-    ParameterHints,
-    check_rows,
-    count,
-    quote,
-    quote_some,
-    suggest,
-)
+from skmeta._validation import ParameterHints, check_rows, count, quote, quote_some, suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.grouped._columns import (
