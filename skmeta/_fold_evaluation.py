@@ -6,10 +6,8 @@ because of the database of the history.
 """
 
 import time
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from typing import Any
-
-import joblib
 
 from skmeta._sklearn_compat import fit_and_score
 
@@ -19,8 +17,7 @@ def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
 
     `task` has the arguments of `fit_and_score`, and ``stopping``: None, or a callable that returns
     a context in which the fit stops early. ``cost`` of the output is the smaller of clock and
-    processor seconds, so that other work has little effect, and ``state`` a digest of the fitted
-    estimator.
+    processor seconds, so that other work has little effect.
     """
     clock, processor = time.perf_counter(), time.process_time()
     position, fold = task["candidate_progress"][0], task["split_progress"][0]
@@ -29,11 +26,9 @@ def evaluate_fold(task: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
     context: Any = nullcontext() if stopping is None else stopping(task["estimator"])
     with context as stopped:
         output = dict(fit_and_score(**settings))
+    for name in ("fit_time", "score_time"):  # scikit-learn asks a clock that may be set back
+        output[name] = max(output[name], 0.0)
     output["cost"] = min(time.perf_counter() - clock, time.process_time() - processor)
     if stopping is not None:
         output["n_rounds"] = stopped.n_rounds
-    if "estimator" in output:
-        output["state"] = None
-        with suppress(Exception):  # pickling runs code of the object, which may raise anything
-            output["state"] = joblib.hash(output.pop("estimator"))
     return position, fold, output

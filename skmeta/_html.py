@@ -1,6 +1,7 @@
 """Tables that notebooks show of estimators, as HTML and SVG; everything but markup is escaped."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from html import escape
 from typing import Any
 
@@ -68,3 +69,46 @@ def table(
 
 def _text(value: Any) -> str:
     return escape(f"{value:.5g}" if isinstance(value, float) else str(value))
+
+
+# ------------------------------------------------------ attributes that take time to compute
+
+_is_displaying: ContextVar[bool] = ContextVar("_is_displaying", default=False)
+
+
+class NotRead:
+    """What a display shows of an attribute that nobody has read."""
+
+    def __repr__(self) -> str:
+        return "computed when it is read"
+
+
+class ComputedOnce(property):
+    """A property that is computed when it is first read, and kept until ``model_`` is another."""
+
+    def __get__(self, estimator: Any, owner: type | None = None) -> Any:
+        if estimator is None:
+            return self
+        model, name = vars(estimator).get("model_"), getattr(self.fget, "__name__", "")
+        kept = vars(estimator).setdefault("_kept", {})
+        of_model, value = kept.get(name, (None, None))
+        if model is None or of_model is not model:
+            if _is_displaying.get() and model is not None:
+                return NotRead()
+            value = super().__get__(estimator, owner)
+            kept[name] = model, value
+        return value.copy() if hasattr(value, "copy") else value
+
+
+class QuickDisplay:
+    """Mixin of an estimator whose display reads no `ComputedOnce` that has not been read before.
+
+    scikit-learn 1.9 reads every property for the display of an estimator in a notebook.
+    """
+
+    def _get_fitted_attr_html(self, *args: Any, **kwargs: Any) -> Any:
+        token = _is_displaying.set(True)
+        try:
+            return super()._get_fitted_attr_html(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            _is_displaying.reset(token)

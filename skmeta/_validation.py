@@ -72,6 +72,12 @@ def check_labels(labels: Any, name: str, n_rows: int | None = None) -> np.ndarra
         )
     if array.dtype != object:
         return array
+    nested = next((v for v in array if np.ndim(v) or isinstance(v, (tuple, set, dict))), None)
+    if nested is not None:
+        raise ValueError(
+            f"{name} has several values in a row, such as {nested!r}. Convert them to one label, "
+            f"for example with [str(v) for v in {name}]."
+        )
     kinds = {_kind(v) for v in array}
     if len(kinds) > 1:
         raise ValueError(

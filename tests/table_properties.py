@@ -154,6 +154,35 @@ def units_hardly_matter(subject):
     assert_equal(found, subject.expected, atol=UNITS * subject.deviation)
 
 
+def weights_repeat_rows_with_categories(subject):
+    """A category of many rows has an indicator: a row of weight k counts as k, and 0 as none."""
+    rng, rows = subject.rng, np.arange(len(subject.y)).repeat(2)
+    X = pd.DataFrame(subject.X[rows], columns=[f"x{k}" for k in range(subject.X.shape[1])])
+    X["c"] = rng.choice([*"abcde"], len(X), p=[0.4, 0.3, 0.15, 0.1, 0.05])
+    y, weight = subject.y[rows], rng.integers(0, 3, len(X))
+    # The class of each label is there.
+    weight[np.unique(y, return_index=True)[1]] = 1
+    repeated = np.arange(len(y)).repeat(weight)
+    params = {"groups": "x0"} if subject.is_grouped else {}
+    found = outputs(subject.fit(X, y, weight, **params), X)
+    expected = subject.fit(X.iloc[repeated], y[repeated], **params)
+    assert_equal(found, outputs(expected, X), rtol=0, atol=0)
+
+
+def units_of_exposures_have_no_effect(subject):
+    """Counts by year are those by day: predictions and quantiles are the same."""
+    if not subject.is_grouped or subject.is_classifier:
+        return
+    rng, n = subject.rng, len(subject.y)
+    X = pd.DataFrame(subject.X, columns=[f"x{k}" for k in range(subject.X.shape[1])])
+    X["years"] = np.exp(rng.normal(size=n))
+    y = rng.poisson(X["years"] * np.exp(rng.normal(size=n)[X["x0"].astype(int)]))
+    params = {"groups": "x0", "exposure": "years"}
+    days = X.assign(years=365.25 * X["years"])
+    found = outputs(subject.fit(days, y, **params), days)
+    assert_equal(found, outputs(subject.fit(X, y, **params), X), rtol=1e-9, atol=1e-9)
+
+
 def rows_are_predicted_alone(subject):
     """A prediction does not depend on the rows beside it."""
     rng, n = subject.rng, len(subject.y)
@@ -201,6 +230,8 @@ def a_copy_is_equal(subject):
 PROPERTIES = (
     order_has_no_effect,
     weights_repeat_rows,
+    weights_repeat_rows_with_categories,
+    units_of_exposures_have_no_effect,
     rows_are_predicted_alone,
     predictions_are_distributions,
     a_copy_is_equal,

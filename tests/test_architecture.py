@@ -267,6 +267,14 @@ FAMILY = "[[k] for k in range(6)], [.1, .5, .2, .9, .3, .4], groups=[0, 0, 0, 1,
             {"torch", "sqlalchemy"},
         ),
         ("import skmeta.plotting", {"matplotlib"}),
+        # Estimators with the priors that ship are fitted, loaded and predict in NumPy.
+        (
+            f"import pickle; reg = skmeta.MetaFewShotRegressor().fit({TASK}); "
+            "clf = skmeta.MetaFewShotClassifier().fit([[0.0], [1.0], [2.0]], [0, 1, 2]); "
+            "reg, clf = pickle.loads(pickle.dumps((reg, clf))); "
+            "reg.predict_quantiles([[0.5]]); clf.predict_proba([[0.5]]); clf.adapted_",
+            {"torch"},
+        ),
         # The compiler of torch takes seconds, and closed forms do without it.
         (
             f"import skmeta.learners as m; skmeta.MetaFewShotRegressor().fit({TASK}); "

@@ -1,5 +1,7 @@
 """What a notebook and a terminal show: tables and progress."""
 
+import inspect
+import pickle
 import sys
 import types
 
@@ -7,8 +9,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
+from sklearn.utils import estimator_html_repr
 from tqdm.auto import tqdm
 
+import skmeta
 from skmeta import _progress
 from skmeta._html import facts_table, table
 from skmeta._progress import progress_bar
@@ -68,6 +72,44 @@ def test_a_history_is_a_table(tmp_path):
 
 
 # -- progress --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["GroupedRegressor", "GroupedClassifier"])
+def test_a_display_of_a_fitted_estimator_computes_nothing(name, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.repeat(np.arange(12), 5), rng.normal(size=60)])
+    y = X[:, 1] + rng.normal(size=12)[X[:, 0].astype(int)] + rng.normal(size=60)
+    model = getattr(skmeta, name)(0, combine="learner").fit(X, y > 0 if "Class" in name else y)
+    lazy = {"effects_", "losses_", "summary_"}
+    properties = {
+        key
+        for key, value in inspect.getmembers(type(model))
+        if key.endswith("_") and not key.startswith("_") and isinstance(value, property)
+    }
+    for module in ("coefficients", "summarise", "effects_frame", "losses_frame"):
+        monkeypatch.setattr(f"skmeta.grouped._base.{module}", fail, raising=False)
+    html = estimator_html_repr(model)
+    assert "groups_" in html
+    if "Fitted attributes" in html:  # of scikit-learn 1.9 and later
+        assert html.count("computed when it is read") == len(lazy)
+    monkeypatch.undo()
+    values = {key: getattr(model, key) for key in properties}
+    assert lazy <= values.keys()
+    # What was read is kept, and shown.
+    monkeypatch.setattr("skmeta.grouped._base.summarise", fail)
+    assert model.summary_ == values["summary_"]
+    assert "computed when it is read" not in estimator_html_repr(model)
+    mine = model.effects_
+    mine["intercept"] = 0.0
+    assert (model.effects_["intercept"] != 0).any()
+    monkeypatch.undo()
+    more = model.partial_fit(X[:5], (y > 0)[:5] if "Class" in name else y[:5])
+    assert more.effects_["rows"].iloc[0] == values["effects_"]["rows"].iloc[0] + 5
+    assert pickle.loads(pickle.dumps(model)).summary_ == model.summary_
+
+
+def fail(*args, **kwargs):
+    raise AssertionError("a display computes")
 
 
 def is_plain(text):

@@ -49,15 +49,28 @@ class FrameEncoder:
         self.columns = tuple(dict(column) for column in columns)
 
     @classmethod
-    def learn(cls, X: Any, allow_nan: bool, has_codes: bool = False) -> Self | None:
+    def of(cls, provenance: Mapping[str, Any]) -> Self | None:
+        """Return the encoder that a prior's provenance describes; None if its rows are numbers."""
+        columns = provenance.get("columns")
+        return None if columns is None else cls(columns)
+
+    @classmethod
+    def learn(
+        cls, X: Any, allow_nan: bool, has_codes: bool = False, weight: np.ndarray | None = None
+    ) -> Self | None:
         """Learn the columns of a family or of one task; None if the rows can be used as they are.
 
+        A row of weight 2 counts as two, and one of weight 0 is left out.
         With `allow_nan`, missing numbers stay. With `has_codes`, all categories are numbered: in
         the order of their labels, by size if these are numbers, where no order is given; a missing
         or new category is then a missing value. A ValueError is raised for times, or categories of
         several types.
         """
         columns, is_needed = [], False
+        weight = np.ones(len(X)) if weight is None else np.asarray(weight)
+        if not weight.all():
+            kept = np.flatnonzero(weight)
+            X, weight = X[kept] if hasattr(X, "get_columns") else X.iloc[kept], weight[kept]
         for column in frame_columns(X):
             check_no_times(column)
             known: dict[str, Any] = {"name": str(column.name)}
@@ -68,7 +81,7 @@ class FrameEncoder:
                 if has_codes:
                     known["is_nominal"] = not is_ordered(column)
                 elif not is_ordered(column):
-                    known |= _learn_categories(column)
+                    known |= _learn_categories(column, weight)
                     continue
                 known["levels"] = tuple(_plain(label) for label in sorted_labels(column))
             known |= {"fill": None, "has_indicator": False}
@@ -115,10 +128,13 @@ class FrameEncoder:
         return names or ["constant"]
 
 
-def _learn_categories(column: Any) -> dict[str, Any]:
-    labels = sorted_labels(column)
-    counts = Counter(_plain_values(column))
-    categories = tuple(label for label in map(_plain, labels) if counts[label] >= _MIN_ROWS)
+def _learn_categories(column: Any, weight: np.ndarray) -> dict[str, Any]:
+    labels, counts = sorted_labels(column), Counter[Any]()
+    for value, of_row in zip(_plain_values(column), weight.tolist(), strict=True):
+        counts[value] += of_row
+    # Sums of weights are rounded: they depend on the order of the rows.
+    is_kept = {label: round(count, 6) >= _MIN_ROWS for label, count in counts.items()}
+    categories = tuple(label for label in map(_plain, labels) if is_kept.get(label))
     has_other = len(categories) < len(labels)
     # Of two categories, one indicator says all.
     if len(categories) == 2 and not has_other:

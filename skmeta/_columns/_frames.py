@@ -130,7 +130,8 @@ def take_column(X: Any, position: int) -> np.ndarray:
     """Return the values of a column; a missing one is None or NaN."""
     if is_data_frame(X):
         column = frame_columns(X)[position]
-        values = np.array(column.to_list(), dtype=object)
+        values = np.empty(len(column), dtype=object)
+        values[:] = column.to_list()
         values[is_missing(column)] = None
         return values
     return np.asarray(X)[:, position]

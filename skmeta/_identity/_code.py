@@ -1,71 +1,81 @@
-"""What a user's own functions and classes consist of, as far as it can be seen.
+"""What a user's own functions, classes and modules consist of, and what of them cannot be seen.
 
-It is what is loaded, not what a file says: a file may have been edited since. What belongs to an
-installed package is known by its name.
+It is what is loaded, not what a file says: a file may have been edited since. Code of an installed
+package is known by its name and the version of the package, if the name leads to it: a decorator
+may give the name of an installed function to a user's own.
 """
 
+import builtins
 import dis
+import re
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
-from functools import cache
-from hashlib import sha256
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache, lru_cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 _INSTALLED = {"site-packages", "dist-packages"}
 _STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 
+# What Python keeps of a class, some of it later, and annotations, which do nothing by themselves.
+_KEPT_OF_CLASSES = {
+    *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__firstlineno__"),
+    *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
+    *("__static_attributes__", "__abstractmethods__", "_abc_impl", "__orig_bases__"),
+    *("__parameters__", "__type_params__", "__match_args__"),
+}
+
+# -- what code reads that is no value: files, the environment, names that it makes up --------------
+
+_READING_BUILTINS = {"open", "input", "eval", "exec", "compile", "globals", "__import__"}
+_READING_MODULES = {
+    *("os", "sys", "io", "pathlib", "glob", "shutil", "tempfile", "fileinput", "mmap", "ctypes"),
+    *("subprocess", "socket", "ssl", "urllib", "http", "ftplib", "smtplib", "imaplib", "runpy"),
+    *("sqlite3", "dbm", "shelve", "importlib", "pkgutil", "gc", "inspect", "zipfile", "tarfile"),
+    *("requests", "httpx", "aiohttp", "urllib3", "sqlalchemy", "psycopg", "psycopg2", "pymongo"),
+    *("boto3", "botocore", "fsspec", "s3fs", "gcsfs", "redis", "duckdb", "h5py", "netCDF4", "zarr"),
+}
+_HARMLESS = {
+    *("path", "sep", "linesep", "join", "basename", "dirname", "splitext", "fspath", "PathLike"),
+    *("cpu_count", "getpid", "float_info", "maxsize", "version_info", "byteorder", "platform"),
+    *("signature", "isclass", "isfunction"),
+}
+_READING_NAMES = re.compile(
+    r"(^|_)(open|read|load|fetch|download|urlopen|urlretrieve|getenv|environ|connect)(_|$)"
+    r"|^(loadtxt|loadmat|loadarff|fromfile|genfromtxt|memmap|from_pretrained|import_module|argv"
+    r"|iterdir|rglob|listdir|scandir|popen|Popen|check_output|f_globals|f_locals|__globals__)$"
+)
+# Code that names one of these may use any part of a module that it names.
+_REFLECTING = {"getattr", "vars", "dir", "__dict__", "attrgetter", "methodcaller"}
+
 
 def name_of(value: Any) -> str:
     """Return the qualified name of a function, of a class, or of the class of another object."""
-    named = value if hasattr(value, "__qualname__") else type(value)
+    named = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
     return f"{getattr(named, '__module__', None)}.{named.__qualname__}"
 
 
-def own_code(value: Any, text_of: Callable[[Any], str]) -> str:
-    """Return a digest of the code of a user's own function or class, or "" if it is not.
-
-    It covers bytecode, constants, defaults, closures, attributes, and what the code names.
-    """
-    if is_installed(value.__module__):
-        # What a factory of a package returns has the user's values in its closure.
-        is_made = isinstance(value, FunctionType) and "<locals>" in value.__qualname__
-        return _digest(map(text_of, _contents(value))) if is_made else ""
-    reached, todo, texts = {id(value)}, [value], []
-    while todo:
-        for part in _parts(todo.pop()):
-            if not isinstance(part, (FunctionType, type)):
-                texts.append(text_of(part))
-                continue
-            texts.append(name_of(part))
-            if id(part) in reached:
-                continue
-            reached.add(id(part))
-            if not is_installed(part.__module__):
-                todo.append(part)
-            elif isinstance(part, FunctionType) and "<locals>" in part.__qualname__:
-                texts += map(text_of, _contents(part))
-    return _digest(texts)
-
-
-def _digest(texts: Any) -> str:
-    text = "\n".join(texts)
-    return sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+# -- installed packages ----------------------------------------------------------------------------
 
 
 @cache
 def is_installed(module: str | None) -> bool:
-    """Return whether a module belongs to an installed package or to Python."""
-    file = getattr(sys.modules.get(module or ""), "__file__", None)
-    if module is None or module == "__main__":
+    """Return whether a module belongs to Python, or to an installed package of a known version."""
+    if not module or module == "__main__":
         return False
-    if file is None:
-        return module in sys.builtin_module_names
-    is_ours = module.partition(".")[0] == "skmeta"
-    return is_ours or _is_installed_file(file)
+    top = module.partition(".")[0]
+    if top == "skmeta" or module in sys.builtin_module_names:
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or not _is_installed_file(file):
+        return False
+    return top in sys.stdlib_module_names or version_of(top) is not None
 
 
 def _is_installed_file(file: str) -> bool:
@@ -73,95 +83,193 @@ def _is_installed_file(file: str) -> bool:
     return path.is_relative_to(_STANDARD_LIBRARY) or not _INSTALLED.isdisjoint(path.parts)
 
 
-# -- classes and functions -------------------------------------------------------------------------
+def version_of(package: str) -> str | None:
+    """Return the version of a package that is loaded; None if it has none."""
+    own = getattr(sys.modules.get(package), "__version__", None)
+    return own if isinstance(own, str) else _recorded_version(package)
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """Yield what a function or a class consists of."""
-    return _parts_of_class(value) if isinstance(value, type) else _parts_of_function(value)
+@cache
+def _recorded_version(package: str) -> str | None:
+    for distribution in (package, *packages_distributions().get(package, ())):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return None
 
 
-def _parts_of_class(owner: type) -> Iterator[Any]:
+def leads_to(value: Any) -> bool:
+    """Return whether the name of a function or class leads to it in an installed package."""
+    module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(path, str) or not is_installed(module):
+        return False
+    if isinstance(value, FunctionType) and not is_installed(_home(value)):
+        return False
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found is value
+
+
+def _home(function: FunctionType) -> str | None:
+    """Return the module whose globals a function reads; a decorator cannot change it."""
+    return function.__globals__.get("__name__")
+
+
+def replaced_members(owner: type) -> Iterator[Any]:
+    """Yield name and function of each method of an installed class that a user has replaced."""
     for base in owner.__mro__:
-        yield name_of(base)
-        if is_installed(base.__module__):
+        for name, member in [*vars(base).items()]:
+            function = getattr(member, "__func__", member)
+            home = _home(function) if isinstance(function, FunctionType) else None
+            if home is not None and not is_installed(home):
+                yield name
+                yield function
+
+
+# -- parts of the user's own -----------------------------------------------------------------------
+
+
+class Unseen(NamedTuple):
+    """What of a value cannot be seen, as words that follow its name."""
+
+    reason: str
+
+
+def parts_of_class(owner: type) -> Iterator[Any]:
+    """Yield what a class consists of."""
+    if type(owner) is not type:
+        yield type(owner)
+    for base in owner.__mro__:
+        yield base
+        if leads_to(base):
             continue
         for name, member in sorted(vars(base).items()):
-            # Of class and static methods, properties, and cached properties.
-            inner = [getattr(member, key, None) for key in ("__func__", "fget", "fset", "func")]
-            inner = [one for one in inner if isinstance(one, FunctionType)]
-            if inner or isinstance(member, FunctionType):
-                yield name
-                yield from inner or [member]
-            elif name.startswith("__"):  # what Python keeps of a class, some of it later
-                continue
-            elif not hasattr(type(member), "__get__") or hasattr(member, "__wrapped__"):
+            if name not in _KEPT_OF_CLASSES:
                 yield name
                 yield member
 
 
-def _parts_of_function(function: FunctionType) -> Iterator[Any]:
-    yield from _parts_of_code(function.__code__)
+def parts_of_function(function: FunctionType) -> Iterator[Any]:
+    """Yield what a function consists of: code, defaults, attributes, closure, what it names."""
+    yield from parts_of_code(function.__code__)
     yield function.__defaults__
     yield function.__kwdefaults__
-    yield {name: one for name, one in vars(function).items() if name != "__wrapped__"}
-    known, (globals_read, names, imported) = function.__globals__, _names(function.__code__)
-    for value in _contents(function):
-        yield from _global_parts(value, names)
-    for name in sorted(globals_read & set(known)):
-        yield name
-        yield from _global_parts(known[name], names)
-    for level, name in sorted(imported):
-        package = str(known.get("__package__") or "")
-        try:
-            full = resolve_name("." * level + name, package)
-        except ImportError:
-            continue
-        yield full
-        yield from _global_parts(sys.modules[full], names) if full in sys.modules else _file(full)
-
-
-def _global_parts(value: Any, names: set[str]) -> Iterator[Any]:
-    """Yield a global; of a user's own module, what code that has some names may use of it."""
-    if not isinstance(value, ModuleType):
-        yield value
-    elif not is_installed(value.__name__):
-        # A submodule may name its package.
-        for name in sorted(names & set(vars(value))):
-            yield name
-            yield from _global_parts(vars(value)[name], names - {name})
-
-
-def text_of_module(module: ModuleType) -> str:
-    """Return the text of a module that is kept as a value: of a user's own, by its file."""
-    own = "" if is_installed(module.__name__) else "".join(_file(module.__name__))
-    return f"module {module.__name__} {own}"
-
-
-def _file(module: str) -> Iterator[str]:
-    """Yield a digest of the file of a module, unless it is installed."""
-    parent = module.rpartition(".")[0]
-    try:
-        spec = find_spec(module) if not parent or parent in sys.modules else None
-        origin = spec.origin if spec is not None and spec.has_location else None
-        if origin is not None and not _is_installed_file(origin):
-            yield sha256(Path(origin).read_bytes()).hexdigest()
-    except (ImportError, ValueError, OSError):  # it cannot be imported, or not be read
+    yield dict(vars(function))
+    named = _names(function.__code__)
+    known, home = function.__globals__, _home(function)
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not assigned yet
+            yield from _parts_of_named(cell.cell_contents, named.all)
+    if is_installed(home):  # A factory of a package returned it, with the user's values.
+        yield Package(str(home).partition(".")[0])
         return
+    for name in sorted(named.read):
+        if name in known:
+            yield name
+            yield from _parts_of_named(known[name], named.all)
+        elif name in _READING_BUILTINS and hasattr(builtins, name):
+            yield Unseen(f"calls {name}()")
+    for name in sorted(filter(_READING_NAMES.search, named.all)):
+        yield Unseen(f"names {name!r}")
+    for level, name in sorted(named.imported):
+        yield from _parts_of_import(level, name, known, named.all)
 
 
-def _parts_of_code(code: CodeType) -> Iterator[Any]:
-    yield code.co_code.hex()
-    yield code.co_names
+def parts_of_module(module: ModuleType) -> Iterator[Any]:
+    """Yield all that a user's own module has."""
+    for name, value in sorted(vars(module).items()):
+        if not name.startswith("__"):
+            yield name
+            yield value
+
+
+def parts_of_code(code: CodeType) -> Iterator[Any]:
+    """Yield what code consists of, but for the lines that it comes from."""
+    yield code.co_code
+    yield code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
+    yield code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
+    yield code.co_exceptiontable
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _parts_of_code(constant)
+            yield from parts_of_code(constant)
         else:
             yield constant
 
 
-def _names(code: CodeType) -> tuple[set[str], set[str], set[tuple[int, str]]]:
-    """Return the globals that code reads, all of its names, and what it imports: (level, name)."""
+def _parts_of_named(value: Any, names: frozenset[str]) -> Iterator[Any]:
+    """Yield a value that code names; of a module, what code with these names may use of it."""
+    if not isinstance(value, ModuleType):
+        top = str(getattr(value, "__module__", None)).partition(".")[0]
+        if top in _READING_MODULES and isinstance(value, (type, FunctionType)):
+            yield Unseen(f"uses {name_of(value)}")
+        yield value
+        return
+    yield value.__name__
+    known = vars(value)
+    used = sorted(names & set(known))
+    if not is_installed(value.__name__):
+        if names & _REFLECTING:
+            yield value
+            return
+        # A submodule may name its package.
+        for name in used:
+            yield name
+            yield from _parts_of_named(known[name], names - {name})
+        return
+    top = value.__name__.partition(".")[0]
+    if top in _READING_MODULES:
+        for name in used:
+            if name not in _HARMLESS:
+                yield Unseen(f"uses {top}.{name}")
+    yield Package(top)
+    for name in used:  # which a user may have replaced
+        own = known[name]
+        if isinstance(own, (FunctionType, type)) and not is_installed(own.__module__):
+            yield name
+            yield own
+
+
+class Package(NamedTuple):
+    """An installed package whose code is used."""
+
+    name: str
+
+
+def _parts_of_import(
+    level: int, name: str, known: dict[str, Any], names: frozenset[str]
+) -> Iterator[Any]:
+    """Yield what a function may use of a module that it imports; load it if it is a user's own."""
+    try:
+        full = resolve_name("." * level + name, str(known.get("__package__") or ""))
+    except ImportError:
+        return
+    yield full
+    if full not in sys.modules:
+        try:
+            spec = find_spec(full)
+            if spec is None or (spec.origin is not None and _is_installed_file(spec.origin)):
+                yield Package(full.partition(".")[0])
+                return
+            import_module(full)
+        except Exception as error:  # importing runs code, which may raise anything
+            if not isinstance(error, ModuleNotFoundError):
+                yield Unseen(f"imports {full}, which raises {type(error).__name__}")
+            return
+    yield from _parts_of_named(sys.modules[full], names)
+
+
+class _Names(NamedTuple):
+    """The globals that code reads, all of its names, and what it imports: (level, name)."""
+
+    read: frozenset[str]
+    all: frozenset[str]
+    imported: frozenset[tuple[int, str]]
+
+
+@lru_cache(maxsize=1024)
+def _names(code: CodeType) -> _Names:
     read: set[str] = set()
     imported: set[tuple[int, str]] = set()
     last: list[Any] = []
@@ -177,14 +285,6 @@ def _names(code: CodeType) -> tuple[set[str], set[str], set[tuple[int, str]]]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             inner = _names(constant)
-            read, names, imported = read | inner[0], names | inner[1], imported | inner[2]
-    return read, names, imported
-
-
-def _contents(function: FunctionType) -> Iterator[Any]:
-    """Yield the values in the closure of a function."""
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not assigned yet
-            yield None
+            read, names = read | inner.read, names | inner.all
+            imported = imported | inner.imported
+    return _Names(frozenset(read), frozenset(names), frozenset(imported))

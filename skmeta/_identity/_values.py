@@ -6,30 +6,50 @@ the scores of other code. Of an estimator, what a clone of it has counts: its pa
 whose clone is itself, such as a ``FrozenEstimator``, and of any object that is copied, all of its
 state counts. ``repr`` of an estimator has addresses of functions, and ``joblib.hash`` knows a
 function by its name alone.
+
+What cannot be seen, such as a file that code reads, is said: see `Identity`.
 """
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from inspect import signature
 from os import PathLike
-from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 from sklearn.base import clone
 
-from skmeta._identity._code import is_installed, name_of, own_code, text_of_module
+from skmeta._identity._code import version_of
+from skmeta._identity._walk import (
+    PLAIN,
+    Walk,
+    is_code,
+    plain_scalar,
+    reason_of_path,
+    text_of_array,
+)
 from skmeta._sklearn_compat import cloned_settings, is_cloned_by_parameters
 
 # Parameters of estimators that have no effect on scores.
 _NO_EFFECT = {"memory", "n_jobs", "verbose"}
-_PLAIN = (type(None), bool, int, float, str)
+# What an estimator computes depends on them, whatever package it is from.
+_BASE_PACKAGES = {"sklearn", "numpy", "scipy"}
+_PROCESS = hashlib.sha256(np.random.default_rng().bytes(32)).hexdigest()[:16]
 _counter = itertools.count()
+
+
+class Identity(NamedTuple):
+    """A text, versions of the packages whose code it names, and what of a value it does not see."""
+
+    text: str
+    versions: str
+    unseen: tuple[str, ...]  # such as "mine.transform calls open()"
 
 
 def candidate_key(params: Mapping[str, Any]) -> str:
@@ -43,10 +63,19 @@ def stable_repr(value: Any) -> str:
 
     A user's own code counts. `n_jobs`, `verbose` and the cache of a pipeline do not.
     """
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return repr(value)
-    remembered = _remembered.get()
-    return (_Texts() if remembered is None else remembered).text(value)
+    return _texts().text(value)
+
+
+def identify(*values: Any) -> Identity:
+    """Return the identity of some values together."""
+    texts = _texts()
+    texts.packages, texts.unseen = set(_BASE_PACKAGES), []
+    text = "\n".join(map(texts.text, values))
+    packages = sorted(texts.packages - sys.stdlib_module_names)
+    versions = ", ".join(f"{name} {version_of(name)}" for name in packages)
+    return Identity(text, versions, tuple(dict.fromkeys(texts.unseen)))
 
 
 @contextmanager
@@ -64,132 +93,72 @@ class _Texts:
 
     def __init__(self, *, is_kept: bool = False) -> None:
         self._is_kept = is_kept
+        self.packages: set[str] = set()  # of the values so far, as is what is unseen
+        self.unseen: list[str] = []
         # The objects are kept, so that their identities stay theirs.
-        self._known: dict[tuple[str, int], tuple[Any, str]] = {}
+        self._known: dict[int, tuple[Any, Walk]] = {}
 
-    def text(self, value: Any, within: tuple[Any, ...] = (), *, is_whole: bool = False) -> str:
-        """Return the text of a value; fitted attributes count if `is_whole`, as they are copied."""
-        if isinstance(value, np.generic) and value.dtype.kind in "biufSU" and value.itemsize <= 8:
-            value = value.item()
-        if isinstance(value, _PLAIN):
+    def text(self, value: Any, within: tuple[Any, ...] = ()) -> str:
+        """Return the text of a value that is a parameter, or holds parameters."""
+        value = plain_scalar(value)
+        kind = type(value)
+        if kind in PLAIN:
+            self.unseen += reason_of_path(value)
             # 1 and 1.0 differ: max_features, for example, takes a count or a share.
             return repr(value)
+        if kind is np.ndarray and not value.dtype.hasobject:
+            return text_of_array(value)
+        is_cloned = hasattr(value, "get_params") and not isinstance(value, type)
+        is_cloned = is_cloned and is_cloned_by_parameters(value)
+        if not is_cloned and kind not in _CONTAINERS:
+            return self._walked(value)
         if any(value is outer for outer in within):
-            return name_of(value)
-        text = partial(self.text, within=(*within, value), is_whole=is_whole)
-        kind = type(value)
-        if kind in (list, tuple):
-            return f"{kind.__name__}({', '.join(map(text, value))})"
-        if kind in (set, frozenset):
-            return f"{kind.__name__}({', '.join(sorted(map(text, value)))})"
-        if isinstance(value, Mapping):
-            items = sorted(f"{text(k)}: {text(v)}" for k, v in value.items())
-            return "{" + ", ".join(items) + "}"
-        if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
-            array = np.ascontiguousarray(value)
-            digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
-            return f"{name_of(value)}:{value.dtype}{value.shape}{digest}"
-        if hasattr(value, "detach"):  # A tensor's pickle has addresses of memory.
-            return f"{value.dtype}{text(value.detach().cpu().double().numpy())}"
-        whole = partial(self.text, within=(*within, value), is_whole=True)
-        if isinstance(value, (type, FunctionType)):
-            code = self._once("code", value, lambda: own_code(value, whole))
-            return f"{name_of(value)}#{code}" if code else name_of(value)
-        if isinstance(value, ModuleType):
-            return text_of_module(value)
-        if isinstance(value, MethodType):
-            return f"{whole(value.__self__)}.{whole(value.__func__)}"
-        if hasattr(value, "__wrapped__") and callable(value):  # of a cache, for example
-            return f"{name_of(value)}({whole(value.__wrapped__)})"
-        if callable(value) and hasattr(value, "__qualname__"):
-            return name_of(value)
-        if hasattr(value, "get_params"):
-            if is_whole or not is_cloned_by_parameters(value):
+            return kind.__name__
+        text = partial(self.text, within=(*within, value))
+        if is_cloned:
+            settings = [*map(text, cloned_settings(value))]
+            return f"{text(kind)}({', '.join([text(_params_that_matter(value)), *settings])})"
+        if kind is dict:
+            return "{" + ", ".join(f"{text(k)}: {text(v)}" for k, v in value.items()) + "}"
+        parts = [*map(text, value)]
+        return f"{kind.__name__}({', '.join(sorted(parts) if kind in _SETS else parts)})"
 
-                def compute() -> str:
-                    cloned = value if is_whole else clone(value)
-                    return f"{whole(kind)}({whole(dict(vars(cloned)))})"
+    def _walked(self, value: Any) -> str:
+        walk = self._walk(value)
+        self.packages |= walk.packages
+        self.unseen += walk.unseen
+        return walk.text
 
-                return self._once("whole" if is_whole else "clone", value, compute)
-            parts = [text(_params_that_matter(value)), *map(whole, cloned_settings(value))]
-            return f"{text(kind)}({', '.join(parts)})"
-        if isinstance(value, partial):
-            return f"partial{whole([value.func, value.args, value.keywords])}"
-        if hasattr(value, "rvs") and hasattr(value, "dist"):  # a frozen distribution of scipy
-            dist, args = self._dist(value.dist, whole), [[*value.args], dict(value.kwds)]
-            return f"rvs({dist}, {whole(args)})"
-        if _is_plain(value):
-            return f"{whole(kind)}({whole(vars(value))})"
-        if hasattr(value, "state_dict"):  # a module of torch with a pickle of its own
-            return f"{whole(kind)}({value!r}, {whole(value.state_dict())})"
-        return self._pickled(value, within, whole)
-
-    def _dist(self, dist: Any, whole: Any) -> str:
-        """Return the text of a distribution of SciPy, which may have values of its own."""
-        # SciPy's own are known by name, and a frozen one has a copy.
-        from scipy import stats  # loaded where there is such a distribution
-
-        own = getattr(stats, str(getattr(dist, "name", None)), None)
-        if type(dist) is type(own) and type(dist).__name__ not in ("rv_sample", "rv_histogram"):
-            return type(dist).__name__
-        return f"{whole(type(dist))}:{joblib.hash(dist)}"
-
-    def _pickled(self, value: Any, within: tuple[Any, ...], whole: Any) -> str:
-        """Return the text of an object by what a pickle has of it."""
-        kind = type(value)
-        if is_installed(kind.__module__):
-            try:
-                return f"{name_of(value)}:{joblib.hash(value)}"
-            except Exception:  # pickling runs code of the object, which may raise anything
-                pass
-        try:
-            return f"{whole(kind)}({whole([*map(_listed, value.__reduce_ex__(4))])})"
-        except Exception:  # reducing runs code of the object, too
-            # Code may name connections and locks. Otherwise it is not known to equal anything.
-            if any(isinstance(outer, (type, FunctionType)) for outer in within):
-                return name_of(value)
-            return self._once("unknown", value, lambda: f"{name_of(value)}@{self._token(value)}")
-
-    def _token(self, value: Any) -> str:
-        return f"{_PROCESS}.{next(_counter)}" if self._is_kept else f"{_PROCESS}.{id(value)}"
-
-    def _once(self, what: str, value: Any, compute: Any) -> str:
-        key = what, id(value)
-        if key not in self._known:
-            self._known[key] = value, compute()
-        return self._known[key][1]
+    def _walk(self, value: Any) -> Walk:
+        """Return the walk of code, or of an object that is copied whole."""
+        if id(value) not in self._known:
+            is_cloned = hasattr(value, "__sklearn_clone__") and not isinstance(value, type)
+            walk = Walk(None if is_code(value) else self._walk)
+            walk.write(clone(value) if is_cloned else value)
+            if walk.is_unknown and not is_code(value):
+                # It is not known to equal anything.
+                own = next(_counter) if self._is_kept else id(value)
+                walk.text += f"@{_PROCESS}.{own}"
+            self._known[id(value)] = value, walk
+        return self._known[id(value)][1]
 
 
+_SETS = (set, frozenset)
+_CONTAINERS = (list, tuple, dict, *_SETS)
 _remembered: ContextVar[_Texts | None] = ContextVar("skmeta_remembered_texts", default=None)
-_PROCESS = hashlib.sha256(np.random.default_rng().bytes(32)).hexdigest()[:16]
 
 
-def _listed(part: Any) -> Any:
-    """Return what a pickle has of an object; iterators of items as lists."""
-    return [*part] if isinstance(part, Iterator) else part
+def _texts() -> _Texts:
+    remembered = _remembered.get()
+    return _Texts() if remembered is None else remembered
 
 
 def _params_that_matter(estimator: Any) -> dict[str, Any]:
     """Return the parameters of an estimator, with defaults for those without effect on scores."""
-    params = dict(estimator.get_params(deep=False))
+    params = dict(sorted(estimator.get_params(deep=False).items()))
     declared = signature(type(estimator)).parameters if _NO_EFFECT & set(params) else {}
     for name in _NO_EFFECT & set(params) & set(declared):
         # A cache is a folder or a joblib.Memory; anything else is a parameter of that name.
         if name != "memory" or isinstance(params[name], (str, PathLike, joblib.Memory)):
             params[name] = declared[name].default
     return params
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether an object is its attributes: pickling does nothing else with it."""
-    kind = type(value)
-    own = (getattr(kind, name, None) for name in ("__reduce__", "__reduce_ex__", "__getstate__"))
-    plain = (
-        getattr(object, name, None) for name in ("__reduce__", "__reduce_ex__", "__getstate__")
-    )
-    builtins = (list, tuple, set, frozenset, np.ndarray, str, bytes, bytearray)
-    return (
-        hasattr(value, "__dict__")
-        and not isinstance(value, (ModuleType, *builtins))
-        and [*own] == [*plain]
-    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,89 +11,15 @@ from torch import Tensor
 
 from skmeta._sklearn_compat import validate_params
 from skmeta._torch_compat import LinAlgError
-from skmeta._validation import quote_some, suggest
-from skmeta._warnings import warn_caller
+from skmeta._validation import quote_some
 from skmeta.backend import Execution, State, state_to_numpy, state_to_torch, to_numpy
-from skmeta.exceptions import PriorError, SkmetaError, UnusedDataWarning
-from skmeta.few_shot._indicators import choose_indicators
-from skmeta.learners import LEARNERS, AutoLearner, MetaLearner
-from skmeta.learners._core import VIEWS, read_prior
-from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.exceptions import PriorError
+from skmeta.few_shot._priors import VIEWS, RunSettings, family_classes
+from skmeta.learners import LEARNERS, MetaLearner
+from skmeta.learners._core import read_prior
+from skmeta.priors import MetaPrior
 from skmeta.tabular import WeightedRows
 from skmeta.training import settings_by_role
-
-
-def resolve_prior(prior: Any, kind: str) -> MetaPrior:
-    """Return the prior that an argument of an estimator stands for, by default that for tables."""
-    if prior is None or (isinstance(prior, str) and prior == "tabular"):
-        return load_table_prior(kind)
-    if isinstance(prior, MetaPrior):
-        return prior
-    if isinstance(prior, MetaLearner | AutoLearner):
-        return _prior_of_learner(prior)
-    if isinstance(prior, type) and issubclass(prior, MetaLearner | AutoLearner):
-        raise ValueError(
-            f"prior={prior.__name__} is a class. Make a learner of it, {prior.__name__}(), call "
-            "fit first, then pass the learner or its prior_."
-        )
-    if isinstance(prior, str):
-        hint = suggest(prior, ["tabular"]) or " A file is read by MetaPrior.load."
-        raise ValueError(f"prior={prior!r} is not 'tabular'.{hint}")
-    raise TypeError(
-        "prior must be a MetaPrior, a fitted meta-learner, 'tabular' or None, got "
-        f"{prior!r} of type {type(prior).__name__}."
-    )
-
-
-def peek_prior(prior: Any, kind: str) -> MetaPrior | None:
-    """Return the prior that an argument stands for; None if it is wrong or cannot be read."""
-    try:
-        return resolve_prior(prior, kind)
-    except (OSError, SkmetaError, TypeError, ValueError):
-        return None  # `fit` raises the error; the tags of an estimator must not.
-
-
-def is_fitted_learner(prior: Any) -> bool:
-    """Whether an argument is a learner that has a prior."""
-    return isinstance(prior, MetaLearner | AutoLearner) and "prior_" in vars(prior)
-
-
-def check_prior(prior: MetaPrior, kind: str, estimator: str) -> None:
-    """Raise a PriorError if the prior is of another kind of tasks, or its learner is unknown."""
-    if prior.kind != kind:
-        other = {
-            "classification": "MetaFewShotClassifier",
-            "regression": "MetaFewShotRegressor",
-            "policy": "skmeta.policy.MetaPolicy",
-        }[prior.kind]
-        raise PriorError(
-            f"{estimator} needs a prior for {kind}, but {prior!r} is one for {prior.kind}. "
-            f"Use {other}."
-        )
-    if prior.learner not in LEARNERS:
-        raise PriorError(
-            f"The prior was learned by {prior.learner}, which is not among the learners "
-            f"known here: {', '.join(sorted(LEARNERS))}. Import the module that defines it."
-        )
-
-
-def warn_of_images(shape: tuple[int, ...]) -> None:
-    """Warn that a prior for tables reads images of this shape, and is no way to learn them."""
-    warn_caller(
-        f"X has rows of shape {shape[1:]}, which are images, but the prior is for tables. It "
-        "treats pixels as columns, and reads only some of them. Meta-train a prior on images, such "
-        "as ProtoNet(backbone='conv4'), take drawn weights, such as FineTuning(backbone='conv4')."
-        "initial_prior(X), or pass rows of shape (n_samples, n_features) to silence this warning.",
-        UnusedDataWarning,
-    )
-
-
-def family_classes(prior: MetaPrior) -> np.ndarray | None:
-    """Return the classes that all tasks of a prior have, if any; a new task may lack some."""
-    rows = prior.tensors.get(LEARNERS[prior.learner].algorithm.class_tensor, ())
-    if prior.classes is None or len(rows) != len(prior.classes):
-        return None
-    return prior.classes
 
 
 def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
@@ -118,16 +43,6 @@ def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
     return [known.get(label, -1) for label in labels.tolist()]
 
 
-def _prior_of_learner(learner: MetaLearner | AutoLearner) -> MetaPrior:
-    if not is_fitted_learner(learner):
-        raise ValueError(
-            f"prior={type(learner).__name__}(...) is a learner that is not fitted. Call fit "
-            "first, then pass the learner or its prior_."
-        )
-    prior: MetaPrior = vars(learner)["prior_"]
-    return prior
-
-
 # Settings that a prior keeps, but that a task has no use for.
 _OF_META_TRAINING = {"head_init", "n_shot", "n_query", "n_way", "task_type"}
 # Most rows, and most values of their outputs, that are predicted at once: they bound the memory,
@@ -135,19 +50,10 @@ _OF_META_TRAINING = {"head_init", "n_shot", "n_query", "n_way", "task_type"}
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22
 
 
-class RunSettings(NamedTuple):
-    """Parameters of an estimator for the learner of its prior, and overrides of settings."""
-
-    device: Any
-    precision: str
-    overrides: dict[str, Any]
-
-
 class AdaptedTask:
     """The learner of a prior on a device, which :meth:`adapt` adapts to a support set.
 
-    `labels` are the sorted classes, None for a regression; `nominal` columns are indicators in a
-    second view; `columns` (d,) are the support set's, in the rows to predict.
+    `labels` are the sorted classes, None for a regression.
     """
 
     def __init__(
@@ -156,17 +62,14 @@ class AdaptedTask:
         labels: np.ndarray | None,
         support: WeightedRows,
         settings: RunSettings,
-        nominal: tuple[int, ...] = (),
-        columns: np.ndarray | None = None,
     ) -> None:
         learner_class = LEARNERS[prior.learner]
         if settings.overrides:
             _check_overrides(settings.overrides, learner_class)
         prior.check_inner_lr(settings.overrides.get("inner_lr"))
-        precision = network_precision = settings.precision
+        precision = settings.precision
         if precision == "auto":
             precision = _choose_precision(prior, settings.device)
-            network_precision = learner_class.algorithm.network_precision(precision, support.X.size)
         session, self._state = read_prior(
             prior,
             learner_class,
@@ -174,14 +77,10 @@ class AdaptedTask:
             device=settings.device,
             precision=precision,
             input_shape=support.X.shape[1:],
-            learner_precision=network_precision,
+            learner_precision=precision,
             **settings.overrides,
         )
-        indicators = choose_indicators(support.X, nominal, support.weight) if nominal else None
-        if indicators is not None:
-            session = replace(session, more_views=(indicators,))
         self.session, self._prior, self.support = session, prior, support
-        self.nominal, self._columns = nominal, columns
 
     @property
     def n_classes(self) -> int:
@@ -241,6 +140,11 @@ class AdaptedTask:
         return state_to_numpy({n: v for n, v in self._adapted.items() if v is not state.get(n)})
 
     @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views of test-time augmentation."""
+        return self.session.changes
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """What the learner says about the task, by names that end with an underscore."""
         session = self.session
@@ -255,7 +159,6 @@ class AdaptedTask:
         size = max(1, min(_MAX_ROWS, _MAX_OUTPUTS // context.n_outputs))
         if context.transductive:
             size = len(X)
-        X = X if self._columns is None else X[:, self._columns]
         return [X[start : start + size] for start in range(0, len(X), size)]
 
     def logits(self, X: np.ndarray) -> np.ndarray:
@@ -272,37 +175,6 @@ class AdaptedTask:
         """Predict means and deviations (n,), and quantiles (n, q), of one part of the rows."""
         with torch.no_grad(), self._execution(len(X)):
             return self.session.predict_distribution(self._prepared, self._inputs(X), levels)
-
-    def predict_held_out(self, table: WeightedRows, sets: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict sets of rows from the others: probabilities (n, n_classes) or means (n,)."""
-        return [self._to_predictions(outputs) for outputs in self._held_out(table, sets)]
-
-    def predict_held_out_distributions(
-        self, table: WeightedRows, sets: list[np.ndarray], levels: np.ndarray
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return means (n,) and quantiles (n, q) at levels of held-out rows of a regression."""
-        to_units = self.session.adapter.targets
-        parts = self._held_out(table, sets, torch.from_numpy(levels))
-        both = (np.asarray(to_units(outputs), dtype=np.float64) for outputs in parts)
-        return [(each[:, 0], each[:, 1:]) for each in both]
-
-    def _held_out(
-        self, table: WeightedRows, sets: list[np.ndarray], levels: Tensor | None = None
-    ) -> list[Tensor]:
-        X, y, weight = table
-        session, state = self.session, self._state
-        algorithm: Any = session.algorithm
-        rows = session.adapter.rows(session.adapter.upload(X), y, weight)
-        positions = [torch.from_numpy(part).to(session.adapter.device) for part in sets]
-        more = {} if levels is None else {"levels": levels.to(session.adapter.device)}
-        with torch.no_grad(), self._execution(len(X)):
-            views = [
-                algorithm.predict_held_out(
-                    session.context, state, rows._replace(x=view(rows.x)), positions, **more
-                )
-                for view in session.views
-            ]
-        return [session.mean_of_views(list(outputs)) for outputs in zip(*views, strict=True)]
 
     def _forward(self, X: np.ndarray) -> Tensor:
         with torch.no_grad(), self._execution(len(X)):

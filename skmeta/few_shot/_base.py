@@ -10,32 +10,55 @@ import copy
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._columns import FrameEncoder, check_frame, check_type, frame_columns, is_data_frame
-from skmeta._sklearn_compat import Interval, StrOptions, clone_parametrized, get_feature_names
+from skmeta._columns import (
+    FrameEncoder,
+    check_frame,
+    check_type,
+    encode_rows,
+    flatten_rows,
+    frame_columns,
+    is_data_frame,
+)
+from skmeta._sklearn_compat import (
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    clone_parametrized,
+    get_feature_names,
+)
 from skmeta._validation import ParameterHints, check_rows
-from skmeta.backend import PRECISIONS, here_or_cpu
-from skmeta.few_shot._adapted_task import (
-    AdaptedTask,
+from skmeta.few_shot._members import Fit, Mixture, fit_mixture
+from skmeta.few_shot._priors import (
+    VIEWS,
     RunSettings,
+    adapts_anew,
+    allows_nan,
+    check_device,
     check_prior,
     is_fitted_learner,
+    is_for_any_table,
     peek_prior,
+    reads_tables,
     resolve_prior,
     warn_of_images,
 )
-from skmeta.few_shot._members import Fit, Mixture, fit_mixture
+from skmeta.few_shot._table_task import TableTask
 from skmeta.few_shot._target_scale import ChosenScale, TargetScale
-from skmeta.learners import LEARNERS
-from skmeta.learners._core import encode_rows, flatten_rows, frame_encoder
 from skmeta.priors import MetaPrior
 from skmeta.tabular import WeightedRows, arrange
+
+if TYPE_CHECKING:
+    import torch
+
+    from skmeta.few_shot._adapted_task import AdaptedTask
+
+    Task = AdaptedTask | TableTask
 
 
 @dataclass(eq=False, repr=False)
@@ -55,8 +78,8 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         "prior": "no_validation",  # resolve_prior says more about what is wrong.
         "learner_params": [dict, None],
         "n_estimators": [Interval(Integral, 1, 64, closed="both"), None],
-        "device": [str, torch.device],
-        "precision": [StrOptions({"auto", *PRECISIONS})],
+        "device": "no_validation",  # check_device knows torch's class without importing it.
+        "precision": [StrOptions({"auto", "float32", "float64"})],
     }
 
     def __sklearn_clone__(self) -> Self:
@@ -73,24 +96,27 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         state: dict[str, Any] = dict(super().__getstate__())
         for name in ("_opened", "_lock"):
             state.pop(name, None)
-        if "prior_" in state and LEARNERS[self.prior_.learner].algorithm.adapts_anew:
+        if "prior_" in state and adapts_anew(self.prior_):
             state.pop("adapted_", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self.device = here_or_cpu(self.device)
+        if str(self.device) not in ("auto", "cpu"):
+            from skmeta.backend import here_or_cpu
+
+            self.device = here_or_cpu(self.device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # An unknown category is a missing value.
-        allows_nan = _allows_nan(peek_prior(self.prior, self._kind))
-        tags.input_tags.allow_nan = tags.input_tags.categorical = allows_nan
+        has_gaps = allows_nan(peek_prior(self.prior, self._kind))
+        tags.input_tags.allow_nan = tags.input_tags.categorical = has_gaps
         return tags
 
     # ------------------------------------------------------------------------------ fit
 
-    def _read_support(self, X: Any, y: Any) -> tuple[np.ndarray, MetaPrior]:
+    def _read_support(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, MetaPrior]:
         """Read the rows of a new task and the prior to start from."""
         if y is None:
             raise ValueError(
@@ -98,28 +124,32 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
             )
         shape, names = getattr(X, "shape", ()), get_feature_names(X)
         prior = resolve_prior(self.prior, self._kind)
-        rows = self._read_rows(X, prior, reset=True)
+        rows = self._read_rows(X, prior, reset=True, sample_weight=sample_weight)
         check_prior(prior, self._kind, type(self).__name__)
         prior.check_features(self.n_features_in_, names)
         if len(shape) > 2 and prior.input_shape is None:
             warn_of_images(tuple(shape))
         return rows, prior
 
-    def _read_rows(self, X: Any, prior: MetaPrior, reset: bool = False) -> np.ndarray:
+    def _read_rows(
+        self, X: Any, prior: MetaPrior, reset: bool = False, sample_weight: Any = None
+    ) -> np.ndarray:
         check_frame(X)
         X, _ = flatten_rows(X, prior.input_shape)
-        encoder = frame_encoder(prior)
+        encoder = FrameEncoder.of(prior.provenance)
         if encoder is not None:
             return encode_rows(self, encoder, X, reset=reset)
-        if not _allows_nan(prior):
+        if not allows_nan(prior):
             return check_rows(self, X, reset=reset, allow_nan=False)
         if prior.n_features_in is not None:
             # Codes would depend on the rows of this task alone.
             return check_rows(self, X, reset=reset, allow_nan=True)
         if reset:
-            self._codes = (
-                FrameEncoder.learn(X, allow_nan=True, has_codes=True) if is_data_frame(X) else None
-            )
+            self._codes = None
+            if is_data_frame(X):
+                weight = check_sample_weight(sample_weight, np.empty((len(X), 1)))
+                # Labels of rows without a weight have no code.
+                self._codes = FrameEncoder.learn(X, True, has_codes=True, weight=weight)
         if self._codes is not None:
             return encode_rows(self, self._codes, X, reset=reset, when="at fit")
         for column in frame_columns(X):
@@ -159,10 +189,10 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         rows, nominal, columns = self._arranged(prior, labels, support)
         chosen, mixture = self._choose_scale(rows, prior, nominal), None
         rows = _on_scale(rows, chosen and chosen[0])
-        task = AdaptedTask(prior, labels, rows, settings, nominal, columns)
+        task = _open_task(prior, labels, rows, settings, nominal, columns)
         task.check_size()
         task.adapt(start)
-        if is_for_any_table(prior):
+        if isinstance(task, TableTask) and is_for_any_table(prior):
             mixture = fit_mixture(task, self._more_members(settings, nominal), chosen)
         changes = task.changes
         self.prior_ = prior
@@ -171,7 +201,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         self.adapted_ = changes
         self._support, self._mixture = support, mixture
         self.shares_: dict[str, float] = {"prior": 1.0} if mixture is None else mixture.all_shares
-        self._views = task.session.changes
+        self._views = task.views
         self._set_task_attributes(task.attributes)
         # The last: a prediction beside it takes the earlier model, or this one.
         self._opened = self._opening(), task, mixture
@@ -204,14 +234,14 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
 
     # -------------------------------------------------------------------------- predict
 
-    def _read_query(self, X: Any) -> tuple[AdaptedTask, list[np.ndarray], Mixture | None]:
+    def _read_query(self, X: Any) -> tuple[Task, list[np.ndarray], Mixture | None]:
         """Return the adapted task, rows in the parts that it predicts at once, and the mixture."""
         check_is_fitted(self)
         X = self._read_rows(X, self.prior_)
         task, mixture = self._open()
         return task, task.parts(X), mixture
 
-    def _open(self) -> tuple[AdaptedTask, Mixture | None]:
+    def _open(self) -> tuple[Task, Mixture | None]:
         """Return the task of the last fit, or open it again after a change or unpickling."""
         opened = getattr(self, "_opened", None)
         if opened is None or opened[0] != self._opening():
@@ -219,7 +249,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
             rows, nominal, columns = self._arranged(prior, labels, self._support)
             mixture = self._mixture
             rows = _on_scale(rows, mixture and mixture.scale)
-            task = AdaptedTask(prior, labels, rows, self._fitted_settings(), nominal, columns)
+            task = _open_task(prior, labels, rows, self._fitted_settings(), nominal, columns)
             changes = vars(self).get("adapted_")
             task = task.adapt() if changes is None else task.restore(changes)
             opened = self._opened = self._opening(), task, mixture
@@ -243,12 +273,13 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         overrides = dict(self.learner_params or {})
         if self.n_estimators is not None:
             overrides["n_estimators"] = self.n_estimators
+        check_device(self.device)
         return RunSettings(str(self.device), self.precision, overrides)
 
     def _fitted_settings(self) -> RunSettings:
         """Return the settings with those that the adapted state depends on as they were in fit."""
         settings = self._settings()
-        views = {"test_time_augment": self._views}
+        views = {VIEWS: self._views}
         return settings._replace(overrides=settings.overrides | views)
 
 
@@ -268,14 +299,17 @@ def _on_scale(support: WeightedRows, scale: TargetScale | None) -> WeightedRows:
     return support if scale is None else support._replace(y=scale.scale.forward(support.y))
 
 
-def _allows_nan(prior: MetaPrior | None) -> bool:
-    """Whether the prior's learner knows what to do where a value is missing."""
-    learner_class = None if prior is None else LEARNERS.get(prior.learner)
-    return learner_class is not None and learner_class.algorithm.allow_nan
+def _open_task(
+    prior: MetaPrior,
+    labels: np.ndarray | None,
+    support: WeightedRows,
+    settings: RunSettings,
+    nominal: tuple[int, ...],
+    columns: np.ndarray | None,
+) -> Task:
+    """Return a task that is not adapted yet; that of a learner in torch imports it."""
+    if reads_tables(prior):
+        return TableTask(prior, labels, support, settings, nominal, columns)
+    from skmeta.few_shot._adapted_task import AdaptedTask
 
-
-def is_for_any_table(prior: MetaPrior) -> bool:
-    """Return whether models beside the prior take part."""
-    return prior.n_features_in is None and hasattr(
-        LEARNERS[prior.learner].algorithm, "predict_held_out"
-    )
+    return AdaptedTask(prior, labels, support, settings)

@@ -20,10 +20,10 @@ from skmeta._validation import (
     quote_some,
     rank_classes,
 )
-from skmeta.few_shot._adapted_task import RunSettings, family_classes
-from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
+from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._members import Fit
 from skmeta.few_shot._ordered import ordered_members
+from skmeta.few_shot._priors import RunSettings, family_classes, is_for_any_table
 
 # The logarithm of a probability of 0 is that of the smallest number.
 _MIN_PROBABILITY = np.finfo(np.float64).tiny
@@ -54,7 +54,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Whether the classes have an order. ``"auto"`` is ``"ordered"`` for three or more of pandas'
         ordered categories. See :ref:`ordered-classes`.
     device : str or torch.device, default="auto"
-        Where to compute; ``"auto"`` takes a GPU if there is one.
+        Where learners in torch compute; ``"auto"`` takes a GPU if there is one. Priors for tables
+        are computed in NumPy, on the CPU.
     precision : {"auto", "float32", "float64"}, default="auto"
         Precision of the adaptation; ``"auto"`` chooses by device and size.
 
@@ -73,7 +74,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
-        What the adaptation changed or added.
+        What the adaptation changed or added; with a prior for tables, the rows it reads.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -192,7 +193,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         return self._weigh_classes()
 
     def _fit(self, X: Any, y: Any, classes: np.ndarray | None, sample_weight: Any) -> Self:
-        X, prior = self._read_support(X, y)
+        X, prior = self._read_support(X, y, sample_weight)
         given, y = y, check_class_labels(y, len(X))
         if classes is None:
             classes = np.unique(y)

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from scipy.special import log_softmax
 
-from skmeta.few_shot._adapted_task import AdaptedTask
+from skmeta.few_shot._table_task import TableTask
 from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 from skmeta.tabular import (
     LEVELS,
@@ -117,7 +117,7 @@ class Mixture(NamedTuple):
 
 
 def fit_mixture(
-    task: AdaptedTask, more: Mapping[str, Fit] | None = None, chosen: ChosenScale | None = None
+    task: TableTask, more: Mapping[str, Fit] | None = None, chosen: ChosenScale | None = None
 ) -> Mixture | None:
     """Fit the models that suit a table, `more` models, and the shares of all; None without any."""
     n_classes, support = task.n_classes, task.support
@@ -201,7 +201,7 @@ def _choose_members(
 
 
 def _predict_held_out(
-    task: AdaptedTask,
+    task: TableTask,
     support: WeightedRows,
     folds: list[Fold],
     fits: dict[str, Fit],
@@ -210,12 +210,10 @@ def _predict_held_out(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return predictions (k, n[, c]) of held-out rows, and the prior's quantiles (n, 201)."""
     sets, quantiles = [positions for _, positions in folds], None
-    if not with_quantiles:
-        own = task.predict_held_out(support, sets)
-    else:
-        both = task.predict_held_out_distributions(support, sets, LEVELS)
-        own, quantiles = [mean for mean, _ in both], np.concatenate([each for _, each in both])
-    each: list[list[np.ndarray]] = [own]
+    own = task.context.predict_held_out(sets, LEVELS if with_quantiles else ())
+    if with_quantiles:
+        quantiles = np.concatenate([part.quantiles for part in own])
+    each = [own if task.n_classes else [part.mean for part in own]]
     for name, fit in fits.items():
         if name in models:
             pairs = zip(models[name], sets, strict=True)

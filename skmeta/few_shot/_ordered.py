@@ -13,15 +13,17 @@ Notation: n rows, c classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from skmeta.backend import here_or_cpu
-from skmeta.few_shot._adapted_task import AdaptedTask, RunSettings
 from skmeta.few_shot._members import Fit
+from skmeta.few_shot._priors import RunSettings
+from skmeta.few_shot._table_task import condition
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tabular import LEVELS, WeightedRows, cut_distributions, fit_process
+from skmeta.tabular.table_prior import ConditionedPrior
 
 # Rows that the belief in equal frequencies of the classes counts as.
 _ROWS_OF_BELIEF = 1.0
@@ -68,27 +70,19 @@ class PriorModel:
         self, prior: MetaPrior, rows: WeightedRows, settings: RunSettings, nominal: tuple[int, ...]
     ) -> None:
         self._given = prior, rows, settings, nominal
-        self._task: AdaptedTask | None = self._adapt()
 
-    def _adapt(self) -> AdaptedTask:
+    @cached_property
+    def context(self) -> ConditionedPrior:
+        """The prior, which reads the rows on its first prediction."""
         prior, rows, settings, nominal = self._given
-        return AdaptedTask(prior, None, rows, settings, nominal).adapt()
+        return condition(prior, rows, 0, settings, nominal)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A network and tensors on a device are not kept.
         return {"_given": self._given}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        prior, rows, settings, nominal = state["_given"]
-        settings = settings._replace(device=str(here_or_cpu(settings.device)))
-        self._given = prior, rows, settings, nominal
-        self._task = None
 
     def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
         """Return quantiles (n, q) at levels (q,)."""
-        task = self._task = self._task or self._adapt()
-        parts = (task.predict_distribution(part, levels)[2] for part in task.parts(X))
-        return np.concatenate(list(parts))
+        return self.context.predict_quantiles(X, levels)
 
 
 @dataclass(frozen=True)
@@ -106,11 +100,11 @@ class FitCumulative:
         return Cumulative(PriorModel(self.prior, rows, self.settings, self.nominal), self.rank)
 
     def predict_held_out(self, rows: WeightedRows, sets: list[np.ndarray]) -> list[np.ndarray]:
-        """Predict sets of rows from the others, all in one pass: probabilities (n, c)."""
+        """Predict sets of rows from the others: probabilities (n, c)."""
         rows = with_numbers(rows, self.rank)
-        task = AdaptedTask(self.prior, None, rows, self.settings, self.nominal)
-        both = task.predict_held_out_distributions(rows, sets, LEVELS)
-        return [_cut(quantiles, self.rank) for _, quantiles in both]
+        context = condition(self.prior, rows, 0, self.settings, self.nominal)
+        found = context.predict_held_out(sets, LEVELS)
+        return [_cut(each.quantiles, self.rank) for each in found]
 
 
 def with_numbers(rows: WeightedRows, rank: np.ndarray) -> WeightedRows:

@@ -13,9 +13,9 @@ from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._threads import atomic
 from skmeta._validation import check_levels, check_targets, one_column
 from skmeta.exceptions import PriorError
-from skmeta.few_shot._base import BaseMetaFewShot, check_finite, is_for_any_table
+from skmeta.few_shot._base import BaseMetaFewShot, check_finite
+from skmeta.few_shot._priors import is_for_any_table, learners_of_distributions, reads_tables
 from skmeta.few_shot._target_scale import ChosenScale, choose_scale
-from skmeta.learners import LEARNERS
 from skmeta.priors import MetaPrior
 from skmeta.tabular import KINDS, LEVELS, WeightedRows, least_expected, recognise_target
 
@@ -42,7 +42,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         ``"auto"`` finds it in ten targets or more, and predicts nothing below 0 where they are near
         0 and none is negative; ``"real"`` may. See :doc:`/targets`.
     device : str or torch.device, default="auto"
-        Where to compute; ``"auto"`` takes a GPU if there is one.
+        Where learners in torch compute; ``"auto"`` takes a GPU if there is one. Priors for tables
+        are computed in NumPy, on the CPU.
     precision : {"auto", "float32", "float64"}, default="auto"
         Precision of the adaptation; ``"auto"`` chooses by device and size.
 
@@ -58,7 +59,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     prior_ : MetaPrior
         The prior used.
     adapted_ : dict of ndarray
-        What the adaptation changed or added.
+        What the adaptation changed or added; with a prior for tables, the rows it reads.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -120,7 +121,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         PriorError
             If the rows are not those that the prior was learned for.
         """
-        X, prior = self._read_support(X, y)
+        X, prior = self._read_support(X, y, sample_weight)
         y = self._check_y(y, len(X))
         if self.target_kind not in ("auto", "real") and not is_for_any_table(prior):
             raise ValueError(
@@ -250,10 +251,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     def _predict_distribution(self, X: Any, levels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Mean (n,), standard deviation (n,) and quantiles (n, q) of the targets."""
         check_is_fitted(self)
-        able = sorted(
-            n for n, c in LEARNERS.items() if hasattr(c.algorithm, "predict_distribution")
-        )
-        if self.prior_.learner not in able:
+        prior = self.prior_
+        able = [prior.learner] if reads_tables(prior) else learners_of_distributions()
+        if prior.learner not in able:
             raise PriorError(
                 f"The prior was learned by {self.prior_.learner}, which predicts a number, but no "
                 f"distribution. Use a prior of {', '.join(able[:-1])} or {able[-1]}, or call "

@@ -12,17 +12,19 @@ from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import check_frame, is_data_frame, resolve_columns, take_column
-from skmeta._progress import progress_bar
-from skmeta._sklearn_compat import HasMethods, Interval, StrOptions, check_sample_weight
-from skmeta._threads import one_thread_if_small
-from skmeta._validation import (
-    ParameterHints,
-    check_rows,
-    count,
-    quote,
-    quote_some,
-    suggest,
+from skmeta._html import ComputedOnce, QuickDisplay
+from skmeta._progress import fit_task, progress_bar
+from skmeta._sklearn_compat import (
+    CallbackSupport,
+    HasMethods,
+    Interval,
+    StrOptions,
+    callback_context,
+    check_sample_weight,
+    has_callbacks,
 )
+from skmeta._threads import one_thread_if_small
+from skmeta._validation import ParameterHints, check_rows, count, quote, quote_some, suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.grouped._columns import (
@@ -31,7 +33,9 @@ from skmeta.grouped._columns import (
     codes_of,
     exposures,
     group_labels,
+    mean_exposure,
     place_of_groups,
+    relative_exposures,
     series_of,
     warn_of_doubled,
     warn_of_time,
@@ -45,7 +49,6 @@ from skmeta.tabular import (
     CalibratedOutputs,
     FitSettings,
     WeightedRows,
-    mean_exposure,
     order_of_columns,
 )
 
@@ -56,7 +59,7 @@ _EFFECTS = ("effects", "rank", "shrinkage")
 
 
 @dataclass(eq=False, repr=False)
-class BaseGrouped(ParameterHints, BaseEstimator):
+class BaseGrouped(CallbackSupport, QuickDisplay, ParameterHints, BaseEstimator):
     """Learns a table whose rows belong to groups."""
 
     groups: str | int | list[str | int] | None = None
@@ -87,7 +90,8 @@ class BaseGrouped(ParameterHints, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
-        state.pop("_lock", None)
+        for name in ("_lock", "_kept"):
+            state.pop(name, None)
         return state
 
     def __sklearn_tags__(self) -> Any:
@@ -115,16 +119,17 @@ class BaseGrouped(ParameterHints, BaseEstimator):
                 "and pass its prior_ to a few-shot estimator."
             )
         used, weight = self._used(sample_weight, X, reset=True)
-        factors = self._labels_of(X)
-        for name, labels in zip(self._names, factors, strict=False):
-            check_groups(*codes_of(labels), y, quote(name))
+        n_repeats = np.bincount(used, weight, len(X))
+        y, weight, exposure = self._rates(X, y, used, weight, reset=True)
         # Groups without a weight are unknown.
-        labels_and_codes = [codes_of([labels[k] for k in used]) for labels in factors]
+        labels_and_codes = [codes_of([labels[k] for k in used]) for labels in self._labels_of(X)]
+        for name, labels_and_code in zip(self._names, labels_and_codes, strict=False):
+            check_groups(*labels_and_code, y, quote(name))
         codes = np.column_stack([row_codes for _, row_codes in labels_and_codes])
-        if len(factors) > 1:
+        if len(self._names) > 1:
             check_factors(codes, [str(name) for name in self._names])
         left_out = [*self._group_positions, *self._order_position, *self._exposure_position]
-        self._features = FeatureColumns(X, left_out, self.order)
+        self._features = FeatureColumns(X, left_out, self.order, n_repeats)
         self._warn_of_order()
         numbers, times = self._numbers(X)
         numbers, times = numbers[used], times[used]
@@ -133,19 +138,19 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         if self._features.has_dates:
             warn_of_doubled(times, series_of(codes), used, str(self.order))
         n_sorted = numbers.shape[1] - (self.order is not None)
-        rows = WeightedRows(numbers, y[used], weight)
+        rows = WeightedRows(numbers, y, weight)
         self._features.places[:n_sorted] = order_of_columns(rows, codes, n_classes, n_sorted)
         numbers = numbers.take(self._features.places, 1)
+        callbacks = callback_context(self, 0) if has_callbacks(self) else None
         with (
             one_thread_if_small(numbers.size),
+            fit_task(callbacks, self, X=X, y=y),
             progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
         ):
             settings, knows_time = self._settings(bar.update, kind), self._knows_time(n_classes)
-            y, held = y[used], [numbers]
+            held = [numbers]
             del numbers  # of a large table, the fit lets go of the only reference
             parts = y, weight, codes, times, settings, n_classes, knows_time
-            exposure = self._exposure_of(X)
-            exposure = None if exposure is None else exposure[used]
             model, order = fit_model(held.pop(), *parts, exposure)
         self.model_: Any = model
         # By label, in the order of the rows: the number of the group in the model.
@@ -165,11 +170,25 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         unit = self._exposure_unit if self._exposure_position else None
         return Settings(*parts, kind, unit, zone)
 
-    def _exposure_of(self, X: Any) -> np.ndarray | None:
-        """Return the exposures (n,) of rows; None without a column of them."""
+    def _exposure_of(self, X: Any, of_fit: np.ndarray | None = None) -> np.ndarray | None:
+        """Return exposures (n,) over their mean in rows `of_fit`; None without a column of them."""
         if not self._exposure_position:
             return None
-        return exposures(take_column(X, self._exposure_position[0]), quote(self._exposure_name))
+        name = quote(self._exposure_name)
+        given = exposures(take_column(X, self._exposure_position[0]), name)
+        if of_fit is not None:
+            self._exposure_unit = mean_exposure(given[of_fit])
+        return relative_exposures(given, self._exposure_unit, name)
+
+    def _rates(
+        self, X: Any, y: np.ndarray, used: np.ndarray, weight: np.ndarray, reset: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return targets (n,), weights and exposures of used rows: rates, that count by these."""
+        exposure = self._exposure_of(X, used if reset else None)
+        if exposure is None:
+            return y[used], weight, None
+        exposure = exposure[used]
+        return y[used] / exposure, weight * exposure, exposure
 
     @property
     def _exposure_name(self) -> str | int | None:
@@ -281,17 +300,6 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         return weight
 
     def _used(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows with a weight, and the weights: whole ones, or in units of fit's mean."""
-        used, weight = self._repeated(sample_weight, X, reset)
-        exposure = self._exposure_of(X)
-        if exposure is None:
-            return used, weight
-        if reset:
-            self._exposure_unit = mean_exposure(exposure[used])
-        # Rates count by their exposure.
-        return used, weight * exposure[used] / self._exposure_unit
-
-    def _repeated(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
         """Repeat rows by integer weights; return fractional weights."""
         weight = self._weight(sample_weight, X)
         used = np.flatnonzero(weight)
@@ -319,7 +327,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         groups = [list(known) for known in self._codes]
         return groups[0] if len(groups) == 1 else groups
 
-    @property
+    @ComputedOnce
     def effects_(self) -> Any:
         """Effects of the learner on the columns, as a pandas data frame with a row for each group.
 
@@ -349,14 +357,14 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         names = [str(name) for name in self._names]
         return Labels(names, self._codes, columns, self._features.places, classes)
 
-    @property
+    @ComputedOnce
     def summary_(self) -> str:
         """Whether the group matters, how much, and what the mixture was compared with."""
         check_is_fitted(self, "model_")
         with one_thread_if_small(self.model_.known.X.size):
             return summarise(self.model_, self._labels())
 
-    @property
+    @ComputedOnce
     def losses_(self) -> Any:
         """Losses in groups that were held out, as a pandas data frame.
 
@@ -372,6 +380,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
     def _add_rows(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
         factors, known = self._labels_of(X), [dict(codes) for codes in self._codes]
         used, weight = self._used(sample_weight, X, reset=False)
+        y, weight, _ = self._rates(X, y, used, weight, reset=False)
         codes = np.column_stack(
             [
                 [numbers_of_labels.setdefault(labels[k], len(numbers_of_labels)) for k in used]
@@ -380,7 +389,7 @@ class BaseGrouped(ParameterHints, BaseEstimator):
         )
         numbers, times = self._numbers(X)
         n_before = len(self.model_.known.y)
-        self.model_ = self.model_.add(numbers[used], y[used], weight, codes, times[used])
+        self.model_ = self.model_.add(numbers[used], y, weight, codes, times[used])
         self._codes = known
         if self._features.has_dates:
             rows, places = self.model_.known, np.append(np.full(n_before, -1), used)

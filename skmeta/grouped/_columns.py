@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from skmeta._validation import count, quote, quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 
+# Exposures over their mean: the largest, and steps of their rounding within a factor of two.
+_MAX_EXPOSURE, _EXPOSURE_STEPS = 1e9, 2.0**36
 # With fewer groups, differences between groups cannot be learned well.
 _FEW_GROUPS = 10
 # A column looks like time if it rises in this share of the groups that have this many rows.
@@ -40,6 +42,11 @@ def group_labels(values: np.ndarray, name: str) -> np.ndarray:
             "Drop these rows, or give them a group of their own."
         )
     for k, label in enumerate(labels):
+        if not isinstance(label, Hashable) or isinstance(label, tuple):
+            raise ValueError(
+                f"Group column {name} has several values in a row, such as {label!r} in row {k}. "
+                "Make a column of each and name them in groups, or convert them to strings."
+            )
         if isinstance(label, float):
             if not label.is_integer():
                 raise ValueError(
@@ -70,10 +77,40 @@ def exposures(values: np.ndarray, name: str) -> np.ndarray:
     return numbers
 
 
+def mean_exposure(exposure: np.ndarray) -> float:
+    """Return the mean of exposures (n,), which may be near the largest number."""
+    largest = exposure.max()
+    return float((exposure / largest).mean() * largest)
+
+
+def relative_exposures(exposure: np.ndarray, unit: float, name: str) -> np.ndarray:
+    """Return exposures (n,) over the mean at fit, rounded: in another unit, last bits are others.
+
+    A ValueError is raised if one is more than `_MAX_EXPOSURE` times as large or small.
+    """
+    with np.errstate(over="ignore"):
+        mantissa, exponent = np.frexp(exposure / unit)
+    relative = np.ldexp(np.round(mantissa * _EXPOSURE_STEPS) / _EXPOSURE_STEPS, exponent)
+    wrong = np.flatnonzero(~((relative < _MAX_EXPOSURE) & (relative > 1 / _MAX_EXPOSURE)))
+    if len(wrong):
+        raise ValueError(
+            f"Exposure column {name} has {float(exposure[wrong[0]]):g} in row {wrong[0]}, but the "
+            f"mean at fit is {unit:g}, and no exposure may be more than {_MAX_EXPOSURE:g} times as "
+            "large or small. Check its unit, or drop the row."
+        )
+    return relative
+
+
 class FeatureColumns:
     """Turn all columns but those `left_out` into numbers; that of times, `order`, comes last."""
 
-    def __init__(self, X: Any, left_out: Sequence[int], order: str | int | None = None) -> None:
+    def __init__(
+        self,
+        X: Any,
+        left_out: Sequence[int],
+        order: str | int | None = None,
+        weight: np.ndarray | None = None,
+    ) -> None:
         self.order = order
         self.times = None if order is None else Times.of_column(X, order)
         names = get_feature_names(X)
@@ -85,7 +122,7 @@ class FeatureColumns:
         for column in frame_columns(self._part(X)) if is_data_frame(X) else ():
             check_no_times(column, "" if order is not None else f"Set order={column.name!r}")
         if is_data_frame(X) and self.positions:
-            self.encoder = FrameEncoder.learn(self._part(X), allow_nan=True)
+            self.encoder = FrameEncoder.learn(self._part(X), allow_nan=True, weight=weight)
         # Of the columns that `names_out` has, in the order in which `encode` returns them.
         self.places = np.arange(len(self.names_out()))
 

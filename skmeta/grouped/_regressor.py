@@ -150,11 +150,26 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
             ``order`` is None, or ``X`` is a data frame and no column of it has groups.
         """
         self._check_groups_argument(X, groups)
+        self._check_season()
         X, targets = self._checked(X, y, reset=True)
-        kind = self.target_kind if self.exposure is None else self._kind_of_exposed(targets)
-        self._fit_table(X, self._rates(X, targets), sample_weight, 0, kind)
+        # Rows without a weight are left out: 0 is of any kind.
+        known = np.where(self._weight(sample_weight, X) > 0, targets, 0.0)
+        kind = self.target_kind if self.exposure is None else self._kind_of_exposed(known)
+        if kind != "auto":
+            recognise_target(known, kind)
+        self._fit_table(X, targets, sample_weight, 0, kind)
         self.target_kind_: str = self.model_.target_units.target.kind
         return self
+
+    def _check_season(self) -> None:
+        """Raise a ValueError if a season of a list is no number of steps."""
+        given = self.season if isinstance(self.season, list) else []
+        whole = [s for s in given if isinstance(s, (int, np.integer)) and s > 1]
+        if len(set(whole)) < len(given):
+            raise ValueError(
+                "season must be 'auto', None, or whole numbers of steps from 2 on, each once, got "
+                f"{self.season!r}."
+            )
 
     def _kind_of_exposed(self, y: np.ndarray) -> str:
         """Return whether targets (n,) with exposures are counts or amounts, or raise an error."""
@@ -172,13 +187,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
                 f"exposure={self.exposure!r} needs counts or amounts from 0 on, but y is "
                 f"{float(y[row]):.6g} in row {row}. Set exposure=None."
             )
-        recognise_target(y, kind)
         return kind
-
-    def _rates(self, X: Any, y: np.ndarray) -> np.ndarray:
-        """Return targets (n,) over their exposures, if there are any."""
-        exposure = self._exposure_of(X)
-        return y if exposure is None else y / exposure
 
     @available_if(has_groups)
     @fit_context(prefer_skip_nested_validation=False)
@@ -214,7 +223,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         X, targets = self._checked(X, y, reset=False)
         cure = "Fit all rows again, with another target_kind if this one is wrong."
         self.model_.target_units.target.check(targets, "target_kind_", cure)
-        self._add_rows(X, self._rates(X, targets), sample_weight)
+        self._add_rows(X, targets, sample_weight)
         return self
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:

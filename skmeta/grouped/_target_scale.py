@@ -78,7 +78,7 @@ def units_of_targets(
         unit = settings.exposure_unit
         assert unit is not None
         target = target._replace(kind=settings.target_kind)
-        units = units._replace(target=target, exposure=exposure / unit, unit=unit)
+        units = units._replace(target=target, exposure=exposure, unit=unit)
     return units._replace(tail=tail)
 
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from skmeta._sklearn_compat import resolve_scorers
 from skmeta._validation import check_rng, suggest
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import SearchSpaceError
+from skmeta.exceptions import SearchSpaceError, SkmetaWarning
 from skmeta.search._metrics import Metrics
 from skmeta.search.early_stopping import check_early_stopping, limit_rounds
 from skmeta.search.space import (
@@ -51,7 +51,7 @@ class StopRules(NamedTuple):
                     f"{suggest(name, cls._fields)}"
                 )
             kind = Integral if name == "flat" else Real
-            is_number = isinstance(value, kind) and not isinstance(value, bool)
+            is_number = isinstance(value, kind) and not isinstance(value, bool) and value == value
             if not is_number or not (name == "target_score" or value > 0):
                 what = {"flat": "a whole number above 0", "time_budget": "a number above 0"}
                 raise ValueError(
@@ -172,6 +172,7 @@ def resolve_arguments(search: Search, y: Any) -> Arguments:
     if not isinstance(seed, int | np.integer):
         seed = check_rng(seed).integers(2**_SEED_BITS)
     unseen = [] if walks_grid or as_given is not None else outside
+    _warn_of_zeros(search, space, estimator, unseen)
     return Arguments(
         estimator=estimator,
         space=space,
@@ -245,6 +246,28 @@ def _notes(
         values = every_param(estimator)
         text = ", ".join(f"{name}={values[name]!r}" for name in outside if name in values)
         yield f"The estimator as given is not tried: the space does not contain {text}."
+
+
+def _warn_of_zeros(
+    search: Search, space: SearchSpace, estimator: Any, outside: Sequence[str]
+) -> None:
+    """Warn if the estimator as given is not tried because a distribution excludes its 0."""
+    values = every_param(estimator)
+    started = {name for one in search.start or () for name, value in one.items() if value == 0}
+    zeros = [
+        name
+        for name in outside
+        if isinstance(values.get(name), Real) and values[name] == 0 and name not in started
+        if all(hasattr(one[name], "rvs") for one in space.spaces if name in one)
+    ]
+    if zeros:
+        warn_caller(
+            f"The estimator as given is not tried: its {zeros[0]}={values[zeros[0]]!r} is outside "
+            "of the distribution, as a logarithmic one has no 0. The search may end behind it. To "
+            f"try it, pass start=[{{{zeros[0]!r}: {values[zeros[0]]!r}}}]; to search near it only, "
+            "set the parameter to another value.",
+            SkmetaWarning,
+        )
 
 
 def _resolve_n_iter(search: Search, space: SearchSpace) -> int:

@@ -238,13 +238,6 @@ class FoldEvaluator:
         self._parallel = _make_parallel(self._stage.search)
         self._parallel.__enter__()
 
-    def evaluate_again(self, trial: Trial, fold: int) -> dict[str, Any]:
-        """Evaluate a candidate on one fold, and return the output and a digest of the fit."""
-        task = self._task([trial], 0, fold, None) | {"return_estimator": True, "caller": None}
-        [(_, _, output)] = self._run([task])
-        self._stage.budget.note(output)
-        return output
-
     def _next_tasks(
         self, trials: Sequence[Trial], context: Any, *, is_alone: bool
     ) -> list[dict[str, Any]]:

@@ -177,17 +177,22 @@ def _choose(
         record.dataset_features,
         past.promise_offset,
     )
+    # Rounded down, so that a probability below the bound does not read as the bound.
+    better_on = float(np.floor(better_on * 10**_DIGITS) / 10**_DIGITS)
     if better_on < _CLEAR:
         reason = (
-            f"Kept as given: the best candidate is better with probability {better_on:.2f}, and "
-            f"below {_CLEAR} that is not clear."
+            f"Kept as given: the best candidate is better with probability {better_on:g}, and "
+            f"parameters change from {_CLEAR} on."
         )
-        return {}, _gain(record, np.zeros(len(F)), weights, 0.0, reason)
+        return {}, _gain(record, np.zeros(len(F)), weights, better_on, reason)
     gains = past.levels[:, 1] * difference
     if weights @ gains <= 0:
-        reason = "Kept as given: on past data sets, the best candidate loses more than it gains."
-        return {}, _gain(record, np.zeros(len(F)), weights, 0.0, reason)
-    reason = f"Changed: it is better than the estimator as given with probability {better_on:.2f}."
+        reason = (
+            f"Kept as given: the best candidate is better with probability {better_on:g}, but on "
+            "past data sets it loses more than it gains."
+        )
+        return {}, _gain(record, np.zeros(len(F)), weights, better_on, reason)
+    reason = f"Changed: it is better than the estimator as given with probability {better_on:g}."
     return candidates[best], _gain(record, gains, weights, better_on, reason)
 
 

@@ -2,19 +2,19 @@
 
 import hashlib
 import os
-import sys
+import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sklearn import get_config
 from sklearn.base import is_classifier
 
+from skmeta._identity import identify
 from skmeta._sklearn_compat import is_routing_enabled
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryWarning, PriorError
+from skmeta.exceptions import HistoryError, HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
-from skmeta.search._trial_record import TrialRecord, find_disagreement
 from skmeta.search._trials import FoldRace
 from skmeta.search.history import VARIABLE, Leases, SearchHistory
 from skmeta.search.prior import PastSurfaces, SearchPrior, join, load_shipped
@@ -28,10 +28,8 @@ from skmeta.search.record import (
 )
 from skmeta.search.space import (
     canonical_names,
-    is_estimator,
     predictor_name,
     signature,
-    stable_repr,
 )
 
 # Most past searches of a history that a prior is learned from.
@@ -57,7 +55,6 @@ class OpenRecord:
     prior: PastSurfaces | None  # learned from the searches on record when this one began
     seed: int
     is_replayed: bool = False  # the record has this seed: the same candidates in order
-    is_verified: bool = False  # whether scores on record were evaluated again
     leases: Leases | None = None
     description: SearchRecord | None = None  # None if nothing needs it
 
@@ -66,7 +63,7 @@ class OpenRecord:
         """Fingerprint of the search; empty if nothing is known of it."""
         return "" if self.description is None else self.description.fingerprint
 
-    def on_sample(self, n_rows: int, stage: Stage) -> "OpenRecord":
+    def on_sample(self, n_rows: int) -> "OpenRecord":
         """Open the record on a sample of the rows: a search of its own, which can resume."""
         known = self.description
         if known is None:
@@ -82,8 +79,6 @@ class OpenRecord:
             dataset=name_at_rows(known.dataset_label, n_rows),
             dataset_features=features,
         )
-        if not self.is_verified:
-            described, _, _ = _find_record(self.history, described, stage)
         fingerprint = self.history.begin(described)
         leases = None if self.leases is None else self.history.leases(fingerprint)
         return replace(self, prior=prior, leases=leases, description=described)
@@ -103,11 +98,14 @@ def open_record(search: Any, stage: Stage) -> OpenRecord:
     if history is None and (arguments.walks_grid or search.prior is None):
         return OpenRecord(None, None, arguments.seed)
     record = describe_search(arguments, data.X, data.y)
+    unseen: tuple[str, ...] = ()
     if history is not None or search.exclude_same_data:
-        record = _describe_data(record, search, arguments, data, folds)
-    seed, is_replayed, is_verified = arguments.seed, False, False
+        record, unseen = _describe_data(record, search, arguments, data, folds)
+    seed, is_replayed = arguments.seed, False
     if history is not None:
-        record, known, is_verified = _find_record(history, record, stage)
+        if unseen and not history.resume_unseen:
+            record = _as_new(record, history, unseen)
+        known = history.find(record.fingerprint)
         if known is None:
             record = replace(record, learned_until=history.position())
             if is_shared:
@@ -122,44 +120,27 @@ def open_record(search: Any, stage: Stage) -> OpenRecord:
     if history is not None:
         history.begin(record)
     leases = history.leases(record.fingerprint) if is_shared else None
-    return OpenRecord(history, prior, seed, is_replayed, is_verified, leases, record)
+    return OpenRecord(history, prior, seed, is_replayed, leases, record)
 
 
-def _find_record(
-    history: Any, record: SearchRecord, stage: Stage
-) -> tuple[SearchRecord, SearchRecord | None, bool]:
-    """Return a search as to be recorded, as on record (None if new), and whether it was verified.
-
-    If the scores on record are wrong now, it begins anew, with a fingerprint derived from its own.
-    """
-
-    def version(n: int) -> SearchRecord:
-        text = f"{record.fingerprint} {n}"
-        named = hashlib.sha256(text.encode()).hexdigest()[:24] if n else record.fingerprint
-        return replace(record, fingerprint=named)
-
-    known = history.find(record.fingerprint)
-    if not history.verify:
-        return record, known, False
-    n, latest = 0, known
-    while latest is not None and (latest := history.find(version(n + 1).fingerprint)) is not None:
-        n, known = n + 1, latest
-    found = TrialRecord(stage, history, version(n).fingerprint)
-    found.read()
-    trials = found.others([])
-    if not trials or (history.shared and history.leases(version(n).fingerprint).read().running):
-        return version(n), known, False
-    difference = find_disagreement(stage, trials)
-    if difference is None:
-        return version(n), known, True
+def _as_new(record: SearchRecord, history: Any, unseen: tuple[str, ...]) -> SearchRecord:
+    """Return a search that resumes no other; warn if one on record looks the same."""
+    more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
+    advice = "If it does not change, pass SearchHistory(..., resume_unseen=True)."
+    if history.shared:
+        raise HistoryError(
+            "Workers of a shared search must know that they run the same one, but scores may "
+            f"depend on what skmeta does not see: {unseen[0]}{more}. {advice}"
+        )
+    if history.find(record.fingerprint) is None:
+        return record
     warn_caller(
-        f"The history has a search that looks the same as this one, but {difference}. Nothing of "
-        "it is resumed; it counts as a past search. What has changed is nothing that skmeta sees, "
-        "such as a file that is read, or the record was altered. To resume it all the same, pass "
-        "SearchHistory(..., verify=False).",
+        "The history has a search that looks the same as this one, but its scores may depend on "
+        f"what skmeta does not see: {unseen[0]}{more}. So all candidates are evaluated again, and "
+        f"the record counts as a past search. {advice}",
         HistoryWarning,
     )
-    return version(n + 1), None, True
+    return replace(record, fingerprint=secrets.token_hex(12))
 
 
 def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
@@ -181,31 +162,31 @@ def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
 
 def _describe_data(
     record: SearchRecord, search: Any, arguments: Arguments, data: FitData, folds: Folds
-) -> SearchRecord:
-    """Add the fields that are computed from the data."""
+) -> tuple[SearchRecord, tuple[str, ...]]:
+    """Add the fields that are computed from the data; return also what is not seen."""
     estimator, space = arguments.estimator, arguments.space
     digested = fingerprint_data(data.X, data.y)
     names = canonical_names(estimator)
     given = dict(data.given)
     least = FoldRace(search.racing).min_probability
+    of_data, unseen_data = identify_data(digested.digest, data.X, data.y)
+    of_search = identify(
+        estimator, space.spaces, search.scoring, dict(sorted(given.items())), search.early_stopping
+    )
     parts = (
-        identify_data(digested.digest, data.X, data.y),
-        *_versions(estimator, space.spaces),
+        of_data,
+        of_search.text,
+        of_search.versions,
         # Whether transformers return data frames.
         repr(get_config().get("transform_output")),
-        stable_repr(estimator),
-        stable_repr(space.spaces),
         folds.text,
-        stable_repr(search.scoring),
-        stable_repr(given),
         # Which part asks for what was given.
         *([repr(search.get_metadata_routing())] if given and is_routing_enabled() else []),
         # Racing leaves out scores, so a search with it is not resumed without it.
         *([] if least is None else [f"racing {least!r}"]),
-        *([] if search.early_stopping is None else [stable_repr(search.early_stopping)]),
     )
     text = "\n".join(parts).encode("utf-8", "backslashreplace")
-    return replace(
+    described = replace(
         record,
         fingerprint=hashlib.sha256(text).hexdigest()[:24],
         dataset=search.dataset,
@@ -215,18 +196,7 @@ def _describe_data(
         space={names.get(name, name): text for name, text in space.describe().items()},
         cv=repr(folds.splitter),
     )
-
-
-def _versions(estimator: Any, spaces: Any) -> list[str]:
-    """Return the versions of the packages that an estimator and the values of a space are from."""
-    chosen = [
-        v for space in spaces for s in space.values() for v in ([] if hasattr(s, "rvs") else s)
-    ]
-    values = [estimator, *chosen]
-    values += [v for e in values if is_estimator(e) for v in e.get_params(deep=True).values()]
-    names = {type(value).__module__.partition(".")[0] for value in values}
-    known = {name: getattr(sys.modules.get(name), "__version__", None) for name in sorted(names)}
-    return [f"{name} {version}" for name, version in known.items() if version is not None]
+    return described, (*unseen_data, *of_search.unseen)
 
 
 # -- the prior -------------------------------------------------------------------------------------

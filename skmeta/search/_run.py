@@ -160,7 +160,7 @@ def _try_sample(
     )
     outcome = _evaluate_candidates(
         sampled,
-        record.on_sample(n_rows, sampled),
+        record.on_sample(n_rows),
         callbacks,
         n_rows=n_rows,
         limit=partial(n_on_sample, search.samples),

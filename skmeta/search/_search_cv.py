@@ -56,7 +56,7 @@ class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
     history : None, False, str, path-like or SearchHistory, default=None
         Where past searches are read from, and this one is recorded: a SQLite file, a database URL
         or a :class:`SearchHistory`. A search that is in it, finished or not, is resumed
-        (:ref:`verified_resume`). None is what the environment variable ``SKMETA_HISTORY`` names, if
+        (:ref:`what_is_resumed`). None is what the environment variable ``SKMETA_HISTORY`` names, if
         it is set; False is no history. See :doc:`/history`.
     dataset : str, default=None
         Name of the data set in the history; by default a digest of its rows.

@@ -1,36 +1,20 @@
-"""The trials of a search in its history: read, checked, rebuilt, written.
-
-Recorded scores are evaluated again, before a search takes them for its own. No fingerprint sees all
-that a score depends on: a file that a transformer reads, a variable of the environment. So the best
-candidate on record is evaluated on one fold. If its score is what the record says, another
-candidate is too; if not, the first is evaluated once more, which tells chance from change. That
-takes two folds at most.
-"""
+"""The trials of a search in its history: read, checked, rebuilt, written."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryWarning
-from skmeta.search._evaluate import FoldEvaluator, Stage
+from skmeta.search._evaluate import Stage
 from skmeta.search._metrics import NUMBERS_OF_FOLDS
-from skmeta.search._trials import Output, Trial
+from skmeta.search._trials import Trial
 from skmeta.search.record import CandidateRecord
-from skmeta.search.space import CandidateDescriber, every_param, replace_parts
+from skmeta.search.space import CandidateDescriber
 
-# Scores that differ by less are equal: relative to them, and to the spread of the recorded ones.
-_ROUNDING, _ROUNDING_OF_SPREAD = 1e-6, 1e-9
-# Standard deviations within which an estimator that draws random numbers may differ from its
-# record.
-_MAX_DEVIATION = 4.0
 _SLACK = 1e-9  # by which rounding may leave the range of a metric
-_ROUNDS = "number of rounds"
-
-Array = NDArray[np.float64]
 
 
 class TrialRecord:
@@ -44,6 +28,9 @@ class TrialRecord:
         self._with_train_scores = stage.search.return_train_score
         self._known: dict[str, CandidateRecord] = {}
         self._unwritten: list[CandidateRecord] = []
+        # Failed fits are kept back until one succeeds. If all fail, as without memory, the same
+        # search evaluates them again. Workers of a shared search wait for each.
+        self._may_write = history is not None and history.shared
         self._has_warned = False
 
     # -- reading ------------------------------------------------------------------------------
@@ -55,6 +42,7 @@ class TrialRecord:
             usable = [one for one in candidates if self._is_usable(one)]
             flaws = {one.key: find_flaw(self._stage, one) for one in usable}
             self._known |= {one.key: one for one in usable if flaws[one.key] is None}
+            self._may_write |= any(one.error is None for one in self._known.values())
             wrong = [f"{key}: {flaw}" for key, flaw in flaws.items() if flaw is not None]
             if wrong:
                 warn_caller(
@@ -112,9 +100,11 @@ class TrialRecord:
             return
         if trial is not None:
             self._unwritten.append(self.encode(trial))
+            self._may_write |= self._unwritten[-1].error is None
+        if not self._unwritten or not self._may_write:
+            return
         try:
-            if self._unwritten:
-                self._history.record(self._fingerprint, *self._unwritten)
+            self._history.record(self._fingerprint, *self._unwritten)
             self._unwritten.clear()
         except Exception as error:  # a failing history must not end the search
             if self._history.shared:
@@ -148,45 +138,6 @@ class TrialRecord:
                 for name, key in NUMBERS_OF_FOLDS.items()
             },
         )
-
-
-# -- checks ----------------------------------------------------------------------------------------
-
-
-def find_disagreement(stage: Stage, trials: Sequence[Trial]) -> str | None:
-    """Return how scores on record differ from what they are now; None if they do not."""
-    chosen = _choose(trials)
-    with FoldEvaluator(stage) as evaluator:
-        for k, (trial, fold) in enumerate(chosen):
-            recorded = _values(stage, trial.outputs[fold])
-            output = evaluator.evaluate_again(trial, fold)
-            news = [_values(stage, output)]
-            different = [n for n in recorded if not _are_equal(recorded[n], news[0][n], trials)]
-            if not different:
-                continue
-            is_random = _may_draw(stage, trial)
-            if k == 0:
-                again = evaluator.evaluate_again(trial, fold)
-                news.append(_values(stage, again))
-                state = output.get("state")
-                is_random &= state is None or state != again.get("state")
-            objective = stage.arguments.metrics.objective(_scores(stage, trial.outputs[fold]))
-            for name in different:
-                now = [values[name] for values in news]
-                varies = not np.array_equal(now[:1], now[-1:], equal_nan=True)
-                if name == objective:
-                    varies = not _are_equal(now[0], now[-1], trials)
-                n_rows = _n_rows(stage, name, trial.outputs[fold])
-                if (is_random or varies) and (
-                    name != objective or _is_chance(recorded[name], now, n_rows, trial, trials)
-                ):
-                    continue
-                return (
-                    f"{name!r} of the candidate {trial.params} is {recorded[name]:.6g} on record "
-                    f"for fold {fold}, and {now[0]:.6g} now"
-                )
-            return None
-    return None
 
 
 def find_flaw(stage: Stage, candidate: CandidateRecord) -> str | None:
@@ -223,93 +174,3 @@ def find_flaw(stage: Stage, candidate: CandidateRecord) -> str | None:
         if len(scores) != n:
             return f"{name} has {len(scores)} folds, not {n}"
     return None
-
-
-def _choose(trials: Sequence[Trial]) -> list[tuple[Trial, int]]:
-    """Return the best candidate and another one, each with the fold that surprises most."""
-    best = max(trials, key=lambda one: (not one.is_stopped, _finite(one.score)))
-    folds = {id(one): residuals for one, residuals in zip(trials, _residuals(trials), strict=True)}
-    chosen = [(best, int(np.argmax(folds[id(best)])))]
-    cost = sum(best.seconds) / len(best.seconds)
-    others = [one for one in trials if one is not best and math.isfinite(one.score)]
-    cost = max(cost, float(np.median([float(np.mean(one.seconds)) for one in others] or [0.0])))
-    others = [one for one in others if np.mean(one.seconds) <= cost]
-    if others:
-        other = max(others, key=lambda one: float(np.abs(folds[id(one)]).max()))
-        chosen.append((other, int(np.argmax(np.abs(folds[id(other)])))))
-    return chosen
-
-
-def _residuals(trials: Sequence[Trial]) -> list[Array]:
-    """Return how the scores of each candidate differ from its mean and from the folds' means."""
-    n = max(len(one.fold_scores) for one in trials)
-    scores = np.full((len(trials), n), np.nan)
-    for row, one in zip(scores, trials, strict=True):
-        row[: len(one.fold_scores)] = one.fold_scores
-    is_known = np.isfinite(scores)
-    filled = np.where(is_known, scores, 0.0)
-    mean = filled.sum(1, keepdims=True) / np.maximum(is_known.sum(1, keepdims=True), 1)
-    centred = np.where(is_known, scores - mean, 0.0)
-    if len(trials) > 1:
-        centred -= centred.sum(0) / np.maximum(is_known.sum(0), 1)
-    centred[~is_known] = 0.0
-    return [row[: len(one.fold_scores)] for row, one in zip(centred, trials, strict=True)]
-
-
-def _is_chance(
-    recorded: float, now: Sequence[float], n_rows: int, trial: Trial, trials: Sequence[Trial]
-) -> bool:
-    """Return whether chance explains a difference.
-
-    Its scale is the largest of three: the residuals of the other candidates' folds, the difference
-    of two evaluations, and, of a share of `n_rows` rows, the binomial standard deviation.
-    """
-    others = [one for one in trials if one is not trial and np.isfinite(one.fold_scores).all()]
-    others = [one for one in others if len(one.fold_scores) > 1]
-    if len(others) > 1:
-        squares = sum(float((row**2).sum()) for row in _residuals(others))
-        n_free = sum(len(one.fold_scores) - 1 for one in others) * (1 - 1 / len(others))
-        scale = math.sqrt(squares / n_free)
-    else:
-        scale = float(np.std(trial.fold_scores, ddof=1)) if len(trial.fold_scores) > 1 else 0.0
-    scale = max(scale, abs(now[0] - now[-1]))
-    if n_rows:
-        share = float(np.clip((recorded + np.mean(now)) / 2, 0.0, 1.0))
-        scale = max(scale, math.sqrt(share * (1 - share) / n_rows))
-    return abs(recorded - float(np.mean(now))) <= _MAX_DEVIATION * scale
-
-
-def _n_rows(stage: Stage, name: str, output: Output) -> int:
-    """Return the number of test rows if a metric is a share; 0 if it is not."""
-    metrics = stage.arguments.metrics
-    is_share = metrics.bounds.get(metrics.names.get(name, name)) == (0.0, 1.0)
-    return int(output.get("n_test_samples", 0)) if is_share else 0
-
-
-def _values(stage: Stage, output: Output) -> dict[str, float]:
-    """Return what is compared of one fold: its scores, and the rounds of early stopping."""
-    rounds = {_ROUNDS: float(output["n_rounds"])} if "n_rounds" in output else {}
-    return {**_scores(stage, output), **rounds}
-
-
-def _scores(stage: Stage, output: Output) -> Mapping[str, float]:
-    scores = stage.arguments.metrics.scores_of(output)
-    return {name: float(value) for name, value in scores.items()}
-
-
-def _are_equal(one: float, other: float, trials: Sequence[Trial]) -> bool:
-    if one == other or (math.isnan(one) and math.isnan(other)):
-        return True
-    scores = [score for trial in trials for score in trial.fold_scores if math.isfinite(score)]
-    spread = float(np.ptp(scores)) if scores else 0.0
-    return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING_OF_SPREAD * spread)
-
-
-def _may_draw(stage: Stage, trial: Trial) -> bool:
-    """Return whether a candidate has a parameter ``random_state`` that is not set."""
-    params = every_param(replace_parts(stage.arguments.estimator, trial.params))
-    return any(value is None for name, value in params.items() if name.endswith("random_state"))
-
-
-def _finite(score: float) -> float:
-    return score if not math.isnan(score) else -math.inf

@@ -23,7 +23,6 @@ from skmeta.tabular._member import (
     Outputs,
     count_independent,
     interpolate,
-    mean_exposure,
     widening,
     width_of_exposure,
     width_of_few,

@@ -146,11 +146,6 @@ class Level(NamedTuple):
         return self._replace(quantiles=quantiles, held_out=held_out, calibration=calibration)
 
 
-def mean_exposure(exposure: np.ndarray) -> float:
-    """Return the mean of exposures (n,), which does not depend on their order."""
-    return float(np.sort(exposure).mean())
-
-
 def width_of_exposure(share: Any, exposure: np.ndarray) -> np.ndarray:
     """Return factors (n,) of deviations, given the share of noise and exposures over their mean."""
     return np.asarray(np.sqrt(1 - share + share / exposure))

@@ -59,8 +59,8 @@ class TargetUnits(NamedTuple):
     """Units of a target on its scale.
 
     Means are of distributions whose values beyond the quantiles at `tail` and at 1 minus it are
-    taken for these. With exposures, the scale is one of rates, and distributions are those of
-    targets, which are rates times exposures.
+    taken for these. With exposures, over their mean, the scale is one of rates, and distributions
+    are those of targets, which are rates times exposures.
     """
 
     target: Target
@@ -68,8 +68,8 @@ class TargetUnits(NamedTuple):
     standard: Standardiser  # mean and standard deviation on the scale
     known: np.ndarray  # quantiles (p,) of the known targets
     tail: float = 0.0
-    exposure: np.ndarray | None = None  # (n,) of rows of fit, over its mean
-    unit: float = 1.0  # mean of the exposures: targets are rates times these
+    exposure: np.ndarray | None = None  # (n,) of rows of fit
+    unit: float = 1.0  # mean of the exposures as given
 
     @classmethod
     def learn(cls, y: np.ndarray, weight: np.ndarray, target: Target, on: Scale) -> Self:
@@ -79,13 +79,20 @@ class TargetUnits(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """Standard deviation of the targets on the scale."""
-        return float(self.standard.scale)
+        """Standard deviation on the scale of the targets, or of rates by exposures as given."""
+        return float(self.standard.scale) / self._of_unit(self.unit)
 
     @property
     def centre(self) -> float:
-        """Mean of the targets on the scale."""
-        return float(self.standard.centre)
+        """Mean on the scale of the targets, or of rates by exposures as given."""
+        centre = float(self.standard.centre)
+        if self.on.name == "logarithm":
+            return centre - float(np.log(self.unit))
+        return centre / self._of_unit(self.unit)
+
+    def _of_unit(self, unit: float) -> float:
+        """Return the factor on the scale of a factor of rates."""
+        return {"as given": unit, "square root": float(np.sqrt(unit))}.get(self.on.name, 1.0)
 
     @property
     def is_given(self) -> bool:
@@ -116,8 +123,7 @@ class TargetUnits(NamedTuple):
         exposure = outputs.exposure
         if exposure is not None:
             # The expected rate does not depend on the exposure.
-            outputs = outputs._replace(exposure=np.full(len(exposure), self.unit))
-            factor = exposure / self.unit
+            outputs = outputs._replace(exposure=np.ones(len(exposure)))
         parts = [
             mean_of_quantiles(quantiles_at(part, PROBABILITIES, levels), PROBABILITIES)
             for part in self._distributions(outputs)
@@ -127,8 +133,8 @@ class TargetUnits(NamedTuple):
             # Without a share of another distribution, wide limits at 0 do not move the mean.
             is_own = outputs.calibration[:, 0] == 1.0
             own = self.target.clip(self.restore(outputs.mean))
-            means = np.where(is_own, own if exposure is None else self.unit * own, means)
-        return means if exposure is None else np.asarray(factor * means)
+            means = np.where(is_own, own, means)
+        return means if exposure is None else np.asarray(exposure * means)
 
     def std(self, outputs: CalibratedOutputs) -> np.ndarray:
         """Return standard deviations (n,) of the target."""
@@ -180,7 +186,7 @@ class TargetUnits(NamedTuple):
         std = outputs.std
         if exposure is None:
             return self.restore(outputs.mean[:, None] + std[:, None] * outputs.quantiles)
-        std = std * width_of_exposure(outputs.calibration[:, -1], exposure / self.unit)
+        std = std * width_of_exposure(outputs.calibration[:, -1], exposure)
         rates = self.restore(outputs.mean[:, None] + std[:, None] * outputs.quantiles)
         return np.asarray(exposure[:, None] * rates)
 
@@ -204,10 +210,10 @@ class TargetUnits(NamedTuple):
         centre, log_size = mean_of_quantiles(values, PROBABILITIES), 0.0
         if self.exposure is not None:
             # Of a row, the loss of a rate counts by its exposure, and that of a target once.
-            relative = self.exposure[held_out.place]
-            exposure, weight = self.unit * relative, weight / relative
+            exposure = self.exposure[held_out.place]
+            weight = weight / exposure
             if self.target.kind == "count":
-                std = held_out.std / width_of_exposure(level.calibration[-1], relative)
+                std = held_out.std / width_of_exposure(level.calibration[-1], exposure)
                 typical = level._replace(held_out=held_out._replace(std=std))
                 centre = mean_of_quantiles(self._of_level(typical, _MAX_ROWS), PROBABILITIES)
             y, centre = y * exposure, centre * exposure

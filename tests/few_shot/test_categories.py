@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-import torch
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta._columns import FrameEncoder
-from skmeta.few_shot._indicators import Indicators, choose_indicators
 from skmeta.learners import FineTuning
 
 ROWS = 40
@@ -79,22 +77,6 @@ def test_views_of_a_regression():
     other = [MetaFewShotRegressor().fit(v, y).predict(v, return_std=True) for v in views]
     found = reg.predict(frame, return_std=True)
     np.testing.assert_allclose(found, np.mean(other, axis=0), atol=1e-9)
-
-
-def test_which_categories_have_an_indicator():
-    codes = np.array([0, 0, 1, 1, 1, 2, np.nan, 3, 3, 3], float)
-    X = np.column_stack([np.arange(10.0), codes, np.arange(10.0) % 2, np.arange(10.0)])
-    chosen = choose_indicators(X, (1, 2, 3), np.ones(len(X)))
-    # Two categories have a code that says the same; categories of one row each say nothing.
-    assert chosen == Indicators((0, 2), ((1, (0.0, 1.0, 2.0, 3.0), False), (3, (), False)))
-    rows = torch.tensor([[5.0, 1.0, 0.0, 7.0], [6.0, np.nan, 1.0, 7.0], [7.0, 9.0, 1.0, 0.0]])
-    expected = [[5, 0, 0, 1, 0, 0], [6, 1, 0, 0, 0, 0], [7, 1, 0, 0, 0, 0]]
-    np.testing.assert_array_equal(chosen(rows.double()), expected)
-    assert choose_indicators(X, (2,), np.ones(len(X))) is None
-    many = np.column_stack([np.repeat(np.arange(40.0), 5)] * 3)
-    chosen = choose_indicators(many, (0, 1, 2), np.ones(len(many)))
-    assert [len(codes) for _, codes, _ in chosen.levels] == [20, 20, 20]
-    assert chosen(torch.from_numpy(many)).sum(1).eq(3).all()
 
 
 def encode(frame):
@@ -193,3 +175,16 @@ def test_columns_of_times_are_refused(dtype):
         frame = pl.DataFrame({"size": X["size"].to_list(), "seen": times})
     with pytest.raises(ValueError, match=r"Column 'seen' holds times .* days since a date"):
         MetaFewShotClassifier().fit(frame, y)
+
+
+def test_a_category_without_weight_has_no_code():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"c": rng.choice([*"abcd"], 24), "x": rng.normal(size=24)})
+    y, weight = (
+        rng.normal(size=24) + (frame["c"] == "d"),
+        (frame["c"] != "b").to_numpy().astype(int),
+    )
+    kept = np.flatnonzero(weight)
+    found = MetaFewShotRegressor(device="cpu").fit(frame, y, weight).predict(frame)
+    expected = MetaFewShotRegressor(device="cpu").fit(frame.iloc[kept], y[kept]).predict(frame)
+    np.testing.assert_array_equal(found, expected)

@@ -8,8 +8,8 @@ import pytest
 from sklearn.base import clone
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.few_shot._adapted_task import AdaptedTask
 from skmeta.tabular import LEVELS
+from skmeta.tabular.table_prior import ConditionedPrior
 
 
 def make_table(n, seed=0):
@@ -113,25 +113,25 @@ def test_quantiles_are_means_of_those_of_the_prior_and_the_process():
 
 @pytest.mark.parametrize("n_columns", [4, 70])
 def test_held_out_predictions_are_those_of_separate_fits(monkeypatch, n_columns):
-    predict, given = AdaptedTask.predict_held_out, []
+    predict, given = ConditionedPrior.predict_held_out, []
 
     def keep(*args):
-        given.append((args[0].support, args[2], predict(*args)))
+        given.append((args[0].rows, args[1], predict(*args)))
         return given[-1][-1]
 
-    monkeypatch.setattr(AdaptedTask, "predict_held_out", keep)
+    monkeypatch.setattr(ConditionedPrior, "predict_held_out", keep)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(43, n_columns)), rng.normal(size=43)
     MetaFewShotRegressor(device="cpu").fit(X, y)
     # Rows and columns are in an order of their own.
     (X, y, *_), sets, predicted = given[0]
     np.testing.assert_array_equal(np.sort(np.concatenate(sets)), np.arange(43))
-    for held, means in list(zip(sets, predicted, strict=True))[:2]:
+    for held, found in list(zip(sets, predicted, strict=True))[:2]:
         kept = np.setdiff1d(np.arange(43), held)
         other = alone(MetaFewShotRegressor(device="cpu").fit(X[kept], y[kept]))
         # In single precision, and with components of other signs.
         tolerance = 1e-4 if n_columns == 4 else 0.02
-        np.testing.assert_allclose(means, other.predict(X[held]), atol=tolerance)
+        np.testing.assert_allclose(found.mean, other.predict(X[held]), atol=tolerance)
 
 
 def test_share_is_the_best_one_for_rows_that_both_have_not_seen():

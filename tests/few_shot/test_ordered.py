@@ -9,8 +9,8 @@ from scipy.stats import norm
 from sklearn.metrics import log_loss
 
 from skmeta.few_shot import MetaFewShotClassifier
-from skmeta.few_shot._adapted_task import RunSettings
 from skmeta.few_shot._ordered import ordered_members
+from skmeta.few_shot._priors import RunSettings
 from skmeta.learners import FineTuning
 from skmeta.tabular import LEVELS, WeightedRows, cut_distributions
 

@@ -46,6 +46,39 @@ def test_rates_are_those_of_the_rate_as_target_with_exposure_as_weight(fitted):
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-6)
 
 
+def test_the_unit_of_the_exposure_has_no_effect(fitted):
+    """Not even on the last bit, so that no choice depends on it."""
+    days = X.assign(exposure=365.25 * X["exposure"])
+    again = clone(fitted).fit(days[KNOWN], TABLE["y"][KNOWN])
+    np.testing.assert_allclose(again.predict(days), fitted.predict(X), rtol=1e-9)
+    quantiles = again.predict_quantiles(days)
+    np.testing.assert_array_equal(quantiles, fitted.predict_quantiles(X))
+
+
+def test_effects_are_those_of_rates_by_the_exposures_as_given():
+    counts = TABLE["y"][KNOWN] + 1.0
+    years = GroupedRegressor("group", exposure="exposure", combine="both").fit(X[KNOWN], counts)
+    known = X[KNOWN].assign(exposure=365.25 * X["exposure"])
+    days = clone(years).fit(known, counts)
+    scale = years.model_.target_units.on.name
+    factor = {"as given": 365.25, "square root": 365.25**0.5, "logarithm": 1.0}[scale]
+    shift = np.log(365.25) if scale == "logarithm" else 0.0
+    found, expected = days.effects_["intercept"], years.effects_["intercept"]
+    np.testing.assert_allclose(factor * found, expected - shift, rtol=1e-6)
+    std = "intercept std"
+    np.testing.assert_allclose(factor * days.effects_[std], years.effects_[std], rtol=1e-6)
+
+
+def test_exposures_of_another_size_are_refused(fitted):
+    huge = X.assign(exposure=1e300 * X["exposure"])
+    clone(fitted).set_params(combine="learner").fit(huge[KNOWN], TABLE["y"][KNOWN])
+    message = r"'exposure' has .*e\+300 in row 0, but the mean at fit is 3\.9733, and no exposure"
+    with pytest.raises(ValueError, match=message):
+        fitted.predict(huge)
+    with pytest.raises(ValueError, match=r"may be more than 1e\+09 times as large or small"):
+        clone(fitted).fit(X.assign(exposure=np.where(KNOWN, 1.0, 1e300)), TABLE["y"])
+
+
 def test_intervals_hold_for_small_exposures_and_for_large_ones(fitted):
     rows = (~KNOWN & ~NEW).nonzero()[0]
     low, high = fitted.predict_quantiles(X, (0.05, 0.95))[rows].T

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from table_properties import failures
 
 from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.UnusedDataWarning")
 
@@ -56,6 +57,59 @@ def test_weights_of_more_rows_than_are_repeated_are_refused():
     message = r"they sum to 6e\+07 rows; at most 1,000,000 are allowed\. Divide"
     with pytest.raises(ValueError, match=message):
         GroupedRegressor(0).fit(Z, Z[:, 1] % 7, sample_weight=np.full(60, 1_000_000))
+
+
+@pytest.mark.parametrize("dtype", ["pandas", "polars"])
+def test_weights_repeat_rows_with_categories_too(dtype):
+    """A category of ten rows or more has an indicator: here by weights, or only without them."""
+    rng = np.random.default_rng(0)
+    group, c = np.repeat(np.arange(16), 5), rng.permutation(np.repeat([*"abcd"], [43, 23, 7, 7]))
+    frame = pd.DataFrame({"g": group, "x": rng.normal(size=80), "c": c})
+    frame.loc[0, "c"] = "e"
+    y = rng.normal(size=16)[group] + 2 * (c == "c") - 2 * (c == "d") + 0.3 * rng.normal(size=80)
+    weight = np.where(np.isin(c, ["c", "d"]), 2, 1) * (np.arange(80) > 3)
+    rows = np.repeat(np.arange(80), weight)
+    tables = [frame, frame.iloc[rows]]
+    if dtype == "polars":
+        tables = [pl.from_pandas(table.reset_index(drop=True)) for table in tables]
+    model = GroupedRegressor("g", combine="learner")
+    found = model.fit(tables[0], y, sample_weight=weight).predict(tables[1])
+    expected = model.fit(tables[1], y[rows]).predict(tables[1])
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("label", [(1, 2), [1], {"a": 1}])
+def test_labels_of_several_values_are_refused(label):
+    labels = pd.Series([label] * 12, dtype=object)
+    with pytest.raises(ValueError, match=r"Group column 'g' has several values in a row, such as"):
+        GroupedRegressor("g").fit(pd.DataFrame({"g": labels, "x": range(12)}), range(12))
+    frame = pd.DataFrame({"g": np.repeat(range(4), 3), "x": range(12)})
+    with pytest.raises(ValueError, match="y has several values in a row, such as"):
+        GroupedClassifier("g").fit(frame, labels)
+
+
+def test_seasons_are_numbers_of_steps_that_the_times_cover():
+    group, day, y = make_times()
+    frame = pd.DataFrame({"shop": group, "t": day})
+    for season in ([2.5], [0], [-3], ["a"], [4, 4], [True]):
+        with pytest.raises(ValueError, match="season must be 'auto', None, or whole numbers"):
+            GroupedRegressor("shop", order="t", season=season).fit(frame, y)
+    with pytest.warns(UnusedDataWarning, match="cover 8 steps, so a season of 1000 cannot be seen"):
+        model = GroupedRegressor("shop", order="t", season=[3, 1000]).fit(frame, y)
+    assert model.seasons_ == ["3 steps"]
+
+
+def test_rows_without_a_weight_have_no_kind_and_no_group():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"g": np.repeat(np.arange(12), 5), "x": rng.normal(size=60), "e": 2.0})
+    y, weight = rng.poisson(3.0, 60).astype(float), np.ones(60)
+    y[7], weight[7] = 0.5, 0
+    model = GroupedRegressor("g", exposure="e", combine="learner")
+    assert model.fit(frame, y, weight).target_kind_ == "count"
+    model.set_params(exposure=None, target_kind="count").fit(frame[["g", "x"]], y, weight)
+    one_each = (np.arange(60) % 5 == 0).astype(float)
+    with pytest.raises(EpisodeError, match="Each of the 12 rows has a group of its own"):
+        model.fit(frame[["g", "x"]], y, one_each)
 
 
 # -------------------------------------------------------------------------------------- times

@@ -5,6 +5,7 @@ import pytest
 from builders import SMALL, make_classes
 
 from skmeta.datasets import make_sinusoid_tasks
+from skmeta.grouped import GroupedRegressor
 from skmeta.learners import MAML, HierarchicalLinear, MetaOptimizer, ProtoNet, Validation
 
 callback = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
@@ -125,3 +126,14 @@ def test_teardown_follows_an_error(sinusoids):
         learner.fit(*sinusoids)
     assert seen.n_setups == seen.n_teardowns == 1  # that of the second fit
     assert len(seen.begun) == len(seen.ended)
+
+
+def test_the_fit_of_a_grouped_table_is_a_task():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 4)
+    X = np.column_stack([rng.normal(size=48), groups])
+    seen = Recorder()
+    model = GroupedRegressor(groups=1, combine="rows").set_callbacks(seen)
+    model.fit(X, X[:, 0] + rng.normal(size=12)[groups])
+    assert seen.begun == seen.ended == [("GroupedRegressor", "fit", 0)]
+    assert (seen.n_setups, seen.n_teardowns) == (1, 1)

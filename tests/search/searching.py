@@ -1,5 +1,7 @@
 """What the tests of the search share: spaces, an estimator that counts its fits, comparisons."""
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -16,24 +18,24 @@ class Unseen(type):
     """Keeps what tests note of a class elsewhere: it does not make another class of it."""
 
     names = ("fits", "at", "log", "hangs_at", "is_mortal", "cost_per_row")
-    noted: dict = {}  # noqa: RUF012
+    noted = WeakKeyDictionary()  # such dictionaries hold caches, which do not identify a class
 
     def __new__(cls, name, bases, namespace):
         unseen = {key: namespace.pop(key) for key in Unseen.names if key in namespace}
         made = super().__new__(cls, name, bases, namespace)
-        Unseen.noted.update(((made, key), value) for key, value in unseen.items())
+        Unseen.noted[made] = unseen
         return made
 
     def __setattr__(cls, name, value):
         if name in Unseen.names:
-            Unseen.noted[cls, name] = value
+            Unseen.noted[cls][name] = value
         else:
             super().__setattr__(name, value)
 
     def __getattr__(cls, name):
         for owner in cls.__mro__:
-            if (owner, name) in Unseen.noted:
-                return Unseen.noted[owner, name]
+            if name in Unseen.noted.get(owner, ()):
+                return Unseen.noted[owner][name]
         raise AttributeError(name)
 
 

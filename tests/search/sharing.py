@@ -42,7 +42,9 @@ def make(address, lease_timeout=60.0, **settings):
         Logged(),
         GRID,
         cv=N_FOLDS,
-        history=SearchHistory(address, shared=True, lease_timeout=lease_timeout, verify=False),
+        history=SearchHistory(
+            address, shared=True, lease_timeout=lease_timeout, resume_unseen=True
+        ),
         refit=False,
         verbose=0,
         **settings,

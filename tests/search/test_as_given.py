@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from skmeta.exceptions import SkmetaWarning
 from skmeta.search import MetaLearnedSearchCV, SearchPrior
 from skmeta.search.record import PastSearch
 from skmeta.search.space import SearchSpace
@@ -71,6 +72,15 @@ def test_a_space_that_excludes_it_is_kept_to():
     for space in ({"C": loguniform(10, 100)}, {"C": [0.1, 0.2, 0.3] * 3, "gamma": C}):
         found = search(SVC(C=1.0, gamma="auto"), space)
         assert "as given" not in found.cv_results_["source"]
+
+
+def test_a_logarithmic_distribution_that_excludes_its_zero_is_said():
+    space = {"ccp_alpha": loguniform(1e-3, 1), "max_depth": [None, 3]}
+    tree = DecisionTreeClassifier(random_state=0)
+    with pytest.warns(SkmetaWarning, match=r"not tried: its ccp_alpha=0.0 .* start=\[{'ccp_alpha'"):
+        search(tree, space, n_iter=2)
+    tried = search(tree, space, n_iter=2, start=[{"ccp_alpha": 0.0}])
+    assert tried.cv_results_["params"][0] == {"ccp_alpha": 0.0, "max_depth": None}
 
 
 def test_a_default_space_does_not_exclude_it(tmp_path):

@@ -51,6 +51,7 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"batch_size": 0}, ValueError, "'batch_size' parameter"),
         ({"stop": {"time_budget": 0}}, ValueError, r"stop\['time_budget'\] must be a number above"),
         ({"stop": {"seconds": 9}}, ValueError, "has the key 'seconds', but its keys are time_b"),
+        ({"stop": {"target_score": np.nan}}, ValueError, r"'target_score'\] must be a number, got"),
         ({"stop": {"target_score": "a"}}, ValueError, r"'target_score'\] must be a number, got"),
         ({"history": True}, ValueError, "does not say where to keep it"),
         ({"history": 3}, ValueError, "'history' parameter"),

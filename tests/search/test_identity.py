@@ -253,7 +253,7 @@ def helper(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:The groups parameter is ignored", "ignore:When `set_output`")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_a_search_that_differs_in(case, helper, path, monkeypatch):
-    history = SearchHistory(path, verify=False)  # the fingerprint alone
+    history = SearchHistory(path)
     with config_context(enable_metadata_routing=case is groups_that_the_estimator_uses):
         case(0, monkeypatch).run(history)
         again = case(0, monkeypatch).run(history)

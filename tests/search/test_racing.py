@@ -155,7 +155,7 @@ def test_a_resumed_search_knows_stopped_candidates(tmp_path):
     with pytest.warns(UserWarning, match="interrupted after 12"):
         search(history=tmp_path / "h.db").fit(X, y)
     Bowl.fits, Bowl.at = [], {}
-    history = SearchHistory(tmp_path / "h.db", verify=False)
+    history = SearchHistory(tmp_path / "h.db")
     resumed = search(history=history).fit(X, y)
     assert resumed.n_resumed_ == 12
     assert len(Bowl.fits) == whole.cv_results_["n_folds"][12:].sum() + 1

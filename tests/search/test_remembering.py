@@ -27,12 +27,12 @@ def test_a_finished_search_is_not_evaluated_again(iris, counted, path):
     first = MetaLearnedSearchCV(counted(), space, random_state=0, **settings).fit(*iris)
     counted.fits = []
     again = MetaLearnedSearchCV(counted(), space, random_state=5, **settings).fit(*iris)
-    assert len(counted.fits) == 2 + 1  # two folds to verify the record, and the refit
+    assert len(counted.fits) == 1  # the refit
     assert_same(again.cv_results_, first.cv_results_)  # times and predictions as well
     counted.fits = []
     longer = MetaLearnedSearchCV(counted(), space, random_state=5, **settings)
     longer.set_params(n_iter=8).fit(*iris)
-    assert len(counted.fits) == 2 + 2 * 3 + 1
+    assert len(counted.fits) == 2 * 3 + 1
     assert longer.n_resumed_ == 6
 
 
@@ -47,7 +47,7 @@ def test_a_grid_resumes_too(iris, counted, path):
     assert [p["quality"] for p in search.cv_results_["params"]] == [0.1, 0.2]
     counted.fits, counted.at = [], {}
     search.fit(*iris)
-    assert len(counted.fits) == 2 + 2 * 2 + 1
+    assert len(counted.fits) == 2 * 2 + 1
     assert_same(scores_of(search), scores_of(GridSearchCV(counted(), grid, cv=2).fit(*iris)))
 
 

@@ -14,9 +14,7 @@ N_ITER, N_FOLDS = 8, 2
 
 
 def make(estimator, path, **settings):
-    # What is on record is taken as it is: `test_verified_resume` looks at the two folds more.
-    history = path if isinstance(path, SearchHistory) else SearchHistory(path, verify=False)
-    settings = {"history": history, "random_state": 3, **settings}
+    settings = {"history": path, "random_state": 3, **settings}
     return MetaLearnedSearchCV(estimator, QUALITY, n_iter=N_ITER, cv=N_FOLDS, **settings)
 
 

@@ -131,8 +131,7 @@ def test_it_goes_on_from_its_record(table, path, after, settings):
     with pytest.raises(RuntimeError, match="power cut"):
         make(history=path, error_score="raise", **settings).fit(*table)
     Drifting.fits, Drifting.at = [], {}
-    history = SearchHistory(path, verify=False)
-    found = make(history=history, **settings).fit(*table)
+    found = make(history=path, **settings).fit(*table)
     assert_same(scores_of(found), scores_of(expected))
     assert len(Drifting.fits) == n_fits - N_FOLDS * found.n_resumed_
     assert found.n_resumed_ >= after // N_FOLDS - 1

@@ -18,7 +18,7 @@ def make(estimator, path, space=QUALITY, shared=True, **settings):
     # A worker that waits for a lease that was not given back does not end within the test.
     history = path
     if shared:
-        history = SearchHistory(path, shared=True, lease_timeout=1000, verify=False)
+        history = SearchHistory(path, shared=True, lease_timeout=1000)
     settings = {"n_iter": N_ITER, "random_state": 3, "cv": N_FOLDS, **settings}
     return MetaLearnedSearchCV(estimator, space, history=history, **settings)
 

@@ -15,6 +15,7 @@ from skmeta.priors import load_table_prior
 from skmeta.tabular import WeightedRows, arrange, location_and_scale
 from skmeta.tabular.table_prior import ConditionedPrior, TablePrior
 from skmeta.tabular.table_prior._arithmetic import gelu, layer_norm
+from skmeta.tabular.table_prior._indicators import Indicators, choose_indicators
 
 LEVELS = np.array([0.01, 0.2, 0.5, 0.8, 0.99])
 
@@ -151,6 +152,22 @@ def test_gelu_keeps_its_tail():
     x = np.linspace(-8, -1, 50)
     expected = x * 0.5 * erfcx(-x / np.sqrt(2)) * np.exp(-x * x / 2)
     np.testing.assert_allclose(gelu(x.copy()), expected, rtol=1e-9)
+
+
+def test_which_categories_have_an_indicator():
+    codes = np.array([0, 0, 1, 1, 1, 2, np.nan, 3, 3, 3], float)
+    X = np.column_stack([np.arange(10.0), codes, np.arange(10.0) % 2, np.arange(10.0)])
+    chosen = choose_indicators(X, (1, 2, 3), np.ones(len(X)))
+    # Two categories have a code that says the same; categories of one row each say nothing.
+    assert chosen == Indicators((0, 2), ((1, (0.0, 1.0, 2.0, 3.0), False), (3, (), False)))
+    rows = np.array([[5.0, 1.0, 0.0, 7.0], [6.0, np.nan, 1.0, 7.0], [7.0, 9.0, 1.0, 0.0]])
+    expected = [[5, 0, 0, 1, 0, 0], [6, 1, 0, 0, 0, 0], [7, 1, 0, 0, 0, 0]]
+    np.testing.assert_array_equal(chosen(rows), expected)
+    assert choose_indicators(X, (2,), np.ones(len(X))) is None
+    many = np.column_stack([np.repeat(np.arange(40.0), 5)] * 3)
+    chosen = choose_indicators(many, (0, 1, 2), np.ones(len(many)))
+    assert [len(codes) for _, codes, _ in chosen.levels] == [20, 20, 20]
+    assert (chosen(many).sum(1) == 3).all()
 
 
 def test_predictions_do_without_torch():

@@ -154,7 +154,18 @@ def learn_calendar(
     span, n_months = np.ptp(times), _n_months(step) if is_date else 0
     seasons: list[Season] = []
     if season is not None and not isinstance(season, str):
+        steps = _steps(times, step, n_months)
+        n_steps = int(np.ptp(steps)) + 1
         seasons = [_of_steps(int(p), step, n_months) for p in np.atleast_1d(season)]
+        short = [one for one in seasons if n_steps >= _MIN_CYCLES * one.n_phases]
+        if len(short) < len(seasons):
+            warn_caller(
+                f"The times cover {n_steps} steps, so a season of "
+                f"{max(one.n_phases for one in seasons)} cannot be seen, and is left out: at least "
+                "half a cycle is needed.",
+                UnusedDataWarning,
+            )
+        seasons = short
     elif season == "auto" and is_date:
         names = next((names for most, names in _STEPS if step < most), ())
         kinds = [(name, *_CALENDAR[name][:2]) for name in names]

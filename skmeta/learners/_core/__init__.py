@@ -29,9 +29,6 @@ from skmeta.learners._core._gradient import (
 from skmeta.learners._core._inputs import (
     TaskSource,
     check_learner_rows,
-    encode_rows,
-    flatten_rows,
-    frame_encoder,
     make_problem,
     resolve_kind,
     task_type_parameter,

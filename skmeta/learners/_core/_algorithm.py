@@ -273,11 +273,6 @@ class Algorithm(ABC):
                 "classes, or use prior='tabular', whose memory does not grow with their product."
             )
 
-    @staticmethod
-    def network_precision(precision: str, n_cells: int) -> str:
-        """Choose the precision of a learner's own network for a table of this many cells."""
-        return precision
-
     def is_sound(self, name: str, value: Tensor) -> bool:
         """Return whether a tensor of an adapted state has values that it may have."""
         return bool(value.isfinite().all())

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import pairwise_distances_argmin
 
+from skmeta._columns import flatten_rows
 from skmeta._validation import check_count, check_rng
 from skmeta._warnings import warn_caller
 from skmeta.backend import Execution, Scaler, State, TaskTensors, to_numpy, tree_map
@@ -23,7 +24,6 @@ from skmeta.learners._core._inputs import (
     TaskSource,
     check_learner_rows,
     fit_scaler,
-    flatten_rows,
     make_problem,
     resolve_kind,
     resolve_shots_per,

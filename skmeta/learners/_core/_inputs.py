@@ -9,11 +9,15 @@ from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import validate_data
 
-from skmeta._columns import FrameEncoder, check_frame, is_data_frame
+from skmeta._columns import (
+    FrameEncoder,
+    check_frame,
+    encode_rows,
+    flatten_rows,
+    is_data_frame,
+)
 from skmeta._sklearn_compat import StrOptions, get_feature_names
 from skmeta._validation import check_plain_labels, check_rows, check_targets, quote_some
 from skmeta.backend import Scaler
@@ -30,26 +34,6 @@ from skmeta.tasks import (
 from skmeta.training import parameter
 
 
-def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
-    """Flatten images (n_samples, channels, height, width) to the rows of a table.
-
-    `input_shape` is the shape of one row, where known; axes of length 1 may be left out.
-    """
-    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
-        X = np.asarray(X)
-    shape: tuple[int, ...] = getattr(X, "shape", ())
-    known = None if input_shape is None else tuple(input_shape)
-    if len(shape) <= 2:
-        return X, known
-    given = tuple(int(n) for n in shape[1:])
-    if known is not None and [n for n in known if n != 1] != [n for n in given if n != 1]:
-        raise BackboneError(
-            f"X has rows of shape {given}, but input_shape={known}. Give X this shape; "
-            "np.moveaxis(X, -1, 1) moves channels from the end to the front."
-        )
-    return np.asarray(X).reshape(shape[0], -1), known or given
-
-
 def check_learner_rows(
     learner: Any, X: Any, allow_nan: bool, prior: MetaPrior | None = None, *, reset: bool = True
 ) -> tuple[np.ndarray, FrameEncoder | None]:
@@ -59,7 +43,7 @@ def check_learner_rows(
     and None if the rows are numbers already. NaN in an array is an error unless `allow_nan`.
     """
     check_frame(X)
-    encoder = None if prior is None else frame_encoder(prior)
+    encoder = None if prior is None else FrameEncoder.of(prior.provenance)
     if prior is None and is_data_frame(X):
         encoder = FrameEncoder.learn(X, allow_nan)
     if encoder is not None:
@@ -97,30 +81,6 @@ class Table:
     def columns(self) -> dict[str, Any]:
         """How the columns are encoded, for the prior; empty if they are numbers already."""
         return {} if self.encoder is None else {"columns": self.encoder.columns}
-
-
-def frame_encoder(prior: MetaPrior) -> FrameEncoder | None:
-    """Return what encodes the data frames of a prior's family; None if its rows are numbers."""
-    columns = prior.provenance.get("columns")
-    return None if columns is None else FrameEncoder(columns)
-
-
-def encode_rows(
-    estimator: Any,
-    encoder: FrameEncoder,
-    X: Any,
-    *,
-    reset: bool,
-    when: str = "in the prior's family",
-) -> np.ndarray:
-    """Encode the rows of a data frame, with its columns checked or remembered by an estimator."""
-    if is_data_frame(X):
-        # Check names and number of the columns before one is taken for another.
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-    rows: np.ndarray = check_array(
-        encoder.encode(X, when), ensure_all_finite="allow-nan", estimator=estimator, input_name="X"
-    )
-    return rows
 
 
 def resolve_input_shape(

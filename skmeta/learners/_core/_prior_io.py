@@ -30,7 +30,7 @@ def write_prior(
     """Make a prior of the state of a learner in a session.
 
     `provenance` says where the state comes from, and in ``columns`` how data frames are encoded
-    (see :func:`frame_encoder`); `fields` are other fields of the prior.
+    (see `FrameEncoder`); `fields` are other fields of the prior.
     """
     learner, context = session.algorithm.settings, session.context
     settings = dict(settings_by_role(learner, "prior"))

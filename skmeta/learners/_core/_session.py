@@ -36,7 +36,7 @@ _VIEW = re.compile(r"view\d+\.")
 class Session:
     """The algorithm of a learner at work on a device.
 
-    `changes` names the views of test-time augmentation; `more_views` are further functions of rows.
+    `changes` names the views of test-time augmentation.
     """
 
     algorithm: Algorithm
@@ -44,7 +44,6 @@ class Session:
     adapter: TensorAdapter
     scaler: Scaler
     changes: tuple[str, ...] = ()
-    more_views: tuple[Any, ...] = ()
 
     @classmethod
     def open(
@@ -88,7 +87,7 @@ class Session:
     @cached_property
     def views(self) -> tuple[Any, ...]:
         """Views of a new task that predictions are averaged over."""
-        return (*make_views(self.changes, self.adapter.input_shape), *self.more_views)
+        return make_views(self.changes, self.adapter.input_shape)
 
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state on the device."""

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import t
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._columns import flatten_rows
 from skmeta._optional import import_optional
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
@@ -21,7 +22,6 @@ from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
 from skmeta.learners._core import (
     MetaLearner,
     check_learner_rows,
-    flatten_rows,
     missing_attribute,
     resolve_kind,
     task_type_parameter,

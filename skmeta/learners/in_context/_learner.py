@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta._warnings import warn_caller
 from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors
-from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners._core import (
     Algorithm,
     Context,
@@ -39,22 +37,11 @@ from skmeta.learners.in_context._support import (
     weights_of_prior,
 )
 from skmeta.learners.in_context._transformer import TableTransformer, call_transformer
-from skmeta.learners.in_context._views import n_views
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.training import settings_by_role
 
 # Parameters that are sizes of the transformer.
 _SIZES = ("width", "n_layers", "n_heads", "cell_width")
-# A table of more cells is read by the network in single precision.
-_MAX_EXACT_CELLS = 999
-# Sizes that a prior for any table is made for, and what to try beyond. It was compared with other
-# estimators on up to 2,000 rows, 784 columns and 26 classes.
-_LIMITS = {
-    "rows": (1000, "A random forest or HistGradientBoosting learns more from so many rows."),
-    "columns": (1000, "LogisticRegression or Ridge is faster, or put TruncatedSVD in front."),
-    "classes": (100, "LogisticRegression is faster, or meta-train a ProtoNet on similar classes."),
-}
-_MAX_CLASSES = 1_000
 
 
 class InContextAlgorithm(Algorithm):
@@ -107,42 +94,6 @@ class InContextAlgorithm(Algorithm):
         kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
         return dict(state) | {n: v.to(rows.x.dtype) for n, v in kept.items()}
 
-    def check_task(self, prior: MetaPrior, n_rows: int, n_columns: int, n_classes: int) -> None:
-        if n_classes > _MAX_CLASSES:
-            raise ValueError(
-                f"y has {n_classes:,} classes, but at most {_MAX_CLASSES:,} are allowed: 500 "
-                "classes of 1,000 rows take ten seconds and a gigabyte. Merge rare classes, or use "
-                "LogisticRegression."
-            )
-        # One warning of everything that is larger than the prior was made for.
-        messages = []
-        max_rows = self.settings.max_rows
-        e = n_views(self.settings.n_estimators, n_rows, 0, n_classes, max_rows)
-        if max_rows * e < n_rows:
-            messages.append(
-                f"X has {n_rows:,} rows, but the views of the prior have {max_rows * e:,} "
-                f"rows in all ({max_rows} each), so that it does not see some rows. Raise "
-                "n_estimators for more views."
-            )
-        # A prior of a family of tasks was made for the columns and classes that it has.
-        if prior.n_features_in is None:
-            for what, size in (("rows", n_rows), ("columns", n_columns), ("classes", n_classes)):
-                limit, alternative = _LIMITS[what]
-                if size > limit:
-                    messages.append(
-                        f"{size:,} {what} are more than the {limit:,} that the prior is made for. "
-                        f"{alternative}"
-                    )
-        if messages:
-            warn_caller(
-                f"{' '.join(messages)} Pass fewer of them to silence this warning.",
-                UnusedDataWarning,
-            )
-
-    @staticmethod
-    def network_precision(precision: str, n_cells: int) -> str:
-        return "float32" if n_cells > _MAX_EXACT_CELLS else precision
-
     def is_sound(self, name: str, value: Tensor) -> bool:
         # The memory of a support set holds infinity where a row or value is missing.
         if name.startswith("memory."):
@@ -166,38 +117,6 @@ class InContextAlgorithm(Algorithm):
         views = view_rows(adapted, x.flatten(1), len(memory["column.mean"]))
         outputs: Tensor = self._call(context, adapted, views, memory=memory)
         return outputs
-
-    def predict_held_out(
-        self,
-        context: Context,
-        state: State,
-        rows: Rows,
-        held: list[Tensor],
-        levels: Tensor | None = None,
-    ) -> list[Tensor]:
-        """Predict sets of rows from the others: log probabilities, or means and quantiles."""
-        rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
-        n_classes = context.n_outputs if context.kind == "classification" else 0
-        supports, queries = [], []
-        for out in held:
-            kept = rows._replace(w=rows.w.index_fill(0, out, 0.0))
-            if len(held) == 1:  # Several sets are read at once, which needs tables of one size.
-                kept = Rows(*(part[kept.w > 0] for part in kept))
-            support = view_support(
-                kept, n_classes, self.settings.n_estimators, self.settings.max_rows
-            )
-            # Sets are filled up with their first row, so that all are of one size.
-            filled = out[:1].repeat(max(map(len, held)))
-            filled[: len(out)] = out
-            adapted = {f"memory.{n}": v for n, v in support.kept.items()}
-            supports.append((support, dict(state) | adapted))
-            queries.append(view_rows(adapted, rows.x[filled], len(support.slots)))
-        parts = zip(*(support.expanded() for support, _ in supports), strict=True)
-        memory = self._call(context, state, *(torch.cat(part) for part in parts), fast=True)
-        outputs = self._call(context, state, torch.cat(queries), memory=memory)
-        average = class_log_probability if n_classes else partial(predict_targets, levels=levels)
-        views = zip(supports, held, outputs.chunk(len(held)), strict=True)
-        return [average(adapted, each[:, : len(out)]) for (_, adapted), out, each in views]
 
     def predict_distribution(
         self, context: Context, adapted: State, x: Tensor, levels: Tensor

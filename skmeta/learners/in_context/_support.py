@@ -110,12 +110,6 @@ class Support(NamedTuple):
     slots: Tensor
     kept: State
 
-    def expanded(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return rows, labels, weights and slots, with a table for each view."""
-        e = len(self.slots)
-        x, y, w = (part.expand(e, *part.shape[1:]) for part in (self.x, self.y, self.w))
-        return x, y, w, self.slots
-
 
 def view_support(rows: Rows, n_classes: int, n_estimators: int | str, max_rows: int) -> Support:
     """Choose the views of a support set (n, d), and convert it to them.

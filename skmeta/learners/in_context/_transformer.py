@@ -119,7 +119,6 @@ class TableTransformer(nn.Module):
         slots: Tensor | None = None,
         memory: Memory | None = None,
         query: Tensor | None = None,
-        fast: bool = False,
     ) -> Tensor | Memory:
         """Read support sets, predict query sets, or both; or prepare a memory for many calls.
 
@@ -134,20 +133,19 @@ class TableTransformer(nn.Module):
         - w (b, n): a row of weight 2 is as good as two rows; by default 1.
         - slots (b, d) or (1, d): int64, distinct within a table.
         - query (b, m, d): rows to be predicted at once.
-        - fast: support rows are read by a faster kernel, which has no rule for ``vmap``.
         """
         if memory is None:
             if x is None or y is None or slots is None:
                 raise ValueError(
                     "Support rows need their labels y, and the slots of their columns."
                 )
-            memory = self._read(x, y, w, slots, fast)
+            memory = self._read(x, y, w, slots)
             return memory if query is None else self._predict(memory, query)
         if x is None:
             return memory | {"row_weight": self._row_weight(memory["slots"])}
         return self._predict(memory, x)
 
-    def _read(self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor, fast: bool) -> Memory:
+    def _read(self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor) -> Memory:
         weight = x.new_ones(x.shape[:2]) if w is None else w.to(x.dtype)
         with full_precision(x):
             columns = measure_columns(x, weight)
@@ -173,7 +171,7 @@ class TableTransformer(nn.Module):
             keys, values = block.keys_and_values(token)
             memory[f"keys.{i}"], memory[f"values.{i}"] = keys, values
             if i + 1 < len(self.blocks):  # Nothing reads the support rows after the last layer.
-                token = block(token, keys, values, bias, fast)
+                token = block(token, keys, values, bias)
         return memory
 
     def _predict(self, memory: Memory, x: Tensor) -> Tensor:

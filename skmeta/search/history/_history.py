@@ -36,8 +36,9 @@ class SearchHistory(HistoryReader):
         Seconds after which another worker takes the candidate of a dead worker.
     read_only : bool, default=False
         Read an existing history, and never write it. Use it for nested cross-validation.
-    verify : bool, default=True
-        Evaluate two folds again before a search is resumed. See :ref:`verified_resume`.
+    resume_unseen : bool, default=False
+        Resume a search whose scores may depend on what is not seen, such as a file that your code
+        reads, as if that had not changed. See :ref:`what_is_resumed`.
 
     Raises
     ------
@@ -76,7 +77,7 @@ class SearchHistory(HistoryReader):
         shared: bool = False,
         lease_timeout: float = 60.0,
         read_only: bool = False,
-        verify: bool = True,
+        resume_unseen: bool = False,
     ) -> None:
         if not lease_timeout > 0:
             raise ValueError(
@@ -96,7 +97,7 @@ class SearchHistory(HistoryReader):
                 "server, such as postgresql://..."
             )
         self.read_only, self.shared = bool(read_only), bool(shared)
-        self.verify = bool(verify)
+        self.resume_unseen = bool(resume_unseen)
         self.lease_timeout = float(lease_timeout)
         self._address = address
         self._address, self._name = self._store.address, self._store.name

@@ -36,7 +36,7 @@ class HistoryReader(Uncopied):
 
     read_only: bool
     shared: bool
-    verify: bool
+    resume_unseen: bool
     _address: str
     _name: str  # the address without its password
     _content: bytes | None = None  # of a history in memory that was copied, until it is opened

@@ -11,11 +11,14 @@ are targets.
 """
 
 import hashlib
+import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from os import PathLike
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -60,15 +63,25 @@ def fingerprint_data(X: Any, y: Any = None) -> DataFingerprint:
     return DataFingerprint(digest.hexdigest()[:24], tuple(map(int, smallest)))
 
 
-def identify_data(digest: str, X: Any, y: Any = None) -> str:
-    """Return the identity of a data set: a text that differs from that of all others."""
+def identify_data(digest: str, X: Any, y: Any = None) -> tuple[str, list[str]]:
+    """Return a text that differs from that of all other data sets, and what it does not see."""
     try:
         form = repr([_form(X), _form(y)])
     except Exception:  # containers of any package may raise anything
         form = _object_digest((X, y))
     if not digest or not form:  # of what cannot be compared, nothing is known to be the same
-        return f"unknown {secrets.token_hex(16)}"
-    return f"{digest} {hashlib.sha256(form.encode('utf-8', 'backslashreplace')).hexdigest()}"
+        return f"unknown {secrets.token_hex(16)}", ["the data can be neither compared nor pickled"]
+    unseen = ["the data are paths of files"] if _first_is_a_path(X) else []
+    form = hashlib.sha256(form.encode("utf-8", "backslashreplace")).hexdigest()
+    return f"{digest} {form}", unseen
+
+
+def _first_is_a_path(X: Any) -> bool:
+    """Return whether the first cell of the data is the path of a file."""
+    with suppress(Exception):  # containers of any package may raise anything
+        cell = np.asarray(X[:1] if not is_data_frame(X) else X.iloc[:1], dtype=object).flat[0]
+        return isinstance(cell, str | PathLike) and bool(cell) and os.path.isfile(cell)
+    return False
 
 
 def sketch_similarity(one: Sequence[int], other: Sequence[int]) -> float:
@@ -196,7 +209,10 @@ def _form(X: Any) -> Any:
     if hasattr(X, "detach"):
         return kind, str(X.dtype), tuple(X.shape)
     # Of another class, which may hold more than an array.
-    return kind, _object_digest(X) or f"unknown {secrets.token_hex(16)}"
+    digest = _object_digest(X)
+    if not digest:
+        raise TypeError(f"a {kind} can be neither compared nor pickled")
+    return kind, digest
 
 
 def _categories(dtype: Any) -> Any:

@@ -59,8 +59,8 @@ from skmeta.tabular.table_prior._linear_model import LinearModel, SupportRows, f
 _ZERO = 1e-6
 # Smallest probability of a bin.
 _FLOOR = 1e-6
-# Rows whose attention is computed at once, so that its values fit into the cache of a processor.
-_ROWS_OF_ATTENTION = 128
+# Attention values that are computed at once, so that they fit into the cache of a processor.
+_MAX_ATTENTION = 2**17
 
 
 class EncodedCells(NamedTuple):
@@ -211,15 +211,17 @@ class Network:
         if self.is_classifier:
             own, weight = outputs[:, :N_CODES], outputs[:, N_CODES:]
             return np.asarray(own + (weight[:, None] @ predicted)[:, 0])
+        # In double precision, because single precision loses the upper tail.
+        outputs, predicted = outputs.astype(float), predicted.astype(float)
         own, weight = outputs[:, :N_BINS], outputs[:, N_BINS:-N_EXPERTS]
         spread = softplus(outputs[:, -N_EXPERTS:]) + 0.01
         # A mixture of logistic distributions around the experts' predictions.
-        at = bin_edges().astype(self.dtype) / spread[..., None]
+        at = bin_edges() / spread[..., None]
         at -= predicted / spread[..., None]
         share = softmax(weight, axis=1)
         below = (share[:, None] @ sigmoid(at))[:, 0]
         mixed = np.diff(below, axis=1, prepend=0.0, append=1.0)
-        return np.asarray(own + np.log(np.maximum(mixed, 0.0) + self.dtype(_FLOOR)))
+        return np.asarray(own + np.log(mixed + _FLOOR))
 
     # --------------------------------------------------------------------------------- encoders
 
@@ -348,23 +350,24 @@ class Network:
     def _layer(self, k: int, token: np.ndarray, keys: np.ndarray, values: np.ndarray) -> None:
         """Change tokens (m, D) in place to those after layer k: rows attend to support rows."""
         name, heads = f"blocks.{k}", self.n_heads
-        queries = self._linear(f"{name}.query", self._norm(f"{name}.norm_attention", token))
-        queries /= np.sqrt(self.dtype(queries.shape[1] // heads))
-        queries = queries.reshape(len(token), heads, -1).transpose(1, 0, 2)
-        shape = len(token), heads, queries.shape[2]
-        attended: np.ndarray = np.empty(shape, self.dtype)
+        m, size, n = len(token), keys.shape[1] - 1, keys.shape[2]
+        query = self._linear(f"{name}.query", self._norm(f"{name}.norm_attention", token))
+        query /= np.sqrt(self.dtype(size))
+        # The last query is 1, because the last key is the log weight of a row.
+        queries: np.ndarray = np.ones((heads, m, size + 1), self.dtype)
+        queries[..., :-1] = query.reshape(m, heads, size).transpose(1, 0, 2)
+        attended: np.ndarray = np.empty((m, heads, size), self.dtype)
+        at_once = max(1, _MAX_ATTENTION // n)
         for head in range(heads):
-            for start in range(0, len(token), _ROWS_OF_ATTENTION):
-                rows = slice(start, start + _ROWS_OF_ATTENTION)
-                # The last query is 1, because the last key is the log weight of a row.
-                query = np.pad(queries[head, rows], ((0, 0), (0, 1)), constant_values=1.0)
-                weight = query @ keys[head]
+            for start in range(0, m, at_once):
+                rows = slice(start, start + at_once)
+                weight = queries[head, rows] @ keys[head]
                 weight -= weight.max(1, keepdims=True)
                 np.exp(weight, out=weight)
                 # The last value is 1, so that its sum is that of the weights.
                 total = weight @ values[head]
                 np.divide(total[:, :-1], total[:, -1:], out=attended[rows, head])
-        token += self._linear(f"{name}.output", attended.reshape(len(token), -1))
+        token += self._linear(f"{name}.output", attended.reshape(m, -1))
         hidden = gelu(
             self._linear(f"{name}.feed_forward_in", self._norm(f"{name}.norm_hidden", token))
         )

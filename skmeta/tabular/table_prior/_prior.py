@@ -47,7 +47,7 @@ class TablePrior:
     """
 
     def __init__(
-        self, prior: MetaPrior, n_estimators: int | None = None, max_rows: int | None = None
+        self, prior: MetaPrior, n_estimators: int | str | None = None, max_rows: int | None = None
     ) -> None:
         settings = prior.learner_params
         self.prior = prior
@@ -90,7 +90,8 @@ class ConditionedPrior:
     """A prior for any table that has read labelled rows, on the first use of them.
 
     `rows` have positive weights, and are in an order by content (:func:`arrange`); `nominal` are
-    their columns of codes; `columns` (d,) are the positions of their columns in rows to predict.
+    their columns of codes; `columns` (d,) are the positions of their columns in rows to predict;
+    `precision` is by default ``"float64"`` for small tables, and ``"float32"`` for others.
     """
 
     def __init__(
@@ -100,8 +101,11 @@ class ConditionedPrior:
         n_classes: int = 0,
         nominal: Collection[int] = (),
         columns: np.ndarray | None = None,
+        precision: str | None = None,
     ) -> None:
         self.prior, self.rows, self.n_classes, self.columns = prior, rows, n_classes, columns
+        is_large = rows.X.size > _MAX_EXACT_CELLS
+        self.precision = precision or ("float32" if is_large else "float64")
         self.indicators = (
             choose_indicators(rows.X, sorted(nominal), rows.weight) if nominal else None
         )
@@ -110,14 +114,17 @@ class ConditionedPrior:
         # What was read is computed again, so that a pickle stays small.
         return {name: value for name, value in vars(self).items() if name != "_tables"}
 
+    def read(self) -> None:
+        """Read the rows now."""
+        self._tables  # noqa: B018
+
     @cached_property
     def _tables(self) -> list[ReadTable]:
         return self._read(self.rows)
 
     def _read(self, rows: WeightedRows) -> list[ReadTable]:
         """Read rows with codes and, where there are categories, with indicators in their place."""
-        exact = self.rows.X.size <= _MAX_EXACT_CELLS
-        network = _network(self.prior.prior, np.float64 if exact else np.float32)
+        network = _network(self.prior.prior, self.precision)
         n_estimators, max_rows = self.prior.n_estimators, self.prior.max_rows
         return [
             ReadTable.read(network, rows._replace(X=x), self.n_classes, n_estimators, max_rows)
@@ -148,6 +155,10 @@ class ConditionedPrior:
         parts = [self._distribution(self._tables, part, levels) for part in self._parts(X)]
         empty = Distribution(np.empty(0), np.empty(0), np.empty((0, len(levels))))
         return Distribution(*map(np.concatenate, zip(*(parts or [empty]), strict=True)))
+
+    def predict_quantiles(self, X: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Return quantiles (m, q) of the targets of rows (m, d)."""
+        return self.distribution(X, levels).quantiles
 
     def predict_held_out(
         self, sets: Sequence[np.ndarray], levels: np.ndarray | Sequence[float] = ()
@@ -182,8 +193,10 @@ class ConditionedPrior:
 
 
 @lru_cache(maxsize=4)
-def _network(prior: MetaPrior, dtype: type) -> Network:
-    return Network(_weights(prior.tensors), prior.learner_params["n_heads"], dtype)
+def _network(prior: MetaPrior, precision: str) -> Network:
+    return Network(
+        _weights(prior.tensors), prior.learner_params["n_heads"], np.dtype(precision).type
+    )
 
 
 def _weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

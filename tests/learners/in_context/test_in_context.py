@@ -235,7 +235,8 @@ def test_large_tables_are_seen_in_parts(priors):
     )
     clf = MetaFewShotClassifier(prior).fit(X, y)
     expected = clf.predict_proba(X[:5])
-    assert clf.adapted_["memory.columns"].shape == (3, N_SLOTS)
+    memories = clf._open()[0].context._tables[0].memories
+    assert [len(columns) for columns, _ in memories] == [N_SLOTS] * 3
     columns = rng.permutation(150)
     found = clf.fit(X[:, columns], y).predict_proba(X[:5][:, columns])
     np.testing.assert_allclose(found, expected, atol=1e-5)
