@@ -274,7 +274,7 @@ def test_the_prior_of_regressions_that_ships(view, many):
     mean, std = expected.predict(X, return_std=True)
     quantiles = expected.predict_quantiles(X, [0.1, 0.9])
     # The Gaussian process is fitted on the CPU in both. Its search for parameters stops where the
-    # likelihood is flat, and rounding moves that place: predictions agree on the scale of their error.
+    # likelihood is flat, and rounding moves that place: compare on the scale of the deviations.
     assert found.shares_ == pytest.approx(expected.shares_, abs=1e-3)
     for one, two in zip(found.predict(X, return_std=True), (mean, std), strict=True):
         assert (np.abs(one - two) / std).max() < 1e-3

@@ -176,7 +176,8 @@ def test_pipeline_grid_search_and_processes():
         GridSearchCV(pipe, grid, cv=3, n_jobs=n_jobs).fit(X, y).cv_results_["mean_test_score"]
         for n_jobs in (1, 2)
     ]
-    np.testing.assert_array_equal(*results)
+    # Processes have other numbers of threads; a row at the border of two classes may change.
+    np.testing.assert_allclose(*results, atol=0.01)
     assert results[0][1] > 0.85
 
 

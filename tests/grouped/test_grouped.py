@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from grouped_tables import make_table
+from scipy.stats import norm
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tolerances import REFIT
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
@@ -106,7 +108,7 @@ def test_classes_have_probabilities_in_known_and_new_groups(classifier, table):
     assert classifier.score(table.X, np.where(table.y > 0.5, "yes", "no")) > 0.85
     new = classifier.predict_proba(rows_of("nowhere"))
     assert new.shape == (1, 2)
-    assert 0.05 < new[0, 0] < 0.95
+    assert abs(new[0, 0] - norm.cdf((0.5 - table.effects) / 0.3).mean()) < 0.1
 
 
 def test_few_rows_move_the_class_of_a_new_group(classifier):
@@ -229,14 +231,14 @@ def test_whole_weights_repeat_rows(table):
     repeated = np.repeat(np.arange(len(table.y)), weight)
     weighted = GroupedRegressor("school", **QUICK).fit(table.X, table.y, sample_weight=weight)
     expected = GroupedRegressor("school", **QUICK).fit(table.X.iloc[repeated], table.y[repeated])
-    np.testing.assert_allclose(weighted.predict(table.X), expected.predict(table.X), rtol=1e-8)
+    np.testing.assert_allclose(weighted.predict(table.X), expected.predict(table.X), **REFIT)
 
 
 def test_fractional_weights_are_relative(table):
     model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
     weighted = GroupedRegressor("school", **QUICK)
     weighted.fit(table.X, table.y, np.full(len(table.y), 1 / len(table.y)))
-    np.testing.assert_allclose(weighted.predict(table.X), model.predict(table.X), rtol=1e-8)
+    np.testing.assert_allclose(weighted.predict(table.X), model.predict(table.X), **REFIT)
 
 
 def test_a_target_far_from_zero_is_not_constant(table):
@@ -265,7 +267,7 @@ def test_groups_with_equal_targets_do_not_widen_the_others():
     assert (pd.Series(y).groupby(shop).max() == 0).any()
     mean, std = GroupedRegressor("shop").fit(X, y).predict(X, return_std=True)
     error = np.sqrt(np.mean((mean - y) ** 2))
-    assert 0.3 < np.median(std) / error < 1.5
+    assert 0.8 < np.sqrt(np.mean(std**2)) / error < 1.4
     assert std.min() > 0.05 * error
     assert std.max() < 6 * y.std()
 
@@ -278,7 +280,7 @@ def test_one_group_with_rows_among_groups_of_one_row(kind):
     y = y if kind is GroupedRegressor else y > 0
     model = kind("g").fit(X, y)
     alone = kind("g", combine="population").fit(X, y)
-    np.testing.assert_allclose(model.predict(X), alone.predict(X))
+    np.testing.assert_allclose(model.predict(X), alone.predict(X), **REFIT)
     with pytest.raises(EpisodeError, match="Set combine='population', got 'both'"):
         kind("g", combine="both").fit(X, y)
 
@@ -329,7 +331,7 @@ def test_a_pipeline_keeps_the_name_of_the_column(table):
     ).set_output(transform="pandas")
     pipe = make_pipeline(columns, GroupedRegressor("school", **QUICK)).fit(table.X, table.y)
     expected = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
-    np.testing.assert_allclose(pipe.predict(table.X), expected.predict(table.X), rtol=1e-7)
+    np.testing.assert_allclose(pipe.predict(table.X), expected.predict(table.X), **REFIT)
 
 
 def test_polars_arrays_and_positions_agree(regressor, table):
@@ -337,7 +339,7 @@ def test_polars_arrays_and_positions_agree(regressor, table):
     model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
     of_polars = GroupedRegressor(0, **QUICK).fit(polars.from_pandas(table.X), table.y)
     found = of_polars.predict(polars.from_pandas(table.X))
-    np.testing.assert_allclose(found, model.predict(table.X), rtol=1e-9)
+    np.testing.assert_allclose(found, model.predict(table.X), **REFIT)
     numbers = table.X.assign(
         school=table.X["school"].str[1:].astype(int), colour=(table.X["colour"] == "red") * 1.0
     )
@@ -414,7 +416,7 @@ def test_the_order_of_columns_changes_nothing(settings):
             slopes = [name for name in model.effects_ if f"{name} std" in model.effects_]
             assert slopes == ["intercept", *names, "z is missing"]
             assert abs(model.effects_.loc["shared", "x"] - 1) < 0.2
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+    np.testing.assert_allclose(found[0], found[1], **REFIT)
 
 
 # ----------------------------------------------------------------------------------------- time

@@ -80,7 +80,7 @@ def test_intervals_of_families_of_curves():
             low, high = model.predict_quantiles(X[at], (0.05, 0.95)).T
             shares.append(np.mean((y[at] >= low) & (y[at] <= high)))
     assert 0.85 < np.mean(new) < 0.95
-    assert 0.9 < np.mean(known) <= 1
+    assert 0.9 < np.mean(known) < 0.99
 
 
 def test_rows_that_come_later_narrow_what_is_ahead(curves, model):

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from mixed_tables import load_pastes, load_penicillin
+from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from tolerances import REFIT
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
@@ -104,7 +106,7 @@ def test_effects_of_both_factors_are_found(model, ratings):
         own = effects.loc[name].loc[labels]
         assert np.corrcoef(own["intercept"], truth)[0, 1] > 0.97
         gap = own["intercept"] - truth
-        assert 0.3 < (gap - gap.mean()).std() / own["intercept std"].mean() < 2.5
+        assert 0.6 < (gap - gap.mean()).std() / own["intercept std"].mean() < 1.5
         assert own["rows"].sum() == len(ratings.y)
     found = deviations(model)
     assert abs(found["user"] / ratings.of_user.std() - 1) < 0.3
@@ -175,25 +177,25 @@ def test_schools_in_districts():
 # -------------------------------------------------------------------------------- classification
 
 
-def test_two_classes(ratings):
-    y = np.where(ratings.y > 0, "yes", "no")
-    population = LogisticRegression()
-    clf = GroupedClassifier(NAMES, population=population, n_folds=2).fit(ratings.X, y)
-    assert clf.score(ratings.X, y) > 0.8
-    proba = clf.predict_proba(pd.concat([ratings.X[:20], row("nobody", 99)]))
+@pytest.mark.parametrize("limits", [[0.0], [-0.5, 0.7]], ids=["two", "three"])
+def test_classes_of_held_out_rows(ratings, limits):
+    y, known = np.digitize(ratings.y, limits), np.arange(len(ratings.y)) % 4 > 0
+    clf = GroupedClassifier(NAMES, population=LogisticRegression(), n_folds=2)
+    clf.fit(ratings.X[known], y[known])
+    pooled = LogisticRegression().fit(ratings.X.loc[known, ["x"]], y[known])
+    gain = clf.score(ratings.X[~known], y[~known]) - pooled.score(
+        ratings.X.loc[~known, ["x"]], y[~known]
+    )
+    assert gain > 0.1
+    proba = clf.predict_proba(pd.concat([ratings.X[~known], row("nobody", 99)]))
     np.testing.assert_allclose(proba.sum(1), 1.0)
-    assert 0.2 < proba[-1, 0] < 0.8
-    assert "Deviations of the log odds" in clf.summary_
-
-
-def test_three_classes(ratings):
-    y = np.digitize(ratings.y, [-0.5, 0.7])
-    population = LogisticRegression()
-    clf = GroupedClassifier(NAMES, population=population, n_folds=2).fit(ratings.X, y)
-    assert clf.score(ratings.X, y) > 0.65
-    np.testing.assert_allclose(clf.predict_proba(ratings.X).sum(1), 1.0)
-    assert {"intercept (0)", "intercept (2) std"} <= {*clf.effects_.columns}
-    assert "groups of item (1)" in clf.summary_
+    level = ratings.of_user[:, None] + ratings.of_item
+    assert abs(proba[-1, 0] - norm.cdf((limits[0] - level) / 0.2).mean()) < 0.1
+    if len(limits) == 1:
+        assert "Deviations of the log odds" in clf.summary_
+    else:
+        assert {"intercept (0)", "intercept (2) std"} <= {*clf.effects_.columns}
+        assert "groups of item (1)" in clf.summary_
 
 
 # ------------------------------------------------------------------------------------ invariance
@@ -219,14 +221,14 @@ def test_order_names_and_units_change_nothing(kind):
         found = [first.predict_proba(X), second.predict_proba(changed(X))]
     else:
         found = [first.predict(X), second.predict(changed(X)) / unit]
-    assert abs(found[0] - found[1]).max() < 1e-8 * np.std(found[0])
+    np.testing.assert_allclose(*found, **REFIT)
 
 
 def test_a_list_of_one_name_is_the_name(ratings):
     X = ratings.X.drop(columns="item")
     options = QUICK | {"combine": "both"}
     one, of_list = (GroupedRegressor(g, **options).fit(X, ratings.y) for g in ("user", ["user"]))
-    np.testing.assert_array_equal(one.predict(X), of_list.predict(X))
+    np.testing.assert_allclose(one.predict(X), of_list.predict(X), **REFIT)
     assert hasattr(of_list, "partial_fit")
 
 
@@ -236,10 +238,10 @@ def test_polars_arrays_pickles_and_clones_agree(ratings):
     X = polars.from_pandas(ratings.X)
     model = GroupedRegressor((0, 1), **QUICK).fit(X, ratings.y)
     found = pickle.loads(pickle.dumps(clone(model).fit(X, ratings.y)))
-    np.testing.assert_allclose(found.predict(X), expected, rtol=1e-9)
+    np.testing.assert_allclose(found.predict(X), expected, **REFIT)
     numbers = ratings.X.assign(user=ratings.X["user"].str[1:].astype(int)).to_numpy()
     of_array = GroupedRegressor([0, 1], **QUICK).fit(numbers, ratings.y)
-    np.testing.assert_allclose(of_array.predict(numbers), expected, rtol=1e-9)
+    np.testing.assert_allclose(of_array.predict(numbers), expected, **REFIT)
     assert set(of_array.effects_.index.get_level_values("column")) == {"0", "1"}
 
 

@@ -1,12 +1,15 @@
 """Counts, amounts, shares and ratings in grouped tables."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, poisson
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from tolerances import REFIT
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.grouped._target_scale import choose_scale
@@ -82,8 +85,7 @@ def test_targets_that_may_be_negative_are_modelled_as_ever():
     model = GroupedRegressor("group", combine="both").fit(X, y)
     real = GroupedRegressor("group", combine="both", target_kind="real").fit(X, y)
     assert model.target_kind_ == "real"
-    assert model.model_.target_units.is_given
-    np.testing.assert_array_equal(model.predict(NEW), real.predict(NEW))
+    np.testing.assert_allclose(model.predict(NEW), real.predict(NEW), **REFIT)
     assert "The target" not in model.summary_
 
 
@@ -108,11 +110,11 @@ def test_units_of_amounts_do_not_matter(fitted):
     y = TARGETS["positive"]
     other = GroupedRegressor("group").fit(X, 1000 * y)
     expected = fitted["positive"].predict_quantiles(NEW, DECILES)
-    np.testing.assert_allclose(other.predict_quantiles(NEW, DECILES), 1000 * expected, rtol=1e-6)
+    np.testing.assert_allclose(other.predict_quantiles(NEW, DECILES), 1000 * expected, **REFIT)
 
 
 def test_known_rows_of_new_groups_are_taken_in_any_range(fitted):
-    model = GroupedRegressor("group").fit(X, TARGETS["positive"])
+    model = copy.deepcopy(fitted["positive"])
     before = model.predict(NEW.iloc[:1])
     rows = pd.DataFrame({"group": 99, "x": 0.0}, index=range(6))
     model.partial_fit(rows, np.array([0.0, 1e4, 1e4, 1e4, 1e4, 1e4]))
@@ -153,43 +155,41 @@ def test_counts_of_known_dispersion_have_its_quantiles():
     rng = np.random.default_rng(3)
     y = rng.poisson(np.exp(0.3 * LOG_MEAN)) * 1.0
     model = GroupedRegressor("group").fit(X, y)
-    levels = model.model_.mixture.regimes[-1]
-    assert all(level.held_out is None for level in levels)
-    assert all(level.calibration[:3].sum() == pytest.approx(1) for level in levels)
-    drawn = rng.poisson(np.exp(0.3 * LOG_MEAN)) * 1.0
-    loss = quantile_loss(drawn, model.predict_quantiles(X, DECILES), DECILES).mean()
-    nothing = np.tile(np.quantile(y, DECILES), (N, 1))
-    assert loss < quantile_loss(drawn, nothing, DECILES).mean()
+    means = np.tile(np.exp(0.3 * LOG_MEAN), 20)
+    drawn = rng.poisson(means) * 1.0
+    quantiles = np.tile(model.predict_quantiles(X, DECILES), (20, 1))
+    true = poisson.ppf(DECILES, means[:, None])
+    nothing = np.tile(np.quantile(y, DECILES), (len(drawn), 1))
+    ours, best, worst = (
+        quantile_loss(drawn, q, DECILES).mean() for q in (quantiles, true, nothing)
+    )
+    assert ours - best < 0.5 * (worst - best)
 
 
-def test_rare_classes_are_not_behind_logistic_regression_in_the_mean():
-    losses = []
-    for seed in range(2):
-        rng = np.random.default_rng(seed)
-        group = np.repeat(np.arange(100), 80)
-        x, effects = rng.normal(size=(8000, 5)), 0.7 * rng.normal(size=100)
-        log_odds = -5.6 + x @ [0.8, 0.5, -0.5, 0.3, 0] + effects[group]
-        y = (rng.random(8000) < 1 / (1 + np.exp(-log_odds))).astype(int)
-        test = rng.random(8000) < 0.4
-        table = pd.DataFrame(x, columns=list("abcde")).assign(group=group)
-        ours = GroupedClassifier("group").fit(table[~test], y[~test]).predict_proba(table[test])
-        linear = LogisticRegression().fit(x[~test], y[~test]).predict_proba(x[test])
-        losses.append([log_loss(y[test], each) for each in (ours, linear)])
-    ours, linear = np.mean(losses, axis=0)
-    assert ours < linear
+def test_rare_classes_are_not_behind_logistic_regression():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(100), 80)
+    x, effects = rng.normal(size=(8000, 5)), 0.7 * rng.normal(size=100)
+    log_odds = -5.6 + x @ [0.8, 0.5, -0.5, 0.3, 0] + effects[group]
+    y = (rng.random(8000) < 1 / (1 + np.exp(-log_odds))).astype(int)
+    test = rng.random(8000) < 0.4
+    table = pd.DataFrame(x, columns=list("abcde")).assign(group=group)
+    ours = GroupedClassifier("group").fit(table[~test], y[~test]).predict_proba(table[test])
+    linear = LogisticRegression().fit(x[~test], y[~test]).predict_proba(x[test])
+    assert log_loss(y[test], ours) < log_loss(y[test], linear)
 
 
 def test_a_population_with_a_poisson_loss_works_for_counts():
-    poisson = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
-    model = GroupedRegressor("group", population=poisson, n_folds=2).fit(X, TARGETS["count"])
+    trees = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
+    model = GroupedRegressor("group", population=trees, n_folds=2).fit(X, TARGETS["count"])
     assert model.predict(NEW).min() > 0
     rank = pd.Series(model.predict(X)).corr(pd.Series(TARGETS["count"]), method="spearman")
     assert rank > 0.6
 
 
 def test_a_population_that_needs_amounts_says_what_to_do():
-    poisson = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
-    model = GroupedRegressor("group", population=poisson, target_kind="real", n_folds=2)
+    trees = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
+    model = GroupedRegressor("group", population=trees, target_kind="real", n_folds=2)
     with pytest.raises(ValueError, match="set target_kind='count' or 'positive'"):
         model.fit(X, TARGETS["count"])
 
