@@ -59,9 +59,9 @@ def test_its_evidence_is_the_likelihood_of_rows_left_out(monkeypatch):
 @pytest.mark.parametrize("n_rows", [1, pytest.param(3, marks=pytest.mark.slow), 10])
 def test_a_head_on_embeddings_is_as_good_as_logistic_regression(n_rows):
     losses, hits = [], []
-    for seed in range(5):
+    for seed in range(3):
         X, y = make_embeddings(3 * n_rows, seed=seed)
-        new, labels = make_embeddings(300, seed=100 + seed)
+        new, labels = make_embeddings(120, seed=100 + seed)
         clf = MetaFewShotClassifier(device="cpu").fit(X, y)
         peer = LogisticRegression(max_iter=1000).fit(X, y)
         both = [m.predict_proba(new) for m in (clf, peer)]
@@ -103,9 +103,9 @@ def test_weight_of_two_is_two_rows_and_rare_classes_are_rare():
 
 def test_wide_rows_with_gaps_are_left_to_the_prior():
     X, y = make_embeddings(30)
-    assert "ridge" in MetaFewShotClassifier(device="cpu").fit(X, y).shares_
     assert "ridge" not in MetaFewShotClassifier(device="cpu").fit(X[:, :64], y).shares_
     clf = MetaFewShotClassifier(device="cpu").fit(X, y)
+    assert "ridge" in clf.shares_
     assert np.isfinite(clf.predict_proba(np.where(np.eye(30, 100) > 0, np.nan, X))).all()
     X[0, 0] = np.nan
     assert clf.fit(X, y).shares_ == {"prior": 1}
