@@ -106,8 +106,8 @@ def test_effects_of_both_factors_are_found(model, ratings):
         own = effects.loc[name].loc[labels]
         assert np.corrcoef(own["intercept"], truth)[0, 1] > 0.97
         gap = own["intercept"] - truth
-        # The deviation holds that of the level too, in which all groups are wrong together.
-        assert 0.35 < (gap - gap.mean()).std() / own["intercept std"].mean() < 1.1
+        # Most of it is the level of a column, in which all groups are wrong together.
+        assert 0.4 < np.sqrt(np.mean(gap**2)) / own["intercept std"].mean() < 1.6
         assert own["rows"].sum() == len(ratings.y)
     found = deviations(model)
     assert abs(found["user"] / ratings.of_user.std() - 1) < 0.3
