@@ -110,10 +110,10 @@ def in_time(name: str) -> Given:
     return Given(X, y, ["group 0"], given.time, True, divisions)
 
 
-def _small(kind: str) -> Callable[[str], Given]:
+def _small(kind: str, n_rows: int) -> Callable[[str], Given]:
     def load(name: str) -> Given:
         X, y = raw_tables.load(kind, name)
-        rows = np.random.default_rng(zlib.crc32(name.encode())).permutation(len(y))[:N_ROWS]
+        rows = np.random.default_rng(zlib.crc32(name.encode())).permutation(len(y))[:n_rows]
         half = len(rows) // 2
         division = published_models.Division(rows[:half], rows[:0], rows[half:])
         return Given(X, y, [], None, kind == "regression", {"rows": division})
@@ -142,8 +142,10 @@ def table_sets() -> dict[str, tuple[Callable[[str], Given], list[str]]]:
         ),
         "counts": (counts, _development(targets.TABLES, group_tables.half_of)[::3]),
         "time": (in_time, list(time_tables.FIRST)[::4]),
-        "regression": (_small("regression"), small["regression"]),
-        "classification": (_small("classification"), small["classification"]),
+        "regression": (_small("regression", N_ROWS), small["regression"]),
+        "classification": (_small("classification", N_ROWS), small["classification"]),
+        "regression, 250 rows": (_small("regression", 500), small["regression"]),
+        "classification, 250 rows": (_small("classification", 500), small["classification"]),
     }
 
 
@@ -260,12 +262,20 @@ def _without_season_tests() -> AbstractContextManager[Any]:
 
 
 GROUPED = ("one column", "two columns", "counts", "time")
-SMALL = ("regression", "classification")
+SMALL = ("regression", "classification", "regression, 250 rows", "classification, 250 rows")
 MECHANISMS: dict[str, Mechanism] = {
     "none": Mechanism(nullcontext, (*GROUPED, *SMALL)),
     # Grouped tables.
     "scales of groups": Mechanism(
         _set("grouped._fit", residual_scales=lambda *_: None), ("one column", "counts"), 40
+    ),
+    "choice of the scale: logarithm": Mechanism(
+        _set("grouped._fit", choose_scale=lambda *given: given[-1][-1]), ("counts",), 95
+    ),
+    "choice of the scale: square root": Mechanism(
+        _set("grouped._fit", choose_scale=lambda *given: given[-1][len(given[-1]) // 2]),
+        ("counts",),
+        95,
     ),
     "unsure members fall back": Mechanism(
         _set("tabular._weights", _MAX_LOSS=-np.inf), ("one column", "counts"), 30
@@ -328,12 +338,11 @@ MECHANISMS: dict[str, Mechanism] = {
     ),
     "belief in shares": Mechanism(_set("few_shot._members", _ROWS_BEFOREHAND=0.0), SMALL, 5),
     "reshaped distributions": Mechanism(
-        _set("few_shot._members", reshape_distributions=_moved), ("regression",), 40
+        _set("few_shot._members", reshape_distributions=_moved), SMALL[::2], 40
     ),
-    "boosting beside the prior": Mechanism(_without_model("boosting"), SMALL, 30),
-    "process beside the prior": Mechanism(_without_model("process"), ("regression",)),
-    "forest beside the prior": Mechanism(_without_model("forest"), ("classification",), 15),
-    "ridge beside the prior": Mechanism(_without_model("ridge"), ("classification",), 60),
+    "boosting beside the prior": Mechanism(_without_model("boosting"), SMALL[2:], 30),
+    "forest beside the prior": Mechanism(_without_model("forest"), SMALL[3:], 15),
+    "ridge beside the prior": Mechanism(_without_model("ridge"), SMALL[3:], 60),
 }
 
 # What was taken away, and its lines.

@@ -246,3 +246,35 @@ def ablations() -> Rows:
         lines = ablations.lines_of(str(mechanism))
         rows.append([*shown, str(lines) if lines else None])
     return rows
+
+
+@table("published_models development", "published_models report")
+def published_models(half: str) -> Rows:
+    from benchmarks.measure import published_models as measure
+
+    found = measure.read(half)
+    labels = {
+        "grouped": "Grouped estimator",
+        "few_shot": "Few-shot estimator, groups as categories",
+        "published": "published model (lme4)",
+        "one_hot": "ridge, groups as columns",
+        "lightgbm": "LightGBM, group as category",
+        "mixed_lm": "statsmodels, intercepts",
+        "gpboost": "GPBoost, intercepts",
+    }
+    found = found[(found["kind"] == "continuous") & found["method"].isin([*labels])]
+    columns, counts = {}, {}
+    for regime in measure.REGIMES:
+        some = found[found["regime"] == regime]
+        error = some.pivot(index="table", columns="method", values="error")
+        error = error.clip(1e-4, measure.LARGEST)
+        error = error.dropna(subset=[m for m in error if m != "published"])
+        logs = np.log(error)
+        over = np.exp(logs.sub(logs["published"], axis=0).mean())
+        columns[regime] = np.exp(logs.mean()).map(number) + " (" + over.map(number) + ")"
+        counts[regime] = len(error)
+    names = {"known": "known groups", "new": "new groups", "new 3": "new groups, three rows"}
+    rows: Rows = [["method", *(f"{names[r]} ({n} tables)" for r, n in counts.items())]]
+    for method in columns["known"].sort_values().index:
+        rows.append([labels[method], *(columns[regime][method] for regime in columns)])
+    return rows
