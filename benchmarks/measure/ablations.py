@@ -4,6 +4,9 @@
     SKMETA_DATA=... python -m benchmarks.measure.ablations --had "models of single columns"
     python -m benchmarks.measure.ablations --summary
 
+``ablations-before.jsonl`` has losses of the code before all members of grouped tables were one
+mixture (commit 94580c9b), with mechanisms that are gone since.
+
 A mechanism is switched off by a patch, and all else stays. For what was taken away, ``--had NAME``
 at an earlier commit keeps the losses of the code that had it, to compare with those of today.
 Tables are those of the development halves of the other benchmarks, cut to whole groups of about 150
@@ -134,7 +137,7 @@ def table_sets() -> dict[str, tuple[Callable[[str], Given], list[str]]]:
     return {
         "one column": (
             one_column,
-            _development(group_tables.table_names(), group_tables.half_of),
+            _development(group_tables.table_names(), group_tables.half_of)[::2],
         ),
         "two columns": (
             two_columns,
@@ -174,17 +177,18 @@ def _set(*places: str, **values: Any) -> Callable[[], AbstractContextManager[Any
     return patched
 
 
-def _without_member(name: str) -> Callable[[], AbstractContextManager[Any]]:
-    """Return a patch that leaves a member of grouped tables out."""
+def _without_members(*left_out: str) -> Callable[[], AbstractContextManager[Any]]:
+    """Return a patch that leaves members of grouped tables out."""
 
     def off() -> AbstractContextManager[Any]:
-        from skmeta.grouped import _fit, _fit_several
+        from skmeta.grouped import _fit
 
-        stack = ExitStack()
-        for module, key in ((_fit, "MEMBERS"), (_fit_several, "_JOINT")):
-            rest = tuple(member for member in getattr(module, key) if member != name)
-            stack.enter_context(patch.object(module, key, rest))
-        return stack
+        name_all = _fit.names_of_members
+
+        def name_rest(*given: Any) -> list[str]:
+            return [name for name in name_all(*given) if name not in left_out]
+
+        return patch.object(_fit, "names_of_members", name_rest)
 
     return off
 
@@ -205,15 +209,11 @@ def _without_model(name: str) -> Callable[[], AbstractContextManager[Any]]:
     return off
 
 
-def _powers(power: float) -> Callable[[], AbstractContextManager[Any]]:
-    """Return a patch that weighs members by their losses to minus a power, in place of stacking."""
+def _without_beliefs() -> AbstractContextManager[Any]:
+    from skmeta.tabular import _weights
 
-    def weigh(by_group: np.ndarray, grid: np.ndarray, *_: Any) -> np.ndarray:
-        alone = [int(np.flatnonzero((grid == row).all(1))[0]) for row in np.eye(grid.shape[1])]
-        logs = -power * np.log(np.maximum(by_group[alone].mean(1), 1e-12))
-        return np.asarray(np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum())
-
-    return _set("tabular._weights", _average=weigh)
+    weigh = _weights.weigh
+    return patch.object(_weights, "weigh", lambda losses, _: weigh(losses, np.ones(len(losses))))
 
 
 def _moved(
@@ -270,43 +270,25 @@ MECHANISMS: dict[str, Mechanism] = {
         _set("grouped._fit", residual_scales=lambda *_: None), ("one column", "counts"), 40
     ),
     "choice of the scale: logarithm": Mechanism(
-        _set("grouped._fit", choose_scale=lambda *given: given[-1][-1]), ("counts",), 95
-    ),
-    "choice of the scale: square root": Mechanism(
-        _set("grouped._fit", choose_scale=lambda *given: given[-1][len(given[-1]) // 2]),
-        ("counts",),
-        95,
-    ),
-    "unsure members fall back": Mechanism(
-        _set("tabular._weights", _MAX_LOSS=-np.inf), ("one column", "counts"), 30
+        _set("grouped._target_scale", choose_scale=lambda *given: given[-1][-1]), ("counts",), 95
     ),
     "powers of probabilities": Mechanism(
         _set("tabular._weights", find_slope=lambda *_: 1.0), ("one column",), 25
     ),
-    "stacking, by losses to the power -4": Mechanism(
-        _powers(4.0), ("one column", "two columns", "counts")
+    "beliefs in members": Mechanism(_without_beliefs, GROUPED[:3], 5),
+    "trees on the learner": Mechanism(_without_members("trees"), GROUPED[:3], 30),
+    "trees that know the group": Mechanism(_without_members("rows"), GROUPED[:3], 30),
+    "both kinds of trees beside the learner": Mechanism(
+        _without_members("trees", "rows"), GROUPED[:3], 75
     ),
-    "stacking, by losses to the power -10": Mechanism(
-        _powers(10.0), ("one column", "two columns", "counts")
-    ),
-    "bootstrap in stacking": Mechanism(
-        _set("tabular._weights", _N_DRAWS=0), ("one column", "two columns", "counts")
-    ),
-    "trees on the learner": Mechanism(
-        _without_member("trees"), ("one column", "two columns", "counts"), 30
-    ),
-    "trees that know the group": Mechanism(
-        _without_member("rows"), ("one column", "two columns", "counts"), 30
-    ),
-    "randomised trees": Mechanism(
-        _set("tabular._population", _MAX_RANDOMISED=0), ("one column", "two columns", "counts"), 40
-    ),
+    "process": Mechanism(_without_members("process"), GROUPED[:3]),
+    "table prior": Mechanism(_without_members("prior"), GROUPED[:3]),
+    "process and table prior": Mechanism(_without_members("process", "prior"), GROUPED[:3]),
+    "randomised trees": Mechanism(_set("tabular._population", _MAX_RANDOMISED=0), GROUPED[:3], 40),
     "linear share for rare classes": Mechanism(
         _set("tabular._population", _RARE=0.0), ("one column",), 75
     ),
-    "simpler members": Mechanism(
-        _set("grouped._fit", "grouped._fit_several", SIMPLER=()), ("two columns",), 15
-    ),
+    "simpler members": Mechanism(_without_members("learner", "groups"), ("two columns",), 15),
     "effects of pairs": Mechanism(
         _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
     ),
@@ -345,9 +327,6 @@ MECHANISMS: dict[str, Mechanism] = {
     "ridge beside the prior": Mechanism(_without_model("ridge"), SMALL[3:], 60),
 }
 
-# What was taken away, and its lines.
-GONE = {"models of single columns": 30}
-
 # What is fitted for one mechanism is not fitted again for another: by what was given.
 _FITS: dict[str, Any] = {}
 _FITTERS = {
@@ -357,6 +336,7 @@ _FITTERS = {
     "grouped.longitudinal._effects": ("fit_population",),
     "grouped.members._group_effects": ("fit",),
     "grouped.members._crossed": ("fit_factors",),
+    "grouped.members._row_models": ("fit_process",),
     "few_shot._members": ("fit_process", "fit_forest", "fit_boosting", "fit_ridge"),
 }
 
@@ -459,9 +439,9 @@ def _losses(
 # --------------------------------------------------------------------------------------- summary
 
 
-def summary() -> pd.DataFrame:
+def summary(path: Path = RESULTS) -> pd.DataFrame:
     """Return one row per mechanism, set and regime: changes in % without it."""
-    lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
+    lines = {tuple(line["cell"]): line for line in read_lines(path)}
     rows = []
     for (mechanism, kind, name), line in lines.items():
         base = lines.get(("none", kind, name))
@@ -486,7 +466,7 @@ def summary() -> pd.DataFrame:
 
 def lines_of(mechanism: str) -> int:
     """Return the lines of code of a mechanism; 0 if they were not counted."""
-    return GONE.get(mechanism) or (MECHANISMS[mechanism].lines if mechanism in MECHANISMS else 0)
+    return MECHANISMS[mechanism].lines if mechanism in MECHANISMS else 0
 
 
 def main() -> None:

@@ -224,11 +224,12 @@ def robustness(part: str) -> Rows:
     return rows
 
 
-@table("ablations")
+@table("ablations before")
 def ablations() -> Rows:
     from benchmarks.measure import ablations
 
-    found = ablations.summary()
+    found = ablations.summary(RESULTS / "ablations-before.jsonl")
+    found = found.sort_values("tables", kind="stable")
     rows: Rows = [
         ["off or gone", "tables", "loss", "worst table", "quantile loss", "worst table", "lines"]
     ]
@@ -248,11 +249,11 @@ def ablations() -> Rows:
     return rows
 
 
-@table("published_models development", "published_models report")
-def published_models(half: str) -> Rows:
+@table("published_models development")
+def published_models() -> Rows:
     from benchmarks.measure import published_models as measure
 
-    found = measure.read(half)
+    found = measure.read("development")
     labels = {
         "grouped": "Grouped estimator",
         "few_shot": "Few-shot estimator, groups as categories",
