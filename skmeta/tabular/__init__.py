@@ -3,11 +3,8 @@
 from skmeta.tabular._cases import (
     CUT,
     MAX_WEIGHED,
-    count_known,
     is_later,
-    known_regime,
     make_divisions,
-    regime_of,
 )
 from skmeta.tabular._ensemble import TreeEnsemble, trees_to_arrays
 from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
@@ -16,7 +13,6 @@ from skmeta.tabular._member import (
     PROBABILITIES,
     UNCALIBRATED,
     CalibratedOutputs,
-    Conditioned,
     HeldOut,
     Level,
     Member,
@@ -24,10 +20,8 @@ from skmeta.tabular._member import (
     count_independent,
     interpolate,
     widening,
-    width_of_exposure,
-    width_of_few,
 )
-from skmeta.tabular._mixture import Mixture, Refitted, fit_mixture, predict_each
+from skmeta.tabular._mixture import Mixture, Refitted, fit_mixture
 from skmeta.tabular._population import (
     FitSettings,
     Population,
@@ -65,7 +59,6 @@ from skmeta.tabular._table import (
     deal_groups,
     deal_rows,
     places_in_groups,
-    rows_of_groups,
     some,
     weighted_quantiles,
 )

@@ -105,8 +105,9 @@ def width_of_few(n_independent: float) -> np.ndarray:
     return np.asarray(factor * np.sqrt(1 + 1 / n_independent))
 
 
-# Shares of the distribution of the model, of counts and of the known targets; the log size of
-# counts; last, the share of the variance that is noise of exposures.
+# Columns of a calibration: shares of the distribution of the model, of counts and of the known
+# targets; the log size of counts; the share of the variance that is noise of exposures.
+OF_MODEL, OF_COUNTS, OF_KNOWN, LOG_SIZE, NOISE = range(5)
 UNCALIBRATED = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
 # Shares of noise that are tried.
 _NOISE_SHARES = np.linspace(0.0, 1.0, 11)
@@ -142,7 +143,8 @@ class Level(NamedTuple):
             self.quantiles * smaller / max(np.average(ratio, weights=held_out.weight), 1e-300)
         )
         held_out = held_out._replace(std=held_out.std * factors[best])
-        calibration = np.append(self.calibration[:-1], _NOISE_SHARES[best])
+        calibration = self.calibration.copy()
+        calibration[NOISE] = _NOISE_SHARES[best]
         return self._replace(quantiles=quantiles, held_out=held_out, calibration=calibration)
 
 

@@ -22,6 +22,11 @@ import numpy as np
 from scipy import stats
 
 from skmeta.tabular._member import (
+    LOG_SIZE,
+    NOISE,
+    OF_COUNTS,
+    OF_KNOWN,
+    OF_MODEL,
     PROBABILITIES,
     CalibratedOutputs,
     Level,
@@ -131,7 +136,7 @@ class TargetUnits(NamedTuple):
         means = np.concatenate(parts) if parts else np.zeros(0)
         if self.on.name == "as given":
             # Without a share of another distribution, wide limits at 0 do not move the mean.
-            is_own = outputs.calibration[:, 0] == 1.0
+            is_own = outputs.calibration[:, OF_MODEL] == 1.0
             own = self.target.clip(self.restore(outputs.mean))
             means = np.where(is_own, own, means)
         return means if exposure is None else np.asarray(exposure * means)
@@ -144,18 +149,6 @@ class TargetUnits(NamedTuple):
             return np.asarray(outputs.std * ratio * self.scale)
         stds = [part.std(axis=1) for part in self._distributions(outputs)]
         return np.concatenate(stds) if stds else np.zeros(0)
-
-    def mean_and_quantiles(self, outputs: CalibratedOutputs, levels: np.ndarray) -> np.ndarray:
-        """Return means and quantiles (n, 1 + q) at levels (q,), of a target of any kind."""
-        if self.is_given:
-            return np.column_stack([self.mean(outputs), self.quantiles(outputs, levels)])
-        parts = [
-            np.column_stack(
-                [mean_of_quantiles(part, PROBABILITIES), quantiles_at(part, PROBABILITIES, levels)]
-            )
-            for part in self._distributions(outputs)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, 1 + len(levels)))
 
     def quantiles(self, outputs: CalibratedOutputs, levels: np.ndarray) -> np.ndarray:
         """Return quantiles (n, q) of the target at levels (q,)."""
@@ -173,12 +166,13 @@ class TargetUnits(NamedTuple):
             share, exposure = part.calibration[:, :, None], part.exposure
             factor = np.ones(1) if exposure is None else exposure
             values = self._values(part, exposure)
-            mixed = share[:, 0] * values + share[:, 2] * factor[:, None] * self.known
-            if part.calibration[:, 1].any():
+            mixed = share[:, OF_MODEL] * values
+            mixed += share[:, OF_KNOWN] * factor[:, None] * self.known
+            if part.calibration[:, OF_COUNTS].any():
                 typical = values if exposure is None else self._values(part, None)
                 centre = factor * mean_of_quantiles(typical, PROBABILITIES)
-                log_size = part.calibration[:, 3]
-                mixed += share[:, 1] * count_quantiles(centre, log_size, PROBABILITIES)
+                log_size = part.calibration[:, LOG_SIZE]
+                mixed += share[:, OF_COUNTS] * count_quantiles(centre, log_size, PROBABILITIES)
             yield mixed
 
     def _values(self, outputs: CalibratedOutputs, exposure: np.ndarray | None) -> np.ndarray:
@@ -186,7 +180,7 @@ class TargetUnits(NamedTuple):
         std = outputs.std
         if exposure is None:
             return self.restore(outputs.mean[:, None] + std[:, None] * outputs.quantiles)
-        std = std * width_of_exposure(outputs.calibration[:, -1], exposure)
+        std = std * width_of_exposure(outputs.calibration[:, NOISE], exposure)
         rates = self.restore(outputs.mean[:, None] + std[:, None] * outputs.quantiles)
         return np.asarray(exposure[:, None] * rates)
 
@@ -213,7 +207,7 @@ class TargetUnits(NamedTuple):
             exposure = self.exposure[held_out.place]
             weight = weight / exposure
             if self.target.kind == "count":
-                std = held_out.std / width_of_exposure(level.calibration[-1], exposure)
+                std = held_out.std / width_of_exposure(level.calibration[NOISE], exposure)
                 typical = level._replace(held_out=held_out._replace(std=std))
                 centre = mean_of_quantiles(self._of_level(typical, _MAX_ROWS), PROBABILITIES)
             y, centre = y * exposure, centre * exposure
@@ -234,9 +228,10 @@ class TargetUnits(NamedTuple):
         ratio = (held_out.y - held_out.mean) / np.maximum(held_out.std, 1e-300)
         n_independent = count_independent(ratio, held_out.group)
         share = average_weights(by_group, grid, n_independent=n_independent, n_draws=_N_DRAWS)
-        count = float(share[2]) if self.target.kind == "count" else 0.0
-        shares = [share[0], count, share[1], log_size]
-        return level_then._replace(calibration=np.append(shares, level.calibration[-1]))
+        calibration = level.calibration.copy()
+        calibration[[OF_MODEL, OF_KNOWN]], calibration[LOG_SIZE] = share[:2], log_size
+        calibration[OF_COUNTS] = share[2] if self.target.kind == "count" else 0.0
+        return level_then._replace(calibration=calibration)
 
 
 def _fit_size(mean: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
