@@ -16,6 +16,7 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError, SkmetaWarning
 from skmeta.search._metrics import Metrics
 from skmeta.search.early_stopping import check_early_stopping, limit_rounds
+from skmeta.search.report import FittedSearch
 from skmeta.search.space import (
     Candidate,
     SearchSpace,
@@ -60,15 +61,13 @@ class StopRules(NamedTuple):
         return cls(**stop)
 
 
-class Search(Protocol):
+class Search(FittedSearch, Protocol):
     """A `MetaLearnedSearchCV`: its parameters, and what its `fit` sets."""
 
-    estimator: Any
     param_distributions: Any
     param_grid: Any
     n_iter: int | str
     history: Any
-    dataset: str | None
     prior: Any
     exclude_same_data: bool
     samples: bool | int | str
@@ -86,26 +85,6 @@ class Search(Protocol):
     random_state: Any
     error_score: Any
     return_train_score: bool
-
-    cv_results_: dict[str, Any]
-    multimetric_: bool
-    scorer_: Any
-    best_index_: int
-    best_params_: Any
-    best_score_: float
-    best_estimator_: Any
-    refit_time_: float
-    feature_names_in_: Any
-    n_splits_: int
-    n_samples_fit_: int
-    n_resumed_: int
-    search_time_: float
-    stopped_by_: str
-    prior_: Any
-    prior_report_: dict[str, Any]
-
-    def leaderboard(self, metric: str | None = None) -> Any:
-        """Return the candidates, the best one first."""
 
 
 def lines_per_candidate(search: Search) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer_names
 
+from skmeta._sklearn_compat import BaseSearchCV
 from skmeta.exceptions import HistoryFormatError
 from skmeta.search.record import (
     CandidateRecord,
@@ -107,7 +108,7 @@ def measured_search(
 
 
 def _read_fitted_search(
-    search: Any, scoring: str | None
+    search: BaseSearchCV, scoring: str | None
 ) -> tuple[Sequence[Mapping[str, Any]], dict[str, Any], str | None]:
     """Return the candidates of a fitted search, their scores by metric, and its metric."""
     if not hasattr(search, "cv_results_"):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._sklearn_compat import BaseSearchCV
 from skmeta.search.report import _pictures
 from skmeta.search.space import short_names
 
@@ -121,7 +122,7 @@ class SearchDisplay:
     @classmethod
     def from_estimator(
         cls,
-        search: Any,
+        search: BaseSearchCV,
         *,
         metric: str | None = None,
         reference: Any = None,
@@ -267,7 +268,7 @@ def _most_resources(cv_results: Any) -> NDArray[np.intp]:
     return np.flatnonzero(resources == resources.max())
 
 
-def _metric_name(search: Any, metric: str) -> str:
+def _metric_name(search: BaseSearchCV, metric: str) -> str:
     """Return the name of a search's scores, which scikit-learn calls "score" if it is the only."""
     if metric != "score":
         return metric

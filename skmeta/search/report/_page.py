@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.base import clone
@@ -39,7 +39,36 @@ _CAPTIONS = {
 }
 
 
-def write_search_report(search: Any, path: str | os.PathLike[str], title: str | None) -> Path:
+class FittedSearch(Protocol):
+    """What `fit` sets on a `MetaLearnedSearchCV`, and the parameters that a report names."""
+
+    estimator: Any
+    dataset: str | None
+
+    cv_results_: dict[str, Any]
+    multimetric_: bool
+    scorer_: Any
+    best_index_: int
+    best_params_: Any
+    best_score_: float
+    best_estimator_: Any
+    refit_time_: float
+    feature_names_in_: Any
+    n_splits_: int
+    n_samples_fit_: int
+    n_resumed_: int
+    search_time_: float
+    stopped_by_: str
+    prior_: Any
+    prior_report_: dict[str, Any]
+
+    def leaderboard(self, metric: str | None = None) -> Any:
+        """Return the candidates, the best one first."""
+
+
+def write_search_report(
+    search: FittedSearch, path: str | os.PathLike[str], title: str | None
+) -> Path:
     """Write the report of a fitted search, and return its path; an existing file is replaced."""
     target = Path(path).expanduser()
     if title is None:
@@ -63,7 +92,7 @@ def write_search_report(search: Any, path: str | os.PathLike[str], title: str | 
     return target
 
 
-def _sections(search: Any) -> Markup:
+def _sections(search: FittedSearch) -> Markup:
     plt = import_optional("matplotlib.pyplot", "plot")
     with plt.ioff(), plt.rc_context({"svg.hashsalt": "skmeta", "figure.facecolor": "white"}):
         display = SearchDisplay.from_estimator(search, name="")
@@ -87,12 +116,12 @@ def _sections(search: Any) -> Markup:
     )
 
 
-def _describe_estimator(search: Any) -> str:
+def _describe_estimator(search: FittedSearch) -> str:
     given = search.estimator
     return " or ".join(map(signature, given if isinstance(given, list | tuple) else [given]))
 
 
-def _search_facts(search: Any, metric: str) -> dict[str, Any]:
+def _search_facts(search: FittedSearch, metric: str) -> dict[str, Any]:
     resumed = f", {search.n_resumed_} of them on record before" if search.n_resumed_ else ""
     return {
         "Estimator": _describe_estimator(search),
@@ -107,7 +136,7 @@ def _search_facts(search: Any, metric: str) -> dict[str, Any]:
     }
 
 
-def _best(search: Any, frame: Any, metric: str) -> Markup:
+def _best(search: FittedSearch, frame: Any, metric: str) -> Markup:
     at = int(getattr(search, "best_index_", frame.index[0]))
     best = frame.loc[at]
     if not math.isfinite(best["score"]):
@@ -135,7 +164,7 @@ def _parameters(display: SearchDisplay) -> Markup:
     return join(_figure(display, "importance"), _figure(display, "slice", parameters=names))
 
 
-def _prior(search: Any, frame: Any) -> Markup:
+def _prior(search: FittedSearch, frame: Any) -> Markup:
     """Return what past searches contributed, and what the candidates of each source achieved."""
     scores = frame.sort_index()["score"]
     is_new_best = scores > scores.cummax().shift(fill_value=-np.inf)
