@@ -1,0 +1,142 @@
+"""What each mechanism of a search's models buys: searches without it, on recorded scores.
+
+    SKMETA_DATA=... python -m benchmarks.measure.search_ablations
+
+A search chooses among the recorded configurations of a data set (``make/searches.py``). Its prior
+leaves out the origin of the data set, and the estimator as given is at latest the fifth candidate.
+Data sets are those of the development half, one of an origin, by a hash of its name; no fit is
+run. Regret is the distance to the best configuration over that of the median; scores further
+below the median than twice that distance count as that. For each mechanism that is off, mean
+regrets are printed, and in how many standard errors they differ from those with all mechanisms,
+pair by pair. ``misled`` has past scores with their signs changed: a mechanism may be worth its
+lines there only.
+"""
+
+import argparse
+import hashlib
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from benchmarks.lib.origins import origin, same_origin
+from benchmarks.lib.recorded import open_history
+from benchmarks.make import search_priors
+from benchmarks.make.searches_at_sizes import make_any
+from skmeta.search.prior import _shipped, load_shipped
+from skmeta.search.space import canonical_configurations, relative_configuration
+from skmeta.search.surrogate import SearchStrategy, _models, _strategy, winsorize_scores
+
+HISTORY = Path(__file__).parents[1] / "results" / "searches.parquet"
+CLASSIFIERS = {
+    "LogisticRegression": "roc_auc",
+    "LinearSVC": "balanced_accuracy",
+    "KNeighborsClassifier": "balanced_accuracy",
+    "DecisionTreeClassifier": "accuracy",
+    "SVC": "balanced_accuracy",
+    "RandomForestClassifier": "roc_auc",
+    "HistGradientBoostingClassifier": "balanced_accuracy",
+    "MLPClassifier": "accuracy",
+}
+REGRESSORS = ("ElasticNet", "Lasso", "Ridge", "KNeighborsRegressor", "DecisionTreeRegressor")
+REGRESSORS += ("SVR", "ExtraTreesRegressor", "HistGradientBoostingRegressor")
+PAIRS = (CLASSIFIERS | dict.fromkeys(REGRESSORS, "r2")).items()
+N_SETS, GIVEN_AT, SHOWN = 14, 5, (1, 3, 5, 10, 20)
+# Mechanism -> module, name of the constant and the value that switches it off.
+OFF = {
+    "all mechanisms": (),
+    "costs of rounds and leaves": (_strategy, "log_cost", lambda configuration: 0.0),
+    "second design candidate": (_strategy, "_N_INITIAL", 1),
+    "models without the past's mean": (_models, "_LOG_WEIGHT_WITHOUT_MEAN", -1e3),
+    "models with the past's mean": (_models, "_LOG_WEIGHT_WITHOUT_MEAN", 1e3),
+    "several remainders": (_strategy, "_REMAINDERS", (0.2,)),
+    "the model without the past": (_strategy, "_PLAIN_LOG_WEIGHT", -1e3),
+    "the models of the past": (_strategy, "_PLAIN_LOG_WEIGHT", 1e3),
+    "floor of past surfaces": (_models, "_FLOOR", -1e9),
+    "a component per past task": (_models, "_BANDWIDTH", 1.0),
+    "distance of early candidates": (_strategy, "_MIN_FIRST_DISTANCE", 0.0),
+    "resemblance of data sets": (),
+    "prior": (),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mechanisms", nargs="*", default=OFF, choices=OFF)
+    parser.add_argument("--misled", action="store_true")
+    options = parser.parse_args()
+    # Those of the shipped priors are the same, and computing them takes minutes.
+    known = {name: about["features"] for name, about in _shipped._datasets().items()}
+    search_priors.features = lambda dataset, is_classification: known.get(dataset, {})
+    cells = find_cells()
+    priors = [conditioned(*cell[:2], options.misled) for cell in cells]
+    whole = None
+    for name in dict.fromkeys(["all mechanisms", *options.mechanisms]):
+        used = priors
+        if name == "resemblance of data sets":
+            used = [prior.conditioned_on({}) for prior in priors]
+        elif name == "prior":
+            used = [None] * len(priors)
+        with patch.object(*OFF[name]) if OFF[name] else patch.dict({}):
+            found = np.array([play(*cell, p) for cell, p in zip(cells, used, strict=True)])
+        whole = found if whole is None else whole
+        difference = found - whole
+        error = difference.std(0) / np.sqrt(len(found))
+        steps = difference.mean(0) / np.maximum(error, 1e-12)
+        regrets, in_errors = (
+            " ".join(form.format(values[k - 1]) for k in SHOWN)
+            for form, values in (("{:.3f}", found.mean(0)), ("{:+.1f}", steps))
+        )
+        print(f"{name:32}{len(found):4} searches, regret {regrets}; {in_errors}", flush=True)
+
+
+def find_cells():
+    """Return estimator and search, scores, and the position of the estimator as given."""
+    history, cells = open_history(str(HISTORY)), []
+    for name, metric in PAIRS:
+        one_an_origin = {
+            origin(s.dataset): s for s in search_priors.own_searches(history, name, metric)
+        }
+        chosen = [s for key, s in one_an_origin.items() if is_for_development(key)][:N_SETS]
+        defaults = relative_configuration(canonical_configurations(make_any(name), [{}])[0], 1.0)
+        for search in chosen:
+            scores = winsorize_scores(np.array(search.scores, dtype=float), search_priors.BOUND)
+            given = [
+                k
+                for k, one in enumerate(search.configurations)
+                if all(repr(value) == repr(defaults.get(key, value)) for key, value in one.items())
+            ]
+            if len(given) == 1 and scores.max() > np.median(scores) and len(scores) > max(SHOWN):
+                cells.append((name, search, scores, given[0]))
+    return cells
+
+
+def is_for_development(key):
+    return hashlib.sha256(key.encode()).digest()[0] % 2 == 0
+
+
+def conditioned(name, search, is_misled):
+    """Return the shipped prior without the origin of a search, as it is for its data set."""
+    prior = load_shipped(name, search.metric).without(datasets=same_origin(search.dataset))
+    prior = prior.conditioned_on(search.dataset_features)
+    if not is_misled:
+        return prior
+    signs = {name: -prior._tensors[name] for name in ("weights", "offsets")}
+    parts = prior._encoding, prior._tasks, prior._tensors | signs
+    return type(prior)(*parts, prior.task_weights, prior.distance)
+
+
+def play(name, search, scores, given, prior):
+    """Return the regret after each candidate of a search among the recorded configurations."""
+    rng, rows = np.random.default_rng(0), []
+    strategy = SearchStrategy(search.configurations, prior, rng=rng, given=given)
+    while len(rows) < max(SHOWN):
+        is_due = given not in rows and len(rows) == GIVEN_AT - 1
+        rows.append(given if is_due else strategy.ask()[0].index)
+        strategy.tell(rows[-1:], scores[rows[-1:]])
+    best = np.maximum.accumulate(scores[rows])
+    return (scores.max() - best) / (scores.max() - np.median(scores))
+
+
+if __name__ == "__main__":
+    main()
