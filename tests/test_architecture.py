@@ -18,7 +18,7 @@ FLOORS = [
     },
     {"tasks", "backbones"},
     {"datasets", "backend", "mixed"},
-    {"training", "priors", "tabular"},
+    {"training", "priors", "tabular", "reporting"},
     {"learners"},
     {"few_shot", "grouped", "search", "policy", "testing", "plotting"},
     {"bridges"},

@@ -40,8 +40,9 @@ class FrameEncoder:
     numbered. Numbers stay as they are, and missing ones too if the learner takes them. Otherwise
     they are replaced by the median, and get an indicator.
 
-    `columns` has for each column its ``name`` and either ``categories`` and ``has_other``, or
-    ``fill`` (None for missing values that stay) and ``has_indicator``, and the ``levels`` of
+    `columns` has for each column its ``name`` and either ``categories`` and ``has_other``, and the
+    ``reference`` if there are two categories and the second one only has an indicator, or ``fill``
+    (None for missing values that stay) and ``has_indicator``, and the ``levels`` of
     ordered categories, and for codes whether it ``is_nominal``. All values can be written as JSON.
     """
 
@@ -138,7 +139,8 @@ def _learn_categories(column: Any, weight: np.ndarray) -> dict[str, Any]:
     has_other = len(categories) < len(labels)
     # Of two categories, one indicator says all.
     if len(categories) == 2 and not has_other:
-        categories = categories[1:]
+        reference, *categories = categories
+        return {"categories": tuple(categories), "has_other": False, "reference": reference}
     return {"categories": categories, "has_other": has_other}
 
 

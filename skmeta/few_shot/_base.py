@@ -33,6 +33,7 @@ from skmeta._sklearn_compat import (
     get_feature_names,
 )
 from skmeta._validation import ParameterHints, check_rows
+from skmeta.exceptions import PriorError
 from skmeta.few_shot._members import Fit, Mixture, fit_mixture
 from skmeta.few_shot._priors import (
     VIEWS,
@@ -51,6 +52,7 @@ from skmeta.few_shot._priors import (
 from skmeta.few_shot._table_task import TableTask
 from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 from skmeta.priors import MetaPrior
+from skmeta.reporting import ContrastMixin, Rows, columns_of
 from skmeta.tabular import WeightedRows, arrange
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, repr=False)
-class BaseMetaFewShot(ParameterHints, BaseEstimator):
+class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
     """Adapts a prior to the rows given, and predicts with the adapted state."""
 
     prior: Any = None
@@ -264,6 +266,26 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         support, columns = arrange(support, 0 if labels is None else len(labels))
         nominal = () if self._codes is None else self._codes.nominal
         return support, tuple(np.flatnonzero(np.isin(columns, nominal)).tolist()), columns
+
+    def _rows_to_report(self, X: Any) -> Rows:
+        """Return the support set, or other rows, as reports need them."""
+        check_is_fitted(self)
+        if not is_for_any_table(self.prior_):
+            raise PriorError(
+                "contrast needs a prior for any table, as prior='tabular' is. Leave prior out."
+            )
+        numbers, y, weight = self._support
+        if X is not None:
+            numbers = self._read_rows(X, self.prior_)
+            y = weight = np.zeros(len(numbers))
+        given = getattr(self, "feature_names_in_", None)
+        names = [f"x{k}" for k in range(self.n_features_in_)] if given is None else list(given)
+        columns = columns_of(numbers, names, self._codes)
+        classes = getattr(self, "classes_", None)
+        rest = np.zeros((len(numbers), 1), int), y, weight, np.ones(len(numbers)), []
+        return Rows(
+            columns, *rest, self.target_kind_, None if classes is None else classes.tolist()
+        )
 
     def _opening(self) -> tuple[Any, ...]:
         """Return what an adapted task depends on besides the last fit."""

@@ -44,6 +44,7 @@ from skmeta.grouped._columns import (
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
 from skmeta.grouped._fit import fit_model
 from skmeta.grouped._model import Settings
+from skmeta.grouped._reports import GroupedReports
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
 from skmeta.tabular import (
     CalibratedOutputs,
@@ -59,7 +60,7 @@ _EFFECTS = ("effects", "rank", "shrinkage")
 
 
 @dataclass(eq=False, repr=False)
-class BaseGrouped(CallbackSupport, QuickDisplay, ParameterHints, BaseEstimator):
+class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints, BaseEstimator):
     """Learns a table whose rows belong to groups."""
 
     groups: str | int | list[str | int] | None = None

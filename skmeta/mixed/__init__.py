@@ -4,7 +4,7 @@ from skmeta.mixed._covariance import CovarianceShape
 from skmeta.mixed._each_class import EachClass, EachConditioned
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._factors import ConditionedFactors, FactorModel, fit_factors
-from skmeta.mixed._families import Classes, Normal, Ordered
+from skmeta.mixed._families import Classes, Family, NegativeBinomial, Normal, Ordered, Poisson
 from skmeta.mixed._groups import ConditionedGroups, group_statistics
 from skmeta.mixed._likelihood import (
     ClassRows,

@@ -12,12 +12,12 @@ lme4; Breslow and Clayton (1993), Approximate inference in generalized linear mi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from skmeta.mixed._covariance import RATE_AND_START, CovarianceShape
+from skmeta.mixed._covariance import LOG_SCALE_BOUNDS, RATE_AND_START, CovarianceShape
 from skmeta.mixed._evidence import Evidence
 from skmeta.mixed._families import Family, Normal
 from skmeta.mixed._integrated import SeveralFactors
@@ -26,6 +26,10 @@ from skmeta.mixed._integrated import SeveralFactors
 _ENOUGH_ROWS = 10_000
 # Values of one array of rows, to bound the memory.
 _MAX_VALUES = 2**20
+# Least information on a parameter of a covariance.
+_MIN_INFORMATION = 0.05
+# The logarithm of a deviation is at its bound if it is no farther away.
+_AT_BOUND = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ class FactorModel:
     shapes: tuple[CovarianceShape, ...]
     parameters: np.ndarray  # those of the covariances come first, in the order of the factors
     log_likelihood: float  # marginal, or restricted
+    # Covariance (p, p) of the estimates of the covariances' parameters, then of the likelihood's;
+    # 0 for those at a bound.
+    uncertainty: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def noise(self) -> float:
@@ -51,6 +58,19 @@ class FactorModel:
         """Standard deviations (j, q_f) of the coefficients over the levels of each factor."""
         return [np.sqrt(np.diagonal(one, axis1=1, axis2=2)) for one in self.covariances]
 
+    def moved(self, step: np.ndarray) -> FactorModel:
+        """Return the model after a step (p,) of the parameters that `uncertainty` is of."""
+        n = sum(shape.n_parameters for shape in self.shapes)
+        given = self.parameters.copy()
+        given[:n] += step[:n]
+        ends = np.cumsum([0, *(shape.n_parameters for shape in self.shapes)])
+        covariances = tuple(
+            shape.covariance(given[start:end])
+            for shape, start, end in zip(self.shapes, ends, ends[1:], strict=False)
+        )
+        family = self.family.at(self.family.parameters + step[n:])
+        return replace(self, family=family, covariances=covariances, parameters=given)
+
     def condition(
         self,
         X: np.ndarray,
@@ -58,6 +78,7 @@ class FactorModel:
         codes: np.ndarray,
         w: np.ndarray | None = None,
         mean_covariance: np.ndarray | None = None,
+        offset: np.ndarray | None = None,
     ) -> ConditionedFactors:
         """Return the effects given rows, whose levels may be new; estimates stay as they are.
 
@@ -65,7 +86,7 @@ class FactorModel:
         them.
         """
         w = np.ones(len(X)) if w is None else w
-        return ConditionedFactors(self, X, y, w, codes, mean_covariance)
+        return ConditionedFactors(self, X, y, w, codes, mean_covariance, offset)
 
 
 def fit_factors(
@@ -81,13 +102,14 @@ def fit_factors(
     is_restricted: bool = True,
     tolerance: float = 1e-5,
     start: FactorModel | None = None,
+    offset: np.ndarray | None = None,
 ) -> FactorModel:
     """Estimate a mixed-effects model by its marginal likelihood.
 
     Targets (n,) are standardised, class positions or counts, weights (n,) numbers of repetitions.
     `columns` are, by factor, those whose coefficients differ: by default the intercepts. With
     `is_restricted`, the fixed coefficients are integrated out. `start` has the same columns and
-    factors.
+    factors. An `offset` (n,) is added to the linear predictors of the rows.
     """
     family = Normal() if family is None else family
     columns = [np.array([0])] * codes.shape[1] if columns is None else columns
@@ -114,8 +136,9 @@ def fit_factors(
             shrinkage=shrinkage,
             is_restricted=is_restricted,
             tolerance=tolerance,
+            offset=None if offset is None else offset[some],
         )
-    order, rows = _sorted_rows(X, y, w, codes, columns, family)
+    order, rows = _sorted_rows(X, y, w, codes, columns, family, offset)
     own, rows.precise = [shapes[f] for f in order], tolerance
     evidence = Evidence(rows, own, X.shape[1], is_restricted)
     # The factors of the start may have another order.
@@ -139,7 +162,18 @@ def fit_factors(
         tuple(shapes),
         given,
         evidence.log_likelihood(at),
+        _uncertainty(evidence, at, np.r_[np.argsort(places), np.r_[: len(at)][evidence.family]]),
     )
+
+
+def _uncertainty(evidence: Evidence, at: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the covariance of the estimates of parameters at these places; 0 at a bound."""
+    curvature = evidence.evaluate(at).curvature()[np.ix_(places, places)]
+    free = np.flatnonzero(at[places] > LOG_SCALE_BOUNDS[0] + _AT_BOUND)
+    values, vectors = np.linalg.eigh(curvature[np.ix_(free, free)])
+    whole = np.zeros_like(curvature)
+    whole[np.ix_(free, free)] = (vectors / np.maximum(values, _MIN_INFORMATION)) @ vectors.T
+    return np.asarray(whole)
 
 
 def _some_levels(codes: np.ndarray, n_rows: int) -> np.ndarray:
@@ -165,13 +199,14 @@ def _sorted_rows(
     codes: np.ndarray,
     columns: list[np.ndarray],
     family: Family,
+    offset: np.ndarray | None = None,
 ) -> tuple[list[int], SeveralFactors]:
     """Return the factors by descending number of levels, and the rows with factors so sorted."""
     sizes = [int(column.max(initial=0)) + 1 for column in codes.T]
     order = sorted(range(len(sizes)), key=lambda f: -sizes[f])
     used = [columns[f] for f in order]
     parts = codes[:, order], [sizes[f] for f in order], used, family
-    return order, SeveralFactors(X, y, w, *parts)
+    return order, SeveralFactors(X, y, w, *parts, offset)
 
 
 class ConditionedFactors:
@@ -185,9 +220,11 @@ class ConditionedFactors:
         w: np.ndarray,
         codes: np.ndarray,
         mean_covariance: np.ndarray | None = None,
+        offset: np.ndarray | None = None,
     ) -> None:
         self.model = model
-        self.order, rows = _sorted_rows(X, y, w, codes, list(model.columns), model.family)
+        parts = list(model.columns), model.family, offset
+        self.order, rows = _sorted_rows(X, y, w, codes, *parts)
         self.sizes, mean = rows.pattern.sizes, model.mean.ravel()
         roots = [np.asarray(block_diag(*map(_root, model.covariances[f]))) for f in self.order]
         found = rows.solve(mean, roots, model.family.parameters)

@@ -1,10 +1,12 @@
 """Likelihoods of rows given their linear predictors, as values: one class for each.
 
 Notation: n rows, j linear predictors eta (n, j), c classes. A new likelihood needs the logarithm of
-its density and three derivatives of it, the mean of its targets, and where the intercepts start.
+its density, the mean of its targets, and where the intercepts start; derivatives that it does not
+have are central differences.
 
-References: McCullagh and Nelder (1989), Generalized linear models; Christensen (2019), Cumulative
-link models for ordinal regression with the R package ordinal.
+References: McCullagh and Nelder (1989), Generalized linear models; Lawless (1987), Negative
+binomial and mixed Poisson regression; Christensen (2019), Cumulative link models for ordinal
+regression with the R package ordinal.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, gammaln
 
 from skmeta.mixed._likelihood import normal_nodes
 
+# Steps of central differences: in linear predictors, and in parameters.
+_STEP = 1e-4
 # Pairs of draws of several linear predictors.
 _N_PAIRS = 64
+# Linear predictors of counts are not above this one: exponentials would overflow.
+_MAX_LOG_MEAN = 30.0
 # Least curvature of the log likelihood of a class between two thresholds.
 _MIN_CURVATURE = 1e-12
 
@@ -56,17 +62,23 @@ class Family(ABC):
     def means(self, eta: np.ndarray) -> np.ndarray:
         """Return means (n,), or probabilities (n, c)."""
 
-    @abstractmethod
     def score(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return derivatives (n, j) of the logarithm in eta."""
+        steps = _STEP * np.eye(eta.shape[1])
+        each = [self.log(y, eta + e) - self.log(y, eta - e) for e in steps]
+        return np.stack(each, 1) / (2 * _STEP)
 
-    @abstractmethod
     def curvature(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return minus its second derivatives (n, j, j)."""
+        steps = _STEP * np.eye(eta.shape[1])
+        each = [self.score(y, eta - e) - self.score(y, eta + e) for e in steps]
+        return np.stack(each, 2) / (2 * _STEP)
 
-    @abstractmethod
     def third(self, y: np.ndarray, eta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return derivatives (n, j) in eta of the sums of the curvature times weights (n, j, j)."""
+        steps = _STEP * np.eye(eta.shape[1])
+        each = [self.curvature(y, eta + e) - self.curvature(y, eta - e) for e in steps]
+        return np.stack([(one * weights).sum((1, 2)) for one in each], 1) / (2 * _STEP)
 
     def averaged(self, eta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Return means over normal linear predictors, given covariances (n, j, j)."""
@@ -116,10 +128,6 @@ class Normal(Family):
         """Return minus its second derivatives."""
         return np.full((len(y), 1, 1), self.noise**-2)
 
-    def third(self, y: np.ndarray, eta: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Return 0."""
-        return np.zeros_like(eta)
-
 
 @dataclass(frozen=True)
 class Classes(Family):
@@ -168,6 +176,86 @@ class Classes(Family):
         p = self.means(eta)[:, -eta.shape[1] :]
         gap = np.diagonal(weights, axis1=1, axis2=2) - 2 * (weights @ p[..., None])[..., 0]
         return np.asarray(p * (gap - (p * gap).sum(1, keepdims=True)))
+
+
+class _Counts(Family):
+    """Counts with a logarithmic link."""
+
+    def start(self, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the mean."""
+        return np.log([max(float(np.average(y, weights=w)), 0.1 / len(y))])
+
+    def means(self, eta: np.ndarray) -> np.ndarray:
+        """Return exponentials."""
+        return np.asarray(np.exp(np.minimum(eta[:, 0], _MAX_LOG_MEAN)))
+
+    def averaged(self, eta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """Return means over normal linear predictors: those of a lognormal distribution."""
+        return self.means(eta + 0.5 * covariance[:, :, 0])
+
+
+@dataclass(frozen=True)
+class Poisson(_Counts):
+    """Poisson counts; the linear predictor is the logarithm of the mean."""
+
+    def log(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return log likelihoods (n,)."""
+        return np.asarray(y * eta[:, 0] - self.means(eta) - gammaln(y + 1))
+
+    def score(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return derivatives of the logarithm."""
+        return np.asarray(y - self.means(eta))[:, None]
+
+    def curvature(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return minus its second derivatives."""
+        return np.asarray(self.means(eta)[:, None, None])
+
+    def third(self, y: np.ndarray, eta: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return derivatives of weighted sums of the curvature."""
+        return np.asarray(self.means(eta)[:, None] * weights[:, 0])
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(_Counts):
+    """Negative-binomial counts with variance mu + mu^2 / size (Lawless, 1987)."""
+
+    size: float = 1.0
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """The logarithm of the size."""
+        return np.log([self.size])
+
+    def at(self, parameters: np.ndarray) -> Self:
+        """Return the likelihood with another size."""
+        return replace(self, size=float(np.exp(np.clip(parameters[0], -12.0, 12.0))))
+
+    def _shares(self, eta: np.ndarray) -> np.ndarray:
+        mean = self.means(eta)
+        return np.asarray(mean / (mean + self.size))
+
+    def log(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return log likelihoods (n,)."""
+        size, mean = self.size, self.means(eta)
+        constant = gammaln(y + size) - gammaln(size) - gammaln(y + 1)
+        # log(size / (mean + size)) without cancellation for large sizes.
+        ratio = np.log1p(mean / size)
+        return np.asarray(constant + y * (np.log(mean) - np.log(size) - ratio) - size * ratio)
+
+    def score(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return derivatives of the logarithm."""
+        return np.asarray(y - (y + self.size) * self._shares(eta))[:, None]
+
+    def curvature(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return minus its second derivatives."""
+        share = self._shares(eta)
+        return np.asarray((y + self.size) * share * (1 - share))[:, None, None]
+
+    def third(self, y: np.ndarray, eta: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return derivatives of weighted sums of the curvature."""
+        share = self._shares(eta)
+        change = (y + self.size) * share * (1 - share) * (1 - 2 * share)
+        return np.asarray(change[:, None] * weights[:, 0])
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,10 @@ class FactorRows:
         sizes: list[int],
         columns: list[np.ndarray],
         family: Family,
+        offset: np.ndarray | None = None,
     ) -> None:
         self.X, self.y, self.w, self.family = X, y, w, family
+        self.offset = np.zeros((len(X), 1)) if offset is None else offset[:, None]
         self.j, self.is_normal, self.precise = family.n_predictors, isinstance(family, Normal), 1e-5
         known = codes >= 0
         self.codes = np.where(known, codes, 0)
@@ -54,7 +56,7 @@ class FactorRows:
     def solve(self, mean: np.ndarray, roots: list[np.ndarray], on_family: np.ndarray) -> Solution:
         """Find the modes by Newton's method with halved steps, from m (j q,) and the roots."""
         family, n_steps = self.family.at(on_family), 1 if self.family.is_quadratic else _MAX_STEPS
-        fixed = self.X @ mean.reshape(self.j, -1).T
+        fixed = self.X @ mean.reshape(self.j, -1).T + self.offset
         u = [np.zeros_like(b) for b in self._b]
         if n_steps > 1 and all(np.diagonal(root).all() for root in roots):
             u = [np.linalg.solve(root, b.T).T for root, b in zip(roots, self._b, strict=True)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mixed_tables import load_pastes, load_penicillin, load_sleepstudy
 
-from skmeta.mixed import Classes, Ordered, fit_factors
+from skmeta.mixed import Classes, NegativeBinomial, Ordered, Poisson, fit_factors
 
 DATA = Path(__file__).parent / "data"
 
@@ -137,6 +137,39 @@ def test_two_classes_are_those_of_glmer():
     np.testing.assert_allclose(model.deviations[0], expected["std:herd:0"], rtol=0.01)
     likelihood = model.log_likelihood + orders.sum()
     np.testing.assert_allclose(likelihood, expected["log_likelihood"], atol=0.01)
+
+
+def test_poisson_counts_are_those_of_glmer():
+    given, factors = read("grouseticks"), ["brood", "index", "location"]
+    n = len(given["ticks"])
+    X = np.column_stack([np.ones(n), indicators(given["year"]), given["height"]])
+    codes = np.column_stack([given[factor] for factor in factors]).astype(int)
+    model = fit_unrestricted(X, given["ticks"], codes, Poisson())
+    compare(model, "grouseticks", factors, dict(enumerate(model.mean[0])))
+
+
+def test_rates_weighted_by_exposure_are_counts_with_an_offset():
+    given = read("cbpp")
+    X = np.column_stack([np.ones(len(given["herd"])), indicators(given["period"])])
+    y, size = given["incidence"], given["size"]
+    codes = given["herd"].astype(int)[:, None]
+    model = fit_factors(X, y / size, codes, Poisson(), w=size, is_restricted=False)
+    expected = estimates("cbpp_exposure")
+    np.testing.assert_allclose(model.mean[0], [expected[f"fixed:{k}"] for k in range(4)], atol=0.01)
+    np.testing.assert_allclose(model.deviations[0], expected["std:herd:0"], rtol=0.01)
+    # The constants of both likelihoods differ.
+    from scipy.special import gammaln
+
+    moved = y * np.log(size) - gammaln(y + 1) + size * gammaln(y / size + 1)
+    likelihood = model.log_likelihood + moved.sum()
+    np.testing.assert_allclose(likelihood, expected["log_likelihood"], atol=0.02)
+
+
+def test_negative_binomial_counts_are_those_of_glmmtmb():
+    X, y, codes = table("salamanders", "count", ["mined"], ["site", "species"])
+    model = fit_unrestricted(X, y, codes, NegativeBinomial())
+    compare(model, "salamanders", ["site", "species"], dict(enumerate(model.mean[0])))
+    np.testing.assert_allclose(model.family.size, estimates("salamanders")["size"], rtol=0.01)
 
 
 def test_ordered_classes_are_those_of_clmm():

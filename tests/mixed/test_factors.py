@@ -10,8 +10,10 @@ from skmeta.mixed import (
     Classes,
     CovarianceShape,
     Evidence,
+    NegativeBinomial,
     Normal,
     Ordered,
+    Poisson,
     fit_factors,
 )
 from skmeta.mixed._factors import _sorted_rows
@@ -83,13 +85,18 @@ def targets(kind, eta, rng):
     logistic = eta + rng.logistic(size=len(eta))
     if kind == "normal":
         return Normal(), eta + 0.5 * rng.normal(size=len(eta))
+    if kind == "poisson":
+        return Poisson(), rng.poisson(np.exp(eta)).astype(float)
+    if kind == "negative binomial":
+        y = rng.negative_binomial(1.5, 1.5 / (1.5 + np.exp(eta)))
+        return NegativeBinomial(1.5), y.astype(float)
     if kind == "two classes":
         return Classes(2), (logistic > 0).astype(int)
     y = np.digitize(logistic, [0.0, 1.0])
     return (Classes(3) if kind == "three classes" else Ordered.of(y, 3)), y
 
 
-KINDS = ["normal", "two classes", "three classes", "ordered"]
+KINDS = ["normal", "poisson", "negative binomial", "two classes", "three classes", "ordered"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,7 +143,7 @@ def test_likelihoods_agree_with_their_derivatives(kind):
         change = (family.curvature(y, up) - family.curvature(y, down)) / (2 * step)
         of_curvature = (change * weights).sum((1, 2))
         np.testing.assert_allclose(family.third(y, eta, weights)[:, k], of_curvature, atol=1e-7)
-    if kind != "normal":
+    if kind not in ("normal", "poisson", "negative binomial"):
         np.testing.assert_allclose(family.means(eta).sum(1), 1.0)
         n_classes = family.means(eta).shape[1]
         logs = [family.log(np.full(30, k), eta) for k in range(n_classes)]

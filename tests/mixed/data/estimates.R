@@ -1,15 +1,15 @@
-# Estimates of lme4 and ordinal, and the data they are of: `Rscript estimates.R` in this folder.
-# Data: lme4 (GPL >= 2), nlme (GPL >= 2), ordinal (GPL >= 2).
-suppressMessages({library(lme4); library(ordinal)})
+# Estimates of lme4, glmmTMB and ordinal, and the data they are of: `Rscript estimates.R` in this folder.
+# Data: lme4 (GPL >= 2), nlme (GPL >= 2), glmmTMB (AGPL-3), ordinal (GPL >= 2).
+suppressMessages({library(lme4); library(glmmTMB); library(ordinal)})
 estimates <- data.frame()
 add <- function(model, name, value)
   estimates <<- rbind(estimates, data.frame(model = model, name = name, value = as.numeric(value)))
 
 # Fixed coefficients, standard deviations and correlations of effects, and log likelihood.
 of_model <- function(name, fit) {
-  fixed <- fixef(fit)
+  fixed <- fixef(fit); if (is.list(fixed)) fixed <- fixed$cond
   for (k in seq_along(fixed)) add(name, paste0("fixed:", k - 1), fixed[k])
-  parts <- VarCorr(fit)
+  parts <- VarCorr(fit); if (inherits(fit, "glmmTMB")) parts <- parts$cond
   for (factor in names(parts)) {
     deviations <- attr(parts[[factor]], "stddev")
     for (k in seq_along(deviations)) add(name, paste0("std:", factor, ":", k - 1), deviations[k])
@@ -17,6 +17,7 @@ of_model <- function(name, fit) {
       add(name, paste0("correlation:", factor), attr(parts[[factor]], "correlation")[2, 1])
   }
   if (inherits(fit, "lmerMod")) add(name, "noise", sigma(fit))
+  if (inherits(fit, "glmmTMB")) add(name, "size", sigma(fit))
   add(name, "log_likelihood", logLik(fit))
 }
 write <- function(name, data) write.csv(data, gzfile(paste0(name, ".csv.gz")), row.names = FALSE)
@@ -61,6 +62,20 @@ herds <- with(cbpp, data.frame(herd = as.integer(herd) - 1, period = as.integer(
 write("cbpp", herds)
 of_model("cbpp", glmer(cbind(incidence, size - incidence) ~ factor(period) + (1 | herd), herds,
                        family = binomial, control = precise_glmer))
+of_model("cbpp_exposure", glmer(incidence ~ factor(period) + offset(log(size)) + (1 | herd), herds,
+                                family = poisson, control = precise_glmer))
+
+ticks <- with(grouseticks, data.frame(ticks = TICKS, year = as.integer(as.character(YEAR)) - 95,
+  height = (HEIGHT - mean(HEIGHT)) / 100, brood = as.integer(BROOD) - 1,
+  index = as.integer(INDEX) - 1, location = as.integer(LOCATION) - 1))
+write("grouseticks", ticks)
+of_model("grouseticks", glmer(ticks ~ factor(year) + height + (1 | brood) + (1 | index) + (1 | location),
+                              ticks, family = poisson, control = precise_glmer))
+
+salamanders <- with(Salamanders, data.frame(count = count, site = as.integer(site) - 1,
+  species = as.integer(spp) - 1, mined = as.integer(mined) - 1))
+write("salamanders", salamanders)
+of_model("salamanders", glmmTMB(count ~ mined + (1 | site) + (1 | species), salamanders, family = nbinom2))
 
 wines <- with(wine, data.frame(rating = as.integer(rating) - 1, warm = as.integer(temp) - 1,
   contact = as.integer(contact) - 1, judge = as.integer(judge) - 1))

@@ -1,0 +1,72 @@
+# Contrasts by lme4, glmmTMB and emmeans, and the tables they are of: run Rscript contrasts.R here.
+suppressMessages({library(lme4); library(lmerTest); library(emmeans); library(glmmTMB); library(nlme)})
+emm_options(lmer.df = "satterthwaite")
+found <- data.frame()
+keep <- function(table, contrast, frame, kind = "difference") {
+  low <- intersect(c("lower.CL", "asymp.LCL"), names(frame)); high <- sub("L$", "L", sub("lower", "upper", sub("LCL", "UCL", low)))
+  value <- intersect(c("estimate", "ratio", "odds.ratio"), names(frame))
+  found <<- rbind(found, data.frame(table = table, contrast = contrast, kind = kind,
+    estimate = frame[[value]], std = frame$SE, lower = frame[[low]], upper = frame[[high]]))
+}
+of <- function(model, column, to, versus, kind = "difference", ...) {
+  at <- setNames(list(c(to, versus)), column)
+  means <- emmeans(model, column, at = at, weights = "proportional", ...)
+  as.data.frame(summary(contrast(means, list(x = c(1, -1))), infer = TRUE, type = if (kind == "ratio") "response" else "link"))
+}
+write_table <- function(name, frame) {
+  file <- gzfile(paste0(name, ".csv.gz"), "w"); write.csv(frame, file, row.names = FALSE, quote = FALSE); close(file)
+}
+
+keep("sleepstudy", "Days 1 0", of(lmer(Reaction ~ Days + (Days | Subject), sleepstudy), "Days", 1, 0))
+write_table("sleepstudy", sleepstudy)
+
+ortho <- as.data.frame(Orthodont); ortho$Subject <- as.character(ortho$Subject)
+fit <- lmer(distance ~ age + Sex + (1 | Subject), ortho)
+keep("Orthodont", "Sex Male Female", of(fit, "Sex", "Male", "Female"))
+keep("Orthodont", "age 14 8", of(lmer(distance ~ age + Sex + (age | Subject), ortho), "age", 14, 8))
+write_table("Orthodont", ortho)
+
+body <- as.data.frame(BodyWeight); body$Rat <- as.character(body$Rat); body$Diet <- paste0("d", body$Diet)
+fit <- lmer(weight ~ Time * Diet + (Time | Rat), body)
+keep("BodyWeight", "Diet d2 d1", of(fit, "Diet", "d2", "d1"))
+keep("BodyWeight", "Diet d3 d1", of(fit, "Diet", "d3", "d1"))
+write_table("BodyWeight", body)
+
+cake <- transform(lme4::cake, temperature = paste0("t", temperature), pair = paste0(recipe, replicate))[, c("pair", "recipe", "temperature", "angle")]
+fit <- lmer(angle ~ recipe + temperature + (1 | pair), cake)
+keep("cake", "recipe B A", of(fit, "recipe", "B", "A"))
+keep("cake", "temperature t225 t175", of(fit, "temperature", "t225", "t175"))
+write_table("cake", cake)
+
+rows <- cbpp[rep(seq_len(nrow(cbpp)), cbpp$size), ]
+rows$sick <- unlist(mapply(function(i, n) rep(1:0, c(i, n - i)), cbpp$incidence, cbpp$size))
+rows$period <- paste0("p", rows$period)
+# Herds differ in their course: AIC 557.6, and 565.0 with effects of herds alone. Probabilities over
+# herds are integrals over the distribution of their effects.
+fit <- glmer(sick ~ period + (1 | herd) + (1 | herd:period), rows, family = binomial)
+sd <- sqrt(sum(unlist(VarCorr(fit))))
+over <- function(eta) integrate(function(u) plogis(eta + u) * dnorm(u, 0, sd), -6, 6)$value
+slope <- function(eta) integrate(function(u) dlogis(eta + u) * dnorm(u, 0, sd), -6, 6)$value
+for (to in c("p2", "p4")) {
+  b <- fixef(fit); x <- c(1, 0, 0, 0); z <- x; z[match(paste0("period", to), names(b))] <- 1
+  p <- c(over(sum(z * b)), over(sum(x * b))); g <- rbind(slope(sum(z * b)) * z, slope(sum(x * b)) * x)
+  V <- as.matrix(vcov(fit))
+  d <- g[1, ] - g[2, ]; se <- sqrt(drop(d %*% V %*% d)); est <- p[1] - p[2]
+  keep("cbpp", paste("period", to, "p1"), data.frame(estimate = est, SE = se, asymp.LCL = est - 1.96 * se, asymp.UCL = est + 1.96 * se))
+  d <- g[1, ] / (p[1] * (1 - p[1])) - g[2, ] / (p[2] * (1 - p[2])); se <- sqrt(drop(d %*% V %*% d)); est <- diff(qlogis(rev(p)))
+  keep("cbpp", paste("period", to, "p1"), data.frame(ratio = exp(est), SE = exp(est) * se, asymp.LCL = exp(est - 1.96 * se), asymp.UCL = exp(est + 1.96 * se)), "ratio")
+}
+write_table("cbpp", rows[, c("herd", "period", "sick")])
+
+epil <- transform(epil2[, c("y", "trt", "Base", "Age", "Visit", "subject")], subject = paste0("s", subject))
+fit <- glmmTMB(y ~ trt + Base + Age + Visit + (1 | subject), epil, family = nbinom2)
+keep("epil2", "trt progabide placebo", of(fit, "trt", "progabide", "placebo", "ratio"), "ratio")
+write_table("epil2", epil)
+
+ticks <- transform(grouseticks[, c("TICKS", "YEAR", "cHEIGHT", "BROOD")], YEAR = paste0("y", YEAR), BROOD = paste0("b", BROOD))
+fit <- glmmTMB(TICKS ~ YEAR + cHEIGHT + (1 | BROOD), ticks, family = nbinom2)
+keep("grouseticks", "YEAR y96 y95", of(fit, "YEAR", "y96", "y95", "ratio"), "ratio")
+keep("grouseticks", "YEAR y97 y95", of(fit, "YEAR", "y97", "y95", "ratio"), "ratio")
+write_table("grouseticks", ticks)
+
+write.csv(format(found, digits = 8), "contrasts.csv", row.names = FALSE, quote = FALSE)

@@ -1,0 +1,148 @@
+"""Contrasts of estimators: what they equal, what they hold, and what they refuse."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t as student
+
+from skmeta import GroupedClassifier, GroupedRegressor, MetaFewShotRegressor
+from skmeta.mixed import NegativeBinomial
+from skmeta.reporting._effect import Sample, fit_effect
+
+
+def table(n=240, n_groups=12, seed=0):
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(n_groups), n // n_groups)
+    frame = pd.DataFrame(
+        {
+            "clinic": [f"c{g}" for g in group],
+            "arm": rng.choice(["drug", "control", "placebo"], n),
+            "age": rng.normal(50, 10, n),
+            "city": np.where(group < n_groups // 2, "big", "small"),
+        }
+    )
+    y = (frame.arm == "drug") * 2.0 + 0.05 * frame.age + rng.normal(size=n_groups)[group]
+    return frame, y + rng.normal(size=n)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    frame, y = table()
+    return GroupedRegressor(groups="clinic", combine="learner").fit(frame, y), frame
+
+
+def test_a_table_without_groups_has_the_intervals_of_least_squares():
+    frame, y = table(60)
+    frame = frame.drop(columns=["clinic", "city"])
+    found = MetaFewShotRegressor().fit(frame, y).contrast("arm", ["drug", "placebo"])
+    levels = [(frame.arm == name) * 1.0 for name in ("drug", "placebo")]
+    X = np.column_stack([np.ones(60), *levels, frame.age])
+    inverse = np.linalg.inv(X.T @ X)
+    b = inverse @ X.T @ y
+    std = np.sqrt(((y - X @ b) ** 2).sum() / 56 * np.diag(inverse))
+    np.testing.assert_allclose(found["estimate"], b[1:3], rtol=1e-4)
+    np.testing.assert_allclose(found["std"], std[1:3], rtol=1e-3)
+    half = student.ppf(0.975, 56) * std[1:3]
+    np.testing.assert_allclose(found["upper"] - found["estimate"], half, rtol=2e-3)
+
+
+def test_comparisons_are_named_and_turn_around(fitted):
+    model, _ = fitted
+    there, back = model.contrast("arm", "drug", "placebo"), model.contrast("arm", "placebo", "drug")
+    assert list(there.index) == ["drug - placebo"]
+    np.testing.assert_allclose(there[["estimate", "lower"]], -back[["estimate", "upper"]])
+    assert list(model.contrast("arm", ["drug", "placebo"]).index) == [
+        "drug - control",
+        "placebo - control",
+    ]
+    # A wider interval for a higher level.
+    wide = model.contrast("arm", "drug", "placebo", level=0.99)
+    assert (wide["upper"] > there["upper"]).all()
+
+
+def test_numbers_change_in_proportion_and_rows_do_not_matter_without_products(fitted):
+    model, frame = fitted
+    ten, five = model.contrast("age", 60, 50), model.contrast("age", 55, 50, X=frame[:7])
+    np.testing.assert_allclose(ten["estimate"], 2 * five["estimate"])
+
+
+def test_a_treatment_of_whole_groups_has_the_degrees_of_freedom_of_groups(fitted):
+    model, frame = fitted
+    between, within = model.contrast("city", "small"), model.contrast("age", 51, 50)
+    assert between["df"].item() < frame.clinic.nunique()
+    assert within["df"].item() > 5
+    with pytest.raises(ValueError, match="cannot be told for each group"):
+        model.contrast("city", "small", group="clinic")
+
+
+def test_effects_of_groups_are_drawn_to_the_common_one(fitted):
+    model, frame = fitted
+    each, common = model.contrast("arm", "drug", group="clinic"), model.contrast("arm", "drug")
+    assert set(each.index.get_level_values("clinic")) == set(frame.clinic)
+    frame, y = table()
+    means = y.groupby([frame.clinic, frame.arm]).mean().unstack()
+    raw = (means["drug"] - means["control"]).std()
+    assert each["estimate"].std() < raw
+    assert each["estimate"].mean() == pytest.approx(common["estimate"].item(), abs=0.05)
+
+
+def test_probabilities_and_odds_agree():
+    frame, y = table()
+    model = GroupedClassifier(groups="clinic", combine="learner").fit(frame, y > y.median())
+    found = model.contrast("arm", "drug").iloc[0]
+    assert 0 < found["lower"] < found["estimate"] < found["upper"] < 1
+    assert 1 < found["ratio_lower"] < found["ratio"] < found["ratio_upper"]
+    three = pd.cut(y, 3, labels=["low", "middle", "high"]).astype(str)
+    model = GroupedClassifier(groups="clinic", combine="learner").fit(frame, three)
+    found = model.contrast("arm", "drug")
+    assert list(found.index.get_level_values("class")) == sorted(set(three))
+    # Fitted one against the rest, so the changes nearly cancel.
+    assert abs(found["estimate"].sum()) < 0.05
+
+
+def test_rates_do_not_depend_on_exposures():
+    rng = np.random.default_rng(0)
+    n = 300
+    treated, codes = rng.integers(0, 2, n) * 1.0, np.repeat(np.arange(20), 15)
+    rate = np.exp(0.5 * treated + 0.3 * rng.normal(size=20)[codes])
+    exposure = rng.uniform(1, 100, n)
+    parts = np.ones(n), codes[:, None], np.log(exposure)
+    sample = Sample(treated[:, None], np.empty((n, 0)), rng.poisson(rate * exposure), *parts)
+    ratio = fit_effect(sample, NegativeBinomial()).compare(
+        np.ones(1), np.zeros(1), sample.others, np.zeros((n, 1))
+    )[0][1]
+    assert ratio.interval()[0] < 0.5 < ratio.interval()[1]
+    assert ratio.std < 0.05
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"column": "clinic", "to": "c1"}, "is a column of groups"),
+        ({"column": "arn", "to": "drug"}, "Did you mean 'arm'"),
+        ({"column": "arm", "to": "drugs"}, "Did you mean 'drug'"),
+        ({"column": "arm", "to": "drug", "versus": "drug"}, "are both 'drug'"),
+        ({"column": "age", "to": 50}, "so versus"),
+        ({"column": "age", "to": 500, "versus": 50}, "beyond the values"),
+        ({"column": "age", "to": "old", "versus": 50}, "must be a number"),
+        ({"column": "arm", "to": "drug", "group": "city"}, "no column of groups"),
+    ],
+)
+def test_what_cannot_be_told_is_an_error(fitted, given, message):
+    with pytest.raises(ValueError, match=message):
+        fitted[0].contrast(**given)
+
+
+def test_a_column_that_others_or_too_few_groups_decide_is_an_error():
+    frame, y = table(60, 12)
+    model = GroupedRegressor(groups="clinic", combine="learner").fit(
+        frame.assign(months=12 * frame.age), y
+    )
+    with pytest.raises(ValueError, match="other columns decide"):
+        model.contrast("age", 60, 50)
+    with pytest.warns(match="fewer than 10 groups"):
+        few = GroupedRegressor(groups="city", combine="learner").fit(
+            frame.drop(columns="clinic").assign(north=frame.city == "big"), y
+        )
+    with pytest.raises(ValueError, match="too few to tell"):
+        few.contrast("north", True)
