@@ -136,7 +136,7 @@ def fit_factors(
             shrinkage=shrinkage,
             is_restricted=is_restricted,
             tolerance=tolerance,
-            offset=None if offset is None else offset[some],
+            offset=None if offset is None else offset[sampled],
         )
     order, rows = _sorted_rows(X, y, w, codes, columns, family, offset)
     own, rows.precise = [shapes[f] for f in order], tolerance
