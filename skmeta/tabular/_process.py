@@ -67,17 +67,25 @@ class Inputs(NamedTuple):
         return cls(is_number, center, unit, levels, _TREND_REACH * float(weight.sum()) ** 0.5)
 
     def encode(self, X: np.ndarray) -> np.ndarray:
-        """Return the inputs (m, p) of rows (m, d): 0 for what is missing."""
+        """Return the inputs (m, p) of rows (m, d): 0 for what is missing.
+
+        Codes that were not seen share an indicator, so that they are as far from known ones as
+        these are from each other.
+        """
         numbers = (X[:, self.is_number] / 2 - self.center / 2) / (self.unit / 2)
         numbers = np.nan_to_num(numbers.clip(-self.largest, self.largest)).round(_DECIMALS)
         columns = zip(X[:, ~self.is_number].T, self.levels, strict=True)
-        return np.hstack([numbers, *((v[:, None] == known) * 1.0 for v, known in columns)])
+        parts = [numbers]
+        for values, known in columns:
+            is_level = values[:, None] == known
+            parts += [is_level, ~is_level.any(1, keepdims=True) & ~np.isnan(values[:, None])]
+        return np.hstack(parts) * 1.0
 
     def owners(self) -> np.ndarray:
         """Return the number of the relevance of each input, (p,)."""
         if len(self.is_number) > MAX_RELEVANCES:
-            return np.zeros(len(self.unit) + sum(map(len, self.levels)), int)
-        sizes = [1] * len(self.unit) + [len(known) for known in self.levels]
+            return np.zeros(len(self.unit) + sum(len(known) + 1 for known in self.levels), int)
+        sizes = [1] * len(self.unit) + [len(known) + 1 for known in self.levels]
         return np.repeat(np.arange(len(sizes)), sizes)
 
 

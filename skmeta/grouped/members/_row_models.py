@@ -31,6 +31,7 @@ class Kind(NamedTuple):
     condition: Callable[[Any, WeightedRows, range, int], Any]
     predict: Callable[[Any, np.ndarray], Outputs]
     belief: float
+    unknown: float  # code of a group without known rows
     max_rows: int  # of tables: reading more takes longer than all other members
 
 
@@ -55,6 +56,7 @@ KINDS_OF_MODELS = {
         lambda process, rows, *_: condition_process(process, rows),
         _predict_process,
         belief=1.0,
+        unknown=-1.0,
         max_rows=1000,
     ),
     # Nothing is fitted: the prior ships with the package, and a file need not hold it.
@@ -63,6 +65,7 @@ KINDS_OF_MODELS = {
         lambda _, rows, categories, n_classes: _read_rows(rows, categories, n_classes),
         _predict_by_prior,
         belief=0.2,
+        unknown=np.nan,
         max_rows=100,
     ),
 }
@@ -119,8 +122,11 @@ class RowModel:
         return {name: value for name, value in self.__dict__.items() if name != "given"}
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
-        """Predict rows; a group without known rows is a missing value."""
-        return KINDS_OF_MODELS[self.kind].predict(self.given, _rows_of(at, self.offset).X)
+        """Predict rows, of groups without known rows too."""
+        X, kind = _rows_of(at, self.offset).X, KINDS_OF_MODELS[self.kind]
+        codes = X[:, : at.codes.shape[1]]
+        codes[np.isnan(codes)] = kind.unknown
+        return kind.predict(self.given, X)
 
 
 def _rows_of(table: Table, offset: int = 0) -> WeightedRows:
