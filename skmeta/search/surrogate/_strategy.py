@@ -44,10 +44,7 @@ _MIN_TASK_CORRELATION = 0.05
 _N_INITIAL = 2  # without a prior plus one per further sub-space, up to the next constant
 _MAX_INITIAL = 5
 _N_BEFORE_UNSEEN = 3  # candidates before the estimators of a choice that were not tried yet
-# Candidates differ in a parameter by this share of its range: those of a batch, and a new one from
-# those with a score, where the share falls with their number and soon is 0. A near candidate of a
-# flat surface says nothing new, and models that learned from the past expect a small gain of it.
-_MIN_DISTANCE, _MIN_FIRST_DISTANCE, _N_DISTANT = 0.05, 0.1, 20
+_MIN_DISTANCE = 0.05  # within a batch, in units of each parameter's range
 # The kernel of the model without history is fitted again when the number of scores has grown by
 # this factor. Fitting it less often costs regret if there is no other model.
 _REFIT_ALONE, _REFIT_BESIDE_OTHERS = 1.1, 1.6
@@ -304,15 +301,11 @@ class SearchStrategy:
         return untried
 
     def _available(self) -> NDArray[np.bool_]:
-        """Return which untried candidates are far enough from others, all if none is."""
+        """Return which untried candidates are far enough from pending ones, all if none is."""
         available = self._untried()
-        n_scores = len(self._scores)
-        apart = dict.fromkeys(self._pending, _MIN_DISTANCE)
-        if n_scores <= _N_DISTANT:
-            apart |= dict.fromkeys(self._scores, _MIN_FIRST_DISTANCE / max(1, n_scores))
         X = self._plain.X
-        for index, distance in apart.items():
-            distant = available & (np.abs(X - X[index]).max(1, initial=0.0) > distance)
+        for index in self._pending:
+            distant = available & (np.abs(X - X[index]).max(1, initial=0.0) > _MIN_DISTANCE)
             available = distant if distant.any() else available
         return available
 

@@ -72,25 +72,6 @@ def test_a_batch_is_of_different_candidates(prior, learned):
 
 
 @pytest.mark.parametrize("learned", [True, False])
-def test_early_candidates_are_not_near_ones_with_a_score(learned):
-    """Scores are flat near the best candidate, where models expect a small gain."""
-    values = np.linspace(0, 1, 400)
-    pool = [{"a": float(value)} for value in values]
-    past = [
-        PastSearch(
-            dataset=f"set {t}",
-            configurations=pool[::20],
-            scores=-((values[::20] - 0.5 - 0.1 * t) ** 2),
-        )
-        for t in range(4)
-    ]
-    strategy = make_strategy(SearchPrior.from_searches(past) if learned else None, pool=pool)
-    tried = values[run(strategy, np.minimum(-((values - 0.4) ** 2), -0.01), 12)]
-    for k in range(1, 12):
-        assert np.abs(tried[k] - tried[:k]).min() > 0.1 / k
-
-
-@pytest.mark.parametrize("learned", [True, False])
 def test_what_others_evaluate_is_as_if_it_were_of_the_same_batch(prior, learned):
     """Workers that share a search propose what one of them would propose as a batch."""
     workers = [make_strategy(prior if learned else None) for _ in range(3)]
