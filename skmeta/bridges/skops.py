@@ -47,7 +47,7 @@ _MAX_PER_BYTE, _MAX_BYTES, _MAX_MEMBERS = 500, 2**24, 100_000
 _DIGEST = "skmeta.sha256"  # the member that has the digest of all others
 
 _SKMETA = """
-_columns._encoder.FrameEncoder
+_columns._encoder.FrameEncoder _columns._times.Times
 few_shot._adapted_task.RunSettings few_shot._priors.RunSettings
 few_shot._members.Mixture few_shot._ordered.Cumulative
 few_shot._ordered.Frequencies few_shot._ordered.PriorModel few_shot._target_scale.TargetScale

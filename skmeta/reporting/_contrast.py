@@ -96,7 +96,7 @@ class ContrastMixin:
 
         All else stays as it is in the rows. The change is the effect of the column if nothing that
         is not in the table decides both it and the target, as in a trial with treatments at random.
-        See :doc:`/reporting` for how it is estimated, and how often intervals hold.
+        See :doc:`/reporting` for how it is estimated.
 
         Parameters
         ----------
