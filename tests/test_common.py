@@ -55,7 +55,7 @@ def _prior(kind: str, n_features: int, n_iterations: int = 20) -> MetaPrior:
 class PriorClassifier(MetaFewShotClassifier):
     """scikit-learn's checks come in many widths, and a prior has one."""
 
-    def _read_support(self, X, y):
+    def _read_support(self, X, y, sample_weight):
         rows = self._read_rows(X, self.prior, reset=True)
         return rows, _prior("classification", rows.shape[1])
 
@@ -63,7 +63,7 @@ class PriorClassifier(MetaFewShotClassifier):
 class PriorRegressor(MetaFewShotRegressor):
     """As above."""
 
-    def _read_support(self, X, y):
+    def _read_support(self, X, y, sample_weight):
         rows = self._read_rows(X, self.prior, reset=True)
         return rows, _prior("regression", rows.shape[1])
 

@@ -139,8 +139,8 @@ def _learn_categories(column: Any, weight: np.ndarray) -> dict[str, Any]:
     has_other = len(categories) < len(labels)
     # Of two categories, one indicator says all.
     if len(categories) == 2 and not has_other:
-        reference, *categories = categories
-        return {"categories": tuple(categories), "has_other": False, "reference": reference}
+        reference, other = categories
+        return {"categories": (other,), "has_other": False, "reference": reference}
     return {"categories": categories, "has_other": has_other}
 
 

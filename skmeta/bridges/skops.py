@@ -48,8 +48,7 @@ _DIGEST = "skmeta.sha256"  # the member that has the digest of all others
 
 _SKMETA = """
 _columns._encoder.FrameEncoder _columns._times.Times
-few_shot._adapted_task.RunSettings few_shot._priors.RunSettings
-few_shot._members.Mixture few_shot._ordered.Cumulative
+few_shot._priors.RunSettings few_shot._members.Mixture few_shot._ordered.Cumulative
 few_shot._ordered.Frequencies few_shot._ordered.PriorModel few_shot._target_scale.TargetScale
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
@@ -86,8 +85,6 @@ tabular._population._Logistic tabular._population.Population
 tabular._population.silent tabular._process.GaussianProcess
 tabular._process.Inputs tabular._process.Kernel tabular._rows.WeightedRows
 tabular._table.Standardiser tabular._table.Table tabular._target.Scale tabular._target.Target
-tabular.table_prior._indicators.Indicators tabular.table_prior._prior.ConditionedPrior
-tabular.table_prior._prior.TablePrior
 tabular._time_process.TimeProcess tabular._trees.Trees tabular._units.TargetUnits
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.

@@ -282,10 +282,9 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
         names = [f"x{k}" for k in range(self.n_features_in_)] if given is None else list(given)
         columns = columns_of(numbers, names, self._codes)
         classes = getattr(self, "classes_", None)
-        rest = np.zeros((len(numbers), 1), int), y, weight, np.ones(len(numbers)), []
-        return Rows(
-            columns, *rest, self.target_kind_, None if classes is None else classes.tolist()
-        )
+        codes, exposure = np.zeros((len(numbers), 1), int), np.ones(len(numbers))
+        labels = None if classes is None else classes.tolist()
+        return Rows(columns, codes, y, weight, exposure, [], self.target_kind_, labels)
 
     def _opening(self) -> tuple[Any, ...]:
         """Return what an adapted task depends on besides the last fit."""

@@ -146,9 +146,9 @@ class ContrastMixin:
                 _check_slopes(effect, factor, known)
             for name, ends in pairs:
                 parts = [] if len(outputs) == 1 else [label]
-                for of, found in _estimates(effect, known, at, where, ends, factor):
+                for of, (difference, ratio) in _estimates(effect, known, at, where, ends, factor):
                     names.append((name, *parts, *([] if factor is None else [of])))
-                    records.append(_record(*found, level, known))
+                    records.append(_record(difference, ratio, level, known))
         levels = ["contrast", *(["class"] * (len(outputs) > 1))]
         levels += [] if factor is None else [known.factors[factor][0]]
         return _frame(records, names, levels)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -195,27 +196,25 @@ class Effect:
     def _degrees(self, gradient: np.ndarray, variance: float) -> float:
         """Return Satterthwaite's degrees of freedom of a variance."""
         slopes = np.zeros(len(self.model.uncertainty))
-        for k, up, down, step in self._moves():
+        for k, up, down, step in self._moves:
             slopes[k] = gradient @ (up - down) @ gradient / (2 * step)
         spread = float(slopes @ self.model.uncertainty @ slopes)
         return float(max(2 * variance**2 / max(spread, 1e-300), 1.0))
 
+    @cached_property
     def _moves(self) -> list[tuple[int, np.ndarray, np.ndarray, float]]:
-        """Return covariances of the coefficients, a step up and down in each parameter."""
-        if not hasattr(self, "_moved"):
-            moved, sample = [], self.sample
-            X = self.design(sample.treatment, sample.others, self.extra)
-            rows = X, self.target, sample.codes, sample.weight, None, sample.offset
-            for k, std in enumerate(np.sqrt(np.diag(self.model.uncertainty))):
-                step = np.zeros(len(self.model.uncertainty))
-                step[k] = min(_SHARE * std, _LONGEST)
-                if std > 0:
-                    models = self.model.moved(step), self.model.moved(-step)
-                    both = (one.condition(*rows).mean_covariance for one in models)
-                    moved.append((k, *both, step[k]))
-            object.__setattr__(self, "_moved", moved)
-        found: list[tuple[int, np.ndarray, np.ndarray, float]] = self._moved  # type: ignore[attr-defined]
-        return found
+        """Covariances of the coefficients, a step up and down in each parameter."""
+        moved, sample = [], self.sample
+        X = self.design(sample.treatment, sample.others, self.extra)
+        rows = X, self.target, sample.codes, sample.weight, None, sample.offset
+        for k, std in enumerate(np.sqrt(np.diag(self.model.uncertainty))):
+            step = np.zeros(len(self.model.uncertainty))
+            step[k] = min(_SHARE * std, _LONGEST)
+            if std > 0:
+                models = self.model.moved(step), self.model.moved(-step)
+                up, down = (one.condition(*rows).mean_covariance for one in models)
+                moved.append((k, up, down, float(step[k])))
+        return moved
 
 
 def _columns(values: np.ndarray) -> np.ndarray:

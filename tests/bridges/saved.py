@@ -116,7 +116,10 @@ MAKE = {
     "GroupedClassifier in time": lambda: GroupedClassifier("shop", order="week").fit(
         frame().assign(week=np.arange(240) // N_GROUPS), rows()[1] > 0
     ),
-    "GroupedRegressor of two columns": lambda: GroupedRegressor(["shop", "city"], order="week").fit(
+    "GroupedRegressor of two columns": lambda: GroupedRegressor(["shop", "city"]).fit(
+        crossed(), rows()[1][:72]
+    ),
+    "GroupedRegressor of series": lambda: GroupedRegressor(["shop", "city"], order="week").fit(
         frame().assign(city=np.arange(240) % 7, week=months()), rows()[1] + np.arange(240) % 7
     ),
     "GroupedClassifier of two columns": lambda: GroupedClassifier(["shop", "city"]).fit(

@@ -45,7 +45,7 @@ SCRIPT = textwrap.dedent(
     from scipy.stats import loguniform
     from sklearn.datasets import load_iris
     from sklearn.svm import SVC
-    from skmeta.search import MetaLearnedSearchCV
+    from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
     class LoggedSVC(SVC):
         def __init__(self, log=None, C=1.0, gamma="scale"):
@@ -61,7 +61,9 @@ SCRIPT = textwrap.dedent(
     def run(history, log, result, n_jobs, batch_size, n_iter, cv):
         space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 1e1)}
         search = MetaLearnedSearchCV(
-            LoggedSVC(log), space, n_iter=n_iter, cv=cv, history=history, prior="history",
+            LoggedSVC(log), space, n_iter=n_iter, cv=cv, prior="history",
+            # What its `fit` writes to a file does not change what it fits.
+            history=SearchHistory(history, resume_unseen=True),
             n_jobs=n_jobs, batch_size=batch_size, random_state=0, verbose=0,
             scoring=["balanced_accuracy", "accuracy"], refit="balanced_accuracy",
         )

@@ -243,6 +243,7 @@ def test_rounds_are_not_searched_by_default_but_limited_where_they_are_given():
 
 
 @takes_rows
+@pytest.mark.filterwarnings("ignore:The estimator as given is not tried")
 def test_other_estimators_of_a_choice_use_all_rows():
     X, y = load(SVC())
     listed = [HistGradientBoostingClassifier(random_state=0, max_iter=20), SVC()]
