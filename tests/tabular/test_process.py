@@ -137,13 +137,14 @@ def test_order_of_rows_and_columns_names_of_levels_and_units_have_no_effect():
     np.testing.assert_allclose(found / 1e100, expected, rtol=1e-4)
 
 
-def test_levels_are_indicators_and_an_unknown_one_is_none():
+def test_levels_are_indicators_and_unknown_ones_share_one():
     X = np.array([[0.0, 5.0], [1.0, 5.0], [2.0, np.nan], [1.0, 7.0]])
     inputs = Inputs.measure(X, np.ones(4), [0])
-    np.testing.assert_array_equal(inputs.encode(X)[:, 1:], np.eye(3)[[0, 1, 2, 1]])
-    assert (inputs.encode(np.array([[9.0, 5.0]]))[:, 1:] == 0).all()
+    np.testing.assert_array_equal(inputs.encode(X)[:, 1:], np.eye(4)[[0, 1, 2, 1]])
+    unknown = inputs.encode(np.array([[9.0, 5.0], [np.nan, 5.0]]))[:, 1:]
+    np.testing.assert_array_equal(unknown, [[0, 0, 0, 1], [0, 0, 0, 0]])
     assert inputs.encode(X)[2, 0] == 0
-    np.testing.assert_array_equal(inputs.owners(), [0, 1, 1, 1])
+    np.testing.assert_array_equal(inputs.owners(), [0, 1, 1, 1, 1])
 
 
 def test_a_rotation_of_embeddings_has_no_effect():
