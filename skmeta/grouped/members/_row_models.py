@@ -103,7 +103,7 @@ class RowModel:
 
     def condition(self, known: Table) -> RowModel:
         """Take further known rows: those that it was not fitted to."""
-        is_further = ~np.isin(known.place, self.learned.place) | (known.place < 0)
+        is_further = np.isin(known.place, self.learned.place, invert=True)
         return replace(self, further=known.take(np.flatnonzero(is_further)))
 
     @cached_property
