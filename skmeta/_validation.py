@@ -191,6 +191,17 @@ def check_levels(quantiles: Any) -> np.ndarray:
     return levels
 
 
+def quantiles_of(estimator: Any, X: Any, quantiles: Any, return_std: bool) -> np.ndarray:
+    """Return what `predict` does with quantiles: a column (n,) of one level, or (n, q)."""
+    if return_std:
+        raise ValueError(
+            "quantiles and return_std are both given, and predict returns one of them. Leave one "
+            "out."
+        )
+    found: np.ndarray = estimator.predict_quantiles(X, np.atleast_1d(quantiles))
+    return found if np.ndim(quantiles) else found[:, 0]
+
+
 def count(number: int, plural: str) -> str:
     """Return a number with its noun, such as ``"1 class"`` or ``"1,024 features"``.
 

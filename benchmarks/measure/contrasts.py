@@ -1,33 +1,43 @@
 """Whether 95 % intervals of contrasts hold the truth, in simulated trials.
 
-    python -m benchmarks.measure.contrasts --draws 40
+    python -m benchmarks.measure.contrasts --seeds 60 --minutes 30
+    python -m benchmarks.measure.contrasts --summary
 
 Each trial has four columns, a treatment of two levels and groups that differ in the intercept and,
-where groups have rows of both levels, in the effect. `width` is over that of the mixed model with
-the columns that made the data, and no others.
+where groups have rows of both levels, in the effect. The right model is the mixed model with the
+columns that made the data, and no others. Trials go to ``results/contrasts.jsonl.gz`` as they come:
+
+``held``    whether the intervals of the difference and of the ratio hold the truth
+``right``   the same of the right model
+``width``   widths of the intervals of the difference, of both
+``groups``  the share of the intervals of single groups that hold their difference
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
+import itertools
 import time
+from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 
+from benchmarks.lib.resumable import run_or_summarize
 from skmeta.mixed import Classes, NegativeBinomial
 from skmeta.reporting._effect import Sample, fit_effect
 
+RESULTS = Path(__file__).parents[1] / "results" / "contrasts.jsonl.gz"
 SCENARIOS = "linear", "interactions", "confounded", "non-linear", "by group"
-KINDS = {"real": None, "counts": NegativeBinomial(), "classes": Classes(2)}
+KINDS = {"counts": NegativeBinomial(), "real": None, "classes": Classes(2)}
 SIZES = {8: 24, 20: 16, 100: 8}  # rows by number of groups
 EFFECT, INTERCEPT_STD, EFFECT_STD = 0.5, 0.5, 0.2
+BLOCK = 20  # draws
+ENDS = np.ones(1), np.zeros(1)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 
 
 def draw(scenario, kind, n_groups, rng):
-    """Return a sample, columns that made it, its products, and the true contrast."""
+    """Return a sample, columns that made it, its products, the true means, and those of groups."""
     size = SIZES[n_groups]
     groups = np.repeat(np.arange(n_groups), size)
     W = rng.normal(size=(len(groups), 4))
@@ -64,68 +74,85 @@ def draw(scenario, kind, n_groups, rng):
     truth = sum(
         w * np.array([mean(at, node, 0.0).mean() for at in (1.0, 0.0)]) for node, w in parts
     )
+    of_groups = np.stack(
+        [np.bincount(groups, mean(at, *own[groups].T)) / size for at in (1.0, 0.0)], 1
+    )
     rest = (np.ones(len(W)), groups[:, None], np.zeros(len(W)))
     return (
         Sample(treated[:, None], W, y, *rest),
         Sample(treated[:, None], made, y, *rest),
         products,
         truth,
+        of_groups,
     )
 
 
-def measure(scenario, kind, n_groups, n_draws, seed=0):
-    """Return the shares of intervals that hold, and the widths over the right model's."""
-    held, right_held, ratios, wide, seconds = [], [], [], [], 0.0
-    for k in range(n_draws):
-        rng = np.random.default_rng([seed, k, n_groups, SCENARIOS.index(scenario)])
-        sample, right, products, (a, b) = draw(scenario, kind, n_groups, rng)
-        start = time.process_time()
-        found = fit_effect(sample, KINDS[kind])
-        one = found.compare(np.ones(1), np.zeros(1), sample.others, found.extra)[0]
-        seconds += time.process_time() - start
-        best = fit_effect(right, KINDS[kind], products)
-        other = best.compare(np.ones(1), np.zeros(1), right.others, best.extra)[0]
-        ratio = np.log(a / b) if kind != "classes" else np.log(a / (1 - a)) - np.log(b / (1 - b))
-        for estimate, store in ((one, held), (other, right_held)):
-            (low, high), (r_low, r_high) = (part.interval() for part in estimate)
-            holds = [low <= a - b <= high]
-            store.append([*holds, *([r_low <= ratio <= r_high] if kind != "real" else [])])
-        widths = [np.ptp(part[0].interval()) for part in (one, other)]
-        ratios.append(widths)
-        wide.append(len(found.learned) + len(found.design.products))
-    mean_widths = np.median(ratios, 0)
-    return (
-        np.mean(held, 0),
-        np.mean(right_held, 0),
-        mean_widths[0] / mean_widths[1],
-        np.mean(wide),
-        seconds / n_draws,
-    )
+def run(cell):
+    """Return the line of a trial."""
+    scenario, kind, n_groups, k = cell
+    rng = np.random.default_rng([0, k, n_groups, SCENARIOS.index(scenario)])
+    sample, right, products, (a, b), of_groups = draw(scenario, kind, n_groups, rng)
+    start = time.process_time()
+    found = fit_effect(sample, KINDS[kind])
+    one = found.compare(*ENDS, sample.others, found.extra)[0]
+    seconds = time.process_time() - start
+    best = fit_effect(right, KINDS[kind], products)
+    other = best.compare(*ENDS, right.others, best.extra)[0]
+    ratio = np.log(a / b) if kind != "classes" else np.log(a / (1 - a)) - np.log(b / (1 - b))
+    held = []
+    for estimate in (one, other):
+        (low, high), (r_low, r_high) = (part.interval() for part in estimate)
+        held.append(
+            [int(low <= a - b <= high), *[int(r_low <= ratio <= r_high)] * (kind != "real")]
+        )
+    line = {"cell": cell, "held": held[0], "right": held[1]}
+    line["width"] = [round(float(np.ptp(part[0].interval())), 4) for part in (one, other)]
+    line["error"] = [round(part[0].value - (a - b), 4) for part in (one, other)]
+    line["added"] = len(found.learned) + len(found.design.products)
+    line["seconds"] = round(seconds, 2)
+    if len(found.model.columns[0]) > 1:
+        line["groups"] = round(float(np.mean(list(of_each(found, sample, of_groups)))), 3)
+    return line
 
 
-def main():
-    """Print a line per setting."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--draws", type=int, default=40)
-    parser.add_argument("--groups", type=int, nargs="*", default=list(SIZES))
-    parser.add_argument("--kinds", nargs="*", default=list(KINDS))
-    parser.add_argument("--scenarios", nargs="*", default=list(SCENARIOS))
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    print("target,trial,groups,difference,ratio,right difference,right ratio,width,columns,seconds")
-    for kind in given.kinds:
-        for scenario in given.scenarios:
-            for n_groups in given.groups:
-                held, right, width, wide, s = measure(
-                    scenario, kind, n_groups, given.draws, given.seed
-                )
-                held, right = (
-                    ",".join(f"{x:.3f}" for x in np.append(one, [np.nan])[:2])
-                    for one in (held, right)
-                )
-                print(f"{kind},{scenario},{n_groups},{held},{right},{width:.2f},{wide:.1f},{s:.2f}")
-                sys.stdout.flush()
+def of_each(found, sample, of_groups):
+    """Yield whether the interval of each group holds."""
+    for code, (a, b) in enumerate(of_groups):
+        rows = sample.codes[:, 0] == code
+        parts = sample.others[rows], found.extra[rows], np.array([code])
+        low, high = found.compare(*ENDS, *parts)[0][0].interval()
+        yield low <= a - b <= high
+
+
+def cells(seeds):
+    """Yield the trials: a few of all settings, then more."""
+    for first in seeds[::BLOCK]:
+        for n_groups, kind, scenario in itertools.product(SIZES, KINDS, SCENARIOS):
+            for k in range(first, min(first + BLOCK, seeds.stop)):
+                yield scenario, kind, n_groups, k
+
+
+def summarize(lines):
+    """Return figures by kind, number of groups and trial."""
+    parts = {}
+    for (scenario, kind, n_groups, _), line in lines.items():
+        parts.setdefault((kind, n_groups, scenario), []).append(line)
+    return {", ".join(map(str, key)): figures(each) for key, each in sorted(parts.items())}
+
+
+def figures(lines):
+    """Return the figures of trials of one setting."""
+    width = np.median([line["width"] for line in lines], 0)
+    found = {"trials": len(lines)}
+    for name in ("held", "right"):
+        found[name] = np.mean([line[name] for line in lines], 0).round(3).tolist()
+    found["width"] = round(width[0] / width[1], 2)
+    groups = [line["groups"] for line in lines if "groups" in line]
+    found["groups"] = round(np.mean(groups), 3) if groups else None
+    found["added"] = round(np.mean([line["added"] for line in lines]), 1)
+    found["seconds"] = round(np.mean([line["seconds"] for line in lines]), 2)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    run_or_summarize(__doc__, cells, run, summarize, RESULTS)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import StrOptions, fit_context
 from skmeta._threads import atomic
-from skmeta._validation import check_levels, check_targets, one_column
+from skmeta._validation import check_levels, check_targets, one_column, quantiles_of
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._priors import is_for_any_table, learners_of_distributions, reads_tables
@@ -183,7 +183,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         return self
 
     def predict(
-        self, X: Any, return_std: bool = False
+        self, X: Any, return_std: bool = False, quantiles: Any = None
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict the target of each row.
 
@@ -196,11 +196,15 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             :class:`~skmeta.learners.InContextLearner`,
             :class:`~skmeta.learners.HierarchicalLinear` and :class:`~skmeta.learners.ALPaCA` know
             it.
+        quantiles : float or array-like of shape (n_quantiles,), default=None
+            Levels between 0 and 1: return quantiles in place of means, as
+            :meth:`predict_quantiles`. Pipelines pass it on.
 
         Returns
         -------
         y_mean : ndarray of shape (n_samples,)
-            Predictions, in units of ``y``.
+            Predictions, in units of ``y``; with ``quantiles``, these, of shape (n_samples,
+            n_quantiles) if several.
         y_std : ndarray of shape (n_samples,)
             Standard deviations, only if ``return_std`` is True.
 
@@ -210,6 +214,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
             If ``return_std`` is True, and the prior's learner predicts no distribution.
         """
         check_is_fitted(self)
+        if quantiles is not None:
+            return quantiles_of(self, X, quantiles, return_std)
         if return_std or self.target_scale_ is not None:
             mean, std, _ = self._predict_distribution(X, np.empty(0))
             return (mean, std) if return_std else mean

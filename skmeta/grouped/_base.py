@@ -46,12 +46,7 @@ from skmeta.grouped._fit import fit_model
 from skmeta.grouped._model import Settings
 from skmeta.grouped._reports import GroupedReports
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
-from skmeta.tabular import (
-    CalibratedOutputs,
-    FitSettings,
-    WeightedRows,
-    order_of_columns,
-)
+from skmeta.tabular import CalibratedOutputs, FitSettings, WeightedRows, order_of_columns
 
 # Whole weights repeat rows, up to this many rows in all.
 _MAX_REPEATED = 1_000_000
@@ -239,7 +234,8 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         check_frame(X)
-        if not is_data_frame(X) and (self.groups is None or _is_numeric(X)):
+        # Complex numbers are refused.
+        if not is_data_frame(X) and (self.groups is None or np.asarray(X).dtype.kind in "biufc"):
             X = check_rows(self, X, reset=reset, allow_nan=True)
         else:
             given, X = X, X if is_data_frame(X) else np.asarray(X)
@@ -292,9 +288,8 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         return list(self.groups) if isinstance(self.groups, (list, tuple)) else [self.groups]
 
     def _weight(self, sample_weight: Any, X: Any) -> np.ndarray:
-        rows = np.empty((len(X), 1))
         weight: np.ndarray = check_sample_weight(
-            sample_weight, rows, dtype=np.float64, ensure_non_negative=True
+            sample_weight, np.empty((len(X), 1)), dtype=np.float64, ensure_non_negative=True
         )
         if not weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
@@ -397,6 +392,16 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
             warn_of_doubled(rows.times, series_of(rows.codes), places, str(self.order))
 
     def _predictions(self, X: Any) -> CalibratedOutputs:
+        return self._outputs(*self._query(X))
+
+    def _outputs(self, numbers: np.ndarray, *given: Any) -> CalibratedOutputs:
+        """Predict numbers (n, d) of groups (n, F) at times (n,), with exposures (n,) or None."""
+        with one_thread_if_small(numbers.size):
+            outputs: CalibratedOutputs = self.model_.predict(numbers, *given)
+        return outputs
+
+    def _query(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the columns of rows as numbers (n, d), groups (n, F), times and exposures."""
         check_is_fitted(self, "model_")
         X = self._check_table(X, reset=False)
         factors = self._labels_of(X)
@@ -409,10 +414,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         for f in range(len(self._names)):
             self._check_unknown(factors[f], codes[:, f], list(self._codes[f]))
         numbers, times = self._numbers(X)
-        with one_thread_if_small(numbers.size):
-            parts = numbers, codes, times, self._exposure_of(X)
-            outputs: CalibratedOutputs = self.model_.predict(*parts)
-        return outputs
+        return numbers, codes, times, self._exposure_of(X)
 
     def _check_unknown(self, labels: list[Any], codes: np.ndarray, known: list[Any]) -> None:
         if self.unknown_groups != "error" or (codes >= 0).all():
@@ -442,7 +444,3 @@ def has_groups(estimator: Any) -> bool:
             "groups. Name the column of groups, or fit all rows again."
         )
     return True
-
-
-def _is_numeric(X: Any) -> bool:
-    return getattr(np.asarray(X), "dtype", np.dtype(object)).kind in "biufc"  # complex is refused

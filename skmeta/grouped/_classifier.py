@@ -19,6 +19,7 @@ from skmeta._validation import (
     rank_classes,
 )
 from skmeta.grouped._base import BaseGrouped, has_groups
+from skmeta.tabular import CalibratedOutputs
 
 # Trees and effects take time that grows with the number of classes.
 _MAX_CLASSES = 50
@@ -246,7 +247,11 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``, after ``class_weight``.
         """
-        mean = self._predictions(X).mean[:, self._rank] * self.class_weight_
+        return self._means(self._predictions(X))
+
+    def _means(self, outputs: CalibratedOutputs) -> np.ndarray:
+        """Return probabilities (n, n_classes)."""
+        mean = outputs.mean[:, self._rank] * self.class_weight_
         return np.asarray(mean / mean.sum(1, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._threads import atomic
-from skmeta._validation import check_levels, check_targets, one_column
+from skmeta._validation import check_levels, check_targets, one_column, quantiles_of
 from skmeta.grouped._base import BaseGrouped, has_groups
-from skmeta.tabular import KINDS, recognise_target
+from skmeta.tabular import KINDS, CalibratedOutputs, recognise_target
 
 
 @dataclass(eq=False, repr=False)
@@ -231,7 +231,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         return X, check_targets(one_column(y, "MultiOutputRegressor"), len(X))
 
     def predict(
-        self, X: Any, return_std: bool = False
+        self, X: Any, return_std: bool = False, quantiles: Any = None
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict the target of each row.
 
@@ -242,17 +242,27 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         return_std : bool, default=False
             Whether to return standard deviations too. Those of new groups include the deviation
             between groups.
+        quantiles : float or array-like of shape (n_quantiles,), default=None
+            Levels between 0 and 1: return quantiles in place of means, as
+            :meth:`predict_quantiles`. Pipelines pass it on.
 
         Returns
         -------
         y_mean : ndarray of shape (n_samples,)
-            Predictions.
+            Predictions; with ``quantiles``, these, of shape (n_samples, n_quantiles) if several.
         y_std : ndarray of shape (n_samples,)
             Standard deviations, only if ``return_std`` is True.
         """
-        outputs, units = self._predictions(X), self.model_.target_units
-        mean: np.ndarray = units.mean(outputs)
-        return (mean, units.std(outputs)) if return_std else mean
+        if quantiles is not None:
+            return quantiles_of(self, X, quantiles, return_std)
+        outputs = self._predictions(X)
+        mean = self._means(outputs)
+        return (mean, self.model_.target_units.std(outputs)) if return_std else mean
+
+    def _means(self, outputs: CalibratedOutputs) -> np.ndarray:
+        """Return predictions (n,) in units of targets."""
+        means: np.ndarray = self.model_.target_units.mean(outputs)
+        return means
 
     @property
     def seasons_(self) -> list[str]:
