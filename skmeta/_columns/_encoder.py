@@ -21,8 +21,8 @@ from skmeta._columns._frames import (
 )
 from skmeta._validation import quote_some
 
-# A category with fewer rows in a family is encoded as "other".
-_MIN_ROWS = 10
+# A category with fewer rows is encoded as "other": of a family, and of a table with few rows.
+_MIN_ROWS, _FEW_ROWS, _SHARE_OF_ROWS = 10, 2, 0.02
 
 # Types of pandas and polars columns of categories, in lower case, without their settings.
 _TYPES = frozenset(
@@ -57,21 +57,28 @@ class FrameEncoder:
 
     @classmethod
     def learn(
-        cls, X: Any, allow_nan: bool, has_codes: bool = False, weight: np.ndarray | None = None
+        cls,
+        X: Any,
+        allow_nan: bool,
+        has_codes: bool = False,
+        weight: np.ndarray | None = None,
+        is_family: bool = True,
     ) -> Self | None:
         """Learn the columns of a family or of one task; None if the rows can be used as they are.
 
         A row of weight 2 counts as two, and one of weight 0 is left out.
         With `allow_nan`, missing numbers stay. With `has_codes`, all categories are numbered: in
         the order of their labels, by size if these are numbers, where no order is given; a missing
-        or new category is then a missing value. A ValueError is raised for times, or categories of
-        several types.
+        or new category is then a missing value. A table of one's own, which is no family, may have
+        fewer rows per category. A ValueError is raised for times, or categories of several types.
         """
         columns, is_needed = [], False
         weight = np.ones(len(X)) if weight is None else np.asarray(weight)
         if not weight.all():
             kept = np.flatnonzero(weight)
             X, weight = X[kept] if hasattr(X, "get_columns") else X.iloc[kept], weight[kept]
+        share = _SHARE_OF_ROWS * round(float(weight.sum()), 6)
+        least = _MIN_ROWS if is_family else float(np.clip(share, _FEW_ROWS, _MIN_ROWS))
         for column in frame_columns(X):
             check_no_times(column)
             known: dict[str, Any] = {"name": str(column.name)}
@@ -82,7 +89,7 @@ class FrameEncoder:
                 if has_codes:
                     known["is_nominal"] = not is_ordered(column)
                 elif not is_ordered(column):
-                    known |= _learn_categories(column, weight)
+                    known |= _learn_categories(column, weight, least)
                     continue
                 known["levels"] = tuple(_plain(label) for label in sorted_labels(column))
             known |= {"fill": None, "has_indicator": False}
@@ -116,6 +123,18 @@ class FrameEncoder:
         rows = np.column_stack([np.zeros((len(X), 0)), *parts]).astype(np.float64)
         return rows if rows.shape[1] else np.zeros((len(X), 1))
 
+    def indicators(self) -> list[range]:
+        """Return the positions of the encoded columns of each category that has several."""
+        found, start = list[range](), 0
+        for column in self.columns:
+            if "categories" in column:
+                stop = start + len(column["categories"]) + column["has_other"]
+                found += [range(start, stop)] * (stop > start + 1)
+            else:
+                stop = start + 1 + column.get("has_indicator", False)
+            start = stop
+        return found
+
     def names_out(self) -> list[str]:
         """Return the names of the encoded columns."""
         names: list[str] = []
@@ -129,12 +148,12 @@ class FrameEncoder:
         return names or ["constant"]
 
 
-def _learn_categories(column: Any, weight: np.ndarray) -> dict[str, Any]:
+def _learn_categories(column: Any, weight: np.ndarray, least: float) -> dict[str, Any]:
     labels, counts = sorted_labels(column), Counter[Any]()
     for value, of_row in zip(_plain_values(column), weight.tolist(), strict=True):
         counts[value] += of_row
     # Sums of weights are rounded: they depend on the order of the rows.
-    is_kept = {label: round(count, 6) >= _MIN_ROWS for label, count in counts.items()}
+    is_kept = {label: round(count, 6) >= least for label, count in counts.items()}
     categories = tuple(label for label in map(_plain, labels) if is_kept.get(label))
     has_other = len(categories) < len(labels)
     # Of two categories, one indicator says all.

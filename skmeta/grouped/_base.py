@@ -164,7 +164,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         season = getattr(self, "season", None), self._features.has_dates
         parts = effects, self.combine, self.n_folds, population_settings, season
         unit = self._exposure_unit if self._exposure_position else None
-        return Settings(*parts, kind, unit, zone)
+        return Settings(*parts, kind, unit, zone, self._features.indicators())
 
     def _exposure_of(self, X: Any, of_fit: np.ndarray | None = None) -> np.ndarray | None:
         """Return exposures (n,) over their mean in rows `of_fit`; None without a column of them."""

@@ -122,7 +122,8 @@ class FeatureColumns:
         for column in frame_columns(self._part(X)) if is_data_frame(X) else ():
             check_no_times(column, "" if order is not None else f"Set order={column.name!r}")
         if is_data_frame(X) and self.positions:
-            self.encoder = FrameEncoder.learn(self._part(X), allow_nan=True, weight=weight)
+            part = self._part(X)
+            self.encoder = FrameEncoder.learn(part, True, weight=weight, is_family=False)
         # Of the columns that `names_out` has, in the order in which `encode` returns them.
         self.places = np.arange(len(self.names_out()))
 
@@ -157,6 +158,12 @@ class FeatureColumns:
             row = int(np.isinf(numbers).any(1).argmax())
             raise ValueError(f"X contains infinity in row {row}. Drop the row, or clip its values.")
         return numbers
+
+    def indicators(self) -> tuple[np.ndarray, ...]:
+        """Return the positions of the indicators of each category, as `encode` returns them."""
+        place = np.argsort(self.places)
+        of_encoder = [] if self.encoder is None else self.encoder.indicators()
+        return tuple(np.sort(place[list(positions)]) for positions in of_encoder)
 
     def names_out(self) -> list[str]:
         """Return the names of the encoded columns, in the order given."""

@@ -28,10 +28,12 @@ from skmeta.grouped.members import (
     ROWS,
     SIMPLER,
     TREES,
+    Categories,
     CrossedEffects,
     GroupEffects,
     PopulationMember,
     Trees,
+    centres_of,
     design_of,
     fit_crossed_member,
     fit_cumulative,
@@ -122,7 +124,9 @@ def fit_model(
     nothing, none, place = np.zeros(len(y)), np.empty((len(y), 0)), np.arange(len(y))
     table = Table(X, nothing, y, weight, codes, row_folds, place, times, none)
     names = tuple(names_of_members(table, settings, n_classes, len(folds) > 1))
-    fit = MembersFit(settings, n_classes, names, codes.shape[1] == 1)
+    half = column_units(np.full(X.shape[1:], 0.5))
+    columns = Categories(settings.indicators, half)
+    fit = MembersFit(settings, n_classes, names, codes.shape[1] == 1, columns)
     fitted = fit(table)
     mixture = _weigh(fit, fitted)
     if units is not None:
@@ -213,6 +217,7 @@ class MembersFit(NamedTuple):
     n_classes: int
     names: tuple[str, ...]
     has_one_column: bool
+    columns: Categories
 
     def __call__(self, table: Table, start: Fitted | None = None) -> Fitted:
         """Fit the population and the members to a table, from `start` on."""
@@ -227,7 +232,9 @@ class MembersFit(NamedTuple):
         if names == (POPULATION,):
             return Fitted(table, population, members, None)
         base = BOTH if BOTH in names or LEARNER not in names else LEARNER
-        effects = self._effects(table, base, columns, has_shared, before.get(base))
+        is_column = base == BOTH if self.has_one_column else has_shared
+        centres = centres_of(population, table.X, self.n_classes) if is_column else None
+        effects = self._effects(table, columns, centres, before.get(base))
         self.settings.population.report()
         members[base], outputs = _from_other_rows(effects, table)
         # Without columns, nothing is left to the trees over groups.
@@ -237,9 +244,10 @@ class MembersFit(NamedTuple):
         for name in SIMPLER if base == BOTH and not self.has_one_column and len(columns) else ():
             if name in names:
                 kept = columns if name == LEARNER else columns[:0]
-                members[name] = self._effects(table, name, kept, False, before.get(name))
+                members[name] = self._effects(table, kept, None, before.get(name))
         for name in (name for name in KINDS_OF_MODELS if name in names):
-            members[name] = fit_row_model(name, table, self.n_classes, before.get(name))
+            parts = name, table, self.n_classes, self.columns
+            members[name] = fit_row_model(*parts, before.get(name))
         if LAGS in names:
             members[LAGS] = fit_class_lags(table, self.settings.population, self.n_classes)
         if CUMULATIVE in names:
@@ -263,12 +271,12 @@ class MembersFit(NamedTuple):
         return fitted, table._replace(shared=shared)
 
     def _effects(
-        self, table: Table, name: str, columns: np.ndarray, has_shared: bool, start: Any
+        self, table: Table, columns: np.ndarray, centres: np.ndarray | None, start: Any
     ) -> GroupEffects | CrossedEffects:
         effects = self.settings.effects
         if not self.has_one_column:
-            return fit_crossed_member(table, columns, has_shared, self.n_classes, effects, start)
-        design = design_of(table, name == BOTH, self.n_classes) if start is None else start.design
+            return fit_crossed_member(table, columns, centres, self.n_classes, effects, start)
+        design = design_of(table, centres, self.n_classes) if start is None else start.design
         return fit_group_effects(table, design, effects, start)
 
     def _trees(self, name: str, table: Table, base: str, outputs: Outputs, start: Any) -> Trees:

@@ -47,6 +47,7 @@ class Settings(NamedTuple):
     target_kind: str = "auto"
     exposure_unit: float | None = None  # mean exposure, if targets of this kind become rates
     zone: str | None = None  # of times that are dates
+    indicators: tuple[np.ndarray, ...] = ()  # positions in X of those of each category
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class FittedModel:
         given = known.X[:, len(known.X.T) - self.n_columns :]
         known = known._replace(X=given)
         return fit_crossed_member(
-            known, varying(given), False, self.n_classes, self.settings.effects
+            known, varying(given), None, self.n_classes, self.settings.effects
         )
 
     @property
@@ -157,7 +158,7 @@ class FittedModel:
             learned_member = members.get(LEARNER)
             return learned_member if isinstance(learned_member, GroupEffects) else None
         learned = self.known.take(np.flatnonzero(self.known.place >= 0))
-        design = design_of(learned, False, self.n_classes)
+        design = design_of(learned, None, self.n_classes)
         return fit_group_effects(learned, design, self.settings.effects)
 
 

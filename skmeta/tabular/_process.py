@@ -55,7 +55,9 @@ class Inputs(NamedTuple):
     largest: float  # values beyond so many units are cut
 
     @classmethod
-    def measure(cls, X: np.ndarray, weight: np.ndarray, categories: Collection[int]) -> Inputs:
+    def measure(
+        cls, X: np.ndarray, weight: np.ndarray, categories: Collection[int] | np.ndarray
+    ) -> Inputs:
         """Measure the columns of rows (n, d)."""
         is_number = ~np.isin(np.arange(X.shape[1]), list(categories))
         center, unit = location_and_scale(X[:, is_number], weight)
@@ -169,7 +171,12 @@ def fit_process(
 
 
 def condition_process(process: GaussianProcess, table: WeightedRows) -> GaussianProcess:
-    """Return a process given other weighted rows, maybe of new categories; its kernel stays."""
+    """Return a process given other weighted rows, maybe of new categories.
+
+    The search for the kernel goes on if they are few. New groups say how groups differ.
+    """
+    if table.weight.sum() <= _ROWS_OF_FIT:
+        return fit_process(table, np.flatnonzero(~process.inputs.is_number).tolist(), start=process)
     table, known = _merge_equal_rows(table), process.inputs
     categories = table.X[:, ~known.is_number]
     inputs = known._replace(levels=tuple(np.unique(v[~np.isnan(v)]) for v in categories.T))

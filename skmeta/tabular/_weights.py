@@ -48,9 +48,10 @@ LEVELS = ndtr(np.linspace(-4.5, 4.5, 201))
 _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 # Rows of a group are dependent, and count like this number of rows in all.
 _N_INDEPENDENT = 10.0
-# Powers of squared errors and of log losses in the weights of members; chosen, as the beliefs of
-# members, on development tables of benchmarks/measure/published_models.py and grouped.py.
-_POWER, _POWER_OF_LOG = 2.0, 8.0
+# Powers of squared errors in the weights of members, of few rows and of many, and the rows for each
+# unit of it; and the power of log losses. Chosen, as the beliefs of members, on development tables
+# of benchmarks/measure/published_models.py and grouped.py.
+_POWERS, _ROWS_OF_POWER, _POWER_OF_LOG = (2.0, 5.0), 50.0, 8.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
 # A level of few rows that is near the number of rows of known groups is left out.
@@ -182,9 +183,11 @@ def reshape_distributions(
 # --------------------------------------------- levels: some rows of a held-out group are known
 
 
-def weigh(losses: np.ndarray, beliefs: np.ndarray, is_log: bool) -> np.ndarray:
+def weigh(
+    losses: np.ndarray, beliefs: np.ndarray, n_independent: float, is_log: bool
+) -> np.ndarray:
     """Return the weights (m,) of members with mean squared errors or log losses (m,)."""
-    power = _POWER_OF_LOG if is_log else _POWER
+    power = _POWER_OF_LOG if is_log else float(np.clip(n_independent / _ROWS_OF_POWER, *_POWERS))
     weights = power_weights(losses, power, beliefs)
     weights = np.where(weights < _MIN_WEIGHT, 0.0, weights)
     return np.asarray(weights / weights.sum())
@@ -244,12 +247,12 @@ def find_level(
         each = at.weight * losses_of(at.y, means[k])
         losses[k], by_group[k] = each.sum() / total.sum(), np.bincount(groups, each) / total
     # Each group counts alike, whatever the number of its rows.
-    weights[used] = weigh(by_group[used].mean(1), beliefs[used], stds is None)
+    n_independent = min(_N_INDEPENDENT * len(total), len(at.y))
+    weights[used] = weigh(by_group[used].mean(1), beliefs[used], n_independent, stds is None)
     mixture = mix(means, weights)
     losses[-1] = np.average(losses_of(at.y, mixture), weights=at.weight)
     level = Level(n_known, weights, losses, np.zeros(0))
     if stds is None:
-        n_independent = min(_N_INDEPENDENT * len(total), len(at.y))
         return level._replace(slope=find_slope(mixture, at.y, at.weight, n_independent))
     held_out = HeldOut(mixture, mix(stds, weights), at.y, at.weight, at.group, at.place)
     return level._replace(quantiles=held_out.quantiles(), held_out=held_out)

@@ -10,6 +10,7 @@ from skmeta.grouped.members._group_effects import (
     MIN_STD,
     GroupEffects,
     as_columns,
+    centres_of,
     design_of,
     fit_group_effects,
     residual_scales,
@@ -26,6 +27,7 @@ from skmeta.grouped.members._member import (
 )
 from skmeta.grouped.members._row_models import (
     KINDS_OF_MODELS,
+    Categories,
     RowModel,
     fit_row_model,
     names_of_models,

@@ -186,19 +186,23 @@ class CrossedEffects:
 def fit_crossed_member(
     table: Table,
     used: np.ndarray,
-    has_shared: bool,
+    centres: np.ndarray | None,
     n_classes: int,
     settings: Mapping[str, Any],
     start: CrossedEffects | None = None,
 ) -> CrossedEffects:
-    """Fit the mixed model of the columns `used`, roughly near `start` if it is given."""
+    """Fit the mixed model of the columns `used`, roughly near `start` if it is given.
+
+    With `centres`, predictions of the population are columns, too: see `Design`.
+    """
     parents = _all_parents(table.codes)
     if start is None:
-        design = Design(used, has_shared, n_classes)
+        design = Design(used, centres, n_classes)
         units = Standardiser.learn(design(table))
         pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
     else:
-        design, units, pairs = start.design, start.units, start.pairs
+        design = start.design.with_centres(centres)
+        units, pairs = start.units, start.pairs
     X = np.hstack([np.ones((len(table.y), 1)), units(design(table))])
     paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
     effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
@@ -224,6 +228,8 @@ def fit_crossed_member(
     )
     y = table.y.astype(np.int64) if n_classes else table.y
     model = EachClass.fit(fit, X, y, own, before) if is_each else fit(X, y, start=before)
+    if design.is_reversed(model):
+        return fit_crossed_member(table, used, None, n_classes, settings)
     return CrossedEffects(design, units, pairs, model, table, parents)
 
 

@@ -18,10 +18,12 @@ from skmeta.mixed import (
 )
 from skmeta.tabular import (
     Outputs,
+    Population,
     Standardiser,
     Table,
     fill,
     log_odds,
+    some,
     varying,
     with_all_classes,
 )
@@ -31,21 +33,47 @@ MIN_STD = 1e-9
 # More classes have a model each. On tables drawn from the joint model, that one had held-out losses
 # of .99, 1.00 and 1.03 of these for 3, 5 and 8 classes, and a fit took 2.5 times as long for 8.
 MAX_TOGETHER = 5
+# Rows whose predictions have the mean that is taken off.
+_MAX_CENTRED = 1000
 
 
 class Design(NamedTuple):
-    """Columns of the model, among those of the table that are filled; 0 classes is a regression."""
+    """Columns of the model, among those of the table that are filled; 0 classes is a regression.
+
+    Predictions of the population are columns, too, if `centres` has their means, of all rows, by
+    each of its models and by all models. What other folds predict of a fold falls as its targets
+    rise, as their sum is fixed. So means are taken off, and a model in which targets fall as the
+    predictions rise is fitted without them: in few groups it would know those that are held out.
+    """
 
     columns: np.ndarray
-    has_shared: bool  # whether predictions of the population are columns, too
+    centres: np.ndarray | None  # (n_models + 1, k)
     n_classes: int
+
+    @property
+    def has_shared(self) -> bool:
+        """Whether predictions of the population are columns."""
+        return self.centres is not None
 
     def __call__(self, table: Table) -> np.ndarray:
         """Return the columns (n, d) of a table."""
         Z = fill(table.X, self.columns)
-        if not self.has_shared:
+        if self.centres is None:
             return Z
-        return np.hstack([Z, as_columns(table.shared, self.n_classes)])
+        return np.hstack([Z, as_columns(table.shared, self.n_classes) - self.centres[table.fold]])
+
+    def with_centres(self, centres: np.ndarray | None) -> Design:
+        """Return the design with those of another population; none if it has none."""
+        return self if self.centres is None else self._replace(centres=centres)
+
+    def is_reversed(self, model: Any) -> bool:
+        """Return whether targets fall as the predictions of the population rise."""
+        if self.centres is None:
+            return False
+        if isinstance(model, EachClass):
+            return sum(float(one.mean[0, -1]) for one in model.models) < 0
+        # Each predictor rises with its own column.
+        return float(model.mean[:, -len(model.mean) :].trace()) < 0
 
     def columns_of_classes(self, classes: np.ndarray) -> np.ndarray:
         """Return the columns (c, k) of classes: those of the table, and log odds of the class."""
@@ -59,10 +87,22 @@ def as_columns(outputs: np.ndarray, n_classes: int) -> np.ndarray:
     return log_odds(outputs) if n_classes else outputs[:, None]
 
 
-def design_of(table: Table, has_shared: bool, n_classes: int) -> Design:
+def centres_of(population: Population, X: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the mean outputs (n_models + 1, k) of rows X, by each model and by all."""
+    X = some(X, _MAX_CENTRED)
+    folds = [*range(len(population.models)), -1]
+    return np.stack(
+        [
+            as_columns(population.predict(X, np.full(len(X), fold)), n_classes).mean(0)
+            for fold in folds
+        ]
+    )
+
+
+def design_of(table: Table, centres: np.ndarray | None, n_classes: int) -> Design:
     """Return the columns of the model of a table: those that vary, and at least one."""
     columns = varying(table.X)
-    return Design(columns if len(columns) else np.array([0]), has_shared, n_classes)
+    return Design(columns if len(columns) else np.array([0]), centres, n_classes)
 
 
 @dataclass(frozen=True)
@@ -141,6 +181,8 @@ def fit_group_effects(
         model = EachClass.fit(fit_one, z, y, columns, before)
     else:
         model = fit(z, y, codes, len(present), start=before, **settings)
+    if design.is_reversed(model):
+        return fit_group_effects(table, design._replace(centres=None), settings)
     least_std = MIN_STD if start is None else start.least_std
     return GroupEffects(design, settings, units, present, model, least_std)
 

@@ -1,4 +1,4 @@
-"""Models of rows to which groups are categories: they know a group by its rows.
+"""Models of rows to which groups are categories, as other columns are: they know a group by rows.
 
 A model reads the rows that it was fitted to and further known rows, those of new groups among
 them, and nothing is fitted again when rows are added.
@@ -77,6 +77,22 @@ def names_of_models(n_rows: int, n_classes: int) -> list[str]:
     return [name for name in names if n_rows <= KINDS_OF_MODELS[name].max_rows]
 
 
+class Categories(NamedTuple):
+    """Which columns (d,) are the indicators of a category, and the values between 0 and 1."""
+
+    indicators: tuple[np.ndarray, ...]
+    half: np.ndarray  # (d,)
+
+    def split(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return codes (n, c), NaN without an indicator, and the other columns of X (n, d)."""
+        is_level = self.half < X
+        codes = np.full((len(X), len(self.indicators)), np.nan)
+        for k, positions in enumerate(self.indicators):
+            has_level = is_level[:, positions].any(1)
+            codes[has_level, k] = is_level[has_level][:, positions].argmax(1)
+        return codes, np.delete(X, np.concatenate([np.empty(0, int), *self.indicators]), 1)
+
+
 @dataclass(frozen=True)
 class RowModel:
     """A model that was fitted to a table, and knows further rows."""
@@ -85,6 +101,7 @@ class RowModel:
     n_classes: int  # 0 for a regression
     fitted: Any
     learned: Table  # rows of fit
+    columns: Categories
     further: Table | None = None
     offset: int = 0  # numbers of further groups begin here
 
@@ -99,7 +116,7 @@ class RowModel:
     def without(self, kept: Table) -> RowModel:
         """Fit the model to the rows of other groups, starting from what it is."""
         offset = int(kept.codes.max()) + 1
-        return fit_row_model(self.kind, kept, self.n_classes, self, offset)
+        return fit_row_model(self.kind, kept, self.n_classes, self.columns, self, offset)
 
     def condition(self, known: Table) -> RowModel:
         """Take further known rows: those that it was not fitted to."""
@@ -109,12 +126,12 @@ class RowModel:
     @cached_property
     def given(self) -> Any:
         """The model, given all known rows."""
-        rows = _rows_of(self.learned)
+        rows = _rows_of(self.learned, self.columns)
         if self.further is not None and len(self.further.y):
-            rows = rows.join(_rows_of(self.further, self.offset))
+            rows = rows.join(_rows_of(self.further, self.columns, self.offset))
         elif self.fitted is not None:
             return self.fitted
-        categories = range(self.learned.codes.shape[1])
+        categories = _categories_of(self.learned, self.columns)
         condition = KINDS_OF_MODELS[self.kind].condition
         return condition(self.fitted, rows, categories, self.n_classes)
 
@@ -123,22 +140,32 @@ class RowModel:
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows, of groups without known rows too."""
-        X, kind = _rows_of(at, self.offset).X, KINDS_OF_MODELS[self.kind]
+        X, kind = _rows_of(at, self.columns, self.offset).X, KINDS_OF_MODELS[self.kind]
         codes = X[:, : at.codes.shape[1]]
         codes[np.isnan(codes)] = kind.unknown
         return kind.predict(self.given, X)
 
 
-def _rows_of(table: Table, offset: int = 0) -> WeightedRows:
+def _rows_of(table: Table, columns: Categories, offset: int = 0) -> WeightedRows:
+    """Return rows whose first columns are codes: those of groups, and those of categories."""
     codes = np.where(table.codes < 0, np.nan, table.codes + float(offset))
-    return WeightedRows(np.hstack([codes, table.X]), table.y, table.weight)
+    return WeightedRows(np.hstack([codes, *columns.split(table.X)]), table.y, table.weight)
+
+
+def _categories_of(table: Table, columns: Categories) -> range:
+    return range(table.codes.shape[1] + len(columns.indicators))
 
 
 def fit_row_model(
-    kind: str, table: Table, n_classes: int, start: RowModel | None = None, offset: int = 0
+    kind: str,
+    table: Table,
+    n_classes: int,
+    columns: Categories,
+    start: RowModel | None = None,
+    offset: int = 0,
 ) -> RowModel:
     """Fit a model to a table, or near one that was fitted to more rows of it."""
     before = None if start is None else start.fitted
-    categories = range(table.codes.shape[1])
-    fitted = KINDS_OF_MODELS[kind].fit(_rows_of(table), categories, n_classes, before)
-    return RowModel(kind, n_classes, fitted, table, offset=offset)
+    rows, categories = _rows_of(table, columns), _categories_of(table, columns)
+    fitted = KINDS_OF_MODELS[kind].fit(rows, categories, n_classes, before)
+    return RowModel(kind, n_classes, fitted, table, columns, offset=offset)

@@ -1,0 +1,63 @@
+"""Columns of categories in small tables, and what few groups know of those held out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skmeta import GroupedRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore:Column .group. has fewer")
+
+
+def roasts(n_groups=6, levels=("0", "1", "2", "4", "9", "18"), seed=0):
+    """A row of each level in each group: the level says nearly all."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        [(f"g{g}", level) for g in range(n_groups) for level in levels], columns=["group", "level"]
+    )
+    means = dict(zip(levels, 10.0 * np.arange(len(levels)), strict=True))
+    return frame, frame["level"].map(means).to_numpy() + rng.normal(size=len(frame))
+
+
+def test_levels_with_few_rows_keep_their_own_means():
+    X, y = roasts()
+    is_test = np.arange(len(X)) % 7 == 0
+    model = GroupedRegressor("group").fit(X[~is_test], y[~is_test])
+    error = np.mean((model.predict(X[is_test]) - y[is_test]) ** 2)
+    # The noise has variance 1, and a level some five rows.
+    assert error < 3.0
+    assert list(model.feature_names_in_) == ["group", "level"]
+
+
+def test_a_level_with_one_row_shares_the_effect_of_others():
+    X, y = roasts()
+    X.loc[0, "level"] = "only once"
+    model = GroupedRegressor("group").fit(X, y)
+    unseen = pd.DataFrame({"group": ["g1"], "level": ["never"]})
+    assert np.isfinite(model.predict(unseen)).all()
+
+
+def test_larger_tables_ask_for_more_rows_per_level():
+    rng = np.random.default_rng(1)
+    level = np.r_[np.repeat("rare", 4), np.repeat(["a", "b"], 298)]
+    X = pd.DataFrame({"group": rng.integers(0, 20, 600).astype(str), "level": level})
+    model = GroupedRegressor("group", combine="learner").fit(X, rng.normal(size=600))
+    assert "level=rare" not in "".join(map(str, model.effects_.columns))
+    assert "level=a" in "".join(map(str, model.effects_.columns))
+
+
+@pytest.mark.parametrize("combine", ["auto", "both"])
+def test_few_groups_do_not_tell_those_that_are_held_out(combine):
+    # The targets of one group of four follow from the means of the others, which predict them.
+    rng = np.random.default_rng(2)
+    levels = list("abcde")
+    frame = pd.DataFrame([(f"g{g}", v) for g in range(4) for v in levels], columns=["group", "v"])
+    y = np.repeat([0.0, 10, -5, 30], 5) + rng.normal(size=20)
+    model = GroupedRegressor("group", combine=combine).fit(frame, y)
+    new = frame.head(3).assign(group="new")
+    model.partial_fit(new, np.full(3, 50.0))
+    asked = frame.iloc[[3, 4]].assign(group="new")
+    # Nothing says that the new group is like the others.
+    assert (abs(model.predict(asked) - 50) < 10).all()
+    # The variance of all targets is 1, and without known rows nothing tells a group from others.
+    assert model.losses_.iloc[0].min() > 0.5
