@@ -163,7 +163,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         zone = self._features.times.zone if self._features.times else None
         season = getattr(self, "season", None), self._features.has_dates
         parts = effects, self.combine, self.n_folds, population_settings, season
-        unit = self._exposure_unit if self._exposure_position else None
+        unit = self._exposure_unit / self._rate_unit if self._exposure_position else None
         return Settings(*parts, kind, unit, zone, self._features.indicators())
 
     def _exposure_of(self, X: Any, of_fit: np.ndarray | None = None) -> np.ndarray | None:
@@ -328,11 +328,11 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         """Effects of the learner on the columns, as a pandas data frame with a row for each group.
 
         The learner is fitted when the effects are first read, unless it alone predicts.
-        The row ``shared`` is a new group, and its deviations are those between groups. ``rows`` are
-        the known rows, ``intercept`` the prediction for an average row of the table, and the others
-        slopes in units of the column. Columns that end in ``std`` are standard deviations. Effects
-        of classifications are on the log odds. With several columns of groups, the index names
-        the column and the group, and ``intercept`` is what the group adds.
+        ``intercept`` is the prediction for an average row of the table, and the others are slopes,
+        or differences of categories. ``std`` is what the rows of a group leave open, and of
+        ``shared`` the standard error; ``between`` is how groups differ, 0 for columns that are
+        constant within groups. Effects of classes are on the log odds. With several columns of
+        groups, ``intercept`` is what the group adds.
         """
         check_is_fitted(self, "model_")
         with one_thread_if_small(self.model_.known.X.size):
@@ -349,9 +349,10 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         return None
 
     def _labels(self) -> Labels:
-        classes, columns = self._classes_in_order(), self._features.names_out()
-        names = [str(name) for name in self._names]
-        return Labels(names, self._codes, columns, self._features.places, classes)
+        features, names = self._features, [str(name) for name in self._names]
+        parts = names, self._codes, features.names_out(), features.places, self._classes_in_order()
+        rate = f", per {self._rate_unit:,.12g} of {quote(self._exposure_name)}"
+        return Labels(*parts, features.levels_out(), rate * bool(self._exposure_position))
 
     @ComputedOnce
     def summary_(self) -> str:

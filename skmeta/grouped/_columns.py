@@ -170,6 +170,20 @@ class FeatureColumns:
         names = list(self.names) if self.encoder is None else self.encoder.names_out()
         return names if self.order is None else [*names, str(self.order)]
 
+    def levels_out(self) -> dict[int, tuple[str, int | None]]:
+        """Return what columns of categories compare: by column, a name and that of the first."""
+        found: dict[int, tuple[str, int | None]] = {}
+        k = 0
+        for column in () if self.encoder is None else self.encoder.columns:
+            labels = [*column.get("categories", ()), *["other"] * column.get("has_other", False)]
+            first, base = column.get("reference", labels[0] if labels else ""), k
+            for label in labels:
+                is_pair = "reference" in column
+                found[k] = f"{column['name']} ({label} - {first})", None if is_pair else base
+                k += 1
+            k += 0 if "categories" in column else 1 + column.get("has_indicator", False)
+        return found
+
 
 def _as_numbers(part: Any) -> np.ndarray:
     dtypes = list(getattr(part, "dtypes", ())) if is_data_frame(part) else []

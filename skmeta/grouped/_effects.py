@@ -2,12 +2,14 @@
 
 The learner's prediction is linear in the columns of a row, given the group: for a regression in the
 target, for a classification in the log odds. So its coefficients follow from its predictions for an
-average row, and for rows that differ from it in one column. The variance of a prediction is a
-quadratic form of the row plus that of the noise, so deviations of the coefficients follow, too.
+average row, and for rows that differ from it in one column, or have another category. The variance
+of a prediction is a quadratic form of the row plus that of the noise, so deviations of the
+coefficients follow, too. Columns that are constant within groups have one coefficient for all.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,8 @@ from skmeta.grouped._model import FittedModel
 from skmeta.grouped._verdict import LEVEL, chance_of_groups
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import POPULATION, GroupEffects, as_columns
-from skmeta.tabular import Level, Mixture, Outputs
+from skmeta.mixed import MixedModel, varies_within
+from skmeta.tabular import Level, Mixture
 
 # A mixture that is behind one of its parts by so much is called so.
 _WORTH_TELLING = 0.01
@@ -43,14 +46,21 @@ class Labels(NamedTuple):
     columns: list[str]  # other columns, as they are encoded
     places: np.ndarray  # their positions in the order of the model
     classes: list[Any] | None  # None for a regression
+    levels: dict[int, tuple[str, int | None]]  # columns of categories: a name, and the reference
+    rate: str = ""  # the unit of rates
+
+    def level(self, k: int) -> tuple[str, int | None]:
+        """Return what a column compares, and the column of the reference, if it has one."""
+        return self.levels.get(k, (self.columns[k], None))
 
 
 class Coefficients(NamedTuple):
-    """Coefficients of each known group, then of a new one, for r outputs: targets or log odds."""
+    """Coefficients of each known group, then shared ones, for r outputs: targets or log odds."""
 
     names: list[str]  # ``intercept``, the prediction for an average row, then the columns
     mean: np.ndarray  # (n_groups + 1, q, r)
-    std: np.ndarray | None  # (n_groups + 1, q); of a new group, those between groups
+    std: np.ndarray | None  # (n_groups + 1, q): what rows leave open, and of shared ones, errors
+    between: np.ndarray | None  # (q,): how groups differ
 
 
 def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
@@ -58,30 +68,46 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
     effects = model.effects_of_columns
     if effects is None:
         return None
-    known = model.known
-    n_groups, Z = int(known.group.max()) + 1, effects.design(known)
-    d, centre = Z.shape[1], Z.mean(0)
-    # An average row, then rows one unit above and below it in each column.
-    points = np.vstack([centre, centre + np.eye(d), centre - np.eye(d)])
+    known, n_groups = model.known, int(model.known.group.max()) + 1
+    Z, names, changes, sizes = effects.design(known), *_changes(model, effects, labels)
+    p, centre = len(changes), Z.mean(0)
+    varies = varies_within(np.hstack([np.ones((len(Z), 1)), Z]), known.group)[1:]
+    if isinstance(effects.model, MixedModel):
+        varies &= effects.model.shape.varies[1:]
+    # An average row, with the group's own values of columns that are the same in all its rows.
+    own = np.stack([np.bincount(known.group, column) for column in Z.T], 1)
+    own = np.where(varies, centre, own / np.bincount(known.group)[:, None])
+    # For each known group and a new one, that row, and rows with more and with less of a column.
+    at = np.vstack([own, centre])[:, None] + np.vstack([0 * centre[None], changes, -changes])
+    points = np.vstack([at.reshape(-1, len(centre)), own])
+    codes = np.repeat(np.arange(n_groups + 1), 1 + 2 * p)
     conditioned = effects.condition(known)
-    codes = np.repeat(np.arange(n_groups + 1), len(points))
-    predictions = conditioned.outputs(np.tile(points, (n_groups + 1, 1)), codes)
-    by_group = as_columns(predictions.mean, model.n_classes).reshape(n_groups + 1, len(points), -1)
-    middle, above = by_group[:, :1], by_group[:, 1 : d + 1]
-    mean = np.concatenate([middle, above - middle], axis=1)
-    all_names, units, place = _columns(model, effects, labels)
-    noise = conditioned.given.noise
-    std = None if model.n_classes else _deviations(predictions, noise, n_groups + 1, d)
+    outputs = conditioned.outputs(points, np.append(codes, np.full(n_groups, n_groups)))
+    values = as_columns(outputs.mean, model.n_classes)
+    by_group = values[: len(codes)].reshape(n_groups + 1, 1 + 2 * p, -1)
+    mean = np.concatenate([by_group[:, :1], by_group[:, 1 : 1 + p] - by_group[:, :1]], 1)
+    mean[:-1, 0] -= values[len(codes) :] - by_group[-1, 0]
+    is_shared = np.append(False, ~(changes[:, varies] != 0).any(1))
+    mean[:, is_shared] = mean[-1, is_shared]
+    std = between = None
+    if isinstance(effects.model, MixedModel) and not model.n_classes:
+        variance = (outputs.std[: len(codes)] ** 2).reshape(n_groups + 1, -1)
+        middle, above, below = np.split(variance, [1, 1 + p], axis=1)
+        noise = conditioned.given.noise**2
+        std = np.sqrt(np.maximum(np.hstack([middle - noise, (above + below) / 2 - middle]), 0.0))
+        rows = effects.rows(np.vstack([centre, centre + changes]))
+        rows[1:] -= rows[0]
+        std[-1] = np.sqrt(np.einsum("pq,qr,pr->p", rows, effects.model.mean_covariance[0], rows))
+        rows[:, 1:] *= varies
+        between = np.sqrt(np.einsum("pq,qr,pr->p", rows, effects.model.covariance[0], rows))
+        std[:, is_shared] = std[-1, is_shared]
+    sizes = np.append(1.0, sizes) / scale_of(model)
+    mean = mean / sizes[:, None]
     if model.target_units is not None:
-        scale = model.target_units.scale
-        mean = scale * mean
         mean[:, 0] += model.target_units.centre
-        std = None if std is None else scale * std / units
-    # The column of a table without columns has no slope.
-    kept = np.flatnonzero(np.append(True, Z.max(0) > Z.min(0)))
-    kept = kept[np.argsort(place[kept])]
-    mean, std = mean / units[:, None], None if std is None else std[:, kept]
-    return Coefficients([all_names[k] for k in kept], mean[:, kept], std)
+    if std is None or between is None:
+        return Coefficients(names, mean, None, None)
+    return Coefficients(names, mean, std / sizes, between / sizes)
 
 
 def scale_of(model: FittedModel) -> float:
@@ -89,31 +115,38 @@ def scale_of(model: FittedModel) -> float:
     return 1.0 if model.target_units is None else model.target_units.scale
 
 
-def _deviations(outputs: Outputs, noise: float, n_groups: int, d: int) -> np.ndarray:
-    """Return standard deviations (n_groups, d + 1) of the coefficients."""
-    variance = (outputs.std**2).reshape(n_groups, -1)
-    middle, above, below = variance[:, :1], variance[:, 1 : d + 1], variance[:, d + 1 :]
-    each = np.concatenate([middle - noise**2, (above + below) / 2 - middle], axis=1)
-    return np.asarray(np.sqrt(np.maximum(each, 0.0)))
-
-
-def _columns(
+def _changes(
     model: FittedModel, effects: GroupEffects, labels: Labels
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Return names of the coefficients, their units, which are deviations, and their places."""
-    names, d = [labels.columns[k] for k in labels.places], len(labels.columns)
-    filled = ["intercept", *names, *(f"{name} is missing" for name in names)]
-    scales = np.concatenate([[1.0], model.column_units.scale, np.ones(d)])
-    places = np.concatenate([[0], 1 + labels.places, 1 + d + labels.places])
-    kept = np.append(0, 1 + effects.design.columns)
-    return [filled[k] for k in kept], scales[kept], places[kept]
+    """Return names of the coefficients, changes (p, d) of columns, and their sizes as given.
+
+    A column changes by its deviation, and a category goes from the first to another.
+    """
+    d, place = len(labels.columns), {int(of): k for k, of in enumerate(labels.places)}
+    used = {int(column): j for j, column in enumerate(effects.design.columns)}
+    Z, scale = effects.design(model.known), model.column_units.scale
+    names, changes, sizes = ["intercept"], [], []
+    for is_missing, k in itertools.product((False, True), range(d)):
+        name, reference = (labels.columns[k], None) if is_missing else labels.level(k)
+        j = used.get(place[k] + d * is_missing)
+        if j is None or reference == k or np.ptp(Z[:, j]) == 0:
+            continue
+        change, size = np.zeros(Z.shape[1]), 1.0 if is_missing else float(scale[place[k]])
+        change[j] = 1.0
+        if reference is not None and (base := used.get(place[reference])) is not None:
+            change[[j, base]] = 1 / size, -1 / scale[place[reference]]
+            size = 1.0
+        names.append(f"{name} is missing" if is_missing else name)
+        changes.append(change)
+        sizes.append(size)
+    return names, np.array(changes).reshape(-1, Z.shape[1]), np.array(sizes)
 
 
 def summarise(model: FittedModel, labels: Labels) -> str:
     """Return in words what the target is, whether groups matter, and what predicts them best."""
     units = model.target_units
     text = _summarise_groups(model, labels)
-    return text if units is None or units.is_given else f"The target: {units}.\n{text}"
+    return text if units is None or units.is_given else f"The target: {units}{labels.rate}.\n{text}"
 
 
 def _summarise_groups(model: FittedModel, labels: Labels) -> str:
@@ -134,9 +167,9 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     chance = chance_of_groups(model)
     if chance is not None:
         lines[0] += f" {_verdict(chance)}"
-    if chance is not None and chance <= LEVEL and shared is not None and shared.std is not None:
-        share = (shared.std[-1, 0] / scale_of(model)) ** 2
-        lines[0] += f" Groups differ by {shared.std[-1, 0]:.3g} in the mean"
+    if chance is not None and chance <= LEVEL and shared is not None and shared.between is not None:
+        share = (shared.between[0] / scale_of(model)) ** 2
+        lines[0] += f" Groups differ by {shared.between[0]:.3g} in the mean{labels.rate}"
         lines[0] += f" ({share:.0%} of the variance of y)."
     if chance is not None and mixture.gain is not None:
         lines.append(_gain(mixture.gain))
@@ -280,6 +313,7 @@ def effects_frame(model: FittedModel, labels: Labels) -> Any:
             while label in columns:
                 label += " (column)"
             columns[label] = effects.mean[order, k, j]
-            if effects.std is not None:
+            if effects.std is not None and effects.between is not None:
                 columns[f"{label} std"] = effects.std[order, k]
+                columns[f"{label} between"] = np.full(len(order), effects.between[k])
     return pandas.DataFrame(columns, index=pandas.Index(["shared", *groups], name="group"))

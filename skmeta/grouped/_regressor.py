@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._threads import atomic
 from skmeta._validation import check_levels, check_targets, one_column, quantiles_of
 from skmeta.grouped._base import BaseGrouped, has_groups
+from skmeta.reporting import rates_frame
 from skmeta.tabular import KINDS, CalibratedOutputs, recognise_target
 
 
@@ -52,6 +53,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Name or position of a column of exposures, such as years or hectares. Counts or amounts are
         rates times these, and ``predict`` is given that of each row. See
         :ref:`exposures <exposure>`.
+    exposure_unit : float, default=1.0
+        Rates in ``effects_``, ``summary_``, ``rates`` and ``contrast`` are per so many units of
+        exposure, such as 100,000 persons.
     season : "auto", int, list of int or None, default="auto"
         Steps of one or several cycles in ``order``. ``"auto"`` takes those of the calendar for
         dates, and tests for one in whole numbers. See :doc:`/growth_curves`.
@@ -104,12 +108,14 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     _: KW_ONLY
     target_kind: str = "auto"
     exposure: str | int | None = None
+    exposure_unit: float = 1.0
     season: Any = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseGrouped._parameter_constraints,
         "target_kind": [StrOptions({"auto", *KINDS})],
         "exposure": [str, Integral, None],
+        "exposure_unit": [Interval(Real, 0, None, closed="neither")],
         "season": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left"), list, None],
     }
 
@@ -296,3 +302,33 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         """
         levels = check_levels(quantiles)
         return np.asarray(self.model_.target_units.quantiles(self._predictions(X), levels))
+
+    def rates(self, X: Any, level: float = 0.9) -> Any:
+        """Estimate the rate of each row with its interval, of counts with exposures.
+
+        The interval is that of the rate itself, which a longer exposure would show, and not of a
+        count to come, as that of :meth:`predict_quantiles`. It is of a mixed-effects model of
+        counts, linear in the columns. See :doc:`/reporting`.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of known and new groups. Their exposures do not matter.
+        level : float, default=0.9
+            Share of intervals that hold the rate.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``rate``, ``std``, ``lower`` and ``upper`` of each row, per ``exposure_unit``.
+
+        Raises
+        ------
+        ValueError
+            If there is no exposure, or targets are no counts.
+        """
+        check_is_fitted(self, "model_")
+        if self.exposure is None:
+            raise ValueError("rates needs exposure, the column of what counts are over. Name it.")
+        known, at = self._rows_to_report(None), self._rows_to_report(X)
+        return rates_frame(known, at, level, getattr(X, "index", None))

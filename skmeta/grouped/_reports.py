@@ -18,6 +18,11 @@ _N_TIMES = 20
 class GroupedReports(ContrastMixin):
     """Gives grouped estimators their reports."""
 
+    @property
+    def _rate_unit(self) -> float:
+        """Exposure that rates are per."""
+        return float(getattr(self, "exposure_unit", 1.0))
+
     def parts(self, X: Any) -> Any:
         """Return predictions as sums of parts: what is shared, and what each group adds.
 
@@ -70,6 +75,7 @@ class GroupedReports(ContrastMixin):
             exposure = np.ones(len(X)) if exposure is None else self._exposure_unit * exposure
         numbers = numbers[:, np.argsort(features.places)]
         columns = columns_of(numbers, features.names_out(), features.encoder)
+        exposure = exposure / self._rate_unit
         labels = [sorted(known, key=known.__getitem__) for known in self._codes]
         factors = list(zip(names, labels, strict=False))
         parts = columns, codes, y, weight, exposure, factors

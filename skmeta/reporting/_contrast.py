@@ -130,6 +130,7 @@ class ContrastMixin:
             If ``fit`` has seen no such value, or the effect cannot be told: other columns decide
             this one, or it differs between too few groups.
         """
+        check_level(level)
         known = self._rows_to_report(None)  # type: ignore[attr-defined]
         at = known if X is None else self._rows_to_report(X)  # type: ignore[attr-defined]
         where = _place_of(self, column, known)
@@ -152,6 +153,12 @@ class ContrastMixin:
         levels = ["contrast", *(["class"] * (len(outputs) > 1))]
         levels += [] if factor is None else [known.factors[factor][0]]
         return _frame(records, names, levels)
+
+
+def check_level(level: float) -> None:
+    """Raise a ValueError if the level of an interval is none."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, both excluded, got {level!r}.")
 
 
 def _family(known: Rows) -> Family | None:
@@ -237,8 +244,8 @@ def _treatment(column: Column, values: np.ndarray) -> np.ndarray:
     return np.asarray(values[:, None] == seen[1:], float)
 
 
-def _others(at: Rows, where: int, known: Rows) -> np.ndarray:
-    """Return the other columns (n, d), as numbers without gaps."""
+def others_of(at: Rows, where: int | None, known: Rows) -> np.ndarray:
+    """Return all columns but one (n, d), as numbers without gaps."""
     pairs = zip(at.columns, known.columns, strict=True)
     parts = [one.encoded(like) for k, (one, like) in enumerate(pairs) if k != where]
     return np.hstack([np.empty((len(at.codes), 0)), *parts])
@@ -249,7 +256,7 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
     column = known.columns[where]
     missing = np.isnan(column.values) if column.labels is None else column.values < 0
     rows = np.flatnonzero(~missing)
-    D, W = _treatment(column, column.values)[rows], _others(known, where, known)[rows]
+    D, W = _treatment(column, column.values)[rows], others_of(known, where, known)[rows]
     codes = known.codes[rows]
     for values in D.T:
         if left_by(W, values) < _DECIDED:
@@ -315,7 +322,7 @@ def _estimates(
     """Return labels of groups, None for all, with the difference and the ratio."""
     column = known.columns[where]
     to, versus = _treatment(column, np.array(ends))
-    others = _others(at, where, known)
+    others = others_of(at, where, known)
     extra = effect.rows(others, at.codes)
     if factor is None:
         return [(None, effect.compare(to, versus, others, extra)[0])]

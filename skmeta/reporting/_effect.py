@@ -241,7 +241,7 @@ def fit_effect(
     centre = float(np.average(sample.y, weights=w)) if is_normal else 0.0
     scale = float(np.sqrt(np.average((sample.y - centre) ** 2, weights=w))) if is_normal else 1.0
     target = (sample.y - centre) / (scale or 1.0)
-    kept = _kept_columns(sample, target)
+    kept = kept_columns(sample, target)
     target = target.astype(np.int64) if hasattr(family, "n_classes") else target
     both = np.hstack([D, W[:, kept]])
     design = Design(both.mean(0), both.std(0), kept, k)
@@ -294,7 +294,7 @@ def _with_columns(model: FactorModel, q: int) -> FactorModel:
     return replace(model, parameters=np.concatenate([model.parameters[:n], mean, rest]))
 
 
-def _kept_columns(sample: Sample, y: np.ndarray) -> np.ndarray:
+def kept_columns(sample: Sample, y: np.ndarray) -> np.ndarray:
     """Return columns of W that vary and are no sums of others; of many, those a lasso chooses."""
     W = sample.others
     varies = np.flatnonzero(W.std(0) > 1e-9 * np.maximum(abs(W).max(0), 1e-300))

@@ -156,10 +156,36 @@ def test_effects_are_those_of_the_groups(regressor, table):
     of_groups = effects.loc[[f"g{k}" for k in range(len(table.effects))], "intercept"]
     assert np.corrcoef(of_groups, table.effects)[0, 1] > 0.98
     assert abs(effects.loc["shared", "x"] - 1.0) < 0.1
-    assert abs(effects.loc["shared", "intercept std"] / table.effects.std() - 1) < 0.3
+    assert abs(effects.loc["shared", "intercept between"] / table.effects.std() - 1) < 0.3
     # Ten rows with noise of 0.3, of an intercept.
     assert 0.05 < effects.loc["g3", "intercept std"] < 0.2
     assert effects.loc["g3", "rows"] == 10
+
+
+def test_columns_that_are_constant_within_groups_have_one_slope_and_categories_a_reference():
+    rng = np.random.default_rng(0)
+    rat, day = (
+        np.repeat(np.arange(18), 8),
+        rng.permuted(np.tile(np.arange(8.0), (18, 1)), axis=1).ravel(),
+    )
+    diet = np.array(["a", "b", "c"])[rat % 3]
+    y = 5.0 * (diet == "b") + 8.0 * (diet == "c") + rng.normal(size=18)[rat] + 0.1 * day
+    X = pd.DataFrame({"rat": rat, "day": day, "diet": diet})
+    y += 0.3 * rng.normal(size=144)
+    model = GroupedRegressor("rat", combine="learner").fit(X, y)
+    effects, mean = model.effects_, X["day"].mean()
+    names = ["diet (b - a)", "diet (c - a)"]
+    assert (effects[names] == effects[names].iloc[0]).all(axis=None)
+    assert (effects[[f"{name} between" for name in names]] == 0).all(axis=None)
+    assert np.abs(effects.loc["shared", names] - [5, 8]).max() < 1.5
+    # Two of six rats each, which differ by 1.
+    assert effects.loc["shared", "diet (b - a) std"] == pytest.approx(np.sqrt(2 / 6), rel=0.5)
+    # An average row, and its diet, are the prediction for the rat.
+    shares = [np.mean(diet == level) for level in "bc"]
+    one = effects.loc[1]
+    predicted = model.predict(pd.DataFrame({"rat": [1], "day": [mean], "diet": ["b"]}))
+    of_diet = one[names[0]] - one[names] @ shares
+    assert one["intercept"] + of_diet == pytest.approx(predicted.item(), abs=0.01)
 
 
 def test_effects_are_learned_from_the_rows_of_fit(table):
@@ -412,7 +438,7 @@ def test_the_order_of_columns_changes_nothing(settings):
         found.append(model.predict(more[columns], return_std=True))
         if settings == {}:
             names = [name for name in columns if name != "school"]
-            names[names.index("colour")] = "colour=red"
+            names[names.index("colour")] = "colour (red - green)"
             slopes = [name for name in model.effects_ if f"{name} std" in model.effects_]
             assert slopes == ["intercept", *names, "z is missing"]
             assert abs(model.effects_.loc["shared", "x"] - 1) < 0.2

@@ -56,7 +56,7 @@ def row(user, item, x=0.0):
 
 
 def deviations(model):
-    return model.effects_["intercept std"].xs("shared", level="group").to_dict()
+    return model.effects_["intercept between"].xs("shared", level="group").to_dict()
 
 
 def frame(codes, names):

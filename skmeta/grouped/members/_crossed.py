@@ -153,7 +153,8 @@ class CrossedEffects:
             for k, of in enumerate(self._names_of_predictors(classes)):
                 between, own = deviations[f][k, 0], found[f][order, k, 0]
                 columns[f"intercept{of}"] = scale * np.r_[0.0, own]
-                columns[f"intercept{of} std"] = scale * np.r_[between, stds[order, k, 0]]
+                columns[f"intercept{of} std"] = scale * np.r_[0.0, stds[order, k, 0]]
+                columns[f"intercept{of} between"] = np.full(len(order) + 1, scale * between)
             parts.append(pandas.DataFrame(columns, index=index))
         return pandas.concat(parts).rename_axis(["column", "group"])
 

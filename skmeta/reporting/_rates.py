@@ -1,0 +1,80 @@
+"""Rates of places with their intervals: a mixed-effects model of counts with exposures.
+
+The logarithm of a rate is linear in the columns, with an effect of each group. A group with few
+counts is drawn to what the columns say. The interval is that of the rate, not of a count to come.
+
+References: Clayton and Kaldor (1987), Empirical Bayes estimates of age-standardized relative risks;
+Kass and Steffey (1989), Approximate Bayesian inference in conditionally independent hierarchical
+models.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from skmeta._optional import import_optional
+from skmeta.mixed import ConditionedFactors, FactorModel, NegativeBinomial, Poisson, fit_factors
+from skmeta.reporting._contrast import Rows, check_level, others_of
+from skmeta.reporting._effect import Sample, kept_columns
+
+# Steps of differences, over the deviation of a parameter, and the longest one.
+_SHARE, _LONGEST = 0.3, 0.2
+
+
+def fit_rates(
+    known: Sample, others: np.ndarray, codes: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return rates (m,), their standard deviations, and the bounds of their intervals.
+
+    Known rows have counts y, and offsets that are logarithms of exposures. Rows asked have columns
+    (m, d) and groups (m, F), -1 if new.
+    """
+    W, n = known.others, len(known.y)
+    kept = kept_columns(known, np.log((known.y + 0.5) / np.exp(known.offset)))
+    centre, scale = W[:, kept].mean(0), W[:, kept].std(0)
+
+    def design(values: np.ndarray) -> np.ndarray:
+        return np.hstack([np.ones((len(values), 1)), (values[:, kept] - centre) / scale])
+
+    # With a row per group, effects of groups are the noise beyond that of counts.
+    has_own = bool((known.codes.max(0) + 1 == n).any())
+    rows = design(W), known.y, known.codes
+    family = Poisson() if has_own else NegativeBinomial()
+    model = fit_factors(*rows, family, w=known.weight, offset=known.offset, tolerance=1e-6)
+    X = design(others)
+
+    def given(model: FactorModel) -> ConditionedFactors:
+        return model.condition(*rows, known.weight, None, known.offset)
+
+    mean, covariance = given(model).moments(X, codes)
+    steps = np.minimum(_SHARE * np.sqrt(np.diag(model.uncertainty)), _LONGEST)
+    slopes = np.zeros((len(X), len(steps)))
+    for k in np.flatnonzero(steps > 0):
+        step = steps[k] * np.eye(len(steps))[k]
+        up, down = (given(model.moved(one)).moments(X, codes)[0] for one in (step, -step))
+        slopes[:, k] = (up - down)[:, 0] / (2 * steps[k])
+    # What is not known of the parameters adds to the variance.
+    variance = covariance[:, 0, 0] + ((slopes @ model.uncertainty) * slopes).sum(1)
+    half = float(ndtri(0.5 + level / 2)) * np.sqrt(variance)
+    rate = np.exp(mean[:, 0] + variance / 2)
+    lower, upper = (np.exp(mean[:, 0] + sign * half) for sign in (-1, 1))
+    return rate, rate * np.sqrt(np.expm1(variance)), lower, upper
+
+
+def rates_frame(known: Rows, at: Rows, level: float, index: Any) -> Any:
+    """Return a data frame of the rates of rows, by the rows that a model knows."""
+    if known.kind != "count":
+        raise ValueError(
+            f"Rates are of counts, but the targets are of kind {known.kind!r}. Fit counts, with "
+            "exposure, the column of what they are counted over."
+        )
+    check_level(level)
+    others, none = others_of(known, None, known), np.empty((len(known.y), 0))
+    parts = known.y, known.weight, known.codes, np.log(known.exposure)
+    values = fit_rates(Sample(none, others, *parts), others_of(at, None, known), at.codes, level)
+    pandas = import_optional("pandas", "rates")
+    columns = dict(zip(("rate", "std", "lower", "upper"), values, strict=True))
+    return pandas.DataFrame(columns, index=index)

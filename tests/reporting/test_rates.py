@@ -1,0 +1,73 @@
+"""Rates of places: their units, and how often their intervals hold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skmeta import GroupedRegressor
+from skmeta.reporting._effect import Sample
+from skmeta.reporting._rates import fit_rates
+
+
+def draw(rng, n_groups=56):
+    """Return counts of places, their exposures from 1 to 90, and their rates."""
+    x, exposure = rng.normal(size=n_groups), np.exp(rng.normal(1.8, 1.0, n_groups))
+    rate = np.exp(0.1 + 0.35 * x + 0.6 * rng.normal(size=n_groups))
+    return x, exposure, rate, rng.poisson(exposure * rate).astype(float)
+
+
+def test_intervals_of_rates_hold_their_level():
+    held = []
+    for seed in range(20):
+        x, exposure, rate, y = draw(np.random.default_rng(seed))
+        codes, none = np.arange(56)[:, None], np.empty((56, 0))
+        known = Sample(none, x[:, None], y, np.ones(56), codes, np.log(exposure))
+        _, _, lower, upper = fit_rates(known, known.others, codes, 0.9)
+        held.append((lower <= rate) & (rate <= upper))
+    # Of 1,120 intervals, with a standard error of 1 %.
+    assert 0.87 < np.mean(held) < 0.93
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    state, x = np.repeat(np.arange(20), 8), rng.normal(size=160)
+    people = np.round(np.exp(rng.normal(8, 1, 20)))[state]
+    rate = 0.01 * np.exp(0.3 * x + 0.5 * rng.normal(size=20)[state])
+    X = pd.DataFrame({"state": [f"s{k}" for k in state], "x": x, "people": people})
+    return X, rng.poisson(rate * people).astype(float), rate
+
+
+def test_rates_are_per_unit_of_exposure_and_do_not_depend_on_that_of_the_row(table):
+    X, y, rate = table
+    model = GroupedRegressor("state", exposure="people", exposure_unit=1_000.0, combine="learner")
+    found = model.fit(X, y).rates(X)
+    assert found.index.equals(X.index)
+    assert np.corrcoef(np.log(found["rate"]), np.log(1_000 * rate))[0, 1] > 0.97
+    assert found["rate"].between(found["lower"], found["upper"]).all()
+    pd.testing.assert_frame_equal(model.rates(X.assign(people=1.0)), found)
+    # Nothing is known of a new state, so its interval is wider than any other.
+    new = model.rates(X.assign(state="new"))
+    assert (new["upper"] / new["lower"]).min() > (found["upper"] / found["lower"]).max()
+    assert "per 1,000 of 'people'" in model.summary_
+    # Rates are 10 per 1,000, and are modelled as they are or by their logarithm.
+    per_person = GroupedRegressor("state", exposure="people", combine="learner").fit(X, y)
+    one, other = (each.effects_.loc["shared", "intercept"] for each in (model, per_person))
+    is_log = model.model_.target_units.on.name == "logarithm"
+    assert (one - other if is_log else one / other) == pytest.approx(
+        np.log(1_000) if is_log else 1_000, rel=1e-6
+    )
+    ratio = [each.contrast("x", 1, 0)["estimate"].item() for each in (model, per_person)]
+    assert ratio[0] / ratio[1] == pytest.approx(1_000, rel=1e-3)
+
+
+def test_what_has_no_rates_is_an_error(table):
+    X, y, _ = table
+    plain = GroupedRegressor("state", combine="learner").fit(X, y)
+    with pytest.raises(ValueError, match="needs exposure"):
+        plain.rates(X)
+    amounts = GroupedRegressor("state", exposure="people", combine="learner").fit(X, y + 0.5)
+    with pytest.raises(ValueError, match="Rates are of counts"):
+        amounts.rates(X)
+    with pytest.raises(ValueError, match="exposure_unit"):
+        GroupedRegressor("state", exposure="people", exposure_unit=0).fit(X, y)
