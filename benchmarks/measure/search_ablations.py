@@ -54,7 +54,6 @@ OFF = {
     "the models of the past": (_strategy, "_PLAIN_LOG_WEIGHT", 1e3),
     "floor of past surfaces": (_models, "_FLOOR", -1e9),
     "a component per past task": (_models, "_BANDWIDTH", 1.0),
-    "distance of early candidates": (_strategy, "_MIN_FIRST_DISTANCE", 0.0),
     "resemblance of data sets": (),
     "prior": (),
 }

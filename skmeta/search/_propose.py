@@ -44,8 +44,8 @@ Observations = tuple[list[Any], list[float]]
 
 # Source of the candidate that leaves the estimator as it is.
 AS_GIVEN = "as given"
-# Its place at the latest. Where the past knows tables of this size, it comes when its expected
-# improvement is the largest, and else second: what the past says of it is a guess then.
+# Its place at the latest. Where the past knows tables of this size, it comes when it is the most
+# promising candidate, and else second: what the past says of it is a guess then.
 _GIVEN_AT, _GIVEN_AT_IF_UNKNOWN = 5, 2
 
 

@@ -36,7 +36,7 @@ class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
 
     It has the parameters and results of :class:`~sklearn.model_selection.RandomizedSearchCV`. The
     first candidates are those that did well on other data sets, and the estimator as it is given.
-    The next ones have the largest expected improvement under Gaussian processes, of which some
+    The next ones have the largest upper confidence bound under Gaussian processes, of which some
     learned from past searches and one did not; they are weighted by the scores seen so far, so a
     misleading past costs little. The guide is :doc:`/searches`.
 

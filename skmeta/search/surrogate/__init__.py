@@ -6,7 +6,6 @@ from skmeta.search.surrogate._acquisition import (
     expected_log_seconds,
     expected_utility,
     log_cost,
-    log_expected_improvement,
     most_promising,
 )
 from skmeta.search.surrogate._gp import krige, matern, scale_columns, with_one_thread

@@ -19,7 +19,7 @@ Kriging is universal: the offset has a flat prior and is integrated out (Rasmuss
 
 The linear algebra of a suggestion runs in one thread. Its matrices are so small that a second
 thread saves nothing. Where other programs use the processors, waiting for that thread takes a
-hundred times as long as the work itself. Expected improvements underflow. That is not an error,
+hundred times as long as the work itself. Kernels of distant rows underflow. That is not an error,
 whatever the user has set with ``np.seterr``.
 """
 

@@ -4,10 +4,10 @@ The strategy identifies candidates by their position in a pool, which may grow. 
 positions and `tell` records scores. The strategy does not depend on estimators.
 
 Each model predicts a normal distribution of the score of every candidate. Models are weighted by
-their evidence, the density of the scores observed so far. The acquisition function is the
-expected improvement under the mixture of the models, over the expected seconds if times are told,
-and else over the root of the seconds that rounds and leaves suggest. The weight of models that
-learned from a misleading history falls as scores are observed.
+their evidence, the density of the scores observed so far. The acquisition function is the upper
+confidence bound under the mixture of the models, less a multiple of the logarithm of the expected
+seconds if times are told, and else of the root of those that rounds and leaves suggest. The weight
+of models that learned from a misleading history falls as scores are observed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,9 +51,7 @@ _REFIT_ALONE, _REFIT_BESIDE_OTHERS = 1.1, 1.6
 # Candidates between which the surfaces of past tasks are interpolated, for each set of parameters,
 # and as many once more.
 _N_NODES = 128
-# Smallest weight of a model that takes part in a suggestion. It is small, because the expected
-# improvement of one model may exceed that of the others by orders of magnitude.
-_MIN_WEIGHT = 1e-2
+_MIN_WEIGHT = 0.01  # of a model that takes part in a suggestion
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ class SearchStrategy:
         scores: Iterable[float],
         seconds: Iterable[float] | None = None,
     ) -> None:
-        """Record scores at positions (NaN: failure); seconds make improvement per second count."""
+        """Record scores at positions (NaN: failure), and seconds if slow ones have to promise more."""
         indices, scores = list(indices), list(scores)
         times = [float("nan")] * len(scores) if seconds is None else list(seconds)
         for index, score, time in zip(indices, scores, times, strict=True):
@@ -241,9 +239,8 @@ class SearchStrategy:
                 assert utility is not None  # the prior covers them
                 return Suggestion(int(rows[utility[rows].argmax()]), "initial design")
         observed, predictions, weights, source = self._predict()
-        best = float(observed.y[: len(self._scores)].max())
         log_seconds = expected_log_seconds(self._kinds, self._log_costs, self._seconds)
-        index = most_promising(predictions, weights, best, log_seconds, self._available())
+        index = most_promising(predictions, weights, log_seconds, self._available())
         mean, std = _mixture(predictions, weights, index)
         location, scale = observed.location, observed.scale
         return Suggestion(index, source, location + scale * mean, scale * std)

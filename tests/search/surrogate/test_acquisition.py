@@ -1,17 +1,13 @@
-"""Which candidate is next: initial designs and expected improvement."""
+"""Which candidate is next: initial designs and upper confidence bounds."""
 
-import mpmath
 import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
 from skmeta.search.surrogate import (
     design_from_surfaces,
     design_of_least_variance,
-    log_expected_improvement,
     most_promising,
 )
 
@@ -91,60 +87,25 @@ def test_without_past_tasks_every_sub_space_is_tried():
     assert group[chosen[0]] == 0, "the largest comes first"
 
 
-# -- expected improvement --------------------------------------------------------------------------
+# -- upper confidence bounds -------------------------------------------------------------------------
 
 
-def by_mpmath(u):
-    """Logarithm of phi(u) + u Phi(u), in 60 digits."""
-    with mpmath.workdps(60):
-        u = mpmath.mpf(u)
-        cumulative = mpmath.erfc(-u / mpmath.sqrt(2)) / 2
-        return float(mpmath.log(mpmath.npdf(u) + u * cumulative))
-
-
-@pytest.mark.parametrize(
-    ("mean", "std", "best"), [(0.2, 0.5, 0.4), (1.0, 0.1, 0.3), (0.0, 2.0, 3.0)]
-)
-def test_is_the_integral_over_improvements(mean, std, best):
-    expected, _ = quad(
-        lambda y: (y - best) * norm.pdf(y, mean, std), best, max(mean, best) + 12 * std
-    )
-    actual = log_expected_improvement(np.array([mean]), np.array([std]), best)
-    assert actual[0] == pytest.approx(np.log(expected), rel=1e-7)
+PREDICTIONS = [
+    (np.array([1.0, 0.0, 0.2]), np.array([0.1, 0.5, 0.1])),
+    (np.array([0.0, 3.0, 0.2]), np.array([0.1, 0.1, 0.1])),
+]
 
 
 @pytest.mark.parametrize(
-    ("u", "error"),
+    ("weights", "log_seconds", "closed", "expected"),
     [
-        *((u, 1e-9) for u in (40.0, 3.0, 0.0, -0.999, -1.001, -5.0, -12.0)),
-        *((u, 6e-3) for u in (-24.9, -25.1, -40.0, -300.0)),  # far below the best
+        ((0.9, 0.1), (0, 0, 0), (), 0),  # 1.05, .99 and .35
+        ((0.5, 0.5), (0, 0, 0), (), 1),  # .65, 1.95 and .35
+        ((0.5, 0.5), (0, 0, 0), (1,), 0),
+        ((0.9, 0.1), (2, 0, 0), (), 1),  # .65, .99 and .35
     ],
 )
-def test_is_exact_where_it_matters_and_never_underflows(u, error):
-    actual = log_expected_improvement(np.array([u]), np.array([1.0]), 0.0)
-    assert actual[0] == pytest.approx(by_mpmath(u), rel=1e-9, abs=error)
-
-
-def test_ranks_candidates_down_to_the_far_tail():
-    u = np.linspace(-500, 50, 20_000)
-    actual = log_expected_improvement(u, np.ones_like(u), 0.0)
-    assert np.isfinite(actual).all()
-    assert (np.diff(actual) > 0).all()
-
-
-@pytest.mark.parametrize("shift", [-3.0, 0.0, 2.0, 60.0])
-@pytest.mark.parametrize("n", [1, 5, 300])
-def test_the_most_promising_is_that_of_all(n, shift):
-    rng = np.random.default_rng(n)
-    predictions = [(rng.normal(size=n) - shift, rng.uniform(0.05, 2, n)) for _ in range(3)]
-    weights, log_cost = np.array([0.7, 0.29, 0.01]), rng.normal(size=n)
-    is_available = rng.uniform(size=n) < 0.5
-    is_available[0] = True
-    all_of_them = np.logaddexp.reduce(
-        [
-            np.log(w) + log_expected_improvement(mean, std, 0.3)
-            for w, (mean, std) in zip(weights, predictions, strict=True)
-        ]
-    )
-    expected = np.where(is_available, all_of_them - log_cost, -np.inf).argmax()
-    assert most_promising(predictions, weights, 0.3, log_cost, is_available) == expected
+def test_largest_mean_of_the_bounds_seconds_deducted(weights, log_seconds, closed, expected):
+    is_available = ~np.isin(np.arange(3), closed)
+    arguments = np.array(weights), np.array(log_seconds, dtype=float), is_available
+    assert most_promising(PREDICTIONS, *arguments) == expected
