@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 
 os.environ["MPLBACKEND"] = "Agg"
 # No deadline for one example: on a busy machine, any may be slow.
-settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)
+settings.register_profile("ci", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("nightly", max_examples=2_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("SKMETA_HYPOTHESIS_PROFILE", "ci"))
 

@@ -4,11 +4,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmeta import (
@@ -17,20 +15,7 @@ from skmeta import (
     MetaFewShotClassifier,
     MetaFewShotRegressor,
 )
-from skmeta.learners import (
-    ANIL,
-    MAML,
-    ALPaCA,
-    AutoLearner,
-    FineTuning,
-    HierarchicalLinear,
-    LearnedOptimizer,
-    LSTMMetaLearner,
-    MetaNAS,
-    MetaSGD,
-    ProtoNet,
-    Reptile,
-)
+from skmeta.learners import MAML
 from skmeta.priors import MetaPrior
 from skmeta.search import MetaLearnedSearchCV
 
@@ -73,17 +58,27 @@ class PriorRegressor(MetaFewShotRegressor):
     [
         MetaFewShotClassifier(),
         MetaFewShotRegressor(),
+        GroupedClassifier(),
+        GroupedRegressor(),
+    ],
+)
+def test_estimators(estimator, check):
+    check(estimator)
+
+
+# They adapt a network for each fit; tests of few_shot have the same ways through the estimators.
+@pytest.mark.slow
+@parametrize_with_checks(
+    [
         # Each process collects the tests: what is trained here tells the learner, and no more.
         PriorClassifier(_prior("classification", 2, n_iterations=1)),
         PriorRegressor(
             _prior("regression", 2, n_iterations=1),
             learner_params={"n_inner_steps": 200, "inner_lr": 0.02},
         ),
-        GroupedClassifier(),
-        GroupedRegressor(),
     ],
 )
-def test_estimators(estimator, check):
+def test_estimators_with_the_prior_of_a_learner(estimator, check):
     check(estimator)
 
 
@@ -114,36 +109,3 @@ def test_estimators(estimator, check):
 )
 def test_searches(estimator, check):
     check(estimator)
-
-
-LEARNERS = [
-    AutoLearner(),
-    MAML(),
-    ANIL(),
-    MetaSGD(),
-    MetaNAS(),
-    Reptile(),
-    ProtoNet(),
-    HierarchicalLinear(),
-    ALPaCA(),
-    FineTuning(),
-    LSTMMetaLearner(),
-    LearnedOptimizer(),
-]
-LEARNER_CHECKS = [
-    estimator_checks.check_estimator_cloneable,
-    estimator_checks.check_estimator_repr,
-    estimator_checks.check_get_params_invariance,
-    estimator_checks.check_set_params,
-    estimator_checks.check_no_attributes_set_in_init,
-    estimator_checks.check_parameters_default_constructible,
-    estimator_checks.check_estimators_unfitted,
-    estimator_checks.check_mixin_order,
-    estimator_checks.check_valid_tag_types,
-]
-
-
-@pytest.mark.parametrize("learner", LEARNERS, ids=lambda x: type(x).__name__)
-@pytest.mark.parametrize("check", LEARNER_CHECKS, ids=lambda x: x.__name__)
-def test_learners(learner, check):
-    check(type(learner).__name__, clone(learner))

@@ -77,6 +77,8 @@ IMAGES = {
     for name, learner in CLASSIFIERS.items()
     if learner.get_params().get("backbone_params") and not isinstance(learner, FineTuning | ALPaCA)
 }  # fmt: skip
+# The others go the same ways in regressions and in a loop.
+FEW = {n: LEARNER[n] for n in ("MAML", "ALPaCA", "FineTuning", "InContextLearner", "MetaNAS")}
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 if EMULATED != emulated_device.NAME:
@@ -163,7 +165,7 @@ def test_tensors_that_it_makes_are_its_own():
 # -- meta-training ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", LEARNER)
+@pytest.mark.parametrize("name", FEW)
 def test_meta_training_of_regressions(name, trained):
     found = fit(LEARNER[name], *table())
     assert_same(found.prior_.tensors, trained(name, "regression").prior_.tensors)
@@ -175,8 +177,9 @@ def test_meta_training_of_classifications(name, trained):
     assert_same(found.prior_.tensors, trained(name, "classification").prior_.tensors)
 
 
-@pytest.mark.parametrize("mode", ["loop", "vmap"])
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize(
+    ("name", "mode"), [*((name, "vmap") for name in IMAGES), ("MAML", "loop"), ("Reptile", "loop")]
+)
 def test_meta_training_on_images(name, mode):
     settings = {"execution": ExecutionOptions(mode, precision="float64")}
     settings["inputs"] = InputOptions(augment="mirror")
@@ -233,7 +236,7 @@ def assert_same_classes(prior, X, y, asked, **settings):
     np.testing.assert_allclose(one.predict_proba(asked), other.predict_proba(asked), **CLOSE)
 
 
-@pytest.mark.parametrize("name", LEARNER)
+@pytest.mark.parametrize("name", FEW)
 def test_a_regression_adapts(name, trained):
     X, y, _ = table()
     prior = trained(name, "regression").prior_

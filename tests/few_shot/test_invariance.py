@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.UnusedDataWar
 
 # A smaller failing table is not searched for: each costs some fits.
 EXAMPLES = settings(
-    max_examples=4,
+    max_examples=2,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
     deadline=None,

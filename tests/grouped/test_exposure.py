@@ -1,5 +1,6 @@
 """Counts and amounts of rows whose exposures differ."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_means_are_proportional_to_the_exposure_and_quantiles_are_counts(fitted)
 
 
 def test_later_rows_have_exposures_too(fitted):
-    model = clone(fitted).fit(X[KNOWN], TABLE["y"][KNOWN])
+    model = copy.deepcopy(fitted)
     rows = NEW & (np.arange(len(X)) % 2 == 0)
     rate = TABLE["y"][rows].sum() / X["exposure"][rows].sum()
     before = model.predict(X[NEW]).sum() / X["exposure"][NEW].sum()

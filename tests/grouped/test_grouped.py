@@ -71,16 +71,14 @@ def test_partial_fit_in_two_parts_is_one(table):
 
 
 def test_intervals_hold_what_they_say():
-    covered = []
-    for seed in range(3):  # 220 new groups each, whose effects are learned from 80 others
-        table = make_table(n_groups=300, seed=seed)
-        is_new = table.X["school"].isin([f"g{k}" for k in range(220)]).to_numpy()
-        model = GroupedRegressor("school").fit(table.X[~is_new], table.y[~is_new])
-        low, median, high = model.predict_quantiles(table.X[is_new]).T
-        covered.append(np.mean((table.y[is_new] >= low) & (table.y[is_new] <= high)))
-        assert (low < median).all()
-        assert (median < high).all()
-    assert 0.85 < np.mean(covered) < 0.95
+    # 350 new groups, whose effects are learned from 50 others
+    table = make_table(n_groups=400, n_rows=6)
+    is_new = table.X["school"].isin([f"g{k}" for k in range(350)]).to_numpy()
+    model = GroupedRegressor("school").fit(table.X[~is_new], table.y[~is_new])
+    low, median, high = model.predict_quantiles(table.X[is_new]).T
+    assert 0.83 < np.mean((table.y[is_new] >= low) & (table.y[is_new] <= high)) < 0.96
+    assert (low < median).all()
+    assert (median < high).all()
 
 
 @pytest.mark.parametrize("levels", [[0.0, 0.5], [1.5], 0.5])
