@@ -79,6 +79,7 @@ IMAGES = {
 }  # fmt: skip
 # The others go the same ways in regressions and in a loop.
 FEW = {n: LEARNER[n] for n in ("MAML", "ALPaCA", "FineTuning", "InContextLearner", "MetaNAS")}
+QUICK_IMAGES = ("MAML", "ProtoNet", "LSTMMetaLearner")
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 if EMULATED != emulated_device.NAME:
@@ -178,7 +179,12 @@ def test_meta_training_of_classifications(name, trained):
 
 
 @pytest.mark.parametrize(
-    ("name", "mode"), [*((name, "vmap") for name in IMAGES), ("MAML", "loop"), ("Reptile", "loop")]
+    ("name", "mode"),
+    [
+        pytest.param(name, mode, marks=[] if name in QUICK_IMAGES else pytest.mark.slow)
+        for name in IMAGES
+        for mode in ("vmap", "loop")
+    ],
 )
 def test_meta_training_on_images(name, mode):
     settings = {"execution": ExecutionOptions(mode, precision="float64")}

@@ -299,8 +299,8 @@ def test_groups_with_equal_targets_do_not_widen_the_others():
 @pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
 def test_one_group_with_rows_among_groups_of_one_row(kind):
     rng = np.random.default_rng(0)
-    X = pd.DataFrame({"g": ["big"] * 40 + [f"s{k}" for k in range(40)], "x": rng.normal(size=80)})
-    y = X["x"] + rng.normal(size=80)
+    X = pd.DataFrame({"g": ["big"] * 60 + [f"s{k}" for k in range(60)], "x": rng.normal(size=120)})
+    y = X["x"] + rng.normal(size=120)
     y = y if kind is GroupedRegressor else y > 0
     model = kind("g").fit(X, y)
     alone = kind("g", combine="population").fit(X, y)
@@ -398,11 +398,11 @@ def test_progress_is_shown_on_request(table, capsys):
 
 @pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
 def test_order_names_and_units_change_nothing(kind):
-    table = make_table(n_groups=12, n_rows=8, seed=2)
+    table = make_table(n_groups=14, n_rows=8, seed=2)  # more rows than the table prior takes
     rng = np.random.default_rng(1)
     y = table.y if kind is GroupedRegressor else (table.y > 0.5).astype(int)
     rows = rng.permutation(len(y))
-    names = dict(zip(table.X["school"].unique(), rng.permutation(12), strict=True))
+    names = dict(zip(table.X["school"].unique(), rng.permutation(14), strict=True))
 
     def changed(X):
         return X.assign(school=X["school"].map(names), x=X["x"] * 2.54 + 32)
@@ -423,10 +423,10 @@ def test_order_names_and_units_change_nothing(kind):
     ids=["one column", "in time", "several columns"],
 )
 def test_the_order_of_columns_changes_nothing(settings):
-    table = make_table(n_groups=12, n_rows=8, seed=2)
+    table = make_table(n_groups=14, n_rows=8, seed=2)
     rng = np.random.default_rng(1)
-    day = np.concatenate([rng.permutation(8) for _ in range(12)])
-    X = table.X.assign(day=day, z=rng.normal(size=96), block=rng.integers(10, size=96))
+    day = np.concatenate([rng.permutation(8) for _ in range(14)])
+    X = table.X.assign(day=day, z=rng.normal(size=112), block=rng.integers(10, size=112))
     X.loc[::7, "z"] = np.nan
     X, more = X.iloc[:-8], X.iloc[-8:]
     found = []
@@ -576,13 +576,13 @@ def test_a_table_of_groups_alone_predicts_shrunken_means(kind):
 
 def test_a_column_without_values_changes_nothing():
     rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(15), 6)
-    X = np.column_stack([groups, rng.normal(size=90)])
-    y = rng.normal(size=15)[groups] + X[:, 1]
+    groups = np.repeat(np.arange(18), 6)
+    X = np.column_stack([groups, rng.normal(size=108)])
+    y = rng.normal(size=18)[groups] + X[:, 1]
     # In a fold, the column of one group's values has none.
-    values = np.where(groups == 3, rng.normal(size=90), np.nan)
+    values = np.where(groups == 3, rng.normal(size=108), np.nan)
     expected = GroupedRegressor(0, combine="both").fit(X, y).predict(X)
-    empty = np.column_stack([X, np.full(90, np.nan)])
+    empty = np.column_stack([X, np.full(108, np.nan)])
     found = GroupedRegressor(0, combine="both").fit(empty, y).predict(empty)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     of_one = np.column_stack([X, values])
