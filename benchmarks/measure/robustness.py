@@ -29,7 +29,7 @@ too. Conditions:
 ``weighed`` is skmeta with each row weighed by what the others say of its label (`Weighed`).
 All methods see the same draws. Classes: balanced accuracy. Numbers: squared error over that of the
 mean of the known rows (geometric mean), and how often the 90 % interval holds the target. Each
-result is a line of ``results/robustness-<part>.jsonl``, and a run goes on after those.
+result is a line of ``results/robustness-<part>.jsonl.gz``, and a run goes on after those.
 """
 
 import argparse
@@ -266,7 +266,7 @@ def run_search(cell: tuple) -> dict | None:
 
 def summarise(part: str) -> dict[str, dict[str, dict[str, float]]]:
     """Means over the draws that all methods have, by condition and method."""
-    lines = lines_by_cell(RESULTS / f"robustness-{part}.jsonl")
+    lines = lines_by_cell(RESULTS / f"robustness-{part}.jsonl.gz")
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for condition in CONDITIONS[part]:
         draws: dict[tuple, dict] = {}
@@ -353,7 +353,7 @@ def main() -> None:
         for condition in CONDITIONS[part]
         for method in METHODS[part]
     ]
-    run_cells(cells, run, RESULTS / f"robustness-{part}.jsonl", options.minutes)
+    run_cells(cells, run, RESULTS / f"robustness-{part}.jsonl.gz", options.minutes)
 
 
 if __name__ == "__main__":

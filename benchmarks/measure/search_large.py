@@ -21,7 +21,7 @@ work on the machine has no effect.
                 for as long as 60 random candidates take
 ``flaml``       FLAML on its own space, for as long as 60 random candidates take; LightGBM only
 
-The goal is the best score of the 60 random candidates. A line of ``results/search_large.jsonl`` has
+The goal is the best score of the 60 random candidates. A line of ``results/search_large.jsonl.gz`` has
 the score and the rows of each evaluation, and the seconds after which it was done.
 """
 
@@ -53,7 +53,7 @@ from benchmarks.measure.search_day_one import for_optuna
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 from skmeta.search.prior import load_shipped
 
-RESULTS = Path(__file__).parents[1] / "results" / "search_large.jsonl"
+RESULTS = Path(__file__).parents[1] / "results" / "search_large.jsonl.gz"
 ESTIMATORS = {
     "LightGBM": (LGBMClassifier, LGBMRegressor, {"n_jobs": 1, "verbose": -1}),
     "forest": (RandomForestClassifier, RandomForestRegressor, {}),

@@ -20,7 +20,7 @@ those of the task: ``syne-tune-zero-shot`` ranks rows, ``syne-tune-quantile`` pr
 Settings were chosen on the data sets of the development half (``--half dev``), decided by a hash
 of the task's number; ``--half report`` holds the others.
 
-Results go to ``benchmarks/results/search_tables-<method>.jsonl``, one line a task and seed, and
+Results go to ``benchmarks/results/search_tables-<method>.jsonl.gz``, one line a task and seed, and
 what is there is not run again.
 """
 
@@ -345,11 +345,11 @@ def run(methods: Sequence[str], tables: Sequence[str], half: str) -> None:
             found = regrets(task, function(method, cell[0], task, cell[2]))
             return dict(zip(KEYS, cell, strict=True)) | {"regret": found.round(4).tolist()}
 
-        run_cells(cells, run_one, RESULTS / f"search_tables-{method}.jsonl", np.inf, KEYS)
+        run_cells(cells, run_one, RESULTS / f"search_tables-{method}.jsonl.gz", np.inf, KEYS)
 
 
 def read_results(method: str) -> dict[tuple[str, str, int], list[float]]:
-    records = read_lines(RESULTS / f"search_tables-{method}.jsonl")
+    records = read_lines(RESULTS / f"search_tables-{method}.jsonl.gz")
     return {(r["table"], r["task"], r["seed"]): r["regret"] for r in records}
 
 

@@ -33,7 +33,7 @@ def search_tables(which: str) -> Rows:
     rows: Rows = [["table", "search", *(f"after {k}" for k in after)]]
     for name, method in product(tables, methods):
         if which == "syne-tune":
-            lines = pd.DataFrame(read_lines(RESULTS / f"search_tables-{method}.jsonl"))
+            lines = pd.DataFrame(read_lines(RESULTS / f"search_tables-{method}.jsonl.gz"))
             lines = lines[lines["table"] == name].groupby("task")["regret"]
             curves = np.array([np.mean([*each], axis=0) for _, each in lines])
             one = (

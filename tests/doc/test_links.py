@@ -4,17 +4,15 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
-TEXTS = [
+PATHS = [
     *ROOT.glob("*.rst"),
     *ROOT.glob("*.md"),
     *(ROOT / "doc").glob("*.rst"),
     *(ROOT / "doc" / "benchmarks").glob("*.rst"),
     *(ROOT / "examples").rglob("*.rst"),
 ]
-IDS = [path.relative_to(ROOT).as_posix() for path in TEXTS]
+TEXTS = {path: path.read_text(encoding="utf-8") for path in PATHS}
 FOLDERS = ("benchmarks", "doc", "examples", "skmeta", "tests", "conda", r"\.ci", r"\.github")
 
 # A file of the repository, or a page of the documentation by its name.
@@ -30,30 +28,26 @@ IN_EXAMPLES = {
     "skmeta/learners/_name.py",
     "tests/learners/test_name.py",
 }
-PAGES = "\n".join(text.read_text(encoding="utf-8") for text in TEXTS)
+PAGES = "\n".join(TEXTS.values())
 MADE_BY_SPHINX = ("auto_examples", "api/generated")
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=IDS)
-def test_files_that_are_named_exist(text):
-    source = text.read_text(encoding="utf-8")
-    named = set(NAMED.findall(source)) - IN_EXAMPLES
-    pages = {name for name in named if (ROOT / "doc" / f"{name}.rst").exists()}
-    assert not {name for name in named - pages if not (ROOT / name).exists()}
+def test_files_that_are_named_exist():
+    named = {(name, text.name) for text, source in TEXTS.items() for name in NAMED.findall(source)}
+    places = [(ROOT / name, ROOT / "doc" / f"{name}.rst", name, page) for name, page in named]
+    missing = [(n, page) for file, doc, n, page in places if not (file.exists() or doc.exists())]
+    assert [(name, page) for name, page in missing if name not in IN_EXAMPLES] == []
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=IDS)
-def test_links_and_pictures_lead_to_files(text):
-    source = text.read_text(encoding="utf-8")
-    found = LINKS[text.suffix].findall(source)
-    links = {"".join(link) for link in found} if text.suffix == ".rst" else set(found)
-    dead = {
-        link
-        for link in links
-        if not link.startswith(MADE_BY_SPHINX)
-        and not (text.parent / link.partition("#")[0]).exists()
+def test_links_and_pictures_lead_to_files():
+    links = {
+        (text, "".join(link))
+        for text, source in TEXTS.items()
+        for link in LINKS[text.suffix].findall(source)
     }
-    assert not dead
+    places = [(text.parent / link.partition("#")[0], link, text.name) for text, link in links]
+    dead = [(link, page) for file, link, page in places if not file.exists()]
+    assert [(link, page) for link, page in dead if not link.startswith(MADE_BY_SPHINX)] == []
 
 
 def test_pages_of_the_guide_are_short():
@@ -64,11 +58,9 @@ def test_pages_of_the_guide_are_short():
     assert {name: n for name, n in lengths.items() if n > 120} == {}
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "doc").glob("*.rst")), ids=lambda p: p.stem)
-def test_labels_stand_before_titles(page):
+def test_labels_stand_before_titles():
     """Sphinx takes the text of a reference from the title."""
-    source = page.read_text(encoding="utf-8")
-    labels = re.findall(r"^\.\. _([\w-]+):\n\n(?:.+\n)([=~-]*)", source, re.M)
+    labels = re.findall(r"^\.\. _([\w-]+):\n\n(?:.+\n)([=~-]*)", PAGES, re.M)
     titled = {name for name, underline in labels if len(underline) > 3}
     every = {name for name, _ in labels}
     shown = set(re.findall(r":ref:`[^`<]+ <([\w-]+)>`", PAGES))
