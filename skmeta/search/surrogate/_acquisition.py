@@ -35,9 +35,7 @@ _COSTS = dict.fromkeys(("n_estimators", "max_iter", "iterations"), (100, 0.85))
 _COSTS |= dict.fromkeys(("num_leaves", "max_leaf_nodes"), (31, 0.4))
 # Chosen on the development half of benchmarks/measure/search_ablations.py.
 _DEVIATIONS = 1.5  # of a score that are added to its mean
-_WEIGHT_OF_SECONDS = (
-    0.2  # deviations of the scores so far that a factor e of seconds has to promise
-)
+_WEIGHT_OF_SECONDS = 0.2  # deviations that a factor e of seconds has to promise
 
 
 def design_from_surfaces(

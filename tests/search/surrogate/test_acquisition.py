@@ -87,7 +87,7 @@ def test_without_past_tasks_every_sub_space_is_tried():
     assert group[chosen[0]] == 0, "the largest comes first"
 
 
-# -- upper confidence bounds -------------------------------------------------------------------------
+# -- upper confidence bounds ---------------------------------------------------------------------
 
 
 PREDICTIONS = [
