@@ -137,7 +137,7 @@ class SearchStrategy:
         scores: Iterable[float],
         seconds: Iterable[float] | None = None,
     ) -> None:
-        """Record scores at positions (NaN: failure); with seconds, slow ones have to promise more."""
+        """Record scores at positions (NaN: failure); seconds are deducted from promises."""
         indices, scores = list(indices), list(scores)
         times = [float("nan")] * len(scores) if seconds is None else list(seconds)
         for index, score, time in zip(indices, scores, times, strict=True):
