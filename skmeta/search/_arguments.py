@@ -104,6 +104,7 @@ class Arguments:
     metrics: Metrics
     seed: int
     as_given: Candidate | None  # leaves the estimator as it is, if it is to be tried
+    excluded: str  # its parameters that the space does not contain, if it is not
     start: list[Candidate]  # first candidates
     notes: list[str]  # shown before the first candidate
     stop: StopRules
@@ -152,6 +153,8 @@ def resolve_arguments(search: Search, y: Any) -> Arguments:
         seed = check_rng(seed).integers(2**_SEED_BITS)
     unseen = [] if walks_grid or as_given is not None else outside
     _warn_of_zeros(search, space, estimator, unseen)
+    values = every_param(search.estimator)
+    excluded = ", ".join(f"{name}={values[name]!r}" for name in unseen if name in values)
     return Arguments(
         estimator=estimator,
         space=space,
@@ -161,9 +164,10 @@ def resolve_arguments(search: Search, y: Any) -> Arguments:
         metrics=metrics,
         seed=int(seed),
         as_given=as_given,
+        excluded=excluded,
         start=start,
         stop=stop,
-        notes=list(_notes(search.estimator, space, is_default_space, unseen)),
+        notes=list(_notes(search.estimator, space, is_default_space, excluded)),
         target_scale=scale,
     )
 
@@ -214,17 +218,15 @@ def _complete(
 
 
 def _notes(
-    estimator: Any, space: SearchSpace, is_default_space: bool, outside: Sequence[str]
+    estimator: Any, space: SearchSpace, is_default_space: bool, excluded: str
 ) -> Iterator[str]:
     if is_default_space:
         kept = ", ".join(f"{name}={value!r}" for name, value in kept_params(estimator).items())
         yield f"Searched by default: {', '.join(space.names)}."
         if kept:
             yield f"Kept as they were set: {kept}. Pass param_distributions to search them."
-    elif outside:
-        values = every_param(estimator)
-        text = ", ".join(f"{name}={values[name]!r}" for name in outside if name in values)
-        yield f"The estimator as given is not tried: the space does not contain {text}."
+    elif excluded:
+        yield f"The estimator as given is not tried: the space does not contain {excluded}."
 
 
 def _warn_of_zeros(

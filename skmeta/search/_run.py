@@ -35,7 +35,7 @@ from skmeta._sklearn_compat import (
     select_best_index,
 )
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import SearchStoppedWarning
+from skmeta.exceptions import SearchStoppedWarning, SkmetaWarning
 from skmeta.search._arguments import (
     Arguments,
     Search,
@@ -60,6 +60,9 @@ from skmeta.search._trials import FoldRace, Output, Progress, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.prior import carry_over
 from skmeta.search.space import Candidate, replace_parts
+
+# From this many candidates on, the estimator as given is scored too if the space excludes it.
+_MIN_CANDIDATES = 10
 
 
 def run_search(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> None:
@@ -100,6 +103,8 @@ def _run(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         search.prior_ = record.prior
         search.prior_report_ = outcome.report
         search.stopped_by_ = outcome.stopped_by
+        if outcome.stopped_by in ("n_iter", "exhausted", "flat", "target_score"):
+            _warn_if_behind(stage, record, outcome.trials)
         trials = [*sampled, *outcome.trials]
         search.n_resumed_ = sum(trial.is_on_record for trial in trials)
         search.search_time_ = time.monotonic() - budget.begun
@@ -245,6 +250,29 @@ def _evaluate_candidates(
             )
             stopped_by = "interrupt"
     return _Outcome(batches.finished(), proposer.report(), stopped_by, proposer.observations())
+
+
+def _warn_if_behind(stage: Stage, record: OpenRecord, trials: Sequence[Trial]) -> None:
+    """Score the estimator as given if the space excludes it; warn if no candidate is as good."""
+    arguments, search = stage.arguments, stage.search
+    is_whole = len(trials) >= _MIN_CANDIDATES and not any(trial.is_on_record for trial in trials)
+    is_cheap = is_whole and record.leases is None and arguments.stop.time_budget is None
+    if not (arguments.excluded and is_cheap) or search.error_score == "raise":
+        return
+    untuned = Trial({}, AS_GIVEN)
+    stage = stage._replace(race=FoldRace(False))
+    with FoldEvaluator(stage) as evaluator:
+        for _ in evaluator.evaluate([untuned]):
+            pass
+    scores = [trial.score for trial in trials if not trial.is_stopped]
+    best = max((score for score in scores if np.isfinite(score)), default=math.inf)
+    if untuned.score > best:
+        warn_caller(
+            f"The estimator as given has a score of {untuned.score:.5g}, and the best of "
+            f"{len(trials)} candidates {best:.5g}. It was not a candidate, as the space does not "
+            f"contain {arguments.excluded}. Widen the space, or pass these values in start=[...].",
+            SkmetaWarning,
+        )
 
 
 # -- results --------------------------------------------------------------------------------------

@@ -83,6 +83,21 @@ def test_a_logarithmic_distribution_that_excludes_its_zero_is_said():
     assert tried.cv_results_["params"][0] == {"ccp_alpha": 0.0, "max_depth": None}
 
 
+@pytest.mark.parametrize("racing", [False, True])
+def test_a_search_that_ends_behind_it_says_so(racing):
+    space = {"C": loguniform(1e-5, 1e-4)}
+    match = r"as given has a score of 0\.96.*best of 10 candidates 0\..*does not contain C=1\.0"
+    with pytest.warns(SkmetaWarning, match=match):
+        found = search(SVC(), space, n_iter=10, racing=racing)
+    assert len(found.cv_results_["params"]) == 10
+    assert found.best_params_["C"] < 1e-3
+
+
+@pytest.mark.parametrize(("low", "n_iter"), [(10, 10), (1e-5, 9)])
+def test_nothing_is_said_of_one_that_is_behind_or_of_few_candidates(low, n_iter):
+    search(SVC(C=1e-3), {"C": loguniform(low, 10 * low)}, n_iter=n_iter)
+
+
 def test_a_default_space_does_not_exclude_it(tmp_path):
     path = tmp_path / "history.db"
     first = search(make_pipeline(StandardScaler(), SVC()), history=path)
