@@ -61,6 +61,7 @@ grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
 grouped.longitudinal._seasons.Calendar grouped.longitudinal._seasons.Season
 grouped.longitudinal._smoothing.Smoothing grouped.longitudinal._trees.ClassLags
 grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
+grouped.members._counts.CountEffects
 grouped.members._cumulative.CumulativeEffects
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
 grouped.members._member.PopulationMember grouped.members._row_models.Categories

@@ -31,9 +31,11 @@ from skmeta.grouped._columns import (
     FeatureColumns,
     check_groups,
     codes_of,
+    divide_counts,
     exposures,
     group_labels,
     mean_exposure,
+    parts_of_counts,
     place_of_groups,
     relative_exposures,
     series_of,
@@ -119,8 +121,9 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         y, weight, exposure = self._rates(X, y, used, weight, reset=True)
         # Groups without a weight are unknown.
         labels_and_codes = [codes_of([labels[k] for k in used]) for labels in self._labels_of(X)]
+        are_rates = exposure is not None and kind == "count" and self.order is None
         for name, labels_and_code in zip(self._names, labels_and_codes, strict=False):
-            check_groups(*labels_and_code, y, quote(name))
+            check_groups(*labels_and_code, y, quote(name), are_rates)
         codes = np.column_stack([row_codes for _, row_codes in labels_and_codes])
         if len(self._names) > 1:
             check_factors(codes, [str(name) for name in self._names])
@@ -129,6 +132,11 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         self._warn_of_order()
         numbers, times = self._numbers(X)
         numbers, times = numbers[used], times[used]
+        self._n_parts = parts_of_counts(y, codes) if are_rates and self._names else 1
+        if exposure is not None and self._n_parts > 1:
+            rows, y = divide_counts(y, exposure, numbers, self._n_parts)
+            numbers, times, codes = numbers[rows], times[rows], codes[rows]
+            weight, exposure = weight[rows] / self._n_parts, exposure[rows] / self._n_parts
         if self.order is None and len(self._names) == 1:
             warn_of_time(numbers, codes[:, 0], self._features.names_out())
         if self._features.has_dates:
@@ -164,7 +172,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         season = getattr(self, "season", None), self._features.has_dates
         parts = effects, self.combine, self.n_folds, population_settings, season
         unit = self._exposure_unit / self._rate_unit if self._exposure_position else None
-        return Settings(*parts, kind, unit, zone, self._features.indicators())
+        return Settings(*parts, kind, unit, zone, self._features.indicators(), self._n_parts)
 
     def _exposure_of(self, X: Any, of_fit: np.ndarray | None = None) -> np.ndarray | None:
         """Return exposures (n,) over their mean in rows `of_fit`; None without a column of them."""
@@ -331,7 +339,8 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         ``intercept`` is the prediction for an average row of the table, and the others are slopes,
         or differences of categories. ``std`` is what the rows of a group leave open, and of
         ``shared`` the standard error; ``between`` is how groups differ, 0 for columns that are
-        constant within groups. Effects of classes are on the log odds. With several columns of
+        constant within groups. Effects of classes are on the log odds, those of counts with
+        exposures on the logarithm of the rate. With several columns of
         groups, ``intercept`` is what the group adds.
         """
         check_is_fitted(self, "model_")
@@ -377,7 +386,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
     def _add_rows(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
         factors, known = self._labels_of(X), [dict(codes) for codes in self._codes]
         used, weight = self._used(sample_weight, X, reset=False)
-        y, weight, _ = self._rates(X, y, used, weight, reset=False)
+        y, weight, exposure = self._rates(X, y, used, weight, reset=False)
         codes = np.column_stack(
             [
                 [numbers_of_labels.setdefault(labels[k], len(numbers_of_labels)) for k in used]
@@ -385,6 +394,9 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
             ]
         )
         numbers, times = self._numbers(X)
+        if exposure is not None and self._n_parts > 1:
+            rows, y = divide_counts(y, exposure, numbers[used], self._n_parts)
+            used, codes, weight = used[rows], codes[rows], weight[rows] / self._n_parts
         n_before = len(self.model_.known.y)
         self.model_ = self.model_.add(numbers[used], y, weight, codes, times[used])
         self._codes = known

@@ -101,6 +101,36 @@ def relative_exposures(exposure: np.ndarray, unit: float, name: str) -> np.ndarr
     return relative
 
 
+# Counts of groups with fewer rows than this, on average, are divided into so many parts.
+_MIN_SIZE, _N_PARTS = 2, 3
+
+
+def parts_of_counts(y: np.ndarray, codes: np.ndarray) -> int:
+    """Return the number of parts that counts (n,) of groups (n, F) are divided into; mostly 1.
+
+    Given its rate, parts of a Poisson count over equal parts of the exposure are independent, so
+    groups of one row have several. Nothing is gained or lost by it (Neufeld, Dharamshi, Gao and
+    Witten, 2024, Data thinning for convolution-closed distributions).
+    """
+    is_few = len(codes) < _MIN_SIZE * (codes.max() + 1)
+    return _N_PARTS if is_few and float(y.max()) < 2**53 else 1
+
+
+def divide_counts(
+    rates: np.ndarray, exposure: np.ndarray, content: np.ndarray, n_parts: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and rates (n n_parts,): counts are divided at random, in order of `content`."""
+    rows = np.repeat(np.arange(len(rates)), n_parts)
+    if n_parts == 1:
+        return rows, rates
+    counts = np.round(rates * exposure).astype(np.int64)
+    order = np.lexsort((*content.T[::-1], exposure, counts))
+    parts = np.empty((len(counts), n_parts))
+    shares = np.full(n_parts, 1 / n_parts)
+    parts[order] = np.random.default_rng(0).multinomial(counts[order], shares)
+    return rows, (parts * n_parts / exposure[:, None]).ravel()
+
+
 class FeatureColumns:
     """Turn all columns but those `left_out` into numbers; that of times, `order`, comes last."""
 
@@ -238,15 +268,19 @@ def warn_of_type(label: Any, known: Any, column: str) -> None:
         )
 
 
-def check_groups(names: list[Any], codes: np.ndarray, y: np.ndarray, column: str) -> None:
+def check_groups(
+    names: list[Any], codes: np.ndarray, y: np.ndarray, column: str, are_rates: bool
+) -> None:
+    """Raise an error if groups (n,) say nothing, unless y are counts over exposures; or warn."""
     n_groups, n_rows = len(names), len(codes)
-    if n_groups == n_rows and n_rows > 1:
+    if n_groups == n_rows and n_rows > 1 and not are_rates:
         raise EpisodeError(
             f"Each of the {n_rows} rows has a group of its own in column {column}, so nothing says "
-            "how rows of a group are alike. Name the column of groups, or set groups=None."
+            "how rows of a group are alike. Name the column of groups, or set groups=None. Of "
+            "counts with exposures, one row per group is enough: GroupedRegressor has exposure=."
         )
     values = np.unique(y, return_inverse=True)[1]
-    if n_groups > 1 and values.max() + 1 == n_groups:
+    if n_groups > 1 and values.max() + 1 == n_groups and not are_rates:
         pairs = np.unique(np.column_stack([codes, values]), axis=0)
         if len(pairs) == n_groups:
             raise EpisodeError(

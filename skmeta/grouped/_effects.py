@@ -18,7 +18,7 @@ from skmeta._optional import import_optional
 from skmeta.grouped._model import FittedModel
 from skmeta.grouped._verdict import LEVEL, chance_of_groups
 from skmeta.grouped.longitudinal import Longitudinal
-from skmeta.grouped.members import POPULATION, GroupEffects, as_columns
+from skmeta.grouped.members import POPULATION, CountEffects, GroupEffects, as_columns
 from skmeta.mixed import MixedModel, varies_within
 from skmeta.tabular import Level, Mixture
 
@@ -32,6 +32,7 @@ _NAMES = {
     "rows": "trees that know the group",
     "lags": "trees that know earlier classes",
     "cumulative": "cumulative model",
+    "counts": "model of counts",
     "groups": "groups without columns",
     "process": "Gaussian process",
     "prior": "table prior",
@@ -72,7 +73,9 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
     Z, names, changes, sizes = effects.design(known), *_changes(model, effects, labels)
     p, centre = len(changes), Z.mean(0)
     varies = varies_within(np.hstack([np.ones((len(Z), 1)), Z]), known.group)[1:]
-    if isinstance(effects.model, MixedModel):
+    if isinstance(effects, CountEffects):
+        varies[:] = False
+    elif isinstance(effects.model, MixedModel):
         varies &= effects.model.shape.varies[1:]
     # An average row, with the group's own values of columns that are the same in all its rows.
     own = np.stack([np.bincount(known.group, column) for column in Z.T], 1)
@@ -90,33 +93,48 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
     is_shared = np.append(False, ~(changes[:, varies] != 0).any(1))
     mean[:, is_shared] = mean[-1, is_shared]
     std = between = None
-    if isinstance(effects.model, MixedModel) and not model.n_classes:
+    covariances = _covariances(effects)
+    if covariances is not None and not model.n_classes:
         variance = (outputs.std[: len(codes)] ** 2).reshape(n_groups + 1, -1)
         middle, above, below = np.split(variance, [1, 1 + p], axis=1)
-        noise = conditioned.given.noise**2
+        noise = conditioned.noise**2
         std = np.sqrt(np.maximum(np.hstack([middle - noise, (above + below) / 2 - middle]), 0.0))
         rows = effects.rows(np.vstack([centre, centre + changes]))
         rows[1:] -= rows[0]
-        std[-1] = np.sqrt(np.einsum("pq,qr,pr->p", rows, effects.model.mean_covariance[0], rows))
+        std[-1] = np.sqrt(np.einsum("pq,qr,pr->p", rows, covariances[0], rows))
         rows[:, 1:] *= varies
-        between = np.sqrt(np.einsum("pq,qr,pr->p", rows, effects.model.covariance[0], rows))
+        between = np.sqrt(np.einsum("pq,qr,pr->p", rows, covariances[1], rows))
         std[:, is_shared] = std[-1, is_shared]
     sizes = np.append(1.0, sizes) / scale_of(model)
     mean = mean / sizes[:, None]
     if model.target_units is not None:
-        mean[:, 0] += model.target_units.centre
+        is_log = isinstance(effects, CountEffects)
+        units = model.target_units
+        mean[:, 0] += -np.log(units.unit) if is_log else units.centre
     if std is None or between is None:
         return Coefficients(names, mean, None, None)
     return Coefficients(names, mean, std / sizes, between / sizes)
 
 
 def scale_of(model: FittedModel) -> float:
-    """Return the unit of effects: 1 for those on the log odds."""
-    return 1.0 if model.target_units is None else model.target_units.scale
+    """Return the unit of effects: 1 for those on the log odds, or on logarithms of rates."""
+    is_log = model.crossed is None and isinstance(model.effects_of_columns, CountEffects)
+    return 1.0 if model.target_units is None or is_log else model.target_units.scale
+
+
+def _covariances(effects: GroupEffects | CountEffects) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return covariances (q, q) of the estimates of shared coefficients, and between groups."""
+    if isinstance(effects, CountEffects):
+        between = np.zeros_like(effects.mean_covariance)
+        between[0, 0] = effects.model.covariances[0].item()
+        return effects.mean_covariance, between
+    if not isinstance(effects.model, MixedModel):
+        return None
+    return effects.model.mean_covariance[0], effects.model.covariance[0]
 
 
 def _changes(
-    model: FittedModel, effects: GroupEffects, labels: Labels
+    model: FittedModel, effects: GroupEffects | CountEffects, labels: Labels
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return names of the coefficients, changes (p, d) of columns, and their sizes as given.
 
@@ -156,7 +174,8 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     if len(labels.groups) > 1:
         return _summarise_several(model, mixture, labels)
     shared = coefficients(model, labels) if len(labels.groups) == 1 else None
-    n_groups, n_rows = int(model.known.group.max()) + 1, len(model.known.y)
+    n_parts, n_groups = model.settings.n_parts, int(model.known.group.max()) + 1
+    n_rows = len(model.known.y) // n_parts
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     members = list(mixture.members)
     if members == [POPULATION]:
@@ -168,14 +187,18 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     if chance is not None:
         lines[0] += f" {_verdict(chance)}"
     if chance is not None and chance <= LEVEL and shared is not None and shared.between is not None:
-        share = (shared.between[0] / scale_of(model)) ** 2
-        lines[0] += f" Groups differ by {shared.between[0]:.3g} in the mean{labels.rate}"
-        lines[0] += f" ({share:.0%} of the variance of y)."
+        lines[0] += f" Groups differ by {shared.between[0]:.3g} in the "
+        if isinstance(model.effects_of_columns, CountEffects):
+            lines[0] += "logarithm of the rate."
+        else:
+            share = (shared.between[0] / scale_of(model)) ** 2
+            lines[0] += f"mean{labels.rate} ({share:.0%} of the variance of y)."
     if chance is not None and mixture.gain is not None:
         lines.append(_gain(mixture.gain))
     lines.append(f"{what} in groups held out, and the weights of the mixture:")
     for level in _levels(mixture):
-        of = "known groups" if _n_known(mixture, level) == "most" else _rows_of(level)
+        is_most = _n_known(mixture, level) == "most"
+        of = "known groups" if is_most else _rows_of(level, n_parts)
         lines.append(_line([_NAMES[name] for name in members], of, level))
     return "\n".join(lines)
 
@@ -214,18 +237,23 @@ def _levels_of_several(
     model: FittedModel, mixture: Mixture, labels: Labels
 ) -> list[tuple[str, Level]]:
     """Return the levels of new groups of each column, and that of known ones, with their names."""
-    *new, several, known = mixture.regimes
+    (*new, several, known), n_parts = mixture.regimes, model.settings.n_parts
     named = []
     for name, levels in zip(labels.factors, new, strict=True):
-        named += [(f"{name}, {_rows_of(level)}", level) for level in levels]
-    named += [(f"several new groups, {_rows_of(level)}", level) for level in several[:1]]
+        named += [(f"{name}, {_rows_of(level, n_parts)}", level) for level in levels]
+    named += [(f"several new groups, {_rows_of(level, n_parts)}", level) for level in several[:1]]
     is_timed = np.ptp(model.known.times) > 0
     return [*named, ("later rows of known groups" if is_timed else "known groups", known[-1])]
 
 
-def _rows_of(level: Level) -> str:
-    few = {0: "no known row", 1: "1 known row"}
-    return few.get(round(level.n_known), f"{level.n_known:.0f} known rows")
+def _rows_of(level: Level, n_parts: int = 1) -> str:
+    few, n_known = {"0": "no known row", "1": "1 known row"}, _number(level.n_known, n_parts)
+    return few.get(n_known, f"{n_known} known rows")
+
+
+def _number(n_known: float, n_parts: int) -> str:
+    """Return a number of known rows, each of which may be divided into parts."""
+    return f"{n_known:.0f}" if n_parts == 1 else f"{round(n_known) / n_parts:.2g}"
 
 
 def _summarise_in_time(model: FittedModel, labels: Labels) -> str:
@@ -260,7 +288,7 @@ def losses_frame(model: FittedModel, labels: Labels) -> Any:
         rows, levels = (list(of) for of in zip(*each, strict=True))
     else:
         columns, levels = [_NAMES[name] for name in mixture.members], _levels(mixture)
-        rows = [_n_known(mixture, level) for level in levels]
+        rows = [_n_known(mixture, level, model.settings.n_parts) for level in levels]
     return pandas.DataFrame(
         [level.losses for level in levels],
         index=pandas.Index(rows, name="known rows"),
@@ -273,8 +301,8 @@ def _levels(mixture: Mixture) -> list[Level]:
     return [*mixture.regimes[0][:-1], mixture.regimes[-1][-1]]
 
 
-def _n_known(mixture: Mixture, level: Level) -> str:
-    return "most" if level is mixture.regimes[-1][-1] else f"{level.n_known:.0f}"
+def _n_known(mixture: Mixture, level: Level, n_parts: int = 1) -> str:
+    return "most" if level is mixture.regimes[-1][-1] else _number(level.n_known, n_parts)
 
 
 def _line(members: list[str], of: str, level: Level) -> str:
@@ -302,7 +330,7 @@ def effects_frame(model: FittedModel, labels: Labels) -> Any:
     if effects is None:
         return None
     pandas, groups = import_optional("pandas", "effects_"), labels.groups[0]
-    counts = np.bincount(model.known.group, minlength=len(groups))
+    counts = np.bincount(model.known.group, minlength=len(groups)) // model.settings.n_parts
     order = [len(groups), *groups.values()]
     columns: dict[str, np.ndarray] = {"rows": np.append(counts, counts.sum())[order]}
     n_outputs = effects.mean.shape[2]

@@ -20,6 +20,7 @@ from skmeta.grouped.longitudinal import (
 )
 from skmeta.grouped.members import (
     BOTH,
+    COUNTS,
     KINDS_OF_MODELS,
     LEARNER,
     MEMBERS,
@@ -35,6 +36,7 @@ from skmeta.grouped.members import (
     Trees,
     centres_of,
     design_of,
+    fit_counts,
     fit_crossed_member,
     fit_cumulative,
     fit_group_effects,
@@ -126,7 +128,8 @@ def fit_model(
     names = tuple(names_of_members(table, settings, n_classes, len(folds) > 1))
     half = column_units(np.full(X.shape[1:], 0.5))
     columns = Categories(settings.indicators, half)
-    fit = MembersFit(settings, n_classes, names, codes.shape[1] == 1, columns)
+    rates = None if units is None else units.standard
+    fit = MembersFit(settings, n_classes, names, codes.shape[1] == 1, columns, rates)
     fitted = fit(table)
     mixture = _weigh(fit, fitted)
     if units is not None:
@@ -197,6 +200,8 @@ def names_of_members(
             yield LAGS
         if settings.target_kind == "ordered" and n_classes > 2:
             yield CUMULATIVE
+        if settings.counts_rates:
+            yield COUNTS
         if settings.population.is_auto:
             yield from names_of_models(n, n_classes)
 
@@ -218,6 +223,7 @@ class MembersFit(NamedTuple):
     names: tuple[str, ...]
     has_one_column: bool
     columns: Categories
+    rates: Standardiser | None  # of targets; None for a classification
 
     def __call__(self, table: Table, start: Fitted | None = None) -> Fitted:
         """Fit the population and the members to a table, from `start` on."""
@@ -245,6 +251,10 @@ class MembersFit(NamedTuple):
             if name in names:
                 kept = columns if name == LEARNER else columns[:0]
                 members[name] = self._effects(table, kept, None, before.get(name))
+        if COUNTS in names:
+            assert self.rates is not None
+            is_poisson = self.settings.n_parts > 1
+            members[COUNTS] = fit_counts(table, self.rates, is_poisson, before.get(COUNTS))
         for name in (name for name in KINDS_OF_MODELS if name in names):
             parts = name, table, self.n_classes, self.columns
             members[name] = fit_row_model(*parts, before.get(name))

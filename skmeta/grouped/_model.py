@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from skmeta.grouped._series import Series
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import (
     BOTH,
+    COUNTS,
     LEARNER,
+    CountEffects,
     CrossedEffects,
     GroupEffects,
     design_of,
@@ -48,6 +50,12 @@ class Settings(NamedTuple):
     exposure_unit: float | None = None  # mean exposure, if targets of this kind become rates
     zone: str | None = None  # of times that are dates
     indicators: tuple[np.ndarray, ...] = ()  # positions in X of those of each category
+    n_parts: int = 1  # that counts are divided into, if groups have too few rows
+
+    @property
+    def counts_rates(self) -> bool:
+        """Whether targets are counts over exposures."""
+        return self.exposure_unit is not None and self.target_kind == "count"
 
 
 @dataclass(frozen=True)
@@ -151,9 +159,11 @@ class FittedModel:
         return table if self.time_columns is None else in_time(table, self.time_columns)
 
     @cached_property
-    def effects_of_columns(self) -> GroupEffects | None:
+    def effects_of_columns(self) -> GroupEffects | CountEffects | None:
         """How groups differ in the columns alone, fitted when asked for; None without a design."""
         members = self.mixture.members
+        if isinstance(members, dict) and COUNTS in members:
+            return cast(CountEffects, members[COUNTS])
         if isinstance(members, dict) and (LEARNER in members or BOTH not in members):
             learned_member = members.get(LEARNER)
             return learned_member if isinstance(learned_member, GroupEffects) else None

@@ -51,8 +51,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         ``"auto"`` finds it in the targets. See :doc:`/targets`.
     exposure : str, int or None, default=None
         Name or position of a column of exposures, such as years or hectares. Counts or amounts are
-        rates times these, and ``predict`` is given that of each row. See
-        :ref:`exposures <exposure>`.
+        rates times these, and ``predict`` is given that of each row. Of counts, one row per group
+        is enough. See :ref:`exposures <exposure>`.
     exposure_unit : float, default=1.0
         Rates in ``effects_``, ``summary_``, ``rates`` and ``contrast`` are per so many units of
         exposure, such as 100,000 persons.
@@ -147,7 +147,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
             If groups are given beside ``X``, or the column of groups is not there, has a missing
             value or numbers with fractions, or if rows or targets are no numbers.
         EpisodeError
-            If each row has its own group, or the groups are a copy of the target.
+            If each row has its own group, and is no count with an exposure, or the groups are a
+            copy of the target.
 
         Warns
         -----

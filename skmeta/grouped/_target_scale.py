@@ -68,6 +68,9 @@ def units_of_targets(
         # Curves have logarithms of their own, and an estimator of the user's choice sees targets
         # as given.
         scales = scales[:1]
+    elif settings.counts_rates:
+        # On another scale, the mean of rates depends on their exposures.
+        scales = scales[:1]
     chosen = choose_scale(X, y, weight, group, scales)
     units = TargetUnits.learn(y, weight, target, chosen)
     if not settings.population.is_auto and not knows_time and target.kind != "real":
@@ -78,7 +81,8 @@ def units_of_targets(
         unit = settings.exposure_unit
         assert unit is not None
         target = target._replace(kind=settings.target_kind)
-        units = units._replace(target=target, exposure=exposure, unit=unit)
+        of_counts = settings.counts_rates and not knows_time
+        units = units._replace(target=target, exposure=exposure, unit=unit, is_of_counts=of_counts)
     return units._replace(tail=tail)
 
 

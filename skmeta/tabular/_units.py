@@ -58,6 +58,8 @@ _N_STEPS, _N_DRAWS = 5, 50
 _MAX_ROWS = 500
 # Rows whose quantiles are computed at once.
 _BATCH = 4096
+# Least rate that is predicted, over the mean.
+_LEAST_RATE = 0.01
 
 
 class TargetUnits(NamedTuple):
@@ -75,6 +77,7 @@ class TargetUnits(NamedTuple):
     tail: float = 0.0
     exposure: np.ndarray | None = None  # (n,) of rows of fit
     unit: float = 1.0  # mean of the exposures as given
+    is_of_counts: bool = False  # whether distributions of rates, as given, are those of counts
 
     @classmethod
     def learn(cls, y: np.ndarray, weight: np.ndarray, target: Target, on: Scale) -> Self:
@@ -104,6 +107,11 @@ class TargetUnits(NamedTuple):
         """Whether targets may be any number, and are modelled as given."""
         return self.target.kind == "real" and self.on.name == "as given"
 
+    def _rates(self, mean: np.ndarray) -> np.ndarray:
+        """Return rates above 0: means of some members may be below."""
+        least = _LEAST_RATE * mean_of_quantiles(self.known[None], PROBABILITIES)[0]
+        return np.asarray(np.maximum(self.restore(mean), least))
+
     def __str__(self) -> str:
         is_given = self.on.name == "as given"
         rates = "" if self.exposure is None else " over their exposure"
@@ -124,6 +132,9 @@ class TargetUnits(NamedTuple):
         """Return means (n,) of the target."""
         if self.is_given:
             return self.restore(outputs.mean)
+        if self.is_of_counts:
+            assert outputs.exposure is not None
+            return np.asarray(outputs.exposure * self._rates(outputs.mean))
         levels = np.clip(PROBABILITIES, self.tail, 1 - self.tail)
         exposure = outputs.exposure
         if exposure is not None:
@@ -164,6 +175,10 @@ class TargetUnits(NamedTuple):
         for start in range(0, len(outputs.mean), _BATCH):
             part = outputs.take(slice(start, start + _BATCH))
             share, exposure = part.calibration[:, :, None], part.exposure
+            if self.is_of_counts:
+                rates, log_size = self._rates(part.mean), part.calibration[:, LOG_SIZE]
+                yield count_quantiles(exposure * rates, log_size, PROBABILITIES)
+                continue
             factor = np.ones(1) if exposure is None else exposure
             values = self._values(part, exposure)
             mixed = share[:, OF_MODEL] * values
@@ -196,6 +211,13 @@ class TargetUnits(NamedTuple):
         held_out, level_then = level.held_out, level._replace(held_out=None)
         if held_out is None or self.is_given:
             return level_then
+        if self.is_of_counts:
+            assert self.exposure is not None
+            exposure = self.exposure[held_out.place]
+            mean, y = self._rates(held_out.mean) * exposure, self.restore(held_out.y) * exposure
+            calibration = level.calibration.copy()
+            calibration[LOG_SIZE] = _likeliest_size(mean, y, held_out.weight / exposure)
+            return level_then._replace(calibration=calibration)
         held_out = held_out.some(_MAX_ROWS)
         y, weight = self.restore(held_out.y), held_out.weight
         values = self._of_level(level, _MAX_ROWS)
@@ -240,6 +262,13 @@ def _fit_size(mean: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[floa
     losses = [np.average(quantile_loss(y, q, DECILES), weights=weight) for q in tried]
     best = int(np.argmin(losses))
     return float(_LOG_SIZES[best]), tried[best]
+
+
+def _likeliest_size(mean: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """Return the log size of counts (n,) with the largest likelihood."""
+    size = np.exp(_LOG_SIZES)[:, None]
+    likelihood = stats.nbinom.logpmf(np.round(y), size, size / (size + mean)) @ weight
+    return float(_LOG_SIZES[int(np.argmax(likelihood))])
 
 
 @cache

@@ -42,11 +42,12 @@ def test_predictions_are_near_those_of_glmer_with_an_offset(fitted):
     assert ours - theirs < 0.1 * (without - theirs)
 
 
-def test_rates_are_those_of_the_rate_as_target_with_exposure_as_weight(fitted):
-    known = TABLE[KNOWN]
+def test_amounts_are_those_of_the_rate_as_target_with_exposure_as_weight():
+    known, y = TABLE[KNOWN], TABLE["y"][KNOWN] + 0.5
+    amounts = GroupedRegressor("group", exposure="exposure").fit(X[KNOWN], y)
     rates = GroupedRegressor("group", target_kind="positive")
-    rates.fit(X[KNOWN][["group", "x"]], known["y"] / known["exposure"], known["exposure"])
-    found, expected = fitted._predictions(X), rates._predictions(X[["group", "x"]])
+    rates.fit(X[KNOWN][["group", "x"]], y / known["exposure"], known["exposure"])
+    found, expected = amounts._predictions(X), rates._predictions(X[["group", "x"]])
     np.testing.assert_allclose(found.mean, expected.mean, **REFIT)
 
 
@@ -59,11 +60,26 @@ def test_the_unit_of_the_exposure_has_no_effect(fitted):
     np.testing.assert_array_equal(quantiles, fitted.predict_quantiles(X))
 
 
-def test_effects_are_those_of_rates_by_the_exposures_as_given():
-    counts = TABLE["y"][KNOWN] + 1.0
-    years = GroupedRegressor("group", exposure="exposure", combine="both").fit(X[KNOWN], counts)
+def test_effects_of_counts_are_those_of_glmer(fitted):
+    """Of a row with mean columns: .6863 (.1073), a slope of .6331, and a deviation of .5137."""
+    shared, known = fitted.effects_.loc["shared"], X[KNOWN]
+    assert shared["intercept"] == pytest.approx(0.6863, abs=0.02)
+    assert shared["x"] == pytest.approx(0.6331, abs=0.01)
+    assert shared["intercept std"] == pytest.approx(0.1073, abs=0.01)
+    assert shared["intercept between"] == pytest.approx(0.5137, abs=0.02)
+    # By the exposures as given.
+    days = known.assign(exposure=365.25 * known["exposure"])
+    again = clone(fitted).fit(days, TABLE["y"][KNOWN])
+    np.testing.assert_allclose(again.effects_["x"], fitted.effects_["x"], rtol=1e-6)
+    difference = fitted.effects_["intercept"] - again.effects_["intercept"]
+    np.testing.assert_allclose(difference, np.log(365.25), rtol=1e-6)
+
+
+def test_effects_of_amounts_are_those_of_rates_by_the_exposures_as_given():
+    amounts = TABLE["y"][KNOWN] + 0.5
+    years = GroupedRegressor("group", exposure="exposure", combine="both").fit(X[KNOWN], amounts)
     known = X[KNOWN].assign(exposure=365.25 * X["exposure"])
-    days = clone(years).fit(known, counts)
+    days = clone(years).fit(known, amounts)
     scale = years.model_.target_units.on.name
     factor = {"as given": 365.25, "square root": 365.25**0.5, "logarithm": 1.0}[scale]
     shift = np.log(365.25) if scale == "logarithm" else 0.0

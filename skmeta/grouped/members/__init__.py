@@ -1,5 +1,6 @@
 """Members of the mixture: ways to predict rows of groups. See ``_member`` for their names."""
 
+from skmeta.grouped.members._counts import CountEffects, fit_counts
 from skmeta.grouped.members._crossed import (
     CrossedEffects,
     check_factors,
@@ -17,6 +18,7 @@ from skmeta.grouped.members._group_effects import (
 )
 from skmeta.grouped.members._member import (
     BOTH,
+    COUNTS,
     LEARNER,
     MEMBERS,
     POPULATION,

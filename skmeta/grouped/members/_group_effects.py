@@ -144,6 +144,11 @@ class ConditionedEffects(NamedTuple):
     member: GroupEffects
     given: ConditionedGroups | EachConditioned
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise of a regression."""
+        return self.given.noise
+
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows; those of groups without known rows from the prior."""
         mean, std = self.outputs(self.member.design(at), at.group)

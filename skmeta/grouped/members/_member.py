@@ -4,6 +4,7 @@ They are members of :mod:`skmeta.tabular`. From the simplest on:
 
 - ``population``: what all groups share;
 - ``both``: how groups differ, in the columns and the predictions of the population;
+- ``counts``: how groups differ in the logarithm of expected counts;
 - ``trees`` and ``rows``: second populations beside ``both``;
 - ``process`` and ``prior``: models of rows to which groups are categories, of small tables.
 
@@ -32,6 +33,8 @@ POPULATION, BOTH, TREES, ROWS = MEMBERS
 LEARNER = "learner"
 # Of several columns of groups: members that know less than ``both``.
 SIMPLER = (LEARNER, "groups")
+# Effects of groups on the logarithm of expected counts.
+COUNTS = "counts"
 
 
 @dataclass(frozen=True)
