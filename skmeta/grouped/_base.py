@@ -44,7 +44,7 @@ from skmeta.grouped._columns import (
     warn_of_type,
 )
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
-from skmeta.grouped._fit import fit_model
+from skmeta.grouped._fit import fit_model, is_mixed_model
 from skmeta.grouped._model import Settings
 from skmeta.grouped._reports import GroupedReports
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
@@ -110,7 +110,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
                 f"The population of {type(self).__name__} must be a {own}, got "
                 f"{type(self.population).__name__}. Pass one, or 'auto'."
             )
-        if not isinstance(self.learner, str) and not _is_mixed_model(self.learner):
+        if not isinstance(self.learner, str) and not is_mixed_model(self.learner):
             raise ValueError(
                 f"The learner of {type(self).__name__} must be a HierarchicalLinear, got "
                 f"{type(self.learner).__name__}. Fit that with learner.fit(X, y, groups=groups), "
@@ -133,10 +133,8 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         numbers, times = self._numbers(X)
         numbers, times = numbers[used], times[used]
         self._n_parts = parts_of_counts(y, codes) if are_rates and self._names else 1
-        if exposure is not None and self._n_parts > 1:
-            rows, y = divide_counts(y, exposure, numbers, self._n_parts)
-            numbers, times, codes = numbers[rows], times[rows], codes[rows]
-            weight, exposure = weight[rows] / self._n_parts, exposure[rows] / self._n_parts
+        own, y, weight, exposure = divide_counts(y, weight, exposure, numbers, self._n_parts)
+        numbers, times, codes = numbers[own], times[own], codes[own]
         if self.order is None and len(self._names) == 1:
             warn_of_time(numbers, codes[:, 0], self._features.names_out())
         if self._features.has_dates:
@@ -394,9 +392,8 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
             ]
         )
         numbers, times = self._numbers(X)
-        if exposure is not None and self._n_parts > 1:
-            rows, y = divide_counts(y, exposure, numbers[used], self._n_parts)
-            used, codes, weight = used[rows], codes[rows], weight[rows] / self._n_parts
+        own, y, weight, _ = divide_counts(y, weight, exposure, numbers[used], self._n_parts)
+        used, codes = used[own], codes[own]
         n_before = len(self.model_.known.y)
         self.model_ = self.model_.add(numbers[used], y, weight, codes, times[used])
         self._codes = known
@@ -440,13 +437,6 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
             f"is the first).{hint} Pass rows of them to partial_fit, or set "
             "unknown_groups='predict'."
         )
-
-
-def _is_mixed_model(learner: Any) -> bool:
-    """Return whether a learner is a HierarchicalLinear. Without one, torch is not imported."""
-    from skmeta.learners import HierarchicalLinear
-
-    return type(learner) is HierarchicalLinear
 
 
 def has_groups(estimator: Any) -> bool:

@@ -117,18 +117,26 @@ def parts_of_counts(y: np.ndarray, codes: np.ndarray) -> int:
 
 
 def divide_counts(
-    rates: np.ndarray, exposure: np.ndarray, content: np.ndarray, n_parts: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and rates (n n_parts,): counts are divided at random, in order of `content`."""
-    rows = np.repeat(np.arange(len(rates)), n_parts)
-    if n_parts == 1:
-        return rows, rates
+    rates: np.ndarray,
+    weight: np.ndarray,
+    exposure: np.ndarray | None,
+    content: np.ndarray,
+    n_parts: int,
+) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return rows (n n_parts,) and their rates, weights and exposures.
+
+    Counts are divided at random, in the order of their `content` (n, d).
+    """
+    if exposure is None or n_parts == 1:
+        return slice(None), rates, weight, exposure
     counts = np.round(rates * exposure).astype(np.int64)
     order = np.lexsort((*content.T[::-1], exposure, counts))
     parts = np.empty((len(counts), n_parts))
     shares = np.full(n_parts, 1 / n_parts)
     parts[order] = np.random.default_rng(0).multinomial(counts[order], shares)
-    return rows, (parts * n_parts / exposure[:, None]).ravel()
+    rows = np.repeat(np.arange(len(rates)), n_parts)
+    divided = (parts * n_parts / exposure[:, None]).ravel()
+    return rows, divided, weight[rows] / n_parts, exposure[rows] / n_parts
 
 
 class FeatureColumns:

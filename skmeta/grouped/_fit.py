@@ -84,6 +84,13 @@ def kept_settings(settings: Settings) -> Settings:
     return settings._replace(population=settings.population._replace(report=silent))
 
 
+def is_mixed_model(learner: Any) -> bool:
+    """Return whether a learner is a HierarchicalLinear. Without one, torch is not imported."""
+    from skmeta.learners import HierarchicalLinear
+
+    return type(learner) is HierarchicalLinear
+
+
 def fit_model(
     X: np.ndarray,
     y: np.ndarray,
