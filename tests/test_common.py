@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from skmeta import (
     GroupedClassifier,
@@ -66,16 +66,39 @@ def test_estimators(estimator, check):
     check(estimator)
 
 
-# They adapt a network for each fit; tests of few_shot have the same ways through the estimators.
+# Each process collects the tests: what is trained here tells the learner, and no more.
+WITH_PRIOR = [
+    PriorClassifier(_prior("classification", 2, n_iterations=1)),
+    PriorRegressor(
+        _prior("regression", 2, n_iterations=1),
+        learner_params={"n_inner_steps": 200, "inner_lr": 0.02},
+    ),
+]
+# Those that fit and predict as users do; how rows are read is the same for each prior.
+OF_FITS = {
+    "check_classifiers_classes",
+    "check_classifiers_train",
+    "check_estimators_pickle",
+    "check_fit2d_1sample",
+    "check_fit_idempotent",
+    "check_methods_subset_invariance",
+    "check_regressors_train",
+    "check_sample_weight_equivalence_on_dense_data",
+}
+
+
+def name_of(check):
+    return getattr(check, "func", check).__name__
+
+
 @pytest.mark.slow
-@parametrize_with_checks(
+@pytest.mark.parametrize(
+    ("estimator", "check"),
     [
-        # Each process collects the tests: what is trained here tells the learner, and no more.
-        PriorClassifier(_prior("classification", 2, n_iterations=1)),
-        PriorRegressor(
-            _prior("regression", 2, n_iterations=1),
-            learner_params={"n_inner_steps": 200, "inner_lr": 0.02},
-        ),
+        pytest.param(estimator, check, id=f"{type(estimator).__name__}-{name_of(check)}")
+        for one in WITH_PRIOR
+        for estimator, check in estimator_checks_generator(one)
+        if name_of(check) in OF_FITS
     ],
 )
 def test_estimators_with_the_prior_of_a_learner(estimator, check):

@@ -1,9 +1,11 @@
 """Recorded searches as parquet, which is a tenth of the size of a history.
 
 Each candidate has one row: the columns of its search, and its own. The texts are those of a
-history, but NaN is null in them.
+history, but NaN is null in them, and the parameters that all candidates of a search share are in a
+column of their own. Parameters have seven significant digits.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from skmeta.search.history import _codec
 
 SEARCH = [*_codec.SEARCH_FIELDS, "details", "started"]
 CANDIDATE = [*_codec.CANDIDATE_FIELDS, "candidate_details"]
+LONG = re.compile(r"-?\d+\.\d{7,}(?:e-?\d+)?")
 NUMBERS = {'{"float":"nan"}': "NaN", '"Infinity"': "Infinity", '"-Infinity"': "-Infinity"}
 
 
@@ -34,6 +37,8 @@ def add_file(history, path):
         for row in rows[rows["key"].notna()].to_dict("records"):
             for name in ("scores", "candidate_details"):
                 row[name] = re.sub(r"\bnull\b", "NaN", row[name])
+            items = filter(None, (row[name][1:-1] for name in ("shared", "configuration")))
+            row["configuration"] = f"{{{','.join(items)}}}"
             for text, value in NUMBERS.items():
                 row |= {name: row[name].replace(text, value) for name in CANDIDATE[1:]}
             details = {"details": row["candidate_details"]}
@@ -50,5 +55,39 @@ def write_file(history, path):
             row = _codec.candidate_to_row(candidate)
             rows.append({**search, **row, "details": search["details"]})
             rows[-1]["candidate_details"] = row["details"]
-    frame = pd.DataFrame(rows, columns=[*SEARCH, *CANDIDATE])
-    frame.to_parquet(path, compression="zstd", index=False)
+    write_frame(pd.DataFrame(rows, columns=[*SEARCH, *CANDIDATE]), path)
+
+
+def write_frame(frame, path):
+    """Write rows of candidates, with what all configurations of a search share in one column."""
+    parts = [share(part) for _, part in frame.groupby("fingerprint", sort=False)]
+    pd.concat(parts).to_parquet(
+        path,
+        index=False,
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=[*SEARCH[:-1], "shared"],
+        data_page_size=2**27,  # one page, so that equal texts are found
+    )
+
+
+def share(part):
+    """Take the items that all configurations of a search have out of each."""
+    texts = part["configuration"]
+    items = [json.loads(text) for text in texts.dropna()]
+    shared = {n: v for n, v in items[0].items() if all(n in o and same(o[n], v) for o in items[1:])}
+    own = iter({n: v for n, v in one.items() if n not in shared} for one in items)
+    left = [LONG.sub(shorten, dump(next(own))) if isinstance(t, str) else t for t in texts]
+    return part.assign(shared=dump(shared), configuration=left)
+
+
+def same(one, other):
+    return dump(one) == dump(other)
+
+
+def dump(value):
+    return json.dumps(value, separators=(",", ":"))
+
+
+def shorten(number):
+    return f"{float(number[0]):.7g}"

@@ -21,8 +21,8 @@ work on the machine has no effect.
                 for as long as 60 random candidates take
 ``flaml``       FLAML on its own space, for as long as 60 random candidates take; LightGBM only
 
-The goal is the best score of the 60 random candidates. A line of ``results/search_large.jsonl.gz`` has
-the score and the rows of each evaluation, and the seconds after which it was done.
+The goal is the best score of the 60 random candidates. A line of ``results/search_large.jsonl.gz``
+has the score and the rows of each evaluation, and the seconds after which it was done.
 """
 
 import argparse

@@ -83,8 +83,7 @@ KINDS = [*CLASSES, *(pytest.param(kind, marks=takes_rows) for kind in HIST)]
 
 
 @pytest.mark.filterwarnings("ignore:The scoring CatBoost.*does not support sample_weight")
-@pytest.mark.parametrize("is_weighted", [False, True])
-@pytest.mark.parametrize("in_pipeline", [False, True])
+@pytest.mark.parametrize(("in_pipeline", "is_weighted"), [(False, True), (True, False)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_folds_are_those_of_fits_by_hand(kind, in_pipeline, is_weighted):
     model = make(kind)
