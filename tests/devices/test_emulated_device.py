@@ -79,6 +79,8 @@ IMAGES = {
 }  # fmt: skip
 # The others go the same ways in regressions and in a loop.
 FEW = {n: LEARNER[n] for n in ("MAML", "ALPaCA", "FineTuning", "InContextLearner", "MetaNAS")}
+# A learner's variants, whose names have a dash, are slow.
+MOST = [pytest.param(n, marks=pytest.mark.slow) if "-" in n else n for n in CLASSIFIERS]
 QUICK_IMAGES = ("MAML", "ProtoNet", "LSTMMetaLearner")
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
@@ -172,7 +174,7 @@ def test_meta_training_of_regressions(name, trained):
     assert_same(found.prior_.tensors, trained(name, "regression").prior_.tensors)
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", MOST)
 def test_meta_training_of_classifications(name, trained):
     found = fit(CLASSIFIERS[name], *tasks_of(name, "classification"))
     assert_same(found.prior_.tensors, trained(name, "classification").prior_.tensors)
@@ -253,7 +255,7 @@ def test_a_regression_adapts(name, trained):
     np.testing.assert_allclose(found.predict(X), expected.predict(X), **CLOSE)
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", MOST)
 def test_a_classification_adapts(name, trained):
     X, y, *_ = tasks_of(name, "classification")
     assert_same_classes(trained(name, "classification").prior_, X[:40], y[:40], X)
