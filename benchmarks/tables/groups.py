@@ -288,3 +288,29 @@ def _published(half: str) -> Rows:
     for method in columns["known"].sort_values().index:
         rows.append([labels[method], *(columns[regime][method] for regime in columns)])
     return rows
+
+
+@table("contrasts")
+def contrasts() -> Rows:
+    from benchmarks.lib.resumable import lines_by_cell
+    from benchmarks.measure import contrasts as measure
+
+    found = measure.summarize(lines_by_cell(measure.RESULTS))
+    rows: Rows = [["target", "groups", "trial", "trials", "holds", "right model", "width"]]
+    for name, one in found.items():
+        kind, n_groups, trial = name.split(", ")
+        shares = (" ".join(number(x, 2) for x in one[of]) for of in ("held", "right"))
+        rows.append([kind, n_groups, trial, one["trials"], *shares, number(one["width"], 2)])
+    return rows
+
+
+@table("rates")
+def rates() -> Rows:
+    from benchmarks.lib.resumable import lines_by_cell
+    from benchmarks.measure import rates as measure
+
+    found = measure.summarize(lines_by_cell(measure.RESULTS))
+    rows: Rows = [["places", "tables", "intervals of 90 % that hold", "width of the logarithm"]]
+    for kind, one in found.items():
+        rows.append([kind, one["tables"], number(one["held"]), number(one["width"], 2)])
+    return rows

@@ -71,6 +71,24 @@ class FactorModel:
         family = self.family.at(self.family.parameters + step[n:])
         return replace(self, family=family, covariances=covariances, parameters=given)
 
+    def log_likelihoods(
+        self,
+        steps: np.ndarray,
+        X: np.ndarray,
+        y: np.ndarray,
+        codes: np.ndarray,
+        w: np.ndarray,
+        offset: np.ndarray,
+    ) -> np.ndarray:
+        """Return restricted log likelihoods (k,) of rows after steps (k, p), see `moved`."""
+        order, rows = _sorted_rows(X, y, w, codes, list(self.columns), self.family, offset)
+        evidence = Evidence(rows, [self.shapes[f] for f in order], X.shape[1], True)
+        ends = np.cumsum([0, *(shape.n_parameters for shape in self.shapes)])
+        of_factors = [np.arange(ends[f], ends[f + 1]) for f in order]
+        places = np.concatenate([*of_factors, np.arange(ends[-1], len(self.parameters))])
+        each = [self.moved(step).parameters[places] for step in steps]
+        return np.array([evidence.log_likelihood(at) for at in each])
+
     def condition(
         self,
         X: np.ndarray,

@@ -56,6 +56,10 @@ _MANY, _MANY_SHARE = 15, 0.1
 _MIN_REPEATS, _MIN_SLOPE = 2, 3
 # Steps of differences: in a linear predictor, and in a parameter over its deviation.
 _STEP, _SHARE, _LONGEST = 1e-4, 0.3, 0.2
+# Deviations of effects between groups that estimates of groups are averaged over, per standard
+# deviation of the column. Their prior is half-normal: of numbers in theirs, and of other targets.
+_BETWEEN, _LEAST = np.geomspace(0.02, 2.0, 12), 1e-3
+_PRIOR, _PRIOR_OF_LINKS = 0.25, 0.5
 
 
 class Sample(NamedTuple):
@@ -136,6 +140,72 @@ class Effect:
         `to` and `versus` (k,) are values of D. Means are over rows, and over groups; given codes
         (F,) of levels, they are those of these levels.
         """
+        if codes is not None:
+            return self._averaged(to, versus, others, extra, codes)
+        return self._compare(to, versus, others, extra, None)
+
+    def _averaged(
+        self,
+        to: np.ndarray,
+        versus: np.ndarray,
+        others: np.ndarray,
+        extra: np.ndarray,
+        codes: np.ndarray,
+    ) -> list[tuple[Estimate, Estimate]]:
+        """Return comparisons of a group, averaged over how much effects differ between groups.
+
+        Few groups do not tell this, and the likeliest value is often 0.
+        """
+        rows = to, versus, others, extra
+        weights, given = self._between(int(np.argmax(codes >= 0)))
+        parts = [replace(self, given=one)._compare(*rows, codes) for one in given]
+        moments = np.array(parts)[..., :2]  # (k, c, 2, 2): values and deviations of estimates
+        value = np.tensordot(weights, moments[..., 0], 1)
+        variance = np.tensordot(weights, moments[..., 1] ** 2 + (moments[..., 0] - value) ** 2, 1)
+        # What is left to the noise of a regression; that of other targets is known.
+        df = float(max(len(self.target) - self._rows.shape[1] - self.sample.codes.max(), 1))
+        df = df if isinstance(self.model.family, Normal) else np.inf
+        both = zip(value, np.sqrt(variance), strict=True)
+        return [(Estimate(v[0], s[0], df), Estimate(v[1], s[1], df)) for v, s in both]
+
+    def _between(self, factor: int) -> tuple[np.ndarray, list[ConditionedFactors]]:
+        """Return deviations of effects between groups: their weights, and effects given each."""
+        if factor not in self._found:
+            shapes, used = self.model.shapes, self.model.columns[factor]
+            first = sum(shape.n_parameters for shape in shapes[:factor])
+            places = first + np.flatnonzero(used > 0)
+            steps = np.zeros((len(_BETWEEN), len(self.model.uncertainty)))
+            steps[:, places] = np.log(_BETWEEN)[:, None] - self.model.parameters[places]
+            X, sample = self._rows, self.sample
+            parts = X, self.target, sample.codes, sample.weight
+            log = self.model.log_likelihoods(steps, *parts, sample.offset)
+            is_normal = isinstance(self.model.family, Normal)
+            prior = -0.5 * (_BETWEEN / (_PRIOR if is_normal else _PRIOR_OF_LINKS)) ** 2
+            weights = np.exp(log - log.max() + prior) * _BETWEEN
+            used_steps = np.flatnonzero(weights > _LEAST * weights.sum())
+            weights = weights[used_steps] / weights[used_steps].sum()
+            models = [self.model.moved(steps[k]) for k in used_steps]
+            given = [one.condition(*parts, None, sample.offset) for one in models]
+            self._found[factor] = weights, given
+        return self._found[factor]
+
+    @cached_property
+    def _found(self) -> dict[int, tuple[np.ndarray, list[ConditionedFactors]]]:
+        return {}
+
+    @property
+    def _rows(self) -> np.ndarray:
+        """The columns (n, q) of the rows."""
+        return self.design(self.sample.treatment, self.sample.others, self.extra)
+
+    def _compare(
+        self,
+        to: np.ndarray,
+        versus: np.ndarray,
+        others: np.ndarray,
+        extra: np.ndarray,
+        codes: np.ndarray | None,
+    ) -> list[tuple[Estimate, Estimate]]:
         n = len(others)
         X = [self.design(np.tile(one, (n, 1)), others, extra) for one in (to, versus)]
         means, gradients = zip(*(self._mean(one, codes) for one in X), strict=True)
@@ -187,10 +257,11 @@ class Effect:
 
     def _estimate(self, value: float, gradient: np.ndarray, codes: np.ndarray | None) -> Estimate:
         variance = float(gradient @ self.given.mean_covariance @ gradient)
-        df = self._degrees(gradient, variance)
-        if codes is not None:
+        if codes is None:
+            df = self._degrees(gradient, variance)
+        else:
             at = self.given.moments(gradient[None], codes[None])[1]
-            variance = float(at[0, 0, 0])
+            variance, df = float(at[0, 0, 0]), np.inf
         return Estimate(float(value), float(np.sqrt(variance)), df)
 
     def _degrees(self, gradient: np.ndarray, variance: float) -> float:
@@ -205,8 +276,7 @@ class Effect:
     def _moves(self) -> list[tuple[int, np.ndarray, np.ndarray, float]]:
         """Covariances of the coefficients, a step up and down in each parameter."""
         moved, sample = [], self.sample
-        X = self.design(sample.treatment, sample.others, self.extra)
-        rows = X, self.target, sample.codes, sample.weight, None, sample.offset
+        rows = self._rows, self.target, sample.codes, sample.weight, None, sample.offset
         for k, std in enumerate(np.sqrt(np.diag(self.model.uncertainty))):
             step = np.zeros(len(self.model.uncertainty))
             step[k] = min(_SHARE * std, _LONGEST)

@@ -1,0 +1,70 @@
+"""Whether 90 % intervals of rates hold the truth, in drawn tables of places.
+
+    python -m benchmarks.measure.rates --seeds 200
+    python -m benchmarks.measure.rates --summary
+
+``districts`` are 56 places with a row each, and expected counts from 1 to 90. ``states`` are 51
+places with seven rows each, whose counts vary more than Poisson counts do. One column explains a
+part of the differences, and places have effects of their own. Tables go to
+``results/rates.jsonl`` as they come: the share of intervals that hold, and their mean width on the
+logarithm.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.lib.resumable import run_or_summarize
+from skmeta.reporting._effect import Sample
+from skmeta.reporting._rates import fit_rates
+
+RESULTS = Path(__file__).parents[1] / "results" / "rates.jsonl"
+LEVEL = 0.9
+# Places, rows of each, mean and deviation of log exposures, deviation of effects, and the size of
+# the negative binomial.
+KINDS = {
+    "districts": (56, 1, 1.8, 1.0, 0.6, np.inf),
+    "states": (51, 7, 4.0, 1.0, 0.3, 50.0),
+}
+
+
+def draw(kind, rng):
+    """Return a sample of counts, and its rates."""
+    n_places, n_rows, log_mean, log_std, std, size = KINDS[kind]
+    place = np.repeat(np.arange(n_places), n_rows)
+    exposure = np.exp(rng.normal(log_mean, log_std, n_places))[place]
+    x = rng.normal(size=len(place))
+    rate = np.exp(0.1 + 0.35 * x + std * rng.normal(size=n_places)[place])
+    noise = 1.0 if np.isinf(size) else rng.gamma(size, 1 / size, len(place))
+    y = rng.poisson(exposure * rate * noise).astype(float)
+    none, ones = np.empty((len(y), 0)), np.ones(len(y))
+    return Sample(none, x[:, None], y, ones, place[:, None], np.log(exposure)), rate
+
+
+def run(cell):
+    """Return the line of a table."""
+    kind, seed = cell
+    sample, rate = draw(kind, np.random.default_rng([seed, *kind.encode()]))
+    _, _, lower, upper = fit_rates(sample, sample.others, sample.codes, LEVEL)
+    held = float(((lower <= rate) & (rate <= upper)).mean())
+    width = float(np.log(upper / lower).mean())
+    return {"cell": cell, "held": round(held, 4), "width": round(width, 3)}
+
+
+def cells(seeds):
+    """Yield the tables."""
+    yield from ((kind, seed) for seed in seeds for kind in KINDS)
+
+
+def summarize(lines):
+    """Return the means by kind."""
+    found = {}
+    for kind in KINDS:
+        own = [line for (name, _), line in lines.items() if name == kind]
+        found[kind] = {"tables": len(own)}
+        found[kind] |= {name: float(np.mean([o[name] for o in own])) for name in ("held", "width")}
+    return found
+
+
+if __name__ == "__main__":
+    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
