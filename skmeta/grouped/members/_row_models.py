@@ -23,6 +23,10 @@ from skmeta.tabular import (
 from skmeta.tabular.table_prior import TablePrior
 
 
+# Multiples of it modulo 1 are far from each other, in an order that looks random.
+_GOLDEN = (5**0.5 - 1) / 2
+
+
 class Kind(NamedTuple):
     """How a model is fitted to rows, given other rows and asked: functions on arrays."""
 
@@ -147,9 +151,15 @@ class RowModel:
 
 
 def _rows_of(table: Table, columns: Categories, offset: int = 0) -> WeightedRows:
-    """Return rows whose first columns are codes: those of groups, and those of categories."""
-    codes = np.where(table.codes < 0, np.nan, table.codes + float(offset))
-    return WeightedRows(np.hstack([codes, *columns.split(table.X)]), table.y, table.weight)
+    """Return rows whose first columns are codes: those of groups, and those of categories.
+
+    Groups and levels are numbered by their content, so that targets may rise with the number. Codes
+    have another order, as a model may take them for numbers.
+    """
+    of_levels, X = columns.split(table.X)
+    of_groups = np.where(table.codes < 0, np.nan, table.codes + float(offset))
+    codes = np.hstack([of_groups, of_levels]) * _GOLDEN % 1.0
+    return WeightedRows(np.hstack([codes, X]), table.y, table.weight)
 
 
 def _categories_of(table: Table, columns: Categories) -> range:
