@@ -288,7 +288,6 @@ MECHANISMS: dict[str, Mechanism] = {
     "linear share for rare classes": Mechanism(
         _set("tabular._population", _RARE=0.0), ("one column",), 75
     ),
-    "simpler members": Mechanism(_without_members("learner", "groups"), ("two columns",), 15),
     "effects of pairs": Mechanism(
         _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
     ),

@@ -33,7 +33,6 @@ _NAMES = {
     "lags": "trees that know earlier classes",
     "cumulative": "cumulative model",
     "counts": "model of counts",
-    "groups": "groups without columns",
     "process": "Gaussian process",
     "prior": "table prior",
 }

@@ -20,6 +20,7 @@ from skmeta.grouped.members import (
     design_of,
     fit_crossed_member,
     fit_group_effects,
+    shared_columns,
 )
 from skmeta.tabular import (
     CalibratedOutputs,
@@ -88,9 +89,9 @@ class FittedModel:
         known = self.known._replace(codes=self.known.codes[:, 1:])
         given = known.X[:, len(known.X.T) - self.n_columns :]
         known = known._replace(X=given)
-        return fit_crossed_member(
-            known, varying(given), None, self.n_classes, self.settings.effects
-        )
+        shared = shared_columns(self.settings.indicators)
+        parts = known, varying(given), None, self.n_classes, self.settings.effects, shared
+        return fit_crossed_member(*parts)
 
     @property
     def n_columns(self) -> int:
@@ -168,7 +169,8 @@ class FittedModel:
             learned_member = members.get(LEARNER)
             return learned_member if isinstance(learned_member, GroupEffects) else None
         learned = self.known.take(np.flatnonzero(self.known.place >= 0))
-        design = design_of(learned, None, self.n_classes)
+        shared = shared_columns(self.settings.indicators)
+        design = design_of(learned, None, self.n_classes, shared)
         return fit_group_effects(learned, design, self.settings.effects)
 
 

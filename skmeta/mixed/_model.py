@@ -70,20 +70,25 @@ def fit(
     effects: str = "auto",
     rank: int = 2,
     shrinkage: float = 1.0,
+    shared: np.ndarray | None = None,
     start: MixedModel | None = None,
 ) -> MixedModel:
     """Estimate the distribution of coefficients over groups by marginal likelihood.
 
-    The settings are those of :class:`~skmeta.learners.HierarchicalLinear`. A rough optimum is found
-    near `start`, a model of the same columns and settings. The order of rows changes roundings,
-    and where groups are many, that of groups says which of them are used.
+    The settings are those of :class:`~skmeta.learners.HierarchicalLinear`. Coefficients that are
+    `shared` (q,), or whose columns are constant within groups, do not differ. A rough optimum is
+    found near `start`, a model of the same columns and settings. The order of rows changes
+    roundings, and where groups are many, that of groups says which of them are used.
     """
     order = np.argsort(codes, kind="stable")
     z, y, codes = z[order], y[order], codes[order]
     codes = np.cumsum(np.diff(codes, prepend=codes[:1]) != 0)
     y = y.astype(np.int64) if n_classes else y
     if start is None:
-        shape, parameters = _shape_of(z, codes, n_classes, effects, rank, shrinkage), None
+        varies = varies_within(z, codes)
+        if shared is not None:
+            varies &= ~shared
+        shape, parameters = _shape_of(varies, n_classes, effects, rank, shrinkage), None
     else:
         shape, parameters = start.shape, start.parameters
     n_groups, coarse = int(codes.max()) + 1, start is not None
@@ -121,10 +126,9 @@ def fit(
 
 
 def _shape_of(
-    z: np.ndarray, codes: np.ndarray, n_classes: int, effects: str, rank: int, shrinkage: float
+    varies: np.ndarray, n_classes: int, effects: str, rank: int, shrinkage: float
 ) -> CovarianceShape:
     """Return the form of the covariance; ``"auto"`` is correlated for regressions."""
-    varies = varies_within(z, codes)
     if effects == "intercept":
         varies[1:] = False
     is_correlated = effects == "correlated" or (effects == "auto" and not n_classes)

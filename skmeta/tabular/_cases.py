@@ -35,7 +35,7 @@ _ENOUGH_GROUPS, _ENOUGH_ROWS, _MAX_GROUPS, _MAX_OTHERS = 30, 300, 40, 300
 # of fewer rows are divided so often, others once. More rows than the last number are not needed.
 _N_DEALT, _MAX_DEALT, _SHARE_BESIDE, _MAX_BESIDE = 6, 60, 0.15, 2000
 _DIVISIONS = (250, 4), (2000, 2)
-MAX_WEIGHED = 10_000
+_MAX_WEIGHED = 10_000
 # Rows of a group in time after this share of them are later ones.
 CUT = 0.65
 
@@ -167,11 +167,11 @@ def is_later(group: np.ndarray, times: np.ndarray) -> np.ndarray:
 def _some_rows(table: Table) -> Table:
     """Return at most so many rows: those of some groups of the column with the most."""
     n = len(table.y)
-    if n <= MAX_WEIGHED:
+    if n <= _MAX_WEIGHED:
         return table
     column = table.codes[:, table.codes.max(0).argmax()]
     n_groups = int(column.max()) + 1
-    groups = some(np.arange(n_groups), max(n_groups * MAX_WEIGHED // n, 2))
+    groups = some(np.arange(n_groups), max(n_groups * _MAX_WEIGHED // n, 2))
     table = table.take(np.flatnonzero(np.isin(column, groups)))
     return table._replace(codes=_renumbered(table.codes, np.zeros(len(table.y), bool)))
 

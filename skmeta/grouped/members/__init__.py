@@ -15,6 +15,7 @@ from skmeta.grouped.members._group_effects import (
     design_of,
     fit_group_effects,
     residual_scales,
+    shared_columns,
 )
 from skmeta.grouped.members._member import (
     BOTH,
@@ -23,12 +24,12 @@ from skmeta.grouped.members._member import (
     MEMBERS,
     POPULATION,
     ROWS,
-    SIMPLER,
     TREES,
     PopulationMember,
 )
 from skmeta.grouped.members._row_models import (
     KINDS_OF_MODELS,
+    PROCESS,
     Categories,
     RowModel,
     fit_row_model,

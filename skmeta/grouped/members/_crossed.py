@@ -190,6 +190,7 @@ def fit_crossed_member(
     centres: np.ndarray | None,
     n_classes: int,
     settings: Mapping[str, Any],
+    shared: np.ndarray,
     start: CrossedEffects | None = None,
 ) -> CrossedEffects:
     """Fit the mixed model of the columns `used`, roughly near `start` if it is given.
@@ -198,7 +199,7 @@ def fit_crossed_member(
     """
     parents = _all_parents(table.codes)
     if start is None:
-        design = Design(used, centres, n_classes)
+        design = Design(used, centres, n_classes, shared)
         units = Standardiser.learn(design(table))
         pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
     else:
@@ -215,7 +216,9 @@ def fit_crossed_member(
         one = before.models[0] if is_each else before
         columns = list(one.columns)
     else:
-        columns = _slopes(X[:, own[0]] if is_each else X, table.codes, effects, n_classes)
+        given = X[:, own[0]] if is_each else X
+        is_shared = design.are_shared(given.shape[1])
+        columns = _slopes(given, table.codes, effects, n_classes, is_shared)
         columns += [np.array([0])] * len(pairs)
     fit = partial(
         fit_factors,
@@ -230,20 +233,20 @@ def fit_crossed_member(
     y = table.y.astype(np.int64) if n_classes else table.y
     model = EachClass.fit(fit, X, y, own, before) if is_each else fit(X, y, start=before)
     if design.is_reversed(model):
-        return fit_crossed_member(table, used, None, n_classes, settings)
+        return fit_crossed_member(table, used, None, n_classes, settings, design.shared)
     return CrossedEffects(design, units, pairs, model, table, parents)
 
 
-def _slopes(X: np.ndarray, codes: np.ndarray, effects: str, n_classes: int) -> list[np.ndarray]:
+def _slopes(
+    X: np.ndarray, codes: np.ndarray, effects: str, n_classes: int, is_shared: np.ndarray
+) -> list[np.ndarray]:
     """Return the columns whose coefficients differ between the levels of each factor."""
     sizes, j = sorted(codes.max(0) + 1), max(n_classes, 1) if n_classes != 2 else 1
-    is_large = (
-        j * X.shape[1] * sum(sizes[:-1]) > _MAX_EFFECTS
-        or len(X) * (j * X.shape[1]) ** 2 > _MAX_VALUES
-    )
+    q = X.shape[1] - int(is_shared.sum())
+    is_large = j * q * sum(sizes[:-1]) > _MAX_EFFECTS or len(X) * (j * q) ** 2 > _MAX_VALUES
     if effects == "intercept" or is_large or (effects == "auto" and j > 1):
         return [np.array([0])] * codes.shape[1]
-    return [np.flatnonzero(varies_within(X, column)) for column in codes.T]
+    return [np.flatnonzero(varies_within(X, column) & ~is_shared) for column in codes.T]
 
 
 def _pairs(codes: np.ndarray, parents: list[list[np.ndarray | None]]) -> tuple[Pair, ...]:

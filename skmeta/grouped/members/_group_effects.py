@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -33,6 +33,8 @@ MIN_STD = 1e-9
 # More classes have a model each. On tables drawn from the joint model, that one had held-out losses
 # of .99, 1.00 and 1.03 of these for 3, 5 and 8 classes, and a fit took 2.5 times as long for 8.
 MAX_TOGETHER = 5
+# Coefficients of categories with more levels do not differ between groups.
+_MAX_LEVELS = 5
 # Rows whose predictions have the mean that is taken off.
 _MAX_CENTRED = 1000
 
@@ -49,6 +51,7 @@ class Design(NamedTuple):
     columns: np.ndarray
     centres: np.ndarray | None  # (n_models + 1, k)
     n_classes: int
+    shared: np.ndarray  # columns of X whose coefficients are those of all groups
 
     @property
     def has_shared(self) -> bool:
@@ -75,6 +78,11 @@ class Design(NamedTuple):
         # Each predictor rises with its own column.
         return float(model.mean[:, -len(model.mean) :].trace()) < 0
 
+    def are_shared(self, n: int) -> np.ndarray:
+        """Return which of n coefficients, the first of which is the intercept, do not differ."""
+        is_shared = np.isin(self.columns, self.shared)
+        return np.concatenate([[False], is_shared, np.zeros(n - 1 - len(is_shared), bool)])
+
     def columns_of_classes(self, classes: np.ndarray) -> np.ndarray:
         """Return the columns (c, k) of classes: those of the table, and log odds of the class."""
         d = len(self.columns)
@@ -99,10 +107,21 @@ def centres_of(population: Population, X: np.ndarray, n_classes: int) -> np.ndar
     )
 
 
-def design_of(table: Table, centres: np.ndarray | None, n_classes: int) -> Design:
+def shared_columns(indicators: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the columns of X that are indicators of categories with many levels.
+
+    Their differences between groups would take longer than all else, and few rows tell of each.
+    """
+    many = [positions for positions in indicators if len(positions) > _MAX_LEVELS]
+    return np.concatenate([np.empty(0, int), *many])
+
+
+def design_of(
+    table: Table, centres: np.ndarray | None, n_classes: int, shared: np.ndarray
+) -> Design:
     """Return the columns of the model of a table: those that vary, and at least one."""
     columns = varying(table.X)
-    return Design(columns if len(columns) else np.array([0]), centres, n_classes)
+    return Design(columns if len(columns) else np.array([0]), centres, n_classes, shared)
 
 
 @dataclass(frozen=True)
@@ -182,10 +201,12 @@ def fit_group_effects(
     model: Any
     if len(present) > MAX_TOGETHER:
         columns = design.columns_of_classes(present)
-        fit_one = partial(fit, codes=codes, n_classes=2, **settings)
+        is_shared = design.are_shared(columns.shape[1])
+        fit_one = partial(fit, codes=codes, n_classes=2, shared=is_shared, **settings)
         model = EachClass.fit(fit_one, z, y, columns, before)
     else:
-        model = fit(z, y, codes, len(present), start=before, **settings)
+        is_shared = design.are_shared(z.shape[1])
+        model = fit(z, y, codes, len(present), shared=is_shared, start=before, **settings)
     if design.is_reversed(model):
         return fit_group_effects(table, design._replace(centres=None), settings)
     least_std = MIN_STD if start is None else start.least_std

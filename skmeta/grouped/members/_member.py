@@ -8,10 +8,8 @@ They are members of :mod:`skmeta.tabular`. From the simplest on:
 - ``trees`` and ``rows``: second populations beside ``both``;
 - ``process`` and ``prior``: models of rows to which groups are categories, of small tables.
 
-``learner``, how groups differ in the columns alone, is not in the mixture of one column of groups.
-It can be taken in place of it, and it gives the effects. With several columns of groups it is a
-member, and so is ``groups``, their effects without any column: what columns say is confounded with
-groups where these are few.
+``learner``, how groups differ in the columns alone, can be taken in place of the mixture, and gives
+the effects.
 
 To add a member that reads rows, add a line to ``KINDS_OF_MODELS``. To add another, write
 ``fit_...(table, ...) -> Member`` in a module of its own, and call it in :mod:`skmeta.grouped._fit`;
@@ -31,8 +29,6 @@ from skmeta.tabular import Outputs, Table
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS
 LEARNER = "learner"
-# Of several columns of groups: members that know less than ``both``.
-SIMPLER = (LEARNER, "groups")
 # Effects of groups on the logarithm of expected counts.
 COUNTS = "counts"
 

@@ -22,7 +22,6 @@ from skmeta.tabular import (
 )
 from skmeta.tabular.table_prior import TablePrior
 
-
 # Multiples of it modulo 1 are far from each other, in an order that looks random.
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -54,8 +53,9 @@ def _predict_by_prior(prior: Any, X: np.ndarray) -> Outputs:
     return Outputs(found, np.zeros(len(X))) if prior.n_classes else Outputs(*found[:2])
 
 
+PROCESS = "process"
 KINDS_OF_MODELS = {
-    "process": Kind(
+    PROCESS: Kind(
         lambda rows, categories, _, start: fit_process(rows, categories, start=start),
         lambda process, rows, *_: condition_process(process, rows),
         _predict_process,
