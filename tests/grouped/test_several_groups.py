@@ -397,7 +397,7 @@ def test_many_classes_have_effects_of_both_columns_each():
         -np.log(p[np.arange(len(p)), y[~known]]).mean() for p in (proba, share[None] + 0 * proba)
     ]
     assert losses[0] < losses[1] - 0.15
-    assert model.effects_.filter(like="intercept (").shape == (2 + 15 + 12, 2 * n_classes)
+    assert model.effects_.filter(like="intercept (").shape == (2 + 15 + 12, 3 * n_classes)
     assert "between the 15 groups of user (3):" in model.summary_
 
 
