@@ -289,14 +289,12 @@ class MembersFit(NamedTuple):
     def _effects(
         self, table: Table, columns: np.ndarray, centres: np.ndarray | None, start: Any
     ) -> GroupEffects | CrossedEffects:
-        effects, shared = self.settings.effects, shared_columns(self.settings.indicators)
+        effects, indicators = self.settings.effects, self.settings.indicators
         if not self.has_one_column:
-            parts = table, columns, centres, self.n_classes, effects, shared
+            parts = table, columns, centres, self.n_classes, effects, shared_columns(indicators)
             return fit_crossed_member(*parts, start)
-        if start is None:
-            design = design_of(table, centres, self.n_classes, shared)
-        else:
-            design = start.design
+        new = start is None
+        design = design_of(table, centres, self.n_classes, indicators) if new else start.design
         return fit_group_effects(table, design, effects, start)
 
     def _trees(self, name: str, table: Table, base: str, outputs: Outputs, start: Any) -> Trees:

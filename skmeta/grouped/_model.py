@@ -169,8 +169,7 @@ class FittedModel:
             learned_member = members.get(LEARNER)
             return learned_member if isinstance(learned_member, GroupEffects) else None
         learned = self.known.take(np.flatnonzero(self.known.place >= 0))
-        shared = shared_columns(self.settings.indicators)
-        design = design_of(learned, None, self.n_classes, shared)
+        design = design_of(learned, None, self.n_classes, self.settings.indicators)
         return fit_group_effects(learned, design, self.settings.effects)
 
 

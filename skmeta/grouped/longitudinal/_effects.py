@@ -69,7 +69,7 @@ def fit_effects(
     centres = centres_of(population, table.X, 0)
     if start is None:
         chosen = dict(effects_settings or _SETTINGS)
-        effects = fit_group_effects(table, design_of(table, centres, 0, np.empty(0, int)), chosen)
+        effects = fit_group_effects(table, design_of(table, centres, 0), chosen)
     else:
         design = start.design.with_centres(centres)
         effects = fit_group_effects(table, design, start.settings, start)

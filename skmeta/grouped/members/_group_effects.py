@@ -51,7 +51,7 @@ class Design(NamedTuple):
     columns: np.ndarray
     centres: np.ndarray | None  # (n_models + 1, k)
     n_classes: int
-    shared: np.ndarray  # columns of X whose coefficients are those of all groups
+    shared: np.ndarray = np.empty(0, int)  # columns of X whose coefficients are those of all groups
 
     @property
     def has_shared(self) -> bool:
@@ -117,10 +117,13 @@ def shared_columns(indicators: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def design_of(
-    table: Table, centres: np.ndarray | None, n_classes: int, shared: np.ndarray
+    table: Table,
+    centres: np.ndarray | None,
+    n_classes: int,
+    indicators: Sequence[np.ndarray] = (),
 ) -> Design:
     """Return the columns of the model of a table: those that vary, and at least one."""
-    columns = varying(table.X)
+    columns, shared = varying(table.X), shared_columns(indicators)
     return Design(columns if len(columns) else np.array([0]), centres, n_classes, shared)
 
 
