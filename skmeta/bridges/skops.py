@@ -76,7 +76,8 @@ learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
 mixed._covariance.CovarianceShape mixed._each_class.EachClass
 mixed._factors.FactorModel mixed._families.Classes
-mixed._families.Normal mixed._families.Ordered mixed._model.MixedModel
+mixed._families.NegativeBinomial mixed._families.Normal mixed._families.Ordered
+mixed._families.Poisson mixed._model.MixedModel
 policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask

@@ -101,3 +101,10 @@ def test_what_says_nothing_of_groups_is_refused():
     in_time = GroupedRegressor("district", exposure="expected", order="agriculture")
     with pytest.raises(EpisodeError, match=message):
         in_time.fit(X, Y)
+
+
+def test_a_file_holds_the_model(fitted, tmp_path):
+    skops = pytest.importorskip("skmeta.bridges.skops")
+    skops.dump(fitted, tmp_path / "model.skops")
+    model = skops.load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(model.predict(X), fitted.predict(X))
