@@ -53,7 +53,6 @@ OFF = {
     "the model without the past": (_strategy, "_PLAIN_LOG_WEIGHT", -1e3),
     "the models of the past": (_strategy, "_PLAIN_LOG_WEIGHT", 1e3),
     "floor of past surfaces": (_models, "_FLOOR", -1e9),
-    "a component per past task": (_models, "_BANDWIDTH", 1.0),
     "resemblance of data sets": (),
     "prior": (),
 }

@@ -42,7 +42,6 @@ _JITTER = 1e-8
 _LOG_SCALES = np.linspace(-3, 3, 31)
 _SCALES = np.exp(_LOG_SCALES)
 _LOG_PRIOR_OF_SCALES = -0.5 * _LOG_SCALES**2
-_NEGLIGIBLE = 1e-2  # probability of a prior mean, relative to the most probable one
 _MIN_VARIANCE = 1e-6
 
 # Mean and standard deviation of the normal priors of log l, log s^2 and log e^2.
@@ -173,35 +172,21 @@ class Kriging(NamedTuple):
         """Predict means and variances (n,) of candidates, in the units of y.
 
         `X` (m, n) is the covariance of observations and candidates; `variance` (n,) the prior one;
-        `C` (k, n) the prior means, None for a single 0.
+        `C` (1, n) the prior mean, None for 0.
         """
-        dtype = X.dtype
-        kept = np.flatnonzero(self.shares > _NEGLIGIBLE * self.shares.max())
-        shares = self.shares[kept] / self.shares[kept].sum()
-        weights = shares / self.c[kept]
+        dtype, c = X.dtype, self.c[0]
         inverse = inverse_of_factor(self.L)
         solved_ones = inverse.sum(1)
         precision = float(solved_ones.sum())  # of the offset
-        # Column i of these has the share of prior mean i: its residuals, and its offset.
-        residuals = shares * self.y[:, None] - weights * self.C[kept].T
-        offsets = solved_ones @ residuals / precision
-        coefficients = inverse @ (residuals - offsets)
-        means = coefficients.T.astype(dtype) @ X
-        means += offsets[:, None].astype(dtype)
+        residuals = self.y - self.C[0] / c
+        offset = solved_ones @ residuals / precision
+        mean = (inverse @ (residuals - offset)).astype(dtype) @ X + dtype.type(offset)
         if C is not None:
-            means += weights[:, None].astype(dtype) * C[kept]
-        mean = means.sum(0)
+            mean += C[0] / dtype.type(c)
         explained = np.einsum("ij,ij->j", inverse.astype(dtype) @ X, X)
         unexplained = 1 - solved_ones.astype(dtype) @ X
         variance = np.maximum(variance - explained + unexplained**2 / precision, _MIN_VARIANCE)
-        variance = variance * float(weights @ (1 / self.c[kept]))
-        if len(kept) > 1:
-            # Variance between the prior means, each with the root of its share.
-            roots = np.sqrt(shares)[:, None].astype(dtype)
-            means /= roots
-            means -= roots * mean
-            variance += np.einsum("ij,ij->j", means, means)
-        return mean.astype(np.float64), variance.astype(np.float64)
+        return mean.astype(np.float64), (variance / c**2).astype(np.float64)
 
 
 def krige(K: Array, C: Array, y: Array, p: Array) -> Kriging:

@@ -8,7 +8,6 @@ p       (T,)             weights of the past tasks in the covariance, with sum 1
 mu      (n,)             their mean, with weights w
 U       (T, n)           sqrt(p_t / (1 - sum p^2)) (F_t - mu): U' U is their covariance
 G       (T, n)           sqrt(p_t) F_t without the floor: G' G is their second moment
-C       (T, n)           prior means of the new task: the past surfaces, shrunken towards mu
 M       (n, n)           Matern 5/2 correlation of the candidates
 t^2     scalar           variance of what past tasks do not explain, the remainder
 e^2     scalar           variance of the noise
@@ -44,7 +43,6 @@ _PRECISION = np.float32
 
 # Chosen on the development half of benchmarks/measure/search_tables.py.
 _FLOOR = 0.0  # smallest value of past surfaces, in standard deviations from their mean
-_BANDWIDTH = 0.3  # share of the past tasks' covariance that each component of the mixture has
 _LOG_WEIGHT_WITHOUT_MEAN = -2.0  # log prior weight of the models that use the covariance only
 
 
@@ -103,14 +101,10 @@ class PlainModel:
 class LearnedModels:
     """Gaussian processes with means and covariance of past tasks' surfaces (n_tasks, n).
 
-    There are two models for each of the `remainders`. The first is a mixture, as in a kernel
-    density estimate: each component has the surface of one past task as its mean, and a share of
-    the past tasks' covariance. The surfaces are shrunken towards their mean, so that mean and
-    covariance of the mixture are those of the past tasks: West (1993), Approximating posterior
-    distributions by mixtures, Journal of the Royal Statistical Society B 55(2). The second model
-    has a constant mean and the covariance of the past tasks only, which stay the same if good and
-    bad candidates are exchanged. `pooled_weights` are those in the covariance, since few similar
-    tasks have a poor one.
+    There are two models for each of the `remainders`: one with the mean and the covariance of the
+    past tasks, and one with a constant mean and their second moment, which stays the same if good
+    and bad candidates are exchanged. `pooled_weights` are those in the covariance, since that of
+    few similar tasks is poor.
     """
 
     def __init__(
@@ -159,19 +153,19 @@ class LearnedModels:
         M = self._correlations(rows.tolist())
         M_observed = M[:, rows]
         kinds = (
-            (self._covariances, pool.U, pool.C, self._w, 0.0),
-            (self._second_moments, pool.G, None, np.ones(1), _LOG_WEIGHT_WITHOUT_MEAN),
+            (self._covariances, pool.U, pool.mu, 0.0),
+            (self._second_moments, pool.G, None, _LOG_WEIGHT_WITHOUT_MEAN),
         )
-        for covariances, deviations, C, p, log_weight in kinds:
+        for covariances, deviations, mean, log_weight in kinds:
             X = covariances(rows.tolist())
             X_observed = X[:, rows]
-            C_observed = np.zeros((1, len(rows))) if C is None else C[:, rows].astype(np.float64)
+            C = np.zeros((1, len(rows))) if mean is None else mean[:, rows].astype(np.float64)
             for t in self._remainders:
                 K = (X_observed + t * M_observed).astype(np.float64)
                 K.flat[:: len(rows) + 1] += self._noise
-                kriging = krige(K, C_observed, y, p)
+                kriging = krige(K, C, y, np.ones(1))
                 models.append(
-                    LearnedModel(log_weight + kriging.evidence, kriging, X, M, t, deviations, C)
+                    LearnedModel(log_weight + kriging.evidence, kriging, X, M, t, deviations, mean)
                 )
         return models
 
@@ -190,21 +184,19 @@ class LearnedModels:
         (floored_mean, floored_scale), (mean, scale) = self._floored_moments, self._moments
         floored = (np.maximum(F, _FLOOR) - floored_mean) / floored_scale
         mu = self._w @ floored
-        deviations = floored - mu
         weights = np.sqrt(self._p)[:, None]
         # A single past task has no covariance.
         n_free = max(1 - float(self._p @ self._p), 1e-9)
-        C = mu + np.sqrt(1 - _BANDWIDTH) * deviations
-        U = weights * deviations * np.sqrt(_BANDWIDTH / n_free)
+        U = weights * (floored - mu) / np.sqrt(n_free)
         G = weights * ((F - mean) / scale)
-        return _Pool(floored, *(values.astype(_PRECISION) for values in (C, U, G, Z.T)))
+        return _Pool(floored, *(values.astype(_PRECISION) for values in (mu[None], U, G, Z.T)))
 
 
 class _Pool(NamedTuple):
     """Surfaces and encodings of the candidates, one in each column."""
 
     F: Array
-    C: NDArray[np.float32]
+    mu: NDArray[np.float32]
     U: NDArray[np.float32]
     G: NDArray[np.float32]
     Z: NDArray[np.float32]
@@ -242,13 +234,13 @@ class LearnedModel:
     M: NDArray[Any]  # their correlation (m, n)
     remainder: float  # t^2
     deviations: NDArray[Any]  # U or G (T, n)
-    C: NDArray[Any] | None  # prior means (T, n); None for a mean of 0
+    mu: NDArray[Any] | None  # prior mean (1, n); None for 0
 
     def predict(self) -> tuple[Array, Array]:
         """Return mean and standard deviation of all candidates' scores, each of shape (n,)."""
         variance = np.einsum("ij,ij->j", self.deviations, self.deviations) + self.remainder
         X = self.X + _PRECISION(self.remainder) * self.M
-        mean, variance = self.kriging.predict(X, variance, self.C)
+        mean, variance = self.kriging.predict(X, variance, self.mu)
         return mean, np.sqrt(variance)
 
 

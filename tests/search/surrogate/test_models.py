@@ -108,19 +108,12 @@ def test_a_past_turned_upside_down_is_taken_back():
     np.testing.assert_allclose(best_of(opposed[2:]).mean, -best_of(alike[2:]).mean, atol=1e-9)
 
 
-def test_mixture_has_mean_and_covariance_of_the_past():
-    F = surfaces()
-    model = make_model(F, remainders=(0.0,))
-    # From the parts that predict uses: prior means C, shared covariance of the deviations.
+def test_model_has_mean_and_covariance_of_the_past():
+    model = make_model(remainders=(0.0,))
     [learned, _] = model.observe(ROWS, Y)
-    C, U = learned.C, learned.deviations
-    surfaces_ = model.F
-    mean = surfaces_.mean(0)
-    np.testing.assert_allclose(C.mean(0), mean, atol=1e-12)
-    biased = (surfaces_ - mean).T @ (surfaces_ - mean) / 8
-    between = (C - mean).T @ (C - mean) / 8
-    np.testing.assert_allclose(between + 0.3 * biased, biased, atol=1e-12)
-    np.testing.assert_allclose(U.T @ U, 0.3 * np.cov(surfaces_.T), atol=1e-12)
+    np.testing.assert_allclose(learned.mu[0], model.F.mean(0), atol=1e-12)
+    U = learned.deviations
+    np.testing.assert_allclose(U.T @ U, np.cov(model.F.T), atol=1e-12)
 
 
 def test_how_bad_a_bad_configuration_was_does_not_matter():
@@ -201,20 +194,15 @@ def test_prediction_is_scikit_learns_with_an_unknown_mean():
     np.testing.assert_allclose(np.sqrt(variance), deviation / c, atol=1e-4)
 
 
-def test_prediction_mixes_prior_means_by_total_variance():
-    C = np.array([np.sin(5 * X[:, 0]), np.cos(5 * X[:, 1])])
-    together = krige(NOISY, C[:, ROWS], Y, np.array([0.5, 0.5]))
-    assert together.shares.min() > 0.05, "both matter, or nothing is mixed"
-    mean, variance = together.predict(K[ROWS], np.ones(30), C)
-    parts = [
-        krige(NOISY, C[[i]][:, ROWS], Y, np.ones(1)).predict(K[ROWS], np.ones(30), C[[i]])
-        for i in (0, 1)
-    ]
-    means, variances = map(np.array, zip(*parts, strict=True))
-    expected = together.shares @ means
-    np.testing.assert_allclose(mean, expected)
-    spread = together.shares @ (variances + (means - expected) ** 2)
-    np.testing.assert_allclose(variance, spread, rtol=1e-10)
+def test_prior_mean_is_added_to_the_prediction_of_what_it_leaves():
+    C = np.sin(5 * X[:, 0])[None]
+    kriging = krige(NOISY, C[:, ROWS], Y, np.ones(1))
+    mean, variance = kriging.predict(K[ROWS], np.ones(30), C)
+    c = kriging.c[0]
+    left = kriging._replace(y=Y - C[0, ROWS] / c, C=np.zeros((1, 4)))
+    expected, same = left.predict(K[ROWS], np.ones(30), None)
+    np.testing.assert_allclose(mean, expected + C[0] / c)
+    np.testing.assert_allclose(variance, same)
 
 
 def test_scale_and_offset_of_scores_are_learned():
