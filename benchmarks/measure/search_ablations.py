@@ -5,11 +5,11 @@
 A search chooses among the recorded configurations of a data set (``make/searches.py``). Its prior
 leaves out the origin of the data set, and the estimator as given is at latest the fifth candidate.
 Data sets are those of the development half (or ``--half report``), one of an origin, by a hash of
-its name; no fit is run. Regret is the distance to the best configuration over that of the median; scores further
-below the median than twice that distance count as that. For each mechanism that is off, mean
-regrets are printed, and in how many standard errors they differ from those with all mechanisms,
-pair by pair. ``misled`` has past scores with their signs changed: a mechanism may be worth its
-lines there only.
+its name; no fit is run. Regret is the distance to the best configuration over that of the median;
+scores further below the median than twice that distance count as that. For each mechanism that is
+off, mean regrets are printed, and in how many standard errors they differ from those with all
+mechanisms, pair by pair. ``misled`` has past scores with their signs changed: a mechanism may be
+worth its lines there only.
 """
 
 import argparse
