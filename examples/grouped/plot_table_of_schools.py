@@ -42,8 +42,8 @@ print(model.summary_)
 # Effects of schools
 # ------------------
 # ``effects_`` has a row for each school. The row ``shared`` is a school without pupils, and
-# its ``std`` are standard errors; ``between`` says how schools differ. The intercept is the score of
-# an average pupil, and slopes are in units of the score per unit of the column.
+# its ``std`` are standard errors; ``between`` says how schools differ. The intercept is the score
+# of an average pupil, and slopes are in units of the score per unit of the column.
 
 print(model.effects_.iloc[:6, :5].round(2))
 
