@@ -60,6 +60,7 @@ from skmeta.tabular import (
     deal_groups,
     deal_rows,
     find_level,
+    find_nested,
     fit_mixture,
     fit_population,
     folds_of,
@@ -343,7 +344,7 @@ def _weigh(fit: MembersFit, fitted: Fitted) -> Mixture:
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool), np.ones(1))
         n_groups = table.codes.max(0) + 1
         regimes = [[level]] * (len(n_groups) + 2)
-        mixture = Mixture({POPULATION: member}, regimes, n_groups)
+        mixture = Mixture({POPULATION: member}, regimes, n_groups, find_nested(table.codes))
     return mixture
 
 

@@ -13,6 +13,7 @@ Notation: n rows, F columns of groups.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -62,12 +63,26 @@ def known_regime(n_factors: int) -> int:
     return n_factors + 1
 
 
-def regime_of(is_new: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_nested(codes: np.ndarray) -> np.ndarray:
+    """Return (F, F) whether the groups of a column are within those of another one."""
+    n_factors = codes.shape[1]
+    is_nested = np.zeros((n_factors, n_factors), bool)
+    for f, g in itertools.permutations(range(n_factors), 2):
+        n_pairs = len(np.unique(codes[:, [f, g]], axis=0))
+        is_nested[f, g] = n_pairs == codes[:, f].max() + 1 > codes[:, g].max() + 1
+    return is_nested
+
+
+def regime_of(
+    is_new: np.ndarray, counts: np.ndarray, is_nested: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the regime (n,) of rows, and the number (n,) of known rows of their new groups.
 
     Regimes are 0 to F - 1 for a new group of that column, F for several new groups, and F + 1 for
-    none. `is_new` and `counts` of known rows are (n, F).
+    none. Groups within a new group are new, too, and do not count. `is_new` and `counts` of known
+    rows are (n, F); see `find_nested`.
     """
+    is_new = is_new & ~(is_new @ is_nested.T)
     n_factors, n_new = is_new.shape[1], is_new.sum(1)
     one, none = is_new.argmax(1), known_regime(n_factors)
     regime = np.where(n_new == 1, one, np.where(n_new == 0, none, n_factors))
@@ -142,18 +157,18 @@ def _join_cases(table: Table, level: float, cases: Sequence[tuple[np.ndarray, np
 
 
 def _of_several_columns(table: Table) -> Iterator[Division]:
-    table = _some_rows(table)
+    is_nested, table = find_nested(table.codes), _some_rows(table)
     n_divisions = next((times for most, times in _DIVISIONS if len(table.y) < most), 1)
     is_timed = bool(np.ptp(table.times) > 0)
     for part in range(n_divisions):
         is_held_out, rank = _deal(table, part, is_timed)
         if not is_held_out.all():
-            yield _division(table, is_held_out, rank)
+            yield _division(table, is_held_out, rank, is_nested)
     if is_timed:
         group = table.codes[:, table.codes.max(0).argmax()]
         later, rank = is_later(group, table.times), np.arange(len(table.y))
         if not later.all():
-            yield _division(table, later, rank)
+            yield _division(table, later, rank, is_nested)
 
 
 def is_later(group: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -208,13 +223,15 @@ def _renumbered(codes: np.ndarray, is_held_out: np.ndarray) -> np.ndarray:
     return renumbered
 
 
-def _division(table: Table, is_held_out: np.ndarray, rank: np.ndarray) -> Division:
+def _division(
+    table: Table, is_held_out: np.ndarray, rank: np.ndarray, is_nested: np.ndarray
+) -> Division:
     """Return a division, with codes from 0 on of the groups that are kept."""
     table = table._replace(codes=_renumbered(table.codes, is_held_out))
     codes, n_factors = table.codes, table.codes.shape[1]
     kept, held_out = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
     is_new = codes[held_out] > codes[kept].max(0)
-    regime, _ = regime_of(is_new, np.zeros(is_new.shape, int))
+    regime, _ = regime_of(is_new, np.zeros(is_new.shape, int), is_nested)
     steps = []
     for number in np.unique(regime):
         rows = held_out[regime == number]

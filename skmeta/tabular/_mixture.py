@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from skmeta.tabular._cases import Division, count_known, known_regime, regime_of
+from skmeta.tabular._cases import Division, count_known, find_nested, known_regime, regime_of
 from skmeta.tabular._member import (
     PROBABILITIES,
     CalibratedOutputs,
@@ -62,6 +62,7 @@ class Mixture:
     members: dict[str, Member]
     regimes: list[list[Level]]
     n_groups: np.ndarray  # (F,) of fit
+    is_nested: np.ndarray  # (F, F) whether groups of a column are within those of another one
     group_scales: np.ndarray | None = None  # factors (n_groups,) of the deviations of groups of fit
     gain: np.ndarray | None = None  # from known rows of the group, see `gain_of_known_rows`
 
@@ -124,7 +125,8 @@ class ConditionedMixture(NamedTuple):
     def predict(self, at: Table) -> CalibratedOutputs:
         """Predict rows by the mixture."""
         is_new = (at.codes < 0) | (at.codes >= self.mixture.n_groups)
-        regime, n_known = regime_of(is_new, count_known(self.known, at.codes))
+        counts = count_known(self.known, at.codes)
+        regime, n_known = regime_of(is_new, counts, self.mixture.is_nested)
         first, n = self.mixture.regimes[-1][0], len(at.y)
         weights, quantiles = np.zeros((len(first.weights), n)), np.zeros((n, len(first.quantiles)))
         calibration, slope = np.zeros((n, len(first.calibration))), np.ones(n)
@@ -214,7 +216,9 @@ def fit_mixture(
     else:
         kinds = predicts, any_group, beliefs, n_classes, n_groups
         regimes, gain = _weigh_several(found, *kinds), None
-    return None if regimes is None else Mixture(members, regimes, n_groups, gain=gain)
+    if regimes is None:
+        return None
+    return Mixture(members, regimes, n_groups, find_nested(table.codes), gain=gain)
 
 
 def _weigh_one(
