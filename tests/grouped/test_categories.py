@@ -6,7 +6,7 @@ import pytest
 
 from skmeta import GroupedRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore:Column .group. has fewer")
+pytestmark = pytest.mark.filterwarnings("ignore:Column .* has fewer")
 
 
 def roasts(n_groups=6, levels=("0", "1", "2", "4", "9", "18"), seed=0):
