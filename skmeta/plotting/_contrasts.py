@@ -75,8 +75,18 @@ class ContrastDisplay(Display):
         ----------
         estimator : estimator with ``contrast``
             Fitted.
-        column, to, versus, X, group, level
-            See :meth:`GroupedRegressor.contrast <skmeta.GroupedRegressor.contrast>`.
+        column : str or int
+            The column whose effect is asked, see ``contrast`` of the estimator.
+        to : object
+            Its value, or a list of values.
+        versus : object or None, default=None
+            The value that it is compared with.
+        X : array-like or data frame or None, default=None
+            Rows to average over; None takes those of ``fit``.
+        group : str or int or None, default=None
+            A column of groups, each of which gets a contrast.
+        level : float, default=0.95
+            Probability of the intervals.
         ratio : bool, default=False
             Whether to draw ratios in place of differences.
         ax : matplotlib Axes or None, default=None

@@ -11,8 +11,9 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote_some, suggest
 from skmeta.mixed import Classes, Family, NegativeBinomial
-from skmeta.reporting._effect import Effect, Sample, fit_effect
+from skmeta.reporting._effect import Effect, fit_effect
 from skmeta.reporting._learned import left_by
+from skmeta.reporting._sample import Sample
 
 # Others leave less than this share of the variance of a column: they decide it.
 _DECIDED = 1e-4

@@ -29,10 +29,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import qr
 from scipy.stats import chi2
 from scipy.stats import t as student
-from sklearn.linear_model import LassoCV
 
 from skmeta.mixed import ConditionedFactors, FactorModel, Family, Normal, fit_factors
 from skmeta.reporting._learned import (
@@ -45,32 +43,22 @@ from skmeta.reporting._learned import (
     learners,
     left_by,
 )
+from skmeta.reporting._sample import (
+    MANY_SHARE,
+    WITHIN,
+    Sample,
+    between_groups,
+    kept_columns,
+)
 
-# Share of the variance of a column that others must leave, and of its variance within groups.
-_LEFT, _WITHIN = 1e-6, 1e-8
 # Products enter at this level, which is shared by those that are tried.
 _CHANCE = 0.01
-# More other columns than this many, and than this share of the rows, are chosen by a lasso.
-_MANY, _MANY_SHARE = 15, 0.1
-# A level of a treatment needs so many rows in a group for effects to differ between groups.
-_MIN_REPEATS, _MIN_SLOPE = 2, 3
 # Steps of differences: in a linear predictor, and in a parameter over its deviation.
 _STEP, _SHARE, _LONGEST = 1e-4, 0.3, 0.2
 # Deviations of effects between groups that estimates of groups are averaged over, per standard
 # deviation of the column. Their prior is half-normal: of numbers in theirs, and of other targets.
 _BETWEEN, _LEAST = np.geomspace(0.02, 2.0, 12), 1e-3
 _PRIOR, _PRIOR_OF_LINKS = 0.25, 0.5
-
-
-class Sample(NamedTuple):
-    """Rows of a table, and the column whose effect is asked."""
-
-    treatment: np.ndarray  # D (n, k)
-    others: np.ndarray  # W (n, d), without gaps
-    y: np.ndarray
-    weight: np.ndarray
-    codes: np.ndarray  # (n, F); -1 is a group that is not known
-    offset: np.ndarray  # of the linear predictor
 
 
 class Estimate(NamedTuple):
@@ -157,7 +145,7 @@ class Effect:
         Few groups do not tell this, and the likeliest value is often 0.
         """
         rows = to, versus, others, extra
-        weights, given = self._between(int(np.argmax(codes >= 0)))
+        weights, given = self.between_groups(int(np.argmax(codes >= 0)))
         parts = [replace(self, given=one)._compare(*rows, codes) for one in given]
         moments = np.array(parts)[..., :2]  # (k, c, 2, 2): values and deviations of estimates
         value = np.tensordot(weights, moments[..., 0], 1)
@@ -168,7 +156,7 @@ class Effect:
         both = zip(value, np.sqrt(variance), strict=True)
         return [(Estimate(v[0], s[0], df), Estimate(v[1], s[1], df)) for v, s in both]
 
-    def _between(self, factor: int) -> tuple[np.ndarray, list[ConditionedFactors]]:
+    def between_groups(self, factor: int) -> tuple[np.ndarray, list[ConditionedFactors]]:
         """Return deviations of effects between groups: their weights, and effects given each."""
         if factor not in self._found:
             shapes, used = self.model.shapes, self.model.columns[factor]
@@ -315,7 +303,7 @@ def fit_effect(
     target = target.astype(np.int64) if hasattr(family, "n_classes") else target
     both = np.hstack([D, W[:, kept]])
     design = Design(both.mean(0), both.std(0), kept, k)
-    means, slopes = _between(sample)
+    means, slopes = between_groups(sample)
     columns = [np.r_[0, 1 + used] for used in slopes]
     unit = target, centre, scale or 1.0
 
@@ -364,47 +352,6 @@ def _with_columns(model: FactorModel, q: int) -> FactorModel:
     return replace(model, parameters=np.concatenate([model.parameters[:n], mean, rest]))
 
 
-def kept_columns(sample: Sample, y: np.ndarray) -> np.ndarray:
-    """Return columns of W that vary and are no sums of others; of many, those a lasso chooses."""
-    W = sample.others
-    varies = np.flatnonzero(W.std(0) > 1e-9 * np.maximum(abs(W).max(0), 1e-300))
-    Z = (W[:, varies] - W[:, varies].mean(0)) / W[:, varies].std(0)
-    if len(varies) > max(_MANY, _MANY_SHARE * len(W)):
-        targets = [y, *sample.treatment.T]
-        used = [LassoCV(cv=5, n_alphas=30).fit(Z, one).coef_ != 0 for one in targets]
-        chosen = np.flatnonzero(np.any(used, 0))
-        varies, Z = varies[chosen], Z[:, chosen]
-    if len(varies):
-        _, R, order = qr(Z, mode="economic", pivoting=True)
-        size = abs(np.diag(R))
-        varies = np.sort(varies[order[: len(size)][size > np.sqrt(_LEFT) * np.sqrt(len(W))]])
-    return np.asarray(varies, np.int64)
-
-
-def _between(sample: Sample) -> tuple[tuple[Any, ...], list[np.ndarray]]:
-    """Return the means of D by group where they vary, and by factor the slopes that may differ."""
-    means, slopes = [], []
-    D, codes = sample.treatment, sample.codes
-    for f in range(codes.shape[1]):
-        used = []
-        for c, column in enumerate(D.T):
-            by_level = group_means(column, codes[:, f])
-            spread, own = column.var(), (column - by_level[codes[:, f]]).var()
-            if own <= _WITHIN * spread or codes[:, f].max() == 0:
-                continue
-            cells = len(np.unique(np.column_stack([codes[:, f], D]), axis=0))
-            # A slope on a number is told by three rows of a group, an effect of a level by two.
-            is_number = D.shape[1] == 1 and len(np.unique(D)) > 2
-            rows = _MIN_SLOPE * len(by_level) if is_number else _MIN_REPEATS * cells
-            if len(D) >= rows:
-                used.append(c)
-            if by_level[codes[:, f]].var() > 1e-4 * spread:
-                scale = np.sqrt(by_level[codes[:, f]].var())
-                means.append((f, (by_level - column.mean()) / scale))
-        slopes.append(np.array(used, np.int64))
-    return tuple(means), slopes
-
-
 # ------------------------------------------------------------------------------ what is learned
 
 
@@ -435,7 +382,7 @@ def _surplus(effect: Effect, W_design: np.ndarray) -> Iterator[tuple[np.ndarray,
         Z, D = W_design - W_design.mean(0), X[:, 1 : 1 + sample.treatment.shape[1]]
     for column in D.T:
         own = column - Z @ np.linalg.lstsq(Z, column, rcond=None)[0]
-        if column.var() <= _WITHIN:
+        if column.var() <= WITHIN:
             continue
         for makers in learners(len(W), bool(np.ptp(sample.weight))):
             yield from learn_one(
@@ -454,7 +401,7 @@ def _products(effect: Effect, fitted: Callable[..., Effect]) -> tuple[tuple[int,
         for b in (a, *range(k, q))
         if left_by(X, X[:, a] * X[:, b]) > MIN_LEFT
     ]
-    if not tried or len(tried) > _MANY_SHARE * len(X):
+    if not tried or len(tried) > MANY_SHARE * len(X):
         return ()
     design = replace(effect.design, products=tuple(tried))
     wide = fitted(design, effect.extra, effect.learned, effect.model)

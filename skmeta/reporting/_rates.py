@@ -18,7 +18,7 @@ from scipy.special import ndtri
 from skmeta._optional import import_optional
 from skmeta.mixed import ConditionedFactors, FactorModel, NegativeBinomial, Poisson, fit_factors
 from skmeta.reporting._contrast import Rows, check_level, others_of
-from skmeta.reporting._effect import Sample, kept_columns
+from skmeta.reporting._sample import Sample, kept_columns
 
 # Steps of differences, over the deviation of a parameter, and the longest one.
 _SHARE, _LONGEST = 0.3, 0.2

@@ -7,7 +7,8 @@ from scipy.stats import t as student
 
 from skmeta import GroupedClassifier, GroupedRegressor, MetaFewShotRegressor
 from skmeta.mixed import NegativeBinomial
-from skmeta.reporting._effect import Sample, fit_effect
+from skmeta.reporting._effect import fit_effect
+from skmeta.reporting._sample import Sample
 
 
 def table(n=240, n_groups=12, seed=0):
