@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
 from skmeta.reporting import ContrastMixin, Rows, columns_of
-from skmeta.tabular import some
+from skmeta.tabular import at_most
 
 # Times of fit over which predictions are averaged, at most.
 _N_TIMES = 20
@@ -95,7 +95,7 @@ def _parts_of(model: Any, X: Any) -> Any:
     is_binary = model._classes_in_order() is not None and len(model.classes_) == 2
     if model.order is not None:
         fitted = model.model_.column_units.restore(model.model_.known.X)[:, -1]
-        for time in some(np.unique(fitted), _N_TIMES):
+        for time in at_most(np.unique(fitted), _N_TIMES):
             add("shared", np.full(len(times), time))
         steps = [("shared", np.mean([means for _, means in steps], 0))]
     add("shared" if model.order is None else model.order, times)

@@ -19,6 +19,7 @@ from skmeta.tabular import (
     Scale,
     Standardiser,
     TargetUnits,
+    at_most,
     deal_groups,
     deal_rows,
     fill,
@@ -26,7 +27,6 @@ from skmeta.tabular import (
     quantile_loss,
     recognise_target,
     scales_of,
-    some,
     varying,
     weighted_quantiles,
 )
@@ -101,7 +101,7 @@ def choose_scale(
         return scales[0]
     sizes = np.bincount(group)
     mean_size = len(y) / len(sizes)
-    kept = some(np.arange(len(sizes)), max(int(_MAX_SCALE_ROWS / mean_size), 2))
+    kept = at_most(np.arange(len(sizes)), max(int(_MAX_SCALE_ROWS / mean_size), 2))
     rows = np.flatnonzero(np.isin(group, kept))
     rows = rows[
         np.linspace(0, len(rows) - 1, min(len(rows), 2 * _MAX_SCALE_ROWS)).round().astype(int)

@@ -130,8 +130,8 @@ class ConditionedGroups(NamedTuple):
         for part, means, roots in self._posteriors(groups):
             asked = np.concatenate([queries[starts[g] : starts[g] + sizes[g]] for g in part])
             local = np.repeat(np.arange(len(part)), sizes[part])
-            for some, at, _ in batches_of_groups(local, self._n_values):
-                rows, moments = asked[at], (means[some], roots[some])
+            for batch, at, _ in batches_of_groups(local, self._n_values):
+                rows, moments = asked[at], (means[batch], roots[batch])
                 if self.n_classes:
                     mean[rows] = mean_probabilities(z[rows], *moments)
                 else:

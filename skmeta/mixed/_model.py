@@ -99,13 +99,13 @@ def fit(
         own = np.searchsorted(groups, codes[rows])
         return Evidence(OneFactor(_batches(z[rows], y[rows], own, n_classes)), [shape])
 
-    def some(n: int) -> np.ndarray:
+    def at_most(n: int) -> np.ndarray:
         return np.unique(np.linspace(0, n_groups - 1, min(n, n_groups)).round().astype(int))
 
     if parameters is None and n_groups >= 2 * _ENOUGH_GROUPS:
-        part = evidence_of(some(_ENOUGH_GROUPS))
+        part = evidence_of(at_most(_ENOUGH_GROUPS))
         parameters, coarse = part.maximise(part.start()), True
-    evidence = evidence_of(some(_MAX_GROUPS))
+    evidence = evidence_of(at_most(_MAX_GROUPS))
     parameters = evidence.start() if parameters is None else parameters
     parameters = evidence.maximise(parameters, coarse)
     sums = MeanSums.of([evidence], parameters)

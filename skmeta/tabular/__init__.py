@@ -50,11 +50,11 @@ from skmeta.tabular._table import (
     Order,
     Standardiser,
     Table,
+    at_most,
     canonical_order,
     deal_groups,
     deal_rows,
     places_in_groups,
-    some,
     weighted_quantiles,
 )
 from skmeta.tabular._target import (

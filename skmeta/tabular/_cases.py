@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.tabular._table import Table, places_in_groups, rows_of_groups, some
+from skmeta.tabular._table import Table, at_most, places_in_groups, rows_of_groups
 
 # Numbers of known rows of a group that is held out.
 _N_KNOWN = (0, 1, 3, 10)
@@ -114,8 +114,8 @@ def _of_one_column(table: Table) -> Iterator[Division]:
     group_rows = rows_of_groups(table.group, n_groups)
     times = table.times if np.ptp(table.times) > 0 else None
     for fold in range(min(n_folds, int(np.ceil(share * n_folds)))):
-        kept = some(np.unique(table.group[table.fold != fold]), _MAX_OTHERS)
-        groups = some(np.unique(table.group[table.fold == fold]), _MAX_GROUPS)
+        kept = at_most(np.unique(table.group[table.fold != fold]), _MAX_OTHERS)
+        groups = at_most(np.unique(table.group[table.fold == fold]), _MAX_GROUPS)
         cases: dict[tuple[float, int], list[tuple[np.ndarray, np.ndarray]]] = {}
         for group in groups.tolist():
             for step, *rows in _cases(group_rows[group], times):
@@ -186,7 +186,7 @@ def _some_rows(table: Table) -> Table:
         return table
     column = table.codes[:, table.codes.max(0).argmax()]
     n_groups = int(column.max()) + 1
-    groups = some(np.arange(n_groups), max(n_groups * _MAX_WEIGHED // n, 2))
+    groups = at_most(np.arange(n_groups), max(n_groups * _MAX_WEIGHED // n, 2))
     table = table.take(np.flatnonzero(np.isin(column, groups)))
     return table._replace(codes=_renumbered(table.codes, np.zeros(len(table.y), bool)))
 

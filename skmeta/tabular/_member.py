@@ -61,7 +61,7 @@ class HeldOut(NamedTuple):
     group: np.ndarray
     place: np.ndarray
 
-    def some(self, most: int) -> HeldOut:
+    def at_most(self, most: int) -> HeldOut:
         """Return at most so many rows, evenly spaced."""
         if len(self.y) <= most:
             return self

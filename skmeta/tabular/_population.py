@@ -20,7 +20,7 @@ from skmeta.tabular._ensemble import mean_of, trees_to_arrays
 # Boosted trees: chosen, as those below, on development tables of benchmarks/measure/grouped.py.
 # Smaller steps and more leaves pay beside the effects of groups, where few rounds are best.
 _BOOSTED: dict[str, Any] = {"learning_rate": 0.2, "max_leaf_nodes": 15}
-_BOOSTED_BESIDE: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}
+_BOOSTED_CORRECTION: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}
 # Numbers of rounds that are fitted, one after the other.
 _ROUNDS = (10, 20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
@@ -149,7 +149,7 @@ def fit_population(
     folds: np.ndarray,
     n_classes: int,
     *,
-    beside: bool = False,
+    corrects_base: bool = False,
     refit: bool = False,
     categories: Sequence[int] = (),
     n_rounds: int = 0,
@@ -157,9 +157,9 @@ def fit_population(
     """Fit one model per fold of rows (n,); return also predictions of each row by one without it.
 
     The estimator ``"auto"`` is boosted trees, with the rounds of the least loss of unseen rows, or
-    `n_rounds`; in small regressions it is averaged with extremely randomised trees, unless the
-    columns or targets are `beside` effects of groups. With `refit`, new rows are predicted by one
-    model of all rows.
+    `n_rounds`; in small regressions it is averaged with extremely randomised trees, unless it
+    `corrects_base`: its columns or targets hold effects of groups. With `refit`, new rows are
+    predicted by one model of all rows.
     """
     estimator, is_auto = settings.estimator, settings.is_auto
     labels = np.arange(n_classes) if n_classes else None
@@ -170,8 +170,8 @@ def fit_population(
         parts = [np.arange(len(X))]
     fit = _Fit(rows, y, weight, labels, settings)
     if is_auto:
-        models, n_rounds = _boosted(fit, folds, parts, categories, beside, n_rounds)
-        if labels is None and not beside and len(y) <= _MAX_RANDOMISED:
+        models, n_rounds = _boosted(fit, folds, parts, categories, corrects_base, n_rounds)
+        if labels is None and not corrects_base and len(y) <= _MAX_RANDOMISED:
             # Averaged with extremely randomised trees (Geurts et al., 2006).
             randomised = fit.each([_RandomisedTrees()] * len(parts), parts)
             trees = zip(_as_arrays(models), _as_arrays(randomised), strict=True)
@@ -284,7 +284,7 @@ def _boosted(
     folds: np.ndarray,
     parts: list[np.ndarray],
     categories: Sequence[int],
-    beside: bool,
+    corrects_base: bool,
     n_rounds: int,
 ) -> tuple[list[Any], int]:
     """Fit boosted trees of each fold, with the same number of rounds; return it, too."""
@@ -292,7 +292,7 @@ def _boosted(
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
-    settings = dict(_BOOSTED_BESIDE if beside else _BOOSTED)
+    settings = dict(_BOOSTED_CORRECTION if corrects_base else _BOOSTED)
     settings |= {"early_stopping": False, "random_state": 0}
     settings |= {"categorical_features": list(categories) or None}
     if n_rounds:

@@ -150,7 +150,7 @@ def places_in_groups(codes: np.ndarray) -> np.ndarray:
     return place
 
 
-def some(groups: np.ndarray, most: int) -> np.ndarray:
+def at_most(groups: np.ndarray, most: int) -> np.ndarray:
     """Return at most so many groups, evenly spaced in their order."""
     if len(groups) <= most:
         return groups

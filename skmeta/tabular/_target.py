@@ -207,8 +207,8 @@ def _log_shift(target: Target, y: np.ndarray) -> float:
         return 1.0
     if y.min() > 0:
         return 0.0
-    some = y[y > 0]
-    low, high = np.quantile(some, [0.25, 0.75]) if len(some) else (1.0, 1.0)
+    positive = y[y > 0]
+    low, high = np.quantile(positive, [0.25, 0.75]) if len(positive) else (1.0, 1.0)
     # Stahel (2002), Statistische Datenanalyse: it depends on the unit as the targets do.
     return float(low**2 / high)
 

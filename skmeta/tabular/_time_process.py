@@ -31,7 +31,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from skmeta.tabular._linalg import marginal_likelihood
-from skmeta.tabular._table import some
+from skmeta.tabular._table import at_most
 
 # Latest rows of a group that the likelihood and the predictions take.
 _MAX_FITTED, _MAX_KNOWN = 60, 80
@@ -131,7 +131,7 @@ def fitted_batches(rows: TimeRows) -> list[Batch]:
     """Return the latest rows of each group, or of as many groups as memory allows, in batches."""
     result, most = [], rows.most_of_group(_MAX_FITTED)
     groups = np.unique(rows.codes)
-    kept = some(groups, max(_MAX_PAIRS // most**2, 1))
+    kept = at_most(groups, max(_MAX_PAIRS // most**2, 1))
     taken = np.flatnonzero(np.isin(rows.codes, kept)) if len(kept) < len(groups) else slice(None)
     place = np.arange(len(rows.codes))[taken]
     for part in batches(rows.times[taken], rows.codes[taken], most):

@@ -203,7 +203,7 @@ class TargetUnits(NamedTuple):
         """Return quantiles (n, p) of targets, or rates, of the rows that were held out."""
         held_out = level.held_out
         assert held_out is not None
-        held_out = held_out.some(most)
+        held_out = held_out.at_most(most)
         return self.restore(held_out.mean[:, None] + held_out.std[:, None] * level.quantiles)
 
     def calibrate(self, level: Level) -> Level:
@@ -218,7 +218,7 @@ class TargetUnits(NamedTuple):
             calibration = level.calibration.copy()
             calibration[LOG_SIZE] = _likeliest_size(mean, y, held_out.weight / exposure)
             return level_then._replace(calibration=calibration)
-        held_out = held_out.some(_MAX_ROWS)
+        held_out = held_out.at_most(_MAX_ROWS)
         y, weight = self.restore(held_out.y), held_out.weight
         values = self._of_level(level, _MAX_ROWS)
         nothing = np.tile(np.interp(DECILES, PROBABILITIES, self.known), (len(y), 1))

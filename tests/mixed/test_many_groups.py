@@ -40,9 +40,9 @@ def test_trees_learn_from_a_sample_of_many_rows(rows, monkeypatch):
     monkeypatch.setattr(_population, "_MAX_ROWS", 400)
     settings = FitSettings("auto", None, lambda: fitted.append(1))
     parts = z[:, 1:], y, np.ones(len(y)), codes % 3
-    _, unseen = fit_population(settings, *parts, 0, beside=True)
+    _, unseen = fit_population(settings, *parts, 0, corrects_base=True)
     assert fitted
     assert np.isfinite(unseen).all()
     assert np.mean((y - unseen) ** 2) < 0.8 * np.var(y)
-    _, same = fit_population(settings, *parts, 0, beside=True)
+    _, same = fit_population(settings, *parts, 0, corrects_base=True)
     np.testing.assert_array_equal(unseen, same)

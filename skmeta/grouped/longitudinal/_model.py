@@ -51,7 +51,7 @@ SHAPES = {
 }
 LAST, EFFECTS, TREES = "last value", "group effects", "trees on the last value"
 SMOOTHING = "exponential smoothing"
-AGO = "last value of the phase"
+SAME_PHASE = "last value of the phase"
 # Curves whose seasons are taken out for the members without: of logarithms if there are.
 _SEASONAL = ("slopes of logarithms", "slopes")
 # From this many cycles of the longest season on, a curve of all groups is separated from it.
@@ -117,14 +117,14 @@ class Members(NamedTuple):
         """Return means and standard deviations of all, given those of the simple ones."""
         curves = {name: one for name, one in self.simple.items() if isinstance(one, Curve)}
         typical = np.mean([outputs[name][1] for name in curves], axis=0)
-        some = next(iter(curves.values()))
+        any_curve = next(iter(curves.values()))
         outputs = {**outputs, TREES: (outputs[LAST][0] + steps, typical)}
         for name in outputs.keys() - curves.keys():
             mean, std = outputs[name]
             if self.seasonal is not None and name != EFFECTS:
                 mean = self.seasonal.add(mean, season)
             std = std if name == EFFECTS else typical
-            outputs[name] = within(mean, some.lowest, some.highest), std
+            outputs[name] = within(mean, any_curve.lowest, any_curve.highest), std
         means, stds = zip(*outputs.values(), strict=True)
         return np.array(means), np.array(stds)
 
@@ -207,7 +207,7 @@ def fit_longitudinal(
     simple: dict[str, Any] = {LAST: LastValue(*_moments(free.y)), **curves}
     if calendar.seasons:
         simple[SMOOTHING] = fit_smoothing(free, calendar.step, group_scales(free))
-        simple[AGO] = LastValue(*_moments(free.y), calendar)
+        simple[SAME_PHASE] = LastValue(*_moments(free.y), calendar)
     simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS, calendar, effects)
     sample, held_out = some_groups(rows, _MAX_ROWS), {}
     ahead = _steps_ahead(sample, calendar)
@@ -245,12 +245,12 @@ def fit_longitudinal(
     regimes = {}
     for kind, (cases, predicted) in held_out.items():
         levels = find_levels(*predicted, cases, kind, power)
-        if kind == "later" and AGO in simple:
+        if kind == "later" and SAME_PHASE in simple:
             # A season that was seen once may be chance: without a second cycle, tests decide.
             untested = (1 - tested) * np.clip(calendar.n_cycles(rows.times) - 1, 0, 1)
-            is_ago = np.equal([*simple, TREES], AGO)
+            is_same_phase = np.equal([*simple, TREES], SAME_PHASE)
             levels = [
-                one._replace(weights=(1 - untested) * one.weights + untested * is_ago)
+                one._replace(weights=(1 - untested) * one.weights + untested * is_same_phase)
                 for one in levels
             ]
         if units.exposure is not None:
@@ -282,10 +282,10 @@ def _longest(calendar: Calendar) -> int:
     return max(season.n_phases for season in calendar.seasons)
 
 
-_Held = tuple[Cases, tuple[np.ndarray, np.ndarray]]
+HeldOutPredictions = tuple[Cases, tuple[np.ndarray, np.ndarray]]
 
 
-def _join(parts: list[_Held]) -> _Held:
+def _join(parts: list[HeldOutPredictions]) -> HeldOutPredictions:
     """Join cases of several cuts in time; what is known is not needed any more."""
     cases, predicted = zip(*parts, strict=True)
     query = Table(*(np.concatenate(each) for each in zip(*(c.query for c in cases), strict=True)))
@@ -345,7 +345,7 @@ def _fit_again(members: Members, rows: Table, zero: float) -> Members:
     for name, one in members.simple.items():
         if isinstance(one, Effects):
             simple[name] = one.again(rows)
-        elif name in (SMOOTHING, AGO):
+        elif name in (SMOOTHING, SAME_PHASE):
             simple[name] = one
     again, n_rounds = Members(simple, Steps([], 0)), members.trees.n_rounds
     if not n_rounds:

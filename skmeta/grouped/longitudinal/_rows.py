@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.tabular import Table, places_in_groups, some
+from skmeta.tabular import Table, at_most, places_in_groups
 
 # Numbers of known rows of groups that are held out.
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
@@ -24,7 +24,7 @@ def some_groups(rows: Table, most: int) -> Table:
         return rows
     groups = np.unique(rows.group)
     n_kept = max(round(share * len(groups)), 2)
-    return rows.take(np.flatnonzero(np.isin(rows.group, some(groups, n_kept))))
+    return rows.take(np.flatnonzero(np.isin(rows.group, at_most(groups, n_kept))))
 
 
 def _places(group: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -162,7 +162,7 @@ def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> Class
     columns = lag_columns(cases.known, query, n_classes)
     fold = np.unique(query.fold, return_inverse=True)[1]
     population, _ = fit_population(
-        settings, columns, query.y, query.weight, fold, n_classes, beside=True
+        settings, columns, query.y, query.weight, fold, n_classes, corrects_base=True
     )
     return ClassLags(population, n_classes)
 

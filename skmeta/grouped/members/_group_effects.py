@@ -21,9 +21,9 @@ from skmeta.tabular import (
     Population,
     Standardiser,
     Table,
+    at_most,
     fill,
     log_odds,
-    some,
     varying,
     with_all_classes,
 )
@@ -97,7 +97,7 @@ def as_columns(outputs: np.ndarray, n_classes: int) -> np.ndarray:
 
 def centres_of(population: Population, X: np.ndarray, n_classes: int) -> np.ndarray:
     """Return the mean outputs (n_models + 1, k) of rows X, by each model and by all."""
-    X = some(X, _MAX_CENTRED)
+    X = at_most(X, _MAX_CENTRED)
     folds = [*range(len(population.models)), -1]
     return np.stack(
         [

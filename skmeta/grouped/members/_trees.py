@@ -93,7 +93,7 @@ def fit_trees(
         table.weight,
         deal_rows(table.group, _N_PARTS) if known_only else table.fold,
         n_classes,
-        beside=True,
+        corrects_base=True,
         refit=known_only,
         categories=range(X.shape[1] - len(groups), X.shape[1]),
         n_rounds=n_rounds,
