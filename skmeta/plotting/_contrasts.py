@@ -91,7 +91,7 @@ class ContrastDisplay(Display):
             Whether to draw ratios in place of differences.
         ax : matplotlib Axes or None, default=None
             Where to draw. None makes a figure.
-        **line_kw
+        **line_kw : dict
             Passed to :meth:`matplotlib.axes.Axes.errorbar`.
 
         Returns
