@@ -64,8 +64,9 @@ grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
 grouped.members._counts.CountEffects
 grouped.members._cumulative.CumulativeEffects
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
-grouped.members._member.PopulationMember grouped.members._row_models.Categories
-grouped.members._row_models.RowModel
+grouped.members._interactions.Columns
+grouped.members._interactions.Interactions grouped.members._member.PopulationMember
+grouped.members._row_models.Categories grouped.members._row_models.RowModel
 grouped.members._trees.Trees
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile

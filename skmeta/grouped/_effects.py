@@ -33,6 +33,7 @@ _NAMES = {
     "lags": "trees that know earlier classes",
     "cumulative": "cumulative model",
     "counts": "model of counts",
+    "interactions": "groups within groups of other columns",
     "process": "Gaussian process",
     "prior": "table prior",
 }

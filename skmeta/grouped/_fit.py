@@ -21,6 +21,7 @@ from skmeta.grouped.longitudinal import (
 from skmeta.grouped.members import (
     BOTH,
     COUNTS,
+    INTERACTIONS,
     KINDS_OF_MODELS,
     LEARNER,
     MEMBERS,
@@ -35,11 +36,13 @@ from skmeta.grouped.members import (
     PopulationMember,
     Trees,
     centres_of,
+    columns_of_interactions,
     design_of,
     fit_counts,
     fit_crossed_member,
     fit_cumulative,
     fit_group_effects,
+    fit_interactions,
     fit_row_model,
     fit_trees,
     names_of_models,
@@ -214,6 +217,9 @@ def names_of_members(
             yield CUMULATIVE
         if settings.counts_rates:
             yield COUNTS
+        has_slopes = settings.effects.get("effects") != "intercept"
+        if not n_classes and has_slopes and columns_of_interactions(table.codes):
+            yield INTERACTIONS
         yield from models
 
 
@@ -262,6 +268,9 @@ class MembersFit(NamedTuple):
             assert self.rates is not None
             is_poisson = self.settings.n_parts > 1
             members[COUNTS] = fit_counts(table, self.rates, is_poisson, before.get(COUNTS))
+        if INTERACTIONS in names:
+            started = before.get(INTERACTIONS)
+            members[INTERACTIONS] = fit_interactions(table, self.settings.effects, started)
         for name in (name for name in KINDS_OF_MODELS if name in names):
             parts = name, table, self.n_classes, self.columns
             members[name] = fit_row_model(*parts, before.get(name))
@@ -292,7 +301,14 @@ class MembersFit(NamedTuple):
     ) -> GroupEffects | CrossedEffects:
         effects, indicators = self.settings.effects, self.settings.indicators
         if not self.has_one_column:
-            parts = table, columns, centres, self.n_classes, effects, shared_columns(indicators)
+            parts = (
+                table,
+                columns,
+                centres,
+                self.n_classes,
+                effects,
+                shared_columns(indicators, False),
+            )
             return fit_crossed_member(*parts, start)
         new = start is None
         design = design_of(table, centres, self.n_classes, indicators) if new else start.design

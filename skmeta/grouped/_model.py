@@ -89,7 +89,7 @@ class FittedModel:
         known = self.known._replace(codes=self.known.codes[:, 1:])
         given = known.X[:, len(known.X.T) - self.n_columns :]
         known = known._replace(X=given)
-        shared = shared_columns(self.settings.indicators)
+        shared = shared_columns(self.settings.indicators, False)
         parts = known, varying(given), None, self.n_classes, self.settings.effects, shared
         return fit_crossed_member(*parts)
 

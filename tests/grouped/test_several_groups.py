@@ -480,3 +480,16 @@ def test_series_that_have_a_row_each_are_no_column(sales):
     model = GroupedRegressor(["store", "product"], order="week", **QUICK).fit(X[each], y[each])
     assert model.model_.series is None
     assert np.isfinite(model.predict(X)).all()
+
+
+def test_pairs_that_follow_a_pattern_are_predicted():
+    # What a group of one column has of a pattern of the other one's groups is a product.
+    rng = np.random.default_rng(0)
+    a, b = np.meshgrid(np.arange(40), np.arange(12), indexing="ij")
+    y = (rng.normal(size=40)[a] * rng.normal(size=12)[b]).ravel() + 0.05 * rng.normal(size=480)
+    X = pd.DataFrame({"a": [f"a{k}" for k in a.ravel()], "b": [f"b{k}" for k in b.ravel()]})
+    is_test = rng.random(480) < 0.2
+    model = GroupedRegressor(["a", "b"]).fit(X[~is_test], y[~is_test])
+    error = np.mean((model.predict(X[is_test]) - y[is_test]) ** 2)
+    # Effects of both columns that are added know nothing of a product.
+    assert error < 0.3 * y.var()

@@ -17,9 +17,11 @@ from skmeta.grouped.members._group_effects import (
     residual_scales,
     shared_columns,
 )
+from skmeta.grouped.members._interactions import columns_of_interactions, fit_interactions
 from skmeta.grouped.members._member import (
     BOTH,
     COUNTS,
+    INTERACTIONS,
     LEARNER,
     MEMBERS,
     POPULATION,

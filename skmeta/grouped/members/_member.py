@@ -29,6 +29,8 @@ from skmeta.tabular import Outputs, Table
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS
 LEARNER = "learner"
+# How groups of one of several columns differ in those of the others.
+INTERACTIONS = "interactions"
 # Effects of groups on the logarithm of expected counts.
 COUNTS = "counts"
 

@@ -1,0 +1,99 @@
+"""How groups of one column differ in those of other columns: mixed slopes on their indicators.
+
+The covariance of the slopes has a low rank, so that a few patterns, which groups follow more or
+less, are learned from all pairs of groups.
+
+Notation: n rows, F columns of groups, k indicators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from skmeta.grouped.members._group_effects import (
+    ConditionedEffects,
+    GroupEffects,
+    design_of,
+    fit_group_effects,
+)
+from skmeta.tabular import Outputs, Table
+
+# Groups of the other columns, in all, and rows of the table, at most. A pattern needs a few rows of
+# each group.
+_MAX_LEVELS, _MAX_ROWS, _MIN_ROWS_OF_LEVEL = 25, 5000, 4
+
+
+class Columns(NamedTuple):
+    """The column whose groups differ, and the others, with their numbers of groups."""
+
+    factor: int
+    others: tuple[int, ...]
+    n_levels: tuple[int, ...]
+
+    def __call__(self, table: Table) -> Table:
+        """Return a table of one column of groups, with the indicators of the others in front."""
+        each = zip(self.others, self.n_levels, strict=True)
+        parts = [(table.codes[:, [f]] == np.arange(n)) * 1.0 for f, n in each]
+        return table._replace(X=np.hstack([*parts, table.X]), codes=table.codes[:, [self.factor]])
+
+
+def columns_of_interactions(codes: np.ndarray) -> Columns | None:
+    """Return the column with the most groups and small others, given codes (n, F); None without."""
+    n_groups = codes.max(0) + 1
+    factor = int(n_groups.argmax())
+    most = min(_MAX_LEVELS, len(codes) / _MIN_ROWS_OF_LEVEL / n_groups[factor] * _MAX_LEVELS)
+    others = [f for f in range(len(n_groups)) if f != factor and 3 <= n_groups[f] <= most]
+    n_levels = n_groups[others]
+    if not others or n_levels.sum() > _MAX_LEVELS or len(codes) > _MAX_ROWS:
+        return None
+    return Columns(factor, tuple(others), tuple(n_levels.tolist()))
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """A mixed model of the groups of one column, with slopes on the indicators of the others."""
+
+    columns: Columns
+    effects: GroupEffects
+
+    known_only: ClassVar[bool] = False
+    keeps_rows: ClassVar[bool] = False
+    belief: ClassVar[float] = 0.2
+
+    def without(self, kept: Table) -> Interactions:
+        """Return itself: it is fitted again with all members of several columns."""
+        return self
+
+    def condition(self, known: Table) -> ConditionedInteractions:
+        """Condition the model on known rows."""
+        return ConditionedInteractions(self, self.effects.condition(self.columns(known)))
+
+
+class ConditionedInteractions(NamedTuple):
+    """The model, given known rows."""
+
+    member: Interactions
+    given: ConditionedEffects
+
+    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows."""
+        return self.given.predict(self.member.columns(at), before)
+
+
+def fit_interactions(
+    table: Table, settings: dict[str, Any], start: Interactions | None = None
+) -> Interactions:
+    """Fit the model to a regression's table, with the columns of `start`."""
+    if start is None:
+        columns = columns_of_interactions(table.codes)
+        assert columns is not None
+    else:
+        n_groups = table.codes.max(0) + 1
+        n_levels = tuple(n_groups[list(start.columns.others)].tolist())
+        columns = start.columns._replace(n_levels=n_levels)
+    view = columns(table)
+    return Interactions(columns, fit_group_effects(view, design_of(view, None, 0), settings))
