@@ -116,6 +116,15 @@ MAKE = {
     "GroupedClassifier in time": lambda: GroupedClassifier("shop", order="week").fit(
         frame().assign(week=np.arange(240) // N_GROUPS), rows()[1] > 0
     ),
+    "GroupedRegressor of counts": lambda: GroupedRegressor("shop", exposure="time").fit(
+        frame().assign(time=1.0 + months()), np.floor(np.exp(rows()[1]))
+    ),
+    "GroupedRegressor of one count per group": lambda: GroupedRegressor(
+        "shop", exposure="time"
+    ).fit(
+        frame()[:N_GROUPS].assign(time=10.0 + np.arange(N_GROUPS)),
+        np.floor(10 * np.exp(rows()[1][:N_GROUPS])),
+    ),
     "GroupedRegressor of two columns": lambda: GroupedRegressor(["shop", "city"]).fit(
         crossed(), rows()[1][:72]
     ),
@@ -181,7 +190,7 @@ def outputs(estimator):
     X = wide_rows() if getattr(estimator, "n_features_in_", 0) == 70 else rows()[0]
     if "colour" in getattr(estimator, "feature_names_in_", ()):
         times, cities = np.arange(240) // N_GROUPS, np.arange(240) % 7
-        X = frame().assign(week=times, city=cities, month=dates())
+        X = frame().assign(week=times, city=cities, month=dates(), time=1.0 + times)
         X = X[list(estimator.feature_names_in_)]
     if isinstance(estimator, MetaPolicy):
         return {"action": estimator.predict(np.zeros(2)), **estimator.adapted_}
