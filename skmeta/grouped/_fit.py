@@ -240,7 +240,7 @@ class MembersFit(NamedTuple):
     names: tuple[str, ...]
     has_one_column: bool
     columns: Categories
-    rates: Standardiser | None  # of targets; None for a classification
+    rates: Standardiser | None  # units of targets, which may be rates; None for classes
 
     def __call__(self, table: Table, start: Fitted | None = None) -> Fitted:
         """Fit the population and the members to a table, from `start` on."""
@@ -301,14 +301,8 @@ class MembersFit(NamedTuple):
     ) -> GroupEffects | CrossedEffects:
         effects, indicators = self.settings.effects, self.settings.indicators
         if not self.has_one_column:
-            parts = (
-                table,
-                columns,
-                centres,
-                self.n_classes,
-                effects,
-                shared_columns(indicators, False),
-            )
+            shared = shared_columns(indicators, has_one_column=False)
+            parts = table, columns, centres, self.n_classes, effects, shared
             return fit_crossed_member(*parts, start)
         new = start is None
         design = design_of(table, centres, self.n_classes, indicators) if new else start.design

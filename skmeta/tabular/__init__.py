@@ -1,6 +1,6 @@
 """A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
-from skmeta.tabular._cases import CUT, find_nested, make_divisions
+from skmeta.tabular._cases import CUT, find_nested, make_divisions, parents_of
 from skmeta.tabular._ensemble import TreeEnsemble, trees_to_arrays
 from skmeta.tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta.tabular._linear import RidgeClassifier, fit_ridge

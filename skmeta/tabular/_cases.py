@@ -63,14 +63,21 @@ def known_regime(n_factors: int) -> int:
     return n_factors + 1
 
 
+def parents_of(codes: np.ndarray, f: int, g: int) -> np.ndarray | None:
+    """Return the group of column g for each of f, given groups (n, F); None if f is not nested."""
+    parents = np.empty(codes[:, f].max() + 1, np.int64)
+    parents[codes[:, f]] = codes[:, g]
+    return parents if (parents[codes[:, f]] == codes[:, g]).all() else None
+
+
 def find_nested(codes: np.ndarray) -> np.ndarray:
     """Return (F, F) whether the groups of a column are within those of another one."""
     n_factors = codes.shape[1]
     is_nested = np.zeros((n_factors, n_factors), bool)
     for f, g in itertools.permutations(range(n_factors), 2):
-        n_pairs = len(np.unique(codes[:, [f, g]], axis=0))
-        is_nested[f, g] = n_pairs == codes[:, f].max() + 1 > codes[:, g].max() + 1
-    return is_nested
+        is_nested[f, g] = parents_of(codes, f, g) is not None
+    # Columns with the same groups are nested in each other.
+    return is_nested & ~is_nested.T
 
 
 def regime_of(

@@ -55,9 +55,7 @@ class Inputs(NamedTuple):
     largest: float  # values beyond so many units are cut
 
     @classmethod
-    def measure(
-        cls, X: np.ndarray, weight: np.ndarray, categories: Collection[int] | np.ndarray
-    ) -> Inputs:
+    def measure(cls, X: np.ndarray, weight: np.ndarray, categories: Collection[int]) -> Inputs:
         """Measure the columns of rows (n, d)."""
         is_number = ~np.isin(np.arange(X.shape[1]), list(categories))
         center, unit = location_and_scale(X[:, is_number], weight)

@@ -23,7 +23,7 @@ from skmeta.mixed import (
     fit_factors,
     varies_within,
 )
-from skmeta.tabular import Outputs, Standardiser, Table
+from skmeta.tabular import Outputs, Standardiser, Table, parents_of
 
 # Slopes differ between levels if there are no more effects than this of all factors but the
 # largest, and no more products of columns than that of all rows.
@@ -46,18 +46,11 @@ def check_factors(codes: np.ndarray, names: list[str]) -> None:
                 "differ. Leave it out of groups."
             )
         for g in range(f):
-            if _parents(codes, f, g) is not None and _parents(codes, g, f) is not None:
+            if parents_of(codes, f, g) is not None and parents_of(codes, g, f) is not None:
                 raise EpisodeError(
                     f"Group columns {quote(names[g])} and {quote(name)} divide the rows into the "
                     "same groups. Name one of them."
                 )
-
-
-def _parents(codes: np.ndarray, f: int, g: int) -> np.ndarray | None:
-    """Return the level of factor g for each level of f; None if f is not nested in g."""
-    parents = np.empty(codes[:, f].max() + 1, np.int64)
-    parents[codes[:, f]] = codes[:, g]
-    return parents if (parents[codes[:, f]] == codes[:, g]).all() else None
 
 
 @dataclass(frozen=True)
@@ -268,4 +261,4 @@ def _keys(codes: np.ndarray, f: int, g: int) -> np.ndarray:
 
 def _all_parents(codes: np.ndarray) -> list[list[np.ndarray | None]]:
     factors = range(codes.shape[1])
-    return [[None if f == g else _parents(codes, f, g) for g in factors] for f in factors]
+    return [[None if f == g else parents_of(codes, f, g) for g in factors] for f in factors]

@@ -22,9 +22,9 @@ from skmeta.grouped.members._group_effects import (
 )
 from skmeta.tabular import Outputs, Table
 
-# Groups of the other columns, in all, and rows of the table, at most. A pattern needs a few rows of
-# each group.
-_MAX_LEVELS, _MAX_ROWS, _MIN_ROWS_OF_LEVEL = 25, 5000, 4
+# Groups of the other columns, in all, and rows of the table, at most; and rows per group of the
+# largest column, at least.
+_MAX_LEVELS, _MAX_ROWS, _MIN_SIZE = 25, 5000, 4
 
 
 class Columns(NamedTuple):
@@ -45,10 +45,10 @@ def columns_of_interactions(codes: np.ndarray) -> Columns | None:
     """Return the column with the most groups and small others, given codes (n, F); None without."""
     n_groups = codes.max(0) + 1
     factor = int(n_groups.argmax())
-    most = min(_MAX_LEVELS, len(codes) / _MIN_ROWS_OF_LEVEL / n_groups[factor] * _MAX_LEVELS)
-    others = [f for f in range(len(n_groups)) if f != factor and 3 <= n_groups[f] <= most]
+    others = [f for f in range(len(n_groups)) if f != factor and 3 <= n_groups[f] <= _MAX_LEVELS]
     n_levels = n_groups[others]
-    if not others or n_levels.sum() > _MAX_LEVELS or len(codes) > _MAX_ROWS:
+    is_small = len(codes) <= _MAX_ROWS and n_levels.sum() <= _MAX_LEVELS
+    if not others or not is_small or len(codes) < _MIN_SIZE * n_groups[factor]:
         return None
     return Columns(factor, tuple(others), tuple(n_levels.tolist()))
 
