@@ -67,7 +67,7 @@ def test_new_groups_from_their_first_rows(curves):
 def test_intervals_of_families_of_curves():
     """Those of new groups hold what they say; those of known groups are wider than needed."""
     known, new, widths = [], [], []
-    for seed in range(3):
+    for seed in range(5):
         X, y = make_curves(seed)
         is_old, is_first = X["animal"] < 18, X["week"] < 7
         model = GroupedRegressor("animal", order="week").fit(
@@ -82,7 +82,7 @@ def test_intervals_of_families_of_curves():
             if shares is known:
                 needed = 2 * np.quantile(np.abs(y[at] - model.predict(X[at])), 0.9)
                 widths.append(np.mean(high - low) / needed)
-    assert 0.84 < np.mean(new) < 0.96
+    assert 0.85 < np.mean(new) < 0.95
     assert np.mean(known) > 0.9
     assert np.mean(widths) < 2
 
