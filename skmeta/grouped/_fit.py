@@ -35,7 +35,6 @@ from skmeta.grouped.members import (
     GroupEffects,
     PopulationMember,
     Trees,
-    centres_of,
     columns_of_interactions,
     design_of,
     fit_counts,
@@ -46,8 +45,8 @@ from skmeta.grouped.members import (
     fit_row_model,
     fit_trees,
     names_of_models,
+    pooled_columns,
     residual_scales,
-    shared_columns,
 )
 from skmeta.tabular import (
     Member,
@@ -256,8 +255,7 @@ class MembersFit(NamedTuple):
             return Fitted(table, population, members, None)
         base = BOTH if BOTH in names or LEARNER not in names else LEARNER
         is_column = base == BOTH if self.has_one_column else has_shared
-        centres = centres_of(population, table.X, self.n_classes) if is_column else None
-        effects = self._effects(table, columns, centres, before.get(base))
+        effects = self._effects(table, columns, is_column, before.get(base))
         self.settings.population.report()
         members[base], outputs = _from_other_rows(effects, table)
         # Without columns, nothing is left to the trees over groups.
@@ -297,15 +295,15 @@ class MembersFit(NamedTuple):
         return fitted, table._replace(shared=shared)
 
     def _effects(
-        self, table: Table, columns: np.ndarray, centres: np.ndarray | None, start: Any
+        self, table: Table, columns: np.ndarray, has_shared: bool, start: Any
     ) -> GroupEffects | CrossedEffects:
         effects, indicators = self.settings.effects, self.settings.indicators
         if not self.has_one_column:
-            shared = shared_columns(indicators, has_one_column=False)
-            parts = table, columns, centres, self.n_classes, effects, shared
+            pooled = pooled_columns(indicators, has_one_column=False)
+            parts = table, columns, has_shared, self.n_classes, effects, pooled
             return fit_crossed_member(*parts, start)
         new = start is None
-        design = design_of(table, centres, self.n_classes, indicators) if new else start.design
+        design = design_of(table, has_shared, self.n_classes, indicators) if new else start.design
         return fit_group_effects(table, design, effects, start)
 
     def _trees(self, name: str, table: Table, base: str, outputs: Outputs, start: Any) -> Trees:

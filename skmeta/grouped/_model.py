@@ -20,7 +20,7 @@ from skmeta.grouped.members import (
     design_of,
     fit_crossed_member,
     fit_group_effects,
-    shared_columns,
+    pooled_columns,
 )
 from skmeta.tabular import (
     CalibratedOutputs,
@@ -89,8 +89,8 @@ class FittedModel:
         known = self.known._replace(codes=self.known.codes[:, 1:])
         given = known.X[:, len(known.X.T) - self.n_columns :]
         known = known._replace(X=given)
-        shared = shared_columns(self.settings.indicators, False)
-        parts = known, varying(given), None, self.n_classes, self.settings.effects, shared
+        pooled = pooled_columns(self.settings.indicators, has_one_column=False)
+        parts = known, varying(given), False, self.n_classes, self.settings.effects, pooled
         return fit_crossed_member(*parts)
 
     @property
@@ -169,7 +169,7 @@ class FittedModel:
             learned_member = members.get(LEARNER)
             return learned_member if isinstance(learned_member, GroupEffects) else None
         learned = self.known.take(np.flatnonzero(self.known.place >= 0))
-        design = design_of(learned, None, self.n_classes, self.settings.indicators)
+        design = design_of(learned, False, self.n_classes, self.settings.indicators)
         return fit_group_effects(learned, design, self.settings.effects)
 
 

@@ -70,13 +70,13 @@ def fit(
     effects: str = "auto",
     rank: int = 2,
     shrinkage: float = 1.0,
-    shared: np.ndarray | None = None,
+    pooled: np.ndarray | None = None,
     start: MixedModel | None = None,
 ) -> MixedModel:
     """Estimate the distribution of coefficients over groups by marginal likelihood.
 
     The settings are those of :class:`~skmeta.learners.HierarchicalLinear`. Coefficients that are
-    `shared` (q,), or whose columns are constant within groups, do not differ. A rough optimum is
+    `pooled` (q,), or whose columns are constant within groups, do not differ. A rough optimum is
     found near `start`, a model of the same columns and settings. The order of rows changes
     roundings, and where groups are many, that of groups says which of them are used.
     """
@@ -86,8 +86,8 @@ def fit(
     y = y.astype(np.int64) if n_classes else y
     if start is None:
         varies = varies_within(z, codes)
-        if shared is not None:
-            varies &= ~shared
+        if pooled is not None:
+            varies &= ~pooled
         shape, parameters = _shape_of(varies, n_classes, effects, rank, shrinkage), None
     else:
         shape, parameters = start.shape, start.parameters

@@ -13,7 +13,7 @@ import numpy as np
 
 from skmeta.grouped.longitudinal._curves import within
 from skmeta.grouped.longitudinal._seasons import Calendar
-from skmeta.grouped.members import GroupEffects, centres_of, design_of, fit_group_effects
+from skmeta.grouped.members import GroupEffects, design_of, fit_group_effects
 from skmeta.tabular import FitSettings, Population, Table, fit_population, silent
 
 # Folds of groups of the trees that are fitted again to earlier rows.
@@ -66,13 +66,11 @@ def fit_effects(
     fold = np.unique(rows.fold % n_folds, return_inverse=True)[1]
     population, shared = fit_population(settings, rows.X, rows.y, rows.weight, fold, 0)
     table = rows._replace(shared=shared, fold=fold)
-    centres = centres_of(population, table.X, 0)
     if start is None:
         chosen = dict(effects_settings or _SETTINGS)
-        effects = fit_group_effects(table, design_of(table, centres, 0), chosen)
+        effects = fit_group_effects(table, design_of(table, True, 0), chosen)
     else:
-        design = start.design.with_centres(centres)
-        effects = fit_group_effects(table, design, start.settings, start)
+        effects = start.without(table)
     lowest, highest = float(rows.y.min()), float(rows.y.max())
     settings = settings._replace(report=silent)
     return Effects(population, int(fold.max()) + 1, effects, settings, calendar, lowest, highest)

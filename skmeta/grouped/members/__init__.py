@@ -11,11 +11,10 @@ from skmeta.grouped.members._group_effects import (
     MIN_STD,
     GroupEffects,
     as_columns,
-    centres_of,
     design_of,
     fit_group_effects,
+    pooled_columns,
     residual_scales,
-    shared_columns,
 )
 from skmeta.grouped.members._interactions import columns_of_interactions, fit_interactions
 from skmeta.grouped.members._member import (

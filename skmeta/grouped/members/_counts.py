@@ -112,7 +112,7 @@ def fit_counts(
 ) -> CountEffects:
     """Fit the model to the rows of groups, from scratch or from a fit to other rows."""
     family = Poisson() if is_poisson else NegativeBinomial()
-    design = Design(varying(table.X), None, 0) if start is None else start.design
+    design = Design(varying(table.X), False, 0) if start is None else start.design
     return _fit(table, design, rates, family, start)
 
 

@@ -180,24 +180,20 @@ class CrossedEffects:
 def fit_crossed_member(
     table: Table,
     used: np.ndarray,
-    centres: np.ndarray | None,
+    has_shared: bool,
     n_classes: int,
     settings: Mapping[str, Any],
-    shared: np.ndarray,
+    pooled: np.ndarray,
     start: CrossedEffects | None = None,
 ) -> CrossedEffects:
-    """Fit the mixed model of the columns `used`, roughly near `start` if it is given.
-
-    With `centres`, predictions of the population are columns, too: see `Design`.
-    """
+    """Fit the mixed model of the columns `used`, roughly near `start` if it is given."""
     parents = _all_parents(table.codes)
     if start is None:
-        design = Design(used, centres, n_classes, shared)
+        design = Design(used, has_shared, n_classes, pooled)
         units = Standardiser.learn(design(table))
         pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
     else:
-        design = start.design.with_centres(centres)
-        units, pairs = start.units, start.pairs
+        design, units, pairs = start.design, start.units, start.pairs
     X = np.hstack([np.ones((len(table.y), 1)), units(design(table))])
     paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
     effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
@@ -210,8 +206,8 @@ def fit_crossed_member(
         columns = list(one.columns)
     else:
         given = X[:, own[0]] if is_each else X
-        is_shared = design.are_shared(given.shape[1])
-        columns = _slopes(given, table.codes, effects, n_classes, is_shared)
+        is_pooled = design.are_pooled(given.shape[1])
+        columns = _slopes(given, table.codes, effects, n_classes, is_pooled)
         columns += [np.array([0])] * len(pairs)
     fit = partial(
         fit_factors,
@@ -226,20 +222,20 @@ def fit_crossed_member(
     y = table.y.astype(np.int64) if n_classes else table.y
     model = EachClass.fit(fit, X, y, own, before) if is_each else fit(X, y, start=before)
     if design.is_reversed(model):
-        return fit_crossed_member(table, used, None, n_classes, settings, design.shared)
+        return fit_crossed_member(table, used, False, n_classes, settings, design.pooled)
     return CrossedEffects(design, units, pairs, model, table, parents)
 
 
 def _slopes(
-    X: np.ndarray, codes: np.ndarray, effects: str, n_classes: int, is_shared: np.ndarray
+    X: np.ndarray, codes: np.ndarray, effects: str, n_classes: int, is_pooled: np.ndarray
 ) -> list[np.ndarray]:
     """Return the columns whose coefficients differ between the levels of each factor."""
     sizes, j = sorted(codes.max(0) + 1), max(n_classes, 1) if n_classes != 2 else 1
-    q = X.shape[1] - int(is_shared.sum())
+    q = X.shape[1] - int(is_pooled.sum())
     is_large = j * q * sum(sizes[:-1]) > _MAX_EFFECTS or len(X) * (j * q) ** 2 > _MAX_VALUES
     if effects == "intercept" or is_large or (effects == "auto" and j > 1):
         return [np.array([0])] * codes.shape[1]
-    return [np.flatnonzero(varies_within(X, column) & ~is_shared) for column in codes.T]
+    return [np.flatnonzero(varies_within(X, column) & ~is_pooled) for column in codes.T]
 
 
 def _pairs(codes: np.ndarray, parents: list[list[np.ndarray | None]]) -> tuple[Pair, ...]:

@@ -18,10 +18,8 @@ from skmeta.mixed import (
 )
 from skmeta.tabular import (
     Outputs,
-    Population,
     Standardiser,
     Table,
-    at_most,
     fill,
     log_odds,
     varying,
@@ -36,53 +34,42 @@ MAX_TOGETHER = 5
 # Coefficients of categories with more levels do not differ between groups, of one column of groups
 # and of several: with 57 levels and 100 groups, a fit took three to ten times as long.
 _MAX_LEVELS, _MAX_LEVELS_OF_SEVERAL = 25, 5
-# Rows whose predictions have the mean that is taken off.
-_MAX_CENTRED = 1000
 
 
 class Design(NamedTuple):
     """Columns of the model, among those of the table that are filled; 0 classes is a regression.
 
-    Predictions of the population are columns, too, if `centres` has their means, of all rows, by
-    each of its models and by all models. What other folds predict of a fold falls as its targets
-    rise, as their sum is fixed. So means are taken off, and a model in which targets fall as the
-    predictions rise is fitted without them: in few groups it would know those that are held out.
+    Predictions of the population are columns, too, if it `has_shared`. What other folds predict of
+    a fold falls as its targets rise, as the sum of all targets is fixed. A model in which targets
+    fall as the predictions rise is fitted without them: in few groups it would know those that are
+    held out.
     """
 
     columns: np.ndarray
-    centres: np.ndarray | None  # (n_models + 1, k)
+    has_shared: bool
     n_classes: int
-    shared: np.ndarray = np.empty(0, int)  # columns of X whose coefficients are those of all groups
-
-    @property
-    def has_shared(self) -> bool:
-        """Whether predictions of the population are columns."""
-        return self.centres is not None
+    pooled: np.ndarray = np.empty(0, int)  # columns of X with the same coefficients in all groups
 
     def __call__(self, table: Table) -> np.ndarray:
         """Return the columns (n, d) of a table."""
         Z = fill(table.X, self.columns)
-        if self.centres is None:
+        if not self.has_shared:
             return Z
-        return np.hstack([Z, as_columns(table.shared, self.n_classes) - self.centres[table.fold]])
-
-    def with_centres(self, centres: np.ndarray | None) -> Design:
-        """Return the design with those of another population; none if it has none."""
-        return self if self.centres is None else self._replace(centres=centres)
+        return np.hstack([Z, as_columns(table.shared, self.n_classes)])
 
     def is_reversed(self, model: Any) -> bool:
         """Return whether targets fall as the predictions of the population rise."""
-        if self.centres is None:
+        if not self.has_shared:
             return False
         if isinstance(model, EachClass):
             return sum(float(one.mean[0, -1]) for one in model.models) < 0
         # Each predictor rises with its own column.
         return float(model.mean[:, -len(model.mean) :].trace()) < 0
 
-    def are_shared(self, n: int) -> np.ndarray:
+    def are_pooled(self, n: int) -> np.ndarray:
         """Return which of n coefficients, the first of which is the intercept, do not differ."""
-        is_shared = np.isin(self.columns, self.shared)
-        return np.concatenate([[False], is_shared, np.zeros(n - 1 - len(is_shared), bool)])
+        is_pooled = np.isin(self.columns, self.pooled)
+        return np.concatenate([[False], is_pooled, np.zeros(n - 1 - len(is_pooled), bool)])
 
     def columns_of_classes(self, classes: np.ndarray) -> np.ndarray:
         """Return the columns (c, k) of classes: those of the table, and log odds of the class."""
@@ -96,19 +83,7 @@ def as_columns(outputs: np.ndarray, n_classes: int) -> np.ndarray:
     return log_odds(outputs) if n_classes else outputs[:, None]
 
 
-def centres_of(population: Population, X: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the mean outputs (n_models + 1, k) of rows X, by each model and by all."""
-    X = at_most(X, _MAX_CENTRED)
-    folds = [*range(len(population.models)), -1]
-    return np.stack(
-        [
-            as_columns(population.predict(X, np.full(len(X), fold)), n_classes).mean(0)
-            for fold in folds
-        ]
-    )
-
-
-def shared_columns(indicators: Sequence[np.ndarray], has_one_column: bool) -> np.ndarray:
+def pooled_columns(indicators: Sequence[np.ndarray], has_one_column: bool) -> np.ndarray:
     """Return the columns of X that are indicators of categories with many levels.
 
     Their differences between groups would take longer than all else, and few rows tell of each.
@@ -119,14 +94,11 @@ def shared_columns(indicators: Sequence[np.ndarray], has_one_column: bool) -> np
 
 
 def design_of(
-    table: Table,
-    centres: np.ndarray | None,
-    n_classes: int,
-    indicators: Sequence[np.ndarray] = (),
+    table: Table, has_shared: bool, n_classes: int, indicators: Sequence[np.ndarray] = ()
 ) -> Design:
     """Return the columns of the model of a table: those that vary, and at least one."""
-    columns, shared = varying(table.X), shared_columns(indicators, has_one_column=True)
-    return Design(columns if len(columns) else np.array([0]), centres, n_classes, shared)
+    columns, pooled = varying(table.X), pooled_columns(indicators, has_one_column=True)
+    return Design(columns if len(columns) else np.array([0]), has_shared, n_classes, pooled)
 
 
 @dataclass(frozen=True)
@@ -206,14 +178,14 @@ def fit_group_effects(
     model: Any
     if len(present) > MAX_TOGETHER:
         columns = design.columns_of_classes(present)
-        is_shared = design.are_shared(columns.shape[1])
-        fit_one = partial(fit, codes=codes, n_classes=2, shared=is_shared, **settings)
+        is_pooled = design.are_pooled(columns.shape[1])
+        fit_one = partial(fit, codes=codes, n_classes=2, pooled=is_pooled, **settings)
         model = EachClass.fit(fit_one, z, y, columns, before)
     else:
-        is_shared = design.are_shared(z.shape[1])
-        model = fit(z, y, codes, len(present), shared=is_shared, start=before, **settings)
+        is_pooled = design.are_pooled(z.shape[1])
+        model = fit(z, y, codes, len(present), pooled=is_pooled, start=before, **settings)
     if design.is_reversed(model):
-        return fit_group_effects(table, design._replace(centres=None), settings)
+        return fit_group_effects(table, design._replace(has_shared=False), settings)
     least_std = MIN_STD if start is None else start.least_std
     return GroupEffects(design, settings, units, present, model, least_std)
 

@@ -96,4 +96,4 @@ def fit_interactions(
         n_levels = tuple(n_groups[list(start.columns.others)].tolist())
         columns = start.columns._replace(n_levels=n_levels)
     view = columns(table)
-    return Interactions(columns, fit_group_effects(view, design_of(view, None, 0), settings))
+    return Interactions(columns, fit_group_effects(view, design_of(view, False, 0), settings))
