@@ -62,6 +62,13 @@ def crossed():
     return frame()[:72].assign(city=np.arange(72) % 7)
 
 
+def pairs():
+    """A small table, and a target which both columns of groups decide together."""
+    shop, city = np.arange(72) % 9, np.arange(72) // 9 % 4
+    y = np.random.default_rng(0).normal(size=(9, 4))[shop, city] + 0.2 * rows()[1][:72]
+    return frame()[:72].assign(shop=shop, city=city), y
+
+
 def wide_rows():
     return np.random.default_rng(1).normal(size=(40, 70)) + rows(40)[0][:, :1]
 
@@ -128,6 +135,7 @@ MAKE = {
     "GroupedRegressor of two columns": lambda: GroupedRegressor(["shop", "city"]).fit(
         crossed(), rows()[1][:72]
     ),
+    "GroupedRegressor of interactions": lambda: GroupedRegressor(["shop", "city"]).fit(*pairs()),
     "GroupedRegressor of series": lambda: GroupedRegressor(["shop", "city"], order="week").fit(
         frame().assign(city=np.arange(240) % 7, week=months()), rows()[1] + np.arange(240) % 7
     ),
