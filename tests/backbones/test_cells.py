@@ -73,26 +73,6 @@ def test_a_decided_network_is_the_plain_one_with_and_without_gradients(name):
         torch.testing.assert_close(network(x), expected)
 
 
-def test_operations_without_a_share_are_computed_only_where_tasks_are_vectorised():
-    network = decide(make("cells", (3,), n_nodes=1), ["skip"])
-    with torch.no_grad():
-        network.edges[0]["linear"][0].weight.fill_(torch.nan)
-    x = torch.ones(2, 3).double()
-
-    def output(x):
-        return network(x).sum()
-
-    assert torch.isfinite(output(x))
-    assert torch.isfinite(torch.func.grad(output)(x)).all()
-
-    def of_task(alpha):
-        return torch.func.functional_call(network, {"architecture": alpha}, x).sum()
-
-    alphas = network.architecture.detach()[None]
-    assert not torch.isfinite(torch.func.vmap(of_task)(alphas)).all()
-    assert not torch.isfinite(torch.func.vmap(torch.func.grad(of_task))(alphas)).all()
-
-
 def test_table_operations_are_what_their_names_say():
     x = torch.randn(4, 3, dtype=torch.float64)
     for name in ("linear", "gated", "residual", "skip"):

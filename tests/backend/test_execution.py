@@ -4,7 +4,6 @@ import threading
 
 import pytest
 import torch
-from joblib import effective_n_jobs
 
 from skmeta.backend import MODES, Execution
 
@@ -44,18 +43,6 @@ def test_auto_chooses_by_device_and_size(device, flops, mode):
     assert Execution("auto", device=torch.device(device), flops_per_task=flops).mode == mode
 
 
-def test_chunks_bound_how_much_is_vectorised():
-    sizes = []
-
-    def remember(state, task):
-        sizes.append(1)
-        return task["b"]
-
-    with Execution("vmap", device=CPU, chunk_size=2) as execution:
-        execution.mean(remember, {}, make_tasks(5))
-    assert len(sizes) == 3
-
-
 def test_chunks_are_chosen_by_a_memory_budget():
     gibibyte = 2**30
     for bytes_per_task, size in ((0, None), (gibibyte / 3.5, 3), (2.0 * gibibyte, 1)):
@@ -73,20 +60,6 @@ def test_the_number_of_threads_does_not_change_a_bit():
             found.append(execution.mean(lambda _, x: x @ x.T, {}, tasks))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
-
-
-@pytest.mark.parametrize("n_jobs", [None, 1, 3, -1])
-def test_jobs_are_counted_as_joblib_does(n_jobs):
-    expected = torch.get_num_threads() if n_jobs is None else effective_n_jobs(n_jobs)
-    assert Execution("threads", device=CPU, n_jobs=n_jobs).n_threads == expected
-
-
-def test_small_operations_are_not_shared_out():
-    n_intra_op = torch.get_num_threads()
-    for flops, inside in ((1e3, 1), (1e12, n_intra_op)):
-        with Execution("loop", device=CPU, flops_per_task=flops):
-            assert torch.get_num_threads() == inside
-        assert torch.get_num_threads() == n_intra_op
 
 
 def test_threads_compute_side_by_side_and_are_gone_afterwards():
@@ -139,15 +112,3 @@ def test_gradient_of_the_mean(mode, chunk_size):
     torch.testing.assert_close(extra["loss"], (residual.pow(2).mean(1) * tasks["b"]).mean())
     assert not extra["loss"].requires_grad
     assert not state["w"].requires_grad
-
-
-def test_a_task_has_one_intra_op_thread_and_the_caller_keeps_his():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with Execution("threads", device=torch.device("cpu"), n_jobs=2) as execution:
-            seen = execution.map(lambda x: x + torch.get_num_threads(), torch.zeros(6))
-        assert torch.equal(seen, torch.ones(6))
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)

@@ -85,21 +85,6 @@ def test_several_threads_may_call_it():
         torch.testing.assert_close(a, b)
 
 
-def test_flops_of_a_row():
-    network, _ = make_network("mlp", (3,), {"hidden": (5, 4)})
-    assert network.n_flops == 2 * (3 * 5 + 5 * 4)
-    conv, _ = make_network()
-    assert conv.n_flops == 2 * 9 * (4 * 64 + 4 * 4 * 16)
-    assert Network(torch.nn.Identity(), (3,), CPU).n_flops == 0
-
-
-def test_values_that_a_backward_pass_needs():
-    linear = Network(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh()), (3,), CPU)
-    assert linear.n_kept == 3 + 5  # The input and tanh's output, but no weights.
-    small, large = (Network(build_backbone("conv4", (1, s, s)), (1, s, s), CPU) for s in (16, 32))
-    assert 3.5 < large.n_kept / small.n_kept < 4.5
-
-
 class Attention(nn.Module):
     """The columns of a row attend to each other, in one of three ways."""
 
@@ -139,10 +124,3 @@ def test_attention_has_second_derivatives_and_can_be_vectorised(how):
     each = torch.stack([inner_gradient(weight, rows) for rows in x])
     together = torch.func.vmap(lambda rows: inner_gradient(weight, rows))(x)
     torch.testing.assert_close(together, each)
-
-
-def test_attention_outside_keeps_its_kernels():
-    network = Network(build_backbone(Attention("encoder"), (3,)), (3,), CPU)
-    network.features(network.initial_weights(), draw(2, 3).float())
-    assert torch.backends.mha.get_fastpath_enabled()
-    assert torch.backends.cuda.flash_sdp_enabled()

@@ -8,7 +8,6 @@ from builders import draw
 from torch import nn
 
 from skmeta.backend import Execution, Network
-from skmeta.backend._recording import Recorder, simplify
 
 CPU = torch.device("cpu")
 
@@ -94,26 +93,6 @@ def test_what_half_precision_rounds_otherwise_is_recorded(caplog):
         assert len(caplog.records) == expected
 
 
-def test_other_shapes_and_other_keys_are_recorded_anew():
-    recorder, traced = Recorder(), []
-
-    def make(power):
-        def fn(state, tasks):
-            traced.append(power)
-            return {"y": (state["w"] * tasks).pow(power)}
-
-        return fn
-
-    state = {"w": draw(3)}
-    for _ in range(2):
-        for power in (2, 3):
-            for n_tasks in (2, 4):
-                tasks = draw(n_tasks, 3)
-                found = recorder.get(power, make(power), state, tasks)(state, tasks)
-                torch.testing.assert_close(found["y"], (state["w"] * tasks).pow(power))
-    assert len(traced) == 4 * 3
-
-
 class Branch(nn.Module):
     def forward(self, x):
         return x if bool(x.sum() > 0) else -x
@@ -148,42 +127,3 @@ def test_a_module_that_cannot_be_recorded_runs_as_it_is(part, reason, caplog):
         expected, _ = gradients(make_module(part), "loop", False, tasks)
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value)
-
-
-def test_a_graph_becomes_smaller_and_computes_the_same():
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    def fn(x, y):
-        a = x.T.T.unsqueeze(0).expand(2, 3, 4).detach() * 1
-        b = (x.exp() @ y).view(-1).view(3, 3).T
-        c = (x.exp() @ y).T + torch.ones_like(b)
-        return a.sum(0) + 1.0 * x, b, c
-
-    x, y = draw(3, 4), draw(4, 3, seed=1)
-    plain = make_fx(fn)(x, y)
-    n_before = len(plain.graph.nodes)
-    expected = plain(x, y)
-    small = simplify(plain, (x, y))
-    assert len(small.graph.nodes) <= n_before - 8
-    for found, value in zip(small(x, y), expected, strict=True):
-        assert torch.equal(found, value)
-    # A view of an argument is still taken from the argument, wherever that lies in memory.
-    wide = draw(2, 5, 4, seed=2)
-    for found, value in zip(small(wide[1, 1:4], y), fn(wide[1, 1:4], y), strict=True):
-        torch.testing.assert_close(found, value)
-
-
-def test_a_graph_that_writes_in_place_is_left_as_it_is():
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    def fn(x):
-        a, b = x.exp(), x.exp()
-        a.add_(1)
-        return a + b
-
-    module = make_fx(fn)(draw(3))
-    n_before = len(module.graph.nodes)
-    simplified = simplify(module, (draw(3),))
-    assert len(simplified.graph.nodes) == n_before
-    x = draw(3, seed=4)
-    torch.testing.assert_close(simplified(x), 2 * x.exp() + 1)

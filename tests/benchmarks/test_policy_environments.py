@@ -1,6 +1,5 @@
 """NumPy environments agree with Gymnasium's own, step by step."""
 
-import gymnasium
 import numpy as np
 import pytest
 from scipy.stats import uniform
@@ -38,21 +37,3 @@ def test_numpy_agrees_with_gymnasium_step_by_step(family):
         assert (rewards[over] == 0).all()
         over |= terminated | truncated
     assert over.all()
-
-
-def test_defaults_are_those_of_gymnasium():
-    own = gymnasium.make("CartPole-v1").unwrapped
-    for name, value in CartPoleVectorEnv.defaults.items():
-        assert getattr(own, name) == value
-    own = gymnasium.make("Pendulum-v1").unwrapped
-    for name, value in PendulumVectorEnv.defaults.items():
-        assert getattr(own, name) == value
-
-
-@pytest.mark.parametrize(
-    ("env_id", "vector_class"),
-    [("CartPole-v1", CartPoleVectorEnv), ("Pendulum-v1", PendulumVectorEnv)],
-)
-def test_spaces_are_those_of_gymnasium(env_id, vector_class):
-    own = gymnasium.make(env_id)
-    assert vector_class.spaces() == (own.observation_space, own.action_space)

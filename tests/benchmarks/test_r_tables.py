@@ -20,30 +20,6 @@ def draw(seed, n=60):
     )
 
 
-def test_columns_become_numbers():
-    frame = pd.DataFrame(
-        {
-            "rownames": [3, 1, 2, 9, 4, 8],
-            "number": [1, 2, 3, 4, 5, 6],
-            "equal": 2.0,
-            "text": list("abcdef"),
-            "kind": ["b", "a", None, "b", "a", "b"],
-            "flag": [True, False, True, True, False, False],
-            "large": [1e20, 2.0, np.inf, 1.0, 1e-30, 3.0],
-            "day": pd.to_datetime(["2026-01-01", "2026-01-03"] * 3),
-        }
-    )
-    expected = [
-        [1, 0, np.nan, 1, 0, 1],
-        [1, 0, 1, 1, 0, 0],
-        [np.nan, 2, np.nan, 1, 0, 3],
-    ]
-    found = r_tables.to_numbers(frame)
-    np.testing.assert_array_equal(found[:, :3].T, expected)
-    np.testing.assert_allclose(found[:, 3] - found[0, 3], [0, 2] * 3)
-    assert found.shape == (6, 4)
-
-
 def test_a_table_is_alike_in_other_units_codes_and_orders():
     one = r_tables.to_numbers(draw(0))
     other = np.column_stack([3 * one[::-1, 1] + 1, (2 - one[::-1, 2]) * 5])

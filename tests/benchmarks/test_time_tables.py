@@ -34,13 +34,3 @@ def test_parts_are_frozen_and_keep_origins_together():
     assert parts.groupby(origins).nunique().eq(1).all()
     items = pd.Series({n: s.item for n, s in tables.SOURCES.items()})
     assert not set(items[list(tables.FRESH)]) & set(items[list(tables.FIRST)])
-
-
-def test_a_column_per_time_becomes_rows():
-    frame = pd.DataFrame({"kind": ["a", "b"], "w.pre": [1.0, 2.0], "w.4m": [3.0, None]})
-    source = tables.Source("some::table", "", "w", "month", "kind", wide="w.pre w.4m")
-    found = tables._long(frame, source)
-    assert found["month"].tolist() == [0, 0, 4, 4]
-    assert found["row"].tolist() == [0, 1, 0, 1]
-    assert found["w"].tolist()[:3] == [1, 2, 3]
-    assert found["kind"].tolist() == ["a", "b", "a", "b"]

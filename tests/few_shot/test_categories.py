@@ -62,34 +62,6 @@ def test_two_views_are_those_of_codes_and_of_indicators(dtype):
     np.testing.assert_allclose(found, np.mean(views, axis=0), atol=1e-9)
 
 
-def test_views_of_a_regression():
-    # With four rows there is no model beside the prior.
-    y = [1.0, 2.5, 0.5, 3.0]
-    frame = pd.DataFrame({"size": [0.1, 0.7, 0.4, 0.9], "colour": ["red", "red", "blue", "green"]})
-    reg = MetaFewShotRegressor().fit(frame, y)
-    assert reg.shares_ == {"prior": 1.0}
-    # Colours of one row share an indicator.
-    is_red = frame["colour"] == "red"
-    views = [
-        frame.assign(colour=frame["colour"].map({"blue": 0.0, "green": 1.0, "red": 2.0})),
-        pd.DataFrame({"size": frame["size"], "red": is_red * 1.0, "others": ~is_red * 1.0}),
-    ]
-    other = [MetaFewShotRegressor().fit(v, y).predict(v, return_std=True) for v in views]
-    found = reg.predict(frame, return_std=True)
-    np.testing.assert_allclose(found, np.mean(other, axis=0), atol=1e-9)
-
-
-def encode(frame):
-    return FrameEncoder.learn(frame, allow_nan=True, has_codes=True).encode(frame)
-
-
-def test_an_order_that_is_given_is_kept():
-    X = pd.DataFrame({"a": pd.Categorical(["low", "high", "low"], ["low", "high"], ordered=True)})
-    assert encode(X)[:, 0].tolist() == [0, 1, 0]
-    X["a"] = X["a"].cat.as_unordered()
-    assert encode(X)[:, 0].tolist() == [1, 0, 1]
-
-
 def test_an_unknown_category_is_a_missing_value():
     X, y = make_frame()
     clf = MetaFewShotClassifier().fit(X, y)
@@ -109,12 +81,6 @@ def test_polars(dtype):
     frame = frame.with_columns(pl.col("colour").cast(dtype))
     found = MetaFewShotClassifier().fit(frame, y).predict_proba(frame)
     np.testing.assert_allclose(found, expected)
-
-
-def test_columns_of_the_same_name():
-    X, _ = make_frame()
-    frame = pd.concat([X[["colour"]], X[["size", "colour"]]], axis=1).astype({"size": float})
-    assert encode(frame)[:, [0, 2]].max() == 2
 
 
 def test_columns_must_be_of_the_same_type_and_name():
@@ -153,15 +119,6 @@ def test_numbers_in_objects_are_numbers():
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def test_later_rows_have_the_categories_of_the_first():
-    X, y = make_frame()
-    clf = MetaFewShotClassifier().partial_fit(X[:30], y[:30], classes=["no", "yes"])
-    clf.partial_fit(X[30:], y[30:])
-    np.testing.assert_allclose(
-        clf.predict_proba(X), MetaFewShotClassifier().fit(X, y).predict_proba(X)
-    )
-
-
 @pytest.mark.parametrize("dtype", ["datetime64[ns]", "timedelta64[ns]", "period[D]", "polars"])
 def test_columns_of_times_are_refused(dtype):
     X, y = make_frame()
@@ -175,16 +132,3 @@ def test_columns_of_times_are_refused(dtype):
         frame = pl.DataFrame({"size": X["size"].to_list(), "seen": times})
     with pytest.raises(ValueError, match=r"Column 'seen' holds times .* days since a date"):
         MetaFewShotClassifier().fit(frame, y)
-
-
-def test_a_category_without_weight_has_no_code():
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"c": rng.choice([*"abcd"], 24), "x": rng.normal(size=24)})
-    y, weight = (
-        rng.normal(size=24) + (frame["c"] == "d"),
-        (frame["c"] != "b").to_numpy().astype(int),
-    )
-    kept = np.flatnonzero(weight)
-    found = MetaFewShotRegressor(device="cpu").fit(frame, y, weight).predict(frame)
-    expected = MetaFewShotRegressor(device="cpu").fit(frame.iloc[kept], y[kept]).predict(frame)
-    np.testing.assert_array_equal(found, expected)

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_classification
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.naive_bayes import GaussianNB
 
 from skmeta import MetaFewShotClassifier
 from skmeta.learners import ProtoNet
@@ -36,26 +34,6 @@ def test_probabilities_are_multiplied_and_normalised(imbalanced):
     shift = weighted.decision_function(X_query) - plain.decision_function(X_query)
     np.testing.assert_allclose(shift, np.log(4), rtol=1e-6)
     np.testing.assert_array_equal(weighted.predict(X_query), p.argmax(1))
-
-
-def test_the_factors_are_those_of_other_prior_probabilities(imbalanced):
-    """The factor of the odds agrees with the priors that scikit-learn's naive Bayes takes."""
-    X, y, X_query, _ = imbalanced
-    share = np.bincount(y) / len(y)
-    even, own = (GaussianNB(priors=p).fit(X, y).predict_proba(X_query) for p in ([0.5, 0.5], share))
-    balanced = MetaFewShotClassifier(class_weight="balanced").fit(X, y).class_weight_
-    np.testing.assert_allclose(odds(even) / odds(own), balanced[1] / balanced[0], rtol=1e-6)
-
-
-def test_balanced_finds_the_rare_class(imbalanced):
-    X, y, X_query, y_query = imbalanced
-    scores = [
-        balanced_accuracy_score(
-            y_query, MetaFewShotClassifier(class_weight=w).fit(X, y).predict(X_query)
-        )
-        for w in (None, "balanced")
-    ]
-    assert scores[1] > scores[0] + 0.05
 
 
 def test_the_weights_of_rows_count_as_repetitions(imbalanced):

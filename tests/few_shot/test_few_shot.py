@@ -7,10 +7,9 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,9 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
 from skmeta.exceptions import (
-    BackboneError,
     BaselineWarning,
-    OverlapWarning,
     PriorError,
     UnusedDataWarning,
 )
@@ -36,7 +33,6 @@ from skmeta.learners import (
     ProtoNet,
 )
 from skmeta.priors import MetaPrior
-from skmeta.tasks import EpisodeSplit
 
 TINY = {"n_channels": 8, "n_blocks": 4}
 # The same numbers at other addresses: kernels that read them by address round in other places.
@@ -75,13 +71,6 @@ def image_prior(omniglot):
     return train_on_images(omniglot, 10)
 
 
-def train_on_sinusoids(n_iterations):
-    learner = MetaSGD(
-        n_shot=5, n_query=10, n_iterations=n_iterations, inner_lr=0.05, random_state=0
-    )
-    return learner.fit(*make_sinusoid_tasks(n_tasks=200, random_state=0)).prior_
-
-
 def iris_prior(head_init="shared", **settings):
     X, _ = load_iris(return_X_y=True, as_frame=True)
     learner = MAML(head_init=head_init, random_state=0, inner_lr=0.5, **settings)
@@ -90,35 +79,6 @@ def iris_prior(head_init="shared", **settings):
 
 def drawn_prior(X):
     return FineTuning(random_state=0).initial_prior(X, kind="regression")
-
-
-@pytest.mark.slow
-def test_prior_beats_drawn_weights_on_new_characters(omniglot):
-    X, y = omniglot
-    image_prior = train_on_images(omniglot, 60)
-    new = y >= 100
-    cv = EpisodeSplit(n_way=5, n_shot=1, n_query=5, n_episodes=40, random_state=0)
-    learned = cross_val_score(MetaFewShotClassifier(image_prior), X[new], y[new], cv=cv)
-    untrained = ProtoNet(backbone="conv4", backbone_params=TINY, random_state=0)
-    drawn = MetaFewShotClassifier(untrained.initial_prior(X))
-    difference = learned - cross_val_score(drawn, X[new], y[new], cv=cv)
-    assert difference.mean() > 2 * difference.std(ddof=1) / np.sqrt(len(difference))
-
-
-@pytest.mark.slow
-def test_prior_beats_drawn_weights_on_new_sinusoids():
-    X, y, groups = make_sinusoid_tasks(n_tasks=20, random_state=1)
-    sine_prior = train_on_sinusoids(300)
-    gains = []
-    for group in range(20):
-        rows = np.flatnonzero(groups == group)
-        few, rest = rows[:5], rows[5:]
-        errors = []
-        for prior in (drawn_prior(X), sine_prior):
-            reg = MetaFewShotRegressor(prior).fit(X[few], y[few])
-            errors.append(np.mean((reg.predict(X[rest]) - y[rest]) ** 2))
-        gains.append(errors[0] - errors[1])
-    assert np.mean(gains) > 2 * np.std(gains, ddof=1) / np.sqrt(20)
 
 
 @pytest.mark.parametrize("n_way", [2, 3, 7])
@@ -144,16 +104,6 @@ def test_identity_prototypes_are_the_nearest_centroid():
     few = np.arange(0, 150, 7)
     ours = MetaFewShotClassifier(prior).fit(X[few], y[few]).predict(X)
     np.testing.assert_array_equal(ours, NearestCentroid().fit(X[few], y[few]).predict(X))
-
-
-def test_images_are_taken_flat_or_in_shape(omniglot, image_prior):
-    X, y = omniglot
-    rows = slice(2000, 2200, 5)
-    flat = MetaFewShotClassifier(image_prior).fit(X[rows], y[rows])
-    images = X.reshape(-1, 1, 28, 28)
-    shaped = clone(flat).fit(images[rows], y[rows])
-    found, expected = shaped.predict_proba(images[:9]), flat.predict_proba(X[:9])
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_prediction_does_not_depend_on_the_rows_beside_it(omniglot, image_prior):
@@ -207,24 +157,6 @@ def test_prototypes_learn_in_parts_what_they_learn_at_once():
         parts.partial_fit(X[y == k], y[y == k], classes=[0, 1, 2] if k == 0 else None)
         assert set(parts.predict(X)) <= set(range(k + 1))  # no rows of the others yet
     np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X), rtol=1e-9)
-
-
-def test_what_the_adaptation_left_alone_is_not_stored_again():
-    X, y = load_iris(return_X_y=True)
-    clf = MetaFewShotClassifier().fit(X[::10], y[::10])
-    assert all(name.startswith("memory.") for name in clf.adapted_)
-    prior = MAML(random_state=0, head_init="zeros", inner_lr=0.5).initial_prior(X)
-    clf = MetaFewShotClassifier(prior, learner_params={"n_inner_steps": 2}).fit(X, y)
-    assert {n for n in prior.tensors if n.startswith("body.")} <= set(clf.adapted_)
-
-
-def test_partial_fit_with_step_sizes_of_each_weight():
-    X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=0)
-    prior = MetaSGD(random_state=0, inner_lr=0.02).initial_prior(X, kind="regression")
-    reg = MetaFewShotRegressor(prior).partial_fit(X[:5], y[:5])
-    twice = MetaFewShotRegressor(prior).partial_fit(X[:5], y[:5]).partial_fit(X[:5], y[:5])
-    loss = np.mean((reg.predict(X[:5]) - y[:5]) ** 2)
-    assert np.mean((twice.predict(X[:5]) - y[:5]) ** 2) < 0.99 * loss
 
 
 def test_partial_fit_goes_on_from_the_adapted_weights():
@@ -313,26 +245,6 @@ def test_users_module_needs_to_be_given_again(tmp_path):
         MetaFewShotClassifier(other).fit(X, y)
 
 
-def test_episode_split_warns_of_characters_seen(omniglot, image_prior):
-    X, y = omniglot
-    cv = EpisodeSplit(n_way=5, n_shot=1, n_query=5, n_episodes=2, prior=image_prior)
-    with pytest.warns(OverlapWarning, match="100 of 120 classes were used to train the prior"):
-        cross_val_score(MetaFewShotClassifier(image_prior), X, y, cv=cv)
-
-
-def test_settings_of_the_prior_can_be_overridden():
-    sine_prior = train_on_sinusoids(20)
-    X, y, _ = make_sinusoid_tasks(n_tasks=1, random_state=3)
-    errors = [
-        np.mean((reg.fit(X[:10], y[:10]).predict(X[:10]) - y[:10]) ** 2)
-        for reg in (
-            MetaFewShotRegressor(sine_prior, learner_params={"n_inner_steps": k})
-            for k in (0, 1, 10)
-        )
-    ]
-    assert errors[0] > errors[1] > errors[2]
-
-
 BAD_ROWS = [
     ("drawn", np.nan, "Input X contains NaN"),
     ("drawn", np.inf, "Input X contains infinity"),
@@ -412,20 +324,6 @@ def test_settings_that_do_not_apply_are_refused():
         MetaFewShotClassifier(prior.replace(learner="Other")).fit(X, y)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
-def test_missing_gpu_is_named():
-    X, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match=r"device='cuda' is not available.*device='cpu'"):
-        MetaFewShotClassifier(device="cuda").fit(X, y)
-
-
-def test_images_need_a_backbone_that_fits():
-    with pytest.raises(BackboneError, match="needs images of shape"):
-        MAML(backbone="conv4").initial_prior(np.zeros((4, 7)))
-    with pytest.raises(BackboneError, match=r"input_shape=\(1, 5, 5\) has 25 values"):
-        MAML(backbone="conv4", inputs=(1, 5, 5)).initial_prior(np.zeros((4, 16)))
-
-
 def test_a_refused_task_leaves_the_fitted_one_as_it_was():
     X, y = load_iris(return_X_y=True)
     clf = MetaFewShotClassifier().fit(X[::10], y[::10])
@@ -458,12 +356,6 @@ def test_advice_for_what_a_prior_does_not_know():
     for levels in (0.5, [0.0, 0.5]):
         with pytest.raises(ValueError, match="a list of levels between 0 and 1, both excluded"):
             MetaFewShotRegressor().fit(X[:6], X[:6, 0]).predict_quantiles(X, levels)
-
-
-def test_more_views_than_there_can_be():
-    with pytest.raises(ValueError, match=r"'n_estimators' parameter .* in the range \[1, 64\]"):
-        MetaFewShotRegressor(n_estimators=65).fit([[0.0], [1.0]], [0.0, 1.0])
-    MetaFewShotRegressor(n_estimators=64).fit([[0.0], [1.0]], [0.0, 1.0])
 
 
 @pytest.mark.parametrize(

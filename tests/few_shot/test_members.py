@@ -9,7 +9,6 @@ from sklearn.base import clone
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.tabular import LEVELS
-from skmeta.tabular.table_prior import ConditionedPrior
 
 
 def make_table(n, seed=0):
@@ -111,37 +110,6 @@ def test_quantiles_are_means_of_those_of_the_prior_and_the_process():
     assert (np.diff(many, axis=1) > 0).all()
 
 
-@pytest.mark.parametrize("n_columns", [4, 70])
-def test_held_out_predictions_are_those_of_separate_fits(monkeypatch, n_columns):
-    predict, given = ConditionedPrior.predict_held_out, []
-
-    def keep(*args):
-        given.append((args[0].rows, args[1], predict(*args)))
-        return given[-1][-1]
-
-    monkeypatch.setattr(ConditionedPrior, "predict_held_out", keep)
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(43, n_columns)), rng.normal(size=43)
-    MetaFewShotRegressor(device="cpu").fit(X, y)
-    # Rows and columns are in an order of their own.
-    (X, y, *_), sets, predicted = given[0]
-    np.testing.assert_array_equal(np.sort(np.concatenate(sets)), np.arange(43))
-    for held, found in list(zip(sets, predicted, strict=True))[:2]:
-        kept = np.setdiff1d(np.arange(43), held)
-        other = alone(MetaFewShotRegressor(device="cpu").fit(X[kept], y[kept]))
-        # In single precision, and with components of other signs.
-        tolerance = 1e-4 if n_columns == 4 else 0.02
-        np.testing.assert_allclose(found.mean, other.predict(X[held]), atol=tolerance)
-
-
-def test_share_is_the_best_one_for_rows_that_both_have_not_seen():
-    # Labels are noise: the trees learn the rows by heart, and are worse than the prior.
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(300, 4)), rng.integers(2, size=300)
-    assert MetaFewShotClassifier(device="cpu").fit(X, y).shares_["boosting"] < 0.3
-    assert MetaFewShotRegressor(device="cpu").fit(X, rng.normal(size=300)).shares_["boosting"] < 0.3
-
-
 def test_few_rows_have_no_trees():
     clf = MetaFewShotClassifier(device="cpu").fit(*make_classes(199))
     assert clf.shares_ == {"prior": 1}
@@ -149,31 +117,6 @@ def test_few_rows_have_no_trees():
     same = MetaFewShotClassifier(device="cpu")
     X, y = make_classes(249)
     assert same.fit(X, y, sample_weight=weight).shares_ == {"prior": 1}
-
-
-def test_order_of_rows_and_of_classes_has_no_effect(classifier):
-    X, y = make_classes(400)
-    new = make_table(50, seed=1)[0]
-    order = np.random.default_rng(0).permutation(400)
-    other = MetaFewShotClassifier(device="cpu").fit(X[order], y[order])
-    np.testing.assert_allclose(other.predict_proba(new), classifier.predict_proba(new), atol=1e-4)
-    renamed = MetaFewShotClassifier(device="cpu").fit(X, np.where(y == "up", "a", "b"))
-    np.testing.assert_allclose(
-        renamed.predict_proba(new)[:, ::-1], classifier.predict_proba(new), atol=1e-4
-    )
-
-
-def test_weight_of_two_is_two_rows():
-    X, y = make_table(500)
-    weight = np.random.default_rng(0).integers(0, 3, size=500).astype(float)
-    rows = np.repeat(np.arange(500), weight.astype(int))
-    new = make_table(50, seed=1)[0]
-    reg = MetaFewShotRegressor(device="cpu", precision="float64")
-    by_weight = clone(reg).fit(X, y, sample_weight=weight)
-    by_rows = clone(reg).fit(X[rows], y[rows])
-    assert by_weight.shares_["boosting"] > 0
-    assert by_rows.shares_ == pytest.approx(by_weight.shares_, rel=1e-3)
-    np.testing.assert_allclose(by_weight.predict(new), by_rows.predict(new), rtol=1e-3)
 
 
 def test_further_rows_copies_and_pickles(classifier):
@@ -198,11 +141,3 @@ def test_a_class_of_one_row_and_missing_values():
     proba = clf.predict_proba(X[:20])
     np.testing.assert_allclose(proba.sum(1), 1)
     assert (proba > 0).all()
-
-
-@pytest.mark.parametrize("unit", [1e-200, 1e200])
-def test_units_of_the_targets(regressor, unit):
-    X, y = make_targets(400)
-    new = make_table(50, seed=1)[0]
-    found = MetaFewShotRegressor(device="cpu").fit(X, unit * y).predict(new) / unit
-    np.testing.assert_allclose(found, regressor.predict(new), atol=1e-3)

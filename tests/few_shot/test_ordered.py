@@ -1,18 +1,12 @@
 """Ordered classes: cumulative models beside the nominal one."""
 
-import pickle
-
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
 from sklearn.metrics import log_loss
 
 from skmeta.few_shot import MetaFewShotClassifier
-from skmeta.few_shot._ordered import ordered_members
-from skmeta.few_shot._priors import RunSettings
 from skmeta.learners import FineTuning
-from skmeta.tabular import LEVELS, WeightedRows, cut_distributions
 
 GRADES = ["poor", "fair", "good", "excellent"]
 
@@ -34,14 +28,6 @@ def ordered():
     return MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(*make_grades(40))
 
 
-def test_cut_distributions_are_those_of_a_normal_variable():
-    mean = np.array([0.2, 1.4, 3.0])
-    quantiles = mean[:, None] + 0.7 * norm.ppf(LEVELS)
-    below = norm.cdf((np.array([0.5, 1.5, 2.5]) - mean[:, None]) / 0.7)
-    expected = np.diff(np.column_stack([np.zeros(3), below, np.ones(3)]), axis=1)
-    np.testing.assert_allclose(cut_distributions(quantiles, LEVELS, 4), expected, atol=2e-3)
-
-
 def test_order_helps_where_there_is_one(ordered):
     X, y = make_grades(600, seed=1)
     nominal = MetaFewShotClassifier(device="cpu").fit(*make_grades(40))
@@ -57,16 +43,6 @@ def test_shares_go_to_the_nominal_model_where_the_order_is_wrong():
     shares = MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(X, y).shares_
     assert shares["prior"] > 0.5
     assert shares["cumulative process"] < 0.1
-
-
-def test_rows_held_out_in_one_pass_are_predicted_as_by_a_model_for_each():
-    X, y = make_grades(30)
-    rows, sets = WeightedRows(X, y, np.ones(30)), [np.arange(0, 10), np.arange(10, 18)]
-    rank = np.arange(4)
-    fit = ordered_members(rank, RunSettings("cpu", "float64", {}), ())["cumulative"]
-    for held, found in zip(sets, fit.predict_held_out(rows, sets), strict=True):
-        kept = rows.take(np.setdiff1d(np.arange(30), held))
-        np.testing.assert_allclose(found, fit(kept, []).predict(X[held]), atol=1e-5)
 
 
 def test_ordered_categories_are_numbers_in_their_order(ordered):
@@ -87,28 +63,6 @@ def test_nominal_leaves_ordered_categories_as_they_are():
     nominal = MetaFewShotClassifier(device="cpu", target_kind="nominal").fit(X, ordered_series(y))
     assert nominal.ordered_classes_ is None
     np.testing.assert_array_equal(nominal.predict_proba(X), plain.predict_proba(X))
-
-
-def test_two_classes_have_no_order():
-    X, y = make_grades(40)
-    clf = MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(X, y > 1)
-    assert clf.target_kind_ == "nominal"
-    assert clf.shares_ == {"prior": 1.0}
-
-
-def test_a_pickle_predicts_the_same(ordered):
-    X, _ = make_grades(20, seed=2)
-    restored = pickle.loads(pickle.dumps(ordered))
-    np.testing.assert_allclose(restored.predict_proba(X), ordered.predict_proba(X), atol=1e-9)
-
-
-def test_a_row_of_weight_two_is_two_rows():
-    X, y = make_grades(30)
-    weight = np.where(np.arange(30) % 3, 1, 2)
-    clf = MetaFewShotClassifier(device="cpu", target_kind="ordered")
-    weighted = clf.fit(X, y, sample_weight=weight).predict_proba(X)
-    repeated = clf.fit(X.repeat(weight, 0), y.repeat(weight)).predict_proba(X)
-    np.testing.assert_allclose(weighted, repeated, atol=1e-5)
 
 
 def test_words_without_an_order_are_refused():

@@ -1,24 +1,12 @@
 """Amounts, counts, shares and ratings: the scale on which models see the targets."""
 
-import pickle
-
 import numpy as np
 import pytest
-from scipy.stats import norm
-from sklearn.metrics import get_scorer
 
 from skmeta.few_shot import MetaFewShotRegressor
-from skmeta.few_shot._target_scale import TargetScale
 from skmeta.learners import FineTuning
 from skmeta.tabular import (
-    LEVELS,
-    Scale,
-    Target,
-    WeightedRows,
-    hold_out,
-    places_of,
     quantile_loss,
-    unconditional_quantiles,
 )
 
 LEVELS_OF_LOSS = np.linspace(0.1, 0.9, 9)
@@ -108,14 +96,6 @@ def test_a_product_is_seen_in_logarithms(amounts):
     assert 0.82 < np.mean((low <= y) & (y <= high)) < 0.97
 
 
-def test_shares_sum_to_one_and_known_targets_count_where_columns_tell_nothing(amounts):
-    X, rng = make_rows(60)
-    nothing = fit((X, rng.exponential(size=60)))
-    for reg in (amounts, nothing):
-        assert sum(reg.shares_.values()) == pytest.approx(1)
-    assert amounts.shares_["known targets"] < 0.01 < 0.2 < nothing.shares_["known targets"]
-
-
 def test_symmetric_targets_far_from_zero_stay_as_they_are():
     X, rng = make_rows(50)
     y = 170 + 8 * X[:, 0] + 4 * rng.normal(size=50)
@@ -126,23 +106,6 @@ def test_symmetric_targets_far_from_zero_stay_as_they_are():
     np.testing.assert_array_equal(auto.predict_quantiles(X), real.predict_quantiles(X))
 
 
-def test_unit_of_amounts_does_not_matter(amounts):
-    X, y = make_amounts(60)
-    other, new = fit((X, y * 1000)), make_rows(100, seed=2)[0]
-    np.testing.assert_allclose(
-        other.predict_quantiles(new), 1000 * amounts.predict_quantiles(new), rtol=1e-3
-    )
-
-
-def test_a_weight_of_two_is_two_rows():
-    X, y = make_counts(40)
-    weight, new = np.where(np.arange(40) % 3, 1, 2), make_rows(50, seed=2)[0]
-    reg = MetaFewShotRegressor(device="cpu")
-    weighted = reg.fit(X, y, sample_weight=weight).predict(new)
-    repeated = reg.fit(X.repeat(weight, 0), y.repeat(weight)).predict(new)
-    np.testing.assert_allclose(weighted, repeated, rtol=1e-3)
-
-
 def test_ratings_stay_within_their_range():
     X, rng = make_rows(80)
     y = np.clip(np.round(3 + 1.5 * X[:, 0] + rng.normal(size=80)), 1, 5)
@@ -151,13 +114,6 @@ def test_ratings_stay_within_their_range():
     values = np.column_stack([reg.predict(new), reg.predict_quantiles(new, [0.01, 0.99])])
     assert values.min() >= 1
     assert values.max() <= 5
-
-
-def test_a_pickle_predicts_the_same(counts):
-    X, _ = make_rows(20, seed=2)
-    restored = pickle.loads(pickle.dumps(counts))
-    np.testing.assert_allclose(restored.predict_quantiles(X), counts.predict_quantiles(X))
-    np.testing.assert_allclose(restored.predict(X), counts.predict(X))
 
 
 def test_partial_fit_reads_all_targets_as_given():
@@ -176,26 +132,6 @@ def test_mean_and_deviation_are_those_of_the_quantiles(amounts):
     np.testing.assert_allclose(mean, quantiles.mean(1), rtol=0.02)
     np.testing.assert_allclose(std, quantiles.std(1), rtol=0.06)
     np.testing.assert_allclose(mean, amounts.predict(X))
-
-
-@pytest.mark.parametrize("scoring", ["neg_mean_poisson_deviance", "neg_mean_gamma_deviance"])
-def test_scorers_of_positive_predictions_work(amounts, scoring):
-    X, y = make_amounts(200, seed=1)
-    assert np.isfinite(get_scorer(scoring)(amounts, X, y))
-
-
-def test_share_of_the_models_follows_the_losses():
-    rng = np.random.default_rng(0)
-    y = rng.exponential(size=100)
-    rows = WeightedRows(rng.normal(size=(100, 2)), y, np.ones(100))
-    target = TargetScale(
-        Target("positive", 0.0, np.inf), Scale(lowest=0.0), unconditional_quantiles(y, LEVELS)
-    )
-    folds = hold_out(rows)
-    held = np.concatenate([positions for _, positions in folds])
-    good = np.repeat(y[held][:, None], len(LEVELS), 1)
-    assert target.weigh(rows, folds, good).share > 0.999
-    assert target.weigh(rows, folds, good + 10).share < 0.001
 
 
 def test_few_targets_of_a_declared_kind():
@@ -218,28 +154,3 @@ def test_a_prior_of_other_tasks_knows_no_kind():
     )
     with pytest.raises(ValueError, match="needs a prior for any table"):
         reg.fit(X, y)
-
-
-def test_width_is_that_of_held_out_rows():
-    rng = np.random.default_rng(0)
-    y = 100 + 0.5 * rng.normal(size=150)
-    rows = WeightedRows(rng.normal(size=(150, 2)), y, np.ones(150))
-    target = TargetScale(Target("positive", 0.0, np.inf), Scale(lowest=0.0), np.quantile(y, LEVELS))
-    folds = hold_out(rows)
-    # A model that says that the deviation is 1 is weighed with the known targets.
-    normal = np.tile(100 + norm.ppf(LEVELS), (len(y), 1))
-    weighed = target.weigh(rows, folds, normal)
-    assert weighed.share < 0.01
-    assert weighed.width == pytest.approx(1, abs=0.1)
-    # The mean and the deviation are those of a distribution of half the width.
-    mean, std, at = target._replace(width=0.5).to_units(normal[:1], np.array([0.05, 0.95]))
-    assert mean[0] == pytest.approx(100)
-    assert std[0] == pytest.approx(0.5, rel=0.01)
-    np.testing.assert_allclose(at[0], norm.ppf([0.05, 0.95], 100, 0.5), rtol=1e-3)
-
-
-def test_places_are_probabilities():
-    quantiles = np.array([[0.0, 0.0, 1.0, 2.0, 4.0]] * 4)
-    levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
-    found = places_of(np.array([0.0, 3.0, -1.0, 9.0]), quantiles, levels)
-    np.testing.assert_allclose(found, [0.2, 0.8, 0.1, 0.9])

@@ -11,7 +11,7 @@ from builders import plain_loss, tiny_mlp
 from scipy.special import expit
 
 from skmeta.learners import LSTMMetaLearner
-from skmeta.learners.learned_optimizers import _lstm, preprocess_gradient, ravel
+from skmeta.learners.learned_optimizers import ravel
 
 N_FEATURES, N_WAY, N_HIDDEN, N_STEPS = 3, 3, 4, 3
 STEP = 1e-6
@@ -134,37 +134,3 @@ def test_meta_gradient_is_that_with_gradients_and_losses_held_fixed(kind):
             expected = (up - down) / (2 * STEP)
             found = float(gradient[name].reshape(-1)[k])
             assert abs(found - expected) < 1e-7 + 1e-5 * abs(expected), (name, k, found, expected)
-
-
-def test_gates_start_as_gradient_descent_with_a_small_step():
-    learner = LSTMMetaLearner(inner_lr=0.02, n_inner_steps=1)
-    context, task = make_context(), make_task()
-    state = learner.algorithm(learner).init_state(context, torch.Generator().manual_seed(0))
-    state = {n: v.double() for n, v in state.items()}
-    adapted = learner.algorithm(learner).adapt(context, state, task.support)
-    theta = {n: v.clone().requires_grad_() for n, v in weights_of(state).items()}
-    slopes = torch.autograd.grad(plain_loss(theta, task.support), theta.values())
-    moved = ravel({n: adapted[n] for n in theta})
-    start = ravel(weights_of(state))
-    expected = expit(5) * start - 0.02 * ravel(dict(enumerate(slopes)))
-    torch.testing.assert_close(moved, expected, rtol=0, atol=5e-4)
-
-
-@pytest.mark.parametrize("x", [3.0, -0.2, math.exp(-10), 1e-5, -1e-7, 0.0])
-def test_preprocessing(x):
-    value = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-    found = preprocess_gradient(value)
-    np.testing.assert_allclose(found.detach(), pair(x), rtol=1e-12, atol=1e-15)
-    (slope,) = torch.autograd.grad(found.sum(), value)
-    expected = 1 / (10 * x) if abs(x) >= math.exp(-10) else math.exp(10)
-    assert float(slope) == pytest.approx(expected)
-
-
-def test_a_step_in_pieces_is_the_step(monkeypatch):
-    learner, context, task = make_learner(), make_context(), make_task()
-    state = make_state(learner, context)
-    whole = learner.algorithm(learner).meta_gradient(context, state, task)[0]
-    monkeypatch.setattr(_lstm, "_PIECE", 7)
-    pieces = learner.algorithm(learner).meta_gradient(context, state, task)[0]
-    for name, expected in whole.items():
-        torch.testing.assert_close(pieces[name], expected, rtol=1e-10, atol=1e-13)

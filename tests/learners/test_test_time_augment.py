@@ -64,45 +64,6 @@ def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, name
     np.testing.assert_allclose(other, found, rtol=1e-3, atol=1e-5)
 
 
-def test_further_rows_are_learned_in_each_view(digits):
-    X, y = digits
-    learner = MAML(**SMALL, n_inner_steps=1, inner_lr=0.01).fit(X, y)
-    clf = MetaFewShotClassifier(
-        learner, device="cpu", learner_params={"test_time_augment": "mirror"}
-    )
-    clf.partial_fit(X[:20], y[:20], classes=np.unique(y)).partial_fit(X[20:40], y[20:40])
-    each = []
-    for mirror in (False, True):
-        one = MetaFewShotClassifier(learner, device="cpu")
-        one.partial_fit(turned(X[:20], mirror, 0), y[:20], classes=np.unique(y))
-        one.partial_fit(turned(X[20:40], mirror, 0), y[20:40])
-        each.append(np.log(one.predict_proba(turned(X[40:60], mirror, 0))))
-    expected = np.exp(np.mean(each, axis=0))
-    expected /= expected.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(clf.predict_proba(X[40:60]), expected, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize(("first", "then"), [("rotations", []), ([], "mirror")])
-def test_a_fitted_estimator_keeps_its_views(first, then, digits):
-    X, y = digits
-    learner = MAML(**SMALL).fit(X, y)
-    clf = MetaFewShotClassifier(
-        learner, device="cpu", learner_params={"test_time_augment": first}
-    ).fit(X[:30], y[:30])
-    expected = clf.predict_proba(X[30:50])
-    clf.set_params(learner_params={"test_time_augment": then})
-    np.testing.assert_array_equal(clf.predict_proba(X[30:50]), expected)
-    again = pickle.loads(pickle.dumps(clf))
-    np.testing.assert_array_equal(again.predict_proba(X[30:50]), expected)
-    other = MetaFewShotClassifier(
-        learner, device="cpu", learner_params={"test_time_augment": first}
-    ).fit(X[:30], y[:30])
-    found = clf.partial_fit(X[50:60], y[50:60]).predict_proba(X[30:50])
-    further = other.partial_fit(X[50:60], y[50:60]).predict_proba(X[30:50])
-    np.testing.assert_array_equal(found, further)
-    assert abs(clf.fit(X[:30], y[:30]).predict_proba(X[30:50]) - expected).max() > 1e-6
-
-
 @pytest.mark.parametrize(
     ("augment", "expected"),
     [

@@ -124,21 +124,6 @@ def test_gradient_of_the_evidence_equals_finite_differences(n_classes):
         np.testing.assert_allclose(found.gradient @ direction, slope, rtol=1e-6, atol=1e-6)
 
 
-def test_variance_of_intercepts_is_found():
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(200), 30)
-    X = rng.normal(size=(6000, 1))
-    eta = 0.5 + X[:, 0] + 1.2 * rng.normal(size=200)[groups]
-    y = (eta + rng.logistic(size=6000) > 0).astype(int)
-    z = np.column_stack([np.ones(6000), X])
-    found = fit(z, y, groups, 2, effects="correlated", rank=1)
-    np.testing.assert_allclose(found.mean[0], [0.5, 1.0], atol=0.2)
-    np.testing.assert_allclose(np.sqrt(found.covariance[0, 0, 0]), 1.2, rtol=0.1)
-    assert np.sqrt(found.covariance[0, 1, 1]) < 0.15
-    # The standard error of the mean intercept: 1.2 / sqrt(200), and a little for the rows.
-    np.testing.assert_allclose(np.sqrt(found.mean_covariance[0, 0, 0]), 0.09, rtol=0.1)
-
-
 def test_variance_is_found_where_tasks_have_mostly_one_class():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(150), 12)
@@ -157,15 +142,6 @@ def test_variance_is_found_where_tasks_have_mostly_one_class():
     evidence, fresh = Evidence(OneFactor(batches), [shape]), Evidence(OneFactor(batches), [shape])
     evidence.evaluate(at[0])
     assert evidence.evaluate(at[1]).value == pytest.approx(fresh.evaluate(at[1]).value, rel=1e-6)
-
-
-def test_labels_of_classes_do_not_matter():
-    z, y = draw(3, n=90)
-    groups = np.repeat(np.arange(9), 10)
-    turn = np.array([2, 0, 1])
-    first = fit(z, y, groups, 3, effects="correlated", rank=1)
-    second = fit(z, turn[y], groups, 3, effects="correlated", rank=1)
-    np.testing.assert_allclose(second.mean[turn], first.mean, atol=2e-3)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
@@ -192,17 +168,3 @@ def test_probabilities_with_a_wide_prior_are_close_to_numerical_integration(mean
     given = ConditionedGroups(*prior, np.ones((len(y), 1)), y, np.ones(len(y)), 0 * y)
     found = given.predict(np.ones((1, 1)), np.zeros(1, int)).mean[0, 1]
     assert found == pytest.approx(expected, abs=0.03)
-
-
-@pytest.mark.parametrize(("mean", "scale"), [(-9.7, 20.0), (-9.7, 5.0), (3.0, 1.0), (-30.0, 30.0)])
-@pytest.mark.parametrize("labels", [[0], [1], [1, 1, 0], [1, 1, 1, 0, 0, 1, 0, 1]])
-def test_a_mode_is_found_from_a_prior_that_is_far_off(mean, scale, labels):
-    # Where the prior has its mean, the likelihood is almost flat.
-    y, at = np.array(labels), np.linspace(-12, 12, 100_001)
-    rows = ClassRows(np.ones((len(y), 1)), np.eye(2)[y], np.ones(len(y)))
-    parts = np.array([mean]), np.array([[scale]]), np.zeros(1)
-    eta = mean + scale * at
-    log_p = norm.logpdf(at) - np.logaddexp(0, -eta[:, None] * (2 * y - 1)).sum(1)
-    for tolerance in (None, 1e-6):
-        found = find_mode(rows, *parts, tolerance=tolerance)
-        np.testing.assert_allclose(found.u, at[log_p.argmax()], atol=1e-3)

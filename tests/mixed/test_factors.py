@@ -17,65 +17,8 @@ from skmeta.mixed import (
     fit_factors,
 )
 from skmeta.mixed._factors import _sorted_rows
-from skmeta.mixed._sparse import Pattern, System, sums
 
 # ------------------------------------------------------------------------------ block equations
-
-
-def codes_of(kind, n=120):
-    rng = np.random.default_rng(0)
-    first, second = rng.integers(15, size=n), rng.integers(7, size=n)
-    inner = rng.integers(30, size=n)
-    pair = np.unique(first * 7 + second, return_inverse=True)[1]
-    return {
-        "crossed": [first, second],
-        "pairs": [pair, first, second],
-        "nested": [inner, inner // 3, inner // 9],
-        "both": [inner, inner // 3, second, inner // 9],
-        "three": [first, second, first % 4],
-        "one": [inner],
-    }[kind]
-
-
-@pytest.mark.parametrize("kind", ["crossed", "pairs", "nested", "both", "three", "one"])
-@pytest.mark.parametrize("width", [1, 2])
-def test_blocks_are_those_of_dense_algebra(kind, width):
-    codes = np.column_stack(codes_of(kind))
-    (n, n_factors), rng = codes.shape, np.random.default_rng(1)
-    sizes = [int(column.max()) + 1 for column in codes.T]
-    widths = [width + f % 2 for f in range(n_factors)]
-    z, pattern = [rng.normal(size=(n, k)) for k in widths], Pattern(codes, sizes)
-    blocks = {
-        (f, g): sums(z[f][:, :, None] * z[g][:, None], pair.pair_of_row, len(pair.first))
-        + (f == g) * np.eye(widths[f], widths[g])
-        for (f, g), pair in pattern.pairs.items()
-    }
-    system = System(pattern, blocks)
-    dense = [
-        (np.eye(size)[column][:, :, None] * one[:, None]).reshape(n, -1)
-        for column, size, one in zip(codes.T, sizes, z, strict=True)
-    ]
-    whole = np.hstack(dense)
-    m = whole.T @ whole + np.eye(whole.shape[1])
-    np.testing.assert_allclose(system.log_det, 0.5 * np.linalg.slogdet(m)[1])
-    ends = np.cumsum([0, *(size * k for size, k in zip(sizes, widths, strict=True))])
-    right = rng.normal(size=(len(m), 3))
-    parts = [right[ends[f] : ends[f + 1]].reshape(sizes[f], widths[f], 3) for f in range(n_factors)]
-    found = np.concatenate([one.reshape(-1, 3) for one in system.solve(parts)])
-    np.testing.assert_allclose(found, np.linalg.solve(m, right), atol=1e-10)
-    inverse = np.linalg.inv(m)
-    for f in range(n_factors):
-        for g in range(n_factors):
-            # Any two levels of what is not a leaf, or of levels that occur together.
-            at = rng.integers(sizes[f], size=20) if f >= pattern.n_leaves else codes[:20, f]
-            to = rng.integers(sizes[g], size=20) if g >= pattern.n_leaves else codes[:20, g]
-            if f < pattern.n_leaves or g < pattern.n_leaves:
-                at, to = codes[:20, f], codes[:20, g]
-            blocks = system.inverse(f, g, at, to)
-            for k in range(20):
-                rows = slice(ends[f] + at[k] * widths[f], ends[f] + (at[k] + 1) * widths[f])
-                columns = slice(ends[g] + to[k] * widths[g], ends[g] + (to[k] + 1) * widths[g])
-                np.testing.assert_allclose(blocks[k], inverse[rows, columns], atol=1e-10)
 
 
 # ---------------------------------------------------------------------------------- derivatives
@@ -269,24 +212,6 @@ def test_laplace_is_close_to_numerical_integration():
     assert np.corrcoef(known, effects)[0, 1] > 0.8
 
 
-def test_crossed_effects_of_classes_are_found():
-    rng = np.random.default_rng(0)
-    codes = np.column_stack([rng.integers(60, size=3000), rng.integers(40, size=3000)])
-    first, second = rng.normal(size=60), 0.6 * rng.normal(size=40)
-    X = np.column_stack([np.ones(3000), rng.normal(size=3000)])
-    eta = X @ [0.3, 1.0] + first[codes[:, 0]] + second[codes[:, 1]]
-    y = (eta + rng.logistic(size=3000) > 0).astype(int)
-    model = fit_factors(X, y, codes, Classes(2), shrinkage=1.0)
-    given = model.condition(X, y, codes)
-    np.testing.assert_allclose(model.mean[0, 1], 1.0, atol=0.15)
-    found = np.concatenate(model.deviations).ravel()
-    np.testing.assert_allclose(found, [first.std(), second.std()], atol=0.15)
-    own = given.effects[0][:, 0, 0]
-    assert np.corrcoef(own, first)[0, 1] > 0.9
-    gap = (own - first + first.mean()) / given.effect_std(0)[:, 0, 0]
-    assert 0.7 < gap.std() < 1.3
-
-
 def test_a_factor_without_differences_has_small_effects():
     rng = np.random.default_rng(0)
     codes = np.column_stack([np.arange(200) % 20, np.arange(200) % 7])
@@ -330,14 +255,3 @@ def test_a_fit_of_many_rows_starts_from_that_of_some(monkeypatch):
     assert found.log_likelihood == pytest.approx(expected.log_likelihood, abs=1e-4)
     for one, other in zip(found.covariances, expected.covariances, strict=True):
         np.testing.assert_allclose(one, other, rtol=0.02, atol=1e-4)
-
-
-def test_a_start_may_have_fewer_levels_in_a_factor():
-    X, y, codes, columns = make_crossed(400)
-    whole = fit_factors(X, y, codes, columns=columns)
-    part = codes[:, 0] < 9  # now the second factor has the most levels
-    expected = fit_factors(X[part], y[part], codes[part], columns=columns)
-    found = fit_factors(X[part], y[part], codes[part], columns=columns, start=whole)
-    assert found.log_likelihood == pytest.approx(expected.log_likelihood, abs=0.05)
-    for one, other in zip(found.deviations, expected.deviations, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0.05, atol=0.02)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from skmeta.mixed import _model
-from skmeta.tabular import FitSettings, _population, fit_population
 
 
 @pytest.fixture
@@ -32,17 +31,3 @@ def test_the_mean_is_that_of_all_groups(rows, monkeypatch):
     np.testing.assert_allclose(model.mean_covariance[0], np.linalg.inv(whole), atol=2e-5)
     assert np.sqrt(np.diagonal(model.covariance[0])) == pytest.approx([0.6, 0.3, 0.0], abs=0.15)
     assert model.noise == pytest.approx(0.5, abs=0.05)
-
-
-def test_trees_learn_from_a_sample_of_many_rows(rows, monkeypatch):
-    z, y, codes = rows
-    fitted = []
-    monkeypatch.setattr(_population, "_MAX_ROWS", 400)
-    settings = FitSettings("auto", None, lambda: fitted.append(1))
-    parts = z[:, 1:], y, np.ones(len(y)), codes % 3
-    _, unseen = fit_population(settings, *parts, 0, corrects_base=True)
-    assert fitted
-    assert np.isfinite(unseen).all()
-    assert np.mean((y - unseen) ** 2) < 0.8 * np.var(y)
-    _, same = fit_population(settings, *parts, 0, corrects_base=True)
-    np.testing.assert_array_equal(unseen, same)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tabular import CHANCES, Tabular, adapted, differences, expected_return, listed, probabilities
+from tabular import Tabular, adapted, differences, expected_return, listed
 
 from skmeta.backend import Execution
 from skmeta.learners import ExecutionOptions
@@ -60,12 +60,6 @@ def assert_close(actual, expected, rtol=1e-5):
 def far_apart(a, b):
     size = max(float(v.abs().max()) for v in b.values())
     return max(float((a[n] - b[n]).abs().max()) for n in b) > 0.01 * size
-
-
-def test_episodes_are_listed_once():
-    _, session, state = begin()
-    assert float(probabilities(session, state).sum()) == pytest.approx(1.0)
-    assert CHANCES.sum() == pytest.approx(2**3)
 
 
 def test_without_inner_steps_it_is_the_policy_gradient():

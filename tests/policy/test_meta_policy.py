@@ -43,11 +43,6 @@ def cartpoles():
     return EnvironmentFamily("CartPole-v1", {"length": uniform(0.25, 0.75)}, max_episode_steps=15)
 
 
-@pytest.fixture(scope="module")
-def cartpole_prior():
-    return fitted(cartpoles()).prior_
-
-
 def test_fit_makes_as_many_updates_as_in_meta_training(prior, family):
     policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
     assert policy.n_updates_ == len(policy.returns_) == 1
@@ -98,13 +93,6 @@ def test_predict_takes_one_observation_or_several(prior, family):
     assert together.shape == (5, 2)
     np.testing.assert_allclose(policy.predict(rows[2]), together[2], rtol=1e-5, atol=1e-7)
     assert family.action_space.contains(together[0])
-
-
-def test_discrete_actions(cartpole_prior):
-    env = gymnasium.make("CartPole-v1")
-    policy = MetaPolicy(cartpole_prior, random_state=0).fit(env, n_episodes=3)
-    assert policy.predict(np.zeros(4)) in (0, 1)
-    assert policy.score(env, n_episodes=2) >= 1
 
 
 def test_scikit_learn_conventions(prior, family):

@@ -10,7 +10,6 @@ from tabular import Tabular
 from skmeta.exceptions import CheckpointError
 from skmeta.learners import ExecutionOptions, Validation
 from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML, PolicyMetaSGD
-from skmeta.priors import MetaPrior
 
 SMALL = {
     "hidden": (8,),
@@ -139,14 +138,3 @@ def test_meta_training_improves_the_return_after_adaptation():
     drawn = learner.score_tasks(family, n_tasks=20)
     assert trained[1].mean() > drawn[1].mean() + 0.3
     assert trained[1].mean() > trained[0].mean() + 1
-
-
-@pytest.mark.parametrize("learner", LEARNERS, ids=name)
-def test_a_prior_survives_a_file(learner, tmp_path):
-    family = PointNavigation(max_episode_steps=10)
-    learner = clone(learner).set_params(n_iterations=1).fit(family)
-    learner.prior_.save(tmp_path / "prior")
-    assert MetaPrior.load(tmp_path / "prior") == learner.prior_
-    actual = learner.score_tasks(family, n_tasks=2)
-    learner.prior_ = MetaPrior.load(tmp_path / "prior")
-    assert np.array_equal(learner.score_tasks(family, n_tasks=2), actual)

@@ -201,16 +201,6 @@ def test_a_change_of_contents_changes_the_digest(changes):
     assert make_prior(**changes) != make_prior()
 
 
-def test_replace():
-    prior = make_prior()
-    changed = prior.replace(kind="regression", classes=None)
-    assert (changed.kind, changed.classes, changed.learner) == ("regression", None, "MAML")
-    assert prior.kind == "classification"
-    assert changed.replace(kind="classification", classes=["cat", "dog"]) == prior
-    with pytest.raises(TypeError, match="unexpected keyword argument 'learner_name'"):
-        prior.replace(learner_name="x")
-
-
 def test_repr():
     text = repr(make_prior(trained_on=range(1028), n_features_in=1, feature_names_in=None))
     assert text.startswith(
@@ -268,11 +258,6 @@ def test_round_trip(saved, through):
 
 def _plain(value):
     return dict(value) if hasattr(value, "items") else value
-
-
-def test_saving_twice_gives_the_same_bytes(saved, tmp_path):
-    MetaPrior.load(saved).save(tmp_path / "again")
-    assert (tmp_path / "again").read_bytes() == saved.read_bytes()
 
 
 def test_a_missing_file_or_folder(tmp_path):

@@ -6,9 +6,6 @@ import pytest
 from scipy.stats import t as student
 
 from skmeta import GroupedClassifier, GroupedRegressor, MetaFewShotRegressor
-from skmeta.mixed import NegativeBinomial
-from skmeta.reporting._effect import fit_effect
-from skmeta.reporting._sample import Sample
 
 
 def table(n=240, n_groups=12, seed=0):
@@ -99,21 +96,6 @@ def test_probabilities_and_odds_agree():
     assert list(found.index.get_level_values("class")) == sorted(set(three))
     # Fitted one against the rest, so the changes nearly cancel.
     assert abs(found["estimate"].sum()) < 0.05
-
-
-def test_rates_do_not_depend_on_exposures():
-    rng = np.random.default_rng(0)
-    n = 300
-    treated, codes = rng.integers(0, 2, n) * 1.0, np.repeat(np.arange(20), 15)
-    rate = np.exp(0.5 * treated + 0.3 * rng.normal(size=20)[codes])
-    exposure = rng.uniform(1, 100, n)
-    parts = np.ones(n), codes[:, None], np.log(exposure)
-    sample = Sample(treated[:, None], np.empty((n, 0)), rng.poisson(rate * exposure), *parts)
-    ratio = fit_effect(sample, NegativeBinomial()).compare(
-        np.ones(1), np.zeros(1), sample.others, np.zeros((n, 1))
-    )[0][1]
-    assert ratio.interval()[0] < 0.5 < ratio.interval()[1]
-    assert ratio.std < 0.05
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,6 @@ GROUPS = np.arange(150) % 10  # each group has five rows of each class
 # ------------------------------------------------------------------ split_tasks
 
 
-def test_fractions_that_sum_to_one_use_every_row():
-    parts = split_tasks(NAMES.repeat(2), (0.34, 0.33, 0.33), random_state=0)
-    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(300))
-
-
 def test_split_depends_on_the_seed_only_and_takes_any_series():
     labels = np.repeat(list("abcdefghij"), 4)
     expected = split_tasks(labels, random_state=5)

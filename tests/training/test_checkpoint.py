@@ -3,7 +3,6 @@
 import math
 import os
 from fractions import Fraction
-from pickle import PicklingError
 
 import numpy as np
 import pytest
@@ -55,14 +54,6 @@ def test_stopped_anywhere_it_ends_the_same(tmp_path, stop_at, validate, optimize
     assert found[2] == 12 - stop_at // 3 * 3
 
 
-def test_a_finished_run_is_not_run_again(tmp_path):
-    path = tmp_path / "checkpoint"
-    first, again = run(path), run(path)
-    assert again[2] == 0
-    assert torch.equal(first[0], again[0])
-    assert first[1] == again[1]
-
-
 def test_patience_is_remembered(tmp_path):
     path = tmp_path / "checkpoint"
     expected = run(patience=1, n_iterations=60)
@@ -72,14 +63,6 @@ def test_patience_is_remembered(tmp_path):
     found = run(path, patience=1, n_iterations=60)
     assert torch.equal(found[0], expected[0])
     assert found[1] == expected[1]
-
-
-def test_what_is_saved_is_loaded(tmp_path):
-    content = {"state": {"w": torch.arange(3.0)}, "best": None, "score": -float("inf"), "n": 2**100}
-    save_checkpoint(tmp_path / "file", "one", content)
-    found = load_checkpoint(tmp_path / "file", "one")
-    assert torch.equal(found["state"].pop("w"), content["state"].pop("w"))
-    assert found == content
 
 
 def test_no_object_of_another_class_is_read(tmp_path):
@@ -134,15 +117,6 @@ def test_content_that_does_not_fit_the_run_is_refused(tmp_path, change):
         run(path)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "file"
-    save_checkpoint(path, "one", {"n": 1})
-    with pytest.raises((AttributeError, PicklingError), match="lambda"):
-        save_checkpoint(path, "one", {"n": lambda: 2})
-    assert load_checkpoint(path, "one") == {"n": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
 def test_a_full_disk_warns_once_and_training_goes_on(tmp_path, monkeypatch):
     path, expected, n_calls = tmp_path / "file", run(), []
 
@@ -164,21 +138,6 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
     for path in (tmp_path, tmp_path / "file" / "checkpoint"):
         with pytest.raises(CheckpointError, match=r"cannot be written .*folder that you may write"):
             run(path)
-
-
-def test_weights_that_are_no_longer_finite_end_the_run(tmp_path):
-    def objective(state, rng, progress):
-        return {n: torch.full_like(v, torch.nan) for n, v in state.items()}, {
-            "loss": 1.0,
-            "score": 0.0,
-        }
-
-    settings = loop_settings(n_iterations=4, every=2, checkpoint=tmp_path / "file")
-    with pytest.raises(
-        FloatingPointError, match=r"'w' is not finite at iteration 2\. Lower meta_lr"
-    ):
-        meta_train({"w": torch.ones(2)}, objective, None, settings, np.random.default_rng(0))
-    assert not (tmp_path / "file").exists()
 
 
 SETTINGS = {

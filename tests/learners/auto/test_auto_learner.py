@@ -254,13 +254,6 @@ def test_the_same_seed_gives_the_same_result(intercepts):
     assert not other.leaderboard_.drop(columns="seconds").equals(boards[0])
 
 
-def test_lines_of_progress_name_the_learner(capsys):
-    AutoLearner(candidates=[HierarchicalLinear()], verbose=1).fit(*make_intercepts())
-    last = capsys.readouterr().err.splitlines()[-1]  # which is no terminal
-    assert last.startswith("AutoLearner: 1/1 learners, ")
-    assert last.endswith(", learner=HierarchicalLinear")
-
-
 def test_protonet_keeps_shots_of_each_class_by_groups():
     X, target, groups = make_intercepts()
     small = ProtoNet(backbone_params={"hidden": (4,)}, n_iterations=1, validation=0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from builders import make_intercepts
-from scipy.stats import sem, ttest_1samp
+from scipy.stats import sem
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
@@ -20,7 +20,7 @@ from skmeta.learners.auto._candidates import (
     measure_learner,
     plain_entries,
 )
-from skmeta.learners.auto._learner import Mean, choose, summarise
+from skmeta.learners.auto._learner import choose, summarise
 from skmeta.learners.auto._tasks import design_classes, design_groups
 
 
@@ -45,33 +45,6 @@ def test_pooled_rows_are_a_ridge_regression():
         assert loss == pytest.approx(np.mean(errors) / design.y.var())
 
 
-@pytest.mark.parametrize("kind", ["regression", "classification"])
-def test_trees_are_a_plain_model_that_summary_points_at(kind):
-    rng = np.random.default_rng(0)
-    X, groups = rng.uniform(-2, 2, (600, 2)), np.repeat(np.arange(60), 10)
-    y = (X[:, 0] * X[:, 1] > 0).astype(float)
-    design = design_groups(kind, X, y, groups, 4, 15, np.random.default_rng(0))
-    plain = plain_entries(design)
-    losses = {entry.name: entry.loss for entry in plain}
-    assert losses[TREES].mean() < 0.6 * losses[POOLED].mean()
-    text, is_beaten = summarise(design, plain, compared("HierarchicalLinear", losses[POOLED]))
-    assert "The plain model (boosted trees on pooled rows) is better." in text
-    assert is_beaten
-    assert text.endswith("learns trees and groups together.")
-    assert ("GroupedClassifier" in text) == (kind == "classification")
-
-
-def test_a_class_that_no_row_has_is_no_certain_error():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(90, 2))
-    groups, y = np.repeat(np.arange(9), 10), np.r_[np.full(30, 2), np.arange(60) % 2]
-    design = design_groups("classification", X, y, groups, 4, 15, rng)
-    for entry in plain_entries(design):
-        assert np.isfinite(entry.loss).all()
-        assert (entry.loss <= -np.log(1e-3 / 1.002) + 1e-9).all()
-        assert entry.seconds > 0
-
-
 def test_the_loss_of_a_prior_is_that_of_its_estimator():
     design = small_design()
     (entry,) = make_candidates([HierarchicalLinear()], design, "cpu")
@@ -84,23 +57,6 @@ def test_the_loss_of_a_prior_is_that_of_its_estimator():
             parts = [task.take(design.X) for task in draws]
             errors = [np.mean((reg.fit(x, y).predict(q) - true) ** 2) for x, y, q, true in parts]
             assert next(losses) == pytest.approx(np.mean(errors) / design.y.var())
-
-
-def test_the_interval_of_equal_weights_is_that_of_scipy():
-    values = np.random.default_rng(0).normal(size=12)
-    mean = Mean.over(values, np.full(12, 3.0))
-    assert (mean.value, mean.error) == pytest.approx((values.mean(), sem(values)))
-    low, high = ttest_1samp(values, 0).confidence_interval(0.95)
-    assert mean.margin() == pytest.approx((high - low) / 2)
-    assert mean.margin(5) > mean.margin()
-    assert Mean.over(values[:1], np.ones(1))[:2] == (values[0], np.inf)
-
-
-def test_tasks_of_less_weight_count_as_fewer():
-    values = np.random.default_rng(0).normal(size=40)
-    few = Mean.over(values, np.r_[np.ones(4), np.full(36, 1e-6)])
-    assert few.n_tasks == pytest.approx(4, rel=1e-3)
-    assert few.margin() == pytest.approx(3.18 * few.error, rel=1e-2)
 
 
 def compared(name, loss, error=""):
@@ -126,13 +82,6 @@ def test_the_simplest_learner_within_one_standard_error_is_chosen(advantage, noi
     assert choose(results, np.ones(40)).name == first
 
 
-@pytest.mark.parametrize(("gain", "first"), [(0.005, "simple"), (0.02, "complex")])
-def test_a_certain_gain_of_almost_nothing_is_none(gain, first):
-    level = np.linspace(1, 9, 40)  # the gain has no standard error
-    results = [compared("simple", level), compared("complex", level - gain * level.mean())]
-    assert choose(results, np.ones(40)).name == first
-
-
 @pytest.mark.parametrize(
     ("gain", "verdict"),
     [
@@ -152,21 +101,6 @@ def test_the_summary_says_whether_meta_learning_pays(gain, verdict):
     assert ("The plain model (pooled rows) does as well" in text) == (gain == 0.1)
     assert ("The plain model (pooled rows) is better" in text) == (gain == -1.0) == is_beaten
     assert ("mixed-effects model" in text) == (gain > 0.2)
-
-
-def test_the_best_of_several_models_has_a_wider_interval():
-    noise = (NOISE - NOISE.mean()) / sem(NOISE) * 0.2  # The standard error is 0.2.
-    own, other = (compared(f"learner {k}", 5.45 + noise) for k in (1, 2))
-    names = [f"{name} (plain)" for name in ("own rows", "pooled rows", "trees")]
-    plain = [compared(name, np.full(40, 5.0 + k)) for k, name in enumerate(names)]
-    design = small_design(n_groups=40, n_shot=4)
-    text, is_beaten = summarise(design, [plain[0], own], own)
-    assert "(difference -0.45 ± 0.4)" in text  # 2.02 * 0.2
-    assert is_beaten
-    for results, margin in (([*plain, own], "0.5"), ([*plain, own, other], "0.56")):
-        text, is_beaten = summarise(design, results, own)
-        assert f"(difference -0.45 ± {margin})" in text
-        assert not is_beaten
 
 
 def names(design):

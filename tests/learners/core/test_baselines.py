@@ -1,7 +1,5 @@
 """The plain models that a prior is compared with, against scikit-learn's."""
 
-import warnings
-
 import builders
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from skmeta.backend import Scaler
 from skmeta.exceptions import BaselineWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet, Validation
-from skmeta.learners._core import baseline_scores, make_problem, warn_if_beaten
+from skmeta.learners._core import baseline_scores, make_problem
 
 SMALL = {
     **builders.SMALL,
@@ -34,37 +32,6 @@ def make_lines(n_groups=20, shared=True, seed=0):
 
 def make_classes(n_classes=20, spread=5.0, first=0):
     return builders.make_classes(n_classes, 8, 3, spread, first)
-
-
-def scores_of(kind, X, y, groups, y_mean=0.0, y_scale=1.0, **options):
-    problem = make_problem(kind, X, y, groups, n_way=3, n_shot=3, n_query=3, **options)
-    rng = np.random.default_rng(0)
-    tasks = [problem.train.sampler.sample(rng) for _ in range(5)]
-    scaler = Scaler(*map(np.asarray, (0.0, 1.0, y_mean, y_scale)))
-    return baseline_scores(problem.train, tasks, X, kind, scaler)
-
-
-def test_baselines_of_regressions():
-    X, y, groups = make_lines()
-    scores = scores_of("regression", X, y, groups, y_mean=y.mean(), y_scale=y.std())
-    assert set(scores) == {"task_ridge", "pooled_ridge"}
-    assert (scores["pooled_ridge"] > -1e-3).all()
-    assert (scores["task_ridge"] < scores["pooled_ridge"]).all()
-
-
-def test_baselines_of_classifications_over_classes():
-    X, y = make_classes()
-    scores = scores_of("classification", X, y, None)
-    assert set(scores) == {"nearest_mean", "nearest_neighbour", "logistic_regression"}
-    assert all(values.mean() > 0.9 for values in scores.values())
-
-
-def test_baselines_of_classifications_by_groups():
-    X, target, groups = make_lines()
-    scores = scores_of("classification", X, np.where(target > 0, "yes", "no"), groups)
-    plain = {"nearest_mean", "nearest_neighbour", "logistic_regression"}
-    assert set(scores) == {*plain, "pooled_ridge"}
-    assert scores["pooled_ridge"].mean() > 0.8
 
 
 @pytest.mark.parametrize("n_features", [3, 60], ids=["few columns", "many columns"])
@@ -110,13 +77,6 @@ def test_an_embedding_starts_with_its_input():
     assert learner.score(*new) > plain.score(*new) - 0.05
 
 
-def test_missing_values_are_taken_for_the_mean():
-    X, y, groups = make_lines()
-    X[::3, 1] = np.nan
-    scores = scores_of("regression", X, y, groups)
-    assert all(np.isfinite(values).all() for values in scores.values())
-
-
 def test_a_prior_that_loses_to_a_plain_model_is_told():
     # One line for all groups: four iterations are no match for a ridge regression on all rows.
     X, y, groups = make_lines()
@@ -135,27 +95,6 @@ def test_a_prior_that_wins_is_not():
     assert "is ahead" in learner.summary_
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"validation": Validation(n_tasks=9)}, {"n_iterations": 2}],
-    ids=["few tasks", "one point"],
-)
-def test_a_comparison_that_means_little_warns_of_nothing(changes):
-    X, y, groups = make_lines()
-    learner = MAML(**SMALL | changes).fit(X, y, groups)
-    assert learner.history_["pooled_ridge_score"][0] > max(learner.history_["validation_score"])
-
-
-def test_the_margin_is_one_standard_error():
-    own, ahead = np.zeros(16), np.tile([0.5, -0.3], 8)
-    # Mean 0.1, standard error 0.4 * sqrt(16 / 15) / 4 = 0.103.
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_if_beaten("MAML", own, {"task_ridge": ahead})
-    with pytest.warns(BaselineWarning, match="a ridge regression on each support set"):
-        warn_if_beaten("MAML", own, {"task_ridge": ahead + 0.01})
-
-
 def test_a_validation_that_is_skipped_is_told():
     X, y = make_classes(n_classes=6)
     with pytest.warns(UnusedDataWarning, match=r"n_way=3 .* a third of the 6 there are"):
@@ -164,15 +103,3 @@ def test_a_validation_that_is_skipped_is_told():
     X, y, groups = make_lines(n_groups=2)
     with pytest.warns(UnusedDataWarning, match="one of the groups"):
         MAML(**SMALL).fit(X, y, groups)
-
-
-def test_one_row_per_class_or_one_class_warns_of_nothing():
-    X, y = make_classes()
-    problem = make_problem("classification", X, y, None, n_way=20, n_shot=1, n_query=7)
-    tasks = [problem.train.sampler.sample(np.random.default_rng(0))]
-    scaler = Scaler(*map(np.asarray, (0.0, 1.0, 0.0, 1.0)))
-    scores = baseline_scores(problem.train, tasks, X, "classification", scaler)
-    assert scores["logistic_regression"][0] > 0.5
-    X, _, groups = make_lines()
-    scores = scores_of("classification", X, (groups > 9).astype(int), groups, shots_per="task")
-    assert scores["logistic_regression"].tolist() == [1.0] * 5

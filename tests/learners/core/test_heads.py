@@ -8,7 +8,6 @@ from sklearn.metrics import log_loss, mean_squared_error
 from skmeta.backend import Rows
 from skmeta.learners import MAML
 from skmeta.learners._core import (
-    class_means,
     initial_head,
     linear,
     loss,
@@ -39,13 +38,6 @@ def test_a_prototype_head_ranks_by_distance_to_the_class_mean():
     # Up to a term that all classes share, the logits are minus the squared distances.
     shared = (features.numpy() ** 2).sum(1, keepdims=True)
     np.testing.assert_allclose(outputs, shared - squares, atol=1e-12)
-
-
-def test_class_means_of_a_class_without_rows():
-    means, offset = class_means(torch.ones(2, 4), make_rows([0, 0])._replace(w=torch.ones(2)), 2)
-    assert torch.equal(means[1], torch.zeros(4))
-    assert offset[0] == 0
-    assert offset[1] < -1e6
 
 
 def test_losses_are_those_of_scikit_learn():
@@ -85,12 +77,3 @@ def test_the_prior_keeps_the_head_that_was_chosen(head_init, grouped, resolved):
     learned_rows = {"shared": 1, "learned": 2}.get(resolved)
     weight = learner.prior_.tensors.get("head.weight")
     assert (None if weight is None else len(weight)) == learned_rows
-
-
-def test_class_means_do_not_depend_on_the_unit_of_the_weights():
-    features = torch.randn(6, 4, generator=generator(), dtype=torch.float64)
-    w, y = np.arange(1.0, 7.0), [0, 1, 0, 1, 0, 1]
-    expected, _ = class_means(features, make_rows(y, w), 3)
-    found, offset = class_means(features, make_rows(y, 1e-30 * w), 3)
-    torch.testing.assert_close(found, expected)
-    assert offset.tolist() == [0.0, 0.0, -1e9]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import block_diag
-from scipy.special import softmax
 
 from skmeta.learners.hierarchical import (
     condition_mixed_model,
@@ -89,14 +88,3 @@ def test_derivatives_of_probabilities_equal_finite_differences(n_classes):
     )
     each = torch.func.vmap(value, (None, None, 0))(*leaves[:2], leaves[2].expand(3, 12, 3))
     torch.testing.assert_close(each, value(*leaves).expand(3))
-
-
-def test_without_rows_the_prior_predicts():
-    model, classes = drawn_model(3), torch.arange(3)
-    at = torch.tensor([[1.0, 0.0, 0.0]]).double()
-    nothing = at[:0], torch.zeros(0, dtype=torch.long), torch.zeros(0).double()
-    given = condition_mixed_model(model, *nothing, classes)
-    draws = np.random.default_rng(0).normal(size=(100_000, 3))
-    logits = model["bias"].numpy() + draws * model["factor"][:, 0, 0].numpy()
-    expected = softmax(logits, axis=1).mean(0)
-    np.testing.assert_allclose(predict_classes(given, at, classes).exp()[0], expected, atol=0.01)

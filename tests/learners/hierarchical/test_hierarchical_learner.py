@@ -52,22 +52,6 @@ def test_support_sets_may_lack_classes(n_classes):
     assert (after[:, 0] > before[:, 0]).mean() > 0.9
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_few_rows_beat_the_model_without_groups(n_classes):
-    X, y, groups = made_classes(n_classes, n_tasks=60)
-    train = groups < 40
-    prior = HierarchicalLinear().fit(X[train], y[train], groups=groups[train]).prior_
-    losses, pooled = [], []
-    nothing = np.zeros((0, 2)), np.zeros(0, int)
-    for task in range(40, 60):
-        rows = np.flatnonzero(groups == task)
-        few, queries = rows[:8], rows[8:]
-        for found, known in ((losses, (X[few], y[few])), (pooled, nothing)):
-            p = proba(prior, *known, X[queries], n_classes)
-            found.append(-np.log(p[np.arange(len(queries)), y[queries]]).mean())
-    assert np.mean(losses) < np.mean(pooled) - 0.02
-
-
 def test_classifier_takes_the_prior(tmp_path):
     X, y, groups = made_classes(3)
     labels = np.array(["a", "b", "c"])[y]
@@ -80,23 +64,6 @@ def test_classifier_takes_the_prior(tmp_path):
     expected = proba(prior, X[rows], y[rows], X[:20], 3)
     np.testing.assert_allclose(clf.predict_proba(X[:20]), expected, rtol=1e-6)
     assert set(clf.predict(X)) <= {"a", "b", "c"}
-
-
-def test_constant_columns_do_no_harm():
-    X, y, subjects = load_sleepstudy()
-    rng = np.random.default_rng(0)
-    of_group = rng.normal(size=18)[np.unique(subjects, return_inverse=True)[1]]
-    wide = np.column_stack([X, np.full(len(X), 3.0), of_group])
-    prior = HierarchicalLinear().fit(wide, y, groups=subjects).prior_
-    factor = prior.tensors["head.factor"][0]
-    deviations = np.sqrt((factor**2).sum(1))
-    # Of a column that is the same everywhere nothing is known, and none of its slopes differ.
-    assert deviations[2] < 0.7
-    narrow = HierarchicalLinear().fit(X, y, groups=subjects).prior_
-    few = slice(0, 4)
-    found = MetaFewShotRegressor(prior).fit(wide[few], y[few]).predict(wide[few])
-    expected = MetaFewShotRegressor(narrow).fit(X[few], y[few]).predict(X[few])
-    np.testing.assert_allclose(found, expected, rtol=0.03)
 
 
 def test_std_and_quantiles_belong_together():
@@ -129,27 +96,6 @@ def test_alpaca_on_the_rows_themselves_is_the_hierarchical_model():
             for prior in (trained, linear)
         )
         np.testing.assert_allclose(found, expected, rtol=0.06)
-
-
-def test_alpaca_learns_features():
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(60), 20)
-    X = rng.uniform(-3, 3, size=(1200, 1))
-    y = rng.uniform(0.5, 2, 60)[groups] * np.sin(X[:, 0] + rng.uniform(0, 3, 60)[groups])
-    train = groups < 45
-    scores = {}
-    for name, learner in {
-        "linear": HierarchicalLinear(),
-        "alpaca": ALPaCA(
-            backbone_params={"hidden": (24, 24), "activation": "tanh"},
-            n_iterations=150,
-            meta_lr=0.01,
-            random_state=0,
-        ),
-    }.items():
-        learner.fit(X[train], y[train], groups=groups[train])
-        scores[name] = learner.score(X[~train], y[~train], groups=groups[~train])
-    assert scores["alpaca"] > 0.9 > scores["linear"]
 
 
 def test_groups_of_few_rows_are_used():

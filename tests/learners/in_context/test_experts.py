@@ -7,7 +7,7 @@ from builders import describe_table
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from skmeta.learners.in_context import EXPERTS, N_EXPERTS, fit_experts, predict_experts
+from skmeta.learners.in_context import EXPERTS, fit_experts, predict_experts
 
 
 def draw(n, d=4, c=3, seed=0):
@@ -51,24 +51,3 @@ def test_the_normal_kernel_is_that_of_a_gaussian_process():
     model.fit(cell_features[0, ..., 1].numpy(), y[0, :, 0].numpy())
     expected = model.predict(describe_table(x, query=query)[0, ..., 1].numpy())
     np.testing.assert_allclose(found[0, :, k, 0], expected, atol=1e-8)
-
-
-@pytest.mark.parametrize("n", [2, 60])
-def test_experts_know_what_each_is_made_for(n):
-    """A line, a wave and a threshold among noise: the best expert is right about each."""
-    if n == 2:  # The fewest rows there can be.
-        x, y = draw(2)
-        found, nearest, _ = fit(describe_table(x), y)
-        assert found.isfinite().all()
-        assert nearest.isfinite().all()
-        return
-    x, _ = draw(n + 40, d=5)
-    targets = torch.stack([x[0, :, 0], torch.sin(2 * x[0, :, 2]), (x[0, :, 3] > 0.2).double()], 1)
-    targets = (targets - targets.mean(0)) / targets.std(0)
-    cell_features = describe_table(x[:, :n], query=x)
-    for c in range(3):
-        y = targets[None, :, [c]]
-        predicted, _ = predict_experts(fit(cell_features[:, :n], y[:, :n])[2], cell_features[:, n:])
-        error = ((predicted - y[:, n:, None]) ** 2).mean((0, 1, 3))
-        assert error.shape == (N_EXPERTS,)
-        assert error.min() < (0.05, 0.3, 0.3)[c]

@@ -8,62 +8,13 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.utils.class_weight import compute_sample_weight
 
 from benchmarks.make.synthetic_tables import make_table_tasks
-from benchmarks.make.synthetic_tables.batches import draw_tables
-from benchmarks.make.table_loss import batch_loss
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import PriorError
 from skmeta.learners import FineTuning, InContextLearner
-from skmeta.learners.in_context import N_SLOTS, choose_views, module_parameters
+from skmeta.learners.in_context import N_SLOTS, choose_views
 from skmeta.priors import load_table_prior
 
 SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
-
-
-def train(kind, n_iterations, draw, seed=0):
-    """A small network, meta-trained on batches, and its loss on other ones before and after."""
-    learner = InContextLearner(**SMALL, n_estimators=4)
-    network = learner.make_network(kind)
-    generator = torch.Generator().manual_seed(seed)
-    network.draw(generator)
-    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
-
-    def loss_of_batch(generator):
-        x, y = draw(generator)
-        return batch_loss(network, kind, x, y, 2 * x.shape[1] // 3, generator)[0].mean()
-
-    @torch.no_grad()
-    def mean_loss():
-        others = torch.Generator().manual_seed(1000)
-        return np.mean([loss_of_batch(others).item() for _ in range(20)])
-
-    before = mean_loss()
-    for _ in range(n_iterations):
-        loss = loss_of_batch(generator)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-    return learner.table_prior(network, kind), before, mean_loss()
-
-
-def linear_classes(generator):
-    x = torch.randn(16, 36, 3, generator=generator)
-    w = torch.randn(16, 3, 1, generator=generator)
-    return x, ((x @ w)[..., 0] > 0).long()
-
-
-def linear_targets(generator):
-    x = torch.randn(16, 36, 3, generator=generator)
-    w = torch.randn(16, 3, 1, generator=generator)
-    return x, (x @ w)[..., 0] + 0.5 * torch.randn(16, 36, generator=generator)
-
-
-@pytest.fixture(scope="module")
-def trained():
-    return {
-        "classification": train("classification", 100, linear_classes),
-        "regression": train("regression", 100, linear_targets),
-    }
 
 
 def shaken(kind):
@@ -90,43 +41,6 @@ def make_task(n=24, d=5, n_classes=3, n_query=9, seed=0):
     X[rng.random(X.shape) < 0.1] = np.nan
     X[:, 0] *= 1e6
     return X[:n], np.arange(n) % n_classes, X[n:]
-
-
-@pytest.mark.slow
-def test_the_meta_loss_falls_and_predictions_are_good(trained):
-    for kind, (_, before, after) in trained.items():
-        assert after < before - 0.03, kind
-    rng = np.random.default_rng(1)
-    hits, errors = [], []
-    for _ in range(10):
-        X, w = rng.normal(size=(80, 3)), rng.normal(size=3)
-        t = X @ w
-        clf = MetaFewShotClassifier(trained["classification"][0]).fit(X[:25], t[:25] > 0)
-        hits.append(clf.score(X[25:], t[25:] > 0))
-        reg = MetaFewShotRegressor(trained["regression"][0]).fit(X[:25], 100 + 7 * t[:25])
-        errors.append(np.mean((reg.predict(X[25:]) - 100 - 7 * t[25:]) ** 2) / np.var(7 * t))
-    assert np.mean(hits) > 0.8
-    assert np.mean(errors) < 0.2
-
-
-def test_predicted_distributions_are_calibrated():
-    rng = np.random.default_rng(2)
-    inside, order, spread = [], [], []
-    for _ in range(8):
-        X, w = rng.normal(size=(80, 3)), rng.normal(size=3)
-        t = 5 + 3 * (X @ w + 0.5 * rng.normal(size=80))
-        reg = MetaFewShotRegressor(load_table_prior("regression")).fit(X[:25], t[:25])
-        quantiles = reg.predict_quantiles(X[25:], [0.05, 0.25, 0.5, 0.75, 0.95])
-        mean, std = reg.predict(X[25:], return_std=True)
-        np.testing.assert_allclose(mean, reg.predict(X[25:]), rtol=1e-5, atol=1e-5)
-        assert (std > 0).all()
-        order.append((np.diff(quantiles, axis=1) >= 0).all())
-        inside.append(((quantiles[:, 0] <= t[25:]) & (t[25:] <= quantiles[:, -1])).mean())
-        # 1.35 of a normal distribution.
-        spread.append(np.mean((quantiles[:, 3] - quantiles[:, 1]) / std))
-    assert all(order)
-    assert 1.1 < np.mean(spread) < 1.5
-    assert 0.8 < np.mean(inside) < 0.98
 
 
 @pytest.mark.parametrize("n_classes", [3, 14])
@@ -261,21 +175,6 @@ def test_a_part_of_the_rows_has_each_class_in_its_proportion():
     assert (choose_views(x, y, torch.ones(200).double(), 2, 8, 40).rows == 17).any(1).all()
 
 
-def test_the_strongest_of_many_columns_are_in_every_view():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(60, 200, generator=generator, dtype=torch.float64)
-    y = torch.arange(60) % 2
-    x[:, 33] += 4 * y
-    x[:, 77] -= 4 * y
-    w = torch.ones(60).double()
-    for labels, n_classes in ((y, 2), (y + 0.01 * x[:, 0], 0)):
-        columns = choose_views(x, labels, w, n_classes, 6, 1000).columns
-        assert columns.shape == (6, N_SLOTS)
-        for strong in (33, 77):
-            assert (columns == strong).any(1).all()
-        assert len(set(columns.flatten().tolist())) > 100
-
-
 def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
     X, y, X_query = make_task()
     assert np.isnan(X).any()
@@ -306,34 +205,6 @@ def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
     learner = InContextLearner(prior=priors["classification"], **settings)
     with pytest.raises(PriorError, match=message):
         learner.fit(X, y, groups)
-
-
-def test_batch_loss_is_that_of_the_learner():
-    """One table, the same columns and codes: the loss of training is the loss of prediction."""
-    prior = load_table_prior("classification")
-    settings = {n: prior.learner_params[n] for n in SMALL}
-    network = InContextLearner(**settings).make_network("classification")
-    weights = module_parameters(prior.tensors)
-    network.load_state_dict({n: torch.tensor(v) for n, v in weights.items()})
-    x, y = draw_tables(torch.Generator().manual_seed(3), 40, 60, 3, n_classes=2)
-    losses, scores = batch_loss(
-        network, "classification", x, y, 40, torch.Generator().manual_seed(0)
-    )
-    found = []
-    for rows, labels in zip(x.numpy(), y.numpy(), strict=True):
-        clf = MetaFewShotClassifier(prior, n_estimators=1, precision="float32")
-        if len(set(labels[:40])) < 2:
-            found.append((0.0, 1.0))
-            continue
-        p = clf.fit(rows[:40], labels[:40]).predict_proba(rows[40:])
-        found.append(
-            (-np.log(p[np.arange(20), labels[40:]]).mean(), clf.score(rows[40:], labels[40:]))
-        )
-    both = np.array([len(set(row[:40])) == 2 for row in y.numpy()])
-    found = np.array(found)
-    # Columns are in other slots, so that they agree in the mean only.
-    assert abs(found[both, 0].mean() - losses.detach().numpy()[both].mean()) < 0.03
-    assert abs(found[both, 1].mean() - scores.numpy()[both].mean()) < 0.03
 
 
 def test_the_prior_that_ships_learns_small_tables():

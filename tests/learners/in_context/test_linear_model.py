@@ -7,7 +7,7 @@ from builders import describe_table
 from sklearn.linear_model import Ridge
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.learners.in_context import LinearModel, bin_edges, binned_moments, mix_with_linear_model
+from skmeta.learners.in_context import LinearModel, mix_with_linear_model
 from skmeta.learners.in_context._experts import _fit
 
 PENALTIES = np.logspace(-4, 1, 9)
@@ -55,30 +55,6 @@ def test_the_line_is_a_mixture_of_ridge_regressions(weights):
     np.testing.assert_allclose(found[0], np.einsum("g,gpc->pc", chance, coef), atol=1e-8)
 
 
-@pytest.mark.parametrize("is_linear", [False, True])
-def test_the_share_of_a_regression_follows_the_evidence(is_linear):
-    x, y = draw(60, c=1)
-    if not is_linear:
-        y = (x[..., :1].abs() > 0.7).double() - 0.5
-    good, bad = y[:, :30, None] + 0.2, torch.zeros(1, 30, 1, 1, dtype=torch.float64)
-    own = torch.zeros(1, 30, len(bin_edges()) + 1, dtype=torch.float64)
-    query = describe_table(x[:, :30], query=x[:, 30:])
-    fitted = [fit(x[:, :30], y[:, :30], expert) for expert in (good, bad)]
-    share = [part["logit"].sigmoid().item() for part in fitted]
-    assert share[0] < share[1]
-    assert (share[1] > 0.9) == is_linear
-    mixed = mix_with_linear_model(fitted[1], query, own)
-    torch.testing.assert_close(mixed.exp().sum(2), torch.ones_like(mixed[..., 0]))
-    if is_linear:
-        mean, variance = binned_moments(mixed.exp())
-        residual = mean - y[:, 30:, 0]
-        assert (residual**2).mean() < 0.2
-        assert 0.5 < (residual**2).mean() / variance.mean() < 2
-    # Without a share, the network's distribution stays.
-    none = fitted[1] | {"logit": torch.tensor([-50.0], dtype=torch.float64)}
-    torch.testing.assert_close(mix_with_linear_model(none, query, own), own.log_softmax(2))
-
-
 def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
     x, _ = draw(40)
     y = (x[..., 0] > 0).long()
@@ -96,26 +72,6 @@ def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
     assert (p[0].argmax(1) == y[0, 20:]).double().mean() > 0.7
     # The evidence is for the line, which gets half of the mixture and not more.
     torch.testing.assert_close(fitted["logit"], torch.zeros(2, dtype=torch.float64))
-
-
-def test_the_evidence_counts_more_with_more_rows():
-    x, y = draw(60, c=1)
-    share = []
-    for n in (6, 30, 60):
-        # The line and the expert predict the same, so there is no evidence for either.
-        predicted = _fit(describe_table(x[:, :n]), y[:, :n], torch.ones(1, n, dtype=y.dtype))[0]
-        share.append(fit(x[:, :n], y[:, :n], predicted[:, :, None])["logit"].item())
-    np.testing.assert_allclose(share, [-2.0 * 10 / n for n in (6, 30, 60)], rtol=1e-6)
-
-
-def test_one_class_has_all_the_probability():
-    x, _ = draw(6)
-    present = torch.tensor([[False, True, False]])
-    zeros = torch.zeros(1, 6, 1, 3, dtype=torch.float64)
-    fitted = fit(x, zeros[:, :, 0], zeros, present)
-    own = torch.ones(1, 6, 3, dtype=torch.float64)
-    p = mix_with_linear_model(fitted, describe_table(x), own).exp()
-    torch.testing.assert_close(p, present.double()[:, None].expand(1, 6, 3))
 
 
 def test_a_table_that_is_exactly_linear_needs_few_rows():

@@ -5,7 +5,6 @@ import torch
 from builders import describe_table
 
 from skmeta.learners.in_context import (
-    N_BINS,
     N_EXPERTS,
     TableTransformer,
     bin_edges,
@@ -55,36 +54,6 @@ def close(found, expected):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
 
 
-def test_a_query_row_does_not_see_another(network, task, kind):
-    expected = call(network, task)
-    assert expected.shape == (B, M, 10 if kind == "classification" else N_BINS)
-    other = task["query"].clone()
-    other[:, 1:] = 7.0
-    close(call(network, task, query=other)[:, 0], expected[:, 0])
-    close(call(network, task, query=task["query"][:, :1]), expected[:, :1])
-    assert not torch.allclose(call(network, task, query=other), expected)
-
-
-def test_support_rows_have_no_order(network, task):
-    turned = {n: task[n].flip(1) for n in ("x", "y")}
-    close(call(network, task, **turned), call(network, task))
-    # The order of the rows alone matters, if labels stay.
-    assert not torch.allclose(call(network, task, x=task["x"].flip(1)), call(network, task))
-
-
-def test_columns_are_known_by_their_slots(network, task):
-    order = [2, 0, 3, 1]
-    turned = {n: task[n][..., order] for n in ("x", "query", "slots")}
-    close(call(network, task, **turned), call(network, task))
-    other = {n: task[n][..., order] for n in ("x", "query")}
-    assert not torch.allclose(call(network, task, **other), call(network, task))
-
-
-def test_tables_of_a_batch_do_not_see_each_other(network, task):
-    one = {n: v[1:2] if len(v) == B else v for n, v in task.items()}
-    close(call(network, one), call(network, task)[1:2])
-
-
 def test_a_table_seen_in_several_ways_is_as_several_tables(network, task, kind):
     y, slots = task["y"][:1], torch.tensor([[5, 1, 60, 7], [8, 5, 2, 30], [0, 1, 2, 3]])
     if kind == "classification":
@@ -102,17 +71,6 @@ def test_a_table_seen_in_several_ways_is_as_several_tables(network, task, kind):
     assert not torch.allclose(expected[0], expected[1])
     # What the experts are asked does not depend on the views.
     assert len(memory["expert.relevance"]) == 1
-
-
-def test_rows_of_weight_zero_are_not_there(network, task):
-    w = torch.ones(B, N, dtype=torch.float64)
-    expected = call(network, task)
-    close(call(network, task, w=w), expected)
-    w = torch.cat([w, torch.zeros(B, 2, dtype=w.dtype)], 1)
-    padding = 3 + task["x"][:, :2]
-    x, y = torch.cat([task["x"], padding], 1), torch.cat([task["y"], task["y"][:, 1:3]], 1)
-    close(call(network, task, x=x, y=y, w=w), expected)
-    assert not torch.allclose(call(network, task, x=x, y=y), expected)
 
 
 def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
@@ -133,11 +91,6 @@ def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
         for i in every:
             others = [k for k in every if k != i]
             close(found[:, [i]], bin_predictions(others, [i]))
-
-
-def test_wrong_calls_are_refused(network, task):
-    with pytest.raises(ValueError, match="need their labels y"):
-        network(task["x"])
 
 
 def test_without_meta_training_it_says_what_the_experts_say(kind, task):
