@@ -6,9 +6,6 @@ import pytest
 import torch
 
 from benchmarks.make import table_priors as make
-from benchmarks.make.synthetic_tables.batches import draw_tables
-from benchmarks.make.table_loss import batch_loss
-from skmeta.priors import MetaPrior
 from skmeta.training import load_checkpoint, save_checkpoint
 
 
@@ -46,20 +43,3 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_bit(kind, tmp_path):
         assert torch.equal(dict(second.network.named_parameters())[name], value)
         assert torch.equal(second.average[name], whole.average[name])
         assert not torch.equal(dict(first.network.named_parameters())[name], value)
-
-
-def test_a_larger_network_starts_with_the_predictions_of_a_smaller_one(tmp_path):
-    small = start()
-    for _ in range(3):
-        small.step()
-    small.export(tmp_path / "prior.skmeta")
-    prior = MetaPrior.load(tmp_path / "prior.skmeta")
-    losses = []
-    for n_layers in (1, 3):
-        run = start(n_layers=n_layers)
-        run.begin_from(prior)
-        x, y = draw_tables(torch.Generator().manual_seed(0), 5, 20, 3)
-        generator = torch.Generator().manual_seed(0)
-        losses.append(batch_loss(run.network, "classification", x, y, 10, generator)[0])
-    torch.testing.assert_close(*losses)
-    assert prior.provenance["n_iterations"] == 3

@@ -1,4 +1,4 @@
-"""The tables of R packages: which half each is in, and how rows are drawn."""
+"""The tables of R packages: which half each is in."""
 
 from benchmarks.measure import raw_tables
 

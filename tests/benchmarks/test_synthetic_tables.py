@@ -4,7 +4,7 @@ import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.model_selection import cross_val_score
 
-from benchmarks.make.synthetic_tables import functions, make_table_tasks
+from benchmarks.make.synthetic_tables import make_table_tasks
 
 
 def by_task(X, y, groups):
@@ -62,25 +62,3 @@ def test_labels_can_be_learned_in_most_tasks_and_in_no_task_from_the_order_of_ro
             gains.append(cross_val_score(forest, z, target, cv=3, scoring=scoring).mean() - base)
     assert np.mean(np.array(by_columns) > 0.05) > 0.5
     assert np.mean(by_order) < 0.02
-
-
-RELEVANT_ONLY = [f for _, f in functions.FUNCTIONS if f is not functions.weak_sums]
-
-
-@pytest.mark.parametrize("function", RELEVANT_ONLY)
-def test_functions_depend_on_relevant_columns_only(function):
-    generator = torch.Generator().manual_seed(0)
-    u = torch.randn(6, 50, 4, generator=generator)
-    relevance = torch.tensor([1.0, 0.0, 0.5, 0.0]).expand(6, -1)
-
-    def values(u):
-        # The same parameters each time.
-        return function(torch.Generator().manual_seed(1), u, relevance, 3)
-
-    expected = values(u)
-    assert expected.shape == (6, 50, 3)
-    irrelevant, relevant = u.clone(), u.clone()
-    irrelevant[..., [1, 3]] += 5 * torch.rand(6, 50, 2, generator=generator)
-    relevant[..., [0, 2]] = relevant[..., [0, 2]].flip(1)
-    torch.testing.assert_close(values(irrelevant), expected)
-    assert not torch.allclose(values(relevant), expected)

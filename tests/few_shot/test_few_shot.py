@@ -1,7 +1,5 @@
 """The two estimators inside scikit-learn's tools, and what they answer to bad input."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -17,9 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
 from skmeta.exceptions import (
-    BaselineWarning,
     PriorError,
-    UnusedDataWarning,
 )
 from skmeta.learners import (
     ANIL,
@@ -148,17 +144,6 @@ def test_data_frames(library):
     np.testing.assert_allclose(clf.predict_proba(frame), expected, **ROUNDING)
 
 
-def test_prototypes_learn_in_parts_what_they_learn_at_once():
-    X, y = load_iris(return_X_y=True)
-    prior = ProtoNet(random_state=0).initial_prior(X)
-    whole = MetaFewShotClassifier(prior).fit(X, y)
-    parts = MetaFewShotClassifier(prior)
-    for k in range(3):
-        parts.partial_fit(X[y == k], y[y == k], classes=[0, 1, 2] if k == 0 else None)
-        assert set(parts.predict(X)) <= set(range(k + 1))  # no rows of the others yet
-    np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X), rtol=1e-9)
-
-
 def test_partial_fit_goes_on_from_the_adapted_weights():
     X, y = load_iris(return_X_y=True)
     prior = iris_prior("zeros").replace(feature_names_in=None)
@@ -193,29 +178,6 @@ def test_learned_head_knows_its_classes():
     assert clf.score(X, y) > 0.85
     clf.partial_fit(X[3:5], ["sick", "well"])
     np.testing.assert_allclose(clf.predict_proba(X[:9]).sum(1), 1)
-
-
-@pytest.mark.parametrize(
-    "learner",
-    [HierarchicalLinear(), MetaSGD(n_shot=(3, 6), n_query=9, n_iterations=20, random_state=0)],
-    ids=lambda learner: type(learner).__name__,
-)
-def test_classes_of_the_family_get_a_probability(learner):
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(30), 20)
-    X = rng.normal(size=(600, 3))
-    level = X[:, 0] + rng.normal(size=30)[groups] + 0.5 * rng.normal(size=600)
-    y = np.array(["low", "middle", "top"])[np.digitize(level, [-0.5, 0.8])]
-    with warnings.catch_warnings():
-        # Few iterations; and groups of one class, which episodes leave out.
-        warnings.simplefilter("ignore", BaselineWarning)
-        warnings.simplefilter("ignore", UnusedDataWarning)
-        clf = MetaFewShotClassifier(learner.fit(X, y, groups=groups))
-    for few in (["low", "low"], ["low", "top"]):
-        proba = clf.fit(X[:2], few).predict_proba(X)
-        assert list(clf.classes_) == ["low", "middle", "top"]
-        assert (proba > 0).all()
-    assert set(np.unique(clf.predict(X))) <= {"low", "middle", "top"}
 
 
 def test_users_module_needs_to_be_given_again(tmp_path):

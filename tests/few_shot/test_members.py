@@ -8,7 +8,6 @@ import pytest
 from sklearn.base import clone
 
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.tabular import LEVELS
 
 
 def make_table(n, seed=0):
@@ -89,25 +88,6 @@ def test_distribution_of_a_regression_has_the_mean_of_the_mixture(regressor):
     quantiles = regressor.predict_quantiles(new, np.linspace(0.0025, 0.9975, 200))
     assert (np.diff(quantiles, axis=1) >= 0).all()
     np.testing.assert_allclose(quantiles.mean(1), mean, atol=0.02 * own_std.max())
-
-
-def test_quantiles_are_means_of_those_of_the_prior_and_the_process():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 3))
-    y = np.sin(X[:, 0]) + rng.normal(size=60) / 5
-    reg = MetaFewShotRegressor(device="cpu").fit(X, y)
-    share = reg.shares_["process"]
-    assert 0.1 < share < 0.95
-    levels = np.array([0.05, 0.3, 0.5, 0.95])
-    own = alone(reg).predict_quantiles(X, levels)
-    process = reg._mixture.members["process"].predict_quantiles(
-        X[:, reg._open()[0]._columns], levels
-    )
-    expected = (1 - share) * own + share * process
-    np.testing.assert_allclose(reg.predict_quantiles(X, levels), expected, atol=0.02 * y.std())
-    assert reg._mixture.spread == 1
-    many = reg._mixture.members["process"].predict_quantiles(X, LEVELS)
-    assert (np.diff(many, axis=1) > 0).all()
 
 
 def test_few_rows_have_no_trees():

@@ -7,9 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
-from sklearn.datasets import load_iris
-from sklearn.model_selection import cross_val_score
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import UnusedDataWarning
@@ -17,7 +14,6 @@ from skmeta.learners import (
     MAML,
     FineTuning,
     InContextLearner,
-    ProtoNet,
 )
 
 
@@ -96,18 +92,6 @@ def test_an_unknown_parameter_is_answered_with_the_nearest():
         MetaFewShotClassifier(n_estimator=3)
     with pytest.raises(TypeError, match=r"MetaFewShotRegressor has no parameter 'zz'\. It has dev"):
         MetaFewShotRegressor(zz=3)
-
-
-def test_a_fitted_learner_is_a_prior():
-    X, y = load_iris(return_X_y=True)
-    learner = ProtoNet(n_way=2, n_shot=2, n_query=2, n_iterations=1, validation=0)
-    learner.fit(X, y)
-    expected = MetaFewShotClassifier(learner.prior_).fit(X, y).predict_proba(X)
-    clf = MetaFewShotClassifier(learner).fit(X, y)
-    assert clf.prior is learner
-    np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-12)
-    np.testing.assert_allclose(clone(clf).fit(X, y).predict_proba(X), expected, rtol=1e-12)
-    assert np.isfinite(cross_val_score(MetaFewShotClassifier(learner), X, y, cv=2)).all()
 
 
 def test_rows_that_no_view_has_are_named():

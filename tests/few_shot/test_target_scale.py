@@ -124,23 +124,6 @@ def test_partial_fit_reads_all_targets_as_given():
     np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-6)
 
 
-def test_mean_and_deviation_are_those_of_the_quantiles(amounts):
-    X, _ = make_rows(5, seed=3)
-    levels = (np.arange(200_000) + 0.5) / 200_000
-    quantiles = amounts.predict_quantiles(X, levels)
-    mean, std = amounts.predict(X, return_std=True)
-    np.testing.assert_allclose(mean, quantiles.mean(1), rtol=0.02)
-    np.testing.assert_allclose(std, quantiles.std(1), rtol=0.06)
-    np.testing.assert_allclose(mean, amounts.predict(X))
-
-
-def test_few_targets_of_a_declared_kind():
-    reg = fit((np.arange(4.0)[:, None], np.array([0.0, 1.0, 0.0, 2.0])), "count")
-    quantiles = reg.predict_quantiles(np.arange(4.0)[:, None])
-    assert quantiles.min() >= 0
-    np.testing.assert_array_equal(quantiles, np.round(quantiles))
-
-
 def test_targets_that_are_not_of_the_kind_are_refused():
     X, _ = make_rows(20)
     with pytest.raises(ValueError, match="target_kind='count' needs whole numbers from 0 on"):

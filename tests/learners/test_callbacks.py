@@ -66,14 +66,6 @@ def test_each_iteration_is_a_task(sinusoids):
     assert seen.n_setups == seen.n_teardowns == 1
 
 
-def test_callbacks_change_nothing(sinusoids):
-    plain = small_maml().fit(*sinusoids)
-    watched = small_maml().set_callbacks(Recorder()).fit(*sinusoids)
-    assert watched.prior_.digest == plain.prior_.digest
-    assert watched.history_.keys() == plain.history_.keys()
-    assert watched.history_["validation_loss"] == plain.history_["validation_loss"]
-
-
 def test_what_is_fitted_so_far_comes_with_each_evaluation(sinusoids):
     seen = Recorder()
     constant = {"meta_optimizer": MetaOptimizer(schedule="constant")}

@@ -5,11 +5,9 @@ from typing import ClassVar
 import pytest
 from builders import SMALL, make_classes
 from sklearn.exceptions import NotFittedError
-from torch import nn
 
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.exceptions import BackboneError, EpisodeError
 from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet
 
 
@@ -40,32 +38,6 @@ def test_a_learner_does_not_predict():
         AutoLearner().predict([[0.0]])
     with pytest.raises(NotFittedError, match=r"AutoLearner is not fitted yet, .* no leaderboard_"):
         _ = AutoLearner().leaderboard_
-
-
-def test_a_class_as_backbone():
-    class Net(nn.Module):
-        pass
-
-    with pytest.raises(BackboneError, match=r"the class Net, .* for example backbone=Net\(\)"):
-        ProtoNet(**SMALL, backbone=Net).fit(*make_classes())
-
-
-@pytest.mark.parametrize(("name", "near"), [("conv5", "conv4"), ("cell", "cells")])
-def test_a_mistyped_backbone(name, near):
-    with pytest.raises(BackboneError, match=rf"got '{name}'\. Did you mean '{near}'\?"):
-        ProtoNet(**SMALL, backbone=name).fit(*make_classes())
-
-
-@pytest.mark.parametrize("backbone", [None, 3, ["mlp"]])
-def test_a_backbone_of_another_type(backbone):
-    with pytest.raises(BackboneError, match=r"backbone must be a torch\.nn\.Module or one of"):
-        ProtoNet(**SMALL, backbone=backbone).fit(*make_classes())
-
-
-def test_missing_groups():
-    X, y = make_classes()
-    with pytest.raises(EpisodeError, match="if each task is a group of rows, pass groups"):
-        ProtoNet(**SMALL).fit(X, y % 2)
 
 
 def test_a_parameter_is_an_attribute_with_a_type():

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from skmeta import MetaFewShotClassifier
 from skmeta.exceptions import EpisodeError
-from skmeta.learners import MAML, ALPaCA, HierarchicalLinear, MetaSGD, ProtoNet, Validation
+from skmeta.learners import MAML, HierarchicalLinear, ProtoNet, Validation
 
 SMALL = {
     "backbone_params": {"hidden": (8,)},
@@ -23,19 +22,6 @@ def make_groups(n_groups=12, n_rows=12, seed=0):
     X = rng.normal(size=(len(groups), 2))
     y = (X[:, 0] + rng.normal(size=n_groups)[groups] > 0).astype(int)
     return X, y, groups
-
-
-@pytest.mark.parametrize("learner", [MAML, MetaSGD, ALPaCA])
-def test_groups_of_one_class_are_learned_from(learner):
-    X, y, groups = make_groups()
-    y[groups == 3] = 1
-    fitted = learner(**SMALL | {"n_shot": (2, 6), "validation": 0}).fit(X, y, groups)
-    assert 3 in fitted.prior_.trained_on
-    assert np.isfinite(fitted.history_["train_loss"]).all()
-    assert np.isfinite(fitted.score(X, y, groups + 100))
-    proba = MetaFewShotClassifier(fitted.prior_).fit(X[:2], [1, 1]).predict_proba(X)
-    assert proba.shape == (len(X), 2)
-    assert (proba > 0).all()
 
 
 def test_shots_of_groups_count_rows_in_all():

@@ -11,7 +11,7 @@ from builders import make_task
 from torch import nn
 
 from skmeta.backbones import EpisodeBatchNorm
-from skmeta.learners import ANIL, MAML, MAMLPlusPlus
+from skmeta.learners import MAML, MAMLPlusPlus
 
 N_FEATURES, N_WAY = 3, 3
 
@@ -111,13 +111,6 @@ def test_all_options_start_as_plain_maml(head):
     )
     for name in expected:
         torch.testing.assert_close(found[name], expected[name])
-
-
-def test_anil_learns_step_sizes_of_the_head_alone():
-    learner = ANIL(plus_plus=MAMLPlusPlus(learn_inner_lr=True), n_inner_steps=2)
-    state = learner.algorithm(learner).init_state(make_context(head="zeros"), torch.Generator())
-    rates = {n for n in state if n.startswith("rate.")}
-    assert rates == {"rate.head.weight", "rate.head.bias"}
 
 
 def test_normalisations_have_scales_of_their_own_after_each_step():

@@ -10,7 +10,6 @@ from sklearn.datasets import make_classification
 from torch import nn
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.exceptions import OverlapWarning
 from skmeta.learners import (
     ANIL,
     MAML,
@@ -68,14 +67,6 @@ def test_query_loss_falls_on_sinusoids(learner):
     assert learner.score(*unseen) > untrained.fit(X, y, groups).score(*unseen) + 0.1
 
 
-def test_score_warns_where_classes_are_reused():
-    X, y = make_classes()
-    learner = ProtoNet(**SMALL | {"validation": 0}).fit(X, y)
-    with pytest.warns(OverlapWarning, match="12 of 12 classes were used to train the prior"):
-        learner.score(X, y)
-    assert 0 <= learner.score(*make_classes(first=100)) <= 1
-
-
 def test_validation_tasks_are_not_trained_on():
     X, y = make_classes()
     prior = ProtoNet(**SMALL | {"validation": 0.3}).fit(X, y).prior_
@@ -110,16 +101,6 @@ def test_a_users_module_is_the_backbone():
     assert all(torch.equal(v, before[n]) for n, v in module.state_dict().items())
     assert isinstance(module[1], torch.nn.BatchNorm1d)
     learner.score(*make_classes(first=100))
-
-
-def test_pandas_names_are_kept_and_checked():
-    pd = pytest.importorskip("pandas")
-    X, y = make_classes()
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    learner = ProtoNet(**SMALL).fit(frame, pd.Series(y))
-    assert learner.prior_.feature_names_in == ("a", "b", "c", "d")
-    with pytest.raises(ValueError, match="feature names"):
-        learner.score(frame[["b", "a", "c", "d"]], y + 100)
 
 
 def test_a_learner_without_weights_is_only_validated():

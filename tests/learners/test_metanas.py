@@ -93,23 +93,6 @@ def test_what_is_pruned_is_not_computed_and_changes_nothing(first_order, monkeyp
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
-def test_an_operation_above_the_budget_leaves_room_for_others():
-    """However well liked the gated layers are: the budget has room for one linear layer."""
-    context = make_context()
-    cells = context.network.cells
-    one = int(cells.costs[0, cells.operations.index("linear")])
-    learner = MetaNAS(max_parameters=cells.n_fixed_parameters() + one)
-    state = make_state(learner, context)
-    state[ALPHA] = torch.zeros_like(state[ALPHA])
-    state[ALPHA][:, cells.operations.index("gated")] = 2.0
-    state[ALPHA][:, cells.operations.index("linear")] = torch.tensor([0.5, 0.9, 0.5]).double()
-    found = learner.algorithm(learner).architecture(context, state)
-    assert [e.operation for e in found.edges if e.n_parameters] == ["linear"]
-    assert found.edges[1].operation == "linear"
-    # The gated layer has no share beside the linear one and three without weights.
-    assert found.edges[1].share == pytest.approx(np.exp(0.9) / (np.exp(0.9) + 3))
-
-
 @pytest.mark.parametrize("progress", [0.0, 0.45, 1.0])
 @pytest.mark.parametrize("budget", [None, 100])
 def test_exact_gradient_equals_finite_differences(progress, budget):

@@ -214,15 +214,3 @@ def test_fine_tuning_is_plain_adam():
     for name, expected in net.named().items():
         # Torch adds epsilon after the correction of the bias, the learner before it.
         torch.testing.assert_close(adapted[name], expected.detach(), rtol=1e-3, atol=1e-9)
-
-
-@pytest.mark.parametrize("n_steps", [1, 3])
-def test_adaptation_in_two_parts_is_adaptation_in_one(n_steps):
-    context = make_context(head="shared")
-    learner, twice = MAML(n_inner_steps=n_steps), MAML(n_inner_steps=2 * n_steps)
-    state, support = make_state(learner, context), make_rows()
-    half = learner.algorithm(learner).adapt(context, state, support)
-    found = learner.algorithm(learner).adapt(context, state, support, half)
-    expected = twice.algorithm(twice).adapt(context, state, support)
-    for name in expected:
-        close(found[name], expected[name])

@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta import MetaFewShotClassifier
 from skmeta.learners import MAML, InputOptions, ProtoNet
 from skmeta.priors import MetaPrior
 
@@ -109,20 +109,6 @@ def test_scores_of_tasks_are_those_of_the_estimator(execution, digits):
     one = learner.prior_.learner_params | {"test_time_augment": []}
     learner.prior_ = learner.prior_.replace(learner_params=one)
     np.testing.assert_array_equal(learner.score_tasks(X, y, n_tasks=20), plain)
-
-
-def test_a_regression_of_images(digits):
-    X, y = digits
-    groups = np.arange(len(X)) % 40
-    learner = MAML(**SMALL, task_type="regression").fit(X, y + 0.5, groups)
-    each = []
-    for k in range(4):
-        one = MetaFewShotRegressor(learner, device="cpu").fit(turned(X[:20], False, k), y[:20])
-        each.append(one.predict(turned(X[20:40], False, k)))
-    reg = MetaFewShotRegressor(
-        learner, device="cpu", learner_params={"test_time_augment": "rotations"}
-    ).fit(X[:20], y[:20])
-    np.testing.assert_allclose(reg.predict(X[20:40]), np.mean(each, axis=0), rtol=1e-4)
 
 
 @pytest.mark.parametrize(

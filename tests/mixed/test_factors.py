@@ -18,9 +18,6 @@ from skmeta.mixed import (
 )
 from skmeta.mixed._factors import _sorted_rows
 
-# ------------------------------------------------------------------------------ block equations
-
-
 # ---------------------------------------------------------------------------------- derivatives
 
 
@@ -177,15 +174,6 @@ def test_weights_are_repetitions():
     np.testing.assert_allclose(weighted.noise, repeated.noise, rtol=1e-6)
 
 
-def test_shrinkage_pulls_slopes_without_effect():
-    rng = np.random.default_rng(0)
-    codes = np.column_stack([rng.integers(8, size=60), rng.integers(5, size=60)])
-    X = np.column_stack([np.ones(60), rng.normal(size=(60, 15))])
-    y = rng.normal(size=60) + rng.normal(size=8)[codes[:, 0]]
-    shrunken, free = (fit_factors(X, y, codes, shrinkage=s).mean[0] for s in (1.0, 0.0))
-    assert np.abs(shrunken[1:]).mean() < 0.4 * np.abs(free[1:]).mean()
-
-
 def test_laplace_is_close_to_numerical_integration():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 10)[:, None]
@@ -210,17 +198,6 @@ def test_laplace_is_close_to_numerical_integration():
     assert abs(new - 0.5) < abs(expit(beta) - 0.5)
     known = given.predict(np.ones((40, 1)), np.arange(40)[:, None])[0][:, 1]
     assert np.corrcoef(known, effects)[0, 1] > 0.8
-
-
-def test_a_factor_without_differences_has_small_effects():
-    rng = np.random.default_rng(0)
-    codes = np.column_stack([np.arange(200) % 20, np.arange(200) % 7])
-    y = rng.normal(size=200) + 2 * rng.normal(size=20)[codes[:, 0]]
-    y -= np.array([y[codes[:, 1] == k].mean() for k in range(7)])[codes[:, 1]]
-    model = fit_factors(np.ones((200, 1)), y, codes)
-    given = model.condition(np.ones((200, 1)), y, codes)
-    np.testing.assert_allclose(model.deviations[1], 0, atol=0.01)
-    np.testing.assert_allclose(given.effects[1], 0, atol=1e-3)
 
 
 def test_levels_that_are_not_known():

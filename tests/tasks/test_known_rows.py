@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import GroupKFold
 
 from skmeta.exceptions import EpisodeError
 from skmeta.tasks import EpisodeSplit, KnownRowsGroupKFold
@@ -23,12 +22,6 @@ def test_known_rows_are_there_to_learn_from():
         tested.append(test)
     # Each row is tested once, but for the known ones.
     assert len(np.unique(np.concatenate(tested))) == len(GROUPS) - 2 * 4
-
-
-def test_without_known_rows_groups_are_apart():
-    cv = KnownRowsGroupKFold(n_known=0, n_splits=4, random_state=0)
-    found = {frozenset(test) for _, test in cv.split(X, groups=GROUPS)}
-    assert found == {frozenset(test) for _, test in GroupKFold(4).split(X, groups=GROUPS)}
 
 
 def test_with_an_order_known_rows_are_the_earliest():

@@ -38,13 +38,6 @@ def test_every_class_takes_every_position_equally_often(rng):
         assert abs(counts - 300).max() < 5 * np.sqrt(300)
 
 
-def test_classes_restricts_what_is_drawn_and_checked(rng):
-    y = np.array(["small"] + ["a", "b", "c"] * 4)
-    sampler = ClassEpisodes(y, 2, 1, 3, classes=["c", "a", "c"])
-    assert list(sampler.names) == ["a", "c"]
-    assert set(sampler.sample(rng).classes) == {"a", "c"}
-
-
 @pytest.mark.parametrize(
     ("y", "options", "message"),
     [

@@ -51,16 +51,6 @@ def test_a_range_of_shots_of_groups_leaves_a_query_row(classes, rng):
     assert found == {"big": set(range(3, 13)), "mid": set(range(3, 9)), "tiny": {3}}
 
 
-def test_rows_in_all_have_the_shares_of_the_classes_of_the_group(rng):
-    # One of five rows is of class 1, as in the group, and not one of two.
-    y, groups = np.tile([0, 0, 0, 0, 1], 40), np.zeros(200, dtype=int)
-    sampler = GroupEpisodes(y, groups, n_shot=5, n_query=10, classes=[0, 1], shots_per="task")
-    tasks = [sampler.sample(rng) for _ in range(400)]
-    ones = np.array([task.y_support.sum() for task in tasks])
-    assert abs(ones.mean() - 1) < 5 * np.sqrt(0.8 / 400)
-    assert ones.min() == 0, "a support set may lack a class"
-
-
 @pytest.mark.parametrize(
     ("n_shot", "message"),
     [
@@ -75,8 +65,3 @@ def test_ranges_that_are_none_are_refused(n_shot, message):
         ClassEpisodes(np.repeat([0, 1], 9), 2, n_shot, 1)
     with pytest.raises(ValueError, match=message):
         GroupEpisodes(np.arange(9.0), np.repeat([0, 1, 2], 3), n_shot, 1)
-
-
-def test_other_units_of_shots_are_refused():
-    with pytest.raises(ValueError, match="shots_per must be 'class' or 'task', got 'row'"):
-        GroupEpisodes(np.arange(9.0), np.repeat([0, 1, 2], 3), 1, 1, shots_per="row")

@@ -93,12 +93,6 @@ def test_groups_are_visited_equally_often():
     assert visits[:10] != visits[10:20]
 
 
-def test_whole_numbers_can_be_targets():
-    y = np.arange(150) % 7
-    cv = EpisodeSplit(n_shot=3, n_episodes=5, target_type="regression")
-    assert all(len(support) == 3 for support, _ in cv.split(X, y, GROUPS))
-
-
 def test_scikit_learn_takes_it_as_cv():
     cv = EpisodeSplit(n_way=3, n_shot=1, n_query=10, n_episodes=6, random_state=0)
     assert check_cv(cv) is cv

@@ -13,7 +13,6 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError, OverlapWarning
 from skmeta.learners import (
     MAML,
-    ALPaCA,
     AutoLearner,
     HierarchicalLinear,
     InContextLearner,
@@ -23,14 +22,6 @@ from skmeta.learners import (
 SMALL_MAML = MAML(
     backbone_params={"hidden": (8,), "activation": "tanh"}, n_iterations=8, validation=0
 )
-
-
-def make_sinusoids(n_tasks=24, n_rows=20, seed=0):
-    rng = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_tasks), n_rows)
-    x = rng.uniform(-4, 4, len(groups))
-    amplitude, phase = rng.uniform(0.5, 3, n_tasks), rng.uniform(0, np.pi, n_tasks)
-    return x[:, None], amplitude[groups] * np.sin(x - phase[groups]), groups
 
 
 @pytest.fixture(scope="module")
@@ -69,23 +60,6 @@ def test_the_leaderboard_says_what_was_compared(intercepts):
     assert board.loss.is_monotonic_increasing
     assert ((board.low < board.loss) & (board.loss < board.high)).all()
     assert set(board.status) == {"compared", "plain"}
-
-
-@pytest.mark.slow
-def test_a_network_is_chosen_for_sinusoids():
-    network = ALPaCA(
-        backbone_params={"hidden": (16, 16), "activation": "tanh"},
-        n_iterations=100,
-        meta_lr=1e-2,
-        validation=0,
-    )
-    auto = AutoLearner(candidates=[HierarchicalLinear(), network], n_shot=10, random_state=0)
-    auto.fit(*make_sinusoids())
-    assert auto.prior_.learner == "ALPaCA"
-    assert auto.summary_.startswith("Meta-learning pays here")
-    assert "mixed-effects" not in auto.summary_
-    X, y, groups = make_sinusoids(seed=1)
-    assert auto.score(X, y, groups + 100) > 0.8
 
 
 def test_meta_learning_does_not_pay_on_noise():
@@ -252,13 +226,3 @@ def test_the_same_seed_gives_the_same_result(intercepts):
     assert boards[0].equals(boards[1])
     other = clone(intercepts).set_params(random_state=1).fit(*make_intercepts())
     assert not other.leaderboard_.drop(columns="seconds").equals(boards[0])
-
-
-def test_protonet_keeps_shots_of_each_class_by_groups():
-    X, target, groups = make_intercepts()
-    small = ProtoNet(backbone_params={"hidden": (4,)}, n_iterations=1, validation=0)
-    auto = AutoLearner(candidates=[small], n_shot=(2, 4), random_state=0)
-    with pytest.warns(BaselineWarning, match="does not pay"):  # after one iteration
-        auto.fit(X, (target > 0).astype(int), groups)
-    assert auto.best_learner_.sampling.shots_per == "class"
-    assert auto.best_learner_.n_shot == (2, 4)

@@ -54,18 +54,6 @@ def test_plain_models_are_those_of_scikit_learn(n_features):
         np.testing.assert_allclose(scores[name], expected)
 
 
-def test_columns_of_equal_units_are_scaled_alike():
-    """Columns with a little noise and no signal count as little as they vary."""
-    rng = np.random.default_rng(0)
-    X, y = make_classes(30, spread=1.0)
-    X = np.c_[X, 0.05 * rng.normal(size=(len(X), 40))]
-    alike = ProtoNet(**SMALL).fit(X, y)
-    assert len(set(alike.prior_.tensors["scaler.x_scale"])) == 1
-    apart = ProtoNet(**SMALL).fit(X[:, :3] * [1e3, 1.0, 1e-3], y)
-    assert len(set(apart.prior_.tensors["scaler.x_scale"])) == 3
-    assert alike.summary_.startswith("On validation tasks, ProtoNet scores")
-
-
 def test_an_embedding_starts_with_its_input():
     X, y = make_classes(n_classes=20)
     settings = SMALL | {"n_iterations": 1, "validation": 0}

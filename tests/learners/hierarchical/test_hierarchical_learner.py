@@ -66,18 +66,6 @@ def test_classifier_takes_the_prior(tmp_path):
     assert set(clf.predict(X)) <= {"a", "b", "c"}
 
 
-def test_std_and_quantiles_belong_together():
-    X, y, subjects = load_sleepstudy()
-    prior = HierarchicalLinear().fit(X, y, groups=subjects).prior_
-    reg = MetaFewShotRegressor(prior).fit(X[:4], y[:4])
-    mean, std = reg.predict(X[4:10], return_std=True)
-    low, middle, high = reg.predict_quantiles(X[4:10]).T
-    np.testing.assert_allclose(middle, mean, rtol=1e-6)
-    np.testing.assert_allclose(high - mean, 1.644854 * std, rtol=1e-5)
-    np.testing.assert_allclose(mean - low, 1.644854 * std, rtol=1e-5)
-    assert std[-1] > std[0]  # Further from the rows that are known.
-
-
 def test_alpaca_on_the_rows_themselves_is_the_hierarchical_model():
     X, y, subjects = load_sleepstudy()
     linear = HierarchicalLinear().fit(X, y, groups=subjects).prior_

@@ -111,18 +111,6 @@ def test_ranks_are_taken_before_values_are_rounded(priors):
     np.testing.assert_allclose(moved, expected, atol=1e-3)
 
 
-def test_precision_reaches_the_network(priors):
-    X, y, X_query = make_task()
-    p = {
-        precision: MetaFewShotClassifier(priors["classification"], precision=precision)
-        .fit(X, y)
-        .predict_proba(X_query)
-        for precision in ("float32", "float64")
-    }
-    np.testing.assert_allclose(p["float32"], p["float64"], atol=1e-4)
-    assert not np.array_equal(p["float32"], p["float64"])
-
-
 def test_more_classes_than_codes_are_told_apart():
     prior = load_table_prior("classification")
     rng = np.random.default_rng(0)
@@ -230,17 +218,6 @@ def test_the_prior_that_ships_predicts_distributions():
     low, high = reg.predict_quantiles(X[rest], [0.05, 0.95]).T
     assert 0.82 < np.mean((low <= y[rest]) & (y[rest] <= high)) < 0.97
     assert np.mean(high - low) < 3.2 * y.std()
-
-
-def test_fine_tuning_begins_with_the_prior_that_ships():
-    X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
-    learner = InContextLearner(
-        prior="tabular", n_shot=(4, 8), n_query=8, n_iterations=1, meta_lr=1e-12, random_state=0
-    )
-    found = learner.fit(X, y, groups).prior_.tensors
-    for name, value in load_table_prior("classification").tensors.items():
-        if name.startswith("table."):
-            np.testing.assert_allclose(found[name], value, atol=1e-6)
 
 
 def test_heads_divide_the_width():

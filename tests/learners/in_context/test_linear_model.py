@@ -6,7 +6,6 @@ import torch
 from builders import describe_table
 from sklearn.linear_model import Ridge
 
-from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners.in_context import LinearModel, mix_with_linear_model
 from skmeta.learners.in_context._experts import _fit
 
@@ -72,16 +71,3 @@ def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
     assert (p[0].argmax(1) == y[0, 20:]).double().mean() > 0.7
     # The evidence is for the line, which gets half of the mixture and not more.
     torch.testing.assert_close(fitted["logit"], torch.zeros(2, dtype=torch.float64))
-
-
-def test_a_table_that_is_exactly_linear_needs_few_rows():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(80, 4))
-    y = X @ [1.0, -2, 0.5, 1]
-    reg = MetaFewShotRegressor().fit(X[:20], y[:20])
-    assert np.mean((reg.predict(X[20:]) - y[20:]) ** 2) < 0.03 * y.var()
-    one_by_one = np.concatenate([reg.predict(X[[i]]) for i in range(20, 30)])
-    np.testing.assert_allclose(one_by_one, reg.predict(X[20:])[:10], atol=1e-6)
-    label = (y > 0).astype(int)
-    clf = MetaFewShotClassifier().fit(X[:40], label[:40])
-    assert clf.score(X[40:], label[40:]) > 0.85

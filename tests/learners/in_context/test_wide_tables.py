@@ -12,7 +12,6 @@ from skmeta.learners.in_context import (
     add_components,
     choose_views,
     fit_components,
-    n_views,
 )
 
 
@@ -58,15 +57,6 @@ def test_signal_spread_over_many_columns_is_found():
     columns, rows = rng.permutation(300), rng.permutation(30)
     clf.fit(X[:30][rows][:, columns], y[:30][rows])
     np.testing.assert_allclose(clf.predict_proba(X[30:][:, columns]), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "n_columns", "n_classes", "expected"),
-    [(500, 64, 10, 1), (501, 64, 0, 2), (9000, 3, 2, 4), (20, 65, 2, 4), (20, 3, 11, 12)],
-)
-def test_automatic_number_of_views(n_rows, n_columns, n_classes, expected):
-    assert n_views("auto", n_rows, n_columns, n_classes, 500) == expected
-    assert n_views(3, n_rows, n_columns, n_classes, 500) == (12 if n_classes > 10 else 3)
 
 
 @pytest.mark.parametrize("n_classes", [0, 3])
