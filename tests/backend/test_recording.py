@@ -73,26 +73,6 @@ def test_a_recording_holds_for_other_values_and_is_made_once():
     assert len(calls) == 3
 
 
-def test_what_half_precision_rounds_otherwise_is_recorded(caplog):
-    tasks = {n: x.float() for n, x in make_tasks().items()}
-
-    def loss(state, task):
-        # As if its operations were rounded otherwise in each call, and in a recording once.
-        calls.append(1.0 + 0.005 * (-1) ** len(calls))
-        return network.features(state, task["z"]).pow(2).mean() * calls[-1], {}
-
-    for half, expected in ((True, 0), (False, 1)):
-        calls = []
-        caplog.clear()
-        network = Network(make_module().float(), (4,), CPU, in_bfloat16=half)
-        with (
-            caplog.at_level(logging.DEBUG, "skmeta.backend._recording"),
-            Execution("loop", device=CPU, record=True) as execution,
-        ):
-            execution.gradient(loss, network.initial_weights(), tasks, "key")
-        assert len(caplog.records) == expected
-
-
 class Branch(nn.Module):
     def forward(self, x):
         return x if bool(x.sum() > 0) else -x

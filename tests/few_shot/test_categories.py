@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta._columns import FrameEncoder
 from skmeta.learners import FineTuning
 
 ROWS = 40
@@ -108,15 +107,6 @@ def test_columns_must_be_of_the_same_type_and_name():
         MetaFewShotClassifier().fit(X.to_numpy(), y)
     with pytest.raises(ValueError, match=r"y holds strings .* use a classifier"):
         MetaFewShotRegressor().fit(X[["size"]], X["colour"].fillna("red"))
-
-
-def test_numbers_in_objects_are_numbers():
-    X, y = make_frame()
-    frame = X[["size", "smokes"]].astype(object)
-    assert FrameEncoder.learn(frame, allow_nan=True, has_codes=True) is None
-    expected = MetaFewShotClassifier().fit(X[["size", "smokes"]], y).predict_proba(frame)
-    found = MetaFewShotClassifier().fit(frame, y).predict_proba(frame)
-    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["datetime64[ns]", "timedelta64[ns]", "period[D]", "polars"])

@@ -8,7 +8,6 @@ import torch
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -18,11 +17,9 @@ from skmeta.exceptions import (
     PriorError,
 )
 from skmeta.learners import (
-    ANIL,
     MAML,
     FineTuning,
     HierarchicalLinear,
-    InputOptions,
     LSTMMetaLearner,
     MAMLPlusPlus,
     MetaSGD,
@@ -75,31 +72,6 @@ def iris_prior(head_init="shared", **settings):
 
 def drawn_prior(X):
     return FineTuning(random_state=0).initial_prior(X, kind="regression")
-
-
-@pytest.mark.parametrize("n_way", [2, 3, 7])
-@pytest.mark.parametrize("shots", [1, 4])
-def test_any_number_of_classes_and_unequal_shots(omniglot, image_prior, n_way, shots):
-    X, y = omniglot
-    labels = np.arange(100, 100 + n_way)
-    rows = np.concatenate([np.flatnonzero(y == k)[: shots + i] for i, k in enumerate(labels)])
-    names = np.array([f"char{k}" for k in range(200)], dtype=object)[y]
-    clf = MetaFewShotClassifier(image_prior).fit(X[rows], names[rows])
-    proba = clf.predict_proba(X[:4])
-    assert proba.shape == (4, n_way)
-    np.testing.assert_allclose(proba.sum(1), 1)
-    assert list(clf.classes_) == sorted(set(names[rows]))
-    assert clf.predict(X[rows]).dtype.kind in "OU"
-    expected_shape = (4,) if n_way == 2 else (4, n_way)
-    assert clf.decision_function(X[:4]).shape == expected_shape
-
-
-def test_identity_prototypes_are_the_nearest_centroid():
-    X, y = load_iris(return_X_y=True)
-    prior = ProtoNet(backbone="identity", inputs=InputOptions(standardize=False)).initial_prior(X)
-    few = np.arange(0, 150, 7)
-    ours = MetaFewShotClassifier(prior).fit(X[few], y[few]).predict(X)
-    np.testing.assert_array_equal(ours, NearestCentroid().fit(X[few], y[few]).predict(X))
 
 
 def test_prediction_does_not_depend_on_the_rows_beside_it(omniglot, image_prior):
@@ -256,13 +228,6 @@ def test_rows_must_be_those_of_the_prior():
         MetaFewShotRegressor(iris_prior()).fit(X, y)
 
 
-def test_a_head_of_learned_rows_has_a_number_of_classes():
-    X, y = load_iris(return_X_y=True)
-    prior = ANIL(head_init="learned", n_way=2).initial_prior(X, n_classes=2)
-    with pytest.raises(PriorError, match=r"3 classes, but .* learned rows for 2"):
-        MetaFewShotClassifier(prior).fit(X, y)
-
-
 def test_settings_that_do_not_apply_are_refused():
     X, y = load_iris(return_X_y=True)
     prior = ProtoNet().initial_prior(X)
@@ -284,16 +249,6 @@ def test_settings_that_do_not_apply_are_refused():
     MetaFewShotClassifier(MAML().initial_prior(X), learner_params={"inner_lr": 0.1}).fit(X, y)
     with pytest.raises(PriorError, match=r"learned by Other, which is not among"):
         MetaFewShotClassifier(prior.replace(learner="Other")).fit(X, y)
-
-
-def test_a_refused_task_leaves_the_fitted_one_as_it_was():
-    X, y = load_iris(return_X_y=True)
-    clf = MetaFewShotClassifier().fit(X[::10], y[::10])
-    expected = clf.predict_proba(X)
-    for sample_weight in (np.zeros(150), np.full(150, np.nan)):
-        with pytest.raises(ValueError, match=r"sample_weight|non-zero|NaN"):
-            clf.fit(X, y, sample_weight=sample_weight)
-        np.testing.assert_allclose(clf.predict_proba(X), expected, **ROUNDING)
 
 
 @pytest.mark.parametrize("dtype", ["string", "str", object])

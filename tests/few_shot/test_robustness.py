@@ -30,19 +30,6 @@ def make_rows(n=60, seed=0):
     return X, np.arange(n) % 3
 
 
-@pytest.mark.parametrize("prior", ["tabular", "maml"])
-@pytest.mark.parametrize("kind", [MetaFewShotClassifier, MetaFewShotRegressor])
-def test_the_global_generator_is_left_alone(prior, kind):
-    X, y = make_rows()
-    if prior == "maml":
-        prior = MAML(random_state=0).initial_prior(X, y.astype(float), kind=kind._kind, n_classes=3)
-    before = torch.random.get_rng_state()
-    estimator = kind(prior).fit(X, y)
-    estimator.predict(X)
-    pickle.loads(pickle.dumps(estimator)).predict(X)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
 def test_a_prior_that_needs_a_value_for_each_row_and_class_says_so_first():
     n = 12_000
     X = np.zeros((n, 2))

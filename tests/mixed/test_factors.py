@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.special import expit
-from scipy.stats import multivariate_normal, norm
 
 from skmeta.mixed import (
     Classes,
@@ -65,29 +62,6 @@ def test_gradients_are_differences(kind, is_restricted):
     np.testing.assert_allclose(found.gradient, np.array(slopes) / 2e-5, atol=1e-5)
     hessian = found.curvature()
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_likelihoods_agree_with_their_derivatives(kind):
-    rng = np.random.default_rng(0)
-    family, y = targets(kind, rng.normal(size=30), rng)
-    eta, step = rng.normal(size=(30, family.n_predictors)), 1e-5
-    weights = rng.normal(size=(30, eta.shape[1], eta.shape[1]))
-    weights = weights + weights.swapaxes(1, 2)
-    for k, e in enumerate(step * np.eye(eta.shape[1])):
-        up, down = eta + e, eta - e
-        of_log = (family.log(y, up) - family.log(y, down)) / (2 * step)
-        np.testing.assert_allclose(family.score(y, eta)[:, k], of_log, atol=1e-8)
-        of_score = (family.score(y, down) - family.score(y, up)) / (2 * step)
-        np.testing.assert_allclose(family.curvature(y, eta)[:, k], of_score, atol=1e-8)
-        change = (family.curvature(y, up) - family.curvature(y, down)) / (2 * step)
-        of_curvature = (change * weights).sum((1, 2))
-        np.testing.assert_allclose(family.third(y, eta, weights)[:, k], of_curvature, atol=1e-7)
-    if kind not in ("normal", "poisson", "negative binomial"):
-        np.testing.assert_allclose(family.means(eta).sum(1), 1.0)
-        n_classes = family.means(eta).shape[1]
-        logs = [family.log(np.full(30, k), eta) for k in range(n_classes)]
-        np.testing.assert_allclose(family.means(eta), np.exp(logs).T)
 
 
 # ----------------------------------------------------------------------------------- predictions
@@ -151,19 +125,6 @@ def test_predictions_are_those_of_dense_algebra():
     np.testing.assert_allclose(std, np.sqrt(variance), rtol=1e-6)
 
 
-def test_the_restricted_likelihood_is_that_of_dense_algebra():
-    X, y, codes = table()
-    model = fit_factors(X, y, codes)
-    z = np.hstack([codes[:, f, None] == np.arange(k) for f, k in enumerate((12, 7))]).astype(float)
-    variances = np.repeat([one[0, 0] ** 2 for one in model.deviations], (12, 7))
-    v = (z * variances) @ z.T + model.noise**2 * np.eye(len(y))
-    information = X.T @ np.linalg.solve(v, X)
-    beta = np.linalg.solve(information, X.T @ np.linalg.solve(v, y))
-    expected = multivariate_normal(X @ beta, v).logpdf(y)
-    expected += 0.5 * X.shape[1] * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(information)[1]
-    np.testing.assert_allclose(model.log_likelihood, expected, atol=1e-3)
-
-
 def test_weights_are_repetitions():
     X, y, codes = table(3)
     w = np.random.default_rng(0).integers(1, 4, size=len(y))
@@ -172,32 +133,6 @@ def test_weights_are_repetitions():
     repeated = fit_factors(X[rows], y[rows], codes[rows])
     np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-6)
     np.testing.assert_allclose(weighted.noise, repeated.noise, rtol=1e-6)
-
-
-def test_laplace_is_close_to_numerical_integration():
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(40), 10)[:, None]
-    effects = 1.2 * rng.normal(size=40)
-    y = (0.4 + effects[groups[:, 0]] + rng.logistic(size=400) > 0).astype(int)
-    X = np.ones((400, 1))
-    model = fit_factors(X, y, groups, Classes(2), is_restricted=False)
-    std, beta = model.deviations[0][0, 0], model.mean[0, 0]
-    total = 0.0
-    for k in range(40):
-        own = y[groups[:, 0] == k]
-
-        def density(b, own=own):
-            return norm.pdf(b, 0, std) * np.prod(expit((2 * own - 1) * (beta + b)))
-
-        total += np.log(quad(density, -8, 8, epsabs=1e-14)[0])
-    np.testing.assert_allclose(model.log_likelihood, total, rtol=0.01)
-    np.testing.assert_allclose([std, beta], [1.2, 0.4], atol=0.35)
-    given = model.condition(X, y, groups)
-    # Probabilities of a new level are averages over levels.
-    new = given.predict(np.ones((1, 1)), np.array([[-1]]))[0][0, 1]
-    assert abs(new - 0.5) < abs(expit(beta) - 0.5)
-    known = given.predict(np.ones((40, 1)), np.arange(40)[:, None])[0][:, 1]
-    assert np.corrcoef(known, effects)[0, 1] > 0.8
 
 
 def test_levels_that_are_not_known():

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from mixed_tables import draw_tasks, load_sleepstudy
-from scipy import stats
 
 from skmeta.mixed import CovarianceShape, Evidence, OneFactor, _model, fit, group_statistics
 
@@ -84,37 +82,3 @@ def test_gradient_of_the_evidence_equals_finite_differences(shrinkage):
     np.testing.assert_allclose(found.gradient, np.array(slopes) / 2e-5, rtol=1e-5, atol=1e-5)
     hessian = found.curvature()
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
-
-
-def test_evidence_is_the_density_of_all_targets():
-    X, y, groups = draw_tasks(5, n_tasks=3, n_rows=4)
-    z = np.column_stack([np.ones(len(X)), X])
-    shape = CovarianceShape(np.ones(4, bool), 1, 1, 1.0)
-    evidence = evidence_of(z, y, groups, shape)
-    rng, values = np.random.default_rng(0), []
-    for _ in range(2):
-        at = 0.4 * rng.normal(size=len(evidence.start()))
-        covariance = shape.covariance(at)[0]
-        prior = np.diag(np.r_[1e5, np.full(3, np.exp(2 * at[-2]))])
-        whole = z @ covariance @ z.T * (groups[:, None] == groups) + np.exp(2 * at[-1]) * np.eye(
-            len(y)
-        )
-        # m is integrated out, so its own value has no effect but through the quadratic form.
-        mean = evidence.mean(at)[0]
-        information = np.linalg.inv(prior) + z.T @ np.linalg.solve(whole, z)
-        best = np.linalg.solve(information, z.T @ np.linalg.solve(whole, y))
-        density = stats.multivariate_normal(np.zeros(len(y)), whole + z @ prior @ z.T).logpdf(y)
-        away = 0.5 * (mean - best) @ information @ (mean - best)
-        values.append(-density + away + float(shape.penalty(at)))
-        values.append(evidence.evaluate(at).value)
-    # They differ by a constant.
-    np.testing.assert_allclose(values[2] - values[0], values[3] - values[1], rtol=1e-5)
-
-
-def test_random_intercept_agrees_with_statsmodels():
-    X, y, groups = draw_tasks(0)
-    found = estimate(X, y, groups, effects="intercept")
-    fitted = sm.MixedLM(y, sm.add_constant(X), groups).fit(reml=True)
-    np.testing.assert_allclose(found.mean[0], fitted.fe_params, atol=1e-3)
-    np.testing.assert_allclose(found.covariance[0, 0, 0], fitted.cov_re[0, 0], rtol=2e-3)
-    np.testing.assert_allclose(found.noise**2, fitted.scale, rtol=1e-3)

@@ -321,15 +321,6 @@ def test_priors_do_not_import_torch():
 # -- features ----------------------------------------------------------------------------------
 
 
-def test_features_that_fit():
-    named, unnamed = make_prior(), make_prior(feature_names_in=None)
-    assert named.check_features(3, ["a", "b", "c"]) is None
-    assert named.check_features(3, np.array(["a", "b", "c"], dtype=object)) is None
-    assert named.check_features(3) is None
-    assert unnamed.check_features(3, ["x", "y", "z"]) is None
-    assert unnamed.replace(n_features_in=None).check_features(7) is None
-
-
 @pytest.mark.parametrize(
     ("n_features", "names", "match"),
     [

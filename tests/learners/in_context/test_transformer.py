@@ -1,16 +1,9 @@
-"""Which rows a prediction depends on, and on which it does not."""
+"""The network in training: labels that a row must not hear, and half precision."""
 
 import pytest
 import torch
-from builders import describe_table
 
-from skmeta.learners.in_context import (
-    N_EXPERTS,
-    TableTransformer,
-    bin_edges,
-    fit_experts,
-    predict_experts,
-)
+from skmeta.learners.in_context import TableTransformer
 
 B, N, M, D = 3, 11, 5, 4
 
@@ -45,32 +38,8 @@ def task(kind):
     return {"x": x[:, :N], "y": y, "slots": slots, "query": x[:, N:]}
 
 
-def call(network, task, **changes):
-    with torch.no_grad():
-        return network(**(task | changes))
-
-
 def close(found, expected):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
-
-
-def test_a_table_seen_in_several_ways_is_as_several_tables(network, task, kind):
-    y, slots = task["y"][:1], torch.tensor([[5, 1, 60, 7], [8, 5, 2, 30], [0, 1, 2, 3]])
-    if kind == "classification":
-        y = torch.tensor([[4, 0, 9], [1, 2, 0], [7, 8, 1]]).gather(1, y.expand(3, -1))
-    one = {n: task[n][:1] for n in ("x", "query")} | {"y": y, "slots": slots}
-    several = one | {n: one[n].expand(3, -1, -1) for n in ("x", "query")}
-    for w in (None, torch.rand(1, N, generator=torch.Generator().manual_seed(0)).double() + 0.5):
-        weights = {} if w is None else {"w": w}
-        every = {} if w is None else {"w": w.expand(3, -1)}
-        expected = call(network, several, **every)
-        close(call(network, one, **weights), expected)
-        memory = call(network, one, **weights, query=None)
-        with torch.no_grad():
-            close(network(one["query"], memory=memory), expected)
-    assert not torch.allclose(expected[0], expected[1])
-    # What the experts are asked does not depend on the views.
-    assert len(memory["expert.relevance"]) == 1
 
 
 def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
@@ -91,30 +60,6 @@ def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
         for i in every:
             others = [k for k in every if k != i]
             close(found[:, [i]], bin_predictions(others, [i]))
-
-
-def test_without_meta_training_it_says_what_the_experts_say(kind, task):
-    n_labels = 10 if kind == "classification" else None
-    network = TableTransformer(n_labels, width=16, cell_width=8)
-    network.double().draw(torch.Generator().manual_seed(0))
-    # The linear model has no share.
-    torch.nn.init.constant_(network.linear_model.network_evidence, 1e6)
-    w = torch.ones(B, N, dtype=torch.float64)
-    y = task["y"][..., None]
-    if kind == "classification":
-        y = (y == torch.arange(10)).double() - (torch.arange(10) < 3).double() / 3
-    _, _, fitted = fit_experts(describe_table(task["x"], w), y, w)
-    predicted, _ = predict_experts(fitted, describe_table(task["x"], w, task["query"]))
-    found = call(network, task)
-    assert predicted.shape == (B, M, N_EXPERTS, y.shape[2])
-    if kind == "classification":
-        close(found[..., :3], (0.6 * predicted.sum(2))[..., :3].log_softmax(2))
-    else:
-        # Symmetric around each of them.
-        edge = bin_edges().double()
-        centre = torch.cat([edge[:1] - 0.5, (edge[1:] + edge[:-1]) / 2, edge[-1:] + 0.5])
-        mean = found.softmax(2) @ centre
-        torch.testing.assert_close(mean, predicted.mean(2)[..., 0], atol=0.03, rtol=0)
 
 
 def test_autocast_changes_the_gradient_by_little(network, task, kind):
