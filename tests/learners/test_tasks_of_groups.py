@@ -21,7 +21,7 @@ SMALL = {
     **builders.SMALL,
     "backbone_params": {"hidden": (16,)},
     "sampling": "class",
-    "n_iterations": 40,
+    "n_iterations": 20,
     "meta_lr": 0.02,
     "validation": Validation(n_tasks=4),
 }

@@ -17,6 +17,7 @@ SMALL = {
     "n_way": 3,
     "n_shot": 2,
     "n_iterations": 2,
+    "validation": 0,
     "device": "cpu",
     "random_state": 0,
 }
@@ -24,7 +25,13 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_digits(return_X_y=True)
+    X, y = load_digits(return_X_y=True)
+    return X[:400], y[:400]
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    return {cls: cls(**SMALL).fit(*digits) for cls in (ProtoNet, MAML)}
 
 
 def turned(X, mirror, k):
@@ -40,9 +47,9 @@ def views(names):
 
 @pytest.mark.parametrize("names", [["mirror"], ["rotations"], ["rotations", "mirror"]])
 @pytest.mark.parametrize("cls", [ProtoNet, MAML])
-def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, names, digits):
+def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, names, digits, fitted):
     X, y = digits
-    learner = cls(**SMALL).fit(X, y)
+    learner = fitted[cls]
     assert "test_time_augment" not in learner.prior_.learner_params
     each = []
     for mirror, k in views(names):
@@ -123,7 +130,7 @@ def test_scores_of_tasks_are_those_of_the_estimator(execution, digits):
 )
 def test_what_cannot_be(params, value, match, digits):
     X, y = digits
-    prior = ProtoNet(**(SMALL | params)).fit(X, y).prior_
+    prior = ProtoNet(**(SMALL | params)).initial_prior(X)
     with pytest.raises(ValueError, match=match):
         MetaFewShotClassifier(prior, device="cpu", learner_params={"test_time_augment": value}).fit(
             X[:30], y[:30]

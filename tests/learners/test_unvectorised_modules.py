@@ -8,7 +8,7 @@ from torch import nn
 
 from skmeta.backend import Execution, Network
 from skmeta.exceptions import BackboneError
-from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet, Reptile, Validation
+from skmeta.learners import MAML, ProtoNet, Validation
 
 
 class Recurrent(nn.Module):
@@ -43,7 +43,7 @@ def data():
 
 @pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
 @pytest.mark.parametrize("module", [Recurrent, Branching])
-@pytest.mark.parametrize("cls", [MAML, ANIL, MetaSGD, ProtoNet, Reptile])
+@pytest.mark.parametrize("cls", [MAML, ProtoNet])
 def test_auto_computes_one_task_after_another(cls, module, data):
     torch.manual_seed(0)
     learner = cls(backbone=module(), **SETTINGS).fit(*data)

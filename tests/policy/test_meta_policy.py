@@ -125,36 +125,6 @@ def test_a_policy_survives_a_file(prior, family, tmp_path):
 # ---------------------------------------------------------------------------------- bad input
 
 
-def test_other_observations_than_the_priors(prior):
-    with pytest.raises(PriorError, match=r"have 3 values, but the prior was meta-trained"):
-        MetaPolicy(prior).fit(gymnasium.make("Pendulum-v1"))
-
-
-def test_other_actions_than_the_priors(prior, family):
-    low = np.full(2, -1, np.float32)
-    env = gymnasium.wrappers.RescaleAction(family.make(TASK), low, -low)
-    with pytest.raises(PriorError, match=r"actions are \{'kind': 'gaussian', 'low'"):
-        MetaPolicy(prior).fit(env)
-
-
-def test_no_environment(prior):
-    with pytest.raises(EpisodeError, match=r"must be a gymnasium.Env .* got ndarray"):
-        MetaPolicy(prior).fit(np.zeros((3, 2)))
-
-
-def test_a_prior_of_tables():
-    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.repeat([0, 1, 2, 3], 10)
-    settings = {"n_way": 2, "n_shot": 2, "n_query": 2, "validation": 0}
-    tables = ProtoNet(**settings, n_iterations=1, random_state=0).fit(X, y)
-    with pytest.raises(PriorError, match="learned by ProtoNet for classification"):
-        MetaPolicy(tables.prior_).fit(PointNavigation().make(TASK))
-
-
-def test_few_shot_estimators_name_the_one_for_policies(prior):
-    with pytest.raises(PriorError, match=r"is one for policy. Use skmeta.policy.MetaPol"):
-        MetaFewShotClassifier(prior).fit(np.zeros((4, 2)), [0, 0, 1, 1])
-
-
 class Broken(gymnasium.Wrapper):
     """Gives no number at the third step."""
 
@@ -178,14 +148,34 @@ class Broken(gymnasium.Wrapper):
         return seen, reward, terminated, truncated, info
 
 
-def test_a_reward_that_is_no_number(prior, family):
-    with pytest.raises(EpisodeError, match="reward of environment 0 is nan at step 2"):
-        MetaPolicy(prior).fit(Broken(family.make(TASK), "reward"))
+def other_actions(family):
+    low = np.full(2, -1, np.float32)
+    return gymnasium.wrappers.RescaleAction(family.make(TASK), low, -low)
 
 
-def test_an_observation_that_is_no_number(prior, family):
-    with pytest.raises(EpisodeError, match=r"observation of environment 0 is \[inf"):
-        MetaPolicy(prior).fit(Broken(family.make(TASK), "observation"))
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda _: gymnasium.make("Pendulum-v1"), PriorError, "have 3 values, but the prior was"),
+        (other_actions, PriorError, r"actions are \{'kind': 'gaussian', 'low'"),
+        (lambda _: np.zeros((3, 2)), EpisodeError, r"must be a gymnasium.Env .* got ndarray"),
+        (lambda family: Broken(family.make(TASK), "reward"), EpisodeError, "0 is nan at step 2"),
+        (lambda family: Broken(family.make(TASK), "observation"), EpisodeError, r"0 is \[inf"),
+    ],
+    ids=["observations", "actions", "array", "reward", "infinite"],
+)
+def test_environments_that_are_refused(prior, family, make, error, match):
+    with pytest.raises(error, match=match):
+        MetaPolicy(prior).fit(make(family))
+
+
+def test_priors_of_tables_are_not_for_policies_nor_the_other_way_round(prior):
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.repeat([0, 1, 2, 3], 10)
+    tables = ProtoNet(backbone="identity").initial_prior(X)
+    with pytest.raises(PriorError, match="learned by ProtoNet for classification"):
+        MetaPolicy(tables).fit(PointNavigation().make(TASK))
+    with pytest.raises(PriorError, match=r"is one for policy. Use skmeta.policy.MetaPol"):
+        MetaFewShotClassifier(prior).fit(X, y)
 
 
 def test_an_episode_that_never_ends_is_cut(prior, family):
