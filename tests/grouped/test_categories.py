@@ -29,14 +29,6 @@ def test_levels_with_few_rows_keep_their_own_means():
     assert list(model.feature_names_in_) == ["group", "level"]
 
 
-def test_a_level_with_one_row_shares_the_effect_of_others():
-    X, y = roasts()
-    X.loc[0, "level"] = "only once"
-    model = GroupedRegressor("group").fit(X, y)
-    unseen = pd.DataFrame({"group": ["g1"], "level": ["never"]})
-    assert np.isfinite(model.predict(unseen)).all()
-
-
 def test_larger_tables_ask_for_more_rows_per_level():
     rng = np.random.default_rng(1)
     level = np.r_[np.repeat("rare", 4), np.repeat(["a", "b"], 298)]

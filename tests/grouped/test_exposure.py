@@ -1,6 +1,5 @@
 """Counts and amounts of rows whose exposures differ."""
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,6 @@ import pytest
 from sklearn.base import clone
 from sklearn.linear_model import PoissonRegressor
 from sklearn.metrics import mean_poisson_deviance
-from sklearn.model_selection import KFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
-from tolerances import REFIT
 
 from skmeta import GroupedRegressor
 
@@ -42,15 +37,6 @@ def test_predictions_are_near_those_of_glmer_with_an_offset(fitted):
     assert ours - theirs < 0.1 * (without - theirs)
 
 
-def test_amounts_are_those_of_the_rate_as_target_with_exposure_as_weight():
-    known, y = TABLE[KNOWN], TABLE["y"][KNOWN] + 0.5
-    amounts = GroupedRegressor("group", exposure="exposure").fit(X[KNOWN], y)
-    rates = GroupedRegressor("group", target_kind="positive")
-    rates.fit(X[KNOWN][["group", "x"]], y / known["exposure"], known["exposure"])
-    found, expected = amounts._predictions(X), rates._predictions(X[["group", "x"]])
-    np.testing.assert_allclose(found.mean, expected.mean, **REFIT)
-
-
 def test_the_unit_of_the_exposure_has_no_effect(fitted):
     """Not even on the last bit, so that no choice depends on it."""
     days = X.assign(exposure=365.25 * X["exposure"])
@@ -73,20 +59,6 @@ def test_effects_of_counts_are_those_of_glmer(fitted):
     np.testing.assert_allclose(again.effects_["x"], fitted.effects_["x"], rtol=1e-6)
     difference = fitted.effects_["intercept"] - again.effects_["intercept"]
     np.testing.assert_allclose(difference, np.log(365.25), rtol=1e-6)
-
-
-def test_effects_of_amounts_are_those_of_rates_by_the_exposures_as_given():
-    amounts = TABLE["y"][KNOWN] + 0.5
-    years = GroupedRegressor("group", exposure="exposure", combine="both").fit(X[KNOWN], amounts)
-    known = X[KNOWN].assign(exposure=365.25 * X["exposure"])
-    days = clone(years).fit(known, amounts)
-    scale = years.model_.target_units.on.name
-    factor = {"as given": 365.25, "square root": 365.25**0.5, "logarithm": 1.0}[scale]
-    shift = np.log(365.25) if scale == "logarithm" else 0.0
-    found, expected = days.effects_["intercept"], years.effects_["intercept"]
-    np.testing.assert_allclose(factor * found, expected - shift, rtol=1e-6)
-    std = "intercept std"
-    np.testing.assert_allclose(factor * days.effects_[std], years.effects_[std], rtol=1e-6)
 
 
 def test_exposures_of_another_size_are_refused(fitted):
@@ -120,29 +92,6 @@ def test_means_are_proportional_to_the_exposure_and_quantiles_are_counts(fitted)
     _, std = fitted.predict(X, return_std=True)
     assert (std > 0).all()
     assert "counts over their exposure" in fitted.summary_
-
-
-def test_later_rows_have_exposures_too(fitted):
-    model = copy.deepcopy(fitted)
-    rows = NEW & (np.arange(len(X)) % 2 == 0)
-    rate = TABLE["y"][rows].sum() / X["exposure"][rows].sum()
-    before = model.predict(X[NEW]).sum() / X["exposure"][NEW].sum()
-    assert model.partial_fit(X[rows], TABLE["y"][rows]) is model
-    after = model.predict(X[NEW]).sum() / X["exposure"][NEW].sum()
-    assert abs(after - rate) < abs(before - rate)
-
-
-def test_a_position_a_clone_and_a_pipeline_do_the_same(fitted):
-    by_position = GroupedRegressor(0, exposure=2).fit(X[KNOWN].to_numpy(), TABLE["y"][KNOWN])
-    np.testing.assert_allclose(by_position.predict(X.to_numpy()), fitted.predict(X), **REFIT)
-    assert "exposure='exposure'" in repr(fitted)
-    assert clone(fitted).get_params()["exposure"] == "exposure"
-    model, some = make_pipeline(FunctionTransformer(), clone(fitted)), X[:144]
-    model.set_params(groupedregressor__n_folds=2)
-    scores = cross_val_score(
-        model, some, TABLE["y"][:144], cv=KFold(2, shuffle=True, random_state=0)
-    )
-    assert (scores > 0).all()
 
 
 @pytest.mark.parametrize("columns", [{"groups": "a", "order": "b"}, {"groups": ["a", "b"]}])

@@ -7,16 +7,13 @@ import pandas as pd
 import pytest
 from grouped_tables import make_table
 from scipy.stats import norm
-from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from tolerances import REFIT
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.learners import MAML, ALPaCA, HierarchicalLinear
+from skmeta.learners import MAML, ALPaCA
 from skmeta.tasks import KnownRowsGroupKFold
 
 # One member and no choice between members, where the choice does not matter.
@@ -55,13 +52,6 @@ def test_few_rows_of_a_new_group_are_enough(regressor):
     np.testing.assert_array_equal(regressor.predict(rows_of("new")), before)
 
 
-def test_more_rows_of_a_known_group_move_it(table):
-    model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
-    before = model.predict(rows_of("g3"))[0]
-    model.partial_fit(rows_of("g3", 20), np.full(20, before + 2))
-    assert before + 0.5 < model.predict(rows_of("g3"))[0] < before + 2.1
-
-
 def test_partial_fit_in_two_parts_is_one(table):
     model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
     apart, at_once = copy.deepcopy(model), copy.deepcopy(model)
@@ -85,16 +75,6 @@ def test_intervals_hold_what_they_say():
 def test_levels_lie_between_0_and_1(regressor, levels):
     with pytest.raises(ValueError, match="between 0 and 1, both excluded"):
         regressor.predict_quantiles(rows_of("g3"), levels)
-
-
-def test_a_table_without_group_differences_is_predicted_by_the_population(table):
-    rng = np.random.default_rng(0)
-    y = np.sin(3 * table.X["x"]) + 0.1 * rng.normal(size=len(table.X))
-    model = GroupedRegressor("school", population=Ridge(), n_folds=2).fit(table.X, y)
-    shared = GroupedRegressor("school", population=Ridge(), combine="population", n_folds=2)
-    shared.fit(table.X, y)
-    errors = [np.mean((m.predict(table.X) - y) ** 2) for m in (model, shared)]
-    assert errors[0] < 1.1 * errors[1]
 
 
 # -------------------------------------------------------------------------------- classification
@@ -122,27 +102,6 @@ def test_three_classes(table):
     clf = GroupedClassifier("school", combine="both", n_folds=2).fit(table.X, y)
     assert clf.score(table.X, y) > 0.75
     assert "intercept (1)" in clf.effects_.columns
-
-
-def test_many_classes_have_effects_of_groups_each():
-    rng = np.random.default_rng(0)
-    n_classes, group = 7, np.repeat(np.arange(20), 12)
-    x = rng.normal(size=len(group))
-    odds = np.outer(x, rng.normal(size=n_classes)) + rng.normal(size=(20, n_classes))[group]
-    y = (2 * odds + rng.gumbel(size=odds.shape)).argmax(1)
-    X, known = np.column_stack([group, x]), np.arange(len(group)) % 3 > 0
-    clf = GroupedClassifier(0, combine="both", population=LogisticRegression(), n_folds=2)
-    proba = clf.fit(X[known], y[known]).predict_proba(X[~known])
-    np.testing.assert_allclose(proba.sum(1), 1.0)
-    shared = LogisticRegression().fit(X[known, 1:], y[known]).predict_proba(X[~known, 1:])
-    losses = [-np.log(p[np.arange(len(p)), y[~known]]).mean() for p in (proba, shared)]
-    assert losses[0] < losses[1] - 0.15
-    new = np.array([[99.0, 0.0]])
-    likely = int(clf.predict(new)[0])
-    other = (likely + 1) % n_classes
-    more = copy.deepcopy(clf).partial_fit(np.repeat(new, 8, axis=0), [other] * 8)
-    assert more.predict(new)[0] == other
-    assert f"intercept ({other})" in clf.effects_.columns
 
 
 # ------------------------------------------------------------------------------- what was learned
@@ -198,25 +157,6 @@ def test_effects_are_learned_from_the_rows_of_fit(table):
     assert "g3" in later.effects_.index
 
 
-def test_trees_of_a_regression_are_added_to_the_learner(table):
-    X = table.X[["school", "x"]]
-    at = pd.DataFrame({"school": "nowhere", "x": np.linspace(-2.0, 2.0, 7)})
-    settings = {"population": LinearRegression(), "n_folds": 2}
-    both, trees = (
-        GroupedRegressor("school", combine=name, **settings).fit(X, table.y).predict(at)
-        for name in ("both", "trees")
-    )
-    # What a linear population adds is linear.
-    added = trees - both
-    assert abs(added).max() > 1e-6
-    np.testing.assert_allclose(added, np.polyval(np.polyfit(at["x"], added, 1), at["x"]), atol=1e-9)
-
-
-def test_the_summary_says_whether_groups_matter(regressor):
-    assert "240 rows of 24 groups. The group matters" in regressor.summary_
-    assert "known groups: population" in regressor.summary_
-
-
 def test_without_a_learner_there_are_no_effects(table):
     model = GroupedRegressor("school", population=Ridge(), combine="population", n_folds=2)
     model.fit(table.X, table.y)
@@ -226,14 +166,6 @@ def test_without_a_learner_there_are_no_effects(table):
 
 
 # --------------------------------------------------------------------------------- what replaces
-
-
-def test_settings_of_the_learner_count(table):
-    learner = HierarchicalLinear(effects="intercept")
-    model = GroupedRegressor("school", learner=learner, combine="learner", n_folds=2)
-    effects = model.fit(table.X, table.y).effects_
-    assert effects["x"].iloc[1:].std() < 0.01
-    assert effects["intercept"].iloc[1:].std() > 0.1
 
 
 @pytest.mark.parametrize("learner", [MAML(), ALPaCA()])
@@ -256,20 +188,6 @@ def test_whole_weights_repeat_rows(table):
     weighted = GroupedRegressor("school", **QUICK).fit(table.X, table.y, sample_weight=weight)
     expected = GroupedRegressor("school", **QUICK).fit(table.X.iloc[repeated], table.y[repeated])
     np.testing.assert_allclose(weighted.predict(table.X), expected.predict(table.X), **REFIT)
-
-
-def test_fractional_weights_are_relative(table):
-    model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
-    weighted = GroupedRegressor("school", **QUICK)
-    weighted.fit(table.X, table.y, np.full(len(table.y), 1 / len(table.y)))
-    np.testing.assert_allclose(weighted.predict(table.X), model.predict(table.X), **REFIT)
-
-
-def test_a_target_far_from_zero_is_not_constant(table):
-    far = GroupedRegressor("school", **QUICK).fit(table.X, table.y + 1e10)
-    near = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
-    assert far.summary_.split("(")[1] == near.summary_.split("(")[1]
-    np.testing.assert_allclose(far.predict(table.X) - 1e10, near.predict(table.X), atol=1e-4)
 
 
 def test_rows_without_weight_are_not_known(regressor):
@@ -349,15 +267,6 @@ def test_cross_validation_needs_no_setting(cv, table):
     assert np.isfinite(scores).all()
 
 
-def test_a_pipeline_keeps_the_name_of_the_column(table):
-    columns = make_column_transformer(
-        (StandardScaler(), ["x"]), remainder="passthrough", verbose_feature_names_out=False
-    ).set_output(transform="pandas")
-    pipe = make_pipeline(columns, GroupedRegressor("school", **QUICK)).fit(table.X, table.y)
-    expected = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
-    np.testing.assert_allclose(pipe.predict(table.X), expected.predict(table.X), **REFIT)
-
-
 def test_polars_arrays_and_positions_agree(regressor, table):
     polars = pytest.importorskip("polars")
     model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
@@ -381,11 +290,6 @@ def test_missing_values_and_unknown_categories(table):
     at = rows_of("g3").assign(colour="green", x=np.nan)
     assert np.isfinite(model.predict(at)).all()
     assert "x is missing" in model.effects_.columns
-
-
-def test_n_jobs_changes_nothing(table, regressor):
-    model = GroupedRegressor("school", n_jobs=2).fit(table.X, table.y)
-    np.testing.assert_array_equal(model.predict(table.X), regressor.predict(table.X))
 
 
 def test_progress_is_shown_on_request(table, capsys):
@@ -446,27 +350,6 @@ def test_the_order_of_columns_changes_nothing(settings):
             assert len(levels) == X["colour"].nunique() - 1
             assert abs(model.effects_.loc["shared", "x"] - 1) < 0.2
     np.testing.assert_allclose(found[0], found[1], **REFIT)
-
-
-# ----------------------------------------------------------------------------------------- time
-
-
-def test_known_rows_of_groups_held_out_are_their_earliest():
-    """Groups drift, so their last rows are far from their first ones."""
-    rng = np.random.default_rng(0)
-    group, month = np.repeat(np.arange(30), 12), np.tile(np.arange(12), 30)
-    drift = np.cumsum(rng.normal(size=(30, 12)), axis=1).ravel()
-    X = pd.DataFrame({"shop": group, "month": month, "x": rng.normal(size=360)})
-    y = drift + 0.1 * X["x"]
-    rows = rng.permutation(360)
-    kinds = {"combine": "learner", "n_folds": 2}
-    drawn = GroupedRegressor("shop", **kinds).fit(X.iloc[rows], y[rows])
-    in_time = GroupedRegressor("shop", order="month", **kinds)
-    told = "switches off what order='month' adds.* the known rows of a group that is held out"
-    with pytest.warns(UnusedDataWarning, match=told):
-        in_time.fit(X.iloc[rows], y[rows])
-    of_known = [model.losses_["mixture"].iloc[-1] for model in (in_time, drawn)]
-    assert of_known[0] > 1.5 * of_known[1]
 
 
 # ------------------------------------------------------------------------------------- bad input
@@ -558,25 +441,6 @@ def test_constant_targets_and_useless_groups_are_put_in_words(table):
 def test_no_rows_are_no_prediction(regressor, table):
     with pytest.raises(ValueError, match="0 sample"):
         regressor.predict(table.X.iloc[:0])
-
-
-@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
-def test_a_table_of_groups_alone_predicts_shrunken_means(kind):
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(20), 8)
-    y = rng.normal(size=20)[groups] + 0.5 * rng.normal(size=160)
-    X = pd.DataFrame({"shop": groups})
-    model = kind("shop", combine="learner")
-    if kind is GroupedClassifier:
-        predicted = model.fit(X, y > 0).predict_proba(X)[:, 1]
-        mean = pd.Series(y > 0).groupby(groups).transform("mean").to_numpy()
-    else:
-        predicted = model.fit(X, y).predict(X)
-        mean = pd.Series(y).groupby(groups).transform("mean").to_numpy()
-    # Between the mean of the group and that of all.
-    assert abs(predicted - mean.mean()).max() < abs(mean - mean.mean()).max()
-    assert np.corrcoef(predicted, mean)[0, 1] > 0.98
-    assert not any("constant" in name for name in model.effects_.columns)
 
 
 def test_a_column_without_values_changes_nothing():

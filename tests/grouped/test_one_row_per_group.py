@@ -50,19 +50,6 @@ def test_new_areas_are_predicted_and_learned_from_one_count(fitted):
     assert (model.effects_["rows"][1:] == 1).all()
 
 
-def test_the_summary_speaks_of_rows_as_given(fitted):
-    assert "56 rows of 56 groups. The group matters" in fitted.summary_
-    assert "in the logarithm of the rate" in fitted.summary_
-    assert "0.33 known rows" in fitted.summary_
-
-
-def test_order_and_units_have_no_effect(fitted):
-    rows = np.random.default_rng(0).permutation(len(X))
-    days = X.iloc[rows].assign(expected=1000 * X["expected"].iloc[rows])
-    again = GroupedRegressor("district", exposure="expected").fit(days, Y.iloc[rows])
-    np.testing.assert_allclose(again.predict(days), fitted.predict(X)[rows], rtol=1e-6)
-
-
 def test_intervals_hold_for_later_counts_of_areas_and_for_new_areas():
     rng, n = np.random.default_rng(0), 60
     table = pd.DataFrame({"area": range(n), "x": rng.normal(size=n)})
@@ -80,17 +67,6 @@ def test_intervals_hold_for_later_counts_of_areas_and_for_new_areas():
     assert np.sqrt(np.mean(error**2)) < 0.42
 
 
-def test_areas_in_regions_have_one_row_each():
-    rng, n = np.random.default_rng(1), 60
-    table = pd.DataFrame({"area": np.arange(n), "region": np.arange(n) // 6})
-    table["years"] = np.exp(rng.normal(1.5, 0.5, n))
-    rate = np.exp(0.6 * rng.normal(size=10)[table["region"]] + 0.3 * rng.normal(size=n))
-    y = rng.poisson(rate * table["years"])
-    model = GroupedRegressor(["region", "area"], exposure="years").fit(table, y)
-    found = model.predict(table) / table["years"]
-    assert np.corrcoef(np.log(found), np.log(rate))[0, 1] > 0.75
-
-
 def test_what_says_nothing_of_groups_is_refused():
     message = "Each of the 56 rows has a group of its own in column 'district'.*has exposure="
     with pytest.raises(EpisodeError, match=message):
@@ -101,10 +77,3 @@ def test_what_says_nothing_of_groups_is_refused():
     in_time = GroupedRegressor("district", exposure="expected", order="agriculture")
     with pytest.raises(EpisodeError, match=message):
         in_time.fit(X, Y)
-
-
-def test_a_file_holds_the_model(fitted, tmp_path):
-    skops = pytest.importorskip("skmeta.bridges.skops")
-    skops.dump(fitted, tmp_path / "model.skops")
-    model = skops.load(tmp_path / "model.skops")
-    np.testing.assert_array_equal(model.predict(X), fitted.predict(X))

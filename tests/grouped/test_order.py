@@ -7,12 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
-from sklearn.model_selection import cross_val_score
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import UnusedDataWarning
-from skmeta.learners import HierarchicalLinear
-from skmeta.tasks import KnownRowsGroupKFold, LaterRowsSplit
 
 N_GROUPS, N_ROWS = 24, 12
 
@@ -101,15 +98,6 @@ def test_rows_that_come_later_narrow_what_is_ahead(curves, model):
     assert widths[1] < widths[0]
 
 
-def test_rows_between_known_ones_are_near_them(curves):
-    X, y = curves
-    gap = X["week"] == 5
-    model = GroupedRegressor("animal", order="week").fit(X[~gap], y[~gap])
-    mean, std = model.predict(X[gap], return_std=True)
-    assert np.sqrt(np.mean((mean - y[gap]) ** 2)) < 0.6
-    assert std.mean() < 1
-
-
 def test_units_names_dates_and_the_order_of_rows_change_nothing(curves, model):
     X, y = curves
     seen = (X["week"] < 7) & (X["animal"] < 18)
@@ -136,14 +124,6 @@ def test_what_was_found_is_shown(model):
     assert np.corrcoef(slopes, slopes.index.to_numpy().astype(int) % 2)[0, 1] > 0.4
 
 
-def test_cross_validation_in_time(curves):
-    X, y = curves
-    model = GroupedRegressor("animal", order="week", n_folds=2)
-    few = KnownRowsGroupKFold(n_known=4, n_splits=2, order="week", random_state=0)
-    for cv in (few, LaterRowsSplit("week", test_size=0.25)):
-        assert cross_val_score(model, X, y, groups=X["animal"], cv=cv).min() > 0.8
-
-
 def test_time_stays_a_feature_of_every_model(curves):
     """With members of one's own choice and of classes, rows in time are still told apart."""
     X, y = curves
@@ -157,19 +137,6 @@ def test_time_stays_a_feature_of_every_model(curves):
     with pytest.warns(UnusedDataWarning, match="combine='population' switches off"):
         classes.fit(X, is_late)
     assert classes.score(X, is_late) > 0.95
-
-
-def test_a_population_and_a_learner_are_members_beside_those_that_know_time(curves):
-    X, y = curves
-    old = (X["week"] < 7).to_numpy()
-    learner = HierarchicalLinear(effects="intercept")
-    settings = {"population": LinearRegression(), "learner": learner, "n_folds": 2}
-    model = GroupedRegressor("animal", order="week", **settings).fit(X[old], y[old])
-    effects = model.model_.mixture.members.simple["group effects"]
-    assert isinstance(effects.population.models[0], LinearRegression)
-    assert effects.effects.settings["effects"] == "intercept"
-    assert "later" in model.losses_.index
-    assert model.score(X[~old], y[~old]) > 0.8
 
 
 def test_without_order_a_column_that_rises_is_noticed(curves):
@@ -187,13 +154,6 @@ def test_wrong_times_are_errors(curves, model):
         GroupedRegressor("animal", order="diet").fit(X, y)
     with pytest.raises(ValueError, match="Give it numbers or dates"):
         model.predict(X.assign(week="later"))
-
-
-def test_equal_times_say_nothing(curves):
-    X, y = curves
-    X = X.assign(x=np.random.default_rng(0).normal(size=len(X)), week=3)
-    model = GroupedRegressor("animal", order="week", n_folds=2).fit(X, y)
-    assert "population" in model.losses_.columns
 
 
 def test_one_group_and_weights(curves):

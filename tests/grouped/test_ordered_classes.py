@@ -51,13 +51,6 @@ def test_an_order_comes_nearer_to_the_true_probabilities(ordered, nominal):
         assert far[0] < far[1]
 
 
-def test_the_cumulative_model_is_one_of_the_parts(ordered, nominal):
-    assert "cumulative model" in ordered.losses_
-    assert "cumulative model" not in nominal.losses_
-    most = ordered.losses_.loc["most"]
-    assert most["cumulative model"] < most["learner on population"]
-
-
 def test_several_columns_of_groups_have_the_cumulative_model_too():
     X, y, _ = draw(2, np.arange(12), 10)
     X["item"] = np.arange(len(X)) % 10
@@ -96,13 +89,6 @@ def test_class_weight_multiplies_probabilities(nominal):
     expected /= expected.sum(1, keepdims=True)
     np.testing.assert_allclose(model.predict_proba(X[~KNOWN]), expected, **REFIT)
     np.testing.assert_array_equal(model.class_weight_, [3.0, 1.0, 0.5, 1.0])
-
-
-def test_balanced_classes_are_equally_probable_beforehand():
-    y = (Y == 3).astype(int)
-    model = GroupedClassifier("group", class_weight="balanced").fit(X[KNOWN], y[KNOWN])
-    share = y[KNOWN].mean()
-    np.testing.assert_allclose(model.class_weight_, [0.5 / (1 - share), 0.5 / share])
 
 
 def test_a_weight_of_an_unknown_class_is_an_error():

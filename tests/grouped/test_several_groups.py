@@ -19,7 +19,6 @@ from skmeta.learners import HierarchicalLinear
 
 NAMES = ["user", "item"]
 QUICK = {"population": LinearRegression(), "n_folds": 2}
-CLASSIFIER = {"population": LogisticRegression()}
 # One member, where the test is not about the choice between them.
 ONE = QUICK | {"combine": "both"}
 
@@ -115,17 +114,6 @@ def test_effects_of_both_factors_are_found(model, ratings):
     assert abs(found["user"] / ratings.of_user.std() - 1) < 0.3
     assert abs(found["item"] / ratings.of_item.std() - 1) < 0.4
     assert [len(groups) for groups in model.groups_] == [20, 12]
-
-
-def test_the_population_learns_what_is_not_linear(model, ratings):
-    linear = GroupedRegressor(NAMES, combine="learner").fit(ratings.X, ratings.y)
-    new = make_ratings(seed=0, n=400)
-    rng = np.random.default_rng(5)
-    X = new.X.assign(x=rng.normal(size=400))
-    user, item = X["user"].str[1:].astype(int), X["item"]
-    truth = np.sin(2 * X["x"]) + new.of_user[user] + new.of_item[item]
-    errors = [np.mean((m.predict(X) - truth) ** 2) for m in (model, linear)]
-    assert errors[0] < 0.5 * errors[1]
 
 
 def test_a_new_level_keeps_the_effect_of_the_other_factor(model, ratings):
@@ -227,13 +215,6 @@ def test_order_names_and_units_change_nothing(kind):
     np.testing.assert_allclose(*found, **REFIT)
 
 
-def test_a_list_of_one_name_is_the_name(ratings):
-    X = ratings.X.drop(columns="item")
-    one, of_list = (GroupedRegressor(g, **ONE).fit(X, ratings.y) for g in ("user", ["user"]))
-    np.testing.assert_allclose(one.predict(X), of_list.predict(X), **REFIT)
-    assert hasattr(of_list, "partial_fit")
-
-
 def test_polars_arrays_pickles_and_clones_agree(ratings):
     polars = pytest.importorskip("polars")
     expected = GroupedRegressor(NAMES, **ONE).fit(ratings.X, ratings.y).predict(ratings.X)
@@ -245,15 +226,6 @@ def test_polars_arrays_pickles_and_clones_agree(ratings):
     of_array = GroupedRegressor([0, 1], **ONE).fit(numbers, ratings.y)
     np.testing.assert_allclose(of_array.predict(numbers), expected, **REFIT)
     assert set(of_array.effects_.index.get_level_values("column")) == {"0", "1"}
-
-
-def test_targets_without_noise_are_predicted(ratings):
-    X = ratings.X[NAMES]
-    y = ratings.of_item[X["item"]] + (X["user"].str[1:].astype(int) - 9.5)
-    model = GroupedRegressor(NAMES).fit(X, y)
-    np.testing.assert_allclose(model.predict(X), y, atol=0.01)
-    constant = GroupedRegressor(NAMES).fit(X, np.full(len(X), 3.0))
-    np.testing.assert_allclose(constant.predict(X), 3.0)
 
 
 # ------------------------------------------------------------------------------------- bad input
@@ -284,19 +256,6 @@ def test_each_column_must_group(column, message, ratings):
     X = ratings.X.assign(item=column(ratings.X))
     with pytest.raises(EpisodeError, match=message):
         GroupedRegressor(NAMES, **ONE).fit(X, ratings.y)
-
-
-@pytest.mark.filterwarnings("ignore:Column 'item' has fewer")
-def test_a_column_of_one_group_is_refused(ratings):
-    with pytest.raises(EpisodeError, match="'item' has one group only"):
-        GroupedRegressor(NAMES, **QUICK).fit(ratings.X.assign(item=1), ratings.y)
-
-
-def test_unknown_groups_can_be_refused(ratings):
-    model = GroupedRegressor(NAMES, unknown_groups="error", **ONE).fit(ratings.X, ratings.y)
-    assert np.isfinite(model.predict(row("u3", 4))).all()
-    with pytest.raises(ValueError, match="1 group without known rows: 'u33'"):
-        model.predict(row("u33", 4))
 
 
 def test_few_rows_of_a_new_level(ratings):
@@ -336,13 +295,6 @@ def test_losses_and_summary_name_the_columns(model):
     assert "user, 1 known row: population" in model.summary_
 
 
-@pytest.mark.parametrize("combine", ["trees", "rows", "population"])
-def test_each_member_can_predict_alone(combine, ratings):
-    model = GroupedRegressor(NAMES, combine=combine, n_folds=2).fit(ratings.X, ratings.y)
-    errors = np.mean((model.predict(ratings.X) - ratings.y) ** 2) / ratings.y.var()
-    assert errors < (1.1 if combine == "population" else 0.6)
-
-
 def test_slopes_of_both_columns_are_found():
     rng = np.random.default_rng(0)
     user, item = rng.integers(30, size=900), rng.integers(20, size=900)
@@ -369,36 +321,6 @@ def test_effects_of_pairs_are_found():
     assert np.mean((model.predict(X[900:]) - y[900:]) ** 2) < 0.2
     line = next(line for line in model.summary_.splitlines() if "between pairs" in line)
     assert abs(float(line.split(":")[1]) - 1) < 0.2
-
-
-def test_fractional_weights_count():
-    X, y = make_ratings().X, make_ratings().y.copy()
-    is_wrong = np.arange(len(y)) % 5 == 0
-    y[is_wrong] += 5 * np.random.default_rng(0).normal(size=is_wrong.sum())
-    weight = np.where(is_wrong, 0.01, 1.3)
-    errors = [
-        np.mean((GroupedRegressor(NAMES, **ONE).fit(X, y, w).predict(X) - make_ratings().y) ** 2)
-        for w in (weight, None)
-    ]
-    assert errors[0] < 0.8 * errors[1]
-
-
-def test_many_classes_have_effects_of_both_columns_each():
-    rng = np.random.default_rng(0)
-    n, n_classes = 300, 6
-    user, item = rng.integers(15, size=n), rng.integers(12, size=n)
-    odds = rng.normal(size=(15, n_classes))[user] + rng.normal(size=(12, n_classes))[item]
-    y, known = (2 * odds + rng.gumbel(size=odds.shape)).argmax(1), np.arange(n) % 4 > 0
-    X = frame(np.column_stack([user, item]), NAMES)
-    model = GroupedClassifier(NAMES, combine="both", population=LogisticRegression(), n_folds=2)
-    proba = model.fit(X[known], y[known]).predict_proba(X[~known])
-    share = np.bincount(y[known], minlength=n_classes) / known.sum()
-    losses = [
-        -np.log(p[np.arange(len(p)), y[~known]]).mean() for p in (proba, share[None] + 0 * proba)
-    ]
-    assert losses[0] < losses[1] - 0.15
-    assert model.effects_.filter(like="intercept (").shape == (2 + 15 + 12, 3 * n_classes)
-    assert "between the 15 groups of user (3):" in model.summary_
 
 
 # ----------------------------------------------------------------------------------- rows in time
@@ -460,26 +382,6 @@ def test_a_prediction_in_time_does_not_depend_on_the_rows_beside_it(sales):
     X, _, model = sales
     one_by_one = [model.predict(X.iloc[[k]])[0] for k in (3, 40, 80, 280)]
     np.testing.assert_allclose(one_by_one, model.predict(X)[[3, 40, 80, 280]], rtol=1e-10)
-
-
-@FEW
-@pytest.mark.slow
-def test_classes_in_time():
-    X, y = make_sales(4, 3, 8)
-    first = X["week"] < 6
-    labels = np.where(y > np.median(y), "high", "low")
-    model = GroupedClassifier(["store", "product"], order="week", **QUICK | CLASSIFIER)
-    assert model.fit(X[first], labels[first]).score(X[~first], labels[~first]) > 0.7
-
-
-@FEW
-def test_series_that_have_a_row_each_are_no_column(sales):
-    X, y, _ = sales
-    X, y = X[X["week"] < 3], y[X["week"] < 3]
-    each = X["product"] == X["week"]
-    model = GroupedRegressor(["store", "product"], order="week", **QUICK).fit(X[each], y[each])
-    assert model.model_.series is None
-    assert np.isfinite(model.predict(X)).all()
 
 
 def test_pairs_that_follow_a_pattern_are_predicted():

@@ -5,21 +5,15 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm, poisson
+from scipy.stats import poisson
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 from tolerances import REFIT
 
 from skmeta import GroupedClassifier, GroupedRegressor
-from skmeta.grouped._target_scale import choose_scale
 from skmeta.tabular import (
     DECILES,
-    PROBABILITIES,
-    HeldOut,
-    count_independent,
     quantile_loss,
-    recognise_target,
-    scales_of,
 )
 
 RNG = np.random.default_rng(0)
@@ -121,34 +115,6 @@ def test_known_rows_of_new_groups_are_taken_in_any_range(fitted):
     assert model.predict(NEW.iloc[:1]) > before
 
 
-def numbers(y):
-    return np.column_stack([X["x"]]), y, np.ones(N), GROUP, scales_of(recognise_target(y), y)
-
-
-def test_the_scale_follows_from_what_is_held_out():
-    amounts = TARGETS["positive"]
-    assert choose_scale(*numbers(amounts)).name == "logarithm"
-    rng = np.random.default_rng(1)
-    effects, noise = rng.normal(0, 1, 24)[GROUP], 4.5 * rng.exponential(size=N)
-    additive = 8 + 2 * X["x"].to_numpy() + effects + noise
-    target = recognise_target(np.abs(additive), "positive")
-    scales = scales_of(target, np.abs(additive))
-    x = X["x"].to_numpy()[:, None]
-    assert choose_scale(x, np.abs(additive), np.ones(N), GROUP, scales).name != "logarithm"
-
-
-def test_a_distribution_is_hardly_worse_than_the_known_targets_alone():
-    rng = np.random.default_rng(2)
-    y = np.exp(rng.standard_t(4.0, N)).round(3)
-    noise = pd.DataFrame({"group": GROUP, "x": rng.normal(size=N)})
-    model = GroupedRegressor("group").fit(noise, y)
-    test = np.exp(rng.standard_t(4.0, 20 * N)).round(3)
-    quantiles = np.tile(model.predict_quantiles(noise, DECILES), (20, 1))
-    nothing = np.tile(np.quantile(y, DECILES), (len(test), 1))
-    losses = [quantile_loss(test, each, DECILES).mean() for each in (quantiles, nothing)]
-    assert losses[0] < 1.03 * losses[1]
-
-
 def test_counts_of_known_dispersion_have_its_quantiles():
     """Groups and columns tell all of the mean; the rest is Poisson."""
     rng = np.random.default_rng(3)
@@ -195,43 +161,3 @@ def test_a_population_that_needs_amounts_says_what_to_do():
     model = GroupedRegressor("group", population=trees, target_kind="real", n_folds=2)
     with pytest.raises(ValueError, match="set target_kind='count' or 'positive'"):
         model.fit(X, TARGETS["count"])
-
-
-def test_exposure_as_weight_of_a_rate():
-    rng = np.random.default_rng(3)
-    exposure = rng.choice([0.2, 5.0], N)
-    rate = np.exp(0.5 + LOG_MEAN)
-    y = rng.poisson(rate * exposure) / exposure
-    weighted = GroupedRegressor("group", n_folds=2).fit(X, y, sample_weight=exposure)
-    plain = GroupedRegressor("group", n_folds=2).fit(X, y)
-    assert weighted.target_kind_ == "positive"
-    errors = [np.mean(np.log(model.predict(X) / rate) ** 2) for model in (weighted, plain)]
-    assert errors[0] < 0.9 * errors[1]
-
-
-def test_limits_are_wider_where_few_groups_tell_them():
-    rng, nothing = np.random.default_rng(0), np.zeros(400)
-
-    def limits(n_groups):
-        group = np.arange(400) % n_groups
-        y = np.sqrt(0.9) * rng.normal(size=n_groups)[group] + np.sqrt(0.1) * rng.normal(size=400)
-        held_out = HeldOut(nothing, nothing + 1, y, nothing + 1, group, np.arange(400))
-        return np.interp([0.05, 0.95], PROBABILITIES, held_out.quantiles())
-
-    def holds(n_groups):
-        low, high = np.array([limits(n_groups) for _ in range(300)]).T
-        return np.mean(norm.cdf(high) - norm.cdf(low))
-
-    # The quantiles of the residuals hold .75, .83 and .90.
-    assert holds(5) > 0.8
-    assert holds(10) > 0.86
-    assert holds(200) == pytest.approx(0.9, abs=0.01)
-
-
-def test_residuals_of_a_group_that_are_alike_count_once():
-    rng, group = np.random.default_rng(0), np.repeat(np.arange(20), 30)
-    own, of_group = rng.normal(size=600), rng.normal(size=20)[group]
-    assert count_independent(own, group) == pytest.approx(600, rel=0.2)
-    assert count_independent(of_group + 1e-3 * own, group) == pytest.approx(20, rel=0.01)
-    # Kish (1965): 600 / (1 + 29 / 2).
-    assert count_independent(of_group + own, group) == pytest.approx(38.7, rel=0.35)

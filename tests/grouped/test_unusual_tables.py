@@ -40,17 +40,6 @@ def test_what_holds_on_any_table(name, seed):
     assert not {key: error for key, error in failures(name, seed).items() if error}
 
 
-def test_weights_of_classifications_repeat_rows():
-    rng = np.random.default_rng(0)
-    Z = np.column_stack([np.repeat(np.arange(12), 5), rng.normal(size=(60, 2))])
-    y = (Z[:, 1] + rng.normal(size=60) > 0).astype(int)
-    k = 11
-    rows = np.repeat(np.arange(60), k)
-    found = GroupedClassifier(0).fit(Z, y, sample_weight=np.full(60, k)).predict_proba(Z)
-    repeated = GroupedClassifier(0).fit(Z[rows], y[rows]).predict_proba(Z)
-    np.testing.assert_allclose(found, repeated, **REFIT)
-
-
 def test_weights_of_more_rows_than_are_repeated_are_refused():
     Z = np.column_stack([np.repeat(np.arange(12), 5), np.arange(60.0)])
     message = r"they sum to 6e\+07 rows; at most 1,000,000 are allowed\. Divide"
@@ -155,19 +144,6 @@ def test_dates_and_numbers_in_one_column_are_refused():
     mixed.loc[5, "t"] = pd.Timestamp("2020-01-01")
     with pytest.raises(ValueError, match="'t', which order names, mixes numbers and dates"):
         GroupedRegressor("shop", order="t").fit(mixed, y)
-
-
-@pytest.mark.parametrize("columns", [["shop"], ["shop", "t"]])
-def test_a_polars_frame_of_groups_only(columns):
-    group, day, y = make_times()
-    data = {"shop": group, "t": day}
-    order = "t" if "t" in columns else None
-    of_pandas, of_polars = (
-        frame({name: data[name] for name in columns}) for frame in (pd.DataFrame, pl.DataFrame)
-    )
-    model = GroupedRegressor("shop", order=order)
-    expected = model.fit(of_pandas, y).predict(of_pandas)
-    np.testing.assert_allclose(model.fit(of_polars, y).predict(of_polars), expected, **REFIT)
 
 
 # --------------------------------------------------------------------------------- huge values

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from skmeta import GroupedClassifier, GroupedRegressor
-from skmeta.grouped._effects import _gain
 from skmeta.grouped._verdict import chance_of_groups
 
 KINDS = [GroupedRegressor, GroupedClassifier]
@@ -59,15 +58,6 @@ def test_known_rows_lower_the_loss_where_groups_differ(kind, share):
     assert (high < 0) == (share > 0)
     assert f"Other known rows of a group change the loss by {value:+.1%} " in model.summary_
     assert ("which may be chance" in model.summary_) == (share == 0)
-
-
-def test_the_summary_says_that_groups_cost_only_where_the_interval_does():
-    costs = _gain(np.array([0.03, 0.01, 0.05]))
-    assert costs == (
-        "The group costs: other known rows of a group change the loss by +3.0% (95 %: +1.0% to "
-        "+5.0%)."
-    )
-    assert _gain(np.array([0.03, -0.01, 0.05])).endswith("which may be chance.")
 
 
 def test_few_groups_that_differ_matter():

@@ -74,33 +74,6 @@ def test_a_head_on_embeddings_is_as_good_as_logistic_regression(n_rows):
     assert ours > theirs - 0.02
 
 
-def test_rotation_unit_and_orders_have_no_effect():
-    X, y = make_embeddings(24)
-    new = make_embeddings(20, seed=1)[0]
-    expected = fit_ridge(support(X, y), 3).predict(new)
-    np.testing.assert_allclose(expected.sum(1), 1)
-    rng = np.random.default_rng(0)
-    turn, order = np.linalg.qr(rng.normal(size=(100, 100)))[0], rng.permutation(24)
-    turned = fit_ridge(support(1e3 * X @ turn + 5, y), 3).predict(1e3 * new @ turn + 5)
-    np.testing.assert_allclose(turned, expected, rtol=1e-6)
-    reordered = fit_ridge(support(X[order], y[order]), 3).predict(new)
-    np.testing.assert_allclose(reordered, expected, rtol=1e-6)
-    renamed = fit_ridge(support(X, 2 - y), 3).predict(new)
-    np.testing.assert_allclose(renamed[:, ::-1], expected, rtol=1e-6)
-
-
-def test_weight_of_two_is_two_rows_and_rare_classes_are_rare():
-    X, y = make_embeddings(24)
-    weight = 1.0 + np.arange(24) % 2
-    rows = np.repeat(np.arange(24), weight.astype(int))
-    one, other = fit_ridge(support(X, y, weight), 3), fit_ridge(support(X[rows], y[rows]), 3)
-    np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-6)
-    noise = np.random.default_rng(0).normal(size=(300, 70))
-    y = (np.arange(200) < 20).astype(int)
-    proba = fit_ridge(support(noise[:200], y), 2).predict(noise[200:])
-    assert proba[:, 1].mean() == pytest.approx(0.1, abs=0.05)
-
-
 def test_wide_rows_with_gaps_are_left_to_the_prior():
     X, y = make_embeddings(30)
     assert "ridge" not in MetaFewShotClassifier(device="cpu").fit(X[:, :64], y).shares_
@@ -109,9 +82,3 @@ def test_wide_rows_with_gaps_are_left_to_the_prior():
     assert np.isfinite(clf.predict_proba(np.where(np.eye(30, 100) > 0, np.nan, X))).all()
     X[0, 0] = np.nan
     assert clf.fit(X, y).shares_ == {"prior": 1}
-
-
-def test_many_rows_with_gaps_and_categories_have_it():
-    X, y = make_embeddings(240, d=4)
-    X[::9, 1] = np.nan
-    assert MetaFewShotClassifier(device="cpu").fit(X, y).shares_["ridge"] > 0

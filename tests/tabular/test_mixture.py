@@ -1,11 +1,9 @@
 """Weights of the members of the mixture."""
 
 import numpy as np
-import pytest
-from numpy.testing import assert_allclose
 
-from skmeta.tabular import Outputs, Table, find_level, mix, sharpen
-from skmeta.tabular._weights import find_slope, gain_of_known_rows, join_levels
+from skmeta.tabular import Outputs, Table, find_level, mix
+from skmeta.tabular._weights import gain_of_known_rows, join_levels
 
 
 def members(errors, sizes, rng):
@@ -47,24 +45,6 @@ def test_groups_count_alike():
     errors = np.array([[0.0] + [1.0] * 20, [1.0] + [0.0] * 20])
     y, outputs, codes = members(errors, [500] + [5] * 20, rng)
     assert find(y, outputs, codes)[1] > 0.9
-
-
-def test_beliefs_decide_between_members_that_are_as_good():
-    rng = np.random.default_rng(0)
-    y, outputs, codes = members([[1.0] * 30, [-1.0] * 30], [10] * 30, rng)
-    np.testing.assert_allclose(find(y, outputs, codes, (3.0, 1.0)), [0.75, 0.25])
-
-
-@pytest.mark.parametrize("power", [0.9, 1.2])
-def test_the_slope_of_probabilities_is_found_beside_its_prior(power):
-    rng = np.random.default_rng(0)
-    true = rng.dirichlet([1, 1, 1], 5000)
-    y = (rng.random((5000, 1)) > true.cumsum(1)).sum(1)
-    stated = sharpen(true, 1 / power)
-    assert find_slope(stated, y, np.ones(5000), 5000) == pytest.approx(power, abs=0.05)
-    assert find_slope(stated, y, np.ones(5000), 1e-6) == pytest.approx(1.05, abs=0.01)
-    assert_allclose(sharpen(stated, power), true)
-    assert_allclose(sharpen(stated, np.full(5000, power)), true)
 
 
 def test_members_that_say_nothing_gain_nothing():

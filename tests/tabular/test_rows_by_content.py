@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 
-from skmeta.learners.in_context._views import _keys
 from skmeta.tabular import WeightedRows, hold_out, order_by_content
-from skmeta.tabular._rows import content_keys
 
 
 def make_rows(n_classes, n=40, d=5):
@@ -17,14 +14,6 @@ def make_rows(n_classes, n=40, d=5):
     X[rng.random(X.shape) < 0.1] = np.nan
     y = np.arange(n) % n_classes if n_classes else rng.normal(size=n)
     return WeightedRows(X, y, rng.integers(1, 4, n).astype(float))
-
-
-@pytest.mark.parametrize("n_classes", [0, 3])
-def test_keys_are_those_that_views_of_a_table_have(n_classes):
-    rows = make_rows(n_classes)
-    _, *expected = _keys(*map(torch.from_numpy, rows), n_classes)
-    for found, other in zip(content_keys(rows, n_classes), expected, strict=True):
-        np.testing.assert_allclose(found, other.numpy(), atol=1e-12)
 
 
 @pytest.mark.parametrize("n_classes", [0, 3])

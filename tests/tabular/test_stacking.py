@@ -6,15 +6,6 @@ import pytest
 from skmeta.tabular import average_weights, mix, weight_grid
 
 
-@pytest.mark.parametrize("m", [1, 2, 4])
-def test_grid_holds_each_multiple_once(m):
-    grid = weight_grid(m, 5)
-    assert (grid >= 0).all()
-    np.testing.assert_allclose(grid.sum(1), 1)
-    assert len(np.unique(grid, axis=0)) == len(grid)
-    assert {tuple(row) for row in np.eye(m)} <= {tuple(row) for row in grid}
-
-
 @pytest.mark.parametrize("squared", [False, True])
 def test_many_rows_find_the_best_weights_and_few_stay_near_the_middle(squared):
     grid = weight_grid(2, 10)
@@ -37,25 +28,3 @@ def test_squared_errors_are_likelihoods_of_normal_distributions():
     expected = chance @ grid / chance.sum()
     found = average_weights(losses, grid, n_independent=n, squared=True)
     np.testing.assert_allclose(found, expected)
-
-
-def test_bootstrap_is_less_sure_if_units_disagree():
-    grid = weight_grid(2, 10)
-    losses = np.where(np.arange(8) < 5, grid[:, :1], grid[:, 1:])  # five units want the second
-    sure = average_weights(losses, grid, n_independent=200)
-    unsure = average_weights(losses, grid, n_independent=200, n_draws=500)
-    assert sure[1] > 0.95
-    assert 0.6 < unsure[1] < 0.9
-
-
-def test_shrinkage_moves_weights_towards_equal_ones_or_a_preferred_member():
-    grid = weight_grid(3, 12)
-    losses = np.tile((grid @ np.array([0.0, 1.0, 1.0]))[:, None], 5)
-    free = average_weights(losses, grid, n_independent=60)
-    equal = average_weights(losses, grid, n_independent=60, shrinkage=1e4)
-    preferred = average_weights(
-        losses, grid, n_independent=60, shrinkage=1e4, towards=np.array([0.0, 1.0, 0.0])
-    )
-    assert free[0] > 0.9
-    np.testing.assert_allclose(equal, 1 / 3, atol=0.02)
-    np.testing.assert_allclose(preferred, [0, 1, 0], atol=0.02)

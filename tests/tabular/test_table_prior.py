@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from scipy.special import erfcx, softmax
+from scipy.special import softmax
 
 from skmeta.backend import Rows
 from skmeta.learners import LEARNERS
@@ -14,8 +14,6 @@ from skmeta.learners._core import read_prior
 from skmeta.priors import load_table_prior
 from skmeta.tabular import WeightedRows, arrange, location_and_scale
 from skmeta.tabular.table_prior import ConditionedPrior, TablePrior
-from skmeta.tabular.table_prior._arithmetic import gelu, layer_norm
-from skmeta.tabular.table_prior._indicators import Indicators, choose_indicators
 
 LEVELS = np.array([0.01, 0.2, 0.5, 0.8, 0.99])
 
@@ -113,61 +111,6 @@ def test_rows_left_out_are_predicted_as_if_they_were_not_there():
         kept = rows.take(~np.isin(np.arange(len(rows.y)), held))
         expected = ConditionedPrior(prior, kept).predict(rows.X[held], LEVELS)
         np.testing.assert_array_equal(each.quantiles, expected.quantiles)
-
-
-def test_the_order_of_rows_and_columns_has_no_effect():
-    rows, query = make_table(30, 4)
-    prior, order, columns = TablePrior.load("regression"), np.arange(30)[::-1], [2, 0, 3, 1]
-    expected = prior.condition(rows.X, rows.y, categories=[0]).predict(query, LEVELS)
-    found = prior.condition(rows.X[order][:, columns], rows.y[order], categories=[1])
-    np.testing.assert_allclose(found.predict(query[:, columns], LEVELS).mean, expected.mean)
-    # An indicator for each category is another table.
-    other = prior.condition(rows.X, rows.y).predict(query, LEVELS)
-    assert abs(other.mean - expected.mean).max() > 1e-3
-
-
-def test_units_have_no_effect():
-    rows, query = make_table(30, 4)
-    prior = TablePrior.load("regression")
-    expected = prior.condition(rows.X, rows.y).predict(query, LEVELS)
-    found = prior.condition(1e3 * rows.X - 5, 1e-6 * rows.y + 2).predict(1e3 * query - 5, LEVELS)
-    for ours, theirs, shift in zip(found, expected, (2, 0, 2), strict=True):
-        np.testing.assert_allclose((ours - shift) * 1e6, theirs, atol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_arithmetic_is_that_of_torch(dtype):
-    tolerance = 1e-6 if dtype == np.float32 else 1e-13
-    x = np.random.default_rng(0).normal(size=(300, 70)).astype(dtype) * 4
-    x[0, :3] = 0.0, 60.0, -60.0
-    expected = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(gelu(x.copy()), expected, atol=tolerance)
-    weight, bias = np.linspace(-1, 1, 70, dtype=dtype), np.linspace(2, 3, 70, dtype=dtype)
-    both = torch.from_numpy(weight), torch.from_numpy(bias)
-    expected = torch.nn.functional.layer_norm(torch.from_numpy(x), (70,), *both).numpy()
-    np.testing.assert_allclose(layer_norm(x, weight, bias), expected, atol=3 * tolerance)
-
-
-def test_gelu_keeps_its_tail():
-    x = np.linspace(-8, -1, 50)
-    expected = x * 0.5 * erfcx(-x / np.sqrt(2)) * np.exp(-x * x / 2)
-    np.testing.assert_allclose(gelu(x.copy()), expected, rtol=1e-9)
-
-
-def test_which_categories_have_an_indicator():
-    codes = np.array([0, 0, 1, 1, 1, 2, np.nan, 3, 3, 3], float)
-    X = np.column_stack([np.arange(10.0), codes, np.arange(10.0) % 2, np.arange(10.0)])
-    chosen = choose_indicators(X, (1, 2, 3), np.ones(len(X)))
-    # Two categories have a code that says the same; categories of one row each say nothing.
-    assert chosen == Indicators((0, 2), ((1, (0.0, 1.0, 2.0, 3.0), False), (3, (), False)))
-    rows = np.array([[5.0, 1.0, 0.0, 7.0], [6.0, np.nan, 1.0, 7.0], [7.0, 9.0, 1.0, 0.0]])
-    expected = [[5, 0, 0, 1, 0, 0], [6, 1, 0, 0, 0, 0], [7, 1, 0, 0, 0, 0]]
-    np.testing.assert_array_equal(chosen(rows), expected)
-    assert choose_indicators(X, (2,), np.ones(len(X))) is None
-    many = np.column_stack([np.repeat(np.arange(40.0), 5)] * 3)
-    chosen = choose_indicators(many, (0, 1, 2), np.ones(len(many)))
-    assert [len(codes) for _, codes, _ in chosen.levels] == [20, 20, 20]
-    assert (chosen(many).sum(1) == 3).all()
 
 
 def test_predictions_do_without_torch():

@@ -78,17 +78,6 @@ def test_nothing_goes_far_beyond_the_known_targets(scale, y):
     assert far[0] >= (0 if y.min() >= 0 else -np.inf)
 
 
-def test_scales_do_not_depend_on_the_unit():
-    y = np.append(TARGETS["positive"], [0.0, 0.0])
-    for one, other in zip(
-        scales_of(recognise_target(y), y),
-        scales_of(recognise_target(1000 * y), 1000 * y),
-        strict=True,
-    ):
-        z, other_z = one.forward(y), other.forward(1000 * y)
-        assert np.corrcoef(z, other_z)[0, 1] == pytest.approx(1)
-
-
 def test_quantiles_of_counts_are_those_of_the_counts():
     # Of a continuous variable that is rounded.
     z = stats.norm(3.0, 2.0).ppf(PROBABILITIES)

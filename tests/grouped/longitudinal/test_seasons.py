@@ -8,9 +8,6 @@ from skmeta import GroupedRegressor
 from skmeta._columns._doubts import warn_of_doubts
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.grouped.longitudinal import learn_calendar
-from skmeta.grouped.longitudinal._rows import last_rows
-from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
-from skmeta.tabular import Table
 
 MONTHS = pd.date_range("2015-01-01", periods=60, freq="MS")
 
@@ -91,57 +88,6 @@ def test_wandering_numbers_show_none():
     assert n_wrong <= 1
 
 
-def test_a_season_that_is_named_or_left_out():
-    times, y, codes = make_numbers(0.0, 0)
-    given = learn_calendar(times, y, codes, [5, 10], False, 0.0, 1.0)
-    assert [season.n_phases for season in given.seasons] == [5, 10]
-    assert not learn_calendar(times, y, codes, None, False, 0.0, 1.0).seasons
-
-
-def rows_of(y, codes, times):
-    n, none = len(y), np.empty((len(y), 0))
-    parts = none, np.zeros(n), y, np.ones(n), codes[:, None], np.zeros(n, int), np.arange(n)
-    return Table(*parts, times, none)
-
-
-def test_smoothing_is_the_recursion_of_the_book():
-    rng = np.random.default_rng(0)
-    y, alpha, beta, phi = rng.normal(size=9).cumsum(), 0.4, 0.1, 0.9
-    level, trend = y[0], 0.0
-    for value in y[1:]:
-        forecast = level + phi * trend
-        level, trend = (
-            forecast + alpha * (value - forecast),
-            phi * trend + beta * (value - forecast),
-        )
-    rows = rows_of(y, np.zeros(9, int), np.arange(9.0) / 2)
-    at = rows_of(np.zeros(3), np.zeros(3, int), (8 + np.array([1, 2, 3])) / 2)
-    mean = Smoothing(alpha, beta, phi, 0.5, 0.0, 1.0).predict(rows, at)[0]
-    np.testing.assert_allclose(mean, level + np.cumsum(phi ** np.arange(1, 4)) * trend)
-
-
-@pytest.mark.parametrize(("share", "alphas"), [(0.0, (0.05, 0.1)), (1.0, (1.0,))])
-def test_smoothing_constants_of_levels_and_of_walks(share, alphas):
-    """Noise around a level is averaged; of a random walk, the last value is taken."""
-    steps = np.random.default_rng(0).normal(size=(30, 60))
-    y = share * steps.cumsum(1) + (1 - share) * steps
-    codes, times = np.repeat(np.arange(30), 60), np.tile(np.arange(60.0), 30)
-    rows = rows_of(y.ravel(), codes, times)
-    assert fit_smoothing(rows, 1.0, np.ones(len(codes))).alpha in alphas
-
-
-def test_cases_of_last_rows():
-    codes, times = np.repeat([0, 1, 2], [10, 10, 2]), np.r_[0:10, 0:10, 0:2].astype(float)
-    before, later, cases = last_rows(rows_of(times, codes, times), 3, (1, 4, 12))
-    assert np.bincount(before.group).tolist() == [7, 7, 2]
-    assert later.n_known.tolist() == [7] * 6
-    assert np.unique(cases.n_known).tolist() == [1, 4]
-    for case in np.unique(cases.query.group):
-        known, query = (rows.times[rows.group == case] for rows in (cases.known, cases.query))
-        assert query.tolist() == [7.0, 8.0, 9.0]
-        assert known.max(initial=-1.0) == 6.0
-
-
 def make_panel(n_series=12, n_years=4, seed=0):
     """Monthly sales: levels and seasons of shops, multiplied."""
     rng = np.random.default_rng(seed)
@@ -191,16 +137,6 @@ def test_offers_that_are_known_ahead(panel):
     effect = np.median(np.log(with_offer / without))
     assert errors[1] < 0.5 * errors[0]
     assert 0.35 < effect < 0.65
-
-
-def test_without_a_season_december_is_missed(panel):
-    X, y = panel
-    later = X["date"] >= "2021-01-01"
-    errors = {}
-    for season in ("auto", None):
-        model = GroupedRegressor("shop", order="date", season=season).fit(X[~later], y[~later])
-        errors[season] = np.abs(y[later] - model.predict(X[later])).mean()
-    assert errors["auto"] < 0.5 * errors[None]
 
 
 def test_dates_that_are_no_order():
