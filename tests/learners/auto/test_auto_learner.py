@@ -19,6 +19,7 @@ from skmeta.learners import (
     ProtoNet,
 )
 
+INTERCEPT = HierarchicalLinear(effects="intercept")
 SMALL_MAML = MAML(
     backbone_params={"hidden": (8,), "activation": "tanh"}, n_iterations=8, validation=0
 )
@@ -27,7 +28,7 @@ SMALL_MAML = MAML(
 @pytest.fixture(scope="module")
 def intercepts():
     """An AutoLearner on a random-intercept model."""
-    learners = [HierarchicalLinear(), SMALL_MAML]
+    learners = [INTERCEPT, SMALL_MAML]
     auto = AutoLearner(candidates=learners, n_shot=5, random_state=0)
     return auto.fit(*make_intercepts())
 
@@ -65,17 +66,17 @@ def test_the_leaderboard_says_what_was_compared(intercepts):
 def test_meta_learning_does_not_pay_on_noise():
     X, _, groups = make_intercepts()
     noise = np.random.default_rng(0).normal(size=len(X))
-    auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0).fit(X, noise, groups)
+    auto = AutoLearner(candidates=[INTERCEPT], random_state=0).fit(X, noise, groups)
     assert auto.summary_.startswith("Meta-learning does not pay here")
     assert "does as well" in auto.summary_
     assert auto.prior_.learner == "HierarchicalLinear"
 
 
 def test_classifications_by_groups_have_the_classes_of_all_groups():
-    X, target, groups = make_intercepts(between=2.0)
+    X, target, groups = make_intercepts(n_groups=15, between=2.0)
     y = np.where(target > 0, "yes", "no")
     y[groups == 3] = "no"
-    auto = AutoLearner(candidates=[HierarchicalLinear()], random_state=0).fit(X, y, groups)
+    auto = AutoLearner(candidates=[INTERCEPT], random_state=0).fit(X, y, groups)
     assert "log loss" in auto.summary_
     clf = MetaFewShotClassifier(auto).fit(X[:2], ["yes", "yes"])
     assert isinstance(clf, MetaFewShotClassifier)
@@ -121,7 +122,7 @@ def test_estimators_take_it_and_pickles_keep_it(intercepts):
 
 
 def test_it_follows_scikit_learn():
-    auto = AutoLearner(candidates=[HierarchicalLinear()], n_query=10, random_state=0)
+    auto = AutoLearner(candidates=[INTERCEPT], n_query=10, random_state=0)
     assert clone(auto).get_params()["n_query"] == 10
     assert not hasattr(clone(auto), "prior_")
     assert not hasattr(auto, "leaderboard_")
@@ -139,7 +140,7 @@ def test_it_follows_scikit_learn():
 
 def test_a_learner_that_fails_is_named_and_left_out():
     wild = clone(SMALL_MAML).set_params(inner_lr=1e30, n_inner_steps=5)
-    auto = AutoLearner(candidates=[HierarchicalLinear(), wild], n_shot=5, random_state=0)
+    auto = AutoLearner(candidates=[INTERCEPT, wild], n_shot=5, random_state=0)
     with pytest.warns(DivergenceWarning, match=r"^MAML failed \(.* or leave it out of candidates"):
         auto.fit(*make_intercepts())
     board = auto.leaderboard_.set_index("learner")
@@ -169,7 +170,7 @@ def test_missing_values_leave_learners_that_take_them():
         ({"candidates": [ProtoNet()]}, "None of the candidates learns regression tasks"),
         ({"candidates": [MAML(inner_lr=-1)]}, "The 'inner_lr' parameter of MAML must be"),
         ({"candidates": [HierarchicalLinear(effects="intercepts")]}, "The 'effects' parameter of"),
-        ({"candidates": [HierarchicalLinear(), MAML(backbone="mpl")]}, "Did you mean 'mlp'"),
+        ({"candidates": [INTERCEPT, MAML(backbone="mpl")]}, "Did you mean 'mlp'"),
     ],
 )
 def test_what_is_wrong_is_named(params, message):
@@ -179,7 +180,7 @@ def test_what_is_wrong_is_named(params, message):
 
 def test_data_that_form_no_tasks_are_refused():
     X, y, groups = make_intercepts()
-    auto = AutoLearner(candidates=[HierarchicalLinear()])
+    auto = AutoLearner(candidates=[INTERCEPT])
     with pytest.raises(EpisodeError, match=r"groups is None.*Pass groups"):
         auto.fit(X, y)
     with pytest.raises(EpisodeError, match="but y has 3 and 4 are needed"):
@@ -194,7 +195,7 @@ def test_data_that_form_no_tasks_are_refused():
         AutoLearner(device="abacus").fit(X, y, groups)
 
 
-@pytest.mark.parametrize("learner", [HierarchicalLinear(), InContextLearner(prior="tabular")])
+@pytest.mark.parametrize("learner", [INTERCEPT, InContextLearner(prior="tabular")])
 def test_frames_with_categories_and_missing_values(learner):
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
