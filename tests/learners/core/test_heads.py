@@ -69,8 +69,8 @@ def test_the_prior_keeps_the_head_that_was_chosen(head_init, grouped, resolved):
     X, tasks = rng.normal(size=(60, 3)), np.repeat(np.arange(10), 6)
     y, groups = (np.arange(60) % 2, tasks) if grouped else (tasks, None)
     learner = MAML(
-        head_init=head_init, validation=0, n_way=2, n_shot=1, n_query=1, n_iterations=1, random_state=0,
-        backbone_params={"hidden": (5,)}, meta_batch_size=1, device="cpu",
+        head_init=head_init, n_way=2, n_shot=1, n_query=1, n_iterations=1, random_state=0,
+        backbone_params={"hidden": (5,)}, meta_batch_size=1, device="cpu", validation=0,
         sampling="class",
     ).fit(X, y, groups)  # fmt: skip
     assert learner.prior_.learner_params["head_init"] == resolved
