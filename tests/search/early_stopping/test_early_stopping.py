@@ -15,7 +15,8 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -83,11 +84,13 @@ KINDS = [*CLASSES, *(pytest.param(kind, marks=takes_rows) for kind in HIST)]
 
 
 @pytest.mark.filterwarnings("ignore:The scoring CatBoost.*does not support sample_weight")
-@pytest.mark.parametrize(("in_pipeline", "is_weighted"), [(False, True), (True, False)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_folds_are_those_of_fits_by_hand(kind, in_pipeline, is_weighted):
+def test_folds_are_those_of_fits_by_hand(kind):
+    """Classifiers have weights, regressors are in a pipeline."""
     model = make(kind)
     X, y = load(model)
+    is_weighted = is_classifier(model)
+    in_pipeline = not is_weighted
     weight = np.random.default_rng(1).uniform(0.1, 3, len(y)) if is_weighted else None
     estimator = Pipeline([("scale", StandardScaler()), ("boost", model)]) if in_pipeline else model
     prefix = "boost__" if in_pipeline else ""
@@ -98,7 +101,7 @@ def test_folds_are_those_of_fits_by_hand(kind, in_pipeline, is_weighted):
 
     def scored(rows):
         # Without metadata routing, scikit-learn hands what is named sample_weight to scores too.
-        takes = is_weighted and not in_pipeline and "Cat" not in str(kind)
+        takes = is_weighted and "Cat" not in str(kind)
         return {"sample_weight": weight[rows]} if takes else {}
 
     for row, params in enumerate(results["params"]):
@@ -120,7 +123,7 @@ def test_folds_are_those_of_fits_by_hand(kind, in_pipeline, is_weighted):
         assert results["n_rounds"][row] == math.ceil(np.median(rounds))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[1::2])
 def test_the_refit_has_the_rounds_that_were_found_and_all_rows(kind):
     model = make(kind)
     X, y = load(model)
@@ -146,20 +149,6 @@ def test_the_refit_has_the_rounds_that_were_found_and_all_rows(kind):
     by_hand = clone(best).fit(X, y)
     np.testing.assert_array_equal(best.predict(X), by_hand.predict(X))
     assert "fit" not in vars(best)
-
-
-@takes_rows
-def test_patience_is_the_estimators_own():
-    rounds = []
-    for patience in (2, 30):
-        model = HistGradientBoostingClassifier(
-            learning_rate=0.3, n_iter_no_change=patience, max_iter=200, random_state=0
-        )
-        search = MetaLearnedSearchCV(
-            model, {"max_leaf_nodes": [7, 15]}, cv=CV, early_stopping=0.2, **SETTINGS
-        ).fit(*load(model))
-        rounds.append(search.cv_results_["n_rounds"].mean())
-    assert rounds[0] < rounds[1]
 
 
 @takes_rows
@@ -228,36 +217,26 @@ def test_a_search_is_resumed(tmp_path):
 
 
 @takes_rows
-def test_rounds_are_not_searched_by_default_but_limited_where_they_are_given():
-    model = HistGradientBoostingClassifier(random_state=0, learning_rate=0.5)
-    X, y = load(model, n=60)
-    default = MetaLearnedSearchCV(model, cv=CV, early_stopping=0.3, **SETTINGS).fit(X, y)
-    assert "param_max_iter" not in default.cv_results_
-    given = MetaLearnedSearchCV(
-        model, {"max_iter": [2, 3]}, cv=CV, early_stopping=0.3, **SETTINGS
-    ).fit(X, y)
-    limits = given.cv_results_["param_max_iter"].astype(float)
-    assert (given.cv_results_["n_rounds"] <= limits).all()
-    assert given.best_params_["max_iter"] == given.cv_results_["n_rounds"][given.best_index_]
-
-
-@takes_rows
 @pytest.mark.filterwarnings("ignore:The estimator as given is not tried")
 def test_other_estimators_of_a_choice_use_all_rows():
-    X, y = load(SVC())
-    listed = [HistGradientBoostingClassifier(random_state=0, max_iter=20), SVC()]
+    X, y = load(KNeighborsClassifier())
+    listed = [
+        HistGradientBoostingClassifier(random_state=0, learning_rate=0.5),
+        KNeighborsClassifier(),
+    ]
     search = MetaLearnedSearchCV(
-        listed, cv=CV, early_stopping=0.3, **{**SETTINGS, "n_iter": 6, "prior": "shipped"}
+        listed, cv=CV, early_stopping=0.3, **{**SETTINGS, "n_iter": 4}
     ).fit(X, y)
     results = search.cv_results_
+    assert {type(params["model"]) for params in results["params"]} == {*map(type, listed)}
     for params, rounds, score in zip(
         results["params"], results["n_rounds"], results["mean_test_score"], strict=True
     ):
-        assert np.isnan(rounds) == isinstance(params["model"], SVC)
+        assert np.isnan(rounds) == isinstance(params["model"], KNeighborsClassifier)
         if np.isnan(rounds):
             own = {k.removeprefix("model__"): v for k, v in params.items() if "__" in k}
             scores = [
-                SVC(**own).fit(X[train], y[train]).score(X[test], y[test])
+                KNeighborsClassifier(**own).fit(X[train], y[train]).score(X[test], y[test])
                 for train, test in CV.split(X)
             ]
             assert score == pytest.approx(np.mean(scores))
@@ -341,24 +320,6 @@ def test_groups_stay_together(is_classification):
     assert 0.1 < len(held) / 200 < 0.3
 
 
-def test_few_groups():
-    X, y = rows(60, n_classes=2)
-    groups = np.repeat([0, 1, 2], 20)
-    kept, held = hold_out(0.1, X, y, groups, True)
-    assert len(set(groups[held])) == 1
-    assert not set(groups[kept]) & set(groups[held])
-    with pytest.raises(ValueError, match="one group only"):
-        hold_out(0.1, X, y, np.zeros(60), True)
-
-
-def test_the_last_split_of_a_splitter():
-    X, y = rows()
-    splitter = TimeSeriesSplit(4)
-    expected = list(splitter.split(X))[-1]
-    for actual, wanted in zip(hold_out(splitter, X, y, None, True), expected, strict=True):
-        np.testing.assert_array_equal(actual, wanted)
-
-
 def test_a_class_keeps_its_only_row():
     X, _ = rows(20)
     y = np.array([0] * 10 + [1] * 9 + [2])
@@ -367,13 +328,6 @@ def test_a_class_keeps_its_only_row():
         assert set(y[kept]) == {0, 1, 2}
         assert len(held)
         assert sorted([*kept, *held]) == list(range(20))
-
-
-def test_text_labels_and_several_labels():
-    X, y = rows(60)
-    assert len(hold_out(0.1, X, np.array(["a", "b", "c"])[y], None, True).held) == 6
-    several = np.column_stack([y > 0, y > 1]).astype(int)
-    assert len(hold_out(0.1, X, several, None, True).held) == 6
 
 
 def test_too_few_rows():

@@ -1,15 +1,13 @@
 """Scores and finished searches of scikit-learn are added by hand."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
 from halving import HalvingGridSearchCV
 from scipy.stats import loguniform
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
@@ -135,16 +133,6 @@ def test_what_cannot_be_added(changes, message):
     assert len(history) == 0
 
 
-def test_parts_that_a_candidate_puts_in_have_parameters():
-    pipe = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
-    params = [{"clf": LogisticRegression(), "clf__C": 2.0}, {"clf": SVC(), "clf__gamma": 0.5}]
-    history = SearchHistory().add(pipe, params, [0.5, 0.6], dataset="d")
-    [past] = history.searches(estimator="LogisticRegression")
-    assert past.estimator == "LogisticRegression|SVC"
-    assert past.configurations[0]["LogisticRegression.C"] == 2.0
-    assert past.configurations[1]["SVC.gamma"] == 0.5
-
-
 # -- finished searches of scikit-learn ------------------------------------------------------------
 
 
@@ -189,15 +177,6 @@ def test_of_a_halving_search_the_last_round_counts(iris):
     last = search.cv_results_["n_resources"] == max(search.cv_results_["n_resources"])
     assert 0 < last.sum() < len(last)
     np.testing.assert_allclose(past.scores, search.cv_results_["mean_test_score"][last])
-
-
-def test_failed_candidates_of_a_search_are_nan(iris):
-    search = GridSearchCV(SVC(), {"C": [-1.0, 1.0]}, cv=2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn says that fits failed
-        search.fit(*iris)
-    [past] = SearchHistory().add(search, dataset="iris").searches()
-    assert np.isnan(past.scores).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("search", [3, GridSearchCV(SVC(), {}), {"params": []}])

@@ -19,41 +19,10 @@ from sklearn.svm import SVC
 from skmeta.__main__ import main
 from skmeta.exceptions import HistoryError, SkmetaError
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
-from skmeta.search.history import hide_password, mask_password
 
 SECRET = "hunter2"
 READ_ONLY = partial(SearchHistory, read_only=True)
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="files of POSIX systems")
-
-MASKED = [
-    ("searches.db", "searches.db"),
-    (":memory:", ":memory:"),
-    ("postgresql://user@host/db", "postgresql://user@host/db"),
-    ("postgresql://user:hunter2@host/db", "postgresql://user:***@host/db"),
-    ("postgresql://user:hunter2@host:5432/db?a=b", "postgresql://user:***@host:5432/db?a=***"),
-    ("postgresql://host/db?password=hunter2", "postgresql://host/db?password=***"),
-    (
-        "postgresql://host/db?sslpassword=hunter2&sslmode=require",
-        "postgresql://host/db?sslpassword=***&sslmode=require",
-    ),
-    ("postgresql://user:hunter2@host:port/db", "postgresql://***"),
-    ("postgres ql://user:hunter2@host", "postgres ql://***"),
-    ("mysql+pymysql://user:hunter2@host/db", "mysql+pymysql://user:***@host/db"),
-]
-
-
-@pytest.mark.parametrize(("address", "shown"), MASKED)
-def test_passwords_are_masked_as_those_of_the_parameter_of_a_search(address, shown):
-    assert mask_password(address) == shown
-    assert SECRET not in shown
-    hidden = hide_password(address)
-    assert hidden == address
-    assert repr(hidden) == repr(shown)
-    assert hide_password(hidden) is hidden
-    assert copy.deepcopy(hidden) is copy.copy(hidden) is hidden or hidden == shown
-    assert pickle.loads(pickle.dumps(hidden)) == shown
-    assert repr(pickle.loads(pickle.dumps(hidden))) == repr(shown)
-
 
 # Passwords that a URL has to escape, parameters that hold some, and URLs that are none.
 SECRET_URLS = [

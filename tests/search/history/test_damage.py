@@ -93,12 +93,6 @@ def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
     assert len(history.candidates("a")) == 3
 
 
-def test_a_damaged_time_is_named(path):
-    execute(path, "UPDATE skmeta_search SET started = 'x' WHERE id = 1")
-    with pytest.warns(HistoryWarning, match="search 1: started is damaged: 'x' is not of type"):
-        assert len(list(SearchHistory(path))) == 1
-
-
 def test_a_search_with_a_damaged_row_goes_on(tmp_path):
     X, y = load_iris(return_X_y=True)
     path = tmp_path / "searches.db"
@@ -118,19 +112,3 @@ def test_a_search_with_a_damaged_row_goes_on(tmp_path):
     # The candidate was evaluated again, and its new row took the place of the damaged one.
     with SearchHistory(path) as history:
         assert [len(one.candidates) for one in history] == [5]
-
-
-def test_a_damaged_candidate_is_replaced(path):
-    damage_candidate(path, "scores", "{")
-    with SearchHistory(path) as history:
-        history.record("a", make_candidate("k"))  # sound, and stays
-        history.record("a", make_candidate("kk"))
-        assert [e.key for e in history.candidates("a")] == ["k", "kkk", "kk"]
-
-
-def test_many_damaged_rows_are_counted(path):
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE skmeta_candidate SET scores = '{'")
-    connection.close()
-    with pytest.warns(HistoryWarning, match="candidate 5 of search 2: .*; and 1 more. A search"):
-        assert [search.candidates for search in SearchHistory(path)] == [(), ()]

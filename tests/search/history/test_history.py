@@ -65,23 +65,6 @@ def test_everything_comes_back(address, tmp_path, monkeypatch):
     assert search.started > 1e9
 
 
-def test_numpy_scalars_are_taken(history):
-    search_id = record_all(
-        history,
-        make_record(dataset_features={"rows": np.float32(0.5)}),
-        make_evaluation(
-            configuration={"a": np.int64(3), "b": np.float64(0.5), "c": np.bool_(True)},
-            scores={"accuracy": (np.float64(0.5), np.float32(0.25))},
-            n_test_samples=(np.int64(5), np.int32(5)),
-        ),
-    )
-    [evaluation] = history.candidates(search_id)
-    assert evaluation.configuration == {"a": 3, "b": 0.5, "c": True}
-    assert evaluation.configuration["c"] is True
-    assert evaluation.scores == {"accuracy": (0.5, 0.25)}
-    assert evaluation.n_test_samples == (5, 5)
-
-
 def test_texts_that_databases_refuse_are_escaped(history):
     record = make_record(dataset="a\0b\udc80")
     search_id = record_all(history, record, make_evaluation(error="a\0b\udc80"))
@@ -104,14 +87,6 @@ def test_no_data_row_is_stored(history):
 # Searches begin, go on and end.
 
 
-def test_equal_fingerprints_are_the_same_search(history):
-    first = history.begin(make_record("a"))
-    assert history.begin(make_record("b")) != first
-    assert history.begin(make_record("a")) == first
-    assert SearchHistory(history.path).begin(make_record("a")) == first
-    assert len(history) == 2
-
-
 def test_candidates_come_back_in_order_and_once(history):
     search_id = record_all(history, make_record(), *map(make_evaluation, "cab"))
     history.record(search_id, make_evaluation("a", scores=(0.0, 0.0)))
@@ -121,20 +96,6 @@ def test_candidates_come_back_in_order_and_once(history):
 
 
 # Past searches, as the prior sees them.
-
-
-def test_scores_are_means_signed_so_that_greater_is_better(history):
-    record = make_record(metrics={"loss": -1, "accuracy": 1}, refit_metric="loss")
-    folds = {"loss": (1.0, 2.0), "accuracy": (0.5, 1.0)}
-    record_all(history, record, make_evaluation("a", folds))
-    [past] = history.searches()
-    assert past.metric == "loss"
-    assert past.scores.tolist() == [-1.5]
-    [past] = history.searches(metric="accuracy")
-    assert past.metric == "accuracy"
-    assert past.scores.tolist() == [0.75]
-    [past] = history.searches(metric="not recorded")
-    assert past.metric == "loss"
 
 
 def test_failed_candidates_are_nan_and_failed_searches_left_out(history):
@@ -184,15 +145,6 @@ def test_data_sets_can_be_left_out_by_name_digest_and_fingerprint(history):
     assert actual("") == "abcd"  # an unknown digest is not a digest
 
 
-def test_removing_a_data_set_leaves_the_others(history):
-    record_all(history, make_record("a", dataset="a"), make_evaluation())
-    record_all(history, make_record("b", dataset="b"), make_evaluation())
-    assert history.remove("a") == 1
-    assert history.remove("a") == 0
-    assert [search.record.dataset for search in history] == ["b"]
-    assert history.candidates("a") == []
-
-
 # A history that is only read.
 
 
@@ -229,11 +181,3 @@ def test_read_only_creates_no_file(tmp_path):
 
 
 # How it looks.
-
-
-def test_repr_says_where(tmp_path):
-    path = tmp_path / "searches.db"
-    assert repr(SearchHistory(path)) == f"SearchHistory({str(path)!r})"
-    assert repr(SearchHistory()) == "SearchHistory(':memory:')"
-    reading = SearchHistory(path, read_only=True)
-    assert repr(reading) == f"SearchHistory({str(path)!r}, read_only=True)"

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from concurrent.futures import BrokenExecutor
 
 import pytest
 from builders import make_evaluation, make_record
@@ -54,44 +53,6 @@ def test_only_what_has_expired_is_taken_over(history, search_id):
     assert list(long.take_over(5, within=3)) == ["c"]
     assert not long.take_over(5, within=3)
     assert long.read().expired == {"a"}
-
-
-def test_workers_that_died_are_counted(history, search_id):
-    short = leases_of(history, search_id, 1e-3)
-    assert short.claim([lease("a")], short.read())
-    for n_lost in (1, 2):
-        time.sleep(0.01)
-        assert short.take_over(5, within=5) == {"a": n_lost}
-    with leases_of(history, search_id, LONG) as one:  # gives it back
-        time.sleep(0.01)
-        assert one.take_over(5, within=5) == {"a": 3}
-    one = leases_of(history, search_id, LONG).__enter__()
-    assert one.take_over(5, within=5) == {"a": 3}
-    one.__exit__(BrokenExecutor)  # the candidate killed a process of joblib
-    assert leases_of(history, search_id, LONG).take_over(5, within=5) == {"a": 4}
-
-
-def test_a_worker_renews_what_it_holds(history, search_id):
-    """The lease of a worker that lives is valid long after it was given."""
-    with leases_of(history, search_id, 1.0) as one:
-        assert one.claim([lease("a")], one.read())
-        first = expiry(history)
-        deadline = time.monotonic() + 60
-        while expiry(history) < first + 0.5 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert expiry(history) >= first + 0.5
-
-
-def expiry(history):
-    text = "SELECT expires FROM skmeta_lease"
-    return history._store.run(lambda connection: connection.exec_driver_sql(text).scalar_one())
-
-
-def test_a_search_that_is_removed_takes_its_leases_along(history, search_id):
-    leases = leases_of(history, search_id, LONG)
-    assert leases.claim([lease("a")], leases.read())
-    history.remove(make_record().data_digest)
-    assert leases.read().leased == ()
 
 
 def test_a_database_that_fails_is_tried_again_while_leases_are_held(history, search_id):

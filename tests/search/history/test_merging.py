@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import make_evaluation, make_record, record_all
-from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError
@@ -89,19 +88,6 @@ def test_to_frame_has_one_row_per_candidate():
     assert (len(empty), "dataset" in empty) == (0, True)
 
 
-def test_to_frame_leaves_out_what_tells_nothing():
-    history = SearchHistory()
-    with_secret = Pipeline([("clf", SVC(tol=0.5))])
-    with_secret.set_params(memory="secret")
-    history.add(with_secret, [{"clf__C": 1.0}], [0.5], dataset="a")
-    history.add(
-        SVC(gamma=0.1), [{"C": 2.0}, {"C": 2.0, "shrinking": True}], [0.5, 0.6], dataset="b"
-    )
-    # Searched, or with several values; no constants.
-    parameters = [name for name in history.to_frame() if "." in name]
-    assert parameters == ["SVC.C", "SVC.gamma", "SVC.shrinking", "SVC.tol"]
-
-
 # -- of many past searches, those on data sets like the one at hand are read -----------------------
 
 
@@ -132,15 +118,6 @@ def test_the_nearest_are_read_in_their_order(history):
     assert names(history.searches(limit=3, like=like)) == [2, 3, 4]
     assert names(history.searches(limit=1, like=like)) == [3]
     assert names(history.searches(limit=N, like=like)) == list(range(N))
-
-
-def test_those_without_features_come_last(history):
-    assert names(history.searches(limit=N - 1, like={"size": 0.0, "shape": 0.5})) == [*range(N - 1)]
-
-
-def test_without_features_the_latest_are_read(history):
-    assert names(history.searches(limit=3)) == [N - 3, N - 2, N - 1]
-    assert names(history.searches(limit=3, like={"other": 1.0})) == [N - 3, N - 2, N - 1]
 
 
 def test_what_is_left_out_takes_no_place(history):

@@ -99,5 +99,3 @@ def test_an_error_names_no_password(url):
 
 
 # Several processes.
-
-N_SEARCHES, N_CANDIDATES = 10, 10

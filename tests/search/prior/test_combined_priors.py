@@ -1,7 +1,5 @@
 """Priors of several parts: joint ones, choices of estimators, samples, data sets alike."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -78,40 +76,6 @@ def test_the_more_the_user_has_searched_the_more_it_weighs():
         shares.append(weights[:n].sum())
     assert shares == sorted(shares)
     np.testing.assert_allclose(shares[1], 0.5)
-
-
-def test_each_part_is_conditioned_on_the_data_set():
-    own, shipped = (make_prior("SVC", 8, prefix=prefix, step=0.5) for prefix in ("own", "other"))
-    joint = JointPrior(own, shipped).conditioned_on({"size": 6.0})
-    share = 8 / 13
-    for part, weights, whole in (
-        (own, joint.task_weights[:8], share),
-        (shipped, joint.task_weights[8:], 1 - share),
-    ):
-        np.testing.assert_allclose(weights, whole * part.conditioned_on({"size": 6.0}).task_weights)
-        assert weights[6] > 2 * weights[0]
-    np.testing.assert_allclose(joint.pooled_weights, JointPrior(own, shipped).task_weights)
-
-
-def test_a_choice_is_conditioned_on_the_data_set():
-    """Which estimator is best goes with the feature."""
-    rising, falling = (
-        SearchPrior.from_searches(
-            [
-                replace(s, scores=s.scores + sign * 0.1 * (s.dataset_features["size"] - 4))
-                for s in make_searches(name, 9)
-            ]
-        )
-        for name, sign in (("SVC", 1), ("Ridge", -1))
-    )
-    choice = AlgorithmSelectionPrior({"SVC": rising, "Ridge": falling})
-    Z = choice.encode([{"SVC.C": 1.0}, {"Ridge.C": 1.0}], {"SVC.C", "Ridge.C"})
-    for size, best in ((0.5, 1), (7.5, 0)):
-        conditioned = choice.conditioned_on({"size": size})
-        np.testing.assert_allclose(conditioned.task_weights.sum(), 1)
-        F = conditioned.task_weights @ conditioned.surfaces_of(Z)
-        assert F.argmax() == best
-    assert choice.pooled_weights.tolist() == choice.task_weights.tolist() == [1 / 9] * 9
 
 
 @pytest.fixture
@@ -213,31 +177,6 @@ def test_the_optimum_follows_the_sample():
         assert best(carry(prior, hump(at))) == pytest.approx(at, abs=0.5)
 
 
-def test_tasks_like_the_sample_have_more_weight():
-    found = carry(learned(-2.0, 2.0), hump(2.0))
-    assert found.task_weights[1] == pytest.approx(0.75, abs=0.02)
-    assert found.task_weights.sum() == pytest.approx(1)
-    assert found.datasets == ("d0", "d1")
-    assert len(found) == 2
-    np.testing.assert_array_equal(found.pooled_weights, [0.5, 0.5])
-    assert found.covers(POOL).all()
-
-
-def test_scale_and_offset_of_the_sample_have_no_effect():
-    prior = learned(-1.0, 1.0)
-    one, other = (carry(prior, s) for s in (hump(2.0), 70 + 1e-3 * hump(2.0)))
-    Z = prior.encode(POOL, NAMES)
-    np.testing.assert_allclose(one.surfaces_of(Z), other.surfaces_of(Z), atol=1e-6)
-
-
-def test_the_change_is_smaller_where_nothing_was_tried():
-    prior = learned(-1.0, 1.0)
-    found = carry(prior, hump(-3.0), tried=[0, 2, 4, 6])
-    Z = prior.encode(POOL, NAMES)
-    change = np.abs(found.surfaces_of(Z) - np.maximum(prior.surfaces_of(Z), 0))
-    assert (change[:, -1] < 0.7 * change.max(1)).all()
-
-
 def test_surfaces_are_conditional_means():
     """The formula against the conditional mean of a joint normal distribution, in one piece."""
     prior, rng = learned(0.0), np.random.default_rng(0)
@@ -280,13 +219,6 @@ def test_without_a_prior_the_sample_is_the_only_task():
 def test_scores_that_say_nothing_change_nothing(scores):
     prior = learned(0.0, 1.0)
     assert carry_over(prior, POOL[: len(scores)], scores) is prior
-
-
-def test_a_failed_candidate_counts_as_the_worst():
-    scores = hump(-2.0)
-    scores[TRIED[-4:]] = np.nan
-    found = carry(learned(-1.0, 1.0), scores)
-    assert best(found) < 0
 
 
 # -- past data sets like the one at hand -----------------------------------------------------------
@@ -345,38 +277,3 @@ def test_features_that_do_not_tell_leave_all_weights_equal():
     weights, distance = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
     np.testing.assert_allclose(weights, 1 / 30)
     assert 1.0 < distance < UNKNOWN_DISTANCE  # in the middle of them
-
-
-def test_a_data_set_far_from_all_has_a_large_distance():
-    surfaces, features = tasks()
-    _, near = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
-    _, far = resemblance(surfaces, np.full(30, 0.01), features, {"a": 2.0, "b": 2.0})
-    assert far > 3 * near
-
-
-def test_rows_and_skills_count_more_than_other_features():
-    names = ["log_rows", "skill_tree", *(f"other {k}" for k in range(10))]
-    rng = np.random.default_rng(0)
-    features = [dict(zip(names, row, strict=True)) for row in rng.random((30, 12))]
-    surfaces, zero = rng.random((30, 50)), dict.fromkeys(names, 0.5)
-    distances = [
-        resemblance(surfaces, np.full(30, 0.01), features, zero | {name: 1.5}).distance
-        for name in ("skill_tree", "other 3")
-    ]
-    assert distances[0] > 2 * distances[1]
-
-
-def test_tasks_without_features_have_the_mean_weight():
-    surfaces, features = tasks()
-    features[::3] = [{} for _ in features[::3]]
-    weights, _ = resemblance(surfaces, np.full(30, 0.01), features, {"a": 0.5, "b": 0.5})
-    np.testing.assert_allclose(weights[::3], 1 / 30)
-    np.testing.assert_allclose(weights.sum(), 1)
-    assert np.ptp(weights) > 0.05
-
-
-def test_too_few_tasks():
-    surfaces, features = tasks(4)
-    weights, distance = resemblance(surfaces, np.full(4, 0.01), features, features[0])
-    np.testing.assert_array_equal(weights, 0.25)
-    assert distance == UNKNOWN_DISTANCE

@@ -71,21 +71,6 @@ def test_surfaces_are_the_scores_smoothed(prior, searches):
         np.testing.assert_allclose(location + scale * F[t], search.scores, atol=0.01)
 
 
-def test_surfaces_do_not_depend_on_scale_and_offset_of_scores(prior, searches):
-    other = [
-        PastSearch(dataset=s.dataset, configurations=s.configurations, scores=40 * s.scores - 7)
-        for s in searches
-    ]
-    found = SearchPrior.from_searches(other).surfaces(CONFIGURATIONS)
-    np.testing.assert_allclose(found, prior.surfaces(CONFIGURATIONS), atol=2e-3)
-
-
-def test_a_parameter_that_the_prior_lacks_makes_no_difference(prior):
-    configurations = [{**c, "SVC.gamma": 0.1} for c in CONFIGURATIONS]
-    expected = prior.surfaces(CONFIGURATIONS)
-    np.testing.assert_allclose(prior.surfaces(configurations), expected, **ROUNDING)
-
-
 def test_a_parameter_that_the_search_lacks_is_at_its_centre(prior):
     without = prior.surfaces([{"SVC.C": float(c)} for c in C])
     parts = [
@@ -98,10 +83,6 @@ def test_a_path_or_a_history_is_no_list_of_searches(tmp_path):
     for wrong in ("searches.db", SearchHistory(tmp_path / "searches.db")):
         with pytest.raises(TypeError, match=r"must be a list of past searches, such as .*, got "):
             SearchPrior.from_searches(wrong)
-
-
-def test_order_of_searches_makes_no_difference(prior, searches):
-    assert_agree(SearchPrior.from_searches(searches[::-1]), prior)
 
 
 def test_failed_configurations_count_as_the_worst(searches):
@@ -197,12 +178,6 @@ def test_past_searches_on_similar_data_weigh_more(described):
     alike = np.arange(12) % 3 == 2
     assert conditioned.task_weights[alike].sum() > 0.8
     assert conditioned.pooled_weights.tolist() == [1 / 12] * 12
-
-
-def test_weights_need_features(described, prior):
-    assert prior.conditioned_on({"size": 1.0}).task_weights.tolist() == [0.25] * 4
-    for unknown in ({}, {"another": 1.0}):
-        assert described.conditioned_on(unknown).task_weights.tolist() == [1 / 12] * 12
 
 
 def test_weights_of_those_that_are_left_sum_to_one(described):

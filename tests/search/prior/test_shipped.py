@@ -17,7 +17,7 @@ from skmeta.search import (
     describe_prior,
     shipped_priors,
 )
-from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior
+from skmeta.search.prior import JointPrior
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import dataset_features
 from skmeta.search.space import SearchSpace, canonical_configurations
@@ -172,11 +172,3 @@ def test_the_users_own_searches_join(wine, tmp_path):
     other = MetaLearnedSearchCV(estimator, **settings, prior="shipped").fit(X[:, 1:], y)
     assert isinstance(other.prior_, SearchPrior)
     assert len(other.prior_) > 20
-
-
-def test_a_choice_of_one_known_and_one_unknown_estimator():
-    assert shipped.load_shipped("GaussianNB|LogisticRegression", "accuracy") is None
-    assert isinstance(
-        shipped.load_shipped("KNeighborsClassifier|LogisticRegression", "accuracy"),
-        AlgorithmSelectionPrior,
-    )

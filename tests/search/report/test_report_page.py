@@ -176,13 +176,6 @@ def test_the_leaderboard_is_that_of_the_search(ordinary, page_of_ordinary):
         np.testing.assert_allclose([float(row[k]) for row in rows], frame[name], rtol=1e-4)
 
 
-def test_failed_candidates_are_last(evil, page_of_evil):
-    _, *rows = rows_of(page_of_evil)
-    n_failed = int(np.isnan(evil.cv_results_["mean_test_score"]).sum())
-    assert n_failed > 0
-    assert [row[2] == "-" for row in rows] == [False] * (12 - n_failed) + [True] * n_failed
-
-
 def test_the_page_tells_what_the_prior_contributed(ordinary, page_of_ordinary):
     text = "".join(data for _, data in Page(page_of_ordinary).texts)
     n_tasks = len(ordinary.prior_)
@@ -224,39 +217,8 @@ def test_a_short_search_that_was_not_refitted_says_what_it_lacks(tmp_path):
     assert search.best_params_["C"] == names["estimator"].C
 
 
-@pytest.mark.filterwarnings("ignore:Scoring failed", "ignore:One or more")
-def test_no_candidate_has_a_score(tmp_path):
-    settings = {"n_iter": "all", "cv": 2, "refit": False, "scoring": ["accuracy", "f1_macro"]}
-
-    class Broken(SVC):
-        def predict(self, X):
-            raise ValueError("no prediction")
-
-    search = MetaLearnedSearchCV(Broken(), {"C": [1.0, 2.0]}, **settings).fit(X, y)
-    page = Page(search.report(tmp_path / "page.html").read_text())
-    assert "No candidate has a score." in page.text_of("p")
-
-
 def test_a_report_needs_a_fitted_search_and_a_folder(ordinary, tmp_path):
     with pytest.raises(NotFittedError, match="not fitted"):
         MetaLearnedSearchCV(SVC()).report(tmp_path / "page.html")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         ordinary.report(tmp_path / "nowhere" / "page.html")
-
-
-def test_title_and_path(ordinary, tmp_path):
-    path = ordinary.report(tmp_path / "page.html", title="A <title>")
-    assert path == tmp_path / "page.html"
-    page = Page(path.read_text())
-    assert page.text_of("h1") == ["A <title>"]
-    assert page.text_of("title")[0] == "A <title>: search report"
-
-
-def test_facts_of_the_data_and_a_wide_leaderboard(page_of_ordinary):
-    for part in (
-        "<dt>Rows</dt><dd>150</dd>",
-        "<dt>Columns</dt><dd>4</dd>",
-        '<div class="scroll wide" tabindex="0"',  # it may be wider than the column of text
-        "The dashed line is not another search",
-    ):
-        assert part in page_of_ordinary

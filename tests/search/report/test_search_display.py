@@ -5,7 +5,6 @@ from itertools import permutations
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from halving import HalvingGridSearchCV
 from scipy.stats import loguniform
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -84,14 +83,6 @@ def test_the_end_is_the_search_s_best_score():
     assert any(label.startswith("RandomizedSearchCV") for label in labels_of(display))
 
 
-def test_a_reference_is_what_the_curve_is_of():
-    reference = np.array([0.1, 0.5, 0.3])
-    display = display_of([0.6, 0.2], reference=reference).plot()
-    np.testing.assert_allclose(display.expected.mean, display_of(reference).expected.mean)
-    assert "random search, expected" in labels_of(display)
-    assert "same candidates in random order, expected" in labels_of(display_of(FEW).plot())
-
-
 @pytest.mark.parametrize("given", [None, "accuracy", "neg_log_loss"])
 def test_the_metric_can_be_chosen(multimetric, given):
     display = SearchDisplay.from_estimator(multimetric, metric=given)
@@ -111,16 +102,6 @@ def test_points_have_the_colour_and_mark_of_their_source():
     assert len(shapes) == 5
 
 
-def test_low_scores_are_marked_at_the_edge_and_counted():
-    scores = np.r_[0.0, np.linspace(0.9, 1.0, 19), -50.0, 0.95]
-    display = display_of(scores).plot()
-    bottom, top = display.ax_.get_ylim()
-    hidden = (scores < bottom).sum()
-    assert hidden == 2
-    assert f"{hidden} below" in labels_of(display)
-    assert top > 1.0
-
-
 def test_searches_are_compared_on_the_same_axes():
     first = display_of([0.5, 0.9], name="one").plot()
     second = display_of([0.1, 0.2], name="two").plot(ax=first.ax_)
@@ -134,32 +115,12 @@ def test_searches_are_compared_on_the_same_axes():
 
 
 @pytest.mark.parametrize("kind", ["incumbent", "slice"])
-def test_draws_on_the_axes_given(kind):
-    figure, ax = plt.subplots()
-    display = display_of(FEW)
-    assert display.plot(kind, ax) is display
-    assert display.ax_ is ax
-    assert display.figure_ is figure
-    assert display.plot(kind).ax_ is not ax
-
-
-@pytest.mark.parametrize("kind", ["incumbent", "slice"])
 @pytest.mark.parametrize("scores", [[np.nan] * 3, [0.5] * 3, [0.5], [np.nan], [0.5, -np.inf]])
 def test_hard_cases_are_drawn(kind, scores):
     display = display_of(scores).plot(kind)
     display.figure_.canvas.draw()
     all_failed = not np.isfinite(scores).any()
     assert (display.best_index is None) == np.isnan(display.incumbent).all() == all_failed
-
-
-def test_a_halving_search_shows_what_can_be_compared():
-    search = HalvingGridSearchCV(SVC(), {"C": [0.01, 0.1, 1.0, 10.0]}, cv=3, random_state=0)
-    search.fit(X, y)
-    display = SearchDisplay.from_estimator(search)
-    last = search.cv_results_["iter"] == search.n_iterations_ - 1
-    np.testing.assert_array_equal(
-        np.sort(display.scores), np.sort(search.cv_results_["mean_test_score"][last])
-    )
 
 
 def test_bad_arguments_are_refused(multimetric):
@@ -169,16 +130,6 @@ def test_bad_arguments_are_refused(multimetric):
         SearchDisplay.from_estimator(multimetric, metric="f1")
     with pytest.raises(NotFittedError, match="not fitted"):
         SearchDisplay.from_estimator(GridSearchCV(SVC(), {"C": [1.0]}))
-
-
-def test_the_scoring_names_the_axis():
-    def lift(estimator, X, y):
-        return 1.0
-
-    space = {"C": [0.1, 1.0]}
-    for scoring, wanted in (("f1_macro", "f1_macro"), (lift, "lift")):
-        search = GridSearchCV(SVC(), space, scoring=scoring, cv=3).fit(X, y)
-        assert SearchDisplay.from_estimator(search).metric_name == wanted
 
 
 # -- slices and importance -------------------------------------------------------------------------
@@ -224,35 +175,6 @@ def test_a_slice_is_chosen_by_the_end_of_its_name(search):
         display.plot("slice", ax)
     with pytest.raises(ValueError, match=r"svc__C.*got \['depth'\]"):
         display.plot("slice", parameters=["depth"])
-
-
-def ticks_of(values, **settings):
-    params = [{} if value is ... else {"p": value, "q": k} for k, value in enumerate(values)]
-    display = SearchDisplay(scores=np.linspace(0.5, 1, len(values)), params=params)
-    ax = display.plot("slice", parameters=["p"]).ax_
-    points = np.concatenate([marks.get_offsets()[:, 0] for marks in ax.collections])
-    return [text.get_text() for text in ax.get_xticklabels()], len(set(points.tolist()))
-
-
-@pytest.mark.parametrize(
-    ("values", "ticks"),
-    [
-        (["b", "a", "b", "a"], ["a", "b"]),
-        (["scale", 0.001, "auto", 1.0, None], ["0.001", "1", "None", "auto", "scale"]),
-        ([0.1, ..., 10.0], ["0.1", "10", "not set"]),
-        ([SVC(C=2), DecisionTreeClassifier()], ["DecisionTreeClassif…"[:15] + "…", "SVC"]),
-        ([(10,), (10, 5)], ["(10, 5)", "(10,)"]),
-    ],
-)
-def test_values_that_are_not_all_numbers_are_ticks(values, ticks):
-    assert ticks_of(values) == (ticks, len(set(map(str, values))))
-
-
-def test_constant_parameters_are_left_out_unless_there_is_nothing_else():
-    params = [{"p": 1, "q": "x"}, {"p": 2, "q": "x"}]
-    assert SearchDisplay(scores=[1, 2], params=params).plot("slice").ax_.get_xlabel() == "p"
-    one = SearchDisplay(scores=[1], params=params[:1]).plot("slice")
-    assert [ax.get_xlabel() for ax in one.ax_] == ["p", "q"]
 
 
 # -- importance of parameters, against functions whose answers are known ---------------------------

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from boosters import CLASSES, make_booster
@@ -60,17 +57,6 @@ def test_the_estimator_as_given_is_a_candidate_and_has_a_configuration(name):
 def test_a_wrong_name_is_refused_for_an_estimator_that_lists_only_what_was_set():
     with pytest.raises(SearchSpaceError, match="Did you mean 'learning_rate'"):
         SearchSpace({"learning_rte": uniform()}).check(make_booster("CatBoostClassifier"))
-
-
-def test_no_package_is_imported_before_it_is_used():
-    code = (
-        "import sys\n"
-        "from sklearn.svm import SVC\n"
-        "from skmeta.search import MetaLearnedSearchCV, default_search_space\n"
-        "default_search_space(SVC())\n"
-        "assert not {'lightgbm', 'xgboost', 'catboost'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # -- what the shipped priors know of early stopping ------------------------------------------------

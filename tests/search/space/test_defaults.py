@@ -13,14 +13,13 @@ from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search import MetaLearnedSearchCV, default_search_space
-from skmeta.search.space import expand_choices
 
 
 def has_space(kind):
@@ -34,10 +33,6 @@ def has_space(kind):
 ESTIMATORS = {name: kind for name, kind in all_estimators() if has_space(kind)}
 
 
-def test_many_estimators_of_scikit_learn_have_a_default_space():
-    assert sum(name.endswith(("Classifier", "SVC")) for name in ESTIMATORS) >= 11
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))
@@ -47,10 +42,12 @@ def test_every_candidate_of_a_default_space_can_be_fitted(name):
     rows = np.random.default_rng(0).permutation(len(X))[:60]
     X, y = StandardScaler().fit_transform(X[rows]), y[rows]
     y = y[:, None] if name.startswith("MultiTask") else y
-    if "max_iter" in estimator.get_params() and name.startswith(("MLP", "Hist", "SGD")):
+    known = estimator.get_params()
+    if "n_estimators" in known:
+        estimator.set_params(n_estimators=5)
+    elif "max_iter" in known and name.startswith(("MLP", "Hist", "SGD")):
         estimator.set_params(max_iter=5)
-    space = default_search_space(estimator)
-    for params in ParameterSampler(space, 8, random_state=0):
+    for params in ParameterSampler(default_search_space(estimator), 6, random_state=0):
         params = {k: v for k, v in params.items() if k not in ("max_iter", "n_estimators")}
         fitted = clone(estimator).set_params(**clone(params, safe=False)).fit(X, y)
         assert fitted.predict(X).shape == y.shape
@@ -80,45 +77,15 @@ def test_no_default_space(estimator):
         MetaLearnedSearchCV(estimator).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
 
 
-@pytest.mark.parametrize(
-    "space",
-    [
-        {"clf": [SVC(), RandomForestClassifier(n_estimators=5)]},
-        [{"clf": [SVC()]}, {"clf": [RandomForestClassifier(n_estimators=5)]}],
-    ],
-)
-def test_a_choice_of_steps_opens_each_ones_space(iris, space):
+def test_a_choice_of_steps_opens_each_ones_space(iris):
+    space = {"clf": [SVC(), RandomForestClassifier(n_estimators=5)]}
     pipeline = Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression())])
-    search = MetaLearnedSearchCV(pipeline, space, n_iter=12, cv=3, random_state=0).fit(*iris)
+    search = MetaLearnedSearchCV(pipeline, space, n_iter=6, cv=2, random_state=0).fit(*iris)
     for params in search.cv_results_["params"]:
         own = {name for name in params if name.startswith("clf__")}
         expected = "clf__C" if isinstance(params["clf"], SVC) else "clf__max_features"
         assert expected in own
     assert {type(p["clf"]) for p in search.cv_results_["params"]} == {SVC, RandomForestClassifier}
-
-
-def test_choices_of_several_steps():
-    pipeline = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
-    opened = expand_choices(
-        pipeline, {"scale": [MinMaxScaler(), "passthrough"], "clf": [SVC(), GaussianNB()]}
-    )
-    # Three kernels of the SVC, and the other one as it is.
-    assert len(opened) == 2 * (3 + 1)
-    bare = [one for one in opened if isinstance(one["clf"][0], GaussianNB)]
-    assert all(set(one) == {"scale", "clf"} for one in bare)
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        {"clf": [SVC(), RandomForestClassifier()], "clf__random_state": [0]},
-        {"clf__C": [1, 2]},
-        {"clf": ["passthrough"]},
-    ],
-)
-def test_a_space_that_says_more_stays_as_it_is(space):
-    pipeline = Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression())])
-    assert expand_choices(pipeline, space) == space
 
 
 # -- a list of estimators ----------------------------------------------------------------------
@@ -127,7 +94,7 @@ def test_a_space_that_says_more_stays_as_it_is(space):
 def test_a_list_of_estimators(iris):
     scaled = LogisticRegression(max_iter=5000)
     listed = [make_pipeline(StandardScaler(), SVC()), GaussianNB(), scaled]
-    search = MetaLearnedSearchCV(listed, n_iter=9, cv=3, random_state=0)
+    search = MetaLearnedSearchCV(listed, n_iter=5, cv=2, random_state=0)
     clone(search)
     assert "GaussianNB" in repr(search)
     search.fit(*iris)

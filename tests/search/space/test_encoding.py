@@ -56,38 +56,6 @@ def test_kinds_differ_and_are_at_distance_1(values):
     assert np.linalg.norm(first - second) == pytest.approx(1)
 
 
-def test_a_kind_never_seen_is_as_far_from_all_others():
-    encoding = Encoding.from_configurations([{"a": "x"}, {"a": "y"}])
-    x, y, new = encoding.transform([{"a": "x"}, {"a": "y"}, {"a": "z"}])
-    distances = np.linalg.norm(new - x), np.linalg.norm(new - y)
-    assert distances == pytest.approx([0.5**0.5] * 2)
-
-
-def test_numpy_and_python_values_are_the_same():
-    encoding = Encoding.from_configurations([{"a": 1, "b": True}, {"a": 5, "b": False}])
-    plain = encoding.transform([{"a": 5, "b": True}])
-    np.testing.assert_array_equal(
-        encoding.transform([{"a": np.int64(5), "b": np.bool_(True)}]), plain
-    )
-
-
-def test_parameters_that_do_not_vary_have_no_column():
-    encoding = Encoding.from_configurations(
-        [{"a": 1, "b": "x", "c": 1}, {"a": 1, "b": "x", "c": 2}]
-    )
-    assert encoding.parameters == ("c",)
-    assert Encoding.from_configurations([{"a": 1}]).transform([{"a": 1}] * 3).shape == (3, 0)
-
-
-def test_absent_is_a_kind_of_its_own():
-    encoding = Encoding.from_configurations(SEARCH)
-    assert encoding.parameters == ("SVC.C", "SVC.gamma", "SVC.kernel")
-    gamma = encoding.columns["SVC.gamma"]
-    number, *kinds = encoding.transform(SEARCH)[1, gamma]
-    assert number == 0.5  # no number: the centre
-    assert sorted(kinds) == [0, pytest.approx(0.5**0.5)]
-
-
 def test_a_parameter_that_a_search_never_had_is_not_inactive_but_at_the_centre():
     other = [{"SVC.C": 1.0}, {"SVC.C": 2.0}]
     encoding = Encoding.from_searches([SEARCH, other])
@@ -99,11 +67,6 @@ def test_a_parameter_that_a_search_never_had_is_not_inactive_but_at_the_centre()
     np.testing.assert_allclose(row[gamma], [0.5, 0.5**0.5 / 2, 0.5**0.5 / 2])
     inactive = encoding.transform([{"SVC.C": 1.0}], {"SVC.C", "SVC.gamma"})[0]
     assert not np.allclose(inactive[gamma], row[gamma])
-
-
-def test_groups_are_the_columns_of_a_parameter_by_number_and_kind():
-    encoding = Encoding.from_configurations(SEARCH)
-    assert encoding.groups.tolist() == [0, 1, 2, 2, 3, 3]
 
 
 # -- properties that hold for all inputs -----------------------------------------------------------

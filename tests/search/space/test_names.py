@@ -20,8 +20,6 @@ from skmeta.search.space import (
     candidate_key,
     canonical_configurations,
     canonical_names,
-    predictor_name,
-    signature,
 )
 
 
@@ -65,14 +63,6 @@ def test_configurations_agree_with_describing_each_estimator():
         assert configuration == expected
     assert found[2]["RandomForestClassifier.max_depth"] == 2
     assert "SVC.C" not in found[2]
-
-
-def test_predictor_and_signature():
-    pipeline = make_pipeline(StandardScaler(), SVC())
-    assert predictor_name(pipeline) == "SVC"
-    choices = [{"svc": SVC()}, {"svc": RandomForestClassifier()}, {"svc__C": 1.0}]
-    assert predictor_name(pipeline, choices) == "RandomForestClassifier|SVC"
-    assert signature(make_pipeline(make_pipeline(PCA()), SVC())) == "Pipeline(Pipeline(PCA), SVC)"
 
 
 @pytest.mark.parametrize(

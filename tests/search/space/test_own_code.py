@@ -260,12 +260,12 @@ def test_it_is_the_same_in_another_process():
         f"names = {{'__name__': 'mine'}}\nexec({source.replace('{}', '1')!r}, names)\n"
         "print(stable_repr(names['made']))"
     )
-    for seed in ("1", "2"):
-        found = subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert found.stdout.strip() == stable_repr(make(source))
+    # Each process has hashes of its own.
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == stable_repr(make(source))

@@ -28,14 +28,6 @@ class OnlyRvs:
         return random_state.uniform()
 
 
-def test_one_seed_gives_the_same_draws_and_neighbours():
-    space = SearchSpace(MIXED)
-    one, other = (space.sample(20, np.random.default_rng(3)) for _ in range(2))
-    assert list(map(candidate_key, one)) == list(map(candidate_key, other))
-    near = [space.neighbours(one[0], 9, np.random.default_rng(4)) for _ in range(2)]
-    assert list(map(candidate_key, near[0])) == list(map(candidate_key, near[1]))
-
-
 @pytest.mark.parametrize(
     ("source", "value", "low", "high"),
     [
@@ -83,13 +75,6 @@ def test_a_candidate_is_rebuilt_from_its_code():
         assert space.decode(foreign) is None
 
 
-def test_description_of_what_is_searched():
-    described = SearchSpace(MIXED).describe()
-    assert described["clf__C"] == "loguniform(0.001, 1000.0)"
-    assert described["clf"] == "[SVC()] or [RandomForestClassifier()]"
-    assert described["clf__max_depth"] == "[1, 2, 3, None]"
-
-
 @pytest.mark.parametrize(
     ("spaces", "match"),
     [
@@ -104,12 +89,6 @@ def test_parameters_that_the_estimator_does_not_have(spaces, match):
     pipeline = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
     with pytest.raises(SearchSpaceError, match=match):
         SearchSpace(spaces).check(pipeline)
-
-
-def test_parameters_that_only_a_choice_has():
-    assert SearchSpace(MIXED).check(Pipeline([("clf", SVC())])) is None
-    space = SearchSpace({"scale": ["passthrough", None], "clf__C": [1]})
-    assert space.check(Pipeline([("scale", StandardScaler()), ("clf", SVC())])) is None
 
 
 @pytest.mark.parametrize("source", [uniform(2, 0), uniform(-1.5, 0), norm(3, 0)])

@@ -36,23 +36,9 @@ def test_every_choice_adds_most_to_the_mean_utility():
         assert np.isclose(options[chosen[n]], max(options))
 
 
-def test_goes_on_with_what_is_good_on_average_once_every_task_is_at_its_best():
-    F = np.array([[1.0, 0.2, 0.8, 0.0], [1.0, 0.3, 0.9, 0.0]])
-    assert portfolio(F, np.full(2, 0.5), 3, given=3) == [0, 2, 1]
-
-
-def test_a_large_gain_on_one_task_is_worth_less_than_small_ones_on_most():
-    F = np.array([[0.0, 9.0, 0.6], [0.0, -0.5, 0.6], [0.0, -0.5, 0.6]])
-    assert design_from_surfaces(F, np.full(3, 1 / 3), given=0) == 2
-
-
 @pytest.mark.parametrize("given", [0, 1])
 def test_the_estimator_as_given_comes_first_if_nothing_is_clearly_better(given):
     assert design_from_surfaces(np.array([[0.0, 0.001]]), np.ones(1), given) == given
-
-
-def test_flat_surfaces_are_no_obstacle():
-    assert portfolio(np.zeros((2, 4)), np.full(2, 0.5), 2, given=None) == [0, 1]
 
 
 def mean_variance(X, chosen):

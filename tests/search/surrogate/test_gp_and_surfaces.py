@@ -1,7 +1,5 @@
 """Gaussian processes, and the surfaces of past tasks that they learn."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -9,13 +7,11 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from skmeta.search.prior._past_surfaces import weighted_kernel_sums
 from skmeta.search.space import Encoding
 from skmeta.search.surrogate import (
     SurfaceInterpolation,
     learn_surfaces,
     standardise,
-    winsorize_scores,
 )
 from skmeta.search.surrogate._gp import (
     correlation,
@@ -87,17 +83,6 @@ def test_fitted_kernel_is_a_stationary_point_of_greatest_density(data):
     assert all(value < negative_log_posterior(t, D, y)[0] for t in others)
 
 
-def test_tasks_share_a_kernel(data):
-    X, y = data
-    D = group_distances(X, GROUPS, 2)
-    alone = fit_kernel([D], [y])
-    # The prior counts once, however many tasks there are.
-    twice = fit_kernel([D, D], [y, y])
-    assert np.abs(twice - alone).max() > 1e-3
-    reversed_ = fit_kernel([D, D[:, :6, :6]], [y, y[:6]])
-    np.testing.assert_allclose(fit_kernel([D[:, :6, :6], D], [y[:6], y]), reversed_, atol=1e-6)
-
-
 def test_no_jitter_makes_scores_that_are_not_finite_a_covariance():
     with pytest.raises(np.linalg.LinAlgError, match="Check that the values are finite"):
         cholesky(np.array([[1.0, np.nan], [np.nan, 1.0]]))
@@ -163,21 +148,6 @@ def test_surfaces_are_scikit_learns_posteriors_standardised(three):
         assert slope > 0
 
 
-def test_scores_of_fewer_folds_count_as_noisier(three):
-    encoding, X, y, _ = three
-    factors = [np.ones(len(scores)) for scores in y]
-    factors[0][:20] = 5.0
-    learned = learn_surfaces(encoding, X, y, factors)
-    Z, rows = learned["X"], rows_of(X, 0)
-    D = [group_distances(x, encoding.groups, 2) for x in X]
-    theta = fit_kernel(D, y)
-    candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
-    actual = surface_of(learned, rows)
-    fits = [oracle(Z[rows], y[0], e * factors[0]).predict(Z) for e in candidates]
-    errors = [actual - np.polyval(np.polyfit(fit, actual, 1), fit) for fit in fits]
-    assert min(np.abs(error).max() for error in errors) < 1e-4
-
-
 def best_density(Z, y, noise):
     """Greatest density of the scores over mean and amplitude, by search over a grid."""
     K = Matern(1.0, nu=2.5)(Z) + noise * np.eye(len(y))
@@ -185,51 +155,6 @@ def best_density(Z, y, noise):
     mean = np.full(len(y), solved[:, 0].sum() / solved[:, 1].sum())
     grid = np.geomspace(0.01, 100, 100)
     return max(multivariate_normal(mean, s * K).logpdf(y) for s in grid)
-
-
-def test_mean_is_0_and_variance_with_what_is_open_1(three):
-    _, X, _, learned = three
-    for t in range(3):
-        surface = learned["offsets"][t] + surface_of(learned, rows_of(X, t))
-        assert abs(surface.mean()) < 1e-9
-        np.testing.assert_allclose(surface.var() + learned["uncertainty"][t], 1)
-
-
-def test_one_kernel_is_shared_and_tells_what_matters():
-    rng = np.random.default_rng(0)
-    tasks = []
-    for shift in range(3):
-        values = rng.random((30, 2))
-        configurations = [{"a": float(a), "b": float(b)} for a, b in values]
-        tasks.append((configurations, standardise(np.sin(7 * values[:, 0] + shift))))
-    scales = learn(tasks)[3]["length_scales"]
-    assert scales[1] > 3 * scales[0]
-
-
-def test_standardised_scores():
-    actual = standardise(np.array([2.0, 4.0, 6.0]))
-    np.testing.assert_allclose(actual, np.array([-1, 0, 1]) * np.sqrt(1.5))
-    np.testing.assert_allclose(standardise(np.array([2e9, 4e9, 6e9]) + 7), actual)
-
-
-@pytest.mark.parametrize("failed", [np.nan, np.inf, -np.inf])
-def test_a_failure_counts_as_the_worst(failed):
-    actual = winsorize_scores(np.array([3.0, failed, 1.0, 2.0]), np.inf)
-    np.testing.assert_array_equal(actual, [3.0, 1.0, 1.0, 2.0])
-
-
-def test_very_bad_scores_are_raised():
-    scores = np.array([0.9, 0.8, -1e8, 0.7, 0.6])
-    np.testing.assert_allclose(winsorize_scores(scores, 2), [0.9, 0.8, 0.3, 0.7, 0.6])
-    most_are_best = np.array([1.0, 1.0, 1.0, 0.9, -7.0])
-    np.testing.assert_array_equal(winsorize_scores(most_are_best, 2), most_are_best)
-
-
-@pytest.mark.parametrize(
-    "scores", [[0.3, 0.3, 0.3], [0.1 + 0.2, 0.3], [0.5], [np.nan, np.nan], [np.nan, 0.5], []]
-)
-def test_scores_that_are_all_alike_say_nothing(scores):
-    assert standardise(winsorize_scores(np.array(scores), 2)) is None
 
 
 # -- surfaces interpolated between nodes -----------------------------------------------------------
@@ -245,14 +170,6 @@ def surfaces_of(Z):
     return 5.0 + WEIGHTS @ matern(CENTRES, Z)
 
 
-def test_surfaces_are_exact_at_the_nodes():
-    every = SurfaceInterpolation(surfaces_of, Z, 1000)
-    np.testing.assert_allclose(every.F, surfaces_of(Z), atol=1e-12)
-    some = SurfaceInterpolation(surfaces_of, Z, 100)
-    is_exact = np.isclose(some.F, surfaces_of(Z), rtol=0, atol=1e-12).all(axis=0)
-    assert is_exact.sum() == 100
-
-
 def test_between_the_nodes_they_are_close():
     exact = surfaces_of(Z)
     errors = [
@@ -260,18 +177,3 @@ def test_between_the_nodes_they_are_close():
     ]
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
     assert errors[2] < 0.05 * exact.std()
-
-
-def test_kernel_sums_are_those_of_each_task_alone():
-    sizes = [1, 700, 3, 300, 300, 2]  # in blocks of 512 evaluations
-    ends = np.cumsum([0, *sizes])
-    rng = np.random.default_rng(1)
-    X = rng.uniform(0, 3, (ends[-1], 2)).astype(np.float32)
-    weights = rng.normal(size=ends[-1]).astype(np.float32)
-    Z32 = Z.astype(np.float32)
-    alone = [
-        weights[a:b].astype(np.float64) @ matern(X[a:b].astype(np.float64), Z)
-        for a, b in pairwise(ends)
-    ]
-    np.testing.assert_allclose(weighted_kernel_sums(X, weights, ends, Z32), alone, atol=1e-3)
-    assert weighted_kernel_sums(X, weights, ends, Z32[:0]).shape == (6, 0)

@@ -11,7 +11,6 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from skmeta.search.surrogate import LearnedModels, PlainModel, _models, krige
-from skmeta.search.surrogate._gp import prior_moments
 
 X = np.random.default_rng(0).random((30, 2))
 K = Matern(0.5, nu=2.5)(X)
@@ -38,15 +37,6 @@ def test_plain_model_is_scikit_learns_at_its_own_hyperparameters():
     mean, std = process.fit(X[ROWS], Y).predict(X, return_std=True)
     np.testing.assert_allclose(found_mean, mean, atol=1e-7)
     np.testing.assert_allclose(found_std, std, atol=1e-6)
-
-
-def test_plain_evidence_is_that_of_the_prior_kernel():
-    scale, _, _, noise = np.exp(prior_moments(2)[0])
-    model = PlainModel(X, np.array([0, 1]), log_weight=-1.5)
-    model.observe(ROWS, Y, len(Y))
-    covariance = Matern(scale, nu=2.5)(X[ROWS]) + (noise + 1e-6) * np.eye(4)
-    expected = krige(covariance, np.zeros((1, 4)), Y, np.ones(1))
-    np.testing.assert_allclose(model.log_weight, expected.evidence - 1.5, rtol=1e-6)
 
 
 # -- the models that learned ---------------------------------------------------------------------
@@ -108,32 +98,6 @@ def test_a_past_turned_upside_down_is_taken_back():
     np.testing.assert_allclose(best_of(opposed[2:]).mean, -best_of(alike[2:]).mean, atol=1e-9)
 
 
-def test_model_has_mean_and_covariance_of_the_past():
-    model = make_model(remainders=(0.0,))
-    [learned, _] = model.observe(ROWS, Y)
-    np.testing.assert_allclose(learned.mu[0], model.F.mean(0), atol=1e-12)
-    U = learned.deviations
-    np.testing.assert_allclose(U.T @ U, np.cov(model.F.T), atol=1e-12)
-
-
-def test_how_bad_a_bad_configuration_was_does_not_matter():
-    F = surfaces()
-    worse = predict(make_model(np.where(F < 0, 10 * F, F)), ROWS, Y)
-    expected = predict(make_model(F), ROWS, Y)
-    for i in (0, 1):  # the models that take the past at its word
-        np.testing.assert_allclose(worse[i].mean, expected[i].mean, atol=1e-12)
-
-
-def test_without_mean_good_and_bad_can_be_exchanged():
-    F = surfaces()
-    inverted, expected = predict(make_model(-F), ROWS, Y), predict(make_model(F), ROWS, Y)
-    for i in (2, 3):
-        np.testing.assert_allclose(inverted[i].mean, expected[i].mean)
-        np.testing.assert_allclose(inverted[i].std, expected[i].std)
-        np.testing.assert_allclose(inverted[i].evidence, expected[i].evidence)
-    assert np.abs(inverted[0].mean - expected[0].mean).max() > 0.1
-
-
 def test_deviations_are_honest():
     """Tasks drawn from the model: about as many scores within a deviation as a normal has."""
     rng = np.random.default_rng(1)
@@ -192,25 +156,3 @@ def test_prediction_is_scikit_learns_with_an_unknown_mean():
     expected, deviation = process.fit(X[ROWS], c * Y).predict(X, return_std=True)
     np.testing.assert_allclose(mean, expected / c, atol=1e-4)
     np.testing.assert_allclose(np.sqrt(variance), deviation / c, atol=1e-4)
-
-
-def test_prior_mean_is_added_to_the_prediction_of_what_it_leaves():
-    C = np.sin(5 * X[:, 0])[None]
-    kriging = krige(NOISY, C[:, ROWS], Y, np.ones(1))
-    mean, variance = kriging.predict(K[ROWS], np.ones(30), C)
-    c = kriging.c[0]
-    left = kriging._replace(y=Y - C[0, ROWS] / c, C=np.zeros((1, 4)))
-    expected, same = left.predict(K[ROWS], np.ones(30), None)
-    np.testing.assert_allclose(mean, expected + C[0] / c)
-    np.testing.assert_allclose(variance, same)
-
-
-def test_scale_and_offset_of_scores_are_learned():
-    surface = np.sin(5 * X[:, 0]) + X[:, 1]
-    rows = np.arange(12)
-    y = 4 + 0.2 * surface[rows]
-    covariance = 0.01 * K[:12, :12] + 1e-4 * np.eye(12)
-    kriging = krige(covariance, surface[None, :12], y, np.ones(1))
-    mean, _ = kriging.predict(0.01 * K[:12], np.full(30, 0.01), surface[None])
-    np.testing.assert_allclose(mean, 4 + 0.2 * surface, atol=0.01)
-    np.testing.assert_allclose(kriging.c[0], 5, rtol=0.1)

@@ -7,7 +7,7 @@ import pytest
 
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
-from skmeta.search.surrogate import SearchStrategy, expected_log_seconds, log_cost
+from skmeta.search.surrogate import SearchStrategy
 
 RNG = np.random.default_rng(0)
 POOL = tuple({"a": float(a), "b": float(b)} for a, b in RNG.random((80, 2)))
@@ -93,13 +93,6 @@ def test_what_others_evaluate_is_as_if_it_were_of_the_same_batch(prior, learned)
             worker.set_pending([])
 
 
-def test_scale_and_offset_of_scores_make_no_difference(prior):
-    scores = scores_of(9)
-    for p in (None, prior):
-        expected = run(make_strategy(p), scores, 12)
-        assert run(make_strategy(p), 32 * scores - 7, 12) == expected
-
-
 def test_what_was_told_without_being_asked_for_is_known(prior):
     scores = scores_of(9)
     for p in (None, prior):
@@ -109,20 +102,6 @@ def test_what_was_told_without_being_asked_for_is_known(prior):
         assert suggestion.index >= 40
         assert suggestion.source != "initial design"
         assert scores[suggestion.index] > np.quantile(scores, 0.8)
-
-
-def test_sources_and_predictions(prior):
-    strategy = make_strategy(prior)
-    scores = scores_of(9)
-    for i in range(12):
-        (suggestion,) = strategy.ask()
-        assert (suggestion.source == "initial design") == (i < 2)
-        assert np.isnan(suggestion.mean) == np.isnan(suggestion.std) == (i < 2)
-        if i > 3 and scores[suggestion.index] > np.median(scores):
-            # Of bad candidates it is said only that they are bad.
-            assert abs(suggestion.mean - scores[suggestion.index]) < 4 * suggestion.std + 0.02
-            assert 0 < suggestion.std < scores.std()
-        strategy.tell([suggestion.index], [scores[suggestion.index]])
 
 
 # -- what is learned from the past ---------------------------------------------------------------
@@ -166,15 +145,6 @@ def test_past_tasks_that_disagree_are_not_listened_to(searches):
     assert strategy.report()["learned_weight"] == 0
 
 
-def test_a_past_of_other_parameters(prior):
-    pool = [{"c": float(a)} for a in np.linspace(0, 1, 30)]
-    strategy = make_strategy(prior, pool=pool)
-    scores = -((np.linspace(0, 1, 30) - 0.4) ** 2)
-    actual = run(strategy, scores, 12)
-    assert len(set(actual)) == 12
-    assert regret(scores, actual, 12) < 0.01
-
-
 def test_where_the_past_explains_nothing_the_plain_model_takes_over(prior):
     """The parameter that matters is one that the past never varied."""
     rng = np.random.default_rng(1)
@@ -185,22 +155,6 @@ def test_where_the_past_explains_nothing_the_plain_model_takes_over(prior):
     run(strategy, scores, 15)
     assert strategy.report()["learned_weight"] < 0.5
     assert strategy.ask()[0].source == "model"
-
-
-def test_a_report_names_the_past_task_that_is_alike():
-    """Two kinds of past tasks, and a new one of the second kind."""
-    other = [
-        PastSearch(dataset=f"other {t}", configurations=POOL, scores=-scores_of(t)) for t in (0, 1)
-    ]
-    searches = [*(past_search(t) for t in range(4)), *other]
-    prior = SearchPrior.from_searches(searches)
-    strategy = make_strategy(prior)
-    run(strategy, -scores_of(9), 15)
-    report = strategy.report()
-    np.testing.assert_allclose(report["task_weights"].sum(), 1)
-    like = [name.startswith("other") for name in report["datasets"]]
-    assert report["task_weights"][like].sum() > 0.9
-    assert 0 <= report["learned_weight"] <= 1
 
 
 # -- failures ------------------------------------------------------------------------------------
@@ -247,46 +201,11 @@ def test_appended_candidates_are_candidates(prior, learned):
     assert strategy.extend([]) == range(80, 80)
 
 
-def test_an_estimator_is_tried_by_candidates_that_were_appended(prior):
-    strategy = make_strategy(prior, pool=POOL[:40])
-    appended = [*strategy.extend(POOL[40:44])]
-    strategy.tell(appended, scores_of(9)[40:44])
-    assert strategy.ask()[0].source != "initial design"
-
-
 # -- seconds by estimator, and expected improvement per second -------------------------------------
 
 
 FAST = [{"Fast.a": float(a)} for a in np.linspace(0, 1, 20)]
 SLOW = [{"Slow.b": float(b)} for b in np.linspace(0, 1, 20)]
-KINDS = ["fast"] * 20 + ["slow"] * 20
-EQUAL = [0.0] * 40
-
-
-def test_means_of_logarithms_by_estimator():
-    expected = expected_log_seconds(KINDS, EQUAL, {0: 0.01, 1: 0.04, 20: 2.0, 21: float("nan")})
-    fast, slow = np.log(0.02), np.log(2.0)
-    overall = (fast + slow) / 2
-    np.testing.assert_allclose(expected[:20], (2 * fast + 0.5 * overall) / 2.5)
-    np.testing.assert_allclose(expected[20:], (slow + 0.5 * overall) / 1.5)
-
-
-def test_an_estimator_that_was_not_tried_takes_as_long_as_the_others():
-    np.testing.assert_allclose(expected_log_seconds(KINDS, EQUAL, {3: 0.5}), np.log(0.5))
-
-
-def test_cost_of_rounds_and_leaves():
-    boosting = {"LGBMClassifier.n_estimators": 200, "LGBMClassifier.num_leaves": 62}
-    assert log_cost(boosting) == pytest.approx(1.25 * np.log(2))
-    assert log_cost({"SVC.C": 200.0, "LGBMClassifier.num_leaves": None}) == 0.0
-
-
-def test_seconds_are_those_of_the_costs():
-    costs = [0.0, np.log(10)]
-    np.testing.assert_allclose(expected_log_seconds("aa", costs, {}), [0, np.log(10) / 2])
-    np.testing.assert_allclose(
-        expected_log_seconds("aa", costs, {0: 0.5}), [np.log(0.5), np.log(5)]
-    )
 
 
 def test_of_equally_good_candidates_the_cheap_one_is_tried():
@@ -306,12 +225,3 @@ def test_a_slow_estimator_has_to_promise_more(is_timed):
     strategy.tell(rows, scores, seconds=seconds)
     [chosen] = strategy.ask()
     assert (chosen.index < 20) == is_timed
-
-
-def test_equal_seconds_change_nothing():
-    actual = []
-    for seconds in (None, [3.0, 3.0, 3.0]):
-        strategy = SearchStrategy(FAST + SLOW, rng=np.random.default_rng(0))
-        strategy.tell([0, 10, 30], [0.1, 0.5, 0.3], seconds=seconds)
-        actual.append([s.index for s in strategy.ask(4)])
-    assert actual[0] == actual[1]

@@ -26,12 +26,6 @@ def inside(then=n_threads):
     return n_threads(), then()
 
 
-def test_one_thread_inside_and_as_many_as_before_outside():
-    before = n_threads()
-    assert inside() == ({1}, {1})
-    assert n_threads() == before
-
-
 def test_a_call_in_another_thread_neither_waits_nor_changes_the_limit():
     before, actual = n_threads(), []
 
