@@ -33,7 +33,7 @@ def add_file(history, path):
     """Add the searches of a parquet file to a history."""
     for _, rows in pd.read_parquet(path).groupby("fingerprint", sort=False):
         search, *_ = rows.to_dict("records")
-        number = history.begin(_codec.row_to_search(search))
+        number, candidates = history.begin(_codec.row_to_search(search)), []
         for row in rows[rows["key"].notna()].to_dict("records"):
             for name in ("scores", "candidate_details"):
                 row[name] = re.sub(r"\bnull\b", "NaN", row[name])
@@ -42,7 +42,8 @@ def add_file(history, path):
             for text, value in NUMBERS.items():
                 row |= {name: row[name].replace(text, value) for name in CANDIDATE[1:]}
             details = {"details": row["candidate_details"]}
-            history.record(number, _codec.row_to_candidate(row | details))
+            candidates.append(_codec.row_to_candidate(row | details))
+        history.record(number, *candidates)
 
 
 def write_file(history, path):

@@ -9,7 +9,6 @@ The candidate is chosen by the rule for the first candidate of a search. Where i
 it is better than the estimator as given, that is returned.
 """
 
-from contextlib import closing, nullcontext
 from typing import Any
 
 import numpy as np
@@ -113,10 +112,7 @@ def learned_defaults(
     X, y = indexable(X, y)
     arguments = resolve_arguments(search, y)
     record = describe_search(arguments, X, y)
-    opened = open_history(history)
-    is_own = opened is not None and opened is not history
-    with closing(opened) if opened is not None and is_own else nullcontext():
-        past = resolve_prior(prior, record, opened, exclude_same_data=False)
+    past = resolve_prior(prior, record, open_history(history), exclude_same_data=False)
     params: Candidate = {}
     gain = _gain(record, np.zeros(0), np.zeros(0), 0.0, "Kept as given: no past search is known.")
     if past is not None:
@@ -167,8 +163,8 @@ def _choose(
     best = design_from_surfaces(F, past.task_weights, given=0)
     difference, weights = F[:, best] - F[:, 0], past.task_weights
     if not best:
-        reason = "Kept as given: past searches expect no other parameters to be better."
-        return {}, _gain(record, np.zeros(len(F)), weights, 0.0, reason)
+        advice = "Kept as given: past searches expect no other parameters to be better."
+        return {}, _gain(record, difference, weights, 0.0, advice)
     better_on = probability_better(
         difference,
         past.errors,
@@ -179,21 +175,17 @@ def _choose(
     )
     # Rounded down, so that a probability below the bound does not read as the bound.
     better_on = float(np.floor(better_on * 10**_DIGITS) / 10**_DIGITS)
-    if better_on < _CLEAR:
-        reason = (
-            f"Kept as given: the best candidate is better with probability {better_on:g}, and "
-            f"parameters change from {_CLEAR} on."
-        )
-        return {}, _gain(record, np.zeros(len(F)), weights, better_on, reason)
     gains = past.levels[:, 1] * difference
-    if weights @ gains <= 0:
-        reason = (
-            f"Kept as given: the best candidate is better with probability {better_on:g}, but on "
-            "past data sets it loses more than it gains."
+    if better_on >= _CLEAR and weights @ gains > 0:
+        advice = (
+            f"Changed: it is better than the estimator as given with probability {better_on:g}."
         )
-        return {}, _gain(record, np.zeros(len(F)), weights, better_on, reason)
-    reason = f"Changed: it is better than the estimator as given with probability {better_on:g}."
-    return candidates[best], _gain(record, gains, weights, better_on, reason)
+        return candidates[best], _gain(record, gains, weights, better_on, advice)
+    why = "but on past data sets it loses more than it gains."
+    if better_on < _CLEAR:
+        why = f"and parameters change from {_CLEAR} on."
+    advice = f"Kept as given: the best candidate is better with probability {better_on:g}, {why}"
+    return {}, _gain(record, 0 * gains, weights, better_on, advice)
 
 
 def _gain(

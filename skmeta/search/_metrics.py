@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from skmeta._sklearn_compat import ScorerParts, is_passthrough_scorer, scorer_parts, scorers_by_name
@@ -34,19 +34,6 @@ NUMBERS_OF_FOLDS = {
     "n_test_samples": "n_test_samples",
     "n_rounds": "n_rounds",
 }
-# Metrics of scikit-learn, by the first letters of their scorers' names -> least and greatest score.
-_SHARES = (
-    *("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "roc_auc"),
-    *("f1", "precision", "recall", "jaccard", "homogeneity", "completeness", "v_measure"),
-    *("normalized_mutual_info", "fowlkes_mallows", "rand_score"),
-)
-_BOUNDS = {
-    _SHARES: (0.0, 1.0),
-    ("matthews", "adjusted_rand"): (-1.0, 1.0),
-    ("r2", "explained_variance", "d2_", "adjusted_mutual_info"): (-math.inf, 1.0),
-    ("neg_",): (-math.inf, 0.0),
-    ("mutual_info", "positive_likelihood"): (0.0, math.inf),
-}
 # Longer arguments of a scorer do not become part of a metric's name.
 _MAX_TEXT = 30
 
@@ -57,20 +44,11 @@ class Metrics:
     def __init__(self, scorers: Any, estimator: Any, refit: Any, error_score: Any) -> None:
         self.scorers, named = scorers, scorers_by_name(scorers)
         self.is_multiple = named is not None
-        # A callable of a user's own may return metrics of any names.
-        self.are_known = (
-            self.is_multiple or is_passthrough_scorer(scorers) or scorer_parts(scorers) is not None
-        )
         self.names: dict[str, str] = {}
-        # Least and greatest score of a metric of scikit-learn, by its name in a history.
-        self.bounds: dict[str, tuple[float, float]] = {}
         for key, scorer in ({"score": scorers} if named is None else named).items():
             name = metric_name(scorer, estimator)
             # If two scorers measure the same, the second keeps the user's name.
             self.names[key] = name if name not in self.names.values() else key
-            limits = _bounds(scorer, estimator)
-            if limits is not None:
-                self.bounds[self.names[key]] = limits
         self._refit = refit
         self._wanted = getattr(refit, "metric", refit)
         self._error_score = error_score
@@ -164,19 +142,6 @@ def metric_name(scorer: Any, estimator: Any) -> str:
     if parts is None:
         return getattr(scorer, "__name__", type(scorer).__name__)
     return _known_names().get(_identity(parts)) or _spell(parts)
-
-
-def _bounds(scorer: Any, estimator: Any) -> tuple[float, float] | None:
-    """Return the least and the greatest score of a metric; None if it is not scikit-learn's."""
-    parts = scorer_parts(scorer)
-    known = None if parts is None else _known_names().get(_identity(parts))
-    if is_passthrough_scorer(scorer):
-        while hasattr(estimator, "steps") and estimator.steps:
-            estimator = estimator.steps[-1][1]
-        own = getattr(type(estimator), "score", None)
-        known = {ClassifierMixin.score: "accuracy", RegressorMixin.score: "r2"}.get(own)
-    found = (limits for names, limits in _BOUNDS.items() if known and known.startswith(names))
-    return next(found, None)
 
 
 def _identity(parts: ScorerParts) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from skmeta._identity import identify
 from skmeta._sklearn_compat import is_routing_enabled
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, PriorError
-from skmeta.search._arguments import Arguments
+from skmeta.search._arguments import Arguments, Search
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
 from skmeta.search._trials import FoldRace
 from skmeta.search.history import VARIABLE, Leases, SearchHistory
@@ -51,7 +51,7 @@ def open_history(
 class OpenRecord:
     """The record of a search, open for reading and writing."""
 
-    history: Any
+    history: SearchHistory | None
     prior: PastSurfaces | None  # learned from the searches on record when this one began
     seed: int
     is_replayed: bool = False  # the record has this seed: the same candidates in order
@@ -84,16 +84,15 @@ class OpenRecord:
         return replace(self, prior=prior, leases=leases, description=described)
 
 
-def open_record(search: Any, stage: Stage) -> OpenRecord:
+def open_record(search: Search, stage: Stage) -> OpenRecord:
     """Open the history, find the search of one estimator in it or enter it, and learn the prior.
 
     A resumed search keeps its seed and the past searches that it began with, so it goes on as
     before.
     """
     arguments, data, folds = stage.arguments, stage.data, stage.folds
-    history: Any = open_history(search.history)
-    is_shared = history is not None and history.shared
-    if is_shared:
+    history = open_history(search.history)
+    if history is not None and history.shared:
         check_same_folds(folds, data)
     if history is None and (arguments.walks_grid or search.prior is None):
         return OpenRecord(None, None, arguments.seed)
@@ -108,7 +107,7 @@ def open_record(search: Any, stage: Stage) -> OpenRecord:
         known = history.find(record.fingerprint)
         if known is None:
             record = replace(record, learned_until=history.position())
-            if is_shared:
+            if history.shared:
                 # If several workers begin at the same time, one enters its seed and position.
                 history.begin(record)
                 known = history.find(record.fingerprint)
@@ -117,13 +116,14 @@ def open_record(search: Any, stage: Stage) -> OpenRecord:
             record = replace(record, seed=seed, learned_until=known.learned_until)
     given = None if arguments.walks_grid else search.prior
     prior = resolve_prior(given, record, history, exclude_same_data=search.exclude_same_data)
+    leases = None
     if history is not None:
         history.begin(record)
-    leases = history.leases(record.fingerprint) if is_shared else None
+        leases = history.leases(record.fingerprint) if history.shared else None
     return OpenRecord(history, prior, seed, is_replayed, leases, record)
 
 
-def _as_new(record: SearchRecord, history: Any, unseen: tuple[str, ...]) -> SearchRecord:
+def _as_new(record: SearchRecord, history: SearchHistory, unseen: tuple[str, ...]) -> SearchRecord:
     """Return a search that resumes no other; warn if one on record looks the same."""
     more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
     advice = "If it does not change, pass SearchHistory(..., resume_unseen=True)."
@@ -161,7 +161,7 @@ def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
 
 
 def _describe_data(
-    record: SearchRecord, search: Any, arguments: Arguments, data: FitData, folds: Folds
+    record: SearchRecord, search: Search, arguments: Arguments, data: FitData, folds: Folds
 ) -> tuple[SearchRecord, tuple[str, ...]]:
     """Add the fields that are computed from the data; return also what is not seen."""
     estimator, space = arguments.estimator, arguments.space
@@ -203,16 +203,14 @@ def _describe_data(
 
 
 def resolve_prior(
-    given: Any, record: SearchRecord, history: Any, *, exclude_same_data: bool
+    given: Any, record: SearchRecord, history: SearchHistory | None, *, exclude_same_data: bool
 ) -> PastSurfaces | None:
     """Return the prior of a search, None if nothing is known; raise for one of other estimators."""
     past: PastSurfaces | None = given
     if isinstance(given, str):
-        learns, ships = given != "shipped" and history is not None, given != "history"
-        past = join(
-            _learn(history, record) if learns else None,
-            load_shipped(record.estimator, record.refit_metric) if ships else None,
-        )
+        own = _learn(history, record) if history is not None and given != "shipped" else None
+        ships = given != "history"
+        past = join(own, load_shipped(record.estimator, record.refit_metric) if ships else None)
     elif past is not None:
         wanted = set(record.estimator.split("|"))
         learned = {name for text in past.estimators for name in text.split("|") if name}
@@ -227,7 +225,7 @@ def resolve_prior(
     return past.conditioned_on(record.dataset_features) if past else None
 
 
-def _learn(history: Any, record: SearchRecord) -> PastSurfaces | None:
+def _learn(history: SearchHistory, record: SearchRecord) -> PastSurfaces | None:
     try:
         searches = history.searches(
             estimator=record.estimator,
@@ -235,7 +233,6 @@ def _learn(history: Any, record: SearchRecord) -> PastSurfaces | None:
             exclude=record.fingerprint,
             until=record.learned_until,
             limit=_MAX_SEARCHES,
-            like=record.dataset_features,
         )
         return SearchPrior.from_searches(searches)
     except Exception as error:  # a failing history must not end the search

@@ -7,6 +7,7 @@ import numpy as np
 
 from skmeta.search._arguments import Arguments, Search
 from skmeta.search._trials import Trial
+from skmeta.search.prior import PastSurfaces
 from skmeta.search.space import (
     Candidate,
     CandidateDescriber,
@@ -142,7 +143,7 @@ class ModelProposer:
         self,
         search: Search,
         arguments: Arguments,
-        prior: Any,
+        prior: PastSurfaces | None,
         seed: int,
         n_rows: int,
         extra: Sequence[Candidate] = (),
@@ -161,7 +162,8 @@ class ModelProposer:
         pool, given_at = draw_near(space, near, n_pool, self._rng), None
         if given is not None and self._knows_past and space.is_complete(given):
             pool, given_at = [given, *pool], 0
-        is_known = given_at is not None and np.log(n_rows) <= prior.max_log_rows
+        past_rows = -np.inf if prior is None else prior.max_log_rows
+        is_known = given_at is not None and np.log(n_rows) <= past_rows
         latest = _GIVEN_AT if is_known else _GIVEN_AT_IF_UNKNOWN
         self._latest = min(latest, max(arguments.n_iter, _GIVEN_AT_IF_UNKNOWN))
         by_key = {candidate_key(params): params for params in pool}

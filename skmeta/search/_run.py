@@ -58,7 +58,7 @@ from skmeta.search._samples import (
 from skmeta.search._trial_record import TrialRecord
 from skmeta.search._trials import FoldRace, Output, Progress, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
-from skmeta.search.prior import carry_over
+from skmeta.search.prior import PastSurfaces, carry_over
 from skmeta.search.space import Candidate, replace_parts
 
 # From this many candidates on, the estimator as given is scored too if the space excludes it.
@@ -137,7 +137,7 @@ class _Outcome:
 
 def _try_sample(
     stage: Stage, n_rows: int, record: OpenRecord, callbacks: Any
-) -> tuple[list[Trial], Any]:
+) -> tuple[list[Trial], PastSurfaces | None]:
     """Evaluate candidates on a sample; return them, and the prior for the whole table."""
     search, arguments = stage.search, stage.arguments
     seconds = arguments.stop.time_budget

@@ -1,8 +1,6 @@
 """The trials of a search in its history: read, checked, rebuilt, written."""
 
-import math
 from collections.abc import Collection, Iterable
-from typing import Any
 
 import numpy as np
 
@@ -11,16 +9,15 @@ from skmeta.exceptions import HistoryWarning
 from skmeta.search._evaluate import Stage
 from skmeta.search._metrics import NUMBERS_OF_FOLDS
 from skmeta.search._trials import Trial
+from skmeta.search.history import SearchHistory
 from skmeta.search.record import CandidateRecord
 from skmeta.search.space import CandidateDescriber
-
-_SLACK = 1e-9  # by which rounding may leave the range of a metric
 
 
 class TrialRecord:
     """The trials of one search in a history, which must have train scores if they are returned."""
 
-    def __init__(self, stage: Stage, history: Any, fingerprint: str) -> None:
+    def __init__(self, stage: Stage, history: SearchHistory | None, fingerprint: str) -> None:
         self._history, self._fingerprint = history, fingerprint
         self._space, self._metrics = stage.arguments.space, stage.arguments.metrics
         self._describe = CandidateDescriber(stage.arguments.estimator)
@@ -39,17 +36,8 @@ class TrialRecord:
         """Read finished candidates, all or those of some keys."""
         if self._history is not None:
             candidates = self._history.candidates(self._fingerprint, keys)
-            usable = [one for one in candidates if self._is_usable(one)]
-            flaws = {one.key: find_flaw(self._stage, one) for one in usable}
-            self._known |= {one.key: one for one in usable if flaws[one.key] is None}
+            self._known |= {one.key: one for one in candidates if self._is_usable(one)}
             self._may_write |= any(one.error is None for one in self._known.values())
-            wrong = [f"{key}: {flaw}" for key, flaw in flaws.items() if flaw is not None]
-            if wrong:
-                warn_caller(
-                    f"The history has {len(wrong)} candidates of this search whose results are "
-                    f"impossible, which are left out ({wrong[0]}). The record was altered.",
-                    HistoryWarning,
-                )
 
     def restore(self, trial: Trial) -> None:
         """Give a trial the results that are on record for it, if there are any."""
@@ -138,39 +126,3 @@ class TrialRecord:
                 for name, key in NUMBERS_OF_FOLDS.items()
             },
         )
-
-
-def find_flaw(stage: Stage, candidate: CandidateRecord) -> str | None:
-    """Return why a record cannot be of this search; None if it can."""
-    n = len(candidate.fit_times)
-    times = {"fit_times": candidate.fit_times, "score_times": candidate.score_times}
-    times["costs"] = candidate.costs
-    for name, seconds in times.items():
-        if len(seconds) != n or not all(0 <= s < math.inf for s in seconds):
-            return f"{name} are not {n} numbers of seconds"
-    rows = [np.asarray(test) for _, test in stage.folds.splits[:n]]
-    sizes = [int(one.sum()) if one.dtype == bool else len(one) for one in rows]
-    if list(candidate.n_test_samples) != sizes:
-        return f"n_test_samples are {list(candidate.n_test_samples)}, not {sizes}"
-    if len(candidate.n_rounds) not in (0, n):
-        return f"n_rounds are not {n} numbers"
-    metrics = stage.arguments.metrics
-    own, names = set(candidate.scores), set(metrics.names.values())
-    has_failed = all(math.isnan(s) for scores in candidate.scores.values() for s in scores)
-    if not own or (metrics.are_known and own != names):
-        return f"scores are of the metrics {sorted(own)}, not {sorted(names)}"
-    if candidate.train_scores and set(candidate.train_scores) != own and not has_failed:
-        return (
-            f"train_scores are of the metrics {sorted(candidate.train_scores)}, not {sorted(own)}"
-        )
-    # The metrics of another last step may be others.
-    is_fixed = not any(stage.arguments.space.part_choices(stage.arguments.estimator))
-    bounds = metrics.bounds if is_fixed else {}
-    for name, scores in [*candidate.scores.items(), *candidate.train_scores.items()]:
-        low, high = bounds.get(name, (-math.inf, math.inf))
-        wrong = [s for s in scores if s < low - _SLACK or s > high + _SLACK]
-        if wrong:
-            return f"{name} is {wrong[0]:.6g}, not between {low:g} and {high:g}"
-        if len(scores) != n:
-            return f"{name} has {len(scores)} folds, not {n}"
-    return None

@@ -1,16 +1,12 @@
 """Tables of a history, and queries and statements on them, each within one transaction."""
 
-import json
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from skmeta.exceptions import HistoryError, HistoryFormatError
 from skmeta.search.history import _codec
@@ -21,8 +17,6 @@ FORMAT = "skmeta.history"
 VERSION = 2
 
 _FEW_KEYS = 300  # the most that are listed in a query
-_FEATURES = '"dataset_features":'
-_MAX_DEVIATION = 3.0  # of a feature from the mean, in standard deviations
 
 Rows = Sequence[dict[str, Any]]
 
@@ -270,7 +264,6 @@ def read_past(
     classes: Collection[str] | None,
     excluded: Collection[str],
     until: tuple[str, int] | None,
-    like: Mapping[str, float],
     limit: int | None,
 ) -> tuple[Rows, dict[int, list[dict[str, Any]]]]:
     """Return the rows of searches and of their candidates; parameters as of `searches`."""
@@ -281,40 +274,8 @@ def read_past(
         for row in read_searches(connection, classes, last_id)
         if not {row["dataset"], row["data_digest"], row["fingerprint"]} & {*excluded}
     ]
-    if limit is not None and len(rows) > limit:
-        rows = _nearest(rows, like, limit)
+    rows = rows if limit is None else rows[max(0, len(rows) - limit) :]
     return rows, read_scores(connection, rows, last_id)
-
-
-def _nearest(rows: Rows, features: Mapping[str, float], n: int) -> Rows:
-    """Return the `n` searches on the most similar data sets, in order; later ones among equals."""
-    distances = np.full(len(rows), np.inf)
-    if features:
-        values = _read_features(rows, list(features))
-        is_known = np.isfinite(values).all(axis=1)
-        if is_known.any():
-            known = values[is_known]
-            deviation = known.std(axis=0)
-            own = np.array([*features.values()])
-            scale = np.where(deviation > 1e-9, deviation, 1.0)
-            steps = np.clip((known - own) / scale, -2 * _MAX_DEVIATION, 2 * _MAX_DEVIATION)
-            distances[is_known] = (steps**2).mean(axis=1)
-    latest_first = np.arange(len(rows))[::-1]
-    order = latest_first[np.argsort(distances[latest_first], kind="stable")]
-    return [rows[i] for i in np.sort(order[:n])]
-
-
-def _read_features(rows: Rows, names: list[str]) -> NDArray[np.float64]:
-    """Return the features of each search; NaN where they are unknown or cannot be read."""
-    values = np.full((len(rows), len(names)), np.nan)
-    decode = json.JSONDecoder().raw_decode
-    for row, value in zip(rows, values, strict=True):
-        with suppress(ValueError, TypeError, KeyError, RecursionError):
-            # The other details are longer, and there are thousands of rows.
-            begin = row["details"].index(_FEATURES) + len(_FEATURES)
-            features, _ = decode(row["details"], begin)
-            value[:] = [features[name] for name in names]
-    return values
 
 
 def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], list[str]]:

@@ -72,7 +72,6 @@ class HistoryReader(Uncopied):
         exclude: str | Collection[str] = (),
         until: tuple[str, int] | None = None,
         limit: int | None = None,
-        like: Mapping[str, float] | None = None,
     ) -> list[PastSearch]:
         """Return past searches: their configurations, and one score for each.
 
@@ -90,11 +89,7 @@ class HistoryReader(Uncopied):
             Keep candidates up to this `position` of this history. The position of another
             history has no effect.
         limit : int, optional
-            Return this many searches at most: those on the data sets that resemble the one that
-            `like` describes, or the latest ones. The others are not read, which takes a few
-            microseconds for each.
-        like : dict of str -> float, optional
-            Features of a data set, as in `PastSearch`.
+            Return this many searches at most, the latest ones. The others are not read.
 
         Returns
         -------
@@ -117,9 +112,7 @@ class HistoryReader(Uncopied):
             classes = {part for name in classes for part in name.split("|")}
         excluded = ({exclude} if isinstance(exclude, str) else set(exclude)) - {""}
 
-        rows, candidates = self._store.run(
-            _queries.read_past, classes, excluded, until, like or {}, limit
-        )
+        rows, candidates = self._store.run(_queries.read_past, classes, excluded, until, limit)
         damage: list[str] = []
         decode = partial(_codec.row_to_past, candidates=candidates, damage=damage)
         past = [make_past_search(*one, metric) for one in self._decode(rows, decode, damage)]
@@ -268,12 +261,10 @@ def make_past_search(
     """Return a past search by `metric`, or by the one that it maximised if that is unknown."""
     chosen = metric if metric is not None and metric in record.metrics else record.refit_metric
     folds = [scores.get(chosen, ()) for _, scores in scored]
-    n_folds = np.array([len(values) for values in folds], dtype=np.intp)
     return PastSearch(
         dataset=record.dataset_label,
         configurations=tuple(relative_configuration(one, record.target_scale) for one, _ in scored),
         scores=_average(folds) * record.metrics.get(chosen, 1),
-        n_folds=n_folds if len(set(n_folds.tolist())) > 1 else None,
         metric=chosen,
         estimator=record.estimator,
         data_digest=record.data_digest,

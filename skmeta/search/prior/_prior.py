@@ -162,8 +162,7 @@ class SearchPrior(PastSurfaces):
         kept.sort(key=lambda one: (one[0].dataset, one[0].metric, one[2].tobytes()))
         encoding = Encoding.from_searches([s.configurations for s, _, _ in kept])
         X = [encoding.transform(s.configurations) for s, _, _ in kept]
-        noise = [_noise_factors(s) for s, _, _ in kept]
-        tensors = learn_surfaces(encoding, X, [y for _, _, y in kept], noise)
+        tensors = learn_surfaces(encoding, X, [y for _, _, y in kept])
         tensors["levels"] = np.zeros((len(kept), 2))
         prior = cls(encoding, [PastTask.of(s) for s, _, _ in kept], tensors)
         if kept:
@@ -226,8 +225,7 @@ class SearchPrior(PastSurfaces):
         found = resemblance(F, self.errors, self.dataset_features, dataset_features)
         if np.array_equal(found.weights, self.task_weights) and found.distance == self.distance:
             return self
-        arguments = self._encoding, self._tasks, self._tensors
-        return type(self)(*arguments, *found, self.promise_offset)
+        return self._replace(task_weights=found.weights, distance=found.distance)
 
     # -- leaving tasks out ---------------------------------------------------------------------
 
@@ -273,8 +271,7 @@ class SearchPrior(PastSurfaces):
         left = self.task_weights[at]
         weights = left / left.sum() if left.sum() else None
         tasks_left = [self._tasks[t] for t in at]
-        arguments = self._encoding, tasks_left, tensors, weights, self.distance
-        return type(self)(*arguments, self.promise_offset)
+        return self._replace(tasks=tasks_left, tensors=tensors, task_weights=weights)
 
     def with_datasets(
         self,
@@ -290,13 +287,16 @@ class SearchPrior(PastSurfaces):
             )
             for task in self._tasks
         ]
-        arguments = self._encoding, tasks, self._tensors
-        return type(self)(*arguments, promise_offset=self.promise_offset)
+        return self._replace(tasks=tasks, task_weights=None, distance=UNKNOWN_DISTANCE)
 
     def with_promise_offset(self, offset: float) -> Self:
         """Return a prior whose promises have higher log odds by `offset`."""
-        arguments = self._encoding, self._tasks, self._tensors, self.task_weights, self.distance
-        return type(self)(*arguments, offset)
+        return self._replace(promise_offset=offset)
+
+    def _replace(self, **changes: Any) -> Self:
+        """Return a prior with some of the constructor's arguments changed."""
+        given = {name.removeprefix("_"): value for name, value in self.__getstate__().items()}
+        return type(self)(**given | changes)
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -368,11 +368,3 @@ class SearchPrior(PastSurfaces):
             f"{count(self.n_evaluations, 'evaluations')} of "
             f"{count(len(self.parameters), 'parameters')}, metric {metrics})"
         )
-
-
-def _noise_factors(search: PastSearch) -> Array:
-    """Return the variance of each score's noise, over that of a score of all folds."""
-    if search.n_folds is None:
-        return np.ones(len(search.configurations))
-    counts = np.maximum(search.n_folds, 1)  # a failed candidate may have none
-    return np.asarray(counts.max() / counts)

@@ -97,7 +97,6 @@ class PastSearch:
     data_digest: str = ""
     data_sketch: tuple[int, ...] = ()
     dataset_features: Mapping[str, float] = field(default_factory=dict)
-    n_folds: NDArray[np.intp] | None = None  # of each score, if a race stopped some
 
 
 @dataclass(frozen=True, kw_only=True)

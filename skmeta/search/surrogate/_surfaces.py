@@ -40,12 +40,8 @@ _NOISE_FACTORS = (0.1, 1.0, 10.0)
 _JITTER = 1e-5  # of the nodes
 
 
-def learn_surfaces(
-    encoding: Encoding, X: list[Array], y: list[Array], noise_factors: list[Array] | None = None
-) -> dict[str, Any]:
-    """Return a prior's tensors from configurations (n_t, d), scores (n_t,) and noise of tasks."""
-    if noise_factors is None:
-        noise_factors = [np.ones(len(scores)) for scores in y]
+def learn_surfaces(encoding: Encoding, X: list[Array], y: list[Array]) -> dict[str, Any]:
+    """Return a prior's tensors from configurations (n_t, d) and scores (n_t,) of tasks."""
     groups = encoding.groups
     n_groups = int(groups.max()) + 1 if len(groups) else 0
     if n_groups == 0 or not y:
@@ -61,8 +57,8 @@ def learn_surfaces(
     every = np.concatenate(scaled)
     reference = every[np.unique(np.linspace(0, len(every) - 1, _N_REFERENCE).astype(np.intp))]
     learned = [
-        _smooth(x, scores, factors, reference, float(np.exp(theta[-1] - theta[-2])))
-        for x, scores, factors in zip(scaled, y, noise_factors, strict=True)
+        _smooth(x, scores, reference, float(np.exp(theta[-1] - theta[-2])))
+        for x, scores in zip(scaled, y, strict=True)
     ]
     weights, offsets, noise, uncertainty = zip(*learned, strict=True)
     return {
@@ -89,13 +85,11 @@ def _kernel_sample(
 
 
 def _smooth(
-    x: Array, y: Array, noise_factors: Array, reference: Array, shared_noise: float
+    x: Array, y: Array, reference: Array, shared_noise: float
 ) -> tuple[Array, float, float, float]:
     """Return weights, offset, noise and uncertainty of one task's standardised surface."""
     kernel = matern(x, x)
-    fits = [
-        _fit_noise(kernel, y, noise_factors, factor * shared_noise) for factor in _NOISE_FACTORS
-    ]
+    fits = [_fit_noise(kernel, y, factor * shared_noise) for factor in _NOISE_FACTORS]
     _, noise, L, mean, weights, amplitude = max(fits, key=lambda fit: fit[0])
     cross = matern(reference, x)
     surface = mean + cross @ weights
@@ -113,11 +107,11 @@ def _smooth(
 
 
 def _fit_noise(
-    kernel: Array, y: Array, noise_factors: Array, noise: float
+    kernel: Array, y: Array, noise: float
 ) -> tuple[float, float, Array, float, Array, float]:
     """Return the profile likelihood, noise, Cholesky factor, mean, weights and amplitude."""
     n = len(y)
-    L = cholesky(kernel + noise * noise_factors * np.eye(n))
+    L = cholesky(kernel + noise * np.eye(n))
     ones = np.ones(n)
     solved = cho_solve((L, True), np.column_stack([y, ones]), check_finite=False)
     mean = float((ones @ solved[:, 0]) / (ones @ solved[:, 1]))
