@@ -14,8 +14,8 @@ import numpy as np
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning, SearchSpaceError
 from skmeta.search._evaluate import Stage
+from skmeta.search._open_record import TrialRecord
 from skmeta.search._propose import Proposer
-from skmeta.search._trial_record import TrialRecord
 from skmeta.search._trials import Trial
 from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord

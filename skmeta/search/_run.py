@@ -46,7 +46,7 @@ from skmeta.search._arguments import (
 from skmeta.search._batches import Limit, SharedBatches, SoloBatches
 from skmeta.search._budget import Budget, BudgetSpent
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
-from skmeta.search._open_record import OpenRecord, open_record
+from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
 from skmeta.search._samples import (
     SHARE_OF_BUDGET,
@@ -55,7 +55,6 @@ from skmeta.search._samples import (
     sample_folds,
     sample_size,
 )
-from skmeta.search._trial_record import TrialRecord
 from skmeta.search._trials import FoldRace, Output, Progress, Trial
 from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.prior import PastSurfaces, carry_over
