@@ -116,7 +116,7 @@ def promises_of(name, metric):
 
     add_crosses(pool, utility, add, rng, N_ROUNDS)
     F = np.hstack(blocks)
-    reference, features = prior.surfaces_of(prior.reference()), prior.dataset_features
+    features = prior.dataset_features
     origins = np.array([origin(one) for one in prior.datasets])
     log_rows = np.array([one.get("log_rows", np.nan) for one in features])
     found = []
@@ -127,7 +127,7 @@ def promises_of(name, metric):
             if len(kept) < 10 or not own:
                 continue
             past = [features[k] for k in kept]
-            weights, distance = resemblance(reference[kept], prior.errors[kept], past, own)
+            weights, distance = resemblance(prior.errors[kept], past, own)
             best = design_from_surfaces(F[kept], weights, given=0)
             gains = F[kept, best] - F[kept, 0]
             known = evidence(gains, prior.errors[kept], weights, distance, own)

@@ -101,12 +101,7 @@ class AlgorithmSelectionPrior(PastSurfaces):
     def conditioned_on(self, dataset_features: Mapping[str, float]) -> "AlgorithmSelectionPrior":
         if not len(self):
             return self
-        parts = list(self._priors.values())
-        surfaces = np.hstack(
-            [self._on_common_scale(prior, prior.surfaces_of(prior.reference())) for prior in parts]
-        )
-        past = parts[0].dataset_features
-        alike = resemblance(surfaces, self.errors, past, dataset_features)
+        alike = resemblance(self.errors, self.dataset_features, dataset_features)
         return AlgorithmSelectionPrior(self._priors, *alike)
 
     def _on_common_scale(self, prior: SearchPrior, F: Array) -> Array:

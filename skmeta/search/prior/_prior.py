@@ -30,7 +30,6 @@ Array32 = NDArray[np.float32]
 
 # Chosen on searches of estimators whose bad scores are very bad (SVR, MLPRegressor, Lasso).
 _WINSOR_FACTOR = 2.0
-_N_REFERENCE = 100  # configurations by whose scores past tasks are compared
 _BY_EVALUATION = ("X", "weights")
 _BY_TASK = ("offsets", "noise", "uncertainty", "levels")
 
@@ -195,20 +194,11 @@ class SearchPrior(PastSurfaces):
         scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
         return float(scores.mean() - scale * surface.mean()), scale
 
-    def reference(self) -> Array:
-        """Return some configurations of past searches, encoded."""
-        X = self._tensors["X"]
-        rows = np.linspace(0, len(X) - 1, min(len(X), _N_REFERENCE)).astype(np.intp)
-        return np.asarray(X[rows], dtype=np.float64)
-
     # -- the data set at hand ------------------------------------------------------------------
 
     @with_one_thread()
     def conditioned_on(self, dataset_features: Mapping[str, float]) -> Self:
         """Weight the past searches by how much their data sets resemble the one at hand.
-
-        How much resemblance counts is learned from the past searches: by how well each is
-        predicted from the others.
 
         Parameters
         ----------
@@ -218,11 +208,9 @@ class SearchPrior(PastSurfaces):
         Returns
         -------
         prior : SearchPrior
-            All weights are equal if features are unknown, or tell nothing. Files do not keep
-            the weights.
+            All weights are equal if features are unknown. Files do not keep the weights.
         """
-        F = self.surfaces_of(self.reference())
-        found = resemblance(F, self.errors, self.dataset_features, dataset_features)
+        found = resemblance(self.errors, self.dataset_features, dataset_features)
         if np.array_equal(found.weights, self.task_weights) and found.distance == self.distance:
             return self
         return self._replace(task_weights=found.weights, distance=found.distance)
