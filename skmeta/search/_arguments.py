@@ -86,6 +86,9 @@ class Search(FittedSearch, Protocol):
     error_score: Any
     return_train_score: bool
 
+    def get_metadata_routing(self) -> Any:
+        """Return which metadata the estimator, the scorer and the splitter ask for."""
+
 
 def lines_per_candidate(search: Search) -> int:
     """Return how much a search prints of each candidate, by its parameter `verbose`."""
