@@ -134,10 +134,11 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
         assert found == pytest.approx(expected, rel=1e-5)
 
 
-def meta_train(n_iterations):
+def test_the_architecture_can_be_read(tmp_path):
+    X, y, _ = make_sinusoid_tasks(1, 15, random_state=4)
     learner = MetaNAS(
         backbone_params={"width": 20},
-        n_iterations=n_iterations,
+        n_iterations=10,
         n_shot=10,
         n_query=5,
         inner_lr=0.02,
@@ -147,12 +148,7 @@ def meta_train(n_iterations):
         device="cpu",
         random_state=0,
     )
-    return learner.fit(*make_sinusoid_tasks(200, 15, random_state=0))
-
-
-def test_the_architecture_can_be_read(tmp_path):
-    X, y, _ = make_sinusoid_tasks(1, 15, random_state=4)
-    fitted = meta_train(10)
+    fitted = learner.fit(*make_sinusoid_tasks(200, 15, random_state=0))
     fitted.prior_.save(tmp_path / "prior.safetensors")
     for prior in (fitted.prior_, MetaPrior.load(tmp_path / "prior.safetensors")):
         model = MetaFewShotRegressor(prior).fit(X, y)
