@@ -194,10 +194,10 @@ def test_classes_of_held_out_rows(ratings, limits):
     "kind", [GroupedRegressor, pytest.param(GroupedClassifier, marks=pytest.mark.slow)]
 )
 def test_order_names_and_units_change_nothing(kind):
-    X, y, *_ = make_ratings(150, seed=3)
+    X, y, *_ = make_ratings(100, seed=3)
     y = y if kind is GroupedRegressor else (y > 0).astype(int)
     rng = np.random.default_rng(1)
-    rows, names = rng.permutation(150), rng.permutation(20)
+    rows, names = rng.permutation(100), rng.permutation(20)
 
     def changed(X):
         users = X["user"].map(lambda u: int(names[int(u[1:])]))
@@ -217,13 +217,14 @@ def test_order_names_and_units_change_nothing(kind):
 
 def test_polars_arrays_pickles_and_clones_agree(ratings):
     polars = pytest.importorskip("polars")
-    expected = GroupedRegressor(NAMES, **ONE).fit(ratings.X, ratings.y).predict(ratings.X)
-    X = polars.from_pandas(ratings.X)
-    model = GroupedRegressor((0, 1), **ONE).fit(X, ratings.y)
-    found = pickle.loads(pickle.dumps(clone(model).fit(X, ratings.y)))
+    frame, y = ratings.X[:150], ratings.y[:150]
+    expected = GroupedRegressor(NAMES, **ONE).fit(frame, y).predict(frame)
+    X = polars.from_pandas(frame)
+    model = clone(GroupedRegressor((0, 1), **ONE)).fit(X, y)
+    found = pickle.loads(pickle.dumps(model))
     np.testing.assert_allclose(found.predict(X), expected, **REFIT)
-    numbers = ratings.X.assign(user=ratings.X["user"].str[1:].astype(int)).to_numpy()
-    of_array = GroupedRegressor([0, 1], **ONE).fit(numbers, ratings.y)
+    numbers = frame.assign(user=frame["user"].str[1:].astype(int)).to_numpy()
+    of_array = GroupedRegressor([0, 1], **ONE).fit(numbers, y)
     np.testing.assert_allclose(of_array.predict(numbers), expected, **REFIT)
     assert set(of_array.effects_.index.get_level_values("column")) == {"0", "1"}
 
@@ -297,11 +298,11 @@ def test_losses_and_summary_name_the_columns(model):
 
 def test_slopes_of_both_columns_are_found():
     rng = np.random.default_rng(0)
-    user, item = rng.integers(30, size=900), rng.integers(20, size=900)
-    x, of_user, of_item = rng.normal(size=900), rng.normal(size=30), 0.7 * rng.normal(size=20)
-    y = x * (of_user[user] + of_item[item]) + 0.3 * rng.normal(size=900)
+    user, item = rng.integers(20, size=500), rng.integers(15, size=500)
+    x, of_user, of_item = rng.normal(size=500), rng.normal(size=20), 0.7 * rng.normal(size=15)
+    y = x * (of_user[user] + of_item[item]) + 0.3 * rng.normal(size=500)
     X = pd.DataFrame({"user": user, "item": item, "x": x})
-    is_train = np.arange(900) < 700
+    is_train = np.arange(500) < 400
     errors = []
     for effects in ("correlated", "intercept"):
         learner = HierarchicalLinear(effects=effects)
