@@ -79,9 +79,12 @@ IMAGES = {
 }  # fmt: skip
 # The others go the same ways in regressions and in a loop.
 FEW = {n: LEARNER[n] for n in ("MAML", "ALPaCA", "FineTuning", "InContextLearner", "MetaNAS")}
-# A learner's variants, whose names have a dash, are slow.
-MOST = [pytest.param(n, marks=pytest.mark.slow) if "-" in n else n for n in CLASSIFIERS]
-QUICK_IMAGES = ("MAML", "ProtoNet", "LSTMMetaLearner")
+# A learner's variants, whose names have a dash, are slow, as is ALPaCA: its regression is not, and
+# nor is the classification of HierarchicalLinear.
+MOST = [
+    pytest.param(n, marks=pytest.mark.slow) if "-" in n or n == "ALPaCA" else n for n in CLASSIFIERS
+]
+QUICK_IMAGES = ("MAML", "ProtoNet")
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 if EMULATED != emulated_device.NAME:
@@ -298,7 +301,7 @@ def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
 # -- policies and networks -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [PolicyMAML, PolicyMetaSGD])
+@pytest.mark.parametrize("kind", [PolicyMAML, pytest.param(PolicyMetaSGD, marks=pytest.mark.slow)])
 def test_policies(kind):
     family = PointNavigation()
     learner = kind(n_iterations=2, meta_batch_size=2, n_episodes=3, random_state=0, **DOUBLE)
