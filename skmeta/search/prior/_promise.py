@@ -30,8 +30,8 @@ from scipy.special import expit, logit, ndtr
 
 Array = NDArray[np.float64]
 
-_INTERCEPT = 0.36
-_COEFFICIENTS = np.array([1.1, -0.48, -0.2, -0.33])
+_INTERCEPT = 0.28
+_COEFFICIENTS = np.array([1.31, -0.57, -0.27, -0.35])
 _MIN_VARIANCE, _MAX_VARIANCE = 0.025, 1.0
 _MIN_TAIL = 0.01  # shares of past tasks are at least so far from 0 and 1
 _MIN_DISTANCE = 0.05

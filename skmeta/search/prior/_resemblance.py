@@ -5,8 +5,7 @@ Notation (symbol, shape, meaning):
 F       (T, n)           surfaces of T past tasks
 h       (T,)             variance of each surface, of its noise and of what its few evaluations
                          leave open, with mean 1
-d^2     (T, T)           mean squared differences of the features of two data sets; rows and skills
-                         of trees have half of the weight together
+d^2     (T, T)           mean squared differences of the features of two data sets
 K       (T, T)           exp(-d^2 / 2) + diag(h)
 k       (T,)             exp(-d^2 / 2) of the past data sets and the one at hand
 w       (T,)             weights, with sum 1
@@ -31,8 +30,6 @@ _MAX_DEVIATION = 3.0  # of a feature from the mean of past data sets, in standar
 # A past data set with more than twice the rows has no weight: what pays there may be too much here.
 _MORE_ROWS = float(np.log(2))
 _MIN_TASKS = 5  # with fewer tasks, all have the same weight
-# Features that tell how large a model may be. Chosen with benchmarks/measure/promises.py.
-_OF_SIZE = ("log_rows", "skill_")
 # Squared distance of two data sets of which nothing is known: twice the variance.
 UNKNOWN_DISTANCE = 2.0
 
@@ -67,10 +64,7 @@ def resemblance(
         [[of[name] for name in present] for of, ok in zip(past, known, strict=True) if ok]
     )
     Z, z = _standardise(rows, np.array([*present.values()]))
-    is_of_size = np.array([name.startswith(_OF_SIZE) for name in present])
-    shares = 1.0 + is_of_size * len(is_of_size) / max(1, is_of_size.sum())
-    shares /= shares.sum()
-    among, to_present = ((Z[:, None] - Z) ** 2) @ shares, ((Z - z) ** 2) @ shares
+    among, to_present = ((Z[:, None] - Z) ** 2).mean(2), ((Z - z) ** 2).mean(1)
     found = _weights(noise[known], among, to_present)
     weights[known] *= known.sum() * found
     squared = np.full(len(weights), UNKNOWN_DISTANCE)
