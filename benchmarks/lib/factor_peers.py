@@ -1,52 +1,32 @@
-"""Cases of `grouped.py --factors`: two columns of groups, peers, and the grouped estimators."""
+"""Cases of `grouped.py --factors`: two columns of groups, and peers."""
 
 from __future__ import annotations
 
-import time
 import zlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from benchmarks.lib.factor_tables import Table
-from benchmarks.lib.group_peers import Prediction, Predictions
-from benchmarks.lib.group_tables import encode
+from benchmarks.lib.factor_tables import load
+from benchmarks.lib.group_peers import FACTORS, Case, Peer, predict_grouped
 
 SHOTS, MAX_GROUPS, MAX_QUERIES, MIN_QUERIES = (0, 1, 5, 10), 25, 20, 10
 MAX_ROUNDS, MAX_ROWS_OF_MIXED_LM = 300, 500
-FACTORS = ("first", "second")
 REGIMES = ("known pairs", *(f"new {f} {k}" for f in FACTORS for k in SHOTS), "both new 0")
 
 
-class Case(NamedTuple):
-    """Rows to learn from, further rows of new groups, and rows to predict."""
-
-    table: Table
-    train: np.ndarray
-    few: np.ndarray
-    test: np.ndarray
-
-    @property
-    def rows(self) -> np.ndarray:
-        return np.concatenate([self.train, self.few])
-
-    @property
-    def y(self) -> np.ndarray:
-        return np.asarray(self.table.y[self.rows])
-
-
-def make_cases(table: Table, seed: int) -> dict[str, Case]:
+def make_cases(name: str, seed: int) -> dict[str, Case]:
     """Return the cases of a division of a table, by regime."""
-    rng, n = np.random.default_rng([seed, zlib.crc32(table.name.encode())]), len(table.y)
+    table = load(name)
+    rng, n = np.random.default_rng([seed, zlib.crc32(name.encode())]), len(table.y)
     none, order, cases = np.empty(0, int), rng.permutation(n), {}
     test = order[: min(n // 4, 1000)]
     train = np.setdiff1d(np.arange(n), test)
     cases["known pairs"] = Case(table, train, none, test)
     least = min(MIN_QUERIES, len(test))
     held_out = []
-    for f, name in enumerate(FACTORS):
+    for f, factor in enumerate(FACTORS):
         codes = table.codes[:, f]
         sizes = np.bincount(codes)
         enough = np.flatnonzero(sizes >= min(12, sizes.max()))
@@ -61,7 +41,7 @@ def make_cases(table: Table, seed: int) -> dict[str, Case]:
                 test = np.concatenate([rows[max(min(10, len(rows) - 1), k) :] for rows in parts])
                 test = rng.permutation(test)[: MAX_QUERIES * len(parts)]
                 if len(test) >= least:
-                    cases[f"new {name} {k}"] = Case(table, train, few, test)
+                    cases[f"new {factor} {k}"] = Case(table, train, few, test)
     is_new = [np.isin(table.codes[:, f], groups) for f, groups in enumerate(held_out)]
     if (is_new[0] & is_new[1]).sum() >= 10:
         train, test = np.flatnonzero(~is_new[0] & ~is_new[1]), np.flatnonzero(is_new[0] & is_new[1])
@@ -97,7 +77,7 @@ def lightgbm(case: Case) -> np.ndarray:
     """LightGBM with both groups as categories."""
     import lightgbm as lgb
 
-    Z = np.column_stack([case.table.codes, encoded(case)])
+    Z = np.column_stack([case.table.codes, case.X])
     rows = np.random.default_rng(0).permutation(case.rows)
     first, last = np.split(rows, [6 * len(rows) // 7])
     settings: dict[str, Any] = {"n_jobs": 1, "verbose": -1, "random_state": 0}
@@ -120,7 +100,7 @@ def ridge(case: Case) -> np.ndarray:
     from sklearn.preprocessing import OneHotEncoder
 
     Z = OneHotEncoder().fit_transform(case.table.codes)
-    Z = hstack([csr_matrix(encoded(case)), Z]).tocsr()
+    Z = hstack([csr_matrix(case.X), Z]).tocsr()
     rows, y = np.random.default_rng(0).permutation(case.rows), case.table.y
     first, last = np.split(rows, [6 * len(rows) // 7])
 
@@ -138,7 +118,7 @@ def mixed_lm(case: Case) -> np.ndarray | None:
 
     if len(case.rows) > MAX_ROWS_OF_MIXED_LM:
         return None
-    X = encoded(case)
+    X = case.X
     X = np.column_stack([np.ones(len(X)), X[:, X[case.rows].std(0) > 1e-9]])
     rows, test, codes, scale = case.rows, case.test, case.table.codes, case.y.std()
     parts = {f"f{f}": [np.eye(codes[:, f].max() + 1)[codes[rows, f]]] for f in range(2)}
@@ -159,84 +139,9 @@ def mixed_lm(case: Case) -> np.ndarray | None:
     return np.asarray(scale * (X[test] @ fitted.fe_params + own))
 
 
-def encoded(case: Case) -> np.ndarray:
-    """The other columns as numbers."""
-    if not case.table.X.shape[1]:
-        return np.zeros((len(case.table.y), 1))
-    return encode(case.table.X, case.train)
-
-
-PEERS: dict[str, Callable[[Case], np.ndarray | None]] = {
-    peer.__name__: peer for peer in (bias, lightgbm, ridge, mixed_lm)
-}
-
-
-# ------------------------------------------------------------------------------------ the package
-
-
-def predict_grouped(cases: dict[str, Case], groups: list[str]) -> Predictions:
-    """GroupedRegressor, fitted once for the same rows; further rows by partial_fit."""
-    import copy
-
-    from skmeta import GroupedRegressor
-
-    predictions, fitted = {}, {}
-    for regime, case in cases.items():
-        began = time.process_time()
-        labels = {name: [f"g{g}" for g in case.table.codes[:, f]] for f, name in enumerate(FACTORS)}
-        X, y, key = case.table.X.assign(**labels), case.table.y, case.train.tobytes()
-        if key not in fitted:
-            fitted[key] = GroupedRegressor(groups).fit(X.iloc[case.train], y[case.train])
-        model = fitted[key]
-        if len(case.few):
-            model = copy.deepcopy(model).partial_fit(X.iloc[case.few], y[case.few])
-        at = X.iloc[case.test]
-        prediction = Prediction(model.predict(at), model.predict_quantiles(at, (0.05, 0.95)))
-        predictions[regime] = prediction, time.process_time() - began
-    return predictions
-
-
+PEERS: dict[str, Peer] = {peer.__name__: peer for peer in (bias, lightgbm, ridge, mixed_lm)}
 OWN = {
-    "grouped": lambda cases: predict_grouped(cases, list(FACTORS)),
-    "grouped_first": lambda cases: predict_grouped(cases, ["first"]),
-    "grouped_second": lambda cases: predict_grouped(cases, ["second"]),
+    "grouped": partial(predict_grouped, groups=FACTORS),
+    "grouped_first": partial(predict_grouped, groups=FACTORS[:1]),
+    "grouped_second": partial(predict_grouped, groups=FACTORS[1:]),
 }
-
-
-def predict_peer(name: str, cases: dict[str, Case]) -> Predictions:
-    """A peer, fitted anew for each case; with seconds."""
-    predictions = {}
-    for regime, case in cases.items():
-        began = time.process_time()
-        predicted = PEERS[name](case)
-        if predicted is not None:
-            predictions[regime] = Prediction(predicted), time.process_time() - began
-    return predictions
-
-
-def run(cell: tuple[str, int, str], load: Callable[[str], Table]) -> dict[str, Any] | None:
-    """Return the line of a table, a division and a method; None without predictions."""
-    name, seed, method = cell
-    cases = make_cases(load(name), seed)
-    found = OWN[method](cases) if method in OWN else predict_peer(method, cases)
-    error, seconds, covered = {}, {}, {}
-    for regime, (prediction, taken) in found.items():
-        y, test = cases[regime].table.y, cases[regime].test
-        error[regime] = round(float(np.mean((prediction.y - y[test]) ** 2) / y.var()), 5)
-        seconds[regime] = round(taken, 2)
-        if prediction.interval is not None:
-            (low, high), at = prediction.interval.T, y[test]
-            covered[regime] = round(float(np.mean((at >= low) & (at <= high))), 4)
-    line = {"cell": cell, "task": "regression", "error": error, "seconds": seconds}
-    return line | {"covered": covered} if error else None
-
-
-def against_one_factor(results: pd.DataFrame) -> None:
-    """Print geometric means over tables of errors over those of the better single factor."""
-    table = results.pivot_table(index=["regime", "table"], columns="method", values="error")
-    if {"grouped", "grouped_first", "grouped_second"} <= set(table):
-        ratio = table["grouped"] / table[["grouped_first", "grouped_second"]].min(axis=1)
-        shown = ratio.groupby("regime").agg(
-            mean=lambda r: np.exp(np.log(r).mean()), worst="max", tables="size"
-        )
-        print(f"\nover the better single factor\n{shown.round(3).to_string()}")

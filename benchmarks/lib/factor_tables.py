@@ -71,12 +71,13 @@ MAX_ROWS = 1500
 
 
 class Table(NamedTuple):
-    """A table with columns of groups: codes (n, n_factors)."""
+    """A regression with columns of groups: codes (n, n_factors)."""
 
     name: str
     X: pd.DataFrame
     y: np.ndarray
     codes: np.ndarray
+    task: str = "regression"
 
 
 def load(name: str) -> Table:
@@ -100,6 +101,10 @@ def load(name: str) -> Table:
     X = X.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else c.astype(object))
     labels = [np.unique(frame[f].astype(str), return_inverse=True)[1] for f in factors]
     return Table(name, X, frame[target].to_numpy(float), np.column_stack(labels))
+
+
+def table_names() -> list[str]:
+    return [*TABLES]
 
 
 def half_of(name: str) -> str:

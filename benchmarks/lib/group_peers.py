@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,16 +15,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.group_tables import Table, encode
+from benchmarks.lib.group_tables import encode
 
-MIN_PROBABILITY, MAX_ROUNDS, MAX_SLOPES, MAX_PAIRS = 1e-3, 300, 8, 40_000
+FACTORS = ("first", "second")
+MIN_PROBABILITY, MAX_ROUNDS, MAX_PAIRS = 1e-3, 300, 40_000
 
 
 @dataclass(frozen=True)
 class Case:
     """Rows to learn from, further rows of new groups, rows to predict, and the column of times."""
 
-    table: Table
+    table: Any  # of `group_tables` or `factor_tables`
     train: np.ndarray
     few: np.ndarray
     test: np.ndarray
@@ -33,12 +34,18 @@ class Case:
 
     @cached_property
     def X(self) -> np.ndarray:
-        """The columns as numbers."""
+        """The columns as numbers; one of zeros where there is none."""
+        if not self.table.X.shape[1]:
+            return np.zeros((len(self.table.y), 1))
         return encode(self.table.X, self.train)
 
     @property
     def rows(self) -> np.ndarray:
         return np.concatenate([self.train, self.few])
+
+    @property
+    def y(self) -> np.ndarray:
+        return np.asarray(self.table.y[self.rows])
 
     @property
     def is_regression(self) -> bool:
@@ -220,35 +227,6 @@ def last_value(case: Case) -> np.ndarray:
     return predicted
 
 
-def trend(case: Case) -> np.ndarray:
-    """A straight line of time for each group."""
-    predicted, t, y = np.empty(len(case.test)), case.times, case.table.y
-    for at, known in case.known_rows():
-        if len(np.unique(t[known])) > 1:
-            predicted[at] = np.polyval(np.polyfit(t[known], y[known], 1), t[case.test[at]])
-        else:
-            predicted[at] = y[known].mean() if len(known) else y[case.rows].mean()
-    return predicted
-
-
-def ridge_groups(case: Case) -> np.ndarray:
-    """Ridge regression with a column and a slope of time for each group."""
-    from scipy.sparse import csr_matrix, hstack
-    from sklearn.linear_model import Ridge
-
-    groups, y, n = case.table.groups, case.table.y, len(case.X)
-    cells, shape = (np.arange(n), groups), (n, int(groups.max()) + 1)
-    own = [csr_matrix((values, cells), shape=shape) for values in (np.ones(n), case.scaled_times)]
-    Z = hstack([csr_matrix(case.X), *own]).tocsr()
-
-    def fit(rows: np.ndarray, penalty: float) -> Any:
-        return Ridge(penalty, solver="lsqr").fit(Z[rows], y[rows])
-
-    first, last = case.validation
-    losses = [loss(case, y[last], fit(first, p).predict(Z[last])) for p in case.penalties]
-    return fit(case.rows, case.penalties[int(np.argmin(losses))]).predict(Z[case.test])
-
-
 def lightgbm_lags(case: Case) -> np.ndarray:
     """LightGBM on pairs of known rows and a later row, at any horizon."""
     groups, times, y = case.table.groups, case.times, case.table.y
@@ -338,14 +316,8 @@ def gp_intercepts(case: Case, slopes: np.ndarray | None = None) -> np.ndarray:
 
 
 def gp_slopes(case: Case) -> np.ndarray:
-    """The same with slopes of time, or of columns that vary in groups."""
-    if case.times is not None:
-        return gp_intercepts(case, case.scaled_times[:, None])
-    X, groups = case.X[case.rows], case.table.groups[case.rows]
-    within = pd.DataFrame(X).groupby(groups).transform(lambda v: v - v.mean()).var().to_numpy()
-    chosen = np.argsort(-within / np.maximum(X.var(0), 1e-12))[:MAX_SLOPES]
-    chosen = chosen[within[chosen] > 1e-6]
-    return gp_intercepts(case, case.X[:, chosen] if len(chosen) else None)
+    """The same with slopes of time."""
+    return gp_intercepts(case, case.scaled_times[:, None])
 
 
 # Rounds by class, chosen for the same rows to learn from.
@@ -412,14 +384,13 @@ def _gp_outputs(case: Case, predict: Callable[[int, np.ndarray], np.ndarray]) ->
     return np.asarray(p / p.sum(1, keepdims=True))
 
 
-def _by_name(*peers: Peer) -> dict[str, Peer]:
-    return {
-        peer.__name__: peer for peer in (*peers, mixed_lm, gp_intercepts, gp_slopes, gp_boosted)
+PEERS, PEERS_IN_TIME = (
+    {
+        peer.__name__: peer
+        for peer in (*peers, pooled, lightgbm, mixed_lm, gp_intercepts, gp_boosted)
     }
-
-
-PEERS = _by_name(pooled, boosted, boosted_target, lightgbm, lego)
-PEERS_IN_TIME = _by_name(last_value, trend, pooled, ridge_groups, lightgbm, lightgbm_lags)
+    for peers in ((boosted, boosted_target, lego), (last_value, lightgbm_lags, gp_slopes))
+)
 
 
 # ------------------------------------------------------------------------------------ the package
@@ -428,7 +399,7 @@ Predictions = dict[str, tuple[Prediction, float]]
 
 
 def predict_grouped(
-    cases: dict[str, Case], with_order: bool = True, **settings: Any
+    cases: dict[str, Case], with_order: bool = True, groups: Sequence[str] = ("group",)
 ) -> Predictions:
     """GroupedRegressor or GroupedClassifier, fitted once for the same rows; with seconds."""
     from skmeta import GroupedClassifier, GroupedRegressor
@@ -436,11 +407,14 @@ def predict_grouped(
     predictions, fitted = {}, {}
     for regime, case in cases.items():
         began = time.process_time()
-        X, y = case.table.X.assign(group=[f"g{g}" for g in case.table.groups]), case.table.y
+        y, is_crossed = case.table.y, groups != ("group",)
+        codes = case.table.codes.T if is_crossed else [case.table.groups]
+        labels = zip(FACTORS if is_crossed else groups, codes, strict=True)
+        X = case.table.X.assign(**{key: [f"g{g}" for g in own] for key, own in labels})
         key = case.train.tobytes()
         if key not in fitted:
             kind = GroupedRegressor if case.is_regression else GroupedClassifier
-            model = kind("group", order=case.time if with_order else None, **settings)
+            model = kind([*groups], order=case.time if with_order else None)
             fitted[key] = model.fit(X.iloc[case.train], y[case.train])
         model = fitted[key]
         if len(case.few):

@@ -2,7 +2,8 @@
 
 Each candidate has one row: the columns of its search, and its own. The texts are those of a
 history, but NaN is null in them, and the parameters that all candidates of a search share are in a
-column of their own. Parameters have seven significant digits.
+column of their own. Parameters have five significant digits, seconds two, and a candidate is told
+by the first digits of its key (`short_key`).
 """
 
 import json
@@ -13,11 +14,17 @@ import pandas as pd
 
 from skmeta.search import SearchHistory
 from skmeta.search.history import _codec
+from skmeta.search.space import candidate_key
 
 SEARCH = [*_codec.SEARCH_FIELDS, "details", "started"]
 CANDIDATE = [*_codec.CANDIDATE_FIELDS, "candidate_details"]
-LONG = re.compile(r"-?\d+\.\d{7,}(?:e-?\d+)?")
+LONG = re.compile(r"-?\d+\.\d{4,}(?:e-?\d+)?")
 NUMBERS = {'{"float":"nan"}': "NaN", '"Infinity"': "Infinity", '"-Infinity"': "-Infinity"}
+
+
+def short_key(candidate):
+    """Return what tells a candidate from others of its search."""
+    return candidate_key(candidate)[:8]
 
 
 def open_history(path):
@@ -66,7 +73,7 @@ def write_frame(frame, path):
         path,
         index=False,
         compression="zstd",
-        compression_level=9,
+        compression_level=19,
         use_dictionary=[*SEARCH[:-1], "shared"],
         data_page_size=2**27,  # one page, so that equal texts are found
     )
@@ -91,4 +98,4 @@ def dump(value):
 
 
 def shorten(number):
-    return f"{float(number[0]):.7g}"
+    return min(f"{float(number[0]):.5g}", number[0], key=len)

@@ -23,6 +23,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from benchmarks.lib.recorded import short_key
 from benchmarks.make.searches import (
     FIRST,
     MAX_CLASSES_OF_BOOSTING,
@@ -30,12 +31,13 @@ from benchmarks.make.searches import (
     design,
     load,
     metrics,
+    not_recorded,
     record_all,
     record_search,
     rounded,
 )
 from skmeta.search.record import CandidateRecord
-from skmeta.search.space import candidate_key, canonical_configurations
+from skmeta.search.space import canonical_configurations
 
 CATBOOST = {"thread_count": 1, "verbose": 0, "random_seed": 0, "allow_writing_files": False}
 BOOSTERS = {
@@ -107,8 +109,7 @@ def search(history, folder, name, dataset, n_configurations, end):
     estimator = getattr(import_module(package), name)(**settings)
     candidates = design(estimator, n_configurations, seed=f"{name} {dataset['name']}")
     fingerprint = f"make_boosting_searches 1: {name} on {dataset['name']}"
-    known = {e.key for e in history.candidates(fingerprint)}
-    todo = [c for c in candidates if candidate_key(c) not in known]
+    todo = not_recorded(history, fingerprint, candidates)
     if not todo:
         return
     X, y = load(folder, dataset["name"], MAX_ROWS, is_classifier(estimator))
@@ -129,13 +130,12 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
     rounds, default = ROUNDS[package]
     n_rounds = candidate.get(rounds, default)
     found = {EARLY: [], n_rounds: []}
-    fit_times, score_times = [], {EARLY: [], n_rounds: []}
+    fit_times = []
     for train, test in splits:
         begun = time.perf_counter()
         model, best = fit(package, estimator, candidate, n_rounds, X[train], y[train])
         fit_times.append(time.perf_counter() - begun)
         for key, n in ((n_rounds, n_rounds), (EARLY, best)):
-            begun = time.perf_counter()
             truncated = TRUNCATED[is_classifier(estimator)](model, package, n)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -143,17 +143,14 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
                 scores = scorer(truncated, X[test], y[test])
             # A metric that cannot be computed is the text of an error.
             found[key].append({m: s if np.isreal(s) else np.nan for m, s in scores.items()})
-            score_times[key].append(time.perf_counter() - begun)
     for key, by_fold in found.items():
         # The one at its own rounds comes last: what is on record is told by it.
         named = candidate if key is not EARLY else {**candidate, rounds: EARLY}
         yield CandidateRecord(
             configuration=canonical_configurations(estimator, [named])[0],
-            key=candidate_key(named),
+            key=short_key(named),
             scores={m: rounded([scores[m] for scores in by_fold], 4) for m in scoring},
             fit_times=rounded(fit_times, 3),
-            score_times=rounded(score_times[key], 3),
-            n_test_samples=tuple(len(test) for _, test in splits),
             source="random" if candidate else "added",
         )
 

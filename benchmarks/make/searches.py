@@ -35,7 +35,6 @@ from skmeta.search import SearchHistory, default_search_space
 from skmeta.search.record import CandidateRecord, SearchRecord, fingerprint_data
 from skmeta.search.space import (
     SearchSpace,
-    candidate_key,
     canonical_configurations,
     signature,
 )
@@ -194,8 +193,7 @@ def search(history, folder, name, dataset, n_configurations, end):
     estimator = make(name)
     candidates = design(estimator, n_configurations, seed=f"{name} {dataset['name']}")
     fingerprint = f"make_searches 2: {name} on {dataset['name']}"
-    known = {e.key for e in history.candidates(fingerprint)}
-    todo = [c for c in candidates if candidate_key(c) not in known]
+    todo = not_recorded(history, fingerprint, candidates)
     if not todo:
         return
     X, y = load(folder, dataset["name"], max_rows, is_classification)
@@ -206,6 +204,12 @@ def search(history, folder, name, dataset, n_configurations, end):
 
     named = fingerprint, dataset["name"], name, estimator
     record_search(history, *named, X, y, scoring, todo, of_candidate, end)
+
+
+def not_recorded(history, fingerprint, candidates):
+    """Return the candidates of a search that are not on record."""
+    known = {e.key for e in history.candidates(fingerprint)}
+    return [c for c in candidates if recorded.short_key(c) not in known]
 
 
 def record_search(
@@ -258,16 +262,16 @@ def design(estimator, n, seed):
     """Return the defaults and `n` configurations of the default space."""
     rng = np.random.default_rng(list(seed.encode()))
     space = SearchSpace(default_search_space(estimator))
-    found = {candidate_key({}): {}}
+    found = {recorded.short_key({}): {}}
     if space.size <= n:
         return [{}, *space.grid()]
     sobol = qmc.Sobol(max(len(s) for s in space.spaces), rng=rng)
     for position, point in enumerate(sobol.random(64)[: n // 2]):
         one = space.spaces[position % len(space.spaces)]
         candidate = {key: at(one[key], u) for key, u in zip(one, point, strict=False)}
-        found[candidate_key(candidate)] = candidate
+        found[recorded.short_key(candidate)] = candidate
     for candidate in space.sample(n - (len(found) - 1), rng)[: n + 1 - len(found)]:
-        found[candidate_key(candidate)] = candidate
+        found[recorded.short_key(candidate)] = candidate
     return list(found.values())
 
 
@@ -281,7 +285,7 @@ def at(source, u):
 def metrics(estimator, y):
     """Return the metrics that the estimator can be scored by."""
     if not is_classifier(estimator):
-        return ["r2", "neg_mean_squared_error", "neg_mean_absolute_error"]
+        return ["r2", "neg_mean_absolute_error"]
     names = ["accuracy", "balanced_accuracy"]
     kind = type(estimator[-1] if hasattr(estimator, "steps") else estimator).__name__
     has_proba = kind not in ("SVC", "LinearSVC", "SGDClassifier")
@@ -309,11 +313,9 @@ def evaluate(estimator, candidate, X, y, splits, scoring):
     scores = {name: rounded(found[f"test_{name}"], 4) for name in scoring}
     return CandidateRecord(
         configuration=canonical_configurations(estimator, [candidate])[0],
-        key=candidate_key(candidate),
+        key=recorded.short_key(candidate),
         scores=scores,
         fit_times=rounded(found["fit_time"], 3),
-        score_times=rounded(found["score_time"], 3),
-        n_test_samples=tuple(len(test) for _, test in splits),
         source="random" if candidate else "added",
     )
 

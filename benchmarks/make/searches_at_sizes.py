@@ -28,6 +28,7 @@ from sklearn.metrics import check_scoring
 
 from benchmarks.lib.large_tables import RECORDED, load_table
 from benchmarks.lib.origins import SIZES, same_origin
+from benchmarks.lib.recorded import short_key
 from benchmarks.make.boosting_searches import BOOSTERS
 from benchmarks.make.searches import design, make, metrics, record_all, record_search, rounded
 from skmeta.search import MetaLearnedSearchCV
@@ -42,7 +43,6 @@ from skmeta.search.record import (
 )
 from skmeta.search.space import (
     CandidateDescriber,
-    candidate_key,
     canonical_configurations,
     parameter_names,
     relative_configuration,
@@ -146,7 +146,7 @@ def search(history, table, X, y, name, k, counts, end):
     candidates = design(estimator, n_configurations, seed=f"{name} {table.name}")
     fingerprint = f"make_searches_at_sizes 1: {name} on {name_at_rows(table.name, size)}"
     known = {e.key for e in history.candidates(fingerprint)}
-    todo = [c for c in candidates if candidate_key(c) not in known]
+    todo = [c for c in candidates if short_key(c) not in known]
     n_left = n_promising - max(0, len(known) - n_configurations - 1)
     if size in PROMISING_SIZES and n_left > 0:
         todo += promising(estimator, name, table, X, y, n_left, known)
@@ -203,7 +203,7 @@ def promising(estimator, name, table, X, y, n, known):
     best = np.argsort(-expected_utility(F, prior.task_weights, 0))
     tasks = rng.choice(len(F), size=10 * n, p=prior.task_weights)
     order = [best[0], *F[tasks].argmax(1)[: n // 2], *rng.permutation(best[: 10 * n])]
-    fresh = {candidate_key(pool[i]): pool[i] for i in order if candidate_key(pool[i]) not in known}
+    fresh = {short_key(pool[i]): pool[i] for i in order if short_key(pool[i]) not in known}
     return [*fresh.values()][:n]
 
 
@@ -231,7 +231,7 @@ def draw(y, n_test, n_train, is_classification, seed):
 
 def evaluate(estimator, candidate, X, y, draws, scoring):
     """Evaluate one configuration on all draws."""
-    scores, fit_times, score_times = [], [], []
+    scores, fit_times = [], []
     for train, test in draws:
         model = clone(estimator).set_params(**clone(candidate, safe=False))
         begun = time.process_time()
@@ -246,14 +246,11 @@ def evaluate(estimator, candidate, X, y, draws, scoring):
         # A metric that cannot be computed is the text of an error.
         scores.append({m: s if np.isreal(s) else np.nan for m, s in found.items()})
         fit_times.append(fitted - begun)
-        score_times.append(time.process_time() - fitted)
     return CandidateRecord(
         configuration=canonical_configurations(estimator, [candidate])[0],
-        key=candidate_key(candidate),
+        key=short_key(candidate),
         scores={m: rounded([one[m] for one in scores], 5) for m in scoring},
         fit_times=rounded(fit_times, 3),
-        score_times=rounded(score_times, 3),
-        n_test_samples=tuple(len(test) for _, test in draws),
         source="random" if candidate else "added",
     )
 

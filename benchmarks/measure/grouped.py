@@ -37,7 +37,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,7 @@ from benchmarks.lib.group_peers import (
     PEERS,
     PEERS_IN_TIME,
     Case,
+    Peer,
     Predictions,
     loss,
     predict_grouped,
@@ -99,14 +100,30 @@ def make_cases_in_time(name: str, seed: int) -> dict[str, Case]:
     }
 
 
-def run(cell: tuple[str, int, str], in_time: bool) -> dict[str, Any] | None:
+class Kind(NamedTuple):
+    """A kind of tables, their cases, peers, and our estimators."""
+
+    tables: Any
+    make_cases: Callable[[str, int], dict[str, Case]]
+    peers: dict[str, Peer]
+    own: dict[str, Callable[[dict[str, Case]], Predictions]]
+
+
+KINDS = {
+    "": Kind(group_tables, make_cases, PEERS, {"grouped": predict_grouped}),
+    "_time": Kind(time_tables, make_cases_in_time, PEERS_IN_TIME, OWN),
+    "_factors": Kind(factor_tables, factor_peers.make_cases, factor_peers.PEERS, factor_peers.OWN),
+}
+
+
+def run(cell: tuple[str, int, str], kind: Kind) -> dict[str, Any] | None:
     """Return the line of a table, a division and a method; None without predictions."""
     name, seed, method = cell
-    cases = (make_cases_in_time if in_time else make_cases)(name, seed)
-    if method in OWN:
-        predictions: Predictions = OWN[method](cases)
+    cases = kind.make_cases(name, seed)
+    if method in kind.own:
+        predictions: Predictions = kind.own[method](cases)
     else:
-        predictions = predict_peer((PEERS_IN_TIME if in_time else PEERS)[method], cases)
+        predictions = predict_peer(kind.peers[method], cases)
     error, seconds, covered = {}, {}, {}
     for regime, (prediction, taken) in predictions.items():
         case = cases[regime]
@@ -179,37 +196,28 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true")
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
-    tables: Any = time_tables if options.time else group_tables
-    methods = [*PEERS_IN_TIME, *OWN] if options.time else [*PEERS, "grouped"]
-    if options.factors:
-        tables, methods = factor_tables, [*factor_peers.PEERS, *factor_peers.OWN]
+    suffix = "_time" * options.time + "_factors" * options.factors
+    kind = KINDS[suffix]
+    methods = [*kind.peers, *kind.own]
     if unknown := set(options.methods or []) - set(methods):
         parser.error(f"unknown methods {sorted(unknown)}; choose from {methods}")
-    kind = "_time" * options.time + "_factors" * options.factors
-    path = options.results or RESULTS / f"grouped{kind}.jsonl"
+    path = options.results or RESULTS / f"grouped{suffix}.jsonl"
     halves = (options.half,) if options.half else ("development", "report")
 
     def is_shown(name: str) -> bool:
-        return tables.half_of(name) in halves
+        return kind.tables.half_of(name) in halves
 
     if options.summary:
-        results = read(path, options.splits, is_shown)
-        summarise(results)
-        if options.factors:
-            factor_peers.against_one_factor(results)
+        summarise(read(path, options.splits, is_shown))
         return
-    all_names = tables.TABLES if options.factors else tables.table_names()
-    names = options.sets or [*filter(is_shown, all_names)]
+    names = options.sets or [*filter(is_shown, kind.tables.table_names())]
     cells = [
         (name, seed, method)
         for seed in range(options.splits)
         for name in names
         for method in options.methods or methods
     ]
-    one = partial(run, in_time=options.time)
-    if options.factors:
-        one = partial(factor_peers.run, load=factor_tables.load)
-    run_cells(cells, one, path, options.minutes)
+    run_cells(cells, partial(run, kind=kind), path, options.minutes)
 
 
 if __name__ == "__main__":

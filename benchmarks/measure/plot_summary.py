@@ -18,6 +18,7 @@ import pandas as pd
 from benchmarks.lib.comparison import RESULTS, read_results
 from benchmarks.lib.intervals import bootstrap_interval
 from benchmarks.lib.resumable import read_lines, read_records
+from benchmarks.measure.search_day_one import by_pair, regret_curves
 
 FIGURES = Path(__file__).parents[2] / "doc" / "figures"
 OURS, PEER, PLAIN, GREY = "#1d6fb8", "#c2410c", "#3f7d3a", "#6b7280"
@@ -52,36 +53,13 @@ def draw_curves(ax, x, values):
             )
 
 
-def regrets(line, low, best, n):
-    """Return the normalised distance to the best score after 1 to n candidates."""
-    scores = np.maximum.accumulate(np.maximum(line["every"][:n], low))
-    distance = (best - scores) / (best - low)
-    return np.concatenate([distance, np.full(n - len(distance), distance[-1])])
-
-
 def draw_search(ax):
     """Regret by the number of candidates, all estimators with all methods."""
-    by_key = {}
-    for line in read_lines(RESULTS / "search_day_one.jsonl.gz"):
-        if line["method"] in ("shipped", "plain", "random") and "error" not in line:
-            by_key.setdefault((line["estimator"], line["data"]), {})[line["method"]] = line
-    n, curves = 20, {"shipped": [], "plain": [], "random": []}
-    for lines in by_key.values():
-        if len(lines) < 3:
-            continue
-        every = np.array(lines["random"]["every"])
-        best = max(max(line["every"]) for line in lines.values())
-        median = np.median(every)
-        low = max(every.min(), median - 2 * (best - median))
-        if best <= low:
-            continue
-        for method in ("shipped", "plain"):
-            curves[method].append(regrets(lines[method], low, best, n))
-        # The expectation of the best of k random candidates, by order statistics.
-        ordered = np.sort(np.maximum(every, low))
-        ranks = np.arange(1, len(ordered) + 1) / len(ordered)
-        steps = [np.diff(np.concatenate([[0], ranks**k])) @ ordered for k in range(1, n + 1)]
-        curves["random"].append((best - np.array(steps)) / (best - low))
+    found = by_pair()
+    names = ("shipped", "plain", "random")
+    pairs = [k[1:] for k in found if k[0] == "random" and all((m, *k[1:]) in found for m in names)]
+    n, curves = 20, regret_curves(pairs, found)
+    curves = {method: each[:, :n] for method, each in curves.items()}
     x = np.arange(1, n + 1)
     labels = {
         "shipped": "MetaLearnedSearchCV",

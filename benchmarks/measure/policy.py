@@ -2,8 +2,6 @@
 
     python -m benchmarks.measure.policy point maml 0
     python -m benchmarks.measure.policy cartpole pretrained 1
-    python -m benchmarks.measure.policy speed
-    python -m benchmarks.measure.policy report
 
 A run is a family, a method and a seed. Each is tested in 40 tasks, the same for all methods of a
 seed: 20 episodes, an update, 20 episodes, an update, ... The return is the mean over 20 episodes
@@ -27,12 +25,10 @@ The baselines' step size is the best of ``RATES`` by the mean return after 1, 2 
               negative mass turns the torque round and leaves the fall as it is).
 
 Settings were chosen with seeds and test tasks that are not reported. A run that was stopped goes on
-from its checkpoint in ``--scratch``. Results go to ``benchmarks/results/policy.json``; ``report``
-prints means over seeds and tasks with 95% intervals, and the differences to the baselines.
+from its checkpoint in ``--scratch``. Results go to ``benchmarks/results/policy.json``.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -40,12 +36,10 @@ import numpy as np
 import torch
 from scipy.stats import uniform
 
-from benchmarks.lib.intervals import normal_interval
 from benchmarks.lib.policy_environments import VectorFamily
 from benchmarks.lib.resumable import read_records, store
 from skmeta.learners import ExecutionOptions, MetaOptimizer
 from skmeta.policy import PointNavigation, PolicyMAML
-from skmeta.policy.environments import make_vector
 
 RESULTS = Path(__file__).parents[1] / "results" / "policy.json"
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -135,10 +129,9 @@ def run(name, method, seed, scratch):
     learner = make_learner(name, method, seed, scratch)
     cpu, wall = time.process_time(), time.perf_counter()
     if method == "scratch":
-        prior, history = learner.initial_prior(family), {}
+        prior = learner.initial_prior(family)
     else:
         prior = learner.fit(family).prior_
-        history = {n: learner.history_[n] for n in ("iteration", "train_score")}
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     common, found = SHARED | OWN.get(name, {}), {}
     if method == "maml":
@@ -165,47 +158,7 @@ def run(name, method, seed, scratch):
         "cpu_seconds": round(cpu, 1),
         "wall_seconds": round(wall, 1),
         "n_iterations": learner.n_iterations,
-        "history": history,
     }
-
-
-def speed():
-    """Simulation alone, with actions drawn beforehand, and its share of an iteration."""
-    rng = np.random.default_rng(0)
-    found = {}
-    for name in ITERATIONS:
-        family = FAMILIES[name]
-        steps = family.max_episode_steps
-        env = make_vector(family, family.sample(20, rng), N_EPISODES)
-        env.reset(seed=0)
-        actions = [env.action_space.sample() for _ in range(steps)]
-        rates = []
-        for _ in range(5):
-            env.reset()
-            began = time.process_time()
-            for action in actions:
-                env.step(action)
-            rates.append(env.num_envs * steps / (time.process_time() - began))
-        settings = SHARED | META | {"meta_batch_size": 20}
-        began = time.process_time()
-        PolicyMAML(**settings, n_iterations=1, random_state=0).fit(family)
-        once = time.process_time() - began
-        began = time.process_time()
-        PolicyMAML(**settings, n_iterations=4, random_state=0).fit(family)
-        iteration = (time.process_time() - began - once) / 3
-        simulated = (N_UPDATES + 1) * 20 * N_EPISODES * steps / np.median(rates)
-        found[name] = {
-            "steps_per_second": round(float(np.median(rates))),
-            "seconds_per_iteration": round(iteration, 3),
-            "share_of_simulation": round(float(simulated / iteration), 4),
-        }
-        print(name, found[name], flush=True)
-    return found
-
-
-def cells(values):
-    """Return means over tasks with their intervals, as text."""
-    return " ".join("{:8.2f} ± {:5.2f}".format(*normal_interval(row)) for row in values)
 
 
 def strong_motors(seed):
@@ -214,52 +167,22 @@ def strong_motors(seed):
     return np.array([abs(task["m"]) * task["l"] * task["g"] < 4 for task in tasks])
 
 
-def report():
-    results = json.loads(RESULTS.read_text())
-    for family in ITERATIONS:
-        runs = {}
-        for method in METHODS:
-            found = [r for k, r in results.items() if k.startswith(f"{family} {method} ")]
-            if not found:
-                continue
-            print(f"{family} {method}: {len(found)} seeds, cpu", [r["cpu_seconds"] for r in found])
-            for key in ("likely", "drawn"):
-                each = np.concatenate([np.array(r["returns"][key]) for r in found], axis=1)
-                runs[method, key] = each
-                print(f"   {key:7s}", cells(each))
-            if family == "pendulum":
-                likely = runs[method, "likely"]
-                strong = np.concatenate([strong_motors(r["seed"]) for r in found])
-                for name, rows in (("strong", strong), ("weak", ~strong)):
-                    print(f"   likely, {name} motors ({rows.sum()})", cells(likely[:, rows]))
-        for method in ("pretrained", "scratch"):
-            if {("maml", "likely"), (method, "likely")} <= runs.keys():
-                a, b = runs["maml", "likely"], runs[method, "likely"]
-                n = min(a.shape[1], b.shape[1])
-                print(f"   maml minus {method}", cells(a[:, :n] - b[:, :n]))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("family", choices=[*ITERATIONS, "speed", "report"])
-    parser.add_argument("method", nargs="?", choices=METHODS)
+    parser.add_argument("family", choices=ITERATIONS)
+    parser.add_argument("method", choices=METHODS)
     parser.add_argument("seed", nargs="?", type=int, default=0)
     parser.add_argument("--scratch", type=Path, default=Path("."), help="folder of checkpoints")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    if args.family == "report":
-        report()
-    elif args.family == "speed":
-        store(RESULTS, "speed", speed(), indent=None)
-    else:
-        key = f"{args.family} {args.method} {args.seed}"
-        if key in read_records(RESULTS):
-            print(f"{key} is done")
-            return
-        result = run(args.family, args.method, args.seed, args.scratch)
-        store(RESULTS, key, result, indent=None)
-        returns = [np.mean(row).round(2) for row in result["returns"]["likely"]]
-        print(key, *returns, result["cpu_seconds"])
+    key = f"{args.family} {args.method} {args.seed}"
+    if key in read_records(RESULTS):
+        print(f"{key} is done")
+        return
+    result = run(args.family, args.method, args.seed, args.scratch)
+    store(RESULTS, key, result, indent=None)
+    returns = [np.mean(row).round(2) for row in result["returns"]["likely"]]
+    print(key, *returns, result["cpu_seconds"])
 
 
 if __name__ == "__main__":

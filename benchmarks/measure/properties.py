@@ -3,7 +3,7 @@
     python -m benchmarks.measure.properties --tables 300
 
 The checks are those of ``tests/table_properties.py``; the tests check a few tables of each. What
-fails is printed, and is in ``results/properties.jsonl``.
+fails is printed, and is in ``results/properties.jsonl.gz``.
 """
 
 import argparse
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from table_properties import ESTIMATORS, failures
 
-RESULTS = Path(__file__).parents[1] / "results" / "properties.jsonl"
+RESULTS = Path(__file__).parents[1] / "results" / "properties.jsonl.gz"
 
 
 def main():

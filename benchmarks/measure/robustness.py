@@ -4,7 +4,6 @@
     SKMETA_DATA=... python -m benchmarks.measure.robustness numbers --tables 12
     SKMETA_DATA=... python -m benchmarks.measure.robustness groups
     python -m benchmarks.measure.robustness images
-    SKMETA_DATA=... python -m benchmarks.measure.robustness searches --tables 10
     python -m benchmarks.measure.robustness classes --summary
     python -m benchmarks.measure.robustness --figure
 
@@ -12,10 +11,7 @@
 regressions, 50 rows. Our priors have not seen the origin of a set. ``groups``: tables of
 ``groupbench``; a third of the groups is left out, and its rows are predicted without any known
 row. ``images``: 5-way 5-shot tasks of characters that meta-training has not seen; MAML and
-ProtoNet are trained on the pixels of other characters. ``searches``: report sets, 100 rows of each
-class at most; a forest and a support vector machine as given, and tuned by ten candidates of
-``MetaLearnedSearchCV`` and of ``RandomizedSearchCV`` over the same space. Folds have wrong labels,
-too. Conditions:
+ProtoNet are trained on the pixels of other characters. Conditions:
 
 ``wrong 0.2``   20 % of the known labels are those of another class
 ``outliers``    10 % of the known targets are moved by five standard deviations, up or down
@@ -42,25 +38,19 @@ from typing import Any, Self
 import numpy as np
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from benchmarks.lib import group_tables
 from benchmarks.lib.group_peers import PEERS as GROUP_PEERS
 from benchmarks.lib.group_peers import Case, loss, predict_grouped, predict_peer
-from benchmarks.lib.origins import same_origin
 from benchmarks.lib.resumable import lines_by_cell, run_cells
 from benchmarks.lib.table_scores import classify, regress
 from benchmarks.lib.tabular_sets import SETS, draw, load, names_of
-from benchmarks.make.searches import make
 from benchmarks.measure.small_tables import PEERS, Ours
 from skmeta.datasets import load_omniglot
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import MAML, ProtoNet
 from skmeta.priors import MetaPrior, load_table_prior
-from skmeta.search import MetaLearnedSearchCV
-from skmeta.search.prior import load_shipped
-from skmeta.search.space import default_search_space
 from skmeta.tasks import ClassEpisodes
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -70,16 +60,13 @@ CONDITIONS = {
     "numbers": ("clean", "outliers", "noise", "missing", "range"),
     "groups": ("clean", "outliers", "wrong 0.2"),
     "images": ("clean", *WRONG),
-    "searches": ("clean", *WRONG),
 }
-SIZES = {"classes": 10, "numbers": 50, "searches": 100}
-TUNED = {"forest": "RandomForestClassifier", "svc": "SVC"}
+SIZES = {"classes": 10, "numbers": 50}
 METHODS = {
     "classes": ("skmeta", "weighed", "logistic", "forest", "svc", "boosting"),
     "numbers": ("skmeta", "ridge", "forest", "process", "boosting"),
     "groups": ("grouped", "pooled", "boosted", "boosted_target"),
     "images": ("protonet", "maml", "logistic", "forest"),
-    "searches": tuple(f"{name} {how}" for name in TUNED for how in ("given", "random", "learned")),
 }
 PRIORS = {
     "classes": ("classification-first", "classification-second"),
@@ -244,26 +231,6 @@ def run_images(cell: tuple) -> dict:
     return {"cell": cell, "accuracy": float(np.mean(scores))}
 
 
-def run_search(cell: tuple) -> dict | None:
-    name, condition, seed, method = cell
-    drawn = draw("classification", name, SIZES["searches"], seed)
-    if drawn is None:
-        return None
-    rng = np.random.default_rng([zlib.crc32(name.encode()), 7, seed])
-    X, y, X_query, y_query = change(drawn, condition, rng, load(name))
-    short, how = method.split()
-    model = make(TUNED[short])
-    folds = StratifiedKFold(3, shuffle=True, random_state=0)
-    common = {"n_iter": 10, "cv": folds, "scoring": "accuracy", "random_state": 0}
-    if how == "random":
-        model = RandomizedSearchCV(model, default_search_space(model), **common)
-    elif how == "learned":
-        prior = load_shipped(TUNED[short], "accuracy").without(datasets=same_origin(name))
-        model = MetaLearnedSearchCV(model, prior=prior, history=False, **common)
-    found = model.fit(X, y).predict(X_query)
-    return {"cell": cell, "accuracy": float(balanced_accuracy_score(y_query, found))}
-
-
 def summarise(part: str) -> dict[str, dict[str, dict[str, float]]]:
     """Means over the draws that all methods have, by condition and method."""
     lines = lines_by_cell(RESULTS / f"robustness-{part}.jsonl.gz")
@@ -326,9 +293,7 @@ def main() -> None:
         print(json.dumps(summarise(part), indent=1))
         return
     run, names = run_groups, ["omniglot"]
-    if part == "searches":
-        names, run = names_of("classification")[SETS["report"]], run_search
-    elif part in SIZES:
+    if part in SIZES:
         is_classes = part == "classes"
         files = [MetaPrior.load(RESULTS / f"table_priors-{f}.skmeta") for f in PRIORS[part] if f]
         if not is_classes:

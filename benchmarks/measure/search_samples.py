@@ -22,13 +22,13 @@ from tqdm import tqdm
 
 from benchmarks.lib.large_tables import RECORDED, load_table
 from benchmarks.lib.origins import ROWS, SIZES, same_origin
-from benchmarks.lib.recorded import open_history
+from benchmarks.lib.recorded import open_history, short_key
 from benchmarks.lib.resumable import report
 from benchmarks.make.searches_at_sizes import MAX_TEST_ROWS
 from benchmarks.measure.search_tables import tried_rows
 from skmeta.search.prior import carry_over, load_shipped
 from skmeta.search.record import dataset_features, features_at_rows
-from skmeta.search.space import candidate_key, relative_configuration
+from skmeta.search.space import relative_configuration
 from skmeta.search.surrogate import winsorize_scores
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -64,7 +64,7 @@ def pairs(path):
                 if len(keys) >= MIN_KEYS:
                     few, many = ([sizes[n][key][1] for key in keys] for n in (FEW, n_rows))
                     tried = [sizes[n_rows][key][0] for key in keys]
-                    given = keys.index(candidate_key({}))
+                    given = keys.index(short_key({}))
                     scores = np.array(few), np.array(many)
                     yield estimator, name, metric, n_rows, tried, *scores, given
 

@@ -11,9 +11,6 @@ median than twice that distance count as that. What random search is expected to
 Intervals are of the ratio of mean regrets, by bootstrap over data sets.
 ``results/shipped_priors.json`` has the figures of each estimator and metric, and what is there is
 not run again. A prior that is behind none beyond noise does not ship.
-
-``--given`` compares two places of the estimator as given, among recorded configurations: second, as
-a search tries it, and fifth at the latest. What is printed is the regret with either.
 """
 
 import argparse
@@ -33,11 +30,9 @@ from benchmarks.make.search_priors import (
     own_searches,
     read_cards,
 )
-from benchmarks.make.searches_at_sizes import make_any
 from benchmarks.measure.search_tables import random_regret
 from skmeta.search.prior import load_shipped
-from skmeta.search.space import canonical_configurations, relative_configuration
-from skmeta.search.surrogate import SearchStrategy, winsorize_scores
+from skmeta.search.surrogate import winsorize_scores
 
 FOLDER = Path(__file__).parents[1] / "results"
 RESULTS = FOLDER / "shipped_priors.json"
@@ -48,10 +43,9 @@ METHODS = ("with", "without", "random")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--given", action="store_true", help="places of the estimator as given")
     parser.add_argument("--estimators", nargs="*")
     options = parser.parse_args()
-    figures = {} if options.given else read_records(RESULTS)
+    figures = read_records(RESULTS)
     pairs = [(name, metric) for name, card in read_cards()[0].items() for metric in card["metrics"]]
     pairs = [one for one in pairs if not options.estimators or one[0] in options.estimators]
     histories = [
@@ -63,48 +57,9 @@ def main():
         searches = own_searches(histories[name in BOOSTERS], name, metric)
         if name not in BOOSTERS:
             searches = searches[:: -(-len(searches) // MAX_SETS)]
-        if options.given:
-            figures |= compare_places(name, metric, searches)
-            continue
         figures |= compare(name, metric, searches)
         RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
-    if options.given:
-        figures["all"] = np.mean([*figures.values()], axis=0).round(4).tolist()
-    print(json.dumps(figures if options.given else summarise(figures), indent=1))
-
-
-def compare_places(name, metric, searches):
-    """Return mean regrets with each place of the estimator as given; boosting's by fixed rounds."""
-    prior, places, rows = load_shipped(name, metric), (2, 5), []
-    estimator = make_any(name)
-    defaults = relative_configuration(canonical_configurations(estimator, [{}])[0], 1.0)
-    for search in searches:
-        left = prior.without(datasets=same_origin(search.dataset))
-        left = left.conditioned_on(search.dataset_features)
-        scores = winsorize_scores(np.array(search.scores, dtype=float), BOUND)
-        spread = scores.max() - np.median(scores)
-        given = [
-            k
-            for k, one in enumerate(search.configurations)
-            if all(repr(value) == repr(defaults.get(key, value)) for key, value in one.items())
-        ]
-        if len(given) == 1 and spread > 1e-9 and len(scores) > max(AFTER):
-            best = [
-                best_with_given(search.configurations, scores, left, given[0], at) for at in places
-            ]
-            rows.append([[(scores.max() - b[k - 1]) / spread for k in AFTER] for b in best])
-    return {f"{name}, {metric}": np.mean(rows, axis=0).round(4).tolist()} if rows else {}
-
-
-def best_with_given(configurations, scores, prior, given, place):
-    """Return the best score after each candidate, with the estimator as given at most there."""
-    rng = np.random.default_rng(0)
-    strategy, rows = SearchStrategy(configurations, prior, rng=rng, given=given), []
-    while len(rows) < max(AFTER):
-        forced = given not in rows and len(rows) == place - 1
-        rows.append(given if forced else strategy.ask()[0].index)
-        strategy.tell(rows[-1:], scores[rows[-1:]])
-    return np.maximum.accumulate(scores[rows])
+    print(json.dumps(summarise(figures), indent=1))
 
 
 def compare(name, metric, searches):

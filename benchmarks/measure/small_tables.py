@@ -41,9 +41,6 @@ scikit-learn's peers by balanced accuracy or R2 in five folds.
 average precision of the rare class, too. Methods whose names end in "balanced" have
 ``class_weight="balanced"``.
 
-``--near-linear`` takes the sets where logistic or ridge regression is at least as good as a forest
-when four fifths of all rows are known (five folds of at most 2,000 rows).
-
 ``--speed`` measures the processor time of ``fit`` and ``predict``, with 50 and 1,000 known rows,
 1,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
 in one process, and the least time of each counts. ``OMP_NUM_THREADS=1`` takes one thread.
@@ -57,7 +54,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,12 +77,7 @@ from sklearn.ensemble import (
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import (
-    KFold,
-    RandomizedSearchCV,
-    StratifiedKFold,
-    cross_val_score,
-)
+from sklearn.model_selection import RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -100,7 +92,6 @@ from benchmarks.lib.tabular_sets import (
     draw,
     draw_imbalanced,
     imbalanced_names,
-    load,
     names_of,
 )
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
@@ -114,7 +105,7 @@ MEASURES = {
     "imbalanced": ("accuracy", "precision", "log_loss", "seconds"),
     "regression": ("error", "coverage", "seconds"),
 }
-N_CANDIDATES, MAX_ROWS_OF_FOLDS = 20, 2000
+N_CANDIDATES = 20
 SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS = (50, 1000), 1000, 20
 
 
@@ -206,26 +197,6 @@ if find_spec("pytabkit"):
             PEERS[kind][name] = TUNED[kind][name] = peer
 
 
-@cache
-def is_near_linear(kind: str, name: str) -> bool:
-    """Whether a linear model is at least as good as a forest when most rows are known."""
-    X, y = load(name)
-    rows = np.random.default_rng(0).permutation(len(y))[:MAX_ROWS_OF_FOLDS]
-    is_classification = kind == "classification"
-    folds = (StratifiedKFold if is_classification else KFold)(5, shuffle=True, random_state=0)
-    linear, forest = (
-        cross_val_score(
-            imputed(PEERS[kind][peer]),
-            X[rows],
-            y[rows],
-            scoring="balanced_accuracy" if is_classification else "r2",
-            cv=folds,
-        ).mean()
-        for peer in ("logistic" if is_classification else "ridge", "forest")
-    )
-    return bool(linear >= forest)
-
-
 # -- ours ----------------------------------------------------------------------------------------
 
 
@@ -298,7 +269,6 @@ def main() -> None:
     add_options(parser, tuple(SETS))
     parser.set_defaults(draws=10)
     parser.add_argument("--tuned", action="store_true", help="larger tables, tuned peers")
-    parser.add_argument("--near-linear", action="store_true", help="where linear models suffice")
     parser.add_argument("--imbalanced", action="store_true", help="classes of unequal size")
     parser.add_argument("--speed", action="store_true", help="time against a random forest")
     options = parser.parse_args()
@@ -324,8 +294,6 @@ def main() -> None:
         name: lambda _, peer=peer: clone(peer) for name, peer in peers.items()
     }
     names = imbalanced_names() if options.imbalanced else names_of(kind)[SETS[options.sets]]
-    if options.near_linear:
-        names = [name for name in names if is_near_linear(kind, name)]
     ours = None
     if priors:
         made = Ours(estimator, tuple(priors), {})

@@ -21,9 +21,9 @@ Every set was put into its half before anything was measured. Choices are made o
 half (the default); the report half is for reports. Peers get medians for gaps and one column for
 each level of words. "forest" has the targets of the rows in a row's leaves as its distribution
 (Meinshausen 2006), "lightgbm" one model for each level, "ridge" a normal distribution whose
-variance is that of rows left out, "log ridge" the same of log(1 + y), "ngboost" a normal
-distribution, "catboost" 300 rounds of its loss of all levels, and "odds" is the proportional odds
-model of statsmodels; where that does not converge, the frequencies of the known rows count.
+variance is that of rows left out, "log ridge" the same of log(1 + y), and "odds" is the
+proportional odds model of statsmodels; where that does not converge, the frequencies of the known
+rows count.
 """
 
 import argparse
@@ -134,7 +134,6 @@ LEVELS = np.r_[0.05, np.arange(1, 10) / 10, 0.95]
 N_QUERY, MIN_QUERY, WORSE, MIN_PROBABILITY = 200, 15, 1.03, 1e-7
 # Targets have ties if there are fewer different values than this share of the rows.
 TIES = 0.9
-CATBOOST_ROUNDS = 300
 LIGHTGBM = {"n_estimators": 100, "min_child_samples": 5, "num_leaves": 8, "learning_rate": 0.05}
 
 
@@ -278,54 +277,6 @@ class Ridge(Quantiles):
         return np.expm1(np.minimum(values, 50)) if self.log else values
 
 
-class NGBoost(Quantiles):
-    """NGBoost with its defaults."""
-
-    def fit(self, X: pd.DataFrame, y: np.ndarray) -> "NGBoost":
-        """Fit."""
-        from ngboost import NGBRegressor
-
-        model = NGBRegressor(verbose=False, random_state=0)
-        self.model_ = raw_tables.behind(model, scaled=False).fit(X, y)
-        return self
-
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Predict means."""
-        return self.model_.predict(X)
-
-    def predict_quantiles(self, X: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
-        """Predict quantiles."""
-        d = self.model_[-1].pred_dist(self.model_[:-1].transform(X))
-        return norm.ppf(levels[None], d.loc[:, None], d.scale[:, None])
-
-
-class CatBoost(Quantiles):
-    """CatBoost with one loss of all levels; its mean is that of the deciles."""
-
-    def fit(self, X: pd.DataFrame, y: np.ndarray) -> "CatBoost":
-        """Fit."""
-        from catboost import CatBoostRegressor
-
-        model = CatBoostRegressor(
-            loss_function="MultiQuantile:alpha=" + ",".join(f"{a:g}" for a in LEVELS),
-            iterations=CATBOOST_ROUNDS,
-            thread_count=1,
-            random_seed=0,
-            verbose=False,
-            allow_writing_files=False,
-        )
-        self.model_ = raw_tables.behind(model, scaled=False).fit(X, y)
-        return self
-
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Predict means."""
-        return self.predict_quantiles(X, LEVELS)[:, 1:-1].mean(1)
-
-    def predict_quantiles(self, X: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
-        """Predict quantiles, which are sorted."""
-        return np.sort(self.model_.predict(X), 1)
-
-
 class ProportionalOdds(BaseEstimator):
     """The ordered logit of statsmodels; the frequencies of classes where it does not converge."""
 
@@ -378,8 +329,6 @@ PEERS: dict[str, dict[str, BaseEstimator]] = {
         "lightgbm": LightGBM(),
         "ridge": Ridge(),
         "log ridge": Ridge(log=True),
-        "ngboost": NGBoost(),
-        "catboost": CatBoost(),
         "ours, as given": MetaFewShotRegressor(device="cpu", target_kind="real"),
     },
     "ordered": {

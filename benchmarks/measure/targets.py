@@ -122,16 +122,25 @@ def load(name: str) -> Table:
     rows = np.sort(rng.permutation(rows)[: 2 * MAX_ROWS])
     frame = frame.iloc[rows]
     groups = np.unique(groups[rows], return_inverse=True)[1]
+    y = frame[target].to_numpy(float)
+    return Table(
+        columns_of(frame.drop(columns=[group, target])),
+        y,
+        groups,
+        bool((y == np.floor(y)).all() and y.min() <= 1),
+    )
+
+
+def columns_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return numbers and words of few levels, without constants."""
     columns: dict[str, Any] = {}
-    for title, column in frame.drop(columns=[group, target]).items():
+    for title, column in frame.items():
         if pd.api.types.is_numeric_dtype(column):
             columns[str(title)] = column.to_numpy(float, na_value=np.nan)
         elif column.nunique() <= MAX_LEVELS:
             columns[str(title)] = column.astype(str).to_numpy()
     X = pd.DataFrame(columns)
-    X = X.loc[:, X.nunique() > 1]
-    y = frame[target].to_numpy(float)
-    return Table(X, y, groups, bool((y == np.floor(y)).all() and y.min() <= 1))
+    return X.loc[:, X.nunique() > 1]
 
 
 class Case(NamedTuple):

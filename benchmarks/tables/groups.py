@@ -188,11 +188,6 @@ METHOD_LABELS = {
     "boosted_target": "boosted trees, target encoding",
     "protonet": "ProtoNet",
     "maml": "MAML",
-    **{
-        f"{k} {how}": f"{name}, {label}"
-        for k, name in (("forest", "forest"), ("svc", "SVC"))
-        for how, label in (("given", "as given"), ("random", "random search"), ("learned", "ours"))
-    },
 }
 CONDITION_LABELS = {
     **{f"wrong {share}": f"{100 * share:.0f} % wrong labels" for share in (0.1, 0.2, 0.4)},
@@ -204,7 +199,7 @@ CONDITION_LABELS = {
 }
 
 
-@table(*(f"robustness {part}" for part in ("classes", "numbers", "groups", "images", "searches")))
+@table(*(f"robustness {part}" for part in ("classes", "numbers", "groups", "images")))
 def robustness(part: str) -> Rows:
     from benchmarks.measure.robustness import METHODS, summarise
 
@@ -221,31 +216,6 @@ def robustness(part: str) -> Rows:
         scores = [number(each[m].get("error", each[m].get("accuracy"))) for m in methods]
         inside = [number(each[m].get("coverage"), 2) for m in ordered]
         rows.append([CONDITION_LABELS.get(condition, condition), *scores, *inside])
-    return rows
-
-
-@table("ablations before")
-def ablations() -> Rows:
-    from benchmarks.measure import ablations
-
-    found = ablations.summary(RESULTS / "ablations-before.jsonl")
-    found = found.sort_values("tables", kind="stable")
-    rows: Rows = [
-        ["off or gone", "tables", "loss", "worst table", "quantile loss", "worst table", "lines"]
-    ]
-    for (mechanism, kind), part in found.groupby(["mechanism", "tables"], sort=False):
-        shown: list[str | None] = [str(mechanism), f"{part['n'].max()} {kind}"]
-        for measure in ("loss", "quantiles"):
-            some = part[part["measure"] == measure]
-            if some.empty:
-                shown += [None, None]
-                continue
-            means = zip(some["regime"], some["mean %"], strict=True)
-            shown.append(" ".join(f"{number(mean, 1, '+')}" for _, mean in means))
-            worst = some.loc[some["worst %"].idxmax()]
-            shown.append(f"{worst['worst %']:+.1f} ({str(worst['worst table']).split('::')[-1]})")
-        lines = ablations.lines_of(str(mechanism))
-        rows.append([*shown, str(lines) if lines else None])
     return rows
 
 

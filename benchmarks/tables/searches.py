@@ -150,21 +150,6 @@ def promises() -> Rows:
     return rows
 
 
-@table("learned_defaults")
-def learned_defaults() -> Rows:
-    from benchmarks.measure.learned_defaults import summarise
-
-    found = summarise(read_lines(RESULTS / "learned_defaults.jsonl"))
-    labels = {"given": "the estimator as given", "flaml": "FLAML's zero-shot parameters"}
-    rows: Rows = [["score", "beside", "pairs", "learned", "theirs", "better", "equal"]]
-    for metric, (method, label) in product(("log loss", "error"), labels.items()):
-        one = found[metric]["all"][f"against {method}"]
-        means = map(number, one["mean loss, learned and other"])
-        shares = percent(one["better"]), percent(one["equal"])
-        rows.append([metric, label, one["sets"], *means, *shares])
-    return rows
-
-
 def compared(one: dict[str, Any], sign: str = "") -> list[str]:
     """Return both means, and their difference with its interval."""
     difference = interval(one["difference"], *one["interval"], sign=sign)

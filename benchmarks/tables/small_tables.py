@@ -128,15 +128,6 @@ def small_imbalanced() -> Rows:
     return [["rows", "what", *labels, "histogram boosting"], *rows]
 
 
-@table("embeddings")
-def embeddings() -> Rows:
-    results = read_results(RESULTS / "embeddings-report.jsonl.gz")
-    peers = ["ridge", "logistic", "discriminant", "centroid", "svc", "linear svc"]
-    shown = {"accuracy": "balanced accuracy", "log_loss": "log loss"}
-    sizes = {k: str(k) for k in (1, 3, 5, 10, 20)}
-    return [header("rows a class", peers), *measures(results, ["skmeta", *peers], sizes, shown)]
-
-
 @table("raw_tables")
 def raw_tables() -> Rows:
     parts = {

@@ -26,8 +26,8 @@ from skmeta.tabular._rows import WeightedRows
 
 _PENALTIES = np.logspace(-3, 2, 11)
 _STEEPNESS = np.exp(np.linspace(0, 4.5, 10))
-# Prior means and standard deviations of their logarithms, chosen on development sets of
-# benchmarks/measure/embeddings.py.
+# Prior means and standard deviations of their logarithms, chosen on eight sets of
+# embeddings of short texts.
 _LOG_PENALTY, _LOG_STEEPNESS = (1.0, 1.5), (2.0, 0.7)
 # The constant input is larger than the others, so its coefficient is penalised less.
 _CONSTANT = 3.0**0.5
