@@ -63,8 +63,9 @@ def table(
         tag("tr", tag("th", first, scope="row"), *(tag("td", value) for value in values))
         for first, *values in rows
     ]
-    parts = (tag("caption", caption), tag("thead", head), tag("tbody", *body))
-    return tag("table", *parts, **attributes)
+    return tag(
+        "table", tag("caption", caption), tag("thead", head), tag("tbody", *body), **attributes
+    )
 
 
 def _text(value: Any) -> str:

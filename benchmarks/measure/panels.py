@@ -214,14 +214,14 @@ def grouped(case: Case, known: bool = False) -> tuple[np.ndarray, np.ndarray]:
     return model.predict_quantiles(X_test, LEVELS), model.predict(X_test)
 
 
-def grouped_calendar(case: Case, known: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def grouped_calendar(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Leave ``order`` out, with columns of the calendar."""
     from skmeta import GroupedRegressor
 
-    halves = (_split(part, case.panel, known) for part in (case.train, case.test))
-    parts = [_calendar(*part, case.panel) for part in halves]
-    model = GroupedRegressor(groups="series").fit(*parts[0])
-    return model.predict_quantiles(parts[1][0], LEVELS), model.predict(parts[1][0])
+    halves = (_split(part, case.panel) for part in (case.train, case.test))
+    known, (at, _) = (_calendar(*part, case.panel) for part in halves)
+    model = GroupedRegressor(groups="series").fit(*known)
+    return model.predict_quantiles(at, LEVELS), model.predict(at)
 
 
 def _split(rows: pd.DataFrame, panel: Panel, known: bool = False) -> tuple[pd.DataFrame, pd.Series]:
@@ -305,12 +305,12 @@ def boosting(case: Case) -> np.ndarray:
     n = case.train.groupby("series").size().min()
     lags = [k for k in (1, 2, 3, panel.season) if k < n - 3]
     model = LGBMRegressor(n_estimators=100, num_leaves=15, min_child_samples=5, verbose=-1)
-    parts = {"QS": ["quarter"], "MS": ["month"], "W-MON": ["month"], "h": ["hour", "dayofweek"]}
+    dates = {"QS": ["quarter"], "MS": ["month"], "W-MON": ["month"], "h": ["hour", "dayofweek"]}
     forecast = MLForecast(
         [model],
         freq=panel.freq,
         lags=sorted(set(lags)),
-        date_features=parts.get(panel.freq, []),
+        date_features=dates.get(panel.freq, []),
         target_transforms=[Differences([1]), LocalStandardScaler()],
     )
     train = case.train.rename(columns={"series": "unique_id", "date": "ds"})

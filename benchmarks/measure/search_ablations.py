@@ -121,8 +121,8 @@ def conditioned(name, search, is_misled):
     if not is_misled:
         return prior
     signs = {name: -prior._tensors[name] for name in ("weights", "offsets")}
-    parts = prior._encoding, prior._tasks, prior._tensors | signs
-    return type(prior)(*parts, prior.task_weights, prior.distance)
+    arguments = prior._encoding, prior._tasks, prior._tensors | signs
+    return type(prior)(*arguments, prior.task_weights, prior.distance)
 
 
 def play(name, search, scores, given, prior):

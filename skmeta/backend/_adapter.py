@@ -130,7 +130,7 @@ class TensorAdapter:
 
     def tasks(self, table: Tensor, tasks: Sequence[Task]) -> TaskTensors:
         """Gather tasks of one shape from an uploaded table, stacked along axis 0."""
-        parts = []
+        sides = []
         for side in ("support", "query"):
             at, y, w = (
                 np.concatenate([getattr(t, name) for t in tasks])
@@ -138,8 +138,8 @@ class TensorAdapter:
             )
             rows = self.rows(table[torch.as_tensor(at, device=self.device)], y, w)
             n = len(tasks)  # Not `unflatten`, which is slow for small tasks.
-            parts.append(Rows(*(x.view(n, len(x) // n, *x.shape[1:]) for x in rows)))
-        return TaskTensors(*parts)
+            sides.append(Rows(*(x.view(n, len(x) // n, *x.shape[1:]) for x in rows)))
+        return TaskTensors(*sides)
 
     def targets(self, predicted: Tensor) -> np.ndarray:
         """Convert standardised predictions to the units of the targets."""

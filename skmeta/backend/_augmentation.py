@@ -73,9 +73,9 @@ class Augmentation:
                 drawn = drawn.to(x.device)
                 each = drawn.gather(1, y) if self._n_classes else drawn.expand(y.shape)
                 x = (_mirror if step == "mirror" else _rotate)(x, each[..., None, None, None])
-        parts = x[:, :n_support], x[:, n_support:]
+        images = x[:, :n_support], x[:, n_support:]
         return TaskTensors(
-            *(Rows(_stored(part), *side[1:]) for part, side in zip(parts, tasks, strict=True))
+            *(Rows(_stored(own), *side[1:]) for own, side in zip(images, tasks, strict=True))
         )
 
 

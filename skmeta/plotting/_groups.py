@@ -295,8 +295,8 @@ class GroupTrajectoryDisplay(Display):
             figure.supxlabel(self.names[0])
             figure.supylabel(self.names[1])
         self.axes_: list[Any] = list(np.ravel(axes))[:n]
-        for ax, (group, parts) in zip(self.axes_, self.trajectories.items(), strict=True):
-            _draw(ax, Trajectory(*parts), f"{self.level:.0%} interval", line_kw)
+        for ax, (group, trajectory) in zip(self.axes_, self.trajectories.items(), strict=True):
+            _draw(ax, Trajectory(*trajectory), f"{self.level:.0%} interval", line_kw)
             ax.set_title(str(group), fontsize="medium")
         self.axes_[0].legend(fontsize="small")
         self.figure_: Any = self.axes_[0].figure

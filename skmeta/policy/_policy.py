@@ -197,8 +197,8 @@ class MetaPolicy(ParameterHints, BaseEstimator):
         if not hasattr(env, "num_envs"):
             vector = gymnasium.vector.SyncVectorEnv([lambda: env])
         rounds = math.ceil(n_episodes / vector.num_envs)
-        parts = [session.play(vector, stacked, rng, explore) for _ in range(rounds)]
-        return concatenate(parts, n_episodes)
+        played = [session.play(vector, stacked, rng, explore) for _ in range(rounds)]
+        return concatenate(played, n_episodes)
 
     # ------------------------------------------------------------------------------------- act
 
