@@ -52,24 +52,10 @@ def compare(
 ) -> None:
     """Run what is missing, unless only the summary is asked for, and print the summary.
 
-    Parameters
-    ----------
-    options : Namespace
-        Those of `add_options`; `sizes` and `results` are set.
-    methods : dict of str to callable
-        Each makes an estimator for the data set whose name it is given.
-    names : sequence of str
-        The data sets.
-    score : callable
-        ``score(model, name, size, seed)`` returns the scores of an estimator on a draw; None if
-        the data set has too few rows.
-    measures : sequence of str
-        Columns of the summary: scores, "pooled" or "geometric" (see `figure`). Of an "error", less
-        is better.
-    ours : str or None
-        The method that the others are compared with.
-    unit : str
-        What the sizes count.
+    `methods` make an estimator for the data set whose name they are given; `score(model, name,
+    size, seed)` returns its scores on a draw, or None if the data set has too few rows. `measures`
+    are the columns of the summary: scores, "pooled" or "geometric" (see `figure`). Of an "error",
+    less is better. The other methods are compared with `ours`; sizes count the `unit`.
     """
     chosen = list(methods) if options.methods is None else options.methods
     if ours is not None:

@@ -54,21 +54,10 @@ REPORTED, RECORDED = _tables("reported"), _tables("recorded")
 
 
 def load_table(folder, table, max_rows):
-    """Return X and y of at most `max_rows` rows, in a random order or that of `ordered_by`.
+    """Return X (n_rows, n_columns) and y, in a random order or that of `ordered_by`.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where the tables of PMLB and UCI are.
-    table : Table
-    max_rows : int
-
-    Returns
-    -------
-    X : ndarray of shape (n_rows, n_columns)
-        Categories are coded, and missing values are NaN.
-    y : ndarray of shape (n_rows,)
-        Classes of less than a thousandth of the rows are left out.
+    Categories are coded, and missing values are NaN. Classes of less than a thousandth of the rows
+    are left out.
     """
     order = None
     if table.name.startswith("made::"):

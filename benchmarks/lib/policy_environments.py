@@ -23,17 +23,10 @@ _PENDULUM_SECONDS = 0.05
 
 
 class CartPoleVectorEnv(NumpyVectorEnv):
-    """``CartPole-v1`` of Gymnasium, vectorised over episodes with parameters of their own.
+    """``CartPole-v1`` of Gymnasium, all episodes at once, with parameters of their own (SI units).
 
-    The state is position, velocity, angle and angular velocity.
-
-    Parameters
-    ----------
-    tasks : sequence of mapping of str to float
-        ``gravity``, ``masscart``, ``masspole``, ``length`` (half the pole's) and ``force_mag`` of
-        each episode, in SI units. A negative ``force_mag`` swaps the two actions.
-    max_episode_steps : int, default=500
-        Steps after which an episode is truncated.
+    The state is position, velocity, angle and angular velocity. ``length`` is half the pole's; a
+    negative ``force_mag`` swaps the two actions.
     """
 
     defaults: ClassVar[Parameters] = {
@@ -84,16 +77,9 @@ class CartPoleVectorEnv(NumpyVectorEnv):
 
 
 class PendulumVectorEnv(NumpyVectorEnv):
-    """``Pendulum-v1`` of Gymnasium, vectorised over episodes with parameters of their own.
+    """``Pendulum-v1`` of Gymnasium, all episodes at once, with parameters of their own (SI units).
 
     The state is the angle (0 is upright, radians) and the angular velocity.
-
-    Parameters
-    ----------
-    tasks : sequence of mapping of str to float
-        ``g`` (m/s²), ``m`` (kg) and ``l`` (m) of each episode.
-    max_episode_steps : int, default=200
-        Steps after which an episode is truncated.
     """
 
     defaults: ClassVar[Parameters] = {"g": 10.0, "m": 1.0, "l": 1.0}

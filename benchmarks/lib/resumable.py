@@ -50,18 +50,10 @@ def report(summary, path):
 
 
 def run_or_summarize(doc, cells, run, summarize, path, keys=None):
-    """Run an experiment from the command line, or print a summary of its lines.
+    """Run an experiment from the command line, or print a summary of its lines by cell.
 
-    Parameters
-    ----------
-    doc : str
-        Its first line describes the command.
-    cells : callable
-        Given the seeds, which are the numbers below the option ``--seeds``, returns the cells.
-    run, path, keys
-        See `run_cells`.
-    summarize : callable
-        Given the lines by cell, returns what is printed.
+    The first line of `doc` describes the command. `cells`, given the seeds, which are the numbers
+    below the option ``--seeds``, returns the cells. For the others, see `run_cells`.
     """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--summary", action="store_true", help="run nothing")
@@ -81,20 +73,10 @@ def lines_by_cell(path, keys=None):
 
 
 def run_cells(cells, run, path, minutes, keys=None):
-    """Run the cells that have no line yet, until the time is over.
+    """Run the cells that have no line yet; none begins after the given minutes.
 
-    Parameters
-    ----------
-    cells : iterable of tuple
-        The experiment.
-    run : callable
-        Given a cell, returns its line, or None if the cell does not apply.
-    path : pathlib.Path
-        Where the lines are.
-    minutes : float
-        No cell begins later.
-    keys : sequence of str, default=None
-        Where a line has the parts of its cell; None if its key "cell" is the cell.
+    `run`, given a cell, returns its line, or None if the cell does not apply. `keys` name where a
+    line has the parts of its cell; by default, its key "cell" is the cell.
     """
     end = time.monotonic() + 60 * minutes
     done = lines_by_cell(path, keys)

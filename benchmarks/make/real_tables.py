@@ -41,22 +41,11 @@ MAX_SHARE = 0.9
 
 
 class Table(NamedTuple):
-    """A real table; the last column is the target of the set.
+    """A real table of at most 5,000 rows; the last column is the target of the set, if it has one.
 
-    Attributes
-    ----------
-    name : str
-        Name of the set.
-    values : ndarray of shape (rows, columns)
-        At most 5,000 rows.
-    n_levels : ndarray of shape (columns,)
-        Number of values of each column, 0 where values are missing.
-    is_target : ndarray of shape (columns,), bool
-        Whether a column may be a target.
-    weight : float
-        Chance of the table: one over the number of tables of its origin.
-    has_target : bool
-        Whether the last column is the target of a set; otherwise, it is one like others.
+    ``n_levels`` (columns,) is 0 where values are missing, ``is_target`` (columns,) says whether a
+    column may be a target, and ``weight`` is the chance of the table: one over the number of tables
+    of its origin.
     """
 
     name: str
@@ -129,18 +118,10 @@ def make_table(name: str, values: np.ndarray, weight: float) -> Table:
 
 
 class RealTables:
-    """Draws batches of tasks of one shape.
+    """Draws batches of tasks of one shape, of a kind ("classification" or "regression").
 
-    Parameters
-    ----------
-    tables : list of Table
-        Where the tasks come from.
-    kind : {"classification", "regression"}
-        What they are. A target of a regression has more than ten values.
-    own_target : float, default=0.5
-        Share of the tasks whose target is that of the set, if it may be one.
-    varied : bool, default=True
-        Whether columns and targets are changed at random.
+    A target of a regression has more than ten values. In a share of the tasks, ``own_target``, the
+    target is that of the set. If ``varied``, columns and targets are changed at random.
     """
 
     def __init__(

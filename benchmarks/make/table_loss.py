@@ -27,34 +27,13 @@ def batch_loss(
     n_support: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss of each table's query rows, with randomly permuted columns and classes.
+    """Return losses (b,) and scores (b,) of query rows, with randomly permuted columns and classes.
 
-    Unlike the ``meta_loss`` of an InContextLearner, it evaluates all tables at once,
-    and its permutations do not depend on the contents of a table.
-
-    Parameters
-    ----------
-    network : TableTransformer
-        The network.
-    kind : {"classification", "regression"}
-        What the tasks are.
-    x : Tensor of shape (b, n, d)
-        Rows; NaN is a missing value.
-    y : Tensor of shape (b, n)
-        Class positions below 10, or targets.
-    n_support : int
-        s.
-    generator : torch.Generator
-        Draws the permutations, on the device of the rows.
-
-    Returns
-    -------
-    loss : Tensor of shape (b,)
-        Mean cross-entropy, or minus the mean log density in units of the support set's standard
-        deviation. Query rows of a class without support rows are left out; the loss of a table
-        without any others is 0.
-    score : Tensor of shape (b,)
-        Accuracy, or minus the squared error in those units.
+    Unlike the ``meta_loss`` of an InContextLearner, it evaluates all tables at once, x (b, n, d)
+    and y (b, n), and its permutations do not depend on the contents of a table. The loss is the
+    mean cross-entropy, or minus the mean log density in units of the support set's standard
+    deviation; the score is the accuracy, or minus the squared error in those units. Query rows of a
+    class without support rows are left out; the loss of a table without any others is 0.
     """
     places = torch.randperm(N_SLOTS, generator=generator, device=generator.device)
     slots = places[None, : x.shape[2]].to(x.device)

@@ -203,14 +203,7 @@ if find_spec("pytabkit"):
 class Ours(NamedTuple):
     """Our estimator, with a prior that has not seen the origin of a set.
 
-    Attributes
-    ----------
-    estimator : type
-        The class of the estimator.
-    priors : tuple of MetaPrior
-        One, or one for each half of the origins.
-    settings : dict
-        Other parameters of the estimator.
+    ``priors`` are one, or one for each half of the origins; ``settings`` are other parameters.
     """
 
     estimator: type[BaseEstimator]

@@ -47,48 +47,21 @@ from benchmarks.measure import raw_tables
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 
 AMOUNTS = {
-    "development": [
-        "AER::PSID1982",
-        "Ecdat::Unemployment",
-        "MASS::coop",
-        "MASS::cpus",
-        "MASS::minn38",
-        "robustbase::ambientNOxCH",
-        "carData::Rossi",
-        "carData::UN",
-        "drc::metals",
-        "tidyr::cms_patient_care",
-        "tidyr::us_rent_income",
-        "lme4::Arabidopsis",
-        "mlmRev::guPrenat",
-        "wooldridge::charity",
-        "validate::samplonomy",
-        "nlme::Phenobarb",
+    "development": (
+        *("AER::PSID1982", "Ecdat::Unemployment", "MASS::coop", "MASS::cpus", "MASS::minn38"),
+        *("robustbase::ambientNOxCH", "carData::Rossi", "carData::UN", "drc::metals"),
+        *("tidyr::cms_patient_care", "tidyr::us_rent_income", "lme4::Arabidopsis"),
+        *("mlmRev::guPrenat", "wooldridge::charity", "validate::samplonomy", "nlme::Phenobarb"),
         "ggplot2movies::movies",
-    ],
-    "report": [
-        "DAAG::biomass",
-        "DAAG::socsupport",
-        "DAAG::tinting",
-        "HSAUR::Forbes2000",
-        "HistData::DrinksWages",
-        "HistData::Guerry",
-        "openintro::cpu",
-        "openintro::epa2012",
-        "openintro::get_it_dunn_run",
-        "aod::dja",
-        "causaldata::texas",
-        "stevedata::DAPO",
-        "dslabs::murders",
-        "modeldata::cells",
-        "modeldata::chem_proc_yield",
-        "modeldata::oils",
-        "COUNT::azcabgptca",
-        "COUNT::azdrg112",
-        "COUNT::loomis",
-        "vcd::DanishWelfare",
+    ),
+    "report": (
+        *("DAAG::biomass", "DAAG::socsupport", "DAAG::tinting", "HSAUR::Forbes2000"),
+        *("HistData::DrinksWages", "HistData::Guerry", "openintro::cpu", "openintro::epa2012"),
+        *("openintro::get_it_dunn_run", "aod::dja", "causaldata::texas", "stevedata::DAPO"),
+        *("dslabs::murders", "modeldata::cells", "modeldata::chem_proc_yield", "modeldata::oils"),
+        *("COUNT::azcabgptca", "COUNT::azdrg112", "COUNT::loomis", "vcd::DanishWelfare"),
         "vcdExtra::Yamaguchi87",
-    ],
+    ),
 }
 # Target of each set of ordered classes, and the order of classes that are words.
 ORDERED: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -118,15 +91,8 @@ NOT_FEATURES = {"ordinal::wine": ["response", "bottle"], "MASS::housing": ["Freq
 SIZES = {"amounts": (20, 50, 150), "ordered": (20, 50, 100)}
 MEASURES = {
     "amounts": (
-        "error",
-        "geometric",
-        "worse",
-        "squares",
-        "coverage",
-        "without ties",
-        "below",
-        "means below",
-        "seconds",
+        *("error", "geometric", "worse", "squares", "coverage", "without ties"),
+        *("below", "means below", "seconds"),
     ),
     "ordered": ("error", "ranked", "accuracy", "seconds"),
 }

@@ -13,9 +13,9 @@ not grow. The outer optimizer's step is left out for all.
 
 ``skmeta`` gets ready tensors like the peers; ``inductive`` normalises the query set by the support
 set's statistics, as is the default of meta-training; ``bfloat16`` computes convolutions and
-products of matrices in it. Repetitions are interleaved, so that other work on the machine hits all alike
-(``--processor-time`` on a busy one, with one thread); printed are medians and the median of the
-ratios within a repetition.
+products of matrices in it. Repetitions are interleaved, so that other work on the machine hits all
+alike (``--processor-time`` on a busy one, with one thread); printed are medians and the median of
+the ratios within a repetition.
 
 Results go to ``benchmarks/results/speed.json``.
 """

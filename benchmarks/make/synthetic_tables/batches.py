@@ -47,16 +47,10 @@ _FROM_CLUSTERS = 0.7
 
 
 class Latents(NamedTuple):
-    """Columns before they are observed.
+    """Columns before they are observed: z (b, n, d), standardised.
 
-    Attributes
-    ----------
-    z : Tensor of shape (b, n, d)
-        Standardised.
-    scores : Tensor of shape (b, n, 10)
-        Scores of the classes by the latent structure.
-    is_own : Tensor of shape (b,), bool
-        Whether the labels follow ``scores`` instead of a function of the columns.
+    ``scores`` (b, n, 10) are those of the classes by the latent structure, and ``is_own`` (b,) says
+    whether the labels follow them instead of a function of the columns.
     """
 
     z: Tensor
@@ -75,24 +69,10 @@ def draw_tables(
 ) -> tuple[Tensor, Tensor]:
     """Draw tasks of one shape, on the generator's device.
 
-    Parameters
-    ----------
-    generator : torch.Generator
-        The only source of randomness.
-    n_tasks, n_samples, n_features : int
-        Number of tasks, rows and columns.
-    kind : {"classification", "regression"}
-        What the tasks are.
-    n_classes : int or None
-        Number of classes. None draws 2 to 10, but at most a third of the number of rows; small
-        numbers are more frequent.
-
-    Returns
-    -------
-    x : Tensor of shape (n_tasks, n_samples, n_features), float32
-        Rows in random order. Missing values are NaN.
-    y : Tensor of shape (n_tasks, n_samples)
-        Class positions (int64), or targets (float32). A class that was drawn may have no rows.
+    Returns x (n_tasks, n_samples, n_features), float32, with NaN for missing values, and y
+    (n_tasks, n_samples): class positions (int64), or targets (float32). By default, 2 to 10 classes
+    are drawn, at most a third of the number of rows, small numbers more often. A class may have no
+    rows.
     """
     # Classes are balanced by leaving rows out, so twice as many rows are drawn.
     n_pool = 2 * n_samples if kind == "classification" else n_samples

@@ -22,20 +22,7 @@ _MAX_LEVELS = 12
 
 
 def observe(generator: torch.Generator, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Convert latent columns to observed ones.
-
-    Parameters
-    ----------
-    generator : torch.Generator
-        Source of the numbers.
-    z : Tensor of shape (b, n, d)
-        Latent columns, standardised.
-
-    Returns
-    -------
-    x, u : Tensor of shape (b, n, d)
-        Observed columns, and their effects.
-    """
+    """Convert latent columns z (b, n, d), standardised, to observed ones and their effects."""
     b, _, d = z.shape
     rank = 0.5 * (1 + torch.erf(z / math.sqrt(2.0)))
     # The columns of a task are numeric, discrete or both. Numeric columns may be warped.
@@ -101,24 +88,10 @@ def _discretize(generator: torch.Generator, rank: Tensor) -> tuple[Tensor, Tenso
 
 
 def remove_values(generator: torch.Generator, x: Tensor, y: Tensor) -> Tensor:
-    """Repeat columns of some tasks, and remove values.
+    """Repeat columns of some tasks, and remove values of x (b, n, d), given labels y (b, n).
 
     Values are missing at random, above a threshold, for labels above a threshold, or in the same
     rows of several columns.
-
-    Parameters
-    ----------
-    generator : torch.Generator
-        Source of the numbers.
-    x : Tensor of shape (b, n, d)
-        Columns.
-    y : Tensor of shape (b, n)
-        Labels.
-
-    Returns
-    -------
-    Tensor of shape (b, n, d)
-        Columns; NaN is a missing value.
     """
     b, n, d = x.shape
     clumsy = (uniform(generator, b, 1, 1) < 0.12) & (uniform(generator, b, 1, d) < 0.3)

@@ -20,21 +20,10 @@ def make_table_tasks(
     n_classes: int | None = None,
     random_state: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make small tables, as varied as real ones (see `draw_tables` for the parameters).
+    """Make small tables, as varied as real ones (see `draw_tables`); rows with the group of each.
 
-    Returns
-    -------
-    X : ndarray of shape (n_tasks * n_samples, n_features), float32
-        The rows, task by task, in random order within a task; missing values are NaN.
-    y : ndarray of shape (n_tasks * n_samples,)
-        Class positions (int64), or targets (float64).
-    groups : ndarray of shape (n_tasks * n_samples,), int64
-        The task of each row, from 0 to ``n_tasks - 1``.
-
-    References
-    ----------
-    Mueller et al. (2022), Transformers can do Bayesian inference, section 5 (random networks).
-    Hollmann et al. (2023), TabPFN, section 4 (structural causal models).
+    References: Mueller et al. (2022), Transformers can do Bayesian inference, section 5 (random
+    networks). Hollmann et al. (2023), TabPFN, section 4 (structural causal models).
     """
     seed = int(np.random.default_rng(random_state).integers(2**63))
     generator = torch.Generator().manual_seed(seed)
