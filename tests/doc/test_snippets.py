@@ -19,7 +19,6 @@ NEEDS = {
     "doc/bridges.rst": ["optuna", "skorch"],
     "doc/learners.rst": ["sklearn.callback"],
     "doc/policy.rst": ["gymnasium"],
-    "doc/small_tables.rst": ["skrub"],
 }
 SECONDS = 600
 BLOCK = re.compile(r"^\.\. code-block:: (python|text)\n((?:[ ]+.*\n|\n)+)", re.M)
