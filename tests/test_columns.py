@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import OneHotEncoder
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
+from skmeta import MetaFewShotRegressor, MetaPrior
 from skmeta._columns import FrameEncoder, Times, time_numbers, wall_time
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
@@ -43,25 +43,6 @@ def test_rare_new_and_missing_categories():
     found = encoder.encode(pd.DataFrame({"x": ["a", "b", "c", "new", None]}))
     expected = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]]
     np.testing.assert_array_equal(found, expected)
-
-
-def test_missing_numbers_get_an_indicator_if_the_learner_does_not_take_them():
-    frame = pd.DataFrame({"x": [1.0, np.nan, 3.0], "z": [1.0, 2.0, 3.0]})
-    assert FrameEncoder.learn(frame, allow_nan=True) is None
-    encoder = FrameEncoder.learn(frame, allow_nan=False)
-    np.testing.assert_array_equal(encoder.encode(frame), [[1, 0, 1], [2, 1, 2], [3, 0, 3]])
-    assert FrameEncoder.learn(frame[["z"]], allow_nan=False) is None
-    assert FrameEncoder.learn(frame.to_numpy(), allow_nan=False) is None
-
-
-def test_polars_gives_the_same():
-    pl = pytest.importorskip("polars")
-    frame, _, _ = family(4, 15)
-    encoder = FrameEncoder.learn(frame, allow_nan=False)
-    of_polars = pl.DataFrame({n: [None if pd.isna(v) else v for v in frame[n]] for n in frame})
-    other = FrameEncoder.learn(of_polars, allow_nan=False)
-    assert other.columns == encoder.columns
-    np.testing.assert_array_equal(other.encode(of_polars), encoder.encode(frame))
 
 
 def test_categories_with_an_order_are_numbered():
@@ -113,12 +94,6 @@ def test_usual_categories_are_no_warning(labels):
     learn_codes(pd.DataFrame({"x": pd.Categorical(WEIGHTS)}))
 
 
-def test_polars_columns_are_in_doubt_too():
-    pl = pytest.importorskip("polars")
-    with pytest.warns(UnusedDataWarning, match="'rain' holds numbers but for 't'"):
-        learn_codes(pl.DataFrame({"rain": ["t", *WEIGHTS[1:], None]}))
-
-
 LEARNERS = {
     "linear": HierarchicalLinear(),
     "maml": MAML(n_shot=4, n_query=8, n_iterations=2, validation=0, random_state=0),
@@ -157,14 +132,6 @@ def test_a_prior_keeps_the_encoder_of_its_family(name, tmp_path):
     assert np.isfinite(learner.score(*others[:2], groups=others[2] + 100))
 
 
-def test_classes_of_a_frame():
-    frame, y, groups = family()
-    labels = np.where(y > 0, "high", "low")
-    prior = HierarchicalLinear().fit(frame, labels, groups=groups).prior_
-    clf = MetaFewShotClassifier(prior).fit(frame[:5], labels[:5])
-    assert clf.score(frame[:15], labels[:15]) > 0.7
-
-
 def test_what_does_not_fit_the_family_is_an_error():
     frame, y, groups = family()
     prior = HierarchicalLinear().fit(frame, y, groups=groups).prior_
@@ -176,20 +143,6 @@ def test_what_does_not_fit_the_family_is_an_error():
     numbers = HierarchicalLinear().fit(frame[["size"]], y, groups=groups).prior_
     with pytest.raises(ValueError, match="X holds strings"):
         MetaFewShotRegressor(numbers).fit(frame[["colour"]].rename(columns={"colour": "size"}), y)
-
-
-def test_missing_values_of_an_array():
-    frame, y, groups = family()
-    X = np.column_stack([frame["size"], (frame["colour"] == "red"), (frame["colour"] == "green")])
-    X = X.astype(float)
-    # A value that is missing says something about the target.
-    y = y + 3.0 * np.isnan(X[:, 0])
-    prior = HierarchicalLinear().fit(X, y, groups=groups).prior_
-    assert prior.tensors["head.missing"].tolist() == [0]
-    reg = MetaFewShotRegressor(prior).fit(X[:5], y[:5])
-    queries = [[0.0, 0.0, 0.0], [np.nan, 0.0, 0.0]]
-    known, missing = reg.predict(queries)
-    assert missing - known == pytest.approx(3.0, abs=0.4)
 
 
 def missing_in(dtype, labels, learner):
@@ -219,16 +172,6 @@ def test_missing_values_of_pandas_types(dtype, labels):
     missing_in(dtype, labels, MAML(n_iterations=2, n_shot=3, n_query=3))
 
 
-def test_categories_that_are_no_strings_are_kept_as_strings(tmp_path):
-    ages = np.random.default_rng(0).uniform(20, 80, 120)
-    frame = pd.DataFrame({"age": pd.cut(ages, 3)})
-    groups = np.repeat(np.arange(12), 10)
-    prior = HierarchicalLinear(effects="intercept").fit(frame, ages, groups=groups).prior_
-    prior.save(tmp_path / "ages.skmeta")
-    reg = MetaFewShotRegressor(MetaPrior.load(tmp_path / "ages.skmeta")).fit(frame[:5], ages[:5])
-    assert reg.score(frame, ages) > 0.5
-
-
 @pytest.mark.parametrize("make", [MetaFewShotRegressor, HierarchicalLinear])
 def test_dates_as_objects_are_an_error(make):
     days = [datetime.date(2024, 1, 1) + datetime.timedelta(k) for k in range(40)]
@@ -236,27 +179,6 @@ def test_dates_as_objects_are_an_error(make):
     groups = {} if make is MetaFewShotRegressor else {"groups": np.repeat([0, 1, 2, 3], 10)}
     with pytest.raises(ValueError, match="Column 'day' holds times"):
         make().fit(frame, np.arange(40.0) / 7, **groups)
-
-
-def test_types_of_arrow():
-    pa = pytest.importorskip("pyarrow")
-    colour = pd.Series(np.resize(["a", "b"], 40)).astype(
-        pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))
-    )
-    y = np.arange(40.0) % 2
-    reg = MetaFewShotRegressor().fit(pd.DataFrame({"x": colour}), y)
-    np.testing.assert_allclose(reg.predict(pd.DataFrame({"x": colour[:2]})), [0, 1], atol=0.2)
-    day = pd.Series(pd.date_range("2024", periods=40)).astype("timestamp[ns][pyarrow]")
-    with pytest.raises(ValueError, match="Column 'day' holds times"):
-        MetaFewShotRegressor().fit(pd.DataFrame({"day": day}), y)
-
-
-def test_a_task_without_rows_of_a_family_with_categories():
-    frame, reg = missing_in("string", ["a", "b"], HierarchicalLinear(effects="intercept"))
-    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
-        reg.fit(frame[:0], [])
-    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
-        reg.predict(frame[:0])
 
 
 DATES = pd.to_datetime(["2024-01-01", "2024-01-02 12:00", "2023-12-31"], format="ISO8601")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-import skmeta
 from skmeta.__main__ import main
 from skmeta.search import SearchHistory, SearchPrior
 
@@ -50,16 +49,6 @@ def test_build_and_describe(path, tmp_path, capsys):
     assert "SVC, on set 0, set 1, set 2" in capsys.readouterr().out
 
 
-def test_build_learns_from_searches_with_the_metric_only(path, tmp_path, capsys):
-    params = [{"C": 0.1}, {"C": 1.0}, {"C": 10.0}]
-    with SearchHistory(path) as history:
-        history.add(SVC(), params, [0.5, 0.8, 0.7], dataset="other", scoring="roc_auc")
-    target = tmp_path / "svc.safetensors"
-    options = ["--estimator", "SVC", "--metric", "accuracy"]
-    assert main(["prior", "build", str(path), str(target), *options]) == 0
-    assert SearchPrior.load(target).datasets == ("set 0", "set 1", "set 2")
-
-
 def test_describe_what_ships(capsys):
     assert main(["prior", "describe"]) == 0
     names = capsys.readouterr().out.split()
@@ -92,12 +81,6 @@ def test_it_runs_as_a_module():
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "history" in shown
     assert "prior" in shown
-
-
-def test_the_version(capsys):
-    with pytest.raises(SystemExit, match="0"):
-        main(["--version"])
-    assert capsys.readouterr().out == f"skmeta {skmeta.__version__}\n"
 
 
 def test_the_command_of_the_package_is_this_one():

@@ -87,10 +87,3 @@ def test_actions_of_workflows_are_pinned():
     ]
     assert len(used) > 8
     assert [u for u in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", u)] == []
-
-
-def test_the_address_of_the_project_stands_in_one_place():
-    home = PROJECT["project"]["urls"]["Homepage"]
-    assert all(url.startswith(home) for url in PROJECT["project"]["urls"].values())
-    pages = [*ROOT.glob("*.rst"), *(ROOT / "doc").rglob("*.rst"), ROOT / "CITATION.cff"]
-    assert [path.name for path in pages if home in path.read_text(encoding="utf-8")] == []

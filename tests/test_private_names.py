@@ -7,9 +7,6 @@ import ast
 import importlib
 from pathlib import Path
 
-import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
-
 import skmeta
 
 PACKAGE = Path(skmeta.__file__).parent
@@ -97,20 +94,6 @@ def test_private_names_of_others_are_in_the_compatibility_modules():
     assert found == set(), "move these to _sklearn_compat.py or _torch_compat.py"
 
 
-def test_the_rule_sees_faults():
-    def uses(source):
-        tree = ast.parse(source)
-        return set(private_uses(tree, {"_mine", "_kwargs"}))
-
-    assert uses("from sklearn.base import _fit_context") == {"sklearn.base._fit_context"}
-    assert uses("import torch._C") == {"torch._C"}
-    assert uses("scorer._sign") == {"_sign"}
-    assert uses("scorer._kwargs; self._mine; other._mine") == {"_kwargs"}
-    assert uses("self._kwargs = {}; other._kwargs") == set()
-    assert uses("getattr(scorer, '_scorers', None)") == {"_scorers"}
-    assert uses("from skmeta.search._run import run_search; x.__class__; t._replace(a=1)") == set()
-
-
 def test_what_the_compatibility_modules_import_is_there():
     """All that a release of scikit-learn or torch has moved, in one message."""
     missing = [
@@ -120,14 +103,3 @@ def test_what_the_compatibility_modules_import_is_there():
         if not hasattr(importlib.import_module(module), name)
     ]
     assert missing == [], "these private names have moved: mend the compatibility module"
-
-
-def test_trees_are_cut_after_a_round():
-    from skmeta._sklearn_compat import cut_rounds
-
-    X = np.linspace(0, 1, 60)[:, None]
-    model = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(X, X[:, 0])
-    third = list(model.staged_predict(X))[2]
-    cut_rounds(model, 3)
-    assert model.n_iter_ == 3
-    np.testing.assert_array_equal(model.predict(X), third)

@@ -9,23 +9,7 @@ import torch
 from sklearn.datasets import load_wine
 
 from skmeta import GroupedRegressor, MetaFewShotClassifier
-from skmeta._threads import _MANY_NUMBERS, one_thread, one_thread_if_small
-
-
-def test_small_data_are_computed_in_one_thread_and_large_ones_are_not():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with one_thread_if_small(_MANY_NUMBERS - 1):
-            assert torch.get_num_threads() == 1
-            with one_thread(None):
-                assert torch.get_num_threads() == 1
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-        with one_thread_if_small(_MANY_NUMBERS):
-            assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+from skmeta._threads import one_thread
 
 
 def test_fits_that_overlap_leave_the_number_of_threads_as_it_was():

@@ -1,16 +1,13 @@
 """Warnings show the line of the caller, however deep in the package they arise."""
 
-import threading
 import warnings
 
 import numpy as np
-import pytest
 from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta import MetaFewShotClassifier, MetaLearnedSearchCV
-from skmeta._warnings import warn_caller
 from skmeta.exceptions import OverlapWarning, SearchStoppedWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet, Validation
 
@@ -64,21 +61,3 @@ def test_through_scikit_learn():
     cv = [(np.arange(0, 150, 5), np.arange(1, 150, 50))]
     warning = caught(lambda: cross_val_score(clf, wide, y, cv=cv), UnusedDataWarning)
     assert warning.filename == __file__
-
-
-def test_a_thread_without_a_caller():
-    found = []
-
-    def run():
-        with warnings.catch_warnings(record=True) as each:
-            warnings.simplefilter("always")
-            warn_caller("said", UserWarning)
-        found.extend(each)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert [str(w.message) for w in found] == ["said"]
-    code = compile("warn_caller('alone', UserWarning)", warn_caller.__code__.co_filename, "exec")
-    with pytest.warns(UserWarning, match="alone"):
-        exec(code, {"warn_caller": warn_caller})

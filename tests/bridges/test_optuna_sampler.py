@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.bridges.optuna import PriorSampler
-from skmeta.search import SearchHistory, SearchPrior
+from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -57,16 +57,6 @@ def optimise(sampler, n_trials, function=objective, direction="maximize"):
     study = optuna.create_study(direction=direction, sampler=sampler)
     study.optimize(function, n_trials=n_trials, catch=(RuntimeError,))
     return study
-
-
-def test_the_first_trials_are_where_past_searches_were_good(prior):
-    firsts = [
-        optimise(PriorSampler(prior, estimator=SVC(), seed=seed), 1).trials[0] for seed in range(5)
-    ]
-    values = [trial.value for trial in firsts]
-    random = [optimise(optuna.samplers.RandomSampler(seed), 1).best_value for seed in range(20)]
-    assert np.median(values) > np.quantile(random, 0.9)
-    assert len({trial.params["C"] for trial in firsts}) > 1
 
 
 def test_a_study_finds_the_best_value_sooner_than_without_a_prior(prior):
@@ -142,23 +132,6 @@ def test_failed_and_pruned_trials_are_taken_note_of(prior):
     assert study.best_value > -0.05
 
 
-def test_a_small_space_may_be_exhausted(prior):
-    def small(trial):
-        return float(trial.suggest_int("n", 1, 3))
-
-    study = optimise(PriorSampler(prior, estimator=SVC(), seed=0), 6, small)
-    assert {trial.params["n"] for trial in study.trials[:4]} == {1, 2, 3}
-    assert len(study.trials) == 6
-
-
-def test_threads_do_not_try_the_same(prior):
-    study = optuna.create_study(
-        direction="maximize", sampler=PriorSampler(prior, estimator=SVC(), seed=0)
-    )
-    study.optimize(objective, n_trials=8, n_jobs=2)
-    assert len({(trial.params["C"], trial.params["gamma"]) for trial in study.trials}) == 8
-
-
 def test_a_study_goes_on_with_a_pickled_sampler(prior):
     sampler = PriorSampler(prior, estimator=SVC(), seed=0)
     study = optimise(sampler, 4)
@@ -167,16 +140,6 @@ def test_a_study_goes_on_with_a_pickled_sampler(prior):
     assert len(study.trials) == 7
     sampler.reseed_rng()
     assert sampler._seed != study.sampler._seed
-
-
-def test_a_history_and_a_finished_study(tmp_path):
-    study = optimise(optuna.samplers.RandomSampler(0), 30)
-    history = SearchHistory(tmp_path / "searches.db")
-    params, scores = zip(*((one.params, one.value) for one in study.trials), strict=True)
-    history.add(SVC(), params, scores, dataset="earlier", scoring="accuracy")
-    learned = SearchPrior.from_searches(history.searches(estimator="SVC", metric="accuracy"))
-    sampler = PriorSampler(learned, estimator=SVC(), seed=0)
-    assert optimise(sampler, 3).best_value > -0.1
 
 
 def test_a_prior_that_ships():

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import saved
 import torch
-from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestClassifier
@@ -159,13 +158,6 @@ def test_an_estimator_that_was_loaded_goes_on(tmp_path):
     np.testing.assert_allclose(two, one, **REFIT)
 
 
-def test_an_estimator_without_a_fit_can_be_saved(tmp_path):
-    skops.dump(MetaFewShotClassifier(load_table_prior("classification")), tmp_path / "m.skops")
-    loaded = skops.load(tmp_path / "m.skops")
-    assert loaded.prior == load_table_prior("classification")
-    assert not hasattr(loaded, "adapted_")
-
-
 @pytest.mark.parametrize("device", ["cuda:7", torch.device("cuda", 7)])
 @pytest.mark.parametrize("name", ["MetaFewShotRegressor of MAML", "MetaPolicy"])
 def test_an_estimator_of_a_gpu_predicts_where_there_is_none(tmp_path, fitted, name, device):
@@ -237,11 +229,6 @@ def test_members_are_not_unpacked_before_their_size_is_known(tmp_path, monkeypat
         skops.load(tmp_path / "bomb.skops")
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.skops"):
-        skops.load(tmp_path / "none.skops")
-
-
 def test_functions_of_a_file_are_not_called_unless_trusted(tmp_path):
     skops.dump(FunctionTransformer(inspect.cleandoc), tmp_path / "model.skops")
     with pytest.raises(ModelFileError, match=r"not trusted: inspect\.cleandoc"):
@@ -277,18 +264,6 @@ def test_trees_that_lead_nowhere_are_refused(tmp_path, fitted, field, value):
     trees.nodes[field][trees.first[3]] = value
     skops.dump(model, tmp_path / "model.skops")
     with pytest.raises(ModelFileError, match=r"a tree of its TreeEnsemble leads nowhere"):
-        skops.load(tmp_path / "model.skops")
-
-
-def test_a_sparse_array_that_leads_nowhere_is_refused(tmp_path):
-    X, y, _ = saved.rows(40)
-    model = Ridge().fit(X, y)
-    model.kept_ = csr_array(np.eye(3))
-    skops.dump(model, tmp_path / "model.skops")
-    assert skops.load(tmp_path / "model.skops").kept_.nnz == 3
-    model.kept_.indices[0] = 10**6
-    skops.dump(model, tmp_path / "model.skops")
-    with pytest.raises(ModelFileError, match=r"does not hold what scikit-learn .* can build"):
         skops.load(tmp_path / "model.skops")
 
 

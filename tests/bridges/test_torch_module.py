@@ -101,18 +101,6 @@ def test_and_for_regressions_in_any_unit(sinusoids):
     np.testing.assert_allclose(net.predict(X[new])[:, 0], expected, rtol=1e-4)
 
 
-def test_no_step_from_a_prototypical_network_is_the_nearest_class_mean(data):
-    X, y = data
-    learner = ProtoNet(backbone="mlp", n_way=3, n_shot=2, n_query=2, **QUICK)
-    prior = learner.fit(X[y < 9], y[y < 9]).prior_
-    X, y = new_task(data)
-    module = PriorModule(prior, 3)
-    module.start(torch.tensor(X), torch.tensor(y))
-    actual = module(torch.tensor(X)).softmax(1).detach().numpy()
-    expected = MetaFewShotClassifier(prior, precision="float64").fit(X, y).predict_proba(X)
-    np.testing.assert_allclose(actual, expected, atol=1e-4)
-
-
 def test_batch_normalisation_has_the_statistics_of_the_rows(data):
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(8), 6)
@@ -128,18 +116,6 @@ def test_batch_normalisation_has_the_statistics_of_the_rows(data):
     copy = pickle.loads(pickle.dumps(net))
     np.testing.assert_array_equal(copy.predict_proba(X), net.predict_proba(X))
     assert (net.module_.body.state_dict().keys()) == copy.module_.body.state_dict().keys()
-
-
-def test_classes_with_rows_of_their_own_in_the_head(data):
-    X, y = data
-    groups = np.arange(len(y)) % 4
-    settings = {"task_type": "classification", "sampling": "task"}
-    learner = MAML(backbone="mlp", n_shot=8, n_query=8, **settings, **QUICK)
-    prior = learner.fit(X, y % 3, groups=groups).prior_
-    module = PriorModule(prior, 2)
-    np.testing.assert_array_equal(module.head.weight.detach(), prior.tensors["head.weight"][:2])
-    with pytest.raises(PriorError, match="4 outputs, but the prior's head has learned"):
-        PriorModule(prior, 4)
 
 
 def test_a_net_is_cloned_trained_on_and_pickled(data):
@@ -207,11 +183,3 @@ def test_rows_classes_and_outputs_that_do_not_fit(data):
     module.start(X, y)
     again = start(make_net(prior), X, y).module_
     assert torch.equal(module.head.weight, again.head.weight)
-
-
-def test_images_with_channels_last_are_refused():
-    learner = ProtoNet(**IMAGES | {"inputs": (3, 8, 8)}, random_state=0)
-    module = PriorModule(learner.initial_prior(np.ones((2, 192))), 2)
-    assert module(torch.zeros(2, 3, 8, 8)).shape == module(torch.zeros(2, 192)).shape == (2, 2)
-    with pytest.raises(ValueError, match=r"shape \(2, 8, 8, 3\), .* \(3, 8, 8\) or \(192,\)"):
-        module(torch.zeros(2, 8, 8, 3))

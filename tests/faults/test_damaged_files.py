@@ -225,27 +225,3 @@ def test_weights_that_are_not_finite(path, name, bad):
     path.write_bytes(pack(header, data[:begin] + values.tobytes() + data[end:]))
     with pytest.raises(error, match=r"NaN or infinity|no finite numbers"):
         load_file(path)
-
-
-@pytest.mark.parametrize("name", ["skmeta.search_prior", "skmeta.checkpoint"])
-def test_a_tensor_that_is_missing(path, name):
-    content, load_file, error = KINDS[name]
-    header, data = unpack(content)
-    last = max(
-        (k for k in header if k != "__metadata__"), key=lambda k: header[k]["data_offsets"][1]
-    )
-    begin, _ = header.pop(last)["data_offsets"]
-    path.write_bytes(pack(header, data[:begin]))
-    with pytest.raises(error, match=r"cannot be read"):
-        load_file(path)
-
-
-@pytest.mark.parametrize("n", [10**12, -1, 4.0, True, None])
-def test_a_search_prior_with_a_wrong_number_of_evaluations(path, n):
-    header, data = unpack(SEARCH_PRIOR)
-    record = record_of(SEARCH_PRIOR, "skmeta.search_prior")
-    record["fields"]["tasks"][0]["n_evaluations"] = n
-    header["__metadata__"]["skmeta.search_prior"] = json.dumps(record)
-    path.write_bytes(pack(header, data))
-    with bounded(), pytest.raises(PriorError, match="holds a field that cannot be read"):
-        SearchPrior.load(path)

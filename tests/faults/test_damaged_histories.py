@@ -82,13 +82,6 @@ def check(path):
     assert all(len(one.configurations) == len(one.scores) for one in past)
 
 
-def test_a_sound_history_is_read_without_a_warning(path):
-    path.write_bytes(CONTENT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert [len(one.candidates) for one in SearchHistory(path, read_only=True)] == [6, 6]
-
-
 @AGAIN
 @given(damages(len(CONTENT)))
 def test_damaged_bytes(path, damage):

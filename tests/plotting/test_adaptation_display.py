@@ -40,18 +40,6 @@ def test_scores_are_those_of_the_learner_with_as_many_steps(sinusoids):
     assert display.ax_.get_ylabel() == "mean squared error"
 
 
-def test_the_curve_is_the_mean_and_its_interval(sinusoids):
-    scores = np.array([[0.0, 1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 1.0]])
-    display = AdaptationDisplay(values=[1, 5], scores=scores, varied="n_shot").plot(color="k")
-    np.testing.assert_allclose(display.line_.get_ydata(), [1.5, 1.0])
-    heights = display.band_.get_paths()[0].vertices[:, 1]
-    half = 1.96 * np.std(scores[0], ddof=1) / 2
-    assert heights.max() == pytest.approx(1.5 + half)
-    assert heights.min() == pytest.approx(1.5 - half)
-    assert display.line_.get_color() == "k"
-    assert display.ax_.get_legend() is None
-
-
 def test_more_rows_help_a_learner_without_steps(classes):
     learner, X, y = classes
     figure, ax = plt.subplots()
@@ -61,14 +49,6 @@ def test_more_rows_help_a_learner_without_steps(classes):
     assert display.scores[1].mean() > display.scores[0].mean()
     default = AdaptationDisplay.from_estimator(learner, X, y, n_tasks=2)
     assert list(default.values) == [1, 2, 5, 10]
-
-
-def test_learners_in_the_same_axes_differ_without_colours():
-    display = AdaptationDisplay(values=[0, 1], scores=np.ones((2, 3)), estimator_name="a").plot()
-    other = AdaptationDisplay(values=[0, 1], scores=np.zeros((2, 3)), estimator_name="b")
-    other.plot(display.ax_)
-    assert other.line_.get_marker() != display.line_.get_marker()
-    assert other.line_.get_linestyle() != display.line_.get_linestyle()
 
 
 def test_what_is_refused(sinusoids, classes):

@@ -7,7 +7,7 @@ from skmeta import GroupedRegressor
 from skmeta.plotting import GroupEffectsDisplay
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def table():
     rng = np.random.default_rng(0)
     user, item = np.divmod(np.arange(144), 12)
@@ -19,6 +19,8 @@ def table():
 def test_groups_are_sorted_by_effect_with_intervals_around_them(table):
     X, y, effect = table
     model = GroupedRegressor(0, combine="learner").fit(X[:, [0, 2]], y)
+    with pytest.raises(ValueError, match="There is no effect 'intercpt'"):
+        GroupEffectsDisplay.from_estimator(model, effect="intercpt")
     display = GroupEffectsDisplay.from_estimator(model)
     assert [display.groups[k] for k in display.order_] == np.argsort(effect).tolist()
     assert len(display.groups) == 12
@@ -42,13 +44,6 @@ def test_of_several_columns_one_is_drawn(table):
         GroupEffectsDisplay.from_estimator(model, column="user")
 
 
-def test_an_effect_that_is_not_there_is_an_error(table):
-    X, y, _ = table
-    model = GroupedRegressor(0, combine="learner").fit(X[:, [0, 2]], y)
-    with pytest.raises(ValueError, match="There is no effect 'intercpt'"):
-        GroupEffectsDisplay.from_estimator(model, effect="intercpt")
-
-
 def test_a_frame_of_losses_has_a_line_for_each_part_of_the_mixture():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(12), 15)
@@ -64,15 +59,3 @@ def test_a_frame_of_losses_has_a_line_for_each_part_of_the_mixture():
     assert mixture.iloc[-1] < 0.1
     for loss in mixture:
         assert f"mixture {loss:.3f}" in model.summary_
-    X[:, 1] = np.arange(180) % 15
-    two = GroupedRegressor([0, 1], combine="learner").fit(X, y)
-    # With several columns, each has rows of its own.
-    known = ["no known row", "1 known row", "3 known rows"]
-    rows = [*(f"0, {n}" for n in [*known, "10 known rows"]), *(f"1, {n}" for n in known)]
-    both = "several new groups, no known row"
-    assert list(two.losses_.index) == [*rows, both, "known groups"]
-    lines = two.losses_.plot().lines
-    assert [line.get_label() for line in lines] == list(two.losses_.columns)
-    assert list(two.losses_.columns) == ["learner", "mixture"]
-    for loss in two.losses_["mixture"]:
-        assert f"mixture {loss:.3f}" in two.summary_

@@ -6,13 +6,6 @@ from skmeta._optional import import_optional
 from skmeta.plotting import GroupEffectsDisplay
 
 
-def test_a_missing_package_is_named_with_the_extra_that_installs_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"needs matplotlib.*pip install '\.\[plot\]'"):
-        import_optional("matplotlib.pyplot", "plot")
-
-
 def test_drawing_without_matplotlib_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[plot\]'"):

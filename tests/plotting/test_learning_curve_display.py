@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -7,7 +6,6 @@ from sklearn.exceptions import NotFittedError
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import MAML, AutoLearner, HierarchicalLinear, ProtoNet, Validation
 from skmeta.plotting import LearningCurveDisplay
-from skmeta.policy import PointNavigation, PolicyMAML
 
 SHORT = {"n_iterations": 6, "validation": Validation(n_tasks=2, every=2), "random_state": 0}
 
@@ -47,22 +45,6 @@ def test_without_validation_there_is_one_curve_of_the_accuracy(classification):
     assert display.ax_.get_xlabel() == "meta-iteration"
 
 
-def test_the_curve_of_a_policy_is_its_mean_return():
-    learner = PolicyMAML(hidden=(4,), n_iterations=1, meta_batch_size=2, n_episodes=2)
-    learner.fit(PointNavigation(max_episode_steps=5))
-    display = LearningCurveDisplay.from_estimator(learner)
-    np.testing.assert_array_equal(display.train, learner.history_["train_score"])
-    assert display.metric_name == "mean return"
-
-
-def test_draws_on_the_axes_given(regression):
-    figure, ax = plt.subplots()
-    display = LearningCurveDisplay.from_estimator(regression, ax=ax, linewidth=3)
-    assert display.ax_ is ax
-    assert display.figure_ is figure
-    assert display.lines_[0].get_linewidth() == 3
-
-
 def test_a_learner_that_is_not_fitted_is_refused():
     with pytest.raises(NotFittedError, match="not fitted"):
         LearningCurveDisplay.from_estimator(MAML())
@@ -79,13 +61,6 @@ def test_plain_models_are_lines(regression):
     np.testing.assert_allclose(heights, -np.array(scores))  # a loss is minus the score
     without = LearningCurveDisplay.from_estimator(regression, baselines=False)
     assert without.baseline_lines_ == []
-
-
-def test_two_learners_in_one_picture_have_each_baseline_once_in_the_legend(regression):
-    display = LearningCurveDisplay.from_estimator(regression)
-    again = LearningCurveDisplay.from_estimator(regression, ax=display.ax_)
-    labels = [text.get_text() for text in again.ax_.get_legend().get_texts()]
-    assert labels.count("ridge regression on each task") == 1
 
 
 def test_learners_without_an_outer_loop_have_no_curve():

@@ -1,12 +1,14 @@
 """What the tests of the search share: spaces, an estimator that counts its fits, comparisons."""
 
+import warnings
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from skmeta.search import SearchHistory
+from skmeta.exceptions import HistoryWarning
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.record import PastSearch
 
 SPACE = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 1e1)}
@@ -82,6 +84,20 @@ def past_search(dataset, peak=0.0, name="SVC.C", **fields):
         scores=-((np.log10(values) - peak) ** 2),
         **fields,
     )
+
+
+def make_search(estimator, space, history, **settings):
+    """Return a search of four candidates."""
+    settings = {"n_iter": 4, "cv": 3, "prior": None, "random_state": 0, "refit": False} | settings
+    return MetaLearnedSearchCV(estimator, space, history=history, **settings)
+
+
+def fit_and_listen(search, *data):
+    """Fit a search, and return it with the warnings about its history."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(*data)
+    return search, [str(w.message) for w in caught if w.category is HistoryWarning]
 
 
 def raising(error):

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from scipy.stats import loguniform, randint
 from sklearn.datasets import load_iris
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -16,7 +14,6 @@ from sklearn.tree import DecisionTreeClassifier
 from skmeta.exceptions import SkmetaWarning
 from skmeta.search import MetaLearnedSearchCV, SearchPrior
 from skmeta.search.record import PastSearch
-from skmeta.search.space import SearchSpace
 
 X, y = load_iris(return_X_y=True)
 C = loguniform(1e-2, 1e3)
@@ -38,11 +35,6 @@ def test_it_is_the_second_candidate_or_with_a_prior_that_expects_little_the_fift
     assert np.isnan(found["predicted_mean_score"][place])
 
 
-def test_it_is_the_last_of_less_than_five_candidates():
-    found = search(SVC(C=0.011), {"C": C}, n_iter=3, prior="shipped").cv_results_
-    assert list(found["source"]).index("as given") == 2
-
-
 def test_it_is_the_second_candidate_on_more_rows_than_the_past_has():
     searches = [
         PastSearch(
@@ -60,12 +52,6 @@ def test_it_is_the_second_candidate_on_more_rows_than_the_past_has():
         prior = SearchPrior.from_searches(past)
         sources = search(SVC(C=0.011), {"C": C}, prior=prior).cv_results_["source"]
         assert list(sources).index("as given") == place
-
-
-def test_it_comes_first_if_the_prior_expects_much_of_it():
-    best = search(SVC(), {"C": C}, n_iter=1, prior="shipped").best_params_["C"]
-    found = search(SVC(C=best), {"C": C}, prior="shipped").cv_results_
-    assert list(found["source"]).index("as given") == 0
 
 
 def test_a_space_that_excludes_it_is_kept_to():
@@ -123,37 +109,3 @@ def test_it_is_kept_unless_another_candidate_is_better():
     better = search(SVC(C=1e-2), {"C": C})
     assert better.best_score_ > better.cv_results_["mean_test_score"][1]
     assert better.best_index_ != 1
-
-
-def test_it_is_tried_once_if_the_search_proposes_it_itself():
-    space = {"n_neighbors": [3, 5, 7, 9]}
-    found = search(KNeighborsClassifier(5), space, n_iter=3).cv_results_
-    values = [params["n_neighbors"] for params in found["params"]]
-    assert 5 in values[:2]
-    assert len(set(values)) == 3
-
-
-def test_the_sub_space_that_fits_best_is_taken():
-    space = SearchSpace([{"C": C, "kernel": ["linear"]}, {"C": C, "kernel": ["rbf"], "gamma": C}])
-    assert space.nearest(SVC(gamma=0.5)) == ({"C": 1.0, "kernel": "rbf", "gamma": 0.5}, [])
-    assert space.nearest(SVC())[1] == ["kernel"]  # gamma="scale" is outside, too
-    assert space.nearest(SVC(kernel="poly", C=2.0)) == ({"C": 2.0, "kernel": "poly"}, ["kernel"])
-    assert SearchSpace({"alpha": C}).nearest(SVC()) == (None, [])
-
-
-@pytest.mark.parametrize(
-    ("estimator", "space", "given"),
-    [
-        (SVC(), {"C": [1, 10, 100], "gamma": ["scale", 0.1, 0.01]}, {"C": 1, "gamma": "scale"}),
-        (make_pipeline(SVC()), {"svc__C": list(range(1, 9))}, {"svc__C": 1}),
-        # A share of all features is not one feature.
-        (ExtraTreesRegressor(), {"max_features": [1, 2, 3], "max_depth": [None, 5]}, None),
-        (SVC(), {"C": [True, 10, 100], "gamma": ["scale", 0.1]}, None),
-    ],
-)
-def test_whole_numbers_that_are_listed(estimator, space, given):
-    nearest, outside = SearchSpace(space).nearest(estimator)
-    assert (given is None) == bool(outside)
-    if given is not None:
-        assert nearest == given
-        assert [*map(type, nearest.values())] == [*map(type, given.values())]

@@ -1,22 +1,14 @@
 """What a search refuses before any fit, and what it says."""
 
-import warnings
-
 import numpy as np
 import pytest
 from scipy.stats import loguniform
-from searching import GRID, QUALITY, SPACE, Counted, past_search
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
+from searching import GRID, QUALITY, SPACE, past_search
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 
 from skmeta.exceptions import (
     HistoryError,
-    HistoryFormatError,
     HistoryWarning,
     PriorError,
     SearchSpaceError,
@@ -94,56 +86,6 @@ def test_bad_settings_are_told_before_any_fit(iris, counted, path, settings, err
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    ("refit", "match"),
-    [(True, r"returns the metrics \['hit', 'miss'\], and refit=True"), ("mis", "and refit='mis'")],
-)
-def test_a_callable_with_several_metrics_is_told_after_one_fit(iris, counted, path, refit, match):
-    def scoring(estimator, X, y):
-        return {"hit": 1.0, "miss": 0.0}
-
-    search = MetaLearnedSearchCV(counted(), QUALITY, scoring=scoring, history=path, refit=refit)
-    with pytest.raises(ValueError, match=match):
-        search.fit(*iris)
-    assert len(counted.fits) == 1
-
-
-def test_a_failing_rule_costs_no_results(iris):
-    def rule(results):
-        raise KeyError("no such column")
-
-    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=3, refit=rule)
-    with pytest.raises(KeyError, match="no such column"):
-        search.fit(*iris)
-    assert len(search.cv_results_["params"]) == 3
-
-
-def test_a_parameter_of_a_step_that_may_be_switched_off(iris):
-    pipe = make_pipeline(PCA(), SVC())
-    space = {"pca": ["passthrough", PCA()], "pca__n_components": [1, 2], "svc__C": [1, 10]}
-    search = MetaLearnedSearchCV(pipe, space, n_iter=4)
-    with pytest.raises(
-        SearchSpaceError, match="'pca__n_components' for estimator Pipeline with pca='passthrough'"
-    ):
-        search.fit(*iris)
-
-
-def test_more_candidates_than_there_are(iris):
-    search = MetaLearnedSearchCV(SVC(), GRID, n_iter=7)
-    with pytest.warns(UserWarning, match="smaller than n_iter=7"):
-        search.fit(*iris)
-    assert len(search.cv_results_["params"]) == 6
-
-
-def test_a_foreign_file_is_told_before_any_fit(iris, counted, path):
-    path.write_text("this is not a database, but a note to myself")
-    search = MetaLearnedSearchCV(counted(), QUALITY, history=path)
-    with pytest.raises(HistoryFormatError):
-        search.fit(*iris)
-    assert counted.fits == []
-    assert path.read_text().startswith("this is not")
-
-
 def learned_prior(estimator="SVC", name="SVC.C"):
     return SearchPrior.from_searches([past_search("wine", name=name, estimator=estimator)])
 
@@ -166,13 +108,6 @@ def test_a_prior_of_another_estimator_is_refused(iris, counted, path, prior):
     assert len(SearchHistory(path)) == 0
 
 
-def test_a_prior_that_knows_one_of_several_estimators_is_taken(iris):
-    search = MetaLearnedSearchCV(
-        [SVC(), LogisticRegression(max_iter=500)], n_iter=2, prior=learned_prior(), random_state=0
-    )
-    assert len(search.fit(*iris).prior_) == 1
-
-
 def test_a_fit_parameter_that_nothing_takes_is_refused(iris, path):
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=2, history=path)
     with pytest.raises(TypeError, match="It takes: X, y, sample_weight"):
@@ -180,36 +115,6 @@ def test_a_fit_parameter_that_nothing_takes_is_refused(iris, path):
     with pytest.raises(TypeError, match="Did you mean 'sample_weight'"):
         search.fit(*iris, sampleweight=np.ones(150))
     assert not path.exists()
-
-
-class Takes(Counted):
-    """Takes whatever `fit` is given."""
-
-    def fit(self, X, y, **params):
-        return super().fit(X, y)
-
-
-@pytest.mark.parametrize(
-    ("estimator", "space", "name"),
-    [
-        (Takes(), {}, "dataset"),
-        (make_pipeline(SVC()), {"svc__C": [1, 2]}, "svc__sample_weight"),
-        # Only one of the choices takes it: its candidates do not fail.
-        (
-            make_pipeline(KNeighborsClassifier()),
-            {"kneighborsclassifier": [SVC()]},
-            "kneighborsclassifier__sample_weight",
-        ),
-        (Pipeline([("a", "passthrough")]), {"a": [SVC()]}, "a__sample_weight"),
-        (GridSearchCV(SVC(), {"C": [1, 2]}), {"refit": [True]}, "sample_weight"),
-    ],
-)
-def test_a_fit_parameter_that_something_may_take_is_passed_on(iris, estimator, space, name):
-    search = MetaLearnedSearchCV(estimator, param_grid=space, n_iter="all", scoring="accuracy")
-    with warnings.catch_warnings():  # GridSearchCV warns that its scorer has no weights
-        warnings.simplefilter("ignore")
-        search.fit(*iris, **{name: np.ones(150)})
-    assert np.isfinite(search.best_score_)
 
 
 def test_no_prior_is_better_than_no_search(iris, path, monkeypatch):

@@ -32,24 +32,10 @@ class Mortal(Counted):
         return 1 - (self.quality - 2.4) ** 2 / 10
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        pytest.param({"batch_size": 3}, marks=pytest.mark.slow),
-        pytest.param({"n_iter": "all"}, marks=pytest.mark.slow),
-    ],
-)
-def test_a_dead_worker_costs_its_candidate(iris, path, settings):
-    settings = {"n_iter": 4, "random_state": 0, "prior": None, "refit": False} | settings
-    search = MetaLearnedSearchCV(
-        Mortal(parent=os.getpid()),
-        {"quality": [0.0, 1.0, 2.0, 3.0]},
-        cv=2,
-        n_jobs=2,
-        history=path,
-        **settings,
-    )
+def test_a_dead_worker_costs_its_candidate(iris, path):
+    model, space = Mortal(parent=os.getpid()), {"quality": [0.0, 1.0, 2.0, 3.0]}
+    settings = {"n_iter": 4, "random_state": 0, "prior": None, "refit": False}
+    search = MetaLearnedSearchCV(model, space, cv=2, n_jobs=2, history=path, **settings)
     with pytest.warns(FitFailedWarning, match="A worker process died while it evaluated"):
         search.fit(*iris)
     results = search.cv_results_

@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta.exceptions import PriorError, SearchSpaceError
 from skmeta.search import SearchHistory, SearchPrior, learned_defaults
-from skmeta.search.prior import JointPrior, load_shipped, probability_better
 from skmeta.search.record import PastSearch
 
 X, y = load_iris(return_X_y=True)
@@ -61,12 +60,6 @@ def test_it_has_the_parameters_that_were_best_on_past_data_sets():
     assert model.expected_gain["advice"].startswith("Changed: it is better than the estimator as ")
 
 
-def test_a_single_candidate_is_good_on_most_sets_rather_than_best_on_one():
-    """Where the first candidate of a search would be one of several that are good together."""
-    model = learned_defaults(SVC(), X, y, prior=make_prior([1.0, 1.2, 1.1, 3.5]), history=False)
-    assert np.log10(model.C) == pytest.approx(1.3, abs=0.5)
-
-
 @pytest.mark.parametrize(
     ("peaks", "advice"),
     [
@@ -88,48 +81,6 @@ def test_the_estimator_as_given_is_kept_unless_another_is_clearly_better(peaks, 
         assert f"with probability {gain['better_on']:g}, and parameters" in gain["advice"]
     else:
         assert gain["better_on"] == 0.0
-
-
-def test_a_gain_that_is_lost_again_elsewhere_changes_nothing():
-    """Better on five data sets of six by a little, and far worse on the sixth."""
-    prior = SearchPrior.from_searches(
-        [
-            PastSearch(
-                dataset=f"set {k}",
-                configurations=tuple({"SVC.C": float(c)} for c in np.geomspace(0.01, 100, 21)),
-                scores=factor * -np.abs(np.linspace(-2, 2, 21) - peak),
-                estimator="SVC",
-                metric="accuracy",
-            )
-            for k, (peak, factor) in enumerate([(1.5, 0.01)] * 8 + [(-1.5, 1.0)])
-        ]
-    )
-    model = learned_defaults(SVC(gamma=0.1), X, y, prior=prior, history=False)
-    assert model.C == 1.0
-    assert model.expected_gain["advice"].endswith("past data sets it loses more than it gains.")
-
-
-def test_a_promise_falls_with_distance_with_rows_and_where_larger_models_pay():
-    gains, errors, weights = np.array([1.0, 0.5, 2.0, -0.1]), np.full(4, 0.2), np.full(4, 0.25)
-    near, far = (probability_better(gains, errors, weights, d, {}) for d in (0.5, 3.0))
-    assert near > far + 0.1
-    noisy, clean = (
-        probability_better(gains, errors, weights, 1.0, {"skill_size": skill})
-        for skill in (-0.5, 0.3)
-    )
-    assert noisy > clean + 0.01
-    known = gains, errors, weights, 1.0
-    small, larger, largest = (
-        probability_better(*known, {"log_rows": np.log(n)}) for n in (1_000, 10_000, 100_000)
-    )
-    assert small == probability_better(*known, {}) > larger + 0.01 > largest + 0.02
-    assert probability_better(*known, {}, -0.5) < small < probability_better(*known, {}, 0.5)
-    unsure = probability_better(gains, np.full(4, 1.0), weights, 1.0, {})
-    assert probability_better(gains, errors, weights, 1.0, {}) > unsure > 0.5
-    assert probability_better(-gains, errors, weights, 1.0, {}) < 0.5
-    once = probability_better(gains[:1], errors[:1], np.ones(1), 1.0, {})
-    often = probability_better(np.full(9, 1.0), np.full(9, 0.2), np.full(9, 1 / 9), 1.0, {})
-    assert often > once
 
 
 def test_without_past_searches_nothing_changes(tmp_path):
@@ -199,18 +150,3 @@ def test_bad_priors_and_histories():
         learned_defaults(SVC(), X, y, history=True)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         learned_defaults(SVC(), X, y[:10])
-
-
-def test_the_offset_of_a_prior_stays_with_it():
-    prior = load_shipped("Ridge", "neg_mean_absolute_error")
-    offset = prior.promise_offset
-    assert offset < -0.1  # its promises were too high
-    kept = prior.without(datasets=prior.datasets[:2])
-    for one in (
-        kept,
-        kept.conditioned_on(prior.dataset_features[0]),
-        pickle.loads(pickle.dumps(kept)),
-    ):
-        assert one.promise_offset == offset
-    own = prior.with_promise_offset(0.0).select_datasets(prior.datasets[:5])
-    assert JointPrior(own, prior).promise_offset == pytest.approx(offset / 2)

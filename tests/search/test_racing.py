@@ -1,17 +1,11 @@
 """Racing over folds: candidates that will not win are stopped before their last fold."""
 
-import warnings
-
 import joblib
 import numpy as np
 import pytest
-from scipy.stats import loguniform, uniform
+from scipy.stats import uniform
 from searching import Counted, raising
-from sklearn.base import clone
-from sklearn.datasets import load_iris
-from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold
-from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
@@ -129,18 +123,7 @@ def test_what_stopped_candidates_have_in_the_results():
     np.testing.assert_array_equal(frame["n_folds"], n_folds[frame.index])
 
 
-def test_results_without_stopped_candidates_are_those_without_racing():
-    alike = MetaLearnedSearchCV(
-        SVC(), {"C": loguniform(10, 10.01)}, n_iter=4, prior=None, random_state=0
-    )
-    plain = alike.fit(*load_iris(return_X_y=True))
-    raced = clone(alike).set_params(racing=True).fit(*load_iris(return_X_y=True))
-    assert set(raced.cv_results_) == {*plain.cv_results_, "n_folds"}
-    assert list(raced.cv_results_["n_folds"]) == [5] * 4
-    same_results(plain, raced)
-
-
-@pytest.mark.parametrize(("n_jobs", "batch_size"), [(2, 1), (8, 1), (3, 4)])
+@pytest.mark.parametrize(("n_jobs", "batch_size"), [(8, 1), (3, 4)])
 def test_the_number_of_processors_changes_nothing(n_jobs, batch_size):
     alone = search(batch_size=batch_size).fit(X, y)
     with joblib.parallel_config("threading"):
@@ -184,60 +167,3 @@ def test_the_record_has_the_folds_that_were_run(tmp_path):
     ease = whole.mean(axis=0) - whole.mean()
     means = [np.mean(s[:n] - ease[:n]) for s, n in zip(folds_of(found), n_folds, strict=True)]
     np.testing.assert_allclose(past.scores, means)
-
-
-def test_the_metric_of_refit_decides():
-    space = {"C": loguniform(1e-4, 1e4)}
-    settings = {"n_iter": 12, "racing": True, "prior": None, "random_state": 0}
-    several = MetaLearnedSearchCV(
-        SVC(),
-        space,
-        scoring=["f1_macro", "accuracy"],
-        refit="accuracy",
-        return_train_score=True,
-        **settings,
-    )
-    several.fit(*load_iris(return_X_y=True))
-    single = MetaLearnedSearchCV(SVC(), space, **settings).fit(*load_iris(return_X_y=True))
-    n_folds = single.cv_results_["n_folds"]
-    assert n_folds.min() < 5
-    np.testing.assert_array_equal(several.cv_results_["n_folds"], n_folds)
-    np.testing.assert_array_equal(folds_of(several, "accuracy"), folds_of(single))
-    is_stopped = n_folds < 5
-    for kind in ("test_accuracy", "train_accuracy", "test_f1_macro"):
-        missing = np.isnan(several.cv_results_[f"mean_{kind}"])
-        np.testing.assert_array_equal(missing, is_stopped)
-
-
-def test_a_failed_fold_stops_a_candidate():
-    failing = search(n_iter=10)
-    failing.estimator = Bowl(fails_from=0.4)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        failing.fit(X, y)
-    assert {w.category for w in caught} == {FitFailedWarning}
-    p = np.array([params["p"] for params in failing.cv_results_["params"]])
-    n_folds = failing.cv_results_["n_folds"]
-    # Candidates that fail before one did not have nothing to be compared with.
-    first = int(np.flatnonzero(p <= 0.4)[0])
-    assert list(n_folds[:first]) == [5] * first
-    assert (n_folds[first:][p[first:] > 0.4] <= 2).all()
-    assert (p[first:] > 0.4).any()
-    assert failing.best_params_["p"] <= 0.4
-
-
-def test_stopped_candidates_are_shown_as_such(capsys):
-    found = search(verbose=1, n_jobs=1).fit(X, y)
-    lines = capsys.readouterr().out.splitlines()[1:]
-    for line, n in zip(lines, found.cv_results_["n_folds"], strict=True):
-        assert (f"stopped after {n} of 5 folds" in line) == (n < 5)
-    assert f"best {found.best_score_:.5g}," in lines[-1]
-
-
-def test_another_probability_is_another_search(tmp_path):
-    history = tmp_path / "h.db"
-    usual = search(history=history).fit(X, y)
-    assert search(history=history, racing=0.3).fit(X, y).n_resumed_ == 20  # True is 0.3.
-    timid = search(history=history, racing=0.1).fit(X, y)
-    assert timid.n_resumed_ == 0
-    assert timid.cv_results_["n_folds"].sum() > usual.cv_results_["n_folds"].sum()

@@ -5,19 +5,19 @@ import warnings
 import numpy as np
 import pytest
 from scipy.stats import loguniform
-from searching import QUALITY, SPACE, assert_same, past_search, raising, scores_of
+from searching import QUALITY, SPACE, assert_same, past_search
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryError, HistoryWarning, SearchStoppedWarning
+from skmeta.exceptions import HistoryError, HistoryWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
 
 
@@ -34,21 +34,6 @@ def test_a_finished_search_is_not_evaluated_again(iris, counted, path):
     longer.set_params(n_iter=8).fit(*iris)
     assert len(counted.fits) == 2 * 3 + 1
     assert longer.n_resumed_ == 6
-
-
-def test_a_grid_resumes_too(iris, counted, path):
-    grid = {"quality": [0.1, 0.2, 0.3, 0.4]}
-    settings = {"n_iter": "all", "cv": 2, "history": path}
-    counted.at = {6: raising(KeyboardInterrupt())}
-    search = MetaLearnedSearchCV(counted(), grid, **settings)
-    with pytest.warns(SearchStoppedWarning, match="after 2 of 4 candidates"):
-        search.fit(*iris)
-    assert search.stopped_by_ == "interrupt"
-    assert [p["quality"] for p in search.cv_results_["params"]] == [0.1, 0.2]
-    counted.fits, counted.at = [], {}
-    search.fit(*iris)
-    assert len(counted.fits) == 2 * 2 + 1
-    assert_same(scores_of(search), scores_of(GridSearchCV(counted(), grid, cv=2).fit(*iris)))
 
 
 @pytest.mark.parametrize(
@@ -153,36 +138,6 @@ def test_other_data_do_not_resume_and_learn_a_prior(iris, path):
         Ridge(), {"alpha": SPACE["C"]}, n_iter=3, history=path, prior="history"
     )
     assert other.fit(*iris).prior_ is None  # nothing is known of this estimator
-
-
-def test_same_data_can_be_left_out(iris, path):
-    X, y = iris
-    MetaLearnedSearchCV(SVC(), SPACE, n_iter=6, history=path, random_state=0).fit(X, y)
-    settings = {
-        "n_iter": 4,
-        "history": SearchHistory(path, read_only=True),
-        "prior": "history",
-        "random_state": 0,
-    }
-    part = MetaLearnedSearchCV(SVC(), SPACE, **settings).fit(X[:140], y[:140])
-    assert len(part.prior_) == 1
-    left_out = MetaLearnedSearchCV(SVC(), SPACE, exclude_same_data=True, **settings)
-    assert left_out.fit(X[:140], y[:140]).prior_ is None
-    other = load_wine(return_X_y=True)
-    assert len(left_out.fit(*other).prior_) == 1
-
-
-def test_a_read_only_history_is_read_and_not_written(iris, path):
-    MetaLearnedSearchCV(SVC(), SPACE, n_iter=6, history=path, random_state=0).fit(
-        *load_wine(return_X_y=True)
-    )
-    before = SearchHistory(path).position()
-    settings = {"n_iter": 4, "history": SearchHistory(path, read_only=True), "prior": "history"}
-    search = MetaLearnedSearchCV(SVC(), SPACE, random_state=0, **settings)
-    scores = cross_val_score(search, *iris, cv=3, n_jobs=2)
-    assert (scores > 0.8).all()
-    assert SearchHistory(path).position() == before
-    assert len(search.fit(*iris).prior_) == 1
 
 
 def test_the_default_history(iris, path, monkeypatch):

@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import loguniform
-from searching import Counted
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
-from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import MetaLearnedSearchCV
 
@@ -68,19 +66,6 @@ def test_verbose_prints_one_line_per_candidate(capsys):
     assert captured.err == ""
 
 
-def test_verbose_2_adds_the_folds_and_all_parameters(capsys):
-    found = search(n_iter=2, verbose=2, n_jobs=1).fit(X, y)
-    _, _, *lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    results = found.cv_results_
-    assert not any("=" in line for line in lines[::2])  # parameters are shown once
-    for row, line in enumerate(lines[1::2]):
-        folds, params = re.fullmatch(r"\s+folds (.+); (.+)", line).groups()
-        expected = [results[f"split{k}_test_score"][row] for k in range(3)]
-        np.testing.assert_allclose([float(text) for text in folds.split()], expected, rtol=1e-4)
-        assert {pair.split("=")[0] for pair in params.split()} == {"C", "gamma"}
-
-
 def test_a_default_space_and_what_is_kept_are_named(capsys):
     forest = RandomForestClassifier(max_features=2, n_estimators=5, random_state=0)
     found = MetaLearnedSearchCV(forest, n_iter=1, cv=2, prior=None, verbose=1).fit(X, y)
@@ -104,23 +89,6 @@ def test_lines_go_to_the_log(caplog):
     assert logging.getLogger("skmeta.search").handlers == []
 
 
-def test_only_changed_parameters_are_shown(capsys):
-    grid = [{"max_depth": [3], "criterion": ["gini", "entropy"]}, {"max_depth": [1]}]
-    tree = DecisionTreeClassifier(max_depth=3, random_state=0)
-    MetaLearnedSearchCV(tree, grid, n_iter="all", verbose=1).fit(X, y)
-    first, *ends = [line.rpartition(" s, ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert first == "criterion=gini max_depth=3"  # a new best one, in full
-    assert ends == ["criterion=entropy", "max_depth=1"]
-
-
-def test_candidates_on_record_are_shown_as_such(tmp_path, capsys):
-    search(n_iter=4, history=tmp_path / "h.db").fit(X, y)
-    search(n_iter=6, history=tmp_path / "h.db", verbose=1).fit(X, y)
-    sources = [LINE.fullmatch(line)[4] for line in capsys.readouterr().out.splitlines()[2:]]
-    assert sources[:4] == ["on record"] * 4
-    assert "on record" not in sources[4:]
-
-
 def test_the_leaderboard_is_cv_results_sorted():
     found = search().fit(X, y)
     frame = found.leaderboard()
@@ -140,37 +108,6 @@ def test_the_leaderboard_is_cv_results_sorted():
         assert frame.loc[row, "gamma"] == params["svc__gamma"]
 
 
-def test_the_leaderboard_of_a_grid_and_of_none():
-    tree = DecisionTreeClassifier(random_state=0)
-    found = MetaLearnedSearchCV(tree, {"max_depth": [1, None, 3]}, n_iter="all").fit(X, y)
-    frame = found.leaderboard().sort_index()
-    assert list(frame["max_depth"]) == [1, None, 3]
-    assert set(frame["source"]) == {"grid"}
-
-
-def test_the_leaderboard_of_several_metrics():
-    scoring = ["accuracy", "neg_log_loss"]
-    grid = {"max_depth": [1, 2, 30]}
-    found = MetaLearnedSearchCV(
-        DecisionTreeClassifier(random_state=0),
-        grid,
-        n_iter="all",
-        scoring=scoring,
-        refit="neg_log_loss",
-    ).fit(X, y)
-    results = found.cv_results_
-    for metric, used in ((None, "neg_log_loss"), ("accuracy", "accuracy")):
-        frame = found.leaderboard(metric).sort_index()
-        np.testing.assert_array_equal(frame["score"], results[f"mean_test_{used}"])
-        np.testing.assert_array_equal(frame["rank"], results[f"rank_test_{used}"])
-    with pytest.raises(ValueError, match="got metric='f1'"):
-        found.leaderboard("f1")
-    found.refit = False
-    np.testing.assert_array_equal(
-        found.leaderboard()["rank"], [*sorted(results["rank_test_accuracy"])]
-    )
-
-
 def test_a_leaderboard_needs_a_fitted_search_and_pandas(monkeypatch):
     with pytest.raises(NotFittedError, match="not fitted"):
         search().leaderboard()
@@ -178,20 +115,6 @@ def test_a_leaderboard_needs_a_fitted_search_and_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[history\]'"):
         found.leaderboard()
-
-
-def test_a_parameter_named_like_a_column_does_not_replace_it():
-    class Named(Counted):
-        def __init__(self, std=1):
-            super().__init__()
-            self.std = std
-
-        def score(self, X, y):
-            return self.std
-
-    found = MetaLearnedSearchCV(Named(), {"std": [1, 2]}, n_iter="all").fit(X, y)
-    assert list(found.leaderboard()["std"]) == [0, 0]
-    assert list(found.leaderboard()["param_std"]) == [2, 1]
 
 
 def test_pipelines_are_told_apart(capsys, tmp_path):

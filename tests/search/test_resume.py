@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 from searching import QUALITY, SPACE, add_past_search, assert_same, raising, scores_of
-from sklearn.base import clone
-from sklearn.datasets import load_wine
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryWarning
@@ -27,8 +25,7 @@ def interrupt(counted, iris, path, after, **settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("prior", [None, "history"])
+@pytest.mark.parametrize(("batch_size", "prior"), [(1, "history"), (3, None)])
 def test_it_is_the_same_after_any_fit(iris, counted, tmp_path, batch_size, prior):
     settings = {"batch_size": batch_size, "prior": prior}
     whole = tmp_path / "whole.db"
@@ -106,19 +103,6 @@ def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     assert list(evaluations)[:6] == on_record
     qualities = {e.configuration["Counted.quality"] for e in evaluations.values()}
     assert qualities == {params["quality"] for params in search.cv_results_["params"]}
-
-
-def test_the_name_of_the_data_set_is_kept(iris, path):
-    search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=4, cv=2, history=path, random_state=0)
-    search.set_params(dataset="iris").fit(*iris)
-    clone(search).set_params(dataset=None).fit(*load_wine(return_X_y=True))
-    names = [past.dataset for past in SearchHistory(path).searches()]
-    assert names[0] == "iris"
-    assert len(names[1]) == 12  # of no name, the digest
-    other = MetaLearnedSearchCV(
-        SVC(), SPACE, n_iter=2, cv=2, history=path, prior="history", random_state=0
-    )
-    assert "iris" in other.fit(iris[0][:90], iris[1][:90]).prior_report_["datasets"]
 
 
 def test_the_global_generators_are_left_alone(iris, path):

@@ -6,19 +6,16 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 from scipy.stats import loguniform, randint
 from searching import GRID, SPACE, Counted, assert_same, scores_of
 from sklearn.base import clone
-from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import FitFailedWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
@@ -93,51 +90,6 @@ def test_every_candidate_is_scored_on_the_same_folds(iris):
         assert len(set(search.cv_results_[f"split{fold}_test_score"])) == 1
 
 
-def test_a_pipeline_with_a_choice_of_steps(iris):
-    pipeline = Pipeline([("scale", StandardScaler()), ("clf", SVC())])
-    space = [
-        {"clf": [SVC()], "clf__C": loguniform(1e-2, 1e2), "scale": ["passthrough", None]},
-        {"clf": [LogisticRegression(max_iter=500)], "clf__C": loguniform(1e-2, 1e2)},
-    ]
-    search = MetaLearnedSearchCV(pipeline, space, n_iter=12, random_state=0).fit(*iris)
-    kinds = {type(params["clf"]) for params in search.cv_results_["params"]}
-    assert kinds == {SVC, LogisticRegression}
-    assert search.cv_results_["param_scale"].mask.any()
-    assert search.best_score_ > 0.9
-
-
-def test_frames_words_and_set_output(iris):
-    frame = pd.DataFrame(iris[0], columns=list("abcd")).assign(word=["x", "y"] * 75)
-    columns = make_column_transformer(
-        (OneHotEncoder(sparse_output=False), ["word"]), remainder="passthrough"
-    )
-    pipeline = make_pipeline(columns, StandardScaler(), LogisticRegression(max_iter=500))
-    pipeline.set_output(transform="pandas")
-    search = MetaLearnedSearchCV(
-        pipeline, {"logisticregression__C": loguniform(0.01, 10)}, n_iter=3, random_state=0
-    )
-    search.fit(frame, pd.Series(iris[1]))
-    assert list(search.feature_names_in_) == list(frame.columns)
-    assert isinstance(search.best_estimator_[:-1].transform(frame), pd.DataFrame)
-    assert search.predict(frame).shape == (150,)
-    assert "MetaLearnedSearchCV" in search._repr_html_()
-
-
-def test_sparse_and_pairwise_input_and_groups(iris, path):
-    X, y = iris
-    settings = {"n_iter": 4, "random_state": 0, "history": path}
-    MetaLearnedSearchCV(SVC(), SPACE, **settings).fit(sp.csr_matrix(X), y)
-    kernel = MetaLearnedSearchCV(SVC(kernel="precomputed"), {"C": SPACE["C"]}, **settings)
-    assert kernel.fit(X @ X.T, y).best_score_ > 0.9
-    groups = np.arange(150) % 5
-    grouped = MetaLearnedSearchCV(SVC(), SPACE, cv=GroupKFold(5), **settings)
-    assert grouped.fit(X, y, groups=groups).n_splits_ == 5
-    weighted = MetaLearnedSearchCV(SVC(), SPACE, **settings)
-    weighted.fit(X, y, sample_weight=np.ones(150))
-    assert len(SearchHistory(path)) == 4  # four different searches
-    assert weighted.n_resumed_ == 0
-
-
 def test_a_later_fit_keeps_nothing_of_an_earlier_one(iris):
     X, y = iris
     frame = pd.DataFrame(X, columns=list("abcd"))
@@ -149,14 +101,6 @@ def test_a_later_fit_keeps_nothing_of_an_earlier_one(iris):
     changed = clone(search).set_params(**two).fit(frame, y)
     assert fitted(search.set_params(**two).fit(frame, y)) == fitted(changed)
     assert not {"best_index_", "best_params_", "best_score_"} & fitted(search)
-
-
-def test_a_fit_that_fails_leaves_the_earlier_one(iris):
-    search = MetaLearnedSearchCV(SVC(), GRID, n_iter="all", cv=3).fit(*iris)
-    before = fitted(search)
-    with pytest.raises(ValueError, match="scoring"):
-        search.set_params(scoring="acc").fit(*iris)
-    assert fitted(search) == before
 
 
 def fitted(search):
@@ -180,34 +124,6 @@ def test_the_metric_to_maximise_is_the_one_refit_names(path):
     np.testing.assert_allclose(past.scores, search.cv_results_["mean_test_plain"])
     [precise] = SearchHistory(path).searches(metric="precision")
     np.testing.assert_allclose(precise.scores, search.cv_results_["mean_test_precise"])
-
-
-@pytest.mark.parametrize("refit", [False, lambda results: 2])
-def test_without_a_named_metric_the_first_one_is_maximised(iris, refit):
-    search = MetaLearnedSearchCV(
-        SVC(), SPACE, scoring=["accuracy", "f1_macro"], refit=refit, n_iter=6, random_state=0
-    ).fit(*iris)
-    first = MetaLearnedSearchCV(SVC(), SPACE, scoring="accuracy", n_iter=6, random_state=0)
-    np.testing.assert_array_equal(
-        search.cv_results_["mean_test_accuracy"], first.fit(*iris).cv_results_["mean_test_score"]
-    )
-
-
-def two_scores(estimator, X, y):
-    accuracy = estimator.score(X, y)
-    return {"hit": accuracy, "miss": -(1 - accuracy)}
-
-
-def test_a_callable_that_returns_several_metrics(iris, path):
-    settings = {"scoring": two_scores, "refit": "miss", "n_iter": 5, "history": path}
-    search = MetaLearnedSearchCV(SVC(), SPACE, random_state=0, **settings).fit(*iris)
-    assert search.multimetric_
-    again = MetaLearnedSearchCV(SVC(), SPACE, random_state=1, **settings).fit(*iris)
-    assert again.n_resumed_ == 5
-    for name in ("hit", "miss"):
-        np.testing.assert_array_equal(
-            again.cv_results_[f"mean_test_{name}"], search.cv_results_[f"mean_test_{name}"]
-        )
 
 
 class Picky(Counted):

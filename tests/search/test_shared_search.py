@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy.stats import loguniform
-from searching import GRID, QUALITY, add_past_search, assert_same, raising, scores_of
+from searching import QUALITY, add_past_search, assert_same, raising, scores_of
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, SearchSpaceError, SearchStoppedWarning
@@ -29,8 +29,12 @@ def make(estimator, path, space=QUALITY, shared=True, **settings):
         {},
         {"batch_size": 3},
         {"racing": True},
-        {"stop": {"flat": 3}},
-        {"return_train_score": True, "scoring": ["accuracy", "f1_macro"], "refit": "f1_macro"},
+        {
+            "stop": {"flat": 3},
+            "return_train_score": True,
+            "scoring": ["accuracy", "f1_macro"],
+            "refit": "f1_macro",
+        },
     ],
     ids=lambda settings: next(iter(settings), "plain"),
 )
@@ -42,13 +46,6 @@ def test_one_worker_finds_what_a_search_of_its_own_finds(iris, path, settings):
     assert shared.stopped_by_ == alone.stopped_by_
     assert shared.best_params_ == alone.best_params_
     assert shared.n_resumed_ == 0
-
-
-def test_a_grid_is_that_of_grid_search(iris, path):
-    shared = make(SVC(), path, GRID, n_iter="all").fit(*iris)
-    expected = GridSearchCV(SVC(), GRID, cv=N_FOLDS).fit(*iris)
-    assert_same(scores_of(shared), scores_of(expected))
-    assert shared.stopped_by_ == "n_iter"
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 5])
@@ -96,15 +93,6 @@ def test_workers_keep_the_seed_and_the_past_of_the_first(iris, counted, path):
     settings = {"prior": second.prior_, "random_state": 1, "shared": False}
     alone = make(counted(), None, space, **settings).fit(*iris)
     assert_same(scores_of(second), scores_of(alone))
-
-
-def test_a_search_that_was_not_shared_goes_on_as_a_shared_one(iris, counted, path):
-    alone = make(counted(), path, n_iter=3, shared=False).fit(*iris)
-    shared = make(counted(), path).fit(*iris)
-    assert shared.n_resumed_ == 3
-    assert shared.cv_results_["params"][:3] == alone.cv_results_["params"]
-    fewer = make(counted(), path, n_iter=2).fit(*iris)
-    assert fewer.cv_results_["params"] == alone.cv_results_["params"][:2]
 
 
 def test_a_history_in_memory_is_refused():

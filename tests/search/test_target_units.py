@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
-from sklearn.linear_model import Lasso, Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import Lasso
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, SVR
+from sklearn.svm import SVR
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
-from skmeta.search.space import target_scale
 
 UNIT = 1000.0
 # Powers of the target's unit by which parameters are multiplied.
@@ -24,22 +21,6 @@ POWERS = {
 def rows():
     X, y = load_diabetes(return_X_y=True)
     return StandardScaler().fit_transform(X[:80]), y[:80] / y[:80].std()
-
-
-def test_the_scale():
-    y = [1.0, 5.0, 3.0]
-    assert target_scale(Ridge(), y) == pytest.approx(np.std(y))
-    assert target_scale(Ridge(), np.column_stack([y, y])) == pytest.approx(np.std(y))
-    assert target_scale(make_pipeline(StandardScaler(), Ridge()), y) == pytest.approx(np.std(y))
-    for estimator, targets in [
-        (SVC(), [0, 5, 5]),
-        (Ridge(), None),
-        (Ridge(), [2.0, 2.0]),
-        (Ridge(), [np.nan, 1.0]),
-        (Ridge(), ["a", "b"]),
-        (TransformedTargetRegressor(SVR()), y),
-    ]:
-        assert target_scale(estimator, targets) == 1.0
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

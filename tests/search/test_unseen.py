@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from searching import QUALITY, Counted, raising
+from searching import QUALITY, Counted, fit_and_listen, make_search, raising
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -16,24 +16,11 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skmeta.exceptions import HistoryError, HistoryWarning
-from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.exceptions import HistoryError
+from skmeta.search import SearchHistory
 
 LOOKS_THE_SAME = "looks the same as this one"
 GRID = {"gaussiannb__var_smoothing": [1e-9, 1e-3, 1e-1, 1.0]}
-
-
-def make(estimator, space, history, **settings):
-    settings = {"n_iter": 4, "cv": 3, "prior": None, "random_state": 0, "refit": False} | settings
-    return MetaLearnedSearchCV(estimator, space, history=history, **settings)
-
-
-def fit(search, *data):
-    """Fit a search, and return it with the warnings about its history."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        search.fit(*data)
-    return search, [str(w.message) for w in caught if w.category is HistoryWarning]
 
 
 class FromFile(FunctionTransformer):
@@ -76,7 +63,7 @@ def test_what_is_not_seen_is_evaluated_again(change, reason, path, monkeypatch):
 
     def search(column, history):
         model = make_pipeline(change(column, path, monkeypatch), GaussianNB())
-        return fit(make(model, GRID, history), X, y)
+        return fit_and_listen(make_search(model, GRID, history), X, y)
 
     first, told = search(6, path)
     assert told == []  # there is nothing to resume
@@ -95,15 +82,6 @@ def test_what_is_not_seen_is_evaluated_again(change, reason, path, monkeypatch):
         search(7, SearchHistory(path, shared=True))
 
 
-def test_a_function_of_a_package_that_was_replaced_is_seen(path, monkeypatch):
-    X, y = load_wine(return_X_y=True)
-    for column in (6, 7):
-        monkeypatch.setattr(np, "flip", lambda X, column=column: X[:, [column]])
-        model = make_pipeline(FunctionTransformer(lambda X: np.flip(X)), GaussianNB())
-        found, told = fit(make(model, GRID, path), X, y)
-        assert (found.n_resumed_, told) == (0, [])
-
-
 def test_data_that_are_paths(path):
     names = []
     for k in range(30):
@@ -112,31 +90,14 @@ def test_data_that_are_paths(path):
     model = make_pipeline(CountVectorizer(input="filename", token_pattern=r"\w"), MultinomialNB())
     grid = {"multinomialnb__alpha": [0.1, 1.0]}
     for k in range(2):
-        search = make(model, grid, path, n_iter=2)
-        found, told = fit(search, np.array(names, dtype=object), np.arange(30) % 2)
+        search = make_search(model, grid, path, n_iter=2)
+        found, told = fit_and_listen(search, np.array(names, dtype=object), np.arange(30) % 2)
         assert found.n_resumed_ == 0
         assert len(told) == k
     assert "the data are paths of files" in told[0]
 
 
-class Holding(Counted):
-    def __init__(self, quality=0.5, held=None):
-        super().__init__(quality)
-        self.held = held
-
-
-class Held:
-    def __init__(self):
-        self.stack = (k for k in range(3))  # it cannot be pickled
-
-    def __deepcopy__(self, memo):
-        return self
-
-
-def test_an_object_that_cannot_be_taken_apart_equals_no_other(iris, path):
-    for _ in range(2):
-        found, _ = fit(make(Holding(held=Held()), QUALITY, path), *iris)
-        assert found.n_resumed_ == 0
+# -- what may differ, and is no other search -------------------------------------------------------
 
 
 class Locked(Counted):
@@ -149,11 +110,8 @@ class Locked(Counted):
 
 def test_locks_have_no_effect(iris, path):
     for k in range(2):
-        found, told = fit(make(Locked(), QUALITY, path), *iris)
+        found, told = fit_and_listen(make_search(Locked(), QUALITY, path), *iris)
         assert (found.n_resumed_, told) == (4 * k, [])
-
-
-# -- what may differ, and is no other search -------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -170,52 +128,31 @@ def test_scores_of_random_numbers_are_resumed(estimator, path):
     name = "min_samples_leaf" if "min_samples_leaf" in estimator.get_params() else None
     grid = {name or "randomforestclassifier__min_samples_leaf": [1, 5, 20, 50]}
     for k in range(3):
-        found, told = fit(make(estimator, grid, path), X, y)
+        found, told = fit_and_listen(make_search(estimator, grid, path), X, y)
         assert (found.n_resumed_, told) == (4 * (k > 0), [])
-
-
-def test_a_clock_as_a_metric_is_resumed(iris, counted, path):
-    def seconds(estimator, X, y):
-        return -(time.perf_counter() % 1.0)
-
-    scoring = {"score": counted().score.__func__, "seconds": seconds}
-    for k in range(2):
-        search = make(counted(), QUALITY, path, n_iter=2, scoring=scoring)
-        found, told = fit(search, *iris)
-        assert (found.n_resumed_, told) == (2 * k, [])
 
 
 def test_a_clock_that_is_set_back_costs_no_resume(iris, counted, path, monkeypatch):
     now = iter(range(10_000, 0, -10))
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: float(next(now)))
-        found, told = fit(make(counted(), QUALITY, path), *iris)
+        found, told = fit_and_listen(make_search(counted(), QUALITY, path), *iris)
     assert (found.cv_results_["mean_fit_time"] >= 0).all()
-    found, told = fit(make(counted(), QUALITY, path), *iris)
+    found, told = fit_and_listen(make_search(counted(), QUALITY, path), *iris)
     assert (found.n_resumed_, told) == (4, [])
 
 
 def test_fits_that_all_failed_are_tried_again(iris, counted, path):
     counted.at = {k: raising(MemoryError("no memory")) for k in range(1, 7)}
-    search = make(counted(), {"quality": [0.1, 0.4]}, path, n_iter=2)
+    search = make_search(counted(), {"quality": [0.1, 0.4]}, path, n_iter=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match="All the 6 fits failed"):
             search.fit(*iris)
     counted.at = {}
     for k in range(2):
-        found, told = fit(search, *iris)
+        found, told = fit_and_listen(search, *iris)
         assert (found.n_resumed_, told) == (2 * k, [])
-
-
-def test_a_candidate_that_failed_beside_others_stays_on_record(iris, counted, path):
-    counted.at = {k: raising(MemoryError("no memory")) for k in range(1, 4)}
-    search = make(counted(), QUALITY, path)
-    fit(search, *iris)
-    counted.fits, counted.at = [], {}
-    fit(search, *iris)
-    assert (search.n_resumed_, counted.fits) == (4, [])
-    assert np.isnan(search.cv_results_["mean_test_score"]).sum() == 1
 
 
 def test_a_grid_of_methods_of_arrays_is_as_for_grid_search(iris):
@@ -223,9 +160,9 @@ def test_a_grid_of_methods_of_arrays_is_as_for_grid_search(iris):
     first, second = np.array([0.0, 1.0]), np.array([1.0, 0.0])
     pipeline = make_pipeline(FunctionTransformer(), GaussianNB())
     grid = {"functiontransformer__func": [first.__mul__, second.__mul__]}
-    found = make(pipeline, grid, False, n_iter="all").fit(X[:, :2], y)
+    found = make_search(pipeline, grid, False, n_iter="all").fit(X[:, :2], y)
     by_method = [
-        make(pipeline.set_params(**dict.fromkeys(grid, one)), {}, False, n_iter="all")
+        make_search(pipeline.set_params(**dict.fromkeys(grid, one)), {}, False, n_iter="all")
         .fit(X[:, :2], y)
         .best_score_
         for one in next(iter(grid.values()))

@@ -14,7 +14,6 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
-from sklearn.metrics import get_scorer
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -174,26 +173,6 @@ def test_groups_and_splitters():
 
 
 @takes_rows
-def test_weights_are_routed():
-    model = make(HistGradientBoostingClassifier)
-    X, y = load(model)
-    weight = np.random.default_rng(1).uniform(0.1, 3, len(y))
-    pipeline = make_pipeline(StandardScaler(), model)
-    space = {"histgradientboostingclassifier__learning_rate": [0.1, 0.4]}
-    search = MetaLearnedSearchCV(pipeline, space, cv=CV, early_stopping=0.2, **SETTINGS)
-    with sklearn.config_context(enable_metadata_routing=True):
-        scoring = get_scorer("neg_log_loss").set_score_request(sample_weight=False)
-        routed = clone(search).set_params(scoring=scoring)
-        routed.estimator[0].set_fit_request(sample_weight=False)
-        routed.estimator[-1].set_fit_request(sample_weight=True)
-        routed.fit(X, y, sample_weight=weight)
-    plain = clone(search).set_params(scoring="neg_log_loss")
-    plain.fit(X, y, histgradientboostingclassifier__sample_weight=weight)
-    for column in ("split0_n_rounds", "split1_n_rounds", "mean_test_score"):
-        np.testing.assert_array_equal(routed.cv_results_[column], plain.cv_results_[column])
-
-
-@takes_rows
 def test_a_search_is_resumed(tmp_path):
     model = make(HistGradientBoostingClassifier)
     X, y = load(model)
@@ -299,25 +278,6 @@ def test_held_rows_are_not_given_twice():
 def rows(n=100, n_classes=3, seed=0):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(n, 2)), rng.integers(n_classes, size=n)
-
-
-def test_a_share_is_stratified():
-    X, y = rows(300)
-    kept, held = hold_out(0.2, X, y, None, True)
-    assert sorted([*kept, *held]) == list(range(300))
-    assert len(held) == 60
-    np.testing.assert_allclose(
-        np.bincount(y[held]) / len(held), np.bincount(y) / len(y), atol=1 / len(held)
-    )
-
-
-@pytest.mark.parametrize("is_classification", [True, False])
-def test_groups_stay_together(is_classification):
-    X, y = rows(200, n_classes=2)
-    groups = np.random.default_rng(1).integers(40, size=200)
-    kept, held = hold_out(0.2, X, y, groups, is_classification)
-    assert not set(groups[kept]) & set(groups[held])
-    assert 0.1 < len(held) / 200 < 0.3
 
 
 def test_a_class_keeps_its_only_row():

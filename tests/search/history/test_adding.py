@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 from halving import HalvingGridSearchCV
-from scipy.stats import loguniform
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -149,25 +148,6 @@ def test_a_grid_search_is_added_whole(iris):
         folds = [search.cv_results_[f"split{i}_test_score"][k] for i in range(3)]
         assert evaluation.scores["score"] == tuple(folds)
     assert recorded.record.refit_metric == "score"
-
-
-def test_several_metrics(iris):
-    search = RandomizedSearchCV(
-        SVC(),
-        {"C": loguniform(0.1, 10)},
-        n_iter=4,
-        cv=3,
-        scoring=["accuracy", "f1_macro"],
-        refit="f1_macro",
-        random_state=0,
-    )
-    history = SearchHistory().add(search.fit(*iris), dataset="iris")
-    for metric in ["accuracy", "f1_macro"]:
-        [past] = history.searches(metric=metric)
-        np.testing.assert_allclose(past.scores, search.cv_results_[f"mean_test_{metric}"])
-    assert history.searches()[0].metric == "f1_macro"
-    with pytest.raises(HistoryFormatError, match="scoring must name the metric to maximise"):
-        SearchHistory().add(search.set_params(refit=False), dataset="iris")
 
 
 def test_of_a_halving_search_the_last_round_counts(iris):

@@ -65,13 +65,6 @@ def test_everything_comes_back(address, tmp_path, monkeypatch):
     assert search.started > 1e9
 
 
-def test_texts_that_databases_refuse_are_escaped(history):
-    record = make_record(dataset="a\0b\udc80")
-    search_id = record_all(history, record, make_evaluation(error="a\0b\udc80"))
-    assert history.candidates(search_id)[0].error == "a\0b\udc80"
-    assert history.find("f").dataset == r"a\x00b\udc80"
-
-
 def test_no_data_row_is_stored(history):
     X = np.array([[123456.789, 987654.321], [314159.265, 271828.182]] * 5)
     y = np.array(["secret-label", "other-label"] * 5)
@@ -178,6 +171,3 @@ def test_read_only_creates_no_file(tmp_path):
         SearchHistory(tmp_path / "empty.db", read_only=True)
     assert (tmp_path / "empty.db").read_bytes() == b""
     assert os.listdir(tmp_path) == ["empty.db"]
-
-
-# How it looks.

@@ -1,7 +1,6 @@
 """Leases on the candidates of a shared search."""
 
 import threading
-import time
 
 import pytest
 from builders import make_evaluation, make_record
@@ -40,19 +39,6 @@ def test_a_proposal_that_knows_less_is_refused(history, search_id):
     assert not other.claim([lease("b")], seen, if_none_finished=True)
     assert other.claim([lease("b")], seen)
     assert keys(one.read()) == ["a", "b"]
-
-
-def test_only_what_has_expired_is_taken_over(history, search_id):
-    short, long = leases_of(history, search_id, 1e-3), leases_of(history, search_id, LONG)
-    assert short.claim([lease("a"), lease("b"), lease("c")], short.read())
-    history.record(search_id, make_evaluation("a"))
-    time.sleep(0.01)
-    assert short.read().expired == {"a", "b", "c"}
-    assert list(long.take_over(1, within=3)) == ["b"]
-    assert not long.take_over(5, within=2)  # "a" is finished
-    assert list(long.take_over(5, within=3)) == ["c"]
-    assert not long.take_over(5, within=3)
-    assert long.read().expired == {"a"}
 
 
 def test_a_database_that_fails_is_tried_again_while_leases_are_held(history, search_id):

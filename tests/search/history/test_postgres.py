@@ -96,6 +96,3 @@ def test_an_error_names_no_password(url):
     with pytest.raises(HistoryError, match="nowhere") as caught:
         SearchHistory(wrong.render_as_string(hide_password=False))
     assert "secret-word" not in str(caught.value)
-
-
-# Several processes.

@@ -21,7 +21,7 @@ from skmeta.search.prior import (
 )
 from skmeta.search.prior import _combined as carried
 from skmeta.search.record import PastSearch
-from skmeta.search.surrogate import SearchStrategy, matern
+from skmeta.search.surrogate import matern
 
 C = np.geomspace(1e-3, 1e3, 25)
 
@@ -119,23 +119,6 @@ def test_a_choice_is_searched_with_what_is_known_of_each():
     assert set(search.prior_.datasets) - set(left.datasets) == {"wine_recognition"}
 
 
-def test_estimators_that_the_prior_does_not_know_are_tried_too(choice):
-    strangers = [{"GaussianNB.var_smoothing": 10.0**-k} for k in range(3, 9)]
-    strangers += [{"Other.depth": depth} for depth in range(1, 9)]
-    known = [{"SVC.C": float(c)} for c in C] + [{"LogisticRegression.C": float(c)} for c in C]
-    pool = known + strangers
-    assert choice.covers(pool).tolist() == [True] * len(known) + [False] * len(strangers)
-    strategy = SearchStrategy(pool, choice, rng=np.random.default_rng(0))
-    asked = []
-    for _ in range(6):
-        [suggestion] = strategy.ask()
-        asked.append(next(iter(pool[suggestion.index])))
-        strategy.tell([suggestion.index], [0.5 + 0.01 * len(asked)])
-    assert asked.count("GaussianNB.var_smoothing") >= 1
-    assert asked.count("Other.depth") >= 1
-    assert not {"GaussianNB.var_smoothing", "Other.depth"} & set(asked[:3])
-
-
 # -- what a sample says of the whole table ---------------------------------------------------------
 
 
@@ -204,19 +187,6 @@ def test_surfaces_are_conditional_means():
     # The offset is part of the sample, not of the surface.
     shift = (found.surfaces_of(Z)[0] - expected).mean()
     np.testing.assert_allclose(found.surfaces_of(Z)[0] - shift, expected, atol=1e-2)
-
-
-def test_without_a_prior_the_sample_is_the_only_task():
-    for nothing in (None, SearchPrior.from_searches([])):
-        found = carry(nothing, hump(1.0))
-        assert isinstance(found, SearchPrior)
-        assert best(found) == pytest.approx(1.0, abs=0.5)
-
-
-@pytest.mark.parametrize("scores", [[], [0.5], [0.5, 0.5, 0.7], [np.nan] * 4])
-def test_scores_that_say_nothing_change_nothing(scores):
-    prior = learned(0.0, 1.0)
-    assert carry_over(prior, POOL[: len(scores)], scores) is prior
 
 
 # -- past data sets like the one at hand -----------------------------------------------------------

@@ -4,13 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 from sklearn.base import clone
 
-from skmeta._files import write_tensor_file
-from skmeta.exceptions import PriorError, SkmetaError
 from skmeta.search import SearchHistory, SearchPrior
-from skmeta.search.prior import _file as prior_file
 from skmeta.search.record import PastSearch
 
 C = np.geomspace(1e-3, 1e3, 25)
@@ -71,29 +67,10 @@ def test_surfaces_are_the_scores_smoothed(prior, searches):
         np.testing.assert_allclose(location + scale * F[t], search.scores, atol=0.01)
 
 
-def test_a_parameter_that_the_search_lacks_is_at_its_centre(prior):
-    without = prior.surfaces([{"SVC.C": float(c)} for c in C])
-    parts = [
-        prior.surfaces([{"SVC.C": float(c), "SVC.kernel": k} for c in C]) for k in ("rbf", "poly")
-    ]
-    assert ((without > np.minimum(*parts)) & (without < np.maximum(*parts))).mean() > 0.9
-
-
 def test_a_path_or_a_history_is_no_list_of_searches(tmp_path):
     for wrong in ("searches.db", SearchHistory(tmp_path / "searches.db")):
         with pytest.raises(TypeError, match=r"must be a list of past searches, such as .*, got "):
             SearchPrior.from_searches(wrong)
-
-
-def test_failed_configurations_count_as_the_worst(searches):
-    scores = searches[0].scores.copy()
-    failed = [5, 6, 7]
-    scores[failed] = np.nan
-    with_nan = PastSearch(dataset="a", configurations=CONFIGURATIONS, scores=scores)
-    scores = np.where(np.isnan(scores), np.nanmin(scores), scores)
-    with_worst = PastSearch(dataset="a", configurations=CONFIGURATIONS, scores=scores)
-    F, G = (SearchPrior.from_searches([s]).surfaces(CONFIGURATIONS) for s in (with_nan, with_worst))
-    np.testing.assert_allclose(F, G, **ROUNDING)
 
 
 def test_one_absurd_score_does_not_hide_the_others(searches):
@@ -219,25 +196,6 @@ def test_labels_are_saved(tmp_path):
     assert loaded.dataset_features == ({"log_rows": 5.0},), "what is not finite is unknown"
     assert len(loaded.without(data_digests=["abc"])) == 0
     assert len(loaded.without(data_sketch=(2**64 - 1, 7))) == 0
-
-
-def test_files_that_are_no_priors(prior, tmp_path):
-    path = tmp_path / "prior"
-    prior.save(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(PriorError, match="cut short"):
-        SearchPrior.load(path)
-    path.write_text("not a prior")
-    with pytest.raises(PriorError, match="not a safetensors file"):
-        SearchPrior.load(path)
-    save_file({"weights": np.zeros(3)}, path)
-    with pytest.raises(PriorError, match="not a search prior of skmeta"):
-        SearchPrior.load(path)
-    write_tensor_file(path, prior_file.FORMAT, {}, {"X": np.zeros(3)})
-    with pytest.raises(PriorError, match="a field that cannot be read: 'tasks' is missing"):
-        SearchPrior.load(path)
-    assert issubclass(PriorError, SkmetaError)
 
 
 # -- immutable and shared --------------------------------------------------------------------------

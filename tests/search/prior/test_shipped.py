@@ -135,13 +135,6 @@ def test_a_metric_like_it_stands_in(metric, expected):
     assert shipped.load_shipped("LogisticRegression", metric).metrics[0].startswith(expected)
 
 
-def test_a_metric_that_no_estimator_of_a_choice_lacks():
-    # LinearSVC has no probabilities.
-    choice = shipped.load_shipped("LinearSVC|LogisticRegression", "neg_log_loss")
-    assert {m for p in choice._priors.values() for m in p.metrics} <= {"roc_auc", "roc_auc_ovr"}
-    assert len(choice) > 20
-
-
 @pytest.mark.parametrize(
     ("prior", "kind"),
     [("auto", SearchPrior), ("shipped", SearchPrior), ("history", None), (None, None)],

@@ -1,7 +1,5 @@
 """What is recorded of the data of a search: fingerprints and features."""
 
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -75,21 +73,6 @@ def test_columns_of_words_missing_values_and_dates():
     assert fingerprint_data(zero) == actual
 
 
-@pytest.mark.parametrize("container", [list, tuple, pd.Series, pl.Series, np.array])
-def test_one_long_text_takes_no_memory_for_all(container):
-    texts = [f"text {k}" for k in range(500)]
-    short = fingerprint_data(container(texts))
-    if container is np.array:
-        return
-    long = container([*texts[:-1], "x" * 1_000_000])
-    tracemalloc.start()
-    actual = fingerprint_data(long)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 20e6
-    assert actual.digest != short.digest
-
-
 @pytest.mark.parametrize(
     "column",
     [
@@ -138,16 +121,6 @@ def test_every_data_set_has_the_same_finite_features(wine):
         assert all(np.isfinite([*one.values()]).all() for one in actual)
 
 
-def test_trees_tell_noise_from_detail_that_few_rows_do_not_show():
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 5, (2000, 3))
-    y = rng.integers(0, 2, (5, 5, 5))[*X.T]
-    few, many, noisy = of(X[:300], y[:300]), of(X, y), of(X, rng.permutation(y))
-    assert few["skill_tree"] < 0.5 < many["skill_tree"] - 0.3
-    assert many["skill_size"] > 0.3 > noisy["skill_size"]
-    assert noisy["skill_tree"] < noisy["skill_small_tree"] < 0.05
-
-
 def test_units_of_columns_and_names_of_classes_do_not_matter(wine):
     X, y = wine
     expected = of(X, y)
@@ -170,26 +143,6 @@ def test_every_kind_of_table_is_read(wine):
         pl.DataFrame(X, schema=names),
     ):
         assert_same(of(table, y), expected)
-
-
-def test_categories_and_missing_values(wine):
-    X, y = wine
-    frame = pd.DataFrame(X)
-    frame[0] = pd.Categorical(np.array(["low", "high"])[(X[:, 0] > 13).astype(int)])
-    frame.loc[::2, 1] = np.nan
-    actual = of(frame, y)
-    assert actual["categories"] == pytest.approx(1 / 13)
-    assert actual["missing"] == pytest.approx(0.5 / 13)
-    assert actual["binary"] == pytest.approx(1 / 13)
-    assert actual["mean_score"] > 0.5
-    assert of(frame.astype(object).to_numpy(), y)["categories"] == pytest.approx(1 / 13)
-
-
-def test_very_large_and_very_small_numbers(wine):
-    X, y = wine
-    with np.errstate(all="raise"):
-        assert all(np.isfinite([*of(1e308 * np.sign(X - X.mean(0)), y).values()]))
-        assert_same(of(1e-150 * X, y), of(X, y))
 
 
 @pytest.mark.parametrize(

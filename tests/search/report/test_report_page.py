@@ -176,18 +176,6 @@ def test_the_leaderboard_is_that_of_the_search(ordinary, page_of_ordinary):
         np.testing.assert_allclose([float(row[k]) for row in rows], frame[name], rtol=1e-4)
 
 
-def test_the_page_tells_what_the_prior_contributed(ordinary, page_of_ordinary):
-    text = "".join(data for _, data in Page(page_of_ordinary).texts)
-    n_tasks = len(ordinary.prior_)
-    known = f"{n_tasks} past searches on {n_tasks} data sets."
-    assert f"The prior was learned from {known}" in text
-    assert repr(ordinary.prior_) not in text
-    report = ordinary.prior_report_
-    likeliest = report["datasets"][int(np.argmax(report["task_weights"]))]
-    assert likeliest in text
-    assert f"{report['learned_weight']:.0%} of the weight" in text
-
-
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -204,17 +192,6 @@ def test_the_best_estimator_is_shown_as_code(estimator, tmp_path):
     for name, value in estimator.get_params().items():
         if isinstance(value, int | float | str | np.generic):
             assert made[name] == value
-
-
-def test_a_short_search_that_was_not_refitted_says_what_it_lacks(tmp_path):
-    search = MetaLearnedSearchCV(
-        SVC(), {"C": [1.0, 2.0]}, n_iter=2, cv=2, prior=None, refit=False
-    ).fit(X, y)
-    page = Page(search.report(tmp_path / "page.html").read_text())
-    assert any("at least 6 candidates" in data for data in page.text_of("p"))
-    names = {"estimator": SVC()}
-    exec(page.text_of("code")[0], names)
-    assert search.best_params_["C"] == names["estimator"].C
 
 
 def test_a_report_needs_a_fitted_search_and_a_folder(ordinary, tmp_path):

@@ -2,7 +2,6 @@
 
 from itertools import permutations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy.stats import loguniform
@@ -83,37 +82,6 @@ def test_the_end_is_the_search_s_best_score():
     assert any(label.startswith("RandomizedSearchCV") for label in labels_of(display))
 
 
-@pytest.mark.parametrize("given", [None, "accuracy", "neg_log_loss"])
-def test_the_metric_can_be_chosen(multimetric, given):
-    display = SearchDisplay.from_estimator(multimetric, metric=given)
-    metric = given or "neg_log_loss"
-    np.testing.assert_array_equal(display.scores, multimetric.cv_results_[f"mean_test_{metric}"])
-    assert display.ax_.get_ylabel() == metric
-
-
-def test_points_have_the_colour_and_mark_of_their_source():
-    sources = ["initial design", "model", "prior", "as given", "other", "model"]
-    display = display_of([0.6, 0.7, 0.65, 0.8, 0.3, 0.85], sources=sources).plot()
-    points = {p.get_label(): p for p in display.ax_.collections if p.get_label() in sources}
-    assert list(points) == sources[:-1]
-    np.testing.assert_array_equal(points["model"].get_offsets(), [[2, 0.7], [6, 0.85]])
-    assert len({tuple(p.get_facecolor()[0]) for p in points.values()}) == 5
-    shapes = {tuple(p.get_paths()[0].vertices.ravel().round(3)) for p in points.values()}
-    assert len(shapes) == 5
-
-
-def test_searches_are_compared_on_the_same_axes():
-    first = display_of([0.5, 0.9], name="one").plot()
-    second = display_of([0.1, 0.2], name="two").plot(ax=first.ax_)
-    assert second.ax_ is first.ax_
-    assert second.figure_ is first.figure_
-    bottom, top = second.ax_.get_ylim()
-    assert bottom < 0.2
-    assert top > 0.9
-    lines = [line_of(second, name) for name in ("one", "two")]
-    assert lines[0].get_color() != lines[1].get_color()
-
-
 @pytest.mark.parametrize("kind", ["incumbent", "slice"])
 @pytest.mark.parametrize("scores", [[np.nan] * 3, [0.5] * 3, [0.5], [np.nan], [0.5, -np.inf]])
 def test_hard_cases_are_drawn(kind, scores):
@@ -142,14 +110,6 @@ def search():
     return RandomizedSearchCV(pipe, space, n_iter=14, cv=3, random_state=0).fit(X, y)
 
 
-def test_bars_are_the_importance(search):
-    display = SearchDisplay.from_estimator(search, kind="importance")
-    bars = [patch.get_width() for patch in display.ax_.patches]
-    np.testing.assert_array_equal(bars, display.importance.values)
-    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
-    assert labels == [name.removeprefix("svc__") for name in display.importance.names]
-
-
 def test_slices_show_each_candidate_at_its_value(search):
     display = SearchDisplay.from_estimator(search, kind="slice")
     assert [ax.get_xlabel() for ax in display.ax_] == ["C", "gamma"]
@@ -164,17 +124,6 @@ def test_slices_show_each_candidate_at_its_value(search):
     [best] = display.ax_[0].lines
     assert best.get_ydata() == [scores.max()]
     assert "scale" in [label.get_text() for label in display.ax_[1].get_xticklabels()]
-
-
-def test_a_slice_is_chosen_by_the_end_of_its_name(search):
-    _, ax = plt.subplots()
-    display = SearchDisplay.from_estimator(search, kind="slice", parameters=["gamma"], ax=ax)
-    assert display.ax_ is ax
-    assert ax.get_xlabel() == "gamma"
-    with pytest.raises(ValueError, match="one Axes per parameter, 2, got 1"):
-        display.plot("slice", ax)
-    with pytest.raises(ValueError, match=r"svc__C.*got \['depth'\]"):
-        display.plot("slice", parameters=["depth"])
 
 
 # -- importance of parameters, against functions whose answers are known ---------------------------
@@ -220,25 +169,6 @@ def test_interacting_parameters_count_with_each_other():
     effects = effects_of(params, [c["a"] * c["b"] for c in params])
     # All of the variance of a product of centred variables is an interaction.
     assert min(effects["a"], effects["b"]) > 0.8
-
-
-def test_a_parameter_counts_where_it_exists():
-    rng = np.random.default_rng(2)
-    params, scores = [], []
-    for _ in range(60):
-        if rng.uniform() < 0.5:
-            params.append({"model": SVC(), "model__C": float(rng.uniform(0, 1))})
-            scores.append(params[-1]["model__C"])
-        else:
-            depth = int(rng.integers(1, 9))
-            params.append({"model": DecisionTreeClassifier(), "model__max_depth": depth})
-            scores.append(0.5)
-    effects = effects_of(params, scores)
-    # Var f = 1/2 * 1/12. C accounts for all of it within SVC.
-    assert set(effects) == {"model", "model__C", "model__max_depth"}
-    assert effects["model__C"] == pytest.approx(1, abs=0.1)
-    assert effects["model"] == pytest.approx(0.5, abs=0.15)
-    assert effects["model__max_depth"] < 0.05
 
 
 @pytest.mark.parametrize(

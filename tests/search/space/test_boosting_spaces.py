@@ -9,9 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search import default_search_space, shipped_priors
-from skmeta.search.prior import load_shipped
-from skmeta.search.space import RoundLimit, SearchSpace, canonical_configurations
+from skmeta.search import default_search_space
+from skmeta.search.space import SearchSpace, canonical_configurations
 from skmeta.search.space._default_table import BOOSTING_SPACES
 
 
@@ -57,26 +56,3 @@ def test_the_estimator_as_given_is_a_candidate_and_has_a_configuration(name):
 def test_a_wrong_name_is_refused_for_an_estimator_that_lists_only_what_was_set():
     with pytest.raises(SearchSpaceError, match="Did you mean 'learning_rate'"):
         SearchSpace({"learning_rte": uniform()}).check(make_booster("CatBoostClassifier"))
-
-
-# -- what the shipped priors know of early stopping ------------------------------------------------
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_early_stopping_is_told_from_fixed_rounds(name):
-    assert name in shipped_priors()
-    estimator = make_booster(name)
-    prior = load_shipped(name, "accuracy" if "Class" in name else "r2")
-    candidates = SearchSpace(default_search_space(estimator)).sample(40, np.random.default_rng(0))
-
-    rounds = "iterations" if "CatBoost" in name else "n_estimators"
-
-    def expected(learning_rate, n_rounds):
-        changed = {"learning_rate": learning_rate, rounds: n_rounds}
-        configurations = canonical_configurations(estimator, [{**c, **changed} for c in candidates])
-        return prior.surfaces(configurations).mean()
-
-    # A small learning rate needs many rounds; early stopping finds how many.
-    assert expected(0.01, 25) < expected(0.01, 400)
-    assert expected(0.01, 25) < expected(0.01, RoundLimit(1000))
-    assert expected(0.01, 25) < expected(0.1, 100)

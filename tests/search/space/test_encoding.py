@@ -11,12 +11,6 @@ from scipy.stats import loguniform, norm, randint, uniform
 
 from skmeta.search.space import Encoding, SearchSpace, candidate_key, parameter_names
 
-SEARCH = [
-    {"SVC.C": 0.01, "SVC.kernel": "rbf", "SVC.gamma": 1.0},
-    {"SVC.C": 1.0, "SVC.kernel": "linear"},
-    {"SVC.C": 100.0, "SVC.kernel": "rbf", "SVC.gamma": 3.0},
-]
-
 
 @pytest.mark.parametrize(
     ("seen", "values", "expected"),
@@ -41,12 +35,6 @@ def test_numbers_are_on_a_unit_scale(seen, values, expected):
     np.testing.assert_allclose(found, np.transpose([expected]), rtol=1e-12)
 
 
-def test_none_of_xgboost_is_the_number_that_it_stands_for():
-    depths = [{"XGBClassifier.max_depth": depth} for depth in (2, None, 6, 10)]
-    X = Encoding.from_configurations(depths).transform(depths)
-    np.testing.assert_array_equal(X, [[0], [0.5], [0.5], [1]])
-
-
 @pytest.mark.parametrize(
     "values", [[True, "True"], [1, "1"], [None, "None"], [False, 0], [float("nan"), 1.0], ["a", 2]]
 )
@@ -54,19 +42,6 @@ def test_kinds_differ_and_are_at_distance_1(values):
     encoding = Encoding.from_configurations([{"a": v} for v in values])
     first, second = encoding.transform([{"a": v} for v in values])
     assert np.linalg.norm(first - second) == pytest.approx(1)
-
-
-def test_a_parameter_that_a_search_never_had_is_not_inactive_but_at_the_centre():
-    other = [{"SVC.C": 1.0}, {"SVC.C": 2.0}]
-    encoding = Encoding.from_searches([SEARCH, other])
-    with_gamma = Encoding.from_configurations(SEARCH)
-    assert encoding.n_columns == with_gamma.n_columns  # no kind "absent" came of the other search
-    kernel, gamma = encoding.columns["SVC.kernel"], encoding.columns["SVC.gamma"]
-    row = encoding.transform([{"SVC.C": 1.0}])[0]
-    np.testing.assert_allclose(row[kernel], 0.5**0.5 / 2)
-    np.testing.assert_allclose(row[gamma], [0.5, 0.5**0.5 / 2, 0.5**0.5 / 2])
-    inactive = encoding.transform([{"SVC.C": 1.0}], {"SVC.C", "SVC.gamma"})[0]
-    assert not np.allclose(inactive[gamma], row[gamma])
 
 
 # -- properties that hold for all inputs -----------------------------------------------------------

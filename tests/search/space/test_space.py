@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import expon, loguniform, norm, randint, rv_discrete, rv_histogram, uniform
+from scipy.stats import expon, loguniform, randint, uniform
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -53,16 +53,6 @@ def test_neighbours_stay_in_the_space_and_near(source, value, low, high):
         assert all(isinstance(a, int) for a in near)
 
 
-def test_neighbours_of_conditional_spaces_keep_to_their_sub_space():
-    space = SearchSpace(MIXED)
-    near = space.neighbours(
-        {"clf": MIXED[1]["clf"][0], "clf__max_depth": None, "clf__min_samples_leaf": 3},
-        20,
-        np.random.default_rng(0),
-    )
-    assert all(set(c) == set(MIXED[1]) for c in near)
-
-
 def test_a_candidate_is_rebuilt_from_its_code():
     space = SearchSpace([*MIXED, {"clf__gamma": ["scale", 0.1], "clf__tol": OnlyRvs()}])
     for candidate in space.sample(60, np.random.default_rng(0)):
@@ -91,16 +81,6 @@ def test_parameters_that_the_estimator_does_not_have(spaces, match):
         SearchSpace(spaces).check(pipeline)
 
 
-@pytest.mark.parametrize("source", [uniform(2, 0), uniform(-1.5, 0), norm(3, 0)])
-def test_a_constant_distribution_is_its_constant(source):
-    constant = source.args[0]
-    space = SearchSpace({"n": [1, 3, 5], "p": source})
-    candidates = space.sample(6, np.random.default_rng(0))
-    near = space.neighbours({"n": 3, "p": constant}, 6, np.random.default_rng(0))
-    assert {c["n"] for c in near} == {1, 5}
-    assert {c["p"] for c in [*candidates, *near]} == {constant}
-
-
 class OnlyNan:
     def rvs(self, random_state=None):
         return float("nan")
@@ -116,20 +96,3 @@ class OnlyNan:
 def test_distributions_that_have_no_values(source, match):
     with pytest.raises(SearchSpaceError, match=match):
         SearchSpace({"p": source}).sample(3, np.random.default_rng(0))
-
-
-@pytest.mark.parametrize(
-    ("values", "inside", "outside"),
-    [
-        (uniform, 0.5, 2.0),
-        (rv_discrete(values=([3, 7], [0.5, 0.5])), 7, 7.5),
-        (rv_histogram(np.histogram(np.linspace(1, 5, 50), 5)), 2.5, 9.0),
-    ],
-    ids=["not frozen", "rv_discrete", "rv_histogram"],
-)
-def test_distributions_that_are_not_frozen(values, inside, outside):
-    space = SearchSpace({"C": values})
-    drawn = space.sample(3, np.random.default_rng(0))
-    assert all(values.support()[0] <= one["C"] <= values.support()[1] for one in drawn)
-    assert space.nearest(SVC(C=inside))[1] == []
-    assert space.nearest(SVC(C=outside))[1] == ["C"]

@@ -9,7 +9,6 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from skmeta.search.space import Encoding
 from skmeta.search.surrogate import (
-    SurfaceInterpolation,
     learn_surfaces,
     standardise,
 )
@@ -155,25 +154,3 @@ def best_density(Z, y, noise):
     mean = np.full(len(y), solved[:, 0].sum() / solved[:, 1].sum())
     grid = np.geomspace(0.01, 100, 100)
     return max(multivariate_normal(mean, s * K).logpdf(y) for s in grid)
-
-
-# -- surfaces interpolated between nodes -----------------------------------------------------------
-
-
-RNG = np.random.default_rng(0)
-Z = RNG.uniform(0, 3, (400, 2))
-CENTRES = RNG.uniform(0, 3, (30, 2))
-WEIGHTS = RNG.normal(size=(4, 30))
-
-
-def surfaces_of(Z):
-    return 5.0 + WEIGHTS @ matern(CENTRES, Z)
-
-
-def test_between_the_nodes_they_are_close():
-    exact = surfaces_of(Z)
-    errors = [
-        np.abs(SurfaceInterpolation(surfaces_of, Z, n).F - exact).max() for n in (20, 100, 300)
-    ]
-    assert errors[0] > 3 * errors[1] > 9 * errors[2]
-    assert errors[2] < 0.05 * exact.std()

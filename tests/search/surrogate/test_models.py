@@ -10,7 +10,13 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from skmeta.search.surrogate import LearnedModels, PlainModel, _models, krige
+from skmeta.search.surrogate import (
+    LearnedModels,
+    PlainModel,
+    _models,
+    design_of_least_variance,
+    krige,
+)
 
 X = np.random.default_rng(0).random((30, 2))
 K = Matern(0.5, nu=2.5)(X)
@@ -64,38 +70,6 @@ class Prediction(NamedTuple):
 
 def predict(models, rows, y):
     return [Prediction(*m.predict(), m.log_weight) for m in models.observe(rows, y)]
-
-
-def best_of(predictions):
-    """The prediction that the observations speak for."""
-    return max(predictions, key=lambda p: p.evidence)
-
-
-def test_a_new_task_like_a_past_one_is_recognised():
-    F = surfaces()
-    model = make_model(F)
-    rows = np.arange(12)
-    for t in range(8):
-        # Floored, as a strategy clips what is very bad.
-        y = 2 * np.maximum(F[t, rows], 0) - 1
-        assert model.agreement(rows, y).argmax() == t
-        predicted = best_of(predict(model, rows, y)).mean
-        good = F[t] > 0.5
-        assert np.corrcoef(predicted[good], F[t, good])[0, 1] > 0.8
-
-
-def test_a_past_turned_upside_down_is_taken_back():
-    past = np.tile(np.sin(4 * X[:, 0]), (6, 1)) + 0.2 * surfaces(6)
-    rows = np.arange(10)
-    y = past.mean(0)[rows]
-    y = (y - y.mean()) / y.std()
-    model = make_model(past)
-    alike, opposed = predict(model, rows, y), predict(model, rows, -y)
-    assert best_of(alike[:2]).evidence > best_of(opposed[:2]).evidence + 3
-    assert best_of(opposed[2:]).evidence > best_of(opposed[:2]).evidence + 3
-    # Where only co-variation is kept, the one is as likely as the other.
-    np.testing.assert_allclose(best_of(opposed[2:]).evidence, best_of(alike[2:]).evidence)
-    np.testing.assert_allclose(best_of(opposed[2:]).mean, -best_of(alike[2:]).mean, atol=1e-9)
 
 
 def test_deviations_are_honest():
@@ -156,3 +130,26 @@ def test_prediction_is_scikit_learns_with_an_unknown_mean():
     expected, deviation = process.fit(X[ROWS], c * Y).predict(X, return_std=True)
     np.testing.assert_allclose(mean, expected / c, atol=1e-4)
     np.testing.assert_allclose(np.sqrt(variance), deviation / c, atol=1e-4)
+
+
+# -- the initial design without a past -----------------------------------------------------------
+
+
+def mean_variance(X, chosen):
+    kernel = Matern(2.0, nu=2.5)
+    process = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None)
+    process.fit(X[chosen], np.zeros(len(chosen)))
+    return (process.predict(X, return_std=True)[1] ** 2).mean()
+
+
+def test_without_past_tasks_the_mean_variance_left_is_the_least():
+    X = np.random.default_rng(0).random((30, 2))
+    is_open = np.ones(30, dtype=bool)
+    is_open[::3] = False
+    chosen = []
+    for _ in range(4):
+        actual = design_of_least_variance(X, chosen, is_open)
+        left = {k: mean_variance(X, [*chosen, k]) for k in np.flatnonzero(is_open)}
+        assert actual == min(left, key=left.get)
+        chosen.append(actual)
+        is_open[actual] = False

@@ -1,7 +1,5 @@
 """What a strategy asks for, with and without a past, and what seconds change."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -93,17 +91,6 @@ def test_what_others_evaluate_is_as_if_it_were_of_the_same_batch(prior, learned)
             worker.set_pending([])
 
 
-def test_what_was_told_without_being_asked_for_is_known(prior):
-    scores = scores_of(9)
-    for p in (None, prior):
-        strategy = make_strategy(p)
-        strategy.tell(range(40), scores[:40])
-        suggestion = strategy.ask()[0]
-        assert suggestion.index >= 40
-        assert suggestion.source != "initial design"
-        assert scores[suggestion.index] > np.quantile(scores, 0.8)
-
-
 # -- what is learned from the past ---------------------------------------------------------------
 
 
@@ -137,26 +124,6 @@ def test_an_inverted_past_costs_little():
     assert np.mean(regrets) < 0.02
 
 
-def test_past_tasks_that_disagree_are_not_listened_to(searches):
-    rng = np.random.default_rng(0)
-    shuffled = [replace(s, scores=rng.permutation(s.scores)) for s in searches]
-    strategy = make_strategy(SearchPrior.from_searches(shuffled))
-    assert run(strategy, scores_of(9), 12) == run(make_strategy(), scores_of(9), 12)
-    assert strategy.report()["learned_weight"] == 0
-
-
-def test_where_the_past_explains_nothing_the_plain_model_takes_over(prior):
-    """The parameter that matters is one that the past never varied."""
-    rng = np.random.default_rng(1)
-    values = rng.random((80, 3))
-    pool = [dict(zip("abc", map(float, row), strict=True)) for row in values]
-    scores = np.sin(5 * values[:, 2])
-    strategy = make_strategy(prior, pool=pool)
-    run(strategy, scores, 15)
-    assert strategy.report()["learned_weight"] < 0.5
-    assert strategy.ask()[0].source == "model"
-
-
 # -- failures ------------------------------------------------------------------------------------
 
 
@@ -170,35 +137,6 @@ def test_where_candidates_fail_the_search_does_not_stay(prior, learned):
     assert np.nanmax(scores) in scores[actual[:20]]
     # Over half of the candidates fail.
     assert np.isnan(scores[actual[5:15]]).mean() <= 0.3
-
-
-@pytest.mark.parametrize("learned", [False, True])
-@pytest.mark.parametrize("failed", [np.nan, -np.inf])
-def test_all_that_fails_is_followed_by_the_initial_design(prior, learned, failed):
-    strategy = make_strategy(prior if learned else None)
-    for _ in range(9):
-        (suggestion,) = strategy.ask()
-        assert suggestion.source == "initial design"
-        strategy.tell([suggestion.index], [failed])
-    (suggestion,) = strategy.ask()
-    strategy.tell([suggestion.index], [0.5])
-    assert strategy.ask()[0].source != "initial design"
-
-
-# -- a pool that grows ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("learned", [False, True])
-def test_appended_candidates_are_candidates(prior, learned):
-    scores = scores_of(9)
-    order = scores.argsort()
-    poor, good = order[:70], order[70:]
-    strategy = make_strategy(prior if learned else None, pool=[POOL[i] for i in poor])
-    run(strategy, scores[poor], 12)
-    assert strategy.extend([POOL[i] for i in good]) == range(70, 80)
-    assert len(strategy) == 80
-    assert strategy.ask()[0].index >= 70
-    assert strategy.extend([]) == range(80, 80)
 
 
 # -- seconds by estimator, and expected improvement per second -------------------------------------
