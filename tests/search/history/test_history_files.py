@@ -223,7 +223,9 @@ from skmeta.search.record import CandidateRecord, SearchRecord
 def evaluation(key):
     return CandidateRecord(configuration={{}}, key=key, scores={{"accuracy": (0.5,)}})
 history = SearchHistory({str(history.path)!r})
-search_id = history.begin(SearchRecord("f", "SVC", {{"accuracy": 1}}, "accuracy"))
+search_id = history.begin(SearchRecord(
+    fingerprint="f", estimator="SVC", metrics={{"accuracy": 1}}, refit_metric="accuracy"
+))
 # Another thread is inside a transaction while this one forks.
 inside, leave = threading.Event(), threading.Event()
 def work(connection):
