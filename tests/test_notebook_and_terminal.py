@@ -2,18 +2,14 @@
 
 import inspect
 import pickle
-import sys
-import types
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 from sklearn.utils import estimator_html_repr
-from tqdm.auto import tqdm
 
 import skmeta
-from skmeta import _progress
 from skmeta._html import facts_table, table
 from skmeta._progress import progress_bar
 from skmeta.priors import MetaPrior
@@ -123,21 +119,6 @@ def test_a_log_gets_lines_without_control_characters(capsys, monkeypatch):
         "work: 4/7 steps, 00:39, best=0.5",
         "work: 7/7 steps, 01:18, best=0.5",
     ]
-
-
-def test_a_terminal_and_a_notebook_get_a_bar(monkeypatch):
-    assert not _progress.is_interactive()
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert _progress.is_interactive()
-    with progress_bar(2, "work", "steps", shown=True) as bar:
-        assert isinstance(bar, tqdm)
-    monkeypatch.undo()
-    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
-    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
-    assert _progress.is_interactive()
-    shell.config = {}
-    assert not _progress.is_interactive()
 
 
 @pytest.mark.parametrize("verbose", ["bar", "auto", 0])

@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from scipy.stats import loguniform, randint
 from searching import GRID, SPACE, Counted, assert_same, scores_of
 from sklearn.base import clone
@@ -13,7 +14,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
@@ -105,6 +106,21 @@ def test_a_later_fit_keeps_nothing_of_an_earlier_one(iris):
 
 def fitted(search):
     return {name for name in vars(search) if name.endswith("_")}
+
+
+def test_sparse_and_pairwise_input_and_groups(iris, path):
+    X, y = iris
+    settings = {"n_iter": 4, "random_state": 0, "history": path}
+    MetaLearnedSearchCV(SVC(), SPACE, **settings).fit(sp.csr_matrix(X), y)
+    kernel = MetaLearnedSearchCV(SVC(kernel="precomputed"), {"C": SPACE["C"]}, **settings)
+    assert kernel.fit(X @ X.T, y).best_score_ > 0.9
+    groups = np.arange(150) % 5
+    grouped = MetaLearnedSearchCV(SVC(), SPACE, cv=GroupKFold(5), **settings)
+    assert grouped.fit(X, y, groups=groups).n_splits_ == 5
+    weighted = MetaLearnedSearchCV(SVC(), SPACE, **settings)
+    weighted.fit(X, y, sample_weight=np.ones(150))
+    assert len(SearchHistory(path)) == 4  # four different searches
+    assert weighted.n_resumed_ == 0
 
 
 def test_the_metric_to_maximise_is_the_one_refit_names(path):

@@ -157,15 +157,6 @@ def test_past_searches_on_similar_data_weigh_more(described):
     assert conditioned.pooled_weights.tolist() == [1 / 12] * 12
 
 
-def test_weights_of_those_that_are_left_sum_to_one(described):
-    conditioned = described.conditioned_on({"size": 0.0})
-    left = conditioned.without(datasets=["set 00"])
-    expected = conditioned.task_weights[1:] / conditioned.task_weights[1:].sum()
-    np.testing.assert_allclose(left.task_weights, expected)
-    again = pickle.loads(pickle.dumps(conditioned))
-    assert again == conditioned != described
-
-
 # -- files -----------------------------------------------------------------------------------------
 
 
@@ -178,24 +169,6 @@ def test_saved_and_loaded_agree(prior, tmp_path):
     assert hash(loaded) == hash(prior)
     found = loaded.surfaces(CONFIGURATIONS)
     np.testing.assert_allclose(found, prior.surfaces(CONFIGURATIONS), **ROUNDING)
-
-
-def test_labels_are_saved(tmp_path):
-    search = make_search(
-        0,
-        metric="f1",
-        estimator="SVC",
-        data_digest="abc",
-        data_sketch=(np.uint64(2**64 - 1), 7),
-        dataset_features={"log_rows": 5.0, "unknown": np.nan},
-    )
-    prior = SearchPrior.from_searches([search])
-    prior.save(tmp_path / "prior")
-    loaded = SearchPrior.load(tmp_path / "prior")
-    assert (loaded.metrics, loaded.estimators) == (("f1",), ("SVC",))
-    assert loaded.dataset_features == ({"log_rows": 5.0},), "what is not finite is unknown"
-    assert len(loaded.without(data_digests=["abc"])) == 0
-    assert len(loaded.without(data_sketch=(2**64 - 1, 7))) == 0
 
 
 # -- immutable and shared --------------------------------------------------------------------------

@@ -122,20 +122,6 @@ def test_the_data_set_at_hand_sets_the_weights(task, name):
 
 
 @pytest.mark.parametrize(
-    ("metric", "expected"),
-    [
-        ("accuracy", "accuracy"),
-        ("f1_macro", "balanced_accuracy"),
-        ("roc_auc_ovo", "roc_auc"),
-        ("neg_brier_score", "neg_log_loss"),
-        ("a metric of my own", "balanced_accuracy"),
-    ],
-)
-def test_a_metric_like_it_stands_in(metric, expected):
-    assert shipped.load_shipped("LogisticRegression", metric).metrics[0].startswith(expected)
-
-
-@pytest.mark.parametrize(
     ("prior", "kind"),
     [("auto", SearchPrior), ("shipped", SearchPrior), ("history", None), (None, None)],
 )

@@ -73,6 +73,21 @@ def test_columns_of_words_missing_values_and_dates():
     assert fingerprint_data(zero) == actual
 
 
+def test_sparse_rows(X):
+    dense = np.where(np.abs(X) > 1, X, 0)
+    actual = fingerprint_data(sp.csr_matrix(dense))
+    assert actual == fingerprint_data(sp.csc_matrix(dense)) == fingerprint_data(sp.coo_array(dense))
+    moved = np.roll(dense, 1, axis=1)
+    assert fingerprint_data(sp.csr_matrix(moved)).digest != actual.digest
+
+
+@pytest.mark.parametrize(
+    "odd", [["one text", "another"], np.zeros((0, 3)), [[1], [1, 2]], np.zeros((5, 2, 2))]
+)
+def test_odd_data_have_a_fingerprint_too(odd):
+    assert fingerprint_data(odd).digest == fingerprint_data(odd).digest != ""
+
+
 @pytest.mark.parametrize(
     "column",
     [

@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy.stats import loguniform
@@ -108,6 +109,17 @@ def search():
     pipe = make_pipeline(StandardScaler(), SVC())
     space = {"svc__C": loguniform(1e-3, 1e3), "svc__gamma": [0.01, 0.1, 1.0, 10.0, "scale"]}
     return RandomizedSearchCV(pipe, space, n_iter=14, cv=3, random_state=0).fit(X, y)
+
+
+def test_a_slice_is_chosen_by_the_end_of_its_name(search):
+    _, ax = plt.subplots()
+    display = SearchDisplay.from_estimator(search, kind="slice", parameters=["gamma"], ax=ax)
+    assert display.ax_ is ax
+    assert ax.get_xlabel() == "gamma"
+    with pytest.raises(ValueError, match="one Axes per parameter, 2, got 1"):
+        display.plot("slice", ax)
+    with pytest.raises(ValueError, match=r"svc__C.*got \['depth'\]"):
+        display.plot("slice", parameters=["depth"])
 
 
 def test_slices_show_each_candidate_at_its_value(search):
