@@ -237,10 +237,10 @@ FAMILY = "[[k] for k in range(6)], [.1, .5, .2, .9, .3, .4], groups=[0, 0, 0, 1,
     ("code", "heavy"),
     [
         (
-            "import skmeta.tasks, skmeta.priors, skmeta.exceptions, skmeta.datasets; "
-            "import skmeta.plotting",
-            {"torch", "sqlalchemy", "matplotlib"},
+            "import skmeta, skmeta.tasks, skmeta.priors, skmeta.exceptions, skmeta.datasets",
+            {"torch", "sqlalchemy"},
         ),
+        ("import skmeta.plotting", {"matplotlib"}),
         # Estimators with the priors that ship are fitted, loaded and predict in NumPy.
         (
             f"import pickle; reg = skmeta.MetaFewShotRegressor().fit({TASK}); "
