@@ -104,6 +104,27 @@ def test_three_classes(table):
     assert "intercept (1)" in clf.effects_.columns
 
 
+def test_many_classes_have_effects_of_groups_each():
+    rng = np.random.default_rng(0)
+    n_classes, group = 7, np.repeat(np.arange(20), 12)
+    x = rng.normal(size=len(group))
+    odds = np.outer(x, rng.normal(size=n_classes)) + rng.normal(size=(20, n_classes))[group]
+    y = (2 * odds + rng.gumbel(size=odds.shape)).argmax(1)
+    X, known = np.column_stack([group, x]), np.arange(len(group)) % 3 > 0
+    clf = GroupedClassifier(0, combine="both", population=LogisticRegression(), n_folds=2)
+    proba = clf.fit(X[known], y[known]).predict_proba(X[~known])
+    np.testing.assert_allclose(proba.sum(1), 1.0)
+    shared = LogisticRegression().fit(X[known, 1:], y[known]).predict_proba(X[~known, 1:])
+    losses = [-np.log(p[np.arange(len(p)), y[~known]]).mean() for p in (proba, shared)]
+    assert losses[0] < losses[1] - 0.15
+    new = np.array([[99.0, 0.0]])
+    likely = int(clf.predict(new)[0])
+    other = (likely + 1) % n_classes
+    more = copy.deepcopy(clf).partial_fit(np.repeat(new, 8, axis=0), [other] * 8)
+    assert more.predict(new)[0] == other
+    assert f"intercept ({other})" in clf.effects_.columns
+
+
 # ------------------------------------------------------------------------------- what was learned
 
 
@@ -290,6 +311,14 @@ def test_missing_values_and_unknown_categories(table):
     at = rows_of("g3").assign(colour="green", x=np.nan)
     assert np.isfinite(model.predict(at)).all()
     assert "x is missing" in model.effects_.columns
+
+
+def test_n_jobs_changes_nothing(table):
+    one, two = (
+        GroupedRegressor("school", n_jobs=n_jobs, **QUICK).fit(table.X, table.y).predict(table.X)
+        for n_jobs in (None, 2)
+    )
+    np.testing.assert_array_equal(one, two)
 
 
 def test_progress_is_shown_on_request(table, capsys):

@@ -118,6 +118,15 @@ def test_other_families(family):
     assert np.isfinite(learner.score(family))
 
 
+def test_validation_chooses_the_best_state():
+    learner = PolicyMAML(**SMALL | {"validation": Validation(n_tasks=5, every=2)}).fit(
+        PointNavigation()
+    )
+    scores = learner.history_["validation_score"]
+    assert len(scores) == 2
+    assert all(np.isfinite(scores))
+
+
 def test_meta_training_improves_the_return_after_adaptation():
     settings = {"hidden": (16,), "n_iterations": 25, "meta_batch_size": 10, "meta_lr": 1e-2}
     settings |= {"inner_lr": 0.3, "execution": "loop", "random_state": 0}
