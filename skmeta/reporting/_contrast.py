@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote_some, suggest
 from skmeta.mixed import Classes, Family, NegativeBinomial
-from skmeta.reporting._effect import Effect, fit_effect
+from skmeta.reporting._effect import Effect, averaged, fit_effect
 from skmeta.reporting._learned import left_by
 from skmeta.reporting._sample import Sample
 
@@ -141,19 +141,27 @@ class ContrastMixin:
         if known.classes is not None:
             used = range(1, 2) if len(known.classes) == 2 else range(len(known.classes))
             outputs = [(known.classes[c], (known.y == c) * 1, Classes(2)) for c in used]
-        records, names = [], []
+        others, records, names = others_of(at, where, known), [], []
         for label, y, family in outputs:
             effect = fit_effect(_sample(known, where, y), family)
+            weights, models = [1.0], [effect]
             if factor is not None:
                 _check_slopes(effect, factor, known)
+                weights, models = effect.of_groups(factor)
             for name, ends in pairs:
-                parts = [] if len(outputs) == 1 else [label]
-                for of, (difference, ratio) in _estimates(effect, known, at, where, ends, factor):
-                    names.append((name, *parts, *([] if factor is None else [of])))
-                    records.append(_record(difference, ratio, level, known))
-        levels = ["contrast", *(["class"] * (len(outputs) > 1))]
-        levels += [] if factor is None else [known.factors[factor][0]]
-        return _frame(records, names, levels)
+                treatments = _treatment(known.columns[where], np.array(ends))
+                to, versus = (effect.rows(D, others, at.codes) for D in treatments)
+                for of, rows, own in _places(known, at, factor):
+                    found = [model.compare(to[rows], versus[rows], own) for model in models]
+                    names.append((name, label, of))
+                    both = [averaged(weights, one) for one in zip(*found, strict=True)]
+                    records.append(_record(*both, level, known))
+        levels = ["contrast", "class", None if factor is None else known.factors[factor][0]]
+        used = [True, len(outputs) > 1, factor is not None]
+        pandas = import_optional("pandas", "contrast")
+        index = pandas.MultiIndex.from_tuples(names, names=levels)
+        index = index.droplevel([k for k in range(3) if not used[k]])
+        return pandas.DataFrame(records, index=index)
 
 
 def check_level(level: float) -> None:
@@ -312,29 +320,15 @@ def _check_slopes(effect: Effect, factor: int, known: Rows) -> None:
         )
 
 
-def _estimates(
-    effect: Effect,
-    known: Rows,
-    at: Rows,
-    where: int,
-    ends: tuple[float, float],
-    factor: int | None,
-) -> list[tuple[Any, Any]]:
-    """Return labels of groups, None for all, with the difference and the ratio."""
-    column = known.columns[where]
-    to, versus = _treatment(column, np.array(ends))
-    others = others_of(at, where, known)
-    extra = effect.rows(others, at.codes)
-    if factor is None:
-        return [(None, effect.compare(to, versus, others, extra)[0])]
-    labels, found = known.factors[factor][1], []
-    for code in np.unique(at.codes[:, factor]):
-        if code >= 0:
-            rows = at.codes[:, factor] == code
-            codes = np.where(np.arange(at.codes.shape[1]) == factor, code, -1)
-            part = effect.compare(to, versus, others[rows], extra[rows], codes)[0]
-            found.append((labels[code], part))
-    return found
+def _places(
+    known: Rows, at: Rows, factor: int | None
+) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    """Yield labels of groups, their rows, and levels (F,), -1 for unknown; once for all rows."""
+    column = np.full(len(at.codes), -1) if factor is None else at.codes[:, factor]
+    for code in [-1] if factor is None else np.unique(column[column >= 0]):
+        levels = np.where(np.arange(at.codes.shape[1]) == factor, code, -1)
+        label = None if factor is None else known.factors[factor][1][code]
+        yield label, np.flatnonzero(column == code), levels
 
 
 def _record(difference: Any, ratio: Any, level: float, known: Rows) -> dict[str, float]:
@@ -346,12 +340,3 @@ def _record(difference: Any, ratio: Any, level: float, known: Rows) -> dict[str,
         values = np.exp([ratio.value, low, high])
         record |= dict(zip(("ratio", "ratio_lower", "ratio_upper"), values, strict=True))
     return record
-
-
-def _frame(records: Sequence[dict[str, float]], names: list[Any], levels: list[str]) -> Any:
-    pandas = import_optional("pandas", "contrast")
-    if len(levels) == 1:
-        index = pandas.Index([name for (name,) in names], name=levels[0])
-    else:
-        index = pandas.MultiIndex.from_tuples(names, names=levels)
-    return pandas.DataFrame(records, index=index)

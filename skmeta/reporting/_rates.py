@@ -16,12 +16,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from skmeta._optional import import_optional
-from skmeta.mixed import ConditionedFactors, FactorModel, NegativeBinomial, Poisson, fit_factors
+from skmeta.mixed import NegativeBinomial, Poisson
 from skmeta.reporting._contrast import Rows, check_level, others_of
-from skmeta.reporting._sample import Sample, kept_columns
-
-# Steps of differences, over the deviation of a parameter, and the longest one.
-_SHARE, _LONGEST = 0.3, 0.2
+from skmeta.reporting._effect import fit_effect
+from skmeta.reporting._sample import Sample
 
 
 def fit_rates(
@@ -29,35 +27,17 @@ def fit_rates(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return rates (m,), their standard deviations, and the bounds of their intervals.
 
-    Known rows have counts y, and offsets that are logarithms of exposures. Rows asked have columns
-    (m, d) and groups (m, F), -1 if new.
+    Known rows have counts y, no treatment, and offsets that are logarithms of exposures. Rows asked
+    have columns (m, d) and groups (m, F), -1 if new.
     """
-    W, n = known.others, len(known.y)
-    kept = kept_columns(known, np.log((known.y + 0.5) / np.exp(known.offset)))
-    centre, scale = W[:, kept].mean(0), W[:, kept].std(0)
-
-    def design(values: np.ndarray) -> np.ndarray:
-        return np.hstack([np.ones((len(values), 1)), (values[:, kept] - centre) / scale])
-
     # With a row per group, effects of groups are the noise beyond that of counts.
-    has_own = bool((known.codes.max(0) + 1 == n).any())
-    rows = design(W), known.y, known.codes
-    family = Poisson() if has_own else NegativeBinomial()
-    model = fit_factors(*rows, family, w=known.weight, offset=known.offset, tolerance=1e-6)
-    X = design(others)
-
-    def given(model: FactorModel) -> ConditionedFactors:
-        return model.condition(*rows, known.weight, None, known.offset)
-
-    mean, covariance = given(model).moments(X, codes)
-    steps = np.minimum(_SHARE * np.sqrt(np.diag(model.uncertainty)), _LONGEST)
-    slopes = np.zeros((len(X), len(steps)))
-    for k in np.flatnonzero(steps > 0):
-        step = steps[k] * np.eye(len(steps))[k]
-        up, down = (given(model.moved(one)).moments(X, codes)[0] for one in (step, -step))
-        slopes[:, k] = (up - down)[:, 0] / (2 * steps[k])
+    has_own = bool((known.codes.max(0) + 1 == len(known.y)).any())
+    effect = fit_effect(known, Poisson() if has_own else NegativeBinomial(), products=())
+    X = effect.design(np.empty((len(others), 0)), others, codes)
+    mean, covariance = effect.given.moments(X, codes)
     # What is not known of the parameters adds to the variance.
-    variance = covariance[:, 0, 0] + ((slopes @ model.uncertainty) * slopes).sum(1)
+    slopes = effect.slopes(lambda given: given.moments(X, codes)[0][:, 0])
+    variance = covariance[:, 0, 0] + ((slopes @ effect.model.uncertainty) * slopes).sum(1)
     half = float(ndtri(0.5 + level / 2)) * np.sqrt(variance)
     rate = np.exp(mean[:, 0] + variance / 2)
     lower, upper = (np.exp(mean[:, 0] + sign * half) for sign in (-1, 1))
