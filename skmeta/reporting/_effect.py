@@ -133,7 +133,8 @@ class Effect:
         spread = _between(self.model, X, known)[:, None, None] * self.sample.has_groups
 
         def means(at: np.ndarray) -> np.ndarray:
-            values = self.model.family.averaged(at, spread)
+            family = self.model.family
+            values = family.averaged(at, spread) if spread.any() else family.means(at)
             return np.asarray(self.centre + self.scale * values.reshape(len(X), -1)[:, -1])
 
         slopes = (means(eta + _STEP) - means(eta - _STEP)) / (2 * _STEP)
@@ -247,11 +248,10 @@ def fit_effect(
     effect = fitted(design)
     if products is None:
         held_out, learned = learn(W, effect.X[:, 1 + D.shape[1] :], *_residuals(effect), sample)
-        if learned is not None:
-            design = replace(design, learned=learned)
-            effect = fitted(design, held_out)
-        if called := _products(effect):
-            effect = fitted(replace(design, products=called), held_out)
+        wide = replace(design, learned=learned)
+        wide = replace(wide, products=_products(effect, wide(D, W, sample.codes, held_out)))
+        if learned is not None or wide.products:
+            effect = fitted(wide, held_out)
     return effect
 
 
@@ -269,26 +269,26 @@ def _residuals(effect: Effect) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([left, own]), sample.weight * curvature
 
 
-def _products(effect: Effect) -> tuple[tuple[int, int], ...]:
-    """Return squares of D and its products with other columns that a score test calls for."""
-    sample, base, k = effect.sample, effect.X[:, 1:], effect.sample.treatment.shape[1]
-    q = base.shape[1]
-    pairs = [(a, b) for a in range(k) for b in (a, *range(k, q))]
+def _products(effect: Effect, X: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """Return squares of D and its products with columns (n, q) that a score test calls for."""
+    sample, base, k = effect.sample, X[:, 1:], effect.sample.treatment.shape[1]
+    pairs = [(a, b) for a in range(k) for b in (a, *range(k, base.shape[1]))]
     tried = [(a, b) for a, b in pairs if left_by(base, base[:, a] * base[:, b]) > MIN_LEFT]
     if not tried or len(tried) > MANY_SHARE * len(base):
         return ()
-    X = np.column_stack([effect.X, *(base[:, a] * base[:, b] for a, b in tried)])
-    # One Newton step of all coefficients, from 0 for those of products (Rao, 1948).
-    given = condition(wider(effect.model, len(tried)), X, effect.target, sample)
+    X = np.column_stack([X, *(base[:, a] * base[:, b] for a, b in tried)])
+    # One Newton step of all coefficients, from 0 for those that the model lacks (Rao, 1948).
+    given = condition(_wider(effect.model, X.shape[1]), X, effect.target, sample)
     eta = given.moments(X, sample.codes)[0] + sample.offset[:, None]
     score = sample.weight * effect.model.family.score(effect.target, eta)[:, 0]
     step = given.mean[0] + given.mean_covariance @ X.T @ score
-    z = (step / np.sqrt(np.diag(given.mean_covariance)))[1 + q :]
+    z = (step / np.sqrt(np.diag(given.mean_covariance)))[-len(tried) :]
     called = z**2 > chi2.isf(_CHANCE / len(tried), 1)
     return tuple(pair for pair, used in zip(tried, called, strict=True) if used)
 
 
-def wider(model: FactorModel, n: int) -> FactorModel:
-    """Return a model with n more columns, whose coefficients are 0."""
+def _wider(model: FactorModel, q: int) -> FactorModel:
+    """Return a model of q columns, whose coefficients of further ones are 0."""
+    n = q - model.mean.shape[1]
     prior = np.concatenate([model.mean_prior, np.repeat(model.mean_prior[-1], n)])
     return replace(model, mean=np.pad(model.mean, ((0, 0), (0, n))), mean_prior=prior)

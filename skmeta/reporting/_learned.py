@@ -19,7 +19,8 @@ from skmeta.reporting._sample import MANY_SHARE, Sample
 MIN_LEFT = 1e-3
 # What was learned enters if it correlates with what is left by so many standard errors.
 _CALLED_FOR = 2.0
-_N_FOLDS = 5
+# Folds, and how many there are of more rows than are few.
+_N_FOLDS, _FEW_FOLDS, _FEW_ROWS = 5, 3, 1_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def learn(
     They are no linear combinations of columns (n, q).
     """
     n, first = len(W), sample.codes[:, 0] if sample.has_groups else np.arange(len(W))
-    n_folds = min(_N_FOLDS, int(first.max()) + 1)
+    n_folds = min(_N_FOLDS if n <= _FEW_ROWS else _FEW_FOLDS, int(first.max()) + 1)
     if W.shape[1] == 0 or n < 5 * _N_FOLDS:
         return None, None
     folds = np.random.default_rng(0).permutation(first.max() + 1)[first] % n_folds
@@ -79,5 +80,5 @@ def _smoother(n: int, d: int) -> Any:
     parts = [SplineTransformer(5, extrapolation="constant")]
     if d * d < 2 * MANY_SHARE * n:
         parts.append(PolynomialFeatures(2, interaction_only=True, include_bias=False))
-    ridge = RidgeCV(np.logspace(-1, 5, 13), alpha_per_target=True)
+    ridge = RidgeCV(np.logspace(-1, 5, 7), alpha_per_target=True)
     return make_pipeline(make_union(*parts), StandardScaler(), ridge)
