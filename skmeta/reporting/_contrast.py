@@ -143,7 +143,8 @@ class ContrastMixin:
             outputs = [(known.classes[c], (known.y == c) * 1, Classes(2)) for c in used]
         others, records, names = others_of(at, where, known), [], []
         for label, y, family in outputs:
-            effect = fit_effect(_sample(known, where, y), family)
+            sample = _sample(known, where, y)
+            effect = fit_effect(sample, family, with_slopes=factor is not None)
             weights, models = [1.0], [effect]
             if factor is not None:
                 _check_slopes(effect, factor, known)
@@ -322,13 +323,15 @@ def _check_slopes(effect: Effect, factor: int, known: Rows) -> None:
 
 def _places(
     known: Rows, at: Rows, factor: int | None
-) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-    """Yield labels of groups, their rows, and levels (F,), -1 for unknown; once for all rows."""
-    column = np.full(len(at.codes), -1) if factor is None else at.codes[:, factor]
-    for code in [-1] if factor is None else np.unique(column[column >= 0]):
+) -> Iterator[tuple[Any, np.ndarray, np.ndarray | None]]:
+    """Yield labels of groups, their rows, and levels (F,), -1 for unknown; None for all rows."""
+    if factor is None:
+        yield None, np.arange(len(at.codes)), None
+        return
+    column = at.codes[:, factor]
+    for code in np.unique(column[column >= 0]):
         levels = np.where(np.arange(at.codes.shape[1]) == factor, code, -1)
-        label = None if factor is None else known.factors[factor][1][code]
-        yield label, np.flatnonzero(column == code), levels
+        yield known.factors[factor][1][code], np.flatnonzero(column == code), levels
 
 
 def _record(difference: Any, ratio: Any, level: float, known: Rows) -> dict[str, float]:

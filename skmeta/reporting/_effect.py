@@ -39,8 +39,8 @@ from skmeta.reporting._sample import (
     MANY_SHARE,
     Sample,
     between_groups,
+    group_means,
     kept_columns,
-    without_group_means,
 )
 
 # Products enter at this level, which is shared by those that are tried.
@@ -221,10 +221,12 @@ def fit_effect(
     sample: Sample,
     family: Family | None = None,
     products: tuple[tuple[int, int], ...] | None = None,
+    with_slopes: bool = False,
 ) -> Effect:
     """Fit the model of the effect of D on targets: numbers, counts, or positions of classes.
 
-    Given products of columns of D and W, it has these, and nothing is learned.
+    Given products of columns of D and W, it has these, and nothing is learned. Effects of single
+    groups need slopes.
     """
     family, D, W = Normal() if family is None else family, sample.treatment, sample.others
     target, centre, scale = sample.y, 0.0, 1.0
@@ -233,9 +235,8 @@ def fit_effect(
         scale = float(np.sqrt(np.average((target - centre) ** 2, weights=sample.weight))) or 1.0
         target = (target - centre) / scale
     kept = kept_columns(sample)
-    means, slopes = between_groups(sample)
-    columns = [np.r_[0, 1 + used] for used in slopes]
-    both = np.hstack([D, W[:, kept]])
+    means, columns, codes = between_groups(sample, with_slopes)
+    sample, both = sample._replace(codes=codes), np.hstack([D, W[:, kept]])
     design = Design(both.mean(0), both.std(0), kept, means, products=products or ())
 
     def fitted(design: Design, held_out: np.ndarray | None = None) -> Effect:
@@ -263,7 +264,8 @@ def _residuals(effect: Effect) -> tuple[np.ndarray, np.ndarray]:
     left = family.score(effect.target, eta)[:, 0] / curvature
     # D is predicted from changes within groups, as its means have columns.
     end = 1 + k + len(effect.design.kept)
-    within = without_group_means(effect.X[:, 1:end], sample.codes[:, 0])
+    codes = sample.codes[:, 0]
+    within = effect.X[:, 1:end] - group_means(effect.X[:, 1:end], codes)[codes]
     D, Z = within[:, :k], within[:, k:]
     own = D - Z @ np.linalg.lstsq(Z, D, rcond=None)[0]
     return np.column_stack([left, own]), sample.weight * curvature

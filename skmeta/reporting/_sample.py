@@ -55,35 +55,43 @@ def kept_columns(sample: Sample) -> np.ndarray:
 
 
 def group_means(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return means (L,) of values (n,) by level."""
-    return np.bincount(codes, values) / np.maximum(np.bincount(codes), 1)
+    """Return means (L, c) of values (n, c) by level."""
+    totals = np.zeros((codes.max() + 1, values.shape[1]))
+    np.add.at(totals, codes, values)
+    return np.asarray(totals / np.maximum(np.bincount(codes), 1)[:, None])
 
 
-def without_group_means(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return values (n, c) less their means by level."""
-    return values - np.stack([group_means(one, codes)[codes] for one in values.T], 1)
+class Between(NamedTuple):
+    """How D and its effects differ between groups."""
+
+    means: tuple[tuple[int, np.ndarray], ...]  # factors, and means of D by level where they vary
+    columns: list[np.ndarray]  # by factor, columns of the design whose coefficients differ
+    codes: np.ndarray  # of the factors (n, F)
 
 
-def between_groups(
-    sample: Sample,
-) -> tuple[tuple[tuple[int, np.ndarray], ...], list[np.ndarray]]:
-    """Return the means of D by group where they vary, and by factor the slopes that may differ."""
-    means, slopes, D = [], [], sample.treatment
+def between_groups(sample: Sample, with_slopes: bool) -> Between:
+    """Return how D and its effects differ between groups.
+
+    Effects of several levels have a variance in common: pairs of groups and levels are a factor of
+    their own, unless effects of single groups are asked.
+    """
+    means, columns, cells, D = [], [], [], sample.treatment
     for f, codes in enumerate(sample.codes.T):
-        used = []
-        for c, column in enumerate(D.T):
-            by_level = group_means(column, codes)
-            spread, own = column.var(), (column - by_level[codes]).var()
-            if own <= _WITHIN * spread or codes.max() == 0:
-                continue
-            cells = len(np.unique(np.column_stack([codes, D]), axis=0))
-            # A slope on a number is told by three rows of a group, an effect of a level by two.
-            is_number = D.shape[1] == 1 and len(np.unique(D)) > 2
-            rows = _MIN_SLOPE * len(by_level) if is_number else _MIN_REPEATS * cells
-            if len(D) >= rows:
-                used.append(c)
-            if by_level[codes].var() > 1e-4 * spread:
-                scale = np.sqrt(by_level[codes].var())
-                means.append((f, (by_level - column.mean()) / scale))
-        slopes.append(np.array(used, np.int64))
-    return tuple(means), slopes
+        pairs = np.unique(np.column_stack([codes, D]), axis=0, return_inverse=True)[1].ravel()
+        # A slope on a number is told by three rows of a group, an effect of a level by two.
+        is_number = D.shape[1] == 1 and len(np.unique(D)) > 2
+        least = _MIN_SLOPE * (codes.max() + 1) if is_number else _MIN_REPEATS * (pairs.max() + 1)
+        by_level = group_means(D, codes)
+        varies = (D - by_level[codes]).var(0) > _WITHIN * D.var(0)
+        used = np.flatnonzero(varies & bool(codes.max() > 0))
+        for c in used:
+            scale = by_level[codes, c].std()
+            if scale > 0.01 * D[:, c].std():
+                means.append((f, (by_level[:, c] - D[:, c].mean()) / scale))
+        used = used if len(D) >= least else used[:0]
+        if len(used) > 1 and not with_slopes:
+            cells.append(pairs)
+            used = used[:0]
+        columns.append(np.r_[0, 1 + used])
+    columns += [np.array([0])] * len(cells)
+    return Between(tuple(means), columns, np.column_stack([sample.codes, *cells]))

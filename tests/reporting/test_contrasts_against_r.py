@@ -52,10 +52,10 @@ with (DATA / "contrasts.csv").open() as file:
     FOUND = list(csv.DictReader(file))
 
 
-# Shares of a standard error, and of a width. Effects of levels on classes have a variance for each
-# level here, and one for all there.
+# Shares of a standard error, and of a width. Likelihoods are restricted here, and are not in glmer
+# and glmmTMB: with REML = TRUE, widths of cbpp are within 3 % (differences) and 10 % (ratios).
 CLOSE = dict.fromkeys(TABLES, (1e-3, 0.005)) | {
-    "cbpp": (0.3, 0.2),
+    "cbpp": (0.2, 0.15),
     "epil2": (0.1, 0.1),
     "grouseticks": (0.1, 0.1),
 }
