@@ -140,11 +140,14 @@ def cells(seeds):
 
 
 def summarize(lines):
-    """Return figures by kind, number of groups and trial."""
+    """Return figures by kind and trial, and by kind and number of groups."""
     parts = {}
     for (scenario, kind, n_groups, _), line in lines.items():
-        parts.setdefault((kind, n_groups, scenario), []).append(line)
-    return {", ".join(map(str, key)): figures(each) for key, each in sorted(parts.items())}
+        for of in (scenario, f"{n_groups} groups"):
+            parts.setdefault((kind, of), []).append(line)
+    order = [*SCENARIOS, *(f"{n_groups} groups" for n_groups in SIZES)]
+    keys = sorted(parts, key=lambda key: (key[0], order.index(key[1])))
+    return {", ".join(key): figures(parts[key]) for key in keys}
 
 
 def figures(lines):

@@ -266,11 +266,13 @@ def contrasts() -> Rows:
     from benchmarks.measure import contrasts as measure
 
     found = measure.summarize(lines_by_cell(measure.RESULTS))
-    rows: Rows = [["target", "groups", "trial", "trials", "holds", "right model", "width"]]
+    names = "trials", "number", "holds", "right model", "width", "single groups"
+    rows: Rows = [["target", *names]]
     for name, one in found.items():
-        kind, n_groups, trial = name.split(", ")
         shares = (" ".join(number(x, 2) for x in one[of]) for of in ("held", "right"))
-        rows.append([kind, n_groups, trial, one["trials"], *shares, number(one["width"], 2)])
+        groups = "" if one["groups"] is None else number(one["groups"], 2)
+        parts = one["trials"], *shares, number(one["width"], 2), groups
+        rows.append([*name.split(", "), *parts])
     return rows
 
 

@@ -323,7 +323,7 @@ def minimise(
         if not ratio >= _BAD:  # Also if the value is not finite.
             damping = max(_FACTOR * damping, _MIN_DAMPING)
         elif ratio > _GOOD:
-            damping = damping / _FACTOR if damping > _MIN_DAMPING else 0.0
+            damping = damping / _FACTOR if damping > _MIN_CURVATURE else 0.0
         if proposal.value < now.value:
             at, now, model = at + step, proposal, None
     return np.asarray(at)

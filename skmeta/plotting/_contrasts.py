@@ -104,54 +104,52 @@ class ContrastDisplay(Display):
         ValueError
             If the contrast cannot be told, or has no ratio.
         """
-        settings = {"X": X, "level": level}
-        frame = estimator.contrast(column, to, versus, **settings)
-        names, shown = [str(name) for name in _joined(frame)], "ratio" if ratio else "estimate"
-        if shown not in frame:
+        frames = [estimator.contrast(column, to, versus, X, level=level)]
+        shown = "ratio" if ratio else "estimate"
+        if shown not in frames[0]:
             raise ValueError(
                 f"Targets of kind {estimator.target_kind_!r} have differences and no ratios. Set "
                 "ratio=False."
             )
-        columns = ["ratio", "ratio_lower", "ratio_upper"] if ratio else [shown, "lower", "upper"]
-        values = frame[columns].to_numpy()
-        if group is not None:
-            each = estimator.contrast(column, to, versus, **settings, group=group)
-            each = each.sort_values(shown, ascending=False)
-            names += [f"  {name}" for name in _joined(each, 1 if len(frame) == 1 else 0)]
-            values = np.vstack([values, each[columns].to_numpy()])
-        is_of_classes = hasattr(estimator, "classes_")
-        what = "difference of probabilities" if is_of_classes else "difference"
-        what = ("ratio of odds" if is_of_classes else "ratio") if ratio else what
+        names, what = _labels(frames[0]), "ratio" if ratio else "difference"
+        if hasattr(estimator, "classes_"):
+            what += " of odds" if ratio else " of probabilities"
         label = f"{column}: {what}, with {level:.0%} intervals"
-        if len(frame) == 1 and group is not None:
-            label, names[0] = f"{column}, {names[0]}: {label.split(': ', 1)[1]}", "all"
+        if group is not None:
+            each = estimator.contrast(column, to, versus, X, group=group, level=level)
+            frames.append(each.sort_values(shown, ascending=False))
+            is_one = len(names) == 1
+            if is_one:
+                label, names = f"{column}, {names[0]}: {label.split(': ', 1)[1]}", ["all"]
+            names += [f"  {name}" for name in _labels(frames[1], first=int(is_one))]
+        ends = ["ratio_lower", "ratio_upper"] if ratio else ["lower", "upper"]
+        values = np.vstack([frame[[shown, *ends]] for frame in frames])
         bounds = dict(zip(("estimate", "lower", "upper"), values.T, strict=True))
         return cls(names=names, **bounds, is_ratio=ratio, label=label).plot(ax=ax, **line_kw)
 
     def plot(self, *, ax: Any = None, **line_kw: Any) -> Self:
         """Draw the contrasts on `ax` (None makes a figure), with settings of ``Axes.errorbar``."""
-        has_figure, n = ax is not None, len(self.names)
+        is_new, n = ax is None, len(self.names)
         ax = self._begin(ax)
-        if not has_figure:
+        if is_new:
             ax.figure.set_layout_engine("constrained")
             ax.figure.set_figheight(max(_LEAST, 1 + _ROW * n))
-        estimate, lower, upper = (
-            np.asarray(part, dtype=np.float64) for part in (self.estimate, self.lower, self.upper)
-        )
-        half, height = np.stack([estimate - lower, upper - estimate]), np.arange(n)[::-1]
+        ends = np.array([self.lower, self.upper], dtype=np.float64)
+        estimate, height = np.asarray(self.estimate, dtype=np.float64), np.arange(n)[::-1]
         settings = {"fmt": "o", "markersize": 4, "elinewidth": 1.2, "color": "tab:blue"} | line_kw
         ax.axvline(float(self.is_ratio), color="0.6", linewidth=1, linestyle="--", zorder=0)
-        ax.errorbar(estimate, height, xerr=half, **settings)
+        ax.errorbar(estimate, height, xerr=abs(ends - estimate), **settings)
         if self.is_ratio:
-            ax.set_xscale("log", base=2)
+            ax.set_xscale("log", base=2, subs=[1.5])
             ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter("{x:g}")
         ax.set_yticks(height, [str(name) for name in self.names])
         ax.set_ylim(-0.6, n - 0.4)
         ax.set_xlabel(self.label)
         return self
 
 
-def _joined(frame: Any, first: int = 0) -> list[str]:
+def _labels(frame: Any, first: int = 0) -> list[str]:
     """Return the labels of the rows of a frame, their levels from `first` on as one text."""
     labels = [name if isinstance(name, tuple) else (name,) for name in frame.index]
     return [", ".join(map(str, name[first:])) for name in labels]

@@ -11,7 +11,7 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote_some, suggest
 from skmeta.mixed import Classes, Family, NegativeBinomial
-from skmeta.reporting._effect import Effect, averaged, fit_effect
+from skmeta.reporting._effect import Effect, Estimate, averaged, fit_effect
 from skmeta.reporting._learned import left_by
 from skmeta.reporting._sample import Sample
 
@@ -28,6 +28,11 @@ class Column(NamedTuple):
     values: np.ndarray
     labels: tuple[Any, ...] | None = None  # None for numbers
 
+    @property
+    def missing(self) -> np.ndarray:
+        """Gaps, and levels that are no label (n,)."""
+        return np.isnan(self.values) if self.labels is None else self.values < 0
+
     def encoded(self, like: Column | None = None) -> np.ndarray:
         """Return numbers (n, c) without gaps, as those of the column that the model was fitted to.
 
@@ -36,10 +41,9 @@ class Column(NamedTuple):
         like = self if like is None else like
         if self.labels is not None:
             return np.asarray(self.values[:, None] == np.arange(1, len(self.labels)), float)
-        missing = np.isnan(self.values)
-        fill = 0.0 if np.isnan(like.values).all() else float(np.nanmean(like.values))
-        parts = [np.where(missing, fill, self.values)]
-        parts += [missing * 1.0] * bool(np.isnan(like.values).any())
+        fill = 0.0 if like.missing.all() else float(np.nanmean(like.values))
+        parts = [np.where(self.missing, fill, self.values)]
+        parts += [self.missing * 1.0] * bool(like.missing.any())
         return np.stack(parts, 1)
 
 
@@ -62,14 +66,12 @@ def columns_of(numbers: np.ndarray, names: Sequence[str], encoder: Any) -> list[
     for known in encoder.columns if encoder is not None else ():
         name = str(known["name"])
         if "categories" in known:
-            labels, width = known["categories"], len(known["categories"]) + known["has_other"]
-            block = np.round(numbers[:, k : k + width])
+            labels = (*known["categories"], *["other"] * known["has_other"])
+            block = np.round(numbers[:, k : k + len(labels)])
+            k += len(labels)
             if "reference" in known:  # Of two categories, one has an indicator.
-                columns.append(Column(name, block[:, 0], (known["reference"], *labels)))
-            else:
-                values = np.where(block.any(1), block.argmax(1), -1)
-                columns.append(Column(name, values, (*labels, *["other"] * known["has_other"])))
-            k += width
+                block, labels = np.hstack([1 - block, block]), (known["reference"], *labels)
+            columns.append(Column(name, np.where(block.any(1), block.argmax(1), -1), labels))
         else:
             values = numbers[:, k]
             if "levels" in known:
@@ -107,7 +109,7 @@ class ContrastMixin:
             Where the column goes: a category, or a number between those of ``fit``. A list has a
             row of the result for each.
         versus : value, default=None
-            Where it comes from. None is the first category, or the lower of two numbers.
+            Where it comes from. None is the first category, or the other one of two values.
         X : data frame or array-like of shape (n_samples, n_features), default=None
             Rows over which changes are averaged. None takes those of ``fit``.
         group : str or int, default=None
@@ -135,44 +137,41 @@ class ContrastMixin:
         known = self._rows_to_report(None)  # type: ignore[attr-defined]
         at = known if X is None else self._rows_to_report(X)  # type: ignore[attr-defined]
         where = _place_of(self, column, known)
-        pairs = _comparisons(known.columns[where], to, versus)
+        treated, others = known.columns[where], others_of(at, where, known)
+        pairs = _comparisons(treated, to, versus)
         factor = None if group is None else _factor(group, known)
-        outputs: list[tuple[Any, np.ndarray, Family | None]] = [(None, known.y, _family(known))]
+        places = list(_places(known, at, factor))
+        outputs: list[tuple[Any, np.ndarray, Family | None]] = []
         if known.classes is not None:
             used = range(1, 2) if len(known.classes) == 2 else range(len(known.classes))
             outputs = [(known.classes[c], (known.y == c) * 1, Classes(2)) for c in used]
-        others, records, names = others_of(at, where, known), [], []
+        else:
+            outputs = [(None, known.y, NegativeBinomial() if known.kind == "count" else None)]
+        found = {}
         for label, y, family in outputs:
-            sample = _sample(known, where, y)
-            effect = fit_effect(sample, family, with_slopes=factor is not None)
+            effect = fit_effect(_sample(known, where, y), family, with_slopes=factor is not None)
             weights, models = [1.0], [effect]
             if factor is not None:
                 _check_slopes(effect, factor, known)
                 weights, models = effect.of_groups(factor)
             for name, ends in pairs:
-                treatments = _treatment(known.columns[where], np.array(ends))
-                to, versus = (effect.rows(D, others, at.codes) for D in treatments)
-                for of, rows, own in _places(known, at, factor):
-                    found = [model.compare(to[rows], versus[rows], own) for model in models]
-                    names.append((name, label, of))
-                    both = [averaged(weights, one) for one in zip(*found, strict=True)]
-                    records.append(_record(*both, level, known))
-        levels = ["contrast", "class", None if factor is None else known.factors[factor][0]]
-        used = [True, len(outputs) > 1, factor is not None]
+                of_ends = _treatment(treated, np.array(ends))
+                to, versus = (effect.rows(D, others, at.codes) for D in of_ends)
+                for of, rows, own in places:
+                    each = [model.compare(to[rows], versus[rows], own) for model in models]
+                    both = (averaged(weights, one) for one in zip(*each, strict=True))
+                    found[name, label, of] = _record(known, level, *both)
         pandas = import_optional("pandas", "contrast")
-        index = pandas.MultiIndex.from_tuples(names, names=levels)
-        index = index.droplevel([k for k in range(3) if not used[k]])
-        return pandas.DataFrame(records, index=index)
+        frame = pandas.DataFrame(list(found.values()), index=pandas.MultiIndex.from_tuples(found))
+        frame.index.names = ["contrast", "class", None if factor is None else str(group)]
+        unused = [1] * (len(outputs) == 1) + [2] * (factor is None)
+        return frame.droplevel(unused)
 
 
 def check_level(level: float) -> None:
     """Raise a ValueError if the level of an interval is none."""
     if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, both excluded, got {level!r}.")
-
-
-def _family(known: Rows) -> Family | None:
-    return NegativeBinomial() if known.kind == "count" else None
+        raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}.")
 
 
 def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
@@ -191,29 +190,33 @@ def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
         )
     if column not in names:
         hint = suggest(column, names) or f" It has {quote_some(names, 8)}."
-        raise ValueError(f"X has no column {column!r}, which column names.{hint}")
+        raise ValueError(f"column={column!r} is no column of X.{hint}")
     return names.index(column)
 
 
 def _comparisons(column: Column, to: Any, versus: Any) -> list[tuple[str, tuple[float, float]]]:
     """Return names of comparisons, and values of the column: numbers or positions of labels."""
-    name, seen = column.name, np.unique(column.values[~np.isnan(column.values)])
-    if len(seen) < 2:
-        raise ValueError(f"Column {name!r} has one value only, so its effect cannot be told.")
+    seen = np.unique(column.values[~column.missing])
+    values = seen.tolist() if column.labels is None else [column.labels[int(k)] for k in seen]
+    if len(values) < 2:
+        raise ValueError(
+            f"Column {column.name!r} has one value only, so its effect cannot be told."
+        )
     if versus is None:
-        if column.labels is None and len(seen) > 2:
+        if column.labels is None and len(values) > 2:
             raise ValueError(
-                f"Column {name!r} holds numbers, so versus, where the change starts, is needed. "
-                f"Set it to a number between {seen[0]:g} and {seen[-1]:g}."
+                f"Column {column.name!r} holds numbers, so versus, where the change starts, is "
+                f"needed. Set it to a number between {values[0]:g} and {values[-1]:g}."
             )
-        versus = seen[0] if column.labels is None else column.labels[int(seen[seen >= 0][0])]
-    several = to if isinstance(to, (list, tuple, np.ndarray)) else [to]
-    start = _value_of(column, versus, "versus")
-    pairs = []
-    for one in several:
-        end = _value_of(column, one, "to")
+        versus = values[1] if len(values) == 2 and to == values[0] else values[0]
+    start, pairs = _value_of(column, versus, "versus", values), []
+    for one in to if isinstance(to, (list, tuple, np.ndarray)) else [to]:
+        end = _value_of(column, one, "to", values)
         if end == start:
-            raise ValueError(f"to and versus are both {one!r}. Set two values.")
+            raise ValueError(
+                f"to and versus, which is the first value if left out, are both {one!r}. Set "
+                "another versus."
+            )
         pairs.append((f"{_plain(one)} - {_plain(versus)}", (end, start)))
     return pairs
 
@@ -222,26 +225,25 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, Real) and not isinstance(value, bool) else str(value)
 
 
-def _value_of(column: Column, value: Any, parameter: str) -> float:
-    name = column.name
+def _value_of(column: Column, value: Any, parameter: str, seen: list[Any]) -> float:
+    """Return a number, or the position of a label, if `fit` has seen it."""
+    given = f"{parameter}={value!r}"
     if column.labels is not None:
-        labels = list(column.labels)
         value = value.item() if isinstance(value, np.generic) else value
-        if value not in labels or not (column.values == labels.index(value)).any():
-            hint = suggest(value, labels) if isinstance(value, str) else ""
+        if value not in seen:
+            hint = suggest(value, seen) if isinstance(value, str) else ""
             raise ValueError(
-                f"{parameter}={value!r} is no value of column {name!r} with enough rows in fit."
-                f"{hint} It has {quote_some(labels, 8)}."
+                f"{given} is no value of column {column.name!r} with enough rows in fit.{hint} It "
+                f"has {quote_some(seen, 8)}."
             )
-        return float(labels.index(value))
+        return float(column.labels.index(value))
     if not isinstance(value, (Real, np.bool_)):
-        raise ValueError(f"{parameter}={value!r} must be a number, as column {name!r} holds them.")
-    low, high = np.nanmin(column.values), np.nanmax(column.values)
-    slack = _ROUNDING * (high - low)
-    if not low - slack <= value <= high + slack:
+        raise ValueError(f"{given} must be a number, as column {column.name!r} holds them.")
+    slack = _ROUNDING * (seen[-1] - seen[0])
+    if not seen[0] - slack <= value <= seen[-1] + slack:
         raise ValueError(
-            f"{parameter}={value!r} is beyond the values that fit has seen of column {name!r}, "
-            f"{low:g} to {high:g}. Set a value between them."
+            f"{given} is beyond the values that fit has seen of column {column.name!r}, "
+            f"{seen[0]:g} to {seen[-1]:g}. Set a value between them."
         )
     return float(value)
 
@@ -250,7 +252,7 @@ def _treatment(column: Column, values: np.ndarray) -> np.ndarray:
     """Return columns (n, k) of a treatment; those of categories are of the levels seen."""
     if column.labels is None:
         return np.asarray(values, float)[:, None]
-    seen = np.unique(column.values[column.values >= 0])
+    seen = np.unique(column.values[~column.missing])
     return np.asarray(values[:, None] == seen[1:], float)
 
 
@@ -264,8 +266,7 @@ def others_of(at: Rows, where: int | None, known: Rows) -> np.ndarray:
 def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
     """Return rows whose treatment is known, or raise an error if its effect cannot be told."""
     column = known.columns[where]
-    missing = np.isnan(column.values) if column.labels is None else column.values < 0
-    rows = np.flatnonzero(~missing)
+    rows = np.flatnonzero(~column.missing)
     D, W = _treatment(column, column.values)[rows], others_of(known, where, known)[rows]
     codes = known.codes[rows]
     for values in D.T:
@@ -276,28 +277,22 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
             )
         for f, (factor, _) in enumerate(known.factors):
             _check_groups(column.name, factor, values, W, codes[:, f])
-    offset = np.log(known.exposure[rows])
-    return Sample(D, W, y[rows], known.weight[rows], codes, offset)
+    return Sample(D, W, y[rows], known.weight[rows], codes, np.log(known.exposure[rows]))
 
 
 def _check_groups(name: str, factor: str, D: np.ndarray, W: np.ndarray, codes: np.ndarray) -> None:
     """Raise an error if a column that differs between groups only has too few of them."""
-    n_groups = len(np.unique(codes))
-    first = np.unique(codes, return_index=True)[1]
-    place = np.unique(codes, return_inverse=True)[1]
-
-    def is_constant(values: np.ndarray) -> bool:
-        return bool((values == values[first][place]).all())
-
-    if n_groups == 1 or not is_constant(D):
+    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    columns = np.column_stack([D, np.ones(len(D)), W])
+    is_fixed = (columns == columns[first][place]).all(0)
+    if not is_fixed[0]:
         return
-    fixed = [values[first] for values in W.T if is_constant(values)]
-    columns = np.column_stack([np.ones(n_groups), D[first], *fixed])
-    rank = np.linalg.matrix_rank(columns)
-    if n_groups - rank < 1 or rank == np.linalg.matrix_rank(np.delete(columns, 1, axis=1)):
+    of_groups = columns[first][:, is_fixed]
+    rank = np.linalg.matrix_rank(of_groups)
+    if len(first) <= rank or rank == np.linalg.matrix_rank(of_groups[:, 1:]):
         raise ValueError(
             f"Column {name!r} is the same in all rows of each group in {factor!r}, and there are "
-            f"{n_groups} groups, too few to tell its effect from what else differs between them. "
+            f"{len(first)} groups, too few to tell its effect from what else differs between them. "
             "Add groups, or leave out columns that are constant within groups."
         )
 
@@ -316,15 +311,16 @@ def _check_slopes(effect: Effect, factor: int, known: Rows) -> None:
     if len(effect.model.columns[factor]) == 1:
         name = known.factors[factor][0]
         raise ValueError(
-            f"The effect cannot be told for each group in {name!r}: groups have too few rows of "
-            "different values of the column. Leave group out for the common effect."
+            f"The effect cannot be told for each group in {name!r}: the column is the same in all "
+            "rows of a group, or groups have too few rows of each value. Leave group out for the "
+            "common effect."
         )
 
 
 def _places(
     known: Rows, at: Rows, factor: int | None
 ) -> Iterator[tuple[Any, np.ndarray, np.ndarray | None]]:
-    """Yield labels of groups, their rows, and levels (F,), -1 for unknown; None for all rows."""
+    """Yield labels of groups, their rows, and levels (F,), -1 in other factors; or all rows."""
     if factor is None:
         yield None, np.arange(len(at.codes)), None
         return
@@ -334,7 +330,7 @@ def _places(
         yield known.factors[factor][1][code], np.flatnonzero(column == code), levels
 
 
-def _record(difference: Any, ratio: Any, level: float, known: Rows) -> dict[str, float]:
+def _record(known: Rows, level: float, difference: Estimate, ratio: Estimate) -> dict[str, float]:
     low, high = difference.interval(level)
     record = {"estimate": difference.value, "std": difference.std, "df": difference.df}
     record |= {"lower": low, "upper": high}
