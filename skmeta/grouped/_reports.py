@@ -76,8 +76,7 @@ class GroupedReports(ContrastMixin):
         numbers = numbers[:, np.argsort(features.places)]
         columns = columns_of(numbers, features.names_out(), features.encoder)
         exposure = exposure / self._rate_unit
-        labels = [sorted(known, key=known.__getitem__) for known in self._codes]
-        factors = list(zip(names, labels, strict=False))
+        factors = list(zip(names, self._codes, strict=False))
         parts = columns, codes, y, weight, exposure, factors
         return Rows(*parts, self.target_kind_, self._classes_in_order())
 

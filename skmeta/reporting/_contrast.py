@@ -55,7 +55,7 @@ class Rows(NamedTuple):
     y: np.ndarray  # targets, or positions of classes
     weight: np.ndarray
     exposure: np.ndarray  # over the unit of rates
-    factors: list[tuple[str, list[Any]]]  # columns of groups, and their labels by code
+    factors: list[tuple[str, dict[Any, int]]]  # columns of groups, and the codes of their labels
     kind: str  # of the target
     classes: list[Any] | None = None
 
@@ -197,7 +197,11 @@ def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
 def _comparisons(column: Column, to: Any, versus: Any) -> list[tuple[str, tuple[float, float]]]:
     """Return names of comparisons, and values of the column: numbers or positions of labels."""
     seen = np.unique(column.values[~column.missing])
-    values = seen.tolist() if column.labels is None else [column.labels[int(k)] for k in seen]
+    if column.labels is not None:
+        values = [column.labels[int(k)] for k in seen]
+    else:  # Those of fit were standardised.
+        places = 6 - int(np.floor(np.log10(max(np.ptp(seen), 1e-300)))) if len(seen) else 0
+        values = np.unique(np.round(seen, places)).tolist()
     if len(values) < 2:
         raise ValueError(
             f"Column {column.name!r} has one value only, so its effect cannot be told."
@@ -209,6 +213,7 @@ def _comparisons(column: Column, to: Any, versus: Any) -> list[tuple[str, tuple[
                 f"needed. Set it to a number between {values[0]:g} and {values[-1]:g}."
             )
         versus = values[1] if len(values) == 2 and to == values[0] else values[0]
+        versus = type(to)(versus) if isinstance(to, (bool, np.bool_)) else versus
     start, pairs = _value_of(column, versus, "versus", values), []
     for one in to if isinstance(to, (list, tuple, np.ndarray)) else [to]:
         end = _value_of(column, one, "to", values)
@@ -324,10 +329,10 @@ def _places(
     if factor is None:
         yield None, np.arange(len(at.codes)), None
         return
-    column = at.codes[:, factor]
-    for code in np.unique(column[column >= 0]):
-        levels = np.where(np.arange(at.codes.shape[1]) == factor, code, -1)
-        yield known.factors[factor][1][code], np.flatnonzero(column == code), levels
+    for label, code in known.factors[factor][1].items():
+        rows = np.flatnonzero(at.codes[:, factor] == code)
+        if len(rows):
+            yield label, rows, np.where(np.arange(at.codes.shape[1]) == factor, code, -1)
 
 
 def _record(known: Rows, level: float, difference: Estimate, ratio: Estimate) -> dict[str, float]:

@@ -50,8 +50,8 @@ _STEP, _SHARE, _LONGEST = 1e-4, 0.3, 0.2
 # Deviations of effects between groups that estimates of groups are averaged over, per standard
 # deviation of the column, and the scale of their half-normal prior.
 _BETWEEN, _LEAST, _PRIOR = np.geomspace(0.02, 2.0, 12), 1e-3, 0.25
-# Decrease of the log likelihood that ends a fit.
-_TOLERANCE = 1e-4
+# Decrease of the log likelihood that ends a fit; a share of a variance that is none.
+_TOLERANCE, _NONE = 1e-4, 1e-9
 
 
 class Estimate(NamedTuple):
@@ -153,7 +153,8 @@ class Effect:
             return Estimate(value, float(np.sqrt(own)), df)
         slopes = self.slopes(variance)
         spread = float(slopes @ self.model.uncertainty @ slopes)
-        return Estimate(value, float(np.sqrt(own)), max(2 * own**2 / max(spread, 1e-300), 1.0))
+        df = max(2 * own**2 / spread, 1.0) if spread > _NONE * own**2 else np.inf
+        return Estimate(value, float(np.sqrt(own)), df)
 
     def slopes(self, of: Callable[[ConditionedFactors], Any]) -> np.ndarray:
         """Return derivatives (..., p) of a function of the model in its parameters."""
@@ -236,7 +237,9 @@ def fit_effect(
         target = (target - centre) / scale
     kept = kept_columns(sample)
     means, columns, codes = between_groups(sample, with_slopes)
-    sample, both = sample._replace(codes=codes), np.hstack([D, W[:, kept]])
+    # The effect of a single group would be the intercept once more, so no row has it.
+    sample = sample._replace(codes=codes if sample.has_groups else codes - 1)
+    both = np.hstack([D, W[:, kept]])
     design = Design(both.mean(0), both.std(0), kept, means, products=products or ())
 
     def fitted(design: Design, held_out: np.ndarray | None = None) -> Effect:
@@ -264,7 +267,7 @@ def _residuals(effect: Effect) -> tuple[np.ndarray, np.ndarray]:
     left = family.score(effect.target, eta)[:, 0] / curvature
     # D is predicted from changes within groups, as its means have columns.
     end = 1 + k + len(effect.design.kept)
-    codes = sample.codes[:, 0]
+    codes = np.maximum(sample.codes[:, 0], 0)
     within = effect.X[:, 1:end] - group_means(effect.X[:, 1:end], codes)[codes]
     D, Z = within[:, :k], within[:, k:]
     own = D - Z @ np.linalg.lstsq(Z, D, rcond=None)[0]

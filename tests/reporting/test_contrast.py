@@ -42,6 +42,17 @@ def test_a_table_without_groups_has_the_intervals_of_least_squares():
     np.testing.assert_allclose(found["std"], std[1:3], rtol=1e-3)
     half = student.ppf(0.975, 56) * std[1:3]
     np.testing.assert_allclose(found["upper"] - found["estimate"], half, rtol=2e-3)
+    # Ratios of amounts, by the delta method.
+    y = np.exp(y / 2)
+    found = MetaFewShotRegressor().fit(frame, y).contrast("arm", "drug").iloc[0]
+    b, ends = inverse @ X.T @ y, np.tile(X.mean(0), (2, 1))
+    ends[:, 1:3] = [[1, 0], [0, 0]]
+    means = ends @ b
+    gradient = ends[0] / means[0] - ends[1] / means[1]
+    std = np.sqrt(gradient @ inverse @ gradient * ((y - X @ b) ** 2).sum() / 56)
+    assert found["ratio"] == pytest.approx(means[0] / means[1], rel=1e-3)
+    half = np.log(found["ratio_upper"] / found["ratio"])
+    assert half == pytest.approx(student.ppf(0.975, 56) * std, rel=5e-3)
 
 
 def test_comparisons_are_named_and_turn_around(fitted):

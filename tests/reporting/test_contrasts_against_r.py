@@ -32,7 +32,7 @@ class Known(ContrastMixin):
         codes = np.array([[labels.index(row[group])] for row in rows])
         ones = np.ones(len(y))
         classes = [0, 1] if kind == "classes" else None
-        factors = [(group, labels)]
+        factors = [(group, {label: k for k, label in enumerate(labels)})]
         self.rows = Rows(columns, codes, y, ones, ones, factors, kind, classes)
 
     def _rows_to_report(self, X):
