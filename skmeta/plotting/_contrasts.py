@@ -114,6 +114,7 @@ class ContrastDisplay(Display):
         names, what = _labels(frames[0]), "ratio" if ratio else "difference"
         if hasattr(estimator, "classes_"):
             what += " of odds" if ratio else " of probabilities"
+            what += f" of {estimator.classes_[1]}" if len(estimator.classes_) == 2 else ""
         label = f"{column}: {what}, with {level:.0%} intervals"
         if group is not None:
             each = estimator.contrast(column, to, versus, X, group=group, level=level)

@@ -121,11 +121,12 @@ class ContrastMixin:
         Returns
         -------
         pandas.DataFrame
-            A row per comparison. ``estimate`` is the difference of expected targets: of classes,
-            of their probabilities, and with exposures, of rates. ``std`` is its standard error,
-            ``df`` the degrees of freedom of its t distribution, ``lower`` and ``upper`` are the
-            bounds of its interval. Counts and amounts have ``ratio``, ``ratio_lower`` and
-            ``ratio_upper``, too; of classes, these are ratios of odds.
+            A row per comparison. ``estimate`` is the difference of expected targets: of the
+            probabilities of each class, or of the second one of two, and with exposures, of rates.
+            ``std`` is its standard error, ``df`` the degrees of freedom of its t distribution,
+            ``lower`` and ``upper`` are the bounds of its interval. Counts and amounts have
+            ``ratio``, ``ratio_lower`` and ``ratio_upper``, too; of classes, these are ratios of
+            odds.
 
         Raises
         ------
