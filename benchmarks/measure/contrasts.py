@@ -118,7 +118,7 @@ def run(cell):
 
 def ends(found, sample):
     """Return the columns of rows that are all treated, and of rows that are not."""
-    return [found.rows(np.array([at]), sample.others, sample.codes) for at in (1.0, 0.0)]
+    return found.rows(np.array([[1.0], [0.0]]), sample.others, sample.codes)
 
 
 def of_each(found, sample, of_groups):

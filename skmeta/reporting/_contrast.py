@@ -157,7 +157,7 @@ class ContrastMixin:
                 weights, models = effect.of_groups(factor)
             for name, ends in pairs:
                 of_ends = _treatment(treated, np.array(ends))
-                to, versus = (effect.rows(D, others, at.codes) for D in of_ends)
+                to, versus = effect.rows(of_ends, others, at.codes)
                 for of, rows, own in places:
                     each = [model.compare(to[rows], versus[rows], own) for model in models]
                     both = (averaged(weights, one) for one in zip(*each, strict=True))

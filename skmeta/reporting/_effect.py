@@ -105,9 +105,13 @@ class Effect:
     model: FactorModel
     given: ConditionedFactors
 
-    def rows(self, D: np.ndarray, others: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """Return the columns (n, q) of rows that all have the same treatment (k,)."""
-        return self.design(np.tile(D, (len(others), 1)), others, codes)
+    def rows(
+        self, treatments: np.ndarray, others: np.ndarray, codes: np.ndarray
+    ) -> list[np.ndarray]:
+        """Return the columns (n, q) of rows that have the same treatment, for each of (m, k)."""
+        learned = self.design.learned and self.design.learned(others)
+        each = (np.tile(D, (len(others), 1)) for D in treatments)
+        return [self.design(D, others, codes, learned) for D in each]
 
     def compare(
         self, to: np.ndarray, versus: np.ndarray, known: np.ndarray | None = None

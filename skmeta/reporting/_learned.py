@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer, StandardScaler
 
@@ -27,14 +29,14 @@ _N_FOLDS, _FEW_FOLDS, _FEW_ROWS = 5, 3, 1_000
 class Learned:
     """Functions of W, learned without the rows of each fold."""
 
-    models: list[Any]
-    used: np.ndarray  # of the targets of the models
+    folds: list[list[Any]]  # models of each fold
+    used: np.ndarray  # columns of their predictions
     scale: np.ndarray
 
     def __call__(self, W: np.ndarray) -> np.ndarray:
         """Return values (n, l) of new rows."""
-        values = np.mean([model.predict(W)[:, self.used] for model in self.models], 0)
-        return np.asarray(values / self.scale)
+        values = np.mean([_predictions(models, W) for models in self.folds], 0)
+        return np.asarray(values[:, self.used] / self.scale)
 
 
 def left_by(others: np.ndarray, column: np.ndarray) -> float:
@@ -56,15 +58,15 @@ def learn(
     if W.shape[1] == 0 or n < 5 * _N_FOLDS:
         return None, None
     folds = np.random.default_rng(0).permutation(first.max() + 1)[first] % n_folds
-    values, models = np.zeros_like(targets), []
+    models, out = [], []
     for fold in range(n_folds):
-        kept, out = folds != fold, folds == fold
-        model = _smoother(n, W.shape[1])
-        model.fit(W[kept], targets[kept], ridgecv__sample_weight=weight[kept])
-        values[out] = model.predict(W[out])
+        kept = folds != fold
+        models.append(_fitted(W[kept], targets[kept], weight[kept], n))
+        out.append(_predictions(models[-1], W[~kept]))
         # What is left out shifts the level of the rest the other way.
-        values[out] -= np.average(values[out], axis=0, weights=weight[out])
-        models.append(model)
+        out[-1] -= np.average(out[-1], axis=0, weights=weight[~kept])
+    values = np.concatenate(out)[np.argsort(np.argsort(folds, kind="stable"), kind="stable")]
+    targets = np.tile(targets, (1, values.shape[1] // targets.shape[1]))
     products = weight[:, None] * values * targets
     by_group = np.stack([np.bincount(first, one) for one in products.T], 1)
     scale = values.std(0)
@@ -75,10 +77,23 @@ def learn(
     return values[:, used] / scale[used], Learned(models, used, scale[used])
 
 
-def _smoother(n: int, d: int) -> Any:
-    """Return a smooth function of each of d columns, and of pairs of them where there are few."""
+def _fitted(W: np.ndarray, targets: np.ndarray, weight: np.ndarray, n: int) -> list[Any]:
+    """Return models of targets (n, t): smooth functions, and trees of more than few rows."""
     parts = [SplineTransformer(5, extrapolation="constant")]
-    if d * d < 2 * MANY_SHARE * n:
+    if W.shape[1] ** 2 < 2 * MANY_SHARE * n:
         parts.append(PolynomialFeatures(2, interaction_only=True, include_bias=False))
     ridge = RidgeCV(np.logspace(-1, 5, 7), alpha_per_target=True)
-    return make_pipeline(make_union(*parts), StandardScaler(), ridge)
+    smooth = make_pipeline(make_union(*parts), StandardScaler(), ridge)
+    smooth.fit(W, targets, ridgecv__sample_weight=weight)
+    if n <= _FEW_ROWS:
+        return [smooth]
+    trees = HistGradientBoostingRegressor(
+        max_iter=40, learning_rate=0.15, max_leaf_nodes=6, early_stopping=False, random_state=0
+    )
+    # Without weights, which take trees of histograms much longer.
+    return [smooth, MultiOutputRegressor(trees).fit(W, targets)]
+
+
+def _predictions(models: list[Any], W: np.ndarray) -> np.ndarray:
+    """Return the predictions (n, ...) of all models."""
+    return np.hstack([model.predict(W) for model in models])
