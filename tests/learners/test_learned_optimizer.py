@@ -258,16 +258,6 @@ def test_groups_and_schedulers_set_the_step_size(fitted):
     assert [group["lr"] for group in optimizer.param_groups] == [0.005, 0.01]
 
 
-def test_parameters_without_a_gradient_stay(fitted):
-    used, unused = start(), start()
-    optimizer = PriorOptimizer([unused, used], fitted.prior_)
-    optimizer.step()
-    bowl(used).backward()
-    optimizer.step()
-    assert torch.equal(unused, start())
-    assert not torch.equal(used, start())
-
-
 def test_bad_input(fitted):
     with pytest.raises(ValueError, match="lr must be positive, got -1"):
         PriorOptimizer([start()], fitted.prior_, lr=-1)

@@ -135,18 +135,6 @@ def test_weights_are_repetitions():
     np.testing.assert_allclose(weighted.noise, repeated.noise, rtol=1e-6)
 
 
-def test_levels_that_are_not_known():
-    X, y, codes = table(2)
-    codes[:5, 0], codes[codes[:, 0] == 3, 0] = -1, 11
-    model = fit_factors(X, y, codes)
-    given = model.condition(X, y, codes)
-    mean, std = given.predict(X[:1].repeat(2, 0), np.array([[3, 0], [-1, 0]]))
-    np.testing.assert_allclose(mean[0], mean[1])
-    np.testing.assert_allclose(std[0], std[1])
-    assert given.effects[0][3, 0, 0] == 0
-    np.testing.assert_allclose(given.effect_std(0)[3], model.deviations[0])
-
-
 # -------------------------------------------------------------------------------------- starts
 
 

@@ -115,14 +115,3 @@ def test_dice_from_played_episodes_within_monte_carlo_error():
     expected = differences(lambda at: -expected_return(session, exact_step(session, at)), state)
     mean, error = mean_and_error(learner, session, state, n_tasks=300, n_episodes=500)
     assert largest_z(mean, error, expected) < 3.7
-
-
-def test_dice_and_lvc_agree_on_the_first_order():
-    _, session, state = begin()
-    sample = listed(session, state)
-    slopes = []
-    for estimator in ("lvc", "dice"):
-        session.learner.estimator = estimator
-        slopes.append(adapted(session, state, [sample]))
-    assert_close(slopes[0], slopes[1])
-    assert_close(slopes[0], exact_step(session, state))

@@ -76,24 +76,6 @@ def test_a_long_gradient_is_clipped_to_the_norm():
     assert not torch.allclose(found["w"], plain(torch.optim.SGD, 10)["w"])
 
 
-def test_the_history_has_a_row_an_evaluation_and_one_at_the_end():
-    _, history = train(n_iterations=11, every=4, optimizer="sgd", meta_lr=1e-3)
-    assert history["iteration"] == [4, 8, 11]
-    assert set(history) == {"iteration", "train_loss", "train_score", "meta_lr", "seconds"}
-    assert history["train_score"] == [-loss for loss in history["train_loss"]]
-    assert all(np.diff(history["seconds"]) > 0)
-    rng, state, losses = np.random.default_rng(0), start(), []
-    optimizer = torch.optim.SGD(state.values(), lr=1e-3)
-    for _ in range(11):
-        gradient, metrics = objective(state, rng)
-        losses.append(metrics["loss"])
-        for name, value in state.items():
-            value.grad = gradient[name]
-        optimizer.step()
-    means = [np.mean(losses[:4]), np.mean(losses[4:8]), np.mean(losses[8:])]
-    assert history["train_loss"] == pytest.approx(means)
-
-
 def scores(*values):
     """A validation that gives these scores in turn, and remembers the states."""
     states = []

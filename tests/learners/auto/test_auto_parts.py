@@ -103,33 +103,6 @@ def test_the_summary_says_whether_meta_learning_pays(gain, verdict):
     assert ("mixed-effects model" in text) == (gain > 0.2)
 
 
-def names(design):
-    return [c.name for c in make_candidates("auto", design, "cpu")]
-
-
-def test_learners_suit_the_data():
-    rng = np.random.default_rng(0)
-    X, y, groups = make_intercepts()
-    regression = names(design_groups("regression", X, y, groups, "auto", 15, rng))
-    assert regression == [
-        *("HierarchicalLinear", "the prior that ships"),
-        *("MAML (inner_lr=0.02)", "MAML (inner_lr=0.1)"),
-        *("MetaSGD (inner_lr=0.1)", "ALPaCA", "InContextLearner"),
-    ]
-    labels = (y > 0).astype(int)
-    classification = names(design_groups("classification", X, labels, groups, "auto", 15, rng))
-    assert classification == [name for name in regression if name != "the prior that ships"]
-    tables = names(design_classes(X, groups, (2,), 5, "auto", 3, rng))
-    assert tables == ["the prior that ships", "ProtoNet", "InContextLearner"]
-    pixels = rng.normal(size=(len(X), 64))
-    images = design_classes(pixels, groups, (1, 8, 8), 5, "auto", 3, rng)
-    assert names(images) == ["ProtoNet", "MAML"]
-    for candidate in make_candidates("auto", images, "cpu"):
-        assert candidate.learner.backbone == "conv4"
-        assert candidate.learner.backbone_params == {"n_blocks": 3}
-        assert candidate.learner.inputs.input_shape == (1, 8, 8)
-
-
 @pytest.mark.parametrize(
     ("n_groups", "n_folds", "n_tasks"), [(10, 3, 10), (59, 3, 59), (60, 1, 20), (400, 1, 60)]
 )
