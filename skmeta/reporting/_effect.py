@@ -109,7 +109,7 @@ class Effect:
         self, treatments: np.ndarray, others: np.ndarray, codes: np.ndarray
     ) -> list[np.ndarray]:
         """Return the columns (n, q) of rows that have the same treatment, for each of (m, k)."""
-        learned = self.design.learned and self.design.learned(others)
+        learned = None if self.design.learned is None else self.design.learned(others)
         each = (np.tile(D, (len(others), 1)) for D in treatments)
         return [self.design(D, others, codes, learned) for D in each]
 
