@@ -52,14 +52,6 @@ def test_few_rows_of_a_new_group_are_enough(regressor):
     np.testing.assert_array_equal(regressor.predict(rows_of("new")), before)
 
 
-def test_partial_fit_in_two_parts_is_one(table):
-    model = GroupedRegressor("school", **QUICK).fit(table.X, table.y)
-    apart, at_once = copy.deepcopy(model), copy.deepcopy(model)
-    apart.partial_fit(rows_of("new", 2), [1.0, 2.0]).partial_fit(rows_of("new"), [3.0])
-    at_once.partial_fit(rows_of("new", 3), [1.0, 2.0, 3.0])
-    np.testing.assert_allclose(apart.predict(rows_of("new")), at_once.predict(rows_of("new")))
-
-
 def test_intervals_hold_what_they_say():
     # 350 new groups, whose effects are learned from 50 others
     table = make_table(n_groups=400, n_rows=6)
@@ -95,13 +87,6 @@ def test_few_rows_move_the_class_of_a_new_group(classifier):
     assert after > before + 0.2
     with pytest.raises(ValueError, match="classes that fit has not seen: 'maybe'"):
         model.partial_fit(rows_of("new"), ["maybe"])
-
-
-def test_three_classes(table):
-    y = np.digitize(table.y, [-0.5, 1.0])
-    clf = GroupedClassifier("school", combine="both", n_folds=2).fit(table.X, y)
-    assert clf.score(table.X, y) > 0.75
-    assert "intercept (1)" in clf.effects_.columns
 
 
 def test_many_classes_have_effects_of_groups_each():

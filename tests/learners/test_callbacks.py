@@ -6,7 +6,7 @@ from builders import SMALL, make_classes
 
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.grouped import GroupedRegressor
-from skmeta.learners import MAML, HierarchicalLinear, MetaOptimizer, ProtoNet, Validation
+from skmeta.learners import MAML, MetaOptimizer, ProtoNet, Validation
 
 callback = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
 
@@ -99,13 +99,6 @@ def test_scores_of_scikit_learns_monitor():
     assert [row["task_name"] for row in rows] == ["fit", "meta-iteration"]
     with pytest.warns(UserWarning, match="meta-training"):
         assert rows[0]["score"] == learner.score(X, y)
-
-
-def test_a_learner_in_closed_form_is_one_task(sinusoids):
-    seen = Recorder()
-    learner = HierarchicalLinear().set_callbacks(seen).fit(*sinusoids)
-    assert seen.begun == seen.ended == [("HierarchicalLinear", "fit", 0)]
-    assert seen.fitted["fit", 0].prior_.digest == learner.prior_.digest
 
 
 def test_teardown_follows_an_error(sinusoids):

@@ -68,13 +68,6 @@ def test_steps_beyond_those_of_meta_training_are_half_as_long(prior, family):
         assert not np.array_equal(full[name], value)
 
 
-def test_a_vector_environment_will_do(prior, family):
-    env = family.make_vector([TASK], 3)
-    policy = MetaPolicy(prior, random_state=0).fit(env, n_episodes=5)
-    assert policy.n_updates_ == 1
-    assert np.isfinite(policy.score(env, n_episodes=5))
-
-
 def test_an_episode_by_hand_has_the_score(prior, family):
     env = family.make(TASK)
     policy = MetaPolicy(prior, random_state=0).fit(env, n_episodes=4)

@@ -105,18 +105,6 @@ def test_labels_keep_their_type(tmp_path, labels, dtype):
             assert attribute.tolist() == list(labels)
 
 
-def test_optional_fields_may_be_none(tmp_path):
-    optional = ["feature_names_in", "input_shape", "classes", "trained_on", "trained_on_kind"]
-    nones = dict.fromkeys([*optional, "backbone", "n_features_in"])
-    prior = make_prior(**nones, provenance={}, tensors={})
-    prior.save(tmp_path / "prior")
-    loaded = MetaPrior.load(tmp_path / "prior")
-    assert loaded == prior
-    assert all(getattr(loaded, name) is None for name in nones)
-    assert loaded.provenance == {}
-    assert repr(loaded).startswith("MetaPrior(MAML, classification, 0 parameters, digest ")
-
-
 @pytest.mark.parametrize(
     ("changes", "error", "match"),
     [
@@ -199,15 +187,6 @@ def test_equality_and_hash_follow_the_contents():
 )
 def test_a_change_of_contents_changes_the_digest(changes):
     assert make_prior(**changes) != make_prior()
-
-
-def test_repr():
-    text = repr(make_prior(trained_on=range(1028), n_features_in=1, feature_names_in=None))
-    assert text.startswith(
-        "MetaPrior(MAML on mlp, classification, 1 feature, trained on 1,028 classes, "
-        "17 parameters, digest "
-    )
-    assert "trained on 1 class," in repr(make_prior(trained_on=["cat"]))
 
 
 # -- a user's module ---------------------------------------------------------------------------

@@ -8,12 +8,6 @@ import pytest
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.tasks import ClassEpisodes, GroupEpisodes
 
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 LETTERS = np.array(list("abcdefg"))[np.random.default_rng(1).integers(7, size=300)]
 
 
@@ -27,15 +21,6 @@ def test_labels_come_in_any_container(container):
     )
     np.testing.assert_array_equal(found.support, expected.support)
     np.testing.assert_array_equal(found.classes, expected.classes)
-
-
-def test_every_class_takes_every_position_equally_often(rng):
-    sampler = ClassEpisodes(LETTERS, 3, 1, 1)
-    drawn = np.array([sampler.sample(rng).classes for _ in range(2100)])
-    for position in range(3):
-        counts = np.unique(drawn[:, position], return_counts=True)[1]
-        assert len(counts) == 7
-        assert abs(counts - 300).max() < 5 * np.sqrt(300)
 
 
 @pytest.mark.parametrize(

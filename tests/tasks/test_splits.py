@@ -156,12 +156,6 @@ def test_evaluating_on_training_classes_warns_once(groups):
     assert len(caught) == 1
 
 
-def test_evaluating_on_training_groups_names_three():
-    cv = EpisodeSplit(n_episodes=2, prior=prior(np.arange(5, 20), "groups"))
-    with pytest.warns(OverlapWarning, match=r"5 of 10 groups .*: 5, 6, 7 and 2 more\."):
-        cv.split(X, X[:, 0], GROUPS)
-
-
 @pytest.mark.parametrize(
     ("trained_on", "kind"),
     [

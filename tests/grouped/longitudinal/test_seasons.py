@@ -158,13 +158,6 @@ def test_strings_that_are_no_dates():
     warn_of_doubts(pd.Series(np.repeat(labels, 3), name="t"))
 
 
-def test_steps_of_a_cycle_of_months():
-    """Months differ in length, so that days would drift."""
-    calendar, times, (centre, scale) = calendar_of(MONTHS, season=7)
-    phases = calendar.phases((times[: len(MONTHS)] - centre) / scale)[:, 0]
-    assert (np.diff(phases) % 7 == 1).all()
-
-
 def cycle_of(length, n_steps=60, n_groups=6):
     rng = np.random.default_rng(1)
     steps = np.tile(np.arange(n_steps), n_groups)
