@@ -62,9 +62,8 @@ def defined_names(tree):
             yield (node.asname or node.name).rpartition(".")[2]
 
 
-def private_uses(tree, own):
+def private_uses(tree, here, own):
     """Yield private names of other packages that a module imports or asks for."""
-    here = set(defined_names(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom | ast.Import):
             module = getattr(node, "module", None) or ""
@@ -89,8 +88,13 @@ def compat_imports(path):
 
 def test_private_names_of_others_are_in_the_compatibility_modules():
     trees = {str(p.relative_to(PACKAGE)): ast.parse(p.read_text()) for p in MODULES}
-    own = {name for tree in trees.values() for name in defined_names(tree)}
-    found = {(name, use) for name, tree in trees.items() for use in private_uses(tree, own)}
+    defined = {module: set(defined_names(tree)) for module, tree in trees.items()}
+    own = set().union(*defined.values())
+    found = {
+        (module, use)
+        for module, tree in trees.items()
+        for use in private_uses(tree, defined[module], own)
+    }
     assert found == set(), "move these to _sklearn_compat.py or _torch_compat.py"
 
 

@@ -75,7 +75,7 @@ def test_the_front_door_shows_the_public_modules_and_nothing_else():
     with_names = [name for name in PUBLIC[1:] if importlib.import_module(name).__all__]
     modules = {"bridges", *(name.removeprefix("skmeta.") for name in with_names)}
     assert set(dir(skmeta)) == {*skmeta.__all__, *modules, "__version__"}
-    program = "import skmeta; skmeta.learners.MAML; skmeta.exceptions.SkmetaError"
+    program = "import skmeta; skmeta.tasks.EpisodeSplit; skmeta.exceptions.SkmetaError"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -1,6 +1,7 @@
 """Networks that start from a prior, trained by the real skorch."""
 
 import pickle
+from functools import cache
 
 import numpy as np
 import pytest
@@ -38,9 +39,11 @@ def sinusoids():
     return X, y, groups
 
 
-def maml_prior(data, **settings):
-    X, y = data
-    settings = {"head_init": "shared", "n_inner_steps": 3, "inner_lr": 0.2, **settings}
+@cache
+def maml_prior(head_init="shared"):
+    """Meta-train on the classes that are not those of `new_task`, once for each head."""
+    X, y = make_classes(spread=2.0)
+    settings = {"head_init": head_init, "n_inner_steps": 3, "inner_lr": 0.2}
     learner = MAML(backbone="mlp", n_way=3, n_shot=2, n_query=2, **settings, **QUICK)
     return learner.fit(X[y < 9], y[y < 9]).prior_
 
@@ -75,7 +78,7 @@ def start(net, X, y):
 
 @pytest.mark.parametrize("head", ["shared", "zeros", "prototype"])
 def test_gradient_descent_on_all_rows_is_the_inner_loop_of_maml(data, head):
-    prior = maml_prior(data, head_init=head)
+    prior = maml_prior(head)
     X, y = new_task(data)
     net = start(as_maml(prior), X, y).partial_fit(X, y)
     expected = MetaFewShotClassifier(prior, precision="float64").fit(X, y).predict_proba(X)
@@ -120,7 +123,7 @@ def test_batch_normalisation_has_the_statistics_of_the_rows(data):
 
 def test_a_net_is_cloned_trained_on_and_pickled(data):
     X, y = new_task(data)
-    net = as_maml(maml_prior(data))
+    net = as_maml(maml_prior())
     copy = clone(net)
     assert copy.get_params()["module__prior"] is net.get_params()["module__prior"]
     before = net.fit(X, y).predict_proba(X)
@@ -134,7 +137,7 @@ def test_a_net_is_cloned_trained_on_and_pickled(data):
 
 
 def test_a_frozen_body_stays_as_it_is(data):
-    prior = maml_prior(data)
+    prior = maml_prior()
     X, y = new_task(data)
     net = as_maml(prior, module__freeze_body=True).fit(X, y)
     for name, value in net.module_.body.named_parameters():
@@ -169,7 +172,7 @@ def test_what_is_refused(sinusoids):
 
 
 def test_rows_classes_and_outputs_that_do_not_fit(data):
-    prior, (X, y) = maml_prior(data, head_init="prototype"), new_task(data)
+    prior, (X, y) = maml_prior("prototype"), new_task(data)
     for n_outputs in (0, -2):
         with pytest.raises(ValueError, match="n_outputs must be an integer of at least 1"):
             PriorModule(prior, n_outputs)
