@@ -314,7 +314,9 @@ def test_progress_is_shown_on_request(table, capsys):
 # ------------------------------------------------------------------------------------ invariance
 
 
-@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
+@pytest.mark.parametrize(
+    "kind", [GroupedRegressor, pytest.param(GroupedClassifier, marks=pytest.mark.slow)]
+)
 def test_order_names_and_units_change_nothing(kind):
     table = make_table(n_groups=14, n_rows=8, seed=2)  # more rows than the table prior takes
     rng = np.random.default_rng(1)
@@ -337,8 +339,15 @@ def test_order_names_and_units_change_nothing(kind):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"order": "day"}, {"groups": ["school", "block"], "combine": "learner"}],
-    ids=["one column", "in time", "several columns"],
+    [
+        pytest.param({}, id="one column"),
+        pytest.param({"order": "day"}, id="in time"),
+        pytest.param(
+            {"groups": ["school", "block"], "combine": "learner"},
+            id="several columns",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_the_order_of_columns_changes_nothing(settings):
     table = make_table(n_groups=14, n_rows=8, seed=2)

@@ -52,6 +52,7 @@ def test_an_order_comes_nearer_to_the_true_probabilities(ordered, nominal):
         assert far[0] < far[1]
 
 
+@pytest.mark.slow
 def test_several_columns_of_groups_have_the_cumulative_model_too():
     X, y, _ = draw(2, np.arange(12), 6)
     X["item"] = np.arange(len(X)) % 10

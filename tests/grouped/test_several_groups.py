@@ -190,9 +190,8 @@ def test_classes_of_held_out_rows(ratings, limits):
 # ------------------------------------------------------------------------------------ invariance
 
 
-@pytest.mark.parametrize(
-    "kind", [GroupedRegressor, pytest.param(GroupedClassifier, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
 def test_order_names_and_units_change_nothing(kind):
     X, y, *_ = make_ratings(100, seed=3)
     y = y if kind is GroupedRegressor else (y > 0).astype(int)
