@@ -323,12 +323,20 @@ class MembersFit(NamedTuple):
         factor = _factor_of_folds(kept.codes, self.settings.n_folds)
         folds = deal_groups_of(kept.codes[:, factor], kept.y, self.settings.n_folds)
         fitted = self(kept._replace(fold=folds[kept.codes[:, factor]]), start)
-        population = fitted.population
+        population, given = fitted.population, fitted.table
         assert population is not None
+        # The steps of a division share rows: each is predicted once.
+        shared = np.empty((len(start.table.y), *given.shared.shape[1:]))
+        shared[given.place] = given.shared
+        is_found = np.zeros(len(shared), bool)
+        is_found[given.place] = True
 
         def with_shared(rows: Table) -> Table:
             fold = folds_of(folds, rows.codes[:, factor])
-            return rows._replace(fold=fold, shared=population.predict(rows.X, fold))
+            new = np.flatnonzero(~is_found[rows.place])
+            at = rows.place[new]
+            shared[at], is_found[at] = population.predict(rows.X[new], fold[new]), True
+            return rows._replace(fold=fold, shared=shared[rows.place])
 
         return Refitted(fitted.members, with_shared)
 
