@@ -79,6 +79,8 @@ _MIN_SHARE_OF_STD = 0.1
 # Tables of more rows have second populations beside a process: on 21 development tables of
 # benchmarks/measure/published_models.py, they changed errors by less than 1 %.
 _FEW_ROWS = 300
+# Tables of more rows have no model of counts, unless there are exposures: it takes longer than all.
+_MAX_COUNTS = 2000
 # Trees that know earlier classes of the group, of classifications in time.
 LAGS = "lags"
 # A cumulative model, of ordered classes.
@@ -138,11 +140,11 @@ def fit_model(
         folds = np.array([-1])
     nothing, none, place = np.zeros(len(y)), np.empty((len(y), 0)), np.arange(len(y))
     table = Table(X, nothing, y, weight, codes, row_folds, place, times, none)
-    names = tuple(names_of_members(table, settings, n_classes, len(folds) > 1))
+    kind = "classes" if units is None else units.target.kind
+    names = tuple(names_of_members(table, settings, n_classes, kind, len(folds) > 1))
     half = column_units(np.full(X.shape[1:], 0.5))
     columns = Categories(settings.indicators, half)
-    rates = None if units is None else units.standard
-    fit = MembersFit(settings, n_classes, names, codes.shape[1] == 1, columns, rates)
+    fit = MembersFit(settings, n_classes, names, codes.shape[1] == 1, columns, units)
     fitted = fit(table)
     mixture = _weigh(fit, fitted)
     if units is not None:
@@ -197,7 +199,7 @@ def _factor_of_folds(codes: np.ndarray, n_folds: int) -> int:
 
 
 def names_of_members(
-    table: Table, settings: Settings, n_classes: int, has_groups: bool
+    table: Table, settings: Settings, n_classes: int, kind: str, has_groups: bool
 ) -> Iterator[str]:
     """Yield the names of the members that suit a table, from the simplest on."""
     if not has_groups:
@@ -214,7 +216,8 @@ def names_of_members(
             yield LAGS
         if settings.target_kind == "ordered" and n_classes > 2:
             yield CUMULATIVE
-        if settings.counts_rates:
+        is_small = settings.population.is_auto and n <= _MAX_COUNTS
+        if kind == "count" and (settings.counts_rates or is_small):
             yield COUNTS
         has_slopes = settings.effects.get("effects") != "intercept"
         if not n_classes and has_slopes and columns_of_interactions(table.codes):
@@ -239,7 +242,7 @@ class MembersFit(NamedTuple):
     names: tuple[str, ...]
     has_one_column: bool
     columns: Categories
-    rates: Standardiser | None  # units of targets, which may be rates; None for classes
+    units: TargetUnits | None  # of targets; None for classes
 
     def __call__(self, table: Table, start: Fitted | None = None) -> Fitted:
         """Fit the population and the members to a table, from `start` on."""
@@ -263,9 +266,9 @@ class MembersFit(NamedTuple):
         for name in (name for name in used if name in names):
             members[name] = self._trees(name, table, base, outputs, before.get(name))
         if COUNTS in names:
-            assert self.rates is not None
+            assert self.units is not None
             is_poisson = self.settings.n_parts > 1
-            members[COUNTS] = fit_counts(table, self.rates, is_poisson, before.get(COUNTS))
+            members[COUNTS] = fit_counts(table, self.units, is_poisson, before.get(COUNTS))
         if INTERACTIONS in names:
             started = before.get(INTERACTIONS)
             members[INTERACTIONS] = fit_interactions(table, self.settings.effects, started)

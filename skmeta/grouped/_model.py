@@ -163,7 +163,7 @@ class FittedModel:
     def effects_of_columns(self) -> GroupEffects | CountEffects | None:
         """How groups differ in the columns alone, fitted when asked for; None without a design."""
         members = self.mixture.members
-        if isinstance(members, dict) and COUNTS in members:
+        if isinstance(members, dict) and COUNTS in members and self.settings.counts_rates:
             return cast(CountEffects, members[COUNTS])
         if isinstance(members, dict) and (LEARNER in members or BOTH not in members):
             learned_member = members.get(LEARNER)

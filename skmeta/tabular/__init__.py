@@ -82,7 +82,7 @@ from skmeta.tabular._time_process import (
     predict_time_process,
 )
 from skmeta.tabular._trees import MAX_CLASSES, fit_boosting, fit_forest
-from skmeta.tabular._units import TargetUnits
+from skmeta.tabular._units import TargetUnits, count_quantiles
 from skmeta.tabular._weights import (
     LEVELS,
     average_weights,

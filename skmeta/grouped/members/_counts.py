@@ -1,8 +1,9 @@
-"""How groups differ in counts with exposures: a mixed-effects model of the logarithms of rates.
+"""How groups differ in counts: a mixed-effects model of the logarithms of their means.
 
 Exposures are offsets, so a count of 3 in a year and one of 30 in ten years say the same of the
-rate, and the second says more: the variance of a count is known from its mean. Targets of the
-table are rates as given, standardised; its weights are exposures, over their mean.
+rate, and the second says more: the variance of a count is known from its mean. With exposures,
+targets of the table are rates as given, standardised, and its weights are exposures, over their
+mean. Without, targets are on the scale of all members, and so is what is predicted.
 
 References: Breslow and Clayton (1993), Approximate inference in generalized linear mixed models;
 Clayton and Kaldor (1987), Empirical Bayes estimates of age-standardized relative risks for use in
@@ -26,27 +27,61 @@ from skmeta.mixed import (
     Poisson,
     fit_factors,
 )
-from skmeta.tabular import Outputs, Standardiser, Table, varying
+from skmeta.tabular import (
+    PROBABILITIES,
+    Outputs,
+    Scale,
+    Standardiser,
+    Table,
+    TargetUnits,
+    count_quantiles,
+    varying,
+)
 
-# Predicted rates are at most this many times the largest of fit; this is the largest variance of
-# their logarithms.
-_LARGEST_RATE, _LARGEST_VARIANCE = 2.0, 4.0
-# Weights among members with the same loss, and where rows are divided into parts.
-_BELIEF, _BELIEF_OF_PARTS = 2.0, 10.0
+# Predicted means are at most this many times the largest target of fit; this is the largest
+# variance of their logarithms, and the least variance of a count, beyond its mean, over its square.
+_LARGEST_RATE, _LARGEST_VARIANCE, _LEAST_SPREAD = 2.0, 4.0, 1e-6
+# Weights among members with the same loss: of counts, of rates, and where rows are divided into
+# parts.
+_BELIEF, _BELIEF_OF_RATES, _BELIEF_OF_PARTS = 0.5, 2.0, 10.0
 # Decrease of minus the log likelihood that ends the fit.
 _TOLERANCE = 1e-4
 
 
+class Counts(NamedTuple):
+    """How the targets of a table are counts."""
+
+    on: Scale
+    standard: Standardiser  # of targets on the scale
+    has_exposures: bool
+
+    def __call__(self, table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return counts, weights, and logarithms of exposures (n,)."""
+        y = np.maximum(self.on.inverse(self.standard.restore(table.y)), 0.0)
+        if self.has_exposures:
+            return y * table.weight, np.ones(len(y)), np.log(table.weight)
+        return np.round(y), table.weight, np.zeros(len(y))
+
+    def on_scale(self, mean: np.ndarray, spread: np.ndarray) -> Outputs:
+        """Return predictions, given means m (n,), and s (n,) of variances m + s m^2."""
+        if self.on.name == "as given":
+            std = np.sqrt(mean + spread * mean**2) / self.standard.scale
+            return Outputs(self.standard(mean), std)
+        log_size = -np.log(np.maximum(spread, _LEAST_SPREAD))
+        values = self.on.forward(count_quantiles(mean, log_size, PROBABILITIES))
+        return Outputs(self.standard(values.mean(1)), values.std(1) / self.standard.scale)
+
+
 @dataclass(frozen=True)
 class CountEffects:
-    """Effects of groups, of one or several columns, on the logarithms of rates."""
+    """Effects of groups, of one or several columns, on the logarithms of means."""
 
     design: Design
-    rates: Standardiser  # of the targets
+    targets: Counts
     units: Standardiser  # of the columns of the design
     model: FactorModel
     mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
-    largest: float  # logarithm of the largest rate
+    largest: float  # logarithm of the largest mean
 
     known_only: ClassVar[bool] = False
     keeps_rows: ClassVar[bool] = False
@@ -54,17 +89,19 @@ class CountEffects:
     @property
     def belief(self) -> float:
         """Its weight among others with the same loss; other members see the noise of parts."""
-        return _BELIEF_OF_PARTS if isinstance(self.model.family, Poisson) else _BELIEF
+        if not self.targets.has_exposures:
+            return _BELIEF
+        return _BELIEF_OF_PARTS if isinstance(self.model.family, Poisson) else _BELIEF_OF_RATES
 
     def without(self, kept: Table) -> CountEffects:
         """Fit the model to the rows of other groups, starting from what it is."""
-        return _fit(kept, self.design, self.rates, self.model.family, self)
+        return _fit(kept, self.design, self.targets, self.model.family, self)
 
     def condition(self, known: Table) -> ConditionedCounts:
         """Condition the model on the known rows of groups."""
-        y, offset = _counts(known, self.rates)
+        y, weight, offset = self.targets(known)
         rows = self.rows(self.design(known)), y, known.codes
-        given = self.model.condition(*rows, None, self.mean_covariance, offset)
+        given = self.model.condition(*rows, weight, self.mean_covariance, offset)
         return ConditionedCounts(self, given)
 
     def rows(self, Z: np.ndarray) -> np.ndarray:
@@ -80,11 +117,11 @@ class ConditionedCounts(NamedTuple):
 
     @property
     def noise(self) -> float:
-        """0: logarithms of rates have no noise."""
+        """0: logarithms of means have no noise."""
         return 0.0
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
-        """Predict rates, with their deviations at the mean exposure."""
+        """Predict targets; rates have the deviations of counts with the mean exposure."""
         member = self.member
         eta, std = self.outputs(member.design(at), at.codes)
         variance = np.minimum(std**2, _LARGEST_VARIANCE)
@@ -92,47 +129,44 @@ class ConditionedCounts(NamedTuple):
         family, spread = member.model.family, np.expm1(variance)
         if isinstance(family, NegativeBinomial):
             spread = spread + (1 + spread) / family.size
-        std = np.sqrt(mean + spread * mean**2) / member.rates.scale
-        return Outputs(member.rates(mean), std)
+        return member.targets.on_scale(mean, spread)
 
     def outputs(self, Z: np.ndarray, codes: np.ndarray) -> Outputs:
-        """Return means and deviations (n,) of the logarithms of rates, given columns and groups."""
+        """Return means and deviations (n,) of the logarithms of means, given columns and groups."""
         eta, variance = self.given.moments(self.member.rows(Z), codes.reshape(len(Z), -1))
         return Outputs(eta[:, 0], np.sqrt(variance[:, 0, 0]))
 
 
-def _counts(table: Table, rates: Standardiser) -> tuple[np.ndarray, np.ndarray]:
-    """Return counts (n,) and the logarithms of exposures."""
-    counts = rates.restore(table.y) * table.weight
-    return np.maximum(counts, 0.0), np.log(table.weight)
-
-
 def fit_counts(
-    table: Table, rates: Standardiser, is_poisson: bool, start: CountEffects | None = None
+    table: Table, units: TargetUnits, is_poisson: bool, start: CountEffects | None = None
 ) -> CountEffects:
     """Fit the model to the rows of groups, from scratch or from a fit to other rows."""
+    if start is not None:
+        return start.without(table)
     family = Poisson() if is_poisson else NegativeBinomial()
-    design = Design(varying(table.X), False, 0) if start is None else start.design
-    return _fit(table, design, rates, family, start)
+    targets = Counts(units.on, units.standard, units.exposure is not None)
+    return _fit(table, Design(varying(table.X), False, 0), targets, family, None)
 
 
 def _fit(
-    table: Table, design: Design, rates: Standardiser, family: Family, start: CountEffects | None
+    table: Table, design: Design, targets: Counts, family: Family, start: CountEffects | None
 ) -> CountEffects:
-    (y, offset), Z = _counts(table, rates), design(table)
+    (y, weight, offset), Z = targets(table), design(table)
     units = Standardiser.learn(Z) if start is None else start.units
     X = np.hstack([np.ones((len(Z), 1)), units(Z)])
     codes = np.column_stack([np.unique(c, return_inverse=True)[1] for c in table.codes.T])
     model = fit_factors(
         *(X, y, codes, family),
+        w=weight,
         offset=offset,
         is_restricted=False,
         tolerance=_TOLERANCE,
         start=None if start is None else start.model,
     )
-    given = model.condition(X, y, codes, offset=offset)
-    largest = float(rates.restore(table.y).max()) if start is None else start.largest
+    given = model.condition(X, y, codes, weight, offset=offset)
     if start is None:
+        exposure = np.exp(offset)
         # The mean of all, where no count is above 0.
-        largest = float(np.log(_LARGEST_RATE * max(largest, 0.5 / np.exp(offset).sum())))
-    return CountEffects(design, rates, units, model, given.mean_covariance, largest)
+        largest = _LARGEST_RATE * max(float((y / exposure).max()), 0.5 / float(exposure.sum()))
+    log_largest = float(np.log(largest)) if start is None else start.largest
+    return CountEffects(design, targets, units, model, given.mean_covariance, log_largest)
