@@ -62,6 +62,7 @@ grouped.longitudinal._seasons.Calendar grouped.longitudinal._seasons.Season
 grouped.longitudinal._smoothing.Smoothing grouped.longitudinal._trees.ClassLags
 grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
 grouped.members._counts.CountEffects
+grouped.members._counts.Counts
 grouped.members._cumulative.CumulativeEffects
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
 grouped.members._interactions.Columns

@@ -131,6 +131,14 @@ def test_counts_of_known_dispersion_have_its_quantiles():
     assert ours < min(1.05 * best, worst)
 
 
+def test_counts_know_that_their_means_are_products(fitted):
+    at = X.assign(x=np.random.default_rng(4).normal(size=N))
+    true = np.exp(0.5 + LOG_MEAN + 0.6 * (at["x"] - X["x"]))
+    amounts = GroupedRegressor("group", target_kind="positive").fit(X, TARGETS["count"])
+    errors = [np.mean((each.predict(at) - true) ** 2) for each in (fitted["count"], amounts)]
+    assert errors[0] < 0.9 * errors[1]
+
+
 def test_rare_classes_are_not_behind_logistic_regression():
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(100), 80)
