@@ -210,10 +210,17 @@ def _without_model(name: str) -> Callable[[], AbstractContextManager[Any]]:
 
 
 def _without_beliefs() -> AbstractContextManager[Any]:
-    from skmeta.tabular import _weights
+    from skmeta.tabular import _mixture, _weights
 
-    weigh = _weights.weigh
-    return patch.object(_weights, "weigh", lambda losses, _: weigh(losses, np.ones(len(losses))))
+    find = _weights.find_level
+
+    def find_by_losses(*given: Any) -> Any:
+        return find(*given[:-1], np.ones(len(given[-1])))
+
+    stack = ExitStack()
+    for module in (_mixture, _weights):
+        stack.enter_context(patch.object(module, "find_level", find_by_losses))
+    return stack
 
 
 def _moved(
@@ -232,7 +239,7 @@ def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]
     def off() -> AbstractContextManager[Any]:
         from skmeta.grouped.longitudinal import _model, _weights
 
-        weigh, complete, names = _weights.power_weights, _model.Members.complete, list[str]()
+        weigh, complete, names = _weights._power_weights, _model.Members.complete, list[str]()
 
         def complete_and_name(members: Any, outputs: dict[str, Any], *rest: Any) -> Any:
             names[:] = [*outputs, _model.TREES]
@@ -243,7 +250,7 @@ def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]
             return np.asarray(weights / weights.sum(-1, keepdims=True))
 
         stack = ExitStack()
-        stack.enter_context(patch.object(_weights, "power_weights", weigh_rest))
+        stack.enter_context(patch.object(_weights, "_power_weights", weigh_rest))
         stack.enter_context(patch.object(_model.Members, "complete", complete_and_name))
         return stack
 

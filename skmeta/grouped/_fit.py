@@ -76,9 +76,6 @@ _N_PARTS = 5
 # Least standard deviation of a prediction, as a share of the root mean square of all. A group with
 # equal targets would pass for one without noise.
 _MIN_SHARE_OF_STD = 0.1
-# Tables of more rows have second populations beside a process: on 21 development tables of
-# benchmarks/measure/published_models.py, they changed errors by less than 1 %.
-_FEW_ROWS = 300
 # Tables of more rows have no model of counts, unless there are exposures: it takes longer than all.
 _MAX_COUNTS = 2000
 # Trees that know earlier classes of the group, of classifications in time.
@@ -209,9 +206,8 @@ def names_of_members(
     else:
         n, n_factors = table.codes.shape
         models = names_of_models(n, n_classes) if settings.population.is_auto else []
-        # Small tables have a process, and trees add nothing to it.
-        has_trees = PROCESS not in models or n > _FEW_ROWS
-        yield from MEMBERS if has_trees else MEMBERS[:2]
+        # Trees add nothing to a process.
+        yield from MEMBERS[:2] if PROCESS in models else MEMBERS
         if n_factors == 1 and n_classes and np.ptp(table.times) > 0:
             yield LAGS
         if settings.target_kind == "ordered" and n_classes > 2:

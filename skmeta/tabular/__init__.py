@@ -89,7 +89,6 @@ from skmeta.tabular._weights import (
     find_level,
     mix,
     mix_deviations,
-    power_weights,
     reshape_distributions,
     sharpen,
     weight_grid,

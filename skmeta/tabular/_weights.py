@@ -1,13 +1,15 @@
-"""Weights of a mixture of predictions, by losses on held-out rows: two rules. Its distributions.
+"""Weights of a mixture of predictions, by what was held out: stacking. Its distributions.
 
-Powers: the weight of a member of a grouped table is its belief times its held-out loss to a
-negative power. Beliefs are what earlier tables say of the member, before this one is seen.
+Weights are not negative and sum to 1. The best ones on a few rows would be too extreme.
 
-Stacking, of models of one table and of shares of distributions: weights that are not negative and
-sum to 1 are tried on a grid. Their mean is taken, each weighted by the likelihood of what was held
-out: a few rows leave much uncertain, and the best weights on them would be too extreme. With
-shrinkage, the mean moves towards given weights. Errors within a group are correlated, so groups can
-be drawn anew many times (the Bayesian bootstrap), and the weights are means over these draws.
+Of members of a grouped table, the likelihood of the mixture is multiplied by a Dirichlet
+distribution around first weights, and the weights are the mode. First weights are beliefs (what
+earlier tables say of the members) over the squared loss: no member that is far behind is kept to
+make up for the errors of others. Errors within a group are correlated, so it counts as a few rows.
+
+Of models of one table and of shares of distributions, weights on a grid are averaged, each weighted
+by the likelihood of what was held out. With shrinkage, the mean moves towards given weights. Groups
+can be drawn anew many times (the Bayesian bootstrap), and the weights are means over these draws.
 
 Notation: m predictions, g grid points, u units that were held out (rows, groups or episodes).
 
@@ -26,12 +28,12 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import ndtr, softmax
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_softmax, ndtr, softmax
 from scipy.stats import t as student
 
 from skmeta.tabular._member import HeldOut, Level, Outputs
-from skmeta.tabular._population import losses_of
+from skmeta.tabular._population import MIN_PROBABILITY, losses_of
 from skmeta.tabular._table import Table
 
 _SEED = 0
@@ -46,12 +48,10 @@ _SLOPE, _SLOPE_DEVIATION = 1.05, 0.1
 # distribution on either side. In such units, the largest tilt and the narrowest part.
 LEVELS = ndtr(np.linspace(-4.5, 4.5, 201))
 _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
-# Rows of a group are dependent, and count like this number of rows in all.
-_N_INDEPENDENT = 10.0
-# Powers of squared errors in the weights of members, of few rows and of many, and the rows for each
-# unit of it; and the power of log losses. Chosen, as the beliefs of members, on development tables
-# of benchmarks/measure/published_models.py and grouped.py.
-_POWERS, _ROWS_OF_POWER, _POWER_OF_LOG = (2.0, 5.0), 50.0, 8.0
+# Rows of a group are dependent, and count like this number of rows in all. First weights count as
+# so many rows, and fall with this power of the loss. These, and the beliefs, were chosen on
+# development tables of benchmarks/measure/published_models.py, grouped.py, targets.py.
+_N_INDEPENDENT, _N_OF_FIRST, _POWER = 10.0, 10.0, 2.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
 # A level of few rows that is near the number of rows of known groups is left out.
@@ -110,13 +110,37 @@ def mix_deviations(
     return mean, np.sqrt(mix(stds**2 + (means - mean) ** 2, weights))
 
 
-def power_weights(
-    losses: np.ndarray, power: float, beliefs: np.ndarray | None = None
+def stack(
+    outputs: np.ndarray, y: np.ndarray | None, shares: np.ndarray, first: np.ndarray, n: float
 ) -> np.ndarray:
-    """Return weights (..., m) in proportion to beliefs (m,) times losses to minus a power."""
-    log_beliefs = 0.0 if beliefs is None else np.log(beliefs)
-    log_losses = np.log(np.maximum(losses, _MIN_LOSS))
-    return np.asarray(softmax(log_beliefs - power * log_losses, axis=-1))
+    """Return the weights (m,) of predictions (m, u) of targets, given first weights (m,).
+
+    Units have shares (u,) that sum to 1, and count as `n` rows. Without targets (u,), predictions
+    are the probabilities of what happened.
+    """
+    errors = outputs if y is None else outputs - y
+    products = (errors * shares) @ errors.T
+
+    def loss(logits: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return minus the log posterior, and its gradient, of weights by their logarithms."""
+        weights = softmax(logits)
+        if y is None:
+            mixture = weights @ outputs
+            value, gradient = -n * (shares @ np.log(mixture)), -n * (outputs / mixture) @ shares
+        else:
+            error = weights @ products @ weights + _MIN_LOSS
+            value, gradient = 0.5 * n * np.log(error), n * (products @ weights) / error
+        value -= _N_OF_FIRST * (first @ log_softmax(logits))
+        gradient = weights * (gradient - weights @ gradient)
+        return float(value), gradient + _N_OF_FIRST * (weights - first)
+
+    return _without_small(softmax(minimize(loss, np.log(first), jac=True, method="L-BFGS-B").x))
+
+
+def _without_small(weights: np.ndarray) -> np.ndarray:
+    """Return weights (m,) without those that are near 0."""
+    weights = np.where(weights < _MIN_WEIGHT, 0.0, weights)
+    return np.asarray(weights / weights.sum())
 
 
 def average_weights(
@@ -183,16 +207,6 @@ def reshape_distributions(
 # --------------------------------------------- levels: some rows of a held-out group are known
 
 
-def weigh(
-    losses: np.ndarray, beliefs: np.ndarray, n_independent: float, is_log: bool
-) -> np.ndarray:
-    """Return the weights (m,) of members with mean squared errors or log losses (m,)."""
-    power = _POWER_OF_LOG if is_log else float(np.clip(n_independent / _ROWS_OF_POWER, *_POWERS))
-    weights = power_weights(losses, power, beliefs)
-    weights = np.where(weights < _MIN_WEIGHT, 0.0, weights)
-    return np.asarray(weights / weights.sum())
-
-
 def join_levels(
     by_level: dict[float, list[Found]],
     used: np.ndarray,
@@ -242,13 +256,19 @@ def find_level(
     """Weigh the used members (m,) on rows, given predictions (m, n) or (m, n, c)."""
     losses, weights = np.full(len(used) + 1, np.nan), np.zeros(len(used))
     groups = np.unique(at.group, return_inverse=True)[1]
-    total, by_group = np.bincount(groups, at.weight), np.empty((len(used), groups.max() + 1))
-    for k in np.flatnonzero(used):
-        each = at.weight * losses_of(at.y, means[k])
-        losses[k], by_group[k] = each.sum() / total.sum(), np.bincount(groups, each) / total
+    total, n = np.bincount(groups, at.weight), len(at.y)
     # Each group counts alike, whatever the number of its rows.
-    n_independent = min(_N_INDEPENDENT * len(total), len(at.y))
-    weights[used] = weigh(by_group[used].mean(1), beliefs[used], n_independent, stds is None)
+    shares = at.weight / total[groups] / len(total)
+    each = np.array([losses_of(at.y, one) for one in means[used]])
+    losses[:-1][used] = each @ at.weight / at.weight.sum()
+    log_loss = np.log(np.maximum(each @ shares, _MIN_LOSS))
+    first = _without_small(softmax(np.log(beliefs[used]) - _POWER * log_loss))
+    kept = np.flatnonzero(used)[first > 0]
+    n_independent = min(_N_INDEPENDENT * len(total), n)
+    outputs, y = means[kept], at.y if stds is not None else None
+    if y is None:
+        outputs = np.maximum(outputs[:, np.arange(n), at.y.astype(int)], MIN_PROBABILITY)
+    weights[kept] = stack(outputs, y, shares, first[first > 0], n_independent)
     mixture = mix(means, weights)
     losses[-1] = np.average(losses_of(at.y, mixture), weights=at.weight)
     level = Level(n_known, weights, losses, np.zeros(0))

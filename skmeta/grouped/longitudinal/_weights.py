@@ -16,7 +16,7 @@ combinations, section 2.4.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, softmax, stdtrit
 
 from skmeta.grouped.longitudinal._rows import Cases, group_scales
 from skmeta.tabular import (
@@ -24,7 +24,6 @@ from skmeta.tabular import (
     HeldOut,
     Level,
     mix_deviations,
-    power_weights,
     weighted_quantiles,
     widening,
 )
@@ -32,6 +31,8 @@ from skmeta.tabular import (
 # Weights of later rows are from one cut in time, at which errors of all groups may be correlated.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}
 PANEL_POWER = 16.0
+# Losses below this are equal.
+_MIN_LOSS = 1e-12
 # Residuals are weighted by the distance between log numbers of known rows.
 _WIDTH_KNOWN = 0.5
 # The predicted deviations of the mixture are multiplied by this.
@@ -51,10 +52,10 @@ def find_levels(
         n_known = np.full(len(y), np.median(n_known))
     known, level = np.unique(n_known, return_inverse=True)
     if panel_power is None:
-        weights = power_weights(_by_level((means - y) ** 2, weight, level), _POWER[kind])
+        weights = _power_weights(_by_level((means - y) ** 2, weight, level), _POWER[kind])
     else:
         scale = group_scales(cases.query._replace(codes=cases.group[:, None]))
-        weights = power_weights(_by_level(abs(means - y), weight / scale, level), panel_power)
+        weights = _power_weights(_by_level(abs(means - y), weight / scale, level), panel_power)
     mean, std = mix_deviations(means, stds, weights[level].T)
     losses = _by_level((np.vstack([means, mean]) - y) ** 2, weight, level)
     share = weight / np.bincount(level, weight)[level]
@@ -74,6 +75,11 @@ def find_levels(
         )
         for n, *parts, row in levels
     ]
+
+
+def _power_weights(losses: np.ndarray, power: float) -> np.ndarray:
+    """Return weights (a, m) in proportion to losses to minus a power."""
+    return np.asarray(softmax(-power * np.log(np.maximum(losses, _MIN_LOSS)), axis=1))
 
 
 def _by_level(losses: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.ndarray:

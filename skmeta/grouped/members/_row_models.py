@@ -59,7 +59,7 @@ KINDS_OF_MODELS = {
         lambda rows, categories, _, start: fit_process(rows, categories, start=start),
         lambda process, rows, *_: condition_process(process, rows),
         _predict_process,
-        belief=1.0,
+        belief=1.5,
         unknown=-1.0,
         max_rows=1000,
     ),
