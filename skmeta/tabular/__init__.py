@@ -91,6 +91,7 @@ from skmeta.tabular._weights import (
     mix_deviations,
     reshape_distributions,
     sharpen,
+    stack,
     weight_grid,
 )
 

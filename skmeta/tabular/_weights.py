@@ -134,7 +134,10 @@ def stack(
         gradient = weights * (gradient - weights @ gradient)
         return float(value), gradient + _N_OF_FIRST * (weights - first)
 
-    return _without_small(softmax(minimize(loss, np.log(first), jac=True, method="L-BFGS-B").x))
+    # Exact, so that rounding errors do not end the search one step earlier.
+    options = {"ftol": 1e-15, "gtol": 1e-10}
+    found = minimize(loss, np.log(first), jac=True, method="L-BFGS-B", options=options)
+    return _without_small(softmax(found.x))
 
 
 def _without_small(weights: np.ndarray) -> np.ndarray:
