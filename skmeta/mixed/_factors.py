@@ -240,6 +240,10 @@ class ConditionedFactors:
         mean_covariance: np.ndarray | None = None,
         offset: np.ndarray | None = None,
     ) -> None:
+        if not len(X):
+            # One row that counts for nothing, of no level.
+            X, w, offset = np.zeros((1, X.shape[1])), np.zeros(1), None
+            y, codes = np.zeros(1, y.dtype), np.full((1, codes.shape[1]), -1)
         self.model = model
         parts = list(model.columns), model.family, offset
         self.order, rows = _sorted_rows(X, y, w, codes, *parts)
