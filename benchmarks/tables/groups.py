@@ -219,6 +219,31 @@ def robustness(part: str) -> Rows:
     return rows
 
 
+@table("ablations before")
+def ablations() -> Rows:
+    from benchmarks.measure import ablations
+
+    found = ablations.summary(RESULTS / "ablations-before.jsonl")
+    found = found.sort_values("tables", kind="stable")
+    rows: Rows = [
+        ["off or gone", "tables", "loss", "worst table", "quantile loss", "worst table", "lines"]
+    ]
+    for (mechanism, kind), part in found.groupby(["mechanism", "tables"], sort=False):
+        shown: list[str | None] = [str(mechanism), f"{part['n'].max()} {kind}"]
+        for measure in ("loss", "quantiles"):
+            some = part[part["measure"] == measure]
+            if some.empty:
+                shown += [None, None]
+                continue
+            means = zip(some["regime"], some["mean %"], strict=True)
+            shown.append(" ".join(f"{number(mean, 1, '+')}" for _, mean in means))
+            worst = some.loc[some["worst %"].idxmax()]
+            shown.append(f"{worst['worst %']:+.1f} ({str(worst['worst table']).split('::')[-1]})")
+        lines = ablations.lines_of(str(mechanism))
+        rows.append([*shown, str(lines) if lines else None])
+    return rows
+
+
 @table("published_models development")
 def published_models_development() -> Rows:
     return _published("development")
