@@ -43,7 +43,7 @@ from skmeta.tabular import (
 _LARGEST_RATE, _LARGEST_VARIANCE, _LEAST_SPREAD = 2.0, 4.0, 1e-6
 # Weights among members with the same loss: of counts, of rates, and where rows are divided into
 # parts.
-_BELIEF, _BELIEF_OF_RATES, _BELIEF_OF_PARTS = 0.5, 2.0, 10.0
+_BELIEF, _BELIEF_OF_RATES, _BELIEF_OF_PARTS = 0.5, 4.0, 15.0
 # Decrease of minus the log likelihood that ends the fit.
 _TOLERANCE = 1e-4
 
