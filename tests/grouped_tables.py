@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from skmeta.tabular import Table
+
 
 class Grouped(NamedTuple):
     """A table with the group as a column, its target, and the effects of the groups."""
@@ -22,3 +24,11 @@ def make_table(n_groups=24, n_rows=10, noise=0.3, seed=0):
     y = x + (colour == "red") + effects[group] + noise * rng.normal(size=len(group))
     names = np.array([f"g{k}" for k in range(n_groups)])
     return Grouped(pd.DataFrame({"school": names[group], "x": x, "colour": colour}), y, effects)
+
+
+def timed_rows(times, y, codes, features=None):
+    """Rows of groups in time; without features, these are the times."""
+    times = np.asarray(times, float)
+    features = times[:, None] if features is None else features
+    n, none, codes = len(y), np.zeros(len(y), int), np.asarray(codes)[:, None]
+    return Table(features, np.zeros(n), y, np.ones(n), codes, none, none, times, features)

@@ -2,9 +2,40 @@
 
 import numpy as np
 import pandas as pd
+from grouped_tables import timed_rows
 from sklearn.metrics import log_loss
 
 from skmeta import GroupedClassifier
+from skmeta.grouped.longitudinal._trees import lag_columns, step_columns
+
+
+def test_columns_of_steps_describe_the_rows_before():
+    codes, times = np.array([0, 0, 0, 2]), np.array([1.0, 2.0, 4.0, 3.0])
+    y = np.array([1.0, 3.0, 4.0, 9.0])
+    known = timed_rows(times, y, codes, np.array([[0.0], [1.0], [5.0], [0.0]]))
+    at = timed_rows([5.0, 3.5, 5.0], np.zeros(3), [0, 0, 1], np.full((3, 1), 7.0))
+    columns = step_columns(known, at)
+    nan = np.nan
+    expected = [
+        [4, 1, 8 / 3, 1, 1, 3, 5, 7, 2],
+        [3, 2, 2, 2, 1.5, 2, 3.5, 7, 6],
+        [nan, nan, nan, nan, nan, 0, 5, 7, nan],
+    ]
+    np.testing.assert_allclose(columns, expected)
+
+
+def test_columns_are_the_earlier_classes():
+    known = timed_rows([3, 1, 2, 1], np.array([1, 0, 0, 1]), [0, 0, 0, 2])
+    columns = lag_columns(known, timed_rows([5, 2.5, 9, 0], np.zeros(4), [0, 0, 1, 2]), 2)
+    nan = np.nan
+    expected = [
+        # Time, last class, shares of both, fading shares, known rows before, time since.
+        [5, 0, 1, 2 / 3, 1 / 3, 0.357 / 0.657, 0.3 / 0.657, 3, 2],
+        [2.5, 1, 0, 1, 0, 1, 0, 2, 0.5],
+        [9, nan, nan, nan, nan, nan, nan, 0, nan],
+        [0, nan, nan, nan, nan, nan, nan, 0, nan],
+    ]
+    np.testing.assert_allclose(columns, expected)
 
 
 def test_classes_that_last_are_carried_over():
