@@ -11,11 +11,13 @@ normalised by its own statistics (``transductive=True``, as the peers do). Each 
 its documentation does, one task after another, with a backward pass a task so that memory does
 not grow. The outer optimizer's step is left out for all.
 
-``skmeta`` gets ready tensors like the peers; ``inductive`` normalises the query set by the support
-set's statistics, as is the default of meta-training; ``bfloat16`` computes convolutions and
-products of matrices in it. Repetitions are interleaved, so that other work on the machine hits all
-alike (``--processor-time`` on a busy one, with one thread); printed are medians and the median of
-the ratios within a repetition.
+``skmeta`` gets ready tensors like the peers; ``with sampling`` also draws the tasks and gathers
+their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
+statistics, as is the default of meta-training; ``bfloat16`` computes convolutions and products of
+matrices in it. Repetitions are interleaved, so that other work on the machine hits all alike
+(``--processor-time`` on a busy one, with one thread); printed are medians and the median of the
+ratios within a repetition. Peak memory (on Linux) is that of a process of its own for each library,
+beyond what it held before the first iteration.
 
 Results go to ``benchmarks/results/speed.json``.
 """
@@ -24,6 +26,8 @@ import argparse
 import json
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -48,6 +52,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 INNER_LR = {"conv4": 0.4, "mlp": 0.01}
 METHODS = (
     "skmeta",
+    "skmeta with sampling",
     "skmeta inductive",
     "skmeta inductive bfloat16",
     "higher",
@@ -127,7 +132,7 @@ class Ours:
     """skmeta; ``context`` is entered around calls, since it may hold threads."""
 
     def __init__(self, method: str, problem: Problem, first_calls: int) -> None:
-        self.problem = problem
+        self.problem, self.sampling = problem, "sampling" in method
         precision = "bfloat16" if "bfloat16" in method else None
         session = problem.begin("inductive" not in method, precision)
         rows = sum(side.x.shape[1] for side in problem.tasks)
@@ -144,7 +149,8 @@ class Ours:
 
     def __call__(self) -> list[torch.Tensor]:
         problem = self.problem
-        gradient, _ = self.fn(problem.tasks, self.context)
+        tasks = problem.draw() if self.sampling else problem.tasks
+        gradient, _ = self.fn(tasks, self.context)
         return [gradient[n] for n in problem.state]
 
 
@@ -250,6 +256,24 @@ def timings(
     return seconds
 
 
+def memory(name: str) -> float:
+    """Megabytes that this process holds (``VmRSS``) or has held at most (``VmHWM``)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+
+def peak_memory(method: str, network: str, n_tasks: int) -> list[float]:
+    """Memory before the first iteration and its peak, in MB, of this process."""
+    problem = Problem(network, n_tasks, "float32")
+    Path("/proc/self/clear_refs").write_text("5")  # The peak starts anew.
+    before = memory("VmRSS")
+    iteration = make(method, problem)
+    with iteration.context:
+        for _ in range(3):
+            iteration()
+    return [before, memory("VmHWM")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=["conv4", "mlp"], nargs="*", default=["conv4", "mlp"])
@@ -263,8 +287,13 @@ def main() -> None:
         "--first-calls", type=int, default=40, help="calls before the first timed one"
     )
     parser.add_argument("--tasks", type=int, help="tasks of conv4's meta-batch")
+    parser.add_argument("--skip-memory", action="store_true", help="measure time only")
+    parser.add_argument("--memory", choices=METHODS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     sizes = {"conv4": (args.tasks or 32, 1), "mlp": (25, 20)}
+    if args.memory:
+        print(json.dumps(peak_memory(args.memory, args.network[0], sizes[args.network[0]][0])))
+        return
     for network in args.network:
         n_tasks, n = sizes[network]
         record = {
@@ -285,6 +314,24 @@ def main() -> None:
                 "milliseconds": 1000 * statistics.median(each),
                 "time_over_skmeta": statistics.median(ratios),
                 "time_over_skmeta_range": [min(ratios), max(ratios)],
+            }
+            if args.skip_memory:
+                continue
+            command = [
+                sys.executable,
+                "-m",
+                __spec__.name,
+                "--network",
+                network,
+                "--memory",
+                method,
+            ]
+            command += ["--tasks", str(args.tasks)] if args.tasks else []
+            before, peak = json.loads(subprocess.check_output(command))
+            record[method] |= {
+                "memory_before_mb": before,
+                "memory_peak_mb": peak,
+                "memory_added_mb": peak - before,
             }
         print(network, json.dumps(record, indent=1))
         store(RESULTS / "speed.json", network, record)

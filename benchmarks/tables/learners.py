@@ -197,11 +197,11 @@ def speed() -> Rows:
         "higher": "higher",
         "torchopt": "torchopt",
     }
-    rows: Rows = [["package", "conv4, milliseconds", "over skmeta"]]
+    rows: Rows = [["package", "conv4, milliseconds", "over skmeta", "conv4, memory added"]]
     rows[0] += ["mlp, milliseconds", "over skmeta"]
     for method, label in labels.items():
         conv4, mlp = (found[network][method] for network in ("conv4", "mlp"))
         cells = [number(conv4["milliseconds"], 0), number(conv4["time_over_skmeta"], 2)]
-        cells += [number(mlp["milliseconds"], 2)]
+        cells += [f"{conv4['memory_added_mb']:.0f} MB", number(mlp["milliseconds"], 2)]
         rows.append([label, *cells, number(mlp["time_over_skmeta"], 1)])
     return rows
