@@ -110,6 +110,6 @@ class QuickDisplay:
     def _get_fitted_attr_html(self, *args: Any, **kwargs: Any) -> Any:
         token = _is_displaying.set(True)
         try:
-            return super()._get_fitted_attr_html(*args, **kwargs)  # type: ignore[misc]
+            return super()._get_fitted_attr_html(*args, **kwargs)  # type: ignore[misc]  # a mixin
         finally:
             _is_displaying.reset(token)

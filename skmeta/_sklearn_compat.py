@@ -82,7 +82,7 @@ def without_array_adapters() -> Iterator[None]:
     adapters = [f"sklearn.externals.array_api_compat.{name}" for name in ("torch", "dask")]
     added = [name for name in adapters if name not in sys.modules]
     # None in place of a module: its import fails, and the walk goes on.
-    sys.modules.update(dict.fromkeys(added))  # type: ignore[arg-type]
+    sys.modules.update(dict.fromkeys(added))  # type: ignore[arg-type]  # None is allowed
     try:
         yield
     finally:

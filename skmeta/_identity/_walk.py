@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from pickle import whichmodule  # type: ignore[attr-defined]
+from pickle import whichmodule  # type: ignore[attr-defined]  # has no stub
 from types import (
     BuiltinMethodType,
     CellType,

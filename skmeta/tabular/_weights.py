@@ -3,7 +3,7 @@
 Weights are not negative and sum to 1. The best ones on a few rows would be too extreme.
 
 Of members of a grouped table, the likelihood of the mixture is multiplied by a Dirichlet
-distribution around first weights, and the weights are the mode. First weights are beliefs (what
+distribution around prior weights, and the weights are the mode. Prior weights are beliefs (what
 earlier tables say of the members) over the squared loss: no member that is far behind is kept to
 make up for the errors of others. Errors within a group are correlated, so it counts as a few rows.
 
@@ -48,10 +48,10 @@ _SLOPE, _SLOPE_DEVIATION = 1.05, 0.1
 # distribution on either side. In such units, the largest tilt and the narrowest part.
 LEVELS = ndtr(np.linspace(-4.5, 4.5, 201))
 _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
-# Rows of a group are dependent, and count like this number of rows in all. First weights count as
-# so many rows, and fall with this power of the loss. These, and the beliefs, were chosen on
+# Rows of a group are dependent, and count like this number of rows in all. Prior weights count
+# as so many rows, and fall with this power of the loss. These, and the beliefs, were chosen on
 # development tables of benchmarks/measure/published_models.py, grouped.py, targets.py.
-_N_INDEPENDENT, _N_OF_FIRST, _POWER = 10.0, 10.0, 2.0
+_N_INDEPENDENT, _N_OF_PRIOR, _POWER = 10.0, 10.0, 2.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
 # A level of few rows that is near the number of rows of known groups is left out.
@@ -111,9 +111,9 @@ def mix_deviations(
 
 
 def stack(
-    outputs: np.ndarray, y: np.ndarray | None, shares: np.ndarray, first: np.ndarray, n: float
+    outputs: np.ndarray, y: np.ndarray | None, shares: np.ndarray, prior: np.ndarray, n: float
 ) -> np.ndarray:
-    """Return the weights (m,) of predictions (m, u) of targets, given first weights (m,).
+    """Return the weights (m,) of predictions (m, u) of targets, given prior weights (m,).
 
     Units have shares (u,) that sum to 1, and count as `n` rows. Without targets (u,), predictions
     are the probabilities of what happened.
@@ -130,14 +130,14 @@ def stack(
         else:
             error = weights @ products @ weights + _MIN_LOSS
             value, gradient = 0.5 * n * np.log(error), n * (products @ weights) / error
-        value -= _N_OF_FIRST * (first @ log_softmax(logits))
+        value -= _N_OF_PRIOR * (prior @ log_softmax(logits))
         gradient = weights * (gradient - weights @ gradient)
-        return float(value), gradient + _N_OF_FIRST * (weights - first)
+        return float(value), gradient + _N_OF_PRIOR * (weights - prior)
 
     # Exact, so that rounding errors do not end the search one step earlier.
     options = {"ftol": 1e-15, "gtol": 1e-10}
-    found = minimize(loss, np.log(first), jac=True, method="L-BFGS-B", options=options)
-    return _without_small(softmax(found.x))
+    result = minimize(loss, np.log(prior), jac=True, method="L-BFGS-B", options=options)
+    return _without_small(softmax(result.x))
 
 
 def _without_small(weights: np.ndarray) -> np.ndarray:
@@ -264,14 +264,14 @@ def find_level(
     shares = at.weight / total[groups] / len(total)
     each = np.array([losses_of(at.y, one) for one in means[used]])
     losses[:-1][used] = each @ at.weight / at.weight.sum()
-    log_loss = np.log(np.maximum(each @ shares, _MIN_LOSS))
-    first = _without_small(softmax(np.log(beliefs[used]) - _POWER * log_loss))
-    kept = np.flatnonzero(used)[first > 0]
+    error = np.maximum(each @ shares, _MIN_LOSS)
+    prior = _without_small(softmax(np.log(beliefs[used]) - _POWER * np.log(error)))
+    kept = np.flatnonzero(used)[prior > 0]
     n_independent = min(_N_INDEPENDENT * len(total), n)
     outputs, y = means[kept], at.y if stds is not None else None
     if y is None:
         outputs = np.maximum(outputs[:, np.arange(n), at.y.astype(int)], MIN_PROBABILITY)
-    weights[kept] = stack(outputs, y, shares, first[first > 0], n_independent)
+    weights[kept] = stack(outputs, y, shares, prior[prior > 0], n_independent)
     mixture = mix(means, weights)
     losses[-1] = np.average(losses_of(at.y, mixture), weights=at.weight)
     level = Level(n_known, weights, losses, np.zeros(0))
