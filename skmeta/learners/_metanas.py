@@ -245,9 +245,10 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
 class MetaNAS(GradientLearner):
     """Meta-learning of an architecture and its weights, both adapted to a task.
 
-    Each edge of the network mixes several operations; their shares are the softmax of architecture
-    parameters alpha. A task adapts weights and alpha by gradient steps, until one operation is left
-    on each edge (:ref:`architectures`): ``architecture_`` of a fitted few-shot estimator.
+    Each edge of the network mixes several operations (convolutions, pooling, skip, none; for tables
+    linear, gated and residual layers); their shares are the softmax of architecture parameters
+    alpha. A task adapts weights and alpha by gradient steps, until one operation is left on each
+    edge: ``architecture_`` of a fitted few-shot estimator.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class PolicyMAML(OuterLoopSettings):
     n_inner_steps : int, default=1
         Updates of a task's policy; 0 trains one policy for all tasks.
     estimator : {"lvc", "dice"}, default="lvc"
-        Estimator of the meta-gradient. See :ref:`policy-adaptation`.
+        Estimator of the meta-gradient: low-variance curvature, or DiCE.
     n_episodes : int, default=20
         Episodes of a task before each update, and after the last one.
     discount : float, default=0.99
@@ -66,8 +66,7 @@ class PolicyMAML(OuterLoopSettings):
     meta_optimizer : {"adam", "sgd"} or MetaOptimizer, default="adam"
         Optimizer of the outer loop. A name stands for a constant step size and no clipping.
     validation : float or Validation, default=0.0
-        Above 0, the state with the best return in new tasks is taken, else the last one. See
-        :ref:`policy-adaptation`.
+        Above 0, the state with the best return in new tasks is taken, else the last one.
     random_state : int, Generator, RandomState or None, default=None
         Seed of the drawn weights, tasks and episodes.
 
@@ -76,7 +75,8 @@ class PolicyMAML(OuterLoopSettings):
     prior_ : MetaPrior
         What was learned; give it to :class:`~skmeta.policy.MetaPolicy`.
     history_ : dict of list
-        Learning curve, one entry for each evaluation. See :ref:`policy-adaptation`.
+        Learning curve, one entry for each evaluation; ``train_score`` and ``validation_score`` are
+        mean returns after adaptation.
 
     References
     ----------

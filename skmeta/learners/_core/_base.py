@@ -44,7 +44,8 @@ class MetaLearner(CallbackSupport, FitSettings):
     prior_ : MetaPrior
         What was learned: the first argument of a few-shot estimator.
     history_ : dict of list
-        Learning curve, one entry per evaluation. See :ref:`going-on`.
+        Learning curve, one entry per evaluation: ``iteration``, ``train_loss`` and ``train_score``
+        since the entry before, ``validation_loss``, ``validation_score``, ``meta_lr``, ``seconds``.
     summary_ : str
         How the prior and the plain models score, and which is ahead.
     n_features_in_ : int

@@ -160,7 +160,10 @@ class AutoLearner(FitSettings):
     Parameters
     ----------
     candidates : "auto" or list of MetaLearner, default="auto"
-        The learners to compare, the simplest first.
+        The learners to compare, the simplest first. ``"auto"``: for groups, ``HierarchicalLinear``,
+        ``MAML`` with two step sizes, ``MetaSGD``, ``ALPaCA``, ``InContextLearner`` and, in
+        regressions, the prior that ships; for classes, that prior, ``ProtoNet`` and
+        ``InContextLearner``; for images, ``ProtoNet`` and ``MAML``.
     task_type : {"auto", "classification", "regression"}, default="auto"
         What the tasks are; ``"auto"`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
     n_way : int, default=5
@@ -187,9 +190,12 @@ class AutoLearner(FitSettings):
     best_learner_ : MetaLearner
         The chosen learner, fitted.
     summary_ : str
-        Whether meta-learning pays, in a few sentences.
+        Whether meta-learning pays, in a few sentences: whether the chosen learner is better than
+        each plain model, with an interval that is corrected for their number.
     leaderboard_ : pandas.DataFrame
-        Learners and plain models, the least loss first. See :ref:`auto-learner` for its columns.
+        Learners and plain models, the least loss first: ``learner``, ``loss`` in held-out tasks,
+        ``standard_error``, ``low`` and ``high`` (the 95% interval of the loss), ``seconds``,
+        ``chosen`` and ``status``, which says why one failed.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

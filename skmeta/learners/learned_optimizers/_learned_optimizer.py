@@ -135,8 +135,10 @@ class LearnedOptimizer(GradientLearner):
 
     An LSTM of two layers, the same for all parameters but with a memory for each, reads their
     gradients; its output times ``inner_lr`` is added to them. It descends the mean loss over
-    ``n_inner_steps`` steps, the horizon (:ref:`learned-optimizers`). :class:`PriorOptimizer` is a
-    ``torch.optim.Optimizer`` of it, for training loops of your own.
+    ``n_inner_steps`` steps, the horizon. :class:`PriorOptimizer` is a ``torch.optim.Optimizer`` of
+    it, for training loops of your own. So that longer runs do not diverge, updates beyond the
+    horizon shrink as horizon / step, an update that does not point downhill is replaced by a
+    gradient step, and gradient descent takes over if the support loss rises clearly.
 
     Parameters
     ----------
