@@ -49,17 +49,34 @@ def report(summary, path):
     print(text)
 
 
+def read_options(doc, **options):
+    """Return the options of a command that the first line of `doc` describes.
+
+    The default of an option says what it takes. False is a flag; a list takes values like its
+    items, and a tuple one of its items, the first if none is given; a type has no default.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    for name, default in options.items():
+        takes = {"type": type(default), "default": default}
+        if default is False:
+            takes = {"action": "store_true"}
+        elif isinstance(default, list):
+            takes = {"nargs": "*", "type": type(default[0]) if default else str, "default": default}
+        elif isinstance(default, tuple):
+            takes = {"choices": default, "default": default[0]}
+        elif isinstance(default, type):
+            takes = {"type": default}
+        parser.add_argument(f"--{name.replace('_', '-')}", **takes)
+    return parser.parse_args()
+
+
 def run_or_summarize(doc, cells, run, summarize, path, keys=None):
     """Run an experiment from the command line, or print a summary of its lines by cell.
 
     The first line of `doc` describes the command. `cells`, given the seeds, which are the numbers
     below the option ``--seeds``, returns the cells. For the others, see `run_cells`.
     """
-    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--summary", action="store_true", help="run nothing")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    options = parser.parse_args()
+    options = read_options(doc, summary=False, seeds=1, minutes=float("inf"))
     if options.summary:
         print(json.dumps(summarize(lines_by_cell(path, keys)), indent=1))
         return

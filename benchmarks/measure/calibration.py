@@ -9,7 +9,6 @@ intercept for each class: above 1, probabilities are too close to one another. E
 table has one line in ``results/calibration.jsonl``.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from benchmarks.lib import group_tables
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from benchmarks.measure.grouped import make_cases
 from skmeta import GroupedClassifier
 
@@ -51,11 +50,8 @@ def run(cell: tuple) -> dict | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--half", default="development", choices=["development", "report"])
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--divisions", type=int, default=3)
-    options = parser.parse_args()
+    halves = "development", "report"
+    options = read_options(__doc__, half=halves, minutes=float("inf"), divisions=3)
     names = [n for n in group_tables.table_names() if group_tables.half_of(n) == options.half]
     cells = [(n, options.half, k) for k in range(options.divisions) for n in names]
     run_cells(cells, run, RESULTS, options.minutes)

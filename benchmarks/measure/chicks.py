@@ -6,7 +6,6 @@ A third of the chicks is new in each division. R2 of their weighings after day 8
 them, beside a ridge regression of the day and the diet.
 """
 
-import argparse
 import warnings
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.lib.resumable import read_options
 from skmeta import GroupedRegressor
 
 TABLE = Path(__file__).parents[2] / "examples" / "grouped" / "chicks.csv.gz"
@@ -24,9 +24,7 @@ N_NEW, LAST_DAY = 16, 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=12)
-    n_draws, scores = parser.parse_args().draws, []
+    n_draws, scores = read_options(__doc__, draws=12).draws, []
     warnings.simplefilter("ignore")
     table = pd.read_csv(TABLE)
     X, y = table[["chick", "day", "diet"]], table["weight"]

@@ -11,7 +11,6 @@ or the squared error over the variance. A search has one candidate; three seeds.
 A line goes to ``results/first_candidates.jsonl`` for each pair, and what is there is not run again.
 """
 
-import argparse
 import os
 import warnings
 from pathlib import Path
@@ -23,7 +22,7 @@ from sklearn.utils import all_estimators
 
 from benchmarks.lib.large_tables import RECORDED, load_table
 from benchmarks.lib.origins import same_origin
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from skmeta.search import MetaLearnedSearchCV
 from skmeta.search.prior import load_shipped
 
@@ -76,10 +75,7 @@ def summarise(lines):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--summary", action="store_true")
-    options = parser.parse_args()
+    options = read_options(__doc__, minutes=float("inf"), summary=False)
     folder = Path(os.environ.get("SKMETA_DATA", "")) / "tabular"
     warnings.simplefilter("ignore")
     if not options.summary:

@@ -15,7 +15,6 @@ deviation of each group, or the frequencies where it fails.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import tempfile
 import time
@@ -29,7 +28,7 @@ import pandas as pd
 
 from benchmarks.lib.group_tables import encode, half_of
 from benchmarks.lib.r_tables import read_raw
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from benchmarks.measure import targets
 
 RESULTS = Path(__file__).parents[1] / "results" / "grouped_ordered.jsonl"
@@ -203,14 +202,10 @@ def summarise(names: list[str], methods: list[str], seeds: int, results: Path) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="*", default=[])
-    parser.add_argument("--half", choices=["development", "report"], default="development")
-    parser.add_argument("--tables", nargs="*", default=[])
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--summary", action="store_true")
-    options = parser.parse_args()
+    halves = "development", "report"
+    options = read_options(
+        __doc__, methods=[], half=halves, tables=[], seeds=1, results=RESULTS, summary=False
+    )
     names = options.tables or [n for n in TABLES if half_of(n) == options.half]
     if options.summary:
         summarise(names, options.methods, options.seeds, options.results)

@@ -8,13 +8,13 @@ is not linear. Seconds are those of ``fit`` and of a prediction of all rows, by 
 processor; memory is the most that the process has held.
 """
 
-import argparse
 import resource
 import time
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.lib.resumable import read_options
 from skmeta import GroupedClassifier, GroupedRegressor
 
 
@@ -31,11 +31,7 @@ def draw(n_groups: int, n_rows: int, n_columns: int) -> tuple[pd.DataFrame, np.n
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--groups", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=12, help="of each group")
-    parser.add_argument("--columns", type=int, default=5)
-    options = parser.parse_args()
+    options = read_options(__doc__, groups=1000, rows=12, columns=5)
     X, y = draw(options.groups, options.rows, options.columns)
     for kind, target in ((GroupedRegressor, y), (GroupedClassifier, y > 0)):
         model = kind(groups="group")

@@ -20,11 +20,9 @@ peers. Finished cells are lines of ``results/panels.jsonl``; a run goes on after
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import resource
 import time
-import warnings
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.resumable import add_line, read_lines
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 
 RESULTS = Path(__file__).parents[1] / "results" / "panels.jsonl"
 LEVELS = np.array([0.05, *np.arange(0.1, 0.95, 0.1), 0.95])
@@ -268,16 +266,13 @@ def statsforecast(name: str, case: Case) -> np.ndarray:
     panel = case.panel
     model = {
         "naive": lambda: models.SeasonalNaive(panel.season),
-        "window": lambda: models.SeasonalWindowAverage(panel.season, 2),
         "ets": lambda: models.AutoETS(panel.season),
         "theta": lambda: models.AutoTheta(panel.season),
-        "arima": lambda: models.AutoARIMA(season_length=panel.season),
     }[name]()
     train = case.train.rename(columns={"series": "unique_id", "date": "ds"})
     train = train[["unique_id", "ds", "y"]]
     forecast = StatsForecast([model], freq=panel.freq, n_jobs=1, fallback_model=models.Naive())
-    level = None if name == "window" else [20, 40, 60, 80, 90]
-    out = forecast.forecast(df=train, h=panel.ahead, level=level)
+    out = forecast.forecast(df=train, h=panel.ahead, level=[20, 40, 60, 80, 90])
     # Rows come by series and date; some forecasters have no name of their own.
     mean_name = next(c for c in out.columns if c not in ("unique_id", "ds") and "-" not in c)
     out = out.set_index("unique_id")
@@ -285,11 +280,9 @@ def statsforecast(name: str, case: Case) -> np.ndarray:
     out = out.apply(lambda column: column.fillna(last) if column.name != "ds" else column)
     out = out.reset_index()
     mean = out[mean_name].to_numpy(float)
-    lower = [out[f"{mean_name}-lo-{p}"] for p in (90, 80, 60, 40, 20)] if level else []
-    upper = [out[f"{mean_name}-hi-{p}"] for p in (20, 40, 60, 80, 90)] if level else []
-    quantiles = (
-        np.column_stack([*lower, mean, *upper]) if level else np.repeat(mean[:, None], 11, 1)
-    )
+    lower = [out[f"{mean_name}-lo-{p}"] for p in (90, 80, 60, 40, 20)]
+    upper = [out[f"{mean_name}-hi-{p}"] for p in (20, 40, 60, 80, 90)]
+    quantiles = np.column_stack([*lower, mean, *upper])
     keys = pd.MultiIndex.from_arrays([out["unique_id"], out["ds"]])
     at = keys.get_indexer(pd.MultiIndex.from_frame(case.test[["series", "date"]]))
     return quantiles[at], mean[at]
@@ -356,18 +349,28 @@ METHODS = {
     "ridge": ridge,
     "boosting": boosting,
     "level and season": level_and_season,
-    **{name: partial(statsforecast, name) for name in ("naive", "window", "ets", "theta", "arima")},
+    **{name: partial(statsforecast, name) for name in ("naive", "ets", "theta")},
 }
 # One series at a time cannot predict one without steps.
-ALONE = ("naive", "window", "ets", "theta", "arima", "boosting")
+ALONE = ("naive", "ets", "theta", "boosting")
 
 
-def run(name: str, regime: str, half: str, method: str, n_series: int) -> dict:
+def can_run(name: str, regime: str, method: str) -> bool:
+    """Return whether a method has the steps and the columns that it needs."""
+    if method == "boosting" and regime in ("new 1", "new 4", "known 8"):
+        return False
+    lacks_columns = method == "grouped, known ahead" and not PANELS[name].known
+    return not lacks_columns and (regime != "new 0" or method not in ALONE)
+
+
+def run(cell: tuple[str, str, str, str], n_series: int) -> dict | None:
+    """Return the line of a panel, a regime, a half and a method; None without rows to predict."""
+    name, regime, half, method = cell
     case = make_case(name, regime, half, n_series)
+    if not len(case.test):
+        return None
     start = time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        quantiles, mean = METHODS[method](case)
+    quantiles, mean = METHODS[method](case)
     seconds = time.process_time() - start
     y = case.test["y"].to_numpy(float)
     scale = case.test["series"].map(case.scale).to_numpy(float)
@@ -427,35 +430,30 @@ def summarize(lines: list[dict], half: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--half", default="development", choices=["development", "report"])
-    parser.add_argument("--panels", nargs="*", default=list(PANELS))
-    parser.add_argument("--regimes", nargs="*")
-    parser.add_argument("--series", type=int, default=N_SERIES)
-    parser.add_argument("--methods", nargs="*", default=[m for m in METHODS if m != "arima"])
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--speed", nargs=2, type=int, metavar=("SERIES", "STEPS"))
-    options = parser.parse_args()
-    if options.speed:
+    options = read_options(
+        __doc__,
+        half=("development", "report"),
+        panels=[*PANELS],
+        regimes=[],
+        series=N_SERIES,
+        methods=[*METHODS],
+        results=RESULTS,
+        summary=False,
+        speed=[0],  # numbers of series and of steps
+    )
+    if any(options.speed):
         speed(*options.speed)
         return
-    done = {
-        (line["panel"], line["regime"], line["half"], line["method"])
-        for line in read_lines(options.results)
-    }
-    for name in [] if options.summary else options.panels:
-        for regime in options.regimes or regimes(name):
-            for method in options.methods:
-                cell = name, regime, options.half, method
-                if cell in done or (regime == "new 0" and method in ALONE):
-                    continue
-                if method == "grouped, known ahead" and not PANELS[name].known:
-                    continue
-                if method == "boosting" and regime in ("new 1", "new 4", "known 8"):
-                    continue
-                if len(make_case(name, regime, options.half, options.series).test):
-                    add_line(options.results, run(*cell, options.series))
+    cells = [
+        (name, regime, options.half, method)
+        for name in options.panels
+        for regime in options.regimes or regimes(name)
+        for method in options.methods
+        if can_run(name, regime, method)
+    ]
+    if not options.summary:
+        run_one = partial(run, n_series=options.series)
+        run_cells(cells, run_one, options.results, np.inf, ("panel", "regime", "half", "method"))
     summarize(read_lines(options.results), options.half)
 
 

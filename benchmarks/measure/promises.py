@@ -15,7 +15,6 @@ calibration is cross-validated: ten folds of origins.
 another part: the loss, which is the log loss or 1 - R2. Results are in ``results/promises.jsonl``.
 """
 
-import argparse
 import json
 import os
 import warnings
@@ -33,7 +32,7 @@ from sklearn.model_selection import GroupKFold
 
 from benchmarks.lib.large_tables import RECORDED, REPORTED, load_table
 from benchmarks.lib.origins import origin, same_origin
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from benchmarks.make.search_priors import read_cards, write_cards
 from benchmarks.make.searches_at_sizes import MAX_CLASSES, MAX_TEST_ROWS, draw, kind_of, make_any
 from skmeta.search import MetaLearnedSearchCV, learned_defaults
@@ -61,14 +60,15 @@ SHRINKAGE, SHRINKAGE_BELOW = 16.0, 2.0
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fits", action="store_true")
-    parser.add_argument("--estimators", nargs="*", default=ESTIMATORS)
-    parser.add_argument("--sizes", nargs="*", type=int, default=FIT_SIZES)
-    parser.add_argument("--tables", nargs="*", help="beginnings of names")
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--summary", action="store_true")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        fits=False,
+        estimators=[*ESTIMATORS],
+        sizes=[*FIT_SIZES],
+        tables=[],  # beginnings of names
+        minutes=float("inf"),
+        summary=False,
+    )
     warnings.simplefilter("ignore")
     if options.fits and not options.summary:
         tables = [*REPORTED, *RECORDED[::-1]]

@@ -6,12 +6,11 @@ The checks are those of ``tests/table_properties.py``; the tests check a few tab
 fails is printed, and is in ``results/properties.jsonl.gz``.
 """
 
-import argparse
 import sys
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.lib.resumable import lines_by_cell, run_cells
+from benchmarks.lib.resumable import lines_by_cell, read_options, run_cells
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
@@ -21,11 +20,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "properties.jsonl.gz"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", type=int, default=300)
-    parser.add_argument("--estimators", nargs="*", default=ESTIMATORS)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    options = parser.parse_args()
+    options = read_options(__doc__, tables=300, estimators=[*ESTIMATORS], minutes=float("inf"))
     cells = [(name, seed) for seed in range(options.tables) for name in options.estimators]
     run_cells(cells, run, RESULTS, options.minutes)
     checked, failed = Counter(), Counter()

@@ -26,7 +26,6 @@ The prior for regressions that ships has seen none of the tables; that for class
 
 from __future__ import annotations
 
-import argparse
 import copy
 import time
 import warnings
@@ -41,7 +40,7 @@ import pandas as pd
 
 from benchmarks.lib import group_peers, published
 from benchmarks.lib.group_tables import Table
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 
 RESULTS = Path(__file__).parents[1] / "results" / "published_models.jsonl"
 REGIMES = ("known", "new", "new 3")
@@ -283,21 +282,22 @@ def summarise(results: pd.DataFrame, methods: list[str] | None, shows_tables: bo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="+")
-    parser.add_argument("--tables", nargs="+", help="names, such as nlme::Oats/1")
-    parser.add_argument("--half", choices=("development", "report", "all"), default="development")
-    parser.add_argument("--label", help="results of our methods are kept under METHOD-LABEL")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--minutes", type=float, default=600)
-    parser.add_argument("--summary", action="store_true", help="run nothing")
-    parser.add_argument("--each", action="store_true", help="print each table too")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        methods=[],
+        tables=[],  # such as nlme::Oats/1
+        half=("development", "report", "all"),
+        label=str,  # results of our methods are kept under METHOD-LABEL
+        results=RESULTS,
+        minutes=600.0,
+        summary=False,
+        each=False,  # print each table, too
+    )
     if options.summary:
         summarise(read(options.half, options.results), options.methods, options.each)
         return
-    if unknown := set(options.methods or []) - set(METHODS):
-        parser.error(f"unknown methods {sorted(unknown)}; choose from {list(METHODS)}")
+    if unknown := set(options.methods) - set(METHODS):
+        raise SystemExit(f"unknown methods {sorted(unknown)}; choose from {list(METHODS)}")
     labelled = {m: f"{m}-{options.label}" if options.label and m in OWN else m for m in METHODS}
     names = options.tables or [
         name for name in published.table_names() if options.half in ("all", published.half_of(name))

@@ -12,7 +12,6 @@ mechanisms, pair by pair. ``misled`` has past scores with their signs changed: a
 worth its lines there only.
 """
 
-import argparse
 import hashlib
 from pathlib import Path
 from unittest.mock import patch
@@ -21,6 +20,7 @@ import numpy as np
 
 from benchmarks.lib.origins import origin, same_origin
 from benchmarks.lib.recorded import open_history
+from benchmarks.lib.resumable import read_options
 from benchmarks.make import search_priors
 from benchmarks.make.searches_at_sizes import make_any
 from skmeta.search.prior import _shipped, load_shipped
@@ -59,11 +59,8 @@ OFF = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mechanisms", nargs="*", default=OFF, choices=OFF)
-    parser.add_argument("--misled", action="store_true")
-    parser.add_argument("--half", choices=("development", "report"), default="development")
-    options = parser.parse_args()
+    halves = "development", "report"
+    options = read_options(__doc__, mechanisms=[*OFF], misled=False, half=halves)
     # Those of the shipped priors are the same, and computing them takes minutes.
     known = {name: about["features"] for name, about in _shipped._datasets().items()}
     search_priors.features = lambda dataset, is_classification: known.get(dataset, {})

@@ -30,7 +30,6 @@ for ``shipped`` and ``history``. With 600 past searches, at most 0.3 s beyond fi
 at most 1 s. Results go to ``benchmarks/results/search_cost.json``.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -41,7 +40,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import RandomizedSearchCV
 from tqdm import trange
 
-from benchmarks.lib.resumable import read_records, report
+from benchmarks.lib.resumable import read_options, read_records, report
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
 
 RESULTS = Path(__file__).parents[1] / "results" / "search_cost.json"
@@ -207,10 +206,7 @@ def describe(found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--long", action="store_true")
-    options = parser.parse_args()
+    options = read_options(__doc__, repeats=10, long=False)
     summary = read_records(RESULTS)
     if options.long:
         summary["past searches"] = measure_long(max(2, options.repeats))

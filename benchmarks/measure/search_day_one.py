@@ -28,7 +28,6 @@ A line a run goes to ``benchmarks/results/search_day_one.jsonl.gz``; what is the
 again.
 """
 
-import argparse
 import os
 import time
 from functools import cache
@@ -48,7 +47,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.lib.origins import origin, same_origin
-from benchmarks.lib.resumable import read_lines, report, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, report, run_cells
 from benchmarks.make.search_priors import BOUND
 from benchmarks.make.searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make, read
 from benchmarks.measure.search_tables import evaluations_needed, random_regret
@@ -448,12 +447,9 @@ def test_scores(by_key, methods):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="*", default=METHODS, choices=[*METHODS, EXTRA])
-    parser.add_argument("--estimators", nargs="*", default=None)
-    parser.add_argument("--hours", type=float, default=float("inf"))
-    parser.add_argument("--summary", action="store_true")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__, methods=[*METHODS], estimators=[], hours=float("inf"), summary=False
+    )
     if options.summary:
         report(summarise(), RESULTS.with_name("search_day_one.json"))
         return

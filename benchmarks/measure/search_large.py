@@ -25,7 +25,6 @@ The goal is the best score of the 60 random candidates. A line of ``results/sear
 has the score and the rows of each evaluation, and the seconds after which it was done.
 """
 
-import argparse
 import contextlib
 import os
 import time
@@ -48,7 +47,7 @@ from sklearn.model_selection import HalvingRandomSearchCV, RandomizedSearchCV, S
 
 from benchmarks.lib.large_tables import REPORTED, load_table
 from benchmarks.lib.origins import same_origin
-from benchmarks.lib.resumable import read_lines, report, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, report, run_cells
 from benchmarks.measure.search_day_one import for_optuna
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 from skmeta.search.prior import load_shipped
@@ -357,14 +356,15 @@ def regret(own, method):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--estimators", nargs="*", default=["LightGBM", "forest"])
-    parser.add_argument("--methods", nargs="*", default=METHODS)
-    parser.add_argument("--min-rows", type=int, default=0, help="of tables to run on")
-    parser.add_argument("--max-rows", type=int, default=MAX_ROWS)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--summary", action="store_true")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        estimators=["LightGBM", "forest"],
+        methods=[*METHODS],
+        min_rows=0,
+        max_rows=MAX_ROWS,
+        minutes=float("inf"),
+        summary=False,
+    )
     if options.summary:
         report(summarise(), RESULTS.with_suffix(".json"))
         return

@@ -11,7 +11,6 @@ constants of ``skmeta/search/prior/_combined.py`` were chosen on the first 56 pa
 on record.
 """
 
-import argparse
 import os
 from collections import defaultdict
 from functools import cache
@@ -23,7 +22,7 @@ from tqdm import tqdm
 from benchmarks.lib.large_tables import RECORDED, load_table
 from benchmarks.lib.origins import ROWS, SIZES, same_origin
 from benchmarks.lib.recorded import open_history, short_key
-from benchmarks.lib.resumable import report
+from benchmarks.lib.resumable import read_options, report
 from benchmarks.make.searches_at_sizes import MAX_TEST_ROWS
 from benchmarks.measure.search_tables import tried_rows
 from skmeta.search.prior import carry_over, load_shipped
@@ -40,9 +39,7 @@ N_BOOTSTRAP = 1000
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--history", default=RESULTS / "searches_at_sizes.parquet")
-    options = parser.parse_args()
+    options = read_options(__doc__, history=RESULTS / "searches_at_sizes.parquet")
     found = [replay(*pair) for pair in tqdm(list(pairs(options.history)))]
     report(summarise([one for one in found if one is not None]), RESULTS / "search_samples.json")
 

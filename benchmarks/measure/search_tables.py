@@ -24,7 +24,6 @@ Results go to ``benchmarks/results/search_tables-<method>.jsonl.gz``, one line a
 what is there is not run again.
 """
 
-import argparse
 import ast
 import csv
 import hashlib
@@ -41,7 +40,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
 from skmeta.search.space import Encoding
@@ -448,12 +447,9 @@ def compare(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="*", default=[], choices=METHODS)
-    parser.add_argument("--tables", nargs="*", default=TABLES, choices=TABLES)
-    parser.add_argument("--half", default="all", choices=("dev", "report", "all"))
-    parser.add_argument("--summary", action="store_true")
-    args = parser.parse_args()
+    args = read_options(
+        __doc__, methods=[], tables=[*TABLES], half=("all", "dev", "report"), summary=False
+    )
     RESULTS.mkdir(exist_ok=True)
     run(args.methods, args.tables, args.half)
     path = RESULTS / "search_tables.json"

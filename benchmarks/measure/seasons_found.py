@@ -9,11 +9,11 @@ like a step. Printed are the shares of families with any season, with one of 12 
 warning of a cycle that is left, of 200 draws. Two minutes on one core.
 """
 
-import argparse
 import warnings
 
 import numpy as np
 
+from benchmarks.lib.resumable import read_options
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.grouped.longitudinal._seasons import learn_calendar
 
@@ -57,9 +57,7 @@ def draw(kind: str, groups: int, steps: int, rng: np.random.Generator) -> np.nda
 
 def main() -> None:
     """Draw, and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=N_DRAWS)
-    n_draws = parser.parse_args().draws
+    n_draws = read_options(__doc__, draws=N_DRAWS).draws
     rng = np.random.default_rng(0)
     for kind in KINDS:
         print(kind)

@@ -13,7 +13,6 @@ Intervals are of the ratio of mean regrets, by bootstrap over data sets.
 not run again. A prior that is behind none beyond noise does not ship.
 """
 
-import argparse
 import json
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.lib.origins import same_origin
-from benchmarks.lib.resumable import read_records
+from benchmarks.lib.resumable import read_options, read_records
 from benchmarks.make.boosting_searches import BOOSTERS, EARLY, ROUNDS
 from benchmarks.make.search_priors import (
     BOUND,
@@ -42,9 +41,7 @@ METHODS = ("with", "without", "random")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--estimators", nargs="*")
-    options = parser.parse_args()
+    options = read_options(__doc__, estimators=[])
     figures = read_records(RESULTS)
     pairs = [(name, metric) for name, card in read_cards()[0].items() for metric in card["metrics"]]
     pairs = [one for one in pairs if not options.estimators or one[0] in options.estimators]

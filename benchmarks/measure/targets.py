@@ -25,7 +25,6 @@ after those there.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import tempfile
 import time
@@ -39,7 +38,7 @@ from scipy import stats
 
 from benchmarks.lib.group_tables import encode, half_of
 from benchmarks.lib.r_tables import read_raw
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from skmeta.tabular import DECILES, quantile_loss, unconditional_quantiles
 
 RESULTS = Path(__file__).parents[1] / "results" / "targets.jsonl"
@@ -552,16 +551,17 @@ def measure_exposure(n_draws: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="*", default=[])
-    parser.add_argument("--half", choices=["development", "report", "five"], default="development")
-    parser.add_argument("--tables", nargs="*", default=[])
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--noise", type=int, help="draws of groups whose noise differs; no tables")
-    parser.add_argument("--exposure", type=int, help="draws of counts with exposures; no tables")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        methods=[],
+        half=("development", "report", "five"),
+        tables=[],
+        seeds=1,
+        minutes=float("inf"),
+        summary=False,
+        noise=int,  # draws of groups whose noise differs; no tables
+        exposure=int,  # draws of counts with exposures; no tables
+    )
     if options.exposure:
         measure_exposure(options.exposure)
         return

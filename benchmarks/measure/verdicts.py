@@ -21,7 +21,6 @@ Rows go to ``results/verdicts.csv`` as they come, and tables that it has are not
 The rule was chosen on tables below 1,000; ``--first 3000`` draws others.
 """
 
-import argparse
 import csv
 import itertools
 import warnings
@@ -32,6 +31,7 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.metrics import log_loss, mean_squared_error
 
+from benchmarks.lib.resumable import read_options
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.grouped._verdict import permutation_test
 from skmeta.tabular._population import losses_of
@@ -124,13 +124,14 @@ def summarise(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kinds", nargs="+", default=list(ESTIMATORS), choices=list(ESTIMATORS))
-    parser.add_argument("--shares", nargs="+", type=float, default=[0, 0.01, 0.02, 0.05, 0.1])
-    parser.add_argument("--tables", type=int, default=200)
-    parser.add_argument("--first", type=int, default=0, help="number of the first table")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        kinds=[*ESTIMATORS],
+        shares=[0.0, 0.01, 0.02, 0.05, 0.1],
+        tables=200,
+        first=0,  # number of the first table
+        results=RESULTS,
+    )
     done = set()
     if options.results.exists():
         with options.results.open() as file:
