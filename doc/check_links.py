@@ -48,22 +48,22 @@ def find_dead_links(site: Path) -> list[str]:
     dead = []
     for path, page in pages.items():
         for link in sorted(page.links):
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc:
+            address = urlsplit(link)
+            if address.scheme or address.netloc:
                 continue
-            target = path if not parts.path else (path.parent / unquote(parts.path)).resolve()
+            target = path if not address.path else (path.parent / unquote(address.path)).resolve()
             if target.is_dir():
                 target /= "index.html"
             if not target.is_file():
                 dead.append(f"{path.relative_to(site.resolve())}: {link} is no file")
-            elif target in pages and unquote(parts.fragment) not in pages[target].places:
+            elif target in pages and unquote(address.fragment) not in pages[target].places:
                 dead.append(f"{path.relative_to(site.resolve())}: {link} is no place in the page")
     return dead
 
 
 if __name__ == "__main__":
-    found = find_dead_links(Path(sys.argv[1]))
+    dead = find_dead_links(Path(sys.argv[1]))
     if "--no-gallery" in sys.argv:
-        found = [line for line in found if "auto_examples/" not in line or "/images/" not in line]
-    print("\n".join(found) or "Every link within the site leads somewhere.")
-    sys.exit(bool(found))
+        dead = [line for line in dead if "auto_examples/" not in line or "/images/" not in line]
+    print("\n".join(dead) or "Every link within the site leads somewhere.")
+    sys.exit(bool(dead))

@@ -172,14 +172,14 @@ def write_priors(app):
     cards = _shipped._cards()
     rows, sources, names = [], {}, set()
     for estimator, card in cards.items():
-        for metric, found in card["metrics"].items():
-            needed, n = found["evaluations random search needs"], found["evaluations on record"]
+        for metric, figures in card["metrics"].items():
+            needed, n = figures["evaluations random search needs"], figures["evaluations on record"]
             rows.append(
-                f"{estimator},{metric},{len(found['datasets'])},{found['n_evaluations']},"
-                f"{found['regret at 10']:.3f},{found['regret at 10, random search']:.3f},"
+                f"{estimator},{metric},{len(figures['datasets'])},{figures['n_evaluations']},"
+                f"{figures['regret at 10']:.3f},{figures['regret at 10, random search']:.3f},"
                 f"{needed:.0f} of {n}"
             )
-            names |= set(found["datasets"])
+            names |= set(figures["datasets"])
         for source in card["sources"]:
             sources.setdefault(source, []).append(estimator)
     lines = [
@@ -236,13 +236,13 @@ def skip_member(app, what, name, obj, skip, options):
 def prepare_docstring(app, what, name, obj, options, lines):
     """Escape ``(n, *input_shape)`` and ``(n_features_in_,)``; unlink scikit-learn's own pages."""
     for i, line in enumerate(lines):
-        parts = line.split("``")  # Every second part is literal.
-        for k in range(0, len(parts), 2):
-            parts[k] = re.sub(r"(?<=[ (])\*(?=\w+[,)])", r"\\*", parts[k])
-            parts[k] = re.sub(r"(?<=\(n_features_in)_(?=[,)])", r"\\_", parts[k])
-            parts[k] = re.sub(r":ref:`([^<`]+) <[^>]+>`", r"\1", parts[k])
-            parts[k] = re.sub(r":term:`([^<`]+)`", r"`\1`", parts[k])
-        lines[i] = "``".join(parts)
+        pieces = line.split("``")  # Every second part is literal.
+        for k in range(0, len(pieces), 2):
+            pieces[k] = re.sub(r"(?<=[ (])\*(?=\w+[,)])", r"\\*", pieces[k])
+            pieces[k] = re.sub(r"(?<=\(n_features_in)_(?=[,)])", r"\\_", pieces[k])
+            pieces[k] = re.sub(r":ref:`([^<`]+) <[^>]+>`", r"\1", pieces[k])
+            pieces[k] = re.sub(r":term:`([^<`]+)`", r"`\1`", pieces[k])
+        lines[i] = "``".join(pieces)
 
 
 def setup(app):

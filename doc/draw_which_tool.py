@@ -46,7 +46,7 @@ def draw_box(x, y, height, fill, stroke, stroke_width=1.2):
 
 def draw(colours, accents):
     """Return the picture."""
-    parts = [
+    shapes = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} 270" role="img" '
         f'font-family="system-ui, sans-serif"><title>{QUESTION}</title>',
         draw_text(WIDTH / 2, 32, (QUESTION,), colours["text"], "bold", 19),
@@ -55,7 +55,7 @@ def draw(colours, accents):
     for k, (have, tools, kind) in enumerate(ANSWERS):
         x, middle = left + k * (BOX + GAP), left + k * (BOX + GAP) + BOX / 2
         line = f'fill="none" stroke="{colours["line"]}" stroke-width="1.4"'
-        parts += [
+        shapes += [
             f'<path d="M{WIDTH / 2} 44 V64 H{middle} V84" {line}/>',
             draw_box(x, 84, 64, colours["box"], colours["line"]),
             draw_text(middle, 112, have, colours["text"]),
@@ -63,7 +63,7 @@ def draw(colours, accents):
             draw_box(x, 184, 64, colours["box"], accents[kind], 2.2),
             draw_text(middle, 212 if len(tools) > 1 else 222, tools, accents[kind], "bold", 13),
         ]
-    return "".join([*parts, "</svg>\n"])
+    return "".join([*shapes, "</svg>\n"])
 
 
 def main():

@@ -45,8 +45,8 @@ def draw_thumbnails(gallery: Path) -> None:
         source = images.parent / f"{name.removeprefix('sphx_glr_')}.py"
         if not source.exists():
             continue
-        found = _NUMBER.search(source.read_text(encoding="utf-8"))
-        panel = _panel_of(images / f"{name}_{int(found[1]) if found else 1:03d}.png")
+        match = _NUMBER.search(source.read_text(encoding="utf-8"))
+        panel = _panel_of(images / f"{name}_{int(match[1]) if match else 1:03d}.png")
         if panel.exists():
             scale_image(str(panel), str(thumbnail), *SIZE)
 

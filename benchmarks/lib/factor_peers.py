@@ -35,11 +35,11 @@ def make_cases(name: str, seed: int) -> dict[str, Case]:
         train = np.flatnonzero(~np.isin(codes, groups))
         each = [rng.permutation(np.flatnonzero(codes == g)) for g in groups]
         for k in SHOTS:
-            parts = [rows for rows in each if len(rows) > k]
-            if parts:
-                few = np.concatenate([rows[:k] for rows in parts])
-                test = np.concatenate([rows[max(min(10, len(rows) - 1), k) :] for rows in parts])
-                test = rng.permutation(test)[: MAX_QUERIES * len(parts)]
+            large = [rows for rows in each if len(rows) > k]
+            if large:
+                few = np.concatenate([rows[:k] for rows in large])
+                test = np.concatenate([rows[max(min(10, len(rows) - 1), k) :] for rows in large])
+                test = rng.permutation(test)[: MAX_QUERIES * len(large)]
                 if len(test) >= least:
                     cases[f"new {factor} {k}"] = Case(table, train, few, test)
     is_new = [np.isin(table.codes[:, f], groups) for f, groups in enumerate(held_out)]
@@ -121,10 +121,10 @@ def mixed_lm(case: Case) -> np.ndarray | None:
     X = case.X
     X = np.column_stack([np.ones(len(X)), X[:, X[case.rows].std(0) > 1e-9]])
     rows, test, codes, scale = case.rows, case.test, case.table.codes, case.y.std()
-    parts = {f"f{f}": [np.eye(codes[:, f].max() + 1)[codes[rows, f]]] for f in range(2)}
-    names = {key: [[f"{key}:{k}" for k in range(z[0].shape[1])]] for key, z in parts.items()}
+    indicators = {f"f{f}": [np.eye(codes[:, f].max() + 1)[codes[rows, f]]] for f in range(2)}
+    names = {key: [[f"{key}:{k}" for k in range(z[0].shape[1])]] for key, z in indicators.items()}
     components = sm.regression.mixed_linear_model.VCSpec(
-        list(parts), list(names.values()), list(parts.values())
+        list(indicators), list(names.values()), list(indicators.values())
     )
     try:
         model = sm.MixedLM(

@@ -231,10 +231,10 @@ def lightgbm_lags(case: Case) -> np.ndarray:
     """LightGBM on pairs of known rows and a later row, at any horizon."""
     groups, times, y = case.table.groups, case.times, case.table.y
     order = case.rows[np.lexsort((times[case.rows], groups[case.rows]))]
-    parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    series = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
     pairs = [
         (rows[: k + 1], rows[j])
-        for rows in parts
+        for rows in series
         for k in range(len(rows) - 1)
         for j in range(k + 1, len(rows))
     ]
@@ -334,19 +334,19 @@ def gp_boosted(case: Case) -> np.ndarray:
     settings["objective"] = "regression" if case.is_regression else "binary"
     metric = {"metric": "l2" if case.is_regression else "binary_logloss"}
     if case.times is None:
-        some = np.arange(len(case.train))
-        folds = list(GroupKFold(4).split(some, groups=groups[some]))
+        rows = np.arange(len(case.train))
+        folds = list(GroupKFold(4).split(rows, groups=groups[rows]))
         chosen = _ROUNDS.setdefault((case.table.name, case.train.tobytes()), {})
     else:
-        some, chosen = np.arange(len(case.rows)), {}
+        rows, chosen = np.arange(len(case.rows)), {}
         folds = [tuple(np.flatnonzero(np.isin(case.rows, part)) for part in case.validation)]
 
     def predict(k: int, target: np.ndarray) -> np.ndarray:
         if k not in chosen:
             tried = gpb.cv(
                 settings | metric,
-                gpb.Dataset(X[some], target[some]),
-                gp_model=_gp_model(case, groups[some]),
+                gpb.Dataset(X[rows], target[rows]),
+                gp_model=_gp_model(case, groups[rows]),
                 num_boost_round=MAX_ROUNDS,
                 early_stopping_rounds=10,
                 folds=folds,

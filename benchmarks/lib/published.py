@@ -125,12 +125,12 @@ def predict_published(table: Published, cases: list[tuple[np.ndarray, np.ndarray
     with tempfile.TemporaryDirectory() as folder:
         pd.concat(rows).to_csv(Path(folder) / "cases.csv", index=False)
         _ask_r("fit", package, item, folder, table.kind, formula)
-        found = pd.read_csv(Path(folder) / "predictions.csv")
-    if "case" not in found:
+        predicted = pd.read_csv(Path(folder) / "predictions.csv")
+    if "case" not in predicted:
         return [None] * len(cases)
     predictions: list[np.ndarray | None] = []
     for k in range(len(cases)):
-        values = found[found["case"] == k].iloc[:, 2:].to_numpy()
+        values = predicted[predicted["case"] == k].iloc[:, 2:].to_numpy()
         values = np.column_stack([1 - values, values]) if table.kind == "binary" else values
         values = values if table.kind in ("binary", "ordinal") else values.ravel()
         predictions.append(values if len(values) and np.isfinite(values).all() else None)

@@ -68,8 +68,8 @@ def write_file(history, path):
 
 def write_frame(frame, path):
     """Write rows of candidates, with what all configurations of a search share in one column."""
-    parts = [share(part) for _, part in frame.groupby("fingerprint", sort=False)]
-    pd.concat(parts).to_parquet(
+    searches = [share(part) for _, part in frame.groupby("fingerprint", sort=False)]
+    pd.concat(searches).to_parquet(
         path,
         index=False,
         compression="zstd",

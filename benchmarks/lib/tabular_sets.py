@@ -85,10 +85,10 @@ def split_classes(
     rng: np.random.Generator, y: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw known rows of each class, at most two thirds of it; return them and the other rows."""
-    parts = [rng.permutation(np.flatnonzero(y == c)) for c in range(y.max() + 1)]
-    kept = [min(size, len(part) - max(1, len(part) // 3)) for part in parts]
-    known = np.concatenate([part[:n] for part, n in zip(parts, kept, strict=True)])
-    return known, np.concatenate([part[n:] for part, n in zip(parts, kept, strict=True)])
+    classes = [rng.permutation(np.flatnonzero(y == c)) for c in range(y.max() + 1)]
+    kept = [min(size, len(part) - max(1, len(part) // 3)) for part in classes]
+    known = np.concatenate([part[:n] for part, n in zip(classes, kept, strict=True)])
+    return known, np.concatenate([part[n:] for part, n in zip(classes, kept, strict=True)])
 
 
 @cache

@@ -129,7 +129,7 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
     """Evaluate one configuration on all folds: with early stopping, and at its own rounds."""
     rounds, default = ROUNDS[package]
     n_rounds = candidate.get(rounds, default)
-    found = {EARLY: [], n_rounds: []}
+    by_rounds = {EARLY: [], n_rounds: []}
     fit_times = []
     for train, test in splits:
         begun = time.perf_counter()
@@ -142,8 +142,8 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
                 scorer = check_scoring(model, scoring, raise_exc=False)
                 scores = scorer(truncated, X[test], y[test])
             # A metric that cannot be computed is the text of an error.
-            found[key].append({m: s if np.isreal(s) else np.nan for m, s in scores.items()})
-    for key, by_fold in found.items():
+            by_rounds[key].append({m: s if np.isreal(s) else np.nan for m, s in scores.items()})
+    for key, by_fold in by_rounds.items():
         # The one at its own rounds comes last: what is on record is told by it.
         named = candidate if key is not EARLY else {**candidate, rounds: EARLY}
         yield CandidateRecord(

@@ -149,8 +149,8 @@ class RealTables:
         # Tables of about d columns are most frequent.
         chance = chance * d / np.maximum(self.n_columns, d)
         chosen = rng.choice(len(chance), b, p=chance / chance.sum())
-        parts = [self._draw_one(rng, int(i), n, d) for i in chosen]
-        x, y = (np.stack(part) for part in zip(*parts, strict=True))
+        drawn = [self._draw_one(rng, int(i), n, d) for i in chosen]
+        x, y = (np.stack(part) for part in zip(*drawn, strict=True))
         return torch.from_numpy(x), torch.from_numpy(y)
 
     def _draw_one(
@@ -215,8 +215,8 @@ def vary(rng: np.random.Generator, x: np.ndarray, n_levels: np.ndarray) -> np.nd
     d = x.shape[1]
     x = x * rng.choice(np.array([-1.0, 1.0], dtype=x.dtype), d)
     if rng.random() < 0.3:
-        some = rng.random(d) < 0.5
-        x[:, some] = warp(rng, x[:, some])
+        is_warped = rng.random(d) < 0.5
+        x[:, is_warped] = warp(rng, x[:, is_warped])
     if rng.random() < 0.3:
         for j in np.flatnonzero((n_levels > 2) & (n_levels <= MAX_CODES)):
             levels, code = np.unique(x[:, j], return_inverse=True)

@@ -173,21 +173,23 @@ def write_cards(cards, datasets):
 
 def own_searches(history, name, metric):
     """Return the recorded searches of an estimator that most configurations have a score in."""
-    found = []
+    searches = []
     for one in METRICS[metric]:
         past = history.searches(estimator=name, metric=one)
-        found += [s for s in past if s.metric == one]  # and not another one in its stead
-    found = [in_target_units(name, s) for s in found]
-    found = [replace(s, dataset_features=features(s.dataset, is_classifier(name))) for s in found]
+        searches += [s for s in past if s.metric == one]  # and not another one in its stead
+    searches = [in_target_units(name, s) for s in searches]
+    searches = [
+        replace(s, dataset_features=features(s.dataset, is_classifier(name))) for s in searches
+    ]
     least = N_CONFIGURATIONS_OF_BOOSTING if name in BOOSTERS else N_CONFIGURATIONS
-    found = [
+    searches = [
         s
-        for s in found
+        for s in searches
         if len(s.scores) >= (N_CONFIGURATIONS_AT_SIZES if is_cut(s) else least)
         and (not 0 < n_cut(s.dataset) < MIN_ROWS_AT_SIZES or s.dataset.startswith(MADE))
         and np.isfinite(s.scores).mean() > 0.5
     ]
-    return without_constants(found)
+    return without_constants(searches)
 
 
 def is_cut(search):
@@ -197,8 +199,8 @@ def is_cut(search):
 
 def n_cut(dataset):
     """Return the rows that a table was cut to, 0 if it was not."""
-    found = ROWS.search(dataset)
-    return int(found[0][2:].split()[0]) if found else 0
+    match = ROWS.search(dataset)
+    return int(match[0][2:].split()[0]) if match else 0
 
 
 @cache
@@ -217,8 +219,8 @@ def features(dataset, is_classification):
         if n_rows < MAX_TREE_ROWS:  # as many as landmarks look at
             rows = np.random.default_rng(0).permutation(len(y))[:n_rows]
             X, y = X[rows], y[rows]
-        found = dataset_features(X, y, is_classification=is_classification)
-        return features_at_rows(found, n_rows)
+        measured = dataset_features(X, y, is_classification=is_classification)
+        return features_at_rows(measured, n_rows)
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     X, y = load(folder, dataset, MAX_ROWS, is_classification)
     return dataset_features(X, y, is_classification=is_classification)
@@ -245,8 +247,8 @@ def in_target_units(name, search):
         y = large(search.dataset)[1]
     else:
         _, y = load(folder, search.dataset, REGRESSORS[name], False)
-    found = [relative_configuration(c, float(np.std(y))) for c in search.configurations]
-    return replace(search, configurations=tuple(found))
+    configurations = [relative_configuration(c, float(np.std(y))) for c in search.configurations]
+    return replace(search, configurations=tuple(configurations))
 
 
 def without_constants(searches):

@@ -140,7 +140,7 @@ def plan(folder, estimators, only_first=False):
 def data_sets(folder):
     """Return the usable sets, in an order that mixes sizes."""
     with (folder / "index.csv").open() as lines:
-        found = [
+        sets = [
             {
                 "name": row["name"],
                 "task": row["task"].removeprefix("guess-"),
@@ -154,10 +154,10 @@ def data_sets(folder):
         ]
     for path in sorted((folder / "uci_regression").glob("*.csv.gz")):
         if path.name not in ("challenger.csv.gz", "solar.csv.gz"):  # 23 rows; two targets
-            found.append({"name": "uci_" + path.name[:-7], "task": "regression"})
-    for one, rank in zip(found, np.random.default_rng(0).permutation(len(found)), strict=True):
+            sets.append({"name": "uci_" + path.name[:-7], "task": "regression"})
+    for one, rank in zip(sets, np.random.default_rng(0).permutation(len(sets)), strict=True):
         one["rank"] = int(rank)
-    return found
+    return sets
 
 
 @cache
@@ -262,17 +262,17 @@ def design(estimator, n, seed):
     """Return the defaults and `n` configurations of the default space."""
     rng = np.random.default_rng(list(seed.encode()))
     space = SearchSpace(default_search_space(estimator))
-    found = {recorded.short_key({}): {}}
+    chosen = {recorded.short_key({}): {}}
     if space.size <= n:
         return [{}, *space.grid()]
     sobol = qmc.Sobol(max(len(s) for s in space.spaces), rng=rng)
     for position, point in enumerate(sobol.random(64)[: n // 2]):
         one = space.spaces[position % len(space.spaces)]
         candidate = {key: at(one[key], u) for key, u in zip(one, point, strict=False)}
-        found[recorded.short_key(candidate)] = candidate
-    for candidate in space.sample(n - (len(found) - 1), rng)[: n + 1 - len(found)]:
-        found[recorded.short_key(candidate)] = candidate
-    return list(found.values())
+        chosen[recorded.short_key(candidate)] = candidate
+    for candidate in space.sample(n - (len(chosen) - 1), rng)[: n + 1 - len(chosen)]:
+        chosen[recorded.short_key(candidate)] = candidate
+    return list(chosen.values())
 
 
 def at(source, u):
@@ -302,7 +302,7 @@ def evaluate(estimator, candidate, X, y, splits, scoring):
     """Evaluate one configuration on all folds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = cross_validate(
+        results = cross_validate(
             clone(estimator).set_params(**clone(candidate, safe=False)),
             X,
             y,
@@ -310,12 +310,12 @@ def evaluate(estimator, candidate, X, y, splits, scoring):
             scoring=scoring,
             error_score=np.nan,
         )
-    scores = {name: rounded(found[f"test_{name}"], 4) for name in scoring}
+    scores = {name: rounded(results[f"test_{name}"], 4) for name in scoring}
     return CandidateRecord(
         configuration=canonical_configurations(estimator, [candidate])[0],
         key=recorded.short_key(candidate),
         scores=scores,
-        fit_times=rounded(found["fit_time"], 3),
+        fit_times=rounded(results["fit_time"], 3),
         source="random" if candidate else "added",
     )
 

@@ -240,11 +240,11 @@ def evaluate(estimator, candidate, X, y, draws, scoring):
             try:
                 model.fit(X[train], y[train])
                 fitted = time.process_time()
-                found = check_scoring(model, scoring, raise_exc=False)(model, X[test], y[test])
+                measured = check_scoring(model, scoring, raise_exc=False)(model, X[test], y[test])
             except ValueError:
-                fitted, found = time.process_time(), dict.fromkeys(scoring, np.nan)
+                fitted, measured = time.process_time(), dict.fromkeys(scoring, np.nan)
         # A metric that cannot be computed is the text of an error.
-        scores.append({m: s if np.isreal(s) else np.nan for m, s in found.items()})
+        scores.append({m: s if np.isreal(s) else np.nan for m, s in measured.items()})
         fit_times.append(fitted - begun)
     return CandidateRecord(
         configuration=canonical_configurations(estimator, [candidate])[0],

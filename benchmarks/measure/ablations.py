@@ -436,8 +436,8 @@ def _losses(
         proba /= proba.sum(1, keepdims=True)
         return float(-np.log(proba[np.arange(len(y)), y.astype(int)]).mean()), None
     known = given.y[division.rows]
-    of_mean = np.mean((known.mean() - y) ** 2)
-    error = np.mean((model.predict(X) - y) ** 2) / max(of_mean, 1e-300)
+    mean_error = np.mean((known.mean() - y) ** 2)
+    error = np.mean((model.predict(X) - y) ** 2) / max(mean_error, 1e-300)
     nothing = quantile_loss(y, np.tile(np.quantile(known, LEVELS), (len(y), 1)), LEVELS).mean()
     loss = quantile_loss(y, model.predict_quantiles(X, LEVELS), LEVELS).mean()
     return float(error), float(loss / max(nothing, 1e-300))
@@ -461,14 +461,14 @@ def summary(path: Path = RESULTS) -> pd.DataFrame:
                 rows.append((mechanism.removeprefix(HAD), kind, regime, measure, name, ratio))
     columns = ["mechanism", "tables", "regime", "measure", "table", "change"]
     frame = pd.DataFrame(rows, columns=columns)
-    found = []
+    rows = []
     for key, part in frame.groupby(columns[:4], sort=False):
         each = part.set_index("table")["change"]
         error = each.std() / np.sqrt(len(each)) if len(each) > 1 else np.nan
         changes = 100 * np.expm1([each.mean(), each.max(), each.min()])
-        found.append((*key, len(each), *changes, 100 * error, each.idxmax()))
+        rows.append((*key, len(each), *changes, 100 * error, each.idxmax()))
     names = ["n", "mean %", "worst %", "best %", "error", "worst table"]
-    return pd.DataFrame(found, columns=[*columns[:4], *names])
+    return pd.DataFrame(rows, columns=[*columns[:4], *names])
 
 
 def lines_of(mechanism: str) -> int:

@@ -32,8 +32,8 @@ def calibrate(p: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
         logits = values[0] * logs + np.append(0, values[1:])
         return float(-log_softmax(logits, 1)[rows, y].mean())
 
-    found = minimize(loss, np.append(1, np.zeros(p.shape[1] - 1)), method="BFGS")
-    return float(found.x[0]), float(-logs[rows, y].mean()), float(found.fun)
+    fitted = minimize(loss, np.append(1, np.zeros(p.shape[1] - 1)), method="BFGS")
+    return float(fitted.x[0]), float(-logs[rows, y].mean()), float(fitted.fun)
 
 
 def run(cell: tuple) -> dict | None:

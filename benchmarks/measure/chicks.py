@@ -43,8 +43,8 @@ def main() -> None:
                 for predicted in (model.predict(X[rows]), ridge.predict(Z[rows]))
             ]
         )
-    found = np.array(scores)
-    for name, ours, theirs in (("later", *found.T[:2]), ("all", *found.T[2:])):
+    by_draw = np.array(scores)
+    for name, ours, theirs in (("later", *by_draw.T[:2]), ("all", *by_draw.T[2:])):
         ahead = int((ours > theirs).sum())
         print(f"{name}: grouped {ours.mean():.3f}, ridge {theirs.mean():.3f}, ahead in {ahead}")
 

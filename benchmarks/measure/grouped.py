@@ -159,8 +159,8 @@ def summarise(results: pd.DataFrame) -> None:
     A method without a result on a table has the largest error of it.
     """
     for task, regime in [(t, r) for t in ("classification", "regression") for r in REGIMES]:
-        some = results[(results["task"] == task) & (results["regime"] == regime)]
-        table = some.pivot(index="table", columns="method", values="error")
+        chosen = results[(results["task"] == task) & (results["regime"] == regime)]
+        table = chosen.pivot(index="table", columns="method", values="error")
         table = table[table.notna().sum(axis=1) >= 2]
         if table.empty:
             continue
@@ -168,7 +168,7 @@ def summarise(results: pd.DataFrame) -> None:
         ratios = table.div(table.min(axis=1), axis=0)
         own = [*OWN, *factor_peers.OWN]
         peers = table.drop(columns=[c for c in table if c in own]).min(axis=1)
-        covered = some.pivot(index="method", columns="table", values="covered")
+        covered = chosen.pivot(index="method", columns="table", values="covered")
         shown = pd.DataFrame(
             {
                 "mean": table.mean(),

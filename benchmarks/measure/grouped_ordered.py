@@ -83,7 +83,7 @@ def predict_grouped(
     """GroupedClassifier."""
     from skmeta import GroupedClassifier
 
-    X, found, model = table.X.assign(group=table.groups), {}, None
+    X, predictions, model = table.X.assign(group=table.groups), {}, None
     c = int(table.y.max()) + 1
     for regime, case in cases.items():
         start = time.process_time()
@@ -95,8 +95,8 @@ def predict_grouped(
             model.fit(X.iloc[case.train], table.y[case.train])
         proba = np.zeros((len(case.test), c))
         proba[:, model.classes_] = model.predict_proba(X.iloc[case.test])
-        found[regime] = proba, time.process_time() - start
-    return found
+        predictions[regime] = proba, time.process_time() - start
+    return predictions
 
 
 def _frequencies(table: targets.Table, rows: np.ndarray, n: int) -> np.ndarray:
@@ -139,18 +139,18 @@ def clmm(table: targets.Table, case: targets.Case) -> np.ndarray:
         done = subprocess.run(command, capture_output=True, timeout=300)
         if done.returncode:
             return proba
-        found = pd.read_csv(f"{folder}/proba.csv").to_numpy()
-    if np.isfinite(found).all():
+        predicted = pd.read_csv(f"{folder}/proba.csv").to_numpy()
+    if np.isfinite(predicted).all():
         proba = np.zeros_like(proba)
-        proba[:, np.unique(table.y[rows])] = found
+        proba[:, np.unique(table.y[rows])] = predicted
     return proba
 
 
 PEERS = {"clmm": clmm}
 
 
-def score(table: targets.Table, case: targets.Case, found: Probabilities) -> dict[str, float]:
-    proba, seconds = found
+def score(table: targets.Table, case: targets.Case, prediction: Probabilities) -> dict[str, float]:
+    proba, seconds = prediction
     y, rows = table.y[case.test], np.concatenate([case.train, case.few])
     nothing = _frequencies(table, rows, len(y))
 
@@ -174,14 +174,14 @@ def run(cell: tuple[str, int, str]) -> dict[str, Any]:
     cases = targets.make_cases(table, seed, name)
     kind = method.split("_")[0]
     if kind in ("ordered", "nominal"):
-        found = predict_grouped(table, cases, kind)
+        predictions = predict_grouped(table, cases, kind)
     else:
-        found = {}
+        predictions = {}
         for regime, case in cases.items():
             start = time.process_time()
-            found[regime] = PEERS[method](table, case), time.process_time() - start
+            predictions[regime] = PEERS[method](table, case), time.process_time() - start
     line: dict[str, Any] = {"cell": cell}
-    for regime, one in found.items():
+    for regime, one in predictions.items():
         scores = score(table, cases[regime], one)
         line[regime] = {key: round(value, 4) for key, value in scores.items()}
     return line
@@ -196,9 +196,9 @@ def summarise(names: list[str], methods: list[str], seeds: int, results: Path) -
     print(len(cells), "cells:", *sorted({n for n, _ in cells}))
     for regime in ("known", "new 0", "new 5"):
         for method in methods:
-            found = pd.DataFrame([lines[*cell, method][regime] for cell in cells])
-            each = " ".join(f"{x:.2f}" for x in found["loss"])
-            print(f"{regime}  {method:12s}", found.mean().round(3).to_dict(), each)
+            scores = pd.DataFrame([lines[*cell, method][regime] for cell in cells])
+            each = " ".join(f"{x:.2f}" for x in scores["loss"])
+            print(f"{regime}  {method:12s}", scores.mean().round(3).to_dict(), each)
 
 
 def main() -> None:

@@ -147,10 +147,10 @@ def augment(X: np.ndarray, y: np.ndarray, seed: int, n_copies: int = 4) -> tuple
     mirrored = X.reshape(-1, 28, 28)[:, :, ::-1]
     images = np.concatenate([X.reshape(-1, 28, 28), mirrored])
     labels = np.concatenate([y, y + 10_000])
-    parts = [images]
+    copies = [images]
     for _ in range(n_copies):
-        parts.append(np.stack([distort(image, rng) for image in images]))
-    return np.concatenate(parts).reshape(-1, 784), np.tile(labels, n_copies + 1)
+        copies.append(np.stack([distort(image, rng) for image in images]))
+    return np.concatenate(copies).reshape(-1, 784), np.tile(labels, n_copies + 1)
 
 
 def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -55,10 +55,10 @@ def draw_curves(ax, x, values):
 
 def draw_search(ax):
     """Regret by the number of candidates, all estimators with all methods."""
-    found = by_pair()
+    lines = by_pair()
     names = ("shipped", "plain", "random")
-    pairs = [k[1:] for k in found if k[0] == "random" and all((m, *k[1:]) in found for m in names)]
-    n, curves = 20, regret_curves(pairs, found)
+    pairs = [k[1:] for k in lines if k[0] == "random" and all((m, *k[1:]) in lines for m in names)]
+    n, curves = 20, regret_curves(pairs, lines)
     curves = {method: each[:, :n] for method, each in curves.items()}
     x = np.arange(1, n + 1)
     labels = {

@@ -133,7 +133,7 @@ def run(name, method, seed, scratch):
     else:
         prior = learner.fit(family).prior_
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    common, found = SHARED | OWN.get(name, {}), {}
+    common, scores = SHARED | OWN.get(name, {}), {}
     if method == "maml":
         settings = common | meta_settings(name)
     elif method == "default":
@@ -142,8 +142,8 @@ def run(name, method, seed, scratch):
         for rate in RATES:
             own = common | {"inner_lr": rate, "n_inner_steps": 1}
             tried = measure(prior, name, 2000 + seed, 20, False, **own)
-            found[str(rate)] = float(np.nan_to_num(tried[1:].mean(), nan=-np.inf))
-        best = float(max(found, key=found.get))
+            scores[str(rate)] = float(np.nan_to_num(tried[1:].mean(), nan=-np.inf))
+        best = float(max(scores, key=scores.get))
         settings = common | {"n_inner_steps": 1, "inner_lr": best}
     returns = {
         key: measure(prior, name, 1000 + seed, N_TASKS, explore, **settings).round(3).tolist()
@@ -154,7 +154,7 @@ def run(name, method, seed, scratch):
         "method": method,
         "seed": seed,
         "returns": returns,
-        "rates": found,
+        "rates": scores,
         "cpu_seconds": round(cpu, 1),
         "wall_seconds": round(wall, 1),
         "n_iterations": learner.n_iterations,

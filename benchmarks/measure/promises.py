@@ -99,8 +99,10 @@ def promises_of(name, metric):
     describe, rng = CandidateDescriber(estimator), np.random.default_rng(0)
 
     def surfaces(candidates):
-        found = [relative_configuration(c, arguments.target_scale) for c in describe(candidates)]
-        return prior.surfaces_of(prior.encode(found, parameter_names(found)))
+        described = [
+            relative_configuration(c, arguments.target_scale) for c in describe(candidates)
+        ]
+        return prior.surfaces_of(prior.encode(described, parameter_names(described)))
 
     given = arguments.as_given or {}
     pool = [given, *draw_near(arguments.space, given, N_CANDIDATES, rng)]
@@ -119,7 +121,7 @@ def promises_of(name, metric):
     features = prior.dataset_features
     origins = np.array([origin(one) for one in prior.datasets])
     log_rows = np.array([one.get("log_rows", np.nan) for one in features])
-    found = []
+    promises = []
     for t, own in enumerate(features):
         for share in SHARES if log_rows[t] > np.log(LARGE) else SHARES[:1]:
             is_small = ~(log_rows > log_rows[t] + np.log(share)) | (share == 1)
@@ -134,7 +136,7 @@ def promises_of(name, metric):
             scores = prior.levels[t] @ np.array([np.ones(len(pool)), F[t]])
             best_score = 0.0 if metric.startswith("neg") else 1.0
             loss = np.maximum(best_score - scores, 1e-4)
-            found.append(
+            promises.append(
                 {
                     "estimator": name,
                     "metric": metric,
@@ -149,7 +151,7 @@ def promises_of(name, metric):
                     **dict(zip(EVIDENCE, known, strict=True)),
                 }
             )
-    return found
+    return promises
 
 
 def report(frame):
@@ -283,8 +285,8 @@ def summarise(lines):
             if own:
                 summary[f"{size} rows, {part}"] = describe(own)
             for kind in dict.fromkeys(line["cell"][0] for line in own):
-                of_kind = [line for line in own if line["cell"][0] == kind]
-                summary[f"{size} rows, {part}, {kind_of(kind)}"] = describe(of_kind)
+                lines_of_kind = [line for line in own if line["cell"][0] == kind]
+                summary[f"{size} rows, {part}, {kind_of(kind)}"] = describe(lines_of_kind)
     return summary
 
 

@@ -120,7 +120,7 @@ def grouped(table: published.Published, divisions: list[Division]) -> Prediction
     kind = GroupedRegressor if is_regression(table) else GroupedClassifier
     factors = table.factors if len(table.factors) > 1 else table.factors[0]
     settings = {"target_kind": "ordered"} if table.kind == "ordinal" else {}
-    found: Predictions = []
+    predictions: Predictions = []
     for division in divisions:
         train, few = division.train, division.few
         key = table.name, train.tobytes()
@@ -131,8 +131,8 @@ def grouped(table: published.Published, divisions: list[Division]) -> Prediction
         model = _FITTED[key]
         if len(few):
             model = copy.deepcopy(model).partial_fit(table.X.iloc[few], table.y[few])
-        found.append(outputs(table, model, table.X.iloc[division.test]))
-    return found
+        predictions.append(outputs(table, model, table.X.iloc[division.test]))
+    return predictions
 
 
 _FITTED: dict[tuple[str, bytes], Any] = {}
@@ -157,8 +157,8 @@ def few_shot(table: published.Published, divisions: list[Division]) -> Predictio
 def published_model(table: published.Published, divisions: list[Division]) -> Predictions:
     """The published model."""
     cases = [(division.rows, division.test) for division in divisions]
-    found = published.predict_published(table, cases)
-    return [None if y is None else (y, None) for y in found]
+    predictions = published.predict_published(table, cases)
+    return [None if y is None else (y, None) for y in predictions]
 
 
 def peer(
@@ -171,11 +171,11 @@ def peer(
     # A peer of trees or a mixed model needs a column.
     X = X if X.shape[1] else pd.DataFrame({"none": np.zeros(len(X))})
     given = Table(table.name, task, X, table.y, groups)
-    found: Predictions = []
+    predictions: Predictions = []
     for division in divisions:
         y = predict(group_peers.Case(given, *division))
-        found.append(None if y is None else (y, None))
-    return found
+        predictions.append(None if y is None else (y, None))
+    return predictions
 
 
 def one_hot(case: group_peers.Case) -> np.ndarray:
@@ -219,19 +219,19 @@ def run(cell: tuple[str, str]) -> dict[str, Any] | None:
     error, seconds, covered = {}, {}, {}
     for regime, divisions in divide(table).items():
         began = time.process_time()
-        found = METHODS[method.split("-")[0]](table, divisions)
+        predictions = METHODS[method.split("-")[0]](table, divisions)
         seconds[regime] = round((time.process_time() - began) / len(divisions), 2)
-        if any(each is None for each in found):
+        if any(each is None for each in predictions):
             continue
-        parts = [
+        summed = [
             losses(table, division, y)
-            for division, (y, _) in zip(divisions, found, strict=True)  # type: ignore[misc]
+            for division, (y, _) in zip(divisions, predictions, strict=True)  # type: ignore[misc]
         ]
-        own, of_mean = np.sum(parts, axis=0)
-        error[regime] = round(float(own / of_mean), 4)
+        own, mean_loss = np.sum(summed, axis=0)
+        error[regime] = round(float(own / mean_loss), 4)
         inside = [
             (table.y[d.test] >= interval[:, 0]) & (table.y[d.test] <= interval[:, 1])
-            for d, (_, interval) in zip(divisions, found, strict=True)  # type: ignore[misc]
+            for d, (_, interval) in zip(divisions, predictions, strict=True)  # type: ignore[misc]
             if interval is not None
         ]
         if inside:
@@ -257,10 +257,10 @@ def summarise(results: pd.DataFrame, methods: list[str] | None, shows_tables: bo
         results = results[results["method"].isin(methods)]
     for is_continuous, regime in [(c, r) for c in (True, False) for r in REGIMES]:
         chosen = (results["kind"] == "continuous") == is_continuous
-        some = results[chosen & (results["regime"] == regime)]
-        if some.empty:
+        own = results[chosen & (results["regime"] == regime)]
+        if own.empty:
             continue
-        error = some.pivot(index="table", columns="method", values="error").clip(1e-4, LARGEST)
+        error = own.pivot(index="table", columns="method", values="error").clip(1e-4, LARGEST)
         both = error.dropna(subset=[m for m in error if m != "published"])
         logs = np.log(both)
         shown = pd.DataFrame({"error": np.exp(logs.mean()), "rank": both.rank(axis=1).mean()})
@@ -268,10 +268,10 @@ def summarise(results: pd.DataFrame, methods: list[str] | None, shows_tables: bo
             shown["over published"] = np.exp(logs.sub(logs["published"], axis=0).mean())
         least = logs.min(axis=1)
         shown["worst over best"] = np.exp(logs.sub(least, axis=0).max())
-        of_method = some[some["table"].isin(both.index)].groupby("method")
+        by_method = own[own["table"].isin(both.index)].groupby("method")
         shown["covered"], shown["seconds"] = (
-            of_method["covered"].mean(),
-            of_method["seconds"].mean(),
+            by_method["covered"].mean(),
+            by_method["seconds"].mean(),
         )
         kind = "continuous" if is_continuous else "counts and classes"
         fit = both["published"].count() if "published" in both else 0

@@ -58,12 +58,14 @@ def cells(seeds):
 
 def summarize(lines):
     """Return the means by kind."""
-    found = {}
+    summary = {}
     for kind in KINDS:
         own = [line for (name, _), line in lines.items() if name == kind]
-        found[kind] = {"tables": len(own)}
-        found[kind] |= {name: float(np.mean([o[name] for o in own])) for name in ("held", "width")}
-    return found
+        summary[kind] = {"tables": len(own)}
+        summary[kind] |= {
+            name: float(np.mean([o[name] for o in own])) for name in ("held", "width")
+        }
+    return summary
 
 
 if __name__ == "__main__":

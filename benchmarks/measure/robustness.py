@@ -190,8 +190,8 @@ def run_groups(cell: tuple) -> dict | None:
     case = Case(table._replace(y=y), train, np.empty(0, int), test)
     cases = {"new 0": case}
     predict = predict_grouped if method == "grouped" else None
-    found = predict(cases) if predict else predict_peer(GROUP_PEERS[method], cases)
-    prediction, _ = found["new 0"]
+    predictions = predict(cases) if predict else predict_peer(GROUP_PEERS[method], cases)
+    prediction, _ = predictions["new 0"]
     clean = replace(case, table=table)
     line = {"cell": cell, "error": float(loss(clean, table.y[test], prediction.y))}
     if prediction.interval is not None:
@@ -242,13 +242,13 @@ def summarise(part: str) -> dict[str, dict[str, dict[str, float]]]:
                 draws.setdefault((name, seed), {})[method] = line
         whole = [each for each in draws.values() if set(METHODS[part]) <= set(each)]
         for method in METHODS[part] if whole else ():
-            found = {"n": len(whole)}
+            means = {"n": len(whole)}
             for score in ("accuracy", "error", "coverage"):
                 values = [each[method][score] for each in whole if score in each[method]]
                 if values:
                     mean = np.exp(np.mean(np.log(values))) if score == "error" else np.mean(values)
-                    found[score] = round(float(mean), 3)
-            summary.setdefault(condition, {})[method] = found
+                    means[score] = round(float(mean), 3)
+            summary.setdefault(condition, {})[method] = means
     return summary
 
 
@@ -261,7 +261,7 @@ def draw_figure() -> None:
         "numbers": "Numbers, 50 rows: error over that of the mean",
         "images": "Characters, 5-way 5-shot: accuracy",
     }
-    summaries = {part: found for part in titles if (found := summarise(part))}
+    summaries = {part: one for part in titles if (one := summarise(part))}
     figure, axes = plt.subplots(1, len(summaries), figsize=(5 * len(summaries), 3.8), squeeze=False)
     for ax, (part, summary) in zip(axes[0], summaries.items(), strict=True):
         for method in METHODS[part]:

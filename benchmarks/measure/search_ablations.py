@@ -74,16 +74,16 @@ def main():
         elif name == "prior":
             used = [None] * len(priors)
         with patch.object(*OFF[name]) if OFF[name] else patch.dict({}):
-            found = np.array([play(*cell, p) for cell, p in zip(cells, used, strict=True)])
-        whole = found if whole is None else whole
-        difference = found - whole
-        error = difference.std(0) / np.sqrt(len(found))
+            curves = np.array([play(*cell, p) for cell, p in zip(cells, used, strict=True)])
+        whole = curves if whole is None else whole
+        difference = curves - whole
+        error = difference.std(0) / np.sqrt(len(curves))
         steps = difference.mean(0) / np.maximum(error, 1e-12)
         regrets, in_errors = (
             " ".join(form.format(values[k - 1]) for k in SHOWN)
-            for form, values in (("{:.3f}", found.mean(0)), ("{:+.1f}", steps))
+            for form, values in (("{:.3f}", curves.mean(0)), ("{:+.1f}", steps))
         )
-        print(f"{name:32}{len(found):4} searches, regret {regrets}; {in_errors}", flush=True)
+        print(f"{name:32}{len(curves):4} searches, regret {regrets}; {in_errors}", flush=True)
 
 
 def find_cells(half):

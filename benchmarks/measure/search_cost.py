@@ -166,7 +166,7 @@ def measure(method, seed, history):
 
 def run(n_repeats):
     """Return seconds of each repeat, and of the suggestions, by method."""
-    found = {method: [] for method in METHODS}
+    runs = {method: [] for method in METHODS}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "past.db"
         make_history(path, N_PAST, N_PAST_CANDIDATES)
@@ -176,19 +176,19 @@ def run(n_repeats):
                 copy = Path(folder) / f"{repeat}-{method}.db"
                 copy.write_bytes(path.read_bytes())
                 with TimedHistory(copy) as history:
-                    found[method].append(measure(method, repeat, history))
-    return found
+                    runs[method].append(measure(method, repeat, history))
+    return runs
 
 
-def describe(found):
+def describe(runs):
     """Return the summary of the runs."""
-    base = np.array([run[0] for run in found["random"]])
+    base = np.array([run[0] for run in runs["random"]])
     summary = {"repeats": len(base), "random, seconds": round(float(np.median(base)), 3)}
     for method in METHODS[1:]:
-        own = np.array([run[0] for run in found[method]])
-        before = [run[1] for run in found[method]]
-        asked = 1000 * np.array([run[2] for run in found[method][1:]])
-        written = 1000 * np.array([run[3] for run in found[method][1:]])
+        own = np.array([run[0] for run in runs[method]])
+        before = [run[1] for run in runs[method]]
+        asked = 1000 * np.array([run[2] for run in runs[method][1:]])
+        written = 1000 * np.array([run[3] for run in runs[method][1:]])
         summary[method] = {
             "seconds beyond random": round(float(np.median(own - base)), 3),
             "times random": round(float(np.median(own / base)), 2),

@@ -86,11 +86,11 @@ def r2(estimator, X, y):
 @cache
 def chosen(folder, task):
     """Return names of the sets, one an origin, in the order of the recorded searches."""
-    found = {}
+    by_origin = {}
     for one in sorted(data_sets(folder), key=lambda one: one["rank"]):
         if one["task"] == task and n_rows(folder, one["name"]) >= MIN_ROWS:
-            found.setdefault(origin(one["name"]), one["name"])
-    return list(found.values())[:N_SETS]
+            by_origin.setdefault(origin(one["name"]), one["name"])
+    return list(by_origin.values())[:N_SETS]
 
 
 def n_rows(folder, name):
@@ -207,20 +207,20 @@ def run(folder, method, name, dataset):
     search.fit(X, y)
     total = time.process_time() - begun
     params, scores, costs = tried(search)
-    known, found = {}, {"cost": [], "score": [], "test": []}
+    known, results = {}, {"cost": [], "score": [], "test": []}
     for k, best in incumbents([s if np.isfinite(s) else -np.inf for s in scores], costs):
         if best not in known:
             model = clone(estimator).set_params(**clone(params[best], safe=False)).fit(X, y)
             known[best] = round(metric(model, X_test, y_test), 4)
-        found["cost"].append(round(float(np.sum(costs[: k + 1])), 2))
-        found["score"].append(round(float(scores[best]), 4))
-        found["test"].append(known[best])
+        results["cost"].append(round(float(np.sum(costs[: k + 1])), 2))
+        results["score"].append(round(float(scores[best]), 4))
+        results["test"].append(known[best])
     if method in ("random", *OURS):
-        found["every"] = [round(float(s), 4) for s in scores]
+        results["every"] = [round(float(s), 4) for s in scores]
     if method in OURS:
         sources = [*search.cv_results_["source"]]
-        found["given"] = sources.index("as given") if "as given" in sources else None
-    return line | found | {"seconds": round(total, 3)}
+        results["given"] = sources.index("as given") if "as given" in sources else None
+    return line | results | {"seconds": round(total, 3)}
 
 
 def tried(search):
@@ -308,9 +308,9 @@ def summarise():
                 float(np.exp(np.log(ratios).mean())), 2
             )
     summary["test scores"] = test_scores(by_key, METHODS)
-    summary["beside TPE"] = beside(by_key, ("random", "optuna", "shipped"))
+    summary["beside TPE"] = regrets_beside_peers(by_key, ("random", "optuna", "shipped"))
     both = ("random", "optuna", EXTRA, "plain", "shipped")
-    summary["beside TPE and GPSampler"] = beside(by_key, both)
+    summary["beside TPE and GPSampler"] = regrets_beside_peers(by_key, both)
     return summary
 
 
@@ -363,15 +363,15 @@ def describe(name, sets, by_key):
     }
 
 
-def beside(by_key, methods):
+def regrets_beside_peers(by_key, methods):
     """Compare regrets of the validation score with those of other methods, on all common pairs."""
     pairs = sorted({k[1:] for k in by_key if all((m, *k[1:]) in by_key for m in methods)})
     rows = []
     for pair in pairs:
-        found = {m: np.array(by_key[m, *pair]["score"], dtype=float) for m in methods[1:]}
+        scores = {m: np.array(by_key[m, *pair]["score"], dtype=float) for m in methods[1:]}
         every = np.array(by_key["random", *pair]["every"], dtype=float)
         best, median = (
-            max(np.nanmax(every), *(s.max() for s in found.values())),
+            max(np.nanmax(every), *(s.max() for s in scores.values())),
             np.nanmedian(every),
         )
         floor = max(np.nanmin(every), median - BOUND * (best - median))
@@ -381,7 +381,7 @@ def beside(by_key, methods):
         every = np.fmax(every, floor)
         random = best - every.max() + random_regret(every) * np.ptp(every)
         ours = [
-            best - np.fmax(s[[min(k, len(s)) - 1 for k in SHOWN]], floor) for s in found.values()
+            best - np.fmax(s[[min(k, len(s)) - 1 for k in SHOWN]], floor) for s in scores.values()
         ]
         rows.append(np.array([random[[k - 1 for k in SHOWN]], *ours]) / spread)
     rows = np.array(rows)
@@ -402,9 +402,9 @@ def beside(by_key, methods):
 
 def gains(name, sets, by_key):
     """Compare the best of ten and of twenty candidates with the estimator as given."""
-    found = [by_key["shipped", name, d] for d in sets]
-    every = np.array([line["every"] for line in found], dtype=float)
-    given = np.array([line["every"][line["given"]] for line in found], dtype=float)
+    lines = [by_key["shipped", name, d] for d in sets]
+    every = np.array([line["every"] for line in lines], dtype=float)
+    given = np.array([line["every"][line["given"]] for line in lines], dtype=float)
     return {"n_sets": len(sets)} | {
         f"after {n}": {
             "better": round(float((np.nanmax(every[:, :n], axis=1) > given).mean()), 3),
@@ -432,18 +432,18 @@ def test_scores(by_key, methods):
     wide = pd.DataFrame(rows).pivot(index=["estimator", "data"], columns="method", values="test")
     wide = wide[[m for m in methods if m in wide]].dropna()
     ranks = wide.rank(axis=1, ascending=False)
-    found = {"n": len(wide), "mean": wide.mean().round(4).to_dict()}
-    found["mean rank"] = ranks.mean().round(3).to_dict()
+    summary = {"n": len(wide), "mean": wide.mean().round(4).to_dict()}
+    summary["mean rank"] = ranks.mean().round(3).to_dict()
     versus = wide.groupby("data").mean() if len(wide) else wide
     for other in wide.columns.drop("shipped"):
         better = (wide["shipped"] > wide[other]).mean()
         equal = (wide["shipped"] == wide[other]).mean()
-        found[f"against {other}"] = {
+        summary[f"against {other}"] = {
             "better": round(float(better), 3),
             "equal": round(float(equal), 3),
             "mean difference": round(float((versus["shipped"] - versus[other]).mean()), 4),
         }
-    return found
+    return summary
 
 
 def main():

@@ -186,8 +186,8 @@ def run_hyperband(estimator, X, y, cell):
         params = {name: trial._suggest(name, space[name]) for name in space if name not in fixed}
         params |= {name: space[name].choices[0] for name in fixed}
         for ninths in (1, 3, 9):
-            some = train[: len(train) * ninths // 9]
-            model = clone(estimator).set_params(**params).fit(X[some], y[some])
+            sample = train[: len(train) * ninths // 9]
+            model = clone(estimator).set_params(**params).fit(X[sample], y[sample])
             rows.append(len(y) * ninths // 9)
             score = scoring_of(estimator)(model, X[test], y[test])
             trial.report(score, ninths)
@@ -314,7 +314,7 @@ def summarise():
         m: np.mean([regret(own, m) for own in full], axis=0).round(3).tolist() for m in SHOWN_OURS
     }
     summary["lines"] = {
-        "; ".join(pair): {m: [round(float(v), 2) for v in found] for m, found in own.items()}
+        "; ".join(pair): {m: [round(float(v), 2) for v in values] for m, values in own.items()}
         for pair, own in seconds.items()
     }
     return summary
@@ -351,8 +351,8 @@ def regret(own, method):
     every = np.concatenate([random, *(whole_scores(own[m]) for m in SHOWN_OURS)])
     best = every.max()
     floor = max(every.min(), np.median(random) - BOUND * (best - np.median(random)))
-    found = np.maximum.accumulate(np.fmax(whole_scores(own[method]), floor))
-    return (best - found[[min(k, len(found)) - 1 for k in SHOWN]]) / (best - floor)
+    curve = np.maximum.accumulate(np.fmax(whole_scores(own[method]), floor))
+    return (best - curve[[min(k, len(curve)) - 1 for k in SHOWN]]) / (best - floor)
 
 
 def main():

@@ -40,21 +40,21 @@ N_BOOTSTRAP = 1000
 
 def main():
     options = read_options(__doc__, history=RESULTS / "searches_at_sizes.parquet")
-    found = [replay(*pair) for pair in tqdm(list(pairs(options.history)))]
-    report(summarise([one for one in found if one is not None]), RESULTS / "search_samples.json")
+    replayed = [replay(*pair) for pair in tqdm(list(pairs(options.history)))]
+    report(summarise([one for one in replayed if one is not None]), RESULTS / "search_samples.json")
 
 
 def pairs(path):
     """Yield estimator, table, rows, configurations, and their scores on few and on more rows."""
-    found = defaultdict(dict)
+    by_table = defaultdict(dict)
     with open_history(path) as history:
         for one in history:
             name = one.record.dataset
             n_rows = int(ROWS.search(name)[0][2:].split()[0])
             metric = next(metric for metric in METRICS if metric in one.record.metrics)
             scores = {c.key: (c.configuration, np.mean(c.scores[metric])) for c in one.candidates}
-            found[one.record.estimator, ROWS.sub("", name), metric][n_rows] = scores
-    for (estimator, name, metric), sizes in found.items():
+            by_table[one.record.estimator, ROWS.sub("", name), metric][n_rows] = scores
+    for (estimator, name, metric), sizes in by_table.items():
         for n_rows in SIZES:
             if n_rows > FEW and FEW in sizes and n_rows in sizes:
                 keys = [key for key in sizes[FEW] if key in sizes[n_rows]]
@@ -94,19 +94,19 @@ def replay(estimator, name, metric, n_rows, tried, few, many, given):
     return {"table": name, "rows": n_rows, "scores": many, "given": given, "orders": orders}
 
 
-def summarise(found):
+def summarise(replayed):
     summary = {
-        "pairs": len(found),
-        "tables": len({one["table"] for one in found}),
+        "pairs": len(replayed),
+        "tables": len({one["table"] for one in replayed}),
         "pairs of each number of rows": {
-            n: sum(one["rows"] == n for one in found) for n in SIZES if n > FEW
+            n: sum(one["rows"] == n for one in replayed) for n in SIZES if n > FEW
         },
         "after": SHOWN,
     }
     curves = {}
-    for label in found[0]["orders"]:
-        curves[label] = np.array([regret(one["scores"], one["orders"][label]) for one in found])
-        firsts = [(one["scores"], one["orders"][label][0], one["given"]) for one in found]
+    for label in replayed[0]["orders"]:
+        curves[label] = np.array([regret(one["scores"], one["orders"][label]) for one in replayed])
+        firsts = [(one["scores"], one["orders"][label][0], one["given"]) for one in replayed]
         summary[label] = {
             "regret": curves[label].mean(0).round(3).tolist(),
             "first at least as good as given": share(s[k] >= s[g] for s, k, g in firsts),
@@ -118,7 +118,7 @@ def summarise(found):
     for label, other in (("prior, sample", "prior"), ("prior, sample", "no prior")):
         ratios = [
             curves[label][rows].mean(0) / np.maximum(curves[other][rows].mean(0), 1e-9)
-            for rows in resamples([one["table"] for one in found])
+            for rows in resamples([one["table"] for one in replayed])
         ]
         summary[f"{label} over {other}"] = {
             "ratio": (curves[label].mean(0) / curves[other].mean(0)).round(2).tolist(),

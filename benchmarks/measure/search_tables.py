@@ -341,8 +341,8 @@ def run(methods: Sequence[str], tables: Sequence[str], half: str) -> None:
 
         def run_one(cell: Any, method: str = method, function: Any = function) -> dict[str, Any]:
             task = tasks[cell[:2]]
-            found = regrets(task, function(method, cell[0], task, cell[2]))
-            return dict(zip(KEYS, cell, strict=True)) | {"regret": found.round(4).tolist()}
+            curve = regrets(task, function(method, cell[0], task, cell[2]))
+            return dict(zip(KEYS, cell, strict=True)) | {"regret": curve.round(4).tolist()}
 
         run_cells(cells, run_one, RESULTS / f"search_tables-{method}.jsonl.gz", np.inf, KEYS)
 
@@ -407,16 +407,16 @@ def summarise(half: str) -> dict[str, Any]:
         )
         print("10, median at 10")
         for method in ("random", *METHODS):
-            found = curves(method, table, half)
-            if found is None:
+            each = curves(method, table, half)
+            if each is None:
                 continue
-            means = {k: round(float(found[:, k - 1].mean()), 4) for k in SHOWN}
-            at_10 = found[:, 9]
+            means = {k: round(float(each[:, k - 1].mean()), 4) for k in SHOWN}
+            at_10 = each[:, 9]
             record = {
-                "n_tasks": len(found),
+                "n_tasks": len(each),
                 "mean": means,
-                "interval_at_10": interval([at_10[i].mean() for i in resamples(len(found))]),
-                "median": {k: round(float(np.median(found[:, k - 1])), 4) for k in SHOWN},
+                "interval_at_10": interval([at_10[i].mean() for i in resamples(len(each))]),
+                "median": {k: round(float(np.median(each[:, k - 1])), 4) for k in SHOWN},
             }
             summary.setdefault(table, {})[method] = record
             shown = "  ".join(f"{v:.4f}" for v in means.values())
@@ -427,16 +427,16 @@ def summarise(half: str) -> dict[str, Any]:
 
 def guard(half: str) -> dict[str, Any]:
     """Regret over that of the search without history, at 10, 20 and 30 evaluations."""
-    found: dict[str, Any] = {}
+    ratios: dict[str, Any] = {}
     for method in ("inverted", "shuffled", "learned", "optuna-gp"):
         for table in TABLES:
             theirs, plain = curves(method, table, half), curves("plain", table, half)
             if theirs is not None and plain is not None:
-                found.setdefault(method, {})[table] = {
+                ratios.setdefault(method, {})[table] = {
                     k: compare(theirs[:, k - 1], plain[:, k - 1]) for k in (10, 20, 30)
                 }
-        print(f"\nregret of {method} over plain: {found.get(method)}")
-    return found
+        print(f"\nregret of {method} over plain: {ratios.get(method)}")
+    return ratios
 
 
 def compare(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:

@@ -164,8 +164,8 @@ class Peer:
         self.module = problem.module()
         self.parameters = list(self.module.parameters())
         support, query = problem.tasks
-        parts = (support.x, support.y, query.x, query.y)
-        self.tasks = list(zip(*(part.contiguous() for part in parts), strict=True))
+        tensors = (support.x, support.y, query.x, query.y)
+        self.tasks = list(zip(*(part.contiguous() for part in tensors), strict=True))
 
     def __call__(self) -> list[torch.Tensor]:
         self.module.zero_grad()

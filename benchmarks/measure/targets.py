@@ -214,7 +214,7 @@ def predict_grouped(table: Table, cases: dict[str, Case], **settings: Any) -> di
 
 def _probability(y: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     """Return probabilities (n,) of counts, given quantiles (n, 999) of each at FINE."""
-    found = np.empty(len(y))
+    probability = np.empty(len(y))
     for row, (count, values) in enumerate(zip(y, quantiles, strict=True)):
         # The distribution function at each value, and 0 below 0.
         at, last = np.unique(values[::-1], return_index=True)
@@ -227,8 +227,8 @@ def _probability(y: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
                 return float(np.interp(k, at, below))
             return 1 - (1 - below[-1]) * np.exp(-(k - at[-1]) / tail)
 
-        found[row] = function(count) - function(count - 1)
-    return found
+        probability[row] = function(count) - function(count - 1)
+    return probability
 
 
 def predict_given(table: Table, cases: dict[str, Case]) -> dict[str, Forecast]:
@@ -320,11 +320,11 @@ def gpboost(table: Table, case: Case, trees: bool = False) -> Forecast | None:
     if trees:
         data = gpb.Dataset(X[rows], y)
         params = {"learning_rate": 0.05, "max_depth": 4, "verbose": 0, "num_threads": 1}
-        found = gpb.cv(
+        tried = gpb.cv(
             params, data, model, num_boost_round=200, early_stopping_rounds=10, nfold=4, seed=0,
             use_gp_model_for_validation=True, verbose_eval=False,
         )  # fmt: skip
-        n_rounds = max(len(next(iter(found.values()))), 1)
+        n_rounds = max(len(next(iter(tried.values()))), 1)
         booster = gpb.train(params, data, gp_model=model, num_boost_round=n_rounds)
         out = booster.predict(X[case.test], group_data_pred=groups[case.test], predict_var=True)
         mean, variance = out["response_mean"], out["response_var"]
@@ -428,10 +428,10 @@ def score(table: Table, case: Case, forecast: Forecast) -> dict[str, float]:
 def _by_scale(table: Table, case: Case, inside: np.ndarray) -> dict[str, float]:
     """Return how much intervals hold, by quartile of the deviation of a group's known targets."""
     frame = pd.DataFrame({"group": table.groups, "y": table.y}).iloc[case.train]
-    of_group = frame.groupby("group")["y"].agg(["std", "size"])
-    of_group = of_group[of_group["size"] >= MIN_IN_GROUP]["std"]
-    scale = of_group.reindex(table.groups[case.test]).to_numpy()
-    if np.isnan(scale).mean() > 0.5 or len(of_group) < 8:
+    deviations = frame.groupby("group")["y"].agg(["std", "size"])
+    deviations = deviations[deviations["size"] >= MIN_IN_GROUP]["std"]
+    scale = deviations.reindex(table.groups[case.test]).to_numpy()
+    if np.isnan(scale).mean() > 0.5 or len(deviations) < 8:
         return {}
     quartile = np.searchsorted(np.nanquantile(scale, [0.25, 0.5, 0.75]), scale)
     return {
@@ -464,8 +464,8 @@ def run(cell: tuple[str, int, str]) -> dict[str, Any]:
     return line
 
 
-def _means(some: pd.DataFrame, prefix: str) -> str:
-    return " ".join(f"{some[c].mean():.2f}" for c in sorted(some) if c.startswith(prefix))
+def _means(frame: pd.DataFrame, prefix: str) -> str:
+    return " ".join(f"{frame[c].mean():.2f}" for c in sorted(frame) if c.startswith(prefix))
 
 
 def summarise(names: list[str], methods: list[str]) -> None:
@@ -476,18 +476,18 @@ def summarise(names: list[str], methods: list[str]) -> None:
     print(len(tables), "tables:", *tables)
     for regime in ("known", "new 0", "new 5"):
         for method in methods:
-            found = [lines[name, 0, method].get(regime) for name in tables]
-            some = pd.DataFrame([f for f in found if f is not None])
-            loss = np.array([1.0 if f is None else f["quantile"] for f in found])
+            scores = [lines[name, 0, method].get(regime) for name in tables]
+            frame = pd.DataFrame([f for f in scores if f is not None])
+            loss = np.array([1.0 if f is None else f["quantile"] for f in scores])
             print(
                 f"{regime}  {method:20s} mean {loss.mean():.3f} median {np.median(loss):.3f} "
-                f"log score {some.get('log score', pd.Series([np.nan])).mean():.3f} "
-                f"most {loss.max():.2f} by deviation {some['by_deviation'].mean():.3f} "
-                f"covered {some['covered'].mean():.3f} (least {some['covered'].min():.2f}) "
-                f"by quartile {_means(some, 'quartile')} below "
-                f"{some['below'].mean():.2f} negative {some['negative'].mean():.3f} error "
-                f"{some['error'].mean():.3f} ({np.median(some['error']):.3f}) "
-                f"seconds {some['seconds'].mean():.1f} failed {len(found) - len(some)}"
+                f"log score {frame.get('log score', pd.Series([np.nan])).mean():.3f} "
+                f"most {loss.max():.2f} by deviation {frame['by_deviation'].mean():.3f} "
+                f"covered {frame['covered'].mean():.3f} (least {frame['covered'].min():.2f}) "
+                f"by quartile {_means(frame, 'quartile')} below "
+                f"{frame['below'].mean():.2f} negative {frame['negative'].mean():.3f} error "
+                f"{frame['error'].mean():.3f} ({np.median(frame['error']):.3f}) "
+                f"seconds {frame['seconds'].mean():.1f} failed {len(scores) - len(frame)}"
             )
 
 
@@ -518,14 +518,14 @@ def measure_exposure(n_draws: int) -> None:
     """
     from skmeta import GroupedRegressor
 
-    n_groups, n, found = 40, 12, {}
+    n_groups, n, losses = 40, 12, {}
     for seed, size in [(seed, size) for size in (np.inf, 3.0) for seed in range(n_draws)]:
         rng = np.random.default_rng(seed)
         group, x = np.repeat(np.arange(n_groups), n), rng.normal(size=n_groups * n)
         exposure = np.exp(rng.normal(1, 1.5, len(x)))
         rate = np.exp(1 + 0.6 * x + rng.normal(0, 0.6, n_groups)[group])
-        of_row = 1.0 if size == np.inf else rng.gamma(size, 1 / size, len(x))
-        y = rng.poisson(exposure * rate * of_row).astype(float)
+        row_effect = 1.0 if size == np.inf else rng.gamma(size, 1 / size, len(x))
+        y = rng.poisson(exposure * rate * row_effect).astype(float)
         is_new = np.isin(group, rng.permutation(n_groups)[:10])
         known = ~is_new & (rng.random(len(x)) > 0.25)
         X = pd.DataFrame({"group": group, "x": x, "exposure": exposure})
@@ -545,8 +545,8 @@ def measure_exposure(n_draws: int) -> None:
                 quartile = np.searchsorted(edges, exposure[rows])
                 held = [inside[quartile == k].mean() for k in range(4)]
                 loss = quantile_loss(of, q[:, 1:-1], DECILES).mean()
-                found.setdefault((size, regime, name), []).append([loss, *held])
-    for key, values in found.items():
+                losses.setdefault((size, regime, name), []).append([loss, *held])
+    for key, values in losses.items():
         print(*key, "loss and held by quartile", np.mean(values, 0).round(3))
 
 

@@ -111,14 +111,16 @@ def loss(model, X, y):
 
 def summarise(path):
     """Print the rates, by kind and share."""
-    found = pd.read_csv(path)
-    found["helps"], found["costs"] = found["high"] < 0, found["low"] > 0
-    found["covered"] = (found["low"] <= found["change"]) & (found["change"] <= found["high"])
-    rates = found.groupby(["kind", "share"])
+    results = pd.read_csv(path)
+    results["helps"], results["costs"] = results["high"] < 0, results["low"] > 0
+    results["covered"] = (results["low"] <= results["change"]) & (
+        results["change"] <= results["high"]
+    )
+    rates = results.groupby(["kind", "share"])
     columns = ["matters", "oracle", "helps", "costs", "covered", "change", "unnamed"]
     print(rates.size().to_frame("tables").join(rates[columns].mean().round(3)).to_string())
     for name in ("helps", "costs"):
-        own = found[found[name]]
+        own = results[results[name]]
         is_right = own["change"] < 0 if name == "helps" else own["change"] > 0
         print(f"said {name}: {len(own)}, and so it is in {is_right.sum()}")
 

@@ -15,7 +15,7 @@ def grouped(task: str) -> Rows:
     from benchmarks.measure import grouped
 
     splits = 3 if task == "regression" else 1
-    found = grouped.read(RESULTS / "grouped.jsonl", splits, lambda name: True)
+    results = grouped.read(RESULTS / "grouped.jsonl", splits, lambda name: True)
     labels = {
         "grouped": "Grouped estimator",
         "lightgbm": "LightGBM, group as category",
@@ -25,7 +25,7 @@ def grouped(task: str) -> Rows:
         "boosted": "boosted, without group",
         "pooled": "pooled ridge" if task == "regression" else "pooled logistic",
     }
-    errors = found[(found["task"] == task) & found["method"].isin([*labels])].pivot_table(
+    errors = results[(results["task"] == task) & results["method"].isin([*labels])].pivot_table(
         index=["regime", "table"], columns="method", values="error"
     )
     errors = errors.apply(lambda row: row.fillna(row.max()), axis=1)
@@ -46,10 +46,10 @@ def grouped_factors() -> Rows:
     from benchmarks.measure import grouped
 
     path = RESULTS / "grouped_factors.jsonl"
-    found = grouped.read(path, 1, lambda name: factor_tables.half_of(name) == "report")
-    cells = found.pivot_table(index=["regime", "table"], columns="method", values="error")
+    results = grouped.read(path, 1, lambda name: factor_tables.half_of(name) == "report")
+    cells = results.pivot_table(index=["regime", "table"], columns="method", values="error")
     peers = [p for p in factor_peers.PEERS if p in cells]
-    inside = found[found["method"] == "grouped"].set_index(["regime", "table"])["covered"]
+    inside = results[results["method"] == "grouped"].set_index(["regime", "table"])["covered"]
     labels = {"known pairs": "known pairs"}
     for k, factor in product(factor_peers.SHOTS, factor_peers.FACTORS):
         rows = {0: "no row", 1: "1 row"}.get(k, f"{k} rows")
@@ -79,7 +79,7 @@ def grouped_time() -> Rows:
     from benchmarks.measure import grouped
 
     path = RESULTS / "grouped_time.jsonl"
-    found = grouped.read(path, 1, lambda name: time_tables.half_of(name) == "report")
+    results = grouped.read(path, 1, lambda name: time_tables.half_of(name) == "report")
     labels = {
         "grouped": "Grouped regressor, order",
         "grouped_unordered": "without order",
@@ -90,7 +90,7 @@ def grouped_time() -> Rows:
         "last_value": "last value",
     }
     rows: Rows = [["method", "later", "over the best", "new", "over the best"]]
-    errors = found[found["task"] == "regression"].pivot_table(
+    errors = results[results["task"] == "regression"].pivot_table(
         index=["regime", "table"], columns="method", values="error"
     )
     errors = errors.apply(lambda row: row.fillna(row.max()), axis=1)
@@ -123,8 +123,8 @@ def targets(part: str) -> Rows:
     for method, label in labels.items():
         cells = []
         for regime in ("known", "new 0", "new 5"):
-            found = [lines[name, 0, method].get(regime) for name in names]
-            loss = np.array([1.0 if f is None else f["quantile"] for f in found])
+            records = [lines[name, 0, method].get(regime) for name in names]
+            loss = np.array([1.0 if f is None else f["quantile"] for f in records])
             mean, median = number(loss.mean(), 2), number(float(np.median(loss)), 2)
             cells.append(mean if five else f"{mean} ({median})")
         rows.append([label, *cells])
@@ -133,11 +133,11 @@ def targets(part: str) -> Rows:
 
 @table("verdicts")
 def verdicts() -> Rows:
-    found = pd.read_csv(RESULTS / "verdicts.csv")
-    found["holds"] = found["change"].between(found["low"], found["high"])
+    results = pd.read_csv(RESULTS / "verdicts.csv")
+    results["holds"] = results["change"].between(results["low"], results["high"])
     rows: Rows = [["tables", "variance between groups", "number", "said to matter"]]
     rows[0] += ["a test that knows the columns", "interval of the change holds"]
-    for (kind, share), own in found.groupby(["kind", "share"], sort=False):
+    for (kind, share), own in results.groupby(["kind", "share"], sort=False):
         shares = [percent(own[name].mean()) for name in ("matters", "oracle", "holds")]
         rows.append([f"{kind}s", percent(share), len(own), *shares])
     return rows
@@ -203,16 +203,16 @@ CONDITION_LABELS = {
 def robustness(part: str) -> Rows:
     from benchmarks.measure.robustness import METHODS, summarise
 
-    found, methods = summarise(part), METHODS[part]
+    summary, methods = summarise(part), METHODS[part]
     labels = [METHOD_LABELS.get(method, method) for method in methods]
     if part == "images":
         labels[2:] = [f"{label}, pixels" for label in labels[2:]]
-    intervals = {m for each in found.values() for m in each if "coverage" in each[m]}
+    intervals = {m for each in summary.values() for m in each if "coverage" in each[m]}
     if part == "groups":  # each kind of table has its own conditions
         intervals = {"grouped"}
     ordered = [m for m in methods if m in intervals]
     rows: Rows = [["condition", *labels, *(f"{METHOD_LABELS.get(m, m)}, in 90 %" for m in ordered)]]
-    for condition, each in found.items():
+    for condition, each in summary.items():
         scores = [number(each[m].get("error", each[m].get("accuracy"))) for m in methods]
         inside = [number(each[m].get("coverage"), 2) for m in ordered]
         rows.append([CONDITION_LABELS.get(condition, condition), *scores, *inside])
@@ -223,21 +223,21 @@ def robustness(part: str) -> Rows:
 def ablations() -> Rows:
     from benchmarks.measure import ablations
 
-    found = ablations.summary(RESULTS / "ablations-before.jsonl")
-    found = found.sort_values("tables", kind="stable")
+    summary = ablations.summary(RESULTS / "ablations-before.jsonl")
+    summary = summary.sort_values("tables", kind="stable")
     rows: Rows = [
         ["off or gone", "tables", "loss", "worst table", "quantile loss", "worst table", "lines"]
     ]
-    for (mechanism, kind), part in found.groupby(["mechanism", "tables"], sort=False):
+    for (mechanism, kind), part in summary.groupby(["mechanism", "tables"], sort=False):
         shown: list[str | None] = [str(mechanism), f"{part['n'].max()} {kind}"]
         for measure in ("loss", "quantiles"):
-            some = part[part["measure"] == measure]
-            if some.empty:
+            chosen = part[part["measure"] == measure]
+            if chosen.empty:
                 shown += [None, None]
                 continue
-            means = zip(some["regime"], some["mean %"], strict=True)
+            means = zip(chosen["regime"], chosen["mean %"], strict=True)
             shown.append(" ".join(f"{number(mean, 1, '+')}" for _, mean in means))
-            worst = some.loc[some["worst %"].idxmax()]
+            worst = chosen.loc[chosen["worst %"].idxmax()]
             shown.append(f"{worst['worst %']:+.1f} ({str(worst['worst table']).split('::')[-1]})")
         lines = ablations.lines_of(str(mechanism))
         rows.append([*shown, str(lines) if lines else None])
@@ -257,7 +257,7 @@ def published_models_report() -> Rows:
 def _published(half: str) -> Rows:
     from benchmarks.measure import published_models as measure
 
-    found = measure.read(half)
+    results = measure.read(half)
     labels = {
         "grouped": "Grouped estimator",
         "few_shot": "Few-shot estimator, groups as categories",
@@ -267,11 +267,11 @@ def _published(half: str) -> Rows:
         "mixed_lm": "statsmodels, intercepts",
         "gpboost": "GPBoost, intercepts",
     }
-    found = found[(found["kind"] == "continuous") & found["method"].isin([*labels])]
+    results = results[(results["kind"] == "continuous") & results["method"].isin([*labels])]
     columns, counts = {}, {}
     for regime in measure.REGIMES:
-        some = found[found["regime"] == regime]
-        error = some.pivot(index="table", columns="method", values="error")
+        chosen = results[results["regime"] == regime]
+        error = chosen.pivot(index="table", columns="method", values="error")
         error = error.clip(1e-4, measure.LARGEST)
         error = error.dropna(subset=[m for m in error if m != "published"])
         logs = np.log(error)
@@ -290,10 +290,10 @@ def contrasts() -> Rows:
     from benchmarks.lib.resumable import lines_by_cell
     from benchmarks.measure import contrasts as measure
 
-    found = measure.summarize(lines_by_cell(measure.RESULTS))
+    summary = measure.summarize(lines_by_cell(measure.RESULTS))
     names = "trials", "number", "holds", "right model", "width", "single groups"
     rows: Rows = [["target", *names]]
-    for name, one in found.items():
+    for name, one in summary.items():
         shares = (" ".join(number(x, 2) for x in one[of]) for of in ("held", "right"))
         groups = "" if one["groups"] is None else number(one["groups"], 2)
         parts = one["trials"], *shares, number(one["width"], 2), groups
@@ -306,8 +306,8 @@ def rates() -> Rows:
     from benchmarks.lib.resumable import lines_by_cell
     from benchmarks.measure import rates as measure
 
-    found = measure.summarize(lines_by_cell(measure.RESULTS))
+    summary = measure.summarize(lines_by_cell(measure.RESULTS))
     rows: Rows = [["places", "tables", "intervals of 90 % that hold", "width of the logarithm"]]
-    for kind, one in found.items():
+    for kind, one in summary.items():
         rows.append([kind, one["tables"], number(one["held"]), number(one["width"], 2)])
     return rows

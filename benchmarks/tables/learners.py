@@ -13,7 +13,7 @@ from benchmarks.tables._pages import Rows, number, plus_minus, table
 
 @table("sinusoid")
 def sinusoid() -> Rows:
-    found = read_records(RESULTS / "sinusoid.json")
+    records = read_records(RESULTS / "sinusoid.json")
     labels = {
         "maml-paper": "MAML, the paper's settings (70,000 iterations)",
         "maml": "MAML (40,000 iterations)",
@@ -22,21 +22,21 @@ def sinusoid() -> Rows:
     }
     rows: Rows = [["method", "1 step", "5 steps", "10 steps"]]
     for name, label in labels.items():
-        rows.append([label, *(plus_minus(found[name][f"mse_{k}"]) for k in (1, 5, 10))])
+        rows.append([label, *(plus_minus(records[name][f"mse_{k}"]) for k in (1, 5, 10))])
     published = ["MAML", 0.67, 0.38, 0.35], ["pretrained network", 2.41, 2.23, 2.19]
     return [*rows, *([f"published: {name}", *errors] for name, *errors in published)]
 
 
 @table("learned_optimizers")
 def learned_optimizers() -> Rows:
-    found = read_records(RESULTS / "learned_optimizers.json")
+    records = read_records(RESULTS / "learned_optimizers.json")
     cells = [(family, n) for n in (20, 100) for family in ("quadratics", "networks")]
     labels = {"adam": "Adam", "rmsprop": "RMSprop", "sgd_momentum": "SGD with momentum 0.9"}
     rows: Rows = [["optimizer", *(f"{family}, {n} steps" for family, n in cells)]]
-    learned = [found[f"{family}-20"][f"learned_{n}"] for family, n in cells]
+    learned = [records[f"{family}-20"][f"learned_{n}"] for family, n in cells]
     rows.append(["learned, for 20 steps", *(plus_minus(pair, 3) for pair in learned)])
     for name, label in labels.items():
-        losses = [found[f"{family}-20"][f"{name}_{n}"]["loss"] for family, n in cells]
+        losses = [records[f"{family}-20"][f"{name}_{n}"]["loss"] for family, n in cells]
         rows.append([label, *(plus_minus(pair, 3) for pair in losses)])
     return rows
 
@@ -45,8 +45,8 @@ def learned_optimizers() -> Rows:
 def returns(family: str, method: str, actions: str) -> np.ndarray:
     """Returns of shape (n_updates + 1, n_tasks), of all seeds."""
     runs = read_records(RESULTS / "policy.json").items()
-    found = [run for key, run in runs if key.startswith(f"{family} {method} ")]
-    return np.concatenate([np.array(run["returns"][actions]) for run in found], axis=1)
+    records = [run for key, run in runs if key.startswith(f"{family} {method} ")]
+    return np.concatenate([np.array(run["returns"][actions]) for run in records], axis=1)
 
 
 POLICIES = {"maml": "PolicyMAML", "pretrained": "pretrained", "scratch": "from scratch"}
@@ -150,11 +150,11 @@ def omniglot(which: str) -> Rows:
     tests = {"papers": tests, "settings": tests, "alphabets": tests[::-2]}.get(which, tests[:1])
     rows: Rows = [["method", *tests, "minutes of one core"]]
     for label, positions in CHARACTERS[which].items():
-        found = {key: value for k in positions for key, value in lines[k].items()}
-        scores = [found.get(f"{test} inductive") for test in tests]
+        records = {key: value for k in positions for key, value in lines[k].items()}
+        scores = [records.get(f"{test} inductive") for test in tests]
         if which == "alphabets":
             scores = [(100 - mean, half_width) for mean, half_width in scores]
-        minutes = found.get("cpu_minutes", found.get("minutes", np.nan))
+        minutes = records.get("cpu_minutes", records.get("minutes", np.nan))
         rows.append([label, *(plus_minus(score, 1) for score in scores), number(minutes, 1)])
     if which == "papers":
         rows += [[f"published: {name}", *scores, None] for name, *scores in PUBLISHED]
@@ -189,7 +189,7 @@ def new_classes() -> Rows:
 
 @table("speed")
 def speed() -> Rows:
-    found = read_records(RESULTS / "speed.json")
+    records = read_records(RESULTS / "speed.json")
     labels = {
         "skmeta": "skmeta, transductive",
         "skmeta inductive": "skmeta, inductive (the default)",
@@ -200,7 +200,7 @@ def speed() -> Rows:
     rows: Rows = [["package", "conv4, milliseconds", "over skmeta", "conv4, memory added"]]
     rows[0] += ["mlp, milliseconds", "over skmeta"]
     for method, label in labels.items():
-        conv4, mlp = (found[network][method] for network in ("conv4", "mlp"))
+        conv4, mlp = (records[network][method] for network in ("conv4", "mlp"))
         cells = [number(conv4["milliseconds"], 0), number(conv4["time_over_skmeta"], 2)]
         cells += [f"{conv4['memory_added_mb']:.0f} MB", number(mlp["milliseconds"], 2)]
         rows.append([label, *cells, number(mlp["time_over_skmeta"], 1)])

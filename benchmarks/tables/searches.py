@@ -13,7 +13,7 @@ from benchmarks.tables._pages import Rows, interval, number, percent, table
 
 @table("search_tables ours", "search_tables tpe", "search_tables syne-tune")
 def search_tables(which: str) -> Rows:
-    found = read_records(RESULTS / "search_tables.json")["report"]
+    records = read_records(RESULTS / "search_tables.json")["report"]
     tables = {"forest": "random forest", "svc": "SVC", "adaboost": "AdaBoost", "oboe": "oboe"}
     methods = {
         "ours": {
@@ -43,7 +43,7 @@ def search_tables(which: str) -> Rows:
             )
             one = one and {k: {str(n): v[n - 1] for n in map(int, after)} for k, v in one.items()}
         else:
-            one = found[name].get(method)
+            one = records[name].get(method)
         if one:
             cells = [f"{one['median'][k]:.3f} / {one['mean'][k]:.3f}" for k in after]
             rows.append([tables[name], methods[method], *cells])
@@ -52,7 +52,7 @@ def search_tables(which: str) -> Rows:
 
 @table("search_day_one ranks")
 def day_one_ranks() -> Rows:
-    found = read_records(RESULTS / "search_day_one.json")["test scores"]
+    records = read_records(RESULTS / "search_day_one.json")["test scores"]
     labels = {
         "shipped": ("skmeta, default space and prior", "10"),
         "plain": ("skmeta without prior", "10"),
@@ -63,9 +63,9 @@ def day_one_ranks() -> Rows:
     }
     rows: Rows = [["search", "candidates", "mean rank", "ours better, equal"]]
     for method, label in labels.items():
-        against = found.get(f"against {method}", {})
+        against = records.get(f"against {method}", {})
         shares = ", ".join(percent(against[k]) for k in ("better", "equal")) if against else None
-        rows.append([*label, number(found["mean rank"][method], 2), shares])
+        rows.append([*label, number(records["mean rank"][method], 2), shares])
     return rows
 
 
@@ -73,11 +73,11 @@ def day_one_ranks() -> Rows:
 def day_one_regret() -> Rows:
     from benchmarks.measure.search_day_one import METHODS, by_pair, regret_curves
 
-    found = by_pair()
+    records = by_pair()
     pairs = [
-        k[1:] for k in found if k[0] == "random" and all((m, *k[1:]) in found for m in METHODS)
+        k[1:] for k in records if k[0] == "random" and all((m, *k[1:]) in records for m in METHODS)
     ]
-    curves = regret_curves(pairs, found)
+    curves = regret_curves(pairs, records)
     labels = {
         "random": "random search (expected)",
         "plain": "skmeta without prior",
@@ -92,7 +92,7 @@ def day_one_regret() -> Rows:
 
 @table("search_day_one optuna")
 def day_one_optuna() -> Rows:
-    found = read_records(RESULTS / "search_day_one.json")
+    records = read_records(RESULTS / "search_day_one.json")
     labels = {
         "random": "random search (expected)",
         "optuna": "Optuna, TPE",
@@ -102,22 +102,22 @@ def day_one_optuna() -> Rows:
     }
     rows: Rows = [["search", "pairs", *(f"after {k}" for k in (1, 3, 5, 10, 20))]]
     for part in ("beside TPE", "beside TPE and GPSampler"):
-        for method in [m for m in labels if m in found[part]]:
-            one = found[part][method]
+        for method in [m for m in labels if m in records[part]]:
+            one = records[part][method]
             cells = [f"{m:.3f} ({a:.3f})" for m, a in zip(one["median"], one["mean"], strict=True)]
-            rows.append([labels[method], found[part]["pairs"], *cells])
+            rows.append([labels[method], records[part]["pairs"], *cells])
     return rows
 
 
 @table("search_samples")
 def search_samples() -> Rows:
-    found = read_records(RESULTS / "search_samples.json")
+    records = read_records(RESULTS / "search_samples.json")
     labels = {"no prior": "neither", "no prior, sample": "sample", "prior": "prior"}
     labels["prior, sample"] = "prior and sample"
     rows: Rows = [["search", "after 1", "after 3", "after 5", "as good as given"]]
     for name, label in labels.items():
-        share = percent(found[name]["first at least as good as given"])
-        rows.append([label, *map(number, found[name]["regret"][:3]), share])
+        share = percent(records[name]["first at least as good as given"])
+        rows.append([label, *map(number, records[name]["regret"][:3]), share])
     return rows
 
 
@@ -160,7 +160,7 @@ def compared(one: dict[str, Any], sign: str = "") -> list[str]:
 def search_choice() -> Rows:
     from benchmarks.measure.search_choice import summarize
 
-    found = summarize(lines_by_cell(RESULTS / "search_choice.jsonl", ("method", "data")))
+    records = summarize(lines_by_cell(RESULTS / "search_choice.jsonl", ("method", "data")))
     labels = {
         "random": "random search, 30 candidates",
         "flaml": "FLAML, the same time",
@@ -169,7 +169,7 @@ def search_choice() -> Rows:
     rows: Rows = [["against", "their mean", "our mean", "difference", "ours better"]]
     rows[0].append("at least as good")
     for method, label in labels.items():
-        one = found[f"ours and {method}, accuracy"]
+        one = records[f"ours and {method}, accuracy"]
         shares = [percent(one[k]) for k in ("better", "at least as good")]
         rows.append([label, *compared(one), *shares])
     return rows
@@ -177,7 +177,7 @@ def search_choice() -> Rows:
 
 @table("search_cost")
 def search_cost() -> Rows:
-    found = read_records(RESULTS / "search_cost.json")
+    records = read_records(RESULTS / "search_cost.json")
     labels = {
         "shipped": "shipped prior",
         "plain": "no prior",
@@ -187,7 +187,7 @@ def search_cost() -> Rows:
     rows: Rows = [["search", "seconds beyond RandomizedSearchCV"]]
     rows[0] += [f"milliseconds {what}" for what in ("of a suggestion", "to write a candidate")]
     for name, label in labels.items():
-        one = found[name]
+        one = records[name]
         written = one["milliseconds to write a candidate, median"] or None
         cells = one["seconds beyond random"], one["milliseconds of a suggestion, median"], written
         rows.append([label, *(number(c, d) for c, d in zip(cells, (2, 1, 1), strict=True))])
@@ -198,11 +198,11 @@ def search_cost() -> Rows:
 def racing() -> Rows:
     from benchmarks.measure.racing import summarize
 
-    found = summarize(lines_by_cell(RESULTS / "racing.jsonl"))
+    records = summarize(lines_by_cell(RESULTS / "racing.jsonl"))
     labels = {"forest": "random forest", "boosting": "histogram boosting", "lightgbm": "LightGBM"}
     rows: Rows = [["estimator", "share of fits", "share of seconds", "test, all folds"]]
     rows[0] += ["test, racing", "difference", "difference, cross-validated"]
-    for name, one in found.items():
+    for name, one in records.items():
         shares = [number(one[f"share of {what}"], 2) for what in ("fits", "seconds")]
         validated = number(one["difference in cross-validated score"], 4)
         difference = interval(one["difference"], *one["interval"], digits=4)
@@ -215,12 +215,12 @@ def racing() -> Rows:
 def early_stopping() -> Rows:
     from benchmarks.measure.early_stopping import summarize
 
-    found = summarize(lines_by_cell(RESULTS / "early_stopping.jsonl"))
+    records = summarize(lines_by_cell(RESULTS / "early_stopping.jsonl"))
     labels = {"searched": "rounds searched", "thousand": "1,000 rounds"}
     rows: Rows = [["sets", "rows to search on", "without", "runs", "test, without", "test, with"]]
     rows[0] += ["difference", "at least as good", "share of all seconds"]
     rows[0].append("share of seconds, median")
-    for name, one in sorted(found.items(), key=lambda item: item[0].split(", ")[0]):
+    for name, one in sorted(records.items(), key=lambda item: item[0].split(", ")[0]):
         task, size, other = name.split(", ")
         seconds = [number(one[f"share of {k}"], 2) for k in ("all seconds", "seconds, median")]
         cells = [task, size.removesuffix(" rows"), labels[other], one["pairs"], *compared(one)]
@@ -240,12 +240,12 @@ SHOWN_PRIORS = {
 
 @table("shipped_priors")
 def shipped_priors() -> Rows:
-    found = read_records(RESULTS / "shipped_priors.json")
+    records = read_records(RESULTS / "shipped_priors.json")
     rows: Rows = [["estimator", "metric", "configurations", "sets"]]
     rows[0] += [f"after {k}" for k in (1, 3, 5, 10)]
     for name, metrics in SHOWN_PRIORS.items():
         for metric, kind in product(metrics, ("early stopping", "fixed rounds")):
-            one = found[f"{name}, {metric}, {kind}"]
+            one = records[f"{name}, {metric}, {kind}"]
             regrets = zip(one["with"], one["without"], one["random"], strict=True)
             cells = [", ".join(number(r, 2) for r in each) for each in regrets]
             rows.append([name, metric, kind, one["sets"], *cells])

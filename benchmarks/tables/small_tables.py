@@ -130,13 +130,13 @@ def small_imbalanced() -> Rows:
 
 @table("raw_tables")
 def raw_tables() -> Rows:
-    parts = {
+    kinds = {
         "classification": (["forest", "logistic", "svc"], ("3", "5", "10", "20", "100r", "400r")),
         "regression": (["forest", "ridge", "process"], ("10", "20", "50", "150", "400")),
     }
     rows: Rows = [["known rows", "tables", "what", "skmeta", "forest", "logistic, ridge"]]
     rows[0] += ["SVC, process", "skmeta minus best"]
-    for kind, (peers, sizes) in parts.items():
+    for kind, (peers, sizes) in kinds.items():
         results = read_results(RESULTS / f"raw_tables-{kind}.jsonl.gz")
         for size in sizes:
             draws = common_draws(results, ["ours", *peers], size)
@@ -160,8 +160,8 @@ def raw_tables() -> Rows:
 def small_tables_speed() -> Rows:
     rows: Rows = [["known rows", "kind", "skmeta", "forest", "ratio"]]
     kinds = ("classification", "regression")
-    found = {kind: read_records(RESULTS / f"small_tables-speed-{kind}.json") for kind in kinds}
-    for pair in zip(*found.values(), strict=True):
+    records = {kind: read_records(RESULTS / f"small_tables-speed-{kind}.json") for kind in kinds}
+    for pair in zip(*records.values(), strict=True):
         for kind, one in zip(kinds, pair, strict=True):
             seconds = [one[f"{m}_fit"] + one[f"{m}_predict"] for m in ("ours", "forest")]
             rows.append([one["known"], kind, *(number(s, 2) for s in seconds)])

@@ -95,13 +95,13 @@ def _draw_latents(generator: torch.Generator, b: int, n: int, d: int) -> Latents
     n_normal, n_clusters = (round(share * b) for share in _LATENTS[:2])
     sizes = (n_normal, n_clusters, b - n_normal - n_clusters)
     makers = (_correlated, _clustered, _causal)
-    parts = [
+    drawn = [
         make(generator, size, n, d) for make, size in zip(makers, sizes, strict=True) if size > 0
     ]
     if b < 4:  # With so few tasks, rounded shares would never draw some of the kinds.
         make = makers[int(torch.multinomial(torch.tensor(_LATENTS), 1, generator=_cpu(generator)))]
-        parts = [make(generator, b, n, d)]
-    z, scores, is_own = (torch.cat(part) for part in zip(*parts, strict=True))
+        drawn = [make(generator, b, n, d)]
+    z, scores, is_own = (torch.cat(part) for part in zip(*drawn, strict=True))
     return Latents(standardize(z), standardize(scores), is_own)
 
 

@@ -105,7 +105,7 @@ def remove_values(generator: torch.Generator, x: Tensor, y: Tensor) -> Tensor:
     drawn = torch.where(together, uniform(generator, b, n, 1), uniform(generator, b, n, d))
     row = integers(generator, 0, n - 1, b, 1, d)
     high = x > x.gather(1, row)
-    of_label = (y[:, :, None] > y[:, :, None].expand(-1, -1, d).gather(1, row)) * rate
+    label_chance = (y[:, :, None] > y[:, :, None].expand(-1, -1, d).gather(1, row)) * rate
     kind = uniform(generator, b, 1, d)
-    chance = torch.where(kind < 0.2, 0.5 * high, torch.where(kind < 0.3, of_label, rate))
+    chance = torch.where(kind < 0.2, 0.5 * high, torch.where(kind < 0.3, label_chance, rate))
     return x.masked_fill((drawn < chance) & touched, math.nan)

@@ -28,11 +28,11 @@ def make_table_tasks(
     seed = int(np.random.default_rng(random_state).integers(2**63))
     generator = torch.Generator().manual_seed(seed)
     settings: dict[str, Any] = {"kind": kind, "n_classes": n_classes}
-    parts = [
+    batches = [
         draw_tables(generator, min(_BATCH, n_tasks - start), n_samples, n_features, **settings)
         for start in range(0, n_tasks, _BATCH)
     ]
-    X, y = (torch.cat(part).flatten(0, 1).numpy() for part in zip(*parts, strict=True))
+    X, y = (torch.cat(part).flatten(0, 1).numpy() for part in zip(*batches, strict=True))
     if kind == "regression":
         y = y.astype(np.float64)
     return X, y, np.repeat(np.arange(n_tasks), n_samples)
