@@ -83,6 +83,8 @@ def floor_of(name, floors):
 def find_imports(tree, in_function=False):
     """Yield each imported dotted name, and whether the import is inside a function."""
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.expr):
+            continue  # It holds no import.
         if isinstance(node, ast.Import):
             yield from ((alias.name, in_function) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

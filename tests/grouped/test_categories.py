@@ -55,6 +55,7 @@ def test_few_groups_do_not_tell_those_that_are_held_out(combine):
     assert model.losses_.iloc[0].min() > 0.5
 
 
+@pytest.mark.slow
 def test_groups_within_a_new_group_are_new_with_it():
     # A new laboratory has new batches, but the specimens are known.
     rng = np.random.default_rng(0)

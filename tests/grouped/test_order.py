@@ -61,6 +61,7 @@ def test_new_groups_from_their_first_rows(curves):
     assert width[-1] > width[0]
 
 
+@pytest.mark.slow
 def test_intervals_of_families_of_curves():
     """Those of new groups hold what they say; those of known groups are wider than needed."""
     known, new, widths = [], [], []
@@ -156,6 +157,7 @@ def test_wrong_times_are_errors(curves, model):
         model.predict(X.assign(week="later"))
 
 
+@pytest.mark.slow
 def test_one_group_and_weights(curves):
     X, y = curves
     one = X["animal"] == 3
@@ -174,6 +176,7 @@ def test_one_group_and_weights(curves):
     assert errors[0] > errors[1]
 
 
+@pytest.mark.slow
 def test_new_groups_have_slopes_of_columns():
     """Of a column that varies in time, from six rows; the slope of all would leave all of b x."""
     rng = np.random.default_rng(1)

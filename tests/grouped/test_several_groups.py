@@ -214,6 +214,7 @@ def test_order_names_and_units_change_nothing(kind):
     np.testing.assert_allclose(*found, **REFIT)
 
 
+@pytest.mark.slow
 def test_polars_arrays_pickles_and_clones_agree(ratings):
     polars = pytest.importorskip("polars")
     frame, y = ratings.X[:150], ratings.y[:150]
@@ -295,6 +296,7 @@ def test_losses_and_summary_name_the_columns(model):
     assert "user, 1 known row: population" in model.summary_
 
 
+@pytest.mark.slow
 def test_slopes_of_both_columns_are_found():
     rng = np.random.default_rng(0)
     user, item = rng.integers(20, size=500), rng.integers(15, size=500)
@@ -384,6 +386,7 @@ def test_a_prediction_in_time_does_not_depend_on_the_rows_beside_it(sales):
     np.testing.assert_allclose(one_by_one, model.predict(X)[[3, 40, 80, 280]], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_pairs_that_follow_a_pattern_are_predicted():
     # What a group of one column has of a pattern of the other one's groups is a product.
     rng = np.random.default_rng(0)

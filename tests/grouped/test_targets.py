@@ -99,6 +99,7 @@ def test_a_declared_kind_is_kept_and_checked():
         GroupedRegressor("group", target_kind="counts").fit(X, y)
 
 
+@pytest.mark.slow
 def test_units_of_amounts_do_not_matter(fitted):
     y = TARGETS["positive"]
     other = GroupedRegressor("group").fit(X, 1000 * y)
@@ -115,6 +116,7 @@ def test_known_rows_of_new_groups_are_taken_in_any_range(fitted):
     assert model.predict(NEW.iloc[:1]) > before
 
 
+@pytest.mark.slow
 def test_counts_of_known_dispersion_have_its_quantiles():
     """Groups and columns tell all of the mean; the rest is Poisson."""
     rng = np.random.default_rng(3)
@@ -131,6 +133,7 @@ def test_counts_of_known_dispersion_have_its_quantiles():
     assert ours < min(1.05 * best, worst)
 
 
+@pytest.mark.slow
 def test_counts_know_that_their_means_are_products(fitted):
     at = X.assign(x=np.random.default_rng(4).normal(size=N))
     true = np.exp(0.5 + LOG_MEAN + 0.6 * (at["x"] - X["x"]))

@@ -9,6 +9,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from sharing import N_FOLDS, N_ITER, run
 
 from skmeta.search import SearchHistory
@@ -57,6 +58,12 @@ def results(folder, names):
     return found
 
 
+def let_expire(history):
+    """Let all leases end, as if their time were over."""
+    ended = sa.text("UPDATE skmeta_lease SET expires = 0")
+    history._store.run(lambda connection: connection.execute(ended), write=True)
+
+
 def test_no_candidate_is_evaluated_twice(context, address, tmp_path):
     workers = [start(context, address, tmp_path, k) for k in range(N_WORKERS)]
     for worker in workers:
@@ -77,21 +84,23 @@ def test_no_candidate_is_evaluated_twice(context, address, tmp_path):
 
 
 def test_a_killed_worker_loses_no_candidate(context, address, tmp_path):
-    # It holds its second candidate when it is killed. Others' leases do not expire, however slow
-    # the machine is.
-    victim = start(context, address, tmp_path, "victim", hangs_at=N_FOLDS + 1, lease_timeout=5.0)
-    deadline = time.monotonic() + 60
-    while len(fits(tmp_path)) <= N_FOLDS and time.monotonic() < deadline:
+    # It holds its second candidate when it is killed. No lease expires before, however slow the
+    # machine is.
+    victim = start(context, address, tmp_path, "victim", hangs_at=N_FOLDS + 1, lease_timeout=1e4)
+    while len(fits(tmp_path)) <= N_FOLDS:
+        assert victim.is_alive()
         time.sleep(0.01)
-    workers = [start(context, address, tmp_path, k, lease_timeout=1000.0) for k in range(2)]
-    # The others have to wait for the last candidate: its lease is renewed.
+    workers = [start(context, address, tmp_path, k, lease_timeout=1e4) for k in range(2)]
+    # The others have to wait for the last candidate.
     with SearchHistory(address) as history:
-        while len(history.to_frame()) < N_ITER - 1 and time.monotonic() < deadline:
+        while len(history.to_frame()) < N_ITER - 1:
+            assert all(worker.is_alive() for worker in workers)
             time.sleep(0.05)
-        assert len(history.to_frame()) == N_ITER - 1
-    assert all(worker.is_alive() for worker in workers)
-    os.kill(victim.pid, signal.SIGKILL)
-    for worker in [victim, *workers]:
+        assert all(worker.is_alive() for worker in workers)
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.join()
+        let_expire(history)
+    for worker in workers:
         worker.join()
     assert [w.exitcode for w in [victim, *workers]] == [-signal.SIGKILL, 0, 0]
     [(columns, *_), _] = results(tmp_path, range(2))

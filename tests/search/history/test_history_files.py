@@ -248,5 +248,5 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 history.record(search_id, evaluation("parent"))
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=600)
     assert [e.key for e in history.candidates("f")] == ["child", "parent"]

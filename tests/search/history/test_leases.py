@@ -1,8 +1,10 @@
 """Leases on the candidates of a shared search."""
 
 import threading
+import time
 
 import pytest
+import sqlalchemy as sa
 from builders import make_evaluation, make_record
 
 from skmeta.exceptions import HistoryError
@@ -51,3 +53,19 @@ def test_a_database_that_fails_is_tried_again_while_leases_are_held(history, sea
         history.path.rename(away)
     with pytest.raises(HistoryError, match="moved or deleted"):
         one.read()
+
+
+def test_leases_are_renewed_until_they_are_given_back(history, search_id):
+    one = leases_of(history, search_id, 0.2)
+
+    def expires():
+        query = sa.text("SELECT expires FROM skmeta_lease")
+        return history._store.run(lambda connection: connection.execute(query).scalar_one())
+
+    with one:
+        assert one.claim([lease("a")], one.read())
+        first, last_look = expires(), time.monotonic() + 600
+        while expires() <= first and time.monotonic() < last_look:
+            time.sleep(0.01)
+        assert expires() > first
+    assert one.read().expired == {"a"}
