@@ -11,6 +11,7 @@ from sklearn.exceptions import FitFailedWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 pytestmark = [
+    pytest.mark.slow,  # It starts pools of processes.
     pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems"),
     pytest.mark.filterwarnings("ignore:A worker stopped", "ignore:.*are non-finite"),
 ]

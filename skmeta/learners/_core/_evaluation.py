@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.metrics import pairwise_distances_argmin
 
 from skmeta._columns import flatten_rows
 from skmeta._validation import check_count, check_rng
@@ -183,11 +183,11 @@ def nearest_mean(x: np.ndarray, y: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Predict the class with the nearest mean."""
     classes = np.unique(y)
     means = np.stack([x[y == k].mean(0) for k in classes])
-    return np.asarray(classes[pairwise_distances_argmin(query, means)])
+    return np.asarray(classes[cdist(query, means).argmin(1)])
 
 
 def _nearest_neighbour(x: np.ndarray, y: np.ndarray, query: np.ndarray) -> np.ndarray:
-    return np.asarray(y[pairwise_distances_argmin(query, x)])
+    return np.asarray(y[cdist(query, x).argmin(1)])
 
 
 def _logistic_regression(x: np.ndarray, y: np.ndarray, query: np.ndarray) -> np.ndarray:

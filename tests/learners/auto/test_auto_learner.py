@@ -95,6 +95,7 @@ def test_classes_are_held_out_if_there_are_no_groups():
     assert MetaFewShotClassifier(auto.prior_).fit(X[:50], y[:50]).score(X, y) > 0.6
 
 
+@pytest.mark.slow
 def test_images_are_learned_by_a_convolution():
     X, y = load_digits(return_X_y=True)
     X, y = X[:200].reshape(-1, 1, 8, 8), y[:200]
@@ -195,7 +196,10 @@ def test_data_that_form_no_tasks_are_refused():
         AutoLearner(device="abacus").fit(X, y, groups)
 
 
-@pytest.mark.parametrize("learner", [INTERCEPT, InContextLearner(prior="tabular")])
+@pytest.mark.parametrize(
+    "learner",
+    [INTERCEPT, pytest.param(InContextLearner(prior="tabular"), marks=pytest.mark.slow)],
+)
 def test_frames_with_categories_and_missing_values(learner):
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
@@ -220,6 +224,7 @@ def test_frames_with_categories_and_missing_values(learner):
         assert auto.score(X, y, groups=groups) > 0.5
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result(intercepts):
     again = clone(intercepts).fit(*make_intercepts())
     assert again.prior_ == intercepts.prior_
