@@ -32,6 +32,28 @@ class Table(NamedTuple):
     groups: np.ndarray
 
 
+class Division(NamedTuple):
+    """Rows to learn from, further known rows of new groups, and rows to predict."""
+
+    train: np.ndarray
+    few: np.ndarray
+    test: np.ndarray
+
+    @property
+    def rows(self) -> np.ndarray:
+        """All known rows."""
+        return np.concatenate([self.train, self.few])
+
+
+def rank_in_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the place (n,) of each row in a random order of its group."""
+    ranks = np.empty(len(groups), int)
+    for g in range(groups.max() + 1):
+        rows = np.flatnonzero(groups == g)
+        ranks[rows] = rng.permutation(len(rows))
+    return ranks
+
+
 def table_names() -> list[str]:
     index = pd.read_csv(Path(os.environ["SKMETA_DATA"]) / "groupbench" / "index.csv")
     return [*index["name"], *GROUPED]

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.group_tables import Table
+from benchmarks.lib.group_tables import Division, Table
 from benchmarks.lib.r_tables import read_raw
 
 LATER, N_KNOWN, MAX_GROUPS, MAX_ROWS, MAX_ROWS_FRESH = 0.4, 5, 40, 6000, 3000
@@ -58,14 +58,6 @@ class TimeTable(NamedTuple):
     table: Table
     time: str
     times: np.ndarray
-
-
-class Division(NamedTuple):
-    """Rows to learn from, further rows of new groups, and rows to predict."""
-
-    train: np.ndarray
-    few: np.ndarray
-    test: np.ndarray
 
 
 def table_names() -> list[str]:

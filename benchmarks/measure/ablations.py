@@ -56,7 +56,7 @@ class Given(NamedTuple):
     factors: list[str]
     order: str | None
     is_regression: bool
-    divisions: dict[str, published_models.Division]
+    divisions: dict[str, group_tables.Division]
 
 
 # ---------------------------------------------------------------------------------------- tables
@@ -106,7 +106,7 @@ def in_time(name: str) -> Given:
     table = given.table._replace(X=X, y=y, groups=groups)
     cut = given._replace(table=table, times=given.times[kept])
     divisions = {
-        regime: published_models.Division(*time_tables.divide(cut, regime, 0))
+        regime: group_tables.Division(*time_tables.divide(cut, regime, 0))
         for regime in ("later", "new")
     }
     X = X.assign(**{"group 0": [f"g{g}" for g in groups]})
@@ -118,7 +118,7 @@ def _small(kind: str, n_rows: int) -> Callable[[str], Given]:
         X, y = raw_tables.load(kind, name)
         rows = np.random.default_rng(zlib.crc32(name.encode())).permutation(len(y))[:n_rows]
         half = len(rows) // 2
-        division = published_models.Division(rows[:half], rows[:0], rows[half:])
+        division = group_tables.Division(rows[:half], rows[:0], rows[half:])
         return Given(X, y, [], None, kind == "regression", {"rows": division})
 
     return load
@@ -426,7 +426,7 @@ def _fit(given: Given, rows: np.ndarray) -> Any:
 
 
 def _losses(
-    given: Given, model: Any, division: published_models.Division
+    given: Given, model: Any, division: group_tables.Division
 ) -> tuple[float, float | None]:
     """Return the squared error or log loss over that of known rows, and the quantile loss."""
     X, y = given.X.iloc[division.test], given.y[division.test]

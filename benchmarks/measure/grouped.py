@@ -71,10 +71,7 @@ def make_cases(name: str, seed: int) -> dict[str, Case]:
     table = group_tables.load(name)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     groups, sizes = table.groups, np.bincount(table.groups)
-    ranks = np.empty(len(groups), int)
-    for g in range(len(sizes)):
-        rows = np.flatnonzero(groups == g)
-        ranks[rows] = rng.permutation(len(rows))
+    ranks = group_tables.rank_in_groups(groups, rng)
     is_test = ranks < np.round(0.3 * sizes[groups])
     test = rng.permutation(np.flatnonzero(is_test))[:MAX_KNOWN_QUERIES]
     none = np.empty(0, int)

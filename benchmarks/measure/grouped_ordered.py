@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.group_tables import encode, half_of
+from benchmarks.lib.group_tables import Division, encode, half_of
 from benchmarks.lib.r_tables import read_raw
 from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from benchmarks.measure import targets
@@ -78,7 +78,7 @@ Probabilities = tuple[np.ndarray, float]
 
 
 def predict_grouped(
-    table: targets.Table, cases: dict[str, targets.Case], kind: str
+    table: targets.Table, cases: dict[str, Division], kind: str
 ) -> dict[str, Probabilities]:
     """GroupedClassifier."""
     from skmeta import GroupedClassifier
@@ -104,8 +104,8 @@ def _frequencies(table: targets.Table, rows: np.ndarray, n: int) -> np.ndarray:
     return np.tile(counts / counts.sum(), (n, 1))
 
 
-def _scaled(table: targets.Table, case: targets.Case) -> tuple[np.ndarray, np.ndarray]:
-    rows, X = np.concatenate([case.train, case.few]), encode(table.X, case.train)
+def _scaled(table: targets.Table, case: Division) -> tuple[np.ndarray, np.ndarray]:
+    rows, X = case.rows, encode(table.X, case.train)
     centre, scale = X[rows].mean(0), X[rows].std(0)
     return rows, np.clip(((X - centre) / np.maximum(scale, 1e-9))[:, scale > 0], -5, 5)
 
@@ -125,7 +125,7 @@ write.csv(t(apply(cbind(0, below, 1), 1, diff)), "{folder}/proba.csv", row.names
 """
 
 
-def clmm(table: targets.Table, case: targets.Case) -> np.ndarray:
+def clmm(table: targets.Table, case: Division) -> np.ndarray:
     """R's cumulative mixed model, with the modes of the groups' deviations."""
     rows, X = _scaled(table, case)
     proba = _frequencies(table, rows, len(case.test))
@@ -149,9 +149,9 @@ def clmm(table: targets.Table, case: targets.Case) -> np.ndarray:
 PEERS = {"clmm": clmm}
 
 
-def score(table: targets.Table, case: targets.Case, prediction: Probabilities) -> dict[str, float]:
+def score(table: targets.Table, case: Division, prediction: Probabilities) -> dict[str, float]:
     proba, seconds = prediction
-    y, rows = table.y[case.test], np.concatenate([case.train, case.few])
+    y, rows = table.y[case.test], case.rows
     nothing = _frequencies(table, rows, len(y))
 
     def ranked(p: np.ndarray) -> float:

@@ -33,31 +33,19 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.lib import group_peers, published
-from benchmarks.lib.group_tables import Table
+from benchmarks.lib.group_tables import Division, Table
 from benchmarks.lib.resumable import read_lines, read_options, run_cells
 
 RESULTS = Path(__file__).parents[1] / "results" / "published_models.jsonl"
 REGIMES = ("known", "new", "new 3")
 N_DIVISIONS, N_KNOWN, FEWEST_GROUPS, FEWEST_IN_GROUP, LARGEST = 3, 3, 4, 5, 2.0
 MIN_PROBABILITY = group_peers.MIN_PROBABILITY
-
-
-class Division(NamedTuple):
-    """Rows to learn from, further rows of new groups, and rows to predict."""
-
-    train: np.ndarray
-    few: np.ndarray
-    test: np.ndarray
-
-    @property
-    def rows(self) -> np.ndarray:
-        return np.concatenate([self.train, self.few])
 
 
 Predictions = list[tuple[np.ndarray, np.ndarray | None] | None]  # outputs, 90 % intervals

@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks.lib.group_tables import encode, half_of
+from benchmarks.lib.group_tables import Division, encode, half_of, rank_in_groups
 from benchmarks.lib.r_tables import read_raw
 from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from skmeta.tabular import DECILES, quantile_loss, unconditional_quantiles
@@ -142,22 +142,11 @@ def columns_of(frame: pd.DataFrame) -> pd.DataFrame:
     return X.loc[:, X.nunique() > 1]
 
 
-class Case(NamedTuple):
-    """Rows to learn from, further known rows of new groups, and rows to predict."""
-
-    train: np.ndarray
-    few: np.ndarray
-    test: np.ndarray
-
-
-def make_cases(table: Table, seed: int, name: str) -> dict[str, Case]:
+def make_cases(table: Table, seed: int, name: str) -> dict[str, Division]:
     """Return the cases of a division, by regime."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     groups, sizes = table.groups, np.bincount(table.groups)
-    rank = np.empty(len(groups), int)
-    for g in range(len(sizes)):
-        rows = np.flatnonzero(groups == g)
-        rank[rows] = rng.permutation(len(rows))
+    rank = rank_in_groups(groups, rng)
     is_test = rank < np.round(0.3 * sizes[groups])
     none = np.empty(0, int)
     new = rng.permutation(len(sizes))[: max(round(len(sizes) / 4), 2)]
@@ -170,9 +159,9 @@ def make_cases(table: Table, seed: int, name: str) -> dict[str, Case]:
     )
     train = np.flatnonzero(~is_new)
     return {
-        "known": Case(np.flatnonzero(~is_test), none, np.flatnonzero(is_test)),
-        "new 0": Case(train, none, test),
-        "new 5": Case(train, few, test),
+        "known": Division(np.flatnonzero(~is_test), none, np.flatnonzero(is_test)),
+        "new 0": Division(train, none, test),
+        "new 5": Division(train, few, test),
     }
 
 
@@ -188,7 +177,9 @@ class Forecast(NamedTuple):
 # ---------------------------------------------------------------------------------------- methods
 
 
-def predict_grouped(table: Table, cases: dict[str, Case], **settings: Any) -> dict[str, Forecast]:
+def predict_grouped(
+    table: Table, cases: dict[str, Division], **settings: Any
+) -> dict[str, Forecast]:
     """GroupedRegressor."""
     from skmeta import GroupedRegressor
 
@@ -231,7 +222,7 @@ def _probability(y: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     return probability
 
 
-def predict_given(table: Table, cases: dict[str, Case]) -> dict[str, Forecast]:
+def predict_given(table: Table, cases: dict[str, Division]) -> dict[str, Forecast]:
     """GroupedRegressor of targets as given."""
     return predict_grouped(table, cases, target_kind="real")
 
@@ -263,9 +254,9 @@ def _lightgbm(table: Table, Z: np.ndarray, rows: np.ndarray, **settings: Any) ->
     return model.fit(frame.iloc[rows], table.y[rows], **fit), frame, held_out
 
 
-def lightgbm_quantiles(table: Table, case: Case) -> Forecast:
+def lightgbm_quantiles(table: Table, case: Division) -> Forecast:
     """LightGBM, a model for each quantile; its mean is the mean of the quantiles."""
-    rows, Z = np.concatenate([case.train, case.few]), _columns(table, case)
+    rows, Z = case.rows, _columns(table, case)
     quantiles = []
     for level in LEVELS:
         model, frame, _ = _lightgbm(table, Z, rows, objective="quantile", alpha=level)
@@ -274,9 +265,9 @@ def lightgbm_quantiles(table: Table, case: Case) -> Forecast:
     return Forecast(sorted_quantiles[:, 1:-1].mean(1), sorted_quantiles)
 
 
-def lightgbm_counts(table: Table, case: Case) -> Forecast:
+def lightgbm_counts(table: Table, case: Division) -> Forecast:
     """LightGBM by the Poisson or Tweedie loss; negative-binomial or gamma by held-out residuals."""
-    rows, Z = np.concatenate([case.train, case.few]), _columns(table, case)
+    rows, Z = case.rows, _columns(table, case)
     objective = "poisson" if table.is_count else "tweedie"
     model, frame, (unseen, last) = _lightgbm(table, Z, rows, objective=objective)
     mean = np.maximum(model.predict(frame.iloc[case.test]), 1e-9)
@@ -305,11 +296,11 @@ def _count_quantiles(
     return np.asarray(of(mean[:, None], best).ppf(LEVELS))
 
 
-def gpboost(table: Table, case: Case, trees: bool = False) -> Forecast | None:
+def gpboost(table: Table, case: Division, trees: bool = False) -> Forecast | None:
     """GPBoost's mixed model: negative binomial, gamma, or normal where amounts are 0."""
     import gpboost as gpb
 
-    rows, X = np.concatenate([case.train, case.few]), encode(table.X, case.train)
+    rows, X = case.rows, encode(table.X, case.train)
     centre, scale = X[rows].mean(0), np.maximum(X[rows].std(0), 1e-9)
     X = np.clip((X - centre) / scale, -5, 5)
     y, groups = table.y[rows], table.groups
@@ -370,16 +361,16 @@ def _of_moments(
     return np.asarray(stats.nbinom(size, size / (size + mean)).ppf(LEVELS))
 
 
-def gpboost_trees(table: Table, case: Case) -> Forecast | None:
+def gpboost_trees(table: Table, case: Division) -> Forecast | None:
     """GPBoost's mixed model with trees."""
     return gpboost(table, case, trees=True)
 
 
-def statsmodels_glm(table: Table, case: Case) -> Forecast | None:
+def statsmodels_glm(table: Table, case: Division) -> Forecast | None:
     """statsmodels: a negative-binomial or Tweedie GLM of the columns, without the group."""
     import statsmodels.api as sm
 
-    rows, X = np.concatenate([case.train, case.few]), encode(table.X, case.train)
+    rows, X = case.rows, encode(table.X, case.train)
     centre, scale = X[rows].mean(0), np.maximum(X[rows].std(0), 1e-9)
     Z = sm.add_constant(np.clip((X - centre) / scale, -5, 5), has_constant="add")
     family = sm.families.Poisson() if table.is_count else sm.families.Tweedie(var_power=1.5)
@@ -389,7 +380,7 @@ def statsmodels_glm(table: Table, case: Case) -> Forecast | None:
     return Forecast(at, _count_quantiles(table, at, fitted, table.y[rows]))
 
 
-def _columns(table: Table, case: Case) -> np.ndarray:
+def _columns(table: Table, case: Division) -> np.ndarray:
     return np.column_stack([table.groups, encode(table.X, case.train)])
 
 
@@ -406,9 +397,9 @@ OWN = {"grouped": predict_grouped, "grouped_given": predict_given}
 # ---------------------------------------------------------------------------------------- results
 
 
-def score(table: Table, case: Case, forecast: Forecast) -> dict[str, float]:
+def score(table: Table, case: Division, forecast: Forecast) -> dict[str, float]:
     """Return what is reported of the rows of a case."""
-    y, known = table.y[case.test], table.y[np.concatenate([case.train, case.few])]
+    y, known = table.y[case.test], table.y[case.rows]
     nothing = np.tile(unconditional_quantiles(known, DECILES), (len(y), 1))
     loss = quantile_loss(y, forecast.quantiles[:, 1:-1], DECILES).mean()
     low, high = forecast.quantiles[:, 0], forecast.quantiles[:, -1]
@@ -425,7 +416,7 @@ def score(table: Table, case: Case, forecast: Forecast) -> dict[str, float]:
     } | _by_scale(table, case, (y >= low) & (y <= high))
 
 
-def _by_scale(table: Table, case: Case, inside: np.ndarray) -> dict[str, float]:
+def _by_scale(table: Table, case: Division, inside: np.ndarray) -> dict[str, float]:
     """Return how much intervals hold, by quartile of the deviation of a group's known targets."""
     frame = pd.DataFrame({"group": table.groups, "y": table.y}).iloc[case.train]
     deviations = frame.groupby("group")["y"].agg(["std", "size"])
