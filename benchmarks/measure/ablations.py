@@ -21,7 +21,6 @@ are losses without the mechanism over losses with it; means are geometric, over 
 
 from __future__ import annotations
 
-import argparse
 import copy
 import importlib
 import time
@@ -38,7 +37,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.lib import factor_tables, group_tables, published, time_tables
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from benchmarks.measure import published_models, raw_tables, targets
 from skmeta.tabular import DECILES, quantile_loss
 
@@ -477,13 +476,14 @@ def lines_of(mechanism: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mechanisms", nargs="+", choices=MECHANISMS, default=list(MECHANISMS))
-    parser.add_argument("--had", help="a mechanism that the code of this commit still has")
-    parser.add_argument("--sets", nargs="+", choices=table_sets())
-    parser.add_argument("--minutes", type=float, default=600)
-    parser.add_argument("--summary", action="store_true")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        mechanisms=[*MECHANISMS],
+        had=str,  # a mechanism that the code of this commit still has
+        sets=[*GROUPED, *SMALL],
+        minutes=600.0,
+        summary=False,
+    )
     if options.summary:
         print(summary().round(2).to_string(index=False))
         return
@@ -493,7 +493,7 @@ def main() -> None:
         chosen = {HAD + options.had: MECHANISMS["none"].sets}
     cells = [
         (mechanism, kind, name)
-        for kind in options.sets or sets
+        for kind in options.sets
         for name in sets[kind][1]
         for mechanism, kinds in chosen.items()
         if kind in kinds

@@ -193,6 +193,8 @@ def summarise(names: list[str], methods: list[str], seeds: int, results: Path) -
     methods = methods or sorted({cell[2] for cell in lines})
     cells = [(n, s) for n in names for s in range(seeds)]
     cells = [cell for cell in cells if all((*cell, m) in lines for m in methods)]
+    if not cells:
+        raise SystemExit("No table has results of all methods. Name others by --methods or --half.")
     print(len(cells), "cells:", *sorted({n for n, _ in cells}))
     for regime in ("known", "new 0", "new 5"):
         for method in methods:

@@ -290,8 +290,10 @@ def main() -> None:
         return
     part = options.part
     if options.summary:
-        print(json.dumps(summarise(part), indent=1))
+        print(json.dumps({p: summarise(p) for p in ([part] if part else CONDITIONS)}, indent=1))
         return
+    if part is None:
+        parser.error(f"name one of {', '.join(CONDITIONS)}")
     run, names = run_groups, ["omniglot"]
     if part in SIZES:
         is_classes = part == "classes"

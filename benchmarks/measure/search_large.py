@@ -366,7 +366,7 @@ def main():
         summary=False,
     )
     if options.summary:
-        report(summarise(), RESULTS.with_suffix(".json"))
+        report(summarise(), RESULTS.with_name("search_large.json"))
         return
     warnings.simplefilter("ignore")
     warm_up()

@@ -464,6 +464,8 @@ def summarise(names: list[str], methods: list[str]) -> None:
     lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
     methods = methods or sorted({cell[2] for cell in lines})
     tables = [n for n in names if all((n, 0, m) in lines for m in methods)]
+    if not tables:
+        raise SystemExit("No table has results of all methods. Name others by --methods or --half.")
     print(len(tables), "tables:", *tables)
     for regime in ("known", "new 0", "new 5"):
         for method in methods:
