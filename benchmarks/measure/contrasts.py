@@ -10,7 +10,7 @@ columns that made the data, and no others. Trials go to ``results/contrasts.json
 ``held``    whether the intervals of the difference and of the ratio hold the truth
 ``right``   the same of the right model
 ``width``   widths of the intervals of the difference, of both
-``groups``  of every fifth trial: the share of intervals of single groups that hold their difference
+``groups``  of every tenth trial: the share of intervals of single groups that hold their difference
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCENARIOS = "linear", "interactions", "confounded", "non-linear", "by group"
 KINDS = {"counts": NegativeBinomial(), "real": None, "classes": Classes(2)}
 SIZES = {8: 24, 20: 16, 100: 8}  # rows by number of groups
 EFFECT, INTERCEPT_STD, EFFECT_STD = 0.5, 0.5, 0.2
-BLOCK, EVERY = 5, 5  # draws
+BLOCK, EVERY = 10, 10  # draws
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 
 
@@ -89,7 +89,8 @@ def draw(scenario, kind, n_groups, rng):
 def run(cell):
     """Return the line of a trial."""
     scenario, kind, n_groups, k = cell
-    rng = np.random.default_rng([0, k, n_groups, SCENARIOS.index(scenario)])
+    places = SCENARIOS.index(scenario), list(KINDS).index(kind)
+    rng = np.random.default_rng([0, k, n_groups, *places])
     sample, right, products, (a, b), of_groups = draw(scenario, kind, n_groups, rng)
     start = time.process_time()
     found = fit_effect(sample, KINDS[kind])

@@ -114,17 +114,15 @@ class FactorRows:
         """Return blocks of Z'WZ, Z'WX by factor, and X'WX."""
         weights, pairs = self.w[:, None, None] * curvature, self.pattern.pairs
         blocks = {
-            (f, g): sums(_outer(weights, self.z[f], self.z[g]), one.pair_of_row, len(one.first))
+            (f, g): sums(_outer(weights, self.z[f], self.z[g]), one.adding)
             for (f, g), one in pairs.items()
         }
         across = [
-            sums(_outer(weights, z, self.X), self.codes[:, f], self.pattern.sizes[f])
-            for f, z in enumerate(self.z)
+            sums(_outer(weights, z, self.X), pairs[f, f].adding) for f, z in enumerate(self.z)
         ]
         q = self.X.shape[1]
-        turned = weights.transpose(1, 2, 0)
-        own = np.einsum("abn,nk,nl->akbl", turned, self.X, self.X, optimize=True)
-        return blocks, across, own.reshape(self.j * q, self.j * q)
+        own = (weights.transpose(1, 2, 0)[:, :, None] * self.X.T) @ self.X
+        return blocks, across, own.swapaxes(1, 2).reshape(self.j * q, self.j * q)
 
     def predictor(self, u: list[np.ndarray], roots: list[np.ndarray]) -> np.ndarray:
         """Return Z Lambda u (n, j)."""
@@ -137,7 +135,7 @@ class FactorRows:
     def on_levels(self, values: np.ndarray) -> list[np.ndarray]:
         """Return Z'v (L_f, j q_f) of rows v (n, j), by factor."""
         return [
-            sums(values[:, :, None] * z[:, None], self.codes[:, f], self.pattern.sizes[f]).reshape(
+            sums(values[:, :, None] * z[:, None], self.pattern.pairs[f, f].adding).reshape(
                 self.pattern.sizes[f], -1
             )
             for f, z in enumerate(self.z)

@@ -38,6 +38,7 @@ class Pairs(NamedTuple):
     first: np.ndarray
     second: np.ndarray
     pair_of_row: np.ndarray  # position of the pair of each row
+    adding: sparse.csc_array  # (p, n), see `adding`
 
 
 class Pattern:
@@ -62,21 +63,24 @@ class Pattern:
     def _pairs(self, f: int, g: int) -> Pairs:
         if f == g:
             levels = np.arange(self.sizes[f])
-            return Pairs(levels, levels, self.codes[:, f])
+            of_row = self.codes[:, f]
+            return Pairs(levels, levels, of_row, adding(of_row, self.sizes[f]))
         keys = self.codes[:, f] * self.sizes[g] + self.codes[:, g]
         unique, pair_of_row = np.unique(keys, return_inverse=True)
-        return Pairs(*np.divmod(unique, self.sizes[g]), pair_of_row)
+        parts = pair_of_row, adding(pair_of_row, len(unique))
+        return Pairs(*np.divmod(unique, self.sizes[g]), *parts)
 
 
-def sums(values: np.ndarray, positions: np.ndarray, size: int) -> np.ndarray:
-    """Return sums (size, ...) of values (n, ...) that share a position (n,)."""
+def adding(positions: np.ndarray, size: int) -> sparse.csc_array:
+    """Return a matrix (size, n) that adds values which share a position (n,)."""
+    parts = np.ones(len(positions)), positions, np.arange(len(positions) + 1)
+    return sparse.csc_array(parts, shape=(size, len(positions)))
+
+
+def sums(values: np.ndarray, matrix: sparse.csc_array) -> np.ndarray:
+    """Return sums (size, ...) of values (n, ...) by a matrix of `adding`."""
     flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
-    parts = np.ones(len(flat)), positions, np.arange(len(flat) + 1)
-    if flat.shape[1] == 1:
-        total = np.bincount(positions, flat[:, 0], size)
-    else:
-        total = sparse.csr_array(parts, shape=(len(flat), size)).T @ flat
-    return np.asarray(total).reshape(size, *values.shape[1:])
+    return np.asarray(matrix @ flat).reshape(matrix.shape[0], *values.shape[1:])
 
 
 def turned(values: np.ndarray) -> np.ndarray:
@@ -90,6 +94,7 @@ class _Leaf(NamedTuple):
     inverse: np.ndarray  # (L_f, K_f, K_f)
     across: dict[int, np.ndarray]  # by later factor g, (L_f, K_f, K_g)
     parents: dict[int, np.ndarray]  # by later factor g, (L_f,)
+    adding: dict[int, sparse.csc_array]  # by later factor g, (L_g, L_f)
 
 
 class System:
@@ -143,9 +148,10 @@ class System:
         for g in later:
             for h in range(g, len(self.sizes)):
                 at = pattern.pairs[g, h].pair_of_row[pattern.rows[f]]
-                change = sums(turned(across[g]) @ across[h], at, len(blocks[g, h]))
+                change = sums(turned(across[g]) @ across[h], adding(at, len(blocks[g, h])))
                 blocks[g, h] = blocks[g, h] - change
-        return _Leaf(inverse, across, parents)
+        each = {g: adding(of, self.sizes[g]) for g, of in parents.items()}
+        return _Leaf(inverse, across, parents, each)
 
     def _places(self, g: int, levels: np.ndarray) -> np.ndarray:
         """Return positions (p, K_g) of levels (p,) in what remains."""
@@ -174,7 +180,7 @@ class System:
         for f, leaf in enumerate(self.leaves):
             right[f] = leaf.inverse @ right[f]
             for g, across in leaf.across.items():
-                change = sums(turned(across) @ right[f], leaf.parents[g], self.sizes[g])
+                change = sums(turned(across) @ right[f], leaf.adding[g])
                 right[g] = right[g] - change
         if self.core < len(self.sizes):
             self._solve_core(right)

@@ -13,7 +13,7 @@ from skmeta._validation import quote_some, suggest
 from skmeta.mixed import Classes, Family, NegativeBinomial
 from skmeta.reporting._effect import Effect, Estimate, averaged, fit_effect
 from skmeta.reporting._learned import left_by
-from skmeta.reporting._sample import Sample
+from skmeta.reporting._sample import Sample, of_groups
 
 # Others leave less than this share of the variance of a column: they decide it.
 _DECIDED = 1e-4
@@ -288,18 +288,15 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
 
 def _check_groups(name: str, factor: str, D: np.ndarray, W: np.ndarray, codes: np.ndarray) -> None:
     """Raise an error if a column that differs between groups only has too few of them."""
-    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
-    columns = np.column_stack([D, np.ones(len(D)), W])
-    is_fixed = (columns == columns[first][place]).all(0)
+    is_fixed, columns = of_groups(np.column_stack([D, np.ones(len(D)), W]), codes)
     if not is_fixed[0]:
         return
-    of_groups = columns[first][:, is_fixed]
-    rank = np.linalg.matrix_rank(of_groups)
-    if len(first) <= rank or rank == np.linalg.matrix_rank(of_groups[:, 1:]):
+    rank = np.linalg.matrix_rank(columns)
+    if len(columns) <= rank or rank == np.linalg.matrix_rank(columns[:, 1:]):
         raise ValueError(
-            f"Column {name!r} is the same in all rows of each group in {factor!r}, and there are "
-            f"{len(first)} groups, too few to tell its effect from what else differs between them. "
-            "Add groups, or leave out columns that are constant within groups."
+            f"Column {name!r} is the same in all rows of each group in {factor!r}, and "
+            f"{len(columns)} groups are too few to tell its effect from what else differs between "
+            "them. Add groups, or leave out columns that are constant within groups."
         )
 
 

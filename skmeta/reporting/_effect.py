@@ -19,7 +19,8 @@ References: Belloni, Chernozhukov and Hansen (2014), Inference on treatment effe
 among high-dimensional controls; Chernozhukov et al. (2018), Double/debiased machine learning for
 treatment and structural parameters; Mundlak (1978), On the pooling of time series and cross section
 data; Rao (1948), Large sample tests of statistical hypotheses concerning several parameters;
-Satterthwaite (1946), An approximate distribution of estimates of variance components.
+Satterthwaite (1946), An approximate distribution of estimates of variance components; Schluchter
+and Elashoff (1990), Small-sample adjustments to tests with unbalanced repeated measures.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from skmeta.reporting._sample import (
     between_groups,
     group_means,
     kept_columns,
+    of_groups,
 )
 
 # Products enter at this level, which is shared by those that are tried.
@@ -157,8 +159,22 @@ class Effect:
             return Estimate(value, float(np.sqrt(own)), df)
         slopes = self.slopes(variance)
         spread = float(slopes @ self.model.uncertainty @ slopes)
-        df = max(2 * own**2 / spread, 1.0) if spread > _NONE * own**2 else np.inf
-        return Estimate(value, float(np.sqrt(own)), df)
+        df = 2 * own**2 / spread if spread > _NONE * own**2 else np.inf
+        return Estimate(value, float(np.sqrt(own)), max(min(df, self._most_df), 1.0))
+
+    @cached_property
+    def _most_df(self) -> float:
+        """Groups less the columns that are constant within them, where D is among these.
+
+        The variance between groups may be estimated at 0, where Satterthwaite's degrees of freedom
+        would be those of rows.
+        """
+        found, k = [np.inf], self.sample.treatment.shape[1]
+        for codes in self.sample.codes.T:
+            is_fixed, columns = of_groups(self.X, codes)
+            if is_fixed[1 : 1 + k].all():
+                found.append(float(len(columns) - np.linalg.matrix_rank(columns)))
+        return min(found)
 
     def slopes(self, of: Callable[[ConditionedFactors], Any]) -> np.ndarray:
         """Return derivatives (..., p) of a function of the model in its parameters."""

@@ -29,13 +29,15 @@ _N_FOLDS, _FEW_FOLDS, _FEW_ROWS = 5, 3, 1_000
 class Learned:
     """Functions of W, learned without the rows of each fold."""
 
-    folds: list[list[Any]]  # models of each fold
+    smooth: Any  # makes smooth functions of W
+    folds: list[list[Any]]  # models of each fold: of smooth functions, and trees
     used: np.ndarray  # columns of their predictions
     scale: np.ndarray
 
     def __call__(self, W: np.ndarray) -> np.ndarray:
         """Return values (n, l) of new rows."""
-        values = np.mean([_predictions(models, W) for models in self.folds], 0)
+        parts = self.smooth.transform(W), W
+        values = np.mean([_predictions(models, *parts) for models in self.folds], 0)
         return np.asarray(values[:, self.used] / self.scale)
 
 
@@ -58,11 +60,12 @@ def learn(
     if W.shape[1] == 0 or n < 5 * _N_FOLDS:
         return None, None
     folds = np.random.default_rng(0).permutation(first.max() + 1)[first] % n_folds
-    models, out = [], []
+    smooth, models, out = _smooth(W), [], []
+    Z = smooth.transform(W)
     for fold in range(n_folds):
         kept = folds != fold
-        models.append(_fitted(W[kept], targets[kept], weight[kept], n))
-        out.append(_predictions(models[-1], W[~kept]))
+        models.append(_fitted(Z[kept], W[kept], targets[kept], weight[kept], n > _FEW_ROWS))
+        out.append(_predictions(models[-1], Z[~kept], W[~kept]))
         # What is left out shifts the level of the rest the other way.
         out[-1] -= np.average(out[-1], axis=0, weights=weight[~kept])
     values = np.concatenate(out)[np.argsort(np.argsort(folds, kind="stable"), kind="stable")]
@@ -74,26 +77,32 @@ def learn(
     used = np.array([t for t in np.flatnonzero(called) if left_by(linear, values[:, t]) > MIN_LEFT])
     if not len(used):
         return None, None
-    return values[:, used] / scale[used], Learned(models, used, scale[used])
+    return values[:, used] / scale[used], Learned(smooth, models, used, scale[used])
 
 
-def _fitted(W: np.ndarray, targets: np.ndarray, weight: np.ndarray, n: int) -> list[Any]:
-    """Return models of targets (n, t): smooth functions, and trees of more than few rows."""
+def _smooth(W: np.ndarray) -> Any:
+    """Return a transformer of columns to splines of each, and to products of pairs if few."""
     parts = [SplineTransformer(5, extrapolation="constant")]
-    if W.shape[1] ** 2 < 2 * MANY_SHARE * n:
+    if W.shape[1] ** 2 < 2 * MANY_SHARE * len(W):
         parts.append(PolynomialFeatures(2, interaction_only=True, include_bias=False))
+    return make_pipeline(make_union(*parts), StandardScaler()).fit(W)
+
+
+def _fitted(
+    Z: np.ndarray, W: np.ndarray, targets: np.ndarray, weight: np.ndarray, has_trees: bool
+) -> list[Any]:
+    """Return models of targets (n, t): of smooth functions (n, z), and trees."""
     ridge = RidgeCV(np.logspace(-1, 5, 7), alpha_per_target=True)
-    smooth = make_pipeline(make_union(*parts), StandardScaler(), ridge)
-    smooth.fit(W, targets, ridgecv__sample_weight=weight)
-    if n <= _FEW_ROWS:
-        return [smooth]
-    trees = HistGradientBoostingRegressor(
-        max_iter=40, learning_rate=0.15, max_leaf_nodes=6, early_stopping=False, random_state=0
-    )
-    # Without weights, which take trees of histograms much longer.
-    return [smooth, MultiOutputRegressor(trees).fit(W, targets)]
+    models = [ridge.fit(Z, targets, weight)]
+    if has_trees:
+        trees = HistGradientBoostingRegressor(
+            max_iter=40, learning_rate=0.15, max_leaf_nodes=6, early_stopping=False, random_state=0
+        )
+        # Without weights, which take trees of histograms much longer.
+        models.append(MultiOutputRegressor(trees).fit(W, targets))
+    return models
 
 
-def _predictions(models: list[Any], W: np.ndarray) -> np.ndarray:
+def _predictions(models: list[Any], Z: np.ndarray, W: np.ndarray) -> np.ndarray:
     """Return the predictions (n, ...) of all models."""
-    return np.hstack([model.predict(W) for model in models])
+    return np.hstack([model.predict(at) for model, at in zip(models, (Z, W), strict=False)])

@@ -13,6 +13,8 @@ from sklearn.linear_model import LassoCV
 
 # Share of the variance of a column that others must leave, and of its variance within groups.
 _LEFT, _WITHIN = 1e-6, 1e-8
+# Values that differ by this share of the largest one are the same.
+_SAME = 1e-9
 # More other columns than this many, and than this share of the rows, are chosen by a lasso.
 _MANY, MANY_SHARE = 15, 0.1
 # A level of a treatment needs so many rows in a group for effects to differ between groups.
@@ -59,6 +61,13 @@ def group_means(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     totals = np.zeros((codes.max() + 1, values.shape[1]))
     np.add.at(totals, codes, values)
     return np.asarray(totals / np.maximum(np.bincount(codes), 1)[:, None])
+
+
+def of_groups(columns: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which columns (n, c) are constant within groups, and those columns by group."""
+    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    is_fixed = (abs(columns - columns[first][place]) <= _SAME * abs(columns).max(0)).all(0)
+    return is_fixed, columns[first][:, is_fixed]
 
 
 class Between(NamedTuple):
