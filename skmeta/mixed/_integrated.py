@@ -8,6 +8,7 @@ for variance parameter estimation in linear mixed models.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ class SeveralIntegrated:
             crossed = back.T @ (one.T @ u) @ back
             on_factors.append(0.25 * (crossed + crossed.T))
         on_family = []
-        for change in self._family_changes():
+        for change in self._family_changes:
             direct = 0.5 * float((rows.w * (change.curvature * covariance).sum((1, 2))).sum())
             score = rows.on_levels(rows.w[:, None] * change.score)
             each = zip(score, found.roots, pulled, strict=True)
@@ -132,6 +133,7 @@ class SeveralIntegrated:
         each = zip(self.found.across, pulled, strict=True)
         return np.asarray(sum(np.einsum("lkc,lk->c", a, one) for a, one in each))
 
+    @cached_property
     def _family_changes(self) -> list[_Change]:
         """Return derivatives of the likelihood in each of its parameters."""
         family, y, eta = self.found.family, self.rows.y, self.found.eta
@@ -151,7 +153,7 @@ class SeveralIntegrated:
 
     def on_family(self) -> np.ndarray:
         """Return derivatives of the joint log likelihood in the parameters of the likelihood."""
-        return np.array([float(self.rows.w @ one.log) for one in self._family_changes()])
+        return np.array([float(self.rows.w @ one.log) for one in self._family_changes])
 
     def curvature(self, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return second derivatives in the parameters of the covariances, and in these and m.
@@ -167,7 +169,7 @@ class SeveralIntegrated:
             square = float((self.left**2 / rows.w[:, None]).sum())
             direct = np.array([[4 * found.family.noise**2 * square]])
         else:
-            changes, sign = self._family_changes(), -1.0
+            changes, sign = self._family_changes, -1.0
             along = [rows.w[:, None] * one.score for one in changes]
             direct = np.diag([-float(rows.w @ one.second) for one in changes])
         moves = self._moves()

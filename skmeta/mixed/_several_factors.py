@@ -15,9 +15,9 @@ from skmeta.mixed._families import Family, Normal
 from skmeta.mixed._likelihood import transposed
 from skmeta.mixed._sparse import Blocks, Pattern, System, sums
 
-# The largest change of a linear predictor that ends Newton's method, and its numbers of steps and
-# of halvings of a step.
-_TOLERANCE, _MAX_STEPS, _MAX_HALVINGS = 1e-7, 50, 12
+# The largest change of a linear predictor that ends Newton's method, whose error is its square, and
+# its numbers of steps and of halvings of a step.
+_TOLERANCE, _MAX_STEPS, _MAX_HALVINGS = 1e-5, 50, 12
 
 
 class FactorRows:
