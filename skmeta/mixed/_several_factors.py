@@ -51,7 +51,8 @@ class FactorRows:
 
     def mean_start(self, n_predictors: int) -> np.ndarray:
         """Return intercepts (j,)."""
-        return self.family.start(self.y, self.w)
+        shift = np.average(self.offset[:, 0], weights=self.w)
+        return self.family.start(self.y, self.w) - shift
 
     def solve(self, mean: np.ndarray, roots: list[np.ndarray], on_family: np.ndarray) -> Solution:
         """Find the modes by Newton's method with halved steps, from m (j q,) and the roots."""
