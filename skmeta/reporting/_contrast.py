@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from skmeta._validation import quote_some, suggest
 from skmeta.mixed import Classes, Family, NegativeBinomial
 from skmeta.reporting._effect import Effect, Estimate, averaged, fit_effect
 from skmeta.reporting._learned import left_by
-from skmeta.reporting._sample import Sample, of_groups
+from skmeta.reporting._sample import Sample, df_of_groups
 
 # Others leave less than this share of the variance of a column: they decide it.
 _DECIDED = 1e-4
@@ -32,6 +32,17 @@ class Column(NamedTuple):
     def missing(self) -> np.ndarray:
         """Gaps, and levels that are no label (n,)."""
         return np.isnan(self.values) if self.labels is None else self.values < 0
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Numbers, or positions of labels, that rows have."""
+        return np.unique(self.values[~self.missing])
+
+    def treatment(self, values: np.ndarray) -> np.ndarray:
+        """Return columns (n, k) of values; those of categories are of all levels seen but one."""
+        if self.labels is None:
+            return np.asarray(values, float)[:, None]
+        return np.asarray(values[:, None] == self.seen[1:], float)
 
     def encoded(self, like: Column | None = None) -> np.ndarray:
         """Return numbers (n, c) without gaps, as those of the column that the model was fitted to.
@@ -142,6 +153,10 @@ class ContrastMixin:
         pairs = _comparisons(treated, to, versus)
         factor = None if group is None else _factor(group, known)
         places = list(_places(known, at, factor))
+        if not places:
+            raise ValueError(
+                f"X has no row of a group in {group!r} that fit has seen. Leave X out."
+            )
         outputs: list[tuple[Any, np.ndarray, Family | None]] = []
         if known.classes is not None:
             used = range(1, 2) if len(known.classes) == 2 else range(len(known.classes))
@@ -156,17 +171,15 @@ class ContrastMixin:
                 _check_slopes(effect, factor, known)
                 weights, models = effect.of_groups(factor)
             for name, ends in pairs:
-                of_ends = _treatment(treated, np.array(ends))
-                to, versus = effect.rows(of_ends, others, at.codes)
+                both = effect.rows(treated.treatment(np.array(ends)), others, at.codes)
                 for of, rows, own in places:
-                    each = [model.compare(to[rows], versus[rows], own) for model in models]
-                    both = (averaged(weights, one) for one in zip(*each, strict=True))
-                    found[name, label, of] = _record(known, level, *both)
+                    each = [model.compare(*(end[rows] for end in both), own) for model in models]
+                    parts = (averaged(weights, one) for one in zip(*each, strict=True))
+                    found[name, label, of] = _record(known, level, *parts)
         pandas = import_optional("pandas", "contrast")
         frame = pandas.DataFrame(list(found.values()), index=pandas.MultiIndex.from_tuples(found))
         frame.index.names = ["contrast", "class", None if factor is None else str(group)]
-        unused = [1] * (len(outputs) == 1) + [2] * (factor is None)
-        return frame.droplevel(unused)
+        return frame.droplevel([1] * (len(outputs) == 1) + [2] * (factor is None))
 
 
 def check_level(level: float) -> None:
@@ -178,12 +191,9 @@ def check_level(level: float) -> None:
 def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
     """Return the position of a column among those that are not groups."""
     names = [one.name for one in known.columns]
-    given = getattr(estimator, "feature_names_in_", None)
-    if not isinstance(column, str):
-        n = estimator.n_features_in_
-        if not -n <= column < n:
-            raise ValueError(f"column={column} is no position: X has {n} columns.")
-        column = str(given[column]) if given is not None else f"x{column % n}"
+    if isinstance(column, Integral) and abs(column + 0.5) < estimator.n_features_in_:
+        own = [f"x{k}" for k in range(estimator.n_features_in_)]
+        column = str(getattr(estimator, "feature_names_in_", own)[int(column)])
     if column in [name for name, _ in known.factors]:
         raise ValueError(
             f"column={column!r} is a column of groups, so its effect is that of the groups: read "
@@ -197,34 +207,36 @@ def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
 
 def _comparisons(column: Column, to: Any, versus: Any) -> list[tuple[str, tuple[float, float]]]:
     """Return names of comparisons, and values of the column: numbers or positions of labels."""
-    seen = np.unique(column.values[~column.missing])
-    if column.labels is not None:
-        values = [column.labels[int(k)] for k in seen]
-    else:  # Those of fit were standardised.
-        places = 6 - int(np.floor(np.log10(max(np.ptp(seen), 1e-300)))) if len(seen) else 0
-        values = np.unique(np.round(seen, places)).tolist()
-    if len(values) < 2:
+    seen = column.seen
+    if len(seen) < 2:
         raise ValueError(
             f"Column {column.name!r} has one value only, so its effect cannot be told."
         )
+    if column.labels is not None:
+        values = [column.labels[int(k)] for k in seen]
+    else:  # Those of fit were standardised.
+        places = 6 - int(np.floor(np.log10(np.ptp(seen))))
+        values = np.unique(np.round(seen, places) + 0.0).tolist()
+    ends = list(to) if isinstance(to, (list, tuple, np.ndarray)) else [to]
+    if not ends:
+        raise ValueError(f"to={to!r} has no value. Name one, such as {values[-1]!r}.")
+    places_of_ends = [_value_of(column, end, "to", values) for end in ends]
     if versus is None:
         if column.labels is None and len(values) > 2:
             raise ValueError(
                 f"Column {column.name!r} holds numbers, so versus, where the change starts, is "
                 f"needed. Set it to a number between {values[0]:g} and {values[-1]:g}."
             )
-        versus = values[1] if len(values) == 2 and to == values[0] else values[0]
-        versus = type(to)(versus) if isinstance(to, (bool, np.bool_)) else versus
-    start, pairs = _value_of(column, versus, "versus", values), []
-    for one in to if isinstance(to, (list, tuple, np.ndarray)) else [to]:
-        end = _value_of(column, one, "to", values)
-        if end == start:
-            raise ValueError(
-                f"to and versus, which is the first value if left out, are both {one!r}. Set "
-                "another versus."
-            )
-        pairs.append((f"{_plain(one)} - {_plain(versus)}", (end, start)))
-    return pairs
+        versus = values[1] if len(values) == 2 and ends[0] == values[0] else values[0]
+        versus = bool(versus) if isinstance(ends[0], (bool, np.bool_)) else versus
+    start = _value_of(column, versus, "versus", values)
+    if start in places_of_ends:
+        raise ValueError(
+            f"to and versus, which is the first value if left out, are both {versus!r}. Set "
+            "another versus."
+        )
+    names = (f"{_plain(end)} - {_plain(versus)}" for end in ends)
+    return [(name, (end, start)) for name, end in zip(names, places_of_ends, strict=True)]
 
 
 def _plain(value: Any) -> str:
@@ -235,12 +247,10 @@ def _value_of(column: Column, value: Any, parameter: str, seen: list[Any]) -> fl
     """Return a number, or the position of a label, if `fit` has seen it."""
     given = f"{parameter}={value!r}"
     if column.labels is not None:
-        value = value.item() if isinstance(value, np.generic) else value
         if value not in seen:
-            hint = suggest(value, seen) if isinstance(value, str) else ""
             raise ValueError(
-                f"{given} is no value of column {column.name!r} with enough rows in fit.{hint} It "
-                f"has {quote_some(seen, 8)}."
+                f"{given} is no value of column {column.name!r} with enough rows in fit."
+                f"{suggest(value, seen)} It has {quote_some(seen, 8)}."
             )
         return float(column.labels.index(value))
     if not isinstance(value, (Real, np.bool_)):
@@ -254,14 +264,6 @@ def _value_of(column: Column, value: Any, parameter: str, seen: list[Any]) -> fl
     return float(value)
 
 
-def _treatment(column: Column, values: np.ndarray) -> np.ndarray:
-    """Return columns (n, k) of a treatment; those of categories are of the levels seen."""
-    if column.labels is None:
-        return np.asarray(values, float)[:, None]
-    seen = np.unique(column.values[~column.missing])
-    return np.asarray(values[:, None] == seen[1:], float)
-
-
 def others_of(at: Rows, where: int | None, known: Rows) -> np.ndarray:
     """Return all columns but one (n, d), as numbers without gaps."""
     pairs = zip(at.columns, known.columns, strict=True)
@@ -273,31 +275,22 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
     """Return rows whose treatment is known, or raise an error if its effect cannot be told."""
     column = known.columns[where]
     rows = np.flatnonzero(~column.missing)
-    D, W = _treatment(column, column.values)[rows], others_of(known, where, known)[rows]
+    D, W = column.treatment(column.values)[rows], others_of(known, where, known)[rows]
     codes = known.codes[rows]
-    for values in D.T:
-        if left_by(W, values) < _DECIDED:
-            raise ValueError(
-                f"The other columns decide column {column.name!r}, so its effect cannot be told "
-                "from theirs. Leave out those that hold the same in another form."
-            )
-        for f, (factor, _) in enumerate(known.factors):
-            _check_groups(column.name, factor, values, W, codes[:, f])
-    return Sample(D, W, y[rows], known.weight[rows], codes, np.log(known.exposure[rows]))
-
-
-def _check_groups(name: str, factor: str, D: np.ndarray, W: np.ndarray, codes: np.ndarray) -> None:
-    """Raise an error if a column that differs between groups only has too few of them."""
-    is_fixed, columns = of_groups(np.column_stack([D, np.ones(len(D)), W]), codes)
-    if not is_fixed[0]:
-        return
-    rank = np.linalg.matrix_rank(columns)
-    if len(columns) <= rank or rank == np.linalg.matrix_rank(columns[:, 1:]):
+    if min(left_by(W, values) for values in D.T) < _DECIDED:
         raise ValueError(
-            f"Column {name!r} is the same in all rows of each group in {factor!r}, and "
-            f"{len(columns)} groups are too few to tell its effect from what else differs between "
-            "them. Add groups, or leave out columns that are constant within groups."
+            f"The other columns decide column {column.name!r}, so its effect cannot be told "
+            "from theirs. Leave out those that hold the same in another form."
         )
+    found = df_of_groups(np.hstack([D, W]), D.shape[1], codes)
+    for (factor, labels), df in zip(known.factors, found, strict=False):
+        if df < 1:
+            raise ValueError(
+                f"Column {column.name!r} is the same in all rows of each group in {factor!r}, and "
+                f"{len(labels)} groups are too few to tell its effect from what else differs "
+                "between them. Add groups, or leave out columns that are constant within groups."
+            )
+    return Sample(D, W, y[rows], known.weight[rows], codes, np.log(known.exposure[rows]))
 
 
 def _factor(group: str | int, known: Rows) -> int:
@@ -305,7 +298,7 @@ def _factor(group: str | int, known: Rows) -> int:
     if str(group) not in names:
         raise ValueError(
             f"group={group!r} is no column of groups of this model; it has "
-            f"{quote_some(names) if names else 'none'}. Name one of them, or leave group out."
+            f"{quote_some(names) or 'none'}. Name one of them, or leave group out."
         )
     return names.index(str(group))
 

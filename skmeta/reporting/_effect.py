@@ -40,9 +40,9 @@ from skmeta.reporting._sample import (
     MANY_SHARE,
     Sample,
     between_groups,
+    df_of_groups,
     group_means,
     kept_columns,
-    of_groups,
 )
 
 # Products enter at this level, which is shared by those that are tried.
@@ -160,21 +160,9 @@ class Effect:
         slopes = self.slopes(variance)
         spread = float(slopes @ self.model.uncertainty @ slopes)
         df = 2 * own**2 / spread if spread > _NONE * own**2 else np.inf
-        return Estimate(value, float(np.sqrt(own)), max(min(df, self._most_df), 1.0))
-
-    @cached_property
-    def _most_df(self) -> float:
-        """Groups less the columns that are constant within them, where D is among these.
-
-        The variance between groups may be estimated at 0, where Satterthwaite's degrees of freedom
-        would be those of rows.
-        """
-        found, k = [np.inf], self.sample.treatment.shape[1]
-        for codes in self.sample.codes.T:
-            is_fixed, columns = of_groups(self.X, codes)
-            if is_fixed[1 : 1 + k].all():
-                found.append(float(len(columns) - np.linalg.matrix_rank(columns)))
-        return min(found)
+        # The variance between groups may be estimated at 0, and df are then those of rows.
+        most = df_of_groups(self.X[:, 1:], self.sample.treatment.shape[1], self.sample.codes)
+        return Estimate(value, float(np.sqrt(own)), max(min(df, *most), 1.0))
 
     def slopes(self, of: Callable[[ConditionedFactors], Any]) -> np.ndarray:
         """Return derivatives (..., p) of a function of the model in its parameters."""

@@ -63,11 +63,20 @@ def group_means(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return np.asarray(totals / np.maximum(np.bincount(codes), 1)[:, None])
 
 
-def of_groups(columns: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which columns (n, c) are constant within groups, and those columns by group."""
-    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
-    is_fixed = (abs(columns - columns[first][place]) <= _SAME * abs(columns).max(0)).all(0)
-    return is_fixed, columns[first][:, is_fixed]
+def df_of_groups(columns: np.ndarray, k: int, codes: np.ndarray) -> list[float]:
+    """Return, by factor, levels less the columns (n, c) that are constant within them.
+
+    They are the degrees of freedom that groups leave to D, the first k columns; infinity where D
+    differs within groups.
+    """
+    found = []
+    for one in codes.T:
+        _, first, place = np.unique(one, return_index=True, return_inverse=True)
+        is_fixed = (abs(columns - columns[first][place]) <= _SAME * abs(columns).max(0)).all(0)
+        of_groups = np.hstack([np.ones((len(first), 1)), columns[first][:, is_fixed]])
+        left = float(len(first) - np.linalg.matrix_rank(of_groups))
+        found.append(left if is_fixed[:k].all() else np.inf)
+    return found
 
 
 class Between(NamedTuple):
