@@ -23,12 +23,12 @@ import numpy as np
 from scipy.special import expit
 
 from benchmarks.lib.resumable import run_or_summarize
-from skmeta.mixed import Classes, NegativeBinomial
+from skmeta.mixed import Classes, NegativeBinomial, Normal
 from skmeta.reporting._effect import Sample, averaged, fit_effect
 
 RESULTS = Path(__file__).parents[1] / "results" / "contrasts.jsonl.gz"
 SCENARIOS = "linear", "interactions", "confounded", "non-linear", "by group"
-KINDS = {"counts": NegativeBinomial(), "real": None, "classes": Classes(2)}
+KINDS = {"counts": NegativeBinomial(), "real": Normal(), "classes": Classes(2)}
 SIZES = {8: 24, 20: 16, 100: 8}  # rows by number of groups
 EFFECT, INTERCEPT_STD, EFFECT_STD = 0.5, 0.5, 0.2
 BLOCK, EVERY = 10, 10  # draws

@@ -94,7 +94,6 @@ class _Leaf(NamedTuple):
     inverse: np.ndarray  # (L_f, K_f, K_f)
     across: dict[int, np.ndarray]  # by later factor g, (L_f, K_f, K_g)
     parents: dict[int, np.ndarray]  # by later factor g, (L_f,)
-    adding: dict[int, sparse.csc_array]  # by later factor g, (L_g, L_f)
 
 
 class System:
@@ -150,8 +149,7 @@ class System:
                 at = pattern.pairs[g, h].pair_of_row[pattern.rows[f]]
                 change = sums(turned(across[g]) @ across[h], adding(at, len(blocks[g, h])))
                 blocks[g, h] = blocks[g, h] - change
-        each = {g: adding(of, self.sizes[g]) for g, of in parents.items()}
-        return _Leaf(inverse, across, parents, each)
+        return _Leaf(inverse, across, parents)
 
     def _places(self, g: int, levels: np.ndarray) -> np.ndarray:
         """Return positions (p, K_g) of levels (p,) in what remains."""
@@ -180,8 +178,8 @@ class System:
         for f, leaf in enumerate(self.leaves):
             right[f] = leaf.inverse @ right[f]
             for g, across in leaf.across.items():
-                change = sums(turned(across) @ right[f], leaf.adding[g])
-                right[g] = right[g] - change
+                matrix = adding(leaf.parents[g], self.sizes[g])
+                right[g] = right[g] - sums(turned(across) @ right[f], matrix)
         if self.core < len(self.sizes):
             self._solve_core(right)
         for f, leaf in reversed(list(enumerate(self.leaves))):

@@ -10,7 +10,7 @@ import numpy as np
 
 from skmeta._optional import import_optional
 from skmeta._validation import quote_some, suggest
-from skmeta.mixed import Classes, Family, NegativeBinomial
+from skmeta.mixed import Classes, Family, NegativeBinomial, Normal
 from skmeta.reporting._effect import Effect, Estimate, averaged, fit_effect
 from skmeta.reporting._learned import left_by
 from skmeta.reporting._sample import Sample, df_of_groups
@@ -157,25 +157,24 @@ class ContrastMixin:
             raise ValueError(
                 f"X has no row of a group in {group!r} that fit has seen. Leave X out."
             )
-        outputs: list[tuple[Any, np.ndarray, Family | None]] = []
+        family: Family = NegativeBinomial() if known.kind == "count" else Normal()
+        outputs = [(None, known.y)]
         if known.classes is not None:
-            used = range(1, 2) if len(known.classes) == 2 else range(len(known.classes))
-            outputs = [(known.classes[c], (known.y == c) * 1, Classes(2)) for c in used]
-        else:
-            outputs = [(None, known.y, NegativeBinomial() if known.kind == "count" else None)]
+            used, family = range(len(known.classes) == 2, len(known.classes)), Classes(2)
+            outputs = [(known.classes[c], (known.y == c) * 1) for c in used]
         found = {}
-        for label, y, family in outputs:
+        for label, y in outputs:
             effect = fit_effect(_sample(known, where, y), family, with_slopes=factor is not None)
             weights, models = [1.0], [effect]
             if factor is not None:
                 _check_slopes(effect, factor, known)
                 weights, models = effect.of_groups(factor)
             for name, ends in pairs:
-                both = effect.rows(treated.treatment(np.array(ends)), others, at.codes)
+                end, start = effect.rows(treated.treatment(np.array(ends)), others, at.codes)
                 for of, rows, own in places:
-                    each = [model.compare(*(end[rows] for end in both), own) for model in models]
-                    parts = (averaged(weights, one) for one in zip(*each, strict=True))
-                    found[name, label, of] = _record(known, level, *parts)
+                    each = [model.compare(end[rows], start[rows], own) for model in models]
+                    both = (averaged(weights, one) for one in zip(*each, strict=True))
+                    found[name, label, of] = _record(known, level, *both)
         pandas = import_optional("pandas", "contrast")
         frame = pandas.DataFrame(list(found.values()), index=pandas.MultiIndex.from_tuples(found))
         frame.index.names = ["contrast", "class", None if factor is None else str(group)]
@@ -202,7 +201,7 @@ def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
     if column not in names:
         hint = suggest(column, names) or f" It has {quote_some(names, 8)}."
         raise ValueError(f"column={column!r} is no column of X.{hint}")
-    return names.index(column)
+    return names.index(str(column))
 
 
 def _comparisons(column: Column, to: Any, versus: Any) -> list[tuple[str, tuple[float, float]]]:

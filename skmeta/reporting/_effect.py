@@ -228,7 +228,7 @@ def condition(
 
 def fit_effect(
     sample: Sample,
-    family: Family | None = None,
+    family: Family,
     products: tuple[tuple[int, int], ...] | None = None,
     with_slopes: bool = False,
 ) -> Effect:
@@ -237,8 +237,7 @@ def fit_effect(
     Given products of columns of D and W, it has these, and nothing is learned. Effects of single
     groups need slopes.
     """
-    family, D, W = Normal() if family is None else family, sample.treatment, sample.others
-    target, centre, scale = sample.y, 0.0, 1.0
+    D, W, target, centre, scale = sample.treatment, sample.others, sample.y, 0.0, 1.0
     if isinstance(family, Normal):
         centre = float(np.average(target, weights=sample.weight))
         scale = float(np.sqrt(np.average((target - centre) ** 2, weights=sample.weight))) or 1.0

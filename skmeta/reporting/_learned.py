@@ -56,19 +56,19 @@ def learn(
     They are no linear combinations of columns (n, q).
     """
     n, first = len(W), sample.codes[:, 0] if sample.has_groups else np.arange(len(W))
-    n_folds = min(_N_FOLDS if n <= _FEW_ROWS else _FEW_FOLDS, int(first.max()) + 1)
     if W.shape[1] == 0 or n < 5 * _N_FOLDS:
         return None, None
+    has_trees = n > _FEW_ROWS
+    n_folds = min(_FEW_FOLDS if has_trees else _N_FOLDS, int(first.max()) + 1)
     folds = np.random.default_rng(0).permutation(first.max() + 1)[first] % n_folds
-    smooth, models, out = _smooth(W), [], []
-    Z = smooth.transform(W)
+    smooth, models = _smooth(W), []
+    Z, values = smooth.transform(W), np.zeros((n, targets.shape[1] * (1 + has_trees)))
     for fold in range(n_folds):
-        kept = folds != fold
-        models.append(_fitted(Z[kept], W[kept], targets[kept], weight[kept], n > _FEW_ROWS))
-        out.append(_predictions(models[-1], Z[~kept], W[~kept]))
+        out, kept = folds == fold, folds != fold
+        models.append(_fitted(Z[kept], W[kept], targets[kept], weight[kept], has_trees))
+        values[out] = _predictions(models[-1], Z[out], W[out])
         # What is left out shifts the level of the rest the other way.
-        out[-1] -= np.average(out[-1], axis=0, weights=weight[~kept])
-    values = np.concatenate(out)[np.argsort(np.argsort(folds, kind="stable"), kind="stable")]
+        values[out] -= np.average(values[out], axis=0, weights=weight[out])
     targets = np.tile(targets, (1, values.shape[1] // targets.shape[1]))
     products = weight[:, None] * values * targets
     by_group = np.stack([np.bincount(first, one) for one in products.T], 1)

@@ -79,19 +79,15 @@ def df_of_groups(columns: np.ndarray, k: int, codes: np.ndarray) -> list[float]:
     return found
 
 
-class Between(NamedTuple):
-    """How D and its effects differ between groups."""
+def between_groups(
+    sample: Sample, with_slopes: bool
+) -> tuple[tuple[tuple[int, np.ndarray], ...], list[np.ndarray], np.ndarray]:
+    """Return how D and its effects differ between groups: means, columns and codes.
 
-    means: tuple[tuple[int, np.ndarray], ...]  # factors, and means of D by level where they vary
-    columns: list[np.ndarray]  # by factor, columns of the design whose coefficients differ
-    codes: np.ndarray  # of the factors (n, F)
-
-
-def between_groups(sample: Sample, with_slopes: bool) -> Between:
-    """Return how D and its effects differ between groups.
-
-    Effects of several levels have a variance in common: pairs of groups and levels are a factor of
-    their own, unless effects of single groups are asked.
+    They are factors with means of D by level, where these differ; by factor, columns of the design
+    whose coefficients differ between levels; and codes (n, F) of the factors. Effects of several
+    levels have a variance in common: pairs of groups and levels are a factor of their own, unless
+    effects of single groups are asked.
     """
     means, columns, cells, D = [], [], [], sample.treatment
     for f, codes in enumerate(sample.codes.T):
@@ -112,4 +108,4 @@ def between_groups(sample: Sample, with_slopes: bool) -> Between:
             used = used[:0]
         columns.append(np.r_[0, 1 + used])
     columns += [np.array([0])] * len(cells)
-    return Between(tuple(means), columns, np.column_stack([sample.codes, *cells]))
+    return tuple(means), columns, np.column_stack([sample.codes, *cells])

@@ -82,6 +82,11 @@ def test_a_treatment_of_whole_groups_has_the_degrees_of_freedom_of_groups(fitted
     assert within["df"].item() > 5
     with pytest.raises(ValueError, match="cannot be told for each group"):
         model.contrast("city", "small", group="clinic")
+    # Also if groups do not differ beyond chance: 12, less their mean and the treatment.
+    y = pd.Series(np.random.default_rng(1).normal(size=240))
+    y = y - 0.9 * y.groupby(frame.clinic).transform("mean")
+    model = GroupedRegressor(groups="clinic", combine="learner").fit(frame, y)
+    assert model.contrast("city", "small")["df"].item() == 10
 
 
 def test_effects_of_groups_are_drawn_to_the_common_one(fitted):
@@ -120,11 +125,23 @@ def test_probabilities_and_odds_agree():
         ({"column": "age", "to": 500, "versus": 50}, "beyond the values"),
         ({"column": "age", "to": "old", "versus": 50}, "must be a number"),
         ({"column": "arm", "to": "drug", "group": "city"}, "no column of groups"),
+        ({"column": ["arm"], "to": "drug"}, "is no column of X. It has"),
+        ({"column": 9, "to": "drug"}, "column=9 is no column of X"),
+        ({"column": "arm", "to": []}, "has no value. Name one"),
+        ({"column": "arm", "to": True}, "to=True is no value"),
     ],
 )
 def test_what_cannot_be_told_is_an_error(fitted, given, message):
     with pytest.raises(ValueError, match=message):
         fitted[0].contrast(**given)
+
+
+def test_rows_of_new_groups_have_no_contrast_by_group(fitted):
+    model, frame = fitted
+    new = frame[:5].assign(clinic="new")
+    assert len(model.contrast("arm", "drug", X=new)) == 1
+    with pytest.raises(ValueError, match="no row of a group in 'clinic'"):
+        model.contrast("arm", "drug", X=new, group="clinic")
 
 
 def test_a_column_that_others_or_too_few_groups_decide_is_an_error():

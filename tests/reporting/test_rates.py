@@ -57,8 +57,11 @@ def test_rates_are_per_unit_of_exposure_and_do_not_depend_on_that_of_the_row(tab
     assert (one - other if is_log else one / other) == pytest.approx(
         np.log(1_000) if is_log else 1_000, rel=1e-6
     )
-    ratio = [each.contrast("x", 1, 0)["estimate"].item() for each in (model, per_person)]
-    assert ratio[0] / ratio[1] == pytest.approx(1_000, rel=1e-3)
+    per_unit = [each.contrast("x", 1, 0).iloc[0] for each in (model, per_person)]
+    names = ["estimate", "lower", "upper"]
+    np.testing.assert_allclose(per_unit[0][names], 1_000 * per_unit[1][names], rtol=2e-3)
+    names = ["ratio", "ratio_lower", "ratio_upper"]
+    np.testing.assert_allclose(per_unit[0][names], per_unit[1][names], rtol=1e-3)
 
 
 def test_what_has_no_rates_is_an_error(table):
