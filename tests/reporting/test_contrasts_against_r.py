@@ -47,6 +47,7 @@ TABLES = {
     "cbpp": ("sick", "herd", "classes"),
     "epil2": ("y", "subject", "count", ["Base", "Age", "Visit"]),
     "grouseticks": ("TICKS", "BROOD", "count", ["cHEIGHT"]),
+    "flat": ("y", "clinic", "real", ["x"]),
 }
 with (DATA / "contrasts.csv").open() as file:
     FOUND = list(csv.DictReader(file))

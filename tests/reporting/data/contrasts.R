@@ -78,4 +78,14 @@ keep("grouseticks", "YEAR y96 y95", of(fit, "YEAR", "y96", "y95", "ratio"), "rat
 keep("grouseticks", "YEAR y97 y95", of(fit, "YEAR", "y97", "y95", "ratio"), "ratio")
 write_table("grouseticks", ticks)
 
+# Groups differ less than by chance, so their variance is estimated at 0: Satterthwaite's degrees of
+# freedom are those of rows (189), Kenward and Roger's those of groups (5.96).
+set.seed(1)
+group <- rep(1:8, each = 24); noise <- rnorm(192)
+flat <- data.frame(y = round(noise - 0.9 * ave(noise, group), 4), arm = rep(c("control", "drug"), each = 4)[group],
+  clinic = paste0("c", group), x = round(rnorm(192), 4))
+fit <- lmer(y ~ arm + x + (1 | clinic), flat)
+keep("flat", "arm drug control", of(fit, "arm", "drug", "control", lmer.df = "kenward-roger"))
+write_table("flat", flat)
+
 write.csv(format(found, digits = 8), "contrasts.csv", row.names = FALSE, quote = FALSE)
