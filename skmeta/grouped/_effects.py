@@ -1,10 +1,10 @@
 """What a fitted model says of the groups: effects, and whether groups matter.
 
-The learner's prediction is linear in the columns of a row, given the group: for a regression in the
-target, for a classification in the log odds. So its coefficients follow from its predictions for an
-average row, and for rows that differ from it in one column, or have another category. The variance
-of a prediction is a quadratic form of the row plus that of the noise, so deviations of the
-coefficients follow, too. Columns that are constant within groups have one coefficient for all.
+The learner's linear predictors are linear in the columns of a row, given the group: they are
+predictions of a regression, log odds of a classification, and logarithms of rates. So coefficients
+follow from those of an average row, and of rows that differ from it in one column, or have another
+category. Their variances are quadratic forms of the row, so deviations of the coefficients follow,
+too. Columns that are constant within groups have one coefficient for all.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Coefficients(NamedTuple):
 
     names: list[str]  # ``intercept``, the prediction for an average row, then the columns
     mean: np.ndarray  # (n_groups + 1, q, r)
-    std: np.ndarray | None  # (n_groups + 1, q): what rows leave open, and of shared ones, errors
-    between: np.ndarray | None  # (q,): how groups differ
+    std: np.ndarray | None  # (n_groups + 1, q, r): what rows leave open; of shared ones, errors
+    between: np.ndarray | None  # (q, r): how groups differ
 
 
 def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
@@ -85,35 +85,38 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
     points = np.vstack([at.reshape(-1, len(centre)), own])
     codes = np.repeat(np.arange(n_groups + 1), 1 + 2 * p)
     conditioned = effects.condition(known)
-    outputs = conditioned.outputs(points, np.append(codes, np.full(n_groups, n_groups)))
-    values = as_columns(outputs.mean, model.n_classes)
+    at_codes, covariances = np.append(codes, np.full(n_groups, n_groups)), _covariances(effects)
+    r = model.n_classes if model.n_classes > 2 else 1
+    if covariances is not None and len(covariances[0]) == r:
+        values, variance = conditioned.predictors(points, at_codes)
+    else:
+        covariances = None
+        values = as_columns(conditioned.outputs(points, at_codes).mean, model.n_classes)
     by_group = values[: len(codes)].reshape(n_groups + 1, 1 + 2 * p, -1)
     mean = np.concatenate([by_group[:, :1], by_group[:, 1 : 1 + p] - by_group[:, :1]], 1)
     mean[:-1, 0] -= values[len(codes) :] - by_group[-1, 0]
     is_shared = np.append(False, ~(changes[:, varies] != 0).any(1))
     mean[:, is_shared] = mean[-1, is_shared]
     std = between = None
-    covariances = _covariances(effects)
-    if covariances is not None and not model.n_classes:
-        variance = (outputs.std[: len(codes)] ** 2).reshape(n_groups + 1, -1)
+    sizes = np.append(1.0, sizes)[:, None] / scale_of(model)
+    if covariances is not None:
+        variance = variance[: len(codes)].reshape(by_group.shape)
         middle, above, below = np.split(variance, [1, 1 + p], axis=1)
-        noise = conditioned.noise**2
-        std = np.sqrt(np.maximum(np.hstack([middle - noise, (above + below) / 2 - middle]), 0.0))
+        std = np.sqrt(np.maximum(np.hstack([middle, (above + below) / 2 - middle]), 0.0))
         rows = effects.rows(np.vstack([centre, centre + changes]))
         rows[1:] -= rows[0]
-        std[-1] = np.sqrt(np.einsum("pq,qr,pr->p", rows, covariances[0], rows))
-        rows[:, 1:] *= varies
-        between = np.sqrt(np.einsum("pq,qr,pr->p", rows, covariances[1], rows))
+        std[-1] = np.sqrt(np.einsum("pq,jqr,pr->pj", rows, covariances[0], rows))
         std[:, is_shared] = std[-1, is_shared]
-    sizes = np.append(1.0, sizes) / scale_of(model)
-    mean = mean / sizes[:, None]
+        rows[:, 1:] *= varies
+        own = np.einsum("pq,jqr,pr->pj", rows, covariances[1], rows)
+        between = np.sqrt(own @ (np.eye(r) - (r > 1) / r) ** 2) / sizes
+        std = std / sizes
+    mean = mean / sizes
     if model.target_units is not None:
         is_log = isinstance(effects, CountEffects)
         units = model.target_units
         mean[:, 0] += -np.log(units.unit) if is_log else units.centre
-    if std is None or between is None:
-        return Coefficients(names, mean, None, None)
-    return Coefficients(names, mean, std / sizes, between / sizes)
+    return Coefficients(names, mean, std, between)
 
 
 def scale_of(model: FittedModel) -> float:
@@ -123,14 +126,14 @@ def scale_of(model: FittedModel) -> float:
 
 
 def _covariances(effects: GroupEffects | CountEffects) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return covariances (q, q) of the estimates of shared coefficients, and between groups."""
+    """Return covariances (j, q, q) of the estimates of shared coefficients, and between groups."""
     if isinstance(effects, CountEffects):
         between = np.zeros_like(effects.mean_covariance)
         between[0, 0] = effects.model.covariances[0].item()
-        return effects.mean_covariance, between
+        return effects.mean_covariance[None], between[None]
     if not isinstance(effects.model, MixedModel):
         return None
-    return effects.model.mean_covariance[0], effects.model.covariance[0]
+    return effects.model.mean_covariance, effects.model.covariance
 
 
 def _changes(
@@ -186,12 +189,14 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     chance = chance_of_groups(model)
     if chance is not None:
         lines[0] += f" {_verdict(chance)}"
-    if chance is not None and chance <= LEVEL and shared is not None and shared.between is not None:
-        lines[0] += f" Groups differ by {shared.between[0]:.3g} in the "
+    has_groups = chance is not None and chance <= LEVEL
+    if has_groups and not model.n_classes and shared is not None and shared.between is not None:
+        between = shared.between[0, 0]
+        lines[0] += f" Groups differ by {between:.3g} in the "
         if isinstance(model.effects_of_columns, CountEffects):
             lines[0] += "logarithm of the rate."
         else:
-            share = (shared.between[0] / scale_of(model)) ** 2
+            share = (between / scale_of(model)) ** 2
             lines[0] += f"mean{labels.rate} ({share:.0%} of the variance of y)."
     if chance is not None and mixture.gain is not None:
         lines.append(_gain(mixture.gain))
@@ -342,6 +347,6 @@ def effects_frame(model: FittedModel, labels: Labels) -> Any:
                 label += " (column)"
             columns[label] = effects.mean[order, k, j]
             if effects.std is not None and effects.between is not None:
-                columns[f"{label} std"] = effects.std[order, k]
-                columns[f"{label} between"] = np.full(len(order), effects.between[k])
+                columns[f"{label} std"] = effects.std[order, k, j]
+                columns[f"{label} between"] = np.full(len(order), effects.between[k, j])
     return pandas.DataFrame(columns, index=pandas.Index(["shared", *groups], name="group"))

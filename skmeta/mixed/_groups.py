@@ -16,10 +16,13 @@ from skmeta.mixed._likelihood import (
     class_moments,
     find_mode,
     gaussian_mode,
+    logit_covariance,
     mean_probabilities,
     n_draws,
     predict_targets,
+    predictors,
     root_of_covariance,
+    transposed,
 )
 
 # Groups computed together: largest ratio of the numbers of rows of two of them.
@@ -120,23 +123,43 @@ class ConditionedGroups(NamedTuple):
         mode = find_mode(rows, self.mean, self.factor, start, tolerance=_TOLERANCE)
         return class_moments(rows, self.mean, self.factor, mode.u)
 
-    def predict(self, z: np.ndarray, codes: np.ndarray) -> Prediction:
-        """Predict rows (m, q) of groups (m,); those of groups without rows from the prior."""
+    def _asked(
+        self, z: np.ndarray, codes: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
+        """Yield positions (g, n) of rows (m, q) of groups (m,), and moments of the groups (g,)."""
         groups, own = np.unique(codes, return_inverse=True)
-        shape = (len(z), self.n_classes) if self.n_classes else (len(z),)
-        mean, variance = np.empty(shape), np.zeros(len(z))
         queries, sizes = np.argsort(own, kind="stable"), np.bincount(own)
         starts = np.cumsum(sizes) - sizes
         for part, means, roots in self._posteriors(groups):
             asked = np.concatenate([queries[starts[g] : starts[g] + sizes[g]] for g in part])
             local = np.repeat(np.arange(len(part)), sizes[part])
             for batch, at, _ in batches_of_groups(local, self._n_values):
-                rows, moments = asked[at], (means[batch], roots[batch])
-                if self.n_classes:
-                    mean[rows] = mean_probabilities(z[rows], *moments)
-                else:
-                    mean[rows], variance[rows] = predict_targets(z[rows], *moments, self.noise)
+                yield asked[at], (means[batch], roots[batch])
+
+    def predict(self, z: np.ndarray, codes: np.ndarray) -> Prediction:
+        """Predict rows (m, q) of groups (m,); those of groups without rows from the prior."""
+        shape = (len(z), self.n_classes) if self.n_classes else (len(z),)
+        mean, variance = np.empty(shape), np.zeros(len(z))
+        for rows, moments in self._asked(z, codes):
+            if self.n_classes:
+                mean[rows] = mean_probabilities(z[rows], *moments)
+            else:
+                mean[rows], variance[rows] = predict_targets(z[rows], *moments, self.noise)
         return Prediction(mean, np.sqrt(variance))
+
+    def predictors(self, z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and variances (m, j) of linear predictors; of several, less their mean."""
+        j = len(self.mean) // z.shape[1]
+        eta, variance, centre = (
+            np.empty((len(z), j)),
+            np.empty((len(z), j)),
+            np.eye(j) - (j > 1) / j,
+        )
+        for rows, (means, roots) in self._asked(z, codes):
+            eta[rows] = predictors(z[rows], means) @ centre
+            whole = centre @ logit_covariance(z[rows], transposed(roots) @ roots) @ centre
+            variance[rows] = np.diagonal(whole, axis1=-2, axis2=-1)
+        return eta, variance
 
     @property
     def _n_values(self) -> int:

@@ -1,6 +1,7 @@
 """GroupedRegressor and GroupedClassifier: known groups, new ones, and new ones with few rows."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from tolerances import REFIT
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.learners import MAML, ALPaCA
+from skmeta.learners import MAML, ALPaCA, HierarchicalLinear
 from skmeta.tasks import KnownRowsGroupKFold
 
+EXAM = Path(__file__).parents[2] / "examples/schools/exam.csv.gz"
 # One member and no choice between members, where the choice does not matter.
 QUICK = {"population": LinearRegression(), "combine": "both", "n_folds": 2}
 
@@ -149,6 +151,25 @@ def test_columns_that_are_constant_within_groups_have_one_slope_and_categories_a
     predicted = model.predict(pd.DataFrame({"rat": [1], "day": [mean], "diet": ["b"]}))
     of_diet = one[names[0]] - one[names] @ shares
     assert one["intercept"] + of_diet == pytest.approx(predicted.item(), abs=0.01)
+
+
+def test_effects_of_two_classes_are_those_of_glmer():
+    pupils = pd.read_csv(EXAM).query("school <= 30")
+    model = GroupedClassifier(
+        "school", learner=HierarchicalLinear(effects="intercept"), combine="learner"
+    )
+    effects = model.fit(pupils[["school", "standLRT", "sex"]], pupils["normexam"] > 0).effects_
+    # glmer(normexam > 0 ~ I(standLRT - mean(standLRT)) + I((sex == "M") - mean(sex == "M")) +
+    # (1 | school), family = binomial): estimates, their standard errors, that of the first group.
+    names = ["intercept", "standLRT", "sex (M - F)"]
+    errors = effects.loc["shared", [f"{name} std" for name in names]]
+    np.testing.assert_allclose(errors, [0.1539, 0.0714, 0.1359], rtol=0.04)
+    estimates = effects.loc["shared", names] - [0.1852, 1.2949, -0.2764]
+    assert (abs(estimates.to_numpy()) < 0.1 * errors.to_numpy()).all()
+    assert effects.loc["shared", "intercept between"] == pytest.approx(0.781, rel=0.05)
+    assert effects.loc[1, "intercept std"] == pytest.approx(0.268, rel=0.05)
+    assert effects.loc[1, "intercept"] == pytest.approx(0.1852 + 0.6317, abs=0.05)
+    assert (effects["standLRT between"] < 1e-3).all()
 
 
 def test_effects_are_learned_from_the_rows_of_fit(table):

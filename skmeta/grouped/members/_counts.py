@@ -115,11 +115,6 @@ class ConditionedCounts(NamedTuple):
     member: CountEffects
     given: ConditionedFactors
 
-    @property
-    def noise(self) -> float:
-        """0: logarithms of means have no noise."""
-        return 0.0
-
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict targets; rates have the deviations of counts with the mean exposure."""
         member = self.member
@@ -135,6 +130,11 @@ class ConditionedCounts(NamedTuple):
         """Return means and deviations (n,) of the logarithms of means, given columns and groups."""
         eta, variance = self.given.moments(self.member.rows(Z), codes.reshape(len(Z), -1))
         return Outputs(eta[:, 0], np.sqrt(variance[:, 0, 0]))
+
+    def predictors(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and variances (n, 1) of the logarithms of means."""
+        eta, std = self.outputs(Z, codes)
+        return eta[:, None], std[:, None] ** 2
 
 
 def fit_counts(

@@ -140,11 +140,6 @@ class ConditionedEffects(NamedTuple):
     member: GroupEffects
     given: ConditionedGroups | EachConditioned
 
-    @property
-    def noise(self) -> float:
-        """Standard deviation of the noise of a regression."""
-        return self.given.noise
-
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows; those of groups without known rows from the prior."""
         mean, std = self.outputs(self.member.design(at), at.group)
@@ -157,6 +152,11 @@ class ConditionedEffects(NamedTuple):
         if len(member.present) < member.design.n_classes:
             mean = with_all_classes(mean, member.present, member.design.n_classes)
         return Outputs(mean, std)
+
+    def predictors(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and variances (n, j) of the linear predictors of one model."""
+        assert isinstance(self.given, ConditionedGroups)
+        return self.given.predictors(self.member.rows(Z), codes)
 
 
 def fit_group_effects(
