@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -151,12 +151,7 @@ class ContrastMixin:
         where = _place_of(self, column, known)
         treated, others = known.columns[where], others_of(at, where, known)
         pairs = _comparisons(treated, to, versus)
-        factor = None if group is None else _factor(group, known)
-        places = list(_places(known, at, factor))
-        if not places:
-            raise ValueError(
-                f"X has no row of a group in {group!r} that fit has seen. Leave X out."
-            )
+        factor, places = _places(known, at, group)
         family: Family = NegativeBinomial() if known.kind == "count" else Normal()
         outputs = [(None, known.y)]
         if known.classes is not None:
@@ -176,8 +171,9 @@ class ContrastMixin:
                     both = (averaged(weights, one) for one in zip(*each, strict=True))
                     found[name, label, of] = _record(known, level, *both)
         pandas = import_optional("pandas", "contrast")
-        frame = pandas.DataFrame(list(found.values()), index=pandas.MultiIndex.from_tuples(found))
-        frame.index.names = ["contrast", "class", None if factor is None else str(group)]
+        names = ["contrast", "class", None if group is None else str(group)]
+        index = pandas.MultiIndex.from_tuples(found, names=names)
+        frame = pandas.DataFrame(list(found.values()), index)
         return frame.droplevel([1] * (len(outputs) == 1) + [2] * (factor is None))
 
 
@@ -189,10 +185,10 @@ def check_level(level: float) -> None:
 
 def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
     """Return the position of a column among those that are not groups."""
-    names = [one.name for one in known.columns]
-    if isinstance(column, Integral) and abs(column + 0.5) < estimator.n_features_in_:
-        own = [f"x{k}" for k in range(estimator.n_features_in_)]
-        column = str(getattr(estimator, "feature_names_in_", own)[int(column)])
+    names, n = [one.name for one in known.columns], getattr(estimator, "n_features_in_", 0)
+    if isinstance(column, Integral) and -n <= column < n:
+        given = getattr(estimator, "feature_names_in_", [f"x{k}" for k in range(n)])
+        column = str(given[int(column)])
     if column in [name for name, _ in known.factors]:
         raise ValueError(
             f"column={column!r} is a column of groups, so its effect is that of the groups: read "
@@ -234,8 +230,8 @@ def _comparisons(column: Column, to: Any, versus: Any) -> list[tuple[str, tuple[
             f"to and versus, which is the first value if left out, are both {versus!r}. Set "
             "another versus."
         )
-    names = (f"{_plain(end)} - {_plain(versus)}" for end in ends)
-    return [(name, (end, start)) for name, end in zip(names, places_of_ends, strict=True)]
+    both = zip(ends, places_of_ends, strict=True)
+    return [(f"{_plain(end)} - {_plain(versus)}", (place, start)) for end, place in both]
 
 
 def _plain(value: Any) -> str:
@@ -292,37 +288,39 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
     return Sample(D, W, y[rows], known.weight[rows], codes, np.log(known.exposure[rows]))
 
 
-def _factor(group: str | int, known: Rows) -> int:
+def _check_slopes(effect: Effect, factor: int, known: Rows) -> None:
+    if len(effect.model.columns[factor]) == 1:
+        raise ValueError(
+            f"The effect cannot be told for each group in {known.factors[factor][0]!r}: the column "
+            "is the same in all rows of a group, or groups have too few rows of each value. Leave "
+            "group out for the common effect."
+        )
+
+
+def _places(
+    known: Rows, at: Rows, group: str | int | None
+) -> tuple[int | None, list[tuple[Any, np.ndarray, np.ndarray | None]]]:
+    """Return the position of a column of groups; labels of groups, their rows, and levels (F,).
+
+    Levels of other columns are -1. Without a column, the rows are all.
+    """
+    if group is None:
+        return None, [(None, np.arange(len(at.codes)), None)]
     names = [name for name, _ in known.factors]
     if str(group) not in names:
         raise ValueError(
             f"group={group!r} is no column of groups of this model; it has "
             f"{quote_some(names) or 'none'}. Name one of them, or leave group out."
         )
-    return names.index(str(group))
-
-
-def _check_slopes(effect: Effect, factor: int, known: Rows) -> None:
-    if len(effect.model.columns[factor]) == 1:
-        name = known.factors[factor][0]
-        raise ValueError(
-            f"The effect cannot be told for each group in {name!r}: the column is the same in all "
-            "rows of a group, or groups have too few rows of each value. Leave group out for the "
-            "common effect."
-        )
-
-
-def _places(
-    known: Rows, at: Rows, factor: int | None
-) -> Iterator[tuple[Any, np.ndarray, np.ndarray | None]]:
-    """Yield labels of groups, their rows, and levels (F,), -1 in other factors; or all rows."""
-    if factor is None:
-        yield None, np.arange(len(at.codes)), None
-        return
+    factor = names.index(str(group))
+    places: list[tuple[Any, np.ndarray, np.ndarray | None]] = []
     for label, code in known.factors[factor][1].items():
         rows = np.flatnonzero(at.codes[:, factor] == code)
         if len(rows):
-            yield label, rows, np.where(np.arange(at.codes.shape[1]) == factor, code, -1)
+            places.append((label, rows, np.where(np.arange(len(names)) == factor, code, -1)))
+    if not places:
+        raise ValueError(f"X has no row of a group in {group!r} that fit has seen. Leave X out.")
+    return factor, places
 
 
 def _record(known: Rows, level: float, difference: Estimate, ratio: Estimate) -> dict[str, float]:
