@@ -13,6 +13,7 @@ import emulated_device
 import numpy as np
 import pytest
 import torch
+from marks import slow
 from sklearn.base import clone
 from tolerances import REFIT
 
@@ -81,9 +82,7 @@ IMAGES = {
 FEW = {n: LEARNER[n] for n in ("MAML", "ALPaCA", "FineTuning", "InContextLearner", "MetaNAS")}
 # A learner's variants, whose names have a dash, are slow, as is ALPaCA: its regression is not, and
 # nor is the classification of HierarchicalLinear.
-MOST = [
-    pytest.param(n, marks=pytest.mark.slow) if "-" in n or n == "ALPaCA" else n for n in CLASSIFIERS
-]
+MOST = [slow(n) if "-" in n or n == "ALPaCA" else n for n in CLASSIFIERS]
 QUICK_IMAGES = ("MAML", "ProtoNet")
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
@@ -301,7 +300,7 @@ def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
 # -- policies and networks -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [PolicyMAML, pytest.param(PolicyMetaSGD, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", [PolicyMAML, slow(PolicyMetaSGD)])
 def test_policies(kind):
     family = PointNavigation()
     learner = kind(n_iterations=2, meta_batch_size=2, n_episodes=3, random_state=0, **DOUBLE)

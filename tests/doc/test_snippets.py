@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from marks import slow
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -57,7 +58,7 @@ def check_output(expected, printed):
 
 @pytest.mark.parametrize(
     "name",
-    [n if n == "README.rst" else pytest.param(n, marks=pytest.mark.slow) for n in PAGES],
+    [n if n == "README.rst" else slow(n) for n in PAGES],
 )
 def test_a_page_runs_as_printed(name, tmp_path):
     for module in NEEDS.get(name, []):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from marks import slow
 from table_properties import failures
 
 from skmeta import MetaFewShotClassifier
@@ -19,7 +20,10 @@ EXAMPLES = settings(
 )
 
 
-@pytest.mark.parametrize("name", ["MetaFewShotRegressor", "MetaFewShotClassifier"])
+@pytest.mark.parametrize(
+    "name",
+    [slow("MetaFewShotRegressor"), "MetaFewShotClassifier"],
+)
 @EXAMPLES
 @given(st.integers(0, 2**32 - 1))
 def test_what_holds_on_any_table(name, seed):

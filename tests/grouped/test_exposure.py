@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from marks import slow
 from sklearn.base import clone
 from sklearn.linear_model import PoissonRegressor
 from sklearn.metrics import mean_poisson_deviance
@@ -37,6 +38,7 @@ def test_predictions_are_near_those_of_glmer_with_an_offset(fitted):
     assert ours - theirs < 0.1 * (without - theirs)
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_exposure_has_no_effect(fitted):
     """Not even on the last bit, so that no choice depends on it."""
     days = X.assign(exposure=365.25 * X["exposure"])
@@ -98,7 +100,7 @@ def test_means_are_proportional_to_the_exposure_and_quantiles_are_counts(fitted)
     "columns",
     [
         {"groups": "a", "order": "b"},
-        pytest.param({"groups": ["a", "b"]}, marks=pytest.mark.slow),
+        slow({"groups": ["a", "b"]}),
     ],
 )
 def test_amounts_in_time_or_of_several_columns_of_groups_are_proportional_too(columns):

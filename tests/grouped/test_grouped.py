@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from grouped_tables import make_table
+from marks import slow
 from scipy.stats import norm
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
@@ -55,9 +56,9 @@ def test_few_rows_of_a_new_group_are_enough(regressor):
 
 
 def test_intervals_hold_what_they_say():
-    # 350 new groups, whose effects are learned from 50 others
-    table = make_table(n_groups=400, n_rows=6)
-    is_new = table.X["school"].isin([f"g{k}" for k in range(350)]).to_numpy()
+    # 200 new groups, whose effects are learned from 40 others
+    table = make_table(n_groups=240, n_rows=6)
+    is_new = table.X["school"].isin([f"g{k}" for k in range(200)]).to_numpy()
     model = GroupedRegressor("school").fit(table.X[~is_new], table.y[~is_new])
     low, median, high = model.predict_quantiles(table.X[is_new]).T
     assert 0.85 < np.mean((table.y[is_new] >= low) & (table.y[is_new] <= high)) < 0.95
@@ -335,9 +336,7 @@ def test_progress_is_shown_on_request(table, capsys):
 # ------------------------------------------------------------------------------------ invariance
 
 
-@pytest.mark.parametrize(
-    "kind", [GroupedRegressor, pytest.param(GroupedClassifier, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("kind", [GroupedRegressor, slow(GroupedClassifier)])
 def test_order_names_and_units_change_nothing(kind):
     table = make_table(n_groups=14, n_rows=8, seed=2)  # more rows than the table prior takes
     rng = np.random.default_rng(1)
@@ -362,11 +361,10 @@ def test_order_names_and_units_change_nothing(kind):
     "settings",
     [
         pytest.param({}, id="one column"),
-        pytest.param({"order": "day"}, id="in time"),
-        pytest.param(
+        slow({"order": "day"}, id="in time"),
+        slow(
             {"groups": ["school", "block"], "combine": "learner"},
             id="several columns",
-            marks=pytest.mark.slow,
         ),
     ],
 )

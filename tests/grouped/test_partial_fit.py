@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from marks import slow
 from sklearn.base import clone
 
 from skmeta import GroupedClassifier, GroupedRegressor
@@ -40,7 +41,7 @@ def test_counts_with_an_exposure_are_counts_later_too():
         model.partial_fit(NEW, [0.5, 1, 1])
 
 
-@pytest.mark.parametrize("name", ["regressor", "classifier"])
+@pytest.mark.parametrize("name", ["regressor", slow("classifier")])
 def test_rows_that_threads_add_at_once_all_arrive(name):
     is_regressor = name == "regressor"
     model = (GroupedRegressor if is_regressor else GroupedClassifier)("g", combine="learner")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from marks import slow
 from mixed_tables import load_pastes, load_penicillin
 from scipy.stats import norm
 from sklearn.base import clone
@@ -166,7 +167,10 @@ def test_schools_in_districts():
 # -------------------------------------------------------------------------------- classification
 
 
-@pytest.mark.parametrize("limits", [[0.0], [-0.5, 0.7]], ids=["two", "three"])
+@pytest.mark.parametrize(
+    "limits",
+    [pytest.param([0.0], id="two"), slow([-0.5, 0.7], id="three")],
+)
 def test_classes_of_held_out_rows(ratings, limits):
     y, known = np.digitize(ratings.y, limits), np.arange(len(ratings.y)) % 4 > 0
     clf = GroupedClassifier(NAMES, population=LogisticRegression(), n_folds=2)

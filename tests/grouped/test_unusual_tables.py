@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from marks import slow
 from table_properties import failures
 from tolerances import REFIT
 
@@ -103,7 +104,7 @@ def test_rows_without_a_weight_have_no_kind_and_no_group():
 # -------------------------------------------------------------------------------------- times
 
 
-@pytest.mark.parametrize("has_dates", [True, False])
+@pytest.mark.parametrize("has_dates", [True, slow(False)])
 def test_times_of_another_type_than_those_of_fit_are_refused(has_dates):
     group, day, y = make_times()
     dates = pd.Timestamp("2020-01-01") + pd.to_timedelta(day, "D")

@@ -49,9 +49,18 @@ CASES = {
     "MetaNAS-budget": MetaNAS(max_parameters=100),
     "MetaNAS-annealing": MetaNAS(annealing=(0.0, 0.5)),
 }
-# A learner's variants, whose names have a dash, are slow.
+FITS = ("fit_is_reproducible", "interrupted_fit_resumes_exactly")
+
+
+def is_slow(case, name):
+    """Variants have a dash; the outer loop, which all share, is that of MAML."""
+    return "-" in case or (case != "MAML" and name.startswith(FITS))
+
+
 CHECKS = [
-    pytest.param(check, id=f"{case}-{name}", marks=[pytest.mark.slow] if "-" in case else [])
+    pytest.param(
+        check, id=f"{case}-{name}", marks=[pytest.mark.slow] if is_slow(case, name) else []
+    )
     for case, learner in CASES.items()
     for name, check in learner_checks(learner)
 ]

@@ -9,6 +9,7 @@ error is below 1e-7 in each case, which is the rounding of a float64 difference:
 import numpy as np
 import pytest
 import torch
+from marks import slow
 
 from skmeta.backbones import build_backbone
 from skmeta.backend import Execution, Rows, Scaler, TaskTensors
@@ -57,7 +58,7 @@ def make_problem(learner):
 
 @pytest.mark.parametrize(
     "case",
-    [c if c in ("maml", "protonet") else pytest.param(c, marks=pytest.mark.slow) for c in CASES],
+    [c if c in ("maml", "protonet") else slow(c) for c in CASES],
 )
 def test_gradient_in_every_way_of_execution_equals_finite_differences(case, caplog):
     learner = CASES[case]

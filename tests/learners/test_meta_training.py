@@ -6,6 +6,7 @@ import builders
 import numpy as np
 import pytest
 import torch
+from marks import slow
 from sklearn.datasets import make_classification
 from torch import nn
 
@@ -43,8 +44,8 @@ def make_sinusoids(n_tasks, seed, n_rows=20):
     "learner",
     [
         MAML(inner_lr=0.05, meta_lr=0.01),
-        pytest.param(MetaSGD(inner_lr=0.05, meta_lr=0.01), marks=pytest.mark.slow),
-        pytest.param(Reptile(inner_lr=0.05, meta_lr=0.3, n_inner_steps=10), marks=pytest.mark.slow),
+        slow(MetaSGD(inner_lr=0.05, meta_lr=0.01)),
+        slow(Reptile(inner_lr=0.05, meta_lr=0.3, n_inner_steps=10)),
     ],
     ids=lambda learner: type(learner).__name__,
 )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from marks import slow
 from scipy.stats import uniform
 from sklearn.base import clone
 from tabular import Tabular
@@ -26,6 +27,7 @@ LEARNERS = [
     PolicyMAML(**SMALL, n_inner_steps=0),
     PolicyMetaSGD(**SMALL, first_order=True),
 ]
+MOST = [LEARNERS[0], *map(slow, LEARNERS[1:])]
 
 
 def name(learner):
@@ -52,7 +54,7 @@ class Interrupted:
         return self.family.make_vector(tasks, n_episodes)
 
 
-@pytest.mark.parametrize("learner", LEARNERS, ids=name)
+@pytest.mark.parametrize("learner", MOST, ids=name)
 def test_the_same_seed_gives_the_same_weights_whatever_the_threads(learner):
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     one = clone(learner).set_params(execution="loop").fit(PointNavigation()).prior_
@@ -80,7 +82,7 @@ def test_vectorised_tasks_agree_up_to_rounding(learner):
         np.testing.assert_allclose(value, two.tensors[key], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("learner", LEARNERS, ids=name)
+@pytest.mark.parametrize("learner", MOST, ids=name)
 def test_an_interrupted_fit_resumes_exactly(learner, tmp_path):
     family = PointNavigation()
     whole = clone(learner).fit(family)

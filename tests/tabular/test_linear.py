@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from marks import slow
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
@@ -56,7 +57,7 @@ def test_its_evidence_is_the_likelihood_of_rows_left_out(monkeypatch):
     np.testing.assert_allclose(model.chance[:, 0], softmax(evidence), rtol=1e-8)
 
 
-@pytest.mark.parametrize("n_rows", [1, pytest.param(3, marks=pytest.mark.slow), 10])
+@pytest.mark.parametrize("n_rows", [1, *(slow(n) for n in (3, 10))])
 def test_a_head_on_embeddings_is_as_good_as_logistic_regression(n_rows):
     losses, hits = [], []
     for seed in range(3):

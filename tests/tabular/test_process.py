@@ -88,6 +88,7 @@ def test_a_smooth_function_without_noise_is_found():
     np.testing.assert_allclose(mean, reg.predict(new), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_intervals_of_smooth_functions_hold_what_they_say():
     shares = []
     for seed in range(5):

@@ -113,6 +113,7 @@ def test_rows_left_out_are_predicted_as_if_they_were_not_there():
         np.testing.assert_array_equal(each.quantiles, expected.quantiles)
 
 
+@pytest.mark.slow
 def test_predictions_do_without_torch():
     code = (
         "import sys, numpy as np; from skmeta.tabular.table_prior import TablePrior\n"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from grouped_tables import timed_rows
 from sklearn.metrics import log_loss
 
@@ -38,6 +39,7 @@ def test_columns_are_the_earlier_classes():
     np.testing.assert_allclose(columns, expected)
 
 
+@pytest.mark.slow
 def test_classes_that_last_are_carried_over():
     rng = np.random.default_rng(0)
     n_groups, n_rows = 60, 10

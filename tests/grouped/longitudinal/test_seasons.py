@@ -124,6 +124,7 @@ def test_a_season_goes_on(panel):
     assert 0.8 < np.mean((y[later] >= low) & (y[later] <= high)) <= 1
 
 
+@pytest.mark.slow
 def test_offers_that_are_known_ahead(panel):
     """Offers in the year to come have the effect of those before."""
     X, y = panel[0][:480], panel[1][:480]

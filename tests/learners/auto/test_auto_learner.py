@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from builders import make_intercepts
+from marks import slow
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
@@ -198,7 +199,7 @@ def test_data_that_form_no_tasks_are_refused():
 
 @pytest.mark.parametrize(
     "learner",
-    [INTERCEPT, pytest.param(InContextLearner(prior="tabular"), marks=pytest.mark.slow)],
+    [INTERCEPT, slow(InContextLearner(prior="tabular"))],
 )
 def test_frames_with_categories_and_missing_values(learner):
     pd = pytest.importorskip("pandas")

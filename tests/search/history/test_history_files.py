@@ -151,6 +151,7 @@ assert len(SearchHistory(os.path.join(folder, "open/readonly.db"), read_only=Tru
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs permissions of POSIX")
 def test_missing_permission_is_known_when_opening():
     # Root may write anywhere, so a process without privileges has to try, where it may look.
