@@ -80,9 +80,10 @@ IMAGES = {
 }  # fmt: skip
 # The others go the same ways in regressions and in a loop.
 FEW = {n: LEARNER[n] for n in ("MAML", "ALPaCA", "FineTuning", "InContextLearner", "MetaNAS")}
-# A learner's variants, whose names have a dash, are slow, as is ALPaCA: its regression is not, and
-# nor is the classification of HierarchicalLinear.
-MOST = [slow(n) if "-" in n or n == "ALPaCA" else n for n in CLASSIFIERS]
+MOST = [
+    n if n in {*FEW, "HierarchicalLinear", "ProtoNet"} - {"ALPaCA", "MetaNAS"} else slow(n)
+    for n in CLASSIFIERS
+]
 QUICK_IMAGES = ("MAML", "ProtoNet")
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
@@ -185,7 +186,7 @@ def test_meta_training_of_classifications(name, trained):
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
-        pytest.param(name, mode, marks=[] if name in QUICK_IMAGES else pytest.mark.slow)
+        (name, mode) if name in QUICK_IMAGES else slow(name, mode)
         for name in IMAGES
         for mode in ("vmap", "loop")
     ],
