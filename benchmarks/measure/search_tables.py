@@ -1,7 +1,7 @@
 """Hyperparameter search on tables of measured configurations: regret after 1 to 30 evaluations.
 
     SKMETA_DATA=... python -m benchmarks.measure.search_tables --summary
-    SKMETA_DATA=... python -m benchmarks.measure.search_tables --methods learned plain optuna-gp
+    SKMETA_DATA=... python -m benchmarks.measure.search_tables --methods learned plain optuna-tpe
 
 Each table holds scores of random configurations of one estimator on about a hundred data sets
 (``oboe``: 219 configurations of 12 estimators, so that the choice is among algorithms, on 211).
@@ -10,7 +10,7 @@ worst) of the task; tasks whose rows all score alike are left out. The prior of 
 from the table's other data sets.
 
 ``plain`` is the same search without history. ``inverted`` and ``shuffled`` have a history that
-misleads: scores negated, or permuted within each past task. Optuna's samplers propose a point of
+misleads: scores negated, or permuted within each past task. Optuna's sampler proposes a point of
 the space, which is exchanged for the nearest row not yet tried (coordinates scaled to [0, 1], two
 categories at distance 1) before the sampler is told. ``random`` is not run: its expected regret is
 exact by order statistics, for draws without replacement. Those of syne-tune 0.16 (``pip install
@@ -178,16 +178,13 @@ def tried_rows(
 def run_optuna(kind: str, table: str, task: Task, seed: int) -> list[int]:
     """Rows in the order in which Optuna tries them, each point exchanged for the nearest row."""
     import optuna
-    import torch
 
-    torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    samplers = {"optuna-tpe": optuna.samplers.TPESampler, "optuna-gp": optuna.samplers.GPSampler}
     encoding = Encoding.from_configurations(task.configurations)
     space = optuna_space(task, encoding)
     X = encoding.transform(task.configurations)
-    study = optuna.create_study(direction="maximize", sampler=samplers[kind](seed=seed))
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     rows: list[int] = []
     while len(rows) < min(N_EVALUATIONS, len(task.scores)):
         trial = study.ask(space)
@@ -312,7 +309,6 @@ METHODS: dict[str, tuple[Callable[[str, str, Task, int], list[int]], int]] = {
     "inverted": (run_ours, 1),
     "shuffled": (run_ours, 1),
     "optuna-tpe": (run_optuna, 1),
-    "optuna-gp": (run_optuna, 1),
     "syne-tune-zero-shot": (run_syne_tune, 1),
     "syne-tune-quantile": (run_syne_tune, 1),
 }
@@ -428,7 +424,7 @@ def summarise(half: str) -> dict[str, Any]:
 def guard(half: str) -> dict[str, Any]:
     """Regret over that of the search without history, at 10, 20 and 30 evaluations."""
     ratios: dict[str, Any] = {}
-    for method in ("inverted", "shuffled", "learned", "optuna-gp"):
+    for method in ("inverted", "shuffled", "learned"):
         for table in TABLES:
             theirs, plain = curves(method, table, half), curves("plain", table, half)
             if theirs is not None and plain is not None:
