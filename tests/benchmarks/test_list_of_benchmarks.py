@@ -1,7 +1,11 @@
 """The list in benchmarks/README.rst, what pages say of scripts, and names of results."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = {
@@ -34,3 +38,32 @@ def test_each_result_begins_with_the_name_of_its_script():
     files = [path.name for path in (ROOT / "benchmarks/results").iterdir() if path.is_file()]
     files = [file for file in files if not file.endswith(".lock")]
     assert [f for f in files if not any(re.match(rf"{n}[-_.]", f) for n in names)] == []
+
+
+ASK_EACH = """
+import io, runpy, sys, warnings
+from contextlib import redirect_stdout
+warnings.simplefilter("ignore")
+names, sys.argv = sys.argv[1:], ["script", "--help"]
+for name in names:
+    try:
+        with redirect_stdout(io.StringIO()):
+            runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+        print(name, "ran in place of saying what it takes")
+    except SystemExit as end:
+        if end.code:
+            print(name, "ended with", end.code)
+    except ModuleNotFoundError as error:  # A peer that is not installed here.
+        if error.name.split(".")[0] in ("benchmarks", "skmeta", "tests"):
+            raise
+"""
+
+
+@pytest.mark.slow
+def test_each_script_with_options_starts():
+    takes_options = re.compile(r"read_options\(|ArgumentParser\(|run_or_summarize\(")
+    names = [name for name in sorted(RUNNABLE) if takes_options.search(SCRIPTS[name])]
+    assert len(names) > 30
+    command = [sys.executable, "-c", ASK_EACH, *names]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr[-2000:]
