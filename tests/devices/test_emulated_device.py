@@ -79,11 +79,9 @@ IMAGES = {
     if learner.get_params().get("backbone_params") and not isinstance(learner, FineTuning | ALPaCA)
 }  # fmt: skip
 # The others go the same ways in regressions and in a loop.
-FEW = {n: LEARNER[n] for n in ("MAML", "ALPaCA", "FineTuning", "InContextLearner", "MetaNAS")}
-MOST = [
-    n if n in {*FEW, "HierarchicalLinear", "ProtoNet"} - {"ALPaCA", "MetaNAS"} else slow(n)
-    for n in CLASSIFIERS
-]
+FEW = ["MAML", "ALPaCA", "FineTuning", "InContextLearner", slow("MetaNAS")]
+QUICK_ONES = ("MAML", "FineTuning", "InContextLearner", "HierarchicalLinear", "ProtoNet")
+MOST = [n if n in QUICK_ONES else slow(n) for n in CLASSIFIERS]
 QUICK_IMAGES = ("MAML", "ProtoNet")
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
