@@ -28,27 +28,31 @@ def test_estimators(estimator, check):
     check(estimator)
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+CASTS = pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+QUICK = {"n_iter": 3, "cv": 2, "error_score": "raise"}
+OF_RIDGE = MetaLearnedSearchCV(Ridge(), {"alpha": [0.01, 0.1, 1.0, 10.0]}, **QUICK)
+IN_BATCHES = MetaLearnedSearchCV(
+    make_pipeline(StandardScaler(), LogisticRegression()),
+    {"logisticregression__C": [0.1, 0.3, 1.0, 3.0]},
+    batch_size=2,
+    **QUICK,
+)
+
+
+@CASTS
 @parametrize_with_checks(
-    [
-        MetaLearnedSearchCV(
-            Ridge(), {"alpha": [0.01, 0.1, 1.0, 10.0]}, n_iter=3, cv=2, error_score="raise"
-        ),
-        MetaLearnedSearchCV(
-            make_pipeline(StandardScaler(), LogisticRegression()),
-            {"logisticregression__C": [0.1, 0.3, 1.0, 3.0]},
-            n_iter=3,
-            batch_size=2,
-            cv=2,
-            error_score="raise",
-        ),
-    ],
+    [OF_RIDGE],
     # As of scikit-learn's own searches: the column y goes to the estimator as it is.
-    expected_failed_checks=lambda search: (
-        {"check_supervised_y_2d": "Ridge takes a column of targets without a warning"}
-        if isinstance(search.estimator, Ridge)
-        else {}
-    ),
+    expected_failed_checks=lambda search: {
+        "check_supervised_y_2d": "Ridge takes a column of targets without a warning"
+    },
 )
 def test_searches(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@CASTS
+@parametrize_with_checks([IN_BATCHES])
+def test_searches_in_batches(estimator, check):
     check(estimator)
