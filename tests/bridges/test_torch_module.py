@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from builders import make_classes
+from marks import slow
 from sklearn.base import clone
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
@@ -76,7 +77,7 @@ def start(net, X, y):
     return net
 
 
-@pytest.mark.parametrize("head", ["shared", "zeros", "prototype"])
+@pytest.mark.parametrize("head", ["shared", slow("zeros"), slow("prototype")])
 def test_gradient_descent_on_all_rows_is_the_inner_loop_of_maml(data, head):
     prior = maml_prior(head)
     X, y = new_task(data)

@@ -82,7 +82,6 @@ IMAGES = {
 FEW = ["MAML", "ALPaCA", "FineTuning", "InContextLearner", slow("MetaNAS")]
 QUICK_ONES = ("MAML", "FineTuning", "InContextLearner", "HierarchicalLinear", "ProtoNet")
 MOST = [n if n in QUICK_ONES else slow(n) for n in CLASSIFIERS]
-QUICK_IMAGES = ("MAML", "ProtoNet")
 # A value in double precision is the same but for the order of sums.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 if EMULATED != emulated_device.NAME:
@@ -184,7 +183,7 @@ def test_meta_training_of_classifications(name, trained):
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
-        (name, mode) if name in QUICK_IMAGES else slow(name, mode)
+        (name, mode) if name == "ProtoNet" else slow(name, mode)
         for name in IMAGES
         for mode in ("vmap", "loop")
     ],
@@ -271,6 +270,7 @@ def test_priors_that_ship_predict_the_same_with_any_device(kind):
     np.testing.assert_allclose(found, expected, **REFIT)
 
 
+@pytest.mark.slow
 def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
     X, y, _ = table()
     path = tmp_path / "model.skops"
@@ -299,7 +299,8 @@ def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
 # -- policies and networks -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [PolicyMAML, slow(PolicyMetaSGD)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [PolicyMAML, PolicyMetaSGD])
 def test_policies(kind):
     family = PointNavigation()
     learner = kind(n_iterations=2, meta_batch_size=2, n_episodes=3, random_state=0, **DOUBLE)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from marks import slow
 
 from skmeta import GroupedRegressor
 
@@ -38,7 +39,7 @@ def test_larger_tables_ask_for_more_rows_per_level():
     assert "level (rare - a)" not in model.effects_
 
 
-@pytest.mark.parametrize("combine", ["auto", "both"])
+@pytest.mark.parametrize("combine", [slow("auto"), "both"])
 def test_few_groups_do_not_tell_those_that_are_held_out(combine):
     # The targets of one group of four follow from the means of the others, which predict them.
     rng = np.random.default_rng(2)

@@ -23,6 +23,7 @@ def fitted():
     return GroupedRegressor("group", exposure="exposure").fit(X[KNOWN], TABLE["y"][KNOWN])
 
 
+@pytest.mark.slow
 def test_predictions_are_near_those_of_glmer_with_an_offset(fitted):
     assert fitted.target_kind_ == "count"
     predicted, rows = fitted.predict(X), ~KNOWN & ~NEW

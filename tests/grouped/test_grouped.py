@@ -228,6 +228,7 @@ def test_rows_without_weight_are_not_known(regressor):
     assert all_rows.predict(rows_of("new")) == some.predict(rows_of("new"))
 
 
+@pytest.mark.slow
 def test_groups_with_equal_targets_do_not_widen_the_others():
     # A learner takes a shop without a sale for one without noise.
     rng = np.random.default_rng(0)
@@ -242,7 +243,7 @@ def test_groups_with_equal_targets_do_not_widen_the_others():
     assert std.max() < 6 * y.std()
 
 
-@pytest.mark.parametrize("kind", [GroupedRegressor, GroupedClassifier])
+@pytest.mark.parametrize("kind", [GroupedRegressor, slow(GroupedClassifier)])
 def test_one_group_with_rows_among_groups_of_one_row(kind):
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"g": ["big"] * 60 + [f"s{k}" for k in range(60)], "x": rng.normal(size=120)})
@@ -485,6 +486,7 @@ def test_no_rows_are_no_prediction(regressor, table):
         regressor.predict(table.X.iloc[:0])
 
 
+@pytest.mark.slow
 def test_a_column_without_values_changes_nothing():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(18), 6)

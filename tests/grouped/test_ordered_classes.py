@@ -83,6 +83,7 @@ def test_an_order_that_is_not_known_is_an_error():
         GroupedClassifier("group", target_kind="ordered").fit(X, np.array(GRADES)[Y])
 
 
+@pytest.mark.slow
 def test_class_weight_multiplies_probabilities(nominal):
     proba = nominal.predict_proba(X[~KNOWN])
     weights = {0: 3.0, 2: 0.5}

@@ -68,7 +68,7 @@ def frame(codes, names):
 # -------------------------------------------------------------------------------- lme4's numbers
 
 
-@pytest.mark.parametrize("combine", ["auto", "learner"])
+@pytest.mark.parametrize("combine", [slow("auto"), "learner"])
 def test_pastes_are_those_of_lme4(combine):
     y, codes = load_pastes()
     X = frame(codes, ["batch", "cask"])
@@ -355,6 +355,7 @@ def sales():
 
 
 @FEW
+@pytest.mark.slow
 def test_later_rows_follow_their_series(sales):
     X, y, model = sales
     at = (X["week"] == 8) & (X["store"] != "new") & (X["store"] != "old")

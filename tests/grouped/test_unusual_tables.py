@@ -88,6 +88,7 @@ def test_seasons_are_numbers_of_steps_that_the_times_cover():
     assert model.seasons_ == ["3 steps"]
 
 
+@pytest.mark.slow
 def test_rows_without_a_weight_have_no_kind_and_no_group():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"g": np.repeat(np.arange(12), 5), "x": rng.normal(size=60), "e": 2.0})

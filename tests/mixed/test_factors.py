@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from marks import slow
 
 from skmeta.mixed import (
     Classes,
@@ -36,7 +37,7 @@ def targets(kind, eta, rng):
 KINDS = ["normal", "poisson", "negative binomial", "two classes", "three classes", "ordered"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [slow(k) if k == "three classes" else k for k in KINDS])
 @pytest.mark.parametrize("is_restricted", [True, False])
 def test_gradients_are_differences(kind, is_restricted):
     rng, n = np.random.default_rng(0), 60

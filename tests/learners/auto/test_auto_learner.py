@@ -140,6 +140,7 @@ def test_it_follows_scikit_learn():
         MetaFewShotRegressor(clone(auto)).fit(X[:5], y[:5])
 
 
+@pytest.mark.slow
 def test_a_learner_that_fails_is_named_and_left_out():
     wild = clone(SMALL_MAML).set_params(inner_lr=1e30, n_inner_steps=5)
     auto = AutoLearner(candidates=[INTERCEPT, wild], n_shot=5, random_state=0)

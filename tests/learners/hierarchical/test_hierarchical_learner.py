@@ -66,6 +66,7 @@ def test_classifier_takes_the_prior(tmp_path):
     assert set(clf.predict(X)) <= {"a", "b", "c"}
 
 
+@pytest.mark.slow
 def test_alpaca_on_the_rows_themselves_is_the_hierarchical_model():
     X, y, subjects = load_sleepstudy()
     linear = HierarchicalLinear().fit(X, y, groups=subjects).prior_

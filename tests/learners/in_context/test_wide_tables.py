@@ -43,6 +43,7 @@ def test_every_second_view_of_a_wide_table_has_its_principal_components():
     assert not fit_components(tall[:1], torch.ones(1).double())
 
 
+@pytest.mark.slow
 def test_signal_spread_over_many_columns_is_found():
     rng = np.random.default_rng(0)
     y = np.arange(130) % 3

@@ -215,6 +215,7 @@ def test_threads_share_a_history(address, tmp_path):
     assert sorted(len(search.candidates) for search in history) == [20, 20, 20]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_writes_to_the_same_file(history):
     script = f"""
