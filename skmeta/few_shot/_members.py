@@ -55,9 +55,9 @@ from skmeta.tabular import (
 _MIN_ROWS_OF_PROCESS = 5
 # Of ordered classes: chosen on development sets of benchmarks/measure/small_targets.py.
 _N_FOLDS_OF_ORDERED = 3
-# Steps of the shares that are tried, by the largest number of models, and number of rows that the
-# prior of the shares counts as; chosen on development sets of benchmarks/measure/small_tables.py.
-_N_STEPS, _ROWS_BEFOREHAND = {3: 20, 4: 10, 99: 5}, 3.0
+# Number of rows that the prior of the shares counts as; chosen on development sets of
+# benchmarks/measure/small_tables.py.
+_N_OF_PRIOR = 1.0
 _MIN_PROBABILITY, _MIN_ERROR, _MIN_SHARE = 1e-7, 1e-5, 1e-9
 
 
@@ -143,14 +143,14 @@ def fit_mixture(
             task, support, folds, fits, models, scale is not None
         )
         losses = _losses(support, n_classes, rows, predicted)
-        grid = weight_grid(len(names), next(n for m, n in _N_STEPS.items() if len(names) <= m))
+        grid = weight_grid(len(names))
         shares = average_weights(
-            losses(grid),
+            losses(grid).mean(1),
             grid,
-            n_independent=float(support.weight[rows].sum()),
+            float(support.weight[rows].sum()),
             squared=not n_classes,
-            shrinkage=_ROWS_BEFOREHAND,
-            towards=believed,
+            prior=believed,
+            n_of_prior=_N_OF_PRIOR,
         )
         if not n_classes:
             without = _without_boosting(dict(zip(names, shares, strict=True)))

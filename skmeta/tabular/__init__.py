@@ -91,7 +91,6 @@ from skmeta.tabular._weights import (
     mix_deviations,
     reshape_distributions,
     sharpen,
-    stack,
     weight_grid,
 )
 

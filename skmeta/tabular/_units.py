@@ -52,8 +52,6 @@ _LOG_SIZES = np.linspace(-2.0, 5.0, 15)
 # Their quantiles are known at this many means for each factor of e, and beyond this mean are those
 # of gamma distributions.
 _PER_E, _LARGE = 12, 300.0
-# Steps of shares from 0 to 1, and draws of the bootstrap.
-_N_STEPS, _N_DRAWS = 5, 50
 # Shares follow from this many rows that are held out, at most.
 _MAX_ROWS = 500
 # Rows whose quantiles are computed at once.
@@ -237,19 +235,18 @@ class TargetUnits(NamedTuple):
         if self.target.kind == "count":
             log_size, counts = _fit_size(centre, y, weight)
             parts.append(counts)
-        grid = weight_grid(len(parts), _N_STEPS)
+        grid = weight_grid(len(parts))
         groups = np.unique(held_out.group, return_inverse=True)[1]
         totals = np.bincount(groups, weight)
-        by_group = np.empty((len(grid), len(totals)))
+        losses = np.empty(len(grid))
         for k, row in enumerate(grid):
             quantiles = self.target.settle(np.tensordot(row, parts, 1))
             loss = quantile_loss(y, quantiles, DECILES)
-            by_group[k] = np.bincount(groups, weight * loss) / totals
+            losses[k] = np.mean(np.bincount(groups, weight * loss) / totals)
         # In units of the least: the quantile loss of a Laplace distribution is its scale.
-        by_group /= max(float(by_group.mean(1).min()), 1e-300)
+        losses /= max(float(losses.min()), 1e-300)
         ratio = (held_out.y - held_out.mean) / np.maximum(held_out.std, 1e-300)
-        n_independent = count_independent(ratio, held_out.group)
-        share = average_weights(by_group, grid, n_independent=n_independent, n_draws=_N_DRAWS)
+        share = average_weights(losses, grid, count_independent(ratio, held_out.group))
         calibration = level.calibration.copy()
         calibration[[OF_MODEL, OF_KNOWN]], calibration[LOG_SIZE] = share[:2], log_size
         calibration[OF_COUNTS] = share[2] if self.target.kind == "count" else 0.0

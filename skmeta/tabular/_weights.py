@@ -1,24 +1,19 @@
-"""Weights of a mixture of predictions, by what was held out: stacking. Its distributions.
+"""Weights of a mixture of predictions, by what was held out. Its distributions.
 
-Weights are not negative and sum to 1. The best ones on a few rows would be too extreme.
+Weights are not negative and sum to 1. The best ones on a few rows would be too extreme. So weights
+on a grid are averaged, each weighted by its posterior probability: the likelihood of what the
+mixture predicts of held-out rows (stacking), times a Dirichlet distribution around prior weights.
 
-Of members of a grouped table, the likelihood of the mixture is multiplied by a Dirichlet
-distribution around prior weights, and the weights are the mode. Prior weights are beliefs (what
-earlier tables say of the members) over the squared loss: no member that is far behind is kept to
-make up for the errors of others. Errors within a group are correlated, so it counts as a few rows.
+Prior weights of members of a grouped table are beliefs (what earlier tables say of the members)
+over the squared loss: no member that is far behind is kept to make up for the errors of others.
+Errors within a group are correlated, so it counts as a few rows.
 
-Of models of one table and of shares of distributions, weights on a grid are averaged, each weighted
-by the likelihood of what was held out. With shrinkage, the mean moves towards given weights. Groups
-can be drawn anew many times (the Bayesian bootstrap), and the weights are means over these draws.
-
-Notation: m predictions, g grid points, u units that were held out (rows, groups or episodes).
+Notation: m predictions, g grid points, n rows.
 
 References: Breiman (1996), Stacked regressions; Yao, Vehtari, Simpson and Gelman (2018), Using
-stacking to average Bayesian predictive distributions; Rubin (1981), The Bayesian bootstrap; Bates
-and Granger (1969), The combination of forecasts; Timmermann (2006), Forecast combinations; Efron
-(1981), Nonparametric standard errors and confidence intervals (exponential tilting); Efron and
-Tibshirani (1993), An introduction to the bootstrap, chapter 11 (jackknife); Ranjan and
-Gneiting (2010), Combining probability forecasts.
+stacking to average Bayesian predictive distributions; Efron (1981), Nonparametric standard errors
+and confidence intervals (exponential tilting); Efron and Tibshirani (1993), An introduction to the
+bootstrap, chapter 11 (jackknife); Ranjan and Gneiting (2010), Combining probability forecasts.
 """
 
 from __future__ import annotations
@@ -28,19 +23,21 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, ndtr, softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import ndtr, softmax
 from scipy.stats import t as student
 
 from skmeta.tabular._member import HeldOut, Level, Outputs
 from skmeta.tabular._population import MIN_PROBABILITY, losses_of
 from skmeta.tabular._table import Table
 
-_SEED = 0
 # The smallest mean squared error that is distinguishable from zero.
 _MIN_ERROR = 1e-300
-# Losses below this are equal.
+# Losses of members below this are equal.
 _MIN_LOSS = 1e-12
+# Steps of weights from 0 to 1, by the largest number of predictions. The prior of a weight of 0 is
+# that of this share of a step.
+_N_STEPS, _SHARE_OF_STEP = {3: 20, 4: 10, 5: 8, 99: 5}, 0.25
 # Prior of the slope of probabilities: its centre, and the deviation of its logarithm. Chosen on
 # three development tables of benchmarks/measure/calibration.py, and 90 made ones of verdicts.py.
 _SLOPE, _SLOPE_DEVIATION = 1.05, 0.1
@@ -64,11 +61,34 @@ Found = tuple[Table, np.ndarray, list[Outputs]]
 
 
 @cache
-def weight_grid(m: int, n_steps: int) -> np.ndarray:
-    """Return the weights (g, m) whose entries are multiples of ``1 / n_steps``."""
+def weight_grid(m: int) -> np.ndarray:
+    """Return the weights (g, m) whose entries are multiples of a step."""
+    n_steps = next(n for most, n in _N_STEPS.items() if m <= most)
     steps = itertools.product(range(n_steps + 1), repeat=m - 1)
     grid = [(*first, n_steps - sum(first)) for first in steps if sum(first) <= n_steps]
     return np.array(grid) / n_steps
+
+
+def average_weights(
+    losses: np.ndarray,
+    grid: np.ndarray,
+    n_rows: float,
+    *,
+    squared: bool = False,
+    prior: np.ndarray | None = None,
+    n_of_prior: float = 0.0,
+) -> np.ndarray:
+    """Return the mean (m,) of the weights of a grid (g, m), given the mean loss (g,) of each.
+
+    Losses are negative log likelihoods or, if `squared`, squared errors, of what counts as `n_rows`
+    rows. The prior weights (m,) count as `n_of_prior` rows.
+    """
+    losses = 0.5 * np.log(np.maximum(losses, _MIN_ERROR)) if squared else losses
+    log_posterior = -n_rows * losses
+    if prior is not None:
+        least = _SHARE_OF_STEP * grid[grid > 0].min()
+        log_posterior = log_posterior + n_of_prior * (np.log(np.maximum(grid, least)) @ prior)
+    return np.asarray(softmax(log_posterior) @ grid)
 
 
 def mix(outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -110,69 +130,10 @@ def mix_deviations(
     return mean, np.sqrt(mix(stds**2 + (means - mean) ** 2, weights))
 
 
-def stack(
-    outputs: np.ndarray, y: np.ndarray | None, shares: np.ndarray, prior: np.ndarray, n: float
-) -> np.ndarray:
-    """Return the weights (m,) of predictions (m, u) of targets, given prior weights (m,).
-
-    Units have shares (u,) that sum to 1, and count as `n` rows. Without targets (u,), predictions
-    are the probabilities of what happened.
-    """
-    errors = outputs if y is None else outputs - y
-    products = (errors * shares) @ errors.T
-
-    def loss(logits: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return minus the log posterior, and its gradient, of weights by their logarithms."""
-        weights = softmax(logits)
-        if y is None:
-            mixture = weights @ outputs
-            value, gradient = -n * (shares @ np.log(mixture)), -n * (outputs / mixture) @ shares
-        else:
-            error = weights @ products @ weights + _MIN_LOSS
-            value, gradient = 0.5 * n * np.log(error), n * (products @ weights) / error
-        value -= _N_OF_PRIOR * (prior @ log_softmax(logits))
-        gradient = weights * (gradient - weights @ gradient)
-        return float(value), gradient + _N_OF_PRIOR * (weights - prior)
-
-    # Exact, so that rounding errors do not end the search one step earlier.
-    options = {"ftol": 1e-15, "gtol": 1e-10}
-    result = minimize(loss, np.log(prior), jac=True, method="L-BFGS-B", options=options)
-    return _without_small(softmax(result.x))
-
-
 def _without_small(weights: np.ndarray) -> np.ndarray:
     """Return weights (m,) without those that are near 0."""
     weights = np.where(weights < _MIN_WEIGHT, 0.0, weights)
     return np.asarray(weights / weights.sum())
-
-
-def average_weights(
-    losses: np.ndarray,
-    grid: np.ndarray,
-    *,
-    n_independent: float,
-    squared: bool = False,
-    n_draws: int = 0,
-    shrinkage: float = 0.0,
-    towards: np.ndarray | None = None,
-) -> np.ndarray:
-    """Average the weights (g, m) of a grid, each by the likelihood of its losses (g, u).
-
-    Units count equally, and all of them as `n_independent` rows. Losses are negative log
-    likelihoods or, if `squared`, squared errors. `n_draws` are those of the Bayesian bootstrap.
-    `shrinkage` is the strength, in rows, of a normal prior around `towards`, by default equal
-    weights.
-    """
-    n_units = losses.shape[1]
-    shares = np.full((1, n_units), 1 / n_units)
-    if n_draws:
-        shares = np.random.default_rng(_SEED).dirichlet(np.ones(n_units), n_draws)
-    mean = shares @ losses.T
-    loss = 0.5 * np.log(np.maximum(mean, _MIN_ERROR)) if squared else mean
-    centre = np.full(grid.shape[1], 1 / grid.shape[1]) if towards is None else towards
-    penalty = shrinkage * ((grid - centre) ** 2).sum(1)
-    chance = softmax(-n_independent * loss - penalty, axis=1).mean(0)
-    return np.asarray(chance @ grid)
 
 
 def reshape_distributions(
@@ -268,10 +229,22 @@ def find_level(
     prior = _without_small(softmax(np.log(beliefs[used]) - _POWER * np.log(error)))
     kept = np.flatnonzero(used)[prior > 0]
     n_independent = min(_N_INDEPENDENT * len(total), n)
-    outputs, y = means[kept], at.y if stds is not None else None
-    if y is None:
-        outputs = np.maximum(outputs[:, np.arange(n), at.y.astype(int)], MIN_PROBABILITY)
-    weights[kept] = stack(outputs, y, shares, prior[prior > 0], n_independent)
+    grid = weight_grid(len(kept))
+    if stds is None:
+        chosen = means[kept][:, np.arange(n), at.y.astype(int)]
+        of_grid = -np.log(grid @ np.maximum(chosen, MIN_PROBABILITY)) @ shares
+    else:
+        errors = means[kept] - at.y
+        of_grid = ((grid @ ((errors * shares) @ errors.T)) * grid).sum(1) + _MIN_LOSS
+    found = average_weights(
+        of_grid,
+        grid,
+        n_independent,
+        squared=stds is not None,
+        prior=prior[prior > 0],
+        n_of_prior=_N_OF_PRIOR,
+    )
+    weights[kept] = _without_small(found)
     mixture = mix(means, weights)
     losses[-1] = np.average(losses_of(at.y, mixture), weights=at.weight)
     level = Level(n_known, weights, losses, np.zeros(0))
