@@ -13,36 +13,25 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
 from skmeta.tabular._cases import Division, count_known, find_nested, known_regime, regime_of
 from skmeta.tabular._member import (
-    PROBABILITIES,
     CalibratedOutputs,
     Conditioned,
     Level,
     Member,
     Outputs,
     interpolate,
-    width_of_few,
 )
 from skmeta.tabular._table import Table
 from skmeta.tabular._units import TargetUnits
 from skmeta.tabular._weights import (
     Found,
-    find_level,
     gain_of_known_rows,
-    join_found,
     join_levels,
     mix,
     sharpen,
 )
-
-# A level needs this many rows to predict.
-_MIN_ROWS = 10
-# Quantiles of residuals of several columns: a normal distribution counts as this many groups.
-_N_PRIOR = 20.0
-_NORMAL = ndtri(PROBABILITIES)
 
 
 class Refitted(NamedTuple):
@@ -208,44 +197,18 @@ def fit_mixture(
                 as_new.append(_predict_as_new(conditioned, query, any_group))
     predicts = np.array([name in names for name in members])
     beliefs = np.array([member.belief for member in members.values()])
-    if has_one_column:
-        by_level = {level: parts for (_, level), parts in found.items()}
-        regimes, gain = _weigh_one(
-            by_level, as_new, predicts, any_group, beliefs, n_classes, int(n_groups[0])
-        )
-    else:
-        kinds = predicts, any_group, beliefs, n_classes, n_groups
-        regimes, gain = _weigh_several(found, *kinds), None
+    regimes = _weigh(found, predicts, any_group, beliefs, n_classes, n_groups)
     if regimes is None:
         return None
+    gain = None
+    if has_one_column:
+        gain = gain_of_known_rows(
+            found.get((0, np.inf), []), as_new, regimes[0][0], regimes[-1][-1]
+        )
     return Mixture(members, regimes, n_groups, find_nested(table.codes), gain=gain)
 
 
-def _weigh_one(
-    by_level: dict[float, list[Found]],
-    as_new: list[list[Outputs]],
-    predicts: np.ndarray,
-    any_group: np.ndarray,
-    beliefs: np.ndarray,
-    n_classes: int,
-    n_groups: int,
-) -> tuple[list[list[Level]] | None, np.ndarray | None]:
-    """Return the levels of new groups and of known ones, and the gain from known rows."""
-    if not by_level:
-        return None, None
-    # Members of known groups count where most rows are known, and alone.
-    least_rows = min(_MIN_ROWS, n_groups)
-    new, known = (
-        join_levels(by_level, predicts & any_group, at_most, beliefs, n_classes, least_rows)
-        for at_most in (predicts & any_group, predicts)
-    )
-    if not new:
-        return None, None
-    gain = gain_of_known_rows(by_level.get(np.inf, []), as_new, new[0], known[-1])
-    return [new, new, known], gain
-
-
-def _weigh_several(
+def _weigh(
     found: dict[tuple[int, float], list[Found]],
     predicts: np.ndarray,
     any_group: np.ndarray,
@@ -254,51 +217,24 @@ def _weigh_several(
     n_groups: np.ndarray,
 ) -> list[list[Level]] | None:
     """Return the levels of each regime; one in which nothing was held out has another's."""
-    last = known_regime(len(n_groups))
+    n_factors, last = len(n_groups), known_regime(len(n_groups))
     regimes: list[list[Level]] = []
     for regime in range(last + 1):
-        is_one = regime < len(n_groups)
-        used = predicts & any_group if regime < last and any_group[predicts].any() else predicts
-        # What a new group adds is drawn from as few values as there are groups.
+        # With one column, most rows of the held-out groups are known, too, at the last level.
+        number = 0 if n_factors == 1 else regime
+        by_level = {level: each for (k, level), each in found.items() if k == number}
+        is_one = regime < n_factors
         factor = regime if is_one else int(n_groups.argmax())
-        n_values = None if regime == last else float(n_groups[regime] if is_one else n_groups.min())
-        parts = {level: each for (number, level), each in found.items() if number == regime}
-        levels = [
-            _find_level(each, level, used, beliefs, factor, n_classes, n_values)
-            for level, each in sorted(parts.items())
-        ]
-        regimes.append([level for level in levels if level is not None])
+        # What a new group adds is drawn from as few values as there are groups.
+        n_new = None if regime == last else float(n_groups[regime] if is_one else n_groups.min())
+        at_most = predicts if regime == last else predicts & any_group
+        used = predicts & any_group, at_most
+        regimes.append(join_levels(by_level, used, beliefs, n_classes, factor, n_new))
     spare = next((levels for levels in regimes if levels), None)
     if spare is None:
         return None
     several = next((levels for levels in regimes[-2::-1] if levels), spare)
     return [levels or several for levels in regimes[:-1]] + [regimes[-1] or [spare[-1]]]
-
-
-def _find_level(
-    parts: list[Found],
-    n_known: float,
-    used: np.ndarray,
-    beliefs: np.ndarray,
-    factor: int,
-    n_classes: int,
-    n_values: float | None,
-) -> Level | None:
-    """Weigh members on rows of several divisions; `n_values` is None if groups are known."""
-    at, _, means, stds = join_found(parts)
-    if len(at.y) < _MIN_ROWS:
-        return None
-    # Rows of a group that is held out have many groups in the other columns: each row counts.
-    apart = at._replace(codes=np.arange(len(at.y))[:, None])
-    level = find_level(means, None if n_classes else stds, apart, n_known, used, beliefs)
-    if level.held_out is None:
-        return level
-    held_out = level.held_out._replace(group=at.codes[:, factor])
-    prior = _NORMAL * width_of_few(n_values) if n_values and not n_known else _NORMAL
-    n_units = len(np.unique(held_out.group)) * (1 + min(n_known, 1e3))
-    share = n_units / (n_units + _N_PRIOR)
-    quantiles = share * held_out.quantiles() + (1 - share) * prior
-    return level._replace(quantiles=quantiles, held_out=held_out)
 
 
 def _predict_as_new(

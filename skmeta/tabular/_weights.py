@@ -24,10 +24,10 @@ from functools import cache
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import ndtr, softmax
+from scipy.special import ndtr, ndtri, softmax
 from scipy.stats import t as student
 
-from skmeta.tabular._member import HeldOut, Level, Outputs
+from skmeta.tabular._member import PROBABILITIES, HeldOut, Level, Outputs, width_of_few
 from skmeta.tabular._population import MIN_PROBABILITY, losses_of
 from skmeta.tabular._table import Table
 
@@ -51,6 +51,10 @@ _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 _N_INDEPENDENT, _N_OF_PRIOR, _POWER = 10.0, 10.0, 2.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
+# A level needs this many rows to predict. In its quantiles of residuals, a normal distribution
+# counts as so many groups.
+_MIN_ROWS, _N_NORMAL = 10, 20.0
+_NORMAL = ndtri(PROBABILITIES)
 # A level of few rows that is near the number of rows of known groups is left out.
 _NEAR = 1.5
 # Of the interval of the gain: its coverage, groups that it needs, and blocks at most.
@@ -173,23 +177,40 @@ def reshape_distributions(
 
 def join_levels(
     by_level: dict[float, list[Found]],
-    used: np.ndarray,
-    used_at_most: np.ndarray,
+    used: tuple[np.ndarray, np.ndarray],
     beliefs: np.ndarray,
     n_classes: int,
-    least_rows: int,
+    factor: int,
+    n_new: float | None,
 ) -> list[Level]:
-    """Return levels with members (m,) that are used, and those used where most rows are known."""
+    """Return the levels of a regime, whose groups are those of a column of groups.
+
+    `used` are members (m,) where few rows are known, and where most are. A new group is one of
+    `n_new`; None if groups are known.
+    """
     levels = []
     for value, parts in sorted(by_level.items()):
         at, counts, means, stds = join_found(parts)
-        if len(at.y) >= least_rows:
-            n_known = float(np.expm1(np.mean(np.log1p(counts))))
-            members = used_at_most if value == np.inf else used
-            rows = means, None if n_classes else stds, at, n_known
-            levels.append(find_level(*rows, members, beliefs))
+        if len(at.y) < _MIN_ROWS:
+            continue
+        at = at._replace(codes=at.codes[:, [factor]])
+        n_known = float(np.expm1(np.mean(np.log1p(counts))))
+        level = find_level(
+            means, None if n_classes else stds, at, n_known, used[int(value == np.inf)], beliefs
+        )
+        levels.append(_near_normal(level, n_new))
     fixed, last = levels[:-1], levels[-1:]
     return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
+
+
+def _near_normal(level: Level, n_new: float | None) -> Level:
+    """Return a level whose quantiles are near those of a normal distribution, if groups are few."""
+    if level.held_out is None:
+        return level
+    n_units = len(np.unique(level.held_out.group)) * (1 + min(level.n_known, 1e3))
+    share = n_units / (n_units + _N_NORMAL)
+    normal = _NORMAL * width_of_few(n_new) if n_new and not level.n_known else _NORMAL
+    return level._replace(quantiles=share * level.quantiles + (1 - share) * normal)
 
 
 def join_found(parts: Sequence[Found]) -> tuple[Table, np.ndarray, np.ndarray, np.ndarray]:
