@@ -30,8 +30,12 @@ from skmeta.tabular._weights import (
     gain_of_known_rows,
     join_levels,
     mix,
+    near_normal,
     sharpen,
 )
+
+# A level needs this many rows to predict, or as many as there are groups.
+_MIN_ROWS = 10
 
 
 class Refitted(NamedTuple):
@@ -218,18 +222,20 @@ def _weigh(
 ) -> list[list[Level]] | None:
     """Return the levels of each regime; one in which nothing was held out has another's."""
     n_factors, last = len(n_groups), known_regime(len(n_groups))
-    regimes: list[list[Level]] = []
+    least_rows, regimes = min(_MIN_ROWS, int(n_groups.max())), list[list[Level]]()
     for regime in range(last + 1):
         # With one column, most rows of the held-out groups are known, too, at the last level.
         number = 0 if n_factors == 1 else regime
         by_level = {level: each for (k, level), each in found.items() if k == number}
         is_one = regime < n_factors
         factor = regime if is_one else int(n_groups.argmax())
-        # What a new group adds is drawn from as few values as there are groups.
-        n_new = None if regime == last else float(n_groups[regime] if is_one else n_groups.min())
-        at_most = predicts if regime == last else predicts & any_group
-        used = predicts & any_group, at_most
-        regimes.append(join_levels(by_level, used, beliefs, n_classes, factor, n_new))
+        used = predicts & any_group, predicts if regime == last else predicts & any_group
+        levels = join_levels(by_level, used, beliefs, n_classes, factor, least_rows)
+        if n_factors > 1:
+            # What a new group adds is drawn from as few values as there are groups.
+            n_new = n_groups[regime] if is_one else n_groups.min()
+            levels = [near_normal(level, None if regime == last else n_new) for level in levels]
+        regimes.append(levels)
     spare = next((levels for levels in regimes if levels), None)
     if spare is None:
         return None

@@ -51,9 +51,8 @@ _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 _N_INDEPENDENT, _N_OF_PRIOR, _POWER = 10.0, 10.0, 2.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
-# A level needs this many rows to predict. In its quantiles of residuals, a normal distribution
-# counts as so many groups.
-_MIN_ROWS, _N_NORMAL = 10, 20.0
+# Of several columns: in quantiles of residuals, a normal distribution counts as so many groups.
+_N_NORMAL = 20.0
 _NORMAL = ndtri(PROBABILITIES)
 # A level of few rows that is near the number of rows of known groups is left out.
 _NEAR = 1.5
@@ -181,35 +180,35 @@ def join_levels(
     beliefs: np.ndarray,
     n_classes: int,
     factor: int,
-    n_new: float | None,
+    least_rows: int,
 ) -> list[Level]:
     """Return the levels of a regime, whose groups are those of a column of groups.
 
-    `used` are members (m,) where few rows are known, and where most are. A new group is one of
-    `n_new`; None if groups are known.
+    `used` are members (m,) where few rows are known, and where most are.
     """
     levels = []
     for value, parts in sorted(by_level.items()):
         at, counts, means, stds = join_found(parts)
-        if len(at.y) < _MIN_ROWS:
+        if len(at.y) < least_rows:
             continue
         at = at._replace(codes=at.codes[:, [factor]])
         n_known = float(np.expm1(np.mean(np.log1p(counts))))
-        level = find_level(
-            means, None if n_classes else stds, at, n_known, used[int(value == np.inf)], beliefs
-        )
-        levels.append(_near_normal(level, n_new))
+        members = used[int(value == np.inf)]
+        levels.append(find_level(means, None if n_classes else stds, at, n_known, members, beliefs))
     fixed, last = levels[:-1], levels[-1:]
     return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
 
 
-def _near_normal(level: Level, n_new: float | None) -> Level:
-    """Return a level whose quantiles are near those of a normal distribution, if groups are few."""
+def near_normal(level: Level, n_new: int | None) -> Level:
+    """Return a level whose quantiles are near those of a normal distribution, if groups are few.
+
+    A new group is one of `n_new`; None if groups are known.
+    """
     if level.held_out is None:
         return level
     n_units = len(np.unique(level.held_out.group)) * (1 + min(level.n_known, 1e3))
     share = n_units / (n_units + _N_NORMAL)
-    normal = _NORMAL * width_of_few(n_new) if n_new and not level.n_known else _NORMAL
+    normal = _NORMAL * width_of_few(float(n_new)) if n_new and not level.n_known else _NORMAL
     return level._replace(quantiles=share * level.quantiles + (1 - share) * normal)
 
 
