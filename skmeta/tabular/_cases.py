@@ -180,10 +180,7 @@ def _of_several_columns(table: Table) -> Iterator[Division]:
 
 def is_later(group: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Return which rows (n,) are the last ones of their group."""
-    order = np.lexsort((times, group))
-    place = np.empty(len(order), int)
-    place[order] = places_in_groups(group[order])
-    return np.asarray(place >= np.ceil(CUT * np.bincount(group)[group]))
+    return np.asarray(places_in_groups(group, times) >= np.ceil(CUT * np.bincount(group)[group]))
 
 
 def _some_rows(table: Table) -> Table:

@@ -77,9 +77,9 @@ class Table(NamedTuple):
         """Return some of the rows."""
         return Table(*(part[rows] for part in self))
 
-    def join(self, other: Table) -> Table:
-        """Return the rows of both tables."""
-        return Table(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+    def join(self, *others: Table) -> Table:
+        """Return the rows of all tables."""
+        return Table(*(np.concatenate(parts) for parts in zip(self, *others, strict=True)))
 
     def take_cases(self, parts: Sequence[np.ndarray]) -> Table:
         """Return the rows of parts, each of which is a group of its own, numbered from 0 on."""
@@ -140,9 +140,9 @@ def deal_rows(codes: np.ndarray, n_folds: int) -> np.ndarray:
     return np.asarray((place + place // n_folds) % n_folds)
 
 
-def places_in_groups(codes: np.ndarray) -> np.ndarray:
-    """Return the place (n,) of each row among the rows of its group."""
-    order = np.argsort(codes, kind="stable")
+def places_in_groups(codes: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
+    """Return the place (n,) of each row among those of its group, in their order or in time."""
+    order = np.argsort(codes, kind="stable") if times is None else np.lexsort((times, codes))
     sizes = np.bincount(codes)
     starts = np.cumsum(sizes) - sizes
     place = np.empty(len(codes), np.int64)

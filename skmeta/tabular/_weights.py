@@ -215,11 +215,7 @@ def near_normal(level: Level, n_new: int | None) -> Level:
 def join_found(parts: Sequence[Found]) -> tuple[Table, np.ndarray, np.ndarray, np.ndarray]:
     """Return rows of divisions, numbers of known rows, means (m, n[, c]) and deviations (m, n)."""
     tables, counts, outputs = zip(*parts, strict=True)
-    return _join_tables(tables), np.concatenate(counts), *_join_outputs(outputs)
-
-
-def _join_tables(tables: Sequence[Table]) -> Table:
-    return Table(*(np.concatenate(of) for of in zip(*tables, strict=True)))
+    return Table.join(*tables), np.concatenate(counts), *_join_outputs(outputs)
 
 
 def _join_outputs(outputs: Sequence[list[Outputs]]) -> tuple[np.ndarray, np.ndarray]:
@@ -283,7 +279,7 @@ def gain_of_known_rows(
     """
     if not parts:
         return None
-    at = _join_tables([part[0] for part in parts])
+    at = Table.join(*(part[0] for part in parts))
     groups = np.unique(at.group, return_inverse=True)[1]
     if groups.max() + 1 < _MIN_OF_GAIN:
         return None

@@ -29,7 +29,7 @@ def test_predictions_are_near_those_of_glmer_with_an_offset(fitted):
     predicted, rows = fitted.predict(X), ~KNOWN & ~NEW
     log_ratio = np.log(predicted / TABLE["glmer"])
     assert abs(log_ratio[rows].mean()) < 0.1
-    assert log_ratio[rows].std() < 0.3
+    assert log_ratio[rows].std() < 0.35  # without groups: .50
     assert np.corrcoef(np.log(predicted[NEW]), np.log(TABLE["glmer"][NEW]))[0, 1] > 0.99
     # glmer has the likelihood the table was drawn with: 1.28; without groups it is 6.29.
     x, rates = TABLE[["x"]], TABLE["y"] / TABLE["exposure"]

@@ -88,8 +88,7 @@ class Members(NamedTuple):
         if curve is None:
             return known, at, np.zeros(len(at.y))
         n = len(known.y)
-        both = Table(*(np.concatenate(parts) for parts in zip(known, at, strict=True)))
-        season = curve.season(known, both)
+        season = curve.season(known, known.join(at))
         return (
             known._replace(y=curve.remove(known.y, season[:n])),
             at._replace(y=curve.remove(at.y, season[n:])),
@@ -288,8 +287,8 @@ HeldOutPredictions = tuple[Cases, tuple[np.ndarray, np.ndarray]]
 def _join(parts: list[HeldOutPredictions]) -> HeldOutPredictions:
     """Join cases of several cuts in time; what is known is not needed any more."""
     cases, predicted = zip(*parts, strict=True)
-    query = Table(*(np.concatenate(each) for each in zip(*(c.query for c in cases), strict=True)))
-    first = cases[0]
+    first, *rest = cases
+    query = first.query.join(*(case.query for case in rest))
     n_known, group = (np.concatenate([c[k] for c in cases]) for k in (2, 3))
     means, stds = (np.concatenate(each, axis=1) for each in zip(*predicted, strict=True))
     return Cases(first.known, query, n_known, group), (means, stds)

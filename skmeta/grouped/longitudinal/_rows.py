@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.tabular import Table, at_most, places_in_groups
+from skmeta.tabular import CUT, Table, at_most, places_in_groups
 
 # Numbers of known rows of groups that are held out.
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)
-# Of each group, the rows after this share of its rows are predicted from those before.
-CUT = 0.65
 # Every fifth row of a group is held out, and predicted from the others.
 _EVERY = 5
 
@@ -27,12 +25,9 @@ def some_groups(rows: Table, most: int) -> Table:
     return rows.take(np.flatnonzero(np.isin(rows.group, at_most(groups, n_kept))))
 
 
-def _places(group: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _places(rows: Table) -> tuple[np.ndarray, np.ndarray]:
     """Return the place (n,) of each row in the time of its group, and the group's size."""
-    order = np.lexsort((times, group))
-    place = np.empty(len(order), int)
-    place[order] = places_in_groups(group[order])
-    return place, np.bincount(group)[group]
+    return places_in_groups(rows.group, rows.times), np.bincount(rows.group)[rows.group]
 
 
 class Cases(NamedTuple):
@@ -52,7 +47,7 @@ class Cases(NamedTuple):
 
 def first_rows(rows: Table, most: int, ahead: int | None = None) -> Cases:
     """Return at most `most` cases of rows after the first of a group, up to `ahead` steps ahead."""
-    place, sizes = _places(rows.group, rows.times)
+    place, sizes = _places(rows)
     known = [np.flatnonzero((place < k) & (sizes > k)) for k in N_KNOWN]
     reach = len(place) if ahead is None else ahead
     query = [np.flatnonzero((place >= k) & (place < k + reach)) for k in N_KNOWN]
@@ -72,7 +67,7 @@ def _renumbered(rows: Table, parts: list[np.ndarray]) -> Table:
 
 def later_rows(rows: Table) -> Cases | None:
     """Return cases of the rows after a cut of each group, from those before it; None without."""
-    place, sizes = _places(rows.group, rows.times)
+    place, sizes = _places(rows)
     n_first = np.maximum(np.ceil(CUT * sizes), 1).astype(int)
     return _known_and_query(rows, place >= n_first, n_first)
 
@@ -85,7 +80,7 @@ def last_rows(
     Returned are the rows before, cases of the last rows given these, and cases given the `n_known`
     latest of them.
     """
-    place, sizes = _places(rows.group, rows.times)
+    place, sizes = _places(rows)
     n_before = sizes - ahead
     if not (n_before > 0).any():
         return None
@@ -120,7 +115,7 @@ def group_scales(rows: Table) -> np.ndarray:
 
 def rows_between(rows: Table) -> Cases | None:
     """Return cases of rows with earlier and later known rows of their group; None without."""
-    place, sizes = _places(rows.group, rows.times)
+    place, sizes = _places(rows)
     return _known_and_query(rows, (place % _EVERY == _EVERY // 2) & (place < sizes - 1), sizes)
 
 
