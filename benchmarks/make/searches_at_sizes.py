@@ -183,28 +183,40 @@ def promising(estimator, name, table, X, y, n, known):
     features = features_at_rows(features, PROMISING_SIZES[-1])
     prior = prior.without(datasets=same_origin(table.name)).conditioned_on(features)
     rng = np.random.default_rng([len(known), *f"{name} {table.name}".encode()])
-    describe = CandidateDescriber(estimator)
-
-    def surfaces(candidates):
-        described = [
-            relative_configuration(c, arguments.target_scale) for c in describe(candidates)
-        ]
-        return prior.surfaces_of(prior.encode(described, parameter_names(described)))
-
-    pool = [arguments.as_given, *draw_near(arguments.space, arguments.as_given, 400, rng)]
-    blocks = [surfaces(pool)]
-
-    def add(children):
-        pool.extend(children)
-        blocks.append(surfaces(children))
-
-    add_crosses(pool, lambda: expected_utility(np.hstack(blocks), prior.task_weights, 0), add, rng)
-    F = np.hstack(blocks)
+    pool, F = grow_pool(
+        estimator,
+        prior,
+        arguments,
+        arguments.as_given,
+        400,
+        lambda surfaces: expected_utility(surfaces, prior.task_weights, 0),
+        rng,
+    )
     best = np.argsort(-expected_utility(F, prior.task_weights, 0))
     tasks = rng.choice(len(F), size=10 * n, p=prior.task_weights)
     order = [best[0], *F[tasks].argmax(1)[: n // 2], *rng.permutation(best[: 10 * n])]
     fresh = {short_key(pool[i]): pool[i] for i in order if short_key(pool[i]) not in known}
     return [*fresh.values()][:n]
+
+
+def grow_pool(estimator, prior, arguments, given, n, utility, rng, **rounds):
+    """Return candidates, and what each past task expects of them (n_tasks, n_candidates).
+
+    They are the one `given`, `n` near it, and crosses of the best ones by `utility` of what past
+    tasks expect of the candidates so far.
+    """
+    pool, blocks, describe = [], [], CandidateDescriber(estimator)
+
+    def add(candidates):
+        described = [
+            relative_configuration(c, arguments.target_scale) for c in describe(candidates)
+        ]
+        pool.extend(candidates)
+        blocks.append(prior.surfaces_of(prior.encode(described, parameter_names(described))))
+
+    add([given, *draw_near(arguments.space, given, n, rng)])
+    add_crosses(pool, lambda: utility(np.hstack(blocks)), add, rng, **rounds)
+    return pool, np.hstack(blocks)
 
 
 def make_any(name):

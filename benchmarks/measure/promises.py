@@ -34,13 +34,18 @@ from benchmarks.lib.large_tables import RECORDED, REPORTED, load_table
 from benchmarks.lib.origins import origin, same_origin
 from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from benchmarks.make.search_priors import read_cards, write_cards
-from benchmarks.make.searches_at_sizes import MAX_CLASSES, MAX_TEST_ROWS, draw, kind_of, make_any
+from benchmarks.make.searches_at_sizes import (
+    MAX_CLASSES,
+    MAX_TEST_ROWS,
+    draw,
+    grow_pool,
+    kind_of,
+    make_any,
+)
 from skmeta.search import MetaLearnedSearchCV, learned_defaults
 from skmeta.search._arguments import resolve_arguments
 from skmeta.search._learned_defaults import _CLEAR
-from skmeta.search._propose import add_crosses, draw_near
 from skmeta.search.prior import evidence, load_shipped, resemblance
-from skmeta.search.space import CandidateDescriber, parameter_names, relative_configuration
 from skmeta.search.surrogate import design_from_surfaces, expected_utility
 
 RESULTS = Path(__file__).parents[1] / "results" / "promises.jsonl"
@@ -91,33 +96,19 @@ def main():
 def promises_of(name, metric):
     """Return what the prior of an estimator promises of each of its own tasks."""
     prior = load_shipped(name, metric)
-    estimator, F = make_any(name), None
+    estimator = make_any(name)
     y = np.random.default_rng(0).normal(size=100)
     is_regression = metric in METRICS[4:]
     search = MetaLearnedSearchCV(estimator, random_state=0)
     arguments = resolve_arguments(search, y if is_regression else y > 0)
-    describe, rng = CandidateDescriber(estimator), np.random.default_rng(0)
+    rng, given = np.random.default_rng(0), arguments.as_given or {}
 
-    def surfaces(candidates):
-        described = [
-            relative_configuration(c, arguments.target_scale) for c in describe(candidates)
-        ]
-        return prior.surfaces_of(prior.encode(described, parameter_names(described)))
-
-    given = arguments.as_given or {}
-    pool = [given, *draw_near(arguments.space, given, N_CANDIDATES, rng)]
-    blocks = [surfaces(pool)]
-
-    def utility():  # of what is best on different sets of past tasks
+    def utility(surfaces):  # of what is best on different sets of past tasks
         weights = rng.dirichlet(np.full(prior.n_tasks, 0.15))
-        return expected_utility(np.hstack(blocks), weights, 0)
+        return expected_utility(surfaces, weights, 0)
 
-    def add(children):
-        pool.extend(children)
-        blocks.append(surfaces(children))
-
-    add_crosses(pool, utility, add, rng, N_ROUNDS)
-    F = np.hstack(blocks)
+    args = estimator, prior, arguments, given, N_CANDIDATES, utility, rng
+    pool, F = grow_pool(*args, n_rounds=N_ROUNDS)
     features = prior.dataset_features
     origins = np.array([origin(one) for one in prior.datasets])
     log_rows = np.array([one.get("log_rows", np.nan) for one in features])
