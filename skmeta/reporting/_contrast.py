@@ -189,7 +189,8 @@ def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
     if isinstance(column, Integral) and -n <= column < n:
         given = getattr(estimator, "feature_names_in_", [f"x{k}" for k in range(n)])
         column = str(given[int(column)])
-    if column in [name for name, _ in known.factors]:
+    prefix = "" if hasattr(estimator, "feature_names_in_") else "x"
+    if column in [prefix + name for name, _ in known.factors]:
         raise ValueError(
             f"column={column!r} is a column of groups, so its effect is that of the groups: read "
             "effects_. Name another column."

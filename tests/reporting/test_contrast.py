@@ -136,6 +136,16 @@ def test_what_cannot_be_told_is_an_error(fitted, given, message):
         fitted[0].contrast(**given)
 
 
+def test_columns_of_arrays_have_positions_and_names():
+    frame, y = table()
+    X = np.column_stack([frame.clinic.str[1:].astype(int), frame.age])
+    model = GroupedRegressor(groups=0, combine="learner").fit(X, y)
+    assert model.contrast(-1, 60, 50).equals(model.contrast("x1", 60, 50))
+    assert len(model.contrast(1, 60, 50, group=0)) == 12
+    with pytest.raises(ValueError, match="column='x0' is a column of groups"):
+        model.contrast(0, 1)
+
+
 def test_rows_of_new_groups_have_no_contrast_by_group(fitted):
     model, frame = fitted
     new = frame[:5].assign(clinic="new")
