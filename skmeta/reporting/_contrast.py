@@ -11,7 +11,7 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote_some, suggest
 from skmeta.mixed import Classes, Family, NegativeBinomial, Normal
-from skmeta.reporting._effect import Effect, Estimate, averaged, fit_effect
+from skmeta.reporting._effect import Estimate, averaged, fit_effect
 from skmeta.reporting._learned import left_by
 from skmeta.reporting._sample import Sample, df_of_groups
 
@@ -162,7 +162,6 @@ class ContrastMixin:
             effect = fit_effect(_sample(known, where, y), family, with_slopes=factor is not None)
             weights, models = [1.0], [effect]
             if factor is not None:
-                _check_slopes(effect, factor, known)
                 weights, models = effect.of_groups(factor)
             for name, ends in pairs:
                 end, start = effect.rows(treated.treatment(np.array(ends)), others, at.codes)
@@ -205,9 +204,7 @@ def _comparisons(column: Column, to: Any, versus: Any) -> list[tuple[str, tuple[
     """Return names of comparisons, and values of the column: numbers or positions of labels."""
     seen = column.seen
     if len(seen) < 2:
-        raise ValueError(
-            f"Column {column.name!r} has one value only, so its effect cannot be told."
-        )
+        raise ValueError(f"Column {column.name!r} has one value, so its effect cannot be told.")
     if column.labels is not None:
         values = [column.labels[int(k)] for k in seen]
     else:  # Those of fit were standardised.
@@ -287,15 +284,6 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
                 "between them. Add groups, or leave out columns that are constant within groups."
             )
     return Sample(D, W, y[rows], known.weight[rows], codes, np.log(known.exposure[rows]))
-
-
-def _check_slopes(effect: Effect, factor: int, known: Rows) -> None:
-    if len(effect.model.columns[factor]) == 1:
-        raise ValueError(
-            f"The effect cannot be told for each group in {known.factors[factor][0]!r}: the column "
-            "is the same in all rows of a group, or groups have too few rows of each value. Leave "
-            "group out for the common effect."
-        )
 
 
 def _places(

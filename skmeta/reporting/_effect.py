@@ -186,6 +186,12 @@ class Effect:
 
         Few groups do not tell this, and the likeliest value is often 0.
         """
+        if len(self.model.columns[factor]) == 1:
+            raise ValueError(
+                "The effect cannot be told for each group: the column is the same in all rows of a "
+                "group, or groups have too few rows of each value. Leave group out for the common "
+                "effect."
+            )
         shapes, sample = self.model.shapes, self.sample
         first = sum(shape.n_parameters for shape in shapes[:factor])
         places = first + np.flatnonzero(self.model.columns[factor] > 0)
