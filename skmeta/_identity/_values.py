@@ -80,7 +80,7 @@ def identify(*values: Any) -> Identity:
 
 @contextmanager
 def remembered_texts() -> Iterator[None]:
-    """Compute the texts of code, and of what is copied whole, once until the context ends."""
+    """Compute the texts of code, estimators and what is copied whole once in the context."""
     token = _remembered.set(_Texts(is_kept=True))
     try:
         yield
@@ -97,6 +97,7 @@ class _Texts:
         self.unseen: list[str] = []
         # The objects are kept, so that their identities stay theirs.
         self._known: dict[int, tuple[Any, Walk]] = {}
+        self._of_estimators: dict[int, tuple[Any, _Seen]] = {}
 
     def text(self, value: Any, within: tuple[Any, ...] = ()) -> str:
         """Return the text of a value that is a parameter, or holds parameters."""
@@ -111,10 +112,16 @@ class _Texts:
         is_cloned = hasattr(value, "get_params") and not isinstance(value, type)
         is_cloned = is_cloned and is_cloned_by_parameters(value)
         if not is_cloned and kind not in _CONTAINERS:
-            return self._walked(value)
+            return self._add(self._walk(value))
         if any(value is outer for outer in within):
             return kind.__name__
-        text = partial(self.text, within=(*within, value))
+        if is_cloned and self._is_kept and not within:
+            return self._add(self._settings(value))
+        return self._parts(value, within, is_cloned)
+
+    def _parts(self, value: Any, within: tuple[Any, ...], is_cloned: bool) -> str:
+        """Return the text of an estimator or a container by the texts of what it holds."""
+        kind, text = type(value), partial(self.text, within=(*within, value))
         if is_cloned:
             settings = [*map(text, cloned_settings(value))]
             return f"{text(kind)}({', '.join([text(_params_that_matter(value)), *settings])})"
@@ -123,11 +130,19 @@ class _Texts:
         parts = [*map(text, value)]
         return f"{kind.__name__}({', '.join(sorted(parts) if kind in _SETS else parts)})"
 
-    def _walked(self, value: Any) -> str:
-        walk = self._walk(value)
-        self.packages |= walk.packages
-        self.unseen += walk.unseen
-        return walk.text
+    def _add(self, seen: "Walk | _Seen") -> str:
+        self.packages |= seen.packages
+        self.unseen += seen.unseen
+        return seen.text
+
+    def _settings(self, value: Any) -> "_Seen":
+        """Return the text of an estimator. Candidates share those of a list of estimators."""
+        if id(value) not in self._of_estimators:
+            own = _Texts(is_kept=True)
+            own._known, own._of_estimators = self._known, self._of_estimators
+            text = own._parts(value, (), is_cloned=True)
+            self._of_estimators[id(value)] = value, _Seen(text, own.packages, own.unseen)
+        return self._of_estimators[id(value)][1]
 
     def _walk(self, value: Any) -> Walk:
         """Return the walk of code, or of an object that is copied whole."""
@@ -141,6 +156,14 @@ class _Texts:
                 walk.text += f"@{_PROCESS}.{own}"
             self._known[id(value)] = value, walk
         return self._known[id(value)][1]
+
+
+class _Seen(NamedTuple):
+    """The text of an estimator, the packages that it names, and what of it is not seen."""
+
+    text: str
+    packages: set[str]
+    unseen: list[str]
 
 
 _SETS = (set, frozenset)

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from skmeta._identity import identify, remembered_texts
+from skmeta._identity import candidate_key, identify, remembered_texts
 from skmeta.search.space import plain_value, stable_repr
 
 # What `made` defines; {} is what a user edits between two searches.
@@ -212,6 +212,23 @@ def test_counters_that_change_meanwhile_leave_keys_as_they_are():
         made.n_fits = 2
         assert stable_repr(made()) == before
     assert stable_repr(made()) != before
+
+
+def test_candidates_that_share_an_estimator_read_it_once():
+    shared, other = StandardScaler(), StandardScaler(with_mean=False)
+    candidates = [{"scaler": one, "C": C} for one in (shared, other) for C in (1.0, 2.0)]
+    alone = [*map(candidate_key, candidates)]
+    with remembered_texts():
+        assert [*map(candidate_key, candidates)] == alone
+        assert len(set(alone)) == 4
+        vars(shared).clear()  # it cannot be read again
+        assert candidate_key(candidates[0]) == alone[0]
+
+
+def test_what_is_read_once_is_said_of_each_search():
+    own = FunctionTransformer(make("import joblib\ndef made(x): return joblib.hash(x)"))
+    with remembered_texts():
+        assert all("joblib" in identify(own).versions for _ in range(2))
 
 
 @pytest.mark.parametrize("how", ["import mine_helper", "from mine_helper import helper", "inside"])
