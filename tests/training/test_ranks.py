@@ -120,17 +120,26 @@ def assert_equal(found, expected):
         np.testing.assert_allclose(found[name], value, rtol=1e-10, atol=1e-10)
 
 
+NAMES = ("MAML", "Reptile", "PolicyMAML")
+
+
+@pytest.fixture(scope="module")
+def of_one(tmp_path_factory):
+    """The folder of what one process learns."""
+    folder = tmp_path_factory.mktemp("one")
+    done = start(folder, 1, names=",".join(NAMES), dies="no")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 @pytest.mark.distributed
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(tmp_path):
-    names = ("MAML", "Reptile", "PolicyMAML")
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for n_processes, folder in enumerate(folders, 1):
-        done = start(folder, n_processes, names=",".join(names), dies="no")
-        assert done.returncode == 0, done.stderr
-    for name in names:
+def test_two_processes_learn_what_one_does(tmp_path, of_one):
+    done = start(tmp_path, 2, names=",".join(NAMES), dies="no")
+    assert done.returncode == 0, done.stderr
+    for name in NAMES:
         (one, curve), (two, shared), (other, same) = (
-            read(folders[0], name), read(folders[1], name), read(folders[1], name, rank=1),
+            read(of_one, name), read(tmp_path, name), read(tmp_path, name, rank=1),
         )  # fmt: skip
         assert_equal(two, one)
         assert all(np.array_equal(other[n], value) for n, value in two.items())
@@ -142,16 +151,15 @@ def test_two_processes_learn_what_one_does(tmp_path):
 
 @pytest.mark.distributed
 @pytest.mark.slow
-def test_a_process_that_dies_ends_all_and_the_checkpoint_is_resumed(tmp_path):
-    folder, whole = tmp_path / "dies", tmp_path / "whole"
+def test_a_process_that_dies_ends_all_and_the_checkpoint_is_resumed(tmp_path, of_one):
+    folder = tmp_path / "dies"
     codes, errors = start_two_of_which_one_dies(folder)
     assert codes == [1, -signal.SIGKILL], errors
     assert "DistributedError: Another process of this meta-training has ended" in errors[0]
     assert not list(folder.glob("MAML*"))
     resumed = start(folder, 2)
     assert resumed.returncode == 0, resumed.stderr
-    assert start(whole, 1).returncode == 0
-    assert_equal(read(folder)[0], read(whole)[0])
+    assert_equal(read(folder)[0], read(of_one)[0])
 
 
 @pytest.mark.distributed
