@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SEARCH = """
 import sys
 import warnings
@@ -24,6 +26,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow  # It starts processes that start others.
 def test_a_worker_does_not_import_the_searches():
     ended = subprocess.run([sys.executable, "-c", SEARCH], stdout=subprocess.PIPE, check=True)
     assert ended.stdout.split() == [b"1", b"0"]  # one process, then workers

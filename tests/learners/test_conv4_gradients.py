@@ -58,7 +58,7 @@ def make_problem(learner):
 
 @pytest.mark.parametrize(
     "case",
-    [c if c in ("maml", "protonet") else slow(c) for c in CASES],
+    [c if c == "protonet" else slow(c) for c in CASES],
 )
 def test_gradient_in_every_way_of_execution_equals_finite_differences(case, caplog):
     learner = CASES[case]
