@@ -111,7 +111,9 @@ class Encoding:
             for name in parameter_names(configurations):
                 values = seen.setdefault(name, [])
                 values.extend(c.get(name, _ABSENT_VALUE) for c in configurations)
-        return cls(_fit_parameter(name, seen[name]) for name in sorted(seen))
+        # Most parameters are constant: one object, which all candidates share.
+        varying = [n for n, values in seen.items() if any(v is not values[0] for v in values)]
+        return cls(_fit_parameter(name, seen[name]) for name in sorted(varying))
 
     @property
     def parameters(self) -> tuple[str, ...]:
