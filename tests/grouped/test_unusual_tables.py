@@ -120,6 +120,7 @@ def test_times_of_another_type_than_those_of_fit_are_refused(has_dates):
         model.partial_fit(other[:3], y[:3])
 
 
+@pytest.mark.slow
 def test_hours_of_the_day_are_those_of_clocks():
     """The clocks of Berlin change on the last day."""
     when = pd.date_range("2021-03-21", periods=24 * 7 + 4, freq="h", tz="Europe/Berlin")
@@ -151,6 +152,7 @@ def test_dates_and_numbers_in_one_column_are_refused():
 # --------------------------------------------------------------------------------- huge values
 
 
+@pytest.mark.slow
 def test_huge_and_tiny_targets_are_scaled_and_far_rows_are_refused():
     rng = np.random.default_rng(0)
     Z = np.column_stack([np.repeat(np.arange(12), 9), rng.normal(size=(108, 2))])

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import pickle
 import sys
@@ -26,6 +28,7 @@ assert "torch" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_grouped_models_searches_and_their_files_do_without_torch(tmp_path):
     command = [sys.executable, "-c", CODE, str(tmp_path / "model.skops")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -83,6 +83,7 @@ def test_a_small_table_has_no_samples(table):
     assert "n_resources" not in make().fit(X, y).cv_results_
 
 
+@pytest.mark.slow
 def test_the_first_candidate_on_all_rows_is_better(table):
     def first(**settings):
         results = make(**settings).fit(*table).cv_results_
