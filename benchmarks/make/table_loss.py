@@ -9,14 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.learners.in_context import (
-    N_CODES,
-    N_SLOTS,
-    TableTransformer,
-    binned_loss,
-    binned_moments,
-    location_and_scale,
-)
+from skmeta.learners.in_context import TableTransformer, binned_loss, measure_columns
+from skmeta.tabular.table_prior import N_CODES, N_SLOTS, binned_moments
 
 
 def batch_loss(
@@ -40,7 +34,7 @@ def batch_loss(
     support, query = x[:, :n_support], x[:, n_support:]
     if kind == "regression":
         y = _scale(y, n_support)
-        logits = network(support, y[:, :n_support], None, slots, None, query).float()
+        logits = network(support, y[:, :n_support], None, slots, query).float()
         target = y[:, n_support:].float()
         mean, _ = binned_moments(logits.softmax(2))
         return binned_loss(logits, target).mean(1), -((mean - target) ** 2).mean(1)
@@ -48,7 +42,7 @@ def batch_loss(
     y = drawn.to(x.device).argsort(1).gather(1, y)
     y_support, y_query = y[:, :n_support], y[:, n_support:]
     present = F.one_hot(y_support, N_CODES).any(1)
-    logits = network(support, y_support, None, slots, None, query).float()
+    logits = network(support, y_support, None, slots, query).float()
     log_p = F.log_softmax(logits.masked_fill(~present[:, None], -1e9), 2)
     counted = present.gather(1, y_query).float()
     total = counted.sum(1).clamp_min(1.0)
@@ -57,8 +51,6 @@ def batch_loss(
 
 
 def _scale(y: Tensor, n_support: int) -> Tensor:
-    weight = y.new_ones(n_support)
-    location, scale = torch.func.vmap(location_and_scale, in_dims=(0, None))(
-        y[:, :n_support], weight
-    )
-    return (y - location[:, None]) / scale[:, None]
+    support = y[:, :n_support, None]
+    columns = measure_columns(support, torch.ones_like(support[..., 0]))
+    return (y - columns["mean"]) / columns["scale"]

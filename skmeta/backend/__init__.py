@@ -10,6 +10,7 @@ from skmeta.backend._adapter import (
     Scaler,
     TaskTensors,
     TensorAdapter,
+    call_numpy,
     here_or_cpu,
     resolve_device,
     state_to_numpy,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skmeta._torch_compat import apply_function
 from skmeta._warnings import warn_caller
 from skmeta.backend._execution import channels_last
 from skmeta.backend._ranks import local_gpu
@@ -164,3 +165,39 @@ def state_to_torch(
         name: torch.tensor(np.asarray(value), dtype=dtype, device=device)
         for name, value in state.items()
     }
+
+
+def call_numpy(function: Callable[..., Any], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Call a function that returns a tuple of arrays with arrays; no gradient goes through it.
+
+    Under :func:`torch.func.vmap`, it is called for one task after the other.
+    """
+    results: tuple[Tensor, ...] = apply_function(_NumpyCall, function, *tensors)
+    return results
+
+
+class _NumpyCall(torch.autograd.Function):
+    @staticmethod
+    def forward(function: Callable[..., Any], *tensors: Tensor) -> tuple[Tensor, ...]:
+        results = function(*map(to_numpy, tensors))
+        return tuple(torch.from_numpy(np.array(r)).to(tensors[0].device) for r in results)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
+        ctx.mark_non_differentiable(*output)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise NotImplementedError("No gradient goes through a function of arrays.")
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: Any, function: Callable[..., Any], *tensors: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        pairs = list(zip(tensors, in_dims[1:], strict=True))
+        results = [
+            call_numpy(function, *(x if dim is None else x.select(dim, k) for x, dim in pairs))
+            for k in range(info.batch_size)
+        ]
+        stacked = tuple(torch.stack(parts) for parts in zip(*results, strict=True))
+        return stacked, (0,) * len(stacked)

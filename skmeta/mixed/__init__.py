@@ -13,6 +13,7 @@ from skmeta.mixed._likelihood import (
     find_mode,
     gaussian_mode,
     mean_probabilities,
+    module_of,
     predict_targets,
     root_of_covariance,
 )

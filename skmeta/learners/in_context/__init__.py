@@ -1,13 +1,7 @@
-"""The tabular learner: views, transformer, experts, binned distributions."""
+"""The tabular learner: its network in torch, which is meta-trained."""
 
-from skmeta.learners.in_context._binned import (
-    N_BINS,
-    bin_edges,
-    binned_loss,
-    binned_moments,
-    binned_quantiles,
-)
-from skmeta.learners.in_context._cells import N_CODES, N_SLOTS, describe_cells, measure_columns
+from skmeta.learners.in_context._binned import binned_loss
+from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._experts import (
     EXPERTS,
     N_EXPERTS,
@@ -17,12 +11,7 @@ from skmeta.learners.in_context._experts import (
     predict_experts,
 )
 from skmeta.learners.in_context._learner import InContextLearner
-from skmeta.learners.in_context._support import module_parameters
+from skmeta.learners.in_context._support import module_parameters, view_task
 from skmeta.learners.in_context._transformer import TableTransformer
-from skmeta.learners.in_context._views import (
-    add_components,
-    choose_views,
-    fit_components,
-    location_and_scale,
-    n_views,
-)
+
+__all__ = []

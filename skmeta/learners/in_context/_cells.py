@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 
 N_CELL_FEATURES = 17
-# Columns of a view, and codes for its classes.
-N_SLOTS, N_CODES = 64, 10
 _WAVES = (1.0, 2.0, 4.0)
 
 
@@ -51,12 +49,6 @@ def measure_columns(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     pairs = (known * (total[:, None] - own)).sum(1)
     columns["repeats"] = (known * (equal - own).clamp_min(0)).sum(1) / pairs.clamp_min(1.0)
     return columns
-
-
-def relative_weight(w: Tensor) -> Tensor:
-    """Divide weights (n,) that are not whole numbers by their mean over rows that have one."""
-    is_whole = (w == w.round()).all()
-    return torch.where(is_whole, w, w * ((w > 0).sum() / w.sum()))
 
 
 def left_out_weight(w: Tensor) -> Tensor:

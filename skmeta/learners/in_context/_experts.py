@@ -32,8 +32,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._binned import bin_edges
 from skmeta.learners.in_context._cells import left_out_weight
+from skmeta.tabular.table_prior import bin_edges, like
 
 
 class Expert(NamedTuple):
@@ -294,7 +294,7 @@ def mix_with_linear_model(
         low, high = (fitted[name][:, None, None] for name in ("low", "high"))
         scale = (_LOGISTIC * width).clamp_min(_MIN_SCALE)
         predicted = predicted.maximum(low).minimum(high)
-        below = torch.sigmoid((bin_edges().to(predicted) - predicted) / scale)
+        below = torch.sigmoid((like(bin_edges(), predicted) - predicted) / scale)
         share = F.pad(F.pad(below, (1, 0)), (0, 1), value=1.0).diff()
         own, linear = F.log_softmax(outputs, 2), torch.log(share + 1e-9)
     logit = fitted["logit"][:, None, None].to(own.dtype)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors
+from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, call_numpy
 from skmeta.learners._core import (
     Algorithm,
     Context,
@@ -21,25 +21,28 @@ from skmeta.learners._core import (
     score,
     task_type_parameter,
 )
-from skmeta.learners.in_context._binned import binned_loss, binned_moments
-from skmeta.learners.in_context._cells import N_CODES, N_SLOTS, relative_weight
+from skmeta.learners.in_context._binned import binned_loss
 from skmeta.learners.in_context._support import (
-    bin_log_probability,
-    class_log_probability,
+    ViewedTask,
     module_parameters,
-    predict_targets,
-    read_memory,
-    store_memory,
     stored_parameters,
-    to_support_units,
-    view_rows,
-    view_support,
+    view_task,
     weights_of_prior,
 )
 from skmeta.learners.in_context._transformer import TableTransformer, call_transformer
 from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.tabular.table_prior import (
+    N_CODES,
+    N_SLOTS,
+    binned_moments,
+    binned_quantiles,
+    mix_bins,
+    mix_classes,
+)
 from skmeta.training import settings_by_role
 
+# Prefix of the support set in an adapted state.
+_SUPPORT = "support."
 # Parameters that are sizes of the transformer.
 _SIZES = ("width", "n_layers", "n_heads", "cell_width")
 
@@ -53,13 +56,6 @@ class InContextAlgorithm(Algorithm):
     loads_prior: ClassVar[bool] = True
     # The support set holds all rows, so an earlier adaptation adds nothing.
     adapts_anew: ClassVar[bool] = True
-
-    def _call(self, context: Context, state: State, *args: Any, **kw: Any) -> Any:
-        weights = {n: v.to(context.dtype) for n, v in module_parameters(state).items()}
-        key = context.kind, *self.settings.sizes().values()
-        return call_transformer(
-            partial(self.settings.make_network, context.kind), key, weights, *args, **kw
-        )
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
         with torch.random.fork_rng(devices=[]):
@@ -82,67 +78,66 @@ class InContextAlgorithm(Algorithm):
     def adapt(
         self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
-        # The support set holds all rows, so an earlier adaptation adds nothing.
-        return self._adapt(context, state, support, self.settings.n_estimators)
-
-    def _adapt(self, context: Context, state: State, rows: Rows, n_estimators: int | str) -> State:
-        rows = Rows(rows.x.flatten(1), rows.y, relative_weight(rows.w))
-        n_classes = context.n_outputs if context.kind == "classification" else 0
-        support = view_support(rows, n_classes, n_estimators, self.settings.max_rows)
-        memory = self._call(context, state, support.x, support.y, support.w, support.slots)
-        # One dtype, because a state is stored and restored with one dtype.
-        kept = {f"memory.{n}": v for n, v in support.kept.items()} | store_memory(memory)
-        return dict(state) | {n: v.to(rows.x.dtype) for n, v in kept.items()}
+        kept = {f"{_SUPPORT}{name}": value for name, value in support._asdict().items()}
+        return dict(state) | kept
 
     def is_sound(self, name: str, value: Tensor) -> bool:
-        # The memory of a support set holds infinity where a row or value is missing.
-        if name.startswith("memory."):
-            return not value.isnan().any()
-        return super().is_sound(name, value)
-
-    def prepare(self, context: Context, adapted: State) -> State:
-        memory = self._call(context, adapted, memory=read_memory(adapted, context.dtype))
-        weights = {n: v.to(context.dtype) for n, v in adapted.items() if n.startswith("table.")}
-        return dict(adapted) | weights | store_memory(memory)
+        # Values of the support set may be missing.
+        return name.startswith(_SUPPORT) or super().is_sound(name, value)
 
     def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
-        outputs = self._outputs(context, adapted, x)
-        if context.kind == "classification":
-            return class_log_probability(adapted, outputs)
-        return predict_targets(adapted, outputs)
-
-    def _outputs(self, context: Context, adapted: State, x: Tensor) -> Tensor:
-        """Return the outputs of the transformer for each view, (e, m, o)."""
-        memory = read_memory(adapted, context.dtype)
-        views = view_rows(adapted, x.flatten(1), len(memory["column.mean"]))
-        outputs: Tensor = self._call(context, adapted, views, memory=memory)
-        return outputs
+        viewed, log_p = self._read(context, adapted, x)
+        return log_p if context.kind == "classification" else _mean(viewed, log_p)[:, None]
 
     def predict_distribution(
         self, context: Context, adapted: State, x: Tensor, levels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return means (n,), deviations (n,) and quantiles (n, p) of standardised targets."""
-        outputs = self._outputs(context, adapted, x)
-        _, variance = binned_moments(bin_log_probability(adapted, outputs).exp())
-        predicted = predict_targets(adapted, outputs, levels)
-        std = variance.sqrt().to(x.dtype) * adapted["memory.scale"]
-        return predicted[:, 0], std, predicted[:, 1:]
+        viewed, log_p = self._read(context, adapted, x)
+        (quantiles,) = call_numpy(lambda p, at: (binned_quantiles(p, at),), log_p.exp(), levels)
+        variance = binned_moments(log_p.exp())[1].to(viewed.scale.dtype)
+        quantiles = quantiles.to(viewed.scale.dtype) * viewed.scale + viewed.location
+        return _mean(viewed, log_p), variance.sqrt() * viewed.scale, quantiles
+
+    def _read(self, context: Context, adapted: State, x: Tensor) -> tuple[ViewedTask, Tensor]:
+        support = Rows(*(adapted[f"{_SUPPORT}{name}"] for name in Rows._fields))
+        return self.read(context, adapted, support, x, self.settings.n_estimators)
+
+    def read(
+        self, context: Context, state: State, support: Rows, x: Tensor, n_estimators: int | str
+    ) -> tuple[ViewedTask, Tensor]:
+        """Return a task's views, and log probabilities (m, c) of classes or (m, o) of bins."""
+        is_classification = context.kind == "classification"
+        n_classes = context.n_outputs if is_classification else 0
+        viewed = view_task(support, x, n_classes, n_estimators, self.settings.max_rows)
+        key = context.kind, *self.settings.sizes().values()
+        weights = {n: v.to(context.dtype) for n, v in module_parameters(state).items()}
+        make = partial(self.settings.make_network, context.kind)
+        outputs = call_transformer(make, key, weights, *viewed[:5])
+        if not is_classification:
+            return viewed, mix_bins(outputs, viewed.is_constant)
+        is_wide = x[0].numel() > N_SLOTS
+        return viewed, mix_classes(outputs, viewed.codes, viewed.present, viewed.seen, is_wide)
 
     def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         # The query set is predicted by one view of the support set.
-        adapted, query = self._adapt(context, state, task.support, 1), task.query
-        outputs = self._outputs(context, adapted, query.x)
+        query = task.query
+        viewed, log_p = self.read(context, state, task.support, query.x, 1)
         if context.kind == "classification":
-            predicted = class_log_probability(adapted, outputs)
-            value = loss(context.kind, predicted, query)
+            predicted, value = log_p, loss(context.kind, log_p, query)
         else:
-            bins = bin_log_probability(adapted, outputs)
-            losses = binned_loss(bins, to_support_units(adapted, query).to(bins.dtype))
+            target = (query.y - viewed.location) / viewed.scale
             # The density in units of the targets, which are the same in all tasks.
-            scale = torch.log(adapted["memory.scale"])
-            value = (query.w * losses).sum() / query.w.sum() + scale
-            predicted = predict_targets(adapted, outputs)
+            losses = binned_loss(log_p, target.to(log_p.dtype)) + torch.log(viewed.scale)
+            value = (query.w * losses).sum() / query.w.sum()
+            predicted = _mean(viewed, log_p)[:, None]
         return value, {"loss": value, "score": score(context.kind, predicted, query)}
+
+
+def _mean(viewed: ViewedTask, log_p: Tensor) -> Tensor:
+    """Return the means (m,) of distributions in units of the targets."""
+    mean: Tensor = binned_moments(log_p.exp())[0]
+    return viewed.location + viewed.scale * mean.to(viewed.scale.dtype)
 
 
 class InContextLearner(OuterLoopLearner):

@@ -1,47 +1,29 @@
-"""Convert support sets to inputs of the transformer, and its outputs to predictions.
+"""Convert tasks to inputs of the transformer, and the weights of priors to its own.
 
-Notation: n support rows, m query rows, d columns, c classes, e views of an ensemble, o outputs of
-the transformer.
+Views and whatever else has no gradient are computed in NumPy, as the shipped priors do.
 
-A state holds the parameters of the transformer under ``table.*``, and its memory of a support set
-under ``memory.of.*``. Under ``memory.*``, it holds the ``columns`` (e, k) of each view. For
-classifications it holds ``codes`` (e, c) of the classes, ``present`` (e, 10), which codes occur in
-a view, and ``seen`` (c,), which classes have rows. For regressions it holds ``location`` and
-``scale`` of the targets.
+Notation: n support rows, m query rows, d columns, c classes, e views, t tables: one if all views
+show the same cells, e otherwise; k rows and d' columns of a view.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.backend import Rows, State
+from skmeta.backend import Rows, State, call_numpy
 from skmeta.exceptions import PriorError
-from skmeta.learners.in_context._binned import binned_moments, binned_quantiles
-from skmeta.learners.in_context._cells import N_CODES
-from skmeta.learners.in_context._encoders import Memory
-from skmeta.learners.in_context._views import (
-    Views,
-    add_components,
-    choose_views,
-    fit_components,
-    location_and_scale,
-)
 from skmeta.priors import MetaPrior
+from skmeta.tabular import WeightedRows, relative_weight
+from skmeta.tabular.table_prior import ViewedRows, n_views
 
-# Prefixes of the transformer's parameters and memory in a state.
-_PARAMETER, _MEMORY = "table.", "memory.of."
-# Tensors of the memory with this prefix are computed from the rows, and keep their precision.
-_EXACT = "column."
-_NEVER = -1e9
-_LOADINGS = "memory.component.loadings"
-# The least log probability of a view that counts.
-_MIN_LOG_PROBABILITY = -20.0
+# Prefix of the transformer's parameters in a state.
+_PARAMETER = "table."
 
 Value = TypeVar("Value")
 
@@ -53,7 +35,8 @@ def stored_parameters(network: nn.Module) -> State:
 
 def module_parameters(state: Mapping[str, Value]) -> dict[str, Value]:
     """Return the transformer's parameters in a state or a prior, by the module's names."""
-    return _named(state, _PARAMETER)
+    prefix = _PARAMETER
+    return {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
 
 
 def weights_of_prior(
@@ -79,146 +62,67 @@ def weights_of_prior(
     return {n: torch.tensor(prior.tensors[n]).to(v.dtype) for n, v in state.items()}
 
 
-def store_memory(memory: Memory) -> State:
-    """Return a transformer's memory under its names in a state."""
-    return {_MEMORY + name: value for name, value in memory.items()}
+class ViewedTask(NamedTuple):
+    """A task as the views of its support set show it."""
+
+    x: Tensor  # (t, k, d')
+    y: Tensor  # (e, k)
+    w: Tensor  # (t, k)
+    slots: Tensor  # (e, d') of the columns
+    query: Tensor  # (t, m, d')
+    # As in `ViewedRows`.
+    codes: Tensor
+    present: Tensor
+    seen: Tensor
+    location: Tensor
+    scale: Tensor
+    is_constant: Tensor
 
 
-def read_memory(state: State, dtype: torch.dtype) -> Memory:
-    """Return the memory that a state holds, for a transformer of a precision."""
-    memory = {
-        name: value if name.startswith(_EXACT) else value.to(dtype)
-        for name, value in _named(state, _MEMORY).items()
-    }
-    return memory | {"slots": memory["slots"].long()}
+def view_task(
+    support: Rows, query: Tensor, n_classes: int, n_estimators: int | str, max_rows: int
+) -> ViewedTask:
+    """Choose the views of a task; `n_classes` is 0 for a regression."""
+    n, d = len(support.x), support.x[0].numel()
+    # Tasks of a batch have as many views, though not as many rows with a weight.
+    view = partial(_view, n_classes, n_views(n_estimators, n, d, n_classes, max_rows), max_rows)
+    return ViewedTask(*call_numpy(view, *support, query))
 
 
-def _named(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
-    return {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
-
-
-class Support(NamedTuple):
-    """A support set as input of the transformer.
-
-    x (e, n, k), y (e, n) and w (e, n), with e = 1 if all views have the same rows; int64 `slots`
-    (e, k) of the columns; `kept`, what predictions need in addition to the transformer's memory.
-    """
-
-    x: Tensor
-    y: Tensor
-    w: Tensor
-    slots: Tensor
-    kept: State
-
-
-def view_support(rows: Rows, n_classes: int, n_estimators: int | str, max_rows: int) -> Support:
-    """Choose the views of a support set (n, d), and convert it to them.
-
-    `n_classes` is 0 for a regression; `n_estimators` is as for :func:`n_views`.
-    """
-    components = fit_components(rows.x, rows.w)
-    n_components = components["loadings"].shape[1] if components else 0
-    views = choose_views(*rows, n_classes, n_estimators, max_rows, n_components)
-    support = _convert(views, rows._replace(x=add_components(components, rows.x)), n_classes)
-    more = {f"component.{n}": v for n, v in components.items()}
-    return support._replace(kept=support.kept | more)
-
-
-def _convert(views: Views, rows: Rows, n_classes: int) -> Support:
-    x, w = select_columns(rows.x[views.rows], views.columns), rows.w[views.rows]
-    kept: State = {"columns": views.columns}
-    if n_classes == 0:
-        y, more = _standardise(rows)
-        return Support(x, y[views.rows], w, views.slots, kept | more)
-    if n_classes > N_CODES:
-        # Each view has its own table, because its codes are those of other classes.
-        x, w = (part.expand(len(views.codes), *part.shape[1:]) for part in (x, w))
-    y = views.codes.gather(1, rows.y[views.rows].expand(len(views.codes), -1))
-    codes = torch.arange(N_CODES, device=y.device)
-    present = ((y[:, :, None] == codes) & (w > 0)[:, :, None]).any(1)
-    has_weight = (rows.w > 0).to(w.dtype)
-    seen = torch.zeros(n_classes, dtype=w.dtype, device=w.device)
-    seen = seen.scatter_add(0, rows.y, has_weight) > 0
-    kept |= {"codes": views.codes, "present": present, "seen": seen}
-    return Support(x, y, w, views.slots, kept)
-
-
-def _standardise(rows: Rows) -> tuple[Tensor, State]:
-    """Return targets (n,) in units of the support set, and these units."""
-    location, scale = location_and_scale(rows.y, rows.w)
-    is_constant = _are_equal(rows.y, rows.w).to(rows.y.dtype)
-    units = {"location": location, "scale": scale, "is_constant": is_constant}
-    return (rows.y - location) / scale, units
-
-
-def _are_equal(y: Tensor, w: Tensor) -> Tensor:
-    """Return whether all targets (n,) of positive weight are the same."""
-    largest = torch.where(w > 0, y, -math.inf).amax()
-    return largest == torch.where(w > 0, y, math.inf).amin()
-
-
-def view_rows(adapted: State, x: Tensor, e: int) -> Tensor:
-    """Return the columns (e, m, k) of rows (m, d) that the views of an adapted state have."""
-    rows = add_components(_named(adapted, "memory.component."), x)
-    return select_columns(rows.expand(e, -1, -1), adapted["memory.columns"].long())
-
-
-def select_columns(x: Tensor, columns: Tensor) -> Tensor:
-    """Select the columns (e, k) of each view from rows (e, m, d); e may be 1 for either."""
-    e = max(len(x), len(columns))
-    return x.expand(e, -1, -1).gather(2, columns[:, None, :].expand(e, x.shape[1], -1))
-
-
-def class_log_probability(adapted: State, outputs: Tensor) -> Tensor:
-    """Average outputs (e, m, o) over views: log probabilities (m, c) of classes.
-
-    They are not normalised if there are more than 10 classes.
-    """
-    codes, present = adapted["memory.codes"].long(), adapted["memory.present"] > 0.5
-    code_log_p = F.log_softmax(outputs.masked_fill(~present[:, None], _NEVER), 2)
-    e, m, c = outputs.shape[0], outputs.shape[1], codes.shape[1]
-    is_seen = adapted["memory.seen"] > 0.5
-    if c <= N_CODES:
-        class_log_p = code_log_p.gather(2, codes[:, None, :].expand(-1, m, -1))
-        if _LOADINGS in adapted:
-            # Views have different columns, so that each adds to what the others know.
-            logits = class_log_p.clamp_min(_MIN_LOG_PROBABILITY).mean(0)
-            return F.log_softmax(logits.masked_fill(~is_seen, _NEVER), 1)
-        log_p = torch.logsumexp(class_log_p, 0) - math.log(e)
-    else:
-        # Each view predicts one digit of a class; a class has log c / log 10 digits. Views are
-        # added one at a time, because c may be large.
-        total = torch.zeros(m, c, dtype=code_log_p.dtype, device=code_log_p.device)
-        for k in range(e):
-            total += code_log_p[k].index_select(1, codes[k])
-        log_p = total * (math.log(c) / math.log(N_CODES) / e)
-    return log_p.masked_fill(~is_seen, _NEVER)
-
-
-def bin_log_probability(adapted: State, outputs: Tensor) -> Tensor:
-    """Average outputs (e, m, o) over views: log probabilities (m, o) of the bins."""
-    own = torch.logsumexp(F.log_softmax(outputs, 2), 0) - math.log(len(outputs))
-    # If all known targets are equal, nothing says whether others are above or below them.
-    mirrored = torch.logaddexp(own, own.flip(-1)) - math.log(2)
-    return torch.where(adapted["memory.is_constant"] > 0.5, mirrored, own)
-
-
-def to_support_units(adapted: State, rows: Rows) -> Tensor:
-    """Convert the targets of rows to units of the support set."""
-    return (rows.y - adapted["memory.location"]) / adapted["memory.scale"]
-
-
-def from_support_units(adapted: State, values: Tensor) -> Tensor:
-    """Convert values from units of the support set to units of the targets."""
-    return values * adapted["memory.scale"] + adapted["memory.location"]
-
-
-def predict_targets(adapted: State, outputs: Tensor, levels: Tensor | None = None) -> Tensor:
-    """Return means (m, 1), then quantiles (m, q) at levels, in units of the targets."""
-    dtype = adapted["memory.scale"].dtype
-    probability = bin_log_probability(adapted, outputs).exp()
-    predicted = binned_moments(probability)[0].to(dtype)[:, None]
-    if levels is not None:
-        quantiles = binned_quantiles(probability, levels).to(dtype)
-        predicted = torch.cat([predicted, quantiles], 1)
-    return from_support_units(adapted, predicted)
+def _view(
+    n_classes: int,
+    e: int,
+    max_rows: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    w: np.ndarray,
+    query: np.ndarray,
+) -> tuple[Any, ...]:
+    x, query = (part.reshape(len(part), -1).astype(float) for part in (x, query))
+    y, known = y.astype(int if n_classes else float), np.flatnonzero(w > 0)
+    rows = WeightedRows(x, y, relative_weight(w.astype(float)))
+    support = ViewedRows.choose(rows.take(known), n_classes, e, max_rows)
+    views = support.views
+    # All tasks of a batch have the same number of rows; those without a weight are not read.
+    n_missing = min(len(x), max_rows) - views.rows.shape[1]
+    padding = np.tile(np.flatnonzero(w <= 0)[:n_missing], (len(views.rows), 1))
+    at = np.concatenate([known[views.rows], padding], 1)
+    labels = np.zeros((e, len(x)), support.labels.dtype)
+    labels[:, known] = support.labels
+    tables = range(e) if len(x) > max_rows else [k for k, *_ in support.tables()]
+    shown = [(at[k % len(at)], views.columns[k % len(views.columns)]) for k in tables]
+    x, query = views.widen(x), views.widen(query)
+    y = np.take_along_axis(labels, np.broadcast_to(at, (e, at.shape[1])), 1)
+    return (
+        np.stack([x[np.ix_(*cells)] for cells in shown]).astype(w.dtype),
+        y if n_classes else y.astype(w.dtype),
+        np.stack([rows.weight[places] for places, _ in shown]).astype(w.dtype),
+        views.slots,
+        np.stack([query[:, columns] for _, columns in shown]).astype(w.dtype),
+        views.codes,
+        support.present,
+        support.seen,
+        np.asarray(support.location, w.dtype),
+        np.asarray(support.scale, w.dtype),
+        support.is_constant,
+    )

@@ -34,7 +34,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._binned import N_BINS, bin_edges
 from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._encoders import (
     CellEncoder,
@@ -44,6 +43,7 @@ from skmeta.learners.in_context._encoders import (
     full_precision,
 )
 from skmeta.learners.in_context._experts import N_EXPERTS, LinearModel, mix_with_linear_model
+from skmeta.tabular.table_prior import N_BINS, bin_edges, like
 
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.
@@ -112,38 +112,19 @@ class TableTransformer(nn.Module):
             self.head.bias[-N_EXPERTS:] = _EXPERT_WEIGHT if self.n_labels else _SPREAD
 
     def forward(
-        self,
-        x: Tensor | None = None,
-        y: Tensor | None = None,
-        w: Tensor | None = None,
-        slots: Tensor | None = None,
-        memory: Memory | None = None,
-        query: Tensor | None = None,
-    ) -> Tensor | Memory:
-        """Read support sets, predict query sets, or both; or prepare a memory for many calls.
+        self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor, query: Tensor
+    ) -> Tensor:
+        """Read support sets and predict query sets: logits (b, m, o).
 
-        Logits (b, m, o) are returned if there are query rows, otherwise a memory of the support
-        set.
-
-        - x (b, n, d): support rows or, with `memory`, query rows. With `memory` and without rows,
-          what does not depend on rows is computed and added to the memory.
+        - x (b, n, d): support rows.
         - y (b, n): class slots, or targets in units of the support set's scale. If b is 1
           elsewhere, but not here or in `slots`, one table is seen in several ways, with the same
           classes in other slots; what does not depend on slots is computed once.
         - w (b, n): a row of weight 2 is as good as two rows; by default 1.
         - slots (b, d) or (1, d): int64, distinct within a table.
-        - query (b, m, d): rows to be predicted at once.
+        - query (b, m, d): query rows.
         """
-        if memory is None:
-            if x is None or y is None or slots is None:
-                raise ValueError(
-                    "Support rows need their labels y, and the slots of their columns."
-                )
-            memory = self._read(x, y, w, slots)
-            return memory if query is None else self._predict(memory, query)
-        if x is None:
-            return memory | {"row_weight": self._row_weight(memory["slots"])}
-        return self._predict(memory, x)
+        return self._predict(self._read(x, y, w, slots), query)
 
     def _read(self, x: Tensor, y: Tensor, w: Tensor | None, slots: Tensor) -> Memory:
         weight = x.new_ones(x.shape[:2]) if w is None else w.to(x.dtype)
@@ -161,12 +142,12 @@ class TableTransformer(nn.Module):
             fitted = self.linear_model.read(cell_features, label, weight, predicted, present)
         memory |= {f"linear_model.{n}": v for n, v in fitted.items()}
         dtype = cell_features.dtype
-        memory["slots"] = slots
+        memory["row_weight"] = self._row_weight(slots)
         bias = None
         if w is not None:
             bias = torch.log(w.to(dtype))[:, None, None, :]
             memory["bias"] = bias
-        token = self._rows(h, self._row_weight(slots)) + embedding + self.label(y, dtype)
+        token = self._rows(h, memory["row_weight"]) + embedding + self.label(y, dtype)
         for i, block in enumerate(self._blocks()):
             keys, values = block.keys_and_values(token)
             memory[f"keys.{i}"], memory[f"values.{i}"] = keys, values
@@ -181,15 +162,10 @@ class TableTransformer(nn.Module):
             )
         h = self.cells.predict(memory, cell_features)
         embedding, predicted = self.experts.predict(_part(memory, "expert."), cell_features)
-        # A prepared memory is that of an estimator.
-        weight = memory.get("row_weight")
-        fast = weight is not None and not torch.is_grad_enabled()
-        if weight is None:
-            weight = self._row_weight(memory["slots"])
-        token = self._rows(h, weight) + embedding
+        token = self._rows(h, memory["row_weight"]) + embedding
         for i, block in enumerate(self._blocks()):
             keys, values = memory[f"keys.{i}"], memory[f"values.{i}"]
-            token = block(token, keys, values, memory.get("bias"), fast)
+            token = block(token, keys, values, memory.get("bias"))
         outputs: Tensor = self.head(F.gelu(self.hidden(self.norm(token))))
         with full_precision(x):
             outputs = self._combine(outputs.to(predicted.dtype), predicted)
@@ -203,7 +179,7 @@ class TableTransformer(nn.Module):
         own, weight = outputs[..., :N_BINS], outputs[..., N_BINS:-N_EXPERTS]
         spread = outputs[..., -N_EXPERTS:]
         # A mixture of logistic distributions around the experts' predictions.
-        at = (bin_edges().to(predicted) - predicted) / (F.softplus(spread) + 0.01)[..., None]
+        at = (like(bin_edges(), predicted) - predicted) / (F.softplus(spread) + 0.01)[..., None]
         below = F.pad(F.pad(at.sigmoid(), (1, 0)), (0, 1), value=1.0)
         mixed = (weight.softmax(2)[..., None] * below.diff()).sum(2)
         return own + torch.log(mixed + _FLOOR)
@@ -246,20 +222,14 @@ class Block(nn.Module):
         keys, values = joined.permute(2, 0, 3, 1, 4)
         return keys, values
 
-    def forward(
-        self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, fast: bool = False
-    ) -> Tensor:
-        """Return the tokens (b, m, D) after the layer; fast outside vmap."""
+    def forward(self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the tokens (b, m, D) after the layer."""
         queries = self.query(self.norm_attention(token))
         queries = queries.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
-        if fast:
-            mask = None if bias is None else bias.to(queries.dtype)
-            attended = F.scaled_dot_product_attention(queries, keys, values, mask)
-        else:
-            # The function above is slower with gradients, and under vmap on a CPU.
-            logits = queries @ keys.mT / math.sqrt(keys.shape[3])
-            weight = (logits if bias is None else logits + bias).softmax(3)
-            attended = weight.to(values.dtype) @ values
+        # Not scaled_dot_product_attention: it is slower with gradients, and under vmap on a CPU.
+        logits = queries @ keys.mT / math.sqrt(keys.shape[3])
+        weight = (logits if bias is None else logits + bias).softmax(3)
+        attended = weight.to(values.dtype) @ values
         token = token + self.output(attended.transpose(1, 2).flatten(2))
         hidden = F.gelu(self.feed_forward_in(self.norm_hidden(token)))
         out: Tensor = token + self.feed_forward_out(hidden)

@@ -1,6 +1,10 @@
 """The prior for any table: its forward pass, in NumPy."""
 
+from skmeta.tabular.table_prior._arithmetic import like
+from skmeta.tabular.table_prior._binned import N_BINS, bin_edges, binned_moments, binned_quantiles
+from skmeta.tabular.table_prior._cells import N_CODES, N_SLOTS
+from skmeta.tabular.table_prior._mixture import mix_bins, mix_classes
 from skmeta.tabular.table_prior._prior import ConditionedPrior, Distribution, TablePrior
-from skmeta.tabular.table_prior._views import n_views
+from skmeta.tabular.table_prior._views import ViewedRows, choose_views, n_views
 
 __all__ = []

@@ -1,18 +1,36 @@
-"""Functions of a network on arrays, as fast as NumPy allows."""
+"""Functions of a network on arrays, as fast as NumPy allows; the first ones on tensors, too."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import scipy.special
 from scipy.special import erfcx
 
+from skmeta.mixed import module_of
+
+# The logit of what cannot be.
+NEVER = -1e9
 # Added to variances, as in torch.
 _EPSILON = 1e-5
 # The Gaussian distribution function is a polynomial in t = 1 / (1 + p |x|), times exp(-x^2 / 2).
 _P, _DEGREES = 0.3, {np.dtype(np.float32): 7, np.dtype(np.float64): 14}
 # Values computed at once, so that they stay in the cache of a processor.
 _CHUNK = 16_384
+
+
+def special_of(values: Any) -> Any:
+    """Return the special functions of NumPy's arrays, or of torch's tensors."""
+    return scipy.special if isinstance(values, np.ndarray) else module_of(values).special
+
+
+def like(constant: np.ndarray, values: Any) -> Any:
+    """Return a constant of the kind, the type and the device of values."""
+    if isinstance(values, np.ndarray):
+        return constant.astype(values.dtype, copy=False)
+    return module_of(values).tensor(constant, dtype=values.dtype, device=values.device)
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -11,8 +11,11 @@ half-normal, so that the loss of a distant target grows with the square of its d
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+
+from skmeta.tabular.table_prior._arithmetic import like
 
 N_BINS = 64
 _REACH = 6.0
@@ -29,13 +32,14 @@ def bin_edges() -> np.ndarray:
     return np.asarray(edges)
 
 
-def binned_moments(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the means and variances (m,) of distributions."""
+def binned_moments(probability: Any) -> tuple[Any, Any]:
+    """Return the means and variances (m,) of distributions, arrays or tensors."""
     edges = bin_edges()
-    centre = np.r_[edges[0] - 1, (edges[1:] + edges[:-1]) / 2, edges[-1] + 1]
-    spread = np.r_[1.0, np.diff(edges) ** 2 / 12, 1.0]
+    ends = edges[0] - 1, edges[-1] + 1
+    centre = like(np.r_[ends[0], (edges[1:] + edges[:-1]) / 2, ends[1]], probability)
+    spread = like(np.r_[1.0, np.diff(edges) ** 2 / 12, 1.0], probability)
     mean = probability @ centre
-    return mean, (probability * ((centre - mean[:, None]) ** 2 + spread)).sum(1)
+    return mean, (probability * ((centre - mean[..., None]) ** 2 + spread)).sum(-1)
 
 
 def binned_quantiles(probability: np.ndarray, levels: np.ndarray) -> np.ndarray:

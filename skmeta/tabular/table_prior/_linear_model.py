@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
+from skmeta.tabular.table_prior._arithmetic import NEVER
 from skmeta.tabular.table_prior._binned import bin_edges
 from skmeta.tabular.table_prior._cells import left_out_weight
 
@@ -35,7 +36,6 @@ _ROWS_OF_NETWORK_EVIDENCE = 10.0
 _MAX_LOGIT_OF_CLASSES = 0.0
 # Steepness of the probabilities of classes by a linear model.
 _STEEPNESS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
-NEVER = -1e9
 # Scale of a logistic distribution of variance 1, and the smallest scale.
 _LOGISTIC, _MIN_SCALE = np.sqrt(3) / np.pi, 0.01
 

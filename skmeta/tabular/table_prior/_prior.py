@@ -10,23 +10,20 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import log_softmax, softmax
 
 from skmeta.priors import MetaPrior, load_table_prior
-from skmeta.tabular._rows import WeightedRows, arrange, location_and_scale
+from skmeta.tabular._rows import WeightedRows, arrange
 from skmeta.tabular.table_prior._binned import binned_moments, binned_quantiles
-from skmeta.tabular.table_prior._cells import N_CODES
 from skmeta.tabular.table_prior._indicators import choose_indicators
-from skmeta.tabular.table_prior._linear_model import NEVER
+from skmeta.tabular.table_prior._mixture import mix_bins, mix_classes
 from skmeta.tabular.table_prior._network import Memory, Network
-from skmeta.tabular.table_prior._views import Components, choose_views
+from skmeta.tabular.table_prior._views import ViewedRows
 
 # A table of more cells is read in single precision.
 _MAX_EXACT_CELLS = 999
 # Rows predicted at once: intermediate values of so many fit into the cache of a processor.
 _ROWS_AT_ONCE = 512
-# The least log probability of a view that counts.
-_MIN_LOG_PROBABILITY = -20.0
 _PARAMETER = "table."
 
 
@@ -211,16 +208,8 @@ class ReadTable(NamedTuple):
     """A support set that a network has read in one or several views."""
 
     network: Network
-    components: Components | None
+    support: ViewedRows
     memories: list[tuple[np.ndarray, Memory]]  # of columns, by one or several views
-    # Of classes: codes (e, c), which codes occur in a view (e, 10), which classes have rows (c,).
-    codes: np.ndarray
-    present: np.ndarray
-    seen: np.ndarray
-    # Of targets: their mean, deviation, and whether all are equal.
-    location: float
-    scale: float
-    is_constant: bool
 
     @classmethod
     def read(
@@ -232,80 +221,39 @@ class ReadTable(NamedTuple):
         max_rows: int,
     ) -> ReadTable:
         """Read a support set of positive weights in its views."""
-        components = Components.fit(rows.X, rows.weight)
-        n_components = 0 if components is None else components.loadings.shape[1]
-        views = choose_views(rows, n_classes, n_estimators, max_rows, n_components)
-        x = rows.X if components is None else components.add(rows.X)
-        e, location, scale = len(views.slots), 0.0, 1.0
-        if n_classes:
-            labels = [codes[rows.y] for codes in views.codes]
-        else:
-            location, scale = map(float, location_and_scale(rows.y, rows.weight))
-            labels = [(rows.y - location) / scale] * e
-        # Views of the same cells are read at once; with more than 10 classes, each has its own.
-        is_one = len(views.columns) == len(views.rows) == 1 and n_classes <= N_CODES
-        present = np.zeros((e, N_CODES), bool)
-        memories = []
-        for group in [range(e)] if is_one else [range(k, k + 1) for k in range(e)]:
+        support = ViewedRows.choose(rows, n_classes, n_estimators, max_rows)
+        views, memories = support.views, []
+        x = views.widen(rows.X)
+        for group in support.tables():
             columns, at = (each[group[0] % len(each)] for each in (views.columns, views.rows))
-            seen_labels = [labels[k][at] for k in group]
-            if n_classes:
-                present[group, :] = [np.bincount(y, minlength=N_CODES) > 0 for y in seen_labels]
-            slots = [views.slots[k] for k in group]
-            read = network.read(x[np.ix_(at, columns)], seen_labels, rows.weight[at], slots)
-            memories.append((columns, read))
-        return cls(
-            network,
-            components,
-            memories,
-            views.codes,
-            present,
-            np.bincount(rows.y, minlength=n_classes) > 0 if n_classes else np.empty(0, bool),
-            location,
-            scale,
-            bool(rows.y.min() == rows.y.max()),
-        )
+            labels, slots = (
+                [part[k] for k in group] for part in (support.labels[:, at], views.slots)
+            )
+            memories.append(
+                (columns, network.read(x[np.ix_(at, columns)], labels, rows.weight[at], slots))
+            )
+        return cls(network, support, memories)
 
     def _outputs(self, x: np.ndarray) -> np.ndarray:
         """Return the outputs (e, m, o) of the network for rows (m, d)."""
-        x = x if self.components is None else self.components.add(x)
+        x = self.support.views.widen(x)
         parts = [self.network.predict(memory, x[:, columns]) for columns, memory in self.memories]
         return np.concatenate(parts).astype(float)
 
     def log_probability(self, x: np.ndarray) -> np.ndarray:
-        """Return log probabilities (m, c) of classes, averaged over views.
-
-        They are not normalised if there are more than 10 classes.
-        """
-        outputs, (e, c) = self._outputs(x), self.codes.shape
-        code_log_p = log_softmax(np.where(self.present[:, None], outputs, NEVER), axis=2)
-        if c > N_CODES:
-            # Each view predicts one digit of a class; a class has log c / log 10 digits.
-            total = np.zeros((len(x), c))
-            for log_p, codes in zip(code_log_p, self.codes, strict=True):
-                total += log_p[:, codes]
-            mean = total * (np.log(c) / np.log(N_CODES) / e)
-        else:
-            class_log_p = np.take_along_axis(code_log_p, self.codes[:, None], 2)
-            if self.components is not None:
-                # Views have different columns, so that each adds to what the others know.
-                mean = np.maximum(class_log_p, _MIN_LOG_PROBABILITY).mean(0)
-                return np.asarray(log_softmax(np.where(self.seen, mean, NEVER), axis=1))
-            mean = logsumexp(class_log_p, axis=0) - np.log(e)
-        return np.where(self.seen, mean, NEVER)
+        """Return log probabilities (m, c) of rows; not normalised with more than 10 classes."""
+        views, _, present, seen, *_ = self.support
+        is_wide = views.components is not None
+        return np.asarray(mix_classes(self._outputs(x), views.codes, present, seen, is_wide))
 
     def distribution(self, x: np.ndarray, levels: np.ndarray) -> Distribution:
         """Return the distributions of targets, in their units."""
-        outputs = self._outputs(x)
-        log_p = logsumexp(log_softmax(outputs, axis=2), axis=0) - np.log(len(outputs))
-        probability = np.exp(log_p)
-        if self.is_constant:
-            # Nothing says whether other targets are above or below the known ones.
-            probability = (probability + probability[:, ::-1]) / 2
+        support = self.support
+        probability = np.exp(mix_bins(self._outputs(x), support.is_constant))
         mean, variance = binned_moments(probability)
         quantiles = binned_quantiles(probability, levels)
         return Distribution(
-            mean * self.scale + self.location,
-            np.sqrt(variance) * self.scale,
-            quantiles * self.scale + self.location,
+            mean * support.scale + support.location,
+            np.sqrt(variance) * support.scale,
+            quantiles * support.scale + support.location,
         )

@@ -34,15 +34,20 @@ class Views(NamedTuple):
     """The views.
 
     `columns` (e, 64), or (1, d) for all views of at most 64 columns; positions from d on are
-    principal components. `slots` (e, min(d, 64)) of the columns. `rows` (e, max_rows), or (1, n) if
-    there are at most `max_rows`. `codes` (e, c) of the classes: with more than 10, several classes
-    share a code.
+    `components`. `slots` (e, min(d, 64)) of the columns. `rows` (e, max_rows), or (1, n) if there
+    are at most `max_rows`. `codes` (e, c) of the classes: with more than 10, several classes share
+    a code.
     """
 
+    components: Components | None
     columns: np.ndarray
     slots: np.ndarray
     rows: np.ndarray
     codes: np.ndarray
+
+    def widen(self, x: np.ndarray) -> np.ndarray:
+        """Append the principal components, if there are any, to the columns of rows (m, d)."""
+        return x if self.components is None else self.components.add(x)
 
 
 def n_views(
@@ -65,23 +70,23 @@ def choose_views(
     n_classes: int,
     n_estimators: int | str,
     max_rows: int,
-    n_components: int = 0,
 ) -> Views:
     """Choose the views of a support set of positive weights.
 
-    `n_components` principal components follow the columns of a table of more than 64. Every second
-    view has the components in place of columns, repeated to 64.
+    Every second view of a table of more than 64 columns has its principal components in place of
+    columns, repeated to 64.
     """
     n, d = table.X.shape
+    components = Components.fit(table.X, table.weight)
     e, keys = n_views(n_estimators, n, d, n_classes, max_rows), content_keys(table, n_classes)
     order, slots = _shuffle(keys.column, e, 0), _tables(N_SLOTS)[:e]
     if d > N_SLOTS:
         order = _strongest_first(order, table, n_classes)
     columns = order[:, :N_SLOTS]
-    if n_components:
+    if components is not None:
         # With equal repetitions, distances between rows are those of the components alone.
         columns = columns.copy()
-        columns[1::2] = d + np.arange(N_SLOTS) % n_components
+        columns[1::2] = d + np.arange(N_SLOTS) % components.loadings.shape[1]
     if d <= N_SLOTS:
         columns = np.arange(d)[None]
         slots = np.take_along_axis(slots, order.argsort(1), 1)
@@ -94,7 +99,45 @@ def choose_views(
     else:
         # In a random order, every tenth class has the same code, so codes are shared evenly.
         codes = place % N_CODES
-    return Views(columns, slots, rows, codes)
+    return Views(components, columns, slots, rows, codes)
+
+
+class ViewedRows(NamedTuple):
+    """A support set as its views show it."""
+
+    views: Views
+    labels: np.ndarray  # (e, n): codes of classes, or targets in units of the support set
+    # Of classes: which codes occur in a view (e, 10), which classes have rows (c,).
+    present: np.ndarray
+    seen: np.ndarray
+    # Of targets: their mean, deviation, and whether all are equal.
+    location: float
+    scale: float
+    is_constant: bool
+
+    @classmethod
+    def choose(
+        cls, rows: WeightedRows, n_classes: int, n_estimators: int | str, max_rows: int
+    ) -> ViewedRows:
+        """Choose the views of a support set of positive weights."""
+        views = choose_views(rows, n_classes, n_estimators, max_rows)
+        e, y, none = len(views.slots), rows.y, np.empty(0, bool)
+        if n_classes == 0:
+            location, scale = map(float, location_and_scale(y, rows.weight))
+            labels = np.tile((y - location) / scale, (e, 1))
+            return cls(views, labels, none, none, location, scale, bool(y.min() == y.max()))
+        labels = views.codes[:, y]
+        shown = np.take_along_axis(labels, np.broadcast_to(views.rows, (e, views.rows.shape[1])), 1)
+        present = np.stack([np.bincount(codes, minlength=N_CODES) > 0 for codes in shown])
+        return cls(views, labels, present, np.bincount(y, minlength=n_classes) > 0, 0.0, 1.0, False)
+
+    def tables(self) -> list[range]:
+        """Return the views that show the same cells: all, or each its own."""
+        e, is_one = len(self.labels), len(self.views.columns) == len(self.views.rows) == 1
+        # With more than 10 classes, labels of a view are those of other classes.
+        if is_one and self.views.codes.shape[1] <= N_CODES:
+            return [range(e)]
+        return [range(k, k + 1) for k in range(e)]
 
 
 class Components(NamedTuple):

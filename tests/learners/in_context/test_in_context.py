@@ -9,10 +9,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from benchmarks.make.synthetic_tables import make_table_tasks
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.backend import Rows
 from skmeta.exceptions import PriorError
-from skmeta.learners import FineTuning, InContextLearner
-from skmeta.learners.in_context import N_SLOTS, choose_views
+from skmeta.learners import ExecutionOptions, FineTuning, InContextLearner
+from skmeta.learners.in_context import view_task
 from skmeta.priors import load_table_prior
+from skmeta.tabular import WeightedRows
+from skmeta.tabular.table_prior import N_SLOTS, choose_views
 
 SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
 
@@ -123,29 +126,39 @@ def test_large_tables_are_seen_in_parts(priors):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def make_views(n=40, d=6, n_classes=3, e=8, max_rows=1000, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(n, d, generator=generator, dtype=torch.float64)
-    y = (torch.arange(n) % 10).clamp_max(n_classes - 1)
-    return x, y, choose_views(x, y, torch.ones(n).double(), n_classes, e, max_rows)
-
-
 def test_a_part_of_the_rows_has_each_class_in_its_proportion():
-    x, y, views = make_views(n=200, n_classes=4, max_rows=40)
+    X, y, w = (
+        np.random.default_rng(0).normal(size=(200, 6)),
+        (np.arange(200) % 10).clip(0, 3),
+        np.ones(200),
+    )
+    views = choose_views(WeightedRows(X, y, w), 4, 8, 40)
     assert views.rows.shape == (8, 40)
-    expected = torch.bincount(y) * 40 / 200
+    expected = np.bincount(y) * 40 / 200
     for rows in views.rows:
         assert len(set(rows.tolist())) == 40
-        assert (torch.bincount(y[rows]) - expected).abs().max() <= 1
-    assert len(set(views.rows.flatten().tolist())) == 200
-    w = torch.ones(200).double()
-    w[::2] = 0
-    rows = choose_views(x, y, w, 4, 8, 40).rows
-    assert (rows % 2 == 1).all()
+        assert abs(np.bincount(y[rows]) - expected).max() <= 1
+    assert len(np.unique(views.rows)) == 200
     # A class of one row is there in every view.
-    y = torch.zeros(200, dtype=torch.int64)
+    y = np.zeros(200, int)
     y[17] = 1
-    assert (choose_views(x, y, torch.ones(200).double(), 2, 8, 40).rows == 17).any(1).all()
+    assert (choose_views(WeightedRows(X, y, w), 2, 8, 40).rows == 17).any(1).all()
+
+
+@pytest.mark.parametrize(("max_rows", "n_rows"), [(40, 40), (150, 150), (300, 200)])
+def test_rows_without_weight_are_read_only_where_there_are_no_others(max_rows, n_rows):
+    generator = torch.Generator().manual_seed(0)
+    x, w = torch.randn(200, 6, generator=generator), torch.ones(200)
+    w[::2] = 0
+    support = Rows(x, (x[:, 0] > 0).long(), w)
+    # Under vmap, as in meta-training.
+    both = Rows(*(torch.stack([part, part]) for part in support))
+    viewed = torch.func.vmap(lambda rows: view_task(rows, rows.x, 2, 3, max_rows))(both)
+    first = view_task(support, x, 2, 3, max_rows)
+    for found, expected in zip(viewed, first, strict=True):
+        torch.testing.assert_close(found, torch.stack([expected, expected]))
+    assert first.w.shape[1] == n_rows
+    assert (first.w.sum(1) == min(100, max_rows)).all()
 
 
 def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
@@ -214,3 +227,18 @@ def test_heads_divide_the_width():
 def test_a_kind_without_a_prior_is_an_error():
     with pytest.raises(PriorError, match="No prior ships for rankings tables"):
         load_table_prior("rankings")
+
+
+def test_tasks_of_more_classes_than_codes_are_meta_trained_at_once():
+    rng = np.random.default_rng(0)
+    group, X = np.repeat(range(12), 60), rng.normal(size=(720, 3))
+    y = np.digitize(X[:, 0] * rng.choice([-1, 1], 12)[group], np.linspace(-1.2, 1.2, 11))
+    learner = InContextLearner(
+        **SMALL, task_type="classification", n_shot=24, n_query=5, n_iterations=2, random_state=0
+    )
+    by_mode = [
+        clone(learner).set_params(execution=ExecutionOptions(mode)).fit(X, y, group).history_
+        for mode in ("loop", "vmap")
+    ]
+    expected, found = (history["train_loss"] for history in by_mode)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

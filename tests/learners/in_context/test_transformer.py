@@ -35,7 +35,13 @@ def task(kind):
     if kind == "classification":
         y = torch.arange(N).expand(B, -1) % 3
     slots = torch.tensor([[5, 1, 60, 7]])
-    return {"x": x[:, :N], "y": y, "slots": slots, "query": x[:, N:]}
+    return {
+        "x": x[:, :N],
+        "y": y,
+        "w": torch.ones(B, N).double(),
+        "slots": slots,
+        "query": x[:, N:],
+    }
 
 
 def close(found, expected):

@@ -4,43 +4,45 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 from sklearn.decomposition import PCA
 
 from skmeta import MetaFewShotClassifier
-from skmeta.learners.in_context import (
-    add_components,
-    choose_views,
-    fit_components,
-)
+from skmeta.tabular import WeightedRows
+from skmeta.tabular.table_prior import choose_views
+
+
+def views_of(X, y=None, weight=None, *, n_classes=2, e=4, max_rows=1000):
+    y = np.arange(len(X)) % 2 if y is None else y
+    weight = np.ones(len(X)) if weight is None else weight
+    return choose_views(WeightedRows(X, y, weight), n_classes, e, max_rows)
 
 
 def test_every_second_view_of_a_wide_table_has_its_principal_components():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(30, 5)) @ rng.normal(size=(5, 90)) + 0.1 * rng.normal(size=(30, 90))
     X[:, 3] *= 1e3
-    x, w = torch.tensor(X), torch.ones(30).double()
-    fitted = fit_components(x, w)
-    found = add_components(fitted, x)[:, 90:].numpy()
+    views = views_of(X)
+    found = views.widen(X)[:, 90:]
     model = PCA(21).fit(((X - X.mean(0)) / X.std(0)).clip(-6, 6))
     expected = model.transform(((X - X.mean(0)) / X.std(0)).clip(-6, 6))
     # Their signs are arbitrary.
     np.testing.assert_allclose(abs(found), abs(expected), atol=1e-6)
-    repeated = fit_components(x[[*range(30), 4]], torch.ones(31).double())["loadings"]
-    w[4] = 2
-    torch.testing.assert_close(fit_components(x, w)["loadings"], repeated)
-    views = choose_views(x, torch.arange(30) % 2, w, 2, 4, 1000, n_components=21).columns
-    assert (views[::2] < 90).all()
-    assert (torch.bincount(views[1])[90:] >= 3).all()
-    assert views[1].min() == 90
-    assert views[1].max() == 110
+    repeated, weight = views_of(X[[*range(30), 4]]), np.ones(30)
+    weight[4] = 2
+    weighted = views_of(X, weight=weight)
+    np.testing.assert_allclose(
+        weighted.components.loadings, repeated.components.loadings, atol=1e-8
+    )
+    assert (views.columns[::2] < 90).all()
+    assert (np.bincount(views.columns[1])[90:] >= 3).all()
+    assert views.columns[1].min() == 90
+    assert views.columns[1].max() == 110
     # A table of more rows than columns, with a missing value.
-    tall = torch.tensor(rng.normal(size=(100, 70)))
-    tall[0, 0] = torch.nan
-    components = fit_components(tall, torch.ones(100).double())
-    assert add_components(components, tall).shape == (100, 91)
-    assert not fit_components(tall[:, :64], torch.ones(100).double())
-    assert not fit_components(tall[:1], torch.ones(1).double())
+    tall = rng.normal(size=(100, 70))
+    tall[0, 0] = np.nan
+    assert views_of(tall).widen(tall).shape == (100, 91)
+    assert views_of(tall[:, :64]).components is None
+    assert views_of(tall[:1]).components is None
 
 
 @pytest.mark.slow
@@ -62,14 +64,14 @@ def test_signal_spread_over_many_columns_is_found():
 
 @pytest.mark.parametrize("n_classes", [0, 3])
 def test_views_of_a_long_table_have_each_row(n_classes):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(1000, 3, generator=generator, dtype=torch.float64)
-    y = (x[:, 0] > 1).long() + (x[:, 0] > 2).long() if n_classes else x[:, 1]
-    views = choose_views(x, y, torch.ones(1000).double(), n_classes, "auto", 500)
-    assert views.rows.shape == (2, 500)
-    assert len(set(views.rows.flatten().tolist())) == 1000
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 3))
+    y = (X[:, 0] > 1).astype(int) + (X[:, 0] > 2) if n_classes else X[:, 1]
+    rows = views_of(X, y, n_classes=n_classes, e="auto", max_rows=500).rows
+    assert rows.shape == (2, 500)
+    assert len(np.unique(rows)) == 1000
     # In another order, the rows of a view are the same.
-    order = torch.randperm(1000, generator=generator)
-    other = choose_views(x[order], y[order], torch.ones(1000).double(), n_classes, "auto", 500)
-    for found, expected in zip(order[other.rows], views.rows, strict=True):
+    order = rng.permutation(1000)
+    other = views_of(X[order], y[order], n_classes=n_classes, e="auto", max_rows=500).rows
+    for found, expected in zip(order[other], rows, strict=True):
         assert set(found.tolist()) == set(expected.tolist())
