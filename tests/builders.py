@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from skmeta.backbones import build_backbone
 from skmeta.backend import Network, Rows, TaskTensors
 from skmeta.learners import Context
-from skmeta.learners.in_context import describe_cells, measure_columns
 from skmeta.search.record import CandidateRecord, SearchRecord
+from skmeta.tabular.table_prior import describe_cells, measure_columns
 from skmeta.training import (
     ExecutionOptions,
     MetaOptimizer,

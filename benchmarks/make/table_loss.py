@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.learners.in_context import TableTransformer, binned_loss, measure_columns
+from skmeta.learners.in_context import TableTransformer, binned_loss
+from skmeta.tabular import location_and_scale
 from skmeta.tabular.table_prior import N_CODES, N_SLOTS, binned_moments
 
 
@@ -51,6 +52,6 @@ def batch_loss(
 
 
 def _scale(y: Tensor, n_support: int) -> Tensor:
-    support = y[:, :n_support, None]
-    columns = measure_columns(support, torch.ones_like(support[..., 0]))
-    return (y - columns["mean"]) / columns["scale"]
+    support = y[:, :n_support]
+    location, scale = location_and_scale(support, torch.ones_like(support))
+    return (y - location[:, None]) / scale[:, None]

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from skmeta._sklearn_compat import check_sample_weight
+from skmeta.mixed import module_of
 from skmeta.tabular._table import Standardiser
 
 _MAX_WEIGHT = 1e9
-# A column whose standard deviation is below this share of its mean is constant.
-_CONSTANT = 64 * np.finfo(float).eps
-# In units beyond these, squares overflow or underflow.
-_LARGEST_UNIT = np.finfo(float).max ** 0.4
+# A column is constant if its standard deviation is below so many rounding errors of its mean.
+_CONSTANT = 64
 # Keys of rows that differ by less are those of equal rows.
 _EQUAL = 1e-9
 # Cells of a table whose columns have keys by all others; in larger ones, each has its own.
@@ -64,23 +63,29 @@ def relative_weight(weight: np.ndarray) -> np.ndarray:
     return weight if is_whole else weight * ((weight > 0).sum() / weight.sum())
 
 
-def location_and_scale(X: np.ndarray, weight: np.ndarray) -> tuple[Any, Any]:
+def location_and_scale(X: Any, weight: Any) -> tuple[Any, Any]:
     """Return weighted means and standard deviations of columns (n, d) or targets (n,) without NaN.
 
-    The scale of a constant is its absolute value, or 1, so that another value is large.
+    The scale of a constant is its absolute value, or 1, so that another value is large. Tensors
+    may have an axis of tables before that of rows.
     """
-    known = np.where(np.isnan(X), 0.0, weight.reshape(-1, *[1] * (X.ndim - 1)))
-    value = np.nan_to_num(X)
-    largest = abs(value).max(0, initial=0.0)
-    is_extreme = (largest > _LARGEST_UNIT) | ((largest < 1 / _LARGEST_UNIT) & (largest > 0))
-    unit = np.where(is_extreme, largest, 1.0)
-    total = np.maximum(known.sum(0), 1e-12)
-    mean = (known * (value / unit)).sum(0) / total
+    xp, axis = module_of(X), weight.ndim - 1
+    known = xp.where(xp.isnan(X), 0.0, weight.reshape(*weight.shape, *[1] * (X.ndim - weight.ndim)))
+    value = xp.nan_to_num(X)
+    total = known.sum(axis, keepdims=True).clip(1e-12)
+    limits, no_rows = xp.finfo(total.dtype), {"initial": 0.0} if xp is np else {}
+    largest = xp.amax(abs(value), axis, keepdims=True, **no_rows)
+    # In units beyond these, squares overflow or underflow.
+    most = limits.max**0.4
+    is_extreme = (largest > most) | ((largest < 1 / most) & (largest > 0))
+    unit = xp.where(is_extreme, largest, 1.0)
+    mean = (known * (value / unit)).sum(axis, keepdims=True) / total
     centred = value / unit - mean
-    scale = np.sqrt((known * centred * centred).sum(0) / total) * unit
+    scale = xp.sqrt((known * centred * centred).sum(axis, keepdims=True) / total) * unit
     mean = mean * unit
     size = abs(mean) + (mean == 0)
-    return mean, np.where(scale > _CONSTANT * size, scale, size)
+    scale = xp.where(scale > _CONSTANT * limits.eps * size, scale, size)
+    return mean.squeeze(axis), scale.squeeze(axis)
 
 
 class Keys(NamedTuple):

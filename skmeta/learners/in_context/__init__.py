@@ -1,7 +1,6 @@
 """The tabular learner: its network in torch, which is meta-trained."""
 
 from skmeta.learners.in_context._binned import binned_loss
-from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._experts import (
     EXPERTS,
     N_EXPERTS,

@@ -12,18 +12,20 @@ Adaptive mixtures of local experts.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._cells import N_CELL_FEATURES, left_out_weight
 from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
+from skmeta.tabular.table_prior import N_CELL_FEATURES, left_out_weight
 
 # Labels this near to 0 have no sign. That of a sum that should be 0 depends on the order of terms.
 _ZERO = 1e-6
 
-Memory = dict[str, Tensor]
-"""Tensors computed from a support set that predictions of query rows need."""
+Memory = dict[str, Any]
+"""Values computed from a support set that predictions of query rows need."""
 
 
 def full_precision(x: Tensor) -> torch.autocast:

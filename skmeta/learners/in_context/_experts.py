@@ -32,8 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._cells import left_out_weight
-from skmeta.tabular.table_prior import bin_edges, like
+from skmeta.tabular.table_prior import bin_edges, left_out_weight, like
 
 
 class Expert(NamedTuple):

@@ -34,7 +34,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._cells import describe_cells, measure_columns
 from skmeta.learners.in_context._encoders import (
     CellEncoder,
     ExpertEncoder,
@@ -43,7 +42,7 @@ from skmeta.learners.in_context._encoders import (
     full_precision,
 )
 from skmeta.learners.in_context._experts import N_EXPERTS, LinearModel, mix_with_linear_model
-from skmeta.tabular.table_prior import N_BINS, bin_edges, like
+from skmeta.tabular.table_prior import N_BINS, bin_edges, describe_cells, like, measure_columns
 
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.
@@ -136,7 +135,7 @@ class TableTransformer(nn.Module):
             label, present = self.experts.centred_labels(y, weight)
         h, memory = self.cells.read(cell_features, y, weight)
         embedding, predicted, fitted = self.experts.read(cell_features, label, weight)
-        memory |= {f"column.{n}": v for n, v in columns.items()}
+        memory["columns"] = columns
         memory |= {f"expert.{n}": v for n, v in fitted.items()}
         with full_precision(x):
             fitted = self.linear_model.read(cell_features, label, weight, predicted, present)
@@ -157,9 +156,7 @@ class TableTransformer(nn.Module):
 
     def _predict(self, memory: Memory, x: Tensor) -> Tensor:
         with full_precision(x):
-            cell_features = describe_cells(_part(memory, "column."), x).to(
-                self.project.weight.dtype
-            )
+            cell_features = describe_cells(memory["columns"], x).to(self.project.weight.dtype)
         h = self.cells.predict(memory, cell_features)
         embedding, predicted = self.experts.predict(_part(memory, "expert."), cell_features)
         token = self._rows(h, memory["row_weight"]) + embedding

@@ -2,7 +2,14 @@
 
 from skmeta.tabular.table_prior._arithmetic import like
 from skmeta.tabular.table_prior._binned import N_BINS, bin_edges, binned_moments, binned_quantiles
-from skmeta.tabular.table_prior._cells import N_CODES, N_SLOTS
+from skmeta.tabular.table_prior._cells import (
+    N_CELL_FEATURES,
+    N_CODES,
+    N_SLOTS,
+    describe_cells,
+    left_out_weight,
+    measure_columns,
+)
 from skmeta.tabular.table_prior._mixture import mix_bins, mix_classes
 from skmeta.tabular.table_prior._prior import ConditionedPrior, Distribution, TablePrior
 from skmeta.tabular.table_prior._views import ViewedRows, choose_views, n_views

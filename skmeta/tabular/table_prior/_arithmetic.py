@@ -33,6 +33,13 @@ def like(constant: np.ndarray, values: Any) -> Any:
     return module_of(values).tensor(constant, dtype=values.dtype, device=values.device)
 
 
+def in_double(values: Any) -> Any:
+    """Convert values to double precision; those on devices that have none stay as they are."""
+    if isinstance(values, np.ndarray):
+        return values.astype(float)
+    return values if values.device.type == "mps" else values.double()
+
+
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Return x W' + b for rows x (m, p)."""
     out = x @ weight.T

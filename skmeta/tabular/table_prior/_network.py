@@ -123,7 +123,7 @@ class Network:
         support set, and `slots` (d,) of the columns.
         """
         columns = measure_columns(x, w)
-        cells = self._encode(describe_cells(columns, x, self.dtype, w))
+        cells = self._encode(describe_cells(columns, x, w))
         w = w.astype(self.dtype)
         kernel_cells, rows = cells_of_kernels(cells.features), SupportRows.of(cells.features, w)
         centred = [self._centred_labels(y) for y in labels]
@@ -183,7 +183,7 @@ class Network:
 
     def predict(self, memory: Memory, x: np.ndarray) -> np.ndarray:
         """Return logits (views, m, o) of rows x (m, d)."""
-        cells = self._encode(describe_cells(memory.columns, x, self.dtype))
+        cells = self._encode(describe_cells(memory.columns, x))
         kernel_cells = cells_of_kernels(cells.features)
         kernels = [
             kernel_of(e, kernel_cells, memory.kernel_cells, memory.relevance) for e in EXPERTS
@@ -226,7 +226,7 @@ class Network:
     # --------------------------------------------------------------------------------- encoders
 
     def _encode(self, features: np.ndarray) -> EncodedCells:
-        m, d, _ = features.shape
+        features, (m, d, _) = features.astype(self.dtype, copy=False), features.shape
         hidden = gelu(self._linear("cells.first", features.reshape(m * d, -1)))
         codes = self._linear("cells.second", hidden)
         logits = self._linear("cells.bins", codes).reshape(m, d, self._n_bin_heads, -1)

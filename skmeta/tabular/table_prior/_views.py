@@ -197,7 +197,7 @@ def _shuffle(key: np.ndarray, e: int, stream: int) -> np.ndarray:
 def _strongest_first(order: np.ndarray, table: WeightedRows, n_classes: int) -> np.ndarray:
     """Move the columns whose ranks depend most on the labels to the front of orders (e, d)."""
     x, y, w = table
-    rank, share = describe_cells(measure_columns(x, w), x, np.float64)[..., 2], w / w.sum()
+    rank, share = describe_cells(measure_columns(x, w), x)[..., 2], w / w.sum()
     centred = rank - share @ rank
     if n_classes:
         member = (y == np.arange(n_classes)[:, None]) * share
