@@ -1,15 +1,8 @@
 """The tabular learner: its network in torch, which is meta-trained."""
 
 from skmeta.learners.in_context._binned import binned_loss
-from skmeta.learners.in_context._experts import (
-    EXPERTS,
-    N_EXPERTS,
-    LinearModel,
-    fit_experts,
-    mix_with_linear_model,
-    predict_experts,
-)
 from skmeta.learners.in_context._learner import InContextLearner
+from skmeta.learners.in_context._linear_model import LinearModel, mix_with_linear_model
 from skmeta.learners.in_context._support import module_parameters, view_task
 from skmeta.learners.in_context._transformer import TableTransformer
 

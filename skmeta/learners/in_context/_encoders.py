@@ -18,8 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.learners.in_context._experts import N_EXPERTS, fit_experts, predict_experts
-from skmeta.tabular.table_prior import N_CELL_FEATURES, left_out_weight
+from skmeta.tabular.table_prior import (
+    N_CELL_FEATURES,
+    N_EXPERTS,
+    ExpertSystems,
+    cells_of_kernels,
+    compare,
+    find_relevance,
+    left_out_weight,
+    predict_experts,
+    prepare_experts,
+)
 
 # Labels this near to 0 have no sign. That of a sum that should be 0 depends on the order of terms.
 _ZERO = 1e-6
@@ -65,16 +74,22 @@ class ExpertEncoder(nn.Module):
 
     def read(
         self, cell_features: Tensor, label: Tensor, w: Tensor
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Tensor, tuple[ExpertSystems, Tensor]]:
         """Return parts (b, n, D) of the tokens, predictions (b, n, s, c), and fitted experts."""
         with full_precision(cell_features):
-            predicted, nearest, fitted = fit_experts(cell_features, label, w)
-        return self._join(predicted, nearest), predicted, fitted
+            cells = cells_of_kernels(cell_features)
+            # Views of one table that differ in their class order have the same relevance.
+            systems = prepare_experts(cells, find_relevance(cells, label[: len(w)], w), w)
+            predicted, dual = systems.solve(label)
+        return self._join(predicted, systems.nearest), predicted, (systems, dual)
 
-    def predict(self, fitted: dict[str, Tensor], cell_features: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, fitted: tuple[ExpertSystems, Tensor], cell_features: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return parts (b, m, D) of the tokens of query rows, and predictions (b, m, s, c)."""
         with full_precision(cell_features):
-            predicted, nearest = predict_experts(fitted, cell_features)
+            kernels, nearest = compare(fitted[0], cell_features)
+            predicted: Tensor = predict_experts(kernels, fitted[1])
         predicted = predicted.to(self.join.weight.dtype)
         return self._join(predicted, nearest), predicted
 

@@ -41,8 +41,15 @@ from skmeta.learners.in_context._encoders import (
     Memory,
     full_precision,
 )
-from skmeta.learners.in_context._experts import N_EXPERTS, LinearModel, mix_with_linear_model
-from skmeta.tabular.table_prior import N_BINS, bin_edges, describe_cells, like, measure_columns
+from skmeta.learners.in_context._linear_model import LinearModel, mix_with_linear_model
+from skmeta.tabular.table_prior import (
+    N_BINS,
+    N_EXPERTS,
+    bin_edges,
+    describe_cells,
+    like,
+    measure_columns,
+)
 
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.
@@ -136,10 +143,11 @@ class TableTransformer(nn.Module):
         h, memory = self.cells.read(cell_features, y, weight)
         embedding, predicted, fitted = self.experts.read(cell_features, label, weight)
         memory["columns"] = columns
-        memory |= {f"expert.{n}": v for n, v in fitted.items()}
+        memory["experts"] = fitted
         with full_precision(x):
-            fitted = self.linear_model.read(cell_features, label, weight, predicted, present)
-        memory |= {f"linear_model.{n}": v for n, v in fitted.items()}
+            memory["linear_model"] = self.linear_model.read(
+                cell_features, label, weight, predicted, present
+            )
         dtype = cell_features.dtype
         memory["row_weight"] = self._row_weight(slots)
         bias = None
@@ -158,7 +166,7 @@ class TableTransformer(nn.Module):
         with full_precision(x):
             cell_features = describe_cells(memory["columns"], x).to(self.project.weight.dtype)
         h = self.cells.predict(memory, cell_features)
-        embedding, predicted = self.experts.predict(_part(memory, "expert."), cell_features)
+        embedding, predicted = self.experts.predict(memory["experts"], cell_features)
         token = self._rows(h, memory["row_weight"]) + embedding
         for i, block in enumerate(self._blocks()):
             keys, values = memory[f"keys.{i}"], memory[f"values.{i}"]
@@ -166,7 +174,7 @@ class TableTransformer(nn.Module):
         outputs: Tensor = self.head(F.gelu(self.hidden(self.norm(token))))
         with full_precision(x):
             outputs = self._combine(outputs.to(predicted.dtype), predicted)
-            return mix_with_linear_model(_part(memory, "linear_model."), cell_features, outputs)
+            return mix_with_linear_model(memory["linear_model"], cell_features, outputs)
 
     def _combine(self, outputs: Tensor, predicted: Tensor) -> Tensor:
         """Combine outputs and the experts' predictions (b, m, s, c) to logits (b, m, o)."""
@@ -231,10 +239,6 @@ class Block(nn.Module):
         hidden = F.gelu(self.feed_forward_in(self.norm_hidden(token)))
         out: Tensor = token + self.feed_forward_out(hidden)
         return out
-
-
-def _part(memory: Memory, prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): v for n, v in memory.items() if n.startswith(prefix)}
 
 
 def call_transformer(

@@ -10,6 +10,16 @@ from skmeta.tabular.table_prior._cells import (
     left_out_weight,
     measure_columns,
 )
+from skmeta.tabular.table_prior._experts import (
+    EXPERTS,
+    N_EXPERTS,
+    ExpertSystems,
+    cells_of_kernels,
+    compare,
+    find_relevance,
+    predict_experts,
+    prepare_experts,
+)
 from skmeta.tabular.table_prior._mixture import mix_bins, mix_classes
 from skmeta.tabular.table_prior._prior import ConditionedPrior, Distribution, TablePrior
 from skmeta.tabular.table_prior._views import ViewedRows, choose_views, n_views

@@ -40,6 +40,20 @@ def in_double(values: Any) -> Any:
     return values if values.device.type == "mps" else values.double()
 
 
+def as_type(values: Any, other: Any) -> Any:
+    """Convert values to the type of others."""
+    if isinstance(values, np.ndarray):
+        return values.astype(other.dtype, copy=False)
+    return values.to(other.dtype)
+
+
+def contiguous(values: Any) -> Any:
+    """Copy values in C order if they are not."""
+    if isinstance(values, np.ndarray):
+        return np.ascontiguousarray(values)
+    return values.contiguous()
+
+
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Return x W' + b for rows x (m, p)."""
     out = x @ weight.T

@@ -16,6 +16,7 @@ import numpy as np
 
 from skmeta.mixed import module_of
 from skmeta.tabular._rows import location_and_scale
+from skmeta.tabular.table_prior._arithmetic import contiguous
 
 N_CELL_FEATURES = 17
 # Columns of a view, and codes for its classes.
@@ -66,27 +67,24 @@ def left_out_weight(w: Any) -> Any:
 
 def _sort(candidates: Any, weight: Any) -> tuple[Any, Any]:
     """Sort the values (d, n) of columns, and return them with their weights, given as (n, d)."""
-    weight = weight.swapaxes(-1, -2)
+    candidates, weight = contiguous(candidates), contiguous(weight.swapaxes(-1, -2))
     if not isinstance(candidates, np.ndarray):
-        ordered, order = candidates.contiguous().sort(-1)
+        ordered, order = candidates.sort(-1)
         return ordered, weight.gather(-1, order)
     order = candidates.argsort(-1, kind="stable")
-    return (
-        np.take_along_axis(candidates, order, -1),
-        np.take_along_axis(np.ascontiguousarray(weight), order, -1),
-    )
+    return np.take_along_axis(candidates, order, -1), np.take_along_axis(weight, order, -1)
 
 
 def _rank(ordered: Any, below: Any, value: Any) -> tuple[Any, Any]:
     """Return the weights of the support values below and equal to each value (m, d)."""
     if not isinstance(value, np.ndarray):
         # Contiguous, because searchsorted copies other tensors, and warns.
-        at, search = value.swapaxes(-1, -2).contiguous(), module_of(value).searchsorted
+        at, search = contiguous(value.swapaxes(-1, -2)), module_of(value).searchsorted
         low, high = (below.gather(-1, search(ordered, at, right=k)) for k in (False, True))
         return low.swapaxes(-1, -2), (high - low).swapaxes(-1, -2)
     low, high = np.empty_like(value), np.empty_like(value)
     for k, (known, weight) in enumerate(zip(ordered, below, strict=True)):
-        at = np.ascontiguousarray(value[:, k])
+        at = contiguous(value[:, k])
         low[:, k] = weight[known.searchsorted(at, "left")]
         high[:, k] = weight[known.searchsorted(at, "right")]
     return low, high - low

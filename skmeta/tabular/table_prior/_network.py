@@ -44,12 +44,11 @@ from skmeta.tabular.table_prior._cells import (
     measure_columns,
 )
 from skmeta.tabular.table_prior._experts import (
-    EXPERTS,
     N_EXPERTS,
     ExpertSystems,
     cells_of_kernels,
+    compare,
     find_relevance,
-    kernel_of,
     predict_experts,
     prepare_experts,
 )
@@ -90,8 +89,7 @@ class Memory(NamedTuple):
     """A support set as predictions need it: what all views share, and the views."""
 
     columns: Columns
-    kernel_cells: dict[str, np.ndarray]
-    relevance: np.ndarray
+    experts: ExpertSystems
     views: list[View]
 
 
@@ -132,7 +130,8 @@ class Network:
         experts, views = prepare_experts(kernel_cells, relevance, w), list[View]()
         for y, (label, present), places in zip(labels, centred, slots, strict=True):
             views.append(self._read_view(cells, rows, experts, y, label, present, w, places))
-        return Memory(columns, kernel_cells, relevance, views)
+        # Labels are known, so that inverses are not needed any more.
+        return Memory(columns, experts._replace(inverses=[]), views)
 
     def _read_view(
         self,
@@ -184,11 +183,7 @@ class Network:
     def predict(self, memory: Memory, x: np.ndarray) -> np.ndarray:
         """Return logits (views, m, o) of rows x (m, d)."""
         cells = self._encode(describe_cells(memory.columns, x))
-        kernel_cells = cells_of_kernels(cells.features)
-        kernels = [
-            kernel_of(e, kernel_cells, memory.kernel_cells, memory.relevance) for e in EXPERTS
-        ]
-        nearest = np.stack([kernel.max(1) for kernel in kernels], 1)
+        kernels, nearest = compare(memory.experts, cells.features)
         return np.stack(
             [self._predict_view(view, cells, kernels, nearest) for view in memory.views]
         )

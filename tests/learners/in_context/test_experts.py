@@ -7,7 +7,14 @@ from builders import describe_table
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from skmeta.learners.in_context import EXPERTS, fit_experts, predict_experts
+from skmeta.tabular.table_prior import (
+    EXPERTS,
+    cells_of_kernels,
+    compare,
+    find_relevance,
+    predict_experts,
+    prepare_experts,
+)
 
 
 def draw(n, d=4, c=3, seed=0):
@@ -18,7 +25,16 @@ def draw(n, d=4, c=3, seed=0):
 
 
 def fit(cell_features, y, w=None):
-    return fit_experts(cell_features, y, torch.ones(y.shape[:2], dtype=y.dtype) if w is None else w)
+    w = torch.ones(y.shape[:2], dtype=y.dtype) if w is None else w
+    cells = cells_of_kernels(cell_features)
+    systems = prepare_experts(cells, find_relevance(cells, y, w), w)
+    predicted, dual = systems.solve(y)
+    return predicted, systems.nearest, (systems, dual)
+
+
+def ask(fitted, cell_features):
+    kernels, nearest = compare(fitted[0], cell_features)
+    return predict_experts(kernels, fitted[1]), nearest
 
 
 @pytest.mark.parametrize("weights", [1.0, [0.3, 1, 2, 1.7, 0.6, 3, 1, 1, 0.2]])
@@ -32,10 +48,10 @@ def test_a_support_row_is_predicted_by_the_others(weights):
     for i in range(9):
         others = [k for k in range(9) if k != i]
         _, _, fitted = fit(cell_features[:, others], y[:, others], w[:, others])
-        expected, near = predict_experts(fitted, cell_features[:, [i]])
+        expected, near = ask(fitted, cell_features[:, [i]])
         torch.testing.assert_close(found[:, [i]][:, :, uniform], expected[:, :, uniform])
         torch.testing.assert_close(nearest[:, [i]][:, :, uniform], near[:, :, uniform])
-    asked, _ = predict_experts(whole, cell_features)
+    asked, _ = ask(whole, cell_features)
     assert not torch.allclose(asked, found, atol=0.1)
 
 
@@ -43,7 +59,7 @@ def test_the_normal_kernel_is_that_of_a_gaussian_process():
     x, y = draw(12, c=1)
     query, _ = draw(5, seed=1)
     cell_features = describe_table(x)
-    found, _ = predict_experts(fit(cell_features, y)[2], describe_table(x, query=query))
+    found, _ = ask(fit(cell_features, y)[2], describe_table(x, query=query))
     k = next(k for k, e in enumerate(EXPERTS) if e.kernel == "normal" and not e.by_relevance)
     scale = np.sqrt(4 / (2 * EXPERTS[k].scale))
     kernel = RBF(scale) + ConstantKernel(1.0)

@@ -7,7 +7,7 @@ from builders import describe_table
 from sklearn.linear_model import Ridge
 
 from skmeta.learners.in_context import LinearModel, mix_with_linear_model
-from skmeta.learners.in_context._experts import _fit
+from skmeta.learners.in_context._linear_model import _fit
 
 PENALTIES = np.logspace(-4, 1, 9)
 
