@@ -41,7 +41,7 @@ from skmeta.learners.in_context._encoders import (
     Memory,
     full_precision,
 )
-from skmeta.learners.in_context._linear_model import LinearModel, mix_with_linear_model
+from skmeta.learners.in_context._linear_model import LinearEvidence
 from skmeta.tabular.table_prior import (
     N_BINS,
     N_EXPERTS,
@@ -76,7 +76,7 @@ class TableTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.n_labels = n_labels
-        self.linear_model = LinearModel(n_labels)
+        self.linear_model = LinearEvidence(n_labels)
         self.cells = CellEncoder(n_labels, cell_width)
         self.experts = ExpertEncoder(n_labels, cell_width // 2, width)
         self.label = LabelEncoder(n_labels, width)
@@ -174,7 +174,8 @@ class TableTransformer(nn.Module):
         outputs: Tensor = self.head(F.gelu(self.hidden(self.norm(token))))
         with full_precision(x):
             outputs = self._combine(outputs.to(predicted.dtype), predicted)
-            return mix_with_linear_model(memory["linear_model"], cell_features, outputs)
+            mixed: Tensor = memory["linear_model"].mix(cell_features, outputs)
+            return mixed
 
     def _combine(self, outputs: Tensor, predicted: Tensor) -> Tensor:
         """Combine outputs and the experts' predictions (b, m, s, c) to logits (b, m, o)."""

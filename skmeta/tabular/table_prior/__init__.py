@@ -20,6 +20,7 @@ from skmeta.tabular.table_prior._experts import (
     predict_experts,
     prepare_experts,
 )
+from skmeta.tabular.table_prior._linear_model import LinearModel, SupportRows, fit_linear_model
 from skmeta.tabular.table_prior._mixture import mix_bins, mix_classes
 from skmeta.tabular.table_prior._prior import ConditionedPrior, Distribution, TablePrior
 from skmeta.tabular.table_prior._views import ViewedRows, choose_views, n_views

@@ -199,7 +199,7 @@ class Network:
             self._layer(k, token, view.keys[k], view.values[k])
         hidden = gelu(self._linear("hidden", self._norm("norm", token)))
         outputs = self._combine(self._linear("head", hidden), predicted)
-        return view.linear_model.mix(cells.features, outputs)
+        return np.asarray(view.linear_model.mix(cells.features, outputs))
 
     def _combine(self, outputs: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Combine outputs and the experts' predictions (m, s, c) to logits (m, o)."""

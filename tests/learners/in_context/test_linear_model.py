@@ -6,8 +6,8 @@ import torch
 from builders import describe_table
 from sklearn.linear_model import Ridge
 
-from skmeta.learners.in_context import LinearModel, mix_with_linear_model
-from skmeta.learners.in_context._linear_model import _fit
+from skmeta.learners.in_context import LinearEvidence
+from skmeta.tabular.table_prior import SupportRows
 
 PENALTIES = np.logspace(-4, 1, 9)
 
@@ -22,7 +22,7 @@ def draw(n, d=4, c=2, seed=0):
 def fit(x, y, expert=None, present=None):
     w = torch.ones(x.shape[:2], dtype=y.dtype)
     expert = torch.zeros_like(y)[:, :, None] if expert is None else expert
-    line = LinearModel(None if present is None else y.shape[2])
+    line = LinearEvidence(None if present is None else y.shape[2])
     line.reset()
     with torch.no_grad():
         return line.read(describe_table(x), y, w, expert, present)
@@ -49,7 +49,7 @@ def test_the_line_is_a_mixture_of_ridge_regressions(weights):
     share = error / ((target**2).sum(1) @ w) + 1e-4
     chance = share ** (-w.sum() / 2) / (share ** (-w.sum() / 2)).sum()
     weight = torch.from_numpy(w)[None]
-    predicted, found = _fit(describe_table(x, weight), y, weight)
+    predicted, found = SupportRows.of(describe_table(x, weight), weight).fit(y)
     np.testing.assert_allclose(predicted[0], np.einsum("g,gnc->nc", chance, others), atol=1e-8)
     np.testing.assert_allclose(found[0], np.einsum("g,gpc->pc", chance, coef), atol=1e-8)
 
@@ -64,10 +64,10 @@ def test_classes_without_rows_have_no_probability_and_orders_of_classes_agree():
     both = [torch.cat([v[:, ..., :], v.flip(-1)]) for v in (label[:, :20], expert, present)]
     fitted = fit(x[:, :20], *both)
     own = torch.zeros(2, 20, 5, dtype=torch.float64)
-    p = mix_with_linear_model(fitted, describe_table(x[:, :20], query=x[:, 20:]), own).exp()
+    p = fitted.mix(describe_table(x[:, :20], query=x[:, 20:]), own).exp()
     torch.testing.assert_close(p[1], p[0].flip(1))
     torch.testing.assert_close(p.sum(2), torch.ones_like(p[..., 0]))
     assert (p[0, :, 2:] < 1e-30).all()
     assert (p[0].argmax(1) == y[0, 20:]).double().mean() > 0.7
     # The evidence is for the line, which gets half of the mixture and not more.
-    torch.testing.assert_close(fitted["logit"], torch.zeros(2, dtype=torch.float64))
+    torch.testing.assert_close(fitted.logit, torch.zeros(2, 1, 1, dtype=torch.float64))
