@@ -194,10 +194,12 @@ class _NumpyCall(torch.autograd.Function):
     def vmap(
         info: Any, in_dims: Any, function: Callable[..., Any], *tensors: Tensor
     ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-        pairs = list(zip(tensors, in_dims[1:], strict=True))
-        results = [
-            call_numpy(function, *(x if dim is None else x.select(dim, k) for x, dim in pairs))
-            for k in range(info.batch_size)
-        ]
-        stacked = tuple(torch.stack(parts) for parts in zip(*results, strict=True))
+        n, pairs = info.batch_size, zip(tensors, in_dims[1:], strict=True)
+        tasks = (x.expand(n, *x.shape) if dim is None else x.movedim(dim, 0) for x, dim in pairs)
+
+        def call_each(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+            results = [function(*task) for task in zip(*arrays, strict=True)]
+            return tuple(np.stack(parts) for parts in zip(*results, strict=True))
+
+        stacked = call_numpy(call_each, *tasks)
         return stacked, (0,) * len(stacked)
