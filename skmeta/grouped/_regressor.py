@@ -145,7 +145,8 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         ------
         ValueError
             If groups are given beside ``X``, or the column of groups is not there, has a missing
-            value or numbers with fractions, or if rows or targets are no numbers.
+            value or numbers with fractions, if rows or targets are no numbers, or if there is an
+            ``exposure_unit`` without an ``exposure``.
         EpisodeError
             If each row has its own group, and is no count with an exposure, or the groups are a
             copy of the target.
@@ -158,6 +159,11 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         """
         self._check_groups_argument(X, groups)
         self._check_season()
+        if self.exposure is None and self.exposure_unit != 1:
+            raise ValueError(
+                f"exposure_unit={self.exposure_unit!r} is the unit of rates, which need a column "
+                "of exposures. Set exposure to its name, or leave exposure_unit at 1."
+            )
         X, targets = self._checked(X, y, reset=True)
         # Rows without a weight are left out: 0 is of any kind.
         known = np.where(self._weight(sample_weight, X) > 0, targets, 0.0)

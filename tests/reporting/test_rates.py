@@ -74,3 +74,5 @@ def test_what_has_no_rates_is_an_error(table):
         amounts.rates(X)
     with pytest.raises(ValueError, match="exposure_unit"):
         GroupedRegressor("state", exposure="people", exposure_unit=0).fit(X, y)
+    with pytest.raises(ValueError, match="is the unit of rates"):
+        GroupedRegressor("state", exposure_unit=1_000.0).fit(X, y)
