@@ -121,6 +121,31 @@ def search_samples() -> Rows:
     return rows
 
 
+@table("search_large")
+def search_large() -> Rows:
+    lines = read_records(RESULTS / "search_large.json")["lines"]
+    labels = {
+        "ours": "skmeta",
+        "whole": "without samples",
+        "plain": "without prior",
+        "halving": "halving",
+        "hyperband": "Hyperband",
+        "flaml": "FLAML",
+    }
+    rows: Rows = [["estimator", "table", *labels.values()]]
+    for name, seconds in sorted(lines.items(), key=lambda line: line[0].split("; ")[::-1]):
+        place, estimator = name.split("; ")
+        if "ours" not in seconds:
+            continue
+        cells = [
+            "" if m not in seconds else number(seconds[m][0], 2) if seconds[m][1] else "not reached"
+            for m in labels
+        ]
+        estimator = "histogram boosting" if estimator == "boosting" else estimator
+        rows.append([estimator, place.split("::")[-1], *cells])
+    return rows
+
+
 @table("promises")
 def promises() -> Rows:
     from benchmarks.measure.promises import part_of, summarise
