@@ -57,7 +57,7 @@ _MIN_ROWS_OF_PROCESS = 5
 _N_FOLDS_OF_ORDERED = 3
 # Number of rows that the prior of the shares counts as; chosen on development sets of
 # benchmarks/measure/small_tables.py.
-_N_OF_PRIOR = 1.0
+_N_OF_PRIOR = 1.5
 _MIN_PROBABILITY, _MIN_ERROR, _MIN_SHARE = 1e-7, 1e-5, 1e-9
 
 

@@ -275,8 +275,8 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
             f"The other columns decide column {column.name!r}, so its effect cannot be told "
             "from theirs. Leave out those that hold the same in another form."
         )
-    found = df_of_groups(np.hstack([D, W]), D.shape[1], codes)
-    for (factor, labels), df in zip(known.factors, found, strict=False):
+    df_by_factor = df_of_groups(np.hstack([D, W]), D.shape[1], codes)
+    for (factor, labels), df in zip(known.factors, df_by_factor, strict=False):
         if df < 1:
             raise ValueError(
                 f"Column {column.name!r} is the same in all rows of each group in {factor!r}, and "

@@ -69,13 +69,13 @@ def df_of_groups(columns: np.ndarray, k: int, codes: np.ndarray) -> list[float]:
     They are the degrees of freedom that groups leave to D, the first k columns; infinity where D
     differs within groups.
     """
-    columns, found = np.column_stack([columns, np.ones(len(columns))]), []
+    columns, df = np.column_stack([columns, np.ones(len(columns))]), []
     for one in codes.T:
         _, first, place = np.unique(one, return_index=True, return_inverse=True)
         is_fixed = (abs(columns - columns[first][place]) <= _SAME * abs(columns).max(0)).all(0)
         rank = np.linalg.matrix_rank(columns[first][:, is_fixed])
-        found.append(float(len(first) - rank) if is_fixed[:k].all() else np.inf)
-    return found
+        df.append(float(len(first) - rank) if is_fixed[:k].all() else np.inf)
+    return df
 
 
 def between_groups(

@@ -252,7 +252,7 @@ def find_level(
     else:
         errors = means[kept] - at.y
         of_grid = ((grid @ ((errors * shares) @ errors.T)) * grid).sum(1) + _MIN_LOSS
-    found = average_weights(
+    mean_weights = average_weights(
         of_grid,
         grid,
         n_independent,
@@ -260,7 +260,7 @@ def find_level(
         prior=prior[prior > 0],
         n_of_prior=_N_OF_PRIOR,
     )
-    weights[kept] = _without_small(found)
+    weights[kept] = _without_small(mean_weights)
     mixture = mix(means, weights)
     losses[-1] = np.average(losses_of(at.y, mixture), weights=at.weight)
     level = Level(n_known, weights, losses, np.zeros(0))

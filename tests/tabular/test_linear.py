@@ -68,7 +68,7 @@ def test_a_head_on_embeddings_is_as_good_as_logistic_regression(n_rows):
         both = [m.predict_proba(new) for m in (clf, peer)]
         losses.append([log_loss(labels, p) for p in both])
         hits.append([(p.argmax(1) == labels).mean() for p in both])
-        assert clf.shares_["ridge"] > (0.99 if n_rows == 1 else 0.25)
+        assert clf.shares_["ridge"] > (0.99 if n_rows == 1 else 0.3)
     ours, theirs = np.mean(losses, 0)
     assert ours < theirs
     ours, theirs = np.mean(hits, 0)

@@ -1,4 +1,4 @@
-"""The prior for any table: its forward pass, in NumPy."""
+"""The prior for any table: its forward pass in NumPy, and what is not learned for tensors, too."""
 
 from skmeta.tabular.table_prior._arithmetic import like
 from skmeta.tabular.table_prior._binned import N_BINS, bin_edges, binned_moments, binned_quantiles

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from skmeta.tabular.table_prior._arithmetic import NEVER, module_of, special_of
+from skmeta.mixed import module_of
+from skmeta.tabular.table_prior._arithmetic import NEVER, special_of
 from skmeta.tabular.table_prior._cells import N_CODES
 
 # The least log probability of a view that counts.
