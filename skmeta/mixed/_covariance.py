@@ -31,6 +31,13 @@ _START_INTERCEPT = 0.5
 RATE_AND_START = {False: (180.0, 0.1), True: (20.0, 0.3)}
 
 
+def _spread(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return a matrix with values in the chosen rows (k,) and columns (p,), and zeros elsewhere."""
+    spread = np.zeros((len(rows), len(columns)))
+    spread[np.ix_(rows, columns)] = values
+    return spread
+
+
 def _einsum(form: str, *arrays: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum(form, *arrays, optimize="greedy"))
 
@@ -172,39 +179,45 @@ class CovarianceShape:
         dS') / 2, and those in S and m are W dS r.
         """
         j, q, r = self.n_predictors, len(self.varies), self.rank
-        scales, factor = self.unpack(parameters)
-        square = (2 * self.varies * scales**2).ravel()
-        flat, score = weights.reshape(-1, j * q, j * q), scores.reshape(-1, j * q)
+        # Derivatives in the parameters of coefficients that do not vary are 0.
+        own = np.flatnonzero(self.varies)
+        scales, factor = (part[:, own] for part in self.unpack(parameters))
+        square, size = (2 * scales**2).ravel(), j * len(own)
+        beside = weights[..., own]  # (G, j, q, j, v)
+        inside, score = beside[:, :, own], scores[:, :, own]
+        flat, flat_score = inside.reshape(-1, size, size), score.reshape(-1, size)
         # sum_g W (r r' - W / 2), entry by entry.
-        scale_part = (flat * (score[:, :, None] * score[:, None] - 0.5 * flat)).sum(0)
-        scale_part = scale_part * square * square[:, None]
-        moved = (flat * score[:, None]).sum(0) * square
+        scale_part = flat * (flat_score[:, :, None] * flat_score[:, None] - 0.5 * flat)
+        scale_part = scale_part.sum(0) * square * square[:, None]
+        moved = (beside.reshape(-1, j * q, size) * flat_score[:, None]).sum(0) * square
+        is_free, every = np.tile(self.varies, j), np.ones(j * q, bool)
         if r == 0:
-            return scale_part, moved
-        is_free = np.broadcast_to(self.varies[:, None], (j, q, r)).astype(float).ravel()
+            return _spread(scale_part, is_free, is_free), _spread(moved, every, is_free)
         # t = F' r, W F and F' W F, with one block for each pair of predictors.
-        t = (scores[:, :, None] @ factor)[:, :, 0]  # (G, j, r)
-        right = _einsum("gcidk,dkb->gcidb", weights, factor)
+        t = (score[:, :, None] @ factor)[:, :, 0]  # (G, j, r)
+        right_of_all = _einsum("gcidk,dkb->gcidb", beside, factor)
+        right = right_of_all[:, :, own]
         inner = _einsum("cia,gcidb->gcadb", factor, right)
 
-        across = _einsum("gci,gcidk,gdb->cidkb", scores, weights, t)
-        across += _einsum("gci,gcidb,gdk->cidkb", scores, right, scores)
-        across -= _einsum("gcidk,gcidb->cidkb", weights, right)
-        across = across.reshape(j * q, -1) * square[:, None] * is_free
+        across = _einsum("gci,gcidk,gdb->cidkb", score, inside, t)
+        across += _einsum("gci,gcidb,gdk->cidkb", score, right, score)
+        across -= _einsum("gcidk,gcidb->cidkb", inside, right)
+        across = across.reshape(size, -1) * square[:, None]
 
-        fisher = _einsum("gcidk,gcadb->ciadkb", weights, inner)
+        fisher = _einsum("gcidk,gcadb->ciadkb", inside, inner)
         fisher += _einsum("gcidb,gdkca->ciadkb", right, right)
-        observed = _einsum("gca,gdb,gcidk->ciadkb", t, t, weights)
-        observed += _einsum("gci,gdk,gcadb->ciadkb", scores, scores, inner)
-        turned = _einsum("gca,gdk,gcidb->ciadkb", t, scores, right)
+        observed = _einsum("gca,gdb,gcidk->ciadkb", t, t, inside)
+        observed += _einsum("gci,gdk,gcadb->ciadkb", score, score, inner)
+        turned = _einsum("gca,gdk,gcidb->ciadkb", t, score, right)
         factor_part = observed + turned + turned.transpose(3, 4, 5, 0, 1, 2) - fisher
-        factor_part = factor_part.reshape(j * q * r, j * q * r) * is_free * is_free[:, None]
+        factor_part = factor_part.reshape(size * r, size * r)
 
-        factor_moved = _einsum("gcidk,gdb->cidkb", weights, t)
-        factor_moved += _einsum("gcidb,gdk->cidkb", right, scores)
-        factor_moved = factor_moved.reshape(j * q, -1) * is_free
+        factor_moved = _einsum("gcidk,gdb->cidkb", beside, t)
+        factor_moved += _einsum("gcidb,gdk->cidkb", right_of_all, score)
         whole = np.block([[scale_part, across], [across.T, factor_part]])
-        return whole, np.hstack([moved, factor_moved])
+        moved = np.hstack([moved, factor_moved.reshape(j * q, -1)])
+        is_free = np.concatenate([is_free, is_free.repeat(r)])
+        return _spread(whole, is_free, is_free), _spread(moved, every, is_free)
 
     def penalty_derivatives(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradient of the penalty, and the diagonal of its Hessian."""
