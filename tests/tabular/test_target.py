@@ -12,6 +12,8 @@ from skmeta.tabular import (
     recognise_target,
     scales_of,
 )
+from skmeta.tabular._member import OF_KNOWN, OF_MODEL, HeldOut, Level
+from skmeta.tabular._units import TargetUnits
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
@@ -103,3 +105,25 @@ def test_the_quantile_loss_is_least_for_the_true_quantiles():
     loss = quantile_loss(y, true, DECILES).mean()
     for other in (true + 0.1, true - 0.1, 1.1 * true, true.mean(1, keepdims=True) + 0 * true):
         assert quantile_loss(y, other, DECILES).mean() > loss
+
+
+@pytest.mark.parametrize("n_known", [0.0, 3.0])
+@pytest.mark.parametrize(("n", "error"), [(12, 0.8), (400, 3.0)])
+def test_share_of_known_targets_without_columns(n, error, n_known):
+    """A few held-out rows do not tell; then a prior does, if rows of the group are known."""
+    rng, group = np.random.default_rng(1), np.arange(n)
+    y = rng.lognormal(3.0, 1.0, n)
+    target = recognise_target(y, "positive")
+    units = TargetUnits.learn(y, np.ones(n), target, scales_of(target, y)[2])
+    z = units(y)
+    mean = z + rng.normal(scale=error, size=n)
+    held_out = HeldOut(mean, np.full(n, error), z, np.ones(n), group, group)
+    level = Level(n_known, np.ones(1), np.zeros(2), held_out.quantiles(), held_out=held_out)
+    share = units.calibrate(level).calibration[[OF_MODEL, OF_KNOWN]]
+    np.testing.assert_allclose(share.sum(), 1, rtol=1e-12)
+    if error > 1:  # The model is worse than nothing, and many rows say so.
+        assert share[1] > 0.5
+    elif n_known:
+        assert share[1] < 0.15
+    else:
+        assert share[1] > 0.15
