@@ -53,9 +53,9 @@ _LOG_SIZES = np.linspace(-2.0, 5.0, 15)
 # of gamma distributions.
 _PER_E, _LARGE = 12, 300.0
 # Shares follow from this many rows that are held out, at most. Where rows of the group are known,
-# this prior share of the known targets without any column counts as so many rows. Chosen on
-# development tables of benchmarks/measure/published_models.py and targets.py.
-_MAX_ROWS, _SHARE_OF_KNOWN, _N_OF_PRIOR = 500, 0.05, 10.0
+# these count beside so many rows of which the known targets without any column tell nothing.
+# Chosen on development tables of benchmarks/measure/published_models.py and targets.py.
+_MAX_ROWS, _N_OF_PRIOR, _LEAST_SHARE = 500, 10.0, 1e-3
 # Rows whose quantiles are computed at once.
 _BATCH = 4096
 # Least rate that is predicted, over the mean.
@@ -248,12 +248,12 @@ class TargetUnits(NamedTuple):
         # In units of the least: the quantile loss of a Laplace distribution is its scale.
         losses /= max(float(losses.min()), 1e-300)
         ratio = (held_out.y - held_out.mean) / np.maximum(held_out.std, 1e-300)
-        prior = np.full(len(parts), (1 - _SHARE_OF_KNOWN) / (len(parts) - 1))
-        prior[1] = _SHARE_OF_KNOWN
         n_rows = count_independent(ratio, held_out.group)
-        # A group without known rows may be unlike all others.
-        n_of_prior = _N_OF_PRIOR if level.n_known else 0.0
-        share = average_weights(losses, grid, n_rows, prior=prior, n_of_prior=n_of_prior)
+        if level.n_known:
+            # A group without known rows may be unlike all others.
+            others = np.maximum(1 - grid[:, 1], _LEAST_SHARE)
+            losses -= _N_OF_PRIOR / n_rows * np.log(others)
+        share = average_weights(losses, grid, n_rows)
         calibration = level.calibration.copy()
         calibration[[OF_MODEL, OF_KNOWN]], calibration[LOG_SIZE] = share[:2], log_size
         calibration[OF_COUNTS] = share[2] if self.target.kind == "count" else 0.0
