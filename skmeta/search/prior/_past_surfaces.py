@@ -12,13 +12,10 @@ from skmeta._identity import Immutable
 from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE
 from skmeta.search.record import Configuration, PastSearch, sketch_similarity
 from skmeta.search.space import parameter_names
-from skmeta.search.surrogate import matern
 
 Array = NDArray[np.float64]
 
 _NEAR_DUPLICATE = 0.5  # similarity of sketches
-# The kernels of this many evaluations and configurations stay in the processor's cache.
-_N_ROWS, _N_COLUMNS = 512, 128
 
 
 @dataclass(frozen=True)
@@ -144,34 +141,3 @@ class PastSurfaces(Immutable):
         """Return the standardised scores (n_tasks, n) that each past task predicts."""
         known = parameter_names(configurations) if names is None else names
         return self.surfaces_of(self.encode(configurations, known))
-
-
-def weighted_kernel_sums(
-    X: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    ends: NDArray[np.intp],
-    Z: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """Return, for each task, the weighted sum (n_tasks, n) of the kernels of its evaluations X.
-
-    Those of task `t` are ``ends[t]`` to ``ends[t + 1]``, at least one. Columns of X and Z are
-    scaled.
-    """
-    sums = np.empty((len(ends) - 1, len(Z)))
-    for first, last in _blocks_of_tasks(ends):
-        start, end = ends[[first, last]]
-        for column in range(0, len(Z), _N_COLUMNS):
-            columns = slice(column, column + _N_COLUMNS)
-            terms = matern(X[start:end], Z[columns])
-            terms *= weights[start:end, None]
-            sums[first:last, columns] = np.add.reduceat(terms, ends[first:last] - start, axis=0)
-    return sums
-
-
-def _blocks_of_tasks(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Return ranges of tasks that have at most `_N_ROWS` evaluations together, or one task."""
-    firsts = [0]
-    for t in range(1, len(ends) - 1):
-        if ends[t + 1] - ends[firsts[-1]] > _N_ROWS:
-            firsts.append(t)
-    return list(zip(firsts, [*firsts[1:], len(ends) - 1], strict=True))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from skmeta._files import write_tensor_file
 from skmeta._validation import count
 from skmeta.search.prior._file import FORMAT, read_file
-from skmeta.search.prior._past_surfaces import PastSurfaces, PastTask, weighted_kernel_sums
+from skmeta.search.prior._past_surfaces import PastSurfaces, PastTask
 from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE, resemblance
 from skmeta.search.record import Configuration, PastSearch
 from skmeta.search.space import Encoding
@@ -82,7 +83,7 @@ class SearchPrior(PastSurfaces):
     _encoding: Encoding
     _tasks: tuple[PastTask, ...]
     _tensors: dict[str, Array32]  # those of `learn_surfaces`, and ``levels``
-    _ends: NDArray[np.intp]
+    _rows: list[slice]  # of each task's evaluations
     metrics: tuple[str, ...]
     parameters: tuple[str, ...]
     n_evaluations: int
@@ -101,12 +102,13 @@ class SearchPrior(PastSurfaces):
         frozen = {name: np.array(t, dtype="<f4", order="C") for name, t in tensors.items()}
         for tensor in frozen.values():
             tensor.setflags(write=False)
+        ends = accumulate((task.n_evaluations for task in tasks), initial=0)
         noise, uncertainty = (frozen[n].astype(np.float64) for n in ("noise", "uncertainty"))
         self._set(
             _encoding=encoding,
             _tasks=tuple(tasks),
             _tensors=frozen,
-            _ends=np.cumsum([0, *(task.n_evaluations for task in tasks)]),
+            _rows=[slice(*ends) for ends in pairwise(ends)],
             datasets=[task.dataset for task in tasks],
             estimators=tuple(sorted({task.estimator for task in tasks})),
             metrics=tuple(sorted({task.metric for task in tasks})),
@@ -178,17 +180,15 @@ class SearchPrior(PastSurfaces):
 
     def surfaces_of(self, Z: Array) -> Array:
         """Return the surfaces (n_tasks, n_configurations) at encoded configurations."""
-        if not self.n_tasks:
-            return np.empty((0, len(Z)))
-        sums = weighted_kernel_sums(
-            self._tensors["X"], self._tensors["weights"], self._ends, Z.astype(np.float32)
-        )
-        return np.asarray(self._tensors["offsets"][:, None] + sums)
+        F, Z = np.empty((self.n_tasks, len(Z))), Z.astype(np.float32)
+        for t, rows in enumerate(self._rows):
+            weights = self._tensors["weights"][rows]
+            F[t] = self._tensors["offsets"][t] + weights @ matern(self._tensors["X"][rows], Z)
+        return F
 
     def _level(self, t: int, scores: Array) -> tuple[float, float]:
         """Return the least-squares location and scale of a task's scores on its surface."""
-        rows = slice(self._ends[t], self._ends[t + 1])
-        X, weights = self._tensors["X"][rows], self._tensors["weights"][rows]
+        X, weights = (self._tensors[name][self._rows[t]] for name in _BY_EVALUATION)
         surface = np.asarray(self._tensors["offsets"][t] + matern(X, X) @ weights, np.float64)
         spread = surface.var()
         scale = float(np.cov(surface, scores, bias=True)[0, 1] / spread) if spread > 1e-12 else 0.0
@@ -251,8 +251,7 @@ class SearchPrior(PastSurfaces):
 
     def _take(self, tasks: Sequence[int]) -> Self:
         at = np.asarray(tasks, dtype=np.intp)
-        rows = [np.arange(self._ends[t], self._ends[t + 1]) for t in at]
-        every = np.concatenate(rows) if rows else np.empty(0, dtype=np.intp)
+        every = np.concatenate([np.empty(0, np.intp), *(np.r_[self._rows[t]] for t in at)])
         tensors: dict[str, Any] = {"length_scales": self._tensors["length_scales"]}
         tensors |= {name: self._tensors[name][every] for name in _BY_EVALUATION}
         tensors |= {name: self._tensors[name][at] for name in _BY_TASK}

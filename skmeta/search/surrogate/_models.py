@@ -17,7 +17,7 @@ Each model has an evidence and predicts all candidates on demand. A model with n
 makes no predictions, which saves most of the time of a suggestion.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -122,10 +122,6 @@ class LearnedModels:
         self._remainders, self._noise = remainders, noise
         self._pool = self._columns(F, Z)
         self._mean_variance = float((pooled_weights @ self._pool.F).var())
-        # Covariances of observations and candidates, which the models share.
-        self._correlations = _CachedRows(self._correlation)
-        self._covariances = _CachedRows(lambda i, j: self._pool.U[:, i].T @ self._pool.U[:, j])
-        self._second_moments = _CachedRows(lambda i, j: self._pool.G[:, i].T @ self._pool.G[:, j])
 
     @property
     def F(self) -> Array:
@@ -144,24 +140,17 @@ class LearnedModels:
         """Append candidates."""
         pairs: Any = zip(self._pool, self._columns(F, Z), strict=True)
         self._pool = _Pool(*(np.concatenate(pair, axis=1) for pair in pairs))
-        for cached in (self._correlations, self._covariances, self._second_moments):
-            cached.extend(slice(self.F.shape[1] - F.shape[1], None))
 
     def observe(self, rows: Rows, y: Array) -> list["LearnedModel"]:
         """Return one model per kind and variance of the remainder, given scores (m,)."""
         pool, models = self._pool, []
-        M = self._correlations(rows.tolist())
-        M_observed = M[:, rows]
-        kinds = (
-            (self._covariances, pool.U, pool.mu, 0.0),
-            (self._second_moments, pool.G, None, _LOG_WEIGHT_WITHOUT_MEAN),
-        )
-        for covariances, deviations, mean, log_weight in kinds:
-            X = covariances(rows.tolist())
-            X_observed = X[:, rows]
+        M = matern(pool.Z.T[rows], pool.Z.T)
+        kinds = ((pool.U, pool.mu, 0.0), (pool.G, None, _LOG_WEIGHT_WITHOUT_MEAN))
+        for deviations, mean, log_weight in kinds:
+            X = deviations[:, rows].T @ deviations
             C = np.zeros((1, len(rows))) if mean is None else mean[:, rows].astype(np.float64)
             for t in self._remainders:
-                K = (X_observed + t * M_observed).astype(np.float64)
+                K = (X[:, rows] + t * M[:, rows]).astype(np.float64)
                 K.flat[:: len(rows) + 1] += self._noise
                 kriging = krige(K, C, y, np.ones(1))
                 models.append(
@@ -174,10 +163,6 @@ class LearnedModels:
         Z = self._pool.Z.T[rows]
         residual = 0.3 * matern(Z, Z) + 0.1 * np.eye(len(rows))
         return krige(residual, self.F[:, rows], y, self._w).shares
-
-    def _correlation(self, rows: list[int], columns: slice) -> NDArray[Any]:
-        Z = self._pool.Z.T
-        return matern(Z[rows], Z[columns])
 
     def _columns(self, F: Array, Z: Array) -> "_Pool":
         """Return the notation's arrays at candidates; the first pool standardises surfaces."""
@@ -200,28 +185,6 @@ class _Pool(NamedTuple):
     U: NDArray[np.float32]
     G: NDArray[np.float32]
     Z: NDArray[np.float32]
-
-
-class _CachedRows:
-    """Rows of a matrix, each computed when it is first needed."""
-
-    def __init__(self, compute: Callable[[list[int], slice], NDArray[Any]]) -> None:
-        self._compute = compute
-        self._known: dict[int, NDArray[Any]] = {}
-
-    def __call__(self, rows: list[int]) -> NDArray[Any]:
-        new = [row for row in rows if row not in self._known]
-        if new:
-            self._known.update(zip(new, self._compute(new, slice(None)), strict=True))
-        return np.array([self._known[row] for row in rows])
-
-    def extend(self, columns: slice) -> None:
-        """Append columns to the rows."""
-        rows = list(self._known)
-        if rows:
-            more = self._compute(rows, columns)
-            for row, values in zip(rows, more, strict=True):
-                self._known[row] = np.append(self._known[row], values)
 
 
 @dataclass(frozen=True)
