@@ -39,11 +39,6 @@ class LeaseState:
     finished: tuple[str, ...]  # keys, in the order of recording
 
     @property
-    def running(self) -> set[str]:
-        """Return the keys of the candidates that workers evaluate now."""
-        return {one.key for one in self.leased} - self.expired - set(self.finished)
-
-    @property
     def order(self) -> list[str]:
         """Return all keys in the order of results: first those recorded before it was shared."""
         leased = [one.key for one in self.leased]
