@@ -49,9 +49,9 @@ def is_private(name):
     return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
 
 
-def defined_names(tree):
+def defined_names(nodes):
     """Every name that a module defines or assigns, as a name or as an attribute."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
@@ -62,9 +62,9 @@ def defined_names(tree):
             yield (node.asname or node.name).rpartition(".")[2]
 
 
-def private_uses(tree, here, own):
+def private_uses(nodes, here, own):
     """Yield private names of other packages that a module imports or asks for."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom | ast.Import):
             module = getattr(node, "module", None) or ""
             for alias in node.names:
@@ -87,13 +87,13 @@ def compat_imports(path):
 
 
 def test_private_names_of_others_are_in_the_compatibility_modules():
-    trees = {str(p.relative_to(PACKAGE)): ast.parse(p.read_text()) for p in MODULES}
-    defined = {module: set(defined_names(tree)) for module, tree in trees.items()}
+    nodes = {str(p.relative_to(PACKAGE)): list(ast.walk(ast.parse(p.read_text()))) for p in MODULES}
+    defined = {module: set(defined_names(of_module)) for module, of_module in nodes.items()}
     own = set().union(*defined.values())
     found = {
         (module, use)
-        for module, tree in trees.items()
-        for use in private_uses(tree, defined[module], own)
+        for module, of_module in nodes.items()
+        for use in private_uses(of_module, defined[module], own)
     }
     assert found == set(), "move these to _sklearn_compat.py or _torch_compat.py"
 
