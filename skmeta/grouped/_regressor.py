@@ -332,7 +332,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         Raises
         ------
         ValueError
-            If there is no exposure, or targets are no counts.
+            If there is no exposure, targets are no counts, or events are too few to tell a rate.
         """
         check_is_fitted(self, "model_")
         if self.exposure is None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta._optional import import_optional
-from skmeta._validation import quote_some, suggest
+from skmeta._validation import count, quote, quote_some, suggest
 from skmeta.mixed import Classes, Family, NegativeBinomial, Normal
 from skmeta.reporting._effect import Estimate, averaged, fit_effect
 from skmeta.reporting._learned import left_by
@@ -19,6 +19,8 @@ from skmeta.reporting._sample import Sample, df_of_groups
 _DECIDED = 1e-4
 # Values of fit were standardised, and are known up to this share of their range.
 _ROUNDING = 1e-6
+# Of fewer events, the likeliest variance between groups may have no limit.
+_MIN_EVENTS = 5
 
 
 class Column(NamedTuple):
@@ -143,10 +145,11 @@ class ContrastMixin:
         ------
         ValueError
             If ``fit`` has seen no such value, or the effect cannot be told: other columns decide
-            this one, or it differs between too few groups.
+            this one, it differs between too few groups, or there are less than five events.
         """
         check_level(level)
         known = self._rows_to_report(None)  # type: ignore[attr-defined]
+        _check_events(known)
         at = known if X is None else self._rows_to_report(X)  # type: ignore[attr-defined]
         where = _place_of(self, column, known)
         treated, others = known.columns[where], others_of(at, where, known)
@@ -180,6 +183,20 @@ def check_level(level: float) -> None:
     """Raise a ValueError if the level of an interval is none."""
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}.")
+
+
+def _check_events(known: Rows) -> None:
+    """Raise a ValueError if counts, or one of two classes, are too few."""
+    events = {"y": float(known.weight @ known.y)} if known.kind == "count" else {}
+    if known.classes is not None and len(known.classes) == 2:
+        each = enumerate(known.classes)
+        events = {f"Class {quote(c)}": float(known.weight @ (known.y == k)) for k, c in each}
+    for name, number in events.items():
+        if number < _MIN_EVENTS:
+            raise ValueError(
+                f"{name} has {count(round(number), 'events')}, but contrast needs {_MIN_EVENTS} or "
+                "more to tell an effect from chance. Add rows."
+            )
 
 
 def _place_of(estimator: Any, column: str | int, known: Rows) -> int:

@@ -16,10 +16,14 @@ import numpy as np
 from scipy.special import ndtri
 
 from skmeta._optional import import_optional
+from skmeta._validation import count
 from skmeta.mixed import NegativeBinomial, Poisson
 from skmeta.reporting._contrast import Rows, check_level, others_of
 from skmeta.reporting._effect import fit_effect
 from skmeta.reporting._sample import Sample
+
+# Standard deviation of the logarithm of a rate, beyond which the mean is above the 90 % interval.
+_MAX_STD = 2 * float(ndtri(0.95))
 
 
 def fit_rates(
@@ -38,6 +42,14 @@ def fit_rates(
     # What is not known of the parameters adds to the variance.
     slopes = effect.slopes(lambda given: given.moments(X, codes)[0][:, 0])
     variance = covariance[:, 0, 0] + ((slopes @ effect.model.uncertainty) * slopes).sum(1)
+    unknown = np.flatnonzero(~(variance < _MAX_STD**2))
+    if len(unknown):
+        raise ValueError(
+            f"y has {count(round(known.y @ known.weight), 'events')}, which say too little about "
+            f"the rates of {count(len(unknown), 'rows')}, such as row {unknown[0]}: they may be a "
+            "thousand times as large or small. Leave out columns that do not matter, or rows far "
+            "from those of fit."
+        )
     half = float(ndtri(0.5 + level / 2)) * np.sqrt(variance)
     rate = np.exp(mean[:, 0] + variance / 2)
     lower, upper = (np.exp(mean[:, 0] + sign * half) for sign in (-1, 1))

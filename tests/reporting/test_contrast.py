@@ -167,3 +167,20 @@ def test_a_column_that_others_or_too_few_groups_decide_is_an_error():
         )
     with pytest.raises(ValueError, match="too few to tell"):
         few.contrast("north", True)
+
+
+@pytest.mark.parametrize("few", [0, 1, 4])
+def test_few_events_tell_no_effect(few):
+    frame, _ = table(120)
+    frame["days"] = 1.0 + np.arange(120) % 3
+    events = (np.arange(120) % 29 == 3) & (np.arange(120) < 29 * few)
+    assert events.sum() == few
+    counts = GroupedRegressor("clinic", exposure="days", combine="population").fit(
+        frame, events * 1
+    )
+    with pytest.raises(ValueError, match=r"^y has .* but contrast needs 5 or more"):
+        counts.contrast("arm", "drug")
+    if few:
+        classes = GroupedClassifier("clinic", combine="population").fit(frame, ~events)
+        with pytest.raises(ValueError, match=r"^Class False has .* but contrast needs 5 or more"):
+            classes.contrast("arm", "drug")

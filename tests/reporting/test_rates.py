@@ -64,6 +64,17 @@ def test_rates_are_per_unit_of_exposure_and_do_not_depend_on_that_of_the_row(tab
     np.testing.assert_allclose(per_unit[0][names], per_unit[1][names], rtol=1e-3)
 
 
+def test_too_few_events_are_an_error(table):
+    X, y, _ = table
+    model = GroupedRegressor("state", exposure="people", combine="learner")
+    for events in (np.zeros(160), (np.arange(160) == 7) * 1.0):
+        with pytest.raises(ValueError, match=r"y has [01] events?, which say too little"):
+            model.fit(X, events).rates(X)
+    far = X.assign(x=np.where(np.arange(160) == 3, 1e4, X["x"]))
+    with pytest.raises(ValueError, match="1 row, such as row 3"):
+        model.fit(X, y).rates(far)
+
+
 def test_what_has_no_rates_is_an_error(table):
     X, y, _ = table
     plain = GroupedRegressor("state", combine="learner").fit(X, y)
