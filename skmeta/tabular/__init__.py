@@ -65,7 +65,6 @@ from skmeta.tabular._target import (
     cut_distributions,
     least_expected,
     mean_of_quantiles,
-    mixture_quantiles,
     places_of,
     quantile_loss,
     quantiles_at,

@@ -177,22 +177,26 @@ class Conditioned(Protocol):
 
 
 class Member(Protocol):
-    """One way to predict rows of groups."""
+    """One way to predict rows of groups, and what most members have in common."""
 
     @property
     def known_only(self) -> bool:
         """Whether it predicts groups of fit only."""
+        return False
 
     @property
     def belief(self) -> float:
         """Its weight among others with the same loss: what earlier tables say of it."""
+        return 0.2
 
     @property
     def keeps_rows(self) -> bool:
         """Whether it keeps all known rows, and is conditioned when they change."""
+        return False
 
     def without(self, kept: Table) -> Member:
         """Return the member for groups that are not in a table of rows of fit."""
+        return self
 
     def condition(self, known: Table) -> Conditioned:
         """Take the known rows of groups, which may be none."""

@@ -276,30 +276,6 @@ def places_of(y: np.ndarray, quantiles: np.ndarray, probabilities: np.ndarray) -
     return places
 
 
-def mixture_quantiles(
-    parts: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, levels: np.ndarray
-) -> np.ndarray:
-    """Return quantiles (n, q) at `levels` (q,) of mixtures, on the targets' own units.
-
-    `parts` (m, n, p) are quantiles at `probabilities` (p,), with `shares` (m,) or (m, n).
-    """
-    m, n, p = parts.shape
-    shares = np.broadcast_to(
-        shares if np.ndim(shares) == 2 else np.asarray(shares)[:, None], (m, n)
-    )
-    used = np.flatnonzero(shares.any(1))
-    if len(used) == 1:
-        return quantiles_at(parts[used[0]], probabilities, levels)
-    values = parts.transpose(1, 0, 2).reshape(n, m * p)
-    weight = (shares.T[:, :, None] * _masses(probabilities)).reshape(n, m * p)
-    order = np.argsort(values, axis=1, kind="stable")
-    values = np.take_along_axis(values, order, 1)
-    weight = np.take_along_axis(weight, order, 1)
-    at = np.cumsum(weight, axis=1) - weight / 2
-    rows = zip(at, values, strict=True)
-    return np.array([np.interp(levels, *row) for row in rows]).reshape(n, len(levels))
-
-
 def cut_distributions(
     quantiles: np.ndarray, probabilities: np.ndarray, n_classes: int
 ) -> np.ndarray:

@@ -84,14 +84,14 @@ def average_weights(
     """Return the mean (m,) of the weights of a grid (g, m), given the mean loss (g,) of each.
 
     Losses are negative log likelihoods or, if `squared`, squared errors, of what counts as `n_rows`
-    rows. The prior weights (m,) count as `n_of_prior` rows.
+    rows; of several cases, they are (k, g). The prior weights (m,) count as `n_of_prior` rows.
     """
     losses = 0.5 * np.log(np.maximum(losses, _MIN_ERROR)) if squared else losses
     log_posterior = -n_rows * losses
     if prior is not None:
         least = _SHARE_OF_STEP * grid[grid > 0].min()
         log_posterior = log_posterior + n_of_prior * (np.log(np.maximum(grid, least)) @ prior)
-    return np.asarray(softmax(log_posterior) @ grid)
+    return np.asarray(softmax(log_posterior, axis=-1) @ grid)
 
 
 def mix(outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ from scipy import stats
 from skmeta.tabular import (
     DECILES,
     mean_of_quantiles,
-    mixture_quantiles,
     quantile_loss,
     recognise_target,
     scales_of,
@@ -90,13 +89,9 @@ def test_quantiles_of_counts_are_those_of_the_counts():
     assert (settled == np.round(settled)).all()
 
 
-def test_quantiles_of_a_mixture():
-    one, other = stats.norm(0, 1), stats.norm(5, 2)
-    parts = np.stack([d.ppf(PROBABILITIES)[None] for d in (one, other)])
-    found = mixture_quantiles(parts, np.array([0.3, 0.7]), PROBABILITIES, DECILES)[0]
-    np.testing.assert_allclose(0.3 * one.cdf(found) + 0.7 * other.cdf(found), DECILES, atol=5e-3)
-    mean = mean_of_quantiles(parts[1], PROBABILITIES)
-    np.testing.assert_allclose(mean, 5, atol=0.01)
+def test_the_mean_of_a_distribution_is_that_of_its_quantiles():
+    quantiles = stats.norm(5, 2).ppf(PROBABILITIES)[None]
+    np.testing.assert_allclose(mean_of_quantiles(quantiles, PROBABILITIES), 5, atol=0.01)
 
 
 def test_the_quantile_loss_is_least_for_the_true_quantiles():

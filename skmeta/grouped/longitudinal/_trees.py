@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from skmeta._sklearn_compat import cut_rounds
 from skmeta.grouped.longitudinal._rows import Cases, first_rows, rows_before
 from skmeta.tabular import (
     FitSettings,
+    Member,
     Outputs,
     Population,
     Table,
@@ -124,19 +125,11 @@ def _fit(columns: np.ndarray, left: np.ndarray, weight: np.ndarray, n_rounds: in
 
 
 @dataclass(frozen=True)
-class ClassLags:
+class ClassLags(Member):
     """Trees over groups, cross-fitted, that know the last classes of the group; a member."""
 
     population: Population
     n_classes: int
-
-    known_only: ClassVar[bool] = False
-    keeps_rows: ClassVar[bool] = False
-    belief: ClassVar[float] = 0.2
-
-    def without(self, kept: Table) -> ClassLags:
-        """Return itself: it is cross-fitted."""
-        return self
 
     def condition(self, known: Table) -> ConditionedLags:
         """Take the known rows of groups."""

@@ -1,13 +1,14 @@
 """Weights of members and widths of intervals, by the number of known rows.
 
-The weight of a member is its held-out squared error to the power -1 or -3. So no member decides
-alone where few rows, or one cut in time, are held out. Widths are halfway, in logarithms, between
-those of held-out residuals and those that the members and their disagreement predict. These
-constants were chosen over 33 growth curves and panels (``benchmarks/lib/time_tables.py``); there,
-weights with the least held-out error, or by the time ahead, or towards learned ones were no better.
-With seasons, the weight is the mean absolute error to the power -16. If less than a season ahead
-can be held out, the power is nearer to 0, and the rest of the weight is that of the last value of
-the phase (``benchmarks/measure/panels.py``, development halves).
+The weight of a member is its held-out squared error to the power -1 or -3: the probability that it
+is right, given few rows. So no member decides alone where few rows, or one cut in time, are held
+out. Widths are halfway, in logarithms, between those of held-out residuals and those that the
+members and their disagreement predict. These constants were chosen over 33 growth curves and panels
+(``benchmarks/lib/time_tables.py``); there, weights with the least held-out error, or by the time
+ahead, or towards learned ones were no better. With seasons, the weight is the mean absolute error
+to the power -16. If less than a season ahead can be held out, the power is nearer to 0, and the
+rest of the weight is that of the last value of the phase (``benchmarks/measure/panels.py``,
+development halves).
 
 References: Bates and Granger (1969), The combination of forecasts; Timmermann (2006), Forecast
 combinations, section 2.4.
@@ -16,13 +17,14 @@ combinations, section 2.4.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri, softmax, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from skmeta.grouped.longitudinal._rows import Cases, group_scales
 from skmeta.tabular import (
     PROBABILITIES,
     HeldOut,
     Level,
+    average_weights,
     mix_deviations,
     weighted_quantiles,
     widening,
@@ -52,10 +54,12 @@ def find_levels(
         n_known = np.full(len(y), np.median(n_known))
     known, level = np.unique(n_known, return_inverse=True)
     if panel_power is None:
-        weights = _power_weights(_by_level((means - y) ** 2, weight, level), _POWER[kind])
+        power, losses = _POWER[kind], _by_level((means - y) ** 2, weight, level)
     else:
         scale = group_scales(cases.query._replace(codes=cases.group[:, None]))
-        weights = _power_weights(_by_level(abs(means - y), weight / scale, level), panel_power)
+        power, losses = panel_power, _by_level(abs(means - y), weight / scale, level)
+    losses, each = np.maximum(losses, _MIN_LOSS), np.eye(len(means))
+    weights = average_weights(losses, each, 2 * power, squared=True)
     mean, std = mix_deviations(means, stds, weights[level].T)
     losses = _by_level((np.vstack([means, mean]) - y) ** 2, weight, level)
     share = weight / np.bincount(level, weight)[level]
@@ -75,11 +79,6 @@ def find_levels(
         )
         for n, *parts, row in levels
     ]
-
-
-def _power_weights(losses: np.ndarray, power: float) -> np.ndarray:
-    """Return weights (a, m) in proportion to losses to minus a power."""
-    return np.asarray(softmax(-power * np.log(np.maximum(losses, _MIN_LOSS)), axis=1))
 
 
 def _by_level(losses: np.ndarray, weight: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from skmeta.mixed import (
 )
 from skmeta.tabular import (
     PROBABILITIES,
+    Member,
     Outputs,
     Scale,
     Standardiser,
@@ -73,7 +74,7 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CountEffects:
+class CountEffects(Member):
     """Effects of groups, of one or several columns, on the logarithms of means."""
 
     design: Design
@@ -82,9 +83,6 @@ class CountEffects:
     model: FactorModel
     mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
     largest: float  # logarithm of the largest mean
-
-    known_only: ClassVar[bool] = False
-    keeps_rows: ClassVar[bool] = False
 
     @property
     def belief(self) -> float:

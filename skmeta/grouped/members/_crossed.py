@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from skmeta.mixed import (
     fit_factors,
     varies_within,
 )
-from skmeta.tabular import Outputs, Standardiser, Table, parents_of
+from skmeta.tabular import Member, Outputs, Standardiser, Table, parents_of
 
 # Slopes differ between levels if there are no more effects than this of all factors but the
 # largest, and no more products of columns than that of all rows.
@@ -54,7 +54,7 @@ def check_factors(codes: np.ndarray, names: list[str]) -> None:
 
 
 @dataclass(frozen=True)
-class CrossedEffects:
+class CrossedEffects(Member):
     """How the groups of several factors differ: a mixed model with effects of each level.
 
     A factor is nested in another if each of its levels occurs with one level of that; a level is
@@ -69,17 +69,11 @@ class CrossedEffects:
     parents: list[list[np.ndarray | None]]  # level of g by that of f; None if not nested
     least_std: float = 1e-9  # of a prediction
 
-    known_only: ClassVar[bool] = False
-    keeps_rows: ClassVar[bool] = True
-    belief: ClassVar[float] = 0.2
+    keeps_rows = True
 
     def __getstate__(self) -> dict[str, Any]:
         # What is given takes more room than the rows, and a moment.
         return {name: value for name, value in self.__dict__.items() if name != "given"}
-
-    def without(self, kept: Table) -> CrossedEffects:
-        """Return itself: the rows that are known are given when it is conditioned."""
-        return self
 
     def condition(self, known: Table) -> CrossedEffects:
         """Return the effects given other known rows. Covariances stay as they are."""

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from skmeta.mixed import ConditionedFactors, FactorModel, Ordered, fit_factors
 from skmeta.tabular import (
     FitSettings,
+    Member,
     Outputs,
     Population,
     Standardiser,
@@ -36,7 +37,7 @@ _TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class CumulativeEffects:
+class CumulativeEffects(Member):
     """How groups differ in a cumulative model."""
 
     columns: np.ndarray  # of the table, among those that are filled
@@ -46,10 +47,6 @@ class CumulativeEffects:
     present: np.ndarray  # classes that the model has seen; others are improbable
     model: FactorModel
     mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
-
-    known_only: ClassVar[bool] = False
-    keeps_rows: ClassVar[bool] = False
-    belief: ClassVar[float] = 0.2
 
     def design(self, table: Table) -> np.ndarray:
         """Return the columns (n, q) of rows, with a leading 1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from skmeta.mixed import (
     fit,
 )
 from skmeta.tabular import (
+    Member,
     Outputs,
     Standardiser,
     Table,
@@ -102,7 +103,7 @@ def design_of(
 
 
 @dataclass(frozen=True)
-class GroupEffects:
+class GroupEffects(Member):
     """How groups differ: a mixed-effects model with the settings of :func:`skmeta.mixed.fit`."""
 
     design: Design
@@ -111,10 +112,6 @@ class GroupEffects:
     present: np.ndarray  # classes that the model has seen; others are improbable
     model: MixedModel | EachClass
     least_std: float = MIN_STD  # of a prediction
-
-    known_only: ClassVar[bool] = False
-    keeps_rows: ClassVar[bool] = False
-    belief: ClassVar[float] = 0.2
 
     def without(self, kept: Table) -> GroupEffects:
         """Fit the model to the rows of other groups, starting from what it is."""

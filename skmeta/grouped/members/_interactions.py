@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from skmeta.grouped.members._group_effects import (
     design_of,
     fit_group_effects,
 )
-from skmeta.tabular import Outputs, Table
+from skmeta.tabular import Member, Outputs, Table
 
 # Groups of the other columns, in all, and rows of the table, at most; and rows per group of the
 # largest column, at least.
@@ -54,19 +54,11 @@ def columns_of_interactions(codes: np.ndarray) -> Columns | None:
 
 
 @dataclass(frozen=True)
-class Interactions:
+class Interactions(Member):
     """A mixed model of the groups of one column, with slopes on the indicators of the others."""
 
     columns: Columns
     effects: GroupEffects
-
-    known_only: ClassVar[bool] = False
-    keeps_rows: ClassVar[bool] = False
-    belief: ClassVar[float] = 0.2
-
-    def without(self, kept: Table) -> Interactions:
-        """Return itself: it is fitted again with all members of several columns."""
-        return self
 
     def condition(self, known: Table) -> ConditionedInteractions:
         """Condition the model on known rows."""

@@ -20,11 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from skmeta.tabular import Outputs, Table
+from skmeta.tabular import Member, Outputs, Table
 
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS
@@ -36,14 +35,12 @@ COUNTS = "counts"
 
 
 @dataclass(frozen=True)
-class PopulationMember:
-    """What all groups share, with the root mean squared error in groups that it has not seen."""
+class PopulationMember(Member):
+    """What all groups share, cross-fitted, with the root mean squared error in unseen groups."""
 
     spread: float
 
-    known_only: ClassVar[bool] = False
-    keeps_rows: ClassVar[bool] = False
-    belief: ClassVar[float] = 0.25
+    belief = 0.25
 
     @classmethod
     def from_errors(cls, table: Table, n_classes: int) -> PopulationMember:
@@ -52,10 +49,6 @@ class PopulationMember:
             return cls(0.0)
         square = np.average((table.y - table.shared) ** 2, weights=table.weight)
         return cls(max(float(np.sqrt(square)), 1e-12))
-
-    def without(self, kept: Table) -> PopulationMember:
-        """Return itself: the population is cross-fitted over groups."""
-        return self
 
     def condition(self, known: Table) -> PopulationMember:
         """Return itself: what groups share depends on no known row."""

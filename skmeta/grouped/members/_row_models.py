@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skmeta.tabular import (
+    Member,
     Outputs,
     Table,
     WeightedRows,
@@ -106,7 +107,7 @@ class Categories(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RowModel:
+class RowModel(Member):
     """A model that was fitted to a table, and knows further rows."""
 
     kind: str
@@ -117,8 +118,7 @@ class RowModel:
     further: Table | None = None
     offset: int = 0  # numbers of further groups begin here
 
-    known_only: ClassVar[bool] = False
-    keeps_rows: ClassVar[bool] = True
+    keeps_rows = True
 
     @property
     def belief(self) -> float:

@@ -12,12 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from skmeta.grouped.members._group_effects import as_columns
-from skmeta.tabular import FitSettings, Outputs, Population, Table, deal_rows, fit_population
+from skmeta.tabular import (
+    FitSettings,
+    Member,
+    Outputs,
+    Population,
+    Table,
+    deal_rows,
+    fit_population,
+)
 
 # Trees of known groups have the group as a category, if there are no more of them.
 _MAX_CATEGORIES = 250
@@ -26,8 +33,8 @@ _N_PARTS = 3
 
 
 @dataclass(frozen=True)
-class Trees:
-    """A population beside the predictions of an earlier member."""
+class Trees(Member):
+    """A cross-fitted population beside the predictions of an earlier member."""
 
     base: str  # the earlier member
     population: Population
@@ -39,16 +46,10 @@ class Trees:
     unseen: tuple[np.ndarray, np.ndarray] | None = None
     adds: bool = False  # whether predictions are added to those of the base
 
-    keeps_rows: ClassVar[bool] = False
-
     @property
     def belief(self) -> float:
         """Trees over groups are close to their base, which has a weight, too."""
         return 0.2 if self.known_only else 0.15
-
-    def without(self, kept: Table) -> Trees:
-        """Return itself: it is cross-fitted."""
-        return self
 
     def condition(self, known: Table) -> Trees:
         """Return itself: it knows of the rows by the predictions of the base."""
