@@ -198,8 +198,8 @@ def quantiles_of(estimator: Any, X: Any, quantiles: Any, return_std: bool) -> np
             "quantiles and return_std are both given, and predict returns one of them. Leave one "
             "out."
         )
-    found: np.ndarray = estimator.predict_quantiles(X, np.atleast_1d(quantiles))
-    return found if np.ndim(quantiles) else found[:, 0]
+    predicted: np.ndarray = estimator.predict_quantiles(X, np.atleast_1d(quantiles))
+    return predicted if np.ndim(quantiles) else predicted[:, 0]
 
 
 def count(number: int, plural: str) -> str:

@@ -125,15 +125,15 @@ class FrameEncoder:
 
     def indicators(self) -> list[range]:
         """Return the positions of the encoded columns of each category that has several."""
-        found, start = list[range](), 0
+        positions, start = list[range](), 0
         for column in self.columns:
             if "categories" in column:
                 stop = start + len(column["categories"]) + column["has_other"]
-                found += [range(start, stop)] * (stop > start + 1)
+                positions += [range(start, stop)] * (stop > start + 1)
             else:
                 stop = start + 1 + column.get("has_indicator", False)
             start = stop
-        return found
+        return positions
 
     def names_out(self) -> list[str]:
         """Return the names of the encoded columns."""

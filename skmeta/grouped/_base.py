@@ -172,14 +172,14 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         unit = self._exposure_unit / self._rate_unit if self._exposure_position else None
         return Settings(*parts, kind, unit, zone, self._features.indicators(), self._n_parts)
 
-    def _exposure_of(self, X: Any, of_fit: np.ndarray | None = None) -> np.ndarray | None:
-        """Return exposures (n,) over their mean in rows `of_fit`; None without a column of them."""
+    def _exposure_of(self, X: Any, fit_rows: np.ndarray | None = None) -> np.ndarray | None:
+        """Return exposures (n,) over their mean in `fit_rows`; None without a column of them."""
         if not self._exposure_position:
             return None
         name = quote(self._exposure_name)
         given = exposures(take_column(X, self._exposure_position[0]), name)
-        if of_fit is not None:
-            self._exposure_unit = mean_exposure(given[of_fit])
+        if fit_rows is not None:
+            self._exposure_unit = mean_exposure(given[fit_rows])
         return relative_exposures(given, self._exposure_unit, name)
 
     def _rates(

@@ -200,8 +200,8 @@ class FeatureColumns:
     def indicators(self) -> tuple[np.ndarray, ...]:
         """Return the positions of the indicators of each category, as `encode` returns them."""
         place = np.argsort(self.places)
-        of_encoder = [] if self.encoder is None else self.encoder.indicators()
-        return tuple(np.sort(place[list(positions)]) for positions in of_encoder)
+        by_category = [] if self.encoder is None else self.encoder.indicators()
+        return tuple(np.sort(place[list(positions)]) for positions in by_category)
 
     def names_out(self) -> list[str]:
         """Return the names of the encoded columns, in the order given."""
@@ -210,17 +210,17 @@ class FeatureColumns:
 
     def levels_out(self) -> dict[int, tuple[str, int | None]]:
         """Return what columns of categories compare: by column, a name and that of the first."""
-        found: dict[int, tuple[str, int | None]] = {}
+        levels: dict[int, tuple[str, int | None]] = {}
         k = 0
         for column in () if self.encoder is None else self.encoder.columns:
             labels = [*column.get("categories", ()), *["other"] * column.get("has_other", False)]
             first, base = column.get("reference", labels[0] if labels else ""), k
             for label in labels:
                 is_pair = "reference" in column
-                found[k] = f"{column['name']} ({label} - {first})", None if is_pair else base
+                levels[k] = f"{column['name']} ({label} - {first})", None if is_pair else base
                 k += 1
             k += 0 if "categories" in column else 1 + column.get("has_indicator", False)
-        return found
+        return levels
 
 
 def _as_numbers(part: Any) -> np.ndarray:

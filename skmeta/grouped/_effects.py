@@ -103,7 +103,7 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
         variance = variance[: len(codes)].reshape(by_group.shape)
         middle, above, below = np.split(variance, [1, 1 + p], axis=1)
         std = np.sqrt(np.maximum(np.hstack([middle, (above + below) / 2 - middle]), 0.0))
-        rows = effects.rows(np.vstack([centre, centre + changes]))
+        rows = effects.units.with_intercept(np.vstack([centre, centre + changes]))
         rows[1:] -= rows[0]
         std[-1] = np.sqrt(np.einsum("pq,jqr,pr->pj", rows, covariances[0], rows))
         std[:, is_shared] = std[-1, is_shared]

@@ -80,8 +80,8 @@ class FittedModel:
         """Effects of several columns of groups; None with one column, or without effects."""
         members = self.mixture.members
         each = members.values() if isinstance(members, dict) else ()
-        found = next((one for one in each if isinstance(one, CrossedEffects)), None)
-        return found if self.series is None else self._crossed_of_series
+        crossed = next((one for one in each if isinstance(one, CrossedEffects)), None)
+        return crossed if self.series is None else self._crossed_of_series
 
     @cached_property
     def _crossed_of_series(self) -> CrossedEffects:

@@ -44,13 +44,13 @@ def chance_of_groups(model: FittedModel) -> float | None:
     if not isinstance(effects, GroupEffects):
         return None
     table = model.known.take(np.flatnonzero(model.known.place >= 0))
-    of_new_groups = table._replace(codes=np.full_like(table.codes, -1))
-    predicted = effects.condition(table).predict(of_new_groups, {}).mean
+    as_new_groups = table._replace(codes=np.full_like(table.codes, -1))
+    predicted = effects.condition(table).predict(as_new_groups, {}).mean
     y = np.eye(model.n_classes)[table.y.astype(int)] if model.n_classes else table.y
     residuals = (y - predicted).reshape(len(table.y), -1) * np.sqrt(table.weight)[:, None]
     if np.ptp(residuals, axis=0).max(initial=0.0) < 1e-9:
         return 1.0
-    columns = effects.rows(effects.design(table))[:, : 1 + _MAX_COLUMNS]
+    columns = effects.units.with_intercept(effects.design(table))[:, : 1 + _MAX_COLUMNS]
     one, folds = np.zeros(len(table.y), np.int64), np.unique(table.fold, return_inverse=True)[1]
     if len(np.unique(table.group)) < _MIN_IN_FOLD * (folds.max() + 1):
         folds = one

@@ -84,8 +84,8 @@ class FactorModel:
         order, rows = _sorted_rows(X, y, w, codes, list(self.columns), self.family, offset)
         evidence = Evidence(rows, [self.shapes[f] for f in order], X.shape[1], True)
         ends = np.cumsum([0, *(shape.n_parameters for shape in self.shapes)])
-        of_factors = [np.arange(ends[f], ends[f + 1]) for f in order]
-        places = np.concatenate([*of_factors, np.arange(ends[-1], len(self.parameters))])
+        parameters_by_factor = [np.arange(ends[f], ends[f + 1]) for f in order]
+        places = np.concatenate([*parameters_by_factor, np.arange(ends[-1], len(self.parameters))])
         each = [self.moved(step).parameters[places] for step in steps]
         return np.array([evidence.log_likelihood(at) for at in each])
 

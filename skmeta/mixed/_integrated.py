@@ -48,9 +48,10 @@ class SeveralFactors(FactorRows):
         """Return the effects (L_f, j, q_f) of the levels of each factor."""
         each = zip(shapes, parts, strict=True)
         roots = [shape.cholesky(parameters) for shape, parameters in each]
-        found = self.solve(mean, roots, on_family)
+        solution = self.solve(mean, roots, on_family)
         return [
-            (u @ root.T).reshape(len(u), self.j, -1) for u, root in zip(found.u, roots, strict=True)
+            (u @ root.T).reshape(len(u), self.j, -1)
+            for u, root in zip(solution.u, roots, strict=True)
         ]
 
 
@@ -64,17 +65,17 @@ class SeveralIntegrated:
         rows: FactorRows,
         shapes: list[CovarianceShape],
         parameters: list[np.ndarray],
-        found: Solution,
+        solution: Solution,
     ) -> None:
-        self.rows, self.shapes, self.parameters, self.found = rows, shapes, parameters, found
-        self.solved = found.system.solve(found.across)
-        self.joint, self.log_det = found.joint, found.system.log_det
+        self.rows, self.shapes, self.parameters, self.solution = rows, shapes, parameters, solution
+        self.solved = solution.system.solve(solution.across)
+        self.joint, self.log_det = solution.joint, solution.system.log_det
         self.n_rows = float(rows.w.sum())
-        self.left = rows.w[:, None] * found.family.score(rows.y, found.eta)
+        self.left = rows.w[:, None] * solution.family.score(rows.y, solution.eta)
         self.score = (self.left.T @ rows.X).ravel()
-        self.whole, self.scale = found.whole(self.solved), np.diagonal(found.own)
+        self.whole, self.scale = solution.whole(self.solved), np.diagonal(solution.own)
         self.inverses = [
-            solve_triangular(root, np.eye(len(root)), lower=True) for root in found.roots
+            solve_triangular(root, np.eye(len(root)), lower=True) for root in solution.roots
         ]
         self.on_factors = [
             0.5 * back.T @ self._difference(f) @ back for f, back in enumerate(self.inverses)
@@ -82,8 +83,8 @@ class SeveralIntegrated:
 
     def _difference(self, f: int) -> np.ndarray:
         """Return the sum over levels of I - M^-1 - u u'."""
-        u = self.found.u[f]
-        inner = (np.eye(u.shape[1]) - self.found.system.diagonal(f)).sum(0)
+        u = self.solution.u[f]
+        inner = (np.eye(u.shape[1]) - self.solution.system.diagonal(f)).sum(0)
         return np.asarray(inner - u.T @ u)
 
     def along(self) -> float:
@@ -102,41 +103,41 @@ class SeveralIntegrated:
 
     def moved(self, inverse: np.ndarray) -> Moved | None:
         """Return how the log determinants change through the modes; None in a regression."""
-        rows, found, family = self.rows, self.found, self.found.family
+        rows, solution, family = self.rows, self.solution, self.solution.family
         if rows.is_normal:
             return None
-        covariance = found.row_covariance(rows.X, rows.z, rows.codes, self.solved, inverse)
-        v = rows.w[:, None] * family.third(rows.y, found.eta, covariance)
+        covariance = solution.row_covariance(rows.X, rows.z, rows.codes, self.solved, inverse)
+        v = rows.w[:, None] * family.third(rows.y, solution.eta, covariance)
         pulled = self._pull(v)
         on_mean = 0.5 * ((v.T @ rows.X).ravel() - self._against(pulled))
         on_factors = []
-        for one, u, back in zip(pulled, found.u, self.inverses, strict=True):
+        for one, u, back in zip(pulled, solution.u, self.inverses, strict=True):
             crossed = back.T @ (one.T @ u) @ back
             on_factors.append(0.25 * (crossed + crossed.T))
         on_family = []
         for change in self._family_changes:
             direct = 0.5 * float((rows.w * (change.curvature * covariance).sum((1, 2))).sum())
             score = rows.on_levels(rows.w[:, None] * change.score)
-            each = zip(score, found.roots, pulled, strict=True)
+            each = zip(score, solution.roots, pulled, strict=True)
             through = 0.5 * sum(float(((s @ root) * one).sum()) for s, root, one in each)
             on_family.append(direct + through)
         return Moved(0.0, on_mean, on_factors, np.array(on_family))
 
     def _pull(self, v: np.ndarray) -> list[np.ndarray]:
         """Return M^-1 Lambda'Z'v (L_f, K_f) of rows v (n, j), by factor."""
-        each = zip(self.rows.on_levels(v), self.found.roots, strict=True)
-        solved = self.found.system.solve([(one @ root)[..., None] for one, root in each])
+        each = zip(self.rows.on_levels(v), self.solution.roots, strict=True)
+        solved = self.solution.system.solve([(one @ root)[..., None] for one, root in each])
         return [one[..., 0] for one in solved]
 
     def _against(self, pulled: list[np.ndarray]) -> np.ndarray:
         """Return X'WZ Lambda v (j q,) of effects v."""
-        each = zip(self.found.across, pulled, strict=True)
+        each = zip(self.solution.across, pulled, strict=True)
         return np.asarray(sum(np.einsum("lkc,lk->c", a, one) for a, one in each))
 
     @cached_property
     def _family_changes(self) -> list[_Change]:
         """Return derivatives of the likelihood in each of its parameters."""
-        family, y, eta = self.found.family, self.rows.y, self.found.eta
+        family, y, eta = self.solution.family, self.rows.y, self.solution.eta
         at, changes = family.parameters, []
         for step in _STEP * np.eye(len(at)):
             above, below = family.at(at + step), family.at(at - step)
@@ -162,30 +163,32 @@ class SeveralIntegrated:
         covariance V of the targets, (V'V^-1 r)' P (V'V^-1 r) / 2 (Gilmour et al., 1995). The
         parameters of the likelihood come last.
         """
-        rows, found, n = self.rows, self.found, sum(len(part) for part in self.parameters)
-        if isinstance(found.family, Normal):
+        rows, solution, n = self.rows, self.solution, sum(len(part) for part in self.parameters)
+        if isinstance(solution.family, Normal):
             # The change of V in log sigma is 2 sigma^2 I.
             along, sign = [2 * self.left], 1.0
             square = float((self.left**2 / rows.w[:, None]).sum())
-            direct = np.array([[4 * found.family.noise**2 * square]])
+            direct = np.array([[4 * solution.family.noise**2 * square]])
         else:
             changes, sign = self._family_changes, -1.0
             along = [rows.w[:, None] * one.score for one in changes]
             direct = np.diag([-float(rows.w @ one.second) for one in changes])
         moves = self._moves()
         scores = [np.stack(of, 2) for of in zip(*map(rows.on_levels, along), strict=True)]
-        scores = scores or [np.zeros((*u.shape, 0)) for u in found.u]
-        each = zip(scores, found.roots, strict=True)
+        scores = scores or [np.zeros((*u.shape, 0)) for u in solution.u]
+        each = zip(scores, solution.roots, strict=True)
         right = [root.T @ one for one, root in each]
         both = [np.concatenate(pair, 2) for pair in zip(moves, right, strict=True)]
-        solved = found.system.solve(both)
+        solved = solution.system.solve(both)
         moved, pulled = _flat(moves), _flat([one[:, :, n:] for one in solved])
         crossed = sign * moved.T @ pulled
         own = moved.T @ (moved - _flat([one[:, :, :n] for one in solved]))
         on_family = direct - _flat(right).T @ pulled
         own = np.block([[own, crossed], [crossed.T, on_family]])
         on_x = [(one.T @ rows.X).ravel() for one in along]
-        against = np.reshape(on_x, (len(along), len(found.own))).T - _flat(found.across).T @ pulled
+        against = (
+            np.reshape(on_x, (len(along), len(solution.own))).T - _flat(solution.across).T @ pulled
+        )
         mixed = np.hstack([_flat(self.solved).T @ moved, sign * against])
         n = n + len(along) if rows.is_normal else n
         own[:n, :n] = 0.5 * (own + mixed.T @ inverse @ mixed)[:n, :n]
@@ -194,7 +197,7 @@ class SeveralIntegrated:
     def _moves(self) -> list[np.ndarray]:
         """Return Lambda^-1 S' Z'V^-1 (y - X m) (L_f, K_f, p) for each parameter, by factor."""
         n, start, moves = sum(len(part) for part in self.parameters), 0, []
-        each = zip(self.shapes, self.parameters, self.found.u, self.inverses, strict=True)
+        each = zip(self.shapes, self.parameters, self.solution.u, self.inverses, strict=True)
         for shape, parameters, u, back in each:
             scores = (u @ back).reshape(len(u), shape.n_predictors, -1)
             moves.append(np.zeros((*u.shape, n)))

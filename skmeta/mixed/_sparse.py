@@ -63,8 +63,8 @@ class Pattern:
     def _pairs(self, f: int, g: int) -> Pairs:
         if f == g:
             levels = np.arange(self.sizes[f])
-            of_row = self.codes[:, f]
-            return Pairs(levels, levels, of_row, adding(of_row, self.sizes[f]))
+            level_of_row = self.codes[:, f]
+            return Pairs(levels, levels, level_of_row, adding(level_of_row, self.sizes[f]))
         keys = self.codes[:, f] * self.sizes[g] + self.codes[:, g]
         unique, pair_of_row = np.unique(keys, return_inverse=True)
         parts = pair_of_row, adding(pair_of_row, len(unique))

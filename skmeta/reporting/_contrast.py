@@ -160,7 +160,7 @@ class ContrastMixin:
         if known.classes is not None:
             used, family = range(len(known.classes) == 2, len(known.classes)), Classes(2)
             outputs = [(known.classes[c], (known.y == c) * 1) for c in used]
-        found = {}
+        records = {}
         for label, y in outputs:
             effect = fit_effect(_sample(known, where, y), family, with_slopes=factor is not None)
             weights, models = [1.0], [effect]
@@ -171,11 +171,11 @@ class ContrastMixin:
                 for of, rows, own in places:
                     each = [model.compare(end[rows], start[rows], own) for model in models]
                     both = (averaged(weights, one) for one in zip(*each, strict=True))
-                    found[name, label, of] = _record(known, level, *both)
+                    records[name, label, of] = _record(known, level, *both)
         pandas = import_optional("pandas", "contrast")
         names = ["contrast", "class", None if group is None else str(group)]
-        index = pandas.MultiIndex.from_tuples(found, names=names)
-        frame = pandas.DataFrame(list(found.values()), index)
+        index = pandas.MultiIndex.from_tuples(records, names=names)
+        frame = pandas.DataFrame(list(records.values()), index)
         return frame.droplevel([1] * (len(outputs) == 1) + [2] * (factor is None))
 
 

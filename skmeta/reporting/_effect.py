@@ -166,8 +166,8 @@ class Effect:
 
     def slopes(self, of: Callable[[ConditionedFactors], Any]) -> np.ndarray:
         """Return derivatives (..., p) of a function of the model in its parameters."""
-        found = [(of(up) - of(down)) / (2 * step) for up, down, step in self._moves]
-        return np.stack(found, -1)
+        slopes = [(of(up) - of(down)) / (2 * step) for up, down, step in self._moves]
+        return np.stack(slopes, -1)
 
     @cached_property
     def _moves(self) -> list[tuple[ConditionedFactors, ConditionedFactors, float]]:

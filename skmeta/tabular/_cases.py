@@ -109,13 +109,13 @@ def count_known(known: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 def make_divisions(table: Table) -> Iterator[Division]:
     """Yield the divisions of a table."""
-    return _of_one_column(table) if table.codes.shape[1] == 1 else _of_several_columns(table)
+    return _one_column(table) if table.codes.shape[1] == 1 else _several_columns(table)
 
 
 # ------------------------------------------------------------------------------------- one column
 
 
-def _of_one_column(table: Table) -> Iterator[Division]:
+def _one_column(table: Table) -> Iterator[Division]:
     n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
     share = max(_ENOUGH_GROUPS / n_groups, _ENOUGH_ROWS / len(table.y))
     group_rows = rows_of_groups(table.group, n_groups)
@@ -163,7 +163,7 @@ def _join_cases(table: Table, level: float, cases: Sequence[tuple[np.ndarray, np
 # -------------------------------------------------------------------------------- several columns
 
 
-def _of_several_columns(table: Table) -> Iterator[Division]:
+def _several_columns(table: Table) -> Iterator[Division]:
     is_nested, table = find_nested(table.codes), _some_rows(table)
     n_divisions = next((times for most, times in _DIVISIONS if len(table.y) < most), 1)
     is_timed = bool(np.ptp(table.times) > 0)

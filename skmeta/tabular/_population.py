@@ -118,11 +118,11 @@ def outputs_of(model: Any, X: np.ndarray, labels: np.ndarray | None) -> np.ndarr
     if labels is None:
         return np.asarray(model.predict(X), dtype=np.float64).reshape(len(X))
     if hasattr(model, "predict_proba"):
-        return _of_all_classes(model.predict_proba(X), model, labels)
-    return _of_all_classes(model.predict(X)[:, None] == model.classes_, model, labels)
+        return _proba_with_all_classes(model.predict_proba(X), model, labels)
+    return _proba_with_all_classes(model.predict(X)[:, None] == model.classes_, model, labels)
 
 
-def _of_all_classes(proba: np.ndarray, model: Any, labels: np.ndarray) -> np.ndarray:
+def _proba_with_all_classes(proba: np.ndarray, model: Any, labels: np.ndarray) -> np.ndarray:
     return with_all_classes(proba, np.searchsorted(labels, model.classes_), len(labels))
 
 
@@ -260,7 +260,7 @@ class _Fit(NamedTuple):
             outputs = model.staged_predict(X)
         else:
             each = model.staged_predict_proba(X)
-            outputs = (_of_all_classes(proba, model, self.labels) for proba in each)
+            outputs = (_proba_with_all_classes(proba, model, self.labels) for proba in each)
         return np.array([weight @ losses_of(y, one) for one in outputs])
 
 

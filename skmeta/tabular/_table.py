@@ -49,6 +49,10 @@ class Standardiser(NamedTuple):
         z += 0.0
         return z
 
+    def with_intercept(self, X: np.ndarray) -> np.ndarray:
+        """Return standardised columns (n, 1 + d) with a leading 1."""
+        return np.hstack([np.ones((len(X), 1)), self(X)])
+
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Return standardised values in their units."""
         return np.asarray(values * self.scale + self.centre)

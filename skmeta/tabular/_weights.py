@@ -248,12 +248,12 @@ def find_level(
     grid = weight_grid(len(kept))
     if stds is None:
         chosen = means[kept][:, np.arange(n), at.y.astype(int)]
-        of_grid = -np.log(grid @ np.maximum(chosen, MIN_PROBABILITY)) @ shares
+        grid_losses = -np.log(grid @ np.maximum(chosen, MIN_PROBABILITY)) @ shares
     else:
         errors = means[kept] - at.y
-        of_grid = ((grid @ ((errors * shares) @ errors.T)) * grid).sum(1) + _MIN_LOSS
+        grid_losses = ((grid @ ((errors * shares) @ errors.T)) * grid).sum(1) + _MIN_LOSS
     mean_weights = average_weights(
-        of_grid,
+        grid_losses,
         grid,
         n_independent,
         squared=stds is not None,

@@ -260,7 +260,7 @@ class LastValue(NamedTuple):
                 )
                 for rows in (known, at)
             ]
-            of_phase = rows_before(*parts).last
-            last = np.where(of_phase >= 0, of_phase, last)
+            last_of_phase = rows_before(*parts).last
+            last = np.where(last_of_phase >= 0, last_of_phase, last)
         y = np.append(known.y, self.mean)
         return y[last], np.full(len(at.y), self.std)

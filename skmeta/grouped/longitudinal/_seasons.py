@@ -156,7 +156,7 @@ def learn_calendar(
     if season is not None and not isinstance(season, str):
         steps = _steps(times, step, n_months)
         n_steps = int(np.ptp(steps)) + 1
-        seasons = [_of_steps(int(p), step, n_months) for p in np.atleast_1d(season)]
+        seasons = [_season_of_steps(int(p), step, n_months) for p in np.atleast_1d(season)]
         short = [one for one in seasons if n_steps >= _MIN_CYCLES * one.n_phases]
         if len(short) < len(seasons):
             warn_caller(
@@ -175,7 +175,7 @@ def learn_calendar(
         length, any_length = changes.clearest(_LENGTHS, True), changes.clearest(_ALL_LENGTHS)
         # Phases of 12 steps explain a part of a cycle of 9.
         if length and (any_length is None or 0 in (length % any_length, any_length % length)):
-            seasons = [_of_steps(length, step, n_months)]
+            seasons = [_season_of_steps(length, step, n_months)]
     if changes is not None:
         for one in seasons:
             changes = changes.without(one)
@@ -185,7 +185,7 @@ def learn_calendar(
     return Calendar(tuple(seasons), step / scale, centre, scale, zone)
 
 
-def _of_steps(n_phases: int, step: float, n_months: int) -> Season:
+def _season_of_steps(n_phases: int, step: float, n_months: int) -> Season:
     return Season(f"{n_phases} steps", n_phases, step, n_months)
 
 

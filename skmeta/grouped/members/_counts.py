@@ -98,13 +98,9 @@ class CountEffects(Member):
     def condition(self, known: Table) -> ConditionedCounts:
         """Condition the model on the known rows of groups."""
         y, weight, offset = self.targets(known)
-        rows = self.rows(self.design(known)), y, known.codes
+        rows = self.units.with_intercept(self.design(known)), y, known.codes
         given = self.model.condition(*rows, weight, self.mean_covariance, offset)
         return ConditionedCounts(self, given)
-
-    def rows(self, Z: np.ndarray) -> np.ndarray:
-        """Return standardised columns with a leading 1."""
-        return np.hstack([np.ones((len(Z), 1)), self.units(Z)])
 
 
 class ConditionedCounts(NamedTuple):
@@ -126,7 +122,8 @@ class ConditionedCounts(NamedTuple):
 
     def outputs(self, Z: np.ndarray, codes: np.ndarray) -> Outputs:
         """Return means and deviations (n,) of the logarithms of means, given columns and groups."""
-        eta, variance = self.given.moments(self.member.rows(Z), codes.reshape(len(Z), -1))
+        X = self.member.units.with_intercept(Z)
+        eta, variance = self.given.moments(X, codes.reshape(len(Z), -1))
         return Outputs(eta[:, 0], np.sqrt(variance[:, 0, 0]))
 
     def predictors(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +148,7 @@ def _fit(
 ) -> CountEffects:
     (y, weight, offset), Z = targets(table), design(table)
     units = Standardiser.learn(Z) if start is None else start.units
-    X = np.hstack([np.ones((len(Z), 1)), units(Z)])
+    X = units.with_intercept(Z)
     codes = np.column_stack([np.unique(c, return_inverse=True)[1] for c in table.codes.T])
     model = fit_factors(
         *(X, y, codes, family),

@@ -13,7 +13,7 @@ import numpy as np
 from skmeta._optional import import_optional
 from skmeta._validation import quote
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped.members._group_effects import MAX_TOGETHER, Design
+from skmeta.grouped.members._group_effects import MAX_TOGETHER, MIN_STD, Design
 from skmeta.mixed import (
     Classes,
     ConditionedFactors,
@@ -67,7 +67,7 @@ class CrossedEffects(Member):
     model: FactorModel | EachClass
     table: Table  # rows it knows
     parents: list[list[np.ndarray | None]]  # level of g by that of f; None if not nested
-    least_std: float = 1e-9  # of a prediction
+    least_std: float = MIN_STD  # of a prediction
 
     keeps_rows = True
 
@@ -109,7 +109,7 @@ class CrossedEffects(Member):
         return Outputs(mean, std if self.design.n_classes else np.maximum(std, self.least_std))
 
     def _columns(self, table: Table) -> np.ndarray:
-        return np.hstack([np.ones((len(table.y), 1)), self.units(self.design(table))])
+        return self.units.with_intercept(self.design(table))
 
     def within_parents(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (n, n_factors), -1 beside another level than they are nested in."""
@@ -120,7 +120,7 @@ class CrossedEffects(Member):
                     resolved[parents[codes[:, f]] != codes[:, g], f] = -1
         return resolved
 
-    # ----------------------------------------------------------------------- what was found
+    # ----------------------------------------------------------------------- effects
 
     def effects(
         self,
@@ -131,14 +131,14 @@ class CrossedEffects(Member):
     ) -> Any:
         """Return a data frame of the effects of all levels; see `GroupedRegressor.effects_`."""
         pandas = import_optional("pandas", "effects_")
-        parts, found, deviations = [], self.given.effects, self.model.deviations
+        parts, by_factor, deviations = [], self.given.effects, self.model.deviations
         for f, (name, numbers) in enumerate(zip(names, levels, strict=True)):
             index = pandas.MultiIndex.from_product([[name], ["shared", *numbers]])
             order, stds = list(numbers.values()), self.given.effect_std(f)
             counts = np.bincount(self.table.codes[:, f], minlength=len(order))[order]
             columns = {"rows": np.r_[counts.sum(), counts]}
             for k, of in enumerate(self._names_of_predictors(classes)):
-                between, own = deviations[f][k, 0], found[f][order, k, 0]
+                between, own = deviations[f][k, 0], by_factor[f][order, k, 0]
                 columns[f"intercept{of}"] = scale * np.r_[0.0, own]
                 columns[f"intercept{of} std"] = scale * np.r_[0.0, stds[order, k, 0]]
                 columns[f"intercept{of} between"] = np.full(len(order) + 1, scale * between)
@@ -188,7 +188,7 @@ def fit_crossed_member(
         pairs = _pairs(table.codes, parents) if n_classes <= 2 else ()
     else:
         design, units, pairs = start.design, start.units, start.pairs
-    X = np.hstack([np.ones((len(table.y), 1)), units(design(table))])
+    X = units.with_intercept(design(table))
     paired = [np.unique(_keys(table.codes, *pair), return_inverse=True)[1] for pair in pairs]
     effects, rank = settings.get("effects", "auto"), settings.get("rank", 2)
     is_diagonal = effects == "slopes" or (effects == "auto" and bool(n_classes))
@@ -234,13 +234,13 @@ def _slopes(
 
 def _pairs(codes: np.ndarray, parents: list[list[np.ndarray | None]]) -> tuple[Pair, ...]:
     """Return the crossed factors whose pairs of levels have several rows."""
-    n, found = len(codes), []
+    n, crossed = len(codes), []
     for f, g in itertools.combinations(range(codes.shape[1]), 2):
         n_pairs = len(np.unique(_keys(codes, f, g)))
         is_nested = parents[f][g] is not None or parents[g][f] is not None
         if not is_nested and n_pairs <= _MAX_PAIRS * n:
-            found.append((f, g))
-    return tuple(found)
+            crossed.append((f, g))
+    return tuple(crossed)
 
 
 def _keys(codes: np.ndarray, f: int, g: int) -> np.ndarray:

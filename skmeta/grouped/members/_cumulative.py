@@ -50,8 +50,7 @@ class CumulativeEffects(Member):
 
     def design(self, table: Table) -> np.ndarray:
         """Return the columns (n, q) of rows, with a leading 1."""
-        Z = _columns(table, self.columns, self.numbers)
-        return np.hstack([np.ones((len(Z), 1)), self.units(Z)])
+        return self.units.with_intercept(_columns(table, self.columns, self.numbers))
 
     def without(self, kept: Table) -> CumulativeEffects:
         """Fit the model to the rows of other groups, starting from what it is."""
@@ -112,7 +111,7 @@ def _fit(
     present, y = np.unique(table.y.astype(np.int64), return_inverse=True)
     is_near = start is not None and len(start.present) == len(present)
     units = start.units if start is not None and is_near else Standardiser.learn(Z)
-    z = np.hstack([np.ones((len(Z), 1)), units(Z)])
+    z = units.with_intercept(Z)
     codes = np.column_stack([np.unique(of, return_inverse=True)[1] for of in table.codes.T])
     used = [np.array([0])] * codes.shape[1]
     model = fit_factors(
@@ -126,5 +125,7 @@ def _fit(
         tolerance=_TOLERANCE,
         start=start.model if start is not None and is_near else None,
     )
-    of_mean = model.condition(z, y, codes, table.weight).mean_covariance
-    return CumulativeEffects(columns, numbers, n_classes, units, present, model, of_mean)
+    given = model.condition(z, y, codes, table.weight)
+    return CumulativeEffects(
+        columns, numbers, n_classes, units, present, model, given.mean_covariance
+    )

@@ -119,16 +119,13 @@ class GroupEffects(Member):
 
     def condition(self, known: Table) -> ConditionedEffects:
         """Condition the model on the known rows of groups."""
-        z, y, weight, codes = self.rows(self.design(known)), known.y, known.weight, known.group
+        z, y = self.units.with_intercept(self.design(known)), known.y
+        weight, codes = known.weight, known.group
         if self.design.n_classes:
             seen = np.flatnonzero(np.isin(y, self.present))
             z, weight, codes = z[seen], weight[seen], codes[seen]
             y = np.searchsorted(self.present, y[seen])
         return ConditionedEffects(self, self.model.condition(z, y, w=weight, codes=codes))
-
-    def rows(self, Z: np.ndarray) -> np.ndarray:
-        """Return standardised columns with a leading 1."""
-        return np.hstack([np.ones((len(Z), 1)), self.units(Z)])
 
 
 class ConditionedEffects(NamedTuple):
@@ -145,7 +142,7 @@ class ConditionedEffects(NamedTuple):
     def outputs(self, Z: np.ndarray, codes: np.ndarray) -> Outputs:
         """Predict rows with columns (n, d) of groups (n,)."""
         member = self.member
-        mean, std = self.given.predict(member.rows(Z), codes)
+        mean, std = self.given.predict(member.units.with_intercept(Z), codes)
         if len(member.present) < member.design.n_classes:
             mean = with_all_classes(mean, member.present, member.design.n_classes)
         return Outputs(mean, std)
@@ -153,7 +150,7 @@ class ConditionedEffects(NamedTuple):
     def predictors(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return means and variances (n, j) of the linear predictors of one model."""
         assert isinstance(self.given, ConditionedGroups)
-        return self.given.predictors(self.member.rows(Z), codes)
+        return self.given.predictors(self.member.units.with_intercept(Z), codes)
 
 
 def fit_group_effects(
@@ -170,7 +167,7 @@ def fit_group_effects(
         units, before = start.units, start.model
     else:
         units, before = Standardiser.learn(Z), None
-    z = np.hstack([np.ones((len(Z), 1)), units(Z)])
+    z = units.with_intercept(Z)
     del Z  # a large table
     model: Any
     if len(present) > MAX_TOGETHER:
