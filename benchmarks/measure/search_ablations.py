@@ -9,7 +9,8 @@ its name; no fit is run. Regret is the distance to the best configuration over t
 scores further below the median than twice that distance count as that. For each mechanism that is
 off, mean regrets are printed, and in how many standard errors they differ from those with all
 mechanisms, pair by pair. ``misled`` has past scores with their signs changed: a mechanism may be
-worth its lines there only.
+worth its lines there only. Two lines say what is left to gain: random order, and the order by what
+a Gaussian process predicts of each candidate from the scores of all others.
 """
 
 import hashlib
@@ -23,9 +24,11 @@ from benchmarks.lib.recorded import open_history
 from benchmarks.lib.resumable import read_options
 from benchmarks.make import search_priors
 from benchmarks.make.searches_at_sizes import make_any
+from benchmarks.measure.search_tables import random_regret
 from skmeta.search.prior import _shipped, load_shipped
-from skmeta.search.space import canonical_configurations, relative_configuration
+from skmeta.search.space import Encoding, canonical_configurations, relative_configuration
 from skmeta.search.surrogate import SearchStrategy, _models, _strategy, winsorize_scores
+from skmeta.search.surrogate._gp import fit_kernel, group_distances, matern, scale_columns
 
 HISTORY = Path(__file__).parents[1] / "results" / "searches.parquet"
 CLASSIFIERS = {
@@ -56,11 +59,14 @@ OFF = {
     "resemblance of data sets": (),
     "prior": (),
 }
+RANDOM, OTHERS_KNOWN = "random order", "order by all other scores"
 
 
 def main():
     halves = "development", "report"
-    options = read_options(__doc__, mechanisms=[*OFF], misled=False, half=halves)
+    options = read_options(
+        __doc__, mechanisms=[*OFF, RANDOM, OTHERS_KNOWN], misled=False, half=halves
+    )
     # Those of the shipped priors are the same, and computing them takes minutes.
     known = {name: about["features"] for name, about in _shipped._datasets().items()}
     search_priors.features = lambda dataset, is_classification: known.get(dataset, {})
@@ -73,8 +79,15 @@ def main():
             used = [prior.conditioned_on({}) for prior in priors]
         elif name == "prior":
             used = [None] * len(priors)
-        with patch.object(*OFF[name]) if OFF[name] else patch.dict({}):
-            curves = np.array([play(*cell, p) for cell, p in zip(cells, used, strict=True)])
+        if name == RANDOM:
+            curves = np.array([expected(scores) for _, _, scores, _ in cells])
+        elif name == OTHERS_KNOWN:
+            curves = np.array(
+                [curve(scores, rank(search, scores)) for _, search, scores, _ in cells]
+            )
+        else:
+            with patch.object(*OFF[name]) if OFF[name] else patch.dict({}):
+                curves = np.array([play(*cell, p) for cell, p in zip(cells, used, strict=True)])
         whole = curves if whole is None else whole
         difference = curves - whole
         error = difference.std(0) / np.sqrt(len(curves))
@@ -130,8 +143,30 @@ def play(name, search, scores, given, prior):
         is_due = given not in rows and len(rows) == GIVEN_AT - 1
         rows.append(given if is_due else strategy.ask()[0].index)
         strategy.tell(rows[-1:], scores[rows[-1:]])
+    return curve(scores, rows)
+
+
+def curve(scores, rows):
     best = np.maximum.accumulate(scores[rows])
     return (scores.max() - best) / (scores.max() - np.median(scores))
+
+
+def expected(scores):
+    """Return the expected regrets of random order."""
+    unit = np.ptp(scores) / (scores.max() - np.median(scores))
+    return unit * random_regret(scores)[: max(SHOWN)]
+
+
+def rank(search, scores):
+    """Return the first rows by leave-one-out means (Rasmussen and Williams, 2006, eq. 5.12)."""
+    encoding = Encoding.from_configurations(search.configurations)
+    X, groups = encoding.transform(search.configurations), encoding.groups
+    y, n_groups = (scores - scores.mean()) / scores.std(), int(groups.max()) + 1
+    theta = fit_kernel([group_distances(X, groups, n_groups)], [y])
+    Z = scale_columns(X, groups, np.exp(theta[:n_groups]))
+    amplitude, noise = np.exp(theta[n_groups:])
+    inverse = np.linalg.inv(amplitude * matern(Z, Z) + noise * np.eye(len(y)))
+    return np.argsort(inverse @ y / inverse.diagonal() - y)[: max(SHOWN)]
 
 
 if __name__ == "__main__":
