@@ -62,8 +62,8 @@ class FineTuning(InnerLoopLearner):
     >>> from skmeta.datasets import make_sinusoid_tasks
     >>> from skmeta.learners import FineTuning
     >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
-    >>> learner = FineTuning(n_iterations=20, random_state=0).fit(X, y, groups=groups)
-    >>> learner.prior_.learner
+    >>> learner = FineTuning(n_iterations=20, validation=0, random_state=0)
+    >>> learner.fit(X, y, groups=groups).prior_.learner
     'FineTuning'
     """
 

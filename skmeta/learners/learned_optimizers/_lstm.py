@@ -102,8 +102,8 @@ class LSTMMetaLearner(GradientLearner):
     >>> from skmeta.datasets import make_sinusoid_tasks
     >>> from skmeta.learners import LSTMMetaLearner
     >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
-    >>> learner = LSTMMetaLearner(n_iterations=20, random_state=0).fit(X, y, groups=groups)
-    >>> learner.prior_.learner
+    >>> learner = LSTMMetaLearner(n_iterations=5, validation=0, random_state=0)
+    >>> learner.fit(X, y, groups=groups).prior_.learner
     'LSTMMetaLearner'
     """
 
