@@ -31,7 +31,6 @@ from skmeta.tabular import (
     fit_process,
     hold_out,
     mean_of_quantiles,
-    mix,
     places_of,
     quantile_loss,
     quantiles_at,
@@ -46,6 +45,8 @@ _MIN_ROWS = 5
 _MAX_REPETITIONS = 10
 # Targets beyond these have no kind: their squares overflow or underflow.
 _SMALLEST, _LARGEST = 1e-100, 1e100
+# The known targets do not take part with less.
+_MIN_SHARE = 0.01
 # Rows that the belief in the width of distributions counts as, and the largest normal score.
 _ROWS_OF_WIDTH, _MAX_SCORE = 10.0, 3.0
 
@@ -78,18 +79,19 @@ class TargetScale(NamedTuple):
         deciles = [quantiles_at(part, LEVELS, DECILES) for part in parts]
         losses = [np.average(quantile_loss(y, each, DECILES), weights=weight) for each in deciles]
         n_rows = float(weight.sum())
-        shares = average_weights(np.array(losses), np.eye(2), n_rows, squared=True)
-        mixed = mix(parts, shares)
+        share = float(average_weights(np.array(losses), np.eye(2), n_rows, squared=True)[0])
+        share = 1.0 if share > 1 - _MIN_SHARE else share
+        mixed = _mix(*parts, share)
         scores = norm.ppf(places_of(y, mixed, LEVELS)).clip(-_MAX_SCORE, _MAX_SCORE)
         total = float(weight @ scores**2) + _ROWS_OF_WIDTH
         width = np.sqrt(total / (n_rows + _ROWS_OF_WIDTH))
-        return self._replace(share=float(shares[0]), width=float(width))
+        return self._replace(share=share, width=float(width))
 
     def to_units(
         self, quantiles: np.ndarray, levels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return mean and deviation (n,), and quantiles (n, q), of those (n, 201) on the scale."""
-        mixed = self.share * self.scale.inverse(quantiles) + (1 - self.share) * self.known
+        mixed = _mix(self.scale.inverse(quantiles), self.known, self.share)
         values = quantiles_at(mixed, LEVELS, norm.cdf(self.width * _NORMAL))
         mean = mean_of_quantiles(values, LEVELS)
         # The root mean square is scaled, because squares of large targets overflow.
@@ -98,6 +100,11 @@ class TargetScale(NamedTuple):
         std = unit * np.sqrt(mean_of_quantiles((away / unit[:, None]) ** 2, LEVELS))
         at = quantiles_at(values, LEVELS, levels)
         return self.target.clip(mean), std, self.target.settle(at)
+
+
+def _mix(models: np.ndarray, known: np.ndarray, share: float) -> np.ndarray:
+    """Return means of quantiles (n, 201), with a share of the models; equal values stay."""
+    return np.asarray(models + (1 - share) * (known - models))
 
 
 # With the processes of the folds, which found it.
