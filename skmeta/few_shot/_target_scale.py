@@ -75,14 +75,14 @@ class TargetScale(NamedTuple):
             )
             for part, positions in folds
         ]
-        parts = np.stack([self.scale.inverse(quantiles), np.concatenate(nothing)])
-        deciles = [quantiles_at(part, LEVELS, DECILES) for part in parts]
+        models, known = self.scale.inverse(quantiles), np.concatenate(nothing)
+        deciles = [quantiles_at(part, LEVELS, DECILES) for part in (models, known)]
         losses = [np.average(quantile_loss(y, each, DECILES), weights=weight) for each in deciles]
         n_rows = float(weight.sum())
         share = float(average_weights(np.array(losses), np.eye(2), n_rows, squared=True)[0])
         share = 1.0 if share > 1 - _MIN_SHARE else share
-        mixed = _mix(*parts, share)
-        scores = norm.ppf(places_of(y, mixed, LEVELS)).clip(-_MAX_SCORE, _MAX_SCORE)
+        places = places_of(y, _mix(models, known, share), LEVELS)
+        scores = norm.ppf(places).clip(-_MAX_SCORE, _MAX_SCORE)
         total = float(weight @ scores**2) + _ROWS_OF_WIDTH
         width = np.sqrt(total / (n_rows + _ROWS_OF_WIDTH))
         return self._replace(share=share, width=float(width))
