@@ -209,17 +209,14 @@ def _without_model(name: str) -> Callable[[], AbstractContextManager[Any]]:
 
 
 def _without_beliefs() -> AbstractContextManager[Any]:
-    from skmeta.tabular import _mixture, _weights
+    from skmeta.tabular import _weights
 
     find = _weights.find_level
 
     def find_by_losses(*given: Any) -> Any:
         return find(*given[:-1], np.ones(len(given[-1])))
 
-    stack = ExitStack()
-    for module in (_mixture, _weights):
-        stack.enter_context(patch.object(module, "find_level", find_by_losses))
-    return stack
+    return patch.object(_weights, "find_level", find_by_losses)
 
 
 def _moved(
@@ -238,18 +235,18 @@ def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]
     def off() -> AbstractContextManager[Any]:
         from skmeta.grouped.longitudinal import _model, _weights
 
-        weigh, complete, names = _weights._power_weights, _model.Members.complete, list[str]()
+        weigh, complete, names = _weights.average_weights, _model.Members.complete, list[str]()
 
         def complete_and_name(members: Any, outputs: dict[str, Any], *rest: Any) -> Any:
             names[:] = [*outputs, _model.TREES]
             return complete(members, outputs, *rest)
 
-        def weigh_rest(losses: np.ndarray, power: float) -> np.ndarray:
-            weights = weigh(losses, power) * [name not in left_out for name in names]
+        def weigh_rest(*given: Any, **settings: Any) -> np.ndarray:
+            weights = weigh(*given, **settings) * [name not in left_out for name in names]
             return np.asarray(weights / weights.sum(-1, keepdims=True))
 
         stack = ExitStack()
-        stack.enter_context(patch.object(_weights, "_power_weights", weigh_rest))
+        stack.enter_context(patch.object(_weights, "average_weights", weigh_rest))
         stack.enter_context(patch.object(_model.Members, "complete", complete_and_name))
         return stack
 
@@ -322,9 +319,9 @@ MECHANISMS: dict[str, Mechanism] = {
     "tests for seasons in whole numbers": Mechanism(_without_season_tests, ("time",), 110),
     # Small tables.
     "indicators of categories": Mechanism(
-        _set("few_shot._adapted_task", choose_indicators=lambda *_: None), SMALL, 45
+        _set("tabular.table_prior._prior", choose_indicators=lambda *_: None), SMALL, 45
     ),
-    "belief in shares": Mechanism(_set("few_shot._members", _ROWS_BEFOREHAND=0.0), SMALL, 5),
+    "belief in shares": Mechanism(_set("few_shot._members", _N_OF_PRIOR=0.0), SMALL, 5),
     "reshaped distributions": Mechanism(
         _set("few_shot._members", reshape_distributions=_moved), SMALL[::2], 40
     ),
