@@ -109,8 +109,7 @@ SOURCES = {
     "def made(x): return loss(fp=1.0, fn=2.0)",
     "names of swapped parameters": "def loss(a{}, b): return a{} - b\n"
     "def made(x): return loss(**{'a1': 1, 'b': 2})",
-    "handler": "def made(x):\n try:\n  y = {} / x\n except ZeroDivisionError:\n  y = 0\n"
-    " return y",
+    "handler": "def made(x):\n try:\n  y = {} / x\n except ZeroDivisionError:\n  y = 0\n return y",
     "which of two lambdas": "pair = [lambda: 1, lambda: 1.5]\nmade = pair + [pair[{} - 1]]",
     "lambda in a lambda": "made = lambda x: (lambda: {})() + x",
     "comprehension": "def made(x): return [one * {} for one in x]",
