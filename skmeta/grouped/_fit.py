@@ -58,6 +58,7 @@ from skmeta.tabular import (
     Standardiser,
     Table,
     TargetUnits,
+    WeightedRows,
     canonical_order,
     deal_groups,
     deal_rows,
@@ -67,6 +68,7 @@ from skmeta.tabular import (
     fit_population,
     folds_of,
     make_divisions,
+    rank_classes,
     silent,
     varying,
 )
@@ -114,7 +116,10 @@ def fit_model(
     F) begin at 0, and `order.groups` maps the model's to those. With exposures (n,), targets are
     rates.
     """
-    content = y if n_classes else Standardiser.learn(y)(y)
+    if n_classes:
+        content = rank_classes(WeightedRows(X, y, weight), codes, n_classes)
+    else:
+        content = Standardiser.learn(y)(y)
     order = canonical_order(np.column_stack([Standardiser.learn(X)(X), content, times]), codes)
     X, y, weight, times, content = (part[order.rows] for part in (X, y, weight, times, content))
     codes, exposure = order.codes, None if exposure is None else exposure[order.rows]
@@ -190,10 +195,12 @@ def deal_groups_of(group: np.ndarray, content: np.ndarray, n_folds: int) -> np.n
 
 
 def _factor_of_folds(codes: np.ndarray, n_folds: int) -> int:
-    """Return the first column of groups (n, F) with enough groups for folds, or the largest."""
+    """Return the column of groups (n, F) with the fewest that suffice for folds, or the largest."""
     n_groups = codes.max(0) + 1
-    enough = np.flatnonzero(n_groups >= 2 * n_folds)
-    return int(enough[0]) if len(enough) else int(np.argmax(n_groups))
+    is_enough = n_groups >= 2 * n_folds
+    if not is_enough.any():
+        return int(np.argmax(n_groups))
+    return int(np.argmin(np.where(is_enough, n_groups, np.inf)))
 
 
 def names_of_members(

@@ -44,6 +44,7 @@ from skmeta.tabular._rows import (
     location_and_scale,
     order_by_content,
     order_of_columns,
+    rank_classes,
     relative_weight,
 )
 from skmeta.tabular._table import (

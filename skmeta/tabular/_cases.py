@@ -199,7 +199,8 @@ def _deal(table: Table, part: int, is_timed: bool) -> tuple[np.ndarray, np.ndarr
     """Return which rows (n,) are held out, and the rank (n,) in which rows of a group are known."""
     n, rng = len(table.y), np.random.default_rng(0)
     is_held_out = np.zeros(n, bool)
-    for column in table.codes.T:
+    # By size, so that the order in which columns are named has no effect.
+    for column in sorted(table.codes.T, key=np.max):
         n_groups = int(column.max()) + 1
         dealt = rng.permutation(n_groups)
         if n_groups >= 3:

@@ -137,20 +137,31 @@ def order_by_content(rows: WeightedRows, n_classes: int) -> tuple[np.ndarray, np
     return np.argsort(keys.column, kind="stable"), np.argsort(keys.row, kind="stable")
 
 
+def rank_classes(rows: WeightedRows, codes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the rank (n,) of the class of each row, by its rows and groups (n, F), not its name."""
+    X, y, weight = rows
+    y, sizes = y.astype(np.int64), [np.bincount(column)[column] for column in codes.T]
+    if X.size > _MAX_CELLS:
+        keys = np.bincount(y, weight, n_classes)
+    else:
+        keys = content_keys(WeightedRows(np.column_stack([X, *sizes]), y, weight), n_classes).label
+    return np.argsort(np.argsort(keys, kind="stable"))[y]
+
+
 def order_of_columns(rows: WeightedRows, codes: np.ndarray, n_classes: int, n: int) -> np.ndarray:
     """Return an order of the first n columns of rows by their contents, and groups (rows, F)."""
     X, y, weight = rows
-    y = y if n_classes else Standardiser.learn(y)(y)
+    content = rank_classes(rows, codes, n_classes) if n_classes else Standardiser.learn(y)(y)
     # Columns that say what rows and groups are, whatever the names of these.
     sizes = [np.bincount(column)[column] for column in codes.T]
     # Rounded, so that equal sums are equal in any order of the rows.
-    sums = [np.round(np.bincount(column, y), 8)[column] + 0.0 for column in codes.T]
+    sums = [np.round(np.bincount(column, content), 8)[column] + 0.0 for column in codes.T]
     rest = np.column_stack([X[:, n:], *sizes, *sums])
     if X.size <= _MAX_CELLS:
-        y = y.astype(np.int64) if n_classes else y
+        y = y.astype(np.int64) if n_classes else content
         table = WeightedRows(np.hstack([X[:, :n], rest]), y, weight)
         return np.argsort(content_keys(table, n_classes).column[:n], kind="stable")
-    label = y + np.sin(Standardiser.learn(rest)(rest)).sum(1)
+    label = content + np.sin(Standardiser.learn(rest)(rest)).sum(1)
     keys = []
     for column in X[:, :n].T:
         missing, (centre, scale) = np.isnan(column), Standardiser.learn(column)

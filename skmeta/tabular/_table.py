@@ -112,7 +112,9 @@ def canonical_order(content: np.ndarray, codes: np.ndarray) -> Order:
     groups = [_sorted_groups(ranks, factor_codes) for factor_codes in codes.T]
     columns = zip(groups, codes.T, strict=True)
     renumbered = np.column_stack([np.argsort(given)[column] for given, column in columns])
-    rows = np.lexsort((*renumbered[:, :0:-1].T, ranks, renumbered[:, 0]))
+    # By the column of the fewest groups, so that the order in which they are named has no effect.
+    first, *others = sorted(renumbered.T, key=np.max)
+    rows = np.lexsort((*others[::-1], ranks, first))
     return Order(rows, renumbered[rows], groups)
 
 
