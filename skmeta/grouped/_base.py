@@ -268,6 +268,11 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
             self._order_position = (
                 [] if self.order is None else resolve_columns(X, self.order, "order")
             )
+            if {*self._order_position} & {*self._group_positions}:
+                raise ValueError(
+                    f"order={self.order!r} names a column that groups={self.groups!r} names, too. "
+                    "Name the column of times."
+                )
             self._exposure_position = (
                 []
                 if self._exposure_name is None

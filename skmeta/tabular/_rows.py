@@ -138,14 +138,14 @@ def order_by_content(rows: WeightedRows, n_classes: int) -> tuple[np.ndarray, np
 
 
 def rank_classes(rows: WeightedRows, codes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the rank (n,) of the class of each row, by its rows and groups (n, F), not its name."""
+    """Return ranks (n,) of the classes of rows, by what these rows and groups (n, F) hold."""
     X, y, weight = rows
     y, sizes = y.astype(np.int64), [np.bincount(column)[column] for column in codes.T]
     if X.size > _MAX_CELLS:
         keys = np.bincount(y, weight, n_classes)
     else:
         keys = content_keys(WeightedRows(np.column_stack([X, *sizes]), y, weight), n_classes).label
-    return np.argsort(np.argsort(keys, kind="stable"))[y]
+    return np.asarray(np.argsort(np.argsort(keys, kind="stable"))[y])
 
 
 def order_of_columns(rows: WeightedRows, codes: np.ndarray, n_classes: int, n: int) -> np.ndarray:

@@ -528,3 +528,13 @@ def test_groups_keep_the_order_of_the_rows_and_their_type(table):
     assert list(model.effects_.index) == ["shared", *expected]
     means = pd.Series(table.y).groupby(table.X["school"].str[1:].astype(int)).mean()
     assert np.corrcoef(model.effects_.loc[expected, "intercept"], means[expected])[0, 1] > 0.9
+
+
+def test_two_classes_may_have_any_names():
+    table = make_table(n_groups=12, n_rows=8)
+    y = table.y > np.median(table.y)
+    one, other = (
+        GroupedClassifier("school", combine="both").fit(table.X, labels).predict_proba(table.X)
+        for labels in (y, ~y)
+    )
+    np.testing.assert_allclose(one, other[:, ::-1], **REFIT)

@@ -233,6 +233,15 @@ def test_polars_arrays_pickles_and_clones_agree(ratings):
     assert set(of_array.effects_.index.get_level_values("column")) == {"0", "1"}
 
 
+@pytest.mark.parametrize("combine", [slow("auto"), "both"])
+def test_columns_of_groups_may_be_named_in_any_order(combine, ratings):
+    X, y = ratings.X[:100], ratings.y[:100]
+    one, other = (
+        GroupedRegressor(names, combine=combine).fit(X, y) for names in (NAMES, NAMES[::-1])
+    )
+    np.testing.assert_allclose(one.predict(X), other.predict(X), **REFIT)
+
+
 # ------------------------------------------------------------------------------------- bad input
 
 
@@ -243,6 +252,7 @@ def test_polars_arrays_pickles_and_clones_agree(ratings):
         ({"groups": ["user", "user"]}, "names a column twice"),
         ({"groups": ["user", "x"]}, "'x' holds numbers with fractions, such as"),
         ({"groups": []}, "names no column"),
+        ({"order": "user"}, "names a column that groups="),
     ],
 )
 def test_settings_that_do_not_fit(options, message, ratings):
