@@ -116,7 +116,7 @@ def fit_model(
     F) begin at 0, and `order.groups` maps the model's to those. With exposures (n,), targets are
     rates.
     """
-    if n_classes:
+    if n_classes and settings.target_kind != "ordered":
         content = rank_classes(WeightedRows(X, y, weight), codes, n_classes)
     else:
         content = Standardiser.learn(y)(y)
