@@ -257,27 +257,19 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
                     f"required by {type(self).__name__}. Pass at least one row."
                 )
         if reset:
-            self._group_positions = (
-                [] if self.groups is None else resolve_columns(X, self.groups, "groups")
-            )
+            named = {"groups": self.groups, "order": self.order, "exposure": self._exposure_name}
+            at = [[] if v is None else resolve_columns(X, v, n) for n, v in named.items()]
+            self._group_positions, self._order_position, self._exposure_position = at
             if self.groups is not None and not self._group_positions:
                 raise ValueError(
                     f"groups={self.groups!r} names no column. Name one or several, or set "
                     "groups=None."
                 )
-            self._order_position = (
-                [] if self.order is None else resolve_columns(X, self.order, "order")
-            )
             if {*self._order_position} & {*self._group_positions}:
                 raise ValueError(
                     f"order={self.order!r} names a column that groups={self.groups!r} names, too. "
                     "Name the column of times."
                 )
-            self._exposure_position = (
-                []
-                if self._exposure_name is None
-                else resolve_columns(X, self._exposure_name, "exposure")
-            )
             if {*self._exposure_position} & {*self._group_positions, *self._order_position}:
                 raise ValueError(
                     f"exposure={self._exposure_name!r} names a column that groups or order name, "
