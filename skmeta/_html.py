@@ -92,8 +92,8 @@ class ComputedOnce(property):
             return self
         model, name = vars(estimator).get("model_"), getattr(self.fget, "__name__", "")
         kept = vars(estimator).setdefault("_kept", {})
-        of_model, value = kept.get(name, (None, None))
-        if model is None or of_model is not model:
+        own_model, value = kept.get(name, (None, None))
+        if model is None or own_model is not model:
             if _is_displaying.get() and model is not None:
                 return NotRead()
             value = super().__get__(estimator, owner)

@@ -275,6 +275,9 @@ MECHANISMS: dict[str, Mechanism] = {
     "choice of the scale: logarithm": Mechanism(
         _set("grouped._target_scale", choose_scale=lambda *given: given[-1][-1]), ("counts",), 95
     ),
+    "prior of the share of known targets": Mechanism(
+        _set("tabular._units", _N_OF_PRIOR=0.0), ("counts",), 5
+    ),
     "model of counts": Mechanism(_set("grouped._fit", _MAX_COUNTS=0), ("counts",), 55),
     "powers of probabilities": Mechanism(
         _set("tabular._weights", find_slope=lambda *_: 1.0), ("one column",), 25

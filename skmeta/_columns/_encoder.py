@@ -150,8 +150,8 @@ class FrameEncoder:
 
 def _learn_categories(column: Any, weight: np.ndarray, least: float) -> dict[str, Any]:
     labels, counts = sorted_labels(column), Counter[Any]()
-    for value, of_row in zip(_plain_values(column), weight.tolist(), strict=True):
-        counts[value] += of_row
+    for value, row_weight in zip(_plain_values(column), weight.tolist(), strict=True):
+        counts[value] += row_weight
     # Sums of weights are rounded: they depend on the order of the rows.
     is_kept = {label: round(count, 6) >= least for label, count in counts.items()}
     categories = tuple(label for label in map(_plain, labels) if is_kept.get(label))

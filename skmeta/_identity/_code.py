@@ -106,10 +106,10 @@ def leads_to(value: Any) -> bool:
         return False
     if isinstance(value, FunctionType) and not is_installed(_home(value)):
         return False
-    found: Any = sys.modules.get(module)
+    reached: Any = sys.modules.get(module)
     for name in path.split("."):
-        found = getattr(found, name, None)
-    return found is value
+        reached = getattr(reached, name, None)
+    return reached is value
 
 
 def _home(function: FunctionType) -> str | None:

@@ -103,8 +103,8 @@ class FitCumulative:
         """Predict sets of rows from the others: probabilities (n, c)."""
         rows = with_numbers(rows, self.rank)
         context = condition(self.prior, rows, 0, self.settings, self.nominal)
-        found = context.predict_held_out(sets, LEVELS)
-        return [_cut(each.quantiles, self.rank) for each in found]
+        distributions = context.predict_held_out(sets, LEVELS)
+        return [_cut(each.quantiles, self.rank) for each in distributions]
 
 
 def with_numbers(rows: WeightedRows, rank: np.ndarray) -> WeightedRows:

@@ -81,8 +81,10 @@ def units_of_targets(
         unit = settings.exposure_unit
         assert unit is not None
         target = target._replace(kind=settings.target_kind)
-        of_counts = settings.counts_rates and not knows_time
-        units = units._replace(target=target, exposure=exposure, unit=unit, is_of_counts=of_counts)
+        is_of_counts = settings.counts_rates and not knows_time
+        units = units._replace(
+            target=target, exposure=exposure, unit=unit, is_of_counts=is_of_counts
+        )
     return units._replace(tail=tail)
 
 

@@ -180,40 +180,40 @@ class CovarianceShape:
         """
         j, q, r = self.n_predictors, len(self.varies), self.rank
         # Derivatives in the parameters of coefficients that do not vary are 0.
-        own = np.flatnonzero(self.varies)
-        scales, factor = (part[:, own] for part in self.unpack(parameters))
-        square, size = (2 * scales**2).ravel(), j * len(own)
-        beside = weights[..., own]  # (G, j, q, j, v)
-        inside, score = beside[:, :, own], scores[:, :, own]
-        flat, flat_score = inside.reshape(-1, size, size), score.reshape(-1, size)
+        varying = np.flatnonzero(self.varies)
+        scales, factor = (part[:, varying] for part in self.unpack(parameters))
+        square, size = (2 * scales**2).ravel(), j * len(varying)
+        columns = weights[..., varying]  # those of the v that vary, (G, j, q, j, v)
+        block, score = columns[:, :, varying], scores[:, :, varying]
+        flat, flat_score = block.reshape(-1, size, size), score.reshape(-1, size)
         # sum_g W (r r' - W / 2), entry by entry.
         scale_part = flat * (flat_score[:, :, None] * flat_score[:, None] - 0.5 * flat)
         scale_part = scale_part.sum(0) * square * square[:, None]
-        moved = (beside.reshape(-1, j * q, size) * flat_score[:, None]).sum(0) * square
+        moved = (columns.reshape(-1, j * q, size) * flat_score[:, None]).sum(0) * square
         is_free, every = np.tile(self.varies, j), np.ones(j * q, bool)
         if r == 0:
             return _spread(scale_part, is_free, is_free), _spread(moved, every, is_free)
         # t = F' r, W F and F' W F, with one block for each pair of predictors.
         t = (score[:, :, None] @ factor)[:, :, 0]  # (G, j, r)
-        right_of_all = _einsum("gcidk,dkb->gcidb", beside, factor)
-        right = right_of_all[:, :, own]
+        rotated = _einsum("gcidk,dkb->gcidb", columns, factor)
+        right = rotated[:, :, varying]
         inner = _einsum("cia,gcidb->gcadb", factor, right)
 
-        across = _einsum("gci,gcidk,gdb->cidkb", score, inside, t)
+        across = _einsum("gci,gcidk,gdb->cidkb", score, block, t)
         across += _einsum("gci,gcidb,gdk->cidkb", score, right, score)
-        across -= _einsum("gcidk,gcidb->cidkb", inside, right)
+        across -= _einsum("gcidk,gcidb->cidkb", block, right)
         across = across.reshape(size, -1) * square[:, None]
 
-        fisher = _einsum("gcidk,gcadb->ciadkb", inside, inner)
+        fisher = _einsum("gcidk,gcadb->ciadkb", block, inner)
         fisher += _einsum("gcidb,gdkca->ciadkb", right, right)
-        observed = _einsum("gca,gdb,gcidk->ciadkb", t, t, inside)
+        observed = _einsum("gca,gdb,gcidk->ciadkb", t, t, block)
         observed += _einsum("gci,gdk,gcadb->ciadkb", score, score, inner)
         turned = _einsum("gca,gdk,gcidb->ciadkb", t, score, right)
         factor_part = observed + turned + turned.transpose(3, 4, 5, 0, 1, 2) - fisher
         factor_part = factor_part.reshape(size * r, size * r)
 
-        factor_moved = _einsum("gcidk,gdb->cidkb", beside, t)
-        factor_moved += _einsum("gcidb,gdk->cidkb", right_of_all, score)
+        factor_moved = _einsum("gcidk,gdb->cidkb", columns, t)
+        factor_moved += _einsum("gcidb,gdk->cidkb", rotated, score)
         whole = np.block([[scale_part, across], [across.T, factor_part]])
         moved = np.hstack([moved, factor_moved.reshape(j * q, -1)])
         is_free = np.concatenate([is_free, is_free.repeat(r)])

@@ -249,24 +249,24 @@ class ConditionedFactors:
         self.order, rows = _sorted_rows(X, y, w, codes, *parts)
         self.sizes, mean = rows.pattern.sizes, model.mean.ravel()
         roots = [np.asarray(block_diag(*map(_root, model.covariances[f]))) for f in self.order]
-        found = rows.solve(mean, roots, model.family.parameters)
-        self._solved, prior = found.system.solve(found.across), np.diag(model.mean_prior)
+        solution = rows.solve(mean, roots, model.family.parameters)
+        self._solved, prior = solution.system.solve(solution.across), np.diag(model.mean_prior)
         if mean_covariance is None:
-            mean_covariance = np.linalg.inv(found.whole(self._solved) + prior)
+            mean_covariance = np.linalg.inv(solution.whole(self._solved) + prior)
         self._inverse = self.mean_covariance = mean_covariance
         if model.family.is_quadratic:
-            left = rows.w[:, None] * found.family.score(rows.y, found.eta)
+            left = rows.w[:, None] * solution.family.score(rows.y, solution.eta)
             step = self._inverse @ ((left.T @ rows.X).ravel() - prior @ mean)
-            u = [one - y @ step for one, y in zip(found.u, self._solved, strict=True)]
-            mean, found = mean + step, found._replace(u=u)
+            u = [one - y @ step for one, y in zip(solution.u, self._solved, strict=True)]
+            mean, solution = mean + step, solution._replace(u=u)
         self.mean = mean.reshape(model.mean.shape)
-        self._found = found._replace(eta=found.eta[:1])
+        self._solution = solution._replace(eta=solution.eta[:1])
 
     @property
     def effects(self) -> list[np.ndarray]:
         """Effects (L_f, j, q_f) of the levels of each factor: their conditional means."""
-        found, j = self._found, len(self.mean)
-        each = [u @ root.T for u, root in zip(found.u, found.roots, strict=True)]
+        solution, j = self._solution, len(self.mean)
+        each = [u @ root.T for u, root in zip(solution.u, solution.roots, strict=True)]
         return [
             each[self.order.index(f)].reshape(-1, j, len(self.model.columns[f]))
             for f in range(len(each))
@@ -274,10 +274,10 @@ class ConditionedFactors:
 
     def effect_std(self, f: int) -> np.ndarray:
         """Return conditional standard deviations (L_f, j, q_f) of the effects of a factor."""
-        found, at, j = self._found, self.order.index(f), len(self.mean)
-        root = found.roots[at]
+        solution, at, j = self._solution, self.order.index(f), len(self.mean)
+        root = solution.roots[at]
         half = root @ self._solved[at]
-        variance = ((root @ found.system.diagonal(at)) * root).sum(2)
+        variance = ((root @ solution.system.diagonal(at)) * root).sum(2)
         variance = variance + ((half @ self._inverse) * half).sum(2)
         return np.asarray(np.sqrt(variance)).reshape(len(half), j, -1)
 
@@ -292,7 +292,7 @@ class ConditionedFactors:
         return eta, covariance
 
     def _moments(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found, given, j = self._found, codes[:, self.order], len(self.mean)
+        solution, given, j = self._solution, codes[:, self.order], len(self.mean)
         known = (given >= 0) & (given < self.sizes)
         given = np.where(known, given, 0)
         z, eta, between = [], X @ self.mean.T, np.zeros((len(X), j, j))
@@ -302,10 +302,10 @@ class ConditionedFactors:
             spread = np.einsum("nq,jqp,np->nj", own[new], covariance, own[new])
             between[new] += spread[:, :, None] * np.eye(j)
             z.append(own * known[:, [at]])
-            b = (found.u[at] @ found.roots[at].T).reshape(self.sizes[at], j, -1)
+            b = (solution.u[at] @ solution.roots[at].T).reshape(self.sizes[at], j, -1)
             eta += (b[given[:, at]] * z[-1][:, None]).sum(2)
         parts = X, z, given, self._solved, self._inverse
-        return eta, between + found.row_covariance(*parts)
+        return eta, between + solution.row_covariance(*parts)
 
     def predict(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return means (m,) and standard deviations (m,) of targets, or probabilities and zeros."""

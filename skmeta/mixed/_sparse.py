@@ -220,10 +220,10 @@ class System:
         ):
             return self._between(f, at, to)
         if f == g and f <= self.core:
-            found, others = self.diagonal(f)[at], np.flatnonzero(at != to)
+            blocks, others = self.diagonal(f)[at], np.flatnonzero(at != to)
             if len(others):
-                found[others] = self._between(f, at[others], to[others])
-            return np.asarray(found)
+                blocks[others] = self._between(f, at[others], to[others])
+            return np.asarray(blocks)
         if f < self.core:
             leaf, total = self.leaves[f], np.zeros(())
             for h, across in leaf.across.items():
@@ -232,13 +232,13 @@ class System:
         if f > self.core:
             columns = self._places(g, to)[:, None]
             return np.asarray(self.rest[self._places(f, at)[:, :, None], columns])
-        found = np.empty((len(at), self.widths[f], self.widths[g]))
+        blocks = np.empty((len(at), self.widths[f], self.widths[g]))
         local = np.arange(self.widths[f])[:, None]
         for rows, place, along in self._along(at):
             columns = self._places(g, to[rows])[:, None]
             block = along[place[:, None, None], local, columns]
-            found[rows] = -turned(self._inverse[at[rows]]) @ block
-        return found
+            blocks[rows] = -turned(self._inverse[at[rows]]) @ block
+        return blocks
 
     @property
     def rest(self) -> np.ndarray:

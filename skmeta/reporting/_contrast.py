@@ -165,7 +165,7 @@ class ContrastMixin:
             effect = fit_effect(_sample(known, where, y), family, with_slopes=factor is not None)
             weights, models = [1.0], [effect]
             if factor is not None:
-                weights, models = effect.of_groups(factor)
+                weights, models = effect.by_group(factor)
             for name, ends in pairs:
                 end, start = effect.rows(treated.treatment(np.array(ends)), others, at.codes)
                 for of, rows, own in places:

@@ -181,7 +181,7 @@ class Effect:
         """Return the model after a step (p,) of its parameters, given the rows."""
         return condition(self.model.moved(step), self.X, self.target, self.sample)
 
-    def of_groups(self, factor: int) -> tuple[list[float], list[Effect]]:
+    def by_group(self, factor: int) -> tuple[list[float], list[Effect]]:
         """Return weights of, and models by, how much effects differ between groups.
 
         Few groups do not tell this, and the likeliest value is often 0.

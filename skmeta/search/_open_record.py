@@ -169,14 +169,14 @@ def _describe_data(
     names = canonical_names(estimator)
     given = dict(data.given)
     least = FoldRace(search.racing).min_probability
-    of_data, unseen_data = identify_data(digested.digest, data.X, data.y)
-    of_search = identify(
+    data_digest, unseen_data = identify_data(digested.digest, data.X, data.y)
+    search_identity = identify(
         estimator, space.spaces, search.scoring, dict(sorted(given.items())), search.early_stopping
     )
     parts = (
-        of_data,
-        of_search.text,
-        of_search.versions,
+        data_digest,
+        search_identity.text,
+        search_identity.versions,
         # Whether transformers return data frames.
         repr(get_config().get("transform_output")),
         folds.text,
@@ -196,7 +196,7 @@ def _describe_data(
         space={names.get(name, name): text for name, text in space.describe().items()},
         cv=repr(folds.splitter),
     )
-    return described, (*unseen_data, *of_search.unseen)
+    return described, (*unseen_data, *search_identity.unseen)
 
 
 # -- candidates ------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from skmeta.tabular._member import (
 from skmeta.tabular._table import Table
 from skmeta.tabular._units import TargetUnits
 from skmeta.tabular._weights import (
-    Found,
+    HeldOutCase,
     gain_of_known_rows,
     join_levels,
     mix,
@@ -126,8 +126,8 @@ class ConditionedMixture(NamedTuple):
         for number, levels in enumerate(self.mixture.regimes):
             rows = np.flatnonzero(regime == number)
             if len(rows):
-                found = interpolate(levels, n_known[rows])
-                weights[:, rows], quantiles[rows], calibration[rows], slope[rows] = found
+                parts = interpolate(levels, n_known[rows])
+                weights[:, rows], quantiles[rows], calibration[rows], slope[rows] = parts
         distributions = weights, quantiles, calibration
         outputs = combine(self.mixture.members, self.members, at, *distributions)
         if outputs.mean.ndim > 1:
@@ -181,7 +181,7 @@ def fit_mixture(
     """Weigh the members `names` on what is held out; None if nothing can be."""
     n_groups = table.codes.max(0) + 1
     has_one_column = len(n_groups) == 1
-    found: dict[tuple[int, float], list[Found]] = {}
+    held_out: dict[tuple[int, float], list[HeldOutCase]] = {}
     as_new: list[list[Outputs]] = []
     any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
     for division in divisions:
@@ -196,24 +196,24 @@ def fit_mixture(
             outputs = list(predict_each(conditioned, query).values())
             # Cases have numbers of their own: rows have the groups of fit.
             at = table.take(query.place)
-            found.setdefault((step.regime, step.level), []).append((at, step.counts, outputs))
+            held_out.setdefault((step.regime, step.level), []).append((at, step.counts, outputs))
             if has_one_column and step.level == np.inf:
                 as_new.append(_predict_as_new(conditioned, query, any_group))
     predicts = np.array([name in names for name in members])
     beliefs = np.array([member.belief for member in members.values()])
-    regimes = _weigh(found, predicts, any_group, beliefs, n_classes, n_groups)
+    regimes = _weigh(held_out, predicts, any_group, beliefs, n_classes, n_groups)
     if regimes is None:
         return None
     gain = None
     if has_one_column:
         gain = gain_of_known_rows(
-            found.get((0, np.inf), []), as_new, regimes[0][0], regimes[-1][-1]
+            held_out.get((0, np.inf), []), as_new, regimes[0][0], regimes[-1][-1]
         )
     return Mixture(members, regimes, n_groups, find_nested(table.codes), gain=gain)
 
 
 def _weigh(
-    found: dict[tuple[int, float], list[Found]],
+    held_out: dict[tuple[int, float], list[HeldOutCase]],
     predicts: np.ndarray,
     any_group: np.ndarray,
     beliefs: np.ndarray,
@@ -226,7 +226,7 @@ def _weigh(
     for regime in range(last + 1):
         # With one column, most rows of the held-out groups are known, too, at the last level.
         number = 0 if n_factors == 1 else regime
-        by_level = {level: each for (k, level), each in found.items() if k == number}
+        by_level = {level: each for (k, level), each in held_out.items() if k == number}
         is_one = regime < n_factors
         factor = regime if is_one else int(n_groups.argmax())
         used = predicts & any_group, predicts if regime == last else predicts & any_group

@@ -243,12 +243,12 @@ class Posterior(NamedTuple):
         system[np.diag_indices(len(system))] += noise / self.w
         batch = system[None], self.t[None], np.empty((1, len(system), 0))
         try:
-            found = marginal_likelihood([batch], np.empty(0))
+            likelihood = marginal_likelihood([batch], np.empty(0))
         except LinAlgError:  # The line search tried extreme parameters.
             return _WORST, np.zeros(len(log))
-        precision, dual = found.precision[0][0], found.dual[0][0]
-        variance = max(found.square / total, _MIN_VARIANCE)
-        log_det = found.log_det + repeated * np.log(noise)
+        precision, dual = likelihood.precision[0][0], likelihood.dual[0][0]
+        variance = max(likelihood.square / total, _MIN_VARIANCE)
+        log_det = likelihood.log_det + repeated * np.log(noise)
         loss = 0.5 * (total * np.log(variance) + log_det)
         # The derivative with respect to the system, times that of the system.
         system_slope = 0.5 * (precision - np.outer(dual, dual) / variance)

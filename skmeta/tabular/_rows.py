@@ -141,10 +141,12 @@ def rank_classes(rows: WeightedRows, codes: np.ndarray, n_classes: int) -> np.nd
     """Return ranks (n,) of the classes of rows, by what these rows and groups (n, F) hold."""
     X, y, weight = rows
     y, sizes = y.astype(np.int64), [np.bincount(column)[column] for column in codes.T]
-    if X.size > _MAX_CELLS:
-        keys = np.bincount(y, weight, n_classes)
-    else:
-        keys = content_keys(WeightedRows(np.column_stack([X, *sizes]), y, weight), n_classes).label
+    # Sums over columns and over rows do not depend on the order of either.
+    row_key = np.sin(sizes).sum(0)
+    for column in X.T:
+        z = np.nan_to_num(np.arcsinh(Standardiser.learn(column)(column)))
+        row_key += np.sin(1 + 2.3 * z)
+    keys = np.bincount(y, weight * (1 + 0.1 * row_key), n_classes)
     return np.asarray(np.argsort(np.argsort(keys, kind="stable"))[y])
 
 

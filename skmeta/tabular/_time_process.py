@@ -213,19 +213,24 @@ def likelihood(
         diagonal = np.arange(K.shape[1])
         K[:, diagonal, diagonal] += np.where(batch.there, noise / batch.weight + _JITTER, 1.0)
         systems.append((K, batch.y, batch.Z))
-    found = marginal_likelihood(systems, v)
+    marginal = marginal_likelihood(systems, v)
     n = sum(int(batch.there.sum()) for batch in groups)
-    value, gradient = found.log_det + found.square + n * np.log(2 * np.pi), np.zeros(len(theta))
-    for batch, precision, dual in zip(groups, found.precision, found.dual, strict=True):
+    value, gradient = marginal.log_det + marginal.square, np.zeros(len(theta))
+    for batch, precision, dual in zip(groups, marginal.precision, marginal.dual, strict=True):
         weights = np.where(batch.pair, precision - dual[:, :, None] * dual[:, None, :], 0.0)
         gradient[:-1] += 0.5 * _derivatives(theta, *batch[1:4], weights)
         gradient[-1] += (noise / batch.weight * np.einsum("gii->gi", weights)).sum()
-    squares = np.diag(found.cov) + found.b**2
+    squares = np.diag(marginal.cov) + marginal.b**2
     by_block = [
         0.5 * ((blocks == k).sum() - squares[blocks == k].sum() / np.exp(log_v[k]))
         for k in range(len(log_v))
     ]
-    return Likelihood(0.5 * value, np.append(gradient, by_block), found.b, found.cov)
+    return Likelihood(
+        0.5 * (value + n * np.log(2 * np.pi)),
+        np.append(gradient, by_block),
+        marginal.b,
+        marginal.cov,
+    )
 
 
 def fit_time_process(
@@ -272,8 +277,8 @@ def fit_time_process(
         "bounds": np.column_stack([low, high]),
         "options": {"maxiter": n_steps, "ftol": 1e-6},
     }
-    found = [minimize(loss, first, **settings) for first in firsts]
-    best = min(found, key=lambda one: float(one.fun)).x
+    minima = [minimize(loss, first, **settings) for first in firsts]
+    best = min(minima, key=lambda one: float(one.fun)).x
     process = TimeProcess(best[:n_theta], best[n_theta:], blocks, np.empty(0), np.empty(0))
     return process.with_mean(rows)
 

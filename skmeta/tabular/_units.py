@@ -3,8 +3,8 @@
 A model predicts a mean and a deviation on the scale, and quantiles of residuals are known from what
 was held out. On the target's own units, this distribution is averaged, quantile by quantile, with
 that of counts (negative binomial, with the same means), and with that of the known targets without
-any column. The shares have the least quantile loss in what was held out, and that loss is convex in
-the quantiles: no distribution is worse there than knowing nothing.
+any column. The shares are means over a grid, by the quantile loss in what was held out. Where rows
+of the group are known, a prior favours small shares of the known targets.
 
 References: Ratcliff (1979), Group reaction time distributions (means of quantiles); Gneiting and
 Raftery (2007), Strictly proper scoring rules, section 6.
@@ -52,10 +52,12 @@ _LOG_SIZES = np.linspace(-2.0, 5.0, 15)
 # Their quantiles are known at this many means for each factor of e, and beyond this mean are those
 # of gamma distributions.
 _PER_E, _LARGE = 12, 300.0
-# Shares follow from this many rows that are held out, at most. Where rows of the group are known,
-# these count beside so many rows of which the known targets without any column tell nothing.
-# Chosen on development tables of benchmarks/measure/published_models.py and targets.py.
-_MAX_ROWS, _N_OF_PRIOR, _LEAST_SHARE = 500, 10.0, 1e-3
+# Shares follow from this many rows that are held out, at most.
+_MAX_ROWS = 500
+# Where rows of the group are known, the share s of the known targets has the prior density of
+# (1 - s) to this power, and 1 - s is at least the last number. Chosen on development tables of
+# benchmarks/measure/published_models.py and targets.py.
+_N_OF_PRIOR, _LEAST_REST = 10.0, 1e-3
 # Rows whose quantiles are computed at once.
 _BATCH = 4096
 # Least rate that is predicted, over the mean.
@@ -251,8 +253,7 @@ class TargetUnits(NamedTuple):
         n_rows = count_independent(ratio, held_out.group)
         if level.n_known:
             # A group without known rows may be unlike all others.
-            others = np.maximum(1 - grid[:, 1], _LEAST_SHARE)
-            losses -= _N_OF_PRIOR / n_rows * np.log(others)
+            losses -= _N_OF_PRIOR / n_rows * np.log(np.maximum(1 - grid[:, 1], _LEAST_REST))
         share = average_weights(losses, grid, n_rows)
         calibration = level.calibration.copy()
         calibration[[OF_MODEL, OF_KNOWN]], calibration[LOG_SIZE] = share[:2], log_size

@@ -60,7 +60,7 @@ _NEAR = 1.5
 _COVERAGE, _MIN_OF_GAIN, _MAX_BLOCKS = 0.95, 4, 30
 
 # Rows of held-out groups, numbers of known rows by case, and the outputs of each member.
-Found = tuple[Table, np.ndarray, list[Outputs]]
+HeldOutCase = tuple[Table, np.ndarray, list[Outputs]]
 
 
 @cache
@@ -175,7 +175,7 @@ def reshape_distributions(
 
 
 def join_levels(
-    by_level: dict[float, list[Found]],
+    by_level: dict[float, list[HeldOutCase]],
     used: tuple[np.ndarray, np.ndarray],
     beliefs: np.ndarray,
     n_classes: int,
@@ -188,7 +188,7 @@ def join_levels(
     """
     levels = []
     for value, parts in sorted(by_level.items()):
-        at, counts, means, stds = join_found(parts)
+        at, counts, means, stds = join_cases(parts)
         if len(at.y) < least_rows:
             continue
         at = at._replace(codes=at.codes[:, [factor]])
@@ -212,7 +212,7 @@ def near_normal(level: Level, n_new: int | None) -> Level:
     return level._replace(quantiles=share * level.quantiles + (1 - share) * normal)
 
 
-def join_found(parts: Sequence[Found]) -> tuple[Table, np.ndarray, np.ndarray, np.ndarray]:
+def join_cases(parts: Sequence[HeldOutCase]) -> tuple[Table, np.ndarray, np.ndarray, np.ndarray]:
     """Return rows of divisions, numbers of known rows, means (m, n[, c]) and deviations (m, n)."""
     tables, counts, outputs = zip(*parts, strict=True)
     return Table.join(*tables), np.concatenate(counts), *_join_outputs(outputs)
@@ -271,7 +271,7 @@ def find_level(
 
 
 def gain_of_known_rows(
-    parts: Sequence[Found], as_new: Sequence[list[Outputs]], new: Level, known: Level
+    parts: Sequence[HeldOutCase], as_new: Sequence[list[Outputs]], new: Level, known: Level
 ) -> np.ndarray | None:
     """Return by what share known rows of a group change the loss, with its 95 % interval (3,).
 

@@ -36,10 +36,10 @@ class Kind(NamedTuple):
     predict: Callable[[Any, np.ndarray], Outputs]
     belief: float
     unknown: float  # code of a group without known rows
-    # Of tables of numbers and of classes: reading more takes longer than all other members, and
-    # brings less than half a percent of the loss.
+    # Of tables of numbers and of classes, as fits of more take longer than all other members. On
+    # development tables of numbers of over 40 rows, the prior brings .3 % of the loss.
     max_rows: int
-    max_rows_of_classes: int
+    max_rows_of_classes: int  # 0 if it predicts no classes
 
 
 def _predict_process(process: Any, X: np.ndarray) -> Outputs:
@@ -53,8 +53,8 @@ def _read_rows(rows: WeightedRows, categories: range, n_classes: int) -> Any:
 
 
 def _predict_by_prior(prior: Any, X: np.ndarray) -> Outputs:
-    found = prior.predict(X)
-    return Outputs(found, np.zeros(len(X))) if prior.n_classes else Outputs(*found[:2])
+    predicted = prior.predict(X)
+    return Outputs(predicted, np.zeros(len(X))) if prior.n_classes else Outputs(*predicted[:2])
 
 
 PROCESS = "process"
@@ -164,9 +164,9 @@ def _rows_of(table: Table, columns: Categories, offset: int = 0) -> WeightedRows
     Groups and levels are numbered by their content, so that targets may rise with the number. Codes
     have another order, as a model may take them for numbers.
     """
-    of_levels, X = columns.split(table.X)
-    of_groups = np.where(table.codes < 0, np.nan, table.codes + float(offset))
-    codes = np.hstack([of_groups, of_levels]) * _GOLDEN % 1.0
+    level_codes, X = columns.split(table.X)
+    group_codes = np.where(table.codes < 0, np.nan, table.codes + float(offset))
+    codes = np.hstack([group_codes, level_codes]) * _GOLDEN % 1.0
     return WeightedRows(np.hstack([codes, X]), table.y, table.weight)
 
 

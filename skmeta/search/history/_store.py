@@ -194,8 +194,8 @@ def _secrets_of(address: str) -> set[str]:
     if url is None:
         return set()
     values = [value for name, value in url.query.items() if name.lower() not in _SHOWN]
-    found = {str(url.password or ""), *(v for one in values for v in _texts(one))}
-    return {text for text in found if len(text) > 2}
+    texts = {str(url.password or ""), *(v for one in values for v in _texts(one))}
+    return {text for text in texts if len(text) > 2}
 
 
 def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -210,10 +210,10 @@ class SearchPrior(PastSurfaces):
         prior : SearchPrior
             All weights are equal if features are unknown. Files do not keep the weights.
         """
-        found = resemblance(self.errors, self.dataset_features, dataset_features)
-        if np.array_equal(found.weights, self.task_weights) and found.distance == self.distance:
+        near = resemblance(self.errors, self.dataset_features, dataset_features)
+        if np.array_equal(near.weights, self.task_weights) and near.distance == self.distance:
             return self
-        return self._replace(task_weights=found.weights, distance=found.distance)
+        return self._replace(task_weights=near.weights, distance=near.distance)
 
     # -- leaving tasks out ---------------------------------------------------------------------
 

@@ -65,8 +65,8 @@ def resemblance(
     )
     Z, z = _standardise(rows, np.array([*present.values()]))
     among, to_present = ((Z[:, None] - Z) ** 2).mean(2), ((Z - z) ** 2).mean(1)
-    found = _weights(noise[known], among, to_present)
-    weights[known] *= known.sum() * found
+    shares = _weights(noise[known], among, to_present)
+    weights[known] *= known.sum() * shares
     squared = np.full(len(weights), UNKNOWN_DISTANCE)
     squared[known] = to_present
     return Resemblance(weights, float(weights @ squared))

@@ -115,7 +115,7 @@ def describe_cells(columns: Columns, x: Any, own: Any | None = None) -> Any:
     parts = [xp.arcsinh(z), z.clip(-3, 3), rank, equal / safe, (equal <= 1e-6) * 1.0]
     parts += [xp.sin(math.pi * wave * rank) for wave in _WAVES]
     parts += [xp.cos(math.pi * wave * rank) for wave in _WAVES]
-    of_columns = [
+    by_column = [
         columns.repeats,
         columns.binary,
         columns.total / columns.size.clip(1e-12),
@@ -123,5 +123,5 @@ def describe_cells(columns: Columns, x: Any, own: Any | None = None) -> Any:
         xp.zeros_like(columns.size) + (math.log2(x.shape[-1]) / 3 - 1),
     ]
     parts = [xp.where(missing, 0.0, part) for part in parts] + [missing * 1.0]
-    parts += [xp.broadcast_to(part[..., None, :], x.shape) for part in of_columns]
+    parts += [xp.broadcast_to(part[..., None, :], x.shape) for part in by_column]
     return xp.stack(parts, -1)

@@ -161,16 +161,16 @@ class ConditionedPrior:
         self, sets: Sequence[np.ndarray], levels: np.ndarray | Sequence[float] = ()
     ) -> list[Any]:
         """Predict sets of the support rows, given by their positions, each from all others."""
-        rows, found = self.rows, list[Any]()
+        rows, predicted = self.rows, list[Any]()
         for positions in sets:
             kept = np.ones(len(rows.y), bool)
             kept[positions] = False
             tables, X = self._read(rows.take(kept)), rows.X[positions]
             if self.n_classes:
-                found.append(softmax(self._log_probability(tables, X), axis=1))
+                predicted.append(softmax(self._log_probability(tables, X), axis=1))
             else:
-                found.append(self._distribution(tables, X, np.asarray(levels, float)))
-        return found
+                predicted.append(self._distribution(tables, X, np.asarray(levels, float)))
+        return predicted
 
     def _parts(self, X: np.ndarray) -> list[np.ndarray]:
         X = X if self.columns is None else X[:, self.columns]

@@ -233,8 +233,9 @@ def test_tasks_of_more_classes_than_codes_are_meta_trained_at_once():
     rng = np.random.default_rng(0)
     group, X = np.repeat(range(12), 60), rng.normal(size=(720, 3))
     y = np.digitize(X[:, 0] * rng.choice([-1, 1], 12)[group], np.linspace(-1.2, 1.2, 11))
-    settings = {**SMALL, "n_shot": 24, "n_query": 5, "n_iterations": 2, "validation": 0}
-    learner = InContextLearner(**settings, task_type="classification", random_state=0)
+    learner = InContextLearner(
+        **SMALL, task_type="classification", n_shot=24, n_query=5, n_iterations=2, random_state=0
+    )
     by_mode = [
         clone(learner).set_params(execution=ExecutionOptions(mode)).fit(X, y, group).history_
         for mode in ("loop", "vmap")
