@@ -4,18 +4,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from skmeta.backbones import build_backbone
-from skmeta.backend import Network, Rows, TaskTensors
-from skmeta.learners import Context
-from skmeta.search.record import CandidateRecord, SearchRecord
-from skmeta.tabular.table_prior import describe_cells, measure_columns
-from skmeta.training import (
+from skmeta._backend import Network, Rows, TaskTensors
+from skmeta._tabular.table_prior import describe_cells, measure_columns
+from skmeta._training import (
     ExecutionOptions,
     MetaOptimizer,
     OuterLoopSettings,
     Validation,
     read_parameters,
 )
+from skmeta.backbones import build_backbone
+from skmeta.learners import Context
+from skmeta.search.record import CandidateRecord, SearchRecord
 
 CPU = torch.device("cpu")
 # Settings of a meta-training that takes a moment; those of other tests say what they change.

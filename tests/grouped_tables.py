@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from skmeta.tabular import Table
+from skmeta._tabular import Table
 
 
 class Grouped(NamedTuple):

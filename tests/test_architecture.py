@@ -17,8 +17,8 @@ FLOORS = [
         *("_html", "_progress", "_fold_evaluation", "_threads"),
     },
     {"tasks", "backbones"},
-    {"datasets", "backend", "mixed"},
-    {"training", "priors", "tabular", "reporting"},
+    {"datasets", "_backend", "_mixed"},
+    {"_training", "priors", "_tabular", "_reporting"},
     {"learners"},
     {"few_shot", "grouped", "search", "policy", "testing", "plotting"},
     {"bridges"},
@@ -41,7 +41,7 @@ INNER_FLOORS = {
     ],
     "policy": [{"environments"}, {""}],
     "grouped": [{"members"}, {"longitudinal"}, {""}],
-    "tabular": [{""}, {"table_prior"}],
+    "_tabular": [{""}, {"table_prior"}],
 }
 # Wings: they share a floor and know nothing of each other. Other rooms of a floor may import
 # each other, as long as no circle comes of it.

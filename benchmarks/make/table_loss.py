@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skmeta._tabular import location_and_scale
+from skmeta._tabular.table_prior import N_CODES, N_SLOTS, binned_moments
 from skmeta.learners.in_context import TableTransformer, binned_loss
-from skmeta.tabular import location_and_scale
-from skmeta.tabular.table_prior import N_CODES, N_SLOTS, binned_moments
 
 
 def batch_loss(

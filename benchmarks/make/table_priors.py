@@ -57,10 +57,10 @@ from benchmarks.lib.tabular_sets import SETS, names_of
 from benchmarks.make.real_tables import RealTables, load_tables, load_tables_of_r
 from benchmarks.make.synthetic_tables.batches import draw_tables
 from benchmarks.make.table_loss import batch_loss
+from skmeta._training import load_checkpoint, save_checkpoint
 from skmeta.learners import InContextLearner
 from skmeta.learners.in_context import TableTransformer, module_parameters
 from skmeta.priors import MetaPrior
-from skmeta.training import load_checkpoint, save_checkpoint
 
 RESULTS = Path(__file__).parents[1] / "results"
 ORIGINS = {"none": (), "both": HALVES} | {half: (half,) for half in HALVES}

@@ -39,7 +39,7 @@ import pandas as pd
 from benchmarks.lib import factor_tables, group_tables, published, time_tables
 from benchmarks.lib.resumable import read_lines, read_options, run_cells
 from benchmarks.measure import published_models, raw_tables, targets
-from skmeta.tabular import DECILES, quantile_loss
+from skmeta._tabular import DECILES, quantile_loss
 
 RESULTS = Path(__file__).parents[1] / "results" / "ablations.jsonl"
 N_ROWS, N_SMALL = 150, 5
@@ -209,7 +209,7 @@ def _without_model(name: str) -> Callable[[], AbstractContextManager[Any]]:
 
 
 def _without_beliefs() -> AbstractContextManager[Any]:
-    from skmeta.tabular import _weights
+    from skmeta._tabular import _weights
 
     find = _weights.find_level
 
@@ -223,7 +223,7 @@ def _moved(
     quantiles: np.ndarray, mean: np.ndarray, spread: float, levels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move and narrow distributions, in place of reshaping them."""
-    from skmeta.tabular import LEVELS as KNOTS
+    from skmeta._tabular import LEVELS as KNOTS
 
     moved = mean[:, None] + spread * (quantiles - quantiles.mean(1, keepdims=True))
     return moved.std(1), np.stack([np.interp(levels, KNOTS, row) for row in moved])
@@ -359,7 +359,7 @@ def _remembering() -> AbstractContextManager[Any]:
 
 def _remembered(fit: Callable[..., Any]) -> Callable[..., Any]:
     def again(*args: Any, **kwargs: Any) -> Any:
-        switches = vars(importlib.import_module("skmeta.tabular._population"))
+        switches = vars(importlib.import_module("skmeta._tabular._population"))
         key = joblib.hash([fit.__qualname__, _plain((args, kwargs)), switches["_RARE"]])
         key = f"{key} {switches['_MAX_RANDOMISED']}"
         if key not in _FITS:

@@ -23,8 +23,8 @@ import numpy as np
 from scipy.special import expit
 
 from benchmarks.lib.resumable import run_or_summarize
-from skmeta.mixed import Classes, NegativeBinomial, Normal
-from skmeta.reporting._effect import Sample, averaged, fit_effect
+from skmeta._mixed import Classes, NegativeBinomial, Normal
+from skmeta._reporting._effect import Sample, averaged, fit_effect
 
 RESULTS = Path(__file__).parents[1] / "results" / "contrasts.jsonl.gz"
 SCENARIOS = "linear", "interactions", "confounded", "non-linear", "by group"

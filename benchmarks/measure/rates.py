@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.lib.resumable import run_or_summarize
-from skmeta.reporting._effect import Sample
-from skmeta.reporting._rates import fit_rates
+from skmeta._reporting._effect import Sample
+from skmeta._reporting._rates import fit_rates
 
 RESULTS = Path(__file__).parents[1] / "results" / "rates.jsonl"
 LEVEL = 0.9

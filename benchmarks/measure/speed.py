@@ -40,8 +40,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.lib.resumable import store
+from skmeta._backend import Execution, Rows, Scaler, TaskTensors
 from skmeta.backbones import build_backbone
-from skmeta.backend import Execution, Rows, Scaler, TaskTensors
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
 from skmeta.learners import MAML
 from skmeta.learners._core import Session

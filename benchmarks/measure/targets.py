@@ -39,7 +39,7 @@ from scipy import stats
 from benchmarks.lib.group_tables import Division, encode, half_of, rank_in_groups
 from benchmarks.lib.r_tables import read_raw
 from benchmarks.lib.resumable import read_lines, read_options, run_cells
-from skmeta.tabular import DECILES, quantile_loss, unconditional_quantiles
+from skmeta._tabular import DECILES, quantile_loss, unconditional_quantiles
 
 RESULTS = Path(__file__).parents[1] / "results" / "targets.jsonl"
 LEVELS = np.concatenate([[0.05], DECILES, [0.95]])

@@ -33,8 +33,8 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 from benchmarks.lib.resumable import read_options
 from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta._tabular._population import losses_of
 from skmeta.grouped._verdict import permutation_test
-from skmeta.tabular._population import losses_of
 
 RESULTS = Path(__file__).parents[1] / "results" / "verdicts.csv"
 N_GROUPS, N_ROWS, N_OTHERS, LEVEL = 50, 20, 100, 0.05

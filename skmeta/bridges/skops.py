@@ -29,8 +29,8 @@ from skmeta._sklearn_compat import (
     without_array_adapters,
     without_losses,
 )
+from skmeta._tabular import TreeEnsemble
 from skmeta.exceptions import ModelFileError, SkmetaError
-from skmeta.tabular import TreeEnsemble
 
 with without_array_adapters():
     skops_io = import_optional("skops.io", "skops")
@@ -76,21 +76,21 @@ learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.Hierarchical
 learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
-mixed._covariance.CovarianceShape mixed._each_class.EachClass
-mixed._factors.FactorModel mixed._families.Classes
-mixed._families.NegativeBinomial mixed._families.Normal mixed._families.Ordered
-mixed._families.Poisson mixed._model.MixedModel
+_mixed._covariance.CovarianceShape _mixed._each_class.EachClass
+_mixed._factors.FactorModel _mixed._families.Classes
+_mixed._families.NegativeBinomial _mixed._families.Normal _mixed._families.Ordered
+_mixed._families.Poisson _mixed._model.MixedModel
 policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
-tabular._linear.RidgeClassifier tabular._member.Level tabular._mixture.Mixture
-tabular._ensemble.TreeEnsemble tabular._population.FitSettings tabular._population.MeanOfClasses
-tabular._population._Logistic tabular._population.Population
-tabular._population.silent tabular._process.GaussianProcess
-tabular._process.Inputs tabular._process.Kernel tabular._rows.WeightedRows
-tabular._table.Standardiser tabular._table.Table tabular._target.Scale tabular._target.Target
-tabular._time_process.TimeProcess tabular._trees.Trees tabular._units.TargetUnits
+_tabular._linear.RidgeClassifier _tabular._member.Level _tabular._mixture.Mixture
+_tabular._ensemble.TreeEnsemble _tabular._population.FitSettings _tabular._population.MeanOfClasses
+_tabular._population._Logistic _tabular._population.Population
+_tabular._population.silent _tabular._process.GaussianProcess
+_tabular._process.Inputs _tabular._process.Kernel _tabular._rows.WeightedRows
+_tabular._table.Standardiser _tabular._table.Table _tabular._target.Scale _tabular._target.Target
+_tabular._time_process.TimeProcess _tabular._trees.Trees _tabular._units.TargetUnits
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.
 _OTHERS = """

@@ -9,17 +9,17 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
+from skmeta._backend import Execution, State, state_to_numpy, state_to_torch, to_numpy
 from skmeta._sklearn_compat import validate_params
+from skmeta._tabular import WeightedRows
 from skmeta._torch_compat import LinAlgError
+from skmeta._training import settings_by_role
 from skmeta._validation import quote_some
-from skmeta.backend import Execution, State, state_to_numpy, state_to_torch, to_numpy
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._priors import VIEWS, RunSettings, family_classes
 from skmeta.learners import LEARNERS, MetaLearner
 from skmeta.learners._core import read_prior
 from skmeta.priors import MetaPrior
-from skmeta.tabular import WeightedRows
-from skmeta.training import settings_by_role
 
 
 def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:

@@ -25,6 +25,7 @@ from skmeta._columns import (
     frame_columns,
     is_data_frame,
 )
+from skmeta._reporting import ContrastMixin, Rows, columns_of
 from skmeta._sklearn_compat import (
     Interval,
     StrOptions,
@@ -32,6 +33,7 @@ from skmeta._sklearn_compat import (
     clone_parametrized,
     get_feature_names,
 )
+from skmeta._tabular import WeightedRows, arrange
 from skmeta._validation import ParameterHints, check_rows
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._members import Fit, Mixture, fit_mixture
@@ -52,8 +54,6 @@ from skmeta.few_shot._priors import (
 from skmeta.few_shot._table_task import TableTask
 from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 from skmeta.priors import MetaPrior
-from skmeta.reporting import ContrastMixin, Rows, columns_of
-from skmeta.tabular import WeightedRows, arrange
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +105,7 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if str(self.device) not in ("auto", "cpu"):
-            from skmeta.backend import here_or_cpu
+            from skmeta._backend import here_or_cpu
 
             self.device = here_or_cpu(self.device)
 

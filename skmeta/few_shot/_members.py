@@ -30,9 +30,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from scipy.special import log_softmax
 
-from skmeta.few_shot._table_task import TableTask
-from skmeta.few_shot._target_scale import ChosenScale, TargetScale
-from skmeta.tabular import (
+from skmeta._tabular import (
     LEVELS,
     MANY_ROWS,
     MAX_CLASSES,
@@ -51,6 +49,8 @@ from skmeta.tabular import (
     reshape_distributions,
     weight_grid,
 )
+from skmeta.few_shot._table_task import TableTask
+from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 
 _MIN_ROWS_OF_PROCESS = 5
 # Of ordered classes: chosen on development sets of benchmarks/measure/small_targets.py.

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from skmeta._tabular import LEVELS, WeightedRows, cut_distributions, fit_process
+from skmeta._tabular.table_prior import ConditionedPrior
 from skmeta.few_shot._members import Fit
 from skmeta.few_shot._priors import RunSettings
 from skmeta.few_shot._table_task import condition
 from skmeta.priors import MetaPrior, load_table_prior
-from skmeta.tabular import LEVELS, WeightedRows, cut_distributions, fit_process
-from skmeta.tabular.table_prior import ConditionedPrior
 
 # Rows that the belief in equal frequencies of the classes counts as.
 _ROWS_OF_BELIEF = 1.0

@@ -135,7 +135,7 @@ def check_device(device: Any) -> None:
     if not isinstance(device, str) and type(device).__module__ != "torch":
         raise TypeError(f"device must be a str or a torch.device, got {device!r}.")
     if str(device) not in ("auto", "cpu"):
-        from skmeta.backend import resolve_device
+        from skmeta._backend import resolve_device
 
         resolve_device(device)
 

@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import StrOptions, fit_context
+from skmeta._tabular import KINDS, LEVELS, WeightedRows, least_expected, recognise_target
 from skmeta._threads import atomic
 from skmeta._validation import check_levels, check_targets, one_column, quantiles_of
 from skmeta.exceptions import PriorError
@@ -17,7 +18,6 @@ from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._priors import is_for_any_table, learners_of_distributions, reads_tables
 from skmeta.few_shot._target_scale import ChosenScale, choose_scale
 from skmeta.priors import MetaPrior
-from skmeta.tabular import KINDS, LEVELS, WeightedRows, least_expected, recognise_target
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.special import softmax
 
+from skmeta._tabular import WeightedRows, relative_weight
+from skmeta._tabular.table_prior import ConditionedPrior, TablePrior, n_views
 from skmeta._validation import quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.few_shot._priors import VIEWS, RunSettings
 from skmeta.priors import MetaPrior
-from skmeta.tabular import WeightedRows, relative_weight
-from skmeta.tabular.table_prior import ConditionedPrior, TablePrior, n_views
 
 # Sizes that a prior for any table is made for, and what to try beyond. It was compared with other
 # estimators on up to 2,000 rows, 784 columns and 26 classes.

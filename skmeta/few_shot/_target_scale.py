@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from skmeta.tabular import (
+from skmeta._tabular import (
     DECILES,
     LEVELS,
     Fold,

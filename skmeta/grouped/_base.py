@@ -23,6 +23,7 @@ from skmeta._sklearn_compat import (
     check_sample_weight,
     has_callbacks,
 )
+from skmeta._tabular import CalibratedOutputs, FitSettings, WeightedRows, order_of_columns
 from skmeta._threads import one_thread_if_small
 from skmeta._validation import ParameterHints, check_rows, count, quote, quote_some, suggest
 from skmeta._warnings import warn_caller
@@ -48,7 +49,6 @@ from skmeta.grouped._fit import fit_model, is_mixed_model
 from skmeta.grouped._model import Settings
 from skmeta.grouped._reports import GroupedReports
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
-from skmeta.tabular import CalibratedOutputs, FitSettings, WeightedRows, order_of_columns
 
 # Whole weights repeat rows, up to this many rows in all.
 _MAX_REPEATED = 1_000_000

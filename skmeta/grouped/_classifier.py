@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from skmeta._sklearn_compat import StrOptions, fit_context
+from skmeta._tabular import CalibratedOutputs
 from skmeta._threads import atomic
 from skmeta._validation import (
     check_class_labels,
@@ -19,7 +20,6 @@ from skmeta._validation import (
     rank_classes,
 )
 from skmeta.grouped._base import BaseGrouped, has_groups
-from skmeta.tabular import CalibratedOutputs
 
 # Trees and effects take time that grows with the number of classes.
 _MAX_CLASSES = 50

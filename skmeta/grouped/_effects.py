@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmeta._mixed import MixedModel, varies_within
 from skmeta._optional import import_optional
+from skmeta._tabular import Level, Mixture
 from skmeta.grouped._model import FittedModel
 from skmeta.grouped._verdict import LEVEL, chance_of_groups
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import POPULATION, CountEffects, GroupEffects, as_columns
-from skmeta.mixed import MixedModel, varies_within
-from skmeta.tabular import Level, Mixture
 
 # A mixture that is behind one of its parts by so much is called so.
 _WORTH_TELLING = 0.01

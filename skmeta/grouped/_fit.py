@@ -9,6 +9,30 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
+from skmeta._tabular import (
+    Member,
+    Mixture,
+    Order,
+    Outputs,
+    Population,
+    Refitted,
+    Standardiser,
+    Table,
+    TargetUnits,
+    WeightedRows,
+    canonical_order,
+    deal_groups,
+    deal_rows,
+    find_level,
+    find_nested,
+    fit_mixture,
+    fit_population,
+    folds_of,
+    make_divisions,
+    rank_classes,
+    silent,
+    varying,
+)
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._model import FittedModel, Settings, in_time
 from skmeta.grouped._series import Indicators, Series
@@ -47,30 +71,6 @@ from skmeta.grouped.members import (
     names_of_models,
     pooled_columns,
     residual_scales,
-)
-from skmeta.tabular import (
-    Member,
-    Mixture,
-    Order,
-    Outputs,
-    Population,
-    Refitted,
-    Standardiser,
-    Table,
-    TargetUnits,
-    WeightedRows,
-    canonical_order,
-    deal_groups,
-    deal_rows,
-    find_level,
-    find_nested,
-    fit_mixture,
-    fit_population,
-    folds_of,
-    make_divisions,
-    rank_classes,
-    silent,
-    varying,
 )
 
 # Each of these parts of a group is predicted from the others, for the columns of the trees.

@@ -8,6 +8,18 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from skmeta._tabular import (
+    CalibratedOutputs,
+    FitSettings,
+    Mixture,
+    Population,
+    Standardiser,
+    Table,
+    TargetUnits,
+    fill,
+    folds_of,
+    varying,
+)
 from skmeta.grouped._series import Series
 from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import (
@@ -22,18 +34,6 @@ from skmeta.grouped.members import (
     fit_group_effects,
     pooled_columns,
 )
-from skmeta.tabular import (
-    CalibratedOutputs,
-    FitSettings,
-    Mixture,
-    Population,
-    Standardiser,
-    Table,
-    TargetUnits,
-    fill,
-    folds_of,
-    varying,
-)
 
 # Squares of values that are more deviations from the mean would overflow.
 _FARTHEST = 1e100
@@ -42,7 +42,7 @@ _FARTHEST = 1e100
 class Settings(NamedTuple):
     """How a model is fitted."""
 
-    effects: dict[str, Any]  # how groups differ: settings of :func:`skmeta.mixed.fit`
+    effects: dict[str, Any]  # how groups differ: settings of :func:`skmeta._mixed.fit`
     combine: str  # the member that predicts, or "auto" for all
     n_folds: int  # of groups
     population: FitSettings  # what all groups share

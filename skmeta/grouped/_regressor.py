@@ -11,12 +11,12 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._reporting import rates_frame
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
+from skmeta._tabular import KINDS, CalibratedOutputs, recognise_target
 from skmeta._threads import atomic
 from skmeta._validation import check_levels, check_targets, one_column, quantiles_of
 from skmeta.grouped._base import BaseGrouped, has_groups
-from skmeta.reporting import rates_frame
-from skmeta.tabular import KINDS, CalibratedOutputs, recognise_target
 
 
 @dataclass(eq=False, repr=False)

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
-from skmeta.reporting import ContrastMixin, Rows, columns_of
-from skmeta.tabular import at_most
+from skmeta._reporting import ContrastMixin, Rows, columns_of
+from skmeta._tabular import at_most
 
 # Times of fit over which predictions are averaged, at most.
 _N_TIMES = 20

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from skmeta.grouped._model import Settings
-from skmeta.tabular import (
+from skmeta._tabular import (
     DECILES,
     Scale,
     Standardiser,
@@ -30,6 +29,7 @@ from skmeta.tabular import (
     varying,
     weighted_quantiles,
 )
+from skmeta.grouped._model import Settings
 
 # Standard deviation of the logarithms of group means from which series count alike.
 _MIN_SPREAD = 0.7

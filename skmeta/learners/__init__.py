@@ -1,5 +1,6 @@
 """Meta-learning algorithms."""
 
+from skmeta._training import ExecutionOptions, MetaOptimizer, Validation
 from skmeta.learners._core import (
     LEARNERS,
     Algorithm,
@@ -21,7 +22,6 @@ from skmeta.learners.auto import AutoLearner
 from skmeta.learners.hierarchical import ALPaCA, HierarchicalLinear
 from skmeta.learners.in_context import InContextLearner
 from skmeta.learners.learned_optimizers import LearnedOptimizer, LSTMMetaLearner, PriorOptimizer
-from skmeta.training import ExecutionOptions, MetaOptimizer, Validation
 
 __all__ = [
     "ANIL",

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from skmeta.backend import Rows, State, TaskTensors
+from skmeta._backend import Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
 from skmeta.learners._core import Context, InnerLoopAlgorithm, InnerLoopLearner, Memory, measures
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skmeta._backend import State, TaskTensors
 from skmeta._sklearn_compat import Interval
-from skmeta.backend import State, TaskTensors
+from skmeta._training import Declared, parameter
 from skmeta.learners._core import (
     Context,
     GradientLearner,
@@ -21,7 +22,6 @@ from skmeta.learners._core import (
     loss,
     measures,
 )
-from skmeta.training import Declared, parameter
 
 
 class MAMLPlusPlus(Declared, kw_only=False, eq=True):

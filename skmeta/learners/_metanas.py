@@ -16,12 +16,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from skmeta._backend import Network, Rows, State
 from skmeta._sklearn_compat import Interval
+from skmeta._training import parameter
 from skmeta.backbones import Architecture, CellNetwork
-from skmeta.backend import Network, Rows, State
 from skmeta.exceptions import BackboneError
 from skmeta.learners._core import Context, GradientLearner, InnerLoopAlgorithm, Memory, read_prior
-from skmeta.training import parameter
 
 ALPHA = "body.architecture"
 

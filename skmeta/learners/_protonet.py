@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from skmeta.backend import Rows, State
+from skmeta._backend import Rows, State
 from skmeta.learners._core import Algorithm, Context, NetworkLearner, class_means
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from skmeta.backend import Rows, State, TaskTensors
+from skmeta._backend import Rows, State, TaskTensors
 from skmeta.learners._core import Context, InnerLoopAlgorithm, InnerLoopLearner, measures
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.backend import State
+from skmeta._backend import State
 from skmeta.exceptions import EpisodeError, PriorError
 from skmeta.policy.environments import gymnasium
 from skmeta.priors import MetaPrior

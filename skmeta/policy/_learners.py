@@ -9,16 +9,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._backend import PRECISIONS
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, validate_params
+from skmeta._training import OuterLoopSettings, learner_name, parameter
 from skmeta._validation import check_rng
-from skmeta.backend import PRECISIONS
 from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus, MetaSGD
 from skmeta.policy._episodes import BASELINES, ESTIMATORS
 from skmeta.policy._meta_fit import evaluate, make_session, meta_fit, write_prior
 from skmeta.policy._session import POLICY_LEARNERS
 from skmeta.policy.environments import TaskFamily
 from skmeta.priors import MetaPrior
-from skmeta.training import OuterLoopSettings, learner_name, parameter
 
 
 class PolicyMAML(OuterLoopSettings):

@@ -10,9 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmeta._backend import Execution, Ranks, Scaler, State, to_numpy
+from skmeta._training import (
+    ExecutionOptions,
+    fingerprint,
+    meta_train,
+    read_parameters,
+    settings_by_role,
+)
 from skmeta._validation import check_rng
 from skmeta.backbones import check_backbone
-from skmeta.backend import Execution, Ranks, Scaler, State, to_numpy
 from skmeta.exceptions import PriorError
 from skmeta.learners._core import make_prior, scaler_of, state_of
 from skmeta.policy._distributions import (
@@ -27,13 +34,6 @@ from skmeta.policy._episodes import Sample, collect, surrogate_loss
 from skmeta.policy._session import POLICY_LEARNERS, PolicySession
 from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
-from skmeta.training import (
-    ExecutionOptions,
-    fingerprint,
-    meta_train,
-    read_parameters,
-    settings_by_role,
-)
 
 # Tasks and episodes of random actions that the scale of observations is measured on.
 _SCALE_TASKS, _SCALE_EPISODES = 20, 5

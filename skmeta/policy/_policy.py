@@ -13,9 +13,9 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._backend import PRECISIONS, State, here_or_cpu, state_to_numpy, state_to_torch, to_numpy
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import ParameterHints, check_count, check_rng
-from skmeta.backend import PRECISIONS, State, here_or_cpu, state_to_numpy, state_to_torch, to_numpy
 from skmeta.exceptions import EpisodeError
 from skmeta.policy._distributions import check_environment
 from skmeta.policy._episodes import Episodes, Sample, concatenate

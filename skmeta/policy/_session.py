@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmeta._backend import Execution, Scaler, State, to_numpy
 from skmeta.backbones import build_backbone
-from skmeta.backend import Execution, Scaler, State, to_numpy
 from skmeta.learners._core import InnerLoopAlgorithm, Session
 from skmeta.policy._distributions import make_distribution
 from skmeta.policy._episodes import (

@@ -11,8 +11,8 @@ import torch
 from sklearn.base import clone
 from torch import Tensor, nn
 
+from skmeta._backend import Execution, Rows, Scaler, State, TaskTensors
 from skmeta.backbones import EpisodeBatchNorm, build_backbone
-from skmeta.backend import Execution, Rows, Scaler, State, TaskTensors
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import Algorithm, Context, ExecutionOptions, MetaLearner, Validation
 from skmeta.learners._core import Session, read_settings

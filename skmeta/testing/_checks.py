@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from skmeta.backend import Rows, State, TaskTensors, tree_map
+from skmeta._backend import Rows, State, TaskTensors, tree_map
 from skmeta.learners import Algorithm, ExecutionOptions, MetaLearner
 from skmeta.learners._core import read_settings
 from skmeta.priors import MetaPrior

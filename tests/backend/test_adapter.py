@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmeta.backend import (
+from skmeta._backend import (
     Scaler,
     TensorAdapter,
     resolve_device,

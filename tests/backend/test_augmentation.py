@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import center_of_mass
 
-from skmeta.backend import Augmentation, Rows, TaskTensors
+from skmeta._backend import Augmentation, Rows, TaskTensors
 
 SHAPE = (2, 6, 6)
 N_CLASSES = 3

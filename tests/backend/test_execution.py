@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from skmeta.backend import MODES, Execution
+from skmeta._backend import MODES, Execution
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from builders import draw
 from torch import nn
 
+from skmeta._backend import Network
 from skmeta.backbones import build_backbone
-from skmeta.backend import Network
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)

@@ -7,7 +7,7 @@ import torch
 from builders import draw
 from torch import nn
 
-from skmeta.backend import Execution, Network
+from skmeta._backend import Execution, Network
 
 CPU = torch.device("cpu")
 
@@ -96,7 +96,7 @@ class Draw(nn.Module):
 )
 def test_a_module_that_cannot_be_recorded_runs_as_it_is(part, reason, caplog):
     tasks = make_tasks()
-    with caplog.at_level(logging.DEBUG, "skmeta.backend"):
+    with caplog.at_level(logging.DEBUG, "skmeta._backend"):
         found, _ = gradients(make_module(part), "loop", True, tasks)
     assert [
         reason in record.getMessage()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.make import table_priors as make
-from skmeta.training import load_checkpoint, save_checkpoint
+from skmeta._training import load_checkpoint, save_checkpoint
 
 
 def start(kind="classification", **changes):

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from tolerances import REFIT
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.backend import resolve_device
+from skmeta._backend import resolve_device
 from skmeta.bridges import skops
 from skmeta.learners import (
     ANIL,

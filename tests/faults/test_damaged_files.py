@@ -17,11 +17,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from safetensors.numpy import load
 
+from skmeta._training import meta_train
 from skmeta.exceptions import CheckpointError, PriorError
 from skmeta.priors import MetaPrior
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
-from skmeta.training import meta_train
 
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)

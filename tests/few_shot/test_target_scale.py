@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from skmeta.few_shot import MetaFewShotRegressor
-from skmeta.learners import FineTuning
-from skmeta.tabular import (
+from skmeta._tabular import (
     quantile_loss,
 )
+from skmeta.few_shot import MetaFewShotRegressor
+from skmeta.learners import FineTuning
 
 LEVELS_OF_LOSS = np.linspace(0.1, 0.9, 9)
 

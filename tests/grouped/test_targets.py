@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from tolerances import REFIT
 
 from skmeta import GroupedClassifier, GroupedRegressor
-from skmeta.tabular import (
+from skmeta._tabular import (
     DECILES,
     quantile_loss,
 )

@@ -11,8 +11,8 @@ import pytest
 import torch
 from marks import slow
 
+from skmeta._backend import Execution, Rows, Scaler, TaskTensors
 from skmeta.backbones import build_backbone
-from skmeta.backend import Execution, Rows, Scaler, TaskTensors
 from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet
 from skmeta.learners._core import Session
 

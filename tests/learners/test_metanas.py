@@ -9,8 +9,8 @@ import torch
 from builders import make_task
 
 from skmeta import MetaFewShotRegressor
+from skmeta._backend import Execution, Rows, TaskTensors
 from skmeta.backbones import _cell_network, build_backbone
-from skmeta.backend import Execution, Rows, TaskTensors
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
 from skmeta.learners import MAML, MetaNAS

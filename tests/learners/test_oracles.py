@@ -9,8 +9,8 @@ from builders import make_state, tiny_mlp
 from sklearn.neighbors import NearestCentroid
 from torch import nn
 
+from skmeta._backend import Rows
 from skmeta.backbones import build_backbone
-from skmeta.backend import Rows
 from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
 
 N_FEATURES, N_WAY = 4, 3

@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
+from skmeta._training import fingerprint
 from skmeta.learners import (
     LEARNERS,
     MAML,
@@ -13,7 +14,6 @@ from skmeta.learners import (
     ProtoNet,
     Validation,
 )
-from skmeta.training import fingerprint
 
 OURS = {n: cls for n, cls in LEARNERS.items() if cls.__module__.startswith("skmeta.")}
 

@@ -6,7 +6,7 @@ import torch
 from builders import SMALL
 from torch import nn
 
-from skmeta.backend import Execution, Network
+from skmeta._backend import Execution, Network
 from skmeta.exceptions import BackboneError
 from skmeta.learners import MAML, ProtoNet, Validation
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mixed_tables import load_pastes, load_penicillin, load_sleepstudy
 
-from skmeta.mixed import Classes, NegativeBinomial, Ordered, Poisson, fit_factors
+from skmeta._mixed import Classes, NegativeBinomial, Ordered, Poisson, fit_factors
 
 DATA = Path(__file__).parent / "data"
 

@@ -6,7 +6,7 @@ from scipy.special import expit, log_softmax, logsumexp
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from skmeta.mixed import (
+from skmeta._mixed import (
     ClassRows,
     ConditionedGroups,
     CovarianceShape,
@@ -15,8 +15,8 @@ from skmeta.mixed import (
     find_mode,
     fit,
 )
-from skmeta.mixed._model import _batches
-from skmeta.mixed._one_factor import _marginal
+from skmeta._mixed._model import _batches
+from skmeta._mixed._one_factor import _marginal
 
 
 def draw(n_classes, seed=0, n=30, q=3):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from marks import slow
 
-from skmeta.mixed import (
+from skmeta._mixed import (
     Classes,
     CovarianceShape,
     Evidence,
@@ -14,7 +14,7 @@ from skmeta.mixed import (
     Poisson,
     fit_factors,
 )
-from skmeta.mixed._factors import _sorted_rows
+from skmeta._mixed._factors import _sorted_rows
 
 # ---------------------------------------------------------------------------------- derivatives
 
@@ -151,7 +151,7 @@ def make_crossed(n, seed=0):
 def test_a_fit_of_many_rows_starts_from_that_of_some(monkeypatch):
     X, y, codes, columns = make_crossed(900)
     expected = fit_factors(X, y, codes, columns=columns)
-    monkeypatch.setattr("skmeta.mixed._factors._ENOUGH_ROWS", 300)
+    monkeypatch.setattr("skmeta._mixed._factors._ENOUGH_ROWS", 300)
     found = fit_factors(X, y, codes, columns=columns)
     assert found.log_likelihood == pytest.approx(expected.log_likelihood, abs=1e-4)
     for one, other in zip(found.covariances, expected.covariances, strict=True):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from skmeta.mixed import ConditionedGroups, fit
+from skmeta._mixed import ConditionedGroups, fit
 
 SIZES = [1, 0, 3, 3, 12, 40, 2, 0, 7]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmeta.mixed import _model
+from skmeta._mixed import _model
 
 
 @pytest.fixture

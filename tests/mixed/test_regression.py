@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mixed_tables import draw_tasks, load_sleepstudy
 
-from skmeta.mixed import CovarianceShape, Evidence, OneFactor, _model, fit, group_statistics
+from skmeta._mixed import CovarianceShape, Evidence, OneFactor, _model, fit, group_statistics
 
 
 def evidence_of(z, y, codes, shape):

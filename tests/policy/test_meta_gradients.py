@@ -5,7 +5,7 @@ import pytest
 import torch
 from tabular import Tabular, adapted, differences, expected_return, listed
 
-from skmeta.backend import Execution
+from skmeta._backend import Execution
 from skmeta.learners import ExecutionOptions
 from skmeta.policy import PolicyMAML
 from skmeta.policy._meta_fit import make_session, meta_loss

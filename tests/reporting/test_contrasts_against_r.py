@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skmeta.reporting import ContrastMixin, Rows
-from skmeta.reporting._contrast import Column
+from skmeta._reporting import ContrastMixin, Rows
+from skmeta._reporting._contrast import Column
 
 DATA = Path(__file__).parent / "data"
 

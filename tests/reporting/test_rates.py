@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from skmeta import GroupedRegressor
-from skmeta.reporting._effect import Sample
-from skmeta.reporting._rates import fit_rates
+from skmeta._reporting._effect import Sample
+from skmeta._reporting._rates import fit_rates
 
 
 def draw(rng, n_groups=56):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from skmeta.tabular import LEVELS, reshape_distributions
+from skmeta._tabular import LEVELS, reshape_distributions
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.7, 0.2])

@@ -5,8 +5,8 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.tree import ExtraTreeRegressor
 
-from skmeta.tabular import _ensemble
-from skmeta.tabular._ensemble import boosting_to_arrays, decision_trees_to_arrays, mean_of
+from skmeta._tabular import _ensemble
+from skmeta._tabular._ensemble import boosting_to_arrays, decision_trees_to_arrays, mean_of
 
 
 def make_rows(n=300):

@@ -7,8 +7,8 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
+from skmeta._tabular import WeightedRows, _linear, fit_ridge
 from skmeta.few_shot import MetaFewShotClassifier
-from skmeta.tabular import WeightedRows, _linear, fit_ridge
 
 
 def make_embeddings(n, d=100, seed=0):

@@ -6,9 +6,9 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
+from skmeta._tabular import WeightedRows
+from skmeta._tabular._process import Kernel, Posterior, fit_process
 from skmeta.few_shot import MetaFewShotRegressor
-from skmeta.tabular import WeightedRows
-from skmeta.tabular._process import Kernel, Posterior, fit_process
 
 
 def make_smooth(n, seed=0):

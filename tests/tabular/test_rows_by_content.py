@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmeta.tabular import WeightedRows, hold_out, order_by_content
+from skmeta._tabular import WeightedRows, hold_out, order_by_content
 
 
 def make_rows(n_classes, n=40, d=5):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmeta.tabular import average_weights, mix, weight_grid
+from skmeta._tabular import average_weights, mix, weight_grid
 
 
 @pytest.mark.parametrize("squared", [False, True])

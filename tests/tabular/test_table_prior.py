@@ -8,12 +8,12 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from skmeta.backend import Rows
+from skmeta._backend import Rows
+from skmeta._tabular import WeightedRows, arrange, location_and_scale
+from skmeta._tabular.table_prior import ConditionedPrior, TablePrior
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import read_prior
 from skmeta.priors import load_table_prior
-from skmeta.tabular import WeightedRows, arrange, location_and_scale
-from skmeta.tabular.table_prior import ConditionedPrior, TablePrior
 
 LEVELS = np.array([0.01, 0.2, 0.5, 0.8, 0.99])
 
@@ -116,7 +116,7 @@ def test_rows_left_out_are_predicted_as_if_they_were_not_there():
 @pytest.mark.slow
 def test_predictions_do_without_torch():
     code = (
-        "import sys, numpy as np; from skmeta.tabular.table_prior import TablePrior\n"
+        "import sys, numpy as np; from skmeta._tabular.table_prior import TablePrior\n"
         "X, y = np.eye(6), np.arange(6)\n"
         "TablePrior.load('regression').condition(X, y).predict(X, [0.5])\n"
         "TablePrior.load('classification').condition(X, y % 2, n_classes=2).predict(X)\n"

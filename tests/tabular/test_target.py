@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skmeta.tabular import (
+from skmeta._tabular import (
     DECILES,
     mean_of_quantiles,
     quantile_loss,
     recognise_target,
     scales_of,
 )
-from skmeta.tabular._member import OF_KNOWN, OF_MODEL, HeldOut, Level
-from skmeta.tabular._units import TargetUnits
+from skmeta._tabular._member import OF_KNOWN, OF_MODEL, HeldOut, Level
+from skmeta._tabular._units import TargetUnits
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)

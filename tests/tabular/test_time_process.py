@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from skmeta.tabular._time_process import (
+from skmeta._tabular._time_process import (
     TimeProcess,
     TimeRows,
     _covariance,

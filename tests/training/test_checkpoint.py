@@ -10,9 +10,9 @@ import torch
 from builders import SMALL, loop_settings, make_classes
 from sklearn.base import clone
 
+from skmeta._training import load_checkpoint, meta_train, save_checkpoint
 from skmeta.exceptions import CheckpointError, SkmetaWarning
 from skmeta.learners import MAML, ExecutionOptions, MAMLPlusPlus, ProtoNet, Validation
-from skmeta.training import load_checkpoint, meta_train, save_checkpoint
 
 
 def run(path=None, n_iterations=12, stop_at=None, validate=True, optimizer="adam", **settings):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from builders import loop_settings
 
-from skmeta.training import meta_train
+from skmeta._training import meta_train
 
 
 def start():

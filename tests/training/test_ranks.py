@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import skmeta
-from skmeta.backend import Execution, Ranks
+from skmeta._backend import Execution, Ranks
 from skmeta.priors import MetaPrior
 
 PROGRAM = """

@@ -6,9 +6,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from skmeta.grouped.longitudinal._rows import rows_before, some_groups
-from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
-from skmeta.tabular import (
+from skmeta._tabular import (
     Table,
     TimeProcess,
     TimeRows,
@@ -16,6 +14,8 @@ from skmeta.tabular import (
     predict_season,
     predict_time_process,
 )
+from skmeta.grouped.longitudinal._rows import rows_before, some_groups
+from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
 
 # Columns of the spline of time in the mean.
 _N_SPLINE = 5

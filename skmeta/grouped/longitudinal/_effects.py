@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmeta._tabular import FitSettings, Population, Table, fit_population, silent
 from skmeta.grouped.longitudinal._curves import within
 from skmeta.grouped.longitudinal._seasons import Calendar
 from skmeta.grouped.members import GroupEffects, design_of, fit_group_effects
-from skmeta.tabular import FitSettings, Population, Table, fit_population, silent
 
 # Folds of groups of the trees that are fitted again to earlier rows.
 _N_FOLDS_AGAIN = 2

@@ -7,6 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmeta._tabular import (
+    PROBABILITIES,
+    UNCALIBRATED,
+    CalibratedOutputs,
+    FitSettings,
+    Level,
+    Table,
+    TargetUnits,
+    interpolate,
+    mix_deviations,
+)
 from skmeta.grouped.longitudinal._curves import (
     Curve,
     LastValue,
@@ -29,17 +40,6 @@ from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
 from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
 from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
 from skmeta.grouped.longitudinal._weights import PANEL_POWER, find_levels
-from skmeta.tabular import (
-    PROBABILITIES,
-    UNCALIBRATED,
-    CalibratedOutputs,
-    FitSettings,
-    Level,
-    Table,
-    TargetUnits,
-    interpolate,
-    mix_deviations,
-)
 
 # Rows that weights are found on, at most: before, and of cases.
 _MAX_ROWS, _MAX_CASES = 4000, 4000

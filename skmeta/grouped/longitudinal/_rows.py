@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.tabular import CUT, Table, at_most, places_in_groups
+from skmeta._tabular import CUT, Table, at_most, places_in_groups
 
 # Numbers of known rows of groups that are held out.
 N_KNOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmeta._tabular import Table, batches
 from skmeta.grouped.longitudinal._rows import rows_before
-from skmeta.tabular import Table, batches
 
 _ALPHA, _BETA, _PHI = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0), (0.0, 0.05, 0.15), (0.9, 0.98)
 # Steps of a group that constants are chosen on, and steps ahead, at most.

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta._sklearn_compat import cut_rounds
-from skmeta.grouped.longitudinal._rows import Cases, first_rows, rows_before
-from skmeta.tabular import (
+from skmeta._tabular import (
     FitSettings,
     Member,
     Outputs,
@@ -23,6 +22,7 @@ from skmeta.tabular import (
     fit_population,
     trees_to_arrays,
 )
+from skmeta.grouped.longitudinal._rows import Cases, first_rows, rows_before
 
 _MAX_ROUNDS = 80
 _SETTINGS = {

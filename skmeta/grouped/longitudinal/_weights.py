@@ -19,8 +19,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from skmeta.grouped.longitudinal._rows import Cases, group_scales
-from skmeta.tabular import (
+from skmeta._tabular import (
     PROBABILITIES,
     HeldOut,
     Level,
@@ -29,6 +28,7 @@ from skmeta.tabular import (
     weighted_quantiles,
     widening,
 )
+from skmeta.grouped.longitudinal._rows import Cases, group_scales
 
 # Weights of later rows are from one cut in time, at which errors of all groups may be correlated.
 _POWER = {"new": 3.0, "later": 1.0, "between": 3.0}

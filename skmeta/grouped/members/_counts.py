@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.grouped.members._group_effects import Design
-from skmeta.mixed import (
+from skmeta._mixed import (
     ConditionedFactors,
     FactorModel,
     Family,
@@ -27,7 +26,7 @@ from skmeta.mixed import (
     Poisson,
     fit_factors,
 )
-from skmeta.tabular import (
+from skmeta._tabular import (
     PROBABILITIES,
     Member,
     Outputs,
@@ -38,6 +37,7 @@ from skmeta.tabular import (
     count_quantiles,
     varying,
 )
+from skmeta.grouped.members._group_effects import Design
 
 # Predicted means are at most this many times the largest target of fit; this is the largest
 # variance of their logarithms, and the least variance of a count, beyond its mean, over its square.

@@ -10,11 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._optional import import_optional
-from skmeta._validation import quote
-from skmeta.exceptions import EpisodeError
-from skmeta.grouped.members._group_effects import MAX_TOGETHER, MIN_STD, Design
-from skmeta.mixed import (
+from skmeta._mixed import (
     Classes,
     ConditionedFactors,
     EachClass,
@@ -23,7 +19,11 @@ from skmeta.mixed import (
     fit_factors,
     varies_within,
 )
-from skmeta.tabular import Member, Outputs, Standardiser, Table, parents_of
+from skmeta._optional import import_optional
+from skmeta._tabular import Member, Outputs, Standardiser, Table, parents_of
+from skmeta._validation import quote
+from skmeta.exceptions import EpisodeError
+from skmeta.grouped.members._group_effects import MAX_TOGETHER, MIN_STD, Design
 
 # Slopes differ between levels if there are no more effects than this of all factors but the
 # largest, and no more products of columns than that of all rows.

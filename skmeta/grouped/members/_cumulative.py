@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta.mixed import ConditionedFactors, FactorModel, Ordered, fit_factors
-from skmeta.tabular import (
+from skmeta._mixed import ConditionedFactors, FactorModel, Ordered, fit_factors
+from skmeta._tabular import (
     FitSettings,
     Member,
     Outputs,

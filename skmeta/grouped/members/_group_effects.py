@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmeta.mixed import (
+from skmeta._mixed import (
     ConditionedGroups,
     EachClass,
     EachConditioned,
     MixedModel,
     fit,
 )
-from skmeta.tabular import (
+from skmeta._tabular import (
     Member,
     Outputs,
     Standardiser,
@@ -104,7 +104,7 @@ def design_of(
 
 @dataclass(frozen=True)
 class GroupEffects(Member):
-    """How groups differ: a mixed-effects model with the settings of :func:`skmeta.mixed.fit`."""
+    """How groups differ: a mixed-effects model with the settings of :func:`skmeta._mixed.fit`."""
 
     design: Design
     settings: dict[str, Any]

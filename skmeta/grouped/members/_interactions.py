@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmeta._tabular import Member, Outputs, Table
 from skmeta.grouped.members._group_effects import (
     ConditionedEffects,
     GroupEffects,
     design_of,
     fit_group_effects,
 )
-from skmeta.tabular import Member, Outputs, Table
 
 # Groups of the other columns, in all, and rows of the table, at most; and rows per group of the
 # largest column, at least.

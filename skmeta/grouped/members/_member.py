@@ -1,6 +1,6 @@
 """The members of the mixture of a grouped table, and the simplest of them.
 
-They are members of :mod:`skmeta.tabular`. From the simplest on:
+They are members of :mod:`skmeta._tabular`. From the simplest on:
 
 - ``population``: what all groups share;
 - ``both``: how groups differ, in the columns and the predictions of the population;
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmeta.tabular import Member, Outputs, Table
+from skmeta._tabular import Member, Outputs, Table
 
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS

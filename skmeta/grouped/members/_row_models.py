@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmeta.tabular import (
+from skmeta._tabular import (
     Member,
     Outputs,
     Table,
@@ -21,7 +21,7 @@ from skmeta.tabular import (
     condition_process,
     fit_process,
 )
-from skmeta.tabular.table_prior import TablePrior
+from skmeta._tabular.table_prior import TablePrior
 
 # Multiples of it modulo 1 are far from each other, in an order that looks random.
 _GOLDEN = (5**0.5 - 1) / 2

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmeta.grouped.members._group_effects import as_columns
-from skmeta.tabular import (
+from skmeta._tabular import (
     FitSettings,
     Member,
     Outputs,
@@ -25,6 +24,7 @@ from skmeta.tabular import (
     deal_rows,
     fit_population,
 )
+from skmeta.grouped.members._group_effects import as_columns
 
 # Trees of known groups have the group as a category, if there are no more of them.
 _MAX_CATEGORIES = 250

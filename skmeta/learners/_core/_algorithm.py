@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.backend import Execution, Network, Rows, Scaler, State, TaskTensors, TensorAdapter
+from skmeta._backend import Execution, Network, Rows, Scaler, State, TaskTensors, TensorAdapter
 from skmeta.learners._core._inputs import TaskSource
 from skmeta.priors import MetaPrior
 

@@ -11,13 +11,13 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import CallbackSupport, fit_context, parameter_names
+from skmeta._training import FitSettings, learner_name
 from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import evaluate, summarise
 from skmeta.learners._core._fit import History, meta_fit, untrained_prior
 from skmeta.learners._core._settings import NetworkSettings, TaskSettings
 from skmeta.priors import MetaPrior
-from skmeta.training import FitSettings, learner_name
 
 _FITTED = ("prior_", "history_", "n_features_in_")
 _ESTIMATOR_METHODS = (

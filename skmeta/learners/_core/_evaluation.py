@@ -14,10 +14,11 @@ from scipy.spatial.distance import cdist
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 
+from skmeta._backend import Execution, Scaler, State, TaskTensors, to_numpy, tree_map
 from skmeta._columns import flatten_rows
+from skmeta._training import settings_by_role
 from skmeta._validation import check_count, check_rng
 from skmeta._warnings import warn_caller
-from skmeta.backend import Execution, Scaler, State, TaskTensors, to_numpy, tree_map
 from skmeta.exceptions import BaselineWarning, EpisodeError
 from skmeta.learners._core._algorithm import measures
 from skmeta.learners._core._inputs import (
@@ -33,7 +34,6 @@ from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior
 from skmeta.tasks import GroupEpisodes, Task, check_shots, warn_if_reused
-from skmeta.training import settings_by_role
 
 # Tasks evaluated at once; bounds the memory of an evaluation.
 EVALUATION_BATCH = 32

@@ -15,13 +15,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from skmeta._backend import Augmentation, Execution, Ranks, State
 from skmeta._progress import fit_task, subtask
 from skmeta._sklearn_compat import callback_context, has_callbacks, validate_params
 from skmeta._threads import one_thread_if_small
+from skmeta._training import fingerprint, meta_train
 from skmeta._validation import check_count, check_plain_labels, check_rng, check_targets
 from skmeta._warnings import warn_caller
 from skmeta.backbones import build_backbone
-from skmeta.backend import Augmentation, Execution, Ranks, State
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core._evaluation import (
     MIN_TASKS,
@@ -51,7 +52,6 @@ from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior
 from skmeta.tasks import check_shots
-from skmeta.training import fingerprint, meta_train
 
 History = dict[str, list[float]]
 

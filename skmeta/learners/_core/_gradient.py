@@ -13,8 +13,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from skmeta._backend import Rows, State
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import Rows, State
+from skmeta._training import parameter
 from skmeta.learners._core._algorithm import (
     HEADS,
     Algorithm,
@@ -27,7 +28,6 @@ from skmeta.learners._core._algorithm import (
 )
 from skmeta.learners._core._base import NetworkLearner
 from skmeta.learners._core._inputs import task_type_parameter
-from skmeta.training import parameter
 
 Memory = dict[str, Any]
 """What an inner optimizer carries from step to step: tensors, and the number of steps."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
+from skmeta._backend import Scaler
 from skmeta._columns import (
     FrameEncoder,
     check_frame,
@@ -19,8 +20,8 @@ from skmeta._columns import (
     is_data_frame,
 )
 from skmeta._sklearn_compat import StrOptions, get_feature_names
+from skmeta._training import parameter
 from skmeta._validation import check_plain_labels, check_rows, check_targets, quote_some
-from skmeta.backend import Scaler
 from skmeta.exceptions import BackboneError, EpisodeError, UnusedDataWarning
 from skmeta.priors import MetaPrior
 from skmeta.tasks import (
@@ -31,7 +32,6 @@ from skmeta.tasks import (
     split_tasks,
     usable_superclasses,
 )
-from skmeta.training import parameter
 
 
 def check_learner_rows(

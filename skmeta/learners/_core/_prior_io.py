@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from skmeta._backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta._sklearn_compat import parameter_names
+from skmeta._training import declarations, learner_name, option_class, settings_by_role
 from skmeta._validation import quote_some
 from skmeta.backbones import build_backbone, check_backbone, check_weights
-from skmeta.backend import Scaler, State, state_to_numpy, state_to_torch
 from skmeta.exceptions import PriorError
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior
-from skmeta.training import declarations, learner_name, option_class, settings_by_role
 
 # The setting of a prior that says in which views predictions are averaged; no learner reads it.
 VIEWS = "test_time_augment"

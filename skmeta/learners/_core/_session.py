@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmeta.backend import (
+from skmeta._backend import (
     NETWORK_PRECISIONS,
     Execution,
     Network,

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.priors import MetaPrior
-from skmeta.training import (
+from skmeta._training import (
     Declared,
     ExecutionOptions,
     OuterLoopSettings,
     parameter,
     read_parameters,
 )
+from skmeta.priors import MetaPrior
 
 
 class TaskSampling(Declared, kw_only=False, eq=True):
@@ -129,8 +129,8 @@ def _closed_form() -> dict[str, Any]:
 def read_settings(learner: Any) -> Any:
     """Read and check the settings of a learner.
 
-    They are those of :func:`~skmeta.training.read_parameters`, with those of a closed form where it
-    lacks some, those of ``inputs`` and ``sampling`` by their names, and ``draws_tasks``: whether
+    They are those of :func:`~skmeta._training.read_parameters`, with those of a closed form where
+    it lacks some, those of ``inputs`` and ``sampling`` by their names, and ``draws_tasks``: whether
     meta-training draws tasks or uses all rows at once.
     """
     known = _closed_form() | vars(read_parameters(learner))

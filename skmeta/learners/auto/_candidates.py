@@ -21,8 +21,9 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skmeta._backend import State, to_numpy
 from skmeta._sklearn_compat import validate_params
-from skmeta.backend import State, to_numpy
+from skmeta._training import Validation
 from skmeta.exceptions import EpisodeError, SkmetaError, SkmetaWarning
 from skmeta.learners._core import (
     LEARNERS,
@@ -37,7 +38,6 @@ from skmeta.learners._core import (
 from skmeta.learners.auto._tasks import Design, Predict
 from skmeta.priors import MetaPrior, load_table_prior
 from skmeta.tasks import Task
-from skmeta.training import Validation
 
 POOLED, OWN = "pooled rows (plain)", "own rows (plain)"
 TREES = "boosted trees on pooled rows (plain)"

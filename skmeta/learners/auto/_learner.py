@@ -10,14 +10,15 @@ import numpy as np
 from scipy.stats import t
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._backend import resolve_device
 from skmeta._columns import flatten_rows
 from skmeta._optional import import_optional
 from skmeta._progress import progress_bar
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._threads import one_thread_if_small
+from skmeta._training import FitSettings, parameter
 from skmeta._validation import check_rng
 from skmeta._warnings import warn_caller
-from skmeta.backend import resolve_device
 from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
 from skmeta.learners._core import (
     MetaLearner,
@@ -36,7 +37,6 @@ from skmeta.learners.auto._candidates import (
 )
 from skmeta.learners.auto._tasks import Design, design_classes, design_groups
 from skmeta.priors import MetaPrior
-from skmeta.training import FitSettings, parameter
 
 # Share of all verdicts whose intervals do not hold the true differences.
 _ERROR_RATE = 0.05

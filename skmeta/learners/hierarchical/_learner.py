@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmeta._backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
+from skmeta._mixed import EFFECTS, fit
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
+from skmeta._tabular import Standardiser, canonical_order
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners._core import (
     Algorithm,
@@ -29,8 +31,6 @@ from skmeta.learners.hierarchical._mixed_model import (
     predict_classes,
     target_moments,
 )
-from skmeta.mixed import EFFECTS, fit
-from skmeta.tabular import Standardiser, canonical_order
 from skmeta.tasks import GroupEpisodes
 
 

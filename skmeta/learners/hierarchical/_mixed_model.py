@@ -1,6 +1,6 @@
 """A mixed-effects model as tensors, which gradients can pass: condition it on a task, predict.
 
-:mod:`skmeta.mixed` estimates it, and has the functions that serve tensors and arrays.
+:mod:`skmeta._mixed` estimates it, and has the functions that serve tensors and arrays.
 
 Notation: n rows, q coefficients (the first is the intercept), j linear predictors, c classes, m
 query rows. A model is a dict of tensors:
@@ -15,8 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skmeta.backend import State
-from skmeta.mixed import (
+from skmeta._backend import State
+from skmeta._mixed import (
     ClassRows,
     MixedModel,
     RowSums,

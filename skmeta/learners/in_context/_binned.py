@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skmeta.tabular.table_prior import bin_edges, like
+from skmeta._tabular.table_prior import bin_edges, like
 
 
 def binned_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.tabular.table_prior import (
+from skmeta._tabular.table_prior import (
     N_CELL_FEATURES,
     N_EXPERTS,
     ExpertSystems,

@@ -10,8 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmeta._backend import PRECISIONS, Rows, Scaler, State, TaskTensors, call_numpy
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import PRECISIONS, Rows, Scaler, State, TaskTensors, call_numpy
+from skmeta._tabular.table_prior import (
+    N_CODES,
+    N_SLOTS,
+    binned_moments,
+    binned_quantiles,
+    mix_bins,
+    mix_classes,
+)
+from skmeta._training import settings_by_role
 from skmeta.learners._core import (
     Algorithm,
     Context,
@@ -31,15 +40,6 @@ from skmeta.learners.in_context._support import (
 )
 from skmeta.learners.in_context._transformer import TableTransformer, call_transformer
 from skmeta.priors import MetaPrior, load_table_prior
-from skmeta.tabular.table_prior import (
-    N_CODES,
-    N_SLOTS,
-    binned_moments,
-    binned_quantiles,
-    mix_bins,
-    mix_classes,
-)
-from skmeta.training import settings_by_role
 
 # Prefix of the support set in an adapted state.
 _SUPPORT = "support."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skmeta.tabular.table_prior import LinearModel, SupportRows, fit_linear_model
+from skmeta._tabular.table_prior import LinearModel, SupportRows, fit_linear_model
 
 # Values before meta-training, chosen on the development sets of benchmarks/measure/small_tables.py.
 _EVIDENCE_WEIGHT_OF_CLASSES, _NETWORK_EVIDENCE_OF_CLASSES = 1.0, 1.0

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skmeta.backend import Rows, State, call_numpy
+from skmeta._backend import Rows, State, call_numpy
+from skmeta._tabular import WeightedRows, relative_weight
+from skmeta._tabular.table_prior import ViewedRows, n_views
 from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
-from skmeta.tabular import WeightedRows, relative_weight
-from skmeta.tabular.table_prior import ViewedRows, n_views
 
 # Prefix of the transformer's parameters in a state.
 _PARAMETER = "table."

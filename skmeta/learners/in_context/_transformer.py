@@ -34,6 +34,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skmeta._tabular.table_prior import (
+    N_BINS,
+    N_EXPERTS,
+    bin_edges,
+    describe_cells,
+    like,
+    measure_columns,
+)
 from skmeta.learners.in_context._encoders import (
     CellEncoder,
     ExpertEncoder,
@@ -42,14 +50,6 @@ from skmeta.learners.in_context._encoders import (
     full_precision,
 )
 from skmeta.learners.in_context._linear_model import LinearEvidence
-from skmeta.tabular.table_prior import (
-    N_BINS,
-    N_EXPERTS,
-    bin_edges,
-    describe_cells,
-    like,
-    measure_columns,
-)
 
 # How an untrained network combines the experts: factor of a class's label; width of a distribution
 # before softplus; smallest probability of a bin.

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from skmeta._backend import Execution, State, TaskTensors, to_numpy, tree_map
 from skmeta._sklearn_compat import Interval, StrOptions
-from skmeta.backend import Execution, State, TaskTensors, to_numpy, tree_map
+from skmeta._training import parameter
 from skmeta.learners._core import (
     Context,
     GradientLearner,
@@ -22,7 +23,6 @@ from skmeta.learners._core import (
     measures,
 )
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
-from skmeta.training import parameter
 
 # Meta-training multiplies the loss that the optimizer sees by exp(u), with u in [-1, 1], for each
 # task.

@@ -30,7 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmeta.backend import State
+from skmeta._backend import State
 
 # "p = 10 worked well in our experiments" (Andrychowicz et al. 2016, appendix A).
 _P = 10.0

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from skmeta._backend import State
 from skmeta._sklearn_compat import Interval
-from skmeta.backend import State
+from skmeta._training import parameter
 from skmeta.learners._core import Context, GradientLearner, InnerLoopAlgorithm, Memory
 from skmeta.learners.learned_optimizers._learned_update import (
     lstm_cell,
@@ -19,7 +20,6 @@ from skmeta.learners.learned_optimizers._learned_update import (
     ravel,
     unravel,
 )
-from skmeta.training import parameter
 
 # Forget gates start almost open and input gates almost closed (section 3.3).
 _FORGET_BIAS = 5.0

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmeta.backend import State, state_to_torch
+from skmeta._backend import State, state_to_torch
 from skmeta.exceptions import PriorError
 from skmeta.learners.learned_optimizers._learned_update import RULE, learned_step
 from skmeta.priors import MetaPrior

@@ -15,9 +15,9 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._tabular import cholesky, solve_lower
 from skmeta.search.record import Configuration
 from skmeta.search.surrogate._gp import matern
-from skmeta.tabular import cholesky, solve_lower
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from skmeta._tabular import cholesky, inverse_of_factor, solve_lower
 from skmeta._threads import one_thread
-from skmeta.tabular import cholesky, inverse_of_factor, solve_lower
 
 Array = NDArray[np.float64]
 

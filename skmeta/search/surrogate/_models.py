@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._tabular import cholesky, solve_lower
 from skmeta.search.surrogate._gp import (
     Kriging,
     fit_kernel,
@@ -33,7 +34,6 @@ from skmeta.search.surrogate._gp import (
     prior_moments,
     scale_columns,
 )
-from skmeta.tabular import cholesky, solve_lower
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]

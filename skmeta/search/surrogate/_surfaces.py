@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
+from skmeta._tabular import cholesky
 from skmeta.search.space import Encoding
 from skmeta.search.surrogate._gp import fit_kernel, group_distances, matern, scale_columns
-from skmeta.tabular import cholesky
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
-from skmeta.backend import Scaler
+from skmeta._backend import Scaler
 from skmeta.exceptions import BaselineWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet, Validation
 from skmeta.learners._core import baseline_scores, make_problem

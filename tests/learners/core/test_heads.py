@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss, mean_squared_error
 
-from skmeta.backend import Rows
+from skmeta._backend import Rows
 from skmeta.learners import MAML
 from skmeta.learners._core import (
     initial_head,

@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy.linalg import block_diag
 
+from skmeta._mixed import ConditionedGroups
 from skmeta.learners.hierarchical import (
     condition_mixed_model,
     predict_classes,
     target_moments,
 )
-from skmeta.mixed import ConditionedGroups
 
 
 def drawn_model(n_outputs, q=3):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.integrate import quad
 
+from skmeta._tabular.table_prior import N_BINS, bin_edges, binned_moments, binned_quantiles
 from skmeta.learners.in_context import binned_loss
-from skmeta.tabular.table_prior import N_BINS, bin_edges, binned_moments, binned_quantiles
 
 
 @pytest.fixture

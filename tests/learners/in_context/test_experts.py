@@ -7,7 +7,7 @@ from builders import describe_table
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from skmeta.tabular.table_prior import (
+from skmeta._tabular.table_prior import (
     EXPERTS,
     cells_of_kernels,
     compare,

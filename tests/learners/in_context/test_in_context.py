@@ -9,13 +9,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from benchmarks.make.synthetic_tables import make_table_tasks
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.backend import Rows
+from skmeta._backend import Rows
+from skmeta._tabular import WeightedRows
+from skmeta._tabular.table_prior import N_SLOTS, choose_views
 from skmeta.exceptions import PriorError
 from skmeta.learners import ExecutionOptions, FineTuning, InContextLearner
 from skmeta.learners.in_context import view_task
 from skmeta.priors import load_table_prior
-from skmeta.tabular import WeightedRows
-from skmeta.tabular.table_prior import N_SLOTS, choose_views
 
 SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
 

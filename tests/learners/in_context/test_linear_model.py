@@ -6,8 +6,8 @@ import torch
 from builders import describe_table
 from sklearn.linear_model import Ridge
 
+from skmeta._tabular.table_prior import SupportRows
 from skmeta.learners.in_context import LinearEvidence
-from skmeta.tabular.table_prior import SupportRows
 
 PENALTIES = np.logspace(-4, 1, 9)
 

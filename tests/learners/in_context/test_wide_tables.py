@@ -7,8 +7,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 from skmeta import MetaFewShotClassifier
-from skmeta.tabular import WeightedRows
-from skmeta.tabular.table_prior import choose_views
+from skmeta._tabular import WeightedRows
+from skmeta._tabular.table_prior import choose_views
 
 
 def views_of(X, y=None, weight=None, *, n_classes=2, e=4, max_rows=1000):

@@ -7,6 +7,7 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
+from skmeta._tabular import cholesky
 from skmeta.search.space import Encoding
 from skmeta.search.surrogate import (
     learn_surfaces,
@@ -21,7 +22,6 @@ from skmeta.search.surrogate._gp import (
     prior_moments,
     scale_columns,
 )
-from skmeta.tabular import cholesky
 
 GROUPS = np.array([0, 1, 1])
 JITTER = 1e-8

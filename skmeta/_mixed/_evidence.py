@@ -1,0 +1,370 @@
+"""The marginal likelihood of a mixed-effects model, and its derivatives.
+
+Notation as in `_likelihood`: G groups, n rows, q coefficients, j linear predictors, c classes.
+Coefficients of a group are m + b, with b drawn from N(0, S); S has one block for each predictor,
+and L is a matrix with S = L L'. A (G, j q, j q) is the information of a group's rows on its
+coefficients at the mode, and s the gradient of its log likelihood. M = I + L'AL, and
+W = A - A L M^-1 L'A is the information on m with b integrated out. Of a regression, with V the
+covariance of a group's targets, W = Z'V^-1 Z and s = Z'V^-1 (y - Z m).
+
+The effects of groups and m are integrated out: exactly in a regression, else by Laplace's
+approximation. The prior of m is normal with variance tau^2 for slopes, and flat for intercepts.
+With a flat prior for all, the marginal likelihood is the restricted likelihood (REML). A regression
+is computed from sufficient statistics, so the number of rows does not matter.
+
+References: Laird and Ware (1982), Random-effects models for longitudinal data; Breslow and Clayton
+(1993), Approximate inference in generalized linear mixed models; Rasmussen and Williams (2006),
+Gaussian Processes for Machine Learning, section 5.5.1, for the derivatives; Bates, Maechler, Bolker
+and Walker (2015), Fitting linear mixed-effects models using lme4; Dauphin et al. (2014),
+Identifying and attacking the saddle point problem in high-dimensional non-convex optimization, and
+Marquardt (1963), An algorithm for least-squares estimation of nonlinear parameters, for the steps.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from skmeta._mixed._covariance import CovarianceShape
+from skmeta._mixed._integrated import SeveralFactors
+from skmeta._mixed._one_factor import LAST_STEP, OneFactor, log_det
+
+_MEAN_BOUNDS, _LOG_RIDGE_BOUNDS, _FAMILY_BOUNDS = (-20.0, 20.0), (-6.0, 3.0), (-9.0, 9.0)
+_LOG_NOISE_BOUNDS, _START_LOG_RIDGE = (-9.0, 3.0), -1.0
+# Precisions of the intercepts of regressions and of others, and of slopes without shrinkage.
+_FLAT_TARGET, _FLAT_LOGIT, _FLAT_SLOPE = 1e-5, 0.01, 1e-6
+# Relative addition to the diagonal of the information on m, against rounding errors.
+_ROUNDING = 1e-10
+# Decrease of minus the log likelihood that ends a rough optimisation, and the longest step of the
+# parameters that do not belong to the covariance.
+_COARSE, _LONGEST_STEP = 1e-2, 2.0
+
+# Least curvature of a direction.
+_MIN_CURVATURE = 1e-2
+# Damping is a curvature that is added to all directions. After a bad step it grows from at least
+# this value by this factor, and after a good one it falls.
+_MIN_DAMPING, _FACTOR = 1.0, 5.0
+_MAX_DAMPING = 1e8
+# Shares of the promised decrease with which a step is bad, or good.
+_BAD, _GOOD = 0.2, 0.7
+
+
+class Evaluation(NamedTuple):
+    """The value of a function at a point, its gradient (p,), and its Hessian (p, p) on call."""
+
+    value: float
+    gradient: np.ndarray
+    curvature: Callable[[], np.ndarray]
+
+
+class MeanSums(NamedTuple):
+    """Sums over groups that the estimate of m needs: Z'V^-1 (y - Z m), W, and the scale of A."""
+
+    score: np.ndarray
+    whole: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Iterable[Evidence], at: np.ndarray) -> MeanSums:
+        """Return the sums of all groups, of one part of them after the other."""
+        each = [(one.score, one.whole, one.scale) for one in (part.integrate(at) for part in parts)]
+        return cls(*(np.asarray(sum(sums)) for sums in zip(*each, strict=True)))
+
+
+class Evidence:
+    """Marginal likelihood of all groups as a function of the parameters.
+
+    The parameters are those of the covariance of each factor, m by predictor, log tau, and those of
+    the likelihood: log sigma of a regression. There is one shape per factor. `n_columns` is q, by
+    default that of the first shape. With `is_restricted`, m is integrated out; else the likelihood
+    is that of the estimate of m.
+    """
+
+    def __init__(
+        self,
+        rows: OneFactor | SeveralFactors,
+        shapes: list[CovarianceShape],
+        n_columns: int | None = None,
+        is_restricted: bool = True,
+    ) -> None:
+        self.rows, self.shapes, self.is_restricted = rows, shapes, is_restricted
+        self.j, self.q = shapes[0].n_predictors, n_columns or len(shapes[0].varies)
+        self._is_slope = np.arange(self.j * self.q) % self.q > 0
+        ends = np.cumsum([0, *(shape.n_parameters for shape in shapes)]).tolist()
+        self._parts = [slice(*pair) for pair in itertools.pairwise(ends)]
+        # Positions of m, of log tau and of the parameters of the likelihood.
+        self._ridge = ends[-1] + self.j * self.q
+        self._mean = slice(ends[-1], self._ridge)
+        self.family = slice(self._ridge + 1, None)
+
+    @property
+    def _shrinks(self) -> bool:
+        return any(shape.shrinkage > 0 for shape in self.shapes)
+
+    def start(self) -> np.ndarray:
+        """Return initial parameters."""
+        mean = np.zeros((self.j, self.q))
+        mean[:, 0] = self.rows.mean_start(self.j)
+        covariances = [shape.start() for shape in self.shapes]
+        rest = [_START_LOG_RIDGE], self.rows.family_start
+        return np.concatenate([*covariances, mean.ravel(), *rest])
+
+    def maximise(self, start: np.ndarray, coarse: bool = False) -> np.ndarray:
+        """Return parameters (p,) of the maximum; a rough one near the start if `coarse`."""
+        at, rest = start, [_MEAN_BOUNDS] * (self.j * self.q) + [_LOG_RIDGE_BOUNDS]
+        family = _LOG_NOISE_BOUNDS if self.rows.is_normal else _FAMILY_BOUNDS
+        rest += [family] * (len(start) - self._ridge - 1)
+        longest = np.concatenate(
+            [*(shape.longest_steps() for shape in self.shapes), np.full(len(rest), _LONGEST_STEP)]
+        )
+        is_first = [
+            shape.rank > 0 and int(shape.varies.sum()) > 1 and not at[part][shape.n_scales :].any()
+            for shape, part in zip(self.shapes, self._parts, strict=True)
+        ]
+        if any(is_first):
+            each = zip(self.shapes, is_first, strict=True)
+            free = itertools.chain(*(shape.bounds(not first) for shape, first in each))
+            bounds = np.array([*free, *rest])
+            at = minimise(self.evaluate, at, bounds, tolerance=_COARSE, longest=longest)
+            at = at.copy()
+            for k, effects in enumerate(self.effects(at)):
+                if is_first[k]:
+                    part = self._parts[k]
+                    at[part] = self.shapes[k].with_correlations(at[part], effects)
+        free = itertools.chain(*(shape.bounds(True) for shape in self.shapes))
+        bounds = np.array([*free, *rest])
+        tolerance = _COARSE if coarse else self.rows.precise
+        return minimise(self.evaluate, at, bounds, tolerance=tolerance, longest=longest)
+
+    def evaluate(self, at: np.ndarray) -> Evaluation:
+        """Return minus the log posterior of the parameters, up to a constant."""
+        mean, precision, parts = at[self._mean], self.precision(at), self.split(at)
+        integral: Any = self.rows.integrate(mean, self.shapes, parts, at[self.family])
+        if not integral.largest < LAST_STEP:
+            # Far from a mode the approximation says nothing, and could promise anything.
+            return Evaluation(np.inf, np.zeros(len(at)), lambda: np.eye(len(at)))
+        information, inverse, half_log_det = self._information(integral, precision)
+        removed = inverse if self.is_restricted else np.zeros_like(inverse)
+        value = integral.log_det - integral.joint + half_log_det * self.is_restricted
+        value += 0.5 * ((precision * mean**2).sum() - np.log(precision).sum())
+        value += sum(shape.penalty(part) for shape, part in zip(self.shapes, parts, strict=True))
+        mean_gradient = precision * mean - integral.score
+        on_factors = [
+            one - 0.5 * less
+            for one, less in zip(integral.on_factors, integral.removed(removed), strict=True)
+        ]
+        # In the logarithm of each precision.
+        determined = precision * (mean**2 + np.diagonal(removed))
+        ridge_gradient = (1 - determined)[self._is_slope].sum() * float(self._shrinks)
+        if self.rows.is_normal:
+            # V is homogeneous in S and sigma^2, which gives the derivative in log sigma.
+            n, log_noise = integral.n_rows, at[-1]
+            quadratic = -2 * (integral.joint + n * log_noise)
+            kept = (removed * integral.whole).sum()
+            lost = sum(
+                (one * covariance).sum()
+                for one, covariance in zip(
+                    integral.removed(removed), self._covariances(parts), strict=True
+                )
+            )
+            on_family = np.array([n - quadratic - kept - 2 * integral.along() + lost])
+        else:
+            on_family = -integral.on_family()
+        moved = integral.moved(removed)
+        if moved is not None:
+            value += moved.value
+            mean_gradient = mean_gradient + moved.on_mean
+            on_factors = [a + b for a, b in zip(on_factors, moved.on_factors, strict=True)]
+            on_family = on_family + moved.on_family
+        gradients, curvatures, blocks = [], [], []
+        for shape, part, one in zip(self.shapes, parts, on_factors, strict=True):
+            blocks.append(_blocks(one, self.j))
+            penalty_gradient, penalty_curvature = shape.penalty_derivatives(part)
+            gradients.append(shape.gradient(part, blocks[-1]) + penalty_gradient)
+            curvatures.append(penalty_curvature)
+        gradient = np.concatenate([*gradients, mean_gradient, [ridge_gradient], on_family])
+
+        def curvature() -> np.ndarray:
+            hessian = np.zeros((len(at), len(at)))
+            n, m, ridge = self._mean.start, self._mean, self._ridge
+            own, mixed = integral.curvature(removed)
+            places = np.r_[0:n, ridge + 1 : len(at)][: len(own)]
+            hessian[np.ix_(places, places)] = own
+            hessian[m, places] = mixed
+            hessian[m, m] = information
+            each = zip(self.shapes, parts, blocks, curvatures, strict=True)
+            hessian[:n, :n] += block_diag(
+                *(
+                    np.diag(penalty) + shape.parameter_curvature(part, block)
+                    for shape, part, block, penalty in each
+                )
+            )
+            if self._shrinks:
+                hessian[ridge, m] = -2 * precision * mean * self._is_slope
+                hessian[ridge, ridge] = 2 * determined[self._is_slope].sum()
+            if self.rows.is_normal:
+                hessian[-1, -1] += 2 * gradient[-1]
+            hessian[places, m.start : m.stop] = mixed.T
+            hessian[m, ridge] = hessian[ridge, m]
+            return hessian
+
+        return Evaluation(float(value), gradient, curvature)
+
+    def log_likelihood(self, at: np.ndarray) -> float:
+        """Return the marginal log likelihood without priors, restricted if m is integrated out."""
+        integral = self.integrate(at)
+        value = integral.joint - integral.log_det
+        n_free = integral.n_rows
+        if self.is_restricted:
+            value -= self._information(integral, self.precision(at))[2]
+            n_free -= self.j * self.q
+        return float(value - 0.5 * n_free * np.log(2 * np.pi) * self.rows.is_normal)
+
+    def effects(self, at: np.ndarray) -> list[np.ndarray]:
+        """Return the effects (L_f, j, q_f) of the levels of each factor."""
+        return self.rows.effects(at[self._mean], self.shapes, self.split(at), at[self.family])
+
+    def mean(self, at: np.ndarray) -> np.ndarray:
+        """Return m (j, q)."""
+        return at[self._mean].reshape(self.j, -1)
+
+    def step_of_mean(self, at: np.ndarray, sums: MeanSums) -> np.ndarray:
+        """Return the parameters (p,) after a Newton step of m, which these sums are of."""
+        precision, mean = self.precision(at), at[self._mean]
+        inverse = self._information(sums, precision)[1]
+        at = at.copy()
+        at[self._mean] = mean + inverse @ (sums.score - precision * mean)
+        return at
+
+    def mean_covariance(self, at: np.ndarray, sums: MeanSums) -> np.ndarray:
+        """Return the covariance (j, q, q) of the estimate of m, for each predictor separately."""
+        j = self.j
+        inverse = self._information(sums, self.precision(at))[1]
+        blocks = inverse.reshape(j, len(inverse) // j, j, -1)
+        if j > 1:
+            # A constant added to all classes changes no probability, and is not identified.
+            centre = np.eye(j) - 1 / j
+            blocks = np.einsum("ab,bpcq,cd->apdq", centre, blocks, centre)
+        each = np.stack([blocks[i, :, i] for i in range(j)])
+        return np.asarray(0.5 * (each + each.swapaxes(1, 2)))
+
+    # ------------------------------------------------------------------------------ its parts
+
+    def integrate(self, at: np.ndarray) -> Any:
+        """Return the effects, integrated out."""
+        return self.rows.integrate(at[self._mean], self.shapes, self.split(at), at[self.family])
+
+    def split(self, at: np.ndarray) -> list[np.ndarray]:
+        """Return the parameters of the covariance of each factor."""
+        return [at[part] for part in self._parts]
+
+    def _covariances(self, parts: list[np.ndarray]) -> list[np.ndarray]:
+        """Return S (j q_f, j q_f) of each factor."""
+        each = zip(self.shapes, parts, strict=True)
+        return [np.asarray(block_diag(*shape.covariance(part))) for shape, part in each]
+
+    def precision(self, at: np.ndarray) -> np.ndarray:
+        """Return the precision (j q,) of the prior of m."""
+        slope = np.exp(-2 * at[self._ridge]) if self._shrinks else _FLAT_SLOPE
+        flat = _FLAT_TARGET if self.rows.is_normal else _FLAT_LOGIT
+        return np.where(self._is_slope, slope, flat)
+
+    def _information(
+        self, integral: Any, precision: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return the information (j q, j q) on m, its inverse, and half its log determinant."""
+        information = np.diag(precision + _ROUNDING * integral.scale) + integral.whole
+        root = np.linalg.cholesky(information)
+        half = np.linalg.inv(root)
+        return information, half.T @ half, log_det(root)
+
+
+def _blocks(matrix: np.ndarray, j: int) -> np.ndarray:
+    """Return the diagonal blocks (j, q, q) of a matrix (j q, j q)."""
+    q = len(matrix) // j
+    each = matrix.reshape(j, q, j, q)
+    return np.stack([each[k, :, k] for k in range(j)])
+
+
+def minimise(
+    evaluate: Callable[[np.ndarray], Evaluation],
+    start: np.ndarray,
+    bounds: np.ndarray,
+    *,
+    tolerance: float,
+    longest: np.ndarray | float = 2.0,
+    max_steps: int = 100,
+) -> np.ndarray:
+    """Minimise within bounds (p, 2) until a step promises a decrease below the tolerance.
+
+    Damped Newton steps of at most `longest` follow negative curvature downhill, too.
+    """
+    low, high = bounds.T
+    at = np.clip(start, low, high)
+    longest = np.broadcast_to(longest, at.shape)
+    now, damping = evaluate(at), 0.0
+    model: _QuadraticModel | None = None
+    for _ in range(max_steps):
+        if model is None:
+            model = _QuadraticModel(at, now.gradient, now.curvature(), low, high, longest)
+        step, promised = model.step(damping)
+        if promised <= tolerance or damping > _MAX_DAMPING:
+            break
+        try:
+            proposal = evaluate(at + step)
+        except np.linalg.LinAlgError:  # No Cholesky factor, so far off the step went.
+            damping = max(_FACTOR * damping, _MIN_DAMPING)
+            continue
+        ratio = (now.value - proposal.value) / promised
+        if not ratio >= _BAD:  # Also if the value is not finite.
+            damping = max(_FACTOR * damping, _MIN_DAMPING)
+        elif ratio > _GOOD:
+            damping = damping / _FACTOR if damping > _MIN_CURVATURE else 0.0
+        if proposal.value < now.value:
+            at, now, model = at + step, proposal, None
+    return np.asarray(at)
+
+
+class _QuadraticModel:
+    """A quadratic model of a function around a point, with the parameters that are free."""
+
+    def __init__(
+        self,
+        at: np.ndarray,
+        gradient: np.ndarray,
+        curvature: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        longest: np.ndarray,
+    ) -> None:
+        self.gradient = gradient
+        can_fall, can_rise = at > low, at < high
+        outwards = (~can_fall & (self.gradient > 0)) | (~can_rise & (self.gradient < 0))
+        # The gradient of a parameter without an effect is exactly 0.
+        self._free = np.flatnonzero((low < high) & (self.gradient != 0) & ~outwards)
+        self._low = np.maximum(low - at, -longest)[self._free]
+        self._high = np.minimum(high - at, longest)[self._free]
+        values, vectors = np.linalg.eigh(curvature[np.ix_(self._free, self._free)])
+        self._values, self._vectors = np.maximum(np.abs(values), _MIN_CURVATURE), vectors
+        self._along = vectors.T @ self.gradient[self._free]
+
+    def step(self, damping: float) -> tuple[np.ndarray, float]:
+        """Return the step, and the decrease that it promises."""
+        if len(self._free) == 0:
+            return np.zeros_like(self.gradient), 0.0
+        whole = -self._vectors @ (self._along / (self._values + damping))
+        cut = np.clip(whole, self._low, self._high)
+        along = self._vectors.T @ cut
+        promised = -self._along @ along - 0.5 * (self._values * along**2).sum()
+        if promised <= 0:  # Only after a step was cut.
+            # A shorter step in the same direction.
+            room = np.where(whole > 0, self._high, -self._low)
+            cut = whole * min(1.0, float((room / np.maximum(np.abs(whole), 1e-300)).min()))
+            promised = -0.5 * self.gradient[self._free] @ cut
+        step = np.zeros_like(self.gradient)
+        step[self._free] = cut
+        return step, float(promised)

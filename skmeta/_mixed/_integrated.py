@@ -1,0 +1,222 @@
+"""The effects of several factors, integrated out: derivatives of the marginal likelihood.
+
+Notation as in `_evidence` and `_several_factors`.
+
+References: Gilmour, Thompson and Cullis (1995), Average information REML: an efficient algorithm
+for variance parameter estimation in linear mixed models.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from skmeta._mixed._covariance import CovarianceShape
+from skmeta._mixed._families import Normal
+from skmeta._mixed._one_factor import Moved
+from skmeta._mixed._several_factors import FactorRows, Solution
+
+# Step of differences in the parameters of a likelihood.
+_STEP = 1e-4
+
+
+class SeveralFactors(FactorRows):
+    """Rows whose effects can be integrated out."""
+
+    def integrate(
+        self,
+        mean: np.ndarray,
+        shapes: list[CovarianceShape],
+        parts: list[np.ndarray],
+        on_family: np.ndarray,
+    ) -> SeveralIntegrated:
+        """Integrate the effects out, at m and the parameters of the covariances."""
+        each = zip(shapes, parts, strict=True)
+        roots = [shape.cholesky(parameters) for shape, parameters in each]
+        return SeveralIntegrated(self, shapes, parts, self.solve(mean, roots, on_family))
+
+    def effects(
+        self,
+        mean: np.ndarray,
+        shapes: list[CovarianceShape],
+        parts: list[np.ndarray],
+        on_family: np.ndarray,
+    ) -> list[np.ndarray]:
+        """Return the effects (L_f, j, q_f) of the levels of each factor."""
+        each = zip(shapes, parts, strict=True)
+        roots = [shape.cholesky(parameters) for shape, parameters in each]
+        solution = self.solve(mean, roots, on_family)
+        return [
+            (u @ root.T).reshape(len(u), self.j, -1)
+            for u, root in zip(solution.u, roots, strict=True)
+        ]
+
+
+class SeveralIntegrated:
+    """The effects of several factors, integrated out."""
+
+    largest = 0.0
+
+    def __init__(
+        self,
+        rows: FactorRows,
+        shapes: list[CovarianceShape],
+        parameters: list[np.ndarray],
+        solution: Solution,
+    ) -> None:
+        self.rows, self.shapes, self.parameters, self.solution = rows, shapes, parameters, solution
+        self.solved = solution.system.solve(solution.across)
+        self.joint, self.log_det = solution.joint, solution.system.log_det
+        self.n_rows = float(rows.w.sum())
+        self.left = rows.w[:, None] * solution.family.score(rows.y, solution.eta)
+        self.score = (self.left.T @ rows.X).ravel()
+        self.whole, self.scale = solution.whole(self.solved), np.diagonal(solution.own)
+        self.inverses = [
+            solve_triangular(root, np.eye(len(root)), lower=True) for root in solution.roots
+        ]
+        self.on_factors = [
+            0.5 * back.T @ self._difference(f) @ back for f, back in enumerate(self.inverses)
+        ]
+
+    def _difference(self, f: int) -> np.ndarray:
+        """Return the sum over levels of I - M^-1 - u u'."""
+        u = self.solution.u[f]
+        inner = (np.eye(u.shape[1]) - self.solution.system.diagonal(f)).sum(0)
+        return np.asarray(inner - u.T @ u)
+
+    def along(self) -> float:
+        """Return the derivative in the logarithm of a scale of all effects."""
+        return 0.5 * sum(float(np.trace(self._difference(f))) for f in range(len(self.inverses)))
+
+    def removed(self, inverse: np.ndarray) -> list[np.ndarray]:
+        """Return sums over levels of Z'V^-1 X inverse X'V^-1 Z, by factor."""
+        removed = []
+        for y, back in zip(self.solved, self.inverses, strict=True):
+            left, right = (
+                one.transpose(1, 0, 2).reshape(y.shape[1], -1) for one in (y @ inverse, y)
+            )
+            removed.append(back.T @ (left @ right.T) @ back)
+        return removed
+
+    def moved(self, inverse: np.ndarray) -> Moved | None:
+        """Return how the log determinants change through the modes; None in a regression."""
+        rows, solution, family = self.rows, self.solution, self.solution.family
+        if rows.is_normal:
+            return None
+        covariance = solution.row_covariance(rows.X, rows.z, rows.codes, self.solved, inverse)
+        v = rows.w[:, None] * family.third(rows.y, solution.eta, covariance)
+        pulled = self._pull(v)
+        on_mean = 0.5 * ((v.T @ rows.X).ravel() - self._against(pulled))
+        on_factors = []
+        for one, u, back in zip(pulled, solution.u, self.inverses, strict=True):
+            crossed = back.T @ (one.T @ u) @ back
+            on_factors.append(0.25 * (crossed + crossed.T))
+        on_family = []
+        for change in self._family_changes:
+            direct = 0.5 * float((rows.w * (change.curvature * covariance).sum((1, 2))).sum())
+            score = rows.on_levels(rows.w[:, None] * change.score)
+            each = zip(score, solution.roots, pulled, strict=True)
+            through = 0.5 * sum(float(((s @ root) * one).sum()) for s, root, one in each)
+            on_family.append(direct + through)
+        return Moved(0.0, on_mean, on_factors, np.array(on_family))
+
+    def _pull(self, v: np.ndarray) -> list[np.ndarray]:
+        """Return M^-1 Lambda'Z'v (L_f, K_f) of rows v (n, j), by factor."""
+        each = zip(self.rows.on_levels(v), self.solution.roots, strict=True)
+        solved = self.solution.system.solve([(one @ root)[..., None] for one, root in each])
+        return [one[..., 0] for one in solved]
+
+    def _against(self, pulled: list[np.ndarray]) -> np.ndarray:
+        """Return X'WZ Lambda v (j q,) of effects v."""
+        each = zip(self.solution.across, pulled, strict=True)
+        return np.asarray(sum(np.einsum("lkc,lk->c", a, one) for a, one in each))
+
+    @cached_property
+    def _family_changes(self) -> list[_Change]:
+        """Return derivatives of the likelihood in each of its parameters."""
+        family, y, eta = self.solution.family, self.rows.y, self.solution.eta
+        at, changes = family.parameters, []
+        for step in _STEP * np.eye(len(at)):
+            above, below = family.at(at + step), family.at(at - step)
+            now, up, down = (one.log(y, eta) for one in (family, above, below))
+            changes.append(
+                _Change(
+                    (up - down) / (2 * _STEP),
+                    (above.score(y, eta) - below.score(y, eta)) / (2 * _STEP),
+                    (above.curvature(y, eta) - below.curvature(y, eta)) / (2 * _STEP),
+                    (up - 2 * now + down) / _STEP**2,
+                )
+            )
+        return changes
+
+    def on_family(self) -> np.ndarray:
+        """Return derivatives of the joint log likelihood in the parameters of the likelihood."""
+        return np.array([float(self.rows.w @ one.log) for one in self._family_changes])
+
+    def curvature(self, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return second derivatives in the parameters of the covariances, and in these and m.
+
+        Those of a restricted likelihood are the average information: with a change V' of the
+        covariance V of the targets, (V'V^-1 r)' P (V'V^-1 r) / 2 (Gilmour et al., 1995). The
+        parameters of the likelihood come last.
+        """
+        rows, solution, n = self.rows, self.solution, sum(len(part) for part in self.parameters)
+        if isinstance(solution.family, Normal):
+            # The change of V in log sigma is 2 sigma^2 I.
+            along, sign = [2 * self.left], 1.0
+            square = float((self.left**2 / rows.w[:, None]).sum())
+            direct = np.array([[4 * solution.family.noise**2 * square]])
+        else:
+            changes, sign = self._family_changes, -1.0
+            along = [rows.w[:, None] * one.score for one in changes]
+            direct = np.diag([-float(rows.w @ one.second) for one in changes])
+        moves = self._moves()
+        scores = [np.stack(of, 2) for of in zip(*map(rows.on_levels, along), strict=True)]
+        scores = scores or [np.zeros((*u.shape, 0)) for u in solution.u]
+        each = zip(scores, solution.roots, strict=True)
+        right = [root.T @ one for one, root in each]
+        both = [np.concatenate(pair, 2) for pair in zip(moves, right, strict=True)]
+        solved = solution.system.solve(both)
+        moved, pulled = _flat(moves), _flat([one[:, :, n:] for one in solved])
+        crossed = sign * moved.T @ pulled
+        own = moved.T @ (moved - _flat([one[:, :, :n] for one in solved]))
+        on_family = direct - _flat(right).T @ pulled
+        own = np.block([[own, crossed], [crossed.T, on_family]])
+        on_x = [(one.T @ rows.X).ravel() for one in along]
+        against = (
+            np.reshape(on_x, (len(along), len(solution.own))).T - _flat(solution.across).T @ pulled
+        )
+        mixed = np.hstack([_flat(self.solved).T @ moved, sign * against])
+        n = n + len(along) if rows.is_normal else n
+        own[:n, :n] = 0.5 * (own + mixed.T @ inverse @ mixed)[:n, :n]
+        return own, mixed
+
+    def _moves(self) -> list[np.ndarray]:
+        """Return Lambda^-1 S' Z'V^-1 (y - X m) (L_f, K_f, p) for each parameter, by factor."""
+        n, start, moves = sum(len(part) for part in self.parameters), 0, []
+        each = zip(self.shapes, self.parameters, self.solution.u, self.inverses, strict=True)
+        for shape, parameters, u, back in each:
+            scores = (u @ back).reshape(len(u), shape.n_predictors, -1)
+            moves.append(np.zeros((*u.shape, n)))
+            moves[-1][:, :, start : start + len(parameters)] = back @ shape.moves(
+                parameters, scores
+            )
+            start += len(parameters)
+        return moves
+
+
+def _flat(blocks: list[np.ndarray]) -> np.ndarray:
+    """Return the rows (width, c) of blocks (L_f, K_f, c)."""
+    return np.concatenate([one.reshape(len(one) * one.shape[1], one.shape[2]) for one in blocks])
+
+
+class _Change(NamedTuple):
+    """Derivatives of the log likelihood of rows in a parameter; the last one is the second."""
+
+    log: np.ndarray
+    score: np.ndarray
+    curvature: np.ndarray
+    second: np.ndarray

@@ -1,6 +1,0 @@
-"""What an analyst reports of a fitted table: effects of columns, with their intervals."""
-
-from skmeta.reporting._contrast import ContrastMixin, Rows, columns_of
-from skmeta.reporting._rates import rates_frame
-
-__all__ = []
