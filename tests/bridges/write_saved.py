@@ -28,7 +28,7 @@ NAMES = (
 if __name__ == "__main__":
     for name in NAMES:
         model = saved.make(name)
-        path = FOLDER / f"{skmeta.__version__} {name}.skops"
+        path = FOLDER / f"{skmeta.__version__}-{name.replace(' ', '-')}.skops"
         skops.dump(model, path)
         np.savez_compressed(path.with_suffix(".npz"), **saved.outputs(model))
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
