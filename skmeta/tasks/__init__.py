@@ -1,7 +1,13 @@
 """What a task is, and how tasks are drawn from a table (NumPy only)."""
 
 from skmeta.tasks._group_divisions import KnownRowsGroupKFold, LaterRowsSplit
-from skmeta.tasks._samplers import ClassEpisodes, EpisodeSampler, GroupEpisodes, check_shots
+from skmeta.tasks._samplers import (
+    ClassEpisodes,
+    EpisodeSampler,
+    GroupEpisodes,
+    check_shots,
+    check_ways,
+)
 from skmeta.tasks._splits import EpisodeSplit
 from skmeta.tasks._task import Superclass, Task, split_tasks, usable_superclasses, warn_if_reused
 

@@ -11,17 +11,18 @@ from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.tasks._task import Superclass, Task, usable_superclasses
 
 Shots = int | Sequence[int]
+Ways = int | Sequence[int]
 
 
 class ClassEpisodes:
     """N-way K-shot classification tasks over the classes of ``y`` (n_samples,).
 
     A task draws ``n_way`` classes without replacement (out of `classes`, if given), and disjoint
-    support and query rows of each: `n_shot` or a number in the range ``(low, high)``, and
-    `n_query`. The position of a class is its place in the random order, so that it carries no
-    information about the class. With `superclass`, the classes of a task are drawn from one
-    superclass, and a superclass in proportion to its classes. `names` are the sorted classes, and
-    `n_classes` equals `n_way`.
+    support and query rows of each: `n_shot` and `n_query`. `n_way` and `n_shot` are numbers, or
+    ranges ``(low, high)`` that a number is drawn from. The position of a class is its place in the
+    random order, so that it carries no information about the class. With `superclass`, the classes
+    of a task are drawn from one superclass, and a superclass in proportion to its classes. `names`
+    are the sorted classes, and `n_classes` is the largest `n_way`.
 
     Vinyals et al. (2016), Matching networks for one shot learning, section 2.2.
 
@@ -36,15 +37,16 @@ class ClassEpisodes:
     def __init__(
         self,
         y: Any,
-        n_way: int,
+        n_way: Ways,
         n_shot: Shots,
         n_query: int,
         *,
         classes: Any = None,
         superclass: Superclass | None = None,
     ) -> None:
-        self.n_way: int = check_count(n_way, "n_way", 2)
-        self.n_classes: int = self.n_way
+        self.n_way = n_way
+        self._ways = check_ways(n_way)
+        self.n_classes: int = self._ways[1]
         self.n_shot = n_shot
         self._low, self._high = check_shots(n_shot)
         self.n_query: int = check_count(n_query, "n_query")
@@ -58,13 +60,13 @@ class ClassEpisodes:
         self._check_sizes()
         self._within: list[np.ndarray] | None = None
         if superclass is not None:
-            owner, usable = usable_superclasses(self.names, superclass, self.n_way)
+            owner, usable = usable_superclasses(self.names, superclass, self.n_classes)
             self._within = [np.flatnonzero(owner == k) for k in usable]
             sizes = np.array([len(part) for part in self._within])
             self._shares = sizes / sizes.sum()
 
     def _check_sizes(self) -> None:
-        if len(self.names) < self.n_way:
+        if len(self.names) < self.n_classes:
             raise EpisodeError(
                 f"n_way={self.n_way}, but the number of classes is {len(self.names)}. "
                 "Lower n_way, add classes or, if each task is a group of rows, pass groups."
@@ -81,27 +83,33 @@ class ClassEpisodes:
                 f"Lower n_query, or drop the class{'es' if several else ''}."
             )
 
-    def sample(self, rng: np.random.Generator) -> Task:
-        """Draw one task, with its rows class by class.
+    def sample_batch(self, rng: np.random.Generator, n_tasks: int) -> list[Task]:
+        """Draw tasks of one shape: all of them have the same number of classes."""
+        n_way = draw_from(rng, *self._ways)
+        return [self.sample(rng, n_way) for _ in range(n_tasks)]
+
+    def sample(self, rng: np.random.Generator, n_way: int | None = None) -> Task:
+        """Draw one task, with its rows class by class; `n_way` is by default drawn.
 
         With a range of shots, the shape is that of the largest: the rows drawn are repeated in
         turn, with weight 0.
         """
+        n_way = draw_from(rng, *self._ways) if n_way is None else n_way
         pool: Any = len(self.names)
         if self._within is not None:
             pool = self._within[rng.choice(len(self._within), p=self._shares)]
-        drawn = rng.choice(pool, self.n_way, replace=False)
-        n_shot = draw_shots(rng, self._low, self._high)
+        drawn = rng.choice(pool, n_way, replace=False)
+        n_shot = draw_from(rng, self._low, self._high)
         size = self._high + self.n_query
         rows = np.stack([rng.choice(self._rows[k], size, replace=False) for k in drawn])
-        position = np.arange(self.n_way)
+        position = np.arange(n_way)
         return Task(
             support=rows[:, np.arange(self._high) % n_shot].ravel(),
             query=rows[:, self._high :].ravel(),
             y_support=np.repeat(position, self._high),
             y_query=np.repeat(position, self.n_query),
-            w_support=np.tile((np.arange(self._high) < n_shot).astype(np.float64), self.n_way),
-            w_query=np.ones(self.n_way * self.n_query),
+            w_support=np.tile((np.arange(self._high) < n_shot).astype(np.float64), n_way),
+            w_query=np.ones(n_way * self.n_query),
             classes=self.names[drawn],
         )
 
@@ -201,6 +209,10 @@ class GroupEpisodes:
             UnusedDataWarning,
         )
 
+    def sample_batch(self, rng: np.random.Generator, n_tasks: int) -> list[Task]:
+        """Draw tasks, which all have the same shape."""
+        return [self.sample(rng) for _ in range(n_tasks)]
+
     def sample(self, rng: np.random.Generator) -> Task:
         """Draw a group, each with the same probability, and a task from it."""
         return self.episode(int(rng.integers(len(self.names))), rng)
@@ -214,7 +226,7 @@ class GroupEpisodes:
         first, size = np.unique(stratum, return_index=True, return_counts=True)[1:]
         rank = np.arange(len(rows)) - np.repeat(first, size)
         # No more shots than leave a query row.
-        n_shot = draw_shots(rng, self._low, max(self._low, min(self._high, int(size.max()) - 1)))
+        n_shot = draw_from(rng, self._low, max(self._low, min(self._high, int(size.max()) - 1)))
         # A stratum that is too small keeps one row for the query set, if it has two.
         shots = np.where(size > n_shot, n_shot, np.maximum(size - 1, 1))
         asked = rank - np.repeat(shots, size)
@@ -262,17 +274,28 @@ def _positions(labels: Any, names: np.ndarray, where: str = "classes") -> np.nda
 
 def check_shots(n_shot: Any) -> tuple[int, int]:
     """Return the lowest and highest number of shots, equal unless a range is given."""
-    if not isinstance(n_shot, tuple | list):
-        n = check_count(n_shot, "n_shot")
+    return _check_range(n_shot, "n_shot", "rows", 1)
+
+
+def check_ways(n_way: Any) -> tuple[int, int]:
+    """Return the lowest and highest number of classes of a task, equal unless a range is given."""
+    return _check_range(n_way, "n_way", "classes", 2)
+
+
+def _check_range(value: Any, name: str, what: str, minimum: int) -> tuple[int, int]:
+    if not isinstance(value, tuple | list):
+        n = check_count(value, name, minimum)
         return n, n
-    if len(n_shot) != 2:
-        raise ValueError(f"n_shot must be a number of rows or a range (low, high), got {n_shot!r}.")
-    low, high = (check_count(n, "each end of n_shot") for n in n_shot)
+    if len(value) != 2:
+        raise ValueError(
+            f"{name} must be a number of {what} or a range (low, high), got {value!r}."
+        )
+    low, high = (check_count(n, f"each end of {name}", minimum) for n in value)
     if low > high:
-        raise ValueError(f"n_shot=({low}, {high}) is empty. Give the lower number first.")
+        raise ValueError(f"{name}=({low}, {high}) is empty. Give the lower number first.")
     return low, high
 
 
-def draw_shots(rng: np.random.Generator, low: int, high: int) -> int:
-    """Draw a number of shots between two ends, both included; one number needs no draw."""
+def draw_from(rng: np.random.Generator, low: int, high: int) -> int:
+    """Draw a number between two ends, both included; equal ends need no draw."""
     return low if low == high else int(rng.integers(low, high + 1))

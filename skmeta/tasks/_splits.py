@@ -28,10 +28,11 @@ class EpisodeSplit(BaseCrossValidator):
 
     Parameters
     ----------
-    n_way : int or None, default=None
-        Number of classes in an episode that is drawn from classes; None takes all.
-    n_shot : int, default=1
-        Number of support rows of each class; in a regression, of each group.
+    n_way : int, tuple of two ints or None, default=None
+        Number of classes in an episode that is drawn from classes; a range ``(low, high)`` draws
+        it, and None takes all.
+    n_shot : int or tuple of two ints, default=1
+        Number of support rows of each class; in a regression, of each group. A range draws it.
     n_query : int, default=15
         Number of query rows of each class; in a regression, of each group. With ``groups``, an
         episode has fewer where a group has fewer.
@@ -72,8 +73,8 @@ class EpisodeSplit(BaseCrossValidator):
 
     def __init__(
         self,
-        n_way: int | None = None,
-        n_shot: int = 1,
+        n_way: int | tuple[int, int] | None = None,
+        n_shot: int | tuple[int, int] = 1,
         n_query: int = 15,
         n_episodes: int = 100,
         *,

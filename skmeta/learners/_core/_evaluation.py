@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
@@ -13,8 +14,9 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from torch import Tensor
 
-from skmeta._backend import Execution, Scaler, State, TaskTensors, to_numpy, tree_map
+from skmeta._backend import Execution, Scaler, State, TaskTensors, to_numpy
 from skmeta._columns import flatten_rows
 from skmeta._training import settings_by_role
 from skmeta._validation import check_count, check_rng
@@ -40,7 +42,7 @@ EVALUATION_BATCH = 32
 
 
 class DrawnTasks:
-    """Draw `n_tasks` tasks on which each state is evaluated."""
+    """Draw `n_tasks` tasks on which each state is evaluated, those of fewer classes first."""
 
     def __init__(
         self,
@@ -51,38 +53,43 @@ class DrawnTasks:
         rng: np.random.Generator,
     ) -> None:
         self.source = source
-        self.tasks = [source.sampler.sample(rng) for _ in range(n_tasks)]
+        drawn = (source.sampler.sample(rng) for _ in range(n_tasks))
+        self.tasks = sorted(drawn, key=lambda task: task.n_classes or 0)
         self._session, self._execution = session, execution
         self._table = session.adapter.upload(source.X)
 
     def metrics(self, state: State) -> dict[str, float]:
         """Mean ``"loss"`` and ``"score"`` of a state."""
         totals = {"loss": 0.0, "score": 0.0}
-        for size, batch in self._batches():
+        for size, session, batch in self._batches():
             with torch.no_grad():
-                metrics = self._execution.mean(partial(_metrics, self._session), state, batch)
+                metrics = self._execution.mean(partial(_metrics, session), state, batch)
             for name in totals:
                 totals[name] += float(metrics[name]) * size
         return {n: v / len(self.tasks) for n, v in totals.items()}
 
     def scores(self, state: State) -> np.ndarray:
         """Score of a state on each task."""
-        metrics = self.map(partial(_metrics, self._session, state))
-        return to_numpy(metrics["score"]).astype(np.float64)
+        scores = self.map(lambda session, task: _metrics(session, state, task)["score"])
+        return np.array([float(score) for score in scores])
 
-    def map(self, fn: Callable[[TaskTensors], Any]) -> Any:
-        """Return the results (n_tasks, ...) of a function of a task."""
+    def map(self, fn: Callable[[Session, TaskTensors], Tensor]) -> list[Tensor]:
+        """Return the results of a function of a task, one for each."""
         with torch.no_grad():
-            parts = [self._execution.map(fn, batch) for _, batch in self._batches()]
-        return tree_map(lambda *each: torch.cat(each), *parts)
+            parts = [self._execution.map(partial(fn, s), batch) for _, s, batch in self._batches()]
+        return [each for part in parts for each in part]
 
-    def _batches(self) -> Iterator[tuple[int, TaskTensors]]:
-        for start in range(0, len(self.tasks), EVALUATION_BATCH):
-            part = self.tasks[start : start + EVALUATION_BATCH]
-            yield len(part), self._session.adapter.tasks(self._table, part)
+    def _batches(self) -> Iterator[tuple[int, Session, TaskTensors]]:
+        """Iterate over tasks of one shape, the session for them, and how many they are."""
+        for _, alike in groupby(self.tasks, key=lambda task: task.n_classes):
+            tasks = list(alike)
+            for start in range(0, len(tasks), EVALUATION_BATCH):
+                part = tasks[start : start + EVALUATION_BATCH]
+                session = self._session.for_tasks(part)
+                yield len(part), session, session.adapter.tasks(self._table, part)
 
 
-def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, torch.Tensor]:
+def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, Tensor]:
     # In one view: a validation compares states, and others would take longer.
     algorithm, context = session.algorithm, session.context
     adapted = algorithm.adapt(context, state, task.support)
@@ -101,8 +108,8 @@ def evaluate(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Learn tasks and return true targets, predictions and weights, each (n_tasks, n_query).
 
-    Classes are given by position; a weight of 0 marks padding. `drawn` replaces the learner's
-    ``n_shot``, ``n_query`` and ``random_state``.
+    Classes are given by position; a weight of 0 marks padding, as in tasks of fewer classes.
+    `drawn` replaces the learner's ``n_shot``, ``n_query`` and ``random_state``.
     """
     prior: MetaPrior = learner.prior_
     settings = read_settings(learner)
@@ -146,15 +153,24 @@ def evaluate(
     n_tasks = settings.validation.n_tasks if n_tasks is None else n_tasks
     with make_execution(session, settings) as execution:
         tasks = DrawnTasks(session, execution, source, n_tasks, rng)
-        outputs = tasks.map(partial(session.outputs, state))
-    is_classes = prior.kind == "classification"
-    predicted = (
-        to_numpy(outputs.argmax(2)) if is_classes else session.adapter.targets(outputs[..., 0])
-    )
-    y_true, weight = (
-        np.stack([getattr(t, n) for t in tasks.tasks]) for n in ("y_query", "w_query")
-    )
+        is_classes = prior.kind == "classification"
+
+        def predict(session: Session, task: TaskTensors) -> Tensor:
+            outputs = session.outputs(state, task)
+            return outputs.argmax(1) if is_classes else outputs[:, 0]
+
+        to_units = to_numpy if is_classes else session.adapter.targets
+        predicted = _stack([to_units(each) for each in tasks.map(predict)])
+    y_true, weight = (_stack([getattr(t, n) for t in tasks.tasks]) for n in ("y_query", "w_query"))
     return y_true, predicted, weight
+
+
+def _stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack arrays (n_query,) of each task; those of fewer rows end in zeros."""
+    stacked = np.zeros((len(rows), max(map(len, rows))), dtype=rows[0].dtype)
+    for k, row in enumerate(rows):
+        stacked[k, : len(row)] = row
+    return stacked
 
 
 # ---------------------------------------------------------------------------- plain models

@@ -261,11 +261,12 @@ def _objective(
     def objective(
         state: State, rng: np.random.Generator, progress: float
     ) -> tuple[State, dict[str, float]]:
-        batch = [source.sampler.sample(rng) for _ in range(n_tasks)]
+        batch = source.sampler.sample_batch(rng, n_tasks)
         tasks = session.adapter.tasks(table, batch)
         if augmentation is not None:
             tasks = augmentation(tasks, rng.integers(2**63, size=len(batch)))
-        context = replace(session.context, progress=progress)
+        context = session.for_tasks(batch).context
+        context = replace(context, progress=progress)
         gradient, metrics = session.algorithm.mean_gradient(context, state, tasks, execution)
         gradient = gradient | {n: torch.zeros_like(state[n]) for n in context.network.frozen}
         return gradient, {n: float(v) for n, v in metrics.items()}

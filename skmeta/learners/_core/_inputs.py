@@ -29,6 +29,7 @@ from skmeta.tasks import (
     EpisodeSampler,
     GroupEpisodes,
     Superclass,
+    check_ways,
     split_tasks,
     usable_superclasses,
 )
@@ -148,7 +149,7 @@ class TaskSource:
     """A table and the tasks in it.
 
     `groups` is the task of each row, if tasks are groups; `sampler` draws tasks as positions of
-    rows; `n_outputs` is the number of classes of a task, or 1.
+    rows; `n_outputs` is the largest number of classes of a task, or 1.
     """
 
     X: np.ndarray
@@ -268,7 +269,7 @@ def make_problem(
     y: Any,
     groups: Any,
     *,
-    n_way: int,
+    n_way: int | tuple[int, int],
     n_shot: int | tuple[int, int],
     n_query: int,
     shots_per: str = "class",
@@ -306,11 +307,12 @@ def make_problem(
         return TaskSource(X[rows], y[rows], groups_of_rows, sampler, sampler.n_classes or 1)
 
     names_kind: Literal["classes", "groups"] = "classes" if groups is None else "groups"
-    least = n_way if groups is None else 1
+    most_ways = check_ways(n_way)[1]
+    least = most_ways if groups is None else 1
     if superclass is not None and validation_fraction > 0:
         # Whole superclasses are set aside, of those that tasks can be drawn from.
         classes, inverse = np.unique(y, return_inverse=True)
-        owners, usable = usable_superclasses(classes, superclass, n_way)
+        owners, usable = usable_superclasses(classes, superclass, most_ways)
         names, least = owners[inverse], 1
         kept = np.isin(names, usable)
         X, y, names = X[kept], y[kept], names[kept]

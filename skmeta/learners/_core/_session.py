@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ from skmeta._backend import (
     resolve_test_time_augment,
 )
 from skmeta.learners._core._algorithm import Algorithm, Context
+from skmeta.tasks import Task, check_ways
 
 # Names of what the adaptation changed in one of several views.
 _VIEW = re.compile(r"view\d+\.")
@@ -88,6 +89,14 @@ class Session:
     def views(self) -> tuple[Any, ...]:
         """Views of a new task that predictions are averaged over."""
         return make_views(self.changes, self.adapter.input_shape)
+
+    def for_tasks(self, tasks: Sequence[Task]) -> Session:
+        """Return the session for tasks that all have one number of classes."""
+        n_classes = tasks[0].n_classes
+        if n_classes is None or n_classes == self.context.n_outputs:
+            return self
+        context = replace(self.context, classes=self.context.classes[:n_classes])
+        return replace(self, context=context)
 
     def draw_state(self, seed: int) -> State:
         """Draw the learner's initial state on the device."""
@@ -193,6 +202,7 @@ WORTH_RECORDING = 500
 def make_execution(session: Session, settings: Any, ranks: Ranks | None = None) -> Execution:
     """Decide how the tasks of a meta-training are computed."""
     network = session.context.network
+    fewest, most = check_ways(settings.n_way)
     # A task runs forward and backward through support and query set: about three passes per row.
     rows = (np.max(settings.n_shot) + settings.n_query) * max(session.context.n_outputs, 1)
     # Each inner step keeps the values of the support set, and its derivatives about as many.
@@ -203,7 +213,8 @@ def make_execution(session: Session, settings: Any, ranks: Ranks | None = None) 
         session.adapter.device,
         3.0 * float(rows) * network.n_flops,
         bytes_per_task=float(n_values * session.adapter.dtype.itemsize),
-        record=settings.n_iterations >= WORTH_RECORDING,
+        # Each number of classes has a recording of its own.
+        record=settings.n_iterations >= WORTH_RECORDING * (most - fewest + 1),
         ranks=ranks,
     )
     return execution

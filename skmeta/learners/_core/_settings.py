@@ -72,8 +72,9 @@ class TaskSettings(OuterLoopSettings):
         Support rows of a task; a range ``(low, high)`` draws the number. See :ref:`shots`.
     n_query : int, default=15
         Query rows of a task, counted as ``n_shot``.
-    n_way : int, default=5
-        Classes of a task that is drawn from classes. With groups, a task has all classes.
+    n_way : int or tuple of two ints, default=5
+        Classes of a task that is drawn from classes; a range ``(low, high)`` draws the number for
+        each meta-iteration. With groups, a task has all classes.
     sampling : {"auto", "class", "task"} or TaskSampling, default="auto"
         What ``n_shot`` and ``n_query`` count in classifications by groups, or a
         :class:`~skmeta.learners.TaskSampling`, which also has superclasses. See :ref:`shots`.
@@ -85,7 +86,9 @@ class TaskSettings(OuterLoopSettings):
         5, Interval(Integral, 1, None, closed="left"), tuple, list
     )
     n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
-    n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
+    n_way: int | tuple[int, int] = parameter(
+        5, Interval(Integral, 2, None, closed="left"), tuple, list
+    )
     sampling: Any = parameter("auto", str, TaskSampling, role="training")
     prior: Any = parameter(None, MetaPrior, None, role="training")
 

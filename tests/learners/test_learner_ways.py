@@ -1,0 +1,106 @@
+"""Numbers of classes that are drawn from a range: sampling, meta-training and evaluation."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestCentroid
+
+from skmeta import MetaFewShotClassifier
+from skmeta.learners import ANIL, MAML, InputOptions, ProtoNet, Validation
+from skmeta.tasks import ClassEpisodes, EpisodeSplit
+
+SMALL = {
+    "backbone_params": {"hidden": (8,)},
+    "n_shot": 2,
+    "n_query": 3,
+    "n_iterations": 12,
+    "meta_batch_size": 3,
+    "validation": Validation(0.2, n_tasks=9, every=4),
+    "random_state": 0,
+}
+
+
+def make_classes(n_classes=30, n_rows=8, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(n_classes), n_rows)
+    return rng.normal(size=(n_classes, 5))[y] + rng.normal(size=(len(y), 5)), y
+
+
+def test_a_range_of_ways_is_drawn_evenly_and_is_one_for_a_batch():
+    rng = np.random.default_rng(0)
+    sampler = ClassEpisodes(make_classes()[1], n_way=(3, 5), n_shot=2, n_query=1)
+    assert sampler.n_classes == 5
+    batches = [sampler.sample_batch(rng, 4) for _ in range(600)]
+    ways = [{task.n_classes for task in batch} for batch in batches]
+    assert {len(each) for each in ways} == {1}
+    counts = np.bincount([n for each in ways for n in each], minlength=6)
+    assert abs(counts[3:] - 200).max() < 5 * np.sqrt(200)
+    for task in (sampler.sample(rng) for _ in range(20)):
+        n = task.n_classes
+        assert (len(task.support), len(task.query)) == (2 * n, n)
+        assert set(task.y_query) == set(range(n))
+
+
+@pytest.mark.parametrize(
+    ("n_way", "match"),
+    [
+        ((4, 2), r"n_way=\(4, 2\) is empty. Give the lower number first"),
+        ((1, 4), "each end of n_way must be an integer of at least 2, got 1"),
+        ((3,), r"n_way must be a number of classes or a range \(low, high\), got \(3,\)"),
+        ((5, 40), r"n_way=\(5, 40\), but the number of classes is 30"),
+    ],
+)
+def test_ranges_that_are_none_are_refused(n_way, match):
+    X, y = make_classes()
+    with pytest.raises(ValueError, match=match):
+        ProtoNet(**SMALL | {"validation": 0}, n_way=n_way).fit(X, y)
+    with pytest.raises(ValueError, match=match):
+        list(EpisodeSplit(n_way, n_query=1).split(X, y))
+
+
+def test_a_range_of_one_number_is_the_number():
+    X, y = make_classes()
+    one, same = (MAML(**SMALL, n_way=n_way).fit(X, y) for n_way in (4, (4, 4)))
+    for name, value in one.prior_.tensors.items():
+        np.testing.assert_array_equal(same.prior_.tensors[name], value)
+    np.testing.assert_array_equal(one.score_tasks(X, y + 30), same.score_tasks(X, y + 30))
+
+
+@pytest.mark.parametrize("mode", ["loop", "threads", "vmap"])
+def test_scores_of_tasks_of_several_sizes_are_those_of_the_nearest_centroid(mode):
+    X, y = make_classes()
+    learner = ProtoNet(
+        backbone="identity", n_way=(2, 6), n_shot=2, n_query=3, n_iterations=1, validation=0,
+        inputs=InputOptions(standardize=False), execution=mode, random_state=0,
+    ).fit(X[:80], y[:80])  # fmt: skip
+    found = learner.score_tasks(X[80:], y[80:], n_tasks=50, random_state=3)
+    rng, expected = np.random.default_rng(3), []
+    sampler = ClassEpisodes(y[80:], (2, 6), 2, 3)
+    for task in sorted((sampler.sample(rng) for _ in range(50)), key=lambda task: task.n_classes):
+        x, labels, query, truth = task.take(X[80:])
+        expected.append(NearestCentroid().fit(x, labels).score(query, truth))
+    np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("head", ["prototype", "shared", "learned"])
+def test_a_prior_of_several_sizes_learns_tasks_of_each(head):
+    X, y = make_classes()
+    learner = ANIL(**SMALL, n_way=(2, 5), head_init=head).fit(X[:160], y[:160])
+    assert learner.prior_.learner_params["n_way"] == (2, 5)
+    assert np.isfinite(learner.history_["validation_loss"]).all()
+    if head == "learned":
+        assert learner.prior_.tensors["head.weight"].shape == (5, 8)
+    for n_way in (2, 3, 5):
+        rows = y[160:] < 20 + n_way
+        clf = MetaFewShotClassifier(learner.prior_).fit(X[160:][rows], y[160:][rows])
+        assert clf.predict_proba(X[160:]).shape == (80, n_way)
+
+
+def test_a_recording_of_each_size_changes_nothing(monkeypatch):
+    from skmeta.learners._core import _session
+
+    X, y = make_classes()
+    plain = MAML(**SMALL, n_way=(2, 4)).fit(X, y)
+    monkeypatch.setattr(_session, "WORTH_RECORDING", 1)
+    recorded = MAML(**SMALL, n_way=(2, 4)).fit(X, y)
+    for name, value in plain.prior_.tensors.items():
+        np.testing.assert_allclose(recorded.prior_.tensors[name], value, rtol=1e-4, atol=1e-6)
