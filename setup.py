@@ -1,8 +1,11 @@
-"""The metadata is in pyproject.toml; here is how a source distribution is packed."""
+"""The metadata is in pyproject.toml; here is how a source distribution is packed, and its page."""
 
 import gzip
 import os
+import re
 import tarfile
+import tomllib
+from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.sdist import sdist
@@ -33,4 +36,17 @@ class ReproducibleSdist(sdist):
         return path
 
 
-setup(cmdclass={"sdist": ReproducibleSdist})
+def readme_for_an_index():
+    """Return README.rst with links to the repository, since a package index has no other files."""
+    folder = Path(__file__).parent
+    source = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    text = (folder / "README.rst").read_text()
+    text = re.sub(r"<(?=[\w/-]+\.rst>)", f"<{source}/blob/main/", text)
+    return re.sub(r"(?<=image:: )(?=doc/)", f"{source}/raw/main/", text)
+
+
+setup(
+    cmdclass={"sdist": ReproducibleSdist},
+    long_description=readme_for_an_index(),
+    long_description_content_type="text/x-rst",
+)

@@ -10,6 +10,8 @@ from pathlib import Path
 LARGEST = 25_000_000  # bytes
 # Not needed to use the package, and large.
 LEFT_OUT = re.compile(r"^(benchmarks|doc|examples)/")
+# A link or a picture of README that a package index cannot show.
+RELATIVE = re.compile(r"<[\w/-]+\.rst>|image:: (?!https?://)\S+")
 
 
 def check(folder: Path) -> list[str]:
@@ -23,6 +25,7 @@ def check(folder: Path) -> list[str]:
         names = {name for name in archive.namelist() if not name.endswith("/")}
         [entry] = [name for name in names if name.endswith(".dist-info/entry_points.txt")]
         commands = archive.read(entry).decode()
+        page = archive.read(entry.replace("entry_points.txt", "METADATA")).decode()
     faults = []
     in_package = {name for name in names if ".dist-info/" not in name}
     licences = {name for name in wanted if Path(name).name.startswith("LICENSE")}
@@ -34,6 +37,7 @@ def check(folder: Path) -> list[str]:
             faults.append(f"wheel: {licence} is there {len(copies)} times, not once")
     if "skmeta = skmeta.__main__:main" not in commands:
         faults.append("wheel: the command skmeta is missing")
+    faults += [f"metadata: {link} is relative" for link in RELATIVE.findall(page)]
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     faults += [f"sdist: {name} is missing" for name in (wanted | {"pyproject.toml"}) - inside]

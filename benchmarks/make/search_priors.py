@@ -289,7 +289,7 @@ def published_searches(name, metric):
 
 def new_card(name):
     sources = ["own", PUBLISHED[name][0]] if name in PUBLISHED else ["own"]
-    versions = {one: version(one) for one in ("scikit-learn", "numpy", "skmeta")}
+    versions = {one: version(one) for one in ("scikit-learn", "numpy")}
     if name in BOOSTERS:
         sources = ["boosting"]
         package = BOOSTERS[name][0]  # a distribution may have another name, such as xgboost-cpu
