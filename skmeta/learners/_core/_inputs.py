@@ -107,12 +107,14 @@ def fit_scaler(
 ) -> Scaler:
     """Compute the centre and scale of features and targets; constant features keep scale 1.
 
-    With ``"auto"`` tables are standardised, but not images.
+    With ``"auto"`` tables are standardised, but not images. Those of bytes are divided by 255.
     """
     zero, one = np.zeros(()), np.ones(())
     x_mean, x_scale, y_mean, y_scale = zero, one, zero, one
     if standardize is True or (standardize == "auto" and len(input_shape) == 1):
         x_mean, x_scale = _mean_and_scale(X)
+    elif standardize == "auto" and X.dtype == np.uint8 and X.max(initial=0) > 1:
+        x_scale = np.array(255.0)
     if y is not None and standardize is not False:
         y_mean, y_scale = _mean_and_scale(y)
     return Scaler(x_mean, x_scale, y_mean, y_scale)

@@ -47,7 +47,8 @@ class InputOptions(Declared, kw_only=False, eq=True):
     input_shape : tuple of int or None, default=None
         Shape of a row for the backbone, such as ``(1, 28, 28)``; None takes it from ``X``.
     standardize : bool or "auto", default="auto"
-        Whether features and targets are standardised; ``auto`` leaves images as they are.
+        Whether features and targets are standardised; ``auto`` leaves images as they are, but
+        divides those of bytes (uint8, 0 to 255) by 255.
     augment : str, callable, list of these or None, default=None
         Changes of images in meta-training: ``'affine'``, ``'mirror'``, ``'rotations'`` or a
         function. See :ref:`own-networks`.
