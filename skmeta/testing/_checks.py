@@ -15,6 +15,8 @@ import torch
 from sklearn.base import clone
 
 from skmeta._backend import Rows, State, TaskTensors, tree_map
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import BaselineWarning
 from skmeta.learners import Algorithm, ExecutionOptions, MetaLearner
 from skmeta.learners._core import read_settings
 from skmeta.priors import MetaPrior
@@ -29,6 +31,7 @@ from skmeta.testing._bench import (
     predict_with_prior,
     small_clone,
 )
+from skmeta.testing._worth import compare_with_plain
 
 _STEP = 1e-6
 _TOLERANCE = 1e-5
@@ -339,6 +342,8 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
 
     The learner itself is not changed: each check works on a clone with a small network, float64
     and a few iterations. Algorithmic settings, such as ``inner_lr`` or ``head_init``, are kept.
+    Then a clone with all of its settings is trained for at most 300 iterations on made tasks, and
+    compared with its start and with plain models.
 
     Parameters
     ----------
@@ -359,6 +364,11 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
     TypeError
         If it is no learner, or its algorithm lacks a method.
 
+    Warns
+    -----
+    BaselineWarning
+        If it passes, but is not better than its start or than a plain model on held-out tasks.
+
     Examples
     --------
     >>> from skmeta.learners import ProtoNet
@@ -370,6 +380,14 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
     for name, check in learner_checks(learner, kinds=kinds):
         check()
         passed.append(name)
+    for kind in learner.algorithm.kinds if kinds is None else kinds:
+        comparison = compare_with_plain(learner, kind)
+        if comparison:
+            warn_caller(
+                f"{type(learner).__name__} passes the checks, but meta-training does not pay on "
+                f"held-out tasks of a {kind}: {comparison}. Look at its step sizes and its loss.",
+                BaselineWarning,
+            )
     return passed
 
 

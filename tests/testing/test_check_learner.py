@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from skmeta import MetaFewShotClassifier
+from skmeta.exceptions import BaselineWarning
 from skmeta.learners import MAML, Algorithm, MetaLearner, ProtoNet
 from skmeta.testing import check_learner, learner_checks
 
@@ -48,6 +49,24 @@ def test_the_learner_given_is_not_touched():
 def test_a_users_own_learner_passes():
     names = [name for name, _ in learner_checks(TemperedProtoNet())]
     assert check_learner(TemperedProtoNet()) == names
+
+
+class Untaught(ProtoNet.algorithm):
+    """Its gradient has the right names and shapes, and it goes up."""
+
+    def meta_gradient(self, context, state, task):
+        gradient, metrics = super().meta_gradient(context, state, task)
+        return {n: -g for n, g in gradient.items()}, metrics
+
+
+def test_a_learner_that_meta_training_makes_worse_is_told_so(monkeypatch):
+    class Worse(ProtoNet):
+        algorithm = Untaught
+
+    monkeypatch.setattr("skmeta.testing._checks.CHECKS", ())
+    assert check_learner(ProtoNet()) == []
+    with pytest.warns(BaselineWarning, match=r"Worse passes .* accuracy 0\.\d+, but .+ has 0\.\d+"):
+        assert check_learner(Worse()) == []
 
 
 def test_check_learner_refuses_a_class():

@@ -43,6 +43,9 @@ _ERROR_RATE = 0.05
 # A difference of a smaller share of the loss is none, however certain it is: two models can differ
 # by almost nothing in all tasks, and the standard error of the difference is as small.
 _NEGLIGIBLE = 0.01
+# A gain of this share of the plain model's loss is worth having: where the interval does not
+# exclude it, "does not pay" would claim more than the tasks say.
+_WORTHWHILE = 0.05
 
 
 class Mean(NamedTuple):
@@ -132,14 +135,24 @@ def summarise(design: Design, results: Sequence[Entry], chosen: Entry) -> tuple[
     least = _NEGLIGIBLE * abs(other)
     is_better = gain.value > max(gain.error, least)
     is_beaten = bool(gain.value < -max(margin, least))
-    pays = "pays" if is_better and gain.value > margin else "may pay"
+    n_tasks = len(weights)
+    if is_better:
+        verdict = f"Meta-learning {'pays' if gain.value > margin else 'may pay'} here: "
+    elif is_beaten or gain.value + margin < _WORTHWHILE * abs(other):
+        verdict = "Meta-learning does not pay here: "
+    else:
+        verdict = f"Whether meta-learning pays here cannot be told from {n_tasks} tasks: "
     text = (
-        f"Meta-learning {pays if is_better else 'does not pay'} here: on {len(weights)} held-out "
-        f"tasks {model} has a {measure} of {own:.3g}, the best plain model, {name}, has "
-        f"{other:.3g} (difference {gain.value:.2g} ± {margin:.2g})."
+        f"{verdict}on {n_tasks} held-out tasks {model} has a {measure} of {own:.3g}, the best "
+        f"plain model, {name}, has {other:.3g} (difference {gain.value:.2g} ± {margin:.2g})."
     )
     if not is_better:
-        text += f" The plain model ({name}) {'is better' if is_beaten else 'does as well'}."
+        if is_beaten:
+            text += f" The plain model ({name}) is better."
+        elif verdict.startswith("Whether"):
+            text += f" Hold out more tasks, or use the plain model ({name}), which is simpler."
+        else:
+            text += f" The plain model ({name}) does as well."
         if best.name == TREES:
             kind = "GroupedClassifier" if design.kind == "classification" else "GroupedRegressor"
             text += f" {kind} learns trees and groups together."
