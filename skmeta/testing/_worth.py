@@ -61,7 +61,8 @@ def _settings(learner: MetaLearner) -> dict[str, Any]:
 
 def _made_table(learner: MetaLearner, kind: str) -> Table:
     if kind == "regression":
-        return make_sinusoid_tasks(n_tasks=500, n_samples=_N_ROWS, random_state=0)
+        X, y, groups = make_sinusoid_tasks(n_tasks=500, n_samples=_N_ROWS, random_state=0)
+        return X, y, groups
     rng = np.random.default_rng(0)
     names = np.repeat(np.arange(_N_CLASSES), _N_ROWS)
     X = rng.normal(size=(len(names), _N_COLUMNS))
