@@ -45,7 +45,6 @@ from skmeta._tabular._rows import (
     order_by_content,
     order_of_columns,
     rank_classes,
-    relative_weight,
 )
 from skmeta._tabular._table import (
     Order,

@@ -70,15 +70,13 @@ def fit_ridge(
     along = U.T @ (root * targets)
     with np.errstate(divide="ignore"):
         log_share = np.log(size / size.sum())
-    # A row of weight 2 is two rows, of which one is left out.
-    out = np.minimum(weight, 1.0) / weight
     evidence = np.zeros((len(_PENALTIES), len(_STEEPNESS)))
-    known = size[y] > np.minimum(weight, 1.0)
+    known = np.bincount(y)[y] > 1
     coef = []
     for i, penalty in enumerate(_PENALTIES):
         shrunk = s / (s**2 + penalty)
         coef.append(V.T @ (shrunk[:, None] * along))
-        leverage = out * (U**2 @ (s * shrunk))
+        leverage = U**2 @ (s * shrunk)
         fitted = (U * (s * shrunk)) @ along / root
         others = (fitted - leverage[:, None] * targets) / (1 - leverage)[:, None]
         for k, steepness in enumerate(_STEEPNESS):

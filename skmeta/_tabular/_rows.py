@@ -9,10 +9,13 @@ Notation: n rows, d columns, c classes.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from skmeta._columns import distinct_rows
 from skmeta._mixed import module_of
 from skmeta._sklearn_compat import check_sample_weight
 from skmeta._tabular._table import Standardiser
@@ -20,8 +23,8 @@ from skmeta._tabular._table import Standardiser
 _MAX_WEIGHT = 1e9
 # A column is constant if its standard deviation is below so many rounding errors of its mean.
 _CONSTANT = 64
-# Keys of rows that differ by less are those of equal rows.
-_EQUAL = 1e-9
+# Keys of rows are rounded.
+_DECIMALS = 9
 # Cells of a table whose columns have keys by all others; in larger ones, each has its own.
 _MAX_CELLS = 200_000
 # From this many rows on, models need no more than a single fold that is held out.
@@ -56,11 +59,19 @@ class WeightedRows(NamedTuple):
         """Return the rows of both."""
         return WeightedRows(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
+    def distinct(
+        self, is_class: bool, nominal: Collection[int] = (), n_known: int = 0
+    ) -> tuple[WeightedRows, float]:
+        """Return rows with copies as one, weights over their mean, and this mean.
 
-def relative_weight(weight: np.ndarray) -> np.ndarray:
-    """Divide weights (n,) that are not whole numbers by their mean over rows that have one."""
-    is_whole = (weight == weight.round()).all()
-    return weight if is_whole else weight * ((weight > 0).sum() / weight.sum())
+        See :func:`distinct_rows`; targets are class positions or numbers, and `nominal` columns
+        are codes.
+        """
+        X = self.X.reshape(len(self.X), -1)
+        columns = ((column, k not in nominal) for k, column in enumerate(X.T))
+        every = itertools.chain([(self.y, not is_class)], columns)
+        rows, weight, mean = distinct_rows(every, self.weight, n_known)
+        return self.take(rows)._replace(weight=weight), mean
 
 
 def location_and_scale(X: Any, weight: Any) -> tuple[Any, Any]:
@@ -175,33 +186,25 @@ def order_of_columns(rows: WeightedRows, codes: np.ndarray, n_classes: int, n: i
 def arrange(rows: WeightedRows, n_classes: int) -> tuple[WeightedRows, np.ndarray]:
     """Return a table in an order of its content, and the given position (d,) of each column.
 
-    Rows without a weight are left out, and equal rows become one, whose weight is their sum. With
-    weights that are not all whole numbers, which are divided by their mean, equal rows stay.
+    Rows without a weight are left out.
     """
     rows = rows.take(rows.weight > 0)
-    rows = rows._replace(weight=relative_weight(rows.weight))
     columns, _ = order_by_content(rows, n_classes)
-    X, y, weight = rows._replace(X=rows.X[:, columns])
+    rows = rows._replace(X=rows.X[:, columns])
     # Sorted by values, so that sums have the same terms in the same order.
-    X, y, weight = WeightedRows(X, y, weight).take(np.lexsort((weight, y, *X.T[::-1])))
-    if (weight == np.round(weight)).all():
-        same = ((X[1:] == X[:-1]) | (np.isnan(X[1:]) & np.isnan(X[:-1]))).all(1)
-        first = np.flatnonzero(np.append(True, ~same | (y[1:] != y[:-1])))
-        X, y, weight = X[first], y[first], np.add.reduceat(weight, first)
-    return WeightedRows(X, y, weight), columns
+    return rows.take(np.lexsort((rows.weight, rows.y, *rows.X.T[::-1]))), columns
 
 
 def divide_rows(rows: WeightedRows, n_classes: int, n_folds: int) -> np.ndarray:
-    """Return the fold (n,) of each row. Each class is divided evenly; equal rows share a fold."""
+    """Return the fold (n,) of each row. Each class is divided evenly."""
     if not n_classes:
         rows = rows._replace(y=np.zeros(len(rows.y), int))
     keys, y = content_keys(rows, max(n_classes, 1)), rows.y
-    order = np.lexsort((keys.row, y))
-    key, label = keys.row[order], y[order]
-    is_new = (abs(np.diff(key)) > _EQUAL) | (np.diff(label) != 0)
-    number = np.append(0, is_new.cumsum())
+    # Equal rows have keys that differ by rounding errors.
+    order = np.lexsort((rows.weight, np.round(keys.row, _DECIMALS), y))
+    label = y[order]
     # Counted from the first row of the class, and from another fold for each class.
-    number = number - number[np.searchsorted(label, label)]
+    number = np.arange(len(y)) - np.searchsorted(label, label)
     start = (n_folds * np.modf(617.0 * abs(keys.label))[0]).astype(int)
     fold = np.empty(len(y), int)
     fold[order] = (number + start[label]) % n_folds
@@ -215,7 +218,7 @@ Fold = tuple[WeightedRows, np.ndarray]
 def hold_out(rows: WeightedRows, n_classes: int = 0, n_folds: int = _N_FOLDS) -> list[Fold]:
     """Divide rows of positive weights into parts, and the positions of what each does not have."""
     y, folds = rows.y, range(n_folds)
-    if rows.weight.sum() >= MANY_ROWS:
+    if len(y) >= MANY_ROWS:
         n_folds, folds = max(_N_FOLDS_OF_MANY, len(y) // _ROWS_OF_FOLD), range(1)
     fold, divisions = divide_rows(rows, n_classes, n_folds), []
     for k in folds:

@@ -225,14 +225,11 @@ def quantile_loss(y: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> n
 def unconditional_quantiles(
     known: np.ndarray, levels: np.ndarray, weight: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return quantiles (q,) of known targets (n,); a target of weight 2 is two equal ones."""
+    """Return quantiles (q,) of known targets (n,); with weights (n,)."""
     order = np.argsort(known, kind="stable")
     weight = np.ones(len(known)) if weight is None else weight[order]
     above = np.cumsum(weight)
-    # The first and the last of the targets that a weight stands for.
-    half = np.minimum(weight, 1.0) / 2
-    at = np.column_stack([above - weight + half, above - half]).ravel()
-    return np.asarray(np.interp(levels, at / above[-1], known[order].repeat(2)))
+    return np.asarray(np.interp(levels, (above - weight / 2) / above[-1], known[order]))
 
 
 def _masses(probabilities: np.ndarray) -> np.ndarray:

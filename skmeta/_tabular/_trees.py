@@ -17,8 +17,6 @@ from skmeta._tabular._rows import WeightedRows, location_and_scale, order_by_con
 _MAX_TREES, MAX_CLASSES = 1000, 20
 _SETTINGS: dict[str, Any] = {"min_samples_leaf": 10, "early_stopping": False, "random_state": 0}
 _ROUNDS, _CLASS_SETTINGS = 50, {"learning_rate": 0.2, "max_leaf_nodes": 15}
-# Weights that are whole numbers repeat their rows, up to this many rows in all.
-_MAX_REPEATED = 100_000
 _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_state": 0}
 
 
@@ -52,13 +50,12 @@ def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
     if not n_classes:
         location, scale = map(float, location_and_scale(y, weight))
         y = (y - location) / scale
-    X, y, sample_weight = _repeat_rows(WeightedRows(X, y, weight))
     model: Any = HistGradientBoostingRegressor(**_SETTINGS)
     if n_classes:
         rounds = min(_ROUNDS, _MAX_TREES // n_classes)
         settings = _SETTINGS | _CLASS_SETTINGS
         model = HistGradientBoostingClassifier(max_iter=rounds, **settings)
-    model.fit(X, y, sample_weight=sample_weight)
+    model.fit(X, y, sample_weight=_or_none(weight))
     return Trees(trees_to_arrays(model), n_classes, location, scale)
 
 
@@ -69,19 +66,14 @@ def fit_forest(table: WeightedRows, n_classes: int) -> Trees:
     # The draws of the trees depend on the order of columns and rows.
     columns, rows = order_by_content(table, n_classes)
     X, y, weight = table.take(rows)
-    X, y, sample_weight = _repeat_rows(WeightedRows(X[:, columns], y, weight))
     model = RandomForestClassifier(**_FOREST)
-    model.fit(_single_precision(X), y, sample_weight=sample_weight)
+    model.fit(_single_precision(X[:, columns]), y, sample_weight=_or_none(weight))
     return Trees(model, n_classes, columns=columns)
 
 
-def _repeat_rows(table: WeightedRows) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return rows, labels and weights; whole weights become repeated rows, as leaves count rows."""
-    X, y, weight = table
-    if (weight == np.round(weight)).all() and weight.sum() <= _MAX_REPEATED:
-        times = weight.astype(int)
-        return X.repeat(times, 0), y.repeat(times), None
-    return X, y, weight
+def _or_none(weight: np.ndarray) -> np.ndarray | None:
+    """Return weights; equal ones are none."""
+    return weight if np.ptp(weight) > 0 else None
 
 
 def _single_precision(X: np.ndarray) -> np.ndarray:

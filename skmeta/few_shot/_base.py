@@ -75,6 +75,7 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
     precision: str = "auto"
 
     _kind: ClassVar[str]
+    _weight_unit = 1.0  # mean of the weights as given; files of earlier versions have none
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "prior": "no_validation",  # resolve_prior says more about what is wrong.
@@ -175,9 +176,10 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
 
     def _fit_more_rows(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:
         """Go on from the adapted state, with all rows given so far."""
-        support = self._support.join(WeightedRows.check(X, y, sample_weight))
+        known, new = self._support, WeightedRows.check(X, y, sample_weight)
+        support = known.join(new._replace(weight=new.weight / self._weight_unit))
         labels = getattr(self, "classes_", None)
-        self._adapt(support, self.prior_, labels, self._fitted_settings(), self.adapted_)
+        self._adapt(support, self.prior_, labels, self._fitted_settings(), self.adapted_, known)
 
     def _adapt(
         self,
@@ -186,8 +188,13 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
         labels: np.ndarray | None,
         settings: RunSettings,
         start: dict[str, np.ndarray] | None = None,
+        known: WeightedRows | None = None,
     ) -> None:
-        """Adapt a prior to a support set, or go on from an adapted state."""
+        """Adapt a prior to a support set, or go on from an adapted state with more than `known`."""
+        n_known, unit = (0, 1.0) if known is None else (len(known.y), self._weight_unit)
+        codes = self._codes if is_for_any_table(prior) else None
+        nominal = () if codes is None else codes.nominal
+        support, factor = support.distinct(labels is not None, nominal, n_known)
         rows, nominal, columns = self._arranged(prior, labels, support)
         chosen, mixture = self._choose_scale(rows, prior, nominal), None
         rows = _on_scale(rows, chosen and chosen[0])
@@ -201,7 +208,7 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
         if labels is not None:
             self.classes_ = labels
         self.adapted_ = changes
-        self._support, self._mixture = support, mixture
+        self._support, self._mixture, self._weight_unit = support, mixture, unit * factor
         self.shares_: dict[str, float] = {"prior": 1.0} if mixture is None else mixture.all_shares
         self._views = task.views
         self._set_task_attributes(task.attributes)

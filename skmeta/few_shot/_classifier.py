@@ -129,7 +129,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             (meta-training with ``groups``), rows of one of them are enough: each class of the
             prior gets a probability.
         sample_weight : array-like of shape (n_samples,), default=None
-            With a prior for any table, numbers of equal rows (:doc:`/small_tables`). Other learners
+            How much each row counts, relative to the others: :ref:`row-weights`. Learners in torch
             weight the inner loss.
 
         Returns
@@ -162,7 +162,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         classes : array-like of shape (n_classes,), default=None
             All labels that will come; needed at the first call only.
         sample_weight : array-like of shape (n_samples,), default=None
-            With a prior for any table, numbers of equal rows (:doc:`/small_tables`). Other learners
+            How much each row counts, relative to the others: :ref:`row-weights`. Learners in torch
             weight the inner loss.
 
         Returns

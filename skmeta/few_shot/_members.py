@@ -187,7 +187,7 @@ def _choose_members(
     support: WeightedRows, n_classes: int, categories: Collection[int]
 ) -> dict[str, Fit]:
     """Return how to fit the models that suit a table."""
-    X, n_rows, fits = support.X, support.weight.sum(), dict[str, Fit]()
+    X, n_rows, fits = support.X, len(support.y), dict[str, Fit]()
     is_wide = X.shape[1] > MAX_RELEVANCES and not categories and not np.isnan(X).any()
     if n_classes and (is_wide or n_rows >= MANY_ROWS):
         fits["ridge"] = lambda part, _: fit_ridge(part, n_classes, categories)

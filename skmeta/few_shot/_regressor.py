@@ -106,7 +106,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            With a prior for any table, numbers of equal rows (:doc:`/small_tables`). Other learners
+            How much each row counts, relative to the others: :ref:`row-weights`. Learners in torch
             weight the inner loss.
 
         Returns
@@ -145,7 +145,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         y : array-like of shape (n_samples,)
             Their targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            With a prior for any table, numbers of equal rows (:doc:`/small_tables`). Other learners
+            How much each row counts, relative to the others: :ref:`row-weights`. Learners in torch
             weight the inner loss.
 
         Returns

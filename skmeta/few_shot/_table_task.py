@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.special import softmax
 
-from skmeta._tabular import WeightedRows, relative_weight
+from skmeta._tabular import WeightedRows
 from skmeta._tabular.table_prior import ConditionedPrior, TablePrior, n_views
 from skmeta._validation import quote_some
 from skmeta._warnings import warn_caller
@@ -40,8 +40,6 @@ def condition(
     """Return a prior for tables that has read rows, by the settings of an estimator."""
     _check_settings(prior, settings.overrides)
     given = {name: settings.overrides.get(name) for name in _SETTINGS}
-    rows = rows.take(rows.weight > 0)
-    rows = rows._replace(weight=relative_weight(rows.weight))
     precision = None if settings.precision == "auto" else settings.precision
     return ConditionedPrior(TablePrior(prior, **given), rows, n_classes, nominal, None, precision)
 

@@ -35,14 +35,11 @@ from skmeta._tabular import (
     quantile_loss,
     quantiles_at,
     recognise_target,
-    relative_weight,
     scales_of,
     unconditional_quantiles,
 )
 
 _MIN_ROWS = 5
-# Weights that are whole numbers repeat their targets, up to this many times in the mean.
-_MAX_REPETITIONS = 10
 # Targets beyond these have no kind: their squares overflow or underflow.
 _SMALLEST, _LARGEST = 1e-100, 1e100
 # The known targets do not take part with less.
@@ -117,17 +114,15 @@ def choose_scale(
     categories: Collection[int],
 ) -> ChosenScale | None:
     """Choose the scale by processes that predict rows held out; None for real numbers."""
-    rows = support.take(support.weight > 0)
-    rows = rows._replace(weight=relative_weight(rows.weight))
-    y, size = _repeat(rows), float(abs(rows.y).max())
+    y, size = support.y, float(abs(support.y).max())
     if declared == "auto" and not _SMALLEST < size < _LARGEST:
         return None
     target = recognise_target(y, declared)
     if target.kind == "real":
         return None
-    known = unconditional_quantiles(rows.y, LEVELS, rows.weight)
+    known = unconditional_quantiles(support.y, LEVELS, support.weight)
     scales = scales_of(target, y)
-    folds = hold_out(rows) if len(y) >= _MIN_ROWS else []
+    folds = hold_out(support) if len(y) >= _MIN_ROWS else []
     if not folds:
         return TargetScale(target, scales[0], known), []
     held = np.concatenate([positions for _, positions in folds])
@@ -138,20 +133,12 @@ def choose_scale(
         ]
         quantiles = np.concatenate(
             [
-                process.predict_quantiles(rows.X[positions], DECILES)
+                process.predict_quantiles(support.X[positions], DECILES)
                 for process, (_, positions) in zip(fitted, folds, strict=True)
             ]
         )
-        loss = quantile_loss(rows.y[held], scale.inverse(quantiles), DECILES)
-        losses.append(float(np.average(loss, weights=rows.weight[held])))
+        loss = quantile_loss(support.y[held], scale.inverse(quantiles), DECILES)
+        losses.append(float(np.average(loss, weights=support.weight[held])))
         processes.append(fitted)
     best = int(np.argmin(losses))
     return TargetScale(target, scales[best], known), processes[best]
-
-
-def _repeat(rows: WeightedRows) -> np.ndarray:
-    """Return targets, each as often as its weight says if that is a whole number."""
-    is_whole = (rows.weight == np.round(rows.weight)).all()
-    if is_whole and rows.weight.mean() <= _MAX_REPETITIONS:
-        return rows.y.repeat(rows.weight.astype(int))
-    return rows.y

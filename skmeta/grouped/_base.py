@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import Any, ClassVar
@@ -11,7 +12,14 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmeta._columns import check_frame, is_data_frame, resolve_columns, take_column
+from skmeta._columns import (
+    check_frame,
+    distinct_rows,
+    is_data_frame,
+    resolve_columns,
+    table_columns,
+    take_column,
+)
 from skmeta._html import ComputedOnce, QuickDisplay
 from skmeta._progress import fit_task, progress_bar
 from skmeta._sklearn_compat import (
@@ -50,8 +58,6 @@ from skmeta.grouped._model import Settings
 from skmeta.grouped._reports import GroupedReports
 from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
 
-# Whole weights repeat rows, up to this many rows in all.
-_MAX_REPEATED = 1_000_000
 # What a learner sets of the mixed-effects model.
 _EFFECTS = ("effects", "rank", "shrinkage")
 
@@ -116,11 +122,15 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
                 f"{type(self.learner).__name__}. Fit that with learner.fit(X, y, groups=groups), "
                 "and pass its prior_ to a few-shot estimator."
             )
-        used, weight = self._used(sample_weight, X, reset=True)
-        n_repeats = np.bincount(used, weight, len(X))
+        factors, given = self._labels_of(X), self._weight(sample_weight, X)
+        kinds = zip(range(len(X)), table_columns(X), strict=False)
+        columns = ((v, is_number and k not in self._group_positions) for k, (v, is_number) in kinds)
+        every = itertools.chain([(y, not n_classes)], columns)
+        used, weight, self._weight_unit = distinct_rows(every, given)
+        row_weight = np.bincount(used, weight, len(X))
         y, weight, exposure = self._rates(X, y, used, weight, reset=True)
         # Groups without a weight are unknown.
-        labels_and_codes = [codes_of([labels[k] for k in used]) for labels in self._labels_of(X)]
+        labels_and_codes = [codes_of([labels[k] for k in used]) for labels in factors]
         are_rates = exposure is not None and kind == "count" and self.order is None
         for name, labels_and_code in zip(self._names, labels_and_codes, strict=False):
             check_groups(*labels_and_code, y, quote(name), are_rates)
@@ -128,7 +138,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         if len(self._names) > 1:
             check_factors(codes, [str(name) for name in self._names])
         left_out = [*self._group_positions, *self._order_position, *self._exposure_position]
-        self._features = FeatureColumns(X, left_out, self.order, n_repeats)
+        self._features = FeatureColumns(X, left_out, self.order, row_weight)
         self._warn_of_order()
         numbers, times = self._numbers(X)
         numbers, times = numbers[used], times[used]
@@ -298,25 +308,6 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         return weight
 
-    def _used(self, sample_weight: Any, X: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Repeat rows by integer weights; return fractional weights."""
-        weight = self._weight(sample_weight, X)
-        used = np.flatnonzero(weight)
-        is_whole = bool((weight == np.floor(weight)).all())
-        if reset:
-            self._weight_unit = 1.0 if is_whole else float(weight[used].mean())
-        if is_whole and (sample_weight is None or self._weight_unit == 1):
-            total = weight.sum()
-            if total > max(_MAX_REPEATED, len(weight)):
-                raise ValueError(
-                    f"sample_weight has whole numbers, which say how often a row is repeated, and "
-                    f"they sum to {total:.6g} rows; at most {_MAX_REPEATED:,} are allowed. Divide "
-                    "the weights by their mean if they only say how much rows count."
-                )
-            used = np.repeat(np.arange(len(weight)), weight.astype(int))
-            return used, np.ones(len(used))
-        return used, weight[used] / self._weight_unit
-
     # ------------------------------------------------------------------------- fitted attributes
 
     @property
@@ -380,7 +371,9 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
 
     def _add_rows(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
         factors, known = self._labels_of(X), [dict(codes) for codes in self._codes]
-        used, weight = self._used(sample_weight, X, reset=False)
+        given = self._weight(sample_weight, X)
+        used = np.flatnonzero(given)
+        weight = given[used] / self._weight_unit
         y, weight, exposure = self._rates(X, y, used, weight, reset=False)
         codes = np.column_stack(
             [

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from skmeta._columns import number_copies, warn_of_known
 from skmeta._tabular import (
     CalibratedOutputs,
     FitSettings,
@@ -114,6 +115,9 @@ class FittedModel:
         y = y if self.target_units is None else self.target_units(y)
         check_near(y[:, None], "y")
         known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
+        columns = [(known.y, not self.n_classes), *((column, True) for column in known.X.T)]
+        columns += [(column, False) for column in known.codes.T]
+        warn_of_known(number_copies(columns), len(self.known.y))
         if isinstance(mixture, Mixture):
             mixture = mixture.with_known(known)
         return replace(self, known=known, mixture=mixture)

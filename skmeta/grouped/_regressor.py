@@ -132,7 +132,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Numbers of repetitions: a row of weight 12 is 12 equal rows. See :ref:`grouped-weights`.
+            How much each row counts, relative to the others. See :ref:`row-weights`.
         groups : None
             Not used: the groups are a column of ``X``. The error says which one, or how to add it.
 

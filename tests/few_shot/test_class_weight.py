@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris, make_classification
 
 from skmeta import MetaFewShotClassifier
+from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import ProtoNet
 
 
@@ -42,7 +43,8 @@ def test_the_weights_of_rows_count_as_repetitions(imbalanced):
     size = np.bincount(y) * [1, 4]
     np.testing.assert_allclose(clf.class_weight_, size.sum() / (2 * size))
     # Further rows change the balance.
-    clf.partial_fit(X[y == 1], y[y == 1])
+    with pytest.warns(UnusedDataWarning, match="11 rows of partial_fit, row 0 first, are equal"):
+        clf.partial_fit(X[y == 1], y[y == 1])
     size[1] += (y == 1).sum()
     np.testing.assert_allclose(clf.class_weight_, size.sum() / (2 * size))
 

@@ -41,13 +41,6 @@ def test_what_holds_on_any_table(name, seed):
     assert not {key: error for key, error in failures(name, seed).items() if error}
 
 
-def test_weights_of_more_rows_than_are_repeated_are_refused():
-    Z = np.column_stack([np.repeat(np.arange(12), 5), np.arange(60.0)])
-    message = r"they sum to 6e\+07 rows; at most 1,000,000 are allowed\. Divide"
-    with pytest.raises(ValueError, match=message):
-        GroupedRegressor(0).fit(Z, Z[:, 1] % 7, sample_weight=np.full(60, 1_000_000))
-
-
 @pytest.mark.parametrize("dtype", ["pandas", "polars"])
 def test_weights_repeat_rows_with_categories_too(dtype):
     """A category of ten rows or more has an indicator: here by weights, or only without them."""

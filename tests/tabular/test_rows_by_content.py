@@ -36,14 +36,42 @@ def folds(rows):
     return fold
 
 
-def test_folds_are_even_and_equal_rows_share_theirs():
+def test_folds_are_even_and_copies_are_held_out_together():
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(24, 5)), np.arange(24) % 3
+    X, y = rng.normal(size=(26, 5)), np.arange(26) % 3
     X[3] = X[9] = X[0]
-    rows = WeightedRows(X, y, np.ones(24))
+    rows, mean = WeightedRows(X, y, np.full(26, 2.0)).distinct(is_class=True)
+    assert mean == 2 * 26 / 24
+    np.testing.assert_allclose(rows.weight, np.r_[3, np.ones(23)] / (26 / 24))
     fold = folds(rows)
-    assert fold[0] == fold[3] == fold[9]
-    for label in (1, 2):
-        assert np.bincount(fold[y == label]).tolist() == [2, 2, 2, 2]
+    for label in range(3):
+        assert np.ptp(np.bincount(fold[rows.y == label])) <= 1
     order = rng.permutation(24)
     assert (folds(rows.take(order)) == fold[order]).all()
+
+
+def test_equal_rows_of_categories_stay_rows_in_even_folds():
+    y = np.arange(24) % 3
+    rows, _ = WeightedRows(np.zeros((24, 2)) + y[:, None], y, np.ones(24)).distinct(is_class=True)
+    assert len(rows.y) == 24
+    assert [np.bincount(folds(rows)[y == label]).tolist() for label in range(3)] == 3 * [4 * [2]]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.037])
+def test_copies_are_told_from_rows_that_agree_by_chance(scale):
+    rng, n = np.random.default_rng(1), 60
+    twice = np.repeat(np.arange(n), 2)
+    measured = scale * rng.integers(0, 40, (n, 4)) - 3
+    for X, is_copied in (
+        (scale * rng.normal(size=(n, 1)), True),
+        (measured, True),  # as flowers in millimetres are
+        (measured[:, :1], False),
+        (scale * rng.integers(0, 5, (n, 6)), False),
+        (np.where(rng.random((n, 1)) < 0.5, np.nan, 1.0), False),
+    ):
+        rows = WeightedRows(X[twice], np.zeros(2 * n, int), np.ones(2 * n))
+        found = rows.distinct(is_class=True)[0]
+        n_distinct = len(np.unique(np.nan_to_num(X), axis=0))
+        assert len(found.y) == (n_distinct if is_copied else 2 * n)
+    codes = WeightedRows(measured[twice], np.zeros(2 * n, int), np.ones(2 * n))
+    assert len(codes.distinct(is_class=True, nominal=range(4))[0].y) == 2 * n

@@ -7,7 +7,6 @@ from skmeta._tabular.table_prior._cells import (
     N_CODES,
     N_SLOTS,
     describe_cells,
-    left_out_weight,
     measure_columns,
 )
 from skmeta._tabular.table_prior._experts import (

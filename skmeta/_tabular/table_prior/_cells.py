@@ -22,6 +22,8 @@ N_CELL_FEATURES = 17
 # Columns of a view, and codes for its classes.
 N_SLOTS, N_CODES = 64, 10
 _WAVES = (1.0, 2.0, 4.0)
+# Values whose difference is below this share of the column's scale are equal.
+_EQUAL = 1e-10
 
 
 class Columns(NamedTuple):
@@ -45,24 +47,14 @@ def measure_columns(x: Any, w: Any) -> Columns:
     ordered, weight = _sort(xp.where(known > 0, x, math.inf).swapaxes(-1, -2), known)
     below = xp.concatenate([xp.zeros_like(weight[..., :1]), weight.cumsum(-1)], -1)
     total = known.sum(-2)
-    low, equal = _rank(ordered, below, value)
+    low, equal = _rank(ordered, below, value, _EQUAL * scale)
     highest = xp.amax(xp.where(known > 0, low, 0.0), -2)
     extreme = (low == 0) | (low == highest[..., None, :])
     binary = (extreme | (known == 0)).all(-2) * 1.0
-    own = left_out_weight(w)[..., None]
+    own = w[..., None]
     pairs = (known * (total[..., None, :] - own)).sum(-2)
     repeats = (known * (equal - own).clip(0.0)).sum(-2) / pairs.clip(1.0)
     return Columns(mean, scale, total, w.sum(-1)[..., None], repeats, binary, ordered, below)
-
-
-def left_out_weight(w: Any) -> Any:
-    """Return the weight (n,) that is left out where a row is predicted from the others.
-
-    Weights that are all whole numbers count equal rows, and one of these is left out. Other weights
-    measure the importance of a row, and the whole row is left out.
-    """
-    xp = module_of(w)
-    return xp.where((w == w.round()).all(-1)[..., None], w.clip(None, 1.0), w)
 
 
 def _sort(candidates: Any, weight: Any) -> tuple[Any, Any]:
@@ -75,18 +67,24 @@ def _sort(candidates: Any, weight: Any) -> tuple[Any, Any]:
     return np.take_along_axis(candidates, order, -1), np.take_along_axis(weight, order, -1)
 
 
-def _rank(ordered: Any, below: Any, value: Any) -> tuple[Any, Any]:
-    """Return the weights of the support values below and equal to each value (m, d)."""
+def _rank(ordered: Any, below: Any, value: Any, near: Any) -> tuple[Any, Any]:
+    """Return the weights of the support values below and equal to each value (m, d).
+
+    Values that differ by less than `near` (d,) are equal.
+    """
+    lower, upper = value - near[..., None, :], value + near[..., None, :]
     if not isinstance(value, np.ndarray):
         # Contiguous, because searchsorted copies other tensors, and warns.
-        at, search = contiguous(value.swapaxes(-1, -2)), module_of(value).searchsorted
-        low, high = (below.gather(-1, search(ordered, at, right=k)) for k in (False, True))
+        search = module_of(value).searchsorted
+        places = [contiguous(at.swapaxes(-1, -2)) for at in (lower, upper)]
+        low, high = (
+            below.gather(-1, search(ordered, at, right=k > 0)) for k, at in enumerate(places)
+        )
         return low.swapaxes(-1, -2), (high - low).swapaxes(-1, -2)
     low, high = np.empty_like(value), np.empty_like(value)
     for k, (known, weight) in enumerate(zip(ordered, below, strict=True)):
-        at = contiguous(value[:, k])
-        low[:, k] = weight[known.searchsorted(at, "left")]
-        high[:, k] = weight[known.searchsorted(at, "right")]
+        low[:, k] = weight[known.searchsorted(contiguous(lower[:, k]), "left")]
+        high[:, k] = weight[known.searchsorted(contiguous(upper[:, k]), "right")]
     return low, high - low
 
 
@@ -98,17 +96,17 @@ def describe_cells(columns: Columns, x: Any, own: Any | None = None) -> Any:
     equal for the whole column, ``repeats``, ``binary``, the share of values that are not missing,
     and the logarithms of the numbers of rows and columns.
 
-    `own` (m,) are the weights of support rows. What :func:`left_out_weight` returns of it is
-    subtracted from the ranks, so that a support row is compared with the other rows only.
+    `own` (m,) are the weights of support rows. They are subtracted from the ranks, so that a
+    support row is compared with the other rows only.
     """
     xp = module_of(x)
     missing, value = xp.isnan(x), xp.nan_to_num(x)
     mean, scale, total = (part[..., None, :] for part in columns[:3])
     # Halves, because the difference of two large values may overflow.
     z = (value / 2 - mean / 2) / (scale / 2)
-    low, equal = _rank(columns.ordered, columns.below, value)
+    low, equal = _rank(columns.ordered, columns.below, value, _EQUAL * columns.scale)
     if own is not None:
-        itself = xp.where(missing, 0.0, left_out_weight(own)[..., None])
+        itself = xp.where(missing, 0.0, own[..., None])
         equal, total = (equal - itself).clip(0.0), total - itself
     safe = total.clip(1e-6)
     rank = xp.where(total > 1e-6, 2 * (low + 0.5 * equal) / safe - 1, 0.0).clip(-1, 1)

@@ -28,7 +28,6 @@ from scipy.spatial.distance import cdist
 
 from skmeta._mixed import module_of
 from skmeta._tabular.table_prior._arithmetic import as_type, contiguous, in_double, like
-from skmeta._tabular.table_prior._cells import left_out_weight
 
 
 class Expert(NamedTuple):
@@ -112,15 +111,11 @@ class ExpertSystems(NamedTuple):
     def solve(self, y: Any) -> tuple[Any, Any]:
         """Predict support rows from the others (n, s, c), and return dual weights (s, n, c)."""
         xp, w = module_of(y), self.weight
-        noise = like(np.array([e.noise for e in EXPERTS]), y)[:, None]
         root = xp.sqrt(w)[..., None]
         pairs = zip(self.inverses, EXPERTS, strict=True)
         each = [root * _times(inverse, root * y, e.noise) for inverse, e in pairs]
         dual = xp.stack([as_type(part, y) for part in each], -3)
-        # As if the row were two rows, with the weights that is left out and that remains.
-        out = left_out_weight(w)
-        share = xp.where(w > 0, out / w.clip(_TINY), 1.0)
-        without = (w - out)[..., None, :] / noise + self.diagonals * (w * share)[..., None, :]
+        without = self.diagonals * w[..., None, :]
         predicted = y[..., None, :, :] - dual / without.clip(1e-6)[..., None]
         return contiguous(predicted.swapaxes(-3, -2)), dual
 
@@ -128,8 +123,8 @@ class ExpertSystems(NamedTuple):
 def prepare_experts(cells: dict[str, Any], relevance: Any, w: Any) -> ExpertSystems:
     """Invert the systems of the experts."""
     xp, n = module_of(w), w.shape[-1]
-    root, rest, itself = xp.sqrt(w), w - left_out_weight(w), like(np.eye(n), w)
-    is_other = (w > 0)[..., None, :] & ((itself == 0) | (rest > 0)[..., None])
+    root, itself = xp.sqrt(w), like(np.eye(n), w)
+    is_other = (w > 0)[..., None, :] & (itself == 0)
     inverses, diagonals, nearest = list[Any](), [], []
     for expert in EXPERTS:
         kernel = kernel_of(expert, cells, cells, relevance)

@@ -26,7 +26,6 @@ import numpy as np
 from skmeta._mixed import module_of
 from skmeta._tabular.table_prior._arithmetic import NEVER, as_type, in_double, like, special_of
 from skmeta._tabular.table_prior._binned import bin_edges
-from skmeta._tabular.table_prior._cells import left_out_weight
 
 # The constant column is larger than the others, so its coefficient is penalised less.
 _OFFSET = 3.0
@@ -98,15 +97,14 @@ class SupportRows(NamedTuple):
         (U, s, V, w), xp, target = self, module_of(y), in_double(y)
         root, total = xp.sqrt(w)[..., None], w.sum(-1).clip(1.0)
         along = U.swapaxes(-1, -2) @ (root * target)
-        # Without the weight that is left out (equation 5.12 for one row of a linear model).
-        squares, share = U * U, left_out_weight(w) / w.clip(1e-12)
-        unit = xp.where(root > 0, root, 1.0)
+        # Without the row (equation 5.12 for one row of a linear model).
+        squares, unit = U * U, xp.where(root > 0, root, 1.0)
         coefs, each, errors = [], [], []
         for penalty in _PENALTIES:
             shrunk = (s / (s * s + penalty))[..., None]
             kept = s[..., None] * shrunk
             coefs.append(V.swapaxes(-1, -2) @ (shrunk * along))
-            leverage = share[..., None] * (squares @ kept)
+            leverage = squares @ kept
             fitted = (U * kept.swapaxes(-1, -2)) @ along / unit
             others = (fitted - leverage * target) / (1 - leverage).clip(1e-9)
             each.append(others)

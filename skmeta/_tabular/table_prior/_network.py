@@ -40,7 +40,6 @@ from skmeta._tabular.table_prior._cells import (
     N_CODES,
     Columns,
     describe_cells,
-    left_out_weight,
     measure_columns,
 )
 from skmeta._tabular.table_prior._experts import (
@@ -239,12 +238,12 @@ class Network:
 
         The agreement is that of a column's predictions with the labels of rows left out.
         """
-        code, own = self._encode_labels("cells.label.", y), left_out_weight(w)
+        code = self._encode_labels("cells.label.", y)
         share = w / max(float(w.sum()), 1e-12)
         code = code - share @ code
         weighted = (bins * w[:, None]).swapaxes(2, 3)
         sums, counts = weighted @ code, weighted.sum(3)[..., None]
-        overlap = np.einsum("dhng,dhng->dhn", bins, bins)[..., None] * own[:, None]
+        overlap = np.einsum("dhng,dhng->dhn", bins, bins)[..., None] * w[:, None]
         prediction = self._predict_from_bins(bins, sums, counts, overlap, code)
         shared = share[:, None] * code
         agreed = np.concatenate(

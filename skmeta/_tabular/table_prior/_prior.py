@@ -71,7 +71,7 @@ class TablePrior:
 
         X (n, d) holds numbers of any scale, codes of categories in the columns `categories`, and
         NaN for missing values; y (n,) targets of any units, or positions of classes below
-        `n_classes`. A row of weight 2 is as good as two rows, and one of weight 0 is left out.
+        `n_classes`. A row of weight 2 counts twice, and one of weight 0 is left out.
         """
         rows = WeightedRows(
             np.asarray(X, float),

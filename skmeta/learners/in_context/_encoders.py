@@ -25,7 +25,6 @@ from skmeta._tabular.table_prior import (
     cells_of_kernels,
     compare,
     find_relevance,
-    left_out_weight,
     predict_experts,
     prepare_experts,
 )
@@ -148,7 +147,6 @@ class CellEncoder(nn.Module):
 
     def _read_bins(self, bins: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Memory]:
         """Return predictions of support cells from their bins, and the memory of the bins."""
-        own = left_out_weight(w)
         code = self.label(y, bins.dtype)
         share = w / w.sum(1, keepdim=True).clamp_min(1e-12)
         code = code - (share[:, :, None] * code).sum(1, keepdim=True)
@@ -156,7 +154,7 @@ class CellEncoder(nn.Module):
         # Sums over support rows: labels (b, d, heads, g, v) and weights (b, d, heads, g) of bins.
         sums = torch.einsum("bndhg,bnv->bdhgv", weighted, code)
         counts = weighted.sum(1)
-        overlap = (bins * bins).sum(4) * own[:, :, None, None]
+        overlap = (bins * bins).sum(4) * w[:, :, None, None]
         prediction = self._predict_from_bins(sums, counts, bins, overlap, code)
         # Agreement of a column's predictions with the labels of rows left out of its bins.
         agreed = (share[:, :, None, None, None] * prediction * code[:, :, None, None, :]).sum(1)

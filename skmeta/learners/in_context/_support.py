@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from skmeta._backend import Rows, State, call_numpy
-from skmeta._tabular import WeightedRows, relative_weight
+from skmeta._tabular import WeightedRows
 from skmeta._tabular.table_prior import ViewedRows, n_views
 from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
@@ -100,7 +100,7 @@ def _view(
 ) -> tuple[Any, ...]:
     x, query = (part.reshape(len(part), -1).astype(float) for part in (x, query))
     y, known = y.astype(int if n_classes else float), np.flatnonzero(w > 0)
-    rows = WeightedRows(x, y, relative_weight(w.astype(float)))
+    rows = WeightedRows(x, y, w.astype(float))
     support = ViewedRows.choose(rows.take(known), n_classes, e, max_rows)
     views = support.views
     # All tasks of a batch have the same number of rows; those without a weight are not read.
