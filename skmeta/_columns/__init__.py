@@ -10,8 +10,10 @@ from skmeta._columns._equal_rows import (
 from skmeta._columns._frames import (
     check_frame,
     check_no_times,
+    check_one_type,
     frame_columns,
     is_data_frame,
+    largest_label,
     numbers_of,
     resolve_columns,
     take_column,

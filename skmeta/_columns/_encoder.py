@@ -13,16 +13,21 @@ import numpy as np
 from skmeta._columns._doubts import warn_of_doubts
 from skmeta._columns._frames import (
     check_no_times,
+    check_one_type,
     frame_columns,
     is_missing,
     kind_of,
     labels_of,
     numbers_of,
 )
-from skmeta._validation import quote_some
+from skmeta._validation import count, quote_some
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import UnusedDataWarning
 
 # A category with fewer rows is encoded as "other": of a family, and of a table with few rows.
 _MIN_ROWS, _FEW_ROWS, _SHARE_OF_ROWS = 10, 2, 0.02
+# Categories that were not seen at `fit` are warned of from this share of the rows on.
+_SHARE_OF_UNKNOWN = 0.1
 
 # Types of pandas and polars columns of categories, in lower case, without their settings.
 _TYPES = frozenset(
@@ -84,6 +89,7 @@ class FrameEncoder:
             known: dict[str, Any] = {"name": str(column.name)}
             columns.append(known)
             if has_categories(column):
+                check_one_type(labels_of(column), f"Column {column.name!r}")
                 warn_of_doubts(column)
                 is_needed = True
                 if has_codes:
@@ -91,7 +97,7 @@ class FrameEncoder:
                 elif not is_ordered(column):
                     known |= _learn_categories(column, weight, least)
                     continue
-                known["levels"] = tuple(_plain(label) for label in sorted_labels(column))
+                known["levels"] = _plain_labels(column)
             known |= {"fill": None, "has_indicator": False}
             if not allow_nan:
                 values = _numbers(column, known)
@@ -119,7 +125,7 @@ class FrameEncoder:
         for column, known in zip(columns, self.columns, strict=True):
             check_no_times(column)
             check_type(column, "categories" in known or "levels" in known, when)
-            parts += _encode_column(column, known)
+            parts += _encode_column(column, known, when)
         rows = np.column_stack([np.zeros((len(X), 0)), *parts]).astype(np.float64)
         return rows if rows.shape[1] else np.zeros((len(X), 1))
 
@@ -149,12 +155,12 @@ class FrameEncoder:
 
 
 def _learn_categories(column: Any, weight: np.ndarray, least: float) -> dict[str, Any]:
-    labels, counts = sorted_labels(column), Counter[Any]()
+    labels, counts = _plain_labels(column), Counter[Any]()
     for value, row_weight in zip(_plain_values(column), weight.tolist(), strict=True):
         counts[value] += row_weight
     # Sums of weights are rounded: they depend on the order of the rows.
     is_kept = {label: round(count, 6) >= least for label, count in counts.items()}
-    categories = tuple(label for label in map(_plain, labels) if is_kept.get(label))
+    categories = tuple(label for label in labels if is_kept.get(label))
     has_other = len(categories) < len(labels)
     # Of two categories, one indicator says all.
     if len(categories) == 2 and not has_other:
@@ -166,7 +172,12 @@ def _learn_categories(column: Any, weight: np.ndarray, least: float) -> dict[str
 def _plain(label: Any) -> Any:
     """Return a label as a value of Python that can be written as JSON, such as a string."""
     label = label.item() if isinstance(label, np.generic) else label
-    return label if isinstance(label, (bool, int, float, str)) else str(label)
+    return label if isinstance(label, (bool, int, float)) else str(label).strip()
+
+
+def _plain_labels(column: Any) -> tuple[Any, ...]:
+    """Return the categories in their order, as plain values."""
+    return tuple(dict.fromkeys(map(_plain, sorted_labels(column))))
 
 
 def _plain_values(column: Any) -> list[Any]:
@@ -178,10 +189,17 @@ def _plain_values(column: Any) -> list[Any]:
     ]
 
 
-def _encode_column(column: Any, known: Mapping[str, Any]) -> list[np.ndarray]:
-    if "categories" not in known:
-        return _filled(_numbers(column, known), known)
-    values, code = _code(column, known["categories"])
+def _encode_column(column: Any, known: Mapping[str, Any], when: str) -> list[np.ndarray]:
+    if "categories" not in known and "levels" not in known:
+        return _filled(numbers_of(column), known)
+    labels = known.get("levels", known.get("categories"))
+    values, code = _code(column, labels)
+    named = [*labels, *([known["reference"]] if "reference" in known else [])]
+    check_one_type(values, f"Column {column.name!r}", next(iter(named), None))
+    if when == "at fit" and not known.get("has_other"):
+        _warn_of_unknown(values, named, str(column.name))
+    if "levels" in known:
+        return _filled(np.where(code < 0, np.nan, code), known)
     parts = [code == k for k in range(len(known["categories"]))]
     if known["has_other"]:
         parts.append((code < 0) & np.array([value is not None for value in values], bool))
@@ -194,6 +212,19 @@ def _numbers(column: Any, known: Mapping[str, Any]) -> np.ndarray:
         return numbers_of(column)
     code = _code(column, known["levels"])[1]
     return np.where(code < 0, np.nan, code)
+
+
+def _warn_of_unknown(values: list[Any], labels: list[Any], name: str) -> None:
+    """Warn if a tenth of the values (n,) or more are none of the labels."""
+    known = {None, *labels}
+    rows = [row for row, value in enumerate(values) if value not in known]
+    if rows and len(rows) >= _SHARE_OF_UNKNOWN * len(values):
+        warn_caller(
+            f"Column {name!r} has categories that fit has not seen in {len(rows)} of "
+            f"{count(len(values), 'rows')}, such as {values[rows[0]]!r} in row {rows[0]}. They "
+            f"have no effect of their own. Fit has seen {quote_some(labels)}.",
+            UnusedDataWarning,
+        )
 
 
 def _code(column: Any, labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:

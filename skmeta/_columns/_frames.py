@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, time, timedelta
-from numbers import Integral
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ _TIMES = frozenset(
     {"datetime64", "datetime", "timedelta64", "duration", "date", "time", "period", "timestamp"}
     | {"date32", "date64", "time32", "time64"}
 )
+# Bits of whole numbers in floats that are not double, by a part of the name of their type.
+_WHOLE_BITS = {"float16": 11, "halffloat": 11, "float32": 24, "float[pyarrow]": 24}
 _NESTED = frozenset({"list", "large_list", "fixed_size_list", "array", "struct", "map"})
 
 
@@ -94,9 +97,43 @@ def labels_of(column: Any) -> list[Any]:
         ) from error
 
 
+def check_one_type(values: Iterable[Any], column: str, known: Any = None) -> None:
+    """Raise an error if values mix numbers with strings, or differ in this from a known label."""
+    given = list(values)
+    kinds: dict[str, Any] = {}
+    for value in dict.fromkeys(given):
+        if value is not None and value == value:
+            kinds.setdefault(_type_of(value), value)
+    where = [f"{kind} (row {given.index(value)}: {value!r})" for kind, value in kinds.items()]
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{column} mixes {' and '.join(where)}, which are different labels. Convert it to one "
+            "type, for example with astype(str)."
+        )
+    if known is not None and kinds and _type_of(known) not in kinds:
+        raise ValueError(
+            f"{column} had {_type_of(known)} such as {known!r} at fit, but has {where[0]} now. "
+            "Give it the same type in both."
+        )
+
+
+def _type_of(label: Any) -> str:
+    if isinstance(label, (Number, np.bool_)):
+        return "numbers"
+    return "strings" if isinstance(label, str) else f"values of type {type(label).__name__}"
+
+
+def largest_label(X: Any, position: int) -> int:
+    """Return the number from which on floats of a column leave out whole numbers."""
+    columns = frame_columns(X)
+    dtype = str(columns[position].dtype if columns else X.dtype).lower()
+    return next((2**bits for name, bits in _WHOLE_BITS.items() if name in dtype), 2**53)
+
+
 def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
     """Return the positions of named columns, or raise an error that names the parameter."""
-    known = [str(column.name) for column in frame_columns(X)]
+    columns = frame_columns(X)
+    known = [str(column.name) for column in columns]
     n_columns = len(known) or int(np.shape(X)[1])
     given = [names] if isinstance(names, (str, Integral)) else list(names)
     positions = []
@@ -118,7 +155,15 @@ def resolve_columns(X: Any, names: Any, parameter: str) -> list[int]:
                     f"{parameter}={name} is no position of a column: X has {n_columns} columns, "
                     f"0 to {n_columns - 1}."
                 )
-            positions.append(int(name) % n_columns)
+            at = int(name) % n_columns
+            label = columns[at].name if columns else at
+            if isinstance(label, Integral) and int(label) != at:
+                raise ValueError(
+                    f"{parameter}={name} may be a position or a name: the column at position {at} "
+                    f"is named {label}. Rename the columns, X.columns = X.columns.astype(str), and "
+                    f"give {parameter} the name as a string."
+                )
+            positions.append(at)
         else:
             raise ValueError(f"{parameter} must be names or positions of columns, got {name!r}.")
     if len(set(positions)) < len(positions):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import Any, ClassVar
@@ -14,10 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmeta._columns import (
     check_frame,
-    distinct_rows,
     is_data_frame,
+    largest_label,
     resolve_columns,
-    table_columns,
     take_column,
 )
 from skmeta._html import ComputedOnce, QuickDisplay
@@ -40,6 +38,7 @@ from skmeta.grouped._columns import (
     FeatureColumns,
     check_groups,
     codes_of,
+    distinct_table,
     divide_counts,
     exposures,
     group_labels,
@@ -50,7 +49,6 @@ from skmeta.grouped._columns import (
     series_of,
     warn_of_doubled,
     warn_of_time,
-    warn_of_type,
 )
 from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summarise
 from skmeta.grouped._fit import fit_model, is_mixed_model
@@ -122,11 +120,9 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
                 f"{type(self.learner).__name__}. Fit that with learner.fit(X, y, groups=groups), "
                 "and pass its prior_ to a few-shot estimator."
             )
-        factors, given = self._labels_of(X), self._weight(sample_weight, X)
-        kinds = zip(range(len(X)), table_columns(X), strict=False)
-        columns = ((v, is_number and k not in self._group_positions) for k, (v, is_number) in kinds)
-        every = itertools.chain([(y, not n_classes)], columns)
-        used, weight, self._weight_unit = distinct_rows(every, given)
+        factors, given = self._labels_of(X, reset=True), self._weight(sample_weight, X)
+        all_rows = X, y, n_classes > 0, self._group_positions, given
+        used, weight, self._weight_unit = distinct_table(*all_rows)
         row_weight = np.bincount(used, weight, len(X))
         y, weight, exposure = self._rates(X, y, used, weight, reset=True)
         # Groups without a weight are unknown.
@@ -141,14 +137,16 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         self._features = FeatureColumns(X, left_out, self.order, row_weight)
         self._warn_of_order()
         numbers, times = self._numbers(X)
+        if self._features.has_dates:
+            kept = np.flatnonzero(given)
+            series = [codes_of([labels[k] for k in kept])[1] for labels in factors]
+            warn_of_doubled(times[kept], series_of(np.array(series).T), kept, str(self.order))
         numbers, times = numbers[used], times[used]
         self._n_parts = parts_of_counts(y, codes) if are_rates and self._names else 1
         own, y, weight, exposure = divide_counts(y, weight, exposure, numbers, self._n_parts)
         numbers, times, codes = numbers[own], times[own], codes[own]
         if self.order is None and len(self._names) == 1:
             warn_of_time(numbers, codes[:, 0], self._features.names_out())
-        if self._features.has_dates:
-            warn_of_doubled(times, series_of(codes), used, str(self.order))
         n_sorted = numbers.shape[1] - (self.order is not None)
         rows = WeightedRows(numbers, y, weight)
         self._features.places[:n_sorted] = order_of_columns(rows, codes, n_classes, n_sorted)
@@ -266,8 +264,16 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
                     f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
                     f"required by {type(self).__name__}. Pass at least one row."
                 )
+        named = {"groups": self.groups, "order": self.order, "exposure": self._exposure_name}
+        for parameter, name in named.items() if not reset else ():
+            was = getattr(self, "_named", named)[parameter]
+            if name != was:
+                raise ValueError(
+                    f"{parameter} was {was!r} at fit, and is {name!r} now. Fit again, or set it "
+                    "back."
+                )
         if reset:
-            named = {"groups": self.groups, "order": self.order, "exposure": self._exposure_name}
+            self._named = named
             at = [[] if v is None else resolve_columns(X, v, n) for n, v in named.items()]
             self._group_positions, self._order_position, self._exposure_position = at
             if self.groups is not None and not self._group_positions:
@@ -287,10 +293,13 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
                 )
         return X
 
-    def _labels_of(self, X: Any) -> list[list[Any]]:
+    def _labels_of(self, X: Any, reset: bool = False) -> list[list[Any]]:
         """Return the labels of all rows, for each column of groups; without one, all are None."""
-        columns = zip(self._names, self._group_positions, strict=True)
-        factors = [list(group_labels(take_column(X, at), quote(name))) for name, at in columns]
+        factors = []
+        for f, (name, at) in enumerate(zip(self._names, self._group_positions, strict=True)):
+            known = None if reset else next(iter(self._codes[f]))
+            labels = group_labels(take_column(X, at), quote(name), largest_label(X, at), known)
+            factors.append(labels)
         return factors or [[None] * len(X)]
 
     @property
@@ -406,10 +415,8 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         X = self._check_table(X, reset=False)
         factors = self._labels_of(X)
         codes = np.full((len(factors[0]), len(factors)), -1)
-        for f, name in enumerate(self._names):
+        for f in range(len(self._names)):
             codes[:, f] = [self._codes[f].get(label, -1) for label in factors[f]]
-            if (codes[:, f] < 0).all():
-                warn_of_type(factors[f][0], next(iter(self._codes[f])), quote(name))
         codes = self.model_.resolve(codes)
         for f in range(len(self._names)):
             self._check_unknown(factors[f], codes[:, f], list(self._codes[f]))

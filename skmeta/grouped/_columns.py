@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -11,9 +12,12 @@ from skmeta._columns import (
     FrameEncoder,
     Times,
     check_no_times,
+    check_one_type,
+    distinct_rows,
     frame_columns,
     is_data_frame,
     numbers_of,
+    table_columns,
     take_column,
     time_numbers,
 )
@@ -30,8 +34,12 @@ _FEW_GROUPS = 10
 _MIN_SHARE, _MIN_ROWS, _MIN_GROUPS = 0.9, 3, 5
 
 
-def group_labels(values: np.ndarray, name: str) -> np.ndarray:
-    """Return labels (n,) of groups as whole numbers or strings; others raise a ValueError."""
+def group_labels(values: np.ndarray, name: str, largest: int, known: Any = None) -> list[Any]:
+    """Return labels (n,) of groups as whole numbers or strings; others raise a ValueError.
+
+    Floats from `largest` on leave out whole numbers; `known` is a label of `fit`. Blanks around
+    strings are left out.
+    """
     labels = np.empty(len(values), dtype=object)
     labels[:] = values.tolist()
     missing = np.array([v is None or v != v for v in labels], bool)
@@ -54,8 +62,29 @@ def group_labels(values: np.ndarray, name: str) -> np.ndarray:
                     f"{k}, but groups are labels. Name another column, convert it to strings, or "
                     "keep it out of a scaler."
                 )
+            if abs(label) >= largest:
+                raise ValueError(
+                    f"Group column {name} holds floating-point numbers such as {label:.0f} in row "
+                    f"{k}, but from {largest:,} on, some whole numbers are equal to others in "
+                    "this type. Keep the labels as whole numbers or strings: read_csv takes "
+                    "dtype={name: str}."
+                )
             labels[k] = int(label)
-    return labels
+        elif isinstance(label, str):
+            labels[k] = label.strip()
+    check_one_type(labels.tolist(), f"Group column {name}", known)
+    return labels.tolist()
+
+
+def distinct_table(
+    X: Any, y: np.ndarray, is_class: bool, groups: Sequence[int], weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return what `distinct_rows` does of a table with targets (n,) and columns of groups."""
+    columns = (
+        (values, is_number and k not in groups)
+        for k, (values, is_number) in enumerate(table_columns(X))
+    )
+    return distinct_rows(itertools.chain([(y, not is_class)], columns), weight)
 
 
 def exposures(values: np.ndarray, name: str) -> np.ndarray:
@@ -264,16 +293,6 @@ def codes_of(labels: list[Any]) -> tuple[list[Any], np.ndarray]:
 def series_of(codes: np.ndarray) -> np.ndarray:
     """Return a number (n,) for the groups (n, F) of all columns together."""
     return np.asarray(np.unique(codes, axis=0, return_inverse=True)[1].ravel())
-
-
-def warn_of_type(label: Any, known: Any, column: str) -> None:
-    """Warn if no group is known, and labels have another type than those of `fit`."""
-    if type(label) is not type(known):
-        warn_caller(
-            f"No row has a group that fit has seen. Column {column} holds labels such as "
-            f"{label!r} now, and had some such as {known!r} at fit. Give it the same type.",
-            UnusedDataWarning,
-        )
 
 
 def check_groups(

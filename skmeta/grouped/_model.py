@@ -117,7 +117,8 @@ class FittedModel:
         known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
         columns = [(known.y, not self.n_classes), *((column, True) for column in known.X.T)]
         columns += [(column, False) for column in known.codes.T]
-        warn_of_known(number_copies(columns), len(self.known.y))
+        if not self.settings.season[1]:  # equal dates are warned of
+            warn_of_known(number_copies(columns), len(self.known.y))
         if isinstance(mixture, Mixture):
             mixture = mixture.with_known(known)
         return replace(self, known=known, mixture=mixture)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import FineTuning
 
 ROWS = 40
@@ -68,7 +69,11 @@ def test_an_unknown_category_is_a_missing_value():
     missing["colour"] = None
     unknown["colour"] = "mauve"
     expected = clf.predict_proba(missing)
-    np.testing.assert_allclose(clf.predict_proba(unknown), expected, atol=1e-9)
+    with pytest.warns(UnusedDataWarning, match="has not seen in 40 of 40 rows, such as 'mauve'"):
+        np.testing.assert_allclose(clf.predict_proba(unknown), expected, atol=1e-9)
+    rare = X.copy()
+    rare.loc[3:5, "colour"] = "mauve"  # less than a tenth
+    np.testing.assert_allclose(clf.predict_proba(rare)[3:6], expected[3:6], atol=1e-9)
     assert abs(clf.predict_proba(X) - expected).max() > 0.1
 
 
@@ -80,6 +85,19 @@ def test_polars(dtype):
     frame = frame.with_columns(pl.col("colour").cast(dtype))
     found = MetaFewShotClassifier().fit(frame, y).predict_proba(frame)
     np.testing.assert_allclose(found, expected)
+
+
+def test_categories_keep_their_type_and_blanks_around_them_do_not_count():
+    X, y = make_frame()
+    X["code"] = pd.Categorical(np.arange(ROWS) % 3)
+    clf = MetaFewShotClassifier().fit(X, y)
+    message = r"'code' had numbers such as 0 at fit, but has strings \(row 0: '0'\) now"
+    with pytest.raises(ValueError, match=message):
+        clf.predict(X.assign(code=X["code"].astype(str).astype("category")))
+    blank = X.assign(colour=X["colour"] + " ")
+    np.testing.assert_array_equal(clf.predict_proba(blank), clf.predict_proba(X))
+    again = MetaFewShotClassifier().fit(blank, y)
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
 
 
 def test_columns_must_be_of_the_same_type_and_name():
@@ -97,7 +115,7 @@ def test_columns_must_be_of_the_same_type_and_name():
         clf.predict(X[["colour", "size", "smokes", "grade"]])
     with pytest.raises(ValueError, match=r"Feature names seen at fit time, yet now missing"):
         clf.predict(X[["size", "colour"]])
-    with pytest.raises(ValueError, match=r"'colour' has categories that cannot be put in an order"):
+    with pytest.raises(ValueError, match=r"'colour' mixes numbers \(row 1: 1\) and strings"):
         clf.fit(X.assign(colour=["a", 1] * (ROWS // 2)), y)
     with pytest.raises(ValueError, match=r"'colour' holds values that are no categories: unhash"):
         clf.fit(X.assign(colour=[["blue"]] * ROWS), y)

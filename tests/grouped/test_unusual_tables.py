@@ -210,3 +210,55 @@ def test_too_many_classes_are_refused_before_work():
 def test_tables_that_cannot_be_read_are_refused(frame, message):
     with pytest.raises(ValueError, match=message):
         GroupedRegressor("g").fit(frame, [1.0, 2, 3, 4])
+
+
+def make_labels():
+    """Return a frame of 12 groups, and targets."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"g": np.arange(60) % 12, "x": rng.normal(size=60)})
+    return frame, frame["x"] + rng.normal(size=12)[frame["g"]] + 0.1 * rng.normal(size=60)
+
+
+def test_labels_of_another_type_are_not_other_groups():
+    X, y = make_labels()
+    model = GroupedRegressor("g", combine="learner").fit(X, y)
+    words = X.assign(g=X["g"].astype(str))
+    message = r"'g' had numbers such as 0 at fit, but has strings \(row 0: '0'\) now"
+    for method in (model.predict, lambda Z: model.partial_fit(Z, y)):
+        with pytest.raises(ValueError, match=message):
+            method(words)
+    mixed = X.astype({"g": object})
+    mixed.loc[30:, "g"] = words["g"][30:]
+    for method in (model.predict, lambda Z: model.fit(Z, y)):
+        with pytest.raises(ValueError, match=r"mixes numbers \(row 0: 0\) and strings \(row 30"):
+            method(mixed)
+    again = GroupedRegressor("g", combine="learner").fit(words, y)
+    np.testing.assert_allclose(again.predict(words.assign(g=words["g"] + " ")), model.predict(X))
+
+
+@pytest.mark.parametrize(("dtype", "first"), [("float32", 2**24), ("float64", 2**53)])
+def test_labels_that_floats_cannot_hold_are_refused(dtype, first):
+    X, y = make_labels()
+    large = X.assign(g=X["g"].astype(dtype) + first)
+    for table, group in ((large, "g"), (large.to_numpy(dtype), 0)):
+        with pytest.raises(ValueError, match=f"such as {first} in row 0, but from {first:,} on"):
+            GroupedRegressor(group).fit(table, y)
+    exact = GroupedRegressor("g", combine="learner").fit(X.assign(g=X["g"] + first), y)
+    assert len(exact.groups_) == 12
+
+
+def test_a_number_that_is_a_name_and_a_position_is_refused():
+    X, y = make_labels()
+    named = X.set_axis([1, 2], axis=1)
+    with pytest.raises(ValueError, match=r"groups=1 may be a position or a name: .* is named 2"):
+        GroupedRegressor(1).fit(named, y)
+    GroupedRegressor(0, combine="learner").fit(X.set_axis([0, 1], axis=1), y)
+
+
+def test_columns_that_are_named_anew_after_fit_are_refused():
+    X, y = make_labels()
+    X["h"] = X["g"] % 4
+    model = GroupedRegressor("g", combine="learner").fit(X, y).set_params(groups="h")
+    with pytest.raises(ValueError, match="groups was 'g' at fit, and is 'h' now"):
+        model.predict(X)
+    assert len(model.set_params(groups="g").predict(X)) == 60
