@@ -115,7 +115,7 @@ def test_columns_must_be_of_the_same_type_and_name():
         clf.predict(X[["colour", "size", "smokes", "grade"]])
     with pytest.raises(ValueError, match=r"Feature names seen at fit time, yet now missing"):
         clf.predict(X[["size", "colour"]])
-    with pytest.raises(ValueError, match=r"'colour' mixes numbers \(row 1: 1\) and strings"):
+    with pytest.raises(ValueError, match=r"'colour' mixes strings \(row 0: 'a'\) and numbers"):
         clf.fit(X.assign(colour=["a", 1] * (ROWS // 2)), y)
     with pytest.raises(ValueError, match=r"'colour' holds values that are no categories: unhash"):
         clf.fit(X.assign(colour=[["blue"]] * ROWS), y)
