@@ -9,6 +9,7 @@ __all__ = [
     "BaselineWarning",
     "CheckpointError",
     "DistributedError",
+    "DistributionShiftWarning",
     "DivergenceWarning",
     "EpisodeError",
     "HistoryError",
@@ -70,7 +71,11 @@ class SkmetaWarning(UserWarning):
 
 
 class OverlapWarning(SkmetaWarning):
-    """Evaluation reuses classes or groups that the prior was trained on."""
+    """Rows of a new task were used to train the prior."""
+
+
+class DistributionShiftWarning(SkmetaWarning):
+    """Rows of a new task are not of the distribution, or in the units, that a prior has seen."""
 
 
 class DivergenceWarning(SkmetaWarning):

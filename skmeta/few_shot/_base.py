@@ -172,6 +172,9 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
         support = WeightedRows.check(X, y, sample_weight)
         if not support.weight.any():
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
+        prior.check_new_rows(*(part[support.weight > 0] for part in support[:2]))
+        if not reads_tables(prior):  # Those standardise each task.
+            prior.check_units(support.X[support.weight > 0])
         self._adapt(support, prior, labels, self._settings())
 
     def _fit_more_rows(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:

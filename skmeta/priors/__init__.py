@@ -1,6 +1,8 @@
 """What a meta-learner carries from earlier tasks to the next."""
 
+from skmeta.priors._file import is_of_rows
 from skmeta.priors._prior import MetaPrior
+from skmeta.priors._rows import tensors_of_rows
 from skmeta.priors._shipped import load_table_prior
 
 __all__ = ["MetaPrior", "load_table_prior"]

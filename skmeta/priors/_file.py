@@ -34,6 +34,11 @@ def freeze_tensor(name: str, tensor: np.ndarray) -> np.ndarray:
     return copy
 
 
+def is_of_rows(name: str) -> bool:
+    """Whether a tensor describes the rows of the meta-training, and was not learned."""
+    return name.startswith(("scaler.", "rows."))
+
+
 def freeze_tuple(values: Iterable[Any] | None, convert: type) -> tuple[Any, ...] | None:
     """Return converted values as a tuple; None stays None."""
     return None if values is None else tuple(map(convert, values))

@@ -22,11 +22,13 @@ from skmeta.priors._file import (
     freeze_labels,
     freeze_tensor,
     freeze_tuple,
+    is_of_rows,
     read_prior,
     reference,
     thaw,
     write_prior,
 )
+from skmeta.priors._rows import warn_if_misfit, warn_if_seen
 
 # All fields but the tensors and the module.
 _FIELDS = tuple(name for name in FIELDS if name != "user_module")
@@ -48,7 +50,8 @@ class MetaPrior(Immutable):
     ----------
     tensors : mapping of str to ndarray
         Learned arrays of any shape, float16 to float64, by name: ``"body.blocks.0.weight"``,
-        ``"head.weight"``, ``"scaler.x_mean"``, ... They are copied and made read-only.
+        ``"head.weight"``, ``"scaler.x_mean"``, ... They are copied and made read-only. Those of
+        ``"rows."`` are digests of the rows of the meta-training, and their units.
     learner : str
         Name of the meta-learning algorithm.
     learner_params : mapping
@@ -86,7 +89,7 @@ class MetaPrior(Immutable):
     digest : str
         SHA-256 of the contents, 64 hexadecimal digits.
     n_parameters : int
-        Number of learned values; the statistics of scalers are not counted.
+        Number of learned values; what describes the rows is not counted.
     needs_module : bool
         Whether the backbone is a user's network that was not given.
 
@@ -224,8 +227,8 @@ class MetaPrior(Immutable):
 
     @property
     def n_parameters(self) -> int:
-        """Number of learned values; the statistics of scalers are not counted."""
-        return sum(t.size for name, t in self.tensors.items() if not name.startswith("scaler."))
+        """Number of learned values; what describes the rows is not counted."""
+        return sum(t.size for name, t in self.tensors.items() if not is_of_rows(name))
 
     @property
     def needs_module(self) -> bool:
@@ -322,6 +325,43 @@ class MetaPrior(Immutable):
                 f"inner_lr={inner_lr} does not apply to a prior whose step sizes are learned. "
                 "Leave inner_lr=None."
             )
+
+    def check_new_rows(self, X: Any, y: Any = None) -> None:
+        """Warn if rows were used in the meta-training.
+
+        A prior has digests of at most 16,384 rows. Those that several tasks have, as in tables of
+        categories, are no evidence.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            Rows with the columns that the prior was trained on.
+        y : array-like of shape (n_samples,), default=None
+            Their targets, in the units of the meta-training; needed for a regression only.
+
+        Warns
+        -----
+        OverlapWarning
+            If more rows are known than two tasks have in common by chance.
+        """
+        warn_if_seen(self, X, y)
+
+    def check_units(self, X: Any) -> None:
+        """Warn if the rows of one task cannot have the units of the meta-training.
+
+        Their means, deviations and gaps are compared by column: :doc:`/prior_in_a_pipeline`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of numbers, as the learner sees them.
+
+        Warns
+        -----
+        DistributionShiftWarning
+            With a column that does not fit, and what to do.
+        """
+        warn_if_misfit(self, X)
 
     # -- files ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from skmeta._columns import time_numbers
 from skmeta._validation import check_count, check_labels, check_rng
 from skmeta.exceptions import EpisodeError
 from skmeta.tasks._samplers import ClassEpisodes, GroupEpisodes
-from skmeta.tasks._task import Task, warn_if_reused
+from skmeta.tasks._task import Task
 
 
 class EpisodeSplit(BaseCrossValidator):
@@ -46,9 +46,10 @@ class EpisodeSplit(BaseCrossValidator):
         Name or position of a column of ``X`` that holds times. With ``groups``, the support rows
         of a group are then its earliest, and the query rows those that follow. Validation with
         random rows is too optimistic if groups drift.
-    prior : object or None, default=None
-        The prior of the estimator that is evaluated, with ``trained_on`` and
-        ``trained_on_kind``. If it was trained on classes or groups of this table, ``split`` warns.
+    prior : MetaPrior, MetaLearner or None, default=None
+        The prior of an estimator that is evaluated. If it was trained on rows of this table,
+        ``split`` warns. Few-shot estimators warn by themselves, of the rows that they are fitted
+        to.
     random_state : int, Generator, RandomState or None, default=None
         Pass an int for the same episodes at each call of ``split``.
 
@@ -114,7 +115,7 @@ class EpisodeSplit(BaseCrossValidator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Only its number of rows matters, and the column that ``order`` names.
+            Its number of rows, the column that ``order`` names, and rows that ``prior`` knows.
         y : array-like of shape (n_samples,)
             Classes or targets.
         groups : array-like of shape (n_samples,) or None, default=None
@@ -135,10 +136,12 @@ class EpisodeSplit(BaseCrossValidator):
         Warns
         -----
         OverlapWarning
-            If ``prior`` was trained on classes or groups of this table.
+            If ``prior`` was trained on rows of this table.
         """
         rng, n_episodes = check_rng(self.random_state), self.get_n_splits()
         y = check_labels(y, "y", X.shape[0] if hasattr(X, "shape") else len(X))
+        if self.prior is not None:
+            getattr(self.prior, "prior_", self.prior).check_new_rows(X, y)
         if groups is None:
             tasks = self._class_episodes(y, rng)
         else:
@@ -157,7 +160,6 @@ class EpisodeSplit(BaseCrossValidator):
             )
         n_way = len(np.unique(y)) if self.n_way is None else self.n_way
         sampler = ClassEpisodes(y, n_way, self.n_shot, self.n_query)
-        warn_if_reused(self.prior, sampler.names, "classes")
         return (sampler.sample(rng) for _ in repeat(None))
 
     def _group_episodes(
@@ -171,9 +173,6 @@ class EpisodeSplit(BaseCrossValidator):
                 f"n_way={self.n_way} is for tasks that are drawn from classes, but groups was "
                 "passed. Leave n_way out: a task has the classes of its group."
             )
-        if classes is not None:
-            warn_if_reused(self.prior, classes, "classes")
-        warn_if_reused(self.prior, sampler.names, "groups")
         return (sampler.episode(k, rng) for k in _rounds(len(sampler.names), rng))
 
     def _is_classification(self, y: np.ndarray) -> bool:

@@ -1,14 +1,13 @@
-"""A task: its rows and targets; how a table is divided by tasks, and whether they were seen."""
+"""A task: its rows and targets; how a table is divided by tasks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from skmeta._validation import check_labels, check_rng, quote, quote_some
-from skmeta._warnings import warn_caller
-from skmeta.exceptions import EpisodeError, OverlapWarning
+from skmeta.exceptions import EpisodeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,28 +93,6 @@ def usable_superclasses(
             f"n_way={n_way}. Lower n_way, or set superclass=None."
         )
     return positions.astype(np.int64), usable
-
-
-def warn_if_reused(prior: Any, labels: np.ndarray, kind: Literal["classes", "groups"]) -> None:
-    """Warn once if an evaluation uses classes or groups that the prior was trained on.
-
-    The prior (or None) has ``trained_on``, an array of labels or None, and its ``trained_on_kind``;
-    a prior that was trained on the other kind is not compared.
-    """
-    trained_on = getattr(prior, "trained_on", None)
-    if trained_on is None or prior.trained_on_kind != kind:
-        return
-    # Python's sets: NumPy would turn numbers into strings where the two have different types.
-    seen = set(np.asarray(trained_on).tolist())
-    evaluated = np.unique(np.asarray(labels)).tolist()
-    reused = [label for label in evaluated if label in seen]
-    if reused:
-        warn_caller(
-            f"{len(reused)} of {len(evaluated)} {kind} were used to train the prior: "
-            f"{quote_some(reused)}. The scores will be too good for new tasks. "
-            "Divide the rows with skmeta.tasks.split_tasks before meta-training.",
-            OverlapWarning,
-        )
 
 
 def split_tasks(

@@ -9,6 +9,9 @@ from skmeta import MetaFewShotClassifier
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import ProtoNet
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 
 @pytest.fixture(scope="module")
 def imbalanced():

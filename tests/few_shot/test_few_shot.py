@@ -27,6 +27,9 @@ from skmeta.learners import (
 )
 from skmeta.priors import MetaPrior
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 # The same numbers at other addresses: kernels that read them by address round in other places.
 ROUNDING = {"rtol": 1e-4, "atol": 1e-6}
 

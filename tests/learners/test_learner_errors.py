@@ -27,6 +27,9 @@ from skmeta.learners import (
     Validation,
 )
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 SMALL = builders.SMALL | {"sampling": "class", "backbone_params": {"hidden": (5,)}}
 CONV = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
 

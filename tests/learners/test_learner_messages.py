@@ -10,6 +10,9 @@ from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 
 @pytest.mark.parametrize("name", ["prior_", "history_"])
 def test_a_fitted_attribute_of_an_unfitted_learner(name):

@@ -24,6 +24,9 @@ from skmeta.learners import (
     Validation,
 )
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 BARE = builders.SMALL | {"n_iterations": 4, "validation": Validation(n_tasks=4)}
 SMALL = BARE | {"backbone_params": {"hidden": (5,)}}
 

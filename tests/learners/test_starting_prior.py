@@ -38,6 +38,10 @@ def sinusoids():
     return X, y, groups
 
 
+def learned(prior):
+    return {n: v for n, v in prior.tensors.items() if not n.startswith("rows.")}
+
+
 def body(prior):
     return {n: v for n, v in prior.tensors.items() if n.startswith(("body.", "scaler."))}
 
@@ -49,7 +53,7 @@ def test_it_starts_with_what_was_learned(cls, classes):
     settings = SMALL | AS_IT_IS | {"prior": first, "random_state": 1}
     second = cls(**settings).fit(3 * X[y >= 8], y[y >= 8]).prior_
     assert second.tensors.keys() == first.tensors.keys()
-    for name, value in first.tensors.items():
+    for name, value in learned(first).items():
         assert_array_equal(second.tensors[name], value, err_msg=name)
     assert_array_equal(np.sort(second.trained_on), np.arange(12))
     assert "prior" not in second.learner_params
@@ -60,7 +64,7 @@ def test_regression_keeps_head_and_units(sinusoids):
     settings = SMALL | {"n_shot": 5}
     first = MAML(**settings).fit(X, y, groups=groups).prior_
     second = MAML(**settings | AS_IT_IS | {"prior": first}).fit(X, 5 * y, groups=groups)
-    for name, value in first.tensors.items():
+    for name, value in learned(first).items():
         assert_array_equal(second.prior_.tensors[name], value, err_msg=name)
 
 

@@ -17,6 +17,9 @@ from skmeta.learners import (
     Validation,
 )
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 SMALL = {
     **builders.SMALL,
     "backbone_params": {"hidden": (16,)},

@@ -11,6 +11,9 @@ from skmeta import MetaFewShotClassifier
 from skmeta.learners import MAML, InputOptions, ProtoNet
 from skmeta.priors import MetaPrior
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 SMALL = {
     "backbone": "conv4",
     "backbone_params": {"n_blocks": 2, "n_channels": 6},

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, check_cv, cross_val_score, cro
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from skmeta.exceptions import OverlapWarning
-from skmeta.tasks import EpisodeSplit, split_tasks, warn_if_reused
+from skmeta.tasks import EpisodeSplit, split_tasks
 
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
@@ -143,31 +143,17 @@ def test_split_refuses_before_the_first_episode(options, y, groups, message):
 # ------------------------------------------------------------------ overlap
 
 
-def prior(trained_on, kind):
-    return SimpleNamespace(trained_on=trained_on, trained_on_kind=kind)
+class SeenRows:
+    """A prior that knows its rows again."""
+
+    def check_new_rows(self, X, y):
+        assert len(X) == len(y)
+        warnings.warn("known rows", OverlapWarning, stacklevel=2)
 
 
 @pytest.mark.parametrize("groups", [None, GROUPS])
-def test_evaluating_on_training_classes_warns_once(groups):
-    cv = EpisodeSplit(n_episodes=5, prior=prior(np.array(["setosa", "virginica"]), "classes"))
-    message = r"2 of 3 classes were used to train the prior: 'setosa', 'virginica'\."
-    with pytest.warns(OverlapWarning, match=message) as caught:
-        list(cv.split(X, NAMES, groups))
+@pytest.mark.parametrize("prior", [SeenRows(), SimpleNamespace(prior_=SeenRows())])
+def test_a_prior_is_asked_once_whether_it_knows_the_rows(groups, prior):
+    with pytest.warns(OverlapWarning, match="known rows") as caught:
+        list(EpisodeSplit(n_episodes=5, prior=prior).split(X, NAMES, groups))
     assert len(caught) == 1
-
-
-@pytest.mark.parametrize(
-    ("trained_on", "kind"),
-    [
-        (None, None),
-        ([7, 8], "classes"),  # other classes
-        (["0", "1"], "classes"),  # strings are not the numbers they look like
-        ([0, 1], "groups"),  # groups that happen to be called like the classes
-    ],
-)
-def test_no_warning_without_reuse(trained_on, kind):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warn_if_reused(prior(trained_on, kind), Y, "classes")
-        warn_if_reused(None, Y, "classes")
-    assert caught == []

@@ -35,7 +35,7 @@ from skmeta.learners._core._prior_io import read_prior
 from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior
-from skmeta.tasks import GroupEpisodes, Task, check_shots, warn_if_reused
+from skmeta.tasks import GroupEpisodes, Task, check_shots
 
 # Tasks evaluated at once; bounds the memory of an evaluation.
 EVALUATION_BATCH = 32
@@ -137,7 +137,7 @@ def evaluate(
         superclass=settings.superclass,
     )
     source = problem.train
-    warn_if_reused(prior, source.sampler.names, problem.names_kind)
+    prior.check_new_rows(source.X, source.y)
     own = {name: getattr(learner, name) for name, _ in settings_by_role(learner, "prior")}
     session, state = read_prior(
         prior,

@@ -50,7 +50,7 @@ from skmeta.learners._core._prior_io import (
 )
 from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._settings import read_settings
-from skmeta.priors import MetaPrior
+from skmeta.priors import MetaPrior, tensors_of_rows
 from skmeta.tasks import check_shots
 
 History = dict[str, list[float]]
@@ -69,11 +69,13 @@ def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, Hist
     session, seed = _open_session(learner, settings, table, problem, rng)
     state = _first_state(session, table, problem, seed, rng)
     names, names_kind = problem.train.sampler.names, problem.names_kind
+    rows = _describe_rows(problem, is_image=len(table.input_shape) > 1, earlier=settings.prior)
 
     def fitted(state: State, history: History) -> dict[str, Any]:
         prior = write_prior(
             session,
             state,
+            rows=rows,
             n_features_in=table.n_features,
             feature_names_in=table.names,
             classes=problem.labels,
@@ -238,6 +240,24 @@ def _first_state(
         return algorithm.estimate_state(
             session.context, session.adapter, session.scaler, state, source, rng
         )
+
+
+def _describe_rows(problem: Problem, *, is_image: bool, earlier: Any) -> dict[str, np.ndarray]:
+    """Return the tensors by which the prior knows the rows of the meta-training again."""
+    source = problem.train
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        task = source.sampler.sample(rng)
+        return np.unique(np.concatenate([task.support, task.query]))
+
+    return tensors_of_rows(
+        source.X,
+        source.y if problem.kind == "regression" else None,
+        source.y if source.groups is None else source.groups,
+        draw,
+        is_image=is_image,
+        earlier=earlier,
+    )
 
 
 # ---------------------------------------------------------------------------- the outer loop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from skmeta.backbones import build_backbone, check_backbone, check_weights
 from skmeta.exceptions import PriorError
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._settings import read_settings
-from skmeta.priors import MetaPrior
+from skmeta.priors import MetaPrior, is_of_rows
 
 # The setting of a prior that says in which views predictions are averaged; no learner reads it.
 VIEWS = "test_time_augment"
@@ -56,12 +57,22 @@ def write_prior(
 
 
 def make_prior(
-    learner: Any, scaler: Scaler, state: State, *, provenance: Mapping[str, Any], **fields: Any
+    learner: Any,
+    scaler: Scaler,
+    state: State,
+    *,
+    provenance: Mapping[str, Any],
+    rows: Mapping[str, np.ndarray] = MappingProxyType({}),
+    **fields: Any,
 ) -> MetaPrior:
-    """Make a prior of a learner's state; `fields` are other fields of the prior."""
+    """Make a prior of a learner's state; `fields` are other fields of the prior.
+
+    `rows` are the tensors that describe the rows of the meta-training.
+    """
     versions = {"torch": torch.__version__, "numpy": np.__version__}
+    scale = {f"scaler.{n}": np.asarray(v) for n, v in scaler._asdict().items()}
     return MetaPrior(
-        state_to_numpy(state) | {f"scaler.{n}": np.asarray(v) for n, v in scaler._asdict().items()},
+        state_to_numpy(state) | scale | dict(rows),
         learner=learner_name(type(learner)),
         provenance=dict(provenance) | versions,
         **fields,
@@ -76,7 +87,7 @@ def scaler_of(prior: MetaPrior) -> Scaler:
 @lru_cache(maxsize=2)
 def state_of(prior: MetaPrior, device: torch.device, dtype: torch.dtype) -> State:
     """The state of a prior. It is cached for the next task: the methods of learners are pure."""
-    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("scaler.")}
+    tensors = {n: v for n, v in prior.tensors.items() if not is_of_rows(n)}
     return state_to_torch(tensors, device, dtype)
 
 

@@ -20,6 +20,9 @@ from skmeta.learners import (
     ProtoNet,
 )
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 INTERCEPT = HierarchicalLinear(effects="intercept")
 SMALL_MAML = MAML(
     backbone_params={"hidden": (8,), "activation": "tanh"}, n_iterations=8, validation=0

@@ -6,6 +6,9 @@ import pytest
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
 
+# Priors are adapted to rows of their own meta-training.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 
 def tasks_with(deviations, kind, seed=0, n_tasks=60, n_rows=20):
     rng = np.random.default_rng(seed)
