@@ -53,7 +53,7 @@ from skmeta.few_shot._priors import (
 )
 from skmeta.few_shot._table_task import TableTask
 from skmeta.few_shot._target_scale import ChosenScale, TargetScale
-from skmeta.priors import MetaPrior
+from skmeta.priors import MetaPrior, warn_if_misfit
 
 if TYPE_CHECKING:
     import torch
@@ -174,7 +174,7 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
             raise ValueError("sample_weight is 0 for every row. Give at least one a weight.")
         prior.check_new_rows(*(part[support.weight > 0] for part in support[:2]))
         if not reads_tables(prior):  # Those standardise each task.
-            prior.check_units(support.X[support.weight > 0])
+            warn_if_misfit(prior, support.X[support.weight > 0])
         self._adapt(support, prior, labels, self._settings())
 
     def _fit_more_rows(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> None:

@@ -28,7 +28,7 @@ from skmeta.priors._file import (
     thaw,
     write_prior,
 )
-from skmeta.priors._rows import warn_if_misfit, warn_if_seen
+from skmeta.priors._rows import warn_if_seen
 
 # All fields but the tensors and the module.
 _FIELDS = tuple(name for name in FIELDS if name != "user_module")
@@ -345,23 +345,6 @@ class MetaPrior(Immutable):
             If more rows are known than two tasks have in common by chance.
         """
         warn_if_seen(self, X, y)
-
-    def check_units(self, X: Any) -> None:
-        """Warn if the rows of one task cannot have the units of the meta-training.
-
-        Their means, deviations and gaps are compared by column: :doc:`/prior_in_a_pipeline`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of numbers, as the learner sees them.
-
-        Warns
-        -----
-        DistributionShiftWarning
-            With a column that does not fit, and what to do.
-        """
-        warn_if_misfit(self, X)
 
     # -- files ---------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ def warn_if_seen(prior: Any, X: Any, y: Any) -> None:
 
 
 def warn_if_misfit(prior: Any, X: Any) -> None:
-    """Issue the warning of `MetaPrior.check_units`."""
+    """Warn if the rows (n, d) of one task cannot have the units of the meta-training."""
     is_image = len(prior.input_shape or ()) > 1
     found = find_misfit(prior.tensors, columns_of(X, is_image))
     if found is None:

@@ -27,11 +27,14 @@ UNITS, N_TASKS = "rows.units", "rows.n_tasks"
 # Chosen on the development half of tables: benchmarks/measure/prior_in_a_pipeline.py.
 _MAX_SCORE, _FEW_TASKS = 9.0, 5.0
 _N_DRAWN = 300
+_MAX_VALUES = 2**22  # of images that are read at once
 # Share of tasks above which a column must vary, so that something is known of its units.
 _VARIES = 0.9
 _EXACT = 1e-5
 
 Array = NDArray[np.float64]
+# Number of rows; mean, deviation and share of missing values of each column; which were scaled.
+Moments = tuple[int, Array, Array, Array, NDArray[np.bool_]]
 
 
 class Misfit(NamedTuple):
@@ -44,8 +47,12 @@ class Misfit(NamedTuple):
 
 def columns_of(X: np.ndarray, is_image: bool) -> Array:
     """Return the rows (n, d) as numbers; of images, the mean and the deviation (n, 2)."""
-    table = np.asarray(X, dtype=np.float64).reshape(len(X), -1)
-    return np.column_stack([table.mean(1), table.std(1)]) if is_image else table
+    table = np.asarray(X).reshape(len(X), -1)
+    if not is_image:
+        return np.asarray(table, dtype=np.float64)
+    step = max(1, _MAX_VALUES // table.shape[1])
+    parts = (table[k : k + step].astype(np.float64) for k in range(0, len(table), step))
+    return np.concatenate([np.column_stack([part.mean(1), part.std(1)]) for part in parts])
 
 
 def describe_units(
@@ -56,17 +63,19 @@ def describe_units(
     `draw` returns the rows of a task; `n_tasks` is the number of classes or groups.
     """
     rng = np.random.default_rng(0)
-    each = [_moments(table[draw(rng)]) for _ in range(_N_DRAWN)]
-    n = np.array([len_ for len_, *_ in each], dtype=np.float64)
-    m, s, gaps = (np.stack([part[k] for part in each]) for k in (1, 2, 3))
-    is_scaled = np.stack([part[4] for part in each]).any(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _units([_moments(table[draw(rng)]) for _ in range(_N_DRAWN)], n_tasks)
+
+
+def _units(each: list[Moments], n_tasks: int) -> dict[str, Array]:
+    n, m, s, gaps, scaled = (np.stack(part) for part in zip(*each, strict=True))
     W = _mean(s**2)
     B = np.maximum(_variance(m) - W * float((1 / n).mean()), 0)
     varies = np.where((s > 0).mean(0) > _VARIES, 1.0, 0.0)
-    u = np.log(np.where(s > 0, s, np.nan) ** 2)
+    u = 2 * np.log(np.where((s > 0) & np.isfinite(s), s, np.nan))
     V, H = _variance(u), _variance(gaps)
-    units = np.stack([_mean(m), B, W, _mean(u), V, _mean(gaps), H, is_scaled, varies])
-    return {UNITS: units, N_TASKS: np.asarray(float(n_tasks))}
+    units = np.stack([_mean(m), B, W, _mean(u), V, _mean(gaps), H, scaled.any(0), varies])
+    return {UNITS: np.nan_to_num(units), N_TASKS: np.asarray(float(n_tasks))}
 
 
 def find_misfit(tensors: Mapping[str, np.ndarray], table: Array) -> Misfit | None:
@@ -75,17 +84,18 @@ def find_misfit(tensors: Mapping[str, np.ndarray], table: Array) -> Misfit | Non
         return None
     units = np.asarray(tensors[UNITS])
     M, B, W, U, V, G, H, was_scaled, varies = units
-    n, m, s, gaps, is_scaled = _moments(table)
+    with np.errstate(over="ignore", invalid="ignore"):
+        n, m, s, gaps, is_scaled = _moments(table)
     new = is_scaled & (was_scaled == 0)
     if new.any():
         return _misfit(int(new.argmax()), units, m, s, gaps)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         location = abs(m - M) / np.sqrt(B + np.maximum(W, s**2) / n)
-        scale = abs(np.log(s**2) - U) / np.sqrt(V + 2 / (n - 1))
+        scale = abs(2 * np.log(s) - U) / np.sqrt(V + 2 / (n - 1))
         missing = abs(gaps - G) / np.sqrt(H + (G * (1 - G) + 1 / n) / n)
     location[varies == 0] = 0
     scale[(varies == 0) | (s == 0)] = 0
-    scores = np.nan_to_num(np.max([location, scale, missing], axis=0), posinf=np.inf)
+    scores = np.max(np.nan_to_num([location, scale, missing], posinf=0), axis=0)
     worst = int(scores.argmax())
     limit = _MAX_SCORE * (1 + _FEW_TASKS / tensors[N_TASKS])
     return _misfit(worst, units, m, s, gaps) if scores[worst] > limit else None
@@ -102,7 +112,7 @@ def _misfit(column: int, units: Array, m: Array, s: Array, gaps: Array) -> Misfi
     return Misfit(column, now, spell(M, float(np.sqrt(B + W)), G))
 
 
-def _moments(table: Array) -> tuple[int, Array, Array, Array, NDArray[np.bool_]]:
+def _moments(table: Array) -> Moments:
     """Return n, the mean, the deviation, the share of missing values, and what was scaled."""
     known = ~np.isnan(table)
     count = known.sum(0)

@@ -62,7 +62,8 @@ def test_a_meta_learning_rate_that_is_absurd(meta_lr):
 def test_a_state_from_which_no_task_can_be_learned():
     X, y, groups = make_sinusoid_tasks(20, 10, random_state=0)
     learner = ALPaCA(n_iterations=0, device="cpu", random_state=0).fit(X, y, groups)
-    tensors = {n: 1e200 * t.astype(float) for n, t in learner.prior_.tensors.items()}
+    tensors = learner.prior_.tensors
+    tensors = {n: 1e200 * t.astype(float) for n, t in tensors.items() if n[:5] != "rows."}
     reg = MetaFewShotRegressor(learner.prior_.replace(tensors=tensors), device="cpu")
     with pytest.raises(ValueError, match=r"The adaptation to these 5 rows .* Scale X and y"):
         reg.fit(X[:5], y[:5])

@@ -236,13 +236,20 @@ def test_tasks_that_were_scaled_one_by_one_may_be_so_again():
     assert find_misfit(tensors, new) is None
 
 
+def test_numbers_whose_squares_are_infinite_are_kept_finite():
+    table = np.random.default_rng(0).normal(size=(600, 2)) * [1e200, 1]
+    tensors = describe_units(table, 60, lambda rng: rng.integers(60) + np.arange(0, 600, 60))
+    assert np.isfinite(tensors[UNITS]).all()
+    assert find_misfit(tensors, table[::60]) is None
+
+
 def test_images_have_one_unit():
     rng = np.random.default_rng(0)
-    X, y = rng.random((200, 8, 8)), np.arange(200) % 20
+    X, y = rng.random((200, 1, 8, 8)), np.arange(200) % 20
     learner = ProtoNet(backbone="conv4", backbone_params={"n_channels": 4}, **BRIEF, random_state=0)
     prior = learner.fit(X, y).prior_
     assert prior.tensors[UNITS].shape[1] == 2
-    new, labels = rng.random((10, 8, 8)), np.arange(10) % 2
+    new, labels = rng.random((10, 1, 8, 8)), np.arange(10) % 2
     clf = MetaFewShotClassifier(prior)
     assert messages(lambda: clf.fit(new, labels), Warning) == []
     (text,) = messages(lambda: clf.fit(255 * new, labels), Warning)
