@@ -219,31 +219,6 @@ def robustness(part: str) -> Rows:
     return rows
 
 
-@table("ablations before")
-def ablations() -> Rows:
-    from benchmarks.measure import ablations
-
-    summary = ablations.summary(RESULTS / "ablations-before.jsonl")
-    summary = summary.sort_values("tables", kind="stable")
-    rows: Rows = [
-        ["off or gone", "tables", "loss", "worst table", "quantile loss", "worst table", "lines"]
-    ]
-    for (mechanism, kind), part in summary.groupby(["mechanism", "tables"], sort=False):
-        shown: list[str | None] = [str(mechanism), f"{part['n'].max()} {kind}"]
-        for measure in ("loss", "quantiles"):
-            chosen = part[part["measure"] == measure]
-            if chosen.empty:
-                shown += [None, None]
-                continue
-            means = zip(chosen["regime"], chosen["mean %"], strict=True)
-            shown.append(" ".join(f"{number(mean, 1, '+')}" for _, mean in means))
-            worst = chosen.loc[chosen["worst %"].idxmax()]
-            shown.append(f"{worst['worst %']:+.1f} ({str(worst['worst table']).split('::')[-1]})")
-        lines = ablations.lines_of(str(mechanism))
-        rows.append([*shown, str(lines) if lines else None])
-    return rows
-
-
 @table("published_models development")
 def published_models_development() -> Rows:
     return _published("development")
