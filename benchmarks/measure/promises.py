@@ -247,7 +247,8 @@ def run(cell):
     prior = load_shipped(name, metric).without(datasets=same_origin(dataset))
     X = np.where(np.isnan(X), np.nanmedian(X[train], axis=0), X)
     given = make_any(name)
-    learned = learned_defaults(given, X[train], y[train], metric, prior=prior, history=False)
+    past = {"prior": prior, "history": False, "return_gain": True}
+    learned, gain = learned_defaults(given, X[train], y[train], metric, **past)
 
     def loss(model):
         model.fit(X[train], y[train])
@@ -256,14 +257,14 @@ def run(cell):
         return 1 - r2_score(y[test], model.predict(X[test]))
 
     before = loss(clone(given))
-    is_changed = learned.expected_gain["advice"].startswith("Changed")
+    is_changed = gain["advice"].startswith("Changed")
     return {
         "cell": cell,
         "is_reported": any(one.name == dataset for one in REPORTED),
         "given": round(float(before), 5),
         "learned": round(float(loss(learned)) if is_changed else float(before), 5),
         "changed": is_changed,
-        "expected": learned.expected_gain,
+        "expected": gain,
     }
 
 

@@ -85,6 +85,27 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
         "precision": [StrOptions({"auto", "float32", "float64"})],
     }
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            Names and values. ``learner_params__inner_lr`` sets one of the ``learner_params``, also
+            in the grid of a search, and leaves the others.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        prefix = "learner_params__"
+        own = {n.removeprefix(prefix): v for n, v in params.items() if n.startswith(prefix)}
+        super().set_params(**{n: v for n, v in params.items() if not n.startswith(prefix)})
+        if own:  # A new dict: clones share the old one.
+            self.learner_params = {**(self.learner_params or {}), **own}
+        return self
+
     def __sklearn_clone__(self) -> Self:
         estimator = self
         if is_fitted_learner(self.prior):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 
 from skmeta._sklearn_compat import StrOptions, fit_context
@@ -44,8 +44,8 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         What earlier tasks taught: a prior, or a fitted meta-learner, whose ``prior_`` is used. None
         is ``"tabular"``, the prior that ships for any small table.
     learner_params : dict, default=None
-        Settings of the adaptation in place of the prior's, such as ``{"n_inner_steps": 5}``. See
-        :ref:`settings-of-a-task`.
+        Settings of the adaptation in place of the prior's, such as ``{"n_inner_steps": 5}``. A
+        grid names one ``learner_params__n_inner_steps``. See :ref:`settings-of-a-task`.
     n_estimators : int, default=None
         Views of a table that predictions are averaged over, at most 64; None takes the prior's.
     class_weight : dict, "balanced" or None, default=None
@@ -257,6 +257,21 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             Probabilities, in the order of ``classes_``.
         """
         return np.asarray(softmax(self._logits(X), axis=1))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *input_shape)
+            The query set.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Logarithms, in the order of ``classes_``.
+        """
+        return np.asarray(log_softmax(self._logits(X), axis=1))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits.

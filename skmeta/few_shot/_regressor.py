@@ -33,8 +33,8 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         What earlier tasks taught: a prior, or a fitted meta-learner, whose ``prior_`` is used. None
         is ``"tabular"``, the prior that ships for any small table.
     learner_params : dict, default=None
-        Settings of the adaptation in place of the prior's, such as ``{"n_inner_steps": 5}``. See
-        :ref:`settings-of-a-task`.
+        Settings of the adaptation in place of the prior's, such as ``{"n_inner_steps": 5}``. A
+        grid names one ``learner_params__n_inner_steps``. See :ref:`settings-of-a-task`.
     n_estimators : int, default=None
         Views of a table that predictions are averaged over, at most 64; None takes the prior's.
     target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"

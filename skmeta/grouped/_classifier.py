@@ -249,6 +249,22 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         """
         return self._means(self._predictions(X))
 
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Rows of known and new groups.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Logarithms, in the order of ``classes_``.
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
+
     def _means(self, outputs: CalibratedOutputs) -> np.ndarray:
         """Return probabilities (n, n_classes)."""
         mean = outputs.mean[:, self._rank] * self.class_weight_

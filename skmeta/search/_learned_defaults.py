@@ -53,6 +53,7 @@ def learned_defaults(
     *,
     prior: Any = "auto",
     history: Any = None,
+    return_gain: bool = False,
 ) -> Any:
     """Return an estimator with the parameters that past searches expect to be best for a data set.
 
@@ -74,13 +75,17 @@ def learned_defaults(
         What is known from past searches, as for :class:`MetaLearnedSearchCV`.
     history : None, False, str, path-like or SearchHistory, default=None
         Where past searches are read from, as for :class:`MetaLearnedSearchCV`. Nothing is written.
+    return_gain : bool, default=False
+        Return what is expected of the parameters, too.
 
     Returns
     -------
     estimator : estimator
         A copy that is not fitted. It keeps its parameters where it is not clear that others are
-        better. Its attribute ``expected_gain`` says what is expected, in comparison with the
-        estimator as given: see :ref:`learned-defaults`.
+        better.
+    gain : dict
+        Only with ``return_gain``: what is expected of the copy in comparison with the estimator as
+        given. See :ref:`learned-defaults`.
 
     Raises
     ------
@@ -103,8 +108,9 @@ def learned_defaults(
     >>> from sklearn.ensemble import ExtraTreesClassifier
     >>> from skmeta.search import learned_defaults
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = learned_defaults(ExtraTreesClassifier(), X, y, scoring="neg_log_loss")
-    >>> model.expected_gain["metric"], model.expected_gain["gain"] > 0
+    >>> settings = {"scoring": "neg_log_loss", "return_gain": True}
+    >>> model, gain = learned_defaults(ExtraTreesClassifier(), X, y, **settings)
+    >>> gain["metric"], gain["gain"] > 0
     ('neg_log_loss', True)
     >>> model = model.fit(X, y)
     """
@@ -119,8 +125,7 @@ def learned_defaults(
         params, gain = _choose(arguments, past, record)
     model = clone(estimator)
     model.set_params(**clone(params, safe=False))
-    model.expected_gain = gain
-    return model
+    return (model, gain) if return_gain else model
 
 
 def _check(estimator: Any, scoring: Any, prior: Any, history: Any) -> MetaLearnedSearchCV:

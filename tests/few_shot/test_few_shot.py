@@ -5,13 +5,14 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaLearnedSearchCV
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import (
     PriorError,
@@ -68,6 +69,37 @@ def test_pipeline_grid_search_and_processes():
     # Processes have other numbers of threads; a row at the border of two classes may change.
     np.testing.assert_allclose(*results, atol=0.01)
     assert results[0][1] > 0.85
+
+
+def test_a_grid_of_one_setting_of_the_learner():
+    X, y = load_iris(return_X_y=True)
+    learner = MAML(n_way=3, n_shot=2, n_query=2, n_iterations=1, validation=0, random_state=0)
+    clf = MetaFewShotClassifier(learner.fit(X, y), learner_params={"inner_lr": 0.5})
+    one = {"learner_params__n_inner_steps": [5, 50]}
+    whole = {"learner_params": [{"inner_lr": 0.5, "n_inner_steps": n} for n in (5, 50)]}
+    scores = [
+        GridSearchCV(clf, grid, cv=3).fit(X, y).cv_results_["mean_test_score"]
+        for grid in (one, whole)
+    ]
+    assert_array_equal(*scores)
+    assert scores[0][0] != scores[0][1]
+    assert clf.learner_params == {"inner_lr": 0.5}
+    assert MetaFewShotClassifier().set_params(learner_params__a=1).learner_params == {"a": 1}
+    search = MetaLearnedSearchCV(clf, one, n_iter=2, cv=3, history=False, random_state=0).fit(X, y)
+    assert search.best_params_ == {"learner_params__n_inner_steps": 50}
+    with pytest.raises(
+        ValueError, match=r"inner_lrs=0\.1 does not apply to a prior learned by MAML"
+    ):
+        clf.set_params(learner_params__inner_lrs=0.1).fit(X, y)
+
+
+def test_logarithms_of_probabilities():
+    X, y = load_iris(return_X_y=True)
+    for clf in (MetaFewShotClassifier(), MetaFewShotClassifier(iris_prior())):
+        search = GridSearchCV(clf.fit(X[::5], y[::5]), {"class_weight": [None]}, cv=2).fit(X, y)
+        for model in (clf, search):
+            expected = np.log(model.predict_proba(X[:9]))
+            assert_allclose(model.predict_log_proba(X[:9]), expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

@@ -77,6 +77,7 @@ def test_levels_lie_between_0_and_1(regressor, levels):
 
 def test_classes_have_probabilities_in_known_and_new_groups(classifier, table):
     proba = classifier.predict_proba(table.X)
+    np.testing.assert_allclose(np.exp(classifier.predict_log_proba(table.X)), proba)
     np.testing.assert_allclose(proba.sum(1), 1.0)
     assert classifier.score(table.X, np.where(table.y > 0.5, "yes", "no")) > 0.85
     new = classifier.predict_proba(rows_of("nowhere"))

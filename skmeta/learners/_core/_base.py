@@ -22,6 +22,7 @@ from skmeta.priors import MetaPrior
 _FITTED = ("prior_", "history_", "n_features_in_")
 _ESTIMATOR_METHODS = (
     "predict",
+    "predict_log_proba",
     "predict_proba",
     "predict_quantiles",
     "decision_function",
