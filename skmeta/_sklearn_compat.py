@@ -6,6 +6,7 @@ Names that only searches and learners need are imported when they are first used
 of a second that a saved grouped model does not wait for. Supported are scikit-learn 1.6 and newer.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -99,12 +100,14 @@ def is_cloned_by_parameters(estimator: Any) -> bool:
     return own is None or own is BaseEstimator.__sklearn_clone__
 
 
-def cloned_settings(estimator: Any) -> list[Any]:
-    """Return what a clone has of an estimator besides parameters: requests, and `set_output`."""
-    known = vars(estimator) if hasattr(estimator, "__dict__") else {}
-    requests = known.get("_metadata_request")
-    output = known.get("_sklearn_output_config")
-    return [repr(requests)] * (requests is not None) + [output] * (output is not None)
+def printed(value: Any) -> str:
+    """Return a value as scikit-learn prints it, in full and without addresses in memory."""
+    if not isinstance(value, BaseEstimator):
+        text = repr(value.item() if isinstance(value, np.generic) else value)
+    else:
+        with sklearn.config_context(print_changed_only=True):
+            text = value.__repr__(N_CHAR_MAX=sys.maxsize)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 class _BriefRequest(RequestMethod):

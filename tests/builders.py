@@ -134,9 +134,9 @@ def make_evaluation(key="k", scores=(0.5, 0.7), **changes):
 
 def record_all(history, record, *evaluations):
     """Record a search and its evaluations, and return its number."""
-    search_id = history.begin(record)
+    search_id = history._begin(record)
     for evaluation in evaluations:
-        history.record(search_id, evaluation)
+        history._record(search_id, evaluation)
     return search_id
 
 

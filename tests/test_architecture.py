@@ -13,7 +13,7 @@ PACKAGE = Path(skmeta.__file__).parent
 FLOORS = [
     {
         *("_validation", "_columns", "_optional", "_warnings", "exceptions"),
-        *("_sklearn_compat", "_torch_compat", "_files", "_identity"),
+        *("_sklearn_compat", "_torch_compat", "_files", "_copies"),
         *("_html", "_progress", "_fold_evaluation", "_threads"),
     },
     {"tasks", "backbones"},
@@ -29,7 +29,7 @@ INNER_FLOORS = {
     "search": [
         {"record"},
         {"space"},
-        {"history", "surrogate", "early_stopping"},
+        {"history", "surrogate"},
         {"prior"},
         {"report"},
         {""},

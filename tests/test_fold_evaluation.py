@@ -19,7 +19,7 @@ if __name__ == "__main__":
     warnings.simplefilter("error")
     for n_jobs in (1, 2):
         search = MetaLearnedSearchCV(
-            KNeighborsClassifier(), {"n_neighbors": [1, 2]}, n_iter="all", cv=2, history=False,
+            KNeighborsClassifier(), param_grid={"n_neighbors": [1, 2]}, cv=2, history=None,
             scoring=is_imported, n_jobs=n_jobs,
         ).fit(*load_iris(return_X_y=True))
         print(int(search.best_score_))

@@ -48,7 +48,7 @@ class Interrupted(DecisionTreeClassifier):
 def test_an_interrupted_search():
     X, y = load_iris(return_X_y=True)
     search = MetaLearnedSearchCV(
-        Interrupted(), {"max_depth": [1, 2, 3, 4]}, n_iter="all", prior=None, random_state=0
+        Interrupted(), param_grid={"max_depth": [1, 2, 3, 4]}, prior=None, random_state=0
     )
     assert caught(lambda: search.fit(X, y), SearchStoppedWarning).filename == __file__
 

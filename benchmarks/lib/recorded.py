@@ -40,7 +40,7 @@ def add_file(history, path):
     """Add the searches of a parquet file to a history."""
     for _, rows in pd.read_parquet(path).groupby("fingerprint", sort=False):
         search, *_ = rows.to_dict("records")
-        number, candidates = history.begin(_codec.row_to_search(search)), []
+        number, candidates = history._begin(_codec.row_to_search(search)), []
         for row in rows[rows["key"].notna()].to_dict("records"):
             for name in ("scores", "candidate_details"):
                 row[name] = re.sub(r"\bnull\b", "NaN", row[name])
@@ -50,7 +50,7 @@ def add_file(history, path):
                 row |= {name: row[name].replace(text, value) for name in CANDIDATE[1:]}
             details = {"details": row["candidate_details"]}
             candidates.append(_codec.row_to_candidate(row | details))
-        history.record(number, *candidates)
+        history._record(number, *candidates)
 
 
 def write_file(history, path):

@@ -40,7 +40,12 @@ from benchmarks.measure.search_tables import (
 )
 from skmeta.search import SearchPrior
 from skmeta.search.prior import _shipped as shipped
-from skmeta.search.record import PastSearch, dataset_features, features_at_rows
+from skmeta.search.record import (
+    PastSearch,
+    dataset_features,
+    features_at_rows,
+    fingerprint_data,
+)
 from skmeta.search.space import relative_configuration
 from skmeta.search.surrogate import winsorize_scores
 
@@ -70,6 +75,7 @@ MIN_ROWS_AT_SIZES = 3_000
 MADE = "made::"  # tables with little noise, of which few others are small
 MAX_TREE_ROWS = 2_000  # that the trees of `dataset_features` see
 MAX_LARGE_ROWS = 24_000  # that make/searches_at_sizes.py reads of a table
+MAX_SKETCHED_ROWS, N_SKETCHED = 10**9, 130
 MAX_ROWS = 1000  # of which the features of a data set are computed
 # Worse scores count as this bad: below the median, in distances of the best from it. An R2 of
 # minus a million would else leave no difference between all others.
@@ -114,11 +120,11 @@ def main():
                 write_prior(name, metric, prior)
                 datasets |= {
                     s.dataset: {
-                        "sketch": [*map(int, s.data_sketch)],
+                        "sketch": sketch(s.dataset, is_classifier(name)),
                         "features": rounded(s.dataset_features),
                     }
                     for s in searches
-                    if len(s.data_sketch)
+                    if s.data_digest
                 }
                 made["metrics"][metric] = describe(prior, searches)
                 if any(map(is_cut, searches)) and SOURCES["at sizes"] not in made["sources"]:
@@ -139,7 +145,7 @@ def measure(history, names):
 
 
 def describe_datasets():
-    """Compute the features of all data sets of shipped priors again."""
+    """Compute features and sketches of all data sets of shipped priors again."""
     cards, datasets = read_cards()
     kinds = {
         dataset: is_classifier(name)
@@ -149,6 +155,7 @@ def describe_datasets():
     }
     for dataset, known in tqdm(datasets.items()):
         known["features"] = rounded(features(dataset, kinds[dataset]))
+        known["sketch"] = sketch(dataset, kinds[dataset])
     write_cards(cards, datasets)
 
 
@@ -224,6 +231,20 @@ def features(dataset, is_classification):
     folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     X, y = load(folder, dataset, MAX_ROWS, is_classification)
     return dataset_features(X, y, is_classification=is_classification)
+
+
+@cache
+def sketch(dataset, is_classification):
+    """Return the sketch of all rows of a set that was searched on; empty for a made one."""
+    if dataset.startswith(MADE):
+        return []
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    if ROWS.search(dataset):
+        [table] = [one for one in RECORDED if one.name == ROWS.sub("", dataset)]
+        X, _ = load_large(folder, table, MAX_SKETCHED_ROWS)
+    else:
+        X, _ = load(folder, dataset, np.inf, is_classification)
+    return [*fingerprint_data(X).sketch[:N_SKETCHED]]
 
 
 def is_classifier(name):

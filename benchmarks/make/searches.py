@@ -208,7 +208,7 @@ def search(history, folder, name, dataset, n_configurations, end):
 
 def not_recorded(history, fingerprint, candidates):
     """Return the candidates of a search that are not on record."""
-    known = {e.key for e in history.candidates(fingerprint)}
+    known = {e.key for e in history._candidates(fingerprint)}
     return [c for c in candidates if recorded.short_key(c) not in known]
 
 
@@ -222,7 +222,7 @@ def record_search(
     """
     n_folds = 5 if len(X) <= MAX_ROWS_OF_5_FOLDS else 3
     folds = StratifiedKFold if is_classifier(estimator) else KFold
-    digest, sketch = fingerprint_data(X, y)
+    data = fingerprint_data(X, y)
     record = SearchRecord(
         fingerprint=fingerprint,
         dataset=dataset,
@@ -230,18 +230,18 @@ def record_search(
         signature=signature(estimator),
         metrics=dict.fromkeys(scoring, 1),
         refit_metric=scoring[0],
-        data_digest=digest,
-        data_sketch=sketch,
+        data_digest=data.digest,
+        data_sketch=data.sketch,
         cv=cv or f"{folds.__name__}({n_folds}, shuffle=True)",
         space={},
     )
-    identifier = history.begin(record)
+    identifier = history._begin(record)
     splits = [] if cv else list(folds(n_folds, shuffle=True, random_state=0).split(X, y))
     for candidate in todo:
         if time.monotonic() > end:
             return
         for evaluation in evaluate(candidate, splits):
-            history.record(identifier, evaluation)
+            history._record(identifier, evaluation)
 
 
 def make(name):

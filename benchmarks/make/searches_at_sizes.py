@@ -145,7 +145,7 @@ def search(history, table, X, y, name, k, counts, end):
     n_configurations, n_promising = counts
     candidates = design(estimator, n_configurations, seed=f"{name} {table.name}")
     fingerprint = f"make_searches_at_sizes 1: {name} on {name_at_rows(table.name, size)}"
-    known = {e.key for e in history.candidates(fingerprint)}
+    known = {e.key for e in history._candidates(fingerprint)}
     todo = [c for c in candidates if short_key(c) not in known]
     n_left = n_promising - max(0, len(known) - n_configurations - 1)
     if size in PROMISING_SIZES and n_left > 0:

@@ -53,7 +53,7 @@ def run(folder, cell):
     prior = load_shipped(type(estimator).__name__, metric).without(datasets=same_origin(dataset))
     X, y = load_table(folder, table, MAX_ROWS)
     settings = {"scoring": metric, "cv": CV, "refit": False}
-    ours = settings | {"n_iter": 1, "prior": prior, "samples": False, "history": False}
+    ours = settings | {"n_iter": 1, "prior": prior, "samples": False, "history": None}
     searches = [GridSearchCV(estimator, {}, **settings)]
     searches += [MetaLearnedSearchCV(estimator, random_state=k, **ours) for k in range(N_SEEDS)]
     scores = [one.fit(X, y).cv_results_["mean_test_score"][0] for one in searches]

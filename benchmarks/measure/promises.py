@@ -247,7 +247,7 @@ def run(cell):
     prior = load_shipped(name, metric).without(datasets=same_origin(dataset))
     X = np.where(np.isnan(X), np.nanmedian(X[train], axis=0), X)
     given = make_any(name)
-    past = {"prior": prior, "history": False, "return_gain": True}
+    past = {"prior": prior, "history": None, "return_gain": True}
     learned, gain = learned_defaults(given, X[train], y[train], metric, **past)
 
     def loss(model):

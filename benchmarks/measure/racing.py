@@ -72,7 +72,7 @@ def run(cell):
         n_iter=N_ITER,
         racing=METHODS[method],
         prior=None,
-        history=False,
+        history=None,
         cv=StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed),
         scoring="accuracy",
         random_state=seed,

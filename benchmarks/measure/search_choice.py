@@ -60,7 +60,7 @@ def run(cell):
         common["n_iter"] = 15 if method == "ours_15" else N_ITER
         known = load_shipped("|".join(ESTIMATORS), "accuracy")
         prior = known.without(datasets=same_origin(dataset))
-        search = MetaLearnedSearchCV(listed, prior=prior, history=False, **common)
+        search = MetaLearnedSearchCV(listed, prior=prior, history=None, **common)
     elif method == "random":
         pipeline = Pipeline([("model", listed[0])])
         search = RandomizedSearchCV(pipeline, expand_choices(pipeline, {"model": listed}), **common)

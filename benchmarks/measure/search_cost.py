@@ -73,10 +73,10 @@ class SVC(sklearn.svm.SVC):
 class TimedHistory(SearchHistory):
     """History that notes how long it takes to write a candidate."""
 
-    def record(self, fingerprint, *candidates):
+    def _record(self, fingerprint, *candidates):
         """Write candidates, and note the seconds."""
         start = time.process_time()
-        super().record(fingerprint, *candidates)
+        super()._record(fingerprint, *candidates)
         _written.append(time.process_time() - start)
 
 
@@ -138,8 +138,8 @@ def make_search(method, seed, history):
     if method == "random":
         return RandomizedSearchCV(SVC(), default_search_space(SVC()), **common)
     options = {
-        "shipped": {"history": False},
-        "plain": {"history": False, "prior": None},
+        "shipped": {"history": None},
+        "plain": {"history": None, "prior": None},
         "history": {"history": history, "prior": "history"},
         "history, shipped": {"history": history},
     }

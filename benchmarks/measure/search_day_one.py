@@ -131,7 +131,7 @@ def make_search(method, estimator, name, dataset, n, **common):
             metric = common["scoring"].__name__
             prior = load_shipped(kind, metric).without(datasets=same_origin(dataset))
         return MetaLearnedSearchCV(
-            estimator, n_iter=n, prior=prior, history=False, random_state=0, **common
+            estimator, n_iter=n, prior=prior, history=None, random_state=0, **common
         )
     if method == "random":
         return RandomizedSearchCV(estimator, space, n_iter=n, random_state=0, **common)

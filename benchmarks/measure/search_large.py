@@ -146,7 +146,7 @@ def run_ours(estimator, X, y, cell):
         stop={"target_score": max(line_of_random(cell)["scores"])},
         prior=prior,
         samples="auto" if method in ("ours", "no prior") else False,
-        history=False,
+        history=None,
         scoring=scoring,
         cv=CV,
         refit=False,
@@ -268,7 +268,7 @@ def warm_up():
     X, y = np.random.default_rng(0).normal(size=(300, 3)), np.arange(300) % 2
     for classifier, _, settings in ESTIMATORS.values():
         estimator = classifier(**settings).set_params(random_state=0)
-        MetaLearnedSearchCV(estimator, n_iter=4, history=False, random_state=0).fit(X, y)
+        MetaLearnedSearchCV(estimator, n_iter=4, history=None, random_state=0).fit(X, y)
 
 
 # -- what it says ---------------------------------------------------------------------------------

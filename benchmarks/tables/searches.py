@@ -236,23 +236,6 @@ def racing() -> Rows:
     return rows
 
 
-@table("early_stopping")
-def early_stopping() -> Rows:
-    from benchmarks.measure.early_stopping import summarize
-
-    records = summarize(lines_by_cell(RESULTS / "early_stopping.jsonl"))
-    labels = {"searched": "rounds searched", "thousand": "1,000 rounds"}
-    rows: Rows = [["sets", "rows to search on", "without", "runs", "test, without", "test, with"]]
-    rows[0] += ["difference", "at least as good", "share of all seconds"]
-    rows[0].append("share of seconds, median")
-    for name, one in sorted(records.items(), key=lambda item: item[0].split(", ")[0]):
-        task, size, other = name.split(", ")
-        seconds = [number(one[f"share of {k}"], 2) for k in ("all seconds", "seconds, median")]
-        cells = [task, size.removesuffix(" rows"), labels[other], one["pairs"], *compared(one)]
-        rows.append([*cells, percent(one["at least as good"]), *seconds])
-    return rows
-
-
 SHOWN_PRIORS = {
     "LGBMRegressor": ("r2",),
     "LGBMClassifier": ("accuracy", "neg_log_loss", "roc_auc"),
@@ -266,12 +249,12 @@ SHOWN_PRIORS = {
 @table("shipped_priors")
 def shipped_priors() -> Rows:
     records = read_records(RESULTS / "shipped_priors.json")
-    rows: Rows = [["estimator", "metric", "configurations", "sets"]]
+    rows: Rows = [["estimator", "metric", "sets"]]
     rows[0] += [f"after {k}" for k in (1, 3, 5, 10)]
     for name, metrics in SHOWN_PRIORS.items():
-        for metric, kind in product(metrics, ("early stopping", "fixed rounds")):
-            one = records[f"{name}, {metric}, {kind}"]
+        for metric in metrics:
+            one = records[f"{name}, {metric}, fixed rounds"]
             regrets = zip(one["with"], one["without"], one["random"], strict=True)
             cells = [", ".join(number(r, 2) for r in each) for each in regrets]
-            rows.append([name, metric, kind, one["sets"], *cells])
+            rows.append([name, metric, one["sets"], *cells])
     return rows

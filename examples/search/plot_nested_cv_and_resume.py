@@ -46,12 +46,13 @@ print(SearchHistory(path).describe())
 # A budget of seconds, and going on
 # ---------------------------------
 # A time budget counts everything from the call of ``fit`` to the fitted model. What was finished
-# by then is on record, so the same search, run again with the same history, goes on from there. So
-# it does after Ctrl-C (which keeps the best so far, with a warning), after an error, and after the
-# process was killed: each candidate is written when its last fold is.
+# by then is on record, so a search of the same name goes on from there. So it does after Ctrl-C
+# (which keeps the best so far, with a warning), after an error, and after the process was killed:
+# each candidate is written when its last fold is.
 
 X, y = load_breast_cancer(return_X_y=True)
-short = clone(search).set_params(n_iter=1000, stop={"time_budget": 2}).fit(X, y)
+search.set_params(name="breast cancer")
+short = clone(search).set_params(n_iter=1000, time_budget=2).fit(X, y)
 n_short = len(short.cv_results_["params"])
 print(f"stopped by {short.stopped_by_}: {n_short} candidates in {short.search_time_:.1f} s")
 
@@ -70,25 +71,21 @@ display.ax_.annotate(
 plt.show()
 
 # %%
-# It is the *same* search if data, estimator, space, folds and metrics are the same; ``n_iter``,
-# ``random_state`` and ``n_jobs`` may differ. An unseeded shuffle of the folds is another search
-# each time.
+# Data, estimator, space, folds and metrics must be the same; ``n_iter``, ``random_state`` and
+# ``n_jobs`` may differ. Another search of the same name is an error, which says what differs.
 
 # %%
 # A score to report
 # -----------------
 # ``best_score_`` is the best of many noisy scores, and so a little too good. Nested
 # cross-validation tunes on a part of the data and scores on the rest. Here the history holds a
-# search on *all* of this data, whose scores have seen the rows of every outer test fold. Two
-# settings keep that out:
-#
-# - ``exclude_same_data=True`` leaves out what the prior knows of this data set and of those that
-#   share half of its rows, as the training part of an outer fold does;
-# - ``read_only=True`` keeps the inner searches out of the history, which they would fill with
-#   parts of one data set.
+# search on *all* of this data, whose scores have seen the rows of every outer test fold. A search
+# does not learn from searches that have rows in common with it, so nothing of that gets in.
+# ``read_only=True`` keeps the inner searches out of the history, which they would fill with parts
+# of one data set.
 
 reading = SearchHistory(path, read_only=True)
-nested = clone(search).set_params(n_iter=10, history=reading, exclude_same_data=True)
+nested = clone(search).set_params(n_iter=10, history=reading, name=None)
 n_before = len(SearchHistory(path))
 outer = RepeatedStratifiedKFold(n_splits=5, n_repeats=3, random_state=0)
 scores = cross_validate(nested, X, y, cv=outer, return_estimator=True)

@@ -118,9 +118,9 @@ plt.show()
 # One Sunday is an anecdote
 # -------------------------
 # Hence the same for every day, with what the other six taught, and with two seeds each. The prior
-# is learned from the history once, and ``exclude_same_data=True`` leaves out what it knows of the
-# day that is searched. The picture shows the distance of the best score so far to the best score
-# that any search found on that day, as a mean over days and seeds.
+# is learned from the history once, and a search leaves out what it knows of the same rows. The
+# picture shows the distance of the best score so far to the best score that any search found on
+# that day, as a mean over days and seeds.
 
 prior = SearchPrior.from_searches(SearchHistory(path).searches(estimator="SVC"))
 gaps = {"random search": [], "without history": [], "with history": []}
@@ -131,9 +131,7 @@ for X, y in week.values():
     for name, known in {"without history": None, "with history": prior}.items():
         found[name] = []
         for seed in (1, 2):
-            search = MetaLearnedSearchCV(
-                pipe, space, n_iter=15, prior=known, exclude_same_data=True, random_state=seed
-            )
+            search = MetaLearnedSearchCV(pipe, space, n_iter=15, prior=known, random_state=seed)
             scores = search.fit(X, y).cv_results_["mean_test_score"]
             found[name].append(np.maximum.accumulate(scores))
     best = max(reference.best_score_, *(np.max(curves) for curves in found.values()))

@@ -30,8 +30,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skmeta._backend import MODES, NETWORK_PRECISIONS, Execution, Network
-from skmeta._identity import stable_repr
-from skmeta._sklearn_compat import Interval, StrOptions, parameter_names, validate_params
+from skmeta._sklearn_compat import Interval, StrOptions, parameter_names, printed, validate_params
 from skmeta._training._loop import OPTIMIZERS, SCHEDULES
 from skmeta._validation import ParameterHints
 
@@ -373,7 +372,7 @@ def read_parameters(learner: FitSettings) -> SimpleNamespace:
 def fingerprint(learner: Any, *content: Any) -> str:
     """Return a hexadecimal digest of a run's settings and data, which its checkpoint must have."""
     settings = settings_by_role(learner, "prior", "training")
-    text = {n: stable_repr(getattr(value, "digest", value)) for n, value in settings}
+    text = {n: printed(getattr(value, "digest", value)) for n, value in settings}
     names = [learner_name(type(learner)), text]
     digest = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     for part in content:

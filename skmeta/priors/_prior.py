@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
+from skmeta._copies import Immutable
 from skmeta._html import facts_table
-from skmeta._identity import Immutable
 from skmeta._validation import count, quote_some
 from skmeta.exceptions import PriorError
 from skmeta.priors._file import (

@@ -4,18 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from inspect import isfunction
-from numbers import Integral, Real
-from typing import Any, NamedTuple, Protocol, Self
+from numbers import Real
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skmeta._sklearn_compat import resolve_scorers
-from skmeta._validation import check_rng, suggest
+from skmeta._validation import check_rng
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchSpaceError, SkmetaWarning
 from skmeta.search._metrics import Metrics
-from skmeta.search.early_stopping import check_early_stopping, limit_rounds
 from skmeta.search.report import FittedSearch
 from skmeta.search.space import (
     Candidate,
@@ -28,6 +27,8 @@ from skmeta.search.space import (
     target_scale,
 )
 
+# Candidates of a search whose number is not given.
+_N_ITER = 10
 # The only step of a pipeline that chooses between estimators.
 _STEP = "model"
 # Number of bits of a drawn seed: integers in the JSON of some databases have 64, one for the sign.
@@ -38,27 +39,8 @@ class StopRules(NamedTuple):
     """What ends a search before its number of candidates; None: nothing of this kind."""
 
     time_budget: float | None = None  # seconds
-    flat: int | None = None  # candidates without a better score
+    patience: int | None = None  # candidates without a better score
     target_score: float | None = None
-
-    @classmethod
-    def read(cls, stop: Mapping[str, Any] | None) -> Self:
-        """Read and check the parameter `stop` of a search."""
-        stop = dict(stop or {})
-        for name, value in stop.items():
-            if name not in cls._fields:
-                raise ValueError(
-                    f"stop has the key {name!r}, but its keys are {', '.join(cls._fields)}."
-                    f"{suggest(name, cls._fields)}"
-                )
-            kind = Integral if name == "flat" else Real
-            is_number = isinstance(value, kind) and not isinstance(value, bool) and value == value
-            if not is_number or not (name == "target_score" or value > 0):
-                what = {"flat": "a whole number above 0", "time_budget": "a number above 0"}
-                raise ValueError(
-                    f"stop[{name!r}] must be {what.get(name, 'a number')}, got {value!r}."
-                )
-        return cls(**stop)
 
 
 class Search(FittedSearch, Protocol):
@@ -66,15 +48,17 @@ class Search(FittedSearch, Protocol):
 
     param_distributions: Any
     param_grid: Any
-    n_iter: int | str
+    n_iter: int | None
     history: Any
+    name: str | None
     prior: Any
-    exclude_same_data: bool
-    samples: bool | int | str
+    learn_from_same_data: bool
+    n_iter_on_sample: int
     batch_size: int
     racing: bool | float
-    early_stopping: Any
-    stop: dict[str, Any] | None
+    time_budget: float | None
+    target_score: float | None
+    patience: int | None
     start: Any
     scoring: Any
     n_jobs: int | None
@@ -124,39 +108,39 @@ def resolve_arguments(search: Search, y: Any) -> Arguments:
             f"make_scorer({scoring.__name__})."
         )
     scorers, refit_metric = resolve_scorers(search)
-    if search.history is True:
+    if search.name is not None and (search.history is None or not search.name):
         raise ValueError(
-            "history=True does not say where to keep it. Pass a path, such as "
-            "history='searches.db', or name one in the environment variable SKMETA_HISTORY."
+            f"name={search.name!r} is the name of a search in a history, a text that is not empty. "
+            "Pass it with history=..., or leave it out."
         )
-    if search.dataset == "":
-        raise ValueError("dataset='' is empty. Pass the data set's name, or None.")
-    scale = target_scale(search.estimator, y)
-    estimator, space = _resolve_space(search, scale)
-    space.check(search.estimator)
-    metrics = Metrics(scorers, search.estimator, search.refit, search.error_score)
+    if getattr(search.history, "shared", False) and search.name is None:
+        raise ValueError(
+            "Workers of a shared search know it by its name. Pass the same name=... in all of them."
+        )
+    estimator = search.estimator
+    scale = target_scale(estimator, y)
+    space = _resolve_space(search, scale)
+    space.check(estimator)
+    metrics = Metrics(scorers, estimator, search.refit, search.error_score)
     # Which metrics a callable returns is not known before.
     if not callable(scoring) and (metrics.is_multiple or callable(search.refit)):
         metrics.check_refit(metrics.names)
     n_iter = _resolve_n_iter(search, space)
-    if search.early_stopping is not None:
-        check_early_stopping(search.early_stopping, estimator, space)
     is_default_space = search.param_distributions is None and search.param_grid is None
     as_given, outside = space.nearest(estimator)
     if outside and not is_default_space:
         as_given = None
     start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
     # If every candidate will be evaluated, they are in GridSearchCV's order.
-    stop = StopRules.read(search.stop)
-    others = (*stop, search.start)
-    evaluates_all = not search.racing and all(value is None for value in others)
-    walks_grid = search.n_iter == "all" or (n_iter == space.size and evaluates_all)
+    stop = StopRules(search.time_budget, search.patience, search.target_score)
+    is_plain = not (search.racing or search.start) and not any(x is not None for x in stop[1:])
+    walks_grid = n_iter == space.size and is_plain
     seed = search.random_state
     if not isinstance(seed, int | np.integer):
         seed = check_rng(seed).integers(2**_SEED_BITS)
     unseen = [] if walks_grid or as_given is not None else outside
     _warn_of_zeros(search, space, estimator, unseen)
-    values = every_param(search.estimator)
+    values = every_param(estimator)
     excluded = ", ".join(f"{name}={values[name]!r}" for name in unseen if name in values)
     return Arguments(
         estimator=estimator,
@@ -170,36 +154,34 @@ def resolve_arguments(search: Search, y: Any) -> Arguments:
         excluded=excluded,
         start=start,
         stop=stop,
-        notes=list(_notes(search.estimator, space, is_default_space, excluded)),
+        notes=list(_notes(estimator, space, is_default_space, excluded)),
         target_scale=scale,
     )
 
 
-def _resolve_space(search: Search, scale: float) -> tuple[Any, SearchSpace]:
-    """Return the estimator, with a limit of rounds if it stops early, and the space."""
+def _resolve_space(search: Search, scale: float) -> SearchSpace:
     given = [search.param_distributions, search.param_grid]
     if all(space is not None for space in given):
         raise SearchSpaceError(
             "param_distributions and param_grid were both given, but they are two names of one "
             "parameter. Pass one of them. It may have both lists and distributions."
         )
-    estimator, chosen = search.estimator, given[0] if given[0] is not None else given[1]
-    if search.early_stopping is not None:
-        if chosen is not None:
-            SearchSpace(chosen)  # raises an error if it is no space
-            chosen = [dict(one) for one in ([chosen] if isinstance(chosen, Mapping) else chosen)]
-        estimator = limit_rounds(estimator, chosen or [])
+    chosen = given[0] if given[0] is not None else given[1]
     if chosen is None:
-        chosen = default_search_space(estimator, target_scale=scale)
-    elif search.n_iter != "all" and isinstance(chosen, (Mapping, list, tuple)):
-        chosen = expand_choices(estimator, chosen, scale)
+        chosen = default_search_space(search.estimator, target_scale=scale)
+    elif not _is_whole_grid(search) and isinstance(chosen, (Mapping, list, tuple)):
+        chosen = expand_choices(search.estimator, chosen, scale)
     space = SearchSpace(chosen)
-    if search.n_iter != "all" and not space.names:
+    if not _is_whole_grid(search) and not space.names:
         raise SearchSpaceError(
-            "The search space names no parameter. Name at least one, or pass n_iter='all' to "
-            "evaluate the estimator as it is."
+            "The search space names no parameter. Name at least one, or pass param_grid={} "
+            "without n_iter to evaluate the estimator as it is."
         )
-    return estimator, space
+    return space
+
+
+def _is_whole_grid(search: Search) -> bool:
+    return search.param_grid is not None and search.n_iter is None
 
 
 def _complete(
@@ -255,28 +237,19 @@ def _warn_of_zeros(
 
 
 def _resolve_n_iter(search: Search, space: SearchSpace) -> int:
-    if search.n_iter == "all":
-        _, *rules = StopRules.read(search.stop)
-        ends = search.stop if any(rule is not None for rule in rules) else None
-        for name, value in (("racing", search.racing), ("start", search.start), ("stop", ends)):
-            if value not in (None, False):
-                raise ValueError(
-                    f"{name}={value} does not go with n_iter='all', which evaluates the whole "
-                    "space as GridSearchCV does. Set n_iter to a number of candidates, or leave "
-                    f"{name} out."
-                )
+    if _is_whole_grid(search):
         if not np.isfinite(space.size):
             drawn = [n for s in space.spaces for n in s if hasattr(s[n], "rvs")]
             raise SearchSpaceError(
-                f"n_iter='all' needs a finite space, but {drawn[0]!r} has a distribution. Give it "
-                "a list of values, or set n_iter to a number of candidates."
+                f"param_grid without n_iter is evaluated as a whole, but {drawn[0]!r} has a "
+                "distribution. Give it a list of values, or set n_iter to a number of candidates."
             )
         return int(space.size)
-    n_iter = int(search.n_iter)
+    n_iter = _N_ITER if search.n_iter is None else int(search.n_iter)
     if n_iter > space.size:
         warn_caller(
             f"The total space of parameters {space.size} is smaller than n_iter={n_iter}. "
-            f"Running {space.size} iterations. For exhaustive searches, set n_iter='all'.",
+            f"Running {space.size} iterations. For exhaustive searches, use param_grid.",
             UserWarning,
         )
         return int(space.size)

@@ -6,8 +6,8 @@ proposes again. So each candidate is proposed with knowledge of all that were pr
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +17,10 @@ from skmeta.search._evaluate import Stage
 from skmeta.search._open_record import TrialRecord
 from skmeta.search._propose import Proposer
 from skmeta.search._trials import Trial
-from skmeta.search.history import Leases, LeaseState
 from skmeta.search.record import CandidateRecord
 
-# Takes the seconds of the first candidate, 0 before it is finished: the number of candidates.
-Limit = Callable[[float], int]
+if TYPE_CHECKING:
+    from skmeta.search.history import Leases, LeaseState
 
 # A candidate counts as failed when this many workers have died while they evaluated it.
 _MAX_LOST = 3
@@ -30,13 +29,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 
 
 class _Batches:
-    """What all batches have in common; without a `limit`, there are `n_iter` candidates."""
+    """What all batches have in common."""
 
-    def __init__(
-        self, stage: Stage, limit: Limit | None, proposer: Proposer, record: TrialRecord
-    ) -> None:
+    def __init__(self, stage: Stage, proposer: Proposer, record: TrialRecord) -> None:
         self._search, self._race = stage.search, stage.race
-        self._limit = limit or (lambda seconds: stage.arguments.n_iter)
+        self._n_iter = stage.arguments.n_iter
         self._stop = stage.arguments.stop
         self._budget = stage.budget
         self._walks_grid = stage.arguments.walks_grid
@@ -59,7 +56,7 @@ class _Batches:
         if patience is None:
             return None
         best = -1 if np.isnan(scores).all() else int(np.nanargmax(scores))
-        return "flat" if len(scores) - 1 - best >= patience else None
+        return "patience" if len(scores) - 1 - best >= patience else None
 
     def _take_unshown(self) -> list[Trial]:
         unshown, self._unshown = self._unshown, []
@@ -79,8 +76,7 @@ class SoloBatches(_Batches):
 
     def next_batch(self) -> list[Trial]:
         """Return the next batch."""
-        first = self._trials[0].cost if self._trials else 0.0
-        n_left = self._limit(first) - len(self._trials)
+        n_left = self._n_iter - len(self._trials)
         if n_left <= 0 or self.stopped_by != "n_iter":
             return []
         batch = self._proposer.ask(n_left)
@@ -127,7 +123,7 @@ class SoloBatches(_Batches):
 class SharedBatches(_Batches):
     """One worker's batches of a shared search."""
 
-    def __init__(self, *common: Any, leases: Leases) -> None:
+    def __init__(self, *common: Any, leases: "Leases") -> None:
         super().__init__(*common)
         self._leases = leases
         self._trials: dict[str, Trial] = {}
@@ -191,12 +187,7 @@ class SharedBatches(_Batches):
         trials = [self._trials[key] for key in keys[: self._n_iter] if key in self._trials]
         return [trial for trial in trials if trial.is_finished]
 
-    @property
-    def _n_iter(self) -> int:
-        first = self._trials.get(self._order[0]) if self._order else None
-        return self._limit(first.cost if first is not None and first.is_finished else 0.0)
-
-    def _catch_up(self) -> LeaseState:
+    def _catch_up(self) -> "LeaseState":
         """Read what all workers did, and pass it on to the proposer."""
         state = self._leases.read()
         new = [key for key in state.finished if key not in self._told]
@@ -217,7 +208,7 @@ class SharedBatches(_Batches):
         self._proposer.sync(pending, len(self._order))
         return state
 
-    def _propose(self, state: LeaseState) -> list[Trial]:
+    def _propose(self, state: "LeaseState") -> list[Trial]:
         n_left = self._n_iter - len(self._order)
         if n_left <= 0 or self._ended_by() is not None:
             return []
@@ -227,7 +218,7 @@ class SharedBatches(_Batches):
         new = [trial for key, trial in proposed.items() if key not in known]
         return new[: min(self._search.batch_size, n_left)]
 
-    def _n_within(self, state: LeaseState) -> int:
+    def _n_within(self, state: "LeaseState") -> int:
         """Return the number of leases that are among the first ``n_iter`` candidates."""
         n_before = len(self._order) - len(state.leased)
         return max(0, self._n_iter - n_before)

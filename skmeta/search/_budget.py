@@ -1,10 +1,9 @@
 """The time budget of a search: no fit is begun that is predicted to end too late.
 
 Seconds grow with a power of the rows. The exponent is learned from fits on the sample and on all
-rows, so the sample predicts fits on all rows, and fits of folds predict the refit. With early
-stopping, the refit makes as many rounds as the folds, so its exponent is that of the seconds per
-round. The exponent is 1 without a sample. It is lower before the first fit on all rows, since
-without that fit candidates are compared on the sample only.
+rows, so the sample predicts fits on all rows, and fits of folds predict the refit. The exponent is
+1 without a sample. It is lower before the first fit on all rows, since without that fit candidates
+are compared on the sample only.
 """
 
 import math
@@ -46,7 +45,6 @@ class Budget:
         self._seconds = math.inf if seconds is None else seconds
         self._n_ahead = n_ahead
         self._fold_seconds: list[float] = []
-        self._round_seconds: list[float] = []  # of a fit without early stopping: of all rounds
         self._best_score = -math.inf
         self._best_fit: float | None = None  # its seconds; None before the first candidate
         self._sample: Self | None = None
@@ -56,8 +54,6 @@ class Budget:
         """Take note of the result of a fold that was fitted now."""
         took = output["fit_time"] + output["score_time"]
         self._fold_seconds.append(took)
-        rounds = output.get("n_rounds", math.nan)
-        self._round_seconds.append(took / rounds if rounds > 0 else took)
         if self.first_fit is None:
             self.first_fit = max(self.begun, time.monotonic() - took)
 
@@ -77,8 +73,7 @@ class Budget:
         """Raise `BudgetSpent` if another fit and the refit would probably not end in time.
 
         At least one candidate is finished, on the sample if there is one. The next fit takes as
-        long as the longest one of an unfinished `trial`, else longer than most: with early
-        stopping, seconds differ much.
+        long as the longest one of an unfinished `trial`, else longer than most.
         """
         refit = self._refit_seconds()
         if refit is None:
@@ -108,7 +103,7 @@ class Budget:
             return None if fit is None else fit * ratio
         if fit is None:
             fit, ratio = sample._best_fit, ratio * self._sample_ratio
-        exponent = self._exponent(sample._round_seconds, self._round_seconds)
+        exponent = self._exponent(sample._fold_seconds, self._fold_seconds)
         return None if fit is None else fit * ratio**exponent
 
     def _exponent(self, few: list[float], many: list[float]) -> float:

@@ -4,10 +4,10 @@ scikit-learn's searches receive the results of a batch together. This one receiv
 so that it can record each candidate, keep to a time budget, and resume from its record.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+import hashlib
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, suppress
-from functools import partial
 from inspect import Parameter, signature
 from typing import Any, NamedTuple, Self
 
@@ -25,14 +25,11 @@ from skmeta._sklearn_compat import (
     has_callbacks,
     is_routing_enabled,
     route_fit_params,
-    safe_indexing,
 )
 from skmeta._validation import suggest
 from skmeta.search._arguments import Arguments, Search, lines_per_candidate
 from skmeta.search._budget import Budget
 from skmeta.search._trials import FoldRace, Trial
-from skmeta.search.early_stopping import check_held_rows, hold_out, stop_early
-from skmeta.search.space import stable_repr
 
 
 class FitData(NamedTuple):
@@ -64,8 +61,6 @@ def check_fit_data(search: Search, X: Any, y: Any, params: Mapping[str, Any]) ->
     # With metadata routing, scikit-learn itself refuses metadata that was not requested.
     if not is_routing_enabled():
         _check_taken(search.estimator, given)
-    if search.early_stopping is not None:
-        check_held_rows(search.early_stopping, given)
     routed = route_fit_params(search, dict(given))
     return FitData(
         X, y, routed.estimator.fit, routed.scorer.score, routed.splitter.split, dict(given)
@@ -96,9 +91,14 @@ class Folds(NamedTuple):
     splits: Any
 
     @property
-    def text(self) -> str:
-        """Return a text that is equal for equal splits."""
-        return stable_repr([list(map(np.asarray, split)) for split in self.splits])
+    def digest(self) -> str:
+        """Return a digest of the rows of all folds."""
+        whole = hashlib.sha256()
+        for split in self.splits:
+            for rows in map(np.asarray, split):
+                whole.update(f"{rows.dtype}{rows.shape}".encode())
+                whole.update(np.ascontiguousarray(rows).tobytes())
+        return whole.hexdigest()
 
 
 def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
@@ -122,7 +122,7 @@ def draw_folds(cv: Any, estimator: Any, data: FitData) -> Folds:
 def check_same_folds(folds: Folds, data: FitData) -> None:
     """Raise if a splitter draws other folds each time, as other processes draw them too."""
     again = Folds(folds.splitter, folds.splitter.split(data.X, data.y, **data.split_params))
-    if folds.text != again.text:
+    if folds.digest != again.digest:
         raise ValueError(
             "A shared history needs the same folds in all processes, but "
             f"cv={folds.splitter!r} draws others each time. Give it an integer as random_state, or "
@@ -169,7 +169,6 @@ class FoldEvaluator:
     def __init__(self, stage: Stage, *, survives: bool = True) -> None:
         search, arguments, data = stage.search, stage.arguments, stage.data
         self._stage, self._splits = stage, stage.folds.splits
-        self._stopping = _stopping(search.early_stopping, arguments.estimator, data, stage.folds)
         self._estimator = clone(arguments.estimator)
         # The search goes along with each fit, but only if callbacks are to receive it.
         self._caller = search if has_callbacks(search) else None
@@ -269,7 +268,6 @@ class FoldEvaluator:
             "y": self._stage.data.y,
             "train": train,
             "test": test,
-            "stopping": self._stopping[fold],
             "parameters": trials[position].params,
             "split_progress": (fold, n_splits),
             "candidate_progress": (position, len(trials)),
@@ -315,19 +313,3 @@ class _Failing(BaseEstimator):
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Raise an error."""
         raise RuntimeError(self.reason)
-
-
-def _stopping(
-    early_stopping: Any, estimator: Any, data: FitData, folds: Folds
-) -> list[Callable[[Any], Any] | None]:
-    """Return the context of each fold in which the fit of an estimator stops early."""
-    if early_stopping is None:
-        return [None] * len(folds.splits)
-    stopping: list[Callable[[Any], Any] | None] = []
-    for train, _ in folds.splits:
-        X, y = (safe_indexing(values, train) for values in (data.X, data.y))
-        groups = data.given.get("groups")
-        groups = None if groups is None else safe_indexing(groups, train)
-        held = hold_out(early_stopping, X, y, groups, is_classifier(estimator))
-        stopping.append(partial(stop_early, rows=held))
-    return stopping

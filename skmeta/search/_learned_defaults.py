@@ -73,7 +73,7 @@ def learned_defaults(
         The metric, as for :class:`MetaLearnedSearchCV`.
     prior : "auto", "history", "shipped" or a prior, default="auto"
         What is known from past searches, as for :class:`MetaLearnedSearchCV`.
-    history : None, False, str, path-like or SearchHistory, default=None
+    history : str, path-like or SearchHistory, default=None
         Where past searches are read from, as for :class:`MetaLearnedSearchCV`. Nothing is written.
     return_gain : bool, default=False
         Return what is expected of the parameters, too.
@@ -118,7 +118,7 @@ def learned_defaults(
     X, y = indexable(X, y)
     arguments = resolve_arguments(search, y)
     record = describe_search(arguments, X, y)
-    past = resolve_prior(prior, record, open_history(history), exclude_same_data=False)
+    past = resolve_prior(prior, record, open_history(history), learn_from_same_data=True)
     params: Candidate = {}
     gain = _gain(record, np.zeros(0), np.zeros(0), 0.0, "Kept as given: no past search is known.")
     if past is not None:

@@ -17,22 +17,25 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
-from skmeta._sklearn_compat import ScorerParts, is_passthrough_scorer, scorer_parts, scorers_by_name
+from skmeta._sklearn_compat import (
+    ScorerParts,
+    is_passthrough_scorer,
+    printed,
+    scorer_parts,
+    scorers_by_name,
+)
 from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SkmetaWarning
 from skmeta.search.history import mask_password
 from skmeta.search.record import CandidateRecord
 from skmeta.search.report import result_metric
-from skmeta.search.space import stable_repr
 
 # Field of a candidate's record -> key of the output of a fold.
 NUMBERS_OF_FOLDS = {
     "fit_times": "fit_time",
     "score_times": "score_time",
-    "costs": "cost",
     "n_test_samples": "n_test_samples",
-    "n_rounds": "n_rounds",
 }
 # Longer arguments of a scorer do not become part of a metric's name.
 _MAX_TEXT = 30
@@ -150,8 +153,8 @@ def _identity(parts: ScorerParts) -> tuple[Any, ...]:
     return (
         f"{function.__module__}.{getattr(function, '__qualname__', function)}",
         parts.sign,
-        stable_repr(changed),
-        stable_repr(parts.response_method),
+        printed(changed),
+        printed(parts.response_method),
     )
 
 
@@ -183,7 +186,7 @@ def _spell_value(value: Any) -> str:
     text = repr(value)
     if len(text) <= _MAX_TEXT and mask_password(text) == text:
         return text
-    text = stable_repr(value)
+    text = printed(value)
     return f"digest:{hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
 
 
@@ -233,8 +236,7 @@ def best_within(limits: Mapping[str, float], *, metric: str | None = None) -> "B
     ...     return -len(pickle.dumps(model))
     >>> search = MetaLearnedSearchCV(
     ...     DecisionTreeClassifier(random_state=0),
-    ...     {"max_depth": [1, 2, 3, 4, 5, 6]},
-    ...     n_iter="all",
+    ...     param_grid={"max_depth": [1, 2, 3, 4, 5, 6]},
     ...     scoring={"accuracy": "accuracy", "size": neg_size},
     ...     refit=best_within({"size": -2100}, metric="accuracy"),
     ... ).fit(X, y)

@@ -3,48 +3,57 @@
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import is_classifier
 
-from skmeta._identity import identify
-from skmeta._sklearn_compat import is_routing_enabled
+from skmeta._columns import frame_columns
+from skmeta._sklearn_compat import printed
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryError, HistoryWarning, PriorError
+from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning, PriorError
 from skmeta.search._arguments import Arguments, Search
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
 from skmeta.search._metrics import NUMBERS_OF_FOLDS
 from skmeta.search._trials import FoldRace, Trial
-from skmeta.search.history import VARIABLE, Leases, SearchHistory
+from skmeta.search.history import SearchHistory, row_to_recorded
 from skmeta.search.prior import PastSurfaces, SearchPrior, join, load_shipped
 from skmeta.search.record import (
     CandidateRecord,
     SearchRecord,
+    are_siblings,
     dataset_features,
     features_at_rows,
     fingerprint_data,
-    identify_data,
     name_at_rows,
+    share_rows,
 )
-from skmeta.search.space import CandidateDescriber, canonical_names, predictor_name, signature
+from skmeta.search.space import (
+    CandidateDescriber,
+    canonical_names,
+    is_estimator,
+    is_list_of_parts,
+    predictor_name,
+    signature,
+)
+
+if TYPE_CHECKING:
+    from skmeta.search.history import Leases
 
 # Most past searches of a history that a prior is learned from.
 _MAX_SEARCHES = 150
+# Halves of one table are searched within this time, as in nested cross-validation with two folds.
+_SECONDS_OF_SIBLINGS = 2 * 24 * 3600.0
+# Parameters of estimators that may change while a search has a name.
+_NO_EFFECT = {"memory", "n_jobs", "verbose"}
 
 
-def open_history(
-    given: SearchHistory | str | os.PathLike[str] | bool | None,
-) -> SearchHistory | None:
+def open_history(given: SearchHistory | str | os.PathLike[str] | None) -> SearchHistory | None:
     """Open the history that the parameter of a search means; None if it means none."""
-    if given is None:
-        given = os.environ.get(VARIABLE) or False
-    if isinstance(given, bool):
-        return None
-    return given if isinstance(given, SearchHistory) else SearchHistory(given)
+    return given if given is None or isinstance(given, SearchHistory) else SearchHistory(given)
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class OpenRecord:
     prior: PastSurfaces | None  # learned from the searches on record when this one began
     seed: int
     is_replayed: bool = False  # the record has this seed: the same candidates in order
-    leases: Leases | None = None
+    leases: "Leases | None" = None
     description: SearchRecord | None = None  # None if nothing needs it
 
     @property
@@ -72,15 +81,15 @@ class OpenRecord:
         prior = None if self.prior is None else self.prior.conditioned_on(features)
         if self.history is None:
             return replace(self, prior=prior)
-        text = f"{known.fingerprint} {n_rows} rows"
         described = replace(
             known,
-            fingerprint=hashlib.sha256(text.encode()).hexdigest()[:24],
+            # Its settings count: it stays if the search on all rows is removed.
+            fingerprint=_digest(f"{known.fingerprint} {known.settings} {n_rows} rows"),
             dataset=name_at_rows(known.dataset_label, n_rows),
             dataset_features=features,
         )
-        fingerprint = self.history.begin(described)
-        leases = None if self.leases is None else self.history.leases(fingerprint)
+        fingerprint = self.history._begin(described)
+        leases = None if self.leases is None else self.history._leases(fingerprint)
         return replace(self, prior=prior, leases=leases, description=described)
 
 
@@ -96,51 +105,34 @@ def open_record(search: Search, stage: Stage) -> OpenRecord:
         check_same_folds(folds, data)
     if history is None and (arguments.walks_grid or search.prior is None):
         return OpenRecord(None, None, arguments.seed)
-    record = describe_search(arguments, data.X, data.y)
-    unseen: tuple[str, ...] = ()
-    if history is not None or search.exclude_same_data:
-        record, unseen = _describe_data(record, search, arguments, data, folds)
-    seed, is_replayed = arguments.seed, False
+    record, started = describe_search(arguments, data.X, data.y), time.time()
+    digest, sketch, columns = fingerprint_data(data.X, data.y)
+    record = replace(record, data_digest=digest, data_sketch=sketch, data_columns=columns)
+    is_replayed = False
     if history is not None:
-        if unseen and not history.resume_unseen:
-            record = _as_new(record, history, unseen)
-        known = history.find(record.fingerprint)
+        record = _describe(record, search, arguments, data, folds)
+        known = None if search.name is None else history._find(record.fingerprint)
         if known is None:
-            record = replace(record, learned_until=history.position())
+            record = replace(record, learned_until=history._position())
             if history.shared:
                 # If several workers begin at the same time, one enters its seed and position.
-                history.begin(record)
-                known = history.find(record.fingerprint)
-        if known is not None and known.seed is not None:
-            seed, is_replayed = known.seed, True
-            record = replace(record, seed=seed, learned_until=known.learned_until)
+                history._begin(record)
+                known = history._find(record.fingerprint)
+        if known is not None:
+            _check_same(known.record, record)
+            is_replayed, started = True, known.started
+            learned_until = known.record.learned_until
+            record = replace(record, seed=known.record.seed, learned_until=learned_until)
     given = None if arguments.walks_grid else search.prior
-    prior = resolve_prior(given, record, history, exclude_same_data=search.exclude_same_data)
+    prior = resolve_prior(
+        given, record, history, started, learn_from_same_data=search.learn_from_same_data
+    )
     leases = None
     if history is not None:
-        history.begin(record)
-        leases = history.leases(record.fingerprint) if history.shared else None
-    return OpenRecord(history, prior, seed, is_replayed, leases, record)
-
-
-def _as_new(record: SearchRecord, history: SearchHistory, unseen: tuple[str, ...]) -> SearchRecord:
-    """Return a search that resumes no other; warn if one on record looks the same."""
-    more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
-    advice = "If it does not change, pass SearchHistory(..., resume_unseen=True)."
-    if history.shared:
-        raise HistoryError(
-            "Workers of a shared search must know that they run the same one, but scores may "
-            f"depend on what skmeta does not see: {unseen[0]}{more}. {advice}"
-        )
-    if history.find(record.fingerprint) is None:
-        return record
-    warn_caller(
-        "The history has a search that looks the same as this one, but its scores may depend on "
-        f"what skmeta does not see: {unseen[0]}{more}. So all candidates are evaluated again, and "
-        f"the record counts as a past search. {advice}",
-        HistoryWarning,
-    )
-    return replace(record, fingerprint=secrets.token_hex(12))
+        history._begin(record)
+        leases = history._leases(record.fingerprint) if history.shared else None
+    assert record.seed is not None
+    return OpenRecord(history, prior, record.seed, is_replayed, leases, record)
 
 
 def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
@@ -160,43 +152,66 @@ def describe_search(arguments: Arguments, X: Any, y: Any) -> SearchRecord:
     )
 
 
-def _describe_data(
+def _describe(
     record: SearchRecord, search: Search, arguments: Arguments, data: FitData, folds: Folds
-) -> tuple[SearchRecord, tuple[str, ...]]:
-    """Add the fields that are computed from the data; return also what is not seen."""
+) -> SearchRecord:
+    """Add what a history keeps of a search."""
     estimator, space = arguments.estimator, arguments.space
-    digested = fingerprint_data(data.X, data.y)
     names = canonical_names(estimator)
-    given = dict(data.given)
-    least = FoldRace(search.racing).min_probability
-    data_digest, unseen_data = identify_data(digested.digest, data.X, data.y)
-    search_identity = identify(
-        estimator, space.spaces, search.scoring, dict(sorted(given.items())), search.early_stopping
-    )
-    parts = (
-        data_digest,
-        search_identity.text,
-        search_identity.versions,
-        # Whether transformers return data frames.
-        repr(get_config().get("transform_output")),
-        folds.text,
-        # Which part asks for what was given.
-        *([repr(search.get_metadata_routing())] if given and is_routing_enabled() else []),
-        # Racing leaves out scores, so a search with it is not resumed without it.
-        *([] if least is None else [f"racing {least!r}"]),
-    )
-    text = "\n".join(parts).encode("utf-8", "backslashreplace")
-    described = replace(
+    settings, fingerprint = {}, secrets.token_hex(12)
+    if search.name is not None:
+        settings = _settings(search, arguments, data, folds, record.data_digest)
+        fingerprint = _digest(f"named {search.name}")
+    return replace(
         record,
-        fingerprint=hashlib.sha256(text).hexdigest()[:24],
-        dataset=search.dataset,
-        data_digest=digested.digest,
-        data_sketch=digested.sketch,
+        fingerprint=fingerprint,
+        dataset=search.name,
+        settings=settings,
         signature=signature(estimator),
         space={names.get(name, name): text for name, text in space.describe().items()},
         cv=repr(folds.splitter),
     )
-    return described, (*unseen_data, *search_identity.unseen)
+
+
+def _settings(
+    search: Search, arguments: Arguments, data: FitData, folds: Folds, data_digest: str
+) -> dict[str, str]:
+    """Return digests of what must not change while a search has a name."""
+    params = arguments.estimator.get_params(deep=True)
+    texts = {
+        # Data that can be neither compared nor pickled are not known to be the same.
+        "X and y": data_digest or secrets.token_hex(),
+        "the columns of X": [(str(c.name), str(c.dtype)) for c in frame_columns(data.X) or ()],
+        **{name: fingerprint_data(given).digest for name, given in data.given.items()},
+        "the folds": folds.digest,
+        "the metrics": [*arguments.metrics.names.items()],
+        "racing": FoldRace(search.racing).min_probability,
+        "the search space": arguments.space.text(),
+        "the parts of the estimator": signature(arguments.estimator),
+        **{
+            f"{name} of the estimator": printed(value)
+            for name, value in params.items()
+            if not (is_estimator(value) or is_list_of_parts(value))
+            and name.rpartition("__")[2] not in _NO_EFFECT
+        },
+    }
+    return {name: _digest(str(text)) for name, text in texts.items()}
+
+
+def _check_same(known: SearchRecord, record: SearchRecord) -> None:
+    """Raise if the search on record under a name is another one."""
+    names = [*{**known.settings, **record.settings}]
+    differing = [n for n in names if known.settings.get(n) != record.settings.get(n)]
+    if differing:
+        raise HistoryError(
+            f"The history has another search under the name {record.dataset!r}. It differs in "
+            f"{', '.join(differing)}. Give this search another name, or delete the one on record "
+            f"with SearchHistory(...).remove({record.dataset!r})."
+        )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
 
 
 # -- candidates ------------------------------------------------------------------------------------
@@ -221,7 +236,7 @@ class TrialRecord:
     def read(self, keys: Collection[str] | None = None) -> None:
         """Read finished candidates, all or those of some keys."""
         if self._history is not None:
-            candidates = self._history.candidates(self._fingerprint, keys)
+            candidates = self._history._candidates(self._fingerprint, keys)
             self._known |= {one.key: one for one in candidates if self._is_usable(one)}
             self._may_write |= any(one.error is None for one in self._known.values())
 
@@ -256,7 +271,7 @@ class TrialRecord:
         if params is None:
             return None
         predicted = candidate.predicted_mean_score, candidate.predicted_std_score
-        trial = Trial(params, candidate.source, *predicted)
+        trial = Trial(params, self._space.key(params), candidate.source, *predicted)
         return trial if trial.key == candidate.key else None
 
     def _is_usable(self, candidate: CandidateRecord) -> bool:
@@ -276,7 +291,7 @@ class TrialRecord:
         if not self._unwritten or not self._may_write:
             return
         try:
-            self._history.record(self._fingerprint, *self._unwritten)
+            self._history._record(self._fingerprint, *self._unwritten)
             self._unwritten.clear()
         except Exception as error:  # a failing history must not end the search
             if self._history.shared:
@@ -316,12 +331,19 @@ class TrialRecord:
 
 
 def resolve_prior(
-    given: Any, record: SearchRecord, history: SearchHistory | None, *, exclude_same_data: bool
+    given: Any,
+    record: SearchRecord,
+    history: SearchHistory | None,
+    started: float = 0.0,
+    *,
+    learn_from_same_data: bool,
 ) -> PastSurfaces | None:
     """Return the prior of a search, None if nothing is known; raise for one of other estimators."""
     past: PastSurfaces | None = given
     if isinstance(given, str):
-        own = _learn(history, record) if history is not None and given != "shipped" else None
+        own = None
+        if history is not None and given != "shipped":
+            own = _learn(history, record, started, learn_from_same_data)
         ships = given != "history"
         past = join(own, load_shipped(record.estimator, record.refit_metric) if ships else None)
     elif past is not None:
@@ -333,19 +355,36 @@ def resolve_prior(
                 f"prior was learned from searches of {theirs}, but this search is of {ours}. Pass "
                 f"a prior of {ours}, or prior='auto'."
             )
-    if past and exclude_same_data:
+    if past and not learn_from_same_data:
         past = past.without(data_digests=[record.data_digest], data_sketch=record.data_sketch)
     return past.conditioned_on(record.dataset_features) if past else None
 
 
-def _learn(history: SearchHistory, record: SearchRecord) -> PastSurfaces | None:
+def _learn(
+    history: SearchHistory, record: SearchRecord, started: float, learn_from_same_data: bool
+) -> PastSurfaces | None:
+    """Learn from the latest searches on record, those on the same data or parts of it left out."""
+
+    def is_kept(row: dict[str, Any]) -> bool:
+        if row["fingerprint"] == record.fingerprint:
+            return False
+        if learn_from_same_data:
+            return True
+        try:
+            known = row_to_recorded(row)
+        except HistoryFormatError:  # a warning names it when it is read
+            return True
+        is_near = abs(known.started - started) < _SECONDS_OF_SIBLINGS
+        past = known.record
+        return not (
+            (past.data_digest and past.data_digest == record.data_digest)
+            or share_rows(past.data_sketch, record.data_sketch)
+            or (is_near and are_siblings(past.data_columns, record.data_columns))
+        )
+
     try:
-        searches = history.searches(
-            estimator=record.estimator,
-            metric=record.refit_metric,
-            exclude=record.fingerprint,
-            until=record.learned_until,
-            limit=_MAX_SEARCHES,
+        searches = history._past_searches(
+            [record.estimator], record.refit_metric, is_kept, record.learned_until, _MAX_SEARCHES
         )
         return SearchPrior.from_searches(searches)
     except Exception as error:  # a failing history must not end the search

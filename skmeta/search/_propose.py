@@ -12,7 +12,6 @@ from skmeta.search.space import (
     Candidate,
     CandidateDescriber,
     SearchSpace,
-    candidate_key,
     relative_configuration,
 )
 from skmeta.search.surrogate import SearchStrategy
@@ -106,7 +105,7 @@ class GridProposer:
     """Proposes the whole of a finite space as one batch, in GridSearchCV's order."""
 
     def __init__(self, space: SearchSpace) -> None:
-        trials = [Trial(params, "grid") for params in space.grid()]
+        trials = [Trial(params, space.key(params), "grid") for params in space.grid()]
         # Equal candidates are evaluated once.
         distinct = {trial.key: trial for trial in reversed(trials)}
         self._trials = [distinct[trial.key] for trial in trials]
@@ -165,7 +164,7 @@ class ModelProposer:
         is_known = given_at is not None and np.log(n_rows) <= past_rows
         latest = _GIVEN_AT if is_known else _GIVEN_AT_IF_UNKNOWN
         self._latest = min(latest, max(arguments.n_iter, _GIVEN_AT_IF_UNKNOWN))
-        by_key = {candidate_key(params): params for params in pool}
+        by_key = {space.key(params): params for params in pool}
         self._pool = list(by_key.values())
         self._later: list[Candidate] = []  # drawn, and not in the pool yet
         if not (self._is_whole or self._knows_past):
@@ -173,12 +172,12 @@ class ModelProposer:
         self._indices = dict(zip(by_key, range(len(self._pool)), strict=False))
         described = self._describe(self._pool)
         self._strategy = SearchStrategy(described, prior, rng=self._rng, given=given_at)
-        self._as_given = None if given is None else Trial(given, AS_GIVEN)
+        self._as_given = None if given is None else Trial(given, space.key(given), AS_GIVEN)
         self._as_given_untold = self._as_given
         self._add([one for one in extra if space.is_complete(one)])
         if not self._is_whole and self._strategy.expected_utility() is not None:
             add_crosses(self._pool, self._strategy.expected_utility, self._add, self._rng)
-        self._start = [Trial(params, "start") for params in arguments.start]
+        self._start = [Trial(one, space.key(one), "start") for one in arguments.start]
         self._start = list({trial.key: trial for trial in self._start}.values())
         self._told: list[Trial] = []
         self._n_asked = self._n_told = 0
@@ -212,7 +211,10 @@ class ModelProposer:
 
     def _suggest(self, n: int) -> list[Trial]:
         suggestions = self._strategy.ask(n) if n else []
-        trials = [Trial(self._pool[s.index], s.source, s.mean, s.std) for s in suggestions]
+        pool, key = self._pool, self._space.key
+        trials = [
+            Trial(pool[s.index], key(pool[s.index]), s.source, s.mean, s.std) for s in suggestions
+        ]
         for trial in trials:
             if self._as_given is not None and trial.key == self._as_given.key:
                 trial.source = AS_GIVEN
@@ -277,7 +279,7 @@ class ModelProposer:
     def _add(self, candidates: Sequence[Candidate]) -> None:
         fresh: list[Candidate] = []
         for params in candidates:
-            key = candidate_key(params)
+            key = self._space.key(params)
             if key not in self._indices:
                 self._indices[key] = len(self._pool) + len(fresh)
                 fresh.append(params)

@@ -16,15 +16,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import clone, is_classifier
 
-from skmeta._identity import remembered_texts
 from skmeta._progress import fit_task, subtask
 from skmeta._sklearn_compat import (
     callback_context,
@@ -43,22 +40,20 @@ from skmeta.search._arguments import (
     resolve_arguments,
     with_one_estimator,
 )
-from skmeta.search._batches import Limit, SharedBatches, SoloBatches
+from skmeta.search._batches import SharedBatches, SoloBatches
 from skmeta.search._budget import Budget, BudgetSpent
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
 from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
 from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
 from skmeta.search._samples import (
     SHARE_OF_BUDGET,
-    n_on_sample,
     rank_by_rows,
     sample_folds,
     sample_size,
 )
 from skmeta.search._trials import FoldRace, Output, Progress, Trial
-from skmeta.search.early_stopping import refit_params, rounds_columns
 from skmeta.search.prior import PastSurfaces, carry_over
-from skmeta.search.space import Candidate, replace_parts
+from skmeta.search.space import Candidate
 
 # From this many candidates on, the estimator as given is scored too if the space excludes it.
 _MIN_CANDIDATES = 10
@@ -66,16 +61,11 @@ _MIN_CANDIDATES = 10
 
 def run_search(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> None:
     """Run a search, and set its attributes."""
-    with remembered_texts():
-        _run(search, X, y, params)
-
-
-def _run(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-    budget = Budget(StopRules.read(search.stop).time_budget)
+    budget = Budget(search.time_budget)
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
-    n_sample = 0 if arguments.walks_grid else sample_size(search.samples, data.n_rows)
+    n_sample = 0 if arguments.walks_grid else sample_size(search.n_iter_on_sample, data.n_rows)
     n_parts = 1 + (n_sample > 0) + (search.refit is not False)
     callbacks = callback_context(search, max_subtasks=n_parts)
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
@@ -102,7 +92,7 @@ def _run(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         search.prior_ = record.prior
         search.prior_report_ = outcome.report
         search.stopped_by_ = outcome.stopped_by
-        if outcome.stopped_by in ("n_iter", "exhausted", "flat", "target_score"):
+        if outcome.stopped_by not in ("time_budget", "interrupt"):
             _warn_if_behind(stage, record, outcome.trials)
         trials = [*sampled, *outcome.trials]
         search.n_resumed_ = sum(trial.is_on_record for trial in trials)
@@ -116,9 +106,7 @@ def _refit_ratio(search: Search, data: FitData, folds: Folds) -> float:
     """Return the rows of the refit over those that a fit on a fold learns from; 0 without one."""
     if search.refit is False:
         return 0.0
-    held = search.early_stopping if isinstance(search.early_stopping, Real) else 0.0
-    n_train = float(np.mean([len(train) for train, _ in folds.splits]))
-    return data.n_rows / max(1.0, (1 - float(held)) * n_train)
+    return data.n_rows / max(1.0, float(np.mean([len(train) for train, _ in folds.splits])))
 
 
 # -- candidates -----------------------------------------------------------------------------------
@@ -155,7 +143,7 @@ def _try_sample(
     )
 
     note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
-    n_iter = n_on_sample(search.samples, math.inf)
+    n_iter = search.n_iter_on_sample
     sampled = stage._replace(
         arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note], stop=stop),
         folds=Folds(stage.folds.splitter, splits),
@@ -167,7 +155,6 @@ def _try_sample(
         record.on_sample(n_rows),
         callbacks,
         n_rows=n_rows,
-        limit=partial(n_on_sample, search.samples),
         is_sample=True,
     )
     stage.budget.learn(budget, stage.data.n_rows / n_rows)
@@ -181,7 +168,6 @@ def _evaluate_candidates(
     *,
     n_rows: int,
     extra: Sequence[Candidate] = (),
-    limit: Limit | None = None,
     is_sample: bool = False,
 ) -> _Outcome:
     """Evaluate candidates until there are enough, the time is over, or the user stops it."""
@@ -193,7 +179,7 @@ def _evaluate_candidates(
         else ModelProposer(search, arguments, record.prior, record.seed, n_rows, extra)
     )
     trial_record = TrialRecord(stage, record.history, record.fingerprint)
-    common = stage, limit, proposer, trial_record
+    common = stage, proposer, trial_record
     batches: SoloBatches | SharedBatches
     if record.leases is None:
         batches = SoloBatches(*common, is_replayed=record.is_replayed)
@@ -236,6 +222,9 @@ def _evaluate_candidates(
                 progress.show(trial)
             trial_record.write()
             stopped_by = batches.stopped_by
+            keys = [trial.key for trial in batches.finished()]
+            if stopped_by == "n_iter" and arguments.space.is_exhausted(keys):
+                stopped_by = "exhausted"
         except BudgetSpent:
             stopped_by = "time_budget"
         except KeyboardInterrupt:
@@ -243,8 +232,8 @@ def _evaluate_candidates(
                 raise
             warn_caller(
                 f"The search was interrupted after {len(batches.finished())} of {arguments.n_iter} "
-                "candidates. The best of them is kept. With a history, the same search continues "
-                "from there.",
+                "candidates. The best of them is kept. With a history and a name, the same search "
+                "continues from there.",
                 SearchStoppedWarning,
             )
             stopped_by = "interrupt"
@@ -258,7 +247,7 @@ def _warn_if_behind(stage: Stage, record: OpenRecord, trials: Sequence[Trial]) -
     is_cheap = is_whole and record.leases is None and arguments.stop.time_budget is None
     if not (arguments.excluded and is_cheap) or search.error_score == "raise":
         return
-    untuned = Trial({}, AS_GIVEN)
+    untuned = Trial({}, "", AS_GIVEN)
     stage = stage._replace(race=FoldRace(False))
     with FoldEvaluator(stage) as evaluator:
         for _ in evaluator.evaluate([untuned]):
@@ -310,8 +299,6 @@ def _set_results(
         columns["predicted_std_score"] = [trial.predicted_std for trial in trials]
     if search.racing:
         columns["n_folds"] = [len(own) for own in by_trial]
-    if search.early_stopping is not None:
-        columns |= rounds_columns(by_trial, search.n_splits_)
     filled = [one for own in by_trial for one in _filled(own, search.n_splits_)]
     with warnings.catch_warnings():
         if any(trial.is_stopped for trial in trials):
@@ -336,10 +323,6 @@ def _set_results(
                     search.best_index_ = given
             search.best_score_ = results[f"mean_test_{refit_metric}"][search.best_index_]
         search.best_params_ = results["params"][search.best_index_]
-        if search.early_stopping is not None:
-            n_rounds = results["n_rounds"][search.best_index_]
-            best = replace_parts(arguments.estimator, search.best_params_)
-            search.best_params_ = {**search.best_params_, **refit_params(best, n_rounds)}
 
 
 def _filled(own: list[Output], n_splits: int) -> list[Output]:

@@ -1,8 +1,6 @@
 """Samples of the rows of a search's folds: whether there is one, and which rows it has.
 
-The first candidate is tried on the sample. If that is quick, the search on all rows is over before
-a sample pays, and no other candidate is tried on it. Otherwise five are, which take about as long
-as one or two on all rows.
+A few candidates on a tenth of the rows take about as long as one on all rows.
 """
 
 from collections.abc import Sequence
@@ -16,8 +14,6 @@ Rows = NDArray[np.intp]
 
 _MIN_ROWS = 15_000  # of a table that has a sample
 _SHARE_OF_ROWS = 0.1
-_COUNT = 5  # candidates on the sample
-_MIN_SECONDS = 0.1  # of the first one, all folds
 SHARE_OF_BUDGET = 0.25  # of a time budget that the sample may take
 
 # A candidate is scored on this many rows of a fold at least, since scores cost less than fits.
@@ -26,16 +22,9 @@ _MIN_TEST_ROWS = 1_000
 _MIN_OF_CLASS = 3
 
 
-def sample_size(samples: Any, n_rows: int) -> int:
-    """Return the number of rows of the sample that a search wants, 0 if none."""
-    return round(_SHARE_OF_ROWS * n_rows) if samples and n_rows >= _MIN_ROWS else 0
-
-
-def n_on_sample(samples: Any, first: float) -> int:
-    """Return how many candidates to try on the sample, by the seconds of the first."""
-    if isinstance(samples, bool | str):
-        return _COUNT if first >= _MIN_SECONDS else 1
-    return int(samples)
+def sample_size(n_iter: int, n_rows: int) -> int:
+    """Return the number of rows of the sample for so many candidates, 0 if there is none."""
+    return round(_SHARE_OF_ROWS * n_rows) if n_iter and n_rows >= _MIN_ROWS else 0
 
 
 def sample_folds(

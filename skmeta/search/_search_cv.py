@@ -48,38 +48,41 @@ class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
         For each parameter, a list of values or a distribution with a ``rvs`` method. Several dicts
         are sub-spaces. None is :func:`default_search_space`, without parameters that you set.
     param_grid : dict or list of dict, default=None
-        The same, by the name in GridSearchCV.
-    n_iter : int or "all", default=10
-        Number of candidates, those of a resumed search included. ``"all"`` evaluates a finite space
-        exactly as GridSearchCV does; `racing`, `start` and a `stop` other than ``"time_budget"`` do
-        not go with it.
-    history : None, False, str, path-like or SearchHistory, default=None
+        Lists of values, as of GridSearchCV: without `n_iter` the whole grid is evaluated. It is
+        walked in GridSearchCV's order, unless `racing`, `start`, `patience` or `target_score` is
+        given.
+    n_iter : int, default=None
+        Number of candidates, those of a resumed search included. None is the whole of
+        `param_grid`, or 10.
+    history : str, path-like or SearchHistory, default=None
         Where past searches are read from, and this one is recorded: a SQLite file, a database URL
-        or a :class:`SearchHistory`. A search that is in it, finished or not, is resumed
-        (:ref:`what_is_resumed`). None is what the environment variable ``SKMETA_HISTORY`` names, if
-        it is set; False is no history. See :doc:`/history`.
-    dataset : str, default=None
-        Name of the data set in the history; by default a digest of its rows.
+        or a :class:`SearchHistory`. See :doc:`/history`.
+    name : str, default=None
+        Name of the search in the history. A search with a name is resumed by a search of the same
+        name, which must be the same one (:ref:`what_is_resumed`). One without is recorded and
+        learned from.
     prior : "auto", "history", "shipped", None or a prior, default="auto"
         What is known from past searches: those in the history, those that ship with the package,
         both (``"auto"``) or none; or a :class:`SearchPrior`, or ``prior_`` of another search.
-    exclude_same_data : bool, default=False
-        Leave out past searches on the same data. Set it in nested cross-validation.
-    samples : "auto", bool or int, default="auto"
-        Number of candidates to try on a tenth of the rows first, from 15,000 rows on. True and
-        ``"auto"`` try five if a fit is slow enough. See :ref:`shorter-fits`.
+    learn_from_same_data : bool, default=False
+        Learn also from past searches on rows of these data. By default they are left out, so that
+        in nested cross-validation no score of test rows is known (:ref:`same_data`).
+    n_iter_on_sample : int, default=5
+        Number of candidates to try on a tenth of the rows first, from 15,000 rows on. See
+        :ref:`shorter-fits`.
     batch_size : int, default=1
         Number of candidates that are proposed at a time. Use more if there are more processors
         than folds.
     racing : bool or float, default=False
         Stop a candidate when its probability of becoming the best falls below this number, at most
         0.5; True is 0.3. See :ref:`shorter-fits`.
-    early_stopping : float or splitter, default=None
-        Share of the training rows that is held out to stop boosting early, or a splitter whose last
-        split is used. See :ref:`shorter-fits`.
-    stop : dict, default=None
-        What ends the search before `n_iter`: ``{"time_budget": 60}``, ``{"flat": 15}``,
-        ``{"target_score": 0.98}`` or several of them. See :ref:`search-end`.
+    time_budget : float, default=None
+        Seconds from the first fit on, the refit included, after which the search ends before
+        `n_iter`. See :ref:`search-end`.
+    target_score : float, default=None
+        The search ends when a candidate has this score.
+    patience : int, default=None
+        The search ends after so many candidates without a better score.
     start : list of dict, default=None
         Parameters to try first. They may lie outside the space, and are among the `n_iter`.
     scoring, n_jobs, refit, cv, pre_dispatch, error_score, return_train_score : optional
@@ -96,7 +99,7 @@ class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
     cv_results_ : dict of ndarray
         As in RandomizedSearchCV. ``source`` says why each candidate was tried, and
         ``predicted_mean_score`` and ``predicted_std_score`` what was expected of it.
-        :ref:`search-results` explains the columns of `samples`, `racing` and `early_stopping`.
+        :ref:`search-results` explains the columns of samples and of `racing`.
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
 multimetric_, classes_, n_features_in_, feature_names_in_
         As in RandomizedSearchCV.
@@ -105,8 +108,9 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     prior_report_ : dict
         Weight of each past search, and of the model that learned from them.
     stopped_by_ : str
-        ``"n_iter"``, ``"exhausted"``, ``"flat"``, ``"target_score"``, ``"time_budget"`` or
-        ``"interrupt"`` (Ctrl-C, which refits the best candidate so far).
+        ``"n_iter"``, ``"exhausted"`` (all of the space was tried), ``"patience"``,
+        ``"target_score"``, ``"time_budget"`` or ``"interrupt"`` (Ctrl-C, which refits the best
+        candidate so far).
     n_resumed_ : int
         Number of candidates that were on record, or that other workers evaluated.
     search_time_ : float
@@ -121,7 +125,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     PriorError
         If `prior` was learned from searches of other estimators.
     HistoryError, HistoryFormatError
-        If the history cannot be opened. If it fails later, the search warns and goes on.
+        If the history cannot be opened, or has another search of the same name. If it fails later,
+        the search warns and goes on.
     TypeError
         If no estimator that is tried takes one of the parameters of ``fit``.
 
@@ -142,16 +147,17 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     param_distributions: Any = None
     _: KW_ONLY
     param_grid: Any = None
-    n_iter: int | str = 10
+    n_iter: int | None = None
     history: Any = None
-    dataset: str | None = None
+    name: str | None = None
     prior: Any = "auto"
-    exclude_same_data: bool = False
-    samples: bool | int | str = "auto"
+    learn_from_same_data: bool = False
+    n_iter_on_sample: int = 5
     batch_size: int = 1
     racing: bool | float = False
-    early_stopping: Any = None
-    stop: dict[str, Any] | None = None
+    time_budget: float | None = None
+    target_score: float | None = None
+    patience: int | None = None
     start: Any = None
     scoring: Any = None
     n_jobs: int | None = None
@@ -168,21 +174,18 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "estimator": [HasMethods(["fit"]), list, tuple],
         "param_distributions": [dict, list, tuple, None],
         "param_grid": [dict, list, tuple, None],
-        "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"})],
-        "history": [None, bool, str, os.PathLike, SearchHistory],
+        "n_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "history": [None, str, os.PathLike, SearchHistory],
         "prior": [None, StrOptions({"auto", "history", "shipped"}), PastSurfaces],
-        "dataset": [str, None],
-        "exclude_same_data": ["boolean"],
+        "name": [str, None],
+        "learn_from_same_data": ["boolean"],
         "scoring": [str, callable, list, tuple, dict, None],
-        "samples": [StrOptions({"auto"}), "boolean", Interval(Integral, 1, None, closed="left")],
+        "n_iter_on_sample": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "racing": ["boolean", Interval(Real, 0, 0.5, closed="right")],
-        "early_stopping": [
-            None,
-            Interval(Real, 0, 1, closed="neither"),
-            HasMethods(["split", "get_n_splits"]),
-        ],
-        "stop": [dict, None],
+        "time_budget": [Interval(Real, 0, None, closed="neither"), None],
+        "target_score": [Interval(Real, None, None, closed="neither"), None],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
         "start": [list, tuple, None],
         "verbose": ["verbose", StrOptions({"auto", "bar"})],
         "random_state": ["random_state", np.random.Generator],

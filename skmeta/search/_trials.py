@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from skmeta._progress import is_interactive, progress_bar
 from skmeta.search._arguments import lines_per_candidate
-from skmeta.search.space import Candidate, candidate_key, short_names, shown_value
+from skmeta.search.space import Candidate, short_names, shown_value
 
 # What scikit-learn's _fit_and_score returns: test_scores, fit_time, score_time, ...
 Output = dict[str, Any]
@@ -117,6 +117,7 @@ class Trial:
     """A candidate of a search: why it is tried, and its results so far."""
 
     params: Candidate
+    key: str  # by which the space knows it
     source: str
     predicted_mean: float = float("nan")  # NaN without a model
     predicted_std: float = float("nan")
@@ -127,10 +128,6 @@ class Trial:
     score: float = float("nan")  # mean over folds, expected if it was stopped
     is_stopped: bool = False
     is_on_record: bool = False
-    key: str = field(init=False)  # digest of `params`
-
-    def __post_init__(self) -> None:
-        self.key = candidate_key(self.params)
 
     @property
     def is_finished(self) -> bool:
@@ -146,11 +143,6 @@ class Trial:
     def seconds(self) -> list[float]:
         """Return the seconds of each fold."""
         return [output["fit_time"] + output["score_time"] for output in self.results]
-
-    @property
-    def cost(self) -> float:
-        """Return the seconds of all folds together, less what other work on the machine took."""
-        return float(sum(output["cost"] for output in self.results))
 
 
 # -- progress --------------------------------------------------------------------------------------

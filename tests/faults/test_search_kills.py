@@ -62,8 +62,7 @@ SCRIPT = textwrap.dedent(
         space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 1e1)}
         search = MetaLearnedSearchCV(
             LoggedSVC(log), space, n_iter=n_iter, cv=cv, prior="history",
-            # What its `fit` writes to a file does not change what it fits.
-            history=SearchHistory(history, resume_unseen=True),
+            history=history, name="iris",
             n_jobs=n_jobs, batch_size=batch_size, random_state=0, verbose=0,
             scoring=["balanced_accuracy", "accuracy"], refit="balanced_accuracy",
         )

@@ -85,7 +85,7 @@ def test_a_grid_of_one_setting_of_the_learner():
     assert scores[0][0] != scores[0][1]
     assert clf.learner_params == {"inner_lr": 0.5}
     assert MetaFewShotClassifier().set_params(learner_params__a=1).learner_params == {"a": 1}
-    search = MetaLearnedSearchCV(clf, one, n_iter=2, cv=3, history=False, random_state=0).fit(X, y)
+    search = MetaLearnedSearchCV(clf, one, n_iter=2, cv=3, random_state=0).fit(X, y)
     assert search.best_params_ == {"learner_params__n_inner_steps": 50}
     with pytest.raises(
         ValueError, match=r"inner_lrs=0\.1 does not apply to a prior learned by MAML"

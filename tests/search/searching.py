@@ -1,7 +1,6 @@
 """What the tests of the search share: spaces, an estimator that counts its fits, comparisons."""
 
 import warnings
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.stats import loguniform
@@ -16,32 +15,7 @@ GRID = {"C": [0.1, 1, 10], "kernel": ["rbf", "linear"]}
 QUALITY = {"quality": loguniform(0.01, 1)}
 
 
-class Unseen(type):
-    """Keeps what tests note of a class elsewhere: it does not make another class of it."""
-
-    names = ("fits", "at", "log", "hangs_at", "is_mortal", "cost_per_row")
-    noted = WeakKeyDictionary()  # such dictionaries hold caches, which do not identify a class
-
-    def __new__(cls, name, bases, namespace):
-        unseen = {key: namespace.pop(key) for key in Unseen.names if key in namespace}
-        made = super().__new__(cls, name, bases, namespace)
-        Unseen.noted[made] = unseen
-        return made
-
-    def __setattr__(cls, name, value):
-        if name in Unseen.names:
-            Unseen.noted[cls][name] = value
-        else:
-            super().__setattr__(name, value)
-
-    def __getattr__(cls, name):
-        for owner in cls.__mro__:
-            if name in Unseen.noted.get(owner, ()):
-                return Unseen.noted[owner][name]
-        raise AttributeError(name)
-
-
-class Counted(ClassifierMixin, BaseEstimator, metaclass=Unseen):
+class Counted(ClassifierMixin, BaseEstimator):
     """Counts its fits, and does something at one of them."""
 
     fits: list[float] = []  # noqa: RUF012
@@ -87,9 +61,10 @@ def past_search(dataset, peak=0.0, name="SVC.C", **fields):
 
 
 def make_search(estimator, space, history, **settings):
-    """Return a search of four candidates."""
+    """Return a search of four candidates, which has a name if it has a history."""
     settings = {"n_iter": 4, "cv": 3, "prior": None, "random_state": 0, "refit": False} | settings
-    return MetaLearnedSearchCV(estimator, space, history=history, **settings)
+    name = None if history is None else "ours"
+    return MetaLearnedSearchCV(estimator, space, history=history, name=name, **settings)
 
 
 def fit_and_listen(search, *data):

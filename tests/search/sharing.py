@@ -42,9 +42,8 @@ def make(address, lease_timeout=60.0, **settings):
         Logged(),
         GRID,
         cv=N_FOLDS,
-        history=SearchHistory(
-            address, shared=True, lease_timeout=lease_timeout, resume_unseen=True
-        ),
+        history=SearchHistory(address, shared=True, lease_timeout=lease_timeout),
+        name="ours",
         refit=False,
         verbose=0,
         **settings,

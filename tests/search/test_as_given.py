@@ -86,11 +86,11 @@ def test_nothing_is_said_of_one_that_is_behind_or_of_few_candidates(low, n_iter)
 
 def test_a_default_space_does_not_exclude_it(tmp_path):
     path = tmp_path / "history.db"
-    first = search(make_pipeline(StandardScaler(), SVC()), history=path)
+    first = search(make_pipeline(StandardScaler(), SVC()), history=path, name="ours")
     given = first.cv_results_["params"][1]
     assert given["svc__gamma"] == "scale"
     # It can be read from a history again, although the space does not contain it.
-    again = search(make_pipeline(StandardScaler(), SVC()), history=path)
+    again = search(make_pipeline(StandardScaler(), SVC()), history=path, name="ours")
     assert again.n_resumed_ == 6
     assert again.cv_results_["params"][1] == given
     assert again.cv_results_["source"][1] == "as given"

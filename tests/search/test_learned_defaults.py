@@ -46,7 +46,7 @@ def make_prior(peaks, gain=0.1):
 def test_it_has_the_parameters_that_were_best_on_past_data_sets():
     given = SVC(probability=False)
     prior = make_prior([2.0, 2.1, 1.9])
-    model, gain = learned_defaults(given, X, y, prior=prior, history=False, return_gain=True)
+    model, gain = learned_defaults(given, X, y, prior=prior, history=None, return_gain=True)
     assert type(model) is SVC
     assert np.log10(model.C) == pytest.approx(2.0, abs=0.4)
     assert given.C == 1.0
@@ -70,7 +70,7 @@ def test_it_has_the_parameters_that_were_best_on_past_data_sets():
 )
 def test_the_estimator_as_given_is_kept_unless_another_is_clearly_better(peaks, advice):
     prior = make_prior(peaks)
-    model, gain = learned_defaults(SVC(), X, y, prior=prior, history=False, return_gain=True)
+    model, gain = learned_defaults(SVC(), X, y, prior=prior, history=None, return_gain=True)
     assert (model.C, model.gamma) == (1.0, "scale")
     assert {gain[name] for name in ("gain", "low", "high")} == {0.0}
     assert gain["advice"].startswith(f"Kept as given: {advice}")
@@ -90,7 +90,7 @@ def test_without_past_searches_nothing_changes(tmp_path):
 
 
 def test_it_is_an_estimator_that_is_not_fitted():
-    model = learned_defaults(ExtraTreesClassifier(n_estimators=5), X, y, history=False)
+    model = learned_defaults(ExtraTreesClassifier(n_estimators=5), X, y, history=None)
     with pytest.raises(NotFittedError, match="not fitted"):
         check_is_fitted(model)
     # Nothing is set that a clone would not have.
@@ -100,11 +100,11 @@ def test_it_is_an_estimator_that_is_not_fitted():
 
 def test_what_ships_is_used_in_pipelines_and_what_was_set_is_kept():
     pipe = make_pipeline(StandardScaler(), DecisionTreeClassifier(max_depth=9))
-    model = learned_defaults(pipe, X, y, "neg_log_loss", history=False)
+    model = learned_defaults(pipe, X, y, "neg_log_loss", history=None)
     assert model[-1].max_depth == 9
     assert model[-1].min_samples_leaf > 1
     table, given = load_diabetes(return_X_y=True), DecisionTreeRegressor(max_depth=9)
-    tree, gain = learned_defaults(given, *table, "r2", history=False, return_gain=True)
+    tree, gain = learned_defaults(given, *table, "r2", history=None, return_gain=True)
     assert tree.max_depth == 9
     assert tree.min_samples_leaf > 1
     assert gain["gain"] > 0
@@ -117,10 +117,10 @@ def test_it_learns_from_a_history_and_writes_nothing():
         scores = 0.9 - 0.1 * (np.log10(C) + 1) ** 2
         params = [{"C": float(c), "gamma": 0.1} for c in C]
         history.add(SVC(), params, scores, dataset=f"set {k}", scoring="accuracy")
-    before = history.position()
+    before = history._position()
     model = learned_defaults(SVC(gamma=0.1), X, y, prior="history", history=history)
     assert np.log10(model.C) == pytest.approx(-1, abs=0.5)
-    assert history.position() == before
+    assert history._position() == before
     joint = learned_defaults(SVC(gamma=0.1), X, y, history=history, return_gain=True)
     assert joint[1]["n_datasets"] > 6
 
@@ -145,7 +145,7 @@ def test_bad_priors_and_histories():
         learned_defaults(SVC(), X, y, prior="shiped")
     with pytest.raises(PriorError, match="learned from searches of SVC"):
         learned_defaults(ExtraTreesClassifier(), X, y, prior=make_prior([0.0]))
-    with pytest.raises(ValueError, match="history=True does not say where"):
+    with pytest.raises(ValueError, match="The 'history' parameter"):
         learned_defaults(SVC(), X, y, history=True)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         learned_defaults(SVC(), X, y[:10])

@@ -56,13 +56,12 @@ def test_no_candidate_within_the_limits():
 def test_the_smallest_model_that_is_good_enough(kind):
     tree = DecisionTreeClassifier(random_state=0)
     scoring = {"accuracy": "accuracy", "size": neg_size}
-    grid = {"max_depth": [1, 2, 3, 4, 5]}
-    settings = {"n_iter": "all"} if kind is MetaLearnedSearchCV else {}
-    found = kind(tree, grid, scoring=scoring, refit=False, **settings).fit(X, y)
+    grid = {"param_grid": {"max_depth": [1, 2, 3, 4, 5]}}
+    found = kind(tree, **grid, scoring=scoring, refit=False).fit(X, y)
     sizes = found.cv_results_["mean_test_size"]
     assert (np.diff(sizes) <= 0).all()
     rule = best_within({"size": float(sizes[1])}, metric="accuracy")
-    limited = kind(tree, grid, scoring=scoring, refit=rule, **settings).fit(X, y)
+    limited = kind(tree, **grid, scoring=scoring, refit=rule).fit(X, y)
     assert limited.best_params_ == {"max_depth": 2}
     assert limited.best_estimator_.get_depth() == 2
     if kind is MetaLearnedSearchCV:
@@ -86,4 +85,4 @@ def test_the_smallest_model_that_is_good_enough(kind):
 )
 def test_a_limit_that_cannot_be_kept_is_refused_at_the_start(rule, message):
     with pytest.raises(ValueError, match=message):
-        MetaLearnedSearchCV(SVC(), {"C": [1, 2]}, n_iter="all", refit=rule).fit(X, y)
+        MetaLearnedSearchCV(SVC(), param_grid={"C": [1, 2]}, refit=rule).fit(X, y)

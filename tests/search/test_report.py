@@ -76,7 +76,7 @@ def test_a_default_space_and_what_is_kept_are_named(capsys):
     )
     assert kept == "Kept as they were set: max_features=2. Pass param_distributions to search them."
     assert found.best_estimator_.max_features == 2
-    MetaLearnedSearchCV(SVC(), {"C": [1, 2]}, n_iter="all", cv=2, verbose=1).fit(X, y)
+    MetaLearnedSearchCV(SVC(), param_grid={"C": [1, 2]}, cv=2, verbose=1).fit(X, y)
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 

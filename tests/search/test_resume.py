@@ -12,7 +12,7 @@ N_ITER, N_FOLDS = 8, 2
 
 
 def make(estimator, path, **settings):
-    settings = {"history": path, "random_state": 3, **settings}
+    settings = {"history": path, "name": "ours", "random_state": 3, **settings}
     return MetaLearnedSearchCV(estimator, QUALITY, n_iter=N_ITER, cv=N_FOLDS, **settings)
 
 
@@ -63,7 +63,7 @@ def test_it_keeps_the_seed_that_it_began_with(iris, counted, tmp_path):
 
 
 def test_a_longer_search_begins_like_the_shorter_one(iris, path, tmp_path):
-    settings = {"cv": 3, "random_state": 0}
+    settings = {"cv": 3, "random_state": 0, "name": "ours"}
     MetaLearnedSearchCV(SVC(), SPACE, n_iter=8, history=path, **settings).fit(*iris)
     longer = MetaLearnedSearchCV(SVC(), SPACE, n_iter=11, history=path, **settings).fit(*iris)
     assert longer.n_resumed_ == 8

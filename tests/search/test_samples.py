@@ -7,7 +7,6 @@ from sklearn.model_selection import StratifiedKFold
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search._samples import sample_folds
-from skmeta.search._trials import Trial
 
 N_ROWS, N_SAMPLED, N_ITER, N_FOLDS = 15_000, 5, 4, 2
 SAMPLED, WHOLE = [1500] * N_SAMPLED, [N_ROWS] * N_ITER
@@ -15,8 +14,6 @@ SAMPLED, WHOLE = [1500] * N_SAMPLED, [N_ROWS] * N_ITER
 
 class Drifting(Counted):
     """Its best quality is 0.3 on all rows, and `drift` more for each power of ten fewer rows."""
-
-    cost_per_row = 0.0
 
     def __init__(self, quality=0.9, drift=0.0):
         super().__init__(quality)
@@ -33,11 +30,8 @@ class Drifting(Counted):
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch):
-    """Seconds of a candidate that follow from its rows, whatever else the machine does."""
-    Drifting.fits, Drifting.at, Drifting.cost_per_row = [], {}, 0.0
-    cost = property(lambda trial: Drifting.cost_per_row * sum(Drifting.fits[-1:]))
-    monkeypatch.setattr(Trial, "cost", cost)
+def fresh():
+    Drifting.fits, Drifting.at = [], {}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +43,8 @@ def table():
 
 
 def make(estimator=None, **settings):
-    given = {"n_iter": N_ITER, "samples": N_SAMPLED, "cv": N_FOLDS, "random_state": 3}
-    given |= {"history": False} | settings
+    given = {"n_iter": N_ITER, "n_iter_on_sample": N_SAMPLED, "cv": N_FOLDS, "random_state": 3}
+    given |= {"history": None} | settings
     return MetaLearnedSearchCV(estimator or Drifting(), QUALITY, **given)
 
 
@@ -79,7 +73,9 @@ def test_results_and_lines_tell_the_rows_of_each_candidate(table, capsys):
 
 def test_a_small_table_has_no_samples(table):
     X, y = (part[6:14_006] for part in table)
-    assert_same(scores_of(make(samples="auto").fit(X, y)), scores_of(make(samples=False).fit(X, y)))
+    assert_same(
+        scores_of(make(n_iter_on_sample=5).fit(X, y)), scores_of(make(n_iter_on_sample=0).fit(X, y))
+    )
     assert "n_resources" not in make().fit(X, y).cv_results_
 
 
@@ -89,43 +85,33 @@ def test_the_first_candidate_on_all_rows_is_better(table):
         results = make(**settings).fit(*table).cv_results_
         return results["params"][np.argmax(results.get("n_resources", [1]))]["quality"]
 
-    with_samples = [abs(first(samples=8, random_state=k) - 0.3) for k in range(5)]
-    without = [abs(first(samples=False, random_state=k) - 0.3) for k in range(5)]
+    with_samples = [abs(first(n_iter_on_sample=8, random_state=k) - 0.3) for k in range(5)]
+    without = [abs(first(n_iter_on_sample=0, random_state=k) - 0.3) for k in range(5)]
     assert np.mean(with_samples) < 0.4 * np.mean(without)
 
 
-def test_seconds_decide_how_many_candidates_samples_have(table):
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(40_000, 3)), rng.integers(2, size=40_000)
-    Drifting.cost_per_row = 1e-3
-    slow = make(samples="auto").fit(X, y)
-    assert rows_of(slow) == [*[4000] * 5, *[40_000] * N_ITER]
-    Drifting.cost_per_row = 1e-5
-    quick = make(samples=True).fit(*table)
-    assert rows_of(quick) == [1500, *WHOLE]
-
-
 @pytest.mark.parametrize(
-    ("after", "settings"), [(3, {}), (11, {}), (3, {"samples": "auto"}), (15, {"batch_size": 2})]
+    ("after", "settings"),
+    [(3, {}), (11, {}), (3, {"n_iter_on_sample": 2}), (15, {"batch_size": 2})],
 )
 def test_it_goes_on_from_its_record(table, path, after, settings):
     expected = make(**settings).fit(*table)
     n_fits = len(Drifting.fits)
     Drifting.fits, Drifting.at = [], {after + 1: raising(RuntimeError("power cut"))}
     with pytest.raises(RuntimeError, match="power cut"):
-        make(history=path, error_score="raise", **settings).fit(*table)
+        make(history=path, name="ours", error_score="raise", **settings).fit(*table)
     Drifting.fits, Drifting.at = [], {}
-    found = make(history=path, **settings).fit(*table)
+    found = make(history=path, name="ours", **settings).fit(*table)
     assert_same(scores_of(found), scores_of(expected))
     assert len(Drifting.fits) == n_fits - N_FOLDS * found.n_resumed_
     assert found.n_resumed_ >= after // N_FOLDS - 1
-    again = make(history=path, **settings).fit(*table)
+    again = make(history=path, name="ours", **settings).fit(*table)
     assert_same(scores_of(again), scores_of(expected))
     assert again.n_resumed_ == len(again.cv_results_["params"])
 
 
 def test_samples_are_searches_of_the_history(table, path):
-    make(history=path, dataset="ours").fit(*table)
+    make(history=path, name="ours").fit(*table)
     with SearchHistory(path) as history:
         past = history.searches(estimator="Drifting")
         assert [one.dataset for one in past] == ["ours", "ours (1500 rows)"]
@@ -141,8 +127,8 @@ def test_what_a_sample_found_is_no_past_of_its_own_search(table, path):
     X, y = table
     other = make(history=path, prior="history").fit(X[::-1] + 1, y[::-1])
     assert len(other.prior_) == 2
-    left = make(history=path, prior="history", exclude_same_data=True, cv=3).fit(*table)
-    assert left.prior_ is None or len(left.prior_) == 2  # those of the other table
+    left = make(history=path, prior="history", cv=3).fit(*table)
+    assert len(left.prior_) == 2  # those of the other table
 
 
 def test_an_interrupt_on_a_sample_ends_the_fit(table):
@@ -151,10 +137,10 @@ def test_an_interrupt_on_a_sample_ends_the_fit(table):
         make().fit(*table)
 
 
-@pytest.mark.parametrize("samples", ["Auto", 0, -3, 2.5, None])
+@pytest.mark.parametrize("samples", ["auto", -3, 2.5, None])
 def test_bad_samples(table, samples):
-    with pytest.raises(ValueError, match="The 'samples' parameter"):
-        make(samples=samples).fit(*table)
+    with pytest.raises(ValueError, match="The 'n_iter_on_sample' parameter"):
+        make(n_iter_on_sample=samples).fit(*table)
 
 
 # -- which rows a sample has -----------------------------------------------------------------------

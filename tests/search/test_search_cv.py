@@ -33,7 +33,7 @@ from skmeta.search import MetaLearnedSearchCV, SearchHistory
     ],
 )
 def test_the_whole_grid_equals_grid_search(iris, settings):
-    ours = MetaLearnedSearchCV(SVC(), param_grid=GRID, n_iter="all", **settings).fit(*iris)
+    ours = MetaLearnedSearchCV(SVC(), param_grid=GRID, **settings).fit(*iris)
     theirs = GridSearchCV(SVC(), GRID, **settings).fit(*iris)
     assert_same(scores_of(ours), scores_of(theirs))
     assert ours.best_params_ == theirs.best_params_
@@ -46,7 +46,7 @@ def test_functions_of_one_name_are_several_values(iris):
     grid = {"functiontransformer__func": [lambda X: X, lambda X: 0 * X, lambda X: -X[:, ::2]]}
     pipe = make_pipeline(FunctionTransformer(), SVC())
     theirs = GridSearchCV(pipe, grid, cv=3).fit(*iris)
-    ours = MetaLearnedSearchCV(pipe, grid, n_iter="all", cv=3).fit(*iris)
+    ours = MetaLearnedSearchCV(pipe, param_grid=grid, cv=3).fit(*iris)
     assert_same(scores_of(ours), scores_of(theirs))
     space = {**grid, "svc__C": [1.0, 2.0]}
     found = MetaLearnedSearchCV(pipe, space, n_iter=5, cv=3, random_state=0).fit(*iris)
@@ -94,7 +94,7 @@ def test_every_candidate_is_scored_on_the_same_folds(iris):
 def test_a_later_fit_keeps_nothing_of_an_earlier_one(iris):
     X, y = iris
     frame = pd.DataFrame(X, columns=list("abcd"))
-    search = MetaLearnedSearchCV(SVC(), GRID, n_iter="all", cv=3)
+    search = MetaLearnedSearchCV(SVC(), param_grid=GRID, cv=3)
     search.fit(frame, y)
     refitted = {"best_estimator_", "refit_time_", "feature_names_in_"}
     assert refitted <= fitted(search)

@@ -30,7 +30,7 @@ def test_a_cluster_gives_the_same_result(iris, tmp_path):
         distributed.Client(cluster),
         joblib.parallel_config("dask"),
     ):
-        found = scores_of(search.set_params(history=path, n_jobs=2).fit(*iris))
+        found = scores_of(search.set_params(history=path, name="ours", n_jobs=2).fit(*iris))
         assert search.fit(*iris).n_resumed_ == 8
     assert_same(found, expected)
     assert len(SearchHistory(path).to_frame()) == 8

@@ -19,6 +19,7 @@ def make(estimator, path, space=QUALITY, shared=True, **settings):
     history = path
     if shared:
         history = SearchHistory(path, shared=True, lease_timeout=1000)
+        settings["name"] = "ours"
     settings = {"n_iter": N_ITER, "random_state": 3, "cv": N_FOLDS, **settings}
     return MetaLearnedSearchCV(estimator, space, history=history, **settings)
 
@@ -30,7 +31,7 @@ def make(estimator, path, space=QUALITY, shared=True, **settings):
         {"batch_size": 3},
         {"racing": True},
         {
-            "stop": {"flat": 3},
+            "patience": 3,
             "return_train_score": True,
             "scoring": ["accuracy", "f1_macro"],
             "refit": "f1_macro",
@@ -71,14 +72,14 @@ def test_a_worker_that_is_interrupted_gives_its_candidate_back(iris, counted, pa
 
 
 def test_a_worker_whose_time_is_over_leaves_the_rest_to_others(iris, counted, path):
-    first = make(counted(), path, stop={"time_budget": 1e-9}).fit(*iris)
+    first = make(counted(), path, time_budget=1e-9).fit(*iris)
     assert first.stopped_by_ == "time_budget"
     assert len(first.cv_results_["params"]) == 1
     second = make(counted(), path).fit(*iris)
     assert second.n_resumed_ == 1
     assert len(second.cv_results_["params"]) == N_ITER
     # Nothing is left to do: no time is needed.
-    third = make(counted(), path, stop={"time_budget": 60}).fit(*iris)
+    third = make(counted(), path, time_budget=60).fit(*iris)
     assert (third.stopped_by_, third.n_resumed_) == ("n_iter", N_ITER)
 
 
@@ -101,7 +102,7 @@ def test_a_history_in_memory_is_refused():
 
 
 def test_folds_must_be_the_same_in_all_processes(iris, path):
-    search = make(SVC(), path, {"C": [1.0, 2.0]}, n_iter="all")
+    search = make(SVC(), path, None, param_grid={"C": [1.0, 2.0]}, n_iter=None)
     search.set_params(cv=KFold(3, shuffle=True))
     with pytest.raises(ValueError, match=r"draws others each time\. Give it an integer"):
         search.fit(*iris)

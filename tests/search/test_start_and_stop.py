@@ -26,14 +26,14 @@ def test_ctrl_c_keeps_the_best_so_far(iris, counted, batch_size):
     assert search.best_estimator_.quality == search.best_params_["quality"]
 
 
-@pytest.mark.parametrize("n_iter", ["all", 40])
+@pytest.mark.parametrize("n_iter", [None, 40])
 def test_time_budget(iris, counted, monkeypatch, n_iter):
     clock = iter(range(10**6))  # each look at the clock is a second
     monkeypatch.setattr(skmeta.search._budget, "time", _Clock(clock))
     search = MetaLearnedSearchCV(
-        counted(), {"quality": np.linspace(0.01, 1, 50)}, n_iter=n_iter, cv=3
+        counted(), param_grid={"quality": np.linspace(0.01, 1, 50)}, n_iter=n_iter, cv=3
     )
-    search.set_params(stop={"time_budget": 25}).fit(*iris)
+    search.set_params(time_budget=25).fit(*iris)
     assert search.stopped_by_ == "time_budget"
     assert 5 < len(search.cv_results_["params"]) < 15
     assert hasattr(search, "best_estimator_")
@@ -84,7 +84,7 @@ def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(iris,
     search = MetaLearnedSearchCV(
         Slow(), {"quality": np.linspace(0.1, 1, 40)}, n_iter=40, cv=3, refit=refit, prior=None
     )
-    search.set_params(random_state=0, verbose=0, stop={"time_budget": 2_000, "flat": 40})
+    search.set_params(random_state=0, verbose=0, time_budget=2_000, patience=40)
     search.fit(*iris)
     assert search.stopped_by_ == "time_budget"
     assert search.best_score_ > 0.9
@@ -113,7 +113,7 @@ def search_large(power, seconds, **settings):
     search = MetaLearnedSearchCV(
         Growing(power=power), {"quality": uniform(0, 1)}, n_iter=500, cv=3, prior=None
     )
-    search.set_params(random_state=0, verbose=0, stop={"time_budget": seconds}, samples=5)
+    search.set_params(random_state=0, verbose=0, time_budget=seconds, n_iter_on_sample=5)
     search.set_params(**settings).fit(X, X[:, 0] % 2)
     return search, Ticking.now
 
@@ -156,9 +156,9 @@ def search_flat(n_iter=40, **settings):
 
 @pytest.mark.parametrize("patience", [1, 4])
 def test_it_stops_after_this_number_of_candidates(patience):
-    stopped = search_flat(stop={"flat": patience}).fit(X, y)
+    stopped = search_flat(patience=patience).fit(X, y)
     scores = stopped.cv_results_["mean_test_score"]
-    assert stopped.stopped_by_ == "flat"
+    assert stopped.stopped_by_ == "patience"
     assert len(scores) < 40
     assert scores.argmax() == len(scores) - 1 - patience
     # No earlier candidate had to end it, and the candidates are those of a longer search.
@@ -193,7 +193,8 @@ def test_they_come_first(iris):
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_a_search_ends_with_the_target(iris, counted, path, is_shared):
     history = SearchHistory(path, shared=True) if is_shared else None
-    settings = {"n_iter": 30, "history": history, "stop": {"target_score": 0.99}}
+    settings = {"n_iter": 30, "history": history, "target_score": 0.99}
+    settings |= {"name": "ours"} if is_shared else {}
     found = make(counted(quality=0.9), QUALITY, **settings).fit(*iris)
     assert found.stopped_by_ == "target_score"
     scores = found.cv_results_["mean_test_score"]
@@ -206,5 +207,5 @@ def test_best_params_are_python_numbers(iris):
     assert {type(value) for value in found.best_params_.values()} == {float, int}
     steps = Pipeline([("nb", GaussianNB())])
     grid = {"nb__var_smoothing": np.logspace(-9, -7, 3)}
-    found = make(steps, grid, n_iter="all").fit(*iris)
+    found = make(steps, None, param_grid=grid, n_iter=None).fit(*iris)
     assert type(found.best_params_["nb__var_smoothing"]) is float

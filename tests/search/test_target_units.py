@@ -52,11 +52,11 @@ def test_a_search_does_not_depend_on_the_unit(name, prior, rows):
 def test_a_history_keeps_values_and_priors_learn_relative_ones(rows, path):
     X, y = rows
     space = {"C": [1.0, 10.0, 100.0], "gamma": [0.01]}
-    settings = {"n_iter": "all", "cv": 3, "history": path}
+    settings = {"cv": 3, "history": path}
     with SearchHistory(path) as history:
         for factor in (1, UNIT):
             own = {**space, "C": [factor * c for c in space["C"]]}
-            MetaLearnedSearchCV(SVR(), own, dataset=f"times {factor}", **settings).fit(
+            MetaLearnedSearchCV(SVR(), param_grid=own, name=f"times {factor}", **settings).fit(
                 X, factor * y
             )
         history.add(SVR(), [{"C": 5.0}], [0.5], dataset="added", X=X, y=5 * y)

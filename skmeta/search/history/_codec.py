@@ -21,7 +21,7 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryFormatError, HistoryWarning
-from skmeta.search.record import CandidateRecord, Configuration, SearchRecord
+from skmeta.search.record import CandidateRecord, Configuration, RecordedSearch, SearchRecord
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -75,6 +75,12 @@ def row_to_search(row: Mapping[str, Any]) -> SearchRecord:
     record: SearchRecord = _from_row(SearchRecord, SEARCH_FIELDS, {**row, "dataset": name})
     _check_seal(row, SEARCH_FIELDS)
     return record
+
+
+def row_to_recorded(row: Mapping[str, Any]) -> RecordedSearch:
+    """Return a search without its candidates."""
+    started = read_column(row, "started", float)
+    return RecordedSearch(record=row_to_search(row), candidates=(), started=started)
 
 
 def row_to_past(

@@ -2,19 +2,18 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from skmeta._identity import Uncopied
+from skmeta._copies import Uncopied
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, HistoryWarning
-from skmeta.search.history import _queries
 from skmeta.search.history._adding import measured_search
-from skmeta.search.history._leases import Leases
+from skmeta.search.history._address import MEMORY, mask_password
 from skmeta.search.history._reader import HistoryReader
-from skmeta.search.history._store import MEMORY, mask_password
 from skmeta.search.record import CandidateRecord, SearchRecord
 
-VARIABLE = "SKMETA_HISTORY"  # the environment variable that names the default history
+if TYPE_CHECKING:
+    from skmeta.search.history._leases import Leases
 
 
 class SearchHistory(HistoryReader):
@@ -36,9 +35,6 @@ class SearchHistory(HistoryReader):
         Seconds after which another worker takes the candidate of a dead worker.
     read_only : bool, default=False
         Read an existing history, and never write it. Use it for nested cross-validation.
-    resume_unseen : bool, default=False
-        Resume a search whose scores may depend on what is not seen, such as a file that your code
-        reads, as if that had not changed. See :ref:`what_is_resumed`.
 
     Raises
     ------
@@ -77,7 +73,6 @@ class SearchHistory(HistoryReader):
         shared: bool = False,
         lease_timeout: float = 60.0,
         read_only: bool = False,
-        resume_unseen: bool = False,
     ) -> None:
         if not lease_timeout > 0:
             raise ValueError(
@@ -97,7 +92,6 @@ class SearchHistory(HistoryReader):
                 "server, such as postgresql://..."
             )
         self.read_only, self.shared = bool(read_only), bool(shared)
-        self.resume_unseen = bool(resume_unseen)
         self.lease_timeout = float(lease_timeout)
         self._address = address
         self._address, self._name = self._store.address, self._store.name
@@ -109,19 +103,21 @@ class SearchHistory(HistoryReader):
             state["_content"] = store.content()
         return state
 
-    def begin(self, record: SearchRecord) -> str:
-        """Begin a search, or resume the one with the same fingerprint, which is returned."""
+    def _begin(self, record: SearchRecord) -> str:
+        """Enter a search if it is not there, and return its fingerprint."""
         if not self.read_only:
-            self._store.run(_queries.ensure_search, record, write=True)
+            self._run("ensure_search", record, write=True)
         return record.fingerprint
 
-    def record(self, fingerprint: str, *candidates: CandidateRecord) -> None:
+    def _record(self, fingerprint: str, *candidates: CandidateRecord) -> None:
         """Write finished candidates durably; one with a key that is on record is kept as it is."""
         if not self.read_only:
-            self._store.run(_queries.insert_candidates, fingerprint, candidates, write=True)
+            self._run("insert_candidates", fingerprint, candidates, write=True)
 
-    def leases(self, fingerprint: str) -> Leases:
+    def _leases(self, fingerprint: str) -> "Leases":
         """Return the leases of a worker that shares a search with others."""
+        from skmeta.search.history._leases import Leases
+
         return Leases(self._store, fingerprint, self.lease_timeout)
 
     def add(
@@ -201,7 +197,7 @@ optional
         5
         """
         item = measured_search(estimator, params, scores, dataset, X, y, scoring, greater_is_better)
-        n_different = self._store.run(_queries.merge_searches, [item], write=True)
+        n_different = self._run("merge_searches", [item], write=True)
         if n_different:
             warn_caller(
                 f"{n_different} configurations were measured before on "
@@ -233,12 +229,12 @@ optional
         2
         """
         source = other if isinstance(other, SearchHistory) else SearchHistory(other, read_only=True)
-        self._store.run(_queries.merge_searches, list(source), write=True)
+        self._run("merge_searches", list(source), write=True)
         return self
 
     def remove(self, dataset: str) -> int:
-        """Delete the searches on a data set, named or by its digest, and return their number."""
-        return self._store.run(_queries.remove_dataset, dataset, write=True)
+        """Delete the searches of a name, or on a data set by its digest; return their number."""
+        return int(self._run("remove_dataset", dataset, write=True))
 
 
 class _MaskedAddress(Uncopied, str):
@@ -248,13 +244,7 @@ class _MaskedAddress(Uncopied, str):
         return repr(mask_password(str(self)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _recall, (mask_password(str(self)),)
-
-
-def _recall(masked: str) -> object:
-    """Return the URL of the environment if a pickle has the same without secrets."""
-    known = os.environ.get(VARIABLE, "")
-    return hide_password(known if mask_password(known) == masked else masked)
+        return str, (mask_password(str(self)),)
 
 
 def hide_password(history: object) -> object:

@@ -3,7 +3,9 @@
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +16,7 @@ from skmeta.search.history._codec import KEY_LENGTH
 from skmeta.search.record import CandidateRecord, RecordedSearch, SearchRecord
 
 FORMAT = "skmeta.history"
-VERSION = 2
+VERSION = 3
 
 _FEW_KEYS = 300  # the most that are listed in a query
 
@@ -262,19 +264,15 @@ def read_scores(
 def read_past(
     connection: sa.Connection,
     classes: Collection[str] | None,
-    excluded: Collection[str],
+    is_kept: Callable[[dict[str, Any]], bool],
     until: tuple[str, int] | None,
     limit: int | None,
 ) -> tuple[Rows, dict[int, list[dict[str, Any]]]]:
-    """Return the rows of searches and of their candidates; parameters as of `searches`."""
+    """Return the rows of the latest searches that are kept, and of their candidates."""
     is_own = until is not None and until[0] == read_position(connection)[0]
     last_id = until[1] if until is not None and is_own else None
-    rows: Rows = [
-        row
-        for row in read_searches(connection, classes, last_id)
-        if not {row["dataset"], row["data_digest"], row["fingerprint"]} & {*excluded}
-    ]
-    rows = rows if limit is None else rows[max(0, len(rows) - limit) :]
+    latest = filter(is_kept, reversed(read_searches(connection, classes, last_id)))
+    rows = [*islice(latest, limit)][::-1]
     return rows, read_scores(connection, rows, last_id)
 
 
@@ -283,12 +281,11 @@ def read_all(connection: sa.Connection) -> tuple[list[RecordedSearch], list[str]
     damage: list[str] = []
 
     def decode_search(row: dict[str, Any]) -> RecordedSearch:
-        record = _codec.row_to_search(row)
-        rows = read_candidates(connection, record.fingerprint)
-        decode = partial(_codec.row_to_candidate, owner=record.fingerprint)
+        recorded = _codec.row_to_recorded(row)
+        rows = read_candidates(connection, recorded.record.fingerprint)
+        decode = partial(_codec.row_to_candidate, owner=recorded.record.fingerprint)
         candidates = tuple(_codec.decode_rows(rows, decode, damage))
-        started = _codec.read_column(row, "started", float)
-        return RecordedSearch(record=record, candidates=candidates, started=started)
+        return replace(recorded, candidates=candidates)
 
     return _codec.decode_rows(read_searches(connection), decode_search, damage), damage
 

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skmeta._copies import Uncopied
 from skmeta._html import table, tag
-from skmeta._identity import Uncopied
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError
-from skmeta.search.history import _codec, _queries
-from skmeta.search.history._store import MEMORY, HistoryStore, is_url
+from skmeta.search.history import _codec
+from skmeta.search.history._address import MEMORY, is_url
 from skmeta.search.record import (
     CandidateRecord,
     Configuration,
@@ -22,6 +22,9 @@ from skmeta.search.record import (
     SearchRecord,
 )
 from skmeta.search.space import relative_configuration
+
+if TYPE_CHECKING:
+    from skmeta.search.history._store import HistoryStore
 
 T = TypeVar("T")
 
@@ -36,33 +39,42 @@ class HistoryReader(Uncopied):
 
     read_only: bool
     shared: bool
-    resume_unseen: bool
     _address: str
     _name: str  # the address without its password
     _content: bytes | None = None  # of a history in memory that was copied, until it is opened
 
     @cached_property
-    def _store(self) -> HistoryStore:
+    def _store(self) -> "HistoryStore":
+        # SQLAlchemy is imported by searches with a history only.
+        from skmeta.search.history._store import HistoryStore
+
         # A copy opens its database when it is first used. So a fitted search can be loaded on a
         # machine that does not have the history.
         return HistoryStore(self._address, read_only=self.read_only, content=self._content)
 
-    def candidates(
+    def _run(self, query: str, *args: Any, **kwargs: Any) -> Any:
+        """Run one of the queries and statements of `_queries`."""
+        from skmeta.search.history import _queries
+
+        return self._store.run(getattr(_queries, query), *args, **kwargs)
+
+    def _candidates(
         self, fingerprint: str, keys: Collection[str] | None = None
     ) -> list[CandidateRecord]:
         """Return the finished candidates of a search, all or those of `keys`, as recorded."""
-        rows = self._store.run(_queries.read_candidates, fingerprint, keys)
+        rows = self._run("read_candidates", fingerprint, keys)
         return self._decode(rows, partial(_codec.row_to_candidate, owner=fingerprint))
 
-    def find(self, fingerprint: str) -> SearchRecord | None:
-        """Return the record of a search; None if there is none, or a damaged one."""
-        rows = self._store.run(_queries.read_searches, fingerprint=fingerprint)
-        records = self._decode(rows, _codec.row_to_search)
-        return records[0] if records else None
+    def _find(self, fingerprint: str) -> RecordedSearch | None:
+        """Return a search without its candidates; None if there is none, or a damaged one."""
+        rows = self._run("read_searches", fingerprint=fingerprint)
+        found = self._decode(rows, _codec.row_to_recorded)
+        return found[0] if found else None
 
-    def position(self) -> tuple[str, int]:
+    def _position(self) -> tuple[str, int]:
         """Return the history's identity and the number of its last candidate."""
-        return self._store.run(_queries.read_position)
+        identity, last_id = self._run("read_position")
+        return identity, last_id
 
     def searches(
         self,
@@ -70,8 +82,6 @@ class HistoryReader(Uncopied):
         estimator: str | Collection[str] | None = None,
         metric: str | None = None,
         exclude: str | Collection[str] = (),
-        until: tuple[str, int] | None = None,
-        limit: int | None = None,
     ) -> list[PastSearch]:
         """Return past searches: their configurations, and one score for each.
 
@@ -84,12 +94,7 @@ class HistoryReader(Uncopied):
             The wanted metric. For a search that did not record it, the scores are those of the
             metric that it maximised.
         exclude : str or collection of str, default=()
-            Data sets to leave out, by name or digest, or searches, by fingerprint.
-        until : tuple of (str, int), optional
-            Keep candidates up to this `position` of this history. The position of another
-            history has no effect.
-        limit : int, optional
-            Return this many searches at most, the latest ones. The others are not read.
+            Data sets to leave out, by name or digest.
 
         Returns
         -------
@@ -107,12 +112,28 @@ class HistoryReader(Uncopied):
         >>> past.scores
         array([0.8, 0.9])
         """
-        classes = [estimator] if isinstance(estimator, str) else estimator
-        if classes is not None:
-            classes = {part for name in classes for part in name.split("|")}
         excluded = ({exclude} if isinstance(exclude, str) else set(exclude)) - {""}
 
-        rows, candidates = self._store.run(_queries.read_past, classes, excluded, until, limit)
+        def is_kept(row: dict[str, Any]) -> bool:
+            return excluded.isdisjoint((row["dataset"], row["data_digest"]))
+
+        return self._past_searches(
+            [estimator] if isinstance(estimator, str) else estimator, metric, is_kept
+        )
+
+    def _past_searches(
+        self,
+        estimators: Collection[str] | None,
+        metric: str | None,
+        is_kept: Callable[[dict[str, Any]], bool],
+        until: tuple[str, int] | None = None,
+        limit: int | None = None,
+    ) -> list[PastSearch]:
+        """Return the latest searches whose rows are kept, up to a `_position` of this history."""
+        classes = None
+        if estimators is not None:
+            classes = {part for name in estimators for part in name.split("|")}
+        rows, candidates = self._run("read_past", classes, is_kept, until, limit)
         damage: list[str] = []
         decode = partial(_codec.row_to_past, candidates=candidates, damage=damage)
         past = [make_past_search(*one, metric) for one in self._decode(rows, decode, damage)]
@@ -131,7 +152,7 @@ class HistoryReader(Uncopied):
         estimator  data sets  searches  candidates
         SVC                1         1           2
         """
-        rows = self._store.run(_queries.describe)
+        rows = self._run("describe")
         width = max([len("estimator"), *(len(row[0]) for row in rows)])
         lines = [f"{'estimator':<{width}}  data sets  searches  candidates"]
         lines += [f"{a:<{width}}  {b:>9}  {c:>8}  {d:>10}" for a, b, c, d in rows]
@@ -185,13 +206,13 @@ class HistoryReader(Uncopied):
 
     def __iter__(self) -> Iterator[RecordedSearch]:
         # Everything is read first, so that no transaction stays open between steps of the caller.
-        searches, damage = self._store.run(_queries.read_all)
+        searches, damage = self._run("read_all")
         _codec.warn_of_damage(self._store.place, damage)
         return iter(searches)
 
     def __len__(self) -> int:
         """Return the number of searches."""
-        return sum(n_searches for _, _, n_searches, _ in self._store.run(_queries.describe))
+        return sum(n_searches for _, _, n_searches, _ in self._run("describe"))
 
     def __bool__(self) -> bool:
         return True  # an empty history can still record
@@ -203,7 +224,7 @@ class HistoryReader(Uncopied):
     def _repr_html_(self) -> str:
         """Return what the history holds as an HTML table, for notebooks."""
         try:
-            rows = self._store.run(_queries.describe)
+            rows = self._run("describe")
         except (HistoryError, HistoryFormatError) as error:  # a representation must not fail
             return tag("p", f"{self!r}: {error}")
         return table(repr(self), ("estimator", "data sets", "searches", "candidates"), rows)
@@ -216,7 +237,7 @@ class HistoryReader(Uncopied):
 
     def _decode(
         self,
-        rows: _queries.Rows,
+        rows: Sequence[dict[str, Any]],
         decode: Callable[[dict[str, Any]], T],
         damage: list[str] | None = None,
     ) -> list[T]:

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import re
 import sqlite3
 import threading
 import time
@@ -15,7 +14,6 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import (
-    ArgumentError,
     DBAPIError,
     IntegrityError,
     NoSuchModuleError,
@@ -25,15 +23,17 @@ from sqlalchemy.exc import (
 from skmeta._optional import import_optional
 from skmeta.exceptions import HistoryError, HistoryFormatError, SkmetaError
 from skmeta.search.history import _queries
+from skmeta.search.history._address import (
+    MASK,
+    MEMORY,
+    is_url,
+    mask_password,
+    parse_url,
+    secrets_of,
+)
 
 T = TypeVar("T")
 
-MEMORY = ":memory:"
-_MASK = "***"
-# A URL, also one whose slashes were lost, as in a pathlib.Path. "C:" begins a path of Windows.
-_URL = re.compile(r"\s*[A-Za-z][\w+. -]+:(/|.*@)")
-# Parameters of a URL whose values are shown. Others, such as ?options=, may hold secrets.
-_SHOWN = {"application_name", "charset", "connect_timeout", "sslmode", "target_session_attrs"}
 BUSY_SECONDS = 30.0  # how long a process waits for other processes to finish writing
 # How long it waits after a failure, so that a locked database does not delay each candidate.
 _SHORT_BUSY_SECONDS = 1.0
@@ -95,7 +95,7 @@ class HistoryStore:
             except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
                 waited, problem = time.monotonic() - begun, _translate(error, self.place)
                 quoted = f"{error} {unquote(str(error))}"
-                is_secret = any(text in quoted for text in _secrets_of(self.address))
+                is_secret = any(text in quoted for text in secrets_of(self.address))
                 if is_secret:
                     problem = HistoryError(
                         f"{self.place} cannot be used now. The message of the database quotes its "
@@ -155,56 +155,9 @@ class HistoryStore:
         return connection
 
 
-def mask_password(address: str) -> str:
-    """Return an address without secrets (``***``), or its driver if it cannot be parsed."""
-    if not is_url(address):
-        return address
-    url = _parse(address)
-    if url is None:
-        return f"{address.partition(':')[0]}://{_MASK}"
-    query = [
-        f"{name}={value if name.lower() in _SHOWN else _MASK}"
-        for name, values in url.query.items()
-        for value in _texts(values)
-    ]
-    plain = url.set(query={}).render_as_string(hide_password=True)
-    return "?".join([plain, *["&".join(query)] * bool(query)])
-
-
-def is_url(address: str) -> bool:
-    """Return whether an address is the URL of a database, and not a path."""
-    return "://" in address or _URL.match(address) is not None
-
-
-def _parse(address: str) -> sa.URL | None:
-    """Return a parsed URL; None if it cannot be parsed, or if it is unclear where its parts end."""
-    try:
-        url = sa.make_url(str(address))
-    except (ArgumentError, ValueError):  # ValueError: a port that is not a number
-        return None
-    # A password with an "@" or a "/" that is not escaped ends in another part.
-    parts = [url.host or ""]
-    parts += [url.database or ""] * (url.get_backend_name() != "sqlite" or bool(url.host))
-    return None if any("@" in part for part in parts) else url
-
-
-def _secrets_of(address: str) -> set[str]:
-    """Return the texts of an address that no message may show."""
-    url = _parse(address) if is_url(address) else None
-    if url is None:
-        return set()
-    values = [value for name, value in url.query.items() if name.lower() not in _SHOWN]
-    texts = {str(url.password or ""), *(v for one in values for v in _texts(one))}
-    return {text for text in texts if len(text) > 2}
-
-
-def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
-
-
 def _parse_url(address: str) -> sa.URL:
     """Return a parsed URL; psycopg 3 is the driver of PostgreSQL unless another is named."""
-    url = _parse(address)
+    url = parse_url(address)
     if url is None:  # the message does not repeat the URL, which may hold a password
         raise HistoryError(
             f"The URL of the history ({mask_password(address)}) cannot be parsed. It looks like "
@@ -222,11 +175,11 @@ def _file_of(address: str) -> Path | None:
     if not is_url(address):
         return Path(address).expanduser()
     url = _parse_url(address)
-    if _MASK in address and mask_password(address) == address:
+    if MASK in address and mask_password(address) == address:
         raise HistoryError(
             f"The secrets of the URL {address!r} were not pickled along with the search or the "
-            "history. Pass the URL again with set_params(history=...), or name it in the "
-            "environment variable SKMETA_HISTORY, which worker processes inherit."
+            "history. Pass the URL again with set_params(history=...), or keep the password in "
+            "PostgreSQL's own password file, which worker processes read."
         )
     if url.get_backend_name() != "sqlite":
         return None

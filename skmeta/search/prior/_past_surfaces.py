@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmeta._identity import Immutable
+from skmeta._copies import Immutable
 from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE
-from skmeta.search.record import Configuration, PastSearch, sketch_similarity
+from skmeta.search.record import Configuration, PastSearch, share_rows
 from skmeta.search.space import parameter_names
 
 Array = NDArray[np.float64]
-
-_NEAR_DUPLICATE = 0.5  # similarity of sketches
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,11 @@ class PastTask:
         data_digests: Collection[str],
         data_sketch: Sequence[int],
     ) -> bool:
-        """Return whether the search was on one of some data sets, or on a near duplicate."""
+        """Return whether the search was on one of some data sets, or on some of its rows."""
         return (
             self.dataset in datasets
             or (self.data_digest != "" and self.data_digest in data_digests)
-            or sketch_similarity(self.data_sketch, data_sketch) >= _NEAR_DUPLICATE
+            or share_rows(self.data_sketch, data_sketch)
         )
 
     def to_json(self) -> dict[str, Any]:

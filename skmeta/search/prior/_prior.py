@@ -90,15 +90,20 @@ class SearchPrior(PastSurfaces):
     noise: Array  # variance (n_tasks,) of the noise of each task's standardised scores
     uncertainty: Array
 
-    def __init__(
-        self,
+    def __init__(self) -> None:
+        raise TypeError("A SearchPrior is made by SearchPrior.from_searches, or read by load.")
+
+    @classmethod
+    def _make(
+        cls,
         encoding: Encoding,
         tasks: Sequence[PastTask],
         tensors: Mapping[str, Any],
         task_weights: Array | None = None,
         distance: float = UNKNOWN_DISTANCE,
         promise_offset: float = 0.0,
-    ) -> None:
+    ) -> Self:
+        self = cls.__new__(cls)
         frozen = {name: np.array(t, dtype="<f4", order="C") for name, t in tensors.items()}
         for tensor in frozen.values():
             tensor.setflags(write=False)
@@ -124,6 +129,7 @@ class SearchPrior(PastSurfaces):
             distance=distance,
             promise_offset=promise_offset,
         )
+        return self
 
     @classmethod
     def from_searches(cls, searches: Sequence[PastSearch]) -> Self:
@@ -165,10 +171,10 @@ class SearchPrior(PastSurfaces):
         X = [encoding.transform(s.configurations) for s, _, _ in kept]
         tensors = learn_surfaces(encoding, X, [y for _, _, y in kept])
         tensors["levels"] = np.zeros((len(kept), 2))
-        prior = cls(encoding, [PastTask.of(s) for s, _, _ in kept], tensors)
+        prior = cls._make(encoding, [PastTask.of(s) for s, _, _ in kept], tensors)
         if kept:
             tensors["levels"] = [prior._level(t, r) for t, (_, r, _) in enumerate(kept)]
-        return cls(encoding, prior._tasks, tensors)
+        return cls._make(encoding, prior._tasks, tensors)
 
     # -- surfaces ------------------------------------------------------------------------------
 
@@ -233,8 +239,8 @@ class SearchPrior(PastSurfaces):
         data_digests : collection of str
             Digests of their rows.
         data_sketch : sequence of int
-            MinHash sketch of a data set. Past data sets that share half of its rows are near
-            duplicates and are left out.
+            Sketch of the rows of a data set, as `PastSearch` has it. Past data sets that have rows
+            in common with it, more than by chance, are left out.
 
         Returns
         -------
@@ -283,7 +289,7 @@ class SearchPrior(PastSurfaces):
     def _replace(self, **changes: Any) -> Self:
         """Return a prior with some of the constructor's arguments changed."""
         given = {name.removeprefix("_"): value for name, value in self.__getstate__().items()}
-        return type(self)(**given | changes)
+        return self._make(**given | changes)
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -324,7 +330,7 @@ class SearchPrior(PastSurfaces):
             If the file is truncated, altered, not a search prior, or of a newer format, or if its
             contents do not fit together.
         """
-        return cls(*read_file(Path(path)))
+        return cls._make(*read_file(Path(path)))
 
     # -- comparison and pickling ---------------------------------------------------------------
 
@@ -333,9 +339,7 @@ class SearchPrior(PastSurfaces):
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Files of earlier versions have ``_ends``, too.
-        parts = [value for name, value in state.items() if name != "_ends"]
-        self.__init__(*parts)  # type: ignore[misc]
+        vars(self).update(vars(self._make(*state.values())))
 
     def __eq__(self, other: object) -> bool:
         return (

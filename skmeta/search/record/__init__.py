@@ -3,9 +3,9 @@
 from skmeta.search.record._dataset_features import dataset_features, features_at_rows, name_at_rows
 from skmeta.search.record._fingerprint import (
     DataFingerprint,
+    are_siblings,
     fingerprint_data,
-    identify_data,
-    sketch_similarity,
+    share_rows,
 )
 from skmeta.search.record._records import (
     CandidateRecord,

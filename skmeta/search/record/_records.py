@@ -34,9 +34,7 @@ class CandidateRecord:
     train_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     fit_times: tuple[float, ...] = ()  # seconds of each fold
     score_times: tuple[float, ...] = ()
-    costs: tuple[float, ...] = ()  # seconds of fit and score, less what other work took
     n_test_samples: tuple[int, ...] = ()  # rows of each fold
-    n_rounds: tuple[float, ...] = ()  # from early stopping; NaN if it found none
     error: str | None = None  # last line of a failed fit's traceback
     source: str = "added"
     # NaN does not equal itself.
@@ -46,7 +44,7 @@ class CandidateRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRecord:
-    """Description of a search: data set, estimator, space and metrics; a known fingerprint resumes.
+    """Description of a search: data set, estimator, space and metrics.
 
     What is unknown is empty or None. `estimator` is the class of the final predictor, or their
     sorted names joined by ``"|"``, and `signature` has the classes of the whole estimator. `space`
@@ -57,13 +55,15 @@ class SearchRecord:
     regression.
     """
 
-    fingerprint: str  # digest of data, estimator, space, cv and scoring
+    fingerprint: str  # its own: a digest of its name, or drawn
     estimator: str
     metrics: Mapping[str, int]  # metric -> 1 if greater is better, else -1
     refit_metric: str  # that the search maximises
-    dataset: str | None = None  # the user's name
+    dataset: str | None = None  # the user's name of the search, or of the data
+    settings: Mapping[str, str] = field(default_factory=dict)  # digests; a named search has them
     data_digest: str = ""  # of X and y
-    data_sketch: tuple[int, ...] = ()  # MinHash of the rows, to find near duplicates
+    data_sketch: tuple[int, ...] = ()  # of the rows, see `DataFingerprint`
+    data_columns: tuple[float, ...] = ()
     signature: str = ""
     space: Mapping[str, str] = field(default_factory=dict)
     cv: str = ""  # splitter, as text

@@ -43,7 +43,7 @@ class FittedSearch(Protocol):
     """What `fit` sets on a `MetaLearnedSearchCV`, and the parameters that a report names."""
 
     estimator: Any
-    dataset: str | None
+    name: str | None
 
     cv_results_: dict[str, Any]
     multimetric_: bool
@@ -72,8 +72,8 @@ def write_search_report(
     """Write the report of a fitted search, and return its path; an existing file is replaced."""
     target = Path(path).expanduser()
     if title is None:
-        dataset = "" if search.dataset is None else f" on {search.dataset}"
-        title = f"{_describe_estimator(search)}{dataset}"
+        name = "" if search.name is None else f": {search.name}"
+        title = f"{_describe_estimator(search)}{name}"
     style = (files("skmeta.search.report") / "assets" / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'"
@@ -125,7 +125,7 @@ def _search_facts(search: FittedSearch, metric: str) -> dict[str, Any]:
     resumed = f", {search.n_resumed_} of them on record before" if search.n_resumed_ else ""
     return {
         "Estimator": _describe_estimator(search),
-        "Data set": search.dataset,
+        "Name": search.name,
         "Score": metric,
         "Candidates": f"{len(search.cv_results_['params'])}{resumed}",
         "Folds": search.n_splits_,

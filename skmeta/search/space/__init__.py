@@ -1,6 +1,5 @@
 """Search spaces: default spaces, candidates, names of parameters, encoding."""
 
-from skmeta._identity import candidate_key, stable_repr
 from skmeta.search.space._defaults import (
     default_search_space,
     expand_choices,
@@ -11,11 +10,12 @@ from skmeta.search.space._defaults import (
 from skmeta.search.space._encoding import Encoding, is_logarithmic, parameter_names
 from skmeta.search.space._parts import (
     CandidateDescriber,
-    RoundLimit,
+    candidate_key,
     canonical_configurations,
     canonical_names,
     every_param,
     is_estimator,
+    is_list_of_parts,
     plain_value,
     predictor_name,
     replace_parts,

@@ -20,14 +20,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
-from skmeta._identity import candidate_key, stable_repr
-from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta._sklearn_compat import Interval, StrOptions, printed
 from skmeta.search.record import Configuration, Value
 
 _PLACEHOLDERS = ("passthrough", "drop")
-# Value of the number of rounds in the configurations of searches with early stopping. It is a kind
-# of its own, so that priors tell it from any fixed number.
-_EARLY_STOPPING = "early stopping"
 _MAX_LENGTH = 8  # of a list whose values are shown
 _MAX_CHARACTERS = 120
 
@@ -152,14 +148,12 @@ def canonical_names(estimator: Any, searched: Iterable[str] = ()) -> dict[str, s
 
 def predictor_name(estimator: Any, candidates: Iterable[Mapping[str, Any]] = ()) -> str:
     """Return the class of the final predictor, or of all choices, joined by ``"|"``."""
-    classes = {}
     current = estimator.get_params(deep=True)
-    for params in candidates:
-        parts = structural_params(current, params)
-        key = candidate_key(parts)
-        if key not in classes:
-            classes[key] = _final_class(replace_parts(estimator, parts))
-    return "|".join(sorted(set(classes.values()) or {_final_class(estimator)}))
+    choices = [structural_params(current, params) for params in candidates]
+    # Parts that print alike are of the same classes.
+    distinct = {candidate_key(parts): parts for parts in choices}.values()
+    classes = {_final_class(replace_parts(estimator, parts)) for parts in distinct}
+    return "|".join(sorted(classes or {_final_class(estimator)}))
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
@@ -215,14 +209,6 @@ def _final_class(estimator: Any) -> str:
 # -- configurations --------------------------------------------------------------------------------
 
 
-class RoundLimit(int):
-    """Largest number of boosting rounds with early stopping; "early stopping" in configurations."""
-
-    def __deepcopy__(self, memo: object) -> "RoundLimit":
-        # Copies are the same object, as for other integers: scikit-learn's clone checks that.
-        return self
-
-
 def describe_estimator(estimator: Any) -> dict[str, Value]:
     """Return the parameters of an estimator and its parts, under canonical names."""
     params = estimator.get_params(deep=True)
@@ -241,6 +227,12 @@ def canonical_configurations(
     return CandidateDescriber(estimator)(candidates)
 
 
+def candidate_key(params: Mapping[str, Any]) -> str:
+    """Return a digest of parameters as they are printed."""
+    text = "\n".join(f"{name}={printed(params[name])}" for name in sorted(params))
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
+
+
 class CandidateDescriber:
     """Describe candidates of an estimator that does not change between calls; equal parts once."""
 
@@ -248,19 +240,19 @@ class CandidateDescriber:
         self._estimator = estimator
         self._current = estimator.get_params(deep=True)
         # Parameters of the candidates' own that change what the estimator is made of.
-        self._structures: dict[tuple[str, ...], tuple[dict[str, str], dict[str, Value]]] = {}
+        self._structures: dict[tuple[Any, ...], tuple[dict[str, str], dict[str, Value], Any]] = {}
 
     def __call__(self, candidates: Sequence[Mapping[str, Any]]) -> list[Configuration]:
         """Return the configurations of candidates."""
         configurations: list[Configuration] = []
         for params in candidates:
             parts = structural_params(self._current, params)
-            key = (*params, candidate_key(parts) if parts else "")
+            key = (*params, *map(id, parts.values()))
             if key not in self._structures:
                 structured = replace_parts(self._estimator, parts)
                 described = canonical_names(structured, params), describe_estimator(structured)
-                self._structures[key] = described
-            names, base = self._structures[key]
+                self._structures[key] = *described, parts  # kept, so that no id is used again
+            names, base, _ = self._structures[key]
             plain = {
                 names[name]: plain_value(value)
                 for name, value in params.items()
@@ -272,8 +264,6 @@ class CandidateDescriber:
 
 def plain_value(value: Any) -> Value:
     """Return a parameter's value as a bool, int, float, str or None."""
-    if isinstance(value, RoundLimit):
-        return _EARLY_STOPPING
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -282,7 +272,7 @@ def plain_value(value: Any) -> Value:
         return type(value).__name__
     if isinstance(value, (list, tuple)) and len(value) <= _MAX_LENGTH:
         return repr(value)
-    return stable_repr(value)[:_MAX_CHARACTERS]
+    return printed(value)[:_MAX_CHARACTERS]
 
 
 def shown_value(value: Any) -> Value:
@@ -304,11 +294,11 @@ def _value_without_secrets(owner: type, name: str, value: Any) -> Value:
         or (isinstance(value, (list, tuple)) and all(map(_is_number, value)))
         or is_placeholder(value)
         or (isinstance(value, str) and value in options)
-        or stable_repr(value) == stable_repr(class_defaults(owner).get(name, ...))
+        or printed(value) == printed(class_defaults(owner).get(name, ...))
     )
     if shown:
         return plain_value(value)
-    text = stable_repr(value).encode("utf-8", "backslashreplace")
+    text = printed(value).encode("utf-8", "backslashreplace")
     return f"digest:{hashlib.sha256(text).hexdigest()[:12]}"
 
 

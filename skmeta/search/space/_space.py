@@ -1,14 +1,14 @@
 """The searched space: what a user may pass, and how candidates are sampled from it."""
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
-from skmeta._identity import candidate_key
 from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space import _parts, _values
 
@@ -27,7 +27,7 @@ class SearchSpace:
         # ParameterGrid sorts too, and the grid has to come in its order.
         self.spaces: list[dict[str, Any]] = [
             {
-                name: s[name] if _values.is_distribution(s[name]) else _values.plain_list(s[name])
+                name: s[name] if _values.is_distribution(s[name]) else _values.Listed(s[name])
                 for name in sorted(s)
             }
             for s in listed
@@ -46,6 +46,11 @@ class SearchSpace:
         ):
             return math.inf
         return len(ParameterGrid(self.spaces))
+
+    def is_exhausted(self, tried: Iterable[str]) -> bool:
+        """Return whether all candidates of a finite space are among some, by their keys."""
+        keys = set(tried)
+        return self.size < math.inf and {self.key(one) for one in self.grid()} <= keys
 
     def grid(self) -> list[Candidate]:
         """Return all candidates of a finite space, in the order of ParameterGrid."""
@@ -107,12 +112,12 @@ class SearchSpace:
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Return up to `n` different candidates, sampled as by RandomizedSearchCV, else all."""
         if self.size <= n:
-            return list({candidate_key(one): one for one in self.grid()}.values())
+            return list({self.key(one): one for one in self.grid()}.values())
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         distinct: dict[str, Candidate] = {}
         for _ in range(4):  # a few rounds, since distributions of integers repeat themselves
             for candidate in _draw(self.spaces, n - len(distinct), _values.sample, random_state):
-                distinct.setdefault(candidate_key(candidate), candidate)
+                distinct.setdefault(self.key(candidate), candidate)
             if len(distinct) >= n:
                 break
         return list(distinct.values())
@@ -121,7 +126,7 @@ class SearchSpace:
         """Return up to `n` different candidates near one."""
         random_state = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))
         near = [space for space in self.spaces if set(space) == set(candidate)]
-        near_by = {candidate_key(candidate): candidate}
+        near_by = {self.key(candidate): candidate}
 
         def move(
             name: str, source: Any, size: int, random_state: np.random.RandomState
@@ -133,7 +138,7 @@ class SearchSpace:
         for moved in _draw(near, 2 * n, move, random_state) if near else []:
             if len(near_by) > n:
                 break
-            near_by.setdefault(candidate_key(moved), moved)
+            near_by.setdefault(self.key(moved), moved)
         return list(near_by.values())[1:]
 
     def describe(self) -> dict[str, str]:
@@ -143,6 +148,15 @@ class SearchSpace:
             for name, source in space.items():
                 texts.setdefault(name, []).append(_values.describe_values(source))
         return {name: " or ".join(dict.fromkeys(own)) for name, own in texts.items()}
+
+    def key(self, candidate: Candidate) -> str:
+        """Return a digest by which a candidate is known: listed values count by their position."""
+        text = self.encode(candidate) or repr(sorted(candidate.items(), key=lambda pair: pair[0]))
+        return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
+
+    def text(self) -> str:
+        """Return all values and distributions as text."""
+        return repr([{n: _values.describe_in_full(s[n]) for n in s} for s in self.spaces])
 
     def encode(self, candidate: Candidate) -> str:
         """Return JSON for `decode`, or "" if there is none; list values are positions."""

@@ -9,14 +9,20 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
-from skmeta._identity import stable_repr
+from skmeta._sklearn_compat import is_cloned_by_parameters, printed
 from skmeta._validation import suggest
 from skmeta.exceptions import SearchSpaceError
-from skmeta.search.space._parts import every_param, replace_parts, structural_params
+from skmeta.search.space._parts import (
+    every_param,
+    is_estimator,
+    replace_parts,
+    structural_params,
+)
 
 # Standard deviation of a local step: in units of a distribution's own quantiles, or of the
 # length of a list of numbers.
 _STEP_SIZE = 0.1
+_SCALARS = (bool, int, float, str, type(None))
 _shortened = reprlib.Repr()
 _shortened.maxlist, _shortened.maxother, _shortened.maxstring = 20, 60, 60
 
@@ -28,7 +34,51 @@ def is_distribution(source: Any) -> bool:
 
 def plain_list(values: Iterable[Any]) -> list[Any]:
     """Return a list, with Python's numbers in place of NumPy's."""
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
+    return [*map(_plain, values)]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+class Listed(list[Any]):
+    """Values of a parameter, known by their position, with Python's numbers for NumPy's."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        super().__init__(map(_plain, values))
+        self._positions: dict[tuple[type, str], int] = {}
+        for k, value in enumerate(self):
+            if isinstance(value, _SCALARS):
+                self._positions.setdefault((type(value), repr(value)), k)
+
+    def position(self, value: Any) -> int | None:
+        """Return the first position of a value; None if it is not in the list."""
+        value = _plain(value)
+        if isinstance(value, _SCALARS):
+            return self._positions.get((type(value), repr(value)))
+        return next((k for k, own in enumerate(self) if _is_same(own, value)), None)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two values are equal; other objects than estimators are equal to themselves.
+
+    1 and 1.0 differ: ``max_features``, for example, takes a count or a share.
+    """
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, _SCALARS):
+        return repr(one) == repr(other)
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    if isinstance(one, dict):
+        return [*one] == [*other] and all(_is_same(one[name], other[name]) for name in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    if is_estimator(one) and is_cloned_by_parameters(one):  # not a FrozenEstimator
+        return _is_same(one.get_params(deep=False), other.get_params(deep=False))
+    return False
 
 
 def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) -> list[Any]:
@@ -91,10 +141,8 @@ def is_nan(value: Any) -> bool:
 
 
 def position_of(source: list[Any], value: Any) -> int | None:
-    """Return the position of a value in a list, or None; equal estimators are the same value."""
-    wanted = stable_repr(value)
-    equal = (k for k, v in enumerate(source) if v is value or stable_repr(v) == wanted)
-    return next(equal, None)
+    """Return the first position of a value in a list; None if it is not in it."""
+    return (source if isinstance(source, Listed) else Listed(source)).position(value)
 
 
 def as_listed(source: Any, value: Any) -> Any:
@@ -127,16 +175,19 @@ def describe_values(source: Any) -> str:
     return type(source).__name__
 
 
+def describe_in_full(source: Any) -> str:
+    """Return a list or distribution as text, with all values of a list."""
+    return describe_values(source) if is_distribution(source) else str([*map(printed, source)])
+
+
 def encode_value(source: Any, value: Any) -> list[Any] | None:
     """Return a value for JSON: a listed one by its position. None if it cannot be encoded."""
     if not is_distribution(source):
         position = position_of(source, value)
         if position is not None:
             return ["listed", position]
-    plain = value.item() if isinstance(value, np.generic) else value
-    if plain is None or isinstance(plain, (bool, int, float, str)):
-        return ["drawn", plain]
-    return None
+    plain = _plain(value)
+    return ["drawn", plain] if plain is None or isinstance(plain, _SCALARS) else None
 
 
 # -- checks ----------------------------------------------------------------------------------------

@@ -36,7 +36,6 @@ def make_candidate(key):
         fit_times=(0.1, 0.2),
         score_times=(0.1, 0.2),
         n_test_samples=(5, 5),
-        n_rounds=(12.0, 9.0),
     )
 
 
@@ -65,7 +64,7 @@ def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
     damage_candidate(path, column, value)
     history = SearchHistory(path)
     with pytest.warns(HistoryWarning, match=f"candidate 2 of search 1: {column} is damaged"):
-        kept = history.candidates("a")
+        kept = history._candidates("a")
     assert kept == [make_candidate("k"), make_candidate("kkk")]
     with pytest.warns(HistoryWarning, match="candidate 2 of search 1"):
         first, second = history
@@ -90,7 +89,7 @@ def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
         warnings.simplefilter("ignore", HistoryWarning)
         assert [search.record.dataset for search in history] == ["set b"]
         assert [past.dataset for past in history.searches()] == ["set b"]
-    assert len(history.candidates("a")) == 3
+    assert len(history._candidates("a")) == 3
 
 
 def test_a_search_with_a_damaged_row_goes_on(tmp_path):
@@ -100,7 +99,7 @@ def test_a_search_with_a_damaged_row_goes_on(tmp_path):
     def search(n_iter):
         space = {"C": [0.1, 1.0, 10.0, 100.0, 1000.0]}
         return MetaLearnedSearchCV(
-            SVC(), space, n_iter=n_iter, history=path, prior=None, random_state=0
+            SVC(), space, n_iter=n_iter, history=path, name="ours", prior=None, random_state=0
         ).fit(X, y)
 
     search(3)

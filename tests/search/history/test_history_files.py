@@ -64,7 +64,7 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path):
 
 @pytest.mark.parametrize(
     ("version", "message"),
-    [("3", "of format 3, .* Upgrade skmeta"), ("10", "Upgrade"), ("x", "It was altered")],
+    [("4", "of format 4, .* Upgrade skmeta"), ("10", "Upgrade"), ("x", "It was altered")],
 )
 def test_another_format_is_refused(history, version, message):
     make_database(
@@ -94,7 +94,7 @@ def test_a_full_disk_is_known_before_the_first_fit(history):
         lambda connection, _: connection.execute("PRAGMA max_page_count = 1"),
     )
     with pytest.raises(HistoryError, match="Free some space"):
-        history.begin(make_record(space={"x": "y" * 10_000}))
+        history._begin(make_record(space={"x": "y" * 10_000}))
 
 
 def test_a_vanished_file_does_not_come_back_empty(history):
@@ -102,11 +102,11 @@ def test_a_vanished_file_does_not_come_back_empty(history):
     away = history.path.with_name("away.db")
     history.path.rename(away)
     with pytest.raises(HistoryError, match="moved or deleted"):
-        history.record(search_id, make_evaluation("b"))
+        history._record(search_id, make_evaluation("b"))
     assert not history.path.exists()
     away.rename(history.path)
-    history.record(search_id, make_evaluation("b"))
-    assert [e.key for e in history.candidates(search_id)] == ["a", "b"]
+    history._record(search_id, make_evaluation("b"))
+    assert [e.key for e in history._candidates(search_id)] == ["a", "b"]
 
 
 def test_a_file_that_stays_locked_is_an_error_and_waited_for_less_the_next_time(
@@ -114,18 +114,18 @@ def test_a_file_that_stays_locked_is_an_error_and_waited_for_less_the_next_time(
 ):
     monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.2)
     monkeypatch.setattr(store_module, "_SHORT_BUSY_SECONDS", 0.0)
-    search_id = history.begin(make_record())
+    search_id = history._begin(make_record())
     blocker = sqlite3.connect(history.path, isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
     for k in range(2):
         with pytest.raises(HistoryError, match="Another program holds it"):
-            history.record(search_id, make_evaluation(str(k)))
+            history._record(search_id, make_evaluation(str(k)))
         assert history._store._timed_out
     blocker.execute("ROLLBACK")
     blocker.close()
-    history.record(search_id, make_evaluation("2"))
+    history._record(search_id, make_evaluation("2"))
     assert not history._store._timed_out
-    assert [e.key for e in history.candidates(search_id)] == ["2"]
+    assert [e.key for e in history._candidates(search_id)] == ["2"]
 
 
 UNPRIVILEGED = """
@@ -133,6 +133,7 @@ import os, sys
 from skmeta.exceptions import HistoryError
 from skmeta.search import SearchHistory
 folder = sys.argv[1]
+SearchHistory()  # imports what it needs while this process may
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
@@ -161,7 +162,7 @@ def test_missing_permission_is_known_when_opening():
         for name in ("kept", "open"):
             (folder / name).mkdir()
         for name in ("kept/searches.db", "open/readonly.db", "open/secret.db"):
-            SearchHistory(folder / name).begin(make_record())
+            SearchHistory(folder / name)._begin(make_record())
             (folder / name).chmod(0o444)
         (folder / "open/secret.db").chmod(0o000)
         (folder / "open").chmod(0o777)
@@ -205,9 +206,9 @@ def test_threads_share_a_history(address, tmp_path):
     history = SearchHistory(tmp_path / "a.db" if address == "file" else address)
 
     def work(number):
-        search_id = history.begin(make_record(f"{number % 3}"))
+        search_id = history._begin(make_record(f"{number % 3}"))
         for k in range(10):
-            history.record(search_id, make_evaluation(f"{number} {k}"))
+            history._record(search_id, make_evaluation(f"{number} {k}"))
         return len(history.searches())
 
     with ThreadPoolExecutor(6) as pool:
@@ -225,7 +226,7 @@ from skmeta.search.record import CandidateRecord, SearchRecord
 def evaluation(key):
     return CandidateRecord(configuration={{}}, key=key, scores={{"accuracy": (0.5,)}})
 history = SearchHistory({str(history.path)!r})
-search_id = history.begin(SearchRecord(
+search_id = history._begin(SearchRecord(
     fingerprint="f", estimator="SVC", metrics={{"accuracy": 1}}, refit_metric="accuracy"
 ))
 # Another thread is inside a transaction while this one forks.
@@ -238,17 +239,17 @@ thread.start()
 inside.wait()
 child = os.fork()
 if child == 0:
-    history.candidates(search_id)
+    history._candidates(search_id)
     os._exit(0)
 leave.set()
 thread.join()
 assert os.waitpid(child, 0)[1] == 0
 child = os.fork()
 if child == 0:
-    history.record(search_id, evaluation("child"))
+    history._record(search_id, evaluation("child"))
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-history.record(search_id, evaluation("parent"))
+history._record(search_id, evaluation("parent"))
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=600)
-    assert [e.key for e in history.candidates("f")] == ["child", "parent"]
+    assert [e.key for e in history._candidates("f")] == ["child", "parent"]

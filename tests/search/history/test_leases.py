@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from builders import make_evaluation, make_record
 
 from skmeta.exceptions import HistoryError
-from skmeta.search.history import Leases
+from skmeta.search.history._leases import Leases
 
 LONG = 1000.0
 
 
 @pytest.fixture
 def search_id(history):
-    return history.begin(make_record())
+    return history._begin(make_record())
 
 
 def lease(key):
@@ -37,7 +37,7 @@ def test_a_proposal_that_knows_less_is_refused(history, search_id):
     assert not other.claim([lease("a")], seen)
     assert not other.claim([lease("b")], seen)
     seen = other.read()
-    history.record(search_id, make_evaluation("a"))
+    history._record(search_id, make_evaluation("a"))
     assert not other.claim([lease("b")], seen, if_none_finished=True)
     assert other.claim([lease("b")], seen)
     assert keys(one.read()) == ["a", "b"]

@@ -32,7 +32,7 @@ def make_history(address=":memory:"):
         for key, value in values.items()
     ]
     record_all(history, record, *candidates)
-    history.begin(make_record("b"))
+    history._begin(make_record("b"))
     return history
 
 
@@ -55,11 +55,11 @@ def test_what_is_there_stays_and_what_is_new_is_added(tmp_path):
     history = make_history(tmp_path / "other.db")
     other = SearchHistory()
     [full, _] = history
-    search_id = other.begin(full.record)
+    search_id = other._begin(full.record)
     mine = CandidateRecord(configuration={}, key="one", scores={"loss": (0.0,)})
-    other.record(search_id, mine)
+    other._record(search_id, mine)
     other.merge(history)
-    merged = other.candidates("a")
+    merged = other._candidates("a")
     assert merged[0] == mine
     assert [e.key for e in merged] == ["one", "two", "three", "four", "five"]
 
@@ -91,6 +91,6 @@ def test_of_many_past_searches_the_latest_are_read():
     history = SearchHistory()
     for k in range(5):
         history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [0.5, k / 5], dataset=f"set {k}")
-    found = [one.dataset for one in history.searches(limit=2, exclude=["set 3"])]
-    assert found == ["set 2", "set 4"]
-    assert history.searches(limit=0) == []
+    found = history._past_searches(["SVC"], None, lambda row: row["dataset"] != "set 3", limit=2)
+    assert [one.dataset for one in found] == ["set 2", "set 4"]
+    assert history._past_searches(None, None, lambda row: True, limit=0) == []

@@ -35,9 +35,9 @@ def test_everything_comes_back(url):
         error="ValueError: a%sb :name %(x)s",
     )
     with SearchHistory(url) as history:
-        search_id = history.begin(record)
-        history.record(search_id, evaluation)
-        history.record(search_id, evaluation)
+        search_id = history._begin(record)
+        history._record(search_id, evaluation)
+        history._record(search_id, evaluation)
         [search] = history
         assert repr(search.record) == repr(record)
         assert repr(search.candidates) == repr((evaluation,))
@@ -45,10 +45,10 @@ def test_everything_comes_back(url):
 
 def test_users_do_all_that_they_do_with_a_file(url, tmp_path):
     with SearchHistory(url) as history:
-        token = history.position()
+        token = history._position()
         history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [0.5, math.nan], dataset="a")
         history.add(SVC(), [{"C": 1.0}], [0.5], dataset="b")
-        assert history.position() != token
+        assert history._position() != token
         assert [past.dataset for past in history.searches(estimator="SVC")] == ["a", "b"]
         assert len(history.to_frame()) == 3
         assert "SVC                2         2           3" in history.describe()
@@ -65,18 +65,18 @@ def test_users_do_all_that_they_do_with_a_file(url, tmp_path):
 def test_a_copy_opens_the_database_that_the_environment_names(url, monkeypatch):
     monkeypatch.setenv("SKMETA_HISTORY", url)  # pickles hold no password
     with SearchHistory(url) as history, pickle.loads(pickle.dumps(history)) as other:
-        search_id = other.begin(make_record())
-        history.record(search_id, make_evaluation())
-        assert other.candidates(search_id) == [make_evaluation()]
+        search_id = other._begin(make_record())
+        history._record(search_id, make_evaluation())
+        assert other._candidates(search_id) == [make_evaluation()]
 
 
 def test_read_only_writes_nothing(url):
     with pytest.raises(HistoryFormatError, match="a read-only one is not created"):
         SearchHistory(url, read_only=True)
     with SearchHistory(url) as history:
-        history.begin(make_record())
+        history._begin(make_record())
         with SearchHistory(url, read_only=True) as reading:
-            reading.record(reading.begin(make_record("new")), make_evaluation())
+            reading._record(reading._begin(make_record("new")), make_evaluation())
             assert len(reading) == len(history) == 1
 
 

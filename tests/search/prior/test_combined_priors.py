@@ -115,8 +115,11 @@ def test_a_choice_is_searched_with_what_is_known_of_each():
     another = clone(search).set_params(n_iter=3, prior=search.prior_).fit(X, y)
     assert another.best_params_.keys() == search.best_params_.keys()
     assert another.prior_.datasets == search.prior_.datasets
-    left = search.prior_.without(datasets=["wine_recognition"])
-    assert set(search.prior_.datasets) - set(left.datasets) == {"wine_recognition"}
+    assert "wine_recognition" not in search.prior_.datasets
+    every = clone(search).set_params(n_iter=3, learn_from_same_data=True).fit(X, y).prior_
+    assert set(every.datasets) - set(search.prior_.datasets) == {"wine_recognition"}
+    left = every.without(datasets=["wine_recognition"])
+    assert left.datasets == search.prior_.datasets
 
 
 # -- what a sample says of the whole table ---------------------------------------------------------

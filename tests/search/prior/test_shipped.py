@@ -101,7 +101,7 @@ def test_a_card_is_shown_and_says_what_was_measured():
 def test_near_duplicates_of_the_data_are_known(wine):
     for exclude in (False, True):
         search = MetaLearnedSearchCV(KNeighborsClassifier(), n_iter=2, cv=3, random_state=0)
-        search.set_params(exclude_same_data=exclude).fit(*wine)
+        search.set_params(learn_from_same_data=not exclude).fit(*wine)
         assert ("wine_recognition" in search.prior_.datasets) is not exclude
 
 
@@ -143,7 +143,7 @@ def test_the_users_own_searches_join(wine, tmp_path):
     search = MetaLearnedSearchCV(estimator, **settings).fit(X, y)
     assert isinstance(search.prior_, JointPrior)
     # The same data are left out of a joint prior that is passed on, too.
-    passed_on = {"prior": search.prior_, "history": False, "exclude_same_data": True}
+    passed_on = {"prior": search.prior_, "history": None, "learn_from_same_data": False}
     left = MetaLearnedSearchCV(estimator, **(settings | passed_on)).fit(X[:, :5], y)
     assert len(left.prior_) == len(search.prior_) - 1
     only = MetaLearnedSearchCV(estimator, **settings, prior="history").fit(X[:, 5:], y)

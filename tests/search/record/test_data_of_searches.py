@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_diabetes, load_iris, load_wine
 
-from skmeta.search.record import dataset_features, fingerprint_data, sketch_similarity
+from skmeta.search.record import are_siblings, dataset_features, fingerprint_data, share_rows
 
 
 @pytest.fixture
@@ -41,18 +41,71 @@ def test_containers_of_the_same_numbers_have_the_same_fingerprint(X):
     assert fingerprint_data(np.array([b"ab", b"c"])) == fingerprint_data(["ab", "c"])
 
 
-def test_similarity_estimates_the_share_of_common_rows(X):
-    y = np.arange(300) % 3
-    whole = fingerprint_data(X, y).sketch
-    rng = np.random.default_rng(1)
-    for share in (0.2, 0.5, 0.8):
-        rows = rng.permutation(300)[: int(300 * share)]
-        part = fingerprint_data(X[rows][:, [2, 0, 1, 3]], y[rows]).sketch
-        # Four standard deviations of 64 draws.
-        assert abs(sketch_similarity(whole, part) - share) < 4 * np.sqrt(share * (1 - share) / 64)
-    assert sketch_similarity(whole, fingerprint_data(X + 1, y).sketch) < 0.05
-    assert sketch_similarity(whole, fingerprint_data(X, y[::-1]).sketch) < 0.6
-    assert sketch_similarity(whole, ()) == 0
+def share(one, other):
+    return share_rows(*(fingerprint_data(part).sketch for part in (one, other)))
+
+
+@pytest.mark.parametrize("n", [60, 300, 20_000])
+def test_rows_in_common_are_seen(n):
+    X = np.random.default_rng(0).normal(size=(n, 4))
+    for part in (0.5, 0.1, 0.06):
+        kept = round(n * part)
+        rows = np.r_[:kept, n : 2 * n - kept]
+        other = np.vstack([X, np.random.default_rng(1).normal(size=(n, 4))])[rows]
+        assert share(X, other)
+        assert share(X, other[::-1, ::-1].astype(np.float32))  # in another order, as other numbers
+        assert share(X, pd.DataFrame(other).astype(object))
+    assert not share(X, np.random.default_rng(1).normal(size=(n, 4)))
+    assert not share(X[: n // 2], X[n // 2 :])
+    assert not share(X, X + 1)
+
+
+def make_categories(seed, n, n_values):
+    rng = np.random.default_rng(seed)
+    return rng.choice(n_values, p=rng_of_weights(n_values), size=(n, 4)).astype(float)
+
+
+def rng_of_weights(n_values):
+    weights = 1 / np.arange(1, n_values + 1)
+    return weights / weights.sum()
+
+
+@pytest.mark.parametrize(("n", "n_values"), [(200, 3), (1000, 4), (1000, 12), (5000, 6)])
+def test_equal_rows_of_categories_are_ordinary(n, n_values):
+    tables = [make_categories(seed, n, n_values) for seed in range(12)]
+    taken = sum(share(tables[0], other) for other in tables[1:])
+    assert taken <= 1
+    if n_values == 12:  # most rows are of one kind of their own
+        assert share(tables[0], tables[0][: 4 * n // 5])
+
+
+def siblings(one, other, y, z):
+    return are_siblings(fingerprint_data(one, y).columns, fingerprint_data(other, z).columns)
+
+
+def test_halves_of_a_table_are_siblings(X):
+    rng = np.random.default_rng(2)
+    words = np.array(["a", "b", "c"])[rng.integers(3, size=300)]
+    frame = pd.DataFrame({"x": np.exp(2 * X[:, 0]), "w": words, "gap": X[:, 1]})
+    frame.loc[::7, "gap"] = np.nan
+    n_seen = 0
+    for seed in range(40):
+        rows = np.random.default_rng(seed).permutation(300)
+        first, second = rows[:150], rows[150:]
+        for y in (np.arange(300) % 2, X[:, 2] + X[:, 0], words):
+            n_seen += siblings(frame.iloc[first], frame.iloc[second], y[first], y[second])
+    assert n_seen >= 118  # of 120
+
+
+def test_other_tables_with_the_same_columns_are_no_siblings(X):
+    y = X[:, 0]
+    rng = np.random.default_rng(5)
+    other = rng.normal(size=(300, 4))
+    assert siblings(X, other, y, other[:, 0])
+    assert not siblings(X, other, y, other[:, 1])  # another column matters
+    assert not siblings(X, other + np.array([0, 0, 0.6, 0]), y, other[:, 0])  # another mean
+    assert not siblings(X, other[:200], y, other[:200, 0])  # other rows
+    assert not siblings(X, other[:, :3], y, other[:, 0])
 
 
 def test_columns_of_words_missing_values_and_dates():
@@ -104,7 +157,7 @@ def test_odd_data_have_a_fingerprint_too(odd):
 def test_missing_values_of_pandas_are_hashed(column):
     frame = pd.DataFrame({"a": np.arange(30.0), "b": column})
     actual = fingerprint_data(frame)
-    assert (len(actual.digest), len(actual.sketch)) == (24, 64)
+    assert (len(actual.digest), actual.sketch[:2], len(actual.sketch)) == (24, (30, 0), 32)
     assert fingerprint_data(frame.copy()) == actual
     assert fingerprint_data(frame.iloc[::-1]).digest != actual.digest
 

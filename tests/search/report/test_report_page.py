@@ -79,7 +79,7 @@ def evil(reported):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitFailedWarning)
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
-        return search.set_params(dataset=EVIL).fit(X, y)
+        return search.set_params(name=EVIL).fit(X, y)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def ordinary(reported):
         prior="shipped",
         random_state=0,
         history=reported,
-        dataset="iris",
+        name="iris",
         scoring=["accuracy", "f1_macro"],
         refit="accuracy",
     )
@@ -185,7 +185,7 @@ def test_the_leaderboard_is_that_of_the_search(ordinary, page_of_ordinary):
     ],
 )
 def test_the_best_estimator_is_shown_as_code(estimator, tmp_path):
-    search = MetaLearnedSearchCV(estimator, {}, n_iter="all", cv=2).fit(X, y)
+    search = MetaLearnedSearchCV(estimator, param_grid={}, cv=2).fit(X, y)
     code = Page(search.report(tmp_path / "page.html").read_text()).text_of("code")[0]
     assert "np." not in code
     made = eval(code).get_params()

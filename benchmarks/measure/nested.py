@@ -1,0 +1,106 @@
+"""Nested cross-validation with a history, on labels of pure noise.
+
+    python -m benchmarks.measure.nested [--draws 100]
+    python -m benchmarks.measure.nested --summary
+
+Each draw has 90 rows of five normal columns and 45 labels of each of two classes, at random. A
+search of a support vector machine (6 candidates, three inner folds) is tested on 2, 3, 5 or 10
+stratified outer folds. All searches of a draw share a history, and learn from it
+
+``default``    as by default
+``same data``  with ``learn_from_same_data=True``, which lets scores of test rows in
+
+No outer accuracy but chance, 0.5, is right. One line per draw and number of folds, with the number
+of past searches that the outer folds learned from, goes to
+``benchmarks/results/nested.jsonl``; what is there is not run again.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import loguniform
+from sklearn.model_selection import StratifiedKFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
+
+RESULTS = Path(__file__).parents[1] / "results" / "nested.jsonl"
+FOLDS = (2, 3, 5, 10)
+N_ROWS, N_COLUMNS, N_ITER, N_INNER = 90, 5, 6, 3
+SPACE = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 10)}
+METHODS = {"default": False, "same data": True}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--summary", action="store_true")
+    options = parser.parse_args()
+    if not options.summary:
+        run(options.draws)
+    for line in summarize(read()):
+        print(json.dumps(line))
+
+
+def run(n_draws):
+    """Run what is not on record."""
+    known = {(line["folds"], line["draw"]) for line in read()}
+    for draw in range(n_draws):
+        for n_folds in FOLDS:
+            if (n_folds, draw) not in known:
+                found = {name: measure(name, draw, n_folds) for name in METHODS}
+                with RESULTS.open("a") as file:
+                    file.write(json.dumps({"folds": n_folds, "draw": draw, **found}) + "\n")
+
+
+def measure(name, draw, n_folds):
+    """Return the mean accuracy of the outer folds, and how many past searches they learned from."""
+    rng = np.random.default_rng(draw)
+    X = rng.normal(size=(N_ROWS, N_COLUMNS))
+    y = rng.permutation(np.arange(N_ROWS) % 2)
+    search = MetaLearnedSearchCV(
+        make_pipeline(StandardScaler(), SVC()),
+        SPACE,
+        n_iter=N_ITER,
+        cv=N_INNER,
+        random_state=draw,
+        verbose=0,
+        prior="history",
+        history=SearchHistory(),
+        learn_from_same_data=METHODS[name],
+    )
+    outer = StratifiedKFold(n_folds, shuffle=True, random_state=draw)
+    found = cross_validate(search, X, y, cv=outer, return_estimator=True)
+    n_past = sum(len(one.prior_ or ()) for one in found["estimator"])
+    return round(float(found["test_score"].mean()), 6), n_past
+
+
+def read():
+    return (
+        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    )
+
+
+def summarize(lines):
+    """Return means, standard errors and past searches that were learned from, by folds."""
+    rows = []
+    for n_folds in FOLDS:
+        own = [line for line in lines if line["folds"] == n_folds]
+        if not own:
+            continue
+        row = {"folds": n_folds, "draws": len(own)}
+        for name in METHODS:
+            accuracies, n_past = np.array([line[name] for line in own]).T
+            error = accuracies.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else 0.0
+            row[name] = [round(float(accuracies.mean()), 4), round(float(error), 4)]
+            row[f"{name}, past searches"] = int(n_past.sum())
+        rows.append(row)
+    return rows
+
+
+if __name__ == "__main__":
+    main()
