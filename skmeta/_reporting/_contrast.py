@@ -11,8 +11,7 @@ import numpy as np
 from skmeta._mixed import Classes, Family, NegativeBinomial, Normal
 from skmeta._optional import import_optional
 from skmeta._reporting._effect import Estimate, averaged, fit_effect
-from skmeta._reporting._learned import left_by
-from skmeta._reporting._sample import Sample, df_of_groups
+from skmeta._reporting._sample import Sample, df_of_groups, left_by
 from skmeta._validation import count, quote, quote_some, suggest
 
 # Others leave less than this share of the variance of a column: they decide it.

@@ -3,21 +3,21 @@
 Notation: n rows, k treatment columns D (n, k), other columns W (n, d), F factors of groups with
 levels `codes` (n, F), q coefficients of a design. The linear predictor is
 
-    eta = a + D b + W c + (means of D by group) e + (what was learned of W) f + (D x W) h,
+    eta = a + D b + W c + (means of D by group) e + (functions of W) f + (D x W) h,
 
 with effects of each group on the intercept, and on D where it varies within groups. Coefficients of
 D rest on changes within groups, as the means of D by group have their own. The columns in
-parentheses enter where held-out rows, or the fit, call for them:
+parentheses enter where the data call for them:
 
-- predictions, of groups held out, of what a linear model leaves of the target, and of D;
+- steps, hinges and products of columns that predict what a linear model leaves of the target, or
+  of D;
 - squares of D, and products of D with other columns.
 
 The model is then that of lme4 where these are not needed. A contrast is a difference of mean
 predictions over rows, with its standard error by the delta method.
 
 References: Belloni, Chernozhukov and Hansen (2014), Inference on treatment effects after selection
-among high-dimensional controls; Chernozhukov et al. (2018), Double/debiased machine learning for
-treatment and structural parameters; Mundlak (1978), On the pooling of time series and cross section
+among high-dimensional controls; Mundlak (1978), On the pooling of time series and cross section
 data; Rao (1948), Large sample tests of statistical hypotheses concerning several parameters;
 Satterthwaite (1946), An approximate distribution of estimates of variance components; Schluchter
 and Elashoff (1990), Small-sample adjustments to tests with unbalanced repeated measures.
@@ -35,14 +35,15 @@ from scipy.stats import chi2
 from scipy.stats import t as student
 
 from skmeta._mixed import ConditionedFactors, FactorModel, Family, Normal, fit_factors
-from skmeta._reporting._learned import MIN_LEFT, Learned, learn, left_by
+from skmeta._reporting._functions import MIN_LEFT, Functions, choose_functions
 from skmeta._reporting._sample import (
     MANY_SHARE,
     Sample,
     between_groups,
     df_of_groups,
-    group_means,
     kept_columns,
+    left_by,
+    varies_within,
 )
 
 # Products enter at this level, which is shared by those that are tried.
@@ -71,25 +72,23 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Design:
-    """Columns (n, q) of the model: 1, D and W, means of D, what was learned of W, and products."""
+    """Columns (n, q) of the model: 1, D and W, means of D, functions of W, and products."""
 
     centre: np.ndarray  # of D and W together
     scale: np.ndarray
     kept: np.ndarray  # columns of W
     means: tuple[tuple[int, np.ndarray], ...]  # factors, and means of D by level
-    learned: Learned | None = None
+    functions: Functions | None = None
     products: tuple[tuple[int, int], ...] = ()  # of columns without the intercept
 
-    def __call__(
-        self, D: np.ndarray, W: np.ndarray, codes: np.ndarray, held_out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Return the columns; rows of fit have predictions (n, l) of models without them."""
-        if held_out is None:
-            held_out = np.empty((len(D), 0)) if self.learned is None else self.learned(W)
+    def __call__(self, D: np.ndarray, W: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the columns of rows."""
         both = (np.hstack([D, W[:, self.kept]]) - self.centre) / self.scale
         # The means of D are 0 in groups that are not known.
         means = [np.where(codes[:, [f]] >= 0, of[codes[:, [f]]], 0.0) for f, of in self.means]
-        base = np.hstack([both, *means, held_out])
+        base = np.hstack([both, *means])
+        if self.functions is not None:
+            base = np.hstack([base, self.functions(both[:, D.shape[1] :])])
         products = [base[:, [a]] * base[:, [b]] for a, b in self.products]
         return np.hstack([np.ones((len(D), 1)), base, *products])
 
@@ -111,9 +110,8 @@ class Effect:
         self, treatments: np.ndarray, others: np.ndarray, codes: np.ndarray
     ) -> list[np.ndarray]:
         """Return the columns (n, q) of rows that have the same treatment, for each of (m, k)."""
-        learned = None if self.design.learned is None else self.design.learned(others)
         each = (np.tile(D, (len(others), 1)) for D in treatments)
-        return [self.design(D, others, codes, learned) for D in each]
+        return [self.design(D, others, codes) for D in each]
 
     def compare(
         self, to: np.ndarray, versus: np.ndarray, known: np.ndarray | None = None
@@ -240,7 +238,7 @@ def fit_effect(
 ) -> Effect:
     """Fit the model of the effect of D on targets: numbers, counts, or positions of classes.
 
-    Given products of columns of D and W, it has these, and nothing is learned. Effects of single
+    Given products of columns of D and W, it has these, and nothing is chosen. Effects of single
     groups need slopes.
     """
     D, W, target, centre, scale = sample.treatment, sample.others, sample.y, 0.0, 1.0
@@ -255,8 +253,8 @@ def fit_effect(
     both = np.hstack([D, W[:, kept]])
     design = Design(both.mean(0), both.std(0), kept, means, products=products or ())
 
-    def fitted(design: Design, held_out: np.ndarray | None = None) -> Effect:
-        X = design(D, W, sample.codes, held_out)
+    def fitted(design: Design) -> Effect:
+        X = design(D, W, sample.codes)
         settings: Any = {"columns": columns, "w": sample.weight, "offset": sample.offset}
         model = fit_factors(X, target, sample.codes, family, tolerance=_TOLERANCE, **settings)
         given = condition(model, X, target, sample)
@@ -264,33 +262,34 @@ def fit_effect(
 
     effect = fitted(design)
     if products is None:
-        held_out, learned = learn(W, effect.X[:, 1 + D.shape[1] :], *_residuals(effect), sample)
-        wide = replace(design, learned=learned)
-        wide = replace(wide, products=_products(effect, wide(D, W, sample.codes, held_out)))
-        if learned is not None or wide.products:
-            effect = fitted(wide, held_out)
+        wide = replace(design, functions=_functions(effect) if len(kept) else None)
+        n_linear = effect.X.shape[1] - 1
+        wide = replace(wide, products=_products(effect, wide(D, W, sample.codes), n_linear))
+        effect = fitted(wide) if wide.functions or wide.products else effect
     return effect
 
 
-def _residuals(effect: Effect) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the model leaves of the target, and W of each of D (n, 1 + k); and weights."""
-    sample, family, k = effect.sample, effect.model.family, effect.sample.treatment.shape[1]
-    eta = effect.given.moments(effect.X, sample.codes)[0] + sample.offset[:, None]
+def _functions(effect: Effect) -> Functions | None:
+    """Return functions of W that predict what it leaves of the target, or of D."""
+    sample, family, X = effect.sample, effect.model.family, effect.X
+    k, codes = sample.treatment.shape[1], np.maximum(sample.codes[:, 0], 0)
+    D, linear = X[:, 1 : 1 + k], X[:, 1 + k :]
+    # Differences within groups are left, or those between them.
+    known = sample.codes if varies_within(D, codes).any() else np.full_like(sample.codes, -1)
+    eta = effect.given.moments(X, known)[0] + sample.offset[:, None]
     curvature = np.maximum(family.curvature(effect.target, eta)[:, 0, 0], 1e-6)
-    left = family.score(effect.target, eta)[:, 0] / curvature
-    # D is predicted from changes within groups, as its means have columns.
-    end = 1 + k + len(effect.design.kept)
-    codes = np.maximum(sample.codes[:, 0], 0)
-    within = effect.X[:, 1:end] - group_means(effect.X[:, 1:end], codes)[codes]
-    D, Z = within[:, :k], within[:, k:]
-    own = D - Z @ np.linalg.lstsq(Z, D, rcond=None)[0]
-    return np.column_stack([left, own]), sample.weight * curvature
+    # The target without the effect of D, which it may have in place of a function of W.
+    left = family.score(effect.target, eta)[:, 0] / curvature + D @ effect.given.mean[0, 1 : 1 + k]
+    targets, W = np.column_stack([left, D]), linear[:, : len(effect.design.kept)]
+    weights = sample.weight[:, None] * np.column_stack([curvature, np.ones(D.shape)])
+    functions = choose_functions(W, linear, targets, weights, codes)
+    return functions if len(functions.columns) else None
 
 
-def _products(effect: Effect, X: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """Return squares of D and its products with columns (n, q) that a score test calls for."""
+def _products(effect: Effect, X: np.ndarray, n_linear: int) -> tuple[tuple[int, int], ...]:
+    """Return squares of D and its products with linear columns of X that a score test calls for."""
     sample, base, k = effect.sample, X[:, 1:], effect.sample.treatment.shape[1]
-    pairs = [(a, b) for a in range(k) for b in (a, *range(k, base.shape[1]))]
+    pairs = [(a, b) for a in range(k) for b in (a, *range(k, n_linear))]
     tried = [(a, b) for a, b in pairs if left_by(base, base[:, a] * base[:, b]) > MIN_LEFT]
     if not tried or len(tried) > MANY_SHARE * len(base):
         return ()

@@ -17,6 +17,8 @@ _LEFT, _WITHIN = 1e-6, 1e-8
 _SAME = 1e-9
 # More other columns than this many, and than this share of the rows, are chosen by a lasso.
 _MANY, MANY_SHARE = 15, 0.1
+# Penalties that the lasso chooses from, of standardised columns and targets.
+_ALPHAS = np.geomspace(1.0, 1e-3, 30)
 # A level of a treatment needs so many rows in a group for effects to differ between groups.
 _MIN_REPEATS, _MIN_SLOPE = 2, 3
 
@@ -46,7 +48,7 @@ def kept_columns(sample: Sample) -> np.ndarray:
     Z = (W[:, varies] - W[:, varies].mean(0)) / W[:, varies].std(0)
     if len(varies) > max(_MANY, MANY_SHARE * len(W)):
         targets = [(one - one.mean()) / (one.std() or 1.0) for one in (y, *sample.treatment.T)]
-        used = [LassoCV(cv=5, n_alphas=30).fit(Z, one).coef_ != 0 for one in targets]
+        used = [LassoCV(alphas=_ALPHAS, cv=5).fit(Z, one).coef_ != 0 for one in targets]
         chosen = np.flatnonzero(np.any(used, 0))
         varies, Z = varies[chosen], Z[:, chosen]
     if len(varies):
@@ -61,6 +63,19 @@ def group_means(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     totals = np.zeros((codes.max() + 1, values.shape[1]))
     np.add.at(totals, codes, values)
     return np.asarray(totals / np.maximum(np.bincount(codes), 1)[:, None])
+
+
+def varies_within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return whether values (n, c) differ within groups (n,), by column."""
+    within = values - group_means(values, codes)[codes]
+    return np.asarray(within.var(0) > _WITHIN * values.var(0))
+
+
+def left_by(others: np.ndarray, column: np.ndarray) -> float:
+    """Return the share of the variance of a column (n,) that others (n, d) leave."""
+    Z = np.hstack([np.ones((len(others), 1)), others])
+    left = column - Z @ np.linalg.lstsq(Z, column, rcond=None)[0]
+    return float(left.var() / max(column.var(), 1e-300))
 
 
 def df_of_groups(columns: np.ndarray, k: int, codes: np.ndarray) -> list[float]:
@@ -95,8 +110,7 @@ def between_groups(
         is_number = D.shape[1] == 1 and len(np.unique(D)) > 2
         least = _MIN_SLOPE * (codes.max() + 1) if is_number else _MIN_REPEATS * (pairs.max() + 1)
         by_level = group_means(D, codes)
-        varies = (D - by_level[codes]).var(0) > _WITHIN * D.var(0)
-        used = np.flatnonzero(varies & bool(codes.max() > 0))
+        used = np.flatnonzero(varies_within(D, codes) & bool(codes.max() > 0))
         for c in used:
             scale = by_level[codes, c].std()
             if scale > 0.01 * D[:, c].std():

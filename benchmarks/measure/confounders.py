@@ -1,0 +1,112 @@
+"""Whether 95 % intervals of contrasts hold the truth beside a non-linear confounder.
+
+    python -m benchmarks.measure.confounders --seeds 200
+    python -m benchmarks.measure.confounders --summary
+
+One function of a column decides the treatment and the outcome, and the treatment has no effect.
+Two more columns are noise. Tables have no groups, 10 groups with rows of both levels, or 20 groups
+that are treated as a whole by a column of the group. The right model is the mixed model with the
+function as its only column. Trials go to ``results/confounders.jsonl.gz`` as they come:
+
+``held``    whether the interval of the difference holds 0, of ``contrast`` and of the right model
+``width``   widths of both intervals
+``error``   estimates, whose truth is 0
+"""
+
+import itertools
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+
+from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.measure.contrasts import KINDS, ends
+from skmeta._reporting._effect import Sample, fit_effect
+
+RESULTS = Path(__file__).parents[1] / "results" / "confounders.jsonl.gz"
+SHAPES = {
+    "straight": lambda w: 1.5 * w,
+    "step": lambda w: 2.0 * (w > 0),
+    "later step": lambda w: 2.0 * (w > 0.43),
+    "absolute value": lambda w: 1.5 * np.abs(w),
+    "square": lambda w: w**2,
+}
+N_GROUPS = {"no groups": 1, "10 groups": 10, "20 treated groups": 20}
+SIZES = {"real": (40, 80, 160), "counts": (160,), "classes": (160,)}
+NOISE, INTERCEPT_STD = 0.5, 0.5
+
+
+def draw(shape, groups, kind, n, rng):
+    """Return a sample, and one that has the confounding function as its only column."""
+    of_group = np.arange(n) % N_GROUPS[groups]
+    W = rng.normal(size=(n, 3))
+    is_whole = "treated" in groups
+    if is_whole:
+        W[:, 0] = W[of_group, 0]
+    f = SHAPES[shape](W[:, 0])
+    n_units = N_GROUPS[groups] if is_whole else n  # the first rows are of different groups
+    treated = np.zeros(n_units)
+    while not 1 < treated.sum() < n_units - 1:
+        treated = (rng.random(n_units) < expit(2 * (f - np.median(f)))[:n_units]) * 1.0
+    treated = treated[of_group] if is_whole else treated
+    own = INTERCEPT_STD * (len(np.unique(of_group)) > 1) * rng.normal(size=n)[of_group]
+    if kind == "real":
+        y = f + own + NOISE * rng.normal(size=n)
+    else:
+        eta = own + (f / 2 if kind == "counts" else f - np.median(f))
+        y = rng.poisson(np.exp(eta)) if kind == "counts" else (rng.random(n) < expit(eta)) * 1
+    rest = y, np.ones(n), of_group[:, None], np.zeros(n)
+    return Sample(treated[:, None], W, *rest), Sample(treated[:, None], f[:, None], *rest)
+
+
+def run(cell):
+    """Return the line of a trial."""
+    shape, groups, kind, n, seed = cell
+    rng = np.random.default_rng([seed, n, *f"{shape} {groups} {kind}".encode()])
+    sample, right = draw(shape, groups, kind, n, rng)
+    start = time.process_time()
+    found = fit_effect(sample, KINDS[kind])
+    each = [found.compare(*ends(found, sample))[0]]
+    seconds = time.process_time() - start
+    best = fit_effect(right, KINDS[kind], ())
+    each.append(best.compare(*ends(best, right))[0])
+    bounds = [one.interval() for one in each]
+    return {
+        "cell": cell,
+        "held": [int(low <= 0 <= high) for low, high in bounds],
+        "width": [round(high - low, 4) for low, high in bounds],
+        "error": [round(one.value, 4) for one in each],
+        "seconds": round(seconds, 2),
+    }
+
+
+def cells(seeds):
+    """Yield the trials."""
+    for kind, sizes in SIZES.items():
+        for seed, n, groups, shape in itertools.product(seeds, sizes, N_GROUPS, SHAPES):
+            yield shape, groups, kind, n, seed
+
+
+def summarize(lines):
+    """Return figures by setting."""
+    settings = {}
+    for (*setting, _), line in lines.items():
+        settings.setdefault(", ".join(map(str, setting)), []).append(line)
+    return {setting: figures(settings[setting]) for setting in settings}
+
+
+def figures(lines):
+    """Return the figures of trials of one setting."""
+    ours, right = np.transpose([line["width"] for line in lines])
+    return {
+        "trials": len(lines),
+        "held": np.mean([line["held"] for line in lines], 0).round(3).tolist(),
+        "error": np.mean([line["error"] for line in lines], 0).round(3).tolist(),
+        "width": round(float(np.median(ours / right)), 2),
+        "seconds": round(float(np.mean([line["seconds"] for line in lines])), 3),
+    }
+
+
+if __name__ == "__main__":
+    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
