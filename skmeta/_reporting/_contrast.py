@@ -136,16 +136,17 @@ class ContrastMixin:
         pandas.DataFrame
             A row per comparison. ``estimate`` is the difference of expected targets: of the
             probabilities of each class, or of the second one of two, and with exposures, of rates.
-            ``std`` is its standard error, ``df`` the degrees of freedom of its t distribution,
-            ``lower`` and ``upper`` are the bounds of its interval. Counts and amounts have
-            ``ratio``, ``ratio_lower`` and ``ratio_upper``, too; of classes, these are ratios of
-            odds.
+            ``std`` is its standard error, ``df`` the degrees of freedom of its t distribution
+            (if each group has one value, the number of groups limits them: add groups). ``lower``
+            and ``upper`` are the bounds of its interval. Counts and amounts have ``ratio``,
+            ``ratio_lower`` and ``ratio_upper``, too; of classes, these are ratios of odds.
 
         Raises
         ------
         ValueError
             If ``fit`` has seen no such value, or the effect cannot be told: other columns decide
-            this one, it differs between too few groups, or there are fewer than five events.
+            this one, it differs between too few groups, there are fewer than five events, or none
+            with one of the values.
         """
         check_level(level)
         known = self._rows_to_report(None)  # type: ignore[attr-defined]
@@ -154,6 +155,7 @@ class ContrastMixin:
         where = _place_of(self, column, known)
         treated, others = known.columns[where], others_of(at, where, known)
         pairs = _comparisons(treated, to, versus)
+        _check_arms(known, treated, pairs)
         factor, places = _places(known, at, group)
         family: Family = NegativeBinomial() if known.kind == "count" else Normal()
         outputs = [(None, known.y)]
@@ -196,6 +198,22 @@ def _check_events(known: Rows) -> None:
             raise ValueError(
                 f"{name} has {count(round(number), 'events')}, but contrast needs {_MIN_EVENTS} or "
                 "more to tell an effect from chance. Add rows."
+            )
+
+
+def _check_arms(known: Rows, column: Column, pairs: list[tuple[str, tuple[float, float]]]) -> None:
+    """Raise a ValueError if all rows with a value have no event, or are of one of two classes."""
+    is_binary = known.classes is not None and len(known.classes) == 2
+    if not (is_binary or known.kind == "count") or (len(column.seen) > 2 and column.labels is None):
+        return
+    for end in {end for _, ends in pairs for end in ends}:
+        y = known.y[(abs(column.values - end) < _ROUNDING) & (known.weight > 0)]
+        if len(y) and (y == y[0]).all() and (is_binary or y[0] == 0):
+            value = f"{end:g}" if column.labels is None else repr(column.labels[int(end)])
+            what = "are of one class" if is_binary else "have no event"
+            raise ValueError(
+                f"All rows with {column.name}={value} {what}, so no ratio or its interval can be "
+                "told. Add rows, or join this value with another one."
             )
 
 

@@ -25,7 +25,6 @@ from skmeta._columns import (
     frame_columns,
     is_data_frame,
 )
-from skmeta._reporting import ContrastMixin, Rows, columns_of
 from skmeta._sklearn_compat import (
     Interval,
     StrOptions,
@@ -35,7 +34,6 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._tabular import WeightedRows, arrange
 from skmeta._validation import ParameterHints, check_rows
-from skmeta.exceptions import PriorError
 from skmeta.few_shot._members import Fit, Mixture, fit_mixture
 from skmeta.few_shot._priors import (
     VIEWS,
@@ -64,7 +62,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, repr=False)
-class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
+class BaseMetaFewShot(ParameterHints, BaseEstimator):
     """Adapts a prior to the rows given, and predicts with the adapted state."""
 
     prior: Any = None
@@ -297,25 +295,6 @@ class BaseMetaFewShot(ContrastMixin, ParameterHints, BaseEstimator):
         support, columns = arrange(support, 0 if labels is None else len(labels))
         nominal = () if self._codes is None else self._codes.nominal
         return support, tuple(np.flatnonzero(np.isin(columns, nominal)).tolist()), columns
-
-    def _rows_to_report(self, X: Any) -> Rows:
-        """Return the support set, or other rows, as reports need them."""
-        check_is_fitted(self)
-        if not is_for_any_table(self.prior_):
-            raise PriorError(
-                "contrast needs a prior for any table, as prior='tabular' is. Leave prior out."
-            )
-        numbers, y, weight = self._support
-        if X is not None:
-            numbers = self._read_rows(X, self.prior_)
-            y = weight = np.zeros(len(numbers))
-        given = getattr(self, "feature_names_in_", None)
-        names = [f"x{k}" for k in range(self.n_features_in_)] if given is None else list(given)
-        columns = columns_of(numbers, names, self._codes)
-        classes = getattr(self, "classes_", None)
-        codes, exposure = np.zeros((len(numbers), 1), int), np.ones(len(numbers))
-        labels = None if classes is None else classes.tolist()
-        return Rows(columns, codes, y, weight, exposure, [], self.target_kind_, labels)
 
     def _opening(self) -> tuple[Any, ...]:
         """Return what an adapted task depends on besides the last fit."""
