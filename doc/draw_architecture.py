@@ -20,8 +20,7 @@ PACKAGE = HERE.parent / "skmeta"
 HOLDS = {
     "_validation": "checks",
     "_columns": "columns of data frames",
-    "_random": "seeds",
-    "_identity": "identity of values",
+    "_copies": "what clones share",
     "_optional": "extras",
     "_sklearn_compat": "private scikit-learn",
     "_torch_compat": "versions of torch",
@@ -38,6 +37,7 @@ HOLDS = {
     "datasets": "where tasks come from",
     "_mixed": "mixed-effects models",
     "_tabular": "tables as arrays",
+    "_reporting": "contrasts, rates, parts",
     "_backend": "devices, execution",
     "_training": "the outer loop and its settings",
     "priors": "MetaPrior",

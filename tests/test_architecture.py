@@ -250,6 +250,13 @@ STEPS = [
         "reg.predict_quantiles([[0.5]]); clf.predict_proba([[0.5]]); clf.adapted_",
         {"torch"},
     ),
+    # The database of a history is opened by searches that have one.
+    (
+        "from sklearn.tree import DecisionTreeClassifier as Tree; "
+        "skmeta.MetaLearnedSearchCV(Tree(), {'max_depth': [1, 2, 3]}, n_iter=2, cv=2, "
+        "random_state=0).fit([[k] for k in range(12)], [0, 1] * 6)",
+        {"torch", "sqlalchemy"},
+    ),
     # The compiler of torch takes seconds, and closed forms do without it.
     (
         f"import skmeta.learners as m; skmeta.MetaFewShotRegressor().fit({TASK}); "

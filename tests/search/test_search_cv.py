@@ -38,8 +38,22 @@ def test_the_whole_grid_equals_grid_search(iris, settings):
     assert_same(scores_of(ours), scores_of(theirs))
     assert ours.best_params_ == theirs.best_params_
     assert ours.best_index_ == theirs.best_index_
+    assert ours.stopped_by_ == "exhausted"
     if settings.get("refit", True):
         np.testing.assert_array_equal(ours.predict(iris[0]), theirs.predict(iris[0]))
+
+
+@pytest.mark.parametrize("more", [{"racing": True}, {"start": [{"C": 10}]}, {"patience": 99}])
+def test_a_grid_is_searched_whole_in_any_order(iris, more):
+    """Only a search with nothing else to do walks the grid in its order."""
+    found = MetaLearnedSearchCV(SVC(), param_grid=GRID, random_state=0, **more).fit(*iris)
+    tried = {tuple(sorted(one.items())) for one in found.cv_results_["params"]}
+    assert len(tried) == len(found.cv_results_["params"]) == 6
+    assert found.stopped_by_ == "exhausted"
+    fewer = MetaLearnedSearchCV(SVC(), param_grid=GRID, n_iter=3, random_state=0).fit(*iris)
+    assert (len(fewer.cv_results_["params"]), fewer.stopped_by_) == (3, "n_iter")
+    ten = MetaLearnedSearchCV(SVC(), SPACE, random_state=0, cv=2).fit(*iris)
+    assert (len(ten.cv_results_["params"]), ten.stopped_by_) == (10, "n_iter")
 
 
 def test_functions_of_one_name_are_several_values(iris):
