@@ -22,7 +22,6 @@ try:
     from sklearn.base import BaseEstimator
     from sklearn.base import _clone_parametrized as clone_parametrized
     from sklearn.base import _fit_context as fit_context
-    from sklearn.utils import _safe_indexing as safe_indexing
     from sklearn.utils._metadata_requests import RequestMethod
     from sklearn.utils._metadata_requests import _routing_enabled as is_routing_enabled
     from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -50,7 +49,6 @@ __all__ = [
     "fit_context",
     "get_feature_names",
     "is_routing_enabled",
-    "safe_indexing",
 ]
 
 # Callbacks came with 1.9.

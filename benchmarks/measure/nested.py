@@ -28,6 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from benchmarks.lib.resumable import add_line, read_lines
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 RESULTS = Path(__file__).parents[1] / "results" / "nested.jsonl"
@@ -44,20 +45,19 @@ def main():
     options = parser.parse_args()
     if not options.summary:
         run(options.draws)
-    for line in summarize(read()):
+    for line in summarize(read_lines(RESULTS)):
         print(json.dumps(line))
 
 
 def run(n_draws):
     """Run what is not on record."""
-    known = {(line["folds"], line["draw"]) for line in read()}
+    known = {(line["folds"], line["draw"]) for line in read_lines(RESULTS)}
     for draw in range(n_draws):
         for n_folds in FOLDS:
             if (n_folds, draw) not in known:
                 names = METHODS if n_folds == FOLDS_OF_ALL else ["default"]
                 found = {name: measure(name, draw, n_folds) for name in names}
-                with RESULTS.open("a") as file:
-                    file.write(json.dumps({"folds": n_folds, "draw": draw, **found}) + "\n")
+                add_line(RESULTS, {"folds": n_folds, "draw": draw, **found})
 
 
 def measure(name, draw, n_folds):
@@ -80,12 +80,6 @@ def measure(name, draw, n_folds):
     found = cross_validate(search, X, y, cv=outer, return_estimator=True)
     n_past = sum(len(one.prior_ or ()) for one in found["estimator"])
     return round(float(found["test_score"].mean()), 6), n_past
-
-
-def read():
-    return (
-        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    )
 
 
 def summarize(lines):

@@ -236,6 +236,21 @@ def racing() -> Rows:
     return rows
 
 
+@table("nested")
+def nested() -> Rows:
+    from benchmarks.measure.nested import summarize
+
+    rows: Rows = [["outer folds", "draws", "searches learn from", "past searches"]]
+    rows[0] += ["mean accuracy", "standard error"]
+    for one in summarize(read_lines(RESULTS / "nested.jsonl")):
+        for name, label in (("default", "other rows only"), ("same data", "the same rows, too")):
+            if name in one:
+                figures = [number(value, 4) for value in one[name]]
+                n_past = one[f"{name}, past searches"]
+                rows.append([one["folds"], one["draws"], label, n_past, *figures])
+    return rows
+
+
 SHOWN_PRIORS = {
     "LGBMRegressor": ("r2",),
     "LGBMClassifier": ("accuracy", "neg_log_loss", "roc_auc"),

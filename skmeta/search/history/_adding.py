@@ -67,7 +67,7 @@ def measured_search(
     )
     folds, metric = _check_scores(scores, scoring, len(candidates))
     signs = {name: _sign(name, greater_is_better) for name in folds}
-    data = DataFingerprint("", ()) if X is None else fingerprint_data(X, y)
+    data = DataFingerprint("") if X is None else fingerprint_data(X, y)
     label = data.digest if dataset is None else dataset
     if not isinstance(label, str) or not label:
         raise HistoryFormatError(
@@ -86,6 +86,7 @@ def measured_search(
         dataset=dataset,
         data_digest=data.digest,
         data_sketch=data.sketch,
+        data_columns=data.columns,
         estimator=kind,
         signature=classes,
         space=dict.fromkeys(sorted(searched), _ADDED),
