@@ -109,8 +109,8 @@ def run(cell):
     line = {"cell": cell, "held": held[0], "right": held[1]}
     line["width"] = [round(float(np.ptp(part[0].interval())), 4) for part in (one, other)]
     line["error"] = [round(part[0].value - (a - b), 4) for part in (one, other)]
-    learned = found.design.learned
-    line["added"] = (0 if learned is None else len(learned.used)) + len(found.design.products)
+    used = found.X.shape[1] - 1 - sample.treatment.shape[1] - len(found.design.kept)
+    line["added"] = used - len(found.design.means)
     line["seconds"] = round(seconds, 2)
     if len(found.model.columns[0]) > 1 and k % EVERY == 0:
         line["groups"] = round(float(np.mean(list(of_each(found, sample, of_groups)))), 3)
@@ -124,7 +124,7 @@ def ends(found, sample):
 
 def of_each(found, sample, of_groups):
     """Yield whether the interval of each group holds."""
-    (weights, models), (to, versus) = found.of_groups(0), ends(found, sample)
+    (weights, models), (to, versus) = found.by_group(0), ends(found, sample)
     for code, (a, b) in enumerate(of_groups):
         rows = sample.codes[:, 0] == code
         parts = to[rows], versus[rows], np.array([code])

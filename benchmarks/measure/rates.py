@@ -5,7 +5,8 @@
 
 ``districts`` are 56 places with a row each, and expected counts from 1 to 90. ``states`` are 51
 places with seven rows each, whose counts vary more than Poisson counts do. One column explains a
-part of the differences, and places have effects of their own. Tables go to
+part of the differences, and places have effects of their own. ``DISTRIBUTIONS`` are of 25 places
+with a row each and exposures from 1 to 20, without a column. Tables go to
 ``results/rates.jsonl`` as they come: the share of intervals that hold, and their mean width on the
 logarithm.
 """
@@ -26,10 +27,29 @@ KINDS = {
     "districts": (56, 1, 1.8, 1.0, 0.6, np.inf),
     "states": (51, 7, 4.0, 1.0, 0.3, 50.0),
 }
+DISTRIBUTIONS = {
+    "gamma": lambda n, rng: rng.gamma(1.2, 1 / 1.2, n),
+    "log-normal": lambda n, rng: np.exp(rng.normal(-0.32, 0.8, n)),
+    "uniform": lambda n, rng: rng.uniform(0.2, 1.8, n),
+    "two rates": lambda n, rng: rng.choice([0.5, 1.5], n),
+}
+N_PLACES, MEANS = 25, (0.05, 0.2, 1.0)
+
+
+def draw_distribution(kind, rng):
+    """Return a sample of counts whose rates have a distribution, and its rates."""
+    name, mean = kind.split(", ")
+    exposure = rng.uniform(1, 20, N_PLACES)
+    rate = float(mean) * DISTRIBUTIONS[name](N_PLACES, rng)
+    y, none = rng.poisson(exposure * rate).astype(float), np.empty((N_PLACES, 0))
+    places = np.arange(N_PLACES)[:, None]
+    return Sample(none, none, y, np.ones(N_PLACES), places, np.log(exposure)), rate
 
 
 def draw(kind, rng):
     """Return a sample of counts, and its rates."""
+    if kind not in KINDS:
+        return draw_distribution(kind, rng)
     n_places, n_rows, log_mean, log_std, std, size = KINDS[kind]
     place = np.repeat(np.arange(n_places), n_rows)
     exposure = np.exp(rng.normal(log_mean, log_std, n_places))[place]
@@ -45,7 +65,10 @@ def run(cell):
     """Return the line of a table."""
     kind, seed = cell
     sample, rate = draw(kind, np.random.default_rng([seed, *kind.encode()]))
-    _, _, lower, upper = fit_rates(sample, sample.others, sample.codes, LEVEL)
+    try:
+        _, _, lower, upper = fit_rates(sample, sample.others, sample.codes, LEVEL)
+    except ValueError:  # too few events
+        return {"cell": cell, "held": None, "width": None}
     held = float(((lower <= rate) & (rate <= upper)).mean())
     width = float(np.log(upper / lower).mean())
     return {"cell": cell, "held": round(held, 4), "width": round(width, 3)}
@@ -53,19 +76,23 @@ def run(cell):
 
 def cells(seeds):
     """Yield the tables."""
-    yield from ((kind, seed) for seed in seeds for kind in KINDS)
+    kinds = [*KINDS, *(f"{name}, {mean}" for name in DISTRIBUTIONS for mean in MEANS)]
+    yield from ((kind, seed) for seed in seeds for kind in kinds)
 
 
 def summarize(lines):
     """Return the means by kind."""
-    summary = {}
-    for kind in KINDS:
-        own = [line for (name, _), line in lines.items() if name == kind]
-        summary[kind] = {"tables": len(own)}
-        summary[kind] |= {
-            name: float(np.mean([o[name] for o in own])) for name in ("held", "width")
-        }
-    return summary
+    kinds = {}
+    for (kind, _), line in lines.items():
+        kinds.setdefault(kind, []).append(line)
+    return {kind: figures(own) for kind, own in kinds.items()}
+
+
+def figures(lines):
+    """Return the means of tables of one kind, and the number of tables that were refused."""
+    answered = [line for line in lines if line["held"] is not None]
+    means = {name: float(np.mean([a[name] for a in answered])) for name in ("held", "width")}
+    return {"tables": len(answered), "refused": len(lines) - len(answered)} | means
 
 
 if __name__ == "__main__":
