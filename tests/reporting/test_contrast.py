@@ -225,3 +225,17 @@ def test_a_nonlinear_confounder_is_adjusted_for(shape, n_groups):
     # A linear adjustment holds 5 to 16 of 20, and is too large by .2 to .6.
     assert held >= 16
     assert abs(np.mean(errors)) < 0.12
+
+
+def test_many_columns_are_chosen_from():
+    rng = np.random.default_rng(0)
+    W, group = rng.normal(size=(120, 30)), np.arange(120) % 10
+    treated = (rng.random(120) < 1 / (1 + np.exp(-2 * W[:, 7]))) * 1.0
+    y = treated + 2 * W[:, 7] + 0.5 * rng.normal(size=120)
+    rest = np.ones(120), group[:, None], np.zeros(120)
+    effect = fit_effect(Sample(treated[:, None], W, y, *rest), Normal())
+    ends = effect.rows(np.array([[1.0], [0.0]]), W, effect.sample.codes)
+    low, high = effect.compare(*ends)[0].interval()
+    assert 7 in effect.design.kept
+    assert len(effect.design.kept) < 30
+    assert low < 1 < high
