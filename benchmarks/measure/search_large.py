@@ -12,7 +12,7 @@ work on the machine has no effect.
 ``random``      RandomizedSearchCV on the default space, 60 candidates
 ``ours``        MetaLearnedSearchCV with the shipped prior, 60 candidates at most: it ends when it
                 has random's best score
-``whole``       the same with ``samples=False``
+``whole``       the same with ``n_iter_on_sample=0``
 ``plain``       the same without prior and samples
 ``no prior``    the same without prior
 ``halving``     HalvingRandomSearchCV: 81 candidates on a 27th of the rows, then a third on three
@@ -143,9 +143,9 @@ def run_ours(estimator, X, y, cell):
     search = MetaLearnedSearchCV(
         estimator,
         n_iter=N_RANDOM,
-        stop={"target_score": max(line_of_random(cell)["scores"])},
+        target_score=max(line_of_random(cell)["scores"]),
         prior=prior,
-        samples="auto" if method in ("ours", "no prior") else False,
+        n_iter_on_sample=5 if method in ("ours", "no prior") else 0,
         history=None,
         scoring=scoring,
         cv=CV,
