@@ -46,6 +46,7 @@ def warn_if_seen(prior: Any, X: Any, y: Any) -> None:
             "tasks. Divide the rows with skmeta.tasks.split_tasks before the meta-training. "
             "Ignore this warning if nothing is measured.",
             OverlapWarning,
+            _issued(prior, "_seen_at"),
         )
 
 
@@ -66,6 +67,7 @@ def warn_if_misfit(prior: Any, X: Any) -> None:
         "FrozenEstimator(scaler) in front of the estimator. "
         "See the page 'A prior in a pipeline' of the documentation.",
         DistributionShiftWarning,
+        _issued(prior, "_misfit_at"),
     )
 
 
@@ -74,3 +76,9 @@ def _name(prior: Any, column: int) -> str:
     encoder = FrameEncoder.of(prior.provenance)
     names = prior.feature_names_in if encoder is None else encoder.names_out()
     return str(column) if names is None else repr(names[column])
+
+
+def _issued(prior: Any, name: str) -> set[Any]:
+    """Return the places at which a warning about a prior was issued."""
+    places: set[Any] = vars(prior).setdefault(name, set())
+    return places

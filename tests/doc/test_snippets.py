@@ -24,7 +24,6 @@ NEEDS = {
 SECONDS = 600
 BLOCK = re.compile(r"^\.\. code-block:: (python|text)\n((?:[ ]+.*\n|\n)+)", re.M)
 LITERAL = re.compile(r"^(?!\.\. )\S.*::\n\n((?:[ ]{4}.*\n|\n)+)|^::\n\n((?:[ ]{4}.*\n|\n)+)", re.M)
-NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 
 
 def read_blocks(page):
@@ -48,12 +47,8 @@ def write_script(blocks, name):
 
 
 def check_output(expected, printed):
-    """Compare text word by word, and numbers within five percent and their last digit."""
-    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", expected).split(), printed
-    for wanted, found in zip(NUMBER.findall(expected), NUMBER.findall(printed), strict=True):
-        digits = len(wanted.partition(".")[2])
-        tolerance = 0.05 * abs(float(wanted)) + 10.0**-digits
-        assert abs(float(wanted) - float(found)) <= tolerance, printed
+    """Compare words and numbers; a page prints the digits that are the same on every machine."""
+    assert printed.split() == expected.split()
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,16 @@ def test_a_fit_to_known_rows_warns_whatever_the_splits(digits):
         assert len(messages(score, OverlapWarning)) == 3
 
 
+@pytest.mark.parametrize(("action", "n_warnings"), [("default", 1), ("always", 5), ("ignore", 0)])
+def test_a_cross_validation_warns_once_unless_filters_say_otherwise(digits, action, n_warnings):
+    X, y, _ = digits
+    prior = ProtoNet(**BRIEF, validation=0, random_state=0).fit(X[y < 3], y[y < 3]).prior_
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter(action)
+        cross_val_score(MetaFewShotClassifier(prior), X[y < 3], y[y < 3], cv=5)
+    assert len(found) == n_warnings
+
+
 def test_episode_split_compares_rows_and_not_the_names_of_groups():
     first, again = (make_sinusoid_tasks(n_tasks=30, random_state=seed) for seed in (0, 1))
     X, y, groups = first

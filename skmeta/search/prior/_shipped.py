@@ -47,7 +47,8 @@ def describe_prior(estimator: str) -> str:
     -------
     text : str
         Sources, versions and licence. For each metric, the numbers of data sets and
-        configurations, and the regret of searches with the prior on held-out data sets.
+        configurations, and the regret of searches with the prior on held-out data sets. The
+        last line names the data sets.
 
     Raises
     ------
@@ -82,7 +83,8 @@ def describe_prior(estimator: str) -> str:
             f"{random:.3f}, which needs {figures['evaluations random search needs']:.0f} "
             f"for the same (of {figures['evaluations on record']} on record)",
         ]
-    return "\n".join(lines)
+    names = {name for figures in card["metrics"].values() for name in figures["datasets"]}
+    return "\n".join([*lines, f"  data sets: {', '.join(sorted(names))}"])
 
 
 def shipped_priors() -> list[str]:
