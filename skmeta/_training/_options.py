@@ -50,8 +50,13 @@ class Declared(ParameterHints, BaseEstimator):
 
     # By parameter: the other settings of an option that is given by its first setting alone.
     _option_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # Whether many learners share its parameters, which then stand after their own.
+    _is_shared: ClassVar[bool] = False
 
-    def __init_subclass__(cls, kw_only: bool = True, eq: bool = False, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, kw_only: bool = True, eq: bool = False, shared: bool = False, **kwargs: Any
+    ) -> None:
+        cls._is_shared = shared
         dataclass(kw_only=kw_only, eq=eq, repr=False, match_args=False)(cls)
         for own in fields(cls):  # Instances have them, and the signature has the defaults.
             if own.name in vars(cls) and own.name in inspect.get_annotations(cls):
@@ -64,6 +69,8 @@ class Declared(ParameterHints, BaseEstimator):
                 constraints |= {n: f.metadata["constraints"] for n, f in own_fields.items()}
             constraints |= vars(base).get("_parameter_constraints", {})
         cls._parameter_constraints = {n: c or "no_validation" for n, c in constraints.items()}
+        if kw_only:
+            _order_parameters(cls)
         complete(cls)
 
     def set_params(self, **params: Any) -> Self:
@@ -77,14 +84,30 @@ class Declared(ParameterHints, BaseEstimator):
 
 
 def declarations(cls: type, *, inherited: bool = True) -> dict[str, Field[Any]]:
-    """Return the declared parameters of a class by name, its own first."""
-    declared_fields: dict[str, Field[Any]] = {}
+    """Return the declared parameters of a class by name: the algorithm's own, then shared ones."""
+    found: dict[str, Field[Any]] = {}
+    own: list[str] = []
+    shared: list[str] = []
     for base in cls.__mro__ if inherited else (cls,):
         known = vars(base).get("__dataclass_fields__", {})
-        for name in inspect.get_annotations(base):
-            if name in known and known[name].metadata:
-                declared_fields.setdefault(name, known[name])
-    return declared_fields
+        declared = [n for n in inspect.get_annotations(base) if n in known and known[n].metadata]
+        found = {n: known[n] for n in declared} | found
+        if vars(base).get("_is_shared"):
+            shared += [n for n in declared if n not in shared]
+        else:
+            own = declared + [n for n in own if n not in declared]
+    return {n: found[n] for n in [*(n for n in own if n not in shared), *shared]}
+
+
+def _order_parameters(cls: type) -> None:
+    """Give the constructor's signature the order of :func:`declarations`."""
+    if "__init__" not in vars(cls):
+        return
+    constructor: Any = vars(cls)["__init__"]
+    known = inspect.signature(constructor).parameters
+    order = ["self", *declarations(cls)]
+    names = [*(n for n in order if n in known), *(n for n in known if n not in order)]
+    constructor.__signature__ = inspect.Signature([known[n] for n in names])
 
 
 def option_class(declared: Field[Any] | None) -> type[Declared] | None:
@@ -144,17 +167,21 @@ def complete(cls: type) -> None:
         return
     inherited: dict[str, dict[str, str]] = {"Parameters": {}, "Attributes": {}}
     for base in reversed(cls.__mro__[1:]):
-        described = _sections(vars(base).get("__doc__"))
+        sections_of_base = _sections(vars(base).get("__doc__"))
         for name, entries in inherited.items():
-            entries |= _entries(described.get(name, ""))
+            entries |= _entries(sections_of_base.get(name, ""))
     intro, *sections = _sections(cls.__doc__).items()
     known, defaults = dict(sections), {each.name: each.default for each in fields(cls)}
-    parameters = _entries(known.pop("Parameters", ""))
+    described = _entries(known.pop("Parameters", ""))
+    parameters = {}
     for name in declarations(cls):
-        if name not in parameters and name in inherited["Parameters"]:
+        if name not in described and name in inherited["Parameters"]:
             header, _, description = inherited["Parameters"][name].partition("\n")
             header = f"{header.partition(', default=')[0]}, default={defaults[name]!r}"
-            parameters[name] = f"{header}\n{description}"
+            described[name] = f"{header}\n{description}"
+        if name in described:
+            parameters[name] = described.pop(name)
+    parameters |= described
     attributes = inherited["Attributes"] | _entries(known.pop("Attributes", ""))
     written = {"Parameters": "\n".join(parameters.values())}
     written |= {"Attributes": "\n".join(attributes.values())} | known
@@ -297,7 +324,7 @@ class ExecutionOptions(Declared, kw_only=False, eq=True):
         )
 
 
-class FitSettings(Declared):
+class FitSettings(Declared, shared=True):
     """Settings of every learner, with an outer loop or without.
 
     Parameters
@@ -312,7 +339,7 @@ class FitSettings(Declared):
     device: Any = parameter("auto", str, torch.device, role="machine")
 
 
-class OuterLoopSettings(FitSettings):
+class OuterLoopSettings(FitSettings, shared=True):
     """Settings of a learner with an outer loop.
 
     Parameters
@@ -338,7 +365,9 @@ class OuterLoopSettings(FitSettings):
     """
 
     n_iterations: int = parameter(1000, Interval(Integral, 1, None, closed="left"), role="training")
-    meta_batch_size: int = parameter(8, Interval(Integral, 1, None, closed="left"), role="training")
+    meta_batch_size: int | str = parameter(
+        8, Interval(Integral, 1, None, closed="left"), role="training"
+    )
     meta_lr: float = parameter(1e-3, Interval(Real, 0, None, closed="neither"), role="training")
     meta_optimizer: Any = parameter("adam", str, MetaOptimizer, role="training")
     validation: Any = parameter(0.1, Real, Validation, role="training")

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from skmeta._backend import Rows, State, TaskTensors
 from skmeta.exceptions import EpisodeError
-from skmeta.learners._core import Context, InnerLoopAlgorithm, InnerLoopLearner, Memory, measures
+from skmeta.learners._core import (
+    Context,
+    InnerLoopAlgorithm,
+    InnerLoopLearner,
+    Memory,
+    adam_step,
+    measures,
+)
 
 
 class FineTuningAlgorithm(InnerLoopAlgorithm):
@@ -20,17 +27,7 @@ class FineTuningAlgorithm(InnerLoopAlgorithm):
     def update(
         self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
-        """Take one step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
-        step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)
-        new: State = {"step": step}
-        part = {}
-        for n, g in gradient.items():
-            m = 0.1 * g + 0.9 * memory[f"m.{n}"] if memory else 0.1 * g
-            v = 0.001 * g * g + 0.999 * memory[f"v.{n}"] if memory else 0.001 * g * g
-            new[f"m.{n}"], new[f"v.{n}"] = m, v
-            rate = self.settings.inner_lr * torch.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-            part[n] = fast[n] - rate.to(g.dtype) * m / (torch.sqrt(v) + 1e-8)
-        return part, new
+        return adam_step(fast, gradient, memory, self.settings.inner_lr)
 
     def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         """Compute the loss of one model for all tasks on all rows of a task, without adaptation."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,9 +14,12 @@ from skmeta._backend import State, TaskTensors
 from skmeta._sklearn_compat import Interval
 from skmeta._training import Declared, parameter
 from skmeta.learners._core import (
+    PUBLISHED_LOOP,
     Context,
     GradientLearner,
+    InitialWeightsLearner,
     InnerLoopAlgorithm,
+    InputOptions,
     Memory,
     initial_head,
     loss,
@@ -69,14 +72,16 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         rates = self.step_sizes(state | initial_head("shared", 1, 1, generator))
         if not self._options.per_step_norm:
             return state | rates
-        n_steps = max(1, self.settings.n_inner_steps)
-        norms = {f"norm.{n}": state[n].repeat(n_steps, 1) for n in context.network.norm_weights}
+        norms = {
+            f"norm.{n}": state[n].repeat(self.n_trained_steps, 1)
+            for n in context.network.norm_weights
+        }
         return state | rates | norms
 
     def step_sizes(self, adapted: State) -> State:
         if not self._options.learn_inner_lr:
             return {}
-        rate = torch.full((max(1, self.settings.n_inner_steps),), self.settings.inner_lr)
+        rate = torch.full((self.n_trained_steps,), self.settings.inner_lr)
         return {f"rate.{n}": rate.clone() for n in sorted(adapted) if self.is_adapted(n)}
 
     @property
@@ -109,7 +114,7 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
             early = copy.copy(self)
             early.first_order = True
             return early.meta_loss(context, state, task)
-        if context.progress < options.multi_step_loss and self.settings.n_inner_steps > 1:
+        if context.progress < options.multi_step_loss and self.n_steps(context) > 1:
             return self._multi_step_loss(context, state, task)
         return super().meta_loss(context, state, task)
 
@@ -117,7 +122,7 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         if not type(self).__module__.startswith("skmeta."):
             return None  # A subclass may depend on anything.
         options = self._options
-        if context.progress < options.multi_step_loss and self.settings.n_inner_steps > 1:
+        if context.progress < options.multi_step_loss and self.n_steps(context) > 1:
             return None  # Weights change at each iteration.
         return "first-order" if context.progress < options.first_order_until else "exact"
 
@@ -127,7 +132,7 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         annealed = context.progress / self._options.multi_step_loss
         point = self._start_point(context, state, task.support)
         total = task.query.w.new_zeros(())
-        for weight in step_weights(self.settings.n_inner_steps, annealed):
+        for weight in step_weights(self.n_steps(context), annealed):
             point = self._take_step(context, state, point, task.support)
             adapted = self._final_state(context, point, task.support)
             outputs = self.forward(context, adapted, task.query.x)
@@ -135,12 +140,13 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         return total, measures(context.kind, outputs, task.query)
 
 
-class MAML(GradientLearner):
+class MAML(InitialWeightsLearner, GradientLearner):
     """Model-agnostic meta-learning: weights from which a few gradient steps learn a task.
 
     theta' = theta - inner_lr * gradient of the support loss; theta descends the query loss at
     theta', through the inner gradient (second order), or not (``first_order=True``, FOMAML).
-    The guide is :doc:`/learners`.
+    The guide is :doc:`/learners`. Defaults differ from the paper's settings, which
+    :meth:`as_published` has.
 
     Parameters
     ----------
@@ -171,6 +177,36 @@ class MAML(GradientLearner):
     >>> learner.prior_
     MetaPrior(MAML on mlp, regression, 1 feature, trained on 45 groups, ...)
     """
+
+    _published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # Sections 5.1 and appendix A.1: networks are tested after more steps than in training.
+        "sinusoids": {
+            **PUBLISHED_LOOP,
+            "inner_lr": 0.01,
+            "n_train_steps": 1,
+            "n_inner_steps": 10,
+            "n_shot": 10,
+            "n_query": 10,
+            "meta_batch_size": 25,
+            "meta_lr": 0.001,
+            "n_iterations": 70_000,
+            "inputs": InputOptions(standardize=False),
+        },
+        "omniglot": {
+            **PUBLISHED_LOOP,
+            "inner_lr": 0.4,
+            "n_train_steps": 1,
+            "n_inner_steps": 3,
+            "n_shot": 1,
+            "n_query": 1,
+            "meta_batch_size": 32,
+            "meta_lr": 0.001,
+            "n_iterations": 60_000,
+            "backbone": "conv4",
+            "head_init": "learned",
+            "transductive": True,
+        },
+    }
 
     plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
 
@@ -204,6 +240,9 @@ class ANIL(MAML):
     >>> learner.fit(X, y, groups=groups).prior_.kind
     'regression'
     """
+
+    inner_lr: float = 0.1
+    n_inner_steps: int = 5
 
     algorithm = ANILAlgorithm
 

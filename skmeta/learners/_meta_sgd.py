@@ -11,6 +11,7 @@ from skmeta._backend import Rows, State
 from skmeta.learners._core import (
     Context,
     GradientLearner,
+    InitialWeightsLearner,
     InnerLoopAlgorithm,
     Memory,
     Point,
@@ -51,15 +52,19 @@ class MetaSGDAlgorithm(InnerLoopAlgorithm):
     ) -> tuple[State, Memory]:
         """Take one inner step: theta' = theta - alpha * grad, element by element (equation 2)."""
         rates = memory.get("rates") or {n: state[f"rate.{n}"] for n in fast}
-        return {n: fast[n] - rates[n] * gradient[n] for n in fast}, memory
+        return self.damped_step(rates, fast, gradient, memory, value)
+
+    def _final_state(self, context: Context, point: Point, support: Rows) -> State:
+        point = self.undo_worse_step(context, point, support)
+        return super()._final_state(context, point, support)
 
 
-class MetaSGD(GradientLearner):
+class MetaSGD(InitialWeightsLearner, GradientLearner):
     """MAML with a step size learned for every parameter, direction included.
 
     theta' = theta - alpha * gradient of the support loss, element by element; theta and alpha
-    descend the query loss together. ``inner_lr`` is where each alpha starts. With several inner
-    steps it may diverge: see :ref:`gradient-steps`.
+    descend the query loss together. ``inner_lr`` is where each alpha starts. If one of several
+    inner steps raises the support loss, it is undone, and the next steps are half as long.
 
     References
     ----------

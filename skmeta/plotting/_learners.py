@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -308,13 +307,8 @@ class AdaptationDisplay(Display):
         is_classification = learner.prior_.kind == "classification"
         scores = []
         for value in values:
-            drawn: dict[str, Any] = {"n_tasks": n_tasks, "random_state": random_state}
-            changed = learner
-            if varied == "n_shot":
-                drawn["n_shot"] = value
-            else:  # A copy: clone would forget what the learner has learned.
-                changed = copy.copy(learner).set_params(n_inner_steps=value)
-            each = changed.score_tasks(X, y, groups, **drawn)
+            drawn = {"n_tasks": n_tasks, "random_state": random_state, varied: value}
+            each = learner.score_tasks(X, y, groups, **drawn)
             scores.append(each if is_classification else -each)
         display = cls(
             values=np.asarray(values),

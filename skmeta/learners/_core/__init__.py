@@ -21,10 +21,12 @@ from skmeta.learners._core._base import (
 from skmeta.learners._core._evaluation import baseline_scores, warn_if_beaten
 from skmeta.learners._core._gradient import (
     GradientLearner,
+    InitialWeightsLearner,
     InnerLoopAlgorithm,
     InnerLoopLearner,
     Memory,
     Point,
+    adam_step,
 )
 from skmeta.learners._core._inputs import (
     TaskSource,
@@ -42,4 +44,9 @@ from skmeta.learners._core._prior_io import (
     write_prior,
 )
 from skmeta.learners._core._session import Session
-from skmeta.learners._core._settings import InputOptions, TaskSampling, read_settings
+from skmeta.learners._core._settings import (
+    PUBLISHED_LOOP,
+    InputOptions,
+    TaskSampling,
+    read_settings,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -165,6 +166,7 @@ class MetaLearner(CallbackSupport, FitSettings):
         n_tasks: int | None = None,
         n_shot: int | tuple[int, int] | None = None,
         n_query: int | None = None,
+        n_inner_steps: int | None = None,
         random_state: Any = None,
         test_time_augment: Any = "auto",
     ) -> np.ndarray:
@@ -178,6 +180,8 @@ class MetaLearner(CallbackSupport, FitSettings):
             Number of tasks drawn; by default those of a validation.
         n_shot, n_query : int, optional
             Rows of a task; by default those of the meta-training (5 and 15 in closed form).
+        n_inner_steps : int, optional
+            Gradient steps of a task; by default the learner's own.
         random_state : int, Generator, RandomState or None, default=None
             Draws the tasks; None takes the learner's own, or 0 in closed form.
         test_time_augment : {"auto", "mirror", "rotations"}, list of these or None, default="auto"
@@ -190,9 +194,18 @@ class MetaLearner(CallbackSupport, FitSettings):
         """
         check_is_fitted(self, "prior_")
         n_tasks = None if n_tasks is None else check_count(n_tasks, "n_tasks")
+        own = self
+        if n_inner_steps is not None:
+            if "n_inner_steps" not in parameter_names(type(self)):
+                raise ValueError(
+                    f"n_inner_steps={n_inner_steps!r} was given, but {type(self).__name__} adapts "
+                    "without gradient steps. Leave it out."
+                )
+            own = copy.copy(self)  # A clone would not be fitted.
+            own.set_params(n_inner_steps=check_count(n_inner_steps, "n_inner_steps", 0))
         given = {"n_shot": n_shot, "n_query": n_query, "random_state": random_state}
         drawn = {name: value for name, value in given.items() if value is not None}
-        y_true, predicted, weight = evaluate(self, X, y, groups, n_tasks, test_time_augment, drawn)
+        y_true, predicted, weight = evaluate(own, X, y, groups, n_tasks, test_time_augment, drawn)
         is_classification = self.prior_.kind == "classification"
         scores = y_true == predicted if is_classification else -((y_true - predicted) ** 2)
         return np.asarray(np.average(scores, axis=1, weights=weight))

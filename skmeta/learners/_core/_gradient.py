@@ -6,9 +6,9 @@ support loss; ``update``, the idea of a learner, turns a gradient into a step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -69,9 +69,22 @@ class InnerLoopAlgorithm(Algorithm):
         self, context: Context, state: State, support: Rows, start: State | None = None
     ) -> State:
         point = self._start_point(context, state, support, start)
-        for _ in range(self.settings.n_inner_steps):
+        for _ in range(self.n_steps(context)):
             point = self._take_step(context, state, point, support)
         return self._final_state(context, point, support)
+
+    def n_steps(self, context: Context) -> int:
+        """Return the number of inner steps: those of the meta-training, or of a new task."""
+        n_train_steps: int | None = getattr(self.settings, "n_train_steps", None)
+        if n_train_steps is None or context.progress == 1:
+            n_train_steps = self.settings.n_inner_steps
+        return n_train_steps
+
+    @property
+    def n_trained_steps(self) -> int:
+        """Number of inner steps in meta-training, at least 1."""
+        n_train_steps: int | None = getattr(self.settings, "n_train_steps", None)
+        return max(1, self.settings.n_inner_steps if n_train_steps is None else n_train_steps)
 
     def _start_point(
         self, context: Context, state: State, support: Rows, start: State | None = None
@@ -170,6 +183,37 @@ class InnerLoopAlgorithm(Algorithm):
         """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1)."""
         return {n: fast[n] - self.settings.inner_lr * gradient[n] for n in fast}, memory
 
+    def damped_step(
+        self, rates: State, fast: State, gradient: State, memory: Memory, value: Tensor
+    ) -> tuple[State, Memory]:
+        """Take a step with learned `rates`; undo a step that raised the loss, and halve the rates.
+
+        Learned step sizes suit the steps of the meta-training, and later steps could diverge.
+        """
+        scale = memory.get("scale", value.new_ones(()))
+        if "before" in memory:
+            known, before, slope = memory["before"]
+            is_worse = ~(value <= known)  # Also if it is not a number.
+            scale = torch.where(is_worse, 0.5 * scale, scale)
+            value = torch.where(is_worse, known, value)
+            fast = {n: torch.where(is_worse, before[n], v) for n, v in fast.items()}
+            gradient = {n: torch.where(is_worse, slope[n], v) for n, v in gradient.items()}
+        new = {n: v - scale * rates[n] * gradient[n] for n, v in fast.items()}
+        return new, memory | {"scale": scale, "before": (value, fast, gradient)}
+
+    def undo_worse_step(self, context: Context, point: Point, support: Rows) -> Point:
+        """Take the last of several damped steps back if it raised the loss of the support set."""
+        if "before" not in point.memory or self.n_steps(context) < 2:
+            return point
+        known, before, _ = point.memory["before"]
+        measured = context.network.measure(point.fast, support.x)
+        is_worse = ~(loss(context.kind, linear(point.fast, measured[0]), support) <= known)
+        fast = {
+            n: torch.where(is_worse, before[n], v) if n in before else v
+            for n, v in point.fast.items()
+        }
+        return point._replace(fast=fast, measured=None)
+
     def _final_state(self, context: Context, point: Point, support: Rows) -> State:
         measured = point.measured
         if measured is None and context.network.has_statistics:
@@ -209,25 +253,48 @@ class InnerLoopAlgorithm(Algorithm):
         return head == "prototype"
 
 
+def adam_step(
+    fast: State, gradient: State, memory: Memory, lr: float, beta1: float = 0.9
+) -> tuple[State, Memory]:
+    """Take one step of Adam (Kingma and Ba 2015, in the order of the end of section 2)."""
+    step = memory["step"] + 1 if memory else torch.ones((), dtype=torch.float64)
+    new: State = {"step": step}
+    part = {}
+    for n, g in gradient.items():
+        m = (1 - beta1) * g + (beta1 * memory[f"m.{n}"] if memory and beta1 else 0)
+        v = 0.001 * g * g + (0.999 * memory[f"v.{n}"] if memory else 0)
+        new[f"m.{n}"], new[f"v.{n}"] = m, v
+        rate = lr * torch.sqrt(1 - 0.999**step) / (1 - beta1**step)
+        part[n] = fast[n] - rate.to(g.dtype) * m / (torch.sqrt(v) + 1e-8)
+    return part, new
+
+
 class InnerLoopLearner(NetworkLearner):
     """A learner that adapts a network and a linear head by gradient steps.
 
     Parameters
     ----------
-    task_type : {"auto", "classification", "regression"}, default="auto"
-        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
-    head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
-        What the linear head of a task starts from. See :ref:`heads`.
     inner_lr : float, default=0.1
-        Step size of the inner loop (alpha in the papers).
+        Step size of the inner loop (alpha in the papers), on standardised features and targets. See
+        :ref:`gradient-steps`.
     n_inner_steps : int, default=1
         Number of gradient steps of the adaptation to a task.
+    head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
+        What the linear head of a task starts from. See :ref:`heads`.
+    task_type : {"auto", "classification", "regression"}, default="auto"
+        What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
+    meta_batch_size : int or "auto", default=8
+        Tasks of a meta-iteration; ``auto``: 25 for the backbones ``"mlp"`` and ``"identity"``, 4
+        for others.
     """
 
-    task_type: str = task_type_parameter()
-    head_init: str = parameter("auto", StrOptions(set(HEADS)))
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
+    head_init: str = parameter("auto", StrOptions(set(HEADS)))
+    task_type: str = task_type_parameter()
+    meta_batch_size: int | str = parameter(
+        8, Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), role="training"
+    )
 
     algorithm = InnerLoopAlgorithm
 
@@ -242,3 +309,61 @@ class GradientLearner(InnerLoopLearner):
     """
 
     first_order: bool = parameter(False, "boolean")
+
+
+class InitialWeightsLearner(InnerLoopLearner):
+    """An :class:`InnerLoopLearner` of the weights from which a task starts, with measured defaults.
+
+    The defaults were chosen by ``benchmarks/measure/defaults.py``.
+
+    Parameters
+    ----------
+    n_train_steps : int or None, default=None
+        Inner steps of a task in meta-training; None: ``n_inner_steps``, as for a new task.
+    """
+
+    n_train_steps: int | None = parameter(
+        None, Interval(Integral, 0, None, closed="left"), None, role="training"
+    )
+    inner_lr: float = 0.05
+    meta_batch_size: int | str = "auto"
+    meta_lr: float = 0.005
+
+    # By data set: the settings of the paper.
+    _published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @classmethod
+    def as_published(cls, data: str, **changes: Any) -> Self:
+        """Make a learner with the settings of its paper.
+
+        Parameters
+        ----------
+        data : {"sinusoids", "omniglot"}
+            Data set of the paper: :func:`~skmeta.datasets.make_sinusoid_tasks`, or 5-way 1-shot
+            tasks of :func:`~skmeta.datasets.load_omniglot`.
+        **changes
+            Other parameters, and those that should differ.
+
+        Returns
+        -------
+        learner : object
+            A learner, unfitted.
+
+        Raises
+        ------
+        ValueError
+            If the paper has no such data set.
+
+        Examples
+        --------
+        >>> from skmeta.learners import MAML
+        >>> MAML.as_published("omniglot", n_iterations=100).inner_lr
+        0.4
+        """
+        if data not in cls._published:
+            known = " or ".join(map(repr, sorted(cls._published))) or "none"
+            raise ValueError(
+                f"data must be {known} for {cls.__name__}, got {data!r}. Set the parameters of "
+                "another experiment yourself."
+            )
+        return cls(**(dict(cls._published[data]) | changes))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from numbers import Integral
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta._training import (
     Declared,
     ExecutionOptions,
+    MetaOptimizer,
     OuterLoopSettings,
     parameter,
     read_parameters,
@@ -39,6 +40,16 @@ class TaskSampling(Declared, kw_only=False, eq=True):
     superclass: Any = parameter(None, Mapping, callable, None, role="training")
 
 
+# How outer loops of the papers step: no schedule, no clipping, the last state is kept.
+PUBLISHED_LOOP: Mapping[str, Any] = MappingProxyType(
+    {
+        "meta_optimizer": MetaOptimizer(schedule="constant", clip_norm=None),
+        "validation": 0.0,
+        "n_way": 5,
+    }
+)
+
+
 class InputOptions(Declared, kw_only=False, eq=True):
     """The rows that a network reads, for the parameter ``inputs``.
 
@@ -64,7 +75,7 @@ class InputOptions(Declared, kw_only=False, eq=True):
     augment: Any = parameter(None, str, list, tuple, callable, None, role="training")
 
 
-class TaskSettings(OuterLoopSettings):
+class TaskSettings(OuterLoopSettings, shared=True):
     """What the tasks of an outer loop are, and where it starts.
 
     Parameters
@@ -94,7 +105,7 @@ class TaskSettings(OuterLoopSettings):
     prior: Any = parameter(None, MetaPrior, None, role="training")
 
 
-class NetworkSettings(TaskSettings):
+class NetworkSettings(TaskSettings, shared=True):
     """The network of a learner, and the rows that it reads.
 
     Parameters
@@ -139,6 +150,8 @@ def read_settings(learner: Any) -> Any:
     """
     known = _closed_form() | vars(read_parameters(learner))
     settings = SimpleNamespace(**known, **vars(known["inputs"]), **vars(known["sampling"]))
+    if settings.meta_batch_size == "auto":
+        settings.meta_batch_size = 25 if settings.backbone in ("mlp", "identity") else 4
     settings.draws_tasks = settings.n_iterations > 0 or settings.validation.fraction > 0
     if settings.backbone == "mlp":
         prior = settings.prior
