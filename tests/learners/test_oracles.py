@@ -137,6 +137,37 @@ def test_reptile_moves_reptile_gradient_of_plain_sgd_on_all_rows(kind):
         close(gradient[name], state[name] - end.detach())
 
 
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_reptile_as_published_takes_steps_of_adam_without_momentum_on_batches(kind):
+    learner = Reptile(inner_optimizer="adam", inner_lr=0.01, inner_batch_size=4, n_inner_steps=5)
+    context = make_context(kind=kind, head="learned")
+    state, task = make_state(learner, context), make_task(kind)
+    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
+    rows = rows._replace(w=torch.ones_like(rows.w))
+    taken = []
+
+    class Recorded(learner.algorithm):
+        def _take_step(self, context, state, point, support):
+            taken.append(support)
+            return super()._take_step(context, state, point, support)
+
+    adapted = Recorded(learner).adapt(context, state, rows)
+    net = PlainNet(state, context.n_outputs)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.0, 0.999))
+    for batch in taken:
+        optimizer.zero_grad()
+        net.loss(batch).backward()
+        optimizer.step()
+    for name, expected in net.named().items():
+        torch.testing.assert_close(adapted[name], expected.detach(), rtol=1e-3, atol=1e-9)
+    # Batches have four rows each, and no row comes again before all were used.
+    known = [tuple(x.tolist()) for x in rows.x]
+    used = [known.index(tuple(x.tolist())) for batch in taken for x in batch.x]
+    assert [len(batch.y) for batch in taken] == [4] * 5
+    whole = len(known) // 4 * 4
+    assert len(set(used[:whole])) == min(whole, len(used))
+
+
 def test_reptile_moves_a_shared_row_towards_the_mean_of_its_rows():
     learner, context = Reptile(n_inner_steps=4), make_context(head="shared")
     state, task = make_state(learner, context), make_task()
@@ -198,6 +229,44 @@ def test_meta_sgd_takes_a_step_of_its_own_size_for_each_weight():
     net.loss(support).backward()
     for name, weight in net.named().items():
         close(adapted[name], state[name] - rates[f"rate.{name}"] * weight.grad)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_meta_sgd_does_not_diverge_over_many_steps(kind):
+    context = make_context(kind=kind, head="learned")
+    support, losses = make_rows(kind), []
+    for n_steps in (0, 1, 3, 30):
+        learner = MetaSGD(inner_lr=30.0, n_inner_steps=n_steps)
+        state = make_state(learner, context)
+        adapted = learner.algorithm(learner).adapt(context, state, support)
+        net = PlainNet(state | {n: v for n, v in adapted.items() if n in state}, context.n_outputs)
+        with torch.no_grad():
+            for name, weight in net.named().items():
+                weight.copy_(adapted[name])
+        losses.append(float(net.loss(support).detach()))
+    assert losses[1] > losses[0]  # A single step is that of the paper.
+    assert losses[3] <= losses[2] <= losses[0]
+
+
+def test_meta_gradient_of_damped_steps_equals_finite_differences():
+    context = make_context(head="learned")
+    learner = MetaSGD(inner_lr=8.0, n_inner_steps=4)
+    algorithm, state, task = learner.algorithm(learner), make_state(learner, context), make_task()
+    point = algorithm._start_point(context, state, task.support)
+    for _ in range(4):
+        point = algorithm._take_step(context, state, point, task.support)
+    assert float(point.memory["scale"]) < 1  # At least one step was undone.
+    gradient, _ = algorithm.meta_gradient(context, state, task)
+    generator = torch.Generator().manual_seed(1)
+    direction = {n: torch.randn(v.shape, generator=generator, dtype=v.dtype)
+                 for n, v in state.items()}  # fmt: skip
+    ends = [
+        algorithm.meta_loss(context, {n: v + h * direction[n] for n, v in state.items()}, task)[0]
+        for h in (-1e-6, 1e-6)
+    ]
+    expected = float((ends[1] - ends[0]) / 2e-6)
+    found = float(sum((gradient[n] * direction[n]).sum() for n in state))
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_fine_tuning_is_plain_adam():

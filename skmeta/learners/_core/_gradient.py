@@ -328,6 +328,7 @@ class InitialWeightsLearner(InnerLoopLearner):
     inner_lr: float = 0.05
     meta_batch_size: int | str = "auto"
     meta_lr: float = 0.005
+    n_iterations: int = 2000
 
     # By data set: the settings of the paper.
     _published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
