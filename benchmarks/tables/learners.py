@@ -2,6 +2,7 @@
 
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,35 @@ def sinusoid() -> Rows:
         rows.append([label, *(plus_minus(records[name][f"mse_{k}"]) for k in (1, 5, 10))])
     published = ["MAML", 0.67, 0.38, 0.35], ["pretrained network", 2.41, 2.23, 2.19]
     return [*rows, *([f"published: {name}", *errors] for name, *errors in published)]
+
+
+@table("defaults")
+def defaults() -> Rows:
+    keys = ("5/1", "5/10", "10/1", "10/10")
+    rows: Rows = [["learner", "seconds", *(key.replace("/", ", ") for key in keys)]]
+    by_learner: dict[str, list[Any]] = {}
+    for line in read_lines(RESULTS / "defaults.jsonl"):
+        if line["tasks"] == "new" and not line["settings"]:
+            by_learner.setdefault(line["learner"], []).append(line)
+    for name, runs in by_learner.items():
+        errors = [f"{np.mean([run['errors'][key] for run in runs]):.2f}" for key in keys]
+        rows.append([name, f"{np.mean([run['seconds'] for run in runs]):.1f}", *errors])
+    return rows
+
+
+@table("omniglot_random_weights")
+def omniglot_random_weights() -> Rows:
+    rows: Rows = [["learner", "minutes of one core", "inductive", "transductive"]]
+    labels = {"maml": "MAML", "anil": "ANIL", "metasgd": "Meta-SGD"}
+    for line in read_lines(RESULTS / "omniglot.jsonl"):
+        chosen = line["protocol"] == "source" and line.get("iterations") == 1500
+        if chosen and line["learner"] in labels and line.get("start") is None:
+            scores = [
+                plus_minus(line[f"5-way 1-shot {mode}"], 1)
+                for mode in ("inductive", "transductive")
+            ]
+            rows.append([labels[line["learner"]], f"{line['cpu_minutes']:.1f}", *scores])
+    return rows
 
 
 @table("learned_optimizers")
