@@ -14,6 +14,9 @@ from skmeta._columns import FrameEncoder, Times, time_numbers, wall_time
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
 
+# Tasks of the meta-training are learned again on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 learn_codes = partial(FrameEncoder.learn, allow_nan=True, has_codes=True)
 
 

@@ -91,7 +91,8 @@ def test_a_display_of_a_fitted_estimator_computes_nothing(name, monkeypatch):
     mine["intercept"] = 0.0
     assert (model.effects_["intercept"] != 0).any()
     monkeypatch.undo()
-    more = model.partial_fit(X[:5], (y > 0)[:5] if "Class" in name else y[:5])
+    new = X[:5] + np.array([0.0, 0.1])  # other rows of known groups
+    more = model.partial_fit(new, (y > 0)[:5] if "Class" in name else y[:5])
     assert more.effects_["rows"].iloc[0] == values["effects_"]["rows"].iloc[0] + 5
     assert pickle.loads(pickle.dumps(model)).summary_ == model.summary_
 

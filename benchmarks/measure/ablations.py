@@ -276,11 +276,11 @@ MECHANISMS: dict[str, Mechanism] = {
         _set("grouped._target_scale", choose_scale=lambda *given: given[-1][-1]), ("counts",), 95
     ),
     "prior of the share of known targets": Mechanism(
-        _set("tabular._units", _N_OF_PRIOR=0.0), ("counts",), 5
+        _set("_tabular._units", _N_OF_PRIOR=0.0), ("counts",), 5
     ),
     "model of counts": Mechanism(_set("grouped._fit", _MAX_COUNTS=0), ("counts",), 55),
     "powers of probabilities": Mechanism(
-        _set("tabular._weights", find_slope=lambda *_: 1.0), ("one column",), 25
+        _set("_tabular._weights", find_slope=lambda *_: 1.0), ("one column",), 25
     ),
     "beliefs in members": Mechanism(_without_beliefs, GROUPED[:3], 5),
     "trees on the learner": Mechanism(_without_members("trees"), GROUPED[:3], 30),
@@ -291,9 +291,9 @@ MECHANISMS: dict[str, Mechanism] = {
     "process": Mechanism(_without_members("process"), GROUPED[:3]),
     "table prior": Mechanism(_without_members("prior"), GROUPED[:3]),
     "process and table prior": Mechanism(_without_members("process", "prior"), GROUPED[:3]),
-    "randomised trees": Mechanism(_set("tabular._population", _MAX_RANDOMISED=0), GROUPED[:3], 40),
+    "randomised trees": Mechanism(_set("_tabular._population", _MAX_RANDOMISED=0), GROUPED[:3], 40),
     "linear share for rare classes": Mechanism(
-        _set("tabular._population", _RARE=0.0), ("one column",), 75
+        _set("_tabular._population", _RARE=0.0), ("one column",), 75
     ),
     "effects of pairs": Mechanism(
         _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
@@ -322,7 +322,7 @@ MECHANISMS: dict[str, Mechanism] = {
     "tests for seasons in whole numbers": Mechanism(_without_season_tests, ("time",), 110),
     # Small tables.
     "indicators of categories": Mechanism(
-        _set("tabular.table_prior._prior", choose_indicators=lambda *_: None), SMALL, 45
+        _set("_tabular.table_prior._prior", choose_indicators=lambda *_: None), SMALL, 45
     ),
     "belief in shares": Mechanism(_set("few_shot._members", _N_OF_PRIOR=0.0), SMALL, 5),
     "reshaped distributions": Mechanism(
@@ -336,7 +336,7 @@ MECHANISMS: dict[str, Mechanism] = {
 # What is fitted for one mechanism is not fitted again for another: by what was given.
 _FITS: dict[str, Any] = {}
 _FITTERS = {
-    "tabular._population": ("fit_population",),
+    "_tabular._population": ("fit_population",),
     "grouped.members._trees": ("fit_population",),
     "grouped._fit": ("fit_population",),
     "grouped.longitudinal._effects": ("fit_population",),

@@ -10,6 +10,9 @@ from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_image_tasks
 from skmeta.learners import ProtoNet
 
+# Tasks of the meta-training are learned again on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 
 def write(path, value=None, size=(6, 5), seed=0):
     """Write an image of noise, or of one colour; return its pixels (height, width, 3)."""

@@ -8,6 +8,9 @@ from skmeta import MetaFewShotClassifier
 from skmeta.learners import ANIL, MAML, InputOptions, ProtoNet, Validation
 from skmeta.tasks import ClassEpisodes, EpisodeSplit
 
+# Tasks of the meta-training are learned again on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 SMALL = {
     "backbone_params": {"hidden": (8,)},
     "n_shot": 2,

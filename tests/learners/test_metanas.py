@@ -17,6 +17,9 @@ from skmeta.learners import MAML, MetaNAS
 from skmeta.learners._metanas import ALPHA, select_operations
 from skmeta.priors import MetaPrior
 
+# Tasks of the meta-training are learned again on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+
 N_FEATURES, N_WAY, STEP = 3, 3, 1e-6
 
 
@@ -134,6 +137,7 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
         assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.* are equal to rows that are known already")
 def test_the_architecture_can_be_read(tmp_path):
     X, y, _ = make_sinusoid_tasks(1, 15, random_state=4)
     learner = MetaNAS(

@@ -48,8 +48,8 @@ class ALPaCA(NetworkLearner, HierarchicalLinear):
     >>> X = rng.uniform(-3, 3, size=(600, 1))
     >>> y = np.sin(X[:, 0] + rng.normal(size=30)[groups])
     >>> learner = ALPaCA(backbone_params={"hidden": (16,)}, n_iterations=20, random_state=0)
-    >>> prior = learner.fit(X, y, groups=groups).prior_
-    >>> reg = MetaFewShotRegressor(prior).fit(X[:5], y[:5])
+    >>> prior = learner.fit(X[20:], y[20:], groups=groups[20:]).prior_
+    >>> reg = MetaFewShotRegressor(prior).fit(X[:5], y[:5])  # a group of its own
     >>> mean, std = reg.predict(X[5:20], return_std=True)
     """
 
