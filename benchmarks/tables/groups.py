@@ -273,6 +273,22 @@ def contrasts() -> Rows:
     return rows
 
 
+@table("confounders")
+def confounders() -> Rows:
+    from benchmarks.lib.resumable import lines_by_cell
+    from benchmarks.measure import confounders as measure
+
+    summary = measure.summarize(lines_by_cell(measure.RESULTS))
+    sizes = measure.SIZES["real"]
+    rows: Rows = [["table", *(f"{n} rows" for n in sizes), "widths"]]
+    for groups, shape in product(measure.N_GROUPS, measure.SHAPES):
+        each = [summary[f"{shape}, {groups}, real, {n}"] for n in sizes]
+        held = [" ".join(number(share, 2) for share in one["held"]) for one in each]
+        widths = " ".join(number(one["width"], 2) for one in each)
+        rows.append([f"{groups}, {shape}", *held, widths])
+    return rows
+
+
 @table("rates")
 def rates() -> Rows:
     from benchmarks.lib.resumable import lines_by_cell
