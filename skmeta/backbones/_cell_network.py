@@ -33,29 +33,38 @@ class Edge:
 
 @dataclass(frozen=True, repr=False)
 class Architecture:
-    """Operations of a network of cells.
+    """Operations of a network of cells: what MetaNAS found, and any learner can take as backbone.
 
     Attributes
     ----------
     edges : tuple of Edge
         In the order of computation; ``pandas.DataFrame`` makes a table of them.
     n_parameters : int
-        Parameters of the selected network, without the head.
+        Parameters of the chosen network, without the head.
     n_parameters_searched : int
-        Parameters of the network with all operations, selected or not.
+        Parameters of the network with all operations, chosen or not.
+    params : dict
+        Parameters of :func:`cells` that build the chosen network; they can be written as JSON.
 
     Examples
     --------
-    >>> from skmeta.backbones import build_backbone
-    >>> cells = build_backbone("cells", (3,), {"n_cells": 1, "n_nodes": 1, "width": 8})
-    >>> cells.describe([[3.0, 0.0, 0.0, 0.0, 0.0]])
+    >>> import torch
+    >>> from skmeta.backbones import cells
+    >>> network = cells((3,), n_cells=1, n_nodes=1, width=8)
+    >>> architecture = network.describe([[3.0, 0.0, 0.0, 0.0, 0.0]])
+    >>> architecture
     Architecture(1 edge, 104 of 320 parameters)
       cell 0: 0 -> 1  linear    0.87
+    >>> architecture.params
+    {'n_cells': 1, 'n_nodes': 1, 'width': 8, 'chosen': ['linear']}
+    >>> architecture.build((3,))(torch.zeros(2, 3)).shape
+    torch.Size([2, 8])
     """
 
     edges: tuple[Edge, ...]
     n_parameters: int
     n_parameters_searched: int
+    params: dict[str, Any]
 
     def __repr__(self) -> str:
         n = len(self.edges)
@@ -70,8 +79,30 @@ class Architecture:
         ]
         return "\n".join(lines)
 
+    def build(self, input_shape: tuple[int, ...]) -> nn.Module:
+        """Build the network as a module of torch, with weights drawn by torch's generator.
 
-def edges_of(n_cells: int, n_nodes: int) -> Sequence[tuple[int, int, int]]:
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one row: (channels, height, width) of an image, or that of a row of a table.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps (n_samples, *input_shape) to (n_samples, n_features).
+        """
+        from skmeta.backbones._build import build_backbone
+
+        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        return build_backbone("cells", input_shape, self.params, generator)
+
+
+Places = Sequence[tuple[int, int, int]]
+"""Cell, source and target of each edge."""
+
+
+def edges_of(n_cells: int, n_nodes: int) -> Places:
     """Return cell, source and target of each edge: a node has an edge from each node before it."""
     return [
         (cell, source, target)
@@ -81,7 +112,24 @@ def edges_of(n_cells: int, n_nodes: int) -> Sequence[tuple[int, int, int]]:
     ]
 
 
-# Alpha starts close to zero: no operation is preferred.
+def connected(places: Places, used: Sequence[bool], n_nodes: int) -> list[bool]:
+    """Return which of the used edges are on a way from the input of their cell to its output."""
+    fed = {(cell, 0) for cell, _, _ in places}
+    for (cell, source, target), is_used in zip(places, used, strict=True):
+        if is_used and (cell, source) in fed:
+            fed.add((cell, target))
+    needed = {(cell, n_nodes) for cell, _, _ in places}
+    on_way = [False] * len(places)
+    # The edges that enter a node come before those that leave it.
+    for row in range(len(places) - 1, -1, -1):
+        cell, source, target = places[row]
+        if used[row] and (cell, source) in fed and (cell, target) in needed:
+            on_way[row] = True
+            needed.add((cell, source))
+    return on_way
+
+
+# Alpha starts close to its first values, in a direction that is drawn.
 _SMALL = 1e-3
 # Flags are read together, as the bits of one number: 63 of them, since it has a sign.
 _BITS = 2 ** torch.arange(63)
@@ -92,14 +140,16 @@ class CellNetwork(nn.Module):
 
     An edge computes sum_k softmax(alpha)_k operation_k(x): Liu, Simonyan and Yang (2019), DARTS:
     differentiable architecture search, section 2, equation 2. Each cell has its own architecture.
-    The edge from a node to the next one is never removed, so that the output always depends on the
-    input.
+    The edge from the input of a cell to its output is never removed, so that the output always
+    depends on the input. With the first operation on these edges, and none on the others, the
+    network is the plain one: ``conv4`` for images, ``mlp`` for tables.
 
-    Operations of share zero are not computed, unless tasks are vectorised: then each task may have
-    other shares. The gradients of such operations are zero in both cases.
+    Operations of share zero, and nodes that lead nowhere, are not computed, unless tasks are
+    vectorised: then each task may have other shares. Their gradients are zero in both cases.
 
     `make_node` makes the module applied to the sum of a node; `between` is applied after each cell;
-    `costs` (e, o) are the numbers of parameters, as float64.
+    `params` are those of the network in :func:`cells`. `costs` (e, o) are the numbers of
+    parameters, as float64, with those of an inner node on each edge that leads to it.
     """
 
     allowed: Tensor
@@ -114,19 +164,18 @@ class CellNetwork(nn.Module):
         operations: dict[str, Callable[[], nn.Module]],
         make_node: Callable[[], nn.Module],
         between: nn.Module,
-        n_cells: int,
-        n_nodes: int,
+        params: dict[str, Any],
     ) -> None:
         super().__init__()
-        self.stem, self.between = stem, between
-        self.n_cells, self.n_nodes = n_cells, n_nodes
+        self.stem, self.between, self.params = stem, between, params
+        self.n_cells, self.n_nodes = n_cells, n_nodes = params["n_cells"], params["n_nodes"]
         self.operations: tuple[str, ...] = tuple(operations)
-        self.places: Sequence[tuple[int, int, int]] = edges_of(n_cells, n_nodes)
+        self.places: Places = edges_of(n_cells, n_nodes)
         # Its values are read, so it is on the CPU even where only shapes are asked for.
         allowed = torch.ones(len(self.places), len(operations), dtype=torch.bool, device="cpu")
         for row, (_, source, target) in enumerate(self.places):
             for k, name in enumerate(self.operations):
-                allowed[row, k] = not (name == "none" and source == target - 1)
+                allowed[row, k] = not (name == "none" and source == 0 and target == n_nodes)
         self.register_buffer("allowed", allowed, persistent=False)
         self._allowed = allowed.tolist()
         self.architecture: nn.Parameter = nn.Parameter(torch.zeros(allowed.shape))
@@ -136,24 +185,40 @@ class CellNetwork(nn.Module):
         )
         self.nodes: nn.ModuleList = nn.ModuleList(make_node() for _ in range(n_cells * n_nodes))
         self.costs: Tensor = torch.zeros(allowed.shape, dtype=torch.float64)
-        for row in range(len(allowed)):
+        for row, (*_, target) in enumerate(self.places):
+            node_size = 0 if target == n_nodes else _size(self.nodes[0])
             for name in self._names(row):
-                self.costs[row, self.operations.index(name)] = _size(self._module(row, name))
+                size = _size(self._module(row, name)) + node_size if name != "none" else 0
+                self.costs[row, self.operations.index(name)] = size
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows to features."""
         alpha = self.architecture.masked_fill(~self.allowed, -torch.inf)
         shares = torch.softmax(alpha, 1)
+        shares = shares * self._fed(shares)
         used = _used(shares)
-        rows, nodes = iter(range(len(self.places))), iter(self.nodes)
-        x = self.stem(x)
-        for _ in range(self.n_cells):
-            known = [x]
-            for _ in range(self.n_nodes):
-                terms = [self._edge(next(rows), source, shares, used) for source in known]
-                known.append(next(nodes)(sum(terms[1:], terms[0])))
-            x = self.between(known[-1])
-        return x.flatten(1)
+        on_way = None
+        if used is not None:
+            has_operation = [
+                any(u and name != "none" for u, name in zip(row, self.operations, strict=True))
+                for row in used
+            ]
+            on_way = connected(self.places, has_operation, self.n_nodes)
+        return run_cells(self, x, lambda row, source: self._edge(row, source, shares, used), on_way)
+
+    def _fed(self, shares: Tensor) -> Tensor:
+        """Return 1 for each edge (e, 1) that the input of its cell reaches, 0 for the others."""
+        if self.n_nodes == 1:
+            return torch.ones_like(shares[:, :1])
+        operates = [n != "none" for n in self.operations]
+        has_operation = (shares.detach()[:, operates] > 0).any(1).to(shares.dtype)
+        fed: dict[tuple[int, int], Tensor] = {}
+        edges = []
+        for row, (cell, source, target) in enumerate(self.places):
+            edge = has_operation[row] if source == 0 else has_operation[row] * fed[cell, source]
+            fed[cell, target] = torch.maximum(fed.get((cell, target), edge), edge)
+            edges.append(torch.ones_like(edge) if source == 0 else fed[cell, source])
+        return torch.stack(edges)[:, None]
 
     def _edge(self, row: int, x: Tensor, shares: Tensor, used: list[list[bool]] | None) -> Tensor:
         terms = [
@@ -170,6 +235,11 @@ class CellNetwork(nn.Module):
     def _module(self, row: int, name: str) -> nn.Module:
         return cast(nn.ModuleDict, self.edges[row])[name]
 
+    def plain(self) -> list[int]:
+        """Return the position of the operation on each edge that makes the network plain."""
+        none = self.operations.index("none") if "none" in self.operations else 0
+        return [none if self._allowed[row][none] else 0 for row in range(len(self.places))]
+
     def draw_weights(self, generator: torch.Generator) -> None:
         """Draw the architecture parameters."""
         nn.init.normal_(self.architecture, 0.0, _SMALL, generator)
@@ -179,23 +249,115 @@ class CellNetwork(nn.Module):
         return self.costs.masked_fill(~self.allowed.cpu(), torch.inf).amin(1)
 
     def n_fixed_parameters(self) -> int:
-        """Return the parameters of stem and nodes, which every architecture has."""
-        return _size(self.stem) + _size(self.nodes)
+        """Return the parameters of the stem and the last nodes, which every architecture has."""
+        return _size(self.stem) + self.n_cells * _size(self.nodes[-1])
 
     def describe(self, alpha: Any, chosen: Sequence[int] | None = None) -> Architecture:
         """Describe an architecture by its operations, by default those with the largest alpha."""
-        alpha = torch.as_tensor(alpha, dtype=torch.float64).cpu()
+        alpha = torch.as_tensor(alpha, dtype=torch.float64).detach().cpu()
         shares = torch.softmax(alpha.masked_fill(~self.allowed.cpu(), -torch.inf), 1)
         chosen = shares.argmax(1).tolist() if chosen is None else chosen
-        costs = self.costs.long()
+        names = [self.operations[k] for k in chosen]
+        on_way = connected(self.places, [name != "none" for name in names], self.n_nodes)
+        names = [name if way else "none" for name, way in zip(names, on_way, strict=True)]
+        sizes = [_size(self._module(row, n)) if n != "none" else 0 for row, n in enumerate(names)]
         edges = tuple(
-            Edge(*place, self.operations[k], float(shares[row, k]), int(costs[row, k]))
-            for row, (place, k) in enumerate(zip(self.places, chosen, strict=True))
+            Edge(*place, name, float(shares[row, chosen[row]]), sizes[row])
+            for row, (place, name) in enumerate(zip(self.places, names, strict=True))
         )
-        fixed = self.n_fixed_parameters()
-        return Architecture(
-            edges, fixed + sum(edge.n_parameters for edge in edges), fixed + int(costs.sum())
+        n_nodes = len(nodes_of(self.places, on_way, self.n_nodes))
+        n_chosen = _size(self.stem) + sum(sizes) + n_nodes * _size(self.nodes[0])
+        n_searched = _size(self) - self.architecture.numel()
+        return Architecture(edges, n_chosen, n_searched, self.params | {"chosen": names})
+
+
+class ChosenCells(nn.Module):
+    """The network of an architecture: one operation on each edge, and no architecture parameters.
+
+    `chosen` names the operation of each edge; those that lead nowhere are left out. The other
+    arguments are those of :class:`CellNetwork`, whose weights have the same names.
+    """
+
+    stem: nn.Module
+    between: nn.Module
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        operations: dict[str, Callable[[], nn.Module]],
+        make_node: Callable[[], nn.Module],
+        between: nn.Module,
+        params: dict[str, Any],
+        chosen: Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.stem, self.between = stem, between
+        self.n_cells, self.n_nodes = n_cells, n_nodes = params["n_cells"], params["n_nodes"]
+        self.places: Places = edges_of(n_cells, n_nodes)
+        direct = [(s, t) == (0, n_nodes) for _, s, t in self.places]
+        wrong = [n for n in chosen if n not in operations]
+        if len(chosen) != len(self.places) or wrong:
+            raise BackboneError(
+                f"chosen must name one of {list(operations)} for each of {len(self.places)} edges, "
+                f"got {list(chosen)}."
+            )
+        if any(d and name == "none" for d, name in zip(direct, chosen, strict=True)):
+            raise BackboneError(
+                "chosen has 'none' on the edge from the input of a cell to its output. Give it "
+                "another operation, such as 'skip'."
+            )
+        used = [name != "none" for name in chosen]
+        self.on_way: list[bool] = connected(self.places, used, n_nodes)
+        self.edges: nn.ModuleDict = nn.ModuleDict(
+            {
+                str(row): nn.ModuleDict({name: operations[name]()})
+                for row, name in enumerate(chosen)
+                if self.on_way[row]
+            }
         )
+        nodes = nodes_of(self.places, self.on_way, n_nodes)
+        self.nodes: nn.ModuleDict = nn.ModuleDict({str(node): make_node() for node in nodes})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows to features."""
+        return run_cells(self, x, self._edge, self.on_way)
+
+    def _edge(self, row: int, x: Tensor) -> Tensor:
+        (operation,) = cast(nn.ModuleDict, self.edges[str(row)]).values()
+        result: Tensor = operation(x)
+        return result
+
+
+def nodes_of(places: Places, on_way: Sequence[bool], n_nodes: int) -> list[int]:
+    """Return the positions of the nodes that edges on the way lead to."""
+    pairs = zip(places, on_way, strict=True)
+    return sorted({cell * n_nodes + target - 1 for (cell, _, target), way in pairs if way})
+
+
+def run_cells(
+    network: CellNetwork | ChosenCells,
+    x: Tensor,
+    edge: Callable[[int, Tensor], Tensor],
+    on_way: Sequence[bool] | None,
+) -> Tensor:
+    """Map rows to features; ``edge(row, source)`` computes one of the edges on the way."""
+    x = network.stem(x)
+    rows = iter(range(len(network.places)))
+    nodes: Any = network.nodes
+    name_of: Callable[[int], int | str] = int if isinstance(nodes, nn.ModuleList) else str
+    for cell in range(network.n_cells):
+        known = [x]
+        for target in range(network.n_nodes):
+            incoming = list(zip(known, rows, strict=False))
+            terms = [edge(row, h) for h, row in incoming if on_way is None or on_way[row]]
+            node = cell * network.n_nodes + target
+            if not terms:  # What nothing leads to is not needed.
+                known.append(x)
+                continue
+            node = nodes[name_of(cell * network.n_nodes + target)]
+            known.append(node(sum(terms[1:], terms[0])))
+        x = network.between(known[-1])
+    return x.flatten(1)
 
 
 def check_cells(

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmeta.backbones._cell_network import CellNetwork, check_cells
+from skmeta.backbones._cell_network import CellNetwork, ChosenCells, check_cells
 from skmeta.backbones._conv4 import ConvBlock
 from skmeta.backbones._layers import EpisodeBatchNorm
 from skmeta.backbones._mlp import ACTIVATIONS
@@ -106,16 +106,17 @@ def _image_cells(
     n_cells: int = 3,
     n_nodes: int = 2,
     operations: Sequence[str] = tuple(IMAGE_OPERATIONS),
-) -> CellNetwork:
+    chosen: Sequence[str] | None = None,
+) -> CellNetwork | ChosenCells:
     """Build cells for images: the first block is that of ``conv4``, each cell halves the image."""
     check_cells(n_cells, n_nodes, operations, tuple(IMAGE_OPERATIONS))
-    return CellNetwork(
+    return _network(
         ConvBlock(input_shape[0], n_channels, pool=min(input_shape[1:]) > 1),
         {name: partial(IMAGE_OPERATIONS[name], n_channels) for name in operations},
         lambda: nn.Sequential(OrderedDict(norm=EpisodeBatchNorm(n_channels), relu=nn.ReLU())),
         Halve(),
-        n_cells,
-        n_nodes,
+        {"n_cells": n_cells, "n_nodes": n_nodes, "n_channels": n_channels},
+        chosen,
     )
 
 
@@ -128,23 +129,40 @@ def _table_cells(
     activation: str = "relu",
     normalize: bool = False,
     operations: Sequence[str] = tuple(TABLE_OPERATIONS),
-) -> CellNetwork:
+    chosen: Sequence[str] | None = None,
+) -> CellNetwork | ChosenCells:
     """Build cells for tables."""
     check_cells(n_cells, n_nodes, operations, tuple(TABLE_OPERATIONS))
     if activation not in ACTIVATIONS:
         raise BackboneError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
     act = ACTIVATIONS[activation]
-    return CellNetwork(
+    params: dict[str, Any] = {"n_cells": n_cells, "n_nodes": n_nodes, "width": width}
+    params |= {"activation": activation} if activation != "relu" else {}
+    return _network(
         nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), width), act()),
         {name: partial(TABLE_OPERATIONS[name], width, act) for name in operations},
         lambda: EpisodeBatchNorm(width) if normalize else nn.Identity(),
         nn.Identity(),
-        n_cells,
-        n_nodes,
+        params | ({"normalize": True} if normalize else {}),
+        chosen,
     )
 
 
-def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork:
+def _network(
+    stem: nn.Module,
+    operations: dict[str, Callable[[], nn.Module]],
+    make_node: Callable[[], nn.Module],
+    between: nn.Module,
+    params: dict[str, Any],
+    chosen: Sequence[str] | None,
+) -> CellNetwork | ChosenCells:
+    """Build the network that is searched, or that of the chosen operations."""
+    if chosen is None:
+        return CellNetwork(stem, operations, make_node, between, params)
+    return ChosenCells(stem, operations, make_node, between, params, chosen)
+
+
+def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork | ChosenCells:
     """Build a network of cells, whose operations :class:`~skmeta.learners.MetaNAS` chooses.
 
     Parameters
@@ -159,6 +177,8 @@ def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork:
         ``"residual"``, ``"skip"`` and ``"none"``. Images have ``n_channels=32`` in all cells.
         Tables have ``width=40`` features in all cells, ``activation="relu"`` (or ``"tanh"``,
         ``"gelu"``, ``"silu"``), and ``normalize=False``: whether nodes normalise their sums.
+        ``chosen`` names one operation for each edge, in the order of computation, and makes the
+        network of these alone; ``params`` of an :class:`Architecture` has it.
 
     Returns
     -------
@@ -175,4 +195,9 @@ def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork:
     Elsken, Staffler, Metzen and Hutter (2020), Meta-learning of neural architectures for few-shot
     learning, section 4 and appendix (the operations).
     """
+    if len(input_shape) != 3 and "n_channels" in params:
+        raise BackboneError(
+            "n_channels is for images of shape (channels, height, width), but a row has the shape "
+            f"{tuple(input_shape)}. Pass inputs, or width for tables."
+        )
     return (_image_cells if len(input_shape) == 3 else _table_cells)(input_shape, **params)

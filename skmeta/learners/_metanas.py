@@ -1,5 +1,9 @@
 """MetaNAS: an architecture that is meta-learned together with its weights, and adapts to a task.
 
+The search starts at the plain network (``conv4``, ``mlp``): its operations have the largest alpha.
+Until the choice is made, some tasks of a meta-iteration mix the operations, and alpha learns
+from them; the others train the weights of the network that is chosen so far, at its own cost.
+
 Notation: e edges, o operations; alpha (e, o) the architecture parameters, also the logits;
 ``selected`` (e,) the position of the operation on each edge; s the sharpness, from 0 (soft) to 1
 (decided).
@@ -16,7 +20,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from skmeta._backend import Network, Rows, State
+from skmeta._backend import Execution, Network, Rows, State, TaskTensors, tree_map
 from skmeta._sklearn_compat import Interval
 from skmeta._training import parameter
 from skmeta.backbones import Architecture, CellNetwork
@@ -27,6 +31,10 @@ ALPHA = "body.architecture"
 
 # A budget is divided into at most this many units.
 _MAX_UNITS = 2000
+
+# How many temperatures the operations of the plain network are ahead of others at first: their
+# share is then about a half.
+_AHEAD = 1.8
 
 
 def select_operations(alpha: Tensor, units: Tensor, n_units: int) -> Tensor:
@@ -131,7 +139,7 @@ class AnnealedNetwork:
 
     @cached_property
     def _extra_parameters(self) -> Tensor:
-        """Parameters beyond those of the cheapest operation on each edge, of shape (e, o)."""
+        """Parameters beyond those of the cheapest operation on each edge (e, o)."""
         return (self.cells.costs - self.cells.cheapest()[:, None]).long()
 
     @cached_property
@@ -169,6 +177,25 @@ class AnnealedNetwork:
 class MetaNASAlgorithm(InnerLoopAlgorithm):
     """Adapt weights and shares of operations, until one operation is left on each edge."""
 
+    def mean_gradient(
+        self, context: Context, state: State, tasks: TaskTensors, execution: Execution
+    ) -> tuple[State, State]:
+        """Return the mean over tasks, of which some mix operations until annealing ends."""
+        n = len(tasks.query.y)
+        n_mixed = math.ceil(self.settings.search_share * n)
+        if context.progress >= self.settings.annealing[1] or n_mixed == n:
+            return super().mean_gradient(context, state, tasks, execution)
+        parts = [(context, slice(n_mixed)), (replace(context, progress=1.0), slice(n_mixed, n))]
+        total: Any = None
+        for at, own in parts:
+            some = tree_map(lambda x, own=own: x[own], tasks)
+            mean = super().mean_gradient(at, state, some, execution)
+            share = len(some.query.y) / n
+            weighted = tree_map(lambda x, share=share: share * x, mean)
+            total = weighted if total is None else tree_map(torch.add, total, weighted)
+        result: tuple[State, State] = total
+        return result
+
     def skips_zero_gradient(self, state: State) -> bool:
         return False  # The choice becomes sharper without a gradient, too.
 
@@ -176,7 +203,8 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         """Describe the operation on each edge, of an adapted state or a prior."""
         network = self._annealed_network(context, self.settings.n_inner_steps)
         chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
-        return network.cells.describe(network.restrict(adapted[ALPHA]), chosen)
+        first = self.settings.temperature[0]
+        return network.cells.describe(network.restrict(adapted[ALPHA]) / first, chosen)
 
     def task_attributes(self, context: Context, adapted: State) -> dict[str, Architecture]:
         """Return ``architecture_``, which an estimator that learned a task shows."""
@@ -188,7 +216,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         if len(annealing) != 2 or not 0 <= annealing[0] < annealing[1] <= 1:
             raise ValueError(
                 f"annealing must be two rising shares between 0 and 1, got {annealing}. "
-                "Pass (0.0, 0.3) to have the choice made in the first 30%."
+                "Pass (0.1, 0.3) to have the choice made in the first 30%."
             )
         if len(temperature) != 2 or not 0 < temperature[1] <= temperature[0]:
             raise ValueError(
@@ -202,7 +230,10 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
                 f"max_parameters={max_parameters}, but the smallest of these networks has {least} "
                 "parameters. Raise it, or lower the width in backbone_params."
             )
-        return super().init_state(context, generator)
+        state = super().init_state(context, generator)
+        ahead = torch.zeros_like(state[ALPHA])
+        ahead[range(len(ahead)), cells.plain()] = _AHEAD * temperature[0]
+        return state | {ALPHA: state[ALPHA] + ahead}
 
     def adapt(
         self, context: Context, state: State, support: Rows, start: State | None = None
@@ -229,35 +260,45 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
     def _annealed_network(self, context: Context, step: int) -> AnnealedNetwork:
         """Return the network of an inner step; after the last one, its choice is decided."""
         if context.network.cells is None:
+            given = self.settings.backbone
+            what = repr(given) if isinstance(given, str) else f"an {type(given).__name__}"
             raise BackboneError(
-                "MetaNAS chooses the operations of cells, but "
-                f"backbone={self.settings.backbone!r} has none. Use backbone='cells'."
+                f"MetaNAS chooses the operations of cells, but backbone is {what}, which has none "
+                "to choose. Use backbone='cells'."
             )
         settings, cells = self.settings, context.network.cells
         begin, end = settings.annealing
         done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
-        sharpness = max(done, 0.0) * (step + 1) / (settings.n_inner_steps + 1)
+        sharpness = max(done, 0.0)
+        if settings.architecture_lr > 0:  # Each task decides anew.
+            sharpness *= (step + 1) / (settings.n_inner_steps + 1)
         return AnnealedNetwork(
             context.network, cells, settings.max_parameters, sharpness, settings.temperature
         )
 
 
 class MetaNAS(GradientLearner):
-    """Meta-learning of an architecture and its weights, both adapted to a task.
+    """Meta-learning of an architecture and its weights.
 
     Each edge of the network mixes several operations (convolutions, pooling, skip, none; for tables
     linear, gated and residual layers); their shares are the softmax of architecture parameters
-    alpha. A task adapts weights and alpha by gradient steps, until one operation is left on each
-    edge: ``architecture_`` of a fitted few-shot estimator.
+    alpha, which descend the query losses of tasks until one operation is left on each edge. The
+    search starts at the plain network, ``conv4`` or ``mlp``. What it found is ``architecture_``,
+    which any learner takes: ``MAML(backbone=learner.architecture_)``.
 
     Parameters
     ----------
-    architecture_lr : float, default=0.001
-        Step size of the inner loop for the architecture parameters.
+    architecture_lr : float, default=0.0
+        Step size of the inner loop for the architecture parameters. If it is positive, each task
+        adapts its own architecture, and all tasks mix operations in their first steps.
     temperature : tuple of two floats, default=(0.1, 0.01)
         Temperature of the softmax over operations at first, and when the choice is made.
-    annealing : tuple of two floats, default=(0.0, 0.15)
-        Shares of the meta-training at which annealing begins and ends.
+    annealing : tuple of two floats, default=(0.1, 0.2)
+        Shares of the meta-training at which annealing begins and ends. All operations are mixed
+        before it; one is left on each edge after it.
+    search_share : float, default=0.25
+        Share of the tasks of a meta-iteration that mix operations until annealing ends. The others
+        take the network that is chosen so far, which is several times faster.
     max_parameters : int or None, default=None
         Largest number of parameters of the chosen network, without the head.
 
@@ -273,16 +314,16 @@ class MetaNAS(GradientLearner):
     >>> from skmeta.learners import MetaNAS
     >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
     >>> learner = MetaNAS(n_iterations=20, random_state=0).fit(X, y, groups=groups)
-    >>> [edge.target for edge in learner.architecture_.edges]
-    [1, 2, 2]
+    >>> [edge.operation for edge in learner.architecture_.edges]
+    ['none', 'linear', 'none']
     """
 
     backbone: Any = "cells"
-    n_inner_steps: int = 3
     first_order: bool = True
-    architecture_lr: float = parameter(0.001, Interval(Real, 0, None, closed="left"))
+    architecture_lr: float = parameter(0.0, Interval(Real, 0, None, closed="left"))
     temperature: tuple[float, float] = parameter((0.1, 0.01), tuple, list)
-    annealing: tuple[float, float] = parameter((0.0, 0.15), tuple, list, role="training")
+    annealing: tuple[float, float] = parameter((0.1, 0.2), tuple, list, role="training")
+    search_share: float = parameter(0.25, Interval(Real, 0, 1, closed="right"), role="training")
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
 
     algorithm = MetaNASAlgorithm

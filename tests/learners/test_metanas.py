@@ -1,5 +1,6 @@
 """MetaNAS: the choice against a search of all architectures, the gradient against differences."""
 
+import json
 from itertools import product
 
 import builders
@@ -7,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from builders import make_task
+from sklearn.base import clone
+from sklearn.datasets import load_digits
 
-from skmeta import MetaFewShotRegressor
+from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta._backend import Execution, Rows, TaskTensors
 from skmeta.backbones import _cell_network, build_backbone
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import BackboneError
-from skmeta.learners import MAML, MetaNAS
+from skmeta.learners import MAML, MetaNAS, ProtoNet
 from skmeta.learners._metanas import ALPHA, select_operations
 from skmeta.priors import MetaPrior
 
@@ -59,8 +62,10 @@ def test_the_choice_is_the_best_of_all_that_keep_to_the_budget():
 
 
 def test_an_adapted_network_computes_only_what_was_chosen():
-    learner, context = MetaNAS(n_inner_steps=2, temperature=(1.0, 0.05)), make_context()
+    learner = MetaNAS(n_inner_steps=2, architecture_lr=0.1, temperature=(1.0, 0.05))
+    context = make_context()
     state, (support, query) = make_state(learner, context), make_task()
+    state[ALPHA] = 0.3 * torch.randn(state[ALPHA].shape, dtype=torch.float64)
     adapted = learner.algorithm(learner).adapt(context, state, support)
     assert not torch.equal(adapted[ALPHA], state[ALPHA])
     expected = learner.algorithm(learner).forward(context, adapted, query.x)
@@ -104,6 +109,7 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
         n_inner_steps=2,
         inner_lr=0.3,
         architecture_lr=1.0 if budget is None else 0.0,
+        search_share=1.0,
         temperature=(1.0, 0.5),
         max_parameters=budget,
     )
@@ -135,6 +141,64 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
             )
         found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
         assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("progress", [0.05, 0.5])
+def test_some_tasks_mix_operations_until_the_choice_is_made(progress):
+    learner = MetaNAS(search_share=0.3, annealing=(0.1, 0.2))
+    algorithm, context = learner.algorithm(learner), make_context(progress)
+    state = make_state(learner, context)
+    tasks = [make_task(seed) for seed in range(4)]
+    stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
+                            for pair in zip(*tasks, strict=True)))  # fmt: skip
+    with Execution("loop", device=torch.device("cpu")) as execution:
+        found, metrics = algorithm.mean_gradient(context, state, stacked, execution)
+    n_mixed = 2 if progress < 0.2 else 0  # 0.3 of four tasks, rounded up
+    contexts = [context] * n_mixed + [make_context(1.0)] * (4 - n_mixed)
+    each = [algorithm.meta_gradient(*pair) for pair in
+            zip(contexts, [state] * 4, tasks, strict=True)]  # fmt: skip
+    for name, value in found.items():
+        torch.testing.assert_close(value, sum(gradient[name] for gradient, _ in each) / 4)
+    loss = sum(one["loss"] for _, one in each) / 4
+    torch.testing.assert_close(metrics["loss"], loss)
+    assert (found[ALPHA] != 0).any() == (progress < 0.2)
+
+
+def test_any_learner_takes_the_network_that_was_found(tmp_path):
+    X, y = load_digits(return_X_y=True)
+    small = {"n_way": 3, "n_shot": 2, "n_query": 3, "n_iterations": 4, "meta_batch_size": 4,
+             "validation": 0, "random_state": 0}  # fmt: skip
+    cells = {"n_channels": 4, "n_cells": 2}
+    learner = MetaNAS(**small, backbone_params=cells, max_parameters=500)
+    found = learner.fit(X, y).architecture_
+    assert found.n_parameters <= 500
+    assert json.loads(json.dumps(found.params)) == found.params
+    prior = ProtoNet(**small, backbone=found).fit(X, y).prior_
+    assert prior.input_shape == (1, 8, 8)
+    assert prior.n_parameters == found.n_parameters
+    prior.save(tmp_path / "prior.safetensors")
+    loaded = MetaPrior.load(tmp_path / "prior.safetensors")
+    assert loaded == prior
+    clf = [MetaFewShotClassifier(each).fit(X[:9], y[:9]) for each in (prior, loaded)]
+    np.testing.assert_array_equal(*(each.predict_proba(X[9:20]) for each in clf))
+    # It goes on from a prior of the same network, and a clone of the learner has the same one.
+    later = clone(MAML(**small, backbone=found, prior=prior))
+    assert later.fit(X, y).prior_.backbone_params["chosen"] == tuple(found.params["chosen"])
+    with pytest.raises(BackboneError, match="backbone is an Architecture, which has none"):
+        MetaNAS(**small, backbone=found).fit(X, y)
+    with pytest.raises(BackboneError, match="n_channels is for images"):
+        MAML(**small, backbone=found).fit(X[:, :60], y)
+
+
+def test_the_search_starts_at_the_plain_network():
+    X = load_digits().data
+    learner = MetaNAS(backbone_params={"n_channels": 4}, n_way=3, inputs=(1, 8, 8), random_state=1)
+    prior = learner.initial_prior(X)
+    learner.prior_ = prior
+    assert learner.architecture_.params["chosen"] == ["none", "conv_3x3", "none"] * 3
+    shares = [edge.share for edge in learner.architecture_.edges]
+    assert min(shares) > 0.4
+    assert max(shares) < 0.6
 
 
 @pytest.mark.filterwarnings("ignore:.* are equal to rows that are known already")
@@ -169,7 +233,7 @@ def test_bad_input():
     X, y, groups = make_sinusoid_tasks(20, 20, random_state=0)
     with pytest.raises(BackboneError, match="the smallest of these networks has 80 parameters"):
         MetaNAS(max_parameters=79).fit(X, y, groups)
-    with pytest.raises(BackboneError, match="backbone='mlp' has none"):
+    with pytest.raises(BackboneError, match="backbone is 'mlp', which has none to choose"):
         MetaNAS(backbone="mlp").fit(X, y, groups)
     with pytest.raises(ValueError, match=r"annealing must be two rising shares .* \(0.5, 0.2\)"):
         MetaNAS(annealing=(0.5, 0.2)).fit(X, y, groups)

@@ -74,7 +74,10 @@ class Table:
         assert not isinstance(start, str)
         rows, shape = flatten_rows(X, settings.input_shape)
         rows, encoder = check_learner_rows(learner, rows, learner.algorithm.allow_nan, start)
-        shape = resolve_input_shape(shape, settings.backbone, rows.shape[1])
+        is_convolution = settings.backbone == "conv4" or "n_channels" in (
+            settings.backbone_params or {}
+        )
+        shape = resolve_input_shape(shape, is_convolution, rows.shape[1])
         n_features = rows.shape[1] if encoder is None else len(encoder.columns)
         return cls(rows, shape, n_features, get_feature_names(X), encoder, start)
 
@@ -85,12 +88,11 @@ class Table:
 
 
 def resolve_input_shape(
-    input_shape: tuple[int, ...] | None, backbone: Any, n_features: int
+    input_shape: tuple[int, ...] | None, is_convolution: bool, n_features: int
 ) -> tuple[int, ...]:
     """Return the shape of one row; without one, a convolution takes square grey images."""
     if input_shape is None:
         side = math.isqrt(n_features)
-        is_convolution = isinstance(backbone, str) and backbone == "conv4"
         if is_convolution and side * side == n_features:
             return (1, side, side)
         return (n_features,)

@@ -17,6 +17,7 @@ from skmeta._training import (
     parameter,
     read_parameters,
 )
+from skmeta.backbones import resolve_backbone
 from skmeta.priors import MetaPrior
 
 
@@ -110,9 +111,9 @@ class NetworkSettings(TaskSettings, shared=True):
 
     Parameters
     ----------
-    backbone : str or torch.nn.Module, default="mlp"
-        Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"identity"``, ``"cells"``
-        or a module. See :ref:`own-networks`.
+    backbone : str, torch.nn.Module or Architecture, default="mlp"
+        Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"identity"``, ``"cells"``,
+        a module, or the ``architecture_`` that MetaNAS found. See :ref:`own-networks`.
     backbone_params : dict or None, default=None
         Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
     inputs : tuple of int, InputOptions or None, default=None
@@ -150,6 +151,9 @@ def read_settings(learner: Any) -> Any:
     """
     known = _closed_form() | vars(read_parameters(learner))
     settings = SimpleNamespace(**known, **vars(known["inputs"]), **vars(known["sampling"]))
+    settings.backbone, settings.backbone_params = resolve_backbone(
+        settings.backbone, settings.backbone_params
+    )
     if settings.meta_batch_size == "auto":
         settings.meta_batch_size = 25 if settings.backbone in ("mlp", "identity") else 4
     settings.draws_tasks = settings.n_iterations > 0 or settings.validation.fraction > 0
