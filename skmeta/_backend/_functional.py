@@ -117,6 +117,12 @@ class Network:
         self.input_shape: tuple[int, ...] = tuple(input_shape)
         self.has_statistics: bool = bool(self._statistics)
 
+    def with_module(self, module: nn.Module) -> Network:
+        """Return another module as a network on the same device, in the same precision."""
+        like = next(self._module.parameters())
+        module = module.to(like.device, like.dtype)
+        return Network(module, self.input_shape, like.device, self._in_bfloat16)
+
     @cached_property
     def n_kept(self) -> int:
         """Values that the forward pass of one row keeps for its backward pass."""

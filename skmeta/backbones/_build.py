@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from skmeta._validation import suggest
-from skmeta.backbones._cell_network import Architecture, CellNetwork
+from skmeta.backbones._cell_network import CellNetwork
 from skmeta.backbones._cells import Filter, cells
 from skmeta.backbones._conv4 import ConvBlock, conv4
 from skmeta.backbones._layers import convert_batch_norm, refuse_lazy
@@ -34,7 +34,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
 
 
 def build_backbone(
-    backbone: str | nn.Module | Architecture,
+    backbone: str | nn.Module,
     input_shape: tuple[int, ...],
     params: Mapping[str, Any] | None = None,
     generator: torch.Generator | None = None,
@@ -46,7 +46,7 @@ def build_backbone(
     `generator`; without it, they are the same each time. Torch's global generator is not used. A
     BackboneError is raised if names or parameters are wrong, or the network does not fit the shape.
     """
-    backbone, params = resolve_backbone(backbone, params)
+    params = dict(params or {})
     if isinstance(backbone, nn.Module):
         if params:
             raise BackboneError(
@@ -75,14 +75,6 @@ def build_backbone(
         )
     check_output(module, input_shape)
     return module
-
-
-def resolve_backbone(backbone: Any, params: Mapping[str, Any] | None) -> tuple[Any, dict[str, Any]]:
-    """Return a backbone and its parameters; an architecture is a named backbone with its own."""
-    params = dict(params or {})
-    if isinstance(backbone, Architecture):
-        return "cells", backbone.params | params
-    return backbone, params
 
 
 def draw_parameters(module: nn.Module, generator: torch.Generator) -> None:

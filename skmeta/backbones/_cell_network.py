@@ -6,97 +6,12 @@ Notation: e edges, o operations; alpha (e, o) the architecture parameters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from skmeta.exceptions import BackboneError
-
-
-@dataclass(frozen=True)
-class Edge:
-    """One edge of a cell, and the operation on it.
-
-    Cells are counted from the input. Node 0 is the input of the cell, the last node its output.
-    `share` is the weight of the operation before one operation per edge was selected.
-    """
-
-    cell: int
-    source: int
-    target: int
-    operation: str
-    share: float
-    n_parameters: int
-
-
-@dataclass(frozen=True, repr=False)
-class Architecture:
-    """Operations of a network of cells: what MetaNAS found, and any learner can take as backbone.
-
-    Attributes
-    ----------
-    edges : tuple of Edge
-        In the order of computation; ``pandas.DataFrame`` makes a table of them.
-    n_parameters : int
-        Parameters of the chosen network, without the head.
-    n_parameters_searched : int
-        Parameters of the network with all operations, chosen or not.
-    params : dict
-        Parameters of :func:`cells` that build the chosen network; they can be written as JSON.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skmeta.backbones import cells
-    >>> network = cells((3,), n_cells=1, n_nodes=1, width=8)
-    >>> architecture = network.describe([[3.0, 0.0, 0.0, 0.0, 0.0]])
-    >>> architecture
-    Architecture(1 edge, 104 of 320 parameters)
-      cell 0: 0 -> 1  linear    0.87
-    >>> architecture.params
-    {'n_cells': 1, 'n_nodes': 1, 'width': 8, 'chosen': ['linear']}
-    >>> architecture.build((3,))(torch.zeros(2, 3)).shape
-    torch.Size([2, 8])
-    """
-
-    edges: tuple[Edge, ...]
-    n_parameters: int
-    n_parameters_searched: int
-    params: dict[str, Any]
-
-    def __repr__(self) -> str:
-        n = len(self.edges)
-        width = max(len(edge.operation) for edge in self.edges)
-        lines = [
-            f"Architecture({n} edge{'s' * (n != 1)}, {self.n_parameters:,} of "
-            f"{self.n_parameters_searched:,} parameters)"
-        ]
-        lines += [
-            f"  cell {e.cell}: {e.source} -> {e.target}  {e.operation:<{width + 2}}{e.share:.2f}"
-            for e in self.edges
-        ]
-        return "\n".join(lines)
-
-    def build(self, input_shape: tuple[int, ...]) -> nn.Module:
-        """Build the network as a module of torch, with weights drawn by torch's generator.
-
-        Parameters
-        ----------
-        input_shape : tuple of int
-            Shape of one row: (channels, height, width) of an image, or that of a row of a table.
-
-        Returns
-        -------
-        torch.nn.Module
-            Maps (n_samples, *input_shape) to (n_samples, n_features).
-        """
-        from skmeta.backbones._build import build_backbone
-
-        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        return build_backbone("cells", input_shape, self.params, generator)
-
 
 Places = Sequence[tuple[int, int, int]]
 """Cell, source and target of each edge."""
@@ -186,9 +101,9 @@ class CellNetwork(nn.Module):
         self.nodes: nn.ModuleList = nn.ModuleList(make_node() for _ in range(n_cells * n_nodes))
         self.costs: Tensor = torch.zeros(allowed.shape, dtype=torch.float64)
         for row, (*_, target) in enumerate(self.places):
-            node_size = 0 if target == n_nodes else _size(self.nodes[0])
+            node_size = 0 if target == n_nodes else size_of(self.nodes[0])
             for name in self._names(row):
-                size = _size(self._module(row, name)) + node_size if name != "none" else 0
+                size = size_of(self.module_of(row, name)) + node_size if name != "none" else 0
                 self.costs[row, self.operations.index(name)] = size
 
     def forward(self, x: Tensor) -> Tensor:
@@ -222,7 +137,7 @@ class CellNetwork(nn.Module):
 
     def _edge(self, row: int, x: Tensor, shares: Tensor, used: list[list[bool]] | None) -> Tensor:
         terms = [
-            shares[row, k] * self._module(row, name)(x)
+            shares[row, k] * self.module_of(row, name)(x)
             for k, name in enumerate(self.operations)
             if self._allowed[row][k] and name != "none" and (used is None or used[row][k])
         ]
@@ -232,7 +147,8 @@ class CellNetwork(nn.Module):
         """Return the operations that an edge can have."""
         return [n for n, ok in zip(self.operations, self._allowed[row], strict=True) if ok]
 
-    def _module(self, row: int, name: str) -> nn.Module:
+    def module_of(self, row: int, name: str) -> nn.Module:
+        """Return an operation that an edge can have."""
         return cast(nn.ModuleDict, self.edges[row])[name]
 
     def plain(self) -> list[int]:
@@ -250,25 +166,7 @@ class CellNetwork(nn.Module):
 
     def n_fixed_parameters(self) -> int:
         """Return the parameters of the stem and the last nodes, which every architecture has."""
-        return _size(self.stem) + self.n_cells * _size(self.nodes[-1])
-
-    def describe(self, alpha: Any, chosen: Sequence[int] | None = None) -> Architecture:
-        """Describe an architecture by its operations, by default those with the largest alpha."""
-        alpha = torch.as_tensor(alpha, dtype=torch.float64).detach().cpu()
-        shares = torch.softmax(alpha.masked_fill(~self.allowed.cpu(), -torch.inf), 1)
-        chosen = shares.argmax(1).tolist() if chosen is None else chosen
-        names = [self.operations[k] for k in chosen]
-        on_way = connected(self.places, [name != "none" for name in names], self.n_nodes)
-        names = [name if way else "none" for name, way in zip(names, on_way, strict=True)]
-        sizes = [_size(self._module(row, n)) if n != "none" else 0 for row, n in enumerate(names)]
-        edges = tuple(
-            Edge(*place, name, float(shares[row, chosen[row]]), sizes[row])
-            for row, (place, name) in enumerate(zip(self.places, names, strict=True))
-        )
-        n_nodes = len(nodes_of(self.places, on_way, self.n_nodes))
-        n_chosen = _size(self.stem) + sum(sizes) + n_nodes * _size(self.nodes[0])
-        n_searched = _size(self) - self.architecture.numel()
-        return Architecture(edges, n_chosen, n_searched, self.params | {"chosen": names})
+        return size_of(self.stem) + self.n_cells * size_of(self.nodes[-1])
 
 
 class ChosenCells(nn.Module):
@@ -400,5 +298,6 @@ def _read_flags(flags: Tensor) -> list[bool]:
     return [bool(number >> k & 1) for k in range(len(flags))]
 
 
-def _size(module: nn.Module) -> int:
+def size_of(module: nn.Module) -> int:
+    """Return the number of parameters of a module."""
     return sum(p.numel() for p in module.parameters())

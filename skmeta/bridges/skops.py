@@ -71,7 +71,7 @@ grouped.members._row_models.Categories grouped.members._row_models.RowModel
 grouped.members._trees.Trees
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
-backbones._cell_network.Architecture backbones._cell_network.Edge
+backbones._architecture.Architecture backbones._architecture.Edge
 learners._metanas.MetaNAS learners.auto._learner.AutoLearner
 learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.HierarchicalLinear
 learners.in_context._learner.InContextLearner

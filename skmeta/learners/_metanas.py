@@ -12,8 +12,9 @@ Notation: e edges, o operations; alpha (e, o) the architecture parameters, also 
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from numbers import Integral, Real
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from torch import Tensor
 from skmeta._backend import Execution, Network, Rows, State, TaskTensors, tree_map
 from skmeta._sklearn_compat import Interval
 from skmeta._training import parameter
-from skmeta.backbones import Architecture, CellNetwork
+from skmeta.backbones import Architecture, CellNetwork, build_backbone, describe
 from skmeta.exceptions import BackboneError
 from skmeta.learners._core import Context, GradientLearner, InnerLoopAlgorithm, Memory, read_prior
 
@@ -174,6 +175,14 @@ class AnnealedNetwork:
         return units.masked_fill(~self._possible, n_units + 1), n_units
 
 
+@lru_cache(maxsize=4)
+def build_chosen(network: Network, chosen: tuple[int, ...]) -> Network:
+    """Build the network of an operation on each edge, by its position; weights have its names."""
+    cells = cast(CellNetwork, network.cells)
+    params = describe(cells, torch.zeros(cells.allowed.shape), chosen).params
+    return network.with_module(build_backbone("cells", network.input_shape, params))
+
+
 class MetaNASAlgorithm(InnerLoopAlgorithm):
     """Adapt weights and shares of operations, until one operation is left on each edge."""
 
@@ -181,20 +190,36 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         self, context: Context, state: State, tasks: TaskTensors, execution: Execution
     ) -> tuple[State, State]:
         """Return the mean over tasks, of which some mix operations until annealing ends."""
-        n = len(tasks.query.y)
-        n_mixed = math.ceil(self.settings.search_share * n)
-        if context.progress >= self.settings.annealing[1] or n_mixed == n:
+        if self.settings.architecture_lr > 0:  # Each task makes its own choice.
             return super().mean_gradient(context, state, tasks, execution)
-        parts = [(context, slice(n_mixed)), (replace(context, progress=1.0), slice(n_mixed, n))]
-        total: Any = None
-        for at, own in parts:
-            some = tree_map(lambda x, own=own: x[own], tasks)
-            mean = super().mean_gradient(at, state, some, execution)
-            share = len(some.query.y) / n
-            weighted = tree_map(lambda x, share=share: share * x, mean)
-            total = weighted if total is None else tree_map(torch.add, total, weighted)
-        result: tuple[State, State] = total
-        return result
+        n, n_mixed = len(tasks.query.y), 0
+        if context.progress < self.settings.annealing[1]:
+            n_mixed = math.ceil(self.settings.search_share * n)
+        chosen, names = self._chosen(context, state[ALPHA])
+        own = {n: v for n, v in state.items() if n in names}
+        gradient = {n: torch.zeros_like(v) for n, v in state.items()}
+        metrics: State = {}
+        for at, known, start, stop in ((context, state, 0, n_mixed), (chosen, own, n_mixed, n)):
+            if start < stop:
+                some = tree_map(lambda x, start=start, stop=stop: x[start:stop], tasks)
+                mean, measured = super().mean_gradient(at, known, some, execution)
+                share = (stop - start) / n
+                gradient |= {name: gradient[name] + share * g for name, g in mean.items()}
+                metrics = {name: metrics.get(name, 0) + share * v for name, v in measured.items()}
+        return gradient, metrics
+
+    def recording_key(self, context: Context) -> Hashable:
+        if not type(self).__module__.startswith("skmeta."):
+            return None  # A subclass may depend on anything.
+        return context.network if context.network.cells is None else None
+
+    def _chosen(self, context: Context, alpha: Tensor) -> tuple[Context, frozenset[str]]:
+        """Return the context of the network that is chosen so far, and the names of its state."""
+        at = self._annealed_network(replace(context, progress=1.0), self.settings.n_inner_steps)
+        chosen = tuple(at.logits(alpha.detach()).argmax(1).tolist())
+        network = build_chosen(context.network, chosen)
+        names = {*network.initial_weights(), "head.weight", "head.bias"}
+        return replace(context, network=network), frozenset(names)
 
     def skips_zero_gradient(self, state: State) -> bool:
         return False  # The choice becomes sharper without a gradient, too.
@@ -204,7 +229,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         network = self._annealed_network(context, self.settings.n_inner_steps)
         chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
         first = self.settings.temperature[0]
-        return network.cells.describe(network.restrict(adapted[ALPHA]) / first, chosen)
+        return describe(network.cells, network.restrict(adapted[ALPHA]) / first, chosen)
 
     def task_attributes(self, context: Context, adapted: State) -> dict[str, Architecture]:
         """Return ``architecture_``, which an estimator that learned a task shows."""
@@ -223,7 +248,14 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
                 "temperature must be two positive numbers, the larger one first, got "
                 f"{temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
             )
-        cells = self._annealed_network(context, 0).cells
+        if context.network.cells is None:
+            given = self.settings.backbone
+            what = repr(given) if isinstance(given, str) else f"an {type(given).__name__}"
+            raise BackboneError(
+                f"MetaNAS chooses the operations of cells, but backbone is {what}, which has none "
+                "to choose. Use backbone='cells'."
+            )
+        cells = context.network.cells
         least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
         if max_parameters is not None and max_parameters < least:
             raise BackboneError(
@@ -255,18 +287,13 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         return {n: v - rates.get(n, inner_lr) * gradient[n] for n, v in fast.items()}, memory
 
     def _annealed(self, context: Context, step: int) -> Context:
+        if context.network.cells is None:
+            return context  # There is nothing to choose any more.
         return replace(context, network=cast(Network, self._annealed_network(context, step)))
 
     def _annealed_network(self, context: Context, step: int) -> AnnealedNetwork:
         """Return the network of an inner step; after the last one, its choice is decided."""
-        if context.network.cells is None:
-            given = self.settings.backbone
-            what = repr(given) if isinstance(given, str) else f"an {type(given).__name__}"
-            raise BackboneError(
-                f"MetaNAS chooses the operations of cells, but backbone is {what}, which has none "
-                "to choose. Use backbone='cells'."
-            )
-        settings, cells = self.settings, context.network.cells
+        settings, cells = self.settings, cast(CellNetwork, context.network.cells)
         begin, end = settings.annealing
         done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
         sharpness = max(done, 0.0)
@@ -293,7 +320,7 @@ class MetaNAS(GradientLearner):
         adapts its own architecture, and all tasks mix operations in their first steps.
     temperature : tuple of two floats, default=(0.1, 0.01)
         Temperature of the softmax over operations at first, and when the choice is made.
-    annealing : tuple of two floats, default=(0.1, 0.2)
+    annealing : tuple of two floats, default=(0.08, 0.12)
         Shares of the meta-training at which annealing begins and ends. All operations are mixed
         before it; one is left on each edge after it.
     search_share : float, default=0.25
@@ -322,7 +349,7 @@ class MetaNAS(GradientLearner):
     first_order: bool = True
     architecture_lr: float = parameter(0.0, Interval(Real, 0, None, closed="left"))
     temperature: tuple[float, float] = parameter((0.1, 0.01), tuple, list)
-    annealing: tuple[float, float] = parameter((0.1, 0.2), tuple, list, role="training")
+    annealing: tuple[float, float] = parameter((0.08, 0.12), tuple, list, role="training")
     search_share: float = parameter(0.25, Interval(Real, 0, 1, closed="right"), role="training")
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
 

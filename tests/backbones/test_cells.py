@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skmeta.backbones import build_backbone
+from skmeta.backbones import build_backbone, describe
 from skmeta.exceptions import BackboneError
 
 
@@ -75,9 +75,9 @@ def test_a_decided_network_is_the_plain_one_with_and_without_gradients(name):
     with torch.no_grad():  # What has no share is not computed here.
         torch.testing.assert_close(network(x), expected)
 
-    found = network.describe(network.architecture)
+    found = describe(network, network.architecture)
     assert [edge.operation for edge in found.edges] == [*names[:3], "none", name, "none"]
-    plain = build_backbone(found, (1, 9, 9)).double().train()
+    plain = found.build((1, 9, 9)).double().train()
     assert sum(p.numel() for p in plain.parameters()) == found.n_parameters
     weights = network.state_dict()
     plain.load_state_dict({key: weights[key] for key in plain.state_dict()})
@@ -88,8 +88,8 @@ def test_a_decided_network_is_the_plain_one_with_and_without_gradients(name):
 def test_the_plain_choice_is_the_plain_network(shape, plain):
     params = {"n_channels": 8} if plain == "conv4" else {"width": 8}
     network = make("cells", shape, **params)
-    found = network.describe(torch.zeros(network.allowed.shape), network.plain())
-    built = build_backbone(found, shape).double().train()
+    found = describe(network, torch.zeros(network.allowed.shape), network.plain())
+    built = found.build(shape).double().train()
     other = make(plain, shape, **(params if plain == "conv4" else {"hidden": (8, 8)})).train()
     assert found.n_parameters == sum(p.numel() for p in other.parameters())
     with torch.no_grad():  # Layers are in the same order, but norms come after the filters.
@@ -109,9 +109,9 @@ def test_what_the_input_does_not_reach_counts_for_nothing_in_any_way_of_computin
     x = torch.randn(2, 5, 4, dtype=torch.float64)
     alone = torch.stack([network(task) for task in x])
     torch.testing.assert_close(torch.vmap(network)(x), alone)
-    found = network.describe(network.architecture)
+    found = describe(network, network.architecture)
     assert [e.operation for e in found.edges] == ["none", "none", "none", "linear", "none", "none"]
-    plain = build_backbone(found, (4,)).double()
+    plain = found.build((4,)).double()
     plain.load_state_dict({k: network.state_dict()[k] for k in plain.state_dict()})
     torch.testing.assert_close(plain(x[0]), alone[0])
 
@@ -136,7 +136,7 @@ def test_table_operations_are_what_their_names_say():
 
 def test_an_architecture_is_readable():
     network = make("cells", (3,), width=8, n_cells=2)
-    found = network.describe(torch.zeros(6, 5), [0, 3, 3, 4, 2, 1])
+    found = describe(network, torch.zeros(6, 5), [0, 3, 3, 4, 2, 1])
     assert repr(found).splitlines() == [
         "Architecture(6 edges, 176 of 1,760 parameters)",
         "  cell 0: 0 -> 1  linear    0.20",
@@ -153,7 +153,7 @@ def test_an_architecture_is_readable():
 
 def test_an_architecture_is_a_value_that_json_keeps():
     network = make("cells", (3,), width=8, activation="tanh", normalize=True)
-    found = network.describe(torch.randn(3, 5, generator=torch.Generator().manual_seed(0)))
+    found = describe(network, torch.randn(3, 5, generator=torch.Generator().manual_seed(0)))
     params = json.loads(json.dumps(found.params))
     again, built = build_backbone("cells", (3,), params), found.build((3,))
     assert repr(again) == repr(built)
