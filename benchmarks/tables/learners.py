@@ -8,7 +8,8 @@ import numpy as np
 
 from benchmarks.lib.comparison import RESULTS
 from benchmarks.lib.intervals import normal_interval
-from benchmarks.lib.resumable import read_lines, read_records
+from benchmarks.lib.resumable import lines_by_cell, read_lines, read_records
+from benchmarks.measure.architectures import summarize
 from benchmarks.tables._pages import Rows, number, plus_minus, table
 
 
@@ -156,14 +157,6 @@ CHARACTERS: dict[str, dict[str, tuple[int, ...]]] = {
         "constant schedule in place of the cosine": (23,),
         "one inner step of 0.1": (17,),
     },
-    "metanas": {
-        "temperature (1, 0.005), annealing (0, 0.3)": (36,),
-        "temperature (0.1, 0.005), annealing (0, 0.3)": (49,),
-        "temperature (0.1, 0.005), annealing (0.2, 0.5)": (50,),
-        "temperature (0.03, 0.005), annealing (0, 0.3)": (51,),
-        "temperature (0.03, 0.005), annealing (0, 0.15)": (53,),
-        "MAML with ``conv4`` of 32 channels": (39,),
-    },
 }
 PUBLISHED = (
     ("ProtoNet", 98.8, 99.7, 96.0),
@@ -188,6 +181,27 @@ def omniglot(which: str) -> Rows:
         rows.append([label, *(plus_minus(score, 1) for score in scores), number(minutes, 1)])
     if which == "papers":
         rows += [[f"published: {name}", *scores, None] for name, *scores in PUBLISHED]
+    return rows
+
+
+@table("architectures")
+def architectures() -> Rows:
+    means = summarize(lines_by_cell(RESULTS / "architectures.jsonl"))
+    labels = {
+        "metanas": "MetaNAS",
+        "conv4": "``conv4``, first-order MAML",
+        "exact": "``conv4``, MAML",
+        "random": "random networks, first-order MAML",
+    }
+    rows: Rows = [["method", "parameters", "iterations", "development", "new alphabets"]]
+    rows[0] += ["over ``conv4``, development", "over ``conv4``, new alphabets"]
+    for arm, label in labels.items():
+        own = means[arm]
+        sizes = [f"{n:,}" for n in sorted(set(own["parameters"]))]
+        scores = [own[name] for name in ("development", "evaluation")]
+        gains = [plus_minus(score[1:], 1) if arm != "conv4" else None for score in scores]
+        row = [label, " to ".join(sizes[:: max(1, len(sizes) - 1)]), number(own["iterations"], 0)]
+        rows.append([*row, *(number(score[0], 1) for score in scores), *gains])
     return rows
 
 

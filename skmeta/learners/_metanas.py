@@ -313,6 +313,9 @@ class MetaNAS(GradientLearner):
     search starts at the plain network, ``conv4`` or ``mlp``. What it found is ``architecture_``,
     which any learner takes: ``MAML(backbone=learner.architecture_)``.
 
+    It is research: with equal seconds and parameters it was not ahead of MAML on ``conv4``, where
+    its search starts. The guide is :doc:`/methods/metanas`.
+
     Parameters
     ----------
     architecture_lr : float, default=0.0
