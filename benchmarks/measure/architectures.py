@@ -42,6 +42,8 @@ COMMON = {
     "n_query": 5,
     "meta_batch_size": 4,
     "meta_lr": 0.005,
+    "inner_lr": 0.1,
+    "n_inner_steps": 1,
     "validation": 0.0,
 }
 ARMS = ("metanas", "conv4", "random", "exact")

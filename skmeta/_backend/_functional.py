@@ -170,8 +170,9 @@ class Network:
     def _call(self, state: Mapping[str, Tensor], values: State, x: Tensor, measure: bool) -> Tensor:
         """Call the module with weights of ``state``; its statistics are read and written."""
         if not hasattr(self._local, "module"):
-            # Weights are not copied, because each call has its own.
-            shared = {id(p): p for p in self._module.parameters()}
+            # Weights are not copied, because each call has its own; nor are buffers, because a copy
+            # that is made within torch.func.grad cannot be used after it.
+            shared = {id(v): v for v in (*self._module.parameters(), *self._module.buffers())}
             module = copy.deepcopy(self._module, shared)
             self._local.module = module
             self._local.norms = [m for m in module.modules() if isinstance(m, EpisodeBatchNorm)]

@@ -124,3 +124,28 @@ def test_attention_has_second_derivatives_and_can_be_vectorised(how):
     each = torch.stack([inner_gradient(weight, rows) for rows in x])
     together = torch.func.vmap(lambda rows: inner_gradient(weight, rows))(x)
     torch.testing.assert_close(together, each)
+
+
+def test_a_module_with_buffers_can_first_be_called_within_nested_gradients():
+    class Scaled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 2)
+            self.register_buffer("is_kept", torch.tensor([True, False]))
+
+        def forward(self, x):
+            return self.layer(x).masked_fill(~self.is_kept, 0.0)
+
+    network = Network(Scaled(), (3,), torch.device("cpu"))
+    weights, x = network.initial_weights(), torch.ones(4, 3)
+
+    def inner(state):
+        return network.measure(state, x)[0].square().sum()
+
+    def outer(state):
+        return sum(g.square().sum() for g in torch.func.grad(inner)(state).values())
+
+    first = torch.func.grad(outer)(weights)
+    again = torch.func.grad(outer)(weights)
+    assert all(torch.equal(first[name], again[name]) for name in weights)
+    assert not network.features(weights, x)[:, 1].any()
