@@ -167,6 +167,9 @@ MAKE = {
         AutoLearner(candidates=[HierarchicalLinear()], random_state=0)
     ),
     "ProtoNet": lambda: ProtoNet(n_way=5, **QUICK).fit(rows()[0], rows()[2]),
+    "MAML on an architecture": lambda: fit_learner(
+        MAML(backbone=fit_learner(MetaNAS(**QUICK)).architecture_, **QUICK)
+    ),
     "HierarchicalLinear": lambda: fit_learner(HierarchicalLinear()),
     "InContextLearner": lambda: fit_learner(
         InContextLearner(n_iterations=1, prior="tabular", n_shot=4, n_query=4, random_state=0)
