@@ -100,6 +100,8 @@ def one_column(y: Any, wrapper: str) -> np.ndarray:
 
 def check_class_labels(y: Any, n_rows: int) -> np.ndarray:
     """Return the class labels of a classification, one per row."""
+    # From a list, NumPy would turn [1, "a"] into two strings, and NaN into "nan".
+    y = np.asarray(y, dtype=object) if isinstance(y, (list, tuple)) else y
     y = one_column(y, "MultiOutputClassifier")
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
@@ -280,25 +282,53 @@ def _kind(value: Any) -> str:
     return "str" if isinstance(value, str) else type(value).__name__
 
 
-def rank_classes(y: Any, labels: np.ndarray, kind: str) -> np.ndarray | None:
+def rank_classes(y: Any, labels: np.ndarray, kind: Any) -> np.ndarray | None:
     """Return the number (c,) of each sorted label in the order of the classes; None without one."""
+    if isinstance(kind, (list, tuple)):
+        return _rank_in(list(kind), labels) if len(labels) > 2 else None
     if kind == "nominal" or len(labels) < 3:
         return None
     dtype: Any = getattr(y, "dtype", None)
     if dtype is None and getattr(y, "shape", (0, 0))[1:] == (1,):  # A frame of one column.
         dtype = y.dtypes.iloc[0]
     if getattr(dtype, "ordered", False):
-        place = {label: k for k, label in enumerate(np.asarray(dtype.categories).tolist())}
-        return np.argsort(np.argsort([place[label] for label in labels.tolist()]))
+        return _rank_in(np.asarray(dtype.categories).tolist(), labels)
     if kind == "auto":
         return None
     if labels.dtype.kind not in "biuf":
         raise ValueError(
             f"target_kind='ordered' needs classes whose order is known, but y has the labels "
-            f"{quote_some(labels)}. Pass numbers, or pandas' ordered categories: "
+            f"{quote_some(labels)}. Give their order, target_kind=['low', 'medium', 'high'] or so, "
+            "or pandas' ordered categories: "
             "pd.Series(y, dtype=pd.CategoricalDtype(levels, ordered=True))."
         )
+    if np.array_equal(labels, np.arange(len(labels))):
+        raise ValueError(
+            f"target_kind='ordered' and labels 0 to {len(labels) - 1}: ensembles such as "
+            "VotingClassifier number the classes so, in the order of the alphabet. Give the order "
+            "of the labels that you pass to fit: target_kind=['low', 'medium', 'high'] or so, or "
+            f"target_kind={labels.tolist()} if they are these numbers."
+        )
     return np.arange(len(labels))
+
+
+def _rank_in(order: list[Any], labels: np.ndarray) -> np.ndarray:
+    """Return the number (c,) of each label in an order of classes.
+
+    Ensembles of scikit-learn give the positions of sorted labels in place of these.
+    """
+    known, given = sorted(order), labels.tolist()
+    if len(set(order)) == len(order) and not set(given) <= set(order):
+        positions = range(len(order))
+        given = [known[k] if k in positions else k for k in given]
+    missing = [label for label in given if label not in order]
+    if missing or len(set(order)) < len(order):
+        raise ValueError(
+            f"target_kind lists the classes {quote_some(order, 8)}, but y has "
+            f"{quote_some(missing or given)}. List each class once, from the lowest to the highest."
+        )
+    place = [order.index(label) for label in given]
+    return np.argsort(np.argsort(place))
 
 
 def check_class_weight(class_weight: Any, labels: np.ndarray) -> None:

@@ -279,7 +279,7 @@ class Ordered(BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: np.ndarray) -> "Ordered":
         """Fit."""
-        kind = {"target_kind": "ordered"} if self.declared else {}
+        kind = {"target_kind": np.unique(y).tolist()} if self.declared else {}
         self.model_ = MetaFewShotClassifier(device="cpu", **kind).fit(X, y)
         return self
 

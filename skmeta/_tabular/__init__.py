@@ -71,6 +71,7 @@ from skmeta._tabular._target import (
     recognise_target,
     scales_of,
     unconditional_quantiles,
+    without_rounding,
 )
 from skmeta._tabular._time_process import (
     TimeProcess,

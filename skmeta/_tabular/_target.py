@@ -17,6 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
+from skmeta._validation import count
+from skmeta._warnings import warn_caller
+from skmeta.exceptions import UnusedDataWarning
+
 KINDS = ("real", "positive", "count", "share", "ordered")
 DECILES = np.linspace(0.1, 0.9, 9)
 
@@ -35,6 +39,8 @@ _MIN_COUNT = 1
 _MAX_RATINGS, _MIN_AT_END, _MIN_OF_NEIGHBOUR = 11, 0.03, 0.4
 # Shares come so near to 1, at least.
 _NEAR_ONE = 0.9
+# Rounding errors of targets: of whole numbers and of 1, and of 0 over half the range.
+_ROUNDING = 1e-6
 # What is taken from a cut distribution, and divided among the classes.
 _MIN_SHARE_OF_CLASS = 1e-3
 # Predictions on a scale are within the range of the known targets, widened by this share of it.
@@ -94,6 +100,28 @@ def recognise_target(y: np.ndarray, declared: str = "auto") -> Target:
     target = Target(kind, lowest, highest)
     target.check(y, "target_kind", "Set target_kind='auto', or another kind.")
     return target
+
+
+def without_rounding(y: np.ndarray) -> np.ndarray:
+    """Return targets (n,) whose rounding errors would change their kind as they should be.
+
+    They are near whole numbers, or near a limit of 0 or 1 that the others do not pass.
+    """
+    settled, spread = np.round(y), float(y.max() / 2 - y.min() / 2)  # half, which is finite
+    if spread < 1 or (abs(y - settled) > _ROUNDING).any():
+        lowest, highest = -_ROUNDING * spread, 1 + _ROUNDING
+        settled = np.maximum(y, 0.0) if lowest <= y.min() < 0 else y
+        settled = np.minimum(settled, 1.0) if lowest <= y.min() and y.max() <= highest else settled
+    moved = np.flatnonzero(settled != y)
+    if len(moved):
+        row = int(moved[0])
+        warn_caller(
+            f"y is {float(y[row])!r} in row {row} ({count(len(moved), 'rows')} in all), which is "
+            f"taken for {float(settled[row]):g} with a rounding error: the other targets are whole "
+            "numbers, or within a limit of 0 or 1. Round y, or set target_kind='real'.",
+            UnusedDataWarning,
+        )
+    return settled
 
 
 def least_expected(y: np.ndarray, weight: np.ndarray) -> float:

@@ -50,9 +50,10 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Views of a table that predictions are averaged over, at most 64; None takes the prior's.
     class_weight : dict, "balanced" or None, default=None
         Factors of the predicted probabilities of classes. See :ref:`class-weights`.
-    target_kind : {"auto", "nominal", "ordered"}, default="auto"
-        Whether the classes have an order. ``"auto"`` is ``"ordered"`` for three or more of pandas'
-        ordered categories. See :ref:`ordered-classes`.
+    target_kind : {"auto", "nominal", "ordered"} or list of labels, default="auto"
+        Whether the classes have an order: a list has them from the lowest to the highest.
+        ``"auto"`` is ``"ordered"`` for three or more of pandas' ordered categories. See
+        :ref:`ordered-classes`.
     device : str or torch.device, default="auto"
         Where learners in torch compute; ``"auto"`` takes a GPU if there is one. Priors for tables
         are computed in NumPy, on the CPU.
@@ -105,14 +106,14 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     """
 
     class_weight: Any = None
-    target_kind: str = "auto"
+    target_kind: Any = "auto"
 
     _kind: ClassVar[str] = "classification"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMetaFewShot._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "target_kind": [StrOptions({"auto", "nominal", "ordered"})],
+        "target_kind": [StrOptions({"auto", "nominal", "ordered"}), list, tuple],
     }
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -206,11 +207,11 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
                 f"{quote(classes[0])}."
             )
         check_class_weight(self.class_weight, classes)
-        rank = rank_classes(given, classes, self.target_kind)
         if not is_for_any_table(prior):
             _check_nominal(self.target_kind)
-            rank = None
-        self._rank = rank
+        self._rank = None
+        if is_for_any_table(prior):
+            self._rank = rank_classes(given, classes, self.target_kind)
         self._fit_rows(X, _class_positions(y, classes), sample_weight, prior, classes)
         return self._weigh_classes()
 
@@ -313,9 +314,9 @@ def _class_positions(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return positions.astype(np.int64, copy=False)
 
 
-def _check_nominal(target_kind: str) -> None:
-    if target_kind == "ordered":
+def _check_nominal(target_kind: Any) -> None:
+    if target_kind not in ("auto", "nominal"):
         raise ValueError(
-            "target_kind='ordered' needs a prior for any table, as prior='tabular' is. Set "
+            f"target_kind={target_kind!r} needs a prior for any table, as prior='tabular' is. Set "
             "target_kind='nominal', or leave prior out."
         )

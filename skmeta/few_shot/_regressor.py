@@ -10,7 +10,14 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._sklearn_compat import StrOptions, fit_context
-from skmeta._tabular import KINDS, LEVELS, WeightedRows, least_expected, recognise_target
+from skmeta._tabular import (
+    KINDS,
+    LEVELS,
+    WeightedRows,
+    least_expected,
+    recognise_target,
+    without_rounding,
+)
 from skmeta._threads import atomic
 from skmeta._validation import check_levels, check_targets, one_column, quantiles_of
 from skmeta.exceptions import PriorError
@@ -163,6 +170,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     def _check_y(self, y: Any, n_rows: int) -> np.ndarray:
         """Return targets (n,), or raise a ValueError if one is not of the declared kind."""
         targets = check_targets(one_column(y, "MultiOutputRegressor"), n_rows)
+        if self.target_kind == "real":
+            return targets
+        targets = without_rounding(targets)
         if self.target_kind != "auto":
             recognise_target(targets, self.target_kind)
         return targets

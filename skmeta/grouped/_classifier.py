@@ -52,9 +52,10 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     order : str, int or None, default=None
         Name or position of the column of times, numbers or dates. It stays a feature, and the
         known rows of a held-out group are its earliest. See :doc:`/growth_curves`.
-    target_kind : {"auto", "nominal", "ordered"}, default="auto"
-        Whether the classes have an order. ``"auto"`` is ``"ordered"`` for three or more of pandas'
-        ordered categories. See :ref:`ordered-classes`.
+    target_kind : {"auto", "nominal", "ordered"} or list of labels, default="auto"
+        Whether the classes have an order: a list has them from the lowest to the highest.
+        ``"auto"`` is ``"ordered"`` for three or more of pandas' ordered categories. See
+        :ref:`ordered-classes`.
     class_weight : dict, "balanced" or None, default=None
         Factors of the predicted probabilities of classes. See :ref:`class-weights`.
     n_folds : int, default=5
@@ -105,12 +106,12 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     """
 
     _: KW_ONLY
-    target_kind: str = "auto"
+    target_kind: Any = "auto"
     class_weight: Any = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseGrouped._parameter_constraints,
-        "target_kind": [StrOptions({"auto", "nominal", "ordered"})],
+        "target_kind": [StrOptions({"auto", "nominal", "ordered"}), list, tuple],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._reporting import rates_frame
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context
-from skmeta._tabular import KINDS, CalibratedOutputs, recognise_target
+from skmeta._tabular import KINDS, CalibratedOutputs, recognise_target, without_rounding
 from skmeta._threads import atomic
 from skmeta._validation import check_levels, check_targets, one_column, quantiles_of
 from skmeta.grouped._base import BaseGrouped, has_groups
@@ -241,7 +241,9 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         X = self._check_table(X, reset=reset, y=y)
-        return X, check_targets(one_column(y, "MultiOutputRegressor"), len(X))
+        targets = check_targets(one_column(y, "MultiOutputRegressor"), len(X))
+        kind = self.target_kind if reset else self.target_kind_
+        return X, targets if kind == "real" else without_rounding(targets)
 
     def predict(
         self, X: Any, return_std: bool = False, quantiles: Any = None

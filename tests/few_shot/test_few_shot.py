@@ -211,6 +211,10 @@ def test_classifier_answers_bad_labels():
         MetaFewShotClassifier().fit(X, y + 0.5)
     with pytest.raises(ValueError, match="needs all classes at its first call"):
         MetaFewShotClassifier().partial_fit(X, y)
+    labels = y.tolist()
+    for wrong, match in (("1", "y mixes values of type number and str"), (np.nan, "y has no val")):
+        with pytest.raises(ValueError, match=match):
+            MetaFewShotClassifier().fit(X, [wrong, *labels[1:]])
     clf = MetaFewShotClassifier().partial_fit(X, y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match=r"not among the classes: 7.*first call of partial_fit"):
         clf.partial_fit(X[:1], [7])

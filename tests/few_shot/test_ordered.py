@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
 from sklearn.metrics import log_loss
 
 from skmeta.few_shot import MetaFewShotClassifier
@@ -25,7 +27,7 @@ def ordered_series(y):
 
 @pytest.fixture(scope="module")
 def ordered():
-    return MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(*make_grades(40))
+    return MetaFewShotClassifier(device="cpu", target_kind=[0, 1, 2, 3]).fit(*make_grades(40))
 
 
 def test_order_helps_where_there_is_one(ordered):
@@ -40,7 +42,7 @@ def test_shares_go_to_the_nominal_model_where_the_order_is_wrong():
     X = rng.normal(size=(150, 2))
     latent = 1.5 * X[:, 0] + rng.normal(size=150)
     y = np.array([2, 0, 3, 1])[np.searchsorted([-1.0, 0.0, 1.0], latent)]
-    shares = MetaFewShotClassifier(device="cpu", target_kind="ordered").fit(X, y).shares_
+    shares = MetaFewShotClassifier(device="cpu", target_kind=[0, 1, 2, 3]).fit(X, y).shares_
     assert shares["prior"] > 0.5
     assert shares["cumulative process"] < 0.1
 
@@ -70,6 +72,26 @@ def test_words_without_an_order_are_refused():
     clf = MetaFewShotClassifier(target_kind="ordered")
     with pytest.raises(ValueError, match="needs classes whose order is known, but y has the label"):
         clf.fit(X, np.array(GRADES)[y])
+
+
+def test_an_order_is_kept_by_an_ensemble_that_numbers_the_classes(ordered):
+    X, y = make_grades(40)
+    words = np.array(GRADES)[y]
+    clf = MetaFewShotClassifier(device="cpu", target_kind=GRADES)
+    vote = VotingClassifier([("m", clone(clf))], voting="soft").fit(X, words)
+    assert vote.estimators_[0].ordered_classes_.tolist() == [3, 1, 2, 0]
+    np.testing.assert_allclose(vote.predict_proba(X), clf.fit(X, words).predict_proba(X))
+    columns = [clf.classes_.tolist().index(grade) for grade in GRADES]
+    expected = ordered.predict_proba(X)
+    np.testing.assert_allclose(clf.predict_proba(X)[:, columns], expected, atol=1e-6)
+    silent = VotingClassifier([("m", MetaFewShotClassifier(target_kind="ordered"))])
+    with pytest.raises(ValueError, match=r"number the classes so.*Give the order of the labels"):
+        silent.fit(X, ordered_series(y))
+    for order in (GRADES[:3], [*GRADES, "poor"]):
+        with pytest.raises(ValueError, match="List each class once, from the lowest to the high"):
+            MetaFewShotClassifier(target_kind=order).fit(X, words)
+    # Numbers that ensembles do not give have an order.
+    assert MetaFewShotClassifier(target_kind="ordered").fit(X, y + 1).target_kind_ == "ordered"
 
 
 def test_a_prior_of_other_tasks_knows_no_order():

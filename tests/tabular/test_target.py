@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from skmeta import GroupedRegressor, MetaFewShotRegressor
 from skmeta._tabular import (
     DECILES,
     mean_of_quantiles,
     quantile_loss,
     recognise_target,
     scales_of,
+    without_rounding,
 )
 from skmeta._tabular._member import OF_KNOWN, OF_MODEL, HeldOut, Level
 from skmeta._tabular._units import TargetUnits
+from skmeta.exceptions import UnusedDataWarning
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
@@ -122,3 +125,34 @@ def test_share_of_known_targets_without_columns(n, error, n_known):
         assert share[1] < 0.15
     else:
         assert share[1] > 0.15
+
+
+def test_rounding_errors_do_not_change_the_kind():
+    rng = np.random.default_rng(0)
+    counts, amounts = rng.poisson(2.0, 200) * 1.0, rng.gamma(0.7, 2.0, 200)
+    shares = np.append(rng.beta(0.5, 2.0, 200), 1.0)
+    for y, error, kind in (
+        (counts, 1e-9, "count"),
+        (counts, -1e-9, "count"),
+        (np.append(amounts, 0.0), -1e-9, "positive"),
+        (shares, 1e-9, "share"),
+    ):
+        wrong = y.copy()
+        wrong[-1] += error
+        assert recognise_target(y).kind == kind
+        match = rf"in row {len(y) - 1} \(1 row in all\), which is taken"
+        with pytest.warns(UnusedDataWarning, match=match):
+            settled = without_rounding(wrong)
+        np.testing.assert_array_equal(settled, y)
+    for y in (counts, amounts, shares, counts * 1e-9, rng.normal(size=200), counts - 0.01):
+        assert without_rounding(y) is y or (without_rounding(y) == y).all()
+
+
+@pytest.mark.parametrize("model", [MetaFewShotRegressor(device="cpu"), GroupedRegressor(0)])
+def test_a_count_with_a_rounding_error_is_a_count(model):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.arange(60) % 12, rng.normal(size=60)])
+    y = rng.poisson(np.exp(X[:, 1])) * 1.0
+    y[3] += 1e-9
+    with pytest.warns(UnusedDataWarning, match="in row 3"):
+        assert model.fit(X, y).target_kind_ == "count"
