@@ -122,7 +122,8 @@ def _name_of(zone: Any, column: str | int) -> str | None:
     if offset is None:
         raise ValueError(
             f"Column {column!r}, which order names, has a time zone without a name, {zone!r}. "
-            f"Convert it by X[{column!r}].dt.tz_convert('Europe/Berlin') or so."
+            f"Convert it: pandas.to_datetime(X[{column!r}], utc=True), with "
+            ".dt.tz_convert('Europe/Berlin') or so."
         )
     return datetime(1970, 1, 1, tzinfo=timezone(offset)).isoformat()[19:] if offset else "UTC"
 

@@ -28,6 +28,8 @@ from skmeta.exceptions import EpisodeError, UnusedDataWarning
 
 # Exposures over their mean: the largest, and steps of their rounding within a factor of two.
 _MAX_EXPOSURE, _EXPOSURE_STEPS = 1e9, 2.0**36
+# The name of what groups have in common, in reports.
+SHARED = "shared"
 # With fewer groups, differences between groups cannot be learned well.
 _FEW_GROUPS = 10
 # A column looks like time if it rises in this share of the groups that have this many rows.
@@ -299,6 +301,12 @@ def check_groups(
     names: list[Any], codes: np.ndarray, y: np.ndarray, column: str, are_rates: bool
 ) -> None:
     """Raise an error if groups (n,) say nothing, unless y are counts over exposures; or warn."""
+    if SHARED in names or column == quote(SHARED):
+        what = "the column" if column == quote(SHARED) else f"the group of column {column}"
+        raise ValueError(
+            f"{quote(SHARED)} is the row of effects_ and the column of parts that say what groups "
+            f"have in common. Rename {what}."
+        )
     n_groups, n_rows = len(names), len(codes)
     if n_groups == n_rows and n_rows > 1 and not are_rates:
         raise EpisodeError(

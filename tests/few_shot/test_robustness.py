@@ -191,3 +191,11 @@ def test_the_row_of_a_target_of_another_kind_is_named():
     model.fit(X, y)
     with pytest.raises(ValueError, match=r"whole numbers from 0 on, but y is 0\.5 in row 1"):
         model.partial_fit(X[:2], [1, 0.5])
+
+
+def test_a_value_that_is_next_to_a_known_one_is_that_value():
+    X, y = make_rows(40)
+    model = MetaFewShotClassifier(device="cpu").fit(X, y)
+    expected = model.predict_proba(X)
+    np.testing.assert_allclose(model.predict_proba(X + 1e-12), expected, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(X * (1 - 1e-13)), expected, atol=1e-6)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from dateutil.tz import gettz
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from marks import slow
@@ -262,3 +263,25 @@ def test_columns_that_are_named_anew_after_fit_are_refused():
     with pytest.raises(ValueError, match="groups was 'g' at fit, and is 'h' now"):
         model.predict(X)
     assert len(model.set_params(groups="g").predict(X)) == 60
+
+
+def test_the_name_of_what_groups_share_is_no_group():
+    X, y = make_labels()
+    with pytest.raises(ValueError, match=r"'shared' is the row of effects_ .* Rename the column\."):
+        GroupedRegressor("shared").fit(X.rename(columns={"g": "shared"}), y)
+    X["g"] = X["g"].map(lambda k: "shared" if k == 3 else f"g{k}")
+    with pytest.raises(ValueError, match=r"Rename the group of column 'g'\."):
+        GroupedRegressor("g").fit(X, y)
+
+
+def test_time_zones_of_dateutil():
+    berlin = gettz("Europe/Berlin")
+    start = pd.Timestamp("2024-03-25", tz="Europe/Berlin")
+    day, group = np.arange(120) // 12, np.arange(120) % 12
+    y = group + 0.1 * day + 0.1 * np.random.default_rng(0).normal(size=120)
+    named = pd.DataFrame({"g": group, "t": start + pd.to_timedelta(day, unit="D")})
+    model = GroupedRegressor("g", order="t").fit(named, y)
+    zone = named.assign(t=named["t"].dt.tz_convert(berlin))
+    np.testing.assert_allclose(model.predict(zone), model.predict(named))
+    objects = named.assign(t=zone["t"].astype(object))
+    np.testing.assert_allclose(model.predict(objects), model.predict(named))
