@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import torch
 from sklearn.base import clone
 
 from skmeta._training import fingerprint
@@ -50,24 +49,21 @@ def defined(source):
     return space["made"]
 
 
-LSTM = "import torch\ntorch.manual_seed({})\nmade = torch.nn.LSTM(3, 2)"
-OBJECT = "class Noise:\n    def __call__(self, x): return x + {}\nmade = Noise()"
+LSTM = "import torch\nmade = torch.nn.LSTM(3, {})"
+OBJECT = "class Noise{}:\n    def __call__(self, x): return x\nmade = Noise{}()"
 
 
-@pytest.mark.parametrize(
-    "source", ["def made(x): return x + {}", "made = lambda x, by={}: x + by", OBJECT, LSTM]
-)
+@pytest.mark.parametrize("source", ["def f{}(x): return x\nmade = f{}", OBJECT, LSTM])
 @pytest.mark.parametrize("name", ["inputs__augment", "sampling__superclass", "backbone"])
-def test_a_checkpoint_knows_a_callable_by_what_it_does(name, source):
+def test_a_checkpoint_knows_a_callable_by_its_name(name, source):
+    """What its code does is the user's affair; a module is known by its layers."""
+
     def identity(number):
-        value = {name: defined(source.format(number))}
+        value = {name: defined(source.replace("{}", str(number)))}
         return fingerprint(MAML(random_state=0).set_params(**value))
 
-    state = torch.get_rng_state()
-    first, again, other = identity(1), identity(1), identity(2)
-    torch.set_rng_state(state)
-    assert first == again
-    assert first != other
+    assert identity(1) == identity(1)
+    assert identity(1) != identity(2)
 
 
 def test_a_setting_of_an_option_that_is_given_by_its_first():
