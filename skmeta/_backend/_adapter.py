@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from skmeta._backend._ranks import local_gpu
 from skmeta._torch_compat import apply_function
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SkmetaWarning
-from skmeta.tasks import Task
+from skmeta.tasks import TaskBatch
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 # Of networks: with bfloat16 only the products of a network are computed in it.
@@ -129,22 +129,27 @@ class TensorAdapter:
         weight = torch.as_tensor(w, dtype=self.dtype)
         return Rows(self.inputs(X), target.to(self.device), weight.to(self.device))
 
-    def tasks(self, table: Tensor, tasks: Sequence[Task]) -> TaskTensors:
+    def tasks(self, table: Tensor, batch: TaskBatch) -> TaskTensors:
         """Gather tasks of one shape from an uploaded table, stacked along axis 0."""
-        sides = []
-        for side in ("support", "query"):
-            at, y, w = (
-                np.concatenate([getattr(t, name) for t in tasks])
-                for name in (side, f"y_{side}", f"w_{side}")
-            )
-            rows = self.rows(table[torch.as_tensor(at, device=self.device)], y, w)
-            n = len(tasks)  # Not `unflatten`, which is slow for small tasks.
-            sides.append(Rows(*(x.view(n, len(x) // n, *x.shape[1:]) for x in rows)))
+        # The support sets of all tasks, and then the query sets: one gathering for both.
+        at, y, w = (np.concatenate(each, axis=None) for each in zip(*_by_side(batch), strict=True))
+        rows = self.rows(table[torch.from_numpy(at).to(self.device)], y, w)
+        sides, n = [], len(batch.support)
+        for part in zip(
+            *(x.split([batch.support.size, batch.query.size]) for x in rows), strict=True
+        ):
+            # Not `unflatten`, which is slow for small tasks.
+            sides.append(Rows(*(x.view(n, len(x) // n, *x.shape[1:]) for x in part)))
         return TaskTensors(*sides)
 
     def targets(self, predicted: Tensor) -> np.ndarray:
         """Convert standardised predictions to the units of the targets."""
         return to_numpy(predicted) * self._y_scale + self._y_mean
+
+
+def _by_side(batch: TaskBatch) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    support = batch.support, batch.y_support, batch.w_support
+    return support, (batch.query, batch.y_query, batch.w_query)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:

@@ -69,7 +69,6 @@ class Execution:
                 "for one of its operations, or a branch of it depends on values. Use "
                 "execution='loop' or 'threads', or 'auto', which chooses what is possible."
             )
-        self._recorder = Recorder() if record else None
         self._ranks = ranks or Ranks()
         # Such operations are too small for more than one core of a CPU.
         self._is_small = device.type == "cpu" and flops_per_task <= _SMALL_FLOPS
@@ -79,6 +78,7 @@ class Execution:
             else:
                 mode = "threads"
         self.mode = mode
+        self._recorder = Recorder(reuse=mode != "threads") if record else None
         self.n_threads: int = (
             torch.get_num_threads() if n_jobs is None else effective_n_jobs(n_jobs)
         )
@@ -127,18 +127,20 @@ class Execution:
         """
         state = {n: v.detach() for n, v in state.items()}
 
-        def gradient_of_task(state: State, task: Any) -> tuple[State, Any]:
+        def of_task(n_tasks: int, state: State, task: Any) -> tuple[State, Any]:
             leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
             value, extra = fn(leaves, task)
-            return _backward(value, leaves), tree_map(torch.detach, extra)
+            return _backward(value / n_tasks, leaves), tree_map(
+                lambda x: x.detach() / n_tasks, extra
+            )
 
-        def sum_of_chunk(state: State, chunk: Any) -> tuple[State, Any]:
+        def of_chunk(n_tasks: int, state: State, chunk: Any) -> tuple[State, Any]:
             leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
             values, extra = torch.func.vmap(partial(fn, leaves))(chunk)
-            gradient = _backward(values.sum(), leaves)
-            return gradient, tree_map(lambda x: x.detach().sum(0), extra)
+            gradient = _backward(values.sum() / n_tasks, leaves)
+            return gradient, tree_map(lambda x: x.detach().sum(0) / n_tasks, extra)
 
-        gradient: tuple[State, Any] = self._mean(gradient_of_task, sum_of_chunk, state, tasks, key)
+        gradient: tuple[State, Any] = self._mean(of_task, of_chunk, state, tasks, key)
         return gradient
 
     def mean(
@@ -149,33 +151,40 @@ class Execution:
         `key` is as for :meth:`gradient`.
         """
 
-        def sum_of_chunk(state: State, chunk: Any) -> Any:
-            return tree_map(lambda x: x.sum(0), torch.func.vmap(partial(fn, state))(chunk))
+        def of_task(n_tasks: int, state: State, task: Any) -> Any:
+            return tree_map(lambda x: x / n_tasks, fn(state, task))
 
-        return self._mean(fn, sum_of_chunk, dict(state), tasks, key)
+        def of_chunk(n_tasks: int, state: State, chunk: Any) -> Any:
+            results = torch.func.vmap(partial(fn, state))(chunk)
+            return tree_map(lambda x: x.sum(0) / n_tasks, results)
+
+        return self._mean(of_task, of_chunk, dict(state), tasks, key)
 
     def _mean(
         self,
-        one_task: Callable[[State, Any], Any],
-        chunk_sum: Callable[[State, Any], Any],
+        of_task: Callable[[int, State, Any], Any],
+        of_chunk: Callable[[int, State, Any], Any],
         state: State,
         tasks: Any,
         key: Hashable,
     ) -> Any:
-        n_all = _n_tasks(tasks)
-        own = self._ranks.part(n_all)
-        n_own = own.stop - own.start
-        # A process without a task computes the first one, for the structure of the result.
-        tasks = tree_map(lambda x: x[own] if n_own else x[:1], tasks)
+        """Add what tasks, or chunks of them, contribute to a mean over a number of tasks."""
+        n_all = n_own = _n_tasks(tasks)
+        if self._ranks.size > 1:
+            own = self._ranks.part(n_all)
+            n_own = own.stop - own.start
+            # A process without a task computes the first one, for the structure of the result.
+            tasks = tree_map(lambda x: x[own] if n_own else x[:1], tasks)
+        fn, n_tasks = of_chunk, max(n_own, 1)
         if self.mode == "vmap":
-            fn, parts = chunk_sum, list(self._slices(tasks))
+            parts = list(self._slices(tasks))
         else:
             # With filters of another layout, each convolution would convert them.
-            fn, parts, state = one_task, list(_each(tasks)), tree_map(channels_last, state)
+            fn, parts, state = of_task, list(_each(tasks)), tree_map(channels_last, state)
+        fn, key = partial(fn, n_tasks), None if key is None else (key, n_tasks)
         calls = [self._recorded(key, fn, state, part) for part in parts]
         sums = self._map(lambda call, part: call(state, part), calls, parts)
-        total, n_tasks = reduce(partial(tree_map, torch.add), sums), _n_tasks(tasks)
-        mean = tree_map(lambda x: x / n_tasks, total)
+        mean = reduce(partial(tree_map, torch.add), sums)
         return mean if self._ranks.size == 1 else self._ranks.total(mean, n_own / n_all)
 
     def _map(self, fn: Callable[..., Any], *items: Iterable[Any]) -> Iterator[Any]:
@@ -195,6 +204,9 @@ class Execution:
     def _slices(self, tasks: Any) -> Iterator[Any]:
         n_tasks = _n_tasks(tasks)
         size = self.chunk_size or n_tasks
+        if size >= n_tasks:
+            yield tasks
+            return
         for start in range(0, n_tasks, size):
             yield tree_map(lambda x, start=start: x[start : start + size], tasks)
 

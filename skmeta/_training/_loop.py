@@ -98,6 +98,10 @@ def meta_train(
     return run.chosen, run.history
 
 
+def _ravel(state: State) -> Tensor:
+    return torch.cat([value.detach().reshape(-1) for value in state.values()])
+
+
 class _Run:
     """The state of a loop, which a checkpoint holds."""
 
@@ -114,7 +118,11 @@ class _Run:
         self.ranks = ranks
         self.objective, self.validate = objective, validate
         self.settings, self.rng, self.identity = settings, rng, identity
-        self.state = {n: v.detach().clone() for n, v in state.items()}
+        # The state is one vector, which an optimizer changes in one operation, in named views.
+        self._flat = _ravel(state) if state else torch.zeros(0)
+        sizes = [value.numel() for value in state.values()]
+        pieces = zip(self._flat.split(sizes), state.items(), strict=True)
+        self.state = {n: piece.view(v.shape) for piece, (n, v) in pieces}
         # A state without tensors, such as ProtoNet's without a network, has nothing to learn.
         self.n_iterations = settings.n_iterations if state else 0
         self.lr, self.schedule = settings.meta_lr, settings.meta_optimizer.resolve_schedule()
@@ -129,7 +137,8 @@ class _Run:
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer, made when it is needed: the first one imports much of torch."""
         make_optimizer = OPTIMIZERS[self.settings.meta_optimizer.name]
-        return make_optimizer(list(self.state.values()), lr=self.settings.meta_lr)
+        fused = self._flat.device.type in ("cpu", "cuda")
+        return make_optimizer([self._flat], lr=self.settings.meta_lr, fused=fused)
 
     @property
     def chosen(self) -> State:
@@ -154,11 +163,10 @@ class _Run:
                 f"The meta-training loss is {metrics['loss']} at iteration {self.iteration}. "
                 + _CURE
             )
-        for name, value in self.state.items():
-            value.grad = gradient[name]
+        self._flat.grad = total = _ravel({name: gradient[name] for name in self.state})
         clip_norm = self.settings.meta_optimizer.clip_norm
-        if clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(list(self.state.values()), clip_norm)
+        if clip_norm is not None and (norm := float(total.norm())) > clip_norm:
+            total *= clip_norm / norm
         self.lr = self.settings.meta_lr * SCHEDULES[self.schedule](done)
         self.optimizer.param_groups[0]["lr"] = self.lr
         self.optimizer.step()

@@ -9,6 +9,13 @@ from skmeta.tasks._samplers import (
     check_ways,
 )
 from skmeta.tasks._splits import EpisodeSplit
-from skmeta.tasks._task import Superclass, Task, split_tasks, usable_superclasses
+from skmeta.tasks._task import (
+    Superclass,
+    Task,
+    TaskBatch,
+    split_tasks,
+    stack_tasks,
+    usable_superclasses,
+)
 
 __all__ = ["EpisodeSplit", "KnownRowsGroupKFold", "LaterRowsSplit", "split_tasks"]

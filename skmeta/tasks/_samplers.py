@@ -1,14 +1,20 @@
 """Two ways to draw tasks: from the classes of a table, or from its groups."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skmeta._validation import check_count, check_labels, check_targets, count, quote, quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.tasks._task import Superclass, Task, usable_superclasses
+from skmeta.tasks._task import (
+    Superclass,
+    Task,
+    TaskBatch,
+    stack_tasks,
+    usable_superclasses,
+)
 
 Shots = int | Sequence[int]
 Ways = int | Sequence[int]
@@ -57,6 +63,7 @@ class ClassEpisodes:
         kept = np.arange(len(names)) if classes is None else np.unique(_positions(classes, names))
         self.names: np.ndarray = names[kept]
         self._rows = [rows[k] for k in kept]
+        self._layout = _Ragged.of(self._rows)
         self._check_sizes()
         self._within: list[np.ndarray] | None = None
         if superclass is not None:
@@ -83,10 +90,37 @@ class ClassEpisodes:
                 f"Lower n_query, or drop the class{'es' if several else ''}."
             )
 
-    def sample_batch(self, rng: np.random.Generator, n_tasks: int) -> list[Task]:
-        """Draw tasks of one shape: all of them have the same number of classes."""
+    def sample_batch(self, rng: np.random.Generator, n_tasks: int) -> TaskBatch:
+        """Draw tasks of one shape, as :meth:`sample` does, but together.
+
+        All of them have the same number of classes.
+        """
         n_way = draw_from(rng, *self._ways)
-        return [self.sample(rng, n_way) for _ in range(n_tasks)]
+        if self._within is None:
+            pool = np.full(n_tasks, len(self.names))
+            drawn = draw_positions(rng, pool, n_way)
+        else:
+            within = _Ragged.of(self._within)
+            chosen = rng.choice(len(self._within), n_tasks, p=self._shares)
+            drawn = within.at(chosen, draw_positions(rng, within.sizes[chosen], n_way))
+        n_shot = rng.integers(self._low, self._high, n_tasks, endpoint=True)
+        size = self._high + self.n_query
+        chosen = drawn.ravel()
+        positions = draw_positions(rng, self._layout.sizes[chosen], size)
+        rows = self._layout.at(chosen, positions).reshape(n_tasks, n_way, size)
+        shot, position = np.arange(self._high), np.arange(n_way)
+        turn = np.broadcast_to((shot % n_shot[:, None])[:, None], (n_tasks, n_way, self._high))
+        is_drawn = np.broadcast_to((shot < n_shot[:, None])[:, None], turn.shape)
+        n_asked = n_way * self.n_query
+        return TaskBatch(
+            support=np.take_along_axis(rows, turn, 2).reshape(n_tasks, -1),
+            query=rows[:, :, self._high :].reshape(n_tasks, -1),
+            y_support=np.tile(np.repeat(position, self._high), (n_tasks, 1)),
+            y_query=np.tile(np.repeat(position, self.n_query), (n_tasks, 1)),
+            w_support=is_drawn.reshape(n_tasks, -1).astype(np.float64),
+            w_query=np.ones((n_tasks, n_asked)),
+            n_classes=n_way,
+        )
 
     def sample(self, rng: np.random.Generator, n_way: int | None = None) -> Task:
         """Draw one task, with its rows class by class; `n_way` is by default drawn.
@@ -184,6 +218,7 @@ class GroupEpisodes:
         # Sorted by group, and by time within it.
         rows = np.split(np.lexsort((times, codes)), np.cumsum(counts)[:-1])
         self._rows = [rows[k] for k in np.flatnonzero(fit)]
+        self._layout = _Ragged.of(self._rows)
         self.names: np.ndarray = names[fit]
 
     def _report_skipped(
@@ -209,9 +244,33 @@ class GroupEpisodes:
             UnusedDataWarning,
         )
 
-    def sample_batch(self, rng: np.random.Generator, n_tasks: int) -> list[Task]:
-        """Draw tasks, which all have the same shape."""
-        return [self.sample(rng) for _ in range(n_tasks)]
+    def sample_batch(self, rng: np.random.Generator, n_tasks: int) -> TaskBatch:
+        """Draw tasks, which all have the same shape, as :meth:`sample` does, but together."""
+        if self._n_strata > 1:
+            return stack_tasks([self.sample(rng) for _ in range(n_tasks)])
+        group = rng.integers(len(self.names), size=n_tasks)
+        size = self._layout.sizes[group]
+        # No more shots than leave a query row.
+        most = np.maximum(self._low, np.minimum(self._high, size - 1))
+        shots = rng.integers(self._low, most, endpoint=True)[:, None]
+        n_drawn = self._high + self.n_query
+        positions = np.arange(min(n_drawn, int(size.max())))[None]
+        if not self._is_ordered:
+            positions = draw_positions(rng, size, n_drawn)
+        rows = self._layout.at(group, positions)
+        n_asked = np.minimum(self.n_query, size[:, None] - shots)
+        shot, ask = np.arange(self._high)[None], np.arange(self.n_query)[None]
+        support = np.take_along_axis(rows, shot % shots, 1)
+        query = np.take_along_axis(rows, shots + ask % n_asked, 1)
+        return TaskBatch(
+            support=support,
+            query=query,
+            y_support=self._y[support],
+            y_query=self._y[query],
+            w_support=(shot < shots).astype(np.float64),
+            w_query=(ask < n_asked).astype(np.float64),
+            n_classes=self.n_classes,
+        )
 
     def sample(self, rng: np.random.Generator) -> Task:
         """Draw a group, each with the same probability, and a task from it."""
@@ -248,6 +307,65 @@ class GroupEpisodes:
 
 EpisodeSampler = ClassEpisodes | GroupEpisodes
 """Draws tasks from a table: ``sample(rng)``. ``names`` are the classes or groups it draws from."""
+
+
+class _Ragged(NamedTuple):
+    """Rows of several owners, one after another: those of owner k begin at ``starts[k]``."""
+
+    rows: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Sequence[np.ndarray]) -> "_Ragged":
+        sizes = np.array([len(part) for part in parts])
+        return cls(np.concatenate(parts), np.cumsum(sizes) - sizes, sizes)
+
+    def at(self, owners: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return the rows (n_owners, n) at positions (n_owners or 1, n) within their owners.
+
+        A position that an owner does not have is that of its last row.
+        """
+        within = np.minimum(positions, self.sizes[owners, None] - 1)
+        rows: np.ndarray = self.rows[self.starts[owners, None] + within]
+        return rows
+
+
+# Above this number of values for each one drawn, sorting all of them takes longer.
+_MAX_SORTED = 16
+
+
+def draw_positions(rng: np.random.Generator, sizes: np.ndarray, n: int) -> np.ndarray:
+    """Draw `n` of the positions below each size without replacement, in random order.
+
+    Returns (n_sizes, n), or fewer columns if no size is `n`. A size below `n` has all its positions
+    first.
+    """
+    drawn = np.zeros((len(sizes), n), dtype=np.int64)
+    is_sorted = sizes <= _MAX_SORTED * n
+    few = sizes[is_sorted, None]
+    if few.size:
+        n_keys = int(few.max())
+        keys = rng.random((len(few), n_keys))
+        keys[np.arange(n_keys) >= few] = 2.0
+        order = keys.argsort(1)[:, :n]
+        if order.shape[1] < n and len(few) == len(sizes):
+            return order
+        drawn[is_sorted, : order.shape[1]] = order
+    if len(few) < len(sizes):
+        drawn[~is_sorted] = _draw_of_many(rng, sizes[~is_sorted], n)
+    return drawn
+
+
+def _draw_of_many(rng: np.random.Generator, sizes: np.ndarray, n: int) -> np.ndarray:
+    """Draw by Floyd's algorithm: Bentley and Floyd (1987), A sample of brilliance."""
+    drawn = np.empty((len(sizes), n), dtype=np.int64)
+    for i in range(n):
+        last = sizes - n + i
+        position = rng.integers(last, endpoint=True)
+        is_taken = (drawn[:, :i] == position[:, None]).any(1)
+        drawn[:, i] = np.where(is_taken, last, position)
+    return rng.permuted(drawn, axis=1)
 
 
 def _fill(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

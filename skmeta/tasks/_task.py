@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -54,6 +54,25 @@ class Task:
             rows[self.query[in_query]],
             self.y_query[in_query],
         )
+
+
+class TaskBatch(NamedTuple):
+    """Tasks of one shape: arrays of :class:`Task`, (n_tasks, n_rows) each, and `n_classes`."""
+
+    support: np.ndarray
+    query: np.ndarray
+    y_support: np.ndarray
+    y_query: np.ndarray
+    w_support: np.ndarray
+    w_query: np.ndarray
+    n_classes: int | None
+
+
+def stack_tasks(tasks: Sequence[Task]) -> TaskBatch:
+    """Stack tasks of one shape."""
+    names = TaskBatch._fields[:-1]
+    arrays: Any = {name: np.stack([getattr(t, name) for t in tasks]) for name in names}
+    return TaskBatch(**arrays, n_classes=tasks[0].n_classes)
 
 
 Superclass = Mapping[Any, Any] | Callable[[Any], Any]

@@ -33,9 +33,9 @@ def test_a_range_of_ways_is_drawn_evenly_and_is_one_for_a_batch():
     sampler = ClassEpisodes(make_classes()[1], n_way=(3, 5), n_shot=2, n_query=1)
     assert sampler.n_classes == 5
     batches = [sampler.sample_batch(rng, 4) for _ in range(600)]
-    ways = [{task.n_classes for task in batch} for batch in batches]
-    assert {len(each) for each in ways} == {1}
-    counts = np.bincount([n for each in ways for n in each], minlength=6)
+    ways = [batch.n_classes for batch in batches]
+    assert all(batch.query.shape == (4, n) for batch, n in zip(batches, ways, strict=True))
+    counts = np.bincount(ways, minlength=6)
     assert abs(counts[3:] - 200).max() < 5 * np.sqrt(200)
     for task in (sampler.sample(rng) for _ in range(20)):
         n = task.n_classes

@@ -56,7 +56,7 @@ def test_query_loss_falls_on_sinusoids(learner):
     learner.set_params(
         n_shot=10,
         n_query=10,
-        n_iterations=300,
+        n_iterations=400,
         validation=Validation(every=50),
         device="cpu",
         random_state=0,

@@ -35,7 +35,7 @@ from skmeta.learners._core._prior_io import read_prior
 from skmeta.learners._core._session import Session, make_execution
 from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior
-from skmeta.tasks import GroupEpisodes, Task, check_shots
+from skmeta.tasks import GroupEpisodes, Task, check_shots, stack_tasks
 
 # Tasks evaluated at once; bounds the memory of an evaluation.
 EVALUATION_BATCH = 32
@@ -84,9 +84,9 @@ class DrawnTasks:
         for _, alike in groupby(self.tasks, key=lambda task: task.n_classes):
             tasks = list(alike)
             for start in range(0, len(tasks), EVALUATION_BATCH):
-                part = tasks[start : start + EVALUATION_BATCH]
+                part = stack_tasks(tasks[start : start + EVALUATION_BATCH])
                 session = self._session.for_tasks(part)
-                yield len(part), session, session.adapter.tasks(self._table, part)
+                yield len(part.support), session, session.adapter.tasks(self._table, part)
 
 
 def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, Tensor]:

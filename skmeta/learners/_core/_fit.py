@@ -284,7 +284,7 @@ def _objective(
         batch = source.sampler.sample_batch(rng, n_tasks)
         tasks = session.adapter.tasks(table, batch)
         if augmentation is not None:
-            tasks = augmentation(tasks, rng.integers(2**63, size=len(batch)))
+            tasks = augmentation(tasks, rng.integers(2**63, size=n_tasks))
         context = session.for_tasks(batch).context
         context = replace(context, progress=progress)
         gradient, metrics = session.algorithm.mean_gradient(context, state, tasks, execution)

@@ -27,7 +27,7 @@ from skmeta._backend import (
     resolve_test_time_augment,
 )
 from skmeta.learners._core._algorithm import Algorithm, Context
-from skmeta.tasks import Task, check_ways
+from skmeta.tasks import TaskBatch, check_ways
 
 # Names of what the adaptation changed in one of several views.
 _VIEW = re.compile(r"view\d+\.")
@@ -90,9 +90,9 @@ class Session:
         """Views of a new task that predictions are averaged over."""
         return make_views(self.changes, self.adapter.input_shape)
 
-    def for_tasks(self, tasks: Sequence[Task]) -> Session:
-        """Return the session for tasks that all have one number of classes."""
-        n_classes = tasks[0].n_classes
+    def for_tasks(self, tasks: TaskBatch) -> Session:
+        """Return the session for tasks, which all have one number of classes."""
+        n_classes = tasks.n_classes
         if n_classes is None or n_classes == self.context.n_outputs:
             return self
         context = replace(self.context, classes=self.context.classes[:n_classes])
