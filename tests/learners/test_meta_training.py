@@ -48,7 +48,7 @@ def make_sinusoids(n_tasks, seed, n_rows=20):
     [
         MAML(inner_lr=0.05, meta_lr=0.01),
         slow(MetaSGD(inner_lr=0.05, meta_lr=0.01)),
-        slow(Reptile(inner_lr=0.05, meta_lr=0.3, n_inner_steps=10)),
+        slow(Reptile(inner_lr=0.05, meta_lr=0.01, n_inner_steps=10)),
     ],
     ids=lambda learner: type(learner).__name__,
 )
