@@ -9,6 +9,9 @@ import torch
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # has no stub
 """What torch raises for a matrix that it cannot factorise or invert."""
 
+UNSAFE_VIEW: Any = torch.ops.aten._unsafe_view.default
+"""What ``matmul`` records for a view of its result."""
+
 
 def apply_function(function: Any, *args: Any) -> Any:
     """Call an autograd function, whose ``apply`` has no types."""

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
+from skmeta._torch_compat import UNSAFE_VIEW
+
 aten: Any = torch.ops.aten
 
 # Operations whose result is a view of their first argument, or a copy where none is possible.
@@ -24,7 +26,7 @@ VIEWS = frozenset(
     }
 )
 # What a view of another shape is written as, because a simpler graph may have other strides.
-_RESHAPED = frozenset({aten.view.default, aten._unsafe_view.default})
+_RESHAPED = frozenset({aten.view.default, UNSAFE_VIEW})
 # Operations that take the layout of a tensor alone.
 _OF_LAYOUT = frozenset(
     {
