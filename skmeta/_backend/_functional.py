@@ -120,8 +120,7 @@ class Network:
     def with_module(self, module: nn.Module) -> Network:
         """Return another module as a network on the same device, in the same precision."""
         like = next(self._module.parameters())
-        module = module.to(like.device, like.dtype)
-        return Network(module, self.input_shape, like.device, self._in_bfloat16)
+        return Network(module.to(like.dtype), self.input_shape, like.device, self._in_bfloat16)
 
     @cached_property
     def n_kept(self) -> int:
