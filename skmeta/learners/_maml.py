@@ -210,7 +210,7 @@ class MAML(InitialWeightsLearner, GradientLearner):
 
     plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
     meta_lr: float = 0.007
-    n_iterations: int = 2500
+    n_iterations: int = 4000
 
     algorithm = MAMLAlgorithm
 

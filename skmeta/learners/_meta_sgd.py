@@ -81,4 +81,6 @@ class MetaSGD(InitialWeightsLearner, GradientLearner):
     ['rate.head.bias', 'rate.head.weight']
     """
 
+    n_iterations: int = 4000
+
     algorithm = MetaSGDAlgorithm
