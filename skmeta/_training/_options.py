@@ -368,7 +368,9 @@ class OuterLoopSettings(FitSettings, shared=True):
     meta_batch_size: int | str = parameter(
         8, Interval(Integral, 1, None, closed="left"), role="training"
     )
-    meta_lr: float = parameter(1e-3, Interval(Real, 0, None, closed="neither"), role="training")
+    meta_lr: float | str = parameter(
+        1e-3, Interval(Real, 0, None, closed="neither"), role="training"
+    )
     meta_optimizer: Any = parameter("adam", str, MetaOptimizer, role="training")
     validation: Any = parameter(0.1, Real, Validation, role="training")
     execution: Any = parameter("auto", str, ExecutionOptions, role="machine")

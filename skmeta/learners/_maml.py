@@ -209,7 +209,6 @@ class MAML(InitialWeightsLearner, GradientLearner):
     }
 
     plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
-    meta_lr: float = 0.007
     n_iterations: int = 4000
 
     algorithm = MAMLAlgorithm
@@ -245,7 +244,6 @@ class ANIL(MAML):
 
     inner_lr: float = 0.1
     n_inner_steps: int = 5
-    meta_lr: float = 0.005
     n_iterations: int = 2000
 
     algorithm = ANILAlgorithm

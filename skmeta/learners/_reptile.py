@@ -120,7 +120,7 @@ class Reptile(InitialWeightsLearner):
     inner_optimizer: str = parameter("sgd", StrOptions({"sgd", "adam"}))
     inner_batch_size: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
     n_inner_steps: int = 5
-    meta_lr: float = 0.01
+    meta_lr: float | str = 0.01
 
     algorithm = ReptileAlgorithm
 

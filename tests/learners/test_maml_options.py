@@ -8,10 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from builders import make_task
+from sklearn.datasets import load_digits
 from torch import nn
 
 from skmeta.backbones import EpisodeBatchNorm
-from skmeta.learners import MAML, MAMLPlusPlus
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.learners import MAML, MAMLPlusPlus, MetaOptimizer, Validation
 
 N_FEATURES, N_WAY = 3, 3
 
@@ -142,3 +144,25 @@ def test_the_meta_gradient_is_of_first_order_until_it_is_not():
         for name in expected:
             torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
     assert not learner.first_order
+
+
+@pytest.mark.parametrize(
+    ("settings", "meta_lr"),
+    [({}, 0.002), ({"backbone": "conv4", "inputs": (1, 8, 8)}, 0.005), ({"meta_lr": 0.1}, 0.1)],
+)
+def test_steps_of_the_outer_loop_are_smaller_for_new_classes_on_small_networks(settings, meta_lr):
+    X, y = load_digits(return_X_y=True)
+    learner = MAML(
+        n_way=3, n_shot=1, n_query=2, n_iterations=2, validation=Validation(every=1, n_tasks=2),
+        meta_optimizer=MetaOptimizer(schedule="constant"), random_state=0,
+    )  # fmt: skip
+    assert learner.set_params(**settings).fit(X, y).history_["meta_lr"][0] == meta_lr
+
+
+def test_steps_of_the_outer_loop_for_groups():
+    table = make_sinusoid_tasks(n_tasks=20, random_state=0)
+    learner = MAML(
+        n_shot=2, n_query=2, n_iterations=2, validation=Validation(every=1, n_tasks=2),
+        meta_optimizer=MetaOptimizer(schedule="constant"), random_state=0,
+    )  # fmt: skip
+    assert learner.fit(*table).history_["meta_lr"][0] == 0.005

@@ -66,6 +66,10 @@ def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, Hist
     rng = ranks.from_first(partial(check_rng, settings.random_state))
     table = Table.read(learner, X, settings)
     problem = _read_tasks(learner, settings, table, y, groups, rng)
+    if settings.meta_lr == "auto":
+        new_classes = problem.kind == "classification" and problem.names_kind == "classes"
+        is_small = settings.backbone in ("mlp", "identity")
+        settings.meta_lr = 0.002 if new_classes and is_small else 0.005
     session, seed = _open_session(learner, settings, table, problem, rng)
     state = _first_state(session, table, problem, seed, rng)
     names, names_kind = problem.train.sampler.names, problem.names_kind

@@ -286,6 +286,9 @@ class InnerLoopLearner(NetworkLearner):
     meta_batch_size : int or "auto", default=8
         Tasks of a meta-iteration; ``auto``: 25 for the backbones ``"mlp"`` and ``"identity"``, 4
         for others.
+    meta_lr : float or "auto", default=0.001
+        Step size of the outer loop (beta in the papers) at its start; ``auto``: 0.002 for new
+        classes with these two backbones, where large steps overfit few classes, else 0.005.
     """
 
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
@@ -294,6 +297,9 @@ class InnerLoopLearner(NetworkLearner):
     task_type: str = task_type_parameter()
     meta_batch_size: int | str = parameter(
         8, Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), role="training"
+    )
+    meta_lr: float | str = parameter(
+        1e-3, Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), role="training"
     )
 
     algorithm = InnerLoopAlgorithm
@@ -327,7 +333,7 @@ class InitialWeightsLearner(InnerLoopLearner):
     )
     inner_lr: float = 0.05
     meta_batch_size: int | str = "auto"
-    meta_lr: float = 0.005
+    meta_lr: float | str = "auto"
     n_iterations: int = 2000
 
     # By data set: the settings of the paper.
