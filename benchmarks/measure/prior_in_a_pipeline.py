@@ -39,7 +39,7 @@ PATH = Path(__file__).parents[1] / "results" / "prior_in_a_pipeline.jsonl"
 SIZES, N_TASKS, N_WAY = (5, 15), 60, 2
 SCALERS = {"standard": StandardScaler, "robust": RobustScaler, "minmax": MinMaxScaler}
 LEARNERS = {
-    "MAML": partial(MAML, n_iterations=300),
+    "MAML": partial(MAML, n_iterations=300, n_inner_steps=5),
     "ProtoNet": partial(ProtoNet, n_iterations=300),
 }
 
