@@ -107,6 +107,10 @@ def meta_train(family: str, horizon: int, n_iterations: int) -> LearnedOptimizer
     learner = LearnedOptimizer(
         **settings,
         objective="support",
+        network="lstm",
+        first_order=True,
+        n_hidden=20,
+        truncation=20,
         n_inner_steps=horizon,
         n_shot=n_rows,
         n_query=1,

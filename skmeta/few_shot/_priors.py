@@ -116,6 +116,7 @@ def check_prior(prior: MetaPrior, kind: str, estimator: str) -> None:
             "classification": "MetaFewShotClassifier",
             "regression": "MetaFewShotRegressor",
             "policy": "skmeta.policy.MetaPolicy",
+            "optimizer": "skmeta.learners.PriorOptimizer",
         }[prior.kind]
         raise PriorError(
             f"{estimator} needs a prior for {kind}, but {prior!r} is one for {prior.kind}. "

@@ -17,6 +17,7 @@ _METRICS = {
     "classification": ("score", "accuracy", 1.0),
     "regression": ("loss", "squared error (standardised)", -1.0),
     "policy": ("score", "mean return", 1.0),
+    "optimizer": ("loss", "mean loss over all steps", 1.0),
 }
 # Plain models whose scores a learner's history has, and their line styles.
 _BASELINES = {

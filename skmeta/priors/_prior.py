@@ -32,7 +32,7 @@ from skmeta.priors._rows import warn_if_seen
 
 # All fields but the tensors and the module.
 _FIELDS = tuple(name for name in FIELDS if name != "user_module")
-_KINDS = ("classification", "regression", "policy")
+_KINDS = ("classification", "regression", "policy", "optimizer")
 _TRAINED_ON_KINDS = ("classes", "groups")
 _LONGEST_COLLECTION = 10
 
@@ -61,8 +61,9 @@ class MetaPrior(Immutable):
         Name of the network, or the qualified class name of `module`.
     backbone_params : mapping
         Settings of the network.
-    kind : {"classification", "regression", "policy"}
-        What the tasks are; ``"policy"``: environments, in which a policy is to act.
+    kind : {"classification", "regression", "policy", "optimizer"}
+        What the tasks are; ``"policy"``: environments, in which a policy is to act;
+        ``"optimizer"``: losses that are to be minimised.
     n_features_in : int or None
         Number of features of a row, None if any number will do.
     feature_names_in : sequence of str of length n_features_in, default=None

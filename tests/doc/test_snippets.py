@@ -11,14 +11,16 @@ import pytest
 from marks import slow
 
 ROOT = Path(__file__).parents[2]
+METHODS = sorted((ROOT / "doc" / "methods").glob("*.rst"))
 PAGES = [
     page.relative_to(ROOT).as_posix()
-    for page in [ROOT / "README.rst", *sorted((ROOT / "doc").glob("*.rst"))]
+    for page in [ROOT / "README.rst", *sorted((ROOT / "doc").glob("*.rst")), *METHODS]
     if ".. code-block:: python" in page.read_text(encoding="utf-8")
 ]
 NEEDS = {
     "doc/bridges.rst": ["optuna", "skorch"],
     "doc/learners.rst": ["sklearn.callback"],
+    "doc/methods/learned_optimizer.rst": ["skorch"],
     "doc/policy.rst": ["gymnasium"],
 }
 SECONDS = 600

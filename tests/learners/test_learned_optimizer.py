@@ -14,13 +14,17 @@ from torch import nn
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorError
-from skmeta.learners import MAML, LearnedOptimizer, PriorOptimizer
+from skmeta.learners import MAML, LearnedOptimizer, PriorOptimizer, Validation
 
 N_FEATURES, N_HIDDEN = 3, 4
 
 
+# Gradients that the optimizer reads are constants (section 2.1).
+PUBLISHED = {"network": "lstm", "first_order": True, "n_hidden": N_HIDDEN, "n_inner_steps": 5}
+
+
 def make_learner(**settings):
-    return LearnedOptimizer(**({"n_hidden": N_HIDDEN, "n_inner_steps": 5} | settings))
+    return LearnedOptimizer(**(PUBLISHED | settings))
 
 
 def make_context():
@@ -81,7 +85,10 @@ def plain_meta_gradient(learner, state, task, noise):
     memory, total = None, 0.0
     for k in range(1, learner.n_inner_steps + 1):
         at = {n: v.detach().requires_grad_() for n, v in theta.items()}
-        grads = torch.autograd.grad(plain_loss(at, task.support), at.values())
+        seen = task.support
+        if "rows" in noise:
+            seen = type(seen)(*(part[noise["rows"][k - 1]] for part in seen))
+        grads = torch.autograd.grad(plain_loss(at, seen), at.values())
         slope = torch.cat([g.reshape(-1) for g in grads]) * noise["loss_scale"]
         update, memory = rule(slope, memory)
         pieces = (learner.inner_lr * update).split([v.numel() for v in theta.values()])
@@ -97,8 +104,11 @@ def plain_meta_gradient(learner, state, task, noise):
 
 @pytest.mark.parametrize("truncation", [1, 2, 5])
 @pytest.mark.parametrize("objective", ["query", "support"])
-def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
-    learner = make_learner(truncation=truncation, objective=objective, inner_lr=0.3)
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective, batch_size):
+    learner = make_learner(
+        truncation=truncation, objective=objective, batch_size=batch_size, inner_lr=0.3
+    )
     context, task = make_context(), make_task()
     state = make_state(learner, context)
     gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
@@ -113,11 +123,45 @@ def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective):
             torch.testing.assert_close(gradient[name], expected[name], rtol=1e-8, atol=1e-11)
 
 
+def test_each_step_sees_other_rows_and_no_padding():
+    learner = make_learner(batch_size=4, n_inner_steps=50)
+    context, task = make_context(), make_task()
+    weight = torch.tensor([1.0, 1, 0, 1, 0, 1]).double()
+    task = task._replace(support=task.support._replace(w=weight))
+    noise = learner.algorithm(learner)._draw(context, make_state(learner, context), task)
+    rows = noise["rows"]
+    assert rows.shape == (50, 4)
+    # Four rows are no padding, so each step sees each of them once, in its own order.
+    assert (rows.sort(1).values == torch.tensor([0, 1, 3, 5])).all()
+    assert len(rows.unique(dim=0)) > 10
+    few = make_learner(batch_size=3, n_inner_steps=50)
+    rows = few.algorithm(few)._draw(context, make_state(few, context), task)["rows"]
+    assert set(map(int, rows.ravel())) == {0, 1, 3, 5}
+    assert len(rows.sort(1).values.unique(dim=0)) == 4
+
+
+def test_validation_measures_the_loss_that_is_descended():
+    X, y, groups = make_sinusoid_tasks(60, 12, random_state=0)
+    rng = np.random.default_rng(0)
+    # Query rows cannot be predicted, and a network with many units fits the support set.
+    settings = {"n_shot": 2, "n_query": 10, "n_iterations": 20, "device": "cpu", "random_state": 0}
+    settings |= {"validation": Validation(0.2, n_tasks=10), "network": "mlp"}
+    y = rng.normal(size=len(y))
+    losses = {}
+    for objective in ("query", "support"):
+        learner = LearnedOptimizer(objective=objective, **settings)
+        history = learner.fit(X, y, groups=groups).history_
+        losses[objective] = history["validation_loss"][-1]
+        assert ("task_ridge_score" in history) == (objective == "query")
+    assert losses["support"] < 0.3 < 0.8 < losses["query"]
+
+
 @pytest.fixture(scope="module")
 def fitted():
     learner = LearnedOptimizer(
         backbone_params={"hidden": (10,)},
         objective="support",
+        network="lstm",
         n_hidden=8,
         n_inner_steps=10,
         n_shot=10,

@@ -235,6 +235,11 @@ class Algorithm(ABC):
         metrics = measures(context.kind, outputs, task.query)
         return metrics["loss"], metrics
 
+    @property
+    def validates_query(self) -> bool:
+        """Whether a validation measures the query set, or else the support set."""
+        return True
+
     def recording_key(self, context: Context) -> Hashable:
         """Return what the meta-gradient depends on besides state and task; None: do not record."""
         # A subclass may depend on anything, so each class says itself that it can be recorded.

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from torch import Tensor
 
-from skmeta._backend import Execution, Scaler, State, TaskTensors, to_numpy
+from skmeta._backend import Execution, Rows, Scaler, State, TaskTensors, to_numpy
 from skmeta._columns import flatten_rows
 from skmeta._training import settings_by_role
 from skmeta._validation import check_count, check_rng
@@ -63,14 +63,14 @@ class DrawnTasks:
         totals = {"loss": 0.0, "score": 0.0}
         for size, session, batch in self._batches():
             with torch.no_grad():
-                metrics = self._execution.mean(partial(_metrics, session), state, batch)
+                metrics = self._execution.mean(partial(_validate, session), state, batch)
             for name in totals:
                 totals[name] += float(metrics[name]) * size
         return {n: v / len(self.tasks) for n, v in totals.items()}
 
     def scores(self, state: State) -> np.ndarray:
         """Score of a state on each task."""
-        scores = self.map(lambda session, task: _metrics(session, state, task)["score"])
+        scores = self.map(lambda session, task: _metrics(session, state, task, task.query)["score"])
         return np.array([float(score) for score in scores])
 
     def map(self, fn: Callable[[Session, TaskTensors], Tensor]) -> list[Tensor]:
@@ -89,12 +89,16 @@ class DrawnTasks:
                 yield len(part.support), session, session.adapter.tasks(self._table, part)
 
 
-def _metrics(session: Session, state: State, task: TaskTensors) -> dict[str, Tensor]:
+def _validate(session: Session, state: State, task: TaskTensors) -> dict[str, Tensor]:
+    rows = task.query if session.algorithm.validates_query else task.support
+    return _metrics(session, state, task, rows)
+
+
+def _metrics(session: Session, state: State, task: TaskTensors, rows: Rows) -> dict[str, Tensor]:
     # In one view: a validation compares states, and others would take longer.
     algorithm, context = session.algorithm, session.context
     adapted = algorithm.adapt(context, state, task.support)
-    outputs = algorithm.forward(context, adapted, task.query.x)
-    return measures(context.kind, outputs, task.query)
+    return measures(context.kind, algorithm.forward(context, adapted, rows.x), rows)
 
 
 def evaluate(
@@ -316,7 +320,9 @@ def summarise(learner: str, history: Mapping[str, Sequence[float]]) -> str:
         text: history[f"{n}_score"][-1] for n, text in NAMES.items() if f"{n}_score" in history
     }
     listed = "; ".join(f"{text} {score:.3g}" for text, score in others.items())
-    best = max(others.values(), default=-np.inf)
+    if not others:
+        return f"On the validation, {learner} scores {own:.3g}. No plain model was compared."
+    best = max(others.values())
     ahead = (
         f"{learner} is ahead" if own > best else f"{max(others, key=others.__getitem__)} is ahead"
     )

@@ -1,17 +1,17 @@
-"""The learned optimizer: an LSTM that turns each parameter's gradients into its updates."""
+"""The learned optimizer: a network that turns each parameter's gradients into its updates."""
 
 from __future__ import annotations
 
 import zlib
 from functools import partial
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from skmeta._backend import Execution, State, TaskTensors, to_numpy, tree_map
-from skmeta._sklearn_compat import Interval, StrOptions
+from skmeta._backend import Execution, Rows, State, TaskTensors, to_numpy, tree_map
+from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._training import parameter
 from skmeta.learners._core import (
     Context,
@@ -23,6 +23,7 @@ from skmeta.learners._core import (
     measures,
 )
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
+from skmeta.learners.learned_optimizers._problems import fit_problems
 
 # Meta-training multiplies the loss that the optimizer sees by exp(u), with u in [-1, 1], for each
 # task.
@@ -30,14 +31,19 @@ _LOSS_SCALING = 1.0
 
 
 class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
-    """Take steps of an LSTM for each weight, and descend the mean loss over them."""
+    """Take steps of a learned network, and descend the mean loss over them."""
 
     def skips_zero_gradient(self, state: State) -> bool:
         return False
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
-        rule = initial_rule(self.settings.n_hidden, self.settings.n_inner_steps, generator)
+        own = self.settings
+        rule = initial_rule(own.network, own.n_hidden, own.n_inner_steps, generator)
         return super().init_state(context, generator) | rule
+
+    @property
+    def validates_query(self) -> bool:
+        return bool(self.settings.objective == "query")
 
     def update(
         self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
@@ -105,50 +111,77 @@ class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
             point = point._replace(memory={"loss_scale": noise["loss_scale"]})
         else:
             point = Point(carry[0], None, carry[1], 0)
-        rows = task.query if self.settings.objective == "query" else task.support
+        rows = task.query if self.validates_query else task.support
         total = task.query.w.new_zeros(())
         for _ in range(n_steps):
-            point = self._take_step(context, state, point, task.support)
+            seen = task.support
+            if "rows" in noise:
+                step = point.memory.get("step", total)
+                index = noise["rows"].index_select(0, step.long().reshape(1))[0]
+                seen = Rows(*(part.index_select(0, index) for part in seen))
+            point = self._take_step(context, state, point, seen)
             adapted = self._final_state(context, point, task.support)
             total = total + loss(context.kind, self.forward(context, adapted, rows.x), rows)
-        outputs = self.forward(context, adapted, task.query.x)
-        metrics = measures(context.kind, outputs, task.query)
+        metrics = measures(context.kind, self.forward(context, adapted, rows.x), rows)
         return total / self.settings.n_inner_steps, ((point.fast, point.memory), metrics)
 
     def _draw(self, context: Context, state: State, task: TaskTensors) -> State:
-        """Draw the scale of a task's loss, and the weights that it starts from."""
+        """Draw the scale of a task's loss, its start, and the rows of each step if they vary."""
         support = task.support
         seen = support.w > 0
         content = b"".join(to_numpy(values[seen]).tobytes() for values in support)
         generator = torch.Generator().manual_seed(zlib.crc32(content))
         draw = 2 * torch.rand(1, generator=generator, dtype=torch.float64) - 1
         noise = {"loss_scale": torch.exp(_LOSS_SCALING * draw).to(support.w)[0]}
+        if (size := self.settings.batch_size) is not None:
+            noise["rows"] = self._draw_rows(seen, size, generator)
         for name, value in state.items():
             if name.startswith(("body.", "head.")):
                 order = torch.randperm(value.numel(), generator=generator).to(value.device)
                 noise[f"start.{name}"] = value.reshape(-1)[order].reshape(value.shape)
         return noise
 
+    def _draw_rows(self, seen: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """Draw positions of rows that are no padding, (n_inner_steps, size)."""
+        known = seen.nonzero()[:, 0]
+        positions = [
+            torch.cat([torch.randperm(len(known), generator=generator) for _ in range(n_rounds)])
+            for n_rounds in [-(-size // len(known))] * self.settings.n_inner_steps
+        ]
+        return known[torch.stack(positions)[:, :size].to(known.device)]
+
 
 class LearnedOptimizer(GradientLearner):
     """Gradient descent whose updates are the outputs of a learned network.
 
-    An LSTM of two layers, the same for all parameters but with a memory for each, reads their
-    gradients; its output times ``inner_lr`` is added to them. It descends the mean loss over
-    ``n_inner_steps`` steps, the horizon. :class:`PriorOptimizer` is a ``torch.optim.Optimizer`` of
-    it, for training loops of your own. So that longer runs do not diverge, updates beyond the
-    horizon shrink as horizon / step, an update that does not point downhill is replaced by a
-    gradient step, and gradient descent takes over if the support loss rises clearly.
+    The network is the same for all parameters. It reads the gradients of each one, and its output
+    times ``inner_lr`` is added to it. :meth:`fit_problems` learns an optimizer for losses of your
+    own; :meth:`fit` learns from a table of tasks, as every learner does. :class:`PriorOptimizer` is
+    a ``torch.optim.Optimizer`` of it, for training loops of your own.
+
+    ``network="mlp"`` is a correction of Adam: it learns the step size of each tensor at each time,
+    which of four momenta to follow, and a correction for each entry. It knows how many steps are
+    still to come. ``"lstm"`` is the published LSTM of two layers. So that longer runs do not
+    diverge, updates beyond the horizon, the number of steps that it was trained for, shrink as
+    horizon / step, an update that does not point downhill is replaced by a gradient step, and
+    gradient descent takes over if the loss rises clearly.
 
     Parameters
     ----------
-    truncation : int or None, default=20
+    n_inner_steps : int, default=20
+        Number of steps of a run: the horizon. For problems, the longest.
+    network : {"mlp", "lstm"}, default="mlp"
+        What computes the updates.
+    n_hidden : int, default=8
+        Hidden units of the network; the published LSTM has 20.
+    truncation : int or None, default=100
         Number of steps that meta-training back-propagates through at once; None: all of them.
     objective : {"query", "support"}, default="query"
-        Loss that meta-training descends: that of the query set, to learn tasks of few rows, or
-        that of the support set, to minimise a given loss.
-    n_hidden : int, default=20
-        Hidden units of the learned optimizer's LSTM, which has a state for each weight.
+        Loss that :meth:`fit` descends: that of the query set, to learn tasks of few rows, or that
+        of the support set, to minimise a given loss. ``history_`` has the same loss.
+    batch_size : int or None, default=None
+        Rows of the support set that each step of :meth:`fit` sees, drawn anew for each step; None:
+        all of them.
 
     See Also
     --------
@@ -157,32 +190,78 @@ class LearnedOptimizer(GradientLearner):
     References
     ----------
     Andrychowicz et al. (2016), Learning to learn by gradient descent by gradient descent, equation
-    3, section 2.1 and appendix A.
+    3, section 2.1 and appendix A (``"lstm"``).
+    Metz et al. (2022), Practical tradeoffs between memory, compute, and performance in learned
+    optimizers, section 3 (the inputs of ``"mlp"``).
     Lv, Jiang and Li (2017), Learning gradient descent: better generalization and longer horizons,
-    section 4.1 (random scaling).
+    section 4.1 (random scaling of the loss).
 
     Examples
     --------
-    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> import torch
     >>> from skmeta.learners import LearnedOptimizer, PriorOptimizer
-    >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
-    >>> learner = LearnedOptimizer(n_iterations=2, validation=0, random_state=0)
-    >>> learner = learner.fit(X, y, groups=groups)
+    >>> class Quadratic:
+    ...     def init(self, rng):
+    ...         return {"theta": torch.tensor(rng.normal(size=2))}
+    ...     def loss(self, theta, rng):
+    ...         return ((theta["theta"] - 3) ** 2).sum()
+    >>> learner = LearnedOptimizer(n_inner_steps=10, n_iterations=2, random_state=0)
+    >>> learner = learner.fit_problems(Quadratic())
     >>> network = torch.nn.Linear(3, 2)
-    >>> optimizer = PriorOptimizer(network.parameters(), learner.prior_)
+    >>> optimizer = PriorOptimizer(network.parameters(), learner.prior_, n_steps=100)
     """
 
     inner_lr: float = 0.1
     n_inner_steps: int = 20
-    first_order: bool = True
-    n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
+    meta_batch_size: int = 4
+    meta_lr: float = 0.003
+    network: str = parameter("mlp", StrOptions({"mlp", "lstm"}))
+    n_hidden: int = parameter(8, Interval(Integral, 1, None, closed="left"))
     truncation: int | None = parameter(
-        20, Interval(Integral, 1, None, closed="left"), None, role="training"
+        100, Interval(Integral, 1, None, closed="left"), None, role="training"
     )
     objective: str = parameter("query", StrOptions({"query", "support"}), role="training")
+    batch_size: int | None = parameter(
+        None, Interval(Integral, 1, None, closed="left"), None, role="training"
+    )
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_inner_steps": [Interval(Integral, 1, None, closed="left")]
     }
 
     algorithm = LearnedOptimizerAlgorithm
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_problems(self, problems: Any, validation: Any = None) -> Self:
+        """Meta-train on problems of your own: losses that are to be minimised.
+
+        A problem is an object with two methods. ``init(rng)`` returns where a run starts, a dict of
+        tensors by name; draw it anew each time, and other sizes, too, if the optimizer is to work
+        for them. ``loss(theta, rng)`` returns the loss at such a dict as a tensor of shape ();
+        draw the rows of a batch in it. ``rng`` is a NumPy generator, the only source of randomness
+        to use. Each meta-iteration draws ``meta_batch_size`` problems and a number of steps between
+        a tenth of ``n_inner_steps`` and ``n_inner_steps``.
+
+        Parameters
+        ----------
+        problems : object or list of object
+            The problems.
+        validation : object or list of object, default=None
+            Other problems. The state with the lowest mean loss on four runs of each is kept; the
+            parameter ``validation`` says how often it is measured. Without it, the last one is.
+
+        Returns
+        -------
+        self : object
+            The fitted learner. ``history_`` has mean losses over all steps of a run.
+
+        Raises
+        ------
+        TypeError
+            If a problem lacks a method, or ``init`` does not return a dict of tensors of floats.
+        ValueError
+            If a loss is not one finite number, or does not depend on the tensors.
+        """
+        prior, history = fit_problems(self, problems, validation)
+        self.prior_, self.history_ = prior, history
+        return self

@@ -1,8 +1,9 @@
-"""Steps of learned optimizers: recurrent networks that are applied to each parameter separately.
+"""Steps of learned optimizers: networks that are applied to each parameter separately.
 
-The learned optimizer is an LSTM of two layers with a memory for each parameter (Andrychowicz et al.
-2016, Learning to learn by gradient descent by gradient descent, equations 2 and 3, and appendix A),
-and a safeguard that keeps it from diverging beyond the steps that it was trained for.
+A learned optimizer is either the network of :mod:`_mlp_rule`, or an LSTM of two layers with a
+memory for each parameter (Andrychowicz et al. 2016, Learning to learn by gradient descent by
+gradient descent, equations 2 and 3, and appendix A). A safeguard keeps both from diverging beyond
+the steps that they were trained for.
 
 Notation: n coordinates (all entries of all tensors that a task adapts), m inputs, h hidden units of
 a network; theta (n,) the parameters, g (n,) the gradient, ``slope`` in code, L the loss, u (n,) the
@@ -24,13 +25,16 @@ average shows the rise: gradient descent lowers a smooth loss if its step size i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from skmeta._backend import State
+from skmeta.learners.learned_optimizers._mlp_rule import make_layout, mlp_update, mlp_weights
+
+Memory = dict[str, Any]
+Shapes = tuple[tuple[torch.Size, ...], ...]
 
 # "p = 10 worked well in our experiments" (Andrychowicz et al. 2016, appendix A).
 _P = 10.0
@@ -162,25 +166,45 @@ def select_step(guard: State, update: Tensor, slope: Tensor, step: Tensor) -> tu
 
 _LAYERS = ("lstm.0", "lstm.1")
 
-RULE = ("lstm.", "out.", "horizon")
+RULE = ("lstm.", "out.", "mlp.", "horizon")
 """Prefixes of the names of the optimizer's own tensors."""
 
 
-def initial_rule(n_hidden: int, horizon: int, generator: torch.Generator) -> State:
-    """Draw ``lstm.*`` of two layers, ``out.weight`` (h,) and ``out.bias`` (1,); add T.
+def initial_rule(network: str, n_hidden: int, horizon: int, generator: torch.Generator) -> State:
+    """Draw the weights of the network that makes the steps, and add the horizon T.
 
-    T is stored with the weights, because a new task may take another number of steps.
+    They are those of :mod:`_mlp_rule`, or ``lstm.*`` of two layers, ``out.weight`` (h,) and
+    ``out.bias`` (1,). T is stored with the weights, because a new task may take another number of
+    steps.
     """
-    state: State = {}
+    state: State = {"horizon": torch.tensor(float(horizon))}
+    if network == "mlp":
+        return state | mlp_weights(n_hidden, generator)
     for name, n_inputs in zip(_LAYERS, (2, n_hidden), strict=True):
         state |= lstm_weights(name, n_inputs, n_hidden, generator)
     bound = n_hidden**-0.5
     weight = torch.empty(n_hidden).uniform_(-bound, bound, generator=generator)
-    return state | {
-        "out.weight": weight,
-        "out.bias": torch.zeros(1),
-        "horizon": torch.tensor(float(horizon)),
-    }
+    return state | {"out.weight": weight, "out.bias": torch.zeros(1)}
+
+
+def rule_update(
+    state: State, lr: float, theta: Tensor, slope: Tensor, memory: Memory, networks: Shapes
+) -> tuple[Tensor, Memory]:
+    """Return the update (n,) of all coordinates of one or several networks, and the next memory.
+
+    `networks` are the shapes of the tensors of each. In meta-training on tasks, the memory holds
+    the scale of the loss.
+    """
+    if "mlp.entry.weight" in state:
+        layout = make_layout(networks, theta.device, theta.dtype)
+        return mlp_update(state, lr, theta, slope, memory, layout)
+    seen = preprocess_gradient(slope * memory.get("loss_scale", 1.0))
+    memory = dict(memory)
+    for name in _LAYERS:
+        before = (memory.get(f"{name}.{n}") for n in ("hidden", "cell"))
+        seen, cell = lstm_cell(state, name, seen, *before)
+        memory |= {f"{name}.hidden": seen, f"{name}.cell": cell}
+    return lr * (state["out.weight"] @ seen + state["out.bias"]), memory
 
 
 def learned_step(
@@ -188,10 +212,10 @@ def learned_step(
     lr: float,
     fast: State,
     gradient: State,
-    memory: Mapping[str, Any],
+    memory: Memory,
     value: Tensor | None,
-) -> tuple[State, dict[str, Any]]:
-    """Take one step, theta' = theta + lr output, and return it with the memory of the next step.
+) -> tuple[State, Memory]:
+    """Take one step, theta' = theta + update, and return it with the memory of the next step.
 
     `fast` and `gradient` have the same order; `value` is the loss, if known. In meta-training, the
     first memory holds the scales of the task, and the steps are not safeguarded.
@@ -204,12 +228,8 @@ def learned_step(
         memory["guard"], theta, slope = guard_loss(
             memory["guard"], theta, slope, value, step, state["horizon"]
         )
-    seen = preprocess_gradient(slope * memory.get("loss_scale", 1.0))
-    for name in _LAYERS:
-        before = (memory.get(f"{name}.{n}") for n in ("hidden", "cell"))
-        seen, cell = lstm_cell(state, name, seen, *before)
-        memory |= {f"{name}.hidden": seen, f"{name}.cell": cell}
-    update = lr * (state["out.weight"] @ seen + state["out.bias"])
+    shapes = tuple(v.shape for v in fast.values())
+    update, memory = rule_update(state, lr, theta, slope, memory, (shapes,))
     if is_guarded:
         update = bound_step(update, slope, step, state["horizon"])
     if is_guarded and value is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from skmeta._backend import State, state_to_torch
+from skmeta._validation import check_count
 from skmeta.exceptions import PriorError
 from skmeta.learners.learned_optimizers._learned_update import RULE, learned_step
 from skmeta.priors import MetaPrior
@@ -31,13 +33,16 @@ class PriorOptimizer(torch.optim.Optimizer):
     lr : float, optional
         What the network's outputs are multiplied by; by default ``inner_lr`` of the
         meta-training. Schedulers of torch change it.
+    n_steps : int, optional
+        How many steps you will take. The step size is learned for each time of a run; by default,
+        a run is as long as the longest of the meta-training.
 
     Raises
     ------
     PriorError
         If the prior was not learned by a LearnedOptimizer.
     ValueError
-        If ``lr`` is not positive.
+        If ``lr`` or ``n_steps`` is not positive.
 
     Examples
     --------
@@ -56,7 +61,14 @@ class PriorOptimizer(torch.optim.Optimizer):
     ...     _ = optimizer.step(loss=loss)
     """
 
-    def __init__(self, params: Iterable[Any], prior: MetaPrior, *, lr: float | None = None) -> None:
+    def __init__(
+        self,
+        params: Iterable[Any],
+        prior: MetaPrior,
+        *,
+        lr: float | None = None,
+        n_steps: int | None = None,
+    ) -> None:
         if not isinstance(prior, MetaPrior):
             raise TypeError(
                 f"prior must be a MetaPrior, got {type(prior).__name__}. Pass the parameters "
@@ -71,6 +83,9 @@ class PriorOptimizer(torch.optim.Optimizer):
         if not lr > 0:
             raise ValueError(f"lr must be positive, got {lr}. Leave it out to take the prior's.")
         self._rule = {n: v for n, v in prior.tensors.items() if n.startswith(RULE)}
+        if n_steps is not None:
+            n_steps = check_count(n_steps, "n_steps")
+            self._rule["horizon"] = np.full_like(self._rule["horizon"], n_steps)
         self._on_device: dict[tuple[torch.device, torch.dtype], State] = {}
         super().__init__(params, {"lr": lr})
 

@@ -1,0 +1,141 @@
+"""Steps of the learned optimizer ``network="mlp"``: Adam with a learned schedule and corrections.
+
+It has the parts of small learned optimizers (Metz et al. 2022, Practical tradeoffs between memory,
+compute, and performance in learned optimizers, section 3), as a residual of Adam: with the weights
+that it is drawn with, a step is one of Adam with a step size.
+
+Notation: N coordinates (all entries of all tensors), S tensors, theta (N,) the parameters, g (N,)
+the gradient, t the number of steps done, T the horizon. For each beta_k in ``BETAS``, m_k (N,) is
+the mean of the gradients with weights beta_k^age, and v (N,) that of their squares with
+``BETA_OF_SQUARES``. Then d_k = m_k / sqrt(v) are directions in units without scale.
+
+1. A network for each tensor reads its shape, position, root mean squares and t, T. It returns the
+   logarithm r of a step size, weights p_k of the directions (they sum to 1), and b (H,).
+2. A network for each coordinate reads d_k, theta / rms(theta), log(v / mean v) and b. It returns
+   the logarithm e of a factor, and a direction a.
+3. theta' = theta - lr exp(r) (exp(e) sum_k p_k d_k + a).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skmeta._backend import State
+
+BETAS = (0.0, 0.5, 0.9, 0.97)
+BETA_OF_SQUARES = 0.99
+# With the initial weights, direction 0.9 has almost all of the weight, as in Adam.
+_FIRST_MIX = (-2.0, -1.0, 3.0, -1.0)
+_ADAM = BETAS.index(0.9)
+_FIRST_LOG_RATE = -0.9
+_MAX_LOG_RATE = 2.0
+_N_TENSOR_HIDDEN = 16
+_N_TENSOR_INPUTS = 11
+_TINY = 1e-12
+
+
+class Layout(NamedTuple):
+    """Which tensor each coordinate belongs to (N,), sizes (S,), and what is fixed (S, 3)."""
+
+    tensor: Tensor
+    size: Tensor
+    fixed: Tensor
+
+
+@lru_cache(maxsize=64)
+def make_layout(
+    networks: tuple[tuple[torch.Size, ...], ...], device: torch.device, dtype: torch.dtype
+) -> Layout:
+    """Describe the tensors of one or several networks, in the order of their coordinates."""
+    sizes, fixed = [], []
+    for shapes in networks:
+        for i, shape in enumerate(shapes):
+            sizes.append(shape.numel())
+            position = i / max(1, len(shapes) - 1)
+            fixed.append([float(len(shape) > 1), position, math.log(max(1, sizes[-1])) / 10])
+    size = torch.tensor(sizes, device=device)
+    tensor = torch.repeat_interleave(torch.arange(len(sizes), device=device), size)
+    kind: dict[str, Any] = {"device": device, "dtype": dtype}
+    return Layout(tensor, size.clamp_min(1).to(dtype), torch.tensor(fixed, **kind))
+
+
+def mlp_weights(n_hidden: int, generator: torch.Generator) -> State:
+    """Draw the weights of both networks; the last layers are zero, but for their biases."""
+
+    def drawn(n_outputs: int, n_inputs: int) -> Tensor:
+        return torch.randn(n_outputs, n_inputs, generator=generator) * n_inputs**-0.5
+
+    return {
+        "mlp.tensor.weight": drawn(_N_TENSOR_HIDDEN, _N_TENSOR_INPUTS),
+        "mlp.tensor.bias": torch.zeros(_N_TENSOR_HIDDEN),
+        "mlp.tensor.out.weight": torch.zeros(1 + len(BETAS) + n_hidden, _N_TENSOR_HIDDEN),
+        "mlp.tensor.out.bias": torch.tensor([_FIRST_LOG_RATE, *_FIRST_MIX, *[0.0] * n_hidden]),
+        "mlp.entry.weight": drawn(n_hidden, len(BETAS) + 2),
+        "mlp.entry.out.weight": torch.zeros(2, n_hidden),
+    }
+
+
+def mlp_update(
+    rule: State, lr: float, theta: Tensor, slope: Tensor, memory: Mapping[str, Any], layout: Layout
+) -> tuple[Tensor, dict[str, Any]]:
+    """Return the update (N,), and the memory of the next step."""
+    step = memory.get("step", theta.new_zeros(()))
+    means, v, directions = _averages(theta, slope, memory, step)
+    of_tensors = _mean(
+        torch.stack([theta * theta, v, directions[_ADAM] ** 2, slope * slope], 1), layout
+    )
+    theta_square, mean_v, noise, slope_square = (of_tensors + _TINY**2).unbind(1)
+    done = (step / rule["horizon"]).clamp_max(1.0)
+    ones = torch.ones_like(mean_v)
+    seen = torch.stack(
+        [
+            *layout.fixed.unbind(1),
+            theta_square.log().clamp_min(-14.0) / 4,
+            noise.log(),
+            (slope_square / mean_v).log() / 2,
+            *(ones * x for x in (done, done**4, (1 + step).log() / 4)),
+            *(ones * x for x in (rule["horizon"].log() / 4, 1 / (1 + step))),
+        ]
+    )
+    hidden = torch.tanh(rule["mlp.tensor.weight"] @ seen + rule["mlp.tensor.bias"][:, None])
+    out = rule["mlp.tensor.out.weight"] @ hidden + rule["mlp.tensor.out.bias"][:, None]
+    log_rate, mix, bias = out.split([1, len(BETAS), len(out) - 1 - len(BETAS)])
+    rate = lr * log_rate.clamp_max(_MAX_LOG_RATE).exp()
+    scales = torch.stack([theta_square.rsqrt(), mean_v.log()])
+    spread = torch.cat([rate, torch.softmax(mix, 0), scales, bias]).index_select(1, layout.tensor)
+    rates, weights, (scale, log_v), bias = spread.split([1, len(BETAS), 2, len(bias)])
+    relative = torch.stack(
+        [(theta * scale).clamp(-5.0, 5.0), (v.log() - log_v).clamp(-12.0, 4.0) / 4]
+    )
+    entries = torch.cat([directions, relative])
+    hidden = torch.tanh(rule["mlp.entry.weight"] @ entries + bias)
+    log_factor, direction = rule["mlp.entry.out.weight"] @ hidden
+    factor = log_factor.clamp_max(_MAX_LOG_RATE).exp()
+    update = -rates[0] * (factor * (weights * directions).sum(0) + direction)
+    return update, {**memory, **means}
+
+
+def _averages(
+    theta: Tensor, slope: Tensor, memory: Mapping[str, Any], step: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Return the running means, v (N,) and the directions (k, N), without the bias of the start."""
+    betas = theta.new_tensor(BETAS)[:, None]
+    mean = memory.get("mean", theta.new_zeros(len(BETAS), len(theta)))
+    square = memory.get("square", torch.zeros_like(theta))
+    mean = betas * mean + (1 - betas) * slope
+    square = BETA_OF_SQUARES * square + (1 - BETA_OF_SQUARES) * slope * slope
+    v = square / (1 - BETA_OF_SQUARES ** (step + 1)) + _TINY**2
+    directions = mean / (1 - betas ** (step + 1)) * v.rsqrt()
+    return {"mean": mean, "square": square}, v, directions
+
+
+def _mean(values: Tensor, layout: Layout) -> Tensor:
+    """Take the mean of values (N, j) over the coordinates of each tensor, (S, j)."""
+    total = values.new_zeros(len(layout.size), values.shape[1])
+    return total.index_add(0, layout.tensor, values) / layout.size[:, None]
