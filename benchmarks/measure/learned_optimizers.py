@@ -1,217 +1,268 @@
-"""A learned optimizer on unseen problems, against Adam, RMSprop and SGD with momentum.
+"""A learned optimizer on new networks, with the noise of batches, against tuned rivals.
 
-    python -m benchmarks.measure.learned_optimizers quadratics networks --horizon 20
+    python -m benchmarks.measure.learned_optimizers learned adam adam_cosine momentum report
 
-``quadratics``: mean squared error of a linear model, ten rows of ten features and a target, all
-normal, from drawn weights (Andrychowicz et al. 2016, section 3.1, and a bias). ``networks``: an MLP
-of 20 hidden units on 20 points of a sinusoid, amplitude in [0.1, 5], phase in [0, pi]. Gradients
-are exact. The optimizer is meta-trained on 5,000 problems of a family with the horizon given.
+Networks learn the digits of scikit-learn in batches of 128 rows. The rows are divided in two.
 
-All methods start from the same weights on the same 200 unseen problems. The step size of each of
-torch's optimizers is the best of 17, from 0.0001 to 1 (SGD: momentum 0.9), on 200 validation
-problems, for each number of steps on its own. ``excess`` is the mean over problems of the log10 of
-the learned optimizer's loss over the best rival's, with a 95% interval: below 0 is better.
-The learned optimizer gets the loss (``step(loss=loss)``); ``worst_rise`` is the largest loss after
-ten horizons over that after one.
+- Development networks learn the first 900 rows. They have one or two hidden layers of 8 to 40
+  units, ReLU or tanh, and initial weights of half to twice the size of ``torch.nn.Linear``. The
+  optimizer is meta-trained on these (``learned``), and the step sizes of the rivals are tuned on
+  them: for each number of steps on its own, the best of 9 from 0.003 to 0.3 (SGD with ``momentum``
+  0.9: 0.03 to 3).
+- New networks learn the other 897 rows. They have other initial weights and other sizes, up to four
+  times as many units; one has three layers. Nothing is chosen on these. ``best`` is a rival
+  whose step size is nevertheless the best of the grid on each new network.
 
-A run resumes where it was stopped. Results go to ``benchmarks/results/learned_optimizers.json``.
+The record has the cross-entropy of the rows that a network learns, and of the other part
+(``held_out``), after 20, 50 and 100 steps: means over six runs of each new network. All methods
+start from the same weights. The learned optimizer and ``adam_cosine`` know the number of steps;
+each number is a run of its own. ``ratio`` is the learned optimizer's mean loss over that of a
+rival, with a 95% interval from a bootstrap over runs: below 1 is better.
+
+``learned`` may be followed by settings of :class:`LearnedOptimizer`, in JSON (``--settings``), and
+``--name`` stores it apart. A run resumes where it was stopped. Results go to
+``benchmarks/results/learned_optimizers.json``.
 """
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
 from torch import Tensor
 
-from benchmarks.lib.intervals import normal_interval
-from benchmarks.lib.resumable import store
-from skmeta.learners import ExecutionOptions, InputOptions, LearnedOptimizer, Validation
-from skmeta.learners._core import read_prior
-from skmeta.learners.learned_optimizers import learned_step
+from benchmarks.lib.resumable import read_records, store
+from skmeta.learners import ExecutionOptions, LearnedOptimizer, PriorOptimizer
+from skmeta.priors import MetaPrior
 
 RESULTS = Path(__file__).parents[1] / "results"
-STEPS = (20, 100)
-RATES = np.logspace(-4, 0, 17)
-RIVALS: dict[str, Callable] = {
-    "adam": torch.optim.Adam,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd_momentum": partial(torch.optim.SGD, momentum=0.9),
+STEPS = (20, 50, 100)
+N_DEVELOPMENT, N_RUNS = 900, 6
+DEVELOPMENT_SEED, NEW_SEED = 10_000, 30_000
+Rows = tuple[Tensor, Tensor]
+
+
+def digits() -> tuple[Rows, Rows]:
+    """Rows of development networks, and of new ones."""
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    rows, labels = torch.tensor(X[order] / 16, dtype=torch.float32), torch.tensor(y[order])
+    n = N_DEVELOPMENT
+    return (rows[:n], labels[:n]), (rows[n:], labels[n:])
+
+
+class Network:
+    """A problem: a network that learns rows in batches."""
+
+    def __init__(
+        self, rows: Rows, activation: str, units: tuple[int, int], n_layers: int = 1
+    ) -> None:
+        self.rows, self.units, self.n_layers = rows, units, n_layers
+        self.activation: Callable[[Tensor], Tensor] = getattr(torch, activation)
+
+    def init(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        hidden = int(rng.integers(self.units[0], self.units[1] + 1))
+        sizes = [64, *[hidden] * self.n_layers, 10]
+        scale, theta = 2 ** rng.uniform(-1, 1), {}
+        for i, (m, n) in enumerate(pairwise(sizes)):
+            bound = scale * m**-0.5
+            theta[f"{i}.weight"] = torch.tensor(rng.uniform(-bound, bound, (n, m))).float()
+            theta[f"{i}.bias"] = torch.tensor(rng.uniform(-bound, bound, n)).float()
+        return theta
+
+    def loss(self, theta: dict[str, Tensor], rng: np.random.Generator) -> Tensor:
+        X, y = self.rows
+        batch = torch.from_numpy(rng.integers(len(X), size=128))
+        return self.cross_entropy(theta, (X[batch], y[batch]))
+
+    def cross_entropy(self, theta: dict[str, Tensor], rows: Rows) -> Tensor:
+        x, y = rows
+        for i in range(self.n_layers + 1):
+            x = self.activation(x) if i else x
+            x = F.linear(x, theta[f"{i}.weight"], theta[f"{i}.bias"])
+        return F.cross_entropy(x, y)
+
+
+DEVELOPMENT, NEW = digits()
+FAMILY = [Network(DEVELOPMENT, name, (8, 40), n) for name in ("relu", "tanh") for n in (1, 2)]
+NEW_NETWORKS = {
+    "48 ReLU": Network(NEW, "relu", (48, 48)),
+    "64 tanh": Network(NEW, "tanh", (64, 64)),
+    "160 ReLU": Network(NEW, "relu", (160, 160)),
+    "64 + 64 ReLU": Network(NEW, "relu", (64, 64), n_layers=2),
+    "32 + 32 + 32 tanh": Network(NEW, "tanh", (32, 32), n_layers=3),
 }
-N_TRAINING, N_TEST = 5000, 200
-Problems = tuple[Callable[[Tensor], Tensor], Tensor]
-Rows = tuple[np.ndarray, np.ndarray]
-
-
-def quadratic_rows(rng: np.random.Generator, n: int, n_more: int = 0) -> Rows:
-    """Rows of n problems and their targets."""
-    return rng.normal(size=(n, 10 + n_more, 10)), rng.normal(size=(n, 10 + n_more))
-
-
-def quadratics(n: int, seed: int) -> Problems:
-    """Losses of n problems at n vectors of weights, and where they start."""
-    rng = np.random.default_rng(seed)
-    X, y = map(torch.tensor, quadratic_rows(rng, n))
-    start = torch.tensor(rng.uniform(-1, 1, (n, 11)) * ([10**-0.5] * 10 + [0.0]))
-
-    def losses(theta: Tensor) -> Tensor:
-        outputs = (X @ theta[:, :10, None])[..., 0] + theta[:, 10:]
-        return ((outputs - y) ** 2).mean(1)
-
-    return losses, start
-
-
-def network_rows(rng: np.random.Generator, n: int, n_more: int = 0) -> Rows:
-    """Rows of n problems and their targets."""
-    x = rng.uniform(-5, 5, (n, 20 + n_more))
-    amplitude, phase = rng.uniform(0.1, 5, (n, 1)), rng.uniform(0, np.pi, (n, 1))
-    return x[..., None], amplitude * np.sin(x - phase)
-
-
-def networks(n: int, seed: int) -> Problems:
-    """As above."""
-    rng = np.random.default_rng(seed)
-    X, y = map(torch.tensor, network_rows(rng, n))
-    bounds = [1.0] * 40 + [20**-0.5] * 20 + [0.0]
-    start = torch.tensor(rng.uniform(-1, 1, (n, 61)) * bounds)
-
-    def losses(theta: Tensor) -> Tensor:
-        hidden = torch.tanh(X * theta[:, None, :20] + theta[:, None, 20:40])
-        outputs = (hidden * theta[:, None, 40:60]).sum(2) + theta[:, 60:]
-        return ((outputs - y) ** 2).mean(1)
-
-    return losses, start
-
-
-FAMILIES = {
-    "quadratics": (quadratics, quadratic_rows, {"backbone": "identity"}),
-    "networks": (
-        networks,
-        network_rows,
-        {"backbone": "mlp", "backbone_params": {"hidden": (20,), "activation": "tanh"}},
-    ),
+# Rivals: the optimizer, its step sizes, and whether they fall along a cosine.
+ADAM_RATES, SGD_RATES = np.logspace(-2.5, -0.5, 9), np.logspace(-1.5, 0.5, 9)
+RIVALS: dict[str, tuple[Callable[..., torch.optim.Optimizer], np.ndarray, bool]] = {
+    "adam": (torch.optim.Adam, ADAM_RATES, False),
+    "adam_cosine": (torch.optim.Adam, ADAM_RATES, True),
+    "momentum": (partial(torch.optim.SGD, momentum=0.9), SGD_RATES, False),
 }
 
 
-def meta_train(family: str, horizon: int, n_iterations: int) -> LearnedOptimizer:
-    """Learn an optimizer on problems of a family."""
-    _, rows, settings = FAMILIES[family]
-    # The query set plays no part where the loss of the support set is descended; it must exist.
-    X, y = rows(np.random.default_rng(0), N_TRAINING, n_more=1)
-    n_rows = X.shape[1] - 1
+def train(
+    problem: Network,
+    seed: int,
+    make: Callable[[list[Tensor]], torch.optim.Optimizer],
+    n_steps: int,
+    *,
+    cosine: bool = False,
+    at: tuple[int, ...] = (),
+) -> list[list[float]]:
+    """Cross-entropy of all rows, and of those held out, after the numbers of steps `at`."""
+    rng = np.random.default_rng(seed)
+    theta = {n: v.requires_grad_() for n, v in problem.init(rng).items()}
+    optimizer, measured = make(list(theta.values())), []
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps) if cosine else None
+    other = NEW if problem.rows is DEVELOPMENT else DEVELOPMENT
+    for step in range(1, n_steps + 1):
+        optimizer.zero_grad()
+        loss = problem.loss(theta, rng)
+        loss.backward()
+        if isinstance(optimizer, PriorOptimizer):
+            optimizer.step(loss=loss)
+        else:
+            optimizer.step()
+        if schedule is not None:
+            schedule.step()
+        if step in (at or (n_steps,)):
+            with torch.no_grad():
+                both = [problem.cross_entropy(theta, rows) for rows in (problem.rows, other)]
+            measured.append([min(float(v), 1e3) if v.isfinite() else 1e3 for v in both])
+    return measured
+
+
+def run_all(
+    problems: list[Network], make: Any, *, cosine: bool, knows: bool, seed: int
+) -> np.ndarray:
+    """Losses of all runs, (n_problems, n_runs, n_steps, 2); `make(n_steps)` makes optimizers."""
+    curves = []
+    for problem in problems:
+        for k in range(N_RUNS):
+            if knows:
+                curve = [train(problem, seed + k, make(n), n, cosine=cosine)[0] for n in STEPS]
+            else:
+                curve = train(problem, seed + k, make(max(STEPS)), max(STEPS), at=STEPS)
+            curves.append(curve)
+    return np.array(curves).reshape(len(problems), N_RUNS, len(STEPS), 2)
+
+
+def measure_rival(name: str) -> dict[str, Any]:
+    """Tune a rival on the development networks, and run it on the new ones."""
+    kind, rates, cosine = RIVALS[name]
+    developed, new = [], []
+    for lr in rates:
+        make = partial(_make, kind, float(lr))
+        options: dict[str, Any] = {"cosine": cosine, "knows": cosine}
+        developed.append(run_all(FAMILY, make, seed=DEVELOPMENT_SEED, **options))
+        new.append(run_all(list(NEW_NETWORKS.values()), make, seed=NEW_SEED, **options))
+    on_development, on_new = np.array(developed), np.array(new)
+    chosen = on_development[..., 0].mean((1, 2)).argmin(0)  # (n_steps,)
+    tuned = np.stack([on_new[best, :, :, t] for t, best in enumerate(chosen)], 2)
+    of_network = on_new[..., 0].mean(2).argmin(0)  # (n_problems, n_steps)
+    best = np.array(
+        [
+            [on_new[of_network[p, t], p, :, t] for t in range(len(STEPS))]
+            for p in range(len(NEW_NETWORKS))
+        ]
+    ).transpose(0, 2, 1, 3)
+    return {"lr": rates[chosen].tolist(), "losses": tuned.tolist(), "best": best.tolist()}
+
+
+def _make(kind: Any, lr: float, n_steps: int) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
+    return partial(kind, lr=lr)
+
+
+def make_learner(name: str, settings: dict[str, Any]) -> LearnedOptimizer:
+    """The learned optimizer of the page: five minutes of one core."""
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    learner = LearnedOptimizer(
-        **settings,
-        objective="support",
-        network="lstm",
-        first_order=True,
-        n_hidden=20,
-        truncation=20,
-        n_inner_steps=horizon,
-        n_shot=n_rows,
-        n_query=1,
-        inputs=InputOptions(standardize=False),
-        meta_batch_size=64,
-        meta_lr=0.003,
-        n_iterations=n_iterations,
-        validation=Validation(0.0, every=20),
-        execution=ExecutionOptions(
-            "vmap", checkpoint=runs / f"optimizer-{family}-{horizon}-{n_iterations}.ckpt"
-        ),
-        device="cpu",
-        verbose=1,
-        random_state=0,
-    )
-    groups = np.repeat(np.arange(N_TRAINING), n_rows + 1)
-    return learner.fit(X.reshape(len(groups), -1), y.reshape(-1), groups=groups)
+    defaults: dict[str, Any] = {
+        "n_inner_steps": 100,
+        "n_iterations": 800,
+        "execution": ExecutionOptions(checkpoint=runs / f"{name}.ckpt"),
+        "device": "cpu",
+        "verbose": 1,
+        "random_state": 0,
+    }
+    return LearnedOptimizer(**(defaults | settings))
 
 
-def slopes(losses: Callable[[Tensor], Tensor], theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Losses and their gradients."""
-    theta = theta.detach().requires_grad_()
-    values = losses(theta)
-    (gradient,) = torch.autograd.grad(values.sum(), theta)
-    return values.detach(), gradient
+def measure_learned(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Meta-train on the development networks, and run on the new ones."""
+    begun = time.process_time()
+    learner = make_learner(name, settings).fit_problems(FAMILY)
+    seconds = time.process_time() - begun
+    learner.prior_.save(RESULTS / "runs" / f"{name}.skmeta")
+    return {"seconds": seconds, "settings": settings, **run_prior(learner.prior_)}
 
 
-def run_rival(make: Callable, lr: float, problems: Problems, n_steps: int) -> np.ndarray:
-    """Losses after 0, 1, ... steps, of shape (n_steps + 1, n_problems)."""
-    losses, start = problems
-    theta = start.clone().requires_grad_()
-    optimizer = make([theta], lr=lr)
-    curve = []
-    for _ in range(n_steps + 1):
-        # Each entry has a step of its own, so problems side by side do not see each other.
-        values, theta.grad = slopes(losses, theta)
-        curve.append(values.numpy())
-        optimizer.step()
-    return np.stack(curve)
+def run_prior(prior: MetaPrior) -> dict[str, Any]:
+    """Losses of a learned optimizer on the new networks."""
+
+    def make(n_steps: int) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
+        return partial(PriorOptimizer, prior=prior, n_steps=n_steps)
+
+    problems = list(NEW_NETWORKS.values())
+    losses = run_all(problems, make, cosine=False, knows=True, seed=NEW_SEED)
+    return {"losses": losses.tolist()}
 
 
-def run_learned(prior, problems: Problems, n_steps: int) -> np.ndarray:
-    """As above; each problem has a guard of its own."""
-    session, state = read_prior(
-        prior, LearnedOptimizer, classes=[0], device="cpu", precision="float64"
-    )
-    lr, (losses, theta) = session.algorithm.settings.inner_lr, problems
-    memory = {"step": torch.zeros(len(theta), dtype=torch.float64)}
-
-    def step(theta, gradient, value, memory):
-        new, memory = learned_step(state, lr, {"all": theta}, {"all": gradient}, memory, value)
-        return new["all"], memory
-
-    curve = []
-    for _ in range(n_steps + 1):
-        values, gradient = slopes(losses, theta)
-        curve.append(values.numpy())
-        with torch.no_grad():
-            theta, memory = torch.func.vmap(step)(theta, gradient, values, memory)
-    return np.stack(curve)
-
-
-def compare(family: str, horizon: int, n_iterations: int) -> dict:
-    """Losses of all methods on unseen problems of a family."""
-    draw = FAMILIES[family][0]
-    validation, test = draw(N_TEST, 1001), draw(N_TEST, 1002)
-    learner = meta_train(family, horizon, n_iterations)
-    record: dict = {"minutes": learner.history_["seconds"][-1] / 60, "iterations": n_iterations}
-    learned = run_learned(learner.prior_, test, max(10 * horizon, *STEPS))
-    record["worst_rise"] = float((learned[10 * horizon] / learned[horizon]).max())
-    record[f"after_{10 * horizon}"] = normal_interval(learned[10 * horizon])
-    best: dict[int, np.ndarray] = {}
-    for name, make in RIVALS.items():
-        tried = [run_rival(make, lr, validation, max(STEPS)) for lr in RATES]
-        for n_steps in STEPS:
-            errors = [np.nan_to_num(curve[n_steps], nan=np.inf).mean() for curve in tried]
-            lr = RATES[int(np.argmin(errors))]
-            losses = run_rival(make, lr, test, n_steps)[-1]
-            record[f"{name}_{n_steps}"] = {"lr": float(lr), "loss": normal_interval(losses)}
-            if n_steps not in best or losses.mean() < best[n_steps].mean():
-                best[n_steps] = losses
-    for n_steps in STEPS:
-        losses = learned[n_steps]
-        record[f"learned_{n_steps}"] = normal_interval(losses)
-        record[f"excess_{n_steps}"] = normal_interval(np.log10(losses / best[n_steps]))
-    return record
+def report(records: dict[str, Any], name: str) -> dict[str, Any]:
+    """Mean losses, and ratios of the learned optimizer to its rivals."""
+    summary: dict[str, Any] = {}
+    means = {n: np.array(r["losses"]) for n, r in records.items() if "losses" in r}
+    means |= {f"{n}, best": np.array(r["best"]) for n, r in records.items() if "best" in r}
+    for key, losses in means.items():
+        mean = losses.mean((0, 1))
+        summary[key] = {
+            "loss": np.round(mean[:, 0], 4).tolist(),
+            "held_out": np.round(mean[:, 1], 4).tolist(),
+        }
+        if key == name:
+            continue
+        for t, n_steps in enumerate(STEPS):
+            # Runs are pairs: they have the same start and the same batches.
+            pairs = np.stack([means[name][:, :, t, 0].ravel(), losses[:, :, t, 0].ravel()], 1)
+            drawn = np.random.default_rng(0).integers(len(pairs), size=(2000, len(pairs)))
+            both = pairs[drawn].mean(1)
+            ends = np.quantile(both[:, 0] / both[:, 1], [0.025, 0.975])
+            ratio = pairs[:, 0].mean() / pairs[:, 1].mean()
+            summary[key][f"ratio_{n_steps}"] = np.round([ratio, *ends], 3).tolist()
+        by_network = means[name][..., 0].mean(1) / losses[..., 0].mean(1)
+        summary[key]["ratio_by_network"] = dict(
+            zip(NEW_NETWORKS, np.round(by_network, 3).tolist(), strict=True)
+        )
+    return summary
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("families", nargs="+", choices=FAMILIES)
-    parser.add_argument("--horizon", nargs="+", type=int, default=[20])
-    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("methods", nargs="+", choices=["learned", *RIVALS, "report"])
+    parser.add_argument("--name", default="learned")
+    parser.add_argument("--settings", type=json.loads, default={})
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = RESULTS / "learned_optimizers.json"
-    for family in args.families:
-        for horizon in args.horizon:
-            record = compare(family, horizon, args.iterations)
-            print(family, horizon, json.dumps(record, indent=1))
-            store(path, f"{family}-{horizon}", record)
+    for method in args.methods:
+        if method == "report":
+            records = {n: r for n, r in read_records(path).items() if n != "report"}
+            summary = report(records, args.name)
+            print(json.dumps(summary, indent=1))
+            store(path, "report", summary, indent=None)
+        elif method == "learned":
+            store(path, args.name, measure_learned(args.name, args.settings), indent=None)
+        else:
+            store(path, method, measure_rival(method), indent=None)
 
 
 if __name__ == "__main__":

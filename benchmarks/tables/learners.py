@@ -10,7 +10,7 @@ from benchmarks.lib.comparison import RESULTS
 from benchmarks.lib.intervals import normal_interval
 from benchmarks.lib.resumable import lines_by_cell, read_lines, read_records
 from benchmarks.measure.architectures import summarize
-from benchmarks.tables._pages import Rows, number, plus_minus, table
+from benchmarks.tables._pages import Rows, interval, number, plus_minus, table
 
 
 @table("sinusoid")
@@ -61,14 +61,21 @@ def omniglot_random_weights() -> Rows:
 @table("learned_optimizers")
 def learned_optimizers() -> Rows:
     records = read_records(RESULTS / "learned_optimizers.json")
-    cells = [(family, n) for n in (20, 100) for family in ("quadratics", "networks")]
-    labels = {"adam": "Adam", "rmsprop": "RMSprop", "sgd_momentum": "SGD with momentum 0.9"}
-    rows: Rows = [["optimizer", *(f"{family}, {n} steps" for family, n in cells)]]
-    learned = [records[f"{family}-20"][f"learned_{n}"] for family, n in cells]
-    rows.append(["learned, for 20 steps", *(plus_minus(pair, 3) for pair in learned)])
+    labels = {
+        "learned": "learned",
+        "adam": "Adam",
+        "adam, best": "Adam, best for each new network",
+        "adam_cosine": "Adam along a cosine",
+        "momentum": "SGD with momentum 0.9",
+    }
+    steps = (20, 50, 100)
+    rows: Rows = [["optimizer", *(f"{n} steps" for n in steps), *(f"ratio, {n}" for n in steps)]]
     for name, label in labels.items():
-        losses = [records[f"{family}-20"][f"{name}_{n}"]["loss"] for family, n in cells]
-        rows.append([label, *(plus_minus(pair, 3) for pair in losses)])
+        record = records["report"][name]
+        ratios = [
+            "" if name == "learned" else interval(*record[f"ratio_{n}"], digits=2) for n in steps
+        ]
+        rows.append([label, *(f"{loss:.3f}" for loss in record["loss"]), *ratios])
     return rows
 
 

@@ -69,7 +69,8 @@ def mlp_weights(n_hidden: int, generator: torch.Generator) -> State:
     """Draw the weights of both networks; the last layers are zero, but for their biases."""
 
     def drawn(n_outputs: int, n_inputs: int) -> Tensor:
-        return torch.randn(n_outputs, n_inputs, generator=generator) * n_inputs**-0.5
+        values = torch.randn(n_outputs, n_inputs, generator=generator)
+        return values / math.sqrt(n_inputs)
 
     return {
         "mlp.tensor.weight": drawn(_N_TENSOR_HIDDEN, _N_TENSOR_INPUTS),

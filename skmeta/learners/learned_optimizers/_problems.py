@@ -4,9 +4,10 @@ Notation: theta (n,) holds all coordinates of a meta-batch of problems side by s
 of the optimizer treat coordinates of all problems alike; T is the horizon, the number of steps of a
 run. A problem's loss after step t is L_t, on the rows that the problem draws for this step.
 
-The meta-objective is the mean over problems of sum_t w_t L_t / |L_t|, where the denominators are
-constants: its gradient is that of log L_t, so that late losses count as much as early ones. Half of
-the weight is on all steps, the other half on the last fifth.
+Let R_t be the mean over problems of L_t / |L_0|, and A_t that of |L_t| / |L_0|. The meta-objective
+is sum_t w_t R_t / A_t, where the denominators are constants: its gradient is that of log R_t, so
+that late losses count as much as early ones, and runs that go badly count more than others. Half of
+the weight w is on all steps, the other half on the last fifth.
 
 The gradient goes back through theta_{t+1} = theta_t + u_t with a factor of ``DAMPING`` per step.
 Without it, gradients through a hundred steps explode where a step size is close to the largest that
@@ -16,7 +17,6 @@ optimizers, section 2.3).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -45,7 +45,7 @@ from skmeta.learners.learned_optimizers._learned_update import (
 )
 from skmeta.priors import MetaPrior
 
-DAMPING = 0.98
+DAMPING = 0.95
 _SHARE_OF_TAIL = 0.5
 _TAIL = 0.2
 # Horizons of a training are between this share of the largest and the largest.
@@ -102,7 +102,7 @@ def fit_problems(learner: Any, problems: Any, validation: Any) -> tuple[MetaPrio
     ) -> tuple[State, dict[str, float]]:
         largest = settings.n_inner_steps
         smallest = max(1.0, _SHORTEST * largest)
-        horizon = round(math.exp(rng.uniform(math.log(smallest), math.log(largest))))
+        horizon = round(rng.uniform(smallest, largest))
         chosen = rng.integers(len(problems), size=settings.meta_batch_size)
         batch = start([problems[i] for i in chosen], rng)
         return meta_gradient(settings, state, batch, horizon, rng)
@@ -146,14 +146,15 @@ def meta_gradient(
     total, memory = {n: torch.zeros_like(state[n]) for n in state}, dict[str, Any]()
     theta, weights = batch.ravel().requires_grad_(), _weights(horizon)
     losses = batch.losses(theta, rng)
-    smallest = _SMALL_LOSS * losses.detach().abs() + _TINY
+    first = losses.detach().abs() + _TINY
     objective, curve = losses.new_zeros(()), []
     for step in range(horizon):
         theta, memory = _step(settings, rule, batch, theta, losses, memory)
         losses = batch.losses(theta, rng)
         curve.append(losses.detach())
-        relative = losses / (losses.detach().abs() + smallest)
-        objective = objective + weights[step] * relative.mean()
+        relative = losses / first
+        size = relative.detach().abs().mean() + _SMALL_LOSS
+        objective = objective + weights[step] * relative.mean() / size
         is_end = step + 1 == horizon
         if is_end or (settings.truncation and (step + 1) % settings.truncation == 0):
             leaves = [rule[n] for n in learned]
