@@ -66,7 +66,10 @@ def main():
             learner, started = LEARNERS[name](**settings, random_state=seed), time.process_time()
             learner.fit(X, y, groups=groups)
             seconds = round(time.process_time() - started, 2)
-            record = run | {"iterations": learner.history_["iteration"][-1], "seconds": seconds}
+            record = run | {
+                "iterations": learner.learning_curve_["iteration"][-1],
+                "seconds": seconds,
+            }
             record |= {"errors": errors(learner, TASKS[args.tasks])}
             print(json.dumps(record), flush=True)
             add_line(RESULTS, record)

@@ -258,7 +258,7 @@ def main() -> None:
         "iterations": iterations,
         **{name: getattr(args, name) for name in ("seed", "gray", "within")},
         "start": args.start.stem if args.start else None,
-        "minutes": learner.history_["seconds"][-1] / 60 if iterations else 0.0,
+        "minutes": learner.learning_curve_["seconds"][-1] / 60 if iterations else 0.0,
         "cpu_minutes": (usage.ru_utime + usage.ru_stime) / 60,
         "threads": torch.get_num_threads(),
     }

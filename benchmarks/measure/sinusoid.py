@@ -126,7 +126,7 @@ def main() -> None:
             "settings": settings,
             "tasks": "validation" if args.validate else "test",
             "seed": args.seed,
-            "minutes": learner.history_["seconds"][-1] / 60,
+            "minutes": learner.learning_curve_["seconds"][-1] / 60,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
         if settings["n_inner_steps"] == 0:

@@ -36,8 +36,8 @@ print(f"{len(np.unique(y))} characters to learn from, {len(np.unique(y_new))} to
 # Meta-training
 # -------------
 # A network with 32 filters in place of the usual 64 learns fast. A mirrored or turned character
-# counts as another character (``augment``). ``history_`` holds the learning curve: the tasks of
-# meta-training, and tasks of a tenth of the classes that was set aside.
+# counts as another character (``augment``). ``learning_curve_`` has the tasks of meta-training, and
+# tasks of a tenth of the classes that was set aside.
 
 settings = {
     "backbone": "conv4",

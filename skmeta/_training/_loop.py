@@ -21,7 +21,7 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import DivergenceWarning, SkmetaWarning
 
 State = dict[str, Tensor]
-History = dict[str, list[float]]
+LearningCurve = dict[str, list[float]]
 Objective = Callable[[State, np.random.Generator, float], tuple[State, dict[str, float]]]
 
 _CURE = "Lower meta_lr or clip_norm, or inner_lr if the learner has one."
@@ -50,9 +50,9 @@ def meta_train(
     *,
     identity: str = "",
     iteration_task: IterationTask = _NO_TASK,
-    fitted: Callable[[State, History], dict[str, Any]] | None = None,
+    fitted: Callable[[State, LearningCurve], dict[str, Any]] | None = None,
     ranks: Ranks | None = None,
-) -> tuple[State, History]:
+) -> tuple[State, LearningCurve]:
     """Minimise a meta-objective, and return the best validated (or the last) state and the history.
 
     `objective(state, rng, progress)` draws a meta-batch with `rng`, the only source of randomness,
@@ -128,7 +128,7 @@ class _Run:
         self.lr, self.schedule = settings.meta_lr, settings.meta_optimizer.resolve_schedule()
         self.iteration, self.seconds, self.began = 0, 0.0, 0.0
         self.recent: list[dict[str, float]] = []  # Metrics since the last evaluation.
-        self.history: History = {}
+        self.history: LearningCurve = {}
         self.best: State | None = None
         self.best_score, self.n_stale = -math.inf, 0
         self.has_warned = False

@@ -225,7 +225,7 @@ class Validation(Declared, kw_only=False, eq=True):
     n_tasks : int, default=100
         Tasks of a validation, and of ``score``.
     every : int, default=100
-        Iterations between two validations, rows of ``history_`` and checkpoints.
+        Iterations between two validations, rows of ``learning_curve_`` and checkpoints.
     patience : int or None, default=None
         Validations without a better score after which meta-training ends; None: never.
 

@@ -12,14 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._validation import check_count
 from skmeta.plotting._display import Display
 
-# Kind of task -> key of the history, name of the metric, and the sign of scores.
+# Kind of task -> key of the learning curve, name of the metric, and the sign of scores.
 _METRICS = {
     "classification": ("score", "accuracy", 1.0),
     "regression": ("loss", "squared error (standardised)", -1.0),
     "policy": ("score", "mean return", 1.0),
     "optimizer": ("loss", "mean loss over all steps", 1.0),
 }
-# Plain models whose scores a learner's history has, and their line styles.
+# Plain models whose scores a learning curve has, and their line styles.
 _BASELINES = {
     "nearest_mean": ("nearest class mean", ":"),
     "nearest_neighbour": ("nearest neighbour", (0, (3, 1, 1, 1))),
@@ -90,14 +90,14 @@ class LearningCurveDisplay(Display):
         ax: Any = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw the history of a fitted meta-learner: accuracy, squared error or mean return.
+        """Draw the learning curve of a fitted meta-learner: accuracy, squared error or mean return.
 
         Parameters
         ----------
         learner : MetaLearner
             A fitted learner.
         baselines : bool, default=True
-            Draw the metric of plain models on the validation tasks too, if the history has it.
+            Draw the metric of plain models on the validation tasks too, if the curve has it.
         ax : matplotlib Axes or None, default=None
             Where to draw. None makes a figure.
         **line_kw
@@ -116,7 +116,7 @@ class LearningCurveDisplay(Display):
             If it has no learning curve, because it has no outer loop.
         """
         check_is_fitted(learner, "prior_")
-        history = vars(learner).get("history_", {})  # AutoLearner has none.
+        history = vars(learner).get("learning_curve_", {})  # AutoLearner has none.
         metric, name, sign = _METRICS[learner.prior_.kind]
         if f"train_{metric}" not in history:
             is_auto = hasattr(learner, "leaderboard_")

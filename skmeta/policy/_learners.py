@@ -74,7 +74,7 @@ class PolicyMAML(OuterLoopSettings):
     ----------
     prior_ : MetaPrior
         What was learned; give it to :class:`~skmeta.policy.MetaPolicy`.
-    history_ : dict of list
+    learning_curve_ : dict of list
         Learning curve, one entry for each evaluation; ``train_score`` and ``validation_score`` are
         mean returns after adaptation.
 
@@ -159,7 +159,7 @@ class PolicyMAML(OuterLoopSettings):
         Returns
         -------
         self : object
-            With ``prior_`` and ``history_``.
+            With ``prior_`` and ``learning_curve_``.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class PolicyMAML(OuterLoopSettings):
         """
         prior, history = meta_fit(self, family)
         self.prior_: MetaPrior = prior
-        self.history_: dict[str, Any] = history
+        self.learning_curve_: dict[str, Any] = history
         return self
 
     def score(self, family: TaskFamily, y: Any = None) -> float:

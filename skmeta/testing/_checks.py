@@ -249,7 +249,7 @@ def groups_are_learned(learner: MetaLearner, kind: str) -> None:
     shots_per = "class" if needs_all or kind == "regression" else "task"
     table, unseen = (make_table(learner, kind, seed, groups=True) for seed in (0, 1))
     fitted = small_clone(learner, sampling=shots_per).fit(*table)
-    losses = fitted.history_.get("train_loss", [])
+    losses = fitted.learning_curve_.get("train_loss", [])
     assert np.isfinite(losses).all(), "the loss over groups is not finite"
     scores = fitted.score_tasks(*unseen, n_shot=2, n_query=2)
     assert np.isfinite(scores).all(), "a score over groups is not finite"
@@ -278,9 +278,9 @@ def interrupted_fit_resumes_exactly(learner: MetaLearner, kind: str) -> None:
         assert path.exists(), "an interrupted fit leaves no checkpoint"
         resumed = small_clone(learner, execution=saved).fit(*table)
     _assert_same_prior(resumed.prior_, expected.prior_, "a resumed fit")
-    for name in set(expected.history_) - {"seconds"}:
-        assert resumed.history_[name] == expected.history_[name], (
-            f"history_[{name!r}] of a resumed fit differs"
+    for name in set(expected.learning_curve_) - {"seconds"}:
+        assert resumed.learning_curve_[name] == expected.learning_curve_[name], (
+            f"learning_curve_[{name!r}] of a resumed fit differs"
         )
 
 

@@ -15,7 +15,7 @@ from skmeta.testing._bench import Table
 
 _N_CLASSES, _N_ROWS, _N_COLUMNS = 100, 20, 8
 _N_ITERATIONS = 300
-# Of the plain models in history_, those that see no other task than the one they predict.
+# Of the plain models in learning_curve_, those that see no other task than the one they predict.
 _PLAIN = ("nearest_mean", "logistic_regression", "task_ridge")
 
 
@@ -30,9 +30,9 @@ def compare_with_plain(learner: MetaLearner, kind: str) -> str:
         return ""  # A closed form has no start and no validation.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BaselineWarning)
-        history = clone(learner).set_params(**settings).fit(*table).history_
+        history = clone(learner).set_params(**settings).fit(*table).learning_curve_
         settings |= {"n_iterations": 1, "meta_lr": 1e-12}
-        start = clone(learner).set_params(**settings).fit(*table).history_
+        start = clone(learner).set_params(**settings).fit(*table).learning_curve_
     own = max(history["validation_score"])
     others = {
         name.replace("_", " "): history[f"{name}_score"][0]

@@ -21,7 +21,7 @@ def test_a_learner_trains_in_bfloat16(learner_class):
             random_state=0,
         ).fit(images, y)  # fmt: skip
         assert learner.prior_.tensors["body.0.weight"].dtype == np.dtype("float32")
-        scores[precision] = learner.history_["validation_score"][-1]
+        scores[precision] = learner.learning_curve_["validation_score"][-1]
     assert scores["bfloat16"] == pytest.approx(scores["float32"], abs=0.1)
 
 

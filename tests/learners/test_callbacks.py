@@ -74,7 +74,7 @@ def test_what_is_fitted_so_far_comes_with_each_evaluation(sinusoids):
     assert list(seen.fitted) == [*evaluated, ("fit", 0)]
     # As if the fit had ended there.
     first = seen.fitted["meta-iteration", 2]
-    assert first.history_["iteration"] == [3]
+    assert first.learning_curve_["iteration"] == [3]
     expected = small_maml(n_iterations=3, **constant).fit(*sinusoids)
     for name, tensor in expected.prior_.tensors.items():
         np.testing.assert_array_equal(first.prior_.tensors[name], tensor)
@@ -85,7 +85,7 @@ def test_what_is_fitted_so_far_comes_with_each_evaluation(sinusoids):
 def test_a_callback_ends_the_fit(sinusoids, stop):
     learner = small_maml().set_callbacks(Recorder(stop)).fit(*sinusoids)
     # The last iteration is evaluated, whether or not it was due.
-    assert learner.history_["iteration"] == [3, stop][: 1 + (stop > 3)]
+    assert learner.learning_curve_["iteration"] == [3, stop][: 1 + (stop > 3)]
 
 
 def test_scores_of_scikit_learns_monitor():

@@ -150,7 +150,7 @@ def test_validation_measures_the_loss_that_is_descended():
     losses = {}
     for objective in ("query", "support"):
         learner = LearnedOptimizer(objective=objective, **settings)
-        history = learner.fit(X, y, groups=groups).history_
+        history = learner.fit(X, y, groups=groups).learning_curve_
         losses[objective] = history["validation_loss"][-1]
         assert ("task_ridge_score" in history) == (objective == "query")
     assert losses["support"] < 0.3 < 0.8 < losses["query"]

@@ -93,7 +93,7 @@ def test_unequal_shots_are_learned_from(learner):
     keep = (np.arange(len(X)) % 18 != 0) & ~np.isin(np.arange(len(X)) % 24, (6, 8))
     assert set(np.bincount(groups[keep])) == {4, 5, 6}
     fitted = learner(**SMALL).fit(X[keep], y[keep], groups[keep])
-    assert np.isfinite(fitted.history_["train_loss"]).all()
+    assert np.isfinite(fitted.learning_curve_["train_loss"]).all()
     assert np.isfinite(fitted.score(X[keep], y[keep], groups[keep] + 100))
 
 

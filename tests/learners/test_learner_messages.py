@@ -14,7 +14,7 @@ from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet
 pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
 
 
-@pytest.mark.parametrize("name", ["prior_", "history_"])
+@pytest.mark.parametrize("name", ["prior_", "learning_curve_"])
 def test_a_fitted_attribute_of_an_unfitted_learner(name):
     with pytest.raises(NotFittedError, match=rf"MAML is not fitted yet, .* no {name}\. Call fit"):
         getattr(MAML(), name)

@@ -91,7 +91,7 @@ def test_a_prior_of_several_sizes_learns_tasks_of_each(head):
     X, y = make_classes()
     learner = ANIL(**SMALL, n_way=(2, 5), head_init=head).fit(X[:160], y[:160])
     assert learner.prior_.learner_params["n_way"] == (2, 5)
-    assert np.isfinite(learner.history_["validation_loss"]).all()
+    assert np.isfinite(learner.learning_curve_["validation_loss"]).all()
     if head == "learned":
         assert learner.prior_.tensors["head.weight"].shape == (5, 8)
     for n_way in (2, 3, 5):

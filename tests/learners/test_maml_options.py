@@ -156,7 +156,7 @@ def test_steps_of_the_outer_loop_are_smaller_for_new_classes_on_small_networks(s
         n_way=3, n_shot=1, n_query=2, n_iterations=2, validation=Validation(every=1, n_tasks=2),
         meta_optimizer=MetaOptimizer(schedule="constant"), random_state=0,
     )  # fmt: skip
-    assert learner.set_params(**settings).fit(X, y).history_["meta_lr"][0] == meta_lr
+    assert learner.set_params(**settings).fit(X, y).learning_curve_["meta_lr"][0] == meta_lr
 
 
 def test_steps_of_the_outer_loop_for_groups():
@@ -165,4 +165,4 @@ def test_steps_of_the_outer_loop_for_groups():
         n_shot=2, n_query=2, n_iterations=2, validation=Validation(every=1, n_tasks=2),
         meta_optimizer=MetaOptimizer(schedule="constant"), random_state=0,
     )  # fmt: skip
-    assert learner.fit(*table).history_["meta_lr"][0] == 0.005
+    assert learner.fit(*table).learning_curve_["meta_lr"][0] == 0.005

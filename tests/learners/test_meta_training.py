@@ -63,7 +63,7 @@ def test_query_loss_falls_on_sinusoids(learner):
     )
     X, y, groups = make_sinusoids(200, seed=0)
     learner.fit(X, y, groups)
-    losses = learner.history_["validation_loss"]
+    losses = learner.learning_curve_["validation_loss"]
     assert losses[-1] < 0.7 * losses[0]
     unseen = make_sinusoids(50, seed=1)
     assert learner.score(*unseen) > 0.3
@@ -78,7 +78,7 @@ def test_validation_tasks_are_not_trained_on():
     assert prior.trained_on_kind == "classes"
     learner = ProtoNet(**SMALL | {"validation": 0}).fit(X, y)
     assert len(learner.prior_.trained_on) == 12
-    assert "validation_score" not in learner.history_
+    assert "validation_score" not in learner.learning_curve_
 
 
 def test_groups_of_one_classification_share_a_learned_head():
@@ -110,8 +110,8 @@ def test_a_users_module_is_the_backbone():
 def test_a_learner_without_weights_is_only_validated():
     X, y = make_classes()
     learner = ProtoNet(backbone="identity", **BARE).fit(X, y)
-    assert learner.history_["iteration"] == [0]
-    assert len(learner.history_["validation_score"]) == 1
+    assert learner.learning_curve_["iteration"] == [0]
+    assert len(learner.learning_curve_["validation_score"]) == 1
     same = ProtoNet(backbone="identity", **BARE).initial_prior(
         X[np.isin(y, learner.prior_.trained_on)]
     )
@@ -172,7 +172,7 @@ def test_columns_of_any_centre_and_scale(scale, offset):
         MAML(**SMALL).fit(x, t, groups) for x, t in ((X, y), (scale * X + offset, scale * y))
     )
     np.testing.assert_allclose(
-        other.history_["train_loss"], plain.history_["train_loss"], rtol=1e-3
+        other.learning_curve_["train_loss"], plain.learning_curve_["train_loss"], rtol=1e-3
     )
     few, rest = slice(0, 5), slice(5, 10)
     expected = MetaFewShotRegressor(plain).fit(X[few], y[few]).predict(X[rest])

@@ -134,8 +134,8 @@ def test_training_lowers_the_loss_on_new_problems():
     settings = {"n_iterations": 40, "meta_lr": 0.02, "first_order": False, "truncation": None}
     short, long = make_learner(n_iterations=1, meta_lr=1e-9), make_learner(**settings)
     test = [Noisy(), Noisy()]
-    before = short.fit_problems(Noisy(), validation=test).history_["validation_loss"][-1]
-    after = long.fit_problems(Noisy(), validation=test).history_["validation_loss"][-1]
+    before = short.fit_problems(Noisy(), validation=test).learning_curve_["validation_loss"][-1]
+    after = long.fit_problems(Noisy(), validation=test).learning_curve_["validation_loss"][-1]
     assert after < 0.9 * before
     again = make_learner(**settings).fit_problems(Noisy(), validation=test)
     assert again.prior_ == long.prior_

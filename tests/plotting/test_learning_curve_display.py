@@ -29,8 +29,10 @@ def test_curves_are_those_of_the_history(regression):
     display = LearningCurveDisplay.from_estimator(regression)
     train, validation = display.lines_
     np.testing.assert_array_equal(train.get_xdata(), [2, 4, 6])
-    np.testing.assert_array_equal(train.get_ydata(), regression.history_["train_loss"])
-    np.testing.assert_array_equal(validation.get_ydata(), regression.history_["validation_loss"])
+    np.testing.assert_array_equal(train.get_ydata(), regression.learning_curve_["train_loss"])
+    np.testing.assert_array_equal(
+        validation.get_ydata(), regression.learning_curve_["validation_loss"]
+    )
     assert train.get_color() == validation.get_color()
     assert train.get_linestyle() != validation.get_linestyle()
     assert "MAML" in train.get_label()
@@ -40,7 +42,7 @@ def test_without_validation_there_is_one_curve_of_the_accuracy(classification):
     display = LearningCurveDisplay.from_estimator(classification)
     (line,) = display.lines_
     assert display.validation is None
-    np.testing.assert_array_equal(line.get_ydata(), classification.history_["train_score"])
+    np.testing.assert_array_equal(line.get_ydata(), classification.learning_curve_["train_score"])
     assert display.ax_.get_ylabel() == "accuracy"
     assert display.ax_.get_xlabel() == "meta-iteration"
 
@@ -57,7 +59,9 @@ def test_plain_models_are_lines(regression):
         "ridge regression on all tasks",
     }
     heights = [line.get_ydata()[0] for line in display.baseline_lines_]
-    scores = [regression.history_[f"{name}_score"][-1] for name in ("task_ridge", "pooled_ridge")]
+    scores = [
+        regression.learning_curve_[f"{name}_score"][-1] for name in ("task_ridge", "pooled_ridge")
+    ]
     np.testing.assert_allclose(heights, -np.array(scores))  # a loss is minus the score
     without = LearningCurveDisplay.from_estimator(regression, baselines=False)
     assert without.baseline_lines_ == []

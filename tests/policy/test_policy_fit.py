@@ -93,8 +93,8 @@ def test_an_interrupted_fit_resumes_exactly(learner, tmp_path):
     assert (tmp_path / "run").exists()
     resumed.fit(Interrupted(family, 10**9))
     assert resumed.prior_.digest == whole.prior_.digest
-    assert resumed.history_["train_score"] == whole.history_["train_score"]
-    assert resumed.history_["iteration"] == [2, 4]
+    assert resumed.learning_curve_["train_score"] == whole.learning_curve_["train_score"]
+    assert resumed.learning_curve_["iteration"] == [2, 4]
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -124,7 +124,7 @@ def test_validation_chooses_the_best_state():
     learner = PolicyMAML(**SMALL | {"validation": Validation(n_tasks=5, every=2)}).fit(
         PointNavigation()
     )
-    scores = learner.history_["validation_score"]
+    scores = learner.learning_curve_["validation_score"]
     assert len(scores) == 2
     assert all(np.isfinite(scores))
 

@@ -64,7 +64,7 @@ for name in names.split(","):
         learner.fit(X, y, groups)
         (folder / "checkpoint").unlink(missing_ok=True) if dies == "no" else None
     learner.prior_.save(folder / f"{name}{rank}.skmeta")
-    (folder / f"{name}{rank}.json").write_text(json.dumps(learner.history_))
+    (folder / f"{name}{rank}.json").write_text(json.dumps(learner.learning_curve_))
 """
 
 

@@ -16,11 +16,11 @@ from skmeta._training import FitSettings, learner_name
 from skmeta._validation import check_count
 from skmeta.learners._core._algorithm import Algorithm
 from skmeta.learners._core._evaluation import evaluate, summarise
-from skmeta.learners._core._fit import History, meta_fit, untrained_prior
+from skmeta.learners._core._fit import LearningCurve, meta_fit, untrained_prior
 from skmeta.learners._core._settings import NetworkSettings, TaskSettings
 from skmeta.priors import MetaPrior
 
-_FITTED = ("prior_", "history_", "n_features_in_")
+_FITTED = ("prior_", "learning_curve_", "n_features_in_")
 _ESTIMATOR_METHODS = (
     "predict",
     "predict_log_proba",
@@ -45,7 +45,7 @@ class MetaLearner(CallbackSupport, FitSettings):
     ----------
     prior_ : MetaPrior
         What was learned: the first argument of a few-shot estimator.
-    history_ : dict of list
+    learning_curve_ : dict of list
         Learning curve, one entry per evaluation: ``iteration``, ``train_loss`` and ``train_score``
         since the entry before, ``validation_loss``, ``validation_score``, ``meta_lr``, ``seconds``.
     summary_ : str
@@ -95,7 +95,7 @@ class MetaLearner(CallbackSupport, FitSettings):
     @property
     def summary_(self) -> str:
         """How the prior and plain models score on the validation tasks."""
-        return summarise(type(self).__name__, self.history_)
+        return summarise(type(self).__name__, self.learning_curve_)
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
@@ -126,7 +126,7 @@ class MetaLearner(CallbackSupport, FitSettings):
         """
         prior, history = meta_fit(self, X, y, groups)
         self.prior_: MetaPrior = prior
-        self.history_: History = history
+        self.learning_curve_: LearningCurve = history
         return self
 
     def score(self, X: Any, y: Any, groups: Any = None) -> float:

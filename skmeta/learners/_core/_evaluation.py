@@ -285,8 +285,8 @@ def warn_if_beaten(learner: str, own: np.ndarray, baselines: Mapping[str, np.nda
         warn_caller(
             f"The prior of {learner} scores {own.mean():.3g} on its {len(own)} validation tasks, "
             f"but {NAMES[best]}, without meta-learning, scores {baselines[best].mean():.3g} "
-            "(history_ has both). Train for longer, on more tasks or with another learner or "
-            "backbone, or use the plain model.",
+            "(learning_curve_ has both). Train for longer, on more tasks or with another learner "
+            "or backbone, or use the plain model.",
             BaselineWarning,
         )
 

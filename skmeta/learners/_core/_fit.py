@@ -53,10 +53,10 @@ from skmeta.learners._core._settings import read_settings
 from skmeta.priors import MetaPrior, tensors_of_rows
 from skmeta.tasks import check_shots
 
-History = dict[str, list[float]]
+LearningCurve = dict[str, list[float]]
 
 
-def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, History]:
+def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, LearningCurve]:
     """Meta-train a learner, and return the prior and the learning curve.
 
     Each meta-iteration draws tasks and takes the gradient of ``meta_loss``: ``adapt``
@@ -75,7 +75,7 @@ def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, Hist
     names, names_kind = problem.train.sampler.names, problem.names_kind
     rows = _describe_rows(problem, is_image=len(table.input_shape) > 1, earlier=settings.prior)
 
-    def fitted(state: State, history: History) -> dict[str, Any]:
+    def fitted(state: State, history: LearningCurve) -> dict[str, Any]:
         prior = write_prior(
             session,
             state,
@@ -87,7 +87,10 @@ def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, Hist
             trained_on_kind=names_kind,
             provenance=table.columns | {"n_iterations": int(history["iteration"][-1])},
         )
-        return {"prior_": prior, "history_": {n: list(values) for n, values in history.items()}}
+        return {
+            "prior_": prior,
+            "learning_curve_": {n: list(values) for n, values in history.items()},
+        }
 
     fitted(state, {"iteration": [0]})  # Settings that a prior cannot keep are refused here.
     identity = _identity(learner, problem, groups) if settings.execution.checkpoint else ""
@@ -117,7 +120,7 @@ def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, Hist
             history = _compare(session, problem, validation, state, history)
         result = fitted(state, history)
         task.fitted = lambda: result
-    return result["prior_"], result["history_"]
+    return result["prior_"], result["learning_curve_"]
 
 
 def untrained_prior(learner: Any, X: Any, y: Any, kind: str, n_classes: int) -> MetaPrior:
@@ -302,8 +305,8 @@ def _objective(
 
 
 def _compare(
-    session: Session, problem: Problem, validation: DrawnTasks, state: State, history: History
-) -> History:
+    session: Session, problem: Problem, validation: DrawnTasks, state: State, history: LearningCurve
+) -> LearningCurve:
     """Return the history with the scores of plain baselines, and warn if one is better."""
     if not session.algorithm.validates_query:
         return history  # Plain models fit the support set as well as they can.

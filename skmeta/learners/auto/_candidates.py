@@ -192,7 +192,7 @@ def train(entry: Entry, kind: str, seed: int, X: Any, y: Any, groups: Any) -> Me
             learner.fit(X, y, groups)
     if entry.is_shipped:
         check_learner_rows(learner, X, learner.algorithm.allow_nan)
-        learner.prior_, learner.history_ = load_table_prior(kind), {}
+        learner.prior_, learner.learning_curve_ = load_table_prior(kind), {}
     fitted: MetaLearner = learner
     return fitted
 

@@ -178,7 +178,7 @@ class LearnedOptimizer(GradientLearner):
         Number of steps that meta-training back-propagates through at once; None: all of them.
     objective : {"query", "support"}, default="query"
         Loss that :meth:`fit` descends: that of the query set, to learn tasks of few rows, or that
-        of the support set, to minimise a given loss. ``history_`` has the same loss.
+        of the support set, to minimise a given loss. ``learning_curve_`` has the same loss.
     batch_size : int or None, default=None
         Rows of the support set that each step of :meth:`fit` sees, drawn anew for each step; None:
         all of them.
@@ -253,7 +253,7 @@ class LearnedOptimizer(GradientLearner):
         Returns
         -------
         self : object
-            The fitted learner. ``history_`` has mean losses over all steps of a run.
+            The fitted learner. ``learning_curve_`` has mean losses over all steps of a run.
 
         Raises
         ------
@@ -263,5 +263,5 @@ class LearnedOptimizer(GradientLearner):
             If a loss is not one finite number, or does not depend on the tensors.
         """
         prior, history = fit_problems(self, problems, validation)
-        self.prior_, self.history_ = prior, history
+        self.prior_, self.learning_curve_ = prior, history
         return self

@@ -56,7 +56,7 @@ _LARGEST_GRADIENT = 1.0
 _RUNS_OF_VALIDATION = 4
 _TINY = 1e-30
 
-History = dict[str, list[float]]
+LearningCurve = dict[str, list[float]]
 
 
 class Batch(NamedTuple):
@@ -84,7 +84,7 @@ class Batch(NamedTuple):
         return torch.stack(values)
 
 
-def fit_problems(learner: Any, problems: Any, validation: Any) -> tuple[MetaPrior, History]:
+def fit_problems(learner: Any, problems: Any, validation: Any) -> tuple[MetaPrior, LearningCurve]:
     """Meta-train an optimizer on problems, and return the prior and the learning curve."""
     settings, rng = read_parameters(learner), check_rng(learner.random_state)
     device = resolve_device(settings.device)

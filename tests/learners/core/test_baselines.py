@@ -70,7 +70,7 @@ def test_a_prior_that_loses_to_a_plain_model_is_told():
     X, y, groups = make_lines()
     with pytest.warns(BaselineWarning, match="MAML scores .* but one ridge regression on"):
         learner = MAML(**SMALL).fit(X, y, groups)
-    history = learner.history_
+    history = learner.learning_curve_
     assert len(set(history["pooled_ridge_score"])) == 1
     assert {len(values) for values in history.values()} == {2}
     assert history["pooled_ridge_score"][0] > max(history["validation_score"])
@@ -79,7 +79,7 @@ def test_a_prior_that_loses_to_a_plain_model_is_told():
 def test_a_prior_that_wins_is_not():
     X, y = make_classes(n_classes=30)
     learner = ProtoNet(**SMALL | {"n_iterations": 40, "n_way": 2}).fit(X, y)
-    assert {"nearest_mean_score", "logistic_regression_score"} <= set(learner.history_)
+    assert {"nearest_mean_score", "logistic_regression_score"} <= set(learner.learning_curve_)
     assert "is ahead" in learner.summary_
 
 
@@ -87,7 +87,7 @@ def test_a_validation_that_is_skipped_is_told():
     X, y = make_classes(n_classes=6)
     with pytest.warns(UnusedDataWarning, match=r"n_way=3 .* a third of the 6 there are"):
         learner = ProtoNet(**SMALL).fit(X, y)
-    assert "validation_score" not in learner.history_
+    assert "validation_score" not in learner.learning_curve_
     X, y, groups = make_lines(n_groups=2)
     with pytest.warns(UnusedDataWarning, match="one of the groups"):
         MAML(**SMALL).fit(X, y, groups)

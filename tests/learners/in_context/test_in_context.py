@@ -237,7 +237,7 @@ def test_tasks_of_more_classes_than_codes_are_meta_trained_at_once():
         **SMALL, task_type="classification", n_shot=24, n_query=5, n_iterations=2, random_state=0
     )
     by_mode = [
-        clone(learner).set_params(execution=ExecutionOptions(mode)).fit(X, y, group).history_
+        clone(learner).set_params(execution=ExecutionOptions(mode)).fit(X, y, group).learning_curve_
         for mode in ("loop", "vmap")
     ]
     expected, found = (history["train_loss"] for history in by_mode)
