@@ -12,7 +12,7 @@ mirrored too, and each drawing is there in four distorted copies more. Accuracy 
 600 test episodes with 15 queries a class and a 95% confidence interval, inductive (each query
 row on its own) and transductive (query rows normalised together, as the papers do).
 ``--learner baselines`` needs no training: the nearest neighbour on pixels, and the same network
-fine-tuned on the support set from drawn weights.
+fine-tuned on the support set from random weights.
 
 Predictions of ``--views mirror rotations`` are means over eight views of a
 task. ``--save FILE`` keeps the prior, and ``--start FILE`` goes on from one, of the same or another
@@ -169,7 +169,7 @@ def baselines(X: np.ndarray, y: np.ndarray, pairs: list[str], episodes: int) -> 
     scratch = FineTuning(backbone="conv4", n_inner_steps=20, inner_lr=0.003, random_state=0)
     methods = {
         "nearest neighbour": KNeighborsClassifier(1),
-        "fine-tuning from drawn weights": MetaFewShotClassifier(scratch.initial_prior(X)),
+        "fine-tuning from random weights": MetaFewShotClassifier(scratch.initial_prior(X)),
     }
     record = {}
     for pair in pairs:

@@ -13,7 +13,7 @@ with the most likely actions, and with drawn actions beside it.
                 tested after five updates, so that four are more than in meta-training;
 ``pretrained``  one policy for all tasks, by the same learner with ``n_inner_steps=0``, and as many
                 episodes in all; adapted by plain gradient steps;
-``scratch``     drawn weights, adapted by plain gradient steps on as many episodes.
+``scratch``     random weights, adapted by plain gradient steps on as many episodes.
 
 The baselines' step size is the best of ``RATES`` by the mean return after 1, 2 and 3 updates, in
 20 tasks that are neither trained nor tested on. Families:

@@ -135,8 +135,8 @@ CHARACTERS: dict[str, dict[str, tuple[int, ...]]] = {
         "ANIL, started from ProtoNet": (79,),
         "Meta-SGD, started from ProtoNet": (80,),
         "Reptile, started from ProtoNet": (87,),
-        "MAML from drawn weights, black and white": (5,),
-        "LSTMMetaLearner from drawn weights, 32 filters": (84,),
+        "MAML from random weights, black and white": (5,),
+        "LSTMMetaLearner from random weights, 32 filters": (84,),
     },
     "settings": {
         "black and white, two 20-way episodes": (54,),

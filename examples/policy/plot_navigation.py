@@ -38,7 +38,7 @@ print(f"meta-training: {time.perf_counter() - began:.0f} seconds")
 
 # %%
 # Two policies to compare with: one that was trained for all goals together, with as many episodes,
-# and drawn weights. Both take plain gradient steps in a new task.
+# and random weights. Both take plain gradient steps in a new task.
 
 pretraining = PolicyMAML(n_iterations=240, n_inner_steps=0, **settings).fit(family)
 policies = {

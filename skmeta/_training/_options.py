@@ -361,7 +361,7 @@ class OuterLoopSettings(FitSettings, shared=True):
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the drawn weights and tasks.
+        Seed of the random weights and tasks.
     """
 
     n_iterations: int = parameter(1000, Interval(Integral, 1, None, closed="left"), role="training")

@@ -146,7 +146,7 @@ def warn_of_images(shape: tuple[int, ...]) -> None:
     warn_caller(
         f"X has rows of shape {shape[1:]}, which are images, but the prior is for tables. It "
         "treats pixels as columns, and reads only some of them. Meta-train a prior on images, such "
-        "as ProtoNet(backbone='conv4'), take drawn weights, such as FineTuning(backbone='conv4')."
+        "as ProtoNet(backbone='conv4'), take random weights, such as FineTuning(backbone='conv4')."
         "initial_prior(X), or pass rows of shape (n_samples, n_features) to silence this warning.",
         UnusedDataWarning,
     )

@@ -209,11 +209,12 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
 
 
 def _verdict(chance: float) -> str:
-    """Say whether groups matter, given the probability that groups of chance differ as much."""
+    """Say whether groups matter, given the probability that random groups differ as much."""
     p = "p < 0.01" if chance < 0.01 else f"p = {chance:.2f}"
     if chance <= LEVEL:
-        return f"The group matters: groups of chance would hardly differ as much, {p}."
-    return f"The group makes no difference that these data can show, {p}."
+        text = "The group matters: if groups were random, such differences would be unlikely"
+        return f"{text} ({p})."
+    return f"These data show no difference between groups ({p})."
 
 
 def _gain(gain: np.ndarray) -> str:

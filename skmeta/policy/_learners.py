@@ -68,7 +68,7 @@ class PolicyMAML(OuterLoopSettings):
     validation : float or Validation, default=0.0
         Above 0, the state with the best return in new tasks is taken, else the last one.
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the drawn weights, tasks and episodes.
+        Seed of the random weights, tasks and episodes.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ from skmeta.learners import (
 
 
 def small_prior(kind="classification", **settings):
-    """A tabular prior of a small network with drawn weights."""
+    """A tabular prior of a small network with random weights."""
     learner = InContextLearner(width=8, n_layers=1, n_heads=2, cell_width=4, **settings)
     network = learner.make_network(kind)
     network.draw(torch.Generator().manual_seed(0))

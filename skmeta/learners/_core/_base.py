@@ -213,7 +213,7 @@ class MetaLearner(CallbackSupport, FitSettings):
     def initial_prior(
         self, X: Any, y: Any = None, *, kind: str = "classification", n_classes: int = 2
     ) -> MetaPrior:
-        """Return the prior before any meta-training: drawn weights, and the scale of the rows.
+        """Return the prior before any meta-training: random weights, and the scale of the rows.
 
         Parameters
         ----------
