@@ -69,7 +69,11 @@ LEARNERS = {
     "fomaml": (MAML, STEP | {"first_order": True}),
     "mamlpp": (
         MAML,
-        TWO_STEPS | {"plus_plus": MAMLPlusPlus(learn_inner_lr=True, per_step_norm=True)},
+        TWO_STEPS
+        | {
+            "plus_plus": MAMLPlusPlus(per_step_norm=True),
+            "learn": {"inner_lr": "tensor and step"},
+        },
     ),
     "metanas": (
         MetaNAS,

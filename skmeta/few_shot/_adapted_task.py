@@ -66,7 +66,7 @@ class AdaptedTask:
         learner_class = LEARNERS[prior.learner]
         if settings.overrides:
             _check_overrides(settings.overrides, learner_class)
-        prior.check_inner_lr(settings.overrides.get("inner_lr"))
+        prior.check_settings(settings.overrides)
         precision = settings.precision
         if precision == "auto":
             precision = _choose_precision(prior, settings.device)

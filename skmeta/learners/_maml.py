@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from skmeta._backend import State, TaskTensors
+from skmeta._backend import Rows, State, TaskTensors
 from skmeta._sklearn_compat import Interval
 from skmeta._training import Declared, parameter
 from skmeta.learners._core import (
@@ -21,10 +21,12 @@ from skmeta.learners._core import (
     InnerLoopAlgorithm,
     InputOptions,
     Memory,
-    initial_head,
+    Point,
+    linear,
     loss,
     measures,
 )
+from skmeta.learners._inner_settings import at_step, check_units, initial_values, value_at
 
 
 class MAMLPlusPlus(Declared, kw_only=False, eq=True):
@@ -37,9 +39,6 @@ class MAMLPlusPlus(Declared, kw_only=False, eq=True):
         count, with weights that go over to the last one; 0: the last one only.
     first_order_until : float, default=0.0
         Share of the meta-training, from its start, in which the meta-gradient is of first order.
-    learn_inner_lr : bool, default=False
-        Whether the step size is learned, one for each tensor and step; ``inner_lr`` is where it
-        starts. Steps beyond those of the meta-training take the last one.
     per_step_norm : bool, default=False
         Whether batch normalisations have scales and shifts of their own after each step, which are
         learned, but not adapted.
@@ -51,12 +50,11 @@ class MAMLPlusPlus(Declared, kw_only=False, eq=True):
     Examples
     --------
     >>> from skmeta.learners import MAML, MAMLPlusPlus
-    >>> learner = MAML(plus_plus=MAMLPlusPlus(learn_inner_lr=True), n_inner_steps=5)
+    >>> learner = MAML(plus_plus=MAMLPlusPlus(multi_step_loss=0.3), n_inner_steps=5)
     """
 
     multi_step_loss: float = parameter(0.0, Interval(Real, 0, 1, closed="both"), role="training")
     first_order_until: float = parameter(0.0, Interval(Real, 0, 1, closed="both"), role="training")
-    learn_inner_lr: bool = parameter(False, "boolean", role="training")
     per_step_norm: bool = parameter(False, "boolean", role="training")
 
 
@@ -64,49 +62,126 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
     """Take gradient steps; the query loss after them is the meta-loss."""
 
     def skips_zero_gradient(self, state: State) -> bool:
-        return not any(n.startswith("norm.") for n in state)
+        return not self._decays(state) and not any(n.startswith("norm.") for n in state)
+
+    def _decays(self, state: State) -> bool:
+        is_learned = any(n.startswith("weight_decay") for n in state)
+        return is_learned or self.settings.weight_decay != 0
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
+        self._check_settings(context)
         state = super().init_state(context, generator)
-        # A head that starts from zero or from prototypes is adapted, too.
-        rates = self.step_sizes(state | initial_head("shared", 1, 1, generator))
+        # A head that starts from zero or from prototypes is adapted, too: one row for all classes.
+        head = {"head.weight": torch.empty(1, context.network.n_features)}
+        learned = self.learned_settings(head | {"head.bias": torch.empty(1)} | state)
         if not self._options.per_step_norm:
-            return state | rates
+            return state | learned
         norms = {
             f"norm.{n}": state[n].repeat(self.n_trained_steps, 1)
             for n in context.network.norm_weights
         }
-        return state | rates | norms
+        return state | learned | norms
 
-    def step_sizes(self, adapted: State) -> State:
-        if not self._options.learn_inner_lr:
-            return {}
-        rate = torch.full((self.n_trained_steps,), self.settings.inner_lr)
-        return {f"rate.{n}": rate.clone() for n in sorted(adapted) if self.is_adapted(n)}
+    def _check_settings(self, context: Context) -> None:
+        check_units(self.learned, context.kind)
+        if self.settings.label_smoothing and context.kind != "classification":
+            raise ValueError(
+                f"label_smoothing={self.settings.label_smoothing}, but the tasks are of "
+                f"{context.kind}. Leave it out."
+            )
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """The settings of the inner loop that are learned, and by which unit."""
+        return dict(self.settings.learn or {})
+
+    def learned_settings(self, adapted: State) -> State:
+        tensors = {n: adapted[n] for n in sorted(adapted) if self.is_adapted(n)}
+        values: State = {}
+        for name, unit in self.learned.items():
+            start = float(getattr(self.settings, name))
+            values |= initial_values(name, unit, start, tensors, self.n_trained_steps)
+        return values
 
     @property
     def _options(self) -> MAMLPlusPlus:
         options: MAMLPlusPlus = self.settings.plus_plus or MAMLPlusPlus()
         return options
 
+    def _start_point(
+        self, context: Context, state: State, support: Rows, start: State | None = None
+    ) -> Point:
+        point = super()._start_point(context, state, support, start)
+        is_learned = context.head == "learned"
+        # Each class has step sizes of its own; a task may have some of the classes only.
+        return point._replace(memory={"rows": context.classes}) if is_learned else point
+
+    def support_loss(
+        self, context: Context, state: State, outputs: Tensor, support: Rows
+    ) -> Tensor:
+        smoothing = value_at(state, "label_smoothing", "", 0, self.settings.label_smoothing, None)
+        return loss(context.kind, outputs, support, smoothing)
+
     def update(
         self, state: State, fast: State, gradient: State, memory: Memory, value: Tensor
     ) -> tuple[State, Memory]:
-        """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1).
+        """Take one inner step: theta' = theta - alpha (grad + lambda theta).
 
-        In MAML++ alpha belongs to the tensor and the step, and so do the scales and shifts of
-        batch normalisations, which no step adapts.
+        It is equation 1 of Finn et al. (2017) where lambda is 0. In MAML++ alpha belongs to the
+        tensor and the step, and so do the scales and shifts of batch normalisations, which no step
+        adapts.
         """
         step = memory.get("step", 0)
 
-        def at_step(values: Tensor) -> Tensor:
-            return values[min(step, len(values) - 1)]
+        def setting(name: str, tensor: str) -> Any:
+            fixed = getattr(self.settings, name)
+            return value_at(state, name, tensor, step, fixed, memory.get("rows"))
 
-        rates = {n: at_step(state[r]) for n in fast if (r := f"rate.{n}") in state}
-        new = {n: v - rates.get(n, self.settings.inner_lr) * gradient[n] for n, v in fast.items()}
+        if self._decays(state):
+            gradient = {n: g + setting("weight_decay", n) * fast[n] for n, g in gradient.items()}
+        rates = {n: setting("inner_lr", n) for n in fast}
+        new, memory = self._move(state, rates, fast, gradient, memory, value)
         norms = {n.removeprefix("norm."): v for n, v in state.items() if n.startswith("norm.")}
-        new |= {n: at_step(v) for n, v in norms.items()}
-        return new, {"step": step + 1}
+        return new | {n: at_step(v, step) for n, v in norms.items()}, memory | {"step": step + 1}
+
+    def _move(
+        self,
+        state: State,
+        rates: State,
+        fast: State,
+        gradient: State,
+        memory: Memory,
+        value: Tensor,
+    ) -> tuple[State, Memory]:
+        """Take a step, from before the last one if that raised the support loss.
+
+        Learned settings suit the steps of the meta-training, and later steps could diverge.
+        """
+        if not any(n.startswith(("inner_lr", "weight_decay")) for n in state):
+            return {n: v - rates[n] * gradient[n] for n, v in fast.items()}, memory
+        scale = memory.get("scale", value.new_ones(()))
+        if "before" in memory:
+            known, before, slope = memory["before"]
+            is_worse = ~(value <= known)  # Also if it is not a number.
+            scale = torch.where(is_worse, 0.5 * scale, scale)
+            value = torch.where(is_worse, known, value)
+            fast = {n: torch.where(is_worse, before[n], v) for n, v in fast.items()}
+            gradient = {n: torch.where(is_worse, slope[n], v) for n, v in gradient.items()}
+        new = {n: v - scale * rates[n] * gradient[n] for n, v in fast.items()}
+        return new, memory | {"scale": scale, "before": (value, fast, gradient)}
+
+    def _final_state(self, context: Context, state: State, point: Point, support: Rows) -> State:
+        if "before" in point.memory and self.n_steps(context) > 1:
+            known, before, _ = point.memory["before"]
+            measured = context.network.measure(point.fast, support.x)
+            outputs = linear(point.fast, measured[0])
+            is_worse = ~(self.support_loss(context, state, outputs, support) <= known)
+            fast = {
+                n: torch.where(is_worse, before[n], v) if n in before else v
+                for n, v in point.fast.items()
+            }
+            point = point._replace(fast=fast, measured=None)
+        return super()._final_state(context, state, point, support)
 
     def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
         options = self._options
@@ -134,7 +209,7 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         total = task.query.w.new_zeros(())
         for weight in step_weights(self.n_steps(context), annealed):
             point = self._take_step(context, state, point, task.support)
-            adapted = self._final_state(context, point, task.support)
+            adapted = self._final_state(context, state, point, task.support)
             outputs = self.forward(context, adapted, task.query.x)
             total = total + weight * loss(context.kind, outputs, task.query)
         return total, measures(context.kind, outputs, task.query)
@@ -150,8 +225,20 @@ class MAML(InitialWeightsLearner, GradientLearner):
 
     Parameters
     ----------
+    weight_decay : float, default=0.0
+        Weight decay of the inner loop: a step descends the support loss plus half of it times the
+        sum of the squared adapted weights.
+    label_smoothing : float, default=0.0
+        Share of a row's probability that all classes get in the support loss.
+    learn : dict or None, default=None
+        Which of ``"inner_lr"``, ``"weight_decay"`` and ``"label_smoothing"`` are learned by the
+        meta-gradient, and what has a value of its own: ``"scalar"``, ``"step"``, ``"tensor"``,
+        ``"tensor and step"`` or ``"weight"``, with or without ``" and step"``; label smoothing is a
+        ``"scalar"``. Values start from the parameters. If one of several steps then raises the
+        support loss, it is undone, and the next are half as long. See :ref:`learned-inner-loop`.
     plus_plus : MAMLPlusPlus or None, default=None
-        Options of MAML++. Its cosine schedule is that of all learners.
+        Options of MAML++. Its cosine schedule is that of all learners, and its step sizes are
+        ``learn={"inner_lr": "tensor and step"}``.
 
     Notes
     -----
@@ -208,6 +295,9 @@ class MAML(InitialWeightsLearner, GradientLearner):
         },
     }
 
+    weight_decay: float = parameter(0.0, Interval(Real, 0, None, closed="left"))
+    label_smoothing: float = parameter(0.0, Interval(Real, 0, 1, closed="left"))
+    learn: dict[str, str] | None = parameter(None, dict, None, role="training")
     plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
     n_iterations: int = 4000
 

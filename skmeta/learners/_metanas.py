@@ -274,7 +274,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         point = self._start_point(self._annealed(context, 0), state, support, start)
         for step in range(n_steps):
             point = self._take_step(self._annealed(context, step), state, point, support)
-        return self._final_state(self._annealed(context, n_steps), point, support)
+        return self._final_state(self._annealed(context, n_steps), state, point, support)
 
     def forward(self, context: Context, adapted: State, x: Tensor) -> Tensor:
         return super().forward(self._annealed(context, self.settings.n_inner_steps), adapted, x)

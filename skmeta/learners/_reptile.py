@@ -64,7 +64,7 @@ class ReptileAlgorithm(InnerLoopAlgorithm):
             # The small weight keeps a loss finite if all rows of a batch are padding.
             rows = rows._replace(w=rows.w + 1e-12)
             point = self._take_step(context, state, point._replace(measured=None), rows)
-        return self._final_state(context, point._replace(measured=None), support)
+        return self._final_state(context, state, point._replace(measured=None), support)
 
 
 class Reptile(InitialWeightsLearner):

@@ -13,7 +13,7 @@ from skmeta._backend import PRECISIONS
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, validate_params
 from skmeta._training import OuterLoopSettings, learner_name, parameter
 from skmeta._validation import check_rng
-from skmeta.learners import MAML, GradientLearner, MAMLPlusPlus, MetaSGD
+from skmeta.learners import MAML, GradientLearner, MetaSGD
 from skmeta.policy._episodes import BASELINES, ESTIMATORS
 from skmeta.policy._meta_fit import evaluate, make_session, meta_fit, write_prior
 from skmeta.policy._session import POLICY_LEARNERS
@@ -142,7 +142,7 @@ class PolicyMAML(OuterLoopSettings):
             inner_lr=self.inner_lr,
             n_inner_steps=self.n_inner_steps,
             first_order=self.first_order,
-            plus_plus=MAMLPlusPlus(learn_inner_lr=self.learn_inner_lr),
+            learn={"inner_lr": "tensor and step"} if self.learn_inner_lr else None,
         )
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -231,8 +231,8 @@ class PolicyMetaSGD(PolicyMAML):
     >>> from skmeta.policy import PointNavigation, PolicyMetaSGD
     >>> learner = PolicyMetaSGD(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
     >>> prior = learner.fit(PointNavigation()).prior_
-    >>> prior.tensors["rate.log_std"].shape
-    (2,)
+    >>> prior.tensors["inner_lr.log_std"].shape
+    (1, 2)
     """
 
     def inner_learner(self) -> GradientLearner:

@@ -145,7 +145,7 @@ class MetaPolicy(ParameterHints, BaseEstimator):
 
     def _begin(self, env: Any) -> tuple[PolicySession, State]:
         check_environment(*_spaces(env), self.prior)
-        self.prior.check_inner_lr(self.inner_lr)
+        self.prior.check_settings({"inner_lr": self.inner_lr})
         return self._session()
 
     def _session(self) -> tuple[PolicySession, State]:

@@ -32,7 +32,7 @@ POLICY_LEARNERS: dict[str, Any] = {}
 """Classes of policy learners by the name that a prior keeps."""
 
 # Parameters that are learned, and are the same for all tasks.
-_NOT_ADAPTED = ("rate.", "norm.")
+_NOT_ADAPTED = ("inner_lr", "norm.")
 
 
 class PolicySession:
@@ -74,7 +74,7 @@ class PolicySession:
     def draw_state(self, seed: int) -> State:
         """Draw ``body.*``, ``head.*`` and the parameters of distribution and inner learner."""
         own = self.distribution.initial_state()
-        own |= self.inner.step_sizes(own)
+        own |= self.inner.learned_settings(own)
         state = self.inner.init_state(self.context, torch.Generator().manual_seed(seed))
         # The head is small, so the first policy hardly depends on the observation.
         state["head.weight"] = self.learner.initial_head_scale * state["head.weight"]

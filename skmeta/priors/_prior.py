@@ -307,25 +307,28 @@ class MetaPrior(Immutable):
             "X without names."
         )
 
-    def check_inner_lr(self, inner_lr: float | None) -> None:
-        """Check that another step size of the inner loop can have an effect.
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Check that other settings of the inner loop can have an effect.
 
         Parameters
         ----------
-        inner_lr : float or None
-            The step size; None keeps what the prior has.
+        settings : mapping
+            By name; None keeps what the prior has.
 
         Raises
         ------
         ValueError
-            If one is given, and the prior has learned step sizes or, of an LSTM, gates.
+            If the prior has learned values of one of them or, of an LSTM, gates.
         """
-        is_learned = any(name.startswith(("rate.", "gate.")) for name in self.tensors)
-        if inner_lr is not None and is_learned:
-            raise ValueError(
-                f"inner_lr={inner_lr} does not apply to a prior whose step sizes are learned. "
-                "Leave inner_lr=None."
-            )
+        for name, value in settings.items():
+            gates = ("gate.",) if name == "inner_lr" else ()
+            own = (f"{name}.", *gates)
+            is_learned = any(n == name or n.startswith(own) for n in self.tensors)
+            if value is not None and is_learned:
+                raise ValueError(
+                    f"{name}={value} does not apply to a prior whose {name} is learned. Leave it "
+                    "out."
+                )
 
     def check_new_rows(self, X: Any, y: Any = None) -> None:
         """Warn if rows were used in the meta-training.

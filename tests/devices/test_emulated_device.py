@@ -57,7 +57,8 @@ LEARNER = {
     "MAML": MAML(**SMALL, **QUICK),
     "MAML-first_order": MAML(first_order=True, head_init="prototype", **SMALL, **QUICK),
     "MAML-options": MAML(
-        n_inner_steps=2, plus_plus=MAMLPlusPlus(0.8, learn_inner_lr=True), **SMALL, **QUICK
+        n_inner_steps=2, plus_plus=MAMLPlusPlus(0.8), learn={"inner_lr": "tensor and step"},
+        **SMALL, **QUICK,
     ),
     "MAML-transductive": MAML(transductive=True, **SMALL, **QUICK),
     "ANIL": ANIL(**SMALL, **QUICK),

@@ -22,7 +22,6 @@ from skmeta.learners import (
     FineTuning,
     HierarchicalLinear,
     LSTMMetaLearner,
-    MAMLPlusPlus,
     MetaSGD,
     ProtoNet,
 )
@@ -247,9 +246,9 @@ def test_settings_that_do_not_apply_are_refused():
         MetaFewShotClassifier(steps, learner_params={"n_inner_steps": -1}).fit(X, y)
     with pytest.raises(ValueError, match=r"n_estimators=3 does not apply .* by ProtoNet"):
         MetaFewShotClassifier(prior, n_estimators=3).fit(X, y)
-    rates = MAML(plus_plus=MAMLPlusPlus(learn_inner_lr=True))
+    rates = MAML(learn={"inner_lr": "tensor"})
     for learner in (MetaSGD(), LSTMMetaLearner(), rates):
-        with pytest.raises(ValueError, match=r"inner_lr=0\.1 .* step sizes are learned"):
+        with pytest.raises(ValueError, match=r"inner_lr=0\.1 .* whose inner_lr is learned"):
             MetaFewShotClassifier(learner.initial_prior(X), learner_params={"inner_lr": 0.1}).fit(
                 X, y
             )

@@ -116,7 +116,19 @@ def test_unequal_shots_are_learned_from(learner):
         ("execution", ExecutionOptions(precision="float16"), "The 'precision' parameter of Exec"),
         ("validation", 1.0, "The 'fraction' parameter of Validation must be"),
         ("validation", Validation(patience=0), "The 'patience' parameter of Validation must be"),
-        ("plus_plus", MAMLPlusPlus(learn_inner_lr=2), "The 'learn_inner_lr' parameter of MAMLPlus"),
+        ("plus_plus", MAMLPlusPlus(per_step_norm=2), "The 'per_step_norm' parameter of MAMLPlus"),
+        ("label_smoothing", 1.0, "The 'label_smoothing' parameter of MAML must be"),
+        (
+            "learn",
+            {"momentum": "scalar"},
+            "learn has 'momentum', which is not a setting of",
+        ),
+        (
+            "learn",
+            {"weight_decay": "layer"},
+            "names no unit that can have a weight",
+        ),
+        ("learn", {"label_smoothing": "tensor"}, r"no unit .* its own\. Take 'scalar'"),
     ],
 )
 def test_parameters_and_options_out_of_range(name, value, match):

@@ -88,13 +88,15 @@ def test_multi_step_loss_is_the_weighted_sum_of_the_query_losses(progress, annea
 
 
 def test_learned_step_sizes_belong_to_a_tensor_and_a_step():
-    learner = MAML(n_inner_steps=2, plus_plus=MAMLPlusPlus(learn_inner_lr=True))
+    learner = MAML(n_inner_steps=2, learn={"inner_lr": "tensor and step"})
     context = make_context()
     state, (support, _) = make_state(learner, context), make_task()
-    assert state["rate.head.weight"].shape == (2,)
+    assert state["inner_lr.head.weight"].shape == (2,)
+    # Steps that lower the loss are those of MAML++.
+    state |= {n: 0.05 + 0.1 * v.abs() for n, v in state.items() if n.startswith("inner_lr")}
     with torch.enable_grad():
         leaves = {n: v.clone().requires_grad_() for n, v in state.items()}
-        path = plain_path(leaves, support, lambda n, step: state[f"rate.{n}"][min(step, 1)], 4)
+        path = plain_path(leaves, support, lambda n, step: state[f"inner_lr.{n}"][min(step, 1)], 4)
     for n_steps in (1, 2, 4):
         learner.n_inner_steps = n_steps
         adapted = learner.algorithm(learner).adapt(context, state, support)
@@ -105,7 +107,9 @@ def test_learned_step_sizes_belong_to_a_tensor_and_a_step():
 @pytest.mark.parametrize("head", ["learned", "shared", "zeros", "prototype"])
 def test_all_options_start_as_plain_maml(head):
     settings = {"n_inner_steps": 3, "inner_lr": 0.25}
-    plain, options = MAML(**settings), MAML(**settings, plus_plus=MAMLPlusPlus(learn_inner_lr=True))
+    plain = MAML(**settings)
+    learn = {"inner_lr": "tensor and step", "weight_decay": "tensor", "label_smoothing": "scalar"}
+    options = MAML(**settings, learn=learn)
     context, support = make_context(head=head), make_task().support
     state = builders.make_state(options, context, seed=0)
     found, expected = (

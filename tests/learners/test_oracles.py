@@ -205,7 +205,7 @@ def test_meta_sgd_starts_as_maml(head):
     sgd, maml = (cls(inner_lr=0.15, n_inner_steps=2) for cls in (MetaSGD, MAML))
     context = make_context(head=head)
     state, support = make_state(sgd, context), make_rows()
-    rates = {n: v for n, v in state.items() if n.startswith("rate.")}
+    rates = {n: v for n, v in state.items() if n.startswith("inner_lr.")}
     assert all(bool(((v - 0.15).abs() < 1e-7).all()) for v in rates.values())
     # A drawn state is float32, in which 0.15 is not quite 0.15.
     rates = {n: torch.full_like(v, 0.15) for n, v in rates.items()}
@@ -223,12 +223,12 @@ def test_meta_sgd_takes_a_step_of_its_own_size_for_each_weight():
     state, support = make_state(learner, context), make_rows()
     generator = torch.Generator().manual_seed(0)
     rates = {n: torch.rand(v.shape, generator=generator, dtype=v.dtype)
-             for n, v in state.items() if n.startswith("rate.")}  # fmt: skip
+             for n, v in state.items() if n.startswith("inner_lr.")}  # fmt: skip
     adapted = learner.algorithm(learner).adapt(context, state | rates, support)
     net = PlainNet(state, N_WAY)
     net.loss(support).backward()
     for name, weight in net.named().items():
-        close(adapted[name], state[name] - rates[f"rate.{name}"] * weight.grad)
+        close(adapted[name], state[name] - rates[f"inner_lr.{name}"][0] * weight.grad)
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])

@@ -17,7 +17,9 @@ LEARNERS = {
     "maml": MAML(n_inner_steps=2),
     "maml-first-order": MAML(n_inner_steps=2, first_order=True),
     "maml-learned-rates": MAML(
-        n_inner_steps=2, plus_plus=MAMLPlusPlus(learn_inner_lr=True, per_step_norm=True)
+        n_inner_steps=2,
+        learn={"inner_lr": "tensor and step", "weight_decay": "tensor"},
+        plus_plus=MAMLPlusPlus(per_step_norm=True),
     ),
     "anil": ANIL(n_inner_steps=3),
     "meta-sgd": MetaSGD(n_inner_steps=2),

@@ -84,9 +84,9 @@ def test_meta_sgd_takes_the_step_sizes_of_the_classes_at_hand():
     prior = MetaSGD(**SMALL).fit(X, y, groups=groups).prior_
     tensors = dict(prior.tensors)
     # Without step sizes, the rows of "ant" and "cat" stay where the prior has them.
-    for name in ("rate.head.weight", "rate.head.bias"):
+    for name in ("inner_lr.head.weight", "inner_lr.head.bias"):
         rate = tensors[name].copy()
-        rate[[0, 2]] = 0.0
+        rate[:, [0, 2]] = 0.0
         tensors[name] = rate
     kept = y[:12] != "bee"
     clf = MetaFewShotClassifier(prior.replace(tensors=tensors))

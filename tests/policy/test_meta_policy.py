@@ -191,7 +191,7 @@ def test_observations_to_predict_for(prior, family):
 
 def test_step_sizes_that_are_learned_are_not_set(family):
     prior = fitted(family, PolicyMetaSGD).prior_
-    with pytest.raises(ValueError, match="step sizes are learned"):
+    with pytest.raises(ValueError, match="whose inner_lr is learned"):
         MetaPolicy(prior, inner_lr=0.1).fit(family.make(TASK))
 
 

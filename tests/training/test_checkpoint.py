@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from skmeta._training import load_checkpoint, meta_train, save_checkpoint
 from skmeta.exceptions import CheckpointError, SkmetaWarning
-from skmeta.learners import MAML, ExecutionOptions, MAMLPlusPlus, ProtoNet, Validation
+from skmeta.learners import MAML, ExecutionOptions, ProtoNet, Validation
 
 
 def run(path=None, n_iterations=12, stop_at=None, validate=True, optimizer="adam", **settings):
@@ -162,7 +162,7 @@ def kept(folder, execution=None, **changes):
         {"n_iterations": 6},
         {"random_state": 1},
         {"n_shot": 2},
-        {"plus_plus": MAMLPlusPlus(learn_inner_lr=True)},
+        {"learn": {"inner_lr": "tensor and step"}},
         {"validation": Validation(n_tasks=2, every=2, patience=2)},
         {"execution": ExecutionOptions(precision="float64")},
         {"backbone_params": {"hidden": (6,)}},

@@ -80,11 +80,16 @@ def linear(state: State, features: Tensor) -> Tensor:
     return features @ state["head.weight"].T + state["head.bias"]
 
 
-def loss(kind: str, outputs: Tensor, rows: Rows) -> Tensor:
-    """Compute the weighted mean cross-entropy, or mean squared error, of outputs (n, k)."""
+def loss(kind: str, outputs: Tensor, rows: Rows, smoothing: float | Tensor = 0.0) -> Tensor:
+    """Compute the weighted mean cross-entropy, or mean squared error, of outputs (n, k).
+
+    A class that is true has the probability 1 - `smoothing`, and all share the rest.
+    """
     if kind == "classification":
         log_p = F.log_softmax(outputs, 1)
         losses = -(log_p * _membership(rows.y, log_p)).sum(1)
+        if isinstance(smoothing, Tensor) or smoothing:
+            losses = losses - smoothing * (losses + log_p.mean(1))
     else:
         losses = (outputs[:, 0] - rows.y) ** 2
     return (rows.w * losses).sum() / rows.w.sum()

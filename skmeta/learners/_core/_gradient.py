@@ -71,7 +71,7 @@ class InnerLoopAlgorithm(Algorithm):
         point = self._start_point(context, state, support, start)
         for _ in range(self.n_steps(context)):
             point = self._take_step(context, state, point, support)
-        return self._final_state(context, point, support)
+        return self._final_state(context, state, point, support)
 
     def n_steps(self, context: Context) -> int:
         """Return the number of inner steps: those of the meta-training, or of a new task."""
@@ -116,7 +116,7 @@ class InnerLoopAlgorithm(Algorithm):
         moved = adapted - body if n_head_only else adapted
         if moved.isdisjoint(body) and measured is None:
             measured = context.network.measure(fast, support.x)
-        inner_loss = self._support_loss(context, fast, moved, support, measured)
+        inner_loss = self._support_loss(context, state, fast, moved, support, measured)
         kept = {n: fast[n] for n in frozen}
         fast, memory, _ = self.descend(state, fast, memory, inner_loss, moved)
         fast = fast | kept
@@ -124,9 +124,16 @@ class InnerLoopAlgorithm(Algorithm):
             measured = None
         return Point(fast, measured, memory, max(0, n_head_only - 1))
 
+    def support_loss(
+        self, context: Context, state: State, outputs: Tensor, support: Rows
+    ) -> Tensor:
+        """Compute the loss of a support set that a step descends, of outputs (n, k)."""
+        return loss(context.kind, outputs, support)
+
     def _support_loss(
         self,
         context: Context,
+        state: State,
         fast: State,
         names: set[str],
         support: Rows,
@@ -144,7 +151,7 @@ class InnerLoopAlgorithm(Algorithm):
         def inner_loss(part: State) -> Tensor:
             at = fixed | part
             x = context.network.measure(at, support.x)[0] if features is None else features
-            return loss(context.kind, linear(at, x), support)
+            return self.support_loss(context, state, linear(at, x), support)
 
         return inner_loss
 
@@ -183,38 +190,7 @@ class InnerLoopAlgorithm(Algorithm):
         """Take one inner step: theta' = theta - alpha grad (Finn et al. 2017, equation 1)."""
         return {n: fast[n] - self.settings.inner_lr * gradient[n] for n in fast}, memory
 
-    def damped_step(
-        self, rates: State, fast: State, gradient: State, memory: Memory, value: Tensor
-    ) -> tuple[State, Memory]:
-        """Take a step with learned `rates`; undo a step that raised the loss, and halve the rates.
-
-        Learned step sizes suit the steps of the meta-training, and later steps could diverge.
-        """
-        scale = memory.get("scale", value.new_ones(()))
-        if "before" in memory:
-            known, before, slope = memory["before"]
-            is_worse = ~(value <= known)  # Also if it is not a number.
-            scale = torch.where(is_worse, 0.5 * scale, scale)
-            value = torch.where(is_worse, known, value)
-            fast = {n: torch.where(is_worse, before[n], v) for n, v in fast.items()}
-            gradient = {n: torch.where(is_worse, slope[n], v) for n, v in gradient.items()}
-        new = {n: v - scale * rates[n] * gradient[n] for n, v in fast.items()}
-        return new, memory | {"scale": scale, "before": (value, fast, gradient)}
-
-    def undo_worse_step(self, context: Context, point: Point, support: Rows) -> Point:
-        """Take the last of several damped steps back if it raised the loss of the support set."""
-        if "before" not in point.memory or self.n_steps(context) < 2:
-            return point
-        known, before, _ = point.memory["before"]
-        measured = context.network.measure(point.fast, support.x)
-        is_worse = ~(loss(context.kind, linear(point.fast, measured[0]), support) <= known)
-        fast = {
-            n: torch.where(is_worse, before[n], v) if n in before else v
-            for n, v in point.fast.items()
-        }
-        return point._replace(fast=fast, measured=None)
-
-    def _final_state(self, context: Context, point: Point, support: Rows) -> State:
+    def _final_state(self, context: Context, state: State, point: Point, support: Rows) -> State:
         measured = point.measured
         if measured is None and context.network.has_statistics:
             measured = context.network.measure(point.fast, support.x)
@@ -229,8 +205,8 @@ class InnerLoopAlgorithm(Algorithm):
         )
         return context.network.initial_weights() | head
 
-    def step_sizes(self, adapted: State) -> State:
-        """Return the initial values ``rate.*`` of learned step sizes of adapted tensors."""
+    def learned_settings(self, adapted: State) -> State:
+        """Return the initial values of the settings that are learned for adapted tensors."""
         return {}
 
     def is_adapted(self, name: str) -> bool:

@@ -120,7 +120,7 @@ class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
                 index = noise["rows"].index_select(0, step.long().reshape(1))[0]
                 seen = Rows(*(part.index_select(0, index) for part in seen))
             point = self._take_step(context, state, point, seen)
-            adapted = self._final_state(context, point, task.support)
+            adapted = self._final_state(context, state, point, task.support)
             total = total + loss(context.kind, self.forward(context, adapted, rows.x), rows)
         metrics = measures(context.kind, self.forward(context, adapted, rows.x), rows)
         return total / self.settings.n_inner_steps, ((point.fast, point.memory), metrics)
