@@ -22,22 +22,22 @@ def progress_bar(
     description: str,
     unit: str,
     *,
-    shown: bool,
+    verbose: int | str,
     initial: int = 0,
-    delay: float = 0.0,
 ) -> Any:
     """Return a context with ``update`` and ``set_postfix`` that shows progress on standard error.
 
-    It is a bar of tqdm in a terminal or a notebook, after `delay` seconds; else a line now and
-    then.
+    It is a bar of tqdm in a terminal or a notebook, else a line now and then. If `verbose` is
+    ``"auto"``, it is shown in the former only, after two seconds; if 0, never.
     """
-    if not shown:
+    is_auto = verbose == "auto"
+    if not (is_interactive() if is_auto else verbose):
         return _Silent()
     from tqdm.auto import tqdm
 
     bar: dict[str, Any] = {"total": total, "initial": initial, "desc": description, "unit": unit}
     if is_interactive():
-        return tqdm(delay=delay, file=sys.stderr, **bar)
+        return tqdm(delay=2 if is_auto else 0, file=sys.stderr, **bar)
     done = "{n_fmt}" if total is None else "{n_fmt}/{total_fmt}"
     bar |= {"bar_format": f"{{desc}}: {done} {{unit}}, {{elapsed}}{{postfix}}", "file": _Log()}
     return tqdm(mininterval=_EVERY, maxinterval=math.inf, miniters=1, **bar)

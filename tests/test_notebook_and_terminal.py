@@ -12,6 +12,7 @@ from sklearn.utils import estimator_html_repr
 import skmeta
 from skmeta._html import facts_table, table
 from skmeta._progress import progress_bar
+from skmeta.learners import ProtoNet
 from skmeta.priors import MetaPrior
 from skmeta.search import (
     MetaLearnedSearchCV,
@@ -108,7 +109,7 @@ def is_plain(text):
 def test_a_log_gets_lines_without_control_characters(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("tqdm.std.time", lambda: now[0])
-    with progress_bar(7, "work", "steps", shown=True, initial=1) as bar:
+    with progress_bar(7, "work", "steps", verbose=1, initial=1) as bar:
         bar.set_postfix({"best": "0.5"}, refresh=False)
         for _ in range(6):
             now[0] += 13
@@ -131,3 +132,29 @@ def test_a_search_writes_plain_lines_if_asked(verbose, capsys):
     error = capsys.readouterr().err
     assert is_plain(error)
     assert ("search: 2/2 candidates" in error) == (verbose == "bar")
+
+
+@pytest.mark.parametrize("verbose", ["bar", 1, "auto", 0])
+def test_a_learner_writes_plain_lines_if_asked(verbose, capsys):
+    ProtoNet(n_way=3, n_iterations=3, validation=0, verbose=verbose).fit(X, y)
+    error = capsys.readouterr().err
+    assert is_plain(error)
+    assert ("meta-training: 3/3 iterations" in error) == (verbose in ("bar", 1))
+
+
+@pytest.mark.parametrize(("seconds", "is_shown"), [(0.5, False), (3.0, True)])
+def test_a_long_fit_shows_a_bar_in_a_terminal(seconds, is_shown, capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    monkeypatch.setattr("skmeta._progress.is_interactive", lambda: True)
+    meta_loss = ProtoNet.algorithm.meta_loss
+
+    def slow(*args):
+        now[0] += seconds / 4
+        return meta_loss(*args)
+
+    monkeypatch.setattr(ProtoNet.algorithm, "meta_loss", slow)
+    ProtoNet(
+        n_way=3, n_iterations=2, meta_batch_size=2, validation=0, execution="loop", random_state=0
+    ).fit(X, y)
+    assert ("meta-training" in capsys.readouterr().err) == is_shown

@@ -77,9 +77,9 @@ def meta_train(
     if not run.n_iterations:
         run.evaluate()
     run.began = time.perf_counter() - run.seconds
-    shown, first = bool(settings.verbose) and ranks.rank == 0, run.iteration
+    verbose = settings.verbose if ranks.rank == 0 else 0
     with progress_bar(
-        run.n_iterations, "meta-training", "iterations", shown=shown, initial=first
+        run.n_iterations, "meta-training", "iterations", verbose=verbose, initial=run.iteration
     ) as bar:
         try:
             while run.goes_on():

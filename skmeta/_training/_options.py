@@ -358,8 +358,9 @@ class OuterLoopSettings(FitSettings, shared=True):
     execution : {"auto", "loop", "threads", "vmap"} or ExecutionOptions, default="auto"
         How tasks are computed, or an :class:`~skmeta.learners.ExecutionOptions`, which also has the
         precision and the file of a checkpoint. See :ref:`execution`.
-    verbose : int, default=0
-        1 shows a progress bar.
+    verbose : int, "auto" or "bar", default="auto"
+        ``"bar"`` and 1 show a progress bar, ``"auto"`` in a terminal or notebook only, after two
+        seconds; 0 shows nothing.
     random_state : int, Generator, RandomState or None, default=None
         Seed of the random weights and tasks.
     """
@@ -374,7 +375,7 @@ class OuterLoopSettings(FitSettings, shared=True):
     meta_optimizer: Any = parameter("adam", str, MetaOptimizer, role="training")
     validation: Any = parameter(0.1, Real, Validation, role="training")
     execution: Any = parameter("auto", str, ExecutionOptions, role="machine")
-    verbose: int = parameter(0, "verbose", role="machine")
+    verbose: int | str = parameter("auto", "verbose", StrOptions({"auto", "bar"}), role="machine")
     random_state: Any = parameter(None, "random_state", np.random.Generator, role="training")
 
 

@@ -155,7 +155,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         with (
             one_thread_if_small(numbers.size),
             fit_task(callbacks, self, X=X, y=y),
-            progress_bar(None, "Grouped table", "models", shown=bool(self.verbose)) as bar,
+            progress_bar(None, "Grouped table", "models", verbose=self.verbose) as bar,
         ):
             settings, knows_time = self._settings(bar.update, kind), self._knows_time(n_classes)
             held = [numbers]

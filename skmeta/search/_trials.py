@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from skmeta._progress import is_interactive, progress_bar
+from skmeta._progress import progress_bar
 from skmeta.search._arguments import lines_per_candidate
 from skmeta.search.space import Candidate, short_names, shown_value
 
@@ -154,10 +154,8 @@ class Progress:
     def __init__(self, stage: Any) -> None:
         arguments, self._verbose = stage.arguments, lines_per_candidate(stage.search)
         # Lines of candidates would break the bar, so it is shown in place of them.
-        is_auto = stage.search.verbose == "auto"
-        shown = is_interactive() if is_auto else stage.search.verbose == "bar"
-        delay = 2 if is_auto else 0
-        self._bar = progress_bar(arguments.n_iter, "search", "candidates", shown=shown, delay=delay)
+        verbose = stage.search.verbose if isinstance(stage.search.verbose, str) else 0
+        self._bar = progress_bar(arguments.n_iter, "search", "candidates", verbose=verbose)
         self._begun, self._notes = stage.budget.begun, arguments.notes
         self._n_iter, self._n_splits = arguments.n_iter, len(stage.folds.splits)
         self._names = short_names(arguments.space.names)

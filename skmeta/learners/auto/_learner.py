@@ -191,8 +191,9 @@ class AutoLearner(FitSettings):
         Shape of one row, such as ``(1, 28, 28)``, if ``X`` is a table of pixels.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one.
-    verbose : int, default=0
-        1 shows progress on standard error.
+    verbose : int, "auto" or "bar", default="auto"
+        ``"bar"`` and 1 show progress on standard error, ``"auto"`` in a terminal or notebook only,
+        after two seconds; 0 shows nothing.
     random_state : int, Generator, RandomState or None, default=None
         Seed of what is held out, and of the learners.
 
@@ -247,7 +248,7 @@ class AutoLearner(FitSettings):
     )
     n_query: int = parameter(15, Interval(Integral, 1, None, closed="left"))
     input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None)
-    verbose: int = parameter(0, "verbose")
+    verbose: int | str = parameter("auto", "verbose", StrOptions({"auto", "bar"}))
     random_state: Any = parameter(None, "random_state", np.random.Generator, role="training")
 
     if not TYPE_CHECKING:  # Else any attribute would pass for known.
@@ -307,8 +308,7 @@ class AutoLearner(FitSettings):
         seed = int(rng.integers(2**31))
         with one_thread_if_small(design.X.size):
             plain = plain_entries(design)
-        shown = bool(self.verbose)
-        with progress_bar(len(candidates), "AutoLearner", "learners", shown=shown) as bar:
+        with progress_bar(len(candidates), "AutoLearner", "learners", verbose=self.verbose) as bar:
             for entry in candidates:
                 bar.set_postfix({"learner": entry.name})
                 measure_learner(entry, design, seed, self.device)
