@@ -207,6 +207,12 @@ def redraw_thumbnails(app):
     draw_thumbnails(Path(app.srcdir) / "auto_examples")
 
 
+def link_pages(app, path, document, content):
+    """Turn README's links to files of pages into links to these pages, where a page includes it."""
+    if path.name == "README.rst":
+        content[0] = re.sub(r"`([^`<]+) <doc/([\w/-]+)\.rst>`__?", r":doc:`\1 <\2>`", content[0])
+
+
 def write_switcher(app, exception):
     """Write the list of versions that the menu in the header shows."""
     if SITE is None or exception is not None or app.builder.name != "html":
@@ -250,6 +256,7 @@ def setup(app):
     app.connect("builder-inited", check_reference)
     app.connect("builder-inited", write_priors)
     app.connect("builder-inited", redraw_thumbnails, priority=900)  # after Sphinx-Gallery
+    app.connect("include-read", link_pages)
     app.connect("build-finished", write_switcher)
     app.connect("html-collect-pages", drop_modules_without_source, priority=400)  # before viewcode
     app.connect("autodoc-skip-member", skip_member)

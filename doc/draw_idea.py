@@ -37,6 +37,7 @@ def draw(colours, accents):
     shapes = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         'font-family="system-ui, sans-serif"><title>Earlier tasks, a prior, a new task</title>',
+        *([] if colours is DARK else [f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>']),
         draw_text(left + BOX / 2, 34, ("earlier tasks",), colours["text"], "bold", 19),
         draw_text(centre, 34, ("prior",), colours["text"], "bold", 19),
         draw_text(right + BOX / 2, 34, ("a new task",), colours["text"], "bold", 19),

@@ -1,12 +1,13 @@
-"""Learn to read an alphabet never seen from one example of each letter.
+"""Methods of meta-learning: sinusoids from ten points, and an alphabet from one drawing per letter.
 
-Meta-trains on the characters of 30 alphabets, then classifies characters of 20 others: five at a
-time, one drawing of each to learn from. Run it without arguments:
+Meta-trains MAML, first-order MAML, ANIL, Reptile and Meta-SGD on sinusoids, and ProtoNet on the
+characters of 30 alphabets. Then it learns new sinusoids, and classifies characters of 20 other
+alphabets: five at a time, one drawing of each to learn from. Run it without arguments:
 
     python examples/quickstart.py
 
-It takes little more than a minute on two CPU cores, and leaves two files in the current folder:
-what was learned (``omniglot.skmeta``) and a picture of one episode (``quickstart.png``).
+It takes less than two minutes on two CPU cores, and leaves two files in the current folder: what
+was learned of characters (``omniglot.skmeta``) and a picture of one episode (``quickstart.png``).
 """
 
 import time
@@ -19,22 +20,40 @@ from sklearn.neighbors import KNeighborsClassifier
 from tqdm import tqdm
 
 from skmeta import MetaFewShotClassifier, MetaPrior
-from skmeta.datasets import load_omniglot
-from skmeta.learners import InputOptions, ProtoNet, Validation
+from skmeta.datasets import load_omniglot, make_sinusoid_tasks
+from skmeta.learners import ANIL, MAML, InputOptions, MetaSGD, ProtoNet, Reptile, Validation
 from skmeta.tasks import EpisodeSplit
 
 matplotlib.use("Agg")  # The picture goes to a file.
 
-# Earlier tasks: 964 characters of 30 alphabets. They come with the package.
+# 1. Sinusoids with amplitudes and phases of their own: 2,000 to learn from, 100 new ones.
+X, y, task = make_sinusoid_tasks(n_tasks=2100, n_samples=25, random_state=0)
+old, new = task < 2000, task >= 2000
+learners = {
+    "MAML": MAML(random_state=0),
+    "first-order MAML": MAML(first_order=True, random_state=0),
+    "ANIL": ANIL(random_state=0),
+    "Reptile": Reptile(random_state=0),
+    "Meta-SGD": MetaSGD(random_state=0),
+}
+print("Squared error of 100 new sinusoids, after ten gradient steps on ten points:")
+print(f"{'the mean of all sinusoids':<30}{np.mean((y[new] - y[old].mean()) ** 2):6.2f}")
+for name, learner in learners.items():
+    learner.fit(X[old], y[old], groups=task[old])
+    task_settings = {"n_shot": 10, "n_query": 15, "n_inner_steps": 10, "random_state": 0}
+    scores = learner.score_tasks(X[new], y[new], task[new], **task_settings)
+    print(f"{name:<30}{-scores.mean():6.2f}", flush=True)
+
+# 2. Characters. Earlier tasks: 964 characters of 30 alphabets. They come with the package.
 X, y = load_omniglot(subset="background", return_X_y=True)
 # New tasks: 659 characters of 20 other alphabets.
 new = load_omniglot(subset="evaluation")
 X_new, y_new = new.data, new.target
 
-# 1. Meta-train. An iteration draws two episodes of 60 characters; more ways than the five of the
+# Meta-train. An iteration draws two episodes of 60 characters; more ways than the five of the
 #    new tasks make a better embedding. A mirrored or turned character counts as another character.
 #    So a new task is mirrored and turned, too, and predictions are means over these eight views.
-print(f"Meta-training on {len(np.unique(y))} characters, 20 drawings each ...")
+print(f"\nMeta-training on {len(np.unique(y))} characters, 20 drawings each ...")
 learner = ProtoNet(
     backbone="conv4",
     backbone_params={"n_channels": 32},
@@ -53,12 +72,12 @@ began = time.perf_counter()
 learner.fit(X, y)
 print(f"... took {time.perf_counter() - began:.0f} seconds.")
 
-# 2. What was learned is a prior: a file of numbers, which another program can load.
+# What was learned is a prior: a file of numbers, which another program can load.
 learner.prior_.save("omniglot.skmeta")
 prior = MetaPrior.load("omniglot.skmeta")
 print(prior)
 
-# 3. New tasks. Each split is one: fit on five drawings, one of each character, and classify 75
+# New tasks. Each split is one: fit on five drawings, one of each character, and classify 75
 #    others. All methods get the same episodes.
 cv = EpisodeSplit(n_way=5, n_shot=1, n_query=15, n_episodes=100, prior=prior, random_state=0)
 methods = {
@@ -80,7 +99,7 @@ for name, values in scores.items():
     print(f"{name:<30}{np.mean(values):6.1%} ± {half_width:.1%}")
 print("(mean accuracy and its 95% confidence interval; guessing gives 20%)")
 
-# 4. A picture of one episode, of median accuracy.
+# A picture of one episode, of median accuracy.
 ours = scores["MetaFewShotClassifier(prior)"]
 typical = np.argsort(ours)[len(ours) // 2]
 support, query = episodes[typical]

@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()
-    for page in sorted(PAGES.glob("*.rst")):
+    for page in PAGES:
         text = page.read_text()
         if (made := render(text)) != text:
             print(page.name)

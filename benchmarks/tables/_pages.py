@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-PAGES = Path(__file__).parents[2] / "doc" / "benchmarks"
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.rst", *sorted((ROOT / "doc" / "benchmarks").glob("*.rst"))]
 Rows = list[list[Any]]
 TABLES: dict[str, Callable[[], Rows]] = {}
 MARKED = re.compile(

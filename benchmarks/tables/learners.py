@@ -43,6 +43,60 @@ def defaults() -> Rows:
     return rows
 
 
+@table("methods")
+def methods() -> Rows:
+    """The methods of README, each with its page and a figure."""
+    small, characters, losses = (
+        {row[0]: row[1:] for row in rows}
+        for rows in (defaults(), omniglot("papers"), learned_optimizers())
+    )
+    networks = summarize(lines_by_cell(RESULTS / "architectures.jsonl"))
+
+    def error(name: str) -> list[str]:
+        return [f"error {small[name][-1]}", f"{float(small[name][0]):.0f} s"]
+
+    def accuracy(label: str) -> list[str]:
+        row = characters[label]
+        return [f"accuracy {row[0].partition(' ')[0]}%", f"{float(row[-1]):.0f} min"]
+
+    found, fixed = (f"{networks[arm]['evaluation'][0]:.1f}%" for arm in ("metanas", "conv4"))
+    metanas = [
+        f"accuracy {found}; fixed network {fixed}",
+        f"{networks['metanas']['seconds']:.0f} s",
+    ]
+    optimizer = f"loss {losses['learned'][0]} after 20 steps; tuned Adam {losses['Adam'][0]}"
+    rows = [
+        ("MAML", "maml", "initial weights", error("MAML")),
+        ("first-order MAML", "maml", "the same, by first derivatives", error("first-order MAML")),
+        ("ANIL", "anil", "features; a task adapts the last layer", error("ANIL")),
+        ("Meta-SGD", "meta_sgd", "initial weights and step sizes", error("Meta-SGD")),
+        ("Reptile", "reptile", "initial weights, by averages", error("Reptile")),
+        (
+            "LSTM meta-learner",
+            "lstm",
+            "initial weights and an update rule",
+            accuracy("LSTMMetaLearner from random weights, 32 filters"),
+        ),
+        ("ProtoNet", "protonet", "an embedding", accuracy("ProtoNet")),
+        ("MetaNAS", "metanas", "weights and architecture", metanas),
+        (
+            "learned optimizer",
+            "learned_optimizer",
+            "an optimizer",
+            [optimizer, "4 min"],
+        ),
+        (
+            "mixed effects, ALPaCA",
+            "mixed_effects",
+            "the distribution of coefficients",
+            ["estimates of lme4", "closed form"],
+        ),
+    ]
+    header = ["method", "it learns", "measured", "meta-training, one core"]
+    links = [(f"`{name} <doc/methods/{page}.rst>`__", *row) for name, page, *row in rows]
+    return [header, *([link, what, *cells] for link, what, cells in links)]
+
+
 @table("omniglot_random_weights")
 def omniglot_random_weights() -> Rows:
     rows: Rows = [["learner", "minutes of one core", "inductive", "transductive"]]
