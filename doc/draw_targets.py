@@ -30,10 +30,10 @@ def draw_counts(axes: Axes, rng: np.random.Generator) -> None:
     at = np.linspace(20, 80, 121)
     true = stats.nbinom(3, 3 / (3 + mean(at))[:, None]).ppf(LEVELS)
     fitted = MetaFewShotRegressor(device="cpu").fit(age[:, None], visits)
-    given = MetaFewShotRegressor(device="cpu", target_kind="real").fit(age[:, None], visits)
+    given = MetaFewShotRegressor(device="cpu", target_type="real").fit(age[:, None], visits)
     low, middle, high = fitted.predict_quantiles(at[:, None], LEVELS).T
     axes.fill_between(at, low, high, step="mid", color=OURS, alpha=0.25, lw=0)
-    axes.step(at, middle, where="mid", color=OURS, lw=1.8, label=f'"{fitted.target_kind_}"')
+    axes.step(at, middle, where="mid", color=OURS, lw=1.8, label=f'"{fitted.target_type_}"')
     for k, line in enumerate(given.predict_quantiles(at[:, None], LEVELS).T):
         style = "-" if k == 1 else "--"
         axes.plot(at, line, style, color=GIVEN, lw=1.2, label='"real"' if k == 1 else None)
@@ -56,9 +56,9 @@ def draw_amounts(axes: Axes, rng: np.random.Generator) -> None:
     at = pd.DataFrame({"clinic": [30], "severity": [0.0]})
     levels = np.linspace(0.01, 0.99, 99)
     for kind, color in (("auto", OURS), ("real", GIVEN)):
-        model = GroupedRegressor("clinic", target_kind=kind)
+        model = GroupedRegressor("clinic", target_type=kind)
         model.fit(table, charge)
-        name = f'"{model.target_kind_}"'
+        name = f'"{model.target_type_}"'
         axes.plot(model.predict_quantiles(at, levels)[0], levels, color=color, lw=1.8, label=name)
     true = stats.lognorm(1.0, scale=np.exp(6)).ppf(levels)
     axes.plot(true, levels, ":", color=TRUE, lw=1.2, label="true")

@@ -8,11 +8,11 @@ from typing import Any
 
 from skmeta._files import skmeta_version
 from skmeta._validation import count, suggest
-from skmeta.exceptions import HistoryError, HistoryFormatError, PriorError
+from skmeta.exceptions import FileFormatError, HistoryError, PriorError
 from skmeta.search import SearchHistory, SearchPrior, describe_prior, shipped_priors
 from skmeta.search.history import mask_password
 
-_EXPECTED = (HistoryError, HistoryFormatError, PriorError, ImportError, OSError, ValueError)
+_EXPECTED = (HistoryError, FileFormatError, PriorError, ImportError, OSError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
-from skmeta.exceptions import OverlapWarning
+from skmeta.exceptions import PriorWarning
 
 # Seconds between two lines of a log.
 _EVERY = 30.0
@@ -119,7 +119,7 @@ def fit_task(context: Any, caller: Any, **data: Any) -> Iterator[FitTask]:
     finally:
         with warnings.catch_warnings():
             if task.fitted:  # Callbacks score the rows of the fit.
-                warnings.simplefilter("ignore", OverlapWarning)
+                warnings.simplefilter("ignore", PriorWarning)
             task.is_stopped = context.call_on_fit_task_end(
                 estimator=caller, reconstruction_attributes=task.fitted, **data
             )

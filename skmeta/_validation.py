@@ -297,17 +297,17 @@ def rank_classes(y: Any, labels: np.ndarray, kind: Any) -> np.ndarray | None:
         return None
     if labels.dtype.kind not in "biuf":
         raise ValueError(
-            f"target_kind='ordered' needs classes whose order is known, but y has the labels "
-            f"{quote_some(labels)}. Give their order, target_kind=['low', 'medium', 'high'] or so, "
+            f"target_type='ordered' needs classes whose order is known, but y has the labels "
+            f"{quote_some(labels)}. Give their order, target_type=['low', 'medium', 'high'] or so, "
             "or pandas' ordered categories: "
             "pd.Series(y, dtype=pd.CategoricalDtype(levels, ordered=True))."
         )
     if np.array_equal(labels, np.arange(len(labels))):
         raise ValueError(
-            f"target_kind='ordered' and labels 0 to {len(labels) - 1}: ensembles such as "
+            f"target_type='ordered' and labels 0 to {len(labels) - 1}: ensembles such as "
             "VotingClassifier number the classes so, in the order of the alphabet. Give the order "
-            "of the labels that you pass to fit: target_kind=['low', 'medium', 'high'] or so, or "
-            f"target_kind={labels.tolist()} if they are these numbers."
+            "of the labels that you pass to fit: target_type=['low', 'medium', 'high'] or so, or "
+            f"target_type={labels.tolist()} if they are these numbers."
         )
     return np.arange(len(labels))
 
@@ -324,7 +324,7 @@ def _rank_in(order: list[Any], labels: np.ndarray) -> np.ndarray:
     missing = [label for label in given if label not in order]
     if missing or len(set(order)) < len(order):
         raise ValueError(
-            f"target_kind lists the classes {quote_some(order, 8)}, but y has "
+            f"target_type lists the classes {quote_some(order, 8)}, but y has "
             f"{quote_some(missing or given)}. List each class once, from the lowest to the highest."
         )
     place = [order.index(label) for label in given]

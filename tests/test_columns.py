@@ -15,7 +15,7 @@ from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
 
 # Tasks of the meta-training are learned again on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 learn_codes = partial(FrameEncoder.learn, allow_nan=True, has_codes=True)
 

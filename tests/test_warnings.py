@@ -8,7 +8,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta import MetaFewShotClassifier, MetaLearnedSearchCV
-from skmeta.exceptions import OverlapWarning, SearchStoppedWarning, UnusedDataWarning
+from skmeta.exceptions import PriorWarning, SearchWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet, Validation
 
 
@@ -24,7 +24,7 @@ def test_an_evaluation_on_known_classes():
     X, y = load_digits(return_X_y=True)
     learner = ProtoNet(n_way=3, n_shot=1, n_iterations=1, device="cpu", random_state=0).fit(X, y)
     for call in (lambda: learner.score(X, y), lambda: learner.score_tasks(X, y, n_tasks=2)):
-        warning = caught(call, OverlapWarning)
+        warning = caught(call, PriorWarning)
         assert warning.filename == __file__
         assert warning.lineno == call.__code__.co_firstlineno
 
@@ -50,13 +50,13 @@ def test_an_interrupted_search():
     search = MetaLearnedSearchCV(
         Interrupted(), param_grid={"max_depth": [1, 2, 3, 4]}, prior=None, random_state=0
     )
-    assert caught(lambda: search.fit(X, y), SearchStoppedWarning).filename == __file__
+    assert caught(lambda: search.fit(X, y), SearchWarning).filename == __file__
 
 
 def test_through_scikit_learn():
     X, y = load_iris(return_X_y=True)
     wide = np.tile(X, 600)
-    clf = MetaFewShotClassifier(n_estimators=1, device="cpu")
+    clf = MetaFewShotClassifier(n_views=1, device="cpu")
     assert caught(lambda: clf.fit(wide[::5], y[::5]), UnusedDataWarning).filename == __file__
     cv = [(np.arange(0, 150, 5), np.arange(1, 150, 50))]
     warning = caught(lambda: cross_val_score(clf, wide, y, cv=cv), UnusedDataWarning)

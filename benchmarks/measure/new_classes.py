@@ -30,7 +30,7 @@ from benchmarks.lib.resumable import add_line
 from benchmarks.lib.tabular_sets import load
 from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
-from skmeta.exceptions import BaselineWarning, UnusedDataWarning
+from skmeta.exceptions import PriorWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet
 
 RESULTS = FOLDER / "new_classes.jsonl"
@@ -126,7 +126,7 @@ def run(name, learner_name, args):
         "accuracy": own.mean(), "nearest_neighbour": neighbour.mean(),
         "logistic_regression": logistic.mean(), "gain": gain.mean(),
         "standard_error": gain.std(ddof=1) / np.sqrt(len(gain)),
-        "warned": any(issubclass(w.category, BaselineWarning) for w in caught),
+        "warned": any(issubclass(w.category, PriorWarning) for w in caught),
         "not_compared": any(issubclass(w.category, UnusedDataWarning) for w in caught),
         "cpu_seconds": seconds, "summary": learner.summary_,
     }  # fmt: skip

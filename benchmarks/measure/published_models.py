@@ -107,7 +107,7 @@ def grouped(table: published.Published, divisions: list[Division]) -> Prediction
 
     kind = GroupedRegressor if is_regression(table) else GroupedClassifier
     factors = table.factors if len(table.factors) > 1 else table.factors[0]
-    settings = {"target_kind": np.unique(table.y).tolist()} if table.kind == "ordinal" else {}
+    settings = {"target_type": np.unique(table.y).tolist()} if table.kind == "ordinal" else {}
     predictions: Predictions = []
     for division in divisions:
         train, few = division.train, division.few
@@ -131,7 +131,7 @@ def few_shot(table: published.Published, divisions: list[Division]) -> Predictio
     from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 
     kind = MetaFewShotRegressor if is_regression(table) else MetaFewShotClassifier
-    settings = {"target_kind": np.unique(table.y).tolist()} if table.kind == "ordinal" else {}
+    settings = {"target_type": np.unique(table.y).tolist()} if table.kind == "ordinal" else {}
     return [
         outputs(
             table,

@@ -279,7 +279,7 @@ class Ordered(BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: np.ndarray) -> "Ordered":
         """Fit."""
-        kind = {"target_kind": np.unique(y).tolist()} if self.declared else {}
+        kind = {"target_type": np.unique(y).tolist()} if self.declared else {}
         self.model_ = MetaFewShotClassifier(device="cpu", **kind).fit(X, y)
         return self
 
@@ -295,7 +295,7 @@ PEERS: dict[str, dict[str, BaseEstimator]] = {
         "lightgbm": LightGBM(),
         "ridge": Ridge(),
         "log ridge": Ridge(log=True),
-        "ours, as given": MetaFewShotRegressor(device="cpu", target_kind="real"),
+        "ours, as given": MetaFewShotRegressor(device="cpu", target_type="real"),
     },
     "ordered": {
         "logistic": raw_tables.behind(LogisticRegression(max_iter=1000)),

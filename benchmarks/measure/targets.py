@@ -224,7 +224,7 @@ def _probability(y: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
 
 def predict_given(table: Table, cases: dict[str, Division]) -> dict[str, Forecast]:
     """GroupedRegressor of targets as given."""
-    return predict_grouped(table, cases, target_kind="real")
+    return predict_grouped(table, cases, target_type="real")
 
 
 def _lightgbm(table: Table, Z: np.ndarray, rows: np.ndarray, **settings: Any) -> Any:
@@ -524,7 +524,7 @@ def measure_exposure(n_draws: int) -> None:
         X = pd.DataFrame({"group": group, "x": x, "exposure": exposure})
         rates = X.drop(columns="exposure")
         column = GroupedRegressor("group", exposure="exposure").fit(X[known], y[known])
-        weight = GroupedRegressor("group", target_kind="positive")
+        weight = GroupedRegressor("group", target_type="positive")
         weight.fit(rates[known], (y / exposure)[known], exposure[known])
         mean = (exposure * rate)[:, None]
         drawn = stats.poisson(mean) if size == np.inf else stats.nbinom(size, size / (size + mean))

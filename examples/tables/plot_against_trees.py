@@ -13,7 +13,7 @@ as rows are added, on one table that is real and one that is made for trees.
 # Handwritten digits, with 64 columns and 10 classes; and two classes that a sphere in ten
 # dimensions divides (Hastie et al. 2009, example 10.2).
 # :class:`~skmeta.few_shot.MetaFewShotClassifier` sees a table of more than 64 columns or 1,000 rows
-# in parts, one in each of ``n_estimators`` views.
+# in parts, one in each of ``n_views`` views.
 
 import time
 import warnings

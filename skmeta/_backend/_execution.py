@@ -16,7 +16,6 @@ from skmeta._backend._functional import tree_leaves, tree_map
 from skmeta._backend._ranks import Ranks
 from skmeta._backend._recording import Recorder
 from skmeta._threads import one_thread
-from skmeta.exceptions import BackboneError
 
 State = dict[str, Tensor]
 
@@ -64,7 +63,7 @@ class Execution:
         ranks: Ranks | None = None,
     ) -> None:
         if mode == "vmap" and not can_vectorise():
-            raise BackboneError(
+            raise ValueError(
                 "execution='vmap' is not possible with this backbone: torch.func.vmap has no rule "
                 "for one of its operations, or a branch of it depends on values. Use "
                 "execution='loop' or 'threads', or 'auto', which chooses what is possible."

@@ -17,7 +17,6 @@ import torch
 import torch.distributed as dist
 
 from skmeta._backend._functional import tree_leaves, tree_map
-from skmeta.exceptions import DistributedError
 
 T = TypeVar("T")
 
@@ -88,7 +87,7 @@ def _exchange(send: Callable[..., Any], what: Any, **options: Any) -> None:
         send(what, **options)
     except RuntimeError as error:
         why = str(error).splitlines()[0][:200]
-        raise DistributedError(
+        raise RuntimeError(
             "Another process of this meta-training has ended, and so this one ends too. Start all "
             "of them again: with a checkpoint, the training goes on from the last file that was "
             f"written. (torch.distributed: {why})"

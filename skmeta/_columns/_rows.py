@@ -10,7 +10,6 @@ from sklearn.utils.validation import validate_data
 
 from skmeta._columns._encoder import FrameEncoder
 from skmeta._columns._frames import is_data_frame
-from skmeta.exceptions import BackboneError
 
 
 def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
@@ -26,7 +25,7 @@ def flatten_rows(X: Any, input_shape: tuple[int, ...] | None) -> tuple[Any, tupl
         return X, known
     given = tuple(int(n) for n in shape[1:])
     if known is not None and [n for n in known if n != 1] != [n for n in given if n != 1]:
-        raise BackboneError(
+        raise ValueError(
             f"X has rows of shape {given}, but input_shape={known}. Give X this shape; "
             "np.moveaxis(X, -1, 1) moves channels from the end to the front."
         )

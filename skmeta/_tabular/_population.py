@@ -244,7 +244,7 @@ class _Fit(NamedTuple):
                 raise
             raise ValueError(
                 f"{type(model).__name__} raised '{error}' Its targets are standardised here, and "
-                "some are below 0. If it needs targets from 0 on, set target_kind='count' or "
+                "some are below 0. If it needs targets from 0 on, set target_type='count' or "
                 "'positive', and no order."
             ) from error
         self.settings.report()

@@ -98,7 +98,7 @@ def recognise_target(y: np.ndarray, declared: str = "auto") -> Target:
         return Target(kind, float(y.min()), float(y.max()))
     lowest, highest = {"real": (-np.inf, np.inf), "share": (0.0, 1.0)}.get(kind, (0.0, np.inf))
     target = Target(kind, lowest, highest)
-    target.check(y, "target_kind", "Set target_kind='auto', or another kind.")
+    target.check(y, "target_type", "Set target_type='auto', or another kind.")
     return target
 
 
@@ -118,7 +118,7 @@ def without_rounding(y: np.ndarray) -> np.ndarray:
         warn_caller(
             f"y is {float(y[row])!r} in row {row} ({count(len(moved), 'rows')} in all), which is "
             f"taken for {float(settled[row]):g} with a rounding error: the other targets are whole "
-            "numbers, or within a limit of 0 or 1. Round y, or set target_kind='real'.",
+            "numbers, or within a limit of 0 or 1. Round y, or set target_type='real'.",
             UnusedDataWarning,
         )
     return settled

@@ -2,7 +2,7 @@
 
 They are tensor files with a digest, as priors are. The state of a run is in them as bytes that
 torch writes, and reads without running any code (``weights_only``). A ``fingerprint`` identifies
-the run; a file that is damaged or belongs to another run raises a CheckpointError.
+the run; a file that is damaged or belongs to another run raises a FileFormatError.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from torch import Tensor
 
 from skmeta._backend import tree_map
 from skmeta._files import FileFormat, read_tensor_file, write_tensor_file
-from skmeta.exceptions import CheckpointError
+from skmeta.exceptions import FileFormatError
 
-FORMAT = FileFormat("skmeta.checkpoint", 3, "a checkpoint", "meta-training", CheckpointError)
+FORMAT = FileFormat("skmeta.checkpoint", 3, "a checkpoint", "meta-training", FileFormatError)
 
 _ADVICE = "Give another path, or delete the file to start anew."
 
@@ -53,18 +53,18 @@ def load_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
         content = torch.load(saved, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or not isinstance(owner, str):
             raise TypeError("its fields are of other types")
-    except CheckpointError as error:
-        raise CheckpointError(f"{error} {_ADVICE}") from error
+    except FileFormatError as error:
+        raise FileFormatError(f"{error} {_ADVICE}") from error
     except UnpicklingError:  # Torch's own message advises to run the code in the file.
-        raise CheckpointError(
+        raise FileFormatError(
             f"{place} holds other objects than tensors and plain values. {_ADVICE}"
         ) from None
     except (OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
-        raise CheckpointError(
+        raise FileFormatError(
             f"{place} cannot be read as a checkpoint of skmeta: {error}. {_ADVICE}"
         ) from error
     if owner != fingerprint:
-        raise CheckpointError(f"{place} belongs to a run with other parameters or data. {_ADVICE}")
+        raise FileFormatError(f"{place} belongs to a run with other parameters or data. {_ADVICE}")
     return content
 
 
@@ -78,7 +78,7 @@ def open_checkpoint(path: str | PathLike[str], fingerprint: str) -> dict[str, An
         if not os.access(folder, os.W_OK):
             raise PermissionError(f"{str(folder)!r} is read-only")
     except OSError as error:
-        raise CheckpointError(
+        raise FileFormatError(
             f"{place} cannot be written ({error}). "
             "Give the path of a file in a folder that you may write to."
         ) from error
@@ -96,7 +96,7 @@ def resume_checkpoint(
     try:
         restore(saved)
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(
+        raise FileFormatError(
             f"checkpoint={os.fspath(path)!r} cannot be resumed: what it holds does not fit the run "
             f"({error}). Delete the file to start anew."
         ) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from skmeta._backend import Ranks
@@ -18,7 +19,7 @@ from skmeta._progress import IterationTask, progress_bar, subtask
 from skmeta._torch_compat import LinAlgError
 from skmeta._training._checkpoint import open_checkpoint, resume_checkpoint, save_checkpoint
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import DivergenceWarning, SkmetaWarning
+from skmeta.exceptions import SkmetaWarning
 
 State = dict[str, Tensor]
 LearningCurve = dict[str, list[float]]
@@ -66,7 +67,7 @@ def meta_train(
     The history has an entry per evaluation: ``iteration``, ``train_loss`` and ``train_score``
     (means since the entry before), ``validation_loss``, ``validation_score``, ``meta_lr``,
     ``seconds``. If the loss or the state is not finite, the best validated state is returned with a
-    DivergenceWarning, or a FloatingPointError is raised if there is none. Training goes on with a
+    ConvergenceWarning, or a FloatingPointError is raised if there is none. Training goes on with a
     warning if the checkpoint can no longer be written.
     """
     ranks = ranks or Ranks()
@@ -218,7 +219,7 @@ class _Run:
             raise error
         warn_caller(
             f"{error} The best validated state is kept, with the score {self.best_score:.4g}.",
-            DivergenceWarning,
+            ConvergenceWarning,
         )
 
     def _save(self) -> None:

@@ -17,7 +17,7 @@ from skmeta.backbones._cells import Filter, cells
 from skmeta.backbones._conv4 import ConvBlock, conv4
 from skmeta.backbones._layers import convert_batch_norm, refuse_lazy
 from skmeta.backbones._mlp import mlp
-from skmeta.exceptions import BackboneError, PriorError
+from skmeta.exceptions import PriorError
 
 
 def identity(input_shape: tuple[int, ...]) -> nn.Module:
@@ -44,12 +44,12 @@ def build_backbone(
     A module is copied, keeps its weights, and has its batch normalisations replaced by
     :class:`EpisodeBatchNorm`. A named backbone is built with `params`, and its weights are drawn by
     `generator`; without it, they are the same each time. Torch's global generator is not used. A
-    BackboneError is raised if names or parameters are wrong, or the network does not fit the shape.
+    ValueError is raised if names or parameters are wrong, or the network does not fit the shape.
     """
     params = dict(params or {})
     if isinstance(backbone, nn.Module):
         if params:
-            raise BackboneError(
+            raise ValueError(
                 f"backbone_params={params} apply to a named backbone, but backbone is a "
                 f"{type(backbone).__name__}. Set them where you make the module."
             )
@@ -61,15 +61,15 @@ def build_backbone(
             with torch.random.fork_rng(devices=[]):
                 module = BACKBONES[backbone](tuple(input_shape), **params)
         except (TypeError, RuntimeError) as error:
-            raise BackboneError(f"backbone_params of {backbone!r}: {error}") from error
+            raise ValueError(f"backbone_params of {backbone!r}: {error}") from error
         draw_parameters(module, torch.Generator() if generator is None else generator)
     elif isinstance(backbone, type):
-        raise BackboneError(
+        raise ValueError(
             f"backbone is the class {backbone.__name__}, but must be a module. Pass an instance, "
             f"for example backbone={backbone.__name__}()."
         )
     else:
-        raise BackboneError(
+        raise ValueError(
             f"backbone must be a torch.nn.Module or one of {sorted(BACKBONES)}, got {backbone!r}."
             + suggest(backbone, BACKBONES)
         )
@@ -91,19 +91,19 @@ def draw_parameters(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def check_output(module: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Raise a BackboneError if a network does not map rows of a shape to one vector per row."""
+    """Raise a ValueError if a network does not map rows of a shape to one vector per row."""
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     try:
         with torch.no_grad():
             out = module(torch.zeros(2, *input_shape, dtype=dtype))
     except (RuntimeError, ValueError, IndexError) as error:
-        raise BackboneError(
+        raise ValueError(
             f"The backbone does not fit rows of shape {tuple(input_shape)}: {error} "
             "Set inputs to the shape of one row, or change the backbone."
         ) from error
     if not isinstance(out, torch.Tensor) or out.dim() != 2 or out.shape[0] != 2:
         shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-        raise BackboneError(
+        raise ValueError(
             "The backbone must map (n_samples, ...) to (n_samples, n_features), but for 2 rows "
             f"it returned {shape}. End it with torch.nn.Flatten()."
         )

@@ -11,8 +11,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from skmeta.exceptions import BackboneError
-
 Places = Sequence[tuple[int, int, int]]
 """Cell, source and target of each edge."""
 
@@ -195,12 +193,12 @@ class ChosenCells(nn.Module):
         direct = [(s, t) == (0, n_nodes) for _, s, t in self.places]
         wrong = [n for n in chosen if n not in operations]
         if len(chosen) != len(self.places) or wrong:
-            raise BackboneError(
+            raise ValueError(
                 f"chosen must name one of {list(operations)} for each of {len(self.places)} edges, "
                 f"got {list(chosen)}."
             )
         if any(d and name == "none" for d, name in zip(direct, chosen, strict=True)):
-            raise BackboneError(
+            raise ValueError(
                 "chosen has 'none' on the edge from the input of a cell to its output. Give it "
                 "another operation, such as 'skip'."
             )
@@ -263,16 +261,16 @@ def check_cells(
 ) -> None:
     """Raise an error if the parameters of a network of cells are wrong."""
     if n_cells < 1 or n_nodes < 1:
-        raise BackboneError(
+        raise ValueError(
             f"n_cells and n_nodes must be 1 or more, got n_cells={n_cells} and n_nodes={n_nodes}."
         )
     unknown = [name for name in operations if name not in known]
     if unknown or len(set(operations)) < len(operations):
-        raise BackboneError(
+        raise ValueError(
             f"operations must be different names among {list(known)}, got {list(operations)}."
         )
     if not set(operations) - {"none"}:
-        raise BackboneError("operations must have one besides 'none', for example 'skip'.")
+        raise ValueError("operations must have one besides 'none', for example 'skip'.")
 
 
 def _used(shares: Tensor) -> list[list[bool]] | None:

@@ -16,7 +16,6 @@ from skmeta.backbones._cell_network import CellNetwork, ChosenCells, check_cells
 from skmeta.backbones._conv4 import ConvBlock
 from skmeta.backbones._layers import EpisodeBatchNorm
 from skmeta.backbones._mlp import ACTIVATIONS
-from skmeta.exceptions import BackboneError
 
 
 class Filter(nn.Conv2d):
@@ -134,7 +133,7 @@ def _table_cells(
     """Build cells for tables."""
     check_cells(n_cells, n_nodes, operations, tuple(TABLE_OPERATIONS))
     if activation not in ACTIVATIONS:
-        raise BackboneError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
+        raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
     act = ACTIVATIONS[activation]
     params: dict[str, Any] = {"n_cells": n_cells, "n_nodes": n_nodes, "width": width}
     params |= {"activation": activation} if activation != "relu" else {}
@@ -187,7 +186,7 @@ def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork | ChosenCe
 
     Raises
     ------
-    BackboneError
+    ValueError
         If an operation or the activation is unknown.
 
     References
@@ -196,7 +195,7 @@ def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork | ChosenCe
     learning, section 4 and appendix (the operations).
     """
     if len(input_shape) != 3 and "n_channels" in params:
-        raise BackboneError(
+        raise ValueError(
             "n_channels is for images of shape (channels, height, width), but a row has the shape "
             f"{tuple(input_shape)}. Pass inputs, or width for tables."
         )

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmeta.backbones._layers import EpisodeBatchNorm, halve, moments_of_convolution
-from skmeta.exceptions import BackboneError
 
 # Bytes of the wide maps that are computed at once, before they are halved.
 _CACHE = 4 * 2**20
@@ -93,7 +92,7 @@ def conv4(
 
     Raises
     ------
-    BackboneError
+    ValueError
         If the input is not an image, or too small for the number of blocks.
 
     References
@@ -108,7 +107,7 @@ def conv4(
     torch.Size([5, 64])
     """
     if len(input_shape) != 3:
-        raise BackboneError(
+        raise ValueError(
             "Backbone 'conv4' needs images of shape (channels, height, width), but the input has "
             f"shape {input_shape}. Pass inputs, or use backbone='mlp' for tables."
         )
@@ -117,7 +116,7 @@ def conv4(
         # Small images keep 2x2 pixels.
         n_blocks = 4 if most >= 4 else max(1, most - 1)
     if min(input_shape[1:]) < 2**n_blocks:
-        raise BackboneError(
+        raise ValueError(
             f"Backbone 'conv4' halves the image {n_blocks} times, but input_shape={input_shape} "
             f"is smaller than {2**n_blocks} pixels on a side. Images have the shape (channels, "
             f'height, width). If these do, pass backbone_params={{"n_blocks": {most}}}.'

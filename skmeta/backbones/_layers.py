@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from skmeta._torch_compat import apply_function
-from skmeta.exceptions import BackboneError
 
 # Any value will do, because the variance is computed back from the normalisation's own result.
 _EPS = 1e-5
@@ -180,7 +179,7 @@ def convert_batch_norm(module: nn.Module) -> nn.Module:
     """Replace each ``nn.BatchNorm1d/2d/3d`` in a module by :class:`EpisodeBatchNorm`, in place.
 
     Learned scales and shifts are kept. A module that is itself a batch normalisation is returned
-    replaced. A BackboneError is raised if a lazy module has not seen its number of channels yet.
+    replaced. A ValueError is raised if a lazy module has not seen its number of channels yet.
     """
     refuse_lazy(module)
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
@@ -198,7 +197,7 @@ def refuse_lazy(module: nn.Module) -> None:
     for part in module.modules():
         # A lazy module becomes a plain one in its first forward pass.
         if isinstance(part, LazyModuleMixin):
-            raise BackboneError(
+            raise ValueError(
                 f"The backbone has a {type(part).__name__} that has seen no data. Run one forward "
                 "pass through the module first, or give it its number of inputs."
             )

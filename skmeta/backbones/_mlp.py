@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from skmeta.exceptions import BackboneError
-
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
@@ -61,13 +59,13 @@ def mlp(
 
     Raises
     ------
-    BackboneError
+    ValueError
         If ``hidden`` is empty or ``activation`` unknown.
     """
     if activation not in ACTIVATIONS:
-        raise BackboneError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
+        raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
     if len(hidden) == 0 or min(hidden) < 1:
-        raise BackboneError(f"hidden must be one positive width or more, got {tuple(hidden)}.")
+        raise ValueError(f"hidden must be one positive width or more, got {tuple(hidden)}.")
     n_features = 1
     for size in input_shape:
         n_features *= size

@@ -30,7 +30,7 @@ from skmeta._sklearn_compat import (
     without_losses,
 )
 from skmeta._tabular import TreeEnsemble
-from skmeta.exceptions import ModelFileError, SkmetaError
+from skmeta.exceptions import FileFormatError, SkmetaError
 
 with without_array_adapters():
     skops_io = import_optional("skops.io", "skops")
@@ -184,7 +184,7 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     ------
     FileNotFoundError
         If there is no such file.
-    ModelFileError
+    FileFormatError
         If the file is damaged, needs types that are not trusted, or was written by versions whose
         estimators have other parts.
     PriorError
@@ -201,9 +201,9 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     try:
         unknown = set(skops_io.get_untrusted_types(data=content)) - set(types)
     except Exception as error:  # damaged bytes may break skops anywhere
-        raise ModelFileError(f"{place} is damaged: {error}. Copy or save it again.") from error
+        raise FileFormatError(f"{place} is damaged: {error}. Copy or save it again.") from error
     if unknown:
-        raise ModelFileError(
+        raise FileFormatError(
             f"{place} needs types that are not trusted: {', '.join(sorted(unknown))}. If you know "
             "where the file comes from and what they do, pass them as trusted=[...]."
         )
@@ -218,13 +218,13 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     except SkmetaError:
         raise
     except Exception as error:  # parts of an altered file may not fit together anywhere
-        raise ModelFileError(
+        raise FileFormatError(
             f"{place} does not hold what scikit-learn {sklearn.__version__} and skmeta "
             f"{skmeta_version()} can build ({error}). Install the versions that wrote it, or fit "
             "again."
         ) from error
     if wrong is not None:
-        raise ModelFileError(f"{place} was altered: {wrong}. Do not use it.")
+        raise FileFormatError(f"{place} was altered: {wrong}. Do not use it.")
     return estimator
 
 
@@ -244,21 +244,21 @@ def _read(path: Path, place: str) -> bytes:
         # The archive says how large its members are, and is not read further than that.
         members = zipfile.ZipFile(io.BytesIO(content)).infolist() if is_whole else []
     except (lzma.LZMAError, zipfile.BadZipFile) as error:
-        raise ModelFileError(
+        raise FileFormatError(
             f"{place} is no file of skmeta.bridges.skops.dump, or is damaged: {error}."
         ) from error
     is_small = len(members) <= _MAX_MEMBERS and sum(m.file_size for m in members) <= most_bytes
     if not (is_whole and is_small):
-        raise ModelFileError(f"{place} was cut short, or unpacks to too many bytes. Do not use it.")
+        raise FileFormatError(f"{place} is cut short, or unpacks to too many bytes. Do not use it.")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             is_sound = archive.read(_DIGEST) == _digest(archive)
     except Exception as error:  # a damaged member may break its decompression anywhere
-        raise ModelFileError(
+        raise FileFormatError(
             f"{place} is no file of skmeta.bridges.skops.dump, or is damaged: {error}."
         ) from error
     if not is_sound:
-        raise ModelFileError(
+        raise FileFormatError(
             f"{place} was altered after it was written: its digest is another. Save it again."
         )
     return content

@@ -44,7 +44,7 @@ def head_rows(prior: MetaPrior, labels: np.ndarray | None) -> list[int]:
 
 
 # Settings that a prior keeps, but that a task has no use for.
-_OF_META_TRAINING = {"head_init", "n_shot", "n_query", "n_way", "task_type"}
+_OF_META_TRAINING = {"head_init", "n_shot", "n_query", "n_way", "target_type"}
 # Most rows, and most values of their outputs, that are predicted at once: they bound the memory,
 # and intermediate values of this many rows fit into the cache of a processor.
 _MAX_ROWS, _MAX_OUTPUTS = 512, 2**22

@@ -68,7 +68,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
     prior: Any = None
     _: KW_ONLY
     learner_params: dict[str, Any] | None = None
-    n_estimators: int | None = None
+    n_views: int | None = None
     device: str | torch.device = "auto"
     precision: str = "auto"
 
@@ -78,7 +78,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "prior": "no_validation",  # resolve_prior says more about what is wrong.
         "learner_params": [dict, None],
-        "n_estimators": [Interval(Integral, 1, 64, closed="both"), None],
+        "n_views": [Interval(Integral, 1, 64, closed="both"), None],
         "device": "no_validation",  # check_device knows torch's class without importing it.
         "precision": [StrOptions({"auto", "float32", "float64"})],
     }
@@ -302,8 +302,8 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
 
     def _settings(self) -> RunSettings:
         overrides = dict(self.learner_params or {})
-        if self.n_estimators is not None:
-            overrides["n_estimators"] = self.n_estimators
+        if self.n_views is not None:
+            overrides["n_views"] = self.n_views
         check_device(self.device)
         return RunSettings(str(self.device), self.precision, overrides)
 

@@ -46,11 +46,11 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     learner_params : dict, default=None
         Settings of the adaptation in place of the prior's, such as ``{"n_inner_steps": 5}``. A
         grid names one ``learner_params__n_inner_steps``. See :ref:`settings-of-a-task`.
-    n_estimators : int, default=None
+    n_views : int, default=None
         Views of a table that predictions are averaged over, at most 64; None takes the prior's.
     class_weight : dict, "balanced" or None, default=None
         Factors of the predicted probabilities of classes. See :ref:`class-weights`.
-    target_kind : {"auto", "nominal", "ordered"} or list of labels, default="auto"
+    target_type : {"auto", "nominal", "ordered"} or list of labels, default="auto"
         Whether the classes have an order: a list has them from the lowest to the highest.
         ``"auto"`` is ``"ordered"`` for three or more of pandas' ordered categories. See
         :ref:`ordered-classes`.
@@ -66,7 +66,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         Sorted labels: those of ``y``, or those of the prior if its tasks share their classes.
     class_weight_ : ndarray of shape (n_classes,)
         Factor of each class.
-    target_kind_ : {"nominal", "ordered"}
+    target_type_ : {"nominal", "ordered"}
         Whether models of the classes' order take part.
     ordered_classes_ : ndarray of shape (n_classes,) or None
         Labels from the lowest to the highest class; None if they have no order.
@@ -106,14 +106,14 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
     """
 
     class_weight: Any = None
-    target_kind: Any = "auto"
+    target_type: Any = "auto"
 
     _kind: ClassVar[str] = "classification"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMetaFewShot._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "target_kind": [StrOptions({"auto", "nominal", "ordered"}), list, tuple],
+        "target_type": [StrOptions({"auto", "nominal", "ordered"}), list, tuple],
     }
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -208,10 +208,10 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             )
         check_class_weight(self.class_weight, classes)
         if not is_for_any_table(prior):
-            _check_nominal(self.target_kind)
+            _check_nominal(self.target_type)
         self._rank = None
         if is_for_any_table(prior):
-            self._rank = rank_classes(given, classes, self.target_kind)
+            self._rank = rank_classes(given, classes, self.target_type)
         self._fit_rows(X, _class_positions(y, classes), sample_weight, prior, classes)
         return self._weigh_classes()
 
@@ -222,7 +222,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
         _, y, weight = self._support
         self.class_weight_: np.ndarray = class_weights(self.class_weight, self.classes_, y, weight)
         rank = self._rank
-        self.target_kind_: str = "nominal" if rank is None else "ordered"
+        self.target_type_: str = "nominal" if rank is None else "ordered"
         self.ordered_classes_: np.ndarray | None = (
             None if rank is None else self.classes_[np.argsort(rank)]
         )
@@ -314,9 +314,9 @@ def _class_positions(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return positions.astype(np.int64, copy=False)
 
 
-def _check_nominal(target_kind: Any) -> None:
-    if target_kind not in ("auto", "nominal"):
+def _check_nominal(target_type: Any) -> None:
+    if target_type not in ("auto", "nominal"):
         raise ValueError(
-            f"target_kind={target_kind!r} needs a prior for any table, as prior='tabular' is. Set "
-            "target_kind='nominal', or leave prior out."
+            f"target_type={target_type!r} needs a prior for any table, as prior='tabular' is. Set "
+            "target_type='nominal', or leave prior out."
         )

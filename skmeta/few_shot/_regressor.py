@@ -42,9 +42,9 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     learner_params : dict, default=None
         Settings of the adaptation in place of the prior's, such as ``{"n_inner_steps": 5}``. A
         grid names one ``learner_params__n_inner_steps``. See :ref:`settings-of-a-task`.
-    n_estimators : int, default=None
+    n_views : int, default=None
         Views of a table that predictions are averaged over, at most 64; None takes the prior's.
-    target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
+    target_type : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
         What the target can be: any number, an amount from 0 on, a count, a share or a rating.
         ``"auto"`` finds it in ten targets or more, and predicts nothing below 0 where they are near
         0 and none is negative; ``"real"`` may. See :doc:`/targets`.
@@ -58,7 +58,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     ----------
     shares_ : dict of str to float
         Share of each model in the prediction. See :ref:`shares`.
-    target_kind_ : str
+    target_type_ : str
         What the targets are taken for.
     target_scale_ : str or None
         The scale of amounts, counts, shares and ratings: ``"as given"``, ``"square root"``,
@@ -91,14 +91,14 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     True
     """
 
-    target_kind: str = "auto"
+    target_type: str = "auto"
 
     _kind: ClassVar[str] = "regression"
     _least = -np.inf  # that is predicted; files of earlier versions have none
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMetaFewShot._parameter_constraints,
-        "target_kind": [StrOptions({"auto", *KINDS})],
+        "target_type": [StrOptions({"auto", *KINDS})],
     }
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -130,10 +130,10 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
         """
         X, prior = self._read_support(X, y, sample_weight)
         y = self._check_y(y, len(X))
-        if self.target_kind not in ("auto", "real") and not is_for_any_table(prior):
+        if self.target_type not in ("auto", "real") and not is_for_any_table(prior):
             raise ValueError(
-                f"target_kind={self.target_kind!r} needs a prior for any table, as prior='tabular' "
-                "is. Set target_kind='real', or leave prior out."
+                f"target_type={self.target_type!r} needs a prior for any table, as prior='tabular' "
+                "is. Set target_type='real', or leave prior out."
             )
         self._fit_rows(X, y, sample_weight, prior)
         return self._describe_target()
@@ -170,25 +170,25 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     def _check_y(self, y: Any, n_rows: int) -> np.ndarray:
         """Return targets (n,), or raise a ValueError if one is not of the declared kind."""
         targets = check_targets(one_column(y, "MultiOutputRegressor"), n_rows)
-        if self.target_kind == "real":
+        if self.target_type == "real":
             return targets
         targets = without_rounding(targets)
-        if self.target_kind != "auto":
-            recognise_target(targets, self.target_kind)
+        if self.target_type != "auto":
+            recognise_target(targets, self.target_type)
         return targets
 
     def _choose_scale(
         self, support: WeightedRows, prior: MetaPrior, nominal: tuple[int, ...]
     ) -> ChosenScale | None:
-        if self.target_kind == "real" or not is_for_any_table(prior):
+        if self.target_type == "real" or not is_for_any_table(prior):
             return None
-        return choose_scale(support, self.target_kind, nominal)
+        return choose_scale(support, self.target_type, nominal)
 
     def _describe_target(self) -> Self:
         scale = None if self._mixture is None else self._mixture.scale
-        self.target_kind_: str = "real" if scale is None else scale.target.kind
+        self.target_type_: str = "real" if scale is None else scale.target.kind
         self.target_scale_: str | None = None if scale is None else scale.scale.name
-        is_open = self.target_kind == "auto" and scale is None and is_for_any_table(self.prior_)
+        is_open = self.target_type == "auto" and scale is None and is_for_any_table(self.prior_)
         self._least = least_expected(*self._support[1:]) if is_open else -np.inf
         return self
 

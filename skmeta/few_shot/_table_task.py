@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from skmeta._tabular import WeightedRows
-from skmeta._tabular.table_prior import ConditionedPrior, TablePrior, n_views
+from skmeta._tabular.table_prior import ConditionedPrior, TablePrior, count_views
 from skmeta._validation import quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
@@ -27,7 +27,7 @@ _LIMITS = {
 _MAX_CLASSES = 1_000
 _MAX_ROWS = 512  # that are predicted at once
 # Settings of a task, and the largest value of each.
-_SETTINGS = {"max_rows": np.inf, "n_estimators": 64}
+_SETTINGS = {"max_rows": np.inf, "n_views": 64}
 
 
 def condition(
@@ -77,12 +77,12 @@ class TableTask:
             )
         # One warning of everything that is larger than the prior was made for.
         messages, prior = [], self.context.prior
-        e = n_views(prior.n_estimators, n_rows, 0, n_classes, prior.max_rows)
+        e = count_views(prior.n_views, n_rows, 0, n_classes, prior.max_rows)
         if prior.max_rows * e < n_rows:
             messages.append(
                 f"X has {n_rows:,} rows, but the views of the prior have {prior.max_rows * e:,} "
                 f"rows in all ({prior.max_rows} each), so that it does not see some rows. Raise "
-                "n_estimators for more views."
+                "n_views for more views."
             )
         # A prior of a family of tasks was made for the columns and classes that it has.
         if self._prior.n_features_in is None:
@@ -160,7 +160,7 @@ def _check_settings(prior: MetaPrior, overrides: dict[str, Any]) -> None:
         )
     for name, value in given.items():
         is_number = isinstance(value, Integral) and not isinstance(value, bool)
-        is_auto = name == "n_estimators" and isinstance(value, str) and value == "auto"
+        is_auto = name == "n_views" and isinstance(value, str) and value == "auto"
         if not is_auto and not (is_number and 1 <= value <= _SETTINGS[name]):
-            most = f"from 1 to {_SETTINGS[name]}" if name == "n_estimators" else "of 1 or more"
+            most = f"from 1 to {_SETTINGS[name]}" if name == "n_views" else "of 1 or more"
             raise ValueError(f"{name} must be a whole number {most}, got {value!r}.")

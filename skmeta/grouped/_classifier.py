@@ -52,13 +52,13 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     order : str, int or None, default=None
         Name or position of the column of times, numbers or dates. It stays a feature, and the
         known rows of a held-out group are its earliest. See :doc:`/growth_curves`.
-    target_kind : {"auto", "nominal", "ordered"} or list of labels, default="auto"
+    target_type : {"auto", "nominal", "ordered"} or list of labels, default="auto"
         Whether the classes have an order: a list has them from the lowest to the highest.
         ``"auto"`` is ``"ordered"`` for three or more of pandas' ordered categories. See
         :ref:`ordered-classes`.
     class_weight : dict, "balanced" or None, default=None
         Factors of the predicted probabilities of classes. See :ref:`class-weights`.
-    n_folds : int, default=5
+    cv : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
         Number of population models that are fitted at once.
@@ -71,7 +71,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         Sorted labels.
     class_weight_ : ndarray of shape (n_classes,)
         Factor of each class.
-    target_kind_ : {"nominal", "ordered"}
+    target_type_ : {"nominal", "ordered"}
         Whether a model of the classes' order takes part.
     ordered_classes_ : ndarray of shape (n_classes,) or None
         Labels from the lowest to the highest class; None if they have no order.
@@ -106,12 +106,12 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
     """
 
     _: KW_ONLY
-    target_kind: Any = "auto"
+    target_type: Any = "auto"
     class_weight: Any = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseGrouped._parameter_constraints,
-        "target_kind": [StrOptions({"auto", "nominal", "ordered"}), list, tuple],
+        "target_type": [StrOptions({"auto", "nominal", "ordered"}), list, tuple],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -163,7 +163,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
                 f"weight have one class: {quote_some(np.unique(labels[weight > 0]).tolist())}."
             )
         check_class_weight(self.class_weight, classes)
-        rank = rank_classes(given, classes, self.target_kind)
+        rank = rank_classes(given, classes, self.target_type)
         has_effects = rank is None and self.combine != "population"
         if has_effects and len(classes) > _MAX_CLASSES:
             raise ValueError(
@@ -172,13 +172,13 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
                 "classes and 17 s for 50. Merge rare classes, or set combine='population' for a "
                 "model without such effects."
             )
-        self.classes_, self.target_kind_ = classes, "nominal" if rank is None else "ordered"
+        self.classes_, self.target_type_ = classes, "nominal" if rank is None else "ordered"
         # In the model, classes are numbered in their order.
         self._rank = np.arange(len(classes)) if rank is None else rank
         self.ordered_classes_ = None if rank is None else classes[np.argsort(rank)]
         places = np.searchsorted(classes, labels)
         self.class_weight_ = class_weights(self.class_weight, classes, places, weight)
-        self._fit_table(X, self._numbers_of(labels), weight, len(classes), self.target_kind_)
+        self._fit_table(X, self._numbers_of(labels), weight, len(classes), self.target_type_)
         return self
 
     def _numbers_of(self, labels: np.ndarray) -> np.ndarray:

@@ -116,7 +116,7 @@ def fit_model(
     F) begin at 0, and `order.groups` maps the model's to those. With exposures (n,), targets are
     rates.
     """
-    if n_classes and settings.target_kind != "ordered":
+    if n_classes and settings.target_type != "ordered":
         content = rank_classes(WeightedRows(X, y, weight), codes, n_classes)
     else:
         content = Standardiser.learn(y)(y)
@@ -218,7 +218,7 @@ def names_of_members(
         yield from MEMBERS[:2] if PROCESS in models else MEMBERS
         if n_factors == 1 and n_classes and np.ptp(table.times) > 0:
             yield LAGS
-        if settings.target_kind == "ordered" and n_classes > 2:
+        if settings.target_type == "ordered" and n_classes > 2:
             yield CUMULATIVE
         is_small = settings.population.is_auto and n <= _MAX_COUNTS
         if kind == "count" and (settings.counts_rates or is_small):

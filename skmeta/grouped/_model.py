@@ -48,7 +48,7 @@ class Settings(NamedTuple):
     n_folds: int  # of groups
     population: FitSettings  # what all groups share
     season: tuple[Any, bool] = ("auto", False)  # the parameter, and whether times are dates
-    target_kind: str = "auto"
+    target_type: str = "auto"
     exposure_unit: float | None = None  # mean exposure, if targets of this kind become rates
     zone: str | None = None  # of times that are dates
     indicators: tuple[np.ndarray, ...] = ()  # positions in X of those of each category
@@ -57,7 +57,7 @@ class Settings(NamedTuple):
     @property
     def counts_rates(self) -> bool:
         """Whether targets are counts over exposures."""
-        return self.exposure_unit is not None and self.target_kind == "count"
+        return self.exposure_unit is not None and self.target_type == "count"
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     order : str, int or None, default=None
         Name or position of the column of times, numbers or dates: later rows are predicted from
         earlier ones. See :doc:`/growth_curves`.
-    target_kind : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
+    target_type : {"auto", "real", "positive", "count", "share", "ordered"}, default="auto"
         What the target can be: any number, an amount from 0 on, a count, a share or a rating.
         ``"auto"`` finds it in the targets. See :doc:`/targets`.
     exposure : str, int or None, default=None
@@ -59,7 +59,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     season : "auto", int, list of int or None, default="auto"
         Steps of one or several cycles in ``order``. ``"auto"`` takes those of the calendar for
         dates, and tests for one in whole numbers. See :doc:`/growth_curves`.
-    n_folds : int, default=5
+    cv : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
         Number of population models that are fitted at once.
@@ -68,7 +68,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     Attributes
     ----------
-    target_kind_ : str
+    target_type_ : str
         The kind of the target, as declared or found.
     groups_ : list
         Groups with known rows; of several columns, a list for each.
@@ -106,14 +106,14 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     """
 
     _: KW_ONLY
-    target_kind: str = "auto"
+    target_type: str = "auto"
     exposure: str | int | None = None
     exposure_unit: float = 1.0
     season: Any = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseGrouped._parameter_constraints,
-        "target_kind": [StrOptions({"auto", *KINDS})],
+        "target_type": [StrOptions({"auto", *KINDS})],
         "exposure": [str, Integral, None],
         "exposure_unit": [Interval(Real, 0, None, closed="neither")],
         "season": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left"), list, None],
@@ -167,11 +167,11 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
         X, targets = self._checked(X, y, reset=True)
         # Rows without a weight are left out: 0 is of any kind.
         known = np.where(self._weight(sample_weight, X) > 0, targets, 0.0)
-        kind = self.target_kind if self.exposure is None else self._kind_of_exposed(known)
+        kind = self.target_type if self.exposure is None else self._kind_of_exposed(known)
         if kind != "auto":
             recognise_target(known, kind)
         self._fit_table(X, targets, sample_weight, 0, kind)
-        self.target_kind_: str = self.model_.target_units.target.kind
+        self.target_type_: str = self.model_.target_units.target.kind
         return self
 
     def _check_season(self) -> None:
@@ -186,11 +186,11 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
 
     def _kind_of_exposed(self, y: np.ndarray) -> str:
         """Return whether targets (n,) with exposures are counts or amounts, or raise an error."""
-        kind = self.target_kind
+        kind = self.target_type
         if kind not in ("auto", "count", "positive"):
             raise ValueError(
-                f"exposure={self.exposure!r} needs counts or amounts, got target_kind={kind!r}. "
-                "Set target_kind='count' or 'positive', or exposure=None."
+                f"exposure={self.exposure!r} needs counts or amounts, got target_type={kind!r}. "
+                "Set target_type='count' or 'positive', or exposure=None."
             )
         if kind == "auto":
             kind = "count" if (y == np.floor(y)).all() else "positive"
@@ -234,15 +234,15 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
             self.fit(X, y, sample_weight)
             return self
         X, targets = self._checked(X, y, reset=False)
-        cure = "Fit all rows again, with another target_kind if this one is wrong."
-        self.model_.target_units.target.check(targets, "target_kind_", cure)
+        cure = "Fit all rows again, with another target_type if this one is wrong."
+        self.model_.target_units.target.check(targets, "target_type_", cure)
         self._add_rows(X, targets, sample_weight)
         return self
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         X = self._check_table(X, reset=reset, y=y)
         targets = check_targets(one_column(y, "MultiOutputRegressor"), len(X))
-        kind = self.target_kind if reset else self.target_kind_
+        kind = self.target_type if reset else self.target_type_
         return X, targets if kind == "real" else without_rounding(targets)
 
     def predict(

@@ -62,7 +62,7 @@ class GroupedReports(ContrastMixin):
                 relative = units.exposure[known.place[learned]]
                 exposure, weight = self._exposure_unit * relative, weight / relative
                 y = y * relative
-            if self.target_kind_ == "count":
+            if self.target_type_ == "count":
                 y = np.round(y)
         else:
             X = self._check_table(X, reset=False)
@@ -78,7 +78,7 @@ class GroupedReports(ContrastMixin):
         exposure = exposure / self._rate_unit
         factors = list(zip(names, self._codes, strict=False))
         parts = columns, codes, y, weight, exposure, factors
-        return Rows(*parts, self.target_kind_, self._classes_in_order())
+        return Rows(*parts, self.target_type_, self._classes_in_order())
 
 
 def _parts_of(model: Any, X: Any) -> Any:

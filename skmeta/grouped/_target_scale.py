@@ -57,7 +57,7 @@ def units_of_targets(
 ) -> TargetUnits:
     """Return the units of targets: their kind, and the scale that predicts best."""
     target = recognise_target(
-        y, settings.target_kind if settings.exposure_unit is None else "positive"
+        y, settings.target_type if settings.exposure_unit is None else "positive"
     )
     scales = scales_of(target, y)
     tail = 0.0
@@ -80,7 +80,7 @@ def units_of_targets(
     if exposure is not None:
         unit = settings.exposure_unit
         assert unit is not None
-        target = target._replace(kind=settings.target_kind)
+        target = target._replace(kind=settings.target_type)
         is_of_counts = settings.counts_rates and not knows_time
         units = units._replace(
             target=target, exposure=exposure, unit=unit, is_of_counts=is_of_counts

@@ -25,7 +25,6 @@ from skmeta._backend import Execution, Network, Rows, State, TaskTensors, tree_m
 from skmeta._sklearn_compat import Interval
 from skmeta._training import parameter
 from skmeta.backbones import Architecture, CellNetwork, build_backbone, describe
-from skmeta.exceptions import BackboneError
 from skmeta.learners._core import Context, GradientLearner, InnerLoopAlgorithm, Memory, read_prior
 
 ALPHA = "body.architecture"
@@ -251,14 +250,14 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         if context.network.cells is None:
             given = self.settings.backbone
             what = repr(given) if isinstance(given, str) else f"an {type(given).__name__}"
-            raise BackboneError(
+            raise ValueError(
                 f"MetaNAS chooses the operations of cells, but backbone is {what}, which has none "
                 "to choose. Use backbone='cells'."
             )
         cells = context.network.cells
         least = cells.n_fixed_parameters() + int(cells.cheapest().sum())
         if max_parameters is not None and max_parameters < least:
-            raise BackboneError(
+            raise ValueError(
                 f"max_parameters={max_parameters}, but the smallest of these networks has {least} "
                 "parameters. Raise it, or lower the width in backbone_params."
             )

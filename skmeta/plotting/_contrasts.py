@@ -108,7 +108,7 @@ class ContrastDisplay(Display):
         shown = "ratio" if ratio else "estimate"
         if shown not in frames[0]:
             raise ValueError(
-                f"Targets of kind {estimator.target_kind_!r} have differences and no ratios. Set "
+                f"Targets of kind {estimator.target_type_!r} have differences and no ratios. Set "
                 "ratio=False."
             )
         names, what = _labels(frames[0]), "ratio" if ratio else "difference"

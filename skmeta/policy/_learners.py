@@ -165,7 +165,7 @@ class PolicyMAML(OuterLoopSettings):
         ------
         EpisodeError
             If a policy cannot learn in the family's environments.
-        CheckpointError
+        FileFormatError
             If the checkpoint belongs to another run.
         """
         prior, history = meta_fit(self, family)

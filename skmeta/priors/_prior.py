@@ -345,7 +345,7 @@ class MetaPrior(Immutable):
 
         Warns
         -----
-        OverlapWarning
+        PriorWarning
             If more rows are known than two tasks have in common by chance.
         """
         warn_if_seen(self, X, y)

@@ -7,7 +7,7 @@ import numpy as np
 
 from skmeta._columns import FrameEncoder, flatten_rows, is_data_frame
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import DistributionShiftWarning, OverlapWarning
+from skmeta.exceptions import PriorWarning
 from skmeta.priors._seen_rows import count_seen, describe_rows
 from skmeta.priors._units import columns_of, describe_units, find_misfit
 
@@ -45,7 +45,7 @@ def warn_if_seen(prior: Any, X: Any, y: Any) -> None:
             "The prior was meta-trained on rows of this task, so scores are too good for new "
             "tasks. Divide the rows with skmeta.tasks.split_tasks before the meta-training. "
             "Ignore this warning if nothing is measured.",
-            OverlapWarning,
+            PriorWarning,
             _issued(prior, "_seen_at"),
         )
 
@@ -66,7 +66,7 @@ def warn_if_misfit(prior: Any, X: Any) -> None:
         "to each task: fit it to the rows of all tasks before the meta-training, and put "
         "FrozenEstimator(scaler) in front of the estimator. "
         "See the page 'A prior in a pipeline' of the documentation.",
-        DistributionShiftWarning,
+        PriorWarning,
         _issued(prior, "_misfit_at"),
     )
 

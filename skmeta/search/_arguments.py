@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from skmeta._sklearn_compat import resolve_scorers
 from skmeta._validation import check_rng
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import SearchSpaceError, SkmetaWarning
+from skmeta.exceptions import SkmetaWarning
 from skmeta.search._metrics import Metrics
 from skmeta.search.report import FittedSearch
 from skmeta.search.space import (
@@ -162,7 +162,7 @@ def resolve_arguments(search: Search, y: Any) -> Arguments:
 def _resolve_space(search: Search, scale: float) -> SearchSpace:
     given = [search.param_distributions, search.param_grid]
     if all(space is not None for space in given):
-        raise SearchSpaceError(
+        raise ValueError(
             "param_distributions and param_grid were both given, but they are two names of one "
             "parameter. Pass one of them. It may have both lists and distributions."
         )
@@ -173,7 +173,7 @@ def _resolve_space(search: Search, scale: float) -> SearchSpace:
         chosen = expand_choices(search.estimator, chosen, scale)
     space = SearchSpace(chosen)
     if not _is_whole_grid(search) and not space.names:
-        raise SearchSpaceError(
+        raise ValueError(
             "The search space names no parameter. Name at least one, or pass param_grid={} "
             "without n_iter to evaluate the estimator as it is."
         )
@@ -195,8 +195,8 @@ def _complete(
         )
     try:
         return space.complete(estimator, given)
-    except (SearchSpaceError, ValueError) as error:
-        raise SearchSpaceError(
+    except ValueError as error:
+        raise ValueError(
             f"start[{position}] does not fit the search space: {error}. The parameters of "
             f"the search are {space.names}."
         ) from error
@@ -240,7 +240,7 @@ def _resolve_n_iter(search: Search, space: SearchSpace) -> int:
     if _is_whole_grid(search):
         if not np.isfinite(space.size):
             drawn = [n for s in space.spaces for n in s if hasattr(s[n], "rvs")]
-            raise SearchSpaceError(
+            raise ValueError(
                 f"param_grid without n_iter is evaluated as a whole, but {drawn[0]!r} has a "
                 "distribution. Give it a list of values, or set n_iter to a number of candidates."
             )
@@ -268,7 +268,7 @@ def with_one_estimator(search: Search) -> Any:
     if not isinstance(estimators, list | tuple):
         return search
     if not estimators:
-        raise SearchSpaceError("estimator is an empty list. Pass at least one estimator in it.")
+        raise ValueError("estimator is an empty list. Pass at least one estimator in it.")
     for estimator in estimators:
         if not is_estimator(estimator):
             raise TypeError(
@@ -276,7 +276,7 @@ def with_one_estimator(search: Search) -> Any:
                 "Pass instances, such as [SVC(), RandomForestClassifier()]."
             )
     if search.param_distributions is not None or search.param_grid is not None:
-        raise SearchSpaceError(
+        raise ValueError(
             "A list of estimators was given and a search space as well. Leave the space out, so "
             "that each estimator has its default one, or pass a pipeline and one sub-space for "
             'each choice of its step: [{"clf": [SVC()], "clf__C": ...}, ...].'

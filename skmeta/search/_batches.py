@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryError, HistoryWarning, SearchSpaceError
+from skmeta.exceptions import HistoryError, SearchWarning
 from skmeta.search._evaluate import Stage
 from skmeta.search._open_record import TrialRecord
 from skmeta.search._propose import Proposer
@@ -113,7 +113,7 @@ class SoloBatches(_Batches):
                 "propose now, because batch_size, the prior or the version of skmeta has changed, "
                 "or past searches were removed. They are kept, and the search continues from "
                 "there.",
-                HistoryWarning,
+                SearchWarning,
             )
         self._trials += others
         self._unshown += others
@@ -236,7 +236,7 @@ class SharedBatches(_Batches):
     def _encode(self, trial: Trial) -> CandidateRecord:
         candidate = self._record.encode(trial)
         if self._record.decode(candidate) is None:
-            raise SearchSpaceError(
+            raise ValueError(
                 f"A shared history needs candidates that can be written to it, and {trial.params} "
                 "cannot. Use distributions of numbers, or lists of values."
             )

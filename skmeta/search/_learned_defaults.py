@@ -89,14 +89,12 @@ def learned_defaults(
 
     Raises
     ------
-    SearchSpaceError
-        If nothing in the estimator has a default search space.
+    ValueError
+        If nothing in the estimator has a default search space, or `scoring` names several metrics.
     PriorError
         If `prior` was learned from searches of other estimators.
     TypeError
         If `estimator` is no instance of an estimator.
-    ValueError
-        If `scoring` names several metrics.
 
     See Also
     --------

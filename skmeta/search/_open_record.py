@@ -14,7 +14,7 @@ from sklearn.base import is_classifier
 from skmeta._columns import frame_columns
 from skmeta._sklearn_compat import printed
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning, PriorError
+from skmeta.exceptions import FileFormatError, HistoryError, PriorError, SearchWarning
 from skmeta.search._arguments import Arguments, Search
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
 from skmeta.search._metrics import NUMBERS_OF_FOLDS
@@ -302,7 +302,7 @@ class TrialRecord:
                     f"The history could not be written: {error} The search continues, and tries "
                     "again after the next candidate. Candidates that are not on record are "
                     "evaluated again if the search is run again.",
-                    HistoryWarning,
+                    SearchWarning,
                 )
 
     def encode(self, trial: Trial) -> CandidateRecord:
@@ -372,7 +372,7 @@ def _learn(
             return True
         try:
             known = row_to_recorded(row)
-        except HistoryFormatError:  # a warning names it when it is read
+        except FileFormatError:  # a warning names it when it is read
             return True
         is_near = abs(known.started - started) < _SECONDS_OF_SIBLINGS
         past = known.record
@@ -390,6 +390,6 @@ def _learn(
     except Exception as error:  # a failing history must not end the search
         warn_caller(
             f"No prior could be learned from the history: {error} The search continues without it.",
-            HistoryWarning,
+            SearchWarning,
         )
         return None

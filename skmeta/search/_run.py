@@ -32,7 +32,7 @@ from skmeta._sklearn_compat import (
     select_best_index,
 )
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import SearchStoppedWarning, SkmetaWarning
+from skmeta.exceptions import SearchWarning, SkmetaWarning
 from skmeta.search._arguments import (
     Arguments,
     Search,
@@ -234,7 +234,7 @@ def _evaluate_candidates(
                 f"The search was interrupted after {len(batches.finished())} of {arguments.n_iter} "
                 "candidates. The best of them is kept. With a history and a name, the same search "
                 "continues from there.",
-                SearchStoppedWarning,
+                SearchWarning,
             )
             stopped_by = "interrupt"
     return _Outcome(batches.finished(), proposer.report(), stopped_by, proposer.observations())
@@ -277,7 +277,7 @@ def _set_results(
             f"The time budget of {arguments.stop.time_budget:g} seconds is too short for a "
             f"candidate on all rows and the refit, so the best one on {n_sampled[0]:,} rows is "
             "kept. A longer budget, or fewer folds, compares candidates on all rows.",
-            SearchStoppedWarning,
+            SearchWarning,
         )
     whole = slice(first, None)
     by_trial = [trial.results for trial in trials]

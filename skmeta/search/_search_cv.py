@@ -120,11 +120,11 @@ multimetric_, classes_, n_features_in_, feature_names_in_
 
     Raises
     ------
-    SearchSpaceError
+    ValueError
         If the space is given twice or empty, names an unknown parameter, or has no default.
     PriorError
         If `prior` was learned from searches of other estimators.
-    HistoryError, HistoryFormatError
+    HistoryError, FileFormatError
         If the history cannot be opened, or has another search of the same name. If it fails later,
         the search warns and goes on.
     TypeError

@@ -135,7 +135,7 @@ class EpisodeSplit(BaseCrossValidator):
 
         Warns
         -----
-        OverlapWarning
+        PriorWarning
             If ``prior`` was trained on rows of this table.
         """
         rng, n_episodes = check_rng(self.random_state), self.get_n_splits()

@@ -30,7 +30,7 @@ _SMALL: dict[str, Any] = {
     "backbone": "mlp",
     "backbone_params": _MLP,
     "inputs": None,
-    "task_type": "auto",
+    "target_type": "auto",
     "n_way": N_WAY,
     "n_shot": 2,
     "n_query": 2,

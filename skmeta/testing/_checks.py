@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 from skmeta._backend import Rows, State, TaskTensors, tree_map
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import BaselineWarning
+from skmeta.exceptions import PriorWarning
 from skmeta.learners import Algorithm, ExecutionOptions, MetaLearner
 from skmeta.learners._core import read_settings
 from skmeta.priors import MetaPrior, is_of_rows
@@ -366,7 +366,7 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
 
     Warns
     -----
-    BaselineWarning
+    PriorWarning
         If it passes, but is not better than its start or than a plain model on held-out tasks.
 
     Examples
@@ -386,7 +386,7 @@ def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -
             warn_caller(
                 f"{type(learner).__name__} passes the checks, but meta-training does not pay on "
                 f"held-out tasks of a {kind}: {comparison}. Look at its step sizes and its loss.",
-                BaselineWarning,
+                PriorWarning,
             )
     return passed
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.exceptions import BaselineWarning
+from skmeta.exceptions import PriorWarning
 from skmeta.learners import MetaLearner, Validation
 from skmeta.testing._bench import Table
 
@@ -29,7 +29,7 @@ def compare_with_plain(learner: MetaLearner, kind: str) -> str:
     if "meta_lr" not in settings:
         return ""  # A closed form has no start and no validation.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BaselineWarning)
+        warnings.simplefilter("ignore", PriorWarning)
         history = clone(learner).set_params(**settings).fit(*table).learning_curve_
         settings |= {"n_iterations": 1, "meta_lr": 1e-12}
         start = clone(learner).set_params(**settings).fit(*table).learning_curve_

@@ -108,9 +108,9 @@ MAKE = {
         wide_rows(), rows(40)[1] > 0
     ),
     "MetaFewShotClassifier of ordered classes": lambda: MetaFewShotClassifier(
-        target_kind=[0, 1, 2]
+        target_type=[0, 1, 2]
     ).fit(rows(40)[0], np.digitize(rows(40)[1], [-1, 1])),
-    "MetaFewShotRegressor of amounts": lambda: MetaFewShotRegressor(target_kind="positive").fit(
+    "MetaFewShotRegressor of amounts": lambda: MetaFewShotRegressor(target_type="positive").fit(
         rows(40)[0], np.exp(2 * rows(40)[1])
     ),
     "GroupedRegressor of months": lambda: GroupedRegressor("shop", order="month").fit(
@@ -151,7 +151,7 @@ MAKE = {
         frame(), np.arange(240) % 7
     ),
     "GroupedClassifier of grades": lambda: GroupedClassifier(
-        "shop", target_kind=[0, 1, 2]
+        "shop", target_type=[0, 1, 2]
     ).fit(frame(), np.digitize(rows()[1], [-1, 1])),
     "GroupedClassifier of a rare class": lambda: GroupedClassifier("shop").fit(
         frame(), rows()[1] > np.quantile(rows()[1], 0.96)

@@ -25,7 +25,7 @@ from tolerances import REFIT
 import skmeta
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.bridges import skops
-from skmeta.exceptions import ModelFileError, PriorError, SkmetaWarning
+from skmeta.exceptions import FileFormatError, PriorError, SkmetaWarning
 from skmeta.learners import MAML
 from skmeta.priors import load_table_prior
 
@@ -200,7 +200,7 @@ CHANGES = {
 def test_a_changed_file_is_refused(file_of, tmp_path, message):
     content = file_of("MAML").read_bytes()
     (tmp_path / "changed.skops").write_bytes(CHANGES[message](content))
-    with pytest.raises(ModelFileError, match=message):
+    with pytest.raises(FileFormatError, match=message):
         skops.load(tmp_path / "changed.skops")
 
 
@@ -209,13 +209,15 @@ def test_a_value_that_was_edited_is_seen_when_the_file_is_read(file_of, tmp_path
     rewrite(path, changed, b"", b"", is_signed=False)
     skops.load(changed)
     rewrite(path, changed, b'"intercept\\"', b'"slope\\"', is_signed=False)
-    with pytest.raises(ModelFileError, match="altered after it was written: its digest is another"):
+    with pytest.raises(
+        FileFormatError, match="altered after it was written: its digest is another"
+    ):
         skops.load(changed)
 
 
 def test_a_file_without_a_digest_is_refused(tmp_path):
     (tmp_path / "model.skops").write_bytes(lzma.compress(skops_io.dumps(Ridge())))
-    with pytest.raises(ModelFileError, match=r"is no file of skmeta\.bridges\.skops\.dump"):
+    with pytest.raises(FileFormatError, match=r"is no file of skmeta\.bridges\.skops\.dump"):
         skops.load(tmp_path / "model.skops")
 
 
@@ -225,13 +227,13 @@ def test_members_are_not_unpacked_before_their_size_is_known(tmp_path, monkeypat
         archive.writestr("schema.json", bytes(2**27))
     (tmp_path / "bomb.skops").write_bytes(lzma.compress(packed.getvalue()))
     monkeypatch.delattr(zipfile.ZipFile, "open")
-    with pytest.raises(ModelFileError, match="unpacks to too many bytes"):
+    with pytest.raises(FileFormatError, match="unpacks to too many bytes"):
         skops.load(tmp_path / "bomb.skops")
 
 
 def test_functions_of_a_file_are_not_called_unless_trusted(tmp_path):
     skops.dump(FunctionTransformer(inspect.cleandoc), tmp_path / "model.skops")
-    with pytest.raises(ModelFileError, match=r"not trusted: inspect\.cleandoc"):
+    with pytest.raises(FileFormatError, match=r"not trusted: inspect\.cleandoc"):
         skops.load(tmp_path / "model.skops")
     loaded = skops.load(tmp_path / "model.skops", trusted=[inspect.cleandoc])
     assert loaded.func is inspect.cleandoc
@@ -239,7 +241,7 @@ def test_functions_of_a_file_are_not_called_unless_trusted(tmp_path):
 
 def test_a_class_that_is_gone_is_named(file_of, tmp_path, monkeypatch):
     monkeypatch.delattr("skmeta.learners._maml.MAML")
-    with pytest.raises(ModelFileError, match="Install the versions that wrote it"):
+    with pytest.raises(FileFormatError, match="Install the versions that wrote it"):
         skops.load(file_of("MAML"))
 
 
@@ -263,7 +265,7 @@ def test_trees_that_lead_nowhere_are_refused(tmp_path, fitted, field, value):
     trees = model._mixture.members["boosting"].model
     trees.nodes[field][trees.first[3]] = value
     skops.dump(model, tmp_path / "model.skops")
-    with pytest.raises(ModelFileError, match=r"a tree of its TreeEnsemble leads nowhere"):
+    with pytest.raises(FileFormatError, match=r"a tree of its TreeEnsemble leads nowhere"):
         skops.load(tmp_path / "model.skops")
 
 
@@ -275,7 +277,7 @@ def test_a_forest_that_leads_nowhere_is_refused(tmp_path, position):
     assert np.array_equal(skops.load(tmp_path / "model.skops").predict(X), model.predict(X))
     model.estimators_[1].tree_.children_left[0] = position
     skops.dump(model, tmp_path / "model.skops")
-    with pytest.raises(ModelFileError, match="a decision tree leads nowhere"):
+    with pytest.raises(FileFormatError, match="a decision tree leads nowhere"):
         skops.load(tmp_path / "model.skops")
 
 

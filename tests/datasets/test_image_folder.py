@@ -11,7 +11,7 @@ from skmeta.datasets import load_image_tasks
 from skmeta.learners import ProtoNet
 
 # Tasks of the meta-training are learned again on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 
 def write(path, value=None, size=(6, 5), seed=0):

@@ -42,7 +42,7 @@ from skmeta.learners import (
 from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML, PolicyMetaSGD
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 EMULATED = os.environ.get("SKMETA_TEST_DEVICE", emulated_device.NAME)
 N_GROUPS, IMAGE = 12, (1, 8, 8)

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from safetensors.numpy import load
 
 from skmeta._training import meta_train
-from skmeta.exceptions import CheckpointError, PriorError
+from skmeta.exceptions import FileFormatError, PriorError
 from skmeta.priors import MetaPrior
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
@@ -186,7 +186,7 @@ DEEP = "[" * 2000 + "]" * 2000
 KINDS = {
     "skmeta.prior": (PRIOR, MetaPrior.load, PriorError),
     "skmeta.search_prior": (SEARCH_PRIOR, SearchPrior.load, PriorError),
-    "skmeta.checkpoint": (CHECKPOINT, lambda path: train(path, 6), CheckpointError),
+    "skmeta.checkpoint": (CHECKPOINT, lambda path: train(path, 6), FileFormatError),
 }
 
 

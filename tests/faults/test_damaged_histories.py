@@ -12,7 +12,7 @@ from builders import make_evaluation, make_record, record_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skmeta.exceptions import HistoryError, HistoryFormatError, HistoryWarning
+from skmeta.exceptions import FileFormatError, HistoryError, SearchWarning
 from skmeta.search import SearchHistory
 from skmeta.search.record import SearchRecord
 
@@ -75,9 +75,9 @@ def check(path):
         try:
             with SearchHistory(path, read_only=True) as history:
                 held, past = list(history), history.searches()
-        except (HistoryError, HistoryFormatError):
+        except (HistoryError, FileFormatError):
             return
-    assert {w.category for w in caught} <= {HistoryWarning}
+    assert {w.category for w in caught} <= {SearchWarning}
     assert all(isinstance(one.record, SearchRecord) for one in held)
     assert all(len(one.configurations) == len(one.scores) for one in past)
 

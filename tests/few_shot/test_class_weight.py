@@ -10,7 +10,7 @@ from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import ProtoNet
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 
 @pytest.fixture(scope="module")

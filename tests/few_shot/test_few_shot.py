@@ -14,9 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaLearnedSearchCV
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.exceptions import (
-    PriorError,
-)
+from skmeta.exceptions import PriorError
 from skmeta.learners import (
     MAML,
     FineTuning,
@@ -28,7 +26,7 @@ from skmeta.learners import (
 from skmeta.priors import MetaPrior
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 # The same numbers at other addresses: kernels that read them by address round in other places.
 ROUNDING = {"rtol": 1e-4, "atol": 1e-6}
@@ -244,8 +242,8 @@ def test_settings_that_do_not_apply_are_refused():
         MetaFewShotClassifier(steps, learner_params={"n_shot": 3}).fit(X, y)
     with pytest.raises(ValueError, match=r"'n_inner_steps' parameter of MAML must be an int"):
         MetaFewShotClassifier(steps, learner_params={"n_inner_steps": -1}).fit(X, y)
-    with pytest.raises(ValueError, match=r"n_estimators=3 does not apply .* by ProtoNet"):
-        MetaFewShotClassifier(prior, n_estimators=3).fit(X, y)
+    with pytest.raises(ValueError, match=r"n_views=3 does not apply .* by ProtoNet"):
+        MetaFewShotClassifier(prior, n_views=3).fit(X, y)
     rates = MAML(learn={"inner_lr": "tensor"})
     for learner in (MetaSGD(), LSTMMetaLearner(), rates):
         with pytest.raises(ValueError, match=r"inner_lr=0\.1 .* whose inner_lr is learned"):

@@ -27,13 +27,13 @@ def ordered_series(y):
 
 @pytest.fixture(scope="module")
 def ordered():
-    return MetaFewShotClassifier(device="cpu", target_kind=[0, 1, 2, 3]).fit(*make_grades(40))
+    return MetaFewShotClassifier(device="cpu", target_type=[0, 1, 2, 3]).fit(*make_grades(40))
 
 
 def test_order_helps_where_there_is_one(ordered):
     X, y = make_grades(600, seed=1)
     nominal = MetaFewShotClassifier(device="cpu").fit(*make_grades(40))
-    assert (ordered.target_kind_, nominal.target_kind_) == ("ordered", "nominal")
+    assert (ordered.target_type_, nominal.target_type_) == ("ordered", "nominal")
     assert log_loss(y, ordered.predict_proba(X)) < log_loss(y, nominal.predict_proba(X)) - 0.02
 
 
@@ -42,7 +42,7 @@ def test_shares_go_to_the_nominal_model_where_the_order_is_wrong():
     X = rng.normal(size=(150, 2))
     latent = 1.5 * X[:, 0] + rng.normal(size=150)
     y = np.array([2, 0, 3, 1])[np.searchsorted([-1.0, 0.0, 1.0], latent)]
-    shares = MetaFewShotClassifier(device="cpu", target_kind=[0, 1, 2, 3]).fit(X, y).shares_
+    shares = MetaFewShotClassifier(device="cpu", target_type=[0, 1, 2, 3]).fit(X, y).shares_
     assert shares["prior"] > 0.5
     assert shares["cumulative process"] < 0.1
 
@@ -50,7 +50,7 @@ def test_shares_go_to_the_nominal_model_where_the_order_is_wrong():
 def test_ordered_categories_are_numbers_in_their_order(ordered):
     X, y = make_grades(40)
     words = MetaFewShotClassifier(device="cpu").fit(X, ordered_series(y))
-    assert words.target_kind_ == "ordered"
+    assert words.target_type_ == "ordered"
     assert words.ordered_classes_.tolist() == GRADES
     assert words.classes_.tolist() == sorted(GRADES)
     np.testing.assert_array_equal(ordered.ordered_classes_, range(4))
@@ -62,14 +62,14 @@ def test_ordered_categories_are_numbers_in_their_order(ordered):
 def test_nominal_leaves_ordered_categories_as_they_are():
     X, y = make_grades(40)
     plain = MetaFewShotClassifier(device="cpu").fit(X, np.array(GRADES)[y])
-    nominal = MetaFewShotClassifier(device="cpu", target_kind="nominal").fit(X, ordered_series(y))
+    nominal = MetaFewShotClassifier(device="cpu", target_type="nominal").fit(X, ordered_series(y))
     assert nominal.ordered_classes_ is None
     np.testing.assert_array_equal(nominal.predict_proba(X), plain.predict_proba(X))
 
 
 def test_words_without_an_order_are_refused():
     X, y = make_grades(40)
-    clf = MetaFewShotClassifier(target_kind="ordered")
+    clf = MetaFewShotClassifier(target_type="ordered")
     with pytest.raises(ValueError, match="needs classes whose order is known, but y has the label"):
         clf.fit(X, np.array(GRADES)[y])
 
@@ -77,25 +77,25 @@ def test_words_without_an_order_are_refused():
 def test_an_order_is_kept_by_an_ensemble_that_numbers_the_classes(ordered):
     X, y = make_grades(40)
     words = np.array(GRADES)[y]
-    clf = MetaFewShotClassifier(device="cpu", target_kind=GRADES)
+    clf = MetaFewShotClassifier(device="cpu", target_type=GRADES)
     vote = VotingClassifier([("m", clone(clf))], voting="soft").fit(X, words)
     assert vote.estimators_[0].ordered_classes_.tolist() == [3, 1, 2, 0]
     np.testing.assert_allclose(vote.predict_proba(X), clf.fit(X, words).predict_proba(X))
     columns = [clf.classes_.tolist().index(grade) for grade in GRADES]
     expected = ordered.predict_proba(X)
     np.testing.assert_allclose(clf.predict_proba(X)[:, columns], expected, atol=1e-6)
-    silent = VotingClassifier([("m", MetaFewShotClassifier(target_kind="ordered"))])
+    silent = VotingClassifier([("m", MetaFewShotClassifier(target_type="ordered"))])
     with pytest.raises(ValueError, match=r"number the classes so.*Give the order of the labels"):
         silent.fit(X, ordered_series(y))
     for order in (GRADES[:3], [*GRADES, "poor"]):
         with pytest.raises(ValueError, match="List each class once, from the lowest to the high"):
-            MetaFewShotClassifier(target_kind=order).fit(X, words)
+            MetaFewShotClassifier(target_type=order).fit(X, words)
     # Numbers that ensembles do not give have an order.
-    assert MetaFewShotClassifier(target_kind="ordered").fit(X, y + 1).target_kind_ == "ordered"
+    assert MetaFewShotClassifier(target_type="ordered").fit(X, y + 1).target_type_ == "ordered"
 
 
 def test_a_prior_of_other_tasks_knows_no_order():
     X, y = make_grades(40)
-    clf = MetaFewShotClassifier(FineTuning().initial_prior(X), target_kind="ordered")
+    clf = MetaFewShotClassifier(FineTuning().initial_prior(X), target_type="ordered")
     with pytest.raises(ValueError, match="needs a prior for any table"):
         clf.fit(X, y)

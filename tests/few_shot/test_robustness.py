@@ -80,19 +80,19 @@ def test_a_learner_that_is_not_fitted():
 
 
 def test_an_unknown_parameter_is_answered_with_the_nearest():
-    message = r"MetaFewShotClassifier has no parameter 'n_estimator'\. Did you mean 'n_estimators'"
+    message = r"MetaFewShotClassifier has no parameter 'n_view'\. Did you mean 'n_views'"
     with pytest.raises(TypeError, match=message):
-        MetaFewShotClassifier(n_estimator=3)
+        MetaFewShotClassifier(n_view=3)
     with pytest.raises(TypeError, match=r"MetaFewShotRegressor has no parameter 'zz'\. It has dev"):
         MetaFewShotRegressor(zz=3)
 
 
 def test_rows_that_no_view_has_are_named():
     X, y = make_rows(100)
-    clf = MetaFewShotClassifier(small_prior(max_rows=20, n_estimators=4))
+    clf = MetaFewShotClassifier(small_prior(max_rows=20, n_views=4))
     with pytest.warns(UnusedDataWarning, match=r"100 rows, but the views .* have 80 rows in all"):
         clf.fit(X, y)
-    clf.set_params(n_estimators=5).fit(X, y)
+    clf.set_params(n_views=5).fit(X, y)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_rows_that_no_view_has_are_named():
 )
 def test_tables_larger_than_the_prior_is_made_for(shape, n_classes, message):
     X, y = np.random.default_rng(0).normal(size=shape), np.arange(shape[0]) % n_classes
-    clf = MetaFewShotClassifier(small_prior(n_estimators=4))
+    clf = MetaFewShotClassifier(small_prior(n_views=4))
     with pytest.warns(UnusedDataWarning, match=message) as found:
         clf.fit(X, y)
     assert len(found) == 1
@@ -182,7 +182,7 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was(kind):
 
 def test_the_row_of_a_target_of_another_kind_is_named():
     X, y = make_rows(12)
-    model = MetaFewShotRegressor(target_kind="count", device="cpu")
+    model = MetaFewShotRegressor(target_type="count", device="cpu")
     y = y.astype(float)
     y[7] = -1
     with pytest.raises(ValueError, match="whole numbers from 0 on, but y is -1 in row 7"):

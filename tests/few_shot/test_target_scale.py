@@ -33,7 +33,7 @@ def make_shares(n, seed=0):
 
 
 def fit(rows, kind="auto"):
-    return MetaFewShotRegressor(device="cpu", target_kind=kind).fit(*rows)
+    return MetaFewShotRegressor(device="cpu", target_type=kind).fit(*rows)
 
 
 def test_nothing_below_zero_is_predicted_where_no_target_near_it_is_negative():
@@ -41,7 +41,7 @@ def test_nothing_below_zero_is_predicted_where_no_target_near_it_is_negative():
     new = make_rows(50, 4)[0] * 2
     y = np.maximum(3 + 1.5 * X[:, 0] + 0.3 * rng.normal(size=20), 0.1)
     near, declared, far = fit((X, y)), fit((X, y), "real"), fit((X, y + 50))
-    assert near.target_kind_ == declared.target_kind_ == "real"
+    assert near.target_type_ == declared.target_type_ == "real"
     quantiles = near.predict_quantiles(new)
     assert quantiles.min() == near.predict(new).min() == 0
     assert declared.predict_quantiles(new).min() < 0
@@ -69,7 +69,7 @@ def counts():
 def test_kind_is_recognised_and_predictions_are_possible(make, kind):
     reg = fit(make(60))
     X, _ = make(300, seed=1)
-    assert reg.target_kind_ == kind
+    assert reg.target_type_ == kind
     quantiles, mean = reg.predict_quantiles(X, [0.001, 0.5, 0.999]), reg.predict(X)
     assert quantiles.min() >= 0
     assert mean.min() >= 0
@@ -100,7 +100,7 @@ def test_symmetric_targets_far_from_zero_stay_as_they_are():
     X, rng = make_rows(50)
     y = 170 + 8 * X[:, 0] + 4 * rng.normal(size=50)
     auto, real = fit((X, y)), fit((X, y), "real")
-    assert auto.target_kind_ == "real"
+    assert auto.target_type_ == "real"
     assert auto.target_scale_ is None
     np.testing.assert_array_equal(auto.predict(X), real.predict(X))
     np.testing.assert_array_equal(auto.predict_quantiles(X), real.predict_quantiles(X))
@@ -126,14 +126,14 @@ def test_partial_fit_reads_all_targets_as_given():
 
 def test_targets_that_are_not_of_the_kind_are_refused():
     X, _ = make_rows(20)
-    with pytest.raises(ValueError, match="target_kind='count' needs whole numbers from 0 on"):
+    with pytest.raises(ValueError, match="target_type='count' needs whole numbers from 0 on"):
         fit((X, np.linspace(0, 3, 20)), "count")
 
 
 def test_a_prior_of_other_tasks_knows_no_kind():
     X, y = make_counts(20)
     reg = MetaFewShotRegressor(
-        FineTuning().initial_prior(X, y, kind="regression"), target_kind="count"
+        FineTuning().initial_prior(X, y, kind="regression"), target_type="count"
     )
     with pytest.raises(ValueError, match="needs a prior for any table"):
         reg.fit(X, y)

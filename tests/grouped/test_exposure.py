@@ -25,7 +25,7 @@ def fitted():
 
 @pytest.mark.slow
 def test_predictions_are_near_those_of_glmer_with_an_offset(fitted):
-    assert fitted.target_kind_ == "count"
+    assert fitted.target_type_ == "count"
     predicted, rows = fitted.predict(X), ~KNOWN & ~NEW
     log_ratio = np.log(predicted / TABLE["glmer"])
     assert abs(log_ratio[rows].mean()) < 0.1
@@ -110,8 +110,8 @@ def test_amounts_in_time_or_of_several_columns_of_groups_are_proportional_too(co
     rows = rows.assign(years=rng.choice([0.5, 4.0], 120))
     rate = np.exp(rng.normal(0, 0.5, 12)[rows["a"]] + rng.normal(0, 0.3, 10)[rows["b"]])
     y = rate * rows["years"] * rng.gamma(3, 1 / 3, 120)
-    model = GroupedRegressor(**columns, exposure="years", n_folds=2).fit(rows, y)
-    assert model.target_kind_ == "positive"
+    model = GroupedRegressor(**columns, exposure="years", cv=2).fit(rows, y)
+    assert model.target_type_ == "positive"
     assert np.corrcoef(np.log(model.predict(rows) / rows["years"]), np.log(rate))[0, 1] > 0.7
     twice = rows.assign(years=2 * rows["years"])
     np.testing.assert_allclose(model.predict(twice), 2 * model.predict(rows))
@@ -139,8 +139,8 @@ def test_what_has_no_rate_is_refused():
     model = GroupedRegressor("group", exposure="exposure")
     with pytest.raises(ValueError, match="needs counts or amounts from 0 on, but y is -1 in row 0"):
         model.fit(X, np.where(np.arange(len(X)) == 0, -1, TABLE["y"]))
-    with pytest.raises(ValueError, match="needs counts or amounts, got target_kind='share'"):
-        clone(model).set_params(target_kind="share").fit(X, TABLE["y"])
+    with pytest.raises(ValueError, match="needs counts or amounts, got target_type='share'"):
+        clone(model).set_params(target_type="share").fit(X, TABLE["y"])
     with pytest.raises(ValueError, match="names a column that groups or order name, too"):
         clone(model).set_params(exposure="group").fit(X, TABLE["y"])
     with pytest.raises(ValueError, match="X has no column 'years', which exposure names"):

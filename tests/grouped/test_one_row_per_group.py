@@ -71,7 +71,7 @@ def test_what_says_nothing_of_groups_is_refused():
     message = "Each of the 56 rows has a group of its own in column 'district'.*has exposure="
     with pytest.raises(EpisodeError, match=message):
         GroupedRegressor("district").fit(X, Y)
-    amounts = GroupedRegressor("district", exposure="expected", target_kind="positive")
+    amounts = GroupedRegressor("district", exposure="expected", target_type="positive")
     with pytest.raises(EpisodeError, match=message):
         amounts.fit(X, Y + 0.5)
     in_time = GroupedRegressor("district", exposure="expected", order="agriculture")

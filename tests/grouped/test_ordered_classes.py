@@ -35,7 +35,7 @@ NEW_X, NEW_Y, NEW_PROBA = draw(1, np.arange(100, 130))
 
 @pytest.fixture(scope="module")
 def ordered():
-    return GroupedClassifier("group", target_kind=[0, 1, 2, 3]).fit(X[KNOWN], Y[KNOWN])
+    return GroupedClassifier("group", target_type=[0, 1, 2, 3]).fit(X[KNOWN], Y[KNOWN])
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def nominal():
 
 
 def test_an_order_comes_nearer_to_the_true_probabilities(ordered, nominal):
-    assert (ordered.target_kind_, nominal.target_kind_) == ("ordered", "nominal")
+    assert (ordered.target_type_, nominal.target_type_) == ("ordered", "nominal")
     for rows, y, truth in [(X[~KNOWN], Y[~KNOWN], PROBA[~KNOWN]), (NEW_X, NEW_Y, NEW_PROBA)]:
         with_order, without = (log_loss(y, m.predict_proba(rows)) for m in (ordered, nominal))
         assert with_order < without - 0.01
@@ -56,7 +56,7 @@ def test_an_order_comes_nearer_to_the_true_probabilities(ordered, nominal):
 def test_several_columns_of_groups_have_the_cumulative_model_too():
     X, y, _ = draw(2, np.arange(12), 6)
     X["item"] = np.arange(len(X)) % 10
-    model = GroupedClassifier(["group", "item"], target_kind=[0, 1, 2, 3], n_folds=2).fit(X, y)
+    model = GroupedClassifier(["group", "item"], target_type=[0, 1, 2, 3], cv=2).fit(X, y)
     assert "cumulative model" in model.losses_
     one = X[:5].assign(group=99)
     before = model.predict_proba(one)[0, 0]
@@ -67,7 +67,7 @@ def test_several_columns_of_groups_have_the_cumulative_model_too():
 def test_ordered_categories_are_numbers_in_their_order(ordered):
     y = pd.Series(pd.Categorical(np.array(GRADES)[Y], GRADES, ordered=True))
     words = GroupedClassifier("group").fit(X[KNOWN], y[KNOWN])
-    assert words.target_kind_ == "ordered"
+    assert words.target_type_ == "ordered"
     assert words.ordered_classes_.tolist() == GRADES
     assert words.classes_.tolist() == sorted(GRADES)
     at = [GRADES.index(label) for label in words.classes_]
@@ -80,7 +80,7 @@ def test_ordered_categories_are_numbers_in_their_order(ordered):
 
 def test_an_order_that_is_not_known_is_an_error():
     with pytest.raises(ValueError, match="order is known, but y has the labels"):
-        GroupedClassifier("group", target_kind="ordered").fit(X, np.array(GRADES)[Y])
+        GroupedClassifier("group", target_type="ordered").fit(X, np.array(GRADES)[Y])
 
 
 @pytest.mark.slow

@@ -28,16 +28,16 @@ TARGETS = {
 @pytest.mark.parametrize("kind", TARGETS)
 def test_targets_of_another_kind_than_those_of_fit_are_refused(kind):
     y, wrong, message = TARGETS[kind]
-    model = GroupedRegressor("g", target_kind=kind, combine="learner").fit(X[["g", "x"]], y)
+    model = GroupedRegressor("g", target_type=kind, combine="learner").fit(X[["g", "x"]], y)
     before = model.predict(NEW[["g", "x"]])
-    with pytest.raises(ValueError, match=f"target_kind_='{kind}' needs .*{message}"):
+    with pytest.raises(ValueError, match=f"target_type_='{kind}' needs .*{message}"):
         model.partial_fit(NEW[["g", "x"]], wrong)
     np.testing.assert_array_equal(model.predict(NEW[["g", "x"]]), before)
 
 
 def test_counts_with_an_exposure_are_counts_later_too():
     model = GroupedRegressor("g", exposure="e", combine="learner").fit(X, COUNTS)
-    with pytest.raises(ValueError, match=r"target_kind_='count' needs .* y is 0\.5 in row 0"):
+    with pytest.raises(ValueError, match=r"target_type_='count' needs .* y is 0\.5 in row 0"):
         model.partial_fit(NEW, [0.5, 1, 1])
 
 

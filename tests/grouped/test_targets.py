@@ -40,7 +40,7 @@ def fitted():
 @pytest.mark.parametrize("kind", TARGETS)
 def test_nothing_is_predicted_outside_of_what_is_possible(fitted, kind):
     model, y = fitted[kind], TARGETS[kind]
-    assert model.target_kind_ == kind
+    assert model.target_type_ == kind
     low, high = {"share": (0, 1), "ordered": (1, 5)}.get(kind, (0, np.inf))
     quantiles = model.predict_quantiles(NEW, [0.001, 0.05, 0.5, 0.95, 0.999])
     assert (np.diff(quantiles, axis=1) >= 0).all()
@@ -78,8 +78,8 @@ def test_intervals_hold_where_the_mean_is_small_and_where_it_is_large(fitted, ki
 def test_targets_that_may_be_negative_are_modelled_as_ever():
     y = 170 + 8 * LOG_MEAN + np.random.default_rng(1).normal(0, 3, N)
     model = GroupedRegressor("group", combine="both").fit(X, y)
-    real = GroupedRegressor("group", combine="both", target_kind="real").fit(X, y)
-    assert model.target_kind_ == "real"
+    real = GroupedRegressor("group", combine="both", target_type="real").fit(X, y)
+    assert model.target_type_ == "real"
     np.testing.assert_allclose(model.predict(NEW), real.predict(NEW), **REFIT)
     assert "The target" not in model.summary_
 
@@ -93,12 +93,12 @@ def test_the_summary_says_what_the_target_is(fitted):
 
 def test_a_declared_kind_is_kept_and_checked():
     y = TARGETS["positive"]
-    model = GroupedRegressor("group", combine="both", target_kind="real").fit(X, y)
-    assert model.target_kind_ == "real"
-    with pytest.raises(ValueError, match="target_kind='count' needs whole numbers from 0 on"):
-        GroupedRegressor("group", target_kind="count").fit(X, y)
-    with pytest.raises(ValueError, match="target_kind"):
-        GroupedRegressor("group", target_kind="counts").fit(X, y)
+    model = GroupedRegressor("group", combine="both", target_type="real").fit(X, y)
+    assert model.target_type_ == "real"
+    with pytest.raises(ValueError, match="target_type='count' needs whole numbers from 0 on"):
+        GroupedRegressor("group", target_type="count").fit(X, y)
+    with pytest.raises(ValueError, match="target_type"):
+        GroupedRegressor("group", target_type="counts").fit(X, y)
 
 
 @pytest.mark.slow
@@ -139,7 +139,7 @@ def test_counts_of_known_dispersion_have_its_quantiles():
 def test_counts_know_that_their_means_are_products(fitted):
     at = X.assign(x=np.random.default_rng(4).normal(size=N))
     true = np.exp(0.5 + LOG_MEAN + 0.6 * (at["x"] - X["x"]))
-    amounts = GroupedRegressor("group", target_kind="positive").fit(X, TARGETS["count"])
+    amounts = GroupedRegressor("group", target_type="positive").fit(X, TARGETS["count"])
     errors = [np.mean((each.predict(at) - true) ** 2) for each in (fitted["count"], amounts)]
     assert errors[0] < 0.9 * errors[1]
 
@@ -163,7 +163,7 @@ def test_rare_classes_are_not_behind_logistic_regression():
 
 def test_a_population_with_a_poisson_loss_works_for_counts():
     trees = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
-    model = GroupedRegressor("group", population=trees, n_folds=2).fit(X, TARGETS["count"])
+    model = GroupedRegressor("group", population=trees, cv=2).fit(X, TARGETS["count"])
     assert model.predict(NEW).min() > 0
     rank = pd.Series(model.predict(X)).corr(pd.Series(TARGETS["count"]), method="spearman")
     assert rank > 0.6
@@ -171,6 +171,6 @@ def test_a_population_with_a_poisson_loss_works_for_counts():
 
 def test_a_population_that_needs_amounts_says_what_to_do():
     trees = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
-    model = GroupedRegressor("group", population=trees, target_kind="real", n_folds=2)
-    with pytest.raises(ValueError, match="set target_kind='count' or 'positive'"):
+    model = GroupedRegressor("group", population=trees, target_type="real", cv=2)
+    with pytest.raises(ValueError, match="set target_type='count' or 'positive'"):
         model.fit(X, TARGETS["count"])

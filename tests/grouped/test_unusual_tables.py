@@ -89,8 +89,8 @@ def test_rows_without_a_weight_have_no_kind_and_no_group():
     y, weight = rng.poisson(3.0, 60).astype(float), np.ones(60)
     y[7], weight[7] = 0.5, 0
     model = GroupedRegressor("g", exposure="e", combine="learner")
-    assert model.fit(frame, y, weight).target_kind_ == "count"
-    model.set_params(exposure=None, target_kind="count").fit(frame[["g", "x"]], y, weight)
+    assert model.fit(frame, y, weight).target_type_ == "count"
+    model.set_params(exposure=None, target_type="count").fit(frame[["g", "x"]], y, weight)
     one_each = (np.arange(60) % 5 == 0).astype(float)
     with pytest.raises(EpisodeError, match="Each of the 12 rows has a group of its own"):
         model.fit(frame[["g", "x"]], y, one_each)

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from torch import nn
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.exceptions import BackboneError, EpisodeError, PriorError
+from skmeta.exceptions import EpisodeError, PriorError
 from skmeta.learners import (
     ANIL,
     MAML,
@@ -28,7 +28,7 @@ from skmeta.learners import (
 )
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 SMALL = builders.SMALL | {"sampling": "class", "backbone_params": {"hidden": (5,)}}
 CONV = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
@@ -50,7 +50,7 @@ def changed(data, part, row, value):
 CLASSES, ONE_CLASS, GROUPS = make_classes(), make_classes(n_classes=1), make_groups()
 NAMED = np.array([f"class {k}" for k in CLASSES[1]])
 IMAGES = make_classes(n_features=64)
-REGRESSION = {"task_type": "regression"}
+REGRESSION = {"target_type": "regression"}
 SERIES = pd.Series(np.arange(40.0))
 ERRORS = [
     (MAML, {}, changed(CLASSES, 0, 3, np.nan), r"Input X contains NaN"),
@@ -193,7 +193,7 @@ def test_images_of_another_shape_than_those_of_the_prior():
         lambda: MetaFewShotClassifier(learner).fit(last[:12], y[:12]),
         lambda: clf.predict(last),
     ):
-        with pytest.raises(BackboneError, match=wrong):
+        with pytest.raises(ValueError, match=wrong):
             call()
 
 
@@ -201,7 +201,7 @@ def test_grey_images_need_no_axis_of_channels():
     rng = np.random.default_rng(0)
     X, y = rng.random((30, 8, 8)), np.repeat(np.arange(5), 6)
     settings = CONV | {"validation": 0}
-    with pytest.raises(BackboneError, match=r"the input has shape \(8, 8\)\. Pass inputs"):
+    with pytest.raises(ValueError, match=r"the input has shape \(8, 8\)\. Pass inputs"):
         ProtoNet(**settings).fit(X, y)
     expected = ProtoNet(**settings).fit(X[:, None], y)
     for rows in (X, X.tolist(), list(X), X[..., None], X.reshape(30, -1)):

@@ -11,7 +11,7 @@ from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import MAML, ALPaCA, AutoLearner, MetaNAS, ProtoNet
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 
 @pytest.mark.parametrize("name", ["prior_", "learning_curve_"])

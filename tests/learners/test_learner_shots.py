@@ -58,9 +58,11 @@ def test_protonet_has_rows_of_each_class():
 def test_whole_numbers_are_asked_about(y):
     X, _, groups = make_groups()
     for learner in (MAML(**SMALL), HierarchicalLinear()):
-        with pytest.raises(EpisodeError, match=r"different whole numbers .* Set task_type='class"):
+        with pytest.raises(
+            EpisodeError, match=r"different whole numbers .* Set target_type='class"
+        ):
             learner.fit(X, y, groups)
-    told = HierarchicalLinear(task_type="regression").fit(X, y, groups)
+    told = HierarchicalLinear(target_type="regression").fit(X, y, groups)
     assert told.prior_.kind == "regression"
 
 

@@ -9,7 +9,7 @@ from skmeta.learners import ANIL, MAML, InputOptions, ProtoNet, Validation
 from skmeta.tasks import ClassEpisodes, EpisodeSplit
 
 # Tasks of the meta-training are learned again on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 SMALL = {
     "backbone_params": {"hidden": (8,)},

@@ -25,7 +25,7 @@ from skmeta.learners import (
 )
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 BARE = builders.SMALL | {"n_iterations": 4, "validation": Validation(n_tasks=4)}
 SMALL = BARE | {"backbone_params": {"hidden": (5,)}}

@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.exceptions import OverlapWarning, PriorError
+from skmeta.exceptions import PriorError, PriorWarning
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
 from skmeta.priors import load_table_prior
@@ -74,7 +74,7 @@ def test_another_learner_takes_the_network(classes):
     maml = MAML(**SMALL | AS_IT_IS | {"prior": first}).fit(X, y).prior_
     for name, value in body(first).items():
         assert_array_equal(maml.tensors[name], value, err_msg=name)
-    with pytest.warns(OverlapWarning, match="meta-trained on rows of this task"):
+    with pytest.warns(PriorWarning, match="meta-trained on rows of this task"):
         new = MetaFewShotClassifier(maml).fit(X[:20], y[:20])
     assert new.score(X[:20], y[:20]) > 0.5
 

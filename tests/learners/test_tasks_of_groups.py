@@ -18,7 +18,7 @@ from skmeta.learners import (
 )
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 SMALL = {
     **builders.SMALL,

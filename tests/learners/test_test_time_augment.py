@@ -12,7 +12,7 @@ from skmeta.learners import MAML, InputOptions, ProtoNet
 from skmeta.priors import MetaPrior
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 SMALL = {
     "backbone": "conv4",
@@ -104,7 +104,7 @@ def test_auto_takes_what_made_classes_in_meta_training(augment, expected, digits
 
 
 @pytest.mark.parametrize("execution", ["loop", "vmap"])
-@pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+@pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 def test_scores_of_tasks_are_those_of_the_estimator(execution, digits):
     X, y = digits
     learner = ProtoNet(**SMALL, inputs=InputOptions(augment="rotations"), execution=execution).fit(

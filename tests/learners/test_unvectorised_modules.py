@@ -7,7 +7,6 @@ from builders import SMALL
 from torch import nn
 
 from skmeta._backend import Execution, Network
-from skmeta.exceptions import BackboneError
 from skmeta.learners import MAML, ProtoNet, Validation
 
 
@@ -41,7 +40,7 @@ def data():
     return np.random.default_rng(0).normal(size=(80, 6)), y
 
 
-@pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+@pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 @pytest.mark.parametrize("module", [Recurrent, Branching])
 @pytest.mark.parametrize("cls", [MAML, ProtoNet])
 def test_auto_computes_one_task_after_another(cls, module, data):
@@ -55,7 +54,7 @@ def test_auto_computes_one_task_after_another(cls, module, data):
 
 @pytest.mark.parametrize("module", [Recurrent, Branching])
 def test_vmap_is_refused_before_it_begins(module, data):
-    with pytest.raises(BackboneError, match=r"execution='vmap' is not possible with this backbone"):
+    with pytest.raises(ValueError, match=r"execution='vmap' is not possible with this backbone"):
         MAML(backbone=module(), execution="vmap", **SETTINGS).fit(*data)
 
 

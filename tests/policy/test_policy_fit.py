@@ -8,7 +8,7 @@ from scipy.stats import uniform
 from sklearn.base import clone
 from tabular import Tabular
 
-from skmeta.exceptions import CheckpointError
+from skmeta.exceptions import FileFormatError
 from skmeta.learners import ExecutionOptions, Validation
 from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML, PolicyMetaSGD
 
@@ -100,9 +100,9 @@ def test_an_interrupted_fit_resumes_exactly(learner, tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     learner = PolicyMAML(**SMALL, execution=ExecutionOptions(checkpoint=tmp_path / "run"))
     learner.fit(PointNavigation())
-    with pytest.raises(CheckpointError, match="belongs to a run with other parameters"):
+    with pytest.raises(FileFormatError, match="belongs to a run with other parameters"):
         clone(learner).set_params(inner_lr=0.3).fit(PointNavigation())
-    with pytest.raises(CheckpointError, match="belongs to a run with other parameters"):
+    with pytest.raises(FileFormatError, match="belongs to a run with other parameters"):
         clone(learner).fit(PointNavigation(half_width=1))
 
 

@@ -14,7 +14,7 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.exceptions import OverlapWarning
+from skmeta.exceptions import PriorWarning
 from skmeta.learners import FineTuning, HierarchicalLinear, ProtoNet
 from skmeta.priors import MetaPrior
 from skmeta.priors._seen_rows import (
@@ -52,11 +52,11 @@ def test_a_fit_to_known_rows_warns_whatever_the_splits(digits):
     X, y, prior = digits
     old, new = y < 3, y > 6
     clf = MetaFewShotClassifier(prior)
-    assert len(messages(lambda: clf.fit(X[old][::20], y[old][::20]), OverlapWarning)) == 1
+    assert len(messages(lambda: clf.fit(X[old][::20], y[old][::20]), PriorWarning)) == 1
     assert messages(lambda: clf.fit(X[new][::20], y[new][::20]), Warning) == []
     for cv in (EpisodeSplit(n_episodes=3, random_state=0), StratifiedKFold(3)):
         score = partial(cross_val_score, clf, X[old], y[old], cv=cv)
-        assert len(messages(score, OverlapWarning)) == 3
+        assert len(messages(score, PriorWarning)) == 3
 
 
 @pytest.mark.parametrize(("action", "n_warnings"), [("default", 1), ("always", 5), ("ignore", 0)])
@@ -75,13 +75,13 @@ def test_episode_split_compares_rows_and_not_the_names_of_groups():
     learner = HierarchicalLinear().fit(X, y, groups=groups)
     for prior in (learner, learner.prior_):
         cv = EpisodeSplit(n_shot=5, n_episodes=2, prior=prior)
-        assert len(messages(lambda cv=cv: cv.split(X, y, groups), OverlapWarning)) == 1
-        assert messages(lambda cv=cv: cv.split(*again), OverlapWarning) == []
+        assert len(messages(lambda cv=cv: cv.split(X, y, groups), PriorWarning)) == 1
+        assert messages(lambda cv=cv: cv.split(*again), PriorWarning) == []
     reg = MetaFewShotRegressor(learner)
     assert messages(lambda: reg.fit(again[0][:10], again[1][:10]), Warning) == []
-    assert len(messages(lambda: reg.fit(X[:10], y[:10]), OverlapWarning)) == 1
+    assert len(messages(lambda: reg.fit(X[:10], y[:10]), PriorWarning)) == 1
     # The same places with other targets are no rows of the meta-training.
-    assert messages(lambda: reg.fit(X[:10], y[:10] + 0.1), OverlapWarning) == []
+    assert messages(lambda: reg.fit(X[:10], y[:10] + 0.1), PriorWarning) == []
 
 
 def test_files_and_precision_keep_what_was_seen(digits, tmp_path):
@@ -105,8 +105,8 @@ def test_a_data_frame_is_known_by_its_encoded_rows():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"size": rng.normal(size=300), "kind": rng.choice(["a", "b", "c"], 300)})
     y, groups = rng.integers(2, size=300), np.arange(300) % 30
-    prior = HierarchicalLinear(task_type="classification").fit(X, y, groups=groups).prior_
-    assert len(messages(lambda: prior.check_new_rows(X[:20]), OverlapWarning)) == 1
+    prior = HierarchicalLinear(target_type="classification").fit(X, y, groups=groups).prior_
+    assert len(messages(lambda: prior.check_new_rows(X[:20]), PriorWarning)) == 1
     assert messages(lambda: prior.check_new_rows(X.assign(size=X["size"] + 1)[:20]), Warning) == []
 
 

@@ -193,7 +193,7 @@ def test_few_events_tell_no_effect(few):
 def test_an_arm_without_events_is_an_error():
     frame, _ = table(120)
     counts = (frame.arm != "placebo") * (1 + np.arange(120) % 3)
-    model = GroupedRegressor("clinic", combine="population", target_kind="count")
+    model = GroupedRegressor("clinic", combine="population", target_type="count")
     model.fit(frame, counts)
     assert np.isfinite(model.contrast("arm", "drug")).all(axis=None)
     with pytest.raises(ValueError, match="arm='placebo' have no event"):

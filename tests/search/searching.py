@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from skmeta.exceptions import HistoryWarning
+from skmeta.exceptions import SearchWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 from skmeta.search.record import PastSearch
 
@@ -72,7 +72,7 @@ def fit_and_listen(search, *data):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         search.fit(*data)
-    return search, [str(w.message) for w in caught if w.category is HistoryWarning]
+    return search, [str(w.message) for w in caught if w.category is SearchWarning]
 
 
 def raising(error):

@@ -7,12 +7,7 @@ from searching import GRID, QUALITY, SPACE, past_search
 from sklearn.metrics import accuracy_score
 from sklearn.svm import SVC
 
-from skmeta.exceptions import (
-    HistoryError,
-    HistoryWarning,
-    PriorError,
-    SearchSpaceError,
-)
+from skmeta.exceptions import HistoryError, PriorError, SearchWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior, best_within
 from skmeta.search.prior import AlgorithmSelectionPrior
 
@@ -23,19 +18,19 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
 @pytest.mark.parametrize(
     ("settings", "error", "match"),
     [
-        ({"param_grid": GRID}, SearchSpaceError, "were both given"),
-        ({"param_distributions": {}}, SearchSpaceError, "names no parameter"),
-        ({"param_distributions": {"C": []}}, SearchSpaceError, "non-empty sequence"),
-        ({"param_distributions": []}, SearchSpaceError, "is an empty list. Pass a dict"),
-        ({"param_distributions": {"C": np.array([])}}, SearchSpaceError, "non-empty sequence"),
+        ({"param_grid": GRID}, ValueError, "were both given"),
+        ({"param_distributions": {}}, ValueError, "names no parameter"),
+        ({"param_distributions": {"C": []}}, ValueError, "non-empty sequence"),
+        ({"param_distributions": []}, ValueError, "is an empty list. Pass a dict"),
+        ({"param_distributions": {"C": np.array([])}}, ValueError, "non-empty sequence"),
         ({"param_distributions": {"C": "rbf"}}, TypeError, "needs to be a list or a numpy array"),
         ({"param_distributions": {**SPACE, "C": "rbf"}}, TypeError, "a list or a numpy array"),
         ({"param_distributions": {"C": 3}}, TypeError, "needs to be a list or a numpy array"),
         ({"param_distributions": {"C": np.ones((2, 2))}}, ValueError, "one-dimensional"),
         ({"param_distributions": [{"C": [1]}, 3]}, TypeError, "is not a dict"),
         ({"param_distributions": "C"}, ValueError, "'param_distributions' parameter"),
-        ({"param_distributions": {"c": [1]}}, SearchSpaceError, "Did you mean 'C'"),
-        ({"param_distributions": None, "param_grid": SPACE}, SearchSpaceError, "'C' has a dist"),
+        ({"param_distributions": {"c": [1]}}, ValueError, "Did you mean 'C'"),
+        ({"param_distributions": None, "param_grid": SPACE}, ValueError, "'C' has a dist"),
         ({"n_iter": 0}, ValueError, "'n_iter' parameter"),
         ({"estimator": SVC}, TypeError, r"estimator is the class SVC\. Pass an instance of it"),
         ({"n_iter": "some"}, ValueError, "'n_iter' parameter"),
@@ -54,22 +49,22 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"racing": 0.6}, ValueError, "'racing' parameter"),
         (
             {"start": [{"c": 1.0}]},
-            SearchSpaceError,
+            ValueError,
             r"start\[0\] does not fit .* are \['C', 'gamma'\]",
         ),
-        ({"start": [{"C": 1.0}, {"kernel": "rbf"}]}, SearchSpaceError, r"start\[1\] does not fit"),
+        ({"start": [{"C": 1.0}, {"kernel": "rbf"}]}, ValueError, r"start\[1\] does not fit"),
         ({"start": [1.0]}, TypeError, r"start\[0\] must be a dict of parameters, got 1.0"),
         ({"param_distributions": {"C": 1.0}}, TypeError, r"'C' needs to be a list.*got 1\.0"),
-        ({"param_distributions": {"C": loguniform}}, SearchSpaceError, "'C'.*cannot be sampled"),
-        ({"param_distributions": {1: [1, 2]}}, SearchSpaceError, "parameter 1, which is not a str"),
+        ({"param_distributions": {"C": loguniform}}, ValueError, "'C'.*cannot be sampled"),
+        ({"param_distributions": {1: [1, 2]}}, ValueError, "parameter 1, which is not a str"),
         ({"scoring": accuracy_score}, ValueError, r"function accuracy_score.*make_scorer\(accur"),
         ({"name": ""}, ValueError, "name='' is the name of a search"),
         ({"name": "a", "history": None}, ValueError, "name='a' .* Pass it with history="),
         ({"name": 3}, ValueError, "'name' parameter"),
-        ({"estimator": []}, SearchSpaceError, "empty list"),
+        ({"estimator": []}, ValueError, "empty list"),
         ({"estimator": [SVC], **NO_SPACE}, TypeError, "not an estimator"),
         ({"estimator": [SVC(), "svm"], **NO_SPACE}, TypeError, "'svm'"),
-        ({"estimator": [SVC()]}, SearchSpaceError, "search space as well"),
+        ({"estimator": [SVC()]}, ValueError, "search space as well"),
         ({**TWO, "refit": True}, ValueError, "refit must be set to a scorer key"),
         ({**TWO, "refit": best_within({}, metric="f1")}, ValueError, "metric='f1'"),
     ],
@@ -118,5 +113,5 @@ def test_no_prior_is_better_than_no_search(iris, path, monkeypatch):
 
     monkeypatch.setattr(SearchHistory, "_past_searches", fail)
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=2, history=path, prior="history")
-    with pytest.warns(HistoryWarning, match="searches failed"):
+    with pytest.warns(SearchWarning, match="searches failed"):
         search.fit(*iris)

@@ -13,7 +13,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta.exceptions import PriorError, SearchSpaceError
+from skmeta.exceptions import PriorError
 from skmeta.search import SearchHistory, SearchPrior, learned_defaults
 from skmeta.search.record import PastSearch
 
@@ -130,7 +130,7 @@ def test_it_learns_from_a_history_and_writes_nothing():
     [
         ((SVC,), TypeError, "must be an instance, such as SVC"),
         (([SVC()],), TypeError, "must be an instance"),
-        ((GaussianNB(),), SearchSpaceError, "no default search space"),
+        ((GaussianNB(),), ValueError, "no default search space"),
         ((SVC(), ["accuracy", "f1"]), ValueError, "scoring must be one metric"),
     ],
 )

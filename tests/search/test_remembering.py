@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryError, HistoryWarning
+from skmeta.exceptions import HistoryError, SearchWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
 
 
@@ -75,7 +75,7 @@ def test_a_failing_history_never_costs_the_search(iris, counted, path):
         warnings.simplefilter("always")
         search.set_params(history=Failing(path)).fit(*iris)
     assert len(search.cv_results_["params"]) == 4
-    told = [str(w.message) for w in caught if w.category is HistoryWarning]
+    told = [str(w.message) for w in caught if w.category is SearchWarning]
     assert len(told) == 1
     assert "No space left on device" in told[0]
 
@@ -91,7 +91,7 @@ def test_candidates_that_could_not_be_written_are_written_with_the_next(iris, co
             super()._record(fingerprint, *candidates)
 
     search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=5, prior=None, random_state=0)
-    with pytest.warns(HistoryWarning, match="tries again after the next candidate"):
+    with pytest.warns(SearchWarning, match="tries again after the next candidate"):
         search.set_params(history=Full(path)).fit(*iris)
     [recorded] = SearchHistory(path)
     tried = [candidate.configuration["Counted.quality"] for candidate in recorded.candidates]

@@ -5,7 +5,7 @@ import pytest
 from searching import QUALITY, SPACE, add_past_search, assert_same, raising, scores_of
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryWarning
+from skmeta.exceptions import SearchWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 N_ITER, N_FOLDS = 8, 2
@@ -93,7 +93,7 @@ def test_candidates_that_would_not_be_proposed_are_kept(iris, counted, path):
     on_record = [candidate.key for candidate in recorded.candidates]
     assert len(on_record) == 6
     search = make(counted(), path, batch_size=4)
-    with pytest.warns(HistoryWarning, match="candidates of this search that it would not propose"):
+    with pytest.warns(SearchWarning, match="candidates of this search that it would not propose"):
         search.fit(*iris)
     assert search.n_resumed_ == 6
     assert len(search.cv_results_["params"]) == N_ITER

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryError, SearchSpaceError, SearchStoppedWarning
+from skmeta.exceptions import HistoryError, SearchWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 N_ITER, N_FOLDS = 8, 2
@@ -57,7 +57,7 @@ def test_a_worker_that_is_interrupted_gives_its_candidate_back(iris, counted, pa
         with pytest.raises(KeyboardInterrupt):
             first.fit(*iris)
     else:
-        with pytest.warns(SearchStoppedWarning, match=f"after {after // N_FOLDS} of 8"):
+        with pytest.warns(SearchWarning, match=f"after {after // N_FOLDS} of 8"):
             first.fit(*iris)
         assert len(first.cv_results_["params"]) == after // N_FOLDS
         assert first.stopped_by_ == "interrupt"
@@ -115,7 +115,7 @@ class AnyValue:
 
 
 def test_candidates_must_be_written(iris, path):
-    with pytest.raises(SearchSpaceError, match="candidates that can be written"):
+    with pytest.raises(ValueError, match="candidates that can be written"):
         make(SVC(), path, {"C": AnyValue()}, n_iter=3, prior=None).fit(*iris)
 
 

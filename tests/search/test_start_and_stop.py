@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 import skmeta.search._budget
-from skmeta.exceptions import SearchStoppedWarning
+from skmeta.exceptions import SearchWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 
@@ -19,7 +19,7 @@ from skmeta.search import MetaLearnedSearchCV, SearchHistory
 def test_ctrl_c_keeps_the_best_so_far(iris, counted, batch_size):
     counted.at = {12: raising(KeyboardInterrupt())}  # the third fold of the fourth candidate
     search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=10, cv=3, batch_size=batch_size)
-    with pytest.warns(SearchStoppedWarning, match="interrupted after 3 of 10 candidates"):
+    with pytest.warns(SearchWarning, match="interrupted after 3 of 10 candidates"):
         search.fit(*iris)
     assert search.stopped_by_ == "interrupt"
     assert len(search.cv_results_["params"]) == 3
@@ -128,7 +128,7 @@ def test_seconds_on_a_sample_predict_those_on_all_rows(ticking, power):
 
 @pytest.mark.parametrize("refit", [True, False])
 def test_if_no_candidate_fits_on_all_rows_the_best_of_the_sample_is_kept(ticking, refit):
-    with pytest.warns(SearchStoppedWarning, match="2.5 seconds is too short .* 1,500 rows is kept"):
+    with pytest.warns(SearchWarning, match="2.5 seconds is too short .* 1,500 rows is kept"):
         search, _ = search_large(1, 2.5, refit=refit)
     assert search.stopped_by_ == "time_budget"
     assert set(search.cv_results_["n_resources"]) == {1_500}

@@ -32,10 +32,10 @@ def make_table(n, d, n_classes=0, weight=None, seed=0):
     return WeightedRows(X[:n], y[:n], w), X[n:]
 
 
-def predict_by_torch(rows, query, n_classes, precision, n_estimators=None, max_rows=None):
+def predict_by_torch(rows, query, n_classes, precision, n_views=None, max_rows=None):
     """Return probabilities, or means, deviations and quantiles, by the network in meta-training."""
     prior = load_table_prior("classification" if n_classes else "regression")
-    given = {"n_estimators": n_estimators, "max_rows": max_rows}
+    given = {"n_views": n_views, "max_rows": max_rows}
     session, state = read_prior(
         prior,
         LEARNERS[prior.learner],
@@ -59,16 +59,16 @@ CASES = [
     {"n": 1, "d": 2},
     {"n": 40, "d": 5, "weight": "whole"},
     {"n": 40, "d": 5, "weight": "any"},
-    {"n": 25, "d": 3, "n_estimators": 3},
+    {"n": 25, "d": 3, "n_views": 3},
     {"n": 12, "d": 70},
-    {"n": 30, "d": 3, "max_rows": 12, "n_estimators": 3},
+    {"n": 30, "d": 3, "max_rows": 12, "n_views": 3},
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("n_classes", [0, 2, 3, 13])
 def test_predictions_are_those_of_the_network_in_torch(case, n_classes):
-    settings = {k: v for k, v in case.items() if k in ("n_estimators", "max_rows")}
+    settings = {k: v for k, v in case.items() if k in ("n_views", "max_rows")}
     table = {k: v for k, v in case.items() if k not in settings}
     if n_classes and table["n"] < n_classes:
         pytest.skip("there are not enough rows")

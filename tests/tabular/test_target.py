@@ -57,7 +57,7 @@ def test_other_targets_are_real(y):
 def test_a_declared_kind_is_checked():
     with pytest.raises(ValueError, match=r"whole numbers from 0 on, but y is 0\.5 in row 1"):
         recognise_target(np.array([1.0, 0.5, -1.0]), "count")
-    with pytest.raises(ValueError, match=r"target_kind='share' needs numbers from 0 to 1"):
+    with pytest.raises(ValueError, match=r"target_type='share' needs numbers from 0 to 1"):
         recognise_target(np.array([0.1, 1.5]), "share")
     assert recognise_target(np.array([1.0, 2.0]), "count").kind == "count"
 
@@ -155,4 +155,4 @@ def test_a_count_with_a_rounding_error_is_a_count(model):
     y = rng.poisson(np.exp(X[:, 1])) * 1.0
     y[3] += 1e-9
     with pytest.warns(UnusedDataWarning, match="in row 3"):
-        assert model.fit(X, y).target_kind_ == "count"
+        assert model.fit(X, y).target_type_ == "count"

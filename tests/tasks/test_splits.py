@@ -12,7 +12,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GridSearchCV, check_cv, cross_val_score, cross_validate
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
-from skmeta.exceptions import OverlapWarning
+from skmeta.exceptions import PriorWarning
 from skmeta.tasks import EpisodeSplit, split_tasks
 
 X, Y = load_iris(return_X_y=True)
@@ -148,12 +148,12 @@ class SeenRows:
 
     def check_new_rows(self, X, y):
         assert len(X) == len(y)
-        warnings.warn("known rows", OverlapWarning, stacklevel=2)
+        warnings.warn("known rows", PriorWarning, stacklevel=2)
 
 
 @pytest.mark.parametrize("groups", [None, GROUPS])
 @pytest.mark.parametrize("prior", [SeenRows(), SimpleNamespace(prior_=SeenRows())])
 def test_a_prior_is_asked_once_whether_it_knows_the_rows(groups, prior):
-    with pytest.warns(OverlapWarning, match="known rows") as caught:
+    with pytest.warns(PriorWarning, match="known rows") as caught:
         list(EpisodeSplit(n_episodes=5, prior=prior).split(X, NAMES, groups))
     assert len(caught) == 1

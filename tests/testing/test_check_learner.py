@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skmeta import MetaFewShotClassifier
-from skmeta.exceptions import BaselineWarning
+from skmeta.exceptions import PriorWarning
 from skmeta.learners import MAML, Algorithm, MetaLearner, ProtoNet
 from skmeta.testing import check_learner, learner_checks
 
@@ -65,7 +65,7 @@ def test_a_learner_that_meta_training_makes_worse_is_told_so(monkeypatch):
 
     monkeypatch.setattr("skmeta.testing._checks.CHECKS", ())
     assert check_learner(ProtoNet()) == []
-    with pytest.warns(BaselineWarning, match=r"Worse passes .* accuracy 0\.\d+, but .+ has 0\.\d+"):
+    with pytest.warns(PriorWarning, match=r"Worse passes .* accuracy 0\.\d+, but .+ has 0\.\d+"):
         assert check_learner(Worse()) == []
 
 

@@ -11,7 +11,7 @@ from builders import SMALL, loop_settings, make_classes
 from sklearn.base import clone
 
 from skmeta._training import load_checkpoint, meta_train, save_checkpoint
-from skmeta.exceptions import CheckpointError, SkmetaWarning
+from skmeta.exceptions import FileFormatError, SkmetaWarning
 from skmeta.learners import MAML, ExecutionOptions, ProtoNet, Validation
 
 
@@ -67,7 +67,7 @@ def test_patience_is_remembered(tmp_path):
 
 def test_no_object_of_another_class_is_read(tmp_path):
     save_checkpoint(tmp_path / "file", "one", {"n": Fraction(1, 2)})
-    with pytest.raises(CheckpointError, match="other objects than tensors and plain values"):
+    with pytest.raises(FileFormatError, match="other objects than tensors and plain values"):
         load_checkpoint(tmp_path / "file", "one")
 
 
@@ -91,7 +91,7 @@ def test_a_foreign_file_is_refused_and_kept(tmp_path, write):
     path = tmp_path / "file"
     write(path)
     before = path.read_bytes()
-    with pytest.raises(CheckpointError, match=rf"checkpoint='.*file' .*{FOREIGN[write]}.*delete"):
+    with pytest.raises(FileFormatError, match=rf"checkpoint='.*file' .*{FOREIGN[write]}.*delete"):
         run(path)
     assert path.read_bytes() == before
 
@@ -113,7 +113,7 @@ def test_content_that_does_not_fit_the_run_is_refused(tmp_path, change):
     with pytest.raises(KeyboardInterrupt):
         run(path, stop_at=4)
     save_checkpoint(path, "one", load_checkpoint(path, "one") | change)
-    with pytest.raises(CheckpointError, match=r"does not fit the run \(.*\)\. Delete the file"):
+    with pytest.raises(FileFormatError, match=r"does not fit the run \(.*\)\. Delete the file"):
         run(path)
 
 
@@ -136,7 +136,7 @@ def test_a_full_disk_warns_once_and_training_goes_on(tmp_path, monkeypatch):
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "checkpoint"):
-        with pytest.raises(CheckpointError, match=r"cannot be written .*folder that you may write"):
+        with pytest.raises(FileFormatError, match=r"cannot be written .*folder that you may write"):
             run(path)
 
 
@@ -172,7 +172,7 @@ def kept(folder, execution=None, **changes):
 def test_other_settings_are_another_run(tmp_path, change):
     X, y = make_classes()
     MAML(**SETTINGS, **kept(tmp_path)).fit(X, y)
-    with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+    with pytest.raises(FileFormatError, match="belongs to a run with other parameters or data"):
         MAML(**SETTINGS | kept(tmp_path, **change)).fit(X, y)
 
 
@@ -180,7 +180,7 @@ def test_other_data_or_another_learner_is_another_run(tmp_path):
     X, y = make_classes()
     MAML(**SETTINGS, **kept(tmp_path)).fit(X, y)
     for learner, rows in ((MAML, X + 1e-9), (ProtoNet, X)):
-        with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+        with pytest.raises(FileFormatError, match="belongs to a run with other parameters or data"):
             learner(**SETTINGS, **kept(tmp_path)).fit(rows, y)
 
 
@@ -190,7 +190,7 @@ def test_other_validation_rows_are_another_run(tmp_path):
     prior = MAML(**settings, **kept(tmp_path)).fit(X, y).prior_
     held_out = ~np.isin(y, prior.trained_on)
     assert held_out.any()
-    with pytest.raises(CheckpointError, match="belongs to a run with other parameters or data"):
+    with pytest.raises(FileFormatError, match="belongs to a run with other parameters or data"):
         MAML(**settings, **kept(tmp_path)).fit(X + 9 * held_out[:, None], y)
 
 

@@ -155,7 +155,7 @@ def test_a_process_that_dies_ends_all_and_the_checkpoint_is_resumed(tmp_path, of
     folder = tmp_path / "dies"
     codes, errors = start_two(folder, dies=True)
     assert codes == [1, -signal.SIGKILL], errors
-    assert "DistributedError: Another process of this meta-training has ended" in errors[0]
+    assert "RuntimeError: Another process of this meta-training has ended" in errors[0]
     assert not list(folder.glob("MAML*"))
     resumed = start(folder, 2)
     assert resumed.returncode == 0, resumed.stderr
@@ -172,7 +172,7 @@ def test_processes_without_a_seed_agree_and_errors_of_rank_0_reach_all(tmp_path)
     (tmp_path / "checkpoint").write_bytes(b"no checkpoint")
     codes, errors = start_two(tmp_path)
     assert codes == [1, 1], errors
-    assert "CheckpointError: checkpoint=" in errors[0]
+    assert "FileFormatError: checkpoint=" in errors[0]
 
 
 @pytest.mark.parametrize(("n", "size"), [(8, 3), (5, 5), (7, 2), (4, 1), (2, 3)])

@@ -22,6 +22,6 @@ from skmeta._tabular.table_prior._experts import (
 from skmeta._tabular.table_prior._linear_model import LinearModel, SupportRows, fit_linear_model
 from skmeta._tabular.table_prior._mixture import mix_bins, mix_classes
 from skmeta._tabular.table_prior._prior import ConditionedPrior, Distribution, TablePrior
-from skmeta._tabular.table_prior._views import ViewedRows, choose_views, n_views
+from skmeta._tabular.table_prior._views import ViewedRows, choose_views, count_views
 
 __all__ = []

@@ -39,18 +39,18 @@ class TablePrior:
     """A prior for any table: it reads labelled rows, and predicts others from them in one pass.
 
     Everything is deterministic, and does not depend on the order of rows, columns and classes.
-    `n_estimators`, the number of views that predictions average, and `max_rows`, the largest number
+    `n_views`, the number of views that predictions average, and `max_rows`, the largest number
     of support rows of a view, are by default those of the prior.
     """
 
     def __init__(
-        self, prior: MetaPrior, n_estimators: int | str | None = None, max_rows: int | None = None
+        self, prior: MetaPrior, n_views: int | str | None = None, max_rows: int | None = None
     ) -> None:
         settings = prior.learner_params
         self.prior = prior
-        self.n_estimators: int | str = settings["n_estimators"]
-        if n_estimators is not None:
-            self.n_estimators = n_estimators
+        self.n_views: int | str = settings["n_views"]
+        if n_views is not None:
+            self.n_views = n_views
         self.max_rows = int(settings["max_rows"] if max_rows is None else max_rows)
 
     @classmethod
@@ -122,9 +122,9 @@ class ConditionedPrior:
     def _read(self, rows: WeightedRows) -> list[ReadTable]:
         """Read rows with codes and, where there are categories, with indicators in their place."""
         network = _network(self.prior.prior, self.precision)
-        n_estimators, max_rows = self.prior.n_estimators, self.prior.max_rows
+        n_views, max_rows = self.prior.n_views, self.prior.max_rows
         return [
-            ReadTable.read(network, rows._replace(X=x), self.n_classes, n_estimators, max_rows)
+            ReadTable.read(network, rows._replace(X=x), self.n_classes, n_views, max_rows)
             for x in self._sights(rows.X)
         ]
 
@@ -217,11 +217,11 @@ class ReadTable(NamedTuple):
         network: Network,
         rows: WeightedRows,
         n_classes: int,
-        n_estimators: int | str,
+        n_views: int | str,
         max_rows: int,
     ) -> ReadTable:
         """Read a support set of positive weights in its views."""
-        support = ViewedRows.choose(rows, n_classes, n_estimators, max_rows)
+        support = ViewedRows.choose(rows, n_classes, n_views, max_rows)
         views, memories = support.views, []
         x = views.widen(rows.X)
         for group in support.tables():

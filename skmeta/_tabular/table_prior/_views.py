@@ -50,25 +50,25 @@ class Views(NamedTuple):
         return x if self.components is None else self.components.add(x)
 
 
-def n_views(
-    n_estimators: int | str, n_rows: int, n_columns: int, n_classes: int, max_rows: int
+def count_views(
+    n_views: int | str, n_rows: int, n_columns: int, n_classes: int, max_rows: int
 ) -> int:
     """Return the number of views of a table, at least 12 if classes share codes.
 
     ``"auto"`` is one view if it has the whole table, four if the table has more than 64 columns,
     and otherwise enough views for all rows, but at most four.
     """
-    if isinstance(n_estimators, str):
-        n_estimators = min(_MAX_AUTO, -(-n_rows // max_rows))
+    if isinstance(n_views, str):
+        n_views = min(_MAX_AUTO, -(-n_rows // max_rows))
         if n_columns > N_SLOTS:
-            n_estimators = _MAX_AUTO
-    return max(n_estimators, _MIN_VIEWS_FOR_CODES) if n_classes > N_CODES else n_estimators
+            n_views = _MAX_AUTO
+    return max(n_views, _MIN_VIEWS_FOR_CODES) if n_classes > N_CODES else n_views
 
 
 def choose_views(
     table: WeightedRows,
     n_classes: int,
-    n_estimators: int | str,
+    n_views: int | str,
     max_rows: int,
 ) -> Views:
     """Choose the views of a support set of positive weights.
@@ -78,7 +78,7 @@ def choose_views(
     """
     n, d = table.X.shape
     components = Components.fit(table.X, table.weight)
-    e, keys = n_views(n_estimators, n, d, n_classes, max_rows), content_keys(table, n_classes)
+    e, keys = count_views(n_views, n, d, n_classes, max_rows), content_keys(table, n_classes)
     order, slots = _shuffle(keys.column, e, 0), _tables(N_SLOTS)[:e]
     if d > N_SLOTS:
         order = _strongest_first(order, table, n_classes)
@@ -117,10 +117,10 @@ class ViewedRows(NamedTuple):
 
     @classmethod
     def choose(
-        cls, rows: WeightedRows, n_classes: int, n_estimators: int | str, max_rows: int
+        cls, rows: WeightedRows, n_classes: int, n_views: int | str, max_rows: int
     ) -> ViewedRows:
         """Choose the views of a support set of positive weights."""
-        views = choose_views(rows, n_classes, n_estimators, max_rows)
+        views = choose_views(rows, n_classes, n_views, max_rows)
         e, y, none = len(views.slots), rows.y, np.empty(0, bool)
         if n_classes == 0:
             location, scale = map(float, location_and_scale(y, rows.weight))

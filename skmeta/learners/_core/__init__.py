@@ -33,7 +33,7 @@ from skmeta.learners._core._inputs import (
     check_learner_rows,
     make_problem,
     resolve_kind,
-    task_type_parameter,
+    target_type_parameter,
 )
 from skmeta.learners._core._prior_io import (
     VIEWS,

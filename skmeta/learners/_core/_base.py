@@ -119,9 +119,9 @@ class MetaLearner(CallbackSupport, FitSettings):
         ------
         EpisodeError
             If the rows cannot form the tasks asked for.
-        BackboneError
+        ValueError
             If the backbone does not fit the rows.
-        CheckpointError
+        FileFormatError
             If the checkpoint belongs to another run.
         """
         prior, history = meta_fit(self, X, y, groups)
@@ -148,7 +148,7 @@ class MetaLearner(CallbackSupport, FitSettings):
 
         Warns
         -----
-        OverlapWarning
+        PriorWarning
             If classes or groups of the meta-training are used again.
         """
         check_is_fitted(self, "prior_")

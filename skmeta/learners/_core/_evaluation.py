@@ -21,7 +21,7 @@ from skmeta._columns import flatten_rows
 from skmeta._training import settings_by_role
 from skmeta._validation import check_count, check_rng
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import BaselineWarning, EpisodeError
+from skmeta.exceptions import EpisodeError, PriorWarning
 from skmeta.learners._core._algorithm import measures
 from skmeta.learners._core._inputs import (
     TaskSource,
@@ -287,7 +287,7 @@ def warn_if_beaten(learner: str, own: np.ndarray, baselines: Mapping[str, np.nda
             f"but {NAMES[best]}, without meta-learning, scores {baselines[best].mean():.3g} "
             "(learning_curve_ has both). Train for longer, on more tasks or with another learner "
             "or backbone, or use the plain model.",
-            BaselineWarning,
+            PriorWarning,
         )
 
 

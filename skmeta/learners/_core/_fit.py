@@ -154,7 +154,7 @@ def untrained_prior(learner: Any, X: Any, y: Any, kind: str, n_classes: int) -> 
 def _read_tasks(
     learner: Any, settings: Any, table: Table, y: Any, groups: Any, rng: np.random.Generator
 ) -> Problem:
-    kind = resolve_kind(settings.task_type, y, groups, asks=len(learner.algorithm.kinds) > 1)
+    kind = resolve_kind(settings.target_type, y, groups, asks=len(learner.algorithm.kinds) > 1)
     _check_kind(learner, kind)
     if table.start is not None:
         check_start(table.start, kind, table.n_features, table.names)

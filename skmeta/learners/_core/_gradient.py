@@ -27,7 +27,7 @@ from skmeta.learners._core._algorithm import (
     start_head,
 )
 from skmeta.learners._core._base import NetworkLearner
-from skmeta.learners._core._inputs import task_type_parameter
+from skmeta.learners._core._inputs import target_type_parameter
 
 Memory = dict[str, Any]
 """What an inner optimizer carries from step to step: tensors, and the number of steps."""
@@ -257,7 +257,7 @@ class InnerLoopLearner(NetworkLearner):
         Number of gradient steps of the adaptation to a task.
     head_init : {"auto", "shared", "zeros", "prototype", "learned"}, default="auto"
         What the linear head of a task starts from. See :ref:`heads`.
-    task_type : {"auto", "classification", "regression"}, default="auto"
+    target_type : {"auto", "classification", "regression"}, default="auto"
         What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
     meta_batch_size : int or "auto", default=8
         Tasks of a meta-iteration; ``auto``: 25 for the backbones ``"mlp"`` and ``"identity"``, 4
@@ -270,7 +270,7 @@ class InnerLoopLearner(NetworkLearner):
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
     head_init: str = parameter("auto", StrOptions(set(HEADS)))
-    task_type: str = task_type_parameter()
+    target_type: str = target_type_parameter()
     meta_batch_size: int | str = parameter(
         8, Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), role="training"
     )

@@ -22,7 +22,7 @@ from skmeta._columns import (
 from skmeta._sklearn_compat import StrOptions, get_feature_names
 from skmeta._training import parameter
 from skmeta._validation import check_plain_labels, check_rows, check_targets, quote_some
-from skmeta.exceptions import BackboneError, EpisodeError, UnusedDataWarning
+from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.priors import MetaPrior
 from skmeta.tasks import (
     ClassEpisodes,
@@ -97,7 +97,7 @@ def resolve_input_shape(
             return (1, side, side)
         return (n_features,)
     if math.prod(input_shape) != n_features:
-        raise BackboneError(
+        raise ValueError(
             f"input_shape={tuple(input_shape)} has {math.prod(input_shape)} values, but X has "
             f"{n_features} features. Make the two agree."
         )
@@ -143,7 +143,7 @@ def _mean_and_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # ------------------------------------------------------------------------------------ tasks
 
 
-def task_type_parameter() -> Any:
+def target_type_parameter() -> Any:
     """Declare what the tasks are, for learners of both kinds."""
     return parameter("auto", StrOptions({"auto", "classification", "regression"}))
 
@@ -181,34 +181,34 @@ class Problem:
 _MAX_CODES = 10
 
 
-def resolve_kind(task_type: str, y: Any, groups: Any, *, asks: bool = True) -> str:
+def resolve_kind(target_type: str, y: Any, groups: Any, *, asks: bool = True) -> str:
     """Decide whether tasks are classifications or regressions, or raise an EpisodeError.
 
-    If whole numbers may be either, the error asks for `task_type` where `asks` is true.
+    If whole numbers may be either, the error asks for `target_type` where `asks` is true.
     """
     y = _plain_numbers(y)
     if y.dtype.kind == "f":
         check_targets(y)  # Its error names the row; that of type_of_target does not.
-    if task_type == "auto":
+    if target_type == "auto":
         if groups is None:
-            task_type = "classification"
+            target_type = "classification"
         else:
             continuous = _is_continuous(y)
             if asks and not continuous:
                 _ask_about_whole_numbers(y)
-            task_type = "regression" if continuous else "classification"
-    if task_type == "regression" and groups is None:
+            target_type = "regression" if continuous else "classification"
+    if target_type == "regression" and groups is None:
         raise EpisodeError(
             "Regressions need to know which rows form a task, but groups is None. Pass groups, "
             "one label per row, for example fit(X, y, groups=groups)."
         )
-    if task_type == "classification" and _is_continuous(y):
+    if target_type == "classification" and _is_continuous(y):
         raise EpisodeError(
             "The targets are continuous, but the tasks are classifications "
-            f"({'groups is None' if groups is None else 'task_type was set'}). Pass groups to "
+            f"({'groups is None' if groups is None else 'target_type was set'}). Pass groups to "
             "fit regressions, one task per group, or pass class labels as y."
         )
-    return task_type
+    return target_type
 
 
 def _is_continuous(y: np.ndarray) -> bool:
@@ -238,8 +238,8 @@ def _ask_about_whole_numbers(values: np.ndarray) -> None:
     if n > 2 and not are_codes:
         raise EpisodeError(
             f"y has {n} different whole numbers ({quote_some(distinct)}), which may be classes or "
-            "the targets of regressions. Set task_type='classification' or "
-            "task_type='regression'."
+            "the targets of regressions. Set target_type='classification' or "
+            "target_type='regression'."
         )
 
 
@@ -338,7 +338,7 @@ def _at_least_two(labels: np.ndarray) -> np.ndarray:
     if len(labels) < 2:
         raise EpisodeError(
             f"y has one class, {quote_some(labels)}, but a classification needs two. Pass rows "
-            "of another class, or task_type='regression'."
+            "of another class, or target_type='regression'."
         )
     return labels
 

@@ -139,7 +139,7 @@ def _closed_form() -> dict[str, Any]:
         backbone="identity",
         random_state=0,
     )
-    return vars(read_parameters(settings)) | {"n_inner_steps": 0, "task_type": "auto"}
+    return vars(read_parameters(settings)) | {"n_inner_steps": 0, "target_type": "auto"}
 
 
 def read_settings(learner: Any) -> Any:

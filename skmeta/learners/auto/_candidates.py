@@ -16,6 +16,7 @@ from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.pipeline import make_pipeline
@@ -170,7 +171,7 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner
     settings: dict[str, Any] = {
         **design.task_size,
         "sampling": TaskSampling(shots_per, own.superclass),
-        "task_type": design.kind,
+        "target_type": design.kind,
         "inputs": InputOptions(shape, own.standardize, own.augment),
         "device": device,
         "verbose": 0,
@@ -188,6 +189,7 @@ def train(entry: Entry, kind: str, seed: int, X: Any, y: Any, groups: Any) -> Me
     with warnings.catch_warnings():
         # Groups that are too small and plain models that are better are in the leaderboard.
         warnings.simplefilter("ignore", SkmetaWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
         if not entry.is_shipped:
             learner.fit(X, y, groups)
     if entry.is_shipped:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from scipy.stats import t
+from sklearn.exceptions import FitFailedWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._backend import resolve_device
@@ -19,13 +20,13 @@ from skmeta._threads import one_thread_if_small
 from skmeta._training import FitSettings, parameter
 from skmeta._validation import check_rng
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError
+from skmeta.exceptions import EpisodeError, PriorWarning
 from skmeta.learners._core import (
     MetaLearner,
     check_learner_rows,
     missing_attribute,
     resolve_kind,
-    task_type_parameter,
+    target_type_parameter,
 )
 from skmeta.learners.auto._candidates import (
     TREES,
@@ -177,7 +178,7 @@ class AutoLearner(FitSettings):
         ``MAML`` with two step sizes, ``MetaSGD``, ``ALPaCA``, ``InContextLearner`` and, in
         regressions, the prior that ships; for classes, that prior, ``ProtoNet`` and
         ``InContextLearner``; for images, ``ProtoNet`` and ``MAML``.
-    task_type : {"auto", "classification", "regression"}, default="auto"
+    target_type : {"auto", "classification", "regression"}, default="auto"
         What the tasks are; ``"auto"`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
     n_way : int, default=5
         Classes of a task that is drawn from classes; fewer if there are fewer than twice as many.
@@ -241,7 +242,7 @@ class AutoLearner(FitSettings):
 
     # Whether a value of a row may be missing (NaN).
     candidates: str | Sequence[MetaLearner] = parameter("auto", list, tuple, StrOptions({"auto"}))
-    task_type: str = task_type_parameter()
+    target_type: str = target_type_parameter()
     n_way: int = parameter(5, Interval(Integral, 2, None, closed="left"))
     n_shot: int | tuple[int, int] | str = parameter(
         "auto", Interval(Integral, 1, None, closed="left"), tuple, list, StrOptions({"auto"})
@@ -288,17 +289,17 @@ class AutoLearner(FitSettings):
 
         Warns
         -----
-        BaselineWarning
+        PriorWarning
             If a plain model is better than the chosen learner: its 95% interval of the difference,
             corrected for the number of models, excludes zero.
-        DivergenceWarning
+        FitFailedWarning
             If a learner of ``candidates`` fails.
         """
         resolve_device(self.device)
         rng = check_rng(self.random_state)
         rows, shape = flatten_rows(X, self.input_shape)
         rows, _ = check_learner_rows(self, rows, allow_nan=True)
-        kind = resolve_kind(self.task_type, y, groups)
+        kind = resolve_kind(self.target_type, y, groups)
         if groups is not None:
             design = design_groups(kind, rows, y, groups, self.n_shot, self.n_query, rng)
         else:
@@ -331,10 +332,10 @@ class AutoLearner(FitSettings):
                 warn_caller(
                     f"{entry.name} failed ({entry.error}). It is not compared. Change it, or "
                     "leave it out of candidates.",
-                    DivergenceWarning,
+                    FitFailedWarning,
                 )
         if is_beaten:
-            warn_caller(self.summary_, BaselineWarning)
+            warn_caller(self.summary_, PriorWarning)
         return self
 
     @property

@@ -23,7 +23,7 @@ from skmeta.learners._core import (
     loss,
     read_settings,
     score,
-    task_type_parameter,
+    target_type_parameter,
 )
 from skmeta.learners.hierarchical._mixed_model import (
     condition_mixed_model,
@@ -169,7 +169,7 @@ class HierarchicalLinear(MetaLearner):
 
     Parameters
     ----------
-    task_type : {"auto", "classification", "regression"}, default="auto"
+    target_type : {"auto", "classification", "regression"}, default="auto"
         What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
     effects : {"auto", "intercept", "slopes", "correlated"}, default="auto"
         Coefficients that differ between tasks: the intercept; also the slopes, independently; or
@@ -209,7 +209,7 @@ class HierarchicalLinear(MetaLearner):
     array([6.])
     """
 
-    task_type: str = task_type_parameter()
+    target_type: str = target_type_parameter()
     effects: str = "auto"
     rank: int = 2
     shrinkage: float = 1.0

@@ -28,7 +28,7 @@ from skmeta.learners._core import (
     loss,
     make_prior,
     score,
-    task_type_parameter,
+    target_type_parameter,
 )
 from skmeta.learners.in_context._binned import binned_loss
 from skmeta.learners.in_context._support import (
@@ -101,15 +101,15 @@ class InContextAlgorithm(Algorithm):
 
     def _read(self, context: Context, adapted: State, x: Tensor) -> tuple[ViewedTask, Tensor]:
         support = Rows(*(adapted[f"{_SUPPORT}{name}"] for name in Rows._fields))
-        return self.read(context, adapted, support, x, self.settings.n_estimators)
+        return self.read(context, adapted, support, x, self.settings.n_views)
 
     def read(
-        self, context: Context, state: State, support: Rows, x: Tensor, n_estimators: int | str
+        self, context: Context, state: State, support: Rows, x: Tensor, n_views: int | str
     ) -> tuple[ViewedTask, Tensor]:
         """Return a task's views, and log probabilities (m, c) of classes or (m, o) of bins."""
         is_classification = context.kind == "classification"
         n_classes = context.n_outputs if is_classification else 0
-        viewed = view_task(support, x, n_classes, n_estimators, self.settings.max_rows)
+        viewed = view_task(support, x, n_classes, n_views, self.settings.max_rows)
         key = context.kind, *self.settings.sizes().values()
         weights = {n: v.to(context.dtype) for n, v in module_parameters(state).items()}
         make = partial(self.settings.make_network, context.kind)
@@ -150,9 +150,9 @@ class InContextLearner(OuterLoopLearner):
 
     Parameters
     ----------
-    task_type : {"auto", "classification", "regression"}, default="auto"
+    target_type : {"auto", "classification", "regression"}, default="auto"
         What the tasks are; ``auto`` infers it from ``y`` and ``groups``. See :ref:`task-type`.
-    n_estimators : int or "auto", default="auto"
+    n_views : int or "auto", default="auto"
         Number of views that predictions average, at most 64. See :ref:`in-context-views`.
     max_rows : int, default=1000
         Largest number of support rows of a view.
@@ -195,8 +195,8 @@ class InContextLearner(OuterLoopLearner):
     'classification'
     """
 
-    task_type: str = task_type_parameter()
-    n_estimators: int | str = "auto"
+    target_type: str = target_type_parameter()
+    n_views: int | str = "auto"
     max_rows: int = 1000
     width: int = 128
     n_layers: int = 4
@@ -205,7 +205,7 @@ class InContextLearner(OuterLoopLearner):
     prior: Any = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_estimators": [Interval(Integral, 1, 64, closed="both"), StrOptions({"auto"})],
+        "n_views": [Interval(Integral, 1, 64, closed="both"), StrOptions({"auto"})],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],

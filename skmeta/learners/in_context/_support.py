@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from skmeta._backend import Rows, State, call_numpy
 from skmeta._tabular import WeightedRows
-from skmeta._tabular.table_prior import ViewedRows, n_views
+from skmeta._tabular.table_prior import ViewedRows, count_views
 from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
 
@@ -80,12 +80,12 @@ class ViewedTask(NamedTuple):
 
 
 def view_task(
-    support: Rows, query: Tensor, n_classes: int, n_estimators: int | str, max_rows: int
+    support: Rows, query: Tensor, n_classes: int, n_views: int | str, max_rows: int
 ) -> ViewedTask:
     """Choose the views of a task; `n_classes` is 0 for a regression."""
     n, d = len(support.x), support.x[0].numel()
     # Tasks of a batch have as many views, though not as many rows with a weight.
-    view = partial(_view, n_classes, n_views(n_estimators, n, d, n_classes, max_rows), max_rows)
+    view = partial(_view, n_classes, count_views(n_views, n, d, n_classes, max_rows), max_rows)
     return ViewedTask(*call_numpy(view, *support, query))
 
 

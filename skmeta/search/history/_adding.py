@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer_names
 
 from skmeta._sklearn_compat import BaseSearchCV
-from skmeta.exceptions import HistoryFormatError
+from skmeta.exceptions import FileFormatError
 from skmeta.search.record import (
     CandidateRecord,
     DataFingerprint,
@@ -52,13 +52,11 @@ def measured_search(
         params, scores, scoring = _read_fitted_search(estimator, scoring)
         estimator, greater_is_better = estimator.estimator, True
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
-        raise HistoryFormatError(
-            f"estimator must be an estimator, such as SVC(), got {estimator!r}."
-        )
+        raise FileFormatError(f"estimator must be an estimator, such as SVC(), got {estimator!r}.")
     is_list = isinstance(params, Iterable) and not isinstance(params, Mapping)
     candidates: list[Any] = list(params) if is_list else []
     if not candidates or not all(isinstance(one, Mapping) for one in candidates):
-        raise HistoryFormatError(
+        raise FileFormatError(
             f"params must be a list of dicts, one per candidate, such as [{{'C': 1.0}}, ...], got "
             f"{params!r:.100}."
         )
@@ -70,7 +68,7 @@ def measured_search(
     data = DataFingerprint("") if X is None else fingerprint_data(X, y)
     label = data.digest if dataset is None else dataset
     if not isinstance(label, str) or not label:
-        raise HistoryFormatError(
+        raise FileFormatError(
             f"dataset must be the name of the data set, a text that is not empty, not {dataset!r}. "
             "Give it, or give X and y."
         )
@@ -113,7 +111,7 @@ def _read_fitted_search(
 ) -> tuple[Sequence[Mapping[str, Any]], dict[str, Any], str | None]:
     """Return the candidates of a fitted search, their scores by metric, and its metric."""
     if not hasattr(search, "cv_results_"):
-        raise HistoryFormatError(
+        raise FileFormatError(
             "Without params and scores, add needs a fitted search, such as GridSearchCV, got "
             f"{search!r:.100}. Scores from elsewhere are added with add(estimator, params, scores)."
         )
@@ -137,13 +135,13 @@ def _read_fitted_search(
 def _check_scores(scores: Any, scoring: str | None, n_candidates: int) -> tuple[_Scores, str]:
     """Return the scores of each fold by metric, and the metric that was maximised."""
     if scores is None:
-        raise HistoryFormatError(
+        raise FileFormatError(
             "params were given without scores. Pass one score, or one list of scores, for each."
         )
     by_metric = scores if isinstance(scores, Mapping) else {scoring or _DEFAULT_METRIC: scores}
     chosen = next(iter(by_metric)) if scoring is None and len(by_metric) == 1 else scoring
     if chosen not in by_metric:
-        raise HistoryFormatError(
+        raise FileFormatError(
             f"scoring must name the metric to maximise, one of {sorted(by_metric)}; got "
             f"{scoring!r}."
         )
@@ -151,14 +149,14 @@ def _check_scores(scores: Any, scoring: str | None, n_candidates: int) -> tuple[
     for name, values in by_metric.items():
         rows = list(values)
         if len(rows) != n_candidates:
-            raise HistoryFormatError(
+            raise FileFormatError(
                 f"scores of {name!r}: {len(rows)} were given for the {n_candidates} dicts in "
                 "params. Give one number, or one list of numbers, for each."
             )
         try:
             table = np.asarray(rows, dtype=np.float64).reshape(n_candidates, -1)
         except (TypeError, ValueError) as error:
-            raise HistoryFormatError(
+            raise FileFormatError(
                 f"scores of {name!r} must be numbers, or lists of numbers ({error}). NaN stands "
                 "for a failed fit."
             ) from error
@@ -174,7 +172,7 @@ def _sign(name: str, greater_is_better: bool | Mapping[str, bool] | None) -> int
         return 1 if given else -1
     if name == _DEFAULT_METRIC or name in get_scorer_names():
         return 1
-    raise HistoryFormatError(
+    raise FileFormatError(
         f"It is not known whether a greater {name!r} is better, since scikit-learn has no scorer "
         "of that name. Give greater_is_better=True or False."
     )

@@ -6,7 +6,7 @@ is added later is missing in older rows, which can still be read.
 
 ``details`` begins with a digest of the row, so that a value that was changed by accident is seen.
 
-For a damaged row, functions raise a `HistoryFormatError` that names the column.
+For a damaged row, functions raise a `FileFormatError` that names the column.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import numpy as np
 
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryFormatError, HistoryWarning
+from skmeta.exceptions import FileFormatError, SearchWarning
 from skmeta.search.record import CandidateRecord, Configuration, RecordedSearch, SearchRecord
 
 Row = dict[str, Any]
@@ -102,7 +102,7 @@ def decode_rows(rows: Iterable[Row], decode: Callable[[Row], T], damage: list[st
     for row in rows:
         try:
             decoded.append(decode(row))
-        except HistoryFormatError as error:
+        except FileFormatError as error:
             kind, owner = "search", ""
             if "search_id" in row:
                 kind, owner = "candidate", f" of search {row['search_id']}"
@@ -118,7 +118,7 @@ def warn_of_damage(name: str, damage: Sequence[str]) -> None:
     warn_caller(
         f"{name} has damaged rows, which are left out: {'; '.join(damage[:_MAX_SHOWN])}{more}. A "
         "search that is run again evaluates its damaged candidates anew and replaces their rows.",
-        HistoryWarning,
+        SearchWarning,
     )
 
 
@@ -137,7 +137,7 @@ def _check_seal(row: Mapping[str, Any], columns: Sequence[str], owner: str = "")
         end = len(_SEAL) + _SEAL_LENGTH
         rest = "{" + text[end + 1 :].removeprefix(",")
         if text[len(_SEAL) : end] != _digest(row, columns, rest, owner):
-            raise HistoryFormatError("a value was changed after it was recorded")
+            raise FileFormatError("a value was changed after it was recorded")
 
 
 def _digest(row: Mapping[str, Any], columns: Sequence[str], details: str, owner: str) -> str:
@@ -182,12 +182,12 @@ def read_column(row: Mapping[str, Any], name: str, hint: Any) -> Any:
 
 
 def _decode(row: Mapping[str, Any], name: str, decode: Callable[[Any], Any]) -> Any:
-    """Return the decoded value of a column, or raise `HistoryFormatError` that names it."""
+    """Return the decoded value of a column, or raise `FileFormatError` that names it."""
     try:
         value = row[name]
         return decode(_parse(value) if name in _JSON_COLUMNS else value)
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise HistoryFormatError(f"{name} is damaged: {str(error)[:120]}") from error
+        raise FileFormatError(f"{name} is damaged: {str(error)[:120]}") from error
 
 
 _hints = cache(get_type_hints)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from skmeta._copies import Uncopied
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import HistoryError, HistoryWarning
+from skmeta.exceptions import HistoryError, SearchWarning
 from skmeta.search.history._adding import measured_search
 from skmeta.search.history._address import MEMORY, mask_password
 from skmeta.search.history._reader import HistoryReader
@@ -42,7 +42,7 @@ class SearchHistory(HistoryReader):
         If it cannot be opened or written, or is in memory and is to be shared.
     ValueError
         If `lease_timeout` is not positive.
-    HistoryFormatError
+    FileFormatError
         If there is something else in that place, or a history of a newer format.
 
     Notes
@@ -164,14 +164,14 @@ optional
 
         Raises
         ------
-        HistoryFormatError
+        FileFormatError
             If something that is needed is missing, or scores are not numbers.
-        SearchSpaceError
+        ValueError
             If the estimator does not have one of the parameters.
 
         Warns
         -----
-        HistoryWarning
+        SearchWarning
             If a configuration is there already with other scores.
 
         Examples
@@ -203,7 +203,7 @@ optional
                 f"{n_different} configurations were measured before on "
                 f"{item.record.dataset_label!r}, with other scores, which are kept. To replace "
                 "them, call remove(dataset) first. To keep both, give another dataset=.",
-                HistoryWarning,
+                SearchWarning,
             )
         return self
 

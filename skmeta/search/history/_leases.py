@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 
-from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.exceptions import FileFormatError, HistoryError
 from skmeta.search.history._codec import candidate_to_row, dump, row_to_candidate
 from skmeta.search.history._queries import candidate, find_search, lease, search
 from skmeta.search.history._store import HistoryStore
@@ -176,7 +176,7 @@ class Leases:
             lease.c.key.in_(held),
         )
         if held:
-            with contextlib.suppress(HistoryError, HistoryFormatError):
+            with contextlib.suppress(HistoryError, FileFormatError):
                 self._store.run(
                     lambda c: c.execute(mine.values(expires=_now(c) + seconds, **values)),
                     write=True,

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.exceptions import FileFormatError, HistoryError
 from skmeta.search.history import _codec
 from skmeta.search.history._codec import KEY_LENGTH
 from skmeta.search.record import CandidateRecord, RecordedSearch, SearchRecord
@@ -104,14 +104,14 @@ def read_version(connection: sa.Connection, place: str) -> int:
     try:
         names = sa.inspect(connection).get_table_names()
     except (TypeError, ValueError) as error:  # SQLAlchemy's, about texts that are not UTF-8
-        raise HistoryFormatError(
+        raise FileFormatError(
             f"The names or types of a history's tables are damaged ({error}). Restore a copy, or "
             "salvage what is left with sqlite3's .recover."
         ) from error
     if about.name not in names:
         if names and connection.dialect.name == "sqlite":
             shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
-            raise HistoryFormatError(
+            raise FileFormatError(
                 f"{place} is a database, but not a history: it holds the tables {shown}. Give the "
                 "path of a history, or of a file that does not exist yet."
             )
@@ -120,12 +120,12 @@ def read_version(connection: sa.Connection, place: str) -> int:
     values = dict(rows.all())
     version = str(values.get("version"))
     if values.get("format") != FORMAT or not version.isdecimal() or int(version) < 1:
-        raise HistoryFormatError(
+        raise FileFormatError(
             f"{place} has a table {about.name!r} that does not describe a history (format "
             f"{values.get('format')!r}, version {version!r}). It was altered: use a copy."
         )
     if int(version) != VERSION:
-        raise HistoryFormatError(
+        raise FileFormatError(
             f"{place} holds a history of format {version}, and this version of skmeta reads "
             f"format {VERSION}. Upgrade skmeta, or give another file."
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skmeta._copies import Uncopied
 from skmeta._html import table, tag
 from skmeta._optional import import_optional
-from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.exceptions import FileFormatError, HistoryError
 from skmeta.search.history import _codec
 from skmeta.search.history._address import MEMORY, is_url
 from skmeta.search.record import (
@@ -225,7 +225,7 @@ class HistoryReader(Uncopied):
         """Return what the history holds as an HTML table, for notebooks."""
         try:
             rows = self._run("describe")
-        except (HistoryError, HistoryFormatError) as error:  # a representation must not fail
+        except (HistoryError, FileFormatError) as error:  # a representation must not fail
             return tag("p", f"{self!r}: {error}")
         return table(repr(self), ("estimator", "data sets", "searches", "candidates"), rows)
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
 )
 
 from skmeta._optional import import_optional
-from skmeta.exceptions import HistoryError, HistoryFormatError, SkmetaError
+from skmeta.exceptions import FileFormatError, HistoryError, SkmetaError
 from skmeta.search.history import _queries
 from skmeta.search.history._address import (
     MASK,
@@ -125,7 +125,7 @@ class HistoryStore:
     def _prepare(self) -> None:
         version = self.run(_queries.read_version, self.place)
         if not version and self.read_only:
-            raise HistoryFormatError(
+            raise FileFormatError(
                 f"{self.place} holds no history, and a read-only one is not created. "
                 "Record a search first, or give another place."
             )
@@ -284,12 +284,12 @@ def _translate(error: Exception, place: str) -> SkmetaError:
     lower = text.lower()
     # SQLite quotes a damaged text in its errors.
     if "not a database" in lower:
-        return HistoryFormatError(
+        return FileFormatError(
             f"{place} is not a history, nor a SQLite database, or its beginning is damaged "
             f"({text}). Give the path of a history, or of a file that does not exist yet."
         )
     if isinstance(error, UnicodeDecodeError) or "malformed" in lower:
-        return HistoryFormatError(
+        return FileFormatError(
             f"{place} is damaged ({text}). Restore a copy, or salvage what is left with "
             "sqlite3's .recover."
         )

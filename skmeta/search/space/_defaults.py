@@ -18,7 +18,6 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.compose import TransformedTargetRegressor
 
-from skmeta.exceptions import SearchSpaceError
 from skmeta.search.record import Configuration, Value
 from skmeta.search.space._default_table import BOOSTING_SPACES, DEFAULT_SPACES, RULED_OUT, Space
 from skmeta.search.space._parts import (
@@ -66,7 +65,7 @@ def default_search_space(estimator: Any, *, target_scale: float = 1.0) -> Space 
 
     Raises
     ------
-    SearchSpaceError
+    ValueError
         If neither the estimator nor any of its parts has a default space, or all parameters of
         the space were set.
     TypeError
@@ -85,13 +84,13 @@ def default_search_space(estimator: Any, *, target_scale: float = 1.0) -> Space 
     spaces = _default_of_parts(estimator, target_scale)
     if spaces == [{}] and (kept := kept_params(estimator)):
         values = ", ".join(f"{name}={value!r}" for name, value in kept.items())
-        raise SearchSpaceError(
+        raise ValueError(
             f"All parameters of the default search space were set ({values}), and what is set is "
             "kept. Leave one at its default, or pass param_distributions to search it."
         )
     if spaces == [{}]:
         known = {name for table in _TABLES.values() for name in table}
-        raise SearchSpaceError(
+        raise ValueError(
             f"{type(estimator).__name__} has no default search space. Pass param_distributions. "
             f"There are spaces for {', '.join(sorted(known))}."
         )

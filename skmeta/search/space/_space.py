@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import ParameterGrid
 
-from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space import _parts, _values
 
 Candidate = dict[str, Any]
@@ -57,7 +56,7 @@ class SearchSpace:
         return list(ParameterGrid(self.spaces))
 
     def check(self, estimator: Any) -> None:
-        """Raise a SearchSpaceError with the closest name if an estimator lacks a parameter."""
+        """Raise a ValueError with the closest name if an estimator lacks a parameter."""
         _values.check_names(estimator, self.spaces)
 
     def part_choices(self, estimator: Any) -> list[Candidate]:
@@ -102,7 +101,7 @@ class SearchSpace:
         parts = _parts.structural_params(estimator.get_params(deep=True), given)
         nearest, _ = fitting.nearest(_parts.replace_parts(estimator, parts), given)
         if nearest is None or not set(given) <= set(nearest):
-            raise SearchSpaceError(f"no sub-space has all of the parameters {sorted(given)}")
+            raise ValueError(f"no sub-space has all of the parameters {sorted(given)}")
         return nearest
 
     def is_complete(self, candidate: Candidate) -> bool:

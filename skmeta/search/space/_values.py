@@ -11,7 +11,6 @@ from sklearn.model_selection import ParameterGrid
 
 from skmeta._sklearn_compat import is_cloned_by_parameters, printed
 from skmeta._validation import suggest
-from skmeta.exceptions import SearchSpaceError
 from skmeta.search.space._parts import (
     every_param,
     is_estimator,
@@ -91,12 +90,12 @@ def sample(name: str, source: Any, n: int, random_state: np.random.RandomState) 
         else:
             values = [source.rvs(random_state=random_state) for _ in range(n)]
     except (TypeError, ValueError) as error:
-        raise SearchSpaceError(
+        raise ValueError(
             f"The distribution of parameter {name!r}, {describe_values(source)}, cannot be sampled "
             f"({error}). Check its arguments; for a constant, pass a list of one value."
         ) from error
     if any(map(is_nan, values)):
-        raise SearchSpaceError(
+        raise ValueError(
             f"The distribution of parameter {name!r}, {describe_values(source)}, returned NaN. "
             "Check its arguments."
         )
@@ -196,7 +195,7 @@ def encode_value(source: Any, value: Any) -> list[Any] | None:
 def check_form(spaces: Any) -> None:
     """Raise if sub-spaces are not a list of dicts of lists and distributions."""
     if isinstance(spaces, (list, tuple)) and not spaces:
-        raise SearchSpaceError(
+        raise ValueError(
             "The search space is an empty list. Pass a dict of parameters, such as "
             '{"C": [0.1, 1, 10]}, or a list of such dicts.'
         )
@@ -208,11 +207,11 @@ def check_form(spaces: Any) -> None:
     try:
         ParameterGrid([*map(as_lists, spaces)] if isinstance(spaces, (list, tuple)) else spaces)
     except ValueError as error:
-        raise SearchSpaceError(f"{error} Pass a list of at least one value.") from error
+        raise ValueError(f"{error} Pass a list of at least one value.") from error
     for space in spaces:
         for name, source in space.items():
             if not isinstance(name, str):
-                raise SearchSpaceError(
+                raise ValueError(
                     f"The search space names the parameter {name!r}, which is not a string. Use "
                     'the names of get_params(), such as "C" or "svc__C".'
                 )
@@ -232,7 +231,7 @@ def check_names(estimator: Any, spaces: Sequence[Mapping[str, Any]]) -> None:
             known = every_param(built)
             for name in space:
                 if name not in known and not _can_set(built, name, space[name]):
-                    raise SearchSpaceError(_unknown_name_message(name, known, built, parts))
+                    raise ValueError(_unknown_name_message(name, known, built, parts))
 
 
 def choices_of_parts(

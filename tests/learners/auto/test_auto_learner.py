@@ -9,9 +9,10 @@ from builders import make_intercepts
 from marks import slow
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import FitFailedWarning
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-from skmeta.exceptions import BaselineWarning, DivergenceWarning, EpisodeError, OverlapWarning
+from skmeta.exceptions import EpisodeError, PriorWarning
 from skmeta.learners import (
     MAML,
     AutoLearner,
@@ -21,7 +22,7 @@ from skmeta.learners import (
 )
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 INTERCEPT = HierarchicalLinear(effects="intercept")
 SMALL_MAML = MAML(
@@ -92,7 +93,7 @@ def test_classes_are_held_out_if_there_are_no_groups():
     X, y = X[:400], y[:400]
     learners = [ProtoNet(backbone_params={"hidden": (32,)}, n_iterations=20, validation=0)]
     auto = AutoLearner(candidates=learners, n_way=3, n_shot=(1, 5), random_state=0)
-    with pytest.warns(BaselineWarning, match=r"does not pay here.*\(own rows\) is better\.$"):
+    with pytest.warns(PriorWarning, match=r"does not pay here.*\(own rows\) is better\.$"):
         auto.fit(X, y)
     board = auto.leaderboard_.set_index("learner")
     assert set(board.index) == {"ProtoNet", "own rows (plain)"}
@@ -107,7 +108,7 @@ def test_images_are_learned_by_a_convolution():
     conv = ProtoNet(backbone="conv4", backbone_params=blocks, n_iterations=2, validation=0)
     auto = AutoLearner(candidates=[conv], n_way=3, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BaselineWarning)
+        warnings.simplefilter("ignore", PriorWarning)
         auto.fit(X, y)
         as_table = clone(auto).set_params(input_shape=(1, 8, 8)).fit(X.reshape(-1, 64), y)
     assert auto.prior_.input_shape == (1, 8, 8)
@@ -147,7 +148,7 @@ def test_it_follows_scikit_learn():
 def test_a_learner_that_fails_is_named_and_left_out():
     wild = clone(SMALL_MAML).set_params(inner_lr=1e30, n_inner_steps=5)
     auto = AutoLearner(candidates=[INTERCEPT, wild], n_shot=5, random_state=0)
-    with pytest.warns(DivergenceWarning, match=r"^MAML failed \(.* or leave it out of candidates"):
+    with pytest.warns(FitFailedWarning, match=r"^MAML failed \(.* or leave it out of candidates"):
         auto.fit(*make_intercepts())
     board = auto.leaderboard_.set_index("learner")
     assert auto.prior_.learner == "HierarchicalLinear"
@@ -192,8 +193,8 @@ def test_data_that_form_no_tasks_are_refused():
     with pytest.raises(EpisodeError, match="but y has 3 and 4 are needed"):
         auto.fit(X, groups % 3)
     with pytest.raises(EpisodeError, match="y has one class"):
-        AutoLearner(task_type="classification").fit(X, np.zeros(len(X), int), groups)
-    with pytest.raises(EpisodeError, match="Set task_type="):
+        AutoLearner(target_type="classification").fit(X, np.zeros(len(X), int), groups)
+    with pytest.raises(EpisodeError, match="Set target_type="):
         auto.fit(X, groups + 1, groups)
     with pytest.raises(ValueError, match="groups has 359 values for 360 rows"):
         auto.fit(X, y, groups[:-1])
@@ -225,7 +226,7 @@ def test_frames_with_categories_and_missing_values(learner):
     assert np.isfinite([red, blue]).all()
     if isinstance(learner, HierarchicalLinear):  # It remembers the effects of a family's columns.
         assert abs(red - blue - 3) < 0.5
-    with pytest.warns(OverlapWarning):
+    with pytest.warns(PriorWarning):
         assert auto.score(X, y, groups=groups) > 0.5
 
 

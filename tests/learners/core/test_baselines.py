@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from skmeta._backend import Scaler
-from skmeta.exceptions import BaselineWarning, UnusedDataWarning
+from skmeta.exceptions import PriorWarning, UnusedDataWarning
 from skmeta.learners import MAML, ProtoNet, Validation
 from skmeta.learners._core import baseline_scores, make_problem
 
@@ -68,7 +68,7 @@ def test_an_embedding_starts_with_its_input():
 def test_a_prior_that_loses_to_a_plain_model_is_told():
     # One line for all groups: four iterations are no match for a ridge regression on all rows.
     X, y, groups = make_lines()
-    with pytest.warns(BaselineWarning, match="MAML scores .* but one ridge regression on"):
+    with pytest.warns(PriorWarning, match="MAML scores .* but one ridge regression on"):
         learner = MAML(**SMALL).fit(X, y, groups)
     history = learner.learning_curve_
     assert len(set(history["pooled_ridge_score"])) == 1

@@ -12,7 +12,7 @@ from skmeta.learners._core import read_prior
 from skmeta.priors import MetaPrior
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 
 def made_classes(n_classes, seed=0, n_tasks=40, n_rows=20):

@@ -7,7 +7,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import HierarchicalLinear
 
 # Priors are adapted to rows of their own meta-training.
-pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.OverlapWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
 
 def tasks_with(deviations, kind, seed=0, n_tasks=60, n_rows=20):
@@ -50,7 +50,7 @@ def test_order_of_rows_names_of_groups_and_units_have_no_effect(kind):
         y = (y > 0).astype(int)
 
     def predict(X, y, groups, X_new, y_new, at):
-        prior = HierarchicalLinear(task_type=kind).fit(X, y, groups=groups).prior_
+        prior = HierarchicalLinear(target_type=kind).fit(X, y, groups=groups).prior_
         if kind == "classification":
             return MetaFewShotClassifier(prior).fit(X_new, y_new).predict_proba(at)[:, 1]
         return np.ravel(MetaFewShotRegressor(prior).fit(X_new, y_new).predict(at, return_std=True))

@@ -22,7 +22,7 @@ SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
 
 def shaken(kind):
     """A prior whose outputs depend on everything that they can depend on."""
-    learner = InContextLearner(**SMALL, n_estimators=3)
+    learner = InContextLearner(**SMALL, n_views=3)
     network = learner.make_network(kind)
     generator = torch.Generator().manual_seed(0)
     network.draw(generator)
@@ -182,7 +182,7 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
     ("changes", "message"),
     [
         ({"width": 16}, r"'table.* has shape .* Set {'width': 32"),
-        ({"task_type": "regression"}, r"on regression tasks cannot start from"),
+        ({"target_type": "regression"}, r"on regression tasks cannot start from"),
     ],
 )
 def test_a_prior_of_another_kind_or_size_is_refused(priors, changes, message):
@@ -234,7 +234,7 @@ def test_tasks_of_more_classes_than_codes_are_meta_trained_at_once():
     group, X = np.repeat(range(12), 60), rng.normal(size=(720, 3))
     y = np.digitize(X[:, 0] * rng.choice([-1, 1], 12)[group], np.linspace(-1.2, 1.2, 11))
     learner = InContextLearner(
-        **SMALL, task_type="classification", n_shot=24, n_query=5, n_iterations=2, random_state=0
+        **SMALL, target_type="classification", n_shot=24, n_query=5, n_iterations=2, random_state=0
     )
     by_mode = [
         clone(learner).set_params(execution=ExecutionOptions(mode)).fit(X, y, group).learning_curve_

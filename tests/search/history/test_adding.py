@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryFormatError, HistoryWarning, SearchSpaceError
+from skmeta.exceptions import FileFormatError, SearchWarning
 from skmeta.search import SearchHistory
 from skmeta.search.record import dataset_features
 
@@ -92,7 +92,7 @@ def test_what_differs_is_another_search(changes):
 
 def test_other_scores_of_the_same_configuration_are_not_taken_silently():
     history = SearchHistory().add(SVC(), [{"C": 1.0}], [0.5], dataset="d")
-    with pytest.warns(HistoryWarning, match="1 configurations were measured before on 'd'"):
+    with pytest.warns(SearchWarning, match="1 configurations were measured before on 'd'"):
         history.add(SVC(), [{"C": 1.0}, {"C": 2.0}], [0.6, 0.7], dataset="d")
     assert history.searches()[0].scores.tolist() == [0.5, 0.7]
     history.remove("d")
@@ -126,7 +126,7 @@ def test_other_scores_of_the_same_configuration_are_not_taken_silently():
 )
 def test_what_cannot_be_added(changes, message):
     history = SearchHistory()
-    error = SearchSpaceError if "gama" in message else HistoryFormatError
+    error = ValueError if "gama" in message else FileFormatError
     with pytest.raises(error, match=message):
         history.add(**{**ADD, **changes})
     assert len(history) == 0
@@ -161,12 +161,12 @@ def test_of_a_halving_search_the_last_round_counts(iris):
 
 @pytest.mark.parametrize("search", [3, GridSearchCV(SVC(), {}), {"params": []}])
 def test_what_is_no_fitted_search(search):
-    with pytest.raises(HistoryFormatError, match="needs a fitted search, such as GridSearchCV"):
+    with pytest.raises(FileFormatError, match="needs a fitted search, such as GridSearchCV"):
         SearchHistory().add(search)
 
 
 def test_params_without_scores():
-    with pytest.raises(HistoryFormatError, match="params were given without scores"):
+    with pytest.raises(FileFormatError, match="params were given without scores"):
         SearchHistory().add(SVC(), [{"C": 1.0}], dataset="iris")
-    with pytest.raises(HistoryFormatError, match="params must be a list of dicts"):
+    with pytest.raises(FileFormatError, match="params must be a list of dicts"):
         SearchHistory().add(SVC(), scores=[0.5], dataset="iris")

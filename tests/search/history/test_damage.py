@@ -8,7 +8,7 @@ from builders import make_evaluation, make_record, record_all
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryWarning
+from skmeta.exceptions import SearchWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 DAMAGE = [
@@ -63,15 +63,15 @@ def damage_candidate(path, column, value):
 def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
     damage_candidate(path, column, value)
     history = SearchHistory(path)
-    with pytest.warns(HistoryWarning, match=f"candidate 2 of search 1: {column} is damaged"):
+    with pytest.warns(SearchWarning, match=f"candidate 2 of search 1: {column} is damaged"):
         kept = history._candidates("a")
     assert kept == [make_candidate("k"), make_candidate("kkk")]
-    with pytest.warns(HistoryWarning, match="candidate 2 of search 1"):
+    with pytest.warns(SearchWarning, match="candidate 2 of search 1"):
         first, second = history
     assert first.candidates == tuple(kept)
     assert len(second.candidates) == 3
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", HistoryWarning)
+        warnings.simplefilter("ignore", SearchWarning)
         n_left = 2 if column in ("scores", "configuration") else 3  # what a prior needs
         assert [len(past.configurations) for past in history.searches()] == [n_left, 3]
         assert len(history.to_frame()) == 5
@@ -83,10 +83,10 @@ def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
     execute(path, f"UPDATE skmeta_search SET {column} = ? WHERE id = 1", value)
     history = SearchHistory(path)
     for read in (list, SearchHistory.searches, SearchHistory.to_frame):
-        with pytest.warns(HistoryWarning, match=f"search 1: {column} is damaged"):
+        with pytest.warns(SearchWarning, match=f"search 1: {column} is damaged"):
             read(history)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", HistoryWarning)
+        warnings.simplefilter("ignore", SearchWarning)
         assert [search.record.dataset for search in history] == ["set b"]
         assert [past.dataset for past in history.searches()] == ["set b"]
     assert len(history._candidates("a")) == 3
@@ -104,7 +104,7 @@ def test_a_search_with_a_damaged_row_goes_on(tmp_path):
 
     search(3)
     damage_candidate(path, "scores", "{")
-    with pytest.warns(HistoryWarning, match="candidate 2 of search 1: scores is damaged"):
+    with pytest.warns(SearchWarning, match="candidate 2 of search 1: scores is damaged"):
         resumed = search(5)
     assert resumed.n_resumed_ == 2
     assert len(resumed.cv_results_["params"]) == 5

@@ -10,7 +10,7 @@ from builders import make_evaluation, make_record, record_all
 from sklearn.base import clone
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.exceptions import FileFormatError, HistoryError
 from skmeta.search import SearchHistory
 
 NAN, INF = math.nan, math.inf
@@ -167,7 +167,7 @@ def test_read_only_creates_no_file(tmp_path):
     with pytest.raises(HistoryError, match="a read-only history is not created"):
         SearchHistory(tmp_path / "searches.db", read_only=True)
     (tmp_path / "empty.db").touch()
-    with pytest.raises(HistoryFormatError, match="holds no history"):
+    with pytest.raises(FileFormatError, match="holds no history"):
         SearchHistory(tmp_path / "empty.db", read_only=True)
     assert (tmp_path / "empty.db").read_bytes() == b""
     assert os.listdir(tmp_path) == ["empty.db"]

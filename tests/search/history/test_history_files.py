@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from builders import make_evaluation, make_record, record_all
 from sklearn.base import clone
 
-from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.exceptions import FileFormatError, HistoryError
 from skmeta.search import SearchHistory
 from skmeta.search.history import _store as store_module
 
@@ -39,7 +39,7 @@ def test_what_is_no_path(address):
 def test_a_file_that_is_no_database(content, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(content)
-    with pytest.raises(HistoryFormatError, match="not a history, nor a SQLite database"):
+    with pytest.raises(FileFormatError, match="not a history, nor a SQLite database"):
         SearchHistory(path)
     assert path.read_bytes() == content
 
@@ -57,7 +57,7 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path):
     make_database(path, "CREATE TABLE customers (id)", "CREATE TABLE orders (id)")
     before = path.read_bytes()
     for open_it in (SearchHistory, partial(SearchHistory, read_only=True)):
-        with pytest.raises(HistoryFormatError, match="holds the tables customers, orders"):
+        with pytest.raises(FileFormatError, match="holds the tables customers, orders"):
             open_it(path)
     assert path.read_bytes() == before
 
@@ -71,7 +71,7 @@ def test_another_format_is_refused(history, version, message):
         history.path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'"
     )
     for open_it in (SearchHistory, partial(SearchHistory, read_only=True)):
-        with pytest.raises(HistoryFormatError, match=message):
+        with pytest.raises(FileFormatError, match=message):
             open_it(history.path)
 
 
@@ -80,7 +80,7 @@ def test_a_damaged_file_is_an_error(history):
     content = bytearray(history.path.read_bytes())
     content[4096:] = os.urandom(len(content) - 4096)
     history.path.write_bytes(content)
-    with pytest.raises(HistoryFormatError, match="is damaged"):
+    with pytest.raises(FileFormatError, match="is damaged"):
         list(SearchHistory(history.path))
 
 

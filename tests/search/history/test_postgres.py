@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from builders import make_evaluation, make_record
 from sklearn.svm import SVC
 
-from skmeta.exceptions import HistoryError, HistoryFormatError
+from skmeta.exceptions import FileFormatError, HistoryError
 from skmeta.search import SearchHistory
 
 pytestmark = [
@@ -70,7 +70,7 @@ def test_a_copy_has_no_secret_of_the_url(url):
 
 
 def test_read_only_writes_nothing(url):
-    with pytest.raises(HistoryFormatError, match="a read-only one is not created"):
+    with pytest.raises(FileFormatError, match="a read-only one is not created"):
         SearchHistory(url, read_only=True)
     with SearchHistory(url) as history:
         history._begin(make_record())
@@ -86,7 +86,7 @@ def test_other_tables_may_be_there_but_a_newer_format_may_not(url):
             "UPDATE skmeta_about SET value = '99' WHERE name = 'version'",
         ]:
             history._store.run(lambda c, s=statement: c.execute(sa.text(s)), write=True)
-    with pytest.raises(HistoryFormatError, match=r"of format 99, .* Upgrade skmeta"):
+    with pytest.raises(FileFormatError, match=r"of format 99, .* Upgrade skmeta"):
         SearchHistory(url)
 
 
