@@ -137,9 +137,11 @@ class ContrastMixin:
             A row per comparison. ``estimate`` is the difference of expected targets: of the
             probabilities of each class, or of the second one of two, and with exposures, of rates.
             ``std`` is its standard error, ``df`` the degrees of freedom of its t distribution
-            (if each group has one value, the number of groups limits them: add groups). ``lower``
-            and ``upper`` are the bounds of its interval. Counts and amounts have ``ratio``,
-            ``ratio_lower`` and ``ratio_upper``, too; of classes, these are ratios of odds.
+            and ``attrs["df_from"]`` where they come from: ``"rows"``, ``"rows and groups"``, or
+            ``"groups of 'clinic'"`` if each clinic has one value, so that their number limits
+            them: to narrow the interval, add groups. ``lower`` and ``upper`` are its bounds. Counts
+            and amounts have ``ratio``, ``ratio_lower`` and ``ratio_upper``, too; of classes, these
+            are ratios of odds.
 
         Raises
         ------
@@ -178,6 +180,7 @@ class ContrastMixin:
         names = ["contrast", "class", None if group is None else str(group)]
         index = pandas.MultiIndex.from_tuples(records, names=names)
         frame = pandas.DataFrame(list(records.values()), index)
+        frame.attrs["df_from"] = _source_of_df(known, treated, factor)
         return frame.droplevel([1] * (len(outputs) == 1) + [2] * (factor is None))
 
 
@@ -319,6 +322,19 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
                 "between them. Add groups, or leave out columns that are constant within groups."
             )
     return Sample(D, W, y[rows], known.weight[rows], codes, np.log(known.exposure[rows]))
+
+
+def _source_of_df(known: Rows, column: Column, factor: int | None) -> str:
+    """Say what limits the degrees of freedom of an effect: rows, or a column of groups."""
+    if factor is not None or not known.factors:
+        return "rows"
+    seen = ~column.missing
+    D, codes = column.treatment(column.values)[seen], known.codes[seen]
+    by_factor = df_of_groups(D, D.shape[1], codes)
+    name, df = min(
+        zip((name for name, _ in known.factors), by_factor, strict=True), key=lambda f: f[1]
+    )
+    return f"groups of {name!r}" if np.isfinite(df) else "rows and groups"
 
 
 def _places(

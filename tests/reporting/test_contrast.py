@@ -84,6 +84,8 @@ def test_a_treatment_of_whole_groups_has_the_degrees_of_freedom_of_groups(fitted
     between, within = model.contrast("city", "small"), model.contrast("age", 51, 50)
     assert between["df"].item() < frame.clinic.nunique()
     assert within["df"].item() > 5
+    assert between.attrs["df_from"] == "groups of 'clinic'"
+    assert within.attrs["df_from"] == "rows and groups"
     with pytest.raises(ValueError, match="cannot be told for each group"):
         model.contrast("city", "small", group="clinic")
     # Also if groups do not differ beyond chance: 12, less their mean and the treatment.
@@ -91,6 +93,7 @@ def test_a_treatment_of_whole_groups_has_the_degrees_of_freedom_of_groups(fitted
     y = y - 0.9 * y.groupby(frame.clinic).transform("mean")
     model = GroupedRegressor(groups="clinic", combine="learner").fit(frame, y)
     assert model.contrast("city", "small")["df"].item() == 10
+    assert model.contrast("city", "small").attrs["df_from"].startswith("groups of ")
 
 
 def test_effects_of_groups_are_drawn_to_the_common_one(fitted):
