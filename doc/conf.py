@@ -106,6 +106,7 @@ numpydoc_xref_param_type = False
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "subsection_order": ["../examples/tutorials", "*"],
     "filename_pattern": r"plot_",
     "ignore_pattern": r"quickstart\.py|half_cheetah\.py|on_a_cluster\.py|log_to_mlflow\.py",
     "copyfile_regex": r".*\.csv\.gz",
