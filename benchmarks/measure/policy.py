@@ -57,7 +57,7 @@ SHARED = {
 META = {
     "n_inner_steps": N_UPDATES,
     "inner_lr": 0.2,
-    "learn_inner_lr": True,
+    "learn": {"inner_lr": "tensor and step"},
     "loss_after_each_update": True,
 }
 # To swing up takes many outer steps: one inner step leaves episodes for twice as many.

@@ -71,7 +71,7 @@ def main():
         n_iterations=args.iterations,
         meta_batch_size=args.tasks,
         n_episodes=args.episodes,
-        learn_inner_lr=True,
+        learn={"inner_lr": "tensor and step"},
         validation=Validation(0.0, every=1),
         execution=ExecutionOptions(checkpoint=args.checkpoint),
         verbose=1,

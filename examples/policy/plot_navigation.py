@@ -12,7 +12,7 @@ MAML looks for a policy that finds any goal after a few updates, each on 20 epis
 # -------------
 # A family draws tasks; here a task is a goal in the unit square. All episodes of a meta-iteration,
 # 10 goals times 20 episodes, are simulated at once. ``loss_after_each_update`` lets the policy
-# after each update count, and ``learn_inner_lr`` learns the step sizes.
+# after each update count, and ``learn`` says which step sizes are learned.
 
 import time
 
@@ -30,7 +30,7 @@ learner = PolicyMAML(
     n_iterations=80,
     n_inner_steps=2,
     inner_lr=0.2,
-    learn_inner_lr=True,
+    learn={"inner_lr": "tensor and step"},
     loss_after_each_update=True,
     **settings,
 ).fit(family)

@@ -81,7 +81,7 @@ _mixed._covariance.CovarianceShape _mixed._each_class.EachClass
 _mixed._factors.FactorModel _mixed._families.Classes
 _mixed._families.NegativeBinomial _mixed._families.Normal _mixed._families.Ordered
 _mixed._families.Poisson _mixed._model.MixedModel
-policy._learners.PolicyMAML policy._learners.PolicyMetaSGD policy._policy.MetaPolicy
+policy._learners.PolicyMAML policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter

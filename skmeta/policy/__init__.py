@@ -1,6 +1,6 @@
 """Policies that adapt to a new environment: meta-reinforcement learning."""
 
-from skmeta.policy._learners import PolicyMAML, PolicyMetaSGD
+from skmeta.policy._learners import PolicyMAML
 from skmeta.policy._policy import MetaPolicy
 from skmeta.policy.environments import EnvironmentFamily, PointNavigation
 
@@ -9,5 +9,4 @@ __all__ = [
     "MetaPolicy",
     "PointNavigation",
     "PolicyMAML",
-    "PolicyMetaSGD",
 ]

@@ -1,4 +1,4 @@
-"""MAML and Meta-SGD for policies."""
+"""MAML for policies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skmeta._backend import PRECISIONS
 from skmeta._sklearn_compat import Interval, StrOptions, fit_context, validate_params
 from skmeta._training import OuterLoopSettings, learner_name, parameter
 from skmeta._validation import check_rng
-from skmeta.learners import MAML, GradientLearner, MetaSGD
+from skmeta.learners import MAML, GradientLearner
 from skmeta.policy._episodes import BASELINES, ESTIMATORS
 from skmeta.policy._meta_fit import evaluate, make_session, meta_fit, write_prior
 from skmeta.policy._session import POLICY_LEARNERS
@@ -33,8 +33,10 @@ class PolicyMAML(OuterLoopSettings):
     ----------
     first_order : bool, default=False
         Leave second derivatives out of the meta-gradient.
-    learn_inner_lr : bool, default=False
-        Learn the step size, one for each tensor and step; it starts from ``inner_lr``.
+    learn : dict or None, default=None
+        Settings of the inner loop that are learned, as in :class:`~skmeta.learners.MAML`:
+        ``{"inner_lr": "weight"}`` is Meta-SGD, ``{"inner_lr": "tensor and step"}`` has one step
+        size for each tensor and step. They start from ``inner_lr``.
     loss_after_each_update : bool, default=False
         Descend the mean over the policies after each update, not the last policy's alone.
     hidden : tuple of int, default=(64, 64)
@@ -82,6 +84,8 @@ class PolicyMAML(OuterLoopSettings):
     ----------
     Finn, Abbeel and Levine (2017), Model-agnostic meta-learning for fast adaptation of deep
     networks, algorithm 3.
+    Li, Zhou, Chen and Li (2017), Meta-SGD: learning to learn quickly for few-shot learning,
+    algorithm 2.
     Rothfuss, Lee, Clavera, Asfour and Abbeel (2019), ProMP: proximal meta-policy search, for the
     estimators.
 
@@ -95,7 +99,7 @@ class PolicyMAML(OuterLoopSettings):
     """
 
     first_order: bool = parameter(False, "boolean", role="training")
-    learn_inner_lr: bool = parameter(False, "boolean", role="training")
+    learn: dict[str, str] | None = parameter(None, dict, None, role="training")
     loss_after_each_update: bool = parameter(False, "boolean", role="training")
     hidden: tuple[int, ...] = parameter((64, 64), tuple, list, role="training")
     initial_std: float = parameter(1.0, Interval(Real, 0, None, closed="neither"))
@@ -142,7 +146,7 @@ class PolicyMAML(OuterLoopSettings):
             inner_lr=self.inner_lr,
             n_inner_steps=self.n_inner_steps,
             first_order=self.first_order,
-            learn={"inner_lr": "tensor and step"} if self.learn_inner_lr else None,
+            learn=self.learn,
         )
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -213,31 +217,3 @@ class PolicyMAML(OuterLoopSettings):
 
 
 POLICY_LEARNERS[learner_name(PolicyMAML)] = PolicyMAML
-
-
-class PolicyMetaSGD(PolicyMAML):
-    """:class:`PolicyMAML` with a step size learned for every parameter, direction included.
-
-    theta' = theta - alpha * policy gradient, element by element; theta and alpha descend the loss
-    after adaptation together. ``inner_lr`` is the start of each alpha.
-
-    References
-    ----------
-    Li, Zhou, Chen and Li (2017), Meta-SGD: learning to learn quickly for few-shot learning,
-    algorithm 2.
-
-    Examples
-    --------
-    >>> from skmeta.policy import PointNavigation, PolicyMetaSGD
-    >>> learner = PolicyMetaSGD(n_iterations=2, meta_batch_size=4, n_episodes=5, random_state=0)
-    >>> prior = learner.fit(PointNavigation()).prior_
-    >>> prior.tensors["inner_lr.log_std"].shape
-    (1, 2)
-    """
-
-    def inner_learner(self) -> GradientLearner:
-        return MetaSGD(
-            inner_lr=self.inner_lr,
-            n_inner_steps=self.n_inner_steps,
-            first_order=self.first_order,
-        )

@@ -32,7 +32,7 @@ POLICY_LEARNERS: dict[str, Any] = {}
 """Classes of policy learners by the name that a prior keeps."""
 
 # Parameters that are learned, and are the same for all tasks.
-_NOT_ADAPTED = ("inner_lr", "norm.")
+_NOT_ADAPTED = ("inner_lr", "weight_decay", "norm.")
 
 
 class PolicySession:

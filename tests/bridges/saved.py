@@ -29,7 +29,7 @@ from skmeta.learners import (
     ProtoNet,
     Reptile,
 )
-from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML, PolicyMetaSGD
+from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
 
 QUICK = {"n_iterations": 2, "n_shot": 4, "n_query": 4, "validation": 0, "random_state": 0}
 POLICY = {"n_iterations": 1, "meta_batch_size": 2, "n_episodes": 2, "random_state": 0}
@@ -176,7 +176,9 @@ MAKE = {
     ),
     "MetaPolicy": fit_policy,
     "PolicyMAML": lambda: PolicyMAML(**POLICY).fit(PointNavigation()),
-    "PolicyMetaSGD": lambda: PolicyMetaSGD(**POLICY).fit(PointNavigation()),
+    "PolicyMAML with learned steps": lambda: PolicyMAML(**POLICY, learn={"inner_lr": "weight"}).fit(
+        PointNavigation()
+    ),
     **{
         kind.__name__: lambda kind=kind: fit_learner(kind(**QUICK))
         for kind in (

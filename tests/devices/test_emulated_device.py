@@ -39,7 +39,7 @@ from skmeta.learners import (
     Reptile,
     Validation,
 )
-from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML, PolicyMetaSGD
+from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
 
 # Priors are adapted to rows of their own meta-training.
 pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
@@ -305,10 +305,12 @@ def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [PolicyMAML, PolicyMetaSGD])
-def test_policies(kind):
+@pytest.mark.parametrize("learn", [None, {"inner_lr": "weight"}], ids=str)
+def test_policies(learn):
     family = PointNavigation()
-    learner = kind(n_iterations=2, meta_batch_size=2, n_episodes=3, random_state=0, **DOUBLE)
+    learner = PolicyMAML(
+        learn=learn, n_iterations=2, meta_batch_size=2, n_episodes=3, random_state=0, **DOUBLE
+    )
     found, expected = (
         learner.set_params(device=device).fit(family).prior_ for device in (EMULATED, "cpu")
     )

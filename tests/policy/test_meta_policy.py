@@ -12,13 +12,13 @@ from sklearn.exceptions import NotFittedError
 from skmeta.exceptions import EpisodeError, PriorError
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import ProtoNet
-from skmeta.policy import EnvironmentFamily, MetaPolicy, PointNavigation, PolicyMAML, PolicyMetaSGD
+from skmeta.policy import EnvironmentFamily, MetaPolicy, PointNavigation, PolicyMAML
 from skmeta.priors import MetaPrior
 
 TASK = {"goal_x": 0.3, "goal_y": 0.2}
 
 
-def fitted(family, cls=PolicyMAML, **settings):
+def fitted(family, **settings):
     settings = {
         "hidden": (8,),
         "n_iterations": 2,
@@ -26,7 +26,7 @@ def fitted(family, cls=PolicyMAML, **settings):
         "n_episodes": 4,
         "random_state": 0,
     } | settings
-    return cls(**settings).fit(family)
+    return PolicyMAML(**settings).fit(family)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_observations_to_predict_for(prior, family):
 
 
 def test_step_sizes_that_are_learned_are_not_set(family):
-    prior = fitted(family, PolicyMetaSGD).prior_
+    prior = fitted(family, learn={"inner_lr": "weight"}).prior_
     with pytest.raises(ValueError, match="whose inner_lr is learned"):
         MetaPolicy(prior, inner_lr=0.1).fit(family.make(TASK))
 
@@ -226,3 +226,17 @@ def test_something_that_is_no_family():
 
     with pytest.raises(EpisodeError, match="max_episode_steps must be an integer"):
         fitted(Endless())
+
+
+def test_meta_sgd_learns_a_step_size_for_each_weight_and_adapts_by_it(family):
+    prior = fitted(family, learn={"inner_lr": "weight", "weight_decay": "scalar"}).prior_
+    sizes = {n: v for n, v in prior.tensors.items() if n.startswith("inner_lr.")}
+    assert sizes["inner_lr.head.weight"].shape == (1, *prior.tensors["head.weight"].shape)
+    assert all(len(np.unique(v)) > 1 for v in sizes.values() if v.size > 2)
+    policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
+    assert not {"inner_lr", "weight_decay"} & {n.split(".")[0] for n in policy.adapted_}
+
+
+def test_a_unit_of_step_sizes_that_there_is_not_is_refused(family):
+    with pytest.raises(ValueError, match="names no unit that can have a inner_lr"):
+        fitted(family, learn={"inner_lr": "row"})

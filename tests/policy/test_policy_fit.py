@@ -10,7 +10,7 @@ from tabular import Tabular
 
 from skmeta.exceptions import FileFormatError
 from skmeta.learners import ExecutionOptions, Validation
-from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML, PolicyMetaSGD
+from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML
 
 SMALL = {
     "hidden": (8,),
@@ -22,16 +22,14 @@ SMALL = {
 }
 LEARNERS = [
     PolicyMAML(**SMALL),
-    PolicyMAML(**SMALL, n_inner_steps=2, loss_after_each_update=True, learn_inner_lr=True),
+    PolicyMAML(
+        **SMALL, n_inner_steps=2, loss_after_each_update=True, learn={"inner_lr": "tensor and step"}
+    ),
     PolicyMAML(**SMALL, estimator="dice"),
     PolicyMAML(**SMALL, n_inner_steps=0),
-    PolicyMetaSGD(**SMALL, first_order=True),
+    PolicyMAML(**SMALL, learn={"inner_lr": "weight"}, first_order=True),
 ]
 MOST = [LEARNERS[0], *map(slow, LEARNERS[1:])]
-
-
-def name(learner):
-    return type(learner).__name__
 
 
 class Interrupted:
@@ -54,7 +52,7 @@ class Interrupted:
         return self.family.make_vector(tasks, n_episodes)
 
 
-@pytest.mark.parametrize("learner", MOST, ids=name)
+@pytest.mark.parametrize("learner", MOST)
 def test_the_same_seed_gives_the_same_weights_whatever_the_threads(learner):
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     one = clone(learner).set_params(execution="loop").fit(PointNavigation()).prior_
@@ -69,7 +67,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_threads(learner):
     assert not np.array_equal(one.tensors["head.weight"], other.tensors["head.weight"])
 
 
-@pytest.mark.parametrize("learner", LEARNERS[:3], ids=name)
+@pytest.mark.parametrize("learner", LEARNERS[:3])
 def test_vectorised_tasks_agree_up_to_rounding(learner):
     one, two = (
         clone(learner)
@@ -82,7 +80,7 @@ def test_vectorised_tasks_agree_up_to_rounding(learner):
         np.testing.assert_allclose(value, two.tensors[key], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("learner", MOST, ids=name)
+@pytest.mark.parametrize("learner", MOST)
 def test_an_interrupted_fit_resumes_exactly(learner, tmp_path):
     family = PointNavigation()
     whole = clone(learner).fit(family)
