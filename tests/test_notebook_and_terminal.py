@@ -68,7 +68,7 @@ def test_a_display_of_a_fitted_estimator_computes_nothing(name, monkeypatch):
     rng = np.random.default_rng(0)
     X = np.column_stack([np.repeat(np.arange(12), 5), rng.normal(size=60)])
     y = X[:, 1] + rng.normal(size=12)[X[:, 0].astype(int)] + rng.normal(size=60)
-    model = getattr(skmeta, name)(0, combine="learner").fit(X, y > 0 if "Class" in name else y)
+    model = getattr(skmeta, name)(0, model="mixed").fit(X, y > 0 if "Class" in name else y)
     lazy = {"effects_", "losses_", "summary_"}
     properties = {
         key

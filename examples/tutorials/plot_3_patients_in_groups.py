@@ -53,7 +53,7 @@ print(X.assign(score=y.round(1)).head().to_string(index=False))
 # The column of clinics stays in the table, and nothing has to be encoded or imputed. The summary
 # says whether clinics differ, and what knowing rows of a clinic gains.
 
-model = GroupedRegressor("clinic", target_kind="real").fit(X, y)
+model = GroupedRegressor("clinic", target_type="real").fit(X, y)
 print(model.summary_)
 
 # %%
@@ -89,7 +89,7 @@ for name, cv in {
 old = pd.Series(clinic < 20)
 few = ~old & (X.groupby("clinic").cumcount() < 6)
 rest = ~old & ~few
-model = GroupedRegressor("clinic", target_kind="real").fit(X[old], y[old])
+model = GroupedRegressor("clinic", target_type="real").fit(X[old], y[old])
 before = model.predict_quantiles(X[rest], (0.05, 0.95))
 errors = [np.mean((model.predict(X[rest]) - y[rest]) ** 2)]
 model.partial_fit(X[few], y[few])
@@ -108,7 +108,7 @@ for name, error, quantiles in zip(("before", "after"), errors, (before, after), 
 # ``contrast`` estimates what the drug changes, over all clinics and in each, with intervals.
 # Effects of clinics with few rows are shrunk towards the common one.
 
-model = GroupedRegressor("clinic", target_kind="real").fit(X, y)
+model = GroupedRegressor("clinic", target_type="real").fit(X, y)
 effect = model.contrast("arm", "drug", "placebo")
 print(effect[["estimate", "lower", "upper", "df"]].round(2).to_string())
 print(f"true mean effect in these clinics: {of_drug.mean():.2f}")

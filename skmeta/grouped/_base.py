@@ -54,9 +54,9 @@ from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summari
 from skmeta.grouped._fit import fit_model, is_mixed_model
 from skmeta.grouped._model import Settings
 from skmeta.grouped._reports import GroupedReports
-from skmeta.grouped.members import LEARNER, MEMBERS, check_factors
+from skmeta.grouped.members import MIXED, MIXTURE, POPULATION, check_factors
 
-# What a learner sets of the mixed-effects model.
+# What a HierarchicalLinear sets of the mixed-effects model.
 _EFFECTS = ("effects", "rank", "shrinkage")
 
 
@@ -67,8 +67,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
     groups: str | int | list[str | int] | None = None
     _: KW_ONLY
     population: Any = "auto"
-    learner: Any = "auto"
-    combine: str = "auto"
+    model: Any = "mixture"
     unknown_groups: str = "predict"
     order: str | int | None = None
     cv: int = 5
@@ -81,8 +80,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "groups": [str, Integral, list, tuple, None],
         "population": [StrOptions({"auto"}), HasMethods(["fit", "predict"])],
-        "learner": [StrOptions({"auto"}), HasMethods(["fit", "get_params"])],
-        "combine": [StrOptions({"auto", LEARNER, *MEMBERS})],
+        "model": [StrOptions({MIXTURE, MIXED, POPULATION}), HasMethods(["fit", "get_params"])],
         "unknown_groups": [StrOptions({"predict", "error"})],
         "order": [str, Integral, None],
         "cv": [Interval(Integral, 2, None, closed="left")],
@@ -114,11 +112,11 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
                 f"The population of {type(self).__name__} must be a {own}, got "
                 f"{type(self.population).__name__}. Pass one, or 'auto'."
             )
-        if not isinstance(self.learner, str) and not is_mixed_model(self.learner):
+        if not isinstance(self.model, str) and not is_mixed_model(self.model):
             raise ValueError(
-                f"The learner of {type(self).__name__} must be a HierarchicalLinear, got "
-                f"{type(self.learner).__name__}. Fit that with learner.fit(X, y, groups=groups), "
-                "and pass its prior_ to a few-shot estimator."
+                f"The model of {type(self).__name__} must be 'mixture', 'mixed', 'population' or a "
+                f"HierarchicalLinear, got {type(self.model).__name__}. Fit another learner with "
+                "learner.fit(X, y, groups=groups), and pass its prior_ to a few-shot estimator."
             )
         factors, given = self._labels_of(X, reset=True), self._weight(sample_weight, X)
         all_rows = X, y, n_classes > 0, self._group_positions, given
@@ -170,13 +168,13 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         ]
 
     def _settings(self, report: Any, kind: str) -> Settings:
-        effects = {}
-        if not isinstance(self.learner, str):
-            effects = {name: getattr(self.learner, name) for name in _EFFECTS}
+        effects, model = {}, self.model
+        if not isinstance(model, str):
+            effects, model = {name: getattr(model, name) for name in _EFFECTS}, MIXED
         population_settings = FitSettings(self.population, self.n_jobs, report)
         zone = self._features.times.zone if self._features.times else None
         season = getattr(self, "season", None), self._features.has_dates
-        parts = effects, self.combine, self.cv, population_settings, season
+        parts = effects, model, self.cv, population_settings, season
         unit = self._exposure_unit / self._rate_unit if self._exposure_position else None
         return Settings(*parts, kind, unit, zone, self._features.indicators(), self._n_parts)
 
@@ -207,15 +205,15 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
 
     def _knows_time(self, n_classes: int) -> bool:
         """Return whether members that know time are mixed."""
-        return self.order is not None and not n_classes and self.combine == "auto"
+        return self.order is not None and not n_classes and self.model == MIXTURE
 
     def _warn_of_order(self) -> None:
-        """Warn that one member alone predicts, so that none of those that know time does."""
-        if self.order is not None and self.combine != "auto":
+        """Warn that one model alone predicts, so that no member that knows time does."""
+        if self.order is not None and self.model != MIXTURE:
             warn_caller(
-                f"combine={self.combine!r} switches off what order={self.order!r} adds: curves, "
+                f"model={self.model!r} switches off what order={self.order!r} adds: curves, "
                 "last values and other members that know time. The times are a column, and the "
-                "known rows of a group that is held out are its earliest. Set combine='auto' to "
+                "known rows of a group that is held out are its earliest. Set model='mixture' to "
                 "predict later rows by members that know time.",
                 UnusedDataWarning,
             )
@@ -328,9 +326,9 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
 
     @ComputedOnce
     def effects_(self) -> Any:
-        """Effects of the learner on the columns, as a pandas data frame with a row for each group.
+        """Effects of the mixed model of the columns, a pandas data frame with a row per group.
 
-        The learner is fitted when the effects are first read, unless it alone predicts.
+        The mixed model is fitted when the effects are first read, unless it alone predicts.
         ``intercept`` is the prediction for an average row of the table, and the others are slopes,
         or differences of categories. ``std`` is what the rows of a group leave open, and of
         ``shared`` the standard error; ``between`` is how groups differ, 0 for columns that are
@@ -343,8 +341,8 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
             frame = effects_frame(self.model_, self._labels())
         if frame is None:
             raise AttributeError(
-                f"This {type(self).__name__} has no effects_: it has no learner. Name a column of "
-                "groups, and do not set combine='population'."
+                f"This {type(self).__name__} has no effects_: it has no mixed model. Name a "
+                "column of groups, and do not set model='population'."
             )
         return frame
 

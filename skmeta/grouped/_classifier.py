@@ -42,11 +42,10 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         one group.
     population : "auto" or classifier, default="auto"
         Learns what all groups share, from the other columns. ``"auto"`` is gradient-boosted trees.
-    learner : "auto" or HierarchicalLinear, default="auto"
-        Learns how groups differ. Its ``effects``, ``rank`` and ``shrinkage`` count.
-    combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
-        What predicts: a mixture, weighted by log losses in held-out groups (``"auto"``), or one of
-        its members. See :ref:`grouped-how`.
+    model : {"mixture", "mixed", "population"} or HierarchicalLinear, default="mixture"
+        What predicts: a mixture weighted by log losses in held-out groups, a mixed-effects model
+        of the columns, or the population. The ``effects``, ``rank`` and ``shrinkage`` of a
+        :class:`~skmeta.learners.HierarchicalLinear` are those of the mixed-effects model.
     unknown_groups : {"predict", "error"}, default="predict"
         Whether groups without known rows are predicted from what is shared, or are an error.
     order : str, int or None, default=None
@@ -164,12 +163,12 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
             )
         check_class_weight(self.class_weight, classes)
         rank = rank_classes(given, classes, self.target_type)
-        has_effects = rank is None and self.combine != "population"
+        has_effects = rank is None and self.model != "population"
         if has_effects and len(classes) > _MAX_CLASSES:
             raise ValueError(
                 f"y has {len(classes):,} classes, but at most {_MAX_CLASSES} are allowed: each "
                 "class has trees and effects of groups, and a fit to 1,000 rows takes 5 s for 16 "
-                "classes and 17 s for 50. Merge rare classes, or set combine='population' for a "
+                "classes and 17 s for 50. Merge rare classes, or set model='population' for a "
                 "model without such effects."
             )
         self.classes_, self.target_type_ = classes, "nominal" if rank is None else "ordered"

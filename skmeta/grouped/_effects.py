@@ -1,6 +1,6 @@
 """What a fitted model says of the groups: effects, and whether groups matter.
 
-The learner's linear predictors are linear in the columns of a row, given the group: they are
+Linear predictors of the mixed model are linear in the columns of a row, given the group: they are
 predictions of a regression, log odds of a classification, and logarithms of rates. So coefficients
 follow from those of an average row, and of rows that differ from it in one column, or have another
 category. Their variances are quadratic forms of the row, so deviations of the coefficients follow,
@@ -26,9 +26,9 @@ from skmeta.grouped.members import POPULATION, CountEffects, GroupEffects, as_co
 _WORTH_TELLING = 0.01
 _NAMES = {
     "population": "population",
-    "learner": "learner",
-    "both": "learner on population",
-    "trees": "trees on learner",
+    "mixed": "mixed model",
+    "both": "mixed model on population",
+    "trees": "trees on mixed model",
     "rows": "trees that know the group",
     "lags": "trees that know earlier classes",
     "cumulative": "cumulative model",

@@ -47,9 +47,10 @@ from skmeta.grouped.members import (
     COUNTS,
     INTERACTIONS,
     KINDS_OF_MODELS,
-    LEARNER,
     MEMBERS,
     MIN_STD,
+    MIXED,
+    MIXTURE,
     POPULATION,
     PROCESS,
     ROWS,
@@ -209,8 +210,8 @@ def names_of_members(
     """Yield the names of the members that suit a table, from the simplest on."""
     if not has_groups:
         yield POPULATION
-    elif settings.combine != "auto":
-        yield settings.combine
+    elif settings.model != MIXTURE:
+        yield settings.model
     else:
         n, n_factors = table.codes.shape
         models = names_of_models(n, n_classes) if settings.population.is_auto else []
@@ -223,8 +224,7 @@ def names_of_members(
         is_small = settings.population.is_auto and n <= _MAX_COUNTS
         if kind == "count" and (settings.counts_rates or is_small):
             yield COUNTS
-        has_slopes = settings.effects.get("effects") != "intercept"
-        if not n_classes and has_slopes and columns_of_interactions(table.codes):
+        if not n_classes and columns_of_interactions(table.codes):
             yield INTERACTIONS
         yield from models
 
@@ -251,7 +251,7 @@ class MembersFit(NamedTuple):
     def __call__(self, table: Table, start: Fitted | None = None) -> Fitted:
         """Fit the population and the members to a table, from `start` on."""
         columns = varying(table.X)
-        has_shared = self.settings.combine != LEARNER and (self.has_one_column or len(columns) > 0)
+        has_shared = self.settings.model != MIXED and (self.has_one_column or len(columns) > 0)
         learned = None if start is None else start.population
         population, table = self._with_population(table, has_shared, learned)
         before: Mapping[str, Any] = {} if start is None else start.members
@@ -260,7 +260,7 @@ class MembersFit(NamedTuple):
             members[POPULATION] = PopulationMember.from_errors(table, self.n_classes)
         if names == (POPULATION,):
             return Fitted(table, population, members, None)
-        base = BOTH if BOTH in names or LEARNER not in names else LEARNER
+        base = BOTH if BOTH in names or MIXED not in names else MIXED
         is_column = base == BOTH if self.has_one_column else has_shared
         effects = self._effects(table, columns, is_column, before.get(base))
         self.settings.population.report()
@@ -355,10 +355,10 @@ def _weigh(fit: MembersFit, fitted: Fitted) -> Mixture:
     if fit.names != (POPULATION,):
         parts = fitted.members, fit.names, table, n_classes, make_divisions(table)
         mixture = fit_mixture(*parts, lambda kept: fit.again(kept, fitted))
-        if mixture is None and settings.combine != "auto":
+        if mixture is None and settings.model != MIXTURE:
             raise EpisodeError(
                 "No group can be held out: the others have a row each, or rows of one class. "
-                f"Set combine='population', got {settings.combine!r}."
+                f"Set model='population', got {settings.model!r}."
             )
     if mixture is None:
         member = PopulationMember.from_errors(table, n_classes)

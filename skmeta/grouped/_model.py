@@ -26,7 +26,7 @@ from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import (
     BOTH,
     COUNTS,
-    LEARNER,
+    MIXED,
     CountEffects,
     CrossedEffects,
     GroupEffects,
@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     """How a model is fitted."""
 
     effects: dict[str, Any]  # how groups differ: settings of :func:`skmeta._mixed.fit`
-    combine: str  # the member that predicts, or "auto" for all
+    model: str  # "mixture", or the member that predicts
     n_folds: int  # of groups
     population: FitSettings  # what all groups share
     season: tuple[Any, bool] = ("auto", False)  # the parameter, and whether times are dates
@@ -170,8 +170,8 @@ class FittedModel:
         members = self.mixture.members
         if isinstance(members, dict) and COUNTS in members and self.settings.counts_rates:
             return cast(CountEffects, members[COUNTS])
-        if isinstance(members, dict) and (LEARNER in members or BOTH not in members):
-            learned_member = members.get(LEARNER)
+        if isinstance(members, dict) and (MIXED in members or BOTH not in members):
+            learned_member = members.get(MIXED)
             return learned_member if isinstance(learned_member, GroupEffects) else None
         learned = self.known.take(np.flatnonzero(self.known.place >= 0))
         design = design_of(learned, False, self.n_classes, self.settings.indicators)

@@ -36,11 +36,10 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     population : "auto" or regressor, default="auto"
         Learns what all groups share, from the other columns. ``"auto"`` is gradient-boosted trees,
         averaged with extremely randomised trees up to 10,000 rows.
-    learner : "auto" or HierarchicalLinear, default="auto"
-        Learns how groups differ. Its ``effects``, ``rank`` and ``shrinkage`` count.
-    combine : {"auto", "population", "learner", "both", "trees", "rows"}, default="auto"
-        What predicts: a mixture, weighted by errors in held-out groups (``"auto"``), or one of its
-        members. See :ref:`grouped-how`.
+    model : {"mixture", "mixed", "population"} or HierarchicalLinear, default="mixture"
+        What predicts: a mixture weighted by errors in held-out groups, a mixed-effects model
+        of the columns, or the population. The ``effects``, ``rank`` and ``shrinkage`` of a
+        :class:`~skmeta.learners.HierarchicalLinear` are those of the mixed-effects model.
     unknown_groups : {"predict", "error"}, default="predict"
         Whether groups without known rows are predicted from what is shared, or are an error.
     order : str, int or None, default=None

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from skmeta.grouped._model import FittedModel
-from skmeta.grouped.members import BOTH, LEARNER, GroupEffects
+from skmeta.grouped.members import BOTH, MIXED, GroupEffects
 
 # A difference is claimed below this probability of one as large by chance.
 LEVEL = 0.05
@@ -40,7 +40,7 @@ _MIN_IN_FOLD = 4
 def chance_of_groups(model: FittedModel) -> float | None:
     """Return the probability that groups of chance differ as much; None without their effects."""
     members = model.mixture.members
-    effects = members.get(BOTH, members.get(LEARNER)) if isinstance(members, dict) else None
+    effects = members.get(BOTH, members.get(MIXED)) if isinstance(members, dict) else None
     if not isinstance(effects, GroupEffects):
         return None
     table = model.known.take(np.flatnonzero(model.known.place >= 0))

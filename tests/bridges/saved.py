@@ -143,11 +143,11 @@ MAKE = {
         crossed(), rows()[1][:72] > 0
     ),
     "GroupedRegressor of a learner": lambda: GroupedRegressor(
-        "shop", learner=HierarchicalLinear(effects="intercept"), combine="learner"
+        "shop", model=HierarchicalLinear(effects="intercept")
     ).fit(frame(), rows()[1]),
     "GroupedRegressor": lambda: GroupedRegressor("shop").fit(frame(), rows()[1]),
     "GroupedClassifier": lambda: GroupedClassifier("shop").fit(frame(), rows()[1] > 0),
-    "GroupedClassifier of many classes": lambda: GroupedClassifier("shop", combine="both").fit(
+    "GroupedClassifier of many classes": lambda: GroupedClassifier("shop", model="mixed").fit(
         frame(), np.arange(240) % 7
     ),
     "GroupedClassifier of grades": lambda: GroupedClassifier(

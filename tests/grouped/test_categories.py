@@ -34,19 +34,19 @@ def test_larger_tables_ask_for_more_rows_per_level():
     rng = np.random.default_rng(1)
     level = np.r_[np.repeat("rare", 4), np.repeat(["a", "b"], 298)]
     X = pd.DataFrame({"group": rng.integers(0, 20, 600).astype(str), "level": level})
-    model = GroupedRegressor("group", combine="learner").fit(X, rng.normal(size=600))
+    model = GroupedRegressor("group", model="mixed").fit(X, rng.normal(size=600))
     assert {"level (b - a)", "level (other - a)"} < set(model.effects_)
     assert "level (rare - a)" not in model.effects_
 
 
-@pytest.mark.parametrize("combine", [slow("auto"), "both"])
-def test_few_groups_do_not_tell_those_that_are_held_out(combine):
+@pytest.mark.parametrize("kind", [slow("mixture"), "mixed"])
+def test_few_groups_do_not_tell_those_that_are_held_out(kind):
     # The targets of one group of four follow from the means of the others, which predict them.
     rng = np.random.default_rng(2)
     levels = list("abcde")
     frame = pd.DataFrame([(f"g{g}", v) for g in range(4) for v in levels], columns=["group", "v"])
     y = np.repeat([0.0, 10, -5, 30], 5) + rng.normal(size=20)
-    model = GroupedRegressor("group", combine=combine).fit(frame, y)
+    model = GroupedRegressor("group", model=kind).fit(frame, y)
     new = frame.head(3).assign(group="new")
     model.partial_fit(new, np.full(3, 50.0))
     asked = frame.iloc[[3, 4]].assign(group="new")

@@ -66,7 +66,7 @@ def test_effects_of_counts_are_those_of_glmer(fitted):
 
 def test_exposures_of_another_size_are_refused(fitted):
     huge = X.assign(exposure=1e300 * X["exposure"])
-    clone(fitted).set_params(combine="learner").fit(huge[KNOWN], TABLE["y"][KNOWN])
+    clone(fitted).set_params(model="mixed").fit(huge[KNOWN], TABLE["y"][KNOWN])
     message = r"'exposure' has .*e\+300 in row 0, but the mean at fit is 3\.9733, and no exposure"
     with pytest.raises(ValueError, match=message):
         fitted.predict(huge)

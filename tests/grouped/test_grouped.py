@@ -20,7 +20,7 @@ from skmeta.tasks import KnownRowsGroupKFold
 
 EXAM = Path(__file__).parents[2] / "examples/schools/exam.csv.gz"
 # One member and no choice between members, where the choice does not matter.
-QUICK = {"population": LinearRegression(), "combine": "both", "cv": 2}
+QUICK = {"population": LinearRegression(), "model": "mixed", "cv": 2}
 
 
 def rows_of(group, n=1, x=0.0):
@@ -100,7 +100,7 @@ def test_many_classes_have_effects_of_groups_each():
     odds = np.outer(x, rng.normal(size=n_classes)) + rng.normal(size=(20, n_classes))[group]
     y = (2 * odds + rng.gumbel(size=odds.shape)).argmax(1)
     X, known = np.column_stack([group, x]), np.arange(len(group)) % 3 > 0
-    clf = GroupedClassifier(0, combine="both", population=LogisticRegression(), cv=2)
+    clf = GroupedClassifier(0, model="mixed", population=LogisticRegression(), cv=2)
     proba = clf.fit(X[known], y[known]).predict_proba(X[~known])
     np.testing.assert_allclose(proba.sum(1), 1.0)
     shared = LogisticRegression().fit(X[known, 1:], y[known]).predict_proba(X[~known, 1:])
@@ -139,7 +139,7 @@ def test_columns_that_are_constant_within_groups_have_one_slope_and_categories_a
     y = 5.0 * (diet == "b") + 8.0 * (diet == "c") + rng.normal(size=18)[rat] + 0.1 * day
     X = pd.DataFrame({"rat": rat, "day": day, "diet": diet})
     y += 0.3 * rng.normal(size=144)
-    model = GroupedRegressor("rat", combine="learner").fit(X, y)
+    model = GroupedRegressor("rat", model="mixed").fit(X, y)
     effects, mean = model.effects_, X["day"].mean()
     names = ["diet (b - a)", "diet (c - a)"]
     assert (effects[names] == effects[names].iloc[0]).all(axis=None)
@@ -157,9 +157,7 @@ def test_columns_that_are_constant_within_groups_have_one_slope_and_categories_a
 
 def test_effects_of_two_classes_are_those_of_glmer():
     pupils = pd.read_csv(EXAM).query("school <= 30")
-    model = GroupedClassifier(
-        "school", learner=HierarchicalLinear(effects="intercept"), combine="learner"
-    )
+    model = GroupedClassifier("school", model=HierarchicalLinear(effects="intercept"))
     effects = model.fit(pupils[["school", "standLRT", "sex"]], pupils["normexam"] > 0).effects_
     # glmer(normexam > 0 ~ I(standLRT - mean(standLRT)) + I((sex == "M") - mean(sex == "M")) +
     # (1 | school), family = binomial): estimates, their standard errors, that of the first group.
@@ -186,10 +184,10 @@ def test_effects_are_learned_from_the_rows_of_fit(table):
     assert "g3" in later.effects_.index
 
 
-def test_without_a_learner_there_are_no_effects(table):
-    model = GroupedRegressor("school", population=Ridge(), combine="population", cv=2)
+def test_without_a_mixed_model_there_are_no_effects(table):
+    model = GroupedRegressor("school", population=Ridge(), model="population", cv=2)
     model.fit(table.X, table.y)
-    with pytest.raises(AttributeError, match="no effects_: it has no learner"):
+    with pytest.raises(AttributeError, match="no effects_: it has no mixed model"):
         model.effects_  # noqa: B018
     assert "the population alone" in model.summary_
 
@@ -200,7 +198,7 @@ def test_without_a_learner_there_are_no_effects(table):
 @pytest.mark.parametrize("learner", [MAML(), ALPaCA()])
 def test_other_learners_are_refused(learner, table):
     with pytest.raises(ValueError, match="HierarchicalLinear"):
-        GroupedRegressor("school", learner=learner).fit(table.X, table.y)
+        GroupedRegressor("school", model=learner).fit(table.X, table.y)
 
 
 def test_groups_none_is_the_population(table):
@@ -251,10 +249,10 @@ def test_one_group_with_rows_among_groups_of_one_row(kind):
     y = X["x"] + rng.normal(size=120)
     y = y if kind is GroupedRegressor else y > 0
     model = kind("g").fit(X, y)
-    alone = kind("g", combine="population").fit(X, y)
+    alone = kind("g", model="population").fit(X, y)
     np.testing.assert_allclose(model.predict(X), alone.predict(X), **REFIT)
-    with pytest.raises(EpisodeError, match="Set combine='population', got 'both'"):
-        kind("g", combine="both").fit(X, y)
+    with pytest.raises(EpisodeError, match="Set model='population', got 'mixed'"):
+        kind("g", model="mixed").fit(X, y)
 
 
 @pytest.mark.parametrize("rare", ["a", "z"])
@@ -262,7 +260,7 @@ def test_a_class_of_one_group_is_predicted_there(rare):
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"g": np.repeat(np.arange(16), 10), "x": rng.normal(size=160)})
     y = np.where(X["g"] < 1, rare, np.where(X["x"] > 0, "m", "n"))
-    model = GroupedClassifier("g", population=LogisticRegression(), combine="both", cv=2).fit(X, y)
+    model = GroupedClassifier("g", population=LogisticRegression(), model="mixed", cv=2).fit(X, y)
     proba = model.predict_proba(X)
     np.testing.assert_allclose(proba.sum(1), 1.0)
     assert (model.predict(X)[y != rare] == y[y != rare]).mean() > 0.95
@@ -364,7 +362,7 @@ def test_order_names_and_units_change_nothing(kind):
         pytest.param({}, id="one column"),
         slow({"order": "day"}, id="in time"),
         slow(
-            {"groups": ["school", "block"], "combine": "learner"},
+            {"groups": ["school", "block"], "model": "mixed"},
             id="several columns",
         ),
     ],
@@ -472,7 +470,7 @@ def test_a_classifier_needs_a_classifier_and_classes(settings, y, message, table
 
 
 def test_constant_targets_and_useless_groups_are_put_in_words(table):
-    constant = GroupedRegressor("school", **QUICK | {"combine": "auto"}).fit(table.X, np.ones(240))
+    constant = GroupedRegressor("school", **QUICK | {"model": "mixture"}).fit(table.X, np.ones(240))
     assert "nan" not in constant.summary_
     chance = np.random.default_rng(0).normal(size=240)
     summary = GroupedRegressor("school", cv=2).fit(table.X, chance).summary_
@@ -494,12 +492,12 @@ def test_a_column_without_values_changes_nothing():
     y = rng.normal(size=18)[groups] + X[:, 1]
     # In a fold, the column of one group's values has none.
     values = np.where(groups == 3, rng.normal(size=108), np.nan)
-    expected = GroupedRegressor(0, combine="both").fit(X, y).predict(X)
+    expected = GroupedRegressor(0, model="mixed").fit(X, y).predict(X)
     empty = np.column_stack([X, np.full(108, np.nan)])
-    found = GroupedRegressor(0, combine="both").fit(empty, y).predict(empty)
+    found = GroupedRegressor(0, model="mixed").fit(empty, y).predict(empty)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     of_one = np.column_stack([X, values])
-    assert GroupedRegressor(0, combine="both").fit(of_one, y).score(of_one, y) > 0.9
+    assert GroupedRegressor(0, model="mixed").fit(of_one, y).score(of_one, y) > 0.9
 
 
 def test_groups_beside_the_table_are_answered_with_their_column(table):
@@ -534,7 +532,7 @@ def test_two_classes_may_have_any_names():
     table = make_table(n_groups=12, n_rows=8)
     y = table.y > np.median(table.y)
     one, other = (
-        GroupedClassifier("school", combine="both").fit(table.X, labels).predict_proba(table.X)
+        GroupedClassifier("school", model="mixed").fit(table.X, labels).predict_proba(table.X)
         for labels in (y, ~y)
     )
     np.testing.assert_allclose(one, other[:, ::-1], **REFIT)

@@ -28,7 +28,7 @@ TARGETS = {
 @pytest.mark.parametrize("kind", TARGETS)
 def test_targets_of_another_kind_than_those_of_fit_are_refused(kind):
     y, wrong, message = TARGETS[kind]
-    model = GroupedRegressor("g", target_type=kind, combine="learner").fit(X[["g", "x"]], y)
+    model = GroupedRegressor("g", target_type=kind, model="mixed").fit(X[["g", "x"]], y)
     before = model.predict(NEW[["g", "x"]])
     with pytest.raises(ValueError, match=f"target_type_='{kind}' needs .*{message}"):
         model.partial_fit(NEW[["g", "x"]], wrong)
@@ -36,7 +36,7 @@ def test_targets_of_another_kind_than_those_of_fit_are_refused(kind):
 
 
 def test_counts_with_an_exposure_are_counts_later_too():
-    model = GroupedRegressor("g", exposure="e", combine="learner").fit(X, COUNTS)
+    model = GroupedRegressor("g", exposure="e", model="mixed").fit(X, COUNTS)
     with pytest.raises(ValueError, match=r"target_type_='count' needs .* y is 0\.5 in row 0"):
         model.partial_fit(NEW, [0.5, 1, 1])
 
@@ -44,7 +44,7 @@ def test_counts_with_an_exposure_are_counts_later_too():
 @pytest.mark.parametrize("name", ["regressor", slow("classifier")])
 def test_rows_that_threads_add_at_once_all_arrive(name):
     is_regressor = name == "regressor"
-    model = (GroupedRegressor if is_regressor else GroupedClassifier)("g", combine="learner")
+    model = (GroupedRegressor if is_regressor else GroupedClassifier)("g", model="mixed")
     model.fit(X, COUNTS if is_regressor else COUNTS > 2)
     n_calls, row = 200, [1.0] if is_regressor else [True]
 
@@ -60,7 +60,7 @@ def test_rows_that_threads_add_at_once_all_arrive(name):
 
 
 def test_a_fit_that_fails_leaves_the_model_as_it_was():
-    model = GroupedRegressor("g", combine="learner").fit(X, COUNTS)
+    model = GroupedRegressor("g", model="mixed").fit(X, COUNTS)
     before, names = model.predict(X), list(model.feature_names_in_)
     with pytest.raises(ValueError, match="y is nan"):
         model.fit(X[["g", "x"]].rename(columns={"x": "z"}), np.append(COUNTS[:-1], np.nan))

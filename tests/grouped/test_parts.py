@@ -23,7 +23,7 @@ def table(seed=0):
 def test_parts_of_numbers_are_those_of_new_groups_and_what_knowing_each_adds():
     X, y = table()
     X = X[["school", "town", "x"]]
-    model = GroupedRegressor(["town", "school"], combine="learner").fit(X, y)
+    model = GroupedRegressor(["town", "school"], model="mixed").fit(X, y)
     parts = model.parts(X)
     assert list(parts.columns) == ["shared", "town", "school"]
     assert parts.index.equals(X.index)
@@ -54,7 +54,7 @@ def test_parts_of_classes_are_those_of_probabilities(n_classes):
         X[["school", "x"]],
         pd.qcut(y, n_classes, labels=list("abc")[:n_classes]).astype(str),
     )
-    model = GroupedClassifier("school", combine="learner").fit(X, labels)
+    model = GroupedClassifier("school", model="mixed").fit(X, labels)
     parts, proba = model.parts(X), model.predict_proba(X)
     if n_classes == 2:
         np.testing.assert_allclose(parts.sum(axis=1), proba[:, 1], rtol=0, atol=1e-12)
@@ -66,7 +66,7 @@ def test_parts_of_classes_are_those_of_probabilities(n_classes):
 def test_quantiles_pass_through_pipelines_and_transformed_targets():
     X, y = table()
     X = X[["school", "x"]]
-    model = GroupedRegressor("school", combine="learner")
+    model = GroupedRegressor("school", model="mixed")
     pipeline = make_pipeline(FunctionTransformer(), model).fit(X, y)
     levels = [0.1, 0.5, 0.9]
     expected = pipeline[-1].predict_quantiles(X, levels)
@@ -87,7 +87,7 @@ def test_quantiles_pass_through_pipelines_and_transformed_targets():
 def test_bagging_takes_groups_by_position():
     X, y = table()
     X = X[["school", "x"]]
-    bagged = BaggingRegressor(GroupedRegressor(0, combine="learner"), n_estimators=3)
+    bagged = BaggingRegressor(GroupedRegressor(0, model="mixed"), n_estimators=3)
     assert bagged.fit(X, y).score(X, y) > 0.9
     with pytest.raises(ValueError, match="or the position of the column"):
         bagged.set_params(estimator__groups="school").fit(X, y)

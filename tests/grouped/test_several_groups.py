@@ -21,7 +21,7 @@ from skmeta.learners import HierarchicalLinear
 NAMES = ["user", "item"]
 QUICK = {"population": LinearRegression(), "cv": 2}
 # One member, where the test is not about the choice between them.
-ONE = QUICK | {"combine": "both"}
+ONE = QUICK | {"model": "mixed"}
 
 
 class Ratings(NamedTuple):
@@ -68,14 +68,14 @@ def frame(codes, names):
 # -------------------------------------------------------------------------------- lme4's numbers
 
 
-@pytest.mark.parametrize("combine", [slow("auto"), "learner"])
-def test_pastes_are_those_of_lme4(combine):
+@pytest.mark.parametrize("kind", [slow("mixture"), "mixed"])
+def test_pastes_are_those_of_lme4(kind):
     y, codes = load_pastes()
     X = frame(codes, ["batch", "cask"])
-    model = GroupedRegressor(["batch", "cask"], combine=combine).fit(X, y)
+    model = GroupedRegressor(["batch", "cask"], model=kind).fit(X, y)
     found = deviations(model)
     np.testing.assert_allclose([found["cask"], found["batch"]], [2.9041, 1.2874], atol=1e-4)
-    if combine == "learner":
+    if kind == "mixed":
         np.testing.assert_allclose(model.predict(frame([[99, 99]], X.columns)), 60.0533, atol=1e-4)
     assert "of the rest: 0.8234" in model.summary_
     assert "between the 30 groups of cask, nested in batch: 2.904" in model.summary_
@@ -86,7 +86,7 @@ def test_penicillin_is_that_of_lme4():
     X = frame(codes, ["plate", "sample"])
     told = r"'sample' has fewer than 10 groups \(6\).* read in summary_ how well groups held out"
     with pytest.warns(UnusedDataWarning, match=told):
-        model = GroupedRegressor(["plate", "sample"], combine="learner").fit(X, y)
+        model = GroupedRegressor(["plate", "sample"], model="mixed").fit(X, y)
     found = deviations(model)
     np.testing.assert_allclose([found["plate"], found["sample"]], [0.8467, 1.9316], atol=1e-4)
     of_sample = model.effects_["intercept"]["sample"].loc[list(range(6))]
@@ -233,12 +233,10 @@ def test_polars_arrays_pickles_and_clones_agree(ratings):
     assert set(of_array.effects_.index.get_level_values("column")) == {"0", "1"}
 
 
-@pytest.mark.parametrize("combine", [slow("auto"), "both"])
-def test_columns_of_groups_may_be_named_in_any_order(combine, ratings):
+@pytest.mark.parametrize("kind", [slow("mixture"), "mixed"])
+def test_columns_of_groups_may_be_named_in_any_order(kind, ratings):
     X, y = ratings.X[:100], ratings.y[:100]
-    one, other = (
-        GroupedRegressor(names, combine=combine).fit(X, y) for names in (NAMES, NAMES[::-1])
-    )
+    one, other = (GroupedRegressor(names, model=kind).fit(X, y) for names in (NAMES, NAMES[::-1]))
     np.testing.assert_allclose(one.predict(X), other.predict(X), **REFIT)
 
 
@@ -285,7 +283,7 @@ def test_few_rows_of_a_new_level(ratings):
 def test_rows_added_in_parts_or_at_once_are_the_same(ratings):
     """The effects follow from all known rows, whatever the order in which they came."""
     first, rest = slice(0, 300), slice(300, 400)
-    model = GroupedRegressor(NAMES, combine="learner", **QUICK)
+    model = GroupedRegressor(NAMES, model="mixed", **QUICK)
     model.fit(ratings.X[first], ratings.y[first])
     at_once = copy.deepcopy(model).partial_fit(ratings.X[rest], ratings.y[rest])
     for part in (slice(350, 400), slice(300, 350)):
@@ -300,7 +298,7 @@ def test_losses_and_summary_name_the_columns(model):
     losses = model.losses_
     assert list(losses.index[:2]) == ["user, no known row", "user, 1 known row"]
     assert losses.index[-1] == "known groups"
-    assert {"learner on population", "Gaussian process", "mixture"} <= set(losses)
+    assert {"mixed model on population", "Gaussian process", "mixture"} <= set(losses)
     assert "several new groups, no known row" in losses.index
     # Known rows of a user tell of its effect.
     of_user = losses[losses.index.str.startswith("user")]["mixture"]
@@ -320,9 +318,8 @@ def test_slopes_of_both_columns_are_found():
     is_train = np.arange(500) < 400
     errors = []
     for effects in ("correlated", "intercept"):
-        learner = HierarchicalLinear(effects=effects)
-        options = QUICK | {"combine": "both", "learner": learner}
-        model = GroupedRegressor(NAMES, **options).fit(X[is_train], y[is_train])
+        mixed = HierarchicalLinear(effects=effects)
+        model = GroupedRegressor(NAMES, model=mixed).fit(X[is_train], y[is_train])
         errors.append(np.mean((model.predict(X[~is_train]) - y[~is_train]) ** 2))
     assert errors[0] < 0.2 < 0.5 * errors[1]
 
@@ -333,7 +330,7 @@ def test_effects_of_pairs_are_found():
     of_pair = rng.normal(size=(20, 10))
     y = rng.normal(size=20)[user] + of_pair[user, item] + 0.3 * rng.normal(size=1200)
     X = pd.DataFrame({"user": user, "item": item})
-    model = GroupedRegressor(NAMES, combine="both").fit(X[:900], y[:900])
+    model = GroupedRegressor(NAMES, model="mixed").fit(X[:900], y[:900])
     assert np.mean((model.predict(X[900:]) - y[900:]) ** 2) < 0.2
     line = next(line for line in model.summary_.splitlines() if "between pairs" in line)
     assert abs(float(line.split(":")[1]) - 1) < 0.2

@@ -77,8 +77,8 @@ def test_intervals_hold_where_the_mean_is_small_and_where_it_is_large(fitted, ki
 
 def test_targets_that_may_be_negative_are_modelled_as_ever():
     y = 170 + 8 * LOG_MEAN + np.random.default_rng(1).normal(0, 3, N)
-    model = GroupedRegressor("group", combine="both").fit(X, y)
-    real = GroupedRegressor("group", combine="both", target_type="real").fit(X, y)
+    model = GroupedRegressor("group", model="mixed").fit(X, y)
+    real = GroupedRegressor("group", model="mixed", target_type="real").fit(X, y)
     assert model.target_type_ == "real"
     np.testing.assert_allclose(model.predict(NEW), real.predict(NEW), **REFIT)
     assert "The target" not in model.summary_
@@ -93,7 +93,7 @@ def test_the_summary_says_what_the_target_is(fitted):
 
 def test_a_declared_kind_is_kept_and_checked():
     y = TARGETS["positive"]
-    model = GroupedRegressor("group", combine="both", target_type="real").fit(X, y)
+    model = GroupedRegressor("group", model="mixed", target_type="real").fit(X, y)
     assert model.target_type_ == "real"
     with pytest.raises(ValueError, match="target_type='count' needs whole numbers from 0 on"):
         GroupedRegressor("group", target_type="count").fit(X, y)

@@ -55,7 +55,7 @@ def test_weights_repeat_rows_with_categories_too(dtype):
     tables = [frame, frame.iloc[rows]]
     if dtype == "polars":
         tables = [pl.from_pandas(table.reset_index(drop=True)) for table in tables]
-    model = GroupedRegressor("g", combine="learner")
+    model = GroupedRegressor("g", model="mixed")
     found = model.fit(tables[0], y, sample_weight=weight).predict(tables[1])
     expected = model.fit(tables[1], y[rows]).predict(tables[1])
     np.testing.assert_array_equal(found, expected)
@@ -88,7 +88,7 @@ def test_rows_without_a_weight_have_no_kind_and_no_group():
     frame = pd.DataFrame({"g": np.repeat(np.arange(12), 5), "x": rng.normal(size=60), "e": 2.0})
     y, weight = rng.poisson(3.0, 60).astype(float), np.ones(60)
     y[7], weight[7] = 0.5, 0
-    model = GroupedRegressor("g", exposure="e", combine="learner")
+    model = GroupedRegressor("g", exposure="e", model="mixed")
     assert model.fit(frame, y, weight).target_type_ == "count"
     model.set_params(exposure=None, target_type="count").fit(frame[["g", "x"]], y, weight)
     one_each = (np.arange(60) % 5 == 0).astype(float)
@@ -222,7 +222,7 @@ def make_labels():
 
 def test_labels_of_another_type_are_not_other_groups():
     X, y = make_labels()
-    model = GroupedRegressor("g", combine="learner").fit(X, y)
+    model = GroupedRegressor("g", model="mixed").fit(X, y)
     words = X.assign(g=X["g"].astype(str))
     message = r"'g' had numbers such as 0 at fit, but has strings \(row 0: '0'\) now"
     for method in (model.predict, lambda Z: model.partial_fit(Z, y)):
@@ -233,7 +233,7 @@ def test_labels_of_another_type_are_not_other_groups():
     for method in (model.predict, lambda Z: model.fit(Z, y)):
         with pytest.raises(ValueError, match=r"mixes numbers \(row 0: 0\) and strings \(row 30"):
             method(mixed)
-    again = GroupedRegressor("g", combine="learner").fit(words, y)
+    again = GroupedRegressor("g", model="mixed").fit(words, y)
     np.testing.assert_allclose(again.predict(words.assign(g=words["g"] + " ")), model.predict(X))
 
 
@@ -244,7 +244,7 @@ def test_labels_that_floats_cannot_hold_are_refused(dtype, first):
     for table, group in ((large, "g"), (large.to_numpy(dtype), 0)):
         with pytest.raises(ValueError, match=f"such as {first} in row 0, but from {first:,} on"):
             GroupedRegressor(group).fit(table, y)
-    exact = GroupedRegressor("g", combine="learner").fit(X.assign(g=X["g"] + first), y)
+    exact = GroupedRegressor("g", model="mixed").fit(X.assign(g=X["g"] + first), y)
     assert len(exact.groups_) == 12
 
 
@@ -253,13 +253,13 @@ def test_a_number_that_is_a_name_and_a_position_is_refused():
     named = X.set_axis([1, 2], axis=1)
     with pytest.raises(ValueError, match=r"groups=1 may be a position or a name: .* is named 2"):
         GroupedRegressor(1).fit(named, y)
-    GroupedRegressor(0, combine="learner").fit(X.set_axis([0, 1], axis=1), y)
+    GroupedRegressor(0, model="mixed").fit(X.set_axis([0, 1], axis=1), y)
 
 
 def test_columns_that_are_named_anew_after_fit_are_refused():
     X, y = make_labels()
     X["h"] = X["g"] % 4
-    model = GroupedRegressor("g", combine="learner").fit(X, y).set_params(groups="h")
+    model = GroupedRegressor("g", model="mixed").fit(X, y).set_params(groups="h")
     with pytest.raises(ValueError, match="groups was 'g' at fit, and is 'h' now"):
         model.predict(X)
     assert len(model.set_params(groups="g").predict(X)) == 60

@@ -21,7 +21,7 @@ def make_table(share=0.0, slope=0.0, seed=0):
 
 def fit(kind, Z, y):
     y = y if kind is GroupedRegressor else (y > 0).astype(int)
-    return kind(0, combine="both", cv=2).fit(Z, y)
+    return kind(0, model="mixed", cv=2).fit(Z, y)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,5 +67,5 @@ def test_few_groups_that_differ_matter():
         Z = np.column_stack([group, rng.normal(size=(len(group), 2))])
         y = Z[:, 1] + 3.0 * group + rng.normal(size=len(group))
         with pytest.warns(UserWarning, match="fewer than 10 groups"):
-            model = GroupedRegressor(0, combine="both").fit(Z, y)
+            model = GroupedRegressor(0, model="mixed").fit(Z, y)
         assert chance_of_groups(model.model_) <= 0.05

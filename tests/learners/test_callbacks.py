@@ -118,7 +118,7 @@ def test_the_fit_of_a_grouped_table_is_a_task():
     groups = np.repeat(np.arange(12), 4)
     X = np.column_stack([rng.normal(size=48), groups])
     seen = Recorder()
-    model = GroupedRegressor(groups=1, combine="rows").set_callbacks(seen)
+    model = GroupedRegressor(groups=1, model="mixture").set_callbacks(seen)
     model.fit(X, X[:, 0] + rng.normal(size=12)[groups])
     assert seen.begun == seen.ended == [("GroupedRegressor", "fit", 0)]
     assert (seen.n_setups, seen.n_teardowns) == (1, 1)

@@ -15,8 +15,8 @@ def fitted():
     X = pd.DataFrame({"clinic": clinic, "arm": rng.choice(["drug", "none", "sham"], 240)})
     y = (X["arm"] == "drug") * 2.0 + rng.normal(size=12)[clinic] + rng.normal(size=240)
     counts = rng.poisson(np.exp(0.5 + (X["arm"] == "drug")))
-    model = GroupedRegressor("clinic", combine="learner")
-    return model.fit(X, y), GroupedRegressor("clinic", combine="learner").fit(X, counts)
+    model = GroupedRegressor("clinic", model="mixed")
+    return model.fit(X, y), GroupedRegressor("clinic", model="mixed").fit(X, counts)
 
 
 def test_contrasts_are_drawn_from_top_to_bottom(fitted):

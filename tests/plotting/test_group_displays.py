@@ -18,7 +18,7 @@ def table():
 
 def test_groups_are_sorted_by_effect_with_intervals_around_them(table):
     X, y, effect = table
-    model = GroupedRegressor(0, combine="learner").fit(X[:, [0, 2]], y)
+    model = GroupedRegressor(0, model="mixed").fit(X[:, [0, 2]], y)
     with pytest.raises(ValueError, match="There is no effect 'intercpt'"):
         GroupEffectsDisplay.from_estimator(model, effect="intercpt")
     display = GroupEffectsDisplay.from_estimator(model)
@@ -33,7 +33,7 @@ def test_groups_are_sorted_by_effect_with_intervals_around_them(table):
 
 def test_of_several_columns_one_is_drawn(table):
     X, y, effect = table
-    model = GroupedRegressor([0, 1], combine="learner").fit(X, y)
+    model = GroupedRegressor([0, 1], model="mixed").fit(X, y)
     first, second = (GroupEffectsDisplay.from_estimator(model, column=c) for c in ("0", "1"))
     of_users = dict(zip(first.groups, first.effect, strict=True))
     assert np.corrcoef([of_users[k] for k in range(12)], effect)[0, 1] > 0.99

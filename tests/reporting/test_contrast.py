@@ -28,14 +28,14 @@ def table(n=240, n_groups=12, seed=0):
 @pytest.fixture(scope="module")
 def fitted():
     frame, y = table()
-    return GroupedRegressor(groups="clinic", combine="learner").fit(frame, y), frame
+    return GroupedRegressor(groups="clinic", model="mixed").fit(frame, y), frame
 
 
 @pytest.mark.filterwarnings("ignore:GroupedRegressor has groups=None")
 def test_a_table_without_groups_has_the_intervals_of_least_squares():
     frame, y = table(60)
     frame = frame.drop(columns=["clinic", "city"])
-    model = GroupedRegressor(combine="population")
+    model = GroupedRegressor(model="population")
     found = model.fit(frame, y).contrast("arm", ["drug", "placebo"])
     levels = [(frame.arm == name) * 1.0 for name in ("drug", "placebo")]
     X = np.column_stack([np.ones(60), *levels, frame.age])
@@ -91,7 +91,7 @@ def test_a_treatment_of_whole_groups_has_the_degrees_of_freedom_of_groups(fitted
     # Also if groups do not differ beyond chance: 12, less their mean and the treatment.
     y = pd.Series(np.random.default_rng(1).normal(size=240))
     y = y - 0.9 * y.groupby(frame.clinic).transform("mean")
-    model = GroupedRegressor(groups="clinic", combine="learner").fit(frame, y)
+    model = GroupedRegressor(groups="clinic", model="mixed").fit(frame, y)
     assert model.contrast("city", "small")["df"].item() == 10
     assert model.contrast("city", "small").attrs["df_from"].startswith("groups of ")
 
@@ -109,12 +109,12 @@ def test_effects_of_groups_are_drawn_to_the_common_one(fitted):
 
 def test_probabilities_and_odds_agree():
     frame, y = table()
-    model = GroupedClassifier(groups="clinic", combine="learner").fit(frame, y > y.median())
+    model = GroupedClassifier(groups="clinic", model="mixed").fit(frame, y > y.median())
     found = model.contrast("arm", "drug").iloc[0]
     assert 0 < found["lower"] < found["estimate"] < found["upper"] < 1
     assert 1 < found["ratio_lower"] < found["ratio"] < found["ratio_upper"]
     three = pd.cut(y, 3, labels=["low", "middle", "high"]).astype(str)
-    model = GroupedClassifier(groups="clinic", combine="learner").fit(frame, three)
+    model = GroupedClassifier(groups="clinic", model="mixed").fit(frame, three)
     found = model.contrast("arm", "drug")
     assert list(found.index.get_level_values("class")) == sorted(set(three))
     # Fitted one against the rest, so the changes nearly cancel.
@@ -146,7 +146,7 @@ def test_what_cannot_be_told_is_an_error(fitted, given, message):
 def test_columns_of_arrays_have_positions_and_names():
     frame, y = table()
     X = np.column_stack([frame.clinic.str[1:].astype(int), frame.age])
-    model = GroupedRegressor(groups=0, combine="learner").fit(X, y)
+    model = GroupedRegressor(groups=0, model="mixed").fit(X, y)
     assert model.contrast(-1, 60, 50).equals(model.contrast("x1", 60, 50))
     assert len(model.contrast(1, 60, 50, group=0)) == 12
     with pytest.raises(ValueError, match="column='x0' is a column of groups"):
@@ -163,13 +163,13 @@ def test_rows_of_new_groups_have_no_contrast_by_group(fitted):
 
 def test_a_column_that_others_or_too_few_groups_decide_is_an_error():
     frame, y = table(60, 12)
-    model = GroupedRegressor(groups="clinic", combine="learner").fit(
+    model = GroupedRegressor(groups="clinic", model="mixed").fit(
         frame.assign(months=12 * frame.age), y
     )
     with pytest.raises(ValueError, match="other columns decide"):
         model.contrast("age", 60, 50)
     with pytest.warns(match="fewer than 10 groups"):
-        few = GroupedRegressor(groups="city", combine="learner").fit(
+        few = GroupedRegressor(groups="city", model="mixed").fit(
             frame.drop(columns="clinic").assign(north=frame.city == "big"), y
         )
     with pytest.raises(ValueError, match="too few to tell"):
@@ -182,13 +182,11 @@ def test_few_events_tell_no_effect(few):
     frame["days"] = 1.0 + np.arange(120) % 3
     events = (np.arange(120) % 29 == 3) & (np.arange(120) < 29 * few)
     assert events.sum() == few
-    counts = GroupedRegressor("clinic", exposure="days", combine="population").fit(
-        frame, events * 1
-    )
+    counts = GroupedRegressor("clinic", exposure="days", model="population").fit(frame, events * 1)
     with pytest.raises(ValueError, match=r"^y has .* but contrast needs 5 or more"):
         counts.contrast("arm", "drug")
     if few:
-        classes = GroupedClassifier("clinic", combine="population").fit(frame, ~events)
+        classes = GroupedClassifier("clinic", model="population").fit(frame, ~events)
         with pytest.raises(ValueError, match=r"^Class False has .* but contrast needs 5 or more"):
             classes.contrast("arm", "drug")
 
@@ -196,13 +194,13 @@ def test_few_events_tell_no_effect(few):
 def test_an_arm_without_events_is_an_error():
     frame, _ = table(120)
     counts = (frame.arm != "placebo") * (1 + np.arange(120) % 3)
-    model = GroupedRegressor("clinic", combine="population", target_type="count")
+    model = GroupedRegressor("clinic", model="population", target_type="count")
     model.fit(frame, counts)
     assert np.isfinite(model.contrast("arm", "drug")).all(axis=None)
     with pytest.raises(ValueError, match="arm='placebo' have no event"):
         model.contrast("arm", ["drug", "placebo"])
     events = np.where(counts % 2 == 1, "yes", "no")
-    model = GroupedClassifier("clinic", combine="population").fit(frame, events)
+    model = GroupedClassifier("clinic", model="population").fit(frame, events)
     with pytest.raises(ValueError, match="arm='placebo' are of one class"):
         model.contrast("arm", "drug", "placebo")
 

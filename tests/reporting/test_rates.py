@@ -55,7 +55,7 @@ def table():
 
 def test_rates_are_per_unit_of_exposure_and_do_not_depend_on_that_of_the_row(table):
     X, y, rate = table
-    model = GroupedRegressor("state", exposure="people", exposure_unit=1_000.0, combine="learner")
+    model = GroupedRegressor("state", exposure="people", exposure_unit=1_000.0, model="mixed")
     found = model.fit(X, y).rates(X)
     assert found.index.equals(X.index)
     assert np.corrcoef(np.log(found["rate"]), np.log(1_000 * rate))[0, 1] > 0.97
@@ -66,7 +66,7 @@ def test_rates_are_per_unit_of_exposure_and_do_not_depend_on_that_of_the_row(tab
     assert (new["upper"] / new["lower"]).min() > (found["upper"] / found["lower"]).max()
     assert "per 1,000 of 'people'" in model.summary_
     # Rates are 10 per 1,000, and are modelled as they are or by their logarithm.
-    per_person = GroupedRegressor("state", exposure="people", combine="learner").fit(X, y)
+    per_person = GroupedRegressor("state", exposure="people", model="mixed").fit(X, y)
     one, other = (each.effects_.loc["shared", "intercept"] for each in (model, per_person))
     is_log = model.model_.target_units.on.name == "logarithm"
     assert (one - other if is_log else one / other) == pytest.approx(
@@ -81,7 +81,7 @@ def test_rates_are_per_unit_of_exposure_and_do_not_depend_on_that_of_the_row(tab
 
 def test_too_few_events_are_an_error(table):
     X, y, _ = table
-    model = GroupedRegressor("state", exposure="people", combine="learner")
+    model = GroupedRegressor("state", exposure="people", model="mixed")
     for events in (np.zeros(160), (np.arange(160) == 7) * 1.0):
         with pytest.raises(ValueError, match=r"y has [01] events?, which say too little"):
             model.fit(X, events).rates(X)
@@ -92,10 +92,10 @@ def test_too_few_events_are_an_error(table):
 
 def test_what_has_no_rates_is_an_error(table):
     X, y, _ = table
-    plain = GroupedRegressor("state", combine="learner").fit(X, y)
+    plain = GroupedRegressor("state", model="mixed").fit(X, y)
     with pytest.raises(ValueError, match="needs exposure"):
         plain.rates(X)
-    amounts = GroupedRegressor("state", exposure="people", combine="learner").fit(X, y + 0.5)
+    amounts = GroupedRegressor("state", exposure="people", model="mixed").fit(X, y + 0.5)
     with pytest.raises(ValueError, match="Rates are of counts"):
         amounts.rates(X)
     with pytest.raises(ValueError, match="exposure_unit"):

@@ -8,7 +8,7 @@ They are members of :mod:`skmeta._tabular`. From the simplest on:
 - ``trees`` and ``rows``: second populations beside ``both``;
 - ``process`` and ``prior``: models of rows to which groups are categories, of small tables.
 
-``learner``, how groups differ in the columns alone, can be taken in place of the mixture, and gives
+``mixed``, how groups differ in the columns alone, can be taken in place of the mixture, and gives
 the effects.
 
 To add a member that reads rows, add a line to ``KINDS_OF_MODELS``. To add another, write
@@ -27,7 +27,9 @@ from skmeta._tabular import Member, Outputs, Table
 
 MEMBERS = ("population", "both", "trees", "rows")
 POPULATION, BOTH, TREES, ROWS = MEMBERS
-LEARNER = "learner"
+MIXED = "mixed"
+# All members, weighted.
+MIXTURE = "mixture"
 # How groups of one of several columns differ in those of the others.
 INTERACTIONS = "interactions"
 # Effects of groups on the logarithm of expected counts.

@@ -142,7 +142,7 @@ def test_dates_that_are_no_order():
         GroupedRegressor("shop").fit(X, y)
     text = X.assign(date=X["date"].astype(str))
     with pytest.warns(UnusedDataWarning, match="dates as strings, such as '2018-01-01'.*order="):
-        GroupedRegressor("shop", combine="learner").fit(text, y)
+        GroupedRegressor("shop", model="mixed").fit(text, y)
 
 
 @pytest.mark.parametrize(
