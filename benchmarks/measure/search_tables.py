@@ -13,9 +13,9 @@ from the table's other data sets.
 misleads: scores negated, or permuted within each past task. Optuna's sampler proposes a point of
 the space, which is exchanged for the nearest row not yet tried (coordinates scaled to [0, 1], two
 categories at distance 1) before the sampler is told. ``random`` is not run: its expected regret is
-exact by order statistics, for draws without replacement. Those of syne-tune 0.16 (``pip install
-"syne-tune[blackbox-repository]"``) know the scores of the other data sets and learn nothing from
-those of the task: ``syne-tune-zero-shot`` ranks rows, ``syne-tune-quantile`` proposes points.
+exact by order statistics, for draws without replacement. ``syne-tune-zero-shot`` of syne-tune 0.16
+(``pip install "syne-tune[blackbox-repository]"``) knows the scores of the other data sets, and
+learns nothing from those of the task.
 
 Settings were chosen on the data sets of the development half (``--half dev``), decided by a hash
 of the task's number; ``--half report`` holds the others.
@@ -217,9 +217,6 @@ def optuna_space(task: Task, encoding: Encoding) -> dict[str, Any]:
 
 def run_syne_tune(kind: str, table: str, task: Task, seed: int) -> list[int]:
     """Rows nearest to what syne-tune 0.16 proposes, which knows scores of the other data sets."""
-    from syne_tune.optimizer.schedulers.transfer_learning.quantile_based import (
-        quantile_based_searcher as quantile,
-    )
     from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_evaluation import (
         TransferLearningTaskEvaluations as Evaluations,
     )
@@ -230,30 +227,21 @@ def run_syne_tune(kind: str, table: str, task: Task, seed: int) -> list[int]:
     encoding = Encoding.from_configurations(every)
     space = syne_tune_space(every, encoding)
 
-    def past(t: Task, configurations: Sequence[dict[str, Any]], scores: np.ndarray) -> Evaluations:
-        rows = [{name: as_text(c[name]) for name in space} for c in configurations]
-        losses = -scores.reshape(-1, 1, 1, 1)
-        return Evaluations(space, pd.DataFrame(rows), ["loss"], losses)
-
-    others = [(i, t) for i, t in enumerate(tasks) if t.name != task.name]
-    if kind == "syne-tune-zero-shot":
-        at = next(i for i, t in enumerate(tasks) if t.name == task.name)
-        scores = {i: interpolated(table)[i][at] for i, _ in others}
-        evaluations = {t.name: past(t, task.configurations, scores[i]) for i, t in others}
-        scheduler = ZeroShotTransfer(
-            space, "loss", evaluations, sort_transfer_learning_evaluations=False, random_seed=seed
-        )
-        propose = scheduler.get_config  # `suggest` draws at random.
-    else:
-        evaluations = {t.name: past(t, t.configurations, t.scores) for _, t in others}
-        propose = quantile.QuantileBasedSurrogateSearcher(
-            space, evaluations, random_seed=seed
-        ).suggest
+    here = pd.DataFrame([{n: as_text(c[n]) for n in space} for c in task.configurations])
+    at = next(i for i, t in enumerate(tasks) if t.name == task.name)
+    evaluations = {
+        t.name: Evaluations(space, here, ["loss"], -interpolated(table)[i][at].reshape(-1, 1, 1, 1))
+        for i, t in enumerate(tasks)
+        if i != at
+    }
+    scheduler = ZeroShotTransfer(
+        space, "loss", evaluations, sort_transfer_learning_evaluations=False, random_seed=seed
+    )
     values = {name: {as_text(c[name]): c[name] for c in every} for name in space}
     X = encoding.transform(task.configurations)
     rows: list[int] = []
     while len(rows) < min(N_EVALUATIONS, len(task.scores)):
-        proposed = propose()
+        proposed = scheduler.get_config()  # `suggest` draws at random.
         if proposed is None:  # It has proposed all of its candidates.
             break
         params = {name: values[name].get(value, value) for name, value in proposed.items()}
@@ -310,7 +298,6 @@ METHODS: dict[str, tuple[Callable[[str, str, Task, int], list[int]], int]] = {
     "shuffled": (run_ours, 1),
     "optuna-tpe": (run_optuna, 1),
     "syne-tune-zero-shot": (run_syne_tune, 1),
-    "syne-tune-quantile": (run_syne_tune, 1),
 }
 
 

@@ -192,12 +192,6 @@ CHARACTERS: dict[str, dict[str, tuple[int, ...]]] = {
         "MAML from random weights, black and white": (5,),
         "LSTMMetaLearner from random weights, 32 filters": (84,),
     },
-    "settings": {
-        "black and white, two 20-way episodes": (54,),
-        "gray": (55,),
-        "gray, affine": (56,),
-        "gray, affine, one 60-way episode": (57,),
-    },
     "alphabets": {
         "12,000 iterations, 60-way, gray, mirrored, affine": (64,),
         "21,000 more on tasks of one alphabet (``--within``)": (72,),
@@ -208,15 +202,6 @@ CHARACTERS: dict[str, dict[str, tuple[int, ...]]] = {
         "MAML++, one learned row per class": (46,),
         "MAML, from prototypes, the default": (22,),
         "MAML++, from prototypes": (21,),
-    },
-    "options": {
-        "none": (13,),
-        "multi-step loss": (15,),
-        "learned step sizes": (14,),
-        "first-order start": (18,),
-        "scales and shifts for each step": (16,),
-        "constant schedule in place of the cosine": (23,),
-        "one inner step of 0.1": (17,),
     },
 }
 PUBLISHED = (
@@ -231,7 +216,7 @@ PUBLISHED = (
 def omniglot(which: str) -> Rows:
     lines = read_lines(RESULTS / "omniglot.jsonl")
     tests = ["5-way 1-shot", "5-way 5-shot", "20-way 1-shot"]
-    tests = {"papers": tests, "settings": tests, "alphabets": tests[::-2]}.get(which, tests[:1])
+    tests = {"papers": tests, "alphabets": tests[::-2]}.get(which, tests[:1])
     rows: Rows = [["method", *tests, "minutes of one core"]]
     for label, positions in CHARACTERS[which].items():
         records = {key: value for k in positions for key, value in lines[k].items()}

@@ -11,42 +11,32 @@ from benchmarks.lib.resumable import lines_by_cell, read_lines, read_records
 from benchmarks.tables._pages import Rows, interval, number, percent, table
 
 
-@table("search_tables ours", "search_tables tpe", "search_tables syne-tune")
-def search_tables(which: str) -> Rows:
+@table("search_tables")
+def search_tables() -> Rows:
     records = read_records(RESULTS / "search_tables.json")["report"]
     tables = {"forest": "random forest", "svc": "SVC", "adaboost": "AdaBoost", "oboe": "oboe"}
     methods = {
-        "ours": {
-            "random": "random search",
-            "plain": "no history",
-            "learned": "other data sets",
-            "inverted": "inverted history",
-            "shuffled": "shuffled history",
-        },
-        "tpe": {"optuna-tpe": "Optuna TPE"},
-        "syne-tune": {
-            "syne-tune-zero-shot": "syne-tune",
-            "syne-tune-quantile": "its quantile searcher",
-        },
-    }[which]
-    after = ["1", "3", "5", "10", "20"]
+        "random": "random search",
+        "optuna-tpe": "Optuna TPE",
+        "plain": "no history",
+        "syne-tune-zero-shot": "syne-tune, other data sets",
+        "learned": "skmeta, other data sets",
+        "inverted": "inverted history",
+        "shuffled": "shuffled history",
+    }
+    after = (1, 3, 5, 10, 20)
+    lines = pd.DataFrame(read_lines(RESULTS / "search_tables-syne-tune-zero-shot.jsonl.gz"))
     rows: Rows = [["table", "search", *(f"after {k}" for k in after)]]
     for name, method in product(tables, methods):
-        if which == "syne-tune":
-            lines = pd.DataFrame(read_lines(RESULTS / f"search_tables-{method}.jsonl.gz"))
-            lines = lines[lines["table"] == name].groupby("task")["regret"]
-            curves = np.array([np.mean([*each], axis=0) for _, each in lines])
-            one = (
-                {"mean": curves.mean(axis=0), "median": np.median(curves, axis=0)}
-                if len(curves)
-                else None
-            )
-            one = one and {k: {str(n): v[n - 1] for n in map(int, after)} for k, v in one.items()}
+        if method.startswith("syne-tune"):
+            by_task = lines[lines["table"] == name].groupby("task")["regret"]
+            curves = [np.mean([*each], axis=0) for _, each in by_task]
+            means = np.mean(curves, axis=0)[np.array(after) - 1] if curves else None
         else:
             one = records[name].get(method)
-        if one:
-            cells = [f"{one['median'][k]:.3f} / {one['mean'][k]:.3f}" for k in after]
-            rows.append([tables[name], methods[method], *cells])
+            means = [one["mean"][str(k)] for k in after] if one else None
+        if means is not None:
+            rows.append([tables[name], methods[method], *map(number, means)])
     return rows
 
 

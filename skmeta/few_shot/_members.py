@@ -53,7 +53,7 @@ from skmeta.few_shot._table_task import TableTask
 from skmeta.few_shot._target_scale import ChosenScale, TargetScale
 
 _MIN_ROWS_OF_PROCESS = 5
-# Of ordered classes: chosen on development sets of benchmarks/measure/small_targets.py.
+# Of ordered classes: chosen on development sets.
 _N_FOLDS_OF_ORDERED = 3
 # Number of rows that the prior of the shares counts as; chosen on development sets of
 # benchmarks/measure/small_tables.py.

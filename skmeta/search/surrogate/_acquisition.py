@@ -33,7 +33,7 @@ _MIN_SECONDS = 2e-3  # faster fits save nothing, as the search itself takes abou
 # Parameter -> its usual value, and the exponent of seconds.
 _COSTS = dict.fromkeys(("n_estimators", "max_iter", "iterations"), (100, 0.85))
 _COSTS |= dict.fromkeys(("num_leaves", "max_leaf_nodes"), (31, 0.4))
-# Chosen on the development half of benchmarks/measure/search_ablations.py.
+# Chosen on recorded searches of the development half.
 _DEVIATIONS = 1.5  # of a score that are added to its mean
 _WEIGHT_OF_SECONDS = 0.2  # deviations that a factor e of seconds has to promise
 
