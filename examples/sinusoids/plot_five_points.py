@@ -17,23 +17,19 @@ import numpy as np
 
 from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import (
-    MAML,
-    FineTuning,
-    MetaSGD,
-    Validation,
-)
+from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, Validation
 from skmeta.plotting import AdaptationDisplay
 
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=20, random_state=0)
 
 # %%
-# Three priors
-# ------------
-# MAML learns initial weights; Meta-SGD learns a step size for each weight too. Both are trained to
-# be good after five gradient steps. The third is not meta-learned: one network is fitted to all
-# tasks at once, then fine-tuned. It learns the mean of all sinusoids, which is a poor place to
-# start from. Meta-training is kept short here.
+# Four priors
+# -----------
+# MAML learns initial weights; Meta-SGD learns a step size for each weight too. ANIL adapts the last
+# layer alone, and learns a step size for its weights and one for its bias. They are trained to be
+# good after five gradient steps. The fourth is not meta-learned: one network is fitted to all tasks
+# at once, then fine-tuned. It learns the mean of all sinusoids, which is a poor place to start
+# from. Meta-training is kept short here.
 
 settings = {
     "backbone_params": {"activation": "tanh"},  # bounded, so that no step goes too far
@@ -47,6 +43,7 @@ settings = {
 learners = {
     "MAML": MAML(n_inner_steps=5, inner_lr=0.03, meta_lr=0.003, **settings),
     "Meta-SGD": MetaSGD(n_inner_steps=5, inner_lr=0.01, **settings),
+    "ANIL": ANIL(learn={"inner_lr": "tensor"}, **settings),
     "pretrained network": FineTuning(inner_lr=0.001, **settings),
 }
 priors = {name: learner.fit(X, y, groups=groups).prior_ for name, learner in learners.items()}
@@ -63,7 +60,7 @@ x_few = np.array([[-4.2], [-2.5], [-0.5], [1.2], [2.1]])
 y_few = amplitude * np.sin(x_few[:, 0] - phase)
 x_line = np.linspace(-5, 5, 200).reshape(-1, 1)
 
-_, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True, layout="constrained")
+_, axes = plt.subplots(1, 4, figsize=(13, 3.6), sharey=True, layout="constrained")
 for ax, (name, prior) in zip(axes, priors.items(), strict=True):
     ax.plot(x_line, amplitude * np.sin(x_line - phase), color="tab:blue", label="truth")
     for n_steps, color in zip(steps, colors, strict=True):

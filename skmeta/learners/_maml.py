@@ -155,9 +155,11 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
     ) -> tuple[State, Memory]:
         """Take a step, from before the last one if that raised the support loss.
 
-        Learned settings suit the steps of the meta-training, and later steps could diverge.
+        Learned settings suit the steps of the meta-training, which are not undone, and later steps
+        could diverge.
         """
-        if not any(n.startswith(("inner_lr", "weight_decay")) for n in state):
+        is_learned = any(n.startswith(("inner_lr", "weight_decay")) for n in state)
+        if not is_learned or memory.get("step", 0) < self.n_trained_steps:
             return {n: v - rates[n] * gradient[n] for n, v in fast.items()}, memory
         scale = memory.get("scale", value.new_ones(()))
         if "before" in memory:
@@ -171,7 +173,7 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         return new, memory | {"scale": scale, "before": (value, fast, gradient)}
 
     def _final_state(self, context: Context, state: State, point: Point, support: Rows) -> State:
-        if "before" in point.memory and self.n_steps(context) > 1:
+        if "before" in point.memory:
             known, before, _ = point.memory["before"]
             measured = context.network.measure(point.fast, support.x)
             outputs = linear(point.fast, measured[0])
@@ -234,8 +236,9 @@ class MAML(InitialWeightsLearner, GradientLearner):
         Which of ``"inner_lr"``, ``"weight_decay"`` and ``"label_smoothing"`` are learned by the
         meta-gradient, and what has a value of its own: ``"scalar"``, ``"step"``, ``"tensor"``,
         ``"tensor and step"`` or ``"weight"``, with or without ``" and step"``; label smoothing is a
-        ``"scalar"``. Values start from the parameters. If one of several steps then raises the
-        support loss, it is undone, and the next are half as long. See :ref:`learned-inner-loop`.
+        ``"scalar"``. Values start from the parameters. If a new task takes more steps than in
+        meta-training, a later one that raised the support loss is undone, and the next are half as
+        long. See :ref:`learned-inner-loop`.
     plus_plus : MAMLPlusPlus or None, default=None
         Options of MAML++. Its cosine schedule is that of all learners, and its step sizes are
         ``learn={"inner_lr": "tensor and step"}``.

@@ -120,6 +120,27 @@ def test_fixed_settings_are_those_of_torch():
         torch.testing.assert_close(adapted[name], expected.detach(), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("cls", [MAML, MetaSGD])
+def test_more_steps_than_in_meta_training_do_not_diverge(cls):
+    X, y, groups = make_sinusoid_tasks(60, 20, random_state=0)
+    learn = {"inner_lr": "scalar"} if cls is MAML else None
+    learner = cls(inner_lr=3.0, learn=learn, n_inner_steps=2, n_iterations=1, random_state=0)
+    X_new, y_new, new = make_sinusoid_tasks(20, 30, random_state=1)
+    prior = learner.fit(X, y, groups=groups).prior_
+    assert prior.learner_params["n_train_steps"] == 2
+    scores = [
+        learner.score_tasks(X_new, y_new, new + 100, n_tasks=20, n_query=5, n_inner_steps=n)
+        for n in (2, 40)
+    ]
+    assert np.isfinite(scores).all()
+    losses = []
+    for n in (2, 40):
+        reg = MetaFewShotRegressor(prior, learner_params={"n_inner_steps": n})
+        predicted = reg.fit(X_new[:10], y_new[:10]).predict(X_new[:10])
+        losses.append(np.mean((predicted - y_new[:10]) ** 2))
+    assert losses[1] < losses[0]
+
+
 def test_what_is_learned_moves_and_is_kept_for_new_tasks():
     X, y, groups = make_sinusoid_tasks(60, 20, random_state=0)
     learner = MAML(

@@ -202,6 +202,8 @@ class MetaLearner(CallbackSupport, FitSettings):
                     "without gradient steps. Leave it out."
                 )
             own = copy.copy(self)  # A clone would not be fitted.
+            if "n_train_steps" in self.prior_.learner_params:
+                own.set_params(n_train_steps=self.prior_.learner_params["n_train_steps"])
             own.set_params(n_inner_steps=check_count(n_inner_steps, "n_inner_steps", 0))
         given = {"n_shot": n_shot, "n_query": n_query, "random_state": random_state}
         drawn = {name: value for name, value in given.items() if value is not None}

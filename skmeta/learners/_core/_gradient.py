@@ -304,9 +304,7 @@ class InitialWeightsLearner(InnerLoopLearner):
         Inner steps of a task in meta-training; None: ``n_inner_steps``, as for a new task.
     """
 
-    n_train_steps: int | None = parameter(
-        None, Interval(Integral, 0, None, closed="left"), None, role="training"
-    )
+    n_train_steps: int | None = parameter(None, Interval(Integral, 0, None, closed="left"), None)
     inner_lr: float = 0.05
     meta_batch_size: int | str = "auto"
     meta_lr: float | str = "auto"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ def write_prior(
     settings = dict(settings_by_role(learner, "prior"))
     if "head_init" in settings:
         settings["head_init"] = context.head
+    if "n_train_steps" in settings:
+        settings["n_train_steps"] = cast(Any, session.algorithm).n_trained_steps
     if session.changes:
         settings[VIEWS] = list(session.changes)
     named = read_settings(learner)
