@@ -341,7 +341,7 @@ _FITTERS = {
     "grouped._fit": ("fit_population",),
     "grouped.longitudinal._effects": ("fit_population",),
     "grouped.members._group_effects": ("fit",),
-    "grouped.members._crossed": ("fit_factors",),
+    "grouped.members._crossed": ("fit",),
     "grouped.members._row_models": ("fit_process",),
     "few_shot._members": ("fit_process", "fit_forest", "fit_boosting", "fit_ridge"),
 }

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from skmeta._mixed._groups import Prediction
+from skmeta._mixed._conditioned import Prediction
 
 
 @dataclass(frozen=True)
 class EachClass:
     """A fitted model of each class, an immutable value."""
 
-    models: tuple[Any, ...]  # each a MixedModel or a FactorModel
+    models: tuple[Any, ...]  # each a MixedModel
     columns: np.ndarray  # (c, k), int64: those of the columns that the model of a class has
 
     @classmethod
@@ -47,17 +47,17 @@ class EachClass:
     ) -> EachConditioned:
         """Condition on rows X (n, q) of groups, to predict other rows of these or of new groups."""
         each = enumerate(zip(self.models, self.columns, strict=True))
-        given = [
-            model.condition(X[:, own], y=np.int64(y == k), w=w, codes=codes)
-            for k, (model, own) in each
-        ]
+        given = []
+        for k, (model, own) in each:
+            condition = model.condition if codes.ndim > 1 else model.condition_groups
+            given.append(condition(X[:, own], np.int64(y == k), codes, w))
         return EachConditioned(given, self.columns)
 
 
 class EachConditioned(NamedTuple):
     """Models of each class, given known rows of groups."""
 
-    given: list[Any]  # each a ConditionedGroups or a ConditionedFactors
+    given: list[Any]  # each a Conditioned, or ConditionedGroups
     columns: np.ndarray
     noise: float = 1.0
 

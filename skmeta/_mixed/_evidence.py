@@ -23,15 +23,15 @@ Marquardt (1963), An algorithm for least-squares estimation of nonlinear paramet
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import block_diag
 
 from skmeta._mixed._covariance import CovarianceShape
-from skmeta._mixed._integrated import SeveralFactors
-from skmeta._mixed._one_factor import LAST_STEP, OneFactor, log_det
+from skmeta._mixed._integrated import IntegrableRows, Integrated
+from skmeta._mixed._modes import LAST_STEP
 
 _MEAN_BOUNDS, _LOG_RIDGE_BOUNDS, _FAMILY_BOUNDS = (-20.0, 20.0), (-6.0, 3.0), (-9.0, 9.0)
 _LOG_NOISE_BOUNDS, _START_LOG_RIDGE = (-9.0, 3.0), -1.0
@@ -61,18 +61,11 @@ class Evaluation(NamedTuple):
     curvature: Callable[[], np.ndarray]
 
 
-class MeanSums(NamedTuple):
-    """Sums over groups that the estimate of m needs: Z'V^-1 (y - Z m), W, and the scale of A."""
+class Optimum(NamedTuple):
+    """Where a function is least, and its Hessian (p, p) there."""
 
-    score: np.ndarray
-    whole: np.ndarray
-    scale: np.ndarray
-
-    @classmethod
-    def of(cls, parts: Iterable[Evidence], at: np.ndarray) -> MeanSums:
-        """Return the sums of all groups, of one part of them after the other."""
-        each = [(one.score, one.whole, one.scale) for one in (part.integrate(at) for part in parts)]
-        return cls(*(np.asarray(sum(sums)) for sums in zip(*each, strict=True)))
+    at: np.ndarray
+    curvature: np.ndarray
 
 
 class Evidence:
@@ -86,13 +79,13 @@ class Evidence:
 
     def __init__(
         self,
-        rows: OneFactor | SeveralFactors,
+        rows: IntegrableRows,
         shapes: list[CovarianceShape],
-        n_columns: int | None = None,
+        n_columns: int,
         is_restricted: bool = True,
     ) -> None:
         self.rows, self.shapes, self.is_restricted = rows, shapes, is_restricted
-        self.j, self.q = shapes[0].n_predictors, n_columns or len(shapes[0].varies)
+        self.j, self.q = shapes[0].n_predictors, n_columns
         self._is_slope = np.arange(self.j * self.q) % self.q > 0
         ends = np.cumsum([0, *(shape.n_parameters for shape in shapes)]).tolist()
         self._parts = [slice(*pair) for pair in itertools.pairwise(ends)]
@@ -108,12 +101,12 @@ class Evidence:
     def start(self) -> np.ndarray:
         """Return initial parameters."""
         mean = np.zeros((self.j, self.q))
-        mean[:, 0] = self.rows.mean_start(self.j)
+        mean[:, 0] = self.rows.mean_start()
         covariances = [shape.start() for shape in self.shapes]
         rest = [_START_LOG_RIDGE], self.rows.family_start
         return np.concatenate([*covariances, mean.ravel(), *rest])
 
-    def maximise(self, start: np.ndarray, coarse: bool = False) -> np.ndarray:
+    def maximise(self, start: np.ndarray, coarse: bool = False) -> Optimum:
         """Return parameters (p,) of the maximum; a rough one near the start if `coarse`."""
         at, rest = start, [_MEAN_BOUNDS] * (self.j * self.q) + [_LOG_RIDGE_BOUNDS]
         family = _LOG_NOISE_BOUNDS if self.rows.is_normal else _FAMILY_BOUNDS
@@ -122,15 +115,14 @@ class Evidence:
             [*(shape.longest_steps() for shape in self.shapes), np.full(len(rest), _LONGEST_STEP)]
         )
         is_first = [
-            shape.rank > 0 and int(shape.varies.sum()) > 1 and not at[part][shape.n_scales :].any()
+            shape.rank > 0 and not at[part][shape.n_scales :].any()
             for shape, part in zip(self.shapes, self._parts, strict=True)
         ]
         if any(is_first):
             each = zip(self.shapes, is_first, strict=True)
             free = itertools.chain(*(shape.bounds(not first) for shape, first in each))
             bounds = np.array([*free, *rest])
-            at = minimise(self.evaluate, at, bounds, tolerance=_COARSE, longest=longest)
-            at = at.copy()
+            at = minimise(self.evaluate, at, bounds, tolerance=_COARSE, longest=longest).at.copy()
             for k, effects in enumerate(self.effects(at)):
                 if is_first[k]:
                     part = self._parts[k]
@@ -143,7 +135,7 @@ class Evidence:
     def evaluate(self, at: np.ndarray) -> Evaluation:
         """Return minus the log posterior of the parameters, up to a constant."""
         mean, precision, parts = at[self._mean], self.precision(at), self.split(at)
-        integral: Any = self.rows.integrate(mean, self.shapes, parts, at[self.family])
+        integral = self.integrate(at)
         if not integral.largest < LAST_STEP:
             # Far from a mode the approximation says nothing, and could promise anything.
             return Evaluation(np.inf, np.zeros(len(at)), lambda: np.eye(len(at)))
@@ -214,9 +206,9 @@ class Evidence:
 
         return Evaluation(float(value), gradient, curvature)
 
-    def log_likelihood(self, at: np.ndarray) -> float:
+    def log_likelihood(self, at: np.ndarray, integral: Integrated | None = None) -> float:
         """Return the marginal log likelihood without priors, restricted if m is integrated out."""
-        integral = self.integrate(at)
+        integral = self.integrate(at) if integral is None else integral
         value = integral.joint - integral.log_det
         n_free = integral.n_rows
         if self.is_restricted:
@@ -232,29 +224,18 @@ class Evidence:
         """Return m (j, q)."""
         return at[self._mean].reshape(self.j, -1)
 
-    def step_of_mean(self, at: np.ndarray, sums: MeanSums) -> np.ndarray:
-        """Return the parameters (p,) after a Newton step of m, which these sums are of."""
-        precision, mean = self.precision(at), at[self._mean]
-        inverse = self._information(sums, precision)[1]
-        at = at.copy()
-        at[self._mean] = mean + inverse @ (sums.score - precision * mean)
-        return at
-
-    def mean_covariance(self, at: np.ndarray, sums: MeanSums) -> np.ndarray:
-        """Return the covariance (j, q, q) of the estimate of m, for each predictor separately."""
-        j = self.j
-        inverse = self._information(sums, self.precision(at))[1]
-        blocks = inverse.reshape(j, len(inverse) // j, j, -1)
+    def mean_covariance(self, at: np.ndarray, integral: Integrated) -> np.ndarray:
+        """Return the covariance (j q, j q) of the estimate of m."""
+        j, inverse = self.j, self._information(integral, self.precision(at))[1]
         if j > 1:
             # A constant added to all classes changes no probability, and is not identified.
-            centre = np.eye(j) - 1 / j
-            blocks = np.einsum("ab,bpcq,cd->apdq", centre, blocks, centre)
-        each = np.stack([blocks[i, :, i] for i in range(j)])
-        return np.asarray(0.5 * (each + each.swapaxes(1, 2)))
+            centre = np.kron(np.eye(j) - 1 / j, np.eye(self.q))
+            inverse = centre @ inverse @ centre
+        return np.asarray(0.5 * (inverse + inverse.T))
 
     # ------------------------------------------------------------------------------ its parts
 
-    def integrate(self, at: np.ndarray) -> Any:
+    def integrate(self, at: np.ndarray) -> Integrated:
         """Return the effects, integrated out."""
         return self.rows.integrate(at[self._mean], self.shapes, self.split(at), at[self.family])
 
@@ -274,13 +255,13 @@ class Evidence:
         return np.where(self._is_slope, slope, flat)
 
     def _information(
-        self, integral: Any, precision: np.ndarray
+        self, integral: Integrated, precision: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Return the information (j q, j q) on m, its inverse, and half its log determinant."""
         information = np.diag(precision + _ROUNDING * integral.scale) + integral.whole
         root = np.linalg.cholesky(information)
         half = np.linalg.inv(root)
-        return information, half.T @ half, log_det(root)
+        return information, half.T @ half, float(np.log(np.diag(root)).sum())
 
 
 def _blocks(matrix: np.ndarray, j: int) -> np.ndarray:
@@ -298,7 +279,7 @@ def minimise(
     tolerance: float,
     longest: np.ndarray | float = 2.0,
     max_steps: int = 100,
-) -> np.ndarray:
+) -> Optimum:
     """Minimise within bounds (p, 2) until a step promises a decrease below the tolerance.
 
     Damped Newton steps of at most `longest` follow negative curvature downhill, too.
@@ -326,7 +307,7 @@ def minimise(
             damping = damping / _FACTOR if damping > _MIN_CURVATURE else 0.0
         if proposal.value < now.value:
             at, now, model = at + step, proposal, None
-    return np.asarray(at)
+    return Optimum(np.asarray(at), now.curvature() if model is None else model.curvature)
 
 
 class _QuadraticModel:
@@ -341,7 +322,7 @@ class _QuadraticModel:
         high: np.ndarray,
         longest: np.ndarray,
     ) -> None:
-        self.gradient = gradient
+        self.gradient, self.curvature = gradient, curvature
         can_fall, can_rise = at > low, at < high
         outwards = (~can_fall & (self.gradient > 0)) | (~can_rise & (self.gradient < 0))
         # The gradient of a parameter without an effect is exactly 0.

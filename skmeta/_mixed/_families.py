@@ -12,6 +12,7 @@ regression with the R package ordinal.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -22,8 +23,10 @@ from skmeta._mixed._likelihood import normal_nodes
 
 # Steps of central differences: in linear predictors, and in parameters.
 _STEP = 1e-4
-# Pairs of draws of several linear predictors.
-_N_PAIRS = 64
+# Pairs of draws of several linear predictors: of predictions, and of steps.
+_N_PAIRS, _N_STEP_PAIRS = 64, 24
+# Added to the variances of linear predictors, so that their covariance has a Cholesky factor.
+_JITTER = 1e-9
 # Linear predictors of counts are not above this one: exponentials would overflow.
 _MAX_LOG_MEAN = 30.0
 # Least curvature of the log likelihood of a class between two thresholds.
@@ -82,14 +85,27 @@ class Family(ABC):
 
     def averaged(self, eta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Return means over normal linear predictors, given covariances (n, j, j)."""
-        nodes, weights = normal_nodes(eta.shape[1], _N_PAIRS)
-        root = np.linalg.cholesky(covariance + 1e-9 * np.eye(eta.shape[1]))
-        return np.asarray(
-            sum(
-                weight * self.means(eta + root @ node)
-                for node, weight in zip(nodes, weights, strict=True)
-            )
-        )
+        drawn = _drawn(eta, covariance, _N_PAIRS)
+        return np.asarray(sum(weight * self.means(one) for weight, one in drawn))
+
+    def averages(
+        self, y: np.ndarray, eta: np.ndarray, covariance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and curvatures, averaged over normal linear predictors."""
+        score, curvature = np.zeros(eta.shape), np.zeros(covariance.shape)
+        for weight, one in _drawn(eta, covariance, _N_STEP_PAIRS):
+            score += weight * self.score(y, one)
+            curvature += weight * self.curvature(y, one)
+        return score, curvature
+
+
+def _drawn(
+    eta: np.ndarray, covariance: np.ndarray, n_pairs: int
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield weights, and normal linear predictors (n, j) of this mean and covariance (n, j, j)."""
+    root = np.linalg.cholesky(covariance + _JITTER * np.eye(eta.shape[1]))
+    for node, weight in zip(*normal_nodes(eta.shape[1], n_pairs), strict=True):
+        yield float(weight), eta + root @ node
 
 
 @dataclass(frozen=True)
@@ -150,10 +166,11 @@ class Classes(Family):
 
     def log(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return log likelihoods (n,)."""
-        logits = np.hstack([np.zeros_like(eta), eta]) if eta.shape[1] == 1 else eta
-        top = logits.max(1)
-        total = top + np.log(np.exp(logits - top[:, None]).sum(1))
-        return np.asarray(logits[np.arange(len(y)), y] - total)
+        if eta.shape[1] == 1:
+            return np.asarray(-np.logaddexp(0.0, (1 - 2 * y) * eta[:, 0]))
+        top = eta.max(1)
+        total = top + np.log(np.exp(eta - top[:, None]).sum(1))
+        return np.asarray(eta[np.arange(len(y)), y] - total)
 
     def start(self, y: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return intercepts that give each class its share of the rows."""
@@ -240,7 +257,8 @@ class NegativeBinomial(_Counts):
         constant = gammaln(y + size) - gammaln(size) - gammaln(y + 1)
         # log(size / (mean + size)) without cancellation for large sizes.
         ratio = np.log1p(mean / size)
-        return np.asarray(constant + y * (np.log(mean) - np.log(size) - ratio) - size * ratio)
+        log_mean = np.minimum(eta[:, 0], _MAX_LOG_MEAN)
+        return np.asarray(constant + y * (log_mean - np.log(size) - ratio) - size * ratio)
 
     def score(self, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """Return derivatives of the logarithm."""

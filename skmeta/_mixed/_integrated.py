@@ -1,6 +1,6 @@
 """The effects of several factors, integrated out: derivatives of the marginal likelihood.
 
-Notation as in `_evidence` and `_several_factors`.
+Notation as in `_evidence` and `_modes`.
 
 References: Gilmour, Thompson and Cullis (1995), Average information REML: an efficient algorithm
 for variance parameter estimation in linear mixed models.
@@ -16,14 +16,23 @@ from scipy.linalg import solve_triangular
 
 from skmeta._mixed._covariance import CovarianceShape
 from skmeta._mixed._families import Normal
-from skmeta._mixed._one_factor import Moved
-from skmeta._mixed._several_factors import FactorRows, Solution
+from skmeta._mixed._modes import FactorRows, Solution
+from skmeta._mixed._system import flat
 
 # Step of differences in the parameters of a likelihood.
 _STEP = 1e-4
 
 
-class SeveralFactors(FactorRows):
+class Moved(NamedTuple):
+    """How the log determinants change through the modes: the value, and its derivatives."""
+
+    value: float  # what the last Newton step changes
+    on_mean: np.ndarray  # in m (j q,)
+    on_factors: list[np.ndarray]  # in S of each factor
+    on_family: np.ndarray
+
+
+class IntegrableRows(FactorRows):
     """Rows whose effects can be integrated out."""
 
     def integrate(
@@ -32,11 +41,11 @@ class SeveralFactors(FactorRows):
         shapes: list[CovarianceShape],
         parts: list[np.ndarray],
         on_family: np.ndarray,
-    ) -> SeveralIntegrated:
+    ) -> Integrated:
         """Integrate the effects out, at m and the parameters of the covariances."""
         each = zip(shapes, parts, strict=True)
         roots = [shape.cholesky(parameters) for shape, parameters in each]
-        return SeveralIntegrated(self, shapes, parts, self.solve(mean, roots, on_family))
+        return Integrated(self, shapes, parts, self.solve(mean, roots, on_family))
 
     def effects(
         self,
@@ -55,10 +64,8 @@ class SeveralFactors(FactorRows):
         ]
 
 
-class SeveralIntegrated:
+class Integrated:
     """The effects of several factors, integrated out."""
-
-    largest = 0.0
 
     def __init__(
         self,
@@ -70,9 +77,8 @@ class SeveralIntegrated:
         self.rows, self.shapes, self.parameters, self.solution = rows, shapes, parameters, solution
         self.solved = solution.system.solve(solution.across)
         self.joint, self.log_det = solution.joint, solution.system.log_det
+        self.score, self.largest = solution.score, solution.largest
         self.n_rows = float(rows.w.sum())
-        self.left = rows.w[:, None] * solution.family.score(rows.y, solution.eta)
-        self.score = (self.left.T @ rows.X).ravel()
         self.whole, self.scale = solution.whole(self.solved), np.diagonal(solution.own)
         self.inverses = [
             solve_triangular(root, np.eye(len(root)), lower=True) for root in solution.roots
@@ -106,8 +112,9 @@ class SeveralIntegrated:
         rows, solution, family = self.rows, self.solution, self.solution.family
         if rows.is_normal:
             return None
-        covariance = solution.row_covariance(rows.X, rows.z, rows.codes, self.solved, inverse)
+        covariance = solution.row_covariance(rows.levels, self.solved, inverse)
         v = rows.w[:, None] * family.third(rows.y, solution.eta, covariance)
+        value = 0.5 * float((v * solution.late).sum())
         pulled = self._pull(v)
         on_mean = 0.5 * ((v.T @ rows.X).ravel() - self._against(pulled))
         on_factors = []
@@ -121,7 +128,7 @@ class SeveralIntegrated:
             each = zip(score, solution.roots, pulled, strict=True)
             through = 0.5 * sum(float(((s @ root) * one).sum()) for s, root, one in each)
             on_family.append(direct + through)
-        return Moved(0.0, on_mean, on_factors, np.array(on_family))
+        return Moved(value, on_mean, on_factors, np.array(on_family))
 
     def _pull(self, v: np.ndarray) -> list[np.ndarray]:
         """Return M^-1 Lambda'Z'v (L_f, K_f) of rows v (n, j), by factor."""
@@ -137,7 +144,8 @@ class SeveralIntegrated:
     @cached_property
     def _family_changes(self) -> list[_Change]:
         """Return derivatives of the likelihood in each of its parameters."""
-        family, y, eta = self.solution.family, self.rows.y, self.solution.eta
+        family, y = self.solution.family, self.rows.y
+        eta = self.solution.eta + self.solution.late
         at, changes = family.parameters, []
         for step in _STEP * np.eye(len(at)):
             above, below = family.at(at + step), family.at(at - step)
@@ -164,33 +172,33 @@ class SeveralIntegrated:
         parameters of the likelihood come last.
         """
         rows, solution, n = self.rows, self.solution, sum(len(part) for part in self.parameters)
+        moves = self._moves()
         if isinstance(solution.family, Normal):
             # The change of V in log sigma is 2 sigma^2 I.
-            along, sign = [2 * self.left], 1.0
-            square = float((self.left**2 / rows.w[:, None]).sum())
-            direct = np.array([[4 * solution.family.noise**2 * square]])
+            right, sign = [2 * u[..., None] for u in solution.u], 1.0
+            on_x = 2 * solution.score[:, None]
+            direct = np.array([[4 * solution.square]])
         else:
             changes, sign = self._family_changes, -1.0
             along = [rows.w[:, None] * one.score for one in changes]
             direct = np.diag([-float(rows.w @ one.second) for one in changes])
-        moves = self._moves()
-        scores = [np.stack(of, 2) for of in zip(*map(rows.on_levels, along), strict=True)]
-        scores = scores or [np.zeros((*u.shape, 0)) for u in solution.u]
-        each = zip(scores, solution.roots, strict=True)
-        right = [root.T @ one for one, root in each]
-        both = [np.concatenate(pair, 2) for pair in zip(moves, right, strict=True)]
-        solved = solution.system.solve(both)
-        moved, pulled = _flat(moves), _flat([one[:, :, n:] for one in solved])
-        crossed = sign * moved.T @ pulled
-        own = moved.T @ (moved - _flat([one[:, :, :n] for one in solved]))
-        on_family = direct - _flat(right).T @ pulled
-        own = np.block([[own, crossed], [crossed.T, on_family]])
-        on_x = [(one.T @ rows.X).ravel() for one in along]
-        against = (
-            np.reshape(on_x, (len(along), len(solution.own))).T - _flat(solution.across).T @ pulled
+            on_x = np.reshape([(one.T @ rows.X).ravel() for one in along], (-1, len(inverse))).T
+            scores = [np.stack(of, 2) for of in zip(*map(rows.on_levels, along), strict=True)]
+            scores = scores or [np.zeros((*u.shape, 0)) for u in solution.u]
+            right = [root.T @ one for one, root in zip(scores, solution.roots, strict=True)]
+        each = zip(moves, right, solution.across, strict=True)
+        half = solution.system.half([np.concatenate(parts, 2) for parts in each])
+        ends = n, n + right[0].shape[2]
+        own, crossed, mixed, on_family, against, _ = (
+            part
+            for k, row in enumerate(np.split(half.T @ half, ends))
+            for part in np.split(row, ends, axis=1)[k:]
         )
-        mixed = np.hstack([_flat(self.solved).T @ moved, sign * against])
-        n = n + len(along) if rows.is_normal else n
+        moved = flat(moves)
+        crossed, against = sign * crossed, sign * (on_x - against.T)
+        own = np.block([[moved.T @ moved - own, crossed], [crossed.T, direct - on_family]])
+        mixed = np.hstack([mixed.T, against])
+        n = n + 1 if rows.is_normal else n
         own[:n, :n] = 0.5 * (own + mixed.T @ inverse @ mixed)[:n, :n]
         return own, mixed
 
@@ -201,16 +209,10 @@ class SeveralIntegrated:
         for shape, parameters, u, back in each:
             scores = (u @ back).reshape(len(u), shape.n_predictors, -1)
             moves.append(np.zeros((*u.shape, n)))
-            moves[-1][:, :, start : start + len(parameters)] = back @ shape.moves(
-                parameters, scores
-            )
+            part = shape.moves(parameters, scores, back)
+            moves[-1][:, :, start : start + len(parameters)] = part
             start += len(parameters)
         return moves
-
-
-def _flat(blocks: list[np.ndarray]) -> np.ndarray:
-    """Return the rows (width, c) of blocks (L_f, K_f, c)."""
-    return np.concatenate([one.reshape(len(one) * one.shape[1], one.shape[2]) for one in blocks])
 
 
 class _Change(NamedTuple):

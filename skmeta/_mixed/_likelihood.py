@@ -13,7 +13,7 @@ normal, and probabilities are averaged over them: by quadrature for two classes,
 draws in opposite pairs.
 
 All functions take arrays of NumPy or tensors of torch, with any number of axes before those named.
-Tensors have derivatives, and without a tolerance nothing branches on values.
+Tensors have derivatives, and nothing branches on values.
 
 References: Bishop (2006), Pattern Recognition and Machine Learning, section 3.3; Rasmussen and
 Williams (2006), Gaussian Processes for Machine Learning, section 3.4; Opper and Archambeau (2009),
@@ -74,10 +74,6 @@ class Mode(NamedTuple):
     score: Array  # gradient (..., j q) of the log likelihood
     information: Array  # A (..., j q, j q)
     precision: Array  # M (..., k, k)
-    # Of classes only. A and the probabilities are not renewed after the last step.
-    proba: Array = None  # probabilities (..., n, j), of the second class if j is 1
-    late: Array = None  # L times the last step (..., j q)
-    largest: Array = 0.0  # the largest entry of the last step
 
 
 def module_of(values: Array) -> Any:
@@ -152,49 +148,30 @@ def row_parts(rows: ClassRows, proba: Array, square: Array) -> tuple[Array, Arra
     return score.reshape(*size), information.reshape(*size, j * q)
 
 
-def find_mode(
-    rows: ClassRows,
-    mean: Array,
-    factor: Array,
-    u: Array,
-    *,
-    tolerance: float | None = None,
-    max_steps: int = 50,
-) -> Mode:
-    """Find the modes u (..., k) of tasks by Newton's method, from the given ones."""
+def find_mode(rows: ClassRows, mean: Array, factor: Array, u: Array, max_steps: int = 50) -> Mode:
+    """Find the modes u (..., k) of tasks by Newton's method, from the given ones.
+
+    The information is not renewed after the last step.
+    """
     xp, eye = module_of(u), _like(np.eye(factor.shape[-1]), u)
     eta = predictors(rows.z, mean + u @ factor.T)
     now = log_joint(rows, eta, u)
-    if tolerance is not None:
-        # An earlier mode may be further off than the mean of the prior.
-        at_mean = log_joint(rows, predictors(rows.z, mean + 0.0 * u @ factor.T), 0.0 * u)
-        if not (now >= at_mean).all():
-            u = xp.where((now >= at_mean)[..., None], u, 0.0 * u)
-            eta = predictors(rows.z, mean + u @ factor.T)
-            now = log_joint(rows, eta, u)
     for k in range(max_steps):
         proba = _probabilities(eta)
         score, information = row_parts(rows, proba, _square(proba))
         precision = eye + factor.T @ information @ factor
         gradient = score @ factor - u
         step = xp.linalg.solve(precision, gradient[..., None])[..., 0]
-        largest = abs(step).max() if factor.shape[-1] else 0.0
-        if k == max_steps - 1 or (tolerance is not None and largest < tolerance):
+        if k == max_steps - 1:
             break
         change = predictors(rows.z, step @ factor.T)
-        if tolerance is not None:
-            tried = log_joint(rows, eta + change, u + step)
-            if (tried >= now).all():
-                eta, u, now = eta + change, u + step, tried
-                continue
         values = [log_joint(rows, eta + s * change, u + s * step) for s in _STEP_SIZES]
         best = xp.stack(values).argmax(0)
         now, size = xp.amax(xp.stack(values), 0), _like(np.array(_STEP_SIZES), u)[best]
         eta, u = eta + size[..., None, None] * change, u + size[..., None] * step
-    late = step @ factor.T
-    score = score - (information @ late[..., None])[..., 0]
+    score = score - (information @ (step @ factor.T)[..., None])[..., 0]
     now = now + 0.5 * (step * gradient).sum(-1)
-    return Mode(now, u + step, score, information, precision, proba, late, largest)
+    return Mode(now, u + step, score, information, precision)
 
 
 def logit_covariance(z: Array, covariance: Array) -> Array:
@@ -204,16 +181,6 @@ def logit_covariance(z: Array, covariance: Array) -> Array:
     turned = covariance.reshape(*leading, j, q, j, q).swapaxes(-4, -3)
     along = z @ turned.reshape(*leading, q, j * j * q)
     return (along.reshape(*z.shape[:-1], j, j, q) * z[..., None, None, :]).sum(-1)
-
-
-def third_derivatives(rows: ClassRows, proba: Array, covariance: Array) -> Array:
-    """Return derivatives (..., j q) in the coefficients of tr(A Q), with Q (..., j q, j q)."""
-    between = logit_covariance(rows.z, covariance)
-    own = between.diagonal(0, -2, -1)
-    gap = own - 2 * (between @ proba[..., None])[..., 0]
-    t = proba * (gap - (proba * gap).sum(-1, keepdims=True))
-    derivatives = transposed(transposed(rows.z) @ (rows.w[..., None] * t))
-    return derivatives.reshape(*covariance.shape[:-1])
 
 
 def root_of_covariance(precision: Array, factor: Array) -> Array:
@@ -269,11 +236,6 @@ def _drawn_probabilities(z: Array, eta: Array, root: Array, n_pairs: int) -> tup
 def _square(proba: Array) -> Array:
     """Return products (..., n, j, j) of probabilities (..., n, j)."""
     return proba[..., None] * proba[..., None, :]
-
-
-def n_draws(j: int) -> int:
-    """Return the number of linear predictors over which the probabilities of a row are averaged."""
-    return len(normal_nodes(j, _N_PAIRS)[1])
 
 
 @lru_cache

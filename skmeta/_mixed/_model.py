@@ -1,9 +1,12 @@
-"""A mixed-effects model: fit it to groups, condition it on their rows, predict.
+"""A mixed-effects model with one or several grouping factors, nested or crossed.
 
-Notation: n rows, q coefficients (the first is the intercept), G groups, j linear predictors (one of
-a regression or of two classes, else one for each class), c classes. Z (n, q) are rows with a
-leading 1 and standardised columns, codes (n,) their groups, from 0 on. Coefficients of a group are
-drawn from N(m, S), targets from N(Z b, sigma^2); of two classes, Z b is the logit of the second.
+Notation: n rows, q fixed coefficients (the first is the intercept), F factors, j linear predictors
+(one of a regression, of counts, of ordered or of two classes, else one for each class). X (n, q)
+are rows with a leading 1 and standardised columns. ``codes`` (n, F) are the levels of each row; -1
+is a level that is not known: its effects are 0, with their covariance over levels. Levels of a
+factor that is nested in another one are numbered throughout, not within. Fixed coefficients are m.
+Coefficients of some columns differ between the levels of factor f by effects that are drawn from
+N(0, S_f). Of two classes, the linear predictor is the logit of the second.
 
 References: Laird and Ware (1982), Random-effects models for longitudinal data; Breslow and Clayton
 (1993), Approximate inference in generalized linear mixed models; Bates, Maechler, Bolker and Walker
@@ -12,57 +15,220 @@ References: Laird and Ware (1982), Random-effects models for longitudinal data; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag
 
-from skmeta._mixed._covariance import RATE_AND_START, CovarianceShape
-from skmeta._mixed._evidence import Evidence, MeanSums
-from skmeta._mixed._groups import ConditionedGroups, batches_of_groups, group_statistics
-from skmeta._mixed._likelihood import ClassRows, RowSums
-from skmeta._mixed._one_factor import OneFactor
+from skmeta._mixed._conditioned import Conditioned, ConditionedGroups, Prior, sorted_rows
+from skmeta._mixed._covariance import LOG_SCALE_BOUNDS, RATE_AND_START, CovarianceShape
+from skmeta._mixed._evidence import Evidence
+from skmeta._mixed._families import Classes, Family, Normal
 
 EFFECTS = ("auto", "intercept", "slopes", "correlated")
 # A column is constant within groups if less than this share of its variance is within groups.
 _CONSTANT = 1e-8
 # Added to the diagonal of a covariance before its Cholesky factor is computed.
 _JITTER = 1e-10
-# The fit of twice as many groups, or more, starts from that of this many.
-_ENOUGH_GROUPS = 400
-# The covariance is estimated from this many groups at most; the mean of a regression from all.
-_MAX_GROUPS = 5_000
+# The fit of twice as many rows, or more, starts from that of so many, or, of one factor, of so many
+# groups.
+_ENOUGH_ROWS, _ENOUGH_GROUPS = 10_000, 400
+# Of one factor, the covariance is estimated from this many groups at most, and the mean of a
+# regression from this many times as many.
+_MAX_GROUPS, _TIMES_FOR_MEAN = 5_000, 10
+# Decrease of minus the log likelihood that ends the fit of one factor, by whether y is normal.
+_TOLERANCES = {True: 1e-5, False: 1e-3}
+# Least information on a parameter of a covariance.
+_MIN_INFORMATION = 0.05
+# The logarithm of a deviation is at its bound if it is no farther away.
+_AT_BOUND = 1.0
 
 
 @dataclass(frozen=True)
 class MixedModel:
-    """A fitted mixed-effects model, an immutable value. Another fit can start from `parameters`."""
+    """A fitted model, an immutable value. Another fit can start from its `parameters`."""
 
-    n_classes: int  # 0 for a regression
+    family: Family
     mean: np.ndarray  # m (j, q)
-    covariance: np.ndarray  # S (j, q, q)
-    mean_covariance: np.ndarray  # of the estimate of m, (j, q, q), for each predictor separately
-    noise: float  # sigma; 1 for a classification
-    shape: CovarianceShape  # form of S
-    parameters: np.ndarray
+    mean_covariance: np.ndarray  # of the estimate of m (j q, j q)
+    mean_prior: np.ndarray  # precision (j q,) of the prior of m
+    columns: tuple[np.ndarray, ...]  # by factor, those whose coefficients differ
+    covariances: tuple[np.ndarray, ...]  # S_f (j, q_f, q_f)
+    shapes: tuple[CovarianceShape, ...]
+    parameters: np.ndarray  # those of the covariances come first, in the order of the factors
+    log_likelihood: float  # marginal, or restricted
+    # Covariance (p, p) of the estimates of the covariances' parameters, then of the likelihood's;
+    # 0 for those at a bound.
+    uncertainty: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise of a regression; 1 for other targets."""
+        return self.family.noise if isinstance(self.family, Normal) else 1.0
+
+    @property
+    def deviations(self) -> list[np.ndarray]:
+        """Standard deviations (j, q_f) of the coefficients over the levels of each factor."""
+        return [np.sqrt(np.diagonal(one, axis1=1, axis2=2)) for one in self.covariances]
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance (j, q, q) of all coefficients over the levels of the first factor."""
+        whole = np.zeros((*self.mean.shape, self.mean.shape[1]))
+        used = self.columns[0]
+        whole[:, used[:, None], used] = self.covariances[0]
+        return whole
+
+    @property
+    def mean_covariances(self) -> np.ndarray:
+        """Covariances (j, q, q) of the estimate of m, of each predictor."""
+        j, q = self.mean.shape
+        each = np.arange(j)
+        return np.asarray(self.mean_covariance.reshape(j, q, j, q)[each, :, each])
 
     @property
     def factor(self) -> np.ndarray:
         """Cholesky factors (j, q, q) of the covariance of coefficients, with that of m."""
-        whole = self.covariance + self.mean_covariance
+        whole = self.covariance + self.mean_covariances
         return np.linalg.cholesky(whole + _JITTER * np.eye(whole.shape[-1]))
 
+    def moved(self, step: np.ndarray) -> MixedModel:
+        """Return the model after a step (p,) of the parameters that `uncertainty` is of."""
+        n = sum(shape.n_parameters for shape in self.shapes)
+        given = self.parameters.copy()
+        given[:n] += step[:n]
+        parts = np.split(given, _ends(self.shapes))
+        covariances = tuple(s.covariance(part) for s, part in zip(self.shapes, parts, strict=False))
+        family = self.family.at(self.family.parameters + step[n:])
+        return replace(self, family=family, covariances=covariances, parameters=given)
+
+    def log_likelihoods(
+        self,
+        steps: np.ndarray,
+        X: np.ndarray,
+        y: np.ndarray,
+        codes: np.ndarray,
+        w: np.ndarray,
+        offset: np.ndarray,
+    ) -> np.ndarray:
+        """Return restricted log likelihoods (k,) of rows after steps (k, p), see `moved`."""
+        order, rows = sorted_rows(X, y, w, codes, self.columns, self.family, offset)
+        evidence = Evidence(rows, [self.shapes[f] for f in order], X.shape[1], True)
+        places = _places(self.shapes, order, len(self.parameters))
+        each = [self.moved(step).parameters[places] for step in steps]
+        return np.array([evidence.log_likelihood(at) for at in each])
+
     def condition(
-        self, z: np.ndarray, y: np.ndarray, w: np.ndarray, codes: np.ndarray
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        codes: np.ndarray,
+        w: np.ndarray | None = None,
+        mean_covariance: np.ndarray | None = None,
+        offset: np.ndarray | None = None,
+    ) -> Conditioned:
+        """Return the effects given rows, whose levels may be new; estimates stay as they are.
+
+        `mean_covariance` (j q, j q), of the fixed coefficients, is needed if other rows estimated
+        them.
+        """
+        w = np.ones(len(X)) if w is None else w
+        prior = Prior(self.family, self.mean, self.mean_prior, self.columns, self.covariances)
+        return Conditioned(prior, X, y, w, codes, mean_covariance, offset)
+
+    def condition_groups(
+        self, X: np.ndarray, y: np.ndarray, codes: np.ndarray, w: np.ndarray
     ) -> ConditionedGroups:
-        """Condition on rows z (n, q) of groups, to predict other rows of these or of new groups."""
-        y = y.astype(np.int64) if self.n_classes else y
-        prior = self.mean.ravel(), np.asarray(block_diag(*self.factor)), self.noise
-        return ConditionedGroups(self.n_classes, *prior, z, y, w, codes)
+        """Condition each group of one factor on its rows, apart from the others."""
+        y = y if isinstance(self.family, Normal) else y.astype(np.int64)
+        covariance = self.covariance + self.mean_covariances
+        return ConditionedGroups(self.family, self.mean, covariance, X, y, w, codes)
 
 
 def fit(
-    z: np.ndarray,
+    X: np.ndarray,
+    y: np.ndarray,
+    codes: np.ndarray,
+    family: Family | None = None,
+    *,
+    columns: list[np.ndarray] | None = None,
+    w: np.ndarray | None = None,
+    rank: int = 0,
+    shrinkage: float = 0.0,
+    is_restricted: bool = True,
+    tolerance: float = 1e-5,
+    start: MixedModel | None = None,
+    offset: np.ndarray | None = None,
+) -> MixedModel:
+    """Estimate a mixed-effects model by its marginal likelihood.
+
+    Targets (n,) are standardised, class positions or counts, weights (n,) numbers of repetitions.
+    `columns` are, by factor, those whose coefficients differ: by default the intercepts. With
+    `is_restricted`, the fixed coefficients are integrated out. `start` has the same columns and
+    factors. An `offset` (n,) is added to the linear predictors of the rows.
+    """
+    family = Normal() if family is None else family
+    columns = [np.array([0])] * codes.shape[1] if columns is None else columns
+    rate, first = RATE_AND_START[not isinstance(family, Normal)]
+    shapes = [
+        CovarianceShape(
+            len(used),
+            family.n_predictors,
+            min(rank, len(used)) if len(used) > 1 else 0,
+            shrinkage * rate,
+            first,
+        )
+        for used in columns
+    ]
+    w, is_coarse = np.ones(len(X)) if w is None else w, start is not None
+    if start is None and codes.shape[1] > 1 and len(X) >= 2 * _ENOUGH_ROWS:
+        n_levels = int(codes.max()) + 1
+        sampled = _some_levels(codes, n_levels * _ENOUGH_ROWS // len(codes))
+        own_codes = np.column_stack([_renumbered(column) for column in codes[sampled].T])
+        start = fit(
+            *(X[sampled], y[sampled], own_codes, family),
+            columns=columns,
+            w=w[sampled],
+            rank=rank,
+            shrinkage=shrinkage,
+            is_restricted=is_restricted,
+            tolerance=tolerance,
+            offset=None if offset is None else offset[sampled],
+        )
+    order, rows = sorted_rows(X, y, w, codes, tuple(columns), family, offset)
+    own, rows.precise = [shapes[f] for f in order], tolerance
+    evidence = Evidence(rows, own, X.shape[1], is_restricted)
+    # The factors of the start may have another order.
+    at = evidence.start()
+    places = _places(shapes, order, len(at))
+    if start is not None:
+        at = start.parameters[places]
+    at, curvature = evidence.maximise(at, coarse=is_coarse)
+    parts, given = evidence.split(at), at.copy()
+    given[places] = at
+    covariances: list[np.ndarray] = [np.zeros(0)] * len(order)
+    for place, f in enumerate(order):
+        covariances[f] = own[place].covariance(parts[place])
+    n = _ends(shapes)[-1]
+    used = np.concatenate([np.argsort(places[:n]), np.arange(len(at))[evidence.family]])
+    integral = evidence.integrate(at)
+    return MixedModel(
+        family.at(at[evidence.family]),
+        evidence.mean(at),
+        evidence.mean_covariance(at, integral),
+        evidence.precision(at),
+        tuple(columns),
+        tuple(covariances),
+        tuple(shapes),
+        given,
+        evidence.log_likelihood(at, integral),
+        _uncertainty(curvature[np.ix_(used, used)], at[used]),
+    )
+
+
+def fit_groups(
+    X: np.ndarray,
     y: np.ndarray,
     codes: np.ndarray,
     n_classes: int = 0,
@@ -73,89 +239,88 @@ def fit(
     pooled: np.ndarray | None = None,
     start: MixedModel | None = None,
 ) -> MixedModel:
-    """Estimate the distribution of coefficients over groups by marginal likelihood.
+    """Estimate the distribution of coefficients over the groups (n,) of one factor.
 
     The settings are those of :class:`~skmeta.learners.HierarchicalLinear`. Coefficients that are
     `pooled` (q,), or whose columns are constant within groups, do not differ. A rough optimum is
     found near `start`, a model of the same columns and settings. The order of rows changes
     roundings, and where groups are many, that of groups says which of them are used.
     """
-    order = np.argsort(codes, kind="stable")
-    z, y, codes = z[order], y[order], codes[order]
-    codes = np.cumsum(np.diff(codes, prepend=codes[:1]) != 0)
+    codes = np.unique(codes, return_inverse=True)[1]
+    n_groups, family = int(codes.max()) + 1, Classes(n_classes) if n_classes else Normal()
     y = y.astype(np.int64) if n_classes else y
     if start is None:
-        varies = varies_within(z, codes)
-        if pooled is not None:
-            varies &= ~pooled
-        shape, parameters = _shape_of(varies, n_classes, effects, rank, shrinkage), None
+        differs = varies_within(X, codes) & ~(False if pooled is None else pooled)
+        differs[1:] &= effects != "intercept"
+        columns = np.flatnonzero(differs)
     else:
-        shape, parameters = start.shape, start.parameters
-    n_groups, coarse = int(codes.max()) + 1, start is not None
+        columns = start.columns[0]
+    is_correlated = effects == "correlated" or (effects == "auto" and not n_classes)
+    settings: dict[str, Any] = {
+        "columns": [columns],
+        "rank": rank if is_correlated else 0,
+        "shrinkage": shrinkage,
+        "tolerance": _TOLERANCES[not n_classes],
+    }
 
-    def evidence_of(groups: np.ndarray) -> Evidence:
-        first, last = np.searchsorted(codes, groups), np.searchsorted(codes, groups, "right")
-        rows = np.concatenate([np.arange(*pair) for pair in zip(first, last, strict=True)])
-        own = np.searchsorted(groups, codes[rows])
-        return Evidence(OneFactor(_batches(z[rows], y[rows], own, n_classes)), [shape])
+    def fit_some(most: int, start: MixedModel | None) -> MixedModel:
+        rows = _some_levels(codes[:, None], min(most, n_groups))
+        own = np.unique(codes[rows], return_inverse=True)[1][:, None]
+        return fit(X[rows], y[rows], own, family, start=start, **settings)
 
-    def at_most(n: int) -> np.ndarray:
-        return np.unique(np.linspace(0, n_groups - 1, min(n, n_groups)).round().astype(int))
-
-    if parameters is None and n_groups >= 2 * _ENOUGH_GROUPS:
-        part = evidence_of(at_most(_ENOUGH_GROUPS))
-        parameters, coarse = part.maximise(part.start()), True
-    evidence = evidence_of(at_most(_MAX_GROUPS))
-    parameters = evidence.start() if parameters is None else parameters
-    parameters = evidence.maximise(parameters, coarse)
-    sums = MeanSums.of([evidence], parameters)
+    if start is None and n_groups >= 2 * _ENOUGH_GROUPS:
+        start = fit_some(_ENOUGH_GROUPS, None)
+    model = fit_some(_MAX_GROUPS, start)
     if n_groups > _MAX_GROUPS and not n_classes:
         # Given the covariance, the mean of all groups is a Newton step away.
-        chunks = np.array_split(np.arange(n_groups), n_groups // _MAX_GROUPS + 1)
-        sums = MeanSums.of(map(evidence_of, chunks), parameters)
-        parameters = evidence.step_of_mean(parameters, sums)
-    return MixedModel(
-        n_classes,
-        evidence.mean(parameters),
-        shape.covariance(parameters),
-        evidence.mean_covariance(parameters, sums),
-        1.0 if n_classes else float(np.exp(parameters[-1])),
-        shape,
-        parameters,
-    )
+        rows = _some_levels(codes[:, None], min(_TIMES_FOR_MEAN * _MAX_GROUPS, n_groups))
+        own = np.unique(codes[rows], return_inverse=True)[1][:, None]
+        given = model.condition(X[rows], y[rows], own)
+        model = replace(model, mean=given.mean, mean_covariance=given.mean_covariance)
+    return model
 
 
-def _shape_of(
-    varies: np.ndarray, n_classes: int, effects: str, rank: int, shrinkage: float
-) -> CovarianceShape:
-    """Return the form of the covariance; ``"auto"`` is correlated for regressions."""
-    if effects == "intercept":
-        varies[1:] = False
-    is_correlated = effects == "correlated" or (effects == "auto" and not n_classes)
-    n_predictors = 1 if n_classes <= 2 else n_classes
-    rank = rank if is_correlated and varies[1:].any() else 0
-    rate, start = RATE_AND_START[n_classes > 0]
-    return CovarianceShape(varies, n_predictors, rank, shrinkage * rate, start)
-
-
-def _batches(
-    z: np.ndarray, y: np.ndarray, codes: np.ndarray, n_classes: int
-) -> list[RowSums] | list[ClassRows]:
-    """Return sums over the rows of each group, or rows of classes in batches of groups."""
-    if not n_classes:
-        return [group_statistics(z, y, codes, int(codes.max()) + 1)]
-    indicators = np.eye(n_classes)
-    batches = batches_of_groups(codes, z.shape[1] * n_classes)
-    return [ClassRows(z[rows], indicators[y[rows]], mask) for _, rows, mask in batches]
-
-
-def varies_within(z: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def varies_within(X: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return which coefficients may differ: those of columns that vary within groups."""
     sizes = np.bincount(codes)
-    within = np.empty(z.shape[1])
-    for k, column in enumerate(z.T):
+    within = np.empty(X.shape[1])
+    for k, column in enumerate(X.T):
         means = np.bincount(codes, column) / sizes
         within[k] = np.mean((column - means[codes]) ** 2)
-    varies = within > _CONSTANT * np.maximum(z.var(0), 1e-12)
+    varies = within > _CONSTANT * np.maximum(X.var(0), 1e-12)
     varies[0] = True
     return np.asarray(varies)
+
+
+def _ends(shapes: Any) -> list[int]:
+    """Return where the parameters of each factor end."""
+    return list(itertools.accumulate(shape.n_parameters for shape in shapes))
+
+
+def _places(shapes: Any, order: list[int], n: int) -> np.ndarray:
+    """Return positions (n,) of parameters, by the order of factors, in those of a model."""
+    *parts, rest = np.split(np.arange(n), _ends(shapes))
+    return np.concatenate([*(parts[f] for f in order), rest])
+
+
+def _uncertainty(curvature: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the covariance of the estimates of parameters (p,); 0 at a bound."""
+    free = np.flatnonzero(at > LOG_SCALE_BOUNDS[0] + _AT_BOUND)
+    values, vectors = np.linalg.eigh(curvature[np.ix_(free, free)])
+    whole = np.zeros_like(curvature)
+    whole[np.ix_(free, free)] = (vectors / np.maximum(values, _MIN_INFORMATION)) @ vectors.T
+    return np.asarray(whole)
+
+
+def _some_levels(codes: np.ndarray, n_kept: int) -> np.ndarray:
+    """Return the rows of at most so many levels, evenly spaced, of the factor with the most."""
+    column = codes[:, int(codes.max(0).argmax())]
+    kept = np.linspace(0, column.max(), max(n_kept, 2)).round().astype(int)
+    return np.flatnonzero(np.isin(column, kept))
+
+
+def _renumbered(column: np.ndarray) -> np.ndarray:
+    """Return levels (n,) numbered from 0 on without gaps; -1 stays."""
+    known, codes = column >= 0, np.full(len(column), -1)
+    codes[known] = np.unique(column[known], return_inverse=True)[1]
+    return codes

@@ -34,7 +34,7 @@ import numpy as np
 from scipy.stats import chi2
 from scipy.stats import t as student
 
-from skmeta._mixed import ConditionedFactors, FactorModel, Family, Normal, fit_factors
+from skmeta._mixed import Conditioned, Family, MixedModel, Normal, Prior, fit
 from skmeta._reporting._functions import MIN_LEFT, Functions, choose_functions
 from skmeta._reporting._sample import (
     MANY_SHARE,
@@ -103,8 +103,8 @@ class Effect:
     target: np.ndarray  # standardised numbers, counts or positions of classes
     centre: float  # of y
     scale: float
-    model: FactorModel
-    given: ConditionedFactors
+    model: MixedModel
+    given: Conditioned
 
     def rows(
         self, treatments: np.ndarray, others: np.ndarray, codes: np.ndarray
@@ -147,9 +147,9 @@ class Effect:
     def _estimate(self, value: float, gradient: np.ndarray, known: np.ndarray) -> Estimate:
         """Return an estimate with Satterthwaite's degrees of freedom; of a group, those of rows."""
 
-        def variance(given: ConditionedFactors) -> float:
+        def variance(given: Conditioned) -> float:
             whole = given.moments(gradient[None], known[None])[1][0, 0, 0]
-            return float(whole - _between(given.model, gradient[None], known)[0])
+            return float(whole - _between(given.prior, gradient[None], known)[0])
 
         own = variance(self.given)
         if (known >= 0).any():
@@ -162,20 +162,20 @@ class Effect:
         most = df_of_groups(self.X[:, 1:], self.sample.treatment.shape[1], self.sample.codes)
         return Estimate(value, float(np.sqrt(own)), max(min(df, *most), 1.0))
 
-    def slopes(self, of: Callable[[ConditionedFactors], Any]) -> np.ndarray:
+    def slopes(self, of: Callable[[Conditioned], Any]) -> np.ndarray:
         """Return derivatives (..., p) of a function of the model in its parameters."""
         slopes = [(of(up) - of(down)) / (2 * step) for up, down, step in self._moves]
         return np.stack(slopes, -1)
 
     @cached_property
-    def _moves(self) -> list[tuple[ConditionedFactors, ConditionedFactors, float]]:
+    def _moves(self) -> list[tuple[Conditioned, Conditioned, float]]:
         """Models a step up and down in each parameter, and the step."""
         std = np.sqrt(np.diag(self.model.uncertainty))
         steps = np.clip(_SHARE * std, 1e-8, _LONGEST)
         each = zip(steps, np.diag(steps), strict=True)
         return [(self._moved(move), self._moved(-move), step) for step, move in each]
 
-    def _moved(self, step: np.ndarray) -> ConditionedFactors:
+    def _moved(self, step: np.ndarray) -> Conditioned:
         """Return the model after a step (p,) of its parameters, given the rows."""
         return condition(self.model.moved(step), self.X, self.target, self.sample)
 
@@ -211,7 +211,7 @@ def averaged(weights: Sequence[float], estimates: Sequence[Estimate]) -> Estimat
     return Estimate(value, float(np.sqrt(variance)), estimates[0].df)
 
 
-def _between(model: FactorModel, X: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _between(model: MixedModel | Prior, X: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return variances (n,) of linear predictors over the groups that are not known."""
     total = np.zeros(len(X))
     for level, used, S in zip(known, model.columns, model.covariances, strict=True):
@@ -220,9 +220,7 @@ def _between(model: FactorModel, X: np.ndarray, known: np.ndarray) -> np.ndarray
     return total
 
 
-def condition(
-    model: FactorModel, X: np.ndarray, target: np.ndarray, sample: Sample
-) -> ConditionedFactors:
+def condition(model: MixedModel, X: np.ndarray, target: np.ndarray, sample: Sample) -> Conditioned:
     """Return the model given the rows of a sample."""
     return model.condition(X, target, sample.codes, sample.weight, None, sample.offset)
 
@@ -256,7 +254,7 @@ def fit_effect(
     def fitted(design: Design) -> Effect:
         X = design(D, W, sample.codes)
         settings: Any = {"columns": columns, "w": sample.weight, "offset": sample.offset}
-        model = fit_factors(X, target, sample.codes, family, tolerance=_TOLERANCE, **settings)
+        model = fit(X, target, sample.codes, family, tolerance=_TOLERANCE, **settings)
         given = condition(model, X, target, sample)
         return Effect(sample, design, X, target, centre, scale, model, given)
 
@@ -304,7 +302,7 @@ def _products(effect: Effect, X: np.ndarray, n_linear: int) -> tuple[tuple[int, 
     return tuple(pair for pair, used in zip(tried, called, strict=True) if used)
 
 
-def _wider(model: FactorModel, q: int) -> FactorModel:
+def _wider(model: MixedModel, q: int) -> MixedModel:
     """Return a model of q columns, whose coefficients of further ones are 0."""
     n = q - model.mean.shape[1]
     prior = np.concatenate([model.mean_prior, np.repeat(model.mean_prior[-1], n)])

@@ -78,8 +78,8 @@ learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
 _mixed._covariance.CovarianceShape _mixed._each_class.EachClass
-_mixed._factors.FactorModel _mixed._families.Classes
-_mixed._families.NegativeBinomial _mixed._families.Normal _mixed._families.Ordered
+_mixed._families.Classes _mixed._families.NegativeBinomial
+_mixed._families.Normal _mixed._families.Ordered
 _mixed._families.Poisson _mixed._model.MixedModel
 policy._learners.PolicyMAML policy._policy.MetaPolicy
 priors._prior.MetaPrior

@@ -76,7 +76,7 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
     if isinstance(effects, CountEffects):
         varies[:] = False
     elif isinstance(effects.model, MixedModel):
-        varies &= effects.model.shape.varies[1:]
+        varies &= np.isin(np.arange(1, 1 + len(varies)), effects.model.columns[0])
     # An average row, with the group's own values of columns that are the same in all its rows.
     own = np.stack([np.bincount(known.group, column) for column in Z.T], 1)
     own = np.where(varies, centre, own / np.bincount(known.group)[:, None])
@@ -133,7 +133,7 @@ def _covariances(effects: GroupEffects | CountEffects) -> tuple[np.ndarray, np.n
         return effects.mean_covariance[None], between[None]
     if not isinstance(effects.model, MixedModel):
         return None
-    return effects.model.mean_covariance, effects.model.covariance
+    return effects.model.mean_covariances, effects.model.covariance
 
 
 def _changes(

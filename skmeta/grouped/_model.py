@@ -43,7 +43,7 @@ _FARTHEST = 1e100
 class Settings(NamedTuple):
     """How a model is fitted."""
 
-    effects: dict[str, Any]  # how groups differ: settings of :func:`skmeta._mixed.fit`
+    effects: dict[str, Any]  # how groups differ: settings of :func:`skmeta._mixed.fit_groups`
     model: str  # "mixture", or the member that predicts
     n_folds: int  # of groups
     population: FitSettings  # what all groups share

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mixed_tables import load_pastes, load_penicillin, load_sleepstudy
 
-from skmeta._mixed import Classes, NegativeBinomial, Ordered, Poisson, fit_factors
+from skmeta._mixed import Classes, NegativeBinomial, Ordered, Poisson, fit
 
 DATA = Path(__file__).parent / "data"
 
@@ -81,7 +81,7 @@ def test_regressions_are_those_of_lme4(name):
     centre, scale = y.mean(), y.std()
     units = np.maximum(X.std(0), 1.0 * (X.std(0) == 0))
     columns = [np.array(slopes.get(f, [0])) for f in range(len(factors))]
-    model = fit_factors(X / units, (y - centre) / scale, codes, columns=columns, rank=2)
+    model = fit(X / units, (y - centre) / scale, codes, columns=columns, rank=2)
     expected = estimates(name)
     of_fixed = scale * model.mean[0] / units + centre * (np.arange(len(units)) == 0)
     for k, value in enumerate(of_fixed):
@@ -108,7 +108,7 @@ def indicators(values):
 
 def fit_unrestricted(X, y, codes, family):
     """By the likelihood that glmer, glmmTMB and clmm maximise."""
-    return fit_factors(X, y, codes, family, is_restricted=False)
+    return fit(X, y, codes, family, is_restricted=False)
 
 
 def compare(model, name, factors, fixed):
@@ -127,7 +127,7 @@ def test_two_classes_are_those_of_glmer():
     X = np.column_stack([np.ones(len(given["herd"])), indicators(given["period"])])
     rows, y, weight = np.vstack([X, X]), np.repeat([1, 0], len(X)), np.concatenate(parts)
     codes = np.tile(given["herd"].astype(int), 2)[:, None]
-    model = fit_factors(rows, y, codes, Classes(2), w=weight, is_restricted=False)
+    model = fit(rows, y, codes, Classes(2), w=weight, is_restricted=False)
     # glmer counts the orders in which animals of a herd fall ill, too.
     from scipy.special import gammaln
 
@@ -153,7 +153,7 @@ def test_rates_weighted_by_exposure_are_counts_with_an_offset():
     X = np.column_stack([np.ones(len(given["herd"])), indicators(given["period"])])
     y, size = given["incidence"], given["size"]
     codes = given["herd"].astype(int)[:, None]
-    model = fit_factors(X, y / size, codes, Poisson(), w=size, is_restricted=False)
+    model = fit(X, y / size, codes, Poisson(), w=size, is_restricted=False)
     expected = estimates("cbpp_exposure")
     np.testing.assert_allclose(model.mean[0], [expected[f"fixed:{k}"] for k in range(4)], atol=0.01)
     np.testing.assert_allclose(model.deviations[0], expected["std:herd:0"], rtol=0.01)

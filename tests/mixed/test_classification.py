@@ -7,16 +7,15 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from skmeta._mixed import (
+    Classes,
     ClassRows,
     ConditionedGroups,
     CovarianceShape,
     Evidence,
-    OneFactor,
     find_mode,
-    fit,
+    fit_groups,
 )
-from skmeta._mixed._model import _batches
-from skmeta._mixed._one_factor import _marginal
+from skmeta._mixed._conditioned import sorted_rows
 
 
 def draw(n_classes, seed=0, n=30, q=3):
@@ -25,6 +24,13 @@ def draw(n_classes, seed=0, n=30, q=3):
     y = (z @ rng.normal(size=(q, n_classes)) + rng.gumbel(size=(n, n_classes))).argmax(1)
     y[:n_classes] = np.arange(n_classes)
     return z, y
+
+
+def evidence_of(z, y, codes, n_classes, shape, columns):
+    w = np.ones(len(y))
+    rows = sorted_rows(z, y, w, codes[:, None], (np.array(columns),), Classes(n_classes))[1]
+    rows.tolerance = 1e-8
+    return Evidence(rows, [shape], z.shape[1])
 
 
 def integrate(z, y, scale, at, n_classes):
@@ -52,14 +58,11 @@ def integrate(z, y, scale, at, n_classes):
 def laplace_evidence(z, y, scale, n_classes):
     """The evidence of one task given m = 0, from that where m is integrated out."""
     j = 1 if n_classes == 2 else n_classes
-    shape = CovarianceShape(np.ones(2, bool), j, 0, 0.0)
-    whole = Evidence(OneFactor(_batches(z, y, np.zeros(len(y), int), n_classes)), [shape])
-    whole.rows.tolerance = 1e-8
+    shape = CovarianceShape(2, j, 0, 0.0)
+    whole = evidence_of(z, y, np.zeros(len(y), int), n_classes, shape, [0, 1])
     at = np.concatenate([np.full(2 * j, np.log(scale)), np.zeros(2 * j), [0.0]])
     of_mean = np.diag([0.01, 1e-6] * j)
-    information = of_mean.copy()
-    for mode in whole.rows._modes(at[whole._mean], shape.root(at), at[:0]):
-        information += _marginal(mode, shape.root(at)).weights.sum(0)
+    information = of_mean + whole.integrate(at).whole
     change = np.linalg.slogdet(information)[1] - np.linalg.slogdet(of_mean)[1]
     return -whole.evaluate(at).value + 0.5 * change
 
@@ -72,7 +75,7 @@ def test_evidence_and_probabilities_are_close_to_numerical_integration(n_classes
     evidence, expected = integrate(z, y, scale, at, n_classes)
     np.testing.assert_allclose(laplace_evidence(z, y, scale, n_classes), evidence, atol=0.25)
     j = 1 if n_classes == 2 else n_classes
-    prior = n_classes, np.zeros(2 * j), scale * np.eye(2 * j), 1.0
+    prior = Classes(n_classes), np.zeros((j, 2)), np.tile(scale**2 * np.eye(2), (j, 1, 1))
     given = ConditionedGroups(*prior, z, y, np.ones(len(y)), np.zeros(len(y), int))
     error = np.abs(given.predict(at, np.zeros(3, int)).mean - expected)
     assert error.max() < (0.003 if n_classes == 2 else 0.01)
@@ -86,7 +89,7 @@ def test_groups_are_predicted_one_as_all():
     rng = np.random.default_rng(0)
     z, y = draw(3, n=60)
     codes = np.repeat(np.arange(6), [1, 3, 5, 11, 20, 20])
-    prior = 3, np.zeros(9), 0.8 * np.eye(9), 1.0
+    prior = Classes(3), np.zeros((3, 3)), np.tile(0.64 * np.eye(3), (3, 1, 1))
     weight = rng.choice([1.0, 2.0], 60)
     given = ConditionedGroups(*prior, z, y, weight, codes)
     at, codes_at = rng.normal(size=(40, 3)), rng.integers(8, size=40)
@@ -106,12 +109,9 @@ def test_groups_are_predicted_one_as_all():
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_gradient_of_the_evidence_equals_finite_differences(n_classes):
     z, y = draw(n_classes, n=60)
-    batches = _batches(z, y, np.repeat(np.arange(6), [4, 6, 8, 10, 14, 18]), n_classes)
-    assert len(batches) > 1
-    j = 1 if n_classes == 2 else n_classes
-    shape = CovarianceShape(np.array([True, True, False]), j, 1, 1.0)
-    evidence = Evidence(OneFactor(batches), [shape])
-    evidence.rows.tolerance = 1e-8
+    codes = np.repeat(np.arange(6), [4, 6, 8, 10, 14, 18])
+    shape = CovarianceShape(2, 1 if n_classes == 2 else n_classes, 1, 1.0)
+    evidence = evidence_of(z, y, codes, n_classes, shape, [0, 1])
     rng = np.random.default_rng(0)
     at = 0.3 * rng.normal(size=len(evidence.start()))
     found = evidence.evaluate(at)
@@ -131,12 +131,12 @@ def test_variance_of_intercepts_is_found():
     eta = 0.5 + X[:, 0] + 1.2 * rng.normal(size=200)[groups]
     y = (eta + rng.logistic(size=6000) > 0).astype(int)
     z = np.column_stack([np.ones(6000), X])
-    found = fit(z, y, groups, 2, effects="correlated", rank=1)
+    found = fit_groups(z, y, groups, 2, effects="correlated", rank=1)
     np.testing.assert_allclose(found.mean[0], [0.5, 1.0], atol=0.2)
     np.testing.assert_allclose(np.sqrt(found.covariance[0, 0, 0]), 1.2, rtol=0.1)
     assert np.sqrt(found.covariance[0, 1, 1]) < 0.15
     # The standard error of the mean intercept: 1.2 / sqrt(200), and a little for the rows.
-    np.testing.assert_allclose(np.sqrt(found.mean_covariance[0, 0, 0]), 0.09, rtol=0.1)
+    np.testing.assert_allclose(np.sqrt(found.mean_covariance[0, 0]), 0.09, rtol=0.1)
 
 
 def test_variance_is_found_where_tasks_have_mostly_one_class():
@@ -145,16 +145,14 @@ def test_variance_is_found_where_tasks_have_mostly_one_class():
     effects = 3.0 * rng.normal(size=(150, 4))
     y = (effects[groups] + rng.gumbel(size=(1800, 4))).argmax(1)
     z = np.column_stack([np.ones(1800), rng.normal(size=(1800, 2))])
-    shape = CovarianceShape(np.array([True, False, False]), 4, 0, 1.0)
-    batches = _batches(z, y, groups, 4)
-    found = fit(z, y, groups, 4, effects="intercept")
+    found = fit_groups(z, y, groups, 4, effects="intercept")
     # Laplace's approximation is rough here, and what all classes share is not identified.
     between = found.covariance[:, 0, 0]
     np.testing.assert_allclose(np.sqrt(between[:, None] + between), 3.0 * 2**0.5, rtol=0.45)
     # From modes of small effects to those of large ones, the evidence stays what it is.
-    mean = np.zeros(4 * 3 + 1)
-    at = [np.concatenate([np.full(12, np.log(d)), mean]) for d in (0.5, 20.0)]
-    evidence, fresh = Evidence(OneFactor(batches), [shape]), Evidence(OneFactor(batches), [shape])
+    mean, shape = np.zeros(4 * 3 + 1), CovarianceShape(1, 4, 0, 1.0)
+    at = [np.concatenate([np.full(4, np.log(d)), mean]) for d in (0.5, 20.0)]
+    evidence, fresh = (evidence_of(z, y, groups, 4, shape, [0]) for _ in range(2))
     evidence.evaluate(at[0])
     assert evidence.evaluate(at[1]).value == pytest.approx(fresh.evaluate(at[1]).value, rel=1e-6)
 
@@ -163,8 +161,8 @@ def test_labels_of_classes_do_not_matter():
     z, y = draw(3, n=90)
     groups = np.repeat(np.arange(9), 10)
     turn = np.array([2, 0, 1])
-    first = fit(z, y, groups, 3, effects="correlated", rank=1)
-    second = fit(z, turn[y], groups, 3, effects="correlated", rank=1)
+    first = fit_groups(z, y, groups, 3, effects="correlated", rank=1)
+    second = fit_groups(z, turn[y], groups, 3, effects="correlated", rank=1)
     np.testing.assert_allclose(second.mean[turn], first.mean, atol=2e-3)
 
 
@@ -188,7 +186,7 @@ def test_probabilities_with_a_wide_prior_are_close_to_numerical_integration(mean
     eta = mean + scale * at
     joint = norm.logpdf(at) - np.logaddexp(0, -eta[:, None] * (2 * y - 1)).sum(1)
     expected = np.exp(joint - logsumexp(joint)) @ expit(eta)
-    prior = 2, np.array([mean]), np.array([[scale]]), 1.0
+    prior = Classes(2), np.array([[mean]]), np.array([[[scale**2]]])
     given = ConditionedGroups(*prior, np.ones((len(y), 1)), y, np.ones(len(y)), 0 * y)
     found = given.predict(np.ones((1, 1)), np.zeros(1, int)).mean[0, 1]
     assert found == pytest.approx(expected, abs=0.03)
@@ -203,6 +201,9 @@ def test_a_mode_is_found_from_a_prior_that_is_far_off(mean, scale, labels):
     parts = np.array([mean]), np.array([[scale]]), np.zeros(1)
     eta = mean + scale * at
     log_p = norm.logpdf(at) - np.logaddexp(0, -eta[:, None] * (2 * y - 1)).sum(1)
-    for tolerance in (None, 1e-6):
-        found = find_mode(rows, *parts, tolerance=tolerance)
-        np.testing.assert_allclose(found.u, at[log_p.argmax()], atol=1e-3)
+    np.testing.assert_allclose(find_mode(rows, *parts).u, at[log_p.argmax()], atol=1e-3)
+    # One of many groups, whose others have their modes near the mean of the prior.
+    X, codes = np.ones((len(y) + 9, 1)), np.append(np.zeros(len(y), int), 1 + np.arange(9) // 3)
+    rows = sorted_rows(X, np.append(y, [0, 1, 1] * 3), X[:, 0], codes[:, None], ([0],), Classes(2))
+    solution = rows[1].solve(np.array([mean]), [np.array([[scale]])], np.zeros(0))
+    np.testing.assert_allclose(solution.u[0][0], at[log_p.argmax()], atol=1e-3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from skmeta._mixed import ConditionedGroups, fit
+from skmeta._mixed import ConditionedGroups, Normal, fit_groups
 
 SIZES = [1, 0, 3, 3, 12, 40, 2, 0, 7]
 
@@ -15,7 +15,8 @@ def test_regressions_are_those_of_one_group_at_a_time():
     z = np.column_stack([np.ones(len(codes)), rng.normal(size=(len(codes), 2))])
     y, w = codes + rng.normal(size=len(codes)), rng.choice([1.0, 2.0, 0.5], len(codes))
     mean, factor, noise = rng.normal(size=3), np.tril(rng.normal(size=(3, 3))), 0.7
-    given = ConditionedGroups(0, mean, factor, noise, z, y, w, codes)
+    prior = Normal(noise), mean[None], (factor @ factor.T)[None]
+    given = ConditionedGroups(*prior, z, y, w, codes)
     at = np.column_stack([np.ones(50), rng.normal(size=(50, 2))])
     codes_at = rng.integers(len(SIZES), size=50)
     predicted = given.predict(at, codes_at)
@@ -44,10 +45,10 @@ def test_a_fit_that_starts_from_another_ends_near_one_from_scratch(n_classes):
     y = eta[:, 0] + 0.5 * rng.normal(size=720)
     y = (eta + rng.gumbel(size=eta.shape)).argmax(1) if n_classes > 2 else y
     y = (eta[:, 0] + rng.logistic(size=720) > 0).astype(int) if n_classes == 2 else y
-    whole = fit(z, y, codes, n_classes)
+    whole = fit_groups(z, y, codes, n_classes)
     part = codes < 48
-    warm = fit(z[part], y[part], codes[part], n_classes, start=whole)
-    cold = fit(z[part], y[part], codes[part], n_classes)
+    warm = fit_groups(z[part], y[part], codes[part], n_classes, start=whole)
+    cold = fit_groups(z[part], y[part], codes[part], n_classes)
     np.testing.assert_allclose(warm.mean, cold.mean, atol=0.1)
     gap, moved = (abs(warm.covariance - m.covariance).max() for m in (cold, whole))
     assert gap < 0.3 * whole.covariance.max()

@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 from mixed_tables import draw_tasks, load_sleepstudy
 
-from skmeta._mixed import CovarianceShape, Evidence, OneFactor, _model, fit, group_statistics
-
-
-def evidence_of(z, y, codes, shape):
-    return Evidence(OneFactor([group_statistics(z, y, codes, int(codes.max()) + 1)]), [shape])
+from skmeta._mixed import CovarianceShape, Evidence, Normal, _model, fit_groups
+from skmeta._mixed._conditioned import sorted_rows
 
 
 def estimate(X, y, groups, **settings):
     """Estimates in the units of a design of standardised columns."""
     codes = np.unique(groups, return_inverse=True)[1]
     z = np.column_stack([np.ones(len(X)), X])
-    return fit(z, y, codes, **{"effects": "correlated", "rank": 1, "shrinkage": 0.0} | settings)
+    return fit_groups(
+        z, y, codes, **{"effects": "correlated", "rank": 1, "shrinkage": 0.0} | settings
+    )
 
 
 def in_raw_units(prior, X, y):
@@ -28,7 +27,7 @@ def in_raw_units(prior, X, y):
     return (
         back @ prior.mean[0] + centre,
         back @ prior.covariance[0] @ back.T,
-        back @ prior.mean_covariance[0] @ back.T,
+        back @ prior.mean_covariance @ back.T,
         prior.noise * y.std(),
     )
 
@@ -73,8 +72,9 @@ def test_the_fit_of_many_groups_starts_from_some_and_ends_where_that_of_all_does
 def test_gradient_of_the_evidence_equals_finite_differences(shrinkage):
     X, y, groups = draw_tasks(4, n_tasks=10)
     z = np.column_stack([np.ones(len(X)), X])
-    shape = CovarianceShape(np.array([True, True, False, True]), 1, 2, shrinkage)
-    evidence = evidence_of(z, y, groups, shape)
+    w, columns = np.ones(len(y)), (np.array([0, 1, 3]),)
+    rows = sorted_rows(z, y, w, groups[:, None], columns, Normal())[1]
+    evidence = Evidence(rows, [CovarianceShape(3, 1, 2, shrinkage)], 4)
     at = 0.4 * np.random.default_rng(0).normal(size=len(evidence.start()))
     found = evidence.evaluate(at)
     steps = 1e-5 * np.eye(len(at))

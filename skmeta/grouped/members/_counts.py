@@ -19,12 +19,12 @@ from typing import NamedTuple
 import numpy as np
 
 from skmeta._mixed import (
-    ConditionedFactors,
-    FactorModel,
+    Conditioned,
     Family,
+    MixedModel,
     NegativeBinomial,
     Poisson,
-    fit_factors,
+    fit,
 )
 from skmeta._tabular import (
     PROBABILITIES,
@@ -80,7 +80,7 @@ class CountEffects(Member):
     design: Design
     targets: Counts
     units: Standardiser  # of the columns of the design
-    model: FactorModel
+    model: MixedModel
     mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
     largest: float  # logarithm of the largest mean
 
@@ -107,7 +107,7 @@ class ConditionedCounts(NamedTuple):
     """Effects of groups, given known rows."""
 
     member: CountEffects
-    given: ConditionedFactors
+    given: Conditioned
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict targets; rates have the deviations of counts with the mean exposure."""
@@ -150,7 +150,7 @@ def _fit(
     units = Standardiser.learn(Z) if start is None else start.units
     X = units.with_intercept(Z)
     codes = np.column_stack([np.unique(c, return_inverse=True)[1] for c in table.codes.T])
-    model = fit_factors(
+    model = fit(
         *(X, y, codes, family),
         w=weight,
         offset=offset,

@@ -12,11 +12,11 @@ import numpy as np
 
 from skmeta._mixed import (
     Classes,
-    ConditionedFactors,
+    Conditioned,
     EachClass,
     EachConditioned,
-    FactorModel,
-    fit_factors,
+    MixedModel,
+    fit,
     varies_within,
 )
 from skmeta._optional import import_optional
@@ -64,7 +64,7 @@ class CrossedEffects(Member):
     design: Design
     units: Standardiser
     pairs: tuple[tuple[int, int], ...]  # factors whose pairs have effects
-    model: FactorModel | EachClass
+    model: MixedModel | EachClass
     table: Table  # rows it knows
     parents: list[list[np.ndarray | None]]  # level of g by that of f; None if not nested
     least_std: float = MIN_STD  # of a prediction
@@ -82,7 +82,7 @@ class CrossedEffects(Member):
         return replace(self, table=known, parents=_all_parents(known.codes))
 
     @cached_property
-    def given(self) -> ConditionedFactors | EachConditioned:
+    def given(self) -> Conditioned | EachConditioned:
         """The effects, given the known rows."""
         table, y = self.table, self.table.y
         y = y.astype(np.int64) if self.design.n_classes else y
@@ -166,7 +166,7 @@ class CrossedEffects(Member):
         for k, (f, g) in enumerate(self.pairs):
             each = [f"{scale * one:.4g}" for one in deviations[len(names) + k][:, 0]]
             lines.append(f"  between pairs of {names[f]} and {names[g]}: {', '.join(each)}")
-        if isinstance(self.model, FactorModel) and not self.design.n_classes:
+        if isinstance(self.model, MixedModel) and not self.design.n_classes:
             lines.append(f"  of the rest: {scale * self.model.noise:.4g}")
         return "\n".join(lines)
 
@@ -203,8 +203,8 @@ def fit_crossed_member(
         is_pooled = design.are_pooled(given.shape[1])
         columns = _slopes(given, table.codes, effects, n_classes, is_pooled)
         columns += [np.array([0])] * len(pairs)
-    fit = partial(
-        fit_factors,
+    fit_one = partial(
+        fit,
         codes=np.column_stack([table.codes, *paired]),
         family=Classes(2 if is_each else n_classes) if n_classes else None,
         columns=columns,
@@ -214,7 +214,7 @@ def fit_crossed_member(
         shrinkage=settings.get("shrinkage", 1.0) if X.shape[1] > 1 else 0.0,
     )
     y = table.y.astype(np.int64) if n_classes else table.y
-    model = EachClass.fit(fit, X, y, own, before) if is_each else fit(X, y, start=before)
+    model = EachClass.fit(fit_one, X, y, own, before) if is_each else fit_one(X, y, start=before)
     if design.is_reversed(model):
         return fit_crossed_member(table, used, False, n_classes, settings, design.pooled)
     return CrossedEffects(design, units, pairs, model, table, parents)

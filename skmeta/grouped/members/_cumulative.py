@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmeta._mixed import ConditionedFactors, FactorModel, Ordered, fit_factors
+from skmeta._mixed import Conditioned, MixedModel, Ordered, fit
 from skmeta._tabular import (
     FitSettings,
     Member,
@@ -45,7 +45,7 @@ class CumulativeEffects(Member):
     n_classes: int
     units: Standardiser
     present: np.ndarray  # classes that the model has seen; others are improbable
-    model: FactorModel
+    model: MixedModel
     mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
 
     def design(self, table: Table) -> np.ndarray:
@@ -70,7 +70,7 @@ class ConditionedCumulative(NamedTuple):
     """A cumulative model, and its effects given known rows."""
 
     member: CumulativeEffects
-    given: ConditionedFactors
+    given: Conditioned
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
         """Predict rows; those of groups without known rows from the prior."""
@@ -114,7 +114,7 @@ def _fit(
     z = units.with_intercept(Z)
     codes = np.column_stack([np.unique(of, return_inverse=True)[1] for of in table.codes.T])
     used = [np.array([0])] * codes.shape[1]
-    model = fit_factors(
+    model = fit(
         z,
         y,
         codes,

@@ -14,7 +14,7 @@ from skmeta._mixed import (
     EachClass,
     EachConditioned,
     MixedModel,
-    fit,
+    fit_groups,
 )
 from skmeta._tabular import (
     Member,
@@ -104,7 +104,7 @@ def design_of(
 
 @dataclass(frozen=True)
 class GroupEffects(Member):
-    """How groups differ: a mixed-effects model with the settings of :func:`skmeta._mixed.fit`."""
+    """How groups differ: a mixed model with the settings of :func:`skmeta._mixed.fit_groups`."""
 
     design: Design
     settings: dict[str, Any]
@@ -125,7 +125,9 @@ class GroupEffects(Member):
             seen = np.flatnonzero(np.isin(y, self.present))
             z, weight, codes = z[seen], weight[seen], codes[seen]
             y = np.searchsorted(self.present, y[seen])
-        return ConditionedEffects(self, self.model.condition(z, y, w=weight, codes=codes))
+        if isinstance(self.model, EachClass):
+            return ConditionedEffects(self, self.model.condition(z, y, codes, weight))
+        return ConditionedEffects(self, self.model.condition_groups(z, y, codes, weight))
 
 
 class ConditionedEffects(NamedTuple):
@@ -150,7 +152,11 @@ class ConditionedEffects(NamedTuple):
     def predictors(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return means and variances (n, j) of the linear predictors of one model."""
         assert isinstance(self.given, ConditionedGroups)
-        return self.given.predictors(self.member.units.with_intercept(Z), codes)
+        eta, covariance = self.given.moments(self.member.units.with_intercept(Z), codes)
+        # Of several predictors, what all share changes no probability.
+        centre = np.eye(eta.shape[1]) - (eta.shape[1] > 1) / eta.shape[1]
+        variance = np.diagonal(centre @ covariance @ centre, axis1=1, axis2=2)
+        return eta @ centre, variance
 
 
 def fit_group_effects(
@@ -173,11 +179,11 @@ def fit_group_effects(
     if len(present) > MAX_TOGETHER:
         columns = design.columns_of_classes(present)
         is_pooled = design.are_pooled(columns.shape[1])
-        fit_one = partial(fit, codes=codes, n_classes=2, pooled=is_pooled, **settings)
+        fit_one = partial(fit_groups, codes=codes, n_classes=2, pooled=is_pooled, **settings)
         model = EachClass.fit(fit_one, z, y, columns, before)
     else:
         is_pooled = design.are_pooled(z.shape[1])
-        model = fit(z, y, codes, len(present), pooled=is_pooled, start=before, **settings)
+        model = fit_groups(z, y, codes, len(present), pooled=is_pooled, start=before, **settings)
     if design.is_reversed(model):
         return fit_group_effects(table, design._replace(has_shared=False), settings)
     least_std = MIN_STD if start is None else start.least_std

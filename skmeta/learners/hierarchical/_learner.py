@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skmeta._backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
-from skmeta._mixed import EFFECTS, fit
+from skmeta._mixed import EFFECTS, fit_groups
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta._tabular import Standardiser, canonical_order
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
@@ -81,7 +81,7 @@ class HierarchicalAlgorithm(Algorithm):
             y = (source.y - scaler.y_mean) / scaler.y_scale
         content = np.column_stack([z, y])
         order = canonical_order(Standardiser.learn(content)(content), tasks[:, None])
-        model = fit(
+        model = fit_groups(
             z[order.rows],
             y[order.rows],
             order.codes[:, 0],

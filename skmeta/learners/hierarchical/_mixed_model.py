@@ -17,8 +17,10 @@ from torch import Tensor
 
 from skmeta._backend import State
 from skmeta._mixed import (
+    Classes,
     ClassRows,
     MixedModel,
+    Normal,
     RowSums,
     class_moments,
     find_mode,
@@ -36,13 +38,13 @@ def model_state(model: MixedModel) -> State:
     """Return the tensors of a fitted model, in double precision."""
     mean = torch.from_numpy(model.mean)
     # Two classes share one linear predictor, the logit of the second.
-    coefficients = torch.cat([-mean, mean]) / 2 if model.n_classes == 2 else mean
+    coefficients = torch.cat([-mean, mean]) / 2 if model.family == Classes(2) else mean
     state = {
         "weight": coefficients[:, 1:],
         "bias": coefficients[:, 0],
         "factor": torch.from_numpy(model.factor),
     }
-    if not model.n_classes:
+    if isinstance(model.family, Normal):
         state["log_noise"] = torch.log(mean.new_tensor(model.noise))
     return state
 

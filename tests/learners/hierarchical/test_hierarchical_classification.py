@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import block_diag
 
-from skmeta._mixed import ConditionedGroups
+from skmeta._mixed import Classes, ConditionedGroups, Normal
 from skmeta.learners.hierarchical import (
     condition_mixed_model,
     predict_classes,
@@ -39,8 +38,9 @@ def test_a_task_is_predicted_as_one_of_many_groups(n_classes):
     found = predict_classes(given, torch.from_numpy(at), classes).exp()
     head = torch.cat([model["bias"][:, None], model["weight"]], 1).numpy()
     mean = head if n_classes > 2 else head[1:] - head[:1]
-    factor = block_diag(*model["factor"].numpy())
-    groups = ConditionedGroups(n_classes, mean.ravel(), factor, 1.0, z, y, w, np.zeros(12, int))
+    factor = model["factor"].numpy()
+    prior = Classes(n_classes), mean, factor @ factor.swapaxes(1, 2)
+    groups = ConditionedGroups(*prior, z, y, w, np.zeros(12, int))
     expected = groups.predict(at, np.zeros(12, int)).mean
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -50,8 +50,9 @@ def test_a_regression_is_predicted_as_one_of_many_groups():
     at, y = z[::-1] + 0.3, z[:, 1] - z[:, 2] ** 2
     given = condition_mixed_model(model, *map(torch.from_numpy, (z, y, w)), None)
     mean, variance = target_moments(given, torch.from_numpy(at))
-    prior = torch.cat([model["bias"], model["weight"][0]]).numpy(), model["factor"][0].numpy()
-    groups = ConditionedGroups(0, *prior, np.exp(-0.9), z, y, w, np.zeros(12, int))
+    head, factor = torch.cat([model["bias"], model["weight"][0]]), model["factor"].numpy()
+    prior = Normal(np.exp(-0.9)), head.numpy()[None], factor @ factor.swapaxes(1, 2)
+    groups = ConditionedGroups(*prior, z, y, w, np.zeros(12, int))
     expected = groups.predict(at, np.zeros(12, int))
     np.testing.assert_allclose(mean, expected.mean, rtol=1e-9)
     np.testing.assert_allclose(variance.sqrt(), expected.std, rtol=1e-9)

@@ -20,7 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_solve, cholesky
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+
+from skmeta._mixed._likelihood import transposed
 
 # Values of one array, to bound the memory.
 _MAX_VALUES = 2**22
@@ -28,6 +30,9 @@ _MAX_VALUES = 2**22
 _FEW = 2
 # From this share of entries on, blocks between levels are multiplied as a dense matrix.
 _DENSE_SHARE = 0.05
+
+# From this many blocks on, their roots are inverted row by row, all together.
+_FEW_BLOCKS = 150
 
 Blocks = dict[tuple[int, int], np.ndarray]
 
@@ -83,9 +88,20 @@ def sums(values: np.ndarray, matrix: sparse.csc_array) -> np.ndarray:
     return np.asarray(matrix @ flat).reshape(matrix.shape[0], *values.shape[1:])
 
 
-def turned(values: np.ndarray) -> np.ndarray:
-    """Swap the last two axes."""
-    return values.swapaxes(-1, -2)
+def flat(blocks: list[np.ndarray]) -> np.ndarray:
+    """Return the rows (width, c) of blocks (L_f, K_f, c)."""
+    return np.concatenate([one.reshape(len(one) * one.shape[1], one.shape[2]) for one in blocks])
+
+
+def _inverse_of_triangular(roots: np.ndarray) -> np.ndarray:
+    """Return the inverses of lower triangular matrices (L, K, K)."""
+    if len(roots) < _FEW_BLOCKS:
+        return np.linalg.inv(roots)
+    inverse, scale = np.zeros_like(roots), 1 / np.diagonal(roots, axis1=1, axis2=2)
+    for k in range(roots.shape[1]):
+        row = -(roots[:, None, k, :k] @ inverse[:, :k, :k])[:, 0]
+        inverse[:, k, :k], inverse[:, k, k] = scale[:, k, None] * row, scale[:, k]
+    return inverse
 
 
 class _Leaf(NamedTuple):
@@ -119,7 +135,7 @@ class System:
                 at = self._places(g, pattern.pairs[g, h].first)[:, :, None]
                 to = self._places(h, pattern.pairs[g, h].second)[:, None]
                 whole[at, to] = blocks[g, h]
-                whole[turned(to), turned(at)] = turned(blocks[g, h])
+                whole[transposed(to), transposed(at)] = transposed(blocks[g, h])
         if self._across.nnz > _DENSE_SHARE * np.prod(self._across.shape):
             dense = self._across.toarray()
             whole -= dense.T @ dense
@@ -132,7 +148,7 @@ class System:
     def _inverse_root(self, blocks: np.ndarray) -> np.ndarray:
         root = np.linalg.cholesky(blocks)
         self.log_det += float(np.log(np.diagonal(root, axis1=1, axis2=2)).sum())
-        return np.linalg.inv(root)
+        return _inverse_of_triangular(root)
 
     def _eliminate(self, f: int, pattern: Pattern, blocks: Blocks) -> _Leaf:
         """Eliminate a leaf, which changes the blocks of later factors."""
@@ -147,7 +163,7 @@ class System:
         for g in later:
             for h in range(g, len(self.sizes)):
                 at = pattern.pairs[g, h].pair_of_row[pattern.rows[f]]
-                change = sums(turned(across[g]) @ across[h], adding(at, len(blocks[g, h])))
+                change = sums(transposed(across[g]) @ across[h], adding(at, len(blocks[g, h])))
                 blocks[g, h] = blocks[g, h] - change
         return _Leaf(inverse, across, parents)
 
@@ -174,27 +190,44 @@ class System:
 
     def solve(self, right: list[np.ndarray]) -> list[np.ndarray]:
         """Solve M x = right, by factor (L_f, K_f, c)."""
+        right = self._forward(right)
+        if self.core < len(self.sizes):
+            rest = self._triangular(self._joined(right), "T")
+            left = right[self.core] - (self._across @ rest).reshape(right[self.core].shape)
+            right[self.core] = transposed(self._inverse) @ left
+            self._divide(rest, right)
+        for f, leaf in reversed(list(enumerate(self.leaves))):
+            for g, across in leaf.across.items():
+                right[f] = right[f] - across @ right[g][leaf.parents[g]]
+            right[f] = transposed(leaf.inverse) @ right[f]
+        return right
+
+    def half(self, right: list[np.ndarray]) -> np.ndarray:
+        """Return H (width, c) with H'H = right' M^-1 right."""
+        return flat(self._forward(right))
+
+    def _forward(self, right: list[np.ndarray]) -> list[np.ndarray]:
+        """Multiply by the inverse of the root of M."""
         right = list(right)
         for f, leaf in enumerate(self.leaves):
             right[f] = leaf.inverse @ right[f]
             for g, across in leaf.across.items():
                 matrix = adding(leaf.parents[g], self.sizes[g])
-                right[g] = right[g] - sums(turned(across) @ right[f], matrix)
+                right[g] = right[g] - sums(transposed(across) @ right[f], matrix)
         if self.core < len(self.sizes):
-            self._solve_core(right)
-        for f, leaf in reversed(list(enumerate(self.leaves))):
-            for g, across in leaf.across.items():
-                right[f] = right[f] - across @ right[g][leaf.parents[g]]
-            right[f] = turned(leaf.inverse) @ right[f]
+            right[self.core] = self._inverse @ right[self.core]
+            rest = self._joined(right) - self._across.T @ flat([right[self.core]])
+            self._divide(self._triangular(rest, "N"), right)
         return right
 
-    def _solve_core(self, right: list[np.ndarray]) -> None:
-        core, n_columns = self.core, right[0].shape[-1]
-        first = (self._inverse @ right[core]).reshape(-1, n_columns)
-        rest = np.concatenate([right[g].reshape(-1, n_columns) for g in self._start])
-        rest = cho_solve((self._root, True), rest - self._across.T @ first, check_finite=False)
-        left = (first - self._across @ rest).reshape(right[core].shape)
-        right[core] = turned(self._inverse) @ left
+    def _triangular(self, rest: np.ndarray, trans: str) -> np.ndarray:
+        parts = {"lower": True, "trans": trans, "check_finite": False}
+        return np.asarray(solve_triangular(self._root, rest, **parts))
+
+    def _joined(self, right: list[np.ndarray]) -> np.ndarray:
+        return flat([right[g] for g in self._start])
+
+    def _divide(self, rest: np.ndarray, right: list[np.ndarray]) -> None:
         for g, start in self._start.items():
             stop = start + self.sizes[g] * self.widths[g]
             right[g] = rest[start:stop].reshape(right[g].shape)
@@ -211,7 +244,7 @@ class System:
     def inverse(self, f: int, g: int, at: np.ndarray, to: np.ndarray) -> np.ndarray:
         """Return blocks (p, K_f, K_g) of M^-1 for levels `at` and `to` (p,) of factors f and g."""
         if f > g:
-            return turned(self.inverse(g, f, to, at))
+            return np.asarray(transposed(self.inverse(g, f, to, at)))
         if (
             f == g
             and f == self.core
@@ -228,7 +261,7 @@ class System:
             leaf, total = self.leaves[f], np.zeros(())
             for h, across in leaf.across.items():
                 total = total + across[at] @ self.inverse(h, g, leaf.parents[h][at], to)
-            return np.asarray(-turned(leaf.inverse[at]) @ total)
+            return np.asarray(-transposed(leaf.inverse[at]) @ total)
         if f > self.core:
             columns = self._places(g, to)[:, None]
             return np.asarray(self.rest[self._places(f, at)[:, :, None], columns])
@@ -237,7 +270,7 @@ class System:
         for rows, place, along in self._along(at):
             columns = self._places(g, to[rows])[:, None]
             block = along[place[:, None, None], local, columns]
-            blocks[rows] = -turned(self._inverse[at[rows]]) @ block
+            blocks[rows] = -transposed(self._inverse[at[rows]]) @ block
         return blocks
 
     @property
@@ -266,16 +299,19 @@ class System:
             return self.inverse(f, f, levels, levels)
         width = self.widths[f]
         if f < self.core:
-            return self._between(f, levels, levels)
+            root = self.leaves[f].inverse
+            if self.leaves[f].across:
+                return self._between(f, levels, levels)
+            return np.asarray(transposed(root) @ root)
         inner = np.empty((len(levels), width, width))
         for rows, _, along in self._along(levels):
             across = self._across[rows[0] * width : (rows[-1] + 1) * width]
             if width == 1:
                 inner[rows, 0, 0] = across.multiply(along[:, 0]).sum(1)
             else:
-                inner[rows] = along @ turned(across.toarray().reshape(len(rows), width, -1))
+                inner[rows] = along @ transposed(across.toarray().reshape(len(rows), width, -1))
         inner += np.eye(width)
-        return np.asarray(turned(self._inverse) @ inner @ self._inverse)
+        return np.asarray(transposed(self._inverse) @ inner @ self._inverse)
 
     def _between(self, f: int, at: np.ndarray, to: np.ndarray) -> np.ndarray:
         """Return blocks (p, K_f, K_f) of M^-1 of pairs of levels of a factor."""
@@ -285,7 +321,7 @@ class System:
             for rows, place, along in self._along(at):
                 other = to[rows, None] * width + np.arange(width)
                 dense = self._across[other.ravel()].toarray().reshape(len(rows), width, -1)
-                inner[rows] = along[place] @ turned(dense)
+                inner[rows] = along[place] @ transposed(dense)
         else:
             root = self.leaves[f].inverse
             inner = np.zeros((len(at), width, width))
@@ -293,6 +329,6 @@ class System:
             for g, one in across.items():
                 for h, other in across.items():
                     blocks = self.inverse(g, h, parents[g][at], parents[h][to])
-                    inner += one[at] @ blocks @ turned(other[to])
+                    inner += one[at] @ blocks @ transposed(other[to])
         inner[at == to] += np.eye(width)
-        return np.asarray(turned(root[at]) @ inner @ root[to])
+        return np.asarray(transposed(root[at]) @ inner @ root[to])
