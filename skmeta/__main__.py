@@ -9,7 +9,7 @@ from typing import Any
 from skmeta._files import skmeta_version
 from skmeta._validation import count, suggest
 from skmeta.exceptions import FileFormatError, HistoryError, PriorError
-from skmeta.search import SearchHistory, SearchPrior, describe_prior, shipped_priors
+from skmeta.search import SearchHistory, SearchPrior, shipped_priors
 from skmeta.search.history import mask_password
 
 _EXPECTED = (HistoryError, FileFormatError, PriorError, ImportError, OSError, ValueError)
@@ -101,8 +101,12 @@ def _describe(options: argparse.Namespace) -> None:
     elif Path(options.name).is_file():
         prior = SearchPrior.load(options.name)
         print(f"{prior} of {', '.join(prior.estimators)}, on {', '.join(prior.datasets)}")
+    elif options.name in shipped_priors():
+        print(shipped_priors()[options.name])
     else:
-        print(describe_prior(options.name))
+        raise ValueError(
+            f"No prior ships for {options.name!r}. There is one for: {', '.join(shipped_priors())}."
+        )
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ class PriorSampler(BaseSampler):
     names : dict of str to str, default=None
         Name in the trials -> name in the prior, such as ``{"penalty": "SVC.C"}``. Goes before
         `estimator`.
-    metric : str, default="accuracy"
-        Name of the value that the study optimises, by which a shipped prior is chosen.
+    scoring : str, default="accuracy"
+        Name of the score that the study optimises, by which a shipped prior is chosen.
     seed : int, default=None
         Determines the trials, if they do not run in parallel.
 
@@ -103,10 +103,10 @@ class PriorSampler(BaseSampler):
         *,
         estimator: Any = None,
         names: Mapping[str, str] | None = None,
-        metric: str = "accuracy",
+        scoring: str = "accuracy",
         seed: int | None = None,
     ) -> None:
-        self._prior = _resolve(prior, estimator, metric)
+        self._prior = _resolve(prior, estimator, scoring)
         self._names = _Names(estimator, names or {})
         self._seed = int(np.random.default_rng(seed).integers(2**63))
         self._spaces = optuna.search_space.IntersectionSearchSpace()
@@ -252,7 +252,7 @@ class _Names:
         ]
 
 
-def _resolve(prior: Any, estimator: Any, metric: str) -> PastSurfaces | None:
+def _resolve(prior: Any, estimator: Any, scoring: str) -> PastSurfaces | None:
     if prior is None or isinstance(prior, PastSurfaces):
         return prior
     if prior != "shipped":
@@ -265,7 +265,7 @@ def _resolve(prior: Any, estimator: Any, metric: str) -> PastSurfaces | None:
             "prior='shipped' needs the estimator that is tuned: pass estimator=SVC(), for example."
         )
     name = predictor_name(estimator)
-    shipped = load_shipped(name, metric)
+    shipped = load_shipped(name, scoring)
     if shipped is None:
         raise ValueError(f"No prior ships for {name}. Pass a prior, or prior=None.")
     return shipped

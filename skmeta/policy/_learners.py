@@ -43,8 +43,6 @@ class PolicyMAML(OuterLoopSettings):
         Width of each hidden layer of the policy; tanh is applied after each.
     initial_std : float, default=1.0
         Initial standard deviation of a Gaussian policy, in half the range of an action.
-    initial_head_scale : float, default=0.1
-        Size of the initial weights of the output layer.
     inner_lr : float, default=0.1
         Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
@@ -103,9 +101,6 @@ class PolicyMAML(OuterLoopSettings):
     loss_after_each_update: bool = parameter(False, "boolean", role="training")
     hidden: tuple[int, ...] = parameter((64, 64), tuple, list, role="training")
     initial_std: float = parameter(1.0, Interval(Real, 0, None, closed="neither"))
-    initial_head_scale: float = parameter(
-        0.1, Interval(Real, 0, None, closed="left"), role="training"
-    )
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
     estimator: str = parameter("lvc", StrOptions(set(ESTIMATORS)))

@@ -31,6 +31,8 @@ from skmeta.policy._episodes import (
 POLICY_LEARNERS: dict[str, Any] = {}
 """Classes of policy learners by the name that a prior keeps."""
 
+# The head is small, so the first policy hardly depends on the observation.
+_HEAD_SCALE = 0.1
 # Parameters that are learned, and are the same for all tasks.
 _NOT_ADAPTED = ("inner_lr", "weight_decay", "norm.")
 
@@ -76,8 +78,7 @@ class PolicySession:
         own = self.distribution.initial_state()
         own |= self.inner.learned_settings(own)
         state = self.inner.init_state(self.context, torch.Generator().manual_seed(seed))
-        # The head is small, so the first policy hardly depends on the observation.
-        state["head.weight"] = self.learner.initial_head_scale * state["head.weight"]
+        state["head.weight"] = _HEAD_SCALE * state["head.weight"]
         to = self.adapter
         return {n: v.to(to.device, to.dtype) for n, v in (state | own).items()}
 

@@ -4,7 +4,7 @@ from skmeta.search._learned_defaults import learned_defaults
 from skmeta.search._metrics import best_within
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import SearchHistory
-from skmeta.search.prior import SearchPrior, describe_prior, shipped_priors
+from skmeta.search.prior import SearchPrior, shipped_priors
 from skmeta.search.space import default_search_space
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "SearchPrior",
     "best_within",
     "default_search_space",
-    "describe_prior",
     "learned_defaults",
     "shipped_priors",
 ]

@@ -55,7 +55,7 @@ class Search(FittedSearch, Protocol):
     learn_from_same_data: bool
     n_iter_on_sample: int
     batch_size: int
-    racing: bool | float
+    racing: bool
     time_budget: float | None
     target_score: float | None
     patience: int | None

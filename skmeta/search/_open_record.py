@@ -18,7 +18,7 @@ from skmeta.exceptions import FileFormatError, HistoryError, PriorError, SearchW
 from skmeta.search._arguments import Arguments, Search
 from skmeta.search._evaluate import FitData, Folds, Stage, check_same_folds
 from skmeta.search._metrics import NUMBERS_OF_FOLDS
-from skmeta.search._trials import FoldRace, Trial
+from skmeta.search._trials import Trial
 from skmeta.search.history import SearchHistory, row_to_recorded
 from skmeta.search.prior import PastSurfaces, SearchPrior, join, load_shipped
 from skmeta.search.record import (
@@ -185,7 +185,7 @@ def _settings(
         **{name: fingerprint_data(given).digest for name, given in data.given.items()},
         "the folds": folds.digest,
         "the metrics": [*arguments.metrics.names.items()],
-        "racing": FoldRace(search.racing).min_probability,
+        "racing": search.racing,
         "the search space": arguments.space.text(),
         "the parts of the estimator": signature(arguments.estimator),
         **{

@@ -73,9 +73,9 @@ class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
     batch_size : int, default=1
         Number of candidates that are proposed at a time. Use more if there are more processors
         than folds.
-    racing : bool or float, default=False
-        Stop a candidate when its probability of becoming the best falls below this number, at most
-        0.5; True is 0.3. See :ref:`shorter-fits`.
+    racing : bool, default=False
+        Stop a candidate after some folds when its probability of becoming the best is below 0.3.
+        See :ref:`shorter-fits`.
     time_budget : float, default=None
         Seconds from the first fit on, the refit included, after which the search ends before
         `n_iter`. See :ref:`search-end`.
@@ -154,7 +154,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     learn_from_same_data: bool = False
     n_iter_on_sample: int = 5
     batch_size: int = 1
-    racing: bool | float = False
+    racing: bool = False
     time_budget: float | None = None
     target_score: float | None = None
     patience: int | None = None
@@ -182,7 +182,7 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "scoring": [str, callable, list, tuple, dict, None],
         "n_iter_on_sample": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "racing": ["boolean", Interval(Real, 0, 0.5, closed="right")],
+        "racing": ["boolean"],
         "time_budget": [Interval(Real, 0, None, closed="neither"), None],
         "target_score": [Interval(Real, None, None, closed="neither"), None],
         "patience": [Interval(Integral, 1, None, closed="left"), None],

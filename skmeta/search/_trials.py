@@ -35,7 +35,7 @@ class FoldRace:
     """Decides after each fold of a candidate whether the candidate goes on.
 
     It is stopped when the probability that it will beat the best candidate, on average over all
-    folds, is below the parameter `racing`. Both are compared fold by fold, as some folds are harder
+    folds, is below 0.3. Both are compared fold by fold, as some folds are harder
     than others. The differences of the folds to come are predicted from those so far, with a flat
     prior on their mean, and a variance that is pooled over all candidates: the predictive power of
     Spiegelhalter, Freedman and Blackburn (1986), Monitoring clinical trials: conditional or
@@ -45,19 +45,12 @@ class FoldRace:
     evaluated in any order.
     """
 
-    def __init__(self, racing: bool | float = True) -> None:
-        is_switch = isinstance(racing, bool | np.bool_)
-        default = _MIN_PROBABILITY if racing else None
-        self.min_probability = default if is_switch else float(racing)
+    def __init__(self, is_on: bool = True) -> None:
+        self.is_on = is_on  # whether candidates may be stopped
         self._best: NDArray[np.float64] | None = None
         # Sum of squares and degrees of freedom of the differences between candidates.
         self._squares = 0.0
         self._n_free = 0
-
-    @property
-    def is_on(self) -> bool:
-        """Whether candidates may be stopped."""
-        return self.min_probability is not None
 
     @property
     def has_begun(self) -> bool:
@@ -66,13 +59,13 @@ class FoldRace:
 
     def is_lost(self, scores: Sequence[float]) -> bool:
         """Return whether a candidate is stopped after its first folds; NaN is a failed fit."""
-        if self._best is None or self.min_probability is None:
+        if self._best is None or not self.is_on:
             return False
         mean = float(self._differences(scores).mean())
         if not mean < 0:
             return math.isnan(mean)
         variance = self.variance(scores)
-        return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < self.min_probability)
+        return variance == 0 or bool(ndtr(mean / math.sqrt(variance)) < _MIN_PROBABILITY)
 
     def estimate(self, scores: Sequence[float]) -> float:
         """Return the expected mean over all folds of a stopped candidate, at most the best's."""

@@ -18,7 +18,6 @@ def begin(**settings):
     """A learner with a small network at work, in float64, without a baseline."""
     settings = {
         "hidden": (3,),
-        "initial_head_scale": 3.0,
         "inner_lr": INNER_LR,
         "baseline": "none",
         "discount": 1.0,
@@ -28,6 +27,7 @@ def begin(**settings):
     } | settings
     learner = PolicyMAML(**settings)
     session, state = make_session(learner, Tabular(), np.random.default_rng(0))
+    state["head.weight"] = 30 * state["head.weight"]
     return learner, session, state
 
 

@@ -46,7 +46,7 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"scoring": ["accuracy", "mae"]}, ValueError, "'scoring' parameter|valid scoring"),
         ({"prior": "historic"}, ValueError, "'prior' parameter.*'history'"),
         ({"racing": "yes"}, ValueError, "'racing' parameter"),
-        ({"racing": 0.6}, ValueError, "'racing' parameter"),
+        ({"racing": 0.3}, ValueError, "'racing' parameter"),
         (
             {"start": [{"c": 1.0}]},
             ValueError,

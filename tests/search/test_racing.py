@@ -7,7 +7,7 @@ from scipy.stats import uniform
 from searching import Counted, raising
 from sklearn.model_selection import KFold
 
-from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search import MetaLearnedSearchCV, SearchHistory, _trials
 
 X, y = np.arange(50.0).reshape(-1, 1), np.arange(50) % 2
 FOLDS = KFold(5)
@@ -90,11 +90,12 @@ def folds_by_the_rule(params, batch_size=1, least=0.3, n_draws=20000):
     return np.array(counts, dtype=float)
 
 
-@pytest.mark.parametrize(("batch_size", "least"), [(1, True), (4, True), (1, 0.1)])
-def test_candidates_that_will_probably_not_win_are_stopped(batch_size, least):
-    found = search(batch_size=batch_size, racing=least).fit(X, y)
+@pytest.mark.parametrize(("batch_size", "least"), [(1, 0.3), (4, 0.3), (1, 0.1)])
+def test_candidates_that_will_probably_not_win_are_stopped(batch_size, least, monkeypatch):
+    monkeypatch.setattr(_trials, "_MIN_PROBABILITY", least)
+    found = search(batch_size=batch_size).fit(X, y)
     results = found.cv_results_
-    expected = folds_by_the_rule(results["params"], batch_size, 0.3 if least is True else least)
+    expected = folds_by_the_rule(results["params"], batch_size, least)
     is_open = np.isnan(expected)
     assert is_open.sum() < 5
     np.testing.assert_array_equal(results["n_folds"][~is_open], expected[~is_open])

@@ -5,4 +5,4 @@ from skmeta.search.prior._past_surfaces import PastSurfaces
 from skmeta.search.prior._prior import SearchPrior
 from skmeta.search.prior._promise import evidence, probability_better
 from skmeta.search.prior._resemblance import UNKNOWN_DISTANCE, resemblance
-from skmeta.search.prior._shipped import describe_prior, load_shipped, shipped_priors
+from skmeta.search.prior._shipped import load_shipped, shipped_priors

@@ -35,38 +35,25 @@ _SUBSTITUTES = (
 )
 
 
-def describe_prior(estimator: str) -> str:
-    """Describe the priors that ship for an estimator.
-
-    Parameters
-    ----------
-    estimator : str
-        Name of the class, such as ``"RandomForestClassifier"``.
+def shipped_priors() -> dict[str, str]:
+    """Describe the priors that ship with the package, by the name of their estimator.
 
     Returns
     -------
-    text : str
-        Sources, versions and licence. For each metric, the numbers of data sets and
-        configurations, and the regret of searches with the prior on held-out data sets. The
-        last line names the data sets.
-
-    Raises
-    ------
-    ValueError
-        If no prior ships for the estimator.
+    descriptions : dict of str to str
+        For each class, such as ``"RandomForestClassifier"``: sources, versions
+        and licence. For each metric, the numbers of data sets and configurations, and the regret of
+        searches with the prior on held-out data sets. The last line names the data sets.
 
     Examples
     --------
-    >>> print(describe_prior("SVC"))  # doctest: +ELLIPSIS
+    >>> print(shipped_priors()["SVC"])  # doctest: +ELLIPSIS
     Prior of SVC...
     """
-    if estimator not in _cards():
-        known = ", ".join(shipped_priors()) or "none"
-        raise ValueError(
-            f"No prior ships for {estimator!r}. There is one for: {known}. To learn from your own "
-            "searches, record them: MetaLearnedSearchCV(..., history=...)."
-        )
-    card = _cards()[estimator]
+    return {name: _describe(name, _cards()[name]) for name in sorted(_cards())}
+
+
+def _describe(estimator: str, card: dict[str, Any]) -> str:
     lines = [
         f"Prior of {estimator}",
         f"  made on {card['date']} with "
@@ -85,17 +72,6 @@ def describe_prior(estimator: str) -> str:
         ]
     names = {name for figures in card["metrics"].values() for name in figures["datasets"]}
     return "\n".join([*lines, f"  data sets: {', '.join(sorted(names))}"])
-
-
-def shipped_priors() -> list[str]:
-    """Return the estimators that a prior ships for.
-
-    Returns
-    -------
-    names : list of str
-        Names of their classes, sorted.
-    """
-    return sorted(_cards())
 
 
 def load_shipped(estimator: str, metric: str) -> PastSurfaces | None:
