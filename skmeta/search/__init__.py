@@ -1,7 +1,6 @@
 """Hyperparameter search that remembers."""
 
 from skmeta.search._learned_defaults import learned_defaults
-from skmeta.search._metrics import best_within
 from skmeta.search._search_cv import MetaLearnedSearchCV
 from skmeta.search.history import SearchHistory
 from skmeta.search.prior import SearchPrior, shipped_priors
@@ -11,7 +10,6 @@ __all__ = [
     "MetaLearnedSearchCV",
     "SearchHistory",
     "SearchPrior",
-    "best_within",
     "default_search_space",
     "learned_defaults",
     "shipped_priors",

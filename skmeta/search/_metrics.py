@@ -1,19 +1,12 @@
-"""The metrics of a search, and a rule that chooses the candidate to refit by them.
-
-Names of metrics mean the same in every search.
-"""
+"""The metrics of a search. Their names mean the same in every search."""
 
 import hashlib
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from inspect import signature
-from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
@@ -24,12 +17,8 @@ from skmeta._sklearn_compat import (
     scorer_parts,
     scorers_by_name,
 )
-from skmeta._validation import suggest
-from skmeta._warnings import warn_caller
-from skmeta.exceptions import SkmetaWarning
 from skmeta.search.history import mask_password
 from skmeta.search.record import CandidateRecord
-from skmeta.search.report import result_metric
 
 # Field of a candidate's record -> key of the output of a fold.
 NUMBERS_OF_FOLDS = {
@@ -53,22 +42,19 @@ class Metrics:
             # If two scorers measure the same, the second keeps the user's name.
             self.names[key] = name if name not in self.names.values() else key
         self._refit = refit
-        self._wanted = getattr(refit, "metric", refit)
         self._error_score = error_score
 
     def objective(self, keys: Iterable[str]) -> str:
         """Return the key, as in ``mean_test_<key>``, of the metric to maximise."""
         keys = list(keys)
-        if isinstance(self._wanted, str) and self._wanted in keys:
-            return self._wanted
+        if isinstance(self._refit, str) and self._refit in keys:
+            return self._refit
         return keys[0]
 
     def check_refit(self, keys: Collection[str]) -> None:
         """Raise if it is not said which of several metrics chooses the best candidate."""
         refit = self._refit
-        if isinstance(refit, BestWithin):
-            refit.check_metric(keys)
-        elif refit and not callable(refit) and refit not in keys:
+        if refit and not callable(refit) and refit not in keys:
             raise ValueError(
                 # The first sentence is scikit-learn's.
                 "For multi-metric scoring, the parameter refit must be set to a scorer key or a "
@@ -194,114 +180,3 @@ def _failed(candidate: CandidateRecord, fold: int) -> bool:
     return candidate.error is not None and all(
         np.isnan(values[fold]) for values in candidate.scores.values()
     )
-
-
-# -- the candidate to refit ------------------------------------------------------------------------
-
-
-def best_within(limits: Mapping[str, float], *, metric: str | None = None) -> "BestWithin":
-    """Return a rule for ``refit``: the best candidate that keeps some limits.
-
-    Parameters
-    ----------
-    limits : dict of str -> float
-        ``"fit_time"`` and ``"score_time"`` have an upper limit: the mean seconds in which the
-        training part of a fold is fitted, and its test part is predicted and scored. Any other
-        name is a key of ``scoring`` and has a lower limit, since greater is better for scorers.
-        A scorer may measure anything, such as the size of the fitted model in the example.
-    metric : str, default=None
-        Metric that is to be best, if the search has several: a key of ``scoring``, by default the
-        first. The search maximises it.
-
-    Returns
-    -------
-    rule : callable
-        Takes ``cv_results_`` and returns the row of the chosen candidate. It can be passed as
-        ``refit`` to the searches of scikit-learn too, and it can be pickled. If no candidate keeps
-        all limits, it warns, and takes the one that exceeds them least, relative to the limits.
-
-    Raises
-    ------
-    ValueError
-        When the search begins, if a limit or the metric is not among those of the search.
-
-    Examples
-    --------
-    >>> import pickle
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skmeta.search import MetaLearnedSearchCV, best_within
-    >>> X, y = load_iris(return_X_y=True)
-    >>> def neg_size(model, X, y):
-    ...     return -len(pickle.dumps(model))
-    >>> search = MetaLearnedSearchCV(
-    ...     DecisionTreeClassifier(random_state=0),
-    ...     param_grid={"max_depth": [1, 2, 3, 4, 5, 6]},
-    ...     scoring={"accuracy": "accuracy", "size": neg_size},
-    ...     refit=best_within({"size": -2100}, metric="accuracy"),
-    ... ).fit(X, y)
-    >>> search.best_params_["max_depth"] < 4
-    True
-    """
-    return BestWithin(dict(limits), metric)
-
-
-# Limits on what is not a score: the column of ``cv_results_``.
-_TIMES = {"fit_time": "mean_fit_time", "score_time": "mean_score_time"}
-
-
-@dataclass(frozen=True)
-class BestWithin:
-    """The rule that `best_within` returns; see there for its attributes."""
-
-    limits: Mapping[str, float]
-    metric: str | None = None
-
-    def __call__(self, results: Mapping[str, Any]) -> int:
-        """Return the row of ``cv_results_`` of the best candidate within the limits."""
-        metric = result_metric(results, self.metric)
-        means = np.asarray(results[f"mean_test_{metric}"], dtype=np.float64)
-        excess = self._excess(results)
-        if np.isnan(means).all():
-            return 0
-        excess[np.isnan(means)] = np.inf
-        least = float(np.min(excess))
-        if least > 0:
-            warn_caller(
-                f"No candidate keeps the limits {dict(self.limits)}. The one that exceeds them "
-                "least is taken. Raise the limits, or search a space with simpler models.",
-                SkmetaWarning,
-            )
-        return int(np.nanargmax(np.where(excess == least, means, -np.inf)))
-
-    def check_metric(self, metrics: Collection[str]) -> None:
-        """Raise a ValueError if a search does not have the metric, or what is limited."""
-        result_metric([f"mean_test_{name}" for name in metrics], self.metric)
-        known = [*_TIMES, *metrics]
-        for name, limit in self.limits.items():
-            if name not in known:
-                raise ValueError(
-                    f"best_within limits {name!r}, which is none of {known}.{suggest(name, known)} "
-                    "Use one of these, or add a scorer of that name to scoring."
-                )
-            if not isinstance(limit, Real) or not math.isfinite(limit):
-                raise ValueError(
-                    f"best_within limits {name!r} by {limit!r}, which is no finite number. Give a "
-                    "number of seconds, or the lowest score."
-                )
-
-    def columns(self, results: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """Return a leaderboard's columns: limited quantities, and ``within`` (all are kept)."""
-        values = {name: self._values(results, name) for name in self.limits}
-        return {**values, "within": self._excess(results) == 0}
-
-    def _values(self, results: Mapping[str, Any], name: str) -> NDArray[np.float64]:
-        return np.asarray(results[_TIMES.get(name, f"mean_test_{name}")], dtype=np.float64)
-
-    def _excess(self, results: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return by how much each candidate exceeds the limits, relative to them, added up."""
-        excess = np.zeros(len(results["params"]))
-        for name, limit in self.limits.items():
-            over = (self._values(results, name) - limit) * (1 if name in _TIMES else -1)
-            excess += np.maximum(over, 0.0) / (abs(limit) or 1.0)
-        return np.where(np.isnan(excess), np.inf, excess)

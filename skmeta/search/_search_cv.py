@@ -22,7 +22,6 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._validation import ParameterHints
 from skmeta.search._arguments import with_one_estimator
-from skmeta.search._metrics import BestWithin
 from skmeta.search._run import run_search
 from skmeta.search.history import SearchHistory, hide_password
 from skmeta.search.prior import PastSurfaces
@@ -87,7 +86,7 @@ class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
         Parameters to try first. They may lie outside the space, and are among the `n_iter`.
     scoring, n_jobs, refit, cv, pre_dispatch, error_score, return_train_score : optional
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`. Of several metrics, the first is
-        maximised unless `refit` names another; it may be a rule such as :func:`best_within`.
+        maximised unless `refit` names another; it may be a callable, which chooses the candidate.
     verbose : int, "auto" or "bar", default="auto"
         ``"bar"`` shows a progress bar, ``"auto"`` in a terminal or notebook only; 1 prints a line
         per candidate, 2 two lines, 0 nothing.
@@ -240,9 +239,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
             ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
             ``n_folds`` if candidates were raced, ``n_resources`` (rows) if some were tried on
-            samples, and one for each parameter. With :func:`best_within` as `refit`, there is one
-            for each limited quantity, and ``within`` is whether all limits are kept. A parameter is
-            named by the end of its name that belongs to no other one: ``svc__C`` is ``C``.
+            samples, and one for each parameter, named by the end of its name that belongs to no
+            other one: ``svc__C`` is ``C``.
             Estimators are shown by the names of their classes, pipelines by those of their steps.
             A candidate that does not have a parameter has NaN.
 
@@ -268,8 +266,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             "source": results.get("source", np.full(len(candidates), "grid")),
             "seconds": (results["mean_fit_time"] + results["mean_score_time"]) * n_folds,
         }
-        if isinstance(self.refit, BestWithin):
-            columns |= self.refit.columns(results)
         for name in ("n_folds", "n_resources"):
             if name in results:
                 columns[name] = results[name]

@@ -251,9 +251,8 @@ class SearchDisplay:
 def result_metric(results: Iterable[str], metric: str | None = None, refit: Any = None) -> str:
     """Return the metric of a search that is meant: `metric`, that of `refit`, or the first one."""
     known = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
-    own = getattr(refit, "metric", refit)
     if metric is None:
-        metric = own if isinstance(own, str) and own in known else known[0]
+        metric = refit if isinstance(refit, str) and refit in known else known[0]
     if metric not in known:
         raise ValueError(
             f"The metrics of the search are {known}; got metric={metric!r}. Set metric to one of "
