@@ -340,7 +340,7 @@ _FITTERS = {
     "grouped.members._trees": ("fit_population",),
     "grouped._fit": ("fit_population",),
     "grouped.longitudinal._effects": ("fit_population",),
-    "grouped.members._group_effects": ("fit",),
+    "grouped.members._group_effects": ("fit_groups",),
     "grouped.members._crossed": ("fit",),
     "grouped.members._row_models": ("fit_process",),
     "few_shot._members": ("fit_process", "fit_forest", "fit_boosting", "fit_ridge"),

@@ -14,8 +14,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from skmeta._mixed._families import Family, Normal
-from skmeta._mixed._integrated import IntegrableRows
-from skmeta._mixed._modes import RowsOfLevels
+from skmeta._mixed._modes import FactorRows, RowsOfLevels
 
 # Values of one array, to bound the memory.
 _MAX_VALUES = 2**20
@@ -49,7 +48,7 @@ def sorted_rows(
     columns: tuple[np.ndarray, ...],
     family: Family,
     offset: np.ndarray | None = None,
-) -> tuple[list[int], IntegrableRows]:
+) -> tuple[list[int], FactorRows]:
     """Return the factors by descending number of levels, and the rows, sorted by the first."""
     sizes = [int(column.max(initial=0)) + 1 for column in codes.T]
     order = sorted(range(len(sizes)), key=lambda f: -sizes[f])
@@ -57,7 +56,7 @@ def sorted_rows(
     at = np.argsort(codes[:, order[0]], kind="stable")
     parts = codes[at][:, order], [sizes[f] for f in order], used, family
     offset = None if offset is None else offset[at]
-    return order, IntegrableRows(X[at], y[at], w[at], *parts, offset)
+    return order, FactorRows(X[at], y[at], w[at], *parts, offset)
 
 
 class Conditioned:

@@ -30,8 +30,8 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from skmeta._mixed._covariance import CovarianceShape
-from skmeta._mixed._integrated import IntegrableRows, Integrated
-from skmeta._mixed._modes import LAST_STEP
+from skmeta._mixed._integrated import Integrated
+from skmeta._mixed._modes import LAST_STEP, FactorRows
 
 _MEAN_BOUNDS, _LOG_RIDGE_BOUNDS, _FAMILY_BOUNDS = (-20.0, 20.0), (-6.0, 3.0), (-9.0, 9.0)
 _LOG_NOISE_BOUNDS, _START_LOG_RIDGE = (-9.0, 3.0), -1.0
@@ -79,7 +79,7 @@ class Evidence:
 
     def __init__(
         self,
-        rows: IntegrableRows,
+        rows: FactorRows,
         shapes: list[CovarianceShape],
         n_columns: int,
         is_restricted: bool = True,
@@ -103,7 +103,7 @@ class Evidence:
         mean = np.zeros((self.j, self.q))
         mean[:, 0] = self.rows.mean_start()
         covariances = [shape.start() for shape in self.shapes]
-        rest = [_START_LOG_RIDGE], self.rows.family_start
+        rest = [_START_LOG_RIDGE], self.rows.family.parameters
         return np.concatenate([*covariances, mean.ravel(), *rest])
 
     def maximise(self, start: np.ndarray, coarse: bool = False) -> Optimum:
@@ -145,10 +145,8 @@ class Evidence:
         value += 0.5 * ((precision * mean**2).sum() - np.log(precision).sum())
         value += sum(shape.penalty(part) for shape, part in zip(self.shapes, parts, strict=True))
         mean_gradient = precision * mean - integral.score
-        on_factors = [
-            one - 0.5 * less
-            for one, less in zip(integral.on_factors, integral.removed(removed), strict=True)
-        ]
+        less = integral.removed(removed)
+        on_factors = [one - 0.5 * b for one, b in zip(integral.on_factors, less, strict=True)]
         # In the logarithm of each precision.
         determined = precision * (mean**2 + np.diagonal(removed))
         ridge_gradient = (1 - determined)[self._is_slope].sum() * float(self._shrinks)
@@ -157,12 +155,8 @@ class Evidence:
             n, log_noise = integral.n_rows, at[-1]
             quadratic = -2 * (integral.joint + n * log_noise)
             kept = (removed * integral.whole).sum()
-            lost = sum(
-                (one * covariance).sum()
-                for one, covariance in zip(
-                    integral.removed(removed), self._covariances(parts), strict=True
-                )
-            )
+            each = zip(less, integral.solution.roots, strict=True)
+            lost = sum((one * (root @ root.T)).sum() for one, root in each)
             on_family = np.array([n - quadratic - kept - 2 * integral.along() + lost])
         else:
             on_family = -integral.on_family()
@@ -184,7 +178,7 @@ class Evidence:
             hessian = np.zeros((len(at), len(at)))
             n, m, ridge = self._mean.start, self._mean, self._ridge
             own, mixed = integral.curvature(removed)
-            places = np.r_[0:n, ridge + 1 : len(at)][: len(own)]
+            places = np.concatenate([np.arange(n), np.arange(ridge + 1, len(at))])
             hessian[np.ix_(places, places)] = own
             hessian[m, places] = mixed
             hessian[m, m] = information
@@ -218,7 +212,9 @@ class Evidence:
 
     def effects(self, at: np.ndarray) -> list[np.ndarray]:
         """Return the effects (L_f, j, q_f) of the levels of each factor."""
-        return self.rows.effects(at[self._mean], self.shapes, self.split(at), at[self.family])
+        solution = self.integrate(at).solution
+        each = zip(solution.u, solution.roots, strict=True)
+        return [(u @ root.T).reshape(len(u), self.j, -1) for u, root in each]
 
     def mean(self, at: np.ndarray) -> np.ndarray:
         """Return m (j, q)."""
@@ -237,16 +233,14 @@ class Evidence:
 
     def integrate(self, at: np.ndarray) -> Integrated:
         """Return the effects, integrated out."""
-        return self.rows.integrate(at[self._mean], self.shapes, self.split(at), at[self.family])
+        parts = self.split(at)
+        roots = [s.cholesky(part) for s, part in zip(self.shapes, parts, strict=True)]
+        solution = self.rows.solve(at[self._mean], roots, at[self.family])
+        return Integrated(self.rows, self.shapes, parts, solution)
 
     def split(self, at: np.ndarray) -> list[np.ndarray]:
         """Return the parameters of the covariance of each factor."""
         return [at[part] for part in self._parts]
-
-    def _covariances(self, parts: list[np.ndarray]) -> list[np.ndarray]:
-        """Return S (j q_f, j q_f) of each factor."""
-        each = zip(self.shapes, parts, strict=True)
-        return [np.asarray(block_diag(*shape.covariance(part))) for shape, part in each]
 
     def precision(self, at: np.ndarray) -> np.ndarray:
         """Return the precision (j q,) of the prior of m."""

@@ -32,38 +32,6 @@ class Moved(NamedTuple):
     on_family: np.ndarray
 
 
-class IntegrableRows(FactorRows):
-    """Rows whose effects can be integrated out."""
-
-    def integrate(
-        self,
-        mean: np.ndarray,
-        shapes: list[CovarianceShape],
-        parts: list[np.ndarray],
-        on_family: np.ndarray,
-    ) -> Integrated:
-        """Integrate the effects out, at m and the parameters of the covariances."""
-        each = zip(shapes, parts, strict=True)
-        roots = [shape.cholesky(parameters) for shape, parameters in each]
-        return Integrated(self, shapes, parts, self.solve(mean, roots, on_family))
-
-    def effects(
-        self,
-        mean: np.ndarray,
-        shapes: list[CovarianceShape],
-        parts: list[np.ndarray],
-        on_family: np.ndarray,
-    ) -> list[np.ndarray]:
-        """Return the effects (L_f, j, q_f) of the levels of each factor."""
-        each = zip(shapes, parts, strict=True)
-        roots = [shape.cholesky(parameters) for shape, parameters in each]
-        solution = self.solve(mean, roots, on_family)
-        return [
-            (u @ root.T).reshape(len(u), self.j, -1)
-            for u, root in zip(solution.u, roots, strict=True)
-        ]
-
-
 class Integrated:
     """The effects of several factors, integrated out."""
 

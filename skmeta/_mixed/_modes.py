@@ -71,11 +71,6 @@ class FactorRows:
             target = y[:, None] - self.offset
             self._products = self._multiply(np.ones((len(X), 1, 1)), np.hstack([X, target]))
 
-    @property
-    def family_start(self) -> np.ndarray:
-        """Start of the parameters of the likelihood."""
-        return self.family.parameters
-
     def mean_start(self) -> np.ndarray:
         """Return intercepts (j,)."""
         shift = np.average(self.offset[:, 0], weights=self.w)

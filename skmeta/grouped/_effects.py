@@ -73,9 +73,7 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
     Z, names, changes, sizes = effects.design(known), *_changes(model, effects, labels)
     p, centre = len(changes), Z.mean(0)
     varies = varies_within(np.hstack([np.ones((len(Z), 1)), Z]), known.group)[1:]
-    if isinstance(effects, CountEffects):
-        varies[:] = False
-    elif isinstance(effects.model, MixedModel):
+    if isinstance(effects.model, MixedModel):
         varies &= np.isin(np.arange(1, 1 + len(varies)), effects.model.columns[0])
     # An average row, with the group's own values of columns that are the same in all its rows.
     own = np.stack([np.bincount(known.group, column) for column in Z.T], 1)
@@ -127,10 +125,6 @@ def scale_of(model: FittedModel) -> float:
 
 def _covariances(effects: GroupEffects | CountEffects) -> tuple[np.ndarray, np.ndarray] | None:
     """Return covariances (j, q, q) of the estimates of shared coefficients, and between groups."""
-    if isinstance(effects, CountEffects):
-        between = np.zeros_like(effects.mean_covariance)
-        between[0, 0] = effects.model.covariances[0].item()
-        return effects.mean_covariance[None], between[None]
     if not isinstance(effects.model, MixedModel):
         return None
     return effects.model.mean_covariances, effects.model.covariance

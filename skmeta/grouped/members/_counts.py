@@ -81,7 +81,6 @@ class CountEffects(Member):
     targets: Counts
     units: Standardiser  # of the columns of the design
     model: MixedModel
-    mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
     largest: float  # logarithm of the largest mean
 
     @property
@@ -99,7 +98,7 @@ class CountEffects(Member):
         """Condition the model on the known rows of groups."""
         y, weight, offset = self.targets(known)
         rows = self.units.with_intercept(self.design(known)), y, known.codes
-        given = self.model.condition(*rows, weight, self.mean_covariance, offset)
+        given = self.model.condition(*rows, weight, self.model.mean_covariance, offset)
         return ConditionedCounts(self, given)
 
 
@@ -158,10 +157,9 @@ def _fit(
         tolerance=_TOLERANCE,
         start=None if start is None else start.model,
     )
-    given = model.condition(X, y, codes, weight, offset=offset)
     if start is None:
         exposure = np.exp(offset)
         # The mean of all, where no count is above 0.
         largest = _LARGEST_RATE * max(float((y / exposure).max()), 0.5 / float(exposure.sum()))
     log_largest = float(np.log(largest)) if start is None else start.largest
-    return CountEffects(design, targets, units, model, given.mean_covariance, log_largest)
+    return CountEffects(design, targets, units, model, log_largest)

@@ -46,7 +46,6 @@ class CumulativeEffects(Member):
     units: Standardiser
     present: np.ndarray  # classes that the model has seen; others are improbable
     model: MixedModel
-    mean_covariance: np.ndarray  # of its fixed coefficients (q, q)
 
     def design(self, table: Table) -> np.ndarray:
         """Return the columns (n, q) of rows, with a leading 1."""
@@ -62,7 +61,7 @@ class CumulativeEffects(Member):
         known = known.take(seen)
         y = np.searchsorted(self.present, known.y)
         rows = self.design(known), y, known.codes, known.weight
-        given = self.model.condition(*rows, self.mean_covariance)
+        given = self.model.condition(*rows, self.model.mean_covariance)
         return ConditionedCumulative(self, given)
 
 
@@ -125,7 +124,4 @@ def _fit(
         tolerance=_TOLERANCE,
         start=start.model if start is not None and is_near else None,
     )
-    given = model.condition(z, y, codes, table.weight)
-    return CumulativeEffects(
-        columns, numbers, n_classes, units, present, model, given.mean_covariance
-    )
+    return CumulativeEffects(columns, numbers, n_classes, units, present, model)
