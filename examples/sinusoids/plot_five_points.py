@@ -60,7 +60,7 @@ x_few = np.array([[-4.2], [-2.5], [-0.5], [1.2], [2.1]])
 y_few = amplitude * np.sin(x_few[:, 0] - phase)
 x_line = np.linspace(-5, 5, 200).reshape(-1, 1)
 
-_, axes = plt.subplots(1, 4, figsize=(13, 3.6), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(13, 4), sharey=True, layout="constrained")
 for ax, (name, prior) in zip(axes, priors.items(), strict=True):
     ax.plot(x_line, amplitude * np.sin(x_line - phase), color="tab:blue", label="truth")
     for n_steps, color in zip(steps, colors, strict=True):
@@ -72,7 +72,7 @@ for ax, (name, prior) in zip(axes, priors.items(), strict=True):
     ax.plot(x_few, y_few, "o", color="black", label="the five points", zorder=3)
     ax.set(title=name, xlabel="x", ylim=(-4.6, 4.6))
 axes[0].set_ylabel("target")
-axes[0].legend(loc="lower left", fontsize="small")
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 plt.show()
 
 # %%
