@@ -27,15 +27,15 @@ class GroupEffectsDisplay(Display):
 
     Parameters
     ----------
-    groups : sequence
+    names : sequence
         Names of the groups.
-    effect : array-like of shape (n_groups,)
+    estimate : array-like of shape (n_groups,)
         Effect of each group.
     std : array-like of shape (n_groups,) or None, default=None
         Standard deviations.
-    shared : float or None, default=None
+    reference : float or None, default=None
         The effect of a group without rows.
-    name : str, default="intercept"
+    label : str, default="intercept"
         What differs between groups.
 
     Attributes
@@ -50,16 +50,16 @@ class GroupEffectsDisplay(Display):
     Examples
     --------
     >>> from skmeta.plotting import GroupEffectsDisplay
-    >>> display = GroupEffectsDisplay(groups=["b", "a"], effect=[2.0, 1.0], std=[0.5, 0.1])
+    >>> display = GroupEffectsDisplay(names=["b", "a"], estimate=[2.0, 1.0], std=[0.5, 0.1])
     >>> display.plot().order_
     array([1, 0])
     """
 
-    groups: Any
-    effect: Any
+    names: Any
+    estimate: Any
     std: Any = None
-    shared: float | None = None
-    name: str = "intercept"
+    reference: float | None = None
+    label: str = "intercept"
 
     @classmethod
     def from_estimator(
@@ -116,18 +116,18 @@ class GroupEffectsDisplay(Display):
         group_rows = frame.iloc[1:]
         std = group_rows.get(f"{effect} std")
         display = cls(
-            groups=list(group_rows.index),
-            effect=group_rows[effect].to_numpy(),
+            names=list(group_rows.index),
+            estimate=group_rows[effect].to_numpy(),
             std=None if std is None else std.to_numpy(),
-            shared=float(frame[effect].iloc[0]),
-            name=effect,
+            reference=float(frame[effect].iloc[0]),
+            label=effect,
         )
         return display.plot(ax=ax, **line_kw)
 
     def plot(self, *, ax: Any = None, **line_kw: Any) -> Self:
         """Draw the effects on `ax` (None makes a figure), with settings of ``Axes.errorbar``."""
         ax = self._begin(ax)
-        effect = np.asarray(self.effect, dtype=np.float64)
+        effect = np.asarray(self.estimate, dtype=np.float64)
         self.order_: np.ndarray = np.argsort(effect, kind="stable")
         height = np.arange(len(effect))
         half = None
@@ -135,11 +135,11 @@ class GroupEffectsDisplay(Display):
             half = _HALF_WIDTH * np.asarray(self.std, dtype=np.float64)[self.order_]
         settings = {"fmt": "o", "markersize": 3, "elinewidth": 1, "color": "tab:blue"} | line_kw
         ax.errorbar(effect[self.order_], height, xerr=half, **settings)
-        if self.shared is not None:
-            ax.axvline(self.shared, color="0.6", linewidth=1, zorder=0)
-        ax.set_xlabel(self.name if half is None else f"{self.name}, with 95% intervals")
+        if self.reference is not None:
+            ax.axvline(self.reference, color="0.6", linewidth=1, zorder=0)
+        ax.set_xlabel(self.label if half is None else f"{self.label}, with 95% intervals")
         if len(effect) <= _MAX_LABELS:
-            ax.set_yticks(height, [str(self.groups[k]) for k in self.order_])
+            ax.set_yticks(height, [str(self.names[k]) for k in self.order_])
         else:
             ax.set_yticks([])
             ax.set_ylabel(f"{len(effect)} groups, sorted")

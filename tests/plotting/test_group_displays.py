@@ -22,10 +22,10 @@ def test_groups_are_sorted_by_effect_with_intervals_around_them(table):
     with pytest.raises(ValueError, match="There is no effect 'intercpt'"):
         GroupEffectsDisplay.from_estimator(model, effect="intercpt")
     display = GroupEffectsDisplay.from_estimator(model)
-    assert [display.groups[k] for k in display.order_] == np.argsort(effect).tolist()
-    assert len(display.groups) == 12
+    assert [display.names[k] for k in display.order_] == np.argsort(effect).tolist()
+    assert len(display.names) == 12
     points = display.ax_.lines[0].get_xdata()
-    np.testing.assert_array_equal(points, np.sort(display.effect))
+    np.testing.assert_array_equal(points, np.sort(display.estimate))
     half = 1.959964 * display.std[display.order_]
     ends = np.array([line[:, 0] for line in display.ax_.collections[0].get_segments()])
     np.testing.assert_allclose(ends, np.column_stack([points - half, points + half]), rtol=1e-4)
@@ -35,11 +35,11 @@ def test_of_several_columns_one_is_drawn(table):
     X, y, effect = table
     model = GroupedRegressor([0, 1], model="mixed").fit(X, y)
     first, second = (GroupEffectsDisplay.from_estimator(model, column=c) for c in ("0", "1"))
-    of_users = dict(zip(first.groups, first.effect, strict=True))
+    of_users = dict(zip(first.names, first.estimate, strict=True))
     assert np.corrcoef([of_users[k] for k in range(12)], effect)[0, 1] > 0.99
-    of_items = dict(zip(second.groups, second.effect, strict=True))
+    of_items = dict(zip(second.names, second.estimate, strict=True))
     assert np.corrcoef([of_items[k] for k in range(12)], np.arange(12))[0, 1] > 0.99
-    assert second.shared == 0.0
+    assert second.reference == 0.0
     with pytest.raises(ValueError, match=r"no column of groups 'user'.*'0', '1'"):
         GroupEffectsDisplay.from_estimator(model, column="user")
 

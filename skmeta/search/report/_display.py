@@ -38,7 +38,7 @@ class SearchDisplay:
         Scores of a random search on the same data and folds.
     metric_name : str, default="score"
         Name of the scores, for the axis.
-    name : str or None, default=None
+    estimator_name : str or None, default=None
         Name of the search, for the legend.
 
     Attributes
@@ -88,7 +88,7 @@ class SearchDisplay:
     sources: Sequence[str] | None = None
     reference: Any = None
     metric_name: str = "score"
-    name: str | None = None
+    estimator_name: str | None = None
 
     def __post_init__(self) -> None:
         self.scores = _finite_or_nan(self.scores)
@@ -177,7 +177,7 @@ class SearchDisplay:
             sources=[results["source"][i] for i in keep] if "source" in results else None,
             reference=reference,
             metric_name=_metric_name(search, column),
-            name=type(search).__name__ if name is None else name,
+            estimator_name=type(search).__name__ if name is None else name,
         )
         return display.plot(kind, ax, **plot_kw)
 

@@ -54,7 +54,7 @@ def draw_incumbent(
         ax.plot(x, mean, color="0.45", linestyle="--", label=f"{random}, expected", zorder=2)
     if show_points:
         _draw_points(display, ax, bottom, bottom + 0.03 * (top - bottom))
-    label = f"{display.name}, best so far" if display.name else "best so far"
+    label = f"{display.estimator_name}, best so far" if display.estimator_name else "best so far"
     if display.best_index is not None:
         at, best = display.best_index + 1, display.scores[display.best_index]
         ax.plot(at, best, "*", color=color, markersize=13, mec="white", zorder=6)
