@@ -247,17 +247,21 @@ def fit_longitudinal(
         if kind == "later" and SAME_PHASE in simple:
             # A season that was seen once may be chance: without a second cycle, tests decide.
             untested = (1 - tested) * np.clip(calendar.n_cycles(rows.times) - 1, 0, 1)
-            is_same_phase = np.equal([*simple, TREES], SAME_PHASE)
-            levels = [
-                one._replace(weights=(1 - untested) * one.weights + untested * is_same_phase)
-                for one in levels
-            ]
+            levels = favour(levels, np.equal([*simple, TREES], SAME_PHASE), untested)
         if units.exposure is not None:
             levels = [level.with_exposure(units.exposure) for level in levels]
         regimes[kind] = [level._replace(held_out=None) for level in levels]
     if not regimes:
         return None
     return Longitudinal(members, regimes, _latest(rows))
+
+
+def favour(levels: list[Level], is_favoured: np.ndarray, share: float) -> list[Level]:
+    """Return levels in which some of the members (m,) have a share of the weight beforehand."""
+    return [
+        level._replace(weights=(1 - share) * level.weights + share * is_favoured)
+        for level in levels
+    ]
 
 
 def _latest(rows: Table) -> float:

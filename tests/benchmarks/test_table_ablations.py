@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("lightgbm")  # of the scripts whose tables and scores are used
 
-from benchmarks.measure.ablations import MECHANISMS
+from benchmarks.measure.table_ablations import MECHANISMS
 
 
 @pytest.mark.parametrize("name", MECHANISMS)
