@@ -20,7 +20,6 @@ which no row or three rows are known ("new", "new 3"), or later rows ("later").
 The loss is the squared error, the quantile loss of counts and amounts, the log loss of classes, or
 the mean absolute scaled error of panels. Ratios are losses without the mechanism over losses with
 it; means are geometric, over tables. Seconds are of the processor, per fit.
-
 """
 
 from __future__ import annotations
@@ -155,20 +154,50 @@ def _panel(name: str) -> Given:
 TABLES: dict[str, tuple[Callable[[str], Given], list[str]]] = {
     "counts": (
         _counts,
-        ["grouseticks", "medpar", "pbc_bilirubin", "home_runs", "quinidine", "rancid", "patents"]
-        + ["melanoma_deaths", "coffee", "fatalities"],
+        [
+            "grouseticks",
+            "medpar",
+            "pbc_bilirubin",
+            "home_runs",
+            "quinidine",
+            "rancid",
+            "patents",
+            "melanoma_deaths",
+            "coffee",
+            "fatalities",
+        ],
     ),
     "two columns": (
         _two_columns,
-        ["ratdat::surveys", "Ecdat::Males", "plm::Produc", "vcd::Suicide", "survival::solder"]
-        + ["AER::Guns", "fpp2::prisonLF", "plm::Grunfeld", "nlme::Machines", "nlme::Oats"],
+        [
+            "ratdat::surveys",
+            "Ecdat::Males",
+            "plm::Produc",
+            "vcd::Suicide",
+            "survival::solder",
+            "AER::Guns",
+            "fpp2::prisonLF",
+            "plm::Grunfeld",
+            "nlme::Machines",
+            "nlme::Oats",
+        ],
     ),
     "panels": (_panel, ["tourism", "retail", "livestock", "employment", "flights", "prison"]),
     "class times": (_class_times, ["house_elections", "football_results"]),
     "time": (
         _in_time,
-        ["rats", "boys", "mares", "alcohol", "pigs", "theophylline", "cirrhosis", "firms"]
-        + ["states", "countries"],
+        [
+            "rats",
+            "boys",
+            "mares",
+            "alcohol",
+            "pigs",
+            "theophylline",
+            "cirrhosis",
+            "firms",
+            "states",
+            "countries",
+        ],
     ),
     "many rows": (
         _one_column(2400),
