@@ -202,14 +202,10 @@ def _without_members(*left_out: str) -> Callable[[], AbstractContextManager[Any]
     """Return a patch that leaves members of grouped tables out."""
 
     def off() -> AbstractContextManager[Any]:
-        from skmeta.grouped import _fit
+        from skmeta.grouped import _members
 
-        name_all = _fit.names_of_members
-
-        def name_rest(*given: Any) -> list[str]:
-            return [name for name in name_all(*given) if name not in left_out]
-
-        return patch.object(_fit, "names_of_members", name_rest)
+        rest = tuple(kind for kind in _members.MEMBERS if kind.name not in left_out)
+        return patch.object(_members, "MEMBERS", rest)
 
     return off
 

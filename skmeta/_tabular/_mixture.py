@@ -172,18 +172,17 @@ def combine(
 
 def fit_mixture(
     members: dict[str, Member],
-    names: Collection[str],
     table: Table,
     n_classes: int,
     divisions: Iterable[Division],
     refit: Callable[[Table], Refitted],
 ) -> Mixture | None:
-    """Weigh the members `names` on what is held out; None if nothing can be."""
+    """Weigh the members on what is held out; None if nothing can be."""
     n_groups = table.codes.max(0) + 1
     has_one_column = len(n_groups) == 1
     held_out: dict[tuple[int, float], list[HeldOutCase]] = {}
     as_new: list[list[Outputs]] = []
-    any_group = np.array([not member.known_only for member in members.values()]) | (len(names) == 1)
+    any_group = np.array([not member.known_only for member in members.values()])
     for division in divisions:
         if not _can_learn(division.kept, n_classes):
             continue
@@ -199,9 +198,8 @@ def fit_mixture(
             held_out.setdefault((step.regime, step.level), []).append((at, step.counts, outputs))
             if has_one_column and step.level == np.inf:
                 as_new.append(_predict_as_new(conditioned, query, any_group))
-    predicts = np.array([name in names for name in members])
     beliefs = np.array([member.belief for member in members.values()])
-    regimes = _weigh(held_out, predicts, any_group, beliefs, n_classes, n_groups)
+    regimes = _weigh(held_out, any_group, beliefs, n_classes, n_groups)
     if regimes is None:
         return None
     gain = None
@@ -214,7 +212,6 @@ def fit_mixture(
 
 def _weigh(
     held_out: dict[tuple[int, float], list[HeldOutCase]],
-    predicts: np.ndarray,
     any_group: np.ndarray,
     beliefs: np.ndarray,
     n_classes: int,
@@ -229,7 +226,7 @@ def _weigh(
         by_level = {level: each for (k, level), each in held_out.items() if k == number}
         is_one = regime < n_factors
         factor = regime if is_one else int(n_groups.argmax())
-        used = predicts & any_group, predicts if regime == last else predicts & any_group
+        used = any_group, np.ones_like(any_group) if regime == last else any_group
         levels = join_levels(by_level, used, beliefs, n_classes, factor, least_rows)
         if n_factors > 1:
             # What a new group adds is drawn from as few values as there are groups.

@@ -17,6 +17,7 @@ import numpy as np
 from skmeta._mixed import MixedModel, varies_within
 from skmeta._optional import import_optional
 from skmeta._tabular import Level, Mixture
+from skmeta.grouped._members import TITLES
 from skmeta.grouped._model import FittedModel
 from skmeta.grouped._verdict import LEVEL, chance_of_groups
 from skmeta.grouped.longitudinal import Longitudinal
@@ -24,19 +25,6 @@ from skmeta.grouped.members import POPULATION, CountEffects, GroupEffects, as_co
 
 # A mixture that is behind one of its parts by so much is called so.
 _WORTH_TELLING = 0.01
-_NAMES = {
-    "population": "population",
-    "mixed": "mixed model",
-    "both": "mixed model on population",
-    "trees": "trees on mixed model",
-    "rows": "trees that know the group",
-    "lags": "trees that know earlier classes",
-    "cumulative": "cumulative model",
-    "counts": "model of counts",
-    "interactions": "groups within groups of other columns",
-    "process": "Gaussian process",
-    "prior": "table prior",
-}
 
 
 class Labels(NamedTuple):
@@ -198,7 +186,7 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     for level in _levels(mixture):
         is_most = _n_known(mixture, level) == "most"
         of = "known groups" if is_most else _rows_of(level, n_parts)
-        lines.append(_line([_NAMES[name] for name in members], of, level))
+        lines.append(_line([TITLES[name] for name in members], of, level))
     return "\n".join(lines)
 
 
@@ -227,7 +215,7 @@ def _summarise_several(model: FittedModel, mixture: Mixture, labels: Labels) -> 
         lines.append(model.crossed.summary(labels.factors, scale_of(model), labels.classes))
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     lines.append(f"{what} in rows held out, and the weights of the mixture:")
-    names = [_NAMES[name] for name in mixture.members]
+    names = [TITLES[name] for name in mixture.members]
     for label, level in _levels_of_several(model, mixture, labels):
         lines.append(_line(names, label, level))
     return "\n".join(lines)
@@ -283,11 +271,11 @@ def losses_frame(model: FittedModel, labels: Labels) -> Any:
         rows = [f"{level.n_known:.0f}" for level in new]
         rows += names if len(later) > 1 else ["later"] * len(later)
     elif len(labels.groups) > 1:
-        columns = [_NAMES[name] for name in mixture.members]
+        columns = [TITLES[name] for name in mixture.members]
         each = _levels_of_several(model, mixture, labels)
         rows, levels = (list(of) for of in zip(*each, strict=True))
     else:
-        columns, levels = [_NAMES[name] for name in mixture.members], _levels(mixture)
+        columns, levels = [TITLES[name] for name in mixture.members], _levels(mixture)
         rows = [_n_known(mixture, level, model.settings.n_parts) for level in levels]
     return pandas.DataFrame(
         [level.losses for level in levels],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -34,43 +34,21 @@ from skmeta._tabular import (
     varying,
 )
 from skmeta.exceptions import EpisodeError
+from skmeta.grouped._members import Kind, Plan, choose_members
 from skmeta.grouped._model import FittedModel, Settings, in_time
 from skmeta.grouped._series import Indicators, Series
 from skmeta.grouped._target_scale import units_of_targets
 from skmeta.grouped.longitudinal import (
-    fit_class_lags,
     fit_longitudinal,
     learn_calendar,
 )
 from skmeta.grouped.members import (
     BOTH,
-    COUNTS,
-    INTERACTIONS,
-    KINDS_OF_MODELS,
-    MEMBERS,
     MIN_STD,
     MIXED,
-    MIXTURE,
     POPULATION,
-    PROCESS,
-    ROWS,
-    TREES,
     Categories,
-    CrossedEffects,
-    GroupEffects,
     PopulationMember,
-    Trees,
-    columns_of_interactions,
-    design_of,
-    fit_counts,
-    fit_crossed_member,
-    fit_cumulative,
-    fit_group_effects,
-    fit_interactions,
-    fit_row_model,
-    fit_trees,
-    names_of_models,
-    pooled_columns,
     residual_scales,
 )
 
@@ -79,13 +57,6 @@ _N_PARTS = 5
 # Least standard deviation of a prediction, as a share of the root mean square of all. A group with
 # equal targets would pass for one without noise.
 _MIN_SHARE_OF_STD = 0.1
-# Tables of more rows have no model of counts, unless there are exposures. At so many rows, a fit
-# takes a fifth to a third longer with it.
-_MAX_COUNTS = 2000
-# Trees that know earlier classes of the group, of classifications in time.
-LAGS = "lags"
-# A cumulative model, of ordered classes.
-CUMULATIVE = "cumulative"
 
 
 def kept_settings(settings: Settings) -> Settings:
@@ -144,11 +115,10 @@ def fit_model(
         folds = np.array([-1])
     nothing, none, place = np.zeros(len(y)), np.empty((len(y), 0)), np.arange(len(y))
     table = Table(X, nothing, y, weight, codes, row_folds, place, times, none)
-    kind = "classes" if units is None else units.target.kind
-    names = tuple(names_of_members(table, settings, n_classes, kind, len(folds) > 1))
     half = column_units(np.full(X.shape[1:], 0.5))
-    columns = Categories(settings.indicators, half)
-    fit = MembersFit(settings, n_classes, names, codes.shape[1] == 1, columns, units)
+    categories, has_one_column = Categories(settings.indicators, half), codes.shape[1] == 1
+    plan = Plan(settings, n_classes, has_one_column, len(folds) > 1, categories, units)
+    fit = MembersFit(plan, choose_members(table, plan))
     fitted = fit(table)
     mixture = _weigh(fit, fitted)
     if units is not None:
@@ -204,36 +174,11 @@ def _factor_of_folds(codes: np.ndarray, n_folds: int) -> int:
     return int(np.argmin(np.where(is_enough, n_groups, np.inf)))
 
 
-def names_of_members(
-    table: Table, settings: Settings, n_classes: int, kind: str, has_groups: bool
-) -> Iterator[str]:
-    """Yield the names of the members that suit a table, from the simplest on."""
-    if not has_groups:
-        yield POPULATION
-    elif settings.model != MIXTURE:
-        yield settings.model
-    else:
-        n, n_factors = table.codes.shape
-        models = names_of_models(n, n_classes) if settings.population.is_auto else []
-        # Trees add nothing to a process.
-        yield from MEMBERS[:2] if PROCESS in models else MEMBERS
-        if n_factors == 1 and n_classes and np.ptp(table.times) > 0:
-            yield LAGS
-        if settings.target_type == "ordered" and n_classes > 2:
-            yield CUMULATIVE
-        is_small = settings.population.is_auto and n <= _MAX_COUNTS
-        if kind == "count" and (settings.counts_rates or is_small):
-            yield COUNTS
-        if not n_classes and columns_of_interactions(table.codes):
-            yield INTERACTIONS
-        yield from models
-
-
 class Fitted(NamedTuple):
     """Members of a table, what they use, and factors of deviations by group and by row."""
 
     table: Table  # with what the population predicts
-    population: Population | None
+    population: Population
     members: dict[str, Member]
     scales: tuple[np.ndarray, np.ndarray] | None
 
@@ -241,97 +186,47 @@ class Fitted(NamedTuple):
 class MembersFit(NamedTuple):
     """How the population and the members of a table are fitted, and fitted again without rows."""
 
-    settings: Settings
-    n_classes: int
-    names: tuple[str, ...]
-    has_one_column: bool
-    columns: Categories
-    units: TargetUnits | None  # of targets; None for classes
+    plan: Plan
+    kinds: list[Kind]
 
     def __call__(self, table: Table, start: Fitted | None = None) -> Fitted:
         """Fit the population and the members to a table, from `start` on."""
-        columns = varying(table.X)
-        has_shared = self.settings.model != MIXED and (self.has_one_column or len(columns) > 0)
-        learned = None if start is None else start.population
-        population, table = self._with_population(table, has_shared, learned)
+        plan = self.plan
+        outputs: Outputs | None = None
+        population, table = self._with_population(table, start)
         before: Mapping[str, Any] = {} if start is None else start.members
-        names, members = self.names, dict[str, Member]()
-        if POPULATION in names:
-            members[POPULATION] = PopulationMember.from_errors(table, self.n_classes)
-        if names == (POPULATION,):
+        members = dict[str, Member]()
+        for kind in self.kinds:
+            member = kind.fit(table, plan, outputs, before.get(kind.name))
+            if kind.name in (MIXED, BOTH):
+                plan.settings.population.report()
+                member, outputs = _from_other_rows(member, table)
+            members[kind.name] = member
+        if outputs is None or not plan.has_one_column or plan.n_classes:
             return Fitted(table, population, members, None)
-        base = BOTH if BOTH in names or MIXED not in names else MIXED
-        is_column = base == BOTH if self.has_one_column else has_shared
-        effects = self._effects(table, columns, is_column, before.get(base))
-        self.settings.population.report()
-        members[base], outputs = _from_other_rows(effects, table)
-        # Without columns, nothing is left to the trees over groups.
-        used = (TREES, ROWS) if len(columns) or self.has_one_column else (ROWS,)
-        for name in (name for name in used if name in names):
-            members[name] = self._trees(name, table, base, outputs, before.get(name))
-        if COUNTS in names:
-            assert self.units is not None
-            is_poisson = self.settings.n_parts > 1
-            members[COUNTS] = fit_counts(table, self.units, is_poisson, before.get(COUNTS))
-        if INTERACTIONS in names:
-            started = before.get(INTERACTIONS)
-            members[INTERACTIONS] = fit_interactions(table, self.settings.effects, started)
-        for name in (name for name in KINDS_OF_MODELS if name in names):
-            parts = name, table, self.n_classes, self.columns
-            members[name] = fit_row_model(*parts, before.get(name))
-        if LAGS in names:
-            members[LAGS] = fit_class_lags(table, self.settings.population, self.n_classes)
-        if CUMULATIVE in names:
-            members[CUMULATIVE] = fit_cumulative(table, self.settings.population, self.n_classes)
-        is_scaled = self.has_one_column and not self.n_classes
-        return Fitted(
-            table, population, members, residual_scales(outputs, table) if is_scaled else None
-        )
+        return Fitted(table, population, members, residual_scales(outputs, table))
 
-    def _with_population(
-        self, table: Table, has_shared: bool, start: Population | None
-    ) -> tuple[Population, Table]:
+    def _with_population(self, table: Table, start: Fitted | None) -> tuple[Population, Table]:
         """Fit the population; return its predictions with the table."""
-        population = self.settings.population
-        if not has_shared:
-            dummy = DummyClassifier() if self.n_classes else DummyRegressor()
-            population = population._replace(estimator=dummy)
-        parts = population, table.X, table.y, table.weight, table.fold, self.n_classes
-        n_rounds = 0 if start is None else start.n_rounds
+        settings, n_classes = self.plan.settings.population, self.plan.n_classes
+        if not self.plan.has_shared(varying(table.X)):
+            dummy = DummyClassifier() if n_classes else DummyRegressor()
+            settings = settings._replace(estimator=dummy)
+        parts = settings, table.X, table.y, table.weight, table.fold, n_classes
+        n_rounds = 0 if start is None else start.population.n_rounds
         fitted, shared = fit_population(*parts, n_rounds=n_rounds)
         return fitted, table._replace(shared=shared)
 
-    def _effects(
-        self, table: Table, columns: np.ndarray, has_shared: bool, start: Any
-    ) -> GroupEffects | CrossedEffects:
-        effects, indicators = self.settings.effects, self.settings.indicators
-        if not self.has_one_column:
-            pooled = pooled_columns(indicators, has_one_column=False)
-            parts = table, columns, has_shared, self.n_classes, effects, pooled
-            return fit_crossed_member(*parts, start)
-        new = start is None
-        design = design_of(table, has_shared, self.n_classes, indicators) if new else start.design
-        return fit_group_effects(table, design, effects, start)
-
-    def _trees(self, name: str, table: Table, base: str, outputs: Outputs, start: Any) -> Trees:
-        # Where all targets are from 0 on, an estimator may need that.
-        adds = name == TREES and not self.n_classes and float(table.y.min()) < 0
-        n_rounds = 0
-        if start is not None:
-            adds, n_rounds = start.adds, start.population.n_rounds
-        parts = table, base, outputs, self.settings.population, self.n_classes
-        return fit_trees(*parts, known_only=name == ROWS, adds=adds, n_rounds=n_rounds)
-
     def again(self, kept: Table, start: Fitted) -> Refitted:
         """Fit the members again to some of the rows; with one column, what is not cross-fitted."""
-        if self.has_one_column:
+        if self.plan.has_one_column:
             members = {name: member.without(kept) for name, member in start.members.items()}
             return Refitted(members, lambda rows: rows)
-        factor = _factor_of_folds(kept.codes, self.settings.n_folds)
-        folds = deal_groups_of(kept.codes[:, factor], kept.y, self.settings.n_folds)
+        n_folds = self.plan.settings.n_folds
+        factor = _factor_of_folds(kept.codes, n_folds)
+        folds = deal_groups_of(kept.codes[:, factor], kept.y, n_folds)
         fitted = self(kept._replace(fold=folds[kept.codes[:, factor]]), start)
         population, given = fitted.population, fitted.table
-        assert population is not None
         # The steps of a division share rows: each is predicted once.
         shared = np.empty((len(start.table.y), *given.shared.shape[1:]))
         shared[given.place] = given.shared
@@ -350,19 +245,20 @@ class MembersFit(NamedTuple):
 
 def _weigh(fit: MembersFit, fitted: Fitted) -> Mixture:
     """Weigh the members on what is held out; the population alone where nothing can be."""
-    table, n_classes, settings = fitted.table, fit.n_classes, fit.settings
+    table, plan = fitted.table, fit.plan
+    n_classes, model = plan.n_classes, plan.settings.model
     mixture: Mixture | None = None
-    if fit.names != (POPULATION,):
-        parts = fitted.members, fit.names, table, n_classes, make_divisions(table)
+    if list(fitted.members) != [POPULATION]:
+        parts = fitted.members, table, n_classes, make_divisions(table)
         mixture = fit_mixture(*parts, lambda kept: fit.again(kept, fitted))
-        if mixture is None and settings.model != MIXTURE:
+        if mixture is None and model == MIXED:
             raise EpisodeError(
                 "No group can be held out: the others have a row each, or rows of one class. "
-                f"Set model='population', got {settings.model!r}."
+                f"Set model='population', got {model!r}."
             )
     if mixture is None:
         member = PopulationMember.from_errors(table, n_classes)
-        outputs = member.condition(table).predict(table, {})
+        outputs = member.predict(table, {})
         stds = None if n_classes else outputs.std[None]
         level = find_level(outputs.mean[None], stds, table, 0.0, np.ones(1, bool), np.ones(1))
         n_groups = table.codes.max(0) + 1

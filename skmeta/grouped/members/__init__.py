@@ -20,13 +20,9 @@ from skmeta.grouped.members._interactions import columns_of_interactions, fit_in
 from skmeta.grouped.members._member import (
     BOTH,
     COUNTS,
-    INTERACTIONS,
-    MEMBERS,
     MIXED,
     MIXTURE,
     POPULATION,
-    ROWS,
-    TREES,
     PopulationMember,
 )
 from skmeta.grouped.members._row_models import (

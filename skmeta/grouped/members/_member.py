@@ -1,20 +1,4 @@
-"""The members of the mixture of a grouped table, and the simplest of them.
-
-They are members of :mod:`skmeta._tabular`. From the simplest on:
-
-- ``population``: what all groups share;
-- ``both``: how groups differ, in the columns and the predictions of the population;
-- ``counts``: how groups differ in the logarithm of expected counts;
-- ``trees`` and ``rows``: second populations beside ``both``;
-- ``process`` and ``prior``: models of rows to which groups are categories, of small tables.
-
-``mixed``, how groups differ in the columns alone, can be taken in place of the mixture, and gives
-the effects.
-
-To add a member that reads rows, add a line to ``KINDS_OF_MODELS``. To add another, write
-``fit_...(table, ...) -> Member`` in a module of its own, and call it in :mod:`skmeta.grouped._fit`;
-:mod:`skmeta.grouped._effects` has its name for readers. The mixture finds its weight.
-"""
+"""The names of members of a grouped table, and the simplest of them: what all groups share."""
 
 from __future__ import annotations
 
@@ -25,14 +9,9 @@ import numpy as np
 
 from skmeta._tabular import Member, Outputs, Table
 
-MEMBERS = ("population", "both", "trees", "rows")
-POPULATION, BOTH, TREES, ROWS = MEMBERS
-MIXED = "mixed"
-# All members, weighted.
-MIXTURE = "mixture"
-# How groups of one of several columns differ in those of the others.
-INTERACTIONS = "interactions"
-# Effects of groups on the logarithm of expected counts.
+# What all groups share; how groups differ, in the columns alone, and in these and the predictions
+# of the population; all members, weighted; effects on the logarithm of expected counts.
+POPULATION, MIXED, BOTH, MIXTURE = "population", "mixed", "both", "mixture"
 COUNTS = "counts"
 
 

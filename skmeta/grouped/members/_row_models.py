@@ -27,9 +27,10 @@ from skmeta._tabular.table_prior import TablePrior
 _GOLDEN = (5**0.5 - 1) / 2
 
 
-class Kind(NamedTuple):
+class RowModelKind(NamedTuple):
     """How a model is fitted to rows, given other rows and asked: functions on arrays."""
 
+    title: str  # for readers
     # Rows, columns of categories, number of classes, and a fitted model to start from, or None.
     fit: Callable[[WeightedRows, range, int, Any], Any]
     condition: Callable[[Any, WeightedRows, range, int], Any]
@@ -59,7 +60,8 @@ def _predict_by_prior(prior: Any, X: np.ndarray) -> Outputs:
 
 PROCESS = "process"
 KINDS_OF_MODELS = {
-    PROCESS: Kind(
+    PROCESS: RowModelKind(
+        "Gaussian process",
         lambda rows, categories, _, start: fit_process(rows, categories, start=start),
         lambda process, rows, *_: condition_process(process, rows),
         _predict_process,
@@ -69,7 +71,8 @@ KINDS_OF_MODELS = {
         max_rows_of_classes=0,
     ),
     # Nothing is fitted: the prior ships with the package, and a file need not hold it.
-    "prior": Kind(
+    "prior": RowModelKind(
+        "table prior",
         lambda *_: None,
         lambda _, rows, categories, n_classes: _read_rows(rows, categories, n_classes),
         _predict_by_prior,
