@@ -245,6 +245,7 @@ def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]
     return off
 
 
+PANELS = ("panels", "short panels")
 MECHANISMS: dict[str, Mechanism] = {
     "none": Mechanism(nullcontext, tuple(TABLES)),
     "choice of the scale: the last": Mechanism(
@@ -254,20 +255,16 @@ MECHANISMS: dict[str, Mechanism] = {
     "effects of pairs": Mechanism(
         _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
     ),
-    "exponential smoothing": Mechanism(
-        _without_in_time("exponential smoothing"), ("panels", "short panels"), 60
-    ),
+    "exponential smoothing": Mechanism(_without_in_time("exponential smoothing"), PANELS, 60),
     "last value of the phase by hand": Mechanism(
         _set("grouped.longitudinal._model", favour=lambda levels, *_: levels),
-        ("panels", "short panels"),
+        PANELS,
         15,
     ),
-    "last value of the phase": Mechanism(
-        _without_in_time("last value of the phase"), ("panels", "short panels"), 30
-    ),
+    "last value of the phase": Mechanism(_without_in_time("last value of the phase"), PANELS, 30),
     "smoothing and last value of the phase": Mechanism(
         _without_in_time("exponential smoothing", "last value of the phase"),
-        ("panels", "short panels"),
+        PANELS,
         90,
     ),
     "class lags": Mechanism(_without_members("lags"), ("class times",), 50),
