@@ -1,0 +1,104 @@
+"""What the inner loop of MAML and ANIL learns, at equal seconds, on development data.
+
+    SKMETA_DATA=... python -m benchmarks.measure.equal_seconds --seeds 3
+    python -m benchmarks.measure.equal_seconds --summary
+
+Each learner is meta-trained from random weights for the same processor seconds of one thread: a
+pilot run measures the seconds of an iteration, from which ``n_iterations`` follows. Data: 2,000
+``sinusoids`` (mean squared error of 500 new ones, by points and steps), and ``letter``, a table of
+PMLB, 16 of 26 letters to learn from (error in percent of 500 5-way 5-shot tasks of the others). No
+test data is used. Results are in ``benchmarks/results/equal_seconds.jsonl``.
+"""
+
+import time
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+import torch
+
+from benchmarks.lib.comparison import RESULTS as FOLDER
+from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.measure.new_classes import divide
+from skmeta.datasets import make_sinusoid_tasks
+from skmeta.learners import ANIL, MAML
+
+RESULTS = FOLDER / "equal_seconds.jsonl"
+LEARNERS = {"MAML": MAML, "ANIL": ANIL}
+LEARN = {
+    "fixed": None,
+    "step size: tensor": {"inner_lr": "tensor"},
+    "weight decay: tensor": {"weight_decay": "tensor"},
+    "label smoothing: scalar": {"label_smoothing": "scalar"},
+}
+# Seconds of meta-training, and settings of all learners.
+DATA = {"sinusoids": (6.0, {}), "letter": (10.0, {"n_shot": 5, "n_query": 10})}
+PILOT = 1000
+
+
+def cells(seeds):
+    """Data, learner, what is learned, seed."""
+    for seed, data, name, learn in product(seeds, DATA, LEARNERS, LEARN):
+        if not (data == "sinusoids" and "smoothing" in learn):
+            yield data, name, learn, seed
+
+
+@lru_cache(maxsize=1)
+def load(data, seed):
+    """Tables to learn from and of new tasks."""
+    if data == "sinusoids":
+        X, y, groups = make_sinusoid_tasks(500, 110, random_state=777)
+        return make_sinusoid_tasks(2000, 25, random_state=seed), (X, y, groups + 10**6)
+    X, y, X_new, y_new = divide(data, seed)
+    return (X, y, None), (X_new, y_new, None)
+
+
+def run(cell):
+    """Meta-train for the seconds of the data, and score."""
+    torch.set_num_threads(1)
+    data, name, learn, seed = cell
+    seconds, settings = DATA[data]
+    (X, y, groups), new = load(data, seed)
+
+    def fit(n_iterations):
+        learner = LEARNERS[name](
+            **settings, learn=LEARN[learn], n_iterations=n_iterations, random_state=seed
+        )
+        started = time.process_time()
+        learner.fit(X, y, groups=groups)
+        return learner, time.process_time() - started
+
+    fit(PILOT // 20)
+    n_iterations = max(PILOT, round(PILOT * seconds / fit(PILOT)[1]))
+    learner, taken = fit(n_iterations)
+    line = {"cell": cell, "iterations": n_iterations, "seconds": round(taken, 2)}
+    line["learned"] = {
+        n: np.round(v, 4).tolist()
+        for n, v in learner.prior_.tensors.items()
+        if n.startswith(("inner_lr", "weight_decay", "label_smoothing"))
+    }
+    line["error"] = {}
+    is_regression = data == "sinusoids"
+    shots = (5, 10) if is_regression else (learner.n_shot,)
+    for n_shot, n_steps in product(shots, (learner.n_inner_steps, 10)):
+        score = learner.score_tasks(
+            *new, n_tasks=500, n_shot=n_shot, n_query=100 if is_regression else 10,
+            n_inner_steps=n_steps, random_state=1,
+        ).mean()  # fmt: skip
+        error = -score if is_regression else 100 * (1 - score)
+        line["error"][f"{n_shot} shots, {n_steps} steps"] = round(float(error), 4)
+    return line
+
+
+def summarize(lines):
+    """Errors of each seed, by data, learner and what is learned."""
+    table = {}
+    for (data, name, learn, _), line in sorted(lines.items(), key=lambda item: item[0][3]):
+        row = table.setdefault(data, {}).setdefault(f"{name}, {learn}", {})
+        for what, error in line["error"].items():
+            row.setdefault(what, []).append(error)
+    return table
+
+
+if __name__ == "__main__":
+    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
