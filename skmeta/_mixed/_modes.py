@@ -316,10 +316,13 @@ class Solution(NamedTuple):
         -Lambda Y inverse, and Lambda (M^-1 + Y inverse Y') Lambda'.
         """
         X, z, (n, q) = rows.X, rows.z, rows.X.shape
-        j, one = len(self.own) // q, np.zeros(1, int)
-        step = max(1, _MAX_VALUES // (j * j * q))
-        chunks = [(one, np.arange(k, min(k + step, n))[None]) for k in range(0, n, step)]
-        total = _forms(X, inverse[None], X, chunks)
+        j = len(self.own) // q
+        total, step = np.empty((n, j, j)), max(1, _MAX_VALUES // (j * j * q))
+        turned = inverse.reshape(j, q, j, q).transpose(1, 0, 2, 3).reshape(q, -1)
+        for k in range(0, n, step):
+            own = X[k : k + step]
+            half = (own @ turned).reshape(-1, j, j, q)
+            total[k : k + step] = np.einsum("ncdq,nq->ncd", half, own)
         for (f, g), (at, to, batches) in rows.pairs.items():
             root, blocks = self.roots[f], self.system.inverse(f, g, at, to)
             along = solved[f][at] @ inverse
@@ -340,7 +343,10 @@ class RowsOfLevels:
     def __init__(self, X: np.ndarray, codes: np.ndarray, columns: list[np.ndarray]) -> None:
         self.X, self.columns, known = X, columns, codes >= 0
         self.codes = np.where(known, codes, 0)
-        self.z = [X[:, used] * known[:, f, None] for f, used in enumerate(columns)]
+        self.z = [
+            X if known[:, f].all() and len(used) == X.shape[1] else X[:, used] * known[:, f, None]
+            for f, used in enumerate(columns)
+        ]
 
     @cached_property
     def pairs(self) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray, list[Batch]]]:
@@ -373,8 +379,10 @@ def _forms(
         step = max(1, most // max(rows.shape[1], a))
         for k in range(0, len(groups), step):
             part, at = groups[k : k + step], rows[k : k + step]
-            along = (left[at] @ turned[part]).reshape(*at.shape, j * j, b)
-            forms[at] = np.einsum("gmkb,gmb->gmk", along, right[at]).reshape(*at.shape, j, j)
+            given = right[at]
+            along = (given if left is right else left[at]) @ turned[part]
+            along = np.einsum("gmkb,gmb->gmk", along.reshape(*at.shape, j * j, b), given)
+            forms[at] = along.reshape(*at.shape, j, j)
     return forms
 
 
