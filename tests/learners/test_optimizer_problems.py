@@ -57,11 +57,14 @@ def make_batch(seed=1):
 
 
 def test_without_corrections_a_step_is_one_of_adam():
-    """Where the direction of 0.9 has all of the weight; torch's Adam is the oracle."""
+    """Where the direction of 0.9 has all of the weight; torch's Adam is the oracle.
+
+    The step size falls along a line, and is in units of 1 / sqrt(2 inputs).
+    """
     state = initial_rule("mlp", 4, 50, torch.Generator().manual_seed(0))
     state = {n: v.double() for n, v in state.items()}
-    state["mlp.tensor.out.bias"][1 : 1 + len(BETAS)] = torch.tensor([-50.0, -50, 50, -50]).double()
-    rate = 0.1 * float(state["mlp.tensor.out.bias"][0].exp())
+    state["mlp.tensor.out.bias"][2 : 2 + len(BETAS)] = torch.tensor([-50.0, -50, 50, -50]).double()
+    rate = 0.1 * float(state["mlp.tensor.out.bias"][0].exp()) / 2**0.5
     theta = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
     other = theta.clone().requires_grad_()
     adam = torch.optim.Adam([other], lr=rate, betas=(0.9, 0.99), eps=1e-12)
@@ -70,6 +73,7 @@ def test_without_corrections_a_step_is_one_of_adam():
     for k in range(8):
         slope = torch.tensor([[1.0, 4.0], [-1.0, 0.3]]).double() * theta + k % 3
         other.grad = slope.clone()
+        adam.param_groups[0]["lr"] = rate * (1 - 0.95 * k / 50)
         adam.step()
         update, memory = mlp_update(state, 0.1, theta.ravel(), slope.ravel(), memory, layout)
         memory["step"] = torch.tensor(k + 1.0).double()

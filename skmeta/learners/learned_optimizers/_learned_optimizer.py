@@ -159,12 +159,14 @@ class LearnedOptimizer(GradientLearner):
     own; :meth:`fit` learns from a table of tasks, as every learner does. :class:`PriorOptimizer` is
     a ``torch.optim.Optimizer`` of it, for training loops of your own.
 
-    ``network="mlp"`` is a correction of Adam: it learns the step size of each tensor at each time,
-    which of four momenta to follow, and a correction for each entry. It knows how many steps are
-    still to come. ``"lstm"`` is the published LSTM of two layers. So that longer runs do not
-    diverge, updates beyond the horizon, the number of steps that it was trained for, shrink as
-    horizon / step, an update that does not point downhill is replaced by a gradient step, and
-    gradient descent takes over if the loss rises clearly.
+    ``network="mlp"`` is a correction of Adam with a step size that falls along a line: it learns
+    the step size of each tensor at each time, which of four momenta to follow, and a correction for
+    each entry. It knows how many steps are still to come, and shortens steps if gradients turn
+    against the steps before. Step sizes are relative to the numbers of inputs of the layers, so
+    that they suit other widths, too. ``"lstm"`` is the published LSTM of two layers. So that longer
+    runs do not diverge, updates beyond the horizon, the number of steps that it was trained for,
+    shrink as horizon / step, an update that does not point downhill is replaced by a gradient step,
+    and gradient descent takes over if the loss rises clearly.
 
     Parameters
     ----------

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from skmeta._backend import State
+from skmeta.learners.learned_optimizers._lstm_cell import lstm_step
 from skmeta.learners.learned_optimizers._mlp_rule import make_layout, mlp_update, mlp_weights
 
 Memory = dict[str, Any]
@@ -89,18 +90,8 @@ def lstm_cell(
     hidden: Tensor | None = None,
     cell: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Take one step of an LSTM from inputs (m, n), and return its output and cell state (h, n).
-
-    Without `hidden` and `cell`, zeros are skipped. Coordinates lie along the last axis, so that
-    each gate is one block of memory. This halves the time.
-    """
-    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"][:, None]
-    seen = inputs if hidden is None else torch.cat([inputs, hidden])
-    i, f, candidate, o = torch.addmm(bias, weight[:, : len(seen)], seen).chunk(4)
-    new = torch.sigmoid(i) * torch.tanh(candidate)
-    if cell is not None:
-        new = torch.addcmul(new, torch.sigmoid(f), cell)
-    return torch.sigmoid(o) * torch.tanh(new), new
+    """Take one step of an LSTM from inputs (m, n), and return its output and cell state (h, n)."""
+    return lstm_step(state[f"{name}.weight"], state[f"{name}.bias"], inputs, hidden, cell)
 
 
 Guard = dict[str, Tensor]

@@ -24,8 +24,6 @@ from skmeta.learners.learned_optimizers._learned_update import (
 # Forget gates start almost open and input gates almost closed (section 3.3).
 _FORGET_BIAS = 5.0
 _SMALL = 0.01
-# Number of coordinates that are computed at once.
-_PIECE = 16384
 
 
 class LSTMAlgorithm(InnerLoopAlgorithm):
@@ -56,26 +54,19 @@ class LSTMAlgorithm(InnerLoopAlgorithm):
     ) -> tuple[State, Memory]:
         """Take one step of both LSTMs (section 3.1, equation 2 and those after it)."""
         theta, slope = ravel(fast), ravel(gradient)
-        rule = self._rule(state, value)
-        # Pieces that fit the cache are faster than all coordinates of a large network at once.
-        pairs = list(zip(theta.split(_PIECE), slope.split(_PIECE), strict=True))
-        before = memory.get("pieces", [{}] * len(pairs))
-        pieces = [_step(rule, *pair, m) for pair, m in zip(pairs, before, strict=True)]
-        theta = torch.cat([piece for piece, _ in pieces])
-        return unravel(theta, fast), {"pieces": [m for _, m in pieces]}
-
-    def _rule(self, state: State, value: Tensor) -> State:
-        """Return the weights of a step; the loss, the same for all coordinates, becomes a bias."""
-        weight, bias = state["lstm.weight"], state["lstm.bias"]
-        gates = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
-        return {
-            "lstm.weight": torch.cat([weight[:, :2], weight[:, 4:]], 1),
-            "lstm.bias": bias + weight[:, 2:4] @ preprocess_gradient(value),
-            "gates.hidden": gates[:, : self.settings.n_hidden],
-            "gates.theta": gates[:, self.settings.n_hidden, None],
-            "gates.before": gates[:, self.settings.n_hidden + 1 :],
-            "gates.bias": torch.stack([state[f"gate.{n}.bias"] for n in ("forget", "input")]),
-        }
+        loss = preprocess_gradient(value)[:, None].expand(2, len(theta))
+        seen = torch.cat([preprocess_gradient(slope), loss])
+        hidden, cell = lstm_cell(state, "lstm", seen, memory.get("hidden"), memory.get("cell"))
+        # Before the first step, gates are those of a cell that keeps everything.
+        before = memory.get("gates", torch.tensor([[1.0], [0.0]]).to(theta))
+        weight = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
+        bias = torch.stack([state[f"gate.{n}.bias"] for n in ("forget", "input")])
+        of_hidden, of_theta, of_before = weight.split([len(hidden), 1, 1], 1)
+        gates = torch.addmm(bias, of_hidden, hidden) + of_theta * theta + of_before * before
+        gates = torch.sigmoid(gates)
+        forget, step_size = gates.unbind()
+        theta = forget * theta - step_size * slope
+        return unravel(theta, fast), {"hidden": hidden, "cell": cell, "gates": gates}
 
 
 class LSTMMetaLearner(GradientLearner):
@@ -117,17 +108,3 @@ class LSTMMetaLearner(GradientLearner):
     }
 
     algorithm = LSTMAlgorithm
-
-
-def _step(rule: State, theta: Tensor, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-    """Take the step of some coordinates."""
-    hidden, cell = lstm_cell(
-        rule, "lstm", preprocess_gradient(slope), memory.get("hidden"), memory.get("cell")
-    )
-    # Before the first step, gates are those of a cell that keeps everything.
-    before = memory.get("gates", torch.tensor([[1.0], [0.0]]).to(theta))
-    gates = rule["gates.hidden"] @ hidden + rule["gates.bias"]
-    gates = torch.sigmoid(gates + rule["gates.theta"] * theta + rule["gates.before"] * before)
-    forget, step_size = gates.unbind()
-    theta = forget * theta - step_size * slope
-    return theta, {"hidden": hidden, "cell": cell, "gates": gates}
