@@ -41,9 +41,9 @@ from skmeta._reporting._sample import (
     Sample,
     between_groups,
     df_of_groups,
+    differs_within,
     kept_columns,
     left_by,
-    varies_within,
 )
 
 # Products enter at this level, which is shared by those that are tried.
@@ -71,7 +71,7 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Design:
+class ContrastDesign:
     """Columns (n, q) of the model: 1, D and W, means of D, functions of W, and products."""
 
     centre: np.ndarray  # of D and W together
@@ -98,7 +98,7 @@ class Effect:
     """A fitted model of the effect of D."""
 
     sample: Sample
-    design: Design
+    design: ContrastDesign
     X: np.ndarray  # the columns (n, q) of the rows
     target: np.ndarray  # standardised numbers, counts or positions of classes
     centre: float  # of y
@@ -177,7 +177,7 @@ class Effect:
 
     def _moved(self, step: np.ndarray) -> Conditioned:
         """Return the model after a step (p,) of its parameters, given the rows."""
-        return condition(self.model.moved(step), self.X, self.target, self.sample)
+        return condition_effect(self.model.moved(step), self.X, self.target, self.sample)
 
     def by_group(self, factor: int) -> tuple[list[float], list[Effect]]:
         """Return weights of, and models by, how much effects differ between groups.
@@ -220,7 +220,9 @@ def _between(model: MixedModel | Prior, X: np.ndarray, known: np.ndarray) -> np.
     return total
 
 
-def condition(model: MixedModel, X: np.ndarray, target: np.ndarray, sample: Sample) -> Conditioned:
+def condition_effect(
+    model: MixedModel, X: np.ndarray, target: np.ndarray, sample: Sample
+) -> Conditioned:
     """Return the model given the rows of a sample."""
     return model.condition(X, target, sample.codes, sample.weight, None, sample.offset)
 
@@ -249,13 +251,13 @@ def fit_effect(
     # The effect of a single group would be the intercept once more, so no row has it.
     sample = sample._replace(codes=codes if sample.has_groups else codes - 1)
     both = np.hstack([D, W[:, kept]])
-    design = Design(both.mean(0), both.std(0), kept, means, products=products or ())
+    design = ContrastDesign(both.mean(0), both.std(0), kept, means, products=products or ())
 
-    def fitted(design: Design) -> Effect:
+    def fitted(design: ContrastDesign) -> Effect:
         X = design(D, W, sample.codes)
         settings: Any = {"columns": columns, "w": sample.weight, "offset": sample.offset}
         model = fit(X, target, sample.codes, family, tolerance=_TOLERANCE, **settings)
-        given = condition(model, X, target, sample)
+        given = condition_effect(model, X, target, sample)
         return Effect(sample, design, X, target, centre, scale, model, given)
 
     effect = fitted(design)
@@ -273,7 +275,7 @@ def _functions(effect: Effect) -> Functions | None:
     k, codes = sample.treatment.shape[1], np.maximum(sample.codes[:, 0], 0)
     D, linear = X[:, 1 : 1 + k], X[:, 1 + k :]
     # Differences within groups are left, or those between them.
-    known = sample.codes if varies_within(D, codes).any() else np.full_like(sample.codes, -1)
+    known = sample.codes if differs_within(D, codes).any() else np.full_like(sample.codes, -1)
     eta = effect.given.moments(X, known)[0] + sample.offset[:, None]
     curvature = np.maximum(family.curvature(effect.target, eta)[:, 0, 0], 1e-6)
     # The target without the effect of D, which it may have in place of a function of W.
@@ -293,7 +295,7 @@ def _products(effect: Effect, X: np.ndarray, n_linear: int) -> tuple[tuple[int, 
         return ()
     X = np.column_stack([X, *(base[:, a] * base[:, b] for a, b in tried)])
     # One Newton step of all coefficients, from 0 for those that the model lacks (Rao, 1948).
-    given = condition(_wider(effect.model, X.shape[1]), X, effect.target, sample)
+    given = condition_effect(_wider(effect.model, X.shape[1]), X, effect.target, sample)
     eta = given.moments(X, sample.codes)[0] + sample.offset[:, None]
     score = sample.weight * effect.model.family.score(effect.target, eta)[:, 0]
     step = given.mean[0] + given.mean_covariance @ X.T @ score

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import f
 
-from skmeta._reporting._sample import MANY_SHARE, group_means, varies_within
+from skmeta._reporting._sample import MANY_SHARE, differs_within, group_means
 
 # A further column leaves this share to those that are there, or does not enter.
 MIN_LEFT = 1e-3
@@ -64,7 +64,7 @@ def choose_functions(
         rows = np.random.default_rng(0).permutation(len(W))[:most]
         W, linear, targets, weights = (a[rows] for a in (W, linear, targets, weights))
         codes = np.unique(codes[rows], return_inverse=True)[1]
-    within = varies_within(targets[:, 1:], codes).any()
+    within = differs_within(targets[:, 1:], codes).any()
 
     def selected(Z: np.ndarray, base: np.ndarray) -> list[int]:
         used: list[int] = []

@@ -65,7 +65,7 @@ def group_means(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return np.asarray(totals / np.maximum(np.bincount(codes), 1)[:, None])
 
 
-def varies_within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def differs_within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return whether values (n, c) differ within groups (n,), by column."""
     within = values - group_means(values, codes)[codes]
     return np.asarray(within.var(0) > _WITHIN * values.var(0))
@@ -110,7 +110,7 @@ def between_groups(
         is_number = D.shape[1] == 1 and len(np.unique(D)) > 2
         least = _MIN_SLOPE * (codes.max() + 1) if is_number else _MIN_REPEATS * (pairs.max() + 1)
         by_level = group_means(D, codes)
-        used = np.flatnonzero(varies_within(D, codes) & bool(codes.max() > 0))
+        used = np.flatnonzero(differs_within(D, codes) & bool(codes.max() > 0))
         for c in used:
             scale = by_level[codes, c].std()
             if scale > 0.01 * D[:, c].std():

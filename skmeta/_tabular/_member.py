@@ -169,7 +169,7 @@ def interpolate(
     return weights.T @ shares, shares.T @ quantiles, shares.T @ calibration, slope
 
 
-class Conditioned(Protocol):
+class ConditionedMember(Protocol):
     """A member that knows some rows of groups."""
 
     def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
@@ -198,5 +198,5 @@ class Member(Protocol):
         """Return the member for groups that are not in a table of rows of fit."""
         return self
 
-    def condition(self, known: Table) -> Conditioned:
+    def condition(self, known: Table) -> ConditionedMember:
         """Take the known rows of groups, which may be none."""

@@ -17,7 +17,7 @@ import numpy as np
 from skmeta._tabular._cases import Division, count_known, find_nested, known_regime, regime_of
 from skmeta._tabular._member import (
     CalibratedOutputs,
-    Conditioned,
+    ConditionedMember,
     Level,
     Member,
     Outputs,
@@ -112,7 +112,7 @@ class ConditionedMixture(NamedTuple):
     """A mixture that knows some rows, of these groups (k, F)."""
 
     mixture: Mixture
-    members: dict[str, Conditioned]
+    members: dict[str, ConditionedMember]
     known: np.ndarray
 
     def predict(self, at: Table) -> CalibratedOutputs:
@@ -141,7 +141,7 @@ class ConditionedMixture(NamedTuple):
 
 
 def predict_each(
-    members: Mapping[str, Conditioned], at: Table, needed: Collection[str] | None = None
+    members: Mapping[str, ConditionedMember], at: Table, needed: Collection[str] | None = None
 ) -> dict[str, Outputs]:
     """Predict rows by each member, or by those that are needed and what they use."""
     outputs: dict[str, Outputs] = {}
@@ -153,7 +153,7 @@ def predict_each(
 
 def combine(
     members: Mapping[str, Member],
-    conditioned: Mapping[str, Conditioned],
+    conditioned: Mapping[str, ConditionedMember],
     at: Table,
     weights: np.ndarray,
     quantiles: np.ndarray,
@@ -241,7 +241,7 @@ def _weigh(
 
 
 def _predict_as_new(
-    conditioned: Mapping[str, Conditioned], at: Table, used: np.ndarray
+    conditioned: Mapping[str, ConditionedMember], at: Table, used: np.ndarray
 ) -> list[Outputs]:
     """Predict rows as those of new groups; zeros by members that predict known groups only."""
     needed = [name for name, is_used in zip(conditioned, used, strict=True) if is_used]

@@ -20,7 +20,7 @@ _ROUNDS, _CLASS_SETTINGS = 50, {"learning_rate": 0.2, "max_leaf_nodes": 15}
 _FOREST: dict[str, Any] = {"n_estimators": 50, "min_samples_leaf": 3, "random_state": 0}
 
 
-class Trees(NamedTuple):
+class FittedTrees(NamedTuple):
     """Boosted trees or a random forest of a table; of a regression, for standardised targets."""
 
     model: Any
@@ -40,7 +40,7 @@ class Trees(NamedTuple):
         return proba
 
 
-def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
+def fit_boosting(table: WeightedRows, n_classes: int) -> FittedTrees:
     """Fit boosted trees to rows of positive weights; no classes for a regression."""
     # Where it is used, as in fits of other trees: predictions do without it.
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -56,10 +56,10 @@ def fit_boosting(table: WeightedRows, n_classes: int) -> Trees:
         settings = _SETTINGS | _CLASS_SETTINGS
         model = HistGradientBoostingClassifier(max_iter=rounds, **settings)
     model.fit(X, y, sample_weight=_or_none(weight))
-    return Trees(trees_to_arrays(model), n_classes, location, scale)
+    return FittedTrees(trees_to_arrays(model), n_classes, location, scale)
 
 
-def fit_forest(table: WeightedRows, n_classes: int) -> Trees:
+def fit_forest(table: WeightedRows, n_classes: int) -> FittedTrees:
     """Fit a random forest to rows of positive weights."""
     from sklearn.ensemble import RandomForestClassifier
 
@@ -68,7 +68,7 @@ def fit_forest(table: WeightedRows, n_classes: int) -> Trees:
     X, y, weight = table.take(rows)
     model = RandomForestClassifier(**_FOREST)
     model.fit(_single_precision(X[:, columns]), y, sample_weight=_or_none(weight))
-    return Trees(model, n_classes, columns=columns)
+    return FittedTrees(model, n_classes, columns=columns)
 
 
 def _or_none(weight: np.ndarray) -> np.ndarray | None:

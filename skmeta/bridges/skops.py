@@ -48,27 +48,26 @@ _DIGEST = "skmeta.sha256"  # the member that has the digest of all others
 
 _SKMETA = """
 _columns._encoder.FrameEncoder _columns._times.Times
-few_shot._priors.RunSettings few_shot._members.Mixture few_shot._ordered.Cumulative
+few_shot._priors.RunSettings few_shot._members.Ensemble few_shot._ordered.Cumulative
 few_shot._ordered.Frequencies few_shot._ordered.PriorModel few_shot._target_scale.TargetScale
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
 grouped._model.FittedModel grouped._model.Settings
-grouped._regressor.GroupedRegressor grouped._series.Indicators grouped._series.Series
-grouped.longitudinal._curves.Curve grouped.longitudinal._curves.Design
+grouped._regressor.GroupedRegressor grouped._series.GroupIndicators grouped._series.Series
+grouped.longitudinal._curves.Curve grouped.longitudinal._curves.CurveDesign
 grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
 grouped.longitudinal._seasons.Calendar grouped.longitudinal._seasons.Season
-grouped.longitudinal._smoothing.Smoothing grouped.longitudinal._trees.ClassLags
 grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
 grouped.members._counts.CountEffects
 grouped.members._counts.Counts
 grouped.members._cumulative.CumulativeEffects
 grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
-grouped.members._interactions.Columns
+grouped.members._interactions.FactorColumns
 grouped.members._interactions.Interactions grouped.members._member.PopulationMember
 grouped.members._row_models.Categories grouped.members._row_models.RowModel
-grouped.members._trees.Trees
+grouped.members._trees.SecondPopulation
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
 backbones._architecture.Architecture backbones._architecture.Edge
@@ -91,7 +90,7 @@ _tabular._population._Logistic _tabular._population.Population
 _tabular._population.silent _tabular._process.GaussianProcess
 _tabular._process.Inputs _tabular._process.Kernel _tabular._rows.WeightedRows
 _tabular._table.Standardiser _tabular._table.Table _tabular._target.Scale _tabular._target.Target
-_tabular._time_process.TimeProcess _tabular._trees.Trees _tabular._units.TargetUnits
+_tabular._time_process.TimeProcess _tabular._trees.FittedTrees _tabular._units.TargetUnits
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.
 _OTHERS = """

@@ -34,7 +34,7 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._tabular import WeightedRows, arrange
 from skmeta._validation import ParameterHints, check_rows
-from skmeta.few_shot._members import Fit, Mixture, fit_mixture
+from skmeta.few_shot._members import Ensemble, Fit, fit_ensemble
 from skmeta.few_shot._priors import (
     VIEWS,
     RunSettings,
@@ -224,7 +224,7 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
         task.check_size()
         task.adapt(start)
         if isinstance(task, TableTask) and is_for_any_table(prior):
-            mixture = fit_mixture(task, self._more_members(settings, nominal), chosen)
+            mixture = fit_ensemble(task, self._more_members(settings, nominal), chosen)
         changes = task.changes
         self.prior_ = prior
         if labels is not None:
@@ -265,14 +265,14 @@ class BaseMetaFewShot(ParameterHints, BaseEstimator):
 
     # -------------------------------------------------------------------------- predict
 
-    def _read_query(self, X: Any) -> tuple[Task, list[np.ndarray], Mixture | None]:
+    def _read_query(self, X: Any) -> tuple[Task, list[np.ndarray], Ensemble | None]:
         """Return the adapted task, rows in the parts that it predicts at once, and the mixture."""
         check_is_fitted(self)
         X = self._read_rows(X, self.prior_)
         task, mixture = self._open()
         return task, task.parts(X), mixture
 
-    def _open(self) -> tuple[Task, Mixture | None]:
+    def _open(self) -> tuple[Task, Ensemble | None]:
         """Return the task of the last fit, or open it again after a change or unpickling."""
         opened = getattr(self, "_opened", None)
         if opened is None or opened[0] != self._opening():

@@ -61,7 +61,7 @@ _N_OF_PRIOR = 1.5
 _MIN_PROBABILITY, _MIN_ERROR, _MIN_SHARE = 1e-7, 1e-5, 1e-9
 
 
-class Member(Protocol):
+class Predictor(Protocol):
     """A fitted model."""
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -70,16 +70,16 @@ class Member(Protocol):
 
 # From rows, and models of the same kind of parts of these rows. One that has a method
 # `predict_held_out(rows, sets)` predicts sets of rows from the others, without a model for each.
-Fit = Callable[[WeightedRows, list[Any]], Member]
+Fit = Callable[[WeightedRows, list[Any]], Predictor]
 
 
-class Mixture(NamedTuple):
+class Ensemble(NamedTuple):
     """Models beside the prior, and the shares of ``"prior"`` and of each.
 
     The spread is the root mean squared error on held-out rows, over that without boosted trees.
     """
 
-    members: dict[str, Member]
+    members: dict[str, Predictor]
     shares: dict[str, float]
     spread: float = 1.0  # at most 1; 1 for a classification
     scale: TargetScale | None = None  # of targets, if models see them on one
@@ -116,15 +116,15 @@ class Mixture(NamedTuple):
         return {**shares, "known targets": 1 - self.scale.share}
 
 
-def fit_mixture(
+def fit_ensemble(
     task: TableTask, more: Mapping[str, Fit] | None = None, chosen: ChosenScale | None = None
-) -> Mixture | None:
+) -> Ensemble | None:
     """Fit the models that suit a table, `more` models, and the shares of all; None without any."""
     n_classes, support = task.n_classes, task.support
     fits = {**(more or {}), **_choose_members(support, n_classes, task.nominal)}
     scale, processes = chosen or (None, [])
     if not fits or len(np.unique(support.y)) < 2:
-        return None if scale is None else Mixture({}, {"prior": 1.0}, scale=scale)
+        return None if scale is None else Ensemble({}, {"prior": 1.0}, scale=scale)
     names = ["prior", *fits]
     # The prior sees a part of the columns of wide rows at a time.
     best = "ridge" if "ridge" in fits and support.X.shape[1] > MAX_RELEVANCES else "prior"
@@ -165,7 +165,7 @@ def fit_mixture(
             quantiles = reshape_distributions(quantiles, mean, spread, LEVELS)[1]
             scale = scale.weigh(support, folds, quantiles)
     members = {name: fit(support, models.get(name, [])) for name, fit in fits.items()}
-    return Mixture(members, dict(zip(names, shares.tolist(), strict=True)), spread, scale)
+    return Ensemble(members, dict(zip(names, shares.tolist(), strict=True)), spread, scale)
 
 
 def _mix_quantiles(shares: Mapping[str, float], own: np.ndarray, process: np.ndarray) -> np.ndarray:

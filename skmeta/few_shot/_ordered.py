@@ -22,7 +22,7 @@ from skmeta._tabular import LEVELS, WeightedRows, cut_distributions, fit_process
 from skmeta._tabular.table_prior import ConditionedPrior
 from skmeta.few_shot._members import Fit
 from skmeta.few_shot._priors import RunSettings
-from skmeta.few_shot._table_task import condition
+from skmeta.few_shot._table_task import condition_prior
 from skmeta.priors import MetaPrior, load_table_prior
 
 # Rows that the belief in equal frequencies of the classes counts as.
@@ -75,7 +75,7 @@ class PriorModel:
     def context(self) -> ConditionedPrior:
         """The prior, which reads the rows on its first prediction."""
         prior, rows, settings, nominal = self._given
-        return condition(prior, rows, 0, settings, nominal)
+        return condition_prior(prior, rows, 0, settings, nominal)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_given": self._given}
@@ -102,7 +102,7 @@ class FitCumulative:
     def predict_held_out(self, rows: WeightedRows, sets: list[np.ndarray]) -> list[np.ndarray]:
         """Predict sets of rows from the others: probabilities (n, c)."""
         rows = with_numbers(rows, self.rank)
-        context = condition(self.prior, rows, 0, self.settings, self.nominal)
+        context = condition_prior(self.prior, rows, 0, self.settings, self.nominal)
         distributions = context.predict_held_out(sets, LEVELS)
         return [_cut(each.quantiles, self.rank) for each in distributions]
 

@@ -23,7 +23,7 @@ from skmeta._validation import check_levels, check_targets, one_column, quantile
 from skmeta.exceptions import PriorError
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._priors import is_for_any_table, learners_of_distributions, reads_tables
-from skmeta.few_shot._target_scale import ChosenScale, choose_scale
+from skmeta.few_shot._target_scale import ChosenScale, choose_by_process
 from skmeta.priors import MetaPrior
 
 
@@ -182,7 +182,7 @@ class MetaFewShotRegressor(RegressorMixin, BaseMetaFewShot):
     ) -> ChosenScale | None:
         if self.target_type == "real" or not is_for_any_table(prior):
             return None
-        return choose_scale(support, self.target_type, nominal)
+        return choose_by_process(support, self.target_type, nominal)
 
     def _describe_target(self) -> Self:
         scale = None if self._mixture is None else self._mixture.scale

@@ -30,7 +30,7 @@ _MAX_ROWS = 512  # that are predicted at once
 _SETTINGS = {"max_rows": np.inf, "n_views": 64}
 
 
-def condition(
+def condition_prior(
     prior: MetaPrior,
     rows: WeightedRows,
     n_classes: int,
@@ -64,7 +64,7 @@ class TableTask:
     ) -> None:
         self.n_classes = 0 if labels is None else len(labels)
         self._prior, self.support, self.nominal, self._columns = prior, support, nominal, columns
-        self.context = condition(prior, support, self.n_classes, settings, nominal)
+        self.context = condition_prior(prior, support, self.n_classes, settings, nominal)
 
     def check_size(self) -> None:
         """Raise an error or warn if the support set is larger than the prior is made for."""

@@ -105,7 +105,7 @@ def _mix(models: np.ndarray, known: np.ndarray, share: float) -> np.ndarray:
 ChosenScale = tuple[TargetScale, list[GaussianProcess]]
 
 
-def choose_scale(
+def choose_by_process(
     support: WeightedRows,
     declared: str,
     categories: Collection[int],

@@ -36,7 +36,7 @@ from skmeta._tabular import (
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._members import Kind, Plan, choose_members
 from skmeta.grouped._model import FittedModel, Settings, in_time
-from skmeta.grouped._series import Indicators, Series
+from skmeta.grouped._series import GroupIndicators, Series
 from skmeta.grouped._target_scale import units_of_targets
 from skmeta.grouped.longitudinal import (
     fit_longitudinal,
@@ -105,7 +105,7 @@ def fit_model(
     units: TargetUnits | None = None
     if not n_classes:
         # The scale is one on which other columns of groups add up, too.
-        beside = np.hstack([Indicators.learn(codes, factor)(codes), X])
+        beside = np.hstack([GroupIndicators.learn(codes, factor)(codes), X])
         units = units_of_targets(beside, y, weight, codes[:, factor], settings, False, exposure)
         y = units(y)
     row_folds = folds[codes[:, factor]]

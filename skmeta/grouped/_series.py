@@ -15,7 +15,7 @@ import numpy as np
 _MIN_ROWS = 10
 
 
-class Indicators(NamedTuple):
+class GroupIndicators(NamedTuple):
     """Columns that say which groups a row has: an indicator of each that has several rows."""
 
     groups: list[np.ndarray]  # by column of groups, those with an indicator
@@ -47,13 +47,13 @@ class Series(NamedTuple):
     """Numbers of series, and the indicators of their keys."""
 
     known: np.ndarray  # groups (s, F) of each
-    indicators: Indicators
+    indicators: GroupIndicators
 
     @classmethod
     def learn(cls, codes: np.ndarray) -> Self | None:
         """Learn from groups (n, F); None if each row has a series of its own."""
         known = np.unique(codes, axis=0)
-        return None if len(known) == len(codes) else cls(known, Indicators.learn(codes))
+        return None if len(known) == len(codes) else cls(known, GroupIndicators.learn(codes))
 
     def grown(self, codes: np.ndarray) -> Self:
         """Return numbers of more series; those that are known keep theirs."""

@@ -71,7 +71,7 @@ def units_of_targets(
     elif settings.counts_rates:
         # On another scale, the mean of rates depends on their exposures.
         scales = scales[:1]
-    chosen = choose_scale(X, y, weight, group, scales)
+    chosen = choose_by_ridge(X, y, weight, group, scales)
     units = TargetUnits.learn(y, weight, target, chosen)
     if not settings.population.is_auto and not knows_time and target.kind != "real":
         # They stay from 0 on, for a Poisson loss.
@@ -95,7 +95,7 @@ def _sizes_differ(y: np.ndarray, group: np.ndarray) -> bool:
     return len(means) > 1 and float(np.log(means).std()) > _MIN_SPREAD
 
 
-def choose_scale(
+def choose_by_ridge(
     X: np.ndarray, y: np.ndarray, weight: np.ndarray, group: np.ndarray, scales: list[Scale]
 ) -> Scale:
     """Return the scale with the least quantile loss of rows held out; `scales` begin as given."""

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -107,14 +108,34 @@ def test_effects_of_both_factors_are_found(model, ratings):
     ):
         own = effects.loc[name].loc[labels]
         assert np.corrcoef(own["intercept"], truth)[0, 1] > 0.97
-        gap = own["intercept"] - truth
-        # Most of it is the level of a column, in which all groups are wrong together.
-        assert 0.4 < np.sqrt(np.mean(gap**2)) / own["intercept std"].mean() < 1.6
         assert own["rows"].sum() == len(ratings.y)
     found = deviations(model)
-    assert abs(found["user"] / ratings.of_user.std() - 1) < 0.3
-    assert abs(found["item"] / ratings.of_item.std() - 1) < 0.4
+    assert found["user"] == pytest.approx(ratings.of_user.std(ddof=1), rel=0.1)
+    assert found["item"] == pytest.approx(ratings.of_item.std(ddof=1), rel=0.1)
     assert [len(groups) for groups in model.groups_] == [20, 12]
+
+
+def test_deviations_of_effects_are_those_of_dense_matrices(ratings):
+    """Given the deviations that were found, and the same slope in all groups."""
+    model = GroupedRegressor(NAMES, model="mixed").fit(ratings.X, ratings.y)
+    users, user = np.unique(ratings.X["user"], return_inverse=True)
+    codes = user, ratings.X["item"].to_numpy(), user * 12 + ratings.X["item"].to_numpy()
+    U, W, P = (np.equal.outer(column, np.unique(column)) * 1.0 for column in codes)
+    pair, noise = (
+        float(re.search(rf"{name}: ([\d.]+)", model.summary_)[1])
+        for name in ("between pairs of user and item", "of the rest")
+    )
+    of_user, of_item = (deviations(model)[name] ** 2 for name in NAMES)
+    V = of_user * U @ U.T + of_item * W @ W.T + pair**2 * P @ P.T + noise**2 * np.eye(len(U))
+    X = np.column_stack([np.ones(len(U)), ratings.X["x"]])
+    inverse = np.linalg.inv(V)
+    left = inverse @ X
+    projected = inverse - left @ np.linalg.solve(X.T @ left, left.T)
+    variance = of_user - of_user**2 * np.diag(U.T @ projected @ U)
+    own = model.effects_.loc["user"].loc[users.tolist()]
+    np.testing.assert_allclose(own["intercept std"], np.sqrt(variance), rtol=0.03)
+    effects = of_user * U.T @ projected @ ratings.y
+    np.testing.assert_allclose(own["intercept"], effects, atol=0.08)
 
 
 def test_a_new_level_keeps_the_effect_of_the_other_factor(model, ratings):

@@ -83,7 +83,7 @@ class Shape(NamedTuple):
     is_log: bool = False  # whether logarithms of the targets are modelled
 
 
-class Design(NamedTuple):
+class CurveDesign(NamedTuple):
     """Columns of the mean and of the groups: what was learned from times."""
 
     spline: Spline
@@ -93,7 +93,7 @@ class Design(NamedTuple):
     calendar: Calendar
 
     @classmethod
-    def learn(cls, shape: Shape, times: np.ndarray, calendar: Calendar) -> Design:
+    def learn(cls, shape: Shape, times: np.ndarray, calendar: Calendar) -> CurveDesign:
         """Return the design for a shape."""
         distinct = np.unique(times)
         few = len(distinct) <= min(_MAX_TIMES, len(times) / _MIN_ROWS)
@@ -134,7 +134,7 @@ class Curve(NamedTuple):
     """A mean that all groups share, and a process in time within groups."""
 
     shape: Shape
-    design: Design
+    design: CurveDesign
     process: TimeProcess
     centre: float  # of the targets, or of their logarithms, in the process
     scale: float
@@ -181,7 +181,7 @@ class Curve(NamedTuple):
 
 
 def rows_of_process(
-    design: Design, rows: Table, y: np.ndarray, phi: np.ndarray
+    design: CurveDesign, rows: Table, y: np.ndarray, phi: np.ndarray
 ) -> tuple[TimeRows, np.ndarray]:
     """Return rows with columns of the mean, and the blocks (p,) of these."""
     Z, blocks = design(rows, phi)
@@ -225,7 +225,7 @@ def fit_curve(
     lowest, highest = float(rows.y.min()), float(rows.y.max())
     y = _forward(shape, rows.y, lowest, zero)
     centre, scale = float(y.mean()), float(y.std()) or 1.0
-    design = Design.learn(shape, rows.times, calendar)
+    design = CurveDesign.learn(shape, rows.times, calendar)
     sample = some_groups(rows, _MAX_ROWS)
     phi = design.phi(sample)
     y = (_forward(shape, sample.y, lowest, zero) - centre) / scale
@@ -239,11 +239,10 @@ def fit_curve(
 
 
 class LastValue(NamedTuple):
-    """The latest target of the group before a row, in the last season's phase if there is one."""
+    """The latest target of the group before a row."""
 
     mean: float  # of all targets, predicted before the first known row
     std: float
-    calendar: Calendar = NO_SEASONS
 
     def without(self, kept: Table) -> LastValue:
         """Return itself."""
@@ -251,16 +250,5 @@ class LastValue(NamedTuple):
 
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
-        last = rows_before(known, at).last
-        if self.calendar.seasons:
-            n_phases = self.calendar.seasons[-1].n_phases
-            parts = [
-                rows._replace(
-                    codes=rows.codes * n_phases + self.calendar.phases(rows.times)[:, -1:]
-                )
-                for rows in (known, at)
-            ]
-            last_of_phase = rows_before(*parts).last
-            last = np.where(last_of_phase >= 0, last_of_phase, last)
         y = np.append(known.y, self.mean)
-        return y[last], np.full(len(at.y), self.std)
+        return y[rows_before(known, at).last], np.full(len(at.y), self.std)

@@ -33,4 +33,4 @@ from skmeta.grouped.members._row_models import (
     fit_row_model,
     names_of_models,
 )
-from skmeta.grouped.members._trees import Trees, fit_trees
+from skmeta.grouped.members._trees import SecondPopulation, fit_trees

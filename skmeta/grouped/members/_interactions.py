@@ -27,7 +27,7 @@ from skmeta.grouped.members._group_effects import (
 _MAX_LEVELS, _MAX_ROWS, _MIN_SIZE = 25, 5000, 4
 
 
-class Columns(NamedTuple):
+class FactorColumns(NamedTuple):
     """The column whose groups differ, and the others, with their numbers of groups."""
 
     factor: int
@@ -41,7 +41,7 @@ class Columns(NamedTuple):
         return table._replace(X=np.hstack([*parts, table.X]), codes=table.codes[:, [self.factor]])
 
 
-def columns_of_interactions(codes: np.ndarray) -> Columns | None:
+def columns_of_interactions(codes: np.ndarray) -> FactorColumns | None:
     """Return the column with the most groups and small others, given codes (n, F); None without."""
     n_groups = codes.max(0) + 1
     factor = int(n_groups.argmax())
@@ -50,14 +50,14 @@ def columns_of_interactions(codes: np.ndarray) -> Columns | None:
     is_small = len(codes) <= _MAX_ROWS and n_levels.sum() <= _MAX_LEVELS
     if not others or not is_small or len(codes) < _MIN_SIZE * n_groups[factor]:
         return None
-    return Columns(factor, tuple(others), tuple(n_levels.tolist()))
+    return FactorColumns(factor, tuple(others), tuple(n_levels.tolist()))
 
 
 @dataclass(frozen=True)
 class Interactions(Member):
     """A mixed model of the groups of one column, with slopes on the indicators of the others."""
 
-    columns: Columns
+    columns: FactorColumns
     effects: GroupEffects
 
     def condition(self, known: Table) -> ConditionedInteractions:

@@ -33,7 +33,7 @@ _N_PARTS = 3
 
 
 @dataclass(frozen=True)
-class Trees(Member):
+class SecondPopulation(Member):
     """A cross-fitted population beside the predictions of an earlier member."""
 
     base: str  # the earlier member
@@ -51,7 +51,7 @@ class Trees(Member):
         """Trees over groups are close to their base, which has a weight, too."""
         return 0.2 if self.known_only else 0.15
 
-    def condition(self, known: Table) -> Trees:
+    def condition(self, known: Table) -> SecondPopulation:
         """Return itself: it knows of the rows by the predictions of the base."""
         return self
 
@@ -78,7 +78,7 @@ def fit_trees(
     known_only: bool,
     adds: bool,
     n_rounds: int = 0,
-) -> Trees:
+) -> SecondPopulation:
     """Fit trees over groups or, with `known_only`, over rows with the group as a column.
 
     They know what `base` predicts of each row from others; with `adds`, they learn what it leaves.
@@ -102,7 +102,7 @@ def fit_trees(
     unseen = unseen + added
     ratio = 1.0 if n_classes else _error_ratio(table, unseen, outputs.std)
     kept = (unseen, table.place) if known_only else None
-    return Trees(base, population, n_classes, ratio, known_only, groups, kept, adds)
+    return SecondPopulation(base, population, n_classes, ratio, known_only, groups, kept, adds)
 
 
 def _error_ratio(table: Table, unseen: np.ndarray, std: np.ndarray) -> float:
