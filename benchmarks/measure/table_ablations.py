@@ -22,8 +22,8 @@ The loss is the squared error, the quantile loss of counts and amounts, the log 
 the mean absolute scaled error of panels. Ratios are losses without the mechanism over losses with
 it; means are geometric, over tables. Seconds are of the processor, per fit.
 
-Without exponential smoothing, the last value of the phase and trees that know earlier classes,
-which were members until these results, the package had 170 lines less.
+Exponential smoothing and the last value of the phase were members until these results. Trees that
+know earlier classes bring .1 % on these tables, and are kept for classes that last from row to row.
 """
 
 from __future__ import annotations
@@ -255,6 +255,7 @@ MECHANISMS: dict[str, Mechanism] = {
     "effects of pairs": Mechanism(
         _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
     ),
+    "class lags": Mechanism(_without_members("lags"), ("class times",), 50),
     "straight lines": Mechanism(_without_in_time("slopes", "slopes of logarithms"), ("time",), 15),
     "curves of logarithms": Mechanism(
         _without_in_time("slopes of logarithms", "slopes around a curve of logarithms"),

@@ -15,6 +15,7 @@ import numpy as np
 
 from skmeta._tabular import Member, Outputs, Table, TargetUnits, varying
 from skmeta.grouped._model import Settings
+from skmeta.grouped.longitudinal import fit_class_lags
 from skmeta.grouped.members import (
     BOTH,
     COUNTS,
@@ -150,6 +151,12 @@ MEMBERS: tuple[Kind, ...] = (
     *(
         Kind(name, kind.title, partial(_row_model, name=name), partial(_has_row_model, name=name))
         for name, kind in KINDS_OF_MODELS.items()
+    ),
+    Kind(
+        "lags",
+        "trees that know earlier classes",
+        lambda table, plan, *_: fit_class_lags(table, plan.settings.population, plan.n_classes),
+        lambda table, plan: plan.has_one_column and plan.n_classes > 0 and np.ptp(table.times) > 0,
     ),
     Kind(
         "cumulative",

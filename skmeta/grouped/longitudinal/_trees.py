@@ -1,19 +1,28 @@
-"""Trees with the earlier rows of the group as columns, fitted to changes since the last value."""
+"""Trees with the earlier rows of the group as columns.
+
+Numbers: they are fitted to changes since the last value. Classes: they are a member of the mixture.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skmeta._sklearn_compat import cut_rounds
 from skmeta._tabular import (
+    FitSettings,
+    Member,
+    Outputs,
+    Population,
     Table,
     TreeEnsemble,
+    fit_population,
     trees_to_arrays,
 )
-from skmeta.grouped.longitudinal._rows import Cases, rows_before
+from skmeta.grouped.longitudinal._rows import Cases, first_rows, rows_before
 
 _MAX_ROUNDS = 80
 _SETTINGS = {
@@ -25,6 +34,10 @@ _SETTINGS = {
 }
 # Trees need this many rows.
 _MIN_ROWS = 60
+# Rows to predict that trees for classes are fitted to, at most.
+_MAX_CASES = 4000
+# Shares of earlier classes fade by this factor from row to row.
+_FADE = 0.7
 
 
 def step_columns(known: Table, at: Table) -> np.ndarray:
@@ -109,3 +122,62 @@ def _fit(columns: np.ndarray, left: np.ndarray, weight: np.ndarray, n_rounds: in
     drawn = np.random.default_rng(0).choice(len(left), len(left), p=weight / weight.sum())
     model = HistGradientBoostingRegressor(max_iter=n_rounds, **_SETTINGS)
     return model.fit(columns[drawn], left[drawn])
+
+
+@dataclass(frozen=True)
+class ClassLags(Member):
+    """Trees over groups, cross-fitted, that know the last classes of the group; a member."""
+
+    population: Population
+    n_classes: int
+
+    def condition(self, known: Table) -> ConditionedLags:
+        """Take the known rows of groups."""
+        return ConditionedLags(self, known)
+
+
+class ConditionedLags(NamedTuple):
+    """Trees that know the last classes, given known rows."""
+
+    member: ClassLags
+    known: Table
+
+    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows of groups."""
+        columns = lag_columns(self.known, at, self.member.n_classes)
+        return Outputs(self.member.population.predict(columns, at.fold), np.zeros(len(columns)))
+
+
+def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> ClassLags:
+    """Fit trees to later rows of groups, given the first rows of each."""
+    cases = first_rows(table, _MAX_CASES)
+    query = cases.query
+    columns = lag_columns(cases.known, query, n_classes)
+    fold = np.unique(query.fold, return_inverse=True)[1]
+    population, _ = fit_population(
+        settings, columns, query.y, query.weight, fold, n_classes, corrects_base=True
+    )
+    return ClassLags(population, n_classes)
+
+
+def lag_columns(known: Table, at: Table, n_classes: int) -> np.ndarray:
+    """Return columns (n, q) of rows to predict: those of the table, and earlier classes.
+
+    These are the last one, shares with equal and with fading weights, their number and the time
+    since.
+    """
+    before = rows_before(known, at)
+    first, n = before.first, before.n
+    is_class = (known.y[before.order, None] == np.arange(n_classes)).astype(float)
+    sums = np.vstack([np.zeros(n_classes), np.cumsum(is_class, 0)])
+    fading, codes = np.zeros((len(is_class) + 1, n_classes)), known.group[before.order]
+    for k, row in enumerate(is_class):
+        same = k > 0 and codes[k] == codes[k - 1]
+        fading[k + 1] = row * (1 - _FADE) + (_FADE * fading[k] if same else 0.0)
+    has_rows, last = n > 0, np.where(n > 0, first + n, 0)
+    shares = (sums[last] - sums[np.where(has_rows, first, 0)]) / np.maximum(n, 1)[:, None]
+    faded = fading[last] / np.maximum(fading[last].sum(1, keepdims=True), 1e-300)
+    last_class = np.vstack([np.zeros(n_classes), is_class])[last]
+    lags = np.where(has_rows[:, None], np.hstack([last_class, shares, faded]), np.nan)
+    since = np.where(has_rows, at.times - np.append(known.times, 0.0)[before.last], np.nan)
+    return np.column_stack([at.X, lags, n, since])
