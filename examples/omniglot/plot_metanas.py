@@ -73,7 +73,7 @@ def draw(ax, architecture):
             )
         )
         x_text, y_text = np.mean(ends, axis=0)
-        y_text += 0.5 * bend + (0.06 if bend == 0 else 0.02)
+        y_text += 0.5 * bend + (0.06 if bend == 0 else -0.05)
         text = f"{edge.operation}\n{edge.n_parameters:,}"
         ax.annotate(text, (x_text, y_text), ha="center", va="top" if bend else "bottom", fontsize=9)
     for cell in range(architecture.params["n_cells"]):
