@@ -1,8 +1,8 @@
 """One step of an LSTM for very many coordinates, with its gradient, as two operators of torch.
 
-Automatic differentiation keeps all results of a step, some hundred numbers for each coordinate, and
-memory then takes most of the time. These operators take blocks of coordinates that fit the cache,
-and keep the state alone; the gradient computes the gates again.
+Automatic differentiation keeps all results of a step, some hundred numbers for each coordinate.
+These operators take blocks of coordinates, and keep the state alone; the gradient computes the
+gates again.
 
 Notation: n coordinates, m inputs, h hidden units. W (4 h, m + h) and b (4 h,) are the weights of
 the input gate, the forget gate, the candidate and the output gate. x (m, n) are inputs, and the

@@ -44,8 +44,8 @@ _ADAM = BETAS.index(0.9)
 # With lr = 0.1, Adam's step size is 0.4 units.
 _FIRST_LOG_RATE = 1.386
 _MAX_LOG_RATE = 4.0
-# Neither the level nor the factor of a coordinate makes a step longer. Where they could, deep
-# networks of tanh diverged in long runs.
+# Neither the level nor the factor of a coordinate makes a step longer. Where they could, losses of
+# deep networks of tanh were higher after 100 steps (one prior, development networks).
 _MIN_LEVEL, _MAX_LEVEL = -5.0, 0.0
 _LARGEST_CHANGE = 0.2
 # The step size falls to this share of itself.
