@@ -288,6 +288,8 @@ def minimise(
             model = _QuadraticModel(at, now.gradient, now.curvature(), low, high, longest)
         step, promised = model.step(damping)
         if promised <= tolerance or damping > _MAX_DAMPING:
+            # So short a step needs no evaluation.
+            at = at + step if damping == 0.0 else at
             break
         try:
             proposal = evaluate(at + step)

@@ -207,3 +207,19 @@ def test_a_mode_is_found_from_a_prior_that_is_far_off(mean, scale, labels):
     rows = sorted_rows(X, np.append(y, [0, 1, 1] * 3), X[:, 0], codes[:, None], ([0],), Classes(2))
     solution = rows[1].solve(np.array([mean]), [np.array([[scale]])], np.zeros(0))
     np.testing.assert_allclose(solution.u[0][0], at[log_p.argmax()], atol=1e-3)
+
+
+def test_shorter_steps_find_no_better_slopes(monkeypatch):
+    # With shrinkage, deviations of 0 are a local optimum.
+    rng = np.random.default_rng(1)
+    n_groups, size = int(rng.choice([30, 100, 250])), int(rng.choice([8, 17, 40]))
+    groups = np.repeat(np.arange(n_groups), size)
+    z = np.column_stack([np.ones(len(groups)), rng.normal(size=(len(groups), 5))])
+    effects = rng.normal(size=(n_groups, 6, 3)) * rng.choice([0, 0.2, 0.4, 0.8], 6)[:, None]
+    effects[:, 0] *= 2
+    eta = np.einsum("nq,nqc->nc", z, effects[groups])
+    y = (eta + rng.gumbel(size=eta.shape)).argmax(1)
+    found = fit_groups(z, y, groups, 3)
+    monkeypatch.setattr("skmeta._mixed._covariance._LONGEST_SCALE_STEP", 0.2)
+    expected = fit_groups(z, y, groups, 3)
+    np.testing.assert_allclose(found.covariance, expected.covariance, atol=0.01)
