@@ -1,15 +1,17 @@
-"""Cost of one second-order MAML meta-iteration, beside ``higher`` and ``torchopt``.
+"""Cost of one second-order MAML meta-iteration, beside torch, JAX, ``higher`` and ``torchopt``.
 
     python -m benchmarks.measure.speed
     python -m benchmarks.measure.speed --network mlp --repetitions 15
 
 Two problems: ``conv4``, 32 tasks of Omniglot, 5-way 1-shot with 15 queries a class, the network
 of four blocks of 64 filters; ``mlp``, 25 sinusoids, 10 support and 10 query points, two hidden
-layers of 40 units. One inner step. The three libraries compute the same meta-gradient, which is
+layers of 40 units. One inner step. All libraries compute the same meta-gradient, which is
 checked in float64 first: same weights, a learned row of the head for each class, the query set
 normalised by its own statistics (``transductive=True``, as the peers do). Each peer is used as
-its documentation does, one task after another, with a backward pass a task so that memory does
-not grow. The outer optimizer's step is left out for all.
+its documentation does: higher and torchopt one task after another, with a backward pass per task so
+that memory does not grow; ``torch.func``, ``torch.compile`` of it, and JAX with ``jit`` all tasks
+at once by ``vmap``, for ``mlp`` only (``vmap`` of torch has a wrong second derivative of batch
+normalisation). The outer optimizer's step is left out for all.
 
 ``skmeta`` gets ready tensors like the peers; ``with sampling`` also draws the tasks and gathers
 their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
@@ -50,15 +52,16 @@ from skmeta.tasks import ClassEpisodes, GroupEpisodes
 RESULTS = Path(__file__).parents[1] / "results"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 INNER_LR = {"conv4": 0.4, "mlp": 0.01}
-METHODS = (
+OURS = (
     "skmeta",
     "skmeta with sampling",
     "skmeta inductive",
     "skmeta inductive bfloat16",
-    "higher",
-    "torchopt",
 )
-SAME = ("skmeta", "higher", "torchopt")
+PEERS = {
+    "conv4": ("higher", "torchopt"),
+    "mlp": ("higher", "torchopt", "torch.func", "torch.compile", "jax"),
+}
 
 
 class Problem:
@@ -101,8 +104,9 @@ class Problem:
         )
 
     def draw(self):
-        tasks = [self.sampler.sample(self.rng) for _ in range(self.n_tasks)]
-        return self.session.adapter.tasks(self.table, tasks)
+        return self.session.adapter.tasks(
+            self.table, self.sampler.sample_batch(self.rng, self.n_tasks)
+        )
 
     def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(outputs, y) if self.is_images else F.mse_loss(outputs[:, 0], y)
@@ -211,8 +215,76 @@ class TorchOpt(Peer):
             torchopt.recover_state_dict(self.optimizer, resting)
 
 
+class TorchFunc(Peer):
+    """All tasks at once, by ``torch.func``, compiled or not."""
+
+    def __init__(self, problem: Problem, *, is_compiled: bool) -> None:
+        super().__init__(problem)
+        lr = INNER_LR[problem.network]
+
+        def loss(parameters: dict[str, torch.Tensor], x, y) -> torch.Tensor:
+            return problem.loss(torch.func.functional_call(self.module, parameters, (x,)), y)
+
+        def task_loss(parameters: dict[str, torch.Tensor], xs, ys, xq, yq) -> torch.Tensor:
+            slopes = torch.func.grad(loss)(parameters, xs, ys)
+            return loss({n: v - lr * slopes[n] for n, v in parameters.items()}, xq, yq)
+
+        def mean_loss(parameters: dict[str, torch.Tensor], *tasks) -> torch.Tensor:
+            over_tasks = torch.func.vmap(task_loss, (None, 0, 0, 0, 0))
+            return over_tasks(parameters, *tasks).mean()
+
+        gradient = torch.func.grad(mean_loss)
+        self.gradient = torch.compile(gradient) if is_compiled else gradient
+        self.stacked = tuple(torch.stack(parts) for parts in zip(*self.tasks, strict=True))
+
+    def __call__(self) -> list[torch.Tensor]:
+        parameters = {n: v.detach() for n, v in self.module.named_parameters()}
+        return list(self.gradient(parameters, *self.stacked).values())
+
+
+class Jax(Peer):
+    """All tasks at once, by ``jax.vmap`` within ``jax.jit``; of ``mlp`` only."""
+
+    def __init__(self, problem: Problem) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        super().__init__(problem)
+        jax.config.update("jax_enable_x64", problem.precision == "float64")
+        lr = INNER_LR[problem.network]
+
+        def loss(parameters, x, y):
+            for i in range(0, len(parameters), 2):
+                x = x @ parameters[i].T + parameters[i + 1]
+                x = jax.nn.relu(x) if i + 2 < len(parameters) else x
+            return ((x[:, 0] - y) ** 2).mean()
+
+        def task_loss(parameters, xs, ys, xq, yq):
+            slopes = jax.grad(loss)(parameters, xs, ys)
+            moved = [v - lr * slope for v, slope in zip(parameters, slopes, strict=True)]
+            return loss(moved, xq, yq)
+
+        def mean_loss(parameters, *tasks):
+            return jax.vmap(task_loss, (None, 0, 0, 0, 0))(parameters, *tasks).mean()
+
+        self.gradient = jax.jit(jax.grad(mean_loss))
+        self.values = [jnp.asarray(v.detach().numpy()) for v in self.parameters]
+        stacked = (torch.stack(parts) for parts in zip(*self.tasks, strict=True))
+        self.stacked = tuple(jnp.asarray(part.numpy()) for part in stacked)
+
+    def __call__(self) -> list[torch.Tensor]:
+        found = self.gradient(self.values, *self.stacked)
+        return [torch.from_numpy(np.array(slope)) for slope in found]
+
+
 def make(method: str, problem: Problem, first_calls: int = 1) -> Ours | Peer:
-    peers = {"higher": Higher, "torchopt": TorchOpt}
+    peers: dict[str, Callable[[Problem], Peer]] = {
+        "higher": Higher,
+        "torchopt": TorchOpt,
+        "torch.func": partial(TorchFunc, is_compiled=False),
+        "torch.compile": partial(TorchFunc, is_compiled=True),
+        "jax": Jax,
+    }
     return peers[method](problem) if method in peers else Ours(method, problem, first_calls)
 
 
@@ -223,7 +295,7 @@ def disagreement(network: str) -> float:
     for side in problem.tasks:
         side.x.add_(0.1 * torch.randn(side.x.shape, generator=torch.Generator().manual_seed(2)))
     gradients = []
-    for method in SAME:
+    for method in ("skmeta", *PEERS[network]):
         iteration = make(method, problem)
         with iteration.context:
             gradients.append(torch.cat([g.flatten() for g in iteration()]))
@@ -241,8 +313,9 @@ def timings(
 ) -> dict[str, list[float]]:
     """Seconds of one meta-iteration, for each repetition."""
     problem, warm_up = Problem(network, n_tasks, "float32"), Problem(network, 2, "float32")
-    methods = {m: (make(m, problem, first_calls), make(m, warm_up)) for m in METHODS}
-    seconds: dict[str, list[float]] = {m: [] for m in METHODS}
+    all_methods = OURS + PEERS[network]
+    methods = {m: (make(m, problem, first_calls), make(m, warm_up)) for m in all_methods}
+    seconds: dict[str, list[float]] = {m: [] for m in all_methods}
     for repetition in range(repetitions + 1):
         for method, (iteration, short) in methods.items():
             with short.context:
@@ -288,7 +361,7 @@ def main() -> None:
     )
     parser.add_argument("--tasks", type=int, help="tasks of conv4's meta-batch")
     parser.add_argument("--skip-memory", action="store_true", help="measure time only")
-    parser.add_argument("--memory", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", choices=OURS + PEERS["mlp"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     sizes = {"conv4": (args.tasks or 32, 1), "mlp": (25, 20)}
     if args.memory:
