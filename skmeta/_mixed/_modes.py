@@ -232,7 +232,7 @@ class FactorRows:
         blocks: Blocks = {}
         for (f, g), pairs in self.pattern.pairs.items():
             if f == g:
-                blocks[f, f] = across[f][:, :, of_columns(self.columns[f], p, j)]
+                blocks[f, f] = across[f][:, :, column_positions(self.columns[f], p, j)]
             else:
                 blocks[f, g] = sums(_outer(weights, self.z[f], self.z[g]), pairs.adding)
         return Products(blocks, across, _by_predictor(own.reshape(1, p, j, j, p))[0])
@@ -331,7 +331,7 @@ class Solution(NamedTuple):
                 part = _forms(z[f], 2 * blocks, z[g], batches)
             else:
                 with_mean = -2 * root @ along
-                with_mean[:, :, of_columns(rows.columns[f], q, j)] += blocks
+                with_mean[:, :, column_positions(rows.columns[f], q, j)] += blocks
                 part = _forms(z[f], with_mean, X, batches)
             total += 0.5 * (part + transposed(part))
         return total
@@ -362,7 +362,7 @@ class RowsOfLevels:
         return pairs
 
 
-def of_columns(used: np.ndarray, q: int, j: int) -> np.ndarray:
+def column_positions(used: np.ndarray, q: int, j: int) -> np.ndarray:
     """Return positions (j k,) of columns (k,) among all of j predictors with q columns each."""
     return np.asarray((q * np.arange(j)[:, None] + used).ravel())
 

@@ -32,8 +32,8 @@ def check_units(learn: dict[str, str], kind: str) -> None:
             )
         if unit not in UNITS[name]:
             raise ValueError(
-                f"learn={{{name!r}: {unit!r}}} names no unit that can have a {name} of its own. "
-                f"Take {' or '.join(map(repr, UNITS[name]))}."
+                f"learn[{name!r}] must be {' or '.join(map(repr, UNITS[name]))}: what has a value "
+                f"of its own. Got {unit!r}."
             )
         if name == "label_smoothing" and kind != "classification":
             raise ValueError(

@@ -65,6 +65,8 @@ def test_published_settings():
     assert reptile.meta_optimizer.resolve_schedule() == "linear"
     with pytest.raises(ValueError, match="data must be 'omniglot' for Reptile, got 'letters'"):
         Reptile.as_published("letters")
+    with pytest.raises(ValueError, match="MetaSGD has no published settings here"):
+        MetaSGD.as_published("omniglot")
 
 
 def test_published_maml_has_one_learned_row_per_class():

@@ -126,9 +126,9 @@ def test_unequal_shots_are_learned_from(learner):
         (
             "learn",
             {"weight_decay": "layer"},
-            "names no unit that can have a weight",
+            r"learn\['weight_decay'\] must be 'scalar' or .* Got 'layer'",
         ),
-        ("learn", {"label_smoothing": "tensor"}, r"no unit .* its own\. Take 'scalar'"),
+        ("learn", {"label_smoothing": "tensor"}, r"must be 'scalar': .* Got 'tensor'"),
     ],
 )
 def test_parameters_and_options_out_of_range(name, value, match):

@@ -238,5 +238,5 @@ def test_meta_sgd_learns_a_step_size_for_each_weight_and_adapts_by_it(family):
 
 
 def test_a_unit_of_step_sizes_that_there_is_not_is_refused(family):
-    with pytest.raises(ValueError, match="names no unit that can have a inner_lr"):
+    with pytest.raises(ValueError, match=r"learn\['inner_lr'\] must be .* Got 'row'"):
         fitted(family, learn={"inner_lr": "row"})

@@ -341,8 +341,10 @@ class InitialWeightsLearner(InnerLoopLearner):
         >>> MAML.as_published("omniglot", n_iterations=100).inner_lr
         0.4
         """
+        if not cls._published:
+            raise ValueError(f"{cls.__name__} has no published settings here. Set the parameters.")
         if data not in cls._published:
-            known = " or ".join(map(repr, sorted(cls._published))) or "none"
+            known = " or ".join(map(repr, sorted(cls._published)))
             raise ValueError(
                 f"data must be {known} for {cls.__name__}, got {data!r}. Set the parameters of "
                 "another experiment yourself."

@@ -61,8 +61,8 @@ class LSTMAlgorithm(InnerLoopAlgorithm):
         before = memory.get("gates", torch.tensor([[1.0], [0.0]]).to(theta))
         weight = torch.stack([state[f"gate.{n}.weight"] for n in ("forget", "input")])
         bias = torch.stack([state[f"gate.{n}.bias"] for n in ("forget", "input")])
-        of_hidden, of_theta, of_before = weight.split([len(hidden), 1, 1], 1)
-        gates = torch.addmm(bias, of_hidden, hidden) + of_theta * theta + of_before * before
+        w_hidden, w_theta, w_before = weight.split([len(hidden), 1, 1], 1)
+        gates = torch.addmm(bias, w_hidden, hidden) + w_theta * theta + w_before * before
         gates = torch.sigmoid(gates)
         forget, step_size = gates.unbind()
         theta = forget * theta - step_size * slope

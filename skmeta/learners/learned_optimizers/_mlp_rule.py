@@ -123,7 +123,7 @@ def mlp_update(
     step = memory.get("step", theta.new_zeros(()))
     means, v, directions = _averages(theta, slope, memory, step)
     before = memory.get("update", torch.zeros_like(theta))
-    of_tensors = _mean(
+    statistics = _mean(
         torch.stack(
             [
                 *(theta * theta, v, directions[_ADAM] ** 2, slope * slope),
@@ -133,7 +133,7 @@ def mlp_update(
         ),
         layout,
     )
-    squares, along = (of_tensors[:, :-1] + _TINY**2), of_tensors[:, -1]
+    squares, along = (statistics[:, :-1] + _TINY**2), statistics[:, -1]
     theta_square, mean_v, noise, slope_square, length = squares.unbind(1)
     cosine = along * slope_square.rsqrt() * length.rsqrt()
     zero = torch.zeros_like(cosine)
