@@ -241,11 +241,14 @@ def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]
         stack = ExitStack()
         stack.enter_context(patch.object(_weights, "average_weights", weigh_rest))
         stack.enter_context(patch.object(_model.Members, "complete", complete_and_name))
+        if "last value of the phase" in left_out:
+            stack.enter_context(patch.object(_model, "favour", lambda levels, *_: levels))
         return stack
 
     return off
 
 
+PANELS = ("panels", "short panels")
 MECHANISMS: dict[str, Mechanism] = {
     "none": Mechanism(nullcontext, tuple(TABLES)),
     "choice of the scale: the last": Mechanism(
@@ -256,6 +259,14 @@ MECHANISMS: dict[str, Mechanism] = {
         _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
     ),
     "class lags": Mechanism(_without_members("lags"), ("class times",), 50),
+    "exponential smoothing": Mechanism(_without_in_time("exponential smoothing"), PANELS, 60),
+    "last value of the phase by hand": Mechanism(
+        _set("grouped.longitudinal._model", favour=lambda levels, *_: levels), PANELS, 15
+    ),
+    "last value of the phase": Mechanism(_without_in_time("last value of the phase"), PANELS, 30),
+    "smoothing and last value of the phase": Mechanism(
+        _without_in_time("exponential smoothing", "last value of the phase"), PANELS, 90
+    ),
     "straight lines": Mechanism(_without_in_time("slopes", "slopes of logarithms"), ("time",), 15),
     "curves of logarithms": Mechanism(
         _without_in_time("slopes of logarithms", "slopes around a curve of logarithms"),

@@ -76,6 +76,7 @@ from skmeta._tabular._target import (
 from skmeta._tabular._time_process import (
     TimeProcess,
     TimeRows,
+    batches,
     fit_time_process,
     predict_season,
     predict_time_process,

@@ -59,6 +59,7 @@ grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
 grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
 grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
 grouped.longitudinal._seasons.Calendar grouped.longitudinal._seasons.Season
+grouped.longitudinal._smoothing.Smoothing
 grouped.longitudinal._trees.ClassLags
 grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
 grouped.members._counts.CountEffects

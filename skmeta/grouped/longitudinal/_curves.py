@@ -239,10 +239,11 @@ def fit_curve(
 
 
 class LastValue(NamedTuple):
-    """The latest target of the group before a row."""
+    """The latest target of the group before a row, in the last season's phase if there is one."""
 
     mean: float  # of all targets, predicted before the first known row
     std: float
+    calendar: Calendar = NO_SEASONS
 
     def without(self, kept: Table) -> LastValue:
         """Return itself."""
@@ -250,5 +251,16 @@ class LastValue(NamedTuple):
 
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
         """Predict rows of groups, given known rows: means and standard deviations (n,)."""
+        last = rows_before(known, at).last
+        if self.calendar.seasons:
+            n_phases = self.calendar.seasons[-1].n_phases
+            parts = [
+                rows._replace(
+                    codes=rows.codes * n_phases + self.calendar.phases(rows.times)[:, -1:]
+                )
+                for rows in (known, at)
+            ]
+            last_of_phase = rows_before(*parts).last
+            last = np.where(last_of_phase >= 0, last_of_phase, last)
         y = np.append(known.y, self.mean)
-        return y[rows_before(known, at).last], np.full(len(at.y), self.std)
+        return y[last], np.full(len(at.y), self.std)

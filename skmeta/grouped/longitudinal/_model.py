@@ -30,12 +30,14 @@ from skmeta.grouped.longitudinal._effects import Effects, fit_effects
 from skmeta.grouped.longitudinal._rows import (
     Cases,
     first_rows,
+    group_scales,
     last_rows,
     later_rows,
     rows_between,
     some_groups,
 )
 from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
+from skmeta.grouped.longitudinal._smoothing import Smoothing, fit_smoothing
 from skmeta.grouped.longitudinal._trees import Steps, cross_fit_steps, fit_steps, step_columns
 from skmeta.grouped.longitudinal._weights import PANEL_POWER, find_levels
 
@@ -48,6 +50,8 @@ SHAPES = {
     "slopes around a curve of logarithms": Shape(is_line=False, is_log=True),
 }
 LAST, EFFECTS, TREES = "last value", "group effects", "trees on the last value"
+SMOOTHING = "exponential smoothing"
+SAME_PHASE = "last value of the phase"
 # Curves whose seasons are taken out for the members without: of logarithms if there are.
 _SEASONAL = ("slopes of logarithms", "slopes")
 # From this many cycles of the longest season on, a curve of all groups is separated from it.
@@ -69,7 +73,7 @@ _WITH_SEASON = (Curve, Effects)
 class Members(NamedTuple):
     """Members that are fitted to the same rows."""
 
-    simple: Mapping[str, Curve | LastValue | Effects]  # those that need no other
+    simple: Mapping[str, Curve | LastValue | Smoothing | Effects]  # those that need no other
     trees: Steps  # correct the last value
 
     @property
@@ -200,6 +204,9 @@ def fit_longitudinal(
     curves = {name: fit_curve(shape, rows, zero, calendar) for name, shape in shapes.items()}
     free = Members(curves, Steps([], 0)).without_season(rows, rows)[1]
     simple: dict[str, Any] = {LAST: LastValue(*_moments(free.y)), **curves}
+    if calendar.seasons:
+        simple[SMOOTHING] = fit_smoothing(free, calendar.step, group_scales(free))
+        simple[SAME_PHASE] = LastValue(*_moments(free.y), calendar)
     simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS, calendar, effects)
     sample, held_out = some_groups(rows, _MAX_ROWS), {}
     ahead = _steps_ahead(sample, calendar)
@@ -232,16 +239,29 @@ def fit_longitudinal(
     if between is not None and len(between.group) >= _MIN_CASES:
         held_out["between"] = between, members.predict(between.known, between.query)
     # What was held out at shorter horizons says less of a season ahead.
-    power = None if ahead is None else PANEL_POWER * ahead / _longest(calendar)
+    tested = 1.0 if ahead is None else ahead / _longest(calendar)
+    power = None if ahead is None else PANEL_POWER * tested
     regimes = {}
     for kind, (cases, predicted) in held_out.items():
         levels = find_levels(*predicted, cases, kind, power)
+        if kind == "later" and SAME_PHASE in simple:
+            # A season that was seen once may be chance: without a second cycle, tests decide.
+            untested = (1 - tested) * np.clip(calendar.n_cycles(rows.times) - 1, 0, 1)
+            levels = favour(levels, np.equal([*simple, TREES], SAME_PHASE), untested)
         if units.exposure is not None:
             levels = [level.with_exposure(units.exposure) for level in levels]
         regimes[kind] = [level._replace(held_out=None) for level in levels]
     if not regimes:
         return None
     return Longitudinal(members, regimes, _latest(rows))
+
+
+def favour(levels: list[Level], is_favoured: np.ndarray, share: float) -> list[Level]:
+    """Return levels in which some of the members (m,) have a share of the weight beforehand."""
+    return [
+        level._replace(weights=(1 - share) * level.weights + share * is_favoured)
+        for level in levels
+    ]
 
 
 def _latest(rows: Table) -> float:
@@ -325,9 +345,11 @@ def _fit_again(members: Members, rows: Table, zero: float) -> Members:
             simple[name] = fit_curve(one.shape, rows, zero, one.design.calendar, one)
     free = Members({**members.simple, **simple}, Steps([], 0)).without_season(rows, rows)[1]
     simple = {LAST: LastValue(*_moments(free.y)), **simple}
-    effects = members.simple[EFFECTS]
-    assert isinstance(effects, Effects)
-    simple[EFFECTS] = effects.again(rows)
+    for name, one in members.simple.items():
+        if isinstance(one, Effects):
+            simple[name] = one.again(rows)
+        elif name in (SMOOTHING, SAME_PHASE):
+            simple[name] = one
     again, n_rounds = Members(simple, Steps([], 0)), members.trees.n_rounds
     if not n_rounds:
         return again

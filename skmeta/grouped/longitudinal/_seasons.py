@@ -97,6 +97,7 @@ class Calendar(NamedTuple):
     """The seasons of a table, and the units of its times."""
 
     seasons: tuple[Season, ...] = ()
+    step: float = 1.0  # typical gap between rows of a group, in standard units
     centre: float = 0.0  # of the times
     scale: float = 1.0
     zone: str | None = None  # of times that are dates
@@ -148,7 +149,7 @@ def learn_calendar(
     """
     step = typical_step(times, codes)
     if step is None or step <= 0:
-        return Calendar((), centre, scale, zone)
+        return Calendar((), 1.0, centre, scale, zone)
     times = wall_time(times, zone)
     span, n_months = np.ptp(times), _n_months(step) if is_date else 0
     seasons: list[Season] = []
@@ -181,7 +182,7 @@ def learn_calendar(
         left = changes.clearest(_ALL_LENGTHS)
         if left:
             _warn_of_cycle(left, seasons)
-    return Calendar(tuple(seasons), centre, scale, zone)
+    return Calendar(tuple(seasons), step / scale, centre, scale, zone)
 
 
 def _season_of_steps(n_phases: int, step: float, n_months: int) -> Season:

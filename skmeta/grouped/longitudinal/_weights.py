@@ -6,8 +6,9 @@ out. Widths are halfway, in logarithms, between those of held-out residuals and 
 members and their disagreement predict. These constants were chosen over 33 growth curves and panels
 (``benchmarks/lib/time_tables.py``); there, weights with the least held-out error, or by the time
 ahead, or towards learned ones were no better. With seasons, the weight is the mean absolute error
-to the power -16, or a power nearer to 0 if less than a season ahead can be held out
-(``benchmarks/measure/panels.py``, development halves).
+to the power -16. If less than a season ahead can be held out, the power is nearer to 0, and the
+rest of the weight is that of the last value of the phase (``benchmarks/measure/panels.py``,
+development halves).
 
 References: Bates and Granger (1969), The combination of forecasts; Timmermann (2006), Forecast
 combinations, section 2.4.
