@@ -10,7 +10,6 @@ between tasks only if the likelihood supports this. Intercepts are not shrunken.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,20 +105,13 @@ class CovarianceShape:
         factor_part = 2 * (covariance_gradient @ factor)
         return np.concatenate([scale_part.ravel(), factor_part.ravel()])
 
-    def moves(self, parameters: np.ndarray, scores: np.ndarray, back: np.ndarray) -> np.ndarray:
-        """Return products (G, K, n_parameters) of `back` (K, K), dS and scores (G, j, q)."""
-        n_groups, j, q = scores.shape
+    def sides(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return a and b (j q, n_parameters): dS in a parameter is a b' + b a'."""
         scales, factor = self.unpack(parameters)
-        square = (2 * scales**2).ravel()
-        moves = np.empty((n_groups, len(back), self.n_parameters))
-        moves[:, :, : j * q] = back * (square * scores.reshape(n_groups, -1))[:, None]
-        for k, r in itertools.product(range(j), range(self.rank)):
-            # With a change E of F, E F's + F E's.
-            own, s, f = back[:, k * q : (k + 1) * q], scores[:, k], factor[k, :, r]
-            at = (j + k * self.rank) * q + r, (j + (k + 1) * self.rank) * q
-            part = own * (s @ f)[:, None, None] + (own @ f)[:, None] * s[:, None]
-            moves[:, :, at[0] : at[1] : self.rank] = part
-        return moves
+        diagonal = np.diag(scales.ravel())
+        unit = np.eye(self.n_scales).repeat(self.rank, axis=1)
+        spread = block_diag(*(np.tile(one, self.n_columns) for one in factor))
+        return np.hstack([diagonal, unit]), np.hstack([diagonal, spread[:, : unit.shape[1]]])
 
     def parameter_curvature(
         self, parameters: np.ndarray, covariance_gradient: np.ndarray

@@ -21,6 +21,8 @@ from skmeta._mixed._system import flat
 
 # Step of differences in the parameters of a likelihood.
 _STEP = 1e-4
+# Entries of an array over levels and pairs of parameters.
+_MOST = 4_000_000
 
 
 class Moved(NamedTuple):
@@ -135,9 +137,11 @@ class Integrated:
     def curvature(self, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return second derivatives in the parameters of the covariances, and in these and m.
 
-        Those of a restricted likelihood are the average information: with a change V' of the
-        covariance V of the targets, (V'V^-1 r)' P (V'V^-1 r) / 2 (Gilmour et al., 1995). The
-        parameters of the likelihood come last.
+        With changes V' and V'' of the covariance V of the targets in two parameters, these are
+        r'V^-1 V'V^-1 V''V^-1 r - tr(V^-1 V'V^-1 V'') / 2, with one factor. Traces are sums over
+        pairs of levels if factors cross, so with several factors they are the average information,
+        (V'V^-1 r)' P (V''V^-1 r) / 2 (Gilmour et al., 1995). The parameters of the likelihood come
+        last.
         """
         rows, solution, n = self.rows, self.solution, sum(len(part) for part in self.parameters)
         moves = self._moves()
@@ -167,19 +171,41 @@ class Integrated:
         own = np.block([[moved.T @ moved - own, crossed], [crossed.T, direct - on_family]])
         mixed = np.hstack([mixed.T, against])
         n = n + 1 if rows.is_normal else n
-        own[:n, :n] = 0.5 * (own + mixed.T @ inverse @ mixed)[:n, :n]
+        if len(moves) == 1:
+            own[:n, :n] -= 0.5 * self._traces()
+        else:
+            own[:n, :n] = 0.5 * (own + mixed.T @ inverse @ mixed)[:n, :n]
         return own, mixed
+
+    def _traces(self) -> np.ndarray:
+        """Return tr(V^-1 V'V^-1 V'') of one factor, with those in log sigma of a regression."""
+        shape, parameters = self.shapes[0], self.parameters[0]
+        a, b = (self.inverses[0] @ one for one in shape.sides(parameters))
+        within = self.solution.system.diagonal(0)
+        n_levels, width = within.shape[:2]
+        traces = np.zeros((shape.n_parameters, shape.n_parameters))
+        for part in np.array_split(np.eye(width) - within, 1 + n_levels * len(traces) ** 2 // _MOST):
+            on_a, on_b = part @ a, part @ b
+            mixed = a.T @ on_b
+            traces += 2 * ((a.T @ on_a) * (b.T @ on_b) + mixed * mixed.swapaxes(1, 2)).sum(0)
+        if not self.rows.is_normal:
+            return traces
+        squares = (within @ within).sum(0)
+        on_noise = 4 * (a * ((within.sum(0) - squares) @ b)).sum(0)
+        n_free = self.n_rows - n_levels * width + np.trace(squares)
+        return np.block([[traces, on_noise[:, None]], [on_noise, np.array([[4 * n_free]])]])
 
     def _moves(self) -> list[np.ndarray]:
         """Return Lambda^-1 S' Z'V^-1 (y - X m) (L_f, K_f, p) for each parameter, by factor."""
         n, start, moves = sum(len(part) for part in self.parameters), 0, []
         each = zip(self.shapes, self.parameters, self.solution.u, self.inverses, strict=True)
         for shape, parameters, u, back in each:
-            scores = (u @ back).reshape(len(u), shape.n_predictors, -1)
+            a, b = shape.sides(parameters)
+            scores, n_own = u @ back, len(parameters)
             moves.append(np.zeros((*u.shape, n)))
-            part = shape.moves(parameters, scores, back)
-            moves[-1][:, :, start : start + len(parameters)] = part
-            start += len(parameters)
+            moves[-1][:, :, start : start + n_own] = (back @ a) * (scores @ b)[:, None]
+            moves[-1][:, :, start : start + n_own] += (back @ b) * (scores @ a)[:, None]
+            start += n_own
         return moves
 
 

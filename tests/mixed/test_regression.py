@@ -82,3 +82,17 @@ def test_gradient_of_the_evidence_equals_finite_differences(shrinkage):
     np.testing.assert_allclose(found.gradient, np.array(slopes) / 2e-5, rtol=1e-5, atol=1e-5)
     hessian = found.curvature()
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
+
+
+def test_hessian_of_the_likelihood_equals_finite_differences():
+    # With m integrated out, a term of the order of the number of coefficients is left out.
+    X, y, groups = draw_tasks(4, n_tasks=10)
+    z = np.column_stack([np.ones(len(X)), X])
+    columns, weights = (np.array([0, 1, 3]),), np.random.default_rng(1).integers(1, 3, len(y))
+    rows = sorted_rows(z, y, weights.astype(float), groups[:, None], columns, Normal())[1]
+    evidence = Evidence(rows, [CovarianceShape(3, 1, 2, 1.0)], 4, is_restricted=False)
+    at = 0.4 * np.random.default_rng(0).normal(size=len(evidence.start()))
+    hessian = evidence.evaluate(at).curvature()
+    steps = 1e-5 * np.eye(len(at))
+    moved = [evidence.evaluate(at + e).gradient - evidence.evaluate(at - e).gradient for e in steps]
+    np.testing.assert_allclose(hessian, np.array(moved) / 2e-5, rtol=1e-4, atol=1e-4)
