@@ -49,6 +49,7 @@ class Integrated:
         self.joint, self.log_det = solution.joint, solution.system.log_det
         self.score, self.largest = solution.score, solution.largest
         self.n_rows = float(rows.w.sum())
+        self.is_exact = len(shapes) == 1 and shapes[0].rank > 0  # see `curvature`
         self.whole, self.scale = solution.whole(self.solved), np.diagonal(solution.own)
         self.inverses = [
             solve_triangular(root, np.eye(len(root)), lower=True) for root in solution.roots
@@ -137,11 +138,11 @@ class Integrated:
     def curvature(self, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return second derivatives in the parameters of the covariances, and in these and m.
 
-        With changes V' and V'' of the covariance V of the targets in two parameters, these are
-        r'V^-1 V'V^-1 V''V^-1 r - tr(V^-1 V'V^-1 V'') / 2, with one factor. Traces are sums over
-        pairs of levels if factors cross, so with several factors they are the average information,
-        (V'V^-1 r)' P (V''V^-1 r) / 2 (Gilmour et al., 1995). The parameters of the likelihood come
-        last.
+        They are the average information: with changes V' and V'' of the covariance V of the targets
+        in two parameters, (V'V^-1 r)' P (V''V^-1 r) / 2 (Gilmour et al., 1995). That is far from
+        the Hessian where correlations are estimated. With those of one factor, they are
+        r'V^-1 V'V^-1 V''V^-1 r - tr(V^-1 V'V^-1 V'') / 2; if factors crossed, the trace would be a
+        sum over pairs of levels. The parameters of the likelihood come last.
         """
         rows, solution, n = self.rows, self.solution, sum(len(part) for part in self.parameters)
         moves = self._moves()
@@ -171,7 +172,7 @@ class Integrated:
         own = np.block([[moved.T @ moved - own, crossed], [crossed.T, direct - on_family]])
         mixed = np.hstack([mixed.T, against])
         n = n + 1 if rows.is_normal else n
-        if len(moves) == 1:
+        if self.is_exact:
             own[:n, :n] -= 0.5 * self._traces()
         else:
             own[:n, :n] = 0.5 * (own + mixed.T @ inverse @ mixed)[:n, :n]
