@@ -185,7 +185,8 @@ class Integrated:
         within = self.solution.system.diagonal(0)
         n_levels, width = within.shape[:2]
         traces = np.zeros((shape.n_parameters, shape.n_parameters))
-        for part in np.array_split(np.eye(width) - within, 1 + n_levels * len(traces) ** 2 // _MOST):
+        n_parts = 1 + n_levels * len(traces) ** 2 // _MOST
+        for part in np.array_split(np.eye(width) - within, n_parts):
             on_a, on_b = part @ a, part @ b
             mixed = a.T @ on_b
             traces += 2 * ((a.T @ on_a) * (b.T @ on_b) + mixed * mixed.swapaxes(1, 2)).sum(0)
