@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.rst", *sorted((ROOT / "doc" / "benchmarks").glob("*.rst"))]
+DOC = ROOT / "doc"
+PAGES = [ROOT / "README.rst", *sorted([*DOC.glob("benchmarks/*.rst"), *DOC.glob("methods/*.rst")])]
 Rows = list[list[Any]]
 TABLES: dict[str, Callable[[], Rows]] = {}
 MARKED = re.compile(

@@ -43,6 +43,29 @@ def defaults() -> Rows:
     return rows
 
 
+@table("equal seconds")
+def equal_seconds() -> Rows:
+    """MAML and ANIL at equal seconds: errors of new tasks by what the meta-gradient learns."""
+    header = [f"{n} points, {steps}" for n in (5, 10) for steps in ("own", "10")]
+    rows: Rows = [["what is learned", *header, "letters, own", "letters, 10"]]
+    errors: dict[tuple[str, str], dict[str, list[list[float]]]] = {}
+    for record in read_lines(RESULTS / "equal_seconds.jsonl"):
+        tasks, learner, learned, _ = record["cell"]
+        runs = errors.setdefault((learner, learned), {"sinusoids": [], "letter": []})
+        runs[tasks].append(list(record["error"].values()))
+    for (learner, learned), runs in sorted(errors.items(), key=lambda item: item[0][0] != "MAML"):
+        sinusoids = np.mean(runs["sinusoids"], 0) if runs["sinusoids"] else [None] * 4
+        letters = np.mean(runs["letter"], 0)
+        cells = [*(number(e, 2) for e in sinusoids), *(number(e, 1) for e in letters)]
+        rows.append(
+            [
+                f"{learner}, {learned.replace(': tensor', ', by tensor').removesuffix(': scalar')}",
+                *cells,
+            ]
+        )
+    return rows
+
+
 @table("methods")
 def methods() -> Rows:
     """The methods of README, each with its page and a figure."""
