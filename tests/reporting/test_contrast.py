@@ -176,6 +176,20 @@ def test_a_column_that_others_or_too_few_groups_decide_is_an_error():
         few.contrast("north", True)
 
 
+def test_few_groups_that_are_treated_as_a_whole_beside_a_number_of_theirs_warn():
+    frame, y = table(240, 24)
+    group = frame.clinic.str[1:].astype(int)
+    frame = frame.assign(new=group % 2, beds=(7 * group) % 24)
+    model = GroupedRegressor(groups="clinic", model="mixed").fit(frame, y)
+    with pytest.warns(match="'new' is the same .* 'clinic', and so is 'beds'. With 24 groups"):
+        model.contrast("new", 1)
+    model.contrast("arm", "drug", "control")
+    frame, y = table(240, 48)
+    group = frame.clinic.str[1:].astype(int)
+    frame = frame.assign(new=group % 2, beds=(7 * group) % 24)
+    GroupedRegressor(groups="clinic", model="mixed").fit(frame, y).contrast("new", 1)
+
+
 @pytest.mark.parametrize("few", [0, 1, 4])
 def test_few_events_tell_no_effect(few):
     frame, _ = table(120)
