@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from skmeta import MetaFewShotClassifier, MetaPrior
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
-from skmeta.learners import ANIL, MAML, InputOptions, MetaSGD, ProtoNet, Reptile, Validation
+from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet, Reptile, Validation
 from skmeta.tasks import EpisodeSplit
 
 matplotlib.use("Agg")  # The picture goes to a file.
@@ -63,7 +63,7 @@ learner = ProtoNet(
     n_iterations=700,
     meta_batch_size=2,
     meta_lr=0.004,
-    inputs=InputOptions(augment=["mirror", "rotations"]),
+    augment=["mirror", "rotations"],
     validation=Validation(n_tasks=20),
     verbose=1,
     random_state=0,

@@ -36,7 +36,7 @@ N_TIMED = 25
 CONV4 = {"backbone": "conv4", "backbone_params": {"n_channels": 32}}
 BUDGET = 28_192  # parameters of that network
 COMMON = {
-    "inputs": (1, 28, 28),
+    "input_shape": (1, 28, 28),
     "n_way": 5,
     "n_shot": 1,
     "n_query": 5,

@@ -49,12 +49,10 @@ from skmeta.learners import (
     ExecutionOptions,
     FineTuning,
     LSTMMetaLearner,
-    MAMLPlusPlus,
     MetaNAS,
     MetaSGD,
     ProtoNet,
     Reptile,
-    TaskSampling,
     Validation,
 )
 from skmeta.priors import MetaPrior
@@ -71,7 +69,7 @@ LEARNERS = {
         MAML,
         TWO_STEPS
         | {
-            "plus_plus": MAMLPlusPlus(per_step_norm=True),
+            "per_step_norm": True,
             "learn": {"inner_lr": "tensor and step"},
         },
     ),
@@ -79,7 +77,7 @@ LEARNERS = {
         MetaNAS,
         TWO_STEPS
         | {"backbone": "cells", "backbone_params": {"n_channels": 48}, **EARLY}
-        | {"inputs": (1, 28, 28), "max_parameters": 112_000},
+        | {"input_shape": (1, 28, 28), "max_parameters": 112_000},
     ),
     "anil": (ANIL, STEP),
     "metasgd": (MetaSGD, STEP),
@@ -244,7 +242,7 @@ def main() -> None:
     if args.within:
         alphabets = alphabet_of()
         superclass = {label: alphabets[label % 1623] for label in np.unique(y).tolist()}
-        common["sampling"] = TaskSampling(superclass=superclass)
+        common["superclass"] = superclass
     learner = cls(**(common | settings)).set_params(**changes)
     if iterations:
         learner.fit(X, y)
@@ -267,7 +265,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     superclass = alphabet_of() if args.protocol == "alphabets" else None
-    learner.set_params(sampling__superclass=superclass, n_query=15)
+    learner.set_params(superclass=superclass, n_query=15)
     for pair, mode in product(args.evaluate, args.modes):
         n_way, n_shot = map(int, pair.split(","))
         learner.set_params(n_way=n_way, n_shot=n_shot, transductive=mode == "transductive")

@@ -34,7 +34,6 @@ from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
     MAML,
     ExecutionOptions,
-    InputOptions,
     MetaNAS,
     MetaOptimizer,
     MetaSGD,
@@ -52,7 +51,7 @@ PAPER = {
     "meta_batch_size": 25,
     "meta_lr": 1e-3,
     "meta_optimizer": MetaOptimizer(schedule="constant", clip_norm=None),
-    "inputs": InputOptions(standardize=False),
+    "standardize": False,
     "n_iterations": 70_000,
 }
 TUNED = PAPER | {

@@ -21,7 +21,7 @@ from sklearn.model_selection import cross_val_score
 
 from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
-from skmeta.learners import MAML, InputOptions, ProtoNet, Validation
+from skmeta.learners import MAML, ProtoNet, Validation
 from skmeta.plotting import LearningCurveDisplay
 from skmeta.tasks import EpisodeSplit
 
@@ -49,7 +49,7 @@ settings = {
     "validation": Validation(n_tasks=10, every=25),
     "meta_batch_size": 2,
     "meta_lr": 0.004,
-    "inputs": InputOptions(augment=["mirror", "rotations"]),
+    "augment": ["mirror", "rotations"],
     "random_state": 0,
 }
 maml = MAML(inner_lr=0.1, n_inner_steps=1, **settings).fit(X, y)

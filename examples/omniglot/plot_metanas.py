@@ -29,7 +29,7 @@ X, y = load_omniglot(subset="background", rotations=True, return_X_y=True)
 X_new, y_new = load_omniglot(subset="evaluation", return_X_y=True)
 BUDGET, N_CHANNELS = 3000, 16
 settings = {
-    "inputs": (1, 28, 28),
+    "input_shape": (1, 28, 28),
     "n_shot": 1,
     "n_query": 5,
     "n_iterations": 100,

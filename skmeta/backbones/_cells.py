@@ -197,6 +197,6 @@ def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork | ChosenCe
     if len(input_shape) != 3 and "n_channels" in params:
         raise ValueError(
             "n_channels is for images of shape (channels, height, width), but a row has the shape "
-            f"{tuple(input_shape)}. Pass inputs, or width for tables."
+            f"{tuple(input_shape)}. Pass input_shape, or width for tables."
         )
     return (_image_cells if len(input_shape) == 3 else _table_cells)(input_shape, **params)

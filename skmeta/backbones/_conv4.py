@@ -109,7 +109,7 @@ def conv4(
     if len(input_shape) != 3:
         raise ValueError(
             "Backbone 'conv4' needs images of shape (channels, height, width), but the input has "
-            f"shape {input_shape}. Pass inputs, or use backbone='mlp' for tables."
+            f"shape {input_shape}. Pass input_shape, or use backbone='mlp' for tables."
         )
     most = max(1, min(input_shape[1:]).bit_length() - 1)
     if n_blocks is None:

@@ -7,13 +7,11 @@ from skmeta.learners._core import (
     Context,
     GradientLearner,
     InnerLoopLearner,
-    InputOptions,
     MetaLearner,
     NetworkLearner,
-    TaskSampling,
 )
 from skmeta.learners._fine_tuning import FineTuning
-from skmeta.learners._maml import ANIL, MAML, MAMLPlusPlus
+from skmeta.learners._maml import ANIL, MAML
 from skmeta.learners._meta_sgd import MetaSGD
 from skmeta.learners._metanas import MetaNAS
 from skmeta.learners._protonet import ProtoNet
@@ -34,10 +32,8 @@ __all__ = [
     "FineTuning",
     "HierarchicalLinear",
     "InContextLearner",
-    "InputOptions",
     "LSTMMetaLearner",
     "LearnedOptimizer",
-    "MAMLPlusPlus",
     "MetaLearner",
     "MetaNAS",
     "MetaOptimizer",
@@ -46,6 +42,5 @@ __all__ = [
     "PriorOptimizer",
     "ProtoNet",
     "Reptile",
-    "TaskSampling",
     "Validation",
 ]

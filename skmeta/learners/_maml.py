@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Hashable, Mapping
 from numbers import Real
 from typing import Any, ClassVar
@@ -12,14 +11,13 @@ from torch import Tensor
 
 from skmeta._backend import Rows, State, TaskTensors
 from skmeta._sklearn_compat import Interval
-from skmeta._training import Declared, parameter
+from skmeta._training import parameter
 from skmeta.learners._core import (
     PUBLISHED_LOOP,
     Context,
     GradientLearner,
     InitialWeightsLearner,
     InnerLoopAlgorithm,
-    InputOptions,
     Memory,
     Point,
     linear,
@@ -27,35 +25,6 @@ from skmeta.learners._core import (
     measures,
 )
 from skmeta.learners._inner_settings import at_step, check_units, initial_values, value_at
-
-
-class MAMLPlusPlus(Declared, kw_only=False, eq=True):
-    """The options of MAML++, for the parameter ``plus_plus`` of MAML and ANIL.
-
-    Parameters
-    ----------
-    multi_step_loss : float, default=0.0
-        Share of the meta-training, from its start, in which the query losses after all inner steps
-        count, with weights that go over to the last one; 0: the last one only.
-    first_order_until : float, default=0.0
-        Share of the meta-training, from its start, in which the meta-gradient is of first order.
-    per_step_norm : bool, default=False
-        Whether batch normalisations have scales and shifts of their own after each step, which are
-        learned, but not adapted.
-
-    References
-    ----------
-    Antoniou, Edwards and Storkey (2019), How to train your MAML, section 4.
-
-    Examples
-    --------
-    >>> from skmeta.learners import MAML, MAMLPlusPlus
-    >>> learner = MAML(plus_plus=MAMLPlusPlus(multi_step_loss=0.3), n_inner_steps=5)
-    """
-
-    multi_step_loss: float = parameter(0.0, Interval(Real, 0, 1, closed="both"), role="training")
-    first_order_until: float = parameter(0.0, Interval(Real, 0, 1, closed="both"), role="training")
-    per_step_norm: bool = parameter(False, "boolean", role="training")
 
 
 class MAMLAlgorithm(InnerLoopAlgorithm):
@@ -74,7 +43,7 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         # A head that starts from zero or from prototypes is adapted, too: one row for all classes.
         head = {"head.weight": torch.empty(1, context.network.n_features)}
         learned = self.learned_settings(head | {"head.bias": torch.empty(1)} | state)
-        if not self._options.per_step_norm:
+        if not self.settings.per_step_norm:
             return state | learned
         norms = {
             f"norm.{n}": state[n].repeat(self.n_trained_steps, 1)
@@ -102,11 +71,6 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
             start = float(getattr(self.settings, name))
             values |= initial_values(name, unit, start, tensors, self.n_trained_steps)
         return values
-
-    @property
-    def _options(self) -> MAMLPlusPlus:
-        options: MAMLPlusPlus = self.settings.plus_plus or MAMLPlusPlus()
-        return options
 
     def _start_point(
         self, context: Context, state: State, support: Rows, start: State | None = None
@@ -186,27 +150,23 @@ class MAMLAlgorithm(InnerLoopAlgorithm):
         return super()._final_state(context, state, point, support)
 
     def meta_loss(self, context: Context, state: State, task: TaskTensors) -> tuple[Tensor, State]:
-        options = self._options
-        if context.progress < options.first_order_until and not self.first_order:
-            early = copy.copy(self)
-            early.first_order = True
-            return early.meta_loss(context, state, task)
-        if context.progress < options.multi_step_loss and self.n_steps(context) > 1:
+        if self._counts_all_steps(context):
             return self._multi_step_loss(context, state, task)
         return super().meta_loss(context, state, task)
 
     def recording_key(self, context: Context) -> Hashable:
         if not type(self).__module__.startswith("skmeta."):
             return None  # A subclass may depend on anything.
-        options = self._options
-        if context.progress < options.multi_step_loss and self.n_steps(context) > 1:
-            return None  # Weights change at each iteration.
-        return "first-order" if context.progress < options.first_order_until else "exact"
+        return None if self._counts_all_steps(context) else "exact"  # Weights change with it.
+
+    def _counts_all_steps(self, context: Context) -> bool:
+        is_early: bool = context.progress < self.settings.multi_step_loss
+        return is_early and self.n_steps(context) > 1
 
     def _multi_step_loss(
         self, context: Context, state: State, task: TaskTensors
     ) -> tuple[Tensor, State]:
-        annealed = context.progress / self._options.multi_step_loss
+        annealed = context.progress / self.settings.multi_step_loss
         point = self._start_point(context, state, task.support)
         total = task.query.w.new_zeros(())
         for weight in step_weights(self.n_steps(context), annealed):
@@ -239,14 +199,19 @@ class MAML(InitialWeightsLearner, GradientLearner):
         ``"scalar"``. Values start from the parameters. If a new task takes more steps than in
         meta-training, a later one that raised the support loss is undone, and the next are half as
         long. See :ref:`learned-inner-loop`.
-    plus_plus : MAMLPlusPlus or None, default=None
-        Options of MAML++. Its cosine schedule is that of all learners, and its step sizes are
-        ``learn={"inner_lr": "tensor and step"}``.
+    multi_step_loss : float, default=0.0
+        Share of the meta-training, from its start, in which the query losses after all inner steps
+        count, with weights that go over to the last one (MAML++); 0: the last one only.
+    per_step_norm : bool, default=False
+        Whether batch normalisations have scales and shifts of their own after each step, which are
+        learned, but not adapted (MAML++).
 
     Notes
     -----
-    Batch normalisation computes the statistics of the support set again at every step. MAML++
-    keeps running averages for each step instead.
+    MAML++ also has ``learn={"inner_lr": "tensor and step"}``, the cosine schedule of all learners,
+    and gradients of first order at first: fit with ``first_order=True``, and go on from its
+    ``prior_``. Batch normalisation computes the statistics of the support set again at every step,
+    where MAML++ keeps running averages for each step.
 
     References
     ----------
@@ -280,7 +245,7 @@ class MAML(InitialWeightsLearner, GradientLearner):
             "meta_batch_size": 25,
             "meta_lr": 0.001,
             "n_iterations": 70_000,
-            "inputs": InputOptions(standardize=False),
+            "standardize": False,
         },
         "omniglot": {
             **PUBLISHED_LOOP,
@@ -301,7 +266,8 @@ class MAML(InitialWeightsLearner, GradientLearner):
     weight_decay: float = parameter(0.0, Interval(Real, 0, None, closed="left"))
     label_smoothing: float = parameter(0.0, Interval(Real, 0, 1, closed="left"))
     learn: dict[str, str] | None = parameter(None, dict, None, role="training")
-    plus_plus: Any = parameter(None, MAMLPlusPlus, None, role="training")
+    multi_step_loss: float = parameter(0.0, Interval(Real, 0, 1, closed="both"), role="training")
+    per_step_norm: bool = parameter(False, "boolean", role="training")
     n_iterations: int = 4000
 
     algorithm = MAMLAlgorithm

@@ -29,7 +29,7 @@ _MLP = {"hidden": (5,), "activation": "tanh"}
 _SMALL: dict[str, Any] = {
     "backbone": "mlp",
     "backbone_params": _MLP,
-    "inputs": None,
+    "input_shape": None,
     "target_type": "auto",
     "n_way": N_WAY,
     "n_shot": 2,

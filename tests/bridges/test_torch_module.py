@@ -24,7 +24,7 @@ QUICK = {"n_iterations": 3, "meta_batch_size": 2, "random_state": 0}
 IMAGES = {
     "backbone": "conv4",
     "backbone_params": {"n_channels": 4, "n_blocks": 2},
-    "inputs": (1, 8, 8),
+    "input_shape": (1, 8, 8),
 }
 
 

@@ -29,10 +29,8 @@ from skmeta.learners import (
     FineTuning,
     HierarchicalLinear,
     InContextLearner,
-    InputOptions,
     LearnedOptimizer,
     LSTMMetaLearner,
-    MAMLPlusPlus,
     MetaNAS,
     MetaSGD,
     ProtoNet,
@@ -57,7 +55,7 @@ LEARNER = {
     "MAML": MAML(**SMALL, **QUICK),
     "MAML-first_order": MAML(first_order=True, head_init="prototype", **SMALL, **QUICK),
     "MAML-options": MAML(
-        n_inner_steps=2, plus_plus=MAMLPlusPlus(0.8), learn={"inner_lr": "tensor and step"},
+        n_inner_steps=2, multi_step_loss=0.8, learn={"inner_lr": "tensor and step"},
         **SMALL, **QUICK,
     ),
     "MAML-transductive": MAML(transductive=True, **SMALL, **QUICK),
@@ -194,7 +192,7 @@ def test_meta_training_of_classifications(name, trained):
 )
 def test_meta_training_on_images(name, mode):
     settings = {"execution": ExecutionOptions(mode, precision="float64")}
-    settings["inputs"] = InputOptions(augment="mirror")
+    settings["augment"] = "mirror"
     found, expected = (
         fit(IMAGES[name], *images(), device=device, **settings).prior_.tensors
         for device in (EMULATED, "cpu")

@@ -45,7 +45,9 @@ def drawn_prior(X):
 def test_prediction_does_not_depend_on_the_rows_beside_it():
     X, y = load_digits(return_X_y=True)
     blocks = {"n_channels": 8, "n_blocks": 2}
-    learner = ProtoNet(backbone="conv4", backbone_params=blocks, inputs=(1, 8, 8), random_state=0)
+    learner = ProtoNet(
+        backbone="conv4", backbone_params=blocks, input_shape=(1, 8, 8), random_state=0
+    )
     clf = MetaFewShotClassifier(learner.initial_prior(X), precision="float64").fit(X[40:], y[40:])
     together = clf.predict_proba(X[:30])
     alone = np.concatenate([clf.predict_proba(X[k : k + 1]) for k in range(30)])

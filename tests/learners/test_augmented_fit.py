@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from skmeta.learners import InputOptions, ProtoNet, TaskSampling, Validation
+from skmeta.learners import ProtoNet, Validation
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 1, 8, 8).astype(np.float32)
@@ -27,7 +27,7 @@ def test_a_function_sees_the_tasks_of_meta_training_only():
         shapes.append(tuple(x.shape))
         return x
 
-    ProtoNet(**SMALL, inputs=InputOptions(augment=remember)).fit(IMAGES, Y)
+    ProtoNet(**SMALL, augment=remember).fit(IMAGES, Y)
     # Two tasks in each of three iterations, and none of the five of the validation.
     assert shapes == [(2 * (2 + 3), 1, 8, 8)] * 6
 
@@ -35,8 +35,8 @@ def test_a_function_sees_the_tasks_of_meta_training_only():
 def test_a_prior_keeps_neither(tmp_path):
     learner = ProtoNet(
         **SMALL,
-        inputs=InputOptions(augment=torch.neg),
-        sampling=TaskSampling(superclass=lambda k: k % 3),
+        augment=torch.neg,
+        superclass=lambda k: k % 3,
     )
     learner.fit(IMAGES, Y)
     learner.prior_.save(tmp_path / "prior.skmeta")

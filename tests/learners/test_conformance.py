@@ -12,7 +12,6 @@ from skmeta.learners import (
     InContextLearner,
     LearnedOptimizer,
     LSTMMetaLearner,
-    MAMLPlusPlus,
     MetaNAS,
     MetaSGD,
     ProtoNet,
@@ -28,7 +27,8 @@ CASES = {
     "MAML-learned": MAML(head_init="learned"),
     "ANIL": ANIL(n_inner_steps=2),
     "MAML-options": MAML(
-        plus_plus=MAMLPlusPlus(0.8, first_order_until=0.2, per_step_norm=True),
+        multi_step_loss=0.8,
+        per_step_norm=True,
         learn={"inner_lr": "tensor and step", "weight_decay": "scalar"},
         n_inner_steps=2,
     ),

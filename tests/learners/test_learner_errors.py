@@ -19,7 +19,6 @@ from skmeta.learners import (
     ExecutionOptions,
     FineTuning,
     HierarchicalLinear,
-    MAMLPlusPlus,
     MetaOptimizer,
     MetaSGD,
     ProtoNet,
@@ -71,7 +70,7 @@ ERRORS = [
     (ProtoNet, {}, (CLASSES[0], None), "None"),
     (MAML, {}, (*GROUPS[:2], "shop"), r"groups='shop' is a string, .* groups=frame\['shop'\]"),
     (MAML, {}, (*GROUPS[:2], GROUPS[2][:-1]), "groups has 59 values for 60 rows"),
-    (MAML, CONV | {"inputs": (1, 8, 9)}, IMAGES, r"input_shape=\(1, 8, 9\) has 72 values"),
+    (MAML, CONV | {"input_shape": (1, 8, 9)}, IMAGES, r"input_shape=\(1, 8, 9\) has 72 values"),
     (MAML, {"device": "abacus"}, CLASSES, "device='abacus' is not available here.*device='auto'"),
     (MAML, {"backbone": "conv5"}, CLASSES, r"got 'conv5'\. Did you mean 'conv4'\?"),
     (MAML, {"backbone": 3}, CLASSES, r"backbone must be a torch\.nn\.Module or one of"),
@@ -107,8 +106,7 @@ def test_unequal_shots_are_learned_from(learner):
         ("n_inner_steps", -1, "The 'n_inner_steps' parameter of MAML must be"),
         ("meta_lr", "fast", "The 'meta_lr' parameter of MAML must be"),
         ("head_init", "random", "The 'head_init' parameter of MAML must be"),
-        ("sampling", "row", "The 'shots_per' parameter of TaskSampling"),
-        ("plus_plus", True, "The 'plus_plus' parameter of MAML must be"),
+        ("sampling", "row", "The 'sampling' parameter of MAML"),
         ("random_state", "seed", "The 'random_state' parameter of MAML must be"),
         ("meta_optimizer", "lion", "The 'name' parameter of MetaOptimizer must be"),
         ("meta_optimizer", MetaOptimizer(schedule="step"), "The 'schedule' parameter of MetaOpti"),
@@ -116,7 +114,7 @@ def test_unequal_shots_are_learned_from(learner):
         ("execution", ExecutionOptions(precision="float16"), "The 'precision' parameter of Exec"),
         ("validation", 1.0, "The 'fraction' parameter of Validation must be"),
         ("validation", Validation(patience=0), "The 'patience' parameter of Validation must be"),
-        ("plus_plus", MAMLPlusPlus(per_step_norm=2), "The 'per_step_norm' parameter of MAMLPlus"),
+        ("per_step_norm", 2, "The 'per_step_norm' parameter of MAML"),
         ("label_smoothing", 1.0, "The 'label_smoothing' parameter of MAML must be"),
         (
             "learn",
@@ -201,11 +199,11 @@ def test_grey_images_need_no_axis_of_channels():
     rng = np.random.default_rng(0)
     X, y = rng.random((30, 8, 8)), np.repeat(np.arange(5), 6)
     settings = CONV | {"validation": 0}
-    with pytest.raises(ValueError, match=r"the input has shape \(8, 8\)\. Pass inputs"):
+    with pytest.raises(ValueError, match=r"the input has shape \(8, 8\)\. Pass input_shape"):
         ProtoNet(**settings).fit(X, y)
     expected = ProtoNet(**settings).fit(X[:, None], y)
     for rows in (X, X.tolist(), list(X), X[..., None], X.reshape(30, -1)):
-        found = ProtoNet(**settings, inputs=(1, 8, 8)).fit(rows, y)
+        found = ProtoNet(**settings, input_shape=(1, 8, 8)).fit(rows, y)
         assert found.prior_.digest == expected.prior_.digest
     few = MetaFewShotClassifier(expected).fit(X[:12], y[:12])
     assert_array_equal(few.predict(X.tolist()), few.predict(X[:, None]))

@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import NearestCentroid
 
 from skmeta import MetaFewShotClassifier
-from skmeta.learners import ANIL, MAML, InputOptions, ProtoNet, Validation
+from skmeta.learners import ANIL, MAML, ProtoNet, Validation
 from skmeta.tasks import ClassEpisodes, EpisodeSplit
 
 # Tasks of the meta-training are learned again on purpose.
@@ -75,7 +75,7 @@ def test_scores_of_tasks_of_several_sizes_are_those_of_the_nearest_centroid(mode
     X, y = make_classes()
     learner = ProtoNet(
         backbone="identity", n_way=(2, 6), n_shot=2, n_query=3, n_iterations=1, validation=0,
-        inputs=InputOptions(standardize=False), execution=mode, random_state=0,
+        standardize=False, execution=mode, random_state=0,
     ).fit(X[:80], y[:80])  # fmt: skip
     found = learner.score_tasks(X[80:], y[80:], n_tasks=50, random_state=3)
     rng, expected = np.random.default_rng(3), []

@@ -13,7 +13,7 @@ from torch import nn
 
 from skmeta.backbones import EpisodeBatchNorm
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, MAMLPlusPlus, MetaOptimizer, Validation
+from skmeta.learners import MAML, MetaOptimizer, Validation
 
 N_FEATURES, N_WAY = 3, 3
 
@@ -71,7 +71,7 @@ def authors_weights(n_steps, n_epochs, epoch):
 @pytest.mark.parametrize("n_steps", [1, 2, 5])
 @pytest.mark.parametrize(("progress", "annealed"), [(0.0, 0.0), (0.2, 0.5), (0.4, 1.0), (1.0, 1.0)])
 def test_multi_step_loss_is_the_weighted_sum_of_the_query_losses(progress, annealed, n_steps):
-    learner = MAML(n_inner_steps=n_steps, inner_lr=0.3, plus_plus=MAMLPlusPlus(0.4))
+    learner = MAML(n_inner_steps=n_steps, inner_lr=0.3, multi_step_loss=0.4)
     context, (support, query) = make_context(progress), make_task()
     leaves = {n: v.requires_grad_() for n, v in make_state(learner, context).items()}
     path = plain_path(leaves, support, lambda name, step: 0.3, n_steps)[1:]
@@ -118,7 +118,7 @@ def test_all_options_start_as_plain_maml(head):
 
 
 def test_normalisations_have_scales_of_their_own_after_each_step():
-    learner = MAML(n_inner_steps=2, inner_lr=0.3, plus_plus=MAMLPlusPlus(per_step_norm=True))
+    learner = MAML(n_inner_steps=2, inner_lr=0.3, per_step_norm=True)
     context = make_context()
     state, (support, query) = make_state(learner, context), make_task()
     leaves = {n: v.clone().requires_grad_() for n, v in state.items()}
@@ -136,21 +136,13 @@ def test_normalisations_have_scales_of_their_own_after_each_step():
     assert not torch.allclose(state["norm.body.1.bias"][0], state["norm.body.1.bias"][1])
 
 
-def test_the_meta_gradient_is_of_first_order_until_it_is_not():
-    learner = MAML(n_inner_steps=2, inner_lr=0.3, plus_plus=MAMLPlusPlus(first_order_until=0.5))
-    state, task = make_state(learner, make_context()), make_task()
-    for progress, first_order in ((0.0, True), (0.49, True), (0.5, False), (1.0, False)):
-        found, _ = learner.algorithm(learner).meta_gradient(make_context(progress), state, task)
-        other = MAML(n_inner_steps=2, inner_lr=0.3, first_order=first_order)
-        expected, _ = other.algorithm(other).meta_gradient(make_context(), state, task)
-        for name in expected:
-            torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
-    assert not learner.first_order
-
-
 @pytest.mark.parametrize(
     ("settings", "meta_lr"),
-    [({}, 0.002), ({"backbone": "conv4", "inputs": (1, 8, 8)}, 0.005), ({"meta_lr": 0.1}, 0.1)],
+    [
+        ({}, 0.002),
+        ({"backbone": "conv4", "input_shape": (1, 8, 8)}, 0.005),
+        ({"meta_lr": 0.1}, 0.1),
+    ],
 )
 def test_steps_of_the_outer_loop_are_smaller_for_new_classes_on_small_networks(settings, meta_lr):
     X, y = load_digits(return_X_y=True)

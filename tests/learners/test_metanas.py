@@ -194,7 +194,9 @@ def test_any_learner_takes_the_network_that_was_found(tmp_path):
 
 def test_the_search_starts_at_the_plain_network():
     X = load_digits().data
-    learner = MetaNAS(backbone_params={"n_channels": 4}, n_way=3, inputs=(1, 8, 8), random_state=1)
+    learner = MetaNAS(
+        backbone_params={"n_channels": 4}, n_way=3, input_shape=(1, 8, 8), random_state=1
+    )
     prior = learner.initial_prior(X)
     learner.prior_ = prior
     assert learner.architecture_.params["chosen"] == ["none", "conv_3x3", "none"] * 3

@@ -54,7 +54,7 @@ OBJECT = "class Noise{}:\n    def __call__(self, x): return x\nmade = Noise{}()"
 
 
 @pytest.mark.parametrize("source", ["def f{}(x): return x\nmade = f{}", OBJECT, LSTM])
-@pytest.mark.parametrize("name", ["inputs__augment", "sampling__superclass", "backbone"])
+@pytest.mark.parametrize("name", ["augment", "superclass", "backbone"])
 def test_a_checkpoint_knows_a_callable_by_its_name(name, source):
     """What its code does is the user's affair; a module is known by its layers."""
 

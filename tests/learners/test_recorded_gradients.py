@@ -10,7 +10,7 @@ from marks import slow
 
 from skmeta._backend import Execution, Rows, TaskTensors
 from skmeta.backbones import build_backbone
-from skmeta.learners import ANIL, MAML, MAMLPlusPlus, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import ANIL, MAML, MetaSGD, ProtoNet, Reptile
 
 N_TASKS = 4
 LEARNERS = {
@@ -19,7 +19,7 @@ LEARNERS = {
     "maml-learned-rates": MAML(
         n_inner_steps=2,
         learn={"inner_lr": "tensor and step", "weight_decay": "tensor"},
-        plus_plus=MAMLPlusPlus(per_step_norm=True),
+        per_step_norm=True,
     ),
     "anil": ANIL(n_inner_steps=3),
     "meta-sgd": MetaSGD(n_inner_steps=2),

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from skmeta import MetaFewShotClassifier
-from skmeta.learners import MAML, InputOptions, ProtoNet
+from skmeta.learners import MAML, ProtoNet
 from skmeta.priors import MetaPrior
 
 # Priors are adapted to rows of their own meta-training.
@@ -86,7 +86,7 @@ def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, name
 )
 def test_auto_takes_what_made_classes_in_meta_training(augment, expected, digits, tmp_path):
     X, y = digits
-    learner = ProtoNet(**SMALL, inputs=InputOptions(augment=augment)).fit(X, y)
+    learner = ProtoNet(**SMALL, augment=augment).fit(X, y)
     assert list(learner.prior_.learner_params.get("test_time_augment", [])) == expected
     learner.prior_.save(tmp_path / "prior.skmeta")
     loaded = MetaPrior.load(tmp_path / "prior.skmeta")
@@ -107,14 +107,12 @@ def test_auto_takes_what_made_classes_in_meta_training(augment, expected, digits
 @pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 def test_scores_of_tasks_are_those_of_the_estimator(execution, digits):
     X, y = digits
-    learner = ProtoNet(**SMALL, inputs=InputOptions(augment="rotations"), execution=execution).fit(
-        X, y
-    )
+    learner = ProtoNet(**SMALL, augment="rotations", execution=execution).fit(X, y)
     scores = learner.score_tasks(X, y, n_tasks=20)
     plain = learner.score_tasks(X, y, n_tasks=20, test_time_augment=None)
     assert (scores != plain).any()
     # What the prior knows holds, whatever `augment` is now.
-    learner.set_params(inputs=None)
+    learner.set_params(augment=None)
     np.testing.assert_array_equal(learner.score_tasks(X, y, n_tasks=20), scores)
     one = learner.prior_.learner_params | {"test_time_augment": []}
     learner.prior_ = learner.prior_.replace(learner_params=one)
@@ -127,7 +125,7 @@ def test_scores_of_tasks_are_those_of_the_estimator(execution, digits):
         ({}, "affine", "'affine' is unknown"),
         ({}, "auto", "must be 'mirror', 'rotations'"),
         ({}, ["rotations", 3], "3 is unknown"),
-        ({"inputs": (1, 4, 16), "backbone_params": {"n_blocks": 2}}, "rotations", "square"),
+        ({"input_shape": (1, 4, 16), "backbone_params": {"n_blocks": 2}}, "rotations", "square"),
         ({"backbone": "mlp", "backbone_params": None}, "mirror", "images of shape"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skmeta.exceptions import EpisodeError
-from skmeta.learners import ProtoNet, TaskSampling, Validation
+from skmeta.learners import ProtoNet, Validation
 from skmeta.tasks import ClassEpisodes
 
 # Superclass "a" has 4 classes, "b" 3, "c" 2.
@@ -43,7 +43,7 @@ def test_a_learner_sets_whole_superclasses_aside_and_scores_within_them():
     X = np.random.default_rng(0).normal(size=(len(y), 4))
     learner = ProtoNet(
         n_way=3, n_shot=1, n_query=2, n_iterations=2, validation=Validation(0.2, n_tasks=3),
-        sampling=TaskSampling(superclass=first_letter), random_state=0,
+        superclass=first_letter, random_state=0,
     ).fit(X, y)  # fmt: skip
     trained = {name[0] for name in learner.prior_.trained_on}
     assert len(trained) == 8

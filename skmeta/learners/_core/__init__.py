@@ -46,7 +46,5 @@ from skmeta.learners._core._prior_io import (
 from skmeta.learners._core._session import Session
 from skmeta.learners._core._settings import (
     PUBLISHED_LOOP,
-    InputOptions,
-    TaskSampling,
     read_settings,
 )

@@ -136,7 +136,7 @@ def evaluate(
         n_way=settings.n_way,
         n_shot=settings.n_shot,
         n_query=settings.n_query,
-        shots_per=resolve_shots_per(learner, settings.shots_per, prior.kind, groups),
+        shots_per=resolve_shots_per(learner, settings.sampling, prior.kind, groups),
         labels=prior.classes,
         superclass=settings.superclass,
     )

@@ -167,7 +167,7 @@ def _read_tasks(
         n_way=settings.n_way,
         n_shot=settings.n_shot if settings.draws_tasks else 1,
         n_query=settings.n_query,
-        shots_per=resolve_shots_per(learner, settings.shots_per, kind, groups),
+        shots_per=resolve_shots_per(learner, settings.sampling, kind, groups),
         superclass=settings.superclass,
         validation_fraction=settings.validation.fraction,
         rng=rng,

@@ -68,7 +68,7 @@ class Session:
         the network have that precision, and tensors have float32. `own_precision` is that of a
         network of the learner's own. For views see :func:`resolve_test_time_augment`.
         """
-        augment, changes = getattr(getattr(learner, "inputs", None), "augment", None), []
+        augment, changes = getattr(learner, "augment", None), []
         if test_time_augment and (test_time_augment != "auto" or augment is not None):
             changes = resolve_test_time_augment(test_time_augment, augment)
         where, dtype = resolve_device(device), NETWORK_PRECISIONS[precision]

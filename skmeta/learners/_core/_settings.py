@@ -10,7 +10,6 @@ from typing import Any
 
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta._training import (
-    Declared,
     ExecutionOptions,
     MetaOptimizer,
     OuterLoopSettings,
@@ -20,27 +19,6 @@ from skmeta._training import (
 from skmeta.backbones import resolve_backbone
 from skmeta.priors import MetaPrior
 
-
-class TaskSampling(Declared, kw_only=False, eq=True):
-    """How tasks are drawn, for the parameter ``sampling``.
-
-    Parameters
-    ----------
-    shots_per : {"auto", "class", "task"}, default="auto"
-        What ``n_shot`` and ``n_query`` count in classifications by groups. See :ref:`shots`.
-    superclass : mapping, callable or None, default=None
-        From a class to the superclass that a task is drawn from. See :ref:`own-networks`.
-
-    Examples
-    --------
-    >>> from skmeta.learners import ProtoNet, TaskSampling
-    >>> learner = ProtoNet(sampling=TaskSampling(superclass={"oak": "tree", "elm": "tree"}))
-    """
-
-    shots_per: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
-    superclass: Any = parameter(None, Mapping, callable, None, role="training")
-
-
 # How outer loops of the papers step: no schedule, no clipping, the last state is kept.
 PUBLISHED_LOOP: Mapping[str, Any] = MappingProxyType(
     {
@@ -49,31 +27,6 @@ PUBLISHED_LOOP: Mapping[str, Any] = MappingProxyType(
         "n_way": 5,
     }
 )
-
-
-class InputOptions(Declared, kw_only=False, eq=True):
-    """The rows that a network reads, for the parameter ``inputs``.
-
-    Parameters
-    ----------
-    input_shape : tuple of int or None, default=None
-        Shape of a row for the backbone, such as ``(1, 28, 28)``; None takes it from ``X``.
-    standardize : bool or "auto", default="auto"
-        Whether features and targets are standardised; ``auto`` leaves images as they are, but
-        divides those of bytes (uint8, 0 to 255) by 255.
-    augment : str, callable, list of these or None, default=None
-        Changes of images in meta-training: ``'affine'``, ``'mirror'``, ``'rotations'`` or a
-        function. See :ref:`own-networks`.
-
-    Examples
-    --------
-    >>> from skmeta.learners import InputOptions, ProtoNet
-    >>> learner = ProtoNet(backbone="conv4", inputs=InputOptions((1, 28, 28), augment="affine"))
-    """
-
-    input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None, role="training")
-    standardize: bool | str = parameter("auto", "boolean", StrOptions({"auto"}), role="training")
-    augment: Any = parameter(None, str, list, tuple, callable, None, role="training")
 
 
 class TaskSettings(OuterLoopSettings, shared=True):
@@ -88,9 +41,10 @@ class TaskSettings(OuterLoopSettings, shared=True):
     n_way : int or tuple of two ints, default=5
         Classes of a task that is drawn from classes; a range ``(low, high)`` draws the number for
         each meta-iteration. With groups, a task has all classes.
-    sampling : {"auto", "class", "task"} or TaskSampling, default="auto"
-        What ``n_shot`` and ``n_query`` count in classifications by groups, or a
-        :class:`~skmeta.learners.TaskSampling`, which also has superclasses. See :ref:`shots`.
+    sampling : {"auto", "class", "task"}, default="auto"
+        What ``n_shot`` and ``n_query`` count in classifications by groups. See :ref:`shots`.
+    superclass : mapping, callable or None, default=None
+        From a class to the superclass that a task is drawn from. See :ref:`own-networks`.
     prior : MetaPrior or None, default=None
         Where meta-training starts; None draws the weights. See :ref:`going-on`.
     """
@@ -102,7 +56,8 @@ class TaskSettings(OuterLoopSettings, shared=True):
     n_way: int | tuple[int, int] = parameter(
         5, Interval(Integral, 2, None, closed="left"), tuple, list
     )
-    sampling: Any = parameter("auto", str, TaskSampling, role="training")
+    sampling: str = parameter("auto", StrOptions({"auto", "class", "task"}), role="training")
+    superclass: Any = parameter(None, Mapping, callable, None, role="training")
     prior: Any = parameter(None, MetaPrior, None, role="training")
 
 
@@ -116,16 +71,23 @@ class NetworkSettings(TaskSettings, shared=True):
         a module, or the ``architecture_`` that MetaNAS found. See :ref:`own-networks`.
     backbone_params : dict or None, default=None
         Keyword arguments of a named backbone, such as ``{'hidden': (64, 64)}``.
-    inputs : tuple of int, InputOptions or None, default=None
-        Shape of a row for the backbone, such as ``(1, 28, 28)`` (None takes it from ``X``), or an
-        :class:`~skmeta.learners.InputOptions`, which also standardises rows and changes images.
+    input_shape : tuple of int or None, default=None
+        Shape of a row for the backbone, such as ``(1, 28, 28)``; None takes it from ``X``.
+    standardize : bool or "auto", default="auto"
+        Whether features and targets are standardised; ``auto`` leaves images as they are, but
+        divides those of bytes (uint8, 0 to 255) by 255.
+    augment : str, callable, list of these or None, default=None
+        Changes of images in meta-training: ``'affine'``, ``'mirror'``, ``'rotations'`` or a
+        function. See :ref:`own-networks`.
     transductive : bool, default=False
         Whether query rows are normalised by their own statistics. See :ref:`transductive`.
     """
 
     backbone: Any = parameter("mlp", role="training")
     backbone_params: dict[str, Any] | None = parameter(None, dict, None, role="training")
-    inputs: Any = parameter(None, tuple, list, InputOptions, None, role="training")
+    input_shape: tuple[int, ...] | None = parameter(None, tuple, list, None, role="training")
+    standardize: bool | str = parameter("auto", "boolean", StrOptions({"auto"}), role="training")
+    augment: Any = parameter(None, str, list, tuple, callable, None, role="training")
     transductive: bool = parameter(False, "boolean")
 
 
@@ -146,11 +108,9 @@ def read_settings(learner: Any) -> Any:
     """Read and check the settings of a learner.
 
     They are those of :func:`~skmeta._training.read_parameters`, with those of a closed form where
-    it lacks some, those of ``inputs`` and ``sampling`` by their names, and ``draws_tasks``: whether
-    meta-training draws tasks or uses all rows at once.
+    it lacks some, and ``draws_tasks``: whether meta-training draws tasks or uses all rows at once.
     """
-    known = _closed_form() | vars(read_parameters(learner))
-    settings = SimpleNamespace(**known, **vars(known["inputs"]), **vars(known["sampling"]))
+    settings = SimpleNamespace(**(_closed_form() | vars(read_parameters(learner))))
     settings.backbone, settings.backbone_params = resolve_backbone(
         settings.backbone, settings.backbone_params
     )

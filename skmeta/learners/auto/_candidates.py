@@ -28,10 +28,8 @@ from skmeta._training import Validation
 from skmeta.exceptions import EpisodeError, SkmetaError, SkmetaWarning
 from skmeta.learners._core import (
     LEARNERS,
-    InputOptions,
     MetaLearner,
     Session,
-    TaskSampling,
     check_learner_rows,
     read_prior,
     read_settings,
@@ -166,13 +164,12 @@ def _for_tasks(learner: MetaLearner, design: Design, device: Any) -> MetaLearner
     own, names = read_settings(learner), learner.get_params(deep=False)
     algorithm = learner.algorithm(learner)
     needs_all = algorithm.needs_every_class(algorithm.resolve_head(design.kind, "groups"))
-    shots_per = "auto" if design.groups is None else ("class" if needs_all else "task")
-    shape = own.input_shape or (design.input_shape if design.is_image else None)
+    sampling = "auto" if design.groups is None else ("class" if needs_all else "task")
     settings: dict[str, Any] = {
         **design.task_size,
-        "sampling": TaskSampling(shots_per, own.superclass),
+        "sampling": sampling,
         "target_type": design.kind,
-        "inputs": InputOptions(shape, own.standardize, own.augment),
+        "input_shape": own.input_shape or (design.input_shape if design.is_image else None),
         "device": device,
         "verbose": 0,
     }
