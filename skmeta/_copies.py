@@ -1,4 +1,4 @@
-"""Objects whose copies are the object itself."""
+"""How objects come to be: copies that are the object itself, and classes without a constructor."""
 
 from typing import Any, NoReturn, Self
 
@@ -30,3 +30,19 @@ class Immutable(Uncopied):
         raise AttributeError(
             f"A {type(self).__name__} is immutable, so {name!r} cannot be deleted. {self._advice}"
         )
+
+
+class Made:
+    """Base class of objects that class methods make. ``_made_by`` says which."""
+
+    _made_by = "from_estimator"
+
+    def __init__(self) -> None:
+        name = type(self).__name__
+        raise TypeError(f"A {name} has no constructor. Make one with {name}.{self._made_by}.")
+
+    @classmethod
+    def _make(cls, **attributes: Any) -> Self:
+        self = cls.__new__(cls)
+        vars(self).update(attributes)
+        return self

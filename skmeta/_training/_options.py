@@ -283,13 +283,12 @@ class ExecutionOptions(Declared, kw_only=False, eq=True):
     ----------
     mode : {"auto", "loop", "threads", "vmap"}, default="auto"
         How the tasks of a meta-iteration are computed: one by one, one thread per task, or
-        vectorised. ``auto`` chooses by device and size.
+        vectorised, as many at once as fit into 1 GiB or half of a GPU's memory. ``auto`` chooses by
+        device and size.
     precision : {"float32", "float64", "bfloat16"}, default="float32"
         Precision of meta-training. With ``bfloat16``, a network's convolutions and products of
         matrices are computed in it, while weights and statistics stay in float32; it saves time on
         processors with AVX-512-BF16 or AMX, and on GPUs.
-    chunk_size : int or None, default=None
-        Tasks vectorised at once; None: as many as fit into 1 GiB, or half of a GPU's memory.
     n_jobs : int or None, default=None
         Threads over tasks: -1 is one per core, None all that torch uses.
     checkpoint : path or None, default=None
@@ -303,9 +302,6 @@ class ExecutionOptions(Declared, kw_only=False, eq=True):
 
     mode: str = parameter("auto", StrOptions(set(MODES)), role="machine")
     precision: str = parameter("float32", StrOptions(set(NETWORK_PRECISIONS)), role="training")
-    chunk_size: int | None = parameter(
-        None, Interval(Integral, 1, None, closed="left"), None, role="machine"
-    )
     n_jobs: int | None = parameter(None, *N_JOBS, role="machine")
     checkpoint: str | PathLike[str] | None = parameter(None, str, PathLike, None, role="machine")
 
@@ -318,7 +314,6 @@ class ExecutionOptions(Declared, kw_only=False, eq=True):
             device=device,
             flops_per_task=flops_per_task,
             n_jobs=self.n_jobs,
-            chunk_size=self.chunk_size,
             can_vectorise=partial(getattr, network, "can_vectorise"),
             **more,
         )

@@ -13,4 +13,4 @@ from skmeta.backbones._conv4 import conv4
 from skmeta.backbones._layers import EpisodeBatchNorm
 from skmeta.backbones._mlp import mlp
 
-__all__ = ["Architecture", "cells", "conv4", "mlp"]
+__all__ = ["cells", "conv4", "mlp"]

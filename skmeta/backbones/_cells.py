@@ -177,7 +177,7 @@ def cells(input_shape: tuple[int, ...], **params: Any) -> CellNetwork | ChosenCe
         Tables have ``width=40`` features in all cells, ``activation="relu"`` (or ``"tanh"``,
         ``"gelu"``, ``"silu"``), and ``normalize=False``: whether nodes normalise their sums.
         ``chosen`` names one operation for each edge, in the order of computation, and makes the
-        network of these alone; ``params`` of an :class:`Architecture` has it.
+        network of these alone; ``params`` of ``MetaNAS.architecture_`` has it.
 
     Returns
     -------

@@ -34,13 +34,12 @@ class PriorModule(nn.Module):
     n_outputs : int, default=1
         Number of classes, or 1 for a regression. If the prior's head has a row for each of its
         classes, class k of the new task is class k of ``prior.classes``.
-    freeze_body : bool, default=False
-        Train the head only.
 
     Attributes
     ----------
     body : torch.nn.Module
-        Maps (n_samples, *input_shape) to (n_samples, n_features).
+        Maps (n_samples, *input_shape) to (n_samples, n_features). ``body.requires_grad_(False)``
+        leaves the head alone to be trained.
     head : torch.nn.Linear
         Maps features to the outputs.
     x_mean, x_scale, y_mean, y_scale : Tensor
@@ -79,7 +78,7 @@ class PriorModule(nn.Module):
     is_started: Tensor
     n_batches: Tensor
 
-    def __init__(self, prior: MetaPrior, n_outputs: int = 1, freeze_body: bool = False) -> None:
+    def __init__(self, prior: MetaPrior, n_outputs: int = 1) -> None:
         super().__init__()
         if not isinstance(prior, MetaPrior):
             raise TypeError(
@@ -100,7 +99,6 @@ class PriorModule(nn.Module):
         with torch.no_grad():
             for name, parameter in self.body.named_parameters():
                 parameter.copy_(torch.tensor(weights[name]))
-                parameter.requires_grad_(not freeze_body)
             width = int(self.body.eval()(torch.zeros(1, *self.input_shape)).shape[1])
         self.head: nn.Linear = _make_head(prior, width, check_count(n_outputs, "n_outputs"))
         for name in ("x_mean", "x_scale", "y_mean", "y_scale"):

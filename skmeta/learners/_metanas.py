@@ -32,6 +32,10 @@ ALPHA = "body.architecture"
 # A budget is divided into at most this many units.
 _MAX_UNITS = 2000
 
+# Share of the tasks of a meta-iteration that mix operations until annealing ends. The others take
+# the network that is chosen so far, which is several times faster.
+_MIXED_SHARE = 0.25
+
 # How many temperatures the operations of the plain network are ahead of others at first: their
 # share is then about a half.
 _AHEAD = 1.8
@@ -193,7 +197,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
             return super().mean_gradient(context, state, tasks, execution)
         n, n_mixed = len(tasks.query.y), 0
         if context.progress < self.settings.annealing[1]:
-            n_mixed = math.ceil(self.settings.search_share * n)
+            n_mixed = math.ceil(_MIXED_SHARE * n)
         chosen, names = self._chosen(context, state[ALPHA])
         own = {n: v for n, v in state.items() if n in names}
         gradient = {n: torch.zeros_like(v) for n, v in state.items()}
@@ -325,9 +329,6 @@ class MetaNAS(GradientLearner):
     annealing : tuple of two floats, default=(0.08, 0.12)
         Shares of the meta-training at which annealing begins and ends. All operations are mixed
         before it; one is left on each edge after it.
-    search_share : float, default=0.25
-        Share of the tasks of a meta-iteration that mix operations until annealing ends. The others
-        take the network that is chosen so far, which is several times faster.
     max_parameters : int or None, default=None
         Largest number of parameters of the chosen network, without the head.
 
@@ -352,7 +353,6 @@ class MetaNAS(GradientLearner):
     architecture_lr: float = parameter(0.0, Interval(Real, 0, None, closed="left"))
     temperature: tuple[float, float] = parameter((0.1, 0.01), tuple, list)
     annealing: tuple[float, float] = parameter((0.08, 0.12), tuple, list, role="training")
-    search_share: float = parameter(0.25, Interval(Real, 0, 1, closed="right"), role="training")
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
 
     algorithm = MetaNASAlgorithm

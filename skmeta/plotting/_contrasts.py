@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -13,13 +12,12 @@ from skmeta.plotting._display import Display
 _ROW, _LEAST = 0.28, 1.8
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class ContrastDisplay(Display):
     """Contrasts with their intervals, one below the other: a forest plot.
 
     Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
 
-    Parameters
+    Attributes
     ----------
     names : sequence of str
         Names of the contrasts, from top to bottom.
@@ -27,13 +25,10 @@ class ContrastDisplay(Display):
         Differences or ratios.
     lower, upper : array-like of shape (n_contrasts,)
         Bounds of the intervals.
-    is_ratio : bool, default=False
+    is_ratio : bool
         Whether they are ratios: no effect is 1, and the axis is logarithmic.
-    label : str, default="difference"
+    label : str
         What is estimated.
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
         Axes of the drawing.
     figure_ : matplotlib Figure
@@ -41,10 +36,14 @@ class ContrastDisplay(Display):
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from skmeta import GroupedRegressor
     >>> from skmeta.plotting import ContrastDisplay
-    >>> one = {"names": ["drug - control"], "estimate": [2.0], "lower": [1.5], "upper": [2.5]}
-    >>> ContrastDisplay(**one).plot().ax_.get_xlabel()
-    'difference'
+    >>> clinic, drug = np.repeat(np.arange(12), 6), np.tile([0.0, 1.0], 36)
+    >>> y = clinic + 2 * drug + np.random.default_rng(0).normal(size=72)
+    >>> model = GroupedRegressor(0, model="mixed").fit(np.column_stack([clinic, drug]), y)
+    >>> ContrastDisplay.from_estimator(model, 1, 1.0, 0.0).ax_.get_xlabel()
+    '1: difference, with 95% intervals'
     """
 
     names: Any
@@ -126,7 +125,7 @@ class ContrastDisplay(Display):
         ends = ["ratio_lower", "ratio_upper"] if ratio else ["lower", "upper"]
         values = np.vstack([frame[[shown, *ends]] for frame in frames])
         bounds = dict(zip(("estimate", "lower", "upper"), values.T, strict=True))
-        return cls(names=names, **bounds, is_ratio=ratio, label=label).plot(ax=ax, **line_kw)
+        return cls._make(names=names, **bounds, is_ratio=ratio, label=label).plot(ax=ax, **line_kw)
 
     def plot(self, *, ax: Any = None, **line_kw: Any) -> Self:
         """Draw the contrasts on `ax` (None makes a figure), with settings of ``Axes.errorbar``."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from skmeta._copies import Made
 from skmeta._optional import import_optional
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class Display:
+class Display(Made):
     """A record that is computed first, and then drawn with matplotlib."""
 
     def _begin(self, ax: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -19,27 +18,23 @@ _HALF_WIDTH = 1.96
 _MAX_LABELS = 40
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class GroupEffectsDisplay(Display):
     """Effects of groups with intervals, sorted: the caterpillar plot of mixed models.
 
     Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
 
-    Parameters
+    Attributes
     ----------
     names : sequence
         Names of the groups.
     estimate : array-like of shape (n_groups,)
         Effect of each group.
-    std : array-like of shape (n_groups,) or None, default=None
+    std : array-like of shape (n_groups,) or None
         Standard deviations.
-    reference : float or None, default=None
+    reference : float or None
         The effect of a group without rows.
-    label : str, default="intercept"
+    label : str
         What differs between groups.
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
         Axes of the drawing.
     figure_ : matplotlib Figure
@@ -49,10 +44,15 @@ class GroupEffectsDisplay(Display):
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from skmeta import GroupedRegressor
     >>> from skmeta.plotting import GroupEffectsDisplay
-    >>> display = GroupEffectsDisplay(names=["b", "a"], estimate=[2.0, 1.0], std=[0.5, 0.1])
-    >>> display.plot().order_
-    array([1, 0])
+    >>> rng, school = np.random.default_rng(0), np.repeat(np.arange(12), 9)
+    >>> x = rng.normal(size=108)
+    >>> y = -5 * school + x + rng.normal(size=108)
+    >>> model = GroupedRegressor(0, model="mixed").fit(np.column_stack([school, x]), y)
+    >>> GroupEffectsDisplay.from_estimator(model).order_
+    array([11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
     """
 
     names: Any
@@ -115,7 +115,7 @@ class GroupEffectsDisplay(Display):
             )
         group_rows = frame.iloc[1:]
         std = group_rows.get(f"{effect} std")
-        display = cls(
+        display = cls._make(
             names=list(group_rows.index),
             estimate=group_rows[effect].to_numpy(),
             std=None if std is None else std.to_numpy(),
@@ -163,24 +163,20 @@ class Trajectory(NamedTuple):
     actual: np.ndarray | None = None
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class GroupTrajectoryDisplay(Display):
     """Known rows of groups in time, and predictions ahead with their intervals.
 
     Each group has axes of its own. Create a display with :meth:`from_estimator`, and draw it again
     with :meth:`plot`.
 
-    Parameters
+    Attributes
     ----------
     trajectories : mapping of group to Trajectory
         Times and targets of the groups, in the order in which they are drawn.
-    level : float, default=0.9
+    level : float
         Share of targets that intervals shall hold, for the legend.
-    names : tuple of (str, str), default=("time", "y")
+    names : tuple of (str, str)
         Names of the axes.
-
-    Attributes
-    ----------
     axes_ : list of matplotlib Axes
         Axes of each group.
     figure_ : matplotlib Figure
@@ -188,10 +184,16 @@ class GroupTrajectoryDisplay(Display):
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from skmeta import GroupedRegressor
     >>> from skmeta.plotting import GroupTrajectoryDisplay
-    >>> boy = ([8, 9], [128, 134], [10, 11], [139, 145], [136, 141], [142, 149])
-    >>> len(GroupTrajectoryDisplay(trajectories={"boy": boy}).plot().axes_)
-    1
+    >>> child, age = np.repeat(np.arange(12), 8), np.tile(np.arange(8.0), 12)
+    >>> X, known = np.column_stack([child, age]), age < 6
+    >>> y = 100 + 5 * age + child * age + np.random.default_rng(0).normal(size=96)
+    >>> model = GroupedRegressor(0, order=1).fit(X[known], y[known])
+    >>> display = GroupTrajectoryDisplay.from_estimator(model, X[known], y[known], X[~known])
+    >>> len(display.axes_)
+    8
     """
 
     trajectories: Mapping[Any, Any]
@@ -277,7 +279,7 @@ class GroupTrajectoryDisplay(Display):
             actual = None if ahead is None else ahead[rows]
             trajectories[group] = Trajectory._make((times[0][known], y[known], *predicted, actual))
         names = (str(estimator.order), getattr(y_ahead, "name", None) or "y")
-        return cls(trajectories=trajectories, level=level, names=names).plot(axes=axes)
+        return cls._make(trajectories=trajectories, level=level, names=names).plot(axes=axes)
 
     def plot(self, *, axes: Any = None, **line_kw: Any) -> Self:
         """Draw each group on its own of the `axes` (None makes a figure)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -29,29 +28,25 @@ _BASELINES = {
 }
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class LearningCurveDisplay(Display):
     """Loss or score of training and validation tasks over meta-training.
 
     Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
 
-    Parameters
+    Attributes
     ----------
     iteration : array-like of shape (n_points,)
         Number of meta-iterations so far.
     train : array-like of shape (n_points,)
         Mean of the metric over the training tasks since the previous point.
-    validation : array-like of shape (n_points,) or None, default=None
+    validation : array-like of shape (n_points,) or None
         Mean of the metric over the validation tasks.
-    metric_name : str, default="loss"
+    metric_name : str
         Name of the metric, for the axis.
-    estimator_name : str or None, default=None
+    estimator_name : str or None
         Name of the learner, for the legend.
-    baselines : dict of str to float, default=None
+    baselines : dict of str to float
         Metric of plain models on the validation tasks, by what the legend calls them.
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
         Axes of the drawing.
     figure_ : matplotlib Figure
@@ -130,7 +125,7 @@ class LearningCurveDisplay(Display):
             for key, (label, _) in _BASELINES.items()
             if history.get(f"{key}_score")
         }
-        display = cls(
+        display = cls._make(
             iteration=np.asarray(history["iteration"]),
             train=np.asarray(history[f"train_{metric}"]),
             validation=None if validation is None else np.asarray(validation),
@@ -175,27 +170,23 @@ _MARKERS = ("o", "s", "D", "^", "v")
 _LINES = ("-", "--", "-.", ":")
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class AdaptationDisplay(Display):
     """Scores of new tasks by the number of gradient steps, or by the number of known rows.
 
     Create a display with :meth:`from_estimator`, and draw it again with :meth:`plot`.
 
-    Parameters
+    Attributes
     ----------
     values : array-like of shape (n_points,)
         Numbers of steps or of rows.
     scores : array-like of shape (n_points, n_tasks)
         Score of each task.
-    varied : {"n_inner_steps", "n_shot"}, default="n_inner_steps"
+    varied : {"n_inner_steps", "n_shot"}
         What `values` are.
-    metric_name : str, default="accuracy"
+    metric_name : str
         Name of the score, for the axis.
-    estimator_name : str or None, default=None
+    estimator_name : str or None
         Name of the learner, for the legend.
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
         Axes of the drawing.
     figure_ : matplotlib Figure
@@ -311,7 +302,7 @@ class AdaptationDisplay(Display):
             drawn = {"n_tasks": n_tasks, "random_state": random_state, varied: value}
             each = learner.score_tasks(X, y, groups, **drawn)
             scores.append(each if is_classification else -each)
-        display = cls(
+        display = cls._make(
             values=np.asarray(values),
             scores=np.asarray(scores),
             varied=varied,

@@ -27,13 +27,11 @@ class Gaussian:
     """Independent normal distributions around the outputs; the environment clips its actions.
 
     A unit is half the range of an action (d,), so that the first policy has the same spread in any
-    environment. The standard deviation is a parameter, ``log_std`` (d,), with `initial_std` at
-    first.
+    environment. The standard deviation is a parameter, ``log_std`` (d,), and one unit at first.
     """
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, initial_std: float) -> None:
+    def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
         self.low, self.high = np.asarray(low, np.float64), np.asarray(high, np.float64)
-        self.initial_std = initial_std
         self.n_outputs = len(self.low)
         bounded = np.isfinite(self.low) & np.isfinite(self.high)
         with np.errstate(invalid="ignore"):
@@ -42,7 +40,7 @@ class Gaussian:
 
     def initial_state(self) -> State:
         """Return the parameters that do not depend on the observation."""
-        return {"log_std": torch.full((self.n_outputs,), math.log(self.initial_std))}
+        return {"log_std": torch.zeros(self.n_outputs)}
 
     def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Draw the random numbers of :meth:`sample`, for actions of leading shape ``shape``."""
@@ -118,11 +116,11 @@ def describe_actions(space: Any) -> dict[str, Any]:
     )
 
 
-def make_distribution(described: Mapping[str, Any], initial_std: float) -> ActionDistribution:
+def make_distribution(described: Mapping[str, Any]) -> ActionDistribution:
     """Return the distribution over a space: Gaussian for a box of one axis, else categorical."""
     if described["kind"] == "categorical":
         return Categorical(described["n"], described["start"])
-    return Gaussian(np.array(described["low"]), np.array(described["high"]), initial_std)
+    return Gaussian(np.array(described["low"]), np.array(described["high"]))
 
 
 def check_family(family: Any) -> None:

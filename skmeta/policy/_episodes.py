@@ -24,7 +24,6 @@ from torch import Tensor
 from skmeta.exceptions import EpisodeError
 
 ESTIMATORS = ("lvc", "dice")
-BASELINES = ("linear", "none")
 
 _RIDGE = 1e-5
 

@@ -14,7 +14,7 @@ from skmeta._sklearn_compat import Interval, StrOptions, fit_context, validate_p
 from skmeta._training import OuterLoopSettings, learner_name, parameter
 from skmeta._validation import check_rng
 from skmeta.learners import MAML, GradientLearner
-from skmeta.policy._episodes import BASELINES, ESTIMATORS
+from skmeta.policy._episodes import ESTIMATORS
 from skmeta.policy._meta_fit import evaluate, make_session, meta_fit, write_prior
 from skmeta.policy._session import POLICY_LEARNERS
 from skmeta.policy.environments import TaskFamily
@@ -27,7 +27,8 @@ class PolicyMAML(OuterLoopSettings):
     In each task of a meta-batch, the policy plays episodes, takes a policy gradient step
     (:class:`~skmeta.learners.MAML`'s inner step), and plays again. The prior descends minus the
     advantage after the last update, through the inner steps (second order), or not
-    (``first_order=True``). The guide is :doc:`/policy`.
+    (``first_order=True``). Advantages have a baseline that is linear in observation and time, and
+    are centred and scaled over the steps of a task. The guide is :doc:`/policy`.
 
     Parameters
     ----------
@@ -41,8 +42,6 @@ class PolicyMAML(OuterLoopSettings):
         Descend the mean over the policies after each update, not the last policy's alone.
     hidden : tuple of int, default=(64, 64)
         Width of each hidden layer of the policy; tanh is applied after each.
-    initial_std : float, default=1.0
-        Initial standard deviation of a Gaussian policy, in half the range of an action.
     inner_lr : float, default=0.1
         Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
@@ -55,10 +54,6 @@ class PolicyMAML(OuterLoopSettings):
         Weight of a reward one step later (gamma).
     gae_lambda : float, default=1.0
         Weight of longer estimates in generalised advantages (lambda).
-    baseline : {"linear", "none"}, default="linear"
-        Baseline of the advantages: linear in observation and time, or zero.
-    standardize_advantages : bool, default=True
-        Whether the advantages of a task are centred and scaled over its steps.
     standardize : bool, default=True
         Whether observations are centred and scaled by those of random actions.
     n_iterations : int, default=300
@@ -100,15 +95,12 @@ class PolicyMAML(OuterLoopSettings):
     learn: dict[str, str] | None = parameter(None, dict, None, role="training")
     loss_after_each_update: bool = parameter(False, "boolean", role="training")
     hidden: tuple[int, ...] = parameter((64, 64), tuple, list, role="training")
-    initial_std: float = parameter(1.0, Interval(Real, 0, None, closed="neither"))
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
     estimator: str = parameter("lvc", StrOptions(set(ESTIMATORS)))
     n_episodes: int = parameter(20, Interval(Integral, 1, None, closed="left"))
     discount: float = parameter(0.99, Interval(Real, 0, 1, closed="right"))
     gae_lambda: float = parameter(1.0, Interval(Real, 0, 1, closed="both"))
-    baseline: str = parameter("linear", StrOptions(set(BASELINES)))
-    standardize_advantages: bool = parameter(True, "boolean")
     standardize: bool = parameter(True, "boolean", role="training")
     n_iterations: int = 300
     meta_batch_size: int = 20

@@ -150,7 +150,7 @@ def make_session(
     actions = describe_actions(env.single_action_space)
     n_features = check_observation_space(env.single_observation_space, learner.standardize)
     scaler = (
-        _measure_scale(family, make_distribution(actions, learner.initial_std), rng)
+        _measure_scale(family, make_distribution(actions), rng)
         if learner.standardize
         else (Scaler(np.zeros(n_features), np.ones(n_features), np.zeros(()), np.ones(())))
     )

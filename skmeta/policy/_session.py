@@ -58,7 +58,7 @@ class PolicySession:
     ) -> None:
         self.learner, self.scaler, self.action_space = learner, scaler, action_space
         self.max_steps, self.n_trained_steps = max_steps, n_trained_steps
-        self.distribution = make_distribution(action_space, learner.initial_std)
+        self.distribution = make_distribution(action_space)
         session = Session.open(
             learner.inner_learner(),
             build_backbone("mlp", scaler.x_mean.shape, learner.network_params, generator),
@@ -155,21 +155,20 @@ class PolicySession:
         x = adapter.inputs(adapter.upload(seen.reshape(-1, seen.shape[-1])))
         return x.reshape(seen.shape)
 
+    def advantages(self, episodes: Episodes, x: Tensor) -> np.ndarray:
+        """Return generalised advantages over a linear baseline, centred and scaled by task."""
+        # Always float64, because normal equations square the condition number.
+        seen, reward, weight = to_numpy(x).astype(np.float64), episodes.reward, episodes.weight
+        discount = self.learner.discount
+        value = linear_baseline(seen, reward, weight, discount)
+        raw = generalised_advantages(reward, value, discount, self.learner.gae_lambda)
+        return standardise(raw, weight)
+
     def sample(self, episodes: Episodes, fast: State) -> Sample:
         """Convert episodes of M tasks to a sample for the policies that played them."""
-        adapter, learner = self.adapter, self.learner
+        adapter = self.adapter
         x = self.standardise(episodes.observation)
-        weight = episodes.weight
-        value = np.zeros_like(episodes.reward)
-        if learner.baseline == "linear":
-            # Always float64, because normal equations square the condition number.
-            seen = to_numpy(x).astype(np.float64)
-            value = linear_baseline(seen, episodes.reward, weight, learner.discount)
-        advantage = generalised_advantages(
-            episodes.reward, value, learner.discount, learner.gae_lambda
-        )
-        if learner.standardize_advantages:
-            advantage = standardise(advantage, weight)
+        advantage = self.advantages(episodes, x)
 
         def tensor(values: np.ndarray) -> Tensor:
             return torch.as_tensor(values, dtype=adapter.dtype, device=adapter.device)
@@ -180,7 +179,7 @@ class PolicySession:
         with torch.no_grad():
             outputs = torch.func.vmap(self.outputs)(fast, x)
             log_prob = torch.func.vmap(self.distribution.log_prob)(own, outputs, action)
-        return Sample(x, action, tensor(weight), tensor(advantage), log_prob)
+        return Sample(x, action, tensor(episodes.weight), tensor(advantage), log_prob)
 
     def sample_tasks(
         self,

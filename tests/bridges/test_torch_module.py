@@ -18,6 +18,8 @@ from skmeta.priors import MetaPrior
 
 skorch = pytest.importorskip("skorch")
 
+from skorch.callbacks import Freezer  # noqa: E402
+
 from skmeta.bridges.torch import PriorModule  # noqa: E402
 
 QUICK = {"n_iterations": 3, "meta_batch_size": 2, "random_state": 0}
@@ -140,7 +142,7 @@ def test_a_net_is_cloned_trained_on_and_pickled(data):
 def test_a_frozen_body_stays_as_it_is(data):
     prior = maml_prior()
     X, y = new_task(data)
-    net = as_maml(prior, module__freeze_body=True).fit(X, y)
+    net = as_maml(prior, callbacks=[Freezer("body.*")]).fit(X, y)
     for name, value in net.module_.body.named_parameters():
         np.testing.assert_array_equal(value.detach(), prior.tensors[f"body.{name}"])
     head = prior.tensors["head.weight"]

@@ -15,7 +15,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta._backend import Execution, Rows, TaskTensors
 from skmeta.backbones import _cell_network, build_backbone
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import MAML, MetaNAS, ProtoNet
+from skmeta.learners import MAML, MetaNAS, ProtoNet, _metanas
 from skmeta.learners._metanas import ALPHA, select_operations
 from skmeta.priors import MetaPrior
 
@@ -102,13 +102,13 @@ def test_what_is_pruned_is_not_computed_and_changes_nothing(first_order, monkeyp
 
 @pytest.mark.parametrize("progress", [0.0, 0.45, 1.0])
 @pytest.mark.parametrize("budget", [None, 100])
-def test_exact_gradient_equals_finite_differences(progress, budget):
+def test_exact_gradient_equals_finite_differences(progress, budget, monkeypatch):
+    monkeypatch.setattr(_metanas, "_MIXED_SHARE", 1.0)
     learner = MetaNAS(
         first_order=False,
         n_inner_steps=2,
         inner_lr=0.3,
         architecture_lr=1.0 if budget is None else 0.0,
-        search_share=1.0,
         temperature=(1.0, 0.5),
         max_parameters=budget,
     )
@@ -144,21 +144,21 @@ def test_exact_gradient_equals_finite_differences(progress, budget):
 
 @pytest.mark.parametrize("progress", [0.05, 0.5])
 def test_some_tasks_mix_operations_until_the_choice_is_made(progress):
-    learner = MetaNAS(search_share=0.3, annealing=(0.1, 0.2))
+    learner = MetaNAS(annealing=(0.1, 0.2))
     algorithm, context = learner.algorithm(learner), make_context(progress)
     state = make_state(learner, context)
-    tasks = [make_task(seed) for seed in range(4)]
+    tasks = [make_task(seed) for seed in range(5)]
     stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
                             for pair in zip(*tasks, strict=True)))  # fmt: skip
     with Execution("loop", device=torch.device("cpu")) as execution:
         found, metrics = algorithm.mean_gradient(context, state, stacked, execution)
-    n_mixed = 2 if progress < 0.2 else 0  # 0.3 of four tasks, rounded up
-    contexts = [context] * n_mixed + [make_context(1.0)] * (4 - n_mixed)
+    n_mixed = 2 if progress < 0.2 else 0  # a quarter of five tasks, rounded up
+    contexts = [context] * n_mixed + [make_context(1.0)] * (5 - n_mixed)
     each = [algorithm.meta_gradient(*pair) for pair in
-            zip(contexts, [state] * 4, tasks, strict=True)]  # fmt: skip
+            zip(contexts, [state] * 5, tasks, strict=True)]  # fmt: skip
     for name, value in found.items():
-        torch.testing.assert_close(value, sum(gradient[name] for gradient, _ in each) / 4)
-    loss = sum(one["loss"] for _, one in each) / 4
+        torch.testing.assert_close(value, sum(gradient[name] for gradient, _ in each) / 5)
+    loss = sum(one["loss"] for _, one in each) / 5
     torch.testing.assert_close(metrics["loss"], loss)
     assert (found[ALPHA] != 0).any() == (progress < 0.2)
 

@@ -9,7 +9,7 @@ from skmeta.plotting import GroupEffectsDisplay
 def test_drawing_without_matplotlib_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[plot\]'"):
-        GroupEffectsDisplay(names=["a"], estimate=[1.0]).plot()
+        GroupEffectsDisplay._make(names=["a"], estimate=[1.0]).plot()
 
 
 def test_an_error_inside_the_package_is_not_hidden(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from tabular import Tabular, adapted, differences, expected_return, listed
 from skmeta._backend import Execution
 from skmeta.learners import ExecutionOptions
 from skmeta.policy import PolicyMAML
+from skmeta.policy._episodes import discounted_sums
 from skmeta.policy._meta_fit import make_session, meta_loss
 from skmeta.policy.environments import make_vector
 
@@ -19,14 +20,13 @@ def begin(**settings):
     settings = {
         "hidden": (3,),
         "inner_lr": INNER_LR,
-        "baseline": "none",
         "discount": 1.0,
         "standardize": False,
-        "standardize_advantages": False,
         "execution": ExecutionOptions(precision="float64"),
     } | settings
     learner = PolicyMAML(**settings)
     session, state = make_session(learner, Tabular(), np.random.default_rng(0))
+    session.advantages = lambda episodes, x: discounted_sums(episodes.reward, learner.discount)
     state["head.weight"] = 30 * state["head.weight"]
     return learner, session, state
 

@@ -11,6 +11,7 @@ from searching import Counted
 from sklearn.datasets import load_iris
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search.history import _leases
 
 N_ITER, N_FOLDS = 12, 2
 GRID = {"quality": np.linspace(0, 1, 500).tolist()}
@@ -37,12 +38,13 @@ class Logged(Counted):
 
 
 def make(address, lease_timeout=60.0, **settings):
+    _leases.TIMEOUT = lease_timeout  # in this process, which is a worker's
     settings = {"n_iter": N_ITER, "random_state": 0, **settings}
     return MetaLearnedSearchCV(
         Logged(),
         GRID,
         cv=N_FOLDS,
-        history=SearchHistory(address, shared=True, lease_timeout=lease_timeout),
+        history=SearchHistory(address, shared=True),
         name="ours",
         refit=False,
         verbose=0,

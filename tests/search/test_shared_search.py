@@ -10,15 +10,21 @@ from sklearn.svm import SVC
 
 from skmeta.exceptions import HistoryError, SearchWarning
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search.history import _leases
 
 N_ITER, N_FOLDS = 8, 2
 
 
-def make(estimator, path, space=QUALITY, shared=True, **settings):
+@pytest.fixture(autouse=True)
+def _(monkeypatch):
     # A worker that waits for a lease that was not given back does not end within the test.
+    monkeypatch.setattr(_leases, "TIMEOUT", 1000.0)
+
+
+def make(estimator, path, space=QUALITY, shared=True, **settings):
     history = path
     if shared:
-        history = SearchHistory(path, shared=True, lease_timeout=1000)
+        history = SearchHistory(path, shared=True)
         settings["name"] = "ours"
     settings = {"n_iter": N_ITER, "random_state": 3, "cv": N_FOLDS, **settings}
     return MetaLearnedSearchCV(estimator, space, history=history, **settings)

@@ -66,7 +66,7 @@ class NetworkSettings(TaskSettings, shared=True):
 
     Parameters
     ----------
-    backbone : str, torch.nn.Module or Architecture, default="mlp"
+    backbone : str, torch.nn.Module or an architecture, default="mlp"
         Network that turns a row into features: ``"mlp"``, ``"conv4"``, ``"identity"``, ``"cells"``,
         a module, or the ``architecture_`` that MetaNAS found. See :ref:`own-networks`.
     backbone_params : dict or None, default=None

@@ -31,8 +31,6 @@ class SearchHistory(HistoryReader):
         the object.
     shared : bool, default=False
         Let several processes or machines work on one search. See :ref:`shared_searches`.
-    lease_timeout : float, default=60.0
-        Seconds after which another worker takes the candidate of a dead worker.
     read_only : bool, default=False
         Read an existing history, and never write it. Use it for nested cross-validation.
 
@@ -40,8 +38,6 @@ class SearchHistory(HistoryReader):
     ------
     HistoryError
         If it cannot be opened or written, or is in memory and is to be shared.
-    ValueError
-        If `lease_timeout` is not positive.
     FileFormatError
         If there is something else in that place, or a history of a newer format.
 
@@ -71,14 +67,8 @@ class SearchHistory(HistoryReader):
         path_or_url: str | os.PathLike[str] = MEMORY,
         *,
         shared: bool = False,
-        lease_timeout: float = 60.0,
         read_only: bool = False,
     ) -> None:
-        if not lease_timeout > 0:
-            raise ValueError(
-                f"lease_timeout must be a positive number of seconds, got {lease_timeout!r}. "
-                "Leave it out for a minute."
-            )
         address = os.fspath(path_or_url) if isinstance(path_or_url, str | os.PathLike) else ""
         if not isinstance(address, str) or not address:
             raise HistoryError(
@@ -92,7 +82,6 @@ class SearchHistory(HistoryReader):
                 "server, such as postgresql://..."
             )
         self.read_only, self.shared = bool(read_only), bool(shared)
-        self.lease_timeout = float(lease_timeout)
         self._address = address
         self._address, self._name = self._store.address, self._store.name
 
@@ -118,7 +107,7 @@ class SearchHistory(HistoryReader):
         """Return the leases of a worker that shares a search with others."""
         from skmeta.search.history._leases import Leases
 
-        return Leases(self._store, fingerprint, self.lease_timeout)
+        return Leases(self._store, fingerprint)
 
     def add(
         self,

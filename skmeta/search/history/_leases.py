@@ -27,6 +27,7 @@ from skmeta.search.record import CandidateRecord
 
 T = TypeVar("T")
 
+TIMEOUT = 60.0  # seconds after which another worker takes the candidate of a dead worker
 _BEATS = 4  # how often a lease is renewed within its time-out
 
 
@@ -47,14 +48,14 @@ class LeaseState:
 
 
 class Leases:
-    """Leases of a worker on candidates of one shared search, which expire after `timeout` seconds.
+    """Leases of a worker on candidates of one shared search, which expire after ``TIMEOUT``.
 
     As a context, a thread renews them, and at the end other workers take the candidates over at
     once.
     """
 
-    def __init__(self, store: HistoryStore, fingerprint: str, timeout: float) -> None:
-        self.timeout = timeout
+    def __init__(self, store: HistoryStore, fingerprint: str) -> None:
+        self.timeout = TIMEOUT
         self.worker = f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(8)}"
         self._store = store
         self._search_id = store.run(find_search, fingerprint)

@@ -1,7 +1,6 @@
 """Plot a finished search: its progress, its parameters and their importance."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._copies import Made
 from skmeta._sklearn_compat import BaseSearchCV
 from skmeta.search.report import _pictures
 from skmeta.search.space import short_names
@@ -18,31 +18,27 @@ Array = NDArray[np.float64]
 _KINDS = ("incumbent", "importance", "slice")
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class SearchDisplay:
+class SearchDisplay(Made):
     """Best score of a search over the evaluations, or what its parameters do.
 
     It draws :class:`~skmeta.search.MetaLearnedSearchCV` and every search of scikit-learn. Create a
     display with :meth:`from_estimator`. Draw it again, or draw another kind of picture, with
     :meth:`plot`.
 
-    Parameters
+    Attributes
     ----------
     scores : array-like of shape (n_candidates,)
         Mean test scores in the order of evaluation. Greater is better; NaN if a fit failed.
     params : sequence of dict of length n_candidates
         Parameters of the candidates. Their names may differ, as in conditional spaces.
-    sources : sequence of str of length n_candidates or None, default=None
+    sources : sequence of str of length n_candidates or None
         Source of each candidate.
-    reference : array-like of shape (n_reference,) or None, default=None
+    reference : array-like of shape (n_reference,) or None
         Scores of a random search on the same data and folds.
-    metric_name : str, default="score"
+    metric_name : str
         Name of the scores, for the axis.
-    estimator_name : str or None, default=None
+    estimator_name : str or None
         Name of the search, for the legend.
-
-    Attributes
-    ----------
     incumbent : ndarray of shape (n_candidates,)
         Best score so far; NaN before the first successful fit.
     expected : tuple of three ndarray of shape (n_candidates,) or (n_reference,)
@@ -83,17 +79,18 @@ class SearchDisplay:
     True
     """
 
-    scores: Any
+    scores: Array
     params: Sequence[Mapping[str, Any]]
     sources: Sequence[str] | None = None
-    reference: Any = None
+    reference: Array | None = None
     metric_name: str = "score"
     estimator_name: str | None = None
 
-    def __post_init__(self) -> None:
-        self.scores = _finite_or_nan(self.scores)
-        self.sources = None if self.sources is None else [str(one) for one in self.sources]
-        self.reference = None if self.reference is None else _finite_or_nan(self.reference)
+    @classmethod
+    def _make(cls, **attributes: Any) -> Self:
+        scores = {n: attributes.get(n) for n in ("scores", "reference")}
+        finite = {n: _finite_or_nan(v) for n, v in scores.items() if v is not None}
+        return super()._make(**attributes | finite)
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -171,10 +168,10 @@ class SearchDisplay:
             others = reference.cv_results_
             scores = others[f"mean_test_{result_metric(others, column)}"]
             reference = np.asarray(scores, dtype=float)[_most_resources(others)]
-        display = cls(
+        display = cls._make(
             scores=np.asarray(results[f"mean_test_{column}"], dtype=float)[keep],
             params=[results["params"][i] for i in keep],
-            sources=[results["source"][i] for i in keep] if "source" in results else None,
+            sources=[str(results["source"][i]) for i in keep] if "source" in results else None,
             reference=reference,
             metric_name=_metric_name(search, column),
             estimator_name=type(search).__name__ if name is None else name,

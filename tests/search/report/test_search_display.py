@@ -35,7 +35,7 @@ def multimetric():
 
 def display_of(scores, **kwargs):
     params = [{"a": k} for k in range(len(scores))]
-    return SearchDisplay(scores=scores, params=params, **kwargs)
+    return SearchDisplay._make(scores=scores, params=params, **kwargs)
 
 
 def labels_of(display):
@@ -159,7 +159,7 @@ def additive(c):
 
 
 def effects_of(params, scores):
-    importance = SearchDisplay(params=params, scores=scores).importance
+    importance = SearchDisplay._make(params=params, scores=scores).importance
     return dict(zip(importance.names, importance.values.tolist(), strict=True))
 
 
@@ -196,4 +196,4 @@ def test_interacting_parameters_count_with_each_other():
 def test_too_little_to_tell(params, scores):
     n = np.isfinite(scores).sum()
     with pytest.raises(ValueError, match=rf"at least 6 candidates.*; {n} candidates have a score"):
-        SearchDisplay(params=params, scores=scores).plot("importance")
+        SearchDisplay._make(params=params, scores=scores).plot("importance")
