@@ -1,7 +1,4 @@
-"""What holds for an estimator on any table: what has no effect, and what predictions are.
-
-Tests check a few tables, ``benchmarks/measure/properties.py`` hundreds.
-"""
+"""What holds for an estimator on any table: what has no effect, and what predictions are."""
 
 import pickle
 from functools import cached_property

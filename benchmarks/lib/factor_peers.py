@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import zlib
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from benchmarks.lib.factor_tables import load
-from benchmarks.lib.group_peers import FACTORS, Case, Peer, predict_grouped
+from benchmarks.lib.group_peers import FACTORS, Case, Peer, fit_lightgbm, predict_grouped
 
 SHOTS, MAX_GROUPS, MAX_QUERIES, MIN_QUERIES = (0, 1, 5, 10), 25, 20, 10
-MAX_ROUNDS, MAX_ROWS_OF_MIXED_LM = 300, 500
+MAX_ROWS_OF_MIXED_LM = 500
 REGIMES = ("known pairs", *(f"new {f} {k}" for f in FACTORS for k in SHOTS), "both new 0")
 
 
@@ -75,22 +74,11 @@ def bias(case: Case) -> np.ndarray:
 
 def lightgbm(case: Case) -> np.ndarray:
     """LightGBM with both groups as categories."""
-    import lightgbm as lgb
-
     Z = np.column_stack([case.table.codes, case.X])
     rows = np.random.default_rng(0).permutation(case.rows)
-    first, last = np.split(rows, [6 * len(rows) // 7])
-    settings: dict[str, Any] = {"n_jobs": 1, "verbose": -1, "random_state": 0}
-    given = {"categorical_feature": [0, 1]}
-    tried = lgb.LGBMRegressor(n_estimators=MAX_ROUNDS, **settings).fit(
-        Z[first],
-        case.table.y[first],
-        eval_set=[(Z[last], case.table.y[last])],
-        callbacks=[lgb.early_stopping(20, verbose=False)],
-        **given,
-    )
-    model = lgb.LGBMRegressor(n_estimators=max(1, int(tried.best_iteration_)), **settings)
-    return np.asarray(model.fit(Z[rows], case.table.y[rows], **given).predict(Z[case.test]))
+    parts = np.split(rows, [6 * len(rows) // 7])
+    model = fit_lightgbm(case, Z, case.table.y, *parts, categorical_feature=[0, 1])
+    return np.asarray(model.predict(Z[case.test]))
 
 
 def ridge(case: Case) -> np.ndarray:

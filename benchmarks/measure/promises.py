@@ -1,21 +1,22 @@
-"""What ``learned_defaults`` promises, beside what comes of it: no fit is run.
+"""What ``learned_defaults`` promises, beside what comes of it.
 
-    SKMETA_DATA=... python -m benchmarks.measure.promises
+    SKMETA_DATA=... python -m benchmarks.measure.promises           # no fit is run
+    SKMETA_DATA=... python -m benchmarks.measure.promises --offsets # and the cards are written
+    SKMETA_DATA=... python -m benchmarks.measure.promises --fits
 
 Each past task of the shipped priors is taken for a new data set in turn: the prior leaves out its
 origin, chooses a candidate, and states the probability that it is better than the estimator as
 given. Whether it is better says the task's own surface. Tasks of 2,500 rows and more are predicted
 once more from tasks of at most a third, and at most a tenth of their rows, as tables are that are
 larger than any past one. The coefficients of ``skmeta/search/prior/_promise.py`` are a logistic
-regression over all of it, with an offset for each prior, which goes to its card. The table of
-calibration is cross-validated: ten folds of origins.
+regression over all of it, with an offset for each prior, which ``--offsets`` writes to its card.
+``results/promises.json`` has the calibration, cross-validated over ten folds of origins.
 
 ``--fits`` fits the estimator as given and with learned parameters on tables of
 ``large_tables.csv``, origins left out, learns from two thirds of some rows and scores on those of
 another part: the loss, which is the log loss or 1 - R2. Results are in ``results/promises.jsonl``.
 """
 
-import json
 import os
 import warnings
 from functools import cache
@@ -32,19 +33,17 @@ from sklearn.model_selection import GroupKFold
 
 from benchmarks.lib.large_tables import RECORDED, REPORTED, load_table
 from benchmarks.lib.origins import origin, same_origin
-from benchmarks.lib.resumable import read_lines, read_options, run_cells
+from benchmarks.lib.resumable import read_options, report, run_cells
 from benchmarks.make.search_priors import read_cards, write_cards
 from benchmarks.make.searches_at_sizes import (
     MAX_CLASSES,
     MAX_TEST_ROWS,
     draw,
     grow_pool,
-    kind_of,
     make_any,
 )
 from skmeta.search import MetaLearnedSearchCV, learned_defaults
 from skmeta.search._arguments import resolve_arguments
-from skmeta.search._learned_defaults import _CLEAR
 from skmeta.search.prior import evidence, load_shipped, resemblance
 from skmeta.search.surrogate import design_from_surfaces, expected_utility
 
@@ -55,7 +54,7 @@ METRICS = (
 )
 LARGE, SHARES = 2_500, (1.0, 1 / 3, 1 / 10)
 N_CANDIDATES, N_ROUNDS = 200, 10
-SIZES = (0, 350, 1_100, 3_500, 100_000)
+BINS = (0.1, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 ESTIMATORS = ("LGBM", "HistGradientBoosting", "RandomForest", "ExtraTrees", "LogisticRegression")
 FIT_SIZES = (300, 1_000, 10_000, 20_000)
 EVIDENCE = ["odds", "distance", "skill", "size"]
@@ -68,14 +67,14 @@ def main():
     options = read_options(
         __doc__,
         fits=False,
+        offsets=False,
         estimators=[*ESTIMATORS],
         sizes=[*FIT_SIZES],
         tables=[],  # beginnings of names
         minutes=float("inf"),
-        summary=False,
     )
     warnings.simplefilter("ignore")
-    if options.fits and not options.summary:
+    if options.fits:
         tables = [*REPORTED, *RECORDED[::-1]]
         cells = [
             (name, table.name, size)
@@ -85,12 +84,10 @@ def main():
             if not options.tables or table.name.startswith(tuple(options.tables))
         ]
         run_cells(cells, run, RESULTS, options.minutes)
-    if options.fits:
-        print(json.dumps(summarise(read_lines(RESULTS)), indent=1))
         return
     pairs = [(name, m) for name, card in read_cards()[0].items() for m in card["metrics"]]
     promises = [one for pair in pairs if pair[1] in METRICS for one in promises_of(*pair)]
-    report(pd.DataFrame(promises))
+    calibrate(pd.DataFrame(promises), options.offsets)
 
 
 def promises_of(name, metric):
@@ -108,7 +105,7 @@ def promises_of(name, metric):
         return expected_utility(surfaces, weights, 0)
 
     args = estimator, prior, arguments, given, N_CANDIDATES, utility, rng
-    pool, F = grow_pool(*args, n_rounds=N_ROUNDS)
+    _, F = grow_pool(*args, n_rounds=N_ROUNDS)
     features = prior.dataset_features
     origins = np.array([origin(one) for one in prior.datasets])
     log_rows = np.array([one.get("log_rows", np.nan) for one in features])
@@ -124,9 +121,6 @@ def promises_of(name, metric):
             best = design_from_surfaces(F[kept], weights, given=0)
             gains = F[kept, best] - F[kept, 0]
             known = evidence(gains, prior.errors[kept], weights, distance, own)
-            scores = prior.levels[t] @ np.array([np.ones(len(pool)), F[t]])
-            best_score = 0.0 if metric.startswith("neg") else 1.0
-            loss = np.maximum(best_score - scores, 1e-4)
             promises.append(
                 {
                     "estimator": name,
@@ -137,60 +131,36 @@ def promises_of(name, metric):
                     "share": share,
                     "moved": best > 0,
                     "better": F[t, best] > F[t, 0],
-                    "share of past": weights @ (gains > 0),
-                    "log ratio": np.log(loss[best] / loss[0]),
                     **dict(zip(EVIDENCE, known, strict=True)),
                 }
             )
     return promises
 
 
-def report(frame):
-    """Print the coefficients, and how often probabilities are right."""
+def calibrate(frame, writes_offsets):
+    """Store how often probabilities are right, and write the offsets of priors to their cards."""
     moved = frame[frame["moved"]].reset_index(drop=True)
-    moved["prior"] = moved["estimator"] + "." + moved["metric"]
-    names, own = np.unique(moved["prior"], return_inverse=True)
+    names, own = np.unique(moved["estimator"] + "." + moved["metric"], return_inverse=True)
     X, y = moved[EVIDENCE].to_numpy(), moved["better"].to_numpy()
     moved["probability"] = 0.0
     for train, test in GroupKFold(10).split(X, y, moved["origin"]):
         intercept, coefficients, offsets = regress(X[train], own[train], y[train], len(names))
         odds = intercept + X[test] @ coefficients + offsets[own[test]]
         moved.loc[test, "probability"] = expit(odds)
-    likelihood = np.where(y, moved["probability"], 1 - moved["probability"])
-    print("log loss", -np.log(likelihood).mean().round(4))
     intercept, coefficients, offsets = regress(X, own, y, len(names))
-    print("intercept and coefficients", intercept.round(2), coefficients.round(2))
-    write_offsets(dict(zip(names, offsets, strict=True)))
-    moved["bin"] = np.floor(moved["probability"] * 10) / 10
-    moved["past bin"] = np.floor(np.minimum(moved["share of past"], 0.99) * 10) / 10
-    moved["rows of"] = pd.cut(moved["rows"], SIZES).astype(str)
-    moved["kept"] = moved["probability"] < _CLEAR
-    values = {"n": ("better", "size"), "says": ("probability", "mean"), "is": ("better", "mean")}
-    past = {"n": ("better", "size"), "says": ("share of past", "mean"), "is": ("better", "mean")}
-    print(moved.groupby("past bin").agg(**past).round(2).to_string())
-    for keys in (
-        ["bin"],
-        ["share", "rows of"],
-        ["share", "rows of", "bin"],
-        ["estimator", "metric"],
-    ):
-        print(moved.groupby(keys).agg(**values).round(2).to_string())
-    clear = moved[~moved["kept"]]
-    print("promised:", clear.groupby(["share", "rows of"]).agg(**values).round(2).to_string())
-    moved["result"] = moved["log ratio"].where(~moved["kept"], 0.0)
-    losses = moved[moved["metric"].isin(["neg_log_loss", "r2"])].groupby(["share", "rows of"])
-    print(
-        losses.agg(
-            always=("log ratio", lambda r: np.exp(r.mean())),
-            clear=("result", lambda r: np.exp(r.mean())),
-            changed=("kept", lambda k: 1 - k.mean()),
-            always_worse=("log ratio", lambda r: (r > 0.01).mean()),
-            clear_worse=("result", lambda r: (r > 0.01).mean()),
-            worst_5_percent=("result", lambda r: np.exp(r.sort_values().tail(len(r) // 20).mean())),
-        )
-        .round(3)
-        .to_string()
-    )
+    if writes_offsets:
+        write_offsets(dict(zip(names, offsets, strict=True)))
+    bins = moved.groupby(pd.cut(moved["probability"], BINS), observed=True)
+    likelihood = np.where(y, moved["probability"], 1 - moved["probability"])
+    summary = {
+        "log loss": round(float(-np.log(likelihood).mean()), 4),
+        "intercept and coefficients": np.round([intercept, *coefficients], 2).tolist(),
+        "bins": [
+            [each.left, each.right, len(part), *part[["probability", "better"]].mean().round(3)]
+            for each, part in bins
+        ],
+    }
+    report(summary, RESULTS.with_suffix(".json"))
 
 
 def regress(X, own, y, n_priors):
@@ -269,17 +239,14 @@ def run(cell):
 
 
 def summarise(lines):
-    """Return, by size, how often learned parameters are better, and the ratio of the losses."""
-    summary = {}
-    for size in sorted({line["cell"][2] for line in lines}):
-        for part in ("reported", "recorded", "made"):
-            own = [line for line in lines if line["cell"][2] == size and part_of(line) == part]
-            if own:
-                summary[f"{size} rows, {part}"] = describe(own)
-            for kind in dict.fromkeys(line["cell"][0] for line in own):
-                lines_of_kind = [line for line in own if line["cell"][0] == kind]
-                summary[f"{size} rows, {part}, {kind_of(kind)}"] = describe(lines_of_kind)
-    return summary
+    """Return, by size and part, how often learned parameters are better, and ratios of losses."""
+    parts = {}
+    for line in lines:
+        parts.setdefault((line["cell"][2], part_of(line)), []).append(line)
+    order = ("reported", "recorded", "made")
+    return {
+        key: describe(parts[key]) for key in sorted(parts, key=lambda k: (k[0], order.index(k[1])))
+    }
 
 
 def part_of(line):
@@ -293,15 +260,14 @@ def describe(lines):
     changed = np.array([one["changed"] for one in lines])
     said = np.array([one["expected"]["better_on"] for one in lines])
     return {
+        "tables": len({one["cell"][1] for one in lines}),
         "pairs": len(lines),
-        "changed": round(float(changed.mean()), 2),
-        "promised": round(float(said[changed].mean()), 2) if changed.any() else None,
-        "better, of the changed": round(float((ratio[changed] < 1).mean()), 2)
-        if changed.any()
-        else None,
-        "not worse by more than 1 %": round(float((ratio <= 1.01).mean()), 3),
-        "geometric mean": round(float(np.exp(np.log(ratio).mean())), 3),
-        "worst": round(float(ratio.max()), 2),
+        "changed": int(changed.sum()),
+        "promised": float(said[changed].mean()),
+        "better, of the changed": float((ratio[changed] < 1).mean()),
+        "not worse by more than 1 %": float((ratio <= 1.01).mean()),
+        "geometric mean": float(np.exp(np.log(ratio).mean())),
+        "worst": float(ratio.max()),
     }
 
 

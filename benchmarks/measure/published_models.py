@@ -2,7 +2,6 @@
 
     python -m benchmarks.measure.published_models --half development
     python -m benchmarks.measure.published_models --half development --summary
-    python -m benchmarks.measure.published_models --half development --methods grouped --label new
 
 Tables and formulas are those of ``lib/published.py``, half of them for reports by the hash of their
 names. Each of three regimes has three divisions, in which each row is predicted at most once:
@@ -20,8 +19,8 @@ binomial) or the cumulative model of ``ordinal``; nonlinear formulas have none.
 The error is the sum of squares over that of the mean of the known rows, at most 2, or log loss over
 that of their frequencies. The summary has geometric means over the tables that all shown methods
 have. Each line of ``results/published_models.jsonl`` is of a table and a method, and a run goes on
-after those that are there. ``--label NAME`` keeps results of a method of ours as METHOD-NAME.
-The prior for regressions that ships has seen none of the tables; that for classes has.
+after those that are there. The prior for regressions that ships has seen none of the tables; that
+for classes has.
 """
 
 from __future__ import annotations
@@ -101,20 +100,25 @@ def outputs(table: published.Published, model: Any, X: Any) -> tuple[np.ndarray,
     return proba, None
 
 
+def of_kind(table: published.Published, name: str, *factors: Any) -> Any:
+    """Return an estimator of ours for the target of a table."""
+    import skmeta
+
+    settings = {"target_type": np.unique(table.y).tolist()} if table.kind == "ordinal" else {}
+    suffix = "Regressor" if is_regression(table) else "Classifier"
+    return getattr(skmeta, name + suffix)(*factors, **settings)
+
+
 def grouped(table: published.Published, divisions: list[Division]) -> Predictions:
     """GroupedRegressor or GroupedClassifier with all columns of groups."""
-    from skmeta import GroupedClassifier, GroupedRegressor
-
-    kind = GroupedRegressor if is_regression(table) else GroupedClassifier
     factors = table.factors if len(table.factors) > 1 else table.factors[0]
-    settings = {"target_type": np.unique(table.y).tolist()} if table.kind == "ordinal" else {}
     predictions: Predictions = []
     for division in divisions:
         train, few = division.train, division.few
         key = table.name, train.tobytes()
         if key not in _FITTED:
             _FITTED.clear()
-            model = kind(factors, **settings).fit(table.X.iloc[train], table.y[train])
+            model = of_kind(table, "Grouped", factors).fit(table.X.iloc[train], table.y[train])
             _FITTED[key] = model
         model = _FITTED[key]
         if len(few):
@@ -128,18 +132,10 @@ _FITTED: dict[tuple[str, bytes], Any] = {}
 
 def few_shot(table: published.Published, divisions: list[Division]) -> Predictions:
     """MetaFewShotRegressor or MetaFewShotClassifier with the groups as categories."""
-    from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
-
-    kind = MetaFewShotRegressor if is_regression(table) else MetaFewShotClassifier
-    settings = {"target_type": np.unique(table.y).tolist()} if table.kind == "ordinal" else {}
-    return [
-        outputs(
-            table,
-            kind(**settings).fit(table.X.iloc[division.rows], table.y[division.rows]),
-            table.X.iloc[division.test],
-        )
-        for division in divisions
-    ]
+    X, y = table.X, table.y
+    models = [of_kind(table, "MetaFewShot").fit(X.iloc[d.rows], y[d.rows]) for d in divisions]
+    tests = [X.iloc[division.test] for division in divisions]
+    return [outputs(table, model, at) for model, at in zip(models, tests, strict=True)]
 
 
 def published_model(table: published.Published, divisions: list[Division]) -> Predictions:
@@ -174,8 +170,9 @@ def one_hot(case: group_peers.Case) -> np.ndarray:
     return group_peers.pooled(with_groups)
 
 
-OWN: dict[str, Method] = {"grouped": grouped, "few_shot": few_shot}
-METHODS: dict[str, Method] = OWN | {
+METHODS: dict[str, Method] = {
+    "grouped": grouped,
+    "few_shot": few_shot,
     "published": published_model,
     "one_hot": partial(peer, one_hot),
     "lightgbm": partial(peer, group_peers.lightgbm),
@@ -207,7 +204,7 @@ def run(cell: tuple[str, str]) -> dict[str, Any] | None:
     error, seconds, covered = {}, {}, {}
     for regime, divisions in divide(table).items():
         began = time.process_time()
-        predictions = METHODS[method.split("-")[0]](table, divisions)
+        predictions = METHODS[method](table, divisions)
         seconds[regime] = round((time.process_time() - began) / len(divisions), 2)
         if any(each is None for each in predictions):
             continue
@@ -239,10 +236,8 @@ def read(half: str, path: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).drop_duplicates(columns[2:5], keep="last")
 
 
-def summarise(results: pd.DataFrame, methods: list[str] | None, shows_tables: bool) -> None:
-    """Print geometric means, ratios to the published model and to the better of ours, and ranks."""
-    if methods:
-        results = results[results["method"].isin(methods)]
+def summarise(results: pd.DataFrame) -> None:
+    """Print geometric means over the tables that all methods but the published one have."""
     for is_continuous, regime in [(c, r) for c in (True, False) for r in REGIMES]:
         chosen = (results["kind"] == "continuous") == is_continuous
         own = results[chosen & (results["regime"] == regime)]
@@ -250,47 +245,30 @@ def summarise(results: pd.DataFrame, methods: list[str] | None, shows_tables: bo
             continue
         error = own.pivot(index="table", columns="method", values="error").clip(1e-4, LARGEST)
         both = error.dropna(subset=[m for m in error if m != "published"])
-        logs = np.log(both)
-        shown = pd.DataFrame({"error": np.exp(logs.mean()), "rank": both.rank(axis=1).mean()})
-        if "published" in both:
-            shown["over published"] = np.exp(logs.sub(logs["published"], axis=0).mean())
-        least = logs.min(axis=1)
-        shown["worst over best"] = np.exp(logs.sub(least, axis=0).max())
-        by_method = own[own["table"].isin(both.index)].groupby("method")
-        shown["covered"], shown["seconds"] = (
-            by_method["covered"].mean(),
-            by_method["seconds"].mean(),
-        )
+        shown = pd.DataFrame({"error": np.exp(np.log(both).mean())})
+        means = own[own["table"].isin(both.index)].groupby("method")[["covered", "seconds"]].mean()
         kind = "continuous" if is_continuous else "counts and classes"
-        fit = both["published"].count() if "published" in both else 0
-        print(f"\n{kind}, {regime}, {len(both)} tables ({fit} with a published model)")
-        print(shown.sort_values("error").round(3).to_string())
-        if shows_tables:
-            print(both.round(3).to_string())
+        print(f"\n{kind}, {regime}, {len(both)} tables")
+        print(shown.join(means).sort_values("error").round(3).to_string())
 
 
 def main() -> None:
     options = read_options(
         __doc__,
-        methods=[],
+        methods=[*METHODS],
         tables=[],  # such as nlme::Oats/1
         half=("development", "report", "all"),
-        label=str,  # results of our methods are kept under METHOD-LABEL
         results=RESULTS,
         minutes=600.0,
         summary=False,
-        each=False,  # print each table, too
     )
     if options.summary:
-        summarise(read(options.half, options.results), options.methods, options.each)
+        summarise(read(options.half, options.results))
         return
-    if unknown := set(options.methods) - set(METHODS):
-        raise SystemExit(f"unknown methods {sorted(unknown)}; choose from {list(METHODS)}")
-    labelled = {m: f"{m}-{options.label}" if options.label and m in OWN else m for m in METHODS}
     names = options.tables or [
         name for name in published.table_names() if options.half in ("all", published.half_of(name))
     ]
-    cells = [(name, labelled[m]) for m in options.methods or METHODS for name in names]
+    cells = [(name, method) for method in options.methods for name in names]
     run_cells(cells, run, options.results, options.minutes)
 
 

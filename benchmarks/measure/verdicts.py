@@ -14,32 +14,28 @@ Effects of groups have a share of the variance of the target that is left by the
 ``unnamed``  the change over rows whose group is given as a new one, which all parts of the
              population predict together
 
-Rows go to ``results/verdicts.csv`` as they come, and tables that it has are not fitted again::
+Lines go to ``results/verdicts.jsonl`` as they come, and tables that it has are not fitted again::
 
     python -m benchmarks.measure.verdicts --tables 200 --shares 0 0.05
 
 The rule was chosen on tables below 1,000; ``--first 3000`` draws others.
 """
 
-import csv
 import itertools
-import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy.stats import norm
 from sklearn.metrics import log_loss, mean_squared_error
 
-from benchmarks.lib.resumable import read_options
+from benchmarks.lib.resumable import read_options, run_cells
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta._tabular._population import losses_of
 from skmeta.grouped._verdict import permutation_test
 
-RESULTS = Path(__file__).parents[1] / "results" / "verdicts.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "verdicts.jsonl"
 N_GROUPS, N_ROWS, N_OTHERS, LEVEL = 50, 20, 100, 0.05
 ESTIMATORS = {"regression": GroupedRegressor, "classification": GroupedClassifier}
-FIELDS = ("kind", "share", "seed", "matters", "oracle", "low", "high", "change", "unnamed")
 
 
 def make_table(kind, share, seed):
@@ -62,23 +58,26 @@ def make_table(kind, share, seed):
     return np.column_stack([group, X]), y, expected, mean
 
 
-def run(kind, share, seed):
-    """Return a line of results, without kind, share and seed."""
+def run(cell):
+    """Return the line of a table."""
+    kind, share, seed = cell
     X, y, expected, mean = make_table(kind, share, seed)
     is_known = np.arange(len(y)) % (N_ROWS + N_OTHERS) < N_ROWS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = ESTIMATORS[kind](0).fit(X[is_known], y[is_known])
-        text = model.summary_
-        unnamed = X[~is_known].copy()
-        unnamed[:, 0] = -1
-        losses = [loss(model, rows, y[~is_known]) for rows in (X[~is_known], unnamed)]
-        change = change_of_same_rows(model, X[~is_known], mean[~is_known], 1 - share)
+    model = ESTIMATORS[kind](0).fit(X[is_known], y[is_known])
+    unnamed = X[~is_known].copy()
+    unnamed[:, 0] = -1
+    losses = [loss(model, rows, y[~is_known]) for rows in (X[~is_known], unnamed)]
     groups, residuals = X[is_known, 0].astype(int), (y - expected)[is_known]
     chance = permutation_test(np.ones((len(groups), 1)), groups, residuals[:, None], 0 * groups)
     _, low, high = model.model_.mixture.gain
-    shown = (f"{value:.4f}" for value in (low, high, change, losses[0] / losses[1] - 1))
-    return [int("The group matters" in text), int(chance <= LEVEL), *shown]
+    change = change_of_same_rows(model, X[~is_known], mean[~is_known], 1 - share)
+    shown = {"low": low, "high": high, "change": change, "unnamed": losses[0] / losses[1] - 1}
+    return {
+        "cell": cell,
+        "matters": int("The group matters" in model.summary_),
+        "oracle": int(chance <= LEVEL),
+        **{name: round(float(value), 4) for name, value in shown.items()},
+    }
 
 
 def change_of_same_rows(model, X, mean, variance):
@@ -109,22 +108,6 @@ def loss(model, X, y):
     return mean_squared_error(y, model.predict(X))
 
 
-def summarise(path):
-    """Print the rates, by kind and share."""
-    results = pd.read_csv(path)
-    results["helps"], results["costs"] = results["high"] < 0, results["low"] > 0
-    results["covered"] = (results["low"] <= results["change"]) & (
-        results["change"] <= results["high"]
-    )
-    rates = results.groupby(["kind", "share"])
-    columns = ["matters", "oracle", "helps", "costs", "covered", "change", "unnamed"]
-    print(rates.size().to_frame("tables").join(rates[columns].mean().round(3)).to_string())
-    for name in ("helps", "costs"):
-        own = results[results[name]]
-        is_right = own["change"] < 0 if name == "helps" else own["change"] > 0
-        print(f"said {name}: {len(own)}, and so it is in {is_right.sum()}")
-
-
 def main():
     options = read_options(
         __doc__,
@@ -133,22 +116,14 @@ def main():
         tables=200,
         first=0,  # number of the first table
         results=RESULTS,
+        minutes=float("inf"),
     )
-    done = set()
-    if options.results.exists():
-        with options.results.open() as file:
-            done = {(r["kind"], float(r["share"]), int(r["seed"])) for r in csv.DictReader(file)}
-    with options.results.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if not done:
-            writer.writerow(FIELDS)
-        tables = itertools.product(range(options.tables), options.kinds, options.shares)
-        for k, kind, share in tables:
-            seed = options.first + k
-            if (kind, share, seed) not in done:
-                writer.writerow([kind, share, seed, *run(kind, share, seed)])
-                file.flush()
-    summarise(options.results)
+    seeds = range(options.first, options.first + options.tables)
+    cells = [
+        (k, share, seed)
+        for seed, k, share in itertools.product(seeds, options.kinds, options.shares)
+    ]
+    run_cells(cells, run, options.results, options.minutes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables with groups, panels, and tables under noise and shift."""
+"""Tables with groups, panels, and intervals."""
 
 from itertools import product
 
@@ -120,20 +120,25 @@ def targets(part: str) -> Rows:
     names = targets.FIVE if five else [n for n in others if targets.half_of(n) == "report"]
     names = [n for n in names if all((n, 0, method) in lines for method in labels)]
     rows: Rows = [["method", "known groups", "new groups", "new, five known rows"]]
+    rows[0].append("intervals of 90% hold")
     for method, label in labels.items():
-        cells = []
+        cells, held = [], []
         for regime in ("known", "new 0", "new 5"):
             records = [lines[name, 0, method].get(regime) for name in names]
             loss = np.array([1.0 if f is None else f["quantile"] for f in records])
             mean, median = number(loss.mean(), 2), number(float(np.median(loss)), 2)
             cells.append(mean if five else f"{mean} ({median})")
-        rows.append([label, *cells])
+            held.append(percent(float(np.mean([f["covered"] for f in records if f is not None]))))
+        rows.append([label, *cells, ", ".join(held) if method == "grouped" else None])
     return rows
 
 
 @table("verdicts")
 def verdicts() -> Rows:
-    results = pd.read_csv(RESULTS / "verdicts.csv")
+    lines = read_lines(RESULTS / "verdicts.jsonl")
+    results = pd.DataFrame(
+        [dict(zip(("kind", "share"), line["cell"][:2], strict=True)) | line for line in lines]
+    )
     results["holds"] = results["change"].between(results["low"], results["high"])
     rows: Rows = [["tables", "variance between groups", "number", "said to matter"]]
     rows[0] += ["a test that knows the columns", "interval of the change holds"]
@@ -175,47 +180,6 @@ def panels() -> Rows:
         wide = frame[frame["steps"] == regime].pivot(index="panel", columns="method", values="mase")
         means = np.exp(np.log(wide).mean()).where(wide.notna().all())
         rows.append([label, len(wide), *(number(means.get(method), 2) for method in labels)])
-    return rows
-
-
-METHOD_LABELS = {
-    "weighed": "skmeta, weighed",
-    "svc": "SVC",
-    "process": "Gaussian process",
-    "grouped": "grouped estimators",
-    "pooled": "linear, pooled",
-    "boosted": "boosted trees",
-    "boosted_target": "boosted trees, target encoding",
-    "protonet": "ProtoNet",
-    "maml": "MAML",
-}
-CONDITION_LABELS = {
-    **{f"wrong {share}": f"{100 * share:.0f} % wrong labels" for share in (0.1, 0.2, 0.4)},
-    "outliers": "10 % outliers",
-    "noise": "as many columns of noise",
-    "missing": "a third of the columns missing",
-    "balance": "another class balance",
-    "range": "a range left out",
-}
-
-
-@table(*(f"robustness {part}" for part in ("classes", "numbers", "groups", "images")))
-def robustness(part: str) -> Rows:
-    from benchmarks.measure.robustness import METHODS, summarise
-
-    summary, methods = summarise(part), METHODS[part]
-    labels = [METHOD_LABELS.get(method, method) for method in methods]
-    if part == "images":
-        labels[2:] = [f"{label}, pixels" for label in labels[2:]]
-    intervals = {m for each in summary.values() for m in each if "coverage" in each[m]}
-    if part == "groups":  # each kind of table has its own conditions
-        intervals = {"grouped"}
-    ordered = [m for m in methods if m in intervals]
-    rows: Rows = [["condition", *labels, *(f"{METHOD_LABELS.get(m, m)}, in 90 %" for m in ordered)]]
-    for condition, each in summary.items():
-        scores = [number(each[m].get("error", each[m].get("accuracy"))) for m in methods]
-        inside = [number(each[m].get("coverage"), 2) for m in ordered]
-        rows.append([CONDITION_LABELS.get(condition, condition), *scores, *inside])
     return rows
 
 

@@ -1,6 +1,5 @@
 """Sinusoids, characters, learned optimizers, policies, and the cost of a meta-iteration."""
 
-from functools import cache
 from itertools import product
 from typing import Any
 
@@ -159,49 +158,17 @@ def learned_optimizers() -> Rows:
     return rows
 
 
-@cache
-def returns(family: str, method: str, actions: str) -> np.ndarray:
-    """Returns of shape (n_updates + 1, n_tasks), of all seeds."""
-    runs = read_records(RESULTS / "policy.json").items()
-    records = [run for key, run in runs if key.startswith(f"{family} {method} ")]
-    return np.concatenate([np.array(run["returns"][actions]) for run in records], axis=1)
-
-
-POLICIES = {"maml": "PolicyMAML", "pretrained": "pretrained", "scratch": "from scratch"}
-
-
-def return_cells(values: np.ndarray, family: str) -> list[str]:
-    return [plus_minus(normal_interval(row), 0 if family == "pendulum" else 1) for row in values]
-
-
 @table("policy")
 def policy() -> Rows:
-    families = {"point": "PointNavigation", "cartpole": "CartPole", "pendulum": "Pendulum"}
-    rows: Rows = [["family, method, actions", "before", "1 update", "2 updates", "3 updates"]]
-    for family, method, actions in product(families, POLICIES, ("drawn", "likely")):
-        label = f"{families[family]}, {POLICIES[method]}, {actions}"
-        rows.append([label, *return_cells(returns(family, method, actions), family)])
+    runs = read_records(RESULTS / "policy.json")
+    methods = {"maml": "PolicyMAML", "pretrained": "one policy for all", "scratch": "from scratch"}
+    rows: Rows = [["method, actions", "before", "1 update", "2 updates", "3 updates"]]
+    for (method, label), actions in product(methods.items(), ("drawn", "likely")):
+        own = [run for key, run in runs.items() if key.startswith(f"point {method} ")]
+        values = np.concatenate([np.array(run["returns"][actions]) for run in own], axis=1)
+        cells = [plus_minus(normal_interval(row), 1) for row in values]
+        rows.append([f"{label}, {actions}", *cells])
     return rows
-
-
-@table("policy motors")
-def policy_motors() -> Rows:
-    from benchmarks.measure.policy import strong_motors
-
-    strong = np.concatenate([strong_motors(seed) for seed in range(3)])
-    rows: Rows = [["tasks", "method", "before", "1 update", "3 updates"]]
-    for kind, chosen in (("strong", strong), ("weak", ~strong)):
-        for method in ("maml", "pretrained"):
-            values = returns("pendulum", method, "likely")[:, chosen]
-            cells = return_cells(values[[0, 1, 3]], "pendulum")
-            rows.append([f"{kind} ({chosen.sum()})", POLICIES[method], *cells])
-    return rows
-
-
-@table("policy default")
-def policy_default() -> Rows:
-    header = ["before", "1 update", *(f"{k} updates" for k in range(2, 6))]
-    return [header, return_cells(returns("point", "default", "likely"), "point")]
 
 
 # Positions of lines in ``omniglot.jsonl``; lines of one row have different tests.
@@ -289,17 +256,6 @@ def omniglot_source() -> Rows:
     for label, at in positions.items():
         scores = [lines[k]["5-way 1-shot inductive"][0] for k in at]
         rows.append([label, *(number(score, 1) for score in (*scores, np.mean(scores)))])
-    return rows
-
-
-@table("new_classes")
-def new_classes() -> Rows:
-    rows: Rows = [["set", "learner", "rows per class", "seed", "accuracy"]]
-    rows[0] += ["nearest neighbour", "logistic regression"]
-    for one in read_lines(RESULTS / "new_classes.jsonl"):
-        scores = (one[k] for k in ("accuracy", "nearest_neighbour", "logistic_regression"))
-        first = (one[k] for k in ("set", "learner", "shots", "seed"))
-        rows.append([*first, *(number(100 * score, 1) for score in scores)])
     return rows
 
 

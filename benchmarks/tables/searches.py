@@ -1,7 +1,6 @@
 """Searches and what belongs to them."""
 
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,36 +110,10 @@ def search_samples() -> Rows:
     return rows
 
 
-@table("search_large")
-def search_large() -> Rows:
-    lines = read_records(RESULTS / "search_large.json")["lines"]
-    labels = {
-        "ours": "skmeta",
-        "whole": "without samples",
-        "plain": "without prior",
-        "halving": "halving",
-        "hyperband": "Hyperband",
-        "flaml": "FLAML",
-    }
-    rows: Rows = [["estimator", "table", *labels.values()]]
-    for name, seconds in sorted(lines.items(), key=lambda line: line[0].split("; ")[::-1]):
-        place, estimator = name.split("; ")
-        if "ours" not in seconds:
-            continue
-        cells = [
-            "" if m not in seconds else number(seconds[m][0], 2) if seconds[m][1] else "not reached"
-            for m in labels
-        ]
-        estimator = "histogram boosting" if estimator == "boosting" else estimator
-        rows.append([estimator, place.split("::")[-1], *cells])
-    return rows
-
-
 @table("promises")
 def promises() -> Rows:
-    from benchmarks.measure.promises import part_of, summarise
+    from benchmarks.measure.promises import summarise
 
-    lines = read_lines(RESULTS / "promises.jsonl")
     labels = {
         "reported": "reported ones",
         "recorded": "real ones, mostly skewed or in order",
@@ -148,45 +121,19 @@ def promises() -> Rows:
     }
     rows: Rows = [["rows", "tables", "pairs", "changed", "mean promise", "better, of the changed"]]
     rows[0] += ["not worse by more than 1%", "geometric mean", "worst"]
-    for name, one in summarise(lines).items():
-        size, part, *kind = name.split(", ")
-        own = [x for x in lines if f"{x['cell'][2]} rows" == size and part_of(x) == part]
-        if not kind:
-            n_tables = len({x["cell"][1] for x in own})
-            label = f"{n_tables} {labels[part]}"
-            shares = (
-                percent(one["better, of the changed"]),
-                percent(one["not worse by more than 1 %"]),
-            )
-            numbers = [number(one[k], 2) for k in ("promised", "geometric mean", "worst")]
-            n_changed = sum(x["changed"] for x in own)
-            rows.append([size.removesuffix(" rows"), label, len(own), n_changed])
-            rows[-1] += [numbers[0], *shares, *numbers[1:]]
+    for (size, part), one in summarise(read_lines(RESULTS / "promises.jsonl")).items():
+        first = [size, f"{one['tables']} {labels[part]}", one["pairs"], one["changed"]]
+        shares = [percent(one[k]) for k in ("better, of the changed", "not worse by more than 1 %")]
+        promised, *ratios = (number(one[k], 2) for k in ("promised", "geometric mean", "worst"))
+        rows.append([*first, promised, *shares, *ratios])
     return rows
 
 
-def compared(one: dict[str, Any], sign: str = "") -> list[str]:
-    """Return both means, and their difference with its interval."""
-    difference = interval(one["difference"], *one["interval"], sign=sign)
-    return [*map(number, one["means"]), difference]
-
-
-@table("search_choice")
-def search_choice() -> Rows:
-    from benchmarks.measure.search_choice import summarize
-
-    records = summarize(lines_by_cell(RESULTS / "search_choice.jsonl", ("method", "data")))
-    labels = {
-        "random": "random search, 30 candidates",
-        "flaml": "FLAML, the same time",
-        "forest": "RandomForestClassifier() as it is",
-    }
-    rows: Rows = [["against", "their mean", "our mean", "difference", "ours better"]]
-    rows[0].append("at least as good")
-    for method, label in labels.items():
-        one = records[f"ours and {method}, accuracy"]
-        shares = [percent(one[k]) for k in ("better", "at least as good")]
-        rows.append([label, *compared(one), *shares])
+@table("promises calibration")
+def promises_calibration() -> Rows:
+    rows: Rows = [["probability", "promises", "mean probability", "better"]]
+    for low, high, n, said, better in read_records(RESULTS / "promises.json")["bins"]:
+        rows.append([f"{low:g} to {high:g}", n, number(said, 2), percent(better)])
     return rows
 
 
@@ -228,11 +175,11 @@ def racing() -> Rows:
 
 @table("nested")
 def nested() -> Rows:
-    from benchmarks.measure.nested import summarize
+    from benchmarks.measure.nested import KEYS, RESULTS, summarize
 
     rows: Rows = [["outer folds", "draws", "searches learn from", "past searches"]]
     rows[0] += ["mean accuracy", "standard error"]
-    for one in summarize(read_lines(RESULTS / "nested.jsonl")):
+    for one in summarize(lines_by_cell(RESULTS, KEYS)):
         for name, label in (("default", "other rows only"), ("same data", "the same rows, too")):
             if name in one:
                 figures = [number(value, 4) for value in one[name]]
