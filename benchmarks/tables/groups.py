@@ -183,20 +183,11 @@ def panels() -> Rows:
     return rows
 
 
-@table("published_models development")
-def published_models_development() -> Rows:
-    return _published("development")
-
-
-@table("published_models report")
-def published_models_report() -> Rows:
-    return _published("report")
-
-
-def _published(half: str) -> Rows:
+@table("published_models")
+def published_models() -> Rows:
     from benchmarks.measure import published_models as measure
 
-    results = measure.read(half)
+    results = measure.read("report")
     labels = {
         "grouped": "Grouped estimator",
         "few_shot": "Few-shot estimator, groups as categories",
