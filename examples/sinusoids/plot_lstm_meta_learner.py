@@ -10,8 +10,7 @@ much of the weight is kept and how far it moves.
 # %%
 # Meta-training
 # -------------
-# Both learners get the same sinusoids, five points of each, and five steps. The default ``meta_lr``
-# of the LSTM suits images; sinusoids need a larger one.
+# Both learners get the same sinusoids, five points of each, and five steps.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +23,7 @@ from skmeta.plotting import AdaptationDisplay
 X, y, groups = make_sinusoid_tasks(n_tasks=2000, n_samples=20, random_state=0)
 settings = {"n_shot": 5, "n_inner_steps": 5, "n_iterations": 1000, "random_state": 0}
 learners = {
-    "LSTM meta-learner": LSTMMetaLearner(meta_lr=0.02, **settings),
+    "LSTM meta-learner": LSTMMetaLearner(**settings),
     "MAML": MAML(**settings),
 }
 for learner in learners.values():

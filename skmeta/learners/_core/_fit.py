@@ -68,8 +68,7 @@ def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, Lear
     problem = _read_tasks(learner, settings, table, y, groups, rng)
     if settings.meta_lr == "auto":
         new_classes = problem.kind == "classification" and problem.names_kind == "classes"
-        is_small = settings.backbone in ("mlp", "identity")
-        settings.meta_lr = 0.002 if new_classes and is_small else 0.005
+        settings.meta_lr = learner._choose_meta_lr(problem.kind, new_classes)
     session, seed = _open_session(learner, settings, table, problem, rng)
     state = _first_state(session, table, problem, seed, rng)
     names, names_kind = problem.train.sampler.names, problem.names_kind

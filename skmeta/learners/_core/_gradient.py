@@ -280,6 +280,10 @@ class InnerLoopLearner(NetworkLearner):
 
     algorithm = InnerLoopAlgorithm
 
+    def _choose_meta_lr(self, kind: str, new_classes: bool) -> float:
+        """Return the step size of the outer loop that ``"auto"`` means."""
+        return 0.002 if new_classes and self.backbone in ("mlp", "identity") else 0.005
+
 
 class GradientLearner(InnerLoopLearner):
     """An :class:`InnerLoopLearner` whose meta-gradient goes through the inner loop.

@@ -82,6 +82,9 @@ class LSTMMetaLearner(GradientLearner):
     ----------
     n_hidden : int, default=20
         Hidden units of the learned optimizer's LSTM, which has a state for each weight.
+    meta_lr : float or "auto", default="auto"
+        Step size of the outer loop (beta in the papers) at its start; ``auto``: 0.02 for
+        regressions, else 0.002.
 
     References
     ----------
@@ -101,6 +104,7 @@ class LSTMMetaLearner(GradientLearner):
     inner_lr: float = 0.01
     n_inner_steps: int = 5
     first_order: bool = True
+    meta_lr: float | str = "auto"
     n_hidden: int = parameter(20, Interval(Integral, 1, None, closed="left"))
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -108,3 +112,6 @@ class LSTMMetaLearner(GradientLearner):
     }
 
     algorithm = LSTMAlgorithm
+
+    def _choose_meta_lr(self, kind: str, new_classes: bool) -> float:
+        return 0.02 if kind == "regression" else 0.002
