@@ -32,7 +32,7 @@ def test_tables_escape_what_they_show():
 
 
 def test_a_prior_is_a_table():
-    prior = MetaPrior(
+    prior = MetaPrior._create(
         {"body.weight": np.ones((4, 3))},
         learner="MAML",
         learner_params={"inner_lr": 0.4},

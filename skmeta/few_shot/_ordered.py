@@ -23,7 +23,7 @@ from skmeta._tabular.table_prior import ConditionedPrior
 from skmeta.few_shot._members import Fit
 from skmeta.few_shot._priors import RunSettings
 from skmeta.few_shot._table_task import condition_prior
-from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.priors import MetaPrior
 
 # Rows that the belief in equal frequencies of the classes counts as.
 _ROWS_OF_BELIEF = 1.0
@@ -121,7 +121,7 @@ def ordered_members(
     rank: np.ndarray, settings: RunSettings, nominal: tuple[int, ...]
 ) -> dict[str, Fit]:
     """Return how to fit the models of ordered classes, whose numbers are `rank` (c,)."""
-    prior = load_table_prior("regression")
+    prior = MetaPrior.load_shipped("regression")
 
     def fit_cumulative_process(rows: WeightedRows, others: list[Any]) -> Cumulative:
         fitted = [other.model for other in others]

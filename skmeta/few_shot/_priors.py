@@ -12,7 +12,7 @@ import numpy as np
 from skmeta._validation import suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import PriorError, SkmetaError, UnusedDataWarning
-from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.priors import MetaPrior
 
 _IN_CONTEXT = "InContextLearner"
 # The setting of a prior that says in which views predictions are averaged; no learner reads it.
@@ -30,7 +30,7 @@ class RunSettings(NamedTuple):
 def resolve_prior(prior: Any, kind: str) -> MetaPrior:
     """Return the prior that an argument of an estimator stands for, by default that for tables."""
     if prior is None or (isinstance(prior, str) and prior == "tabular"):
-        return load_table_prior(kind)
+        return MetaPrior.load_shipped(kind)
     if isinstance(prior, MetaPrior):
         return prior
     if isinstance(prior, str):

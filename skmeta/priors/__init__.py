@@ -3,6 +3,5 @@
 from skmeta.priors._file import is_of_rows
 from skmeta.priors._prior import MetaPrior
 from skmeta.priors._rows import tensors_of_rows, warn_if_misfit
-from skmeta.priors._shipped import load_table_prior
 
-__all__ = ["MetaPrior", "load_table_prior"]
+__all__ = ["MetaPrior"]

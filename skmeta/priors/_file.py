@@ -109,7 +109,28 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "provenance": (dict,),
     "user_module": (bool,),
 }
+KINDS = ("classification", "regression", "policy", "optimizer")
+_TRAINED_ON_KINDS = ("classes", "groups")
 _ITEMS: dict[str, type] = {"feature_names_in": str, "input_shape": int}
+
+
+def check_fields(fields: Mapping[str, Any]) -> None:
+    """Raise if the fields of a prior contradict each other."""
+    if fields["kind"] not in KINDS:
+        raise ValueError(f"kind must be one of {KINDS}, got {fields['kind']!r}.")
+    names_kind, is_given = fields["trained_on_kind"], fields["trained_on"] is not None
+    if is_given == (names_kind is None) or names_kind not in (None, *_TRAINED_ON_KINDS):
+        raise ValueError(
+            f"trained_on_kind must be one of {_TRAINED_ON_KINDS} where trained_on is given, "
+            f"and None where it is not; got trained_on_kind={names_kind!r} and "
+            f"trained_on {'given' if is_given else 'missing'}."
+        )
+    names, n_features = fields["feature_names_in"], fields["n_features_in"]
+    if names is not None and len(names) != n_features:
+        raise ValueError(
+            f"feature_names_in must name each of the n_features_in={n_features} features, "
+            f"got {len(names)} names."
+        )
 
 
 def write_prior(path: Path, fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:

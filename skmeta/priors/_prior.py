@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from skmeta._copies import Immutable
+from skmeta._copies import Immutable, Made
 from skmeta._html import facts_table
 from skmeta._validation import count, quote_some
 from skmeta.exceptions import PriorError
 from skmeta.priors._file import (
     FIELDS,
+    check_fields,
     compute_digest,
     dereference,
     freeze,
@@ -23,6 +23,8 @@ from skmeta.priors._file import (
     freeze_tensor,
     freeze_tuple,
     is_of_rows,
+    load_packaged,
+    packaged_names,
     read_prior,
     reference,
     thaw,
@@ -32,21 +34,20 @@ from skmeta.priors._rows import warn_if_seen
 
 # All fields but the tensors and the module.
 _FIELDS = tuple(name for name in FIELDS if name != "user_module")
-_KINDS = ("classification", "regression", "policy", "optimizer")
-_TRAINED_ON_KINDS = ("classes", "groups")
 _LONGEST_COLLECTION = 10
 
 Prior = TypeVar("Prior", bound="MetaPrior")
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class MetaPrior(Immutable):
+class MetaPrior(Immutable, Made):
     """What a meta-learner carries from earlier tasks to the next.
 
     A prior is immutable. Clones and copies of an estimator share one prior. Two priors are equal
     if their contents are equal.
 
-    Parameters
+    A learner makes it (``prior_``), :meth:`load` reads one, and :meth:`replace` changes one.
+
+    Attributes
     ----------
     tensors : mapping of str to ndarray
         Learned arrays of any shape, float16 to float64, by name: ``"body.blocks.0.weight"``,
@@ -66,27 +67,20 @@ class MetaPrior(Immutable):
         ``"optimizer"``: losses that are to be minimised.
     n_features_in : int or None
         Number of features of a row, None if any number will do.
-    feature_names_in : sequence of str of length n_features_in, default=None
+    feature_names_in : sequence of str of length n_features_in
         Names of the features.
-    input_shape : tuple of int, default=None
+    input_shape : tuple of int
         Shape in which the network takes a row, such as ``(1, 28, 28)``.
-    classes : sequence of shape (n_classes,), default=None
+    classes : sequence of shape (n_classes,)
         Label of each learned row of the head: all bools, all ints, all floats or all strings.
-    trained_on : sequence of shape (n_labels,), default=None
+    trained_on : sequence of shape (n_labels,)
         Labels of the classes or groups seen in meta-training, of one type as in `classes`.
-    trained_on_kind : {"classes", "groups"}, default=None
+    trained_on_kind : {"classes", "groups"}
         What `trained_on` names. Required with `trained_on`, and only then.
-    provenance : mapping, default=None
+    provenance : mapping
         Where the prior comes from: versions, number of iterations, validation score, ...
-    module : torch.nn.Module, default=None
+    module : torch.nn.Module
         A user's network that is the backbone. It is not saved and does not affect `digest`.
-
-    Attributes
-    ----------
-    tensors : mapping of str to ndarray
-        The learned arrays; mapping and arrays are read-only. Every other parameter is an
-        attribute too. Mappings are read-only, `classes` and `trained_on` are arrays or None, and
-        other sequences are tuples or None.
     digest : str
         SHA-256 of the contents, 64 hexadecimal digits.
     n_parameters : int
@@ -94,85 +88,59 @@ class MetaPrior(Immutable):
     needs_module : bool
         Whether the backbone is a user's network that was not given.
 
-    Raises
-    ------
-    TypeError
-        If a tensor has another dtype, a setting cannot be written as JSON, or labels mix types.
-    ValueError
-        If `kind`, `trained_on_kind` or the number of `feature_names_in` is wrong.
-
     Examples
     --------
-    >>> import numpy as np
-    >>> from skmeta.priors import MetaPrior
-    >>> prior = MetaPrior(
-    ...     {"body.weight": np.ones((4, 3)), "head.weight": np.zeros((1, 4))},
-    ...     learner="MAML",
-    ...     learner_params={"inner_lr": 0.4},
-    ...     backbone="mlp",
-    ...     backbone_params={"hidden": (4,)},
-    ...     kind="regression",
-    ...     n_features_in=3,
-    ... )
+    >>> from skmeta.datasets import make_sinusoid_tasks
+    >>> from skmeta.learners import MAML
+    >>> X, y, groups = make_sinusoid_tasks(n_tasks=50, random_state=0)
+    >>> prior = MAML(n_shot=5, n_iterations=20, random_state=0).fit(X, y, groups=groups).prior_
     >>> prior
-    MetaPrior(MAML on mlp, regression, 3 features, 16 parameters, digest ...)
+    MetaPrior(MAML on mlp, regression, 1 feature, trained on 45 groups, ...)
     >>> prior.replace(learner_params={"inner_lr": 0.1}) == prior
     False
     """
 
-    tensors: Mapping[str, np.ndarray] = field(kw_only=False)
+    tensors: Mapping[str, np.ndarray]
     learner: str
     learner_params: Mapping[str, Any]
     backbone: str | None
     backbone_params: Mapping[str, Any]
     kind: str
     n_features_in: int | None
-    feature_names_in: Sequence[str] | None = None
-    input_shape: tuple[int, ...] | None = None
-    classes: np.ndarray | None = None
-    trained_on: np.ndarray | None = None
-    trained_on_kind: str | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    module: Any = None
+    feature_names_in: tuple[str, ...] | None
+    input_shape: tuple[int, ...] | None
+    classes: np.ndarray | None
+    trained_on: np.ndarray | None
+    trained_on_kind: str | None
+    provenance: Mapping[str, Any]
+    module: Any
 
-    _user_module: bool = field(init=False)
-    _packaged_as: ClassVar[str | None] = None  # the name of its file in the package
+    _user_module: bool
+    _packaged_as: str | None = None  # the name of its file in the package
+    _made_by = "load"
     _advice = "Make a changed prior with prior.replace(...)."
 
-    def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            raise ValueError(f"kind must be one of {_KINDS}, got {self.kind!r}.")
-        names_kind, is_given = self.trained_on_kind, self.trained_on is not None
-        if is_given == (names_kind is None) or names_kind not in (None, *_TRAINED_ON_KINDS):
-            raise ValueError(
-                f"trained_on_kind must be one of {_TRAINED_ON_KINDS} where trained_on is given, "
-                f"and None where it is not; got trained_on_kind={names_kind!r} and "
-                f"trained_on {'given' if is_given else 'missing'}."
-            )
-        names, n_features = self.feature_names_in, self.n_features_in
-        if names is not None and len(names) != n_features:
-            raise ValueError(
-                f"feature_names_in must name each of the n_features_in={n_features} features, "
-                f"got {len(names)} names."
-            )
-        n = self.tensors
+    @classmethod
+    def _create(cls, tensors: Mapping[str, Any], **fields: Any) -> Self:
+        """Make a prior of checked, frozen copies; fields that are left out are None."""
+        unknown = fields.keys() - {*_FIELDS, "module"}
+        if unknown:
+            raise TypeError(f"A MetaPrior has no field {', '.join(sorted(unknown))}.")
+        given = dict.fromkeys((*_FIELDS, "module")) | fields
+        check_fields(given)
         mappings = ("learner_params", "backbone_params", "provenance")
-        # Writing to the instance's dict goes past __setattr__, which refuses.
-        vars(self).update(
-            tensors=MappingProxyType({name: freeze_tensor(name, n[name]) for name in sorted(n)}),
-            n_features_in=None if n_features is None else int(n_features),
-            feature_names_in=freeze_tuple(names, str),
-            input_shape=freeze_tuple(self.input_shape, int),
-            classes=freeze_labels(self.classes, "classes"),
-            trained_on=freeze_labels(self.trained_on, "trained_on"),
-            _user_module=self.module is not None,
-            **{name: freeze(dict(getattr(self, name) or {}), name) for name in mappings},
-        )
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if "module" in vars(self):  # The last one that the constructor writes.
-            super().__setattr__(name, value)
-        vars(self)[name] = value
+        names, n_features = given["feature_names_in"], given["n_features_in"]
+        frozen = given | {
+            "tensors": MappingProxyType({n: freeze_tensor(n, tensors[n]) for n in sorted(tensors)}),
+            "n_features_in": None if n_features is None else int(n_features),
+            "feature_names_in": freeze_tuple(names, str),
+            "input_shape": freeze_tuple(given["input_shape"], int),
+            "classes": freeze_labels(given["classes"], "classes"),
+            "trained_on": freeze_labels(given["trained_on"], "trained_on"),
+            "_user_module": given["module"] is not None,
+            **{name: freeze(dict(given[name] or {}), name) for name in mappings},
+        }
+        return cls._make(**frozen)
 
     # -- immutable and shared ------------------------------------------------------------------
 
@@ -202,7 +170,7 @@ class MetaPrior(Immutable):
         Parameters
         ----------
         **changes
-            Constructor parameters and their new values.
+            Attributes and their new values.
 
         Returns
         -------
@@ -212,9 +180,13 @@ class MetaPrior(Immutable):
         Raises
         ------
         TypeError
-            If a field does not exist.
+            If a field does not exist, a tensor has another dtype than float16 to float64, a setting
+            cannot be written as JSON, or labels mix types.
+        ValueError
+            If `kind`, `trained_on_kind` or the number of `feature_names_in` is wrong.
         """
-        prior = replace(self, **changes)
+        known = {name: getattr(self, name) for name in ("tensors", *_FIELDS, "module")}
+        prior = self._create(**known | changes)
         if self._user_module and not {"backbone", "module"} & set(changes):
             vars(prior)["_user_module"] = True
         return prior
@@ -413,6 +385,40 @@ class MetaPrior(Immutable):
                 "Give a file written by MetaPrior.save."
             ) from error
 
+    @classmethod
+    def load_shipped(cls, kind: str) -> "MetaPrior":
+        """Load the prior that ships for small tables, once per process.
+
+        Its weights, in half precision, are those of an
+        :class:`~skmeta.learners.InContextLearner` that ``benchmarks/make/table_priors.py``
+        meta-trained on synthetic tables, then on real tables, too. ``provenance`` says how, and
+        names them.
+
+        Parameters
+        ----------
+        kind : {"classification", "regression"}
+            What the new tasks are.
+
+        Returns
+        -------
+        prior : MetaPrior
+            For tables of any number of columns.
+
+        Raises
+        ------
+        PriorError
+            If none ships for tasks of this kind.
+        """
+        name, names = f"tables-{kind}", packaged_names()
+        if name not in names:
+            known = ", ".join(each.removeprefix("tables-") for each in names)
+            raise PriorError(
+                f"No prior ships for {kind} tables, but for: {known or 'none'}. "
+                "Meta-train one with InContextLearner, or leave prior out."
+            )
+        prior: MetaPrior = load_packaged(MetaPrior, name)
+        return prior
+
     def _metadata(self) -> dict[str, Any]:
         """Return all fields but the tensors and the module, as JSON values."""
         fields = {name: thaw(getattr(self, name)) for name in _FIELDS}
@@ -424,7 +430,7 @@ def _rebuild(
 ) -> Prior:
     arguments = dict(fields)
     user_module = arguments.pop("user_module")
-    prior = cls(tensors, **arguments, module=module)
+    prior = cls._create(tensors, **arguments, module=module)
     vars(prior)["_user_module"] = user_module
     return prior
 

@@ -338,7 +338,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def check_learner(learner: MetaLearner, *, kinds: Sequence[str] | None = None) -> list[str]:
-    """Check that a learner meets the contract of a :class:`~skmeta.learners.MetaLearner`.
+    """Check that a learner meets the contract of :class:`~skmeta.learners.Algorithm`.
 
     The learner itself is not changed: each check works on a clone with a small network, float64
     and a few iterations. Algorithmic settings, such as ``inner_lr`` or ``head_init``, are kept.
@@ -403,7 +403,7 @@ def learner_checks(
         name = learner.__name__
         raise TypeError(f"learner is the class {name}. Pass an instance, such as {name}().")
     if not isinstance(learner, MetaLearner):
-        raise TypeError(f"learner must be a MetaLearner, such as ProtoNet(), got {learner!r}.")
+        raise TypeError(f"learner must be a learner, such as ProtoNet(), got {learner!r}.")
     for kind in learner.algorithm.kinds if kinds is None else kinds:
         for check in CHECKS:
             name = f"{check.__name__}[{kind}]"

@@ -27,7 +27,7 @@ from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.bridges import skops
 from skmeta.exceptions import FileFormatError, PriorError, SkmetaWarning
 from skmeta.learners import MAML
-from skmeta.priors import load_table_prior
+from skmeta.priors import MetaPrior
 
 skops_io = pytest.importorskip("skops.io")
 HERE = Path(__file__).parent
@@ -246,7 +246,7 @@ def test_a_class_that_is_gone_is_named(file_of, tmp_path, monkeypatch):
 
 
 def test_another_prior_of_the_same_name_is_an_error(file_of, tmp_path):
-    digest = load_table_prior("regression").digest.encode()
+    digest = MetaPrior.load_shipped("regression").digest.encode()
     path, changed = file_of("MetaFewShotRegressor"), tmp_path / "changed.skops"
     rewrite(path, changed, digest, b"0" * 64)
     with pytest.raises(PriorError, match="another prior of this name"):

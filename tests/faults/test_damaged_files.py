@@ -60,7 +60,7 @@ def record_of(content, name):
 
 def write_prior(path):
     rng = np.random.default_rng(0)
-    MetaPrior(
+    MetaPrior._create(
         {
             "body.weight": rng.normal(size=(4, 3)).astype(np.float16),
             "head.weight": rng.normal(size=(1, 4)),

@@ -11,7 +11,7 @@ from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorError, PriorWarning
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
-from skmeta.priors import load_table_prior
+from skmeta.priors import MetaPrior
 
 SMALL = {
     **builders.SMALL,
@@ -120,7 +120,7 @@ def of_another_backbone(X, y, groups, prior):
 
 
 def for_tables_of_any_width(X, y, groups, prior):
-    return ProtoNet(**SMALL, prior=load_table_prior("classification")).fit(X, y)
+    return ProtoNet(**SMALL, prior=MetaPrior.load_shipped("classification")).fit(X, y)
 
 
 def with_other_classes(X, y, groups, prior):

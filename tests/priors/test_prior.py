@@ -40,7 +40,7 @@ def make_tensors():
 
 
 def make_prior(**changes):
-    return MetaPrior(**({"tensors": make_tensors()} | FIELDS | changes))
+    return MetaPrior._create(**({"tensors": make_tensors()} | FIELDS | changes))
 
 
 class Net:

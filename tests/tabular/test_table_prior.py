@@ -13,7 +13,7 @@ from skmeta._tabular import WeightedRows, arrange, location_and_scale
 from skmeta._tabular.table_prior import ConditionedPrior, TablePrior
 from skmeta.learners import LEARNERS
 from skmeta.learners._core import read_prior
-from skmeta.priors import load_table_prior
+from skmeta.priors import MetaPrior
 
 LEVELS = np.array([0.01, 0.2, 0.5, 0.8, 0.99])
 
@@ -34,7 +34,7 @@ def make_table(n, d, n_classes=0, weight=None, seed=0):
 
 def predict_by_torch(rows, query, n_classes, precision, n_views=None, max_rows=None):
     """Return probabilities, or means, deviations and quantiles, by the network in meta-training."""
-    prior = load_table_prior("classification" if n_classes else "regression")
+    prior = MetaPrior.load_shipped("classification" if n_classes else "regression")
     given = {"n_views": n_views, "max_rows": max_rows}
     session, state = read_prior(
         prior,
@@ -76,7 +76,7 @@ def test_predictions_are_those_of_the_network_in_torch(case, n_classes):
     rows, columns = arrange(rows, n_classes)
     query = query[:, columns]
     prior = TablePrior(
-        load_table_prior("classification" if n_classes else "regression"), **settings
+        MetaPrior.load_shipped("classification" if n_classes else "regression"), **settings
     )
     found = ConditionedPrior(prior, rows, n_classes)
     expected = predict_by_torch(rows, query, n_classes, "float64", **settings)

@@ -72,7 +72,7 @@ def test_a_learner_that_meta_training_makes_worse_is_told_so(monkeypatch):
 def test_check_learner_refuses_a_class():
     with pytest.raises(TypeError, match=r"the class ProtoNet\. Pass an instance, .* ProtoNet\(\)"):
         check_learner(ProtoNet)
-    with pytest.raises(TypeError, match="must be a MetaLearner, such as ProtoNet"):
+    with pytest.raises(TypeError, match="must be a learner, such as ProtoNet"):
         check_learner(MetaFewShotClassifier())
 
 

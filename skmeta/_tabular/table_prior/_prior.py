@@ -18,7 +18,7 @@ from skmeta._tabular.table_prior._indicators import choose_indicators
 from skmeta._tabular.table_prior._mixture import mix_bins, mix_classes
 from skmeta._tabular.table_prior._network import Memory, Network
 from skmeta._tabular.table_prior._views import ViewedRows
-from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.priors import MetaPrior
 
 # A table of more cells is read in single precision.
 _MAX_EXACT_CELLS = 999
@@ -56,7 +56,7 @@ class TablePrior:
     @classmethod
     def load(cls, kind: str) -> TablePrior:
         """Return the prior that ships for ``"classification"`` or ``"regression"``."""
-        return cls(load_table_prior(kind))
+        return cls(MetaPrior.load_shipped(kind))
 
     def condition(
         self,

@@ -167,7 +167,7 @@ class Algorithm(ABC):
 
     Parameters
     ----------
-    settings : MetaLearner
+    settings : learner
         The learner whose parameters the methods read.
 
     Notes

@@ -73,7 +73,7 @@ def make_prior(
     """
     versions = {"torch": torch.__version__, "numpy": np.__version__}
     scale = {f"scaler.{n}": np.asarray(v) for n, v in scaler._asdict().items()}
-    return MetaPrior(
+    return MetaPrior._create(
         state_to_numpy(state) | scale | dict(rows),
         learner=learner_name(type(learner)),
         provenance=dict(provenance) | versions,

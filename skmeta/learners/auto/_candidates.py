@@ -35,7 +35,7 @@ from skmeta.learners._core import (
     read_settings,
 )
 from skmeta.learners.auto._tasks import Design, Predict
-from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.priors import MetaPrior
 from skmeta.tasks import Task
 
 POOLED, OWN = "pooled rows (plain)", "own rows (plain)"
@@ -191,7 +191,7 @@ def train(entry: Entry, kind: str, seed: int, X: Any, y: Any, groups: Any) -> Me
             learner.fit(X, y, groups)
     if entry.is_shipped:
         check_learner_rows(learner, X, learner.algorithm.allow_nan)
-        learner.prior_, learner.learning_curve_ = load_table_prior(kind), {}
+        learner.prior_, learner.learning_curve_ = MetaPrior.load_shipped(kind), {}
     fitted: MetaLearner = learner
     return fitted
 

@@ -39,7 +39,7 @@ from skmeta.learners.in_context._support import (
     weights_of_prior,
 )
 from skmeta.learners.in_context._transformer import TableTransformer, call_transformer
-from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.priors import MetaPrior
 
 # Prefix of the support set in an adapted state.
 _SUPPORT = "support."
@@ -67,7 +67,7 @@ class InContextAlgorithm(Algorithm):
         prior = (
             self.settings.prior
             if isinstance(self.settings.prior, MetaPrior)
-            else load_table_prior(context.kind)
+            else MetaPrior.load_shipped(context.kind)
         )
         return weights_of_prior(
             prior, type(self.settings).__name__, context.kind, self.settings.sizes(), state
@@ -166,7 +166,7 @@ class InContextLearner(OuterLoopLearner):
         Width of an encoded cell.
     prior : MetaPrior, "tabular" or None, default=None
         Where meta-training starts: a prior of another InContextLearner of the same size, or the
-        prior that ships (:func:`~skmeta.priors.load_table_prior`). None draws random weights.
+        prior that ships (:meth:`~skmeta.priors.MetaPrior.load_shipped`). None draws random weights.
 
     References
     ----------

@@ -120,7 +120,7 @@ def fit_problems(learner: Any, problems: Any, validation: Any) -> tuple[MetaPrio
         state, history = meta_train(
             state, objective, validate if held_out else None, settings, rng, identity=identity
         )
-    prior = MetaPrior(
+    prior = MetaPrior._create(
         state_to_numpy(state),
         learner=learner_name(type(learner)),
         learner_params=dict(settings_by_role(learner, "prior")),

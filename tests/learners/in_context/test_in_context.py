@@ -15,7 +15,7 @@ from skmeta._tabular.table_prior import N_SLOTS, choose_views
 from skmeta.exceptions import PriorError
 from skmeta.learners import ExecutionOptions, FineTuning, InContextLearner
 from skmeta.learners.in_context import view_task
-from skmeta.priors import load_table_prior
+from skmeta.priors import MetaPrior
 
 SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
 
@@ -100,7 +100,7 @@ def test_ranks_are_taken_before_values_are_rounded(priors):
 
 
 def test_more_classes_than_codes_are_told_apart():
-    prior = load_table_prior("classification")
+    prior = MetaPrior.load_shipped("classification")
     rng = np.random.default_rng(0)
     centres = 6 * rng.normal(size=(25, 2))
     y = np.arange(200) % 25
@@ -199,7 +199,7 @@ def test_the_prior_that_ships_learns_small_tables():
     rows = np.random.default_rng(0).permutation(150)
     clf = MetaFewShotClassifier().fit(X[rows[:30]], y[rows[:30]])
     assert clf.score(X[rows[30:]], y[rows[30:]]) > 0.9
-    assert clf.prior_ is load_table_prior("classification")
+    assert clf.prior_ is MetaPrior.load_shipped("classification")
     assert clf.prior is None
     named = MetaFewShotClassifier("tabular").fit(X[rows[:30]], y[rows[:30]])
     assert named.prior_ is clf.prior_
@@ -211,7 +211,7 @@ def test_the_prior_that_ships_predicts_distributions():
     rows = np.random.default_rng(0).permutation(len(y))
     few, rest = rows[:60], rows[60:]
     reg = MetaFewShotRegressor().fit(X[few], y[few])
-    assert reg.prior_ is load_table_prior("regression")
+    assert reg.prior_ is MetaPrior.load_shipped("regression")
     assert reg.score(X[rest], y[rest]) > 0.35
     low, high = reg.predict_quantiles(X[rest], [0.05, 0.95]).T
     assert 0.82 < np.mean((low <= y[rest]) & (y[rest] <= high)) < 0.97
@@ -226,7 +226,7 @@ def test_heads_divide_the_width():
 
 def test_a_kind_without_a_prior_is_an_error():
     with pytest.raises(PriorError, match="No prior ships for rankings tables"):
-        load_table_prior("rankings")
+        MetaPrior.load_shipped("rankings")
 
 
 def test_tasks_of_more_classes_than_codes_are_meta_trained_at_once():
