@@ -2,20 +2,18 @@
 
 A file of results (``.jsonl.gz``) has one line for each method, data set and size, with the scores
 of its draws. If two lines are of the same, the later one counts. A line is written when all its
-draws are done, and what a file has is not run again.
-
-The summary prints means over data sets of the means over draws, the mean rank by the first measure,
-and our difference to each method with a 95% interval from a bootstrap over data sets.
+draws are done, and what a file has is not run again. The summary prints means over data sets of the
+means over draws, and our difference to each method with a 95% interval from a bootstrap over sets.
 """
 
 import argparse
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from benchmarks.lib.intervals import bootstrap_interval
 from benchmarks.lib.resumable import add_line, read_lines
@@ -48,21 +46,32 @@ def compare(
     score: Callable[[Any, str, Size, int], dict | None],
     measures: Sequence[str],
     ours: str | None = None,
-    unit: str = " rows",
 ) -> None:
     """Run what is missing, unless only the summary is asked for, and print the summary.
 
     `methods` make an estimator for the data set whose name they are given; `score(model, name,
     size, seed)` returns its scores on a draw, or None if the data set has too few rows. `measures`
-    are the columns of the summary: scores, "pooled" or "geometric" (see `figure`). Of an "error",
-    less is better. The other methods are compared with `ours`; sizes count the `unit`.
+    are the columns of the summary: scores, "pooled" or "geometric" (see `figure`). The other
+    methods are compared with `ours` by the first.
     """
-    chosen = list(methods) if options.methods is None else options.methods
-    if ours is not None:
-        chosen = [*(m for m in chosen if m != ours), ours]
+    chosen = [m for m in options.methods or methods if m in methods and m != ours]
+    chosen = chosen if ours is None else [*chosen, ours]
     if not options.summary:
-        run({m: methods[m] for m in chosen if m in methods}, names, score, options)
-    summarize(chosen, names, measures, ours, unit, options)
+        run({m: methods[m] for m in chosen}, names, score, options)
+    done = read_results(options.results)
+    for size in options.sizes:
+        shown = [m for m in chosen if any((m, n, size) in done for n in names)]
+        common = [n for n in names if shown and all((m, n, size) in done for m in shown)]
+        scores = {m: [done[m, n, size][: options.draws] for n in common] for m in shown}
+        print(f"\n{size}: {len(common)} sets\n{'':24}" + "".join(f"{m:>13}" for m in measures))
+        for method in shown if common else ():
+            figures = "".join(f"{figure(scores[method], m):13.4f}" for m in measures)
+            difference = ""
+            if ours in shown and method != ours:
+                own, other = (set_means(scores[m], measures[0]) for m in (ours, method))
+                mean, low, high = bootstrap_interval(own - other)
+                difference = f"  {mean:+.4f} ({low:+.4f} to {high:+.4f})"
+            print(f"{method:24}{figures}{difference}")
 
 
 def run(
@@ -73,9 +82,7 @@ def run(
 ) -> None:
     """Run the draws that the results do not have yet."""
     done = read_results(options.results)
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    cells = [(m, n, s) for s in options.sizes for n in names for m in methods]
-    for method, name, size in cells:
+    for method, name, size in product(methods, names, options.sizes):
         scores = list(done.get((method, name, size), []))
         first = len(scores)
         for seed in range(first, options.draws):
@@ -88,38 +95,6 @@ def run(
         if len(scores) > first:
             line = {"method": method, "name": name, "size": size, "scores": scores}
             add_line(options.results, line)
-
-
-def summarize(
-    methods: Sequence[str],
-    names: Sequence[str],
-    measures: Sequence[str],
-    ours: str | None,
-    unit: str,
-    options: argparse.Namespace,
-) -> None:
-    """Print a table for each size: methods with results, and data sets that all of them have."""
-    done, main = read_results(options.results), measures[0]
-    asked = methods
-    for size in options.sizes:
-        methods = [m for m in asked if any((m, n, size) in done for n in names)]
-        common = [n for n in names if all((m, n, size) in done for m in methods)]
-        if not methods or not common:
-            continue
-        n_draws = min(len(done[m, n, size]) for m in methods for n in common)
-        n_draws = min(n_draws, options.draws)
-        print(f"\n{size}{unit}: {len(common)} sets, {n_draws} draws")
-        print(f"{'method':24}" + "".join(f"{m:>13}" for m in measures) + f"{'rank':>8}  difference")
-        scores = {m: [done[m, n, size][:n_draws] for n in common] for m in methods}
-        means = np.array([set_means(scores[m], main) for m in methods])
-        ranks = rankdata(means if main == "error" else -means, axis=0).mean(1)
-        for k, (method, rank) in enumerate(zip(methods, ranks, strict=True)):
-            figures = "".join(f"{figure(scores[method], m):13.4f}" for m in measures)
-            difference = ""
-            if ours == methods[-1] != method:
-                mean, low, high = bootstrap_interval(means[-1] - means[k])
-                difference = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
-            print(f"{method:24}{figures.replace('nan', ' - ')}{rank:8.2f}  {difference}")
 
 
 def set_means(scores: list[list[dict]], measure: str) -> np.ndarray:

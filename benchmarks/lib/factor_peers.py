@@ -12,7 +12,6 @@ from benchmarks.lib.group_peers import FACTORS, Case, Peer, fit_lightgbm, predic
 
 SHOTS, MAX_GROUPS, MAX_QUERIES, MIN_QUERIES = (0, 1, 5, 10), 25, 20, 10
 MAX_ROWS_OF_MIXED_LM = 500
-REGIMES = ("known pairs", *(f"new {f} {k}" for f in FACTORS for k in SHOTS), "both new 0")
 
 
 def make_cases(name: str, seed: int) -> dict[str, Case]:

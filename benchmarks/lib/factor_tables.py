@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.lib.group_tables import half_of
 from benchmarks.lib.r_tables import read_raw
+
+__all__ = ["half_of", "load", "table_names"]
 
 # Table of an R package, target, columns of groups, other columns, and a transformation.
 TABLES: dict[str, tuple[str, list[str], list[str]]] = {
@@ -105,8 +107,3 @@ def load(name: str) -> Table:
 
 def table_names() -> list[str]:
     return [*TABLES]
-
-
-def half_of(name: str) -> str:
-    """Return "development", the tables that settings may be chosen on, or "report"."""
-    return "report" if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 else "development"

@@ -13,6 +13,15 @@ def bootstrap_interval(values: Any, n_draws: int = 2000) -> tuple[Any, Any, Any]
     return values.mean(axis=0), low, high
 
 
+def ratio_interval(ours: Any, theirs: Any, least: float = 0.0) -> tuple[Any, Any, Any]:
+    """Ratio of means over the first axis of pairs, and its interval from a bootstrap of pairs."""
+    pairs = np.stack([ours, theirs]) + least
+    n = pairs.shape[1]
+    drawn = pairs[:, np.random.default_rng(0).integers(n, size=(2000, n))].mean(axis=2)
+    low, high = np.percentile(drawn[0] / drawn[1], [2.5, 97.5], axis=0)
+    return np.divide(*pairs.mean(axis=1)), low, high
+
+
 def compare_pairs(theirs: Any, ours: Any) -> dict[str, Any]:
     """Means of paired scores, and their difference with its interval."""
     theirs, ours = np.asarray(theirs, float), np.asarray(ours, float)

@@ -53,7 +53,7 @@ def _tables(part):
 REPORTED, RECORDED = _tables("reported"), _tables("recorded")
 
 
-def load_table(folder, table, max_rows):
+def load_table(table, max_rows):
     """Return X (n_rows, n_columns) and y, in a random order or that of `ordered_by`.
 
     Categories are coded, and missing values are NaN. Classes of less than a thousandth of the rows
@@ -63,7 +63,7 @@ def load_table(folder, table, max_rows):
     if table.name.startswith("made::"):
         X, y = make_table(table.name.removeprefix("made::"))
     elif table.target is None:
-        X, y = load(folder, table.name, np.inf, table.is_classification)
+        X, y = load(table.name, np.inf, table.is_classification)
     else:
         X, y, order = load_r(table)
     if table.is_classification:

@@ -4,13 +4,13 @@ A draw is known rows and their targets, and rows to be predicted and theirs.
 """
 
 import csv
-import gzip
 import os
 import zlib
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 SETS = {"all": slice(None), "development": slice(0, None, 2), "report": slice(1, None, 2)}
 MAX_FEATURES, MAX_CLASSES = 30, 10
@@ -43,19 +43,22 @@ def names_of(kind: str) -> list[str]:
     ]
 
 
+def path_of(name: str) -> Path:
+    """File of a set."""
+    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
+    if name.startswith(("uci/", "uci_")):
+        return folder / "uci_regression" / f"{name[4:]}.csv.gz"
+    return folder / f"{name}.tsv.gz"
+
+
 @cache
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Features and target of a set."""
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    if name.startswith("uci/"):
-        path = folder / "uci_regression" / f"{name.removeprefix('uci/')}.csv.gz"
-        table = np.genfromtxt(path, delimiter=",")
-        return table[:, :-1], table[:, -1]
-    with gzip.open(folder / f"{name}.tsv.gz", "rt") as file:
-        columns = file.readline().rstrip("\n").split("\t")
-        table = np.genfromtxt(file, delimiter="\t")
-    target = columns.index("target")
-    return np.delete(table, target, 1), table[:, target]
+    if name.startswith(("uci/", "uci_")):
+        frame = pd.read_csv(path_of(name), header=None)
+        return frame.iloc[:, :-1].to_numpy(float), frame.iloc[:, -1].to_numpy(float)
+    frame = pd.read_csv(path_of(name), sep="\t")
+    return frame.drop(columns="target").to_numpy(float), frame["target"].to_numpy(float)
 
 
 def draw(kind: str, name: str, size: int, seed: int) -> Draw | None:

@@ -11,7 +11,6 @@ file holds.
 """
 
 import argparse
-import os
 import time
 import warnings
 from importlib import import_module
@@ -23,10 +22,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from benchmarks.lib.recorded import short_key
+from benchmarks.lib.tabular_sets import path_of
 from benchmarks.make.searches import (
     FIRST,
     MAX_CLASSES_OF_BOOSTING,
+    candidate_record,
     data_sets,
     design,
     load,
@@ -34,10 +34,7 @@ from benchmarks.make.searches import (
     not_recorded,
     record_all,
     record_search,
-    rounded,
 )
-from skmeta.search.record import CandidateRecord
-from skmeta.search.space import canonical_configurations
 
 CATBOOST = {"thread_count": 1, "verbose": 0, "random_seed": 0, "allow_writing_files": False}
 BOOSTERS = {
@@ -70,21 +67,20 @@ def main():
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    work = plan(folder, options.estimators, options.n_sets)
+    work = plan(options.estimators, options.n_sets)
 
     def search_one(history, end, name, dataset):
-        search(history, folder, name, dataset, options.n_configurations, end)
+        search(history, name, dataset, options.n_configurations, end)
 
     record_all(options, work, search_one, options.minutes)
 
 
-def plan(folder, estimators, n_sets=None):
+def plan(estimators, n_sets=None):
     """Return pairs of an estimator and a data set, in the order of work."""
     work = []
     for name in estimators:
         task = "classification" if name.endswith("Classifier") else "regression"
-        sets = sorted((o for o in data_sets(folder) if o["task"] == task), key=lambda o: o["rank"])
+        sets = sorted((o for o in data_sets() if o["task"] == task), key=lambda o: o["rank"])
         usable = [
             o for o in sets if o.get("n_classes", 0) <= MAX_CLASSES_OF_BOOSTING or task[0] == "r"
         ]
@@ -92,18 +88,11 @@ def plan(folder, estimators, n_sets=None):
             (position, name, one) for position, one in enumerate(usable[: n_sets or FIRST[task]])
         ]
     # By estimator first: a prior of one needs all of its sets. Small sets, which are cheap, first.
-    work.sort(key=lambda w: (estimators.index(w[1]), file_size(folder, w[2]["name"]), w[0]))
+    work.sort(key=lambda w: (estimators.index(w[1]), path_of(w[2]["name"]).stat().st_size, w[0]))
     return [(name, one) for _, name, one in work]
 
 
-def file_size(folder, name):
-    """Return the size of a set's file in bytes."""
-    if name.startswith("uci_"):
-        return (folder / "uci_regression" / f"{name[4:]}.csv.gz").stat().st_size
-    return (folder / f"{name}.tsv.gz").stat().st_size
-
-
-def search(history, folder, name, dataset, n_configurations, end):
+def search(history, name, dataset, n_configurations, end):
     """Evaluate one estimator on one set, but for what is on record."""
     package, settings = BOOSTERS[name]
     estimator = getattr(import_module(package), name)(**settings)
@@ -112,7 +101,7 @@ def search(history, folder, name, dataset, n_configurations, end):
     todo = not_recorded(history, fingerprint, candidates)
     if not todo:
         return
-    X, y = load(folder, dataset["name"], MAX_ROWS, is_classifier(estimator))
+    X, y = load(dataset["name"], MAX_ROWS, is_classifier(estimator))
     if X.shape[1] > MAX_COLUMNS.get(package, np.inf):
         return
     X = SimpleImputer().fit_transform(X)
@@ -146,13 +135,9 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
     for key, by_fold in by_rounds.items():
         # The one at its own rounds comes last: what is on record is told by it.
         named = candidate if key is not EARLY else {**candidate, rounds: EARLY}
-        yield CandidateRecord(
-            configuration=canonical_configurations(estimator, [named])[0],
-            key=short_key(named),
-            scores={m: rounded([scores[m] for scores in by_fold], 4) for m in scoring},
-            fit_times=rounded(fit_times, 3),
-            source="random" if candidate else "added",
-        )
+        scores = {m: [by_metric[m] for by_metric in by_fold] for m in scoring}
+        source = "random" if candidate else "added"
+        yield candidate_record(estimator, named, scores, fit_times, source=source)
 
 
 class Stopper:

@@ -14,14 +14,12 @@ left out does.
 
 import argparse
 import json
-import os
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -214,8 +212,7 @@ def n_cut(dataset):
 def large(dataset):
     """Return X, y and the rows of a table that was cut to some."""
     [table] = [one for one in RECORDED if one.name == ROWS.sub("", dataset)]
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    return *load_large(folder, table, MAX_LARGE_ROWS), n_cut(dataset)
+    return *load_large(table, MAX_LARGE_ROWS), n_cut(dataset)
 
 
 @cache
@@ -228,8 +225,7 @@ def features(dataset, is_classification):
             X, y = X[rows], y[rows]
         measured = dataset_features(X, y, is_classification=is_classification)
         return features_at_rows(measured, n_rows)
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    X, y = load(folder, dataset, MAX_ROWS, is_classification)
+    X, y = load(dataset, MAX_ROWS, is_classification)
     return dataset_features(X, y, is_classification=is_classification)
 
 
@@ -238,12 +234,11 @@ def sketch(dataset, is_classification):
     """Return the sketch of all rows of a set that was searched on; empty for a made one."""
     if dataset.startswith(MADE):
         return []
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     if ROWS.search(dataset):
         [table] = [one for one in RECORDED if one.name == ROWS.sub("", dataset)]
-        X, _ = load_large(folder, table, MAX_SKETCHED_ROWS)
+        X, _ = load_large(table, MAX_SKETCHED_ROWS)
     else:
-        X, _ = load(folder, dataset, np.inf, is_classification)
+        X, _ = load(dataset, np.inf, is_classification)
     return [*fingerprint_data(X).sketch[:N_SKETCHED]]
 
 
@@ -263,11 +258,10 @@ def in_target_units(name, search):
     """
     if name not in REGRESSORS:
         return search
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     if is_cut(search):
         y = large(search.dataset)[1]
     else:
-        _, y = load(folder, search.dataset, REGRESSORS[name], False)
+        _, y = load(search.dataset, REGRESSORS[name], False)
     configurations = [relative_configuration(c, float(np.std(y))) for c in search.configurations]
     return replace(search, configurations=tuple(configurations))
 

@@ -12,15 +12,11 @@ history as parquet when done, and the history begins with what that file holds.
 """
 
 import argparse
-import csv
-import os
 import time
 import warnings
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy.stats import qmc
 from sklearn.base import clone, is_classifier
 from sklearn.impute import SimpleImputer
@@ -31,6 +27,8 @@ from sklearn.utils import all_estimators
 from tqdm import tqdm
 
 from benchmarks.lib import recorded
+from benchmarks.lib.tabular_sets import index
+from benchmarks.lib.tabular_sets import load as load_set
 from skmeta.search import SearchHistory, default_search_space
 from skmeta.search.record import CandidateRecord, SearchRecord, fingerprint_data
 from skmeta.search.space import (
@@ -94,11 +92,10 @@ def main():
     parser.add_argument("--first", action="store_true", help="no more sets than priors need")
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    work = plan(folder, options.estimators, options.first)
+    work = plan(options.estimators, options.first)
 
     def search_one(history, end, name, dataset):
-        search(history, folder, name, dataset, options.n_configurations, end)
+        search(history, name, dataset, options.n_configurations, end)
 
     record_all(options, work, search_one, 60 * options.hours)
 
@@ -121,13 +118,13 @@ def record_all(options, work, search_one, minutes):
         print(history.describe())
 
 
-def plan(folder, estimators, only_first=False):
+def plan(estimators, only_first=False):
     """Return pairs of an estimator and a data set, in the order of work."""
     levels = {name: i // 4 for i, name in enumerate(CLASSIFIERS)}
     levels |= {name: i // 4 for i, name in enumerate(REGRESSORS)}
     work = []
     for task, known in (("classification", CLASSIFIERS), ("regression", REGRESSORS)):
-        sets = sorted((o for o in data_sets(folder) if o["task"] == task), key=lambda o: o["rank"])
+        sets = sorted((o for o in data_sets() if o["task"] == task), key=lambda o: o["rank"])
         for name in (name for name in known if name in estimators):
             few = MAX_CLASSES_OF_BOOSTING if "GradientBoostingC" in name else MAX_CLASSES
             usable = [one for one in sets if task == "regression" or one["n_classes"] <= few]
@@ -137,42 +134,32 @@ def plan(folder, estimators, only_first=False):
     return [(name, one) for *_, name, one in sorted(work, key=lambda item: item[:3])]
 
 
-def data_sets(folder):
+def data_sets():
     """Return the usable sets, in an order that mixes sizes."""
-    with (folder / "index.csv").open() as lines:
-        sets = [
-            {
-                "name": row["name"],
-                "task": row["task"].removeprefix("guess-"),
-                "n_classes": int(row["ny"]),
-            }
-            for row in csv.DictReader(lines)
-            if int(row["n"]) >= MIN_ROWS
-            and int(row["p"]) <= MAX_COLUMNS
-            and (row["task"].endswith("regression") or int(row["ny"]) <= MAX_CLASSES)
-            and (row["name"] in KEPT_SYNTHETIC or not any(s in row["name"] for s in SYNTHETIC))
-        ]
-    for path in sorted((folder / "uci_regression").glob("*.csv.gz")):
-        if path.name not in ("challenger.csv.gz", "solar.csv.gz"):  # 23 rows; two targets
-            sets.append({"name": "uci_" + path.name[:-7], "task": "regression"})
+    rows, uci = index()
+    sets = [
+        {
+            "name": row["name"],
+            "task": row["task"].removeprefix("guess-"),
+            "n_classes": int(row["ny"]),
+        }
+        for row in rows
+        if int(row["n"]) >= MIN_ROWS
+        and int(row["p"]) <= MAX_COLUMNS
+        and (row["task"].endswith("regression") or int(row["ny"]) <= MAX_CLASSES)
+        and (row["name"] in KEPT_SYNTHETIC or not any(s in row["name"] for s in SYNTHETIC))
+    ]
+    for name in uci:
+        if name not in ("uci/challenger", "uci/solar"):  # 23 rows; two targets
+            sets.append({"name": name.replace("/", "_"), "task": "regression"})
     for one, rank in zip(sets, np.random.default_rng(0).permutation(len(sets)), strict=True):
         one["rank"] = int(rank)
     return sets
 
 
-@cache
-def read(folder, name):
-    """Return X and y of a set."""
-    if name.startswith("uci_"):
-        frame = pd.read_csv(folder / "uci_regression" / f"{name[4:]}.csv.gz", header=None)
-        return frame.iloc[:, :-1].to_numpy(float), frame.iloc[:, -1].to_numpy()
-    frame = pd.read_csv(folder / f"{name}.tsv.gz", sep="\t")
-    return frame.drop(columns="target").to_numpy(float), frame["target"].to_numpy()
-
-
-def load(folder, name, max_rows, is_classification):
+def load(name, max_rows, is_classification):
     """Return X and y of a set, at most `max_rows` of them."""
-    X, y = read(folder, name)
+    X, y = load_set(name)
     if is_classification:
         y = LabelEncoder().fit_transform(y)
         kept = np.bincount(y)[y] >= 5  # a class needs a row in each fold
@@ -186,7 +173,7 @@ def load(folder, name, max_rows, is_classification):
     return X, y
 
 
-def search(history, folder, name, dataset, n_configurations, end):
+def search(history, name, dataset, n_configurations, end):
     """Evaluate one estimator on one set, but for what is on record."""
     is_classification = name in CLASSIFIERS
     max_rows = {**CLASSIFIERS, **REGRESSORS}[name]
@@ -196,7 +183,7 @@ def search(history, folder, name, dataset, n_configurations, end):
     todo = not_recorded(history, fingerprint, candidates)
     if not todo:
         return
-    X, y = load(folder, dataset["name"], max_rows, is_classification)
+    X, y = load(dataset["name"], max_rows, is_classification)
     scoring = metrics(estimator, y)
 
     def of_candidate(candidate, splits):
@@ -310,13 +297,18 @@ def evaluate(estimator, candidate, X, y, splits, scoring):
             scoring=scoring,
             error_score=np.nan,
         )
-    scores = {name: rounded(results[f"test_{name}"], 4) for name in scoring}
+    scores = {name: results[f"test_{name}"] for name in scoring}
+    return candidate_record(estimator, candidate, scores, results["fit_time"])
+
+
+def candidate_record(estimator, candidate, scores, fit_times, digits=4, source=None):
+    """Return the record of a configuration, with its scores by metric and its seconds."""
     return CandidateRecord(
         configuration=canonical_configurations(estimator, [candidate])[0],
         key=recorded.short_key(candidate),
-        scores=scores,
-        fit_times=rounded(results["fit_time"], 3),
-        source="random" if candidate else "added",
+        scores={name: rounded(each, digits) for name, each in scores.items()},
+        fit_times=rounded(fit_times, 3),
+        source=source or ("random" if candidate else "added"),
     )
 
 

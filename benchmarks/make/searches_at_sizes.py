@@ -14,7 +14,6 @@ as parquet every ten minutes and when done, and the history begins with what tha
 """
 
 import argparse
-import os
 import time
 import warnings
 from functools import cache
@@ -30,20 +29,25 @@ from benchmarks.lib.large_tables import RECORDED, load_table
 from benchmarks.lib.origins import SIZES, same_origin
 from benchmarks.lib.recorded import short_key
 from benchmarks.make.boosting_searches import BOOSTERS
-from benchmarks.make.searches import design, make, metrics, record_all, record_search, rounded
+from benchmarks.make.searches import (
+    candidate_record,
+    design,
+    make,
+    metrics,
+    record_all,
+    record_search,
+)
 from skmeta.search import MetaLearnedSearchCV
 from skmeta.search._arguments import resolve_arguments
 from skmeta.search._propose import add_crosses, draw_near
 from skmeta.search.prior import load_shipped
 from skmeta.search.record import (
-    CandidateRecord,
     dataset_features,
     features_at_rows,
     name_at_rows,
 )
 from skmeta.search.space import (
     CandidateDescriber,
-    canonical_configurations,
     parameter_names,
     relative_configuration,
 )
@@ -90,11 +94,10 @@ def main():
     parser.add_argument("--levels", type=int, default=99, help="no more work than these")
     parser.add_argument("--export", type=Path)
     options = parser.parse_args()
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
 
     @cache
     def load(table):
-        return load_table(folder, table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
+        return load_table(table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
 
     def search_one(history, end, _, k, table, name):
         counts = options.n_configurations, options.n_promising
@@ -258,13 +261,8 @@ def evaluate(estimator, candidate, X, y, draws, scoring):
         # A metric that cannot be computed is the text of an error.
         scores.append({m: s if np.isreal(s) else np.nan for m, s in measured.items()})
         fit_times.append(fitted - begun)
-    return CandidateRecord(
-        configuration=canonical_configurations(estimator, [candidate])[0],
-        key=short_key(candidate),
-        scores={m: rounded([one[m] for one in scores], 5) for m in scoring},
-        fit_times=rounded(fit_times, 3),
-        source="random" if candidate else "added",
-    )
+    by_metric = {m: [one[m] for one in scores] for m in scoring}
+    return candidate_record(estimator, candidate, by_metric, fit_times, digits=5)
 
 
 if __name__ == "__main__":

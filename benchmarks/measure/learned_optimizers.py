@@ -40,6 +40,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from benchmarks.lib.intervals import ratio_interval
 from benchmarks.lib.resumable import read_records, store
 from skmeta.learners import ExecutionOptions, LearnedOptimizer, PriorOptimizer
 from skmeta.priors import MetaPrior
@@ -234,12 +235,9 @@ def report(records: dict[str, Any], name: str) -> dict[str, Any]:
             continue
         for t, n_steps in enumerate(STEPS):
             # Runs are pairs: they have the same start and the same batches.
-            pairs = np.stack([means[name][:, :, t, 0].ravel(), losses[:, :, t, 0].ravel()], 1)
-            drawn = np.random.default_rng(0).integers(len(pairs), size=(2000, len(pairs)))
-            both = pairs[drawn].mean(1)
-            ends = np.quantile(both[:, 0] / both[:, 1], [0.025, 0.975])
-            ratio = pairs[:, 0].mean() / pairs[:, 1].mean()
-            summary[key][f"ratio_{n_steps}"] = np.round([ratio, *ends], 3).tolist()
+            pairs = (of[:, :, t, 0].ravel() for of in (means[name], losses))
+            ratio = np.round(ratio_interval(*pairs), 3)
+            summary[key][f"ratio_{n_steps}"] = ratio.tolist()
         by_network = means[name][..., 0].mean(1) / losses[..., 0].mean(1)
         summary[key]["ratio_by_network"] = dict(
             zip(NEW_NETWORKS, np.round(by_network, 3).tolist(), strict=True)

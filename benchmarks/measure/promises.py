@@ -17,7 +17,6 @@ regression over all of it, with an offset for each prior, which ``--offsets`` wr
 another part: the loss, which is the log loss or 1 - R2. Results are in ``results/promises.jsonl``.
 """
 
-import os
 import warnings
 from functools import cache
 from pathlib import Path
@@ -196,8 +195,7 @@ def write_offsets(offsets):
 def data(name):
     """Return X, y, and whether y are classes."""
     [table] = [one for one in (*REPORTED, *RECORDED) if one.name == name]
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    return *load_table(folder, table, FIT_SIZES[-1] + MAX_TEST_ROWS), table.is_classification
+    return *load_table(table, FIT_SIZES[-1] + MAX_TEST_ROWS), table.is_classification
 
 
 def run(cell):

@@ -15,7 +15,6 @@ The score is accuracy.
 One line per run goes to ``benchmarks/results/racing.jsonl``; what is there is not run again.
 """
 
-import os
 import time
 from itertools import product
 from pathlib import Path
@@ -28,7 +27,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from benchmarks.lib.intervals import compare_pairs
 from benchmarks.lib.resumable import run_or_summarize
-from benchmarks.make.searches import read
+from benchmarks.lib.tabular_sets import load as read
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 
 RESULTS = Path(__file__).parents[1] / "results" / "racing.jsonl"
@@ -55,7 +54,7 @@ def load(dataset):
     if dataset in OWN_SETS:
         X, y = OWN_SETS[dataset](return_X_y=True)
     else:
-        X, y = read(Path(os.environ["SKMETA_DATA"]) / "tabular", dataset)
+        X, y = read(dataset)
     n_train = min(N_ROWS, len(X) // 2)
     n_test = min(N_TEST, len(X) - n_train)
     return train_test_split(X, y, train_size=n_train, test_size=n_test, stratify=y, random_state=0)

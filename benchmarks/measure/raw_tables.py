@@ -202,7 +202,7 @@ def main() -> None:
         part = draw(kind, name, size, seed)
         return None if part is None else evaluate(kind, model, part, size)
 
-    compare(options, methods, names, score, MEASURES[kind], "ours", unit="")
+    compare(options, methods, names, score, MEASURES[kind], "ours")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ A line a run goes to ``benchmarks/results/search_day_one.jsonl.gz``; what is the
 again.
 """
 
-import os
 import time
 from functools import cache
 from pathlib import Path
@@ -46,10 +45,12 @@ from sklearn.model_selection import (
 from sklearn.preprocessing import LabelEncoder
 from sklearn.tree import DecisionTreeClassifier
 
+from benchmarks.lib.intervals import ratio_interval
 from benchmarks.lib.origins import origin, same_origin
 from benchmarks.lib.resumable import read_lines, read_options, report, run_cells
+from benchmarks.lib.tabular_sets import load as read
 from benchmarks.make.search_priors import BOUND
-from benchmarks.make.searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make, read
+from benchmarks.make.searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make
 from benchmarks.measure.search_tables import random_regret
 from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
 from skmeta.search.prior import load_shipped
@@ -69,7 +70,6 @@ OURS = ("shipped", "plain")
 N_OURS, N_PEERS, N_RANDOM, N_RANDOM_CHEAP = 20, 30, 60, 200
 CHEAP = (*list(CLASSIFIERS)[:6], *list(REGRESSORS)[:6])
 SHOWN = (1, 3, 5, 10, 20)
-N_BOOTSTRAP = 2000
 
 
 def balanced_accuracy(estimator, X, y):
@@ -84,22 +84,22 @@ def r2(estimator, X, y):
 
 
 @cache
-def chosen(folder, task):
+def chosen(task):
     """Return names of the sets, one an origin, in the order of the recorded searches."""
     by_origin = {}
-    for one in sorted(data_sets(folder), key=lambda one: one["rank"]):
-        if one["task"] == task and n_rows(folder, one["name"]) >= MIN_ROWS:
+    for one in sorted(data_sets(), key=lambda one: one["rank"]):
+        if one["task"] == task and n_rows(one["name"]) >= MIN_ROWS:
             by_origin.setdefault(origin(one["name"]), one["name"])
     return list(by_origin.values())[:N_SETS]
 
 
-def n_rows(folder, name):
-    return len(read(folder, name)[1])
+def n_rows(name):
+    return len(read(name)[1])
 
 
-def load(folder, name, is_classification):
+def load(name, is_classification):
     """Return rows to search on and rows to test on."""
-    X, y = read(folder, name)
+    X, y = read(name)
     if is_classification:
         y = LabelEncoder().fit_transform(y)
         kept = np.bincount(y)[y] >= 10
@@ -186,10 +186,10 @@ def for_optuna(source):
     return CategoricalDistribution(source)
 
 
-def run(folder, method, name, dataset):
+def run(method, name, dataset):
     """Return one line of the results."""
     is_classification = name in CLASSIFIERS
-    X, y, X_test, y_test = load(folder, dataset, is_classification)
+    X, y, X_test, y_test = load(dataset, is_classification)
     metric = balanced_accuracy if is_classification else r2
     estimator = make(name)
     if name == "AdaBoostClassifier":  # its space is nested in a part that it must have
@@ -247,18 +247,18 @@ def incumbents(scores, costs):
             yield k, best
 
 
-def run_all(folder, methods, names, hours):
+def run_all(methods, names, hours):
     cells = [
         (method, name, dataset)
         for position in range(N_SETS)
         for name in names
-        for dataset in chosen(folder, task_of(name))[position : position + 1]
+        for dataset in chosen(task_of(name))[position : position + 1]
         for method in methods
     ]
 
     def run_one(cell):
         try:
-            return run(folder, *cell)
+            return run(*cell)
         except Exception as error:  # a peer that does not run here is a result too
             if cell[0] in ("random", "defaults", *OURS):
                 raise
@@ -337,17 +337,14 @@ def regrets_beside_peers(by_key, methods):
         ]
         rows.append(np.array([random[[k - 1 for k in SHOWN]], *ours]) / spread)
     rows = np.array(rows)
-    drawn = rows[np.random.default_rng(0).integers(len(rows), size=(N_BOOTSTRAP, len(rows)))].mean(
-        1
-    )
     summary = {"pairs": len(rows), "after": SHOWN}
     for k, method in enumerate(methods):
-        ratios = drawn[:, -1] / drawn[:, k]
+        ratio, *interval = ratio_interval(rows[:, -1], rows[:, k])
         summary[method] = {
             "mean": rows[:, k].mean(0).round(3).tolist(),
             "median": np.median(rows[:, k], axis=0).round(3).tolist(),
-            "ours over it": (rows[:, -1].mean(0) / rows[:, k].mean(0)).round(2).tolist(),
-            "interval": np.percentile(ratios, [2.5, 97.5], axis=0).T.round(2).tolist(),
+            "ours over it": ratio.round(2).tolist(),
+            "interval": np.transpose(interval).round(2).tolist(),
         }
     return summary
 
@@ -403,11 +400,10 @@ def main():
     if options.summary:
         report(summarise(), RESULTS.with_name("search_day_one.json"))
         return
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
     names = options.estimators or [
         n for n in (*CLASSIFIERS, *REGRESSORS) if n in set(shipped_priors())
     ]
-    run_all(folder, options.methods, names, options.hours)
+    run_all(options.methods, names, options.hours)
 
 
 if __name__ == "__main__":

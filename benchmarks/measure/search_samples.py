@@ -11,7 +11,6 @@ constants of ``skmeta/search/prior/_combined.py`` were chosen on the first 56 pa
 on record.
 """
 
-import os
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -70,8 +69,7 @@ def pairs(path):
 def facts(name):
     """Return the features of a table, and the deviation of its targets."""
     [table] = [one for one in RECORDED if one.name == name]
-    folder = Path(os.environ["SKMETA_DATA"]) / "tabular"
-    X, y = load_table(folder, table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
+    X, y = load_table(table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
     scale = 1.0 if table.is_classification else float(np.std(y))
     return dataset_features(X, y, is_classification=table.is_classification), scale
 

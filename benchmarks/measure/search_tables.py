@@ -39,6 +39,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
+from benchmarks.lib.intervals import ratio_interval
 from benchmarks.lib.resumable import read_lines, read_options, read_records, report, run_cells
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
@@ -49,7 +50,6 @@ RESULTS = Path(__file__).parents[1] / "results"
 KEYS = ("table", "task", "seed")
 N_EVALUATIONS = 30
 SHOWN = (1, 3, 5, 10, 15, 20, 30)
-N_BOOTSTRAP = 2000
 GUARDED = ("inverted", "shuffled", "learned")
 ARFF = {
     "forest": ("openml_pimp/random_forest.arff", "RandomForestClassifier"),
@@ -383,19 +383,11 @@ def summarise(half: str) -> dict[str, Any]:
             for name, of in (("mean", np.mean), ("median", np.median)):
                 record[name] = {k: round(float(of(curve[:, k - 1])), 4) for k in SHOWN}
             if method in GUARDED and "plain" in each:
-                record["over plain"] = {
-                    k: ratio(curve[:, k - 1], each["plain"][:, k - 1]) for k in (10, 20, 30)
-                }
+                at = [k - 1 for k in SHOWN]
+                ratio = ratio_interval(curve[:, at], each["plain"][:, at], 1e-9)
+                record["over plain"] = np.round(ratio, 2).T.tolist()
             summary.setdefault(table, {})[method] = record
     return summary
-
-
-def ratio(a: np.ndarray, b: np.ndarray) -> list[float]:
-    """Ratio of two methods' mean regrets, with its interval over tasks."""
-    rows = np.random.default_rng(0).integers(len(a), size=(N_BOOTSTRAP, len(a)))
-    drawn = a[rows].mean(1) / np.maximum(b[rows].mean(1), 1e-9)
-    whole = a.mean() / max(b.mean(), 1e-9)
-    return [round(float(v), 2) for v in (whole, *np.percentile(drawn, [2.5, 97.5]))]
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.lib.intervals import ratio_interval
 from benchmarks.lib.origins import same_origin
 from benchmarks.lib.resumable import read_options, read_records
 from benchmarks.make.boosting_searches import BOOSTERS, EARLY, ROUNDS
@@ -86,13 +87,11 @@ def compare(name, metric, searches):
 
 def describe(regrets):
     """Return mean regrets and their ratio, of an array of shape (n_sets, n_methods, n_after)."""
-    drawn = np.random.default_rng(0).integers(len(regrets), size=(2000, len(regrets)))
-    means, samples = regrets.mean(0), regrets[drawn].mean(1) + 1e-6  # where none is left
     summary = {"sets": len(regrets), "after": list(AFTER)}
-    summary |= dict(zip(METHODS, means.round(3).tolist(), strict=True))
-    summary["with over without"] = ((means[0] + 1e-6) / (means[1] + 1e-6)).round(2).tolist()
-    interval = np.percentile(samples[:, 0] / samples[:, 1], [2.5, 97.5], axis=0)
-    return summary | {"interval": interval.T.round(2).tolist()}
+    summary |= dict(zip(METHODS, regrets.mean(0).round(3).tolist(), strict=True))
+    ratio, *interval = ratio_interval(regrets[:, 0], regrets[:, 1], 1e-6)  # where none is left
+    summary["with over without"] = ratio.round(2).tolist()
+    return summary | {"interval": np.transpose(interval).round(2).tolist()}
 
 
 def summarise(figures):

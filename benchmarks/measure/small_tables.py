@@ -1,49 +1,32 @@
 """Small real tables: a prior in context against scikit-learn, with few labelled rows.
 
-    python -m benchmarks.measure.small_tables classification --prior FILE
-    python -m benchmarks.measure.small_tables regression --prior FILE --draws 10
-    python -m benchmarks.measure.small_tables classification --prior FILE --other FILE
+    python -m benchmarks.measure.small_tables classification --prior FILE --draws 10
+    python -m benchmarks.measure.small_tables regression --prior FILE --other FILE
     python -m benchmarks.measure.small_tables classification --summary --sets report
-    python -m benchmarks.measure.small_tables classification --prior FILE --tuned --draws 1
     python -m benchmarks.measure.small_tables classification --speed
 
 Classification: the sets of ``$SKMETA_DATA/tabular/index.csv`` (of known or guessed kind) with at
 most 30 features and 10 classes; 3, 5, 10 or 20 rows of each class are drawn, and up to 400 of the
-other rows are predicted (a class with too few rows keeps a third of them, at least one, to be
-predicted). All measures weight each class alike: balanced accuracy, log loss (probabilities
-bounded to 1e-7), Brier score, and expected calibration error (10 bins of the highest probability).
-The error of a draw is above zero for a perfect predictor too, as its rows are few: "floor" is what
-labels drawn from the predicted probabilities give. "pooled" is the error of all draws together.
-
-Regression: the other sets of the index and ``tabular/uci_regression``; 10, 20 or 50 rows are
-drawn. Measured are the squared error, divided by that of the mean of the drawn rows, and how often
-the 90% interval holds the target.
+other rows are predicted. All measures weight each class alike: balanced accuracy, log loss, Brier
+score, and expected calibration error (10 bins of the highest probability); "floor" is the error of
+labels drawn from the predicted probabilities, "pooled" the error of all draws together. Regression:
+the other sets, and those of UCI; 10, 20 or 50 rows are drawn. Measured are the squared error, over
+that of the mean of the drawn rows, and how often the 90% interval holds the target.
 
 Peers have scikit-learn's defaults, on scaled features where needed, and means for missing
 values; probabilities of SVC come from sigmoid calibration. The tuned defaults of pytabkit are peers
-where the package ``pytabkit`` is installed. All methods see the same draws.
-
-Every second set is for development: choices between methods were made on it. The others are for
-reports; ``--sets report`` takes these only.
+where the package ``pytabkit`` is installed. All methods see the same draws. Every second set is for
+development, on which choices were made; ``--sets report`` takes the others.
 
 A prior that learned from the real tables of one half of all origins (``make/table_priors.py``) is
 tested on the others; ``--other`` is the prior for the sets whose origin the first one has seen.
-Without it, these sets are left out. Two priors are compared by running both, and then ``--prior``
-the one with ``--methods`` the name of the other in the results.
+Without it, these sets are left out.
 
-``--tuned`` compares with tuned peers on larger tables: 100 rows of each class, but at most 500 in
-all, and 500 of each, but at most 1,000 in all, of the sets that have 200 or 500 rows to learn from;
-regressions of 200, 500 and 1,000 rows. A random search scores 20 candidates of each of
-scikit-learn's peers by balanced accuracy or R2 in five folds.
-
-``--imbalanced`` takes the sets of two classes of which one has at most a quarter of the rows, with
-50, 100 and 200 rows of the classes' own frequencies, but at least three of each. Measured is the
-average precision of the rare class, too. Methods whose names end in "balanced" have
-``class_weight="balanced"``.
-
-``--speed`` measures the processor time of ``fit`` and ``predict``, with 50 and 1,000 known rows,
-1,000 query rows and 20 features, beside that of a random forest of 100 trees. They are run in turns
-in one process, and the least time of each counts. ``OMP_NUM_THREADS=1`` takes one thread.
+``--tuned`` takes 100 and 500 rows of each class (at most 500 and 1,000 in all), and 200, 500 and
+1,000 rows of regressions. A random search scores 20 candidates of each of scikit-learn's peers in
+five folds. ``--imbalanced`` takes two classes of which one has at most a quarter of the rows; 50,
+100 and 200 rows have the classes' own frequencies. ``--speed`` measures the processor time of
+``fit`` and ``predict`` beside a random forest of 100 trees, in turns; the least time counts.
 
 Results go to ``benchmarks/results/small_tables-<kind>.jsonl.gz`` (see ``lib/comparison.py``); of
 ``--speed`` to ``small_tables-speed-<kind>.json``.
@@ -305,10 +288,9 @@ def main() -> None:
             return None
         return classify(model, drawn) if is_classification else regress(model, drawn)
 
-    unit = " rows" + " a class" * (is_classification and not options.imbalanced)
     if is_classification:
         measures += ("pooled",)
-    compare(options, methods, names, score, measures, ours, unit)
+    compare(options, methods, names, score, measures, ours)
 
 
 if __name__ == "__main__":
