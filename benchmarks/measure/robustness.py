@@ -49,7 +49,7 @@ from benchmarks.measure.small_tables import PEERS, Ours
 from skmeta.datasets import load_omniglot
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.learners import MAML, ProtoNet
-from skmeta.priors import MetaPrior, load_table_prior
+from skmeta.priors import MetaPrior
 from skmeta.tasks import ClassEpisodes
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -270,7 +270,7 @@ def main() -> None:
         is_classes = part == "classes"
         files = [MetaPrior.load(RESULTS / f"table_priors-{f}.skmeta") for f in PRIORS[part] if f]
         if not is_classes:
-            files.insert(0, load_table_prior("regression"))
+            files.insert(0, MetaPrior.load_shipped("regression"))
         estimator = MetaFewShotClassifier if is_classes else MetaFewShotRegressor
         priors = Ours(estimator, tuple(files), {})
         names = names_of("classification" if is_classes else "regression")[SETS["report"]]

@@ -37,6 +37,9 @@ def grouped(task: str) -> Rows:
     for method in over.sort_values().index:
         shown = [labels[method], *map(number, means[method]), number(over[method], 2)]
         rows.append([*shown, percent(within) if method == "grouped" else None])
+    if task == "regression":
+        covered = results[results["task"] == task].groupby("regime")["covered"].mean()
+        rows.append(["in our intervals of 90%", *(percent(covered[r]) for r in means.index)])
     return rows
 
 

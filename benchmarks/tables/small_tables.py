@@ -95,7 +95,8 @@ def small_regression() -> Rows:
     peers = ["forest", "process", "boosting", "ridge"]
     sizes = {k: str(k) for k in (10, 20, 50, 150)}
     methods = [last_prior(results), *peers]
-    rows = measures(results, methods, sizes, {"error": "error"}, of="error", ranked="error")
+    shown = {"error": "error", "coverage": "in 90% intervals"}
+    rows = measures(results, methods, sizes, shown, of="error", ranked="error")
     return [header("rows", peers), *rows]
 
 
