@@ -1,7 +1,11 @@
 """Packages that only some of skmeta needs, imported where they are used."""
 
+import sys
 from importlib import import_module
 from types import ModuleType
+from typing import Any
+
+import numpy as np
 
 
 def import_optional(name: str, extra: str) -> ModuleType:
@@ -16,3 +20,8 @@ def import_optional(name: str, extra: str) -> ModuleType:
             f"This needs {package}, which is not installed. In a copy of the repository, install "
             f"it with: pip install '.[{extra}]'"
         ) from error
+
+
+def module_of(values: Any) -> Any:
+    """Return numpy or torch, whose array or tensor it is; torch is not imported for an array."""
+    return np if isinstance(values, np.ndarray) else sys.modules["torch"]

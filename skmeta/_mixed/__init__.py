@@ -4,17 +4,14 @@ from skmeta._mixed._conditioned import Conditioned, ConditionedGroups, Prior
 from skmeta._mixed._covariance import CovarianceShape
 from skmeta._mixed._each_class import EachClass, EachConditioned
 from skmeta._mixed._evidence import Evidence
-from skmeta._mixed._families import Classes, Family, NegativeBinomial, Normal, Ordered, Poisson
-from skmeta._mixed._likelihood import (
-    ClassRows,
-    RowSums,
-    class_moments,
-    find_mode,
-    gaussian_mode,
-    mean_probabilities,
-    module_of,
-    predict_targets,
-    root_of_covariance,
+from skmeta._mixed._families import (
+    Classes,
+    Family,
+    NegativeBinomial,
+    Normal,
+    Ordered,
+    Poisson,
+    normal_nodes,
 )
 from skmeta._mixed._model import EFFECTS, MixedModel, fit, fit_groups, varies_within
 

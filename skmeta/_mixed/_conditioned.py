@@ -157,22 +157,25 @@ class ConditionedGroups(NamedTuple):
     X: np.ndarray
     y: np.ndarray
     w: np.ndarray
-    codes: np.ndarray
+    codes: np.ndarray  # (n,), or (n, 1)
+    offset: np.ndarray | None = None
 
     def _parts(self, codes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, Conditioned]]:
         """Yield positions of rows (m,) of groups, their levels, and these groups, in parts."""
         j, q = self.mean.shape
         columns, nothing = (np.arange(q),), np.zeros(j * q)
         prior = Prior(self.family, self.mean, nothing, columns, (self.covariance,))
-        groups, level = np.unique(codes, return_inverse=True)
+        own = self.codes.ravel()
+        groups, level = np.unique(codes.ravel(), return_inverse=True)
         step = max(1, _MAX_VALUES // (j * q) ** 2)
         for first in range(0, len(groups), step):
             part = groups[first : first + step]
-            known = np.flatnonzero(np.isin(self.codes, part))
-            given = np.searchsorted(part, self.codes[known])[:, None]
+            known = np.flatnonzero(np.isin(own, part))
+            given = np.searchsorted(part, own[known, None])
             rows = self.X[known], self.y[known], self.w[known], given
+            offset = None if self.offset is None else self.offset[known]
             asked = np.flatnonzero((level >= first) & (level < first + step))
-            conditioned = Conditioned(prior, *rows, np.diag(nothing), n_steps=_N_STEPS)
+            conditioned = Conditioned(prior, *rows, np.diag(nothing), offset, _N_STEPS)
             yield asked, level[asked, None] - first, conditioned
 
     def moments(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -42,15 +42,20 @@ class EachClass:
         each = (one.deviations for one in self.models)
         return [np.concatenate(of) for of in zip(*each, strict=True)]
 
-    def condition(
-        self, X: np.ndarray, y: np.ndarray, codes: np.ndarray, w: np.ndarray
+    def condition_groups(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        codes: np.ndarray,
+        w: np.ndarray,
+        offset: np.ndarray | None = None,
     ) -> EachConditioned:
         """Condition on rows X (n, q) of groups, to predict other rows of these or of new groups."""
         each = enumerate(zip(self.models, self.columns, strict=True))
-        given = []
-        for k, (model, own) in each:
-            condition = model.condition if codes.ndim > 1 else model.condition_groups
-            given.append(condition(X[:, own], np.int64(y == k), codes, w))
+        given = [
+            model.condition_groups(X[:, own], np.int64(y == k), codes, w, offset)
+            for k, (model, own) in each
+        ]
         return EachConditioned(given, self.columns)
 
 

@@ -1,6 +1,6 @@
 """The marginal likelihood of a mixed-effects model, and its derivatives.
 
-Notation as in `_likelihood`: G groups, n rows, q coefficients, j linear predictors, c classes.
+Notation as in `_model`: G groups, n rows, q coefficients, j linear predictors, c classes.
 Coefficients of a group are m + b, with b drawn from N(0, S); S has one block for each predictor,
 and L is a matrix with S = L L'. A (G, j q, j q) is the information of a group's rows on its
 coefficients at the mode, and s the gradient of its log likelihood. M = I + L'AL, and

@@ -14,17 +14,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy.special import expit, gammaln
-
-from skmeta._mixed._likelihood import normal_nodes
+from scipy.special import expit, gammaln, ndtri
 
 # Steps of central differences: in linear predictors, and in parameters.
 _STEP = 1e-4
-# Pairs of draws of several linear predictors: of predictions, and of steps.
-_N_PAIRS, _N_STEP_PAIRS = 64, 24
+# Nodes of the quadrature of one linear predictor; pairs of draws of several, of predictions and of
+# steps.
+_N_NODES, _N_PAIRS, _N_STEP_PAIRS = 12, 64, 24
 # Added to the variances of linear predictors, so that their covariance has a Cholesky factor.
 _JITTER = 1e-9
 # Linear predictors of counts are not above this one: exponentials would overflow.
@@ -106,6 +106,23 @@ def _drawn(
     root = np.linalg.cholesky(covariance + _JITTER * np.eye(eta.shape[1]))
     for node, weight in zip(*normal_nodes(eta.shape[1], n_pairs), strict=True):
         yield float(weight), eta + root @ node
+
+
+@lru_cache
+def normal_nodes(j: int, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes (d, j) of a standard normal distribution, and their weights (d,).
+
+    Several predictors are filled evenly, by the powers of the root of x^(j + 1) = x + 1.
+    """
+    if j == 1:
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_N_NODES)
+        return nodes[:, None], weights / weights.sum()
+    root = 2.0
+    for _ in range(50):
+        root = (1 + root) ** (1 / (j + 1))
+    steps = root ** -np.arange(1, j + 1)
+    draws = ndtri((0.5 + np.arange(1, n_pairs + 1)[:, None] * steps) % 1)
+    return np.concatenate([draws, -draws]), np.full(2 * n_pairs, 0.5 / n_pairs)
 
 
 @dataclass(frozen=True)

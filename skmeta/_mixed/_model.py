@@ -24,7 +24,7 @@ import numpy as np
 from skmeta._mixed._conditioned import Conditioned, ConditionedGroups, Prior, sorted_rows
 from skmeta._mixed._covariance import LOG_SCALE_BOUNDS, RATE_AND_START, CovarianceShape
 from skmeta._mixed._evidence import Evidence
-from skmeta._mixed._families import Classes, Family, Normal
+from skmeta._mixed._families import Family, Normal
 
 EFFECTS = ("auto", "intercept", "slopes", "correlated")
 # A column is constant within groups if less than this share of its variance is within groups.
@@ -37,8 +37,12 @@ _ENOUGH_ROWS, _ENOUGH_GROUPS = 10_000, 400
 # Of one factor, the covariance is estimated from this many groups at most, and the mean of a
 # regression from this many times as many.
 _MAX_GROUPS, _TIMES_FOR_MEAN = 5_000, 10
-# Decrease of minus the log likelihood that ends the fit of one factor, by whether y is normal.
+# Decrease of minus the log likelihood that ends a fit, by whether it has to be exact: that of a
+# regression does, but for one with slopes of several factors.
 _TOLERANCES = {True: 1e-5, False: 1e-3}
+# Slopes differ between levels of several factors if there are no more effects than this of all but
+# the largest, and no more products of columns than that of all rows.
+_MAX_EFFECTS, _MAX_VALUES = 1500, 2**24
 # Least information on a parameter of a covariance.
 _MIN_INFORMATION = 0.05
 # The logarithm of a deviation is at its bound if it is no farther away.
@@ -138,12 +142,18 @@ class MixedModel:
         return Conditioned(prior, X, y, w, codes, mean_covariance, offset)
 
     def condition_groups(
-        self, X: np.ndarray, y: np.ndarray, codes: np.ndarray, w: np.ndarray
-    ) -> ConditionedGroups:
-        """Condition each group of one factor on its rows, apart from the others."""
-        y = y if isinstance(self.family, Normal) else y.astype(np.int64)
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        codes: np.ndarray,
+        w: np.ndarray,
+        offset: np.ndarray | None = None,
+    ) -> Conditioned | ConditionedGroups:
+        """Condition each group of one factor on its rows alone, and those of several on all."""
+        if len(self.columns) > 1:
+            return self.condition(X, y, codes, w, offset=offset)
         covariance = self.covariance + self.mean_covariances
-        return ConditionedGroups(self.family, self.mean, covariance, X, y, w, codes)
+        return ConditionedGroups(self.family, self.mean, covariance, X, y, w, codes, offset)
 
 
 def fit(
@@ -231,53 +241,81 @@ def fit_groups(
     X: np.ndarray,
     y: np.ndarray,
     codes: np.ndarray,
-    n_classes: int = 0,
+    family: Family | None = None,
     *,
     effects: str = "auto",
     rank: int = 2,
     shrinkage: float = 1.0,
     pooled: np.ndarray | None = None,
+    n_pairs: int = 0,
+    w: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
+    is_restricted: bool = True,
     start: MixedModel | None = None,
 ) -> MixedModel:
-    """Estimate the distribution of coefficients over the groups (n,) of one factor.
+    """Estimate the distribution of coefficients over the groups (n,), or over those of F factors.
 
     The settings are those of :class:`~skmeta.learners.HierarchicalLinear`. Coefficients that are
-    `pooled` (q,), or whose columns are constant within groups, do not differ. A rough optimum is
-    found near `start`, a model of the same columns and settings. The order of rows changes
-    roundings, and where groups are many, that of groups says which of them are used.
+    `pooled` (q,), or whose columns are constant within groups, do not differ; of the last factors,
+    `n_pairs` of them, only intercepts do. A rough optimum is found near `start`, a model of the
+    same columns and settings. The order of rows changes roundings, and where groups are many, that
+    of groups says which of them are used.
     """
-    codes = np.unique(codes, return_inverse=True)[1]
-    n_groups, family = int(codes.max()) + 1, Classes(n_classes) if n_classes else Normal()
-    y = y.astype(np.int64) if n_classes else y
+    codes = np.column_stack([_renumbered(column) for column in codes.reshape(len(X), -1).T])
+    family = Normal() if family is None else family
+    n_groups, is_one, is_normal = int(codes.max()) + 1, codes.shape[1] == 1, family.is_quadratic
     if start is None:
-        differs = varies_within(X, codes) & ~(False if pooled is None else pooled)
-        differs[1:] &= effects != "intercept"
-        columns = np.flatnonzero(differs)
+        own = codes[:, : codes.shape[1] - n_pairs]
+        columns = _differing(X, own, family, effects, False if pooled is None else pooled)
+        columns += [np.array([0])] * n_pairs
     else:
-        columns = start.columns[0]
-    is_correlated = effects == "correlated" or (effects == "auto" and not n_classes)
+        columns = list(start.columns)
+    has_slopes = max(map(len, columns)) > 1
+    is_correlated = effects == "correlated" or (effects == "auto" and is_normal)
+    w = np.ones(len(X)) if w is None else w
+    offset = np.zeros(len(X)) if offset is None else offset
     settings: dict[str, Any] = {
-        "columns": [columns],
+        "columns": columns,
         "rank": rank if is_correlated else 0,
         "shrinkage": shrinkage,
-        "tolerance": _TOLERANCES[not n_classes],
+        "is_restricted": is_restricted,
+        "tolerance": _TOLERANCES[is_normal and (is_one or not has_slopes)],
     }
 
-    def fit_some(most: int, start: MixedModel | None) -> MixedModel:
-        rows = _some_levels(codes[:, None], min(most, n_groups))
-        own = np.unique(codes[rows], return_inverse=True)[1][:, None]
-        return fit(X[rows], y[rows], own, family, start=start, **settings)
+    def take(most: int) -> dict[str, Any]:
+        """Return the rows of at most so many groups of one factor; of several, all of them."""
+        if not is_one or most >= n_groups:
+            return {"X": X, "y": y, "codes": codes, "w": w, "offset": offset}
+        rows = _some_levels(codes, most)
+        own = _renumbered(codes[rows, 0])[:, None]
+        return {"X": X[rows], "y": y[rows], "codes": own, "w": w[rows], "offset": offset[rows]}
 
-    if start is None and n_groups >= 2 * _ENOUGH_GROUPS:
-        start = fit_some(_ENOUGH_GROUPS, None)
-    model = fit_some(_MAX_GROUPS, start)
-    if n_groups > _MAX_GROUPS and not n_classes:
+    if start is None and is_one and n_groups >= 2 * _ENOUGH_GROUPS:
+        start = fit(**take(_ENOUGH_GROUPS), family=family, **settings)
+    model = fit(**take(_MAX_GROUPS), family=family, start=start, **settings)
+    if n_groups > _MAX_GROUPS and is_one and is_normal:
         # Given the covariance, the mean of all groups is a Newton step away.
-        rows = _some_levels(codes[:, None], min(_TIMES_FOR_MEAN * _MAX_GROUPS, n_groups))
-        own = np.unique(codes[rows], return_inverse=True)[1][:, None]
-        given = model.condition(X[rows], y[rows], own)
+        given = model.condition(**take(_TIMES_FOR_MEAN * _MAX_GROUPS))
         model = replace(model, mean=given.mean, mean_covariance=given.mean_covariance)
     return model
+
+
+def _differing(
+    X: np.ndarray,
+    codes: np.ndarray,
+    family: Family,
+    effects: str,
+    pooled: np.ndarray | bool,
+) -> list[np.ndarray]:
+    """Return the columns whose coefficients differ between the levels of each factor."""
+    j, n_factors = family.n_predictors, codes.shape[1]
+    q = X.shape[1] - int(np.sum(pooled))
+    n_effects = j * q * sum(sorted(codes.max(0) + 1)[:-1])
+    is_large = n_effects > _MAX_EFFECTS or len(X) * (j * q) ** 2 > _MAX_VALUES
+    is_plain = n_factors > 1 and (is_large or (effects == "auto" and j > 1))
+    if effects == "intercept" or is_plain:
+        return [np.array([0])] * n_factors
+    return [np.flatnonzero(varies_within(X, column) & ~np.asarray(pooled)) for column in codes.T]
 
 
 def varies_within(X: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -15,8 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from skmeta._mixed._families import Family, Normal
-from skmeta._mixed._likelihood import transposed
-from skmeta._mixed._system import Blocks, Pattern, System, sums
+from skmeta._mixed._system import Blocks, Pattern, System, sums, transposed
 
 # The change of a linear predictor in the last step of Newton's method. What that step changes is
 # added to first order, so the error is its square. A larger last step has not found the mode.

@@ -22,8 +22,6 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
-from skmeta._mixed._likelihood import transposed
-
 # Values of one array, to bound the memory.
 _MAX_VALUES = 2**22
 # The diagonal of the inverse is computed for all levels if this many times as many are asked.
@@ -74,6 +72,11 @@ class Pattern:
         unique, pair_of_row = np.unique(keys, return_inverse=True)
         parts = pair_of_row, adding(pair_of_row, len(unique))
         return Pairs(*np.divmod(unique, self.sizes[g]), *parts)
+
+
+def transposed(blocks: np.ndarray) -> np.ndarray:
+    """Swap the last two axes."""
+    return blocks.swapaxes(-1, -2)
 
 
 def adding(positions: np.ndarray, size: int) -> sparse.csc_array:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from skmeta._columns import distinct_rows
-from skmeta._mixed import module_of
+from skmeta._optional import module_of
 from skmeta._sklearn_compat import check_sample_weight
 from skmeta._tabular._table import Standardiser
 

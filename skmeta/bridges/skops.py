@@ -9,13 +9,15 @@ memory, these numbers are checked, too.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import lzma
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import sklearn
 from scipy.sparse import issparse
@@ -29,8 +31,9 @@ from skmeta._sklearn_compat import (
     without_array_adapters,
     without_losses,
 )
-from skmeta._tabular import TreeEnsemble
+from skmeta._tabular import Member, TreeEnsemble
 from skmeta.exceptions import FileFormatError, SkmetaError
+from skmeta.grouped import FittedModel
 
 with without_array_adapters():
     skops_io = import_optional("skops.io", "skops")
@@ -46,53 +49,29 @@ def _name_of(kind: Any) -> str:
 _MAX_PER_BYTE, _MAX_BYTES, _MAX_MEMBERS = 500, 2**24, 100_000
 _DIGEST = "skmeta.sha256"  # the member that has the digest of all others
 
+# What is beside the values of a grouped table, which are found by their fields.
 _SKMETA = """
 _columns._encoder.FrameEncoder _columns._times.Times
 few_shot._priors.RunSettings few_shot._members.Ensemble few_shot._ordered.Cumulative
 few_shot._ordered.Frequencies few_shot._ordered.PriorModel few_shot._target_scale.TargetScale
 few_shot._classifier.MetaFewShotClassifier few_shot._regressor.MetaFewShotRegressor
 grouped._classifier.GroupedClassifier grouped._columns.FeatureColumns
-grouped._model.FittedModel grouped._model.Settings
-grouped._regressor.GroupedRegressor grouped._series.GroupIndicators grouped._series.Series
-grouped.longitudinal._curves.Curve grouped.longitudinal._curves.CurveDesign
-grouped.longitudinal._curves.LastValue grouped.longitudinal._curves.Shape
-grouped.longitudinal._curves.Spline grouped.longitudinal._effects.Effects
-grouped.longitudinal._model.Longitudinal grouped.longitudinal._model.Members
-grouped.longitudinal._seasons.Calendar grouped.longitudinal._seasons.Season
-grouped.longitudinal._smoothing.Smoothing
-grouped.longitudinal._trees.ClassLags
-grouped.longitudinal._trees.Steps grouped.members._crossed.CrossedEffects
-grouped.members._counts.CountEffects
-grouped.members._counts.Counts
-grouped.members._cumulative.CumulativeEffects
-grouped.members._group_effects.Design grouped.members._group_effects.GroupEffects
-grouped.members._interactions.FactorColumns
-grouped.members._interactions.Interactions grouped.members._member.PopulationMember
-grouped.members._row_models.Categories grouped.members._row_models.RowModel
-grouped.members._trees.SecondPopulation
+grouped._regressor.GroupedRegressor
 learners._maml.ANIL learners._fine_tuning.FineTuning learners._maml.MAML
 learners._meta_sgd.MetaSGD learners._protonet.ProtoNet learners._reptile.Reptile
 backbones._architecture.Architecture backbones._architecture.Edge
-learners._metanas.MetaNAS learners.auto._learner.AutoLearner
-learners.hierarchical._alpaca.ALPaCA learners.hierarchical._learner.HierarchicalLinear
-learners.in_context._learner.InContextLearner
+learners._metanas.MetaNAS learners.auto._learner.AutoLearner learners.hierarchical._alpaca.ALPaCA
+learners.hierarchical._learner.HierarchicalLinear learners.in_context._learner.InContextLearner
 learners.learned_optimizers._learned_optimizer.LearnedOptimizer
 learners.learned_optimizers._lstm.LSTMMetaLearner
-_mixed._covariance.CovarianceShape _mixed._each_class.EachClass
-_mixed._families.Classes _mixed._families.NegativeBinomial
-_mixed._families.Normal _mixed._families.Ordered
-_mixed._families.Poisson _mixed._model.MixedModel
 policy._learners.PolicyMAML policy._policy.MetaPolicy
 priors._prior.MetaPrior
 search._search_cv.MetaLearnedSearchCV search.prior._past_surfaces.PastTask
 search.prior._prior.SearchPrior search.space._encoding.Encoding search.space._encoding._Parameter
-_tabular._linear.RidgeClassifier _tabular._member.Level _tabular._mixture.Mixture
-_tabular._ensemble.TreeEnsemble _tabular._population.FitSettings _tabular._population.MeanOfClasses
-_tabular._population._Logistic _tabular._population.Population
-_tabular._population.silent _tabular._process.GaussianProcess
-_tabular._process.Inputs _tabular._process.Kernel _tabular._rows.WeightedRows
-_tabular._table.Standardiser _tabular._table.Table _tabular._target.Scale _tabular._target.Target
-_tabular._time_process.TimeProcess _tabular._trees.FittedTrees _tabular._units.TargetUnits
+_tabular._linear.RidgeClassifier _tabular._population.MeanOfClasses _tabular._population._Logistic
+_tabular._population.Population
+_tabular._population.silent _tabular._process.GaussianProcess _tabular._process.Inputs
+_tabular._process.Kernel _tabular._rows.WeightedRows _tabular._trees.FittedTrees
 """
 # Nothing of scipy.stats: a distribution runs code that is in its attributes when it is loaded.
 _OTHERS = """
@@ -107,8 +86,25 @@ torch.device
 # Scikit-learn 1.6 has it in gradient boosting with categories; later versions do not.
 _EARLIER = ("sklearn.compose._column_transformer._RemainderColsList",)
 
+
+def _values_of(*roots: type) -> set[str]:
+    """Return names of the values of skmeta, dataclasses and named tuples, that fields may hold.
+
+    They are reached from the roots by the annotations of fields, and by subclasses.
+    """
+    found, queue = set[type](), list[Any](roots)
+    while queue:
+        part = queue.pop()
+        queue += get_args(part)
+        if inspect.isclass(part) and part.__module__.startswith("skmeta.") and part not in found:
+            found.add(part)
+            queue += [*part.__subclasses__(), *get_type_hints(part).values()]
+    values = {kind for kind in found if is_dataclass(kind) or hasattr(kind, "_fields")}
+    return {_name_of(kind) for kind in values if not inspect.isabstract(kind)}
+
+
 TRUSTED_TYPES: tuple[str, ...] = (
-    *(f"skmeta.{name}" for name in _SKMETA.split()),
+    *sorted({f"skmeta.{name}" for name in _SKMETA.split()} | _values_of(FittedModel, Member)),
     *_OTHERS.split(),
     *_EARLIER,
     *sorted(map(_name_of, metric_functions())),

@@ -36,6 +36,7 @@ from skmeta._warnings import warn_caller
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.grouped._columns import (
     FeatureColumns,
+    check_factors,
     check_groups,
     codes_of,
     distinct_table,
@@ -54,7 +55,7 @@ from skmeta.grouped._effects import Labels, effects_frame, losses_frame, summari
 from skmeta.grouped._fit import fit_model, is_mixed_model
 from skmeta.grouped._model import Settings
 from skmeta.grouped._reports import GroupedReports
-from skmeta.grouped.members import MIXED, MIXTURE, POPULATION, check_factors
+from skmeta.grouped.members import MIXED, MIXTURE, POPULATION
 
 # What a HierarchicalLinear sets of the mixed-effects model.
 _EFFECTS = ("effects", "rank", "shrinkage")

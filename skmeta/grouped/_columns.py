@@ -331,6 +331,23 @@ def check_groups(
         )
 
 
+def check_factors(codes: np.ndarray, names: list[str]) -> None:
+    """Raise an error if a column of groups has one group, or is the same as another one."""
+    for f, name in enumerate(names):
+        if codes[:, f].max() == 0:
+            raise EpisodeError(
+                f"Group column {quote(name)} has one group only, so nothing says how its groups "
+                "differ. Leave it out of groups."
+            )
+        for g in range(f):
+            n_pairs = len(np.unique(codes[:, [f, g]], axis=0))
+            if n_pairs == codes[:, f].max() + 1 == codes[:, g].max() + 1:
+                raise EpisodeError(
+                    f"Group columns {quote(names[g])} and {quote(name)} divide the rows into the "
+                    "same groups. Name one of them."
+                )
+
+
 def _rising_columns(numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return the columns of numbers (n, d) that rise from row to row within nearly all groups."""
     order = np.argsort(codes, kind="stable")

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmeta._mixed import MixedModel, varies_within
+from skmeta._mixed import ConditionedGroups, MixedModel, varies_within
 from skmeta._optional import import_optional
-from skmeta._tabular import Level, Mixture
+from skmeta._tabular import Level, Mixture, find_nested
 from skmeta.grouped._members import TITLES
 from skmeta.grouped._model import FittedModel
 from skmeta.grouped._verdict import LEVEL, chance_of_groups
 from skmeta.grouped.longitudinal import Longitudinal
-from skmeta.grouped.members import POPULATION, CountEffects, GroupEffects, as_columns
+from skmeta.grouped.members import POPULATION, MixedEffects, as_columns
 
 # A mixture that is behind one of its parts by so much is called so.
 _WORTH_TELLING = 0.01
@@ -64,14 +64,16 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
     if isinstance(effects.model, MixedModel):
         varies &= np.isin(np.arange(1, 1 + len(varies)), effects.model.columns[0])
     # An average row, with the group's own values of columns that are the same in all its rows.
-    own = np.stack([np.bincount(known.group, column) for column in Z.T], 1)
+    own = np.zeros((n_groups, Z.shape[1]))
+    np.add.at(own, known.group, Z)
     own = np.where(varies, centre, own / np.bincount(known.group)[:, None])
     # For each known group and a new one, that row, and rows with more and with less of a column.
     at = np.vstack([own, centre])[:, None] + np.vstack([0 * centre[None], changes, -changes])
     points = np.vstack([at.reshape(-1, len(centre)), own])
     codes = np.repeat(np.arange(n_groups + 1), 1 + 2 * p)
     conditioned = effects.condition(known)
-    at_codes, covariances = np.append(codes, np.full(n_groups, n_groups)), _covariances(effects)
+    at_codes = np.append(codes, np.full(n_groups, n_groups))[:, None]
+    covariances = _covariances(effects)
     r = model.n_classes if model.n_classes > 2 else 1
     if covariances is not None and len(covariances[0]) == r:
         values, variance = conditioned.predictors(points, at_codes)
@@ -99,7 +101,7 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
         std = std / sizes
     mean = mean / sizes
     if model.target_units is not None:
-        is_log = isinstance(effects, CountEffects)
+        is_log = effects.form.counts is not None
         units = model.target_units
         mean[:, 0] += -np.log(units.unit) if is_log else units.centre
     return Coefficients(names, mean, std, between)
@@ -107,11 +109,18 @@ def coefficients(model: FittedModel, labels: Labels) -> Coefficients | None:
 
 def scale_of(model: FittedModel) -> float:
     """Return the unit of effects: 1 for those on the log odds, or on logarithms of rates."""
-    is_log = model.crossed is None and isinstance(model.effects_of_columns, CountEffects)
-    return 1.0 if model.target_units is None or is_log else model.target_units.scale
+    if model.target_units is None or (model.crossed is None and _is_log(model)):
+        return 1.0
+    return model.target_units.scale
 
 
-def _covariances(effects: GroupEffects | CountEffects) -> tuple[np.ndarray, np.ndarray] | None:
+def _is_log(model: FittedModel) -> bool:
+    """Return whether effects of groups are those on logarithms of rates."""
+    effects = model.effects_of_columns
+    return effects is not None and effects.form.counts is not None
+
+
+def _covariances(effects: MixedEffects) -> tuple[np.ndarray, np.ndarray] | None:
     """Return covariances (j, q, q) of the estimates of shared coefficients, and between groups."""
     if not isinstance(effects.model, MixedModel):
         return None
@@ -119,7 +128,7 @@ def _covariances(effects: GroupEffects | CountEffects) -> tuple[np.ndarray, np.n
 
 
 def _changes(
-    model: FittedModel, effects: GroupEffects | CountEffects, labels: Labels
+    model: FittedModel, effects: MixedEffects, labels: Labels
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return names of the coefficients, changes (p, d) of columns, and their sizes as given.
 
@@ -175,7 +184,7 @@ def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     if has_groups and not model.n_classes and shared is not None and shared.between is not None:
         between = shared.between[0, 0]
         lines[0] += f" Groups differ by {between:.3g} in the "
-        if isinstance(model.effects_of_columns, CountEffects):
+        if _is_log(model):
             lines[0] += "logarithm of the rate."
         else:
             share = (between / scale_of(model)) ** 2
@@ -212,13 +221,39 @@ def _summarise_several(model: FittedModel, mixture: Mixture, labels: Labels) -> 
     """Return in words how much groups of several columns differ, and what predicts them best."""
     lines = []
     if model.crossed is not None:
-        lines.append(model.crossed.summary(labels.factors, scale_of(model), labels.classes))
+        lines.append(_summarise_factors(model, model.crossed, labels))
     what = "Log loss" if model.n_classes else "Squared error, as a share of the variance of y,"
     lines.append(f"{what} in rows held out, and the weights of the mixture:")
     names = [TITLES[name] for name in mixture.members]
     for label, level in _levels_of_several(model, mixture, labels):
         lines.append(_line(names, label, level))
     return "\n".join(lines)
+
+
+def _summarise_factors(model: FittedModel, crossed: MixedEffects, labels: Labels) -> str:
+    """Return in words how much groups of several columns differ; see `_frame_of_several`."""
+    known, scale, names = model.known, scale_of(model), labels.factors
+    what = "log odds" if model.n_classes else "target"
+    lines = [f"{len(known.y)} rows. Deviations of the {what}:"]
+    deviations, is_nested = crossed.model.deviations, find_nested(known.codes)
+    for f, (name, n_groups) in enumerate(zip(names, known.codes.max(0) + 1, strict=True)):
+        outer = [names[g] for g in np.flatnonzero(is_nested[f])]
+        nested = f", nested in {' and '.join(outer)}" if outer else ""
+        for k, of in enumerate(_names_of_predictors(labels)):
+            between = f"{scale * deviations[f][k, 0]:.4g}"
+            lines.append(f"  between the {n_groups} groups of {name}{nested}{of}: {between}")
+    for k, (f, g) in enumerate(crossed.pairs, start=len(names)):
+        each = ", ".join(f"{scale * between:.4g}" for between in deviations[k][:, 0])
+        lines.append(f"  between pairs of {names[f]} and {names[g]}: {each}")
+    if isinstance(crossed.model, MixedModel) and not model.n_classes:
+        lines.append(f"  of the rest: {scale * crossed.model.noise:.4g}")
+    return "\n".join(lines)
+
+
+def _names_of_predictors(labels: Labels) -> list[str]:
+    if labels.classes is None or len(labels.classes) <= 2:
+        return [""]
+    return [f" ({label})" for label in labels.classes]
 
 
 def _levels_of_several(
@@ -312,8 +347,7 @@ def effects_frame(model: FittedModel, labels: Labels) -> Any:
     if len(labels.groups) > 1:
         if model.crossed is None:
             return None
-        parts = labels.factors, labels.groups, scale_of(model), labels.classes
-        return model.crossed.effects(*parts)
+        return _frame_of_several(model.crossed, labels, scale_of(model))
     effects = coefficients(model, labels) if len(labels.groups) == 1 else None
     if effects is None:
         return None
@@ -333,3 +367,24 @@ def effects_frame(model: FittedModel, labels: Labels) -> Any:
                 columns[f"{label} std"] = effects.std[order, k, j]
                 columns[f"{label} between"] = np.full(len(order), effects.between[k, j])
     return pandas.DataFrame(columns, index=pandas.Index(["shared", *groups], name="group"))
+
+
+def _frame_of_several(crossed: MixedEffects, labels: Labels, scale: float) -> Any:
+    """Return a data frame of the effects of all groups; see `GroupedRegressor.effects_`."""
+    pandas, known = import_optional("pandas", "effects_"), crossed.known
+    given = crossed.given
+    assert known is not None
+    assert not isinstance(given, ConditionedGroups)
+    parts, effects, deviations = [], given.effects, crossed.model.deviations
+    for f, (name, numbers) in enumerate(zip(labels.factors, labels.groups, strict=True)):
+        index = pandas.MultiIndex.from_product([[name], ["shared", *numbers]])
+        order, stds = list(numbers.values()), given.effect_std(f)
+        counts = np.bincount(known.codes[:, f], minlength=len(order))[order]
+        columns = {"rows": np.r_[counts.sum(), counts]}
+        for k, of in enumerate(_names_of_predictors(labels)):
+            columns[f"intercept{of}"] = scale * np.r_[0.0, effects[f][order, k, 0]]
+            columns[f"intercept{of} std"] = scale * np.r_[0.0, stds[order, k, 0]]
+            between = scale * deviations[f][k, 0]
+            columns[f"intercept{of} between"] = np.full(len(order) + 1, between)
+        parts.append(pandas.DataFrame(columns, index=index))
+    return pandas.concat(parts).rename_axis(["column", "group"])

@@ -25,18 +25,17 @@ from skmeta.grouped.members import (
     POPULATION,
     PROCESS,
     Categories,
+    Form,
+    MixedEffects,
     PopulationMember,
     columns_of_interactions,
-    design_of,
-    fit_counts,
-    fit_crossed_member,
-    fit_cumulative,
-    fit_group_effects,
-    fit_interactions,
+    counts_form,
+    fit_mixed,
     fit_row_model,
     fit_trees,
+    mixed_form,
     names_of_models,
-    pooled_columns,
+    ordered_form,
 )
 
 # Tables of more rows have no model of counts, unless there are exposures. At so many rows, a fit
@@ -81,15 +80,38 @@ def _population(table: Table, plan: Plan, *_: Any) -> Member:
     return PopulationMember.from_errors(table, plan.n_classes)
 
 
-def _effects(table: Table, plan: Plan, _: Any, start: Any) -> Member:
-    columns, settings = varying(table.X), plan.settings
-    has_shared, indicators = plan.has_shared(columns), settings.indicators
-    if not plan.has_one_column:
-        pooled = pooled_columns(indicators, has_one_column=False)
-        parts = table, columns, has_shared, plan.n_classes, settings.effects, pooled
-        return fit_crossed_member(*parts, start)
-    new = design_of(table, has_shared, plan.n_classes, indicators)
-    return fit_group_effects(table, new if start is None else start.design, settings.effects, start)
+def _mixed(
+    table: Table,
+    plan: Plan,
+    _: Outputs | None,
+    start: MixedEffects | None,
+    *,
+    form: Callable[[Table, Plan], Form],
+) -> Member:
+    return fit_mixed(table, form(table, plan) if start is None else start.form, start)
+
+
+def _form_of_effects(table: Table, plan: Plan) -> Form:
+    has_shared, settings = plan.has_shared(varying(table.X)), plan.settings
+    parts = has_shared, plan.n_classes, settings.effects, settings.indicators
+    return mixed_form(table, *parts)
+
+
+def _form_of_counts(table: Table, plan: Plan) -> Form:
+    assert plan.units is not None
+    return counts_form(table, plan.units, plan.settings.n_parts > 1)
+
+
+def _form_of_ordered(table: Table, plan: Plan) -> Form:
+    return ordered_form(table, plan.settings.population, plan.n_classes)
+
+
+def _interactions(table: Table, plan: Plan, _: Any, start: MixedEffects | None) -> Member:
+    before = None if start is None else start.form.interactions
+    interactions = columns_of_interactions(table.codes, before)
+    assert interactions is not None
+    form = mixed_form(interactions(table), False, 0, plan.settings.effects)
+    return fit_mixed(table, form._replace(interactions=interactions))
 
 
 def _trees(
@@ -110,11 +132,6 @@ def _has_trees(table: Table, plan: Plan) -> bool:
     return PROCESS not in plan.models_of_rows(table)
 
 
-def _counts(table: Table, plan: Plan, _: Any, start: Any) -> Member:
-    assert plan.units is not None
-    return fit_counts(table, plan.units, plan.settings.n_parts > 1, start)
-
-
 def _has_counts(table: Table, plan: Plan) -> bool:
     is_small = plan.is_auto and len(table.y) <= _MAX_COUNTS
     is_count = plan.units is not None and plan.units.target.kind == "count"
@@ -131,8 +148,8 @@ def _has_row_model(table: Table, plan: Plan, *, name: str) -> bool:
 
 MEMBERS: tuple[Kind, ...] = (
     Kind(POPULATION, "population", _population),
-    Kind(MIXED, "mixed model", _effects, lambda *_: False),
-    Kind(BOTH, "mixed model on population", _effects),
+    Kind(MIXED, "mixed model", partial(_mixed, form=_form_of_effects), lambda *_: False),
+    Kind(BOTH, "mixed model on population", partial(_mixed, form=_form_of_effects)),
     Kind(
         "trees",
         "trees on mixed model",
@@ -141,11 +158,11 @@ MEMBERS: tuple[Kind, ...] = (
         lambda table, plan: _has_trees(table, plan) and plan.has_shared(varying(table.X)),
     ),
     Kind("rows", "trees that know the group", partial(_trees, known_only=True), _has_trees),
-    Kind(COUNTS, "model of counts", _counts, _has_counts),
+    Kind(COUNTS, "model of counts", partial(_mixed, form=_form_of_counts), _has_counts),
     Kind(
         "interactions",
         "groups within groups of other columns",
-        lambda table, plan, _, start: fit_interactions(table, plan.settings.effects, start),
+        _interactions,
         lambda table, plan: not plan.n_classes and bool(columns_of_interactions(table.codes)),
     ),
     *(
@@ -161,7 +178,7 @@ MEMBERS: tuple[Kind, ...] = (
     Kind(
         "cumulative",
         "cumulative model",
-        lambda table, plan, *_: fit_cumulative(table, plan.settings.population, plan.n_classes),
+        partial(_mixed, form=_form_of_ordered),
         lambda _, plan: plan.settings.target_type == "ordered" and plan.n_classes > 2,
     ),
 )

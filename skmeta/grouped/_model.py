@@ -18,8 +18,8 @@ from skmeta._tabular import (
     Table,
     TargetUnits,
     fill,
+    find_nested,
     folds_of,
-    varying,
 )
 from skmeta.grouped._series import Series
 from skmeta.grouped.longitudinal import Longitudinal
@@ -27,13 +27,9 @@ from skmeta.grouped.members import (
     BOTH,
     COUNTS,
     MIXED,
-    CountEffects,
-    CrossedEffects,
-    GroupEffects,
-    design_of,
-    fit_crossed_member,
-    fit_group_effects,
-    pooled_columns,
+    MixedEffects,
+    fit_mixed,
+    mixed_form,
 )
 
 # Squares of values that are more deviations from the mean would overflow.
@@ -77,22 +73,32 @@ class FittedModel:
     series: Series | None = None  # of several columns of groups in time
 
     @property
-    def crossed(self) -> CrossedEffects | None:
+    def crossed(self) -> MixedEffects | None:
         """Effects of several columns of groups; None with one column, or without effects."""
+        if self.series is not None:
+            return self._crossed_of_series
+        effects = self.mixed_member
+        return effects if effects is not None and effects.keeps_rows else None
+
+    @property
+    def mixed_member(self) -> MixedEffects | None:
+        """The member with effects of groups; of two of them, that on the population."""
         members = self.mixture.members
-        each = members.values() if isinstance(members, dict) else ()
-        crossed = next((one for one in each if isinstance(one, CrossedEffects)), None)
-        return crossed if self.series is None else self._crossed_of_series
+        effects = members.get(BOTH, members.get(MIXED)) if isinstance(members, dict) else None
+        return effects if isinstance(effects, MixedEffects) else None
 
     @cached_property
-    def _crossed_of_series(self) -> CrossedEffects:
+    def _crossed_of_series(self) -> MixedEffects:
         """Effects of each key of series, fitted when asked for."""
         known = self.known._replace(codes=self.known.codes[:, 1:])
         given = known.X[:, len(known.X.T) - self.n_columns :]
         known = known._replace(X=given)
-        pooled = pooled_columns(self.settings.indicators, has_one_column=False)
-        parts = known, varying(given), False, self.n_classes, self.settings.effects, pooled
-        return fit_crossed_member(*parts)
+        return self._fit_mixed(known)
+
+    def _fit_mixed(self, table: Table) -> MixedEffects:
+        """Fit a model of the columns alone."""
+        parts = False, self.n_classes, self.settings.effects, self.settings.indicators
+        return fit_mixed(table, mixed_form(table, *parts))
 
     @property
     def n_columns(self) -> int:
@@ -131,7 +137,12 @@ class FittedModel:
         """Return codes (n, n_factors) with -1 for groups beside another than they are nested in."""
         if self.series is not None or self.crossed is None:
             return codes
-        return self.crossed.within_parents(codes)
+        resolved, known = codes.copy(), self.known.codes
+        for f, g in zip(*np.nonzero(find_nested(known)), strict=True):
+            outer = np.zeros(int(known[:, f].max()) + 1, np.int64)
+            outer[known[:, f]] = known[:, g]
+            resolved[outer[codes[:, f]] != codes[:, g], f] = -1
+        return resolved
 
     def predict(
         self,
@@ -165,17 +176,15 @@ class FittedModel:
         return table if self.time_columns is None else in_time(table, self.time_columns)
 
     @cached_property
-    def effects_of_columns(self) -> GroupEffects | CountEffects | None:
+    def effects_of_columns(self) -> MixedEffects | None:
         """How groups differ in the columns alone, fitted when asked for; None without a design."""
         members = self.mixture.members
         if isinstance(members, dict) and COUNTS in members and self.settings.counts_rates:
-            return cast(CountEffects, members[COUNTS])
+            return cast(MixedEffects, members[COUNTS])
         if isinstance(members, dict) and (MIXED in members or BOTH not in members):
             learned_member = members.get(MIXED)
-            return learned_member if isinstance(learned_member, GroupEffects) else None
-        learned = self.known.take(np.flatnonzero(self.known.place >= 0))
-        design = design_of(learned, False, self.n_classes, self.settings.indicators)
-        return fit_group_effects(learned, design, self.settings.effects)
+            return learned_member if isinstance(learned_member, MixedEffects) else None
+        return self._fit_mixed(self.known.take(np.flatnonzero(self.known.place >= 0)))
 
 
 def check_near(values: np.ndarray, name: str) -> None:

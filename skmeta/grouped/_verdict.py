@@ -23,7 +23,6 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from skmeta.grouped._model import FittedModel
-from skmeta.grouped.members import BOTH, MIXED, GroupEffects
 
 # A difference is claimed below this probability of one as large by chance.
 LEVEL = 0.05
@@ -39,9 +38,8 @@ _MIN_IN_FOLD = 4
 
 def chance_of_groups(model: FittedModel) -> float | None:
     """Return the probability that groups of chance differ as much; None without their effects."""
-    members = model.mixture.members
-    effects = members.get(BOTH, members.get(MIXED)) if isinstance(members, dict) else None
-    if not isinstance(effects, GroupEffects):
+    effects = model.mixed_member
+    if effects is None or effects.keeps_rows:
         return None
     table = model.known.take(np.flatnonzero(model.known.place >= 0))
     as_new_groups = table._replace(codes=np.full_like(table.codes, -1))

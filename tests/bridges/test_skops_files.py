@@ -122,6 +122,8 @@ def test_what_is_trusted_is_needed_and_exists(folder):
     for path in folder.glob("*.skops"):
         needed |= set(skops_io.get_untrusted_types(data=lzma.decompress(path.read_bytes())))
     own = {name for name in skops.TRUSTED_TYPES if name.startswith("skmeta.")}
+    # What was held out is a field of a level, and dropped before a model is saved.
+    own -= {"skmeta._tabular._member.HeldOut"}
     assert {name for name in needed if name.startswith("skmeta.")} == own
     for name in set(skops.TRUSTED_TYPES) - set(skops._EARLIER):
         module, _, attribute = name.rpartition(".")

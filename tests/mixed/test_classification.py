@@ -8,11 +8,9 @@ from sklearn.linear_model import LogisticRegression
 
 from skmeta._mixed import (
     Classes,
-    ClassRows,
     ConditionedGroups,
     CovarianceShape,
     Evidence,
-    find_mode,
     fit_groups,
 )
 from skmeta._mixed._conditioned import sorted_rows
@@ -131,7 +129,7 @@ def test_variance_of_intercepts_is_found():
     eta = 0.5 + X[:, 0] + 1.2 * rng.normal(size=200)[groups]
     y = (eta + rng.logistic(size=6000) > 0).astype(int)
     z = np.column_stack([np.ones(6000), X])
-    found = fit_groups(z, y, groups, 2, effects="correlated", rank=1)
+    found = fit_groups(z, y, groups, Classes(2), effects="correlated", rank=1)
     np.testing.assert_allclose(found.mean[0], [0.5, 1.0], atol=0.2)
     np.testing.assert_allclose(np.sqrt(found.covariance[0, 0, 0]), 1.2, rtol=0.1)
     assert np.sqrt(found.covariance[0, 1, 1]) < 0.15
@@ -145,7 +143,7 @@ def test_variance_is_found_where_tasks_have_mostly_one_class():
     effects = 3.0 * rng.normal(size=(150, 4))
     y = (effects[groups] + rng.gumbel(size=(1800, 4))).argmax(1)
     z = np.column_stack([np.ones(1800), rng.normal(size=(1800, 2))])
-    found = fit_groups(z, y, groups, 4, effects="intercept")
+    found = fit_groups(z, y, groups, Classes(4), effects="intercept")
     # Laplace's approximation is rough here, and what all classes share is not identified.
     between = found.covariance[:, 0, 0]
     np.testing.assert_allclose(np.sqrt(between[:, None] + between), 3.0 * 2**0.5, rtol=0.45)
@@ -161,8 +159,8 @@ def test_labels_of_classes_do_not_matter():
     z, y = draw(3, n=90)
     groups = np.repeat(np.arange(9), 10)
     turn = np.array([2, 0, 1])
-    first = fit_groups(z, y, groups, 3, effects="correlated", rank=1)
-    second = fit_groups(z, turn[y], groups, 3, effects="correlated", rank=1)
+    first = fit_groups(z, y, groups, Classes(3), effects="correlated", rank=1)
+    second = fit_groups(z, turn[y], groups, Classes(3), effects="correlated", rank=1)
     np.testing.assert_allclose(second.mean[turn], first.mean, atol=2e-3)
 
 
@@ -170,12 +168,13 @@ def test_labels_of_classes_do_not_matter():
 def test_mode_is_a_ridge_penalised_logistic_regression(n_classes):
     z, y = draw(n_classes)
     j, scale = 1 if n_classes == 2 else n_classes, 0.8
-    rows = ClassRows(z, np.eye(n_classes)[y], np.ones(len(y)))
-    size = j * z.shape[1]
-    mode = find_mode(rows, np.zeros(size), scale * np.eye(size), np.zeros(size))
+    size, one = j * z.shape[1], np.zeros((len(y), 1), int)
+    rows = sorted_rows(z, y, np.ones(len(y)), one, (np.arange(z.shape[1]),), Classes(n_classes))[1]
+    rows.tolerance = 1e-7
+    mode = rows.solve(np.zeros(size), [scale * np.eye(size)], np.zeros(0))
     model = LogisticRegression(C=scale**2, fit_intercept=False, tol=1e-10, max_iter=10_000)
     expected = model.fit(z, y).coef_
-    np.testing.assert_allclose(scale * mode.u.reshape(j, -1), expected, atol=1e-5)
+    np.testing.assert_allclose(scale * mode.u[0].reshape(j, -1), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("mean", "scale"), [(-9.7, 20.0), (-30.0, 5.0), (0.0, 20.0), (3.0, 30.0)])
@@ -197,11 +196,8 @@ def test_probabilities_with_a_wide_prior_are_close_to_numerical_integration(mean
 def test_a_mode_is_found_from_a_prior_that_is_far_off(mean, scale, labels):
     # Where the prior has its mean, the likelihood is almost flat.
     y, at = np.array(labels), np.linspace(-12, 12, 100_001)
-    rows = ClassRows(np.ones((len(y), 1)), np.eye(2)[y], np.ones(len(y)))
-    parts = np.array([mean]), np.array([[scale]]), np.zeros(1)
     eta = mean + scale * at
     log_p = norm.logpdf(at) - np.logaddexp(0, -eta[:, None] * (2 * y - 1)).sum(1)
-    np.testing.assert_allclose(find_mode(rows, *parts).u, at[log_p.argmax()], atol=1e-3)
     # One of many groups, whose others have their modes near the mean of the prior.
     X, codes = np.ones((len(y) + 9, 1)), np.append(np.zeros(len(y), int), 1 + np.arange(9) // 3)
     rows = sorted_rows(X, np.append(y, [0, 1, 1] * 3), X[:, 0], codes[:, None], ([0],), Classes(2))
@@ -219,7 +215,7 @@ def test_shorter_steps_find_no_better_slopes(monkeypatch):
     effects[:, 0] *= 2
     eta = np.einsum("nq,nqc->nc", z, effects[groups])
     y = (eta + rng.gumbel(size=eta.shape)).argmax(1)
-    found = fit_groups(z, y, groups, 3)
+    found = fit_groups(z, y, groups, Classes(3))
     monkeypatch.setattr("skmeta._mixed._covariance._LONGEST_SCALE_STEP", 0.2)
-    expected = fit_groups(z, y, groups, 3)
+    expected = fit_groups(z, y, groups, Classes(3))
     np.testing.assert_allclose(found.covariance, expected.covariance, atol=0.01)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from skmeta._mixed import ConditionedGroups, Normal, fit_groups
+from skmeta._mixed import Classes, ConditionedGroups, Normal, fit_groups
 
 SIZES = [1, 0, 3, 3, 12, 40, 2, 0, 7]
 
@@ -45,10 +45,11 @@ def test_a_fit_that_starts_from_another_ends_near_one_from_scratch(n_classes):
     y = eta[:, 0] + 0.5 * rng.normal(size=720)
     y = (eta + rng.gumbel(size=eta.shape)).argmax(1) if n_classes > 2 else y
     y = (eta[:, 0] + rng.logistic(size=720) > 0).astype(int) if n_classes == 2 else y
-    whole = fit_groups(z, y, codes, n_classes)
+    family = Classes(n_classes) if n_classes else Normal()
+    whole = fit_groups(z, y, codes, family)
     part = codes < 48
-    warm = fit_groups(z[part], y[part], codes[part], n_classes, start=whole)
-    cold = fit_groups(z[part], y[part], codes[part], n_classes)
+    warm = fit_groups(z[part], y[part], codes[part], family, start=whole)
+    cold = fit_groups(z[part], y[part], codes[part], family)
     np.testing.assert_allclose(warm.mean, cold.mean, atol=0.1)
     gap, moved = (abs(warm.covariance - m.covariance).max() for m in (cold, whole))
     assert gap < 0.3 * whole.covariance.max()

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.special
 from scipy.special import erfcx
 
-from skmeta._mixed import module_of
+from skmeta._optional import module_of
 
 # The logit of what cannot be.
 NEVER = -1e9

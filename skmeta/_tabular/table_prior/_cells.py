@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmeta._mixed import module_of
+from skmeta._optional import module_of
 from skmeta._tabular._rows import location_and_scale
 from skmeta._tabular.table_prior._arithmetic import contiguous
 

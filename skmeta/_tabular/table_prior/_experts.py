@@ -26,7 +26,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, spotrf, spotri
 from scipy.spatial.distance import cdist
 
-from skmeta._mixed import module_of
+from skmeta._optional import module_of
 from skmeta._tabular.table_prior._arithmetic import as_type, contiguous, in_double, like
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmeta._mixed import module_of
+from skmeta._optional import module_of
 from skmeta._tabular.table_prior._arithmetic import NEVER, as_type, in_double, like, special_of
 from skmeta._tabular.table_prior._binned import bin_edges
 

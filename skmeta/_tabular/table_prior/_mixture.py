@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._mixed import module_of
+from skmeta._optional import module_of
 from skmeta._tabular.table_prior._arithmetic import NEVER, special_of
 from skmeta._tabular.table_prior._cells import N_CODES
 

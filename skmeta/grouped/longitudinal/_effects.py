@@ -14,7 +14,7 @@ import numpy as np
 from skmeta._tabular import FitSettings, Population, Table, fit_population, silent
 from skmeta.grouped.longitudinal._curves import within
 from skmeta.grouped.longitudinal._seasons import Calendar
-from skmeta.grouped.members import GroupEffects, design_of, fit_group_effects
+from skmeta.grouped.members import MixedEffects, fit_mixed, mixed_form
 
 # Folds of groups of the trees that are fitted again to earlier rows.
 _N_FOLDS_AGAIN = 2
@@ -27,7 +27,7 @@ class Effects(NamedTuple):
 
     population: Population  # trees, cross-fitted over groups
     n_folds: int  # of the trees
-    effects: GroupEffects
+    effects: MixedEffects
     settings: FitSettings  # of the trees
     calendar: Calendar
     lowest: float  # range of the targets
@@ -48,7 +48,7 @@ class Effects(NamedTuple):
         return within(outputs.mean, self.lowest, self.highest), outputs.std
 
     def _with_shared(self, rows: Table) -> Table:
-        rows = rows._replace(X=self.calendar.with_columns(rows.X, rows.times))
+        rows = _with_calendar(rows, self.calendar)
         fold = np.where(rows.fold < 0, -1, rows.fold % self.n_folds)
         return rows._replace(shared=self.population.predict(rows.X, fold), fold=fold)
 
@@ -59,18 +59,23 @@ def fit_effects(
     n_folds: int,
     calendar: Calendar,
     effects_settings: Mapping[str, Any] | None = None,
-    start: GroupEffects | None = None,
+    start: MixedEffects | None = None,
 ) -> Effects:
     """Fit a population in at most `n_folds`, and effects of groups beside it, from `start` on."""
-    rows = rows._replace(X=calendar.with_columns(rows.X, rows.times))
+    rows = _with_calendar(rows, calendar)
     fold = np.unique(rows.fold % n_folds, return_inverse=True)[1]
     population, shared = fit_population(settings, rows.X, rows.y, rows.weight, fold, 0)
     table = rows._replace(shared=shared, fold=fold)
     if start is None:
         chosen = dict(effects_settings or _SETTINGS)
-        effects = fit_group_effects(table, design_of(table, True, 0), chosen)
+        effects = fit_mixed(table, mixed_form(table, True, 0, chosen))
     else:
         effects = start.without(table)
     lowest, highest = float(rows.y.min()), float(rows.y.max())
     settings = settings._replace(report=silent)
     return Effects(population, int(fold.max()) + 1, effects, settings, calendar, lowest, highest)
+
+
+def _with_calendar(rows: Table, calendar: Calendar) -> Table:
+    """Return rows with columns of the phases of seasons; of groups, the first column."""
+    return rows._replace(X=calendar.with_columns(rows.X, rows.times), codes=rows.codes[:, :1])

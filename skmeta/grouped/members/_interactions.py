@@ -8,19 +8,11 @@ Notation: n rows, F columns of groups, k indicators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from skmeta._tabular import Member, Outputs, Table
-from skmeta.grouped.members._group_effects import (
-    ConditionedEffects,
-    GroupEffects,
-    design_of,
-    fit_group_effects,
-)
+from skmeta._tabular import Table
 
 # Groups of the other columns, in all, and rows of the table, at most; and rows per group of the
 # largest column, at least.
@@ -41,9 +33,16 @@ class FactorColumns(NamedTuple):
         return table._replace(X=np.hstack([*parts, table.X]), codes=table.codes[:, [self.factor]])
 
 
-def columns_of_interactions(codes: np.ndarray) -> FactorColumns | None:
-    """Return the column with the most groups and small others, given codes (n, F); None without."""
+def columns_of_interactions(
+    codes: np.ndarray, start: FactorColumns | None = None
+) -> FactorColumns | None:
+    """Return the column with the most groups and small others, given codes (n, F); None without.
+
+    With a `start`, the columns are those.
+    """
     n_groups = codes.max(0) + 1
+    if start is not None:
+        return start._replace(n_levels=tuple(n_groups[list(start.others)].tolist()))
     factor = int(n_groups.argmax())
     others = [f for f in range(len(n_groups)) if f != factor and 3 <= n_groups[f] <= _MAX_LEVELS]
     n_levels = n_groups[others]
@@ -51,41 +50,3 @@ def columns_of_interactions(codes: np.ndarray) -> FactorColumns | None:
     if not others or not is_small or len(codes) < _MIN_SIZE * n_groups[factor]:
         return None
     return FactorColumns(factor, tuple(others), tuple(n_levels.tolist()))
-
-
-@dataclass(frozen=True)
-class Interactions(Member):
-    """A mixed model of the groups of one column, with slopes on the indicators of the others."""
-
-    columns: FactorColumns
-    effects: GroupEffects
-
-    def condition(self, known: Table) -> ConditionedInteractions:
-        """Condition the model on known rows."""
-        return ConditionedInteractions(self, self.effects.condition(self.columns(known)))
-
-
-class ConditionedInteractions(NamedTuple):
-    """The model, given known rows."""
-
-    member: Interactions
-    given: ConditionedEffects
-
-    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
-        """Predict rows."""
-        return self.given.predict(self.member.columns(at), before)
-
-
-def fit_interactions(
-    table: Table, settings: dict[str, Any], start: Interactions | None = None
-) -> Interactions:
-    """Fit the model to a regression's table, with the columns of `start`."""
-    if start is None:
-        columns = columns_of_interactions(table.codes)
-        assert columns is not None
-    else:
-        n_groups = table.codes.max(0) + 1
-        n_levels = tuple(n_groups[list(start.columns.others)].tolist())
-        columns = start.columns._replace(n_levels=n_levels)
-    view = columns(table)
-    return Interactions(columns, fit_group_effects(view, design_of(view, False, 0), settings))

@@ -24,7 +24,7 @@ from skmeta._tabular import (
     deal_rows,
     fit_population,
 )
-from skmeta.grouped.members._group_effects import as_columns
+from skmeta.grouped.members._mixed import as_columns
 
 # Trees of known groups have the group as a category, if there are no more of them.
 _MAX_CATEGORIES = 250

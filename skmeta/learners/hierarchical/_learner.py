@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skmeta._backend import PRECISIONS, Rows, Scaler, State, TaskTensors, TensorAdapter, to_numpy
-from skmeta._mixed import EFFECTS, fit_groups
+from skmeta._mixed import EFFECTS, Classes, Normal, fit_groups
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta._tabular import Standardiser, canonical_order
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
@@ -85,7 +85,7 @@ class HierarchicalAlgorithm(Algorithm):
             z[order.rows],
             y[order.rows],
             order.codes[:, 0],
-            n_classes,
+            Classes(n_classes) if n_classes else Normal(),
             effects=self.settings.effects,
             rank=self.settings.rank,
             shrinkage=self.settings.shrinkage,

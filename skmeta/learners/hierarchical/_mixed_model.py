@@ -1,6 +1,6 @@
 """A mixed-effects model as tensors, which gradients can pass: condition it on a task, predict.
 
-:mod:`skmeta._mixed` estimates it, and has the functions that serve tensors and arrays.
+:mod:`skmeta._mixed` estimates it.
 
 Notation: n rows, q coefficients (the first is the intercept), j linear predictors, c classes, m
 query rows. A model is a dict of tensors:
@@ -16,18 +16,14 @@ import torch
 from torch import Tensor
 
 from skmeta._backend import State
-from skmeta._mixed import (
-    Classes,
+from skmeta._mixed import Classes, MixedModel, Normal
+from skmeta.learners.hierarchical._task_posterior import (
     ClassRows,
-    MixedModel,
-    Normal,
-    RowSums,
-    class_moments,
+    class_posterior,
     find_mode,
-    gaussian_mode,
     mean_probabilities,
     predict_targets,
-    root_of_covariance,
+    target_posterior,
 )
 
 # Newton steps to the modes of the coefficients, and the least probability of a class.
@@ -61,22 +57,17 @@ def condition_mixed_model(
     """
     z, w, head = z.double(), w.double(), _head(model)
     if classes is None:
-        mean, factor, noise = (
-            head[0],
-            model["factor"].double()[0],
-            model["log_noise"].double().exp(),
-        )
-        mode = gaussian_mode(RowSums.from_rows(z, y.double(), w), mean, factor, noise)
-        root = root_of_covariance(mode.precision, factor)
-        return {"mean": mean + factor @ mode.u, "root": root, "noise": noise}
+        factor, noise = model["factor"].double()[0], model["log_noise"].double().exp()
+        mean, root = target_posterior(z, y.double(), w, head[0], factor, noise)
+        return {"mean": mean, "root": root, "noise": noise}
     is_single = len(model["factor"]) == 1
     p = _indicators(classes[y], 2) if is_single else _indicators(y, len(classes))
     rows, (mean, factor) = ClassRows(z, p, w), _class_prior(head, model["factor"], classes)
     with torch.no_grad():
-        u = find_mode(rows, mean, factor, torch.zeros_like(mean), max_steps=_N_NEWTON_STEPS).u
+        u = find_mode(rows, mean, factor, torch.zeros_like(mean), _N_NEWTON_STEPS)
     # The derivative of the mode is that of one more step (implicit differentiation).
-    u = find_mode(rows, mean, factor, u, max_steps=1).u
-    coefficients, root = class_moments(rows, mean, factor, u)
+    u = find_mode(rows, mean, factor, u, 1)
+    coefficients, root = class_posterior(rows, mean, factor, u)
     return {"mean": coefficients, "root": root}
 
 

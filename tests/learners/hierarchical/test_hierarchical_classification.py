@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
 
 from skmeta._mixed import Classes, ConditionedGroups, Normal
 from skmeta.learners.hierarchical import (
@@ -10,6 +12,7 @@ from skmeta.learners.hierarchical import (
     predict_classes,
     target_moments,
 )
+from skmeta.learners.hierarchical._task_posterior import ClassRows, find_mode
 
 
 def drawn_model(n_outputs, q=3):
@@ -56,6 +59,31 @@ def test_a_regression_is_predicted_as_one_of_many_groups():
     expected = groups.predict(at, np.zeros(12, int))
     np.testing.assert_allclose(mean, expected.mean, rtol=1e-9)
     np.testing.assert_allclose(variance.sqrt(), expected.std, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+def test_mode_is_a_ridge_penalised_logistic_regression(n_classes):
+    z, y, _ = drawn_rows(n_classes, n=30)
+    j, scale = 1 if n_classes == 2 else n_classes, 0.8
+    size = 3 * j
+    rows = ClassRows(torch.from_numpy(z), torch.eye(n_classes).double()[y], torch.ones(30).double())
+    nothing = torch.zeros(size).double()
+    mode = scale * find_mode(rows, nothing, scale * torch.eye(size).double(), nothing)
+    model = LogisticRegression(C=scale**2, fit_intercept=False, tol=1e-10, max_iter=10_000)
+    np.testing.assert_allclose(mode.reshape(j, -1), model.fit(z, y).coef_, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(-9.7, 20.0), (-9.7, 5.0), (3.0, 1.0), (-30.0, 30.0)])
+@pytest.mark.parametrize("labels", [[0], [1], [1, 1, 0], [1, 1, 1, 0, 0, 1, 0, 1]])
+def test_a_mode_is_found_from_a_prior_that_is_far_off(mean, scale, labels):
+    # Where the prior has its mean, the likelihood is almost flat.
+    y, at = np.array(labels), np.linspace(-12, 12, 100_001)
+    ones = torch.ones(len(y)).double()
+    rows = ClassRows(ones[:, None], torch.eye(2).double()[y], ones)
+    factor = torch.tensor([[scale]]).double()
+    found = find_mode(rows, torch.tensor([mean]).double(), factor, torch.zeros(1).double())
+    log_p = norm.logpdf(at) - np.logaddexp(0, -(mean + scale * at)[:, None] * (2 * y - 1)).sum(1)
+    np.testing.assert_allclose(found, at[log_p.argmax()], atol=1e-3)
 
 
 @pytest.mark.parametrize(("n_classes", "classes"), [(2, [1, 0]), (4, [3, 1])])
