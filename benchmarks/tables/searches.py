@@ -58,27 +58,6 @@ def day_one_ranks() -> Rows:
     return rows
 
 
-@table("search_day_one regret")
-def day_one_regret() -> Rows:
-    from benchmarks.measure.search_day_one import METHODS, by_pair, regret_curves
-
-    records = by_pair()
-    pairs = [
-        k[1:] for k in records if k[0] == "random" and all((m, *k[1:]) in records for m in METHODS)
-    ]
-    curves = regret_curves(pairs, records)
-    labels = {
-        "random": "random search (expected)",
-        "plain": "skmeta without prior",
-        "shipped": "skmeta, default space and prior",
-    }
-    after = (1, 3, 5, 10, 20)
-    rows: Rows = [["search", *(f"after {k}" for k in after)]]
-    for method, label in labels.items():
-        rows.append([label, *(number(curves[method][:, k - 1].mean()) for k in after)])
-    return rows
-
-
 @table("search_day_one optuna")
 def day_one_optuna() -> Rows:
     records = read_records(RESULTS / "search_day_one.json")
@@ -188,25 +167,16 @@ def nested() -> Rows:
     return rows
 
 
-SHOWN_PRIORS = {
-    "LGBMRegressor": ("r2",),
-    "LGBMClassifier": ("accuracy", "neg_log_loss", "roc_auc"),
-    "XGBClassifier": ("accuracy", "neg_log_loss", "roc_auc"),
-    "XGBRegressor": ("r2", "neg_mean_absolute_error"),
-    "CatBoostClassifier": ("neg_log_loss",),
-    "CatBoostRegressor": ("r2",),
-}
-
-
 @table("shipped_priors")
 def shipped_priors() -> Rows:
-    records = read_records(RESULTS / "shipped_priors.json")
-    rows: Rows = [["estimator", "metric", "sets"]]
-    rows[0] += [f"after {k}" for k in (1, 3, 5, 10)]
-    for name, metrics in SHOWN_PRIORS.items():
-        for metric in metrics:
-            one = records[f"{name}, {metric}, fixed rounds"]
-            regrets = zip(one["with"], one["without"], one["random"], strict=True)
-            cells = [", ".join(number(r, 2) for r in each) for each in regrets]
-            rows.append([name, metric, one["sets"], *cells])
-    return rows
+    cases = [*read_records(RESULTS / "shipped_priors.json").values()]
+    after = cases[0]["after"]
+    ratios = np.array([one["with over without"] for one in cases])
+    lower = np.array([[interval[0] for interval in one["interval"]] for one in cases])
+    means = np.exp(np.log(np.maximum(ratios, 0.01)).mean(axis=0))
+    return [
+        [f"{len(cases)} cases", *(f"after {k}" for k in after)],
+        ["regret over that without a prior, geometric mean", *(number(m, 2) for m in means)],
+        ["cases in which it is above 1", *(ratios > 1).sum(axis=0)],
+        ["and its 95% interval is, too", *(lower > 1).sum(axis=0)],
+    ]
