@@ -256,7 +256,7 @@ MECHANISMS: dict[str, Mechanism] = {
     ),
     "interactions": Mechanism(_without_members("interactions"), ("two columns",), 65),
     "effects of pairs": Mechanism(
-        _set("grouped.members._crossed", _MAX_PAIRS=0.0), ("two columns",), 30
+        _set("grouped.members._mixed", _MAX_PAIRS=0.0), ("two columns",), 30
     ),
     "class lags": Mechanism(_without_members("lags"), ("class times",), 50),
     "exponential smoothing": Mechanism(_without_in_time("exponential smoothing"), PANELS, 60),
