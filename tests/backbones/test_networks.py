@@ -114,7 +114,7 @@ def test_mlp_is_layers_and_activations(activation):
 @pytest.mark.parametrize(
     ("make", "shape", "params", "match"),
     [
-        (conv4, (784,), {}, r"shape \(784,\). Pass inputs, or use backbone='mlp'"),
+        (conv4, (784,), {}, r"shape \(784,\). Pass input_shape, or use backbone='mlp'"),
         (conv4, (1, 28), {}, r"needs images of shape \(channels, height, width\)"),
         (
             conv4,

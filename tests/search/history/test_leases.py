@@ -23,7 +23,9 @@ def lease(key):
 
 
 def leases_of(history, search_id, timeout):
-    return Leases(history._store, search_id, timeout)
+    leases = Leases(history._store, search_id)
+    leases.timeout = timeout
+    return leases
 
 
 def keys(state):
