@@ -9,12 +9,13 @@ import json
 import os
 import re
 import zlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from skmeta.search.record import name_at_rows
+import numpy as np
 
-__all__ = ["HALVES", "half_of", "origin", "same_origin"]
+__all__ = ["HALVES", "features_at_rows", "half_of", "name_at_rows", "origin", "same_origin"]
 
 HALVES = ("first", "second")
 # Rows of the searches of make/searches_at_sizes.py.
@@ -78,6 +79,20 @@ def half_of(name: str) -> str | None:
     """
     own = origin(name.replace("/", "_"))
     return None if own in OF_SCIKIT_LEARN else HALVES[zlib.crc32(own.encode()) % 2]
+
+
+def name_at_rows(dataset: str, n_rows: int) -> str:
+    """Return the name of a data set that is cut to a number of rows."""
+    return f"{dataset} ({n_rows} rows)"
+
+
+def features_at_rows(features: Mapping[str, float], n_rows: int) -> dict[str, float]:
+    """Return the features of a data set that is cut to a number of rows."""
+    changed = dict(features)
+    if changed:
+        changed["log_rows"] = float(np.log(n_rows))
+        changed["log_rows_per_column"] = changed["log_rows"] - changed["log_columns"]
+    return changed
 
 
 def same_origin(name: str) -> set[str]:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from benchmarks.lib.large_tables import RECORDED
 from benchmarks.lib.large_tables import load_table as load_large
-from benchmarks.lib.origins import ROWS, same_origin
+from benchmarks.lib.origins import ROWS, features_at_rows, same_origin
 from benchmarks.lib.recorded import add_file, open_history
 from benchmarks.make.boosting_searches import BOOSTERS
 from benchmarks.make.searches import CLASSIFIERS, REGRESSORS, load
@@ -41,7 +41,6 @@ from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import (
     PastSearch,
     dataset_features,
-    features_at_rows,
     fingerprint_data,
 )
 from skmeta.search.space import relative_configuration

@@ -26,7 +26,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
 
 from benchmarks.lib.large_tables import RECORDED, load_table
-from benchmarks.lib.origins import SIZES, same_origin
+from benchmarks.lib.origins import SIZES, features_at_rows, name_at_rows, same_origin
 from benchmarks.lib.recorded import short_key
 from benchmarks.make.boosting_searches import BOOSTERS
 from benchmarks.make.searches import (
@@ -43,8 +43,6 @@ from skmeta.search._propose import add_crosses, draw_near
 from skmeta.search.prior import load_shipped
 from skmeta.search.record import (
     dataset_features,
-    features_at_rows,
-    name_at_rows,
 )
 from skmeta.search.space import (
     CandidateDescriber,

@@ -77,18 +77,6 @@ def day_one_optuna() -> Rows:
     return rows
 
 
-@table("search_samples")
-def search_samples() -> Rows:
-    records = read_records(RESULTS / "search_samples.json")
-    labels = {"no prior": "neither", "no prior, sample": "sample", "prior": "prior"}
-    labels["prior, sample"] = "prior and sample"
-    rows: Rows = [["search", "after 1", "after 3", "after 5", "as good as given"]]
-    for name, label in labels.items():
-        share = percent(records[name]["first at least as good as given"])
-        rows.append([label, *map(number, records[name]["regret"][:3]), share])
-    return rows
-
-
 @table("promises")
 def promises() -> Rows:
     from benchmarks.measure.promises import summarise

@@ -53,7 +53,6 @@ class Search(FittedSearch, Protocol):
     name: str | None
     prior: Any
     learn_from_same_data: bool
-    n_iter_on_sample: int
     batch_size: int
     racing: bool
     time_budget: float | None

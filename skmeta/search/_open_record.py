@@ -26,9 +26,7 @@ from skmeta.search.record import (
     SearchRecord,
     are_siblings,
     dataset_features,
-    features_at_rows,
     fingerprint_data,
-    name_at_rows,
     share_rows,
 )
 from skmeta.search.space import (
@@ -71,26 +69,6 @@ class OpenRecord:
     def fingerprint(self) -> str:
         """Fingerprint of the search; empty if nothing is known of it."""
         return "" if self.description is None else self.description.fingerprint
-
-    def on_sample(self, n_rows: int) -> "OpenRecord":
-        """Open the record on a sample of the rows: a search of its own, which can resume."""
-        known = self.description
-        if known is None:
-            return self
-        features = features_at_rows(known.dataset_features, n_rows)
-        prior = None if self.prior is None else self.prior.conditioned_on(features)
-        if self.history is None:
-            return replace(self, prior=prior)
-        described = replace(
-            known,
-            # Its settings count: it stays if the search on all rows is removed.
-            fingerprint=_digest(f"{known.fingerprint} {known.settings} {n_rows} rows"),
-            dataset=name_at_rows(known.dataset_label, n_rows),
-            dataset_features=features,
-        )
-        fingerprint = self.history._begin(described)
-        leases = None if self.leases is None else self.history._leases(fingerprint)
-        return replace(self, prior=prior, leases=leases, description=described)
 
 
 def open_record(search: Search, stage: Stage) -> OpenRecord:

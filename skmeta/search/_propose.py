@@ -38,9 +38,6 @@ _SHARE_OF_ANY = 0.3  # of crosses whose second parent is any candidate
 # and parts are valid.
 _CROSSED = (bool, int, float, tuple, np.number, type(None))
 
-# Configurations, and their scores.
-Observations = tuple[list[Any], list[float]]
-
 # Source of the candidate that leaves the estimator as it is.
 AS_GIVEN = "as given"
 # Its place at the latest. Where the past knows tables of this size, it comes when it is the most
@@ -124,17 +121,13 @@ class GridProposer:
         """Return an empty report, since no past search is used."""
         return {}
 
-    def observations(self) -> Observations:
-        """Return nothing, since no model sees the candidates."""
-        return [], []
-
 
 class ModelProposer:
     """Proposes the candidates that a surrogate model of the scores finds most promising.
 
-    The same seed, prior and scores give the same candidates. `extra` candidates were tried on a
-    sample. The estimator as given is a candidate like others with a prior of tables that have as
-    many rows or more, and among the first five (of `n_iter`). Else it is the second, or the first.
+    The same seed, prior and scores give the same candidates. The estimator as given is a candidate
+    like others with a prior of tables that have as many rows or more, and among the first five (of
+    `n_iter`). Else it is the second, or the first.
     """
 
     def __init__(
@@ -144,7 +137,6 @@ class ModelProposer:
         prior: PastSurfaces | None,
         seed: int,
         n_rows: int,
-        extra: Sequence[Candidate] = (),
     ) -> None:
         self._describer = CandidateDescriber(arguments.estimator)
         self._space = space = arguments.space
@@ -174,12 +166,10 @@ class ModelProposer:
         self._strategy = SearchStrategy(described, prior, rng=self._rng, given=given_at)
         self._as_given = None if given is None else Trial(given, space.key(given), AS_GIVEN)
         self._as_given_untold = self._as_given
-        self._add([one for one in extra if space.is_complete(one)])
         if not self._is_whole and self._strategy.expected_utility() is not None:
             add_crosses(self._pool, self._strategy.expected_utility, self._add, self._rng)
         self._start = [Trial(one, space.key(one), "start") for one in arguments.start]
         self._start = list({trial.key: trial for trial in self._start}.values())
-        self._told: list[Trial] = []
         self._n_asked = self._n_told = 0
         self._best: Candidate | None = None
         self._near_to: Candidate | None = None
@@ -226,7 +216,6 @@ class ModelProposer:
         self._start = [trial for trial in self._start if trial.key not in known]
         # The model cannot learn from candidates that do not list all of their parameters.
         modelled = [trial for trial in trials if self._space.is_complete(trial.params)]
-        self._told += modelled
         self._n_told += len(trials)
         self._add([trial.params for trial in modelled])
         # The model is not given the uncertainty of the scores of stopped candidates: searches
@@ -259,11 +248,6 @@ class ModelProposer:
     def report(self) -> dict[str, Any]:
         """Return the weights of past searches and of the models."""
         return self._strategy.report()
-
-    def observations(self) -> Observations:
-        """Return the candidates that have a score, as the model sees them, and their scores."""
-        params = [trial.params for trial in self._told]
-        return self._describe(params), [trial.score for trial in self._told]
 
     def _add_neighbours(self) -> None:
         if self._is_whole or self._best is None:

@@ -2,8 +2,7 @@
 
 1. Resolve the arguments, and draw the folds.
 2. Open the record, and learn the prior from what is on record.
-3. On a sample of a large table, and then on all rows, until there are enough
-   candidates: propose some, evaluate them, write them down.
+3. Until there are enough candidates: propose some, evaluate them, write them down.
 4. Set the results.
 5. Refit the best candidate.
 
@@ -15,12 +14,10 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 
 from skmeta._progress import fit_task, subtask
 from skmeta._sklearn_compat import (
@@ -36,7 +33,6 @@ from skmeta.exceptions import SearchWarning, SkmetaWarning
 from skmeta.search._arguments import (
     Arguments,
     Search,
-    StopRules,
     resolve_arguments,
     with_one_estimator,
 )
@@ -44,16 +40,8 @@ from skmeta.search._batches import SharedBatches, SoloBatches
 from skmeta.search._budget import Budget, BudgetSpent
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds
 from skmeta.search._open_record import OpenRecord, TrialRecord, open_record
-from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Observations, Proposer
-from skmeta.search._samples import (
-    SHARE_OF_BUDGET,
-    rank_by_rows,
-    sample_folds,
-    sample_size,
-)
+from skmeta.search._propose import AS_GIVEN, GridProposer, ModelProposer, Proposer
 from skmeta.search._trials import FoldRace, Output, Progress, Trial
-from skmeta.search.prior import PastSurfaces, carry_over
-from skmeta.search.space import Candidate
 
 # From this many candidates on, the estimator as given is scored too if the space excludes it.
 _MIN_CANDIDATES = 10
@@ -65,25 +53,13 @@ def run_search(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> Non
     single = with_one_estimator(search)
     arguments = resolve_arguments(single, y)
     data = check_fit_data(single, X, y, params)
-    n_sample = 0 if arguments.walks_grid else sample_size(search.n_iter_on_sample, data.n_rows)
-    n_parts = 1 + (n_sample > 0) + (search.refit is not False)
-    callbacks = callback_context(search, max_subtasks=n_parts)
+    callbacks = callback_context(search, max_subtasks=1 + (search.refit is not False))
     with fit_task(callbacks, search, X=data.X, y=data.y, metadata=data.metadata):
         folds = draw_folds(search.cv, arguments.estimator, data)
         budget.refit_ratio = _refit_ratio(search, data, folds)
         stage = Stage(search, arguments, data, folds, budget, FoldRace(search.racing))
         record = open_record(single, stage)
-        sampled: list[Trial] = []
-        carried = record.prior
-        if n_sample:
-            sampled, carried = _try_sample(stage, n_sample, record, callbacks)
-        outcome = _evaluate_candidates(
-            stage,
-            replace(record, prior=carried),
-            callbacks,
-            n_rows=data.n_rows,
-            extra=[trial.params for trial in sampled],
-        )
+        outcome = _evaluate_candidates(stage, record, callbacks)
         # An earlier fit may have set attributes that this one does not set.
         for name in [name for name in vars(search) if name.endswith("_")]:
             delattr(search, name)
@@ -94,10 +70,9 @@ def run_search(search: Search, X: Any, y: Any, params: Mapping[str, Any]) -> Non
         search.stopped_by_ = outcome.stopped_by
         if outcome.stopped_by not in ("time_budget", "interrupt"):
             _warn_if_behind(stage, record, outcome.trials)
-        trials = [*sampled, *outcome.trials]
-        search.n_resumed_ = sum(trial.is_on_record for trial in trials)
+        search.n_resumed_ = sum(trial.is_on_record for trial in outcome.trials)
         search.search_time_ = time.monotonic() - budget.begun
-        _set_results(search, arguments, trials, [n_sample] * len(sampled))
+        _set_results(search, arguments, outcome.trials)
         if search.refit:
             _refit_best(search, arguments, data, callbacks)
 
@@ -112,71 +87,22 @@ def _refit_ratio(search: Search, data: FitData, folds: Folds) -> float:
 # -- candidates -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     """Finished trials of a search in the order of their proposal, and what ended it."""
 
     trials: list[Trial]
     report: dict[str, Any]  # weights of past searches and models
     stopped_by: str
-    observations: Observations  # candidates and scores as the model sees them
 
 
-def _try_sample(
-    stage: Stage, n_rows: int, record: OpenRecord, callbacks: Any
-) -> tuple[list[Trial], PastSurfaces | None]:
-    """Evaluate candidates on a sample; return them, and the prior for the whole table."""
-    search, arguments = stage.search, stage.arguments
-    seconds = arguments.stop.time_budget
-    # Only the scores on the whole table end a search.
-    stop = StopRules(seconds and SHARE_OF_BUDGET * seconds)
-    # A candidate that is not finished is of no use, so there is time for all of its folds.
-    n_ahead = -(-len(stage.folds.splits) // effective_n_jobs(search.n_jobs))
-    budget = Budget(stop.time_budget, n_ahead=n_ahead)
-    budget.begun = stage.budget.begun
-    splits = sample_folds(
-        stage.folds.splits,
-        stage.data.y,
-        n_rows / stage.data.n_rows,
-        is_classification=is_classifier(arguments.estimator),
-        seed=record.seed,
-    )
-
-    note = f"A sample of {n_rows:,} rows: it tells which candidates to try on all rows."
-    n_iter = search.n_iter_on_sample
-    sampled = stage._replace(
-        arguments=replace(arguments, n_iter=n_iter, start=[], notes=[note], stop=stop),
-        folds=Folds(stage.folds.splitter, splits),
-        budget=budget,
-        race=FoldRace(search.racing),
-    )
-    outcome = _evaluate_candidates(
-        sampled,
-        record.on_sample(n_rows),
-        callbacks,
-        n_rows=n_rows,
-        is_sample=True,
-    )
-    stage.budget.learn(budget, stage.data.n_rows / n_rows)
-    return outcome.trials, carry_over(record.prior, *outcome.observations)
-
-
-def _evaluate_candidates(
-    stage: Stage,
-    record: OpenRecord,
-    callbacks: Any,
-    *,
-    n_rows: int,
-    extra: Sequence[Candidate] = (),
-    is_sample: bool = False,
-) -> _Outcome:
+def _evaluate_candidates(stage: Stage, record: OpenRecord, callbacks: Any) -> _Outcome:
     """Evaluate candidates until there are enough, the time is over, or the user stops it."""
     search, arguments, n_splits = stage.search, stage.arguments, len(stage.folds.splits)
     budget = stage.budget
     proposer: Proposer = (
         GridProposer(arguments.space)
         if arguments.walks_grid
-        else ModelProposer(search, arguments, record.prior, record.seed, n_rows, extra)
+        else ModelProposer(search, arguments, record.prior, record.seed, stage.data.n_rows)
     )
     trial_record = TrialRecord(stage, record.history, record.fingerprint)
     common = stage, proposer, trial_record
@@ -228,7 +154,7 @@ def _evaluate_candidates(
         except BudgetSpent:
             stopped_by = "time_budget"
         except KeyboardInterrupt:
-            if is_sample or not batches.finished():
+            if not batches.finished():
                 raise
             warn_caller(
                 f"The search was interrupted after {len(batches.finished())} of {arguments.n_iter} "
@@ -237,7 +163,7 @@ def _evaluate_candidates(
                 SearchWarning,
             )
             stopped_by = "interrupt"
-    return _Outcome(batches.finished(), proposer.report(), stopped_by, proposer.observations())
+    return _Outcome(batches.finished(), proposer.report(), stopped_by)
 
 
 def _warn_if_behind(stage: Stage, record: OpenRecord, trials: Sequence[Trial]) -> None:
@@ -266,23 +192,11 @@ def _warn_if_behind(stage: Stage, record: OpenRecord, trials: Sequence[Trial]) -
 # -- results --------------------------------------------------------------------------------------
 
 
-def _set_results(
-    search: Search, arguments: Arguments, trials: list[Trial], n_sampled: list[int]
-) -> None:
-    """Set ``cv_results_`` and the best candidate; the first were on samples of `n_sampled` rows."""
-    first = len(n_sampled)
-    if n_sampled and len(trials) == first:
-        first = 0
-        warn_caller(
-            f"The time budget of {arguments.stop.time_budget:g} seconds is too short for a "
-            f"candidate on all rows and the refit, so the best one on {n_sampled[0]:,} rows is "
-            "kept. A longer budget, or fewer folds, compares candidates on all rows.",
-            SearchWarning,
-        )
-    whole = slice(first, None)
+def _set_results(search: Search, arguments: Arguments, trials: list[Trial]) -> None:
+    """Set ``cv_results_`` and the best candidate."""
     by_trial = [trial.results for trial in trials]
     outputs = [output for own in by_trial for output in own]
-    judge_failures([one for own in by_trial[whole] for one in own], search.error_score)
+    judge_failures(outputs, search.error_score)
     if callable(search.scoring):
         insert_error_scores(outputs, search.error_score)
     first_scores = outputs[0]["test_scores"]
@@ -305,20 +219,16 @@ def _set_results(
             warnings.filterwarnings("ignore", "One or more of the .* scores are non-finite")
         candidates = [trial.params for trial in trials]
         results = format_results(search, candidates, search.n_splits_, filled, columns)
-    if n_sampled:
-        n_whole = [search.n_samples_fit_] * (len(trials) - len(n_sampled))
-        rank_by_rows(results, [*n_sampled, *n_whole])
     # A callable `refit` that fails costs no results.
     search.scorer_ = scorers_by_name(arguments.metrics.scorers) or arguments.metrics.scorers
     search.cv_results_ = results
     if search.refit or not search.multimetric_:
-        whole_results = {name: values[whole] for name, values in results.items()}
-        search.best_index_ = first + select_best_index(search, refit_metric, whole_results)
+        search.best_index_ = select_best_index(search, refit_metric, results)
         if not callable(search.refit):
             # The estimator as given is kept if no other candidate is better.
             rank, sources = results[f"rank_test_{refit_metric}"], [one.source for one in trials]
-            if AS_GIVEN in sources[whole]:
-                given = sources.index(AS_GIVEN, first)
+            if AS_GIVEN in sources:
+                given = sources.index(AS_GIVEN)
                 if rank[given] == rank[search.best_index_]:
                     search.best_index_ = given
             search.best_score_ = results[f"mean_test_{refit_metric}"][search.best_index_]

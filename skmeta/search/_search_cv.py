@@ -66,9 +66,6 @@ class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
     learn_from_same_data : bool, default=False
         Learn also from past searches on rows of these data. By default they are left out, so that
         in nested cross-validation no score of test rows is known (:ref:`same_data`).
-    n_iter_on_sample : int, default=5
-        Number of candidates to try on a tenth of the rows first, from 15,000 rows on. See
-        :ref:`shorter-fits`.
     batch_size : int, default=1
         Number of candidates that are proposed at a time. Use more if there are more processors
         than folds.
@@ -151,7 +148,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     name: str | None = None
     prior: Any = "auto"
     learn_from_same_data: bool = False
-    n_iter_on_sample: int = 5
     batch_size: int = 1
     racing: bool = False
     time_budget: float | None = None
@@ -179,7 +175,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         "name": [str, None],
         "learn_from_same_data": ["boolean"],
         "scoring": [str, callable, list, tuple, dict, None],
-        "n_iter_on_sample": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "racing": ["boolean"],
         "time_budget": [Interval(Real, 0, None, closed="neither"), None],
@@ -238,9 +233,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
         frame : pandas.DataFrame
             One row per candidate; its index is the row of ``cv_results_``. Columns are ``rank``,
             ``score`` (mean over the folds), ``std``, ``source``, ``seconds`` (of all its fits),
-            ``n_folds`` if candidates were raced, ``n_resources`` (rows) if some were tried on
-            samples, and one for each parameter, named by the end of its name that belongs to no
-            other one: ``svc__C`` is ``C``.
+            ``n_folds`` if candidates were raced, and one for each parameter, named by the end of
+            its name that belongs to no other one: ``svc__C`` is ``C``.
             Estimators are shown by the names of their classes, pipelines by those of their steps.
             A candidate that does not have a parameter has NaN.
 
@@ -266,9 +260,8 @@ multimetric_, classes_, n_features_in_, feature_names_in_
             "source": results.get("source", np.full(len(candidates), "grid")),
             "seconds": (results["mean_fit_time"] + results["mean_score_time"]) * n_folds,
         }
-        for name in ("n_folds", "n_resources"):
-            if name in results:
-                columns[name] = results[name]
+        if "n_folds" in results:
+            columns["n_folds"] = n_folds
         own = set(columns)
         names = sorted({name for params in candidates for name in params})
         for name, short in short_names(names).items():

@@ -38,7 +38,6 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"time_budget": 0}, ValueError, "'time_budget' parameter"),
         ({"target_score": np.nan}, ValueError, "'target_score' parameter"),
         ({"patience": 0}, ValueError, "'patience' parameter"),
-        ({"n_iter_on_sample": -1}, ValueError, "'n_iter_on_sample' parameter"),
         ({"history": True}, ValueError, "'history' parameter"),
         ({"history": 3}, ValueError, "'history' parameter"),
         ({"prior": 3}, ValueError, "'prior' parameter"),

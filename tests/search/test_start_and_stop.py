@@ -107,36 +107,6 @@ class Growing(Counted):
         return self.quality
 
 
-def search_large(power, seconds, **settings):
-    """Return a search on 15,000 rows, of which 1,500 are a sample, and the seconds it took."""
-    X = np.arange(15_000.0).reshape(-1, 1)
-    search = MetaLearnedSearchCV(
-        Growing(power=power), {"quality": uniform(0, 1)}, n_iter=500, cv=3, prior=None
-    )
-    search.set_params(random_state=0, verbose=0, time_budget=seconds, n_iter_on_sample=5)
-    search.set_params(**settings).fit(X, X[:, 0] % 2)
-    return search, Ticking.now
-
-
-@pytest.mark.parametrize("power", [0.5, 1.5])
-def test_seconds_on_a_sample_predict_those_on_all_rows(ticking, power):
-    search, took = search_large(power, 20)
-    assert search.stopped_by_ == "time_budget"
-    assert set(search.cv_results_["n_resources"]) == {1_500, 15_000}
-    assert 0.85 * 20 < took <= 1.05 * 20
-
-
-@pytest.mark.parametrize("refit", [True, False])
-def test_if_no_candidate_fits_on_all_rows_the_best_of_the_sample_is_kept(ticking, refit):
-    with pytest.warns(SearchWarning, match="2.5 seconds is too short .* 1,500 rows is kept"):
-        search, _ = search_large(1, 2.5, refit=refit)
-    assert search.stopped_by_ == "time_budget"
-    assert set(search.cv_results_["n_resources"]) == {1_500}
-    assert search.best_score_ == search.cv_results_["mean_test_score"].max()
-    if refit:
-        assert search.best_estimator_.n_rows_ == 15_000
-
-
 # -- a best score that no longer improves ---------------------------------------------------------
 
 X, y = np.arange(30.0).reshape(-1, 1), np.arange(30) % 2

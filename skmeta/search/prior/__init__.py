@@ -1,6 +1,6 @@
 """``SearchPrior``: scores of configurations, learned from past searches."""
 
-from skmeta.search.prior._combined import AlgorithmSelectionPrior, JointPrior, carry_over, join
+from skmeta.search.prior._combined import AlgorithmSelectionPrior, JointPrior, join
 from skmeta.search.prior._past_surfaces import PastSurfaces
 from skmeta.search.prior._prior import SearchPrior
 from skmeta.search.prior._promise import evidence, probability_better

@@ -1,6 +1,6 @@
 """Records of past searches, and fingerprints of data sets."""
 
-from skmeta.search.record._dataset_features import dataset_features, features_at_rows, name_at_rows
+from skmeta.search.record._dataset_features import dataset_features
 from skmeta.search.record._fingerprint import (
     DataFingerprint,
     are_siblings,

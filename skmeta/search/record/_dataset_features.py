@@ -12,7 +12,7 @@ learning algorithms"). Trees see up to two thousand rows too, because few rows d
 noise from detail that a larger model would learn. All features are aggregates, which reveal no row.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -329,20 +329,3 @@ def _balanced_accuracy(Y: Array, predicted: Array) -> float:
 
 def _r2(Y: Array, predicted: Array) -> float:
     return max(1 - float(((Y - predicted) ** 2).mean()), -1.0)  # Y has variance 1
-
-
-# -- data sets that are cut to fewer rows ----------------------------------------------------------
-
-
-def name_at_rows(dataset: str, n_rows: int) -> str:
-    """Return the name of a data set that is cut to a number of rows."""
-    return f"{dataset} ({n_rows} rows)"
-
-
-def features_at_rows(features: Mapping[str, float], n_rows: int) -> dict[str, float]:
-    """Return the features of a data set that is cut to a number of rows."""
-    changed = dict(features)
-    if changed:
-        changed["log_rows"] = float(np.log(n_rows))
-        changed["log_rows_per_column"] = changed["log_rows"] - changed["log_columns"]
-    return changed

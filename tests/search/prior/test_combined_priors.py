@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -16,12 +15,9 @@ from skmeta.search import MetaLearnedSearchCV, SearchPrior
 from skmeta.search.prior import (
     AlgorithmSelectionPrior,
     JointPrior,
-    carry_over,
     resemblance,
 )
-from skmeta.search.prior import _combined as carried
 from skmeta.search.record import PastSearch
-from skmeta.search.surrogate import matern
 
 C = np.geomspace(1e-3, 1e3, 25)
 
@@ -120,76 +116,6 @@ def test_a_choice_is_searched_with_what_is_known_of_each():
     assert set(every.datasets) - set(search.prior_.datasets) == {"wine_recognition"}
     left = every.without(datasets=["wine_recognition"])
     assert left.datasets == search.prior_.datasets
-
-
-# -- what a sample says of the whole table ---------------------------------------------------------
-
-
-POOL = [{"SVC.C": float(c)} for c in np.geomspace(1e-3, 1e3, 61)]
-NAMES = {"SVC.C"}
-
-
-def hump(at, width=2.0):
-    x = np.log10([c["SVC.C"] for c in POOL])
-    return np.exp(-(((x - at) / width) ** 2))
-
-
-def learned(*optima):
-    return SearchPrior.from_searches(
-        [
-            PastSearch(dataset=f"d{k}", configurations=tuple(POOL[::3]), scores=hump(at)[::3])
-            for k, at in enumerate(optima)
-        ]
-    )
-
-
-def best(prior):
-    F = prior.surfaces_of(prior.encode(POOL, NAMES))
-    return np.log10(POOL[int((prior.task_weights @ F).argmax())]["SVC.C"])
-
-
-TRIED = list(range(0, 61, 6))
-
-
-def carry(prior, scores, tried=TRIED):
-    return carry_over(prior, [POOL[k] for k in tried], scores[tried])
-
-
-def test_the_optimum_follows_the_sample():
-    prior = learned(-1.0, 0.0, 1.0)
-    for at in (-1.0, 1.0, 2.5):
-        assert best(carry(prior, hump(at))) == pytest.approx(at, abs=0.5)
-
-
-def test_surfaces_are_conditional_means():
-    """The formula against the conditional mean of a joint normal distribution, in one piece."""
-    prior, rng = learned(0.0), np.random.default_rng(0)
-    y = hump(1.0)[TRIED] + 0.05 * rng.normal(size=len(TRIED))
-    found = carry_over(prior, [POOL[k] for k in TRIED], y)
-    Z = prior.encode(POOL, NAMES)
-    M = matern(Z, Z)
-    C = np.maximum(prior.surfaces_of(Z)[0], 0)
-    y = np.maximum(y, np.median(y) - (y.max() - np.median(y)))
-    y = (y - y.mean()) / y.std()
-    seen = np.ix_(TRIED, TRIED)
-    wide = 1e6  # variance of the offset
-    options = {}
-    for t in carried._REMAINDERS:
-        K = (t + carried._DIFFERENCE) * M[seen] + carried._NOISE * np.eye(len(y)) + wide
-        for c in np.exp(np.linspace(-3, 3, 31)):
-            normal = multivariate_normal(C[TRIED], K)
-            density = normal.logpdf(c * y) + len(y) * np.log(c) - 0.5 * np.log(c) ** 2
-            mean = C + t * M[:, TRIED] @ np.linalg.solve(K, c * y - C[TRIED])
-            options[t, c] = density, mean
-    evidence = {
-        t: np.logaddexp.reduce([d for (s, _), (d, _) in options.items() if s == t])
-        for t in carried._REMAINDERS
-    }
-    t = max(evidence, key=evidence.get)
-    _, expected = max((v for (s, _), v in options.items() if s == t), key=lambda v: v[0])
-    # The offset is part of the sample, not of the surface.
-    shift = (found.surfaces_of(Z)[0] - expected).mean()
-    np.testing.assert_allclose(found.surfaces_of(Z)[0] - shift, expected, atol=1e-2)
 
 
 # -- past data sets like the one at hand -----------------------------------------------------------
