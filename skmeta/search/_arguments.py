@@ -1,11 +1,10 @@
 """Check and resolve the arguments of a search, before any work."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from inspect import isfunction
-from numbers import Real
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -13,7 +12,6 @@ from sklearn.pipeline import Pipeline
 from skmeta._sklearn_compat import resolve_scorers
 from skmeta._validation import check_rng
 from skmeta._warnings import warn_caller
-from skmeta.exceptions import SkmetaWarning
 from skmeta.search._metrics import Metrics
 from skmeta.search.report import FittedSearch
 from skmeta.search.space import (
@@ -35,47 +33,44 @@ _STEP = "model"
 _SEED_BITS = 63
 
 
-class StopRules(NamedTuple):
-    """What ends a search before its number of candidates; None: nothing of this kind."""
+@dataclass(eq=False, repr=False)
+class Search(FittedSearch):
+    """The parameters of a `MetaLearnedSearchCV`, and what its `fit` sets."""
 
-    time_budget: float | None = None  # seconds
-    patience: int | None = None  # candidates without a better score
+    estimator: Any
+    param_distributions: Any = None
+    _: KW_ONLY
+    param_grid: Any = None
+    n_iter: int | None = None
+    history: Any = None
+    name: str | None = None
+    prior: Any = "auto"
+    learn_from_same_data: bool = False
+    batch_size: int = 1
+    racing: bool = False
+    time_budget: float | None = None
     target_score: float | None = None
-
-
-class Search(FittedSearch, Protocol):
-    """A `MetaLearnedSearchCV`: its parameters, and what its `fit` sets."""
-
-    param_distributions: Any
-    param_grid: Any
-    n_iter: int | None
-    history: Any
-    name: str | None
-    prior: Any
-    learn_from_same_data: bool
-    batch_size: int
-    racing: bool
-    time_budget: float | None
-    target_score: float | None
-    patience: int | None
-    start: Any
-    scoring: Any
-    n_jobs: int | None
-    refit: Any
-    cv: Any
-    verbose: int | str
-    pre_dispatch: int | str
-    random_state: Any
-    error_score: Any
-    return_train_score: bool
-
-    def get_metadata_routing(self) -> Any:
-        """Return which metadata the estimator, the scorer and the splitter ask for."""
+    patience: int | None = None
+    start: Any = None
+    scoring: Any = None
+    n_jobs: int | None = None
+    refit: Any = True
+    cv: Any = None
+    verbose: int | str = "auto"
+    pre_dispatch: int | str = "2*n_jobs"
+    random_state: Any = None
+    error_score: Any = np.nan
+    return_train_score: bool = False
 
 
 def lines_per_candidate(search: Search) -> int:
     """Return how much a search prints of each candidate, by its parameter `verbose`."""
     return 0 if isinstance(search.verbose, str) else int(search.verbose)
+
+
+def may_end_early(search: Search) -> bool:
+    """Return whether scores may end a search before its number of candidates."""
+    return search.patience is not None or search.target_score is not None
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,6 @@ class Arguments:
     excluded: str  # its parameters that the space does not contain, if it is not
     start: list[Candidate]  # first candidates
     notes: list[str]  # shown before the first candidate
-    stop: StopRules
     target_scale: float = 1.0  # deviation of a regression's targets, the unit of SVR's C
 
 
@@ -131,14 +125,12 @@ def resolve_arguments(search: Search, y: Any) -> Arguments:
         as_given = None
     start = [_complete(space, estimator, k, one) for k, one in enumerate(search.start or ())]
     # If every candidate will be evaluated, they are in GridSearchCV's order.
-    stop = StopRules(search.time_budget, search.patience, search.target_score)
-    is_plain = not (search.racing or search.start) and not any(x is not None for x in stop[1:])
+    is_plain = not (search.racing or search.start or may_end_early(search))
     walks_grid = n_iter == space.size and is_plain
     seed = search.random_state
     if not isinstance(seed, int | np.integer):
         seed = check_rng(seed).integers(2**_SEED_BITS)
     unseen = [] if walks_grid or as_given is not None else outside
-    _warn_of_zeros(search, space, estimator, unseen)
     values = every_param(estimator)
     excluded = ", ".join(f"{name}={values[name]!r}" for name in unseen if name in values)
     return Arguments(
@@ -152,7 +144,6 @@ def resolve_arguments(search: Search, y: Any) -> Arguments:
         as_given=as_given,
         excluded=excluded,
         start=start,
-        stop=stop,
         notes=list(_notes(estimator, space, is_default_space, excluded)),
         target_scale=scale,
     )
@@ -211,28 +202,6 @@ def _notes(
             yield f"Kept as they were set: {kept}. Pass param_distributions to search them."
     elif excluded:
         yield f"The estimator as given is not tried: the space does not contain {excluded}."
-
-
-def _warn_of_zeros(
-    search: Search, space: SearchSpace, estimator: Any, outside: Sequence[str]
-) -> None:
-    """Warn if the estimator as given is not tried because a distribution excludes its 0."""
-    values = every_param(estimator)
-    started = {name for one in search.start or () for name, value in one.items() if value == 0}
-    zeros = [
-        name
-        for name in outside
-        if isinstance(values.get(name), Real) and values[name] == 0 and name not in started
-        if all(hasattr(one[name], "rvs") for one in space.spaces if name in one)
-    ]
-    if zeros:
-        warn_caller(
-            f"The estimator as given is not tried: its {zeros[0]}={values[zeros[0]]!r} is outside "
-            "of the distribution, as a logarithmic one has no 0. The search may end behind it. To "
-            f"try it, pass start=[{{{zeros[0]!r}: {values[zeros[0]]!r}}}]; to search near it only, "
-            "set the parameter to another value.",
-            SkmetaWarning,
-        )
 
 
 def _resolve_n_iter(search: Search, space: SearchSpace) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import HistoryError, SearchWarning
+from skmeta.search._arguments import may_end_early
 from skmeta.search._evaluate import Stage
 from skmeta.search._open_record import TrialRecord
 from skmeta.search._propose import Proposer
@@ -34,7 +35,6 @@ class _Batches:
     def __init__(self, stage: Stage, proposer: Proposer, record: TrialRecord) -> None:
         self._search, self._race = stage.search, stage.race
         self._n_iter = stage.arguments.n_iter
-        self._stop = stage.arguments.stop
         self._budget = stage.budget
         self._walks_grid = stage.arguments.walks_grid
         self._proposer, self._record = proposer, record
@@ -50,7 +50,7 @@ class _Batches:
 
     def _reason_to_end(self, scores: Sequence[float]) -> str | None:
         """Return why a search with some scores ends; None if it goes on."""
-        _, patience, target = self._stop
+        patience, target = self._search.patience, self._search.target_score
         if target is not None and any(score >= target for score in scores):
             return "target_score"
         if patience is None:
@@ -161,7 +161,7 @@ class SharedBatches(_Batches):
                 candidates = [self._encode(trial) for trial in batch]
                 batch = [self._decode(one) for one in candidates]  # as other workers see them
                 # Whether the search goes on may depend on the latest score.
-                may_end = any(rule is not None for rule in self._stop[1:])
+                may_end = may_end_early(self._search)
                 if self._leases.claim(candidates, state, if_none_finished=may_end):
                     self._add(batch)
                     self._order += [trial.key for trial in batch]

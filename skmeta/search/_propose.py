@@ -142,7 +142,7 @@ class ModelProposer:
         self._space = space = arguments.space
         self._rng = np.random.default_rng(seed)
         self._batch_size = search.batch_size
-        self._is_timed = arguments.stop.time_budget is not None
+        self._is_timed = search.time_budget is not None
         self._target_scale = arguments.target_scale
         self._is_whole = space.size <= _WHOLE_POOL
         self._knows_past = prior is not None and len(prior) > 0

@@ -170,7 +170,7 @@ def _warn_if_behind(stage: Stage, record: OpenRecord, trials: Sequence[Trial]) -
     """Score the estimator as given if the space excludes it; warn if no candidate is as good."""
     arguments, search = stage.arguments, stage.search
     is_whole = len(trials) >= _MIN_CANDIDATES and not any(trial.is_on_record for trial in trials)
-    is_cheap = is_whole and record.leases is None and arguments.stop.time_budget is None
+    is_cheap = is_whole and record.leases is None and search.time_budget is None
     if not (arguments.excluded and is_cheap) or search.error_score == "raise":
         return
     untuned = Trial({}, "", AS_GIVEN)

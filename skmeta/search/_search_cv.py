@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -21,7 +20,7 @@ from skmeta._sklearn_compat import (
     search_constraints,
 )
 from skmeta._validation import ParameterHints
-from skmeta.search._arguments import with_one_estimator
+from skmeta.search._arguments import Search, with_one_estimator
 from skmeta.search._run import run_search
 from skmeta.search.history import SearchHistory, hide_password
 from skmeta.search.prior import PastSurfaces
@@ -29,8 +28,7 @@ from skmeta.search.report import result_metric, write_search_report
 from skmeta.search.space import short_names, shown_value
 
 
-@dataclass(eq=False, repr=False)
-class MetaLearnedSearchCV(ParameterHints, BaseSearchCV):
+class MetaLearnedSearchCV(Search, ParameterHints, BaseSearchCV):
     """Search over hyperparameters that learns from earlier searches.
 
     It has the parameters and results of :class:`~sklearn.model_selection.RandomizedSearchCV`. The
@@ -138,31 +136,6 @@ multimetric_, classes_, n_features_in_, feature_names_in_
     >>> bool(search.best_score_ > 0.95)
     True
     """
-
-    estimator: Any
-    param_distributions: Any = None
-    _: KW_ONLY
-    param_grid: Any = None
-    n_iter: int | None = None
-    history: Any = None
-    name: str | None = None
-    prior: Any = "auto"
-    learn_from_same_data: bool = False
-    batch_size: int = 1
-    racing: bool = False
-    time_budget: float | None = None
-    target_score: float | None = None
-    patience: int | None = None
-    start: Any = None
-    scoring: Any = None
-    n_jobs: int | None = None
-    refit: Any = True
-    cv: Any = None
-    verbose: int | str = "auto"
-    pre_dispatch: int | str = "2*n_jobs"
-    random_state: Any = None
-    error_score: Any = np.nan
-    return_train_score: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **search_constraints(),

@@ -152,9 +152,6 @@ class Progress:
         self._begun, self._notes = stage.budget.begun, arguments.notes
         self._n_iter, self._n_splits = arguments.n_iter, len(stage.folds.splits)
         self._names = short_names(arguments.space.names)
-        # A candidate is compared with these, after the best one so far has replaced its own.
-        self._given = arguments.estimator.get_params(deep=True)
-        self._best_params: Candidate = {}
         self._best = -np.inf
         self._n_shown = 0
 
@@ -178,10 +175,9 @@ class Progress:
         if trial.is_stopped:
             source += f", stopped after {trial.n_folds} of {self._n_splits} folds"
         self._n_shown += 1
-        shown = self._changed(params)
+        shown = self._spell(params) or "no parameter"
         if score > self._best:
-            shown = self._spell(params) or "no parameter"
-            self._best, self._best_params = score, params
+            self._best = score
             self._bar.set_postfix({"best": f"{score:.5g}"}, refresh=False)
         self._bar.update(1)
         width = len(str(self._n_iter))
@@ -191,23 +187,10 @@ class Progress:
             f"{source}, fits {_seconds(sum(trial.seconds))}, "
             f"wall {_seconds(time.monotonic() - self._begun)}"
         )
-        if self._verbose > 1:  # All parameters stand below, so the changed ones are not repeated.
+        self._tell(f"{line}, {shown}")
+        if self._verbose > 1:
             scores = " ".join(f"{fold:.5g}" for fold in trial.fold_scores)
-            self._tell(line)
-            values = self._spell(params) or "no parameter"
-            self._tell(f"{'':>{2 * width + 3}}folds {scores}; {values}")
-        else:
-            self._tell(f"{line}, {shown}")
-
-    def _changed(self, params: Candidate) -> str:
-        """Return the parameters that differ from those of the best candidate so far."""
-        before = {**self._given, **self._best_params}
-        changed = {
-            name: value
-            for name, value in sorted(params.items())
-            if name not in before or shown_value(value) != shown_value(before[name])
-        }
-        return self._spell(changed) or "no parameter changed"
+            self._tell(f"{'':>{2 * width + 3}}folds {scores}")
 
     def _spell(self, params: Mapping[str, Any]) -> str:
         return " ".join(f"{self._names.get(n, n)}={_spell(v)}" for n, v in params.items())
