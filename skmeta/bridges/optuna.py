@@ -49,9 +49,6 @@ class PriorSampler(BaseSampler):
         What is tuned. A parameter of a trial is found by its name, as for ``set_params``, or by
         the end of that name: ``"C"`` is ``svc__C`` of a pipeline, if no other parameter is. Values
         that the trials do not set are those of the estimator.
-    names : dict of str to str, default=None
-        Name in the trials -> name in the prior, such as ``{"penalty": "SVC.C"}``. Goes before
-        `estimator`.
     scoring : str, default="accuracy"
         Name of the score that the study optimises, by which a shipped prior is chosen.
     seed : int, default=None
@@ -102,12 +99,11 @@ class PriorSampler(BaseSampler):
         prior: Any = "shipped",
         *,
         estimator: Any = None,
-        names: Mapping[str, str] | None = None,
         scoring: str = "accuracy",
         seed: int | None = None,
     ) -> None:
         self._prior = _resolve(prior, estimator, scoring)
-        self._names = _Names(estimator, names or {})
+        self._names = _Names(estimator)
         self._seed = int(np.random.default_rng(seed).integers(2**63))
         self._spaces = optuna.search_space.IntersectionSearchSpace()
         self._session: _Session | None = None
@@ -225,17 +221,16 @@ class _Session:
 class _Names:
     """Finds the canonical names of the parameters of trials."""
 
-    def __init__(self, estimator: Any, given: Mapping[str, str]) -> None:
+    def __init__(self, estimator: Any) -> None:
         self._base: dict[str, Any] = {}
-        self._known = dict(given)
+        self._known: dict[str, str] = {}
         if estimator is None:
             return
         params = estimator.get_params(deep=True)
         names = canonical_names(estimator)
         self._base = {name: plain_value(params[path]) for path, name in names.items()}
         ends = {end: path for path, end in short_names(names).items()}
-        paths = {**{end: names[path] for end, path in ends.items()}, **names}
-        self._known = {**paths, **given}
+        self._known = {**{end: names[path] for end, path in ends.items()}, **names}
 
     def canonical(self, names: Sequence[str]) -> set[str]:
         """Return the canonical names of parameters; unknown ones keep their own."""
