@@ -69,8 +69,9 @@ class Conditioned:
         y: np.ndarray,
         w: np.ndarray,
         codes: np.ndarray,
-        mean_covariance: np.ndarray | None = None,
         offset: np.ndarray | None = None,
+        *,
+        mean_covariance: np.ndarray | None = None,
         n_steps: int = 0,
     ) -> None:
         if not len(X):
@@ -172,11 +173,14 @@ class ConditionedGroups(NamedTuple):
             part = groups[first : first + step]
             known = np.flatnonzero(np.isin(own, part))
             given = np.searchsorted(part, own[known, None])
-            rows = self.X[known], self.y[known], self.w[known], given
             offset = None if self.offset is None else self.offset[known]
+            rows = self.X[known], self.y[known], self.w[known], given, offset
             asked = np.flatnonzero((level >= first) & (level < first + step))
-            conditioned = Conditioned(prior, *rows, np.diag(nothing), offset, _N_STEPS)
-            yield asked, level[asked, None] - first, conditioned
+            yield (
+                asked,
+                level[asked, None] - first,
+                Conditioned(prior, *rows, mean_covariance=np.diag(nothing), n_steps=_N_STEPS),
+            )
 
     def moments(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return means (m, j) and covariances (m, j, j) of the linear predictors of rows (m, q)."""

@@ -64,7 +64,6 @@ class EachConditioned(NamedTuple):
 
     given: list[Any]  # each a Conditioned, or ConditionedGroups
     columns: np.ndarray
-    noise: float = 1.0
 
     @property
     def effects(self) -> list[np.ndarray]:

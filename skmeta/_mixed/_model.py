@@ -129,17 +129,12 @@ class MixedModel:
         y: np.ndarray,
         codes: np.ndarray,
         w: np.ndarray | None = None,
-        mean_covariance: np.ndarray | None = None,
         offset: np.ndarray | None = None,
     ) -> Conditioned:
-        """Return the effects given rows, whose levels may be new; estimates stay as they are.
-
-        `mean_covariance` (j q, j q), of the fixed coefficients, is needed if other rows estimated
-        them.
-        """
+        """Return the effects given all rows, whose levels may be new; covariances stay."""
         w = np.ones(len(X)) if w is None else w
         prior = Prior(self.family, self.mean, self.mean_prior, self.columns, self.covariances)
-        return Conditioned(prior, X, y, w, codes, mean_covariance, offset)
+        return Conditioned(prior, X, y, w, codes, offset)
 
     def condition_groups(
         self,
@@ -191,10 +186,10 @@ def fit(
         )
         for used in columns
     ]
-    w, is_coarse = np.ones(len(X)) if w is None else w, start is not None
-    if start is None and codes.shape[1] > 1 and len(X) >= 2 * _ENOUGH_ROWS:
-        n_levels = int(codes.max()) + 1
-        sampled = _some_levels(codes, n_levels * _ENOUGH_ROWS // len(codes))
+    w, is_coarse, n_levels = np.ones(len(X)) if w is None else w, start is not None, codes.max() + 1
+    enough = _ENOUGH_GROUPS if codes.shape[1] == 1 else n_levels * _ENOUGH_ROWS // len(X)
+    if start is None and n_levels >= 2 * enough:
+        sampled = _some_levels(codes, enough)
         own_codes = np.column_stack([_renumbered(column) for column in codes[sampled].T])
         start = fit(
             *(X[sampled], y[sampled], own_codes, family),
@@ -290,8 +285,6 @@ def fit_groups(
         own = _renumbered(codes[rows, 0])[:, None]
         return {"X": X[rows], "y": y[rows], "codes": own, "w": w[rows], "offset": offset[rows]}
 
-    if start is None and is_one and n_groups >= 2 * _ENOUGH_GROUPS:
-        start = fit(**take(_ENOUGH_GROUPS), family=family, **settings)
     model = fit(**take(_MAX_GROUPS), family=family, start=start, **settings)
     if n_groups > _MAX_GROUPS and is_one and is_normal:
         # Given the covariance, the mean of all groups is a Newton step away.

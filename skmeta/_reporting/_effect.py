@@ -224,7 +224,7 @@ def condition_effect(
     model: MixedModel, X: np.ndarray, target: np.ndarray, sample: Sample
 ) -> Conditioned:
     """Return the model given the rows of a sample."""
-    return model.condition(X, target, sample.codes, sample.weight, None, sample.offset)
+    return model.condition(X, target, sample.codes, sample.weight, sample.offset)
 
 
 # ---------------------------------------------------------------------------------------- fit
