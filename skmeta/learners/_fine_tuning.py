@@ -51,7 +51,7 @@ class FineTuning(InnerLoopLearner):
 
     Fitted on groups, it pretrains one model for all of them together (one learned head); a new
     task continues from there with ``n_inner_steps`` of Adam. Unfitted,
-    :meth:`~skmeta.learners.MetaLearner.initial_prior` gives random weights: a
+    ``initial_prior`` gives random weights: a
     few-shot estimator with that prior is trained from scratch.
 
     Examples

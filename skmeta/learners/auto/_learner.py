@@ -359,7 +359,7 @@ class AutoLearner(FitSettings):
         Returns
         -------
         float
-            The score, as :meth:`MetaLearner.score <skmeta.learners.MetaLearner.score>` returns it.
+            The score, as ``score`` of a learner returns it.
         """
         check_is_fitted(self, "prior_")
         return self.best_learner_.score(X, y, groups)
