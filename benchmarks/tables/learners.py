@@ -141,10 +141,8 @@ def omniglot_random_weights() -> Rows:
             found = [run[f"5-way {mode}"][0] for run in each if f"5-way {mode}" in run]
             scores.append(number(float(np.mean(found)), 1))
         iterations, minutes = ([run[key] for run in each] for key in ("iterations", "cpu_minutes"))
-        ends = [
-            f"{min(iterations):,} to {max(iterations):,}",
-            f"{min(minutes):.1f} to {max(minutes):.1f}",
-        ]
+        ends = [" to ".join(f"{n:,}" for n in sorted({min(iterations), max(iterations)}))]
+        ends += [f"{min(minutes):.1f} to {max(minutes):.1f}"]
         rows.append([label, *scores, *ends])
     return rows
 
@@ -194,7 +192,10 @@ CHARACTERS: dict[str, dict[str, tuple[int, ...]]] = {
         "ANIL, started from ProtoNet": (79,),
         "Meta-SGD, started from ProtoNet": (80,),
         "Reptile, started from ProtoNet": (87,),
-        "MAML from random weights, black and white": (5,),
+        "MAML from random weights, 32 filters": (108,),
+        "first-order MAML from random weights, 32 filters": (109,),
+        "ANIL from random weights, 32 filters": (106,),
+        "Meta-SGD from random weights, 32 filters": (107,),
         "LSTMMetaLearner from random weights, 32 filters": (84,),
     },
     "alphabets": {

@@ -71,7 +71,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
     model: Any = "mixture"
     unknown_groups: str = "predict"
     order: str | int | None = None
-    cv: int = 5
+    n_folds: int = 5
     n_jobs: int | None = None
     verbose: int = 0
 
@@ -84,7 +84,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         "model": [StrOptions({MIXTURE, MIXED, POPULATION}), HasMethods(["fit", "get_params"])],
         "unknown_groups": [StrOptions({"predict", "error"})],
         "order": [str, Integral, None],
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "n_folds": [Interval(Integral, 2, None, closed="left")],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
@@ -175,7 +175,7 @@ class BaseGrouped(GroupedReports, CallbackSupport, QuickDisplay, ParameterHints,
         population_settings = FitSettings(self.population, self.n_jobs, report)
         zone = self._features.times.zone if self._features.times else None
         season = getattr(self, "season", None), self._features.has_dates
-        parts = effects, model, self.cv, population_settings, season
+        parts = effects, model, self.n_folds, population_settings, season
         unit = self._exposure_unit / self._rate_unit if self._exposure_position else None
         return Settings(*parts, kind, unit, zone, self._features.indicators(), self._n_parts)
 

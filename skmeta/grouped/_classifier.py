@@ -57,7 +57,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
         :ref:`ordered-classes`.
     class_weight : dict, "balanced" or None, default=None
         Factors of the predicted probabilities of classes. See :ref:`class-weights`.
-    cv : int, default=5
+    n_folds : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
         Number of population models that are fitted at once.

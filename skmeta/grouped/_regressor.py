@@ -58,7 +58,7 @@ class GroupedRegressor(RegressorMixin, BaseGrouped):
     season : "auto", int, list of int or None, default="auto"
         Steps of one or several cycles in ``order``. ``"auto"`` takes those of the calendar for
         dates, and tests for one in whole numbers. See :doc:`/growth_curves`.
-    cv : int, default=5
+    n_folds : int, default=5
         Number of folds of groups.
     n_jobs : int, default=None
         Number of population models that are fitted at once.

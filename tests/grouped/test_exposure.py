@@ -110,7 +110,7 @@ def test_amounts_in_time_or_of_several_columns_of_groups_are_proportional_too(co
     rows = rows.assign(years=rng.choice([0.5, 4.0], 120))
     rate = np.exp(rng.normal(0, 0.5, 12)[rows["a"]] + rng.normal(0, 0.3, 10)[rows["b"]])
     y = rate * rows["years"] * rng.gamma(3, 1 / 3, 120)
-    model = GroupedRegressor(**columns, exposure="years", cv=2).fit(rows, y)
+    model = GroupedRegressor(**columns, exposure="years", n_folds=2).fit(rows, y)
     assert model.target_type_ == "positive"
     assert np.corrcoef(np.log(model.predict(rows) / rows["years"]), np.log(rate))[0, 1] > 0.7
     twice = rows.assign(years=2 * rows["years"])

@@ -20,7 +20,7 @@ from skmeta.tasks import KnownRowsGroupKFold
 
 EXAM = Path(__file__).parents[2] / "examples/schools/exam.csv.gz"
 # One member and no choice between members, where the choice does not matter.
-QUICK = {"population": LinearRegression(), "model": "mixed", "cv": 2}
+QUICK = {"population": LinearRegression(), "model": "mixed", "n_folds": 2}
 
 
 def rows_of(group, n=1, x=0.0):
@@ -102,7 +102,7 @@ def test_many_classes_have_effects_of_groups_each():
     odds = np.outer(x, rng.normal(size=n_classes)) + rng.normal(size=(20, n_classes))[group]
     y = (2 * odds + rng.gumbel(size=odds.shape)).argmax(1)
     X, known = np.column_stack([group, x]), np.arange(len(group)) % 3 > 0
-    clf = GroupedClassifier(0, model="mixed", population=LogisticRegression(), cv=2)
+    clf = GroupedClassifier(0, model="mixed", population=LogisticRegression(), n_folds=2)
     proba = clf.fit(X[known], y[known]).predict_proba(X[~known])
     np.testing.assert_allclose(proba.sum(1), 1.0)
     shared = LogisticRegression().fit(X[known, 1:], y[known]).predict_proba(X[~known, 1:])
@@ -188,7 +188,7 @@ def test_effects_are_learned_from_the_rows_of_fit(table):
 
 
 def test_without_a_mixed_model_there_are_no_effects(table):
-    model = GroupedRegressor("school", population=Ridge(), model="population", cv=2)
+    model = GroupedRegressor("school", population=Ridge(), model="population", n_folds=2)
     model.fit(table.X, table.y)
     with pytest.raises(AttributeError, match="no effects_: it has no mixed model"):
         model.effects_  # noqa: B018
@@ -263,7 +263,9 @@ def test_a_class_of_one_group_is_predicted_there(rare):
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"g": np.repeat(np.arange(16), 10), "x": rng.normal(size=160)})
     y = np.where(X["g"] < 1, rare, np.where(X["x"] > 0, "m", "n"))
-    model = GroupedClassifier("g", population=LogisticRegression(), model="mixed", cv=2).fit(X, y)
+    model = GroupedClassifier("g", population=LogisticRegression(), model="mixed", n_folds=2).fit(
+        X, y
+    )
     proba = model.predict_proba(X)
     np.testing.assert_allclose(proba.sum(1), 1.0)
     assert (model.predict(X)[y != rare] == y[y != rare]).mean() > 0.95
@@ -476,7 +478,7 @@ def test_constant_targets_and_useless_groups_are_put_in_words(table):
     constant = GroupedRegressor("school", **QUICK | {"model": "mixture"}).fit(table.X, np.ones(240))
     assert "nan" not in constant.summary_
     chance = np.random.default_rng(0).normal(size=240)
-    summary = GroupedRegressor("school", cv=2).fit(table.X, chance).summary_
+    summary = GroupedRegressor("school", n_folds=2).fit(table.X, chance).summary_
     assert "-" not in summary.split("\n")[0]
     model = copy.deepcopy(constant).partial_fit(rows_of("new"), [1.0])
     assert model.summary_.startswith("241 rows of 25 groups")

@@ -128,13 +128,13 @@ def test_what_was_found_is_shown(model):
 def test_time_stays_a_feature_of_every_model(curves):
     """With members of one's own choice and of classes, rows in time are still told apart."""
     X, y = curves
-    settings = {"population": LinearRegression(), "model": "mixed", "cv": 2}
+    settings = {"population": LinearRegression(), "model": "mixed", "n_folds": 2}
     by_hand = GroupedRegressor("animal", order="week", **settings)
     with pytest.warns(UnusedDataWarning, match="model='mixed' switches off what order='week'"):
         by_hand.fit(X, y)
     assert by_hand.score(X, y) > 0.95
     is_late = np.where(X["week"] > 6, "late", "early")
-    classes = GroupedClassifier("animal", order="week", model="population", cv=2)
+    classes = GroupedClassifier("animal", order="week", model="population", n_folds=2)
     with pytest.warns(UnusedDataWarning, match="model='population' switches off"):
         classes.fit(X, is_late)
     assert classes.score(X, is_late) > 0.95
@@ -142,7 +142,7 @@ def test_time_stays_a_feature_of_every_model(curves):
 
 def test_without_order_a_column_that_rises_is_noticed(curves):
     X, y = curves
-    quick = {"population": LinearRegression(), "model": "population", "cv": 2}
+    quick = {"population": LinearRegression(), "model": "population", "n_folds": 2}
     with pytest.warns(UnusedDataWarning, match="Column 'week' rises .*with order="):
         GroupedRegressor("animal", **quick).fit(X, y)
 

@@ -56,7 +56,7 @@ def test_an_order_comes_nearer_to_the_true_probabilities(ordered, nominal):
 def test_several_columns_of_groups_have_the_cumulative_model_too():
     X, y, _ = draw(2, np.arange(12), 6)
     X["item"] = np.arange(len(X)) % 10
-    model = GroupedClassifier(["group", "item"], target_type=[0, 1, 2, 3], cv=2).fit(X, y)
+    model = GroupedClassifier(["group", "item"], target_type=[0, 1, 2, 3], n_folds=2).fit(X, y)
     assert "cumulative model" in model.losses_
     one = X[:5].assign(group=99)
     before = model.predict_proba(one)[0, 0]

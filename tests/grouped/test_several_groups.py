@@ -20,7 +20,7 @@ from skmeta.exceptions import EpisodeError, UnusedDataWarning
 from skmeta.learners import HierarchicalLinear
 
 NAMES = ["user", "item"]
-QUICK = {"population": LinearRegression(), "cv": 2}
+QUICK = {"population": LinearRegression(), "n_folds": 2}
 # One member, where the test is not about the choice between them.
 ONE = QUICK | {"model": "mixed"}
 
@@ -194,7 +194,7 @@ def test_schools_in_districts():
 )
 def test_classes_of_held_out_rows(ratings, limits):
     y, known = np.digitize(ratings.y, limits), np.arange(len(ratings.y)) % 4 > 0
-    clf = GroupedClassifier(NAMES, population=LogisticRegression(), cv=2)
+    clf = GroupedClassifier(NAMES, population=LogisticRegression(), n_folds=2)
     clf.fit(ratings.X[known], y[known])
     pooled = LogisticRegression().fit(ratings.X.loc[known, ["x"]], y[known])
     gain = clf.score(ratings.X[~known], y[~known]) - pooled.score(
@@ -228,7 +228,7 @@ def test_order_names_and_units_change_nothing(kind):
         return X.assign(user=users, x=X["x"] * 2.54 + 32)
 
     population = LinearRegression() if kind is GroupedRegressor else LogisticRegression()
-    options = {"population": population, "cv": 2}
+    options = {"population": population, "n_folds": 2}
     first = kind(NAMES, **options).fit(X, y)
     unit = 1.8 if kind is GroupedRegressor else 1
     second = kind(NAMES, **options).fit(changed(X).iloc[rows], unit * y[rows])

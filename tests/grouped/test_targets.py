@@ -163,7 +163,7 @@ def test_rare_classes_are_not_behind_logistic_regression():
 
 def test_a_population_with_a_poisson_loss_works_for_counts():
     trees = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
-    model = GroupedRegressor("group", population=trees, cv=2).fit(X, TARGETS["count"])
+    model = GroupedRegressor("group", population=trees, n_folds=2).fit(X, TARGETS["count"])
     assert model.predict(NEW).min() > 0
     rank = pd.Series(model.predict(X)).corr(pd.Series(TARGETS["count"]), method="spearman")
     assert rank > 0.6
@@ -171,6 +171,6 @@ def test_a_population_with_a_poisson_loss_works_for_counts():
 
 def test_a_population_that_needs_amounts_says_what_to_do():
     trees = HistGradientBoostingRegressor(loss="poisson", max_iter=20)
-    model = GroupedRegressor("group", population=trees, target_type="real", cv=2)
+    model = GroupedRegressor("group", population=trees, target_type="real", n_folds=2)
     with pytest.raises(ValueError, match="set target_type='count' or 'positive'"):
         model.fit(X, TARGETS["count"])

@@ -21,7 +21,7 @@ def make_table(share=0.0, slope=0.0, seed=0):
 
 def fit(kind, Z, y):
     y = y if kind is GroupedRegressor else (y > 0).astype(int)
-    return kind(0, model="mixed", cv=2).fit(Z, y)
+    return kind(0, model="mixed", n_folds=2).fit(Z, y)
 
 
 @pytest.mark.parametrize("kind", KINDS)
