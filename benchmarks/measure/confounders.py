@@ -4,9 +4,10 @@
     python -m benchmarks.measure.confounders --summary
 
 One function of a column decides the treatment and the outcome, and the treatment has no effect.
-Two more columns are noise. Tables have no groups, 10 groups with rows of both levels, or 20 groups
-that are treated as a whole by a column of the group. The right model is the mixed model with the
-function as its only column. Trials go to ``results/confounders.jsonl.gz`` as they come:
+Two more columns are noise. Tables have no groups, 10 groups with rows of both levels, or 20, 40 or
+80 groups, of two rows or more, that are treated as a whole by a column of the group. The right
+model is the mixed model with the function as its only column. Trials go to
+``results/confounders.jsonl.gz`` as they come:
 
 ``held``    whether the interval of the difference holds 0, of ``contrast`` and of the right model
 ``width``   widths of both intervals
@@ -32,7 +33,8 @@ SHAPES = {
     "absolute value": lambda w: 1.5 * np.abs(w),
     "square": lambda w: w**2,
 }
-N_GROUPS = {"no groups": 1, "10 groups": 10, "20 treated groups": 20}
+N_GROUPS = {"no groups": 1, "10 groups": 10}
+N_GROUPS |= {f"{n} treated groups": n for n in (20, 40, 80)}
 SIZES = {"real": (40, 80, 160), "counts": (160,), "classes": (160,)}
 NOISE, INTERCEPT_STD = 0.5, 0.5
 
@@ -85,7 +87,8 @@ def cells(seeds):
     """Yield the trials."""
     for kind, sizes in SIZES.items():
         for seed, n, groups, shape in itertools.product(seeds, sizes, N_GROUPS, SHAPES):
-            yield shape, groups, kind, n, seed
+            if n >= 2 * N_GROUPS[groups]:
+                yield shape, groups, kind, n, seed
 
 
 def summarize(lines):

@@ -1,4 +1,4 @@
-"""Defaults of MAML, ANIL, Meta-SGD and Reptile, and the settings that they were chosen from.
+"""Defaults of learners on sinusoids, and the settings that they were chosen from.
 
     python -m benchmarks.measure.defaults                # the defaults on sinusoids, three seeds
     python -m benchmarks.measure.defaults --set meta_lr=0.001 meta_batch_size=8
@@ -23,7 +23,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from benchmarks.lib.resumable import add_line, read_lines
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import ANIL, MAML, MetaSGD, Reptile
+from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, Reptile
 
 RESULTS = Path(__file__).parents[1] / "results" / "defaults.jsonl"
 LEARNERS = {
@@ -32,6 +32,7 @@ LEARNERS = {
     "ANIL": ANIL,
     "Meta-SGD": MetaSGD,
     "Reptile": Reptile,
+    "LSTM meta-learner": LSTMMetaLearner,
 }
 PLAIN = "Gaussian process"
 TASKS = {"development": 777, "new": 4242}

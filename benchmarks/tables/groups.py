@@ -283,9 +283,9 @@ def confounders() -> Rows:
     sizes = measure.SIZES["real"]
     rows: Rows = [["table", *(f"{n} rows" for n in sizes), "widths"]]
     for groups, shape in product(measure.N_GROUPS, measure.SHAPES):
-        each = [summary[f"{shape}, {groups}, real, {n}"] for n in sizes]
-        held = [" ".join(number(share, 2) for share in one["held"]) for one in each]
-        widths = " ".join(number(one["width"], 2) for one in each)
+        each = [summary.get(f"{shape}, {groups}, real, {n}") for n in sizes]
+        held = [one and " ".join(number(share, 2) for share in one["held"]) for one in each]
+        widths = " ".join(number(one["width"], 2) for one in each if one)
         rows.append([f"{groups}, {shape}", *held, widths])
     return rows
 

@@ -126,20 +126,20 @@ class Execution:
         """
         state = {n: v.detach() for n, v in state.items()}
 
-        def of_task(n_tasks: int, state: State, task: Any) -> tuple[State, Any]:
+        def add_task(n_tasks: int, state: State, task: Any) -> tuple[State, Any]:
             leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
             value, extra = fn(leaves, task)
             return _backward(value / n_tasks, leaves), tree_map(
                 lambda x: x.detach() / n_tasks, extra
             )
 
-        def of_chunk(n_tasks: int, state: State, chunk: Any) -> tuple[State, Any]:
+        def add_chunk(n_tasks: int, state: State, chunk: Any) -> tuple[State, Any]:
             leaves = {n: v.detach().requires_grad_() for n, v in state.items()}
             values, extra = torch.func.vmap(partial(fn, leaves))(chunk)
             gradient = _backward(values.sum() / n_tasks, leaves)
             return gradient, tree_map(lambda x: x.detach().sum(0) / n_tasks, extra)
 
-        gradient: tuple[State, Any] = self._mean(of_task, of_chunk, state, tasks, key)
+        gradient: tuple[State, Any] = self._mean(add_task, add_chunk, state, tasks, key)
         return gradient
 
     def mean(
@@ -150,19 +150,19 @@ class Execution:
         `key` is as for :meth:`gradient`.
         """
 
-        def of_task(n_tasks: int, state: State, task: Any) -> Any:
+        def add_task(n_tasks: int, state: State, task: Any) -> Any:
             return tree_map(lambda x: x / n_tasks, fn(state, task))
 
-        def of_chunk(n_tasks: int, state: State, chunk: Any) -> Any:
+        def add_chunk(n_tasks: int, state: State, chunk: Any) -> Any:
             results = torch.func.vmap(partial(fn, state))(chunk)
             return tree_map(lambda x: x.sum(0) / n_tasks, results)
 
-        return self._mean(of_task, of_chunk, dict(state), tasks, key)
+        return self._mean(add_task, add_chunk, dict(state), tasks, key)
 
     def _mean(
         self,
-        of_task: Callable[[int, State, Any], Any],
-        of_chunk: Callable[[int, State, Any], Any],
+        add_task: Callable[[int, State, Any], Any],
+        add_chunk: Callable[[int, State, Any], Any],
         state: State,
         tasks: Any,
         key: Hashable,
@@ -174,12 +174,12 @@ class Execution:
             n_own = own.stop - own.start
             # A process without a task computes the first one, for the structure of the result.
             tasks = tree_map(lambda x: x[own] if n_own else x[:1], tasks)
-        fn, n_tasks = of_chunk, max(n_own, 1)
+        fn, n_tasks = add_chunk, max(n_own, 1)
         if self.mode == "vmap":
             parts = list(self._slices(tasks))
         else:
             # With filters of another layout, each convolution would convert them.
-            fn, parts, state = of_task, list(_each(tasks)), tree_map(channels_last, state)
+            fn, parts, state = add_task, list(_each(tasks)), tree_map(channels_last, state)
         fn, key = partial(fn, n_tasks), None if key is None else (key, n_tasks)
         calls = [self._recorded(key, fn, state, part) for part in parts]
         sums = self._map(lambda call, part: call(state, part), calls, parts)

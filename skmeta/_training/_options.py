@@ -85,18 +85,18 @@ class Declared(ParameterHints, BaseEstimator):
 
 def declarations(cls: type, *, inherited: bool = True) -> dict[str, Field[Any]]:
     """Return the declared parameters of a class by name: the algorithm's own, then shared ones."""
-    found: dict[str, Field[Any]] = {}
+    fields: dict[str, Field[Any]] = {}
     own: list[str] = []
     shared: list[str] = []
     for base in cls.__mro__ if inherited else (cls,):
         known = vars(base).get("__dataclass_fields__", {})
         declared = [n for n in inspect.get_annotations(base) if n in known and known[n].metadata]
-        found = {n: known[n] for n in declared} | found
+        fields = {n: known[n] for n in declared} | fields
         if vars(base).get("_is_shared"):
             shared += [n for n in declared if n not in shared]
         else:
             own = declared + [n for n in own if n not in declared]
-    return {n: found[n] for n in [*(n for n in own if n not in shared), *shared]}
+    return {n: fields[n] for n in [*(n for n in own if n not in shared), *shared]}
 
 
 def _order_parameters(cls: type) -> None:

@@ -92,14 +92,14 @@ def _values_of(*roots: type) -> set[str]:
 
     They are reached from the roots by the annotations of fields, and by subclasses.
     """
-    found, queue = set[type](), list[Any](roots)
+    reached, queue = set[type](), list[Any](roots)
     while queue:
         part = queue.pop()
         queue += get_args(part)
-        if inspect.isclass(part) and part.__module__.startswith("skmeta.") and part not in found:
-            found.add(part)
+        if inspect.isclass(part) and part.__module__.startswith("skmeta.") and part not in reached:
+            reached.add(part)
             queue += [*part.__subclasses__(), *get_type_hints(part).values()]
-    values = {kind for kind in found if is_dataclass(kind) or hasattr(kind, "_fields")}
+    values = {kind for kind in reached if is_dataclass(kind) or hasattr(kind, "_fields")}
     return {_name_of(kind) for kind in values if not inspect.isabstract(kind)}
 
 

@@ -97,8 +97,8 @@ def load_image_tasks(
     shape = _check_size(size)
     named = sorted(_find(root, split), key=lambda item: (item[1], item[0]))
     if not named:
-        of_split = "" if split is None else f" for split={split!r}"
-        raise FileNotFoundError(f"folder={str(folder)!r} has no images{of_split}. {_LAYOUTS}")
+        for_split = "" if split is None else f" for split={split!r}"
+        raise FileNotFoundError(f"folder={str(folder)!r} has no images{for_split}. {_LAYOUTS}")
     y = np.array([label for _, label in named])
     files = [file for file, _ in named]
     if cache is None:
@@ -129,8 +129,10 @@ def _find(root: Path, split: str | None) -> Iterator[Named]:
         ({file.stem: file for file in sorted(root.glob("splits/**/*.txt"))}, _in_list),
         ({path.name: path for path in root.iterdir() if _has_folders(path)}, _in_folder),
     )
-    for found, read in layouts:
-        parts = {part: [found[n] for n in names if n in found] for part, names in _PARTS.items()}
+    for sources, read in layouts:
+        parts = {
+            part: [sources[n] for n in names if n in sources] for part, names in _PARTS.items()
+        }
         if any(parts.values()):
             chosen = [path for part, paths in parts.items() for path in paths
                       if split is None or split in _PARTS[part]]  # fmt: skip

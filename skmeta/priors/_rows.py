@@ -53,17 +53,17 @@ def warn_if_seen(prior: Any, X: Any, y: Any) -> None:
 def warn_if_misfit(prior: Any, X: Any) -> None:
     """Warn if the rows (n, d) of one task cannot have the units of the meta-training."""
     is_image = len(prior.input_shape or ()) > 1
-    found = find_misfit(prior.tensors, columns_of(X, is_image))
-    if found is None:
+    misfit = find_misfit(prior.tensors, columns_of(X, is_image))
+    if misfit is None:
         return
     if is_image:
-        what = f"The {('mean', 'deviation')[found.column]} of the pixels of an image"
+        what = f"The {('mean', 'deviation')[misfit.column]} of the pixels of an image"
     else:
-        what = f"Column {_name(prior, found.column)}"
+        what = f"Column {_name(prior, misfit.column)}"
     warn_caller(
-        f"{what} does not have the units that the prior was meta-trained on: it has {found.now} "
-        f"here, but had {found.before} there. Predictions may be poor. A scaler must not be fitted "
-        "to each task: fit it to the rows of all tasks before the meta-training, and put "
+        f"{what} does not have the units that the prior was meta-trained on: it has {misfit.now} "
+        f"here, but had {misfit.before} there. Predictions may be poor. A scaler must not be "
+        "fitted to each task: fit it to the rows of all tasks before the meta-training, and put "
         "FrozenEstimator(scaler) in front of the estimator. "
         "See the page 'A prior in a pipeline' of the documentation.",
         PriorWarning,

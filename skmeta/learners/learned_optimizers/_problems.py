@@ -269,10 +269,10 @@ def _check_problem(problem: Any, text: str, start: Any) -> None:
     at = {n: v.requires_grad_() for n, v in start([problem], rng).starts[0].items()}
     loss = problem.loss(at, rng)
     if not isinstance(loss, Tensor) or loss.dim() or not loss.isfinite():
-        found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) and loss.dim() else loss
+        returned = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) and loss.dim() else loss
         raise ValueError(
             f"loss(theta, rng) of {text} must return one finite number as a tensor of shape (), "
-            f"but it returned {found}. Return the mean loss of the rows that it draws."
+            f"but it returned {returned}. Return the mean loss of the rows that it draws."
         )
     if not loss.requires_grad:
         raise ValueError(

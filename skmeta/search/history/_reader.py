@@ -68,8 +68,8 @@ class HistoryReader(Uncopied):
     def _find(self, fingerprint: str) -> RecordedSearch | None:
         """Return a search without its candidates; None if there is none, or a damaged one."""
         rows = self._run("read_searches", fingerprint=fingerprint)
-        found = self._decode(rows, _codec.row_to_recorded)
-        return found[0] if found else None
+        searches = self._decode(rows, _codec.row_to_recorded)
+        return searches[0] if searches else None
 
     def _position(self) -> tuple[str, int]:
         """Return the history's identity and the number of its last candidate."""
