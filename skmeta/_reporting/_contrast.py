@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -102,6 +102,8 @@ def columns_of(numbers: np.ndarray, names: Sequence[str], encoder: Any) -> list[
 class ContrastMixin:
     """Gives estimators ``contrast``; they return their ``Rows`` by ``_rows_to_report(X)``."""
 
+    _rows_to_report: Callable[[Any], Rows]
+
     def contrast(
         self,
         column: str | int,
@@ -155,9 +157,9 @@ class ContrastMixin:
             with one of the values.
         """
         check_level(level)
-        known = self._rows_to_report(None)  # type: ignore[attr-defined]
+        known = self._rows_to_report(None)
         _check_events(known)
-        at = known if X is None else self._rows_to_report(X)  # type: ignore[attr-defined]
+        at = known if X is None else self._rows_to_report(X)
         where = _place_of(self, column, known)
         treated, others = known.columns[where], others_of(at, where, known)
         pairs = _comparisons(treated, to, versus)

@@ -113,7 +113,7 @@ class ConditionedPrior:
 
     def read(self) -> None:
         """Read the rows now."""
-        self._tables  # noqa: B018
+        _ = self._tables
 
     @cached_property
     def _tables(self) -> list[ReadTable]:
