@@ -282,10 +282,10 @@ def confounders() -> Rows:
     summary = measure.summarize(lines_by_cell(measure.RESULTS))
     sizes = measure.SIZES["real"]
     rows: Rows = [["table", *(f"{n} rows" for n in sizes), "widths"]]
-    for groups, shape in product(measure.N_GROUPS, measure.SHAPES):
-        each = [summary.get(f"{shape}, {groups}, real, {n}") for n in sizes]
-        held = [one and " ".join(number(share, 2) for share in one["held"]) for one in each]
-        widths = " ".join(number(one["width"], 2) for one in each if one)
+    for groups, shape in product(list(measure.N_GROUPS)[:3], measure.SHAPES):  # others: in words
+        each = [summary[f"{shape}, {groups}, real, {n}"] for n in sizes]
+        held = [" ".join(number(share, 2) for share in one["held"]) for one in each]
+        widths = " ".join(number(one["width"], 2) for one in each)
         rows.append([f"{groups}, {shape}", *held, widths])
     return rows
 

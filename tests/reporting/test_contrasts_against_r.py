@@ -1,5 +1,6 @@
 """Contrasts against those of lme4, glmmTMB and emmeans; `data/contrasts.R` has made both files."""
 
+import contextlib
 import csv
 import gzip
 from pathlib import Path
@@ -69,7 +70,10 @@ def test_estimates_and_intervals_are_those_of_r(row):
     model = Known(row["table"], target, group, kind, *numbers)
     if any(column in names for names in numbers):
         ends = [float(end) for end in ends]
-    (ours,) = model.contrast(column, *ends).to_dict("records")
+    # Whole patients are treated, whose age and number of seizures before are columns.
+    is_warned = row["table"] == "epil2" and column == "trt"
+    with pytest.warns(match="59 groups") if is_warned else contextlib.nullcontext():
+        (ours,) = model.contrast(column, *ends).to_dict("records")
     estimate, low, high = (float(row[name]) for name in ("estimate", "lower", "upper"))
     value, lower, upper = (ours[name] for name in ("estimate", "lower", "upper"))
     if row["kind"] == "ratio":

@@ -7,7 +7,8 @@ targets of the table are rates as given, standardised, and its weights are expos
 mean. Linear predictors are targets, log odds, or logarithms of means.
 
 Of several columns of groups, one is nested in another if each of its groups occurs with one group
-of that; a group is known beside that one only. Pairs of groups with several rows have effects, too.
+of that; a group is known beside that one only. Pairs of groups with several rows have effects, too,
+except in models of counts.
 
 Notation: n rows, F columns of groups, j linear predictors.
 
@@ -312,8 +313,11 @@ def fit_mixed(table: Table, form: Form, start: MixedEffects | None = None) -> Mi
     X = units.with_intercept(Z)
     del Z  # a large table
     before: Any = start.model if start is not None and is_near else None
-    pairs = _pairs(rows.codes) if start is None and design.n_classes <= 2 else ()
-    pairs = pairs if start is None else start.pairs
+    # With pairs, errors of counts by two columns were 1.00 to 1.45 of those without (esoph).
+    has_pairs = design.n_classes <= 2 and form.counts is None
+    pairs = () if start is None else start.pairs
+    if start is None and has_pairs:
+        pairs = _pairs(rows.codes)
     paired = [np.unique(_keys(rows.codes, *pair), return_inverse=True)[1] for pair in pairs]
     parts: dict[str, Any] = {"codes": np.column_stack([rows.codes, *paired])}
     parts |= {"w": weight, "offset": offset, "n_pairs": len(pairs), **form.settings}
