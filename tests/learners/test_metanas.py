@@ -64,7 +64,9 @@ def test_an_adapted_network_computes_only_what_was_chosen():
     learner = MetaNAS(n_inner_steps=2, architecture_lr=0.1, temperature=(1.0, 0.05))
     context = make_context()
     state, (support, query) = make_state(learner, context), make_task()
-    state[ALPHA] = 0.05 * torch.randn(state[ALPHA].shape, dtype=torch.float64)
+    # In 4 of 150 draws, alpha does not change: edges are none, gated, none, for example.
+    rng = torch.Generator().manual_seed(0)
+    state[ALPHA] = 0.05 * torch.randn(state[ALPHA].shape, dtype=torch.float64, generator=rng)
     adapted = learner.algorithm(learner).adapt(context, state, support)
     assert not torch.equal(adapted[ALPHA], state[ALPHA])
     expected = learner.algorithm(learner).forward(context, adapted, query.x)
