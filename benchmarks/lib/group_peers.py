@@ -1,7 +1,4 @@
-"""Cases of `grouped.py`, its peers, and the grouped estimators.
-
-A case may be in time; then peers may use the times, and choose rounds and penalties on later rows.
-"""
+"""Cases of `grouped.py`, its peers, and the grouped estimators."""
 
 from __future__ import annotations
 
@@ -57,7 +54,7 @@ class Case:
 
     @property
     def penalties(self) -> np.ndarray:
-        return np.logspace(-3, 4, 22 if self.times is None else 15)
+        return np.logspace(-3, 4, 22)
 
     @property
     def scaled_times(self) -> np.ndarray:
@@ -320,45 +317,22 @@ def gp_slopes(case: Case) -> np.ndarray:
     return gp_intercepts(case, case.scaled_times[:, None])
 
 
-# Rounds by class, chosen for the same rows to learn from.
-_ROUNDS: dict[tuple[str, bytes], dict[int, int]] = {}
-
-
 def gp_boosted(case: Case) -> np.ndarray:
-    """GPBoost's trees with random intercepts; rounds are chosen over groups, or on later rows."""
+    """GPBoost's trees with random intercepts, in time; rounds are chosen on later rows."""
     import gpboost as gpb
-    from sklearn.model_selection import GroupKFold
 
     X, groups = case.X[case.rows], case.table.groups[case.rows]
-    settings = {"learning_rate": 0.1, "verbose": -1, "num_threads": 1}
-    settings["objective"] = "regression" if case.is_regression else "binary"
-    metric = {"metric": "l2" if case.is_regression else "binary_logloss"}
-    if case.times is None:
-        rows = np.arange(len(case.train))
-        folds = list(GroupKFold(4).split(rows, groups=groups[rows]))
-        chosen = _ROUNDS.setdefault((case.table.name, case.train.tobytes()), {})
-    else:
-        rows, chosen = np.arange(len(case.rows)), {}
-        folds = [tuple(np.flatnonzero(np.isin(case.rows, part)) for part in case.validation)]
+    settings = {"learning_rate": 0.1, "verbose": -1, "num_threads": 1, "objective": "regression"}
+    fold = tuple(np.flatnonzero(np.isin(case.rows, part)) for part in case.validation)
 
     def predict(k: int, target: np.ndarray) -> np.ndarray:
-        if k not in chosen:
-            tried = gpb.cv(
-                settings | metric,
-                gpb.Dataset(X[rows], target[rows]),
-                gp_model=_gp_model(case, groups[rows]),
-                num_boost_round=MAX_ROUNDS,
-                early_stopping_rounds=10,
-                folds=folds,
-                verbose_eval=False,
-            )
-            chosen[k] = len(next(v for n, v in tried.items() if n.endswith("-mean")))
-        trees = gpb.train(
-            settings,
-            gpb.Dataset(X, target),
-            gp_model=_gp_model(case, groups),
-            num_boost_round=chosen[k],
-        )
+        model, limits = _gp_model(case, groups), {"num_boost_round": MAX_ROUNDS, "folds": [fold]}
+        limits |= {"early_stopping_rounds": 10, "verbose_eval": False}
+        data = gpb.Dataset(X, target)
+        tried = gpb.cv(settings | {"metric": "l2"}, data, gp_model=model, **limits)
+        rounds = len(next(v for n, v in tried.items() if n.endswith("-mean")))
+        model, data = _gp_model(case, groups), gpb.Dataset(X, target)
+        trees = gpb.train(settings, data, gp_model=model, num_boost_round=rounds)
         at = {"data": case.X[case.test], "group_data_pred": case.table.groups[case.test]}
         return np.asarray(trees.predict(**at, pred_latent=False)["response_mean"])
 
@@ -384,13 +358,12 @@ def _gp_outputs(case: Case, predict: Callable[[int, np.ndarray], np.ndarray]) ->
     return np.asarray(p / p.sum(1, keepdims=True))
 
 
-PEERS, PEERS_IN_TIME = (
-    {
-        peer.__name__: peer
-        for peer in (*peers, pooled, lightgbm, mixed_lm, gp_intercepts, gp_boosted)
-    }
-    for peers in ((boosted, boosted_target, lego), (last_value, lightgbm_lags, gp_slopes))
-)
+PEERS: dict[str, Peer] = {
+    peer.__name__: peer for peer in (boosted, boosted_target, lego, pooled, lightgbm, gp_intercepts)
+}
+PEERS_IN_TIME: dict[str, Peer] = {
+    peer.__name__: peer for peer in (last_value, lightgbm_lags, gp_slopes, gp_boosted, mixed_lm)
+}
 
 
 # ------------------------------------------------------------------------------------ the package
@@ -407,10 +380,11 @@ def predict_grouped(
     predictions, fitted = {}, {}
     for regime, case in cases.items():
         began = time.process_time()
-        y, is_crossed = case.table.y, groups != ("group",)
-        codes = case.table.codes.T if is_crossed else [case.table.groups]
-        labels = zip(FACTORS if is_crossed else groups, codes, strict=True)
-        X = case.table.X.assign(**{key: [f"g{g}" for g in own] for key, own in labels})
+        y, codes = case.table.y, getattr(case.table, "codes", None)
+        codes = [case.table.groups] if codes is None else codes.T
+        names = FACTORS if len(codes) > 1 else ("group",)
+        labels = {name: [f"g{g}" for g in own] for name, own in zip(names, codes, strict=True)}
+        X = case.table.X.assign(**labels)
         key = case.train.tobytes()
         if key not in fitted:
             kind = GroupedRegressor if case.is_regression else GroupedClassifier

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import warnings
@@ -12,13 +13,9 @@ import numpy as np
 import pandas as pd
 
 GROUPED = {
-    "Exam": (
-        "school",
-        "normexam",
-        ["standLRT", "sex", "vr", "intake", "type", "schgend", "schavg"],
-    ),
-    "Hsb82": ("school", "mAch", ["minrty", "sx", "ses", "meanses", "sector"]),
-    "ChickWeight": ("Chick", "weight", ["Time", "Diet"]),
+    "Exam": ("school", "normexam", "standLRT sex vr intake type schgend schavg"),
+    "Hsb82": ("school", "mAch", "minrty sx ses meanses sector"),
+    "ChickWeight": ("Chick", "weight", "Time Diet"),
 }
 
 
@@ -45,6 +42,12 @@ class Division(NamedTuple):
         return np.concatenate([self.train, self.few])
 
 
+def read_list(name: str) -> dict[str, dict[str, str]]:
+    """Read a list of tables beside this file; the first column is the key."""
+    with (Path(__file__).parent / f"{name}.csv").open(newline="") as file:
+        return {next(iter(row.values())): row for row in csv.DictReader(file)}
+
+
 def rank_in_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the place (n,) of each row in a random order of its group."""
     ranks = np.empty(len(groups), int)
@@ -64,7 +67,7 @@ def load(name: str) -> Table:
     if name in GROUPED:
         group, target, columns = GROUPED[name]
         table = pd.read_csv(folder / "grouped" / f"{name}.csv")
-        X, task = table[columns].copy(), "regression"
+        X, task = table[columns.split()].copy(), "regression"
         if name == "ChickWeight":
             X["Diet"] = X["Diet"].astype(str)
     else:
@@ -91,12 +94,8 @@ def encode(X: pd.DataFrame, train: np.ndarray) -> np.ndarray:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-    categories = OneHotEncoder(
-        min_frequency=20,
-        handle_unknown="infrequent_if_exist",
-        drop="if_binary",
-        sparse_output=False,
-    )
+    settings = {"min_frequency": 20, "handle_unknown": "infrequent_if_exist"}
+    categories = OneHotEncoder(**settings, drop="if_binary", sparse_output=False)
     encoder = make_column_transformer(
         (numbers, make_column_selector(dtype_include="number")),
         (categories, make_column_selector(dtype_exclude="number")),

@@ -50,14 +50,7 @@ GROUPS = (
     ("537_houses", "uci_housing"),
     ("556_analcatdata_apnea2", "557_analcatdata_apnea1"),
 )
-PREFIXES = (
-    "mfeat_",
-    "monk",
-    "Hill_Valley",
-    "GAMETES",
-    "analcatdata_boxing",
-    "analcatdata_cyyoung",
-)
+PREFIXES = ("mfeat_", "monk", "Hill_Valley", "GAMETES", "analcatdata_boxing", "analcatdata_cyyoung")
 
 
 def origin(name: str) -> str:

@@ -99,16 +99,9 @@ def load(name: str) -> Published:
     else:
         y = y[kept]
         y = np.log(y) if row["formula"].startswith("log(") else y
-    X = X[kept].reset_index(drop=True)
-    return Published(
-        name,
-        row["response_type"],
-        X,
-        y.to_numpy(),
-        factors,
-        row["formula"],
-        np.flatnonzero(kept) + 1,
-    )
+    X, rows = X[kept].reset_index(drop=True), np.flatnonzero(kept) + 1
+    kind = row["response_type"]
+    return Published(name, kind, X, y.to_numpy(), factors, row["formula"], rows)
 
 
 def predict_published(table: Published, cases: list[tuple[np.ndarray, np.ndarray]]) -> list:
@@ -153,8 +146,6 @@ def _session() -> subprocess.Popen[str]:
 def _ask_r(*request: str) -> None:
     """Have R do what a request says; see ``published.R``."""
     session = _session()
-    assert session.stdin is not None
-    assert session.stdout is not None
     print(*request, sep="\t", file=session.stdin, flush=True)
     told = session.stdout.readline().strip()
     if told != "done":

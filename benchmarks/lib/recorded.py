@@ -8,7 +8,6 @@ by the first digits of its key (`short_key`).
 
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
 
@@ -28,11 +27,10 @@ def short_key(candidate):
 
 
 def open_history(path):
-    """Return a history: that of a path, or one in memory with the searches of a parquet file."""
-    if Path(path).suffix != ".parquet":
-        return SearchHistory(path)
+    """Return a history in memory with the searches of a parquet file, if there is one."""
     history = SearchHistory()
-    add_file(history, path)
+    if path.exists():
+        add_file(history, path)
     return history
 
 
@@ -83,14 +81,14 @@ def share(part):
     """Take the items that all configurations of a search have out of each."""
     texts = part["configuration"]
     items = [json.loads(text) for text in texts.dropna()]
-    shared = {n: v for n, v in items[0].items() if all(n in o and same(o[n], v) for o in items[1:])}
+    shared = {
+        n: v
+        for n, v in items[0].items()
+        if all(n in other and dump(other[n]) == dump(v) for other in items[1:])
+    }
     own = iter({n: v for n, v in one.items() if n not in shared} for one in items)
     left = [LONG.sub(shorten, dump(next(own))) if isinstance(t, str) else t for t in texts]
     return part.assign(shared=dump(shared), configuration=left)
-
-
-def same(one, other):
-    return dump(one) == dump(other)
 
 
 def dump(value):

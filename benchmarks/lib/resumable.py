@@ -1,4 +1,4 @@
-"""Files of results: runs that can be stopped and continued, and records by name."""
+"""Options, files of results, and runs that can be stopped and continued."""
 
 import argparse
 import fcntl
@@ -6,8 +6,12 @@ import gzip
 import json
 import time
 import warnings
+from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
+
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def read_lines(path):
@@ -53,7 +57,8 @@ def read_options(doc, **options):
     """Return the options of a command that the first line of `doc` describes.
 
     The default of an option says what it takes. False is a flag; a list takes values like its
-    items, and a tuple one of its items, the first if none is given; a type has no default.
+    items, and a tuple one of its items, the first if none is given; a type has no default. A name
+    that ends with an underscore is an argument without dashes.
     """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     for name, default in options.items():
@@ -66,8 +71,14 @@ def read_options(doc, **options):
             takes = {"choices": default, "default": default[0]}
         elif isinstance(default, type):
             takes = {"type": default}
-        parser.add_argument(f"--{name.replace('_', '-')}", **takes)
+        flag = name.removesuffix("_") if name.endswith("_") else f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, **takes)
     return parser.parse_args()
+
+
+def read_settings(texts):
+    """Return settings from texts ``NAME=JSON``."""
+    return {name: json.loads(value) for name, _, value in (t.partition("=") for t in texts)}
 
 
 def run_or_summarize(doc, cells, run, summarize, path, keys=None):
@@ -89,7 +100,7 @@ def lines_by_cell(path, keys=None):
     return {tuple([line[k] for k in keys] if keys else line["cell"]): line for line in lines}
 
 
-def run_cells(cells, run, path, minutes, keys=None):
+def run_cells(cells, run, path, minutes=np.inf, keys=None):
     """Run the cells that have no line yet; none begins after the given minutes.
 
     `run`, given a cell, returns its line, or None if the cell does not apply. `keys` name where a
@@ -105,3 +116,11 @@ def run_cells(cells, run, path, minutes, keys=None):
             line = run(cell)
         if line is not None:
             add_line(path, line)
+
+
+def group_lines(lines, of):
+    """Return the lines of each value of `of`, a function of a cell, in their order."""
+    groups = {}
+    for cell, line in lines.items():
+        groups.setdefault(of(cell), []).append(line)
+    return groups

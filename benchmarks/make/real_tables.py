@@ -20,13 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.datasets import (
-    load_breast_cancer,
-    load_diabetes,
-    load_digits,
-    load_iris,
-    load_wine,
-)
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from torch import Tensor
 
 from benchmarks.lib.origins import half_of, origin

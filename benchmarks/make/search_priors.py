@@ -38,11 +38,7 @@ from benchmarks.measure.search_tables import (
 )
 from skmeta.search import SearchPrior
 from skmeta.search.prior import _shipped as shipped
-from skmeta.search.record import (
-    PastSearch,
-    dataset_features,
-    fingerprint_data,
-)
+from skmeta.search.record import PastSearch, dataset_features, fingerprint_data
 from skmeta.search.space import relative_configuration
 from skmeta.search.surrogate import winsorize_scores
 

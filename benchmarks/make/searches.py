@@ -1,20 +1,17 @@
 """Run the searches that the shipped priors are learned from.
 
-    SKMETA_DATA=<folder> python -m benchmarks.make.searches searches.db
+    SKMETA_DATA=<folder> python -m benchmarks.make.searches
 
-Every estimator with a default search space is evaluated on every usable tabular set: its
-defaults, then configurations of the default space, half of them quasi-random (Sobol) and half
-drawn at random. Rows beyond a limit are left out (a stratified sample), numbers are imputed and,
-where the estimator needs it, scaled. Each configuration is one row of the history with all
-metrics. What is on record is not evaluated again, so the script may be stopped at any time; what
-the priors need at least comes first, and of that the cheap work. ``--export FILE`` writes the
-history as parquet when done, and the history begins with what that file holds.
+Every estimator with a default search space is evaluated on the first usable tabular sets, in a
+random order: its defaults, then configurations of the default space, half of them quasi-random
+(Sobol) and half drawn at random. Rows beyond a limit are left out (a stratified sample), numbers
+are imputed and, where the estimator needs it, scaled. Each configuration is one row of the history
+with all metrics. The history is read from ``results/searches.parquet`` and written there every ten
+minutes and when done; what is on record is not evaluated again.
 """
 
-import argparse
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import qmc
@@ -27,15 +24,12 @@ from sklearn.utils import all_estimators
 from tqdm import tqdm
 
 from benchmarks.lib import recorded
+from benchmarks.lib.resumable import RESULTS, read_options
 from benchmarks.lib.tabular_sets import index
 from benchmarks.lib.tabular_sets import load as load_set
-from skmeta.search import SearchHistory, default_search_space
+from skmeta.search import default_search_space
 from skmeta.search.record import CandidateRecord, SearchRecord, fingerprint_data
-from skmeta.search.space import (
-    SearchSpace,
-    canonical_configurations,
-    signature,
-)
+from skmeta.search.space import SearchSpace, canonical_configurations, signature
 
 # By cost of a fit: cheap ones first. The number of rows is limited by it.
 CLASSIFIERS = {
@@ -65,11 +59,11 @@ REGRESSORS = {
     "GradientBoostingRegressor": 500,
     "MLPRegressor": 500,
 }
+N_CONFIGURATIONS = 60
 EXPORT_EVERY = 600  # seconds
 MAX_ROWS_OF_5_FOLDS = 300  # sets with more rows are scored by three folds
 TREES = ("Tree", "Forest", "Boost")
-# The first sets, in a random order, come first for every estimator.
-FIRST = {"classification": 62, "regression": 32}
+FIRST = {"classification": 62, "regression": 32}  # sets of each estimator
 # Sets with more columns or classes cost too much for what they add; of the synthetic families a
 # few are enough.
 MAX_COLUMNS, MAX_CLASSES, MIN_ROWS = 130, 12, 90
@@ -84,54 +78,42 @@ KEPT_SYNTHETIC = (
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("history")
-    parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
-    parser.add_argument("--n-configurations", type=int, default=60)
-    parser.add_argument("--hours", type=float, default=float("inf"))
-    parser.add_argument("--first", action="store_true", help="no more sets than priors need")
-    parser.add_argument("--export", type=Path)
-    options = parser.parse_args()
-    work = plan(options.estimators, options.first)
+    options = read_options(__doc__, estimators=[*CLASSIFIERS, *REGRESSORS], minutes=float("inf"))
 
     def search_one(history, end, name, dataset):
-        search(history, name, dataset, options.n_configurations, end)
+        max_rows = {**CLASSIFIERS, **REGRESSORS}[name]
+        named = "make_searches 2", name, make(name), dataset, N_CONFIGURATIONS, max_rows
+        search_set(history, end, *named, lambda *given: [evaluate(*given)])
 
-    record_all(options, work, search_one, 60 * options.hours)
-
-
-def record_all(options, work, search_one, minutes):
-    """Do pieces of work until the time is over; export the history now and then, and at the end."""
-    end, exported = time.monotonic() + 60 * minutes, time.monotonic()
-    with SearchHistory(options.history) as history:
-        if options.export and options.export.exists():
-            recorded.add_file(history, options.export)
-        for piece in tqdm(work, unit="search", smoothing=0.01):
-            if time.monotonic() > end:
-                break
-            search_one(history, end, *piece)
-            if options.export and time.monotonic() > exported + EXPORT_EVERY:
-                recorded.write_file(history, options.export)
-                exported = time.monotonic()
-        if options.export:
-            recorded.write_file(history, options.export)
-        print(history.describe())
+    record_all(plan(options.estimators), search_one, "searches", options.minutes)
 
 
-def plan(estimators, only_first=False):
-    """Return pairs of an estimator and a data set, in the order of work."""
-    levels = {name: i // 4 for i, name in enumerate(CLASSIFIERS)}
-    levels |= {name: i // 4 for i, name in enumerate(REGRESSORS)}
+def record_all(work, search_one, name, minutes):
+    """Do pieces of work until the time is over; write the history now and then, and at the end."""
+    path, end = RESULTS / f"{name}.parquet", time.monotonic() + 60 * minutes
+    history, written = recorded.open_history(path), time.monotonic()
+    for piece in tqdm(work, unit="search", smoothing=0.01):
+        if time.monotonic() > end:
+            break
+        search_one(history, end, *piece)
+        if time.monotonic() > written + EXPORT_EVERY:
+            recorded.write_file(history, path)
+            written = time.monotonic()
+    recorded.write_file(history, path)
+
+
+def plan(names):
+    """Return pairs of an estimator and a data set."""
     work = []
-    for task, known in (("classification", CLASSIFIERS), ("regression", REGRESSORS)):
+    for name in names:
+        is_classes = name.endswith("Classifier") or name in CLASSIFIERS
+        task = "classification" if is_classes else "regression"
+        is_slow = "Boosting" in name or name not in {**CLASSIFIERS, **REGRESSORS}
+        few = MAX_CLASSES_OF_BOOSTING if is_slow and "Hist" not in name else MAX_CLASSES
         sets = sorted((o for o in data_sets() if o["task"] == task), key=lambda o: o["rank"])
-        for name in (name for name in known if name in estimators):
-            few = MAX_CLASSES_OF_BOOSTING if "GradientBoostingC" in name else MAX_CLASSES
-            usable = [one for one in sets if task == "regression" or one["n_classes"] <= few]
-            for position, one in enumerate(usable):
-                if position < FIRST[task] or not only_first:
-                    work.append((position >= FIRST[task], levels[name], position, name, one))
-    return [(name, one) for *_, name, one in sorted(work, key=lambda item: item[:3])]
+        usable = [one for one in sets if not is_classes or one["n_classes"] <= few]
+        work += [(name, one) for one in usable[: FIRST[task]]]
+    return work
 
 
 def data_sets():
@@ -160,34 +142,35 @@ def data_sets():
 def load(name, max_rows, is_classification):
     """Return X and y of a set, at most `max_rows` of them."""
     X, y = load_set(name)
-    if is_classification:
+
+    def without_rare(X, y):
         y = LabelEncoder().fit_transform(y)
         kept = np.bincount(y)[y] >= 5  # a class needs a row in each fold
-        X, y = X[kept], LabelEncoder().fit_transform(y[kept])
+        return X[kept], LabelEncoder().fit_transform(y[kept])
+
+    if is_classification:
+        X, y = without_rare(X, y)
     if len(X) > max_rows:
         stratify = y if is_classification else None
         X, _, y, _ = train_test_split(X, y, train_size=max_rows, random_state=0, stratify=stratify)
         if is_classification:
-            kept = np.bincount(y)[y] >= 5
-            X, y = X[kept], LabelEncoder().fit_transform(y[kept])
+            X, y = without_rare(X, y)
     return X, y
 
 
-def search(history, name, dataset, n_configurations, end):
-    """Evaluate one estimator on one set, but for what is on record."""
-    is_classification = name in CLASSIFIERS
-    max_rows = {**CLASSIFIERS, **REGRESSORS}[name]
-    estimator = make(name)
-    candidates = design(estimator, n_configurations, seed=f"{name} {dataset['name']}")
-    fingerprint = f"make_searches 2: {name} on {dataset['name']}"
+def search_set(history, end, kind, name, estimator, dataset, n, max_rows, evaluate, impute=False):
+    """Evaluate `n` configurations on a set by `evaluate`, but for what is on record."""
+    candidates = design(estimator, n, seed=f"{name} {dataset['name']}")
+    fingerprint = f"{kind}: {name} on {dataset['name']}"
     todo = not_recorded(history, fingerprint, candidates)
     if not todo:
         return
-    X, y = load(dataset["name"], max_rows, is_classification)
+    X, y = load(dataset["name"], max_rows, is_classifier(estimator))
+    X = SimpleImputer().fit_transform(X) if impute else X
     scoring = metrics(estimator, y)
 
     def of_candidate(candidate, splits):
-        return [evaluate(estimator, candidate, X, y, splits, scoring)]
+        return evaluate(estimator, candidate, X, y, splits, scoring)
 
     named = fingerprint, dataset["name"], name, estimator
     record_search(history, *named, X, y, scoring, todo, of_candidate, end)
@@ -287,22 +270,20 @@ def metrics(estimator, y):
 
 def evaluate(estimator, candidate, X, y, splits, scoring):
     """Evaluate one configuration on all folds."""
+    model = clone(estimator).set_params(**clone(candidate, safe=False))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = cross_validate(
-            clone(estimator).set_params(**clone(candidate, safe=False)),
-            X,
-            y,
-            cv=splits,
-            scoring=scoring,
-            error_score=np.nan,
-        )
+        results = cross_validate(model, X, y, cv=splits, scoring=scoring, error_score=np.nan)
     scores = {name: results[f"test_{name}"] for name in scoring}
     return candidate_record(estimator, candidate, scores, results["fit_time"])
 
 
 def candidate_record(estimator, candidate, scores, fit_times, digits=4, source=None):
     """Return the record of a configuration, with its scores by metric and its seconds."""
+
+    def rounded(values, digits):
+        return tuple(round(float(value), digits) for value in values)
+
     return CandidateRecord(
         configuration=canonical_configurations(estimator, [candidate])[0],
         key=recorded.short_key(candidate),
@@ -310,11 +291,6 @@ def candidate_record(estimator, candidate, scores, fit_times, digits=4, source=N
         fit_times=rounded(fit_times, 3),
         source=source or ("random" if candidate else "added"),
     )
-
-
-def rounded(values, digits):
-    """Return numbers that take little room in a compressed file."""
-    return tuple(round(float(value), digits) for value in values)
 
 
 if __name__ == "__main__":

@@ -41,14 +41,8 @@ from skmeta.search import MetaLearnedSearchCV
 from skmeta.search._arguments import resolve_arguments
 from skmeta.search._propose import add_crosses, draw_near
 from skmeta.search.prior import load_shipped
-from skmeta.search.record import (
-    dataset_features,
-)
-from skmeta.search.space import (
-    CandidateDescriber,
-    parameter_names,
-    relative_configuration,
-)
+from skmeta.search.record import dataset_features
+from skmeta.search.space import CandidateDescriber, parameter_names, relative_configuration
 from skmeta.search.surrogate import expected_utility
 
 DRAWS = (2, 1, 1, 1, 1)

@@ -1,21 +1,16 @@
 """Architectures that MetaNAS finds, beside conv4 and architectures at random, in equal seconds.
 
     python -m benchmarks.measure.architectures --seeds 3
-    python -m benchmarks.measure.architectures --summary
 
 Tasks of five classes with one row of each, of Omniglot. Meta-training has 764 characters of the
 background set, turned by 0, 90, 180 and 270 degrees. Networks have at most as many parameters as
 ``conv4`` of 32 filters. Each learner has the same processor seconds on one core: short runs of 25
 iterations are timed first, and the number of iterations follows from the fastest of four. All start
-from random weights.
-
-- ``metanas``: the search and the training of what it finds, within the seconds;
-- ``conv4``: the network ``conv4``, by first-order MAML, which is MetaNAS without a search;
-- ``exact``: the same by MAML, with second derivatives;
-- ``random``: a network drawn from those that MetaNAS chooses from, by first-order MAML;
-
-Accuracies are means over 200 tasks of the 200 other characters of the background set, by which
-settings were chosen (``development``), and of the evaluation set (``evaluation``).
+from random weights: ``metanas`` searches and trains what it finds within the seconds, ``conv4`` is
+first-order MAML, which is MetaNAS without a search, ``exact`` has second derivatives, and
+``random`` is a network drawn from those that MetaNAS chooses from, by first-order MAML. Accuracies
+are means over 200 tasks of the 200 other characters of the background set, by which settings were
+chosen (``development``), and of the evaluation set (``evaluation``).
 """
 
 import time
@@ -23,16 +18,13 @@ import time
 import numpy as np
 import torch
 
-from benchmarks.lib.comparison import RESULTS as FOLDER
 from benchmarks.lib.intervals import normal_interval
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, run_or_summarize
 from skmeta.backbones import cells, describe
 from skmeta.datasets import load_omniglot
 from skmeta.learners import MAML, MetaNAS
 
-RESULTS = FOLDER / "architectures.jsonl"
-SECONDS = 30
-N_TIMED = 25
+SECONDS, N_TIMED = 30, 25
 CONV4 = {"backbone": "conv4", "backbone_params": {"n_channels": 32}}
 BUDGET = 28_192  # parameters of that network
 COMMON = {
@@ -55,10 +47,8 @@ def characters():
     held_out = np.isin(y % 1623, np.random.default_rng(0).permutation(964)[:200])
     upright = held_out & (y < 1623)
     test = load_omniglot(subset="evaluation", return_X_y=True, dtype=np.uint8)
-    return (X[~held_out], y[~held_out]), {
-        "development": (X[upright], y[upright]),
-        "evaluation": test,
-    }
+    others = {"development": (X[upright], y[upright]), "evaluation": test}
+    return (X[~held_out], y[~held_out]), others
 
 
 def random_choice(seed):
@@ -97,12 +87,8 @@ def run(cell):
     fastest = min(fit(N_TIMED, 99) for _ in range(4))
     n_iterations = int(SECONDS / fastest * N_TIMED)
     line = {"cell": cell, "iterations": n_iterations, "seconds": fit(n_iterations, seed)}
-    if arm == "metanas":
-        found = learner.architecture_
-        line |= {"n_parameters": found.n_parameters, "params": found.params}
-    else:
-        line |= {"n_parameters": learner.prior_.n_parameters}
-        line |= {"params": dict(learner.prior_.backbone_params)}
+    found = learner.architecture_ if arm == "metanas" else learner.prior_
+    line["n_parameters"] = found.n_parameters
     learner.set_params(n_query=15)
     for name, rows in others.items():
         scores = learner.score_tasks(*rows, n_tasks=200, random_state=seed)
@@ -118,12 +104,9 @@ def summarize(lines):
         if not seeds:
             continue
         own = [lines[arm, seed] for seed in seeds]
-        summary[arm] = {
-            "seeds": len(seeds),
-            "seconds": round(np.mean([line["seconds"] for line in own]), 1),
-            "iterations": round(np.mean([line["iterations"] for line in own])),
-            "parameters": [line["n_parameters"] for line in own],
-        }
+        means = {n: np.mean([line[n] for line in own]) for n in ("seconds", "iterations")}
+        summary[arm] = {name: round(mean, 1) for name, mean in means.items()}
+        summary[arm]["parameters"] = [line["n_parameters"] for line in own]
         for name in ("development", "evaluation"):
             scores = np.array([line[name][0] for line in own])
             gains = scores - [lines["conv4", seed][name][0] for seed in seeds]
@@ -132,11 +115,9 @@ def summarize(lines):
     return summary
 
 
+def make_cells(seeds):
+    return [(arm, seed) for seed in seeds for arm in ARMS]
+
+
 if __name__ == "__main__":
-    run_or_summarize(
-        __doc__,
-        lambda seeds: [(arm, seed) for seed in seeds for arm in ARMS],
-        run,
-        summarize,
-        RESULTS,
-    )
+    run_or_summarize(__doc__, make_cells, run, summarize, RESULTS / "architectures.jsonl")

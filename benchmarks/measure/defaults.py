@@ -1,41 +1,37 @@
 """Defaults of learners on sinusoids, and the settings that they were chosen from.
 
     python -m benchmarks.measure.defaults                # the defaults on sinusoids, three seeds
-    python -m benchmarks.measure.defaults --set meta_lr=0.001 meta_batch_size=8
+    python -m benchmarks.measure.defaults --set meta_lr=0.001 meta_batch_size=8 --tasks development
 
 Each learner is meta-trained from random weights on 2,000 sinusoids with one thread. The squared
 error is the mean over 300 new tasks of 100 query points, after 1, 5 and 10 steps (for Reptile 50,
-too) on 5 and 10 points. Development tasks (``--tasks development``) are what settings are chosen
-on; ``new`` tasks are what the page reports. ``Gaussian process`` is the plain model that a user of
-scikit-learn would try on a smooth curve: it learns from the points of one task alone. Results are
-added to ``benchmarks/results/defaults.jsonl``; a run that is there is not repeated.
+too) on 5 and 10 points. Settings are chosen on ``development`` tasks; the page reports ``new``
+ones. ``Gaussian process`` learns from the points of one task alone.
 """
 
-import argparse
-import json
 import time
-from pathlib import Path
+from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from benchmarks.lib.resumable import add_line, read_lines
+from benchmarks.lib.resumable import RESULTS, add_line, read_lines, read_options, read_settings
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, Reptile
 
-RESULTS = Path(__file__).parents[1] / "results" / "defaults.jsonl"
 LEARNERS = {
     "MAML": MAML,
-    "first-order MAML": lambda **settings: MAML(first_order=True, **settings),
+    "first-order MAML": partial(MAML, first_order=True),
     "ANIL": ANIL,
     "Meta-SGD": MetaSGD,
     "Reptile": Reptile,
     "LSTM meta-learner": LSTMMetaLearner,
 }
 PLAIN = "Gaussian process"
-TASKS = {"development": 777, "new": 4242}
+TASKS = {"new": 4242, "development": 777}
 
 
 def errors(learner, seed):
@@ -44,12 +40,10 @@ def errors(learner, seed):
     steps = (1, 5, 10, 50) if isinstance(learner, Reptile) else (1, 5, 10)
     found = {}
     for n_shot in (5, 10):
-        for n_steps in steps:
-            scores = learner.score_tasks(
-                X, y, groups + 10**6, n_tasks=300, n_shot=n_shot, n_query=100,
-                n_inner_steps=n_steps, random_state=seed,
-            )  # fmt: skip
-            found[f"{n_shot}/{n_steps}"] = round(float(-scores.mean()), 4)
+        settings = {"n_tasks": 300, "n_shot": n_shot, "n_query": 100, "random_state": seed}
+        for n in steps:
+            scores = learner.score_tasks(X, y, groups + 10**6, n_inner_steps=n, **settings)
+            found[f"{n_shot}/{n}"] = round(float(-scores.mean()), 4)
     return found
 
 
@@ -68,43 +62,32 @@ def plain_errors(seed):
     return found
 
 
+def run(name, settings, seed, tasks):
+    """Return what was measured of a learner."""
+    if name == PLAIN:
+        return {"iterations": 0, "seconds": 0.0, "errors": plain_errors(TASKS[tasks])}
+    X, y, groups = make_sinusoid_tasks(2000, 25, random_state=seed)
+    learner, started = LEARNERS[name](**settings, random_state=seed), time.process_time()
+    learner.fit(X, y, groups=groups)
+    seconds = round(time.process_time() - started, 2)
+    record = {"iterations": learner.learning_curve_["iteration"][-1], "seconds": seconds}
+    return record | {"errors": errors(learner, TASKS[tasks])}
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--learners", nargs="+", default=[*LEARNERS, PLAIN], choices=[*LEARNERS, PLAIN]
+    options = read_options(
+        __doc__, learners=[*LEARNERS, PLAIN], set=[], tasks=tuple(TASKS), seeds=[0, 1, 2]
     )
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="other settings")
-    parser.add_argument("--tasks", default="new", choices=TASKS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
     torch.set_num_threads(1)
-    settings = {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
-    known = read_lines(RESULTS)
-    for name in args.learners:
-        for seed in args.seeds:
-            run = {"learner": name, "settings": settings, "seed": seed, "tasks": args.tasks}
-            if any(all(record[n] == v for n, v in run.items()) for record in known):
-                continue
-            if name == PLAIN:
-                record = {
-                    "iterations": 0,
-                    "seconds": 0.0,
-                    "errors": plain_errors(TASKS[args.tasks]),
-                }
-                print(json.dumps(run | record), flush=True)
-                add_line(RESULTS, run | record)
-                break  # It has no seed.
-            X, y, groups = make_sinusoid_tasks(2000, 25, random_state=seed)
-            learner, started = LEARNERS[name](**settings, random_state=seed), time.process_time()
-            learner.fit(X, y, groups=groups)
-            seconds = round(time.process_time() - started, 2)
-            record = run | {
-                "iterations": learner.learning_curve_["iteration"][-1],
-                "seconds": seconds,
-            }
-            record |= {"errors": errors(learner, TASKS[args.tasks])}
-            print(json.dumps(record), flush=True)
-            add_line(RESULTS, record)
+    path, settings = RESULTS / "defaults.jsonl", read_settings(options.set)
+    known = read_lines(path)
+    for name, seed in product(options.learners, options.seeds):
+        cell = {"learner": name, "settings": settings, "seed": seed, "tasks": options.tasks}
+        is_known = any(all(line[n] == v for n, v in cell.items()) for line in known)
+        if not is_known and (name != PLAIN or seed == 0):  # it has no seed
+            line = cell | run(name, settings, seed, options.tasks)
+            print(line, flush=True)
+            add_line(path, line)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """What the inner loop of MAML and ANIL learns, at equal seconds, on development data.
 
     SKMETA_DATA=... python -m benchmarks.measure.equal_seconds --seeds 3
-    python -m benchmarks.measure.equal_seconds --summary
 
 Each learner is meta-trained from random weights for the same processor seconds of one thread: a
 pilot run measures the seconds of an iteration, from which ``n_iterations`` follows. Data: 2,000
 ``sinusoids`` (mean squared error of 500 new ones, by points and steps), and ``letter``, a table of
 PMLB, 16 of 26 letters to learn from (error in percent of 500 5-way 5-shot tasks of the others). No
-test data is used. Results are in ``benchmarks/results/equal_seconds.jsonl``.
+test data is used.
 """
 
 import time
@@ -17,13 +16,11 @@ from itertools import product
 import numpy as np
 import torch
 
-from benchmarks.lib.comparison import RESULTS as FOLDER
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, group_lines, run_or_summarize
 from benchmarks.lib.tabular_sets import load as load_table
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import ANIL, MAML
 
-RESULTS = FOLDER / "equal_seconds.jsonl"
 LEARNERS = {"MAML": MAML, "ANIL": ANIL}
 LEARN = {
     "fixed": None,
@@ -61,12 +58,11 @@ def run(cell):
     torch.set_num_threads(1)
     data, name, learn, seed = cell
     seconds, settings = DATA[data]
+    settings = settings | {"learn": LEARN[learn], "random_state": seed}
     (X, y, groups), new = load(data, seed)
 
     def fit(n_iterations):
-        learner = LEARNERS[name](
-            **settings, learn=LEARN[learn], n_iterations=n_iterations, random_state=seed
-        )
+        learner = LEARNERS[name](**settings, n_iterations=n_iterations)
         started = time.process_time()
         learner.fit(X, y, groups=groups)
         return learner, time.process_time() - started
@@ -74,34 +70,24 @@ def run(cell):
     fit(PILOT // 20)
     n_iterations = max(PILOT, round(PILOT * seconds / fit(PILOT)[1]))
     learner, taken = fit(n_iterations)
-    line = {"cell": cell, "iterations": n_iterations, "seconds": round(taken, 2)}
-    line["learned"] = {
-        n: np.round(v, 4).tolist()
-        for n, v in learner.prior_.tensors.items()
-        if n.startswith(("inner_lr", "weight_decay", "label_smoothing"))
-    }
-    line["error"] = {}
+    line = {"cell": cell, "iterations": n_iterations, "seconds": round(taken, 2), "error": {}}
     is_regression = data == "sinusoids"
     shots = (5, 10) if is_regression else (learner.n_shot,)
+    common = {"n_tasks": 500, "n_query": 100 if is_regression else 10, "random_state": 1}
     for n_shot, n_steps in product(shots, (learner.n_inner_steps, 10)):
-        score = learner.score_tasks(
-            *new, n_tasks=500, n_shot=n_shot, n_query=100 if is_regression else 10,
-            n_inner_steps=n_steps, random_state=1,
-        ).mean()  # fmt: skip
+        score = learner.score_tasks(*new, n_shot=n_shot, n_inner_steps=n_steps, **common).mean()
         error = -score if is_regression else 100 * (1 - score)
         line["error"][f"{n_shot} shots, {n_steps} steps"] = round(float(error), 4)
     return line
 
 
 def summarize(lines):
-    """Errors of each seed, by data, learner and what is learned."""
-    table = {}
-    for (data, name, learn, _), line in sorted(lines.items(), key=lambda item: item[0][3]):
-        row = table.setdefault(data, {}).setdefault(f"{name}, {learn}", {})
-        for what, error in line["error"].items():
-            row.setdefault(what, []).append(error)
-    return table
+    """Mean errors over seeds, by data, learner and what is learned."""
+    runs = group_lines(lines, lambda cell: ", ".join(cell[:3]))
+    return {
+        key: np.mean([[*one["error"].values()] for one in runs[key]], 0).tolist() for key in runs
+    }
 
 
 if __name__ == "__main__":
-    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
+    run_or_summarize(__doc__, cells, run, summarize, RESULTS / "equal_seconds.jsonl")

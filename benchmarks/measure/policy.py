@@ -13,22 +13,20 @@ methods of a seed: 20 episodes, an update, 20 episodes, an update, ... The retur
 
 The baselines' step size is the best of ``RATES`` by the mean return after 1, 2 and 3 updates, in
 20 tasks that are neither trained nor tested on. Settings were chosen with seeds and test tasks that
-are not reported. A run that was stopped goes on from its checkpoint in ``--scratch``. Results go to
-``benchmarks/results/policy.json``.
+are not reported. A run that was stopped goes on from its checkpoint.
 """
 
 import time
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.lib.resumable import read_options, read_records, store
+from benchmarks.lib.resumable import RESULTS, read_options, read_records, store
 from skmeta.learners import ExecutionOptions, MetaOptimizer
 from skmeta.policy import PointNavigation, PolicyMAML
 
-RESULTS = Path(__file__).parents[1] / "results" / "policy.json"
+PATH = RESULTS / "policy.json"
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 N_TASKS, N_EPISODES, N_UPDATES = 40, 20, 3
 N_ITERATIONS, N_META_TASKS = 500, 20
@@ -50,9 +48,10 @@ META = {
 }
 
 
-def make_learner(method, seed, n_iterations, scratch):
+def make_learner(method, seed, n_iterations):
     settings = SHARED | {"random_state": seed, "meta_batch_size": N_META_TASKS}
-    path = scratch / f"policy-point-{method}-{seed}.checkpoint"
+    path = RESULTS / "runs" / f"policy-{method}-{seed}.checkpoint"
+    path.parent.mkdir(exist_ok=True)
     settings["execution"] = ExecutionOptions("loop", checkpoint=path)
     if method == "maml":
         return PolicyMAML(**settings | META, n_iterations=n_iterations)
@@ -69,11 +68,11 @@ def measure(prior, seed, n_tasks, explore, **settings):
     )
 
 
-def run(method, seed, n_iterations, scratch):
-    learner, family = make_learner(method, seed, n_iterations, scratch), PointNavigation()
-    cpu, wall = time.process_time(), time.perf_counter()
+def run(method, seed, n_iterations):
+    learner, family = make_learner(method, seed, n_iterations), PointNavigation()
+    cpu = time.process_time()
     prior = learner.initial_prior(family) if method == "scratch" else learner.fit(family).prior_
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    cpu = time.process_time() - cpu
     settings, scores = META, {}
     if method != "maml":
         for rate in RATES:
@@ -84,23 +83,17 @@ def run(method, seed, n_iterations, scratch):
         key: measure(prior, 1000 + seed, N_TASKS, explore, **settings).round(3).tolist()
         for key, explore in (("likely", False), ("drawn", True))
     }
-    return {"method": method, "seed": seed, "returns": returns, "rates": scores} | {
-        "cpu_seconds": round(cpu, 1),
-        "wall_seconds": round(wall, 1),
-        "n_iterations": learner.n_iterations,
-    }
+    return {"returns": returns, "rates": scores, "cpu_seconds": round(cpu, 1)}
 
 
 def main():
-    options = read_options(
-        __doc__, methods=[*METHODS], seeds=3, iterations=N_ITERATIONS, scratch=Path(), out=RESULTS
-    )
+    options = read_options(__doc__, methods=[*METHODS], seeds=3, iterations=N_ITERATIONS)
     torch.set_num_threads(1)
     for seed, method in product(range(options.seeds), options.methods):
         key = f"point {method} {seed}"
-        if key not in read_records(options.out):
-            result = run(method, seed, options.iterations, options.scratch)
-            store(options.out, key, result, indent=None)
+        if key not in read_records(PATH):
+            result = run(method, seed, options.iterations)
+            store(PATH, key, result, indent=None)
             print(key, [round(float(np.mean(row)), 2) for row in result["returns"]["likely"]])
 
 

@@ -34,13 +34,7 @@ from benchmarks.lib.large_tables import RECORDED, REPORTED, load_table
 from benchmarks.lib.origins import origin, same_origin
 from benchmarks.lib.resumable import read_options, report, run_cells
 from benchmarks.make.search_priors import read_cards, write_cards
-from benchmarks.make.searches_at_sizes import (
-    MAX_CLASSES,
-    MAX_TEST_ROWS,
-    draw,
-    grow_pool,
-    make_any,
-)
+from benchmarks.make.searches_at_sizes import MAX_CLASSES, MAX_TEST_ROWS, draw, grow_pool, make_any
 from skmeta.search import MetaLearnedSearchCV, learned_defaults
 from skmeta.search._arguments import resolve_arguments
 from skmeta.search.prior import evidence, load_shipped, resemblance

@@ -1,7 +1,6 @@
 """Small tables whose mixed models are published: our estimators beside those models and peers.
 
     python -m benchmarks.measure.published_models --half development
-    python -m benchmarks.measure.published_models --half development --summary
 
 Tables and formulas are those of ``lib/published.py``, half of them for reports by the hash of their
 names. Each of three regimes has three divisions, in which each row is predicted at most once:
@@ -18,9 +17,7 @@ binomial) or the cumulative model of ``ordinal``; nonlinear formulas have none.
 
 The error is the sum of squares over that of the mean of the known rows, at most 2, or log loss over
 that of their frequencies. The summary has geometric means over the tables that all shown methods
-have. Each line of ``results/published_models.jsonl`` is of a table and a method, and a run goes on
-after those that are there. The prior for regressions that ships has seen none of the tables; that
-for classes has.
+have. The prior for regressions that ships has seen none of the tables; that for classes has.
 """
 
 from __future__ import annotations
@@ -39,9 +36,9 @@ import pandas as pd
 
 from benchmarks.lib import group_peers, published
 from benchmarks.lib.group_tables import Division, Table
-from benchmarks.lib.resumable import read_lines, read_options, run_cells
+from benchmarks.lib.resumable import RESULTS, read_lines, read_options, run_cells
 
-RESULTS = Path(__file__).parents[1] / "results" / "published_models.jsonl"
+PATH = RESULTS / "published_models.jsonl"
 REGIMES = ("known", "new", "new 3")
 N_DIVISIONS, N_KNOWN, FEWEST_GROUPS, FEWEST_IN_GROUP, LARGEST = 3, 3, 4, 5, 2.0
 MIN_PROBABILITY = group_peers.MIN_PROBABILITY
@@ -208,48 +205,41 @@ def run(cell: tuple[str, str]) -> dict[str, Any] | None:
         seconds[regime] = round((time.process_time() - began) / len(divisions), 2)
         if any(each is None for each in predictions):
             continue
-        summed = [
-            losses(table, division, y)
-            for division, (y, _) in zip(divisions, predictions, strict=True)  # type: ignore[misc]
-        ]
+        summed, inside = [], []
+        for division, (y, interval) in zip(divisions, predictions, strict=True):
+            summed.append(losses(table, division, y))
+            if interval is not None:
+                target, (low, high) = table.y[division.test], interval.T
+                inside.append((target >= low) & (target <= high))
         own, mean_loss = np.sum(summed, axis=0)
         error[regime] = round(float(own / mean_loss), 4)
-        inside = [
-            (table.y[d.test] >= interval[:, 0]) & (table.y[d.test] <= interval[:, 1])
-            for d, (_, interval) in zip(divisions, predictions, strict=True)  # type: ignore[misc]
-            if interval is not None
-        ]
         if inside:
             covered[regime] = round(float(np.concatenate(inside).mean()), 3)
     return line | {"error": error, "seconds": seconds, "covered": covered} if error else None
 
 
-def read(half: str, path: Path = RESULTS) -> pd.DataFrame:
+def read(half: str, path: Path = PATH) -> pd.DataFrame:
     """Return one row per table, method and regime, of one half or of all."""
-    rows = []
-    for line in read_lines(path):
-        if half in ("all", published.half_of(line["cell"][0])):
-            for regime, error in line["error"].items():
-                own = error, line["covered"].get(regime), line["seconds"][regime]
-                rows.append((line["kind"], line["rows"], *line["cell"], regime, *own))
-    columns = ["kind", "rows", "table", "method", "regime", "error", "covered", "seconds"]
-    return pd.DataFrame(rows, columns=columns).drop_duplicates(columns[2:5], keep="last")
+    rows = [
+        (line["kind"], *line["cell"], regime, error, line["covered"].get(regime))
+        for line in read_lines(path)
+        if half in ("all", published.half_of(line["cell"][0]))
+        for regime, error in line["error"].items()
+    ]
+    columns = ["kind", "table", "method", "regime", "error", "covered"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates(columns[1:4], keep="last")
 
 
 def summarise(results: pd.DataFrame) -> None:
     """Print geometric means over the tables that all methods but the published one have."""
-    for is_continuous, regime in [(c, r) for c in (True, False) for r in REGIMES]:
-        chosen = (results["kind"] == "continuous") == is_continuous
-        own = results[chosen & (results["regime"] == regime)]
-        if own.empty:
-            continue
+    is_continuous = results["kind"] == "continuous"
+    for (continuous, regime), own in results.groupby([is_continuous, "regime"], sort=False):
         error = own.pivot(index="table", columns="method", values="error").clip(1e-4, LARGEST)
         both = error.dropna(subset=[m for m in error if m != "published"])
         shown = pd.DataFrame({"error": np.exp(np.log(both).mean())})
-        means = own[own["table"].isin(both.index)].groupby("method")[["covered", "seconds"]].mean()
-        kind = "continuous" if is_continuous else "counts and classes"
-        print(f"\n{kind}, {regime}, {len(both)} tables")
-        print(shown.join(means).sort_values("error").round(3).to_string())
+        shown["covered"] = own[own["table"].isin(both.index)].groupby("method")["covered"].mean()
+        kind = "continuous" if continuous else "counts and classes"
+        print(f"\n{kind}, {regime}, {len(both)} tables\n{shown.round(3).to_string()}")
 
 
 def main() -> None:
@@ -258,17 +248,16 @@ def main() -> None:
         methods=[*METHODS],
         tables=[],  # such as nlme::Oats/1
         half=("development", "report", "all"),
-        results=RESULTS,
+        results=PATH,
         minutes=600.0,
         summary=False,
     )
     if options.summary:
         summarise(read(options.half, options.results))
         return
-    names = options.tables or [
-        name for name in published.table_names() if options.half in ("all", published.half_of(name))
-    ]
-    cells = [(name, method) for method in options.methods for name in names]
+    halves = (options.half, *(("development", "report") if options.half == "all" else ()))
+    names = [n for n in published.table_names() if published.half_of(n) in halves]
+    cells = [(name, m) for m in options.methods for name in options.tables or names]
     run_cells(cells, run, options.results, options.minutes)
 
 

@@ -23,10 +23,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "rates.jsonl"
 LEVEL = 0.9
 # Places, rows of each, mean and deviation of log exposures, deviation of effects, and the size of
 # the negative binomial.
-KINDS = {
-    "districts": (56, 1, 1.8, 1.0, 0.6, np.inf),
-    "states": (51, 7, 4.0, 1.0, 0.3, 50.0),
-}
+KINDS = {"districts": (56, 1, 1.8, 1.0, 0.6, np.inf), "states": (51, 7, 4.0, 1.0, 0.3, 50.0)}
 DISTRIBUTIONS = {
     "gamma": lambda n, rng: rng.gamma(1.2, 1 / 1.2, n),
     "log-normal": lambda n, rng: np.exp(rng.normal(-0.32, 0.8, n)),

@@ -160,11 +160,7 @@ def run_ours(kind: str, table: str, task: Task, seed: int) -> list[int]:
 
 
 def tried_rows(
-    configurations: Sequence[dict[str, Any]],
-    scores: np.ndarray,
-    prior: Any,
-    n: int,
-    seed: int = 0,
+    configurations: Sequence[dict[str, Any]], scores: np.ndarray, prior: Any, n: int, seed: int = 0
 ) -> list[int]:
     """Rows of measured configurations, in the order in which a search tries them."""
     strategy = SearchStrategy(configurations, prior, rng=np.random.default_rng(seed))

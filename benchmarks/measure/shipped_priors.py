@@ -23,13 +23,7 @@ from benchmarks.lib.intervals import ratio_interval
 from benchmarks.lib.origins import same_origin
 from benchmarks.lib.resumable import read_options, read_records
 from benchmarks.make.boosting_searches import BOOSTERS, EARLY, ROUNDS
-from benchmarks.make.search_priors import (
-    BOUND,
-    best_so_far,
-    open_history,
-    own_searches,
-    read_cards,
-)
+from benchmarks.make.search_priors import BOUND, best_so_far, open_history, own_searches, read_cards
 from benchmarks.measure.search_tables import random_regret
 from skmeta.search.prior import load_shipped
 from skmeta.search.surrogate import winsorize_scores

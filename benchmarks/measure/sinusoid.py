@@ -9,38 +9,19 @@ learners are tested on the same support and query points.
 
 ``maml-paper`` has the settings of the paper (one inner step of 0.01, ten points, 25 tasks an
 iteration, Adam with 0.001). Those of ``maml`` were chosen on validation tasks, in runs of 12,000
-iterations, and ``metasgd`` takes the same (``--validate`` tests on 2,000 validation tasks).
-``metanas`` takes them, too, with cells that may have as many parameters as the network; when its
-choice is made, at which temperatures, and that no task moves it was chosen on validation tasks. It
-is held against ``maml`` after as many iterations (``--set n_iterations=2500``).
-``pretrained`` is the paper's comparison: the same
-network fitted to all tasks at once, then fine-tuned on the five points with the step size that
-is best on validation tasks.
-
-A run resumes where it was stopped. Results go to ``benchmarks/results/sinusoid.json``.
+iterations, and ``metasgd`` takes the same. ``pretrained`` is the paper's comparison: the same
+network fitted to all tasks at once, then fine-tuned on the five points with the step size that is
+best on validation tasks. A run resumes where it was stopped.
 """
-
-import argparse
-import json
-import resource
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.lib.intervals import normal_interval
-from benchmarks.lib.resumable import store
+from benchmarks.lib.resumable import RESULTS, read_options, read_settings, store
 from skmeta.datasets import make_sinusoid_tasks
-from skmeta.learners import (
-    MAML,
-    ExecutionOptions,
-    MetaNAS,
-    MetaOptimizer,
-    MetaSGD,
-    Validation,
-)
+from skmeta.learners import MAML, ExecutionOptions, MetaOptimizer, MetaSGD, Validation
 
-RESULTS = Path(__file__).parents[1] / "results"
 STEPS = (1, 5, 10)
 N_QUERY = 100
 PAPER = {
@@ -62,14 +43,6 @@ TUNED = PAPER | {
     "meta_optimizer": MetaOptimizer(schedule="cosine"),
     "n_iterations": 40_000,
 }
-CELLS = {
-    "backbone": "cells",
-    "max_parameters": 1720,
-    "first_order": False,
-    "architecture_lr": 0.0,
-    "temperature": (0.3, 0.03),
-    "annealing": (0.0, 0.3),
-}
 # No inner step: the squared error of all tasks at once.
 FIT_ALL = PAPER | {
     "n_inner_steps": 0,
@@ -80,7 +53,6 @@ SETTINGS = {
     "maml-paper": (MAML, PAPER),
     "maml": (MAML, TUNED),
     "metasgd": (MetaSGD, TUNED),
-    "metanas": (MetaNAS, TUNED | CELLS),
     "pretrained": (MAML, FIT_ALL),
 }
 FINE_TUNING_STEPS = (0.001, 0.003, 0.01, 0.02, 0.03, 0.05)
@@ -97,37 +69,25 @@ def errors(learner, seed: int, n_tasks: int) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("learners", nargs="+", choices=SETTINGS)
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="more settings")
-    parser.add_argument("--validate", action="store_true", help="test on validation tasks")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    options = read_options(__doc__, learners_=[*SETTINGS], set=[], seed=0)
     torch.set_num_threads(1)
-    X, y, groups = make_sinusoid_tasks(20_000, 20, random_state=args.seed)
-    changes = {k: json.loads(v) for k, v in (s.split("=", 1) for s in args.set)}
+    X, y, groups = make_sinusoid_tasks(20_000, 20, random_state=options.seed)
     runs = RESULTS / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    for name in args.learners:
+    for name in options.learners:
         cls, settings = SETTINGS[name]
-        settings = settings | changes
-        run = "-".join(["sinusoid", name, str(args.seed), *args.set]).replace("=", "_")
+        settings = settings | read_settings(options.set)
+        run = "-".join(["sinusoid", name, str(options.seed), *options.set]).replace("=", "_")
         common = {
             "backbone": "mlp",
             "validation": Validation(0.0, every=1000),
             "execution": ExecutionOptions(checkpoint=runs / f"{run}.ckpt"),
             "verbose": 1,
-            "random_state": args.seed,
+            "random_state": options.seed,
         }
-        learner = cls(**common | settings)
-        learner.fit(X, y, groups=groups)
-        record = {
-            "settings": settings,
-            "tasks": "validation" if args.validate else "test",
-            "seed": args.seed,
-            "minutes": learner.learning_curve_["seconds"][-1] / 60,
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
+        learner = cls(**common | settings).fit(X, y, groups=groups)
+        record = {"settings": settings, "seed": options.seed}
+        record["minutes"] = learner.learning_curve_["seconds"][-1] / 60
         if settings["n_inner_steps"] == 0:
             tried = {}
             for lr in FINE_TUNING_STEPS:
@@ -135,11 +95,10 @@ def main() -> None:
                 tried[lr] = errors(learner, 1001, 2000).mean()
             record["fine_tuning_lr"] = min(tried, key=tried.get)
             learner.set_params(inner_lr=record["fine_tuning_lr"])
-        tested = errors(learner, 1001, 2000) if args.validate else errors(learner, 1002, 1000)
+        tested = errors(learner, 1002, 1000)
         record |= {f"mse_{k}": normal_interval(e) for k, e in zip(STEPS, tested, strict=True)}
-        print(name, json.dumps(record, default=repr))
-        path = runs / "sinusoid-validation.json" if args.validate else RESULTS / "sinusoid.json"
-        store(path, "-".join([name, *args.set]), record)
+        print(name, record)
+        store(RESULTS / "sinusoid.json", "-".join([name, *options.set]), record)
 
 
 if __name__ == "__main__":

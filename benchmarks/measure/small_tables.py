@@ -70,13 +70,7 @@ from sklearn.svm import SVC, SVR
 from benchmarks.lib.comparison import RESULTS, add_options, compare
 from benchmarks.lib.origins import HALVES, half_of
 from benchmarks.lib.table_scores import classify, gaussian_process, regress
-from benchmarks.lib.tabular_sets import (
-    SETS,
-    draw,
-    draw_imbalanced,
-    imbalanced_names,
-    names_of,
-)
+from benchmarks.lib.tabular_sets import SETS, draw, draw_imbalanced, imbalanced_names, names_of
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.priors import MetaPrior
 

@@ -24,7 +24,7 @@ def start(kind="classification", **changes):
         largest_support=12,
         most_columns=4,
     )
-    return make.Run(dataclasses.replace(tiny, **changes), "cpu", amp=False)
+    return make.Run(dataclasses.replace(tiny, **changes))
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])

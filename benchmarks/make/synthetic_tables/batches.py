@@ -31,12 +31,7 @@ from benchmarks.make.synthetic_tables.functions import (
     standardize,
     uniform,
 )
-from benchmarks.make.synthetic_tables.targets import (
-    MAX_CLASSES,
-    balance,
-    to_classes,
-    to_targets,
-)
+from benchmarks.make.synthetic_tables.targets import MAX_CLASSES, balance, to_classes, to_targets
 
 # Share of tasks whose columns are correlated normals, clusters, or nodes of a causal network.
 _LATENTS = (0.45, 0.20, 0.35)

@@ -11,12 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmarks.make.synthetic_tables.functions import (
-    integers,
-    normal,
-    standardize,
-    uniform,
-)
+from benchmarks.make.synthetic_tables.functions import integers, normal, standardize, uniform
 
 _MAX_LEVELS = 12
 

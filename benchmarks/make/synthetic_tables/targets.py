@@ -10,12 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmarks.make.synthetic_tables.functions import (
-    integers,
-    normal,
-    standardize,
-    uniform,
-)
+from benchmarks.make.synthetic_tables.functions import integers, normal, standardize, uniform
 
 MAX_CLASSES = 10
 
