@@ -1,18 +1,15 @@
 """Learn the priors that ship with the package from recorded searches.
 
-    SKMETA_DATA=... python -m benchmarks.make.search_priors searches.parquet \
-        --at-sizes searches_at_sizes.parquet
+    SKMETA_DATA=... python -m benchmarks.make.search_priors
 
-The history is what ``make/searches.py`` recorded, or ``make/boosting_searches.py`` (then name the
-``--estimators``). Published searches of three estimators join it for accuracy, and those of
-``make/searches_at_sizes.py`` on 3,000 rows and more: those of fewer rows of the same tables made
-first candidates no better, neither on larger tables nor on small ones, except for those of made
-tables, which have little noise. Of each estimator and metric a prior is written, in half precision,
-and one card an estimator: what it was learned from, and how a search on a data set whose origin is
-left out does.
+The searches are what ``make/searches.py`` and ``make/boosting_searches.py`` recorded. Published
+searches of three estimators join them for accuracy, and those of ``make/searches_at_sizes.py`` on
+3,000 rows and more: those of fewer rows of the same tables made first candidates no better, neither
+on larger tables nor on small ones, except for those of made tables, which have little noise. Of
+each estimator and metric a prior is written, in half precision, and one card an estimator: what it
+was learned from, and how a search on a data set whose origin is left out does.
 """
 
-import argparse
 import json
 from collections import Counter
 from dataclasses import replace
@@ -28,6 +25,7 @@ from benchmarks.lib.large_tables import RECORDED
 from benchmarks.lib.large_tables import load_table as load_large
 from benchmarks.lib.origins import ROWS, features_at_rows, same_origin
 from benchmarks.lib.recorded import add_file, open_history
+from benchmarks.lib.resumable import RESULTS, read_options
 from benchmarks.make.boosting_searches import BOOSTERS
 from benchmarks.make.searches import CLASSIFIERS, REGRESSORS, load
 from benchmarks.measure.search_tables import (
@@ -84,72 +82,40 @@ SOURCES = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("history", help="what make/searches.py recorded, or exported")
-    parser.add_argument("--estimators", nargs="*", default=[*CLASSIFIERS, *REGRESSORS])
-    parser.add_argument("--at-sizes", help="what make/searches_at_sizes.py exported")
-    parser.add_argument("--measure", action="store_true", help="only what cards say of regrets")
-    parser.add_argument("--features", action="store_true", help="only features of data sets")
-    options = parser.parse_args()
-    if options.features:
-        describe_datasets()
-        return
-    with open_history(options.history) as history:
-        if options.at_sizes:
-            add_file(history, options.at_sizes)
-        if options.measure:
-            measure(history, options.estimators)
-            return
-        cards, datasets = read_cards()
-        for name in tqdm(options.estimators):
-            made = new_card(name)
-            for metric in METRICS:
-                if (name, metric) in WITHOUT_GAIN:
-                    continue
-                searches = own_searches(history, name, metric) + published_searches(name, metric)
-                if len(searches) < (N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES):
-                    continue
-                prior = SearchPrior.from_searches(searches)
-                write_prior(name, metric, prior)
-                datasets |= {
-                    s.dataset: {
-                        "sketch": sketch(s.dataset, is_classifier(name)),
-                        "features": rounded(s.dataset_features),
-                    }
-                    for s in searches
-                    if s.data_digest
-                }
-                made["metrics"][metric] = describe(prior, searches)
-                if any(map(is_cut, searches)) and SOURCES["at sizes"] not in made["sources"]:
-                    made["sources"].append(SOURCES["at sizes"])
-            if made["metrics"]:
-                cards[name] = made
-                write_cards(cards, datasets)
-
-
-def measure(history, names):
-    """Measure the shipped priors again, and write it to their cards."""
-    for name in tqdm(names):
-        cards, datasets = read_cards()
-        for metric, card in cards[name]["metrics"].items():
+    options = read_options(__doc__, estimators=[*CLASSIFIERS, *REGRESSORS, *BOOSTERS])
+    for name in tqdm(options.estimators):
+        history = history_of(name in BOOSTERS)
+        (cards, datasets), made = read_cards(), new_card(name)
+        for metric in METRICS:
             searches = own_searches(history, name, metric) + published_searches(name, metric)
-            card |= describe(shipped.load_shipped(name, metric), searches)
-        write_cards(cards, datasets)
+            least = N_SEARCHES_OF_BOOSTING if name in BOOSTERS else N_SEARCHES
+            if (name, metric) in WITHOUT_GAIN or len(searches) < least:
+                continue
+            prior = SearchPrior.from_searches(searches)
+            write_prior(name, metric, prior)
+            datasets |= {
+                s.dataset: {
+                    "sketch": sketch(s.dataset, is_classifier(name)),
+                    "features": {n: round(v, 4) for n, v in s.dataset_features.items()},
+                }
+                for s in searches
+                if s.data_digest
+            }
+            made["metrics"][metric] = describe(prior, searches)
+            if any(map(is_cut, searches)) and SOURCES["at sizes"] not in made["sources"]:
+                made["sources"].append(SOURCES["at sizes"])
+        if made["metrics"]:
+            cards[name] = made
+            write_cards(cards, datasets)
 
 
-def describe_datasets():
-    """Compute features and sketches of all data sets of shipped priors again."""
-    cards, datasets = read_cards()
-    kinds = {
-        dataset: is_classifier(name)
-        for name, card in cards.items()
-        for metric in card["metrics"].values()
-        for dataset in metric["datasets"]
-    }
-    for dataset, known in tqdm(datasets.items()):
-        known["features"] = rounded(features(dataset, kinds[dataset]))
-        known["sketch"] = sketch(dataset, kinds[dataset])
-    write_cards(cards, datasets)
+@cache
+def history_of(is_boosting, at_sizes=True):
+    """Return the recorded searches of boosting packages, or of scikit-learn."""
+    history = open_history(RESULTS / f"{'boosting_' * is_boosting}searches.parquet")
+    if at_sizes:
+        add_file(history, RESULTS / "searches_at_sizes.parquet")
+    return history
 
 
 def read_cards():
@@ -239,11 +205,6 @@ def sketch(dataset, is_classification):
 
 def is_classifier(name):
     return name.endswith(("Classifier", "SVC", "LogisticRegression"))
-
-
-def rounded(features):
-    """Return features that take little room in a file."""
-    return {name: round(value, 4) for name, value in features.items()}
 
 
 def in_target_units(name, search):

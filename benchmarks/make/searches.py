@@ -108,8 +108,8 @@ def plan(names):
     for name in names:
         is_classes = name.endswith("Classifier") or name in CLASSIFIERS
         task = "classification" if is_classes else "regression"
-        is_slow = "Boosting" in name or name not in {**CLASSIFIERS, **REGRESSORS}
-        few = MAX_CLASSES_OF_BOOSTING if is_slow and "Hist" not in name else MAX_CLASSES
+        is_slow = "GradientBoosting" in name or name not in {**CLASSIFIERS, **REGRESSORS}
+        few = MAX_CLASSES_OF_BOOSTING if is_slow else MAX_CLASSES
         sets = sorted((o for o in data_sets() if o["task"] == task), key=lambda o: o["rank"])
         usable = [one for one in sets if not is_classes or one["n_classes"] <= few]
         work += [(name, one) for one in usable[: FIRST[task]]]

@@ -1,24 +1,19 @@
 """Run searches at several sizes of larger tables, from which priors learn how optima move.
 
-    SKMETA_DATA=<folder> python -m benchmarks.make.searches_at_sizes searches.db --export FILE
+    SKMETA_DATA=<folder> python -m benchmarks.make.searches_at_sizes
 
 A search of n rows learns from two thirds of n rows, as three folds do, and is scored on the same
 rows at every size: those of a third of the table, up to 4,000, which no size learns from. On few
-rows several draws are averaged. The configurations of a table are the same at every size, and
-others on another table. ``--n-promising N`` adds N configurations at 3,000 and 10,000 rows that the
+rows two draws are averaged. The configurations of a table are the same at every size, and others
+on another table. ``--n-promising N`` adds N configurations at 3,000 and 10,000 rows that the
 shipped prior, without the table's origin, expects to be good there: random ones are seldom better
-than the defaults on tables of this size, and what a prior expects wrongly is seen only where it is
-tried. Seconds are of the process. What is on record is not evaluated again, so
-the script may be stopped at any time; cheap work comes first. ``--export FILE`` writes the history
-as parquet every ten minutes and when done, and the history begins with what that file holds.
+than the defaults on tables of this size. Seconds are of the process. As in ``make/searches.py``,
+``results/searches_at_sizes.parquet`` is read and written.
 """
 
-import argparse
 import time
 import warnings
 from functools import cache
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
@@ -28,12 +23,14 @@ from sklearn.metrics import check_scoring
 from benchmarks.lib.large_tables import RECORDED, load_table
 from benchmarks.lib.origins import SIZES, features_at_rows, name_at_rows, same_origin
 from benchmarks.lib.recorded import short_key
-from benchmarks.make.boosting_searches import BOOSTERS
+from benchmarks.lib.resumable import read_options
+from benchmarks.make.boosting_searches import BOOSTERS, make_booster
 from benchmarks.make.searches import (
     candidate_record,
     design,
     make,
     metrics,
+    not_recorded,
     record_all,
     record_search,
 )
@@ -45,104 +42,52 @@ from skmeta.search.record import dataset_features
 from skmeta.search.space import CandidateDescriber, parameter_names, relative_configuration
 from skmeta.search.surrogate import expected_utility
 
-DRAWS = (2, 1, 1, 1, 1)
-# Place of each size in the order of work: searches of 300 rows are on record of other tables too.
-SIZE_LEVELS = (2, 0, 1, 2, 3)
-# Seconds of one search, beyond which the rest of its configurations is left to a later run.
-SECONDS = (20, 30, 60, 120, 240)
-MAX_TEST_ROWS = 4_000
+N_CONFIGURATIONS = 15
+# Draws of each size, and the seconds after which the rest of a search is left to a later run.
+DRAWS, SECONDS = (2, 1, 1, 1, 1), (20, 30, 60, 120, 240)
+MAX_TEST_ROWS, MAX_CLASSES = 4_000, 7
 PROMISING_SIZES = (3_000, 10_000)
 MAX_ROWS = {"SVC": 10_000, "SVR": 10_000}
-MAX_CLASSES = 7
-# Name without "Classifier" or "Regressor" -> its place in the order of work.
-LEVELS = {
-    "HistGradientBoosting": 0,
-    "LGBM": 0,
-    "RandomForest": 1,
-    "ExtraTrees": 1,
-    "XGB": 2,
-    "KNeighbors": 2,
-    "LogisticRegression": 2,
-    "Ridge": 2,
-    "ElasticNet": 2,
-    "SVC": 3,
-    "SVR": 3,
-    "MLP": 3,
-    "CatBoost": 4,
-    "GradientBoosting": 4,
-}
-OF_CLASSES, OF_NUMBERS = ("LogisticRegression", "SVC"), ("Ridge", "ElasticNet", "SVR")
+OF_BOTH = ("HistGradientBoosting", "LGBM", "RandomForest", "ExtraTrees", "XGB", "KNeighbors", "MLP")
+OF_BOTH += ("CatBoost", "GradientBoosting")
+CLASSIFIERS = [*(f"{kind}Classifier" for kind in OF_BOTH), "LogisticRegression", "SVC"]
+REGRESSORS = [*(f"{kind}Regressor" for kind in OF_BOTH), "Ridge", "ElasticNet", "SVR"]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("history")
-    parser.add_argument("--n-configurations", type=int, default=15)
-    parser.add_argument("--n-promising", type=int, default=0)
-    parser.add_argument("--estimators", nargs="*", help="names without Classifier or Regressor")
-    parser.add_argument("--tables", nargs="*", help="names of tables, or their beginnings")
-    parser.add_argument("--sizes", nargs="*", type=int, default=SIZES)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--levels", type=int, default=99, help="no more work than these")
-    parser.add_argument("--export", type=Path)
-    options = parser.parse_args()
+    options = read_options(
+        __doc__, n_promising=0, estimators=[*CLASSIFIERS, *REGRESSORS], minutes=float("inf")
+    )
+    work = [
+        (k, table, name)
+        for k, size in enumerate(SIZES)
+        for table in RECORDED
+        for name in (CLASSIFIERS if table.is_classification else REGRESSORS)
+        if name in options.estimators and size <= MAX_ROWS.get(name, np.inf)
+    ]
 
     @cache
     def load(table):
         return load_table(table, SIZES[-1] * 2 // 3 + MAX_TEST_ROWS)
 
-    def search_one(history, end, _, k, table, name):
-        counts = options.n_configurations, options.n_promising
-        search(history, table, *load(table), name, k, counts, end)
+    def search_one(history, end, k, table, name):
+        search(history, table, *load(table), name, k, options.n_promising, end)
 
-    work = [
-        piece
-        for piece in plan()
-        if piece[0] <= options.levels
-        and SIZES[piece[1]] in options.sizes
-        and (not options.estimators or kind_of(piece[3]) in options.estimators)
-        and (not options.tables or piece[2].name.startswith(tuple(options.tables)))
-    ]
-    record_all(options, work, search_one, options.minutes)
+    record_all(work, search_one, "searches_at_sizes", options.minutes)
 
 
-def plan():
-    """Return level, index of the size, table and estimator of each search, in the order of work."""
-    work = []
-    for position, table in enumerate(RECORDED):
-        for name in estimators(table.is_classification):
-            for k, size in enumerate(SIZES):
-                if size <= MAX_ROWS.get(name, np.inf):
-                    level = SIZE_LEVELS[k] + LEVELS[kind_of(name)] + position // 8
-                    work.append((level, k, position, name))
-    return [(level, k, RECORDED[i], name) for level, k, i, name in sorted(work)]
-
-
-def kind_of(name):
-    return name.removesuffix("Classifier").removesuffix("Regressor")
-
-
-def estimators(is_classification):
-    """Return the names of the estimators of a task."""
-    left = OF_NUMBERS if is_classification else OF_CLASSES
-    suffix = "Classifier" if is_classification else "Regressor"
-    whole = (*OF_CLASSES, *OF_NUMBERS)
-    return [kind if kind in whole else kind + suffix for kind in LEVELS if kind not in left]
-
-
-def search(history, table, X, y, name, k, counts, end):
+def search(history, table, X, y, name, k, n_promising, end):
     """Evaluate one estimator at one size of a table, but for what is on record."""
     size = SIZES[k]
     n_test, n_train = min(len(y) // 3, MAX_TEST_ROWS), size * 2 // 3
     if n_train > len(y) - n_test or (table.is_classification and y.max() >= MAX_CLASSES):
         return
     estimator = make_any(name)
-    n_configurations, n_promising = counts
-    candidates = design(estimator, n_configurations, seed=f"{name} {table.name}")
+    candidates = design(estimator, N_CONFIGURATIONS, seed=f"{name} {table.name}")
     fingerprint = f"make_searches_at_sizes 1: {name} on {name_at_rows(table.name, size)}"
+    todo = not_recorded(history, fingerprint, candidates)
     known = {e.key for e in history._candidates(fingerprint)}
-    todo = [c for c in candidates if short_key(c) not in known]
-    n_left = n_promising - max(0, len(known) - n_configurations - 1)
+    n_left = n_promising - max(0, len(known) - N_CONFIGURATIONS - 1)
     if size in PROMISING_SIZES and n_left > 0:
         todo += promising(estimator, name, table, X, y, n_left, known)
     if not todo:
@@ -178,16 +123,12 @@ def promising(estimator, name, table, X, y, n, known):
     features = features_at_rows(features, PROMISING_SIZES[-1])
     prior = prior.without(datasets=same_origin(table.name)).conditioned_on(features)
     rng = np.random.default_rng([len(known), *f"{name} {table.name}".encode()])
-    pool, F = grow_pool(
-        estimator,
-        prior,
-        arguments,
-        arguments.as_given,
-        400,
-        lambda surfaces: expected_utility(surfaces, prior.task_weights, 0),
-        rng,
-    )
-    best = np.argsort(-expected_utility(F, prior.task_weights, 0))
+
+    def utility(surfaces):
+        return expected_utility(surfaces, prior.task_weights, 0)
+
+    pool, F = grow_pool(estimator, prior, arguments, arguments.as_given, 400, utility, rng)
+    best = np.argsort(-utility(F))
     tasks = rng.choice(len(F), size=10 * n, p=prior.task_weights)
     order = [best[0], *F[tasks].argmax(1)[: n // 2], *rng.permutation(best[: 10 * n])]
     fresh = {short_key(pool[i]): pool[i] for i in order if short_key(pool[i]) not in known}
@@ -216,10 +157,7 @@ def grow_pool(estimator, prior, arguments, given, n, utility, rng, **rounds):
 
 def make_any(name):
     """Return an estimator as a sensible user would set it up, on one core."""
-    if name not in BOOSTERS:
-        return make(name)
-    package, settings = BOOSTERS[name]
-    return getattr(import_module(package), name)(**settings)
+    return make_booster(name) if name in BOOSTERS else make(name)
 
 
 def draw(y, n_test, n_train, is_classification, seed):
@@ -230,8 +168,7 @@ def draw(y, n_test, n_train, is_classification, seed):
     test = np.arange(n_test)
     rows = np.random.default_rng(seed).permutation(np.arange(n_test, len(y)))
     if is_classification:
-        first = [np.flatnonzero(y[rows] == c)[:3] for c in np.unique(y)]
-        first = np.concatenate(first)
+        first = np.concatenate([np.flatnonzero(y[rows] == c)[:3] for c in np.unique(y)])
         rows = np.concatenate([rows[first], np.delete(rows, first)])
     return rows[:n_train], test
 

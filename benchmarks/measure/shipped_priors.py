@@ -14,22 +14,20 @@ not run again. A prior that is behind none beyond noise does not ship.
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from benchmarks.lib.intervals import ratio_interval
 from benchmarks.lib.origins import same_origin
-from benchmarks.lib.resumable import read_options, read_records
+from benchmarks.lib.resumable import RESULTS, read_options, read_records
 from benchmarks.make.boosting_searches import BOOSTERS, EARLY, ROUNDS
-from benchmarks.make.search_priors import BOUND, best_so_far, open_history, own_searches, read_cards
+from benchmarks.make.search_priors import BOUND, best_so_far, history_of, own_searches, read_cards
 from benchmarks.measure.search_tables import random_regret
 from skmeta.search.prior import load_shipped
 from skmeta.search.surrogate import winsorize_scores
 
-FOLDER = Path(__file__).parents[1] / "results"
-RESULTS = FOLDER / "shipped_priors.json"
+PATH = RESULTS / "shipped_priors.json"
 AFTER = (1, 3, 5, 10)
 MAX_SETS = 24  # of an estimator; more of boosting, whose priors have fewer
 METHODS = ("with", "without", "random")
@@ -37,20 +35,17 @@ METHODS = ("with", "without", "random")
 
 def main():
     options = read_options(__doc__, estimators=[])
-    figures = read_records(RESULTS)
+    figures = read_records(PATH)
     pairs = [(name, metric) for name, card in read_cards()[0].items() for metric in card["metrics"]]
     pairs = [one for one in pairs if not options.estimators or one[0] in options.estimators]
-    histories = [
-        open_history(str(FOLDER / f"{name}.parquet")) for name in ("searches", "boosting_searches")
-    ]
     for name, metric in tqdm(pairs):
         if any(key.startswith(f"{name}, {metric}") for key in figures):
             continue
-        searches = own_searches(histories[name in BOOSTERS], name, metric)
+        searches = own_searches(history_of(name in BOOSTERS, at_sizes=False), name, metric)
         if name not in BOOSTERS:
             searches = searches[:: -(-len(searches) // MAX_SETS)]
         figures |= compare(name, metric, searches)
-        RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
+        PATH.write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(summarise(figures), indent=1))
 
 
