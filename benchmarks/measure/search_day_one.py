@@ -1,6 +1,6 @@
 """No space, no history: what a search does with default spaces and the priors that ship.
 
-    SKMETA_DATA=... python -m benchmarks.measure.search_day_one --hours 2
+    SKMETA_DATA=... python -m benchmarks.measure.search_day_one --minutes 120
     SKMETA_DATA=... python -m benchmarks.measure.search_day_one --summary
 
 Every estimator that a prior ships for is tuned on tabular sets of which no two are of the same
@@ -12,25 +12,18 @@ up to 2,000 others are the test set, which no search sees. Scores are balanced a
 ``shipped``    MetaLearnedSearchCV with the default space and the shipped prior, 20 candidates
 ``plain``      the same without prior
 ``random``     RandomizedSearchCV on the default space, 60 candidates (200 of cheap estimators)
-``halving``    HalvingRandomSearchCV: 90 candidates on a ninth of the rows, then fewer on more: the
-               rows of 30 candidates
 ``optuna``     OptunaSearchCV (TPE), 30 candidates; conditional spaces are joined to one
-``optuna-gp``  the same with Optuna's GPSampler, of the estimators that are named
 
 Regret is normalised by the best and the worst validation score that any method found for the
 estimator on the data set, where scores further below the median of random search than twice the
 best one's distance from it count as that (an R2 of minus a million would else hide all other
-differences). What random search is expected to reach after k evaluations is exact,
-by order statistics of its candidates. Seconds are of the process, fits and search together.
-``given`` of a line is the position of the estimator as it was given.
-
-A line a run goes to ``benchmarks/results/search_day_one.jsonl.gz``; what is there is not run
-again.
+differences). What random search is expected to reach after k evaluations is exact, by order
+statistics of its candidates. Seconds are of the process, fits and search together. ``given`` of a
+line is the position of the estimator as it was given.
 """
 
 import time
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,7 +35,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.lib.intervals import ratio_interval
 from benchmarks.lib.origins import origin, same_origin
-from benchmarks.lib.resumable import read_lines, read_options, report, run_cells
+from benchmarks.lib.resumable import RESULTS, read_lines, read_options, report, run_cells
 from benchmarks.lib.tabular_sets import load as read
 from benchmarks.make.search_priors import BOUND
 from benchmarks.make.searches import CLASSIFIERS, MAX_CLASSES, REGRESSORS, data_sets, make
@@ -50,15 +43,8 @@ from benchmarks.measure.search_tables import random_regret
 from skmeta.search import MetaLearnedSearchCV, default_search_space, shipped_priors
 from skmeta.search.prior import load_shipped
 
-try:
-    from sklearn.model_selection import HalvingRandomSearchCV
-except ImportError:  # up to scikit-learn 1.9
-    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-    from sklearn.model_selection import HalvingRandomSearchCV
-
-RESULTS = Path(__file__).parents[1] / "results" / "search_day_one.jsonl.gz"
-METHODS = ("shipped", "random", "plain", "defaults", "optuna", "halving")
-EXTRA = "optuna-gp"
+PATH = RESULTS / "search_day_one.jsonl.gz"
+METHODS = ("shipped", "random", "plain", "defaults", "optuna")
 KEYS = ("method", "estimator", "data")
 N_SETS, MIN_ROWS, N_TRAIN, N_TEST, N_FOLDS = 30, 150, 600, 2000, 3
 OURS = ("shipped", "plain")
@@ -83,17 +69,13 @@ def chosen(task):
     """Return names of the sets, one an origin, in the order of the recorded searches."""
     by_origin = {}
     for one in sorted(data_sets(), key=lambda one: one["rank"]):
-        if one["task"] == task and n_rows(one["name"]) >= MIN_ROWS:
+        if one["task"] == task and len(read(one["name"])[1]) >= MIN_ROWS:
             by_origin.setdefault(origin(one["name"]), one["name"])
     return list(by_origin.values())[:N_SETS]
 
 
-def n_rows(name):
-    return len(read(name)[1])
-
-
 def load(name, is_classification):
-    """Return rows to search on and rows to test on."""
+    """Return rows to search on and rows to test on: X, X_test, y, y_test."""
     X, y = read(name)
     if is_classification:
         y = LabelEncoder().fit_transform(y)
@@ -101,15 +83,9 @@ def load(name, is_classification):
         X, y = X[kept], LabelEncoder().fit_transform(y[kept])
         assert len(np.unique(y)) <= MAX_CLASSES
     n_train = min(N_TRAIN, int(0.6 * len(y)))
-    X, X_test, y, y_test = train_test_split(
-        X,
-        y,
-        train_size=n_train,
-        test_size=min(N_TEST, len(y) - n_train),
-        stratify=y if is_classification else None,
-        random_state=0,
-    )
-    return X, y, X_test, y_test
+    sizes = {"train_size": n_train, "test_size": min(N_TEST, len(y) - n_train)}
+    sizes["stratify"] = y if is_classification else None
+    return train_test_split(X, y, **sizes, random_state=0)
 
 
 # -- searches ----------------------------------------------------------------------------------
@@ -118,29 +94,18 @@ def load(name, is_classification):
 def make_search(method, estimator, name, dataset, n, **common):
     """Return an unfitted search."""
     space = default_search_space(estimator)
-    kind = type(estimator[-1]).__name__
-    common = {"refit": False, "error_score": np.nan} | common
+    common = {"refit": False, "error_score": np.nan, "random_state": 0} | common
     if method in OURS:
         prior = None
         if method != "plain":
-            metric = common["scoring"].__name__
-            prior = load_shipped(kind, metric).without(datasets=same_origin(dataset))
-        return MetaLearnedSearchCV(
-            estimator, n_iter=n, prior=prior, history=None, random_state=0, **common
-        )
+            prior = load_shipped(type(estimator[-1]).__name__, common["scoring"].__name__)
+            prior = prior.without(datasets=same_origin(dataset))
+        return MetaLearnedSearchCV(estimator, n_iter=n, prior=prior, history=None, **common)
     if method == "random":
-        return RandomizedSearchCV(estimator, space, n_iter=n, random_state=0, **common)
-    if method == "halving":
-        n_train = common.pop("n_train")
-        return HalvingRandomSearchCV(
-            estimator,
-            space,
-            n_candidates=3 * n,
-            min_resources=n_train // 9,
-            factor=3,
-            random_state=0,
-            **common,
-        )
+        return RandomizedSearchCV(estimator, space, n_iter=n, **common)
+    import optuna
+    from optuna_integration import OptunaSearchCV
+
     joined = {}
     for one in space if isinstance(space, list) else [space]:
         for key, source in one.items():
@@ -148,35 +113,18 @@ def make_search(method, estimator, name, dataset, n, **common):
             if isinstance(source, list):
                 joined[key] = list(dict.fromkeys([*joined[key], *source]))
     joined = {k: v for k, v in joined.items() if not (isinstance(v, list) and len(v) == 1)}
-    if method in ("optuna", EXTRA):
-        import optuna
-        from optuna_integration import OptunaSearchCV
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        given = {key: for_optuna(source) for key, source in joined.items()}
-        if method == EXTRA:
-            sampler = optuna.samplers.GPSampler(seed=0)
-            common["study"] = optuna.create_study(direction="maximize", sampler=sampler)
-        return OptunaSearchCV(estimator, given, n_trials=n, random_state=0, **common)
-    raise ValueError(f"There is no method {method!r}.")
-
-
-def bounds(source):
-    low, high = source.support()
-    return float(low), float(high), source.dist.name in ("loguniform", "reciprocal")
-
-
-def is_ordered(source):
-    return len(source) > 2 and all(type(value) is int for value in source)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    given = {key: for_optuna(source) for key, source in joined.items()}
+    return OptunaSearchCV(estimator, given, n_trials=n, **common)
 
 
 def for_optuna(source):
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if not isinstance(source, list):
-        low, high, log = bounds(source)
-        return FloatDistribution(low, high, log=log)
-    if is_ordered(source):
+        low, high = map(float, source.support())
+        return FloatDistribution(low, high, log=source.dist.name in ("loguniform", "reciprocal"))
+    if len(source) > 2 and all(type(value) is int for value in source):
         return IntDistribution(min(source), max(source), log=True)
     return CategoricalDistribution(source)
 
@@ -184,7 +132,7 @@ def for_optuna(source):
 def run(method, name, dataset):
     """Return one line of the results."""
     is_classification = name in CLASSIFIERS
-    X, y, X_test, y_test = load(dataset, is_classification)
+    X, X_test, y, y_test = load(dataset, is_classification)
     metric = balanced_accuracy if is_classification else r2
     estimator = make(name)
     if name == "AdaBoostClassifier":  # its space is nested in a part that it must have
@@ -196,18 +144,17 @@ def run(method, name, dataset):
     if method == "random":
         n = N_RANDOM_CHEAP if name in CHEAP else N_RANDOM
     folds = (StratifiedKFold if is_classification else KFold)(N_FOLDS, shuffle=True, random_state=0)
-    options = {"n_train": len(y)} if method == "halving" else {}
-    search = make_search(method, estimator, name, dataset, n, scoring=metric, cv=folds, **options)
+    search = make_search(method, estimator, name, dataset, n, scoring=metric, cv=folds)
     begun = time.process_time()
     search.fit(X, y)
     total = time.process_time() - begun
-    params, scores, costs = tried(search)
-    known, results = {}, {"cost": [], "score": [], "test": []}
-    for k, best in incumbents([s if np.isfinite(s) else -np.inf for s in scores], costs):
+    params, scores = tried(search)
+    known, results, best = {}, {"score": [], "test": []}, 0
+    for k, score in enumerate(np.nan_to_num(scores, nan=-np.inf)):
+        best = k if score > np.nan_to_num(scores[best], nan=-np.inf) else best
         if best not in known:
             model = clone(estimator).set_params(**clone(params[best], safe=False)).fit(X, y)
             known[best] = round(metric(model, X_test, y_test), 4)
-        results["cost"].append(round(float(np.sum(costs[: k + 1])), 2))
         results["score"].append(round(float(scores[best]), 4))
         results["test"].append(known[best])
     if method in ("random", *OURS):
@@ -219,52 +166,21 @@ def run(method, name, dataset):
 
 
 def tried(search):
-    """Return parameters, scores and costs (in candidates on all rows), in their order."""
+    """Return parameters and scores, in their order."""
     if hasattr(search, "trials_"):
         trials = [trial for trial in search.trials_ if trial.value is not None]
-        return [t.params for t in trials], [t.value for t in trials], [1.0] * len(trials)
-    results = search.cv_results_
-    costs = np.ones(len(results["params"]))
-    if "n_resources" in results:
-        costs = results["n_resources"] / np.max(results["n_resources"])
-    return list(results["params"]), list(results["mean_test_score"]), list(costs)
+        return [t.params for t in trials], [t.value for t in trials]
+    return list(search.cv_results_["params"]), list(search.cv_results_["mean_test_score"])
 
 
-def incumbents(scores, costs):
-    """Yield each moment that has a best candidate, and it: after each rung of a halving search."""
-    best = None
-    for k, (score, cost) in enumerate(zip(scores, costs, strict=True)):
-        # Scores on few rows do not compare with those on more.
-        if best is None or cost > costs[best] or score > scores[best]:
-            best = k
-        end_of_rung = k + 1 == len(costs) or costs[k + 1] != cost
-        if len(set(costs)) == 1 or end_of_rung:
-            yield k, best
-
-
-def run_all(methods, names, hours):
-    cells = [
-        (method, name, dataset)
-        for position in range(N_SETS)
-        for name in names
-        for dataset in chosen(task_of(name))[position : position + 1]
-        for method in methods
-    ]
-
-    def run_one(cell):
-        try:
-            return run(*cell)
-        except Exception as error:  # a peer that does not run here is a result too
-            if cell[0] in ("random", "defaults", *OURS):
-                raise
-            text = f"{type(error).__name__}: {error}"[:200]
-            return dict(zip(KEYS, cell, strict=True)) | {"error": text}
-
-    run_cells(cells, run_one, RESULTS, 60 * hours, KEYS)
-
-
-def task_of(name):
-    return "classification" if name in CLASSIFIERS else "regression"
+def run_one(cell):
+    try:
+        return run(*cell)
+    except Exception as error:  # a peer that does not run here is a result too
+        if cell[0] != "optuna":
+            raise
+        text = f"{type(error).__name__}: {error}"[:200]
+        return dict(zip(KEYS, cell, strict=True)) | {"error": text}
 
 
 # -- what it says ------------------------------------------------------------------------------
@@ -272,40 +188,36 @@ def task_of(name):
 
 def by_pair():
     """Return the lines by method, estimator and data set."""
-    records = [line for line in read_lines(RESULTS) if "error" not in line]
+    records = [line for line in read_lines(PATH) if "error" not in line]
     return {(r["method"], r["estimator"], r["data"]): r for r in records}
 
 
-def summarise():
-    by_key = by_pair()
-    both = ("random", "optuna", EXTRA, "plain", "shipped")
-    return {
-        "against the estimator as given": gains(by_key),
-        "test scores": test_scores(by_key, METHODS),
-        "beside TPE": regrets_beside_peers(by_key, ("random", "optuna", "shipped")),
-        "beside TPE and GPSampler": regrets_beside_peers(by_key, both),
-    }
+def scale_of(scores, random):
+    """Return the best score, the one that worse ones count as, and their distance."""
+    best, median = np.nanmax(np.concatenate(scores)), np.nanmedian(random)
+    floor = max(np.nanmin(np.concatenate(scores)), median - BOUND * (best - median))
+    return best, floor, best - floor
+
+
+def expected_regret(random, best, floor):
+    """Return the regret that random search is expected to have after each candidate."""
+    random = np.fmax(random, floor)
+    return best - random.max() + random_regret(random) * np.ptp(random)
 
 
 def regret_curves(pairs, by_key):
     """Return regrets of validation scores by method, each of shape (n_pairs, n_evaluations)."""
     curves = {"shipped": [], "plain": [], "random": []}
     for pair in pairs:
-        every = {m: np.array(by_key[m, *pair]["every"]) for m in METHODS[:3]}
-        pooled = np.concatenate(list(every.values()))
-        best, median = np.nanmax(pooled), np.nanmedian(every["random"])
-        floor = max(np.nanmin(pooled), median - BOUND * (best - median))
-        every = {m: np.fmax(s, floor) for m, s in every.items()}
-        spread = best - floor
+        every = {m: np.array(by_key[m, *pair]["every"], dtype=float) for m in curves}
+        best, floor, spread = scale_of([*every.values()], every["random"])
         if spread < 1e-9:
             continue
-        for method in ("shipped", "plain"):
-            best_so_far = np.maximum.accumulate(every[method])[:N_OURS]
+        for method in OURS:
+            best_so_far = np.maximum.accumulate(np.fmax(every[method], floor))[:N_OURS]
             best_so_far = np.pad(best_so_far, (0, N_OURS - len(best_so_far)), "edge")
             curves[method].append((best - best_so_far) / spread)
-        r = every["random"]
-        expected = (best - r.max() + random_regret(r) * np.ptp(r)) / spread
-        curves["random"].append(expected)
+        curves["random"].append(expected_regret(every["random"], best, floor) / spread)
     n = min(map(len, curves["random"]), default=0)
     return {m: np.array([c[:n] for c in each]) for m, each in curves.items()}
 
@@ -315,22 +227,15 @@ def regrets_beside_peers(by_key, methods):
     pairs = sorted({k[1:] for k in by_key if all((m, *k[1:]) in by_key for m in methods)})
     rows = []
     for pair in pairs:
-        scores = {m: np.array(by_key[m, *pair]["score"], dtype=float) for m in methods[1:]}
+        scores = [np.array(by_key[m, *pair]["score"], dtype=float) for m in methods[1:]]
         every = np.array(by_key["random", *pair]["every"], dtype=float)
-        best, median = (
-            max(np.nanmax(every), *(s.max() for s in scores.values())),
-            np.nanmedian(every),
-        )
+        best, median = max(np.nanmax(every), *(s.max() for s in scores)), np.nanmedian(every)
         floor = max(np.nanmin(every), median - BOUND * (best - median))
-        spread = best - floor
-        if spread < 1e-9:
+        if best - floor < 1e-9:
             continue
-        every = np.fmax(every, floor)
-        random = best - every.max() + random_regret(every) * np.ptp(every)
-        ours = [
-            best - np.fmax(s[[min(k, len(s)) - 1 for k in SHOWN]], floor) for s in scores.values()
-        ]
-        rows.append(np.array([random[[k - 1 for k in SHOWN]], *ours]) / spread)
+        random = expected_regret(every, best, floor)[[k - 1 for k in SHOWN]]
+        ours = [best - np.fmax(s[[min(k, len(s)) - 1 for k in SHOWN]], floor) for s in scores]
+        rows.append(np.array([random, *ours]) / (best - floor))
     rows = np.array(rows)
     summary = {"pairs": len(rows), "after": SHOWN}
     for k, method in enumerate(methods):
@@ -356,49 +261,52 @@ def gains(by_key):
     return summary
 
 
-def test_scores(by_key, methods):
+def test_scores(by_key):
     """Mean rank of the test score: ours after 10 evaluations, others when they end.
 
     Of estimators and data sets that all of the methods have run on.
     """
-    rows = []
-    for method, name, dataset in by_key:
-        line = by_key[method, name, dataset]
-        if method in OURS:
-            test = line["test"][min(9, len(line["test"]) - 1)]
-        elif method == "random":
-            test = line["test"][min(N_RANDOM, len(line["test"])) - 1]
-        else:
-            test = line["test"][-1]
-        rows.append({"method": method, "estimator": name, "data": dataset, "test": test})
-    wide = pd.DataFrame(rows).pivot(index=["estimator", "data"], columns="method", values="test")
-    wide = wide[[m for m in methods if m in wide]].dropna()
-    ranks = wide.rank(axis=1, ascending=False)
-    summary = {"n": len(wide), "mean": wide.mean().round(4).to_dict()}
-    summary["mean rank"] = ranks.mean().round(3).to_dict()
-    versus = wide.groupby("data").mean() if len(wide) else wide
+    last = {"random": N_RANDOM} | dict.fromkeys(OURS, 10)
+    rows = [
+        (*key, line["test"][min(last.get(key[0], 10**6), len(line["test"])) - 1])
+        for key, line in by_key.items()
+    ]
+    frame = pd.DataFrame(rows, columns=[*KEYS, "test"])
+    wide = frame.pivot(index=["estimator", "data"], columns="method", values="test")
+    wide = wide[[m for m in METHODS if m in wide]].dropna()
+    summary = {"n": len(wide)}
+    summary["mean rank"] = wide.rank(axis=1, ascending=False).mean().round(3).to_dict()
     for other in wide.columns.drop("shipped"):
-        better = (wide["shipped"] > wide[other]).mean()
-        equal = (wide["shipped"] == wide[other]).mean()
-        summary[f"against {other}"] = {
-            "better": round(float(better), 3),
-            "equal": round(float(equal), 3),
-            "mean difference": round(float((versus["shipped"] - versus[other]).mean()), 4),
-        }
+        pair = {"better": wide["shipped"] > wide[other], "equal": wide["shipped"] == wide[other]}
+        summary[f"against {other}"] = {n: round(float(x.mean()), 3) for n, x in pair.items()}
     return summary
 
 
 def main():
     options = read_options(
-        __doc__, methods=[*METHODS], estimators=[], hours=float("inf"), summary=False
+        __doc__, methods=[*METHODS], estimators=[], minutes=float("inf"), summary=False
     )
     if options.summary:
-        report(summarise(), RESULTS.with_name("search_day_one.json"))
+        by_key = by_pair()
+        summary = {
+            "against the estimator as given": gains(by_key),
+            "test scores": test_scores(by_key),
+            "beside TPE": regrets_beside_peers(by_key, ("random", "optuna", "shipped")),
+            "beside both": regrets_beside_peers(by_key, ("random", "optuna", "plain", "shipped")),
+        }
+        report(summary, RESULTS / "search_day_one.json")
         return
-    names = options.estimators or [
-        n for n in (*CLASSIFIERS, *REGRESSORS) if n in set(shipped_priors())
+    shipped = [n for n in (*CLASSIFIERS, *REGRESSORS) if n in set(shipped_priors())]
+    names = options.estimators or shipped
+    tasks = {name: "classification" if name in CLASSIFIERS else "regression" for name in names}
+    cells = [
+        (method, name, dataset)
+        for position in range(N_SETS)
+        for name in names
+        for dataset in chosen(tasks[name])[position : position + 1]
+        for method in options.methods
     ]
-    run_all(options.methods, names, options.hours)
+    run_cells(cells, run_one, PATH, options.minutes, KEYS)
 
 
 if __name__ == "__main__":

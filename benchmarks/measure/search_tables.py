@@ -1,7 +1,6 @@
 """Hyperparameter search on tables of measured configurations: regret after 1 to 30 evaluations.
 
-    SKMETA_DATA=... python -m benchmarks.measure.search_tables --summary
-    SKMETA_DATA=... python -m benchmarks.measure.search_tables --methods learned plain optuna-tpe
+    SKMETA_DATA=... python -m benchmarks.measure.search_tables --methods learned plain
 
 Each table holds scores of random configurations of one estimator on about a hundred data sets
 (``oboe``: 219 configurations of 12 estimators, so that the choice is among algorithms, on 211).
@@ -10,25 +9,20 @@ worst) of the task; tasks whose rows all score alike are left out. The prior of 
 from the table's other data sets.
 
 ``plain`` is the same search without history. ``inverted`` and ``shuffled`` have a history that
-misleads: scores negated, or permuted within each past task. Optuna's sampler proposes a point of
-the space, which is exchanged for the nearest row not yet tried (coordinates scaled to [0, 1], two
-categories at distance 1) before the sampler is told. ``random`` is not run: its expected regret is
-exact by order statistics, for draws without replacement. ``syne-tune-zero-shot`` of syne-tune 0.16
-(``pip install "syne-tune[blackbox-repository]"``) knows the scores of the other data sets, and
-learns nothing from those of the task.
+misleads: scores negated, or permuted within each past task. ``random`` is not run: its expected
+regret is exact by order statistics, for draws without replacement. ``syne-tune-zero-shot`` of
+syne-tune 0.16 (``pip install "syne-tune[blackbox-repository]"``) knows the scores of the other data
+sets, and learns nothing from those of the task.
 
 Settings were chosen on the data sets of the development half (``--half dev``), decided by a hash
-of the task's number; ``--half report`` holds the others.
-
-Results go to ``benchmarks/results/search_tables-<method>.jsonl.gz``, one line a task and seed, and
-what is there is not run again.
+of the task's number; ``--half report`` holds the others. Results go to
+``results/search_tables-<method>.jsonl.gz``, and their summary to ``search_tables.json``.
 """
 
 import ast
 import csv
 import hashlib
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -40,13 +34,19 @@ import pandas as pd
 from scipy.special import gammaln
 
 from benchmarks.lib.intervals import ratio_interval
-from benchmarks.lib.resumable import read_lines, read_options, read_records, report, run_cells
+from benchmarks.lib.resumable import (
+    RESULTS,
+    lines_by_cell,
+    read_options,
+    read_records,
+    report,
+    run_cells,
+)
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
 from skmeta.search.space import Encoding
 from skmeta.search.surrogate import SearchStrategy
 
-RESULTS = Path(__file__).parents[1] / "results"
 KEYS = ("table", "task", "seed")
 N_EVALUATIONS = 30
 SHOWN = (1, 3, 5, 10, 15, 20, 30)
@@ -57,6 +57,8 @@ ARFF = {
     "adaboost": ("openml_pimp/adaboost.arff", "AdaBoostClassifier"),
 }
 TABLES = (*ARFF, "oboe")
+# Seeds of each method.
+METHODS = {"learned": 1, "plain": 3, "inverted": 1, "shuffled": 1, "syne-tune-zero-shot": 1}
 
 
 @dataclass(frozen=True)
@@ -86,22 +88,17 @@ def read_arff(folder: Path, name: str, estimator: str) -> list[Task]:
     """Tables whose last two columns are the score and the task."""
     lines = (line.strip() for line in (folder / name).read_text().splitlines())
     lines = [line for line in lines if line and not line.startswith("%")]
-    is_name = [line.lower().startswith("@attribute") for line in lines]
-    names = [
-        canonical(line.split()[1], estimator) for line, ok in zip(lines, is_name, strict=True) if ok
-    ]
-    rows: dict[str, list[list[str]]] = {}
+    named = [line.split()[1] for line in lines if line.lower().startswith("@attribute")]
+    names = [canonical(one, estimator) for one in named[:-2]]
+    tasks: dict[str, list[tuple[dict[str, Any], float]]] = {}
     for line in lines:
         if not line.startswith("@"):
-            values = line.split(",")
-            rows.setdefault(values[-1], []).append(values)
+            *values, score, task = line.split(",")
+            row = dict(zip(names, map(parse, values), strict=True))
+            tasks.setdefault(task, []).append((row, float(score)))
     return [
-        Task(
-            task,
-            tuple(dict(zip(names[:-2], map(parse, row[:-2]), strict=True)) for row in rows[task]),
-            np.array([float(row[-2]) for row in rows[task]]),
-        )
-        for task in rows
+        Task(task, tuple(row for row, _ in rows), np.array([score for _, score in rows]))
+        for task, rows in tasks.items()
     ]
 
 
@@ -134,12 +131,6 @@ def read_oboe(folder: Path) -> list[Task]:
 # -- methods -------------------------------------------------------------------------------------
 
 
-def past_searches(tasks: Sequence[Task]) -> list[PastSearch]:
-    return [
-        PastSearch(dataset=t.name, configurations=t.configurations, scores=t.scores) for t in tasks
-    ]
-
-
 @cache
 def learn_prior(table: str, kind: str) -> SearchPrior:
     """Prior from all of a table's data sets."""
@@ -150,13 +141,10 @@ def learn_prior(table: str, kind: str) -> SearchPrior:
         "shuffled": rng.permutation,
     }
     tasks = [replace(t, scores=change[kind](t.scores)) for t in load_table(table)]
-    return SearchPrior.from_searches(past_searches(tasks))
-
-
-def run_ours(kind: str, table: str, task: Task, seed: int) -> list[int]:
-    """Rows in the order in which our search tries them."""
-    prior = None if kind == "plain" else learn_prior(table, kind).without(datasets=[task.name])
-    return tried_rows(task.configurations, task.scores, prior, N_EVALUATIONS, seed)
+    names = ("configurations", "scores")
+    return SearchPrior.from_searches(
+        [PastSearch(dataset=t.name, **{n: getattr(t, n) for n in names}) for t in tasks]
+    )
 
 
 def tried_rows(
@@ -171,47 +159,7 @@ def tried_rows(
     return rows
 
 
-def run_optuna(kind: str, table: str, task: Task, seed: int) -> list[int]:
-    """Rows in the order in which Optuna tries them, each point exchanged for the nearest row."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    encoding = Encoding.from_configurations(task.configurations)
-    space = optuna_space(task, encoding)
-    X = encoding.transform(task.configurations)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    rows: list[int] = []
-    while len(rows) < min(N_EVALUATIONS, len(task.scores)):
-        trial = study.ask(space)
-        x = encoding.transform([trial.params], encoding.parameters)
-        distance = ((X - x) ** 2).sum(1)
-        distance[rows] = np.inf
-        rows.append(int(distance.argmin()))
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        params = {name: task.configurations[rows[-1]][name] for name in space}
-        value = float(task.scores[rows[-1]])
-        study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
-    return rows
-
-
-def optuna_space(task: Task, encoding: Encoding) -> dict[str, Any]:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    logs = {d["name"]: d["log"] for d in encoding.to_json()}
-    space: dict[str, Any] = {}
-    for name in encoding.parameters:
-        values = [c[name] for c in task.configurations]
-        if any(isinstance(v, bool | str) or v is None for v in values):
-            space[name] = CategoricalDistribution(sorted(set(values), key=repr))
-            continue
-        whole = all(isinstance(v, int) for v in values)
-        kind = IntDistribution if whole else FloatDistribution
-        space[name] = kind(min(values), max(values), log=logs[name])
-    return space
-
-
-def run_syne_tune(kind: str, table: str, task: Task, seed: int) -> list[int]:
+def syne_tune_rows(table: str, task: Task, seed: int) -> list[int]:
     """Rows nearest to what syne-tune 0.16 proposes, which knows scores of the other data sets."""
     from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_evaluation import (
         TransferLearningTaskEvaluations as Evaluations,
@@ -222,7 +170,6 @@ def run_syne_tune(kind: str, table: str, task: Task, seed: int) -> list[int]:
     every = [c for t in tasks for c in t.configurations]
     encoding = Encoding.from_configurations(every)
     space = syne_tune_space(every, encoding)
-
     here = pd.DataFrame([{n: as_text(c[n]) for n in space} for c in task.configurations])
     at = next(i for i, t in enumerate(tasks) if t.name == task.name)
     evaluations = {
@@ -275,60 +222,38 @@ def syne_tune_space(configurations: Sequence[dict[str, Any]], encoding: Encoding
     space: dict[str, Any] = {}
     for name in encoding.parameters:
         values = {as_text(c[name]) for c in configurations}
-        if len(values) == 1:
-            continue
-        if any(isinstance(v, str) for v in values):
+        if any(isinstance(v, str) for v in values) and len(values) > 1:
             space[name] = config_space.choice(sorted(map(str, values)))
-            continue
-        kind = ("log" if logs[name] else "") + (
-            "randint" if all(isinstance(v, int) for v in values) else "uniform"
-        )
-        space[name] = getattr(config_space, kind)(min(values), max(values))
+        elif len(values) > 1:
+            kind = "randint" if all(isinstance(v, int) for v in values) else "uniform"
+            make = getattr(config_space, "log" * bool(logs[name]) + kind)
+            space[name] = make(min(values), max(values))
     return space
 
 
-METHODS: dict[str, tuple[Callable[[str, str, Task, int], list[int]], int]] = {
-    "learned": (run_ours, 1),
-    "plain": (run_ours, 3),
-    "inverted": (run_ours, 1),
-    "shuffled": (run_ours, 1),
-    "optuna-tpe": (run_optuna, 1),
-    "syne-tune-zero-shot": (run_syne_tune, 1),
-}
-
-
-def has_space(method: str, table: str) -> bool:
-    """The samplers of others have no conditional space in this form."""
-    return not (method.startswith(("optuna", "syne-tune")) and table == "oboe")
-
-
-def regrets(task: Task, rows: Sequence[int]) -> np.ndarray:
-    best = task.scores.max()
-    return (best - np.maximum.accumulate(task.scores[list(rows)])) / np.ptp(task.scores)
-
-
-def run(methods: Sequence[str], tables: Sequence[str], half: str) -> None:
+def run(method: str, tables: Sequence[str], half: str) -> None:
     tasks = {(table, task.name): task for table in tables for task in load_table(table)}
-    for method in methods:
-        function, n_seeds = METHODS[method]
-        cells = [
-            (table, name, seed)
-            for (table, name), task in tasks.items()
-            for seed in range(n_seeds)
-            if has_space(method, table) and half in ("all", task.half)
-        ]
+    cells = [
+        (table, name, seed)
+        for (table, name), task in tasks.items()
+        for seed in range(METHODS[method])
+        # syne-tune has no conditional space.
+        if half in ("all", task.half) and not (method.startswith("syne") and table == "oboe")
+    ]
 
-        def run_one(cell: Any, method: str = method, function: Any = function) -> dict[str, Any]:
-            task = tasks[cell[:2]]
-            curve = regrets(task, function(method, cell[0], task, cell[2]))
-            return dict(zip(KEYS, cell, strict=True)) | {"regret": curve.round(4).tolist()}
+    def run_one(cell: Any) -> dict[str, Any]:
+        (table, name, seed), task = cell, tasks[cell[:2]]
+        if method.startswith("syne"):
+            rows = syne_tune_rows(table, task, seed)
+        else:
+            is_plain = method == "plain"
+            prior = None if is_plain else learn_prior(table, method).without(datasets=[name])
+            rows = tried_rows(task.configurations, task.scores, prior, N_EVALUATIONS, seed)
+        best = task.scores.max() - np.maximum.accumulate(task.scores[rows])
+        regret = (best / np.ptp(task.scores)).round(4).tolist()
+        return dict(zip(KEYS, cell, strict=True)) | {"regret": regret}
 
-        run_cells(cells, run_one, RESULTS / f"search_tables-{method}.jsonl.gz", np.inf, KEYS)
-
-
-def read_results(method: str) -> dict[tuple[str, str, int], list[float]]:
-    records = read_lines(RESULTS / f"search_tables-{method}.jsonl.gz")
-    return {(r["table"], r["task"], r["seed"]): r["regret"] for r in records}
+    run_cells(cells, run_one, RESULTS / f"search_tables-{method}.jsonl.gz", keys=KEYS)
 
 
 # -- summary -------------------------------------------------------------------------------------
@@ -349,11 +274,9 @@ def random_regret(scores: np.ndarray) -> np.ndarray:
 def evaluations_needed(curve: np.ndarray, regret: float) -> float:
     """Evaluations after which a falling curve reaches a regret; its length where it does not."""
     reached = np.flatnonzero(curve <= regret)
-    if len(reached) == 0:
-        return float(len(curve))
-    k = int(reached[0])
-    if k == 0:
-        return 1.0
+    k = int(reached[0]) if len(reached) else len(curve)
+    if k in (0, len(curve)):
+        return float(max(k, 1))
     return float(k + (curve[k - 1] - regret) / (curve[k - 1] - curve[k]))
 
 
@@ -362,24 +285,24 @@ def curves(method: str, table: str, half: str) -> np.ndarray | None:
     tasks = [t for t in load_table(table) if half in ("all", t.half)]
     if method == "random":
         return np.array([random_regret(t.scores) for t in tasks])
-    results = read_results(method)
-    seeds = range(METHODS[method][1])
-    if any((table, t.name, s) not in results for t in tasks for s in seeds):
+    lines = lines_by_cell(RESULTS / f"search_tables-{method}.jsonl.gz", KEYS)
+    each = [[lines.get((table, t.name, s)) for s in range(METHODS[method])] for t in tasks]
+    if any(line is None for seeds in each for line in seeds):
         return None
-    return np.array([np.mean([results[table, t.name, s] for s in seeds], axis=0) for t in tasks])
+    return np.array([np.mean([line["regret"] for line in seeds], axis=0) for seeds in each])
 
 
 def summarise(half: str) -> dict[str, Any]:
     """Return mean and median regrets, and ratios to the search without history."""
     summary: dict[str, Any] = {}
+    at = [k - 1 for k in SHOWN]
     for table in TABLES:
         each = {m: c for m in ("random", *METHODS) if (c := curves(m, table, half)) is not None}
         for method, curve in each.items():
-            record = {"n_tasks": len(curve)}
+            record: dict[str, Any] = {"n_tasks": len(curve)}
             for name, of in (("mean", np.mean), ("median", np.median)):
                 record[name] = {k: round(float(of(curve[:, k - 1])), 4) for k in SHOWN}
             if method in GUARDED and "plain" in each:
-                at = [k - 1 for k in SHOWN]
                 ratio = ratio_interval(curve[:, at], each["plain"][:, at], 1e-9)
                 record["over plain"] = np.round(ratio, 2).T.tolist()
             summary.setdefault(table, {})[method] = record
@@ -387,14 +310,14 @@ def summarise(half: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    args = read_options(
+    options = read_options(
         __doc__, methods=[], tables=[*TABLES], half=("all", "dev", "report"), summary=False
     )
-    RESULTS.mkdir(exist_ok=True)
-    run(args.methods, args.tables, args.half)
-    if args.summary:
+    for method in options.methods:
+        run(method, options.tables, options.half)
+    if options.summary:
         path = RESULTS / "search_tables.json"
-        report(read_records(path) | {args.half: summarise(args.half)}, path)
+        report(read_records(path) | {options.half: summarise(options.half)}, path)
 
 
 if __name__ == "__main__":

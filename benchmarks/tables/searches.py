@@ -16,7 +16,6 @@ def search_tables() -> Rows:
     tables = {"forest": "random forest", "svc": "SVC", "adaboost": "AdaBoost", "oboe": "oboe"}
     methods = {
         "random": "random search",
-        "optuna-tpe": "Optuna TPE",
         "plain": "no history",
         "syne-tune-zero-shot": "syne-tune, other data sets",
         "learned": "skmeta, other data sets",
@@ -47,7 +46,6 @@ def day_one_ranks() -> Rows:
         "plain": ("skmeta without prior", "10"),
         "optuna": ("OptunaSearchCV (TPE)", "30"),
         "random": ("RandomizedSearchCV", "60"),
-        "halving": ("HalvingRandomSearchCV", "rows of 30"),
         "defaults": ("scikit-learn's defaults", "0"),
     }
     rows: Rows = [["search", "candidates", "mean rank", "ours better, equal"]]
@@ -64,12 +62,11 @@ def day_one_optuna() -> Rows:
     labels = {
         "random": "random search (expected)",
         "optuna": "Optuna, TPE",
-        "optuna-gp": "Optuna 5.0.0, GPSampler",
         "plain": "skmeta without prior",
         "shipped": "skmeta, default space and prior",
     }
     rows: Rows = [["search", "pairs", *(f"after {k}" for k in (1, 3, 5, 10, 20))]]
-    for part in ("beside TPE", "beside TPE and GPSampler"):
+    for part in ("beside TPE", "beside both"):
         for method in [m for m in labels if m in records[part]]:
             one = records[part][method]
             cells = [f"{m:.3f} ({a:.3f})" for m, a in zip(one["median"], one["mean"], strict=True)]
