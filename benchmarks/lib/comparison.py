@@ -16,31 +16,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lib.intervals import bootstrap_interval
-from benchmarks.lib.resumable import add_line, read_lines
+from benchmarks.lib.resumable import add_line, lines_by_cell
 
-RESULTS = Path(__file__).parents[1] / "results"
 Size = int | str
 Results = dict[tuple[str, str, Size], list[dict]]
 
 
 def read_results(path: Path) -> Results:
     """Scores of the draws, by method, data set and size."""
-    lines = read_lines(path)
-    return {(line["method"], line["name"], line["size"]): line["scores"] for line in lines}
-
-
-def add_options(parser: argparse.ArgumentParser, sets: Sequence[str], size: type = int) -> None:
-    """Add the options that all comparisons have."""
-    parser.add_argument("--sets", choices=sets, default=sets[0])
-    parser.add_argument("--sizes", type=size, nargs="*")
-    parser.add_argument("--draws", type=int, default=1)
-    parser.add_argument("--methods", nargs="*", help="beside ours; by default all")
-    parser.add_argument("--results", type=Path)
-    parser.add_argument("--summary", action="store_true", help="run nothing")
+    lines = lines_by_cell(path, ("method", "name", "size"))
+    return {cell: line["scores"] for cell, line in lines.items()}
 
 
 def compare(
     options: argparse.Namespace,
+    path: Path,
+    sizes: Sequence[Size],
     methods: dict[str, Callable[[str], Any]],
     names: Sequence[str],
     score: Callable[[Any, str, Size, int], dict | None],
@@ -51,15 +42,14 @@ def compare(
 
     `methods` make an estimator for the data set whose name they are given; `score(model, name,
     size, seed)` returns its scores on a draw, or None if the data set has too few rows. `measures`
-    are the columns of the summary: scores, "pooled" or "geometric" (see `figure`). The other
-    methods are compared with `ours` by the first.
+    are the columns of the summary. The other methods are compared with `ours` by the first.
     """
     chosen = [m for m in options.methods or methods if m in methods and m != ours]
     chosen = chosen if ours is None else [*chosen, ours]
     if not options.summary:
-        run({m: methods[m] for m in chosen}, names, score, options)
-    done = read_results(options.results)
-    for size in options.sizes:
+        run({m: methods[m] for m in chosen}, names, sizes, score, path, options.draws)
+    done = read_results(path)
+    for size in sizes:
         shown = [m for m in chosen if any((m, n, size) in done for n in names)]
         common = [n for n in names if shown and all((m, n, size) in done for m in shown)]
         scores = {m: [done[m, n, size][: options.draws] for n in common] for m in shown}
@@ -74,27 +64,21 @@ def compare(
             print(f"{method:24}{figures}{difference}")
 
 
-def run(
-    methods: dict[str, Callable[[str], Any]],
-    names: Sequence[str],
-    score: Callable[[Any, str, Size, int], dict | None],
-    options: argparse.Namespace,
-) -> None:
+def run(methods, names, sizes, score, path, n_draws) -> None:
     """Run the draws that the results do not have yet."""
-    done = read_results(options.results)
-    for method, name, size in product(methods, names, options.sizes):
+    done = read_results(path)
+    for method, name, size in product(methods, names, sizes):
         scores = list(done.get((method, name, size), []))
         first = len(scores)
-        for seed in range(first, options.draws):
+        for seed in range(first, n_draws):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Some models do not converge on so few rows.
                 drawn = score(methods[method](name), name, size, seed)
             if drawn is None:
                 break
-            scores.append({key: np.round(value, 6).tolist() for key, value in drawn.items()})
+            scores.append({key: round(float(value), 6) for key, value in drawn.items()})
         if len(scores) > first:
-            line = {"method": method, "name": name, "size": size, "scores": scores}
-            add_line(options.results, line)
+            add_line(path, {"method": method, "name": name, "size": size, "scores": scores})
 
 
 def set_means(scores: list[list[dict]], measure: str) -> np.ndarray:
@@ -103,16 +87,6 @@ def set_means(scores: list[list[dict]], measure: str) -> np.ndarray:
 
 
 def figure(scores: list[list[dict]], measure: str) -> float:
-    """Mean of a measure over data sets that have it.
-
-    "pooled" is the calibration error of all draws together, and "geometric" the geometric mean of
-    the error or the log loss.
-    """
-    if measure == "pooled":
-        gaps = [draw["gaps"] for draws in scores for draw in draws]
-        return float(np.abs(np.mean(gaps, axis=0)).sum())
-    if measure == "geometric":
-        loss = set_means(scores, "error" if "error" in scores[0][0] else "log_loss")
-        return float(np.exp(np.log(np.maximum(loss, 1e-3)).mean()))
+    """Mean of a measure over data sets that have it."""
     means = set_means(scores, measure)
     return float(np.mean(means[~np.isnan(means)])) if not np.isnan(means).all() else np.nan

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-from sklearn.metrics import average_precision_score
 
 NORMAL_90 = 1.6448536269514722
 
@@ -38,47 +37,27 @@ def class_probabilities(model: Any, part: tuple) -> np.ndarray:
     return np.asarray(calibrated.predict_proba(X_query))
 
 
-def class_weights(y: np.ndarray) -> np.ndarray:
-    """Weights of rows with which all classes count alike; their sum is 1."""
-    weight = 1 / np.bincount(y)[y]
-    return weight / weight.sum()
+def classify(
+    model: Any, part: tuple, is_balanced: bool = True, by_probability: bool = False
+) -> dict:
+    """Accuracy, by labels or by the largest probability, and log loss of a classifier.
 
-
-def classification_scores(p: np.ndarray, predicted: np.ndarray, y: np.ndarray) -> dict:
-    """Scores in which all classes count alike; ``gaps`` are those of the bins of calibration."""
-    weight = class_weights(y)
-    chosen = np.clip(p[np.arange(len(y)), y], 1e-7, 1)
-    top, hit = p.max(1), (p.argmax(1) == y).astype(float)
-    bins = np.minimum((10 * top).astype(int), 9)
-    gaps = np.bincount(bins, weight * (top - hit), minlength=10)
-    return {
-        "accuracy": float(weight @ (predicted == y)),
-        "log_loss": float(weight @ -np.log(chosen)),
-        "brier": float(weight @ ((p - np.eye(p.shape[1])[y]) ** 2).sum(1)),
-        "calibration": float(np.abs(gaps).sum()),
-        "gaps": gaps,
-    }
-
-
-def calibration_floor(p: np.ndarray, n_draws: int = 5) -> float:
-    """Calibration error where the labels are as the probabilities say."""
-    rng = np.random.default_rng(0)
-    drawn = (p.cumsum(1)[None] < rng.random((n_draws, len(p), 1))).sum(2).clip(max=p.shape[1] - 1)
-    return float(np.mean([classification_scores(p, p.argmax(1), y)["calibration"] for y in drawn]))
-
-
-def classify(model: Any, part: tuple) -> dict:
-    """Scores of a classifier on one draw."""
+    All classes or all rows count alike.
+    """
     X, y, X_query, y_query = part
     began = time.process_time()
     model.fit(X, y)
     model = getattr(model, "best_estimator_", model)
-    predicted, p = model.predict(X_query), class_probabilities(model, part)
+    p = class_probabilities(model, part)
+    predicted = p.argmax(1) if by_probability else model.predict(X_query)
     seconds = time.process_time() - began
-    scores = classification_scores(p, predicted, y_query)
-    if p.shape[1] == 2:
-        scores["precision"] = float(average_precision_score(y_query, p[:, 1]))
-    return scores | {"floor": calibration_floor(p), "seconds": seconds}
+    weight = 1 / np.bincount(y_query)[y_query] if is_balanced else np.ones(len(y_query))
+    loss = -np.log(np.clip(p[np.arange(len(y_query)), y_query], 1e-7, 1))
+    return {
+        "accuracy": float(np.average(predicted == y_query, weights=weight)),
+        "log_loss": float(np.average(loss, weights=weight)),
+        "seconds": seconds,
+    }
 
 
 def regress(model: Any, part: tuple) -> dict:

@@ -17,7 +17,6 @@ MAX_FEATURES, MAX_CLASSES = 30, 10
 N_QUERY = 400
 # Known rows of all classes together, by rows of each class: at most, and at least.
 MAX_KNOWN, MIN_KNOWN = {500: 1000}, {100: 200, 500: 500}
-LARGEST_RARE_SHARE, MIN_IMBALANCED = 0.25, 250
 Draw = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -92,28 +91,3 @@ def split_classes(
     kept = [min(size, len(part) - max(1, len(part) // 3)) for part in classes]
     known = np.concatenate([part[:n] for part, n in zip(classes, kept, strict=True)])
     return known, np.concatenate([part[n:] for part, n in zip(classes, kept, strict=True)])
-
-
-@cache
-def imbalanced_names() -> list[str]:
-    """Sets of two classes of which one has at most a quarter of the rows."""
-    names = []
-    for name in names_of("classification"):
-        count = np.unique(load(name)[1], return_counts=True)[1]
-        is_rare = len(count) == 2 and count.min() <= LARGEST_RARE_SHARE * count.sum()
-        if is_rare and count.sum() >= MIN_IMBALANCED:
-            names.append(name)
-    return names
-
-
-def draw_imbalanced(name: str, size: int, seed: int) -> Draw:
-    """Draw rows with the classes' own frequencies, three of each at least; class 1 is rare."""
-    X, y = load(name)
-    values, count = np.unique(y, return_counts=True)
-    y = (y == values[count.argmin()]).astype(int)
-    rng = np.random.default_rng([zlib.crc32(name.encode()), size, seed])
-    n_rare = max(3, round(size * y.mean()))
-    rare, others = (rng.permutation(np.flatnonzero(y == c)) for c in (1, 0))
-    known = rng.permutation(np.concatenate([rare[:n_rare], others[: size - n_rare]]))
-    query = rng.permutation(np.setdiff1d(np.arange(len(y)), known))[: 5 * N_QUERY]
-    return X[known], y[known], X[query], y[query]

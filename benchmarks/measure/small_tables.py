@@ -7,11 +7,9 @@
 
 Classification: the sets of ``$SKMETA_DATA/tabular/index.csv`` (of known or guessed kind) with at
 most 30 features and 10 classes; 3, 5, 10 or 20 rows of each class are drawn, and up to 400 of the
-other rows are predicted. All measures weight each class alike: balanced accuracy, log loss, Brier
-score, and expected calibration error (10 bins of the highest probability); "floor" is the error of
-labels drawn from the predicted probabilities, "pooled" the error of all draws together. Regression:
-the other sets, and those of UCI; 10, 20 or 50 rows are drawn. Measured are the squared error, over
-that of the mean of the drawn rows, and how often the 90% interval holds the target.
+other rows are predicted. Balanced accuracy and log loss weight each class alike. Regression: the
+other sets, and those of UCI; 10, 20 or 50 rows are drawn. Measured are the squared error, over that
+of the mean of the drawn rows, and how often the 90% interval holds the target.
 
 Peers have scikit-learn's defaults, on scaled features where needed, and means for missing
 values; probabilities of SVC come from sigmoid calibration. The tuned defaults of pytabkit are peers
@@ -24,32 +22,22 @@ Without it, these sets are left out.
 
 ``--tuned`` takes 100 and 500 rows of each class (at most 500 and 1,000 in all), and 200, 500 and
 1,000 rows of regressions. A random search scores 20 candidates of each of scikit-learn's peers in
-five folds. ``--imbalanced`` takes two classes of which one has at most a quarter of the rows; 50,
-100 and 200 rows have the classes' own frequencies. ``--speed`` measures the processor time of
-``fit`` and ``predict`` beside a random forest of 100 trees, in turns; the least time counts.
-
-Results go to ``benchmarks/results/small_tables-<kind>.jsonl.gz`` (see ``lib/comparison.py``); of
-``--speed`` to ``small_tables-speed-<kind>.json``.
+five folds. ``--speed`` measures processor time of ``fit`` and ``predict`` beside a forest of 100
+trees, in turns; the least time counts.
 """
 
-import argparse
 import json
-import os
 import time
-from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.stats import loguniform, randint, uniform
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import make_classification, make_regression
-from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -67,36 +55,35 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
-from benchmarks.lib.comparison import RESULTS, add_options, compare
+from benchmarks.lib.comparison import compare
 from benchmarks.lib.origins import HALVES, half_of
+from benchmarks.lib.resumable import RESULTS, read_options
 from benchmarks.lib.table_scores import classify, gaussian_process, regress
-from benchmarks.lib.tabular_sets import SETS, draw, draw_imbalanced, imbalanced_names, names_of
+from benchmarks.lib.tabular_sets import SETS, draw, names_of
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.priors import MetaPrior
 
-SIZES = {"classification": (3, 5, 10, 20), "regression": (10, 20, 50)}
-TUNED_SIZES = {"classification": (100, 500), "regression": (200, 500, 1000)}
-IMBALANCED_SIZES = (50, 100, 200)
+SIZES = {"classification": [3, 5, 10, 20], "regression": [10, 20, 50]}
+TUNED_SIZES = {"classification": [100, 500], "regression": [200, 500, 1000]}
 MEASURES = {
-    "classification": ("accuracy", "log_loss", "brier", "calibration", "floor", "seconds"),
-    "imbalanced": ("accuracy", "precision", "log_loss", "seconds"),
+    "classification": ("accuracy", "log_loss", "seconds"),
     "regression": ("error", "coverage", "seconds"),
 }
 N_CANDIDATES = 20
-SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS = (50, 1000), 1000, 20
+SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS, SPEED_REPEATS = (50, 1000), 1000, 20, 5
 
 
 # -- peers ---------------------------------------------------------------------------------------
 
 
-def imputed(estimator: BaseEstimator) -> BaseEstimator:
-    """An estimator with means for missing values."""
-    return make_pipeline(SimpleImputer(keep_empty_features=True), estimator)
+def imputed(*steps: BaseEstimator) -> BaseEstimator:
+    """Steps behind means for missing values."""
+    return make_pipeline(SimpleImputer(keep_empty_features=True), *steps)
 
 
 def scaled(estimator: BaseEstimator) -> BaseEstimator:
     """With means for missing values, and columns of mean 0 and variance 1."""
-    return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), estimator)
+    return imputed(StandardScaler(), estimator)
 
 
 def tuned(estimator: BaseEstimator, space: dict) -> BaseEstimator:
@@ -128,7 +115,6 @@ PEERS: dict[str, dict[str, BaseEstimator]] = {
         "boosting": scaled(GradientBoostingClassifier(random_state=0)),
     },
     "regression": {
-        "mean": DummyRegressor(),
         "ridge": scaled(RidgeCV(np.logspace(-3, 3, 13))),
         "forest": RandomForestRegressor(random_state=0),
         "process": scaled(gaussian_process()),
@@ -154,21 +140,9 @@ TUNED: dict[str, dict[str, BaseEstimator]] = {
         "tuned boosting": tuned(HistGradientBoostingRegressor(random_state=0), BOOSTING_SPACE),
     },
 }
-IMBALANCED: dict[str, BaseEstimator] = {
-    f"{name}{' balanced' if weight else ''}": clone(peer).set_params(
-        **{f"{prefix}class_weight": weight}
-    )
-    for name, prefix, peer in (
-        ("logistic", "logisticregression__", scaled(LOGISTIC)),
-        ("svc", "svc__", scaled(SVC())),
-        ("forest", "", RandomForestClassifier(random_state=0)),
-        ("boosting", "", HistGradientBoostingClassifier(random_state=0)),
-    )
-    for weight in (None, "balanced")
-}
 if find_spec("pytabkit"):
     for kind, suffix in (("classification", "Classifier"), ("regression", "Regressor")):
-        for name in ("RealMLP_TD", "TabM_D", "CatBoost_TD", "LGBM_TD"):
+        for name in ("RealMLP_TD", "CatBoost_TD", "LGBM_TD"):
             cls = getattr(import_module("pytabkit"), f"{name}_{suffix}")
             peer = imputed(cls(device="cpu", random_state=0, n_threads=1))
             PEERS[kind][name] = TUNED[kind][name] = peer
@@ -205,7 +179,7 @@ class Ours(NamedTuple):
         return "prior-" + "+".join(prior.digest[:8] for prior in self.priors)
 
 
-def measure_speed(kind: str, ours: BaseEstimator, repeats: int = 5) -> list[dict]:
+def measure_speed(kind: str, ours: BaseEstimator) -> list[dict]:
     """Seconds of processor time of ours and of a forest, and their ratio."""
     models = {"ours": ours, "forest": PEERS[kind]["forest"]}
     make = make_classification if kind == "classification" else make_regression
@@ -213,7 +187,7 @@ def measure_speed(kind: str, ours: BaseEstimator, repeats: int = 5) -> list[dict
     for known in SPEED_ROWS:
         X, y = make(known + SPEED_QUERY, SPEED_COLUMNS, random_state=0)
         seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
-        for _ in range(repeats):
+        for _ in range(SPEED_REPEATS):
             for name, model in models.items():
                 began = time.process_time()
                 model.fit(X[:known], y[:known])
@@ -225,66 +199,49 @@ def measure_speed(kind: str, ours: BaseEstimator, repeats: int = 5) -> list[dict
         for name, (fit, predict) in best.items():
             record |= {f"{name}_fit": round(fit, 3), f"{name}_predict": round(predict, 3)}
         record["ratio"] = round(float(best["ours"].sum() / best["forest"].sum()), 2)
-        record |= {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
         records.append(record)
     return records
 
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", choices=tuple(SIZES))
-    parser.add_argument("--prior", type=Path, help="file of a prior")
-    parser.add_argument("--other", type=Path, help="prior for the sets that the first has seen")
-    add_options(parser, tuple(SETS))
-    parser.set_defaults(draws=10)
-    parser.add_argument("--tuned", action="store_true", help="larger tables, tuned peers")
-    parser.add_argument("--imbalanced", action="store_true", help="classes of unequal size")
-    parser.add_argument("--speed", action="store_true", help="time against a random forest")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        kind_=tuple(SIZES),
+        prior=Path,
+        other=Path,
+        sets=tuple(SETS),
+        sizes=[0],
+        draws=10,
+        methods=[],
+        tuned=False,
+        speed=False,
+        summary=False,
+    )
     kind, is_classification = options.kind, options.kind == "classification"
     estimator = MetaFewShotClassifier if is_classification else MetaFewShotRegressor
     priors = [MetaPrior.load(path) for path in (options.prior, options.other) if path]
     if options.speed:
         records = measure_speed(kind, estimator(*priors[:1] or ["tabular"], device="cpu"))
-        print(*map(json.dumps, records), sep="\n")
-        path = RESULTS / f"small_tables-speed-{kind}.json"
-        path.write_text(json.dumps(records, indent=1) + "\n")
+        text = json.dumps(records, indent=1)
+        print(text)
+        (RESULTS / f"small_tables-speed-{kind}.json").write_text(text + "\n")
         return
-
-    peers, sizes, measures = PEERS[kind], SIZES[kind], MEASURES[kind]
-    if options.tuned:
-        peers, sizes = TUNED[kind], TUNED_SIZES[kind]
-    if options.imbalanced:
-        peers, sizes, measures = IMBALANCED, IMBALANCED_SIZES, MEASURES["imbalanced"]
-    options.sizes = options.sizes or sizes
-    sets = "imbalanced" if options.imbalanced else kind
-    options.results = options.results or RESULTS / f"small_tables-{sets}.jsonl.gz"
-    methods: dict[str, Callable[[str], BaseEstimator]] = {
-        name: lambda _, peer=peer: clone(peer) for name, peer in peers.items()
-    }
-    names = imbalanced_names() if options.imbalanced else names_of(kind)[SETS[options.sets]]
-    ours = None
+    peers, sizes = (TUNED if options.tuned else PEERS)[kind], SIZES[kind]
+    sizes = [*filter(None, options.sizes)] or (TUNED_SIZES[kind] if options.tuned else sizes)
+    methods = {name: lambda _, peer=peer: clone(peer) for name, peer in peers.items()}
+    names, ours = names_of(kind)[SETS[options.sets]], None
     if priors:
         made = Ours(estimator, tuple(priors), {})
-        names = [name for name in names if made.unseen_by(name)]
-        ours = made.name()
-        if options.imbalanced:
-            methods[ours] = made
-            made = made._replace(settings={"class_weight": "balanced"})
-            ours = f"{ours} balanced"
+        names, ours = [name for name in names if made.unseen_by(name)], made.name()
         methods[ours] = made
 
     def score(model: BaseEstimator, name: str, size: int, seed: int) -> dict | None:
-        part = partial(draw, kind) if not options.imbalanced else draw_imbalanced
-        drawn = part(name, size, seed)
-        if drawn is None:
-            return None
-        return classify(model, drawn) if is_classification else regress(model, drawn)
+        drawn = draw(kind, name, size, seed)
+        return drawn and (classify if is_classification else regress)(model, drawn)
 
-    if is_classification:
-        measures += ("pooled",)
-    compare(options, methods, names, score, measures, ours)
+    path = RESULTS / f"small_tables-{kind}.jsonl.gz"
+    compare(options, path, sizes, methods, names, score, MEASURES[kind], ours)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.lib.comparison import RESULTS
 from benchmarks.lib.intervals import normal_interval
-from benchmarks.lib.resumable import lines_by_cell, read_lines, read_records
+from benchmarks.lib.resumable import RESULTS, lines_by_cell, read_lines, read_records
 from benchmarks.measure.architectures import summarize
 from benchmarks.tables._pages import Rows, interval, number, plus_minus, table
 

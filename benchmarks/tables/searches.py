@@ -5,8 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.comparison import RESULTS
-from benchmarks.lib.resumable import lines_by_cell, read_lines, read_records
+from benchmarks.lib.resumable import RESULTS, lines_by_cell, read_lines, read_records
 from benchmarks.tables._pages import Rows, interval, number, percent, table
 
 

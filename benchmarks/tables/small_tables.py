@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.lib.comparison import RESULTS, figure, read_results, set_means
+from benchmarks.lib.comparison import figure, read_results, set_means
 from benchmarks.lib.intervals import bootstrap_interval
-from benchmarks.lib.resumable import read_records
+from benchmarks.lib.resumable import RESULTS, read_records
 from benchmarks.tables._pages import Rows, interval, number, table
 
 PEER_LABELS = {
@@ -18,15 +18,12 @@ PEER_LABELS = {
     "5-nn": "5-NN",
     "bayes": "naive Bayes",
     "ridge": "ridge",
-    "discriminant": "discriminant",
-    "centroid": "centroid",
-    "linear svc": "linear SVC",
 }
 
 
-def last_prior(results: dict, suffix: str = "") -> str:
+def last_prior(results: dict) -> str:
     """Return the name of our method whose prior was measured last."""
-    return [m for m, *_ in results if m.startswith("prior-") and m.endswith(suffix)][-1]
+    return [m for m, *_ in results if m.startswith("prior-")][-1]
 
 
 def common_draws(results: dict, methods: list[str], size: Any) -> dict[str, list[list[dict]]]:
@@ -115,18 +112,6 @@ def small_tuned() -> Rows:
     tuned[:2] = "tuned ridge", "tuned svr"
     sizes, methods = {k: str(k) for k in (200, 500, 1000)}, [last_prior(numbers), *tuned, *packages]
     return rows + measures(numbers, methods, sizes, {"error": "error"}, ranked="error")
-
-
-@table("small_tables imbalanced")
-def small_imbalanced() -> Rows:
-    results = read_results(RESULTS / "small_tables-imbalanced.jsonl.gz")
-    ours = last_prior(results, " balanced")
-    peers = [f"{name} balanced" for name in ("logistic", "svc", "forest", "boosting")]
-    shown = {"accuracy": "balanced accuracy", "precision": "average precision"}
-    methods = [ours, ours.removesuffix(" balanced"), *peers]
-    rows = measures(results, methods, {50: "50", 200: "200"}, shown, of="accuracy")
-    labels = ["skmeta, balanced", "skmeta, no weights", "logistic", "SVC", "forest"]
-    return [["rows", "what", *labels, "histogram boosting"], *rows]
 
 
 @table("raw_tables")
