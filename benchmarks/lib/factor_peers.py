@@ -47,9 +47,6 @@ def make_cases(name: str, seed: int) -> dict[str, Case]:
     return cases
 
 
-# ------------------------------------------------------------------------------------------ peers
-
-
 def _choose(case: Case, fit: Callable[..., np.ndarray], settings: Iterable[float]) -> np.ndarray:
     """Predict by the setting with the least error on the last seventh of the rows."""
     rows = np.random.default_rng(0).permutation(case.rows)

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.lib.group_tables import encode
 
@@ -113,9 +112,6 @@ def outputs(case: Case, model: Any, X: Any) -> np.ndarray:
     return proba
 
 
-# ------------------------------------------------------------------------------------------ peers
-
-
 def pooled(case: Case) -> np.ndarray:
     """Ridge or logistic regression on the columns, of all groups."""
     from sklearn.linear_model import LogisticRegression, RidgeCV
@@ -183,36 +179,6 @@ def lightgbm(case: Case) -> np.ndarray:
     Z = np.column_stack([case.table.groups, case.X])
     model = fit_lightgbm(case, Z, case.table.y, *case.validation, categorical_feature=[0])
     return outputs(case, model, Z[case.test])
-
-
-def lego(case: Case) -> np.ndarray:
-    """scikit-lego: a ridge or logistic regression per group, shrunken towards that of all rows."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.preprocessing import StandardScaler
-    from sklego.meta import HierarchicalClassifier, HierarchicalRegressor
-
-    X, at = case.X[case.rows], case.X[case.test]
-    scaler = StandardScaler().fit(X)
-    frame, at_frame = pd.DataFrame(scaler.transform(X)), pd.DataFrame(scaler.transform(at))
-    frame.columns = at_frame.columns = [f"x{k}" for k in range(X.shape[1])]
-    frame["group"], at_frame["group"] = (case.table.groups[k] for k in (case.rows, case.test))
-    settings = {"shrinkage": "min_n_obs", "shrinkage_kwargs": {"min_n_obs": 10}}
-    settings["fallback_method"] = "parent"
-    if case.is_regression:
-        model = HierarchicalRegressor(Ridge(), "group", **settings)
-    else:
-
-        class Logistic(LogisticRegression):
-            """Has all classes: a row of small weight of each is added to a group's."""
-
-            def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-                X, c = np.asarray(X), case.n_classes
-                rows, labels = np.vstack([X, np.tile(X.mean(0), (c, 1))]), np.r_[y, np.arange(c)]
-                weight = np.r_[np.ones(len(X)), np.full(c, 0.1)]
-                return super().fit(rows, labels, weight)
-
-        model = HierarchicalClassifier(Logistic(max_iter=500), "group", **settings)
-    return outputs(case, model.fit(frame, case.table.y[case.rows]), at_frame)
 
 
 def last_value(case: Case) -> np.ndarray:
@@ -317,28 +283,6 @@ def gp_slopes(case: Case) -> np.ndarray:
     return gp_intercepts(case, case.scaled_times[:, None])
 
 
-def gp_boosted(case: Case) -> np.ndarray:
-    """GPBoost's trees with random intercepts, in time; rounds are chosen on later rows."""
-    import gpboost as gpb
-
-    X, groups = case.X[case.rows], case.table.groups[case.rows]
-    settings = {"learning_rate": 0.1, "verbose": -1, "num_threads": 1, "objective": "regression"}
-    fold = tuple(np.flatnonzero(np.isin(case.rows, part)) for part in case.validation)
-
-    def predict(k: int, target: np.ndarray) -> np.ndarray:
-        model, limits = _gp_model(case, groups), {"num_boost_round": MAX_ROUNDS, "folds": [fold]}
-        limits |= {"early_stopping_rounds": 10, "verbose_eval": False}
-        data = gpb.Dataset(X, target)
-        tried = gpb.cv(settings | {"metric": "l2"}, data, gp_model=model, **limits)
-        rounds = len(next(v for n, v in tried.items() if n.endswith("-mean")))
-        model, data = _gp_model(case, groups), gpb.Dataset(X, target)
-        trees = gpb.train(settings, data, gp_model=model, num_boost_round=rounds)
-        at = {"data": case.X[case.test], "group_data_pred": case.table.groups[case.test]}
-        return np.asarray(trees.predict(**at, pred_latent=False)["response_mean"])
-
-    return _gp_outputs(case, predict)
-
-
 def _gp_model(case: Case, groups: np.ndarray, **slopes: Any) -> Any:
     import gpboost as gpb
 
@@ -359,10 +303,10 @@ def _gp_outputs(case: Case, predict: Callable[[int, np.ndarray], np.ndarray]) ->
 
 
 PEERS: dict[str, Peer] = {
-    peer.__name__: peer for peer in (boosted, boosted_target, lego, pooled, lightgbm, gp_intercepts)
+    peer.__name__: peer for peer in (boosted, boosted_target, pooled, lightgbm, gp_intercepts)
 }
 PEERS_IN_TIME: dict[str, Peer] = {
-    peer.__name__: peer for peer in (last_value, lightgbm_lags, gp_slopes, gp_boosted, mixed_lm)
+    peer.__name__: peer for peer in (last_value, lightgbm_lags, gp_slopes, mixed_lm)
 }
 
 

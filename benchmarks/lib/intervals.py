@@ -31,8 +31,6 @@ def compare_pairs(theirs: Any, ours: Any) -> dict[str, Any]:
         "means": np.round([theirs.mean(), ours.mean()], 4).tolist(),
         "difference": round(float(mean), 4),
         "interval": np.round(ends, 4).tolist(),
-        "better": round(float((ours > theirs).mean()), 3),
-        "at least as good": round(float((ours >= theirs).mean()), 3),
     }
 
 

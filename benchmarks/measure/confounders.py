@@ -1,31 +1,24 @@
 """Whether 95 % intervals of contrasts hold the truth beside a non-linear confounder.
 
     python -m benchmarks.measure.confounders --seeds 200
-    python -m benchmarks.measure.confounders --summary
 
 One function of a column decides the treatment and the outcome, and the treatment has no effect.
 Two more columns are noise. Tables have no groups, 10 groups with rows of both levels, or 20, 40 or
 80 groups, of two rows or more, that are treated as a whole by a column of the group. The right
-model is the mixed model with the function as its only column. Trials go to
-``results/confounders.jsonl.gz`` as they come:
-
-``held``    whether the interval of the difference holds 0, of ``contrast`` and of the right model
-``width``   widths of both intervals
-``error``   estimates, whose truth is 0
+model is the mixed model with the function as its only column. Lines have whether the interval of
+the difference holds 0, and its width, of ``contrast`` and of the right model.
 """
 
 import itertools
-import time
-from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, group_lines, run_or_summarize
 from benchmarks.measure.contrasts import KINDS, ends
 from skmeta._reporting._effect import Sample, fit_effect
 
-RESULTS = Path(__file__).parents[1] / "results" / "confounders.jsonl.gz"
+PATH = RESULTS / "confounders.jsonl.gz"
 SHAPES = {
     "straight": lambda w: 1.5 * w,
     "step": lambda w: 2.0 * (w > 0),
@@ -67,19 +60,12 @@ def run(cell):
     shape, groups, kind, n, seed = cell
     rng = np.random.default_rng([seed, n, *f"{shape} {groups} {kind}".encode()])
     sample, right = draw(shape, groups, kind, n, rng)
-    start = time.process_time()
-    found = fit_effect(sample, KINDS[kind])
-    each = [found.compare(*ends(found, sample))[0]]
-    seconds = time.process_time() - start
-    best = fit_effect(right, KINDS[kind], ())
-    each.append(best.compare(*ends(best, right))[0])
-    bounds = [one.interval() for one in each]
+    fits = (fit_effect(sample, KINDS[kind]), sample), (fit_effect(right, KINDS[kind], ()), right)
+    bounds = [found.compare(*ends(found, given))[0].interval() for found, given in fits]
     return {
         "cell": cell,
         "held": [int(low <= 0 <= high) for low, high in bounds],
         "width": [round(high - low, 4) for low, high in bounds],
-        "error": [round(one.value, 4) for one in each],
-        "seconds": round(seconds, 2),
     }
 
 
@@ -93,10 +79,8 @@ def cells(seeds):
 
 def summarize(lines):
     """Return figures by setting."""
-    settings = {}
-    for (*setting, _), line in lines.items():
-        settings.setdefault(", ".join(map(str, setting)), []).append(line)
-    return {setting: figures(settings[setting]) for setting in settings}
+    settings = group_lines(lines, lambda cell: ", ".join(map(str, cell[:-1])))
+    return {setting: figures(own) for setting, own in settings.items()}
 
 
 def figures(lines):
@@ -105,11 +89,9 @@ def figures(lines):
     return {
         "trials": len(lines),
         "held": np.mean([line["held"] for line in lines], 0).round(3).tolist(),
-        "error": np.mean([line["error"] for line in lines], 0).round(3).tolist(),
         "width": round(float(np.median(ours / right)), 2),
-        "seconds": round(float(np.mean([line["seconds"] for line in lines])), 3),
     }
 
 
 if __name__ == "__main__":
-    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
+    run_or_summarize(__doc__, cells, run, summarize, PATH)

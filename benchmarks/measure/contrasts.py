@@ -1,11 +1,10 @@
 """Whether 95 % intervals of contrasts hold the truth, in simulated trials.
 
     python -m benchmarks.measure.contrasts --seeds 60 --minutes 30
-    python -m benchmarks.measure.contrasts --summary
 
 Each trial has four columns, a treatment of two levels and groups that differ in the intercept and,
 where groups have rows of both levels, in the effect. The right model is the mixed model with the
-columns that made the data, and no others. Trials go to ``results/contrasts.jsonl.gz`` as they come:
+columns that made the data, and no others. Lines have
 
 ``held``    whether the intervals of the difference and of the ratio hold the truth
 ``right``   the same of the right model
@@ -17,16 +16,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, run_or_summarize
 from skmeta._mixed import Classes, NegativeBinomial, Normal
 from skmeta._reporting._effect import Sample, averaged, fit_effect
 
-RESULTS = Path(__file__).parents[1] / "results" / "contrasts.jsonl.gz"
+PATH = RESULTS / "contrasts.jsonl.gz"
 SCENARIOS = "linear", "interactions", "confounded", "non-linear", "by group"
 KINDS = {"counts": NegativeBinomial(), "real": Normal(), "classes": Classes(2)}
 SIZES = {8: 24, 20: 16, 100: 8}  # rows by number of groups
@@ -41,10 +39,8 @@ def draw(scenario, kind, n_groups, rng):
     groups = np.repeat(np.arange(n_groups), size)
     W = rng.normal(size=(len(groups), 4))
     chance = np.full(len(W), 0.5)
-    if scenario == "confounded":
-        chance = expit(W[:, 0] + 0.5 * W[:, 1])
-    if scenario == "non-linear":
-        chance = expit(0.5 * W[:, 0])
+    if scenario in ("confounded", "non-linear"):
+        chance = expit(W[:, :2] @ ([1.0, 0.5] if scenario == "confounded" else [0.5, 0.0]))
     treated = (rng.random(len(W)) < chance) * 1.0
     if scenario == "by group":
         treated = (rng.permutation(n_groups) < n_groups // 2)[groups] * 1.0
@@ -70,20 +66,11 @@ def draw(scenario, kind, n_groups, rng):
     # Over groups, a sum of two normal deviations is one.
     spread = np.hypot(INTERCEPT_STD, effect_std / 2)
     parts = zip(_NODES * spread, _WEIGHTS / _WEIGHTS.sum(), strict=True)
-    truth = sum(
-        w * np.array([mean(at, node, 0.0).mean() for at in (1.0, 0.0)]) for node, w in parts
-    )
-    of_groups = np.stack(
-        [np.bincount(groups, mean(at, *own[groups].T)) / size for at in (1.0, 0.0)], 1
-    )
+    truth = sum(w * np.array([mean(at, node, 0.0).mean() for at in (1, 0)]) for node, w in parts)
+    of_groups = [np.bincount(groups, mean(at, *own[groups].T)) / size for at in (1, 0)]
     rest = (np.ones(len(W)), groups[:, None], np.zeros(len(W)))
-    return (
-        Sample(treated[:, None], W, y, *rest),
-        Sample(treated[:, None], made, y, *rest),
-        products,
-        truth,
-        of_groups,
-    )
+    samples = (Sample(treated[:, None], columns, y, *rest) for columns in (W, made))
+    return *samples, products, truth, np.stack(of_groups, 1)
 
 
 def run(cell):
@@ -103,14 +90,10 @@ def run(cell):
     held = []
     for estimate in (one, other):
         (low, high), (r_low, r_high) = (part.interval() for part in estimate)
-        held.append(
-            [int(low <= a - b <= high), *[int(r_low <= ratio <= r_high)] * (kind != "real")]
-        )
+        both = low <= a - b <= high, r_low <= ratio <= r_high
+        held.append([int(inside) for inside in both[: 1 + (kind != "real")]])
     line = {"cell": cell, "held": held[0], "right": held[1]}
     line["width"] = [round(float(np.ptp(part[0].interval())), 4) for part in (one, other)]
-    line["error"] = [round(part[0].value - (a - b), 4) for part in (one, other)]
-    used = found.X.shape[1] - 1 - sample.treatment.shape[1] - len(found.design.kept)
-    line["added"] = used - len(found.design.means)
     line["seconds"] = round(seconds, 2)
     if len(found.model.columns[0]) > 1 and k % EVERY == 0:
         line["groups"] = round(float(np.mean(list(of_each(found, sample, of_groups)))), 3)
@@ -160,10 +143,8 @@ def figures(lines):
     found["width"] = round(np.median(ours / right), 2)
     groups = [line["groups"] for line in lines if "groups" in line]
     found["groups"] = round(np.mean(groups), 3) if groups else None
-    found["added"] = round(np.mean([line["added"] for line in lines]), 1)
-    found["seconds"] = round(np.mean([line["seconds"] for line in lines]), 2)
     return found
 
 
 if __name__ == "__main__":
-    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
+    run_or_summarize(__doc__, cells, run, summarize, PATH)

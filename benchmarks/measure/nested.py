@@ -1,23 +1,15 @@
 """Nested cross-validation with a history, on labels of pure noise.
 
     python -m benchmarks.measure.nested --seeds 100
-    python -m benchmarks.measure.nested --summary
 
 Each draw has 60 rows of five normal columns and 30 labels of each of two classes, at random. A
 search of a support vector machine (6 candidates, three inner folds) is tested on 2, 3, 5 or 10
 stratified outer folds, in all of which classes have equally many rows: otherwise the majority of
 the training rows is the minority of the test rows, and accuracies are below chance. All searches of
-a draw share a history, and learn from it
-
-``default``    as by default
-``same data``  with ``learn_from_same_data=True``, which lets scores of test rows in (5 folds only)
-
-No outer accuracy but chance, 0.5, is right. One line per draw and number of folds, with the number
-of past searches that the outer folds learned from, goes to
-``benchmarks/results/nested.jsonl``; what is there is not run again.
+a draw share a history, and learn from it as by ``default``, or with ``learn_from_same_data=True``
+(``same data``, 5 folds only), which lets scores of test rows in. No outer accuracy but chance, 0.5,
+is right. Lines have the number of past searches that the outer folds learned from.
 """
-
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import loguniform
@@ -26,10 +18,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, run_or_summarize
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
-RESULTS = Path(__file__).parents[1] / "results" / "nested.jsonl"
+PATH = RESULTS / "nested.jsonl"
 FOLDS, FOLDS_OF_ALL = (2, 3, 5, 10), 5
 N_ROWS, N_COLUMNS, N_ITER, N_INNER = 60, 5, 6, 3
 SPACE = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 10)}
@@ -71,24 +63,19 @@ def summarize(lines):
     rows = []
     for n_folds in FOLDS:
         own = [line for line in lines.values() if line["folds"] == n_folds]
-        if not own:
-            continue
         row = {"folds": n_folds, "draws": len(own)}
-        for name in METHODS.keys() & own[0].keys():
+        for name in METHODS.keys() & (own[0].keys() if len(own) > 1 else ()):
             accuracies, n_past = np.array([line[name] for line in own]).T
-            error = accuracies.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else 0.0
+            error = accuracies.std(ddof=1) / np.sqrt(len(own))
             row[name] = [round(float(accuracies.mean()), 4), round(float(error), 4)]
             row[f"{name}, past searches"] = int(n_past.sum())
         rows.append(row)
     return rows
 
 
+def cells(seeds):
+    return [(n_folds, draw) for draw in seeds for n_folds in FOLDS]
+
+
 if __name__ == "__main__":
-    run_or_summarize(
-        __doc__,
-        lambda seeds: [(n_folds, draw) for draw in seeds for n_folds in FOLDS],
-        run,
-        summarize,
-        RESULTS,
-        KEYS,
-    )
+    run_or_summarize(__doc__, cells, run, summarize, PATH, KEYS)

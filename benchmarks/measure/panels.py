@@ -172,9 +172,6 @@ def make_case(name: str, regime: str, half: str) -> Case:
     return Case(rows[before & (back < panel.ahead + n_known)], rows[test], scale, panel)
 
 
-# ------------------------------------------------------------------------------ methods
-
-
 def grouped(case: Case) -> tuple[np.ndarray, np.ndarray]:
     from skmeta import GroupedRegressor
 

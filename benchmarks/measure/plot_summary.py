@@ -121,7 +121,6 @@ def draw_groups(ax):
         "lightgbm": "LightGBM, group as category",
         "boosted": "boosted, without group",
         "pooled": "one linear model",
-        "lego": "scikit-lego",
     }
     places = {}
     for k, task in enumerate(("regression", "classification")):

@@ -1,20 +1,17 @@
 """How often a few-shot estimator warns of units, behind a scaler and without; and what it costs.
 
-    SKMETA_DATA=... python -m benchmarks.measure.prior_in_a_pipeline
+    SKMETA_DATA=... python -m benchmarks.measure.prior_in_a_pipeline --seeds 5
 
 Rates: the tables with groups of ``SKMETA_DATA``, the digits of scikit-learn, and tables of eight
 classes or more, whose tasks are pairs of classes. A third of the groups or classes is new. Supports
 of 5 and 15 rows of a new task are given as they are (an alarm is false), after a scaler that was
-fitted to them, and after one that was fitted to all rows of their task. Also: whether rows are
-known again, of new tasks (false) and of the meta-training. The bound of scores was chosen on other
-divisions of the tables with groups and the digits; tables of classes had no part in it.
-
-Accuracy: the digits, with a prior of rows as they are: alone, behind a scaler fitted to each task,
-behind a frozen scaler, and a prior of scaled rows behind the same scaler.
+fitted to them, and after one that was fitted to all rows of their task. The bound of scores was
+chosen on other divisions of the tables with groups and the digits. Accuracy: the digits, with a
+prior of rows as they are: alone, behind a scaler fitted to each task, and a prior of scaled rows
+behind the same, frozen scaler.
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,16 +23,14 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from benchmarks.lib import tabular_sets
 from benchmarks.lib.group_tables import load, table_names
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, run_or_summarize
 from skmeta import MetaFewShotClassifier
 from skmeta._columns import FrameEncoder
 from skmeta.learners import MAML, ProtoNet
 from skmeta.priors import tensors_of_rows
-from skmeta.priors._seen_rows import count_seen
 from skmeta.priors._units import find_misfit
 from skmeta.tasks import ClassEpisodes, EpisodeSplit, GroupEpisodes, split_tasks
 
-PATH = Path(__file__).parents[1] / "results" / "prior_in_a_pipeline.jsonl"
 SIZES, N_TASKS, N_WAY = (5, 15), 60, 2
 SCALERS = {"standard": StandardScaler, "robust": RobustScaler, "minmax": MinMaxScaler}
 LEARNERS = {
@@ -47,16 +42,11 @@ Cell = tuple[str, str, int]
 
 
 def cells(seeds: Any) -> list[Cell]:
-    names = [*table_names(), "digits", *tables_of_classes()]
+    rows, _ = tabular_sets.index()
+    classes = [r for r in rows if r["task"].endswith("classification") and int(r["ny"]) >= 8]
+    names = [*table_names(), "digits", *(row["name"] for row in classes)]
     rates = [("rates", name, seed) for seed in seeds for name in names]
     return rates + [("accuracy", name, seed) for seed in seeds for name in LEARNERS]
-
-
-def tables_of_classes() -> list[str]:
-    """Tables that have eight classes or more."""
-    rows, _ = tabular_sets.index()
-    is_classes = [r["task"].endswith("classification") and int(r["ny"]) >= 8 for r in rows]
-    return [row["name"] for row, chosen in zip(rows, is_classes, strict=True) if chosen]
 
 
 def run(cell: Cell) -> dict[str, Any]:
@@ -66,15 +56,14 @@ def run(cell: Cell) -> dict[str, Any]:
 
 
 def measure_rates(name: str, seed: int) -> dict[str, Any]:
-    """Return the share of alarms, by what was done to a support set and by its size."""
+    """Return the number of alarms and of supports, by what was done to them and their size."""
     rng = np.random.default_rng([7, seed])
     is_grouped = name in table_names()
     if is_grouped:
         X, y, tasks = load(name)[2:]
-        targets = y if load(name).task == "regression" else None
     else:
         X, tasks = load_digits(return_X_y=True) if name == "digits" else tabular_sets.load(name)
-        y, targets = tasks, None
+        y = tasks
     names = rng.permutation(np.unique(tasks))
     is_new = np.isin(tasks, names[: len(names) // 3])
     old = np.flatnonzero(~is_new)
@@ -90,35 +79,20 @@ def measure_rates(name: str, seed: int) -> dict[str, Any]:
         task = sampler.sample(rng)
         return np.unique(np.concatenate([task.support, task.query]))
 
-    known = None if targets is None else targets[old]
-    tensors = tensors_of_rows(X[old], known, tasks[old], draw, is_image=False)
+    tensors = tensors_of_rows(X[old], None, tasks[old], draw, is_image=False)
     alarms: dict[str, list[bool]] = {}
-
-    def add(what: str, size: int, alarm: bool) -> None:
-        alarms.setdefault(f"{what}, {size} rows", []).append(alarm)
-
-    n_names = 1 if is_grouped else N_WAY
-    for is_among, label in ((is_new, "new"), (~is_new, "trained on")):
-        for _ in range(N_TASKS):
-            drawn = rng.choice(np.unique(tasks[is_among]), n_names, replace=False)
-            rows = rng.permutation(np.flatnonzero(np.isin(tasks, drawn)))
-            for size in SIZES:
-                if len(rows) < size:
-                    continue
-                few, y_few = X[rows[:size]], None if targets is None else targets[rows[:size]]
-                add(f"{label}: known", size, count_seen(tensors, few, y_few)[0] > 0)
-                if label != "new":
-                    continue
-                add("as they are", size, find_misfit(tensors, few) is not None)
-                for scaler, cls in SCALERS.items():
-                    scaled = cls().fit_transform(few)
-                    add(
-                        f"{scaler} of the support set",
-                        size,
-                        find_misfit(tensors, scaled) is not None,
-                    )
-                scaled = StandardScaler().fit(X[rows]).transform(few)
-                add("standard of the task", size, find_misfit(tensors, scaled) is not None)
+    for _ in range(N_TASKS):
+        drawn = rng.choice(np.unique(tasks[is_new]), 1 if is_grouped else N_WAY, replace=False)
+        rows = rng.permutation(np.flatnonzero(np.isin(tasks, drawn)))
+        for size in [n for n in SIZES if n <= len(rows)]:
+            few = X[rows[:size]]
+            given = {"as they are": few}
+            for scaler, cls in SCALERS.items():
+                given[f"{scaler} of the support set"] = cls().fit_transform(few)
+            given["standard of the task"] = StandardScaler().fit(X[rows]).transform(few)
+            for what, support in given.items():
+                is_alarm = find_misfit(tensors, support) is not None
+                alarms.setdefault(f"{what}, {size} rows", []).append(is_alarm)
     return {name: [int(sum(found)), len(found)] for name, found in alarms.items()}
 
 
@@ -143,30 +117,19 @@ def measure_accuracy(learner: str, seed: int) -> dict[str, float]:
 
 
 def summarize(lines: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    """Return rates over all tables, the highest false alarm of a table, and mean accuracies."""
+    """Return rates over all tables by what was done, and mean accuracies."""
     summary: dict[str, Any] = {}
-    groups = {*table_names(), "digits"}
-    for label, is_group in (("groups and digits", True), ("classes", False)):
-        rates = [n for c, n in lines.items() if c[0] == "rates" and (c[1] in groups) == is_group]
-        for what in sorted({name for line in rates for name in line} - {"cell"}):
-            found, n = np.sum([line[what] for line in rates if what in line], axis=0)
-            summary[f"{label}: {what}"] = f"{found} of {n} ({found / n:.2%})"
-    false: dict[str, np.ndarray] = {}
-    for cell, line in lines.items():
-        if cell[0] == "rates":
-            for what in ("as they are", "new: known"):
-                both = [line[n] for n in line if n.startswith(what)]
-                key = f"{what}: {cell[1]}"
-                false[key] = false.get(key, np.zeros(2)) + np.sum(both, axis=0)
-    worst = sorted(false, key=lambda key: -false[key][0] / false[key][1])[:6]
-    summary["most false alarms"] = {n: "{:.0f} of {:.0f}".format(*false[n]) for n in worst}
+    rates = [line for cell, line in lines.items() if cell[0] == "rates"]
+    for what in ("as they are", *(f"{s} of the support" for s in SCALERS), "standard of the task"):
+        pairs = [line[name] for line in rates for name in line if name.startswith(what)]
+        found, n = np.sum(pairs, axis=0)
+        summary[what] = f"{found} of {n} ({found / n:.2%})"
     for learner in LEARNERS:
-        found = [n for c, n in lines.items() if c[:2] == ("accuracy", learner)]
-        for name in found[0] if found else ():
-            if name != "cell":
-                summary[f"{learner}: {name}"] = round(float(np.mean([n[name] for n in found])), 3)
+        own = [line for cell, line in lines.items() if cell[:2] == ("accuracy", learner)]
+        for name in own[0].keys() - {"cell"} if own else ():
+            summary[f"{learner}: {name}"] = round(float(np.mean([n[name] for n in own])), 3)
     return summary
 
 
 if __name__ == "__main__":
-    run_or_summarize(__doc__, cells, run, summarize, PATH)
+    run_or_summarize(__doc__, cells, run, summarize, RESULTS / "prior_in_a_pipeline.jsonl")

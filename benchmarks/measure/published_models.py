@@ -79,9 +79,6 @@ def divide(table: published.Published) -> dict[str, list[Division]]:
     }
 
 
-# ---------------------------------------------------------------------------------------- methods
-
-
 def is_regression(table: published.Published) -> bool:
     return table.kind in ("continuous", "count")
 
@@ -176,9 +173,6 @@ METHODS: dict[str, Method] = {
     "mixed_lm": partial(peer, group_peers.mixed_lm),
     "gpboost": partial(peer, group_peers.gp_intercepts),
 }
-
-
-# ---------------------------------------------------------------------------------------- results
 
 
 def losses(table: published.Published, division: Division, y: np.ndarray) -> tuple[float, float]:

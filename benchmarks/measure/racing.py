@@ -1,23 +1,16 @@
 """Racing over folds: share of the fold fits, and the test score, with and without it.
 
     SKMETA_DATA=... python -m benchmarks.measure.racing
-    python -m benchmarks.measure.racing --summary
 
 A random forest of 16 trees, histogram gradient boosting of 30 iterations and LightGBM of 30 trees,
 otherwise in their default spaces and without prior, 30 candidates, by cross-validation with five
-folds.
-Up to 500 rows are there to search on; up to 1,000 others are the test set, which no search sees.
-The score is accuracy.
-
-``all``      MetaLearnedSearchCV, every candidate on every fold
-``racing``   MetaLearnedSearchCV(racing=True), which is 0.3: chosen on twelve other sets
-
-One line per run goes to ``benchmarks/results/racing.jsonl``; what is there is not run again.
+folds. Up to 500 rows are there to search on; up to 1,000 others are the test set, which no search
+sees. The score is accuracy. ``all`` evaluates every candidate on every fold; ``racing`` was chosen
+on twelve other sets.
 """
 
 import time
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from lightgbm import LGBMClassifier
@@ -26,47 +19,32 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from benchmarks.lib.intervals import compare_pairs
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, run_or_summarize
 from benchmarks.lib.tabular_sets import load as read
 from skmeta.search import MetaLearnedSearchCV, default_search_space
 
-RESULTS = Path(__file__).parents[1] / "results" / "racing.jsonl"
 METHODS = {"all": False, "racing": True}
-N_FOLDS = 5
 OWN_SETS = {"breast_cancer": load_breast_cancer, "wine": load_wine}
 # Of different origins, and with few classes.
-MORE_SETS = (
-    *("german", "tic_tac_toe", "diabetes", "vehicle", "phoneme", "spambase", "australian"),
-    *("churn", "splice"),
-)
+MORE_SETS = "german tic_tac_toe diabetes vehicle phoneme spambase australian churn splice"
 ESTIMATORS = {
     "forest": RandomForestClassifier(16, random_state=0),
     "boosting": HistGradientBoostingClassifier(max_iter=30, random_state=0),
     "lightgbm": LGBMClassifier(n_estimators=30, random_state=0, n_jobs=1, verbose=-1),
 }
-N_ITER = 30
-N_ROWS = 500
-N_TEST = 1000
-
-
-def load(dataset):
-    """Return rows to search on and rows to test on."""
-    if dataset in OWN_SETS:
-        X, y = OWN_SETS[dataset](return_X_y=True)
-    else:
-        X, y = read(dataset)
-    n_train = min(N_ROWS, len(X) // 2)
-    n_test = min(N_TEST, len(X) - n_train)
-    return train_test_split(X, y, train_size=n_train, test_size=n_test, stratify=y, random_state=0)
+N_ITER, N_FOLDS, N_ROWS, N_TEST = 30, 5, 500, 1000
 
 
 def run(cell):
     """Return one line of the results."""
-    dataset, estimator, seed, method = cell
-    X, X_test, y, y_test = load(dataset)
-    space = default_search_space(ESTIMATORS[estimator])
+    dataset, name, seed, method = cell
+    X, y = OWN_SETS[dataset](return_X_y=True) if dataset in OWN_SETS else read(dataset)
+    n_train = min(N_ROWS, len(X) // 2)
+    sizes = {"train_size": n_train, "test_size": min(N_TEST, len(X) - n_train)}
+    X, X_test, y, y_test = train_test_split(X, y, **sizes, stratify=y, random_state=0)
+    space = default_search_space(ESTIMATORS[name])
     search = MetaLearnedSearchCV(
-        ESTIMATORS[estimator],
+        ESTIMATORS[name],
         {n: values for n, values in space.items() if n not in ("max_iter", "n_estimators")},
         n_iter=N_ITER,
         racing=METHODS[method],
@@ -79,11 +57,9 @@ def run(cell):
     )
     begun = time.process_time()
     search.fit(X, y)
-    results = search.cv_results_
-    n_fits = int(np.sum(results.get("n_folds", np.full(N_ITER, N_FOLDS))))
+    n_fits = int(np.sum(search.cv_results_.get("n_folds", np.full(N_ITER, N_FOLDS))))
     return {
         "cell": cell,
-        "n_fits": n_fits,
         "share": n_fits / (N_ITER * N_FOLDS),
         "cv_score": round(float(search.best_score_), 4),
         "test_score": round(float(search.score(X_test, y_test)), 4),
@@ -113,11 +89,9 @@ def summarize(lines):
     return summary
 
 
+def cells(seeds):
+    return product([*OWN_SETS, *MORE_SETS.split()], ESTIMATORS, seeds, METHODS)
+
+
 if __name__ == "__main__":
-    run_or_summarize(
-        __doc__,
-        lambda seeds: product([*OWN_SETS, *MORE_SETS], ESTIMATORS, seeds, METHODS),
-        run,
-        summarize,
-        RESULTS,
-    )
+    run_or_summarize(__doc__, cells, run, summarize, RESULTS / "racing.jsonl")

@@ -1,25 +1,21 @@
 """Whether 90 % intervals of rates hold the truth, in drawn tables of places.
 
     python -m benchmarks.measure.rates --seeds 200
-    python -m benchmarks.measure.rates --summary
 
 ``districts`` are 56 places with a row each, and expected counts from 1 to 90. ``states`` are 51
 places with seven rows each, whose counts vary more than Poisson counts do. One column explains a
 part of the differences, and places have effects of their own. ``DISTRIBUTIONS`` are of 25 places
-with a row each and exposures from 1 to 20, without a column. Tables go to
-``results/rates.jsonl`` as they come: the share of intervals that hold, and their mean width on the
-logarithm.
+with a row each and exposures from 1 to 20, without a column. Lines have the share of intervals that
+hold, and their mean width on the logarithm.
 """
-
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, group_lines, run_or_summarize
 from skmeta._reporting._effect import Sample
 from skmeta._reporting._rates import fit_rates
 
-RESULTS = Path(__file__).parents[1] / "results" / "rates.jsonl"
+PATH = RESULTS / "rates.jsonl"
 LEVEL = 0.9
 # Places, rows of each, mean and deviation of log exposures, deviation of effects, and the size of
 # the negative binomial.
@@ -79,18 +75,12 @@ def cells(seeds):
 
 def summarize(lines):
     """Return the means by kind."""
-    kinds = {}
-    for (kind, _), line in lines.items():
-        kinds.setdefault(kind, []).append(line)
-    return {kind: figures(own) for kind, own in kinds.items()}
-
-
-def figures(lines):
-    """Return the means of tables of one kind, and the number of tables that were refused."""
-    answered = [line for line in lines if line["held"] is not None]
-    means = {name: float(np.mean([a[name] for a in answered])) for name in ("held", "width")}
-    return {"tables": len(answered), "refused": len(lines) - len(answered)} | means
+    answered = {cell: line for cell, line in lines.items() if line["held"] is not None}
+    return {
+        kind: {name: float(np.mean([a[name] for a in own])) for name in ("held", "width")}
+        for kind, own in group_lines(answered, lambda cell: cell[0]).items()
+    }
 
 
 if __name__ == "__main__":
-    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
+    run_or_summarize(__doc__, cells, run, summarize, PATH)

@@ -117,9 +117,6 @@ def draw(
     return X.iloc[known], y[known], X.iloc[others], y[others]
 
 
-# -- peers and ours ------------------------------------------------------------------------------
-
-
 def behind(model: BaseEstimator, *, scaled: bool = True) -> BaseEstimator:
     """A model behind one column for each level of words and medians for gaps, scaled or not."""
     numbers = SimpleImputer(strategy="median", keep_empty_features=True)

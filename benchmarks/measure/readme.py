@@ -7,7 +7,6 @@ cross-validation on the same rows where they have a penalty or a smallest leaf. 
 that is best over all draws, with a 95% interval of the mean difference, by draw.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,11 @@ from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, run_or_summarize
 from skmeta import GroupedRegressor, MetaFewShotRegressor
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results" / "readme.jsonl"
+EXAMPLES = RESULTS.parents[1] / "examples"
+PATH = RESULTS / "readme.jsonl"
 N_KNOWN, N_NEW, LAST_DAY = 20, 16, 8
 PLAIN = {
     "ridge, default": Ridge(),
@@ -49,7 +48,7 @@ def run(cell: tuple[str, int]) -> dict[str, Any]:
 
 def penguins(seed: int) -> dict[str, float]:
     """Return R2 for the other penguins, of the draw of README with this number."""
-    table = pd.read_csv(ROOT / "examples/tables/penguins.csv.gz")
+    table = pd.read_csv(EXAMPLES / "tables/penguins.csv.gz")
     X, y = table.drop(columns="body_mass"), table["body_mass"]
     few, rest = list(ShuffleSplit(seed + 1, train_size=N_KNOWN, random_state=0).split(X))[seed]
     front = make_column_transformer(
@@ -66,7 +65,7 @@ def penguins(seed: int) -> dict[str, float]:
 
 def chicks(seed: int) -> dict[str, float]:
     """Return R2 of the weighings after day 8 of new chicks, before and after the first five."""
-    table = pd.read_csv(ROOT / "examples/grouped/chicks.csv.gz")
+    table = pd.read_csv(EXAMPLES / "grouped/chicks.csv.gz")
     X, y = table[["chick", "day", "diet"]], table["weight"]
     drawn = np.random.default_rng(seed).permutation(X["chick"].unique())[:N_NEW]
     new = X["chick"].isin(drawn)
@@ -108,4 +107,4 @@ def summarize(lines: dict[Any, dict[str, Any]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
+    run_or_summarize(__doc__, cells, run, summarize, PATH)

@@ -61,9 +61,6 @@ def r2(estimator, X, y):
     return float(r2_score(y, estimator.predict(X)))
 
 
-# -- data --------------------------------------------------------------------------------------
-
-
 @cache
 def chosen(task):
     """Return names of the sets, one an origin, in the order of the recorded searches."""
@@ -86,9 +83,6 @@ def load(name, is_classification):
     sizes = {"train_size": n_train, "test_size": min(N_TEST, len(y) - n_train)}
     sizes["stratify"] = y if is_classification else None
     return train_test_split(X, y, **sizes, random_state=0)
-
-
-# -- searches ----------------------------------------------------------------------------------
 
 
 def make_search(method, estimator, name, dataset, n, **common):
@@ -181,9 +175,6 @@ def run_one(cell):
             raise
         text = f"{type(error).__name__}: {error}"[:200]
         return dict(zip(KEYS, cell, strict=True)) | {"error": text}
-
-
-# -- what it says ------------------------------------------------------------------------------
 
 
 def by_pair():

@@ -74,9 +74,6 @@ class Task:
         return ("dev", "report")[hashlib.sha256(self.name.encode()).digest()[0] % 2]
 
 
-# -- tables --------------------------------------------------------------------------------------
-
-
 @cache
 def load_table(table: str) -> list[Task]:
     folder = Path(os.environ["SKMETA_DATA"]) / "searches"
@@ -126,9 +123,6 @@ def read_oboe(folder: Path) -> list[Task]:
         for d in described
     )
     return [Task(row[0], configurations, -np.array(row[1:], dtype=float)) for row in rows]
-
-
-# -- methods -------------------------------------------------------------------------------------
 
 
 @cache
@@ -254,9 +248,6 @@ def run(method: str, tables: Sequence[str], half: str) -> None:
         return dict(zip(KEYS, cell, strict=True)) | {"regret": regret}
 
     run_cells(cells, run_one, RESULTS / f"search_tables-{method}.jsonl.gz", keys=KEYS)
-
-
-# -- summary -------------------------------------------------------------------------------------
 
 
 def random_regret(scores: np.ndarray) -> np.ndarray:

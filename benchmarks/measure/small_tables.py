@@ -73,9 +73,6 @@ N_CANDIDATES = 20
 SPEED_ROWS, SPEED_QUERY, SPEED_COLUMNS, SPEED_REPEATS = (50, 1000), 1000, 20, 5
 
 
-# -- peers ---------------------------------------------------------------------------------------
-
-
 def imputed(*steps: BaseEstimator) -> BaseEstimator:
     """Steps behind means for missing values."""
     return make_pipeline(SimpleImputer(keep_empty_features=True), *steps)
@@ -146,9 +143,6 @@ if find_spec("pytabkit"):
             cls = getattr(import_module("pytabkit"), f"{name}_{suffix}")
             peer = imputed(cls(device="cpu", random_state=0, n_threads=1))
             PEERS[kind][name] = TUNED[kind][name] = peer
-
-
-# -- ours ----------------------------------------------------------------------------------------
 
 
 class Ours(NamedTuple):

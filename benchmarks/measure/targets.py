@@ -120,9 +120,6 @@ class Forecast(NamedTuple):
     quantiles: np.ndarray
 
 
-# ---------------------------------------------------------------------------------------- methods
-
-
 def predict_grouped(table: Table, cases: dict[str, Division]) -> dict[str, Forecast]:
     """GroupedRegressor."""
     from skmeta import GroupedRegressor
@@ -234,9 +231,6 @@ def statsmodels_glm(table: Table, case: Division) -> Forecast | None:
 
 
 PEERS = {peer.__name__: peer for peer in (lightgbm_counts, gpboost, statsmodels_glm)}
-
-
-# ---------------------------------------------------------------------------------------- results
 
 
 def score(table: Table, case: Division, forecast: Forecast) -> dict[str, float]:

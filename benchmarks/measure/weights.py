@@ -1,25 +1,23 @@
 """What weights do to intervals and errors: equal ones, rows twice, random ones.
 
     python -m benchmarks.measure.weights --seeds 100
-    python -m benchmarks.measure.weights --summary
 
 A table has 40 rows and an interaction (``few-shot``), 150 rows of 15 groups (``grouped``), or rows
 of three categories and a class (``categories``), which agree by chance. It is predicted without
 weights, with all weights 3, with all rows twice, and with weights of 1 or 2 at random. A weight
 says how much a row counts, and not how sure we are: 90 % intervals of 300 other rows should hold
 as before. Tables of categories are given weights of 3 only: where all their rows are given twice,
-they are twice as many rows. Tables go to ``results/weights.jsonl`` as they come: the share of
-intervals that hold, or the log loss of classes, and the mean squared error, or the Brier score.
+they are twice as many rows. Lines have the share of intervals that hold, or the log loss of
+classes, and the mean squared error, or the Brier score.
 """
 
-from pathlib import Path
+from itertools import product
 
 import numpy as np
 
-from benchmarks.lib.resumable import run_or_summarize
+from benchmarks.lib.resumable import RESULTS, run_or_summarize
 from skmeta import GroupedClassifier, GroupedRegressor, MetaFewShotClassifier, MetaFewShotRegressor
 
-RESULTS = Path(__file__).parents[1] / "results" / "weights.jsonl"
 N_ROWS = {"few-shot": 40, "grouped": 150, "categories": 60, "categories-grouped": 150}
 WEIGHTS = ("none", "three", "twice", "random")
 N_NEW, LEVELS = 300, (0.05, 0.95)
@@ -72,28 +70,24 @@ def run(cell):
 
 def cells(seeds):
     """Yield the tables."""
-    for seed in seeds:
-        for kind in MODELS:
-            is_chance = kind.startswith("categories")
-            yield from (
-                (kind, given, seed) for given in WEIGHTS if given != "twice" or not is_chance
-            )
+    for seed, kind, given in product(seeds, MODELS, WEIGHTS):
+        if given != "twice" or not kind.startswith("categories"):
+            yield kind, given, seed
 
 
 def summarize(lines):
     """Return means by kind and weights, and errors over those without weights."""
     summary = {}
-    for kind in MODELS:
-        for given in WEIGHTS:
-            own = {seed: line for (k, g, seed), line in lines.items() if (k, g) == (kind, given)}
-            pairs = [(own[s]["error"], lines[kind, "none", s]["error"]) for s in own]
-            if pairs:
-                error, before = np.mean(pairs, axis=0)
-                held = float(np.mean([line["held"] for line in own.values()]))
-                parts = {"tables": len(own), "held": held, "error ratio": float(error / before)}
-                summary[f"{kind}, {given}"] = parts
+    for kind, given in product(MODELS, WEIGHTS):
+        own = {seed: line for (k, g, seed), line in lines.items() if (k, g) == (kind, given)}
+        pairs = [(own[s]["error"], lines[kind, "none", s]["error"]) for s in own]
+        if pairs:
+            error, before = np.mean(pairs, axis=0)
+            held = float(np.mean([line["held"] for line in own.values()]))
+            parts = {"tables": len(own), "held": held, "error ratio": float(error / before)}
+            summary[f"{kind}, {given}"] = parts
     return summary
 
 
 if __name__ == "__main__":
-    run_or_summarize(__doc__, cells, run, summarize, RESULTS)
+    run_or_summarize(__doc__, cells, run, summarize, RESULTS / "weights.jsonl")

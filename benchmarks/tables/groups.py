@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from benchmarks.lib.resumable import RESULTS, read_lines
+from benchmarks.lib.resumable import RESULTS, lines_by_cell, read_lines
 from benchmarks.tables._pages import Rows, number, percent, table
 
 
@@ -20,7 +20,6 @@ def grouped(task: str) -> Rows:
         "lightgbm": "LightGBM, group as category",
         "boosted_target": "boosted, group target-encoded",
         "gp_intercepts": "GPBoost, intercepts",
-        "lego": "scikit-lego",
         "boosted": "boosted, without group",
         "pooled": "pooled ridge" if task == "regression" else "pooled logistic",
     }
@@ -87,7 +86,6 @@ def grouped_time() -> Rows:
         "grouped_unordered": "without order",
         "lightgbm_lags": "LightGBM, earlier rows as columns",
         "gp_slopes": "GPBoost, slopes",
-        "gp_boosted": "GPBoost, boosted",
         "mixed_lm": "statsmodels, slopes",
         "last_value": "last value",
     }
@@ -240,10 +238,9 @@ def published_models() -> Rows:
 
 @table("contrasts")
 def contrasts() -> Rows:
-    from benchmarks.lib.resumable import lines_by_cell
     from benchmarks.measure import contrasts as measure
 
-    summary = measure.summarize(lines_by_cell(measure.RESULTS))
+    summary = measure.summarize(lines_by_cell(measure.PATH))
     names = "trials", "holds", "right model", "width", "single groups"
     rows: Rows = [["target", *names]]
     for name, one in summary.items():
@@ -258,10 +255,9 @@ def contrasts() -> Rows:
 
 @table("confounders")
 def confounders() -> Rows:
-    from benchmarks.lib.resumable import lines_by_cell
     from benchmarks.measure import confounders as measure
 
-    summary = measure.summarize(lines_by_cell(measure.RESULTS))
+    summary = measure.summarize(lines_by_cell(measure.PATH))
     sizes = measure.SIZES["real"]
     rows: Rows = [["table", *(f"{n} rows" for n in sizes), "widths"]]
     for groups, shape in product(list(measure.N_GROUPS)[:3], measure.SHAPES):  # others: in words
@@ -274,10 +270,9 @@ def confounders() -> Rows:
 
 @table("rates")
 def rates() -> Rows:
-    from benchmarks.lib.resumable import lines_by_cell
     from benchmarks.measure import rates as measure
 
-    summary = measure.summarize(lines_by_cell(measure.RESULTS))
+    summary = measure.summarize(lines_by_cell(measure.PATH))
     rows: Rows = [["places", "intervals of 90 % that hold", "width of the logarithm"]]
     for kind, one in summary.items():
         rows.append([kind, number(one["held"]), number(one["width"], 2)])

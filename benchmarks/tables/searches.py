@@ -73,25 +73,6 @@ def day_one_optuna() -> Rows:
     return rows
 
 
-@table("promises")
-def promises() -> Rows:
-    from benchmarks.measure.promises import summarise
-
-    labels = {
-        "reported": "reported ones",
-        "recorded": "real ones, mostly skewed or in order",
-        "made": "made ones, mostly without noise",
-    }
-    rows: Rows = [["rows", "tables", "pairs", "changed", "mean promise", "better, of the changed"]]
-    rows[0] += ["not worse by more than 1%", "geometric mean", "worst"]
-    for (size, part), one in summarise(read_lines(RESULTS / "promises.jsonl")).items():
-        first = [size, f"{one['tables']} {labels[part]}", one["pairs"], one["changed"]]
-        shares = [percent(one[k]) for k in ("better, of the changed", "not worse by more than 1 %")]
-        promised, *ratios = (number(one[k], 2) for k in ("promised", "geometric mean", "worst"))
-        rows.append([*first, promised, *shares, *ratios])
-    return rows
-
-
 @table("promises calibration")
 def promises_calibration() -> Rows:
     rows: Rows = [["probability", "promises", "mean probability", "better"]]
@@ -138,11 +119,11 @@ def racing() -> Rows:
 
 @table("nested")
 def nested() -> Rows:
-    from benchmarks.measure.nested import KEYS, RESULTS, summarize
+    from benchmarks.measure.nested import KEYS, PATH, summarize
 
     rows: Rows = [["outer folds", "draws", "searches learn from", "past searches"]]
     rows[0] += ["mean accuracy", "standard error"]
-    for one in summarize(lines_by_cell(RESULTS, KEYS)):
+    for one in summarize(lines_by_cell(PATH, KEYS)):
         for name, label in (("default", "other rows only"), ("same data", "the same rows, too")):
             if name in one:
                 figures = [number(value, 4) for value in one[name]]

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
 
 
-SUMMARY = readme.summarize(lines_by_cell(readme.RESULTS))
+SUMMARY = readme.summarize(lines_by_cell(readme.PATH))
 
 
 def text_of(value):
@@ -57,7 +57,7 @@ def test_new_chicks_over_draws():
 
 
 def test_a_stored_draw_is_what_the_code_finds():
-    stored = lines_by_cell(readme.RESULTS)["penguins", 3]
+    stored = lines_by_cell(readme.PATH)["penguins", 3]
     found = readme.penguins(3)
     assert found.keys() == stored.keys() - {"cell"}
     for name, score in found.items():
