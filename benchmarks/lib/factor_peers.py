@@ -1,7 +1,5 @@
 """Cases of `grouped.py --factors`: two columns of groups, and peers."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Iterable
 from functools import partial

@@ -1,7 +1,5 @@
 """Tables of R packages with two columns of groups, for `grouped.py --factors`."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

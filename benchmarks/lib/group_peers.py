@@ -1,7 +1,5 @@
 """Cases of `grouped.py`, its peers, and the grouped estimators."""
 
-from __future__ import annotations
-
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Grouped tables, for `grouped.py`."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import os

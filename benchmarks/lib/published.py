@@ -6,8 +6,6 @@ the columns that its formula names, and its columns of groups; the target is the
 formula. The first column of groups is the one whose groups are held out.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import subprocess

@@ -6,8 +6,6 @@ and were run once so far; a third is a reserve that nobody has looked at. Tables
 in one part, and no fresh table repeats one of the first.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

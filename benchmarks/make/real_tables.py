@@ -114,14 +114,12 @@ def make_table(name: str, values: np.ndarray, weight: float) -> Table:
 class RealTables:
     """Draws batches of tasks of one shape, of a kind ("classification" or "regression").
 
-    A target of a regression has more than ten values. In a share of the tasks, ``own_target``, the
-    target is that of the set. If ``varied``, columns and targets are changed at random.
+    A target of a regression has more than ten values. In half of the tasks, the target is that of
+    the set. Columns and targets are changed at random.
     """
 
-    def __init__(
-        self, tables: list[Table], kind: str, own_target: float = 0.5, varied: bool = True
-    ) -> None:
-        self.tables, self.kind, self.own_target, self.varied = tables, kind, own_target, varied
+    def __init__(self, tables: list[Table], kind: str) -> None:
+        self.tables, self.kind = tables, kind
         self.targets = [
             np.flatnonzero(t.is_target & ((t.n_levels > MAX_CLASSES) | (kind == "classification")))
             for t in tables
@@ -153,7 +151,7 @@ class RealTables:
         table, targets = self.tables[i], self.targets[i]
         last = table.values.shape[1] - 1
         target = last
-        is_own = table.has_target and last in targets and rng.random() < self.own_target
+        is_own = table.has_target and last in targets and rng.random() < 0.5
         if not is_own:
             target = int(rng.choice(targets))
         others = np.delete(np.arange(last + 1), target)
@@ -165,10 +163,10 @@ class RealTables:
             rows = balanced_rows(rng, y, n)
         else:
             rows = np.arange(n)
-            if self.varied and rng.random() < 0.3:
+            if rng.random() < 0.3:
                 y = warp(rng, y)
         x = table.values[pool[rows]][:, columns]
-        return vary(rng, x, table.n_levels[columns]) if self.varied else x, y[rows]
+        return vary(rng, x, table.n_levels[columns]), y[rows]
 
 
 def to_classes(rng: np.random.Generator, values: np.ndarray, n_levels: int, n: int) -> np.ndarray:

@@ -12,8 +12,6 @@ columns that made the data, and no others. Lines have
 ``groups``  of every tenth trial: the share of intervals of single groups that hold their difference
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 

@@ -25,8 +25,6 @@ probabilities not below 0.001. Settings are chosen on tables of the development 
 a line of ``results/grouped.jsonl``, ``grouped_time.jsonl`` or ``grouped_factors.jsonl``.
 """
 
-from __future__ import annotations
-
 import warnings
 import zlib
 from collections.abc import Callable

@@ -10,8 +10,7 @@ learns from the 964 characters of 30 alphabets, and each test episode has charac
 degrees, as extra classes; those of ``source`` are mirrored too, and each drawing is there in four
 distorted copies more. Accuracy is the mean over 600 test episodes with 15 queries a class and a 95%
 confidence interval, inductive (each query row on its own) and transductive (query rows normalised
-together, as the papers do). ``--learner baselines`` needs no training: the nearest neighbour on
-pixels, and the same network fine-tuned on the support set from random weights.
+together, as the papers do).
 
 Predictions of ``--views mirror,rotations`` are means over eight views of a task. ``--save FILE``
 keeps the prior, and ``--start FILE`` goes on from one, of the same or another learner; with
@@ -30,19 +29,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.ndimage import affine_transform
-from sklearn.model_selection import cross_val_score
-from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks.lib.intervals import normal_interval
 from benchmarks.lib.resumable import RESULTS, add_line, read_options, read_settings
 from benchmarks.make.omniglot import ink_shares
-from skmeta import MetaFewShotClassifier
 from skmeta.datasets import load_omniglot
 from skmeta.learners import (
     ANIL,
     MAML,
     ExecutionOptions,
-    FineTuning,
     LSTMMetaLearner,
     MetaSGD,
     ProtoNet,
@@ -50,7 +45,6 @@ from skmeta.learners import (
     Validation,
 )
 from skmeta.priors import MetaPrior
-from skmeta.tasks import EpisodeSplit
 
 STEP = {"inner_lr": 0.4, "n_inner_steps": 1, "n_query": 5, "meta_lr": 0.002}
 TWO_STEPS = STEP | {"inner_lr": 0.1, "n_inner_steps": 2}
@@ -129,28 +123,11 @@ def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (moved > 0.4).astype(np.uint8)
 
 
-def baselines(X: np.ndarray, y: np.ndarray, pairs: list[str], episodes: int) -> dict:
-    """Accuracy without meta-learning, on the test characters alone."""
-    X = X.astype(np.float32)
-    scratch = FineTuning(backbone="conv4", n_inner_steps=20, inner_lr=0.003, random_state=0)
-    methods = {
-        "nearest neighbour": KNeighborsClassifier(1),
-        "fine-tuning from random weights": MetaFewShotClassifier(scratch.initial_prior(X)),
-    }
-    record = {}
-    for pair, (name, method) in product(pairs, methods.items()):
-        n_way, n_shot = map(int, pair.split(","))
-        cv = EpisodeSplit(n_way, n_shot, 15, n_episodes=episodes, random_state=0)
-        scores = cross_val_score(method, X, y, cv=cv)
-        record[f"{n_way}-way {n_shot}-shot {name}"] = normal_interval(100 * scores)
-    return record
-
-
 def main() -> None:
     options = read_options(
         __doc__,
         protocol=("source", "papers", "validation", "alphabets"),
-        learner=(*LEARNERS, "baselines"),
+        learner=tuple(LEARNERS),
         iterations=1000,
         set=[],
         views="auto",
@@ -168,10 +145,7 @@ def main() -> None:
     X, y, X_test, y_test = load(options.protocol, options.seed, options.gray)
     of = ("protocol", "learner", "seed", "gray", "within", "views", "iterations", "threads")
     record = {name: getattr(options, name) for name in of}
-    if options.learner == "baselines":
-        record |= baselines(X_test, y_test, options.evaluate, options.episodes)
-    else:
-        record |= run(options, X, y, X_test, y_test)
+    record |= run(options, X, y, X_test, y_test)
     print(record)
     add_line(RESULTS / "omniglot.jsonl", record)
 

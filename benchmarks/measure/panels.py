@@ -16,8 +16,6 @@ steps of the series that any regime takes. Pinball losses are means over nine de
 peers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from functools import cache, partial

@@ -20,8 +20,6 @@ that of their frequencies. The summary has geometric means over the tables that 
 have. The prior for regressions that ships has seen none of the tables; that for classes has.
 """
 
-from __future__ import annotations
-
 import copy
 import time
 import warnings

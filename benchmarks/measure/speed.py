@@ -16,19 +16,15 @@ normalisation). The outer optimizer's step and the drawing of tasks are left out
 ``inductive`` normalises the query set by the support set's statistics, as is the default of
 meta-training; ``bfloat16`` computes convolutions and products of matrices in it. Repetitions are
 interleaved, so that other work on the machine hits all alike (``--processor-time`` on a busy one,
-with one thread); printed are medians and the median of the ratios within a repetition. Peak memory
-(on Linux) is that of a process of its own for each library, beyond what it held before.
+with one thread); printed are medians and the median of the ratios within a repetition.
 """
 
 import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -306,38 +302,11 @@ def timings(
     return seconds
 
 
-def memory(name: str) -> float:
-    """Megabytes that this process holds (``VmRSS``) or has held at most (``VmHWM``)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
-
-
-def peak_memory(method: str, network: str, n_tasks: int) -> list[float]:
-    """Memory before the first iteration and its peak, in MB, of this process."""
-    problem = Problem(network, n_tasks, "float32")
-    Path("/proc/self/clear_refs").write_text("5")  # The peak starts anew.
-    before = memory("VmRSS")
-    iteration = make(method, problem)
-    with iteration.context:
-        for _ in range(3):
-            iteration()
-    return [before, memory("VmHWM")]
-
-
 def main() -> None:
     options = read_options(
-        __doc__,
-        networks=["conv4", "mlp"],
-        repetitions=7,
-        processor_time=False,
-        tasks=32,  # of conv4
-        memory=str,  # of one method, of the first network
+        __doc__, networks=["conv4", "mlp"], repetitions=7, processor_time=False, tasks=32
     )
     sizes = {"conv4": (options.tasks, 1), "mlp": (25, 20)}
-    if options.memory:
-        network = options.networks[0]
-        print(json.dumps(peak_memory(options.memory, network, sizes[network][0])))
-        return
     for network in options.networks:
         n_tasks, n = sizes[network]
         record = {
@@ -352,14 +321,9 @@ def main() -> None:
         seconds = timings(network, n_tasks, options.repetitions, n, clock)
         for method, each in seconds.items():
             ratios = [a / b for a, b in zip(each, seconds["skmeta"], strict=True)]
-            command = [sys.executable, "-m", __spec__.name, "--networks", network]
-            command += ["--memory", method, "--tasks", str(options.tasks)]
-            before, peak = json.loads(subprocess.check_output(command))
             record[method] = {
                 "milliseconds": 1000 * statistics.median(each),
                 "time_over_skmeta": statistics.median(ratios),
-                "memory_peak_mb": peak,
-                "memory_added_mb": peak - before,
             }
         print(network, json.dumps(record, indent=1))
         store(RESULTS / "speed.json", network, record)

@@ -17,8 +17,6 @@ The quantile loss is the mean over deciles, over that of the quantiles of all kn
 ``negative`` that of means below 0, ``error`` the squared error over the variance of the targets.
 """
 
-from __future__ import annotations
-
 import subprocess
 import tempfile
 import zlib

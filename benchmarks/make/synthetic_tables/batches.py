@@ -12,8 +12,6 @@ steps:
    values (``_columns``).
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

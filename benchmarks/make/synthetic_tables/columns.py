@@ -4,8 +4,6 @@ Notation: b tasks, n rows, d columns. A latent column ``z`` becomes an observed 
 (skewed, ordinal, categorical, a count, a date, ...) and a numeric effect ``u`` on labels.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -13,8 +13,6 @@ Notation: b tasks, n rows, d columns, k outputs. Every function draws all its pa
 and returns a tensor (b, n, k).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

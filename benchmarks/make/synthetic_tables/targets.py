@@ -3,8 +3,6 @@
 Notation: b tasks, n rows, k scores of a row, c classes of a task (at most 10).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
