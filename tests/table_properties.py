@@ -76,9 +76,6 @@ def assert_equal(found, expected, **tolerances):
         np.testing.assert_allclose(found, expected, **tolerances)
 
 
-# -- properties ------------------------------------------------------------------------------------
-
-
 def order_has_no_effect(subject):
     """Rows and columns may be in any order, and in a frame; for few-shot estimators classes, too.
 

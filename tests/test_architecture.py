@@ -26,19 +26,8 @@ FLOORS = [
 ]
 # Floors of the rooms within a room. "" is what lies in the room itself.
 INNER_FLOORS = {
-    "search": [
-        {"record"},
-        {"space"},
-        {"history", "surrogate"},
-        {"prior"},
-        {"report"},
-        {""},
-    ],
-    "learners": [
-        {"_core"},
-        {"auto", "hierarchical", "in_context", "learned_optimizers"},
-        {""},
-    ],
+    "search": [{"record"}, {"space"}, {"history", "surrogate"}, {"prior"}, {"report"}, {""}],
+    "learners": [{"_core"}, {"auto", "hierarchical", "in_context", "learned_optimizers"}, {""}],
     "policy": [{"environments"}, {""}],
     "grouped": [{"members"}, {"longitudinal"}, {""}],
     "_tabular": [{""}, {"table_prior"}],

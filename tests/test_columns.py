@@ -189,12 +189,7 @@ DATES = pd.to_datetime(["2024-01-01", "2024-01-02 12:00", "2023-12-31"], format=
 
 @pytest.mark.parametrize(
     "values",
-    [
-        DATES,
-        DATES.tz_localize("UTC"),
-        [d.to_pydatetime() for d in DATES],
-        DATES.to_numpy(),
-    ],
+    [DATES, DATES.tz_localize("UTC"), [d.to_pydatetime() for d in DATES], DATES.to_numpy()],
     ids=["timestamps", "zone", "datetimes", "numpy"],
 )
 def test_dates_are_days(values):

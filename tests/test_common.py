@@ -6,23 +6,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmeta import (
-    GroupedClassifier,
-    GroupedRegressor,
-    MetaFewShotClassifier,
-    MetaFewShotRegressor,
-)
+from skmeta import GroupedClassifier, GroupedRegressor, MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.search import MetaLearnedSearchCV
 
 
 @pytest.mark.filterwarnings("ignore:Grouped.* has groups=None")
 @parametrize_with_checks(
-    [
-        MetaFewShotClassifier(),
-        MetaFewShotRegressor(),
-        GroupedClassifier(),
-        GroupedRegressor(),
-    ],
+    [MetaFewShotClassifier(), MetaFewShotRegressor(), GroupedClassifier(), GroupedRegressor()]
 )
 def test_estimators(estimator, check):
     check(estimator)

@@ -55,9 +55,6 @@ def pack(header, data):
     return len(text).to_bytes(8, "little") + text + data
 
 
-# -- reading what was written ----------------------------------------------------------------------
-
-
 def test_round_trip(path):
     record, tensors = read_tensor_file(str(path), FORM)
     assert record["fields"] == FIELDS
@@ -97,9 +94,6 @@ def test_a_header_that_is_too_long(tmp_path):
         ValueError, match=r"settings of a test take 33,554,\d+ bytes, but 33,554,432"
     ):
         write_tensor_file(tmp_path / "file", FORM, {"text": "a" * MAX_HEADER}, {})
-
-
-# -- damage ----------------------------------------------------------------------------------------
 
 
 def test_each_flipped_bit_is_seen(path):
@@ -217,9 +211,6 @@ def test_json_that_is_refused(text, match):
 def test_json_that_is_read():
     assert parse_json("[" * 32 + "]" * 32) == json.loads("[" * 32 + "]" * 32)
     assert parse_json('[NaN, Infinity, 1e308, "\\u00e9", true]')[1:] == [np.inf, 1e308, "é", True]
-
-
-# -- writing ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reason", ["a value that is no bytes", "a full disk"])

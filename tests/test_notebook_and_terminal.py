@@ -14,15 +14,9 @@ from skmeta._html import facts_table, table
 from skmeta._progress import progress_bar
 from skmeta.learners import ProtoNet
 from skmeta.priors import MetaPrior
-from skmeta.search import (
-    MetaLearnedSearchCV,
-    SearchHistory,
-)
+from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 X, y = load_iris(return_X_y=True)
-
-
-# -- tables ----------------------------------------------------------------------------------------
 
 
 def test_tables_escape_what_they_show():
@@ -58,9 +52,6 @@ def test_a_history_is_a_table(tmp_path):
     (tmp_path / "h.db").write_bytes(b"no database" * 100)
     assert html != history._repr_html_()
     assert "SearchHistory" in history._repr_html_()
-
-
-# -- progress --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["GroupedRegressor", "GroupedClassifier"])

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmeta._backend import (
-    Scaler,
-    TensorAdapter,
-    resolve_device,
-    to_numpy,
-)
+from skmeta._backend import Scaler, TensorAdapter, resolve_device, to_numpy
 
 CPU = torch.device("cpu")
 

@@ -138,8 +138,6 @@ def trained():
     return get
 
 
-# -- the device itself -----------------------------------------------------------------------
-
 MIXTURES = {
     "add": lambda a, b: a + b,
     "add from the CPU": lambda a, b: b + a,
@@ -165,9 +163,6 @@ def test_tensors_that_it_makes_are_its_own():
     assert resolve_device(emulated_device.NAME).type == emulated_device.NAME
     assert a.cpu().device.type == "cpu"
     assert a.sum().item() == 4
-
-
-# -- meta-training ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -229,9 +224,6 @@ def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path, monkeypatch):
         monkeypatch.undo()
         assert path.exists()
         assert_same(fit(learner, *table(), device=then, **settings).prior_.tensors, expected)
-
-
-# -- a new task ------------------------------------------------------------------------------
 
 
 def few_shot(kind, prior, X, y, **settings):
@@ -297,9 +289,6 @@ def test_an_estimator_is_saved_and_loaded_where_the_device_is_not(tmp_path):
     assert process.returncode == 0, process.stderr
     assert f"device='{EMULATED}'" in process.stdout
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), reg.predict(X), rtol=1e-6)
-
-
-# -- policies and networks -------------------------------------------------------------------
 
 
 @pytest.mark.slow

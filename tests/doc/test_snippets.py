@@ -53,10 +53,7 @@ def check_output(expected, printed):
     assert printed.split() == expected.split()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n if n == "README.rst" else slow(n) for n in PAGES],
-)
+@pytest.mark.parametrize("name", [n if n == "README.rst" else slow(n) for n in PAGES])
 def test_a_page_runs_as_printed(name, tmp_path):
     for module in NEEDS.get(name, []):
         pytest.importorskip(module)
@@ -65,11 +62,7 @@ def test_a_page_runs_as_printed(name, tmp_path):
     script = tmp_path / "page.py"
     script.write_text(write_script(blocks, name), encoding="utf-8")
     ended = subprocess.run(
-        [sys.executable, script.name],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
+        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
     outputs = dict(part.split("\n", 1) for part in ended.stdout.split("\0")[1:])

@@ -55,9 +55,6 @@ def record_of(content, name):
     return json.loads(unpack(content)[0]["__metadata__"][name])
 
 
-# -- priors ----------------------------------------------------------------------------------------
-
-
 def write_prior(path):
     rng = np.random.default_rng(0)
     MetaPrior._create(
@@ -105,9 +102,6 @@ def test_edited_priors(path, content):
     assert MetaPrior.load(path) == prior
 
 
-# -- search priors ---------------------------------------------------------------------------------
-
-
 def write_search_prior(path):
     rng = np.random.default_rng(0)
     searches = [
@@ -150,9 +144,6 @@ def test_edited_search_priors(path, content):
     assert SearchPrior.load(path) == prior
 
 
-# -- checkpoints -----------------------------------------------------------------------------------
-
-
 def train(path, n_iterations=4):
     """Run a small meta-training that resumes from a checkpoint."""
 
@@ -179,8 +170,6 @@ def write_checkpoint(path):
 
 
 CHECKPOINT = content_of(write_checkpoint)
-
-# -- hostile records of any of them ----------------------------------------------------------------
 
 DEEP = "[" * 2000 + "]" * 2000
 KINDS = {

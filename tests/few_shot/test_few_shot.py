@@ -15,14 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor, MetaLearnedSearchCV
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorError
-from skmeta.learners import (
-    MAML,
-    FineTuning,
-    HierarchicalLinear,
-    LSTMMetaLearner,
-    MetaSGD,
-    ProtoNet,
-)
+from skmeta.learners import MAML, FineTuning, HierarchicalLinear, LSTMMetaLearner, MetaSGD, ProtoNet
 from skmeta.priors import MetaPrior
 
 # Priors are adapted to rows of their own meta-training.

@@ -20,10 +20,7 @@ EXAMPLES = settings(
 )
 
 
-@pytest.mark.parametrize(
-    "name",
-    [slow("MetaFewShotRegressor"), "MetaFewShotClassifier"],
-)
+@pytest.mark.parametrize("name", [slow("MetaFewShotRegressor"), "MetaFewShotClassifier"])
 @EXAMPLES
 @given(st.integers(0, 2**32 - 1))
 def test_what_holds_on_any_table(name, seed):

@@ -11,11 +11,7 @@ from marks import slow
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import UnusedDataWarning
-from skmeta.learners import (
-    MAML,
-    FineTuning,
-    InContextLearner,
-)
+from skmeta.learners import MAML, FineTuning, InContextLearner
 
 
 def small_prior(kind="classification", **settings):

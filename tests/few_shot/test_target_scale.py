@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from skmeta._tabular import (
-    quantile_loss,
-)
+from skmeta._tabular import quantile_loss
 from skmeta.few_shot import MetaFewShotRegressor
 from skmeta.learners import FineTuning
 

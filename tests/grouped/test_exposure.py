@@ -97,13 +97,7 @@ def test_means_are_proportional_to_the_exposure_and_quantiles_are_counts(fitted)
     assert "counts over their exposure" in fitted.summary_
 
 
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"groups": "a", "order": "b"},
-        slow({"groups": ["a", "b"]}),
-    ],
-)
+@pytest.mark.parametrize("columns", [{"groups": "a", "order": "b"}, slow({"groups": ["a", "b"]})])
 def test_amounts_in_time_or_of_several_columns_of_groups_are_proportional_too(columns):
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"a": np.repeat(np.arange(12), 10), "b": np.tile(np.arange(10), 12)})

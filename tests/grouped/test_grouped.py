@@ -27,9 +27,6 @@ def rows_of(group, n=1, x=0.0):
     return pd.DataFrame({"school": [group] * n, "x": [x] * n, "colour": ["blue"] * n})
 
 
-# ------------------------------------------------------------------------------------ regression
-
-
 def test_known_groups_are_predicted_with_their_effects(regressor, table):
     at = pd.concat([rows_of(f"g{k}") for k in range(len(table.effects))])
     assert np.corrcoef(regressor.predict(at), table.effects)[0, 1] > 0.98
@@ -74,9 +71,6 @@ def test_levels_lie_between_0_and_1(regressor, levels):
         regressor.predict_quantiles(rows_of("g3"), levels)
 
 
-# -------------------------------------------------------------------------------- classification
-
-
 def test_classes_have_probabilities_in_known_and_new_groups(classifier, table):
     proba = classifier.predict_proba(table.X)
     np.testing.assert_allclose(np.exp(classifier.predict_log_proba(table.X)), proba)
@@ -114,9 +108,6 @@ def test_many_classes_have_effects_of_groups_each():
     more = copy.deepcopy(clf).partial_fit(np.repeat(new, 8, axis=0), [other] * 8)
     assert more.predict(new)[0] == other
     assert f"intercept ({other})" in clf.effects_.columns
-
-
-# ------------------------------------------------------------------------------- what was learned
 
 
 def test_effects_are_those_of_the_groups(regressor, table):
@@ -193,9 +184,6 @@ def test_without_a_mixed_model_there_are_no_effects(table):
     with pytest.raises(AttributeError, match="no effects_: it has no mixed model"):
         model.effects_  # noqa: B018
     assert "the population alone" in model.summary_
-
-
-# --------------------------------------------------------------------------------- what replaces
 
 
 @pytest.mark.parametrize("learner", [MAML(), ALPaCA()])
@@ -285,9 +273,6 @@ def test_names_of_effects_are_not_taken_twice(table):
     assert {"rows (column)", "intercept (column)", "x std (column) std"} <= set(effects.columns)
 
 
-# -------------------------------------------------------------------------------- scikit-learn
-
-
 @pytest.mark.parametrize(
     "cv", [KFold(2), GroupKFold(2), KnownRowsGroupKFold(2, 2, random_state=0)], ids=str
 )
@@ -337,9 +322,6 @@ def test_progress_is_shown_on_request(table, capsys):
     assert "Grouped table" in capsys.readouterr().err
 
 
-# ------------------------------------------------------------------------------------ invariance
-
-
 @pytest.mark.parametrize("kind", [GroupedRegressor, slow(GroupedClassifier)])
 def test_order_names_and_units_change_nothing(kind):
     table = make_table(n_groups=14, n_rows=8, seed=2)  # more rows than the table prior takes
@@ -366,10 +348,7 @@ def test_order_names_and_units_change_nothing(kind):
     [
         pytest.param({}, id="one column"),
         slow({"order": "day"}, id="in time"),
-        slow(
-            {"groups": ["school", "block"], "model": "mixed"},
-            id="several columns",
-        ),
+        slow({"groups": ["school", "block"], "model": "mixed"}, id="several columns"),
     ],
 )
 def test_the_order_of_columns_changes_nothing(settings):
@@ -396,9 +375,6 @@ def test_the_order_of_columns_changes_nothing(settings):
             assert len(levels) == X["colour"].nunique() - 1
             assert abs(model.effects_.loc["shared", "x"] - 1) < 0.2
     np.testing.assert_allclose(found[0], found[1], **REFIT)
-
-
-# ------------------------------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize(

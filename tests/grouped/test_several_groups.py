@@ -66,9 +66,6 @@ def frame(codes, names):
     return pd.DataFrame(codes, columns=names)
 
 
-# -------------------------------------------------------------------------------- lme4's numbers
-
-
 @pytest.mark.parametrize("kind", [slow("mixture"), "mixed"])
 def test_pastes_are_those_of_lme4(kind):
     y, codes = load_pastes()
@@ -95,9 +92,6 @@ def test_penicillin_is_that_of_lme4():
     np.testing.assert_allclose(of_sample, expected, atol=2e-3)
     np.testing.assert_allclose(model.predict(frame([[99, 99]], X.columns)), 22.9722, atol=1e-4)
     assert "of the rest: 0.5499" in model.summary_
-
-
-# ------------------------------------------------------------------------------------ regression
 
 
 def test_effects_of_both_factors_are_found(model, ratings):
@@ -160,9 +154,6 @@ def test_intervals_hold_what_they_say():
     assert (median < high).all()
 
 
-# ---------------------------------------------------------------------------------------- nested
-
-
 def test_schools_in_districts():
     rng = np.random.default_rng(0)
     school = np.repeat(np.arange(36), 6)
@@ -185,13 +176,7 @@ def test_schools_in_districts():
     np.testing.assert_array_equal(predict(99, 3 * best), predict(99, 99))
 
 
-# -------------------------------------------------------------------------------- classification
-
-
-@pytest.mark.parametrize(
-    "limits",
-    [pytest.param([0.0], id="two"), slow([-0.5, 0.7], id="three")],
-)
+@pytest.mark.parametrize("limits", [pytest.param([0.0], id="two"), slow([-0.5, 0.7], id="three")])
 def test_classes_of_held_out_rows(ratings, limits):
     y, known = np.digitize(ratings.y, limits), np.arange(len(ratings.y)) % 4 > 0
     clf = GroupedClassifier(NAMES, population=LogisticRegression(), n_folds=2)
@@ -210,9 +195,6 @@ def test_classes_of_held_out_rows(ratings, limits):
     else:
         assert {"intercept (0)", "intercept (2) std"} <= {*clf.effects_.columns}
         assert "groups of item (1)" in clf.summary_
-
-
-# ------------------------------------------------------------------------------------ invariance
 
 
 @pytest.mark.slow
@@ -259,9 +241,6 @@ def test_columns_of_groups_may_be_named_in_any_order(kind, ratings):
     X, y = ratings.X[:100], ratings.y[:100]
     one, other = (GroupedRegressor(names, model=kind).fit(X, y) for names in (NAMES, NAMES[::-1]))
     np.testing.assert_allclose(one.predict(X), other.predict(X), **REFIT)
-
-
-# ------------------------------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize(
@@ -312,9 +291,6 @@ def test_rows_added_in_parts_or_at_once_are_the_same(ratings):
     np.testing.assert_allclose(model.predict(ratings.X), at_once.predict(ratings.X), atol=1e-8)
 
 
-# ----------------------------------------------------------------- what one column of groups has
-
-
 def test_losses_and_summary_name_the_columns(model):
     losses = model.losses_
     assert list(losses.index[:2]) == ["user, no known row", "user, 1 known row"]
@@ -356,8 +332,6 @@ def test_effects_of_pairs_are_found():
     line = next(line for line in model.summary_.splitlines() if "between pairs" in line)
     assert abs(float(line.split(":")[1]) - 1) < 0.2
 
-
-# ----------------------------------------------------------------------------------- rows in time
 
 FEW = pytest.mark.filterwarnings("ignore:.*has fewer than 10 groups")
 

@@ -11,10 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from tolerances import REFIT
 
 from skmeta import GroupedClassifier, GroupedRegressor
-from skmeta._tabular import (
-    DECILES,
-    quantile_loss,
-)
+from skmeta._tabular import DECILES, quantile_loss
 
 RNG = np.random.default_rng(0)
 GROUP = np.repeat(np.arange(24), 12)

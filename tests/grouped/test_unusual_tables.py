@@ -31,9 +31,6 @@ def make_times():
     return group, day, rng.normal(size=GROUPS)[group] + 0.01 * day + 0.1 * rng.normal(size=len(day))
 
 
-# -------------------------------------------------------------------------------- any table
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["GroupedRegressor", "GroupedClassifier"])
 @EXAMPLES
@@ -96,9 +93,6 @@ def test_rows_without_a_weight_have_no_kind_and_no_group():
         model.fit(frame[["g", "x"]], y, one_each)
 
 
-# -------------------------------------------------------------------------------------- times
-
-
 @pytest.mark.parametrize("has_dates", [True, slow(False)])
 def test_times_of_another_type_than_those_of_fit_are_refused(has_dates):
     group, day, y = make_times()
@@ -143,9 +137,6 @@ def test_dates_and_numbers_in_one_column_are_refused():
         GroupedRegressor("shop", order="t").fit(mixed, y)
 
 
-# --------------------------------------------------------------------------------- huge values
-
-
 @pytest.mark.slow
 def test_huge_and_tiny_targets_are_scaled_and_far_rows_are_refused():
     rng = np.random.default_rng(0)
@@ -181,9 +172,6 @@ def test_too_many_classes_are_refused_before_work():
         ValueError, match=r"y has 100 classes, but at most 50 are allowed: .* Merge"
     ):
         GroupedClassifier(0).fit(Z, np.arange(300) % 100)
-
-
-# --------------------------------------------------------------------------------- odd columns
 
 
 @pytest.mark.parametrize(

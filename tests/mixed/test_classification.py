@@ -6,13 +6,7 @@ from scipy.special import expit, log_softmax, logsumexp
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from skmeta._mixed import (
-    Classes,
-    ConditionedGroups,
-    CovarianceShape,
-    Evidence,
-    fit_groups,
-)
+from skmeta._mixed import Classes, ConditionedGroups, CovarianceShape, Evidence, fit_groups
 from skmeta._mixed._conditioned import sorted_rows
 
 

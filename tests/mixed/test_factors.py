@@ -16,8 +16,6 @@ from skmeta._mixed import (
 )
 from skmeta._mixed._conditioned import sorted_rows
 
-# ---------------------------------------------------------------------------------- derivatives
-
 
 def targets(kind, eta, rng):
     logistic = eta + rng.logistic(size=len(eta))
@@ -62,9 +60,6 @@ def test_gradients_are_differences(kind, is_restricted):
     np.testing.assert_allclose(found.gradient, np.array(slopes) / 2e-5, atol=1e-5)
     hessian = found.curvature()
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
-
-
-# ----------------------------------------------------------------------------------- predictions
 
 
 def table(seed=0, n=150, sizes=(12, 7)):
@@ -133,9 +128,6 @@ def test_weights_are_repetitions():
     repeated = fit(X[rows], y[rows], codes[rows])
     np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-6)
     np.testing.assert_allclose(weighted.noise, repeated.noise, rtol=1e-6)
-
-
-# -------------------------------------------------------------------------------------- starts
 
 
 def make_crossed(n, seed=0):

@@ -115,9 +115,6 @@ def test_a_policy_survives_a_file(prior, family, tmp_path):
     assert np.array_equal(again.predict(rows), policy.predict(rows))
 
 
-# ---------------------------------------------------------------------------------- bad input
-
-
 class Broken(gymnasium.Wrapper):
     """Gives no number at the third step."""
 

@@ -70,9 +70,6 @@ def rewrite(path, change_record):
     path.write_bytes(pack(header, data))
 
 
-# -- what it holds -----------------------------------------------------------------------------
-
-
 def test_fields_are_plain_and_typed():
     prior = make_prior()
     assert prior.learner_params == {"inner_lr": 0.4, "n_inner_steps": 5, "first_order": False}
@@ -127,9 +124,6 @@ def test_labels_keep_their_type(tmp_path, labels, dtype):
 def test_wrong_fields_are_refused(changes, error, match):
     with pytest.raises(error, match=match):
         make_prior(**changes)
-
-
-# -- immutable and shared ----------------------------------------------------------------------
 
 
 def test_it_copies_what_it_is_given():
@@ -189,9 +183,6 @@ def test_a_change_of_contents_changes_the_digest(changes):
     assert make_prior(**changes) != make_prior()
 
 
-# -- a user's module ---------------------------------------------------------------------------
-
-
 def test_a_module_is_kept_but_not_saved(tmp_path):
     net = Net()
     prior = make_prior(backbone="my.Net", module=net)
@@ -213,9 +204,6 @@ def test_a_module_is_kept_but_not_saved(tmp_path):
 def test_a_module_for_a_built_in_backbone_is_refused(saved):
     with pytest.raises(PriorError, match="has the backbone 'mlp' of skmeta"):
         MetaPrior.load(saved, module=Net())
-
-
-# -- files -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("through", ["file", "pickle"])
@@ -295,9 +283,6 @@ def test_fields_that_are_signed_but_wrong(saved, field):
 def test_priors_do_not_import_torch():
     code = "import sys, skmeta.priors; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-# -- features ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

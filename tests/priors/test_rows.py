@@ -45,9 +45,6 @@ def messages(call, category):
     return [str(one.message) for one in found if issubclass(one.category, category)]
 
 
-# ---------------------------------------------------------------------------- rows known again
-
-
 def test_a_fit_to_known_rows_warns_whatever_the_splits(digits):
     X, y, prior = digits
     old, new = y < 3, y > 6
@@ -160,9 +157,6 @@ def test_digests_differ_where_a_bit_does():
     assert len(np.unique(row_digests(table, None))) == len(np.unique(table, axis=0))
     twice = row_digests(np.array([[0.0, np.nan], [-0.0, -np.nan]]), np.array([1.0, 1.0]))
     assert twice[0] == twice[1]
-
-
-# ------------------------------------------------------------------------------ their units
 
 
 @pytest.fixture(scope="module")

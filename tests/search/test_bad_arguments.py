@@ -46,11 +46,7 @@ TWO = {"scoring": ["accuracy", "f1_macro"]}
         ({"prior": "historic"}, ValueError, "'prior' parameter.*'history'"),
         ({"racing": "yes"}, ValueError, "'racing' parameter"),
         ({"racing": 0.3}, ValueError, "'racing' parameter"),
-        (
-            {"start": [{"c": 1.0}]},
-            ValueError,
-            r"start\[0\] does not fit .* are \['C', 'gamma'\]",
-        ),
+        ({"start": [{"c": 1.0}]}, ValueError, r"start\[0\] does not fit .* are \['C', 'gamma'\]"),
         ({"start": [{"C": 1.0}, {"kernel": "rbf"}]}, ValueError, r"start\[1\] does not fit"),
         ({"start": [1.0]}, TypeError, r"start\[0\] must be a dict of parameters, got 1.0"),
         ({"param_distributions": {"C": 1.0}}, TypeError, r"'C' needs to be a list.*got 1\.0"),
@@ -88,8 +84,7 @@ def learned_prior(estimator="SVC", name="SVC.C"):
 def test_a_prior_of_another_estimator_is_refused(iris, counted, path, prior):
     search = MetaLearnedSearchCV(counted(), QUALITY, prior=prior, history=path)
     with pytest.raises(
-        PriorError,
-        match="searches of RandomForestClassifier, but this search is of Counted",
+        PriorError, match="searches of RandomForestClassifier, but this search is of Counted"
     ):
         search.fit(*iris)
     assert counted.fits == []

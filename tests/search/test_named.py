@@ -175,8 +175,6 @@ def test_fits_that_all_failed_are_tried_again(iris, counted, path):
         assert (found.n_resumed_, told) == (2 * k, [])
 
 
-# -- values of a list are known by their position --------------------------------------------------
-
 rng = np.random.default_rng(0)
 X = rng.normal(size=(90, 2))
 y = (X[:, 0] + 0.3 * rng.normal(size=90) > 0).astype(int)

@@ -107,8 +107,6 @@ class Growing(Counted):
         return self.quality
 
 
-# -- a best score that no longer improves ---------------------------------------------------------
-
 X, y = np.arange(30.0).reshape(-1, 1), np.arange(30) % 2
 
 
@@ -138,9 +136,6 @@ def test_it_stops_after_this_number_of_candidates(patience):
     longer = search_flat(n_iter=len(scores) + 2).fit(X, y)
     assert longer.stopped_by_ == "n_iter"
     assert longer.cv_results_["params"][: len(scores)] == stopped.cv_results_["params"]
-
-
-# -- candidates to try first, and a score that is good enough --------------------------------------
 
 
 def make(estimator, space=SPACE, **settings):

@@ -11,10 +11,7 @@ from skmeta.search import MetaLearnedSearchCV, SearchHistory, default_search_spa
 
 UNIT = 1000.0
 # Powers of the target's unit by which parameters are multiplied.
-POWERS = {
-    "SVR": {"C": 1, "epsilon": 1},
-    "Lasso": {"alpha": 1},
-}
+POWERS = {"SVR": {"C": 1, "epsilon": 1}, "Lasso": {"alpha": 1}}
 
 
 @pytest.fixture(scope="module")

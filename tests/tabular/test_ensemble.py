@@ -65,8 +65,7 @@ def test_decision_trees_read_single_precision():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("left", 0), ("right", 10**6), ("feature_idx", 4), ("feature_idx", -1)],
+    ("field", "value"), [("left", 0), ("right", 10**6), ("feature_idx", 4), ("feature_idx", -1)]
 )
 def test_a_fault_is_found(field, value):
     X, y = make_rows()

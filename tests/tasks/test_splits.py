@@ -20,9 +20,6 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 GROUPS = np.arange(150) % 10  # each group has five rows of each class
 
 
-# ------------------------------------------------------------------ split_tasks
-
-
 def test_split_depends_on_the_seed_only_and_takes_any_series():
     labels = np.repeat(list("abcdefghij"), 4)
     expected = split_tasks(labels, random_state=5)
@@ -48,9 +45,6 @@ def test_split_depends_on_the_seed_only_and_takes_any_series():
 def test_split_refuses_impossible_sizes(sizes, message):
     with pytest.raises(ValueError, match=message):
         split_tasks(Y, sizes)
-
-
-# ------------------------------------------------------------------ EpisodeSplit
 
 
 @pytest.mark.parametrize(
@@ -138,9 +132,6 @@ def test_groups_reach_it_with_and_without_metadata_routing():
 def test_split_refuses_before_the_first_episode(options, y, groups, message):
     with pytest.raises(ValueError, match=message):
         EpisodeSplit(**options).split(X, y, groups)
-
-
-# ------------------------------------------------------------------ overlap
 
 
 class SeenRows:

@@ -132,9 +132,6 @@ def test_what_cannot_be_added(changes, message):
     assert len(history) == 0
 
 
-# -- finished searches of scikit-learn ------------------------------------------------------------
-
-
 def test_a_grid_search_is_added_whole(iris):
     pipe = make_pipeline(StandardScaler(), SVC())
     search = GridSearchCV(pipe, {"svc__C": [0.1, 1.0], "svc__gamma": [0.1, "scale"]}, cv=3)

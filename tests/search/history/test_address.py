@@ -130,9 +130,6 @@ def test_no_error_shows_a_password(url, match, open_it, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-# Only regular files.
-
-
 @needs_posix
 @pytest.mark.parametrize("open_it", [SearchHistory, READ_ONLY, SearchHistory().merge])
 @pytest.mark.parametrize("kind", ["fifo", "folder", "device", "socket", "link to a fifo"])

@@ -50,9 +50,6 @@ FULL_EVALUATION = make_evaluation(
 )
 
 
-# What goes in comes out.
-
-
 @pytest.mark.parametrize("address", [":memory:", "searches.db", "sqlite:///searches.db"])
 def test_everything_comes_back(address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -77,18 +74,12 @@ def test_no_data_row_is_stored(history):
         assert value.tobytes() not in content
 
 
-# Searches begin, go on and end.
-
-
 def test_candidates_come_back_in_order_and_once(history):
     search_id = record_all(history, make_record(), *map(make_evaluation, "cab"))
     history._record(search_id, make_evaluation("a", scores=(0.0, 0.0)))
     assert history._candidates(search_id) == [make_evaluation(key) for key in "cab"]
     assert history._candidates("f") == history._candidates(search_id)
     assert history._candidates("unknown") == history._candidates(99) == []
-
-
-# Past searches, as the prior sees them.
 
 
 def test_failed_candidates_are_nan_and_failed_searches_left_out(history):
@@ -136,9 +127,6 @@ def test_data_sets_can_be_left_out_by_name_and_digest(history):
     assert actual("set a") == actual(["digest a"]) == "bcd"
     assert actual(["set a", "digest c"]) == "bd"
     assert actual("") == "abcd"  # an unknown digest is not a digest
-
-
-# A history that is only read.
 
 
 def test_read_only_reads_and_writes_nothing(history):

@@ -21,8 +21,6 @@ from skmeta.exceptions import FileFormatError, HistoryError
 from skmeta.search import SearchHistory
 from skmeta.search.history import _store as store_module
 
-# Places that are not a history.
-
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(HistoryError, match=r"The folder '.*nowhere' does not exist\. Create it"):
@@ -82,9 +80,6 @@ def test_a_damaged_file_is_an_error(history):
     history.path.write_bytes(content)
     with pytest.raises(FileFormatError, match="is damaged"):
         list(SearchHistory(history.path))
-
-
-# Writes that fail.
 
 
 def test_a_full_disk_is_known_before_the_first_fit(history):
@@ -176,9 +171,6 @@ def test_missing_permission_is_known_when_opening():
         )
         (folder / "kept").chmod(0o755)
     assert done.returncode == 0, done.stderr
-
-
-# -- copies, processes, threads and forks that share a history -------------------------------------
 
 
 def test_clones_and_copies_share_the_database(history):

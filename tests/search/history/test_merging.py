@@ -40,9 +40,6 @@ def content(history):
     return [repr(search) for search in history]
 
 
-# Merging.
-
-
 @pytest.mark.parametrize("make", [lambda p: p, str, SearchHistory])
 def test_another_history_is_merged(make, tmp_path):
     path = tmp_path / "other.db"
@@ -68,9 +65,6 @@ def test_merging_what_is_not_there_creates_nothing(tmp_path):
     with pytest.raises(HistoryError, match="does not exist"):
         SearchHistory().merge(tmp_path / "none.db")
     assert list(tmp_path.iterdir()) == []
-
-
-# Tables.
 
 
 def test_to_frame_has_one_row_per_candidate():

@@ -12,11 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import MetaLearnedSearchCV, SearchPrior
-from skmeta.search.prior import (
-    AlgorithmSelectionPrior,
-    JointPrior,
-    resemblance,
-)
+from skmeta.search.prior import AlgorithmSelectionPrior, JointPrior, resemblance
 from skmeta.search.record import PastSearch
 
 C = np.geomspace(1e-3, 1e3, 25)
@@ -116,9 +112,6 @@ def test_a_choice_is_searched_with_what_is_known_of_each():
     assert set(every.datasets) - set(search.prior_.datasets) == {"wine_recognition"}
     left = every.without(datasets=["wine_recognition"])
     assert left.datasets == search.prior_.datasets
-
-
-# -- past data sets like the one at hand -----------------------------------------------------------
 
 
 def tasks(n=30, n_configurations=50, seed=0):

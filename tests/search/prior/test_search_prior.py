@@ -97,9 +97,6 @@ def test_searches_that_say_nothing_are_left_out(prior, searches):
     assert nothing.surfaces(CONFIGURATIONS).shape == (0, n)
 
 
-# -- leaving tasks out -----------------------------------------------------------------------------
-
-
 def test_without_data_sets(prior):
     left = prior.without(datasets=["set 1", "unknown"])
     assert left.datasets == ("set 0", "set 2", "set 3")
@@ -135,9 +132,6 @@ def test_select_datasets(prior):
     np.testing.assert_allclose(ordered.surfaces(CONFIGURATIONS), expected, **ROUNDING)
 
 
-# -- the data set at hand --------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def described():
     """Twelve searches whose best value of C goes with a feature of the data set."""
@@ -158,9 +152,6 @@ def test_past_searches_on_similar_data_weigh_more(described):
     assert conditioned.pooled_weights.tolist() == [1 / 12] * 12
 
 
-# -- files -----------------------------------------------------------------------------------------
-
-
 def test_saved_and_loaded_agree(prior, tmp_path):
     path = tmp_path / "svc.safetensors"
     prior.save(path)
@@ -170,9 +161,6 @@ def test_saved_and_loaded_agree(prior, tmp_path):
     assert hash(loaded) == hash(prior)
     found = loaded.surfaces(CONFIGURATIONS)
     np.testing.assert_allclose(found, prior.surfaces(CONFIGURATIONS), **ROUNDING)
-
-
-# -- immutable and shared --------------------------------------------------------------------------
 
 
 def test_it_cannot_be_changed(prior):

@@ -10,12 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import all_estimators
 
 from skmeta.exceptions import PriorError
-from skmeta.search import (
-    MetaLearnedSearchCV,
-    SearchPrior,
-    default_search_space,
-    shipped_priors,
-)
+from skmeta.search import MetaLearnedSearchCV, SearchPrior, default_search_space, shipped_priors
 from skmeta.search.prior import JointPrior
 from skmeta.search.prior import _shipped as shipped
 from skmeta.search.record import dataset_features

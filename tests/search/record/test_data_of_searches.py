@@ -162,9 +162,6 @@ def test_missing_values_of_pandas_are_hashed(column):
     assert fingerprint_data(frame.iloc[::-1]).digest != actual.digest
 
 
-# -- features of a data set ------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def wine():
     return load_wine(return_X_y=True)

@@ -101,9 +101,6 @@ def test_bad_arguments_are_refused(multimetric):
         SearchDisplay.from_estimator(GridSearchCV(SVC(), {"C": [1.0]}))
 
 
-# -- slices and importance -------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def search():
     pipe = make_pipeline(StandardScaler(), SVC())
@@ -136,9 +133,6 @@ def test_slices_show_each_candidate_at_its_value(search):
     [best] = display.ax_[0].lines
     assert best.get_ydata() == [scores.max()]
     assert "scale" in [label.get_text() for label in display.ax_[1].get_xticklabels()]
-
-
-# -- importance of parameters, against functions whose answers are known ---------------------------
 
 
 def draw(n, seed=0):

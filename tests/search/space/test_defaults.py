@@ -87,9 +87,6 @@ def test_a_choice_of_steps_opens_each_ones_space(iris):
     assert {type(p["clf"]) for p in search.cv_results_["params"]} == {SVC, RandomForestClassifier}
 
 
-# -- a list of estimators ----------------------------------------------------------------------
-
-
 def test_a_list_of_estimators(iris):
     scaled = LogisticRegression(max_iter=5000)
     listed = [make_pipeline(StandardScaler(), SVC()), GaussianNB(), scaled]
@@ -104,9 +101,6 @@ def test_a_list_of_estimators(iris):
     assert kinds.count("GaussianNB") == 1, "without a default space there is one candidate"
     assert search.score(*iris) > 0.9
     assert search.classes_.tolist() == [0, 1, 2]
-
-
-# What a user set is kept.
 
 
 def test_a_parameter_that_was_set_is_not_searched():

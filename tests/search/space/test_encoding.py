@@ -44,9 +44,6 @@ def test_kinds_differ_and_are_at_distance_1(values):
     assert np.linalg.norm(first - second) == pytest.approx(1)
 
 
-# -- properties that hold for all inputs -----------------------------------------------------------
-
-
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**40), 2**40), st.floats(width=32), st.text(max_size=5)

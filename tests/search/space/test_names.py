@@ -16,11 +16,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
-from skmeta.search.space import (
-    candidate_key,
-    canonical_configurations,
-    canonical_names,
-)
+from skmeta.search.space import candidate_key, canonical_configurations, canonical_names
 
 
 def describe(estimator):
@@ -85,9 +81,6 @@ def test_configurations_agree_with_describing_each_estimator():
 )
 def test_keys_are_equal_for_equal_candidates(one, other, equal):
     assert (candidate_key(one) == candidate_key(other)) is equal
-
-
-# -- configurations keep what is searched, and nothing that may be a secret ------------------------
 
 
 SECRET = "hunter2"

@@ -9,10 +9,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from skmeta._tabular import cholesky
 from skmeta.search.space import Encoding
-from skmeta.search.surrogate import (
-    learn_surfaces,
-    standardise,
-)
+from skmeta.search.surrogate import learn_surfaces, standardise
 from skmeta.search.surrogate._gp import (
     correlation,
     fit_kernel,
@@ -85,9 +82,6 @@ def test_fitted_kernel_is_a_stationary_point_of_greatest_density(data):
 def test_no_jitter_makes_scores_that_are_not_finite_a_covariance():
     with pytest.raises(np.linalg.LinAlgError, match="Check that the values are finite"):
         cholesky(np.array([[1.0, np.nan], [np.nan, 1.0]]))
-
-
-# -- surfaces of past tasks ------------------------------------------------------------------------
 
 
 def make_task(seed, n=40, noise=0.05):

@@ -30,9 +30,6 @@ def double_precision(monkeypatch):
     monkeypatch.setattr(_models, "_PRECISION", np.float64)
 
 
-# -- the model without history -------------------------------------------------------------------
-
-
 def test_plain_model_is_scikit_learns_at_its_own_hyperparameters():
     model = PlainModel(X, np.array([0, 1]))
     model.observe(ROWS, Y, len(Y))
@@ -43,9 +40,6 @@ def test_plain_model_is_scikit_learns_at_its_own_hyperparameters():
     mean, std = process.fit(X[ROWS], Y).predict(X, return_std=True)
     np.testing.assert_allclose(found_mean, mean, atol=1e-7)
     np.testing.assert_allclose(found_std, std, atol=1e-6)
-
-
-# -- the models that learned ---------------------------------------------------------------------
 
 
 def surfaces(n_tasks=8):
@@ -85,9 +79,6 @@ def test_deviations_are_honest():
         p = predict(model, np.arange(6), truth[:6])[0]
         inside.append(np.abs(truth[6:] - p.mean[6:]) < p.std[6:])
     assert abs(np.mean(inside) - (norm.cdf(1) - norm.cdf(-1))) < 0.15
-
-
-# -- one Gaussian process, its offset and scale unknown --------------------------------------------
 
 
 NOISY = K[np.ix_(ROWS, ROWS)] + 0.03 * np.eye(4)
@@ -130,9 +121,6 @@ def test_prediction_is_scikit_learns_with_an_unknown_mean():
     expected, deviation = process.fit(X[ROWS], c * Y).predict(X, return_std=True)
     np.testing.assert_allclose(mean, expected / c, atol=1e-4)
     np.testing.assert_allclose(np.sqrt(variance), deviation / c, atol=1e-4)
-
-
-# -- the initial design without a past -----------------------------------------------------------
 
 
 def mean_variance(X, chosen):

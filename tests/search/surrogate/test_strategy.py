@@ -53,9 +53,6 @@ def regret(scores, actual, n):
     return (scores.max() - scores[actual[:n]].max()) / np.ptp(scores)
 
 
-# -- what is asked for ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("learned", [False, True])
 def test_a_batch_is_of_different_candidates(prior, learned):
     strategy = make_strategy(prior if learned else None)
@@ -91,9 +88,6 @@ def test_what_others_evaluate_is_as_if_it_were_of_the_same_batch(prior, learned)
             worker.set_pending([])
 
 
-# -- what is learned from the past ---------------------------------------------------------------
-
-
 def test_the_first_candidate_is_good_on_average(prior):
     first = make_strategy(prior).ask()[0].index
     assert first == make_strategy(prior, seed=1).ask()[0].index
@@ -124,9 +118,6 @@ def test_an_inverted_past_costs_little():
     assert np.mean(regrets) < 0.02
 
 
-# -- failures ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("learned", [False, True])
 def test_where_candidates_fail_the_search_does_not_stay(prior, learned):
     scores = scores_of(9)
@@ -137,9 +128,6 @@ def test_where_candidates_fail_the_search_does_not_stay(prior, learned):
     assert np.nanmax(scores) in scores[actual[:20]]
     # Over half of the candidates fail.
     assert np.isnan(scores[actual[5:15]]).mean() <= 0.3
-
-
-# -- seconds by estimator, and expected improvement per second -------------------------------------
 
 
 FAST = [{"Fast.a": float(a)} for a in np.linspace(0, 1, 20)]
