@@ -1,7 +1,5 @@
 """A search that ends early, and candidates that are tried first."""
 
-import time
-
 import numpy as np
 import pytest
 from scipy.stats import loguniform, uniform
@@ -24,28 +22,6 @@ def test_ctrl_c_keeps_the_best_so_far(iris, counted, batch_size):
     assert search.stopped_by_ == "interrupt"
     assert len(search.cv_results_["params"]) == 3
     assert search.best_estimator_.quality == search.best_params_["quality"]
-
-
-@pytest.mark.parametrize("n_iter", [None, 40])
-def test_time_budget(iris, counted, monkeypatch, n_iter):
-    clock = iter(range(10**6))  # each look at the clock is a second
-    monkeypatch.setattr(skmeta.search._budget, "time", _Clock(clock))
-    search = MetaLearnedSearchCV(
-        counted(), param_grid={"quality": np.linspace(0.01, 1, 50)}, n_iter=n_iter, cv=3
-    )
-    search.set_params(time_budget=25).fit(*iris)
-    assert search.stopped_by_ == "time_budget"
-    assert 5 < len(search.cv_results_["params"]) < 15
-    assert hasattr(search, "best_estimator_")
-
-
-class _Clock:
-    def __init__(self, ticks):
-        self._start = time.monotonic() * 2
-        self._ticks = ticks
-
-    def monotonic(self):
-        return self._start + next(self._ticks)
 
 
 class Ticking:
@@ -78,33 +54,17 @@ class Slow(Counted):
 
 
 @pytest.mark.parametrize("refit", [True, False])
-def test_a_time_budget_has_room_for_the_next_fit_and_the_refit_of_the_best(iris, ticking, refit):
+@pytest.mark.parametrize("given", ["param_grid", "param_distributions"])
+def test_a_time_budget_has_room_for_the_next_fit_and_the_refit(iris, ticking, refit, given):
     # A candidate of quality q takes 100 q seconds on each of three folds and 150 q at the refit.
     # The best ones are the slowest, as with early stopping.
-    search = MetaLearnedSearchCV(
-        Slow(), {"quality": np.linspace(0.1, 1, 40)}, n_iter=40, cv=3, refit=refit, prior=None
-    )
+    settings = {given: {"quality": np.linspace(0.1, 1, 40)}, "cv": 3, "refit": refit, "prior": None}
+    search = MetaLearnedSearchCV(Slow(), **settings, n_iter=None if given == "param_grid" else 40)
     search.set_params(random_state=0, verbose=0, time_budget=2_000, patience=40)
     search.fit(*iris)
     assert search.stopped_by_ == "time_budget"
     assert search.best_score_ > 0.9
     assert 1_500 < Ticking.now <= 2_000
-
-
-class Growing(Counted):
-    """A fit takes (rows / 10,000) ** power seconds, and up to a third more or less."""
-
-    def __init__(self, quality=0.9, power=1.0):
-        super().__init__(quality)
-        self.power = power
-
-    def fit(self, X, y):
-        Ticking.now += (2 / 3 + 2 / 3 * self.quality) * (len(X) / 10_000) ** self.power
-        self.n_rows_ = len(X)
-        return super().fit(X, y)
-
-    def score(self, X, y):
-        return self.quality
 
 
 X, y = np.arange(30.0).reshape(-1, 1), np.arange(30) % 2
