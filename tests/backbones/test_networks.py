@@ -1,12 +1,25 @@
-"""conv4, mlp, identity and users' modules."""
+"""conv4, mlp, identity, users' modules, normalisation, and shapes of rows."""
 
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from builders import draw
 from torch import nn
 
-from skmeta.backbones import BACKBONES, _conv4, build_backbone, conv4, mlp
+from skmeta.backbones import (
+    BACKBONES,
+    EpisodeBatchNorm,
+    _conv4,
+    build_backbone,
+    check_backbone,
+    conv4,
+    mlp,
+)
 from skmeta.backbones._conv4 import ConvBlock
+from skmeta.backbones._layers import convert_batch_norm
+from skmeta.exceptions import PriorError
 
 
 def make_conv4(shape=(2, 9, 8)):
@@ -159,3 +172,110 @@ def test_weights_come_from_the_generator(name):
 def test_backbones_that_are_refused(backbone, params, match):
     with pytest.raises(ValueError, match=match):
         build_backbone(backbone, (3,), params)
+
+
+def make_pair(shape):
+    ours, torchs = EpisodeBatchNorm(3), {2: nn.BatchNorm1d, 4: nn.BatchNorm2d}[len(shape)](3)
+    ours, torchs = ours.double(), torchs.double()
+    with torch.no_grad():
+        for part in (ours, torchs):
+            part.weight.copy_(torch.tensor([1.5, -0.7, 0.2]))
+            part.bias.copy_(torch.tensor([0.1, 0.0, -2.0]))
+    return ours, torchs
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5, 5)])
+def test_training_mode_is_torchs_training_mode(shape):
+    ours, torchs = make_pair(shape)
+    x = 3 * draw(*shape) + 1
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    outputs = [part(value) for part, value in zip((ours, torchs), inputs, strict=True)]
+    torch.testing.assert_close(*outputs)
+    cotangent = draw(*shape, seed=1)
+    for output in outputs:
+        output.backward(cotangent)
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    torch.testing.assert_close(ours.weight.grad, torchs.weight.grad)
+
+
+def test_conversion_keeps_weights_and_eps():
+    module = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, eps=0.01), nn.Sequential(nn.Flatten())
+    )
+    module[2].append(nn.BatchNorm1d(12, affine=False))
+    weight = module[1].weight
+    converted = convert_batch_norm(module)
+    assert converted is module
+    assert isinstance(module[1], EpisodeBatchNorm)
+    assert module[1].weight is weight
+    assert module[1].eps == 0.01
+    assert isinstance(module[2][1], EpisodeBatchNorm)
+    assert torch.equal(module[2][1].weight, torch.ones(12))
+
+
+def test_conversion_of_a_normalisation_itself():
+    converted = convert_batch_norm(nn.BatchNorm3d(2))
+    assert isinstance(converted, EpisodeBatchNorm)
+    x = torch.randn(3, 2, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(converted(x), nn.BatchNorm3d(2)(x))
+
+
+@pytest.mark.parametrize("part", [nn.LazyBatchNorm1d, partial(nn.LazyLinear, 3)])
+def test_a_lazy_module_is_refused_until_it_has_seen_data(part):
+    module = nn.Sequential(nn.Flatten(), part())
+    for call in (convert_batch_norm, lambda module: build_backbone(module, (4,))):
+        with pytest.raises(ValueError, match=r"has a Lazy\w+ that has seen no data\. Run one"):
+            call(module)
+    module(torch.ones(2, 4))
+    build_backbone(module, (4,))
+
+
+BACKBONES = [
+    ("mlp", (3,), {"hidden": (4, 5), "activation": "tanh"}),
+    ("conv4", (1, 28, 28), {"n_channels": 3}),
+    ("conv4", (2, 9, 9), {"n_blocks": 1}),
+    ("cells", (3,), {"n_cells": 2, "n_nodes": 3, "operations": ("skip", "none")}),
+    ("cells", (3,), {"width": 4, "normalize": True}),
+    ("cells", (1, 8, 8), {"n_channels": 2, "n_cells": 1}),
+    ("identity", (4,), {}),
+]
+
+
+def weights_of(backbone, shape, params):
+    module = build_backbone(backbone, shape, params)
+    return {f"body.{n}": p.detach().numpy() for n, p in module.named_parameters()}
+
+
+@pytest.mark.parametrize(("backbone", "shape", "params"), BACKBONES)
+def test_the_weights_of_each_backbone_are_its_own(backbone, shape, params):
+    weights = weights_of(backbone, shape, params)
+    check_backbone(backbone, shape, params, weights | {"head.weight": np.zeros((2, 2))})
+    for name, value in weights.items():
+        with pytest.raises(PriorError, match=rf"{name}' has shape .* None in the prior"):
+            check_backbone(backbone, shape, params, {n: v for n, v in weights.items() if n != name})
+        wider = weights | {name: np.zeros((*value.shape, 1))}
+        with pytest.raises(PriorError, match=rf"{name}' has shape .*, 1\) in the prior"):
+            check_backbone(backbone, shape, params, wider)
+    with pytest.raises(PriorError, match=r"'body.other' has shape None in the backbone"):
+        check_backbone(backbone, shape, params, weights | {"body.other": np.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("backbone", "shape", "params", "message"),
+    [
+        ("mlp", (3,), {"hidden": (10**6, 10**6)}, r"'body.1.bias' has shape \(1000000,\)"),
+        ("mlp", (10**9,), {"hidden": (4, 5)}, r"'body.1.weight' has shape \(4, 1000000000\)"),
+        ("mlp", (3,), {"hidden": (10**30, 5)}, "cannot be built, 'mlp': "),
+        ("mlp", (3,), {"hidden": (1,) * 10**5}, "it has 100,000 layers, but at most 5"),
+        ("mlp", (3,), {"hidden": 4}, "cannot be built, 'mlp': "),
+        ("mlp", (3,), {"width": 4}, "unexpected keyword argument 'width'"),
+        ("conv4", (1, 99, 99), {"n_blocks": 10**9}, "it has 1,000,000,000 layers"),
+        ("cells", (3,), {"n_nodes": 10**6}, "it has 500,000,500,000 layers"),
+        ("cells", (3,), {"n_cells": [0] * 9}, "n_cells is a list, but must be an integer"),
+        ("MyNet", (3,), {}, "cannot be built, 'MyNet': it must be one of"),
+    ],
+)
+def test_what_a_stranger_may_ask_for_is_never_built(backbone, shape, params, message):
+    weights = weights_of("mlp", (3,), {"hidden": (4, 5)})
+    with pytest.raises(PriorError, match=message):
+        check_backbone(backbone, shape, params, weights)

@@ -14,11 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from builders import loop_settings
 from hypothesis import HealthCheck, given, settings
+from mutations import bounded, edits
 from safetensors.numpy import load
+from tensor_files import pack, unpack
 
 from skmeta._training import meta_train
 from skmeta.exceptions import FileFormatError, PriorError
+from skmeta.few_shot import MetaFewShotClassifier
+from skmeta.learners import MAML
+from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
 from skmeta.priors import MetaPrior
 from skmeta.search import SearchPrior
 from skmeta.search.record import PastSearch
@@ -26,9 +32,6 @@ from skmeta.search.record import PastSearch
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
 
-from builders import loop_settings
-from mutations import bounded, edits
-from tensor_files import pack, unpack
 
 # Files are written again by each example, which does no harm.
 AGAIN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -217,3 +220,33 @@ def test_weights_that_are_not_finite(path, name, bad):
     path.write_bytes(pack(header, data[:begin] + values.tobytes() + data[end:]))
     with pytest.raises(error, match=r"NaN or infinity|no finite numbers"):
         load_file(path)
+
+
+if os.name == "nt":
+    pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
+
+
+@pytest.mark.parametrize("hidden", [(40, 41), (10**6, 10**6), (40, 40, 10**7), (10**30,)])
+def test_a_prior_that_names_a_large_network_is_refused(hidden, tmp_path):
+    X, y = np.zeros((4, 3)), np.array([0, 1, 0, 1])
+    prior = MAML().initial_prior(X, n_classes=2)
+    prior.replace(backbone_params={"hidden": hidden}).save(tmp_path / "hostile.skmeta")
+    hostile = MetaPrior.load(tmp_path / "hostile.skmeta")
+    with (
+        bounded(),
+        pytest.raises(PriorError, match=r"The prior names|does not have the prior's weights"),
+    ):
+        MetaFewShotClassifier(hostile).fit(X, y)
+    MetaFewShotClassifier(prior).fit(X, y)
+
+
+def test_a_policy_that_names_a_large_network_is_refused():
+    family = PointNavigation(max_episode_steps=5)
+    hostile = (
+        PolicyMAML(hidden=(8,))
+        .initial_prior(family)
+        .replace(backbone_params={"hidden": (10**6, 10**6), "activation": "tanh"})
+    )
+    env = family.make(family.sample(1, np.random.default_rng(0))[0])
+    with bounded(), pytest.raises(PriorError, match=r"'body.1.bias' has shape"):
+        MetaPolicy(hostile).fit(env)

@@ -1,4 +1,4 @@
-"""Few-shot estimators on unusual input: sizes, weights, times, and what they leave untouched."""
+"""Few-shot estimators on unusual input, and what has no effect on any table."""
 
 import pickle
 import tracemalloc
@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from marks import slow
+from table_properties import failures
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import UnusedDataWarning
@@ -195,3 +198,27 @@ def test_a_value_that_is_next_to_a_known_one_is_that_value():
     expected = model.predict_proba(X)
     np.testing.assert_allclose(model.predict_proba(X + 1e-12), expected, atol=1e-6)
     np.testing.assert_allclose(model.predict_proba(X * (1 - 1e-13)), expected, atol=1e-6)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.UnusedDataWarning")
+
+# A smaller failing table is not searched for: each costs some fits.
+EXAMPLES = settings(
+    max_examples=2,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    deadline=None,
+)
+
+
+@pytest.mark.parametrize("name", [slow("MetaFewShotRegressor"), "MetaFewShotClassifier"])
+@EXAMPLES
+@given(st.integers(0, 2**32 - 1))
+def test_what_holds_on_any_table(name, seed):
+    assert not {key: error for key, error in failures(name, seed).items() if error}
+
+
+def test_too_many_classes_are_refused_before_work():
+    X = np.arange(2002.0)[:, None]
+    with pytest.raises(ValueError, match=r"y has 1,001 classes, but at most 1,000 are allowed"):
+        MetaFewShotClassifier(device="cpu").fit(X, np.arange(2002) % 1001)

@@ -1,10 +1,12 @@
-"""Displays of the effects of groups."""
+"""Displays of groups: effects, trajectories and contrasts."""
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
-from skmeta import GroupedRegressor
-from skmeta.plotting import GroupEffectsDisplay
+from skmeta import GroupedClassifier, GroupedRegressor
+from skmeta.plotting import ContrastDisplay, GroupEffectsDisplay, GroupTrajectoryDisplay
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +61,103 @@ def test_a_frame_of_losses_has_a_line_for_each_part_of_the_mixture():
     assert mixture.iloc[-1] < 0.1
     for loss in mixture:
         assert f"mixture {loss:.3f}" in model.summary_
+
+
+@pytest.fixture(scope="module")
+def animals():
+    rng = np.random.default_rng(0)
+    group, day = np.repeat(np.arange(12), 8), np.tile(np.arange(8), 12)
+    X = pd.DataFrame({"animal": [f"a{g}" for g in group], "day": day})
+    y = rng.normal(size=12)[group] + day * (1 + rng.normal(size=12)[group] / 4)
+    return X, pd.Series(y + 0.1 * rng.normal(size=96), name="weight")
+
+
+@pytest.fixture(scope="module")
+def of_animals(animals):
+    X, y = animals
+    return GroupedRegressor("animal", order="day").fit(X[X["day"] < 5], y[X["day"] < 5])
+
+
+def test_known_rows_and_what_is_predicted_are_drawn(animals, of_animals):
+    X, y = animals
+    seen = X["day"] < 5
+    # Rows in any order.
+    rows = np.random.default_rng(0).permutation(96)
+    X, y, seen = X.iloc[rows], y.iloc[rows], seen.iloc[rows]
+    display = GroupTrajectoryDisplay.from_estimator(
+        of_animals, X[seen], y[seen], X[~seen], y[~seen], groups=["a3", "a7"]
+    )
+    assert len(display.axes_) == 2
+    assert display.names == ("day", "weight")
+    ax = display.axes_[1]
+    assert ax.get_title() == "a7"
+    known, mean, came = ax.lines
+    of_group = X["animal"] == "a7"
+    np.testing.assert_array_equal(known.get_xdata(), np.arange(5))
+    at = X[of_group & ~seen].sort_values("day")
+    np.testing.assert_allclose(mean.get_ydata(), of_animals.predict(at))
+    np.testing.assert_allclose(came.get_ydata(), y[at.index])
+    low, high = of_animals.predict_quantiles(at, (0.05, 0.95)).T
+    np.testing.assert_allclose(display.trajectories["a7"].low, low)
+    np.testing.assert_allclose(display.trajectories["a7"].high, high)
+    plt.close("all")
+
+
+def test_axes_may_be_given_and_groups_counted(animals, of_animals):
+    X, y = animals
+    seen = X["day"] < 5
+    _, axes = plt.subplots(1, 3)
+    display = GroupTrajectoryDisplay.from_estimator(
+        of_animals, X[seen], y[seen], X[~seen], n_groups=3, level=0.5, axes=axes
+    )
+    assert [ax.get_title() for ax in display.axes_] == ["a0", "a1", "a2"]
+    assert display.axes_[0].get_legend_handles_labels()[1] == ["50% interval", "known", "predicted"]
+    plt.close("all")
+
+
+def test_what_cannot_be_drawn_is_an_error(animals, of_animals):
+    X, y = animals
+    with pytest.raises(ValueError, match=r"need times and intervals\. Fit GroupedRegressor"):
+        GroupTrajectoryDisplay.from_estimator(GroupedClassifier("animal", order="day"), X, y, X)
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        GroupTrajectoryDisplay.from_estimator(of_animals, X, y, X, level=90)
+    with pytest.raises(ValueError, match=r"Group 'a77' has no rows in X_ahead\. Did you mean 'a7'"):
+        GroupTrajectoryDisplay.from_estimator(of_animals, X, y, X, groups=["a77"])
+    with pytest.raises(ValueError, match="one column of groups, got groups=None"):
+        GroupTrajectoryDisplay.from_estimator(GroupedRegressor(order="day"), X, y, X)
+
+
+@pytest.fixture(scope="module")
+def arms():
+    rng = np.random.default_rng(0)
+    clinic = np.repeat(np.arange(12), 20)
+    X = pd.DataFrame({"clinic": clinic, "arm": rng.choice(["drug", "none", "sham"], 240)})
+    y = (X["arm"] == "drug") * 2.0 + rng.normal(size=12)[clinic] + rng.normal(size=240)
+    counts = rng.poisson(np.exp(0.5 + (X["arm"] == "drug")))
+    model = GroupedRegressor("clinic", model="mixed")
+    return model.fit(X, y), GroupedRegressor("clinic", model="mixed").fit(X, counts)
+
+
+def test_contrasts_are_drawn_from_top_to_bottom(arms):
+    model, _ = arms
+    display = ContrastDisplay.from_estimator(model, "arm", ["drug", "sham"], "none")
+    frame = model.contrast("arm", ["drug", "sham"], "none")
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == list(frame.index)
+    np.testing.assert_allclose(display.ax_.lines[1].get_xdata(), frame["estimate"])
+    assert (np.diff(display.ax_.lines[1].get_ydata()) < 0).all()
+    ends = np.array([line[:, 0] for line in display.ax_.collections[0].get_segments()])
+    np.testing.assert_allclose(ends, frame[["lower", "upper"]])
+    with pytest.raises(ValueError, match="no ratios"):
+        ContrastDisplay.from_estimator(model, "arm", "drug", "none", ratio=True)
+
+
+def test_groups_are_sorted_below_the_common_contrast(arms):
+    _, counts = arms
+    display = ContrastDisplay.from_estimator(
+        counts, "arm", "drug", "none", group="clinic", ratio=True
+    )
+    assert display.names[0] == "all"
+    assert len(display.names) == 13
+    assert (np.diff(display.estimate[1:]) <= 0).all()
+    assert display.ax_.get_xscale() == "log"
+    assert display.ax_.get_xlabel() == "arm, drug - none: ratio, with 95% intervals"

@@ -1,5 +1,7 @@
-"""Searches over several processes, and one that is killed."""
+"""Searches over several processes, and a worker process that is killed."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from searching import assert_same, scores_of
+from searching import Counted, assert_same, scores_of
+from sklearn.exceptions import FitFailedWarning
 from sklearn.svm import SVC
 
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
@@ -43,3 +46,39 @@ def test_the_example_runs(tmp_path):
     first, second = ended.stdout.splitlines()[-2:]
     assert first == "4 of 4 candidates were evaluated here"
     assert second.startswith("best accuracy 0.9")
+
+
+class Mortal(Counted):
+    """Kills its process at one value, as the kernel does where memory ends."""
+
+    def __init__(self, quality=0.0, parent=0):
+        super().__init__(quality)
+        self.parent = parent
+
+    def fit(self, X, y):
+        if self.quality == 2.0 and os.getpid() != self.parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(X, y)
+
+    def score(self, X, y):
+        return 1 - (self.quality - 2.4) ** 2 / 10
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
+@pytest.mark.filterwarnings("ignore:A worker stopped", "ignore:.*are non-finite")
+def test_a_dead_worker_costs_its_candidate(iris, path):
+    model, space = Mortal(parent=os.getpid()), {"quality": [0.0, 1.0, 2.0, 3.0]}
+    settings = {"n_iter": 4, "random_state": 0, "prior": None, "refit": False}
+    search = MetaLearnedSearchCV(model, space, cv=2, n_jobs=2, history=path, **settings)
+    with pytest.warns(FitFailedWarning, match="A worker process died while it evaluated"):
+        search.fit(*iris)
+    results = search.cv_results_
+    scores = {
+        one["quality"]: score
+        for one, score in zip(results["params"], results["mean_test_score"], strict=True)
+    }
+    assert np.isnan(scores.pop(2.0))
+    assert scores == {p: pytest.approx(1 - (p - 2.4) ** 2 / 10) for p in (0.0, 1.0, 3.0)}
+    assert search.best_params_ == {"quality": 3.0}
+    [recorded] = SearchHistory(path)
+    assert [one.error is None for one in recorded.candidates].count(False) == 1

@@ -1,3 +1,5 @@
+"""Samplers of tasks: containers, numbers of support rows, superclasses, and what is refused."""
+
 import warnings
 
 import numpy as np
@@ -6,6 +8,7 @@ import polars as pl
 import pytest
 
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
+from skmeta.learners import ProtoNet, Validation
 from skmeta.tasks import ClassEpisodes, GroupEpisodes
 
 LETTERS = np.array(list("abcdefg"))[np.random.default_rng(1).integers(7, size=300)]
@@ -81,7 +84,7 @@ def test_groups_too_small_are_left_out_with_one_warning():
         ([0, 1, 1, 1], r"Group 'p' has one row of each class, but the query set needs one more"),
     ],
 )
-def test_classification_needs_two_classes_and_a_query_row(y, message):
+def test_groups_need_two_classes_and_a_query_row(y, message):
     groups = ["p", "p", "q", "q"]
     with pytest.raises(EpisodeError, match=f"None of the 2 groups can be a task. {message}"):
         GroupEpisodes(y, groups, n_shot=1, n_query=1, classes=[0, 1])
@@ -99,3 +102,111 @@ def test_classification_needs_two_classes_and_a_query_row(y, message):
 def test_group_episodes_refuse_wrong_values(y, groups, options, message):
     with pytest.raises(ValueError, match=message):
         GroupEpisodes(y, groups, n_shot=1, n_query=1, **options)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def n_support(task):
+    return int((task.w_support > 0).sum())
+
+
+def test_a_range_of_shots_of_classes_is_drawn_evenly(rng):
+    y = np.repeat(np.arange(4), 10)
+    sampler = ClassEpisodes(y, n_way=2, n_shot=(2, 4), n_query=3)
+    tasks = [sampler.sample(rng) for _ in range(600)]
+    assert {task.support.shape for task in tasks} == {(8,)}
+    counts = np.bincount([n_support(task) for task in tasks], minlength=9)
+    assert set(np.flatnonzero(counts)) == {4, 6, 8}
+    assert abs(counts[[4, 6, 8]] - 200).max() < 5 * np.sqrt(200)
+    for task in tasks[:50]:
+        used = task.support[task.w_support > 0]
+        np.testing.assert_array_equal(
+            np.unique(y[used], return_counts=True)[1], n_support(task) / 2
+        )
+        assert not set(task.support) & set(task.query)
+        # Statistics of a batch count all rows alike, so that others must not stand in.
+        assert set(task.support) == set(used)
+
+
+@pytest.mark.parametrize("classes", [None, [0, 1]])
+def test_a_range_of_shots_of_groups_leaves_a_query_row(classes, rng):
+    groups = np.repeat(["big", "mid", "tiny"], [40, 9, 4])
+    y = np.arange(len(groups)) % 2
+    sampler = GroupEpisodes(y, groups, n_shot=(3, 12), n_query=5, classes=classes, shots_per="task")
+    found = {"big": set(), "mid": set(), "tiny": set()}
+    for _ in range(500):
+        task = sampler.sample(rng)
+        assert task.support.shape == (12,)
+        assert task.query.shape == (5,)
+        used, asked = task.support[task.w_support > 0], task.query[task.w_query > 0]
+        assert len(asked) > 0
+        assert not set(used) & set(asked)
+        np.testing.assert_array_equal(task.y_support, y[task.support])
+        found[task.name].add(len(used))
+    assert found == {"big": set(range(3, 13)), "mid": set(range(3, 9)), "tiny": {3}}
+
+
+@pytest.mark.parametrize(
+    ("n_shot", "message"),
+    [
+        ((3,), r"n_shot must be a number of rows or a range \(low, high\), got \(3,\)"),
+        ((5, 3), r"n_shot=\(5, 3\) is empty"),
+        ((0, 3), r"each end of n_shot must be an integer of at least 1, got 0"),
+        ((1, 2.5), r"each end of n_shot must be an integer of at least 1, got 2\.5"),
+    ],
+)
+def test_ranges_that_are_none_are_refused(n_shot, message):
+    with pytest.raises(ValueError, match=message):
+        ClassEpisodes(np.repeat([0, 1], 9), 2, n_shot, 1)
+    with pytest.raises(ValueError, match=message):
+        GroupEpisodes(np.arange(9.0), np.repeat([0, 1, 2], 3), n_shot, 1)
+
+
+# Superclass "a" has 4 classes, "b" 3, "c" 2.
+NAMES = ["a0", "a1", "a2", "a3", "b0", "b1", "b2", "c0", "c1"]
+Y = np.repeat(NAMES, 5)
+
+
+def first_letter(name):
+    return name[0]
+
+
+@pytest.mark.parametrize("superclass", [first_letter, {name: name[0] for name in NAMES}])
+def test_classes_of_a_task_are_of_one_superclass(superclass):
+    sampler = ClassEpisodes(Y, 3, 1, 2, superclass=superclass)
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(700):
+        task = sampler.sample(rng)
+        (letter,) = {name[0] for name in task.classes}
+        drawn.append(letter)
+        assert len(set(task.classes)) == 3
+        assert (Y[task.query] == task.classes[task.y_query]).all()
+    # In proportion to their classes; "c" has too few.
+    assert set(drawn) == {"a", "b"}
+    assert drawn.count("a") / 700 == pytest.approx(4 / 7, abs=0.06)
+
+
+def test_errors_name_what_is_missing():
+    with pytest.raises(EpisodeError, match="no entry for 'c0', 'c1'"):
+        ClassEpisodes(Y, 2, 1, 2, superclass={name: name[0] for name in NAMES[:-2]})
+    with pytest.raises(EpisodeError, match="largest superclass, 'a', has 4 classes, but n_way=5"):
+        ClassEpisodes(Y, 5, 1, 2, superclass=first_letter)
+
+
+def test_a_learner_sets_whole_superclasses_aside_and_scores_within_them():
+    y = np.repeat([f"{letter}{k}" for letter in "abcdefghij" for k in range(3)], 6)
+    X = np.random.default_rng(0).normal(size=(len(y), 4))
+    learner = ProtoNet(
+        n_way=3, n_shot=1, n_query=2, n_iterations=2, validation=Validation(0.2, n_tasks=3),
+        superclass=first_letter, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    trained = {name[0] for name in learner.prior_.trained_on}
+    assert len(trained) == 8
+    assert len(learner.prior_.trained_on) == 24
+    unseen = [name[0] not in trained for name in y]
+    assert 0 <= learner.set_params(n_way=3).score(X[unseen], y[unseen]) <= 1
+    with pytest.raises(EpisodeError, match="groups was passed"):
+        learner.fit(X, y, groups=y)

@@ -1,4 +1,7 @@
+"""Splitters: parts without a common label, episodes, known rows of new groups, later rows."""
+
 import warnings
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,11 +12,12 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, check_cv, cross_val_score, cross_validate
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
-from skmeta.exceptions import PriorWarning
-from skmeta.tasks import EpisodeSplit, split_tasks
+from skmeta.exceptions import EpisodeError, PriorWarning
+from skmeta.tasks import EpisodeSplit, KnownRowsGroupKFold, LaterRowsSplit, split_tasks
 
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
@@ -148,3 +152,112 @@ def test_a_prior_is_asked_once_whether_it_knows_the_rows(groups, prior):
     with pytest.warns(PriorWarning, match="known rows") as caught:
         list(EpisodeSplit(n_episodes=5, prior=prior).split(X, NAMES, groups))
     assert len(caught) == 1
+
+
+LETTERS = np.repeat(["a", "b", "c", "d"], [6, 5, 4, 3])
+ZEROS = np.zeros((len(LETTERS), 1))
+
+
+def test_known_rows_are_there_to_learn_from():
+    cv = KnownRowsGroupKFold(n_known=2, n_splits=2, random_state=0)
+    tested = []
+    for train, test in cv.split(ZEROS, groups=LETTERS):
+        assert len(np.intersect1d(train, test)) == 0
+        assert len(train) + len(test) == len(LETTERS)
+        for group in np.unique(LETTERS[test]):
+            assert (LETTERS[train] == group).sum() == 2
+        tested.append(test)
+    # Each row is tested once, but for the known ones.
+    assert len(np.unique(np.concatenate(tested))) == len(LETTERS) - 2 * 4
+
+
+def test_with_an_order_known_rows_are_the_earliest():
+    days = np.random.default_rng(0).permutation(len(LETTERS))
+    frame = pd.DataFrame({"day": pd.Timestamp("2024-01-01") + pd.to_timedelta(days, unit="D")})
+    cv = KnownRowsGroupKFold(n_known=2, n_splits=2, order="day", random_state=0)
+    for train, test in cv.split(frame, groups=LETTERS):
+        for group in np.unique(LETTERS[test]):
+            known = days[train][LETTERS[train] == group]
+            assert known.max() < days[test][LETTERS[test] == group].min()
+
+
+def test_episodes_in_order():
+    days = np.random.default_rng(0).permutation(len(LETTERS)) + 0.5
+    cv = EpisodeSplit(n_shot=2, n_query=9, n_episodes=8, order=0, random_state=0)
+    for support, query in cv.split(days[:, None], days, groups=LETTERS):
+        assert days[support].max() < days[query].min()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_splits": 5}, "n_splits=5, but there are 4 groups"),
+        ({"n_known": 6, "n_splits": 4}, "has no test rows: none of its groups has more than"),
+        ({"order": "day"}, "'day' is a name, but X is ndarray"),
+    ],
+)
+def test_impossible_splits_say_so(settings, message):
+    cv = KnownRowsGroupKFold(**{"n_splits": 2, **settings})
+    with pytest.raises(ValueError, match=message):
+        list(cv.split(ZEROS, groups=LETTERS))
+
+
+def test_groups_are_needed():
+    with pytest.raises(EpisodeError, match="groups is None"):
+        KnownRowsGroupKFold().split(ZEROS)
+
+
+SERIES = np.repeat(["a", "b", "c", "d"], [10, 5, 4, 1])
+DAYS = np.random.default_rng(0).permutation(len(SERIES))
+FRAME = pd.DataFrame({"day": DAYS})
+
+
+def test_test_rows_are_the_last_of_each_group():
+    ((train, test),) = LaterRowsSplit("day", test_size=0.4).split(FRAME, groups=SERIES)
+    assert dict(zip(*np.unique(SERIES[test], return_counts=True), strict=True)) == {
+        "a": 4,
+        "b": 2,
+        "c": 1,
+    }
+    sizes = {"a": 10, "b": 5, "c": 4}
+    for group in sizes:
+        known = DAYS[train][SERIES[train] == group]
+        assert known.max() < DAYS[test][SERIES[test] == group].min()
+        assert len(known) + np.sum(SERIES[test] == group) == sizes[group]
+
+
+def test_splits_test_blocks_one_after_the_other():
+    found = list(LaterRowsSplit(0, test_size=0.2, n_splits=3).split(FRAME, groups=SERIES))
+    tested = np.concatenate([test for _, test in found])
+    assert len(tested) == len(set(tested)) == 3 * (2 + 1 + 1)
+    for (_, first), (train, second) in pairwise(found):
+        assert set(first) <= set(train)
+        for group in "abc":
+            days = [DAYS[part][SERIES[part] == group] for part in (first, second)]
+            assert days[0].max() < days[1].min()
+
+
+def test_times_may_be_dates_and_scores_work():
+    frame = pd.DataFrame({"when": pd.Timestamp("2024-01-01") + pd.to_timedelta(DAYS, unit="D")})
+    cv = LaterRowsSplit("when", test_size=0.4)
+    ((_, test),) = cv.split(frame, groups=SERIES)
+    ((_, same),) = LaterRowsSplit("day", test_size=0.4).split(FRAME, groups=SERIES)
+    np.testing.assert_array_equal(test, same)
+    scores = cross_val_score(
+        Ridge(), FRAME, DAYS, groups=SERIES, cv=LaterRowsSplit("day", n_splits=2)
+    )
+    assert scores.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups", "error", "message"),
+    [
+        ({"test_size": 1.0}, SERIES, ValueError, r"test_size must be a share .* got 1\.0"),
+        ({}, None, EpisodeError, "groups is None"),
+        ({"n_splits": 10}, SERIES, EpisodeError, "Split 0 has no test rows.*10 rows"),
+        ({"order": "week"}, SERIES, ValueError, "week"),
+    ],
+)
+def test_what_cannot_be_is_an_error(settings, groups, error, message):
+    with pytest.raises(error, match=message):
+        LaterRowsSplit(**{"order": "day"} | settings).split(FRAME, groups=groups)

@@ -1,8 +1,10 @@
-"""Environments that are simulated at once, and families of Gymnasium's own."""
+"""Environments that are simulated at once, Gymnasium's own, and what a family refuses."""
 
 import numpy as np
+import pytest
 from scipy.stats import uniform
 
+from skmeta.exceptions import EpisodeError
 from skmeta.policy import EnvironmentFamily, PointNavigation
 from skmeta.policy.environments import make_vector
 
@@ -41,3 +43,41 @@ def test_other_environments_are_stepped_one_by_one():
     env = make_vector(family, tasks, 2)
     assert env.num_envs == 4
     assert [e.unwrapped.power for e in env.envs] == [t["power"] for t in tasks for _ in "ab"]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "parameters", "message"),
+    [
+        ("Pendulm-v1", {}, "'Pendulm-v1' is not an environment of Gymn"),
+        ("CartPole-v1", {"lenght": uniform(0, 1)}, r"nor an attribute 'lenght'.*'length'"),
+        ("Pendulum-v1", {"g": (0, 1)}, r"parameters\['g'\] must be a distribution"),
+    ],
+)
+def test_families_that_cannot_be(env_id, parameters, message):
+    with pytest.raises(EpisodeError, match=message):
+        EnvironmentFamily(env_id, parameters)
+
+
+def test_episodes_without_a_limit():
+    with pytest.raises(EpisodeError, match=r"CliffWalking-v. has no limit of steps"):
+        EnvironmentFamily(_without_limit(), {})
+
+
+def _without_limit():
+    import gymnasium
+
+    name = next(n for n in gymnasium.registry if n.startswith("CliffWalking-"))
+    assert gymnasium.spec(name).max_episode_steps is None
+    return name
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1"),
+        ({"half_width": 0}, "half_width must be above 0"),
+    ],
+)
+def test_a_square_that_cannot_be(settings, message):
+    with pytest.raises(ValueError, match=message):
+        PointNavigation(**settings)
