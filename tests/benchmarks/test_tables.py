@@ -4,11 +4,11 @@ import re
 
 import pytest
 
+pytest.importorskip("lightgbm")  # of the scripts whose tables and scores are used
+
 from benchmarks.measure.table_ablations import MECHANISMS
+
 from benchmarks.tables import PAGES, TABLES, render
-
-pytest.importorskip("lightgbm")  # of the scripts whose summaries the tables are
-
 
 TEXTS = {page.stem: page.read_text() for page in PAGES}
 
@@ -29,9 +29,6 @@ def test_a_changed_cell_is_made_anew_and_options_stay():
     assert render(text) == TEXTS["groups"]
     widths = text.replace("   :header: method", "   :widths: auto\n   :header: method", 1)
     assert render(widths).count(":widths: auto") == 1
-
-
-pytest.importorskip("lightgbm")  # of the scripts whose tables and scores are used
 
 
 @pytest.mark.parametrize("name", MECHANISMS)

@@ -14,11 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders import loop_settings
 from hypothesis import HealthCheck, given, settings
-from mutations import bounded, edits
 from safetensors.numpy import load
-from tensor_files import pack, unpack
 
 from skmeta._training import meta_train
 from skmeta.exceptions import FileFormatError, PriorError
@@ -32,6 +29,9 @@ from skmeta.search.record import PastSearch
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
 
+from builders import loop_settings
+from mutations import bounded, edits
+from tensor_files import pack, unpack
 
 # Files are written again by each example, which does no harm.
 AGAIN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -220,10 +220,6 @@ def test_weights_that_are_not_finite(path, name, bad):
     path.write_bytes(pack(header, data[:begin] + values.tobytes() + data[end:]))
     with pytest.raises(error, match=r"NaN or infinity|no finite numbers"):
         load_file(path)
-
-
-if os.name == "nt":
-    pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
 
 
 @pytest.mark.parametrize("hidden", [(40, 41), (10**6, 10**6), (40, 40, 10**7), (10**30,)])
