@@ -1,12 +1,10 @@
-"""Tables on the pages of benchmarks are made from the results; ablations switch mechanisms off."""
+"""Tables on the pages of benchmarks are those that the results make."""
 
 import re
 
 import pytest
 
-pytest.importorskip("lightgbm")  # of the scripts whose tables and scores are used
-
-from benchmarks.measure.table_ablations import MECHANISMS
+pytest.importorskip("lightgbm")  # of the scripts whose summaries the tables are
 
 from benchmarks.tables import PAGES, TABLES, render
 
@@ -29,9 +27,3 @@ def test_a_changed_cell_is_made_anew_and_options_stay():
     assert render(text) == TEXTS["groups"]
     widths = text.replace("   :header: method", "   :widths: auto\n   :header: method", 1)
     assert render(widths).count(":widths: auto") == 1
-
-
-@pytest.mark.parametrize("name", MECHANISMS)
-def test_a_mechanism_can_be_switched_off(name):
-    with MECHANISMS[name].off():
-        pass
