@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show(options: argparse.Namespace) -> None:
-    with SearchHistory(options.history, read_only=True) as history:
+    with SearchHistory(options.history, mode="read") as history:
         print(history.describe())
 
 
@@ -73,7 +73,7 @@ def _merge(options: argparse.Namespace) -> None:
 
 def _build(options: argparse.Namespace) -> None:
     estimator, metric = options.estimator, options.metric
-    with SearchHistory(options.history, read_only=True) as history:
+    with SearchHistory(options.history, mode="read") as history:
         searches = history.searches(estimator=estimator, metric=metric)
         # A search that did not record the metric has the scores of another one.
         recorded = [search for search in searches if search.metric == metric]

@@ -103,8 +103,6 @@ LEARNERS = {
     "in context": InContextLearner(
         width=16,
         n_layers=1,
-        n_heads=2,
-        cell_width=4,
         n_shot=4,
         n_iterations=1,
         validation=0,

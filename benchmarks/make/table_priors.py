@@ -59,8 +59,6 @@ class Config:
     kind: str
     width: int = 128
     n_layers: int = 4
-    n_heads: int = 4
-    cell_width: int = 32
     optimizer: str = "adamw"
     lr: float = 1e-3
     planned_hours: float = 1.5
@@ -82,8 +80,7 @@ class Config:
 
     def learner(self) -> InContextLearner:
         """The learner whose network is trained."""
-        names = ("width", "n_layers", "n_heads", "cell_width")
-        return InContextLearner(**{name: getattr(self, name) for name in names})
+        return InContextLearner(width=self.width, n_layers=self.n_layers)
 
 
 def batch_loss(

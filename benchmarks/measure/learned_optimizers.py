@@ -182,7 +182,7 @@ def measure_learned() -> dict[str, Any]:
     seconds = time.process_time() - begun
 
     def make(n_steps: int) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
-        return partial(PriorOptimizer, prior=learner.prior_, n_steps=n_steps)
+        return partial(PriorOptimizer, prior=learner.prior_, n_inner_steps=n_steps)
 
     problems = list(NEW_NETWORKS.values())
     losses = run_all(problems, make, cosine=False, knows=True, seed=NEW_SEED)

@@ -32,7 +32,7 @@ N_TASKS, N_EPISODES, N_UPDATES = 40, 20, 3
 N_ITERATIONS, N_META_TASKS = 500, 20
 METHODS = ("maml", "pretrained", "scratch")
 SHARED = {
-    "hidden": (32, 32),
+    "backbone_params": {"hidden": (32, 32)},
     "discount": 0.99,
     "gae_lambda": 0.98,
     "meta_lr": 5e-3,
@@ -44,7 +44,7 @@ META = {
     "n_inner_steps": N_UPDATES,
     "inner_lr": 0.2,
     "learn": {"inner_lr": "tensor and step"},
-    "loss_after_each_update": True,
+    "multi_step_loss": True,
 }
 
 

@@ -67,7 +67,6 @@ def main():
     args = parser.parse_args()
     family = HalfCheetah(args.kind, args.steps)
     learner = PolicyMAML(
-        hidden=(64, 64),
         n_iterations=args.iterations,
         meta_batch_size=args.tasks,
         n_episodes=args.episodes,

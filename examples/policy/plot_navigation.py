@@ -11,7 +11,7 @@ MAML looks for a policy that finds any goal after a few updates, each on 20 epis
 # Meta-training
 # -------------
 # A family draws tasks; here a task is a goal in the unit square. All episodes of a meta-iteration,
-# 10 goals times 20 episodes, are simulated at once. ``loss_after_each_update`` lets the policy
+# 10 goals times 20 episodes, are simulated at once. ``multi_step_loss`` lets the policy
 # after each update count, and ``learn`` says which step sizes are learned.
 
 import time
@@ -23,7 +23,12 @@ from skmeta.learners import MetaOptimizer
 from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
 
 family = PointNavigation()
-settings = {"hidden": (32, 32), "meta_batch_size": 10, "meta_lr": 1e-2, "random_state": 0}
+settings = {
+    "backbone_params": {"hidden": (32, 32)},
+    "meta_batch_size": 10,
+    "meta_lr": 1e-2,
+    "random_state": 0,
+}
 settings |= {"gae_lambda": 0.98, "meta_optimizer": MetaOptimizer(clip_norm=None)}
 began = time.perf_counter()
 learner = PolicyMAML(
@@ -31,7 +36,7 @@ learner = PolicyMAML(
     n_inner_steps=2,
     inner_lr=0.2,
     learn={"inner_lr": "tensor and step"},
-    loss_after_each_update=True,
+    multi_step_loss=True,
     **settings,
 ).fit(family)
 print(f"meta-training: {time.perf_counter() - began:.0f} seconds")

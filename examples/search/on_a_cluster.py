@@ -60,7 +60,9 @@ def main():
     search = MetaLearnedSearchCV(SVC(), SPACE, n_iter=args.candidates, cv=4, random_state=0)
     with ExitStack() as opened:
         if args.backend == "shared":
-            search.set_params(history=SearchHistory(args.history, shared=True), name="on a cluster")
+            search.set_params(
+                history=SearchHistory(args.history, mode="share"), name="on a cluster"
+            )
         else:
             connect(args.backend, args.address, opened)
             opened.enter_context(joblib.parallel_config(args.backend))

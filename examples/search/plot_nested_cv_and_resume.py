@@ -81,10 +81,10 @@ plt.show()
 # cross-validation tunes on a part of the data and scores on the rest. Here the history holds a
 # search on *all* of this data, whose scores have seen the rows of every outer test fold. A search
 # does not learn from searches that have rows in common with it, so nothing of that gets in.
-# ``read_only=True`` keeps the inner searches out of the history, which they would fill with parts
+# ``mode="read"`` keeps the inner searches out of the history, which they would fill with parts
 # of one data set.
 
-reading = SearchHistory(path, read_only=True)
+reading = SearchHistory(path, mode="read")
 nested = clone(search).set_params(n_iter=10, history=reading, name=None)
 n_before = len(SearchHistory(path))
 outer = RepeatedStratifiedKFold(n_splits=5, n_repeats=3, random_state=0)

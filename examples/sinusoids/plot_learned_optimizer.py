@@ -92,7 +92,7 @@ def adam(lr):
 
 
 def learned(params):
-    return PriorOptimizer(params, learner.prior_, n_steps=N_STEPS)
+    return PriorOptimizer(params, learner.prior_, n_inner_steps=N_STEPS)
 
 
 rates = (0.01, 0.02, 0.04, 0.06, 0.1, 0.2)

@@ -94,9 +94,9 @@ plt.show()
 # ``best_score_`` is the best of many noisy scores, and a little too good. Nested cross-validation
 # tunes on a part of the rows and scores on the rest. The history already holds searches on all
 # rows of December; a search does not learn from searches that share its rows, so their scores do
-# not leak. ``read_only=True`` keeps the inner searches out of the history.
+# not leak. ``mode="read"`` keeps the inner searches out of the history.
 
-nested = clone(search).set_params(history=SearchHistory(path, read_only=True), n_iter=10)
+nested = clone(search).set_params(history=SearchHistory(path, mode="read"), n_iter=10)
 outer = RepeatedStratifiedKFold(n_splits=5, n_repeats=2, random_state=0)
 scores = cross_val_score(nested, X, y, cv=outer)
 print(f"best score {longer.best_score_:.3f}; score to report {scores.mean():.3f}")

@@ -51,7 +51,7 @@ class PriorSampler(BaseSampler):
         that the trials do not set are those of the estimator.
     scoring : str, default="accuracy"
         Name of the score that the study optimises, by which a shipped prior is chosen.
-    seed : int, default=None
+    random_state : int, default=None
         Determines the trials, if they do not run in parallel.
 
     Raises
@@ -87,7 +87,7 @@ class PriorSampler(BaseSampler):
     ...     gamma = trial.suggest_float("gamma", 1e-4, 1e1, log=True)
     ...     return cross_val_score(SVC(C=C, gamma=gamma), X, y, cv=3).mean()
     >>> study = optuna.create_study(
-    ...     direction="maximize", sampler=PriorSampler(estimator=SVC(), seed=0)
+    ...     direction="maximize", sampler=PriorSampler(estimator=SVC(), random_state=0)
     ... )
     >>> study.optimize(objective, n_trials=6)
     >>> study.best_value > 0.95
@@ -100,11 +100,11 @@ class PriorSampler(BaseSampler):
         *,
         estimator: Any = None,
         scoring: str = "accuracy",
-        seed: int | None = None,
+        random_state: int | None = None,
     ) -> None:
         self._prior = _resolve(prior, estimator, scoring)
         self._names = _Names(estimator)
-        self._seed = int(np.random.default_rng(seed).integers(2**63))
+        self._seed = int(np.random.default_rng(random_state).integers(2**63))
         self._spaces = optuna.search_space.IntersectionSearchSpace()
         self._session: _Session | None = None
 

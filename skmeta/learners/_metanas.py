@@ -16,7 +16,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from numbers import Integral, Real
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -189,6 +189,12 @@ def build_chosen(network: Network, chosen: tuple[int, ...]) -> Network:
 class MetaNASAlgorithm(InnerLoopAlgorithm):
     """Adapt weights and shares of operations, until one operation is left on each edge."""
 
+    # Of the softmax over operations, at first and when the choice is made.
+    temperature: ClassVar[tuple[float, float]] = (0.1, 0.01)
+    # Shares of the meta-training at which annealing begins and ends. All operations are mixed
+    # before it; one is left on each edge after it.
+    annealing: ClassVar[tuple[float, float]] = (0.08, 0.12)
+
     def mean_gradient(
         self, context: Context, state: State, tasks: TaskTensors, execution: Execution
     ) -> tuple[State, State]:
@@ -196,7 +202,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         if self.settings.architecture_lr > 0:  # Each task makes its own choice.
             return super().mean_gradient(context, state, tasks, execution)
         n, n_mixed = len(tasks.query.y), 0
-        if context.progress < self.settings.annealing[1]:
+        if context.progress < self.annealing[1]:
             n_mixed = math.ceil(_MIXED_SHARE * n)
         chosen, names = self._chosen(context, state[ALPHA])
         own = {n: v for n, v in state.items() if n in names}
@@ -231,7 +237,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         """Describe the operation on each edge, of an adapted state or a prior."""
         network = self._annealed_network(context, self.settings.n_inner_steps)
         chosen = network.logits(adapted[ALPHA]).argmax(1).tolist()
-        first = self.settings.temperature[0]
+        first = self.temperature[0]
         return describe(network.cells, network.restrict(adapted[ALPHA]) / first, chosen)
 
     def task_attributes(self, context: Context, adapted: State) -> dict[str, Architecture]:
@@ -239,18 +245,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
         return {"architecture_": self.architecture(context, adapted)}
 
     def init_state(self, context: Context, generator: torch.Generator) -> State:
-        annealing, temperature = self.settings.annealing, self.settings.temperature
         max_parameters = self.settings.max_parameters
-        if len(annealing) != 2 or not 0 <= annealing[0] < annealing[1] <= 1:
-            raise ValueError(
-                f"annealing must be two rising shares between 0 and 1, got {annealing}. "
-                "Pass (0.1, 0.3) to have the choice made in the first 30%."
-            )
-        if len(temperature) != 2 or not 0 < temperature[1] <= temperature[0]:
-            raise ValueError(
-                "temperature must be two positive numbers, the larger one first, got "
-                f"{temperature}. Pass (0.1, 0.01), or (1, 0.01) for a softer start."
-            )
         if context.network.cells is None:
             given = self.settings.backbone
             what = repr(given) if isinstance(given, str) else f"an {type(given).__name__}"
@@ -267,7 +262,7 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
             )
         state = super().init_state(context, generator)
         ahead = torch.zeros_like(state[ALPHA])
-        ahead[range(len(ahead)), cells.plain()] = _AHEAD * temperature[0]
+        ahead[range(len(ahead)), cells.plain()] = _AHEAD * self.temperature[0]
         return state | {ALPHA: state[ALPHA] + ahead}
 
     def adapt(
@@ -297,13 +292,13 @@ class MetaNASAlgorithm(InnerLoopAlgorithm):
     def _annealed_network(self, context: Context, step: int) -> AnnealedNetwork:
         """Return the network of an inner step; after the last one, its choice is decided."""
         settings, cells = self.settings, cast(CellNetwork, context.network.cells)
-        begin, end = settings.annealing
+        begin, end = self.annealing
         done = 1.0 if context.progress >= end else (context.progress - begin) / (end - begin)
         sharpness = max(done, 0.0)
         if settings.architecture_lr > 0:  # Each task decides anew.
             sharpness *= (step + 1) / (settings.n_inner_steps + 1)
         return AnnealedNetwork(
-            context.network, cells, settings.max_parameters, sharpness, settings.temperature
+            context.network, cells, settings.max_parameters, sharpness, self.temperature
         )
 
 
@@ -324,11 +319,6 @@ class MetaNAS(GradientLearner):
     architecture_lr : float, default=0.0
         Step size of the inner loop for the architecture parameters. If it is positive, each task
         adapts its own architecture, and all tasks mix operations in their first steps.
-    temperature : tuple of two floats, default=(0.1, 0.01)
-        Temperature of the softmax over operations at first, and when the choice is made.
-    annealing : tuple of two floats, default=(0.08, 0.12)
-        Shares of the meta-training at which annealing begins and ends. All operations are mixed
-        before it; one is left on each edge after it.
     max_parameters : int or None, default=None
         Largest number of parameters of the chosen network, without the head.
 
@@ -351,8 +341,6 @@ class MetaNAS(GradientLearner):
     backbone: Any = "cells"
     first_order: bool = True
     architecture_lr: float = parameter(0.0, Interval(Real, 0, None, closed="left"))
-    temperature: tuple[float, float] = parameter((0.1, 0.01), tuple, list)
-    annealing: tuple[float, float] = parameter((0.08, 0.12), tuple, list, role="training")
     max_parameters: int | None = parameter(None, Interval(Integral, 1, None, closed="left"), None)
 
     algorithm = MetaNASAlgorithm

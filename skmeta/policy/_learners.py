@@ -38,10 +38,11 @@ class PolicyMAML(OuterLoopSettings):
         Settings of the inner loop that are learned, as in :class:`~skmeta.learners.MAML`:
         ``{"inner_lr": "weight"}`` is Meta-SGD, ``{"inner_lr": "tensor and step"}`` has one step
         size for each tensor and step. They start from ``inner_lr``.
-    loss_after_each_update : bool, default=False
+    multi_step_loss : bool, default=False
         Descend the mean over the policies after each update, not the last policy's alone.
-    hidden : tuple of int, default=(64, 64)
-        Width of each hidden layer of the policy; tanh is applied after each.
+    backbone_params : dict or None, default=None
+        Parameters of the policy's network, an ``"mlp"``: ``{"hidden": (64, 64)}``, the widths of
+        the hidden layers, and ``{"activation": "tanh"}`` by default.
     inner_lr : float, default=0.1
         Step size of the inner loop (alpha in the papers).
     n_inner_steps : int, default=1
@@ -93,8 +94,8 @@ class PolicyMAML(OuterLoopSettings):
 
     first_order: bool = parameter(False, "boolean", role="training")
     learn: dict[str, str] | None = parameter(None, dict, None, role="training")
-    loss_after_each_update: bool = parameter(False, "boolean", role="training")
-    hidden: tuple[int, ...] = parameter((64, 64), tuple, list, role="training")
+    multi_step_loss: bool = parameter(False, "boolean", role="training")
+    backbone_params: dict[str, Any] | None = parameter(None, dict, None, role="training")
     inner_lr: float = parameter(0.1, Interval(Real, 0, None, closed="neither"))
     n_inner_steps: int = parameter(1, Interval(Integral, 0, None, closed="left"))
     estimator: str = parameter("lvc", StrOptions(set(ESTIMATORS)))
@@ -119,7 +120,7 @@ class PolicyMAML(OuterLoopSettings):
     @property
     def network_params(self) -> dict[str, Any]:
         """Parameters of the backbone ``"mlp"``."""
-        return {"hidden": tuple(self.hidden), "activation": "tanh"}
+        return {"hidden": (64, 64), "activation": "tanh", **(self.backbone_params or {})}
 
     def inner_learner(self) -> GradientLearner:
         """Return the supervised learner whose inner step adapts a policy.

@@ -90,7 +90,7 @@ def meta_loss(
     losses: list[Tensor] = []
     for k, sample in enumerate(before):
         fast = session.step(state, fast, sample, k)
-        if session.learner.loss_after_each_update:
+        if session.learner.multi_step_loss:
             losses.append(
                 surrogate_loss("lvc", session.log_prob(fast, samples[k + 1]), samples[k + 1])
             )
@@ -234,7 +234,7 @@ def read_prior(
     network = dict(prior.backbone_params)
     shape = tuple(prior.input_shape or ())
     check_backbone(str(prior.backbone), shape, network, prior.tensors)
-    settings |= {"hidden": network["hidden"]} | overrides
+    settings |= {"backbone_params": {"hidden": network["hidden"]}} | overrides
     learner = POLICY_LEARNERS[prior.learner](**settings)
     session = PolicySession(
         learner,

@@ -79,7 +79,7 @@ def open_record(search: Search, stage: Stage) -> OpenRecord:
     """
     arguments, data, folds = stage.arguments, stage.data, stage.folds
     history = open_history(search.history)
-    if history is not None and history.shared:
+    if history is not None and history.mode == "share":
         check_same_folds(folds, data)
     if history is None and (arguments.walks_grid or search.prior is None):
         return OpenRecord(None, None, arguments.seed)
@@ -92,7 +92,7 @@ def open_record(search: Search, stage: Stage) -> OpenRecord:
         known = None if search.name is None else history._find(record.fingerprint)
         if known is None:
             record = replace(record, learned_until=history._position())
-            if history.shared:
+            if history.mode == "share":
                 # If several workers begin at the same time, one enters its seed and position.
                 history._begin(record)
                 known = history._find(record.fingerprint)
@@ -108,7 +108,7 @@ def open_record(search: Search, stage: Stage) -> OpenRecord:
     leases = None
     if history is not None:
         history._begin(record)
-        leases = history._leases(record.fingerprint) if history.shared else None
+        leases = history._leases(record.fingerprint) if history.mode == "share" else None
     assert record.seed is not None
     return OpenRecord(history, prior, record.seed, is_replayed, leases, record)
 
@@ -208,7 +208,7 @@ class TrialRecord:
         self._unwritten: list[CandidateRecord] = []
         # Failed fits are kept back until one succeeds. If all fail, as without memory, the same
         # search evaluates them again. Workers of a shared search wait for each.
-        self._may_write = history is not None and history.shared
+        self._may_write = history is not None and history.mode == "share"
         self._has_warned = False
 
     def read(self, keys: Collection[str] | None = None) -> None:
@@ -272,7 +272,7 @@ class TrialRecord:
             self._history._record(self._fingerprint, *self._unwritten)
             self._unwritten.clear()
         except Exception as error:  # a failing history must not end the search
-            if self._history.shared:
+            if self._history.mode == "share":
                 raise
             if not self._has_warned:
                 self._has_warned = True

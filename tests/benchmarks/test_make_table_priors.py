@@ -14,8 +14,6 @@ def start(kind="classification", **changes):
         kind,
         width=16,
         n_layers=1,
-        n_heads=2,
-        cell_width=4,
         optimizer="muon",
         warm_up=2,
         n_query=6,

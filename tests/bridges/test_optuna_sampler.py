@@ -61,20 +61,21 @@ def optimise(sampler, n_trials, function=objective, direction="maximize"):
 
 def test_a_study_finds_the_best_value_sooner_than_without_a_prior(prior):
     with_prior = [
-        optimise(PriorSampler(prior, estimator=SVC(), seed=s), 6).best_value for s in range(3)
+        optimise(PriorSampler(prior, estimator=SVC(), random_state=s), 6).best_value
+        for s in range(3)
     ]
-    without = [optimise(PriorSampler(None, seed=s), 6).best_value for s in range(3)]
+    without = [optimise(PriorSampler(None, random_state=s), 6).best_value for s in range(3)]
     assert np.mean(with_prior) > np.mean(without)
     assert min(with_prior) > -0.03
 
 
 def test_a_misleading_prior_is_given_up():
-    sampler = PriorSampler(make_prior(sign=-1.0), estimator=SVC(), seed=0)
+    sampler = PriorSampler(make_prior(sign=-1.0), estimator=SVC(), random_state=0)
     assert optimise(sampler, 25).best_value > -0.05
 
 
 def test_values_are_minimised_if_the_study_does(prior):
-    sampler = PriorSampler(prior, estimator=SVC(), seed=0)
+    sampler = PriorSampler(prior, estimator=SVC(), random_state=0)
     study = optimise(sampler, 8, lambda trial: -objective(trial), direction="minimize")
     assert study.best_value < 0.03
 
@@ -85,7 +86,9 @@ def test_names_are_those_of_the_estimator(prior):
         return score(C, trial.suggest_float("gamma", 1e-5, 1e1, log=True))
 
     pipe = make_pipeline(StandardScaler(), SVC())
-    assert optimise(PriorSampler(prior, estimator=pipe, seed=0), 4, piped).best_value > -0.05
+    assert (
+        optimise(PriorSampler(prior, estimator=pipe, random_state=0), 4, piped).best_value > -0.05
+    )
 
 
 def test_all_kinds_of_distributions_and_conditions(prior):
@@ -99,7 +102,7 @@ def test_all_kinds_of_distributions_and_conditions(prior):
             trial.suggest_float("gamma", 1e-5, 1e1, log=True)
         return value
 
-    study = optimise(PriorSampler(prior, estimator=SVC(), seed=0), 15, mixed)
+    study = optimise(PriorSampler(prior, estimator=SVC(), random_state=0), 15, mixed)
     for trial in study.trials:
         assert trial.state.name == "COMPLETE"
         assert trial.params["n"] in (1, 3, 5, 7, 9)
@@ -117,14 +120,14 @@ def test_failed_and_pruned_trials_are_taken_note_of(prior):
             raise optuna.TrialPruned
         return value
 
-    study = optimise(PriorSampler(prior, estimator=SVC(), seed=0), 12, shaky)
+    study = optimise(PriorSampler(prior, estimator=SVC(), random_state=0), 12, shaky)
     places = [(trial.params["C"], trial.params["gamma"]) for trial in study.trials]
     assert len(set(places)) == 12
     assert study.best_value > -0.05
 
 
 def test_a_study_goes_on_with_a_pickled_sampler(prior):
-    sampler = PriorSampler(prior, estimator=SVC(), seed=0)
+    sampler = PriorSampler(prior, estimator=SVC(), random_state=0)
     study = optimise(sampler, 4)
     study.sampler = pickle.loads(pickle.dumps(sampler))
     study.optimize(objective, n_trials=3)
@@ -134,7 +137,7 @@ def test_a_study_goes_on_with_a_pickled_sampler(prior):
 
 
 def test_a_prior_that_ships():
-    assert len(optimise(PriorSampler(estimator=SVC(), seed=0), 3).trials) == 3
+    assert len(optimise(PriorSampler(estimator=SVC(), random_state=0), 3).trials) == 3
 
 
 def test_what_is_refused(prior):

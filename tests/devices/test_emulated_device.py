@@ -66,7 +66,7 @@ LEARNER = {
     "ALPaCA": ALPaCA(**SMALL, **QUICK),
     "HierarchicalLinear": HierarchicalLinear(),
     "InContextLearner": InContextLearner(
-        width=8, n_layers=1, n_heads=2, cell_width=4,
+        width=8, n_layers=1,
         **{**QUICK, "n_iterations": 1},
     ),
     "LSTMMetaLearner": LSTMMetaLearner(n_inner_steps=2, **SMALL, **QUICK),

@@ -239,7 +239,7 @@ def test_a_prior_that_names_a_large_network_is_refused(hidden, tmp_path):
 def test_a_policy_that_names_a_large_network_is_refused():
     family = PointNavigation(max_episode_steps=5)
     hostile = (
-        PolicyMAML(hidden=(8,))
+        PolicyMAML(backbone_params={"hidden": (8,)})
         .initial_prior(family)
         .replace(backbone_params={"hidden": (10**6, 10**6), "activation": "tanh"})
     )

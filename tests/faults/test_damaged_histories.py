@@ -73,7 +73,7 @@ def check(path):
     with warnings.catch_warnings(record=True) as caught, bounded():
         warnings.simplefilter("always")
         try:
-            with SearchHistory(path, read_only=True) as history:
+            with SearchHistory(path, mode="read") as history:
                 held, past = list(history), history.searches()
         except (HistoryError, FileFormatError):
             return

@@ -19,7 +19,7 @@ from skmeta.learners import MAML, FineTuning, InContextLearner
 
 def small_prior(kind="classification", **settings):
     """A tabular prior of a small network with random weights."""
-    learner = InContextLearner(width=8, n_layers=1, n_heads=2, cell_width=4, **settings)
+    learner = InContextLearner(width=8, n_layers=1, **settings)
     network = learner.make_network(kind)
     network.draw(torch.Generator().manual_seed(0))
     return learner.table_prior(network, kind)

@@ -36,19 +36,18 @@ CASES = {
     "MetaSGD-prototype": MetaSGD(head_init="prototype"),
     "Reptile": Reptile(),
     "ProtoNet": ProtoNet(),
-    "InContextLearner": InContextLearner(width=8, n_layers=1, n_heads=2, cell_width=4),
+    "InContextLearner": InContextLearner(width=8, n_layers=1),
     "HierarchicalLinear": HierarchicalLinear(),
     "ALPaCA": ALPaCA(),
     "FineTuning": FineTuning(head_init="learned"),
     "LSTMMetaLearner": LSTMMetaLearner(),
     "LearnedOptimizer": LearnedOptimizer(),
-    "LearnedOptimizer-support": LearnedOptimizer(truncation=1, objective="support"),
+    "LearnedOptimizer-support": LearnedOptimizer(objective="support"),
     "LSTMMetaLearner-second_order": LSTMMetaLearner(first_order=False, head_init="shared"),
     "MetaNAS": MetaNAS(),
     "MetaNAS-second_order": MetaNAS(first_order=False),
     # Its gradient is a straight-through estimate, which finite differences do not give.
     "MetaNAS-budget": MetaNAS(max_parameters=100),
-    "MetaNAS-annealing": MetaNAS(annealing=(0.0, 0.5)),
 }
 FITS = ("fit_is_reproducible", "interrupted_fit_resumes_exactly")
 

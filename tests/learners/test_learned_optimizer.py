@@ -15,6 +15,7 @@ from skmeta import MetaFewShotRegressor
 from skmeta.datasets import make_sinusoid_tasks
 from skmeta.exceptions import PriorError
 from skmeta.learners import MAML, LearnedOptimizer, PriorOptimizer, Validation
+from skmeta.learners.learned_optimizers import _learned_optimizer
 
 N_FEATURES, N_HIDDEN = 3, 4
 
@@ -76,7 +77,7 @@ class PlainOptimizer(nn.Module):
         return found
 
 
-def plain_meta_gradient(learner, state, task, noise):
+def plain_meta_gradient(learner, state, task, noise, truncation):
     """The loop of the paper: steps, losses, and a backward pass every ``truncation`` steps."""
     rule = PlainOptimizer(state)
     rows = task.query if learner.objective == "query" else task.support
@@ -94,7 +95,7 @@ def plain_meta_gradient(learner, state, task, noise):
         pieces = (learner.inner_lr * update).split([v.numel() for v in theta.values()])
         theta = {n: v + p.reshape(v.shape) for (n, v), p in zip(theta.items(), pieces, strict=True)}
         total = total + plain_loss(theta, rows) / learner.n_inner_steps
-        if k % learner.truncation == 0 or k == learner.n_inner_steps:
+        if k % truncation == 0 or k == learner.n_inner_steps:
             total.backward()
             theta = {n: v.detach() for n, v in theta.items()}
             memory = [tuple(part.detach() for part in pair) for pair in memory]
@@ -105,16 +106,14 @@ def plain_meta_gradient(learner, state, task, noise):
 @pytest.mark.parametrize("truncation", [1, 2, 5])
 @pytest.mark.parametrize("objective", ["query", "support"])
 @pytest.mark.parametrize("batch_size", [None, 2])
-def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective, batch_size):
-    learner = make_learner(
-        truncation=truncation, objective=objective, batch_size=batch_size, inner_lr=0.3
-    )
+def test_meta_gradient_is_that_of_the_papers_loop(truncation, objective, batch_size, monkeypatch):
+    monkeypatch.setattr(_learned_optimizer, "TRUNCATION", truncation)
+    learner = make_learner(objective=objective, batch_size=batch_size, inner_lr=0.3)
     context, task = make_context(), make_task()
     state = make_state(learner, context)
     gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
-    expected = plain_meta_gradient(
-        learner, state, task, learner.algorithm(learner)._draw(context, state, task)
-    )
+    noise = learner.algorithm(learner)._draw(context, state, task)
+    expected = plain_meta_gradient(learner, state, task, noise, truncation)
     for name in state:
         if name == "horizon" or is_weight(name):
             assert not gradient[name].any(), name

@@ -83,7 +83,7 @@ def test_without_corrections_a_step_is_one_of_adam():
 
 @pytest.mark.parametrize("network", ["mlp", "lstm"])
 def test_problems_side_by_side_take_the_steps_that_each_takes_alone(network):
-    settings = SimpleNamespace(inner_lr=0.1, first_order=True, truncation=None)
+    settings = SimpleNamespace(inner_lr=0.1, first_order=True)
     state, whole = make_state(network), make_batch()
     losses = [optimise(settings, state, Batch([p], [s])) for p, s in zip(*whole, strict=True)]
     both = optimise(settings, state, whole)
@@ -107,7 +107,7 @@ def test_meta_gradient_is_that_of_finite_differences(network, monkeypatch):
     """Through all steps and second derivatives, if nothing is damped, cut off or clipped."""
     monkeypatch.setattr(_problems, "DAMPING", 1.0)
     monkeypatch.setattr(_problems, "_LARGEST_GRADIENT", 1e9)
-    settings = SimpleNamespace(inner_lr=0.1, first_order=False, truncation=None)
+    settings = SimpleNamespace(inner_lr=0.1, first_order=False)
     state, horizon, batch = make_state(network), 4, make_batch()
     gradient, metrics = meta_gradient(settings, state, batch, horizon, np.random.default_rng(2))
     curve = _problems.run(settings, state, batch, horizon, np.random.default_rng(2))
@@ -135,7 +135,7 @@ def test_meta_gradient_is_that_of_finite_differences(network, monkeypatch):
 
 
 def test_training_lowers_the_loss_on_new_problems():
-    settings = {"n_iterations": 40, "meta_lr": 0.02, "first_order": False, "truncation": None}
+    settings = {"n_iterations": 40, "meta_lr": 0.02, "first_order": False}
     short, long = make_learner(n_iterations=1, meta_lr=1e-9), make_learner(**settings)
     test = [Noisy(), Noisy()]
     before = short.fit_problems(Noisy(), validation=test).learning_curve_["validation_loss"][-1]
@@ -157,7 +157,7 @@ def test_a_prior_of_problems_is_saved_and_trains_a_network(tmp_path):
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
-    optimizer = PriorOptimizer(net.parameters(), prior, n_steps=60)
+    optimizer = PriorOptimizer(net.parameters(), prior, n_inner_steps=60)
     losses = []
     for _ in range(60):
         loss = ((net(x)[:, 0] - x[:, 0] * x[:, 1]) ** 2).mean()
@@ -182,7 +182,7 @@ def test_in_skorch_it_replaces_adam():
         criterion=nn.CrossEntropyLoss,
         optimizer=PriorOptimizer,
         optimizer__prior=prior,
-        optimizer__n_steps=100,
+        optimizer__n_inner_steps=100,
         max_epochs=25,
         batch_size=50,
         train_split=None,
@@ -199,13 +199,13 @@ def test_the_number_of_steps_is_known_to_the_optimizer():
     ends = []
     for n_steps in (5, 500):
         theta = torch.tensor([1.0, -2.0, 0.5], requires_grad=True)
-        optimizer = PriorOptimizer([theta], prior, n_steps=n_steps)
+        optimizer = PriorOptimizer([theta], prior, n_inner_steps=n_steps)
         (theta**2).sum().backward()
         optimizer.step()
         ends.append(theta.detach())
     assert not torch.equal(*ends)
-    with pytest.raises(ValueError, match="n_steps"):
-        PriorOptimizer([theta], prior, n_steps=0)
+    with pytest.raises(ValueError, match="n_inner_steps"):
+        PriorOptimizer([theta], prior, n_inner_steps=0)
 
 
 def test_meta_training_goes_on_from_a_prior():

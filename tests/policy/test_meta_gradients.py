@@ -18,7 +18,7 @@ INNER_LR = 0.8
 def begin(**settings):
     """A learner with a small network at work, in float64, without a baseline."""
     settings = {
-        "hidden": (3,),
+        "backbone_params": {"hidden": (3,)},
         "inner_lr": INNER_LR,
         "discount": 1.0,
         "standardize": False,

@@ -20,7 +20,7 @@ TASK = {"goal_x": 0.3, "goal_y": 0.2}
 
 def fitted(family, **settings):
     settings = {
-        "hidden": (8,),
+        "backbone_params": {"hidden": (8,)},
         "n_iterations": 2,
         "meta_batch_size": 3,
         "n_episodes": 4,

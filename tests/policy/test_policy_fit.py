@@ -13,7 +13,7 @@ from skmeta.learners import ExecutionOptions, Validation
 from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML
 
 SMALL = {
-    "hidden": (8,),
+    "backbone_params": {"hidden": (8,)},
     "n_iterations": 4,
     "meta_batch_size": 3,
     "n_episodes": 4,
@@ -23,7 +23,7 @@ SMALL = {
 LEARNERS = [
     PolicyMAML(**SMALL),
     PolicyMAML(
-        **SMALL, n_inner_steps=2, loss_after_each_update=True, learn={"inner_lr": "tensor and step"}
+        **SMALL, n_inner_steps=2, multi_step_loss=True, learn={"inner_lr": "tensor and step"}
     ),
     PolicyMAML(**SMALL, estimator="dice"),
     PolicyMAML(**SMALL, n_inner_steps=0),
@@ -101,7 +101,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     with pytest.raises(FileFormatError, match="belongs to a run with other parameters"):
         clone(learner).set_params(inner_lr=0.3).fit(PointNavigation())
     with pytest.raises(FileFormatError, match="belongs to a run with other parameters"):
-        clone(learner).fit(PointNavigation(half_width=1))
+        clone(learner).fit(PointNavigation(max_episode_steps=50))
 
 
 FAMILIES = [
@@ -128,7 +128,12 @@ def test_validation_chooses_the_best_state():
 
 
 def test_meta_training_improves_the_return_after_adaptation():
-    settings = {"hidden": (16,), "n_iterations": 25, "meta_batch_size": 10, "meta_lr": 1e-2}
+    settings = {
+        "backbone_params": {"hidden": (16,)},
+        "n_iterations": 25,
+        "meta_batch_size": 10,
+        "meta_lr": 1e-2,
+    }
     settings |= {"inner_lr": 0.3, "execution": "loop", "random_state": 0}
     family = PointNavigation(max_episode_steps=20)
     learner = PolicyMAML(**settings)

@@ -44,7 +44,7 @@ def make(address, lease_timeout=60.0, **settings):
         Logged(),
         GRID,
         cv=N_FOLDS,
-        history=SearchHistory(address, shared=True),
+        history=SearchHistory(address, mode="share"),
         name="ours",
         refit=False,
         verbose=0,

@@ -82,7 +82,7 @@ def test_a_longer_search_begins_like_the_shorter_one(iris, path, tmp_path):
 def test_a_read_only_history_is_gone_on_from(iris, counted, tmp_path, path):
     expected = make(counted(), tmp_path / "whole.db").fit(*iris)
     interrupt(counted, iris, path, 9)
-    found = make(counted(), SearchHistory(path, read_only=True), random_state=8).fit(*iris)
+    found = make(counted(), SearchHistory(path, mode="read"), random_state=8).fit(*iris)
     assert_same(scores_of(found), scores_of(expected))
     assert found.n_resumed_ == 4
 

@@ -24,7 +24,7 @@ def _(monkeypatch):
 def make(estimator, path, space=QUALITY, shared=True, **settings):
     history = path
     if shared:
-        history = SearchHistory(path, shared=True)
+        history = SearchHistory(path, mode="share")
         settings["name"] = "ours"
     settings = {"n_iter": N_ITER, "random_state": 3, "cv": N_FOLDS, **settings}
     return MetaLearnedSearchCV(estimator, space, history=history, **settings)
@@ -104,7 +104,9 @@ def test_workers_keep_the_seed_and_the_past_of_the_first(iris, counted, path):
 
 def test_a_history_in_memory_is_refused():
     with pytest.raises(HistoryError, match=r"this one is in memory\. Give the path of a file"):
-        SearchHistory(shared=True)
+        SearchHistory(mode="share")
+    with pytest.raises(HistoryError, match="mode must be one of 'write', 'read', 'share', got 'r'"):
+        SearchHistory(mode="r")
 
 
 def test_folds_must_be_the_same_in_all_processes(iris, path):

@@ -117,7 +117,7 @@ def test_they_come_first(iris):
 
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_a_search_ends_with_the_target(iris, counted, path, is_shared):
-    history = SearchHistory(path, shared=True) if is_shared else None
+    history = SearchHistory(path, mode="share") if is_shared else None
     settings = {"n_iter": 30, "history": history, "target_score": 0.99}
     settings |= {"name": "ours"} if is_shared else {}
     found = make(counted(quality=0.9), QUALITY, **settings).fit(*iris)

@@ -21,6 +21,7 @@ from skmeta._tabular.table_prior._experts import (
 )
 from skmeta._tabular.table_prior._linear_model import LinearModel, SupportRows, fit_linear_model
 from skmeta._tabular.table_prior._mixture import mix_bins, mix_classes
+from skmeta._tabular.table_prior._network import N_HEADS
 from skmeta._tabular.table_prior._prior import ConditionedPrior, Distribution, TablePrior
 from skmeta._tabular.table_prior._views import ViewedRows, choose_views, count_views
 

@@ -53,6 +53,8 @@ from skmeta._tabular.table_prior._experts import (
 )
 from skmeta._tabular.table_prior._linear_model import LinearModel, SupportRows, fit_linear_model
 
+# Heads of the attention.
+N_HEADS = 4
 # Labels this near to 0 have no sign. That of a sum that should be 0 depends on the order of terms.
 _ZERO = 1e-6
 # Smallest probability of a bin.
@@ -95,8 +97,8 @@ class Memory(NamedTuple):
 class Network:
     """The forward pass with the weights of a prior, by name, in a precision."""
 
-    def __init__(self, weights: Mapping[str, np.ndarray], n_heads: int, dtype: type) -> None:
-        self.dtype, self.n_heads = dtype, n_heads
+    def __init__(self, weights: Mapping[str, np.ndarray], dtype: type) -> None:
+        self.dtype = dtype
         self._weights: dict[str, np.ndarray] = {
             n: np.array(v, dtype, order="C") for n, v in weights.items()
         }
@@ -329,7 +331,7 @@ class Network:
         self, k: int, token: np.ndarray, log_weight: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the keys and values of support tokens (n, D) in layer k."""
-        n, heads = len(token), self.n_heads
+        n, heads = len(token), N_HEADS
         joined = self._linear(
             f"blocks.{k}.key_value", self._norm(f"blocks.{k}.norm_attention", token)
         ).reshape(n, 2, heads, -1)
@@ -343,7 +345,7 @@ class Network:
 
     def _layer(self, k: int, token: np.ndarray, keys: np.ndarray, values: np.ndarray) -> None:
         """Change tokens (m, D) in place to those after layer k: rows attend to support rows."""
-        name, heads = f"blocks.{k}", self.n_heads
+        name, heads = f"blocks.{k}", N_HEADS
         m, size, n = len(token), keys.shape[1] - 1, keys.shape[2]
         query = self._linear(f"{name}.query", self._norm(f"{name}.norm_attention", token))
         query /= np.sqrt(self.dtype(size))

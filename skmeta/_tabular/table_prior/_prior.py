@@ -191,9 +191,7 @@ class ConditionedPrior:
 
 @lru_cache(maxsize=4)
 def _network(prior: MetaPrior, precision: str) -> Network:
-    return Network(
-        _weights(prior.tensors), prior.learner_params["n_heads"], np.dtype(precision).type
-    )
+    return Network(_weights(prior.tensors), np.dtype(precision).type)
 
 
 def _weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -124,8 +124,9 @@ def read_prior(
         if kind is not None and isinstance(value, Mapping):
             settings[name] = kind(**value)
     known = set(parameter_names(learner_class))
-    # Priors of earlier versions keep the sizes of tasks, which no new task depends on.
-    settings = {n: v for n, v in settings.items() if n in known or n not in ("n_shot", "n_query")}
+    # Priors of earlier versions keep sizes of tasks, and of heads and cells that are fixed now.
+    earlier = ("n_shot", "n_query", "n_heads", "cell_width")
+    settings = {n: v for n, v in settings.items() if n in known or n not in earlier}
     unknown = sorted(settings.keys() - known)
     if unknown:
         raise PriorError(

@@ -14,6 +14,7 @@ from skmeta._backend import PRECISIONS, Rows, Scaler, State, TaskTensors, call_n
 from skmeta._sklearn_compat import Interval, StrOptions
 from skmeta._tabular.table_prior import (
     N_CODES,
+    N_HEADS,
     N_SLOTS,
     binned_moments,
     binned_quantiles,
@@ -44,7 +45,7 @@ from skmeta.priors import MetaPrior
 # Prefix of the support set in an adapted state.
 _SUPPORT = "support."
 # Parameters that are sizes of the transformer.
-_SIZES = ("width", "n_layers", "n_heads", "cell_width")
+_SIZES = ("width", "n_layers")
 
 
 class InContextAlgorithm(Algorithm):
@@ -157,13 +158,9 @@ class InContextLearner(OuterLoopLearner):
     max_rows : int, default=1000
         Largest number of support rows of a view.
     width : int, default=128
-        Width of the transformer.
+        Width of the transformer, a multiple of 8; an encoded cell has a quarter of it.
     n_layers : int, default=4
         Layers of the transformer.
-    n_heads : int, default=4
-        Heads of its attention. The number must divide ``width``.
-    cell_width : int, default=32
-        Width of an encoded cell.
     prior : MetaPrior, "tabular" or None, default=None
         Where meta-training starts: a prior of another InContextLearner of the same size, or the
         prior that ships (:meth:`~skmeta.priors.MetaPrior.load_shipped`). None draws random weights.
@@ -200,8 +197,6 @@ class InContextLearner(OuterLoopLearner):
     max_rows: int = 1000
     width: int = 128
     n_layers: int = 4
-    n_heads: int = 4
-    cell_width: int = 32
     prior: Any = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -209,8 +204,6 @@ class InContextLearner(OuterLoopLearner):
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "cell_width": [Interval(Integral, 2, None, closed="left")],
         "prior": [MetaPrior, StrOptions({"tabular"}), None],
     }
 
@@ -220,10 +213,8 @@ class InContextLearner(OuterLoopLearner):
 
     def make_network(self, kind: str) -> TableTransformer:
         """Build the transformer of these settings, without drawing its weights."""
-        if self.width % self.n_heads:
-            raise ValueError(
-                f"n_heads={self.n_heads} must divide width={self.width}. Change one of them."
-            )
+        if self.width % (2 * N_HEADS):
+            raise ValueError(f"width must be a multiple of {2 * N_HEADS}, got {self.width}.")
         n_labels = N_CODES if kind == "classification" else None
         return TableTransformer(n_labels, **self.sizes(), n_slots=N_SLOTS)
 

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from skmeta._tabular.table_prior import (
     N_BINS,
     N_EXPERTS,
+    N_HEADS,
     bin_edges,
     describe_cells,
     like,
@@ -60,7 +61,7 @@ _local = threading.local()
 class TableTransformer(nn.Module):
     """Predict query rows of a table from its support rows, in one pass.
 
-    `width` is D and `cell_width` is e; `n_slots` is the maximum number of columns. Weights are not
+    `width` is D, a quarter of it e; `n_slots` is the maximum number of columns. Weights are not
     initialised before :meth:`draw`.
     """
 
@@ -70,19 +71,17 @@ class TableTransformer(nn.Module):
         *,
         width: int = 128,
         n_layers: int = 4,
-        n_heads: int = 4,
-        cell_width: int = 32,
         n_slots: int = 64,
     ) -> None:
         super().__init__()
-        self.n_labels = n_labels
+        self.n_labels, cell_width = n_labels, width // 4
         self.linear_model = LinearEvidence(n_labels)
         self.cells = CellEncoder(n_labels, cell_width)
         self.experts = ExpertEncoder(n_labels, cell_width // 2, width)
         self.label = LabelEncoder(n_labels, width)
         self.project = nn.Linear(2 * cell_width, width)
         self.slots = nn.Parameter(torch.empty(n_slots, width))
-        self.blocks = nn.ModuleList(Block(width, n_heads) for _ in range(n_layers))
+        self.blocks = nn.ModuleList(Block(width) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, width)
         # Outputs, then the weight of each expert and, for distributions, its width.
@@ -211,9 +210,8 @@ class TableTransformer(nn.Module):
 class Block(nn.Module):
     """A layer of the transformer of width D: rows attend to support rows."""
 
-    def __init__(self, width: int, n_heads: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.n_heads = n_heads
         self.norm_attention = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
@@ -224,14 +222,14 @@ class Block(nn.Module):
 
     def keys_and_values(self, token: Tensor) -> tuple[Tensor, Tensor]:
         """Return keys and values, each (b, heads, n, D / heads), of support tokens (b, n, D)."""
-        joined = self.key_value(self.norm_attention(token)).unflatten(2, (2, self.n_heads, -1))
+        joined = self.key_value(self.norm_attention(token)).unflatten(2, (2, N_HEADS, -1))
         keys, values = joined.permute(2, 0, 3, 1, 4)
         return keys, values
 
     def forward(self, token: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         """Return the tokens (b, m, D) after the layer."""
         queries = self.query(self.norm_attention(token))
-        queries = queries.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        queries = queries.unflatten(2, (N_HEADS, -1)).transpose(1, 2)
         # Not scaled_dot_product_attention: it is slower with gradients, and under vmap on a CPU.
         logits = queries @ keys.mT / math.sqrt(keys.shape[3])
         weight = (logits if bias is None else logits + bias).softmax(3)

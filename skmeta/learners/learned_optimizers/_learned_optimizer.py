@@ -23,7 +23,7 @@ from skmeta.learners._core import (
     measures,
 )
 from skmeta.learners.learned_optimizers._learned_update import initial_rule, learned_step
-from skmeta.learners.learned_optimizers._problems import fit_problems
+from skmeta.learners.learned_optimizers._problems import TRUNCATION, fit_problems
 
 # Meta-training multiplies the loss that the optimizer sees by exp(u), with u in [-1, 1], for each
 # task.
@@ -84,10 +84,7 @@ class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
         total: State | None = None
         carry, done = None, 0
         while done < self.settings.n_inner_steps:
-            n_steps = min(
-                self.settings.truncation or self.settings.n_inner_steps,
-                self.settings.n_inner_steps - done,
-            )
+            n_steps = min(TRUNCATION, self.settings.n_inner_steps - done)
             segment = partial(self._segment, context, item, n_steps, carry)
             gradient, (carry, metrics) = torch.func.grad(segment, has_aux=True)(state)
             total = gradient if total is None else tree_map(torch.add, total, gradient)
@@ -176,8 +173,6 @@ class LearnedOptimizer(GradientLearner):
         What computes the updates.
     n_hidden : int, default=8
         Hidden units of the network; the published LSTM has 20.
-    truncation : int or None, default=100
-        Number of steps that meta-training back-propagates through at once; None: all of them.
     objective : {"query", "support"}, default="query"
         Loss that :meth:`fit` descends: that of the query set, to learn tasks of few rows, or that
         of the support set, to minimise a given loss. ``learning_curve_`` has the same loss.
@@ -210,7 +205,7 @@ class LearnedOptimizer(GradientLearner):
     >>> learner = LearnedOptimizer(n_inner_steps=10, n_iterations=2, random_state=0)
     >>> learner = learner.fit_problems(Quadratic())
     >>> network = torch.nn.Linear(3, 2)
-    >>> optimizer = PriorOptimizer(network.parameters(), learner.prior_, n_steps=100)
+    >>> optimizer = PriorOptimizer(network.parameters(), learner.prior_, n_inner_steps=100)
     """
 
     inner_lr: float = 0.1
@@ -219,9 +214,6 @@ class LearnedOptimizer(GradientLearner):
     meta_lr: float = 0.003
     network: str = parameter("mlp", StrOptions({"mlp", "lstm"}))
     n_hidden: int = parameter(8, Interval(Integral, 1, None, closed="left"))
-    truncation: int | None = parameter(
-        100, Interval(Integral, 1, None, closed="left"), None, role="training"
-    )
     objective: str = parameter("query", StrOptions({"query", "support"}), role="training")
     batch_size: int | None = parameter(
         None, Interval(Integral, 1, None, closed="left"), None, role="training"

@@ -33,7 +33,7 @@ class PriorOptimizer(torch.optim.Optimizer):
     lr : float, optional
         What the network's outputs are multiplied by; by default ``inner_lr`` of the
         meta-training. Schedulers of torch change it.
-    n_steps : int, optional
+    n_inner_steps : int, optional
         How many steps you will take. The step size is learned for each time of a run; by default,
         a run is as long as the longest of the meta-training.
 
@@ -42,7 +42,7 @@ class PriorOptimizer(torch.optim.Optimizer):
     PriorError
         If the prior was not learned by a LearnedOptimizer.
     ValueError
-        If ``lr`` or ``n_steps`` is not positive.
+        If ``lr`` or ``n_inner_steps`` is not positive.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class PriorOptimizer(torch.optim.Optimizer):
         prior: MetaPrior,
         *,
         lr: float | None = None,
-        n_steps: int | None = None,
+        n_inner_steps: int | None = None,
     ) -> None:
         if not isinstance(prior, MetaPrior):
             raise TypeError(
@@ -83,9 +83,9 @@ class PriorOptimizer(torch.optim.Optimizer):
         if not lr > 0:
             raise ValueError(f"lr must be positive, got {lr}. Leave it out to take the prior's.")
         self._rule = {n: v for n, v in prior.tensors.items() if n.startswith(RULE)}
-        if n_steps is not None:
-            n_steps = check_count(n_steps, "n_steps")
-            self._rule["horizon"] = np.full_like(self._rule["horizon"], n_steps)
+        if n_inner_steps is not None:
+            n_inner_steps = check_count(n_inner_steps, "n_inner_steps")
+            self._rule["horizon"] = np.full_like(self._rule["horizon"], n_inner_steps)
         self._on_device: dict[tuple[torch.device, torch.dtype], State] = {}
         super().__init__(params, {"lr": lr})
 

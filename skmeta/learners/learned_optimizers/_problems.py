@@ -45,6 +45,8 @@ from skmeta.learners.learned_optimizers._learned_update import (
 )
 from skmeta.priors import MetaPrior
 
+# Number of steps that meta-training back-propagates through at once.
+TRUNCATION = 100
 DAMPING = 0.95
 _SHARE_OF_TAIL = 0.5
 _TAIL = 0.2
@@ -156,7 +158,7 @@ def meta_gradient(
         size = relative.detach().abs().mean() + _SMALL_LOSS
         objective = objective + weights[step] * relative.mean() / size
         is_end = step + 1 == horizon
-        if is_end or (settings.truncation and (step + 1) % settings.truncation == 0):
+        if is_end or (step + 1) % TRUNCATION == 0:
             leaves = [rule[n] for n in learned]
             parts = torch.autograd.grad(objective, leaves)
             for name, part in zip(learned, parts, strict=True):

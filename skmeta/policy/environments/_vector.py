@@ -161,14 +161,12 @@ class PointVectorEnv(NumpyVectorEnv):
 class PointNavigation:
     """Walk in the plane to a goal that is not observed: the 2D navigation of the MAML paper.
 
-    A task is a goal, drawn uniformly from a square around the origin, where every episode starts.
+    A task is a goal, drawn uniformly from the unit square around the origin, where episodes start.
     The reward of a step is minus the distance to the goal afterwards, so a policy can find the
     goal by trying only. An episode ends within 0.01 of the goal, or after 100 steps.
 
     Parameters
     ----------
-    half_width : float, default=0.5
-        Half the side of the square; 0.5 is the unit square of the paper.
     max_episode_steps : int, default=100
         Steps of an episode, at most.
 
@@ -195,13 +193,7 @@ class PointNavigation:
     array([0., 0.], dtype=float32)
     """
 
-    def __init__(self, half_width: float = 0.5, max_episode_steps: int = 100) -> None:
-        if not 0 < half_width <= 5:
-            raise ValueError(
-                f"half_width must be above 0 and at most 5 (half of what a hundred steps can "
-                f"cross), got {half_width!r}."
-            )
-        self.half_width = half_width
+    def __init__(self, max_episode_steps: int = 100) -> None:
         self.max_episode_steps: int = check_count(max_episode_steps, "max_episode_steps")
         spaces = PointVectorEnv.spaces()
         self.observation_space: Any = spaces[0]
@@ -209,7 +201,7 @@ class PointNavigation:
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Parameters]:
         """Draw `n` goals: ``goal_x`` and ``goal_y`` of each task."""
-        goals = rng.uniform(-self.half_width, self.half_width, (n, 2))
+        goals = rng.uniform(-0.5, 0.5, (n, 2))
         return [{"goal_x": float(x), "goal_y": float(y)} for x, y in goals]
 
     def make(self, task: Parameters) -> SingleEnv:

@@ -15,6 +15,9 @@ from skmeta.search.record import CandidateRecord, SearchRecord
 if TYPE_CHECKING:
     from skmeta.search.history._leases import Leases
 
+# What a history may do.
+MODES = ("write", "read", "share")
+
 
 class SearchHistory(HistoryReader):
     """Past searches, kept in a file, on a server or in memory.
@@ -29,10 +32,10 @@ class SearchHistory(HistoryReader):
         Path of a SQLite file, which is created if it does not exist; or, with ``://``, an
         SQLAlchemy URL such as ``postgresql://user@host/database``. ``":memory:"`` lives as long as
         the object.
-    shared : bool, default=False
-        Let several processes or machines work on one search. See :ref:`shared_searches`.
-    read_only : bool, default=False
-        Read an existing history, and never write it. Use it for nested cross-validation.
+    mode : {"write", "read", "share"}, default="write"
+        ``"read"`` reads an existing history and never writes it, for nested cross-validation.
+        ``"share"`` lets several processes or machines work on one search: see
+        :ref:`shared_searches`.
 
     Raises
     ------
@@ -66,22 +69,23 @@ class SearchHistory(HistoryReader):
         self,
         path_or_url: str | os.PathLike[str] = MEMORY,
         *,
-        shared: bool = False,
-        read_only: bool = False,
+        mode: str = "write",
     ) -> None:
+        if mode not in MODES:
+            raise HistoryError(f"mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}.")
         address = os.fspath(path_or_url) if isinstance(path_or_url, str | os.PathLike) else ""
         if not isinstance(address, str) or not address:
             raise HistoryError(
                 "A history is given by a path or an SQLAlchemy URL, a text that is not empty, not "
                 f"by a {type(path_or_url).__name__}. Give 'searches.db', for example."
             )
-        if shared and address == MEMORY:
+        if mode == "share" and address == MEMORY:
             raise HistoryError(
-                "shared=True needs a history that all processes write, but this one is in memory. "
+                "mode='share' needs a history that all processes write, but this one is in memory. "
                 "Give the path of a file, which processes of one machine share, or the URL of a "
                 "server, such as postgresql://..."
             )
-        self.read_only, self.shared = bool(read_only), bool(shared)
+        self.mode = mode
         self._address = address
         self._address, self._name = self._store.address, self._store.name
 
@@ -94,13 +98,13 @@ class SearchHistory(HistoryReader):
 
     def _begin(self, record: SearchRecord) -> str:
         """Enter a search if it is not there, and return its fingerprint."""
-        if not self.read_only:
+        if self.mode != "read":
             self._run("ensure_search", record, write=True)
         return record.fingerprint
 
     def _record(self, fingerprint: str, *candidates: CandidateRecord) -> None:
         """Write finished candidates durably; one with a key that is on record is kept as it is."""
-        if not self.read_only:
+        if self.mode != "read":
             self._run("insert_candidates", fingerprint, candidates, write=True)
 
     def _leases(self, fingerprint: str) -> "Leases":
@@ -217,7 +221,7 @@ optional
         >>> len(mine.merge(yours).merge(yours))
         2
         """
-        source = other if isinstance(other, SearchHistory) else SearchHistory(other, read_only=True)
+        source = other if isinstance(other, SearchHistory) else SearchHistory(other, mode="read")
         self._run("merge_searches", list(source), write=True)
         return self
 

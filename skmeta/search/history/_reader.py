@@ -37,8 +37,7 @@ _FRAME_COLUMNS = (
 class HistoryReader(Uncopied):
     """Methods of a history that only read."""
 
-    read_only: bool
-    shared: bool
+    mode: str
     _address: str
     _name: str  # the address without its password
     _content: bytes | None = None  # of a history in memory that was copied, until it is opened
@@ -50,7 +49,7 @@ class HistoryReader(Uncopied):
 
         # A copy opens its database when it is first used. So a fitted search can be loaded on a
         # machine that does not have the history.
-        return HistoryStore(self._address, read_only=self.read_only, content=self._content)
+        return HistoryStore(self._address, read_only=self.mode == "read", content=self._content)
 
     def _run(self, query: str, *args: Any, **kwargs: Any) -> Any:
         """Run one of the queries and statements of `_queries`."""
@@ -218,8 +217,8 @@ class HistoryReader(Uncopied):
         return True  # an empty history can still record
 
     def __repr__(self) -> str:
-        settings = (f", {name}=True" for name in ("shared", "read_only") if getattr(self, name))
-        return f"{type(self).__name__}({self._name!r}{''.join(settings)})"
+        mode = f", mode={self.mode!r}" if self.mode != "write" else ""
+        return f"{type(self).__name__}({self._name!r}{mode})"
 
     def _repr_html_(self) -> str:
         """Return what the history holds as an HTML table, for notebooks."""

@@ -83,8 +83,8 @@ class HistoryStore:
         """Return ``work(connection, ...)``, one transaction, tried again while others lock it."""
         if write and self.read_only:
             raise HistoryError(
-                f"{self.place} was opened with read_only=True and cannot be changed. Open it "
-                "without read_only."
+                f"{self.place} was opened with mode='read' and cannot be changed. Open it "
+                "with mode='write'."
             )
         begun, pause = time.monotonic(), _FIRST_PAUSE
         engine = self.engine.execution_options(skmeta_write=write)
@@ -215,7 +215,7 @@ def _check_file(path: Path, read_only: bool) -> None:
         if not read_only and place.exists() and not os.access(place, os.W_OK):
             raise HistoryError(
                 f"The {what} {str(place)!r} cannot be written, and the history needs to. "
-                "Change its permissions, choose another, or open it with read_only=True."
+                "Change its permissions, choose another, or open it with mode='read'."
             )
 
 
@@ -263,7 +263,7 @@ def _is_transient(error: Exception) -> bool:
     return any(word in text for word in ("is locked", "deadlock", "serializ"))
 
 
-_READ_ONLY_ADVICE = "It cannot be written: change its permissions, or open it with read_only=True."
+_READ_ONLY_ADVICE = "It cannot be written: change its permissions, or open it with mode='read'."
 _ADVICE = (
     ("locked", "Another program holds it: close the program that has it open for writing."),
     ("readonly", _READ_ONLY_ADVICE),

@@ -17,7 +17,7 @@ from skmeta.learners import ExecutionOptions, FineTuning, InContextLearner
 from skmeta.learners.in_context import view_task
 from skmeta.priors import MetaPrior
 
-SMALL = {"width": 32, "n_layers": 2, "n_heads": 2, "cell_width": 8}
+SMALL = {"width": 32, "n_layers": 2}
 
 
 def shaken(kind):
@@ -220,8 +220,8 @@ def test_the_prior_that_ships_predicts_distributions():
 
 def test_heads_divide_the_width():
     X, y, groups = make_table_tasks(12, 24, 4, n_classes=2, random_state=1)
-    with pytest.raises(ValueError, match="n_heads=5 must divide width=128"):
-        InContextLearner(sampling="task", n_heads=5).fit(X, y, groups)
+    with pytest.raises(ValueError, match="width must be a multiple of 8, got 20"):
+        InContextLearner(sampling="task", width=20).fit(X, y, groups)
 
 
 def test_a_kind_without_a_prior_is_an_error():

@@ -16,7 +16,7 @@ def kind(request):
 @pytest.fixture
 def network(kind):
     n_labels = 10 if kind == "classification" else None
-    network = TableTransformer(n_labels, width=16, n_layers=2, n_heads=2, cell_width=8).double()
+    network = TableTransformer(n_labels, width=16, n_layers=2).double()
     generator = torch.Generator().manual_seed(0)
     network.draw(generator)
     with torch.no_grad():
@@ -51,7 +51,7 @@ def close(found, expected):
 def test_a_support_row_does_not_hear_its_own_label_from_its_columns(network):
     encoder = network.cells
     generator = torch.Generator().manual_seed(2)
-    cells = torch.randn(B, N, D, 8, generator=generator, dtype=torch.float64)
+    cells = torch.randn(B, N, D, 4, generator=generator, dtype=torch.float64)
     code = torch.randn(B, N, encoder.n_label, generator=generator, dtype=torch.float64)
 
     def bin_predictions(rows, asking, **own):

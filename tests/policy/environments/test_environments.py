@@ -75,7 +75,6 @@ def _without_limit():
     ("settings", "message"),
     [
         ({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1"),
-        ({"half_width": 0}, "half_width must be above 0"),
     ],
 )
 def test_a_square_that_cannot_be(settings, message):

@@ -21,7 +21,7 @@ from skmeta.exceptions import HistoryError, SkmetaError
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 SECRET = "hunter2"
-READ_ONLY = partial(SearchHistory, read_only=True)
+READ_ONLY = partial(SearchHistory, mode="read")
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="files of POSIX systems")
 
 # Passwords that a URL has to escape, parameters that hold some, and URLs that are none.
@@ -91,7 +91,7 @@ def test_a_pickled_search_has_no_password():
     content = pickle.dumps(search)
     for given in (search, SearchHistory.__new__(SearchHistory)):
         if isinstance(given, SearchHistory):
-            vars(given).update(_address=url, shared=False, read_only=False)
+            vars(given).update(_address=url, mode="write")
         assert_no_secret(pickle.dumps(given))
     with pytest.raises(
         HistoryError, match=r"were not pickled along.*set_params\(history="

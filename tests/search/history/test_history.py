@@ -132,7 +132,7 @@ def test_data_sets_can_be_left_out_by_name_and_digest(history):
 
 def test_read_only_reads_and_writes_nothing(history):
     record_all(history, make_record("a"), make_evaluation())
-    reading = SearchHistory(history.path, read_only=True)
+    reading = SearchHistory(history.path, mode="read")
     assert len(reading.searches()) == 1
     record_all(history, make_record("later"), make_evaluation())
     assert len(reading) == 2
@@ -146,7 +146,7 @@ def test_read_only_reads_and_writes_nothing(history):
     assert len(pickle.loads(pickle.dumps(reading))) == 2
     assert clone(reading) is reading
     for change in (lambda: reading.remove("iris"), lambda: reading.merge(history)):
-        with pytest.raises(HistoryError, match="opened with read_only=True and cannot be changed"):
+        with pytest.raises(HistoryError, match="opened with mode='read' and cannot be changed"):
             change()
     reading.close()
     assert history.path.read_bytes() == before
@@ -154,10 +154,10 @@ def test_read_only_reads_and_writes_nothing(history):
 
 def test_read_only_creates_no_file(tmp_path):
     with pytest.raises(HistoryError, match="a read-only history is not created"):
-        SearchHistory(tmp_path / "searches.db", read_only=True)
+        SearchHistory(tmp_path / "searches.db", mode="read")
     (tmp_path / "empty.db").touch()
     with pytest.raises(FileFormatError, match="holds no history"):
-        SearchHistory(tmp_path / "empty.db", read_only=True)
+        SearchHistory(tmp_path / "empty.db", mode="read")
     assert (tmp_path / "empty.db").read_bytes() == b""
     assert os.listdir(tmp_path) == ["empty.db"]
 

@@ -54,7 +54,7 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "other.db"
     make_database(path, "CREATE TABLE customers (id)", "CREATE TABLE orders (id)")
     before = path.read_bytes()
-    for open_it in (SearchHistory, partial(SearchHistory, read_only=True)):
+    for open_it in (SearchHistory, partial(SearchHistory, mode="read")):
         with pytest.raises(FileFormatError, match="holds the tables customers, orders"):
             open_it(path)
     assert path.read_bytes() == before
@@ -68,7 +68,7 @@ def test_another_format_is_refused(history, version, message):
     make_database(
         history.path, f"UPDATE skmeta_about SET value = '{version}' WHERE name = 'version'"
     )
-    for open_it in (SearchHistory, partial(SearchHistory, read_only=True)):
+    for open_it in (SearchHistory, partial(SearchHistory, mode="read")):
         with pytest.raises(FileFormatError, match=message):
             open_it(history.path)
 
@@ -142,8 +142,8 @@ for path, word in [("kept/searches.db", "written"), ("kept/new.db", "cannot be w
     else:
         raise AssertionError(path)
 assert sorted(os.listdir(os.path.join(folder, "kept"))) == ["searches.db"]
-assert len(SearchHistory(os.path.join(folder, "kept/searches.db"), read_only=True)) == 1
-assert len(SearchHistory(os.path.join(folder, "open/readonly.db"), read_only=True)) == 1
+assert len(SearchHistory(os.path.join(folder, "kept/searches.db"), mode="read")) == 1
+assert len(SearchHistory(os.path.join(folder, "open/readonly.db"), mode="read")) == 1
 """
 
 
@@ -181,7 +181,7 @@ def test_clones_and_copies_share_the_database(history):
 
 
 def test_a_pickle_loads_where_its_file_is_not(history):
-    contents = [pickle.dumps(history), pickle.dumps(SearchHistory(history.path, read_only=True))]
+    contents = [pickle.dumps(history), pickle.dumps(SearchHistory(history.path, mode="read"))]
     shutil.move(history.path.parent, history.path.parent.with_name("away"))
     for content in contents:
         other = pickle.loads(content)

@@ -71,10 +71,10 @@ def test_a_copy_has_no_secret_of_the_url(url):
 
 def test_read_only_writes_nothing(url):
     with pytest.raises(FileFormatError, match="a read-only one is not created"):
-        SearchHistory(url, read_only=True)
+        SearchHistory(url, mode="read")
     with SearchHistory(url) as history:
         history._begin(make_record())
-        with SearchHistory(url, read_only=True) as reading:
+        with SearchHistory(url, mode="read") as reading:
             reading._record(reading._begin(make_record("new")), make_evaluation())
             assert len(reading) == len(history) == 1
 
