@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
@@ -92,23 +91,6 @@ def test_logarithms_of_probabilities():
         for model in (clf, search):
             expected = np.log(model.predict_proba(X[:9]))
             assert_allclose(model.predict_log_proba(X[:9]), expected, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_data_frames(library):
-    X, y = load_iris(return_X_y=True, as_frame=True)
-    labels = pd.Series(np.array(["a", "b", "c"])[y])
-    frame = X if library == "pandas" else pl.DataFrame({n: X[n].to_numpy() for n in X})
-    target = labels if library == "pandas" else pl.Series(labels.tolist())
-    clf = MetaFewShotClassifier(iris_prior(), learner_params={"n_inner_steps": 50}).fit(
-        frame, target
-    )
-    if library == "pandas":  # scikit-learn reads the names of polars frames from 1.7 on
-        assert list(clf.feature_names_in_) == list(X.columns)
-    assert set(clf.predict(frame)) <= {"a", "b", "c"}
-    plain = MetaFewShotClassifier(iris_prior(), learner_params={"n_inner_steps": 50})
-    expected = plain.fit(X, labels).predict_proba(X)
-    np.testing.assert_allclose(clf.predict_proba(frame), expected, **ROUNDING)
 
 
 def test_partial_fit_goes_on_from_the_adapted_weights():

@@ -91,7 +91,7 @@ def test_a_product_is_seen_in_logarithms(amounts):
     assert amounts.target_scale_ == "logarithm"
     X, y = make_amounts(600, seed=1)
     low, high = amounts.predict_quantiles(X, [0.05, 0.95]).T
-    assert 0.82 < np.mean((low <= y) & (y <= high)) < 0.97
+    assert 0.85 < np.mean((low <= y) & (y <= high)) < 0.93
 
 
 def test_symmetric_targets_far_from_zero_stay_as_they_are():
@@ -120,12 +120,6 @@ def test_partial_fit_reads_all_targets_as_given():
     parts = MetaFewShotRegressor(device="cpu").partial_fit(X[:30], y[:30])
     parts.partial_fit(X[30:], y[30:])
     np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-6)
-
-
-def test_targets_that_are_not_of_the_kind_are_refused():
-    X, _ = make_rows(20)
-    with pytest.raises(ValueError, match="target_type='count' needs whole numbers from 0 on"):
-        fit((X, np.linspace(0, 3, 20)), "count")
 
 
 def test_a_prior_of_other_tasks_knows_no_kind():

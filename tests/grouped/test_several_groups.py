@@ -141,7 +141,8 @@ def test_a_new_level_keeps_the_effect_of_the_other_factor(model, ratings):
     of_new = model.predict(row("nobody", 99), return_std=True)[1][0]
     assert of_known < std[0] < of_new
     variance = sum(d**2 for d in deviations(model).values())
-    assert abs(of_new**2 / (variance + of_known**2) - 1) < 0.25
+    # And the error of the mean of 20 users and 12 items.
+    assert 1 < of_new**2 / (variance + of_known**2) < 1.2
 
 
 def test_intervals_hold_what_they_say():
@@ -149,7 +150,7 @@ def test_intervals_hold_what_they_say():
     is_train = np.arange(700) < 250
     model = GroupedRegressor(NAMES, **QUICK).fit(X[is_train], y[is_train])
     low, median, high = model.predict_quantiles(X[~is_train]).T
-    assert 0.82 < np.mean((y[~is_train] >= low) & (y[~is_train] <= high)) < 0.97
+    assert 0.86 < np.mean((y[~is_train] >= low) & (y[~is_train] <= high)) < 0.94
     assert (low < median).all()
     assert (median < high).all()
 

@@ -47,14 +47,11 @@ def test_nothing_is_predicted_outside_of_what_is_possible(fitted, kind):
         assert values.max() <= high
     assert (std > 0).all()
     assert mean.max() < 2 * y.max()
+    if kind == "count":
+        np.testing.assert_array_equal(quantiles, np.round(quantiles))
     if kind in ("count", "positive"):
         # Scores of positive predictions work.
         assert mean.min() > 0
-
-
-def test_quantiles_of_counts_are_whole_numbers(fitted):
-    quantiles = fitted["count"].predict_quantiles(X, DECILES)
-    np.testing.assert_array_equal(quantiles, np.round(quantiles))
 
 
 @pytest.mark.parametrize("kind", ["count", "positive"])
@@ -69,7 +66,7 @@ def test_intervals_hold_where_the_mean_is_small_and_where_it_is_large(fitted, ki
     held = (y >= low) & (y <= high)
     for part in np.array_split(np.argsort(log_mean), 3):
         # Of known groups they are wider than they say, and counts are whole numbers.
-        assert 0.88 <= held[part].mean() <= 0.995
+        assert 0.93 <= held[part].mean() <= 0.99
 
 
 def test_targets_that_may_be_negative_are_modelled_as_ever():
@@ -86,16 +83,6 @@ def test_the_summary_says_what_the_target_is(fitted):
         "The target: amounts from 0 on, modelled by their logarithm" in fitted["positive"].summary_
     )
     assert "The target: counts, modelled" in fitted["count"].summary_
-
-
-def test_a_declared_kind_is_kept_and_checked():
-    y = TARGETS["positive"]
-    model = GroupedRegressor("group", model="mixed", target_type="real").fit(X, y)
-    assert model.target_type_ == "real"
-    with pytest.raises(ValueError, match="target_type='count' needs whole numbers from 0 on"):
-        GroupedRegressor("group", target_type="count").fit(X, y)
-    with pytest.raises(ValueError, match="target_type"):
-        GroupedRegressor("group", target_type="counts").fit(X, y)
 
 
 @pytest.mark.slow

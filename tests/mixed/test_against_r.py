@@ -95,6 +95,9 @@ def test_regressions_are_those_of_lme4(name):
             found = s[0, 1] / np.sqrt(s[0, 0] * s[1, 1])
             np.testing.assert_allclose(found, expected[f"correlation:{factor}"], atol=2e-3)
     np.testing.assert_allclose(scale * model.family.noise, expected["noise"], rtol=1e-4)
+    if name == "sleepstudy":  # Bates et al. (2015), Fitting linear mixed-effects models using lme4
+        errors = scale * np.sqrt(np.diag(model.mean_covariance)) / units
+        np.testing.assert_allclose(errors, [6.825, 1.546], rtol=1e-3)
     # The density of targets and of fixed coefficients in other units.
     moved = (len(y) - X.shape[1]) * np.log(scale) + np.log(units).sum()
     likelihood = model.log_likelihood - moved

@@ -65,7 +65,8 @@ def test_evidence_and_probabilities_are_close_to_numerical_integration(n_classes
     z, y = draw(n_classes, seed=seed, n=8, q=2)
     at, scale = np.array([[1.0, -1.5], [1.0, 0.0], [1.0, 2.0]]), 1.5
     evidence, expected = integrate(z, y, scale, at, n_classes)
-    np.testing.assert_allclose(laplace_evidence(z, y, scale, n_classes), evidence, atol=0.25)
+    # The mode has less than the mass of the likelihood's tails: the approximation is below it.
+    assert -0.25 < laplace_evidence(z, y, scale, n_classes) - evidence < 0
     j = 1 if n_classes == 2 else n_classes
     prior = Classes(n_classes), np.zeros((j, 2)), np.tile(scale**2 * np.eye(2), (j, 1, 1))
     given = ConditionedGroups(*prior, z, y, np.ones(len(y)), np.zeros(len(y), int))
@@ -124,7 +125,10 @@ def test_variance_of_intercepts_is_found():
     y = (eta + rng.logistic(size=6000) > 0).astype(int)
     z = np.column_stack([np.ones(6000), X])
     found = fit_groups(z, y, groups, Classes(2), effects="correlated", rank=1)
-    np.testing.assert_allclose(found.mean[0], [0.5, 1.0], atol=0.2)
+    errors = np.sqrt(np.diag(found.mean_covariance))
+    assert (abs(found.mean[0] - [0.5, 1.0]) < 3 * errors).all()
+    # Over twelve seeds, slopes vary by .04.
+    assert errors[1] == pytest.approx(0.038, rel=0.05)
     np.testing.assert_allclose(np.sqrt(found.covariance[0, 0, 0]), 1.2, rtol=0.1)
     assert np.sqrt(found.covariance[0, 1, 1]) < 0.15
     # The standard error of the mean intercept: 1.2 / sqrt(200), and a little for the rows.
@@ -140,7 +144,8 @@ def test_variance_is_found_where_tasks_have_mostly_one_class():
     found = fit_groups(z, y, groups, Classes(4), effects="intercept")
     # Laplace's approximation is rough here, and what all classes share is not identified.
     between = found.covariance[:, 0, 0]
-    np.testing.assert_allclose(np.sqrt(between[:, None] + between), 3.0 * 2**0.5, rtol=0.45)
+    ratio = np.sqrt((between[:, None] + between) / 2) / 3.0
+    assert ((ratio > 0.55) & (ratio < 1)).all()
     # From modes of small effects to those of large ones, the evidence stays what it is.
     mean, shape = np.zeros(4 * 3 + 1), CovarianceShape(1, 4, 0, 1.0)
     at = [np.concatenate([np.full(4, np.log(d)), mean]) for d in (0.5, 20.0)]

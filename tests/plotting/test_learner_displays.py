@@ -54,11 +54,6 @@ def test_without_validation_there_is_one_curve_of_the_accuracy(classification):
     assert display.ax_.get_xlabel() == "meta-iteration"
 
 
-def test_a_learner_that_is_not_fitted_is_refused():
-    with pytest.raises(NotFittedError, match="not fitted"):
-        LearningCurveDisplay.from_estimator(MAML())
-
-
 def test_plain_models_are_lines(regression):
     display = LearningCurveDisplay.from_estimator(regression)
     assert set(display.baselines) == {

@@ -90,14 +90,6 @@ def test_files_and_precision_keep_what_was_seen(digits, tmp_path):
         assert count_seen(loaded.tensors, X[:20].astype(dtype), None)[0] == 14
 
 
-def test_priors_without_digests_say_nothing(digits):
-    X, y, prior = digits
-    tensors = {n: v for n, v in prior.tensors.items() if not n.startswith("rows.")}
-    old = prior.replace(tensors=tensors)
-    assert messages(lambda: MetaFewShotClassifier(old).fit(X[:50], y[:50]), Warning) == []
-    assert old.n_parameters == prior.n_parameters
-
-
 def test_a_data_frame_is_known_by_its_encoded_rows():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"size": rng.normal(size=300), "kind": rng.choice(["a", "b", "c"], 300)})

@@ -5,14 +5,7 @@ import pytest
 from scipy import stats
 
 from skmeta import GroupedRegressor, MetaFewShotRegressor
-from skmeta._tabular import (
-    DECILES,
-    mean_of_quantiles,
-    quantile_loss,
-    recognise_target,
-    scales_of,
-    without_rounding,
-)
+from skmeta._tabular import DECILES, quantile_loss, recognise_target, scales_of, without_rounding
 from skmeta._tabular._member import OF_KNOWN, OF_MODEL, HeldOut, Level
 from skmeta._tabular._units import TargetUnits
 from skmeta.exceptions import UnusedDataWarning
@@ -90,11 +83,6 @@ def test_quantiles_of_counts_are_those_of_the_counts():
     expected = np.quantile(drawn, PROBABILITIES, method="inverted_cdf")
     assert (settled == expected).mean() > 0.97
     assert (settled == np.round(settled)).all()
-
-
-def test_the_mean_of_a_distribution_is_that_of_its_quantiles():
-    quantiles = stats.norm(5, 2).ppf(PROBABILITIES)[None]
-    np.testing.assert_allclose(mean_of_quantiles(quantiles, PROBABILITIES), 5, atol=0.01)
 
 
 def test_the_quantile_loss_is_least_for_the_true_quantiles():

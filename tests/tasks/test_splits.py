@@ -202,11 +202,6 @@ def test_impossible_splits_say_so(settings, message):
         list(cv.split(ZEROS, groups=LETTERS))
 
 
-def test_groups_are_needed():
-    with pytest.raises(EpisodeError, match="groups is None"):
-        KnownRowsGroupKFold().split(ZEROS)
-
-
 SERIES = np.repeat(["a", "b", "c", "d"], [10, 5, 4, 1])
 DAYS = np.random.default_rng(0).permutation(len(SERIES))
 FRAME = pd.DataFrame({"day": DAYS})

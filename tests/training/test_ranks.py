@@ -206,9 +206,3 @@ def test_shares_of_a_gradient_add_up_to_it(size, mode, monkeypatch):
     assert sum(weight for weight, _ in sent) == pytest.approx(1)
     torch.testing.assert_close(sum(w * tree[0]["w"] for w, tree in sent), expected["w"])
     torch.testing.assert_close(sum(w * tree[1]["loss"] for w, tree in sent), extra["loss"])
-
-
-def test_one_process_exchanges_nothing():
-    ranks = Ranks.join()
-    assert (ranks.rank, ranks.size) == (0, 1)
-    assert ranks.from_first(lambda: 3) == 3

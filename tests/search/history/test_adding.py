@@ -117,6 +117,12 @@ def test_other_scores_of_the_same_configuration_are_not_taken_silently():
         ({"estimator": SVC}, "estimator must be an estimator"),
         ({"dataset": None}, "dataset must be the name of the data set, .* not None. Give it"),
         ({"dataset": ""}, "not ''"),
+        ({"scores": None}, "params were given without scores"),
+        ({"params": None}, "params must be a list of dicts"),
+        *(
+            ({"estimator": search, "params": None, "scores": None}, "needs a fitted search, such")
+            for search in (3, GridSearchCV(SVC(), {}), {"params": []})
+        ),
         ({"scoring": "rmse"}, "It is not known whether a greater 'rmse' is better"),
         (
             {"params": [{"C": 1.0}, {"gama": 1.0}], "scores": [0.5, 0.6]},
@@ -154,16 +160,3 @@ def test_of_a_halving_search_the_last_round_counts(iris):
     last = search.cv_results_["n_resources"] == max(search.cv_results_["n_resources"])
     assert 0 < last.sum() < len(last)
     np.testing.assert_allclose(past.scores, search.cv_results_["mean_test_score"][last])
-
-
-@pytest.mark.parametrize("search", [3, GridSearchCV(SVC(), {}), {"params": []}])
-def test_what_is_no_fitted_search(search):
-    with pytest.raises(FileFormatError, match="needs a fitted search, such as GridSearchCV"):
-        SearchHistory().add(search)
-
-
-def test_params_without_scores():
-    with pytest.raises(FileFormatError, match="params were given without scores"):
-        SearchHistory().add(SVC(), [{"C": 1.0}], dataset="iris")
-    with pytest.raises(FileFormatError, match="params must be a list of dicts"):
-        SearchHistory().add(SVC(), scores=[0.5], dataset="iris")

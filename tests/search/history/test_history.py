@@ -36,14 +36,14 @@ FULL_EVALUATION = make_evaluation(
         "SVC.class_weight": None,
         "SVC.tol": INF,
         "SVC.coef0": NAN,
-        "SVC.odd": '{"float":"nan"}',
+        "SVC.odd": '{"float":"nan"}\0',
     },
     scores={"accuracy": (0.25, NAN, 1 / 3), "loss": (INF, -INF, 5e-324)},
     train_scores={"accuracy": (1.0, 1.0, NAN)},
     fit_times=(0.1, 0.2, 0.3),
     score_times=(0.01, 0.02, 0.03),
     n_test_samples=(50, 50, 49),
-    error="ValueError: naïve “quotes”\tand tabs",
+    error="ValueError: naïve “quotes”\tand tabs, a%sb :name %(x)s",
     source="model",
     predicted_mean_score=1 / 3,
     predicted_std_score=5e-324,
@@ -51,9 +51,13 @@ FULL_EVALUATION = make_evaluation(
 )
 
 
-@pytest.mark.parametrize("address", [":memory:", "searches.db", "sqlite:///searches.db"])
-def test_everything_comes_back(address, tmp_path, monkeypatch):
+SERVER = pytest.param("server", marks=pytest.mark.postgres)
+
+
+@pytest.mark.parametrize("address", [":memory:", "searches.db", "sqlite:///searches.db", SERVER])
+def test_everything_comes_back(address, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    address = request.getfixturevalue("postgres_url") if address == "server" else address
     history = SearchHistory(address)
     record_all(history, FULL_RECORD, FULL_EVALUATION)
     [search] = history
@@ -210,12 +214,6 @@ def test_what_is_there_stays_and_what_is_new_is_added(tmp_path):
     merged = other._candidates("a")
     assert merged[0] == mine
     assert [e.key for e in merged] == ["one", "two", "three", "four", "five"]
-
-
-def test_merging_what_is_not_there_creates_nothing(tmp_path):
-    with pytest.raises(HistoryError, match="does not exist"):
-        SearchHistory().merge(tmp_path / "none.db")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_to_frame_has_one_row_per_candidate():

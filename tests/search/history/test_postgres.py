@@ -26,23 +26,6 @@ def url(postgres_url):
     return postgres_url
 
 
-def test_everything_comes_back(url):
-    record = make_record(dataset="cafés — 日本", dataset_features={"a": math.nan, "b": -math.inf})
-    evaluation = make_evaluation(
-        configuration={"SVC.C": math.inf, "SVC.tol": 0.1 + 0.2, "SVC.kernel": "a\0b", "n": 10**30},
-        scores={"accuracy": (math.nan, 1 / 3)},
-        fit_times=(0.1, 5e-324),
-        error="ValueError: a%sb :name %(x)s",
-    )
-    with SearchHistory(url) as history:
-        search_id = history._begin(record)
-        history._record(search_id, evaluation)
-        history._record(search_id, evaluation)
-        [search] = history
-        assert repr(search.record) == repr(record)
-        assert repr(search.candidates) == repr((evaluation,))
-
-
 def test_users_do_all_that_they_do_with_a_file(url, tmp_path):
     with SearchHistory(url) as history:
         token = history._position()

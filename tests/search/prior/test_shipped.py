@@ -89,13 +89,6 @@ def test_a_card_is_shown_and_says_what_was_measured():
             assert f"{metric}: {found['n_evaluations']:,} configurations" in text
 
 
-def test_near_duplicates_of_the_data_are_known(wine):
-    for exclude in (False, True):
-        search = MetaLearnedSearchCV(KNeighborsClassifier(), n_iter=2, cv=3, random_state=0)
-        search.set_params(learn_from_same_data=not exclude).fit(*wine)
-        assert ("wine_recognition" in search.prior_.datasets) is not exclude
-
-
 @pytest.mark.parametrize(("task", "name"), [("SVC", "accuracy"), ("SVR", "r2")])
 def test_the_data_set_at_hand_sets_the_weights(task, name):
     """Features that ship are those that a search computes, but for rounding."""

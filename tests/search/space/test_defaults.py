@@ -1,5 +1,8 @@
+from functools import partial
+
 import numpy as np
 import pytest
+from boosters import CLASSES, make_booster
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
@@ -30,6 +33,8 @@ def has_space(kind):
 
 
 ESTIMATORS = {name: kind for name, kind in all_estimators() if has_space(kind)}
+ESTIMATORS |= {name: partial(make_booster, name) for name in CLASSES}
+ROUNDS = ("max_iter", "n_estimators", "iterations")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -42,14 +47,14 @@ def test_every_candidate_of_a_default_space_can_be_fitted(name):
     X, y = StandardScaler().fit_transform(X[rows]), y[rows]
     y = y[:, None] if name.startswith("MultiTask") else y
     known = estimator.get_params()
-    if "n_estimators" in known:
-        estimator.set_params(n_estimators=5)
+    if "n_estimators" in known or name.startswith("CatBoost"):
+        estimator.set_params(**{"iterations" if name.startswith("CatBoost") else "n_estimators": 5})
     elif "max_iter" in known and name.startswith(("MLP", "Hist", "SGD")):
         estimator.set_params(max_iter=5)
     for params in ParameterSampler(default_search_space(estimator), 6, random_state=0):
-        params = {k: v for k, v in params.items() if k not in ("max_iter", "n_estimators")}
+        params = {k: v for k, v in params.items() if k not in ROUNDS}
         fitted = clone(estimator).set_params(**clone(params, safe=False)).fit(X, y)
-        assert fitted.predict(X).shape == y.shape
+        assert fitted.predict(X).reshape(y.shape).shape == y.shape
 
 
 def test_steps_of_a_pipeline_contribute_and_others_stay(iris):
