@@ -56,13 +56,9 @@ PREFIXES = ("mfeat_", "monk", "Hill_Valley", "GAMETES", "analcatdata_boxing", "a
 def origin(name: str) -> str:
     """Name of the group that a tabular set belongs to, whatever its rows are cut to."""
     name = ROWS.sub("", name)
-    for group in GROUPS:
-        if name in group:
-            return group[0]
-    for prefix in PREFIXES:
-        if name.startswith(prefix):
-            return prefix
-    return "fri" if "_fri_" in name else name
+    named = [group[0] for group in GROUPS if name in group]
+    named += [prefix for prefix in PREFIXES if name.startswith(prefix)]
+    return [*named, "fri" if "_fri_" in name else name][0]
 
 
 def half_of(name: str) -> str | None:
@@ -96,16 +92,12 @@ def same_origin(name: str) -> set[str]:
     known = sizes() | published()
     group = {other for other in known if origin(other) == origin(name)}
     cut = {name_at_rows(one, n) for one in {ROWS.sub("", name), *group} for n in SIZES}
-    return (
-        {name, ROWS.sub("", name)}
-        | cut
-        | {
-            other
-            for other in known
-            if other in group
-            or ((other in published() or name in published()) and _alike(known, group, other))
-        }
-    )
+    alike = {
+        other
+        for other in known
+        if (other in published() or name in published()) and _alike(known, group, other)
+    }
+    return {name, ROWS.sub("", name)} | cut | group | alike
 
 
 def _alike(known: dict[str, tuple[int, int]], group: set[str], other: str) -> bool:

@@ -41,14 +41,9 @@ from skmeta.search.space import relative_configuration
 from skmeta.search.surrogate import winsorize_scores
 
 # Name of the shipped prior -> names of the metric on record.
-METRICS = {
-    "accuracy": ("accuracy",),
-    "balanced_accuracy": ("balanced_accuracy",),
-    "neg_log_loss": ("neg_log_loss",),
-    "roc_auc": ("roc_auc", "roc_auc_ovr"),
-    "r2": ("r2",),
-    "neg_mean_absolute_error": ("neg_mean_absolute_error",),
-}
+NAMES = ("accuracy", "balanced_accuracy", "neg_log_loss", "roc_auc", "r2")
+METRICS = {name: (name,) for name in (*NAMES, "neg_mean_absolute_error")}
+METRICS["roc_auc"] += ("roc_auc_ovr",)
 # Published searches, and how many configurations of each are taken.
 PUBLISHED = {
     "RandomForestClassifier": ("forest", 120),

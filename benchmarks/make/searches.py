@@ -32,33 +32,15 @@ from skmeta.search.record import CandidateRecord, SearchRecord, fingerprint_data
 from skmeta.search.space import SearchSpace, canonical_configurations, signature
 
 # By cost of a fit: cheap ones first. The number of rows is limited by it.
-CLASSIFIERS = {
-    "LogisticRegression": 1000,
-    "LinearSVC": 1000,
-    "KNeighborsClassifier": 1000,
-    "DecisionTreeClassifier": 1000,
-    "SGDClassifier": 1000,
-    "SVC": 1000,
-    "ExtraTreesClassifier": 1000,
-    "RandomForestClassifier": 1000,
-    "HistGradientBoostingClassifier": 500,
-    "AdaBoostClassifier": 500,
-    "GradientBoostingClassifier": 500,
-    "MLPClassifier": 500,
-}
-REGRESSORS = {
-    "Ridge": 1000,
-    "Lasso": 1000,
-    "ElasticNet": 1000,
-    "KNeighborsRegressor": 1000,
-    "DecisionTreeRegressor": 1000,
-    "SVR": 1000,
-    "ExtraTreesRegressor": 1000,
-    "RandomForestRegressor": 1000,
-    "HistGradientBoostingRegressor": 500,
-    "GradientBoostingRegressor": 500,
-    "MLPRegressor": 500,
-}
+CHEAP_CLASSIFIERS = """LogisticRegression LinearSVC KNeighborsClassifier DecisionTreeClassifier
+SGDClassifier SVC ExtraTreesClassifier RandomForestClassifier"""
+CHEAP_REGRESSORS = """Ridge Lasso ElasticNet KNeighborsRegressor DecisionTreeRegressor SVR
+ExtraTreesRegressor RandomForestRegressor"""
+COSTLY = ("HistGradientBoosting", "AdaBoost", "GradientBoosting", "MLP")
+CLASSIFIERS = dict.fromkeys(CHEAP_CLASSIFIERS.split(), 1000)
+CLASSIFIERS |= dict.fromkeys([f"{kind}Classifier" for kind in COSTLY], 500)
+REGRESSORS = dict.fromkeys(CHEAP_REGRESSORS.split(), 1000)
+REGRESSORS |= dict.fromkeys([f"{kind}Regressor" for kind in COSTLY if kind != "AdaBoost"], 500)
 N_CONFIGURATIONS = 60
 EXPORT_EVERY = 600  # seconds
 MAX_ROWS_OF_5_FOLDS = 300  # sets with more rows are scored by three folds

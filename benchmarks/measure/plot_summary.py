@@ -9,8 +9,6 @@ to ``doc/figures/summary-*.svg``, three of them side by side to ``doc/figures/su
 picture of README.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -20,7 +18,7 @@ from benchmarks.lib.intervals import bootstrap_interval
 from benchmarks.lib.resumable import RESULTS, read_lines
 from benchmarks.measure.search_day_one import by_pair, regret_curves
 
-FIGURES = Path(__file__).parents[2] / "doc" / "figures"
+FIGURES = RESULTS.parents[1] / "doc" / "figures"
 OURS, PEER, PLAIN, GREY = "#1d6fb8", "#c2410c", "#3f7d3a", "#6b7280"
 STYLES = {
     0: {"color": OURS, "marker": "o", "linestyle": "-"},
@@ -56,27 +54,25 @@ def draw_curves(ax, x, values):
 def draw_search(ax):
     """Regret by the number of candidates, all estimators with all methods."""
     lines = by_pair()
-    names = ("shipped", "plain", "random")
-    pairs = [k[1:] for k in lines if k[0] == "random" and all((m, *k[1:]) in lines for m in names)]
-    n, curves = 20, regret_curves(pairs, lines)
-    curves = {method: each[:, :n] for method, each in curves.items()}
-    x = np.arange(1, n + 1)
     labels = {
         "shipped": "MetaLearnedSearchCV",
         "plain": "the same without a prior",
         "random": "random search",
     }
-    draw_curves(ax, x, {label: curves[method] for method, label in labels.items()})
+    pairs = [k[1:] for k in lines if k[0] == "random" and all((m, *k[1:]) in lines for m in labels)]
+    curves = {m: each[:, :20] for m, each in regret_curves(pairs, lines).items()}
+    draw_curves(ax, np.arange(1, 21), {label: curves[m] for m, label in labels.items()})
     ax.set_xticks([1, 5, 10, 15, 20])
     ax.set(xlabel="candidates", ylabel="regret", ylim=(0, None))
     ax.set_title(f"Tuning on day one ({len(curves['shipped'])} searches)")
 
 
-def small_table_means(kind, measure):
-    """Return a mean for each method, set and size, over the draws that all methods have.
+def draw_small_tables(ax, kind, measure, title):
+    """Our estimator and the three best of scikit-learn, by the number of known rows.
 
-    The prior is the one that was measured last. For classifications it is a pair like the one that
-    ships, each of which was trained on other sets than it is measured on.
+    Means are over the draws that all methods have. The prior is the one that was measured last. For
+    classifications it is a pair like the one that ships, each of which was trained on other sets
+    than it is measured on.
     """
     results = read_results(RESULTS / f"small_tables-{kind}.jsonl.gz")
     last = [method for method, _, _ in results if method.startswith("prior-")][-1]
@@ -86,19 +82,13 @@ def small_table_means(kind, measure):
             n_draws = len(results[last, *cell])
             mean = np.mean([score[measure] for score in scores[:n_draws]])
             rows.append(("prior" if method == last else method, *cell, mean))
-    return pd.DataFrame(rows, columns=["method", "name", "size", measure])
-
-
-def draw_small_tables(ax, kind, measure, ours, title, better):
-    """Our estimator and the three best of scikit-learn, by the number of known rows."""
-    table = small_table_means(kind, measure).pivot_table(
-        index=["size", "name"], columns="method", values=measure
-    )
+    frame = pd.DataFrame(rows, columns=["method", "name", "size", measure])
+    table = frame.pivot_table(index=["size", "name"], columns="method", values=measure)
     peers = [m for m in SCIKIT_LEARN if m in table]
-    table = table[[ours, *peers]].dropna()
-    order = table[peers].mean().sort_values(ascending=better == "lower").index[:3]
+    table = table[["prior", *peers]].dropna()
+    order = table[peers].mean().sort_values(ascending=measure == "error").index[:3]
     sizes = sorted(table.index.unique("size"))
-    labels = {ours: "prior for tables"} | {m: SCIKIT_LEARN[m] for m in order}
+    labels = {"prior": "prior for tables"} | {m: SCIKIT_LEARN[m] for m in order}
     wide = {label: table[method].unstack("size").dropna() for method, label in labels.items()}
     draw_curves(ax, sizes, wide)
     ax.set(xscale="log", xlabel="known rows" + (" of each class" if kind[0] == "c" else ""))
@@ -144,14 +134,12 @@ def draw_groups(ax):
     ax.set(xlabel="error over that of a random-intercept model", title="New groups, 5 known rows")
 
 
+CLASSES = ("classification", "accuracy", "Small tables: classes")
+NUMBERS = ("regression", "error", "Small tables: numbers")
 PICTURES = {
     "search": draw_search,
-    "classification": lambda ax: draw_small_tables(
-        ax, "classification", "accuracy", "prior", "Small tables: classes", "higher"
-    ),
-    "regression": lambda ax: draw_small_tables(
-        ax, "regression", "error", "prior", "Small tables: numbers", "lower"
-    ),
+    "classification": lambda ax: draw_small_tables(ax, *CLASSES),
+    "regression": lambda ax: draw_small_tables(ax, *NUMBERS),
     "groups": draw_groups,
 }
 

@@ -11,10 +11,6 @@ Effects of groups have a share of the variance of the target that is left by the
 ``change``   that change in 100 other rows of each group, over the same rows predicted as those of
              new groups by the same part of the population; the losses are expected ones, as the
              noise of these rows would be no error of the interval
-``unnamed``  the change over rows whose group is given as a new one, which all parts of the
-             population predict together
-
-Lines go to ``results/verdicts.jsonl`` as they come, and tables that it has are not fitted again::
 
     python -m benchmarks.measure.verdicts --tables 200 --shares 0 0.05
 
@@ -22,18 +18,15 @@ The rule was chosen on tables below 1,000; ``--first 3000`` draws others.
 """
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import norm
-from sklearn.metrics import log_loss, mean_squared_error
 
-from benchmarks.lib.resumable import read_options, run_cells
+from benchmarks.lib.resumable import RESULTS, read_options, run_cells
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta._tabular._population import losses_of
 from skmeta.grouped._verdict import permutation_test
 
-RESULTS = Path(__file__).parents[1] / "results" / "verdicts.jsonl"
 N_GROUPS, N_ROWS, N_OTHERS, LEVEL = 50, 20, 100, 0.05
 ESTIMATORS = {"regression": GroupedRegressor, "classification": GroupedClassifier}
 
@@ -64,14 +57,11 @@ def run(cell):
     X, y, expected, mean = make_table(kind, share, seed)
     is_known = np.arange(len(y)) % (N_ROWS + N_OTHERS) < N_ROWS
     model = ESTIMATORS[kind](0).fit(X[is_known], y[is_known])
-    unnamed = X[~is_known].copy()
-    unnamed[:, 0] = -1
-    losses = [loss(model, rows, y[~is_known]) for rows in (X[~is_known], unnamed)]
     groups, residuals = X[is_known, 0].astype(int), (y - expected)[is_known]
     chance = permutation_test(np.ones((len(groups), 1)), groups, residuals[:, None], 0 * groups)
     _, low, high = model.model_.mixture.gain
     change = change_of_same_rows(model, X[~is_known], mean[~is_known], 1 - share)
-    shown = {"low": low, "high": high, "change": change, "unnamed": losses[0] / losses[1] - 1}
+    shown = {"low": low, "high": high, "change": change}
     return {
         "cell": cell,
         "matters": int("The group matters" in model.summary_),
@@ -101,13 +91,6 @@ def change_of_same_rows(model, X, mean, variance):
     return losses[0].mean() / losses[1].mean() - 1
 
 
-def loss(model, X, y):
-    """Return the log loss, or the mean squared error."""
-    if hasattr(model, "predict_proba"):
-        return log_loss(y, model.predict_proba(X))
-    return mean_squared_error(y, model.predict(X))
-
-
 def main():
     options = read_options(
         __doc__,
@@ -115,14 +98,12 @@ def main():
         shares=[0.0, 0.01, 0.02, 0.05, 0.1],
         tables=200,
         first=0,  # number of the first table
-        results=RESULTS,
+        results=RESULTS / "verdicts.jsonl",
         minutes=float("inf"),
     )
     seeds = range(options.first, options.first + options.tables)
-    cells = [
-        (k, share, seed)
-        for seed, k, share in itertools.product(seeds, options.kinds, options.shares)
-    ]
+    each = itertools.product(seeds, options.kinds, options.shares)
+    cells = [(kind, share, seed) for seed, kind, share in each]
     run_cells(cells, run, options.results, options.minutes)
 
 

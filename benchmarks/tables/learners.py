@@ -55,12 +55,8 @@ def equal_seconds() -> Rows:
         sinusoids = np.mean(runs["sinusoids"], 0) if runs["sinusoids"] else [None] * 4
         letters = np.mean(runs["letter"], 0)
         cells = [*(number(e, 2) for e in sinusoids), *(number(e, 1) for e in letters)]
-        rows.append(
-            [
-                f"{learner}, {learned.replace(': tensor', ', by tensor').removesuffix(': scalar')}",
-                *cells,
-            ]
-        )
+        what = learned.replace(": tensor", ", by tensor").removesuffix(": scalar")
+        rows.append([f"{learner}, {what}", *cells])
     return rows
 
 
@@ -81,38 +77,24 @@ def methods() -> Rows:
         return [f"accuracy {row[0].partition(' ')[0]}%", f"{float(row[-1]):.0f} min"]
 
     found, fixed = (f"{networks[arm]['evaluation'][0]:.1f}%" for arm in ("metanas", "conv4"))
-    metanas = [
-        f"accuracy {found}; fixed network {fixed}",
-        f"{networks['metanas']['seconds']:.0f} s",
-    ]
+    metanas = [f"accuracy {found}; fixed network {fixed}"]
+    metanas.append(f"{networks['metanas']['seconds']:.0f} s")
     trained = read_records(RESULTS / "learned_optimizers.json")["learned"]
-    optimizer = f"loss {losses['learned'][0]} after 20 steps; tuned Adam {losses['Adam'][0]}"
+    optimizer = [f"loss {losses['learned'][0]} after 20 steps; tuned Adam {losses['Adam'][0]}"]
+    optimizer.append(f"{trained['seconds'] / 60:.0f} min")
+    lstm = accuracy("LSTMMetaLearner from random weights, 32 filters")
+    lme4 = ["estimates of lme4", "closed form"]
     rows = [
         ("MAML", "maml", "initial weights", error("MAML")),
         ("first-order MAML", "maml", "the same, by first derivatives", error("first-order MAML")),
         ("ANIL", "anil", "features; a task adapts the last layer", error("ANIL")),
         ("Meta-SGD", "meta_sgd", "initial weights and step sizes", error("Meta-SGD")),
         ("Reptile", "reptile", "initial weights, by averages", error("Reptile")),
-        (
-            "LSTM meta-learner",
-            "lstm",
-            "initial weights and an update rule",
-            accuracy("LSTMMetaLearner from random weights, 32 filters"),
-        ),
+        ("LSTM meta-learner", "lstm", "initial weights and an update rule", lstm),
         ("ProtoNet", "protonet", "an embedding", accuracy("ProtoNet")),
         ("MetaNAS", "metanas", "weights and architecture", metanas),
-        (
-            "learned optimizer",
-            "learned_optimizer",
-            "an optimizer",
-            [optimizer, f"{trained['seconds'] / 60:.0f} min"],
-        ),
-        (
-            "mixed effects, ALPaCA",
-            "mixed_effects",
-            "the distribution of coefficients",
-            ["estimates of lme4", "closed form"],
-        ),
+        ("learned optimizer", "learned_optimizer", "an optimizer", optimizer),
+        ("mixed effects, ALPaCA", "mixed_effects", "the distribution of coefficients", lme4),
     ]
     header = ["method", "it learns", "measured", "meta-training, one core"]
     links = [(f"`{name} <doc/methods/{page}.rst>`__", *row) for name, page, *row in rows]
