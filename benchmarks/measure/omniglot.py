@@ -175,7 +175,7 @@ def run(options, X, y, X_test, y_test) -> dict:
     if options.within:
         labels = np.unique(y).tolist()
         common["superclass"] = {label: alphabets[label % 1623] for label in labels}
-    learner = cls(**(common | settings))
+    learner = cls(**common).set_params(**settings)  # Settings may be nested: execution__precision.
     if options.iterations:
         learner.fit(X, y)
     else:

@@ -34,7 +34,9 @@ class ReptileAlgorithm(InnerLoopAlgorithm):
     ) -> tuple[State, State]:
         """Compute the state minus its adaptation to all rows of a task (algorithm 2)."""
         rows = Rows(*(torch.cat(parts) for parts in zip(task.support, task.query, strict=True)))
-        adapted = self.adapt(context, state, rows)
+        # Prototypes of all rows would contain the rows that a step then classifies.
+        start, _ = self.first_fast(context, state, task.support)
+        adapted = self.adapt(context, state, rows, start)
         outputs = self.forward(context, adapted, task.query.x)
         gradient = {n: _difference(v, adapted[n]) for n, v in state.items()}
         return gradient, measures(context.kind, outputs, task.query)
@@ -73,7 +75,8 @@ class Reptile(InitialWeightsLearner):
     theta <- theta + meta_lr * mean over tasks of (theta' - theta), where theta' is the result of
     inner steps on all rows of the task, support and query, so that the training shots of the paper
     are ``n_shot + n_query``. It needs first derivatives only. By default, a step uses all rows of
-    the task and plain gradient descent, and Adam moves theta by the mean difference.
+    the task and plain gradient descent, and Adam moves theta by the mean difference. A head of
+    prototypes starts from the support rows alone.
     :meth:`as_published` has the paper's settings.
 
     Parameters

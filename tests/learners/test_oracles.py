@@ -178,6 +178,22 @@ def test_reptile_moves_a_shared_row_towards_the_mean_of_its_rows():
     close(gradient["head.weight"], state["head.weight"] - end)
 
 
+def test_reptile_starts_from_prototypes_of_the_support_set_alone():
+    learner, context = Reptile(n_inner_steps=4, inner_lr=0.1), make_context(head="prototype")
+    state, task = make_state(learner, context), make_task()
+    gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
+    x, y, w = (values.numpy() for values in task.support)
+    features = np.tanh(x @ state["body.1.weight"].numpy().T + state["body.1.bias"].numpy())
+    means = [np.average(features[y == k], axis=0, weights=w[y == k]) for k in range(N_WAY)]
+    means = torch.as_tensor(np.stack(means))
+    head = {"head.weight": 2 * means, "head.bias": -(means**2).sum(1)}
+    net = PlainNet(state | head, context.n_outputs)
+    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
+    descend(net, rows, 0.1, 4)
+    for name, value in state.items():
+        close(gradient[name], value - net.named()[name].detach())
+
+
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_anil_adapts_the_head_and_leaves_the_body(kind):
     learner = ANIL(n_inner_steps=3)
