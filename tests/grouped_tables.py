@@ -4,8 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import LinearRegression
 
 from skmeta._tabular import Table
+
+# One member and no choice between members, where the choice does not matter.
+QUICK = {"population": LinearRegression(), "model": "mixed", "n_folds": 2}
 
 
 class Grouped(NamedTuple):
@@ -24,6 +28,11 @@ def make_table(n_groups=24, n_rows=10, noise=0.3, seed=0):
     y = x + (colour == "red") + effects[group] + noise * rng.normal(size=len(group))
     names = np.array([f"g{k}" for k in range(n_groups)])
     return Grouped(pd.DataFrame({"school": names[group], "x": x, "colour": colour}), y, effects)
+
+
+def rows_of(group, n=1, x=0.0):
+    """Equal rows of one group of `make_table`."""
+    return pd.DataFrame({"school": [group] * n, "x": [x] * n, "colour": ["blue"] * n})
 
 
 def timed_rows(times, y, codes, features=None):

@@ -52,13 +52,11 @@ MODULES = {dotted(path): path for path in FILES}
 
 
 def room(module):
-    """Room of a module of skmeta, such as ``skmeta.tasks._task``."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
 
 def inner_room(module):
-    """Room of a module, and the room within it, such as ``("search", "record")``."""
     outer, parts = room(module), module.split(".")
     inner = parts[2] if len(parts) > 2 else ""
     known = set().union(*INNER_FLOORS.get(outer, ()))

@@ -101,12 +101,7 @@ LEARNERS = {
     "linear": HierarchicalLinear(),
     "maml": MAML(n_shot=4, n_query=8, n_iterations=2, validation=0, random_state=0),
     "in context": InContextLearner(
-        width=16,
-        n_layers=1,
-        n_shot=4,
-        n_iterations=1,
-        validation=0,
-        random_state=0,
+        width=16, n_layers=1, n_shot=4, n_iterations=1, validation=0, random_state=0
     ),
 }
 

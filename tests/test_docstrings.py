@@ -56,7 +56,6 @@ def public_names():
 
 
 def is_excused(name, code, found):
-    """Tell whether a finding is none."""
     owner, _, last = name.rpartition(".")
     if code == "PR02":  # The constructor of an abstract class tells who calls it.
         return owner in MODULES and inspect.isabstract(getattr(import_module(owner), last))

@@ -50,7 +50,6 @@ def is_private(name):
 
 
 def defined_names(nodes):
-    """Every name that a module defines or assigns, as a name or as an attribute."""
     for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -80,7 +79,6 @@ def private_uses(nodes, here, own):
 
 
 def compat_imports(path):
-    """Yield module and name of each import from another package."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("sklearn", "torch"):
             yield from ((node.module, alias.name) for alias in node.names)

@@ -15,7 +15,6 @@ def make(name, shape, seed=0, **params):
 
 
 def decide(network, names):
-    """Set the architecture to one operation an edge."""
     alpha = torch.full(network.allowed.shape, -torch.inf, dtype=torch.float64)
     for row, name in enumerate(names):
         alpha[row, network.operations.index(name)] = 0.0
@@ -30,7 +29,6 @@ def normalised(x):
 
 
 def plain_operation(edge, name, x):
-    """An image operation in plain torch."""
     if name in ("skip", "none"):
         return x if name == "skip" else torch.zeros_like(x)
     if name == "max_pool_3x3":

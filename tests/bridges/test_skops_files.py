@@ -48,7 +48,6 @@ def fitted():
 
 @pytest.fixture(scope="module")
 def file_of(fitted, tmp_path_factory):
-    """Return the path of an estimator that was saved once."""
     folder = tmp_path_factory.mktemp("saved")
 
     def path_of(name):
@@ -62,14 +61,12 @@ def file_of(fitted, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(file_of):
-    """Return the folder with all of them."""
     paths = [file_of(name) for name in saved.MAKE]
     return paths[0].parent
 
 
 @pytest.fixture(scope="module")
 def in_another_process(folder):
-    """What the estimators say that another process loads."""
     code = (
         "import sys, pathlib, numpy, saved; from skmeta.bridges import skops\n"
         "folder = pathlib.Path(sys.argv[1])\n"

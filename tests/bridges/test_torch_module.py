@@ -74,7 +74,6 @@ def as_maml(prior, **settings):
 
 
 def start(net, X, y):
-    """Let the head of a net start from class means."""
     net.initialize().module_.start(torch.tensor(X), torch.tensor(y))
     return net
 

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning"
 
 
 def write(path, value=None, size=(6, 5), seed=0):
-    """Write an image of noise, or of one colour; return its pixels (height, width, 3)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     if value is not None:

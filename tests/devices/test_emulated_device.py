@@ -127,7 +127,6 @@ def needs_groups(name):
 
 @pytest.fixture(scope="module")
 def trained():
-    """Meta-train each learner once for each kind of tasks, on the CPU."""
     known = {}
 
     def get(name, kind):
@@ -227,7 +226,6 @@ def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path, monkeypatch):
 
 
 def few_shot(kind, prior, X, y, **settings):
-    """Return estimators that are fitted on the emulated device and on the CPU."""
     return [
         kind(prior, device=device, precision="float64", **settings).fit(X, y)
         for device in (EMULATED, "cpu")

@@ -29,7 +29,6 @@ LITERAL = re.compile(r"^(?!\.\. )\S.*::\n\n((?:[ ]{4}.*\n|\n)+)|^::\n\n((?:[ ]{4
 
 
 def read_blocks(page):
-    """Return the line, the language and the text of each block of code."""
     source = page.read_text(encoding="utf-8") + "\n"
     return [
         (source[: found.start(2)].count("\n") + 1, found[1], textwrap.dedent(found[2]))

@@ -43,7 +43,6 @@ def path(tmp_path):
 
 
 def content_of(write):
-    """Return the bytes of a sound file."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "file")
         return (Path(folder) / "file").read_bytes()

@@ -30,7 +30,6 @@ def path(tmp_path):
 
 
 def make_history():
-    """Return the bytes of a history of two searches."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.db"
         with SearchHistory(path) as history:

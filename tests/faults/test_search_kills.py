@@ -126,8 +126,6 @@ class Interpreter:
 
 
 class Search:
-    """One search, run in one process after the other."""
-
     def __init__(self, folder, interpreter, batch_size):
         folder.mkdir()
         self.path, self._log, self._result = (folder / name for name in ("db", "fits", "result"))

@@ -35,7 +35,6 @@ def members_of(estimator, X, *names):
 
 
 def alone(estimator):
-    """The prior without other models."""
     prior = copy.copy(estimator)
     prior._mixture = None
     return prior

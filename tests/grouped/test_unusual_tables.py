@@ -202,7 +202,6 @@ def test_tables_that_cannot_be_read_are_refused(frame, message):
 
 
 def make_labels():
-    """Return a frame of 12 groups, and targets."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"g": np.arange(60) % 12, "x": rng.normal(size=60)})
     return frame, frame["x"] + rng.normal(size=12)[frame["g"]] + 0.1 * rng.normal(size=60)

@@ -14,14 +14,12 @@ DATA = Path(__file__).parent / "data"
 
 
 def read(name):
-    """Columns of a table, by name."""
     with gzip.open(DATA / f"{name}.csv.gz", "rt") as file:
         rows = list(csv.DictReader(file))
     return {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
 
 
 def estimates(model):
-    """What R found, by name."""
     with (DATA / "estimates.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["model"] == model]
     return {row["name"]: float(row["value"]) for row in rows}
@@ -105,7 +103,6 @@ def test_regressions_are_those_of_lme4(name):
 
 
 def indicators(values):
-    """Indicators of all but the first value."""
     return (values[:, None] == np.unique(values)[1:]).astype(float)
 
 

@@ -39,7 +39,6 @@ def slope_of(session, state, samples):
 
 
 def listed_samples(session, state, n_steps):
-    """Every episode, before and after each update."""
     samples = []
     for _ in range(n_steps):
         samples.append(listed(session, adapted(session, state, samples)))
@@ -94,7 +93,6 @@ def test_first_order_is_the_policy_gradient_at_the_adapted_policy():
 
 
 def mean_and_error(learner, session, state, n_tasks, n_episodes):
-    """Mean meta-gradient over played episodes, and its standard error."""
     learner.n_episodes = n_episodes
     rng = np.random.default_rng(3)
     env = make_vector(Tabular(), Tabular().sample(n_tasks, rng), n_episodes)

@@ -10,7 +10,6 @@ from skmeta._reporting._rates import fit_rates
 
 
 def draw(rng, n_groups=56):
-    """Return counts of places, their exposures from 1 to 90, and their rates."""
     x, exposure = rng.normal(size=n_groups), np.exp(rng.normal(1.8, 1.0, n_groups))
     rate = np.exp(0.1 + 0.35 * x + 0.6 * rng.normal(size=n_groups))
     return x, exposure, rate, rng.poisson(exposure * rate).astype(float)

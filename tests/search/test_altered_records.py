@@ -13,14 +13,12 @@ SPACE = {"C": loguniform(1e-2, 1e2), "gamma": loguniform(1e-3, 1e1)}
 
 
 def folds(search):
-    """Scores of each candidate, by fold."""
     columns = [search.cv_results_[f"split{k}_test_score"].tolist() for k in range(3)]
     return list(zip(*columns, strict=True))
 
 
 @pytest.fixture(scope="module")
 def recorded(iris, tmp_path_factory):
-    """Return a search of eight candidates, and the bytes of its history."""
     path = tmp_path_factory.mktemp("recorded") / "searches.db"
     return make_search(SVC(), SPACE, path, n_iter=8).fit(*iris), path.read_bytes()
 

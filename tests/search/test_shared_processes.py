@@ -23,7 +23,6 @@ N_WORKERS = 3
 
 @pytest.fixture(scope="module")
 def context():
-    """Start processes that have imported already what they need."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sharing", "skmeta.search"])
     return context
@@ -44,7 +43,6 @@ def start(context, address, folder, name, **settings):
 
 
 def fits(folder):
-    """Return (process, candidate) of each fit."""
     log = folder / "fits"
     return [tuple(line.split()) for line in log.read_text().splitlines()] if log.exists() else []
 

@@ -42,7 +42,6 @@ PLACES = {
 
 
 def _callers(name):
-    """Return the modules in which a function or class is called."""
     found = set()
     for place, tree in TREES.items():
         for node in ast.walk(tree):

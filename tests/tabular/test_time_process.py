@@ -35,7 +35,6 @@ def theta():
 
 
 def dense(rows, theta):
-    """Covariance (n, n) of all targets."""
     v = np.array([1e4, np.exp(-1.0), np.exp(-1.0), np.exp(-2.0)])
     phi, gap = rows.phi[None], abs(rows.times[:, None] - rows.times)[None]
     everyone = np.arange(len(rows.y))[None]

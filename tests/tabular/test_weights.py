@@ -20,7 +20,6 @@ MODELS = [
 
 
 def outputs(model, rows=slice(None), weight=None):
-    """Return means and quantiles, or probabilities, after a fit to some rows."""
     if hasattr(model, "predict_proba"):
         return model.fit(X[rows], (Y > 0)[rows], sample_weight=weight).predict_proba(X)
     model.fit(X[rows], Y[rows], sample_weight=weight)

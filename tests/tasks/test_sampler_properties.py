@@ -16,7 +16,6 @@ labels = st.lists(st.sampled_from("abcde"), min_size=1, max_size=60).map(np.arra
 
 @st.composite
 def grouped_rows(draw):
-    """Groups and classes of the same rows."""
     n = draw(st.integers(1, 60))
     groups = draw(st.lists(st.integers(0, 4), min_size=n, max_size=n))
     classes = draw(st.lists(st.sampled_from("xyz"), min_size=n, max_size=n))

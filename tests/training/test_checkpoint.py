@@ -150,7 +150,6 @@ SETTINGS = {
 
 
 def kept(folder, execution=None, **changes):
-    """Return settings with a checkpoint in a folder."""
     execution = execution or ExecutionOptions()
     return changes | {"execution": clone(execution).set_params(checkpoint=folder / "file")}
 

@@ -28,7 +28,6 @@ def train(validate=None, seed=0, fn=objective, **settings):
 
 
 def plain(optimizer, n_iterations, lr_at=lambda k: 0.1, clip_norm=None, seed=0):
-    """The same by hand."""
     rng, state = np.random.default_rng(seed), start()
     optimizer = optimizer(state.values(), lr=0.1)
     for k in range(n_iterations):

@@ -125,7 +125,6 @@ NAMES = ("MAML", "Reptile", "PolicyMAML")
 
 @pytest.fixture(scope="module")
 def of_one(tmp_path_factory):
-    """The folder of what one process learns."""
     folder = tmp_path_factory.mktemp("one")
     done = start(folder, 1, names=",".join(NAMES), dies="no")
     assert done.returncode == 0, done.stderr

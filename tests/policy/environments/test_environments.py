@@ -73,9 +73,7 @@ def _without_limit():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [
-        ({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1"),
-    ],
+    [({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1")],
 )
 def test_a_square_that_cannot_be(settings, message):
     with pytest.raises(ValueError, match=message):

@@ -41,7 +41,6 @@ def make_candidate(key):
 
 @pytest.fixture
 def path(tmp_path):
-    """A history with two searches of three candidates each."""
     with SearchHistory(tmp_path / "searches.db") as history:
         for fingerprint in "ab":
             record = make_record(fingerprint, dataset=f"set {fingerprint}")

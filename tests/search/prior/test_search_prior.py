@@ -16,7 +16,6 @@ ROUNDING = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def assert_agree(found, expected):
-    """Assert that two priors learned from the same searches agree up to rounding."""
     assert found.datasets == expected.datasets
     assert found.parameters == expected.parameters
     np.testing.assert_allclose(found.levels, expected.levels, rtol=1e-6)

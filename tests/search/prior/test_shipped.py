@@ -36,8 +36,6 @@ def test_cards_and_files_agree():
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """A copy of two files and the cards, in use in place of the installed ones."""
-
     def clear():
         for cached in ("_fitting", "_load", "_cards", "_datasets"):
             getattr(shipped, cached).cache_clear()

@@ -32,7 +32,6 @@ def data():
 
 
 def dense(theta, X, y):
-    """Covariance of the observations, by scikit-learn."""
     kernel = np.exp(theta[2]) * Matern(np.exp(theta[:2])[GROUPS], nu=2.5)
     return kernel(X) + (np.exp(theta[3]) + JITTER) * np.eye(len(y))
 
@@ -100,13 +99,11 @@ def learn(tasks):
 
 
 def rows_of(X, t):
-    """Rows of task t among those of all."""
     end = np.cumsum([0, *map(len, X)])
     return slice(end[t], end[t + 1])
 
 
 def surface_of(learned, rows):
-    """Surface of the task with these rows, at all configurations."""
     X = learned["X"]
     return matern(X, X[rows]) @ learned["weights"][rows]
 

@@ -40,7 +40,6 @@ def make_strategy(prior=None, seed=0, pool=POOL, **params):
 
 
 def run(strategy, scores, n, batch=1):
-    """Positions in the order in which they were asked for."""
     actual = []
     while len(actual) < n:
         indices = [s.index for s in strategy.ask(batch)]
