@@ -1,10 +1,16 @@
 """Noise and shift as users meet them: wrong labels, outliers, noisy and missing columns.
 
-    SKMETA_DATA=... python -m benchmarks.measure.robustness classes --tables 24
-    SKMETA_DATA=... python -m benchmarks.measure.robustness numbers --tables 24
+    SKMETA_DATA=... python -m benchmarks.measure.robustness classes --tables 12
+    SKMETA_DATA=... python -m benchmarks.measure.robustness numbers --tables 12
+    SKMETA_DATA=... python -m benchmarks.measure.robustness groups
+    python -m benchmarks.measure.robustness images
+    python -m benchmarks.measure.robustness classes --summary
 
 ``classes``: report sets of ``measure/small_tables.py``, 10 rows of each class. ``numbers``: its
-regressions, 50 rows. Our priors have not seen the origin of a set. Conditions:
+regressions, 50 rows. Our priors have not seen the origin of a set. ``groups``: tables of
+``groupbench``; a third of the groups is left out, and its rows are predicted without any known
+row. ``images``: 5-way 5-shot tasks of characters that meta-training has not seen; MAML and
+ProtoNet are trained on the pixels of other characters. Conditions:
 
 ``wrong 0.2``   20 % of the known labels are those of another class
 ``outliers``    10 % of the known targets are moved by five standard deviations, up or down
@@ -17,11 +23,15 @@ regressions, 50 rows. Our priors have not seen the origin of a set. Conditions:
 
 ``weighed`` is skmeta with each row weighed by what the others say of its label (`Weighed`).
 All methods see the same draws. Classes: balanced accuracy. Numbers: squared error over that of the
-mean of the known rows (geometric mean), and how often the 90 % interval holds the target.
+mean of the known rows (geometric mean), and how often the 90 % interval holds the target. Each
+result is a line of ``results/robustness-<part>.jsonl.gz``, and a run goes on after those.
 """
 
+import argparse
 import json
 import zlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -29,34 +39,63 @@ from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from benchmarks.lib.resumable import RESULTS, lines_by_cell, read_options, run_cells
+from benchmarks.lib import group_tables
+from benchmarks.lib.group_peers import PEERS as GROUP_PEERS
+from benchmarks.lib.group_peers import Case, loss, predict_grouped, predict_peer
+from benchmarks.lib.resumable import lines_by_cell, run_cells
 from benchmarks.lib.table_scores import classify, regress
 from benchmarks.lib.tabular_sets import SETS, draw, load, names_of
 from benchmarks.measure.small_tables import PEERS, Ours
+from skmeta.datasets import load_omniglot
 from skmeta.few_shot import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.learners import MAML, ProtoNet
 from skmeta.priors import MetaPrior
+from skmeta.tasks import ClassEpisodes
 
+RESULTS = Path(__file__).parents[1] / "results"
+WRONG = ("wrong 0.1", "wrong 0.2", "wrong 0.4")
 CONDITIONS = {
-    "classes": ("clean", "wrong 0.1", "wrong 0.2", "wrong 0.4", "noise", "missing", "balance"),
+    "classes": ("clean", *WRONG, "noise", "missing", "balance"),
     "numbers": ("clean", "outliers", "noise", "missing", "range"),
+    "groups": ("clean", "outliers", "wrong 0.2"),
+    "images": ("clean", *WRONG),
 }
+SIZES = {"classes": 10, "numbers": 50}
 METHODS = {
     "classes": ("skmeta", "weighed", "logistic", "forest", "svc", "boosting"),
     "numbers": ("skmeta", "ridge", "forest", "process", "boosting"),
+    "groups": ("grouped", "pooled", "boosted", "boosted_target"),
+    "images": ("protonet", "maml", "logistic", "forest"),
 }
-KINDS = {"classes": ("classification", 10), "numbers": ("regression", 50)}  # and known rows
+PRIORS = {
+    "classes": ("classification-first", "classification-second"),
+    "numbers": (None, "regression-synthetic"),
+}
+N_IMAGE_TASKS = 40
+
+
+def with_wrong_labels(rng: np.random.Generator, y: np.ndarray, share: float) -> np.ndarray:
+    """Labels of which exactly a share, rounded, is another class."""
+    y, classes = y.copy(), np.unique(y)
+    for i in rng.permutation(len(y))[: round(share * len(y))]:
+        y[i] = rng.choice(classes[classes != y[i]])
+    return y
+
+
+def with_outliers(rng: np.random.Generator, y: np.ndarray, share: float = 0.1) -> np.ndarray:
+    """Targets of which a share is moved by five standard deviations."""
+    y, rows = y.astype(float), rng.permutation(len(y))[: round(share * len(y))]
+    y[rows] += 5 * y.std() * rng.choice([-1, 1], len(rows))
+    return y
 
 
 def change(part: tuple, condition: str, rng: np.random.Generator, whole: tuple) -> tuple | None:
     """Change a draw (X, y, X_query, y_query) of a table (X, y); None if it has too few rows."""
     X, y, X_query, y_query = part
     if condition.startswith("wrong"):
-        y, classes = y.copy(), np.unique(y)
-        for i in rng.permutation(len(y))[: round(float(condition.split()[1]) * len(y))]:
-            y[i] = rng.choice(classes[classes != y[i]])
+        y = with_wrong_labels(rng, y, float(condition.split()[1]))
     elif condition == "outliers":
-        y, rows = y.astype(float), rng.permutation(len(y))[: round(0.1 * len(y))]
-        y[rows] += 5 * y.std() * rng.choice([-1, 1], len(rows))
+        y = with_outliers(rng, y)
     elif condition == "noise":
         X, X_query = (np.hstack([x, rng.standard_normal(x.shape)]) for x in (X, X_query))
     elif condition == "missing":
@@ -66,8 +105,8 @@ def change(part: tuple, condition: str, rng: np.random.Generator, whole: tuple) 
     elif condition == "balance":
         often = np.flatnonzero(y_query == rng.integers(y.max() + 1))
         others = np.flatnonzero(y_query != y_query[often[0]])
-        chosen = np.concatenate([rng.choice(often, 160), rng.choice(others, 40)])
-        X_query, y_query = X_query[chosen], y_query[chosen]
+        chosen = rng.choice(often, 160), rng.choice(others, 40)
+        X_query, y_query = X_query[np.concatenate(chosen)], y_query[np.concatenate(chosen)]
     elif condition == "range":
         X_all, y_all = whole
         strength = [abs(spearmanr(x, y_all).statistic) if np.ptp(x) > 0 else 0 for x in X_all.T]
@@ -92,6 +131,7 @@ class Weighed(ClassifierMixin, BaseEstimator):
         self.estimator = estimator
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """Fit with weights."""
         n_folds = min(5, np.unique(y, return_counts=True)[1].min())
         weight = np.ones(len(y))
         if n_folds > 1:
@@ -104,10 +144,90 @@ class Weighed(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Predict probabilities."""
         return self.fitted_.predict_proba(X)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predict classes."""
         return self.fitted_.predict(X)
+
+
+def run_table(part: str, priors: Ours, cell: tuple) -> dict | None:
+    name, condition, seed, method = cell
+    kind = "classification" if part == "classes" else "regression"
+    drawn = draw(kind, name, SIZES[part], seed)
+    rng = np.random.default_rng([zlib.crc32(name.encode()), 7, seed])
+    drawn = drawn and change(drawn, condition, rng, load(name))
+    if drawn is None:
+        return None
+    is_ours = method in ("skmeta", "weighed")
+    model = priors(name) if is_ours else clone(PEERS[kind][method])
+    if method == "weighed":
+        model = Weighed(model)
+    scores = classify(model, drawn) if part == "classes" else regress(model, drawn)
+    if condition == "balance":
+        scores["accuracy"] = float(np.mean(model.predict(drawn[2]) == drawn[3]))
+    kept = {n: v for n, v in scores.items() if n in ("accuracy", "error", "coverage", "log_loss")}
+    return {"cell": cell, **kept}
+
+
+def run_groups(cell: tuple) -> dict | None:
+    name, condition, seed, method = cell
+    table = group_tables.load(name)
+    is_regression = table.task == "regression"
+    if condition != "clean" and is_regression != (condition == "outliers"):
+        return None
+    rng = np.random.default_rng([zlib.crc32(name.encode()), 7, seed])
+    held_out = rng.permutation(np.unique(table.groups))
+    is_new = np.isin(table.groups, held_out[: len(held_out) // 3])
+    train, test = np.flatnonzero(~is_new), rng.permutation(np.flatnonzero(is_new))[:2000]
+    y = table.y.copy()
+    if condition != "clean":
+        y[train] = with_outliers(rng, y[train]) if is_regression else (
+            with_wrong_labels(rng, y[train], 0.2)
+        )  # fmt: skip
+    case = Case(table._replace(y=y), train, np.empty(0, int), test)
+    cases = {"new 0": case}
+    predict = predict_grouped if method == "grouped" else None
+    predictions = predict(cases) if predict else predict_peer(GROUP_PEERS[method], cases)
+    prediction, _ = predictions["new 0"]
+    clean = replace(case, table=table)
+    line = {"cell": cell, "error": float(loss(clean, table.y[test], prediction.y))}
+    if prediction.interval is not None:
+        low, high = prediction.interval.T
+        line["coverage"] = float(np.mean((table.y[test] >= low) & (table.y[test] <= high)))
+    return line
+
+
+def image_prior(method: str) -> MetaPrior:
+    """Meta-train on the pixels of the characters for training, or read what was trained."""
+    path = RESULTS / "runs" / f"robustness-{method}.skmeta"
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists():
+        X, y = load_omniglot(subset="train", return_X_y=True)
+        settings = {"backbone": "mlp", "n_way": 5, "n_shot": 5, "n_iterations": 600}
+        settings |= {"backbone_params": {"hidden": (64, 64)}, "random_state": 0, "device": "cpu"}
+        learner = ProtoNet(**settings) if method == "protonet" else MAML(**settings)
+        learner.fit(X.reshape(len(X), -1), y).prior_.save(path)
+    return MetaPrior.load(path)
+
+
+def run_images(cell: tuple) -> dict:
+    _, condition, seed, method = cell
+    X, y = load_omniglot(subset="test", return_X_y=True)
+    X = X.reshape(len(X), -1).astype(float)
+    sampler, rng = ClassEpisodes(y, 5, 5, 15), np.random.default_rng(seed)
+    own, scores = np.random.default_rng(seed + 1), []
+    for _ in range(N_IMAGE_TASKS):
+        X_known, y_known, X_query, y_query = sampler.sample(rng).take(X)
+        if condition != "clean":
+            y_known = with_wrong_labels(own, y_known, float(condition.split()[1]))
+        if method in ("protonet", "maml"):
+            model = MetaFewShotClassifier(image_prior(method), device="cpu")
+        else:
+            model = clone(PEERS["classification"][method])
+        scores.append(float(np.mean(model.fit(X_known, y_known).predict(X_query) == y_query)))
+    return {"cell": cell, "accuracy": float(np.mean(scores))}
 
 
 def summarise(part: str) -> dict[str, dict[str, dict[str, float]]]:
@@ -132,39 +252,37 @@ def summarise(part: str) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def main() -> None:
-    options = read_options(
-        __doc__, part_=tuple(CONDITIONS), tables=24, draws=1, minutes=float("inf"), summary=False
-    )
-    part, (kind, size) = options.part, KINDS[options.part]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="?", choices=tuple(CONDITIONS))
+    parser.add_argument("--tables", type=int, default=12, help="at most, evenly over the sets")
+    parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--summary", action="store_true", help="run nothing")
+    options = parser.parse_args()
+    part = options.part
     if options.summary:
-        print(json.dumps(summarise(part), indent=1))
+        print(json.dumps({p: summarise(p) for p in ([part] if part else CONDITIONS)}, indent=1))
         return
-    if part == "classes":
-        halves = ("classification-first", "classification-second")
-        estimator, shipped = MetaFewShotClassifier, []
+    if part is None:
+        parser.error(f"name one of {', '.join(CONDITIONS)}")
+    run, names = run_groups, ["omniglot"]
+    if part in SIZES:
+        is_classes = part == "classes"
+        files = [MetaPrior.load(RESULTS / f"table_priors-{f}.skmeta") for f in PRIORS[part] if f]
+        if not is_classes:
+            files.insert(0, MetaPrior.load_shipped("regression"))
+        estimator = MetaFewShotClassifier if is_classes else MetaFewShotRegressor
+        priors = Ours(estimator, tuple(files), {})
+        names = names_of("classification" if is_classes else "regression")[SETS["report"]]
+        names = [name for name in names if priors.unseen_by(name)]
+
+        def run(cell: tuple) -> dict | None:
+            return run_table(part, priors, cell)
+
+    elif part == "groups":
+        names = [n for n in group_tables.table_names() if group_tables.half_of(n) == "report"]
     else:
-        halves, shipped = ("regression-synthetic",), [MetaPrior.load_shipped("regression")]
-        estimator = MetaFewShotRegressor
-    files = [MetaPrior.load(RESULTS / f"table_priors-{half}.skmeta") for half in halves]
-    priors = Ours(estimator, (*shipped, *files), {})
-
-    def run(cell: tuple) -> dict | None:
-        name, condition, seed, method = cell
-        rng = np.random.default_rng([zlib.crc32(name.encode()), 7, seed])
-        drawn = draw(kind, name, size, seed)
-        drawn = drawn and change(drawn, condition, rng, load(name))
-        if drawn is None:
-            return None
-        is_ours = method in ("skmeta", "weighed")
-        model = priors(name) if is_ours else clone(PEERS[kind][method])
-        model = Weighed(model) if method == "weighed" else model
-        scores = classify(model, drawn) if part == "classes" else regress(model, drawn)
-        if condition == "balance":
-            scores["accuracy"] = float(np.mean(model.predict(drawn[2]) == drawn[3]))
-        kept = ("accuracy", "error", "coverage", "log_loss")
-        return {"cell": cell, **{n: v for n, v in scores.items() if n in kept}}
-
-    names = [name for name in names_of(kind)[SETS["report"]] if priors.unseen_by(name)]
+        run = run_images
     step = max(1, len(names) // options.tables)
     cells = [
         (name, condition, seed, method)

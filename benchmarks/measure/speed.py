@@ -1,7 +1,7 @@
 """Cost of one second-order MAML meta-iteration, beside torch, JAX, ``higher`` and ``torchopt``.
 
     python -m benchmarks.measure.speed
-    python -m benchmarks.measure.speed --networks mlp --repetitions 15
+    python -m benchmarks.measure.speed --network mlp --repetitions 15
 
 Two problems: ``conv4``, 32 tasks of Omniglot, 5-way 1-shot with 15 queries a class, the network
 of four blocks of 64 filters; ``mlp``, 25 sinusoids, 10 support and 10 query points, two hidden
@@ -11,27 +11,37 @@ normalised by its own statistics (``transductive=True``, as the peers do). Each 
 its documentation does: higher and torchopt one task after another, with a backward pass per task so
 that memory does not grow; ``torch.func``, ``torch.compile`` of it, and JAX with ``jit`` all tasks
 at once by ``vmap``, for ``mlp`` only (``vmap`` of torch has a wrong second derivative of batch
-normalisation). The outer optimizer's step and the drawing of tasks are left out for all.
+normalisation). The outer optimizer's step is left out for all.
 
-``inductive`` normalises the query set by the support set's statistics, as is the default of
-meta-training; ``bfloat16`` computes convolutions and products of matrices in it. Repetitions are
-interleaved, so that other work on the machine hits all alike (``--processor-time`` on a busy one,
-with one thread); printed are medians and the median of the ratios within a repetition.
+``skmeta`` gets ready tensors like the peers; ``with sampling`` also draws the tasks and gathers
+their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
+statistics, as is the default of meta-training; ``bfloat16`` computes convolutions and products of
+matrices in it. Repetitions are interleaved, so that other work on the machine hits all alike
+(``--processor-time`` on a busy one, with one thread); printed are medians and the median of the
+ratios within a repetition. Peak memory (on Linux) is that of a process of its own for each library,
+beyond what it held before the first iteration.
+
+Results go to ``benchmarks/results/speed.json``.
 """
 
+import argparse
 import json
+import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.lib.resumable import RESULTS, read_options, store
+from benchmarks.lib.resumable import store
 from skmeta._backend import Execution, Rows, Scaler, TaskTensors
 from skmeta.backbones import build_backbone
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
@@ -39,21 +49,26 @@ from skmeta.learners import MAML
 from skmeta.learners._core import Session
 from skmeta.tasks import ClassEpisodes, GroupEpisodes
 
+RESULTS = Path(__file__).parents[1] / "results"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 INNER_LR = {"conv4": 0.4, "mlp": 0.01}
-OURS = ("skmeta", "skmeta inductive", "skmeta inductive bfloat16")
+OURS = (
+    "skmeta",
+    "skmeta with sampling",
+    "skmeta inductive",
+    "skmeta inductive bfloat16",
+)
 PEERS = {
     "conv4": ("higher", "torchopt"),
     "mlp": ("higher", "torchopt", "torch.func", "torch.compile", "jax"),
 }
-FIRST_CALLS = 40  # before the first timed one
 
 
 class Problem:
     """Tasks, and a state to start from."""
 
     def __init__(self, network: str, n_tasks: int, precision: str) -> None:
-        self.network, self.precision = network, precision
+        self.network, self.n_tasks, self.precision = network, n_tasks, precision
         self.is_images = network == "conv4"
         if self.is_images:
             self.X, y = load_omniglot(subset="test", return_X_y=True, dtype=np.uint8)
@@ -65,9 +80,9 @@ class Problem:
             self.shape, self.kind, self.n_outputs = (1,), "regression", 1
         self.session = self.begin(transductive=True)
         self.state = self.session.draw_state(1)
-        table = self.session.adapter.upload(self.X)
-        drawn = self.sampler.sample_batch(np.random.default_rng(0), n_tasks)
-        self.tasks = self.session.adapter.tasks(table, drawn)
+        self.table = self.session.adapter.upload(self.X)
+        self.rng = np.random.default_rng(0)
+        self.tasks = self.draw()
 
     def begin(self, transductive: bool, precision: str | None = None) -> Session:
         learner = MAML(
@@ -86,6 +101,11 @@ class Problem:
             classes=range(self.n_outputs),
             device="cpu",
             precision=precision or self.precision,
+        )
+
+    def draw(self):
+        return self.session.adapter.tasks(
+            self.table, self.sampler.sample_batch(self.rng, self.n_tasks)
         )
 
     def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -116,7 +136,7 @@ class Ours:
     """skmeta; ``context`` is entered around calls, since it may hold threads."""
 
     def __init__(self, method: str, problem: Problem, first_calls: int) -> None:
-        self.problem = problem
+        self.problem, self.sampling = problem, "sampling" in method
         precision = "bfloat16" if "bfloat16" in method else None
         session = problem.begin("inductive" not in method, precision)
         rows = sum(side.x.shape[1] for side in problem.tasks)
@@ -132,8 +152,10 @@ class Ours:
                 self.fn(problem.tasks if self.context.mode == "vmap" else few, self.context)
 
     def __call__(self) -> list[torch.Tensor]:
-        gradient, _ = self.fn(self.problem.tasks, self.context)
-        return [gradient[n] for n in self.problem.state]
+        problem = self.problem
+        tasks = problem.draw() if self.sampling else problem.tasks
+        gradient, _ = self.fn(tasks, self.context)
+        return [gradient[n] for n in problem.state]
 
 
 class Peer:
@@ -282,12 +304,17 @@ def disagreement(network: str) -> float:
 
 
 def timings(
-    network: str, n_tasks: int, repetitions: int, n: int, clock: Callable[[], float]
+    network: str,
+    n_tasks: int,
+    repetitions: int,
+    n: int,
+    clock: Callable[[], float],
+    first_calls: int,
 ) -> dict[str, list[float]]:
     """Seconds of one meta-iteration, for each repetition."""
     problem, warm_up = Problem(network, n_tasks, "float32"), Problem(network, 2, "float32")
     all_methods = OURS + PEERS[network]
-    methods = {m: (make(m, problem, FIRST_CALLS), make(m, warm_up)) for m in all_methods}
+    methods = {m: (make(m, problem, first_calls), make(m, warm_up)) for m in all_methods}
     seconds: dict[str, list[float]] = {m: [] for m in all_methods}
     for repetition in range(repetitions + 1):
         for method, (iteration, short) in methods.items():
@@ -302,28 +329,82 @@ def timings(
     return seconds
 
 
+def memory(name: str) -> float:
+    """Megabytes that this process holds (``VmRSS``) or has held at most (``VmHWM``)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+
+def peak_memory(method: str, network: str, n_tasks: int) -> list[float]:
+    """Memory before the first iteration and its peak, in MB, of this process."""
+    problem = Problem(network, n_tasks, "float32")
+    Path("/proc/self/clear_refs").write_text("5")  # The peak starts anew.
+    before = memory("VmRSS")
+    iteration = make(method, problem)
+    with iteration.context:
+        for _ in range(3):
+            iteration()
+    return [before, memory("VmHWM")]
+
+
 def main() -> None:
-    options = read_options(
-        __doc__, networks=["conv4", "mlp"], repetitions=7, processor_time=False, tasks=32
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", choices=["conv4", "mlp"], nargs="*", default=["conv4", "mlp"])
+    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="measure processor time, for a busy machine; run it with one thread",
     )
-    sizes = {"conv4": (options.tasks, 1), "mlp": (25, 20)}
-    for network in options.networks:
+    parser.add_argument(
+        "--first-calls", type=int, default=40, help="calls before the first timed one"
+    )
+    parser.add_argument("--tasks", type=int, help="tasks of conv4's meta-batch")
+    parser.add_argument("--skip-memory", action="store_true", help="measure time only")
+    parser.add_argument("--memory", choices=OURS + PEERS["mlp"], help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    sizes = {"conv4": (args.tasks or 32, 1), "mlp": (25, 20)}
+    if args.memory:
+        print(json.dumps(peak_memory(args.memory, args.network[0], sizes[args.network[0]][0])))
+        return
+    for network in args.network:
         n_tasks, n = sizes[network]
         record = {
             "n_tasks": n_tasks,
-            "clock": "processor time" if options.processor_time else "wall time",
+            "clock": "processor time" if args.processor_time else "wall time",
             "threads": torch.get_num_threads(),
-            "repetitions": options.repetitions,
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+            "repetitions": args.repetitions,
             "disagreement_float64": disagreement(network),
         }
         assert record["disagreement_float64"] < 1e-6, record
-        clock = time.process_time if options.processor_time else time.perf_counter
-        seconds = timings(network, n_tasks, options.repetitions, n, clock)
+        clock = time.process_time if args.processor_time else time.perf_counter
+        seconds = timings(network, n_tasks, args.repetitions, n, clock, args.first_calls)
         for method, each in seconds.items():
             ratios = [a / b for a, b in zip(each, seconds["skmeta"], strict=True)]
             record[method] = {
                 "milliseconds": 1000 * statistics.median(each),
                 "time_over_skmeta": statistics.median(ratios),
+                "time_over_skmeta_range": [min(ratios), max(ratios)],
+            }
+            if args.skip_memory:
+                continue
+            command = [
+                sys.executable,
+                "-m",
+                __spec__.name,
+                "--network",
+                network,
+                "--memory",
+                method,
+            ]
+            command += ["--tasks", str(args.tasks)] if args.tasks else []
+            before, peak = json.loads(subprocess.check_output(command))
+            record[method] |= {
+                "memory_before_mb": before,
+                "memory_peak_mb": peak,
+                "memory_added_mb": peak - before,
             }
         print(network, json.dumps(record, indent=1))
         store(RESULTS / "speed.json", network, record)

@@ -183,27 +183,44 @@ def panels() -> Rows:
     return rows
 
 
-@table("robustness classes", "robustness numbers")
+METHOD_LABELS = {
+    "weighed": "skmeta, weighed",
+    "svc": "SVC",
+    "process": "Gaussian process",
+    "grouped": "grouped estimators",
+    "pooled": "linear, pooled",
+    "boosted": "boosted trees",
+    "boosted_target": "boosted trees, target encoding",
+    "protonet": "ProtoNet",
+    "maml": "MAML",
+}
+CONDITION_LABELS = {
+    **{f"wrong {share}": f"{100 * share:.0f} % wrong labels" for share in (0.1, 0.2, 0.4)},
+    "outliers": "10 % outliers",
+    "noise": "as many columns of noise",
+    "missing": "a third of the columns missing",
+    "balance": "another class balance",
+    "range": "a range left out",
+}
+
+
+@table(*(f"robustness {part}" for part in ("classes", "numbers", "groups", "images")))
 def robustness(part: str) -> Rows:
     from benchmarks.measure.robustness import METHODS, summarise
 
     summary, methods = summarise(part), METHODS[part]
-    labels = {"weighed": "skmeta, weighed", "svc": "SVC", "process": "Gaussian process"}
-    conditions = {
-        **{f"wrong {share}": f"{100 * share:.0f} % wrong labels" for share in (0.1, 0.2, 0.4)},
-        "outliers": "10 % outliers",
-        "noise": "as many columns of noise",
-        "missing": "a third of the columns missing",
-        "balance": "another class balance",
-        "range": "a range left out",
-    }
-    ordered = [m for m in methods if "coverage" in summary["clean"][m]]
-    rows: Rows = [["condition", *(labels.get(m, m) for m in methods)]]
-    rows[0] += [f"{labels.get(m, m)}, in 90 %" for m in ordered]
+    labels = [METHOD_LABELS.get(method, method) for method in methods]
+    if part == "images":
+        labels[2:] = [f"{label}, pixels" for label in labels[2:]]
+    intervals = {m for each in summary.values() for m in each if "coverage" in each[m]}
+    if part == "groups":  # each kind of table has its own conditions
+        intervals = {"grouped"}
+    ordered = [m for m in methods if m in intervals]
+    rows: Rows = [["condition", *labels, *(f"{METHOD_LABELS.get(m, m)}, in 90 %" for m in ordered)]]
     for condition, each in summary.items():
         scores = [number(each[m].get("error", each[m].get("accuracy"))) for m in methods]
-        inside = [number(each[m]["coverage"], 2) for m in ordered]
-        rows.append([conditions.get(condition, condition), *scores, *inside])
+        inside = [number(each[m].get("coverage"), 2) for m in ordered]
+        rows.append([CONDITION_LABELS.get(condition, condition), *scores, *inside])
     return rows
 
 

@@ -266,13 +266,14 @@ def speed() -> Rows:
         "torch.compile": "the same, torch.compile",
         "jax": "JAX, vmap and jit",
     }
-    rows: Rows = [["package", "conv4, milliseconds", "over skmeta", "mlp, milliseconds"]]
-    rows[0].append("over skmeta")
+    rows: Rows = [["package", "conv4, milliseconds", "over skmeta", "conv4, memory added"]]
+    rows[0] += ["mlp, milliseconds", "over skmeta"]
     for method, label in labels.items():
-        cells = [label]
-        for network, digits in (("conv4", 0), ("mlp", 2)):
-            one = records[network].get(method, {})
-            cells.append(number(one.get("milliseconds"), digits))
-            cells.append(number(one.get("time_over_skmeta"), 2))
-        rows.append(cells)
+        conv4, mlp = (records[network].get(method) for network in ("conv4", "mlp"))
+        cells = ["", "", ""]
+        if conv4 is not None:
+            cells = [number(conv4["milliseconds"], 0), number(conv4["time_over_skmeta"], 2)]
+            cells.append(f"{conv4['memory_added_mb']:.0f} MB")
+        cells += [number(mlp["milliseconds"], 2), number(mlp["time_over_skmeta"], 2)]
+        rows.append([label, *cells])
     return rows
