@@ -120,7 +120,7 @@ def omniglot_random_weights() -> Rows:
         scores += [None] * (len(seeds) - len(each))
         for mode in ("1-shot inductive", "1-shot transductive", "5-shot inductive"):
             found = [run[f"5-way {mode}"][0] for run in each if f"5-way {mode}" in run]
-            scores.append(number(float(np.mean(found)), 1))
+            scores.append(number(float(np.mean(found)), 1) if found else None)
         iterations, minutes = ([run[key] for run in each] for key in ("iterations", "cpu_minutes"))
         ends = [" to ".join(f"{n:,}" for n in sorted({min(iterations), max(iterations)}))]
         ends += [f"{min(minutes):.1f} to {max(minutes):.1f}"]
