@@ -58,7 +58,12 @@ def test_rates_are_per_unit_of_exposure_and_do_not_depend_on_that_of_the_row(tab
     found = model.fit(X, y).rates(X)
     assert found.index.equals(X.index)
     assert np.corrcoef(np.log(found["rate"]), np.log(1_000 * rate))[0, 1] > 0.97
-    assert found["rate"].between(found["lower"], found["upper"]).all()
+    # 90 % of a lognormal variable with this mean and standard deviation.
+    of_log = np.sqrt(np.log1p((found["std"] / found["rate"]) ** 2))
+    np.testing.assert_allclose(np.log(found["upper"] / found["lower"]), 3.2897 * of_log, rtol=1e-4)
+    np.testing.assert_allclose(
+        found["upper"] * found["lower"] * np.exp(of_log**2), found["rate"] ** 2
+    )
     pd.testing.assert_frame_equal(model.rates(X.assign(people=1.0)), found)
     # Nothing is known of a new state, so its interval is wider than any other.
     new = model.rates(X.assign(state="new"))
