@@ -96,7 +96,7 @@ def _windows(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 
 @cache
-def load(name: str, half: str) -> pd.DataFrame:
+def load(name: str, half: str, n_series: int = N_SERIES) -> pd.DataFrame:
     """Return rows with the columns series, date, y, and static columns."""
     import tsdata
 
@@ -124,7 +124,7 @@ def load(name: str, half: str) -> pd.DataFrame:
         long_enough = len(part) >= min(n_steps, panel.n_long // 2 + panel.ahead)
         if long_enough and part["y"].notna().all() and _scale(part["y"], panel.season) > 0:
             kept.append(part.rename_axis("date").reset_index())
-        if len(kept) == N_SERIES:
+        if len(kept) == n_series:
             break
     end = pd.Series([part["date"].iloc[-1] for part in kept]).mode()[0]
     kept = [part for part in kept if part["date"].iloc[-1] == end]
@@ -157,8 +157,8 @@ def regimes(name: str) -> list[str]:
     return [*(f"known {n}" for n in known), *(f"new {k}" for k in NEW)]
 
 
-def make_case(name: str, regime: str, half: str) -> Case:
-    rows, panel = load(name, half), PANELS[name]
+def make_case(name: str, regime: str, half: str, n_series: int = N_SERIES) -> Case:
+    rows, panel = load(name, half, n_series), PANELS[name]
     kind, n = regime.split()
     back = rows.groupby("series").cumcount(ascending=False)
     scale = rows.groupby("series")["y"].apply(_scale, panel.season)
