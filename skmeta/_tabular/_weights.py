@@ -39,7 +39,7 @@ _MIN_LOSS = 1e-12
 # that of this share of a step.
 _N_STEPS, _SHARE_OF_STEP = {3: 20, 4: 10, 5: 8, 99: 5}, 0.25
 # Prior of the slope of probabilities: its centre, and the deviation of its logarithm. Chosen on
-# three development tables and 90 made ones of benchmarks/measure/verdicts.py.
+# three development tables and 90 made ones of benchmarks/measure/calibration.py.
 _SLOPE, _SLOPE_DEVIATION = 1.05, 0.1
 # Levels of the quantiles that describe a distribution: those of 4.5 standard deviations of a normal
 # distribution on either side. In such units, the largest tilt and the narrowest part.

@@ -37,7 +37,8 @@ def make(name):
     )
     if name == "PolicyMAML":
         return PolicyMAML(
-            n_iterations=3, n_episodes=2, hidden=(8,), validation=Validation(n_tasks=2, every=1),
+            n_iterations=3, n_episodes=2, backbone_params={"hidden": (8,)},
+            validation=Validation(n_tasks=2, every=1),
             **common,
         )
     checkpoint = None if seed == "None" else folder / "checkpoint"
