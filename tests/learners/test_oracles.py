@@ -4,14 +4,12 @@ import builders
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from builders import make_state, tiny_mlp
+from builders import make_state, plain_loss, tiny_mlp
 from sklearn.neighbors import NearestCentroid
-from torch import nn
 
 from skmeta._backend import Rows
 from skmeta.backbones import build_backbone
-from skmeta.learners import ANIL, MAML, FineTuning, MetaSGD, ProtoNet, Reptile
+from skmeta.learners import MAML, FineTuning, MetaSGD, ProtoNet, Reptile
 
 N_FEATURES, N_WAY = 4, 3
 
@@ -31,42 +29,29 @@ def make_task(kind="classification"):
     return builders.make_task(kind=kind, shape=(N_FEATURES,))
 
 
-class PlainNet(nn.Module):
-    """The MLP and its head in plain torch, with the weights of a state."""
-
-    def __init__(self, state, n_outputs):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(N_FEATURES, 5), nn.Tanh()).double()
-        self.head = nn.Linear(5, n_outputs).double()
-        with torch.no_grad():
-            self.body[0].weight.copy_(state["body.1.weight"])
-            self.body[0].bias.copy_(state["body.1.bias"])
-            self.head.weight.copy_(state.get("head.weight", torch.zeros(())).expand(n_outputs, 5))
-            self.head.bias.copy_(state.get("head.bias", torch.zeros(())).expand(n_outputs))
-
-    def loss(self, rows):
-        outputs = self.head(self.body(rows.x))
-        if self.head.out_features == 1:
-            losses = F.mse_loss(outputs[:, 0], rows.y, reduction="none")
-        else:
-            losses = F.cross_entropy(outputs, rows.y, reduction="none")
-        return (losses * rows.w).sum() / rows.w.sum()
-
-    def named(self):
-        names = {"body.0": "body.1", "head": "head"}
-        return {
-            ".".join([names[n.rsplit(".", 1)[0]], n.rsplit(".", 1)[1]]): p
-            for n, p in self.named_parameters()
-        }
+def set_up(learner, kind="classification", head="learned"):
+    """The surroundings of a learner, a state and a task."""
+    context = make_context(kind=kind, head=head)
+    return context, make_state(learner, context), make_task(kind)
 
 
-def descend(net, rows, lr, n_steps):
-    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
-    for _ in range(n_steps):
+def all_rows(task):
+    return Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
+
+
+def descend(context, state, batches, lr, optimizer=torch.optim.SGD, **settings):
+    """Weights of the MLP and its head after a step of a torch optimizer on each batch."""
+    weights = {}
+    for name, value in state.items():
+        if name.startswith(("body.", "head.")):
+            size = (context.n_outputs if "head." in name else len(value), *value.shape[1:])
+            weights[name] = value.expand(size).detach().clone().requires_grad_()
+    optimizer = optimizer(weights.values(), lr=lr, **settings)
+    for rows in batches:
         optimizer.zero_grad()
-        net.loss(rows).backward()
+        plain_loss(weights, rows).backward()
         optimizer.step()
-    return net
+    return weights
 
 
 def close(found, expected):
@@ -86,8 +71,8 @@ def test_protonet_on_raw_rows_is_nearest_centroid():
 
 
 def test_protonet_logits_are_squared_distances():
-    learner, context = ProtoNet(), make_context()
-    state, (support, query) = make_state(learner, context), make_task()
+    learner = ProtoNet()
+    context, state, (support, query) = set_up(learner, head="zeros")
     adapted = learner.algorithm(learner).adapt(context, state, support)
     found = learner.algorithm(learner).forward(context, adapted, query.x).numpy()
     layer = [state[f"body.1.{n}"].numpy() for n in ("weight", "bias")]
@@ -98,51 +83,35 @@ def test_protonet_logits_are_squared_distances():
         np.testing.assert_allclose(found[:, k], -((embed[1] - centre) ** 2).sum(1), atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
-@pytest.mark.parametrize("first_order", [False, True])
-def test_adaptation_is_plain_gradient_descent(kind, first_order):
-    learner = MAML(n_inner_steps=3, inner_lr=0.2, first_order=first_order)
-    context = make_context(kind=kind, head="learned")
-    state, task = make_state(learner, context), make_task(kind)
-    adapted = learner.algorithm(learner).adapt(context, state, task.support)
-    net = descend(PlainNet(state, context.n_outputs), task.support, 0.2, 3)
-    for name, expected in net.named().items():
-        close(adapted[name], expected.detach())
+KINDS = pytest.mark.parametrize("kind", ["classification", "regression"])
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
+@KINDS
 def test_first_order_gradient_is_that_of_the_query_loss_at_the_adapted_weights(kind):
     learner = MAML(n_inner_steps=3, inner_lr=0.2, first_order=True)
-    context = make_context(kind=kind, head="learned")
-    state, task = make_state(learner, context), make_task(kind)
+    context, state, task = set_up(learner, kind)
     gradient, metrics = learner.algorithm(learner).meta_gradient(context, state, task)
-    net = descend(PlainNet(state, context.n_outputs), task.support, 0.2, 3)
-    net.zero_grad()
-    value = net.loss(task.query)
-    value.backward()
-    for name, expected in net.named().items():
-        close(gradient[name], expected.grad)
+    theta = descend(context, state, [task.support] * 3, 0.2)
+    value = plain_loss(theta, task.query)
+    for name, expected in zip(theta, torch.autograd.grad(value, theta.values()), strict=True):
+        close(gradient[name], expected)
     close(metrics["loss"], value.detach())
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
+@KINDS
 def test_reptile_moves_reptile_gradient_of_plain_sgd_on_all_rows(kind):
     learner = Reptile(n_inner_steps=4, inner_lr=0.1)
-    context = make_context(kind=kind, head="learned")
-    state, task = make_state(learner, context), make_task(kind)
+    context, state, task = set_up(learner, kind)
     gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
-    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
-    net = descend(PlainNet(state, context.n_outputs), rows, 0.1, 4)
-    for name, end in net.named().items():
+    for name, end in descend(context, state, [all_rows(task)] * 4, 0.1).items():
         close(gradient[name], state[name] - end.detach())
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
+@KINDS
 def test_reptile_as_published_takes_steps_of_adam_without_momentum_on_batches(kind):
     learner = Reptile(inner_optimizer="adam", inner_lr=0.01, inner_batch_size=4, n_inner_steps=5)
-    context = make_context(kind=kind, head="learned")
-    state, task = make_state(learner, context), make_task(kind)
-    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
+    context, state, task = set_up(learner, kind)
+    rows = all_rows(task)
     rows = rows._replace(w=torch.ones_like(rows.w))
     taken = []
 
@@ -152,13 +121,8 @@ def test_reptile_as_published_takes_steps_of_adam_without_momentum_on_batches(ki
             return super()._take_step(context, state, point, support)
 
     adapted = Recorded(learner).adapt(context, state, rows)
-    net = PlainNet(state, context.n_outputs)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.0, 0.999))
-    for batch in taken:
-        optimizer.zero_grad()
-        net.loss(batch).backward()
-        optimizer.step()
-    for name, expected in net.named().items():
+    theta = descend(context, state, taken, 0.01, torch.optim.Adam, betas=(0.0, 0.999))
+    for name, expected in theta.items():
         torch.testing.assert_close(adapted[name], expected.detach(), rtol=1e-3, atol=1e-9)
     # Batches have four rows each, and no row comes again before all were used.
     known = [tuple(x.tolist()) for x in rows.x]
@@ -169,58 +133,32 @@ def test_reptile_as_published_takes_steps_of_adam_without_momentum_on_batches(ki
 
 
 def test_reptile_moves_a_shared_row_towards_the_mean_of_its_rows():
-    learner, context = Reptile(n_inner_steps=4), make_context(head="shared")
-    state, task = make_state(learner, context), make_task()
+    learner = Reptile(n_inner_steps=4)
+    context, state, task = set_up(learner, head="shared")
     gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
-    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
-    net = descend(PlainNet(state, N_WAY), rows, learner.inner_lr, 4)
-    end = net.head.weight.detach().mean(0, keepdim=True)
+    ends = descend(context, state, [all_rows(task)] * 4, learner.inner_lr)
+    end = ends["head.weight"].detach().mean(0, keepdim=True)
     close(gradient["head.weight"], state["head.weight"] - end)
 
 
 def test_reptile_starts_from_prototypes_of_the_support_set_alone():
-    learner, context = Reptile(n_inner_steps=4, inner_lr=0.1), make_context(head="prototype")
-    state, task = make_state(learner, context), make_task()
+    learner = Reptile(n_inner_steps=4, inner_lr=0.1)
+    context, state, task = set_up(learner, head="prototype")
     gradient, _ = learner.algorithm(learner).meta_gradient(context, state, task)
     x, y, w = (values.numpy() for values in task.support)
     features = np.tanh(x @ state["body.1.weight"].numpy().T + state["body.1.bias"].numpy())
     means = [np.average(features[y == k], axis=0, weights=w[y == k]) for k in range(N_WAY)]
     means = torch.as_tensor(np.stack(means))
     head = {"head.weight": 2 * means, "head.bias": -(means**2).sum(1)}
-    net = PlainNet(state | head, context.n_outputs)
-    rows = Rows(*(torch.cat(parts) for parts in zip(*task, strict=True)))
-    descend(net, rows, 0.1, 4)
+    ends = descend(context, state | head, [all_rows(task)] * 4, 0.1)
     for name, value in state.items():
-        close(gradient[name], value - net.named()[name].detach())
-
-
-@pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_anil_adapts_the_head_and_leaves_the_body(kind):
-    learner = ANIL(n_inner_steps=3)
-    context = make_context(kind=kind, head="learned")
-    state, task = make_state(learner, context), make_task(kind)
-    adapted = learner.algorithm(learner).adapt(context, state, task.support)
-    assert torch.equal(adapted["body.1.weight"], state["body.1.weight"])
-    assert torch.equal(adapted["body.1.bias"], state["body.1.bias"])
-    assert not torch.equal(adapted["head.weight"], state["head.weight"])
-    assert (
-        learner.algorithm(learner)
-        .meta_gradient(context, state, task)[0]["body.1.weight"]
-        .abs()
-        .max()
-        > 0
-    )
-    net = PlainNet(state, context.n_outputs)
-    net.body.requires_grad_(False)
-    descend(net, task.support, learner.inner_lr, 3)
-    close(adapted["head.weight"], net.head.weight.detach())
+        close(gradient[name], value - ends[name].detach())
 
 
 @pytest.mark.parametrize("head", ["learned", "shared", "zeros", "prototype"])
 def test_meta_sgd_starts_as_maml(head):
     sgd, maml = (cls(inner_lr=0.15, n_inner_steps=2) for cls in (MetaSGD, MAML))
-    context = make_context(head=head)
-    state, support = make_state(sgd, context), make_rows()
+    context, state, (support, _) = set_up(sgd, head=head)
     rates = {n: v for n, v in state.items() if n.startswith("inner_lr.")}
     assert all(bool(((v - 0.15).abs() < 1e-7).all()) for v in rates.values())
     # A drawn state is float32, in which 0.15 is not quite 0.15.
@@ -235,39 +173,33 @@ def test_meta_sgd_starts_as_maml(head):
 
 
 def test_meta_sgd_takes_a_step_of_its_own_size_for_each_weight():
-    learner, context = MetaSGD(), make_context(head="learned")
-    state, support = make_state(learner, context), make_rows()
+    learner = MetaSGD()
+    context, state, (support, _) = set_up(learner)
     generator = torch.Generator().manual_seed(0)
     rates = {n: torch.rand(v.shape, generator=generator, dtype=v.dtype)
              for n, v in state.items() if n.startswith("inner_lr.")}  # fmt: skip
     adapted = learner.algorithm(learner).adapt(context, state | rates, support)
-    net = PlainNet(state, N_WAY)
-    net.loss(support).backward()
-    for name, weight in net.named().items():
-        close(adapted[name], state[name] - rates[f"inner_lr.{name}"][0] * weight.grad)
+    moved = descend(context, state, [support], 1.0)
+    for name, weight in moved.items():
+        slope = state[name] - weight.detach()
+        close(adapted[name], state[name] - rates[f"inner_lr.{name}"][0] * slope)
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
+@KINDS
 def test_meta_sgd_does_not_diverge_over_many_steps(kind):
-    context = make_context(kind=kind, head="learned")
-    support, losses = make_rows(kind), []
+    losses = []
     for n_steps in (0, 1, 3, 30):
         learner = MetaSGD(inner_lr=30.0, n_train_steps=1, n_inner_steps=n_steps)
-        state = make_state(learner, context)
+        context, state, (support, _) = set_up(learner, kind)
         adapted = learner.algorithm(learner).adapt(context, state, support)
-        net = PlainNet(state | {n: v for n, v in adapted.items() if n in state}, context.n_outputs)
-        with torch.no_grad():
-            for name, weight in net.named().items():
-                weight.copy_(adapted[name])
-        losses.append(float(net.loss(support).detach()))
+        losses.append(float(plain_loss(adapted, support)))
     assert losses[1] > losses[0]  # The steps of the meta-training are those of the paper.
     assert losses[3] < losses[2] <= losses[1]
 
 
 def test_meta_gradient_of_damped_steps_equals_finite_differences():
-    context = make_context(head="learned")
     learner = MetaSGD(inner_lr=8.0, n_train_steps=1, n_inner_steps=4)
-    algorithm, state, task = learner.algorithm(learner), make_state(learner, context), make_task()
+    algorithm, (context, state, task) = learner.algorithm(learner), set_up(learner)
     point = algorithm._start_point(context, state, task.support)
     for _ in range(4):
         point = algorithm._take_step(context, state, point, task.support)
@@ -287,15 +219,8 @@ def test_meta_gradient_of_damped_steps_equals_finite_differences():
 
 def test_fine_tuning_is_plain_adam():
     learner = FineTuning(n_inner_steps=6, inner_lr=0.05)
-    context = make_context(head="learned")
-    state, support = make_state(learner, context), make_rows()
+    context, state, (support, _) = set_up(learner)
     adapted = learner.algorithm(learner).adapt(context, state, support)
-    net = PlainNet(state, N_WAY)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
-    for _ in range(6):
-        optimizer.zero_grad()
-        net.loss(support).backward()
-        optimizer.step()
-    for name, expected in net.named().items():
+    for name, expected in descend(context, state, [support] * 6, 0.05, torch.optim.Adam).items():
         # Torch adds epsilon after the correction of the bias, the learner before it.
         torch.testing.assert_close(adapted[name], expected.detach(), rtol=1e-3, atol=1e-9)

@@ -1,14 +1,16 @@
-"""Test-time augmentation: predictions of images are means over turned and mirrored tasks."""
+"""Images that are changed in meta-training, and turned and mirrored when a task is predicted."""
 
 import pickle
 
+import builders
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from skmeta import MetaFewShotClassifier
-from skmeta.learners import MAML, ProtoNet
+from skmeta.learners import MAML, ProtoNet, Validation
 from skmeta.priors import MetaPrior
 
 # Priors are adapted to rows of their own meta-training.
@@ -136,3 +138,39 @@ def test_what_cannot_be(params, value, match, digits):
         MetaFewShotClassifier(prior, device="cpu", learner_params={"test_time_augment": value}).fit(
             X[:30], y[:30]
         )
+
+
+X, Y = load_digits(return_X_y=True)
+IMAGES = X.reshape(-1, 1, 8, 8).astype(np.float32)
+DIGITS = {
+    **builders.SMALL,
+    "backbone": "conv4",
+    "backbone_params": {"n_channels": 4, "n_blocks": 2},
+    "n_way": 2,
+    "n_query": 3,
+    "n_iterations": 3,
+    "validation": Validation(0.2, n_tasks=5, every=3),
+}
+
+
+def test_a_function_sees_the_tasks_of_meta_training_only():
+    shapes = []
+
+    def remember(x):
+        shapes.append(tuple(x.shape))
+        return x
+
+    ProtoNet(**DIGITS, augment=remember).fit(IMAGES, Y)
+    # Two tasks in each of three iterations, and none of the five of the validation.
+    assert shapes == [(2 * (2 + 3), 1, 8, 8)] * 6
+
+
+def test_a_prior_keeps_neither(tmp_path):
+    learner = ProtoNet(
+        **DIGITS,
+        augment=torch.neg,
+        superclass=lambda k: k % 3,
+    )
+    learner.fit(IMAGES, Y)
+    learner.prior_.save(tmp_path / "prior.skmeta")
+    assert not {"augment", "superclass"} & set(learner.prior_.learner_params)
