@@ -1,20 +1,23 @@
-"""What a search reads from a history and writes to it."""
+"""What a search reads from a history and writes to it: other data, the same rows, other units."""
 
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import loguniform
 from searching import QUALITY, SPACE, past_search
 from sklearn.base import clone
-from sklearn.datasets import load_wine
-from sklearn.linear_model import Ridge
+from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.linear_model import Lasso, Ridge
+from sklearn.model_selection import KFold, StratifiedKFold, cross_validate
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 
 from skmeta.exceptions import HistoryError, SearchWarning
-from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior
+from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior, default_search_space
 
 
 def test_other_data_do_not_resume_and_learn_a_prior(iris, path):
@@ -96,3 +99,159 @@ def test_candidates_that_could_not_be_written_are_written_with_the_next(iris, co
     [recorded] = SearchHistory(path)
     tried = [candidate.configuration["Counted.quality"] for candidate in recorded.candidates]
     assert tried == [params["quality"] for params in search.cv_results_["params"]]
+
+
+GRID = {"n_neighbors": [1, 3, 5, 9, 15, 25], "p": [1, 2]}
+
+
+def make(history, estimator=None, **settings):
+    settings = {"n_iter": 4, "cv": 3, "prior": "history", "random_state": 0} | settings
+    return MetaLearnedSearchCV(
+        estimator or KNeighborsClassifier(), GRID, history=history, **settings
+    )
+
+
+def n_past(search):
+    return len(search.prior_ or ())
+
+
+def categories(n=400):
+    """A table whose rows are of few forms."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(3, size=(n, 3))
+    return X, (X.sum(axis=1) + rng.integers(3, size=n) > 4).astype(int)
+
+
+TABLES = {
+    "wine": load_wine(return_X_y=True),
+    "iris": load_iris(return_X_y=True),
+    "categories": categories(),
+}
+
+
+@pytest.mark.parametrize("n_folds", [2, 3, 5])
+@pytest.mark.parametrize("name", TABLES)
+def test_outer_folds_know_nothing_of_each_other(name, n_folds):
+    X, y = TABLES[name]
+    outer = StratifiedKFold(n_folds, shuffle=True, random_state=0)
+    for knows in (False, True):
+        search = make(SearchHistory(), learn_from_same_data=knows)
+        found = cross_validate(search, X, y, cv=outer, return_estimator=True)
+        assert (sum(n_past(one) for one in found["estimator"]) > 0) is knows
+
+
+def test_outer_folds_of_a_regression_in_a_frame():
+    rng = np.random.default_rng(1)
+    words = np.array(["a", "b", "c"])[rng.integers(3, size=200)]
+    X = pd.DataFrame({"x": rng.lognormal(size=200), "z": rng.normal(size=200)})
+    y = np.log(X["x"]) + (words == "a") + 0.1 * rng.normal(size=200)
+    for seed in range(5):
+        outer = KFold(2, shuffle=True, random_state=seed)
+        search = make(SearchHistory(), KNeighborsRegressor())
+        found = cross_validate(search, X, y, cv=outer, return_estimator=True)
+        assert [n_past(one) for one in found["estimator"]] == [0, 0]
+
+
+def test_the_same_rows_in_other_forms():
+    X, y = TABLES["wine"]
+    history = SearchHistory()
+    make(history).fit(X, y)
+    names = np.array(["x", "y", "z"])[y]
+    for other in (
+        (X, y),
+        (X, names),
+        (X.astype(np.float32), y),
+        (pd.DataFrame(X), y),
+        (X[::-1, ::-1], y[::-1]),
+        (X[::2], y[::2]),
+    ):
+        assert n_past(make(SearchHistory().merge(history)).fit(*other)) == 0
+    assert n_past(make(history).fit(X[:, :6], y)) == 1
+
+
+def make_shop(seed, n=120):
+    """Rows of a shop: the columns mean the same in each, and their distributions differ."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(rng.normal(size=4), size=(n, 4))
+    return X, (X @ rng.normal(size=4) + 0.5 * rng.normal(size=n) > 0).astype(int)
+
+
+@pytest.mark.parametrize("is_standardised", [False, True])
+def test_shops_with_the_same_columns_and_as_many_rows_are_learned_from(is_standardised):
+    history, n_known = SearchHistory(), []
+    for seed in range(10):
+        X, y = make_shop(seed)
+        if is_standardised:
+            X = (X - X.mean(axis=0)) / X.std(axis=0)
+        n_known.append(n_past(make(history).fit(X, y)))
+    known = len(history.searches())  # those whose scores are all equal say nothing
+    assert n_known[-1] >= 6
+    assert sum(n_known) > 0.7 * sum(range(known))
+
+
+def test_what_a_prior_that_ships_knows_of_the_rows():
+    X, y = TABLES["wine"]
+    first, second = next(StratifiedKFold(2, shuffle=True, random_state=0).split(X, y))
+    for part in (slice(None), first, second):
+        search = make(None, prior="auto", n_iter=2).fit(X[part].astype(np.float32), y[part])
+        assert "wine_recognition" not in search.prior_.datasets
+        assert n_past(search) > 20
+
+
+UNIT = 1000.0
+# Powers of the target's unit by which parameters are multiplied.
+POWERS = {"SVR": {"C": 1, "epsilon": 1}, "Lasso": {"alpha": 1}}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    X, y = load_diabetes(return_X_y=True)
+    return StandardScaler().fit_transform(X[:80]), y[:80] / y[:80].std()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("prior", [None, "shipped"])
+@pytest.mark.parametrize("name", POWERS)
+def test_a_search_does_not_depend_on_the_unit(name, prior, rows):
+    X, y = rows
+    found = []
+    for unit in (1.0, UNIT):
+        # The estimator as given is a candidate too, so that it has to be in the unit.
+        model = {
+            "SVR": SVR(C=unit, epsilon=0.1 * unit, tol=1e-6 * unit),
+            "Lasso": Lasso(alpha=unit, tol=1e-8),
+        }[name]
+        # Given, so that the parameters that are set are searched too.
+        space = default_search_space(type(model)(), target_scale=unit)
+        search = MetaLearnedSearchCV(model, space, n_iter=4, cv=3, random_state=0, prior=prior)
+        found.append(search.fit(X, y * unit).cv_results_)
+    np.testing.assert_array_equal(found[0]["source"], found[1]["source"])
+    for one, other in zip(found[0]["params"], found[1]["params"], strict=True):
+        for param, value in one.items():
+            unit = UNIT ** POWERS[name].get(param, 0)
+            is_number = isinstance(value, float)
+            assert other[param] == (pytest.approx(value * unit) if is_number else value)
+    scores = [results["mean_test_score"] for results in found]
+    np.testing.assert_allclose(*scores, rtol=1e-3, atol=1e-3)
+
+
+def test_a_history_keeps_values_and_priors_learn_relative_ones(rows, path):
+    X, y = rows
+    space = {"C": [1.0, 10.0, 100.0], "gamma": [0.01]}
+    settings = {"cv": 3, "history": path}
+    with SearchHistory(path) as history:
+        for factor in (1, UNIT):
+            own = {**space, "C": [factor * c for c in space["C"]]}
+            MetaLearnedSearchCV(SVR(), param_grid=own, name=f"times {factor}", **settings).fit(
+                X, factor * y
+            )
+        history.add(SVR(), [{"C": 5.0}], [0.5], dataset="added", X=X, y=5 * y)
+        recorded = {one.record.dataset: one for one in history}
+        past = {one.dataset: one for one in history.searches(estimator="SVR")}
+    large = recorded[f"times {UNIT}"]
+    assert large.record.target_scale == pytest.approx(UNIT)
+    assert [e.configuration["SVR.C"] for e in large.candidates] == [1e3, 1e4, 1e5]
+    for dataset in ("times 1", f"times {UNIT}"):
+        found = [c["SVR.C"] for c in past[dataset].configurations]
+        assert found == pytest.approx(space["C"])
+    assert past["added"].configurations[0]["SVR.C"] == pytest.approx(1.0)

@@ -1,15 +1,17 @@
-"""Damaged rows of a history: left out with a warning that names them, and replaced."""
+"""Damaged and altered rows of a history: left out with a warning that names them, and replaced."""
 
+import random
+import re
 import sqlite3
 import warnings
 
 import pytest
 from builders import make_evaluation, make_record, record_all
-from sklearn.datasets import load_iris
+from searching import SPACE, fit_and_listen, make_search
 from sklearn.svm import SVC
 
 from skmeta.exceptions import SearchWarning
-from skmeta.search import MetaLearnedSearchCV, SearchHistory
+from skmeta.search import SearchHistory
 
 DAMAGE = [
     ("scores", '{"accuracy": ["x"]}'),
@@ -91,22 +93,52 @@ def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
     assert len(history._candidates("a")) == 3
 
 
-def test_a_search_with_a_damaged_row_goes_on(tmp_path):
-    X, y = load_iris(return_X_y=True)
-    path = tmp_path / "searches.db"
+def folds(search):
+    columns = [search.cv_results_[f"split{k}_test_score"].tolist() for k in range(3)]
+    return list(zip(*columns, strict=True))
 
-    def search(n_iter):
-        space = {"C": [0.1, 1.0, 10.0, 100.0, 1000.0]}
-        return MetaLearnedSearchCV(
-            SVC(), space, n_iter=n_iter, history=path, name="ours", prior=None, random_state=0
-        ).fit(X, y)
 
-    search(3)
-    damage_candidate(path, "scores", "{")
-    with pytest.warns(SearchWarning, match="candidate 2 of search 1: scores is damaged"):
-        resumed = search(5)
-    assert resumed.n_resumed_ == 2
-    assert len(resumed.cv_results_["params"]) == 5
-    # The candidate was evaluated again, and its new row took the place of the damaged one.
+@pytest.fixture(scope="module")
+def recorded(iris, tmp_path_factory):
+    path = tmp_path_factory.mktemp("recorded") / "searches.db"
+    return make_search(SVC(), SPACE, path, n_iter=8).fit(*iris), path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ('{"accuracy":[1.0,1.0,1.0]}', "a value was changed after it was recorded"),
+        ("{", "scores is damaged"),
+    ],
+)
+def test_an_edited_score_is_evaluated_again(iris, path, recorded, value, why):
+    first, content = recorded
+    path.write_bytes(content)
+    worst = int(first.cv_results_["mean_test_score"].argmin())
+    execute(path, "UPDATE skmeta_candidate SET scores = ? WHERE id = ?", value, worst + 1)
+    found, told = fit_and_listen(make_search(SVC(), SPACE, path, n_iter=8), *iris)
+    assert f"candidate {worst + 1} of search 1" in told[0]
+    assert why in told[0]
+    assert found.n_resumed_ == 7
+    assert found.best_score_ == first.best_score_
+    scores = [sorted(one.cv_results_["mean_test_score"]) for one in (found, first)]
+    assert scores[0] == scores[1]
+    # The new row took the place of the damaged one.
     with SearchHistory(path) as history:
-        assert [len(one.candidates) for one in history] == [5]
+        assert [len(one.candidates) for one in history] == [8]
+
+
+def test_no_flipped_bit_changes_a_result_in_silence(iris, path, recorded):
+    first, sound = recorded
+    scores = dict(zip(map(str, first.cv_results_["params"]), folds(first), strict=True))
+    rows = [*re.finditer(rb'\{"accuracy":\[[0-9.,]+\]\}', sound)]
+    rows += [*re.finditer(rb'\{"digest":"[^}]*\}', sound)]
+    places = [p for row in rows for p in range(row.start(), row.end())]
+    draw = random.Random(0)
+    for _ in range(8):
+        damaged = bytearray(sound)
+        damaged[draw.choice(places)] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        found, told = fit_and_listen(make_search(SVC(), SPACE, path, n_iter=8), *iris)
+        ours = dict(zip(map(str, found.cv_results_["params"]), folds(found), strict=True))
+        assert told or ours == scores

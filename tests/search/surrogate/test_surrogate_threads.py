@@ -1,3 +1,5 @@
+"""One thread."""
+
 import threading
 
 import numpy as np
