@@ -15,6 +15,7 @@ from skmeta._training import (
 )
 from skmeta.backbones import build_backbone
 from skmeta.learners import Context
+from skmeta.priors import MetaPrior
 from skmeta.search.record import CandidateRecord, SearchRecord
 
 CPU = torch.device("cpu")
@@ -111,6 +112,38 @@ def describe_table(x, w=None, query=None):
     w = torch.ones(x.shape[:2], dtype=x.dtype) if w is None else w
     columns = measure_columns(x, w)
     return describe_cells(columns, x, w) if query is None else describe_cells(columns, query)
+
+
+# Fields of a prior, some as NumPy has them.
+PRIOR_FIELDS = {
+    "learner": "MAML",
+    "learner_params": {"inner_lr": 0.4, "n_inner_steps": np.int64(5), "first_order": False},
+    "backbone": "mlp",
+    "backbone_params": {"hidden": [40, 40], "activation": "relu", "norm": None},
+    "kind": "classification",
+    "n_features_in": 3,
+    "feature_names_in": np.array(["a", "b", "c"], dtype=object),
+    "input_shape": (1, np.int64(3)),
+    "classes": ["cat", "dog"],
+    "trained_on": np.arange(10),
+    "trained_on_kind": "classes",
+    "provenance": {"n_iterations": 100, "score": float("nan"), "versions": {"numpy": "2.0"}},
+}
+
+
+def prior_tensors():
+    """Tensors of a prior, of several shapes and types."""
+    return {
+        "body.weight": np.arange(12, dtype=np.float32).reshape(4, 3),
+        "head.weight": np.linspace(0, 1, 4).reshape(1, 4),
+        "step.lr": np.array(0.1),
+        "scaler.x_mean": np.zeros(3),
+    }
+
+
+def make_prior(**changes):
+    """Build a prior without meta-training."""
+    return MetaPrior._create(**({"tensors": prior_tensors()} | PRIOR_FIELDS | changes))
 
 
 def make_record(fingerprint="f", **changes):

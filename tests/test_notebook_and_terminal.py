@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from builders import make_prior
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 from sklearn.utils import estimator_html_repr
@@ -13,7 +14,6 @@ import skmeta
 from skmeta._html import facts_table, table
 from skmeta._progress import progress_bar
 from skmeta.learners import ProtoNet
-from skmeta.priors import MetaPrior
 from skmeta.search import MetaLearnedSearchCV, SearchHistory
 
 X, y = load_iris(return_X_y=True)
@@ -26,17 +26,11 @@ def test_tables_escape_what_they_show():
 
 
 def test_a_prior_is_a_table():
-    prior = MetaPrior._create(
-        {"body.weight": np.ones((4, 3))},
-        learner="MAML",
-        learner_params={"inner_lr": 0.4},
-        backbone="<mlp>",
-        backbone_params={},
-        kind="classification",
-        n_features_in=3,
+    tensors, params = {"body.weight": np.ones((4, 3))}, {"inner_lr": 0.4}
+    prior = make_prior(
+        tensors=tensors, learner_params=params, backbone="<mlp>", backbone_params={},
         trained_on=["a", "b"],
-        trained_on_kind="classes",
-    )
+    )  # fmt: skip
     html = prior._repr_html_()
     for text in ("MAML", "inner_lr=0.4", "&lt;mlp&gt;", "2 classes", "12", prior.digest[:12]):
         assert text in html

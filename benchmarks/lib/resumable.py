@@ -111,8 +111,7 @@ def run_cells(cells, run, path, minutes=np.inf, keys=None):
     for cell in tqdm([cell for cell in cells if cell not in done], smoothing=0.02):
         if time.monotonic() > end:
             break
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             line = run(cell)
         if line is not None:
             add_line(path, line)

@@ -78,8 +78,7 @@ def evaluate(package, estimator, candidate, X, y, splits, scoring):
         fit_times.append(time.perf_counter() - begun)
         for key, n in ((n_rounds, n_rounds), (EARLY, best)):
             truncated = TRUNCATED[is_classifier(estimator)](model, package, n)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with warnings.catch_warnings(action="ignore"):
                 scorer = check_scoring(model, scoring, raise_exc=False)
                 scores = scorer(truncated, X[test], y[test])
             # A metric that cannot be computed is the text of an error.
@@ -128,8 +127,7 @@ def fit(package, estimator, candidate, n_rounds, X, y):
     X, X_held, y, y_held = train_test_split(X, y, test_size=HELD, stratify=stratify, random_state=0)
     stopper = Stopper(n_rounds)
     held = (X_held, y_held)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         FIT[package](model, X, y, held, stopper)
     return model, stopper.best
 

@@ -253,8 +253,7 @@ def metrics(estimator, y):
 def evaluate(estimator, candidate, X, y, splits, scoring):
     """Evaluate one configuration on all folds."""
     model = clone(estimator).set_params(**clone(candidate, safe=False))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         results = cross_validate(model, X, y, cv=splits, scoring=scoring, error_score=np.nan)
     scores = {name: results[f"test_{name}"] for name in scoring}
     return candidate_record(estimator, candidate, scores, results["fit_time"])

@@ -179,8 +179,7 @@ def evaluate(estimator, candidate, X, y, draws, scoring):
     for train, test in draws:
         model = clone(estimator).set_params(**clone(candidate, safe=False))
         begun = time.process_time()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             try:
                 model.fit(X[train], y[train])
                 fitted = time.process_time()

@@ -28,8 +28,7 @@ def compare_with_plain(learner: MetaLearner, kind: str) -> str:
     table, settings = _made_table(learner, kind), _settings(learner)
     if "meta_lr" not in settings:
         return ""  # A closed form has no start and no validation.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PriorWarning)
+    with warnings.catch_warnings(action="ignore", category=PriorWarning):
         history = clone(learner).set_params(**settings).fit(*table).learning_curve_
         settings |= {"n_iterations": 1, "meta_lr": 1e-12}
         start = clone(learner).set_params(**settings).fit(*table).learning_curve_

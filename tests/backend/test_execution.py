@@ -1,11 +1,14 @@
-"""Loop, threads and vmap give the same, in the memory that was asked for."""
+"""Loop, threads and vmap give the same in the memory asked for; bfloat16 is close to float32."""
 
 import threading
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from skmeta._backend import MODES, Execution
+from skmeta.learners import MAML, ExecutionOptions, InContextLearner, ProtoNet, Validation
 
 CPU = torch.device("cpu")
 
@@ -112,3 +115,27 @@ def test_gradient_of_the_mean(mode, chunk_size):
     torch.testing.assert_close(extra["loss"], (residual.pow(2).mean(1) * tasks["b"]).mean())
     assert not extra["loss"].requires_grad
     assert not state["w"].requires_grad
+
+
+@pytest.mark.parametrize("learner_class", [MAML, ProtoNet])
+def test_a_learner_trains_in_bfloat16(learner_class):
+    X, y = load_digits(return_X_y=True)
+    images = X.reshape(-1, 1, 8, 8) / 16
+    scores = {}
+    for precision in ("float32", "bfloat16"):
+        learner = learner_class(
+            backbone="conv4", backbone_params={"n_channels": 8, "n_blocks": 2},
+            n_way=2, n_shot=2, n_query=5, n_iterations=15, device="cpu",
+            validation=Validation(0.2, n_tasks=20, every=15),
+            execution=ExecutionOptions(precision=precision),
+            random_state=0,
+        ).fit(images, y)  # fmt: skip
+        assert learner.prior_.tensors["body.0.weight"].dtype == np.dtype("float32")
+        scores[precision] = learner.learning_curve_["validation_score"][-1]
+    assert scores["bfloat16"] == pytest.approx(scores["float32"], abs=0.1)
+
+
+def test_learners_in_closed_form_and_of_tables_have_no_bfloat16():
+    learner = InContextLearner(execution=ExecutionOptions(precision="bfloat16"))
+    with pytest.raises(ValueError, match=r"float32 or float64, but .* precision='bfloat16'"):
+        learner.fit(np.zeros((4, 2)), [0, 1, 0, 1])

@@ -191,8 +191,7 @@ MAKE = {
 
 def make(name):
     """Fit the estimator of a name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SkmetaWarning)
+    with warnings.catch_warnings(action="ignore", category=SkmetaWarning):
         return MAKE[name]()
 
 

@@ -79,8 +79,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 train(None, "expected", "adam")
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
+with warnings.catch_warnings(record=True, action="always") as caught:
     try:
         learner = train(folder / "checkpoint", "found", "adam")
     except OSError as error:

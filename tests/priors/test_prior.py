@@ -6,39 +6,12 @@ import pickle
 
 import numpy as np
 import pytest
+from builders import PRIOR_FIELDS, make_prior, prior_tensors
 from sklearn.base import BaseEstimator, clone
 from tensor_files import pack, unpack
 
 from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
-
-FIELDS = {
-    "learner": "MAML",
-    "learner_params": {"inner_lr": 0.4, "n_inner_steps": np.int64(5), "first_order": False},
-    "backbone": "mlp",
-    "backbone_params": {"hidden": [40, 40], "activation": "relu", "norm": None},
-    "kind": "classification",
-    "n_features_in": 3,
-    "feature_names_in": np.array(["a", "b", "c"], dtype=object),
-    "input_shape": (1, np.int64(3)),
-    "classes": ["cat", "dog"],
-    "trained_on": np.arange(10),
-    "trained_on_kind": "classes",
-    "provenance": {"n_iterations": 100, "score": float("nan"), "versions": {"numpy": "2.0"}},
-}
-
-
-def make_tensors():
-    return {
-        "body.weight": np.arange(12, dtype=np.float32).reshape(4, 3),
-        "head.weight": np.linspace(0, 1, 4).reshape(1, 4),
-        "step.lr": np.array(0.1),
-        "scaler.x_mean": np.zeros(3),
-    }
-
-
-def make_prior(**changes):
-    return MetaPrior._create(**({"tensors": make_tensors()} | FIELDS | changes))
 
 
 class Net:
@@ -125,11 +98,11 @@ def test_wrong_fields_are_refused(changes, error, match):
 
 
 def test_it_copies_what_it_is_given():
-    tensors, params = make_tensors(), {"sizes": [1, 2]}
+    tensors, params = prior_tensors(), {"sizes": [1, 2]}
     prior = make_prior(tensors=tensors, learner_params=params)
     tensors["body.weight"][:] = -1
     params["sizes"].append(3)
-    np.testing.assert_array_equal(prior.tensors["body.weight"], make_tensors()["body.weight"])
+    np.testing.assert_array_equal(prior.tensors["body.weight"], prior_tensors()["body.weight"])
     assert prior.learner_params["sizes"] == (1, 2)
 
 
@@ -162,7 +135,7 @@ def test_equality_and_hash_follow_the_contents():
     assert prior is not make_prior()
     assert len({prior, make_prior()}) == 1
     assert prior != "MAML"
-    assert make_prior(tensors=dict(reversed(make_tensors().items()))) == prior
+    assert make_prior(tensors=dict(reversed(prior_tensors().items()))) == prior
 
 
 @pytest.mark.parametrize(
@@ -171,10 +144,10 @@ def test_equality_and_hash_follow_the_contents():
         {"learner": "Reptile"},
         {"provenance": {}},
         {"classes": [0, 1]},
-        {"tensors": make_tensors() | {"step.lr": np.array(0.2)}},
-        {"tensors": make_tensors() | {"step.lr": np.array([0.1])}},
-        {"tensors": make_tensors() | {"step.lr": np.array(0.1, dtype=np.float32)}},
-        {"tensors": make_tensors() | {"more": np.zeros(0)}},
+        {"tensors": prior_tensors() | {"step.lr": np.array(0.2)}},
+        {"tensors": prior_tensors() | {"step.lr": np.array([0.1])}},
+        {"tensors": prior_tensors() | {"step.lr": np.array(0.1, dtype=np.float32)}},
+        {"tensors": prior_tensors() | {"more": np.zeros(0)}},
     ],
 )
 def test_a_change_of_contents_changes_the_digest(changes):
@@ -215,7 +188,7 @@ def test_round_trip(saved, through):
         assert again.tensors[name].shape == tensor.shape
         assert not again.tensors[name].flags.writeable
         np.testing.assert_array_equal(again.tensors[name], tensor)
-    for name in FIELDS:
+    for name in PRIOR_FIELDS:
         before, after = getattr(prior, name), getattr(again, name)
         assert type(after) is type(before)
         np.testing.assert_equal(_plain(after), _plain(before))
@@ -234,7 +207,7 @@ def test_a_missing_file_or_folder(tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite(saved, value):
-    broken = make_tensors() | {"head.weight": np.array([[0.0, value, 0.0, 0.0]])}
+    broken = prior_tensors() | {"head.weight": np.array([[0.0, value, 0.0, 0.0]])}
     with pytest.raises(ValueError, match=r"tensors\['head.weight'\] holds NaN or infinity"):
         make_prior(tensors=broken).save(saved)
 

@@ -39,8 +39,7 @@ def digits():
 
 
 def messages(call, category):
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as found:
         call()
     return [str(one.message) for one in found if issubclass(one.category, category)]
 

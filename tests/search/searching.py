@@ -69,8 +69,7 @@ def make_search(estimator, space, history, **settings):
 
 def fit_and_listen(search, *data):
     """Fit a search, and return it with the warnings about its history."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as caught:
         search.fit(*data)
     return search, [str(w.message) for w in caught if w.category is SearchWarning]
 

@@ -55,8 +55,7 @@ def make(address, lease_timeout=60.0, **settings):
 def run(address, log, result, hangs_at=0, is_mortal=False, **settings):
     """Run one worker of a shared search, and write its results and warnings into files."""
     Logged.log, Logged.hangs_at, Logged.is_mortal = log, hangs_at, is_mortal
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as caught:
         search = make(address, **settings).fit(*load_iris(return_X_y=True))
     with open(f"{result}.warnings", "w") as file:
         file.writelines(f"{type(w.message).__name__}: {w.message}" for w in caught)

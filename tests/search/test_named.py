@@ -165,10 +165,9 @@ def test_a_clock_that_is_set_back_costs_no_resume(iris, counted, path, monkeypat
 def test_fits_that_all_failed_are_tried_again(iris, counted, path):
     counted.at = {k: raising(MemoryError("no memory")) for k in range(1, 7)}
     search = make_search(counted(), {"quality": [0.1, 0.4]}, path, n_iter=2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pytest.raises(ValueError, match="All the 6 fits failed"):
-            search.fit(*iris)
+    all_failed = pytest.raises(ValueError, match="All the 6 fits failed")
+    with warnings.catch_warnings(action="ignore"), all_failed:
+        search.fit(*iris)
     counted.at = {}
     for k in range(2):
         found, told = fit_and_listen(search, *iris)

@@ -74,8 +74,7 @@ def test_a_failing_history_never_costs_the_search(iris, counted, path):
             raise OSError("No space left on device")
 
     search = MetaLearnedSearchCV(counted(), QUALITY, n_iter=4)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as caught:
         search.set_params(history=Failing(path)).fit(*iris)
     assert len(search.cv_results_["params"]) == 4
     told = [str(w.message) for w in caught if w.category is SearchWarning]

@@ -172,8 +172,7 @@ class Picky(Counted):
 def test_failed_candidates_are_recorded_and_avoided(iris, counted, path, error_score):
     settings = {"n_iter": 15, "error_score": error_score, "history": path, "random_state": 0}
     search = MetaLearnedSearchCV(Picky(), {"quality": np.linspace(0, 1, 400)}, **settings)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as caught:
         search.fit(*iris)
     failed = np.array([p["quality"] > 0.5 for p in search.cv_results_["params"]])
     assert 0 < failed.sum() < 8
@@ -186,8 +185,7 @@ def test_failed_candidates_are_recorded_and_avoided(iris, counted, path, error_s
     evaluations = recorded.candidates
     assert [e.error is not None for e in evaluations] == failed.tolist()
     assert all("too large" in e.error for e, bad in zip(evaluations, failed, strict=True) if bad)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         again = clone(search).fit(*iris)
     assert_same(scores_of(search), scores_of(again))
 

@@ -24,8 +24,7 @@ def grouped_rows(draw):
 
 def build(sampler, *args, **settings):
     """Build a sampler, or give the example up if no task can be drawn from the table."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnusedDataWarning)
+    with warnings.catch_warnings(action="ignore", category=UnusedDataWarning):
         try:
             return sampler(*args, **settings)
         except EpisodeError:

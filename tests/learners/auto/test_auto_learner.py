@@ -107,8 +107,7 @@ def test_images_are_learned_by_a_convolution():
     blocks = {"n_channels": 4, "n_blocks": 2}
     conv = ProtoNet(backbone="conv4", backbone_params=blocks, n_iterations=2, validation=0)
     auto = AutoLearner(candidates=[conv], n_way=3, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PriorWarning)
+    with warnings.catch_warnings(action="ignore", category=PriorWarning):
         auto.fit(X, y)
         as_table = clone(auto).set_params(input_shape=(1, 8, 8)).fit(X.reshape(-1, 64), y)
     assert auto.prior_.input_shape == (1, 8, 8)

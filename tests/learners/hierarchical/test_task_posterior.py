@@ -61,8 +61,7 @@ def test_predictions_are_blups_of_statsmodels():
     X, y, subjects = load_sleepstudy()
     known = subjects != 372
     design = sm.add_constant(X)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         fitted = sm.MixedLM(y[known], design[known], subjects[known], exog_re=design[known]).fit()
     learner = HierarchicalLinear(effects="correlated", shrinkage=0.0, rank=1)
     prior = learner.fit(X[known], y[known], groups=subjects[known]).prior_

@@ -71,8 +71,7 @@ def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
         first, second = history
     assert first.candidates == tuple(kept)
     assert len(second.candidates) == 3
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SearchWarning)
+    with warnings.catch_warnings(action="ignore", category=SearchWarning):
         n_left = 2 if column in ("scores", "configuration") else 3  # what a prior needs
         assert [len(past.configurations) for past in history.searches()] == [n_left, 3]
         assert len(history.to_frame()) == 5
@@ -86,8 +85,7 @@ def test_a_damaged_search_is_left_out_with_a_warning(path, column, value):
     for read in (list, SearchHistory.searches, SearchHistory.to_frame):
         with pytest.warns(SearchWarning, match=f"search 1: {column} is damaged"):
             read(history)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SearchWarning)
+    with warnings.catch_warnings(action="ignore", category=SearchWarning):
         assert [search.record.dataset for search in history] == ["set b"]
         assert [past.dataset for past in history.searches()] == ["set b"]
     assert len(history._candidates("a")) == 3

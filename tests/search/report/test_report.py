@@ -79,8 +79,7 @@ def evil(reported):
     search = MetaLearnedSearchCV(
         NamedSVC(), space, n_iter=12, cv=3, prior=None, random_state=0, history=reported
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitFailedWarning)
+    with warnings.catch_warnings(action="ignore", category=FitFailedWarning):
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
         return search.set_params(name=EVIL).fit(X, y)
 

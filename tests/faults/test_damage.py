@@ -4,34 +4,38 @@ The profile ``nightly`` of hypothesis (``SKMETA_HYPOTHESIS_PROFILE=nightly``) dr
 many as the one of CI.
 """
 
+import contextlib
 import json
 import math
 import os
 import re
+import sqlite3
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from builders import loop_settings, make_evaluation, make_prior, make_record, record_all
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load
+from tensor_files import pack, unpack
 
 from skmeta._training import meta_train
-from skmeta.exceptions import FileFormatError, PriorError
+from skmeta.exceptions import FileFormatError, HistoryError, PriorError, SearchWarning
 from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import MAML
 from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
 from skmeta.priors import MetaPrior
-from skmeta.search import SearchPrior
-from skmeta.search.record import PastSearch
+from skmeta.search import SearchHistory, SearchPrior
+from skmeta.search.record import PastSearch, SearchRecord
 
 if os.name == "nt":
     pytest.skip("the guards on time and memory need POSIX", allow_module_level=True)
 
-from builders import loop_settings
-from mutations import bounded, edits
-from tensor_files import pack, unpack
+from mutations import JUNK, bounded, damages, edits
 
 # Files are written again by each example, which does no harm.
 AGAIN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -57,30 +61,7 @@ def record_of(content, name):
     return json.loads(unpack(content)[0]["__metadata__"][name])
 
 
-def write_prior(path):
-    rng = np.random.default_rng(0)
-    MetaPrior._create(
-        {
-            "body.weight": rng.normal(size=(4, 3)).astype(np.float16),
-            "head.weight": rng.normal(size=(1, 4)),
-            "scaler.x_mean": np.zeros(3, np.float32),
-        },
-        learner="MAML",
-        learner_params={"inner_lr": 0.4, "n_inner_steps": 5, "order": [1, [2, None]]},
-        backbone="mlp",
-        backbone_params={"hidden": [4]},
-        kind="classification",
-        n_features_in=3,
-        feature_names_in=["a", "b", "c"],
-        input_shape=(3,),
-        classes=["cat", "dog"],
-        trained_on=[1, 2, 3],
-        trained_on_kind="groups",
-        provenance={"score": math.nan, "versions": {"numpy": "2.0"}},
-    ).save(path)
-
-
-PRIOR = content_of(write_prior)
+PRIOR = content_of(make_prior().save)
 
 
 @AGAIN
@@ -245,3 +226,105 @@ def test_a_policy_that_names_a_large_network_is_refused():
     env = family.make(family.sample(1, np.random.default_rng(0))[0])
     with bounded(), pytest.raises(PriorError, match=r"'body.1.bias' has shape"):
         MetaPolicy(hostile).fit(env)
+
+
+def write_history(path):
+    with SearchHistory(path) as history:
+        for name in ("first", "second"):
+            record = make_record(
+                name,
+                dataset=name,
+                data_digest="ab" * 16,
+                data_sketch=(1, 2**63),
+                space={"SVC.C": "loguniform(1, 2)"},
+            )
+            evaluations = [
+                make_evaluation(
+                    f"key {k}",
+                    (0.75 + k / 100, 0.5),
+                    configuration={"SVC.C": 0.5 + k, "SVC.kernel": "rbf", "SVC.shrinking": True},
+                    params="",
+                    train_scores={"accuracy": (1.0, 1.0)},
+                    fit_times=(0.25, 0.5),
+                    score_times=(0.1, 0.2),
+                    n_test_samples=(20, 20),
+                    error="ValueError: no" if k == 5 else None,
+                    source="prior",
+                )
+                for k in range(6)
+            ]
+            record_all(history, record, *evaluations)
+
+
+HISTORY = content_of(write_history)
+
+
+def check(path):
+    """Read a history. There is no other error or warning than those for histories."""
+    with warnings.catch_warnings(record=True) as caught, bounded():
+        warnings.simplefilter("always")
+        try:
+            with SearchHistory(path, mode="read") as history:
+                held, past = list(history), history.searches()
+        except (HistoryError, FileFormatError):
+            return
+    assert {w.category for w in caught} <= {SearchWarning}
+    assert all(isinstance(one.record, SearchRecord) for one in held)
+    assert all(len(one.configurations) == len(one.scores) for one in past)
+
+
+@AGAIN
+@given(damages(len(HISTORY)))
+def test_damaged_bytes(path, damage):
+    path.write_bytes(damage(HISTORY))
+    check(path)
+
+
+TABLES = ("skmeta_search", "skmeta_candidate", "skmeta_about")
+VALUES = (
+    JUNK.filter(lambda v: v is None or isinstance(v, bool | int | float | str)).filter(
+        lambda v: not isinstance(v, int) or abs(v) < 2**63
+    )
+    | st.sampled_from(["{", "{}", "[]", "[1e999]", "[" * 2000 + "]" * 2000, '{"a":[NaN]}', "\0"])
+    | st.binary(max_size=5)
+)
+
+
+@AGAIN
+@given(st.data())
+def test_edited_rows(path, data):
+    path.write_bytes(HISTORY)
+    # `closing`, as a draw can end the example early.
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        table = data.draw(st.sampled_from(TABLES))
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        column = data.draw(st.sampled_from(columns))
+        row = data.draw(st.integers(1, 12))
+        value = data.draw(VALUES)
+        try:
+            with connection:
+                connection.execute("PRAGMA ignore_check_constraints = 1")
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (value, row))
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError):
+            pass  # not allowed by the table, so that nothing changed
+    check(path)
+
+
+CHANGES = (
+    "DROP TABLE {}",
+    "ALTER TABLE {} RENAME TO other",
+    "ALTER TABLE {} ADD COLUMN more TEXT",
+    "CREATE TABLE other (a); INSERT INTO other VALUES (1)",
+)
+
+
+@AGAIN
+@given(st.data())
+def test_tables_that_are_gone_or_changed(path, data):
+    path.write_bytes(HISTORY)
+    table = data.draw(st.sampled_from(TABLES))
+    statement = data.draw(st.sampled_from(CHANGES))
+    connection = sqlite3.connect(path)
+    connection.executescript(statement.format(table))
+    connection.close()
+    check(path)
