@@ -27,11 +27,9 @@ mean of the known rows (geometric mean), and how often the 90 % interval holds t
 result is a line of ``results/robustness-<part>.jsonl.gz``, and a run goes on after those.
 """
 
-import argparse
 import json
 import zlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -42,7 +40,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from benchmarks.lib import group_tables
 from benchmarks.lib.group_peers import PEERS as GROUP_PEERS
 from benchmarks.lib.group_peers import Case, loss, predict_grouped, predict_peer
-from benchmarks.lib.resumable import lines_by_cell, run_cells
+from benchmarks.lib.resumable import RESULTS, lines_by_cell, read_options, run_cells
 from benchmarks.lib.table_scores import classify, regress
 from benchmarks.lib.tabular_sets import SETS, draw, load, names_of
 from benchmarks.measure.small_tables import PEERS, Ours
@@ -52,7 +50,6 @@ from skmeta.learners import MAML, ProtoNet
 from skmeta.priors import MetaPrior
 from skmeta.tasks import ClassEpisodes
 
-RESULTS = Path(__file__).parents[1] / "results"
 WRONG = ("wrong 0.1", "wrong 0.2", "wrong 0.4")
 CONDITIONS = {
     "classes": ("clean", *WRONG, "noise", "missing", "balance"),
@@ -252,19 +249,13 @@ def summarise(part: str) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="?", choices=tuple(CONDITIONS))
-    parser.add_argument("--tables", type=int, default=12, help="at most, evenly over the sets")
-    parser.add_argument("--draws", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--summary", action="store_true", help="run nothing")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__, part_=tuple(CONDITIONS), tables=12, draws=1, minutes=float("inf"), summary=False
+    )
     part = options.part
     if options.summary:
-        print(json.dumps({p: summarise(p) for p in ([part] if part else CONDITIONS)}, indent=1))
+        print(json.dumps({part: summarise(part)}, indent=1))
         return
-    if part is None:
-        parser.error(f"name one of {', '.join(CONDITIONS)}")
     run, names = run_groups, ["omniglot"]
     if part in SIZES:
         is_classes = part == "classes"

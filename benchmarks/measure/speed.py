@@ -17,14 +17,14 @@ normalisation). The outer optimizer's step is left out for all.
 their rows, as meta-training does; ``inductive`` normalises the query set by the support set's
 statistics, as is the default of meta-training; ``bfloat16`` computes convolutions and products of
 matrices in it. Repetitions are interleaved, so that other work on the machine hits all alike
-(``--processor-time`` on a busy one, with one thread); printed are medians and the median of the
+(``--processor-time`` on a busy one, with one thread; ``--first-calls`` come before the timed
+ones; ``--tasks`` are those of conv4's meta-batch); printed are medians and the median of the
 ratios within a repetition. Peak memory (on Linux) is that of a process of its own for each library,
 beyond what it held before the first iteration.
 
 Results go to ``benchmarks/results/speed.json``.
 """
 
-import argparse
 import json
 import platform
 import statistics
@@ -41,7 +41,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.lib.resumable import store
+from benchmarks.lib.resumable import RESULTS, read_options, store
 from skmeta._backend import Execution, Rows, Scaler, TaskTensors
 from skmeta.backbones import build_backbone
 from skmeta.datasets import load_omniglot, make_sinusoid_tasks
@@ -49,14 +49,11 @@ from skmeta.learners import MAML
 from skmeta.learners._core import Session
 from skmeta.tasks import ClassEpisodes, GroupEpisodes
 
-RESULTS = Path(__file__).parents[1] / "results"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 INNER_LR = {"conv4": 0.4, "mlp": 0.01}
 OURS = (
     "skmeta",
-    "skmeta with sampling",
-    "skmeta inductive",
-    "skmeta inductive bfloat16",
+    *(f"skmeta {how}" for how in ("with sampling", "inductive", "inductive bfloat16")),
 )
 PEERS = {
     "conv4": ("higher", "torchopt"),
@@ -85,12 +82,8 @@ class Problem:
         self.tasks = self.draw()
 
     def begin(self, transductive: bool, precision: str | None = None) -> Session:
-        learner = MAML(
-            backbone=self.network,
-            inner_lr=INNER_LR[self.network],
-            n_inner_steps=1,
-            transductive=transductive,
-        )
+        settings = {"backbone": self.network, "inner_lr": INNER_LR[self.network]}
+        learner = MAML(**settings, n_inner_steps=1, transductive=transductive)
         return Session.open(
             learner,
             build_backbone(self.network, self.shape, None, torch.Generator().manual_seed(0)),
@@ -304,17 +297,12 @@ def disagreement(network: str) -> float:
 
 
 def timings(
-    network: str,
-    n_tasks: int,
-    repetitions: int,
-    n: int,
-    clock: Callable[[], float],
-    first_calls: int,
+    network: str, n_tasks: int, repetitions: int, n: int, clock: Callable[[], float], calls: int
 ) -> dict[str, list[float]]:
     """Seconds of one meta-iteration, for each repetition."""
     problem, warm_up = Problem(network, n_tasks, "float32"), Problem(network, 2, "float32")
     all_methods = OURS + PEERS[network]
-    methods = {m: (make(m, problem, first_calls), make(m, warm_up)) for m in all_methods}
+    methods = {m: (make(m, problem, calls), make(m, warm_up)) for m in all_methods}
     seconds: dict[str, list[float]] = {m: [] for m in all_methods}
     for repetition in range(repetitions + 1):
         for method, (iteration, short) in methods.items():
@@ -348,22 +336,11 @@ def peak_memory(method: str, network: str, n_tasks: int) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", choices=["conv4", "mlp"], nargs="*", default=["conv4", "mlp"])
-    parser.add_argument("--repetitions", type=int, default=7)
-    parser.add_argument(
-        "--processor-time",
-        action="store_true",
-        help="measure processor time, for a busy machine; run it with one thread",
-    )
-    parser.add_argument(
-        "--first-calls", type=int, default=40, help="calls before the first timed one"
-    )
-    parser.add_argument("--tasks", type=int, help="tasks of conv4's meta-batch")
-    parser.add_argument("--skip-memory", action="store_true", help="measure time only")
-    parser.add_argument("--memory", choices=OURS + PEERS["mlp"], help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    sizes = {"conv4": (args.tasks or 32, 1), "mlp": (25, 20)}
+    args = read_options(
+        __doc__, network=[*PEERS], repetitions=7, processor_time=False, first_calls=40, tasks=32,
+        skip_memory=False, memory="",
+    )  # fmt: skip
+    sizes = {"conv4": (args.tasks, 1), "mlp": (25, 20)}
     if args.memory:
         print(json.dumps(peak_memory(args.memory, args.network[0], sizes[args.network[0]][0])))
         return
@@ -390,16 +367,8 @@ def main() -> None:
             }
             if args.skip_memory:
                 continue
-            command = [
-                sys.executable,
-                "-m",
-                __spec__.name,
-                "--network",
-                network,
-                "--memory",
-                method,
-            ]
-            command += ["--tasks", str(args.tasks)] if args.tasks else []
+            command = [sys.executable, "-m", __spec__.name, "--tasks", str(args.tasks)]
+            command += ["--network", network, "--memory", method]
             before, peak = json.loads(subprocess.check_output(command))
             record[method] |= {
                 "memory_before_mb": before,

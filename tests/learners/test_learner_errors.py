@@ -7,7 +7,7 @@ import builders
 import numpy as np
 import pandas as pd
 import pytest
-from builders import make_classes
+from builders import make_classes, make_intercepts
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 from torch import nn
@@ -38,12 +38,6 @@ SMALL = builders.SMALL | {"sampling": "class", "backbone_params": {"hidden": (5,
 CONV = SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
 
 
-def make_groups(n_groups=10, n_rows=6):
-    groups = np.repeat(np.arange(n_groups), n_rows)
-    X = np.random.default_rng(0).normal(size=(len(groups), 4))
-    return X, X[:, 0] + 0.1 * X[:, 1], groups
-
-
 def changed(data, part, row, value):
     """Rows, labels and perhaps groups, with one value replaced."""
     data = [np.array(values, float if part < 2 else None) for values in data]
@@ -51,7 +45,7 @@ def changed(data, part, row, value):
     return data
 
 
-CLASSES, ONE_CLASS, GROUPS = make_classes(), make_classes(n_classes=1), make_groups()
+CLASSES, ONE_CLASS, GROUPS = make_classes(), make_classes(n_classes=1), make_intercepts(10, 6)
 NAMED = np.array([f"class {k}" for k in CLASSES[1]])
 IMAGES = make_classes(n_features=64)
 REGRESSION = {"target_type": "regression"}
@@ -91,7 +85,7 @@ def test_data_and_settings_that_cannot_be_learned_from(learner, settings, data, 
 
 @pytest.mark.parametrize("learner", [MAML, ANIL, MetaSGD, Reptile, FineTuning])
 def test_unequal_shots_are_learned_from(learner):
-    X, _, groups = make_groups(n_groups=12)
+    X, _, groups = make_intercepts(12, 6)
     y = np.arange(len(X)) % 2
     # Of six rows, some groups lose their first, some their first and third.
     keep = (np.arange(len(X)) % 18 != 0) & ~np.isin(np.arange(len(X)) % 24, (6, 8))
@@ -140,8 +134,8 @@ def test_parameters_and_options_out_of_range(name, value, match):
 
 
 def test_scoring_labels_that_a_learned_head_does_not_know():
-    X, target, groups = make_groups()
-    y = (target > 0).astype(int)
+    X, _, groups = make_intercepts(10, 6)
+    y = np.arange(60) % 2
     learner = MAML(**SMALL).fit(X, y, groups)
     with pytest.raises(EpisodeError, match="y has labels that classes does not have: 7"):
         learner.score(X, np.where(y == 1, 7, 0), groups + 100)
@@ -157,7 +151,7 @@ def test_a_learned_head_with_too_few_rows():
 
 @pytest.mark.parametrize("convert", [Decimal, float])
 def test_numbers_that_are_kept_as_objects_are_targets(convert):
-    X, y, groups = make_groups()
+    X, y, groups = make_intercepts(10, 6)
     objects = np.array([convert(str(v)) for v in y], dtype=object)
     found, same = (
         HierarchicalLinear(effects="intercept").fit(X, t, groups=groups) for t in (objects, y)
@@ -170,7 +164,7 @@ def test_numbers_that_are_kept_as_objects_are_targets(convert):
 
 @pytest.mark.parametrize("kind", ["datetime64[D]", object])
 def test_groups_that_a_prior_cannot_keep(kind):
-    X, y, groups = make_groups()
+    X, y, groups = make_intercepts(10, 6)
     days = (np.datetime64("2024-01-01") + groups).astype(kind)
     for learner in (HierarchicalLinear(), AutoLearner()):
         with pytest.raises(ValueError, match=r"groups has labels of type date.*Convert them"):
@@ -179,7 +173,7 @@ def test_groups_that_a_prior_cannot_keep(kind):
 
 @pytest.mark.parametrize("n_tasks", [0, -1, 2.5])
 def test_a_number_of_tasks_that_is_no_count(n_tasks):
-    X, y, groups = make_groups()
+    X, y, groups = make_intercepts(10, 6)
     learner = HierarchicalLinear(effects="intercept").fit(X, y, groups=groups)
     with pytest.raises(ValueError, match="n_tasks must be an integer of at least 1"):
         learner.score_tasks(X, y, groups=groups + 100, n_tasks=n_tasks)

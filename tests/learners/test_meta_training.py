@@ -11,6 +11,7 @@ from sklearn.datasets import make_classification
 from torch import nn
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
+from skmeta.datasets import make_sinusoid_tasks
 from skmeta.learners import (
     ANIL,
     MAML,
@@ -34,13 +35,9 @@ SMALL = BARE | {"backbone_params": {"hidden": (5,)}}
 make_classes = partial(builders.make_classes, spread=2.0)
 
 
-def make_sinusoids(n_tasks, seed, n_rows=20):
-    rng = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_tasks) + 1000 * seed, n_rows)
-    x = rng.uniform(-5, 5, len(groups))
-    amplitude, phase = rng.uniform(0.1, 5, n_tasks), rng.uniform(0, np.pi, n_tasks)
-    y = amplitude.repeat(n_rows) * np.sin(x - phase.repeat(n_rows))
-    return x[:, None], y, groups
+def make_sinusoids(n_tasks, seed):
+    X, y, groups = make_sinusoid_tasks(n_tasks, 20, random_state=seed)
+    return X, y, groups + 1000 * seed
 
 
 @pytest.mark.parametrize(

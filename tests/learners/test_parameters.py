@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from builders import make_intercepts
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
@@ -192,12 +193,9 @@ SHOTS = {
 }
 
 
-def make_groups(n_groups=12, n_rows=12, seed=0):
-    rng = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_groups), n_rows)
-    X = rng.normal(size=(len(groups), 2))
-    y = (X[:, 0] + rng.normal(size=n_groups)[groups] > 0).astype(int)
-    return X, y, groups
+def make_groups():
+    X, y, groups = make_intercepts(12, between=0.3)
+    return X, (y > 0).astype(int), groups
 
 
 def test_shots_of_groups_count_rows_in_all():
@@ -279,13 +277,6 @@ def test_every_parameter_has_a_constraint(name):
     assert parameters == set(OURS[name]._parameter_constraints)
 
 
-def make_tasks(n_groups=12):
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(n_groups), 8)
-    X = rng.normal(size=(len(groups), 3))
-    return X, (X * rng.normal(size=(n_groups, 3))[groups]).sum(1), groups
-
-
 @pytest.fixture
 def routed():
     with config_context(enable_metadata_routing=True):
@@ -297,7 +288,7 @@ def routed():
 
 
 def test_cross_validation_over_groups(routed):
-    X, y, groups = make_tasks()
+    X, y, groups = make_intercepts(12, 8)
     scores = cross_val_score(routed, X, y, cv=GroupKFold(3), params={"groups": groups})
     train, test = next(GroupKFold(3).split(X, y, groups))
     fitted = clone(routed).fit(X[train], y[train], groups[train])
@@ -305,7 +296,7 @@ def test_cross_validation_over_groups(routed):
 
 
 def test_grid_search_over_groups(routed):
-    X, y, groups = make_tasks()
+    X, y, groups = make_intercepts(12, 8)
     grid = {"inner_lr": [0.01, 0.1], "n_inner_steps": [0, 1]}
     search = GridSearchCV(routed, grid, cv=GroupKFold(3), error_score="raise")
     search.fit(X, y, groups=groups)

@@ -27,15 +27,12 @@ AS_IT_IS = {"n_iterations": 1, "meta_optimizer": "sgd", "meta_lr": 1e-300}
 
 @pytest.fixture(scope="module")
 def classes():
-    rng = np.random.default_rng(0)
-    y = np.repeat(np.arange(12), 10)
-    return rng.normal(size=(12, 5))[y] + rng.normal(size=(len(y), 5)), y
+    return builders.make_classes(12, 10, 5, 1.0)
 
 
 @pytest.fixture(scope="module")
 def sinusoids():
-    X, y, groups = make_sinusoid_tasks(n_tasks=40, random_state=0)
-    return X, y, groups
+    return make_sinusoid_tasks(n_tasks=40, random_state=0)
 
 
 def learned(prior):
