@@ -92,11 +92,7 @@ def write_tensor_file(
 
     The permissions are `mode` without the umask. Fields of over 32 MiB raise a ValueError.
     """
-    record = {
-        "format_version": form.version,
-        "skmeta_version": skmeta_version(),
-        "fields": fields,
-    }
+    record = {"format_version": form.version, "skmeta_version": skmeta_version(), "fields": fields}
     metadata = {form.name: dump_json(record), _DIGEST: _ZEROS}
     arrays = {}
     for name, tensor in tensors.items():

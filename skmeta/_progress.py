@@ -18,12 +18,7 @@ _EVERY = 30.0
 
 
 def progress_bar(
-    total: int | None,
-    description: str,
-    unit: str,
-    *,
-    verbose: int | str,
-    initial: int = 0,
+    total: int | None, description: str, unit: str, *, verbose: int | str, initial: int = 0
 ) -> Any:
     """Return a context with ``update`` and ``set_postfix`` that shows progress on standard error.
 

@@ -175,10 +175,7 @@ TABLES: dict[str, tuple[Callable[[str], Given], list[str]]] = {
         ["grouseticks", "medpar", "pbc_bilirubin", "home_runs", "rancid", "melanoma_deaths"],
     ),
     "time": (_in_time, ["rats", "boys", "mares", "pigs", "theophylline", "states"]),
-    "rare": (
-        _one_column(1500, is_rare=True),
-        ["star_maths", "texas_housing", "life_expectancy"],
-    ),
+    "rare": (_one_column(1500, is_rare=True), ["star_maths", "texas_housing", "life_expectancy"]),
     "many rows": (
         _one_column(2400),
         ["star_maths", "rodent_weight", "house_elections", "cracker_brand"],

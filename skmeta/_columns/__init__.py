@@ -1,12 +1,7 @@
 """The one home of columns: numbers, categories, gaps, and what a user is warned of."""
 
 from skmeta._columns._encoder import FrameEncoder, check_type, has_categories
-from skmeta._columns._equal_rows import (
-    distinct_rows,
-    number_copies,
-    table_columns,
-    warn_of_known,
-)
+from skmeta._columns._equal_rows import distinct_rows, number_copies, table_columns, warn_of_known
 from skmeta._columns._frames import (
     check_frame,
     check_no_times,

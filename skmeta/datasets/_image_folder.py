@@ -17,11 +17,7 @@ from skmeta._validation import check_count, count, quote_some
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 # What the parts of a split are called, under the name that `split` has for them.
-_PARTS = {
-    "train": ("train",),
-    "validation": ("validation", "val", "valid"),
-    "test": ("test",),
-}
+_PARTS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 _LAYOUTS = (
     "Give a folder of class folders, one with the folders train, val and test, one with "
     "train.csv, val.csv and test.csv, or one with data and splits."

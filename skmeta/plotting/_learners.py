@@ -78,12 +78,7 @@ class LearningCurveDisplay(Display):
 
     @classmethod
     def from_estimator(
-        cls,
-        learner: Any,
-        *,
-        baselines: bool = True,
-        ax: Any = None,
-        **line_kw: Any,
+        cls, learner: Any, *, baselines: bool = True, ax: Any = None, **line_kw: Any
     ) -> Self:
         """Draw the learning curve of a fitted meta-learner: accuracy, squared error or mean return.
 

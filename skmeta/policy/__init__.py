@@ -4,9 +4,4 @@ from skmeta.policy._learners import PolicyMAML
 from skmeta.policy._policy import MetaPolicy
 from skmeta.policy.environments import EnvironmentFamily, PointNavigation
 
-__all__ = [
-    "EnvironmentFamily",
-    "MetaPolicy",
-    "PointNavigation",
-    "PolicyMAML",
-]
+__all__ = ["EnvironmentFamily", "MetaPolicy", "PointNavigation", "PolicyMAML"]

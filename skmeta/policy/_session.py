@@ -182,12 +182,7 @@ class PolicySession:
         return Sample(x, action, tensor(episodes.weight), tensor(advantage), log_prob)
 
     def sample_tasks(
-        self,
-        state: State,
-        env: Any,
-        n_updates: int,
-        execution: Execution,
-        rng: np.random.Generator,
+        self, state: State, env: Any, n_updates: int, execution: Execution, rng: np.random.Generator
     ) -> tuple[tuple[Sample, ...], np.ndarray, list[State]]:
         """Play and adapt in each task, K = `n_updates` times, and play again.
 

@@ -8,12 +8,7 @@ import numpy as np
 from skmeta.search._arguments import Arguments, Search
 from skmeta.search._trials import Trial
 from skmeta.search.prior import PastSurfaces
-from skmeta.search.space import (
-    Candidate,
-    CandidateDescriber,
-    SearchSpace,
-    relative_configuration,
-)
+from skmeta.search.space import Candidate, CandidateDescriber, SearchSpace, relative_configuration
 from skmeta.search.surrogate import SearchStrategy
 
 # A finite space up to this size is in the pool as a whole. From others, about _DRAWN_POOL

@@ -30,12 +30,7 @@ from skmeta._sklearn_compat import (
 )
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SearchWarning, SkmetaWarning
-from skmeta.search._arguments import (
-    Arguments,
-    Search,
-    resolve_arguments,
-    with_one_estimator,
-)
+from skmeta.search._arguments import Arguments, Search, resolve_arguments, with_one_estimator
 from skmeta.search._batches import SharedBatches, SoloBatches
 from skmeta.search._budget import Budget, BudgetSpent
 from skmeta.search._evaluate import FitData, FoldEvaluator, Folds, Stage, check_fit_data, draw_folds

@@ -8,13 +8,7 @@ import numpy as np
 from skmeta._validation import check_count, check_labels, check_targets, count, quote, quote_some
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import EpisodeError, UnusedDataWarning
-from skmeta.tasks._task import (
-    Superclass,
-    Task,
-    TaskBatch,
-    stack_tasks,
-    usable_superclasses,
-)
+from skmeta.tasks._task import Superclass, Task, TaskBatch, stack_tasks, usable_superclasses
 
 Shots = int | Sequence[int]
 Ways = int | Sequence[int]

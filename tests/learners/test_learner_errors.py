@@ -115,11 +115,7 @@ def test_unequal_shots_are_learned_from(learner):
         ("validation", Validation(patience=0), "The 'patience' parameter of Validation must be"),
         ("per_step_norm", 2, "The 'per_step_norm' parameter of MAML"),
         ("label_smoothing", 1.0, "The 'label_smoothing' parameter of MAML must be"),
-        (
-            "learn",
-            {"momentum": "scalar"},
-            "learn has 'momentum', which is not a setting of",
-        ),
+        ("learn", {"momentum": "scalar"}, "learn has 'momentum', which is not a setting of"),
         (
             "learn",
             {"weight_decay": "layer"},

@@ -58,10 +58,7 @@ def make_problem(learner):
     return session.context, state, TaskTensors(rows(2 * N_WAY), rows(2 * N_WAY + 1))
 
 
-@pytest.mark.parametrize(
-    "case",
-    [c if c == "protonet" else slow(c) for c in CASES],
-)
+@pytest.mark.parametrize("case", [c if c == "protonet" else slow(c) for c in CASES])
 def test_gradient_in_every_way_of_execution_equals_finite_differences(case, caplog):
     learner = CASES[case]
     context, state, tasks = make_problem(learner)

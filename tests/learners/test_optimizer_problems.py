@@ -236,11 +236,7 @@ ONE = {"a": torch.ones(2)}
     [
         (object(), TypeError, r"problems must have a method init\(rng\)"),
         ([], ValueError, "problems is empty"),
-        (
-            [Noisy(), Wrong([1.0], None)],
-            TypeError,
-            r"problems\[1\], a Wrong, must return a dict",
-        ),
+        ([Noisy(), Wrong([1.0], None)], TypeError, r"problems\[1\], a Wrong, must return a dict"),
         (Wrong({"a": torch.ones(2, dtype=int)}, None), TypeError, "'a' is torch.int64. Convert"),
         (Wrong({"a": 1.0}, None), TypeError, "'a' is float. Convert"),
         (Wrong(ONE, lambda a: a), ValueError, r"it returned shape \(2,\)"),

@@ -166,11 +166,7 @@ def test_a_function_sees_the_tasks_of_meta_training_only():
 
 
 def test_a_prior_keeps_neither(tmp_path):
-    learner = ProtoNet(
-        **DIGITS,
-        augment=torch.neg,
-        superclass=lambda k: k % 3,
-    )
+    learner = ProtoNet(**DIGITS, augment=torch.neg, superclass=lambda k: k % 3)
     learner.fit(IMAGES, Y)
     learner.prior_.save(tmp_path / "prior.skmeta")
     assert not {"augment", "superclass"} & set(learner.prior_.learner_params)

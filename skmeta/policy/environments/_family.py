@@ -81,11 +81,7 @@ class EnvironmentFamily:
     """
 
     def __init__(
-        self,
-        env_id: str,
-        parameters: Mapping[str, Any],
-        *,
-        max_episode_steps: int | None = None,
+        self, env_id: str, parameters: Mapping[str, Any], *, max_episode_steps: int | None = None
     ) -> None:
         self.env_id = env_id
         self.parameters: dict[str, Any] = dict(parameters)

@@ -33,7 +33,7 @@ class NumpyVectorEnv(gymnasium.vector.VectorEnv):
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 -- as Gymnasium declares it
-        "autoreset_mode": "Disabled",
+        "autoreset_mode": "Disabled"
     }
     defaults: ClassVar[Parameters] = {}
 

@@ -66,10 +66,7 @@ class SearchHistory(HistoryReader):
     """
 
     def __init__(
-        self,
-        path_or_url: str | os.PathLike[str] = MEMORY,
-        *,
-        mode: str = "write",
+        self, path_or_url: str | os.PathLike[str] = MEMORY, *, mode: str = "write"
     ) -> None:
         if mode not in MODES:
             raise HistoryError(f"mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}.")

@@ -13,12 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import sqlalchemy as sa
-from sqlalchemy.exc import (
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from skmeta._optional import import_optional
 from skmeta.exceptions import FileFormatError, HistoryError, SkmetaError

@@ -42,10 +42,7 @@ class PastTask:
         return cls(n_evaluations=len(search.configurations), **labels)
 
     def is_on(
-        self,
-        datasets: Collection[str],
-        data_digests: Collection[str],
-        data_sketch: Sequence[int],
+        self, datasets: Collection[str], data_digests: Collection[str], data_sketch: Sequence[int]
     ) -> bool:
         """Return whether the search was on one of some data sets, or on some of its rows."""
         return (

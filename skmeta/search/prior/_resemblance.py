@@ -42,9 +42,7 @@ class Resemblance(NamedTuple):
 
 
 def resemblance(
-    noise: Array,
-    past: Sequence[Mapping[str, float]],
-    present: Mapping[str, float],
+    noise: Array, past: Sequence[Mapping[str, float]], present: Mapping[str, float]
 ) -> Resemblance:
     """Return the weights of past tasks, and how far they are from the data set at hand.
 

@@ -51,11 +51,7 @@ _SVM_KERNELS: list[Space] = [
     # [vRH18]: C 2^-5 to 2^15, gamma 2^-15 to 2^3, coef0 -1 to 1; degree [PBB19]. Upper ends are
     # lower here, most of all for polynomials: there, a fit can take a thousand times longer and
     # is rarely better.
-    {
-        "kernel": ["rbf"],
-        "C": loguniform(2**-5, 2**12),
-        "gamma": loguniform(2**-15, 2**3),
-    },
+    {"kernel": ["rbf"], "C": loguniform(2**-5, 2**12), "gamma": loguniform(2**-15, 2**3)},
     {
         "kernel": ["poly"],
         "C": loguniform(2**-5, 2**5),
@@ -138,11 +134,7 @@ DEFAULT_SPACES: dict[str, Space | list[Space]] = {
     },
     "SVC": _SVM_KERNELS,
     "KNeighborsClassifier": _NEIGHBOURS,
-    "DecisionTreeClassifier": {
-        **_TREE,
-        "criterion": ["gini", "entropy"],
-        "class_weight": _BALANCE,
-    },
+    "DecisionTreeClassifier": {**_TREE, "criterion": ["gini", "entropy"], "class_weight": _BALANCE},
     "RandomForestClassifier": {**_FOREST, "criterion": ["gini", "entropy"]},
     "ExtraTreesClassifier": {**_FOREST, "criterion": ["gini", "entropy"]},
     "GradientBoostingClassifier": _BOOSTING,

@@ -11,12 +11,7 @@ from sklearn.model_selection import ParameterGrid
 
 from skmeta._sklearn_compat import is_cloned_by_parameters, printed
 from skmeta._validation import suggest
-from skmeta.search.space._parts import (
-    every_param,
-    is_estimator,
-    replace_parts,
-    structural_params,
-)
+from skmeta.search.space._parts import every_param, is_estimator, replace_parts, structural_params
 
 # Standard deviation of a local step: in units of a distribution's own quantiles, or of the
 # length of a list of numbers.

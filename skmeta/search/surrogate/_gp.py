@@ -127,10 +127,7 @@ def negative_log_posterior(
 
 
 def fit_kernel(
-    D: Sequence[Array],
-    y: Sequence[Array],
-    start: Array | None = None,
-    max_iter: int = 40,
+    D: Sequence[Array], y: Sequence[Array], start: Array | None = None, max_iter: int = 40
 ) -> Array:
     """Return the most probable theta (n_groups + 2,) of tasks with D (g, n, n) and y (n,)."""
     mean, deviation = prior_moments(len(D[0]))

@@ -13,13 +13,7 @@ from sklearn.exceptions import FitFailedWarning
 
 from skmeta import MetaFewShotClassifier, MetaFewShotRegressor
 from skmeta.exceptions import EpisodeError, PriorWarning
-from skmeta.learners import (
-    MAML,
-    AutoLearner,
-    HierarchicalLinear,
-    InContextLearner,
-    ProtoNet,
-)
+from skmeta.learners import MAML, AutoLearner, HierarchicalLinear, InContextLearner, ProtoNet
 
 # Priors are adapted to rows of their own meta-training.
 pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
@@ -201,10 +195,7 @@ def test_data_that_form_no_tasks_are_refused():
         AutoLearner(device="abacus").fit(X, y, groups)
 
 
-@pytest.mark.parametrize(
-    "learner",
-    [INTERCEPT, slow(InContextLearner(prior="tabular"))],
-)
+@pytest.mark.parametrize("learner", [INTERCEPT, slow(InContextLearner(prior="tabular"))])
 def test_frames_with_categories_and_missing_values(learner):
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)

@@ -13,11 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from skmeta import MetaFewShotRegressor
 from skmeta._mixed import Classes, ConditionedGroups, Normal
 from skmeta.learners import HierarchicalLinear
-from skmeta.learners.hierarchical import (
-    condition_mixed_model,
-    predict_classes,
-    target_moments,
-)
+from skmeta.learners.hierarchical import condition_mixed_model, predict_classes, target_moments
 from skmeta.learners.hierarchical._task_posterior import ClassRows, find_mode
 
 
