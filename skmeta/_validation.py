@@ -282,7 +282,7 @@ def _kind(value: Any) -> str:
     return "str" if isinstance(value, str) else type(value).__name__
 
 
-def rank_classes(y: Any, labels: np.ndarray, kind: Any) -> np.ndarray | None:
+def ranks_of_classes(y: Any, labels: np.ndarray, kind: Any) -> np.ndarray | None:
     """Return the number (c,) of each sorted label in the order of the classes; None without one."""
     if isinstance(kind, (list, tuple)):
         return _rank_in(list(kind), labels) if len(labels) > 2 else None

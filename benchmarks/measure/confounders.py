@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from benchmarks.lib.resumable import RESULTS, group_lines, run_or_summarize
 from benchmarks.measure.contrasts import KINDS, ends
-from skmeta._reporting._effect import Sample, fit_effect
+from skmeta._reporting._effect import TreatmentRows, fit_effect
 
 PATH = RESULTS / "confounders.jsonl.gz"
 SHAPES = {
@@ -52,7 +52,9 @@ def draw(shape, groups, kind, n, rng):
         eta = own + (f / 2 if kind == "counts" else f - np.median(f))
         y = rng.poisson(np.exp(eta)) if kind == "counts" else (rng.random(n) < expit(eta)) * 1
     rest = y, np.ones(n), of_group[:, None], np.zeros(n)
-    return Sample(treated[:, None], W, *rest), Sample(treated[:, None], f[:, None], *rest)
+    return TreatmentRows(treated[:, None], W, *rest), TreatmentRows(
+        treated[:, None], f[:, None], *rest
+    )
 
 
 def run(cell):

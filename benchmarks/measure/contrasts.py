@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from benchmarks.lib.resumable import RESULTS, run_or_summarize
 from skmeta._mixed import Classes, NegativeBinomial, Normal
-from skmeta._reporting._effect import Sample, averaged, fit_effect
+from skmeta._reporting._effect import TreatmentRows, averaged, fit_effect
 
 PATH = RESULTS / "contrasts.jsonl.gz"
 SCENARIOS = "linear", "interactions", "confounded", "non-linear", "by group"
@@ -67,7 +67,7 @@ def draw(scenario, kind, n_groups, rng):
     truth = sum(w * np.array([mean(at, node, 0.0).mean() for at in (1, 0)]) for node, w in parts)
     of_groups = [np.bincount(groups, mean(at, *own[groups].T)) / size for at in (1, 0)]
     rest = (np.ones(len(W)), groups[:, None], np.zeros(len(W)))
-    samples = (Sample(treated[:, None], columns, y, *rest) for columns in (W, made))
+    samples = (TreatmentRows(treated[:, None], columns, y, *rest) for columns in (W, made))
     return *samples, products, truth, np.stack(of_groups, 1)
 
 

@@ -12,7 +12,7 @@ hold, and their mean width on the logarithm.
 import numpy as np
 
 from benchmarks.lib.resumable import RESULTS, group_lines, run_or_summarize
-from skmeta._reporting._effect import Sample
+from skmeta._reporting._effect import TreatmentRows
 from skmeta._reporting._rates import fit_rates
 
 PATH = RESULTS / "rates.jsonl"
@@ -36,7 +36,7 @@ def draw_distribution(kind, rng):
     rate = float(mean) * DISTRIBUTIONS[name](N_PLACES, rng)
     y, none = rng.poisson(exposure * rate).astype(float), np.empty((N_PLACES, 0))
     places = np.arange(N_PLACES)[:, None]
-    return Sample(none, none, y, np.ones(N_PLACES), places, np.log(exposure)), rate
+    return TreatmentRows(none, none, y, np.ones(N_PLACES), places, np.log(exposure)), rate
 
 
 def draw(kind, rng):
@@ -51,7 +51,7 @@ def draw(kind, rng):
     noise = 1.0 if np.isinf(size) else rng.gamma(size, 1 / size, len(place))
     y = rng.poisson(exposure * rate * noise).astype(float)
     none, ones = np.empty((len(y), 0)), np.ones(len(y))
-    return Sample(none, x[:, None], y, ones, place[:, None], np.log(exposure)), rate
+    return TreatmentRows(none, x[:, None], y, ones, place[:, None], np.log(exposure)), rate
 
 
 def run(cell):

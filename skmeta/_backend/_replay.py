@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from skmeta._backend._simplification import Layout, Observer, aten, observe
+from skmeta._backend._simplification import Observer, TensorLayout, aten, observe
 
 # Above this number of bytes, allocating memory takes no noticeable time.
 _MAX_BYTES = 2**23
@@ -148,7 +148,7 @@ def _lifetimes(
     return roots, dies
 
 
-def _size(layout: Layout) -> tuple[torch.dtype, int]:
+def _size(layout: TensorLayout) -> tuple[torch.dtype, int]:
     return layout.dtype, layout.shape.numel()
 
 

@@ -40,7 +40,7 @@ _PRODUCTS = {aten.mm.default: aten.addmm.default, aten.bmm.default: aten.baddbmm
 _SCALES = frozenset({aten.mul.Tensor, aten.mul.Scalar, aten.neg.default})
 
 
-class Layout(NamedTuple):
+class TensorLayout(NamedTuple):
     """How a tensor lies in its memory."""
 
     dtype: torch.dtype
@@ -55,14 +55,14 @@ class Observer(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self.layouts: dict[fx.Node, Layout] = {}
+        self.layouts: dict[fx.Node, TensorLayout] = {}
         self.constants: dict[fx.Node, Tensor] = {}
         self.views: set[fx.Node] = set()
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if isinstance(result, Tensor):
-            self.layouts[n] = Layout(
+            self.layouts[n] = TensorLayout(
                 result.dtype,
                 result.shape,
                 result.stride(),
@@ -382,7 +382,7 @@ def _is_float(*nodes: fx.Node, seen: Observer) -> bool:
     return len(types) == 1 and types <= {torch.float32, torch.float64}
 
 
-def _is_contiguous(layout: Layout) -> bool:
+def _is_contiguous(layout: TensorLayout) -> bool:
     expected = 1
     for size, stride in zip(reversed(layout.shape), reversed(layout.stride), strict=True):
         if size != 1 and stride != expected:

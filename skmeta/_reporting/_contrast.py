@@ -11,7 +11,7 @@ import numpy as np
 from skmeta._mixed import Classes, Family, NegativeBinomial, Normal
 from skmeta._optional import import_optional
 from skmeta._reporting._effect import Estimate, averaged, fit_effect
-from skmeta._reporting._sample import Sample, df_of_groups, differs_within, left_by
+from skmeta._reporting._sample import TreatmentRows, df_of_groups, differs_within, left_by
 from skmeta._validation import count, quote, quote_some, suggest
 from skmeta._warnings import warn_caller
 from skmeta.exceptions import SkmetaWarning
@@ -66,7 +66,7 @@ class Column(NamedTuple):
         return np.stack(parts, 1)
 
 
-class Rows(NamedTuple):
+class ReportTable(NamedTuple):
     """Rows of a table as its estimator knows them."""
 
     columns: list[Column]  # without groups and exposures
@@ -102,9 +102,9 @@ def columns_of(numbers: np.ndarray, names: Sequence[str], encoder: Any) -> list[
 
 
 class ContrastMixin:
-    """Gives estimators ``contrast``; they return their ``Rows`` by ``_rows_to_report(X)``."""
+    """Gives ``contrast``; estimators return their ``ReportTable`` by ``_rows_to_report(X)``."""
 
-    _rows_to_report: Callable[[Any], Rows]
+    _rows_to_report: Callable[[Any], ReportTable]
 
     def contrast(
         self,
@@ -199,7 +199,7 @@ def check_level(level: float) -> None:
         raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}.")
 
 
-def _check_events(known: Rows) -> None:
+def _check_events(known: ReportTable) -> None:
     """Raise a ValueError if counts, or one of two classes, are too few."""
     events = {"y": float(known.weight @ known.y)} if known.kind == "count" else {}
     if known.classes is not None and len(known.classes) == 2:
@@ -213,7 +213,9 @@ def _check_events(known: Rows) -> None:
             )
 
 
-def _check_arms(known: Rows, column: Column, pairs: list[tuple[str, tuple[float, float]]]) -> None:
+def _check_arms(
+    known: ReportTable, column: Column, pairs: list[tuple[str, tuple[float, float]]]
+) -> None:
     """Raise a ValueError if all rows with a value have no event, or are of one of two classes."""
     is_binary = known.classes is not None and len(known.classes) == 2
     if not (is_binary or known.kind == "count") or (len(column.seen) > 2 and column.labels is None):
@@ -229,7 +231,7 @@ def _check_arms(known: Rows, column: Column, pairs: list[tuple[str, tuple[float,
             )
 
 
-def _place_of(estimator: Any, column: str | int, known: Rows) -> int:
+def _place_of(estimator: Any, column: str | int, known: ReportTable) -> int:
     """Return the position of a column among those that are not groups."""
     names, n = [one.name for one in known.columns], getattr(estimator, "n_features_in_", 0)
     if isinstance(column, Integral) and -n <= column < n:
@@ -304,14 +306,14 @@ def _value_of(column: Column, value: Any, parameter: str, seen: list[Any]) -> fl
     return float(value)
 
 
-def others_of(at: Rows, where: int | None, known: Rows) -> np.ndarray:
+def others_of(at: ReportTable, where: int | None, known: ReportTable) -> np.ndarray:
     """Return all columns but one (n, d), as numbers without gaps."""
     pairs = zip(at.columns, known.columns, strict=True)
     parts = [one.encoded(like) for k, (one, like) in enumerate(pairs) if k != where]
     return np.hstack([np.empty((len(at.codes), 0)), *parts])
 
 
-def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
+def _sample(known: ReportTable, where: int, y: np.ndarray) -> TreatmentRows:
     """Return rows whose treatment is known, or raise an error if its effect cannot be told."""
     column = known.columns[where]
     rows = np.flatnonzero(~column.missing)
@@ -330,10 +332,10 @@ def _sample(known: Rows, where: int, y: np.ndarray) -> Sample:
                 f"{len(labels)} groups are too few to tell its effect from what else differs "
                 "between them. Add groups, or leave out columns that are constant within groups."
             )
-    return Sample(D, W, y[rows], known.weight[rows], codes, np.log(known.exposure[rows]))
+    return TreatmentRows(D, W, y[rows], known.weight[rows], codes, np.log(known.exposure[rows]))
 
 
-def _warn_of_curves(known: Rows, where: int) -> None:
+def _warn_of_curves(known: ReportTable, where: int) -> None:
     """Warn if few groups are treated as a whole, and a number of the group may decide which."""
     treated = known.columns[where]
     most = _FEW_GROUPS[known.classes is not None or known.kind == "count"]
@@ -356,7 +358,7 @@ def _warn_of_curves(known: Rows, where: int) -> None:
             )
 
 
-def _source_of_df(known: Rows, column: Column, factor: int | None) -> str:
+def _source_of_df(known: ReportTable, column: Column, factor: int | None) -> str:
     """Say what limits the degrees of freedom of an effect: rows, or a column of groups."""
     if factor is not None or not known.factors:
         return "rows"
@@ -370,7 +372,7 @@ def _source_of_df(known: Rows, column: Column, factor: int | None) -> str:
 
 
 def _places(
-    known: Rows, at: Rows, group: str | int | None
+    known: ReportTable, at: ReportTable, group: str | int | None
 ) -> tuple[int | None, list[tuple[Any, np.ndarray, np.ndarray | None]]]:
     """Return the position of a column of groups; labels of groups, their rows, and levels (F,).
 
@@ -395,7 +397,9 @@ def _places(
     return factor, places
 
 
-def _record(known: Rows, level: float, difference: Estimate, ratio: Estimate) -> dict[str, float]:
+def _record(
+    known: ReportTable, level: float, difference: Estimate, ratio: Estimate
+) -> dict[str, float]:
     low, high = difference.interval(level)
     record = {"estimate": difference.value, "std": difference.std, "df": difference.df}
     record |= {"lower": low, "upper": high}

@@ -38,7 +38,7 @@ from skmeta._mixed import Conditioned, Family, MixedModel, Normal, Prior, fit
 from skmeta._reporting._functions import MIN_LEFT, Functions, choose_functions
 from skmeta._reporting._sample import (
     MANY_SHARE,
-    Sample,
+    TreatmentRows,
     between_groups,
     df_of_groups,
     differs_within,
@@ -97,7 +97,7 @@ class ContrastDesign:
 class Effect:
     """A fitted model of the effect of D."""
 
-    sample: Sample
+    sample: TreatmentRows
     design: ContrastDesign
     X: np.ndarray  # the columns (n, q) of the rows
     target: np.ndarray  # standardised numbers, counts or positions of classes
@@ -221,7 +221,7 @@ def _between(model: MixedModel | Prior, X: np.ndarray, known: np.ndarray) -> np.
 
 
 def condition_effect(
-    model: MixedModel, X: np.ndarray, target: np.ndarray, sample: Sample
+    model: MixedModel, X: np.ndarray, target: np.ndarray, sample: TreatmentRows
 ) -> Conditioned:
     """Return the model given the rows of a sample."""
     return model.condition(X, target, sample.codes, sample.weight, sample.offset)
@@ -231,7 +231,7 @@ def condition_effect(
 
 
 def fit_effect(
-    sample: Sample,
+    sample: TreatmentRows,
     family: Family,
     products: tuple[tuple[int, int], ...] | None = None,
     with_slopes: bool = False,

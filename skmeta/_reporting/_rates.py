@@ -20,9 +20,9 @@ from scipy.special import gammainc, ndtri
 
 from skmeta._mixed import NegativeBinomial, Poisson
 from skmeta._optional import import_optional
-from skmeta._reporting._contrast import Rows, check_level, others_of
+from skmeta._reporting._contrast import ReportTable, check_level, others_of
 from skmeta._reporting._effect import fit_effect
-from skmeta._reporting._sample import Sample
+from skmeta._reporting._sample import TreatmentRows
 from skmeta._validation import count
 
 # Standard deviation of the logarithm of a rate, beyond which the mean is above the 90 % interval.
@@ -34,7 +34,7 @@ _N_HALVINGS = 40
 
 
 def fit_rates(
-    known: Sample, others: np.ndarray, codes: np.ndarray, level: float
+    known: TreatmentRows, others: np.ndarray, codes: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return rates (m,), their standard deviations, and the bounds of their intervals.
 
@@ -58,7 +58,7 @@ def fit_rates(
     return rate, rate * np.sqrt(np.expm1(variance)), lower, upper
 
 
-def _check_known(known: Sample, variance: np.ndarray) -> None:
+def _check_known(known: TreatmentRows, variance: np.ndarray) -> None:
     """Raise a ValueError if variances (m,) of logarithms of rates are too large."""
     unknown = np.flatnonzero(~(variance < _MAX_STD**2))
     if len(unknown):
@@ -71,7 +71,7 @@ def _check_known(known: Sample, variance: np.ndarray) -> None:
 
 
 def _gamma_rates(
-    known: Sample, others: np.ndarray, codes: np.ndarray, level: float
+    known: TreatmentRows, others: np.ndarray, codes: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return what `fit_rates` does, of places with one row each, whose rates are gamma variables.
 
@@ -113,7 +113,7 @@ def _gamma_rates(
     return rate, std, *bounds
 
 
-def rates_frame(known: Rows, at: Rows, level: float, index: Any) -> Any:
+def rates_frame(known: ReportTable, at: ReportTable, level: float, index: Any) -> Any:
     """Return a data frame of the rates of rows, by the rows that a model knows."""
     if known.kind != "count":
         raise ValueError(
@@ -123,7 +123,9 @@ def rates_frame(known: Rows, at: Rows, level: float, index: Any) -> Any:
     check_level(level)
     others, none = others_of(known, None, known), np.empty((len(known.y), 0))
     parts = known.y, known.weight, known.codes, np.log(known.exposure)
-    values = fit_rates(Sample(none, others, *parts), others_of(at, None, known), at.codes, level)
+    values = fit_rates(
+        TreatmentRows(none, others, *parts), others_of(at, None, known), at.codes, level
+    )
     pandas = import_optional("pandas", "rates")
     columns = dict(zip(("rate", "std", "lower", "upper"), values, strict=True))
     return pandas.DataFrame(columns, index=index)

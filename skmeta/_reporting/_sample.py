@@ -23,7 +23,7 @@ _ALPHAS = np.geomspace(1.0, 1e-3, 30)
 _MIN_REPEATS, _MIN_SLOPE = 2, 3
 
 
-class Sample(NamedTuple):
+class TreatmentRows(NamedTuple):
     """Rows of a table, and the column whose effect is asked."""
 
     treatment: np.ndarray  # D (n, k)
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
         return bool(self.codes.max() > 0)
 
 
-def kept_columns(sample: Sample) -> np.ndarray:
+def kept_columns(sample: TreatmentRows) -> np.ndarray:
     """Return columns of W that vary and are no sums of others; of many, those a lasso chooses."""
     W, y = sample.others, sample.y
     if sample.offset.any():
@@ -94,7 +94,7 @@ def df_of_groups(columns: np.ndarray, k: int, codes: np.ndarray) -> list[float]:
 
 
 def between_groups(
-    sample: Sample, with_slopes: bool
+    sample: TreatmentRows, with_slopes: bool
 ) -> tuple[tuple[tuple[int, np.ndarray], ...], list[np.ndarray], np.ndarray]:
     """Return how D and its effects differ between groups: means, columns and codes.
 

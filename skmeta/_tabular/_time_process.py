@@ -110,7 +110,7 @@ class Likelihood(NamedTuple):
     cov: np.ndarray
 
 
-class Batch(NamedTuple):
+class GroupBatch(NamedTuple):
     """Groups of similar sizes, padded: what the likelihood needs and no parameter changes."""
 
     there: np.ndarray  # marks rows (G, m)
@@ -127,7 +127,7 @@ class Batch(NamedTuple):
         return np.asarray(self.there[:, :, None] & self.there[:, None, :])
 
 
-def fitted_batches(rows: TimeRows) -> list[Batch]:
+def fitted_batches(rows: TimeRows) -> list[GroupBatch]:
     """Return the latest rows of each group, or of as many groups as memory allows, in batches."""
     result, most = [], rows.most_of_group(_MAX_FITTED)
     groups = np.unique(rows.codes)
@@ -140,7 +140,7 @@ def fitted_batches(rows: TimeRows) -> list[Batch]:
         Z = np.where(there[:, :, None], rows.Z[at], 0.0)
         y = np.where(there, rows.y[at], 0.0)
         alike = rows.alike(at, rows, at)
-        result.append(Batch(there, rows.phi[at], _gaps(t, t), alike, Z, y, rows.weight[at]))
+        result.append(GroupBatch(there, rows.phi[at], _gaps(t, t), alike, Z, y, rows.weight[at]))
     return result
 
 
@@ -203,7 +203,7 @@ def _derivatives(
 
 
 def likelihood(
-    theta: np.ndarray, log_v: np.ndarray, blocks: np.ndarray, groups: list[Batch]
+    theta: np.ndarray, log_v: np.ndarray, blocks: np.ndarray, groups: list[GroupBatch]
 ) -> Likelihood:
     """Return the negative log marginal likelihood of rows, over coefficients and deviations."""
     v = np.where(blocks < 0, _FREE, np.exp(log_v)[blocks] if len(log_v) else _FREE)

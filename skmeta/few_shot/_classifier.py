@@ -18,7 +18,7 @@ from skmeta._validation import (
     class_weights,
     quote,
     quote_some,
-    rank_classes,
+    ranks_of_classes,
 )
 from skmeta.few_shot._base import BaseMetaFewShot, check_finite
 from skmeta.few_shot._members import Fit
@@ -211,7 +211,7 @@ class MetaFewShotClassifier(ClassifierMixin, BaseMetaFewShot):
             _check_nominal(self.target_type)
         self._rank = None
         if is_for_any_table(prior):
-            self._rank = rank_classes(given, classes, self.target_type)
+            self._rank = ranks_of_classes(given, classes, self.target_type)
         self._fit_rows(X, _class_positions(y, classes), sample_weight, prior, classes)
         return self._weigh_classes()
 

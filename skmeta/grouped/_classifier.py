@@ -17,7 +17,7 @@ from skmeta._validation import (
     check_class_weight,
     class_weights,
     quote_some,
-    rank_classes,
+    ranks_of_classes,
 )
 from skmeta.grouped._base import BaseGrouped, has_groups
 
@@ -162,7 +162,7 @@ class GroupedClassifier(ClassifierMixin, BaseGrouped):
                 f"weight have one class: {quote_some(np.unique(labels[weight > 0]).tolist())}."
             )
         check_class_weight(self.class_weight, classes)
-        rank = rank_classes(given, classes, self.target_type)
+        rank = ranks_of_classes(given, classes, self.target_type)
         has_effects = rank is None and self.model != "population"
         if has_effects and len(classes) > _MAX_CLASSES:
             raise ValueError(

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._optional import import_optional
-from skmeta._reporting import ContrastMixin, Rows, columns_of
+from skmeta._reporting import ContrastMixin, ReportTable, columns_of
 from skmeta._tabular import at_most
 
 # Times of fit over which predictions are averaged, at most.
@@ -46,7 +46,7 @@ class GroupedReports(ContrastMixin):
         """
         return _parts_of(self, X)
 
-    def _rows_to_report(self: Any, X: Any) -> Rows:
+    def _rows_to_report(self: Any, X: Any) -> ReportTable:
         """Return the rows that the model knows, or others, as reports need them."""
         check_is_fitted(self, "model_")
         features, names = self._features, [str(name) for name in self._names]
@@ -78,7 +78,7 @@ class GroupedReports(ContrastMixin):
         exposure = exposure / self._rate_unit
         factors = list(zip(names, self._codes, strict=False))
         parts = columns, codes, y, weight, exposure, factors
-        return Rows(*parts, self.target_type_, self._classes_in_order())
+        return ReportTable(*parts, self.target_type_, self._classes_in_order())
 
 
 def _parts_of(model: Any, X: Any) -> Any:

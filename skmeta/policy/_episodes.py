@@ -110,7 +110,7 @@ def _check_finite(values: np.ndarray, what: str, step: int) -> None:
     )
 
 
-class Sample(NamedTuple):
+class EpisodeTensors(NamedTuple):
     """Episodes of one task on the device, with standardised observations x and log pi_0."""
 
     x: Tensor
@@ -120,7 +120,7 @@ class Sample(NamedTuple):
     log_prob: Tensor
 
 
-def surrogate_loss(estimator: str, log_prob: Tensor, sample: Sample) -> Tensor:
+def surrogate_loss(estimator: str, log_prob: Tensor, sample: EpisodeTensors) -> Tensor:
     """Return the negative advantage of the current policy, as a mean over steps.
 
     The gradient at pi = pi_0 is the same; how it depends on the policy differs: ``"lvc"`` is A pi /

@@ -30,7 +30,7 @@ from skmeta.policy._distributions import (
     describe_actions,
     make_distribution,
 )
-from skmeta.policy._episodes import Sample, collect, surrogate_loss
+from skmeta.policy._episodes import EpisodeTensors, collect, surrogate_loss
 from skmeta.policy._session import POLICY_LEARNERS, PolicySession
 from skmeta.policy.environments import TaskFamily, make_vector
 from skmeta.priors import MetaPrior
@@ -52,7 +52,7 @@ def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any
 
         def play(
             state: State, tasks: Sequence[Any], rng: np.random.Generator
-        ) -> tuple[tuple[Sample, ...], float]:
+        ) -> tuple[tuple[EpisodeTensors, ...], float]:
             env = make_vector(family, tasks, learner.n_episodes)
             n_updates = learner.n_inner_steps
             samples, returns, _ = session.sample_tasks(state, env, n_updates, execution, rng)
@@ -82,7 +82,7 @@ def meta_fit(learner: Any, family: TaskFamily) -> tuple[MetaPrior, dict[str, Any
 
 
 def meta_loss(
-    session: PolicySession, state: State, samples: tuple[Sample, ...]
+    session: PolicySession, state: State, samples: tuple[EpisodeTensors, ...]
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of a task after adaptation to minimise, and the one to record."""
     *before, last = samples

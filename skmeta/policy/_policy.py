@@ -18,7 +18,7 @@ from skmeta._sklearn_compat import Interval, StrOptions, fit_context
 from skmeta._validation import ParameterHints, check_count, check_rng
 from skmeta.exceptions import EpisodeError
 from skmeta.policy._distributions import check_environment
-from skmeta.policy._episodes import Episodes, Sample, concatenate
+from skmeta.policy._episodes import Episodes, EpisodeTensors, concatenate
 from skmeta.policy._meta_fit import read_prior
 from skmeta.policy._session import PolicySession
 from skmeta.policy.environments import gymnasium
@@ -170,7 +170,7 @@ class MetaPolicy(ParameterHints, BaseEstimator):
         episodes = self._play(session, stacked, env, n_episodes, self.rng_)
         sample = session.sample(episodes, stacked)
 
-        def step(at: State, sample: Sample) -> State:
+        def step(at: State, sample: EpisodeTensors) -> State:
             return session.step(state, at, sample, self.n_updates_)
 
         with torch.no_grad():

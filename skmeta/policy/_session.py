@@ -20,7 +20,7 @@ from skmeta.learners._core import InnerLoopAlgorithm, Session
 from skmeta.policy._distributions import make_distribution
 from skmeta.policy._episodes import (
     Episodes,
-    Sample,
+    EpisodeTensors,
     collect,
     generalised_advantages,
     linear_baseline,
@@ -94,11 +94,11 @@ class PolicySession:
         outputs: Tensor = self.inner.forward(self.context, fast, flat)
         return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
-    def log_prob(self, fast: State, sample: Sample) -> Tensor:
+    def log_prob(self, fast: State, sample: EpisodeTensors) -> Tensor:
         """Return the log probabilities (E, T) of the actions."""
         return self.distribution.log_prob(fast, self.outputs(fast, sample.x), sample.action)
 
-    def step(self, state: State, fast: State, sample: Sample, n_done: int) -> State:
+    def step(self, state: State, fast: State, sample: EpisodeTensors, n_done: int) -> State:
         """Adapt the policy `fast` by one step on the episodes that it played."""
 
         def loss(part: State) -> Tensor:
@@ -164,7 +164,7 @@ class PolicySession:
         raw = generalised_advantages(reward, value, discount, self.learner.gae_lambda)
         return standardise(raw, weight)
 
-    def sample(self, episodes: Episodes, fast: State) -> Sample:
+    def sample(self, episodes: Episodes, fast: State) -> EpisodeTensors:
         """Convert episodes of M tasks to a sample for the policies that played them."""
         adapter = self.adapter
         x = self.standardise(episodes.observation)
@@ -179,11 +179,11 @@ class PolicySession:
         with torch.no_grad():
             outputs = torch.func.vmap(self.outputs)(fast, x)
             log_prob = torch.func.vmap(self.distribution.log_prob)(own, outputs, action)
-        return Sample(x, action, tensor(episodes.weight), tensor(advantage), log_prob)
+        return EpisodeTensors(x, action, tensor(episodes.weight), tensor(advantage), log_prob)
 
     def sample_tasks(
         self, state: State, env: Any, n_updates: int, execution: Execution, rng: np.random.Generator
-    ) -> tuple[tuple[Sample, ...], np.ndarray, list[State]]:
+    ) -> tuple[tuple[EpisodeTensors, ...], np.ndarray, list[State]]:
         """Play and adapt in each task, K = `n_updates` times, and play again.
 
         Returned are the K + 1 samples, mean returns (K + 1, M) and policies, tasks stacked on axis
@@ -192,10 +192,10 @@ class PolicySession:
         n_tasks = env.num_envs // self.learner.n_episodes
         start = self.begin(state)
         fast = {n: v.expand(n_tasks, *v.shape) for n, v in start.items()}
-        samples: list[Sample] = []
+        samples: list[EpisodeTensors] = []
         returns, policies = [], []
 
-        def update(task: tuple[State, Sample], k: int) -> State:
+        def update(task: tuple[State, EpisodeTensors], k: int) -> State:
             # The first policy is the same in all tasks, which needs fewer products.
             return self.step(state, task[0] if k else start, task[1], k)
 

@@ -12,9 +12,9 @@ from scipy.stats import t as student
 
 from skmeta import GroupedClassifier, GroupedRegressor
 from skmeta._mixed import Normal
-from skmeta._reporting import ContrastMixin, Rows
+from skmeta._reporting import ContrastMixin, ReportTable
 from skmeta._reporting._contrast import Column
-from skmeta._reporting._effect import Sample, fit_effect
+from skmeta._reporting._effect import TreatmentRows, fit_effect
 
 
 def table(n=240, n_groups=12, seed=0):
@@ -238,7 +238,7 @@ def test_a_nonlinear_confounder_is_adjusted_for(shape, n_groups):
         y = f + 0.5 * rng.normal(size=n_groups)[group] * (n_groups > 1) + 0.5 * rng.normal(size=100)
         columns = treated[:, None] * 1.0, np.column_stack([w, rng.normal(size=100)])
         effect = fit_effect(
-            Sample(*columns, y, np.ones(100), group[:, None], np.zeros(100)), Normal()
+            TreatmentRows(*columns, y, np.ones(100), group[:, None], np.zeros(100)), Normal()
         )
         ends = effect.rows(np.array([[1.0], [0.0]]), columns[1], effect.sample.codes)
         found = effect.compare(*ends)[0]
@@ -255,7 +255,7 @@ def test_many_columns_are_chosen_from():
     treated = (rng.random(120) < 1 / (1 + np.exp(-2 * W[:, 7]))) * 1.0
     y = treated + 2 * W[:, 7] + 0.5 * rng.normal(size=120)
     rest = np.ones(120), group[:, None], np.zeros(120)
-    effect = fit_effect(Sample(treated[:, None], W, y, *rest), Normal())
+    effect = fit_effect(TreatmentRows(treated[:, None], W, y, *rest), Normal())
     ends = effect.rows(np.array([[1.0], [0.0]]), W, effect.sample.codes)
     low, high = effect.compare(*ends)[0].interval()
     assert 7 in effect.design.kept
@@ -286,7 +286,7 @@ class Known(ContrastMixin):
         ones = np.ones(len(y))
         classes = [0, 1] if kind == "classes" else None
         factors = [(group, {label: k for k, label in enumerate(labels)})]
-        self.rows = Rows(columns, codes, y, ones, ones, factors, kind, classes)
+        self.rows = ReportTable(columns, codes, y, ones, ones, factors, kind, classes)
 
     def _rows_to_report(self, X):
         return self.rows

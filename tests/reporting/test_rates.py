@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from skmeta import GroupedRegressor
-from skmeta._reporting._effect import Sample
+from skmeta._reporting._effect import TreatmentRows
 from skmeta._reporting._rates import fit_rates
 
 
@@ -20,7 +20,7 @@ def test_intervals_of_rates_hold_their_level():
     for seed in range(20):
         x, exposure, rate, y = draw(np.random.default_rng(seed))
         codes, none = np.arange(56)[:, None], np.empty((56, 0))
-        known = Sample(none, x[:, None], y, np.ones(56), codes, np.log(exposure))
+        known = TreatmentRows(none, x[:, None], y, np.ones(56), codes, np.log(exposure))
         _, _, lower, upper = fit_rates(known, known.others, codes, 0.9)
         held.append((lower <= rate) & (rate <= upper))
     # Of 1,120 intervals, with a standard error of 1 %.
@@ -35,7 +35,7 @@ def test_intervals_hold_where_rates_are_skewed_or_of_two_kinds(skewed):
         exposure, codes, none = rng.uniform(1, 20, 30), np.arange(30)[:, None], np.empty((30, 0))
         rate = 0.3 * (rng.gamma(1.2, 1 / 1.2, 30) if skewed else rng.choice([0.5, 1.5], 30))
         y = rng.poisson(exposure * rate).astype(float)
-        known = Sample(none, none, y, np.ones(30), codes, np.log(exposure))
+        known = TreatmentRows(none, none, y, np.ones(30), codes, np.log(exposure))
         _, _, lower, upper = fit_rates(known, none, codes, 0.9)
         held.append((lower <= rate) & (rate <= upper))
     # Of 1,200 intervals. With normal effects of places on the logarithm, .83 and .85 held.

@@ -94,7 +94,7 @@ class Memory(NamedTuple):
     views: list[View]
 
 
-class Network:
+class TablePriorNetwork:
     """The forward pass with the weights of a prior, by name, in a precision."""
 
     def __init__(self, weights: Mapping[str, np.ndarray], dtype: type) -> None:

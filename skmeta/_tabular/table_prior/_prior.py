@@ -16,7 +16,7 @@ from skmeta._tabular._rows import WeightedRows, arrange
 from skmeta._tabular.table_prior._binned import binned_moments, binned_quantiles
 from skmeta._tabular.table_prior._indicators import choose_indicators
 from skmeta._tabular.table_prior._mixture import mix_bins, mix_classes
-from skmeta._tabular.table_prior._network import Memory, Network
+from skmeta._tabular.table_prior._network import Memory, TablePriorNetwork
 from skmeta._tabular.table_prior._views import ViewedRows
 from skmeta.priors import MetaPrior
 
@@ -190,8 +190,8 @@ class ConditionedPrior:
 
 
 @lru_cache(maxsize=4)
-def _network(prior: MetaPrior, precision: str) -> Network:
-    return Network(_weights(prior.tensors), np.dtype(precision).type)
+def _network(prior: MetaPrior, precision: str) -> TablePriorNetwork:
+    return TablePriorNetwork(_weights(prior.tensors), np.dtype(precision).type)
 
 
 def _weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -205,14 +205,14 @@ def _weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 class ReadTable(NamedTuple):
     """A support set that a network has read in one or several views."""
 
-    network: Network
+    network: TablePriorNetwork
     support: ViewedRows
     memories: list[tuple[np.ndarray, Memory]]  # of columns, by one or several views
 
     @classmethod
     def read(
         cls,
-        network: Network,
+        network: TablePriorNetwork,
         rows: WeightedRows,
         n_classes: int,
         n_views: int | str,

@@ -33,8 +33,8 @@ from skmeta.learners._core._evaluation import (
 )
 from skmeta.learners._core._inputs import (
     Problem,
-    Table,
     TaskSource,
+    TrainingTable,
     fit_scaler,
     make_problem,
     resolve_kind,
@@ -64,7 +64,7 @@ def meta_fit(learner: Any, X: Any, y: Any, groups: Any) -> tuple[MetaPrior, Lear
     """
     settings, ranks = read_settings(learner), Ranks.join()
     rng = ranks.from_first(partial(check_rng, settings.random_state))
-    table = Table.read(learner, X, settings)
+    table = TrainingTable.read(learner, X, settings)
     problem = _read_tasks(learner, settings, table, y, groups, rng)
     if settings.meta_lr == "auto":
         new_classes = problem.kind == "classification" and problem.names_kind == "classes"
@@ -129,7 +129,9 @@ def untrained_prior(learner: Any, X: Any, y: Any, kind: str, n_classes: int) -> 
     if kind not in ("classification", "regression"):
         raise ValueError(f"kind must be 'classification' or 'regression', got {kind!r}.")
     _check_kind(learner, kind)
-    table = Table.read(copy.copy(learner), X, settings)  # The learner itself stays unfitted.
+    table = TrainingTable.read(
+        copy.copy(learner), X, settings
+    )  # The learner itself stays unfitted.
     if y is not None:
         n = len(table.rows)
         y = check_targets(y, n) if kind == "regression" else check_plain_labels(y, "y", n)
@@ -151,7 +153,7 @@ def untrained_prior(learner: Any, X: Any, y: Any, kind: str, n_classes: int) -> 
 
 
 def _read_tasks(
-    learner: Any, settings: Any, table: Table, y: Any, groups: Any, rng: np.random.Generator
+    learner: Any, settings: Any, table: TrainingTable, y: Any, groups: Any, rng: np.random.Generator
 ) -> Problem:
     kind = resolve_kind(settings.target_type, y, groups, asks=len(learner.algorithm.kinds) > 1)
     _check_kind(learner, kind)
@@ -204,7 +206,7 @@ def _warn_of_no_validation(settings: Any, problem: Problem) -> None:
 
 
 def _open_session(
-    learner: Any, settings: Any, table: Table, problem: Problem, rng: np.random.Generator
+    learner: Any, settings: Any, table: TrainingTable, problem: Problem, rng: np.random.Generator
 ) -> tuple[Session, int]:
     """Put the network on the device; also return the seed of what is drawn on it."""
     seed, train, shape = int(rng.integers(2**63)), problem.train, table.input_shape
@@ -235,7 +237,7 @@ def _open_session(
 
 
 def _first_state(
-    session: Session, table: Table, problem: Problem, seed: int, rng: np.random.Generator
+    session: Session, table: TrainingTable, problem: Problem, seed: int, rng: np.random.Generator
 ) -> State:
     """Draw the state, take over what a prior has, and estimate what has a closed form."""
     state, algorithm = session.draw_state(seed), session.algorithm

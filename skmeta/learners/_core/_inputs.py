@@ -53,7 +53,7 @@ def check_learner_rows(
 
 
 @dataclass(frozen=True)
-class Table:
+class TrainingTable:
     """Rows (n_samples, n_encoded) of all tasks, their columns, and the initial prior.
 
     `n_features` and `names` describe the columns before they were encoded; the learner takes over
@@ -68,7 +68,7 @@ class Table:
     start: MetaPrior | None
 
     @classmethod
-    def read(cls, learner: Any, X: Any, settings: Any) -> Table:
+    def read(cls, learner: Any, X: Any, settings: Any) -> TrainingTable:
         """Read what ``fit`` was given as ``X``."""
         start = None if learner.algorithm.loads_prior else settings.prior
         assert not isinstance(start, str)

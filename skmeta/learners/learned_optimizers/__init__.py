@@ -11,4 +11,4 @@ from skmeta.learners.learned_optimizers._learned_update import (
 from skmeta.learners.learned_optimizers._lstm import LSTMMetaLearner
 from skmeta.learners.learned_optimizers._mlp_rule import mlp_update
 from skmeta.learners.learned_optimizers._prior_optimizer import PriorOptimizer
-from skmeta.learners.learned_optimizers._problems import Batch, meta_gradient
+from skmeta.learners.learned_optimizers._problems import ProblemBatch, meta_gradient

@@ -61,7 +61,7 @@ _TINY = 1e-30
 LearningCurve = dict[str, list[float]]
 
 
-class Batch(NamedTuple):
+class ProblemBatch(NamedTuple):
     """Problems that are minimised side by side, and where they start."""
 
     problems: list[Any]
@@ -136,7 +136,7 @@ def fit_problems(learner: Any, problems: Any, validation: Any) -> tuple[MetaPrio
 
 
 def meta_gradient(
-    settings: Any, state: State, batch: Batch, horizon: int, rng: np.random.Generator
+    settings: Any, state: State, batch: ProblemBatch, horizon: int, rng: np.random.Generator
 ) -> tuple[State, dict[str, float]]:
     """Return the gradient of the meta-objective, of norm 1 at most, and metrics.
 
@@ -178,7 +178,7 @@ def meta_gradient(
 
 
 def run(
-    settings: Any, state: State, batch: Batch, horizon: int, rng: np.random.Generator
+    settings: Any, state: State, batch: ProblemBatch, horizon: int, rng: np.random.Generator
 ) -> Tensor:
     """Take all steps without a meta-gradient, and return the losses (horizon, n_problems)."""
     rule = {n: v.detach() for n, v in state.items()}
@@ -194,7 +194,7 @@ def run(
 
 
 def _step(
-    settings: Any, rule: State, batch: Batch, theta: Tensor, losses: Tensor, memory: Memory
+    settings: Any, rule: State, batch: ProblemBatch, theta: Tensor, losses: Tensor, memory: Memory
 ) -> tuple[Tensor, Memory]:
     is_exact = not settings.first_order and any(v.requires_grad for v in rule.values())
     (slope,) = torch.autograd.grad(losses.sum(), theta, create_graph=is_exact, retain_graph=True)
@@ -214,12 +214,12 @@ def _weights(horizon: int) -> np.ndarray:
 
 def _start(
     problems: list[Any], rng: np.random.Generator, *, device: torch.device, dtype: torch.dtype
-) -> Batch:
+) -> ProblemBatch:
     starts = [
         {n: v.detach().to(device, dtype) for n, v in problem.init(rng).items()}
         for problem in problems
     ]
-    return Batch(problems, starts)
+    return ProblemBatch(problems, starts)
 
 
 def _take_earlier(state: State, prior: Any) -> State:
