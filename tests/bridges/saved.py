@@ -12,23 +12,9 @@ from skmeta import (
     MetaFewShotClassifier,
     MetaFewShotRegressor,
     MetaLearnedSearchCV,
+    learners,
 )
 from skmeta.exceptions import SkmetaWarning
-from skmeta.learners import (
-    ANIL,
-    MAML,
-    ALPaCA,
-    AutoLearner,
-    FineTuning,
-    HierarchicalLinear,
-    InContextLearner,
-    LearnedOptimizer,
-    LSTMMetaLearner,
-    MetaNAS,
-    MetaSGD,
-    ProtoNet,
-    Reptile,
-)
 from skmeta.policy import MetaPolicy, PointNavigation, PolicyMAML
 
 QUICK = {"n_iterations": 2, "n_shot": 4, "n_query": 4, "validation": 0, "random_state": 0}
@@ -96,10 +82,10 @@ MAKE = {
     "MetaFewShotClassifier": lambda: fit_few_shot(MetaFewShotClassifier),
     "MetaFewShotRegressor": lambda: fit_few_shot(MetaFewShotRegressor),
     "MetaFewShotRegressor of MAML": lambda: fit_few_shot(
-        MetaFewShotRegressor, fit_learner(MAML(**QUICK)), 20
+        MetaFewShotRegressor, fit_learner(learners.MAML(**QUICK)), 20
     ),
     "MetaFewShotRegressor of a mixed model": lambda: fit_few_shot(
-        MetaFewShotRegressor, fit_learner(HierarchicalLinear()), 20
+        MetaFewShotRegressor, fit_learner(learners.HierarchicalLinear()), 20
     ),
     "MetaFewShotClassifier of categories": lambda: MetaFewShotClassifier(
         class_weight="balanced"
@@ -143,7 +129,7 @@ MAKE = {
         crossed(), rows()[1][:72] > 0
     ),
     "GroupedRegressor of a learner": lambda: GroupedRegressor(
-        "shop", model=HierarchicalLinear(effects="intercept")
+        "shop", model=learners.HierarchicalLinear(effects="intercept")
     ).fit(frame(), rows()[1]),
     "GroupedRegressor": lambda: GroupedRegressor("shop").fit(frame(), rows()[1]),
     "GroupedClassifier": lambda: GroupedClassifier("shop").fit(frame(), rows()[1] > 0),
@@ -164,15 +150,15 @@ MAKE = {
         scoring=["accuracy", "roc_auc"], refit="roc_auc",
     ).fit(rows()[0], rows()[1] > 0),
     "AutoLearner": lambda: fit_learner(
-        AutoLearner(candidates=[HierarchicalLinear()], random_state=0)
+        learners.AutoLearner(candidates=[learners.HierarchicalLinear()], random_state=0)
     ),
-    "ProtoNet": lambda: ProtoNet(n_way=5, **QUICK).fit(rows()[0], rows()[2]),
+    "ProtoNet": lambda: learners.ProtoNet(n_way=5, **QUICK).fit(rows()[0], rows()[2]),
     "MAML on an architecture": lambda: fit_learner(
-        MAML(backbone=fit_learner(MetaNAS(**QUICK)).architecture_, **QUICK)
+        learners.MAML(backbone=fit_learner(learners.MetaNAS(**QUICK)).architecture_, **QUICK)
     ),
-    "HierarchicalLinear": lambda: fit_learner(HierarchicalLinear()),
+    "HierarchicalLinear": lambda: fit_learner(learners.HierarchicalLinear()),
     "InContextLearner": lambda: fit_learner(
-        InContextLearner(n_iterations=1, prior="tabular", n_shot=4, n_query=4, random_state=0)
+        learners.InContextLearner(prior="tabular", **QUICK | {"n_iterations": 1, "validation": 0.1})
     ),
     "MetaPolicy": fit_policy,
     "PolicyMAML": lambda: PolicyMAML(**POLICY).fit(PointNavigation()),
@@ -180,11 +166,9 @@ MAKE = {
         PointNavigation()
     ),
     **{
-        kind.__name__: lambda kind=kind: fit_learner(kind(**QUICK))
-        for kind in (
-            ALPaCA, ANIL, FineTuning, LearnedOptimizer, LSTMMetaLearner, MAML, MetaNAS, MetaSGD,
-            Reptile,
-        )
+        name: lambda name=name: fit_learner(getattr(learners, name)(**QUICK))
+        for name in ("ALPaCA", "ANIL", "FineTuning", "LearnedOptimizer", "LSTMMetaLearner", "MAML",
+                     "MetaNAS", "MetaSGD", "Reptile")
     },
 }  # fmt: skip
 

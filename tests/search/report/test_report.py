@@ -89,40 +89,26 @@ def ordinary(reported):
     """A search of a pipeline that starts from the prior that ships."""
     pipe = make_pipeline(StandardScaler(), SVC())
     space = {"svc__C": loguniform(0.1, 100), "svc__gamma": loguniform(1e-3, 1)}
-    search = MetaLearnedSearchCV(
-        pipe,
-        space,
-        n_iter=10,
-        cv=3,
-        prior="shipped",
-        random_state=0,
-        history=reported,
-        name="iris",
-        scoring=["accuracy", "f1_macro"],
-        refit="accuracy",
-    )
-    return search.fit(X, y)
+    settings = {"n_iter": 10, "cv": 3, "random_state": 0, "history": reported, "name": "iris"}
+    settings |= {"scoring": ["accuracy", "f1_macro"], "refit": "accuracy", "prior": "shipped"}
+    return MetaLearnedSearchCV(pipe, space, **settings).fit(X, y)
 
 
 @pytest.fixture(scope="module")
-def page_of_evil(evil, tmp_path_factory):
-    return evil.report(tmp_path_factory.mktemp("page") / "evil.html").read_text()
+def pages(evil, ordinary, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    return [search.report(path).read_text() for search in (evil, ordinary)]
 
 
-@pytest.fixture(scope="module")
-def page_of_ordinary(ordinary, tmp_path_factory):
-    return ordinary.report(tmp_path_factory.mktemp("page") / "report.html").read_text()
+@pytest.fixture(params=[0, 1], ids=["evil", "ordinary"])
+def text(request, pages):
+    return pages[request.param]
 
 
-@pytest.fixture(params=["evil", "ordinary"])
-def text(request, page_of_evil, page_of_ordinary):
-    return {"evil": page_of_evil, "ordinary": page_of_ordinary}[request.param]
-
-
-def test_markup_stays_text(page_of_evil):
-    page = Page(page_of_evil)
+def test_markup_stays_text(pages):
+    page = Page(pages[0])
     assert page.all("script") == []
-    assert EVIL not in page_of_evil
+    assert EVIL not in pages[0]
     assert any(EVIL in heading for heading in page.text_of("h1"))
     assert EVIL in page.text_of("td")
 
@@ -166,8 +152,8 @@ def rows_of(text):
     ]
 
 
-def test_the_leaderboard_is_that_of_the_search(ordinary, page_of_ordinary):
-    heading, *rows = rows_of(page_of_ordinary)
+def test_the_leaderboard_is_that_of_the_search(ordinary, pages):
+    heading, *rows = rows_of(pages[1])
     frame = ordinary.leaderboard()
     assert heading == ["candidate", "rank", "score", "std", "source", "seconds", "C", "gamma"]
     assert [int(row[0]) - 1 for row in rows] == list(frame.index)
@@ -196,11 +182,18 @@ def test_the_best_estimator_is_shown_as_code(estimator, tmp_path):
             assert made[name] == value
 
 
-def test_a_report_needs_a_fitted_search_and_a_folder(ordinary, tmp_path):
-    with pytest.raises(NotFittedError, match="not fitted"):
-        MetaLearnedSearchCV(SVC()).report(tmp_path / "page.html")
+def test_a_report_needs_a_fitted_search_and_a_folder_and_a_leaderboard_pandas(
+    ordinary, tmp_path, monkeypatch
+):
+    unfitted = MetaLearnedSearchCV(SVC())
+    for show in (unfitted.leaderboard, lambda: unfitted.report(tmp_path / "page.html")):
+        with pytest.raises(NotFittedError, match="not fitted"):
+            show()
     with pytest.raises(FileNotFoundError, match="does not exist"):
         ordinary.report(tmp_path / "nowhere" / "page.html")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install '\.\[history\]'"):
+        ordinary.leaderboard()
 
 
 SPACE = {"svc__C": loguniform(1e-2, 1e3), "svc__gamma": loguniform(1e-4, 1e1)}
@@ -287,15 +280,6 @@ def test_the_leaderboard_is_cv_results_sorted():
         assert frame.loc[row, "C"] == params["svc__C"]
         # gamma="scale" is that of the estimator as given
         assert frame.loc[row, "gamma"] == params["svc__gamma"]
-
-
-def test_a_leaderboard_needs_a_fitted_search_and_pandas(monkeypatch):
-    with pytest.raises(NotFittedError, match="not fitted"):
-        search().leaderboard()
-    found = search(n_iter=2).fit(X, y)
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install '\.\[history\]'"):
-        found.leaderboard()
 
 
 def test_pipelines_are_told_apart(capsys, tmp_path):
