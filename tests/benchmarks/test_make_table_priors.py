@@ -1,7 +1,5 @@
 """Meta-training of the table priors, on a tiny network."""
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -10,19 +8,9 @@ from skmeta._training import load_checkpoint, save_checkpoint
 
 
 def start(kind="classification", **changes):
-    tiny = make.Config(
-        kind,
-        width=16,
-        n_layers=1,
-        optimizer="muon",
-        warm_up=2,
-        n_query=6,
-        cost=2000,
-        most_tasks=4,
-        largest_support=12,
-        most_columns=4,
-    )
-    return make.Run(dataclasses.replace(tiny, **changes))
+    tiny = {"width": 16, "n_layers": 1, "optimizer": "muon", "warm_up": 2, "n_query": 6}
+    tiny |= {"cost": 2000, "most_tasks": 4, "largest_support": 12, "most_columns": 4}
+    return make.Run(make.Config(kind, **tiny | changes))
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])

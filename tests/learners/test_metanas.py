@@ -35,6 +35,11 @@ def make_state(learner, context, scale=0.3):
     return builders.make_state(learner, context, scale)
 
 
+def stack(tasks):
+    pairs = zip(*tasks, strict=True)
+    return TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True))) for pair in pairs))
+
+
 def test_the_choice_is_the_best_of_all_that_keep_to_the_budget():
     rng = np.random.default_rng(0)
     binds = 0
@@ -108,24 +113,14 @@ def test_what_is_pruned_is_not_computed_and_changes_nothing(first_order, monkeyp
 def test_exact_gradient_equals_finite_differences(progress, budget, monkeypatch):
     monkeypatch.setattr(_metanas, "_MIXED_SHARE", 1.0)
     monkeypatch.setattr(MetaNAS.algorithm, "temperature", (1.0, 0.5))
-    learner = MetaNAS(
-        first_order=False,
-        n_inner_steps=2,
-        inner_lr=0.3,
-        architecture_lr=1.0 if budget is None else 0.0,
-        max_parameters=budget,
-    )
+    settings = {"inner_lr": 0.3, "architecture_lr": 1.0 if budget is None else 0.0}
+    learner = MetaNAS(first_order=False, n_inner_steps=2, max_parameters=budget, **settings)
     context = make_context(progress)
     state = make_state(learner, context)
-    tasks = [make_task(2), make_task(3)]
-    stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
-                            for pair in zip(*tasks, strict=True)))  # fmt: skip
+    tasks, algorithm = [make_task(2), make_task(3)], learner.algorithm(learner)
 
     def mean_loss(at):
-        return (
-            float(sum(learner.algorithm(learner).meta_loss(context, at, task)[0] for task in tasks))
-            / 2
-        )
+        return float(sum(algorithm.meta_loss(context, at, task)[0] for task in tasks)) / 2
 
     generator = torch.Generator().manual_seed(3)
     # How far an operation falls behind is held fixed: here alpha does not move it.
@@ -138,9 +133,7 @@ def test_exact_gradient_equals_finite_differences(progress, budget, monkeypatch)
     expected = (moved[0] - moved[1]) / (2 * STEP)
     for mode in ("loop", "threads", "vmap"):
         with Execution(mode, device=torch.device("cpu"), n_jobs=2) as execution:
-            gradient, _ = learner.algorithm(learner).mean_gradient(
-                context, state, stacked, execution
-            )
+            gradient, _ = algorithm.mean_gradient(context, state, stack(tasks), execution)
         found = sum(float((gradient[n] * d).sum()) for n, d in direction.items())
         assert found == pytest.approx(expected, rel=1e-5)
 
@@ -152,10 +145,8 @@ def test_some_tasks_mix_operations_until_the_choice_is_made(progress, monkeypatc
     algorithm, context = learner.algorithm(learner), make_context(progress)
     state = make_state(learner, context)
     tasks = [make_task(seed) for seed in range(5)]
-    stacked = TaskTensors(*(Rows(*map(torch.stack, zip(*pair, strict=True)))
-                            for pair in zip(*tasks, strict=True)))  # fmt: skip
     with Execution("loop", device=torch.device("cpu")) as execution:
-        found, metrics = algorithm.mean_gradient(context, state, stacked, execution)
+        found, metrics = algorithm.mean_gradient(context, state, stack(tasks), execution)
     n_mixed = 2 if progress < 0.2 else 0  # a quarter of five tasks, rounded up
     contexts = [context] * n_mixed + [make_context(1.0)] * (5 - n_mixed)
     each = [algorithm.meta_gradient(*pair) for pair in
@@ -212,18 +203,9 @@ def test_the_search_starts_at_the_plain_network():
 @pytest.mark.filterwarnings("ignore:.* are equal to rows that are known already")
 def test_the_architecture_can_be_read(tmp_path):
     X, y, _ = make_sinusoid_tasks(1, 15, random_state=4)
-    learner = MetaNAS(
-        backbone_params={"width": 20},
-        n_iterations=10,
-        n_shot=10,
-        n_query=5,
-        inner_lr=0.02,
-        first_order=False,
-        max_parameters=900,
-        meta_lr=0.005,
-        device="cpu",
-        random_state=0,
-    )
+    settings = {"backbone_params": {"width": 20}, "n_iterations": 10, "n_shot": 10, "n_query": 5}
+    settings |= {"inner_lr": 0.02, "first_order": False, "max_parameters": 900, "meta_lr": 0.005}
+    learner = MetaNAS(**settings, device="cpu", random_state=0)
     fitted = learner.fit(*make_sinusoid_tasks(200, 15, random_state=0))
     fitted.prior_.save(tmp_path / "prior.safetensors")
     for prior in (fitted.prior_, MetaPrior.load(tmp_path / "prior.safetensors")):

@@ -177,16 +177,12 @@ def test_in_skorch_it_replaces_adam():
     X = rng.normal(size=(200, 4)).astype("float32")
     y = (X[:, 0] > X[:, 1]).astype("int64")
 
+    settings = {"optimizer": PriorOptimizer, "optimizer__prior": prior, "train_split": None}
+    settings |= {"optimizer__n_inner_steps": 100, "max_epochs": 25, "batch_size": 50, "verbose": 0}
     net = skorch.NeuralNetClassifier(
         lambda: nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2)),
         criterion=nn.CrossEntropyLoss,
-        optimizer=PriorOptimizer,
-        optimizer__prior=prior,
-        optimizer__n_inner_steps=100,
-        max_epochs=25,
-        batch_size=50,
-        train_split=None,
-        verbose=0,
+        **settings,
     )
     torch.manual_seed(0)
     net.fit(X, y)
