@@ -20,16 +20,8 @@ from skmeta.search.record import CandidateRecord, SearchRecord
 
 CPU = torch.device("cpu")
 # Settings of a meta-training that takes a moment; those of other tests say what they change.
-SMALL = {
-    "n_way": 3,
-    "n_shot": 2,
-    "n_query": 2,
-    "n_iterations": 1,
-    "meta_batch_size": 2,
-    "validation": Validation(n_tasks=2),
-    "device": "cpu",
-    "random_state": 0,
-}
+SMALL = {"n_way": 3, "n_shot": 2, "n_query": 2, "n_iterations": 1, "meta_batch_size": 2}
+SMALL |= {"validation": Validation(n_tasks=2), "device": "cpu", "random_state": 0}
 
 
 def draw(*shape, seed=0):
@@ -148,14 +140,14 @@ def make_prior(**changes):
 
 def make_record(fingerprint="f", **changes):
     """Build the record of a search."""
-    values = {
-        "fingerprint": fingerprint,
-        "dataset": "iris",
-        "estimator": "SVC",
-        "metrics": {"accuracy": 1},
-        "refit_metric": "accuracy",
-    }
-    return SearchRecord(**{**values, **changes})
+    values = {"fingerprint": fingerprint, "dataset": "iris", "estimator": "SVC"}
+    values |= {"metrics": {"accuracy": 1}, "refit_metric": "accuracy"}
+    return SearchRecord(**values | changes)
+
+
+# What is recorded of two folds beside scores.
+MEASURED = {"train_scores": {"accuracy": (0.7, 0.8)}, "fit_times": (0.25, 0.5)}
+MEASURED |= {"score_times": (0.1, 0.2), "n_test_samples": (20, 20)}
 
 
 def make_evaluation(key="k", scores=(0.5, 0.7), **changes):

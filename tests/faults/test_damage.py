@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders import loop_settings, make_evaluation, make_prior, make_record, record_all
+from builders import MEASURED, loop_settings, make_evaluation, make_prior, make_record, record_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load
@@ -238,22 +238,15 @@ def write_history(path):
                 data_sketch=(1, 2**63),
                 space={"SVC.C": "loguniform(1, 2)"},
             )
-            evaluations = [
-                make_evaluation(
-                    f"key {k}",
-                    (0.75 + k / 100, 0.5),
-                    configuration={"SVC.C": 0.5 + k, "SVC.kernel": "rbf", "SVC.shrinking": True},
-                    params="",
-                    train_scores={"accuracy": (1.0, 1.0)},
-                    fit_times=(0.25, 0.5),
-                    score_times=(0.1, 0.2),
-                    n_test_samples=(20, 20),
-                    error="ValueError: no" if k == 5 else None,
-                    source="prior",
+            search_id = record_all(history, record)
+            for k in range(6):
+                own = {"SVC.C": 0.5 + k, "SVC.kernel": "rbf", "SVC.shrinking": True}
+                own = {"configuration": own, "error": "ValueError: no" if k == 5 else None}
+                scores = (0.75 + k / 100, 0.5)
+                one = make_evaluation(
+                    f"key {k}", scores, params="", source="prior", **MEASURED | own
                 )
-                for k in range(6)
-            ]
-            record_all(history, record, *evaluations)
+                history._record(search_id, one)
 
 
 HISTORY = content_of(write_history)

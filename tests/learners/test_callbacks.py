@@ -40,16 +40,8 @@ def scores(learner, X, y, groups=None):
 
 
 def small_maml(**settings):
-    return MAML(
-        **{
-            **SMALL,
-            "n_iterations": 7,
-            "validation": Validation(0.2, n_tasks=4, every=3),
-            "backbone_params": {"hidden": (4,)},
-            "n_query": 3,
-            **settings,
-        }
-    )
+    own = {"n_iterations": 7, "validation": Validation(0.2, n_tasks=4, every=3), "n_query": 3}
+    return MAML(**SMALL | own | {"backbone_params": {"hidden": (4,)}} | settings)
 
 
 @pytest.fixture(scope="module")

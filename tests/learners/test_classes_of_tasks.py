@@ -24,15 +24,9 @@ from skmeta.tasks import ClassEpisodes, EpisodeSplit
 # Tasks of the meta-training are learned again on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
-SMALL = {
-    "backbone_params": {"hidden": (8,)},
-    "n_shot": 2,
-    "n_query": 3,
-    "n_iterations": 12,
-    "meta_batch_size": 3,
-    "validation": Validation(0.2, n_tasks=9, every=4),
-    "random_state": 0,
-}
+SMALL = {"backbone_params": {"hidden": (8,)}, "n_shot": 2, "n_query": 3, "n_iterations": 12}
+SMALL |= {"meta_batch_size": 3, "validation": Validation(0.2, n_tasks=9, every=4)}
+SMALL |= {"random_state": 0}
 
 
 make_classes = partial(builders.make_classes, 30, 8, 5, 1.0)
@@ -121,14 +115,8 @@ def test_a_recording_of_each_size_changes_nothing(monkeypatch):
         np.testing.assert_allclose(recorded.prior_.tensors[name], value, rtol=1e-4, atol=1e-6)
 
 
-GROUPS = {
-    **builders.SMALL,
-    "backbone_params": {"hidden": (16,)},
-    "sampling": "class",
-    "n_iterations": 20,
-    "meta_lr": 0.02,
-    "validation": Validation(n_tasks=4),
-}
+GROUPS = builders.SMALL | {"backbone_params": {"hidden": (16,)}, "sampling": "class"}
+GROUPS |= {"n_iterations": 20, "meta_lr": 0.02, "validation": Validation(n_tasks=4)}
 LEARNERS = [ProtoNet, MAML, ANIL, MetaSGD, Reptile, FineTuning, LSTMMetaLearner]
 CENTRES = np.array([[4.0, 0.0], [0.0, 4.0], [-4.0, -4.0]])
 

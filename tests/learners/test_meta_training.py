@@ -50,21 +50,15 @@ def make_sinusoids(n_tasks, seed):
     ids=lambda learner: type(learner).__name__,
 )
 def test_query_loss_falls_on_sinusoids(learner):
-    learner.set_params(
-        n_shot=10,
-        n_query=10,
-        n_iterations=400,
-        validation=Validation(every=50),
-        device="cpu",
-        random_state=0,
-    )
+    settings = {"n_shot": 10, "n_query": 10, "device": "cpu", "random_state": 0}
+    learner.set_params(n_iterations=400, validation=Validation(every=50), **settings)
     X, y, groups = make_sinusoids(200, seed=0)
     learner.fit(X, y, groups)
     losses = learner.learning_curve_["validation_loss"]
     assert losses[-1] < 0.7 * losses[0]
     unseen = make_sinusoids(50, seed=1)
     assert learner.score(*unseen) > 0.3
-    untrained = MAML(n_shot=10, n_query=10, n_iterations=1, inner_lr=0.05, random_state=0)
+    untrained = MAML(**settings, n_iterations=1, inner_lr=0.05)
     assert learner.score(*unseen) > untrained.fit(X, y, groups).score(*unseen) + 0.1
 
 

@@ -183,14 +183,8 @@ def test_parameters_of_the_algorithm_come_first(learner):
     assert [n for n in documented if n in names] == names
 
 
-SHOTS = {
-    "backbone_params": {"hidden": (8,)},
-    "n_query": 6,
-    "n_iterations": 20,
-    "meta_batch_size": 2,
-    "validation": Validation(n_tasks=4),
-    "random_state": 0,
-}
+SHOTS = {"backbone_params": {"hidden": (8,)}, "n_query": 6, "n_iterations": 20}
+SHOTS |= {"meta_batch_size": 2, "validation": Validation(n_tasks=4), "random_state": 0}
 
 
 def make_groups():

@@ -13,13 +13,8 @@ from skmeta.few_shot import MetaFewShotClassifier
 from skmeta.learners import ANIL, MAML, LSTMMetaLearner, MetaSGD, ProtoNet, Reptile
 from skmeta.priors import MetaPrior
 
-SMALL = {
-    **builders.SMALL,
-    "backbone_params": {"hidden": (16,)},
-    "n_query": 4,
-    "n_iterations": 10,
-    "validation": 0,
-}
+SMALL = builders.SMALL | {"backbone_params": {"hidden": (16,)}, "n_query": 4, "n_iterations": 10}
+SMALL |= {"validation": 0}
 
 # A step that changes no number.
 AS_IT_IS = {"n_iterations": 1, "meta_optimizer": "sgd", "meta_lr": 1e-300}

@@ -16,16 +16,8 @@ from skmeta.priors import MetaPrior
 # Priors are adapted to rows of their own meta-training.
 pytestmark = pytest.mark.filterwarnings("ignore::skmeta.exceptions.PriorWarning")
 
-SMALL = {
-    "backbone": "conv4",
-    "backbone_params": {"n_blocks": 2, "n_channels": 6},
-    "n_way": 3,
-    "n_shot": 2,
-    "n_iterations": 2,
-    "validation": 0,
-    "device": "cpu",
-    "random_state": 0,
-}
+SMALL = {"backbone": "conv4", "backbone_params": {"n_blocks": 2, "n_channels": 6}, "n_way": 3}
+SMALL |= {"n_shot": 2, "n_iterations": 2, "validation": 0, "device": "cpu", "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +134,9 @@ def test_what_cannot_be(params, value, match, digits):
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 1, 8, 8).astype(np.float32)
-DIGITS = {
-    **builders.SMALL,
-    "backbone": "conv4",
-    "backbone_params": {"n_channels": 4, "n_blocks": 2},
-    "n_way": 2,
-    "n_query": 3,
-    "n_iterations": 3,
-    "validation": Validation(0.2, n_tasks=5, every=3),
-}
+DIGITS = builders.SMALL | {"backbone": "conv4", "backbone_params": {"n_channels": 4, "n_blocks": 2}}
+DIGITS |= {"n_way": 2, "n_query": 3, "n_iterations": 3}
+DIGITS |= {"validation": Validation(0.2, n_tasks=5, every=3)}
 
 
 def test_a_function_sees_the_tasks_of_meta_training_only():

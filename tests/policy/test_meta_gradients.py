@@ -17,13 +17,9 @@ INNER_LR = 0.8
 
 def begin(**settings):
     """A learner with a small network at work, in float64, without a baseline."""
-    settings = {
-        "backbone_params": {"hidden": (3,)},
-        "inner_lr": INNER_LR,
-        "discount": 1.0,
-        "standardize": False,
-        "execution": ExecutionOptions(precision="float64"),
-    } | settings
+    defaults = {"backbone_params": {"hidden": (3,)}, "inner_lr": INNER_LR, "discount": 1.0}
+    defaults |= {"standardize": False, "execution": ExecutionOptions(precision="float64")}
+    settings = defaults | settings
     learner = PolicyMAML(**settings)
     session, state = make_session(learner, Tabular(), np.random.default_rng(0))
     session.advantages = lambda episodes, x: discounted_sums(episodes.reward, learner.discount)

@@ -20,13 +20,9 @@ TASK = {"goal_x": 0.3, "goal_y": 0.2}
 
 
 def fitted(family, **settings):
-    settings = {
-        "backbone_params": {"hidden": (8,)},
-        "n_iterations": 2,
-        "meta_batch_size": 3,
-        "n_episodes": 4,
-        "random_state": 0,
-    } | settings
+    defaults = {"backbone_params": {"hidden": (8,)}, "n_iterations": 2, "meta_batch_size": 3}
+    defaults |= {"n_episodes": 4, "random_state": 0}
+    settings = defaults | settings
     return PolicyMAML(**settings).fit(family)
 
 

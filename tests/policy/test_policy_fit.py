@@ -12,14 +12,8 @@ from skmeta.exceptions import FileFormatError
 from skmeta.learners import ExecutionOptions, Validation
 from skmeta.policy import EnvironmentFamily, PointNavigation, PolicyMAML
 
-SMALL = {
-    "backbone_params": {"hidden": (8,)},
-    "n_iterations": 4,
-    "meta_batch_size": 3,
-    "n_episodes": 4,
-    "validation": Validation(0.0, every=2),
-    "random_state": 0,
-}
+SMALL = {"backbone_params": {"hidden": (8,)}, "n_iterations": 4, "meta_batch_size": 3}
+SMALL |= {"n_episodes": 4, "validation": Validation(0.0, every=2), "random_state": 0}
 LEARNERS = [
     PolicyMAML(**SMALL),
     PolicyMAML(
@@ -128,12 +122,8 @@ def test_validation_chooses_the_best_state():
 
 
 def test_meta_training_improves_the_return_after_adaptation():
-    settings = {
-        "backbone_params": {"hidden": (16,)},
-        "n_iterations": 25,
-        "meta_batch_size": 10,
-        "meta_lr": 1e-2,
-    }
+    settings = {"backbone_params": {"hidden": (16,)}, "n_iterations": 25, "meta_batch_size": 10}
+    settings |= {"meta_lr": 1e-2}
     settings |= {"inner_lr": 0.3, "execution": "loop", "random_state": 0}
     family = PointNavigation(max_episode_steps=20)
     learner = PolicyMAML(**settings)

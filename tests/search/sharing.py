@@ -39,17 +39,9 @@ class Logged(Counted):
 
 def make(address, lease_timeout=60.0, **settings):
     _leases.TIMEOUT = lease_timeout  # in this process, which is a worker's
-    settings = {"n_iter": N_ITER, "random_state": 0, **settings}
-    return MetaLearnedSearchCV(
-        Logged(),
-        GRID,
-        cv=N_FOLDS,
-        history=SearchHistory(address, mode="share"),
-        name="ours",
-        refit=False,
-        verbose=0,
-        **settings,
-    )
+    settings = {"n_iter": N_ITER, "cv": N_FOLDS, "random_state": 0, **settings}
+    settings |= {"history": SearchHistory(address, mode="share"), "name": "ours"}
+    return MetaLearnedSearchCV(Logged(), GRID, refit=False, verbose=0, **settings)
 
 
 def run(address, log, result, hangs_at=0, is_mortal=False, **settings):

@@ -22,26 +22,16 @@ from skmeta.search import MetaLearnedSearchCV, SearchHistory, SearchPrior, defau
 
 def test_other_data_do_not_resume_and_learn_a_prior(iris, path):
     pipeline = Pipeline([("a", StandardScaler()), ("b", SVC())])
-    MetaLearnedSearchCV(
-        pipeline,
-        {"b__C": SPACE["C"], "b__gamma": SPACE["gamma"]},
-        n_iter=12,
-        history=path,
-        random_state=0,
-    ).fit(*load_wine(return_X_y=True))
+    space = {"b__C": SPACE["C"], "b__gamma": SPACE["gamma"]}
+    settings = {"history": path, "random_state": 0}
+    search = MetaLearnedSearchCV(pipeline, space, n_iter=12, **settings)
+    search.fit(*load_wine(return_X_y=True))
     # Another name of the step, another range, another parameter more.
-    search = MetaLearnedSearchCV(
-        make_pipeline(StandardScaler(), SVC()),
-        {
-            "svc__C": loguniform(1e-2, 1e4),
-            "svc__gamma": SPACE["gamma"],
-            "svc__kernel": ["rbf", "poly"],
-        },
-        n_iter=6,
-        history=path,
-        prior="history",
-        random_state=0,
-    ).fit(*iris)
+    pipeline = make_pipeline(StandardScaler(), SVC())
+    space = {"svc__C": loguniform(1e-2, 1e4), "svc__gamma": SPACE["gamma"]}
+    space["svc__kernel"] = ["rbf", "poly"]
+    search = MetaLearnedSearchCV(pipeline, space, n_iter=6, prior="history", **settings)
+    search.fit(*iris)
     assert search.n_resumed_ == 0
     assert len(search.prior_) == 1
     assert {"SVC.C", "SVC.gamma"} <= set(search.prior_.parameters)

@@ -258,13 +258,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
             run(path)
 
 
-SETTINGS = {
-    **SMALL,
-    "backbone_params": {"hidden": (5,)},
-    "n_shot": 1,
-    "n_iterations": 4,
-    "validation": Validation(n_tasks=2, every=2),
-}
+SETTINGS = SMALL | {"backbone_params": {"hidden": (5,)}, "n_shot": 1, "n_iterations": 4}
+SETTINGS |= {"validation": Validation(n_tasks=2, every=2)}
 
 
 def kept(folder, execution=None, **changes):

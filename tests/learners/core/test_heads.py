@@ -85,14 +85,8 @@ def test_the_prior_keeps_the_head_that_was_chosen(head_init, grouped, resolved):
     assert (None if weight is None else len(weight)) == learned_rows
 
 
-SMALL = {
-    **builders.SMALL,
-    "backbone_params": {"hidden": (4,)},
-    "n_shot": 3,
-    "n_query": 3,
-    "n_iterations": 4,
-    "validation": Validation(0.3, n_tasks=12, every=2),
-}
+SMALL = builders.SMALL | {"backbone_params": {"hidden": (4,)}, "n_shot": 3, "n_query": 3}
+SMALL |= {"n_iterations": 4, "validation": Validation(0.3, n_tasks=12, every=2)}
 
 
 def make_lines(n_groups=20, shared=True, seed=0):

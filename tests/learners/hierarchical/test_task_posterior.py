@@ -168,12 +168,7 @@ def test_derivatives_of_probabilities_equal_finite_differences(n_classes):
         return predict_classes(given, z.flip(0), classes)[:, 0].sum()
 
     leaves = [model["bias"], model["factor"], torch.from_numpy(z)]
-    assert torch.autograd.gradcheck(
-        value,
-        [leaf.clone().requires_grad_() for leaf in leaves],
-        eps=1e-5,
-        atol=1e-5,
-        fast_mode=True,
-    )
+    inputs = [leaf.clone().requires_grad_() for leaf in leaves]
+    assert torch.autograd.gradcheck(value, inputs, eps=1e-5, atol=1e-5, fast_mode=True)
     each = torch.func.vmap(value, (None, None, 0))(*leaves[:2], leaves[2].expand(3, 12, 3))
     torch.testing.assert_close(each, value(*leaves).expand(3))

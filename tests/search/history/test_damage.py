@@ -4,9 +4,10 @@ import random
 import re
 import sqlite3
 import warnings
+from functools import partial
 
 import pytest
-from builders import make_evaluation, make_record, record_all
+from builders import MEASURED, make_evaluation, make_record, record_all
 from searching import SPACE, fit_and_listen, make_search
 from sklearn.svm import SVC
 
@@ -31,14 +32,7 @@ SEARCH_DAMAGE = [
 ]
 
 
-def make_candidate(key):
-    return make_evaluation(
-        key,
-        train_scores={"accuracy": (0.7, 0.8)},
-        fit_times=(0.1, 0.2),
-        score_times=(0.1, 0.2),
-        n_test_samples=(5, 5),
-    )
+make_candidate = partial(make_evaluation, **MEASURED)
 
 
 @pytest.fixture

@@ -32,16 +32,9 @@ FULL_RECORD = make_record(
     dataset_features={"skew": NAN, "rows": 2.5, "ratio": -INF},
 )
 FULL_EVALUATION = make_evaluation(
-    configuration={
-        "SVC.C": 0.1 + 0.2,
-        "SVC.gamma": "scale",
-        "SVC.shrinking": True,
-        "SVC.max_iter": -(10**30),
-        "SVC.class_weight": None,
-        "SVC.tol": INF,
-        "SVC.coef0": NAN,
-        "SVC.odd": '{"float":"nan"}\0',
-    },
+    configuration={"SVC.C": 0.1 + 0.2, "SVC.gamma": "scale", "SVC.shrinking": True}
+    | {"SVC.max_iter": -(10**30), "SVC.class_weight": None, "SVC.tol": INF, "SVC.coef0": NAN}
+    | {"SVC.odd": '{"float":"nan"}\0'},
     scores={"accuracy": (0.25, NAN, 1 / 3), "loss": (INF, -INF, 5e-324)},
     train_scores={"accuracy": (1.0, 1.0, NAN)},
     fit_times=(0.1, 0.2, 0.3),
@@ -92,15 +85,9 @@ def test_candidates_come_back_in_order_and_once(history):
 
 
 def test_failed_candidates_are_nan_and_failed_searches_left_out(history):
-    record_all(
-        history,
-        make_record("a"),
-        make_evaluation("good", (0.5, 1.0)),
-        make_evaluation("fails", (0.5, NAN)),
-        make_evaluation("other metric", {"recall": (1.0, 1.0)}),
-        make_evaluation("ragged", (0.25,)),
-        make_evaluation("endless", (INF, -INF)),
-    )
+    scores = {"good": (0.5, 1.0), "fails": (0.5, NAN), "other metric": {"recall": (1.0, 1.0)}}
+    scores |= {"ragged": (0.25,), "endless": (INF, -INF)}
+    record_all(history, make_record("a"), *(make_evaluation(*item) for item in scores.items()))
     record_all(history, make_record("b"), make_evaluation("fails", (NAN, NAN)))
     history._begin(make_record("c"))
     [past] = history.searches()
@@ -177,17 +164,11 @@ def make_history(address=":memory:"):
     record = make_record("a", dataset="cafés", metrics=metrics, refit_metric="loss")
     scores = {"accuracy": (0.5, 1 / 3), "loss": (NAN, -INF)}
     values = {"one": 0.1 + 0.2, "two": INF, "three": NAN, "four": None, "five": "x"}
-    candidates = [
-        make_evaluation(
-            key,
-            scores,
-            configuration={"SVC.C": value, "SVC.shrinking": True},
-            fit_times=(0.1, 0.2),
-            error="ValueError: no" if value is None else None,
-        )
-        for key, value in values.items()
-    ]
-    record_all(history, record, *candidates)
+    search_id = record_all(history, record)
+    for key, value in values.items():
+        own = {"configuration": {"SVC.C": value, "SVC.shrinking": True}, "fit_times": (0.1, 0.2)}
+        error = "ValueError: no" if value is None else None
+        history._record(search_id, make_evaluation(key, scores, error=error, **own))
     history._begin(make_record("b"))
     return history
 
@@ -253,14 +234,9 @@ def test_added_configurations_are_a_past_search():
 
 
 def test_folds_and_metrics_are_kept():
-    history = SearchHistory().add(
-        SVC(),
-        [{"C": 1.0}, {"C": 2.0}],
-        {"accuracy": [[0.5, 0.7], [NAN, NAN]], "my_loss": [[1, 2], [3, 4]]},
-        dataset="d",
-        scoring="my_loss",
-        greater_is_better={"my_loss": False},
-    )
+    scores = {"accuracy": [[0.5, 0.7], [NAN, NAN]], "my_loss": [[1, 2], [3, 4]]}
+    settings = {"scoring": "my_loss", "greater_is_better": {"my_loss": False}}
+    history = SearchHistory().add(SVC(), [{"C": 1.0}, {"C": 2.0}], scores, dataset="d", **settings)
     first, second = next(iter(history)).candidates
     assert first.scores == {"accuracy": (0.5, 0.7), "my_loss": (1.0, 2.0)}
     assert math.isnan(second.scores["accuracy"][0])

@@ -23,14 +23,8 @@ FEW = np.array([0.5, np.nan, 0.9, 0.7, 0.9, np.nan])
 @pytest.fixture(scope="module")
 def multimetric():
     space = {"max_depth": [1, 2, 3], "criterion": ["gini", "entropy"]}
-    search = GridSearchCV(
-        DecisionTreeClassifier(random_state=0),
-        space,
-        scoring=["accuracy", "neg_log_loss"],
-        refit="neg_log_loss",
-        cv=3,
-    )
-    return search.fit(X, y)
+    settings = {"scoring": ["accuracy", "neg_log_loss"], "refit": "neg_log_loss", "cv": 3}
+    return GridSearchCV(DecisionTreeClassifier(random_state=0), space, **settings).fit(X, y)
 
 
 def display_of(scores, **kwargs):
