@@ -24,10 +24,6 @@ def make_tasks(n_tasks=4, shape=SHAPE):
     return TaskTensors(rows(6, 1), rows(9, 2))
 
 
-def is_one_of(x, candidates):
-    return [next((k for k, c in enumerate(candidates) if torch.equal(x, c)), None)][0]
-
-
 @pytest.mark.parametrize("n_classes", [N_CLASSES, None])
 @pytest.mark.parametrize(("name", "n"), [("mirror", 2), ("rotations", 4)])
 def test_classes_are_mirrored_and_turned_as_a_whole(name, n, n_classes):
@@ -41,8 +37,7 @@ def test_classes_are_mirrored_and_turned_as_a_whole(name, n, n_classes):
             assert torch.equal(before.w, after.w)
             for x, new, y in zip(before.x[i], after.x[i], before.y[i].tolist(), strict=True):
                 images = [x, x.flip(-1)] if n == 2 else [x.rot90(k, (-2, -1)) for k in range(4)]
-                kind = is_one_of(new, images)
-                assert kind is not None
+                kind = next(k for k, image in enumerate(images) if torch.equal(new, image))
                 assert kinds.setdefault(y if n_classes else 0, kind) == kind
         seen.add(tuple(sorted(kinds.items())))
     assert len(seen) > n // 2  # Tasks differ.

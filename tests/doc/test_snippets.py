@@ -47,11 +47,6 @@ def write_script(blocks, name):
     return "\n".join(lines)
 
 
-def check_output(expected, printed):
-    """Compare words and numbers; a page prints the digits that are the same on every machine."""
-    assert printed.split() == expected.split()
-
-
 @pytest.mark.parametrize("name", [n if n == "README.rst" else slow(n) for n in PAGES])
 def test_a_page_runs_as_printed(name, tmp_path):
     for module in NEEDS.get(name, []):
@@ -67,7 +62,8 @@ def test_a_page_runs_as_printed(name, tmp_path):
     outputs = dict(part.split("\n", 1) for part in ended.stdout.split("\0")[1:])
     for (line, language, _), (_, following, expected) in itertools.pairwise(blocks):
         if language == "python" and following == "text":
-            check_output(expected, outputs[str(line)])
+            # A page prints the digits that are the same on every machine.
+            assert outputs[str(line)].split() == expected.split()
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.rst", *sorted((ROOT / "doc").glob("*.rst"))])

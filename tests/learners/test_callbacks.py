@@ -35,10 +35,6 @@ class Recorder:
         return context.task_name == "meta-iteration" and context.task_id + 1 == self.stop
 
 
-def scores(learner, X, y, groups=None):
-    return {"score": learner.score(X, y, groups)}
-
-
 def small_maml(**settings):
     own = {"n_iterations": 7, "validation": Validation(0.2, n_tasks=4, every=3), "n_query": 3}
     return MAML(**SMALL | own | {"backbone_params": {"hidden": (4,)}} | settings)
@@ -82,7 +78,7 @@ def test_a_callback_ends_the_fit(sinusoids, stop):
 
 def test_scores_of_scikit_learns_monitor():
     X, y = make_classes(n_classes=8, spread=3.0)
-    monitor = callback.ScoringMonitor(scoring=scores)
+    monitor = callback.ScoringMonitor(scoring=lambda *given: {"score": given[0].score(*given[1:])})
     learner = ProtoNet(
         n_way=2, n_shot=1, n_query=2, n_iterations=2, validation=0, random_state=0
     ).set_callbacks(monitor)

@@ -208,17 +208,12 @@ def start():
     return torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64, requires_grad=True)
 
 
-def drifting(prior):
-    """An optimizer that walks away uphill, whatever the gradient."""
-    tensors = dict(prior.tensors)
+def test_a_rising_loss_is_answered_by_gradient_descent_from_the_best_point(fitted):
+    theta, tensors = start(), dict(fitted.prior_.tensors)
+    # An optimizer that walks away uphill, whatever the gradient.
     tensors["out.weight"] = np.zeros_like(tensors["out.weight"])
     tensors["out.bias"] = np.full_like(tensors["out.bias"], 10.0)
-    return prior.replace(tensors=tensors)
-
-
-def test_a_rising_loss_is_answered_by_gradient_descent_from_the_best_point(fitted):
-    theta = start()
-    optimizer = PriorOptimizer([theta], drifting(fitted.prior_))
+    optimizer = PriorOptimizer([theta], fitted.prior_.replace(tensors=tensors))
     losses, points = [], []
     while not points or optimizer.param_groups[0]["memory"]["guard"]["rate"] == 0:
         assert len(points) < 100

@@ -97,38 +97,29 @@ def test_columns_of_a_frame_keep_their_code():
 
 
 TASKS = SMALL | {"n_shot": 3, "n_query": 3, "sampling": "task"}
-
-
-def of_another_kind(X, y, groups, prior):
-    return MAML(**TASKS, prior=prior).fit(X, X[:, 0], groups=groups)
-
-
-def with_fewer_features(X, y, groups, prior):
-    return ProtoNet(**SMALL, prior=prior).fit(X[:, :3], y)
-
-
-def of_another_backbone(X, y, groups, prior):
-    return ProtoNet(**SMALL | {"backbone_params": {"hidden": (8,)}}, prior=prior).fit(X, y)
-
-
-def for_tables_of_any_width(X, y, groups, prior):
-    return ProtoNet(**SMALL, prior=MetaPrior.load_shipped("classification")).fit(X, y)
-
-
-def with_other_classes(X, y, groups, prior):
-    prior = MAML(**TASKS).fit(X, y % 2, groups=groups).prior_
-    labels = np.where(y % 2, "yes", "no")
-    return MAML(**TASKS, prior=prior).fit(X, labels, groups=groups)
+OTHER = SMALL | {"backbone_params": {"hidden": (8,)}}
+OF_ANY_WIDTH = MetaPrior.load_shipped("classification")
 
 
 @pytest.mark.parametrize(
     ("fit", "message"),
     [
-        (of_another_kind, "cannot start from.*classification"),
-        (with_fewer_features, "3 features"),
-        (of_another_backbone, "hidden.*16"),
-        (for_tables_of_any_width, "any width.*InContextLearner"),
-        (with_other_classes, "'no', 'yes'.*parameters for"),
+        (
+            lambda X, y, groups, prior: MAML(**TASKS, prior=prior).fit(X, X[:, 0], groups),
+            "cannot start from.*classification",
+        ),
+        (lambda X, y, _, prior: ProtoNet(**SMALL, prior=prior).fit(X[:, :3], y), "3 features"),
+        (lambda X, y, _, prior: ProtoNet(**OTHER, prior=prior).fit(X, y), "hidden.*16"),
+        (
+            lambda X, y, *_: ProtoNet(**SMALL, prior=OF_ANY_WIDTH).fit(X, y),
+            "any width.*InContextLearner",
+        ),
+        (
+            lambda X, y, groups, _: MAML(
+                **TASKS, prior=MAML(**TASKS).fit(X, y % 2, groups).prior_
+            ).fit(X, np.where(y % 2, "yes", "no"), groups),
+            "'no', 'yes'.*parameters for",
+        ),
     ],
 )
 def test_priors_that_do_not_fit(fit, message):

@@ -1,6 +1,7 @@
 """Images that are changed in meta-training, and turned and mirrored when a task is predicted."""
 
 import pickle
+from itertools import product
 
 import builders
 import numpy as np
@@ -37,19 +38,14 @@ def turned(X, mirror, k):
     return np.rot90(images, k, axes=(1, 2)).reshape(len(X), -1)
 
 
-def views(names):
-    mirrors = (False, True) if "mirror" in names else (False,)
-    return [(m, k) for m in mirrors for k in range(4 if "rotations" in names else 1)]
-
-
 @pytest.mark.parametrize("names", [["mirror"], ["rotations"], ["rotations", "mirror"]])
 @pytest.mark.parametrize("cls", [ProtoNet, MAML])
 def test_predictions_are_means_over_tasks_that_are_turned_and_mirrored(cls, names, digits, fitted):
     X, y = digits
     learner = fitted[cls]
     assert "test_time_augment" not in learner.prior_.learner_params
-    each = []
-    for mirror, k in views(names):
+    each, turns = [], range(4 if "rotations" in names else 1)
+    for mirror, k in product({False, "mirror" in names}, turns):
         clf = MetaFewShotClassifier(learner, device="cpu").fit(turned(X[:30], mirror, k), y[:30])
         each.append(np.log(clf.predict_proba(turned(X[30:50], mirror, k))))
     expected = np.exp(np.mean(each, axis=0))

@@ -36,10 +36,6 @@ def prior(family):
     return fitted(family).prior_
 
 
-def cartpoles():
-    return EnvironmentFamily("CartPole-v1", {"length": uniform(0.25, 0.75)}, max_episode_steps=15)
-
-
 def test_fit_makes_as_many_updates_as_in_meta_training(prior, family):
     policy = MetaPolicy(prior, random_state=0).fit(family.make(TASK), n_episodes=4)
     assert policy.n_updates_ == len(policy.returns_) == 1
@@ -206,7 +202,7 @@ def test_dictionaries_are_flattened_by_the_user():
 
 def test_unbounded_observations_need_a_scale():
     with pytest.raises(EpisodeError, match=r"unbounded in dimensions \[1, 3\]"):
-        fitted(cartpoles(), standardize=False)
+        fitted(EnvironmentFamily("CartPole-v1", {}, max_episode_steps=15), standardize=False)
 
 
 def test_something_that_is_no_family():
@@ -286,22 +282,12 @@ def test_families_that_cannot_be(env_id, parameters, message):
 
 
 def test_episodes_without_a_limit():
-    with pytest.raises(EpisodeError, match=r"CliffWalking-v. has no limit of steps"):
-        EnvironmentFamily(_without_limit(), {})
-
-
-def _without_limit():
-    import gymnasium
-
     name = next(n for n in gymnasium.registry if n.startswith("CliffWalking-"))
     assert gymnasium.spec(name).max_episode_steps is None
-    return name
+    with pytest.raises(EpisodeError, match=r"CliffWalking-v. has no limit of steps"):
+        EnvironmentFamily(name, {})
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1")],
-)
-def test_a_square_that_cannot_be(settings, message):
-    with pytest.raises(ValueError, match=message):
-        PointNavigation(**settings)
+def test_a_square_that_cannot_be():
+    with pytest.raises(ValueError, match="max_episode_steps must be an integer of at least 1"):
+        PointNavigation(max_episode_steps=0)

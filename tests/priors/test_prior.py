@@ -7,20 +7,16 @@ import pickle
 import numpy as np
 import pytest
 from builders import PRIOR_FIELDS, make_prior, prior_tensors
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from tensor_files import pack, unpack
 
+from skmeta import MetaFewShotClassifier
 from skmeta.exceptions import PriorError
 from skmeta.priors import MetaPrior
 
 
 class Net:
     """Stands for a user's torch module."""
-
-
-class Estimator(BaseEstimator):
-    def __init__(self, prior=None):
-        self.prior = prior
 
 
 @pytest.fixture
@@ -122,7 +118,7 @@ def test_nothing_can_be_changed():
 
 def test_clones_and_copies_share_it():
     prior = make_prior()
-    estimator = Estimator(prior)
+    estimator = MetaFewShotClassifier(prior)
     assert clone(estimator).prior is prior
     assert copy.deepcopy(estimator).prior is prior
     assert copy.copy(prior) is prior

@@ -9,16 +9,13 @@ from skmeta._reporting._effect import TreatmentRows
 from skmeta._reporting._rates import fit_rates
 
 
-def draw(rng, n_groups=56):
-    x, exposure = rng.normal(size=n_groups), np.exp(rng.normal(1.8, 1.0, n_groups))
-    rate = np.exp(0.1 + 0.35 * x + 0.6 * rng.normal(size=n_groups))
-    return x, exposure, rate, rng.poisson(exposure * rate).astype(float)
-
-
 def test_intervals_of_rates_hold_their_level():
     held = []
     for seed in range(20):
-        x, exposure, rate, y = draw(np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        x, exposure = rng.normal(size=56), np.exp(rng.normal(1.8, 1.0, 56))
+        rate = np.exp(0.1 + 0.35 * x + 0.6 * rng.normal(size=56))
+        y = rng.poisson(exposure * rate).astype(float)
         codes, none = np.arange(56)[:, None], np.empty((56, 0))
         known = TreatmentRows(none, x[:, None], y, np.ones(56), codes, np.log(exposure))
         _, _, lower, upper = fit_rates(known, known.others, codes, 0.9)

@@ -56,12 +56,6 @@ def results(folder, names):
     return found
 
 
-def let_expire(history):
-    """Let all leases end, as if their time were over."""
-    ended = sa.text("UPDATE skmeta_lease SET expires = 0")
-    history._store.run(lambda connection: connection.execute(ended), write=True)
-
-
 def test_no_candidate_is_evaluated_twice(context, address, tmp_path):
     workers = [start(context, address, tmp_path, k) for k in range(N_WORKERS)]
     for worker in workers:
@@ -97,7 +91,9 @@ def test_a_killed_worker_loses_no_candidate(context, address, tmp_path):
         assert all(worker.is_alive() for worker in workers)
         os.kill(victim.pid, signal.SIGKILL)
         victim.join()
-        let_expire(history)
+        # All leases end, as if their time were over.
+        ended = sa.text("UPDATE skmeta_lease SET expires = 0")
+        history._store.run(lambda connection: connection.execute(ended), write=True)
     for worker in workers:
         worker.join()
     assert [w.exitcode for w in [victim, *workers]] == [-signal.SIGKILL, 0, 0]

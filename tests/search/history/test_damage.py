@@ -50,13 +50,9 @@ def execute(path, statement, *values):
     connection.close()
 
 
-def damage_candidate(path, column, value):
-    execute(path, f"UPDATE skmeta_candidate SET {column} = ? WHERE id = 2", value)
-
-
 @pytest.mark.parametrize(("column", "value"), DAMAGE, ids=lambda value: str(value)[:20])
 def test_a_damaged_candidate_is_left_out_with_a_warning(path, column, value):
-    damage_candidate(path, column, value)
+    execute(path, f"UPDATE skmeta_candidate SET {column} = ? WHERE id = 2", value)
     history = SearchHistory(path)
     with pytest.warns(SearchWarning, match=f"candidate 2 of search 1: {column} is damaged"):
         kept = history._candidates("a")

@@ -61,19 +61,11 @@ def test_rows_in_common_are_seen(n):
     assert not share(X, X + 1)
 
 
-def make_categories(seed, n, n_values):
-    rng = np.random.default_rng(seed)
-    return rng.choice(n_values, p=rng_of_weights(n_values), size=(n, 4)).astype(float)
-
-
-def rng_of_weights(n_values):
-    weights = 1 / np.arange(1, n_values + 1)
-    return weights / weights.sum()
-
-
 @pytest.mark.parametrize(("n", "n_values"), [(200, 3), (1000, 4), (1000, 12), (5000, 6)])
 def test_equal_rows_of_categories_are_ordinary(n, n_values):
-    tables = [make_categories(seed, n, n_values) for seed in range(12)]
+    p = 1 / np.arange(1, n_values + 1) / (1 / np.arange(1, n_values + 1)).sum()
+    rngs = map(np.random.default_rng, range(12))
+    tables = [rng.choice(n_values, p=p, size=(n, 4)).astype(float) for rng in rngs]
     taken = sum(share(tables[0], other) for other in tables[1:])
     assert taken <= 1
     if n_values == 12:  # most rows are of one kind of their own

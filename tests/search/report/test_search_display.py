@@ -36,10 +36,6 @@ def labels_of(display):
     return [text.get_text() for text in display.ax_.get_legend().get_texts()]
 
 
-def line_of(display, label):
-    return next(line for line in display.ax_.lines if label in str(line.get_label()))
-
-
 def brute_force(scores):
     """Best of the first k of every order; orders in which nothing succeeded yet are left out."""
     orders = np.array([np.fmax.accumulate(order) for order in permutations(scores)])
@@ -61,7 +57,8 @@ def test_incumbent_is_the_running_maximum():
     display = display_of(FEW)
     np.testing.assert_array_equal(display.incumbent, [0.5, 0.5, 0.9, 0.9, 0.9, 0.9])
     assert display.best_index == 2
-    drawn = line_of(display.plot(), "best so far")
+    lines = display.plot().ax_.lines
+    drawn = next(line for line in lines if "best so far" in str(line.get_label()))
     np.testing.assert_array_equal(drawn.get_ydata(), display.incumbent)
     np.testing.assert_array_equal(drawn.get_xdata(), np.arange(1, 7))
     assert "2 failed" in labels_of(display)
@@ -142,10 +139,6 @@ def draw(n, seed=0):
     ]
 
 
-def additive(c):
-    return 0.2 * np.log10(c["C"]) + 1.5 * c["x"] + 0.5 * (c["kind"] == "u")
-
-
 def effects_of(params, scores):
     importance = SearchDisplay._make(params=params, scores=scores).importance
     return dict(zip(importance.names, importance.values.tolist(), strict=True))
@@ -153,7 +146,8 @@ def effects_of(params, scores):
 
 def test_importance_of_an_additive_function():
     params = draw(80)
-    effects = effects_of(params, [additive(c) for c in params])
+    scores = [0.2 * np.log10(c["C"]) + 1.5 * c["x"] + 0.5 * (c["kind"] == "u") for c in params]
+    effects = effects_of(params, scores)
     # Variances of uniform and of two-valued variables. Scores below the median are raised only if
     # they are very low, which here none is.
     parts = {"C": 0.04 * 36 / 12, "x": 1.5**2 / 12, "kind": 0.25 / 4, "idle": 0.0}

@@ -1,7 +1,5 @@
 """Gaussian processes, surfaces of past tasks and models of scores, against scikit-learn's."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from scipy.integrate import trapezoid
@@ -56,42 +54,19 @@ def test_plain_model_is_scikit_learns_at_its_own_hyperparameters():
     np.testing.assert_allclose(found_std, std, atol=1e-6)
 
 
-def surfaces(n_tasks=8):
-    """Past tasks with one peak each, at different places."""
-    angles = np.linspace(0, 2 * np.pi, n_tasks, endpoint=False)
-    peaks = 0.5 + 0.4 * np.column_stack([np.cos(angles), np.sin(angles)])
-    squared = ((X[None] - peaks[:, None]) ** 2).sum(2)
-    return np.exp(-4 * squared) * 3 - 1
-
-
-def make_model(F=None, remainders=(0.1, 1.0), weights=None, n=30):
-    F = surfaces() if F is None else F
-    weights = np.full(len(F), 1 / len(F)) if weights is None else weights
-    return LearnedModels(F[:, :n], X[:n] / 0.5, weights, weights, remainders, 0.03)
-
-
-class Prediction(NamedTuple):
-    mean: np.ndarray
-    std: np.ndarray
-    evidence: float
-
-
-def predict(models, rows, y):
-    return [Prediction(*m.predict(), m.log_weight) for m in models.observe(rows, y)]
-
-
 def test_deviations_are_honest():
     """Tasks drawn from the model: about as many scores within a deviation as a normal has."""
     rng = np.random.default_rng(1)
     past = rng.multivariate_normal(np.sin(4 * X[:, 0]), 0.5 * K, size=60)
-    model = make_model(past, remainders=(0.1,))
+    weights = np.full(60, 1 / 60)
+    model = LearnedModels(past, X / 0.5, weights, weights, (0.1,), 0.03)
     inside = []
     for truth in rng.multivariate_normal(np.sin(4 * X[:, 0]), 0.5 * K, size=40):
         # The model's tasks are floored and standardised as past ones are.
         truth = np.maximum(truth, 0)
         truth = (truth - truth.mean()) / truth.std()
-        p = predict(model, np.arange(6), truth[:6])[0]
-        inside.append(np.abs(truth[6:] - p.mean[6:]) < p.std[6:])
+        mean, std = model.observe(np.arange(6), truth[:6])[0].predict()
+        inside.append(np.abs(truth[6:] - mean[6:]) < std[6:])
     assert abs(np.mean(inside) - (norm.cdf(1) - norm.cdf(-1))) < 0.15
 
 
@@ -168,11 +143,6 @@ def data():
     return X, np.sin(6 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(12)
 
 
-def dense(theta, X, y):
-    kernel = np.exp(theta[2]) * Matern(np.exp(theta[:2])[GROUPS], nu=2.5)
-    return kernel(X) + (np.exp(theta[3]) + JITTER) * np.eye(len(y))
-
-
 def test_matern_is_scikit_learns(data):
     X, _ = data
     scales = np.array([0.5, 2.0])
@@ -189,7 +159,9 @@ def test_value_is_evidence_and_prior(data, theta):
     theta = np.array(theta)
     value, _ = negative_log_posterior(theta, group_distances(X, GROUPS, 2), y)
     mean, deviation = prior_moments(2)
-    evidence = multivariate_normal(np.zeros(12), dense(theta, X, y)).logpdf(y)
+    kernel = np.exp(theta[2]) * Matern(np.exp(theta[:2])[GROUPS], nu=2.5)
+    K = kernel(X) + (np.exp(theta[3]) + JITTER) * np.eye(12)
+    evidence = multivariate_normal(np.zeros(12), K).logpdf(y)
     pull = norm.logpdf(theta, mean, deviation) - norm.logpdf(mean, mean, deviation)
     assert value == pytest.approx(-evidence - pull.sum(), rel=1e-10)
 
@@ -228,47 +200,28 @@ def make_task(seed, n=40, noise=0.05):
     return configurations, standardise(y)
 
 
-def learn(tasks):
-    encoding = Encoding.from_searches([c for c, _ in tasks])
-    X = [encoding.transform(c) for c, _ in tasks]
-    y = [scores for _, scores in tasks]
-    return encoding, X, y, learn_surfaces(encoding, X, y)
-
-
-def rows_of(X, t):
-    end = np.cumsum([0, *map(len, X)])
-    return slice(end[t], end[t + 1])
-
-
-def surface_of(learned, rows):
-    X = learned["X"]
-    return matern(X, X[rows]) @ learned["weights"][rows]
-
-
 def oracle(Z, y, noise):
     """Scikit-learn's posterior with a mean of which nothing is known."""
     kernel = ConstantKernel(1e6, "fixed") + Matern(1.0, "fixed", nu=2.5)
     return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(Z, y)
 
 
-@pytest.fixture(scope="module")
-def three():
-    return learn([make_task(0), make_task(1), make_task(2, n=25, noise=0.6)])
-
-
-def test_surfaces_are_scikit_learns_posteriors_standardised(three):
-    encoding, X, y, learned = three
+def test_surfaces_are_scikit_learns_posteriors_standardised():
+    configurations, y = zip(make_task(0), make_task(1), make_task(2, n=25, noise=0.6), strict=True)
+    encoding = Encoding.from_searches(configurations)
+    X = [encoding.transform(c) for c in configurations]
+    learned, ends = learn_surfaces(encoding, X, y), np.cumsum([0, *map(len, X)])
     D = [group_distances(x, encoding.groups, 2) for x in X]
     theta = fit_kernel(D, y)
     np.testing.assert_allclose(learned["length_scales"], np.exp(theta[:2]), rtol=1e-6)
     Z = learned["X"]
     np.testing.assert_allclose(Z, np.concatenate(X) / learned["length_scales"], rtol=1e-3)
     for t in range(3):
-        rows = rows_of(X, t)
+        rows = slice(ends[t], ends[t + 1])
         candidates = np.exp(theta[3] - theta[2]) * np.array([0.1, 1.0, 10.0])
         noise = candidates[np.argmax([best_density(Z[rows], y[t], e) for e in candidates])]
         expected = oracle(Z[rows], y[t], noise).predict(Z)
-        actual = surface_of(learned, rows)
+        actual = matern(Z, Z[rows]) @ learned["weights"][rows]
         # Standardised: the same up to location and a positive scale.
         slope, intercept = np.polyfit(expected, actual, 1)
         np.testing.assert_allclose(actual, intercept + slope * expected, atol=1e-4)
