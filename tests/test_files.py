@@ -90,9 +90,7 @@ def test_what_could_not_be_read_is_not_written(tmp_path, tensors, error, match):
 
 
 def test_a_header_that_is_too_long(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"settings of a test take 33,554,\d+ bytes, but 33,554,432"
-    ):
+    with pytest.raises(ValueError, match=r"of a test take 33,554,\d+ bytes, but 33,554,432"):
         write_tensor_file(tmp_path / "file", FORM, {"text": "a" * MAX_HEADER}, {})
 
 

@@ -152,14 +152,10 @@ def test_a_module_with_buffers_can_first_be_called_within_nested_gradients():
     assert not network.features(weights, x)[:, 1].any()
 
 
-def make_adapter(shape=(4,), dtype=torch.float64, y=(0.0, 1.0)):
-    n = int(np.prod(shape))
-    x_mean, x_scale = np.linspace(-1, 1, n), np.linspace(1, 2, n)
-    return (
-        TensorAdapter(shape, Scaler(x_mean, x_scale, *map(np.float64, y)), CPU, dtype),
-        x_mean,
-        x_scale,
-    )
+def make_adapter(dtype=torch.float64, y=(0.0, 1.0), device=CPU):
+    x_mean, x_scale = np.linspace(-1, 1, 4), np.linspace(1, 2, 4)
+    scaler = Scaler(x_mean, x_scale, *map(np.float64, y))
+    return TensorAdapter((4,), scaler, device, dtype), x_mean, x_scale
 
 
 def make_table(n_rows=20, n_features=4):
@@ -196,9 +192,7 @@ def test_a_device_that_does_not_exist(device):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_rows_on_a_gpu_are_those_on_a_cpu():
     X = make_table()
-    _, mean, scale = make_adapter()
-    scaler = Scaler(mean, scale, np.zeros(()), np.ones(()))
-    adapter = TensorAdapter((4,), scaler, torch.device("cuda"), torch.float64)
+    adapter, mean, scale = make_adapter(device=torch.device("cuda"))
     found = adapter.inputs(adapter.upload(X))
     assert found.device.type == "cuda"
     np.testing.assert_allclose(to_numpy(found), (X - mean) / scale)

@@ -86,9 +86,8 @@ def test_names_are_those_of_the_estimator(prior):
         return score(C, trial.suggest_float("gamma", 1e-5, 1e1, log=True))
 
     pipe = make_pipeline(StandardScaler(), SVC())
-    assert (
-        optimise(PriorSampler(prior, estimator=pipe, random_state=0), 4, piped).best_value > -0.05
-    )
+    sampler = PriorSampler(prior, estimator=pipe, random_state=0)
+    assert optimise(sampler, 4, piped).best_value > -0.05
 
 
 def test_all_kinds_of_distributions_and_conditions(prior):

@@ -208,9 +208,7 @@ def test_a_value_that_was_edited_is_seen_when_the_file_is_read(file_of, tmp_path
     rewrite(path, changed, b"", b"", is_signed=False)
     skops.load(changed)
     rewrite(path, changed, b'"intercept\\"', b'"slope\\"', is_signed=False)
-    with pytest.raises(
-        FileFormatError, match="altered after it was written: its digest is another"
-    ):
+    with pytest.raises(FileFormatError, match="altered after it was written: its digest is"):
         skops.load(changed)
 
 

@@ -173,9 +173,7 @@ def test_bad_arguments(arguments, error, match, tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"is not a folder\. Give a folder of class folders"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"is not a folder\. Give a folder of class"):
         load_image_tasks(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="has no images"):
         load_image_tasks(tmp_path)

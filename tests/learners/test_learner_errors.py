@@ -119,7 +119,7 @@ def test_unequal_shots_are_learned_from(learner):
         (
             "learn",
             {"weight_decay": "layer"},
-            r"learn\['weight_decay'\] must be 'scalar' or .* Got 'layer'",
+            r"'weight_decay'\] must be 'scalar' or .* Got 'lay",
         ),
         ("learn", {"label_smoothing": "tensor"}, r"must be 'scalar': .* Got 'tensor'"),
     ],
@@ -242,16 +242,12 @@ def test_a_learner_does_not_predict():
     with pytest.raises(AttributeError, match=r"ProtoNet has no predict: .* Call fit first, then"):
         learner.predict([[0.0]])
     learner.fit(*make_classes())
-    with pytest.raises(
-        AttributeError,
-        match=r"Use .*MetaFewShotClassifier\(learner\)\.fit\(.*\.predict_proba\(\.\.\.\)",
-    ):
+    used = r"Use .*MetaFewShotClassifier\(learner\)\.fit\(.*\.predict_proba\(\.\.\.\)"
+    with pytest.raises(AttributeError, match=used):
         _ = learner.predict_proba
     with pytest.raises(AttributeError, match="'ProtoNet' object has no attribute 'colour'"):
         _ = learner.colour
-    with pytest.raises(
-        AttributeError, match=r"AutoLearner has no predict: .* Call fit first, then"
-    ):
+    with pytest.raises(AttributeError, match=r"AutoLearner has no predict: .* Call fit first, t"):
         AutoLearner().predict([[0.0]])
     with pytest.raises(NotFittedError, match=r"AutoLearner is not fitted yet, .* no leaderboard_"):
         _ = AutoLearner().leaderboard_

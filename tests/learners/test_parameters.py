@@ -56,13 +56,6 @@ def test_a_class_of_the_same_name_does_not_take_the_place_of_ours():
         del LEARNERS["elsewhere.MAML"]
 
 
-def defined(source):
-    """What a piece of source defines, each time as another object."""
-    space = {"__name__": "own"}
-    exec(source, space)
-    return space["made"]
-
-
 LSTM = "import torch\nmade = torch.nn.LSTM(3, {})"
 OBJECT = "class Noise{}:\n    def __call__(self, x): return x\nmade = Noise{}()"
 
@@ -73,8 +66,9 @@ def test_a_checkpoint_knows_a_callable_by_its_name(name, source):
     """What its code does is the user's affair; a module is known by its layers."""
 
     def identity(number):
-        value = {name: defined(source.replace("{}", str(number)))}
-        return fingerprint(MAML(random_state=0).set_params(**value))
+        space = {"__name__": "own"}
+        exec(source.replace("{}", str(number)), space)  # It defines another object each time.
+        return fingerprint(MAML(random_state=0).set_params(**{name: space["made"]}))
 
     assert identity(1) == identity(1)
     assert identity(1) != identity(2)
@@ -89,13 +83,9 @@ def test_a_setting_of_an_option_that_is_given_by_its_first():
 
 
 def test_a_mistyped_parameter():
-    with pytest.raises(
-        TypeError, match=r"^MAML has no parameter 'inner_rl'\. Did you mean 'inner_lr'"
-    ):
+    with pytest.raises(TypeError, match=r"^MAML has no parameter 'inner_rl'\. .* mean 'inner_lr'"):
         MAML(inner_rl=0.1)
-    with pytest.raises(
-        TypeError, match=r"^Validation has no parameter 'size'\. It has every, frac"
-    ):
+    with pytest.raises(TypeError, match=r"^Validation has no parameter 'size'\. It has every, f"):
         Validation(size=3)
 
 
@@ -146,11 +136,8 @@ def test_published_settings():
     assert maml.meta_optimizer.clip_norm is None
     assert maml.meta_optimizer.resolve_schedule() == "constant"
     reptile = Reptile.as_published("omniglot", n_shot=5, n_query=5)
-    assert (reptile.inner_optimizer, reptile.n_train_steps, reptile.n_inner_steps) == (
-        "adam",
-        5,
-        50,
-    )
+    assert reptile.inner_optimizer == "adam"
+    assert (reptile.n_train_steps, reptile.n_inner_steps) == (5, 50)
     assert reptile.n_shot + reptile.n_query == 10
     assert reptile.meta_optimizer.resolve_schedule() == "linear"
     with pytest.raises(ValueError, match="data must be 'omniglot' for Reptile, got 'letters'"):
@@ -226,9 +213,7 @@ def test_protonet_has_rows_of_each_class():
 def test_whole_numbers_are_asked_about(y):
     X, _, groups = make_groups()
     for learner in (MAML(**SHOTS), HierarchicalLinear()):
-        with pytest.raises(
-            EpisodeError, match=r"different whole numbers .* Set target_type='class"
-        ):
+        with pytest.raises(EpisodeError, match=r"different whole numbers .* Set target_type='cl"):
             learner.fit(X, y, groups)
     told = HierarchicalLinear(target_type="regression").fit(X, y, groups)
     assert told.prior_.kind == "regression"

@@ -180,19 +180,16 @@ def test_what_is_wrong_is_named(params, message):
 
 def test_data_that_form_no_tasks_are_refused():
     X, y, groups = make_intercepts()
-    auto = AutoLearner(candidates=[INTERCEPT])
-    with pytest.raises(EpisodeError, match=r"groups is None.*Pass groups"):
-        auto.fit(X, y)
-    with pytest.raises(EpisodeError, match="but y has 3 and 4 are needed"):
-        auto.fit(X, groups % 3)
-    with pytest.raises(EpisodeError, match="y has one class"):
-        AutoLearner(target_type="classification").fit(X, np.zeros(len(X), int), groups)
-    with pytest.raises(EpisodeError, match="Set target_type="):
-        auto.fit(X, groups + 1, groups)
-    with pytest.raises(ValueError, match="groups has 359 values for 360 rows"):
-        auto.fit(X, y, groups[:-1])
-    with pytest.raises(ValueError, match="device='abacus'"):
-        AutoLearner(device="abacus").fit(X, y, groups)
+    for error, match, params, *data in (
+        (EpisodeError, r"groups is None.*Pass groups", {}, y),
+        (EpisodeError, "but y has 3 and 4 are needed", {}, groups % 3),
+        (EpisodeError, "y has one class", {"target_type": "classification"}, 0 * groups, groups),
+        (EpisodeError, "Set target_type=", {}, groups + 1, groups),
+        (ValueError, "groups has 359 values for 360 rows", {}, y, groups[:-1]),
+        (ValueError, "device='abacus'", {"device": "abacus"}, y, groups),
+    ):
+        with pytest.raises(error, match=match):
+            AutoLearner(**{"candidates": [INTERCEPT]} | params).fit(X, *data)
 
 
 @pytest.mark.parametrize("learner", [INTERCEPT, slow(InContextLearner(prior="tabular"))])

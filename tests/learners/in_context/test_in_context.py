@@ -168,11 +168,8 @@ def test_missing_values_are_allowed_where_the_prior_knows_them(priors):
     assert clf.__sklearn_tags__().input_tags.allow_nan
     assert np.isfinite(clf.fit(X, y).predict_proba(X_query)).all()
     assert MetaFewShotClassifier().__sklearn_tags__().input_tags.allow_nan
-    assert (
-        not MetaFewShotClassifier(FineTuning().initial_prior([[0.0]]))
-        .__sklearn_tags__()
-        .input_tags.allow_nan
-    )
+    tuned = MetaFewShotClassifier(FineTuning().initial_prior([[0.0]]))
+    assert not tuned.__sklearn_tags__().input_tags.allow_nan
     X[0, 0] = np.inf
     with pytest.raises(ValueError, match="contains infinity"):
         clf.fit(X, y)
