@@ -170,11 +170,6 @@ def loop_settings(every=100, patience=None, optimizer="adam", schedule="constant
     clip_norm = parameters.pop("clip_norm", None)
     if "checkpoint" in parameters:
         parameters["execution"] = ExecutionOptions(checkpoint=parameters.pop("checkpoint"))
-    return read_parameters(
-        OuterLoopSettings(
-            meta_optimizer=MetaOptimizer(optimizer, schedule, clip_norm),
-            validation=Validation(every=every, patience=patience),
-            random_state=0,
-            **parameters,
-        )
-    )
+    parameters["meta_optimizer"] = MetaOptimizer(optimizer, schedule, clip_norm)
+    parameters["validation"] = Validation(every=every, patience=patience)
+    return read_parameters(OuterLoopSettings(random_state=0, **parameters))

@@ -24,12 +24,8 @@ from skmeta._files import (
 from skmeta.exceptions import PriorError
 
 FORM = FileFormat("skmeta.test", 2, "a test", "Test.save", PriorError)
-FIELDS = {
-    "text": "é\n",
-    "none": None,
-    "numbers": [1, 2**100, -0.5, float("inf")],
-    "deep": {"a": [{}]},
-}
+FIELDS = {"text": "é\n", "none": None, "numbers": [1, 2**100, -0.5, float("inf")]}
+FIELDS["deep"] = {"a": [{}]}
 TENSORS = {
     "half": np.array([1.5, -2], np.float16),
     "single": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -22,17 +22,10 @@ def make_table(name: str) -> Table:
 
 def clusters(rng, n_informative, n_clusters, n_classes, n_columns=20):
     """Gaussian clusters at the corners of a hypercube, without wrong labels."""
-    return make_classification(
-        N_ROWS,
-        n_columns,
-        n_informative=n_informative,
-        n_redundant=2,
-        n_classes=n_classes,
-        n_clusters_per_class=n_clusters,
-        flip_y=0.0,
-        class_sep=1.0,
-        random_state=int(rng.integers(1 << 30)),
-    )
+    settings = {"n_informative": n_informative, "n_redundant": 2, "n_classes": n_classes}
+    settings |= {"n_clusters_per_class": n_clusters, "flip_y": 0.0, "class_sep": 1.0}
+    seed = int(rng.integers(1 << 30))
+    return make_classification(N_ROWS, n_columns, **settings, random_state=seed)
 
 
 def ring(rng):
@@ -197,20 +190,7 @@ def visits(rng):
 MAKERS: dict[str, Callable[[np.random.Generator], Table]] = {
     "clusters of six": lambda rng: clusters(rng, 6, 2, 2),
     "clusters of twelve": lambda rng: clusters(rng, 12, 3, 3, 30),
-    "ring": ring,
-    "two normals": two_normals,
-    "spirals": spirals,
-    "bananas": bananas,
-    "multiplexer": multiplexer,
-    "poker": poker,
-    "three in a row": three_in_a_row,
-    "eligibility": eligibility,
-    "throws": throws,
-    "friedman": friedman,
-    "robot arm": robot_arm,
-    "borehole": borehole,
-    "piston": piston,
-    "tariff": tariff,
-    "claims": claims,
-    "visits": visits,
 }
+OF_CLASSES = (ring, two_normals, spirals, bananas, multiplexer, poker, three_in_a_row, eligibility)
+OF_NUMBERS = (throws, friedman, robot_arm, borehole, piston, tariff, claims, visits)
+MAKERS |= {maker.__name__.replace("_", " "): maker for maker in OF_CLASSES + OF_NUMBERS}

@@ -175,19 +175,11 @@ def record_search(
     n_folds = 5 if len(X) <= MAX_ROWS_OF_5_FOLDS else 3
     folds = StratifiedKFold if is_classifier(estimator) else KFold
     data = fingerprint_data(X, y)
-    record = SearchRecord(
-        fingerprint=fingerprint,
-        dataset=dataset,
-        estimator=name,
-        signature=signature(estimator),
-        metrics=dict.fromkeys(scoring, 1),
-        refit_metric=scoring[0],
-        data_digest=data.digest,
-        data_sketch=data.sketch,
-        cv=cv or f"{folds.__name__}({n_folds}, shuffle=True)",
-        space={},
-    )
-    identifier = history._begin(record)
+    of = {"fingerprint": fingerprint, "dataset": dataset, "estimator": name, "space": {}}
+    of |= {"metrics": dict.fromkeys(scoring, 1), "refit_metric": scoring[0]}
+    of |= {"data_digest": data.digest, "data_sketch": data.sketch}
+    of |= {"cv": cv or f"{folds.__name__}({n_folds}, shuffle=True)"}
+    identifier = history._begin(SearchRecord(signature=signature(estimator), **of))
     splits = [] if cv else list(folds(n_folds, shuffle=True, random_state=0).split(X, y))
     for candidate in todo:
         if time.monotonic() > end:

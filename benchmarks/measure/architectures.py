@@ -27,17 +27,8 @@ from skmeta.learners import MAML, MetaNAS
 SECONDS, N_TIMED = 30, 25
 CONV4 = {"backbone": "conv4", "backbone_params": {"n_channels": 32}}
 BUDGET = 28_192  # parameters of that network
-COMMON = {
-    "input_shape": (1, 28, 28),
-    "n_way": 5,
-    "n_shot": 1,
-    "n_query": 5,
-    "meta_batch_size": 4,
-    "meta_lr": 0.005,
-    "inner_lr": 0.1,
-    "n_inner_steps": 1,
-    "validation": 0.0,
-}
+COMMON = {"input_shape": (1, 28, 28), "n_way": 5, "n_shot": 1, "n_query": 5, "validation": 0.0}
+COMMON |= {"meta_batch_size": 4, "meta_lr": 0.005, "inner_lr": 0.1, "n_inner_steps": 1}
 ARMS = ("metanas", "conv4", "random", "exact")
 
 

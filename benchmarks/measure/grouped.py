@@ -149,18 +149,9 @@ def summarise(results: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    options = read_options(
-        __doc__,
-        time=False,
-        factors=False,
-        methods=[],
-        sets=[],
-        half=("both", "development", "report", "reserve"),
-        splits=1,
-        minutes=600.0,
-        summary=False,
-        results=Path,
-    )
+    given = {"time": False, "factors": False, "methods": [], "sets": [], "splits": 1}
+    given |= {"half": ("both", "development", "report", "reserve"), "minutes": 600.0}
+    options = read_options(__doc__, **given, summary=False, results=Path)
     suffix = "_time" * options.time + "_factors" * options.factors
     kind = KINDS[suffix]
     path = options.results or RESULTS / f"grouped{suffix}.jsonl"

@@ -41,17 +41,10 @@ def measure(name, draw, n_folds):
     rng = np.random.default_rng(draw)
     X = rng.normal(size=(N_ROWS, N_COLUMNS))
     y = rng.permutation(np.arange(N_ROWS) % 2)
-    search = MetaLearnedSearchCV(
-        make_pipeline(StandardScaler(), SVC()),
-        SPACE,
-        n_iter=N_ITER,
-        cv=N_INNER,
-        random_state=draw,
-        verbose=0,
-        prior="history",
-        history=SearchHistory(),
-        learn_from_same_data=METHODS[name],
-    )
+    settings = {"n_iter": N_ITER, "cv": N_INNER, "random_state": draw, "verbose": 0}
+    settings |= {"prior": "history", "learn_from_same_data": METHODS[name]}
+    pipeline = make_pipeline(StandardScaler(), SVC())
+    search = MetaLearnedSearchCV(pipeline, SPACE, **settings, history=SearchHistory())
     outer = StratifiedKFold(n_folds, shuffle=True, random_state=draw)
     found = cross_validate(search, X, y, cv=outer, return_estimator=True)
     n_past = sum(len(one.prior_ or ()) for one in found["estimator"])

@@ -124,23 +124,11 @@ def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def main() -> None:
-    options = read_options(
-        __doc__,
-        protocol=("source", "papers", "validation", "alphabets"),
-        learner=tuple(LEARNERS),
-        iterations=1000,
-        set=[],
-        views="auto",
-        evaluate=["5,1"],
-        modes=["inductive", "transductive"],
-        episodes=600,
-        threads=torch.get_num_threads(),
-        seed=0,
-        start=Path,
-        save=Path,
-        within=False,
-        gray=False,
-    )
+    given = {"protocol": ("source", "papers", "validation", "alphabets")}
+    given |= {"learner": tuple(LEARNERS), "iterations": 1000, "set": [], "views": "auto"}
+    given |= {"evaluate": ["5,1"], "modes": ["inductive", "transductive"], "episodes": 600}
+    given |= {"threads": torch.get_num_threads(), "seed": 0, "start": Path, "save": Path}
+    options = read_options(__doc__, **given, within=False, gray=False)
     torch.set_num_threads(options.threads)
     X, y, X_test, y_test = load(options.protocol, options.seed, options.gray)
     of = ("protocol", "learner", "seed", "gray", "within", "views", "iterations", "threads")
@@ -159,18 +147,11 @@ def run(options, X, y, X_test, y_test) -> dict:
     name = "-".join(map(str, (*parts, options.within, options.gray, start)))
     (RESULTS / "runs").mkdir(parents=True, exist_ok=True)
     checkpoint = RESULTS / "runs" / (name.replace("=", "_").replace('"', "") + ".ckpt")
-    common = {
-        "backbone": "conv4",
-        "n_way": 5,
-        "n_shot": 1,
-        "n_query": 15,
-        "n_iterations": max(options.iterations, 1),
-        "validation": Validation(0.0, every=100),
-        "execution": ExecutionOptions(checkpoint=checkpoint),
-        "verbose": 1,
-        "random_state": options.seed,
-        "prior": MetaPrior.load(options.start) if start else None,
-    }
+    common = {"backbone": "conv4", "n_way": 5, "n_shot": 1, "n_query": 15, "verbose": 1}
+    common |= {"n_iterations": max(options.iterations, 1), "random_state": options.seed}
+    common |= {"validation": Validation(0.0, every=100)}
+    common |= {"execution": ExecutionOptions(checkpoint=checkpoint)}
+    common["prior"] = MetaPrior.load(options.start) if start else None
     alphabets = alphabet_of() if options.protocol == "alphabets" else None
     if options.within:
         labels = np.unique(y).tolist()

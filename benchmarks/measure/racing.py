@@ -43,18 +43,11 @@ def run(cell):
     sizes = {"train_size": n_train, "test_size": min(N_TEST, len(X) - n_train)}
     X, X_test, y, y_test = train_test_split(X, y, **sizes, stratify=y, random_state=0)
     space = default_search_space(ESTIMATORS[name])
-    search = MetaLearnedSearchCV(
-        ESTIMATORS[name],
-        {n: values for n, values in space.items() if n not in ("max_iter", "n_estimators")},
-        n_iter=N_ITER,
-        racing=METHODS[method],
-        prior=None,
-        history=None,
-        cv=StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed),
-        scoring="accuracy",
-        random_state=seed,
-        verbose=0,
-    )
+    space = {n: values for n, values in space.items() if n not in ("max_iter", "n_estimators")}
+    cv = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
+    settings = {"n_iter": N_ITER, "racing": METHODS[method], "scoring": "accuracy", "cv": cv}
+    settings |= {"prior": None, "history": None, "random_state": seed, "verbose": 0}
+    search = MetaLearnedSearchCV(ESTIMATORS[name], space, **settings)
     begun = time.process_time()
     search.fit(X, y)
     n_fits = int(np.sum(search.cv_results_.get("n_folds", np.full(N_ITER, N_FOLDS))))

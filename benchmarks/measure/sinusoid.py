@@ -24,31 +24,14 @@ from skmeta.learners import MAML, ExecutionOptions, MetaOptimizer, MetaSGD, Vali
 
 STEPS = (1, 5, 10)
 N_QUERY = 100
-PAPER = {
-    "inner_lr": 0.01,
-    "n_inner_steps": 1,
-    "n_shot": 10,
-    "n_query": 10,
-    "meta_batch_size": 25,
-    "meta_lr": 1e-3,
-    "meta_optimizer": MetaOptimizer(schedule="constant", clip_norm=None),
-    "standardize": False,
-    "n_iterations": 70_000,
-}
-TUNED = PAPER | {
-    "inner_lr": 0.005,
-    "n_shot": 5,
-    "n_query": 15,
-    "meta_lr": 3e-3,
-    "meta_optimizer": MetaOptimizer(schedule="cosine"),
-    "n_iterations": 40_000,
-}
+PAPER = {"inner_lr": 0.01, "n_inner_steps": 1, "n_shot": 10, "n_query": 10, "meta_batch_size": 25}
+PAPER |= {"meta_lr": 1e-3, "n_iterations": 70_000, "standardize": False}
+PAPER |= {"meta_optimizer": MetaOptimizer(schedule="constant", clip_norm=None)}
+TUNED = PAPER | {"inner_lr": 0.005, "n_shot": 5, "n_query": 15, "meta_lr": 3e-3}
+TUNED |= {"meta_optimizer": MetaOptimizer(schedule="cosine"), "n_iterations": 40_000}
 # No inner step: the squared error of all tasks at once.
-FIT_ALL = PAPER | {
-    "n_inner_steps": 0,
-    "meta_optimizer": MetaOptimizer(schedule="cosine", clip_norm=None),
-    "n_iterations": 20_000,
-}
+FIT_ALL = PAPER | {"n_inner_steps": 0, "n_iterations": 20_000}
+FIT_ALL |= {"meta_optimizer": MetaOptimizer(schedule="cosine", clip_norm=None)}
 SETTINGS = {
     "maml-paper": (MAML, PAPER),
     "maml": (MAML, TUNED),

@@ -199,19 +199,9 @@ def measure_speed(kind: str, ours: BaseEstimator) -> list[dict]:
 
 def main() -> None:
     """Run and print."""
-    options = read_options(
-        __doc__,
-        kind_=tuple(SIZES),
-        prior=Path,
-        other=Path,
-        sets=tuple(SETS),
-        sizes=[0],
-        draws=10,
-        methods=[],
-        tuned=False,
-        speed=False,
-        summary=False,
-    )
+    given = {"kind_": tuple(SIZES), "prior": Path, "other": Path, "sets": tuple(SETS)}
+    given |= {"sizes": [0], "draws": 10, "methods": [], "tuned": False, "speed": False}
+    options = read_options(__doc__, **given, summary=False)
     kind, is_classification = options.kind, options.kind == "classification"
     estimator = MetaFewShotClassifier if is_classification else MetaFewShotRegressor
     priors = [MetaPrior.load(path) for path in (options.prior, options.other) if path]

@@ -31,15 +31,9 @@ def make_prior(sign=1.0):
             for a, b in rng.uniform([-3, -5], [4, 1], (40, 2))
         ]
         scores = np.array([sign * score(c["SVC.C"], c["SVC.gamma"]) for c in tried])
-        searches.append(
-            PastSearch(
-                dataset=f"set {k}",
-                configurations=tuple(tried),
-                scores=scores + 0.01 * rng.normal(size=40),
-                estimator="SVC",
-                metric="accuracy",
-            )
-        )
+        of = {"dataset": f"set {k}", "estimator": "SVC", "metric": "accuracy"}
+        scores = scores + 0.01 * rng.normal(size=40)
+        searches.append(PastSearch(configurations=tuple(tried), scores=scores, **of))
     return SearchPrior.from_searches(searches)
 
 

@@ -66,14 +66,9 @@ class EmulatedTensor(torch.Tensor):
 
     @staticmethod
     def __new__(cls, raw):
-        return torch.Tensor._make_wrapper_subclass(
-            cls,
-            raw.shape,
-            strides=raw.stride(),
-            storage_offset=raw.storage_offset(),
-            dtype=raw.dtype,
-            device=DEVICE,
-        )
+        layout = {"strides": raw.stride(), "storage_offset": raw.storage_offset()}
+        layout |= {"dtype": raw.dtype, "device": DEVICE}
+        return torch.Tensor._make_wrapper_subclass(cls, raw.shape, **layout)
 
     def __init__(self, raw):
         self.raw = raw

@@ -147,12 +147,7 @@ def train(path, n_iterations=4):
     return state["w"].tolist(), history
 
 
-def write_checkpoint(path):
-    with pytest.raises(KeyboardInterrupt):
-        train(path)
-
-
-CHECKPOINT = content_of(write_checkpoint)
+CHECKPOINT = content_of(lambda path: pytest.raises(KeyboardInterrupt, train, path))
 
 DEEP = "[" * 2000 + "]" * 2000
 KINDS = {
@@ -231,13 +226,9 @@ def test_a_policy_that_names_a_large_network_is_refused():
 def write_history(path):
     with SearchHistory(path) as history:
         for name in ("first", "second"):
-            record = make_record(
-                name,
-                dataset=name,
-                data_digest="ab" * 16,
-                data_sketch=(1, 2**63),
-                space={"SVC.C": "loguniform(1, 2)"},
-            )
+            settings = {"data_digest": "ab" * 16, "data_sketch": (1, 2**63)}
+            settings["space"] = {"SVC.C": "loguniform(1, 2)"}
+            record = make_record(name, dataset=name, **settings)
             search_id = record_all(history, record)
             for k in range(6):
                 own = {"SVC.C": 0.5 + k, "SVC.kernel": "rbf", "SVC.shrinking": True}

@@ -100,13 +100,9 @@ class Interpreter:
     def __init__(self, folder, hash_seed):
         script = folder / "script.py"
         script.write_text(SCRIPT)
-        self._process = subprocess.Popen(
-            [sys.executable, str(script)],
-            env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        settings = {"env": os.environ | {"PYTHONHASHSEED": str(hash_seed)}, "text": True}
+        settings |= {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._process = subprocess.Popen([sys.executable, str(script)], **settings)
 
     def start(self, *arguments):
         return int(self._ask(json.dumps(arguments)))

@@ -73,14 +73,9 @@ for optimizer in ("adam", "sgd"):
 
 @pytest.mark.slow
 def test_kills_at_random_moments(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path), "0"],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    settings = {"capture_output": True, "text": True, "timeout": 300, "check": False}
+    settings["env"] = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path), "0"], **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "in a run" not in done.stdout
     assert done.stdout.count(" kills") == 2

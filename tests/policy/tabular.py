@@ -75,16 +75,12 @@ def all_episodes():
 STATES, ACTIONS, REWARDS, CHANCES = all_episodes()
 
 
-def log_probs(session, fast):
-    """Log probability (E, T) of each action of every episode, with a gradient."""
+def probabilities(session, fast):
+    """Probability (E,) of every episode, with a gradient."""
     x = torch.as_tensor(np.eye(2)[STATES])
     log_p = torch.log_softmax(session.outputs(fast, x), -1)
-    return log_p.gather(-1, torch.as_tensor(ACTIONS)[..., None])[..., 0]
-
-
-def probabilities(session, fast):
-    """Probability (E,) of every episode."""
-    return torch.as_tensor(CHANCES) * log_probs(session, fast).sum(1).exp()
+    log_p = log_p.gather(-1, torch.as_tensor(ACTIONS)[..., None])[..., 0]
+    return torch.as_tensor(CHANCES) * log_p.sum(1).exp()
 
 
 def expected_return(session, fast):
@@ -106,20 +102,12 @@ def listed(session, fast, only=None):
     rows = slice(None) if only is None else [only]
     chance = probabilities(session, fast).detach().numpy()[rows]
     weight = np.ones_like(chance) if only is not None else chance
-    episodes = Episodes(
-        np.eye(2)[STATES[rows]][None],
-        ACTIONS[rows][None],
-        REWARDS[rows][None],
-        np.repeat(weight[:, None], HORIZON, axis=1)[None],
-    )
+    weights = np.repeat(weight[:, None], HORIZON, axis=1)
+    parts = np.eye(2)[STATES[rows]], ACTIONS[rows], REWARDS[rows], weights
+    episodes = Episodes(*(part[None] for part in parts))
     stacked = {n: v.detach().unsqueeze(0) for n, v in fast.items()}
     sample = session.sample(episodes, stacked)
-    return change(sample, lambda values: values[0])
-
-
-def change(sample, function):
-    """Apply a function to every tensor of a sample."""
-    return type(sample)(*map(function, sample))
+    return type(sample)(*(values[0] for values in sample))
 
 
 def differences(function, state, step=1e-5):

@@ -10,14 +10,9 @@ SETTINGS = {
     "xgboost": {"n_jobs": 1, "random_state": 0},
     "catboost": {"thread_count": 1, "silent": True, "allow_writing_files": False},
 }
-CLASSES = {
-    "LGBMClassifier": "lightgbm",
-    "LGBMRegressor": "lightgbm",
-    "XGBClassifier": "xgboost",
-    "XGBRegressor": "xgboost",
-    "CatBoostClassifier": "catboost",
-    "CatBoostRegressor": "catboost",
-}
+CLASSES = {"LGBMClassifier": "lightgbm", "LGBMRegressor": "lightgbm"}
+CLASSES |= {"XGBClassifier": "xgboost", "XGBRegressor": "xgboost"}
+CLASSES |= {"CatBoostClassifier": "catboost", "CatBoostRegressor": "catboost"}
 
 
 def make_booster(name, **settings):

@@ -1,5 +1,7 @@
 """The parameters that the past expects to be best, without a search."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -24,23 +26,15 @@ KEYS = ["metric", "gain", "low", "high", "better_on", "n_datasets", "advice"]
 def make_prior(peaks, gain=0.1):
     """Return a prior of C of an RBF kernel, with a peak for each past data set."""
     C, gamma = np.geomspace(2**-5, 2**12, 12), np.geomspace(2**-15, 2**3, 8)
-    grid = [
-        {"SVC.C": float(c), "SVC.gamma": float(g), "SVC.kernel": "rbf"} for c in C for g in gamma
-    ]
-    grid.append({"SVC.C": 1.0, "SVC.gamma": "scale", "SVC.kernel": "rbf"})
+    pairs = [*itertools.product(C.tolist(), gamma.tolist()), (1.0, "scale")]
+    grid = [{"SVC.C": c, "SVC.gamma": g, "SVC.kernel": "rbf"} for c, g in pairs]
     distance = np.log10([one["SVC.C"] for one in grid])
-    return SearchPrior.from_searches(
-        [
-            PastSearch(
-                dataset=f"set {k}",
-                configurations=tuple(grid),
-                scores=0.9 - gain * (distance - peak) ** 2,
-                estimator="SVC",
-                metric="accuracy",
-            )
-            for k, peak in enumerate(peaks)
-        ]
-    )
+    searches = []
+    for k, peak in enumerate(peaks):
+        tried = {"configurations": tuple(grid), "scores": 0.9 - gain * (distance - peak) ** 2}
+        of = {"dataset": f"set {k}", "estimator": "SVC", "metric": "accuracy"}
+        searches.append(PastSearch(**tried, **of))
+    return SearchPrior.from_searches(searches)
 
 
 def test_it_has_the_parameters_that_were_best_on_past_data_sets():

@@ -158,18 +158,14 @@ def test_the_same_rows_in_other_forms():
     assert n_past(make(history).fit(X[:, :6], y)) == 1
 
 
-def make_shop(seed, n=120):
-    """Rows of a shop: the columns mean the same in each, and their distributions differ."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(rng.normal(size=4), size=(n, 4))
-    return X, (X @ rng.normal(size=4) + 0.5 * rng.normal(size=n) > 0).astype(int)
-
-
 @pytest.mark.parametrize("is_standardised", [False, True])
 def test_shops_with_the_same_columns_and_as_many_rows_are_learned_from(is_standardised):
     history, n_known = SearchHistory(), []
     for seed in range(10):
-        X, y = make_shop(seed)
+        # The columns mean the same in each shop, and their distributions differ.
+        rng = np.random.default_rng(seed)
+        X = rng.normal(rng.normal(size=4), size=(120, 4))
+        y = (X @ rng.normal(size=4) + 0.5 * rng.normal(size=120) > 0).astype(int)
         if is_standardised:
             X = (X - X.mean(axis=0)) / X.std(axis=0)
         n_known.append(n_past(make(history).fit(X, y)))

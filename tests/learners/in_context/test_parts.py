@@ -60,14 +60,8 @@ def task(kind):
     y = torch.randn(B, N_KNOWN, generator=generator, dtype=torch.float64)
     if kind == "classification":
         y = torch.arange(N_KNOWN).expand(B, -1) % 3
-    slots = torch.tensor([[5, 1, 60, 7]])
-    return {
-        "x": x[:, :N_KNOWN],
-        "y": y,
-        "w": torch.ones(B, N_KNOWN).double(),
-        "slots": slots,
-        "query": x[:, N_KNOWN:],
-    }
+    task = {"x": x[:, :N_KNOWN], "y": y, "w": torch.ones(B, N_KNOWN).double()}
+    return task | {"slots": torch.tensor([[5, 1, 60, 7]]), "query": x[:, N_KNOWN:]}
 
 
 def close(found, expected):

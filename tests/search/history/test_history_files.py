@@ -165,13 +165,8 @@ def test_missing_permission_is_known_when_opening():
         (folder / "open/secret.db").chmod(0o000)
         (folder / "open").chmod(0o777)
         (folder / "kept").chmod(0o555)
-        done = subprocess.run(
-            [sys.executable, "-c", UNPRIVILEGED, str(folder)],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd="/",
-        )
+        command = [sys.executable, "-c", UNPRIVILEGED, str(folder)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/")
         (folder / "kept").chmod(0o755)
     assert done.returncode == 0, done.stderr
 

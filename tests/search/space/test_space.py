@@ -154,11 +154,6 @@ DISTRIBUTIONS = st.one_of(
 LISTS = st.lists(VALUES, min_size=1, max_size=6)
 
 
-def is_within(value, low, high):
-    tolerance = 1e-9 * max(1.0, abs(value))
-    return low - tolerance <= value <= high + tolerance
-
-
 @settings(deadline=None)
 @given(DISTRIBUTIONS, st.integers(0, 2**32 - 1))
 def test_candidates_and_their_neighbours_are_in_the_space(given_source, seed):
@@ -168,7 +163,8 @@ def test_candidates_and_their_neighbours_are_in_the_space(given_source, seed):
     candidates = space.sample(5, rng)
     near = [other for one in candidates for other in space.neighbours(one, 3, rng)]
     for candidate in [*candidates, *near]:
-        assert is_within(candidate["a"], low, high)  # false for NaN
+        tolerance = 1e-9 * max(1.0, abs(candidate["a"]))
+        assert low - tolerance <= candidate["a"] <= high + tolerance  # false for NaN
 
 
 @settings(deadline=None)
