@@ -13,7 +13,7 @@ from skmeta._columns._frames import (
     resolve_columns,
     take_column,
 )
-from skmeta._columns._rows import encode_rows, flatten_rows
+from skmeta._columns._rows import encode_rows, flatten_rows, mix_bits
 from skmeta._columns._times import Times, time_numbers, wall_time
 
 __all__ = []

@@ -1,4 +1,4 @@
-"""Rows that a user gives to an estimator, as a table of numbers."""
+"""Rows that a user gives to an estimator, as a table of numbers, and digests of numbers."""
 
 from __future__ import annotations
 
@@ -48,3 +48,12 @@ def encode_rows(
         encoder.encode(X, when), ensure_all_finite="allow-nan", estimator=estimator, input_name="X"
     )
     return rows
+
+
+def mix_bits(values: np.ndarray) -> np.ndarray:
+    """Return digests (n,) of 64-bit integers (n,): each bit changes all bits of its digest."""
+    # The finaliser of splitmix64 (Steele, Lea & Flood 2014).
+    z = values + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

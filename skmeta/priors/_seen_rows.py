@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrc
 
+from skmeta._columns import mix_bits
+
 MAX_DIGESTS = 16_384  # 128 KiB of a file
 DIGESTS, SHARES, BOUND = "rows.digests", "rows.shares", "rows.bound"
 # Probability, at most, that so many rows of a new task are known by chance.
@@ -33,11 +35,11 @@ def row_digests(X: np.ndarray, y: np.ndarray | None) -> np.ndarray:
     """Return a digest (n,) of each row (n, d), with its target (n,) if there is one."""
     table = np.asarray(X).reshape(len(X), -1)
     n_columns = table.shape[1] + (y is not None)
-    multipliers = _mix(np.arange(n_columns, dtype=np.uint64)) | np.uint64(1)
+    multipliers = mix_bits(np.arange(n_columns, dtype=np.uint64)) | np.uint64(1)
     total = _column_sum(table, multipliers[: table.shape[1]])
     if y is not None:
         total += _column_sum(np.asarray(y)[:, None], multipliers[-1:])
-    return (_mix(total) >> np.uint64(11)).astype(np.float64)
+    return (mix_bits(total) >> np.uint64(11)).astype(np.float64)
 
 
 def describe_rows(
@@ -93,11 +95,3 @@ def _column_sum(table: np.ndarray, multipliers: NDArray[np.uint64]) -> NDArray[n
         bits = bits ^ (bits >> np.uint32(16))
         total[start : start + step] = bits.astype(np.uint64) @ multipliers
     return total
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    # The finaliser of splitmix64 (Steele, Lea & Flood 2014).
-    z = values + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

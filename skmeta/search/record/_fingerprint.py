@@ -27,7 +27,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from skmeta._columns import frame_columns, is_data_frame
+from skmeta._columns import frame_columns, is_data_frame, mix_bits
 
 Array = NDArray[np.float64]
 
@@ -91,8 +91,8 @@ def _sketch(columns: Sequence[tuple[Any, NDArray[np.uint64]]]) -> tuple[int, ...
     rows = np.zeros(len(columns[0][1]), dtype=np.uint64)
     for values, exact in columns:
         numbers = _as_numbers(values)
-        rows += _mix(exact if numbers is None else _hashes(numbers.astype(np.float32)))
-    values, counts = np.unique(_mix(rows), return_counts=True)
+        rows += mix_bits(exact if numbers is None else _hashes(numbers.astype(np.float32)))
+    values, counts = np.unique(mix_bits(rows), return_counts=True)
     # 53 bits suffice, and are exact in any reader of JSON.
     smallest = values[counts == 1][:_N_HASHES] >> np.uint64(11)
     return (int((counts == 1).sum()), int((counts == 2).sum()), *map(int, smallest))
@@ -140,7 +140,7 @@ def _numbers_of(values: Any, hashed: NDArray[np.uint64]) -> Array:
     """Return finite numbers for a column: its own, or numbers from 0 to 1 for texts."""
     numbers = _as_numbers(values)
     if numbers is None:
-        return _mix(hashed) / 2.0**64
+        return mix_bits(hashed) / 2.0**64
     return np.where(np.isfinite(numbers), numbers, 0.0)
 
 
@@ -186,7 +186,7 @@ def _as_numbers(values: NDArray[Any]) -> Array | None:
 
 def _sparse_hashes(X: Any) -> NDArray[np.uint64]:
     # One hash per row: the sum over its stored values, each hashed with its column.
-    cells = _mix(_hashes(X.data) ^ _mix(X.indices.astype(np.uint64)))
+    cells = mix_bits(_hashes(X.data) ^ mix_bits(X.indices.astype(np.uint64)))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(cells, dtype=np.uint64)])
     return np.asarray(sums[X.indptr[1:]] - sums[X.indptr[:-1]])
 
@@ -198,7 +198,7 @@ def _hashes(values: NDArray[Any]) -> NDArray[np.uint64]:
         if kind in "iu" and values.itemsize == 8 and len(values):
             is_large = (values > _EXACT) | ((values < -_EXACT) if kind == "i" else False)
             if is_large.any():  # neighbours have the same float
-                hashes[is_large] = _mix(values[is_large].astype(np.uint64))
+                hashes[is_large] = mix_bits(values[is_large].astype(np.uint64))
         return hashes
     if kind in "mM":
         return values.astype(np.int64).view(np.uint64)
@@ -229,14 +229,6 @@ def _as_text(value: Any, *, is_typed: bool) -> str:
     if not text:
         raise TypeError(f"a {kind.__name__} can be neither compared nor pickled")
     return f"\0{kind.__name__} {text}"
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    # The finaliser of splitmix64 (Steele, Lea & Flood 2014).
-    z = values + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 def _object_digest(value: Any) -> str:
