@@ -61,8 +61,9 @@ class Population:
     """Fitted models of the rows of all groups but those of one fold.
 
     A group that the models were fitted on is predicted by the one that was fitted without it, and a
-    new group by the mean of all. `labels` (n_classes,) are class codes, None for a regression;
-    `is_filled` says whether missing values are filled; `n_rounds` is 0 for models without boosting.
+    new group by the mean of all. With fewer models than folds, folds are joined. `labels`
+    (n_classes,) are class codes, None for a regression; `is_filled` says whether missing values are
+    filled; `n_rounds` is 0 for models without boosting.
     """
 
     def __init__(
@@ -75,11 +76,12 @@ class Population:
         """Return targets (n,) or probabilities (n, c), given folds of groups; -1 is a new one."""
         shape = (len(X),) if self.labels is None else (len(X), len(self.labels))
         predictions = np.empty(shape)
+        joined = np.where(folds < 0, -1, folds % len(self.models))
         for k, model in enumerate(self.models):
-            rows = np.flatnonzero(folds == k)
+            rows = np.flatnonzero(joined == k)
             if len(rows):
                 predictions[rows] = self._outputs(model, X[rows])
-        rows = np.flatnonzero(folds < 0)
+        rows = np.flatnonzero(joined < 0)
         if len(rows):
             outputs = [self._outputs(model, X[rows]) for model in self.models]
             predictions[rows] = np.mean(outputs, axis=0)

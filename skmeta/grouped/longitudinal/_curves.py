@@ -242,7 +242,6 @@ class LastValue(NamedTuple):
     """The latest target of the group before a row, in the last season's phase if there is one."""
 
     mean: float  # of all targets, predicted before the first known row
-    std: float
     calendar: Calendar = NO_SEASONS
 
     def without(self, kept: Table) -> LastValue:
@@ -250,7 +249,7 @@ class LastValue(NamedTuple):
         return self
 
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Predict rows of groups, given known rows: means and standard deviations (n,)."""
+        """Predict rows of groups, given known rows: means (n,); deviations are those of curves."""
         last = rows_before(known, at).last
         if self.calendar.seasons:
             n_phases = self.calendar.seasons[-1].n_phases
@@ -262,5 +261,4 @@ class LastValue(NamedTuple):
             ]
             last_of_phase = rows_before(*parts).last
             last = np.where(last_of_phase >= 0, last_of_phase, last)
-        y = np.append(known.y, self.mean)
-        return y[last], np.full(len(at.y), self.std)
+        return np.append(known.y, self.mean)[last], np.zeros(len(at.y))

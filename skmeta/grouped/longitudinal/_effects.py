@@ -26,7 +26,6 @@ class Effects(NamedTuple):
     """Trees over all groups, and a mixed-effects model of the columns and of their predictions."""
 
     population: Population  # trees, cross-fitted over groups
-    n_folds: int  # of the trees
     effects: MixedEffects
     settings: FitSettings  # of the trees
     calendar: Calendar
@@ -49,8 +48,7 @@ class Effects(NamedTuple):
 
     def _with_shared(self, rows: Table) -> Table:
         rows = _with_calendar(rows, self.calendar)
-        fold = np.where(rows.fold < 0, -1, rows.fold % self.n_folds)
-        return rows._replace(shared=self.population.predict(rows.X, fold), fold=fold)
+        return rows._replace(shared=self.population.predict(rows.X, rows.fold))
 
 
 def fit_effects(
@@ -73,7 +71,7 @@ def fit_effects(
         effects = start.without(table)
     lowest, highest = float(rows.y.min()), float(rows.y.max())
     settings = settings._replace(report=silent)
-    return Effects(population, int(fold.max()) + 1, effects, settings, calendar, lowest, highest)
+    return Effects(population, effects, settings, calendar, lowest, highest)
 
 
 def _with_calendar(rows: Table, calendar: Calendar) -> Table:

@@ -203,10 +203,10 @@ def fit_longitudinal(
     }
     curves = {name: fit_curve(shape, rows, zero, calendar) for name, shape in shapes.items()}
     free = Members(curves, Steps([], 0)).without_season(rows, rows)[1]
-    simple: dict[str, Any] = {LAST: LastValue(*_moments(free.y)), **curves}
+    simple: dict[str, Any] = {LAST: LastValue(float(free.y.mean())), **curves}
     if calendar.seasons:
         simple[SMOOTHING] = fit_smoothing(free, calendar.step, group_scales(free))
-        simple[SAME_PHASE] = LastValue(*_moments(free.y), calendar)
+        simple[SAME_PHASE] = LastValue(float(free.y.mean()), calendar)
     simple[EFFECTS] = fit_effects(rows, settings, _N_FOLDS_EFFECTS, calendar, effects)
     sample, held_out = some_groups(rows, _MAX_ROWS), {}
     ahead = _steps_ahead(sample, calendar)
@@ -298,10 +298,6 @@ def _join(parts: list[HeldOutPredictions]) -> HeldOutPredictions:
     return Cases(first.known, query, n_known, group), (means, stds)
 
 
-def _moments(y: np.ndarray) -> tuple[float, float]:
-    return float(y.mean()), float(y.std())
-
-
 def _hold_out_groups(
     simple: Mapping[str, Any], rows: Table, cases: Cases
 ) -> tuple[Steps, tuple[np.ndarray, np.ndarray] | None]:
@@ -344,7 +340,7 @@ def _fit_again(members: Members, rows: Table, zero: float) -> Members:
         if isinstance(one, Curve):
             simple[name] = fit_curve(one.shape, rows, zero, one.design.calendar, one)
     free = Members({**members.simple, **simple}, Steps([], 0)).without_season(rows, rows)[1]
-    simple = {LAST: LastValue(*_moments(free.y)), **simple}
+    simple = {LAST: LastValue(float(free.y.mean())), **simple}
     for name, one in members.simple.items():
         if isinstance(one, Effects):
             simple[name] = one.again(rows)

@@ -25,21 +25,20 @@ _MAX_STEPS, _MAX_AHEAD = 100, 12
 
 
 class Smoothing(NamedTuple):
-    """Constants, the step of time, and the mean and deviation of all targets."""
+    """Constants, the step of time, and the mean of all targets."""
 
     alpha: float
     beta: float
     phi: float
     step: float
     mean: float
-    std: float
 
     def without(self, kept: Table) -> Smoothing:
         """Return itself: two constants of all groups know little of one."""
         return self
 
     def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Predict rows of groups, given known rows: means and standard deviations (n,)."""
+        """Predict rows of groups, given known rows: means (n,); deviations are those of curves."""
         level, trend = np.full(len(known.y) + 1, self.mean), np.zeros(len(known.y) + 1)
         for rows in batches(known.times, known.group, len(known.y)):
             # Rows of a batch end with gaps, which are not read.
@@ -48,7 +47,7 @@ class Smoothing(NamedTuple):
         last = rows_before(known, at).last
         gap = np.where(last >= 0, at.times - np.append(known.times, 0.0)[last], 0.0)
         mean = level[last] + self._damped(gap / self.step) * trend[last]
-        return mean, np.full(len(mean), self.std)
+        return mean, np.zeros(len(mean))
 
     def _damped(self, h: np.ndarray) -> np.ndarray:
         return np.asarray(self.phi * (1 - self.phi**h) / (1 - self.phi))
@@ -67,13 +66,12 @@ class Smoothing(NamedTuple):
 
 def fit_smoothing(rows: Table, step: float, scale: np.ndarray) -> Smoothing:
     """Choose the constants by squared errors of one to twelve steps ahead, over scales (n,)."""
-    moments = float(rows.y.mean()), float(rows.y.std())
-    parts = list(batches(rows.times, rows.group, _MAX_STEPS))
-    best, least = Smoothing(0.2, 0.0, 0.9, step, *moments), np.inf
+    mean, parts = float(rows.y.mean()), list(batches(rows.times, rows.group, _MAX_STEPS))
+    best, least = Smoothing(0.2, 0.0, 0.9, step, mean), np.inf
     for alpha, beta, phi in product(_ALPHA, _BETA, _PHI):
         if beta > alpha or (not beta and phi != _PHI[0]):
             continue
-        smoothing = Smoothing(alpha, beta, phi, step, *moments)
+        smoothing = Smoothing(alpha, beta, phi, step, mean)
         loss = sum(_loss(smoothing, rows, at, scale) for at in parts)
         if loss < least:
             best, least = smoothing, loss
