@@ -10,7 +10,7 @@ import pytest
 from sklearn.preprocessing import OneHotEncoder
 
 from skmeta import MetaFewShotRegressor, MetaPrior
-from skmeta._columns import FrameEncoder, Times, time_numbers, wall_time
+from skmeta._columns import FrameEncoder, Times, mix_bits, time_numbers, wall_time
 from skmeta.exceptions import UnusedDataWarning
 from skmeta.learners import MAML, HierarchicalLinear, InContextLearner
 
@@ -258,3 +258,8 @@ def test_zones_that_say_too_little():
     nameless = [day.to_pydatetime().replace(tzinfo=Nameless()) for day in berlin]
     with pytest.raises(ValueError, match="has a time zone without a name"):
         Times.of_column(pd.DataFrame({"when": pd.Series(nameless, dtype=object)}), "when")
+
+
+def test_digests_are_those_of_files_written_before():
+    # The first number of splitmix64 from the seed 0, as published.
+    assert mix_bits(np.zeros(1, np.uint64)).tolist() == [0xE220A8397B1DCDAF]

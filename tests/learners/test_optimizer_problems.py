@@ -11,7 +11,7 @@ from skmeta import MetaFewShotRegressor
 from skmeta.exceptions import PriorError
 from skmeta.learners import LearnedOptimizer, PriorOptimizer
 from skmeta.learners.learned_optimizers import (
-    Batch,
+    ProblemBatch,
     _problems,
     initial_rule,
     meta_gradient,
@@ -53,7 +53,7 @@ def make_state(network):
 
 def make_batch(seed=1):
     problems, rng = [Noisy(), Noisy()], np.random.default_rng(seed)
-    return Batch(problems, [problem.init(rng) for problem in problems])
+    return ProblemBatch(problems, [problem.init(rng) for problem in problems])
 
 
 def test_without_corrections_a_step_is_one_of_adam():
@@ -85,7 +85,9 @@ def test_without_corrections_a_step_is_one_of_adam():
 def test_problems_side_by_side_take_the_steps_that_each_takes_alone(network):
     settings = SimpleNamespace(inner_lr=0.1, first_order=True)
     state, whole = make_state(network), make_batch()
-    losses = [optimise(settings, state, Batch([p], [s])) for p, s in zip(*whole, strict=True)]
+    losses = [
+        optimise(settings, state, ProblemBatch([p], [s])) for p, s in zip(*whole, strict=True)
+    ]
     both = optimise(settings, state, whole)
     torch.testing.assert_close(both, torch.cat(losses, 1), rtol=1e-9, atol=1e-12)
 
@@ -98,7 +100,7 @@ class Fixed(Noisy):
 
 
 def optimise(settings, state, batch):
-    batch = Batch([Fixed()] * len(batch.problems), batch.starts)
+    batch = ProblemBatch([Fixed()] * len(batch.problems), batch.starts)
     return _problems.run(settings, state, batch, 5, np.random.default_rng(0))
 
 
