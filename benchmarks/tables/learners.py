@@ -44,17 +44,22 @@ def defaults() -> Rows:
 @table("equal seconds")
 def equal_seconds() -> Rows:
     """MAML and ANIL at equal seconds: errors of new tasks by what the meta-gradient learns."""
-    header = [f"{n} points, {steps}" for n in (5, 10) for steps in ("own", "10")]
-    rows: Rows = [["what is learned", *header, "letters, own", "letters, 10"]]
+    points = [f"{n} points, {steps}" for n in (5, 10) for steps in ("own", "10")]
+    rows: Rows = [["what is learned", *points, "letters, own", "letters, 10"]]
+    rows[0] += ["chess", "digits", "pupils"]
     errors: dict[tuple[str, str], dict[str, list[list[float]]]] = {}
     for record in read_lines(RESULTS / "equal_seconds.jsonl"):
         tasks, learner, learned, _ = record["cell"]
-        runs = errors.setdefault((learner, learned), {"sinusoids": [], "letter": []})
-        runs[tasks].append(list(record["error"].values()))
+        runs = errors.setdefault((learner, learned), {})
+        runs.setdefault(tasks, []).append(list(record["error"].values()))
+    # Errors that are shown, and their digits.
+    shown = {"sinusoids": (4, 2), "letter": (2, 1), "krkopt": (1, 1), "digits": (1, 1)}
+    shown["schools"] = 1, 2
     for (learner, learned), runs in sorted(errors.items(), key=lambda item: item[0][0] != "MAML"):
-        sinusoids = np.mean(runs["sinusoids"], 0) if runs["sinusoids"] else [None] * 4
-        letters = np.mean(runs["letter"], 0)
-        cells = [*(number(e, 2) for e in sinusoids), *(number(e, 1) for e in letters)]
+        cells = []
+        for tasks, (n, digits) in shown.items():
+            means = np.mean(runs[tasks], 0) if tasks in runs else [None] * n
+            cells += [number(e, digits) for e in means[:n]]
         what = learned.replace(": tensor", ", by tensor").removesuffix(": scalar")
         rows.append([f"{learner}, {what}", *cells])
     return rows

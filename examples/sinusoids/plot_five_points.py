@@ -43,7 +43,7 @@ settings = {
 learners = {
     "MAML": MAML(n_inner_steps=5, inner_lr=0.03, meta_lr=0.003, **settings),
     "Meta-SGD": MetaSGD(n_inner_steps=5, inner_lr=0.01, **settings),
-    "ANIL": ANIL(learn={"inner_lr": "tensor"}, **settings),
+    "ANIL": ANIL(**settings),
     "pretrained network": FineTuning(inner_lr=0.001, **settings),
 }
 priors = {name: learner.fit(X, y, groups=groups).prior_ for name, learner in learners.items()}

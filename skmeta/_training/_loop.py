@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import cached_property, partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ class _Run:
 
     def goes_on(self) -> bool:
         patience = self.settings.validation.patience
-        is_stale = patience is not None and self.n_stale >= patience
+        is_stale = isinstance(patience, Integral) and self.n_stale >= patience
         return self.iteration < self.n_iterations and not is_stale
 
     def is_due(self) -> bool:

@@ -226,8 +226,10 @@ class Validation(Declared, kw_only=False, eq=True):
         Tasks of a validation, and of ``score``.
     every : int, default=100
         Iterations between two validations, rows of ``learning_curve_`` and checkpoints.
-    patience : int or None, default=None
-        Validations without a better score after which meta-training ends; None: never.
+    patience : int, "auto" or None, default="auto"
+        Validations without a better score after which meta-training ends. ``auto``: half of
+        those of ``n_iterations``, and at least five; never for policies, learned optimizers and
+        MetaNAS, whose search has phases. None: never.
 
     Examples
     --------
@@ -239,8 +241,12 @@ class Validation(Declared, kw_only=False, eq=True):
     fraction: float = parameter(0.1, Interval(Real, 0, 1, closed="left"), role="training")
     n_tasks: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
     every: int = parameter(100, Interval(Integral, 1, None, closed="left"), role="training")
-    patience: int | None = parameter(
-        None, Interval(Integral, 1, None, closed="left"), None, role="training"
+    patience: int | str | None = parameter(
+        "auto",
+        Interval(Integral, 1, None, closed="left"),
+        StrOptions({"auto"}),
+        None,
+        role="training",
     )
 
 

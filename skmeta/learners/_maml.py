@@ -276,6 +276,11 @@ class MAML(InitialWeightsLearner, GradientLearner):
 class ANILAlgorithm(MAMLAlgorithm):
     """Adapt the head alone."""
 
+    @property
+    def learned(self) -> dict[str, str]:
+        """The settings of the inner loop that are learned, and by which unit."""
+        return {"inner_lr": "tensor"} if self.settings.learn is None else super().learned
+
     def is_adapted(self, name: str) -> bool:
         """Whether a task adapts the tensor of this name: those of the head only."""
         return name.startswith("head.")
@@ -284,7 +289,10 @@ class ANILAlgorithm(MAMLAlgorithm):
 class ANIL(MAML):
     """Almost no inner loop: MAML whose tasks adapt the head alone.
 
-    Features are computed once per task. It is faster than MAML, and often as good.
+    Features are computed once per task. It is faster than MAML, and often as good. By default, the
+    step sizes of the head's weights and of its bias are learned, from ``inner_lr`` on:
+    ``learn=None`` is ``{"inner_lr": "tensor"}`` here. With ``learn={}`` they are fixed, as in the
+    paper.
 
     References
     ----------
@@ -300,6 +308,10 @@ class ANIL(MAML):
     >>> learner.fit(X, y, groups=groups).prior_.kind
     'regression'
     """
+
+    _published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: {**settings, "learn": {}} for name, settings in MAML._published.items()
+    }
 
     inner_lr: float = 0.1
     n_inner_steps: int = 5

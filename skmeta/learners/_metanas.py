@@ -189,6 +189,7 @@ def build_chosen(network: Network, chosen: tuple[int, ...]) -> Network:
 class MetaNASAlgorithm(InnerLoopAlgorithm):
     """Adapt weights and shares of operations, until one operation is left on each edge."""
 
+    can_end_early: ClassVar[bool] = False
     # Of the softmax over operations, at first and when the choice is made.
     temperature: ClassVar[tuple[float, float]] = (0.1, 0.01)
     # Shares of the meta-training at which annealing begins and ends. All operations are mixed

@@ -21,6 +21,8 @@ from skmeta.learners import (
     MAML,
     ExecutionOptions,
     HierarchicalLinear,
+    LearnedOptimizer,
+    MetaNAS,
     MetaSGD,
     ProtoNet,
     Reptile,
@@ -45,6 +47,34 @@ def test_options_are_tuned_and_cloned_as_parameters_are():
     assert cloned.validation == Validation(0.2, patience=5)
     assert learner.validation.patience == 3
     assert MAML().get_params()["validation"] == 0.1
+
+
+def test_meta_training_may_end_after_half_without_improvement():
+    validation = Validation(0.2, every=10)
+    patience = {
+        (cls, n): read_settings(cls(n_iterations=n, validation=validation)).validation.patience
+        for cls in (MAML, ProtoNet, MetaNAS, LearnedOptimizer)
+        for n in (80, 1000)
+    }
+    assert [patience[MAML, n] for n in (80, 1000)] == [5, 50]
+    assert [patience[ProtoNet, n] for n in (80, 1000)] == [5, 50]
+    assert {patience[cls, 1000] for cls in (MetaNAS, LearnedOptimizer)} == {None}
+    assert validation.patience == "auto"
+
+
+def test_anil_learns_its_step_sizes_unless_told_not_to():
+    X, y, groups = make_sinusoid_tasks(30, 20, random_state=0)
+    settings = {"n_iterations": 3, "validation": 0, "random_state": 0}
+
+    def learned(learner):
+        tensors = learner.fit(X, y, groups=groups).prior_.tensors
+        return {n: float(v[0]) for n, v in tensors.items() if n.startswith("inner_lr")}
+
+    rates = learned(ANIL(**settings))
+    assert sorted(rates) == ["inner_lr.head.bias", "inner_lr.head.weight"]
+    assert all(abs(rate - 0.1) > 1e-4 for rate in rates.values())
+    assert not learned(ANIL(**settings, learn={}))
+    assert ANIL.as_published("omniglot").learn == {}
 
 
 def test_a_class_of_the_same_name_does_not_take_the_place_of_ours():

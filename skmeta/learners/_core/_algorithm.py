@@ -192,7 +192,8 @@ class Algorithm(ABC):
     adapts_anew: ClassVar[bool] = False
     # Whether the meta-gradient depends on the state and the task alone. It is not inherited.
     can_be_recorded: ClassVar[bool] = False
-
+    # Whether ``patience="auto"`` may end meta-training before its last iteration.
+    can_end_early: ClassVar[bool] = True
     # Whether ``backbone="mlp"`` has the input beside the last hidden layer.
     mlp_has_skip: ClassVar[bool] = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from numbers import Integral
 from types import MappingProxyType, SimpleNamespace
@@ -116,6 +117,10 @@ def read_settings(learner: Any) -> Any:
     )
     if settings.meta_batch_size == "auto":
         settings.meta_batch_size = 25 if settings.backbone in ("mlp", "identity") else 4
+    if settings.validation.patience == "auto":
+        n = max(5, settings.n_iterations // (2 * settings.validation.every))
+        patience = n if learner.algorithm.can_end_early else None
+        settings.validation = replace(settings.validation, patience=patience)
     settings.draws_tasks = settings.n_iterations > 0 or settings.validation.fraction > 0
     if settings.backbone == "mlp":
         prior = settings.prior

@@ -33,6 +33,8 @@ _LOSS_SCALING = 1.0
 class LearnedOptimizerAlgorithm(InnerLoopAlgorithm):
     """Take steps of a learned network, and descend the mean loss over them."""
 
+    can_end_early: ClassVar[bool] = False
+
     def skips_zero_gradient(self, state: State) -> bool:
         return False
 
