@@ -344,6 +344,8 @@ def main() -> None:
     if args.memory:
         print(json.dumps(peak_memory(args.memory, args.network[0], sizes[args.network[0]][0])))
         return
+    if unknown := set(args.network) - set(PEERS):
+        raise SystemExit(f"--network takes {' and '.join(PEERS)}, got {', '.join(unknown)}.")
     for network in args.network:
         n_tasks, n = sizes[network]
         record = {

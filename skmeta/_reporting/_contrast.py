@@ -163,7 +163,7 @@ class ContrastMixin:
         _check_events(known)
         at = known if X is None else self._rows_to_report(X)
         where = _place_of(self, column, known)
-        treated, others = known.columns[where], others_of(at, where, known)
+        treated, others = known.columns[where], other_columns(at, where, known)
         pairs = _comparisons(treated, to, versus)
         _check_arms(known, treated, pairs)
         factor, places = _places(known, at, group)
@@ -306,7 +306,7 @@ def _value_of(column: Column, value: Any, parameter: str, seen: list[Any]) -> fl
     return float(value)
 
 
-def others_of(at: ReportTable, where: int | None, known: ReportTable) -> np.ndarray:
+def other_columns(at: ReportTable, where: int | None, known: ReportTable) -> np.ndarray:
     """Return all columns but one (n, d), as numbers without gaps."""
     pairs = zip(at.columns, known.columns, strict=True)
     parts = [one.encoded(like) for k, (one, like) in enumerate(pairs) if k != where]
@@ -317,7 +317,7 @@ def _sample(known: ReportTable, where: int, y: np.ndarray) -> TreatmentRows:
     """Return rows whose treatment is known, or raise an error if its effect cannot be told."""
     column = known.columns[where]
     rows = np.flatnonzero(~column.missing)
-    D, W = column.treatment(column.values)[rows], others_of(known, where, known)[rows]
+    D, W = column.treatment(column.values)[rows], other_columns(known, where, known)[rows]
     codes = known.codes[rows]
     if min(left_by(W, values) for values in D.T) < _DECIDED:
         raise ValueError(

@@ -20,7 +20,7 @@ from scipy.special import gammainc, ndtri
 
 from skmeta._mixed import NegativeBinomial, Poisson
 from skmeta._optional import import_optional
-from skmeta._reporting._contrast import ReportTable, check_level, others_of
+from skmeta._reporting._contrast import ReportTable, check_level, other_columns
 from skmeta._reporting._effect import fit_effect
 from skmeta._reporting._sample import TreatmentRows
 from skmeta._validation import count
@@ -121,10 +121,10 @@ def rates_frame(known: ReportTable, at: ReportTable, level: float, index: Any) -
             "exposure, the column of what they are counted over."
         )
     check_level(level)
-    others, none = others_of(known, None, known), np.empty((len(known.y), 0))
+    others, none = other_columns(known, None, known), np.empty((len(known.y), 0))
     parts = known.y, known.weight, known.codes, np.log(known.exposure)
     values = fit_rates(
-        TreatmentRows(none, others, *parts), others_of(at, None, known), at.codes, level
+        TreatmentRows(none, others, *parts), other_columns(at, None, known), at.codes, level
     )
     pandas = import_optional("pandas", "rates")
     columns = dict(zip(("rate", "std", "lower", "upper"), values, strict=True))

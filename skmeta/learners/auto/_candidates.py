@@ -34,7 +34,7 @@ from skmeta.learners._core import (
     read_prior,
     read_settings,
 )
-from skmeta.learners.auto._tasks import Comparison, Predict
+from skmeta.learners.auto._tasks import ComparisonDesign, Predict
 from skmeta.priors import MetaPrior
 from skmeta.tasks import Task
 
@@ -74,7 +74,7 @@ class Entry:
         """``"plain"``, ``"compared"``, or why it failed."""
         return self.error or ("plain" if self.learner is None else "compared")
 
-    def measure(self, design: Comparison, learn: Callable[[np.ndarray], Predict]) -> None:
+    def measure(self, design: ComparisonDesign, learn: Callable[[np.ndarray], Predict]) -> None:
         """Note the losses on the held-out tasks, or why there are none."""
         began = time.perf_counter()
         try:
@@ -90,7 +90,7 @@ class Entry:
 
 
 def make_candidates(
-    given: str | Sequence[MetaLearner], design: Comparison, device: Any
+    given: str | Sequence[MetaLearner], design: ComparisonDesign, device: Any
 ) -> list[Entry]:
     """Return the learners to compare, the simplest first, with the sizes of the tasks set.
 
@@ -117,7 +117,7 @@ def make_candidates(
     return kept
 
 
-def _defaults(design: Comparison) -> list[Entry]:
+def _defaults(design: ComparisonDesign) -> list[Entry]:
     def make(name: str, settings: dict[str, Any]) -> Any:
         return LEARNERS[name](**settings)
 
@@ -160,7 +160,7 @@ def _named(given: Sequence[Any]) -> list[Entry]:
     return candidates
 
 
-def _for_tasks(learner: MetaLearner, design: Comparison, device: Any) -> MetaLearner:
+def _for_tasks(learner: MetaLearner, design: ComparisonDesign, device: Any) -> MetaLearner:
     """Return a copy with the sizes of the tasks, and the device."""
     learner = clone(learner)
     own, names = read_settings(learner), learner.get_params(deep=False)
@@ -198,7 +198,7 @@ def train(entry: Entry, kind: str, seed: int, X: Any, y: Any, groups: Any) -> Me
     return fitted
 
 
-def measure_learner(entry: Entry, design: Comparison, seed: int, device: Any) -> None:
+def measure_learner(entry: Entry, design: ComparisonDesign, seed: int, device: Any) -> None:
     """Train a learner without the tasks of each fold, and note its losses on them."""
 
     def learn(rows: np.ndarray) -> Predict:
@@ -209,7 +209,7 @@ def measure_learner(entry: Entry, design: Comparison, seed: int, device: Any) ->
     entry.measure(design, learn)
 
 
-def _predict_with(prior: MetaPrior, design: Comparison, device: Any) -> Predict:
+def _predict_with(prior: MetaPrior, design: ComparisonDesign, device: Any) -> Predict:
     @cache
     def open_session(n_outputs: int) -> tuple[Session, State]:
         return read_prior(
@@ -248,7 +248,7 @@ def _predict_with(prior: MetaPrior, design: Comparison, device: Any) -> Predict:
 # ------------------------------------------------------------------------------ plain models
 
 
-def plain_entries(design: Comparison) -> list[Entry]:
+def plain_entries(design: ComparisonDesign) -> list[Entry]:
     """Evaluate plain models on the held-out tasks.
 
     They are a ridge or logistic regression on the rows of the task (``OWN``) and, for groups, one
@@ -272,7 +272,7 @@ def _linear(model: Any) -> Any:
     return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
 
 
-def _plain(model: Any, design: Comparison, is_pooled: bool, rows: np.ndarray) -> Predict:
+def _plain(model: Any, design: ComparisonDesign, is_pooled: bool, rows: np.ndarray) -> Predict:
     def fit(X: np.ndarray, y: np.ndarray) -> Any:
         is_constant = design.kind == "classification" and len(np.unique(y)) < 2
         return clone(DummyClassifier() if is_constant else model).fit(X, y)

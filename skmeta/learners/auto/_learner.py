@@ -36,7 +36,7 @@ from skmeta.learners.auto._candidates import (
     plain_entries,
     train,
 )
-from skmeta.learners.auto._tasks import Comparison, design_classes, design_groups
+from skmeta.learners.auto._tasks import ComparisonDesign, design_classes, design_groups
 from skmeta.priors import MetaPrior
 
 # Share of all verdicts whose intervals do not hold the true differences.
@@ -119,7 +119,9 @@ def leaderboard_rows(
     return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
 
 
-def summarise(design: Comparison, results: Sequence[Entry], chosen: Entry) -> tuple[str, bool]:
+def summarise(
+    design: ComparisonDesign, results: Sequence[Entry], chosen: Entry
+) -> tuple[str, bool]:
     """Say whether meta-learning pays, and whether a plain model is better.
 
     A learner and a plain model were chosen, so the interval is that of one of all their pairs: Dunn

@@ -28,7 +28,7 @@ Predict = Callable[[Task], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class ComparisonDesign:
     """The rows, and how they are divided for the comparison.
 
     `task_size` has ``n_shot`` (minimum and maximum), ``n_query`` and ``n_way`` of meta-training.
@@ -81,7 +81,7 @@ class Comparison:
 
 def design_groups(
     kind: str, X: np.ndarray, y: Any, groups: Any, n_shot: Any, n_query: int, rng: Any
-) -> Comparison:
+) -> ComparisonDesign:
     """Hold out groups; the arguments are those of :class:`AutoLearner`."""
     groups = check_plain_labels(groups, "groups", len(X))
     shots = _resolve_shots(n_shot, groups, largest=20, smallest=3)
@@ -104,7 +104,7 @@ def design_groups(
     for part in parts:
         tasks = [tuple(sampler.episode(k, rng) for _ in range(_N_DRAWS)) for k in part]
         folds.append((np.flatnonzero(~np.isin(groups, sampler.names[part])), tasks))
-    return Comparison(kind, X, train.y, groups, X.shape[1:], size, folds)
+    return ComparisonDesign(kind, X, train.y, groups, X.shape[1:], size, folds)
 
 
 def design_classes(
@@ -115,7 +115,7 @@ def design_classes(
     n_shot: Any,
     n_query: int,
     rng: Any,
-) -> Comparison:
+) -> ComparisonDesign:
     """Hold out classes, and draw tasks from them; the arguments are those of AutoLearner."""
     y = check_plain_labels(y, "y", len(X))
     names, sizes = np.unique(y, return_counts=True)
@@ -140,7 +140,7 @@ def design_classes(
         tasks: list[tuple[Task, ...]]
         tasks = [(sampler.sample(rng),) for _ in range(_N_EPISODES // len(parts))]
         folds.append((np.flatnonzero(~np.isin(y, part)), tasks))
-    return Comparison("classification", X, y, None, input_shape, size, folds)
+    return ComparisonDesign("classification", X, y, None, input_shape, size, folds)
 
 
 def _resolve_shots(

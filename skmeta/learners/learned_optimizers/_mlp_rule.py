@@ -57,7 +57,7 @@ _N_TENSOR_INPUTS = 14
 _TINY = 1e-12
 
 
-class Coordinates(NamedTuple):
+class NetworkLayout(NamedTuple):
     """Which tensor each coordinate belongs to (N,), and which network each tensor (S,).
 
     ``size`` (S,) counts coordinates, ``n_tensors`` (n_networks,) counts tensors, ``unit`` (S,) are
@@ -75,7 +75,7 @@ class Coordinates(NamedTuple):
 @lru_cache(maxsize=64)
 def make_layout(
     networks: tuple[tuple[torch.Size, ...], ...], device: torch.device, dtype: torch.dtype
-) -> Coordinates:
+) -> NetworkLayout:
     """Describe the tensors of one or several networks, in the order of their coordinates."""
     sizes, units, fixed = [], [], []
     for shapes in networks:
@@ -89,7 +89,7 @@ def make_layout(
     kind: dict[str, Any] = {"device": device, "dtype": dtype}
     counts = torch.tensor([len(shapes) for shapes in networks], device=device)
     size = torch.tensor(sizes, device=device)
-    return Coordinates(
+    return NetworkLayout(
         torch.repeat_interleave(size),
         torch.repeat_interleave(counts),
         size.clamp_min(1).to(dtype),
@@ -122,7 +122,7 @@ def mlp_update(
     theta: Tensor,
     slope: Tensor,
     memory: Mapping[str, Any],
-    layout: Coordinates,
+    layout: NetworkLayout,
 ) -> tuple[Tensor, dict[str, Any]]:
     """Return the update (N,), and the memory of the next step."""
     step = memory.get("step", theta.new_zeros(()))
@@ -191,13 +191,13 @@ def _averages(
     return {"mean": mean, "square": square}, v, directions
 
 
-def _mean(values: Tensor, layout: Coordinates) -> Tensor:
+def _mean(values: Tensor, layout: NetworkLayout) -> Tensor:
     """Take the mean of values (N, j) over the coordinates of each tensor, (S, j)."""
     total = values.new_zeros(len(layout.size), values.shape[1])
     return total.index_add(0, layout.tensor, values) / layout.size[:, None]
 
 
-def _mean_of_network(values: Tensor, layout: Coordinates) -> Tensor:
+def _mean_of_network(values: Tensor, layout: NetworkLayout) -> Tensor:
     """Take the mean of values (S,) over the tensors of each network; return it for each, (S,)."""
     total = values.new_zeros(len(layout.n_tensors)).index_add(0, layout.network, values)
     return (total / layout.n_tensors).index_select(0, layout.network)
