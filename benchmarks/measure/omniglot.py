@@ -15,7 +15,8 @@ together, as the papers do).
 Predictions of ``--views mirror,rotations`` are means over eight views of a task. ``--save FILE``
 keeps the prior, and ``--start FILE`` goes on from one, of the same or another learner; with
 ``--iterations 0`` it is evaluated only. ``--within`` trains on tasks of one alphabet. ``--gray``
-takes the share of ink of each pixel, from the originals in ``SKMETA_DATA``.
+takes the share of ink of each pixel, from the originals in ``SKMETA_DATA``. ``--test-steps`` takes
+other numbers of inner steps in tests than in meta-training; a run that has ended is tested again.
 
 Settings were chosen on the validation characters of the papers' split (``--protocol validation``)
 and on other seeds of ``source``. A run resumes where it was stopped.
@@ -128,12 +129,15 @@ def main() -> None:
     given |= {"learner": tuple(LEARNERS), "iterations": 1000, "set": [], "views": "auto"}
     given |= {"evaluate": ["5,1"], "modes": ["inductive", "transductive"], "episodes": 600}
     given |= {"threads": torch.get_num_threads(), "seed": 0, "start": Path, "save": Path}
+    given |= {"test_steps": 0}
     options = read_options(__doc__, **given, within=False, gray=False)
     torch.set_num_threads(options.threads)
     X, y, X_test, y_test = load(options.protocol, options.seed, options.gray)
     of = ("protocol", "learner", "seed", "gray", "within", "views", "iterations", "threads")
     record = {name: getattr(options, name) for name in of}
     record |= run(options, X, y, X_test, y_test)
+    if options.test_steps:
+        record["test_steps"] = options.test_steps
     print(record)
     add_line(RESULTS / "omniglot.jsonl", record)
 
@@ -172,6 +176,7 @@ def run(options, X, y, X_test, y_test) -> dict:
         n_way, n_shot = map(int, pair.split(","))
         learner.set_params(n_way=n_way, n_shot=n_shot, transductive=mode == "transductive")
         tests = {"n_tasks": options.episodes, "test_time_augment": views}
+        tests["n_inner_steps"] = options.test_steps or None
         scores = learner.score_tasks(X_test, y_test, **tests)
         record[f"{n_way}-way {n_shot}-shot {mode}"] = normal_interval(100 * scores)
     return record
